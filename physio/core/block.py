@@ -1,0 +1,197 @@
+"""Streams, and the blocks of samples in which they arrive."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from fractions import Fraction
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+class Origin(StrEnum):
+    """Where numbers come from, the most trustworthy first."""
+
+    MEASURED = "measured"
+    SIMULATED = "simulated"
+    DEMO = "demo"
+
+    @classmethod
+    def worst(cls, *origins: "Origin") -> "Origin":
+        """Return what may be said of something computed from all of these."""
+        order = list(cls)
+        return max(origins, key=order.index, default=cls.MEASURED)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One column of a stream.
+
+    Parameters
+    ----------
+    name
+        As the field writes it: ``"Fz"``, ``"eda"``, ``"de.alpha.Fz"``.
+    kind
+        Channel type in MNE's words: ``eeg``, ``eog``, ``emg``, ``ecg``, ``resp``,
+        ``gsr``, ``temperature``, ``bio`` (pulse), ``misc`` (movement, features),
+        ``stim``.
+    unit
+        ``"uV"``, ``"uS"``, ``"degC"``, ``"g"``, ``"1/min"`` ...; ``"1"`` for none.
+    delay
+        How far a value lies behind the sample that made it due (s).
+    span
+        How far back the samples reach that a value rests on (s); 0 for a raw sample.
+    """
+
+    name: str
+    kind: str = "misc"
+    unit: str = "1"
+    delay: float = 0.0
+    span: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a stream is: known before its first sample, true of every block.
+
+    Parameters
+    ----------
+    name
+        Which stream of a session this is: ``"<device>.<stream>"``, ``"headset.eeg"``.
+    rate
+        Samples per second (Hz), exact; 0 for events.
+    channels
+        The columns of the data.
+    origin
+        Measured, simulated or demo; inherited by all that is computed from it.
+    person
+        Code of the participant who wears it, never a name.
+    site, placement
+        Where on the body, ``"left wrist"``; and how, ``"dorsal, dry electrodes"``.
+    reference
+        What electrodes are measured against, ``"A2"``; empty where it is unknown.
+    """
+
+    name: str
+    rate: Fraction
+    channels: tuple[Channel, ...]
+    origin: Origin = Origin.MEASURED
+    person: str = ""
+    site: str = ""
+    placement: str = ""
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        if self.rate < 0:
+            raise ValueError(
+                f"the rate of {self.name!r} must not be below 0: {self.rate}"
+            )
+        if len(set(self.names)) != len(self.channels):
+            raise ValueError(
+                f"{self.name!r} names a channel twice: {', '.join(self.names)}"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each channel."""
+        return tuple(c.name for c in self.channels)
+
+    @property
+    def span(self) -> float:
+        """The longest `Channel.span` (s)."""
+        return max((c.span for c in self.channels), default=0.0)
+
+    def at(self, rate: Fraction | None = None, *channels: Channel) -> Self:
+        """Return the stream that carries ``channels`` at ``rate``, all else as here."""
+        return replace(
+            self, rate=self.rate if rate is None else rate, channels=channels
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Consecutive samples of one regular stream.
+
+    Parameters
+    ----------
+    info
+        The stream.
+    start
+        Number of samples of the stream before this block, lost ones included.
+    epoch
+        When sample 0 of the stream was taken (s, session clock). Sample i was taken at
+        ``epoch + i / rate``, whichever block it is in; a device whose clock drifts
+        moves the epoch from block to block, so little that times still rise.
+    data
+        Samples, shape (n, channels), float64, C order; read-only from here on.
+    stamps
+        The device's own time of each sample as it gave it, shape (n,), if it did.
+    """
+
+    info: Info
+    start: int
+    epoch: float
+    data: Array
+    stamps: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 2 or self.data.shape[1] != len(self.info.channels):
+            raise ValueError(
+                f"{self.info.name!r} has {len(self.info.channels)} channels, "
+                f"but the data has shape {self.data.shape}"
+            )
+        if self.data.dtype != np.float64 or not self.data.flags.c_contiguous:
+            raise ValueError(
+                f"the data of {self.info.name!r} must be float64 in C order, so that a "
+                f"kernel is compiled once; it is {self.data.dtype}, strides "
+                f"{self.data.strides}"
+            )
+        if self.stamps is not None and self.stamps.shape != (len(self.data),):
+            raise ValueError(
+                f"{self.info.name!r} has {len(self.data)} samples in this block, but "
+                f"stamps of shape {self.stamps.shape}"
+            )
+        self.data.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def stop(self) -> int:
+        """Number of samples of the stream before the block that comes next."""
+        return self.start + len(self)
+
+    @property
+    def times(self) -> Array:
+        """When each sample was taken (s, session clock), shape (n,)."""
+        return self.epoch + np.arange(self.start, self.stop) / float(self.info.rate)
+
+    @property
+    def until(self) -> float:
+        """When the last sample was taken (s, session clock): all to come is later."""
+        return self.epoch + (self.stop - 1) / float(self.info.rate)
+
+    def column(self, name: str) -> Array:
+        """Return the samples of one channel, shape (n,)."""
+        if name not in self.info.names:
+            raise KeyError(
+                f"{self.info.name!r} has no channel {name!r}; it has "
+                f"{', '.join(self.info.names)}"
+            )
+        return self.data[:, self.info.names.index(name)]
+
+    def part(self, start: int, stop: int) -> "Block":
+        """Return the samples numbered ``start`` to ``stop`` that are in this block."""
+        a = min(max(start - self.start, 0), len(self))
+        b = min(max(stop - self.start, a), len(self))
+        stamps = None if self.stamps is None else self.stamps[a:b]
+        return Block(self.info, self.start + a, self.epoch, self.data[a:b], stamps)
+
+    def split(self, rows: Sequence[int]) -> Iterator["Block"]:
+        """Yield this block in parts, cut before each of ``rows``."""
+        for a, b in pairwise([0, *sorted(rows), len(self)]):
+            yield self.part(self.start + a, self.start + b)

@@ -1,0 +1,94 @@
+"""What happens at times of its own: beats, markers, ratings, losses."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from physio.core.block import Array, Block, Channel, Info
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Events:
+    """Happenings of one stream that has no rate.
+
+    Parameters
+    ----------
+    info
+        The stream; its rate is 0.
+    until
+        A promise (s, session clock): nothing that happened before is still to come.
+    times
+        When each happened (s, session clock), shape (n,), rising.
+    data
+        What is known of each, shape (n, channels).
+    labels
+        A text for each, as a marker has it; n of them, or none at all.
+    """
+
+    info: Info
+    until: float
+    times: Array
+    data: Array
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.info.rate != 0:
+            raise ValueError(
+                f"events have rate 0, but {self.info.name!r} has {self.info.rate} Hz"
+            )
+        shape = (len(self.times), len(self.info.channels))
+        if self.data.shape != shape or len(self.labels) not in (0, len(self.times)):
+            raise ValueError(
+                f"{self.info.name!r}: {shape[0]} times need data of shape {shape} and "
+                f"{shape[0]} labels or none; got {self.data.shape} and "
+                f"{len(self.labels)}"
+            )
+        if np.any(np.diff(self.times) < 0):
+            raise ValueError(f"the times of {self.info.name!r} must rise")
+        self.times.flags.writeable = False
+        self.data.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def part(self, start: int, stop: int, until: float) -> "Events":
+        """Return the events numbered ``start`` to ``stop``, with a promise of theirs."""
+        rows = slice(start, stop)
+        labels = self.labels[rows] if self.labels else ()
+        return Events(self.info, until, self.times[rows], self.data[rows], labels)
+
+
+def happening(info: Info, time: float, label: str = "", *values: float) -> Events:
+    """Return a single event of ``info``."""
+    data = np.array(values, np.float64).reshape(1, len(info.channels))
+    return Events(info, time, np.array([time]), data, (label,))
+
+
+def marks(name: str, *channels: Channel) -> Info:
+    """Return a stream of labelled events, with ``channels`` of numbers beside."""
+    return Info(name, Fraction(0), channels)
+
+
+def is_point(info: Info) -> bool:
+    """Tell whether a stream on a grid stands for events: see `points`."""
+    return bool(info.channels) and info.channels[0].kind == "event"
+
+
+def points(block: Block) -> Events:
+    """Return the events that a regular stream carries on its grid.
+
+    Inside a chain, what a stage detects stays on the sample grid: one row a sample, all
+    NaN but where something happened. The first channel, of kind ``"event"``, is how far
+    the happening lies from the row's own time (s, at most 0 and no earlier than
+    ``-delay``); the others tell what it was. So one rule of cuts and gaps holds for
+    samples and events alike.
+    """
+    first = block.info.channels[0]
+    rows = np.flatnonzero(~np.isnan(block.data[:, 0]))
+    times = block.times[rows] + block.data[rows, 0]
+    order = np.argsort(times, kind="stable")
+    info = block.info.at(Fraction(0), *block.info.channels[1:])
+    until = block.until - first.delay
+    data = np.ascontiguousarray(block.data[rows[order], 1:])
+    return Events(info, until, times[order], data)

@@ -1,0 +1,126 @@
+"""Streams of their own clocks and rates, brought onto one grid of ticks."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.reason import Reason
+
+
+@dataclass(frozen=True)
+class Join:
+    """The newest row of every stream, ``rate`` times a second.
+
+    Tick j is at ``begin + j / rate`` on the session clock, and is due once every
+    stream has come that far or has been declared silent up to there. A cell is NaN
+    (why: no signal) where the newest row is more than ``hold`` s old. Beside each
+    stream's values stand ``<stream>.from`` and ``<stream>.to``: from when to when the
+    samples came that they rest on (s, session clock).
+
+    The law: in whatever order the blocks of different streams arrive, what comes out
+    is the same.
+    """
+
+    rate: Fraction = Fraction(4)
+    hold: float = 1.0
+
+
+class Junction:
+    """A join running on the streams of one session.
+
+    Parameters
+    ----------
+    join
+        The settings.
+    sources
+        The streams; each column is called ``<stream>.<channel>``.
+    begin
+        When tick 0 is (s, session clock).
+    """
+
+    def __init__(self, join: Join, sources: tuple[Info, ...], begin: float) -> None:
+        self.join = join
+        self.begin = begin
+        self.info = _joined(join, sources)
+        self._sources = {info.name: info for info in sources}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every row."""
+        self._tick = 0
+        self._until = dict.fromkeys(self._sources, -np.inf)  # no row up to this to come
+        self._times = {name: np.empty(0) for name in self._sources}
+        self._rows = {
+            name: np.empty((0, len(info.channels)))
+            for name, info in self._sources.items()
+        }
+
+    def push(self, block: Block, until: float | None = None) -> Block:
+        """Take in a block of any of the streams; return the ticks now due.
+
+        Parameters
+        ----------
+        block
+            Rows of one stream, perhaps none.
+        until
+            A promise (s, session clock): all later rows are stamped after it; by
+            default the stamp of the block's last row.
+        """
+        name = block.info.name
+        if len(block):
+            self._times[name] = np.concatenate([self._times[name], block.times])
+            self._rows[name] = np.vstack([self._rows[name], block.data])
+            until = block.until if until is None else until
+        if until is not None:
+            self._until[name] = max(self._until[name], until)
+        return self._emit()
+
+    def silent(self, name: str, until: float) -> Block:
+        """Count a stream as silent up to ``until`` (s); return the ticks now due."""
+        self._until[name] = max(self._until[name], until)
+        return self._emit()
+
+    def _emit(self) -> Block:
+        rate = float(self.join.rate)
+        ready = min(self._until.values(), default=-np.inf)
+        stop = self._tick
+        if ready >= self.begin:
+            stop = max(stop, int((ready - self.begin) * rate) + 1)
+            while stop > self._tick and self.begin + (stop - 1) / rate > ready:
+                stop -= 1
+        ticks = self.begin + np.arange(self._tick, stop) / rate
+        parts = [self._cells(name, ticks) for name in self._sources]
+        data = np.hstack(parts) if parts else np.empty((len(ticks), 0))
+        out = Block(self.info, self._tick, self.begin, np.ascontiguousarray(data))
+        self._tick = stop
+        return out
+
+    def _cells(self, name: str, ticks: Array) -> Array:
+        """Return the newest row at each tick, with its support; forget older rows."""
+        times, rows = self._times[name], self._rows[name]
+        cells = np.full((len(ticks), rows.shape[1] + 2), Reason.NO_SIGNAL.nan)
+        if not len(ticks) or not len(times):
+            return cells
+        newest = np.searchsorted(times, ticks, side="right") - 1
+        here = np.flatnonzero(newest >= 0)
+        here = here[ticks[here] - times[newest[here]] <= self.join.hold]
+        cells[here, :-2] = rows[newest[here]]
+        cells[here, -2] = times[newest[here]] - self._sources[name].span
+        cells[here, -1] = times[newest[here]]
+        if newest[-1] > 0:
+            self._times[name] = times[newest[-1] :].copy()
+            self._rows[name] = rows[newest[-1] :].copy()
+        return cells
+
+
+def _joined(join: Join, sources: tuple[Info, ...]) -> Info:
+    channels = []
+    for info in sources:
+        channels += [replace(c, name=f"{info.name}.{c.name}") for c in info.channels]
+        channels += [Channel(f"{info.name}.{end}", unit="s") for end in ("from", "to")]
+    origin = Origin.worst(*(info.origin for info in sources))
+    people = {info.person for info in sources if info.person}
+    person = people.pop() if len(people) == 1 else ""
+    return Info("features", join.rate, tuple(channels), origin, person)

@@ -1,0 +1,57 @@
+"""Why a value is missing: NaN is missing, and which NaN it is says why."""
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+_QUIET: Final = 0x7FF8_0000_0000_0000
+_SHIFT: Final = 44  # high in the payload, so that the reason survives float32
+
+
+class Reason(IntEnum):
+    """Why a value is not there.
+
+    A reason travels inside the missing value itself, in the payload of the NaN, as R
+    keeps its ``NA`` apart from its ``NaN``; `why` reads it back. A NaN that nobody
+    gave a reason, a device's own for example, reads as `NO_SIGNAL`.
+    """
+
+    OK = 0
+    NO_SIGNAL = 1
+    WARMING_UP = 2
+    POOR_QUALITY = 3
+    TOO_SHORT = 4
+    OUT_OF_DISTRIBUTION = 5
+    UNTRAINED = 6
+    DEMO_WEIGHTS = 7
+
+    @property
+    def nan(self) -> float:
+        """The NaN that carries this reason."""
+        bits = np.array(_QUIET | int(self) << _SHIFT, np.uint64)
+        return float(bits.view(np.float64))
+
+    @property
+    def words(self) -> str:
+        """The reason as people read it, as in ``"warming up"``."""
+        return self.name.lower().replace("_", " ")
+
+
+def why(values: npt.ArrayLike) -> npt.NDArray[np.int8]:
+    """Return the `Reason` of each value: 0 where it is a number, else why it is not.
+
+    Parameters
+    ----------
+    values
+        Numbers of any shape (float64).
+
+    Returns
+    -------
+    ndarray of int8, same shape
+    """
+    x = np.ascontiguousarray(values, np.float64)
+    code = (x.view(np.uint64) >> np.uint64(_SHIFT)) & np.uint64(0x7F)
+    code = np.where(code == 0, int(Reason.NO_SIGNAL), code)
+    return np.where(np.isnan(x), code, 0).astype(np.int8)

@@ -1,0 +1,121 @@
+"""Sessions that have ended."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from physio.core.block import Block, Info
+from physio.core.events import Events, marks
+
+Item = Block | Events
+
+SILENCE = "session.silence"
+"""Name of the stream in which a session declares others silent: see `silence`."""
+
+
+class Arrival(NamedTuple):
+    """What came next in a session: ``n`` samples, or events, of a stream.
+
+    ``start`` is the number of the first sample, or of the first event; ``epoch`` is
+    that of the block, or the ``until`` of the events.
+    """
+
+    stream: str
+    start: int
+    n: int
+    epoch: float
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All streams of one session.
+
+    Parameters
+    ----------
+    streams
+        The regular streams by name, each as one or more blocks in order, at least an
+        empty one; what lies between two blocks was lost.
+    events
+        The event streams by name, each whole.
+    timeline
+        In which order things arrived, if that was recorded: a computation on this
+        recording then repeats, bit for bit, what was computed live.
+    about
+        What is known of the recording: ``source``, ``citation``, ``licence``,
+        ``person``, ``begin`` (s, session clock) ...
+    """
+
+    streams: Mapping[str, tuple[Block, ...]]
+    events: Mapping[str, Events] = field(default_factory=dict)
+    timeline: tuple[Arrival, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def infos(self) -> tuple[Info, ...]:
+        """What each stream is, the regular ones first."""
+        regular = tuple(blocks[0].info for blocks in self.streams.values())
+        return regular + tuple(e.info for e in self.events.values())
+
+    @property
+    def begin(self) -> float:
+        """When the session began (s, session clock): as said, or the first sample."""
+        if "begin" in self.about:
+            return float(self.about["begin"])
+        return min((float(b[0].times[0]) for b in self._filled()), default=0.0)
+
+    @property
+    def end(self) -> float:
+        """When the last sample was taken (s, session clock)."""
+        return max((b[-1].until for b in self._filled()), default=self.begin)
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted (s)."""
+        return self.end - self.begin
+
+    def arrivals(self, step: float = 1.0) -> Iterator[Item]:
+        """Yield what arrived, in order: as recorded, else by time, ``step`` s a go."""
+        yield from self._recorded() if self.timeline else self._by_time(step)
+
+    def _filled(self) -> list[tuple[Block, ...]]:
+        blocks = (tuple(b for b in s if len(b)) for s in self.streams.values())
+        return [b for b in blocks if b]
+
+    def _recorded(self) -> Iterator[Item]:
+        waiting = {name: iter(blocks) for name, blocks in self.streams.items()}
+        for stream, start, n, epoch in self.timeline:
+            if stream in waiting:
+                yield next(waiting[stream])
+                continue
+            yield self.events[stream].part(start, start + n, epoch)
+
+    def _by_time(self, step: float) -> Iterator[Item]:
+        parts: list[tuple[float, int, Item]] = []
+        for block in (b for blocks in self.streams.values() for b in blocks):
+            for part in _cut(block, self.begin, step):
+                parts.append((part.until, len(parts), part))  # noqa: PERF401
+        for e in self.events.values():
+            for i in range(len(e)):
+                one = e.part(i, i + 1, float(e.times[i]))
+                parts.append((one.until, len(parts), one))
+        for _, _, item in sorted(parts, key=lambda p: p[:2]):
+            yield item
+
+
+def silence(stream: str, until: float) -> Events:
+    """Return the declaration that nothing of ``stream`` came up to ``until`` (s).
+
+    Samples that come for that time all the same are late: they are kept, and count
+    from the next tick on.
+    """
+    return Events(marks(SILENCE), until, np.array([until]), np.empty((1, 0)), (stream,))
+
+
+def _cut(block: Block, begin: float, step: float) -> Iterator[Block]:
+    """Yield the samples of each period of ``step`` s since ``begin``."""
+    if not len(block):
+        return
+    periods = np.floor((block.times - begin) / step)
+    yield from block.split((np.flatnonzero(np.diff(periods)) + 1).tolist())

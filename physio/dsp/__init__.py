@@ -1,0 +1,1 @@
+"""Stages on samples: one family of signal processing a file."""

@@ -1,0 +1,1 @@
+"""Stages with named outputs: one modality a file."""

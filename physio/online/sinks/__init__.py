@@ -1,0 +1,1 @@
+"""Where blocks end up: one sink a file."""

@@ -1,0 +1,1 @@
+"""Training, splits and figures of merit."""

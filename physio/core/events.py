@@ -53,7 +53,7 @@ class Events:
         return len(self.times)
 
     def part(self, start: int, stop: int, until: float) -> "Events":
-        """Return the events numbered ``start`` to ``stop``, with a promise of theirs."""
+        """Return events number ``start`` to ``stop``, with a promise of theirs."""
         rows = slice(start, stop)
         labels = self.labels[rows] if self.labels else ()
         return Events(self.info, until, self.times[rows], self.data[rows], labels)

@@ -95,7 +95,7 @@ class Recording:
         parts: list[tuple[float, int, Item]] = []
         for block in (b for blocks in self.streams.values() for b in blocks):
             for part in _cut(block, self.begin, step):
-                parts.append((part.until, len(parts), part))  # noqa: PERF401
+                parts.append((part.until, len(parts), part))
         for e in self.events.values():
             for i in range(len(e)):
                 one = e.part(i, i + 1, float(e.times[i]))

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -65,13 +65,13 @@ def build(
     if "use" not in value:
         return parts
     cls = _named(value["use"], at, trust)
-    known = [f.name for f in fields(cls) if f.init]
+    known = [f.name for f in fields(cls) if _told(f)]
     return make(cls, {**{k: v for k, v in given.items() if k in known}, **parts}, at)
 
 
 def make(cls: type, parts: Mapping[str, Any], at: str) -> Any:
     """Return ``cls(**parts)``, each part checked strictly against its field."""
-    known = {f.name: f for f in fields(cls) if f.init and not f.name.startswith("_")}
+    known = {f.name: f for f in fields(cls) if _told(f)}
     allow(parts, tuple(known), at, cls.__name__)
     hints = get_type_hints(cls)
     for name, field in known.items():
@@ -113,6 +113,11 @@ def _named(use: Any, at: str, trust: tuple[str, ...]) -> type:
     return cls
 
 
+def _told(field: Field[Any]) -> bool:
+    """Tell whether a field is a setting, which a file may give."""
+    return field.init and not field.name.startswith("_")
+
+
 def _checked(value: Any, hint: Any, at: str) -> Any:
     """Return ``value`` if it is of the type a field declares, nothing converted."""
     if isinstance(hint, type) and is_dataclass(hint):
@@ -121,8 +126,11 @@ def _checked(value: Any, hint: Any, at: str) -> Any:
         if isinstance(value, hint):
             return value
         raise ValueError(f"{at}: {value!r} should be a table of {hint.__name__}")
-    if hint is Fraction and isinstance(value, int | float):
-        return Fraction(str(value))
+    if hint is Fraction and not isinstance(value, Fraction | bool):
+        try:
+            return Fraction(str(value))
+        except ValueError:
+            raise ValueError(f"{at} = {value!r}: input should be a number") from None
     rules = ConfigDict(strict=True, arbitrary_types_allowed=True)
     try:
         return TypeAdapter(hint, config=rules).validate_python(value)

@@ -45,6 +45,7 @@ class Junction:
         self.begin = begin
         self.info = _joined(join, sources)
         self._sources = {info.name: info for info in sources}
+        self.names = frozenset(self._sources)
         self.reset()
 
     def reset(self) -> None:
@@ -86,7 +87,7 @@ class Junction:
         rate = float(self.join.rate)
         ready = min(self._until.values(), default=-np.inf)
         stop = self._tick
-        if ready >= self.begin:
+        if self.begin <= ready < np.inf:
             stop = max(stop, int((ready - self.begin) * rate) + 1)
             while stop > self._tick and self.begin + (stop - 1) / rate > ready:
                 stop -= 1

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,11 +12,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import physio
-from physio.config import build
+from physio.config import build, describe
 from physio.core.block import Array, Block, Channel, Info
 from physio.core.reason import Reason, why
 from physio.core.stage import Chain, Flow, Fork, Grid, Masked, Stage, State, apply
@@ -276,8 +278,8 @@ def test_6_a_stage_is_a_value(cls: type[Stage]) -> None:
     names = {c.__name__: c for c in classes()}
     assert eval(repr(stage), names) == stage
     assert hash(stage) == hash(cls())
-    use = f"{cls.__module__}:{cls.__name__}"
-    assert build({"use": use}, "here") == stage
+    text = tomli_w.dumps(describe(stage))
+    assert build(tomllib.loads(text), "here") == stage
 
 
 @each

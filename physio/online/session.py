@@ -1,0 +1,164 @@
+"""The loop of a live session: devices, engine, sinks."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from physio.core.block import Block, Info
+from physio.core.events import Events, happening, marks
+from physio.core.ports import Clock, Device, Sink, WallClock
+from physio.core.recording import SILENCE, Item
+from physio.online.engine import STATUS, Engine, Plan, Watch
+
+MARKERS = marks("session.markers")
+"""What a person marked while the session ran."""
+
+
+@dataclass
+class Health:
+    """How a stream does: what came of it, what did not, and when it was last heard."""
+
+    info: Info
+    samples: int = 0
+    lost: int = 0
+    heard: float = float("nan")
+    late: int = 0
+    silent: bool = False
+    newest: Block | None = field(default=None, repr=False)
+
+    def take(self, block: Block) -> None:
+        """Count a block."""
+        self.lost += block.start - (self.samples + self.lost)
+        self.samples += len(block)
+        self.heard, self.silent, self.newest = block.until, False, block
+
+
+class Session:
+    """A live session, open inside a ``with`` block; iterating runs it.
+
+    Each step of the iteration yields what came next, raw or computed: blocks and
+    events of the devices in the order of their arrival, and behind each what could be
+    computed from it. Nothing is awaited: a device that stays silent is declared
+    silent, a sink that cannot keep up drops what it must, and neither stops the loop.
+
+    Parameters
+    ----------
+    plan
+        What to compute.
+    devices
+        Where streams come from; opened and closed by the session.
+    sinks
+        Where everything goes.
+    clock
+        The session clock; the devices must have the same.
+    poll
+        How long the loop lets pass between two looks at its devices (s).
+    seconds
+        When to stop (s after the beginning); never by default.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        devices: Sequence[Device],
+        sinks: Sequence[Sink] = (),
+        clock: Clock | None = None,
+        poll: float = 0.02,
+        seconds: float = np.inf,
+    ) -> None:
+        self.plan, self.poll, self.seconds = plan, poll, seconds
+        self.clock: Clock = clock or WallClock()
+        self.compute: deque[float] = deque(maxlen=100_000)
+        self.ended = ""
+        self._devices, self._sinks = list(devices), tuple(sinks)
+        self._said: deque[Events] = deque()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for device in self._devices:
+                stack.enter_context(device)
+            self.begin = self.clock.now()
+            streams = [info for d in self._devices for info in d.streams]
+            self.engine = Engine(self.plan, streams, self.begin)
+            self.health = {i.name: Health(i) for i in streams if i.rate}
+            self._watch = Watch(streams, self.plan.patience, self.begin)
+            for sink in self._sinks:
+                stack.enter_context(sink)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self.ended = f"failed: {type(error).__name__}: {error}"
+        self._keep(happening(STATUS, self.clock.now(), f"ended: {self.ended}"))
+        self._stack.__exit__(kind, error, trace)
+
+    def __iter__(self) -> Iterator[Item]:
+        while not self.ended:
+            now = self.clock.now()
+            for item in self._arrivals(now):
+                yield from self._push(item)
+            if now - self.begin >= self.seconds:
+                self.stop("completed: the time was up")
+            elif not self._devices:
+                self.stop("failed: no device was left")
+            elif all(d.ended for d in self._devices):
+                self.stop("completed: every device had ended")
+            else:
+                self.clock.wait(self.poll)
+
+    def mark(self, label: str) -> None:
+        """Put a marker at this moment."""
+        self._said.append(happening(MARKERS, self.clock.now(), label))
+
+    def stop(self, why: str = "completed") -> None:
+        """End the session with the present step."""
+        self.ended = self.ended or why
+
+    def _arrivals(self, now: float) -> Iterator[Item]:
+        for device in tuple(self._devices):
+            try:
+                yield from device.read()
+            except Exception as error:  # one device's bug must not end the session
+                self._devices.remove(device)
+                yield happening(STATUS, now, f"a device stopped: {error}")
+        while self._said:
+            yield self._said.popleft()
+        if not any(getattr(d, "declares_silence", False) for d in self._devices):
+            yield from self._watch.check(now, 1 / float(self.plan.join.rate))
+
+    def _push(self, item: Item) -> Iterator[Item]:
+        if isinstance(item, Block):
+            self.health[item.info.name].take(item)
+            if self._watch.saw(item):
+                late = f"late: {len(item)} samples of {item.info.name}"
+                self.health[item.info.name].late += len(item)
+                self._said.append(happening(STATUS, self.clock.now(), late))
+        elif item.info.name == SILENCE:
+            for label in item.labels:
+                self.health[label].silent = True
+        self._keep(item)
+        yield item
+        began = time.perf_counter()
+        computed = self.engine.push(item)
+        if any(c.info.name == "estimates" for c in computed):
+            self.compute.append(time.perf_counter() - began)
+        for out in computed:
+            self._keep(out)
+            yield out
+
+    def _keep(self, item: Item) -> None:
+        for sink in self._sinks:
+            sink.write(item)

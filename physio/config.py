@@ -85,6 +85,25 @@ def make(cls: type, parts: Mapping[str, Any], at: str) -> Any:
         raise ValueError(f"{at}: {error}") from error
 
 
+def describe(value: Any) -> Any:
+    """Return the tables that `build` makes ``value`` from, every setting named.
+
+    Settings that are None are left out: TOML has no word for them.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        cls = type(value)
+        named = ((f.name, getattr(value, f.name)) for f in fields(cls) if _told(f))
+        parts = {k: describe(v) for k, v in named if v is not None}
+        return {"use": f"{cls.__module__}:{cls.__qualname__}", **parts}
+    if isinstance(value, Mapping):
+        return {k: describe(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [describe(v) for v in value]
+    if isinstance(value, Fraction):
+        return int(value) if value.denominator == 1 else str(value)
+    return str(value) if isinstance(value, Path) else value
+
+
 def allow(parts: Mapping[str, Any], known: tuple[str, ...], at: str, what: str) -> None:
     """Refuse keys that are not ``known``, naming those that are."""
     if unknown := [k for k in parts if k not in known]:

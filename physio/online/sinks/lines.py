@@ -1,0 +1,54 @@
+"""Estimates as lines of JSON, for whoever wants to follow them."""
+
+import json
+from dataclasses import dataclass, field
+from io import TextIOWrapper
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from physio.core.block import Block
+from physio.core.recording import Item
+
+
+@dataclass
+class Lines:
+    """``estimates.jsonl`` in a session's folder: one object a tick, null for missing.
+
+    Parameters
+    ----------
+    folder
+        Where to write; filled in by the session.
+    streams
+        Which computed streams to write.
+    """
+
+    folder: Path
+    streams: tuple[str, ...] = ("estimates",)
+    _file: TextIOWrapper = field(init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        path = self.folder / "estimates.jsonl"
+        self._file = path.open("x", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def write(self, item: Item) -> None:
+        """Take a block of estimates; leave the rest."""
+        if not isinstance(item, Block) or item.info.name not in self.streams:
+            return
+        for time, row in zip(item.times.tolist(), item.data.tolist(), strict=True):
+            values = (None if np.isnan(v) else v for v in row)
+            line = {"stream": item.info.name, "origin": item.info.origin, "time": time}
+            line |= dict(zip(item.info.names, values, strict=True))
+            self._file.write(json.dumps(line) + "\n")
+        self._file.flush()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from physio.core.block import Block, Info
 from physio.core.events import Events
@@ -12,6 +12,7 @@ from physio.core.events import Events
 Item = Block | Events
 
 
+@runtime_checkable
 class Clock(Protocol):
     """The session clock: seconds that never go back."""
 

@@ -1,0 +1,195 @@
+"""A joint Gaussian of features and ratings: small, exact about what is missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array
+from physio.core.reason import Reason
+
+DIMENSIONS = ("valence", "arousal", "dominance")
+"""What `Gaussian.predict` tells, in this order."""
+
+
+@dataclass(frozen=True)
+class GaussianConfig:
+    """Size of a joint Gaussian.
+
+    Parameters
+    ----------
+    features
+        How many features there are.
+    dimensions
+        Which ratings it was trained on.
+    reach
+        A feature further than so many standard deviations from all that was seen in
+        training counts as missing: nothing is extrapolated.
+    """
+
+    features: int = 4
+    dimensions: tuple[str, ...] = DIMENSIONS
+    reach: float = 5.0
+
+
+class Gaussian:
+    """Features and ratings of one moment as one Gaussian.
+
+    The rating given whichever features are present is exact: the others are
+    marginalised, so each one that is missing widens the answer, never narrows it.
+
+    Parameters
+    ----------
+    config
+        Size.
+    mean
+        Of the features, then of the ratings, shape (f + d,).
+    cov
+        Their covariance, shape (f + d, f + d). The features are those of a moment, the
+        ratings those of a new person: label noise is included.
+    """
+
+    heeds_spread = True
+    """Whether `predict` widens with what is not yet known of the person's rest."""
+
+    def __init__(
+        self,
+        config: GaussianConfig = GaussianConfig(),
+        mean: Array | None = None,
+        cov: Array | None = None,
+    ) -> None:
+        size = config.features + len(config.dimensions)
+        self.config = config
+        self.mean = np.zeros(size) if mean is None else mean
+        self.cov = np.eye(size) if cov is None else cov
+        if self.mean.shape != (size,) or self.cov.shape != (size, size):
+            raise ValueError(
+                f"a joint Gaussian of {config.features} features and "
+                f"{len(config.dimensions)} ratings has a mean of shape ({size},) and a "
+                f"covariance of shape ({size}, {size}), not {self.mean.shape} and "
+                f"{self.cov.shape}"
+            )
+        if np.linalg.eigvalsh(self.cov)[0] <= 0:
+            raise ValueError("the covariance of a joint Gaussian must be definite")
+        self._gains: dict[bytes, tuple[Array, Array]] = {}
+
+    @property
+    def prior(self) -> tuple[Array, Array]:
+        """Mean and standard deviation where nothing is known, shape (3,) each."""
+        f = self.config.features
+        return self._told(self.mean[f:]), self._told(np.sqrt(np.diag(self.cov)[f:]))
+
+    def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation of valence, arousal and dominance.
+
+        Parameters
+        ----------
+        z
+            Features of one moment, shape (f,), NaN where missing.
+        spread
+            Variance of each that is not in the covariance: what is not yet known of
+            the person's own rest, shape (f,).
+
+        Returns
+        -------
+        mean, sd
+            Shape (3,) each; NaN (why: untrained) for a rating the model was not
+            trained on, and the NaN of a feature where none is present.
+        """
+        f = self.config.features
+        off = z - self.mean[:f]
+        far = np.abs(off) > self.config.reach * np.sqrt(np.diag(self.cov)[:f] + spread)
+        here = ~np.isnan(z) & ~far
+        if not here.any():
+            why = Reason.OUT_OF_DISTRIBUTION.nan if far.any() else z[0]
+            missing = self._told(np.full(len(self.config.dimensions), why))
+            return missing, missing.copy()
+        gain, sd = self._given(here, spread)
+        return self._told(self.mean[f:] + gain @ off[here]), self._told(sd)
+
+    def _given(self, here: npt.NDArray[np.bool_], spread: Array) -> tuple[Array, Array]:
+        """Return the gain of the features present, and what stays unknown."""
+        key = here.tobytes() + spread[here].tobytes()
+        if key in self._gains:
+            return self._gains[key]
+        f = self.config.features
+        own, cross = self.cov[:f, :f][np.ix_(here, here)], self.cov[f:, :f][:, here]
+        gain = np.linalg.solve(own + np.diag(spread[here]), cross.T).T  # (d, present)
+        left = np.diag(self.cov[f:, f:]) - np.sum(gain * cross, axis=1)
+        found = gain, np.sqrt(np.maximum(left, 0))
+        if not spread.any():  # else it differs from tick to tick
+            self._gains[key] = found
+        return found
+
+    def _told(self, values: Array) -> Array:
+        """Return values of the trained ratings among all three."""
+        told = np.full(len(DIMENSIONS), Reason.UNTRAINED.nan)
+        told[[DIMENSIONS.index(d) for d in self.config.dimensions]] = values
+        return told
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the parameters by name."""
+        return {"mean": self.mean, "cov": self.cov}
+
+    @classmethod
+    def restore(cls, config: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
+        """Return the model that `arrays` came from."""
+        named = GaussianConfig(
+            **{**config, "dimensions": tuple(config["dimensions"])}
+        )
+        return cls(named, arrays["mean"], arrays["cov"])
+
+
+def fit(
+    config: GaussianConfig,
+    z: Array,
+    ratings: Array,
+    unit: npt.NDArray[np.int_],
+    shrink: float = 0.1,
+    noise: npt.ArrayLike = 0.0,
+) -> Gaussian:
+    """Fit a joint Gaussian to moments of which each unit has one set of ratings.
+
+    Parameters
+    ----------
+    config
+        Size.
+    z
+        Features of each moment, shape (n, f); moments with a NaN are left out.
+    ratings
+        Of each moment the ratings of its unit, shape (n, d), none NaN.
+    unit
+        Which unit (a person in a condition) each moment belongs to, shape (n,). Each
+        unit counts the same, however many moments it has.
+    shrink
+        How far correlations are drawn to 0: at 0 not at all, at 1 the features tell
+        nothing.
+    noise
+        Variance added to each rating, for what a new person adds, shape (d,).
+
+    Raises
+    ------
+    ValueError
+        If fewer than three units have a moment with all features.
+    """
+    whole = ~np.isnan(z).any(axis=1)
+    _, own, count = np.unique(unit[whole], return_inverse=True, return_counts=True)
+    if len(count) < 3:
+        raise ValueError(
+            f"a joint Gaussian needs 3 units with a moment that has all features; "
+            f"there are {len(count)}"
+        )
+    weight = 1 / (count[own] * len(count))
+    both = np.hstack([z[whole], ratings[whole]])
+    mean = weight @ both
+    off = both - mean
+    cov = (off * weight[:, None]).T @ off
+    sd = np.sqrt(np.maximum(np.diag(cov), 1e-12))
+    corr = (1 - shrink) * cov / np.outer(sd, sd)
+    np.fill_diagonal(corr, 1.0)
+    cov = corr * np.outer(sd, sd)
+    added = np.zeros(len(mean))
+    added[config.features :] = noise
+    return Gaussian(config, mean, cov + np.diag(added))

@@ -1,0 +1,59 @@
+"""A person's own rest: what their features are measured against."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from physio.core.block import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """How people's rests differ, and how well a stretch of rest shows one's own.
+
+    A feature of a person at rest is their own level plus what fluctuates. The level is
+    Gaussian among people; the mean of a stretch of rest shows it the better the longer
+    the stretch. So before any rest a person counts as anybody, and the uncertainty
+    about their level widens what is estimated from it.
+
+    Parameters
+    ----------
+    mean, between
+        Mean and variance of the level among people, shape (f,) each.
+    within
+        Variance of what fluctuates, shape (f,).
+    memory
+        How long (s) a fluctuation lasts: a stretch of T s is worth ``T / memory``
+        independent looks, shape (f,).
+    """
+
+    mean: Array
+    between: Array
+    within: Array
+    memory: Array
+
+    def level(self, total: Array, seconds: Array) -> tuple[Array, Array]:
+        """Return what is known of a person's own level: mean and variance.
+
+        Parameters
+        ----------
+        total
+            Sum over the seconds of rest of each feature, shape (f,).
+        seconds
+            How many seconds of rest there are of each, shape (f,).
+        """
+        looks = seconds / self.memory / self.within
+        seen = np.divide(total, seconds, out=np.zeros_like(total), where=seconds > 0)
+        spread = 1 / (1 / self.between + looks)
+        return spread * (self.mean / self.between + looks * seen), spread
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the numbers by name."""
+        return {k: getattr(self, k) for k in ("mean", "between", "within", "memory")}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, Array]) -> Self:
+        """Return the rest that `arrays` came from."""
+        return cls(*(arrays[k] for k in ("mean", "between", "within", "memory")))

@@ -1,0 +1,292 @@
+"""Wristband exports: the folder or zip file that Empatica gives for an E4 session."""
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.events import Events
+from physio.core.recording import Recording
+
+MEMBER: Final = 512 * 2**20
+"""The largest file of an export that is read (bytes); a day of BVP has 40 MB."""
+
+RATIO: Final = 200
+"""How many times its packed size a file of a zip may have, if over `SMALL` bytes."""
+
+SMALL: Final = 2**20
+"""Files up to here (bytes) may pack as well as they like: an idle sensor's do."""
+
+_NAMES: Final = re.compile(r"(ACC|BVP|EDA|IBI|TEMP)\.csv|tags.*\.csv")
+
+
+class _Sensor(NamedTuple):
+    stream: str
+    channels: tuple[Channel, ...]
+    scale: float = 1.0
+
+
+_SENSORS: Final = {
+    "EDA.csv": _Sensor("eda", (Channel("eda", "gsr", "uS"),)),
+    "BVP.csv": _Sensor("bvp", (Channel("bvp", "bio", "1"),)),
+    "ACC.csv": _Sensor(
+        "acc", tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz"), 1 / 64
+    ),
+    "TEMP.csv": _Sensor("temp", (Channel("temp", "temperature", "degC"),)),
+}
+
+
+class _Table(NamedTuple):
+    begin: float  # Unix seconds
+    rate: Fraction
+    values: Array  # (n, columns)
+
+
+def read(path: str | Path, *, person: str = "") -> Recording:
+    """Read an Empatica E4 export.
+
+    Streams ``e4.eda`` (uS), ``e4.bvp`` (no unit), ``e4.acc`` (g) and ``e4.temp``
+    (degC), each where the export has it; events ``e4.ibi`` (s from beat to beat) and
+    ``e4.tags`` (the button). Second 0 of the session clock is the earliest start of a
+    stream; ``about["begin_unix"]`` is that moment in Unix seconds.
+
+    Parameters
+    ----------
+    path
+        The folder, or the zip file as it was downloaded; the files of a zip may lie in
+        one folder inside it.
+    person
+        Code of the participant.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is there.
+    ValueError
+        If it is no E4 export, a damaged or a hostile one; the message names the file,
+        the line, the value and what would be right.
+
+    Notes
+    -----
+    ``HR.csv`` is left out: it is computed by the maker from the whole session, samples
+    that come later included, so that nothing live could take it for input.
+    """
+    path = Path(path)
+    files = _files(path)
+    tables = {
+        name: _table(f"{path}: {name}", files[name], len(sensor.channels))
+        for name, sensor in _SENSORS.items()
+        if name in files
+    }
+    if not tables:
+        raise ValueError(
+            f"{path} is no Empatica E4 export: it has none of {', '.join(_SENSORS)}"
+        )
+    zero = min(table.begin for table in tables.values())
+    streams = {}
+    for name, table in tables.items():
+        info = _info(name, table.rate, person)
+        data = np.ascontiguousarray(table.values * _SENSORS[name].scale)
+        streams[info.name] = (Block(info, 0, table.begin - zero, data),)
+    end = max((b.until for (b,) in streams.values() if len(b)), default=0.0)
+    about = {"source": "Empatica E4", "begin": "0.0", "begin_unix": repr(zero)}
+    if person:
+        about["person"] = person
+    return Recording(streams, _events(path, files, zero, end, person), (), about)
+
+
+def is_export(path: Path) -> bool:
+    """Tell whether a folder holds at least one signal of an E4 export."""
+    return any((path / name).is_file() for name in _SENSORS)
+
+
+def _info(name: str, rate: Fraction, person: str) -> Info:
+    sensor = _SENSORS[name]
+    return Info(
+        f"e4.{sensor.stream}",
+        rate,
+        sensor.channels,
+        person=person,
+        site="wrist",
+        placement="dorsal",
+    )
+
+
+def _events(
+    path: Path, files: Mapping[str, bytes], zero: float, end: float, person: str
+) -> dict[str, Events]:
+    """Return the beats and the tags, in order of time."""
+    ibi, at = files.get("IBI.csv", b""), f"{path}: IBI.csv"
+    beats = np.empty((0, 2))
+    if ibi.strip():
+        first, _, rows = ibi.partition(b"\n")
+        begin = _number(at, 1, first.split(b",")[0], "the start in Unix seconds")
+        beats = _rows(at, rows, 2, skipped=1)
+        beats[:, 0] += begin - zero
+    tags = np.empty((0, 1))
+    for name in (n for n in files if n.startswith("tags")):
+        tags = _rows(f"{path}: {name}", files[name], 1, skipped=0) - zero
+    interval = Channel("interval", "misc", "s")
+    return {
+        "e4.ibi": _happenings("e4.ibi", beats, (interval,), "", end, person),
+        "e4.tags": _happenings("e4.tags", tags, (), "tag", end, person),
+    }
+
+
+def _happenings(
+    name: str,
+    rows: Array,
+    channels: tuple[Channel, ...],
+    label: str,
+    end: float,
+    person: str,
+) -> Events:
+    """Return events from rows of time (s) and values."""
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    info = Info(name, Fraction(0), channels, person=person, site="wrist")
+    until = max(end, float(rows[-1, 0])) if len(rows) else end
+    data = np.ascontiguousarray(rows[:, 1:])
+    labels = (label,) * len(rows) if label else ()
+    return Events(info, until, rows[:, 0].copy(), data, labels)
+
+
+def _table(at: str, text: bytes, width: int) -> _Table:
+    """Return one signal: a line with its start, one with its rate, then samples."""
+    lines = text.split(b"\n", 2)
+    begin = _header(at, 1, lines, width, "the start in Unix seconds")
+    rate = _header(at, 2, lines, width, "the rate in Hz")
+    if not 0 < float(rate) <= 1e4:
+        raise ValueError(f"{at}, line 2: a rate of {rate} Hz; it must be above 0")
+    rows = lines[2] if len(lines) > 2 else b""
+    return _Table(float(begin), Fraction(rate), _rows(at, rows, width, skipped=2))
+
+
+def _header(at: str, line: int, lines: list[bytes], width: int, what: str) -> str:
+    """Return the number that line ``line`` says once for each of ``width`` columns."""
+    text = lines[line - 1] if len(lines) >= line else b""
+    fields = text.split(b",")
+    numbers = {_number(at, line, field, what) for field in fields}
+    if len(fields) != width or len(numbers) != 1:
+        raise ValueError(
+            f"{at}, line {line}: {_shown(text)}; it must be {what}"
+            + (f", {width} times" if width > 1 else "")
+        )
+    return fields[0].strip().decode()
+
+
+def _rows(at: str, text: bytes, width: int, *, skipped: int) -> Array:
+    """Return the numbers of all lines, shape (n, width); ``skipped`` came before."""
+    if not text.strip():
+        return np.empty((0, width))
+    try:
+        file = io.BytesIO(text)
+        rows = np.loadtxt(file, delimiter=",", ndmin=2, comments=None)
+    except ValueError:
+        rows = np.empty((0, 0))
+    if rows.shape[1] == width and np.isfinite(rows).all():
+        return rows
+    # Only now, that something is wrong, is it worth to go line by line.
+    for line, fields in enumerate(text.split(b"\n"), start=skipped + 1):
+        values = fields.split(b",")
+        if not fields.strip():
+            continue
+        for value in values:
+            _number(at, line, value, "a number")
+        if len(values) != width:
+            raise ValueError(
+                f"{at}, line {line}: {_shown(fields)}; it must have {width} "
+                f"{'number' if width == 1 else 'numbers'}"
+            )
+    raise ValueError(f"{at}: not a table of {width} columns of numbers")
+
+
+def _number(at: str, line: int, text: bytes, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise ValueError(f"{at}, line {line}: {_shown(text)}; it must be {what}")
+    return value
+
+
+def _shown(text: bytes) -> str:
+    """Return the start of some text as a message can carry it."""
+    shown = text.strip().decode("utf-8", "replace")
+    return repr(shown if len(shown) <= 40 else shown[:40] + "...")
+
+
+def _files(path: Path) -> dict[str, bytes]:
+    """Return the files of an export by name, without what is not read."""
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if _NAMES.fullmatch(p.name))
+        sizes = [(p.name, p.stat().st_size) for p in found]
+        _check(path, sizes)
+        return {p.name: p.read_bytes().removeprefix(b"\xef\xbb\xbf") for p in found}
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    try:
+        with zipfile.ZipFile(path) as file:
+            members = _members(path, file)
+            return {
+                name: file.read(member).removeprefix(b"\xef\xbb\xbf")
+                for name, member in members.items()
+            }
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise ValueError(
+            f"{path} is no zip file that can be read: {error}; download it again"
+        ) from None
+
+
+def _check(path: Path, sizes: list[tuple[str, int]]) -> None:
+    """Refuse two files that would be read as one, and files too large."""
+    kinds = ["tags" if name.startswith("tags") else name for name, _ in sizes]
+    twice = [name for i, name in enumerate(kinds) if name in kinds[:i]]
+    if twice:
+        raise ValueError(
+            f"{path} has more than one file for {twice[0]}; an export has one"
+        )
+    for name, size in sizes:
+        if size > MEMBER:
+            raise ValueError(
+                f"{path}: {name} has {size / 2**20:.0f} MB; at most "
+                f"{MEMBER / 2**20:.0f} are read"
+            )
+
+
+def _members(path: Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return what is to be read of a zip file by base name; refuse a hostile one.
+
+    Nothing is ever extracted, so a name cannot lead anywhere; but a zip file with
+    names that try to is none that Empatica made.
+    """
+    found: list[tuple[PurePosixPath, zipfile.ZipInfo]] = []
+    for member in file.infolist():
+        name = member.orig_filename
+        place = PurePosixPath(name)
+        if "\\" in name or "\0" in name or place.is_absolute() or ".." in place.parts:
+            raise ValueError(
+                f"{path} has a file called {name!r}, which leads out of it; it is no "
+                "export of Empatica's"
+            )
+        if member.flag_bits & 0x1:
+            raise ValueError(f"{path}: {name} is encrypted; unpack it first")
+        if _NAMES.fullmatch(place.name) and not member.is_dir():
+            found.append((place, member))
+    if len({place.parent for place, _ in found}) > 1:
+        raise ValueError(f"{path} holds more than one export; give one at a time")
+    _check(path, [(place.name, member.file_size) for place, member in found])
+    for place, member in found:
+        if member.file_size > max(SMALL, RATIO * member.compress_size):
+            raise ValueError(
+                f"{path}: {place.name} unpacks to {member.file_size} bytes from "
+                f"{member.compress_size}, more than {RATIO} times; no signal does"
+            )
+    return {place.name: member for place, member in found}

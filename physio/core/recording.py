@@ -14,6 +14,12 @@ Item = Block | Events
 SILENCE = "session.silence"
 """Name of the stream in which a session declares others silent: see `silence`."""
 
+MARKERS = "session.markers"
+"""Name of the stream of what a person marked while the session ran."""
+
+COMPUTED = ("features", "estimates")
+"""Names of the streams that a session computes beside what its chains detect."""
+
 
 class Arrival(NamedTuple):
     """What came next in a session: ``n`` samples, or events, of a stream.
@@ -59,6 +65,18 @@ class Recording:
         return regular + tuple(e.info for e in self.events.values())
 
     @property
+    def arrived(self) -> tuple[Info, ...]:
+        """What flowed into the session, and not what it computed or told of itself.
+
+        `COMPUTED` streams and those of the session itself (``session.``) are left out,
+        but for its markers. Where there is a timeline, so is what the timeline does
+        not name, unless it is a stream of which nothing ever came; and the
+        declarations of silence are kept, being part of the order.
+        """
+        named = {arrival.stream for arrival in self.timeline}
+        return tuple(i for i in self.infos if self._flowed(i.name, named))
+
+    @property
     def begin(self) -> float:
         """When the session began (s, session clock): as said, or the first sample."""
         if "begin" in self.about:
@@ -78,6 +96,14 @@ class Recording:
     def arrivals(self, step: float = 1.0) -> Iterator[Item]:
         """Yield what arrived, in order: as recorded, else by time, ``step`` s a go."""
         yield from self._recorded() if self.timeline else self._by_time(step)
+
+    def _flowed(self, name: str, named: set[str]) -> bool:
+        if name == SILENCE:
+            return bool(self.timeline)
+        if name in COMPUTED or (name.startswith("session.") and name != MARKERS):
+            return False
+        empty = name in self.streams and not any(map(len, self.streams[name]))
+        return not self.timeline or name in named or empty
 
     def _filled(self) -> list[tuple[Block, ...]]:
         blocks = (tuple(b for b in s if len(b)) for s in self.streams.values())

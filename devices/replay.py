@@ -1,0 +1,199 @@
+"""A recording as a device: what was sensed then arrives again now."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from physio.core.block import Block, Info
+from physio.core.events import Events
+from physio.core.ports import Clock, Item, WallClock
+from physio.core.recording import Recording
+
+
+@dataclass
+class Replay:
+    """Any recording, at the pace of a clock.
+
+    An item is due once the clock has passed the time of its last sample. A recording
+    that keeps its timeline is repeated item by item, in the order and with the
+    declarations of silence that it has. Of any other, each `read` gives the samples
+    taken since the last one. What a session computed is not replayed but computed
+    again: `Recording.arrived` says which streams those are.
+
+    Parameters
+    ----------
+    recording
+        What to replay; its streams keep their names.
+    clock
+        Sets the pace. If it does not stand at the recording's beginning when the
+        replay begins, all times are moved so that it does; if it does, as with
+        ``FastClock(recording.begin)``, every number stays what it is.
+    """
+
+    recording: Recording
+    clock: Clock = field(default_factory=WallClock)
+    _waiting: "_Recorded | _Merged | None" = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
+    def __enter__(self) -> Self:
+        shift = self.clock.now() - self.recording.begin
+        kind = _Recorded if self.recording.timeline else _Merged
+        self._waiting = kind(self.recording, shift)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._waiting = None
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """What flowed when this was recorded."""
+        return self.recording.arrived
+
+    @property
+    def declares_silence(self) -> bool:
+        """Whether the recording itself says which streams were silent, and when."""
+        return bool(self.recording.timeline)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of it was replayed, or the replay was closed."""
+        return self._waiting is None or self._waiting.ended
+
+    def read(self) -> list[Item]:
+        """Return what has become due since the last call."""
+        if self._waiting is None:
+            return []
+        return list(self._waiting.due(self.clock.now()))
+
+
+class _Recorded:
+    """The items of a timeline, in its order."""
+
+    def __init__(self, recording: Recording, shift: float) -> None:
+        names = {info.name for info in recording.arrived}
+        self._items = (
+            _moved(item, shift)
+            for item in recording.arrivals()
+            if item.info.name in names
+        )
+        self._next = next(self._items, None)
+
+    @property
+    def ended(self) -> bool:
+        return self._next is None
+
+    def due(self, now: float) -> Iterator[Item]:
+        while self._next is not None and _newest(self._next) <= now:
+            yield self._next
+            self._next = next(self._items, None)
+
+
+class _Merged:
+    """Streams of which nobody knows in what order their samples came."""
+
+    def __init__(self, recording: Recording, shift: float) -> None:
+        names = [info.name for info in recording.arrived]
+        self._lines: list[_Samples | _Happenings] = [
+            _Samples(recording.streams[name], shift)
+            if name in recording.streams
+            else _Happenings(recording.events[name], shift)
+            for name in names
+        ]
+
+    @property
+    def ended(self) -> bool:
+        return not self._lines
+
+    def due(self, now: float) -> list[Item]:
+        items = [i for line in self._lines if line.next <= now for i in line.due(now)]
+        self._lines = [line for line in self._lines if line.next < np.inf]
+        return sorted(items, key=_newest)
+
+
+class _Samples:
+    """A regular stream that is still to be replayed; ``next`` is when it goes on."""
+
+    def __init__(self, blocks: tuple[Block, ...], shift: float) -> None:
+        self._turn = (_moved_block(b, shift) for b in blocks if len(b))
+        self._follow()
+
+    def _follow(self) -> None:
+        self._left = next(self._turn, None)
+        self.next = np.inf if self._left is None else _time(self._left, 0)
+
+    def due(self, now: float) -> Iterator[Block]:
+        while self._left is not None and self.next <= now:
+            block, cut = self._left, self._left.start + _passed(self._left, now)
+            yield block.part(block.start, cut)
+            if cut == block.stop:
+                self._follow()
+            else:
+                self._left = block.part(cut, block.stop)
+                self.next = _time(self._left, 0)
+
+
+class _Happenings:
+    """Events that are still to be replayed; ``next`` is when they go on."""
+
+    def __init__(self, events: Events, shift: float) -> None:
+        self._events = _moved_events(events, shift)
+        self._given = 0
+        self._follow()
+
+    def _follow(self) -> None:
+        left = self._given < len(self._events)
+        self.next = float(self._events.times[self._given]) if left else np.inf
+
+    def due(self, now: float) -> Iterator[Events]:
+        stop = int(np.searchsorted(self._events.times, now, side="right"))
+        yield self._events.part(self._given, stop, now)
+        self._given = stop
+        self._follow()
+
+
+def _time(block: Block, row: int) -> float:
+    """Return when a row was taken, to the bit as `Block.times` has it."""
+    return block.epoch + (block.start + row) / float(block.info.rate)
+
+
+def _passed(block: Block, now: float) -> int:
+    """Return how many rows of a block were taken up to ``now`` (s)."""
+    n = int((now - block.epoch) * float(block.info.rate)) + 1 - block.start
+    n = min(max(n, 0), len(block))
+    while n < len(block) and _time(block, n) <= now:
+        n += 1
+    while n and _time(block, n - 1) > now:
+        n -= 1
+    return n
+
+
+def _newest(item: Item) -> float:
+    """Return the time of an item's last sample or event; at once for a bare promise."""
+    if not len(item):
+        return -np.inf
+    return item.until if isinstance(item, Block) else float(item.times[-1])
+
+
+def _moved(item: Item, shift: float) -> Item:
+    if isinstance(item, Block):
+        return _moved_block(item, shift)
+    return _moved_events(item, shift)
+
+
+def _moved_block(block: Block, shift: float) -> Block:
+    return replace(block, epoch=block.epoch + shift) if shift else block
+
+
+def _moved_events(events: Events, shift: float) -> Events:
+    if not shift:
+        return events
+    return replace(events, until=events.until + shift, times=events.times + shift)

@@ -6,7 +6,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -145,6 +145,12 @@ def _checked(value: Any, hint: Any, at: str) -> Any:
         if isinstance(value, hint):
             return value
         raise ValueError(f"{at}: {value!r} should be a table of {hint.__name__}")
+    inner = get_args(hint)
+    if get_origin(hint) is tuple and inner[1:] == (...,) and is_dataclass(inner[0]):
+        if not isinstance(value, tuple):
+            raise ValueError(f"{at} = {value!r} should be a list of tables")
+        checked = (_checked(v, inner[0], f"{at}[{i}]") for i, v in enumerate(value))
+        return tuple(checked)
     if hint is Fraction and not isinstance(value, Fraction | bool):
         try:
             return Fraction(str(value))

@@ -24,7 +24,10 @@ RATIO: Final = 200
 SMALL: Final = 2**20
 """Files up to here (bytes) may pack as well as they like: an idle sensor's do."""
 
-_NAMES: Final = re.compile(r"(ACC|BVP|EDA|IBI|TEMP)\.csv|tags.*\.csv")
+NAMES: Final = ("ACC.csv", "BVP.csv", "EDA.csv", "HR.csv", "IBI.csv", "TEMP.csv")
+"""The tables of an export, one of which is not read."""
+
+_READ: Final = re.compile(r"(ACC|BVP|EDA|IBI|TEMP)\.csv|tags.*\.csv")
 
 
 class _Sensor(NamedTuple):
@@ -226,7 +229,7 @@ def _shown(text: bytes) -> str:
 def _files(path: Path) -> dict[str, bytes]:
     """Return the files of an export by name, without what is not read."""
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if _NAMES.fullmatch(p.name))
+        found = sorted(p for p in path.iterdir() if _READ.fullmatch(p.name))
         sizes = [(p.name, p.stat().st_size) for p in found]
         _check(path, sizes)
         return {p.name: p.read_bytes().removeprefix(b"\xef\xbb\xbf") for p in found}
@@ -278,7 +281,7 @@ def _members(path: Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             )
         if member.flag_bits & 0x1:
             raise ValueError(f"{path}: {name} is encrypted; unpack it first")
-        if _NAMES.fullmatch(place.name) and not member.is_dir():
+        if _READ.fullmatch(place.name) and not member.is_dir():
             found.append((place, member))
     if len({place.parent for place, _ in found}) > 1:
         raise ValueError(f"{path} holds more than one export; give one at a time")

@@ -1,0 +1,170 @@
+"""What files of biosignal boards have in common: a counter that tells what was lost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.events import Events
+from physio.core.recording import Recording
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A board's samples as they stand in a file, n of them.
+
+    Parameters
+    ----------
+    board
+        Its name, which its streams begin with.
+    rate
+        Samples per second (Hz).
+    counter
+        The package number of each sample, shape (n,).
+    stamps
+        The time of each as it was written (Unix s), shape (n,), 0 where it was not.
+    markers
+        The marker of each, shape (n,); 0 for none.
+    signals
+        Channels and samples, shape (n, channels), by stream: ``eeg``, ``acc``.
+    """
+
+    board: str
+    rate: Fraction
+    counter: Array
+    stamps: Array
+    markers: Array
+    signals: Mapping[str, tuple[tuple[Channel, ...], Array]]
+
+    def recording(self, source: str, person: str) -> Recording:
+        """Return the streams ``<board>.<signal>`` and the events ``<board>.markers``.
+
+        Sample i of a stream was taken i / rate s after the first one, lost ones
+        included; the file's own stamps, which bunch and at times go back, stay beside
+        it as they are.
+        """
+        at = positions(self.counter, self.stamps, float(self.rate))
+        rows, at = _rising(at)
+        cuts = (np.flatnonzero(np.diff(at) != 1) + 1).tolist()
+        streams = {}
+        for name, (channels, data) in self.signals.items():
+            info = Info(f"{self.board}.{name}", self.rate, channels, person=person)
+            streams[info.name] = tuple(
+                Block(info, int(n[0]), 0.0, np.ascontiguousarray(x), stamps)
+                for n, x, stamps in zip(
+                    np.split(at, cuts),
+                    np.split(data[rows], cuts),
+                    np.split(self.stamps[rows], cuts),
+                    strict=True,
+                )
+                if len(n)
+            ) or (Block(info, 0, 0.0, np.empty((0, len(channels)))),)
+        about = {"source": source, "begin": "0.0"}
+        if len(at) and self.stamps[rows[0]] > 0:
+            about["begin_unix"] = repr(float(self.stamps[rows[0]]))
+        if len(rows) < len(self.counter):
+            about["repeated"] = str(len(self.counter) - len(rows))
+        if person:
+            about["person"] = person
+        events = self._markers(self.markers[rows], at, person)
+        return Recording(streams, {events.info.name: events}, (), about)
+
+    def _markers(self, markers: Array, at: Numbers, person: str) -> Events:
+        found = np.flatnonzero(markers)
+        times = at / float(self.rate)
+        info = Info(
+            f"{self.board}.markers", Fraction(0), (Channel("value"),), person=person
+        )
+        labels = tuple(f"{v:g}" for v in markers[found])
+        until = float(times[-1]) if len(times) else 0.0
+        return Events(info, until, times[found], markers[found, None].copy(), labels)
+
+
+def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
+    """Return the number of each sample, from 0, with the lost ones counted.
+
+    Parameters
+    ----------
+    counter
+        Package numbers, shape (n,). They wrap, here at 256 and there at 100; they may
+        rise by 2, and be shared by the samples of a package: all that is taken from
+        the numbers themselves.
+    stamps
+        Time of each sample (s), shape (n,), however rough: they tell how often the
+        counter wrapped unseen. Without them (0) a loss counts as short as it can be.
+    rate
+        Samples per second (Hz).
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Samples that came late have a number below that of the one before them, and
+        repeated ones that of the first.
+    """
+    if not len(counter):
+        return np.empty(0, np.int64)
+    value = np.round(counter).astype(np.int64)
+    first = np.flatnonzero(np.diff(value, prepend=value[0] - 1))
+    lengths = np.diff(first, append=len(value))
+    share = _most(lengths)  # how many samples have a number in common
+    jumps = np.diff(value[first])
+    step = _most(jumps[jumps > 0])
+    wrap = _wrap(value, jumps, step)
+    if wrap and np.all(stamps > 0):
+        jumps = _nearest(jumps, wrap)
+        scale = rate / share * step  # package numbers a second
+        jumps = jumps + wrap * _unseen(jumps, stamps[first], wrap, scale)
+    elif wrap:
+        jumps = jumps % wrap
+    packages = np.concatenate([[0], np.cumsum(jumps)]) // step
+    inside = np.arange(len(value)) - np.repeat(first, lengths)
+    return np.repeat(packages, lengths) * share + np.minimum(inside, share - 1)
+
+
+def _most(values: Numbers) -> int:
+    """Return the value that there is most of; 1 for none."""
+    found, counts = np.unique(values, return_counts=True)
+    return int(found[counts.argmax()]) if len(found) else 1
+
+
+def _wrap(value: Numbers, jumps: Numbers, step: int) -> int:
+    """Return how many numbers the counter has; 0 if it never starts again."""
+    reach = int(value.max() - value.min())
+    back = jumps[jumps < -reach / 2]
+    if len(back):
+        return step - _most(back)
+    return 256 if value.max() < 256 else 0
+
+
+def _nearest(jumps: Numbers, wrap: int) -> Numbers:
+    """Return each jump as the smallest that leads there, forwards or back."""
+    half = wrap // 2
+    return (jumps + half) % wrap - half
+
+
+def _unseen(jumps: Numbers, stamps: Array, wrap: int, scale: float) -> Numbers:
+    """Return how many times the counter went round, unseen, in each jump.
+
+    A computer that stalls stamps late what it reads afterwards, and catches up: so
+    the stamps are asked by how much the *earliest* of them lie behind the counter,
+    before a jump and after it.
+    """
+    behind = stamps * scale - np.concatenate([[0], np.cumsum(jumps)])
+    unseen = np.zeros(len(jumps), np.int64)
+    for i in np.flatnonzero(np.abs(np.diff(behind)) > wrap / 2):
+        reach = int(2 * scale + 2 * abs(behind[i + 1] - behind[i]))
+        before = behind[max(0, i + 1 - reach) : i + 1].min()
+        after = behind[i + 1 : i + 1 + reach].min()
+        unseen[i] = max(0, round((after - before) / wrap))
+    return unseen
+
+
+def _rising(at: Numbers) -> tuple[Numbers, Numbers]:
+    """Return which rows to take, in what order, that each number comes once, rising."""
+    number, rows = np.unique(at, return_index=True)
+    return rows.astype(np.int64), number - (number[0] if len(number) else 0)

@@ -1,19 +1,26 @@
 """A session file: what records, what is computed, where it goes."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Self
 
+import physio.assets
 from physio import config
-from physio.core.block import Info
+from physio.core.block import Info, Origin
 from physio.core.join import Join
 from physio.core.ports import Clock, Device, Sink
+from physio.core.recording import Recording
 from physio.core.stage import Chain
-from physio.online.engine import Plan, Reader
+from physio.models import weights
+from physio.online.engine import Engine, Plan, Reader
+from physio.online.estimator import Estimator, Expert
 
-TABLES = ("session", "devices", "chains", "estimator", "sinks")
+CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
+XDF: Final = "physio.online.sinks.xdf:Xdf"
+TABLES: Final = ("session", "devices", "chains", "estimator", "sinks")
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,14 @@ class SessionFile:
         The file's name, for messages.
     trust
         Packages that ``use`` may name beside our own.
+    computes
+        Whether chains and an estimator that the file does not name are chosen.
     """
 
     tables: Mapping[str, Any] = field(default_factory=dict)
     at: str = "config"
     trust: tuple[str, ...] = ()
+    computes: bool = True
 
     def __post_init__(self) -> None:
         config.allow(self.tables, TABLES, self.at, "a session file")
@@ -79,6 +89,19 @@ class SessionFile:
             raise ValueError(f"{self.at}: {name} = {found!r} must be a table, [{name}]")
         return found
 
+    def with_session(self, **settings: Any) -> Self:
+        """Return this with other values in its ``[session]`` table."""
+        tables = dict(self.tables)
+        tables["session"] = {**self.table("session"), **settings}
+        return replace(self, tables=tables)
+
+    def recording_only(self) -> Self:
+        """Return this with nothing computed, and a recording as its one sink."""
+        own = {k: v for k, v in self.table("sinks").items() if v.get("use") == XDF}
+        tables = {"session": self.table("session"), "devices": self.table("devices")}
+        sinks = own or {"recording": {"use": XDF}}
+        return replace(self, tables={**tables, "sinks": sinks}, computes=False)
+
     @property
     def session(self) -> SessionSettings:
         """The ``[session]`` table."""
@@ -96,18 +119,40 @@ class SessionFile:
         """Return the sinks, not open yet; ``given`` fills the fields that they have."""
         return self._built("sinks", given)
 
-    def plan(self) -> Plan:
-        """Return what is to be computed."""
-        chains = {
-            name: self._reader(name, table)
-            for name, table in self.table("chains").items()
-        }
-        table = dict(self.table("estimator"))
-        at = f"{self.at}: estimator"
-        estimator = config.build(table, at, self.trust) if table else Chain()
+    def plan(self, streams: Sequence[Info], *, demo_weights: bool = False) -> Plan:
+        """Return what is to be computed from ``streams``.
+
+        Where the file has no chains, those that suit the streams are taken; where it
+        has no estimator, the shipped weights that suit the features.
+        """
+        tables = self.table("chains") or (suit(streams) if self.computes else {})
+        chains = {name: self._reader(name, table) for name, table in tables.items()}
         settings = self.session
         join = Join(rate=settings.rate)
-        return Plan(chains, join, estimator, settings.patience)
+        plan = Plan(chains, join, patience=settings.patience)
+        if table := self.table("estimator"):
+            estimator = config.build(table, f"{self.at}: estimator", self.trust)
+        else:
+            estimator = suited(features(plan, streams))
+        if demo_weights and isinstance(estimator, Estimator):
+            estimator = replace(estimator, demo_weights=True)
+        return replace(plan, estimator=estimator)
+
+    def resolved(self, plan: Plan) -> dict[str, Any]:
+        """Return the tables of a session file that says all that was decided here."""
+        chains = {
+            name: {"stream": r.stream, "stages": config.describe(r.stages)}
+            for name, r in plan.chains.items()
+        }
+        session = config.describe(self.session)
+        del session["use"]
+        return {
+            "session": session,
+            "devices": dict(self.table("devices")),
+            "chains": chains,
+            "estimator": config.describe(plan.estimator),
+            "sinks": dict(self.table("sinks")),
+        }
 
     def _reader(self, name: str, table: Mapping[str, Any]) -> Reader:
         at = f"{self.at}: chains.{name}"
@@ -129,14 +174,63 @@ def read(path: Path, trust: tuple[str, ...] = ()) -> SessionFile:
     return SessionFile(config.read(path), path.name, trust)
 
 
-# Which chains read which kind of channel, if nothing else is said.
-_CHAINS: Mapping[str, tuple[str, Sequence[str]]] = {
-    "eeg": ("eeg", ("artifact:EegQuality", "eeg:DifferentialEntropy")),
-    "gsr": ("skin", ()),
-}
-
-
 def suit(streams: Iterable[Info]) -> dict[str, Any]:
-    """Return the tables of chains that suit ``streams``: features of each sensor."""
-    del streams
-    return {}
+    """Return the tables of the chains that suit ``streams``.
+
+    The shipped ``chains.toml`` says which kind of channel is read how. A second stream
+    of a kind gets a number: ``skin``, ``skin2``.
+    """
+    known = config.read(CHAINS)
+    found: dict[str, Any] = {}
+    for info in streams:
+        for name, table in known.items():
+            if not info.rate or not _reads(table, info):
+                continue
+            names = (f"{name}{i or ''}" for i in (0, *range(2, 100)))
+            new = next(n for n in names if n not in found)
+            found[new] = {"stream": info.name, "stages": table["stages"]}
+    return found
+
+
+def recorded(recording: Recording) -> SessionFile | None:
+    """Return the session file that a recording of ours carries, if it does."""
+    if "config" not in recording.about:
+        return None
+    return SessionFile(json.loads(recording.about["config"]), "the recording's config")
+
+
+def suited(info: Info) -> Estimator:
+    """Return an estimator with all shipped weights that can use a stream of features.
+
+    On simulated input these are the ones trained on simulated people, if any suits.
+    """
+    experts = [e for name in weights.shipped_names() if (e := _expert(name, info))]
+    if info.origin is not Origin.MEASURED:
+        cards = {e: weights.load(e.weights).card for e in experts}
+        simulated = [e for e in experts if cards[e].origin is not Origin.MEASURED]
+        experts = simulated or experts
+    return Estimator(tuple(experts))
+
+
+def _expert(name: str, info: Info) -> Expert | None:
+    """Return shipped weights that read the chains there are, if they can."""
+    chains = {column.partition(".")[0] for column in info.names}
+    columns = weights.load(name).card.columns
+    reads = dict.fromkeys(column.partition(".")[0] for column, _ in columns)
+    expert = Expert(name, tuple(chain for chain in reads if chain in chains))
+    try:
+        Estimator((expert,)).output(info)
+    except ValueError:
+        return None
+    return expert if expert.reads else None
+
+
+def features(plan: Plan, streams: Sequence[Info]) -> Info:
+    """Return the stream of features that a plan computes."""
+    return Engine(replace(plan, estimator=Chain()), streams, 0.0).junction.info
+
+
+def _reads(table: Mapping[str, Any], info: Info) -> bool:
+    return not info.name.endswith(".truth") and any(
+        c.kind in table["kinds"] and c.unit in table["units"] for c in info.channels
+    )

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -50,7 +50,7 @@ class Session:
     Parameters
     ----------
     plan
-        What to compute.
+        What to compute; or what tells it, once the streams are known.
     devices
         Where streams come from; opened and closed by the session.
     sinks
@@ -65,17 +65,18 @@ class Session:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Plan | Callable[[Sequence[Info]], Plan],
         devices: Sequence[Device],
         sinks: Sequence[Sink] = (),
         clock: Clock | None = None,
         poll: float = 0.02,
         seconds: float = np.inf,
     ) -> None:
-        self.plan, self.poll, self.seconds = plan, poll, seconds
+        self.poll, self.seconds = poll, seconds
         self.clock: Clock = clock or WallClock()
         self.compute: deque[float] = deque(maxlen=100_000)
         self.ended = ""
+        self._plan = plan
         self._devices, self._sinks = list(devices), tuple(sinks)
         self._said: deque[Events] = deque()
         self._stack = ExitStack()
@@ -86,6 +87,7 @@ class Session:
                 stack.enter_context(device)
             self.begin = self.clock.now()
             streams = [info for d in self._devices for info in d.streams]
+            self.plan = self._plan(streams) if callable(self._plan) else self._plan
             self.engine = Engine(self.plan, streams, self.begin)
             self.health = {i.name: Health(i) for i in streams if i.rate}
             self._watch = Watch(streams, self.plan.patience, self.begin)

@@ -1,0 +1,68 @@
+"""The ``physio`` command: the one place that imports across everything."""
+
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+
+import click
+import typer
+
+from physio.cli import sessions, tools
+
+app = typer.Typer(
+    name="physio",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""From EEG and wristbands to online valence, arousal and dominance.
+
+    `physio demo` runs a simulated person for a minute. `physio replay FILE` runs a
+    recording of yours. `physio live CONFIG.toml` runs devices.""",
+)
+for command in sessions.COMMANDS + tools.COMMANDS:
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line: status 1 for a fault that was found, 2 for bad input."""
+    try:
+        refuse_namesake()
+        status = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        status = 130
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except (ValueError, OSError) as error:
+        typer.echo(f"physio: {_sentence(error)}", err=True)
+        status = 2
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def refuse_namesake() -> None:
+    """Refuse to run beside another distribution that owns the name ``physio``.
+
+    Raises
+    ------
+    OSError
+        If there is one: its modules may have overwritten ours.
+    """
+    try:
+        other = distribution("physio")
+    except PackageNotFoundError:
+        return
+    raise OSError(
+        f"another distribution called 'physio' ({other.version}) is installed here and "
+        "has the same import name as physio-affect: run `pip uninstall physio`, then "
+        "`pip install --force-reinstall --no-deps physio-affect`"
+    )
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""``python -m physio.cli``."""
+
+from physio.cli import main
+
+main()

@@ -1,0 +1,191 @@
+"""One session from its first sample to its picture."""
+
+import json
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+
+from physio.cli import folder as folders
+from physio.core.block import Block
+from physio.core.ports import Clock, Device, Sink
+from physio.core.reason import Reason, why
+from physio.core.recording import Item
+from physio.online.engine import Plan
+from physio.online.plan import SessionFile
+from physio.online.session import Session
+from physio.online.sinks.behind import Behind
+
+AFFECT = ("valence", "arousal", "dominance")
+
+
+class View(Protocol):
+    """Shows a session while it runs."""
+
+    def take(self, item: Item) -> None: ...
+    def show(self, now: float, latency_ms: Sequence[float]) -> None: ...
+    def keys(self) -> list[str]: ...
+
+
+@dataclass
+class Outcome:
+    """What a session left."""
+
+    folder: Path
+    ended: str
+    figures: dict[str, Any]
+
+    @property
+    def status(self) -> int:
+        """0, or 1 if the session ran and found a fault."""
+        return int(self.ended.startswith("failed") or bool(self.figures["faults"]))
+
+
+def conduct(
+    file: SessionFile,
+    devices: Sequence[Device],
+    clock: Clock,
+    out: Path,
+    *,
+    demo_weights: bool = False,
+    seconds: float = np.inf,
+    poll: float = 0.02,
+    view: AbstractContextManager[View] | None = None,
+    about: dict[str, str] | None = None,
+) -> Outcome:
+    """Run a session and leave its folder whole, however it ends."""
+    about = {**_about(file), **(about or {})}
+    plans: list[Plan] = []
+
+    def plan(streams: Any) -> Plan:
+        plans.append(file.plan(streams, demo_weights=demo_weights))
+        tables = file.resolved(plans[0])
+        folders.describe(out, tables, **about, ended="")
+        about["config"] = json.dumps(tables)
+        return plans[0]
+
+    sinks = [_behind(s) for s in file.sinks({"folder": out, "about": about})]
+    session = Session(plan, devices, sinks, clock, poll, seconds)
+    counts: Counter[str] = Counter()
+    faults: list[str] = []
+    began = time.perf_counter()
+    with _stoppable(session), session, view or nullcontext() as shown:
+        for item in session:
+            if isinstance(item, Block):
+                if item.info.name == "estimates":
+                    counts.update(_count(item))
+            elif item.info.name == "session.status":
+                faults += [x for x in item.labels if "stopped" in x]
+            if shown is not None:
+                _show(session, shown, item)
+    faults += [
+        f"{s.sink}: {s.fault}" for s in sinks if isinstance(s, Behind) and s.fault
+    ]
+    figures = _figures(session, counts, faults, time.perf_counter() - began)
+    folders.describe(out, file.resolved(plans[0]), **about, **figures)
+    return Outcome(out, session.ended, figures)
+
+
+def _show(session: Session, view: View, item: Item) -> None:
+    view.take(item)
+    latency = [1e3 * s for s in list(session.compute)[-400:]]
+    view.show(session.clock.now(), latency)
+    pressed = view.keys()
+    for key in pressed:
+        if key == "quit":
+            session.stop("completed: stopped by key")
+        else:
+            session.mark(key)
+
+
+def _behind(sink: Sink) -> Sink:
+    return sink if getattr(sink, "vital", False) else Behind(sink)
+
+
+def _about(file: SessionFile) -> dict[str, str]:
+    return {
+        "person": file.session.person,
+        "consent": file.session.consent,
+        "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "physio-affect": version("physio-affect"),
+        "python": sys.version.split()[0],
+        "numpy": np.__version__,
+    }
+
+
+def _figures(
+    session: Session, counts: Counter[str], faults: list[str], taken: float
+) -> dict[str, Any]:
+    """Return what ``--json`` holds."""
+    times = [h.heard for h in session.health.values() if h.samples]
+    lasted = max(times, default=session.begin) - session.begin
+    compute = 1e3 * np.array(session.compute) if session.compute else np.full(1, np.nan)
+    p50, p99 = np.percentile(compute, [50, 99]).tolist()
+    return {
+        "streams": [
+            {
+                "name": name,
+                "rate": float(h.info.rate),
+                "samples": h.samples,
+                "lost": h.lost,
+            }
+            for name, h in session.health.items()
+        ],
+        "seconds_of_data": lasted,
+        "seconds_taken": taken,
+        "estimates": {
+            "rows": counts["rows"],
+            "finite": {name: counts[name] for name in AFFECT},
+            "missing": {
+                name: {
+                    reason.words: counts[f"{name}.{reason.words}"]
+                    for reason in Reason
+                    if counts[f"{name}.{reason.words}"]
+                }
+                for name in AFFECT
+            },
+        },
+        "latency_ms": {"p50": p50, "p99": p99},
+        "ended": session.ended,
+        "faults": faults,
+    }
+
+
+def _count(estimates: Block) -> Counter[str]:
+    """Return how many rows a block has, how many are numbers, and why the rest not."""
+    counts: Counter[str] = Counter(rows=len(estimates))
+    for name in AFFECT:
+        if name not in estimates.info.names:
+            continue
+        for code in why(estimates.column(name)).tolist():
+            counts[f"{name}.{Reason(code).words}" if code else name] += 1
+    return counts
+
+
+class _stoppable:  # noqa: N801 reads as a word in a with statement
+    """Ctrl-C and SIGTERM end the session with its present step."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> None:
+        for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")):
+            self._before[number] = signal.signal(number, self._stop(name))
+
+    def _stop(self, name: str) -> Callable[[int, FrameType | None], None]:
+        return lambda _number, _frame: self._session.stop(f"interrupted by {name}")
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,78 @@
+"""The folder of a session: made, found, deleted."""
+
+import json
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+ABOUT = "session.json"
+CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+
+
+def make(out: Path | None, person: str) -> Path:
+    """Return a new, empty session folder, readable by its owner alone.
+
+    A session that is already at ``out`` is kept: it moves to ``<out>_old1`` and so on.
+
+    Raises
+    ------
+    ValueError
+        If ``out`` holds something that is no session.
+    """
+    if out is None:
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        out = Path("sessions") / f"{person or 'session'}-{stamp}"
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / ABOUT).is_file():
+            raise ValueError(
+                f"{out} holds files that are no session's: give a new folder to --out"
+            )
+        aside = (out.with_name(f"{out.name}_old{i}") for i in range(1, 10_000))
+        out.rename(next(p for p in aside if not p.exists()))
+    elif out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: give a folder to --out")
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return out
+
+
+def describe(folder: Path, tables: dict[str, Any], **about: Any) -> None:
+    """Write what the session is: its resolved settings, and its state."""
+    (folder / "session.toml").write_text(tomli_w.dumps(tables), "utf-8")
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+
+
+def delete(folder: Path) -> int:
+    """Delete a session whole; return how many files it had.
+
+    Raises
+    ------
+    ValueError
+        If the folder is no session's.
+    """
+    if not (folder / ABOUT).is_file():
+        raise ValueError(
+            f"{folder} is no session: a session's folder holds a file {ABOUT}"
+        )
+    files = sum(1 for p in folder.rglob("*") if p.is_file())
+    shutil.rmtree(folder)
+    return files
+
+
+def code(person: str) -> str:
+    """Return a participant's code, or refuse what may be a name.
+
+    Raises
+    ------
+    ValueError
+        If it is not a code of letters, digits, ``_``, ``.`` and ``-``.
+    """
+    if person and not CODE.fullmatch(person):
+        raise ValueError(
+            f"person = {person!r} is no code: use up to 32 letters, digits, '_', '.' "
+            "or '-', and never a name, as in p07"
+        )
+    return person

@@ -1,0 +1,343 @@
+"""Commands that run a session, or act on one."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from physio.cli.conduct import Outcome
+
+ASSETS: Final = Path(__file__).parents[1] / "assets"
+
+Out = Annotated[
+    Path | None,
+    typer.Option(help="The session's folder; by default one under ./sessions."),
+]
+Json = Annotated[
+    Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
+]
+Seconds = Annotated[float, typer.Option(min=1.0, help="How long to run (s).")]
+DemoWeights = Annotated[
+    bool,
+    typer.Option(
+        "--demo-weights",
+        help="Let weights trained on simulated people answer on measured input.",
+    ),
+]
+Trust = Annotated[
+    list[str],
+    typer.Option(help="Another package that `use` in a session file may name."),
+]
+
+
+def demo(
+    seconds: Seconds = 60.0,
+    out: Out = None,
+    json_path: Json = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Do not wait for the time to pass.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Which simulated person.")] = 7,
+) -> None:
+    """Run a simulated person with headset and wristband.
+
+    Leaves a session folder: the recording (XDF), tables of features and estimates
+    (Parquet), and a picture of the signals and the estimates against the truth.
+
+    Example: `physio demo --seconds 30 --out mydemo`
+    """
+    from physio import config
+    from physio.cli.conduct import conduct
+    from physio.core.ports import FastClock, WallClock
+    from physio.online.plan import SessionFile
+
+    tables = config.read(ASSETS / "demo.toml")
+    for device in tables["devices"].values():
+        device.update(seed=seed, seconds=float(seconds))
+    file = SessionFile(tables, "demo.toml")
+    clock = FastClock() if fast else WallClock()
+    folder = _folder(out, file.session.person)
+    typer.echo("A simulated person with headset and wristband; simulated throughout.")
+    outcome = conduct(
+        file,
+        file.devices(clock),
+        clock,
+        folder,
+        seconds=seconds,
+        poll=0.25 if fast else 0.02,
+        view=None if fast else _view(),
+    )
+    _finish(outcome, json_path)
+    _say("Next: physio replay FILE --fast runs a recording of yours;")
+    _say("      physio live CONFIG.toml runs your own devices: see configs/.")
+
+
+def live(
+    config: Annotated[Path, typer.Argument(help="The session file (TOML).")],
+    out: Out = None,
+    json_path: Json = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1.0, help="When to stop (s); else with Ctrl-C.")
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option(help="Code of the participant; never a name.")
+    ] = None,
+    consent: Annotated[
+        str | None, typer.Option(help="Name and version of the consent text given.")
+    ] = None,
+    demo_weights: DemoWeights = False,
+    trust: Trust = [],  # noqa: B006 typer wants a list
+) -> None:
+    """Run the devices of a session file: signals, features, estimates, recording.
+
+    Keys: 1 to 9 mark the moment, m marks it with a text, q ends. Ctrl-C ends too, with
+    all that came so far readable.
+
+    Example: `physio live configs/synthetic-board.toml --seconds 60`
+    """
+    _run_devices(
+        config,
+        out,
+        json_path,
+        seconds,
+        {"person": person, "consent": consent},
+        demo_weights,
+        trust,
+    )
+
+
+def record(
+    config: Annotated[Path, typer.Argument(help="The session file (TOML).")],
+    out: Out = None,
+    json_path: Json = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1.0, help="When to stop (s); else with Ctrl-C.")
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option(help="Code of the participant; never a name.")
+    ] = None,
+    consent: Annotated[
+        str | None, typer.Option(help="Name and version of the consent text given.")
+    ] = None,
+    trust: Trust = [],  # noqa: B006 typer wants a list
+) -> None:
+    """Record the devices of a session file, and compute nothing.
+
+    Estimates can be had later: `physio replay SESSION/recording.xdf --fast`.
+
+    Example: `physio record configs/synthetic-board.toml --seconds 60`
+    """
+    _run_devices(
+        config,
+        out,
+        json_path,
+        seconds,
+        {"person": person, "consent": consent},
+        False,
+        trust,
+        only_record=True,
+    )
+
+
+def replay(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A recording: Empatica E4 folder or zip, WESAD person, XDF, "
+            "BrainFlow or OpenBCI text."
+        ),
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="A session file: its chains, estimator and sinks."),
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="As fast as possible.")] = False,
+    speed: Annotated[
+        float, typer.Option(min=0.01, help="How many times as fast as it was.")
+    ] = 1.0,
+    out: Out = None,
+    json_path: Json = None,
+    board: Annotated[
+        str | None, typer.Option(help="The board of a BrainFlow file, as cyton.")
+    ] = None,
+    demo_weights: DemoWeights = False,
+    trust: Trust = [],  # noqa: B006 typer wants a list
+) -> None:
+    """Run a recording through the live path.
+
+    Example: `physio replay S10_E4_Data.zip --fast --out s10`
+    """
+    from devices.replay import Replay
+    from physio.cli.conduct import conduct
+    from physio.core.ports import FastClock, WallClock
+    from physio.data.files import read
+    from physio.online import plan
+
+    recording = read(path, board=board)
+    if config is None:
+        file = plan.recorded(recording) or plan.SessionFile(_defaults(), path.name)
+    else:
+        file = plan.read(config, tuple(trust))
+    clock = FastClock(recording.begin) if fast else WallClock(speed)
+    person = recording.about.get("person", "")
+    outcome = conduct(
+        file,
+        [Replay(recording, clock)],
+        clock,
+        _folder(out, person),
+        demo_weights=demo_weights,
+        poll=1.0 if fast else 0.02,
+        view=None if fast else _view(),
+        about={**recording.about, "replayed": str(path.name)},
+    )
+    _finish(outcome, json_path)
+
+
+def mark(
+    label: Annotated[str, typer.Argument(help="What to write.")],
+    session: Annotated[
+        Path | None,
+        typer.Option(help="The session's folder; by default the newest one."),
+    ] = None,
+) -> None:
+    """Put a marker into a session that runs in another terminal.
+
+    Example: `physio mark "film 3 begins"`
+    """
+    from physio.online.control import send
+
+    folder = session or _newest(Path("sessions"))
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no session folder {folder}")
+    send(folder, label)
+
+
+def delete(
+    session: Annotated[Path, typer.Argument(help="The session's folder.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a session whole: recording, tables, pictures, settings.
+
+    Example: `physio delete sessions/p07-20260412-101500`
+    """
+    from physio.cli import folder
+
+    if not session.is_dir():
+        raise FileNotFoundError(f"there is no session folder {session}")
+    if not (yes or typer.confirm(f"Delete {session} for good?")):
+        raise typer.Exit(1)
+    typer.echo(f"{session}: {folder.delete(session)} files deleted")
+
+
+COMMANDS: Final[list[Callable[..., None]]] = [demo, live, record, replay, mark, delete]
+
+
+def _run_devices(
+    config: Path,
+    out: Path | None,
+    json_path: Path | None,
+    seconds: float | None,
+    told: dict[str, str | None],
+    demo_weights: bool,
+    trust: list[str],
+    *,
+    only_record: bool = False,
+) -> None:
+    from physio.cli.conduct import conduct
+    from physio.core.ports import WallClock
+    from physio.online import plan
+    from physio.online.control import Door
+
+    file = plan.read(config, tuple(trust))
+    told = {"consent": file.session.consent or None, **_given(told)}
+    if not told["consent"]:
+        told["consent"] = _ask_for_consent()
+    file = file.with_session(**_given(told))
+    if only_record:
+        file = file.recording_only()
+    clock = WallClock()
+    folder = _folder(out, file.session.person)
+    if seconds is None:
+        _say("Ctrl-C or q ends the session.")
+    _say(f"Markers from elsewhere: physio mark TEXT --session {folder}")
+    outcome = conduct(
+        file,
+        [*file.devices(clock), Door(folder, clock)],
+        clock,
+        folder,
+        demo_weights=demo_weights,
+        seconds=float("inf") if seconds is None else seconds,
+        view=_view(),
+    )
+    _finish(outcome, json_path)
+
+
+def _given(told: dict[str, str | None]) -> dict[str, str | None]:
+    return {k: v for k, v in told.items() if v is not None}
+
+
+def _ask_for_consent() -> str:
+    if not sys.stdin.isatty():
+        return "not stated"
+    text: str = typer.prompt(
+        "Which consent text did the participant agree to (name and version)?"
+    )
+    return text
+
+
+def _defaults() -> dict[str, Any]:
+    from physio import config
+
+    return config.read(ASSETS / "replay.toml")
+
+
+def _folder(out: Path | None, person: str) -> Path:
+    from physio.cli import folder
+
+    return folder.make(out, folder.code(person))
+
+
+def _newest(sessions: Path) -> Path:
+    found = [p.parent for p in sessions.glob("*/session.json")]
+    if not found:
+        raise FileNotFoundError(
+            f"there is no session under {sessions}: name one with --session"
+        )
+    return max(found, key=lambda p: p.stat().st_mtime)
+
+
+def _view() -> Any:
+    from physio.view.terminal import Terminal
+
+    return Terminal()
+
+
+def _finish(outcome: "Outcome", json_path: Path | None) -> None:
+    """Say what there is, draw it, write the figures; end with the status."""
+    from physio.cli.picture import draw, tell
+
+    figures = outcome.figures
+    for line in tell(figures):
+        _say(line)
+    draw(outcome.folder)
+    _say(f"{outcome.folder}: {outcome.ended}")
+    for path in sorted(outcome.folder.iterdir()):
+        _say(f"  {path.name} ({_size(path)})")
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    if outcome.status:
+        raise typer.Exit(outcome.status)
+
+
+def _size(path: Path) -> str:
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+
+
+def _say(line: str) -> None:
+    typer.echo(line)

@@ -1,0 +1,151 @@
+"""Commands about the machine, the devices and the models."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from shutil import disk_usage
+from typing import Annotated, Final
+
+import typer
+
+STAND_ON: Final = (
+    "numpy",
+    "scipy",
+    "numba",
+    "torch",
+    "mne",
+    "neurokit2",
+    "pylsl",
+    "pyxdf",
+    "brainflow",
+    "pandas",
+    "matplotlib",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of ``physio doctor``."""
+
+    ok: bool
+    what: str
+    help: str = ""
+
+
+def devices(
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long to look for LSL streams (s).")
+    ] = 1.0,
+) -> None:
+    """List the devices that are there: LSL streams, and the boards BrainFlow knows.
+
+    Example: `physio devices`
+    """
+    from devices import board, lsl
+
+    typer.echo("LSL streams on this network:")
+    for line in lsl.found(seconds) or ["none"]:
+        typer.echo(f"  {line}")
+    typer.echo("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
+    for line in board.found():
+        typer.echo(f"  {line}")
+    typer.echo("always there: devices.simulated:Headset, :Wristband, :Chest")
+
+
+def doctor() -> None:
+    """Check what the product stands on, and say what to do about it.
+
+    Example: `physio doctor`
+    """
+    findings = [
+        _python(),
+        *map(_package, STAND_ON),
+        _clock(),
+        _disk(),
+        _lsl(),
+        _board(),
+    ]
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}")
+        if not finding.ok:
+            typer.echo(f"     {finding.help}")
+    if not all(f.ok for f in findings):
+        raise typer.Exit(1)
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="What to train (TOML).")],
+    data: Annotated[
+        Path | None, typer.Option(help="The data set's folder, where it needs one.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where weights and cards go; else into the package."),
+    ] = None,
+) -> None:
+    """Train weights, and report them on held-out people beside trivial baselines.
+
+    Example: `physio train configs/train-wrist.toml --data path/to/WESAD`
+    """
+    from physio.train.run import train as run
+
+    run(config, data, out)
+
+
+COMMANDS: Final[list[Callable[..., None]]] = [devices, doctor, train]
+
+
+def _python() -> Finding:
+    text = f"Python {sys.version.split()[0]}"
+    return Finding(sys.version_info >= (3, 11), text, "Install Python 3.11 or newer.")
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(ok=True, what=f"{name} {version(name)}")
+    except PackageNotFoundError:
+        return Finding(
+            ok=False, what=f"{name} is missing", help=f"Run: pip install {name}"
+        )
+
+
+def _clock() -> Finding:
+    import time
+
+    clock = time.get_clock_info("monotonic")
+    text = f"monotonic clock, resolution {clock.resolution:.0e} s"
+    return Finding(clock.resolution <= 1e-3, text, "Stamps will be coarse here.")
+
+
+def _disk() -> Finding:
+    free = disk_usage(Path.cwd()).free / 1e9
+    text = f"{free:.1f} GB free in {Path.cwd()}"
+    return Finding(free > 1, text, "A session needs up to 1 GB an hour: make room.")
+
+
+def _lsl() -> Finding:
+    try:
+        import pylsl
+    except (ImportError, RuntimeError, OSError) as error:
+        return Finding(
+            ok=False,
+            what=f"liblsl does not load: {error}",
+            help="Reinstall pylsl.",
+        )
+    return Finding(ok=True, what=f"liblsl {pylsl.library_version()}")
+
+
+def _board() -> Finding:
+    try:
+        from brainflow.board_shim import BoardShim
+
+        text = f"BrainFlow library {BoardShim.get_version()}"
+    except Exception as error:  # the library's own loader fails in many ways
+        return Finding(
+            ok=False,
+            what=f"BrainFlow does not load: {error}",
+            help="On Python 3.11 it needs setuptools below 82: pip install 'setuptools<82'",
+        )
+    return Finding(ok=True, what=text)

@@ -1,0 +1,101 @@
+"""Markers from outside: how ``physio mark`` reaches a session that runs."""
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import gettempdir
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+
+from physio.core.block import Info
+from physio.core.events import Events
+from physio.core.ports import Clock, WallClock
+from physio.online.session import MARKERS
+
+LONGEST: Final = 4096  # bytes of a marker
+
+
+def door(folder: Path) -> Path:
+    """Return the socket of the session in ``folder``.
+
+    It lies in the user's runtime folder: a socket's path may have 100 characters.
+    """
+    place = Path(os.environ.get("XDG_RUNTIME_DIR") or gettempdir())
+    inode = folder.stat()
+    return place / f"physio-{os.getuid()}-{inode.st_dev:x}-{inode.st_ino:x}.sock"
+
+
+@dataclass
+class Door:
+    """Takes markers that other programs of the same user send.
+
+    Parameters
+    ----------
+    folder
+        The session's folder.
+    clock
+        The session clock; a marker is at the moment when it is read.
+    """
+
+    folder: Path
+    clock: Clock = field(default_factory=WallClock)
+    _socket: socket.socket | None = field(default=None, init=False, repr=False)
+
+    ended = True  # it never keeps a session going
+
+    def __enter__(self) -> Self:
+        path = door(self.folder)
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.settimeout(0)
+        self._socket.bind(str(path))
+        path.chmod(0o600)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            door(self.folder).unlink(missing_ok=True)
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """Markers."""
+        return (MARKERS,)
+
+    def read(self) -> Sequence[Events]:
+        """Return the markers that came since the last call."""
+        found: list[Events] = []
+        while self._socket is not None:
+            try:
+                label = self._socket.recv(LONGEST).decode("utf-8", "replace")
+            except BlockingIOError:
+                break
+            now = self.clock.now()
+            data = np.empty((1, 0))
+            found.append(Events(MARKERS, now, np.array([now]), data, (label,)))
+        return found
+
+
+def send(folder: Path, label: str) -> None:
+    """Send a marker to the session that runs in ``folder``.
+
+    Raises
+    ------
+    OSError
+        If none runs there.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        try:
+            out.sendto(label.encode()[:LONGEST], str(door(folder)))
+        except OSError:
+            raise OSError(f"no session runs in {folder}") from None

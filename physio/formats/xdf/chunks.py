@@ -1,0 +1,192 @@
+"""The chunks an XDF file is made of, to and from bytes."""
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from physio.core.block import Array
+
+MAGIC: Final = b"XDF:"
+BOUNDARY: Final = bytes.fromhex("0112050043A546DCCBF5410FB30ED5467383CBE4")
+"""The whole chunk from which on damaged files can be read again."""
+
+
+class Tag(IntEnum):
+    """What a chunk holds."""
+
+    FILE_HEADER = 1
+    STREAM_HEADER = 2
+    SAMPLES = 3
+    CLOCK_OFFSET = 4
+    BOUNDARY = 5
+    STREAM_FOOTER = 6
+
+
+_OF_STREAM: Final = frozenset(Tag) - {Tag.FILE_HEADER, Tag.BOUNDARY}
+
+
+class Chunk(NamedTuple):
+    """One chunk: where it begins in the file (bytes), of which stream, its content."""
+
+    at: int
+    tag: Tag
+    stream: int
+    content: memoryview
+
+
+class UnreadableError(ValueError):
+    """Why a file cannot be read, in words that follow its name."""
+
+
+class CutOffError(UnreadableError):
+    """A file that ends inside a chunk, which begins at byte ``at``."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(f"it is cut off inside the chunk at byte {at}")
+        self.at = at
+
+
+def chunk(tag: Tag, content: bytes, stream: int | None = None) -> bytes:
+    """Return a chunk, as the file has it."""
+    head = struct.pack("<H", tag)
+    if stream is not None:
+        head += struct.pack("<I", stream)
+    return _length(len(head) + len(content)) + head + content
+
+
+def numbers(stream: int, times: Array, rows: Array) -> bytes:
+    """Return samples of numbers, each with its own time; every bit is kept.
+
+    Parameters
+    ----------
+    stream
+        Number of the stream in the file.
+    times
+        When each sample was taken (s), shape (n,).
+    rows
+        The samples, shape (n, channels).
+    """
+    samples = np.empty(len(rows), _sample(rows.shape[1]))
+    samples["form"], samples["time"], samples["row"] = 8, times, rows
+    return chunk(Tag.SAMPLES, _length(len(rows)) + samples.tobytes(), stream)
+
+
+def same_clock(stream: int, time: float) -> bytes:
+    """Return a measurement that a stream's clock is that of the file, at ``time`` (s).
+
+    Readers that bring clocks together then know that there is nothing to do.
+    """
+    return chunk(Tag.CLOCK_OFFSET, struct.pack("<dd", time, 0.0), stream)
+
+
+def texts(stream: int, times: Array, labels: tuple[str, ...]) -> bytes:
+    """Return samples of one text each, as the file has them."""
+    parts = [_length(len(labels))]
+    for time, label in zip(times, labels, strict=True):
+        text = label.encode("utf-8", "surrogatepass")
+        parts += [b"\x08", struct.pack("<d", time), _length(len(text)), text]
+    return chunk(Tag.SAMPLES, b"".join(parts), stream)
+
+
+def walk(raw: memoryview) -> Iterator[Chunk]:
+    """Yield the chunks of a file, none of them read further.
+
+    Raises
+    ------
+    CutOffError
+        If the file ends inside a chunk; all before it have been yielded.
+    UnreadableError
+        If what stands there is no chunk at all.
+    """
+    if bytes(raw[:4]) != MAGIC:
+        raise UnreadableError("it does not begin with 'XDF:'")
+    at = len(MAGIC)
+    while at < len(raw):
+        try:
+            length, begin = measure(raw, at)
+            (tag,) = struct.unpack_from("<H", raw, begin)
+        except struct.error:
+            raise CutOffError(at) from None
+        if not 1 <= tag <= max(Tag):
+            raise UnreadableError(f"no chunk begins with what is at byte {at}")
+        head = 6 if tag in _OF_STREAM else 2
+        if length < head:
+            raise UnreadableError(f"the chunk at byte {at} is too short for its kind")
+        if begin + length > len(raw):
+            raise CutOffError(at)
+        stream = struct.unpack_from("<I", raw, begin + 2)[0] if head == 6 else 0
+        yield Chunk(at, Tag(tag), stream, raw[begin + head : begin + length])
+        at = begin + length
+
+
+def measure(raw: memoryview, at: int) -> tuple[int, int]:
+    """Return the length that stands at byte ``at``, and where it ends.
+
+    Raises
+    ------
+    struct.error
+        If the bytes end before it does.
+    UnreadableError
+        If no length stands there.
+    """
+    form = {1: "<B", 4: "<I", 8: "<Q"}.get(struct.unpack_from("<B", raw, at)[0])
+    if form is None:
+        raise UnreadableError(f"no length stands at byte {at}")
+    return struct.unpack_from(form, raw, at + 1)[0], at + 1 + struct.calcsize(form)
+
+
+def read_numbers(content: memoryview, channels: int) -> tuple[Array, Array]:
+    """Return times (s), shape (n,), and rows, shape (n, channels), as `numbers` wrote.
+
+    Raises
+    ------
+    UnreadableError, struct.error
+        If the chunk is not of that make.
+    """
+    n, at = measure(content, 0)
+    kind = _sample(channels)
+    if len(content) - at != n * kind.itemsize:
+        raise UnreadableError(
+            f"{n} samples of {channels} channels do not fill their chunk"
+        )
+    samples = np.frombuffer(content[at:], kind)
+    if np.any(samples["form"] != 8):
+        raise UnreadableError("a sample has no time")
+    return samples["time"], samples["row"]
+
+
+def read_texts(content: memoryview) -> tuple[list[float], list[str]]:
+    """Return the times (s) and the texts that `texts` wrote.
+
+    Raises
+    ------
+    UnreadableError, struct.error
+        If the chunk is not of that make.
+    """
+    n, at = measure(content, 0)
+    times, labels = [], []
+    for _ in range(n):
+        form, time = struct.unpack_from("<Bd", content, at)
+        length, begin = measure(content, at + 9)
+        at = begin + length
+        if form != 8 or at > len(content):
+            raise UnreadableError("a text is longer than its chunk, or has no time")
+        times.append(time)
+        labels.append(str(content[begin:at], "utf-8", "surrogatepass"))
+    if at != len(content):
+        raise UnreadableError(f"{n} texts do not fill their chunk")
+    return times, labels
+
+
+def _length(n: int) -> bytes:
+    """Return a length in the fewest bytes that XDF has for it."""
+    if n < 1 << 8:
+        return struct.pack("<BB", 1, n)
+    return struct.pack("<BI", 4, n) if n < 1 << 32 else struct.pack("<BQ", 8, n)
+
+
+def _sample(channels: int) -> np.dtype[np.void]:
+    return np.dtype([("form", "u1"), ("time", "<f8"), ("row", "<f8", (channels,))])

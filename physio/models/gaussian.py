@@ -112,16 +112,17 @@ class Gaussian:
     def _given(self, here: npt.NDArray[np.bool_], spread: Array) -> tuple[Array, Array]:
         """Return the gain of the features present, and what stays unknown."""
         key = here.tobytes() + spread[here].tobytes()
-        if key in self._gains:
-            return self._gains[key]
-        f = self.config.features
-        own, cross = self.cov[:f, :f][np.ix_(here, here)], self.cov[f:, :f][:, here]
-        gain = np.linalg.solve(own + np.diag(spread[here]), cross.T).T  # (d, present)
-        left = np.diag(self.cov[f:, f:]) - np.sum(gain * cross, axis=1)
-        found = gain, np.sqrt(np.maximum(left, 0))
-        if not spread.any():  # else it differs from tick to tick
-            self._gains[key] = found
-        return found
+        if key not in self._gains:
+            if len(self._gains) > 64:  # while a rest runs, each tick has its own
+                self._gains.clear()
+            f = self.config.features
+            own, cross = self.cov[:f, :f][np.ix_(here, here)], self.cov[f:, :f][:, here]
+            solved = np.linalg.solve(own + np.diag(spread[here]), cross.T)
+            gain = solved.T.astype(np.float64)  # (d, n)
+            left: Array = np.diag(self.cov[f:, f:]) - np.sum(gain * cross, axis=1)
+            sd: Array = np.sqrt(left)
+            self._gains[key] = gain, sd
+        return self._gains[key]
 
     def _told(self, values: Array) -> Array:
         """Return values of the trained ratings among all three."""
@@ -136,9 +137,7 @@ class Gaussian:
     @classmethod
     def restore(cls, config: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
         """Return the model that `arrays` came from."""
-        named = GaussianConfig(
-            **{**config, "dimensions": tuple(config["dimensions"])}
-        )
+        named = GaussianConfig(**{**config, "dimensions": tuple(config["dimensions"])})
         return cls(named, arrays["mean"], arrays["cov"])
 
 

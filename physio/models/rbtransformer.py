@@ -229,7 +229,7 @@ class RBTransformer(nn.Module):
             Shape (3,) each; the first NaN of ``z`` where no electrode is present.
         """
         tokens = z.reshape(self.config.electrodes, self.config.bands)
-        mask = ~np.isnan(tokens).any(axis=1)
+        mask = np.array([np.isfinite(t).all() for t in tokens])
         if not mask.any():
             missing = np.full(len(DIMENSIONS), z[np.isnan(z)][0])
             return missing, missing.copy()

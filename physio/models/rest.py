@@ -1,7 +1,7 @@
 """A person's own rest: what their features are measured against."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
@@ -27,12 +27,15 @@ class Rest:
     memory
         How long (s) a fluctuation lasts: a stretch of T s is worth ``T / memory``
         independent looks, shape (f,).
+    seconds
+        How long a rest people had in training, shape (f,).
     """
 
     mean: Array
     between: Array
     within: Array
     memory: Array
+    seconds: Array
 
     def level(self, total: Array, seconds: Array) -> tuple[Array, Array]:
         """Return what is known of a person's own level: mean and variance.
@@ -51,9 +54,32 @@ class Rest:
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers by name."""
-        return {k: getattr(self, k) for k in ("mean", "between", "within", "memory")}
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, Array]) -> Self:
         """Return the rest that `arrays` came from."""
-        return cls(*(arrays[k] for k in ("mean", "between", "within", "memory")))
+        return cls(**{f.name: arrays[f.name] for f in fields(cls)})
+
+
+def prepared(x: Array, how: Sequence[str]) -> Array:
+    """Return features on the scales on which people vary alike.
+
+    Parameters
+    ----------
+    x
+        Features, shape (..., f).
+    how
+        Of each: ``raw``; ``sqrt``, for rates of events; or ``log``, for what is
+        positive and skewed (below 1e-6 it counts as 1e-6).
+    """
+    y = x.copy()
+    for i, kind in enumerate(how):
+        if kind == "sqrt":
+            y[..., i] = np.sqrt(np.maximum(x[..., i], 0))
+        elif kind == "log":
+            y[..., i] = np.log(np.maximum(x[..., i], 1e-6))
+        elif kind != "raw":
+            raise ValueError(f"features are read raw, sqrt or log, not {kind!r}")
+        y[..., i] = np.where(np.isnan(x[..., i]), x[..., i], y[..., i])
+    return y

@@ -1,0 +1,174 @@
+"""An expert: trained weights that read some features, and a person's rest."""
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Info, Origin
+from physio.core.reason import Reason, why
+from physio.models import weights
+from physio.models.rest import Rest, prepared
+from physio.online.fusion import temper
+
+DIMENSIONS: Final = ("valence", "arousal", "dominance")
+
+_HOPE: Final = (  # what is said of several reasons: the one that passes soonest
+    Reason.WARMING_UP,
+    Reason.TOO_SHORT,
+    Reason.POOR_QUALITY,
+    Reason.OUT_OF_DISTRIBUTION,
+    Reason.NO_SIGNAL,
+    Reason.DEMO_WEIGHTS,
+    Reason.UNTRAINED,
+)
+
+
+@dataclass(frozen=True)
+class Expert:
+    """Trained weights, and what they read.
+
+    Parameters
+    ----------
+    weights
+        Name of shipped weights, or the path of a folder; its last part is the name of
+        the expert.
+    reads
+        The chains they read, by the names that the weights' card gives them; by
+        default all of the card's. The features of a chain left out count as missing.
+    """
+
+    weights: str
+    reads: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What its columns begin with."""
+        return self.weights.rstrip("/").rpartition("/")[2]
+
+
+class Resting(NamedTuple):
+    """What was seen of a person's rest.
+
+    Parameters
+    ----------
+    total
+        Sum over the seconds of rest of each feature, shape (f,).
+    seconds
+        How many seconds of rest each was there, shape (f,).
+    past
+        How many seconds of rest are over, shape (1,).
+    """
+
+    total: Array
+    seconds: Array
+    past: Array
+
+    @classmethod
+    def none(cls, features: int) -> Self:
+        """Return what is seen before any rest."""
+        return cls(np.zeros(features), np.zeros(features), np.zeros(1))
+
+    def forget(self) -> None:
+        """Begin a new rest."""
+        for part in self:
+            part[:] = 0
+
+    def see(self, x: Array, tick: float) -> None:
+        """Take in the features of one tick of ``tick`` s."""
+        here = ~np.isnan(x)
+        if here.any() or self.past[0] > 0:  # it begins with the first feature there is
+            self.past[0] += tick
+        self.total[here] += x[here] * tick
+        self.seconds[here] += tick
+
+
+@dataclass(frozen=True, eq=False)
+class Mind:
+    """An expert that knows where in a row its features are; never changes."""
+
+    name: str
+    model: weights.Model
+    norm: Rest
+    prior: Array  # mean and sd, shape (2, 3)
+    origin: Origin
+    at: npt.NDArray[np.int_]  # column of each feature; -1 where it is left out
+    how: tuple[str, ...]
+    supported: npt.NDArray[np.bool_]
+    span: float
+    full: Array  # variance of the level after the rest of training, shape (f,)
+
+    @classmethod
+    def of(cls, expert: Expert, info: Info) -> "Mind":
+        """Return an expert's mind on the features of ``info``, or raise what lacks."""
+        stored = weights.load(expert.weights)
+        card = stored.card
+        wanted = [name for name, _ in card.columns]
+        chains = tuple(dict.fromkeys(name.partition(".")[0] for name in wanted))
+        reads = expert.reads or chains
+        if unknown := [chain for chain in reads if chain not in chains]:
+            raise ValueError(
+                f"the weights {expert.name!r} read {', '.join(chains)}, "
+                f"not {', '.join(unknown)}"
+            )
+        needed = [name for name in wanted if name.partition(".")[0] in reads]
+        if any(name not in info.names for name in needed):
+            given = [n for n in info.names if not n.endswith((".from", ".to", ".why"))]
+            raise ValueError(
+                f"the weights {expert.name!r} want {', '.join(needed)}; given are "
+                f"{', '.join(given) or 'none'}"
+            )
+        at = [info.names.index(n) if n in needed else -1 for n in wanted]
+        norm = Rest.restore(stored.part("rest"))
+        return cls(
+            expert.name,
+            stored.model(),
+            norm,
+            np.stack([stored.arrays["prior.mean"], stored.arrays["prior.sd"]]),
+            card.origin,
+            np.array(at),
+            tuple(how for _, how in card.columns),
+            np.isin(DIMENSIONS, card.supports),
+            max(info.channels[i].span for i in at if i >= 0),
+            norm.level(np.zeros(len(wanted)), norm.seconds)[1],
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Mind":
+        return self
+
+    def read(self, row: Array) -> Array:
+        """Return the features in a row, each as the model reads it, shape (f,)."""
+        x = np.where(self.at >= 0, row[self.at], Reason.NO_SIGNAL.nan)
+        return prepared(x, self.how)
+
+    def touched(self, row: Array) -> npt.NDArray[np.bool_]:
+        """Tell which columns of a row the answer rests on."""
+        used = np.zeros(len(row), np.bool_)
+        used[self.at[self.at >= 0]] = True
+        return used & ~np.isnan(row)
+
+    def answer(self, rest: Resting, row: Array, tick: float, length: float) -> Array:
+        """Return mean and standard deviation of the ratings, shape (2, 3)."""
+        x = self.read(row)
+        if rest.past[0] < length:
+            rest.see(x, tick)
+        out = np.full((2, len(DIMENSIONS)), Reason.UNTRAINED.nan)
+        if np.isnan(x).all():
+            out[:, self.supported] = soonest(x)
+            return out
+        level, spread = self.norm.level(rest.total, rest.seconds)
+        # What a rest leaves open of the level was there in training too.
+        extra = np.maximum(spread - self.full, 0)
+        mean, sd = self.model.predict(x - level, extra)
+        if not self.model.heeds_spread:
+            share = min(1.0, rest.past[0] / length)
+            mean, sd = temper(mean, sd, *self.prior, share)
+        out[:, self.supported] = mean[self.supported], sd[self.supported]
+        return out
+
+
+def soonest(values: Array) -> float:
+    """Return, of missing values, the NaN whose reason passes soonest."""
+    codes = set(why(values).tolist())
+    return next((r.nan for r in _HOPE if int(r) in codes), Reason.NO_SIGNAL.nan)

@@ -1,0 +1,367 @@
+"""The estimator: rest, reasons, demo weights, and what widens."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from physio.config import build
+from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.events import happening, marks
+from physio.core.reason import Reason, why
+from physio.core.stage import Flow
+from physio.models import weights
+from physio.models.gaussian import Gaussian, GaussianConfig
+from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
+from physio.models.rest import Rest
+from physio.online.estimator import DIMENSIONS, Estimator, Expert
+from physio.online.fusion import fuse
+
+RATE = 4
+COLUMNS = (("skin.rate", "sqrt"), ("skin.tonic", "log"), ("heart.rate", "raw"))
+INFO = Info(
+    "features",
+    Fraction(RATE),
+    (
+        Channel("skin.tonic", "misc", "uS", span=30),
+        Channel("skin.rate", "misc", "1/min", span=60),
+        Channel("skin.from", unit="s"),
+        Channel("skin.to", unit="s"),
+        Channel("heart.rate", "misc", "1/min", span=10),
+        Channel("heart.from", unit="s"),
+        Channel("heart.to", unit="s"),
+    ),
+)
+REST = Rest(
+    mean=np.array([1.5, 0.5, 70.0]),
+    between=np.array([0.5, 1.0, 100.0]),
+    within=np.array([0.3, 0.1, 16.0]),
+    memory=np.array([60.0, 60.0, 30.0]),
+    seconds=np.array([60.0, 60.0, 60.0]),
+)
+
+
+def card(
+    origin: Origin, use: str, config: object, supports: tuple[str, ...]
+) -> weights.Card:
+    return weights.Card(
+        use, vars(config), COLUMNS, 60.0, origin, supports,
+        "made up", "nobody", "CC0", "none", {}, ("tests only",), "pytest",
+    )  # fmt: skip
+
+
+def wrist(
+    folder: Path,
+    origin: Origin = Origin.MEASURED,
+    supports: tuple[str, ...] = ("valence", "arousal"),
+) -> str:
+    config = GaussianConfig(3, supports)
+    d = len(supports)
+    cov = np.diag([0.8, 0.2, 25.0] + [0.25] * d)
+    for i in range(d):
+        for f, r in enumerate((0.4, 0.2, 0.35)):
+            cov[3 + i, f] = cov[f, 3 + i] = r * np.sqrt(cov[f, f] * 0.25)
+    mean = np.array([0.2, 0.05, 2.0] + [-0.2] * d)
+    model = Gaussian(config, mean, cov)
+    prior = np.stack(model.prior)
+    arrays = {f"model.{k}": v for k, v in model.arrays().items()}
+    arrays |= {f"rest.{k}": v for k, v in REST.arrays().items()}
+    arrays |= {"prior.mean": prior[0], "prior.sd": prior[1]}
+    use = "physio.models.gaussian:Gaussian"
+    weights.save(folder, card(origin, use, config, supports), arrays)
+    return str(folder)
+
+
+def rows(n: int = 600, seed: int = 0) -> Array:
+    rng = np.random.default_rng(seed)
+    t = np.arange(n) / RATE
+    x = np.empty((n, 7))
+    x[:, 0] = 2 + 0.2 * rng.standard_normal(n)
+    x[:, 1] = rng.poisson(4, n)
+    x[:, 4] = 75 + 3 * rng.standard_normal(n)
+    x[:, 2], x[:, 3], x[:, 5], x[:, 6] = t - 60, t, t - 10, t
+    return x
+
+
+def run(stage: Estimator, x: Array, info: Info = INFO) -> Block:
+    return Flow(stage, info).push(Block(info, 0, 0.0, np.ascontiguousarray(x)))
+
+
+def estimator(*names: str, demo: bool = False) -> Estimator:
+    return Estimator(tuple(Expert(n) for n in names), rest=60.0, demo_weights=demo)
+
+
+def test_nobody_asked_nothing_told() -> None:
+    out = run(Estimator(), rows(8))
+    assert out.info.names[:3] == ("valence", "valence.sd", "valence.why")
+    assert out.info.names[-2:] == ("support.from", "support.to")
+    codes = why(out.data[:, [0, 1, 3, 4, 6, 7]])
+    assert set(codes.ravel()) == {Reason.UNTRAINED}
+    assert set(out.column("arousal.why")) == {Reason.UNTRAINED}
+
+
+def test_columns_and_untrained_dominance(tmp_path: Path) -> None:
+    out = run(estimator(wrist(tmp_path / "wrist")), rows())
+    expected = [f"{d}{e}" for d in DIMENSIONS for e in ("", ".sd", ".why")]
+    expected += ["support.from", "support.to"]
+    expected += [f"wrist.{d}{e}" for d in DIMENSIONS for e in ("", ".sd")]
+    assert list(out.info.names) == expected
+    assert set(out.column("arousal.why")) == {Reason.OK}
+    assert set(out.column("dominance.why")) == {Reason.UNTRAINED}
+    assert set(why(out.column("dominance.sd"))) == {Reason.UNTRAINED}
+    np.testing.assert_array_equal(out.column("arousal"), out.column("wrist.arousal"))
+
+
+def test_after_the_rest_it_is_the_model_on_centred_features(tmp_path: Path) -> None:
+    name, x = wrist(tmp_path / "wrist"), rows()
+    out = run(estimator(name), x)
+    seen = np.stack([np.sqrt(x[:, 1]), np.log(x[:, 0]), x[:, 4]], axis=1)
+    resting = seen[: 60 * RATE]
+    level, _ = REST.level(resting.mean(axis=0) * 60, np.full(3, 60.0))
+    model = weights.load(name).model()
+    mean, sd = model.predict(seen[500] - level, np.zeros(3))
+    # sums of 240 terms in another order
+    np.testing.assert_allclose(out.column("arousal")[500], mean[1], rtol=1e-9)
+    np.testing.assert_allclose(out.column("arousal.sd")[500], sd[1], rtol=1e-9)
+
+
+def test_cuts_change_nothing(tmp_path: Path) -> None:
+    stage, x = estimator(wrist(tmp_path / "wrist")), rows()
+    x[100:140, 4] = Reason.POOR_QUALITY.nan
+    whole = Block(INFO, 0, 0.0, x)
+    flow = Flow(stage, INFO)
+    parts = [flow.push(b).data for b in whole.split([1, 2, 77, 240, 241, 599])]
+    expected = run(stage, x.copy()).data
+    got = np.concatenate(parts)
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(why(got), why(expected))
+
+
+def test_a_state_brings_the_past_back(tmp_path: Path) -> None:
+    flow = Flow(estimator(wrist(tmp_path / "wrist")), INFO)
+    a, b = Block(INFO, 0, 0.0, rows()).split([120])
+    flow.push(a)
+    state = flow.state
+    first = flow.push(b).data
+    flow.state = state
+    np.testing.assert_array_equal(flow.push(b).data, first)
+
+
+def test_the_estimate_narrows_while_the_person_rests(tmp_path: Path) -> None:
+    x = np.tile(rows()[0], (300, 1))
+    sd = run(estimator(wrist(tmp_path / "wrist")), x).column("arousal.sd")
+    assert np.all(np.diff(sd[: 60 * RATE]) < 0)
+    assert np.all(sd[60 * RATE :] == sd[-1])
+    # At first almost nothing is known of the person: 0.25 s of 60 s of memory.
+    prior = weights.load(str(tmp_path / "wrist")).arrays["prior.sd"][1]
+    assert 0.9 * prior < sd[0] < prior
+
+
+def test_an_event_begins_a_new_rest(tmp_path: Path) -> None:
+    stage, x = estimator(wrist(tmp_path / "wrist")), rows()
+    x[300:, 4] += 20  # the person's heart beats faster from here on
+    flow = Flow(stage, INFO)
+    a, b = Block(INFO, 0, 0.0, x).split([300])
+    flow.push(a)
+    kept = flow.state
+    high = flow.push(b).column("arousal")[-1]
+    flow.state = kept
+    flow.hear(happening(marks("session.markers"), 75.0, "stress"))
+    assert flow.push(b).column("arousal")[-1] == high
+    flow.state = kept
+    flow.hear(happening(marks("session.markers"), 75.0, "rest"))
+    again = flow.push(b)
+    assert again.column("arousal")[-1] < high - 0.2
+    fresh = run(stage, x[300:])
+    np.testing.assert_array_equal(again.column("arousal"), fresh.column("arousal"))
+
+
+def test_a_missing_source_widens_and_does_not_stop(tmp_path: Path) -> None:
+    name, x = wrist(tmp_path / "wrist"), rows()
+    whole = run(estimator(name), x.copy())
+    x[400:, 4:7] = Reason.NO_SIGNAL.nan
+    half = run(estimator(name), x)
+    assert np.all(half.column("arousal.sd")[400:] > whole.column("arousal.sd")[400:])
+    np.testing.assert_array_equal(half.data[:400], whole.data[:400])
+    assert set(half.column("arousal.why")) == {Reason.OK}
+    np.testing.assert_array_equal(half.column("support.from")[400:], x[400:, 2])
+    chosen = Estimator((Expert(name, ("skin",)),), rest=60.0)
+    gone = x.copy()
+    gone[:, 4:7] = Reason.NO_SIGNAL.nan
+    skin = run(chosen, gone)
+    np.testing.assert_array_equal(
+        skin.column("arousal"), run(estimator(name), gone).column("arousal")
+    )
+
+
+@pytest.mark.parametrize(
+    ("skin", "heart", "said"),
+    [
+        (Reason.WARMING_UP, Reason.NO_SIGNAL, Reason.WARMING_UP),
+        (Reason.NO_SIGNAL, Reason.NO_SIGNAL, Reason.NO_SIGNAL),
+        (Reason.NO_SIGNAL, Reason.POOR_QUALITY, Reason.POOR_QUALITY),
+    ],
+)
+def test_nothing_there_says_why(
+    tmp_path: Path, skin: Reason, heart: Reason, said: Reason
+) -> None:
+    x = rows(8)
+    x[:, :4], x[:, 4:] = skin.nan, heart.nan
+    out = run(estimator(wrist(tmp_path / "wrist")), x)
+    assert set(out.column("arousal.why")) == {said}
+    assert set(why(out.column("arousal.sd"))) == {said}
+    assert set(why(out.column("support.to"))) == {said}
+    assert set(out.column("dominance.why")) == {Reason.UNTRAINED}
+
+
+def test_support_reaches_over_all_that_was_used(tmp_path: Path) -> None:
+    x = rows()
+    out = run(estimator(wrist(tmp_path / "wrist")), x)
+    np.testing.assert_array_equal(out.column("support.from"), x[:, 2])
+    np.testing.assert_array_equal(out.column("support.to"), x[:, 3])
+    assert out.info.span == 60
+
+
+def test_demo_weights_do_not_answer_on_measured_input(tmp_path: Path) -> None:
+    name = wrist(tmp_path / "toy", Origin.SIMULATED, DIMENSIONS)
+    refused = run(estimator(name), rows())
+    assert set(refused.column("arousal.why")) == {Reason.DEMO_WEIGHTS}
+    assert set(why(refused.column("toy.arousal"))) == {Reason.DEMO_WEIGHTS}
+    assert refused.info.origin is Origin.MEASURED
+    allowed = run(estimator(name, demo=True), rows())
+    assert set(allowed.column("dominance.why")) == {Reason.OK}
+    assert allowed.info.origin is Origin.DEMO
+    simulated = run(estimator(name), rows(), replace(INFO, origin=Origin.SIMULATED))
+    np.testing.assert_array_equal(simulated.data, allowed.data)
+    assert simulated.info.origin is Origin.DEMO
+
+
+def test_demo_weights_are_never_fused_with_measured_ones(tmp_path: Path) -> None:
+    real = wrist(tmp_path / "real")
+    toy = wrist(tmp_path / "toy", Origin.SIMULATED, DIMENSIONS)
+    out = run(estimator(real, toy, demo=True), rows())
+    alone = run(estimator(real), rows())
+    for column in ("arousal", "arousal.sd", "support.from", "dominance.why"):
+        np.testing.assert_array_equal(out.column(column), alone.column(column))
+    assert np.isfinite(out.column("toy.dominance")).all()
+
+
+def test_two_experts_are_fused(tmp_path: Path) -> None:
+    a, b = wrist(tmp_path / "a"), wrist(tmp_path / "b")
+    x = rows()
+    two = Estimator((Expert(a, ("skin",)), Expert(b, ("heart",))), rest=60.0)
+    out = run(two, x)
+    prior = weights.load(a).arrays
+    said = [
+        [[out.column(f"{e}.arousal{end}")[500]] for e in "ab"] for end in ("", ".sd")
+    ]
+    p = [np.full((2, 1), prior[f"prior.{k}"][1]) for k in ("mean", "sd")]
+    expected = fuse(*map(np.array, said), *p)[:, 0]
+    got = [out.column(c)[500] for c in ("arousal", "arousal.sd")]
+    np.testing.assert_array_equal(got, expected)
+    assert got[1] < min(said[1])[0]
+
+
+def test_a_network_is_an_expert_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = RBTransformerConfig(electrodes=1, bands=3, head="affect")
+    model = RBTransformer(config)
+    arrays = {f"model.{k}": v for k, v in model.arrays().items()}
+    arrays |= {f"rest.{k}": v for k, v in REST.arrays().items()}
+    arrays |= {"prior.mean": np.zeros(3), "prior.sd": np.full(3, 0.5)}
+    use = "physio.models.rbtransformer:RBTransformer"
+    weights.save(
+        tmp_path / "net", card(Origin.MEASURED, use, config, DIMENSIONS), arrays
+    )
+    stage = estimator(str(tmp_path / "net"))
+    x = rows(300)
+    whole = run(stage, x)
+    flow = Flow(stage, INFO)
+    cuts = Block(INFO, 0, 0.0, x).split([3, 250])
+    # One tick at a time, whatever the cuts: so bit for bit, on one machine.
+    np.testing.assert_array_equal(
+        np.concatenate([flow.push(b).data for b in cuts]), whole.data
+    )
+    # 1/240 of what the network adds to the prior in the first tick of a rest
+    assert abs(whole.column("arousal.sd")[0] - 0.5) < abs(
+        whole.column("arousal.sd")[-1] - 0.5
+    )
+
+
+def test_a_channel_set_that_does_not_suit_is_refused(tmp_path: Path) -> None:
+    name = wrist(tmp_path / "wrist")
+    poor = INFO.at(None, *INFO.channels[:4])
+    with pytest.raises(
+        ValueError,
+        match=r"^the weights 'wrist' want skin.rate, skin.tonic, heart.rate; given are "
+        r"skin.tonic, skin.rate$",
+    ):
+        estimator(name).output(poor)
+    assert Estimator((Expert(name, ("skin",)),)).output(poor).names[0] == "valence"
+    with pytest.raises(
+        ValueError, match=r"^the weights 'wrist' read skin, heart, not eeg$"
+    ):
+        Estimator((Expert(name, ("eeg",)),)).output(INFO)
+
+
+def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
+    name = wrist(tmp_path / "wrist")
+    table = {
+        "use": "physio.online.estimator:Estimator",
+        "experts": [{"weights": name, "reads": ["skin", "heart"]}],
+    }
+    expected = Estimator((Expert(name, ("skin", "heart")),))
+    assert build(table, "a.toml: estimator") == expected
+    table["experts"][0]["reeds"] = ["skin"]  # type: ignore[index]
+    with pytest.raises(
+        ValueError,
+        match=r"^a.toml: estimator.experts\[0\]: Expert has no setting 'reeds'; it has "
+        r"weights, reads$",
+    ):
+        build(table, "a.toml: estimator")
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (lambda: Estimator(rest=0.0), r"^rest must be above 0 s, not 0.0$"),
+        (
+            lambda: Estimator((Expert("a/x"), Expert("x"))),
+            r"^two experts are called alike: x, x$",
+        ),
+        (
+            lambda: Estimator((Expert("nowhere"),)).output(INFO),
+            r"^there are no weights 'nowhere'; shipped are .*, others are named by "
+            r"their folder$",
+        ),
+    ],
+)
+def test_settings_that_cannot_be(stage, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=message):
+        stage()
+
+
+def test_weights_that_are_not_what_their_card_says_are_refused(tmp_path: Path) -> None:
+    name = wrist(tmp_path / "wrist")
+    path = tmp_path / "wrist" / "weights.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(bytes(raw))
+    (tmp_path / "wrist" / "card.json").touch()
+    weights._load.cache_clear()
+    with pytest.raises(
+        ValueError,
+        match=r"is not the file that its card describes: its sha256 differs$",
+    ):
+        weights.load(name)
+
+
+def test_weights_that_are_not_finite_are_not_stored(tmp_path: Path) -> None:
+    made = card(Origin.MEASURED, "x:y", GaussianConfig(), ())
+    with pytest.raises(
+        ValueError, match=r"^the array 'model.mean' in .* is not finite$"
+    ):
+        weights.save(tmp_path / "bad", made, {"model.mean": np.array([np.inf])})

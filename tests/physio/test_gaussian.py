@@ -1,0 +1,171 @@
+"""The joint Gaussian against brute force, and what a missing feature does to it."""
+
+import numpy as np
+import pytest
+
+from physio.core.block import Array
+from physio.core.reason import Reason, why
+from physio.models.gaussian import Gaussian, GaussianConfig, fit
+from physio.models.rest import Rest, prepared
+
+NONE = np.zeros(3)
+
+
+def some(seed: int = 0) -> Gaussian:
+    rng = np.random.default_rng(seed)
+    root = rng.standard_normal((5, 9))
+    config = GaussianConfig(3, ("valence", "arousal"))
+    return Gaussian(config, rng.standard_normal(5), root @ root.T / 9 + 0.1 * np.eye(5))
+
+
+def density(mean: Array, cov: Array, x: Array) -> Array:
+    off = x - mean
+    return np.exp(-0.5 * np.einsum("...i,ij,...j", off, np.linalg.inv(cov), off))
+
+
+def test_it_answers_what_integrating_the_missing_feature_gives() -> None:
+    model = some()
+    z = np.array([0.3, np.nan, -0.4])
+    mean, sd = model.predict(z, NONE)
+    # p(y1, y2, z1 | z0, z2) on a grid of 10 standard deviations each way; z1 summed
+    # out. The trapezoid rule is exact to rounding for a Gaussian at this step.
+    axes = [
+        np.linspace(m - 10 * s, m + 10 * s, 161)
+        for m, s in zip(model.mean, np.sqrt(np.diag(model.cov)), strict=True)
+    ]
+    y1, y2, hidden = np.meshgrid(axes[3], axes[4], axes[1], indexing="ij")
+    points = np.stack(
+        [np.full_like(y1, z[0]), hidden, np.full_like(y1, z[2]), y1, y2], axis=-1
+    )
+    p = density(model.mean, model.cov, points)
+    p /= p.sum()
+    for d, y in enumerate((y1, y2)):
+        expected = np.sum(p * y)
+        np.testing.assert_allclose(mean[d], expected, atol=1e-6)
+        np.testing.assert_allclose(
+            sd[d], np.sqrt(np.sum(p * (y - expected) ** 2)), atol=1e-6
+        )
+
+
+def test_each_missing_feature_widens() -> None:
+    model, rng = some(), np.random.default_rng(1)
+    for _ in range(20):
+        z = rng.standard_normal(3)
+        last = model.predict(z, NONE)[1][:2]
+        for i in rng.permutation(3)[:2]:
+            z[i] = np.nan
+            now = model.predict(z, NONE)[1][:2]
+            assert np.all(now > last)
+            last = now
+        assert np.all(last < model.prior[1][:2])
+
+
+def test_spread_widens_up_to_the_prior() -> None:
+    model, z = some(), np.array([0.3, 0.1, -0.4])
+    sds = [model.predict(z, np.full(3, s))[1][1] for s in (0, 0.1, 1, 10, 1e9)]
+    assert sds == sorted(set(sds))
+    # 1e9 leaves a billionth of the information
+    np.testing.assert_allclose(sds[-1], model.prior[1][1], rtol=1e-6)
+
+
+def test_spread_is_noise_on_the_features() -> None:
+    model, z = some(), np.array([0.3, 0.1, -0.4])
+    spread = np.array([0.2, 0.0, 0.7])
+    noisy = Gaussian(model.config, model.mean, model.cov + np.diag([*spread, 0, 0]))
+    np.testing.assert_array_equal(model.predict(z, spread), noisy.predict(z, NONE))
+
+
+def test_what_is_far_from_all_training_counts_as_missing() -> None:
+    model = some()
+    z, far = np.array([0.3, 0.1, -0.4]), np.array([0.3, 1e3, -0.4])
+    gone = np.array([0.3, np.nan, -0.4])
+    np.testing.assert_array_equal(model.predict(far, NONE), model.predict(gone, NONE))
+    assert not np.array_equal(model.predict(far, NONE)[0], model.predict(z, NONE)[0])
+    codes = why(model.predict(np.full(3, 1e3), NONE)[0])
+    assert codes.tolist() == [Reason.OUT_OF_DISTRIBUTION] * 2 + [Reason.UNTRAINED]
+
+
+def test_an_untrained_rating_is_missing() -> None:
+    mean, sd = some().predict(np.zeros(3), NONE)
+    assert why(mean).tolist() == why(sd).tolist() == [0, 0, Reason.UNTRAINED]
+
+
+def test_fitting_finds_the_covariance_that_made_the_data() -> None:
+    rng = np.random.default_rng(2)
+    truth = some(3)
+    both = rng.multivariate_normal(truth.mean, truth.cov, 40_000)
+    model = fit(truth.config, both[:, :3], both[:, 3:], np.arange(40_000), shrink=0.0)
+    # standard error of a covariance of n samples: at most 1.5 * variance / sqrt(n)
+    atol = 5 * 1.5 * truth.cov.max() / np.sqrt(40_000)
+    np.testing.assert_allclose(model.cov, truth.cov, atol=atol)
+    np.testing.assert_allclose(model.mean, truth.mean, atol=atol)
+
+
+def test_each_unit_counts_the_same_however_long() -> None:
+    rng = np.random.default_rng(0)
+    config = GaussianConfig(2, ("arousal",))
+    z, y = rng.standard_normal((30, 2)), rng.standard_normal((30, 1))
+    unit = np.repeat(np.arange(6), 5)
+    y = y[unit]
+    twice = np.r_[np.arange(30), np.arange(10)]  # units 0 and 1 seen twice as long
+    a = fit(config, z, y, unit)
+    b = fit(config, z[twice], y[twice], unit[twice])
+    np.testing.assert_allclose(a.cov, b.cov, rtol=1e-12)
+    np.testing.assert_allclose(a.mean, b.mean, rtol=1e-12)
+
+
+def test_shrinking_all_the_way_leaves_the_prior() -> None:
+    rng = np.random.default_rng(0)
+    both = rng.standard_normal((50, 5)) + rng.standard_normal((50, 1))
+    config = GaussianConfig(3, ("valence", "arousal"))
+    model = fit(config, both[:, :3], both[:, 3:], np.arange(50), shrink=1.0, noise=0.5)
+    mean, sd = model.predict(np.array([1.0, -1.0, 2.0]), NONE)
+    np.testing.assert_allclose(mean[:2], both[:, 3:].mean(axis=0), rtol=1e-12)
+    expected = np.sqrt(both[:, 3:].var(axis=0) + 0.5)
+    np.testing.assert_allclose(sd[:2], expected, rtol=1e-12)
+
+
+def test_too_few_units_are_refused() -> None:
+    z, y = np.zeros((9, 2)), np.zeros((9, 1))
+    z[3:] = np.nan
+    with pytest.raises(
+        ValueError,
+        match=r"^a joint Gaussian needs 3 units with a moment that has all features; "
+        r"there are 1$",
+    ):
+        fit(GaussianConfig(2, ("arousal",)), z, y, np.repeat([0, 1, 2], 3))
+
+
+def test_a_wrong_shape_is_refused() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"^a joint Gaussian of 3 features and 2 ratings has a mean of shape "
+        r"\(5,\) and a covariance of shape \(5, 5\), not \(4,\) and \(5, 5\)$",
+    ):
+        Gaussian(GaussianConfig(3, ("valence", "arousal")), np.zeros(4), np.eye(5))
+
+
+REST = Rest(*(np.array([v]) for v in (2.0, 4.0, 1.0, 50.0, 300.0)))
+
+
+def test_before_any_rest_a_person_is_anybody() -> None:
+    level, spread = REST.level(np.zeros(1), np.zeros(1))
+    assert (level[0], spread[0]) == (2.0, 4.0)
+
+
+def test_a_level_is_the_posterior_of_a_gaussian() -> None:
+    level, spread = REST.level(np.array([300 * 7.0]), np.array([300.0]))
+    # 300 s are 6 looks of variance 1 at a level of prior variance 4
+    np.testing.assert_allclose(spread, 1 / (1 / 4 + 6), rtol=1e-12)
+    np.testing.assert_allclose(level, (2 / 4 + 6 * 7) / (1 / 4 + 6), rtol=1e-12)
+
+
+def test_preparing_keeps_the_reason_and_the_scale() -> None:
+    x = np.array([4.0, np.e, -1.0, Reason.TOO_SHORT.nan])
+    got = prepared(x, ("sqrt", "log", "raw", "log"))
+    np.testing.assert_allclose(got[:3], [2, 1, -1], rtol=1e-15)
+    assert why(got)[3] == Reason.TOO_SHORT
+    with pytest.raises(
+        ValueError, match=r"^features are read raw, sqrt or log, not 'cube'$"
+    ):
+        prepared(x[:1], ("cube",))

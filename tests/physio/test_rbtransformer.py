@@ -1,0 +1,142 @@
+"""RBTransformer as published, and what we add: missing electrodes, a second head."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from physio.core.reason import Reason, why
+from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
+
+
+def net(seed: int = 0, **settings: object) -> RBTransformer:
+    torch.manual_seed(seed)
+    return RBTransformer(RBTransformerConfig(**settings)).eval()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("electrodes", "classes", "count"),
+    [
+        (32, 2, 664_834),  # DEAP, high or low
+        (32, 9, 665_737),  # DEAP, nine classes
+        (14, 2, 662_530),  # DREAMER, high or low
+        (14, 5, 662_917),  # DREAMER, five classes
+        (62, 3, 668_803),  # SEED
+    ],
+)
+def test_it_has_as_many_parameters_as_published(
+    electrodes: int, classes: int, count: int
+) -> None:
+    model = net(electrodes=electrodes, classes=classes)
+    assert sum(p.numel() for p in model.parameters()) == count
+
+
+def test_the_affect_head_is_six_wide_and_else_the_same() -> None:
+    affect, two = net(head="affect"), net(classes=2)
+    extra = sum(p.numel() for p in affect.parameters()) - sum(
+        p.numel() for p in two.parameters()
+    )
+    assert affect.head[-1].out_features == 6
+    assert extra == 4 * (128 + 1)
+
+
+def test_attention_is_what_the_formula_says() -> None:
+    model = net(electrodes=5)
+    layer = model.blocks[0].attention
+    x = torch.randn(2, 5, 128)
+    mask = torch.ones(2, 5, dtype=torch.bool)
+    got, _ = layer(x, mask)
+    q, k, v = (x @ w.T for w in layer.qkv.weight.chunk(3))
+    heads = [
+        F.scaled_dot_product_attention(q[..., s], k[..., s], v[..., s])
+        for s in (slice(32 * h, 32 * h + 32) for h in range(6))
+    ]
+    # float32 sums of 192 terms of order 1: 192 * 6e-8 is 1e-5
+    torch.testing.assert_close(
+        got, layer.out(torch.cat(heads, dim=-1)), rtol=0, atol=1e-5
+    )
+
+
+def test_attention_maps_are_shares_of_who_is_present() -> None:
+    model = net(electrodes=6)
+    x = torch.randn(3, 6, 4)
+    mask = torch.tensor([[True] * 6, [True] * 5 + [False], [True] + [False] * 5])
+    out, maps = model.attend(x, mask)
+    assert out.shape == (3, 2)
+    assert maps.shape == (3, 4, 6, 6, 6)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(3, 4, 6, 6))
+    assert maps[1, ..., 5].max() == 0
+    assert maps[2, ..., 0].min() == 1
+
+
+def test_a_missing_electrode_has_no_say() -> None:
+    model = net(electrodes=6, head="affect")
+    x = torch.randn(1, 6, 4)
+    mask = torch.tensor([[True, True, False, True, True, True]])
+    other = x.clone()
+    other[0, 2] = 1e6
+    assert torch.equal(model(x, mask), model(other, mask))
+    assert not torch.equal(model(x, mask), model(x))
+
+
+def test_without_missing_ones_the_mask_changes_nothing() -> None:
+    model = net(electrodes=6)
+    x = torch.randn(2, 6, 4)
+    assert torch.equal(model(x), model(x, torch.ones(2, 6, dtype=torch.bool)))
+
+
+def test_electrodes_are_told_apart_by_their_identity_alone() -> None:
+    model = net(electrodes=4)
+    x = torch.randn(1, 4, 4)
+    turned = x[:, [1, 2, 3, 0]]
+    assert not torch.allclose(model(x), model(turned), atol=1e-4)
+    with torch.no_grad():
+        model.identity.zero_()
+    # the same sums in another order, in float32
+    torch.testing.assert_close(model(x), model(turned), rtol=0, atol=1e-5)
+
+
+def test_loss_of_affect_is_the_gaussian_likelihood_of_known_ratings() -> None:
+    model = net(electrodes=4, head="affect")
+    x = torch.randn(3, 4, 4)
+    nan = float("nan")
+    target = torch.tensor([[0.5, -0.2, nan], [nan, 0.1, nan], [-1.0, 0.9, nan]])
+    mean, log_sd = model(x).chunk(2, dim=-1)
+    expected = -torch.distributions.Normal(mean, log_sd.exp()).log_prob(
+        target.nan_to_num()
+    )
+    terms = model.loss(x, target)
+    assert list(terms) == ["valence", "arousal", "dominance"]
+    torch.testing.assert_close(terms["valence"], expected[[0, 2], 0].mean())
+    torch.testing.assert_close(terms["arousal"], expected[:, 1].mean())
+    assert terms["dominance"] == 0
+    sum(terms.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_loss_of_classes_smooths_the_labels() -> None:
+    model = net(electrodes=4, classes=3)
+    x, target = torch.randn(5, 4, 4), torch.tensor([0, 1, 2, 1, 0])
+    expected = F.cross_entropy(model(x), target, label_smoothing=0.12)
+    assert model.loss(x, target) == {"cross_entropy": expected}
+
+
+def test_predict_leaves_out_electrodes_with_a_missing_band() -> None:
+    model = net(electrodes=3, head="affect")
+    z = np.random.default_rng(0).standard_normal(12)
+    z[5] = Reason.POOR_QUALITY.nan
+    mean, sd = model.predict(z, np.zeros(12))
+    tokens = torch.tensor(np.nan_to_num(z), dtype=torch.float32).view(1, 3, 4)
+    out = model(tokens, torch.tensor([[True, False, True]]))[0].detach().numpy()
+    np.testing.assert_allclose(mean, out[:3], rtol=1e-6)
+    np.testing.assert_allclose(sd, np.exp(out[3:]), rtol=1e-6)
+    z[:] = Reason.POOR_QUALITY.nan
+    assert set(why(model.predict(z, np.zeros(12))[0])) == {Reason.POOR_QUALITY}
+
+
+def test_weights_of_another_size_are_refused() -> None:
+    arrays = net(electrodes=4).arrays()
+    with pytest.raises(
+        ValueError, match=r"^these weights are not of .*identity differ"
+    ):
+        RBTransformer.restore({"electrodes": 8}, arrays)

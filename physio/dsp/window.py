@@ -1,0 +1,244 @@
+"""Statistics of sliding windows: spans of time, over the samples that are there."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from physio.core.block import Array, Channel, Info
+from physio.core.reason import Reason
+from physio.core.stage import Grid, Stage
+
+Counts = npt.NDArray[np.int64]
+
+STATISTICS: Final = ("mean", "power", "deviation", "slope")
+"""What `slide` tells of every window, in this order."""
+
+_WARMING: Final = Reason.WARMING_UP.nan
+_TOO_SHORT: Final = Reason.TOO_SHORT.nan
+
+
+class Panes(NamedTuple):
+    """The sums that sliding windows are put together from.
+
+    A window is a whole number of hops wide, so it is a row of panes, each one hop wide
+    and summed afresh: nothing drifts, and a sample leaves without a trace.
+    """
+
+    sums: Array  # (panes, 6, channels): n, and the sums of j, jj, x, jx, xx
+    lost: Array  # (panes, channels): the newest NaN in each pane, or 0
+    widths: Counts  # (windows,): panes in each window
+    clock: Counts  # (4,): samples seen, outputs given, hop as p / q samples
+    share: float  # of a window's samples that must be there
+
+
+def every(info: Info, hop: float) -> Grid:
+    """Return the grid with an output every ``hop`` seconds from the first sample on.
+
+    Raises
+    ------
+    ValueError
+        Where ``info`` has no rate, or fewer than one sample a hop.
+    """
+    samples = info.rate * Fraction(str(hop))
+    if samples < 1:
+        raise ValueError(
+            f"cannot answer every {hop} s on {info.name!r}: a hop must hold at least "
+            f"one sample, and it has {float(info.rate):g} a second"
+        )
+    return Grid(Fraction(0), samples)
+
+
+def panes(
+    info: Info, widths: tuple[float, ...], hop: float, share: float, columns: int
+) -> Panes:
+    """Return the state that `slide` begins with, for windows of ``widths`` seconds."""
+    step = every(info, hop).hop
+    hops = [Fraction(str(width)) / Fraction(str(hop)) for width in widths]
+    for width, n in zip(widths, hops, strict=True):
+        if n < 1 or n.denominator != 1:
+            raise ValueError(
+                f"a window of {width} s on {info.name!r} is no whole number of hops "
+                f"of {hop} s"
+            )
+    if not 0 < share <= 1:
+        raise ValueError(
+            f"the share of samples that a window of {info.name!r} needs must be above "
+            f"0 and at most 1: {share}"
+        )
+    most = int(max(hops))
+    return Panes(
+        np.zeros((most, 6, columns)),
+        np.zeros((most, columns)),
+        np.array([int(n) for n in hops], np.int64),
+        np.array([0, 0, step.numerator, step.denominator], np.int64),
+        share,
+    )
+
+
+@njit(cache=True)
+def _read(
+    sums: Array, lost: Array, width: int, clock: Counts, share: float, y: Array
+) -> None:
+    """Write the statistics of the window that ends now, shape (4, channels)."""
+    count, _, channels = sums.shape
+    k, p, q = clock[1], clock[2], clock[3]
+    first = -((-(k - width) * p) // q) + 1
+    expected = clock[0] + 1 - first
+    total = np.zeros((6, channels))
+    reason = np.zeros(channels)
+    for a in range(max(k - width + 1, 0), k + 1):
+        pane = sums[a % count]
+        o = -((-(a - 1) * p) // q) + 1 - first  # samples before this pane
+        for c in range(channels):
+            n, j, s = pane[0, c], pane[1, c], pane[3, c]
+            total[0, c] += n
+            total[1, c] += j + o * n
+            total[2, c] += pane[2, c] + 2 * o * j + o * o * n
+            total[3, c] += s
+            total[4, c] += pane[4, c] + o * s
+            total[5, c] += pane[5, c]
+            if np.isnan(lost[a % count, c]):
+                reason[c] = lost[a % count, c]
+    for c in range(channels):
+        n, j, jj, s, js, ss = total[:, c]
+        if k < width:
+            y[:, c] = _WARMING
+        elif n < share * expected:
+            y[:, c] = reason[c]
+        else:
+            y[0, c] = s / n
+            y[1, c] = ss / n
+            y[2, c] = np.sqrt(max(ss / n - (s / n) ** 2, 0.0))
+            across = n * jj - j * j
+            y[3, c] = (n * js - j * s) / across if across > 0 else _TOO_SHORT
+
+
+@njit(cache=True)
+def slide(
+    sums: Array, lost: Array, widths: Counts, clock: Counts, share: float, x: Array
+) -> Array:
+    """Take in samples; return the statistics of every window that ends with one.
+
+    Parameters
+    ----------
+    sums, lost, widths, clock, share
+        A state of `Panes`, changed in place.
+    x
+        Samples, shape (n, channels).
+
+    Returns
+    -------
+    ndarray, shape (m, windows, 4, channels)
+        `STATISTICS`: mean, mean square, standard deviation (divided by n), and the
+        slope a sample of the least-squares line. Missing are windows that are not full
+        yet (warming up), and those with too few samples (for the newest NaN's reason).
+    """
+    count, _, channels = sums.shape
+    p, q = clock[2], clock[3]
+    y = np.empty((len(x) * q // p + 1, len(widths), 4, channels))
+    m = 0
+    for i in range(len(x)):
+        k = clock[1]
+        j = float(clock[0] + ((-(k - 1) * p) // q) - 1)
+        slot = k % count
+        for c in range(channels):
+            v = x[i, c]
+            if np.isnan(v):
+                lost[slot, c] = v
+            else:
+                sums[slot, 0, c] += 1
+                sums[slot, 1, c] += j
+                sums[slot, 2, c] += j * j
+                sums[slot, 3, c] += v
+                sums[slot, 4, c] += j * v
+                sums[slot, 5, c] += v * v
+        if clock[0] == -((-k * p) // q):
+            for w in range(len(widths)):
+                _read(sums, lost, widths[w], clock, share, y[m, w])
+            m += 1
+            clock[1] += 1
+            sums[(k + 1) % count] = 0.0
+            lost[(k + 1) % count] = 0.0
+        clock[0] += 1
+    return y[:m]
+
+
+@dataclass(frozen=True)
+class Window(Stage):
+    """Statistics of each channel in a sliding window.
+
+    Parameters
+    ----------
+    statistics
+        Any of ``mean``, ``power`` (mean square), ``deviation`` (standard deviation,
+        divided by n) and ``slope`` (of the least-squares line, a minute). Channels are
+        called ``<statistic>.<channel>``.
+    width
+        How long a window is (s): a whole number of hops.
+    hop
+        Time from one output to the next (s).
+    share
+        Which part of a window's samples must be there; below it the output is missing,
+        for the reason of the newest missing sample.
+
+    Notes
+    -----
+    The first output is due with the first sample; outputs are missing (warming up)
+    until a whole window has passed. Sums are of plain samples and squares in float64:
+    the deviation of a signal whose mean is ``r`` times its deviation is good to
+    ``r * r * 1e-16`` of its variance.
+    """
+
+    statistics: tuple[str, ...] = ("mean",)
+    width: float = 10.0
+    hop: float = 0.25
+    share: float = 0.5
+
+    def output(self, info: Info) -> Info:
+        """Return a channel for each statistic of each channel."""
+        for name in self.statistics:
+            if name not in STATISTICS:
+                raise ValueError(
+                    f"no statistic of a window is called {name!r}: there are "
+                    f"{', '.join(STATISTICS)}"
+                )
+        self.begin(info)
+        channels = (
+            replace(
+                _unit(name, c), name=f"{name}.{c.name}", span=c.span + self.width
+            )
+            for name in self.statistics
+            for c in info.channels
+        )
+        return info.at(info.rate / self.grid(info).hop, *channels)
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every hop."""
+        return every(info, self.hop)
+
+    def begin(self, info: Info) -> tuple[Panes, Array]:
+        """Return empty panes, and what each statistic is multiplied by."""
+        rows = [STATISTICS.index(s) for s in self.statistics]
+        scale = np.array([1.0, 1.0, 1.0, 60 * float(info.rate)])[rows]
+        width = len(info.channels)
+        return panes(info, (self.width,), self.hop, self.share, width), scale
+
+    def step(self, state: tuple[Panes, Array], x: Array) -> Array:
+        """Take in ``x``; return the statistics now due."""
+        window, scale = state
+        rows = [STATISTICS.index(s) for s in self.statistics]
+        y = slide(*window, x)[:, 0, rows] * scale[:, None]
+        return y.reshape(len(y), len(rows) * x.shape[1])
+
+
+def _unit(statistic: str, channel: Channel) -> Channel:
+    unit = channel.unit
+    if statistic == "power":
+        return replace(channel, kind="misc", unit=f"({unit})^2")
+    if statistic == "slope":
+        return replace(channel, kind="misc", unit=f"{unit}/min")
+    return channel if statistic == "mean" else replace(channel, kind="misc")

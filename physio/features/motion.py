@@ -1,0 +1,168 @@
+"""What a wristband feels besides the body's answers: movement, posture, warmth."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Channel, Info
+from physio.core.reason import Reason
+from physio.core.stage import Grid, Stage
+from physio.dsp.window import STATISTICS, Panes, every, panes, slide
+from physio.features.column import column, sealed
+
+_MEAN, _DEVIATION, _SLOPE = (STATISTICS.index(s) for s in ("mean", "deviation", "slope"))
+
+
+class Axes(NamedTuple):
+    """Windows on the three axes and the magnitude, and where the axes are."""
+
+    windows: Panes
+    picks: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Activity(Stage):
+    """How much a limb moves, and how far it has turned.
+
+    ``activity`` is the standard deviation (g) of the magnitude of acceleration in the
+    last ``width`` s: what is left once gravity is, without a filter. ``posture`` is the
+    angle (deg) between the mean acceleration of the last ``width`` s and that of the
+    last ``past`` s: 0 for a limb held as before.
+
+    Parameters
+    ----------
+    width, past
+        How long the windows are (s): whole numbers of hops.
+    hop
+        Time from one output to the next (s).
+    share
+        Which part of a window's samples must be there.
+
+    Notes
+    -----
+    Reads the three channels named ``acc.x``, ``acc.y`` and ``acc.z``, in g. The moving
+    deviation of the magnitude is the usual measure of activity on wristbands [1]_,
+    there called ENMO's sibling of mean amplitude deviation; ours is the root mean
+    square instead of the mean absolute deviation.
+
+    References
+    ----------
+    .. [1] Vaha-Ypya et al., A universal, accurate intensity-based classification of
+       different physical activities using raw data of accelerometer, Clinical
+       Physiology and Functional Imaging 35, 2015.
+    """
+
+    width: float = 10.0
+    past: float = 60.0
+    hop: float = 0.25
+    share: float = 0.5
+
+    def output(self, info: Info) -> Info:
+        """Return ``activity`` and ``posture``."""
+        axes = [info.channels[i] for i in self.begin(info).picks]
+        span = max(c.span for c in axes)
+        delay = max(c.delay for c in axes)
+        return info.at(
+            info.rate / self.grid(info).hop,
+            Channel("activity", "misc", "g", delay, span + self.width),
+            Channel("posture", "misc", "deg", delay, span + max(self.width, self.past)),
+        )
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every hop."""
+        return every(info, self.hop)
+
+    def begin(self, info: Info) -> Axes:
+        """Return empty windows."""
+        picks = []
+        for name in ("acc.x", "acc.y", "acc.z"):
+            if name not in info.names:
+                raise ValueError(
+                    f"movement needs acc.x, acc.y and acc.z, but {info.name!r} has no "
+                    f"{name!r}; it has {', '.join(info.names)}"
+                )
+            picks.append(info.names.index(name))
+            if (unit := info.channels[picks[-1]].unit) != "g":
+                raise ValueError(
+                    f"movement is read in g, but {name!r} of {info.name!r} is in {unit}"
+                )
+        widths = (self.width, self.past)
+        windows = panes(info, widths, self.hop, self.share, columns=4)
+        return Axes(windows, np.array(picks))
+
+    def step(self, state: Axes, x: Array) -> Array:
+        """Take in ``x``; return what is now due."""
+        axes = x[:, state.picks]
+        squares = (axes**2).sum(axis=1)
+        magnitude = np.where(np.isnan(squares), squares, np.sqrt(squares))
+        y = slide(*state.windows, sealed(np.column_stack([axes, magnitude])))
+        activity = y[:, 0, _DEVIATION, 3]
+        now, past = y[:, 0, _MEAN, :3], y[:, 1, _MEAN, :3]
+        return np.column_stack([activity, _angle(now, past)])
+
+
+def _angle(a: Array, b: Array) -> Array:
+    """Return the angle between rows (deg), shape (n,); by halves, exact near 0."""
+    size = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    across = np.linalg.norm(np.cross(a, b), axis=1)
+    angle = np.degrees(np.arctan2(across, (a * b).sum(axis=1)))
+    angle = np.where(size == 0, Reason.POOR_QUALITY.nan, angle)
+    missing = b.sum(axis=1) + a.sum(axis=1)
+    return np.where(np.isnan(missing), missing, angle)
+
+
+@dataclass(frozen=True)
+class Temperature(Stage):
+    """Skin temperature and where it is going.
+
+    ``level`` is the mean (degC) of the last ``width`` s, ``slope`` that of the
+    least-squares line (degC/min) through the last ``past`` s.
+
+    Parameters
+    ----------
+    width, past
+        How long the windows are (s): whole numbers of hops.
+    hop
+        Time from one output to the next (s).
+    share
+        Which part of a window's samples must be there.
+    """
+
+    width: float = 10.0
+    past: float = 60.0
+    hop: float = 0.25
+    share: float = 0.5
+
+    def output(self, info: Info) -> Info:
+        """Return ``level`` and ``slope``."""
+        source = info.channels[column(info, "temperature")]
+        if source.unit != "degC":
+            raise ValueError(
+                f"skin temperature is read in degC, but {source.name!r} of "
+                f"{info.name!r} is in {source.unit}"
+            )
+        self.begin(info)
+        level, slope = source.span + self.width, source.span + self.past
+        return info.at(
+            info.rate / self.grid(info).hop,
+            Channel("level", "temperature", "degC", source.delay, level),
+            Channel("slope", "misc", "degC/min", source.delay, slope),
+        )
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every hop."""
+        return every(info, self.hop)
+
+    def begin(self, info: Info) -> tuple[Panes, int, float]:
+        """Return empty windows, the column to read, and the samples in a minute."""
+        widths = (self.width, self.past)
+        windows = panes(info, widths, self.hop, self.share, columns=1)
+        return windows, column(info, "temperature"), 60 * float(info.rate)
+
+    def step(self, state: tuple[Panes, int, float], x: Array) -> Array:
+        """Take in ``x``; return what is now due."""
+        windows, pick, minute = state
+        y = slide(*windows, sealed(x[:, pick : pick + 1]))[..., 0]
+        return np.column_stack([y[:, 0, _MEAN], y[:, 1, _SLOPE] * minute])

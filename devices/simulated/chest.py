@@ -1,0 +1,105 @@
+"""A chest strap on the simulated person: electrocardiogram and breath."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Final
+
+import numpy as np
+
+from devices.simulated.body import Span
+from devices.simulated.feed import Sensor
+from devices.simulated.noise import band, dice, rounded, wander
+from devices.simulated.person import Person
+from devices.simulated.wearable import Wearable
+from physio.core.block import Array, Channel
+
+# Wave: height (mV; of the person's R or T wave), middle after the R wave (s; of the
+# square root of the beat's length for T), widths before and after the middle (s).
+_P: Final = (0.11, -0.165, 0.022, 0.026)
+_Q: Final = (-0.12, -0.026, 0.009, 0.008)
+_R: Final = (1.0, 0.0, 0.0105, 0.0095)
+_S: Final = (-0.22, 0.027, 0.009, 0.013)
+_T: Final = (1.0, 0.285, 0.052, 0.034)
+
+
+class Ecg(Sensor):
+    """Lead II: five waves a beat, as wide before as after nowhere; breath, noise."""
+
+    name = "ecg"
+    site, placement = "chest", "lead II"
+
+    def __init__(self, who: Person, rate: Fraction) -> None:
+        super().__init__()
+        self.rate = rate
+        self.channels = (Channel("ecg", "ecg", "mV"),)
+        self._r, self._t = who.traits["r.wave"], who.traits["t.wave"]
+        hz = float(rate)
+        self._muscle = band(dice(who.seed, "ecg muscle"), 15.0, 90.0, hz)
+        self._base = wander(dice(who.seed, "ecg baseline"), 3.0, hz)
+
+    def sense(self, span: Span, t: Array) -> Array:
+        """Return the voltage (mV), in steps of 1 uV."""
+        r = span.beats[:, 0]
+        lengths = np.sqrt(np.diff(r, prepend=r[:1] - 0.8))
+        u = t[:, None] - r[None, :]
+        breath = np.interp(t, span.fine, span.breath)
+        y = self._r * sum(_wave(u, *wave) for wave in (_P, _Q, _R, _S))
+        height, middle, before, after = _T
+        y += self._t * _wave(u / lengths, height, middle, before, after)
+        y *= 1 + 0.05 * breath
+        y += 0.04 * breath + 0.03 * self._base.take(len(t))[:, 0]
+        y += 0.012 * self._muscle.take(len(t))[:, 0]
+        return rounded(y[:, None], 0.001)
+
+
+class Breath(Sensor):
+    """A belt about the chest: its girth, in units of a usual breath's half."""
+
+    name = "resp"
+    site, placement = "chest", "belt"
+
+    def __init__(self, who: Person) -> None:
+        super().__init__()
+        self.rate = Fraction(25)
+        self.channels = (Channel("resp", "resp", "1"),)
+        self._slow = wander(dice(who.seed, "belt"), 20.0, 25.0)
+        self._noise = dice(who.seed, "belt noise")
+
+    def sense(self, span: Span, t: Array) -> Array:
+        """Return the girth, in steps of 0.001."""
+        y = np.interp(t, span.fine, span.breath) + 0.1 * self._slow.take(len(t))[:, 0]
+        y += 0.01 * self._noise.standard_normal(len(t))
+        return rounded(y[:, None], 0.001)
+
+
+@dataclass(kw_only=True)
+class Chest(Wearable):
+    """A chest strap: ``<name>.ecg`` (mV) and ``<name>.resp`` (25 Hz).
+
+    Parameters
+    ----------
+    rate
+        Samples of the electrocardiogram a second (Hz), at least 50.
+    """
+
+    rate: Fraction = Fraction(250)
+
+    signals: ClassVar[tuple[str, ...]] = ("ecg", "resp")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rate < 50:
+            raise ValueError(
+                f"the rate of {self.name!r} must be 50 Hz or more, not {self.rate}"
+            )
+
+    def _sensors(self, who: Person) -> tuple[Sensor, ...]:
+        return Ecg(who, self.rate), Breath(who)
+
+
+def _wave(u: Array, height: float, middle: float, before: float, after: float) -> Array:
+    """Return the sum over beats of a bell with two widths, at ``u`` (n, beats)."""
+    d = u - middle
+    return np.asarray(
+        height * np.exp(-((d / np.where(d < 0, before, after)) ** 2) / 2).sum(axis=1)
+    )

@@ -1,0 +1,93 @@
+"""A headset on the simulated person: the voltage between scalp and ears."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Final
+
+import numpy as np
+
+from devices.simulated.body import Span
+from devices.simulated.brain import Blinks, Brain, Muscles, electrodes
+from devices.simulated.feed import Sensor
+from devices.simulated.noise import dice, rounded, wander
+from devices.simulated.person import Person
+from devices.simulated.wearable import Wearable
+from physio.core.block import Array, Channel
+
+CYTON: Final = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
+
+STEP: Final = 0.0223517
+"""One step of a Cyton's converter (uV): 4.5 V, a gain of 24, 24 bits."""
+
+
+class Eeg(Sensor):
+    """Brain, muscles, blinks, mains hum, the electrodes' own drift and noise."""
+
+    name, tells = "eeg", "blinks"
+    site, placement, reference = "scalp", "dry electrodes", "ears"
+    details = (Channel("size", "misc", "uV"), Channel("seconds", "misc", "s"))
+
+    def __init__(self, who: Person, headset: "Headset") -> None:
+        super().__init__()
+        names, self.rate = headset.channels, headset.rate
+        self.channels = tuple(Channel(name, "eeg", "uV") for name in names)
+        at, rate = electrodes(names, headset.montage), float(headset.rate)
+        self._brain = Brain(who, at, rate)
+        self._muscles = Muscles(who, at, rate)
+        self._blinks = Blinks(who, at)
+        hum = dice(who.seed, "hum")
+        self._mains = headset.mains
+        self._hum = 0.3 * np.exp(0.4 * hum.standard_normal(len(names)))
+        self._drift = wander(dice(who.seed, "electrodes"), 6.0, rate, len(names))
+        self._noise = dice(who.seed, "electrode noise")
+
+    def sense(self, span: Span, t: Array) -> Array:
+        """Return the voltage of each electrode (uV), in steps of `STEP`."""
+        blinks = self._blinks.advance(span)
+        self.happened += [(float(b[0]), "", (float(b[1]), float(b[2]))) for b in blinks]
+        y = self._brain.sense(span, t) + self._muscles.sense(span, t)
+        y += self._blinks.sense(t)
+        y += np.sin(2 * np.pi * self._mains * t)[:, None] * self._hum
+        y += 4.0 * self._drift.take(len(t))
+        y += 0.4 * self._noise.standard_normal(y.shape)
+        return rounded(y, STEP)
+
+
+@dataclass(kw_only=True)
+class Headset(Wearable):
+    """A headset: ``<name>.eeg`` (uV).
+
+    With the truth come the events ``<name>.blinks``: when the lids begin to shut, how
+    large it looks in front (uV), how long it takes (s).
+
+    Parameters
+    ----------
+    channels
+        Electrodes, any of the montage's; by default those of an OpenBCI Cyton.
+    rate
+        Samples a second (Hz), at least 64.
+    montage
+        One of MNE's.
+    mains
+        Frequency of the mains hum (Hz); 0 for none.
+    """
+
+    channels: tuple[str, ...] = CYTON
+    rate: Fraction = Fraction(250)
+    montage: str = "colin27_1005"
+    mains: float = 50.0
+
+    signals: ClassVar[tuple[str, ...]] = ("eeg",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rate < 64:
+            raise ValueError(
+                f"the rate of {self.name!r} must be 64 Hz or more, not {self.rate}"
+            )
+        if not self.channels:
+            raise ValueError(f"{self.name!r} needs at least one channel")
+        electrodes(self.channels, self.montage)
+
+    def _sensors(self, who: Person) -> tuple[Sensor, ...]:
+        return (Eeg(who, self),)

@@ -1,0 +1,75 @@
+"""What must stand beside numbers wherever people see them."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from physio.core.block import Array, Block, Info, Origin
+from physio.core.reason import Reason, why
+
+
+class Label(NamedTuple):
+    """Words that cannot be missed, and what they mean."""
+
+    badge: str
+    meaning: str
+
+
+LABELS: Final = {
+    Origin.SIMULATED: Label(
+        "SIMULATED", "the signals are computed: nobody was measured here"
+    ),
+    Origin.DEMO: Label(
+        "DEMO WEIGHTS",
+        "trained on simulated people: of a real one they know nothing",
+    ),
+}
+"""What is said of numbers that do not come from measurements alone."""
+
+DIMENSIONS: Final = ("valence", "arousal", "dominance")
+"""What is estimated, in the order in which people see it."""
+
+ENDS: Final = {
+    "valence": ("unpleasant", "pleasant"),
+    "arousal": ("calm", "excited"),
+    "dominance": ("controlled", "in control"),
+}
+"""What the ends of each scale, -1 and 1, are called."""
+
+MEANING: Final = (
+    "How the person would rate themselves now, -1 to +1, ±1 sd: an estimated "
+    "self-report, not a measured emotion."
+)
+"""What the numbers are."""
+
+COLOURS: Final = {"valence": "#0072B2", "arousal": "#D55E00", "dominance": "#009E73"}
+"""A colour each, told apart by people who see colours differently (Okabe and Ito)."""
+
+
+def labels(infos: Iterable[Info | None]) -> list[Label]:
+    """Return what must be said of what these streams hold."""
+    found = {info.origin for info in infos if info is not None}
+    return [label for origin, label in LABELS.items() if origin in found]
+
+
+def dimensions(info: Info) -> tuple[str, ...]:
+    """Return which estimates a stream holds: columns with a ``<name>.sd`` beside."""
+    found = [n for n in info.names if f"{n}.sd" in info.names]
+    known = [n for n in DIMENSIONS if n in found]
+    return (*known, *(n for n in found if n not in known))
+
+
+def reasons(block: Block, name: str) -> Array:
+    """Return the `Reason` of each value of a channel, shape (n,), 0 where it is there.
+
+    Where a stage gives reasons in a column ``<name>.why`` of its own, these count.
+    """
+    found = why(block.column(name))
+    if f"{name}.why" in block.info.names:
+        told = block.column(f"{name}.why")
+        found[told > 0] = told[told > 0].astype(found.dtype)
+    return found.astype(float)
+
+
+def words(code: float) -> str:
+    """Return a reason as people read it."""
+    return Reason(int(code)).words

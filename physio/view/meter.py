@@ -1,0 +1,183 @@
+"""How a stream does, counted from what arrives."""
+
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from physio.core.block import Block, Info
+
+LIVELY: Final = ("eeg", "ecg", "eog", "emg", "bio", "resp")
+"""Kinds of channel that never stand still on a living body."""
+
+
+class Came(NamedTuple):
+    """A block: when it came, with how many samples, after how many lost ones."""
+
+    time: float
+    n: int
+    lost: int
+    stop: float
+
+
+class Quality(NamedTuple):
+    """How much of a stream is of use."""
+
+    share: float
+    flat: tuple[str, ...]
+
+
+@dataclass
+class Meter:
+    """What came of one stream, and what did not.
+
+    Parameters
+    ----------
+    info
+        The stream.
+    recent
+        Rate and quality are of the last so many seconds,
+    losses
+        losses of these.
+    """
+
+    info: Info
+    recent: float = 10.0
+    losses: float = 60.0
+    samples: int = field(default=0, init=False)
+    lost: int = field(default=0, init=False)
+    heard: float = field(default=float("nan"), init=False)
+    silent: bool = field(default=False, init=False)
+    _came: deque[Came] = field(default_factory=deque, init=False, repr=False)
+    _blocks: deque[Block] = field(default_factory=deque, init=False, repr=False)
+
+    def take(self, block: Block, now: float) -> int:
+        """Count a block that came at ``now`` (s); return how many were lost before."""
+        lost = block.start - (self.samples + self.lost)
+        if len(block):
+            self.heard, self.silent = block.until, False
+            self._blocks.append(block)
+        self.samples += len(block)
+        self.lost += lost
+        self._came.append(Came(now, len(block), lost, block.stop))
+        return lost
+
+    def forget(self, now: float) -> None:
+        """Let go of what is too old to tell."""
+        while self._came and self._came[0].time <= now - self.losses:
+            self._came.popleft()
+        while self._blocks and self._blocks[0].until <= self.heard - self.recent:
+            self._blocks.popleft()
+
+    def age(self, now: float) -> float:
+        """Return how old the newest sample is (s); NaN if there never was one."""
+        return now - self.heard
+
+    def rate(self, now: float) -> float:
+        """Return how many samples a second came lately (Hz); NaN if too few to tell.
+
+        It is counted by when blocks came: samples after the first block, over the time
+        since that block, so that coarse blocks do not make the rate jump.
+        """
+        came = [c for c in self._came if c.n and c.time > now - self.recent]
+        if self.silent or (self.samples and not came):
+            return 0.0
+        if len(came) < 2 or came[-1].time <= came[0].time:
+            return float("nan")
+        return sum(c.n for c in came[1:]) / (came[-1].time - came[0].time)
+
+    def loss(self, now: float) -> tuple[int, float]:
+        """Return how many samples were lost lately, and their share of all."""
+        came = [c for c in self._came if c.time > now - self.losses]
+        lost = sum(c.lost for c in came)
+        return lost, lost / max(1, lost + sum(c.n for c in came))
+
+    def quality(self) -> Quality:
+        """Return the share of recent values that are numbers, of channels that move.
+
+        A channel that should be lively counts as flat, and all its values as useless,
+        when its values are all the same for 5 s or more.
+        """
+        if not self._blocks:
+            return Quality(float("nan"), ())
+        data = np.concatenate([b.data for b in self._blocks])
+        good = np.isfinite(data)
+        flat = np.zeros(data.shape[1], bool)
+        if len(data) >= 5 * self.info.rate:
+            filled = np.where(good, data, np.inf)
+            low = filled.min(axis=0, initial=np.inf)
+            high = np.where(good, data, -np.inf).max(axis=0, initial=-np.inf)
+            lively = np.array([c.kind in LIVELY for c in self.info.channels], bool)
+            flat = (low == high) & lively
+        good[:, flat] = False
+        names = tuple(np.array(self.info.names)[flat]) if flat.any() else ()
+        return Quality(float(good.mean()) if good.size else float("nan"), names)
+
+
+@dataclass
+class Entry:
+    """One line of what happened, and how often."""
+
+    time: float
+    text: str
+    style: str
+    kind: str
+    times: int = 1
+    count: int = 0
+
+
+@dataclass
+class Log:
+    """The last few things that happened; what repeats stays one line.
+
+    Parameters
+    ----------
+    room
+        How many lines are kept.
+    within
+        What repeats within so many seconds is counted, not told again.
+    """
+
+    room: int = 50
+    within: float = 30.0
+    entries: deque[Entry] = field(default_factory=deque, init=False)
+
+    def add(self, time: float, text: str, style: str = "") -> bool:
+        """Put in what happened at ``time`` (s); tell whether it is news.
+
+        What differs in its figures alone counts as a repetition.
+        """
+        kind = re.sub(r"[0-9]+", "#", text)
+        for entry in self.entries:
+            if entry.kind == kind and time - entry.time <= self.within:
+                entry.text, entry.times = text, entry.times + 1
+                return False
+        self._put(Entry(time, text, style, kind))
+        return True
+
+    def mark(self, time: float, text: str, style: str = "") -> None:
+        """Put in what stays a line of its own however often it comes: a marker."""
+        self._put(Entry(time, text, style, ""))
+
+    def lost(self, time: float, stream: str, n: int) -> bool:
+        """Put in ``n`` lost samples of a stream; tell whether it is news."""
+        kind = f"lost {stream}"
+        for entry in self.entries:
+            if entry.kind == kind and time - entry.time <= self.within:
+                entry.count += n
+                entry.text = f"{stream} lost {entry.count} samples"
+                return False
+        text = f"{stream} lost {n} sample{'s' if n > 1 else ''}"
+        self._put(Entry(time, text, "yellow", kind, count=n))
+        return True
+
+    def last(self, n: int) -> list[Entry]:
+        """Return the newest ``n`` lines, the oldest of them first."""
+        return list(self.entries)[-n:]
+
+    def _put(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        while len(self.entries) > self.room:
+            self.entries.popleft()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -60,6 +60,42 @@ class Rest:
     def restore(cls, arrays: Mapping[str, Array]) -> Self:
         """Return the rest that `arrays` came from."""
         return cls(**{f.name: arrays[f.name] for f in fields(cls)})
+
+
+class Resting(NamedTuple):
+    """What was seen of a person's rest.
+
+    Parameters
+    ----------
+    total
+        Sum over the seconds of rest of each feature, shape (f,).
+    seconds
+        How many seconds of rest each was there, shape (f,).
+    past
+        How many seconds of rest are over, shape (1,).
+    """
+
+    total: Array
+    seconds: Array
+    past: Array
+
+    @classmethod
+    def none(cls, features: int) -> Self:
+        """Return what is seen before any rest."""
+        return cls(np.zeros(features), np.zeros(features), np.zeros(1))
+
+    def forget(self) -> None:
+        """Begin a new rest."""
+        for part in self:
+            part[:] = 0
+
+    def see(self, x: Array, tick: float) -> None:
+        """Take in the features of one tick of ``tick`` s."""
+        here = ~np.isnan(x)
+        if here.any() or self.past[0] > 0:  # it begins with the first feature there is
+            self.past[0] += tick
+        self.total[here] += x[here] * tick
+        self.seconds[here] += tick
 
 
 def prepared(x: Array, how: Sequence[str]) -> Array:

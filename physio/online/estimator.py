@@ -10,7 +10,8 @@ from physio.core.block import Array, Channel, Info, Origin
 from physio.core.events import Events
 from physio.core.reason import Reason, why
 from physio.core.stage import Stage, State
-from physio.online.expert import DIMENSIONS, Expert, Mind, Resting, soonest
+from physio.models.rest import Resting
+from physio.online.expert import DIMENSIONS, Expert, Mind, soonest
 from physio.online.fusion import fuse
 
 __all__ = ["DIMENSIONS", "REST", "Estimator", "Expert"]

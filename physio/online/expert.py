@@ -1,7 +1,7 @@
 """An expert: trained weights that read some features, and a person's rest."""
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from physio.core.block import Array, Info, Origin
 from physio.core.reason import Reason, why
 from physio.models import weights
-from physio.models.rest import Rest, prepared
+from physio.models.rest import Rest, Resting, prepared
 from physio.online.fusion import temper
 
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
@@ -46,42 +46,6 @@ class Expert:
     def name(self) -> str:
         """What its columns begin with."""
         return self.weights.rstrip("/").rpartition("/")[2]
-
-
-class Resting(NamedTuple):
-    """What was seen of a person's rest.
-
-    Parameters
-    ----------
-    total
-        Sum over the seconds of rest of each feature, shape (f,).
-    seconds
-        How many seconds of rest each was there, shape (f,).
-    past
-        How many seconds of rest are over, shape (1,).
-    """
-
-    total: Array
-    seconds: Array
-    past: Array
-
-    @classmethod
-    def none(cls, features: int) -> Self:
-        """Return what is seen before any rest."""
-        return cls(np.zeros(features), np.zeros(features), np.zeros(1))
-
-    def forget(self) -> None:
-        """Begin a new rest."""
-        for part in self:
-            part[:] = 0
-
-    def see(self, x: Array, tick: float) -> None:
-        """Take in the features of one tick of ``tick`` s."""
-        here = ~np.isnan(x)
-        if here.any() or self.past[0] > 0:  # it begins with the first feature there is
-            self.past[0] += tick
-        self.total[here] += x[here] * tick
-        self.seconds[here] += tick
 
 
 @dataclass(frozen=True, eq=False)

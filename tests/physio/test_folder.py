@@ -1,0 +1,54 @@
+"""A session's folder: nothing is overwritten, and deleting it deletes it whole."""
+
+from pathlib import Path
+
+import pytest
+
+from physio.cli import folder
+
+
+def test_a_new_folder_is_the_owners_alone(tmp_path: Path) -> None:
+    made = folder.make(tmp_path / "a" / "b", "p1")
+    assert made.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_session_that_is_there_is_kept(tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    for text in ("first", "second"):
+        folder.make(out, "p1")
+        folder.describe(out, {}, ended=text)
+    folder.make(out, "p1")
+    assert list(out.iterdir()) == []
+    assert "first" in (tmp_path / "s_old1" / folder.ABOUT).read_text("utf-8")
+    assert "second" in (tmp_path / "s_old2" / folder.ABOUT).read_text("utf-8")
+
+
+def test_what_is_no_session_is_neither_used_nor_deleted(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("dear", "utf-8")
+    with pytest.raises(
+        ValueError,
+        match=f"{tmp_path} holds files that are no session's: give a new folder",
+    ):
+        folder.make(tmp_path, "p1")
+    with pytest.raises(ValueError, match=f"{tmp_path} is no session: a session's"):
+        folder.delete(tmp_path)
+    assert (tmp_path / "mine.txt").is_file()
+
+
+def test_a_session_is_deleted_whole(tmp_path: Path) -> None:
+    out = folder.make(tmp_path / "s", "p1")
+    folder.describe(out, {"session": {"person": "p1"}}, ended="")
+    (out / "recording.xdf").write_bytes(b"XDF:")
+    assert folder.delete(out) == 3
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("person", ["p07", "", "A-1.b_c"])
+def test_codes(person: str) -> None:
+    assert folder.code(person) == person
+
+
+@pytest.mark.parametrize("person", ["Jane Doe", "ä", "../x", "p" * 40])
+def test_names_are_refused(person: str) -> None:
+    with pytest.raises(ValueError, match="is no code: use up to 32 letters"):
+        folder.code(person)

@@ -3,7 +3,6 @@
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
 
-import click
 import typer
 
 from physio.cli import sessions, tools
@@ -27,16 +26,10 @@ def main() -> None:
     """Run the command line: status 1 for a fault that was found, 2 for bad input."""
     try:
         refuse_namesake()
-        status = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        status = 130
-    except click.ClickException as error:
-        error.show()
-        status = 2
+        app()
     except (ValueError, OSError) as error:
         typer.echo(f"physio: {_sentence(error)}", err=True)
-        status = 2
-    sys.exit(status if isinstance(status, int) else 0)
+        sys.exit(2)
 
 
 def refuse_namesake() -> None:

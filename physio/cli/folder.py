@@ -45,18 +45,28 @@ def describe(folder: Path, tables: dict[str, Any], **about: Any) -> None:
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
 
 
-def delete(folder: Path) -> int:
-    """Delete a session whole; return how many files it had.
+def check(folder: Path) -> Path:
+    """Return a session's folder, or refuse what is none.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such folder.
     ValueError
         If the folder is no session's.
     """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no session folder {folder}")
     if not (folder / ABOUT).is_file():
         raise ValueError(
             f"{folder} is no session: a session's folder holds a file {ABOUT}"
         )
+    return folder
+
+
+def delete(folder: Path) -> int:
+    """Delete a session whole; return how many files it had: see `check`."""
+    check(folder)
     files = sum(1 for p in folder.rglob("*") if p.is_file())
     shutil.rmtree(folder)
     return files

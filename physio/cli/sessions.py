@@ -208,12 +208,10 @@ def mark(
 
     Example: `physio mark "film 3 begins"`
     """
+    from physio.cli import folder
     from physio.online.control import send
 
-    folder = session or _newest(Path("sessions"))
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no session folder {folder}")
-    send(folder, label)
+    send(folder.check(session or _newest(Path("sessions"))), label)
 
 
 def delete(
@@ -226,8 +224,7 @@ def delete(
     """
     from physio.cli import folder
 
-    if not session.is_dir():
-        raise FileNotFoundError(f"there is no session folder {session}")
+    folder.check(session)
     if not (yes or typer.confirm(f"Delete {session} for good?")):
         raise typer.Exit(1)
     typer.echo(f"{session}: {folder.delete(session)} files deleted")

@@ -146,6 +146,6 @@ def _board() -> Finding:
         return Finding(
             ok=False,
             what=f"BrainFlow does not load: {error}",
-            help="On Python 3.11 it needs setuptools below 82: pip install 'setuptools<82'",
+            help="On Python 3.11 it needs: pip install 'setuptools<82'",
         )
     return Finding(ok=True, what=text)

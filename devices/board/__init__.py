@@ -1,0 +1,191 @@
+"""Boards that BrainFlow knows: OpenBCI, Muse, EmotiBit, Unicorn and many others."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from brainflow.board_shim import BoardShim, BrainFlowError, BrainFlowInputParams
+
+from devices.board.lanes import Lane, board_id, found, lanes, number
+from physio.core.block import Info
+from physio.core.ports import Clock, Item, WallClock
+
+__all__ = ["Board", "found"]
+
+_REASONS = {
+    1: "its port is in use",
+    2: "the port cannot be opened",
+    7: "nothing answered",
+    13: "it needs other settings, such as serial_port, mac_address or ip_address",
+    14: "BrainFlow does not support it here",
+    16: "it is open already",
+}
+
+
+@dataclass
+class Board:
+    """A board that BrainFlow can read, or a file that one of them wrote.
+
+    Its streams are ``<name>.eeg``, ``<name>.acc``, ``<name>.eda`` and so on, as the
+    board describes itself, and the events ``<name>.markers``. Losses show in the
+    board's own counter, or where that is not known, in its time stamps.
+
+    Parameters
+    ----------
+    board
+        BrainFlow's name of it in small letters: ``"synthetic"``, ``"cyton"``,
+        ``"muse_2"`` ...; ``"playback"`` replays ``file``.
+    serial_port, mac_address, serial_number, ip_address, ip_port, other_info, timeout
+        As BrainFlow wants them for that board; the timeout in s, 0 for its own.
+    file
+        A recording in BrainFlow's layout, for playback.
+    master
+        Which board wrote ``file``.
+    commands
+        What to send to the board before it streams, as ``"p50"`` for a Muse's pulse.
+    only
+        Which streams to give, as ``("eeg", "acc")``; all by default.
+    ring
+        How much BrainFlow keeps until it is read (s); what is older is lost.
+    name, person, clock
+        Filled in by the session.
+
+    Notes
+    -----
+    A sample is taken to have come without delay if none for five seconds came sooner:
+    a constant delay on the way to this computer remains in its time.
+    """
+
+    board: str = "synthetic"
+    serial_port: str = ""
+    mac_address: str = ""
+    serial_number: str = ""
+    ip_address: str = ""
+    ip_port: int = 0
+    other_info: str = ""
+    timeout: int = 0
+    file: str = ""
+    master: str = ""
+    commands: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    ring: float = 60.0
+    name: str = "board"
+    person: str = ""
+    clock: Clock = field(default_factory=WallClock)
+    _shim: Any = field(default=None, init=False, repr=False, compare=False)
+    _lanes: list[Lane] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+    _left: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.board == "playback" and not (self.file and self.master):
+            raise ValueError(
+                "a playback board needs a file, and as master the board that wrote it"
+            )
+        board_id(self._source)
+        if self.ring <= 0:
+            raise ValueError(f"ring must be above 0 s, not {self.ring}")
+
+    @property
+    def _source(self) -> str:
+        """The board that speaks: for a playback, the one that wrote the file."""
+        return self.master if self.board == "playback" else self.board
+
+    def __enter__(self) -> Self:
+        self._lanes = lanes(self._source, self.name, self.person, self.only)
+        if self.file and not Path(self.file).is_file():
+            raise FileNotFoundError(f"there is no file {self.file} to play back")
+        if self.board == "playback":
+            self._left = _lines(Path(self.file), self._lanes[0].width)
+            self._lanes = self._lanes[:1]
+        self._shim = BoardShim(number(self.board), self._params())
+        try:
+            self._shim.prepare_session()
+            for command in self.commands:
+                self._shim.config_board(command)
+            self._shim.start_stream(max(self._room(lane) for lane in self._lanes))
+        except BrainFlowError as error:
+            self._close()
+            raise OSError(self._absent(error)) from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """What the board sends, its markers last."""
+        regular = [info for lane in self._lanes for info in lane.streams]
+        return (*regular, *(lane.markers for lane in self._lanes[:1]))
+
+    @property
+    def ended(self) -> bool:
+        """Whether a playback is at the end of its file, or the board is closed."""
+        return self._shim is None or (self.board == "playback" and self._left <= 0)
+
+    def read(self) -> list[Item]:
+        """Return what has come since the last call."""
+        items: list[Item] = []
+        room = max((self._room(lane) for lane in self._lanes), default=0)
+        for lane in self._lanes if self._shim is not None else []:
+            try:
+                full = self._shim.get_board_data_count(lane.preset) >= room
+                rows = self._shim.get_board_data(preset=lane.preset)
+            except BrainFlowError as error:
+                raise OSError(f"board {self.board!r} stopped: {error}") from None
+            now = self.clock.now()
+            self._left -= rows.shape[1]
+            ahead = now - time.time()  # BrainFlow stamps with the computer's date
+            items += lane.take(np.ascontiguousarray(rows.T), now, ahead, full=full)
+        return items
+
+    def mark(self, value: float) -> None:
+        """Have the board mark its next sample with a number other than 0."""
+        self._shim.insert_marker(value, self._lanes[0].preset)
+
+    def _room(self, lane: Lane) -> int:
+        return max(1, int(self.ring * lane.rate))
+
+    def _params(self) -> BrainFlowInputParams:
+        params = BrainFlowInputParams()
+        for key in (
+            "serial_port",
+            "mac_address",
+            "serial_number",
+            "ip_address",
+            "ip_port",
+            "other_info",
+            "timeout",
+            "file",
+        ):
+            setattr(params, key, getattr(self, key))
+        if self.board == "playback":
+            params.master_board = number(self.master)
+        return params
+
+    def _close(self) -> None:
+        shim, self._shim = self._shim, None
+        if shim is not None and shim.is_prepared():
+            shim.release_session()  # ends the stream too
+
+    def _absent(self, error: BrainFlowError) -> str:
+        where = self.serial_port or self.mac_address or self.serial_number
+        where = where or self.ip_address or self.file
+        at = f" on {where}" if where else ""
+        why = _REASONS.get(error.exit_code, str(error))
+        return f"no board {self.board!r} answers{at}: {why}"
+
+
+def _lines(path: Path, width: int) -> int:
+    """Return the number of whole rows in a file that BrainFlow wrote."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return sum(line.count("\t") + 1 == width for line in file)

@@ -80,10 +80,10 @@ class Dataset(Protocol):
         """Return the signals of a trial, with its ratings as events, if it has any."""
 
 
-def natural(text: str) -> tuple[tuple[int, str], ...]:
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     """Return a key by which numbers inside of names count as numbers."""
     parts = re.findall(r"[0-9]+|[^0-9]+", text)
-    return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in parts)
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts)
 
 
 def _natural(names: tuple[str, ...]) -> tuple[object, ...]:

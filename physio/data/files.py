@@ -53,7 +53,7 @@ def read(path: str | Path, *, board: str | None = None, person: str = "") -> Rec
         return openbci.read(path, person=person)
     if empatica.is_export(path.parent) and path.name in empatica.NAMES:
         raise ValueError(
-            f"{path} is one file of an Empatica E4 export: give its folder, {path.parent}"
+            f"{path} is one file of an Empatica E4 export: give the folder it is in"
         )
     if path.suffix in (".csv", ".tsv") and (board or b"\t" in head):
         from physio.formats import brainflow

@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -28,6 +29,13 @@ NAMES: Final = ("ACC.csv", "BVP.csv", "EDA.csv", "HR.csv", "IBI.csv", "TEMP.csv"
 """The tables of an export, one of which is not read."""
 
 _READ: Final = re.compile(r"(ACC|BVP|EDA|IBI|TEMP)\.csv|tags.*\.csv")
+
+
+_DAMAGE: Final = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError),
+    UnicodeDecodeError,
+)
+"""What `zipfile` raises on damaged files."""
 
 
 class _Sensor(NamedTuple):
@@ -235,17 +243,19 @@ def _files(path: Path) -> dict[str, bytes]:
         return {p.name: p.read_bytes().removeprefix(b"\xef\xbb\xbf") for p in found}
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
-    try:
-        with zipfile.ZipFile(path) as file:
+    with path.open("rb") as raw:
+        try:
+            file = zipfile.ZipFile(raw)
             members = _members(path, file)
             return {
                 name: file.read(member).removeprefix(b"\xef\xbb\xbf")
                 for name, member in members.items()
             }
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise ValueError(
-            f"{path} is no zip file that can be read: {error}; download it again"
-        ) from None
+        except _DAMAGE as error:
+            raise ValueError(
+                f"{path} is no zip file that can be read: "
+                f"{str(error) or 'it ends early'}; download it again"
+            ) from None
 
 
 def _check(path: Path, sizes: list[tuple[str, int]]) -> None:
@@ -281,6 +291,8 @@ def _members(path: Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             )
         if member.flag_bits & 0x1:
             raise ValueError(f"{path}: {name} is encrypted; unpack it first")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{path}: {name} is packed in an unusual way; unpack it")
         if _READ.fullmatch(place.name) and not member.is_dir():
             found.append((place, member))
     if len({place.parent for place, _ in found}) > 1:

@@ -208,9 +208,7 @@ class Window(Stage):
                 )
         self.begin(info)
         channels = (
-            replace(
-                _unit(name, c), name=f"{name}.{c.name}", span=c.span + self.width
-            )
+            replace(_unit(name, c), name=f"{name}.{c.name}", span=c.span + self.width)
             for name in self.statistics
             for c in info.channels
         )

@@ -12,7 +12,9 @@ from physio.core.stage import Grid, Stage
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.column import column, sealed
 
-_MEAN, _DEVIATION, _SLOPE = (STATISTICS.index(s) for s in ("mean", "deviation", "slope"))
+_MEAN, _DEVIATION, _SLOPE = (
+    STATISTICS.index(s) for s in ("mean", "deviation", "slope")
+)
 
 
 class Axes(NamedTuple):
@@ -42,10 +44,9 @@ class Activity(Stage):
 
     Notes
     -----
-    Reads the three channels named ``acc.x``, ``acc.y`` and ``acc.z``, in g. The moving
-    deviation of the magnitude is the usual measure of activity on wristbands [1]_,
-    there called ENMO's sibling of mean amplitude deviation; ours is the root mean
-    square instead of the mean absolute deviation.
+    Reads the three channels named ``acc.x``, ``acc.y`` and ``acc.z``, in g. After the
+    mean amplitude deviation of [1]_, with the root of the mean square deviation in
+    place of the mean absolute one, and 10 s in place of 6.
 
     References
     ----------
@@ -95,22 +96,31 @@ class Activity(Stage):
     def step(self, state: Axes, x: Array) -> Array:
         """Take in ``x``; return what is now due."""
         axes = x[:, state.picks]
-        squares = (axes**2).sum(axis=1)
-        magnitude = np.where(np.isnan(squares), squares, np.sqrt(squares))
+        magnitude = _missing(_norm(axes), axes)
         y = slide(*state.windows, sealed(np.column_stack([axes, magnitude])))
-        activity = y[:, 0, _DEVIATION, 3]
         now, past = y[:, 0, _MEAN, :3], y[:, 1, _MEAN, :3]
-        return np.column_stack([activity, _angle(now, past)])
+        angle = _missing(_missing(_angle(now, past), now), past)
+        return np.column_stack([y[:, 0, _DEVIATION, 3], angle])
+
+
+def _norm(a: Array) -> Array:
+    """Return the length of each row, shape (n,)."""
+    return np.sqrt(a[:, 0] ** 2 + a[:, 1] ** 2 + a[:, 2] ** 2)
+
+
+def _missing(y: Array, sources: Array) -> Array:
+    """Return ``y``, missing wherever a source is, for the last one's reason."""
+    for source in sources.T:
+        y = np.where(np.isnan(source), source, y)
+    return y
 
 
 def _angle(a: Array, b: Array) -> Array:
-    """Return the angle between rows (deg), shape (n,); by halves, exact near 0."""
-    size = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    across = np.linalg.norm(np.cross(a, b), axis=1)
-    angle = np.degrees(np.arctan2(across, (a * b).sum(axis=1)))
-    angle = np.where(size == 0, Reason.POOR_QUALITY.nan, angle)
-    missing = b.sum(axis=1) + a.sum(axis=1)
-    return np.where(np.isnan(missing), missing, angle)
+    """Return the angle between rows (deg), shape (n,); exact near 0 too."""
+    across = _norm(np.cross(a, b))
+    along = a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+    angle = np.degrees(np.arctan2(across, along))
+    return np.where((across == 0) & (along == 0), Reason.POOR_QUALITY.nan, angle)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,196 @@
+"""A page of panels above one axis of time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from physio.core.events import Events
+from physio.view.labels import Label
+
+INK: Final = "#333333"
+PALE: Final = "#BBBBBB"
+
+_BADGES: Final = ("#E69F00", "#AA3377")
+_TINTS: Final = (
+    "#77AADD", "#EE8866", "#EEDD88", "#44BB99", "#FFAABB", "#BBCC33", "#99DDFF",
+    "#AAAA00",
+)  # fmt: skip
+"""Light colours that people who see colours differently tell apart (Tol, `light`)."""
+
+_MICRO: Final = "\N{MICRO SIGN}"
+_UNITS: Final = {"uV": f"{_MICRO}V", "uS": f"{_MICRO}S", "degC": "°C", "1": ""}
+
+
+class Band(NamedTuple):
+    """A part of a study, from when to when (s, session clock)."""
+
+    name: str
+    begin: float
+    end: float
+
+
+def shown(unit: str) -> str:
+    """Return a unit as people write it."""
+    return _UNITS.get(unit, unit)
+
+
+def bands(conditions: Events, end: float) -> list[Band]:
+    """Return the parts of a study that events stand for.
+
+    They last until the channel ``end`` (s, session clock), or for so long as the
+    channel ``seconds`` says; else until the next begins, the last one until ``end``.
+    """
+    begins = conditions.times
+    names = conditions.info.names
+    if "end" in names:
+        ends = conditions.data[:, names.index("end")]
+    elif "seconds" in names:
+        ends = begins + conditions.data[:, names.index("seconds")]
+    else:
+        ends = np.append(begins[1:], end)
+    named = conditions.labels or ("",) * len(begins)
+    rows = zip(named, begins.tolist(), ends.tolist(), strict=True)
+    return [Band(*row) for row in rows]
+
+
+class Sheet:
+    """An empty page with a title, labels and panels that share the axis of time.
+
+    Parameters
+    ----------
+    title
+        What it shows.
+    labels
+        What must be said of the numbers.
+    about
+        What the numbers are.
+    heights
+        The height of each panel, relative to each other.
+    begin, end
+        From when to when (s, session clock).
+    """
+
+    def __init__(
+        self,
+        title: str,
+        labels: Sequence[Label],
+        about: str,
+        heights: Sequence[float],
+        begin: float,
+        end: float,
+    ) -> None:
+        self.begin, self.end = begin, max(end, begin + 1e-3)
+        told = [f"{label.badge}: {label.meaning}" for label in labels]
+        lines = [*told, *([about] if about else [])]
+        top = 0.75 + 0.19 * len(lines)  # inches that the title and the strip take
+        height = top + 0.6 + 0.95 * sum(heights)
+        self._inch = 1 / height
+        self.figure = Figure(figsize=(12, height), dpi=100, facecolor="white")
+        grid = self.figure.add_gridspec(
+            max(1, len(heights)), 1, height_ratios=list(heights) or [1], hspace=0.12,
+            left=0.105, right=0.985, top=1 - top / height, bottom=0.55 / height,
+        )  # fmt: skip
+        self.axes: list[Axes] = []
+        for i in range(len(heights)):
+            shared = self.axes[0] if self.axes else None
+            self.axes.append(self.figure.add_subplot(grid[i], sharex=shared))
+        self._above(title, labels, lines)
+        self._time()
+
+    def name(self, ax: Axes, text: str) -> None:
+        """Put the name of a panel on its left."""
+        box = ax.get_position()
+        middle = (box.y0 + box.y1) / 2
+        self.figure.text(0.012, middle, text, fontsize=9, va="center", linespacing=1.4)
+
+    def strip(self, parts: Sequence[Band]) -> None:
+        """Draw the parts of a study as bands, named above the panels."""
+        if not parts or not self.axes:
+            return
+        names = list(dict.fromkeys(part.name for part in parts))
+        tint = {name: _TINTS[i % len(_TINTS)] for i, name in enumerate(names)}
+        box = self.axes[0].get_position()
+        strip = self.figure.add_axes(
+            (box.x0, box.y1 + 0.05 * self._inch, box.width, 0.2 * self._inch)
+        )
+        strip.set(xlim=(self.begin, self.end), ylim=(0, 1))
+        strip.axis("off")
+        for part in parts:
+            colour = tint[part.name]
+            strip.axvspan(part.begin, part.end, color=colour, lw=0)
+            for ax in self.axes:
+                ax.axvspan(
+                    part.begin, part.end, color=colour, alpha=0.16, lw=0, zorder=0
+                )
+            # About 90 characters of this size fit across one inch less than the page.
+            room = (part.end - part.begin) / (self.end - self.begin) * 170
+            if len(part.name) <= room:
+                middle = (part.begin + part.end) / 2
+                strip.text(
+                    middle, 0.45, part.name, fontsize=8, ha="center", va="center"
+                )
+
+    def ticks(self, markers: Mapping[float, str]) -> None:
+        """Draw markers as lines through all panels, named at the first if they fit."""
+        if not self.axes:
+            return
+        top = self.axes[0]
+        free, room = -np.inf, (self.end - self.begin) / 170
+        for time, label in sorted(markers.items()):
+            for ax in self.axes:
+                ax.axvline(time, color=INK, lw=0.7, ls=":", zorder=1)
+            if time >= free and label:
+                top.annotate(
+                    f"▾ {label}"[:24], (time, 1), (2, -2), ("data", "axes fraction"),
+                    "offset points", fontsize=7, ha="left", va="top", color=INK,
+                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7,
+                          "pad": 0.5}, zorder=5,
+                )  # fmt: skip
+                free = time + room * (len(label[:24]) + 3)
+
+    def foot(self, left: str, right: str) -> None:
+        """Put a line below everything: whose data these are, and what else is said."""
+        room = 205 - len(right)  # characters of this size that fit across the page
+        left = left if len(left) <= room else f"{left[: room - 1]}…"
+        y = 0.1 * self._inch
+        self.figure.text(0.012, y, left, fontsize=7, color=INK)
+        self.figure.text(0.985, y, right, fontsize=7, ha="right", color=INK)
+
+    def _above(self, title: str, labels: Sequence[Label], lines: Sequence[str]) -> None:
+        text, y = self.figure.text, 1 - 0.12 * self._inch
+        text(0.012, y, title, fontsize=14, weight="bold", va="top")
+        x = 0.985
+        for i, label in reversed(list(enumerate(labels))):
+            text(
+                x, y - 0.03 * self._inch, label.badge, fontsize=11, weight="bold",
+                color="white" if i else "black", ha="right", va="top",
+                bbox={"facecolor": _BADGES[i % 2], "edgecolor": "none", "pad": 4},
+            )  # fmt: skip
+            x -= 0.0095 * len(label.badge) + 0.02
+        for i, line in enumerate(lines):
+            text(0.012, y - (0.32 + 0.19 * i) * self._inch, line, fontsize=8.5,
+                 va="top", color=INK)  # fmt: skip
+
+    def _time(self) -> None:
+        if not self.axes:
+            return
+        unit, name = (60.0, "minutes") if self.end - self.begin > 180 else (1.0, "s")
+        for ax in self.axes:
+            ax.spines[["top", "right"]].set_visible(False)
+            ax.tick_params(labelsize=8, labelbottom=ax is self.axes[-1])
+            ax.set_xlim(self.begin, self.end)
+            ax.yaxis.set_major_locator(MaxNLocator(3))
+        last = self.axes[-1]
+        steps = MaxNLocator(12, steps=[1, 2, 5, 10])
+        ticks = np.array(steps.tick_values(0, (self.end - self.begin) / unit))
+        inside = ticks[(ticks >= 0) & (ticks * unit <= self.end - self.begin)]
+        last.set_xticks(self.begin + inside * unit)
+        begin = self.begin
+        last.xaxis.set_major_formatter(
+            FuncFormatter(lambda x, _: f"{(x - begin) / unit:g}")
+        )
+        last.set_xlabel(f"time ({name})", fontsize=9)

@@ -109,19 +109,26 @@ def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
     if not len(counter):
         return np.empty(0, np.int64)
     value = np.round(counter).astype(np.int64)
-    first = np.flatnonzero(np.diff(value, prepend=value[0] - 1))
-    lengths = np.diff(first, append=len(value))
-    share = _most(lengths)  # how many samples have a number in common
-    jumps = np.diff(value[first])
+    new = np.diff(value, prepend=value[0] - 1) != 0
+    share = _most(np.diff(np.flatnonzero(new), append=len(value)))  # have one number
+    jumps = np.diff(value[new])
     step = _most(jumps[jumps > 0])
     wrap = _wrap(value, jumps, step)
-    if wrap and np.all(stamps > 0):
-        jumps = _nearest(jumps, wrap)
-        scale = rate / share * step  # package numbers a second
-        jumps = jumps + wrap * _unseen(jumps, stamps[first], wrap, scale)
+    stamped = wrap and bool(np.all(stamps > 0))
+    scale = rate / share * step  # package numbers a second
+    if stamped:
+        # Whole rounds may be lost: then the same number is another package's.
+        new |= np.diff(stamps, prepend=stamps[0]) * scale > wrap / 2
+    first = np.flatnonzero(new)
+    jumps = np.diff(value[first])
+    if stamped:
+        half = wrap // 2
+        jumps = (jumps + half) % wrap - half  # the shortest way, forwards or back
+        jumps += wrap * _unseen(jumps, stamps[first], wrap, scale)
     elif wrap:
-        jumps = jumps % wrap
+        jumps %= wrap
     packages = np.concatenate([[0], np.cumsum(jumps)]) // step
+    lengths = np.diff(first, append=len(value))
     inside = np.arange(len(value)) - np.repeat(first, lengths)
     return np.repeat(packages, lengths) * share + np.minimum(inside, share - 1)
 
@@ -141,12 +148,6 @@ def _wrap(value: Numbers, jumps: Numbers, step: int) -> int:
     return 256 if value.max() < 256 else 0
 
 
-def _nearest(jumps: Numbers, wrap: int) -> Numbers:
-    """Return each jump as the smallest that leads there, forwards or back."""
-    half = wrap // 2
-    return (jumps + half) % wrap - half
-
-
 def _unseen(jumps: Numbers, stamps: Array, wrap: int, scale: float) -> Numbers:
     """Return how many times the counter went round, unseen, in each jump.
 
@@ -161,6 +162,7 @@ def _unseen(jumps: Numbers, stamps: Array, wrap: int, scale: float) -> Numbers:
         before = behind[max(0, i + 1 - reach) : i + 1].min()
         after = behind[i + 1 : i + 1 + reach].min()
         unseen[i] = max(0, round((after - before) / wrap))
+        behind[i + 1 :] -= wrap * unseen[i]
     return unseen
 
 

@@ -1,0 +1,109 @@
+"""Any recording by its path, and what is said of paths that lead to none."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from physio.data.files import KINDS, read
+
+RECORDINGS = [
+    ("empatica_e4/session61min", None, "Empatica E4", "e4.eda"),
+    ("stress_predict/raw/S01.zip", None, "Empatica E4", "e4.bvp"),
+    ("wesad/S10/S10_E4_Data.zip", None, "Empatica E4", "e4.bvp"),
+    ("wesad/S10", None, "WESAD, Empatica E4", "e4.temp"),
+    (
+        "openbci/brainflow_cyton_playback_30s.csv",
+        "cyton",
+        "BrainFlow file, cyton",
+        "cyton.eeg",
+    ),
+    (
+        "openbci/OpenBCI_GUI-v6-blinks-jawClench-alpha.txt",
+        None,
+        "OpenBCI GUI, cyton",
+        "cyton.acc",
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "board", "source", "stream"), RECORDINGS)
+def test_what_a_path_leads_to_is_recognised(
+    data: Path, path: str, board: str | None, source: str, stream: str
+) -> None:
+    found = read(data / path, board=board)
+    assert found.about["source"] == source
+    assert stream in found.streams
+
+
+@pytest.mark.parametrize("folder", ["", "session"])
+def test_xdf_by_itself_or_in_a_session_s_folder(
+    data: Path, tmp_path: Path, folder: str
+) -> None:
+    path = data / "xdf" / "minimal.xdf"
+    if folder:
+        shutil.copy(path, tmp_path / "any.xdf")
+        path = tmp_path
+    assert read(path).streams
+
+
+def test_the_person_is_who_the_recording_says_or_who_is_told(data: Path) -> None:
+    zipped = data / "wesad" / "S10" / "S10_E4_Data.zip"
+    assert read(zipped, person="p07").about["person"] == "p07"
+    assert read(zipped.parent, person="p07").about["person"] == "S10"
+
+
+def fails(path: Path, says: str, **options: str) -> None:
+    with pytest.raises((ValueError, FileNotFoundError)) as told:
+        read(path, **options)
+    assert str(told.value) == says
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    fails(tmp_path / "x.zip", f"there is no file or folder {tmp_path / 'x.zip'}")
+
+
+def test_a_folder_that_is_no_recording(tmp_path: Path) -> None:
+    fails(
+        tmp_path,
+        f"{tmp_path} is no Empatica E4 export (no EDA.csv, BVP.csv, ACC.csv or "
+        f"TEMP.csv) and no WESAD person's folder; what can be read is {KINDS}",
+    )
+
+
+def test_a_folder_of_several_people(data: Path) -> None:
+    path = data / "wesad"
+    fails(path, f"{path} has several people: give the folder of one, as {path / 'S2'}")
+
+
+def test_one_file_of_an_export(data: Path) -> None:
+    path = data / "empatica_e4" / "session61min" / "EDA.csv"
+    fails(
+        path, f"{path} is one file of an Empatica E4 export: give the folder it is in"
+    )
+
+
+def test_brainflow_without_its_board(data: Path) -> None:
+    path = data / "openbci" / "brainflow_cyton_playback_30s.csv"
+    fails(
+        path,
+        f"{path} does not say which columns are what: give the board that it was "
+        "recorded with, as in --board cyton",
+    )
+
+
+@pytest.mark.parametrize("name", ["notes.docx", "table.csv", "a.edf", "empty"])
+def test_a_file_of_another_kind(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("" if name == "empty" else "a, b\n1, 2\n")
+    fails(path, f"{path} is no recording that can be read; that would be {KINDS}")
+
+
+def test_a_zip_that_is_no_zip(tmp_path: Path) -> None:
+    path = tmp_path / "e4.zip"
+    path.write_text("PK, but no more")
+    fails(
+        path,
+        f"{path} is no zip file that can be read: File is not a zip file; download it "
+        "again",
+    )

@@ -87,12 +87,12 @@ class Sheet:
         told = [f"{label.badge}: {label.meaning}" for label in labels]
         lines = [*told, *([about] if about else [])]
         top = 0.75 + 0.19 * len(lines)  # inches that the title and the strip take
-        height = top + 0.6 + 0.95 * sum(heights)
+        height = top + 0.75 + 0.95 * sum(heights)
         self._inch = 1 / height
         self.figure = Figure(figsize=(12, height), dpi=100, facecolor="white")
         grid = self.figure.add_gridspec(
             max(1, len(heights)), 1, height_ratios=list(heights) or [1], hspace=0.12,
-            left=0.105, right=0.985, top=1 - top / height, bottom=0.55 / height,
+            left=0.105, right=0.985, top=1 - top / height, bottom=0.7 / height,
         )  # fmt: skip
         self.axes: list[Axes] = []
         for i in range(len(heights)):

@@ -83,7 +83,8 @@ class Body:
 
     def _part(self) -> _Part:
         """Return the next segment at 4 Hz; columns as `_live` names them."""
-        piece, traits, effects = self._course.advance(), *self._who()
+        piece = self._course.advance()
+        traits, effects = self._person.traits, self._person.effects
         quick = self._lags[0].follow(piece.rows)
         slow = [lag.follow(piece.rows[:, 1:2])[:, 0] for lag in self._lags[1:]]
         v, a = quick[:, 0], quick[:, 1]
@@ -152,6 +153,3 @@ class Body:
         turns = self._cycle + steps
         self._cycle = turns[-1] % 1.0
         return np.interp(np.arange(1, int(turns[-1]) + 1), turns, fine)
-
-    def _who(self) -> tuple[dict[str, float], dict[str, float]]:
-        return dict(self._person.traits), dict(self._person.effects)

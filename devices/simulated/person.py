@@ -35,9 +35,9 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "theta.arousal": Effect(0.05, 0.12),
     "alpha.arousal": Effect(-0.15, 0.15),
     "asymmetry.valence": Effect(0.04, 0.10),
-    "beta.arousal": Effect(0.06, 0.12),
+    "beta.arousal": Effect(0.05, 0.12),
     "beta.dominance": Effect(0.02, 0.08),
-    "gamma.arousal": Effect(0.04, 0.12),
+    "gamma.arousal": Effect(0.0, 0.12),
     "gamma.valence": Effect(0.03, 0.12),
     "muscle.arousal": Effect(0.15, 0.20),
     "muscle.valence": Effect(-0.10, 0.15),
@@ -55,7 +55,7 @@ _TRAITS: Final[Mapping[str, tuple[float, float, str]]] = {
     "pulse": (45.0, 0.40, "ln"),  # as the wristband counts
     "reflection": (0.35, 0.10, ""),
     "skin": (2.2, 0.70, "ln"),  # uS
-    "responses": (3.0, 0.45, "ln"),  # 1/min
+    "responses": (4.0, 0.45, "ln"),  # 1/min
     "size": (0.12, 0.60, "ln"),  # uS
     "temperature": (33.2, 1.1, ""),  # degC
     "motion": (2.0, 0.50, "ln"),  # bouts a minute

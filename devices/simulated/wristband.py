@@ -13,6 +13,7 @@ from devices.simulated.noise import (
     Lag,
     band,
     dice,
+    drift,
     rounded,
     wander,
 )
@@ -81,7 +82,7 @@ class Skin(Sensor):
         self._who, self._motion = who, motion
         self._rng = dice(who.seed, "skin responses")
         self._arrivals = Arrivals(self._rng, apart=0.8)
-        self._level = wander(dice(who.seed, "skin level"), 150.0, 4.0)
+        self._level = drift(dice(who.seed, "skin level"), 45.0, 4.0)
         self._contact = wander(dice(who.seed, "skin contact"), 0.4, 4.0)
         self._noise = dice(who.seed, "skin noise")
         rate = who.traits["responses"]
@@ -149,7 +150,7 @@ class Pulse(Sensor):
         foot = span.beats[:, 0] + span.beats[:, 1]
         u = t[:, None] - foot
         first = _bump(u, 0.13, 2.2)
-        again = self._who.traits["reflection"] * _bump(u, 0.37, 7.0)
+        again = self._who.traits["reflection"] * _bump(u, 0.38, 11.0)
         y = self._who.traits["pulse"] * (first + again) @ span.beats[:, 2]
         shaken = self._motion.strength(span, t) * self._shake.take(len(t))[:, 0]
         y += 250 * shaken + 2.0 * self._light.take(len(t))[:, 0]

@@ -25,7 +25,8 @@ def read(path: str | Path, *, board: str | None = None, person: str = "") -> Rec
     board
         Which board a BrainFlow file was recorded with, say ``"cyton"``.
     person
-        Code of the participant, where the recording itself does not tell.
+        Code of the participant, for recordings that have no place for it; a WESAD
+        person and the streams of an XDF file keep the codes that they have.
 
     Raises
     ------

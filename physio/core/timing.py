@@ -191,7 +191,7 @@ class Stamped:
     does, as many samples were lost as fit in between. So sample 0 lies where the least
     delayed samples say, and a rate that is not quite what was announced is followed.
     Where stamps jump back by a second or more, or beyond the present, their clock was
-    set, and the samples count as consecutive.
+    set, and the time of arrival says how far.
 
     Parameters
     ----------
@@ -215,6 +215,11 @@ class Stamped:
         self._periods = 0
         self._times, self._stamps = np.empty(0), np.empty(0)
         self._rows: Array | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether samples wait until it is clear where they belong."""
+        return bool(len(self._times))
 
     def push(
         self, times: Array, stamps: Array, rows: Array, now: float
@@ -254,9 +259,10 @@ class Stamped:
             late = time + self._set - self._epoch - self._next / self.rate
             most = 0.6 / self.rate + 2 * self._stray
             if late <= -1.0 or (late > most and time + self._set > now + 0.5):
-                self._set -= late
-                late = 0.0
-            elif late > most and i >= trusted:
+                was, self._set = self._set, float(now - self._times[-1])
+                late += self._set - was
+                trusted = i
+            if late > most and i >= trusted:
                 least, trusted = self._least(i, most)
                 if least > most:
                     known = (self._times[i:] > time + self.hold).any()

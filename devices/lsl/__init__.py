@@ -1,0 +1,219 @@
+"""Streams of the lab streaming layer (LSL), also from PsychoPy and other programs."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pylsl
+from pylsl.util import LostError
+from pylsl.util import TimeoutError as NoAnswer
+
+from devices.lsl.describe import About, about
+from physio.core.block import Array, Block, Info
+from physio.core.events import Events
+from physio.core.ports import Clock, Item, WallClock
+from physio.core.timing import Stamped
+
+__all__ = ["Found", "Inlet", "found"]
+
+_MOST = 4096  # samples taken at once
+_CORRECT = 1.0  # how often the sender's clock is compared with ours (s)
+
+
+class Found(NamedTuple):
+    """A stream on the network."""
+
+    name: str
+    type: str
+    source_id: str
+    host: str
+    rate: float
+    channels: int
+
+    def __str__(self) -> str:
+        rate = f"{self.rate:g} Hz" if self.rate else "irregular"
+        which = f", source_id {self.source_id!r}" if self.source_id else ""
+        return f"{self.name!r} ({self.type}, {self.channels} x {rate}{which})"
+
+
+@dataclass
+class Inlet:
+    """One stream of the lab streaming layer.
+
+    What it carries is ``<name>.<kind>``, the kind following from the stream's type:
+    ``band.eda``, ``headset.eeg``, ``stimuli.markers``. A stream without a rate, or of
+    texts, is one of events. A stream is found by any of the first three settings,
+    which must leave no doubt; one that has a ``source_id`` is waited for when its
+    sender fails, and goes on when that comes back.
+
+    Parameters
+    ----------
+    source_id, stream_name, stream_type
+        Identifier, name and type that the stream must have; empty for any.
+    timeout
+        How long to look for it (s).
+    buffer
+        How much LSL keeps until it is read (s); what is older is lost.
+    name, person, clock
+        Filled in by the session.
+
+    Notes
+    -----
+    LSL sends time stamps and no counter, so losses are judged by the stamps: see
+    `physio.core.timing.Stamped`. `Block.stamps` are the sender's own, in its clock;
+    LSL's estimate of how the two clocks differ brings them onto the session clock.
+    """
+
+    source_id: str = ""
+    stream_name: str = ""
+    stream_type: str = ""
+    timeout: float = 5.0
+    buffer: float = 60.0
+    name: str = "lsl"
+    person: str = ""
+    clock: Clock = field(default_factory=WallClock)
+    _inlet: Any = field(default=None, init=False, repr=False, compare=False)
+    _about: About | None = field(default=None, init=False, repr=False, compare=False)
+    _stamped: Stamped = field(init=False, repr=False, compare=False)
+    _ahead: float = field(default=0.0, init=False, repr=False, compare=False)
+    _compared: float = field(default=0.0, init=False, repr=False, compare=False)
+    _last: float = field(default=-np.inf, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not any(self._wanted.values()):
+            raise ValueError(
+                f"an LSL inlet needs at least one of {', '.join(self._wanted)}"
+            )
+        for key, value in self._wanted.items():
+            if "'" in value:
+                raise ValueError(f"{key} must be without quotes, not {value!r}")
+
+    def __enter__(self) -> Self:
+        inlet = pylsl.StreamInlet(
+            self._resolve(), max_buflen=max(1, round(self.buffer)), as_numpy=True
+        )
+        try:
+            inlet.open_stream(self.timeout)
+            xml = inlet.info(self.timeout).as_xml()
+            self._ahead = inlet.time_correction(self.timeout)
+        except (NoAnswer, LostError):
+            raise OSError(
+                f"the LSL stream with {self._which} was found, but sends nothing "
+                f"within {self.timeout:g} s; is there a firewall in between?"
+            ) from None
+        self._inlet, self._about = inlet, about(xml, self.name, self.person)
+        self._compared, self._last = self.clock.now(), -np.inf
+        self._stamped = Stamped(float(self._about.info.rate) or 1.0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        inlet, self._inlet = self._inlet, None
+        if inlet is not None:
+            inlet.close_stream()
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """The stream."""
+        return () if self._about is None else (self._about.info,)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the sender is gone and cannot be waited for, or this is closed."""
+        return self._inlet is None
+
+    def read(self) -> list[Item]:
+        """Return what has come since the last call."""
+        items: list[Item] = []
+        while self._inlet is not None and self._about is not None:
+            try:
+                rows, stamps = self._inlet.pull_chunk(max_samples=_MOST)
+            except LostError:  # it has no source_id by which it could be found again
+                self._inlet = None
+                break
+            if len(stamps) or self._stamped.held:
+                items += self._placed(self._about, rows, stamps)
+            if not len(stamps):
+                break
+        return items
+
+    def _placed(self, about: About, rows: Any, stamps: Array) -> list[Item]:
+        """Return samples, with their times on the session clock."""
+        now = self.clock.now()
+        if now >= self._compared + _CORRECT:
+            self._compared = now
+            with suppress(NoAnswer):  # the sender is new: wait for an estimate
+                self._ahead = self._inlet.time_correction(0.0)
+        here = now - pylsl.local_clock()  # 0 on Linux, where both are monotonic
+        times = stamps + (self._ahead + here)
+        if about.info.rate == 0:
+            return [self._events(about, rows, times)]
+        data = rows.astype(np.float64) * np.array(about.factors)
+        return [
+            Block(about.info, p.start, p.epoch, p.rows, p.stamps)
+            for p in self._stamped.push(times, stamps, data, now)
+        ]
+
+    def _events(self, about: About, rows: Any, times: Array) -> Events:
+        times = np.maximum.accumulate(np.maximum(times, self._last))
+        self._last = float(times[-1])
+        if about.text:
+            data = np.empty((len(times), 0))
+            texts = (b"; ".join(row).decode(errors="replace") for row in rows)
+        else:
+            data = rows.astype(np.float64) * np.array(about.factors)
+            texts = ("; ".join(f"{v:g}" for v in row) for row in data)
+        return Events(about.info, self._last, times, data, tuple(texts))
+
+    @property
+    def _wanted(self) -> dict[str, str]:
+        keys = ("source_id", "stream_name", "stream_type")
+        return {key: getattr(self, key) for key in keys}
+
+    @property
+    def _which(self) -> str:
+        return ", ".join(f"{k} {v!r}" for k, v in self._wanted.items() if v)
+
+    def _resolve(self) -> pylsl.StreamInfo:
+        """Return the one stream that fits."""
+        terms = ((k.removeprefix("stream_"), v) for k, v in self._wanted.items() if v)
+        asked = " and ".join(f"{key}='{value}'" for key, value in terms)
+        fitting = pylsl.resolve_bypred(asked, 1, self.timeout)
+        if fitting:
+            fitting = pylsl.resolve_bypred(asked, 2, 0.5) or fitting
+        one = {info.uid(): info for info in fitting}
+        if not one:
+            there = "; ".join(map(str, found())) or "no stream at all"
+            raise OSError(
+                f"no LSL stream with {self._which} was found within "
+                f"{self.timeout:g} s; the network has {there}"
+            )
+        if len(one) > 1:
+            several = "; ".join(str(_found(info)) for info in one.values())
+            raise OSError(
+                f"{len(one)} LSL streams have {self._which}: {several}; say which by "
+                f"its {' or '.join(k for k, v in self._wanted.items() if not v)}"
+            )
+        return fitting[0]
+
+
+def found(seconds: float = 1.0) -> list[Found]:
+    """Return the streams that answer within some seconds."""
+    return sorted(_found(info) for info in pylsl.resolve_streams(seconds))
+
+
+def _found(info: pylsl.StreamInfo) -> Found:
+    return Found(
+        info.name(),
+        info.type(),
+        info.source_id(),
+        info.hostname(),
+        info.nominal_srate(),
+        info.channel_count(),
+    )

@@ -1,0 +1,173 @@
+"""What an LSL stream says of itself, in our words."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from unicodedata import normalize
+from xml.etree import ElementTree
+
+from physio.core.block import Channel, Info, Origin
+
+# LSL's types of streams and channels: what we call the stream, its kind and unit.
+_TYPES: dict[str, tuple[str, str, str]] = {
+    "eeg": ("eeg", "eeg", "uV"),
+    "ecg": ("ecg", "ecg", "uV"),
+    "ekg": ("ecg", "ecg", "uV"),
+    "emg": ("emg", "emg", "uV"),
+    "eog": ("eog", "eog", "uV"),
+    "exg": ("eeg", "eeg", "uV"),
+    "gsr": ("eda", "gsr", "uS"),
+    "eda": ("eda", "gsr", "uS"),
+    "ppg": ("ppg", "bio", "1"),
+    "bvp": ("bvp", "bio", "1"),
+    "bio": ("bio", "bio", "1"),
+    "acc": ("acc", "misc", "g"),
+    "accelerometer": ("acc", "misc", "g"),
+    "gyro": ("gyro", "misc", "deg/s"),
+    "gyroscope": ("gyro", "misc", "deg/s"),
+    "resp": ("resp", "resp", "1"),
+    "respiration": ("resp", "resp", "1"),
+    "rsp": ("resp", "resp", "1"),
+    "temp": ("temp", "temperature", "degC"),
+    "temperature": ("temp", "temperature", "degC"),
+    "skt": ("temp", "temperature", "degC"),
+    "markers": ("markers", "stim", "1"),
+    "stim": ("markers", "stim", "1"),
+    "event": ("markers", "stim", "1"),
+    "events": ("markers", "stim", "1"),
+}
+
+# Spellings of units: ours, and what a value is to be multiplied with. A bare power of
+# ten, as "-6", is that of the SI unit of the channel's kind.
+_UNITS: dict[str, tuple[str, float]] = {
+    "uv": ("uV", 1.0),
+    "microvolt": ("uV", 1.0),
+    "mv": ("uV", 1e3),
+    "millivolt": ("uV", 1e3),
+    "v": ("uV", 1e6),
+    "volt": ("uV", 1e6),
+    "us": ("uS", 1.0),
+    "microsiemen": ("uS", 1.0),
+    "s": ("uS", 1e6),
+    "siemen": ("uS", 1e6),
+    "c": ("degC", 1.0),
+    "degc": ("degC", 1.0),
+    "celsiu": ("degC", 1.0),
+    "g": ("g", 1.0),
+}
+_SI = {"eeg", "ecg", "emg", "eog", "gsr"}  # kinds of which our unit is 1e-6 of SI's
+
+
+@dataclass(frozen=True)
+class About:
+    """A stream of the network, described.
+
+    Parameters
+    ----------
+    info
+        The stream as a session sees it; events have rate 0.
+    factors
+        What each channel is to be multiplied with to have our unit; empty for texts.
+    text
+        Whether it carries texts, as marker streams do.
+    """
+
+    info: Info
+    factors: tuple[float, ...]
+    text: bool
+
+
+def about(xml: str, name: str, person: str = "") -> About:
+    """Return what a stream is, from the XML that describes it.
+
+    Channels take their names from ``label``, and kind and unit from ``type`` and
+    ``unit``, where they say one; what they leave open follows from the stream's type.
+
+    Parameters
+    ----------
+    xml
+        As ``StreamInfo.as_xml`` gives it.
+    name, person
+        Of the device, and of who wears it.
+    """
+    root = ElementTree.fromstring(xml)
+    said = _text(root, "type")
+    part, kind, unit = _TYPES.get(said.lower(), (_plain(said), "misc", "1"))
+    text = _text(root, "channel_format") == "string"
+    rate = Fraction(_text(root, "nominal_srate") or "0").limit_denominator(10**6)
+    n = int(_text(root, "channel_count") or 1)
+    parts = root.findall("desc/channels/channel")
+    rows = [
+        _channel(parts[i] if i < len(parts) else None, kind, unit) for i in range(n)
+    ]
+    default = _default_names(part, n)
+    labels = _unique([r[0] or d for r, d in zip(rows, default, strict=True)])
+    channels = tuple(
+        Channel(label, r[1], r[2]) for label, r in zip(labels, rows, strict=True)
+    )
+    info = Info(
+        f"{name}.{part}",
+        Fraction(0) if text else rate,
+        () if text else channels,
+        _origin(_text(root, "desc/origin")),
+        person,
+        reference=_text(root, "desc/reference/label"),
+    )
+    return About(info, () if text else tuple(r[3] for r in rows), text)
+
+
+def _channel(
+    element: ElementTree.Element | None, kind: str, unit: str
+) -> tuple[str, str, str, float]:
+    """Return label, kind, unit and factor of a channel."""
+    if element is None:
+        return "", kind, unit, 1.0
+    label = _text(element, "label") or _text(element, "name")
+    if (said := _text(element, "type").lower()) in _TYPES:
+        _, kind, unit = _TYPES[said]
+    unit, factor = _unit(_text(element, "unit"), kind, unit)
+    return label, kind, unit, factor
+
+
+def _unit(said: str, kind: str, usual: str) -> tuple[str, float]:
+    """Return our unit of a channel and the factor to it; what is unknown stays."""
+    if not said:
+        return usual, 1.0
+    if re.fullmatch(r"[+-]?\d+", said):
+        return usual, float(f"1e{int(said) + 6}") if kind in _SI else 1.0
+    plain = normalize("NFKC", said).replace("\N{GREEK SMALL LETTER MU}", "u")
+    key = plain.lower().replace("\N{DEGREE SIGN}", "")
+    ours = _UNITS.get(key.rstrip("s") if len(key) > 2 else key, ("", 1.0))
+    return ours if ours[0] == usual else (plain, 1.0)
+
+
+def _default_names(part: str, n: int) -> Sequence[str]:
+    if n == 1:
+        return [part]
+    if part in {"acc", "gyro"} and n == 3:
+        return [f"{part}.{axis}" for axis in "xyz"]
+    return [f"{part}{i + 1}" for i in range(n)]
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Return names of which no two are alike."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return unique
+
+
+def _origin(said: str) -> Origin:
+    return Origin(said) if said in set(Origin) else Origin.MEASURED
+
+
+def _plain(said: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", said.lower()).strip("_") or "signal"
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    return (element.findtext(path) or "").strip()

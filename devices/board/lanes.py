@@ -14,7 +14,8 @@ from brainflow.board_shim import BoardIds, BoardShim, BrainFlowPresets
 from physio.core.block import Array, Block, Channel, Info, Origin
 from physio.core.events import Events, marks
 from physio.core.ports import Item
-from physio.core.timing import Counted, Counter, Epoch, Placed, Stamped
+from physio.core.stamped import Placed, Stamped
+from physio.core.timing import Counted, Counter, Epoch
 
 # BrainFlow's groups of rows: what we call the stream, its kind and unit, and the names
 # of its channels. Many boards list their electrodes as EEG, ECG, EMG and EOG at once:

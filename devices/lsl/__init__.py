@@ -14,7 +14,7 @@ from devices.lsl.describe import About, about
 from physio.core.block import Array, Block, Info
 from physio.core.events import Events
 from physio.core.ports import Clock, Item, WallClock
-from physio.core.timing import Stamped
+from physio.core.stamped import Stamped
 
 __all__ = ["Found", "Inlet", "found"]
 
@@ -62,7 +62,7 @@ class Inlet:
     Notes
     -----
     LSL sends time stamps and no counter, so losses are judged by the stamps: see
-    `physio.core.timing.Stamped`. `Block.stamps` are the sender's own, in its clock;
+    `physio.core.stamped.Stamped`. `Block.stamps` are the sender's own, in its clock;
     LSL's estimate of how the two clocks differ brings them onto the session clock.
     """
 

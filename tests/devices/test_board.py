@@ -1,0 +1,317 @@
+"""Boards: what they have to send, and how their rows become blocks."""
+
+import re
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from devices.board import Board, found
+from devices.board.lanes import Lane, lanes
+from physio.core.block import Array, Block, Origin
+from physio.core.events import Events
+from physio.core.timing import Counted, Counter, Epoch
+
+
+def described(board: str) -> dict[str, tuple[int, tuple[str, ...]]]:
+    streams = [info for lane in lanes(board, "x") for info in lane.streams]
+    return {info.name: (int(info.rate), info.names) for info in streams}
+
+
+@pytest.mark.parametrize(
+    ("board", "expected"),
+    [
+        (
+            "cyton",
+            {
+                "x.eeg": (250, ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")),
+                "x.acc": (250, ("acc.x", "acc.y", "acc.z")),
+            },
+        ),
+        (
+            "muse_2",
+            {
+                "x.eeg": (256, ("TP9", "AF7", "AF8", "TP10")),
+                "x.acc": (52, ("acc.x", "acc.y", "acc.z")),
+                "x.gyro": (52, ("gyro.x", "gyro.y", "gyro.z")),
+                "x.ppg": (64, ("ppg1", "ppg2", "ppg3")),
+            },
+        ),
+        (
+            "emotibit",
+            {
+                "x.acc": (25, ("acc.x", "acc.y", "acc.z")),
+                "x.gyro": (25, ("gyro.x", "gyro.y", "gyro.z")),
+                "x.ppg": (25, ("ppg1", "ppg2", "ppg3")),
+                "x.eda": (15, ("eda",)),
+                "x.temp": (15, ("temp",)),
+            },
+        ),
+        ("callibri_eeg", {"x.eeg": (250, ("eeg",))}),
+    ],
+)
+def test_a_board_is_what_it_says_of_itself(
+    board: str, expected: dict[str, tuple[int, tuple[str, ...]]]
+) -> None:
+    assert described(board) == expected
+
+
+def test_electrodes_that_are_all_things_at_once_are_given_once() -> None:
+    galea = described("galea")
+    assert len(galea["x.eeg"][1]) == 16
+    assert len(galea["x.emg"][1]) == 6
+    assert len(galea["x.eog"][1]) == 2
+    assert "x.ecg" not in described("cyton")
+
+
+def test_every_board_that_has_a_stream_can_be_described() -> None:
+    boards = {board: described(board) for board in found()}
+    assert boards.keys() >= {"synthetic", "cyton", "muse_2", "unicorn", "ganglion"}
+    # GForce reads gestures from EMG, and not all that BrainFlow knows has electrodes.
+    assert sum("x.eeg" in streams for streams in boards.values()) > 40
+
+
+def test_channels_know_kind_and_unit() -> None:
+    channels = {
+        (info.name, c.kind, c.unit)
+        for lane in lanes("emotibit", "x")
+        for info in lane.streams
+        for c in info.channels
+    }
+    assert channels == {
+        ("x.acc", "misc", "g"),
+        ("x.gyro", "misc", "deg/s"),
+        ("x.ppg", "bio", "1"),
+        ("x.eda", "gsr", "uS"),
+        ("x.temp", "temperature", "degC"),
+    }
+
+
+def test_what_a_second_preset_repeats_gets_a_name_of_its_own() -> None:
+    names = list(described("synthetic"))
+    assert names[:6] == ["x.eeg", "x.acc", "x.gyro", "x.eda", "x.ppg", "x.temp"]
+    assert names[6:] == ["x.acc2", "x.gyro2", "x.eda2", "x.ppg2", "x.temp2"]
+
+
+def test_only_some_streams() -> None:
+    made = lanes("synthetic", "x", only=("eeg", "eda"))
+    assert [i.name for lane in made for i in lane.streams] == ["x.eeg", "x.eda"]
+
+
+def test_origin_and_person() -> None:
+    (info, _) = lanes("cyton", "x", "p07")[0].streams
+    assert (info.person, info.origin) == ("p07", Origin.MEASURED)
+    assert lanes("synthetic", "x")[0].streams[0].origin is Origin.SIMULATED
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        (
+            {"board": "cytonn"},
+            ValueError,
+            "BrainFlow knows no board 'cytonn'; it knows cyton, cyton_wifi, "
+            "cyton_daisy",
+        ),
+        (
+            {"board": "playback"},
+            ValueError,
+            "a playback board needs a file, and as master the board that wrote it",
+        ),
+        ({"ring": 0.0}, ValueError, "ring must be above 0 s, not 0.0"),
+        (
+            {"only": ("egg",)},
+            ValueError,
+            "board 'synthetic' has no stream 'egg'; it has eeg, acc, gyro, eda, ppg, "
+            "temp, acc2, gyro2, eda2, ppg2, temp2",
+        ),
+        (
+            {"board": "cyton", "serial_port": "/dev/no-such-port"},
+            OSError,
+            "no board 'cyton' answers on /dev/no-such-port: the port cannot be opened",
+        ),
+        (
+            {"board": "cyton"},
+            OSError,
+            "no board 'cyton' answers: it needs other settings, such as serial_port, "
+            "mac_address or ip_address",
+        ),
+        (
+            {"board": "playback", "master": "cyton", "file": "/no-such-file.csv"},
+            FileNotFoundError,
+            "there is no file /no-such-file.csv to play back",
+        ),
+    ],
+)
+def test_what_cannot_be_opened_is_refused_in_one_sentence(
+    settings: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}$"), Board(**settings):
+        pass
+
+
+def test_a_closed_board_gives_nothing() -> None:
+    board = Board()
+    assert board.ended
+    assert board.read() == []
+
+
+def count(counter: Counter, numbers: list[int]) -> list[int]:
+    """Return the counts that a device sends with samples of these numbers."""
+    counts = [n // counter.rows * counter.step % counter.wrap for n in numbers]
+    return Counted(counter).number(np.array(counts)).tolist()
+
+
+def test_a_counter_that_wraps_goes_on() -> None:
+    assert count(Counter(), list(range(1000))) == list(range(1000))
+    assert count(Counter(step=2), list(range(1000))) == list(range(1000))
+    assert count(Counter(65536, rows=12), list(range(0))) == []
+    muse = list(range(65536 * 3 + 30))
+    assert count(Counter(65536, rows=3), muse) == muse
+
+
+@pytest.mark.parametrize("counter", [Counter(), Counter(step=2)])
+def test_any_loss_of_less_than_a_turn_is_counted(counter: Counter) -> None:
+    rng = Random(1)
+    numbers = [0]
+    for _ in range(500):
+        numbers.append(numbers[-1] + rng.choice([1, 1, 1, 2, 40, counter.turn - 1]))
+    assert count(counter, numbers) == numbers
+
+
+def test_a_lost_packet_loses_all_its_rows() -> None:
+    packets = [n for n in range(120) if n // 12 not in {3, 4, 7}]
+    assert count(Counter(65536, rows=12), packets) == packets
+
+
+def test_a_packet_cut_in_two_reads_is_one() -> None:
+    counted = Counted(Counter(65536, rows=12))
+    first = counted.number(np.array([7] * 12 + [8] * 5))
+    rest = counted.number(np.array([8] * 7 + [9] * 12))
+    assert [*first, *rest] == list(range(36))
+
+
+def test_a_packet_that_comes_twice_counts_once() -> None:
+    assert Counted(Counter()).number(np.array([4, 5, 5, 6])).tolist() == [0, 1, -1, 2]
+
+
+def test_a_device_that_begins_anew_has_lost_nothing_that_is_known() -> None:
+    counted = Counted(Counter())
+    counted.number(np.arange(100))
+    # It counts from 0: 156 samples, of which the time leaves room for 20.
+    assert counted.number(np.array([0, 1, 2]), last=120).tolist() == [100, 101, 102]
+
+
+def test_whole_turns_show_in_the_time() -> None:
+    counted = Counted(Counter(), patience=1.0)
+    assert counted.missing(behind=256.0, now=10.0) == 0
+    assert counted.missing(behind=257.0, now=10.9) == 0
+    assert counted.missing(behind=257.0, now=11.1) == 256
+    assert counted.newest == 255
+
+
+def test_a_stall_is_no_loss() -> None:
+    counted = Counted(Counter(), patience=1.0)
+    for now, behind in [(10.0, 300.0), (10.9, 500.0), (11.0, 3.0), (12.1, 300.0)]:
+        assert counted.missing(behind, now) == 0
+
+
+def test_a_full_store_leaves_no_doubt() -> None:
+    assert Counted(Counter()).missing(behind=515.0, now=10.0, full=True) == 512
+
+
+def test_times_follow_the_samples_that_came_soonest() -> None:
+    """A device of 250.3 Hz whose samples take 0 to 30 ms, and 5 ms at the least."""
+    rng = np.random.default_rng(3)
+    epoch, times, errors = Epoch(250), [], []
+    for poll in np.arange(0.02, 60.0, 0.02):
+        newest = int((poll - 0.005 - 0.025 * rng.random() ** 3) * 250.3)
+        if newest < (len(times) and times[-1][0]):
+            continue
+        epoch.hear(poll, newest)
+        at = epoch.at(newest) + newest / 250
+        errors.append(at - newest / 250.3)
+        times.append((newest, at))
+    numbers = np.array([n for n, _ in times])
+    seconds = np.array([t for _, t in times])
+    new = np.diff(numbers) > 0
+    assert (np.diff(seconds)[new] > 0).all()
+    # Behind by the least delay, 5 ms, less the drift of 1.2 ms/s for the second in
+    # which an epoch settles; a poll sees the newest sample up to one period, 4 ms, old.
+    assert np.ptp(errors[500:]) < 0.004
+    assert np.mean(errors[500:]) == pytest.approx(0.005, abs=0.004)
+
+
+class Wire:
+    """Rows as BrainFlow would give them of a Cyton, some of them lost on the way."""
+
+    def __init__(self, lost: range) -> None:
+        self.lane: Lane = lanes("cyton", "x")[0]
+        self.lost = lost
+
+    def rows(self, a: int, b: int, mark: int = -1) -> Array:
+        numbers = np.array([n for n in range(a, b) if n not in self.lost], np.float64)
+        rows = np.zeros((len(numbers), self.lane.width))
+        rows[:, 0] = numbers % 256
+        rows[:, 1:9] = numbers[:, None]
+        rows[:, 22] = 1.6e9 + numbers / 250
+        rows[numbers == mark, 23] = 7.0
+        return rows
+
+
+@pytest.mark.parametrize("lost", [range(0), range(400, 407), range(300, 555)])
+def test_blocks_count_what_was_lost(lost: range) -> None:
+    wire = Wire(lost)
+    blocks: list[Block] = []
+    for a in range(0, 2000, 5):
+        now = 100 + (a + 5) / 250
+        items = wire.lane.take(wire.rows(a, a + 5), now, now - 1.6e9)
+        blocks += [i for i in items if isinstance(i, Block) and len(i.info.names) == 8]
+    numbers = [n for b in blocks for n in range(b.start, b.stop)]
+    assert numbers == [n for n in range(2000) if n not in lost]
+    assert [v for b in blocks for v in b.data[:, 0]] == numbers
+    times = np.concatenate([b.times for b in blocks])
+    assert (np.diff(times) > 0).all()
+    # Each was fetched as soon as it was taken, but for the rounding of sums near 100.
+    np.testing.assert_allclose(times, 100 + (np.array(numbers) + 1) / 250, atol=1e-9)
+    assert blocks[0].stamps is not None
+    assert blocks[0].stamps[0] == 1.6e9
+
+
+def test_a_loss_of_three_turns_is_found_by_the_time() -> None:
+    wire = Wire(range(1000, 1000 + 768))
+    newest = 0
+    for a in range(0, 4000, 5):
+        now = 100 + (a + 5) / 250
+        for item in wire.lane.take(wire.rows(a, a + 5), now, 0.0):
+            if isinstance(item, Block):
+                newest = item.stop
+    assert newest == 4000
+
+
+def test_a_marker_lies_at_its_sample() -> None:
+    wire = Wire(range(0))
+    items = wire.lane.take(wire.rows(0, 50, mark=31), 100.2, 0.0)
+    block = next(i for i in items if isinstance(i, Block))
+    (events,) = (i for i in items if isinstance(i, Events))
+    assert events.info.name == "x.markers"
+    assert (events.labels, events.data.tolist()) == (("7",), [[7.0]])
+    assert events.times.tolist() == [block.times[31]]
+
+
+def test_a_board_without_a_known_counter_goes_by_its_stamps() -> None:
+    lane = lanes("unicorn", "x")[0]
+    numbers = np.array([n for n in range(3000) if not 1000 <= n < 1100])
+    rows = np.zeros((len(numbers), lane.width))
+    rows[:, 0] = numbers
+    rows[:, 17] = 1.6e9 + numbers / 250
+    blocks: list[Any] = []
+    for part in np.array_split(rows, 300):
+        now = part[-1, 17] + 0.001
+        items = lane.take(part, now - 1.5e9, -1.5e9)
+        blocks += [i for i in items if i.info.name == "x.eeg"]
+    got = [n for b in blocks for n in range(b.start, b.stop)]
+    assert got == numbers.tolist()
+    assert blocks[0].info.rate == Fraction(250)

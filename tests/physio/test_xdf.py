@@ -60,7 +60,8 @@ def happenings(draw: Any, name: str) -> Events:
     info = infos(draw, name, Fraction(0), 0)
     times = np.sort(np.array(draw(st.lists(TIMES, max_size=5)), np.float64))
     n = len(times)
-    text = st.lists(st.text(max_size=6), min_size=n, max_size=n)
+    one = st.text(max_size=6) | st.just("half a letter: \ud83d")
+    text = st.lists(one, min_size=n, max_size=n)
     labels = tuple(draw(text)) if draw(st.booleans()) else ()
     until = max([draw(TIMES), *times.tolist()])
     return Events(info, until, times, rows(draw, n, len(info.channels)), labels)
@@ -204,9 +205,18 @@ def test_a_recording_is_never_overwritten_and_private(tmp_path: Path) -> None:
     for person in ("p01", "p02", "p03"):
         with Writer(path, {"person": person}):
             pass
-    names = {p.name: read(p).about["person"] for p in tmp_path.iterdir()}
+    names = {p.name: read(p).about["person"] for p in tmp_path.glob("*.xdf")}
     assert names == {"a_old1.xdf": "p01", "a_old2.xdf": "p02", "a.xdf": "p03"}
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_to_somewhere_else_is_not_followed(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "a.xdf", tmp_path / "elsewhere.xdf"
+    path.symlink_to(elsewhere)
+    with pytest.raises(OSError, match="cannot record into") as error:
+        Writer(path)
+    assert str(error.value) == f"cannot record into {path}: File exists"
+    assert not elsewhere.exists()
 
 
 def test_a_stream_cannot_become_another(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Others' XDF files are read without loss, whatever their time stamps do."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sessions import cuts, survives, whole_or_told
 
 from physio.core.block import Array
 from physio.formats.xdf import read
+from physio.formats.xdf.chunks import MAGIC, Tag, chunk, numbers
 from physio.formats.xdf.grid import Grid, fit
 
 
@@ -56,7 +58,7 @@ def test_a_muse_has_its_units_and_its_measured_rate(data: Path) -> None:
         ("acc.y", "misc", "g"),
         ("acc.z", "misc", "g"),
     ]
-    assert (eeg.rate, acc.rate) == (256, Fraction("51.86"))
+    assert (eeg.rate, acc.rate) == (Fraction(256), Fraction("51.86"))
     assert "muse.acc measures 51.86 Hz, not 52 Hz" in got.about["warnings"]
 
 
@@ -91,7 +93,7 @@ def test_streams_without_samples_are_there_and_empty(data: Path) -> None:
 def test_a_cut_file_of_others_is_told(data: Path, tmp_path: Path) -> None:
     raw = (data / "xdf" / "minimal.xdf").read_bytes()
     whole = [*cuts(raw)[1:], len(raw)]
-    for at in range(len(raw)):
+    for at in range(0, len(raw), 7):
         if at not in whole:
             whole_or_told(tmp_path / "cut.xdf", raw[:at], whole)
 
@@ -102,6 +104,81 @@ def test_a_spoilt_file_of_others_raises_nothing_but_one_sentence(
 ) -> None:
     raw = (data / "xdf" / name).read_bytes()
     assert survives(tmp_path / "bad.xdf", raw, range(100)) > 30
+
+
+def labrecorder(path: Path, *chunks: bytes, channels: str = "1") -> Path:
+    """Write a file with one stream of numbers at 10 Hz, as LabRecorder would."""
+    xml = (
+        "<info><name>A</name><type>EEG</type><nominal_srate>10</nominal_srate>"
+        f"<channel_count>{channels}</channel_count>"
+        "<channel_format>double64</channel_format></info>"
+    )
+    head = [chunk(Tag.FILE_HEADER, b"<info><version>1.0</version></info>")]
+    head.append(chunk(Tag.STREAM_HEADER, xml.encode(), 1))
+    path.write_bytes(MAGIC + b"".join([*head, *chunks]))
+    return path
+
+
+def ten() -> bytes:
+    return numbers(1, 50 + np.arange(10.0) / 10, np.arange(10.0)[:, np.newaxis])
+
+
+def test_samples_that_a_footer_does_not_count_are_kept(tmp_path: Path) -> None:
+    # The last measurement of the clocks is garbage, as when an outlet dies.
+    offsets = [struct.pack("<dd", t, 0.0) for t in (50.0, 50.2, 50.4, 50.6)]
+    offsets.append(struct.pack("<dd", 1e6, 77.0))
+    clocks = [chunk(Tag.CLOCK_OFFSET, offset, 1) for offset in offsets]
+    footer = b"<info><sample_count>8</sample_count></info>"
+    end = chunk(Tag.STREAM_FOOTER, footer, 1)
+    path = labrecorder(tmp_path / "a.xdf", *clocks, ten(), end)
+    assert len(pyxdf.load_xdf(path)[0][0]["time_stamps"]) == 8
+    (block,) = read(path).streams["a.eeg"]
+    assert block.data[:, 0].tolist() == list(range(10))
+    # Sums and quotients of numbers of about 50.
+    np.testing.assert_allclose(block.times, 50 + np.arange(10) / 10, rtol=0, atol=1e-12)
+
+
+def test_more_samples_than_a_chunk_can_hold_are_refused(tmp_path: Path) -> None:
+    many = struct.pack("<BI", 4, 4_000_000_000) + b"\x00" * 50
+    path = labrecorder(tmp_path / "a.xdf", chunk(Tag.SAMPLES, many, 1))
+    at = cuts(path.read_bytes())[2]
+    with pytest.raises(ValueError, match="cannot hold") as error:
+        read(path)
+    assert str(error.value) == (
+        f"cannot read {path} as XDF: the chunk at byte {at} cannot hold the 4000000000 "
+        f"samples it says"
+    )
+
+
+def test_samples_of_no_stream_are_refused(tmp_path: Path) -> None:
+    path = labrecorder(tmp_path / "a.xdf", chunk(Tag.SAMPLES, b"\x01\x00", 9))
+    at = cuts(path.read_bytes())[2]
+    with pytest.raises(ValueError, match="of no stream") as error:
+        read(path)
+    assert str(error.value) == (
+        f"cannot read {path} as XDF: samples at byte {at} are of no stream that it "
+        f"names"
+    )
+
+
+def test_samples_that_pyxdf_cannot_read_are_told(tmp_path: Path) -> None:
+    # Two samples are said, but only the first one has its 8 bytes of time.
+    half = b"\x01\x02" + b"\x08" + b"\x00" * 16 + b"\x08" + b"\x00"
+    path = labrecorder(tmp_path / "a.xdf", chunk(Tag.SAMPLES, half, 1))
+    with pytest.raises(ValueError, match="cannot be read") as error:
+        read(path)
+    assert str(error.value) == (
+        f"cannot read {path} as XDF: it is damaged: some samples cannot be read"
+    )
+
+
+def test_a_stream_of_unheard_of_make_is_refused(tmp_path: Path) -> None:
+    path = labrecorder(tmp_path / "a.xdf", channels="-1")
+    with pytest.raises(ValueError, match="channels of") as error:
+        read(path)
+    assert str(error.value) == (
+        f"cannot read {path} as XDF: the stream 'A' has -1 channels of 'double64'"
+    )
 
 
 def placed(grid: Grid, n: int) -> tuple[list[int], Array]:
@@ -154,11 +231,19 @@ def test_a_clock_that_goes_back_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("true", "rate"), [(51.84, "51.84"), (255.96, "256"), (250.2, "250"), (249, "249")]
+    ("true", "nominal", "rate"),
+    [
+        (51.84, 52, "51.84"),
+        (255.96, 256, "256"),
+        (250.2, 250, "250"),
+        (249, 250, "249"),
+        (2046.4, 2048, "2048"),
+    ],
 )
-def test_the_nominal_rate_is_kept_up_to_a_thousandth(true: float, rate: str) -> None:
-    nominal = {51.84: 52, 255.96: 256}.get(true, 250)
-    k = np.arange(int(600 * true))
+def test_the_nominal_rate_is_kept_up_to_a_thousandth(
+    true: float, nominal: int, rate: str
+) -> None:
+    k = np.arange(int(200 * true))
     grid = fit(7 + k / true, Fraction(nominal))
     _, times = placed(grid, len(k))
     assert grid.rate == Fraction(rate)

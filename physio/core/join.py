@@ -52,6 +52,7 @@ class Junction:
         """Forget every row."""
         self._tick = 0
         self._until = dict.fromkeys(self._sources, -np.inf)  # no row up to this to come
+        self._first = dict.fromkeys(self._sources, np.inf)  # when the first row was
         self._times = {name: np.empty(0) for name in self._sources}
         self._rows = {
             name: np.empty((0, len(info.channels)))
@@ -71,6 +72,7 @@ class Junction:
         """
         name = block.info.name
         if len(block):
+            self._first[name] = min(self._first[name], float(block.times[0]))
             self._times[name] = np.concatenate([self._times[name], block.times])
             self._rows[name] = np.vstack([self._rows[name], block.data])
             until = block.until if until is None else until
@@ -108,7 +110,8 @@ class Junction:
         here = np.flatnonzero(newest >= 0)
         here = here[ticks[here] - times[newest[here]] <= self.join.hold]
         cells[here, :-2] = rows[newest[here]]
-        cells[here, -2] = times[newest[here]] - self._sources[name].span
+        back = times[newest[here]] - self._sources[name].span
+        cells[here, -2] = np.maximum(back, self._first[name])
         cells[here, -1] = times[newest[here]]
         if newest[-1] > 0:
             self._times[name] = times[newest[-1] :].copy()

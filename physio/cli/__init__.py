@@ -57,5 +57,3 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-if __name__ == "__main__":
-    main()

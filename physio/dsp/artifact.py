@@ -38,9 +38,8 @@ def _range(
     for i in range(len(x)):
         slot = clock[0] // width % panes
         if clock[0] % width == 0:
-            low[slot] = np.inf
-            high[slot] = -np.inf
-            count[slot] = 0
+            for c in range(channels):
+                low[slot, c], high[slot, c], count[slot, c] = np.inf, -np.inf, 0
         clock[0] += 1
         for c in range(channels):
             v = x[i, c]

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil, log
 from typing import Final, NamedTuple
 
@@ -107,14 +108,19 @@ def run(
                 continue
             held[c] = x[i, c]
             if runs[0, c] > limits[0]:
-                memory[:, :, :, c] = rest * held[c]
+                for f in range(filters):
+                    for s in range(stages):
+                        memory[f, s, 0, c] = rest[f, s, 0] * held[c]
+                        memory[f, s, 1, c] = rest[f, s, 1] * held[c]
                 runs[1, c] = 0
             runs[0, c] = 0
         for f in range(filters):
-            v[:] = held
+            for c in range(channels):
+                v[c] = held[c]
             for s in range(stages):
-                b0, b1, b2, _, a1, a2 = sos[f, s]
-                z0, z1 = memory[f, s]
+                b0, b1, b2 = sos[f, s, 0], sos[f, s, 1], sos[f, s, 2]
+                a1, a2 = sos[f, s, 4], sos[f, s, 5]
+                z0, z1 = memory[f, s, 0], memory[f, s, 1]
                 for c in range(channels):
                     w = b0 * v[c] + z0[c]
                     w = w if abs(w) > _NOTHING else 0.0
@@ -149,7 +155,7 @@ def butterworth(
         Words for the error: ``"pass 4 to 8 Hz"``.
     """
     edges = (0.0, *cutoffs, float(info.rate) / 2)
-    if any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(edges)):
         raise ValueError(
             f"cannot {what} of {info.name!r}: cutoffs must rise and lie between 0 and "
             f"{float(info.rate) / 2:g} Hz"

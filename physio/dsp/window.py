@@ -91,7 +91,7 @@ def _read(
     total = np.zeros((6, channels))
     reason = np.zeros(channels)
     for a in range(max(k - width + 1, 0), k + 1):
-        pane = sums[a % count]
+        pane, gone = sums[a % count], lost[a % count]
         o = -((-(a - 1) * p) // q) + 1 - first  # samples before this pane
         for c in range(channels):
             n, j, s = pane[0, c], pane[1, c], pane[3, c]
@@ -101,14 +101,14 @@ def _read(
             total[3, c] += s
             total[4, c] += pane[4, c] + o * s
             total[5, c] += pane[5, c]
-            if np.isnan(lost[a % count, c]):
-                reason[c] = lost[a % count, c]
+            if np.isnan(gone[c]):
+                reason[c] = gone[c]
     for c in range(channels):
-        n, j, jj, s, js, ss = total[:, c]
-        if k < width:
-            y[:, c] = _WARMING
-        elif n < share * expected:
-            y[:, c] = reason[c]
+        n, j, jj = total[0, c], total[1, c], total[2, c]
+        s, js, ss = total[3, c], total[4, c], total[5, c]
+        if k < width or n < share * expected:
+            for statistic in range(4):
+                y[statistic, c] = _WARMING if k < width else reason[c]
         else:
             y[0, c] = s / n
             y[1, c] = ss / n
@@ -161,8 +161,11 @@ def slide(
                 _read(sums, lost, widths[w], clock, share, y[m, w])
             m += 1
             clock[1] += 1
-            sums[(k + 1) % count] = 0.0
-            lost[(k + 1) % count] = 0.0
+            slot = (k + 1) % count
+            for c in range(channels):
+                lost[slot, c] = 0.0
+                for total in range(6):
+                    sums[slot, total, c] = 0.0
         clock[0] += 1
     return y[:m]
 

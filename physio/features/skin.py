@@ -163,7 +163,8 @@ def _follow(
         if np.isnan(now):
             now = v if np.isnan(v) else _WARMING
         smooth[k % len(smooth)] = now
-        y[i] = now
+        for c in range(5):
+            y[i, c] = now
         if not np.isnan(now):
             amplitude, trough, peak = _respond(smooth, k, limits)
             y[i, 2] = amplitude
@@ -171,7 +172,8 @@ def _follow(
             y[i, 4] = peak
         level = _level(smooth, k)
         if np.isnan(v) or np.isnan(level):
-            y[i, :2] = v if np.isnan(v) else level
+            y[i, 0] = v if np.isnan(v) else level
+            y[i, 1] = y[i, 0]
         elif not np.isnan(now):
             y[i, 0] = min(level, now)
             y[i, 1] = now - y[i, 0]

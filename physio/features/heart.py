@@ -1,0 +1,432 @@
+"""What the heart does: beats, their rate and how it varies."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.signal
+from numba import njit
+
+from physio.core.block import Array, Channel, Info
+from physio.core.events import is_point
+from physio.core.reason import Reason
+from physio.core.stage import Grid, Stage
+from physio.dsp.iir import Sections, butterworth, run, sections
+from physio.dsp.window import STATISTICS, Panes, every, panes, slide
+from physio.features.column import column, sealed
+
+Counts = npt.NDArray[np.int64]
+
+_POOR: Final = Reason.POOR_QUALITY.nan
+_MEAN: Final = STATISTICS.index("mean")
+_BRIDGE: Final = 0.05  # s
+_FLOOR: Final = 4.0  # s, over which the energy between beats is known
+_APART: Final = 0.3, 2.0  # s, the shortest and the longest interval
+_KNOWN: Final = 5  # beats that a new one is compared with
+
+
+class Wave(NamedTuple):
+    """How a beat looks in one kind of signal."""
+
+    low: float  # Hz, band in which it stands out
+    high: float
+    centre: float  # Hz, where most of it is
+    peak: float  # s, how long its peak is
+    beat: float  # s, how long all of it is
+    offset: float  # of the mean energy, that a peak must exceed
+    sign: int  # 1 where only what is above the mean counts
+    around: float  # s, what is compared of it, on either side of its peak
+    search: float  # s, how far from the filtered peak the true one may be
+
+
+_WAVES: Final = {
+    "ecg": Wave(8.0, 20.0, 13.0, 0.097, 0.611, 0.08, 0, 0.10, 0.05),
+    "bio": Wave(0.5, 8.0, 2.0, 0.111, 0.667, 0.02, 1, 0.25, 0.20),
+}
+
+
+class Pulse(NamedTuple):
+    """What the detection of beats remembers."""
+
+    filters: Sections
+    rings: Array  # (3, size): raw, filtered, energy; sample i in column i % size
+    known: Array  # (beats, segment): the newest beats' waves
+    past: Array  # (3,): the newest beat's sample, its interval, its confidence
+    clock: Counts  # (4,): samples seen, block's first, newest candidate, beats known
+    spans: Counts  # (7,): of the wave in samples; see `_pulse`
+    limits: Array  # (4,): offset, rate, least likeness, sign
+    pick: int
+
+
+def _pulse(info: Info, likeness: float) -> Pulse:
+    """Return an empty state for the one ECG or pulse channel of ``info``."""
+    pick = column(info, "ecg", "bio")
+    if is_point(info):
+        raise ValueError(f"{info.name!r} carries events already, not a pulse")
+    if not 0 < likeness < 1:
+        raise ValueError(
+            f"the likeness of beats on {info.name!r} must be above 0 and below 1: "
+            f"{likeness}"
+        )
+    wave = _WAVES[info.channels[pick].kind]
+    rate = float(info.rate)
+    what = f"find beats in the {wave.low:g} to {wave.high:g} Hz"
+    sos = butterworth(info, "bandpass", 2, (wave.low, wave.high), what)
+    _, response = scipy.signal.freqz_sos(
+        sos, [wave.centre * 0.99, wave.centre * 1.01], fs=rate
+    )
+    turn = -float(np.diff(np.unwrap(np.angle(response)))[0])
+    lag = turn / (2 * np.pi * wave.centre * 0.02)
+    half = [int(s * rate / 2) for s in (wave.peak, wave.beat)]
+    around, search, floor = (
+        round(s * rate) for s in (wave.around, wave.search, _FLOOR)
+    )
+    longest = 2 * half[1] + 1  # of a block
+    spans = [*half, floor, longest, around, round(lag * rate), search]
+    size = floor + longest + sum(spans[4:]) + half[1] + 2
+    return Pulse(
+        sections(info, [sos], _BRIDGE, 1),
+        np.full((3, size), 0.0),
+        np.zeros((_KNOWN, 2 * around + 1)),
+        np.zeros(3),
+        np.array([0, -1, -1, 0], np.int64),
+        np.array(spans, np.int64),
+        np.array([wave.offset, rate, likeness, wave.sign]),
+        pick,
+    )
+
+
+@njit(cache=True)
+def _mean(energy: Array, first: int, last: int) -> float:
+    """Return the mean of a ring from sample ``first`` to ``last``."""
+    total = 0.0
+    for j in range(first, last + 1):
+        total += energy[j % len(energy)]
+    return total / (last + 1 - first)
+
+
+@njit(cache=True)
+def _likeness(known: Array, beats: int, wave: Array) -> float:
+    """Return the correlation of a wave with the mean of those known; file it there.
+
+    The wave is brought to mean 0 and length 1. With fewer than two to compare it with,
+    it is like none: 0.
+    """
+    middle, size = 0.0, 0.0
+    for v in wave:
+        middle += v / len(wave)
+    for j in range(len(wave)):
+        wave[j] -= middle
+        size += wave[j] * wave[j]
+    size = np.sqrt(size) if size > 0 else 1.0
+    n = min(beats, len(known))
+    along, length = 0.0, 0.0
+    for j in range(len(wave)):
+        wave[j] /= size
+        mean = 0.0
+        for b in range(n):
+            mean += known[b, j]
+        along += mean * wave[j]
+        length += mean * mean
+    for j in range(len(wave)):
+        known[beats % len(known), j] = wave[j]
+    return along / np.sqrt(length) if n > 1 and along > 0 else 0.0
+
+
+@njit(cache=True)
+def _summit(raw: Array, near: int, search: int) -> float:
+    """Return where the raw signal is highest, between samples, close to ``near``."""
+    size = len(raw)
+    best, top = near, -np.inf
+    for j in range(near - search, near + search + 1):
+        if raw[j % size] > top:
+            best, top = j, raw[j % size]
+    before, after = raw[(best - 1) % size], raw[(best + 1) % size]
+    bend = before - 2 * top + after
+    if bend < 0 and before <= top and after <= top:  # false where one is NaN
+        return best + 0.5 * (before - after) / bend
+    return float(best)
+
+
+@njit(cache=True)
+def _beats(
+    rings: Array,
+    known: Array,
+    past: Array,
+    clock: Counts,
+    spans: Counts,
+    limits: Array,
+    x: Array,
+    passed: Array,
+) -> Array:
+    """Take in samples and their filtered values, shape (n, 1) both.
+
+    Returns
+    -------
+    ndarray, shape (n, 3)
+        Event (s from the row's own time), interval (s) and confidence.
+    """
+    peak, beat, floor, longest = spans[0], spans[1], spans[2], spans[3]
+    around, lag, search = spans[4], spans[5], spans[6]
+    offset, rate, least, sign = limits[0], limits[1], limits[2], limits[3]
+    size = rings.shape[1]
+    y = np.empty((len(x), 3))
+    for i in range(len(x)):
+        v, f, n = x[i, 0], passed[i, 0], clock[0]
+        clock[0] += 1
+        for c in range(3):
+            y[i, c] = v if np.isnan(v) else (f if np.isnan(f) else np.nan)
+        f = 0.0 if np.isnan(f) else f
+        rings[0, n % size] = v
+        rings[1, n % size] = f
+        rings[2, n % size] = max(f, 0.0) ** 2 if sign > 0 else f * f
+        t = n - beat
+        level = _mean(rings[2], t - beat, n) + offset * _mean(rings[2], n - floor, n)
+        high = _mean(rings[2], t - peak, t + peak) > level
+        first = clock[1]
+        if high:
+            clock[1] = t if first < 0 else first
+            continue
+        clock[1] = -1
+        if first < 0 or t - first <= 2 * peak or t - first > longest:
+            continue
+        p = first
+        for j in range(first, t):
+            p = j if rings[2, j % size] > rings[2, p % size] else p
+        close = p - clock[2] < _APART[0] * rate
+        clock[2] = p
+        if close:
+            continue
+        if p - lag - past[0] > _APART[1] * rate:
+            clock[3] = 0
+        wave = np.empty(2 * around + 1)
+        for j in range(len(wave)):
+            wave[j] = rings[1, (p - around + j) % size]
+        like = _likeness(known, clock[3], wave)
+        at = _summit(rings[0], p - lag, search)
+        interval = (at - past[0]) / rate
+        change = interval / past[1] if clock[3] > 1 and past[1] > 0 else 1.0
+        fine = min(like, past[2]) >= least and 0.6 <= change <= 1 / 0.6
+        fine = fine and clock[3] > 0 and _APART[0] <= interval <= _APART[1]
+        y[i, 0] = (at - n) / rate
+        y[i, 1] = interval if fine else _POOR
+        y[i, 2] = like
+        past[0], past[1], past[2] = at, interval, like
+        clock[3] += 1
+    return y
+
+
+@dataclass(frozen=True)
+class Beats(Stage):
+    """Heart beats in an ECG or a pulse wave, as events.
+
+    Each lies at the R peak or the systolic peak and has the ``interval`` since the beat
+    before (s), missing (poor quality) unless it is accepted, and a ``confidence``: how
+    much its wave is like those of the beats before it (0 to 1).
+
+    Parameters
+    ----------
+    likeness
+        Least confidence of both beats of an interval that is accepted.
+
+    Notes
+    -----
+    Detection is that of [1]_ (pulse: 0.5 to 8 Hz) and [2]_ (ECG: 8 to 20 Hz): a beat is
+    where the energy of the band-passed signal, averaged over the time of a peak,
+    exceeds that averaged over the time of a beat. Deviations: filters are causal; the
+    offset rests on the last 4 s instead of the whole record; a block longer than a beat
+    is none; the beat is put at the highest raw sample near the filtered peak, with a
+    parabola through its neighbours.
+
+    Confidence is the correlation with the mean of the last five beats' waves, after
+    [3]_. An interval is accepted when it lasts 0.3 to 2 s, is not below 0.6 or above
+    1.67 times the one before, and both its beats are confident.
+
+    References
+    ----------
+    .. [1] Elgendi et al., Systolic peak detection in acceleration photoplethysmograms
+       measured from emergency responders in tropical conditions, PLOS ONE 8, 2013.
+    .. [2] Elgendi, Fast QRS detection with an optimized knowledge-based method, PLOS
+       ONE 8, 2013.
+    .. [3] Orphanidou et al., Signal-quality indices for the electrocardiogram and
+       photoplethysmogram, IEEE Journal of Biomedical and Health Informatics 19, 2015.
+    """
+
+    likeness: float = 0.8
+
+    def output(self, info: Info) -> Info:
+        """Return a point stream (see `physio.core.events.points`)."""
+        state = self.begin(info)
+        source, rate = info.channels[state.pick], float(info.rate)
+        _, beat, floor, longest, around, lag, search = (int(s) for s in state.spans)
+        latest = (beat + longest + lag + search + 1) / rate
+        rings = float(state.filters.limits.sum() + floor + around) / rate
+        beats = (_KNOWN + 2) * _APART[1]
+        delay, span = source.delay + latest, source.span + latest + rings + beats
+        return info.at(
+            None,
+            Channel("event", "event", "s", delay, span),
+            Channel("interval", "misc", "s", delay, span),
+            Channel("confidence", "misc", "1", delay, span),
+        )
+
+    def begin(self, info: Info) -> Pulse:
+        """Return the state before the first sample."""
+        return _pulse(info, self.likeness)
+
+    def step(self, state: Pulse, x: Array) -> Array:
+        """Take in ``x``; return a row for each sample, NaN but where a beat is told."""
+        own = x[:, state.pick : state.pick + 1]
+        own = sealed(np.where(_unexplained(own), Reason.NO_SIGNAL.nan, own))
+        passed = sealed(run(*state.filters, own))
+        return np.asarray(_beats(*state[1:7], own, passed))
+
+
+def _unexplained(x: Array) -> npt.NDArray[np.bool_]:
+    """Tell where a value is the NaN that has no reason.
+
+    In a point stream that is where nothing happened, while a NaN with a reason is where
+    nothing could be seen.
+    """
+    plain = np.ascontiguousarray(x).view(np.uint64) << np.uint64(1)
+    return plain == np.array(np.nan).view(np.uint64) << np.uint64(1)
+
+
+class Rhythm(NamedTuple):
+    """The beats of the last minute."""
+
+    beats: Array  # (size, 2): sample told at, interval; beat k in row k % size
+    clock: Counts  # (5,): samples seen, beats, outputs given, hop as p / q samples
+    widths: Array  # (2,): windows of the rate and of its variability (samples)
+    limits: Array  # (3,): rate, share accepted, share of the time covered
+    sight: Panes
+
+
+@njit(cache=True)
+def _heart(
+    beats: Array, clock: Counts, widths: Array, limits: Array, x: Array
+) -> Array:
+    """Take in rows of a point stream; return rate (1/min) and RMSSD (ms), (m, 2)."""
+    rate, accepted, covered = limits[0], limits[1], limits[2]
+    p, q = clock[3], clock[4]
+    size = len(beats)
+    y = np.full((len(x) * q // p + 1, 2), _POOR)
+    m = 0
+    for i in range(len(x)):
+        if not np.isnan(x[i, 0]):
+            beats[clock[1] % size, 0] = clock[0]
+            beats[clock[1] % size, 1] = x[i, 1]
+            clock[1] += 1
+        if clock[0] == -((-clock[2] * p) // q):
+            for w in range(2):
+                n, good, pairs, time, squares = 0, 0, 0, 0.0, 0.0
+                later = np.nan
+                for k in range(clock[1] - 1, max(clock[1] - size, 0) - 1, -1):
+                    if beats[k % size, 0] <= clock[0] - widths[w]:
+                        break
+                    interval = beats[k % size, 1]
+                    n += 1
+                    if not np.isnan(interval):
+                        good += 1
+                        time += interval
+                        if not np.isnan(later):
+                            pairs += 1
+                            squares += (later - interval) ** 2
+                    later = interval
+                enough = n > 0 and good >= accepted * n
+                enough = enough and time >= covered * widths[w] / rate
+                if enough and w == 0:
+                    y[m, 0] = 60 * good / time
+                elif enough and pairs > 0:
+                    y[m, 1] = 1000 * np.sqrt(squares / pairs)
+            m += 1
+            clock[2] += 1
+        clock[0] += 1
+    return y[:m]
+
+
+@dataclass(frozen=True)
+class HeartRate(Stage):
+    """Heart rate, and how it varies from beat to beat; follows `Beats`.
+
+    ``rate`` (1/min) is 60 over the mean accepted interval of the last ``width`` s;
+    ``rmssd`` (ms) the root mean square of the differences between accepted intervals
+    that follow one another, in the last ``past`` s.
+
+    Parameters
+    ----------
+    width
+        Window of the rate (s), at least 10: a whole number of hops.
+    past
+        Window of the variability (s), at least 60: a whole number of hops.
+    hop
+        Time from one output to the next (s).
+    accepted
+        Which part of the beats in a window must have an accepted interval.
+    share
+        Which part of a window the accepted intervals must fill.
+
+    Notes
+    -----
+    Missing (poor quality) where too few beats are accepted: in noise, on a flat signal,
+    off the wrist. RMSSD from 60 s is that of "ultra-short" recordings [1]_.
+
+    References
+    ----------
+    .. [1] Munoz et al., Validity of (ultra-)short recordings for heart rate variability
+       measurements, PLOS ONE 10, 2015.
+    """
+
+    width: float = 10.0
+    past: float = 60.0
+    hop: float = 0.25
+    accepted: float = 0.8
+    share: float = 0.5
+
+    def output(self, info: Info) -> Info:
+        """Return ``rate`` and ``rmssd``."""
+        if not is_point(info) or info.names[1:] != ("interval", "confidence"):
+            raise ValueError(
+                f"a heart rate is read from beats, with their interval and confidence, "
+                f"not from {info.name!r} with {', '.join(info.names)}: put Beats before "
+                f"it"
+            )
+        if self.width < 10 or self.past < 60:
+            raise ValueError(
+                f"heart rate needs at least 10 s and its variability 60 s: "
+                f"{self.width:g} and {self.past:g}"
+            )
+        self.begin(info)
+        source = info.channels[0]
+        spans = source.span + self.width, source.span + self.past
+        return info.at(
+            info.rate / self.grid(info).hop,
+            Channel("rate", "misc", "1/min", source.delay, spans[0]),
+            Channel("rmssd", "misc", "ms", source.delay, spans[1]),
+        )
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every hop."""
+        return every(info, self.hop)
+
+    def begin(self, info: Info) -> Rhythm:
+        """Return a state without beats."""
+        widths, rate = (self.width, self.past), float(info.rate)
+        hop = self.grid(info).hop
+        most = int(max(widths) / _APART[0]) + 2
+        return Rhythm(
+            np.zeros((most, 2)),
+            np.array([0, 0, 0, hop.numerator, hop.denominator], np.int64),
+            np.array([float(Fraction(str(w)) * info.rate) for w in widths]),
+            np.array([rate, self.accepted, self.share]),
+            panes(info, widths, self.hop, 0.5, columns=1),
+        )
+
+    def step(self, state: Rhythm, x: Array) -> Array:
+        """Take in rows of a point stream; return what is now due."""
+        seen = np.where(np.isnan(x[:, :1]) & ~_unexplained(x[:, :1]), x[:, :1], 0.0)
+        sight = slide(*state.sight, sealed(seen))[:, :, _MEAN, 0]
+        y = _heart(*state[:4], x)
+        return np.where(np.isnan(sight), sight, y)

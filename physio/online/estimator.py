@@ -43,17 +43,18 @@ class Estimator(Stage):
         on simulated people is never fused with one trained on measured people: it is
         then seen in its own columns alone.
     rest
-        How long the person's rest is (s).
+        How long the person's rest is (s); by default as long as in the training of each
+        expert, which is 300 for the shipped ``wrist``.
     demo_weights
         Whether weights trained on simulated people may answer on measured input.
     """
 
     experts: tuple[Expert, ...] = ()
-    rest: float = 300.0
+    rest: float | None = None
     demo_weights: bool = False
 
     def __post_init__(self) -> None:
-        if self.rest <= 0:
+        if self.rest is not None and self.rest <= 0:
             raise ValueError(f"rest must be above 0 s, not {self.rest}")
         names = [e.name for e in self.experts]
         if len(set(names)) != len(names):
@@ -105,7 +106,7 @@ class Estimator(Stage):
         said = np.empty((len(room.minds), 2, len(DIMENSIONS)))
         used = np.zeros(len(row), np.bool_)
         for k, (mind, rest) in enumerate(zip(room.minds, state.rests, strict=True)):
-            said[k] = mind.answer(rest, row, room.tick, self.rest)
+            said[k] = mind.answer(rest, row, room.tick, self.rest or mind.length)
             if not room.allowed[k]:
                 said[k, :, mind.supported] = Reason.DEMO_WEIGHTS.nan
             elif k in room.together and np.isfinite(said[k]).any():

@@ -61,6 +61,7 @@ class Mind:
     how: tuple[str, ...]
     supported: npt.NDArray[np.bool_]
     span: float
+    length: float  # s, of a rest in training
     full: Array  # variance of the level after the rest of training, shape (f,)
 
     @classmethod
@@ -95,6 +96,7 @@ class Mind:
             tuple(how for _, how in card.columns),
             np.isin(DIMENSIONS, card.supports),
             max(info.channels[i].span for i in at if i >= 0),
+            card.rest,
             norm.level(np.zeros(len(wanted)), norm.seconds)[1],
         )
 

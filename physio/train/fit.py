@@ -1,0 +1,213 @@
+"""Fitting the Gaussian expert: the person's rest, shrinkage, honest noise."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array
+from physio.models.gaussian import Gaussian, GaussianConfig, fit
+from physio.models.rest import Rest, Resting, prepared
+from physio.train.rows import DIMENSIONS, Person, Unit
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a Gaussian expert is fitted.
+
+    Parameters
+    ----------
+    columns
+        The features, and how each is read: ``raw``, ``sqrt`` or ``log``.
+    dimensions
+        Which ratings it learns.
+    rest
+        How long a person's rest is (s).
+    settle
+        How long (s) after its beginning a condition is left out.
+    every
+        Time (s) between the moments that are learned from.
+    shrinks
+        Shrinkages to choose from, by leaving one person out within the training people.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    dimensions: tuple[str, ...] = ("valence", "arousal")
+    rest: float = 300.0
+    settle: float = 60.0
+    every: float = 5.0
+    shrinks: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features."""
+        return tuple(name for name, _ in self.columns)
+
+    @property
+    def picks(self) -> list[int]:
+        """Where the learned ratings are among all three."""
+        return [DIMENSIONS.index(d) for d in self.dimensions]
+
+
+class Moments(NamedTuple):
+    """A person's moments that can be learned from, and how they rested."""
+
+    code: str
+    x: Array  # features, prepared, (n, f)
+    ratings: Array  # (n, 3)
+    unit: npt.NDArray[np.int_]  # (n,)
+    resting: Resting
+    over: int  # the first tick after the rest
+
+
+class Learned(NamedTuple):
+    """What was learned, and how."""
+
+    model: Gaussian
+    rest: Rest
+    shrink: float
+    noise: Array
+
+
+def moments(person: Person, recipe: Recipe) -> Moments:
+    """Return the moments of a person: in units with ratings, after the rest."""
+    rate = float(person.rows.info.rate)
+    x = prepared(person.features(recipe.names), [how for _, how in recipe.columns])
+    resting, over = Resting.none(x.shape[1]), len(x) - 1
+    for i, row in enumerate(x):
+        if resting.past[0] >= recipe.rest:
+            over = i
+            break
+        resting.see(row, 1 / rate)
+    later = np.arange(len(x)) >= over
+    later &= np.arange(len(x)) % max(round(recipe.every * rate), 1) == 0
+    parts = []
+    for k, unit in enumerate(person.units):
+        at = np.flatnonzero(later & person.within(unit, recipe.settle))
+        if _known(unit, recipe):
+            parts.append(
+                (x[at], np.tile(unit.ratings, (len(at), 1)), np.full(len(at), k))
+            )
+    xs, ratings, units = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return Moments(person.code, xs, ratings, units, resting, over)
+
+
+def learn(people: list[Moments], recipe: Recipe) -> Learned:
+    """Fit to people; shrinkage and noise by leaving each of them out in turn."""
+    folds = []
+    for held in people:
+        others = [p for p in people if p is not held]
+        rest = rests(others, recipe.every)
+        folds.append((held, rest, _table(others, rest)))
+    scores = []
+    for shrink in recipe.shrinks:
+        answers = [_answers(h, r, _fit(t, recipe, shrink), recipe) for h, r, t in folds]
+        scores.append((_noise(answers), _score(answers, _noise(answers)), shrink))
+    noise, _, shrink = max(scores, key=lambda s: s[1])
+    rest = rests(people, recipe.every)
+    model = _fit(_table(people, rest), recipe, shrink, noise)
+    return Learned(model, rest, shrink, noise)
+
+
+def rests(people: list[Moments], every: float) -> Rest:
+    """Return how the rests of people differ, and how features fluctuate in them.
+
+    ``every`` is the time (s) between moments.
+    """
+    total = np.stack([p.resting.total for p in people])
+    seconds = np.stack([p.resting.seconds for p in people])
+    seen = seconds > 0
+    own = np.divide(total, seconds, out=np.full_like(total, np.nan), where=seen)
+    within, memory = _fluctuation(people, every)
+    between = np.maximum(np.nanvar(own, axis=0, ddof=1), 1e-9)
+    usual = np.median(seconds, axis=0)
+    return Rest(np.nanmean(own, axis=0), between, within, memory, usual)
+
+
+def centred(person: Moments, rest: Rest) -> tuple[Array, Array]:
+    """Return features against the person's own rest, (n, f), and the extra spread."""
+    level, spread = rest.level(person.resting.total, person.resting.seconds)
+    usual = rest.level(np.zeros(len(level)), rest.seconds)[1]
+    return person.x - level, np.maximum(spread - usual, 0)
+
+
+def _known(unit: Unit, recipe: Recipe) -> bool:
+    return bool(np.isfinite(unit.ratings[recipe.picks]).all())
+
+
+def _fluctuation(
+    people: list[Moments], every: float, longest: int = 24
+) -> tuple[Array, Array]:
+    """Return variance within units, and for how long (s) a fluctuation lasts.
+
+    Twice the sum of the autocorrelation, up to where it is first not positive.
+    """
+    f = people[0].x.shape[1]
+    shares, count = np.zeros((longest + 1, f)), np.zeros((longest + 1, f))
+    for person in people:
+        for k in np.unique(person.unit):
+            x = person.x[person.unit == k]
+            x = x - np.nanmean(x, axis=0)
+            for lag in range(min(longest + 1, len(x))):
+                product = x[: len(x) - lag] * x[lag:]
+                shares[lag] += np.nansum(product, axis=0)
+                count[lag] += np.isfinite(product).sum(axis=0)
+    lags = shares / np.maximum(count, 1)
+    within = np.maximum(lags[0], 1e-9)
+    corr = np.minimum(lags / within, 1.0)
+    alive = np.logical_and.accumulate(corr > 0, axis=0)
+    return within, every * (2 * np.sum(corr * alive, axis=0) - 1.0)
+
+
+def _table(
+    people: list[Moments], rest: Rest
+) -> tuple[Array, Array, npt.NDArray[np.int_]]:
+    """Return the moments of all people: features, ratings, and which unit."""
+    z = np.concatenate([centred(p, rest)[0] for p in people])
+    ratings = np.concatenate([p.ratings for p in people])
+    units = np.concatenate([100 * i + p.unit for i, p in enumerate(people)])
+    return z, ratings, units
+
+
+def _fit(
+    table: tuple[Array, Array, npt.NDArray[np.int_]],
+    recipe: Recipe,
+    shrink: float,
+    noise: npt.ArrayLike = 0.0,
+) -> Gaussian:
+    z, ratings, units = table
+    config = GaussianConfig(len(recipe.columns), recipe.dimensions)
+    return fit(config, z, ratings[:, recipe.picks], units, shrink, noise)
+
+
+def _answers(
+    person: Moments, rest: Rest, model: Gaussian, recipe: Recipe
+) -> tuple[Array, Array]:
+    """Return errors and variances of a model on a person, units counting the same.
+
+    Shape (2, d) a unit: mean square error and mean variance.
+    """
+    z, extra = centred(person, rest)
+    said = np.array([model.predict(row, extra) for row in z])[:, :, recipe.picks]
+    off = (person.ratings[:, recipe.picks] - said[:, 0]) ** 2
+    parts = [
+        (np.nanmean(off[here], axis=0), np.nanmean(said[here, 1] ** 2, axis=0))
+        for k in np.unique(person.unit)
+        if np.isfinite(said[here := person.unit == k]).any()
+    ]
+    errors, variances = zip(*parts, strict=True)
+    return np.array(errors), np.array(variances)
+
+
+def _noise(answers: list[tuple[Array, Array]]) -> Array:
+    """Return the variance by which people left out miss more than was said."""
+    errors, variances = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+    return np.maximum(errors.mean(axis=0) - variances.mean(axis=0), 0)
+
+
+def _score(answers: list[tuple[Array, Array]], noise: Array) -> float:
+    """Return the mean log density (nats) of the ratings of people left out."""
+    errors, variances = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+    wide = variances + noise
+    return float(np.mean(-0.5 * errors / wide - 0.5 * np.log(2 * np.pi * wide)))

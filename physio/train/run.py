@@ -1,0 +1,59 @@
+"""Training runs as their TOML files describe them."""
+
+import json
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from physio import config
+
+TABLE: Final = "training"
+
+
+class Training(Protocol):
+    """A training run: a frozen dataclass of settings."""
+
+    def train(self, root: Path, out: Path) -> dict[str, Any]:
+        """Train on what is under ``root``, store weights in ``out``; return results."""
+
+
+def read(path: Path, trust: tuple[str, ...] = ()) -> Training:
+    """Return the training run that a TOML file describes: its table ``[training]``.
+
+    Raises
+    ------
+    ValueError
+        If it describes none; the message says what is wrong and what would be right.
+    """
+    tables = config.read(path)
+    config.allow(tables, (TABLE,), path.name, "a training file")
+    if TABLE not in tables or "use" not in tables[TABLE]:
+        raise ValueError(f"{path.name}: a training file has a table [{TABLE}] with use")
+    training = config.build(tables[TABLE], f"{path.name}: {TABLE}", trust)
+    if not callable(getattr(training, "train", None)):
+        raise ValueError(f"{path.name}: {tables[TABLE]['use']} cannot train anything")
+    found: Training = training
+    return found
+
+
+def train(config_path: Path, data_root: Path, out: Path) -> dict[str, Any]:
+    """Train as a file says.
+
+    Parameters
+    ----------
+    config_path
+        The training file.
+    data_root
+        The folder that data sets are in.
+    out
+        Where the folder of weights goes, and ``<name>.json`` with the results.
+
+    Returns
+    -------
+    dict
+        The results: see `physio.train.wrist.Wrist.train`; ``table`` is for printing.
+    """
+    result = read(config_path).train(data_root, out)
+    path = out / f"{config_path.stem}.json"
+    kept = {k: v for k, v in result.items() if k != "table"}
+    path.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+    return result

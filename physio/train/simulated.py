@@ -1,0 +1,231 @@
+"""Demonstration weights, from simulated people: they show the way and prove nothing."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from physio import config
+from physio.core.block import Array, Block, Origin
+from physio.core.ports import Device, FastClock
+from physio.core.recording import Recording
+from physio.models import weights
+from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
+from physio.models.rest import Rest
+from physio.train import evaluate, network
+from physio.train.fit import Recipe, centred, learn, moments, rests
+from physio.train.rows import DIMENSIONS, Person, Unit, features, run
+from physio.train.store import blank, store, told
+
+_BANDS: Final = ("theta", "alpha", "beta", "gamma")
+
+_LIMITS: Final = (
+    "Trained on simulated people: nothing here is evidence about anybody. On measured "
+    "input these weights do not answer unless demo weights are asked for.",
+    "The effects of the simulation are exaggerated several times over, so that a "
+    "minute shows something; real ones are much smaller.",
+    "A simulated person rates at each moment what they feel, with a rater's noise; "
+    "real ratings are few and late.",
+)
+
+Trained = tuple[weights.Model, Rest, tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """How demonstration weights are trained, for a headset and for a wristband.
+
+    Parameters
+    ----------
+    headset, band
+        Tables of the two devices, each with ``use``.
+    electrodes
+        Of the headset.
+    columns
+        Features of the wristband, and how each is read.
+    people, tested
+        How many people to train on, and how many more to judge on.
+    first
+        The first person's seed; the others' follow.
+    cycles
+        How long the protocol takes (s): each person has the next of these.
+    seconds
+        How long each person is recorded (s).
+    rest
+        How long a person's rest is (s).
+    every
+        Time between the moments that are learned from (s).
+    rater
+        Standard deviation of the rater's noise, on [-1, 1].
+    epochs, seed
+        Of the network's training.
+    """
+
+    headset: Mapping[str, Any]
+    band: Mapping[str, Any]
+    electrodes: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    people: int = 40
+    tested: int = 10
+    first: int = 1000
+    cycles: tuple[float, ...] = (60.0, 120.0, 300.0)
+    seconds: float = 300.0
+    rest: float = 10.0
+    every: float = 1.0
+    rater: float = 0.2
+    epochs: int = 12
+    seed: int = 23
+
+    def train(self, root: Path, out: Path) -> dict[str, Any]:  # noqa: ARG002
+        """Train both, judge both on people left out, store both in ``out``."""
+        began = time.monotonic()
+        found, stored = [], {}
+        for name in ("eeg-demo", "wrist-demo"):
+            people = [self._person(name, i) for i in range(self.people + self.tested)]
+            taught, tested = people[: self.people], people[self.people :]
+            trained = self._eeg(taught) if name == "eeg-demo" else self._wrist(taught)
+            card = self._card(name)
+            store(out / name, card, *trained)
+            judged = [self._judge(p, out / name) for p in tested]
+            rows = evaluate.rows(name, judged, self.seed)
+            found += rows
+            full = replace(card, figures=told(rows))
+            stored[name] = store(out / name, full, *trained).card.sha256
+        return {
+            "dataset": "simulated people",
+            "protocol": "people left out",
+            "people": [f"seed {self.first + i}" for i in self._tested],
+            "rows": found,
+            "audit": {"ok": True, "findings": []},
+            "config": asdict(self),
+            "versions": {k: version(k) for k in ("numpy", "torch")},
+            "seconds": round(time.monotonic() - began, 1),
+            "weights": stored,
+            "table": _table(found),
+        }
+
+    @property
+    def _tested(self) -> range:
+        return range(self.people, self.people + self.tested)
+
+    def _columns(self, name: str) -> tuple[tuple[str, str], ...]:
+        if name == "wrist-demo":
+            return self.columns
+        return tuple(
+            (f"eeg.de.{band}.{electrode}", "raw")
+            for electrode in self.electrodes
+            for band in _BANDS
+        )
+
+    def _recipe(self, name: str) -> Recipe:
+        return Recipe(self._columns(name), DIMENSIONS, self.rest, 0.0, self.every)
+
+    def _person(self, name: str, i: int) -> Person:
+        """Return a simulated person, who rates each second."""
+        table = self.headset if name == "eeg-demo" else self.band
+        seed, cycle = self.first + i, self.cycles[i % len(self.cycles)]
+        recording = record(table, self.seconds, seed=seed, cycle=cycle)
+        streams = {"eeg": "eeg"}
+        if name == "wrist-demo":
+            streams = {"skin": "eda", "heart": "bvp", "motion": "acc"}
+        used = {column.partition(".")[0] for column, _ in self._columns(name)}
+        chains = {k: f"person.{v}" for k, v in streams.items() if k in used}
+        rows = features(recording, chains)
+        truth = recording.streams["person.truth"]
+        times = np.concatenate([b.times for b in truth])
+        felt = np.concatenate([b.data for b in truth])
+        rng = np.random.default_rng((self.seed, seed))
+        units = []
+        for k in range(int(self.seconds / self.every)):
+            begin = recording.begin + k * self.every
+            here = (times >= begin) & (times < begin + self.every)
+            said = felt[here].mean(axis=0) + rng.normal(0, self.rater, 3)
+            ratings = np.round(np.clip(said, -1, 1) * 4) / 4  # nine steps
+            units.append(Unit(f"{k}", begin, begin + self.every, ratings))
+        return Person(f"seed {seed}", rows, tuple(units))
+
+    def _wrist(self, people: Sequence[Person]) -> Trained:
+        recipe = self._recipe("wrist-demo")
+        made = learn([moments(p, recipe) for p in people], recipe)
+        return made.model, made.rest, made.model.prior
+
+    def _eeg(self, people: Sequence[Person]) -> Trained:
+        recipe = self._recipe("eeg-demo")
+        seen = [moments(p, recipe) for p in people]
+        rest = rests(seen, recipe.every)
+        z = np.concatenate([centred(p, rest)[0] for p in seen])
+        ratings = np.concatenate([p.ratings for p in seen])
+        whole = ~np.isnan(z).any(axis=1)
+        size = RBTransformerConfig(len(self.electrodes), len(_BANDS), head="affect")
+        tokens = z[whole].reshape(-1, size.electrodes, size.bands)
+        model: RBTransformer = network.fit(
+            size, tokens, ratings[whole], self.epochs, self.seed
+        )
+        return model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
+
+    def _judge(self, person: Person, folder: Path) -> evaluate.Judged:
+        """Judge what the live estimator tells of a person."""
+        out = run(person.rows, str(folder))
+        over = person.rows.epoch + self.rest
+        return evaluate.judge(person, *evaluate.estimates(out), over, 0.0)
+
+    def _card(self, name: str) -> weights.Card:
+        model = "rbtransformer:RBTransformer"
+        if name == "wrist-demo":
+            model = "gaussian:Gaussian"
+        use = f"physio.models.{model}"
+        columns, origin = self._columns(name), Origin.SIMULATED
+        return replace(
+            blank(use, columns, self.rest, origin, DIMENSIONS),
+            data=f"{self.people} simulated people (seeds {self.first} to "
+            f"{self.first + self.people - 1}), {self.seconds:g} s each, effects "
+            f"{self.headset.get('preset', 'published')}. DEMONSTRATION ONLY.",
+            citation="none: a simulation, physio-affect",
+            licence="BSD-3-Clause",
+            protocol=f"Figures: {self.tested} simulated people left out, through the "
+            f"live estimator, the {self.rest:g} s of rest left out; mean over people, "
+            "95 % bootstrap interval.",
+            limits=_LIMITS,
+            command="physio train configs/train-demo.toml",
+        )
+
+
+def record(table: Mapping[str, Any], seconds: float, **given: Any) -> Recording:
+    """Return what a device sends in ``seconds`` s, as fast as it can.
+
+    Parameters
+    ----------
+    table
+        The device's, as in a session file.
+    seconds
+        How long.
+    given
+        Further settings, for fields that the device has.
+    """
+    clock = FastClock()
+    own = {"name": "person", "clock": clock, "seconds": seconds, **given}
+    device: Device = config.build(table, "device", (), own)
+    streams: dict[str, list[Block]] = {}
+    with device:
+        for info in device.streams:
+            if info.rate:
+                width = len(info.channels)
+                streams[info.name] = [Block(info, 0, 0.0, np.empty((0, width)))]
+        while not device.ended:
+            clock.wait(4.0)
+            for item in device.read():
+                if isinstance(item, Block):
+                    streams[item.info.name].append(item)
+    return Recording({k: tuple(v) for k, v in streams.items()})
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"{r['model']:10}  {r['metric']:40}  {r['mean']:6.2f}  "
+        f"({r['low']:.2f} to {r['high']:.2f})"
+        for r in rows
+    )

@@ -38,6 +38,7 @@ class Stamped:
     def __init__(self, rate: float, hold: float = 0.1) -> None:
         self.rate = rate
         self.hold = max(hold, 1.5 / rate)
+        self._enough = min(4, 1 + int(self.hold * rate))
         self._next, self._start = 0, 0
         self._set = 0.0  # by how much the clock of the stamps was set (s)
         self._epoch = np.nan  # what the least delayed stamps say
@@ -118,6 +119,8 @@ class Stamped:
         stop = i + int(after[0]) if len(after) else len(self._times)
         places = self._next + np.arange(stop - i)
         late = self._times[i:stop] + self._set - self._epoch - places / self.rate
+        if len(after) and len(late) < self._enough and late[0] <= self.hold:
+            return 0.0, i + 1  # next comes a gap: too few to tell what went before it
         caught = np.flatnonzero(late <= most)
         j = int(caught[0]) if len(caught) else int(np.argmin(late))
         return float(late[j]), i + j + 1

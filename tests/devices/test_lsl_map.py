@@ -1,0 +1,328 @@
+"""LSL without a network: what a stream says of itself, and what its stamps tell."""
+
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from devices.lsl import Found, Inlet
+from devices.lsl.describe import about
+from physio.core.block import Array, Channel, Origin
+from physio.core.stamped import Placed, Stamped
+
+
+def described(
+    kind: str,
+    channels: list[dict[str, str]],
+    rate: float = 256,
+    form: str = "float32",
+    more: str = "",
+) -> str:
+    """Return the XML of a stream, as LSL writes it."""
+    rows = "".join(
+        "<channel>" + "".join(f"<{k}>{v}</{k}>" for k, v in c.items()) + "</channel>"
+        for c in channels
+    )
+    return (
+        f'<?xml version="1.0"?><info><name>n</name><type>{kind}</type>'
+        f"<channel_count>{len(channels)}</channel_count>"
+        f"<channel_format>{form}</channel_format>"
+        f"<nominal_srate>{rate:.15f}</nominal_srate>"
+        f"<desc><channels>{rows}</channels>{more}</desc></info>"
+    )
+
+
+def test_an_eeg_stream() -> None:
+    channels = [{"label": n, "unit": "microvolts", "type": "EEG"} for n in ("Fz", "Cz")]
+    more = "<reference><label>A2</label></reference>"
+    said = about(described("EEG", channels, more=more), "headset", "p07")
+    assert said.info.name == "headset.eeg"
+    assert said.info.rate == Fraction(256)
+    assert said.info.channels == (
+        Channel("Fz", "eeg", "uV"),
+        Channel("Cz", "eeg", "uV"),
+    )
+    assert (said.info.person, said.info.reference) == ("p07", "A2")
+    assert said.info.origin is Origin.MEASURED
+    assert (said.factors, said.text) == ((1.0, 1.0), False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "expected", "factor"),
+    [
+        ("EEG", "microvolts", "uV", 1.0),
+        ("EEG", "\N{MICRO SIGN}V", "uV", 1.0),
+        ("EEG", "mV", "uV", 1e3),
+        ("EEG", "volts", "uV", 1e6),
+        ("EEG", "-6", "uV", 1.0),
+        ("EEG", "0", "uV", 1e6),
+        ("EEG", "", "uV", 1.0),
+        ("EEG", "nV", "nV", 1.0),
+        ("GSR", "-6", "uS", 1.0),
+        ("GSR", "microsiemens", "uS", 1.0),
+        ("EDA", "\N{GREEK SMALL LETTER MU}S", "uS", 1.0),
+        ("EDA", "Siemens", "uS", 1e6),
+        ("EDA", "kOhm", "kOhm", 1.0),
+        ("Temperature", "celsius", "degC", 1.0),
+        ("Temperature", "\N{DEGREE SIGN}C", "degC", 1.0),
+        ("Accelerometer", "g", "g", 1.0),
+        ("Accelerometer", "m/s^2", "m/s^2", 1.0),
+        ("PPG", "", "1", 1.0),
+    ],
+)
+def test_units(kind: str, unit: str, expected: str, factor: float) -> None:
+    said = about(described(kind, [{"label": "a", "unit": unit}]), "x")
+    assert said.info.channels[0].unit == expected
+    assert said.factors == (factor,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "first"),
+    [
+        ("GSR", "x.eda", Channel("eda", "gsr", "uS")),
+        ("EDA", "x.eda", Channel("eda", "gsr", "uS")),
+        ("BVP", "x.bvp", Channel("bvp", "bio", "1")),
+        ("ACC", "x.acc", Channel("acc", "misc", "g")),
+        ("Respiration", "x.resp", Channel("resp", "resp", "1")),
+        ("Gaze position!", "x.gaze_position", Channel("gaze_position", "misc", "1")),
+        ("", "x.signal", Channel("signal", "misc", "1")),
+    ],
+)
+def test_a_stream_without_a_word_on_its_channel(
+    kind: str, name: str, first: Channel
+) -> None:
+    said = about(described(kind, [{}]), "x")
+    assert said.info.name == name
+    assert said.info.channels == (first,)
+
+
+def test_a_channel_may_differ_from_its_stream() -> None:
+    channels = [
+        {"label": "Fz", "type": "EEG"},
+        {"label": "breath", "type": "Respiration"},
+        {"label": "Fz"},
+        {"name": "Cz"},
+    ]
+    said = about(described("EEG", channels), "x")
+    assert said.info.names == ("Fz", "breath", "Fz#2", "Cz")
+    assert [c.kind for c in said.info.channels] == ["eeg", "resp", "eeg", "eeg"]
+
+
+def test_three_axes_without_labels() -> None:
+    assert about(described("ACC", [{}, {}, {}]), "x").info.names == (
+        "acc.x",
+        "acc.y",
+        "acc.z",
+    )
+
+
+def test_markers_are_events() -> None:
+    said = about(described("Markers", [{}], rate=0, form="string"), "stimuli")
+    assert (said.info.name, said.info.rate) == ("stimuli.markers", 0)
+    assert (said.info.channels, said.text) == ((), True)
+    numbers = about(described("Markers", [{}], rate=0, form="int32"), "stimuli")
+    assert numbers.info.channels == (Channel("markers", "stim", "1"),)
+    assert not numbers.text
+
+
+def test_a_rate_that_is_no_whole_number() -> None:
+    said = about(described("EEG", [{}], rate=512 / 3), "x")
+    assert said.info.rate == Fraction(512, 3)
+
+
+def test_our_own_streams_say_that_they_are_simulated() -> None:
+    more = "<origin>simulated</origin>"
+    assert about(described("EEG", [{}], more=more), "x").info.origin == "simulated"
+
+
+def test_a_found_stream_in_words() -> None:
+    assert str(Found("Muse", "EEG", "m1", "lab", 256.0, 4)) == (
+        "'Muse' (EEG, 4 x 256 Hz, source_id 'm1')"
+    )
+    assert str(Found("PsychoPy", "Markers", "", "lab", 0.0, 1)) == (
+        "'PsychoPy' (Markers, 1 x irregular)"
+    )
+
+
+def test_an_inlet_must_know_what_to_look_for() -> None:
+    message = "an LSL inlet needs at least one of source_id, stream_name, stream_type"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Inlet()
+    message = "stream_name must be without quotes, not \"a' or 'b\""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Inlet(stream_name="a' or 'b")
+
+
+class Sender:
+    """Samples of 256 Hz from 100 s on, for a minute; sample n has value n."""
+
+    rate = 256.0
+    n = 60 * 256
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.taken = 100 + np.arange(self.n) / self.rate
+        self.kept = np.ones(self.n, bool)
+
+    def lose(self, at: float, samples: int) -> "Sender":
+        first = int(at * self.rate)
+        self.kept[first : first + samples] = False
+        return self
+
+    def late(self) -> Array:
+        """Return stamps that come late as transport has it, 4 ms or so."""
+        return self.taken + np.abs(self.rng.normal(0, 0.004, self.n))
+
+
+def place(
+    stamps: Array, values: Array, rate: float, now: Array | None = None, chunk: int = 8
+) -> tuple[list[Placed], Stamped]:
+    """Push samples in chunks, each as soon as its last one was stamped."""
+    stamped = Stamped(rate)
+    now = stamps if now is None else now
+    placed: list[Placed] = []
+    for a in range(0, len(stamps), chunk):
+        rows = np.ascontiguousarray(values[a : a + chunk, None])
+        part = stamps[a : a + chunk]
+        last = float(now[min(a + chunk, len(now)) - 1])
+        placed += stamped.push(part, part, rows, last + 0.001)
+    return placed, stamped
+
+
+def numbers(placed: list[Placed]) -> Array:
+    return np.concatenate([p.start + np.arange(len(p.rows)) for p in placed])
+
+
+def times(placed: list[Placed], rate: float) -> Array:
+    parts = [p.epoch + (p.start + np.arange(len(p.rows))) / rate for p in placed]
+    return np.concatenate(parts)
+
+
+def values(placed: list[Placed]) -> Array:
+    return np.concatenate([p.rows[:, 0] for p in placed])
+
+
+@pytest.mark.parametrize(
+    ("samples", "chunk"),
+    [(0, 8), (40, 8), (128, 8), (128, 1), (486, 64), (512, 8), (5000, 64)],
+)
+def test_a_gap_is_as_long_as_it_was(samples: int, chunk: int) -> None:
+    """Also with stamps that stray by more than a period, and within 5 ms after it."""
+    sender = Sender().lose(20, samples)
+    late, n = sender.late()[sender.kept], np.arange(sender.n, dtype=float)[sender.kept]
+    placed, _ = place(late, n, sender.rate, chunk=chunk)
+    np.testing.assert_array_equal(numbers(placed), values(placed))
+    there = sender.taken[sender.kept][: len(numbers(placed))]
+    error = times(placed, sender.rate) - there
+    assert np.abs(error[256:]).max() < 0.005  # the first second is for learning
+    assert (np.diff(times(placed, sender.rate)) > 0).all()
+
+
+def test_exact_stamps_show_every_single_loss() -> None:
+    sender = Sender(2)
+    sender.kept = sender.rng.random(sender.n) > 0.01
+    sender.kept[:320] = True  # what strays is known after a second
+    taken = sender.taken[sender.kept]
+    values_sent = np.arange(sender.n, dtype=float)[sender.kept]
+    placed, _ = place(taken, values_sent, sender.rate)
+    np.testing.assert_array_equal(numbers(placed), values(placed))
+
+
+def test_one_loss_in_a_hundred_leaves_times_right() -> None:
+    sender = Sender(3)
+    sender.kept = sender.rng.random(sender.n) > 0.01
+    late, n = sender.late()[sender.kept], np.arange(sender.n, dtype=float)[sender.kept]
+    placed, _ = place(late, n, sender.rate)
+    error = times(placed, sender.rate) - sender.taken[values(placed).astype(int)]
+    # Single losses hide behind stamps that stray by a period. Those that are missed
+    # put times wrong by a few periods of 4 ms at most, until the epoch has followed.
+    assert np.abs(error).max() < 0.016
+    assert np.abs(error).mean() < 0.004
+
+
+def test_a_stall_that_is_made_up_for_is_no_loss() -> None:
+    sender = Sender()
+    stamps = sender.taken.copy()
+    stalled = (stamps >= 120) & (stamps < 120.4)
+    stamps[stalled] = 120.4 + np.arange(stalled.sum()) * 1e-4
+    placed, _ = place(stamps, np.arange(sender.n, dtype=float), sender.rate)
+    np.testing.assert_array_equal(numbers(placed), np.arange(sender.n))
+
+
+def test_samples_that_come_in_bursts_lose_none() -> None:
+    sender = Sender()
+    bursts = 100 + (np.arange(sender.n) // 32 + 1) * 32 / sender.rate
+    placed, _ = place(bursts, np.arange(sender.n, dtype=float), sender.rate)
+    np.testing.assert_array_equal(numbers(placed), np.arange(len(numbers(placed))))
+
+
+@pytest.mark.parametrize("rate", [256 * 1.003, 256 * 0.997])
+def test_a_rate_that_is_not_quite_what_was_said_is_followed(rate: float) -> None:
+    sender = Sender()
+    taken = 100 + np.arange(sender.n) / rate
+    placed, _ = place(taken, np.arange(sender.n, dtype=float), sender.rate)
+    np.testing.assert_array_equal(numbers(placed), np.arange(sender.n))
+    error = times(placed, sender.rate) - taken
+    # An epoch that moves 3 ms/s is at most the second behind in which it settles.
+    assert np.abs(error[2560:]).max() < 0.0035
+
+
+def test_the_muse_whose_52_hz_are_51_84_loses_none() -> None:
+    rng = np.random.default_rng(0)
+    n = 52 * 60
+    stamps = 100 + np.arange(n) / 51.84 + rng.normal(0, 0.002, n)
+    placed, _ = place(stamps, np.arange(n, dtype=float), 52)
+    np.testing.assert_array_equal(numbers(placed), np.arange(n))
+
+
+def test_slow_streams_lose_samples_too() -> None:
+    rng = np.random.default_rng(0)
+    n = np.r_[0:100, 101:150, 170:240]
+    stamps = 100 + n / 4 + np.abs(rng.normal(0, 0.005, len(n)))
+    placed, stamped = place(stamps, n.astype(float), 4, chunk=1)
+    np.testing.assert_array_equal(numbers(placed), values(placed))
+    assert len(numbers(placed)) == len(n)
+    assert not stamped.held
+
+
+def test_a_late_sample_is_not_held_for_ever() -> None:
+    stamped = Stamped(4)
+    first = 100 + np.arange(20) / 4
+    stamped.push(first, first, first[:, None].copy(), first[-1])
+    alone = np.array([110.0])
+    assert stamped.push(alone, alone, np.zeros((1, 1)), 110.0) == []
+    assert stamped.held
+    none = np.empty(0)
+    (placed,) = stamped.push(none, none, np.empty((0, 1)), 110.7)
+    assert placed.start == 40
+    assert not stamped.held
+
+
+@pytest.mark.parametrize("jump", [-40.0, -2.0, 12.0])
+def test_a_clock_that_is_set_loses_nothing(jump: float) -> None:
+    sender = Sender()
+    stamps = sender.taken.copy()
+    stamps[30 * 256 :] += jump
+    placed, _ = place(
+        stamps, np.arange(sender.n, dtype=float), sender.rate, now=sender.taken
+    )
+    np.testing.assert_array_equal(numbers(placed), np.arange(sender.n))
+    there = times(placed, sender.rate)
+    assert (np.diff(there) > 0).all()
+    # Known again from arrivals, 1 ms late here, and for a chunk of 8 samples at once.
+    assert np.abs(there - sender.taken).max() < 0.005
+
+
+def test_stamps_of_another_clock_are_placed_by_arrival() -> None:
+    sender = Sender()
+    unix = sender.taken + 1.7e9
+    placed, _ = place(
+        unix, np.arange(sender.n, dtype=float), sender.rate, now=sender.taken
+    )
+    np.testing.assert_array_equal(numbers(placed), np.arange(sender.n))
+    # By the arrival of the first chunk, 1 ms after its last sample was taken; Unix
+    # times are rounded to 2.4e-7 s.
+    np.testing.assert_allclose(
+        times(placed, sender.rate), sender.taken + 0.001, rtol=0, atol=1e-6
+    )

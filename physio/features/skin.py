@@ -214,8 +214,9 @@ class SkinConductance(Stage):
     The signal is averaged over each hop and then over 1 s. A response is a rise of at
     least ``threshold`` within 6 s to a peak from which the signal falls by a quarter of
     ``threshold`` within 3 s; it counts from that moment on. The least amplitude in use
-    is 0.01 to 0.05 uS [1]_. Gaps of up to 1 s are held over. Where part of the window is
-    missing, ``rate`` and ``amplitude`` are those of the rest, scaled up to a minute.
+    is 0.01 to 0.05 uS [1]_. Gaps of up to 1 s are held over. ``rate`` and ``amplitude``
+    are scaled to a minute: from the part of the window that is there, and from
+    ``past``.
 
     Overlapping responses that leave no trough between them count as one, as in every
     count from trough to peak [1]_.

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +90,15 @@ class Losses:
         return kept
 
 
+class _Made(NamedTuple):
+    """Samples not all of which were read: times (s, session clock), which arrive."""
+
+    start: int
+    times: Array
+    rows: Array
+    kept: Flags
+
+
 class Feed:
     """The samples of one stream, made a span at a time and read by the clock.
 
@@ -112,7 +121,7 @@ class Feed:
     ) -> None:
         self.info, self.sensor = info, sensor
         self._epoch, self._seconds, self._losses = epoch, seconds, losses
-        self._waiting: deque[tuple[int, Array, Flags]] = deque()
+        self._waiting: deque[_Made] = deque()
         self._made = 0
         self.produced = self.delivered = 0
 
@@ -121,26 +130,31 @@ class Feed:
         stop = ceil((round(span.begin) + SEGMENT) * self.info.rate)
         t = np.arange(self._made, stop) / float(self.info.rate)
         rows = np.ascontiguousarray(self.sensor.sense(span, t))
-        self._waiting.append((self._made, rows, self._losses.keep(t)))
+        n = int(np.searchsorted(t, self._seconds))  # none at the end or after it
+        kept = self._losses.keep(t)
+        self._waiting.append(_Made(self._made, self._epoch + t[:n], rows[:n], kept[:n]))
         self._made = stop
 
     def due(self, now: float) -> Iterator[Block]:
         """Yield what was taken by ``now`` (s, session clock) and was not lost."""
         while self._waiting:
-            start, rows, kept = self._waiting.popleft()
-            t = np.arange(start, start + len(rows)) / float(self.info.rate)
-            ripe = int(np.sum((self._epoch + t <= now) & (t < self._seconds)))
-            self.produced += ripe
-            for a, b in _runs(kept[:ripe]):
-                self.delivered += b - a
-                yield Block(self.info, start + a, self._epoch, rows[a:b])
+            start, times, rows, kept = self._waiting[0]
+            a = self.produced - start
+            ripe = int(np.searchsorted(times, now, side="right"))
+            self.produced = start + ripe
+            for first, stop in _runs(kept[a:ripe]):
+                self.delivered += stop - first
+                part = rows[a + first : a + stop]
+                yield Block(self.info, start + a + first, self._epoch, part)
             if ripe < len(rows):
-                self._waiting.appendleft((start + ripe, rows[ripe:], kept[ripe:]))
                 return
+            self._waiting.popleft()
 
 
 def _runs(kept: Flags) -> list[tuple[int, int]]:
     """Return from where to where something is true without a break."""
+    if kept.all():
+        return [(0, len(kept))] if len(kept) else []
     padded = np.concatenate([[False], kept, [False]])
     edges = np.flatnonzero(np.diff(padded)).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))

@@ -193,7 +193,6 @@ class Wearable(ABC):
     def _happened(self, passed: float) -> Iterator[Events]:
         """Yield what happened by ``passed`` (s) and has not been told."""
         for name, waiting in self._waiting.items():
-            waiting.sort(key=lambda happening: happening[0])
             n = sum(t <= passed for t, _, _ in waiting)
             if not n:
                 continue

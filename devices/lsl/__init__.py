@@ -185,8 +185,8 @@ class Inlet:
         terms = ((k.removeprefix("stream_"), v) for k, v in self._wanted.items() if v)
         asked = " and ".join(f"{key}='{value}'" for key, value in terms)
         fitting = pylsl.resolve_bypred(asked, 1, self.timeout)
-        if fitting:
-            fitting = pylsl.resolve_bypred(asked, 2, 0.5) or fitting
+        if fitting and not self.source_id:  # a second one may answer a little later
+            fitting = pylsl.resolve_bypred(asked, 2, 1.0) or fitting
         one = {info.uid(): info for info in fitting}
         if not one:
             there = "; ".join(map(str, found())) or "no stream at all"

@@ -1,0 +1,15 @@
+"""LSL for tests: this machine alone, and a session of our own."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Read by LSL when it is first used in a process, and by the processes started here.
+_FILE = Path(tempfile.mkdtemp(prefix="lsl-")) / "lsl_api.cfg"
+_FILE.write_text(
+    "[multicast]\nResolveScope = machine\n"
+    f"[lab]\nSessionID = tests-{os.getpid()}\n"
+    "[log]\nlevel = -3\n",
+    encoding="utf-8",
+)
+os.environ["LSLAPICFG"] = str(_FILE)

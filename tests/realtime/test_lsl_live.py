@@ -1,0 +1,188 @@
+"""Real outlets in another process, on this machine alone."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from devices.lsl import Inlet, found
+from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.events import Events
+from physio.core.ports import Item
+from physio.online.sinks.lsl import Lsl
+
+SENDER = Path(__file__).with_name("sender.py")
+
+
+@contextmanager
+def sending(prefix: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, str(SENDER), prefix]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def listen(
+    inlets: list[Inlet], seconds: float, then: Callable[[], bool] = lambda: False
+) -> list[Item]:
+    """Read every 20 ms, each time at once; stop early when ``then`` says so."""
+    items: list[Item] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not then():
+        for inlet in inlets:
+            items += inlet.read()
+        time.sleep(0.02)
+    return items
+
+
+def blocks(items: list[Item], name: str) -> list[Block]:
+    return [i for i in items if isinstance(i, Block) and i.info.name == name]
+
+
+def column(parts: list[Block], name: str) -> Array:
+    return np.concatenate([b.column(name) for b in parts])
+
+
+def test_eeg_eda_and_markers_for_eight_seconds() -> None:
+    inlets = [
+        Inlet(source_id="all-EEG", name="headset", person="p07"),
+        Inlet(stream_type="GSR", name="band"),
+        Inlet(stream_name="all-Markers", name="stimuli"),
+    ]
+    with sending("all"), ExitStack() as stack:
+        for inlet in inlets:
+            stack.enter_context(inlet)
+        assert {f.source_id for f in found(1.0)} >= {
+            "all-EEG",
+            "all-GSR",
+            "all-Markers",
+        }
+        items = listen(inlets, 8.0)
+    assert [i.streams[0].name for i in inlets] == [
+        "headset.eeg",
+        "band.eda",
+        "stimuli.markers",
+    ]
+    assert inlets[0].streams[0].person == "p07"
+    assert inlets[1].streams[0].channels[0] == Channel("n", "gsr", "uS")
+    for name, least in (("headset.eeg", 250 * 8), ("band.eda", 4 * 8 - 1)):
+        parts = blocks(items, name)
+        n = column(parts, "n")
+        np.testing.assert_array_equal(np.diff(n), 1)  # nothing lost, nothing twice
+        np.testing.assert_array_equal(
+            np.concatenate([np.arange(b.start, b.stop) for b in parts]), n - n[0]
+        )
+        assert len(n) >= least
+        seconds = np.concatenate([b.times for b in parts])
+        assert (np.diff(seconds) > 0).all()
+        # Sender and receiver have one clock here; what LSL makes of the difference
+        # is within 0.1 ms on loopback, and much less than 2 ms on a busy machine.
+        np.testing.assert_allclose(seconds, column(parts, "t"), rtol=0, atol=0.002)
+        stamps = np.concatenate([b.stamps for b in parts if b.stamps is not None])
+        # The sender's own, to the bit; but of its chunks LSL keeps the first stamp,
+        # and adds up periods for the others.
+        np.testing.assert_allclose(stamps, column(parts, "t"), rtol=0, atol=1e-6)
+    events = [i for i in items if isinstance(i, Events)]
+    said = [float(label) for e in events for label in e.labels]
+    assert len(said) >= 7
+    at = np.concatenate([e.times for e in events])
+    np.testing.assert_allclose(at, said, rtol=0, atol=0.002)
+    # At the right samples: every marker is at the time of EEG sample 250 * j.
+    eeg = blocks(items, "headset.eeg")
+    grid = np.concatenate([b.times for b in eeg])
+    n = column(eeg, "n")
+    inside = (at > grid[0]) & (at < grid[-1])
+    nearest = [n[np.abs(grid - t).argmin()] for t in at[inside]]
+    assert len(nearest) >= 6
+    np.testing.assert_array_equal(np.mod(nearest, 250), 0)
+
+
+def test_a_sender_that_is_killed_leaves_a_gap_as_long_as_it_was_away() -> None:
+    with sending("frail") as first, Inlet(source_id="frail-EEG", name="h") as inlet:
+        before = blocks(listen([inlet], 2.0), "h.eeg")
+        first.kill()
+        before += blocks(listen([inlet], 1.5), "h.eeg")
+        after: list[Block] = []
+        with sending("frail"):
+            deadline = time.monotonic() + 15
+            while len(after) < 50 and time.monotonic() < deadline:
+                after += blocks(listen([inlet], 0.2), "h.eeg")
+        assert not inlet.ended
+    whole = before + after
+    t = column(whole, "t")
+    number = np.concatenate([np.arange(b.start, b.stop) for b in whole])
+    seconds = np.concatenate([b.times for b in whole])
+    assert t[-1] - t[0] > 3.0
+    away = int(np.diff(t).argmax())
+    assert t[away + 1] - t[away] > 1.5
+    # The new sender's samples lie between those of the old one's grid.
+    lost = (t[away + 1] - t[away]) * 250 - 1
+    assert number[away + 1] - number[away] - 1 == pytest.approx(lost, abs=1)
+    assert (np.diff(seconds) > 0).all()
+    # So they are off by half a period of 4 ms at first, and by less and less.
+    np.testing.assert_allclose(seconds, t, rtol=0, atol=0.005)
+
+
+def test_a_stream_that_is_not_there() -> None:
+    with sending("other"), Inlet(source_id="other-EEG"):
+        missing = Inlet(source_id="none", timeout=1.0)
+        message = (
+            "no LSL stream with source_id 'none' was found within 1 s; the network "
+            "has 'other-EEG' (EEG, 2 x 250 Hz, source_id 'other-EEG'); 'other-GSR' "
+            "(GSR, 2 x 4 Hz, source_id 'other-GSR'); 'other-Markers' (Markers, 1 x "
+            "irregular, source_id 'other-Markers')"
+        )
+        with pytest.raises(OSError, match=f"^{re.escape(message)}$"), missing:
+            pass
+
+
+def test_two_streams_that_fit_are_one_too_many() -> None:
+    with sending("twin"), sending("twain"), Inlet(source_id="twain-EEG"):
+        either = Inlet(stream_type="EEG", timeout=5.0)
+        message = (
+            "2 LSL streams have stream_type 'EEG': .*; say which by its source_id or "
+            "stream_name"
+        )
+        with (
+            Inlet(source_id="twin-EEG"),
+            pytest.raises(OSError, match=f"^{message}$"),
+            either,
+        ):
+            pass
+
+
+def test_estimates_go_out_and_come_in_again() -> None:
+    channels = tuple(Channel(n, unit="1") for n in ("valence", "valence.sd"))
+    info = Info("estimates", Fraction(4), channels, Origin.SIMULATED, person="p07")
+    sink = Lsl(source_id="out-test")
+    inlet = Inlet(source_id="out-test", name="far")
+    begin = time.monotonic()
+    rows = [
+        Block(info, k, begin, np.array([[k / 10, np.nan]], np.float64))
+        for k in range(8)
+    ]
+    with sink:
+        sink.write(rows[0])
+        with inlet:
+            for row in rows[1:]:
+                sink.write(row)
+            items = listen([inlet], 1.0)
+    (described,) = inlet.streams
+    assert (described.name, described.rate) == ("far.affect", 0)
+    assert described.names == ("valence", "valence.sd")
+    assert (described.origin, described.person) == (Origin.SIMULATED, "")
+    events = [i for i in items if isinstance(i, Events)]
+    data = np.concatenate([e.data for e in events])
+    np.testing.assert_array_equal(data, np.vstack([r.data for r in rows[1:]]))
+    at = np.concatenate([e.times for e in events])
+    # Out by one clock and in by the other: two differences, within 1 ms each.
+    expected = np.concatenate([r.times for r in rows[1:]])
+    np.testing.assert_allclose(at, expected, rtol=0, atol=0.002)

@@ -17,10 +17,10 @@ WIDE = Info("wide.eeg", Fraction(250), (Channel("x"),))
 
 
 def test_a_session_is_recorded_in_the_order_it_came(tmp_path: Path) -> None:
-    inputs = frozenset({"headset.eeg", "session.silence", "band.eda"})
+    inputs = {"headset.eeg", "session.silence", "band.eda"}
     silent = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
-    with Xdf(tmp_path, {"person": "p07"}, inputs) as sink:
-        sink.announce([silent])
+    with Xdf(tmp_path, {"person": "p07"}) as sink:
+        sink.announce([silent, EEG])
         for item in items():
             sink.write(item)
     got = read(tmp_path / "recording.xdf")
@@ -31,9 +31,18 @@ def test_a_session_is_recorded_in_the_order_it_came(tmp_path: Path) -> None:
     assert [len(block) for block in got.streams["band.eda"]] == [0]
 
 
+def test_what_arrives_may_be_named(tmp_path: Path) -> None:
+    with Xdf(tmp_path, inputs=frozenset({BEATS.name})) as sink:
+        for item in items():
+            sink.write(item)
+    got = read(tmp_path / "recording.xdf")
+    assert {arrival.stream for arrival in got.timeline} == {BEATS.name}
+    assert len(got.streams["headset.eeg"]) == 12
+
+
 def test_the_session_file_needs_to_name_it_only(tmp_path: Path) -> None:
     about = {"person": "p07"}
-    given = {"path": tmp_path, "about": about, "inputs": frozenset({"a"}), "rate": 4}
+    given = {"folder": tmp_path, "about": about, "inputs": frozenset({"a"}), "rate": 4}
     assert build(USE, "a.toml", given=given) == Xdf(tmp_path, about, frozenset({"a"}))
 
 
@@ -48,7 +57,7 @@ def test_nothing_waits_and_a_slow_disk_stops_the_recording(tmp_path: Path) -> No
             sink.write(block)
             taken += 1
 
-    with Xdf(tmp_path / "a.xdf", capacity=1) as sink:
+    with Xdf(tmp_path, filename="a.xdf", capacity=1) as sink:
         with pytest.raises(OSError, match="did not keep up") as error:
             flood(sink)
         with pytest.raises(OSError, match="did not keep up"):
@@ -64,7 +73,7 @@ def test_nothing_waits_and_a_slow_disk_stops_the_recording(tmp_path: Path) -> No
 
 
 def test_a_replay_may_wait_for_the_disk(tmp_path: Path) -> None:
-    with Xdf(tmp_path / "a.xdf", capacity=1, wait=True) as sink:
+    with Xdf(tmp_path, filename="a.xdf", capacity=1, wait=True) as sink:
         for item in items(n=50):
             sink.write(item)
     want = list(map(facts, items(n=50)))
@@ -77,22 +86,22 @@ def test_what_cannot_be_written_stops_the_recording_with_a_word(
     other = EEG.at(Fraction(500), *EEG.channels)
     with (
         pytest.raises(ValueError, match="cannot go on as") as error,
-        Xdf(tmp_path / "a.xdf") as sink,
+        Xdf(tmp_path, filename="a.xdf") as sink,
     ):
         sink.announce([EEG, other])
     assert read(tmp_path / "a.xdf").about == {"ended": str(error.value)}
 
 
 def test_leaving_early_is_told_by_the_file(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), Xdf(tmp_path / "a.xdf"):
+    with pytest.raises(KeyboardInterrupt), Xdf(tmp_path, filename="a.xdf"):
         raise KeyboardInterrupt
     assert read(tmp_path / "a.xdf").about == {"ended": "interrupted by Ctrl-C"}
-    with Xdf(tmp_path / "b.xdf") as sink:
+    with Xdf(tmp_path, filename="b.xdf") as sink:
         sink.end("every device ended")
     assert read(tmp_path / "b.xdf").about == {"ended": "every device ended"}
 
 
 def test_no_room_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 item") as error:
-        Xdf(capacity=0)
+        Xdf(Path(), capacity=0)
     assert str(error.value) == "a recording needs room for at least 1 item, not 0"

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ class Tag(IntEnum):
     STREAM_FOOTER = 6
 
 
+_TAGS: Final = frozenset(map(int, Tag))
 _OF_STREAM: Final = frozenset(Tag) - {Tag.FILE_HEADER, Tag.BOUNDARY}
 
 
@@ -110,7 +112,7 @@ def walk(raw: memoryview) -> Iterator[Chunk]:
             (tag,) = struct.unpack_from("<H", raw, begin)
         except struct.error:
             raise CutOffError(at) from None
-        if not 1 <= tag <= max(Tag):
+        if tag not in _TAGS:
             raise UnreadableError(f"no chunk begins with what is at byte {at}")
         head = 6 if tag in _OF_STREAM else 2
         if length < head:
@@ -153,7 +155,7 @@ def read_numbers(content: memoryview, channels: int) -> tuple[Array, Array]:
             f"{n} samples of {channels} channels do not fill their chunk"
         )
     samples = np.frombuffer(content[at:], kind)
-    if np.any(samples["form"] != 8):
+    if (samples["form"] != 8).any():
         raise UnreadableError("a sample has no time")
     return samples["time"], samples["row"]
 
@@ -188,5 +190,6 @@ def _length(n: int) -> bytes:
     return struct.pack("<BI", 4, n) if n < 1 << 32 else struct.pack("<BQ", 8, n)
 
 
+@cache
 def _sample(channels: int) -> np.dtype[np.void]:
     return np.dtype([("form", "u1"), ("time", "<f8"), ("row", "<f8", (channels,))])

@@ -27,14 +27,16 @@ class Xdf:
 
     Parameters
     ----------
-    path
-        The file, or a folder for ``recording.xdf``. One that is there already is kept
-        as ``recording_old1.xdf``.
+    folder
+        Where the file goes.
     about
         What is known of the session: person, consent, begin, config ...
     inputs
         Names of the streams that come from outside, which the timeline is to tell from
-        those computed; by default all.
+        those computed; by default those that were announced and the session's own
+        (``session.*``), or all where none were.
+    filename
+        One that is there already is kept as ``recording_old1.xdf``.
     capacity
         How many items may wait to be written.
     wait
@@ -42,12 +44,13 @@ class Xdf:
         is replayed as fast as possible.
     """
 
-    path: Path | str = "recording.xdf"
+    folder: Path
     about: Mapping[str, str] = field(default_factory=dict)
     inputs: frozenset[str] | None = None
+    filename: str = "recording.xdf"
     capacity: int = 4096
     wait: bool = field(default=False, kw_only=True)
-    _error: OSError | ValueError | None = field(default=None, init=False, repr=False)
+    _error: Exception | None = field(default=None, init=False, repr=False)
     _told: bool = field(default=False, init=False, repr=False)
     _ended: str = field(default="", init=False, repr=False)
 
@@ -58,10 +61,8 @@ class Xdf:
             )
 
     def __enter__(self) -> Self:
-        path = Path(self.path)
-        self._writer = Writer(
-            path / "recording.xdf" if path.is_dir() else path, self.about
-        )
+        self._writer = Writer(self.folder / self.filename, self.about)
+        self._announced: set[str] = set()
         self._queue: SimpleQueue[Item | tuple[Info, ...] | None] = SimpleQueue()
         self._room = Semaphore(self.capacity)
         self._error, self._told, self._ended = None, False, ""
@@ -83,7 +84,7 @@ class Xdf:
             self._tell()
 
     @property
-    def error(self) -> OSError | ValueError | None:
+    def error(self) -> Exception | None:
         """Why the recording stopped before the session did, if it has."""
         return self._error
 
@@ -141,7 +142,7 @@ class Xdf:
                     if time.monotonic() - synced >= _SYNC:
                         self._writer.sync()
                         synced = time.monotonic()
-            except (OSError, ValueError) as error:
+            except Exception as error:  # told by `write`, or in the end
                 self._error, failed = error, True
             if item != ():
                 self._room.release()
@@ -149,10 +150,16 @@ class Xdf:
 
     def _take(self, item: Item | tuple[Info, ...]) -> None:
         if isinstance(item, tuple):
+            self._announced |= {info.name for info in item}
             self._writer.announce(item)
         else:
-            arrived = self.inputs is None or item.info.name in self.inputs
-            self._writer.write(item, arrived=arrived)
+            self._writer.write(item, arrived=self._arrived(item.info.name))
+
+    def _arrived(self, name: str) -> bool:
+        if self.inputs is not None:
+            return name in self.inputs
+        own = name.startswith("session.")
+        return own or not self._announced or name in self._announced
 
     def _close(self) -> None:
         try:

@@ -1,0 +1,250 @@
+"""The laws of a device, on every device there is."""
+
+import importlib
+import inspect
+import pkgutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+import devices
+from devices.replay import Replay
+from physio.core.block import Block, Channel, Info
+from physio.core.events import Events, marks
+from physio.core.ports import Clock, Device, FastClock, Item
+from physio.core.recording import Arrival, Recording
+
+BEGIN = 1000.0
+SECONDS = 20.0
+
+WIRED = {"Board": "test_board_live.py", "Inlet": "test_lsl_live.py"}
+"""Devices of hardware or networks, and the tests in real time that hold them to law."""
+
+
+def classes() -> list[type]:
+    """Return every class that is a device: it streams, reads, opens and closes."""
+    found: set[type] = set()
+    for module in pkgutil.walk_packages(devices.__path__, "devices."):
+        for _, cls in inspect.getmembers(importlib.import_module(module.name)):
+            known = inspect.isclass(cls) and cls.__module__.startswith("devices.")
+            if known and is_dataclass(cls) and not inspect.isabstract(cls):
+                parts = ("streams", "ended", "read", "__enter__", "__exit__")
+                if all(hasattr(cls, part) for part in parts):
+                    found.add(cast(type, cls))
+    return sorted(found, key=lambda cls: cls.__name__)
+
+
+def recording(timeline: bool) -> Recording:
+    """Return 25 s of EEG and skin conductance, with losses and a marker each second."""
+    eeg = Info("headset.eeg", Fraction(250), (Channel("Fz", "eeg", "uV"),))
+    eda = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+    tags = marks("band.tags")
+    n = 25
+    streams = {
+        eeg.name: tuple(
+            Block(eeg, k * 250, BEGIN + k * 1e-5, np.full((225, 1), float(k)))
+            for k in range(n)
+        ),
+        eda.name: tuple(
+            Block(eda, k * 4, BEGIN, np.full((4, 1), float(k))) for k in range(n)
+        ),
+    }
+    at = BEGIN + 0.5 + np.arange(n)
+    events = {
+        tags.name: Events(tags, at[-1], at, np.empty((n, 0)), ("tag",) * n),
+    }
+    order = tuple(
+        arrival
+        for k in range(n)
+        for arrival in (
+            Arrival(tags.name, k, 1, at[k]),
+            Arrival(eeg.name, k * 250, 225, BEGIN + k * 1e-5),
+            Arrival(eda.name, k * 4, 4, BEGIN),
+        )
+    )
+    return Recording(streams, events, order if timeline else ())
+
+
+def made() -> Iterator[Any]:
+    """Yield every device that runs here, as it is and with what can befall it."""
+    for cls in classes():
+        if cls.__name__ in WIRED:
+            continue
+        if cls is Replay:
+            for timeline in (False, True):
+                name = f"Replay-{'timeline' if timeline else 'merged'}"
+                yield pytest.param(
+                    lambda clock, t=timeline: Replay(recording(t), clock), id=name
+                )
+            continue
+        known = {f.name for f in fields(cls)}
+        troubles: dict[str, Any] = {"loss": 0.1, "gaps": ((5.0, 8.0),)}
+        for settings in ({}, {k: v for k, v in troubles.items() if k in known}):
+            name = "-".join([cls.__name__, *settings])
+
+            def build(clock: Clock, c: type = cls, s: Any = settings) -> Device:
+                device = c(name="it", person="p07", clock=clock, **s)
+                return cast(Device, device)
+
+            yield pytest.param(build, id=name)
+
+
+Builder = Callable[[Clock], Device]
+each = pytest.mark.parametrize("build", list(made()))
+
+
+class Guarded(FastClock):
+    """A clock that only the test moves."""
+
+    def wait(self, seconds: float) -> None:
+        raise AssertionError(f"a device waited for {seconds} s")
+
+
+def run(device: Device, clock: FastClock, seconds: float = SECONDS) -> list[Item]:
+    """Read at uneven times; check every item against what a device may give."""
+    rng = np.random.default_rng(5)
+    items: list[Item] = []
+    known = {info.name: info for info in device.streams}
+    until = dict.fromkeys(known, -np.inf)
+    stop = dict.fromkeys(known, 0)
+    while clock.time < BEGIN + seconds:
+        clock.time += rng.choice([0.0, 0.004, 0.02, 0.1, 0.7])
+        for item in device.read():
+            name = item.info.name
+            assert item.info == known[name]
+            if isinstance(item, Block):
+                assert item.start >= stop[name], "it went back"
+                stop[name] = item.stop
+            if not len(item):
+                continue
+            assert item.times[0] >= until[name], "times fell, or a promise was broken"
+            if isinstance(item, Block):
+                assert item.times[0] > until[name], "two samples at one time"
+            assert item.times[-1] <= clock.time, "it came from the future"
+            until[name] = max(until[name], float(item.until))
+            items.append(item)
+    return items
+
+
+def test_devices_are_found() -> None:
+    names = {cls.__name__ for cls in classes()}
+    assert names >= {"Replay", "Board", "Inlet", "Headset", "Wristband", "Chest"}
+
+
+def test_what_is_wired_is_tested_in_real_time() -> None:
+    folder = Path(__file__).parents[1] / "realtime"
+    for name, file in WIRED.items():
+        assert name in (folder / file).read_text(encoding="utf-8")
+
+
+@each
+def test_order_times_and_promises(build: Builder) -> None:
+    clock = Guarded(BEGIN)
+    with build(clock) as device:
+        items = run(device, clock)
+    regular = {i.info.name for i in items if isinstance(i, Block)}
+    assert regular == {i.name for i in device.streams if i.rate}
+
+
+@each
+def test_lost_samples_are_counted(build: Builder) -> None:
+    """What was lost leaves a hole in the numbers, and none of the times is moved."""
+    clock = Guarded(BEGIN)
+    with build(clock) as device:
+        items = run(device, clock)
+    for info in (i for i in device.streams if i.rate):
+        blocks = [i for i in items if isinstance(i, Block) and i.info == info]
+        newest = blocks[-1]
+        # Numbers and time agree to the last: 2 s for the longest poll and, where a
+        # recording has blocks of 1 s, for one that is not yet due.
+        expected = (clock.time - BEGIN) * float(info.rate)
+        assert newest.stop > expected - 2 * float(info.rate)
+        assert newest.stop <= expected + 1
+        stepwise = [b.start - a.stop for a, b in pairwise(blocks)]
+        assert min(stepwise) >= 0
+
+
+@each
+def test_reading_waits_for_nothing(
+    build: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Guarded(BEGIN)
+    with build(clock) as device, monkeypatch.context() as patch:
+        patch.setattr(time, "sleep", clock.wait)
+        before = clock.time
+        for _ in range(3):
+            device.read()
+        assert clock.time == before
+        clock.time += 2.0
+        assert any(len(item) for item in device.read())
+
+
+@each
+def test_what_was_read_does_not_come_again(build: Builder) -> None:
+    clock = Guarded(BEGIN)
+    with build(clock) as device:
+        clock.time += 3.0
+        device.read()
+        assert not any(len(item) for item in device.read())
+
+
+@each
+def test_nothing_runs_once_it_is_closed(build: Builder) -> None:
+    threads = threading.active_count()
+    clock = Guarded(BEGIN)
+    with build(clock) as device:
+        clock.time += 1.0
+        device.read()
+    clock.time += 5.0
+    assert list(device.read()) == []
+    assert threading.active_count() == threads
+
+
+class Forgetful(Replay):
+    """A device that does not count what it loses."""
+
+    def read(self) -> list[Item]:
+        items = []
+        for item in super().read():
+            if isinstance(item, Block):
+                seen = self.__dict__.setdefault("seen", {})
+                start = seen.get(item.info.name, 0)
+                seen[item.info.name] = start + len(item)
+                item = replace(item, start=start)
+            items.append(item)
+        return items
+
+
+class Rewinding(Replay):
+    """A device that gives its newest block again."""
+
+    def read(self) -> list[Item]:
+        return [again for item in super().read() for again in (item, item)]
+
+
+class Hasty(Replay):
+    """A device that is ahead of the clock."""
+
+    def read(self) -> list[Item]:
+        assert self._waiting is not None
+        return list(self._waiting.due(self.clock.now() + 5.0))
+
+
+def test_the_laws_bite() -> None:
+    clock = Guarded(BEGIN)
+    with pytest.raises(AssertionError, match="it went back"):
+        test_order_times_and_promises(lambda c: Rewinding(recording(True), c))
+    with pytest.raises(AssertionError, match="it came from the future"):
+        test_order_times_and_promises(lambda c: Hasty(recording(True), c))
+    with pytest.raises(AssertionError):
+        test_lost_samples_are_counted(lambda c: Forgetful(recording(True), c))
+    with pytest.raises(AssertionError, match=r"a device waited for 0.1 s"):
+        clock.wait(0.1)

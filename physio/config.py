@@ -66,21 +66,24 @@ def build(
         return parts
     cls = _named(value["use"], at, trust)
     known = [f.name for f in fields(cls) if _told(f)]
-    return make(cls, {**{k: v for k, v in given.items() if k in known}, **parts}, at)
+    filled = {k: v for k, v in given.items() if k in known and k not in parts}
+    return make(cls, parts, at, filled)
 
 
-def make(cls: type, parts: Mapping[str, Any], at: str) -> Any:
-    """Return ``cls(**parts)``, each part checked strictly against its field."""
+def make(
+    cls: type, parts: Mapping[str, Any], at: str, given: Mapping[str, Any] = {}
+) -> Any:
+    """Return ``cls(**parts, **given)``, each part checked against its field."""
     known = {f.name: f for f in fields(cls) if _told(f)}
     allow(parts, tuple(known), at, cls.__name__)
     hints = get_type_hints(cls)
     for name, field in known.items():
         bare = field.default is MISSING and field.default_factory is MISSING
-        if bare and name not in parts:
+        if bare and name not in parts and name not in given:
             raise ValueError(f"{at}: {cls.__name__} needs a value for {name!r}")
     values = {k: _checked(v, hints[k], f"{at}.{k}") for k, v in parts.items()}
     try:
-        return cls(**values)
+        return cls(**values, **given)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{at}: {error}") from error
 

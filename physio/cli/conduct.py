@@ -18,13 +18,14 @@ import numpy as np
 
 from physio.cli import folder as folders
 from physio.core.block import Block
-from physio.core.ports import Clock, Device, Sink
+from physio.core.ports import Clock, Device, FastClock, Sink
 from physio.core.reason import Reason, why
 from physio.core.recording import Item
 from physio.online.engine import Plan
 from physio.online.plan import SessionFile
 from physio.online.session import Session
 from physio.online.sinks.behind import Behind
+from physio.online.sinks.xdf import Xdf
 
 AFFECT = ("valence", "arousal", "dominance")
 
@@ -74,23 +75,19 @@ def conduct(
         about["config"] = json.dumps(tables)
         return plans[0]
 
-    sinks = [_behind(s) for s in file.sinks({"folder": out, "about": about})]
+    wait = isinstance(clock, FastClock)
+    given = {"folder": out, "about": about, "wait": wait, "clock": clock}
+    sinks = [_behind(s, wait) for s in file.sinks(given)]
     session = Session(plan, devices, sinks, clock, poll, seconds)
     counts: Counter[str] = Counter()
-    faults: list[str] = []
     began = time.perf_counter()
     with _stoppable(session), session, view or nullcontext() as shown:
         for item in session:
-            if isinstance(item, Block):
-                if item.info.name == "estimates":
-                    counts.update(_count(item))
-            elif item.info.name == "session.status":
-                faults += [x for x in item.labels if "stopped" in x]
+            if isinstance(item, Block) and item.info.name == "estimates":
+                counts.update(_count(item))
             if shown is not None:
                 _show(session, shown, item)
-    faults += [
-        f"{s.sink}: {s.fault}" for s in sinks if isinstance(s, Behind) and s.fault
-    ]
+    faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
     figures = _figures(session, counts, faults, time.perf_counter() - began)
     folders.describe(out, file.resolved(plans[0]), **about, **figures)
     return Outcome(out, session.ended, figures)
@@ -108,8 +105,19 @@ def _show(session: Session, view: View, item: Item) -> None:
             session.mark(key)
 
 
-def _behind(sink: Sink) -> Sink:
-    return sink if getattr(sink, "vital", False) else Behind(sink)
+def _behind(sink: Sink, wait: bool) -> Sink:
+    """Put a sink behind a thread of its own, except the recording, which has one."""
+    return sink if isinstance(sink, Xdf) else Behind(sink, wait=wait)
+
+
+def _fault(sink: Sink) -> str:
+    """Return what a sink that lags behind could not do."""
+    if not isinstance(sink, Behind):
+        return ""
+    name = type(sink.sink).__name__
+    if sink.fault is not None:
+        return f"{name} stopped: {sink.fault}"
+    return f"{name} was too slow: {sink.dropped} items dropped" if sink.dropped else ""
 
 
 def _about(file: SessionFile) -> dict[str, str]:

@@ -99,5 +99,17 @@ class Sink(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
+    def announce(self, streams: Sequence[Info]) -> None:
+        """Hear, once open, what flows into the session: the rest is computed."""
+
     def write(self, item: Item) -> None:
-        """Take a block or events of any stream; never wait."""
+        """Take a block or events of any stream; never wait.
+
+        Raises
+        ------
+        OSError
+            If nothing more can be taken; the session goes on without this sink.
+        """
+
+    def end(self, how: str) -> None:
+        """Hear, before it is closed, how the session ended."""

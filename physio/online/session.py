@@ -77,7 +77,8 @@ class Session:
         self.compute: deque[float] = deque(maxlen=100_000)
         self.ended = ""
         self._plan = plan
-        self._devices, self._sinks = list(devices), tuple(sinks)
+        self._devices, self._sinks = list(devices), list(sinks)
+        self.faults: list[str] = []
         self._said: deque[Events] = deque()
         self._stack = ExitStack()
 
@@ -93,6 +94,7 @@ class Session:
             self._watch = Watch(streams, self.plan.patience, self.begin)
             for sink in self._sinks:
                 stack.enter_context(sink)
+                sink.announce(streams)
             self._stack = stack.pop_all()
         return self
 
@@ -105,6 +107,8 @@ class Session:
         if error is not None:
             self.ended = f"failed: {type(error).__name__}: {error}"
         self._keep(happening(STATUS, self.clock.now(), f"ended: {self.ended}"))
+        for sink in self._sinks:
+            sink.end(self.ended)
         self._stack.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[Item]:
@@ -135,7 +139,8 @@ class Session:
                 yield from device.read()
             except Exception as error:  # one device's bug must not end the session
                 self._devices.remove(device)
-                yield happening(STATUS, now, f"a device stopped: {error}")
+                self.faults.append(f"a device stopped: {error}")
+                yield happening(STATUS, now, self.faults[-1])
         while self._said:
             yield self._said.popleft()
         if not any(getattr(d, "declares_silence", False) for d in self._devices):
@@ -155,6 +160,7 @@ class Session:
         yield item
         began = time.perf_counter()
         computed = self.engine.push(item)
+        self.faults += [x for c in computed if c.info == STATUS for x in _labels(c)]
         if any(c.info.name == "estimates" for c in computed):
             self.compute.append(time.perf_counter() - began)
         for out in computed:
@@ -162,5 +168,17 @@ class Session:
             yield out
 
     def _keep(self, item: Item) -> None:
-        for sink in self._sinks:
-            sink.write(item)
+        for sink in tuple(self._sinks):
+            try:
+                sink.write(item)
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # a full disk must not end acquisition
+                self._sinks.remove(sink)
+                self._said.append(happening(STATUS, self.clock.now(), str(error)))
+                self.faults.append(str(error))
+
+
+def _labels(item: Item) -> tuple[str, ...]:
+    return item.labels if isinstance(item, Events) else ()

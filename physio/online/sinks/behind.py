@@ -1,12 +1,13 @@
 """Sinks that may lag behind without anybody waiting for them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import Full, Queue
 from threading import Thread
 from types import TracebackType
 from typing import Self
 
+from physio.core.block import Info
 from physio.core.ports import Sink
 from physio.core.recording import Item
 
@@ -24,10 +25,14 @@ class Behind:
         The slow one.
     room
         How many items may wait.
+    wait
+        Whether `write` may wait instead of dropping, as where a session runs as fast as
+        it can.
     """
 
     sink: Sink
     room: int = 4096
+    wait: bool = field(default=False, kw_only=True)
     dropped: int = field(default=0, init=False)
     fault: BaseException | None = field(default=None, init=False, repr=False)
     _queue: Queue[Callable[[], None] | None] = field(init=False, repr=False)
@@ -50,10 +55,18 @@ class Behind:
         self._thread.join()
         self.sink.__exit__(kind, error, trace)
 
+    def announce(self, streams: Sequence[Info]) -> None:
+        """Pass it on."""
+        self._queue.put(lambda: self.sink.announce(streams))
+
+    def end(self, how: str) -> None:
+        """Pass it on."""
+        self._queue.put(lambda: self.sink.end(how))
+
     def write(self, item: Item) -> None:
         """Hand an item over, or count it as dropped."""
         try:
-            self._queue.put_nowait(lambda: self.sink.write(item))
+            self._queue.put(lambda: self.sink.write(item), block=self.wait)
         except Full:
             self.dropped += 1
 

@@ -1,6 +1,7 @@
 """Estimates as lines of JSON, for whoever wants to follow them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from physio.core.block import Block
+from physio.core.block import Block, Info
 from physio.core.recording import Item
 
 
@@ -41,6 +42,12 @@ class Lines:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
+
+    def announce(self, streams: Sequence[Info]) -> None:
+        """Need nothing of the streams that come in."""
+
+    def end(self, how: str) -> None:
+        """Need nothing of how it ended."""
 
     def write(self, item: Item) -> None:
         """Take a block of estimates; leave the rest."""

@@ -1,7 +1,7 @@
 """Features and estimates as Parquet tables."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -77,6 +77,12 @@ class Table:
             file.close()
             part = self.folder / f"{name}.parquet.part"
             part.rename(self.folder / f"{name}.parquet")
+
+    def announce(self, streams: Sequence[Info]) -> None:
+        """Need nothing of the streams that come in."""
+
+    def end(self, how: str) -> None:
+        """Need nothing of how it ended."""
 
     def write(self, item: Item) -> None:
         """Take a block of features or estimates; leave the rest."""

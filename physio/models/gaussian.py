@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,10 @@ from physio.core.reason import Reason
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 """What `Gaussian.predict` tells, in this order."""
+
+_UNTRAINED: Final = Reason.UNTRAINED.nan
+_FLOOR: Final = 1e-9  # least variance
+_ROUNDS: Final = 300  # of expectation maximisation, at most
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class Gaussian:
             )
         if np.linalg.eigvalsh(self.cov)[0] <= 0:
             raise ValueError("the covariance of a joint Gaussian must be definite")
+        self._at = [DIMENSIONS.index(d) for d in config.dimensions]
         self._gains: dict[bytes, tuple[Array, Array]] = {}
 
     @property
@@ -126,8 +131,8 @@ class Gaussian:
 
     def _told(self, values: Array) -> Array:
         """Return values of the trained ratings among all three."""
-        told = np.full(len(DIMENSIONS), Reason.UNTRAINED.nan)
-        told[[DIMENSIONS.index(d) for d in self.config.dimensions]] = values
+        told = np.full(len(DIMENSIONS), _UNTRAINED)
+        told[self._at] = values
         return told
 
     def arrays(self) -> dict[str, Array]:
@@ -146,49 +151,90 @@ def fit(
     z: Array,
     ratings: Array,
     unit: npt.NDArray[np.int_],
-    shrink: float = 0.1,
-    noise: npt.ArrayLike = 0.0,
-) -> Gaussian:
-    """Fit a joint Gaussian to moments of which each unit has one set of ratings.
+) -> tuple[Array, Array]:
+    """Return the mean and covariance most likely for moments, of features and ratings.
 
     Parameters
     ----------
     config
         Size.
     z
-        Features of each moment, shape (n, f); moments with a NaN are left out.
+        Features of each moment, shape (n, f), NaN where missing; moments without any
+        are left out.
     ratings
         Of each moment the ratings of its unit, shape (n, d), none NaN.
     unit
         Which unit (a person in a condition) each moment belongs to, shape (n,). Each
         unit counts the same, however many moments it has.
-    shrink
-        How far correlations are drawn to 0: at 0 not at all, at 1 the features tell
-        nothing.
-    noise
-        Variance added to each rating, for what a new person adds, shape (d,).
+
+    Returns
+    -------
+    mean, cov
+        Shapes (f + d,) and (f + d, f + d).
 
     Raises
     ------
     ValueError
-        If fewer than three units have a moment with all features.
+        If fewer than three units have a moment with a feature.
+
+    Notes
+    -----
+    Expectation maximisation: missing features are what the others and the ratings make
+    of them, with the uncertainty that leaves. That takes a feature to be missing
+    whatever it would have been, given the others; a pulse that movement hides is so
+    only roughly.
     """
-    whole = ~np.isnan(z).any(axis=1)
-    _, own, count = np.unique(unit[whole], return_inverse=True, return_counts=True)
+    some = ~np.isnan(z).all(axis=1)
+    _, own, count = np.unique(unit[some], return_inverse=True, return_counts=True)
     if len(count) < 3:
         raise ValueError(
-            f"a joint Gaussian needs 3 units with a moment that has all features; "
-            f"there are {len(count)}"
+            f"a joint Gaussian of {config.features} features needs 3 units with a "
+            f"moment that has any; there are {len(count)}"
         )
     weight = 1 / (count[own] * len(count))
-    both = np.hstack([z[whole], ratings[whole]])
-    mean = weight @ both
-    off = both - mean
-    cov = (off * weight[:, None]).T @ off
-    sd = np.sqrt(np.maximum(np.diag(cov), 1e-12))
+    both = np.hstack([z[some], ratings[some]])
+    patterns, which = np.unique(np.isnan(both), axis=0, return_inverse=True)
+    groups = [np.flatnonzero(which == i) for i in range(len(patterns))]
+    mean, cov = np.nanmean(both, axis=0), np.diag(np.nanvar(both, axis=0) + _FLOOR)
+    for _ in range(_ROUNDS):
+        full, extra = both.copy(), np.zeros_like(cov)
+        for lost, rows in zip(patterns, groups, strict=True):
+            if lost.any():
+                gain = np.linalg.solve(
+                    cov[np.ix_(~lost, ~lost)], cov[np.ix_(~lost, lost)]
+                )
+                known = both[np.ix_(rows, ~lost)] - mean[~lost]
+                full[np.ix_(rows, lost)] = mean[lost] + known @ gain
+                left = cov[np.ix_(lost, lost)] - cov[np.ix_(lost, ~lost)] @ gain
+                extra[np.ix_(lost, lost)] += weight[rows].sum() * left
+        mean = weight @ full
+        off = full - mean
+        old, cov = cov, (off * weight[:, None]).T @ off + extra
+        cov = (cov + cov.T) / 2 + _FLOOR * np.eye(len(cov))
+        if np.abs(cov - old).max() < 1e-7 * np.abs(cov).max():
+            break
+    return mean, cov
+
+
+def shrunk(
+    config: GaussianConfig, mean: Array, cov: Array, shrink: float, noise: npt.ArrayLike
+) -> Gaussian:
+    """Return a joint Gaussian whose correlations are drawn to 0.
+
+    Parameters
+    ----------
+    config
+        Size.
+    mean, cov
+        As `fit` found them.
+    shrink
+        How far: at 0 not at all, at 1 the features tell nothing.
+    noise
+        Variance added to each rating, for what a new person adds, shape (d,).
+    """
+    sd = np.sqrt(np.diag(cov))
     corr = (1 - shrink) * cov / np.outer(sd, sd)
     np.fill_diagonal(corr, 1.0)
-    cov = corr * np.outer(sd, sd)
     added = np.zeros(len(mean))
     added[config.features :] = noise
-    return Gaussian(config, mean, cov + np.diag(added))
+    return Gaussian(config, mean, corr * np.outer(sd, sd) + np.diag(added))

@@ -111,11 +111,11 @@ def prepared(x: Array, how: Sequence[str]) -> Array:
     """
     y = x.copy()
     for i, kind in enumerate(how):
+        v = x[..., i]
         if kind == "sqrt":
-            y[..., i] = np.sqrt(np.maximum(x[..., i], 0))
+            y[..., i] = np.where(np.isnan(v), v, np.sqrt(np.maximum(v, 0)))
         elif kind == "log":
-            y[..., i] = np.log(np.maximum(x[..., i], 1e-6))
+            y[..., i] = np.where(np.isnan(v), v, np.log(np.maximum(v, 1e-6)))
         elif kind != "raw":
             raise ValueError(f"features are read raw, sqrt or log, not {kind!r}")
-        y[..., i] = np.where(np.isnan(x[..., i]), x[..., i], y[..., i])
     return y

@@ -19,6 +19,8 @@ __all__ = ["DIMENSIONS", "REST", "Estimator", "Expert"]
 REST: Final = "rest"
 """Label of the event that begins a new rest."""
 
+_UNTRAINED: Final = Reason.UNTRAINED.nan
+
 
 @dataclass(frozen=True)
 class Estimator(Stage):
@@ -85,11 +87,22 @@ class Estimator(Stage):
 
     def step(self, state: State, x: Array) -> Array:
         """Estimate at each tick by itself, so that cuts change nothing."""
-        width = 3 * len(DIMENSIONS) + 2 + 2 * len(DIMENSIONS) * len(self.experts)
-        y = np.empty((len(x), width))
-        for i, row in enumerate(x):
-            y[i] = self._tick(state, row)
-        return y
+        room = state.room
+        said = np.empty((len(x), len(room.minds), 2, len(DIMENSIONS)))
+        for k, (mind, rest) in enumerate(zip(room.minds, state.rests, strict=True)):
+            # Prepared at once: what is done to each number does not depend on the rest.
+            features = mind.read(x)
+            length = self.rest or mind.length
+            for i, row in enumerate(features):
+                said[i, k] = mind.answer(rest, row, room.tick, length)
+            if not room.allowed[k]:
+                said[:, k, :, mind.supported] = Reason.DEMO_WEIGHTS.nan
+        fused = room.fused(said)
+        told = np.stack([fused[:, 0], fused[:, 1], why(fused[:, 0])], axis=2)
+        support = room.support(x, said, fused)
+        own = said.transpose(0, 1, 3, 2)
+        parts = told.reshape(len(x), 9), own.reshape(len(x), 6 * len(room.minds))
+        return np.hstack([parts[0], support, parts[1]])
 
     def hear(self, state: State, events: Events) -> None:
         """Begin a new rest with an event labelled ``rest``."""
@@ -100,21 +113,6 @@ class Estimator(Stage):
     def _allowed(self, mind: "Mind", info: Info) -> bool:
         trusted = mind.origin is Origin.MEASURED or info.origin is not Origin.MEASURED
         return trusted or self.demo_weights
-
-    def _tick(self, state: "_State", row: Array) -> Array:
-        room = state.room
-        said = np.empty((len(room.minds), 2, len(DIMENSIONS)))
-        used = np.zeros(len(row), np.bool_)
-        for k, (mind, rest) in enumerate(zip(room.minds, state.rests, strict=True)):
-            said[k] = mind.answer(rest, row, room.tick, self.rest or mind.length)
-            if not room.allowed[k]:
-                said[k, :, mind.supported] = Reason.DEMO_WEIGHTS.nan
-            elif k in room.together and np.isfinite(said[k]).any():
-                used |= mind.touched(row)
-        fused = room.fused(said)
-        told = np.column_stack([fused.T, why(fused[0])]).ravel()
-        own = said.transpose(0, 2, 1).ravel()
-        return np.concatenate([told, room.support(row, used, fused[0]), own])
 
 
 class _Room(NamedTuple):
@@ -130,24 +128,35 @@ class _Room(NamedTuple):
         return self
 
     def fused(self, said: Array) -> Array:
-        """Return what the experts say together, shape (2, 3)."""
+        """Return what the experts say together, shape (n, 2, 3)."""
         rows = list(self.together)
-        mean, sd = said[rows, 0], said[rows, 1]
+        if len(rows) == 1:
+            return said[:, rows[0]]
         prior = np.array([self.minds[k].prior for k in rows]).reshape(-1, 2, 3)
-        out = fuse(mean, sd, prior[:, 0], prior[:, 1])
-        for d in np.flatnonzero(np.isnan(out[0])):
-            out[:, d] = soonest(mean[:, d]) if rows else Reason.UNTRAINED.nan
+        out = np.empty((len(said), 2, len(DIMENSIONS)))
+        for i, each in enumerate(said[:, rows]):
+            out[i] = fuse(each[:, 0], each[:, 1], prior[:, 0], prior[:, 1])
+            for d in np.flatnonzero(np.isnan(out[i, 0])):
+                out[i, :, d] = soonest(each[:, 0, d]) if rows else _UNTRAINED
         return out
 
-    def support(self, row: Array, used: npt.NDArray[np.bool_], fused: Array) -> Array:
-        """Return from when to when the samples came that were used."""
-        at = self.ends[used & (self.ends[:, 0] >= 0)]
-        times = row[at[:, 0]], row[at[:, 1]]
-        if not len(at) or np.isnan(times).all():
-            missing = np.isnan(fused)
-            nothing = soonest(fused[missing]) if missing.all() else np.nan
-            return np.full(2, nothing)
-        return np.array([np.nanmin(times[0]), np.nanmax(times[1])])
+    def support(self, x: Array, said: Array, fused: Array) -> Array:
+        """Return from when to when the samples came that were used, shape (n, 2)."""
+        used = np.zeros(x.shape, np.bool_)
+        for k in self.together:
+            speaks = np.isfinite(said[:, k, 0]).any(axis=1, keepdims=True)
+            used |= speaks & self.minds[k].touched(x)
+        silent = ~np.isfinite(fused[:, 0]).any(axis=1)
+        reasons = [soonest(row) for row in fused[silent, 0]]
+        ends = []
+        for end, pick, none in ((0, np.min, np.inf), (1, np.max, -np.inf)):
+            at = self.ends[:, end]
+            times = np.where(used & (at >= 0) & ~np.isnan(x[:, at]), x[:, at], none)
+            found = pick(times, axis=1, initial=none)
+            found[np.isinf(found)] = np.nan
+            found[silent] = reasons
+            ends.append(found)
+        return np.column_stack(ends)
 
 
 class _State(NamedTuple):

@@ -24,6 +24,9 @@ _HOPE: Final = (  # what is said of several reasons: the one that passes soonest
     Reason.UNTRAINED,
 )
 
+_NOTHING: Final = Reason.NO_SIGNAL.nan
+_UNTRAINED: Final = Reason.UNTRAINED.nan
+
 
 @dataclass(frozen=True)
 class Expert:
@@ -103,23 +106,32 @@ class Mind:
     def __deepcopy__(self, memo: dict[int, Any]) -> "Mind":
         return self
 
-    def read(self, row: Array) -> Array:
-        """Return the features in a row, each as the model reads it, shape (f,)."""
-        x = np.where(self.at >= 0, row[self.at], Reason.NO_SIGNAL.nan)
-        return prepared(x, self.how)
+    def read(self, x: Array) -> Array:
+        """Return the features in rows, each as the model reads it, shape (n, f)."""
+        found = np.where(self.at >= 0, x[:, self.at], _NOTHING)
+        return prepared(found, self.how)
 
-    def touched(self, row: Array) -> npt.NDArray[np.bool_]:
-        """Tell which columns of a row the answer rests on."""
-        used = np.zeros(len(row), np.bool_)
+    def touched(self, x: Array) -> npt.NDArray[np.bool_]:
+        """Tell which cells of rows the answers rest on, shape (n, columns)."""
+        used = np.zeros(x.shape[1], np.bool_)
         used[self.at[self.at >= 0]] = True
-        return used & ~np.isnan(row)
+        return used & ~np.isnan(x)
 
-    def answer(self, rest: Resting, row: Array, tick: float, length: float) -> Array:
-        """Return mean and standard deviation of the ratings, shape (2, 3)."""
-        x = self.read(row)
+    def answer(self, rest: Resting, x: Array, tick: float, length: float) -> Array:
+        """Return mean and standard deviation of the ratings, shape (2, 3).
+
+        Parameters
+        ----------
+        rest
+            What was seen of the person's rest; while it lasts, ``x`` is added.
+        x
+            The features of a tick, as `read` gives them, shape (f,).
+        tick, length
+            How long a tick and a rest are (s).
+        """
         if rest.past[0] < length:
             rest.see(x, tick)
-        out = np.full((2, len(DIMENSIONS)), Reason.UNTRAINED.nan)
+        out = np.full((2, len(DIMENSIONS)), _UNTRAINED)
         if np.isnan(x).all():
             out[:, self.supported] = soonest(x)
             return out

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
-from physio.models.gaussian import Gaussian, GaussianConfig, fit
+from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
 from physio.models.rest import Rest, Resting, prepared
 from physio.train.rows import DIMENSIONS, Person, Unit
 
@@ -38,6 +38,11 @@ class Recipe:
     settle: float = 60.0
     every: float = 5.0
     shrinks: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+
+    @property
+    def size(self) -> GaussianConfig:
+        """The settings of the model."""
+        return GaussianConfig(len(self.columns), self.dimensions)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -99,15 +104,19 @@ def learn(people: list[Moments], recipe: Recipe) -> Learned:
     for held in people:
         others = [p for p in people if p is not held]
         rest = rests(others, recipe.every)
-        folds.append((held, rest, _table(others, rest)))
-    scores = []
+        folds.append((held, rest, _fit(others, rest, recipe)))
+    best = -np.inf, 0.0, np.zeros(len(recipe.dimensions))
     for shrink in recipe.shrinks:
-        answers = [_answers(h, r, _fit(t, recipe, shrink), recipe) for h, r, t in folds]
-        scores.append((_noise(answers), _score(answers, _noise(answers)), shrink))
-    noise, _, shrink = max(scores, key=lambda s: s[1])
+        answers = [
+            _answers(held, rest, shrunk(recipe.size, *found, shrink, 0.0), recipe)
+            for held, rest, found in folds
+        ]
+        noise = _noise(answers)
+        best = max(best, (_score(answers, noise), shrink, noise), key=lambda b: b[0])
+    _, shrink, noise = best
     rest = rests(people, recipe.every)
-    model = _fit(_table(people, rest), recipe, shrink, noise)
-    return Learned(model, rest, shrink, noise)
+    found = _fit(people, rest, recipe)
+    return Learned(shrunk(recipe.size, *found, shrink, noise), rest, shrink, noise)
 
 
 def rests(people: list[Moments], every: float) -> Rest:
@@ -148,7 +157,8 @@ def _fluctuation(
     for person in people:
         for k in np.unique(person.unit):
             x = person.x[person.unit == k]
-            x = x - np.nanmean(x, axis=0)
+            here = np.isfinite(x)
+            x = x - np.where(here, x, 0).sum(axis=0) / np.maximum(here.sum(axis=0), 1)
             for lag in range(min(longest + 1, len(x))):
                 product = x[: len(x) - lag] * x[lag:]
                 shares[lag] += np.nansum(product, axis=0)
@@ -160,25 +170,13 @@ def _fluctuation(
     return within, every * (2 * np.sum(corr * alive, axis=0) - 1.0)
 
 
-def _table(
-    people: list[Moments], rest: Rest
-) -> tuple[Array, Array, npt.NDArray[np.int_]]:
-    """Return the moments of all people: features, ratings, and which unit."""
+def _fit(people: list[Moments], rest: Rest, recipe: Recipe) -> tuple[Array, Array]:
+    """Fit to the moments of all people, against each one's own rest."""
     z = np.concatenate([centred(p, rest)[0] for p in people])
-    ratings = np.concatenate([p.ratings for p in people])
-    units = np.concatenate([100 * i + p.unit for i, p in enumerate(people)])
-    return z, ratings, units
-
-
-def _fit(
-    table: tuple[Array, Array, npt.NDArray[np.int_]],
-    recipe: Recipe,
-    shrink: float,
-    noise: npt.ArrayLike = 0.0,
-) -> Gaussian:
-    z, ratings, units = table
-    config = GaussianConfig(len(recipe.columns), recipe.dimensions)
-    return fit(config, z, ratings[:, recipe.picks], units, shrink, noise)
+    ratings = np.concatenate([p.ratings[:, recipe.picks] for p in people])
+    most = 1 + max(int(p.unit.max()) for p in people)
+    units = np.concatenate([most * i + p.unit for i, p in enumerate(people)])
+    return fit(recipe.size, z, ratings, units)
 
 
 def _answers(

@@ -22,13 +22,12 @@ _PROTOCOL: Final = (
     "Figures: leave one person out; every person is run whole through the live "
     "estimator. The person's rest at the beginning counts for nothing else, nor does "
     "the beginning of a condition. Mean over people, 95 % bootstrap interval. "
-    "Shrinkage and noise are chosen by leaving one person out within the training people. "
-    "'responses' is the plain count of skin responses; 'clock' a forest that sees "
-    "nothing but the seconds since the start; 'prior' says of everybody what the "
-    "others said of themselves; 'other order' is trained on people who had the conditions in "
-    "the other order."
+    "Shrinkage and noise are chosen by leaving one person out within the training "
+    "people. 'responses' is the plain count of skin responses; 'clock' a forest that "
+    "sees nothing but the seconds since the start; 'prior' says of everybody what the "
+    "others said of themselves; 'other order' is trained on people who had the "
+    "conditions in the other order."
 )
-
 _LIMITS: Final = (
     "It estimates what a person would say of themselves on a rating scale, not what "
     "they feel. It is no medical device.",

@@ -22,14 +22,14 @@ class Ranges(NamedTuple):
 
     low: Array  # (panes, channels): pane k in row k % panes
     high: Array  # (panes, channels)
-    count: Counts  # (panes, channels): samples there
+    seen: Counts  # (panes, channels): samples there
     clock: Counts  # (2,): samples seen, samples in a pane
     limits: Array  # (3,): least and greatest range, rail
 
 
 @njit(cache=True)
 def _range(
-    low: Array, high: Array, count: Counts, clock: Counts, limits: Array, x: Array
+    low: Array, high: Array, seen: Counts, clock: Counts, limits: Array, x: Array
 ) -> Array:
     """Judge each sample, shape (n, channels), by the range of those before it."""
     panes, channels = low.shape
@@ -39,7 +39,7 @@ def _range(
         slot = clock[0] // width % panes
         if clock[0] % width == 0:
             for c in range(channels):
-                low[slot, c], high[slot, c], count[slot, c] = np.inf, -np.inf, 0
+                low[slot, c], high[slot, c], seen[slot, c] = np.inf, -np.inf, 0
         clock[0] += 1
         for c in range(channels):
             v = x[i, c]
@@ -48,12 +48,12 @@ def _range(
                 continue
             low[slot, c] = min(low[slot, c], v)
             high[slot, c] = max(high[slot, c], v)
-            count[slot, c] += 1
+            seen[slot, c] += 1
             least, most, n = v, v, 0
             for p in range(panes):
                 least = min(least, low[p, c])
                 most = max(most, high[p, c])
-                n += count[p, c]
+                n += seen[p, c]
             flat = most - least < limits[0] and 2 * n >= (panes - 1) * width
             bad = flat or most - least > limits[1] or abs(v) >= limits[2]
             y[i, c] = 0.0 if bad else 1.0

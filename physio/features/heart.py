@@ -250,7 +250,7 @@ class Beats(Stage):
        photoplethysmogram, IEEE Journal of Biomedical and Health Informatics 19, 2015.
     """
 
-    likeness: float = 0.8
+    likeness: float = 0.7
 
     def output(self, info: Info) -> Info:
         """Return a point stream (see `physio.core.events.points`)."""

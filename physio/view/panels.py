@@ -34,7 +34,7 @@ def signals(recording: Recording, features: Block | None) -> list[Panel]:
     tonic = _column(features, lambda c: c.unit == "uS" and "tonic" in c.name)
     if skin or tonic:
         found.append(_skin(recording, skin, features, tonic))
-    beats = _column(features, lambda c: c.unit == "1/min" and "resp" not in c.name)
+    beats = _beats(features)
     if features is not None and beats:
         found.append(Panel("Heart rate\n1/min", _line(features, beats, "#AA3377")))
     elif pulse := _first(recording, lambda c: c.kind in ("bio", "ecg")):
@@ -64,6 +64,17 @@ def _column(features: Block | None, wanted: Callable[[Channel], bool]) -> str:
     if features is None:
         return ""
     return next((c.name for c in features.info.channels if wanted(c)), "")
+
+
+def _beats(features: Block | None) -> str:
+    """Return the heart rate: breaths and skin responses have a rate as well."""
+
+    def wanted(channel: Channel) -> bool:
+        chain, _, what = channel.name.rpartition(".")
+        beside = features is not None and f"{chain}.rmssd" in features.info.names
+        return what == "rate" and (beside or "heart" in chain)
+
+    return _column(features, wanted)
 
 
 def _raw(recording: Recording, stream: str, i: int, height: float) -> Panel:

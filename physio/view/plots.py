@@ -133,10 +133,11 @@ def _estimate(ax: Axes, block: Block, name: str) -> set[str]:
     rows = slice(None, None, step)
     times, colour = block.times, COLOURS.get(name, INK)
     mean, sd = block.column(name), block.column(f"{name}.sd")
+    here = "" if np.isfinite(mean).any() else "_"  # matplotlib leaves "_..." untold
     for width, alpha, label in ((1.96, 0.15, "95 %"), (1.0, 0.28, "±1 sd")):
         low, high = ((mean + width * sd * sign)[rows] for sign in (-1, 1))
         ax.fill_between(
-            times[rows], low, high, color=colour, alpha=alpha, lw=0, label=label
+            times[rows], low, high, color=colour, alpha=alpha, lw=0, label=here + label
         )
     ax.plot(*envelope(times, mean), color=colour, lw=1.3)
     ax.axhline(0, color=PALE, lw=0.6, zorder=0)
@@ -203,6 +204,7 @@ def _markers(recording: Recording) -> Mapping[float, str]:
         for name, events in recording.events.items()
         if name not in quiet and not name.endswith((".conditions", ".ratings"))
         for time, label in zip(events.times, events.labels, strict=False)
+        if label
     }
 
 
@@ -227,8 +229,7 @@ def _stacked(
         if len(good):
             low, middle, high = np.percentile(good, [1, 50, 99])
             size = high - low if high > low else 1.0
-            level = np.clip((values - middle) / size, -0.6, 0.6)
-            x, y = envelope(times, level)
+            x, y = envelope(times, (values - middle) / size)
             ax.plot(x, y - i, color=INK, lw=0.5)
     names = [c.name for c in channels[:count]]
     ax.set_yticks(-np.arange(count), names, fontsize=7)

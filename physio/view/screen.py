@@ -141,8 +141,10 @@ class Screen:
             true = self.truth is not None and name in self.truth.info.names
             at = float(self.truth.column(name)[-1]) if self.truth and true else np.nan
             return bar(mean, sd, width, hue, at)
-        said = f" none: {words(reasons(self.estimates, name)[-1])} "
-        return Text(said[:width].center(width, "╌"), "bold yellow")
+        reason = words(reasons(self.estimates, name)[-1])
+        said = f" none: {reason} "
+        said = said if len(said) <= width else reason[:width]
+        return Text(said.center(width, "╌"), "bold yellow")
 
     def _streams(self, width: int) -> Table:
         wide = width >= 100

@@ -216,7 +216,7 @@ class Terminal:
                 self._silent(at, label)
             elif name == "session.status":
                 self._tell(at, label, "bold yellow")
-            else:
+            elif label:  # beats and the like have none: they are not news
                 told = label if name == "session.markers" else f"{name}: {label}"
                 self.log.mark(at, f"◆ {told}", "bold cyan")
                 self._plain(self._entry(f"◆ {told}"))

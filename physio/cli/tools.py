@@ -46,11 +46,10 @@ def devices(
     from devices import board, lsl
 
     typer.echo("LSL streams on this network:")
-    for line in lsl.found(seconds) or ["none"]:
+    for line in [str(stream) for stream in lsl.found(seconds)] or ["none"]:
         typer.echo(f"  {line}")
     typer.echo("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
-    for line in board.found():
-        typer.echo(f"  {line}")
+    typer.echo("  " + ", ".join(board.found()))
     typer.echo("always there: devices.simulated:Headset, :Wristband, :Chest")
 
 

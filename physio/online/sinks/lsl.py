@@ -1,5 +1,6 @@
 """Estimates as a stream of the lab streaming layer, for other programs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -52,6 +53,12 @@ class Lsl:
         trace: TracebackType | None,
     ) -> None:
         self._outlet = None
+
+    def announce(self, streams: Sequence[Info]) -> None:
+        """Need nothing of the streams that come in."""
+
+    def end(self, how: str) -> None:
+        """Need nothing of how it ended."""
 
     def write(self, item: Item) -> None:
         """Send the rows of a block of the stream; leave all else."""

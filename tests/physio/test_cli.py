@@ -1,0 +1,269 @@
+"""The command line, as a person or a script meets it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from physio.formats import xdf
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def physio(*args: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess:
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "physio.cli", *map(str, args)],
+        cwd=cwd,
+        env={**os.environ, "MPLBACKEND": "Agg", "COLUMNS": "200", **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def refused(done: subprocess.CompletedProcess, sentence: str) -> None:
+    assert (done.returncode, done.stderr) == (2, f"physio: {sentence}\n")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "d"
+    told = folder.with_name("d.json")
+    done = physio("demo", "--seconds", 40, "--fast", "--out", folder, "--json", told)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['physio', '--help']\n"
+        "import physio.cli\n"
+        "try: physio.cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numba', 'mne', 'scipy', 'pandas', 'matplotlib', 'numpy'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "[]\n"
+    assert "replay" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "demo",
+        "live",
+        "record",
+        "replay",
+        "mark",
+        "delete",
+        "devices",
+        "doctor",
+        "train",
+    ],
+)
+def test_every_command_has_an_example(command: str) -> None:
+    done = physio(command, "--help")
+    assert done.returncode == 0
+    assert f"physio {command}" in done.stdout.replace("\n", " ")
+
+
+def test_the_demo_leaves_a_whole_session(demo: Path) -> None:
+    names = {p.name for p in demo.iterdir()}
+    assert names == {
+        "recording.xdf", "features.parquet", "estimates.parquet", "overview.png",
+        "session.json", "session.toml",
+    }  # fmt: skip
+    figures = json.loads(demo.with_name("d.json").read_text("utf-8"))
+    assert set(figures) >= {
+        "streams", "seconds_of_data", "seconds_taken", "estimates", "latency_ms",
+    }  # fmt: skip
+    streams = {s["name"]: s for s in figures["streams"]}
+    assert streams["headset.eeg"] == {
+        "name": "headset.eeg", "rate": 250.0, "samples": 10000, "lost": 0,
+    }  # fmt: skip
+    table = pd.read_parquet(demo / "estimates.parquet")
+    assert len(table) == figures["estimates"]["rows"]
+    for name, count in figures["estimates"]["finite"].items():
+        assert np.isfinite(table[name]).sum() == count > 0
+        assert set(table.loc[table[name].isna(), f"{name}.why"]) <= {2}
+    recording = xdf.read(demo / "recording.xdf")
+    assert recording.about["ended"].startswith("completed")
+    assert {info.origin.value for info in recording.infos if info.channels} <= {
+        "simulated", "demo", "measured",
+    }  # fmt: skip
+    assert recording.streams["headset.eeg"][0].info.origin == "simulated"
+
+
+def test_a_recording_of_ours_replays_to_the_same_numbers(
+    demo: Path, tmp_path: Path
+) -> None:
+    done = physio("replay", demo / "recording.xdf", "--fast", "--out", tmp_path / "r")
+    assert done.returncode == 0, done.stderr
+    for name in ("features", "estimates"):
+        live = pd.read_parquet(demo / f"{name}.parquet")
+        again = pd.read_parquet(tmp_path / "r" / f"{name}.parquet")
+        pd.testing.assert_frame_equal(again, live, check_exact=True)
+
+
+def test_nothing_is_overwritten_and_delete_deletes(demo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    args = ("replay", demo / "recording.xdf", "--fast", "--out", out)
+    assert physio(*args).returncode == 0
+    assert physio(*args).returncode == 0
+    assert (tmp_path / "s_old1" / "recording.xdf").is_file()
+    done = physio("delete", out, "--yes")
+    assert done.returncode == 0
+    assert not out.exists()
+    refused(physio("delete", tmp_path, "--yes"), (
+        f"{tmp_path} is no session: a session's folder holds a file session.json"
+    ))  # fmt: skip
+
+
+def test_ctrl_c_ends_a_session_with_all_of_it_readable(tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    running = subprocess.Popen(
+        [sys.executable, "-m", "physio.cli", "live", "configs/simulated.toml",
+         "--out", str(out), "--json", str(tmp_path / "j.json")],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    recording = out / "recording.xdf"
+    for _ in range(600):
+        if recording.is_file() and recording.stat().st_size > 200_000:
+            break
+        time.sleep(0.1)
+    marked = physio("mark", "a word", "--session", out)
+    time.sleep(0.5)
+    running.send_signal(2)
+    _, errors = running.communicate(timeout=60)
+    assert (marked.returncode, running.returncode, errors) == (0, 0, "")
+    kept = xdf.read(recording)
+    assert kept.about["ended"] == "interrupted by Ctrl-C"
+    assert kept.events["session.markers"].labels == ("a word",)
+    figures = json.loads((tmp_path / "j.json").read_text("utf-8"))
+    for stream in figures["streams"]:
+        blocks = kept.streams[stream["name"]]
+        assert sum(map(len, blocks)) == stream["samples"] > 0
+
+
+CONFIG = """
+[session]
+person = "p1"
+consent = "c1"
+[devices.band]
+use = "devices.simulated:Wristband"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            CONFIG + "sead = 3\n",
+            "s.toml: devices.band: Wristband has no setting 'sead'; it has ",
+        ),
+        (
+            CONFIG + 'seed = "three"\n',
+            "s.toml: devices.band.seed = 'three': input should be a valid integer",
+        ),
+        ("[sesion]\n", "s.toml: a session file has no setting 'sesion'; it has "),
+        (
+            CONFIG.replace('"p1"', '"Jane Doe"'),
+            "person = 'Jane Doe' is no code: use up to 32 letters, digits, ",
+        ),
+        (
+            CONFIG + '[chains.eeg]\nstream = "band.eeg"\n',
+            "chains.eeg reads 'band.eeg', but no device sends it; there is ",
+        ),
+        (
+            CONFIG.replace("devices.simulated:Wristband", "evil.module:Thing"),
+            "s.toml: devices.band: use = 'evil.module:Thing' is outside physio, ",
+        ),
+        (
+            CONFIG.replace("devices.simulated:Wristband", "devices.lsl:Inlet")
+            + 'source_id = "nobody"\ntimeout = 0.5\n',
+            "",
+        ),
+        (
+            CONFIG.replace("devices.simulated:Wristband", "devices.board:Board")
+            + 'board = "cyton"\nserial_port = "/dev/nothing"\n',
+            "no board 'cyton' answers",
+        ),
+        (
+            CONFIG.replace("devices.simulated:Wristband", "devices.simulated:Headset")
+            + 'channels = ["Fz", "Cz"]\n[estimator]\n'
+            'use = "physio.online.estimator:Estimator"\n'
+            'experts = [{ weights = "eeg-demo" }]\n',
+            "the weights 'eeg-demo' want eeg.de.theta.Fp1, ",
+        ),
+    ],
+)  # fmt: skip
+def test_a_session_file_that_is_wrong(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "s.toml").write_text(text, "utf-8")
+    done = physio("live", tmp_path / "s.toml", "--seconds", 1, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    told = [x for x in done.stderr.splitlines() if x.startswith("physio: ")]
+    assert len(told) == 1
+    assert sentence in told[0]
+    left = list((tmp_path / "sessions").glob("*/recording.xdf"))
+    assert left == []
+
+
+def test_files_that_are_wrong(tmp_path: Path, demo: Path) -> None:
+    missing = tmp_path / "no.xdf"
+    refused(physio("replay", missing), f"there is no file or folder {missing}")
+    (tmp_path / "e4").mkdir()
+    done = physio("replay", tmp_path / "e4")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert str(tmp_path / "e4") in done.stderr
+    cut = tmp_path / "cut.xdf"
+    whole = (demo / "recording.xdf").read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2 + 1])
+    done = physio("replay", cut, "--fast", "--out", tmp_path / "x")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"physio: cannot read {cut} as XDF: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_board_file_needs_its_board(data: Path, tmp_path: Path) -> None:
+    file = data / "openbci" / "brainflow_cyton_playback_30s.csv"
+    done = physio("replay", file, "--fast", "--out", tmp_path / "x")
+    assert done.returncode == 2
+    assert "--board" in done.stderr
+    assert not (tmp_path / "x").exists()
+    done = physio("replay", file, "--board", "cyton", "--fast", "--out", tmp_path / "x")
+    assert done.returncode == 0, done.stderr
+    assert "missing:" in done.stdout
+
+
+def test_another_distribution_called_physio_is_refused(tmp_path: Path) -> None:
+    info = tmp_path / "physio-9.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: physio\nVersion: 9.9\n"
+    )
+    done = physio("doctor", PYTHONPATH=f"{tmp_path}")
+    refused(done, (
+        "another distribution called 'physio' (9.9) is installed here and has the same "
+        "import name as physio-affect: run `pip uninstall physio`, then "
+        "`pip install --force-reinstall --no-deps physio-affect`"
+    ))  # fmt: skip
+
+
+def test_doctor_finds_this_environment_well() -> None:
+    done = physio("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "BAD" not in done.stdout

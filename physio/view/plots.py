@@ -119,7 +119,10 @@ def plot(recording: Recording) -> Figure:
             sheet.name(ax, f"{name}\n{shown(channels[0].unit)}".strip())
         else:
             _stacked(ax, times, data, channels)
-            sheet.name(ax, name)
+            more = len(channels) > _ROWS
+            sheet.name(
+                ax, f"{name}\n{_ROWS} of {len(channels)} shown" if more else name
+            )
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
     sheet.strip(bands(named[0], recording.end) if named else [])
     sheet.ticks(_markers(recording))
@@ -234,8 +237,6 @@ def _stacked(
     names = [c.name for c in channels[:count]]
     ax.set_yticks(-np.arange(count), names, fontsize=7)
     ax.set_ylim(-count + 0.3, 0.7)
-    if count < len(channels):
-        ax.set_xlabel(f"{count} of {len(channels)} channels are shown", fontsize=7)
 
 
 def _title(recording: Recording) -> str:

@@ -171,7 +171,7 @@ def test_labels_meanings_and_reasons_are_on_the_screen(width: int) -> None:
     terminal.show(1.0, [1.0, 1.0, 3.0])
     lines = shown(terminal, height=24)
     text = " ".join(" ".join(lines).split())
-    assert "SIMULATED DEMO WEIGHTS" in lines[0]
+    assert lines[0].endswith("SIMULATED   DEMO WEIGHTS")
     for label in LABELS.values():
         assert f"{label.badge}: {label.meaning}" in text
     assert MEANING in text

@@ -170,7 +170,7 @@ def _follow(
             y[i, 2] = amplitude
             y[i, 3] = trough
             y[i, 4] = peak
-        level = _level(smooth, k)
+        level = _level(smooth, k) if k + 1 >= len(smooth) else _WARMING
         if np.isnan(v) or np.isnan(level):
             y[i, 0] = v if np.isnan(v) else level
             y[i, 1] = y[i, 0]

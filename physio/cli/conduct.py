@@ -27,6 +27,7 @@ from physio.online.session import Session
 from physio.online.sinks.behind import Behind
 from physio.online.sinks.xdf import Xdf
 
+OURS = ("begin", "config", "ended", "warnings")  # said of each session anew
 AFFECT = ("valence", "arousal", "dominance")
 
 
@@ -66,13 +67,15 @@ def conduct(
 ) -> Outcome:
     """Run a session and leave its folder whole, however it ends."""
     about = {**_about(file), **(about or {})}
+    about = {k: v for k, v in about.items() if k not in OURS}
     plans: list[Plan] = []
 
     def plan(streams: Any) -> Plan:
         plans.append(file.plan(streams, demo_weights=demo_weights))
         tables = file.resolved(plans[0])
-        folders.describe(out, tables, **about, ended="")
+        folders.describe(out, tables, **about)
         about["config"] = json.dumps(tables)
+        about["begin"] = repr(session.begin)
         return plans[0]
 
     wait = isinstance(clock, FastClock)
@@ -89,7 +92,7 @@ def conduct(
                 _show(session, shown, item)
     faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
     figures = _figures(session, counts, faults, time.perf_counter() - began)
-    folders.describe(out, file.resolved(plans[0]), **about, **figures)
+    folders.describe(out, file.resolved(plans[0]), **{**about, **figures})
     return Outcome(out, session.ended, figures)
 
 

@@ -11,6 +11,9 @@ import typer
 if TYPE_CHECKING:
     from physio.cli.conduct import Outcome
 
+KEPT: Final = ("source", "citation", "licence", "person", "begin_unix", "consent")
+"""What is said of a recording and still holds of its replay."""
+
 ASSETS: Final = Path(__file__).parents[1] / "assets"
 
 Out = Annotated[
@@ -192,7 +195,8 @@ def replay(
         demo_weights=demo_weights,
         poll=1.0 if fast else 0.02,
         view=None if fast else _view(),
-        about={**recording.about, "replayed": str(path.name)},
+        about={k: v for k, v in recording.about.items() if k in KEPT}
+        | {"replayed": path.name},
     )
     _finish(outcome, json_path)
 

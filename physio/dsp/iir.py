@@ -19,6 +19,7 @@ from physio.core.stage import Stage
 Counts = npt.NDArray[np.int64]
 
 _WARMING: Final = Reason.WARMING_UP.nan
+_LOST: Final = Reason.NO_SIGNAL.nan
 _NOTHING: Final = 1e-200  # below it a section is at rest: subnormals are slow
 
 
@@ -103,7 +104,7 @@ def run(
     v = np.empty(channels)
     for i in range(len(x)):
         for c in range(channels):
-            if np.isnan(x[i, c]):
+            if not np.isfinite(x[i, c]):
                 runs[0, c] += 1
                 continue
             held[c] = x[i, c]
@@ -128,9 +129,10 @@ def run(
                     z1[c] = b2 * v[c] - a2 * w
                     v[c] = w
             for c in range(channels):
-                settled = runs[1, c] >= limits[1 + f]
-                out = v[c] if settled else _WARMING
-                y[i, f * channels + c] = x[i, c] if np.isnan(x[i, c]) else out
+                out = v[c] if runs[1, c] >= limits[1 + f] else _WARMING
+                if not np.isfinite(x[i, c]):
+                    out = x[i, c] if np.isnan(x[i, c]) else _LOST
+                y[i, f * channels + c] = out
         for c in range(channels):
             runs[1, c] += 1
     return y
@@ -176,9 +178,9 @@ class Recursive(Stage):
     last valid sample held, and its output is the incoming NaN. After more, and at the
     start of a stream, it begins again at the next valid sample, from the steady state
     for that sample, and its output is missing (warming up) until it has settled.
-    Without NaN, and once settled, it is `scipy.signal.sosfilt` with ``zi =
-    sosfilt_zi(sos) * x[0]``, bit for bit where the compiler fuses no multiplication
-    with an addition (x86-64), else to rounding.
+    An infinite sample is a lost one. Without either, and once settled, it is
+    `scipy.signal.sosfilt` with ``zi = sosfilt_zi(sos) * x[0]``, bit for bit where the
+    compiler fuses no multiplication with an addition (x86-64), else to rounding.
     """
 
     bridge: float

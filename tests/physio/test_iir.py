@@ -82,6 +82,16 @@ def test_a_longer_gap_restarts_it_from_the_sample_after(stage: Recursive) -> Non
     np.testing.assert_array_equal(y[1013:], filtered(stage, x[1013:]))
 
 
+@each
+def test_an_infinite_sample_is_a_lost_one(stage: Recursive) -> None:
+    x = noise()
+    holes = x.copy()
+    x[2000], holes[2000] = Reason.NO_SIGNAL.nan, (np.inf, -np.inf)
+    y, whole = filtered(stage, holes), filtered(stage, x)
+    np.testing.assert_array_equal(y, whole)
+    np.testing.assert_array_equal(why(y), why(whole))
+
+
 def test_a_constant_passes_a_lowpass_from_the_first_settled_sample_on() -> None:
     y = filtered(Lowpass(5.0), np.full((500, 2), 1e5))
     np.testing.assert_allclose(y[np.isfinite(y)], 1e5, rtol=1e-9)

@@ -51,6 +51,8 @@ class Screen:
         Whether keys can be pressed.
     entry
         What was typed of a label so far.
+    height
+        How many lines there are to fill; as many as it takes, if nothing is said.
     """
 
     now: float
@@ -67,11 +69,12 @@ class Screen:
     latency_ms: tuple[float, float] | None = None
     listening: bool = False
     entry: str | None = None
+    height: int | None = None
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
-        width = options.max_width
+        width, height = options.max_width, self.height or options.height
         top: list[RenderableType] = [self._head(width), *self._labels()]
         if self.estimates is not None and len(self.estimates):
             top += [_rule("estimates"), *self._estimates(width)]
@@ -79,17 +82,19 @@ class Screen:
         free = options.reset_height()
         rows = sum(len(console.render_lines(part, free)) for part in top)
         room = 6
-        if options.height is not None:
-            room = max(0, options.height - rows - 2)
+        if height is not None:
+            room = max(0, height - rows - 2)
         told = self._happened(room)
         yield from top
         if told:
             yield _rule("what happened")
             yield from told
-        if options.height is not None:
+        if height is not None:
             taken = rows + len(told) + bool(told) + 1
-            yield Segment("\n" * max(0, options.height - taken))
-        yield self._foot()
+            yield Segment("\n" * max(0, height - taken))
+        foot = self._foot()
+        foot.end = "\n" if height is None else ""
+        yield foot
 
     def _head(self, width: int) -> Text:
         left = Text.assemble(
@@ -164,7 +169,7 @@ class Screen:
             table.add_row(*never, *([""] if wide else []), _SILENT)
         return table
 
-    def _features(self) -> Iterator[Text]:
+    def _features(self) -> Iterator[Padding]:
         if self.features is None or not len(self.features):
             return
         parts = []
@@ -172,7 +177,8 @@ class Screen:
             style = "green" if good == n else "yellow" if good else "bold yellow"
             told = f" ({reason})" if good < n else ""
             parts.append(Text(f"{chain} {good} of {n}{told}", style))
-        yield Text.assemble((" features  ", "dim"), Text("  ").join(parts))
+        line = Text.assemble(("features  ", "dim"), Text(", ").join(parts))
+        yield Padding(line, (0, 1))
 
     def _happened(self, room: int) -> list[Text]:
         if not self.happened or room < 2:
@@ -195,7 +201,6 @@ class Screen:
                 self.entry,
                 ("▏", "bold cyan blink"),
                 ("   Enter sets it, Escape drops it", "dim"),
-                end="",
             )
         parts = []
         if self.latency_ms is not None:
@@ -203,7 +208,7 @@ class Screen:
             parts.append(f"computing {half:.1f} ms, p99 {most:.1f} ms")
         if self.listening:
             parts.append("keys: 1-9 marker, m typed marker, q end")
-        return Text(" " + "   ".join(parts), "dim", end="")
+        return Text(" " + "   ".join(parts), "dim")
 
 
 def present(features: Block) -> list[tuple[str, int, int, str]]:

@@ -92,7 +92,7 @@ class Sheet:
         self.figure = Figure(figsize=(12, height), dpi=100, facecolor="white")
         grid = self.figure.add_gridspec(
             max(1, len(heights)), 1, height_ratios=list(heights) or [1], hspace=0.12,
-            left=0.105, right=0.985, top=1 - top / height, bottom=0.7 / height,
+            left=0.118, right=0.985, top=1 - top / height, bottom=0.7 / height,
         )  # fmt: skip
         self.axes: list[Axes] = []
         for i in range(len(heights)):
@@ -121,15 +121,16 @@ class Sheet:
         strip.axis("off")
         for part in parts:
             colour = tint[part.name]
-            strip.axvspan(part.begin, part.end, color=colour, lw=0)
+            begin, end = max(part.begin, self.begin), min(part.end, self.end)
+            if begin >= end:  # the session ended before
+                continue
+            strip.axvspan(begin, end, color=colour, lw=0)
             for ax in self.axes:
-                ax.axvspan(
-                    part.begin, part.end, color=colour, alpha=0.16, lw=0, zorder=0
-                )
-            # About 90 characters of this size fit across one inch less than the page.
-            room = (part.end - part.begin) / (self.end - self.begin) * 170
+                ax.axvspan(begin, end, color=colour, alpha=0.16, lw=0, zorder=0)
+            # About 170 characters of this size fit across the panels.
+            room = (end - begin) / (self.end - self.begin) * 170
             if len(part.name) <= room:
-                middle = (part.begin + part.end) / 2
+                middle = (begin + end) / 2
                 strip.text(
                     middle, 0.45, part.name, fontsize=8, ha="center", va="center"
                 )

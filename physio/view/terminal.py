@@ -183,6 +183,8 @@ class Terminal:
             latency_ms=_percentiles(self._latency),
             listening=self._keyboard.listening,
             entry=self._keyboard.keys.entry,
+            # Said here, for what `rich` wraps a screen in does not pass it on.
+            height=self.console.size.height if self._live else None,
         )
 
     def _arrived(self, block: Block) -> None:

@@ -249,6 +249,19 @@ def test_truth_ratings_markers_and_conditions_are_on_it() -> None:
     assert lines["own rating"].get_xydata().tolist() == [[130.0, 0.75]]
 
 
+def test_a_condition_that_the_session_did_not_last_for_ends_with_it() -> None:
+    info = marks("study.conditions", Channel("end"))
+    rows = np.array([[500.0], [600.0]])
+    begins = np.array([140.0, 500.0])
+    conditions = Events(info, 160.0, begins, rows, ("stress", "never"))
+    figure = session_figure(session(), None, estimates(), conditions=conditions)
+    strip = figure.axes[-1]
+    assert [(t.get_text(), t.get_position()[0]) for t in strip.texts] == [
+        # From 140 s to the last sample, which is 1/250 s before 160 s.
+        ("stress", pytest.approx((140.0 + 159.996) / 2, rel=1e-9))
+    ]
+
+
 def test_ninety_two_minutes_are_drawn_in_seconds(tmp_path: Path) -> None:
     seconds = 92 * 60
     recording, made = session(seconds), (features(seconds), estimates(seconds))

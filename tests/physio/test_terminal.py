@@ -229,7 +229,7 @@ def test_features_are_counted_by_chain_with_the_main_reason() -> None:
     warming = Reason.WARMING_UP.nan
     row = np.array([[1.0, 2.0, 0.0, 0.0, warming, np.nan]])
     terminal.take(Block(info, 0, 0.0, row))
-    wanted = " features  eeg 2 of 2  skin 0 of 1 (warming up)"
+    wanted = " features  eeg 2 of 2, skin 0 of 1 (warming up)"
     assert wanted in shown(terminal)
 
 

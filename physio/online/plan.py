@@ -188,7 +188,7 @@ def suit(streams: Iterable[Info]) -> dict[str, Any]:
                 continue
             names = (f"{name}{i or ''}" for i in (0, *range(2, 100)))
             new = next(n for n in names if n not in found)
-            found[new] = {"stream": info.name, "stages": table["stages"]}
+            found[new] = {"stream": info.name, "stages": _stages(table, info)}
     return found
 
 
@@ -228,6 +228,15 @@ def _expert(name: str, info: Info) -> Expert | None:
 def features(plan: Plan, streams: Sequence[Info]) -> Info:
     """Return the stream of features that a plan computes."""
     return Engine(replace(plan, estimator=Chain()), streams, 0.0).junction.info
+
+
+def _stages(table: Mapping[str, Any], info: Info) -> list[Any]:
+    """Return a chain's stages; before those for one channel, the first that suits."""
+    suiting = [c.name for c in info.channels if c.kind in table["kinds"]]
+    if not table.get("single") or len(suiting) == 1:
+        return list(table["stages"])
+    pick = {"use": "physio.dsp.pick:Pick", "channels": suiting[:1]}
+    return [pick, *table["stages"]]
 
 
 def _reads(table: Mapping[str, Any], info: Info) -> bool:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -35,6 +36,7 @@ class View(Protocol):
     """Shows a session while it runs."""
 
     def take(self, item: Item) -> None: ...
+    def due(self) -> bool: ...
     def show(self, now: float, latency_ms: Sequence[float]) -> None: ...
     def keys(self) -> list[str]: ...
 
@@ -62,7 +64,7 @@ def conduct(
     demo_weights: bool = False,
     seconds: float = np.inf,
     poll: float = 0.02,
-    view: AbstractContextManager[View] | None = None,
+    view: Callable[[Session], AbstractContextManager[View]] | None = None,
     about: dict[str, str] | None = None,
 ) -> Outcome:
     """Run a session and leave its folder whole, however it ends."""
@@ -84,7 +86,11 @@ def conduct(
     session = Session(plan, devices, sinks, clock, poll, seconds)
     counts: Counter[str] = Counter()
     began = time.perf_counter()
-    with _stoppable(session), session, view or nullcontext() as shown:
+    with (
+        _stoppable(session),
+        session,
+        view(session) if view else nullcontext() as shown,
+    ):
         for item in session:
             if isinstance(item, Block) and item.info.name == "estimates":
                 counts.update(_count(item))
@@ -98,8 +104,11 @@ def conduct(
 
 def _show(session: Session, view: View, item: Item) -> None:
     view.take(item)
-    latency = [1e3 * s for s in list(session.compute)[-400:]]
-    view.show(session.clock.now(), latency)
+    if not view.due():
+        return
+    view.show(
+        session.clock.now(), [1e3 * s for s in islice(reversed(session.compute), 400)]
+    )
     pressed = view.keys()
     for key in pressed:
         if key == "quit":

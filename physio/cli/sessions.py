@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from physio.cli.conduct import Outcome
+    from physio.online.session import Session
 
 KEPT: Final = ("source", "citation", "licence", "person", "begin_unix", "consent")
 """What is said of a recording and still holds of its replay."""
@@ -72,7 +73,7 @@ def demo(
         folder,
         seconds=seconds,
         poll=0.25 if fast else 0.02,
-        view=None if fast else _view(),
+        view=None if fast else _view,
     )
     _finish(outcome, json_path)
     _say("Next: physio replay FILE --fast runs a recording of yours;")
@@ -194,7 +195,7 @@ def replay(
         _folder(out, person),
         demo_weights=demo_weights,
         poll=1.0 if fast else 0.02,
-        view=None if fast else _view(),
+        view=None if fast else _view,
         about={k: v for k, v in recording.about.items() if k in KEPT}
         | {"replayed": path.name},
     )
@@ -272,7 +273,7 @@ def _run_devices(
         folder,
         demo_weights=demo_weights,
         seconds=float("inf") if seconds is None else seconds,
-        view=_view(),
+        view=_view,
     )
     _finish(outcome, json_path)
 
@@ -311,10 +312,12 @@ def _newest(sessions: Path) -> Path:
     return max(found, key=lambda p: p.stat().st_mtime)
 
 
-def _view() -> Any:
+def _view(session: "Session") -> Any:
     from physio.view.terminal import Terminal
 
-    return Terminal()
+    streams = [health.info for health in session.health.values()]
+    people = {info.person for info in streams}
+    return Terminal(streams, session.begin, ", ".join(sorted(people - {""})))
 
 
 def _finish(outcome: "Outcome", json_path: Path | None) -> None:

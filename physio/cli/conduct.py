@@ -35,7 +35,7 @@ AFFECT = ("valence", "arousal", "dominance")
 class View(Protocol):
     """Shows a session while it runs."""
 
-    def take(self, item: Item) -> None: ...
+    def take(self, item: Item, now: float | None = None) -> None: ...
     def due(self) -> bool: ...
     def show(self, now: float, latency_ms: Sequence[float]) -> None: ...
     def keys(self) -> list[str]: ...
@@ -103,7 +103,7 @@ def conduct(
 
 
 def _show(session: Session, view: View, item: Item) -> None:
-    view.take(item)
+    view.take(item, session.clock.now())
     if not view.due():
         return
     view.show(

@@ -112,9 +112,19 @@ class Terminal:
         else:
             self._plain(line(self.screen()))
 
-    def take(self, item: Item) -> None:
-        """Take what a session yields, raw or computed, in order."""
-        if np.isnan(self._now):
+    def take(self, item: Item, now: float | None = None) -> None:
+        """Take what a session yields, raw or computed, in order.
+
+        Parameters
+        ----------
+        item
+            A block or events.
+        now
+            The time (s, session clock), if it has moved since the last `show`.
+        """
+        if now is not None:
+            self._now = now
+        elif np.isnan(self._now):
             self._now = item.until
         if self.begin is None:
             self.begin = self._now

@@ -23,7 +23,7 @@ from physio.core.ports import Clock, Device, FastClock, Sink
 from physio.core.reason import Reason, why
 from physio.core.recording import Item
 from physio.online.engine import Plan
-from physio.online.plan import SessionFile
+from physio.online.plan import SessionFile, unread
 from physio.online.session import Session
 from physio.online.sinks.behind import Behind
 from physio.online.sinks.xdf import Xdf
@@ -98,6 +98,7 @@ def conduct(
                 _show(session, shown, item)
     faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
     figures = _figures(session, counts, faults, time.perf_counter() - began)
+    figures["notes"] = unread(plans[0])
     folders.describe(out, file.resolved(plans[0]), **{**about, **figures})
     return Outcome(out, session.ended, figures)
 

@@ -24,7 +24,7 @@ def tell(figures: Mapping[str, Any]) -> list[str]:
         lines.append(f"{name}: {given}" + (f"; missing: {reasons}" if reasons else ""))
     seconds, taken = figures["seconds_of_data"], figures["seconds_taken"]
     lines.append(f"{seconds:.1f} s of data in {taken:.1f} s")
-    return [*lines, *(f"fault: {fault}" for fault in figures["faults"])]
+    return [*lines, *figures["notes"], *(f"fault: {f}" for f in figures["faults"])]
 
 
 def draw(folder: Path) -> None:

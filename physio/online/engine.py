@@ -92,7 +92,9 @@ class Engine:
             chains = self._readers.get(item.info.name, ())
             return [out for chain in chains for out in self._chain(chain, item)]
         if item.info.name != SILENCE:
-            self.estimator.hear(item)
+            # Only what people tell the session: a device's events may say anything.
+            if item.info.name.startswith("session."):
+                self.estimator.hear(item)
             return []
         silent = zip(item.labels, item.times, strict=True)
         return [

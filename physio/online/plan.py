@@ -133,7 +133,7 @@ class SessionFile:
         if table := self.table("estimator"):
             estimator = config.build(table, f"{self.at}: estimator", self.trust)
         else:
-            estimator = suited(features(plan, streams))
+            estimator = suited(plan, streams)
         if demo_weights and isinstance(estimator, Estimator):
             estimator = replace(estimator, demo_weights=True)
         return replace(plan, estimator=estimator)
@@ -178,11 +178,14 @@ def suit(streams: Iterable[Info]) -> dict[str, Any]:
     """Return the tables of the chains that suit ``streams``.
 
     The shipped ``chains.toml`` says which kind of channel is read how. A second stream
-    of a kind gets a number: ``skin``, ``skin2``.
+    of a kind gets a number: ``skin``, ``skin2``; those of a device that measures the
+    skin come first.
     """
     known = config.read(CHAINS)
     found: dict[str, Any] = {}
-    for info in streams:
+    streams = tuple(streams)
+    skin = {_device(i) for i in streams if any(c.kind == "gsr" for c in i.channels)}
+    for info in sorted(streams, key=lambda i: _device(i) not in skin):
         for name, table in known.items():
             if not info.rate or not _reads(table, info):
                 continue
@@ -199,30 +202,66 @@ def recorded(recording: Recording) -> SessionFile | None:
     return SessionFile(json.loads(recording.about["config"]), "the recording's config")
 
 
-def suited(info: Info) -> Estimator:
-    """Return an estimator with all shipped weights that can use a stream of features.
+def suited(plan: Plan, streams: Sequence[Info]) -> Estimator:
+    """Return an estimator with the shipped weights that suit a plan's features.
 
-    On simulated input these are the ones trained on simulated people, if any suits.
+    On simulated input these are the ones trained on simulated people, if any suits; on
+    measured input, of those only the ones that read what no other weights read.
     """
-    experts = [e for name in weights.shipped_names() if (e := _expert(name, info))]
+    info = features(plan, streams)
+    experts = [e for n in weights.shipped_names() if (e := _expert(n, plan, streams))]
+    demo = [e for e in experts if weights.load(e.weights).card.origin != "measured"]
+    real = [e for e in experts if e not in demo]
     if info.origin is not Origin.MEASURED:
-        cards = {e: weights.load(e.weights).card for e in experts}
-        simulated = [e for e in experts if cards[e].origin is not Origin.MEASURED]
-        experts = simulated or experts
-    return Estimator(tuple(experts))
+        return Estimator(tuple(demo or real))
+    read = {chain for e in real for chain in e.reads}
+    return Estimator((*real, *(e for e in demo if not read & set(e.reads))))
 
 
-def _expert(name: str, info: Info) -> Expert | None:
-    """Return shipped weights that read the chains there are, if they can."""
-    chains = {column.partition(".")[0] for column in info.names}
-    columns = weights.load(name).card.columns
-    reads = dict.fromkeys(column.partition(".")[0] for column, _ in columns)
-    expert = Expert(name, tuple(chain for chain in reads if chain in chains))
+def unread(plan: Plan) -> list[str]:
+    """Return a sentence on each chain of which no expert makes anything."""
+    experts = getattr(plan.estimator, "experts", ())
+    read = {chain for e in experts for chain in e.reads or _chains(e.weights)}
+    return [
+        f"{chain} ({reader.stream}): no weights at hand read these features"
+        for chain, reader in plan.chains.items()
+        if chain not in read
+    ]
+
+
+def _expert(name: str, plan: Plan, streams: Sequence[Info]) -> Expert | None:
+    """Return shipped weights that can read a plan's features, if they can.
+
+    The chain that their card names first must be there, and only chains on the same
+    device or the same site of the body are read with it: the movement of a headset is
+    not that of a wrist.
+    """
+    known = {info.name: info for info in streams}
+    worn = {chain: known[reader.stream] for chain, reader in plan.chains.items()}
+    first, *others = _chains(name)
+    if first not in worn:
+        return None
+    reads = [c for c in others if c in worn and _together(worn[first], worn[c])]
+    expert = Expert(name, (first, *reads))
     try:
-        Estimator((expert,)).output(info)
+        Estimator((expert,)).output(features(plan, streams))
     except ValueError:
         return None
-    return expert if expert.reads else None
+    return expert
+
+
+def _chains(name: str) -> tuple[str, ...]:
+    """Return the chains that weights read, in the order of their card."""
+    columns = weights.load(name).card.columns
+    return tuple(dict.fromkeys(column.partition(".")[0] for column, _ in columns))
+
+
+def _together(a: Info, b: Info) -> bool:
+    return _device(a) == _device(b) or bool(a.site and a.site == b.site)
+
+
+def _device(info: Info) -> str:
+    return info.name.partition(".")[0]
 
 
 def features(plan: Plan, streams: Sequence[Info]) -> Info:

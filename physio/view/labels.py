@@ -52,8 +52,11 @@ def labels(infos: Iterable[Info | None]) -> list[Label]:
 
 
 def dimensions(info: Info) -> tuple[str, ...]:
-    """Return which estimates a stream holds: columns with a ``<name>.sd`` beside."""
-    found = [n for n in info.names if f"{n}.sd" in info.names]
+    """Return which estimates a stream holds: columns with a ``<name>.sd`` beside.
+
+    What single experts say (``<expert>.<name>``) is left out.
+    """
+    found = [n for n in info.names if f"{n}.sd" in info.names and "." not in n]
     known = [n for n in DIMENSIONS if n in found]
     return (*known, *(n for n in found if n not in known))
 

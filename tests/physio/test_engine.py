@@ -171,6 +171,7 @@ def test_the_estimator_hears_markers() -> None:
     plan = Plan(PLAN.chains, estimator=Listener())
     engine = Engine(plan, (EDA, EEG), 0.0)
     engine.push(happening(marks("session.markers"), 1.0, "rest"))
+    engine.push(happening(marks("sim.conditions"), 2.0, "rest of the film"))
     engine.push(silence("band.eda", 3.0))
     assert heard == ["rest"]
 

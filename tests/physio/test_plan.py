@@ -1,0 +1,110 @@
+"""Session files, and what is chosen where they are silent."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from physio.core.block import Channel, Info, Origin
+from physio.online.estimator import Estimator
+from physio.online.plan import SessionFile, read, suit, unread
+
+
+def info(name: str, rate: int, *channels: Channel, site: str = "") -> Info:
+    return Info(name, Fraction(rate), channels, site=site)
+
+
+EDA = info("band.eda", 4, Channel("eda", "gsr", "uS"))
+BVP = info("band.bvp", 64, Channel("bvp", "bio"))
+ACC = info("band.acc", 32, *(Channel(f"acc.{a}", "misc", "g") for a in "xyz"))
+HEAD = info("head.acc", 52, *(Channel(f"acc.{a}", "misc", "g") for a in "xyz"))
+PPG = info("oximeter.ppg", 64, Channel("ir", "bio"), Channel("red", "bio"))
+EEG = info(
+    "head.eeg", 250,
+    *(Channel(c, "eeg", "uV") for c in "Fp1 Fp2 C3 C4 P7 P8 O1 O2".split()),
+)  # fmt: skip
+MUSE = info("muse.eeg", 256, *(Channel(c, "eeg", "uV") for c in ("TP9", "TP10")))
+
+
+def experts(*streams: Info) -> dict[str, tuple[str, ...]]:
+    estimator = SessionFile().plan(streams).estimator
+    assert isinstance(estimator, Estimator)
+    return {e.name: e.reads for e in estimator.experts}
+
+
+def simulated(*streams: Info) -> tuple[Info, ...]:
+    return tuple(replace(s, origin=Origin.SIMULATED) for s in streams)
+
+
+def test_chains_by_the_kind_of_channel() -> None:
+    tables = suit((HEAD, EEG, EDA, BVP, ACC))
+    streams = {name: table["stream"] for name, table in tables.items()}
+    assert streams == {
+        "skin": "band.eda", "heart": "band.bvp", "motion": "band.acc",
+        "motion2": "head.acc", "eeg": "head.eeg",
+    }  # fmt: skip
+
+
+def test_where_one_channel_is_read_the_first_is_picked() -> None:
+    plan = SessionFile().plan((PPG,))
+    assert "Pick(channels=('ir',))" in repr(plan.chains["heart"].stages[0])
+
+
+def test_measured_weights_for_a_measured_wrist() -> None:
+    assert experts(EDA, BVP, ACC) == {"wrist": ("skin", "heart", "motion")}
+    assert experts(EDA) == {"wrist": ("skin",)}
+
+
+def test_the_movement_of_a_headset_is_not_that_of_a_wrist() -> None:
+    assert experts(HEAD) == {}
+    assert experts(HEAD, EDA) == {"wrist": ("skin",)}
+    on_the_wrist = replace(HEAD, name="watch.acc", site="wrist")
+    worn = replace(EDA, site="wrist")
+    assert experts(on_the_wrist, worn) == {"wrist": ("skin", "motion")}
+
+
+def test_demo_weights_where_nothing_else_reads_the_features() -> None:
+    assert set(experts(EDA, EEG)) == {"wrist", "eeg-demo"}
+    assert set(experts(*simulated(EDA, EEG))) == {"wrist-demo", "eeg-demo"}
+    assert experts(MUSE) == {}
+
+
+def test_what_nobody_reads_is_said() -> None:
+    plan = SessionFile().plan((MUSE, EDA))
+    assert unread(plan) == ["eeg (muse.eeg): no weights at hand read these features"]
+
+
+def test_a_resolved_file_says_it_all_and_gives_the_same_plan(tmp_path: Path) -> None:
+    streams = (EDA, BVP, ACC, EEG)
+    file = SessionFile({"session": {"person": "p1", "rate": 4}})
+    plan = file.plan(streams, demo_weights=True)
+    path = tmp_path / "session.toml"
+    path.write_text(tomli_w.dumps(file.resolved(plan)), "utf-8")
+    assert read(path).plan(streams) == plan
+
+
+def test_a_file_that_only_records_computes_nothing() -> None:
+    file = SessionFile({"chains": {"skin": {"stream": "band.eda", "stages": []}}})
+    bare = file.recording_only()
+    assert bare.plan((EDA,)).chains == {}
+    assert list(bare.table("sinks")) == ["recording"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"session": {"rate": 0}}, "f: session: rate must be above 0 Hz, not 0"),
+        ({"session": 3}, "f: session = 3 must be a table, [session]"),
+        ({"devices": {"a": 1}}, "f: devices.a = 1 must be a table, [devices.a]"),
+        (
+            {"session": {"patience": 0}},
+            "f: session: patience must be above 0 s, not 0.0",
+        ),
+    ],
+)
+def test_what_is_wrong(tables: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=r".*") as caught:
+        _ = SessionFile(tables, "f").session
+    assert str(caught.value) == message

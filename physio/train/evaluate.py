@@ -129,9 +129,12 @@ def rows(model: str, judged: Sequence[Judged], seed: int) -> list[dict[str, Any]
     found = []
     if all(STRESS in j.units for j in judged):
         found = [row(model, "stress highest", _each(judged, _stress_highest), seed)]
-    for d, name in enumerate(DIMENSIONS[:2]):
-        off = {j.code: float(_mean(np.abs(j.mean - j.ratings)[:, d])) for j in judged}
-        found.append(row(model, f"{name} mean absolute error", off, seed))
+    for d, name in enumerate(DIMENSIONS):
+        if any(np.isfinite(j.nll[:, d]).any() for j in judged):  # on a rating's scale
+            off = {
+                j.code: float(_mean(np.abs(j.mean - j.ratings)[:, d])) for j in judged
+            }
+            found.append(row(model, f"{name} mean absolute error", off, seed))
         corr = {j.code: _correlation(j.mean[:, d], j.ratings[:, d]) for j in judged}
         found.append(row(model, f"{name} correlation within the person", corr, seed))
         nll = {j.code: float(_mean(j.nll[:, d])) for j in judged}

@@ -122,12 +122,26 @@ def learn(people: list[Moments], recipe: Recipe) -> Learned:
 def rests(people: list[Moments], every: float) -> Rest:
     """Return how the rests of people differ, and how features fluctuate in them.
 
-    ``every`` is the time (s) between moments.
+    A feature that fewer than two people have at rest, as one that takes a minute to
+    warm up, is measured against people's means instead. ``every`` is the time (s)
+    between moments.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two people have a feature at all.
     """
     total = np.stack([p.resting.total for p in people])
     seconds = np.stack([p.resting.seconds for p in people])
     seen = seconds > 0
     own = np.divide(total, seconds, out=np.full_like(total, np.nan), where=seen)
+    rare = seen.sum(axis=0) < 2
+    own[:, rare] = np.stack([_mean(p.x) for p in people])[:, rare]
+    if (few := np.isfinite(own).sum(axis=0) < 2).any():
+        raise ValueError(
+            f"feature number {np.flatnonzero(few)[0]} is missing in all of "
+            f"{len(people)} people but one, or in all"
+        )
     within, memory = _fluctuation(people, every)
     between = np.maximum(np.nanvar(own, axis=0, ddof=1), 1e-9)
     usual = np.median(seconds, axis=0)
@@ -157,8 +171,7 @@ def _fluctuation(
     for person in people:
         for k in np.unique(person.unit):
             x = person.x[person.unit == k]
-            here = np.isfinite(x)
-            x = x - np.where(here, x, 0).sum(axis=0) / np.maximum(here.sum(axis=0), 1)
+            x = x - _mean(x)
             for lag in range(min(longest + 1, len(x))):
                 product = x[: len(x) - lag] * x[lag:]
                 shares[lag] += np.nansum(product, axis=0)
@@ -209,3 +222,10 @@ def _score(answers: list[tuple[Array, Array]], noise: Array) -> float:
     errors, variances = (np.concatenate(parts) for parts in zip(*answers, strict=True))
     wide = variances + noise
     return float(np.mean(-0.5 * errors / wide - 0.5 * np.log(2 * np.pi * wide)))
+
+
+def _mean(x: Array) -> Array:
+    """Return the mean of what is there, (f,); NaN where nothing is."""
+    count = np.isfinite(x).sum(axis=0).astype(np.float64)
+    total: Array = np.nansum(x, axis=0)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

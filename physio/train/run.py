@@ -1,6 +1,5 @@
 """Training runs as their TOML files describe them."""
 
-import json
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -45,15 +44,11 @@ def train(config_path: Path, data_root: Path, out: Path) -> dict[str, Any]:
     data_root
         The folder that data sets are in.
     out
-        Where the folder of weights goes, and ``<name>.json`` with the results.
+        Where a folder for each of the weights goes.
 
     Returns
     -------
     dict
         The results: see `physio.train.wrist.Wrist.train`; ``table`` is for printing.
     """
-    result = read(config_path).train(data_root, out)
-    path = out / f"{config_path.stem}.json"
-    kept = {k: v for k, v in result.items() if k != "table"}
-    path.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
-    return result
+    return read(config_path).train(data_root, out)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +42,8 @@ class Simulated:
     Parameters
     ----------
     headset, band
-        Tables of the two devices, each with ``use``.
+        The two devices: dataclasses with ``seed``, ``cycle``, ``seconds``, ``clock``,
+        whose stream ``.truth`` is what the person feels.
     electrodes
         Of the headset.
     columns
@@ -65,8 +66,8 @@ class Simulated:
         Of the network's training.
     """
 
-    headset: Mapping[str, Any]
-    band: Mapping[str, Any]
+    headset: Any
+    band: Any
     electrodes: tuple[str, ...]
     columns: tuple[tuple[str, str], ...]
     people: int = 40
@@ -101,7 +102,7 @@ class Simulated:
             "people": [f"seed {self.first + i}" for i in self._tested],
             "rows": found,
             "audit": {"ok": True, "findings": []},
-            "config": asdict(self),
+            "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "torch")},
             "seconds": round(time.monotonic() - began, 1),
             "weights": stored,
@@ -126,9 +127,9 @@ class Simulated:
 
     def _person(self, name: str, i: int) -> Person:
         """Return a simulated person, who rates each second."""
-        table = self.headset if name == "eeg-demo" else self.band
+        device = self.headset if name == "eeg-demo" else self.band
         seed, cycle = self.first + i, self.cycles[i % len(self.cycles)]
-        recording = record(table, self.seconds, seed=seed, cycle=cycle)
+        recording = record(replace(device, seed=seed, cycle=cycle), self.seconds)
         streams = {"eeg": "eeg"}
         if name == "wrist-demo":
             streams = {"skin": "eda", "heart": "bvp", "motion": "acc"}
@@ -183,7 +184,7 @@ class Simulated:
             blank(use, columns, self.rest, origin, DIMENSIONS),
             data=f"{self.people} simulated people (seeds {self.first} to "
             f"{self.first + self.people - 1}), {self.seconds:g} s each, effects "
-            f"{self.headset.get('preset', 'published')}. DEMONSTRATION ONLY.",
+            f"{self.headset.preset}. DEMONSTRATION ONLY.",
             citation="none: a simulation, physio-affect",
             licence="BSD-3-Clause",
             protocol=f"Figures: {self.tested} simulated people left out, through the "
@@ -194,30 +195,19 @@ class Simulated:
         )
 
 
-def record(table: Mapping[str, Any], seconds: float, **given: Any) -> Recording:
-    """Return what a device sends in ``seconds`` s, as fast as it can.
-
-    Parameters
-    ----------
-    table
-        The device's, as in a session file.
-    seconds
-        How long.
-    given
-        Further settings, for fields that the device has.
-    """
+def record(device: Any, seconds: float) -> Recording:
+    """Return what a device, a dataclass, sends in ``seconds`` s, as fast as it can."""
     clock = FastClock()
-    own = {"name": "person", "clock": clock, "seconds": seconds, **given}
-    device: Device = config.build(table, "device", (), own)
     streams: dict[str, list[Block]] = {}
-    with device:
-        for info in device.streams:
+    opened: Device
+    with replace(device, name="person", clock=clock, seconds=seconds) as opened:
+        for info in opened.streams:
             if info.rate:
-                width = len(info.channels)
-                streams[info.name] = [Block(info, 0, 0.0, np.empty((0, width)))]
-        while not device.ended:
+                nothing = np.empty((0, len(info.channels)))
+                streams[info.name] = [Block(info, 0, 0.0, nothing)]
+        while not opened.ended:
             clock.wait(4.0)
-            for item in device.read():
+            for item in opened.read():
                 if isinstance(item, Block):
                     streams[item.info.name].append(item)
     return Recording({k: tuple(v) for k, v in streams.items()})

@@ -1,0 +1,224 @@
+"""The laws of a model, on every model there is and on all weights that are shipped."""
+
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import pytest
+import torch
+
+import physio.models
+from physio.core.block import Array, Origin
+from physio.core.reason import Reason, why
+from physio.models import weights
+from physio.models.rest import Rest, Resting
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "weights"
+
+
+def models() -> Iterator[type]:
+    """Yield every class that can be stored and can predict."""
+    for module in pkgutil.iter_modules(physio.models.__path__, "physio.models."):
+        found = importlib.import_module(module.name)
+        for _, cls in inspect.getmembers(found, inspect.isclass):
+            ours = cls.__module__ == module.name and cls is not weights.Model
+            if ours and all(hasattr(cls, k) for k in ("predict", "arrays", "restore")):
+                yield cls
+
+
+def variants(cls: type) -> Iterator[Any]:
+    """Yield a model of the default settings, and one with each of its heads."""
+    torch.manual_seed(0)
+    config = get_type_hints(cls.__init__)["config"]
+    yield cls(config())
+    if "head" in (f.name for f in fields(config)):
+        for head in ("classes", "affect"):
+            yield cls(config(head=head))
+
+
+def width(model: Any) -> int:
+    """Return how many features a model reads."""
+    config = asdict(model.config)
+    return int(config.get("features") or config["electrodes"] * config["bands"])
+
+
+ALL = [m for cls in models() for m in variants(cls)]
+each = pytest.mark.parametrize("model", ALL, ids=lambda m: type(m).__name__)
+predicting = pytest.mark.parametrize(
+    "model",
+    [m for m in ALL if getattr(m.config, "head", "affect") == "affect"],
+    ids=lambda m: type(m).__name__,
+)
+losing = pytest.mark.parametrize(
+    "model", [m for m in ALL if hasattr(m, "loss")], ids=lambda m: type(m).__name__
+)
+shipped = pytest.mark.parametrize("name", weights.shipped_names())
+
+
+def test_there_is_something_under_the_laws() -> None:
+    names = {type(m).__name__ for m in ALL}
+    assert {"Gaussian", "RBTransformer"} <= names
+    assert {"wrist", "eeg-demo", "wrist-demo"} <= set(weights.shipped_names())
+
+
+@each
+def test_10_a_config_is_a_value_that_json_keeps(model: Any) -> None:
+    config = model.config
+    assert is_dataclass(config)
+    assert hash(config) == hash(replace(config))
+    again = type(model).restore(json.loads(json.dumps(asdict(config))), model.arrays())
+    assert again.config == config
+
+
+@predicting
+def test_10_a_restored_model_says_the_same(model: Any) -> None:
+    if hasattr(model, "eval"):
+        model.eval()
+    again = type(model).restore(asdict(model.config), model.arrays())
+    z, none = np.linspace(-1, 1, width(model)), np.zeros(width(model))
+    for a, b in zip(model.predict(z, none), again.predict(z, none), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@predicting
+def test_10_a_prediction_is_three_means_and_three_deviations(model: Any) -> None:
+    if hasattr(model, "eval"):
+        model.eval()
+    mean, sd = model.predict(np.zeros(width(model)), np.zeros(width(model)))
+    assert mean.shape == sd.shape == (3,)
+    assert mean.dtype == sd.dtype == np.float64
+    assert np.isfinite(mean).all()
+    assert (sd > 0).all()
+
+
+@predicting
+def test_10_nothing_in_nothing_out_for_the_same_reason(model: Any) -> None:
+    z = np.full(width(model), Reason.POOR_QUALITY.nan)
+    for part in model.predict(z, np.zeros(len(z))):
+        assert set(why(part)) == {Reason.POOR_QUALITY}
+
+
+def losses(model: Any) -> dict[str, torch.Tensor]:
+    config = model.config
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(6, config.electrodes, config.bands, generator=rng)
+    target = torch.randint(config.classes, (6,), generator=rng)
+    if config.head == "affect":
+        target = torch.rand(6, 3, generator=rng) * 2 - 1
+    terms: dict[str, torch.Tensor] = model.loss(x, target)
+    return terms
+
+
+def check_loss(model: Any) -> None:
+    names = list(losses(model))
+    assert names
+    for name in names:
+        model.zero_grad()
+        term = losses(model)[name]
+        assert term.shape == ()
+        assert torch.isfinite(term), name
+        term.backward()
+        grads = [p.grad for p in model.parameters() if p.grad is not None]
+        assert grads, f"{name} has no gradient"
+        assert all(torch.isfinite(g).all() for g in grads), name
+        assert any(g.abs().max() > 0 for g in grads), name
+
+
+@losing
+def test_11_a_loss_is_named_finite_terms_with_gradients(model: Any) -> None:
+    check_loss(model)
+
+
+class Dull(torch.nn.Module):
+    """Has a term that teaches nothing: the law must break."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model, self.config = model, model.config
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+        terms: dict[str, torch.Tensor] = self.model.loss(x, y)
+        return {**terms, "dull": 0 * sum(terms.values())}
+
+
+class Broken(Dull):
+    """Has a term that is not finite."""
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+        terms: dict[str, torch.Tensor] = self.model.loss(x, y)
+        return {k: v / 0 for k, v in terms.items()}
+
+
+@losing
+@pytest.mark.parametrize("bug", [Dull, Broken])
+def test_the_law_of_losses_breaks(model: Any, bug: Any) -> None:
+    with pytest.raises(AssertionError):
+        check_loss(bug(model))
+
+
+def example(name: str) -> tuple[Array, Array]:
+    """Return features of a made-up moment, and what stays open of the rest."""
+    stored = weights.load(name)
+    rest = Rest.restore(stored.part("rest"))
+    rng = np.random.default_rng(7)
+    z = rng.standard_normal(len(rest.mean)) * np.sqrt(rest.within)
+    return z, np.zeros(len(z))
+
+
+@shipped
+def test_10_weights_answer_as_when_they_were_published(name: str) -> None:
+    z, none = example(name)
+    model = weights.load(name).model()
+    missing = z.copy()
+    missing[: len(z) // 2] = Reason.NO_SIGNAL.nan
+    got = [
+        [[None if np.isnan(v) else float(v) for v in part] for part in said]
+        for said in (model.predict(z, none), model.predict(missing, none))
+    ]
+    golden = json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
+    # float32 sums of some hundred terms differ by their order between processors
+    np.testing.assert_allclose(
+        np.array(got, np.float64), np.array(golden, np.float64), rtol=1e-4, atol=1e-5
+    )
+
+
+@shipped
+def test_weights_are_small_and_their_card_is_whole(name: str) -> None:
+    stored = weights.load(name)
+    card = stored.card
+    assert (weights.STORE / name / "weights.safetensors").stat().st_size < 3_000_000
+    assert card.origin in (Origin.MEASURED, Origin.SIMULATED)
+    for text in (card.data, card.citation, card.licence, card.protocol, card.command):
+        assert text
+    assert card.figures
+    assert card.limits
+    told = (weights.STORE / name / "CARD.md").read_text("utf-8")
+    assert all(limit in told for limit in card.limits)
+    assert f"**{card.origin} people**" in told
+    assert len(card.columns) == width(stored.model())
+
+
+def test_the_wrist_weights_never_saw_the_person_of_the_demonstration() -> None:
+    card = weights.load("wrist").card
+    seen = card.data.partition("(")[2].partition(")")[0].split(", ")
+    assert len(seen) == 11
+    assert "S10" not in seen
+    assert card.supports == ("valence", "arousal")
+
+
+def test_a_rest_is_the_sum_over_its_seconds() -> None:
+    resting = Resting.none(2)
+    rows = np.array([[np.nan, np.nan], [1.0, np.nan], [np.nan, np.nan], [3.0, 5.0]])
+    for row in rows:
+        resting.see(row, 0.25)
+    assert resting.total.tolist() == [1.0, 1.25]
+    assert resting.seconds.tolist() == [0.5, 0.25]
+    assert resting.past[0] == 0.75  # it began with the first feature there was
+    resting.forget()
+    assert not any(part.any() for part in resting)

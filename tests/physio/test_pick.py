@@ -20,5 +20,7 @@ def test_the_named_channels_in_the_named_order() -> None:
 
 
 def test_an_unknown_channel() -> None:
-    with pytest.raises(ValueError, match=r"'b\.ppg' has no channel 'x'; it has ir, red"):
+    with pytest.raises(
+        ValueError, match=r"'b\.ppg' has no channel 'x'; it has ir, red"
+    ):
         apply(Pick(("x",)), DATA)

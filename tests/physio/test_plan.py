@@ -21,10 +21,8 @@ BVP = info("band.bvp", 64, Channel("bvp", "bio"))
 ACC = info("band.acc", 32, *(Channel(f"acc.{a}", "misc", "g") for a in "xyz"))
 HEAD = info("head.acc", 52, *(Channel(f"acc.{a}", "misc", "g") for a in "xyz"))
 PPG = info("oximeter.ppg", 64, Channel("ir", "bio"), Channel("red", "bio"))
-EEG = info(
-    "head.eeg", 250,
-    *(Channel(c, "eeg", "uV") for c in "Fp1 Fp2 C3 C4 P7 P8 O1 O2".split()),
-)  # fmt: skip
+CYTON = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
+EEG = info("head.eeg", 250, *(Channel(c, "eeg", "uV") for c in CYTON))
 MUSE = info("muse.eeg", 256, *(Channel(c, "eeg", "uV") for c in ("TP9", "TP10")))
 
 

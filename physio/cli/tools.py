@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from json import dumps
 from pathlib import Path
 from shutil import disk_usage
 from typing import Annotated, Final
@@ -83,6 +84,9 @@ def train(
         Path | None,
         typer.Option(help="Where weights and cards go; else into the package."),
     ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Where to write the figures as JSON.")
+    ] = None,
 ) -> None:
     """Train weights, and report them on held-out people beside trivial baselines.
 
@@ -90,7 +94,10 @@ def train(
     """
     from physio.train.run import train as run
 
-    run(config, data, out)
+    result = run(config, data, out)
+    typer.echo(result.pop("table"))
+    if json:
+        json.write_text(dumps(result, indent=1) + "\n", "utf-8")
 
 
 COMMANDS: Final[list[Callable[..., None]]] = [devices, doctor, train]

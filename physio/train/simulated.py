@@ -81,7 +81,7 @@ class Simulated:
     epochs: int = 12
     seed: int = 23
 
-    def train(self, root: Path, out: Path) -> dict[str, Any]:  # noqa: ARG002
+    def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
         """Train both, judge both on people left out, store both in ``out``."""
         began = time.monotonic()
         found, stored = [], {}

@@ -88,8 +88,15 @@ class Wrist:
         """How a Gaussian is fitted."""
         return Recipe(self.columns, self.dimensions, self.rest, self.settle, self.every)
 
-    def train(self, root: Path, out: Path) -> dict[str, Any]:
-        """Train and judge on the people under ``root``; store weights in ``out``.
+    def train(self, root: Path | None, out: Path) -> dict[str, Any]:
+        """Train and judge on the people of a data set; store weights in ``out``.
+
+        Parameters
+        ----------
+        root
+            The data set's folder, or the one that `folder` is in.
+        out
+            Where a folder for the weights goes.
 
         Returns
         -------
@@ -97,7 +104,13 @@ class Wrist:
             The results, as `physio evaluate` writes them, and a ``table`` to print.
         """
         began = time.monotonic()
-        data = Wesad(root / self.folder)
+        if root is None:
+            raise ValueError(
+                f"the weights {self.name!r} are trained on {Wesad.name}: say where it "
+                "is, with --data"
+            )
+        own = root / self.folder
+        data = Wesad(own if own.is_dir() else root)
         people = [self._person(data, code) for code in data.people]
         orders = {code: data.order(code) for code in data.people}
         models, learned = self._judged(people, orders)

@@ -1,0 +1,245 @@
+"""Training: the same features as live, honest fits, judged on people left out."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from devices.simulated import Headset, Wristband
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.events import Events, marks
+from physio.core.join import Join
+from physio.core.recording import Recording
+from physio.models import weights
+from physio.models.rbtransformer import RBTransformerConfig
+from physio.online.engine import Plan, Reader
+from physio.online.engine import run as live
+from physio.train import evaluate, network, run
+from physio.train.fit import Recipe, learn, moments, rests
+from physio.train.rows import Person, Unit, features, rated, shipped_chain
+from physio.train.simulated import Simulated, record
+
+ROOT = Path(__file__).resolve().parents[2]
+INFO = Info("features", Fraction(4), (Channel("skin.rate"), Channel("heart.rate")))
+RECIPE = Recipe(
+    (("skin.rate", "raw"), ("heart.rate", "raw")), rest=60.0, settle=0.0, every=5.0
+)
+
+
+def person(seed: int, tells: float = 0.7) -> Person:
+    """Return someone whose ratings are in the features, beside a level of their own."""
+    rng = np.random.default_rng(seed)
+    n = 4 * 60
+    level = rng.normal(0, 5, 2)
+    units, parts = [], [rng.normal(0, 0.3, (n, 2))]  # a minute of rest comes first
+    for k in range(6):
+        felt = rng.normal(0, 0.4)
+        moved = felt * tells + rng.normal(0, 0.2, 2)
+        parts.append(moved + rng.normal(0, 0.3, (n, 2)))
+        ratings = np.array([-felt, felt, np.nan])
+        units.append(Unit(f"{k}", 60.0 * (k + 1), 60.0 * (k + 2), ratings))
+    rows = Block(INFO, 0, 0.0, np.ascontiguousarray(level + np.concatenate(parts)))
+    return Person(f"P{seed}", rows, tuple(units))
+
+
+def test_features_are_those_of_a_live_session() -> None:
+    recording = record(Wristband(seed=5), 90.0)
+    chains = {"skin": "person.eda", "motion": "person.acc"}
+    plan = Plan(
+        {name: Reader(s, shipped_chain(name)) for name, s in chains.items()}, Join()
+    )
+    ticks = [b.data for b in live(recording, plan) if b.info.name == "features"]
+    rows = features(recording, chains)
+    np.testing.assert_array_equal(rows.data, np.concatenate(ticks))
+    assert len(rows) > 300
+
+
+def test_unknown_chains_and_streams_are_named() -> None:
+    recording = record(Wristband(seed=5, truth=False), 4.0)
+    with pytest.raises(
+        ValueError,
+        match=r"^chains.skin reads 'e4.eda'; the recording has person.eda, "
+        r"person.bvp, person.acc, person.temp$",
+    ):
+        features(recording, {"skin": "e4.eda"})
+    with pytest.raises(
+        ValueError, match=r"^there is no chain 'mood'; chains.toml has "
+    ):
+        shipped_chain("mood")
+
+
+@pytest.mark.parametrize(("column", "value"), [("end", 130.0), ("seconds", 30.0)])
+def test_units_are_conditions_with_their_ratings(column: str, value: float) -> None:
+    parts = marks("study.conditions", Channel(column, "misc", "s"))
+    said = marks("study.ratings", Channel("arousal"), Channel("valence"))
+    events = {
+        "study.conditions": Events(
+            parts, 500.0, np.array([100.0]), np.array([[value]]), ("stress",)
+        ),
+        "study.ratings": Events(
+            said, 500.0, np.array([50.0, 130.0]), np.array([[0.0, 0.0], [0.5, -0.25]])
+        ),
+    }
+    (unit,) = rated(Recording({}, events), "study")
+    assert unit[:3] == ("stress", 100.0, 130.0)
+    np.testing.assert_array_equal(unit.ratings, [-0.25, 0.5, np.nan])
+
+
+def test_rests_are_the_levels_of_people() -> None:
+    people = [moments(person(seed), RECIPE) for seed in range(200)]
+    rest = rests(people, RECIPE.every)
+    # levels have a standard deviation of 5; that of a variance of 200 is 10 % of it
+    np.testing.assert_allclose(rest.between, 25, rtol=0.4)
+    # within a unit: noise of 0.3, new at each moment
+    np.testing.assert_allclose(rest.within, 0.09, rtol=0.1)
+    np.testing.assert_allclose(rest.memory, RECIPE.every, rtol=0.2)
+    np.testing.assert_array_equal(rest.seconds, 60)
+
+
+def test_moments_leave_out_the_rest_and_the_unrated() -> None:
+    someone = person(0)
+    unrated = Unit("x", 120.0, 180.0, np.full(3, np.nan))
+    early = Unit("y", 0.0, 120.0, np.zeros(3))
+    odd = Person("odd", someone.rows, (early, unrated, *someone.units[2:]))
+    seen = moments(odd, replace(RECIPE, settle=10.0))
+    times = np.flatnonzero(seen.unit == 0)
+    assert len(times) == 12  # every 5 s from 60 to 120 s: before that, the person rests
+    assert 1 not in seen.unit
+    assert seen.over == 4 * 60
+
+
+def judged(made, people: list[Person]) -> list[evaluate.Judged]:  # type: ignore[no-untyped-def]
+    found = []
+    for someone in people:
+        x = someone.features(RECIPE.names)
+        level, _ = made.rest.level(x[:240].mean(axis=0) * 60, np.full(2, 60.0))
+        said = np.array([made.model.predict(row - level, np.zeros(2)) for row in x])
+        found.append(evaluate.judge(someone, said[:, 0], said[:, 1], 60.0, 0.0))
+    return found
+
+
+def test_learning_tells_people_never_seen_and_how_sure_it_is() -> None:
+    made = learn([moments(person(s), RECIPE) for s in range(16)], RECIPE)
+    rows = evaluate.rows("m", judged(made, [person(s) for s in range(100, 140)]), 0)
+    told = {r["metric"]: r["mean"] for r in rows}
+    assert told["arousal correlation within the person"] > 0.7
+    assert told["valence correlation within the person"] > 0.7
+    # 240 units: an interval of 80 % holds 80 % give or take 2.6 (one sd); 16 people to
+    # learn from add as much
+    assert told["arousal coverage of 80%"] == pytest.approx(0.8, abs=0.1)
+    assert told["arousal coverage of 95%"] == pytest.approx(0.95, abs=0.05)
+
+
+def test_where_there_is_nothing_to_learn_shrinkage_is_strong() -> None:
+    mute = learn([moments(person(s, tells=0.0), RECIPE) for s in range(8)], RECIPE)
+    speaks = learn([moments(person(s), RECIPE) for s in range(8)], RECIPE)
+    assert mute.shrink > 2 * speaks.shrink
+
+
+def test_judging_counts_what_intervals_hold() -> None:
+    someone = person(1)
+    n = len(someone.rows)
+    truth = np.zeros((n, 3))
+    for unit in someone.units:
+        truth[someone.within(unit, 0.0)] = np.nan_to_num(unit.ratings)
+    off = truth + np.where(np.arange(n) % 4 == 0, 3.0, 0.1)[:, None]
+    got = evaluate.judge(someone, off, np.ones((n, 3)), 60.0, 0.0)
+    np.testing.assert_allclose(got.within[:, 1], 0.75)
+    np.testing.assert_allclose(got.mean[:, 1], got.ratings[:, 1] + 0.825)
+    assert np.isnan(got.within[:, 2]).all()
+
+
+def test_what_does_not_differ_has_no_highest() -> None:
+    someone = person(1)
+    flat = np.zeros((len(someone.rows), 3))
+    assert evaluate.highest(evaluate.judge(someone, flat, flat + 1, 0.0, 0.0)) == "-"
+
+
+def test_a_network_learns_and_the_same_seed_gives_the_same_weights() -> None:
+    rng = np.random.default_rng(0)
+    tokens = rng.standard_normal((400, 3, 4))
+    ratings = np.tanh(tokens[:, 0, :3]) + 0.1 * rng.standard_normal((400, 3))
+    size = RBTransformerConfig(3, head="affect", blocks=1)
+    fits = [network.fit(size, tokens, ratings, 15, seed, 64) for seed in (1, 1, 2)]
+    arrays = [m.arrays() for m in fits]
+    assert all(np.array_equal(arrays[0][k], arrays[1][k]) for k in arrays[0])
+    assert not np.array_equal(arrays[0]["identity"], arrays[2]["identity"])
+    told: Array = np.array([fits[0].predict(t.ravel(), t)[0] for t in tokens])
+    assert np.corrcoef(told[:, 1], ratings[:, 1])[0, 1] > 0.8
+
+
+def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) -> None:
+    training = Simulated(
+        headset=Headset(preset="exaggerated", channels=("C3", "C4")),
+        band=Wristband(preset="exaggerated"),
+        electrodes=("C3", "C4"),
+        columns=(("skin.tonic", "log"), ("motion.activity", "log")),
+        people=3,
+        tested=1,
+        seconds=60.0,
+        every=2.0,
+        epochs=1,
+    )
+    result = training.train(None, tmp_path)
+    assert result["weights"] == {
+        name: weights.load(str(tmp_path / name)).card.sha256
+        for name in ("eeg-demo", "wrist-demo")
+    }
+    card = weights.load(str(tmp_path / "eeg-demo")).card
+    assert card.origin == "simulated"
+    assert card.columns[4] == ("eeg.de.theta.C4", "raw")
+    assert "DEMONSTRATION ONLY" in (tmp_path / "eeg-demo" / "CARD.md").read_text(
+        "utf-8"
+    )
+    json.dumps(result)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"^t.toml: a training file has a table \[training\] with use$"),
+        (
+            '[training]\nuse = "physio.core.join:Join"',
+            r"^t.toml: physio.core.join:Join cannot train anything$",
+        ),
+        (
+            '[trains]\nuse = "physio.core.join:Join"',
+            r"^t.toml: a training file has no setting 'trains'; it has training$",
+        ),
+    ],
+)
+def test_a_file_that_trains_nothing_is_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=message):
+        run.read(path)
+
+
+def test_without_data_it_says_where_they_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"^the weights 'wrist' are trained on WESAD: say where it is, with "
+        r"--data$",
+    ):
+        run.train(ROOT / "configs" / "train-wrist.toml", None, tmp_path)
+
+
+@pytest.mark.long
+def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
+    data: Path, tmp_path: Path
+) -> None:
+    result = run.train(ROOT / "configs" / "train-wrist.toml", data, tmp_path)
+    assert result["weights"] == weights.load("wrist").card.sha256
+    stress = {
+        r["model"]: sum(r["per_person"].values())
+        for r in result["rows"]
+        if r["metric"] == "stress highest"
+    }
+    assert stress["wrist"] >= 11
+    assert stress["responses"] == 12
+    assert stress["clock, other order"] < stress["wrist, other order"]

@@ -141,7 +141,7 @@ class Mind:
         mean, sd = self.model.predict(x - level, extra)
         if not self.model.heeds_spread:
             share = min(1.0, rest.past[0] / length)
-            mean, sd = temper(mean, sd, *self.prior, share)
+            mean, sd = temper(mean, sd, self.prior[0], self.prior[1], share)
         out[:, self.supported] = mean[self.supported], sd[self.supported]
         return out
 

@@ -1,6 +1,7 @@
 """RBTransformer: attention between electrodes, on differential entropy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -55,6 +56,20 @@ class RBTransformerConfig:
     def outputs(self) -> int:
         """Width of the last layer."""
         return 2 * len(DIMENSIONS) if self.head == "affect" else self.classes
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: on a busy machine others only wait for each other.
+
+    Sums are then in one order too, whatever the machine's cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Attention(nn.Module):
@@ -234,7 +249,8 @@ class RBTransformer(nn.Module):
             missing = np.full(len(DIMENSIONS), z[np.isnan(z)][0])
             return missing, missing.copy()
         x = torch.from_numpy(np.where(mask[:, None], tokens, 0).astype(np.float32))
-        out = self(x[None], torch.from_numpy(mask)[None])[0]
+        with one_thread():
+            out = self(x[None], torch.from_numpy(mask)[None])[0]
         mean, log_sd = out.double().numpy().reshape(2, -1)
         return mean, np.exp(log_sd)
 

@@ -3,7 +3,7 @@
 import torch
 
 from physio.core.block import Array
-from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
+from physio.models.rbtransformer import RBTransformer, RBTransformerConfig, one_thread
 
 
 def fit(
@@ -38,9 +38,7 @@ def fit(
         Share of electrodes left out at random, so that the network learns to do
         without.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in one order, whatever the machine's cores
-    with torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = RBTransformer(config).train()
         steps = epochs * -(-len(tokens) // batch)
@@ -61,5 +59,4 @@ def fit(
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()
-    torch.set_num_threads(threads)
     return model.eval()

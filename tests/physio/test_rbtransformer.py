@@ -140,3 +140,19 @@ def test_weights_of_another_size_are_refused() -> None:
         ValueError, match=r"^these weights are not of .*identity differ"
     ):
         RBTransformer.restore({"electrodes": 8}, arrays)
+
+
+def test_predicting_takes_one_thread_and_gives_the_others_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = torch.get_num_threads()
+    model, seen = net(electrodes=3, head="affect"), []
+
+    def watched(*_: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.get_num_threads())
+        return torch.zeros(1, 6)
+
+    monkeypatch.setattr(model, "forward", watched)
+    model.predict(np.zeros(12), np.zeros(12))
+    assert seen == [1]
+    assert torch.get_num_threads() == before

@@ -64,6 +64,11 @@ class Estimator(Stage):
 
     def output(self, info: Info) -> Info:
         """Return the columns, or raise what an expert lacks."""
+        if info.channels and not any(name.endswith(".to") for name in info.names):
+            raise ValueError(
+                f"an estimator reads features that a junction has joined, with the "
+                f"columns '<chain>.from' and '<chain>.to'; {info.name!r} has none"
+            )
         minds = [Mind.of(e, info) for e in self.experts]
         span = max((m.span for m in minds), default=0.0)
         names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd", ".why")]

@@ -35,8 +35,9 @@ EXAMPLES = (
     stream("ecg", 250, Channel("ecg", "ecg", "mV")),
     stream("acc", 32, *(Channel(f"acc.{a}", "misc", "g") for a in "xyz")),
     stream("temp", 4, Channel("temp", "temperature", "degC")),
+    stream("features", 4, *(Channel(f"skin.{c}") for c in ("rate", "from", "to"))),
 )
-"""One stream of each kind, as devices send them."""
+"""One stream of each kind, as devices send them and a junction joins them."""
 
 
 @cache

@@ -39,19 +39,53 @@ def devices(
     seconds: Annotated[
         float, typer.Option(min=0.1, help="How long to look for LSL streams (s).")
     ] = 1.0,
+    simulate: Annotated[
+        str | None,
+        typer.Option(help="Be a device until Ctrl-C: `e4`, an E4 streaming server."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where an E4 server listens.")
+    ] = 28000,
 ) -> None:
-    """List the devices that are there: LSL streams, and the boards BrainFlow knows.
+    """List the devices that are there: LSL streams, wristbands, boards BrainFlow knows.
 
-    Example: `physio devices`
+    Example: `physio devices`, or `physio devices --simulate e4` in another terminal
     """
-    from devices import board, lsl
+    if simulate is not None:
+        _simulate(simulate, port)
+        return
+    from devices import board, empatica, lsl
 
     typer.echo("LSL streams on this network:")
     for line in [str(stream) for stream in lsl.found(seconds)] or ["none"]:
         typer.echo(f"  {line}")
+    wrists = ", ".join(empatica.found(port=port)) or "none"
+    typer.echo(f"E4 wristbands of the server at 127.0.0.1:{port}: {wrists}")
     typer.echo("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
     typer.echo("  " + ", ".join(board.found()))
     typer.echo("always there: devices.simulated:Headset, :Wristband, :Chest")
+
+
+def _simulate(what: str, port: int) -> None:
+    """Be a device for programs on this machine, until Ctrl-C."""
+    from time import sleep
+
+    from devices.empatica import Twin
+    from devices.simulated import Wristband
+
+    if what != "e4":
+        raise ValueError(f"cannot simulate {what!r}: there is e4")
+    band = Wristband(name="simulated", truth=False)
+    with Twin({"51a7ed": band}, port) as twin:
+        typer.echo(
+            f"an E4 streaming server with a simulated wristband, 51a7ed, on "
+            f"127.0.0.1:{twin.port}; Ctrl-C ends it"
+        )
+        try:
+            while True:
+                sleep(1)
+        except KeyboardInterrupt:
+            typer.echo("ended")
 
 
 def doctor() -> None:

@@ -32,7 +32,8 @@ class Stamped:
     rate
         Samples a second (Hz).
     hold
-        For how long a later sample can show that an earlier one only strayed (s).
+        For how long a later sample can show that an earlier one only strayed (s): at
+        least as long as the bursts in which samples arrive, where arrivals are all.
     """
 
     def __init__(self, rate: float, hold: float = 0.1) -> None:
@@ -45,7 +46,8 @@ class Stamped:
         self._slope = 0.0  # how it moves with each sample (s)
         self._given = np.nan  # what was given out
         self._stray = 0.02  # how far the least delayed are from it (s)
-        self._period = max(2, round(0.25 * rate))  # samples of which one is looked at
+        # Samples of which the least late is looked at: whole bursts of them.
+        self._period = max(2, round(max(0.25, 1.5 * hold) * rate))
         self._late: list[float] = []  # of the samples of this period
         self._periods = 0
         self._times, self._stamps = np.empty(0), np.empty(0)

@@ -25,7 +25,11 @@ from physio.core.recording import Arrival, Recording
 BEGIN = 1000.0
 SECONDS = 20.0
 
-WIRED = {"Board": "test_board_live.py", "Inlet": "test_lsl_live.py"}
+WIRED = {
+    "Board": "test_board_live.py",
+    "E4": "test_empatica_live.py",
+    "Inlet": "test_lsl_live.py",
+}
 """Devices of hardware or networks, and the tests in real time that hold them to law."""
 
 

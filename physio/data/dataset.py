@@ -1,8 +1,14 @@
 """What a data set is: trials that can be named without reading a signal, and loaded."""
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol, Self
 
+import numpy as np
+
+from physio.core.block import Channel
+from physio.core.events import Events, marks
 from physio.core.recording import Recording
 
 
@@ -78,6 +84,69 @@ class Dataset(Protocol):
 
     def load(self, trial: Trial) -> Recording:
         """Return the signals of a trial, with its ratings as events, if it has any."""
+
+
+class Span(NamedTuple):
+    """A part of a recording that has a name: a video, a condition of a study.
+
+    Parameters
+    ----------
+    name
+        What the study calls it.
+    begin, end
+        When it was (s, session clock).
+    answers
+        What the person said of it afterwards, by question, on the study's own scale.
+    """
+
+    name: str
+    begin: float
+    end: float
+    answers: Mapping[str, float] = {}
+
+
+def told(
+    spans: Sequence[Span], low: float, high: float, *, person: str, until: float
+) -> dict[str, Events]:
+    """Return what a study knows of parts of a recording, as events.
+
+    Parameters
+    ----------
+    spans
+        The parts, in order of time, each with answers to the same questions.
+    low, high
+        The ends of the scale that answers were given on.
+    person
+        Code of the participant.
+    until
+        Nothing happens after that (s, session clock).
+
+    Returns
+    -------
+    dict of Events
+        ``study.conditions`` (the label names the part, its ``end`` is beside); and, if
+        there are answers, ``study.ratings`` at the end of each part: every answer on
+        [-1, 1] by its name, and as it was given by its name and ``.sam``.
+    """
+    names = tuple(span.name for span in spans)
+    what = replace(
+        marks("study.conditions", Channel("end", "misc", "s")), person=person
+    )
+    begins = np.array([span.begin for span in spans])
+    ends = np.array([span.end for span in spans])
+    found = {what.name: Events(what, until, begins, ends[:, None].copy(), names)}
+    asked = list(spans[0].answers) if spans else []
+    if asked:
+        channels = [Channel(c) for c in (*asked, *(f"{c}.sam" for c in asked))]
+        given = np.array(
+            [[span.answers[c] for c in asked] for span in spans], np.float64
+        )
+        scaled = (given - (low + high) / 2) / ((high - low) / 2)
+        rated = replace(marks("study.ratings", *channels), person=person)
+        found[rated.name] = Events(
+            rated, until, ends, np.hstack([scaled, given]), names
+        )
+    return found
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -6,7 +6,7 @@ import pkgutil
 import random
 import sys
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import physio.data
+from miniatures import MINIATURES
 from physio.core.recording import Recording
 from physio.data.dataset import Affect, Dataset, Trial, natural
 
@@ -23,6 +24,7 @@ PLAUSIBLE = {
     "g": (-16, 16),
     "uV": (-4e5, 4e5),
     "mV": (-400, 400),
+    "%": (-50, 50),
     "1/min": (0, 300),
     "s": (-np.inf, np.inf),
     "1": (-np.inf, np.inf),
@@ -44,12 +46,20 @@ def classes() -> Iterator[type[Dataset]]:
 CLASSES = tuple(classes())
 
 
-@pytest.fixture(params=CLASSES, ids=lambda cls: cls.__name__)
-def dataset(request: pytest.FixtureRequest, data: Path) -> Dataset:
-    root = data / request.param.name.lower()
+@pytest.fixture(scope="module", params=CLASSES, ids=lambda cls: cls.__name__)
+def dataset(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Dataset:
+    cls = request.param
+    if cls.__name__ in MINIATURES:
+        root = tmp_path_factory.mktemp(cls.__name__)
+        MINIATURES[cls.__name__](root)
+        return cls(root)
+    data: Path = request.getfixturevalue("data")
+    root = data / cls.name.lower().replace("-", "_")
     if not root.is_dir():
-        pytest.skip(f"no recordings of {request.param.name} ({root})")
-    return request.param(root)
+        pytest.skip(f"no recordings of {cls.name} ({root})")
+    return cls(root)
 
 
 def test_the_data_sets_are_found() -> None:
@@ -98,7 +108,7 @@ def test_trials_read_no_signal(dataset: Dataset) -> None:
     assert [p for p in heard if p.is_file() and p.stat().st_size > SMALL]
 
 
-@cache
+@lru_cache(maxsize=4)
 def loaded(cls: type[Dataset], root: Path, trial: Trial) -> Recording:
     return cls(root).load(trial)  # type: ignore[call-arg]
 

@@ -87,6 +87,8 @@ class _Machine:
         self.encoded = 0
 
     def run(self) -> Any:
+        if self.bytes[:4] == b"PK\3\4":
+            raise UnfitError("this is a zip file, and no pickle")
         for _ in range(OPERATIONS):
             self.at = self.place
             code = self.take(1)[0]

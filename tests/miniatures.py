@@ -1,0 +1,93 @@
+"""Small folders in the exact formats in which data sets are published."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from python2 import dumped
+
+QUEST = """# Subj;S2;;
+# ORDER;Base;TSST;Medi 1;Fun;Medi 2;sRead;fRead;;
+# START;0.1;0.2;0.3;0.4;0.5;1;1.1;;
+# END;0.15;0.25;0.35;0.45;0.55;1.05;1.15;;
+;;;
+# PANAS;{24};;
+# PANAS;{26}
+# PANAS;{24};;
+# PANAS;{24};;
+# PANAS;{24};;
+;;;
+# STAI;3;2;1;4;2;3;;
+# STAI;1;3;2;1;3;1;;
+# STAI;4;1;1;4;2;4;;
+# STAI;3;1;1;3;1;4;;
+# STAI;4;1;1;4;1;4;;
+;;;
+# DIM;7;2;;
+# DIM;5;4;;
+# DIM;7;2;;
+# DIM;8;1;;
+# DIM;7;2;;
+;;;
+# SSSQ;5;5;4;4;3;5;;
+"""
+
+
+def quest() -> str:
+    text = QUEST
+    for n in (24, 26):
+        text = text.replace(f"{{{n}}}", ";".join(["1"] * n))
+    return text
+
+
+def deap(root: Path) -> None:
+    """One person of `data_preprocessed_python`, whole: 40 x 40 x 8064 numbers."""
+    data = np.zeros((40, 40, 8064))
+    data[:] = np.sin(np.arange(8064) / 10)
+    data[:, 36] = 200_000.0  # Ohm: 5 uS
+    data[1, 36, :5] = [0.0, -3.0, 1e5, np.nan, 4e8]
+    data[2, 0] = np.arange(8064)
+    labels = np.full((40, 4), 5.0)
+    labels[2] = [1.0, 9.0, 7.5, 3.0]
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "s02.dat").write_bytes(dumped({"labels": labels, "data": data}))
+
+
+def wesad_chest(root: Path) -> None:
+    """One person's pickle, 60 s long, of protocol 0, and the questionnaire."""
+    rng = np.random.default_rng(5)
+    n = 700 * 60
+    chest = {
+        "ACC": np.tile([0.0, 0.6, 0.8], (n, 1)),
+        "ECG": rng.normal(0, 0.2, (n, 1)),
+        "EMG": rng.normal(0, 0.01, (n, 1)),
+        "EDA": np.full((n, 1), 5.5),
+        "Temp": np.full((n, 1), 30.25, np.float32),
+        "Resp": rng.normal(0, 2, (n, 1)),
+    }
+    wrist = {
+        "ACC": np.tile([0.0, 0.0, 64.0], (32 * 60, 1)),
+        "BVP": rng.normal(0, 30, (64 * 60, 1)),
+        "EDA": np.full((4 * 60, 1), 0.5),
+        "TEMP": np.full((4 * 60, 1), 33.5),
+    }
+    label = np.zeros(n, np.int32)
+    for begin, code in ((5, 1), (15, 2), (25, 4), (35, 3), (45, 4), (52, 7)):
+        label[begin * 700 : (begin + 5) * 700] = code
+    folder = root / "S2"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "subject": "S2",
+        "signal": {"chest": chest, "wrist": wrist},
+        "label": label,
+    }
+    (folder / "S2.pkl").write_bytes(dumped(content, 0))
+    (folder / "S2_quest.csv").write_text(quest())
+
+
+MINIATURES: dict[str, Callable[[Path], None]] = {
+    "Deap": deap,
+    "WesadChest": wesad_chest,
+}
+"""By class, for data sets that nobody may pass on."""

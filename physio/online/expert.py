@@ -66,6 +66,8 @@ class Mind:
     span: float
     length: float  # s, of a rest in training
     full: Array  # variance of the level after the rest of training, shape (f,)
+    moves: npt.NDArray[np.bool_]  # which features tell of movement
+    main: npt.NDArray[np.bool_]  # which are of the chain that the card names first
 
     @classmethod
     def of(cls, expert: Expert, info: Info) -> "Mind":
@@ -101,6 +103,8 @@ class Mind:
             max(info.channels[i].span for i in at if i >= 0),
             card.rest,
             norm.level(np.zeros(len(wanted)), norm.seconds)[1],
+            np.array([name.startswith("motion.") for name in wanted]),
+            np.array([name.startswith(f"{chains[0]}.") for name in wanted]),
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Mind":
@@ -132,8 +136,8 @@ class Mind:
         if rest.past[0] < length:
             rest.see(x, tick)
         out = np.full((2, len(DIMENSIONS)), _UNTRAINED)
-        if np.isnan(x).all():
-            out[:, self.supported] = soonest(x)
+        if np.isnan(x).all() or self._only_moves(x):
+            out[:, self.supported] = soonest(x if self.moves.all() else x[~self.moves])
             return out
         level, spread = self.norm.level(rest.total, rest.seconds)
         # What a rest leaves open of the level was there in training too.
@@ -144,6 +148,16 @@ class Mind:
             mean, sd = temper(mean, sd, self.prior[0], self.prior[1], share)
         out[:, self.supported] = mean[self.supported], sd[self.supported]
         return out
+
+    def _only_moves(self, x: Array) -> bool:
+        """Tell whether nothing but movement is there, though the main sensor is.
+
+        Movement alone speaks for a person whose other sensors are lost. It says nothing
+        while they warm up, or where they find no skin: the band may lie on a table.
+        """
+        if self.moves.all() or not np.isnan(x[~self.moves]).all():
+            return False
+        return bool(np.any(why(x[self.main]) != Reason.NO_SIGNAL))
 
 
 def soonest(values: Array) -> float:

@@ -1,10 +1,12 @@
 """Estimates go on without a sensor: wider, and with the reason."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import physio
 from devices.simulated import Headset, Wristband
 from physio.core.block import Block
 from physio.core.events import Events
@@ -115,3 +117,11 @@ def test_one_percent_of_samples_lost(whole: list[Item]) -> None:
     n = min(len(a), len(b))
     assert np.abs(a[320:n] - b[320:n]).max() < 0.35
     assert sd(items, 100, SECONDS - 5) == pytest.approx(sd(whole, 100, 235), rel=0.1)
+
+
+def test_a_band_on_a_table_is_nobody(data: Path) -> None:
+    recording = physio.read(data / "empatica_e4" / "offwrist33s")
+    estimates = physio.estimate(recording)
+    assert np.isnan(estimates.column("arousal")).all()
+    told = set(why(estimates.column("arousal")).tolist())
+    assert told <= {Reason.WARMING_UP, Reason.POOR_QUALITY, Reason.NO_SIGNAL}

@@ -37,6 +37,15 @@ Trust = Annotated[
     typer.Option(help="Another package that `use` in a session file may name."),
 ]
 
+File = Annotated[Path, typer.Argument(help="The session file (TOML).")]
+Until = Annotated[
+    float | None, typer.Option(min=1.0, help="When to stop (s); else with Ctrl-C.")
+]
+Who = Annotated[str | None, typer.Option(help="Code of the participant; never a name.")]
+Consent = Annotated[
+    str | None, typer.Option(help="Name and version of the consent text given.")
+]
+
 
 def demo(
     seconds: Seconds = 60.0,
@@ -81,18 +90,12 @@ def demo(
 
 
 def live(
-    config: Annotated[Path, typer.Argument(help="The session file (TOML).")],
+    config: File,
     out: Out = None,
     json_path: Json = None,
-    seconds: Annotated[
-        float | None, typer.Option(min=1.0, help="When to stop (s); else with Ctrl-C.")
-    ] = None,
-    person: Annotated[
-        str | None, typer.Option(help="Code of the participant; never a name.")
-    ] = None,
-    consent: Annotated[
-        str | None, typer.Option(help="Name and version of the consent text given.")
-    ] = None,
+    seconds: Until = None,
+    person: Who = None,
+    consent: Consent = None,
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
@@ -115,18 +118,12 @@ def live(
 
 
 def record(
-    config: Annotated[Path, typer.Argument(help="The session file (TOML).")],
+    config: File,
     out: Out = None,
     json_path: Json = None,
-    seconds: Annotated[
-        float | None, typer.Option(min=1.0, help="When to stop (s); else with Ctrl-C.")
-    ] = None,
-    person: Annotated[
-        str | None, typer.Option(help="Code of the participant; never a name.")
-    ] = None,
-    consent: Annotated[
-        str | None, typer.Option(help="Name and version of the consent text given.")
-    ] = None,
+    seconds: Until = None,
+    person: Who = None,
+    consent: Consent = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
     """Record the devices of a session file, and compute nothing.

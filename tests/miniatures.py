@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import scipy.io
 
 from python2 import dumped
 
@@ -86,8 +87,51 @@ def wesad_chest(root: Path) -> None:
     (folder / "S2_quest.csv").write_text(quest())
 
 
+def dreamer(root: Path) -> None:
+    """All 23 people and 18 films, a second of each."""
+    rng = np.random.default_rng(6)
+    people = np.empty((1, 23), object)
+    for i in range(23):
+        signals = {}
+        for name, rate, width in (("EEG", 128, 14), ("ECG", 256, 2)):
+            parts = {}
+            for part, seconds in (("baseline", 1), ("stimuli", 2)):
+                parts[part] = np.empty((18, 1), object)
+                for film in range(18):
+                    parts[part][film, 0] = rng.normal(0, 9, (rate * seconds, width))
+            signals[name] = parts
+        scores = np.tile(np.arange(1.0, 6.0), 4)[:18, None]
+        people[0, i] = {
+            "Age": "22", "Gender": "male", **signals, "ScoreValence": scores,
+            "ScoreArousal": scores[::-1], "ScoreDominance": np.full((18, 1), 3.0),
+        }  # fmt: skip
+    content = {
+        "Data": people, "EEG_SamplingRate": 128.0, "ECG_SamplingRate": 256.0,
+        "noOfSubjects": 23.0, "noOfVideoSequences": 18.0, "Version": "1.0.2",
+    }  # fmt: skip
+    root.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(root / "DREAMER.mat", {"DREAMER": content}, do_compression=True)
+
+
+def seed(root: Path) -> None:
+    """One person's two sessions, five seconds a film, and features beside."""
+    rng = np.random.default_rng(7)
+    root.mkdir(parents=True, exist_ok=True)
+    for date in ("20131027", "20140404"):
+        films = {f"djc_eeg{i}": rng.normal(0, 20, (62, 1000 + i)) for i in range(1, 16)}
+        features = {f"de_LDS{i}": rng.normal(20, 2, (62, 5, 5)) for i in range(1, 16)}
+        scipy.io.savemat(
+            root / f"1_{date}.mat", {**films, **features}, do_compression=True
+        )
+    label = np.array([[1, 0, -1, -1, 0, 1, -1, 0, 1, 1, 0, -1, 0, 1, -1]])
+    scipy.io.savemat(root / "label.mat", {"label": label})
+    (root / "readme.txt").write_text("SEED\n")
+
+
 MINIATURES: dict[str, Callable[[Path], None]] = {
     "Deap": deap,
+    "Dreamer": dreamer,
+    "Seed": seed,
     "WesadChest": wesad_chest,
 }
 """By class, for data sets that nobody may pass on."""

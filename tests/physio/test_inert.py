@@ -73,6 +73,9 @@ def attack(state: bytes, code: bytes = b"f8") -> bytes:
 STATE = b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK%ct"
 ODD = struct.pack("<I", 2**31 - 1)
 WHOLE = attack(STATE % b"\x00")
+LAUGHS = b"".join(
+    b"0(" + bytes([104, i]) * 10 + b"lq" + bytes([i + 1]) for i in range(30)
+)
 HOSTILE = {
     "os.system": b"cos\nsystem\n(S'touch OWNED'\ntR.",
     "posix.system": b"\x80\x02cposix\nsystem\nU\x05touch\x85R.",
@@ -113,8 +116,7 @@ HOSTILE = {
     "memo bomb": b"\x80\x02" + b"(" * 300_000 + b".",
     "list bomb": b"\x80\x02" + b"]" * 300_000 + b".",
     "cycle": b"\x80\x02]q\x00h\x00a.",
-    "laughs": b"\x80\x02]q\x00" + b"".join(
-        b"0(" + bytes([104, i]) * 10 + b"lq" + bytes([i + 1]) for i in range(30)) + b".",
+    "laughs": b"\x80\x02]q\x00" + LAUGHS + b".",
     "deep": b"\x80\x02" + b")" + b"\x85" * 100 + b".",
     "page": b"<!DOCTYPE html><html>404</html>",
     "empty": b"",

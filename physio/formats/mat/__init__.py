@@ -1,0 +1,101 @@
+"""MATLAB's files, parsed in a process of their own that may not grow nor linger."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+SECONDS: Final = 300.0
+"""How long parsing may take (s)."""
+
+MEMORY: Final = 4 * 2**30
+"""How much memory parsing may take (bytes), or eight times the file if that is more."""
+
+_CRASHED: Final = "the parser crashed on it"
+
+
+def load(
+    path: str | Path,
+    names: str = "*",
+    *,
+    within: str = "",
+    seconds: float = SECONDS,
+    memory: int = MEMORY,
+) -> dict[str, npt.NDArray[Any]]:
+    """Read variables of a MATLAB file (version 5 to 7.2).
+
+    Parameters
+    ----------
+    path
+        The file.
+    names
+        Which variables, as a file pattern: ``"*_eeg7"``.
+    within
+        Only what lies here: ``"DREAMER/Data/0/"``.
+    seconds, memory
+        What the parser may take (s, bytes).
+
+    Returns
+    -------
+    dict of ndarray
+        Numbers and texts by their path: fields by name and, in cells and arrays of
+        structs, places from 0 in MATLAB's order, ``"DREAMER/Data/0/EEG/stimuli/17"``.
+        A text is an array of one text.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it cannot be read within the limits; the message says why.
+
+    Notes
+    -----
+    SciPy's parser is not made for what strangers send: a crafted file crashes it. It
+    runs in another process, which the operating system keeps within its limits, and
+    gives back plain arrays alone. Where the system knows no limits of memory (Windows)
+    the time alone is limited.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    with path.open("rb") as file:
+        head = file.read(128)
+    if not head.startswith(b"MATLAB 5.0"):
+        newer = head.startswith(b"MATLAB 7.3")
+        raise ValueError(
+            f"{path} is a MATLAB file of version 7.3; save it with '-v7'"
+            if newer
+            else f"{path} is no MATLAB file of version 5 to 7.2"
+        )
+    limit = max(memory, 8 * path.stat().st_size)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "arrays.npz"
+        _parse(path, [names, within, str(limit)], made, seconds)
+        with np.load(made, allow_pickle=False) as arrays:
+            # A slash at the end would be lost in the zip; the names are kept apart.
+            return {
+                name: arrays[f"a{i}"] for i, name in enumerate(arrays["names"].tolist())
+            }
+
+
+def _parse(path: Path, wanted: list[str], made: Path, seconds: float) -> None:
+    child = Path(__file__).with_name("child.py")
+    # -P: a folder of data must not be where modules are looked for.
+    command = [sys.executable, "-P", str(child), str(path), str(made), *wanted]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=seconds, check=False, text=True
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(
+            f"{path} cannot be read: parsing it took more than {seconds:g} s"
+        ) from None
+    if done.returncode == 0 and made.is_file():
+        return
+    told = done.stdout.strip().splitlines()
+    raise ValueError(f"{path} cannot be read: {told[-1] if told else _CRASHED}")

@@ -105,7 +105,12 @@ def walk(raw: memoryview) -> Iterator[Chunk]:
     """
     if bytes(raw[:4]) != MAGIC:
         raise UnreadableError("it does not begin with 'XDF:'")
-    at = len(MAGIC)
+    yield from within(raw, len(MAGIC), len(raw))
+
+
+def within(raw: memoryview, at: int, stop: int) -> Iterator[Chunk]:
+    """Yield the chunks from byte ``at`` to ``stop`` of a file: see `walk`."""
+    raw = raw[:stop]
     while at < len(raw):
         try:
             length, begin = measure(raw, at)

@@ -19,6 +19,12 @@ ENTRY: Final = ("stream", "start", "n", "epoch", "arrived", "beside")
 `Block.epoch` or `Events.until`; 1 if it came from outside, 0 if it was computed; 1 if
 the block has stamps, or the events have labels."""
 
+CHECKS: Final = "session.checks"
+"""Name of the stream of checksums: see `physio.formats.xdf.checks`."""
+
+CHECK: Final = ("at", "size", "crc32")
+"""Its channels: first byte of the record in the file; its bytes; the checksum."""
+
 _TYPES: Final = {
     "eeg": "EEG",
     "eog": "EOG",
@@ -52,6 +58,7 @@ class Part(StrEnum):
     STAMPS = "stamps"  # the device's own time of each sample of another stream
     EVENTS = "events"  # the text of each event
     DATA = "data"  # the numbers of each event of another stream
+    CHECKS = "checks"
 
 
 class Header(NamedTuple):
@@ -79,11 +86,12 @@ def read_file_header(xml: bytes) -> dict[str, str] | None:
 
 def write_header(header: Header) -> bytes:
     """Return the XML of a stream header."""
-    part, info, of = header
+    part, info, _ = header
     root = ET.Element("info")
     suffix = f".{part}" if part in {Part.STAMPS, Part.DATA} else ""
     columns = {
         Part.TIMELINE: tuple(Channel(name) for name in ENTRY),
+        Part.CHECKS: tuple(Channel(name) for name in CHECK),
         Part.STAMPS: (Channel("stamp", unit="s"),),
         Part.EVENTS: (Channel("label"),),
     }.get(part, info.channels)
@@ -106,10 +114,7 @@ def write_header(header: Header) -> bytes:
         _add(one, "type", column.kind)
         _add(one, "unit", _UNITS.get(column.unit, column.unit))
     _add(desc, "reference", info.reference)
-    ours = ET.SubElement(desc, "physio")
-    _add(ours, "part", part)
-    _add(ours, "of", str(of))
-    _add(ours, "stream", json.dumps(_table(info)))
+    _own(ET.SubElement(desc, "physio"), header)
     return _bytes(root)
 
 
@@ -121,7 +126,10 @@ def read_header(xml: bytes) -> Header:
     ValueError, KeyError, TypeError, xml.etree.ElementTree.ParseError
         If it is no such header.
     """
-    ours = ET.fromstring(xml).find("desc/physio")
+    root = ET.fromstring(xml)
+    ours = root.find("desc/physio")
+    if ours is None:  # a footer has it too
+        ours = root.find("physio")
     if ours is None:
         raise UnreadableError("the header of a stream does not say what it is")
     table = json.loads(ours.findtext("stream", ""))
@@ -129,27 +137,49 @@ def read_header(xml: bytes) -> Header:
     return Header(part, _info(table), int(ours.findtext("of", "")))
 
 
-def write_footer(count: int, first: float, last: float, ended: str = "") -> bytes:
-    """Return the XML of a stream footer; ``ended`` tells how the recording did."""
+class Footer(NamedTuple):
+    """What the timeline's footer says of the recording: how it ended, what it is.
+
+    ``warnings`` tells what a repair could not save.
+    """
+
+    ended: str
+    about: dict[str, str]
+    warnings: str = ""
+
+
+def write_footer(
+    count: int, first: float, last: float, header: Header, said: Footer | None = None
+) -> bytes:
+    """Return the XML of a stream footer.
+
+    It says again what the header and that of the file said, should those be damaged.
+    """
     root = ET.Element("info")
     _add(root, "first_timestamp", repr(first))
     _add(root, "last_timestamp", repr(last))
     _add(root, "sample_count", str(count))
-    if ended:
-        _add(ET.SubElement(root, "physio"), "ended", json.dumps(ended))
+    ours = ET.SubElement(root, "physio")
+    _own(ours, header)
+    for key, value in (said._asdict() if said else {}).items():
+        _add(ours, key, json.dumps(value))
     return _bytes(root)
 
 
-def read_footer(xml: bytes) -> str:
-    """Return how the recording ended, if this footer tells."""
-    ended = ET.fromstring(xml).findtext("physio/ended")
-    return "" if ended is None else str(json.loads(ended))
+def read_footer(xml: bytes) -> Footer | None:
+    """Return how the recording ended and what it is, if this footer tells."""
+    ours = ET.fromstring(xml).find("physio")
+    if ours is None or (ended := ours.findtext("ended")) is None:
+        return None
+    about = dict(json.loads(ours.findtext("about", "{}")))
+    return Footer(json.loads(ended), about, json.loads(ours.findtext("warnings", '""')))
 
 
 def _type(part: Part, info: Info) -> str:
     """Return the content type of a stream, in the words that LSL has for it."""
     if part != Part.BLOCKS:
-        return {Part.TIMELINE: "Timeline", Part.STAMPS: "Stamps"}.get(part, "Misc")
+        own = {Part.TIMELINE, Part.STAMPS, Part.CHECKS}
+        return part.capitalize() if part in own else "Misc"
     kinds = {channel.kind for channel in info.channels}
     if len(kinds) == 1 and (known := _TYPES.get(min(kinds))):
         return known
@@ -193,6 +223,13 @@ def _info(table: dict[str, Any]) -> Info:
         table["placement"],
         table["reference"],
     )
+
+
+def _own(parent: ET.Element, header: Header) -> None:
+    """Say exactly what a stream is."""
+    _add(parent, "part", header.part)
+    _add(parent, "of", str(header.of))
+    _add(parent, "stream", json.dumps(_table(header.info)))
 
 
 def _add(parent: ET.Element, tag: str, text: str) -> None:

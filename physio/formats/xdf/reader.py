@@ -1,7 +1,7 @@
 """XDF files: those that `Writer` wrote, bit for bit, and everybody else's."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,8 +9,11 @@ import numpy as np
 
 from physio.core.block import Array, Block
 from physio.core.events import Events
+from physio.core.reason import Reason
 from physio.core.recording import Arrival, Recording
+from physio.formats.xdf.checks import NUMBER
 from physio.formats.xdf.chunks import (
+    MAGIC,
     Chunk,
     CutOffError,
     Tag,
@@ -18,9 +21,11 @@ from physio.formats.xdf.chunks import (
     read_numbers,
     read_texts,
     walk,
+    within,
 )
 from physio.formats.xdf.foreign import convert, nothing
 from physio.formats.xdf.header import (
+    CHECK,
     ENTRY,
     Header,
     Part,
@@ -28,6 +33,8 @@ from physio.formats.xdf.header import (
     read_footer,
     read_header,
 )
+from physio.formats.xdf.salvage import Damage, Salvage, salvage
+from physio.formats.xdf.writer import OWN
 
 
 def read(path: Path | str) -> Recording:
@@ -35,16 +42,18 @@ def read(path: Path | str) -> Recording:
 
     A file that `Writer` wrote comes back bit for bit, and ``about["ended"]`` says how
     the recording ended: ``"completed"``, ``"interrupted"`` where it was never closed,
-    or in the words it was closed with. How any other file is taken is told in
-    `physio.formats.xdf.foreign`.
+    or in the words it was closed with. Where bytes of it have changed, the records
+    that hold them are left out, all others are kept, and ``about["warnings"]`` says
+    which. How any other file is taken is told in `physio.formats.xdf.foreign`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is cut off, damaged or no XDF at all. What a file cut off can still
-        give is said, not given: no part passes for the whole.
+        If the file is cut off, damaged beyond what its checksums can tell, or no XDF
+        at all. What a file cut off can still give is said, not given: no part passes
+        for the whole. `repair` makes a file of it that can be read.
     """
     path = Path(path)
     try:
@@ -53,22 +62,18 @@ def read(path: Path | str) -> Recording:
         raise FileNotFoundError(f"there is no file {path}") from None
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder, not an XDF file") from None
-    chunks: list[Chunk] = []
-    cut: CutOffError | None = None
     try:
-        try:
-            chunks.extend(walk(memoryview(raw)))
-        except CutOffError as error:
-            cut = error
-            chunks = _whole(raw[: error.at])
-        about = _about(chunks)
-        if cut is not None:
-            left = "" if about is None else _left(assemble(about, chunks))
+        saved = salvage(raw) or _followed(raw)
+        about = own_about(saved.chunks)
+        if saved.cut >= 0:
+            left = "" if about is None else _left(assemble(about, saved.chunks))
             raise UnreadableError(
-                f"{cut} and has {len(raw)} bytes; before that, {len(chunks)} chunks "
-                f"are whole{left}"
+                f"{CutOffError(saved.cut)} and has {len(raw)} bytes; before that, "
+                f"{len(saved.chunks)} chunks are whole{left}: physio repair keeps them"
             )
-        return convert(path, raw, chunks) if about is None else assemble(about, chunks)
+        if about is None:
+            return convert(path, raw, saved.chunks)
+        return assemble(about, saved.chunks, saved.damage)
     except Exception as error:
         # Whatever the bytes do to a parser, here or in pyxdf, they are the cause.
         ours = isinstance(error, UnreadableError)
@@ -91,6 +96,8 @@ class _Stream:
             return len(ENTRY)
         if self.header.part == Part.STAMPS:
             return 1
+        if self.header.part == Part.CHECKS:
+            return len(CHECK)
         return len(self.header.info.channels)
 
     def add(self, content: memoryview) -> None:
@@ -108,30 +115,48 @@ class _Stream:
         return _all(self.times, (0,)), _all(self.rows, (0, self.width))
 
 
-def assemble(about: dict[str, str], chunks: Sequence[Chunk]) -> Recording:
+def assemble(
+    about: dict[str, str],
+    chunks: Sequence[Chunk],
+    damage: Sequence[Damage] = (),
+    *,
+    tail: bool = False,
+) -> Recording:
     """Return the recording that the chunks of a file of ours hold.
 
     Samples that no entry of the timeline speaks of were not wholly written, and are
-    left out.
+    left out, unless the ``tail`` is asked for; so are those of streams whose headers
+    are lost.
     """
-    streams: dict[int, _Stream] = {}
-    ended = "interrupted"
+    streams = {n: _Stream(header) for n, header in headers(chunks).items()}
+    ended, warnings = "interrupted", [str(d) for d in damage]
     for chunk in chunks:
-        if chunk.tag == Tag.STREAM_HEADER:
-            streams[chunk.stream] = _Stream(read_header(bytes(chunk.content)))
-        elif chunk.tag == Tag.SAMPLES:
-            streams[chunk.stream].add(chunk.content)
-        elif chunk.tag == Tag.STREAM_FOOTER:
-            ended = read_footer(bytes(chunk.content)) or ended
+        if chunk.tag == Tag.SAMPLES and (stream := streams.get(chunk.stream)):
+            stream.add(chunk.content)
+        elif chunk.tag == Tag.STREAM_FOOTER and (
+            said := read_footer(bytes(chunk.content))
+        ):
+            ended = said.ended
+            warnings += [said.warnings] if said.warnings else []
     numbers = {(s.header.info.name, s.header.part): n for n, s in streams.items()}
     entries = defaultdict(list)
     timeline = []
-    for row in _timeline(streams):
-        entries[int(row[0])].append(row)
+    happened: Counter[int] = Counter()
+    rows = _timeline(streams)
+    if tail:
+        rows = np.vstack([rows, *_without_entry(streams, numbers, rows)])
+    for row in rows:
+        number, n = int(row[0]), int(row[2])
+        if number not in streams:
+            continue
+        entries[number].append(row)
+        info = streams[number].header.info
+        # Events are counted as they are here: some may have been lost to damage.
+        start = int(row[1]) if info.rate else happened[number]
+        happened[number] += n
         if row[4]:
-            name = streams[int(row[0])].header.info.name
-            arrival = Arrival(name, int(row[1]), int(row[2]), float(row[3]))
-            timeline.append(arrival)
+            timeline.append(Arrival(info.name, start, n, float(row[3])))
+    about = {**about, **({"warnings": "; ".join(warnings)} if warnings else {})}
     blocks, events = {}, {}
     for number, stream in streams.items():
         part, info, _ = stream.header
@@ -151,6 +176,33 @@ def _timeline(streams: dict[int, _Stream]) -> Array:
     return np.empty((0, len(ENTRY)))
 
 
+def _without_entry(
+    streams: dict[int, _Stream], numbers: dict[tuple[str, Part], int], entries: Array
+) -> Iterator[Array]:
+    """Yield the entries of whole samples whose own entry was cut off."""
+    for number, stream in streams.items():
+        header = stream.header
+        if header.part not in {Part.BLOCKS, Part.EVENTS}:
+            continue
+        info = header.info
+        own = entries[entries[:, 0] == number]
+        times = stream.join()[0][int(own[:, 2].sum()) :]
+        if not len(times):
+            continue
+        arrived = own[-1, 4] if len(own) else 1.0
+        if header.part == Part.EVENTS:
+            start, epoch, beside = own[:, 2].sum(), times[-1], 1.0
+        else:
+            _, at, n, epoch, *_ = own[-1] if len(own) else (0, 0, 0, times[0])
+            start = max(at + n, round((times[0] - epoch) * float(info.rate)))
+            epoch = times[0] - start / float(info.rate)
+            stamps = streams.get(numbers.get((info.name, Part.STAMPS), 0))
+            taken = own[own[:, 5] > 0, 2].sum()
+            left = 0 if stamps is None else len(stamps.join()[0]) - taken
+            beside = float(left == len(times))
+        yield np.array([[number, start, len(times), epoch, arrived, beside]])
+
+
 def _blocks(
     stream: _Stream, beside: _Stream | None, entries: list[Array]
 ) -> tuple[Block, ...]:
@@ -161,6 +213,7 @@ def _blocks(
     for _, start, size, epoch, _, has_stamps in entries:
         n = int(size)
         data = rows[at : at + n]
+        has_stamps = has_stamps and (beside is not None or not n)  # its header is lost
         if len(data) < n or (has_stamps and len(stamps) - stamped < n):
             raise UnreadableError(f"samples of {info.name!r} are missing")
         own = stamps[stamped : stamped + n].copy() if has_stamps else None
@@ -174,22 +227,55 @@ def _events(stream: _Stream, beside: _Stream | None, entries: list[Array]) -> Ev
     n = sum(int(entry[2]) for entry in entries)
     until = float(entries[-1][3]) if entries else -np.inf
     times = stream.join()[0][:n]
-    # Without numbers there is no stream of numbers, nor before the first of them.
-    width = len(info.channels)
-    data = beside.join()[1][:n] if beside and width else np.empty((n, width))
+    # Without numbers there is no stream of numbers; or its header is lost.
+    nothing = np.full((n, len(info.channels)), Reason.NO_SIGNAL.nan)
+    data = np.vstack([beside.join()[1][:n], nothing])[:n] if beside else nothing
     labels = tuple(stream.labels[:n]) if any(e[5] for e in entries) else ()
     return Events(info, until, times, data, labels)
 
 
-def _about(chunks: Sequence[Chunk]) -> dict[str, str] | None:
+def headers(chunks: Sequence[Chunk]) -> dict[int, Header]:
+    """Return the header of each stream of a file of ours, from its footer if need be.
+
+    The timeline is always there.
+    """
+    found = {1: OWN[0]}
+    for tag in (Tag.STREAM_FOOTER, Tag.STREAM_HEADER):
+        for chunk in chunks:
+            if chunk.tag == tag:
+                found[chunk.stream] = read_header(bytes(chunk.content))
+    return dict(sorted(found.items()))
+
+
+def own_about(chunks: Sequence[Chunk]) -> dict[str, str] | None:
+    """Return what is known of a recording, or None if the file is not one of ours.
+
+    Raises
+    ------
+    UnreadableError
+        If the file does not begin with a header, and says nothing elsewhere.
+    """
     for chunk in chunks:
         if chunk.tag == Tag.FILE_HEADER:
             return read_file_header(bytes(chunk.content))
+    for chunk in chunks:
+        footer = chunk.tag == Tag.STREAM_FOOTER
+        if footer and (said := read_footer(bytes(chunk.content))):
+            return said.about
+    if any(c.tag == Tag.SAMPLES and c.stream == NUMBER for c in chunks):
+        return {}
     raise UnreadableError("it has no file header")
 
 
-def _whole(raw: bytes) -> list[Chunk]:
-    return list(walk(memoryview(raw)))
+def _followed(raw: bytes) -> Salvage:
+    """Return the chunks of a file without checksums."""
+    found = Salvage()
+    try:
+        found.chunks.extend(walk(memoryview(raw)))
+    except CutOffError as error:
+        found.cut = error.at
+        found.chunks.extend(within(memoryview(raw), len(MAGIC), error.at))
+    return found
 
 
 def _left(recording: Recording) -> str:

@@ -8,13 +8,14 @@ from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NoReturn, Self
+from typing import BinaryIO, Final, NoReturn, Self
 
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, Info
 from physio.core.events import Events
 from physio.core.recording import Item
+from physio.formats.xdf.checks import check
 from physio.formats.xdf.chunks import (
     BOUNDARY,
     MAGIC,
@@ -25,7 +26,9 @@ from physio.formats.xdf.chunks import (
     texts,
 )
 from physio.formats.xdf.header import (
+    CHECKS,
     TIMELINE,
+    Footer,
     Header,
     Part,
     write_file_header,
@@ -36,6 +39,12 @@ from physio.formats.xdf.header import (
 _SECONDS: Final = 10.0  # a boundary at least so often (s, session clock) ...
 _BYTES: Final = 1 << 20  # ... and after so many bytes
 _ENTRIES: Final = 1  # number of the timeline in the file
+OWN: Final = (
+    Header(Part.TIMELINE, Info(TIMELINE, Fraction(0), (Channel("entry"),)), 0),
+    Header(Part.CHECKS, Info(CHECKS, Fraction(0), (Channel("entry"),)), 0),
+)
+"""The streams that each file of ours begins with, number 1 and 2."""
+
 _SYNC: Final = getattr(os, "fdatasync", os.fsync)
 
 
@@ -53,6 +62,11 @@ class _Stream:
         """Return what goes before the first samples."""
         return b"" if self.count else same_clock(self.number, float(times[0]))
 
+    def footer(self, said: Footer | None = None) -> bytes:
+        """Return what goes behind the last samples."""
+        xml = write_footer(self.count, self.first, self.last, self.header, said)
+        return chunk(Tag.STREAM_FOOTER, xml, self.number)
+
     def add(self, times: Array) -> None:
         """Count samples."""
         self.first = self.first if self.count else float(times[0])
@@ -67,7 +81,8 @@ class Writer:
     """An XDF file that grows by whole items, for `read` to give back bit for bit.
 
     Each block or events go to the file in one write, ending with their entry in the
-    stream ``session.timeline``: what has no entry was not wholly written. Samples are
+    stream ``session.timeline``: what has no entry was not wholly written. A checksum
+    follows in the stream ``session.checks``. Samples are
     stamped with their times on the session clock, each with its own; the device's own
     stamps are the stream ``<name>.stamps``. Of events, the labels are the marker
     stream ``<name>`` (an empty text where there is none), the numbers the stream
@@ -90,15 +105,17 @@ class Writer:
 
     def __init__(self, path: Path | str, about: Mapping[str, str] = {}) -> None:
         self.path = Path(path)
+        self.size = 0
+        self._about = dict(about)
         self._streams: dict[tuple[str, Part], _Stream] = {}
-        self._size, self._marked, self._latest, self._next = 0, 0, 0.0, 0.0
+        self._marked, self._latest, self._next = 0, 0.0, 0.0
         self._error: str = ""
         self._file: int | None = _create(self.path)
         try:
             writer = f"physio-affect {version('physio-affect')}"
             xml = write_file_header(about, writer)
-            self._put(MAGIC + chunk(Tag.FILE_HEADER, xml))
-            self._open(Part.TIMELINE, Info(TIMELINE, Fraction(0), (Channel("entry"),)))
+            head = MAGIC + chunk(Tag.FILE_HEADER, xml)
+            self._open(*OWN, before=head)
         except BaseException:
             self._release()
             raise
@@ -151,11 +168,11 @@ class Writer:
         done = numbers(_ENTRIES, now, np.array([entry], np.float64))
         parts.append((entries, now, done))
         mark = self._boundary()
-        self._put(mark + b"".join(s.clock(t) + raw for s, t, raw in parts))
+        self._record(mark + b"".join(s.clock(t) + raw for s, t, raw in parts))
         for stream, times, _ in parts:
             stream.add(times)
         if mark:
-            self._marked, self._next = self._size, self._latest + _SECONDS
+            self._marked, self._next = self.size, self._latest + _SECONDS
 
     def sync(self) -> None:
         """Wait until all written is on the disk and would survive a power cut."""
@@ -169,18 +186,22 @@ class Writer:
     def close(self, ended: str = "completed") -> None:
         """Write the footers, which say how the recording ended, and close the file.
 
-        After a failed write the footers are tried all the same: room may have come
-        back.
+        The timeline's says it, and is written before that of the checks alone. After a
+        failed write the footers are tried all the same: room may have come back.
         """
         if self._file is None:
             return
         failed, self._error = self._error, ""
         try:
-            # The timeline's footer is the last: with it, the file is complete.
-            for (_, part), s in reversed(self._streams.items()):
-                said = (ended or "completed") if part == Part.TIMELINE else ""
-                xml = write_footer(s.count, s.first, s.last, said)
-                self._put(chunk(Tag.STREAM_FOOTER, xml, s.number))
+            checks = self._streams[CHECKS, Part.CHECKS]
+            said = Footer(ended or "completed", self._about)
+            raw = b"".join(
+                s.footer(said if s.header.part == Part.TIMELINE else None)
+                for s in reversed(self._streams.values())
+                if s is not checks
+            )
+            self._record(raw)
+            self._put(checks.footer())
             self.sync()
         except OSError:
             if not failed:
@@ -197,9 +218,10 @@ class Writer:
                 raise ValueError(
                     f"{self.path} has a stream {info.name!r} of another kind already"
                 )
-            stream = self._open(part, info)
-            if part == Part.EVENTS and info.channels:
-                self._open(Part.DATA, info, stream.number)
+            number = len(self._streams) + 1
+            numbered = part == Part.EVENTS and bool(info.channels)
+            beside = [Header(Part.DATA, info, number)] * numbered
+            stream = self._open(Header(part, info, 0), *beside)
         if stream.header.info != info:
             raise ValueError(
                 f"{info.name!r} in {self.path} is {stream.header.info}, and cannot "
@@ -207,12 +229,19 @@ class Writer:
             )
         return stream
 
-    def _open(self, part: Part, info: Info, of: int = 0) -> _Stream:
-        header = Header(part, info, of)
-        stream = _Stream(len(self._streams) + 1, header)
-        self._put(chunk(Tag.STREAM_HEADER, write_header(header), stream.number))
-        self._streams[info.name, part] = stream
-        return stream
+    def _open(self, *headers: Header, before: bytes = b"") -> _Stream:
+        """Open streams, each with the next number; return the first."""
+        first = len(self._streams) + 1
+        new = [_Stream(first + i, header) for i, header in enumerate(headers)]
+        made = [chunk(Tag.STREAM_HEADER, write_header(s.header), s.number) for s in new]
+        known = dict(self._streams)
+        self._streams |= {(s.header.info.name, s.header.part): s for s in new}
+        try:
+            self._record(before + b"".join(made))
+        except BaseException:
+            self._streams = known
+            raise
+        return new[0]
 
     def _block(self, main: _Stream, block: Block) -> tuple[int, float, bool, _Parts]:
         name = block.info.name
@@ -222,7 +251,7 @@ class Writer:
             parts.append((main, block.times, raw))
         if len(block) and block.stamps is not None:
             beside = self._streams.get((name, Part.STAMPS)) or self._open(
-                Part.STAMPS, block.info, main.number
+                Header(Part.STAMPS, block.info, main.number)
             )
             raw = numbers(beside.number, block.times, block.stamps[:, np.newaxis])
             parts.append((beside, block.times, raw))
@@ -240,8 +269,16 @@ class Writer:
         return main.count, events.until, bool(events.labels), parts
 
     def _boundary(self) -> bytes:
-        due = self._latest >= self._next or self._size - self._marked >= _BYTES
+        due = self._latest >= self._next or self.size - self._marked >= _BYTES
         return BOUNDARY if due else b""
+
+    def _record(self, raw: bytes) -> None:
+        """Append ``raw`` and its check, or nothing."""
+        checks = self._streams[CHECKS, Part.CHECKS]
+        time = np.array([self._latest])
+        raw += checks.clock(time)
+        self._put(raw + check(self.size, raw, self._latest))
+        checks.add(time)
 
     def _put(self, raw: bytes) -> None:
         """Append all of ``raw``, or nothing."""
@@ -255,12 +292,12 @@ class Writer:
                 rest = rest[os.write(self._file, rest) :]
         except BaseException as error:
             # Take back what was written in part, so that whole chunks may follow.
-            os.ftruncate(self._file, self._size)
-            os.lseek(self._file, self._size, os.SEEK_SET)
+            os.ftruncate(self._file, self.size)
+            os.lseek(self._file, self.size, os.SEEK_SET)
             if isinstance(error, OSError):
                 self._fail(error)
             raise
-        self._size += len(raw)
+        self.size += len(raw)
 
     def _fail(self, error: OSError) -> NoReturn:
         self._error = (
@@ -297,6 +334,11 @@ def _create(path: Path) -> int:
         return os.open(path, flags, 0o600)
     except OSError as error:
         raise OSError(f"cannot record into {path}: {error.strerror}") from error
+
+
+def create(path: Path) -> BinaryIO:
+    """Make a file as `Writer` does: private, and beside one that is there."""
+    return os.fdopen(_create(path), "wb")
 
 
 def _free(path: Path) -> Path:

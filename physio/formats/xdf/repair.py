@@ -1,5 +1,6 @@
 """Files that are cut off or damaged, made readable without touching them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from physio.formats.xdf.chunks import (
     chunk,
 )
 from physio.formats.xdf.header import read_file_header
+from physio.formats.xdf.place import create
 from physio.formats.xdf.reader import assemble, own_about
 from physio.formats.xdf.salvage import Salvage, salvage
 from physio.formats.xdf.sound import Sound, verbatim
 from physio.formats.xdf.whole import write
-from physio.formats.xdf.writer import create
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _as_it_is(raw: bytes, sound: Sound, out: Path) -> Repaired:
     """Write the sound chunks of another program's file, byte for byte."""
     header = chunk(Tag.FILE_HEADER, b"<info><version>1.0</version></info>")
     headed = bool(sound.chunks) and sound.chunks[0].tag == Tag.FILE_HEADER
-    with create(out) as file:
+    with os.fdopen(create(out), "wb") as file:
         file.write(MAGIC + (b"" if headed else header))
         for part in verbatim(memoryview(raw), sound.chunks):
             file.write(part)

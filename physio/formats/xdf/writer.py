@@ -8,7 +8,7 @@ from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, NoReturn, Self
+from typing import Final, NoReturn, Self
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from physio.formats.xdf.header import (
     write_footer,
     write_header,
 )
+from physio.formats.xdf.place import create
 
 _SECONDS: Final = 10.0  # a boundary at least so often (s, session clock) ...
 _BYTES: Final = 1 << 20  # ... and after so many bytes
@@ -110,7 +111,7 @@ class Writer:
         self._streams: dict[tuple[str, Part], _Stream] = {}
         self._marked, self._latest, self._next = 0, 0.0, 0.0
         self._error: str = ""
-        self._file: int | None = _create(self.path)
+        self._file: int | None = create(self.path)
         try:
             writer = f"physio-affect {version('physio-affect')}"
             xml = write_file_header(about, writer)
@@ -319,30 +320,3 @@ def outcome(error: BaseException | None) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted by Ctrl-C"
     return f"failed: {type(error).__name__}: {error}"
-
-
-def _create(path: Path) -> int:
-    """Make a file of its own for the recording; keep one that is there."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"cannot record into {path}: there is no folder {path.parent}"
-        )
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
-        if path.exists():
-            path.rename(_free(path))
-        return os.open(path, flags, 0o600)
-    except OSError as error:
-        raise OSError(f"cannot record into {path}: {error.strerror}") from error
-
-
-def create(path: Path) -> BinaryIO:
-    """Make a file as `Writer` does: private, and beside one that is there."""
-    return os.fdopen(_create(path), "wb")
-
-
-def _free(path: Path) -> Path:
-    number = 1
-    while (old := path.with_stem(f"{path.stem}_old{number}")).exists():
-        number += 1
-    return old

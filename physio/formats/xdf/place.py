@@ -1,0 +1,26 @@
+"""Where a recording goes: a file of its own, and private."""
+
+import os
+from pathlib import Path
+
+
+def create(path: Path) -> int:
+    """Make a file of its own for the recording; keep one that is there."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"cannot record into {path}: there is no folder {path.parent}"
+        )
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        if path.exists():
+            path.rename(_free(path))
+        return os.open(path, flags, 0o600)
+    except OSError as error:
+        raise OSError(f"cannot record into {path}: {error.strerror}") from error
+
+
+def _free(path: Path) -> Path:
+    number = 1
+    while (old := path.with_stem(f"{path.stem}_old{number}")).exists():
+        number += 1
+    return old

@@ -13,9 +13,10 @@ from brainflow.board_shim import BoardIds, BoardShim, BrainFlowPresets
 
 from physio.core.block import Array, Block, Channel, Info, Origin
 from physio.core.events import Events, marks
+from physio.core.numbered import Numbered
 from physio.core.ports import Item
 from physio.core.stamped import Placed, Stamped
-from physio.core.timing import Counted, Counter, Epoch
+from physio.core.timing import Counter
 
 # BrainFlow's groups of rows: what we call the stream, its kind and unit, and the names
 # of its channels. Many boards list their electrodes as EEG, ECG, EMG and EOG at once:
@@ -96,8 +97,8 @@ class Lane:
             for n, channels, rows in _described(about, taken)
         ]
         known = dict(enumerate(_COUNTERS.get(source, ())))
-        self._counted = Counted(known[preset]) if preset in known else None
-        self._epoch = Epoch(self.rate)
+        counter = known.get(preset)
+        self._numbered = Numbered(self.rate, counter) if counter else None
         self._stamped = Stamped(self.rate)
 
     @property
@@ -134,33 +135,12 @@ class Lane:
         if not len(rows):
             return []
         stamps = np.ascontiguousarray(rows[:, self._stamp])
-        if self._counted is None:
+        if self._numbered is None:
             placed = self._stamped.push(stamps + ahead, stamps, rows, now)
         else:
-            placed = self._by_count(self._counted, rows, stamps, now, full=full)
+            counts = rows[:, self._count].astype(np.int64)
+            placed = self._numbered.push(counts, stamps, rows, now, full=full)
         return [item for part in placed for item in self._items(part)]
-
-    def _by_count(
-        self, counted: Counted, rows: Array, stamps: Array, now: float, *, full: bool
-    ) -> list[Placed]:
-        slack = 0.25 * self.rate
-        room = self._epoch.behind(now, counted.newest)
-        last = counted.newest + room + slack if counted.newest >= 0 else np.inf
-        counts = rows[:, self._count].astype(np.int64)
-        numbers = counted.number(counts, np.inf if full else last)
-        late = self._epoch.behind(now, counted.newest)
-        missing = counted.missing(late, now, full=full)
-        numbers[numbers >= 0] += missing if full else 0
-        self._epoch.hear(now, counted.newest)
-        new = np.flatnonzero(numbers >= 0)
-        jumps = np.flatnonzero(np.diff(numbers[new]) > 1) + 1
-        placed = []
-        for part in np.split(new, jumps):
-            if len(part):
-                start = int(numbers[part[0]])
-                epoch = self._epoch.at(start)
-                placed.append(Placed(start, epoch, rows[part], stamps[part]))
-        return placed
 
     def _items(self, part: Placed) -> list[Item]:
         items: list[Item] = []

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from physio.core.block import Array
 from physio.core.timing import STEEPEST, slewed
@@ -52,6 +53,9 @@ class Stamped:
         self._periods = 0
         self._times, self._stamps = np.empty(0), np.empty(0)
         self._rows: Array | None = None
+        self._newest: tuple[float, Array] | None = None
+        self.repeated = 0
+        """How many samples came twice."""
 
     @property
     def held(self) -> bool:
@@ -74,6 +78,8 @@ class Stamped:
         now
             The time (s, session clock).
         """
+        new = self._new(stamps, rows)
+        times, stamps, rows = times[new], stamps[new], rows[new]
         self._times = np.concatenate([self._times, times])
         self._stamps = np.concatenate([self._stamps, stamps])
         self._rows = rows if self._rows is None else np.vstack([self._rows, rows])
@@ -83,6 +89,19 @@ class Stamped:
         self._times, self._stamps = self._times[n:], self._stamps[n:]
         self._rows = self._rows[n:]
         return placed
+
+    def _new(self, stamps: Array, rows: Array) -> npt.NDArray[np.bool_]:
+        """Tell which samples are none that came twice: same stamp, same values."""
+        if not len(stamps):
+            return np.ones(0, np.bool_)
+        before = self._newest or (np.nan, np.full_like(rows[0], np.nan))
+        gone = np.diff(stamps, prepend=before[0]) == 0
+        earlier = np.vstack([before[1], rows[:-1]])
+        for i in np.flatnonzero(gone):
+            gone[i] = np.array_equal(rows[i], earlier[i], equal_nan=True)
+        self._newest = (float(stamps[-1]), rows[-1])
+        self.repeated += int(gone.sum())
+        return ~gone
 
     def _number(self, now: float) -> list[int]:
         """Return the number of each sample whose place is clear."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 STEEPEST = 0.05  # how fast an epoch may move, in seconds a second
 SETTLE = 1.0  # in about how long an epoch comes to where it belongs (s)
+BACK = 8  # by how many counts a packet may be overtaken on its way
 
 
 def slewed(epoch: float, target: float, rows: int, rate: float) -> float:
@@ -60,7 +61,10 @@ class Epoch:
         if np.isnan(self._epoch):
             self._epoch = target
         rows = start - self._start
-        self._epoch = slewed(self._epoch, target, rows, self.rate)
+        moved = slewed(self._epoch, target, rows, self.rate)
+        if rows and target < moved:  # it came before it was taken: that is no drift
+            moved = max(target, self._epoch - 0.9 / self.rate)
+        self._epoch = moved
         self._start = start
         return self._epoch
 
@@ -109,6 +113,9 @@ class Counted:
         self._count, self._row = -1, 0  # the newest, and which row of it came last
         self._number = -1
         self._short: float | None = None  # since when whole turns are missing
+        self._recent: deque[int] = deque(maxlen=4 * BACK)
+        self.repeated = self.late = 0
+        """How many samples came twice; how many too late to be put in their place."""
 
     @property
     def newest(self) -> int:
@@ -129,6 +136,7 @@ class Counted:
             means that the device began anew, and nothing is known to be lost.
         """
         numbers = np.full(len(counts), -1, np.int64)
+        given = self._number  # what came up to here is given out
         for i, count in enumerate(counts.tolist()):
             gone = (count - self._count) % self.counter.wrap
             if not gone and self._row < self.counter.rows - 1:
@@ -138,16 +146,39 @@ class Counted:
                 continue
             if not gone:  # a turn, or a repetition
                 if self._number + self.counter.turn > last or last == np.inf:
+                    self.repeated += 1
                     continue
                 gone = self.counter.wrap
             whole = self.counter.rows * (-(-gone // self.counter.step) - 1)
             lost = self.counter.rows - 1 - self._row + whole
             if self._number < 0 or self._number + 1 + lost > last:
+                back = self.counter.wrap - gone
+                if self._number >= 0 and self._overtaken(back):
+                    numbers[i] = self._in_place(back, given)
+                    continue
                 lost = 0
             self._count, self._row = count, 0
             self._number += 1 + lost
+            self._recent.append(self._number)
             numbers[i] = self._number
         return numbers
+
+    def _overtaken(self, back: int) -> bool:
+        """Tell whether a count so far back is that of a packet that came late."""
+        one = self.counter.rows == 1 and not back % self.counter.step
+        return one and 0 < back // self.counter.step <= BACK
+
+    def _in_place(self, back: int, given: int) -> int:
+        """Return the number of a sample that was overtaken; -1 if it is of no use."""
+        number = self._number - back // self.counter.step
+        if number in self._recent:
+            self.repeated += 1
+        elif number <= max(given, -1):
+            self.late += 1
+        else:
+            self._recent.append(number)
+            return number
+        return -1
 
     def missing(self, behind: float, now: float, *, full: bool = False) -> int:
         """Return how many samples are missing in whole turns, and count them as lost.

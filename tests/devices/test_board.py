@@ -240,7 +240,7 @@ def test_times_follow_the_samples_that_came_soonest() -> None:
     assert (np.diff(seconds)[new] > 0).all()
     # Behind by the least delay, 5 ms, less the drift of 1.2 ms/s for the second in
     # which an epoch settles; a poll sees the newest sample up to one period, 4 ms, old.
-    assert np.ptp(errors[500:]) < 0.004
+    assert np.ptp(errors[500:]) < 0.004 + 0.0012
     assert np.mean(errors[500:]) == pytest.approx(0.005, abs=0.004)
 
 

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 import devices
+from devices.faulty import Fault, Faulty
 from devices.replay import Replay
+from devices.simulated import Wristband
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, marks
 from physio.core.ports import Clock, Device, FastClock, Item
@@ -77,6 +79,15 @@ def recording(timeline: bool) -> Recording:
     return Recording(streams, events, order if timeline else ())
 
 
+def faulty(clock: Clock, wrap: int) -> Device:
+    """Return a wristband on a bad line."""
+    faults = [Fault("unplug", 5.0, 3.0), Fault("stall", 11.0, 1.0)]
+    if wrap:
+        faults += [Fault("drop"), Fault("duplicate"), Fault("reorder")]
+    band = Wristband(clock=clock, truth=False)
+    return Faulty(band, tuple(faults), wrap=wrap, name="it", person="p07", clock=clock)
+
+
 def made() -> Iterator[Any]:
     """Yield every device that runs here, as it is and with what can befall it."""
     for cls in classes():
@@ -88,6 +99,10 @@ def made() -> Iterator[Any]:
                 yield pytest.param(
                     lambda clock, t=timeline: Replay(recording(t), clock), id=name
                 )
+            continue
+        if cls is Faulty:
+            for wrap in (256, 0):
+                yield pytest.param(lambda clock, w=wrap: faulty(clock, w), id=f"{wrap}")
             continue
         known = {f.name for f in fields(cls)}
         troubles: dict[str, Any] = {"loss": 0.1, "gaps": ((5.0, 8.0),)}

@@ -1,0 +1,51 @@
+"""The mains and all their harmonics taken out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.signal
+
+from physio.core.block import Array, Info
+from physio.dsp.iir import Recursive
+
+
+@dataclass(frozen=True)
+class Comb(Recursive):
+    """Causal comb filter: a frequency and all its harmonics are taken out.
+
+    Parameters
+    ----------
+    freq
+        The lowest that is taken out (Hz).
+    quality
+        ``freq`` over the width of each notch at -3 dB: all are as wide.
+    bridge
+        Longest gap (s) that the filter runs through: see `Recursive`.
+
+    Notes
+    -----
+    A notch of `scipy.signal.iirnotch` for each harmonic below half the rate, one after
+    another. `scipy.signal.iircomb` needs a rate that ``freq`` divides, which 250 Hz and
+    60 Hz are not, and takes 0 Hz or half the rate out too.
+    """
+
+    freq: float = 50.0
+    quality: float = 30.0
+    bridge: float = 0.05
+
+    def design(self, info: Info) -> Array:
+        """Return the sections, shape (harmonics, 6)."""
+        rate = float(info.rate)
+        if not (0 < self.freq < rate / 2 and self.quality > 0):
+            raise ValueError(
+                f"cannot take {self.freq:g} Hz and its harmonics out of {info.name!r} "
+                f"with quality {self.quality:g}: they must lie between 0 and "
+                f"{rate / 2:g} Hz, and the quality above 0"
+            )
+        rows = []
+        k = 1
+        while k * self.freq < rate / 2:
+            design = scipy.signal.iirnotch(k * self.freq, k * self.quality, fs=rate)
+            rows.append(np.concatenate(design))
+            k += 1
+        return np.array(rows)

@@ -1,0 +1,194 @@
+"""Filters without feedback: linear in phase, and honest about their delay."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.signal
+from numba import njit
+
+from physio.core.block import Array, Info
+from physio.core.reason import Reason
+from physio.core.stage import Stage
+
+Counts = npt.NDArray[np.int64]
+
+_WARMING: Final = Reason.WARMING_UP.nan
+_LOST: Final = Reason.NO_SIGNAL.nan
+
+
+class Taps(NamedTuple):
+    """A filter in its phases, and the newest samples."""
+
+    phases: Array  # (up, taps): phase k is every up-th tap from tap k on
+    ring: Array  # (taps + 1, channels): sample i in row i % (taps + 1)
+    runs: Counts  # (2, channels): missing in a row, samples since the restart
+    clock: Counts  # (5,): samples seen, outputs given, up, down, samples to bridge
+    newest: Array  # (channels,): what came last, NaN and all
+
+
+def taps(
+    info: Info, h: Array, ratio: tuple[int, int], bridge: float, columns: int
+) -> Taps:
+    """Return a filter at rest, for `polyphase`.
+
+    Parameters
+    ----------
+    info
+        The stream.
+    h
+        Its taps at ``up`` times the rate of the stream, shape (n,).
+    ratio
+        ``up`` and ``down``: the rate is multiplied by one and divided by the other.
+    bridge
+        Up to how long a gap (s) it runs on, with the last valid sample held.
+    columns
+        How many channels it filters.
+    """
+    if bridge < 0:
+        raise ValueError(
+            f"a filter on {info.name!r} cannot bridge {bridge} s: it must not be "
+            f"below 0"
+        )
+    up, down = ratio
+    n = ceil(len(h) / up)
+    phases = np.ascontiguousarray(np.pad(h, (0, n * up - len(h))).reshape(n, up).T)
+    across = int(info.rate * Fraction(str(bridge)))
+    runs = np.zeros((2, columns), np.int64)
+    runs[0] = across + 1
+    clock = np.array([0, 0, up, down, across], np.int64)
+    return Taps(
+        phases, np.zeros((n + 1, columns)), runs, clock, np.full(columns, _LOST)
+    )
+
+
+@njit(cache=True)
+def polyphase(
+    phases: Array, ring: Array, runs: Counts, clock: Counts, newest: Array, x: Array
+) -> Array:
+    """Filter samples, shape (n, channels), and change their rate.
+
+    Output m is that of `scipy.signal.upfirdn`, due with input ``ceil(m * down / up)``.
+    Missing are those at a missing sample, and those until every tap has a sample.
+    """
+    size, channels = ring.shape
+    n = size - 1
+    up, down = clock[2], clock[3]
+    y = np.empty((len(x) * up // down + 1, channels))
+    m = 0
+    for i in range(len(x)):
+        last = (clock[0] - 1) % size
+        at = clock[0] % size
+        for c in range(channels):
+            v = x[i, c]
+            if np.isfinite(v):
+                runs[1, c] = 0 if runs[0, c] > clock[4] else runs[1, c]
+                runs[0, c] = 0
+                ring[at, c] = v
+            else:
+                runs[0, c] += 1
+                ring[at, c] = ring[last, c]
+                v = v if np.isnan(v) else _LOST
+            runs[1, c] += 1
+        while -((-clock[1] * down) // up) == clock[0]:
+            j = clock[1] * down // up  # the newest sample that this output rests on
+            phase = phases[clock[1] * down - j * up]
+            late = clock[0] - j  # 1 where an output lies between two samples
+            for c in range(channels):
+                y[m, c] = 0.0
+            for k in range(n):
+                row, h = ring[(j - k) % size], phase[k]
+                for c in range(channels):
+                    y[m, c] += h * row[c]
+            for c in range(channels):
+                before = newest[c] if late else x[i, c]
+                if np.isnan(before):
+                    y[m, c] = before
+                elif runs[0, c] > 0:
+                    y[m, c] = x[i, c] if np.isnan(x[i, c]) else _LOST
+                elif not np.isfinite(before):
+                    y[m, c] = _LOST
+                elif runs[1, c] < n + late:
+                    y[m, c] = _WARMING
+            clock[1] += 1
+            m += 1
+        for c in range(channels):
+            newest[c] = x[i, c]
+        clock[0] += 1
+    return y[:m]
+
+
+@dataclass(frozen=True)
+class Fir(Stage):
+    """Low-pass, high-pass or band-pass filter of linear phase.
+
+    What comes out lies half the filter's length behind what went in: the ``delay`` of
+    its channels. No frequency lies further behind than another.
+
+    Parameters
+    ----------
+    low, high
+        Cutoffs at -6 dB (Hz); 0 for none.
+    transition
+        How wide the passage from what is let through to what is not is (Hz).
+    bridge
+        Longest gap (s) that the filter runs through, with the last valid sample held.
+
+    Notes
+    -----
+    `scipy.signal.firwin` with a Hamming window, ``3.3 * rate / transition`` taps (odd):
+    ripple 0.02, stop band -53 dB [1]_. Once as many samples have come, it is
+    `scipy.signal.lfilter` to rounding; until then, and for as long after a gap longer
+    than ``bridge``, the output is missing (warming up).
+
+    References
+    ----------
+    .. [1] Widmann, Schroeger & Maess, Digital filter design for electrophysiological
+       data: a practical approach, Journal of Neuroscience Methods 250, 2015.
+    """
+
+    low: float = 1.0
+    high: float = 40.0
+    transition: float = 2.0
+    bridge: float = 0.05
+
+    def design(self, info: Info) -> Array:
+        """Return the taps, shape (n,), or raise why there are none."""
+        rate = float(info.rate)
+        cutoffs = [f for f in (self.low, self.high) if f]
+        edges = [0.0, *cutoffs, rate / 2]
+        rising = all(a < b for a, b in pairwise(edges))
+        if not cutoffs or not rising or not 0 < self.transition < rate:
+            raise ValueError(
+                f"cannot pass {self.low:g} to {self.high:g} Hz of {info.name!r} with a "
+                f"transition of {self.transition:g} Hz: cutoffs must rise and lie "
+                f"between 0 and {rate / 2:g} Hz"
+            )
+        n = ceil(3.3 * rate / self.transition) // 2 * 2 + 1
+        kind = (
+            "bandpass" if len(cutoffs) == 2 else "highpass" if self.low else "lowpass"
+        )
+        h = scipy.signal.firwin(n, cutoffs, pass_zero=kind, fs=rate)
+        return np.asarray(h, np.float64)
+
+    def output(self, info: Info) -> Info:
+        """Return the same stream, later; its values rest on as many samples as taps."""
+        state, rate = self.begin(info), float(info.rate)
+        n = state.phases.shape[1]
+        span, delay = (n + int(state.clock[4]) + 1) / rate, (n - 1) / 2 / rate
+        channels = (
+            replace(c, delay=c.delay + delay, span=c.span + span) for c in info.channels
+        )
+        return info.at(None, *channels)
+
+    def begin(self, info: Info) -> Taps:
+        """Return the filter at rest."""
+        return taps(info, self.design(info), (1, 1), self.bridge, len(info.channels))
+
+    def step(self, state: Taps, x: Array) -> Array:
+        """Filter ``x``."""
+        return np.asarray(polyphase(*state, x))

@@ -1,0 +1,96 @@
+"""Another rate, by a rational factor."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+import scipy.signal
+
+from physio.core.block import Array, Info
+from physio.core.stage import Grid, Stage
+from physio.dsp.fir import Taps, polyphase, taps
+
+_FINEST: Final = 1000  # the greatest denominator of a factor
+
+
+@dataclass(frozen=True)
+class Resample(Stage):
+    """A stream at another rate, without what that rate cannot carry.
+
+    Parameters
+    ----------
+    rate
+        Samples per second that come out (Hz).
+    taken
+        How many samples a second the device truly takes (Hz), where that is not its
+        nominal rate; 0 for the nominal one.
+    bridge
+        Longest gap (s) that the filter runs through, with the last valid sample held.
+
+    Notes
+    -----
+    Raised and lowered by whole factors, as `scipy.signal.upfirdn` does, with the filter
+    of `scipy.signal.resample_poly`: a Kaiser window (beta 5), ten periods of the lower
+    rate on either side. They are the ``delay`` of the channels; a non-causal resampler
+    hides them. Until every tap has a sample, the output is missing (warming up).
+
+    With ``taken``, the factor is ``rate / taken``, to within 1e-6: there are ``rate``
+    samples in a true second. The stream's own idea of its rate is off by as much as its
+    source's.
+    """
+
+    rate: float = 64.0
+    taken: float = 0.0
+    bridge: float = 0.05
+
+    def factor(self, info: Info) -> Fraction:
+        """Return what the rate is multiplied by."""
+        if not (self.rate > 0 and self.taken >= 0):
+            raise ValueError(
+                f"cannot bring {info.name!r} from {self.taken:g} to {self.rate:g} Hz: "
+                f"rates must be above 0"
+            )
+        source = Fraction(str(self.taken)) if self.taken else info.rate
+        exact = Fraction(str(self.rate)) / source
+        near = exact.limit_denominator(_FINEST)
+        if not near or abs(near / exact - 1) > Fraction(1, 10**6):
+            raise ValueError(
+                f"cannot bring {info.name!r} from {float(source):g} to {self.rate:g} "
+                f"Hz: no factor with a denominator up to {_FINEST} is within 1e-6 of it"
+            )
+        return near
+
+    def design(self, info: Info) -> Array:
+        """Return the taps at ``up`` times the stream's rate, shape (n,)."""
+        up, down = self.factor(info).as_integer_ratio()
+        most = max(up, down)
+        if most == 1:
+            return np.ones(1)
+        window = ("kaiser", 5.0)
+        h = scipy.signal.firwin(20 * most + 1, 1 / most, window=window) * up
+        return np.asarray(h, np.float64)
+
+    def output(self, info: Info) -> Info:
+        """Return the stream at its new rate, later by half the filter."""
+        state, up = self.begin(info), int(self.factor(info).numerator)
+        rate = float(info.rate)
+        span = (len(state.ring) + int(state.clock[4]) + 2) / rate
+        delay = (len(self.design(info)) - 1) / 2 / up / rate
+        channels = (
+            replace(c, delay=c.delay + delay, span=c.span + span) for c in info.channels
+        )
+        return info.at(info.rate / self.grid(info).hop, *channels)
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every so many samples, or several with one."""
+        return Grid(Fraction(0), 1 / self.factor(info))
+
+    def begin(self, info: Info) -> Taps:
+        """Return the filter at rest."""
+        ratio = self.factor(info).as_integer_ratio()
+        return taps(info, self.design(info), ratio, self.bridge, len(info.channels))
+
+    def step(self, state: Taps, x: Array) -> Array:
+        """Take in ``x``; return the samples now due."""
+        return np.asarray(polyphase(*state, x))

@@ -9,9 +9,13 @@ from physio.formats import empatica
 
 KINDS: Final = (
     "an Empatica E4 export (folder or .zip), a WESAD person's folder, an XDF file "
-    "(.xdf, .xdfz), a BrainFlow file (.csv or .tsv, with its board named), or a "
-    "recording of the OpenBCI GUI (.txt)"
+    "(.xdf, .xdfz), EEG that MNE reads (.edf, .bdf, .vhdr, .fif), a BrainFlow file "
+    "(.csv or .tsv, with its board named), a recording of the OpenBCI GUI or of a "
+    "RespiBAN (.txt), or of Mind Monitor (.csv)"
 )
+
+EEG: Final = (".edf", ".bdf", ".vhdr", ".fif", ".fif.gz")
+"""How files are called that are read through MNE."""
 
 
 def read(path: str | Path, *, board: str | None = None, person: str = "") -> Recording:
@@ -48,10 +52,13 @@ def read(path: str | Path, *, board: str | None = None, person: str = "") -> Rec
         from physio.formats import xdf
 
         return xdf.read(path)
-    if head.startswith(b"%OpenBCI"):
-        from physio.formats import openbci
+    if path.name.lower().endswith(EEG):
+        from physio.formats import edf
 
-        return openbci.read(path, person=person)
+        return edf.read(path, person=person)
+    text = _text(path, head, person)
+    if text is not None:
+        return text
     if empatica.is_export(path.parent) and path.name in empatica.NAMES:
         raise ValueError(
             f"{path} is one file of an Empatica E4 export: give the folder it is in"
@@ -61,6 +68,23 @@ def read(path: str | Path, *, board: str | None = None, person: str = "") -> Rec
 
         return brainflow.read(path, board, person=person)
     raise ValueError(f"{path} is no recording that can be read; that would be {KINDS}")
+
+
+def _text(path: Path, head: bytes, person: str) -> Recording | None:
+    """Read a text file that its first line tells apart, if it is one."""
+    if head.startswith(b"%OpenBCI"):
+        from physio.formats import openbci
+
+        return openbci.read(path, person=person)
+    if head.startswith(b"# OpenSignals"):
+        from physio.formats import respiban
+
+        return respiban.read(path, person=person)
+    if head.removeprefix(b"\xef\xbb\xbf").startswith(b"TimeStamp,Delta_TP9,"):
+        from physio.formats import mind_monitor
+
+        return mind_monitor.read(path, person=person)
+    return None
 
 
 def _folder(path: Path, person: str) -> Recording:

@@ -67,11 +67,6 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     )
 
 
-def is_file(head: bytes) -> bool:
-    """Tell by its first bytes whether a file is one of OpenSignals'."""
-    return head.startswith(HEADER.encode())
-
-
 def _header(path: Path) -> tuple[list[str], Fraction]:
     """Return what each column measures, and the rate."""
     with path.open("rb") as file:

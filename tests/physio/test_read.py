@@ -92,7 +92,7 @@ def test_brainflow_without_its_board(data: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["notes.docx", "table.csv", "a.edf", "empty"])
+@pytest.mark.parametrize("name", ["notes.docx", "table.csv", "a.bin", "empty"])
 def test_a_file_of_another_kind(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("" if name == "empty" else "a, b\n1, 2\n")

@@ -1,0 +1,164 @@
+"""EDF and its kin through MNE, and the way from MNE and back."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+
+from physio.core.block import Block, Channel, Info
+from physio.core.events import Events, marks
+from physio.core.reason import Reason, why
+from physio.core.recording import Recording
+from physio.data.files import read
+from physio.formats import edf
+from physio.view.convert import to_mne
+
+
+def recording() -> Recording:
+    rng = np.random.default_rng(1)
+    channels = (Channel("Fz", "eeg", "uV"), Channel("Cz", "eeg", "uV"))
+    info = Info("eeg.eeg", Fraction(250), channels, person="p1")
+    data = rng.normal(0, 20, (1000, 2))
+    blocks = (
+        Block(info, 0, 0.0, data[:400].copy()),
+        Block(info, 500, 0.0, data[500:].copy()),
+    )
+    what = marks("task", Channel("seconds", "misc", "s"))
+    events = Events(
+        what, 4.0, np.array([1.0, 2.5]), np.array([[0.5], [0.0]]), ("a", "b")
+    )
+    return Recording({"eeg.eeg": blocks}, {"task": events}, (), {"begin_unix": "1e9"})
+
+
+def test_there_and_back_keeps_samples_losses_units_events_and_date() -> None:
+    before = recording()
+    after = edf.from_mne(to_mne(before), person="p1")
+    (block,) = after.streams["eeg.eeg"]
+    assert block.info == before.streams["eeg.eeg"][0].info
+    # uV to V and back: two roundings.
+    assert np.allclose(block.data[:400], before.streams["eeg.eeg"][0].data, rtol=1e-15)
+    assert np.allclose(block.data[500:], before.streams["eeg.eeg"][1].data, rtol=1e-15)
+    assert (why(block.data[400:500]) == Reason.NO_SIGNAL).all()
+    events = after.events["eeg.annotations"]
+    assert events.labels == ("a", "b")
+    # MNE keeps times to a microsecond.
+    assert np.allclose(events.times, [1.0, 2.5], atol=1e-6, rtol=0)
+    assert np.allclose(events.data[:, 0], [0.5, 0.0], atol=1e-6, rtol=0)
+    assert float(after.about["begin_unix"]) == pytest.approx(1e9, abs=1e-6)
+
+
+def test_and_there_again() -> None:
+    raw = to_mne(recording())
+    again = to_mne(edf.from_mne(raw))
+    # As above: two roundings.
+    assert np.allclose(raw.get_data(), again.get_data(), rtol=1e-15, equal_nan=True)
+    assert raw.ch_names == again.ch_names
+    assert sorted(raw.annotations.description) == sorted(again.annotations.description)
+
+
+def test_a_cut_raw_keeps_annotations_where_they_are() -> None:
+    raw = mne.io.RawArray(
+        np.zeros((1, 1000)), mne.create_info(["Fz"], 100.0, "eeg"), verbose="error"
+    )
+    raw.set_meas_date(0.0)
+    raw.set_annotations(mne.Annotations([4.0], [1.0], ["x"], raw.info["meas_date"]))
+    events = edf.from_mne(raw.crop(3.0)).events["eeg.annotations"]
+    assert events.times.tolist() == pytest.approx([1.0], abs=1e-6)
+
+
+def test_fif_and_brainvision_files(tmp_path: Path) -> None:
+    path = tmp_path / "a_raw.fif"
+    to_mne(recording()).save(path, verbose="error")
+    (block,) = read(path, person="p1").streams["eeg.eeg"]
+    # FIF keeps numbers as float32.
+    (want, _) = recording().streams["eeg.eeg"]
+    assert np.allclose(block.data[:400], want.data, rtol=1e-6)
+
+
+def test_labels_twice_uneven_rates_and_stim_channels(data: Path) -> None:
+    twice = edf.read(data / "edf" / "duplicate_channel_labels.edf")
+    (eeg,) = twice.streams["eeg.eeg"]
+    assert eeg.info.names == ("F1-Ref-0", "F2-Ref", "F1-Ref-1")
+    uneven = edf.read(data / "edf" / "test_uneven_samp.edf")
+    (both,) = uneven.streams["eeg.eeg"]
+    assert (both.info.rate, len(both)) == (100, 11000)
+    bdf = edf.read(data / "edf" / "test.bdf")
+    assert set(bdf.streams) == {"eeg.eeg", "eeg.stim"}
+    marked = edf.read(data / "edf" / "test.edf").events["eeg.annotations"]
+    assert marked.labels[:2] == ("start", "type A")
+
+
+def test_kinds_come_from_the_labels_where_all_is_called_eeg(data: Path) -> None:
+    streams = edf.read(data / "eegmat" / "Subject00_1.edf", person="00").streams
+    assert {n: b.info.channels[0].unit for n, (b,) in streams.items()} == {
+        "eeg.eeg": "uV",
+        "eeg.ecg": "uV",
+    }
+    (eeg,) = streams["eeg.eeg"]
+    assert eeg.info.names[0] == "Fp1"
+    # Scalp EEG: some ten microvolts, neither volts nor nanovolts.
+    assert 3 < np.std(eeg.data) < 100
+
+
+def header(
+    path: Path, *, records: bytes = b"1", signals: int = 1, length: int | None = None,
+    samples: bytes = b"4", data: bytes = bytes(8),
+) -> None:  # fmt: skip
+    """Write an EDF file by its specification, field for field."""
+    size = 256 * (signals + 1) if length is None else length
+    head = b"0".ljust(8) + b"X X X X".ljust(80) + b"Startdate X X X X".ljust(80)
+    head += b"01.01.20" + b"00.00.00" + str(size).encode().ljust(8) + bytes(44)
+    head += records.ljust(8) + b"1".ljust(8) + str(signals).encode().ljust(4)
+    each = [(b"EEG Fz", 16), (b"", 80), (b"uV", 8), (b"-100", 8), (b"100", 8),
+            (b"-32768", 8), (b"32767", 8), (b"", 80), (samples, 8),
+            (b"", 32)]  # fmt: skip
+    for text, width in each:
+        head += text.ljust(width) * signals
+    path.write_bytes(head + data)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"records": b"9"},
+         " is truncated: its header tells of 9 records, 1 are there"),
+        ({"records": b"9999999"},
+         " is truncated: its header tells of 9999999 records, 1 are there"),
+        ({"samples": b"99999999"},
+         " is truncated: its header tells of 1 records, 0 are there"),
+        ({"samples": b"-1"}, ": records of -2 bytes"),
+        ({"records": b"many"},
+         " is no EDF or BDF file: 'many' stands where the number of records belongs"),
+        ({"length": 999}, ": a header of 999 bytes for 1 signals; it must have 256 for "
+         "itself and for each"),
+    ],
+)  # fmt: skip
+def test_headers_that_promise_too_much(
+    fields: dict[str, bytes], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.edf"
+    header(path, **fields)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^") as told:
+        edf.read(path)
+    assert str(told.value) == f"{path}{message}"
+
+
+def test_the_smallest_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.edf"
+    header(path, data=np.array([-32768, 0, 32767, 0], "<i2").tobytes())
+    (block,) = read(path).streams["eeg.eeg"]
+    assert block.info.names == ("Fz",)
+    # One step of 16 bits over 200 uV.
+    assert np.allclose(block.data[:, 0], [-100, 0, 100, 0], atol=200 / 65535)
+
+
+def test_what_is_no_such_file_is_told(tmp_path: Path) -> None:
+    for name in ("a.fif", "a.vhdr"):
+        path = tmp_path / name
+        path.write_bytes(b"nothing of the kind" * 20)
+        with pytest.raises(ValueError, match=r"^") as told:
+            edf.read(path)
+        assert str(told.value).startswith(f"{path} cannot be read: ")
+        assert "\n" not in str(told.value)

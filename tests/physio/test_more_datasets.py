@@ -1,0 +1,114 @@
+"""eegmat, Stress-Predict and Mind Monitor: real files, and the traps they set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from physio.data.dataset import Trial
+from physio.data.eegmat import EEG, Eegmat
+from physio.data.files import read
+from physio.data.stress_predict import StressPredict
+from physio.formats import mind_monitor
+
+
+def test_compact_files_hold_what_the_whole_ones_do(data: Path) -> None:
+    trial = Trial("Subject00", "", "rest")
+    whole = Eegmat(data / "eegmat", compact=False).load(trial)
+    compact = Eegmat(data / "eegmat").load(trial)
+    for name, unit in (("eeg", "uV"), ("ref", "uV"), ("ecg", "uV")):
+        (a,), (b,) = (r.streams[f"neurocom.{name}"] for r in (whole, compact))
+        assert (a.info.rate, b.info.rate) == (500, 128)
+        assert a.info.names == b.info.names
+        assert {c.unit for c in b.info.channels} == {unit}
+        last = a.data[-60 * 500 :]
+        # What there is above 64 Hz has a thousandth of the spread: mains was removed.
+        assert np.std(b.data) == pytest.approx(np.std(last), rel=2e-3)
+    assert compact.streams["neurocom.eeg"][0].info.names == EEG
+    assert whole.events["study.conditions"].labels == ("rest",)
+    assert compact.about["subtractions"] == "9.7"
+
+
+def test_eegmats_faults_are_told(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^.* is no eegmat folder: it has neither"):
+        Eegmat(tmp_path).trials()
+    with pytest.raises(ValueError, match=r"^eegmat has rest and .*, but no 'x'$"):
+        Eegmat(data / "eegmat").load(Trial("Subject00", "", "x"))
+    path = tmp_path / "compact128" / "Subject00.npz"
+    path.parent.mkdir()
+    path.write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(ValueError, match=r"^.*Subject00\.npz cannot be read: "):
+        Eegmat(tmp_path).load(Trial("Subject00", "", "rest"))
+    np.savez(path, data=np.array([{}], object), scale_uV=1, sfreq=1)
+    with pytest.raises(ValueError, match=r"^.*allow_pickle=False$"):
+        Eegmat(tmp_path).load(Trial("Subject00", "", "rest"))
+
+
+def test_stress_predict_goes_by_the_labels_and_not_by_the_tags(
+    data: Path,
+) -> None:
+    study = StressPredict(data / "stress_predict")
+    assert [t.subject for t in study.trials()][-2:] == ["S10", "S30"]
+    for subject in ("S06", "S30"):
+        recording = study.load(Trial(subject))
+        parts = recording.events["study.conditions"]
+        assert parts.labels == (*("rest", "stress") * 3, "rest")
+        lengths = parts.data[:, 0] - parts.times
+        # Three tasks of about five, ten and two minutes.
+        assert 240 < lengths[1] < 400
+        assert 450 < lengths[3] < 700
+        assert 110 < lengths[5] < 170
+        assert parts.times[0] >= 0
+        assert parts.data[-1, 0] <= recording.end + 2
+        tags = recording.events["e4.tags"]
+        assert (tags.times <= recording.end).all()  # those of S30 are 12 hours off
+        assert {b.info.rate for (b,) in recording.streams.values()} == {4, 32, 64}
+
+
+def test_a_person_without_labels_has_signals_all_the_same(data: Path) -> None:
+    recording = StressPredict(data / "stress_predict").load(Trial("S01"))
+    assert len(recording.events["study.conditions"]) == 0
+    assert len(recording.streams["e4.eda"][0]) > 10_000
+
+
+def test_stress_predicts_faults_are_told(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^.* it has no raw/S01\.zip$"):
+        StressPredict(tmp_path).trials()
+    with pytest.raises(FileNotFoundError) as missing:
+        StressPredict(tmp_path).load(Trial("S05"))
+    assert str(missing.value) == f"{tmp_path} has no person 'S05' (no file raw/S05.zip)"
+    (tmp_path / "raw").symlink_to(data / "stress_predict" / "raw")
+    (tmp_path / "labels_per_second.csv").write_text(
+        "Participant,Time(sec),Label\n5,1,?\n"
+    )
+    with pytest.raises(ValueError, match=r"^.*labels_per_second\.csv, line 2: it must"):
+        StressPredict(tmp_path).load(Trial("S05"))
+
+
+def test_a_muse_table_by_its_path(data: Path) -> None:
+    recording = read(data / "biosignals" / "mind_monitor_muse.csv", person="p1")
+    (eeg,) = recording.streams["muse.eeg"]
+    assert eeg.info.names == mind_monitor.EEG
+    assert (eeg.info.rate, eeg.info.person) == (256, "p1")
+    assert eeg.data[0].tolist() == [832.4542, 798.60803, 794.17584, 835.6777]
+    (acc,) = recording.streams["muse.acc"]
+    # Held still, a sensor feels 1 g, and this headband nearly.
+    assert np.median(np.linalg.norm(acc.data, axis=1)) == pytest.approx(1.0, abs=0.05)
+    assert recording.events["muse.elements"].labels == ("/muse/elements/blink",)
+
+
+def test_a_damaged_muse_table_is_told(data: Path, tmp_path: Path) -> None:
+    lines = (data / "biosignals" / "mind_monitor_muse.csv").read_text().splitlines()
+    path = tmp_path / "a.csv"
+    for text, message in (
+        (lines[:2], "has fewer than two rows of samples that differ in time"),
+        ([lines[0].replace("RAW_AF7", "AF7"), *lines[1:3]],
+         "is no file of Mind Monitor: it has no column RAW_AF7"),
+    ):  # fmt: skip
+        path.write_text("\n".join(text))
+        with pytest.raises(ValueError, match=r"^") as told:
+            mind_monitor.read(path)
+        assert str(told.value) == f"{path} {message}"
+    path.write_text("\n".join([*lines[:2], "yesterday" + lines[3][23:]]))
+    with pytest.raises(ValueError, match=r"^.*a\.csv, line 3: not a time and numbers$"):
+        mind_monitor.read(path)

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil, log
 from typing import Final, NamedTuple
@@ -167,7 +168,14 @@ def butterworth(
             f"cannot {what} of {info.name!r} with order {order}: it must be 1 to 12"
         )
     at = cutoffs[0] if len(cutoffs) == 1 else cutoffs
-    sos = scipy.signal.butter(order, at, kind, fs=float(info.rate), output="sos")
+    return _designed(order, at, kind, float(info.rate)).copy()
+
+
+@lru_cache(maxsize=256)  # a data set of 1280 trials designs its filters once
+def _designed(
+    order: int, at: float | tuple[float, ...], kind: str, rate: float
+) -> Array:
+    sos = scipy.signal.butter(order, at, kind, fs=rate, output="sos")
     return np.asarray(sos, np.float64)
 
 

@@ -124,44 +124,51 @@ def values(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
     it is the value at the last tick. It is missing below ``share`` of answers.
     """
     names = ticks.info.names
+    kept = [
+        i
+        for i, name in enumerate(names)
+        if not name.endswith(_ENDS) or f"{name}{WHY}" in names
+    ]
+    cells = _cells(ticks.data[:, kept], grid)
+    spans = [ticks.info.channels[i].span for i in kept]
+    first = [min(ceil(span * grid.rate), grid.width - 1) for span in spans]
+    means = np.empty((grid.n, len(kept)))
+    for begin in sorted(set(first)):
+        at = [k for k, f in enumerate(first) if f == begin]
+        means[:, at] = _mean(cells[:, at, begin:], share)
+    reasons, known = why(means), np.isfinite(cells).mean(axis=2)
     found: dict[str, Any] = {}
-    answered: dict[str, list[Array]] = {}
-    for i, channel in enumerate(ticks.info.channels):
-        if channel.name.endswith(_ENDS) and f"{channel.name}{WHY}" not in names:
-            continue
-        first = min(ceil(channel.span * grid.rate), grid.width - 1)
-        cells = _cells(ticks.data[:, i], grid)
-        found[channel.name] = _mean(cells[:, first:], share)
-        found[f"{channel.name}{WHY}"] = why(found[channel.name])
-        chain = channel.name.partition(".")[0]
-        answered.setdefault(chain, []).append(np.isfinite(cells).mean(axis=1))
-    for chain, shares in answered.items():
-        found[f"{QUALITY}{chain}"] = np.mean(shares, axis=0)
+    chains: dict[str, list[int]] = {}
+    for k, i in enumerate(kept):
+        found[names[i]] = np.ascontiguousarray(means[:, k])
+        found[f"{names[i]}{WHY}"] = np.ascontiguousarray(reasons[:, k])
+        chains.setdefault(names[i].partition(".")[0], []).append(k)
+    for chain, at in chains.items():
+        found[f"{QUALITY}{chain}"] = known[:, at].mean(axis=1)
     return found
 
 
-def _cells(column: Array, grid: Grid) -> Array:
-    """Return the ticks of each window, shape (n, width); a view."""
-    column = np.ascontiguousarray(column)
+def _cells(columns: Array, grid: Grid) -> Array:
+    """Return the ticks of each window, shape (n, columns, width); a view."""
     if not grid.n:
-        return np.empty((0, grid.width))
-    every = np.lib.stride_tricks.sliding_window_view(column, grid.width)
+        return np.empty((0, columns.shape[1], grid.width))
+    every = np.lib.stride_tricks.sliding_window_view(columns, grid.width, axis=0)
     return every[:: grid.hop][: grid.n]
 
 
 def _mean(cells: Array, share: float) -> Array:
-    """Return the mean of the answers of each row, or the commonest reason for none."""
+    """Return the mean of the answers along the last axis, or the commonest reason."""
     known = np.isfinite(cells)
-    count = known.sum(axis=1)
-    total = np.where(known, cells, 0).sum(axis=1)
-    few = count < share * cells.shape[1]
+    count = known.sum(axis=-1)
+    total = np.where(known, cells, 0).sum(axis=-1)
+    few = count < share * cells.shape[-1]
     mean = total / np.maximum(count, 1)
     if few.any():
         codes = why(cells[few])
         times = np.stack([(codes == r).sum(axis=1) for r in list(Reason)[1:]])
         nans = np.array([r.nan for r in list(Reason)[1:]])
         mean[few] = nans[np.argmax(times, axis=0)]
-    return mean
+    return np.asarray(mean)
 
 
 def _events(recording: Recording, end: str) -> Events | None:

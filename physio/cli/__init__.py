@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import typer
 
-from physio.cli import data, sessions, tools
+from physio.cli import data, files, sessions, tools
 
 app = typer.Typer(
     name="physio",
@@ -18,7 +18,7 @@ app = typer.Typer(
     `physio demo` runs a simulated person for a minute. `physio replay FILE` runs a
     recording of yours. `physio live CONFIG.toml` runs devices.""",
 )
-for command in sessions.COMMANDS + data.COMMANDS + tools.COMMANDS:
+for command in sessions.COMMANDS + data.COMMANDS + files.COMMANDS + tools.COMMANDS:
     app.command()(command)
 
 

@@ -55,6 +55,17 @@ def records(raw: bytes) -> Iterator[Record]:
         at = raw.find(_PREFIX, at + 1)
 
 
+def claimed(raw: bytes, begin: int) -> int:
+    """Return where the check ends that speaks of a record from ``begin`` on; or -1."""
+    at = raw.find(_PREFIX, begin)
+    while 0 <= at <= len(raw) - len(_PREFIX) - _BODY.size:
+        _, _, size, _ = _BODY.unpack_from(raw, at + len(_PREFIX))
+        if size == at - begin:
+            return at + len(_PREFIX) + _BODY.size
+        at = raw.find(_PREFIX, at + 1)
+    return -1
+
+
 def _is_count(value: float) -> bool:
     return 0 <= value < 2.0**53 and value.is_integer()
 

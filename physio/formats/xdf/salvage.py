@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from physio.formats.xdf.checks import NUMBER, records
+from physio.formats.xdf.checks import NUMBER, claimed, records
 from physio.formats.xdf.chunks import (
     MAGIC,
     Chunk,
@@ -59,13 +59,13 @@ def salvage(raw: bytes) -> Salvage | None:
         time = _time(found.chunks)
     if not found.checked:
         return None
-    _tail(found, view, time)
+    _tail(found, raw, view, time)
     zero = next(iter(_times(found.chunks)), 0.0)
     found.damage = [d._replace(time=max(d.time - zero, 0.0)) for d in found.damage]
     return found
 
 
-def _tail(found: Salvage, raw: memoryview, time: float) -> None:
+def _tail(found: Salvage, raw: bytes, view: memoryview, time: float) -> None:
     """Take in what follows the last good check: the end, a cut, or damage.
 
     Behind the footers that say how the recording ended, that of the checks alone is
@@ -74,9 +74,9 @@ def _tail(found: Salvage, raw: memoryview, time: float) -> None:
     if any(c.tag == Tag.STREAM_FOOTER and c.stream == 1 for c in found.chunks):
         return
     rest: list[Chunk] = []
-    begin = found.checked
+    begin = max(found.checked, claimed(raw, found.checked))  # a wrong check
     try:
-        for one in within(raw, begin, len(raw)):
+        for one in within(view, begin, len(raw)):
             rest.append(one)
             if (one.tag, one.stream) == (Tag.SAMPLES, NUMBER):  # a wrong check
                 rest.clear()

@@ -1,0 +1,114 @@
+"""Recordings without anything that says who, where or when."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.events import Events
+from physio.core.recording import COMPUTED, MARKERS, Recording
+
+_KINDS = {
+    "eeg": "eeg",
+    "eog": "eog",
+    "emg": "emg",
+    "ecg": "ecg",
+    "gsr": "eda",
+    "bio": "pulse",
+    "resp": "resp",
+    "temperature": "temp",
+}
+
+
+def anonymise(recording: Recording, *, keep_labels: bool = False) -> Recording:
+    """Return a recording that tells nothing of who, where, when and with which device.
+
+    Streams are called after what they measure (``device1.eeg``), people ``anon1``,
+    ``anon2`` ... in the order of their streams. Time begins at 0. Left out are all
+    that is known of the recording, sites and placements, the devices' own stamps (they
+    may be dates), and what the session said of itself. The texts of events are
+    numbered, as a marker may hold a name, unless ``keep_labels``. Names of channels,
+    numbers and the times between things stay, and so does that a signal of a person is
+    theirs alone: physiological data are personal whatever is taken away.
+    """
+    begin = recording.begin
+    people: dict[str, str] = {}
+    names: dict[str, str] = {}
+    devices: dict[str, str] = {}
+    streams, events = {}, {}
+    for blocks in recording.streams.values():
+        info = _told_less(blocks[0].info, names, devices, people)
+        streams[info.name] = tuple(
+            Block(_like(info, b.info), b.start, b.epoch - begin, b.data) for b in blocks
+        )
+    for name, happened in recording.events.items():
+        if name.startswith("session.") and name != MARKERS:
+            continue
+        info = _told_less(happened.info, names, devices, people)
+        labels = happened.labels if keep_labels else _numbered(happened.labels)
+        events[info.name] = Events(
+            info,
+            happened.until - begin,
+            np.asarray(happened.times) - begin,
+            _shifted(happened, begin),
+            labels,
+        )
+    return Recording(streams, events, (), {"begin": "0.0"})
+
+
+def _told_less(
+    info: Info, names: dict[str, str], devices: dict[str, str], people: dict[str, str]
+) -> Info:
+    if info.name not in names:
+        names[info.name] = _name(info, devices, set(names.values()))
+    person = people.setdefault(info.person, f"anon{len(people) + 1}")
+    reference = info.reference if info.reference in info.names else ""
+    return replace(
+        info,
+        name=names[info.name],
+        person=person,
+        site="",
+        placement="",
+        reference=reference,
+    )
+
+
+def _like(info: Info, block: Info) -> Info:
+    """Return ``info`` with the channels and the rate of one block."""
+    return info.at(block.rate, *block.channels)
+
+
+def _name(info: Info, devices: dict[str, str], taken: set[str]) -> str:
+    if info.name in (*COMPUTED, MARKERS):
+        return info.name
+    device, _, _ = info.name.rpartition(".")
+    device = devices.setdefault(device, f"device{len(devices) + 1}")
+    what = _kind(info.channels) if info.rate != Fraction(0) else "events"
+    name, number = f"{device}.{what}", 1
+    while name in taken:
+        number += 1
+        name = f"{device}.{what}{number}"
+    return name
+
+
+def _kind(channels: tuple[Channel, ...]) -> str:
+    if channels and all(c.name.startswith("acc.") for c in channels):
+        return "acc"
+    return _KINDS.get(channels[0].kind, "other") if channels else "other"
+
+
+def _numbered(labels: tuple[str, ...]) -> tuple[str, ...]:
+    numbers: dict[str, int] = {}
+    return tuple(
+        f"event {numbers.setdefault(text, len(numbers) + 1)}" for text in labels
+    )
+
+
+def _shifted(events: Events, begin: float) -> Array:
+    """Return the numbers of events, those that are times on the new clock."""
+    data = np.array(events.data)
+    for i, name in enumerate(events.info.names):
+        if name in ("end", "from", "to"):
+            data[:, i] -= begin
+    return data

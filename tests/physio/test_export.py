@@ -1,0 +1,240 @@
+"""Recordings handed on: what others' programs find, and what nobody must."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import mne_bids
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from physio.cli import app
+from physio.core.block import Block, Channel, Info
+from physio.core.events import Events, happening, marks
+from physio.core.recording import Recording
+from physio.formats import xdf
+from physio.formats.anonymise import anonymise
+
+SECRETS = (
+    "Erika",
+    "SN-8841",
+    "00:07:80:ab:cd:ef",
+    "labhost3",
+    "jdoe",
+    "/home/jdoe/study",
+    "2026-03-14",
+    "20260314",
+    "14.03.26",
+    "1773480000",
+)
+UNIX = 1773480000.0  # 2026-03-14
+
+
+def recording() -> Recording:
+    """Return a recording in which every text is an identifier."""
+    rng = np.random.default_rng(2)
+    eeg = Info(
+        "sn_8841.eeg",
+        Fraction(250),
+        tuple(Channel(n, "eeg", "uV") for n in ("F3", "F4", "Cz")),
+        person="Erika",
+        site="SN-8841 cap",
+        placement="/home/jdoe/study",
+        reference="jdoe",
+    )
+    eda = Info(
+        "labhost3.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), person="Erika"
+    )
+    made = Info("estimates", Fraction(1), (Channel("arousal"),), person="Erika")
+    stamps = UNIX + np.arange(1000) / 250
+    streams = {
+        "sn_8841.eeg": (
+            Block(eeg, 0, UNIX, rng.normal(0, 20, (1000, 3)), stamps),
+            Block(eeg, 1250, UNIX, rng.normal(0, 20, (1000, 3)), stamps + 5.0),
+        ),
+        "labhost3.eda": (Block(eda, 0, UNIX + 0.1, rng.normal(3, 0.1, (36, 1))),),
+        "estimates": (Block(made, 0, UNIX, rng.normal(0, 0.1, (9, 1))),),
+    }
+    markers = marks("session.markers")
+    told = Events(
+        markers,
+        UNIX + 3.0,
+        UNIX + np.array([1.0, 2.0, 3.0]),
+        np.empty((3, 0)),
+        ("film", "Erika coughs", "film"),
+    )
+    status = happening(marks("session.status"), UNIX, "labhost3 on /home/jdoe/study")
+    about = {
+        "begin": repr(UNIX),
+        "begin_unix": repr(UNIX),
+        "began": "2026-03-14T09:20:00",
+        "person": "Erika",
+        "config": json.dumps({"serial": "SN-8841", "mac": "00:07:80:ab:cd:ef"}),
+        "source": "/home/jdoe/study/20260314",
+    }
+    return Recording(
+        streams, {"session.markers": told, "session.status": status}, (), about
+    )
+
+
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "sub-Erika_2026-03-14.xdf"
+    xdf.write(path, recording())
+    return path
+
+
+def run(*arguments: str | Path) -> str:
+    done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def all_bytes(folder: Path) -> dict[str, bytes]:
+    """Return each file's name and bytes, also as they are when unpacked."""
+    found = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        raw = str(path.relative_to(folder)).encode() + b"\n" + path.read_bytes()
+        if path.suffix == ".gz":
+            raw += gzip.decompress(path.read_bytes())
+            assert path.read_bytes()[4:8] == bytes(4)  # no time of writing
+        if path.suffix == ".parquet":
+            from pyarrow import parquet
+
+            file = parquet.ParquetFile(path)
+            raw += (
+                repr(file.schema_arrow.metadata).encode() + repr(file.metadata).encode()
+            )
+            raw += file.read().to_pandas().to_csv().encode()
+        found[path.name] = raw
+    return found
+
+
+@pytest.mark.parametrize("kind", ["bids", "parquet", "csv", "edf"])
+def test_nothing_says_who_where_or_when(tmp_path: Path, kind: str) -> None:
+    path, out = source(tmp_path), tmp_path / "out"
+    whole = path.read_bytes()
+    own = (os.environ.get("USER", ""), os.uname().nodename, str(tmp_path))
+    secrets = [s for s in (*SECRETS, *own) if len(s) > 3]
+    assert sum(s.encode() in whole for s in SECRETS) > 6  # the search finds them
+    run("export", path, out, "--format", kind, "--anonymise")
+    files = all_bytes(out)
+    assert len(files) >= 2
+    for name, raw in files.items():
+        for secret in secrets:
+            assert secret.lower().encode() not in raw.lower(), (name, secret)
+            wide = secret.lower().encode("utf-16-le")
+            assert wide not in raw.lower(), (name, secret)
+
+
+def test_no_number_is_a_date_after_anonymising() -> None:
+    got = anonymise(recording())
+    assert got.about == {"begin": "0.0"}
+    assert set(got.streams) == {"device1.eeg", "device2.eda", "estimates"}
+    assert got.events["session.markers"].labels == ("event 1", "event 2", "event 1")
+    for blocks in got.streams.values():
+        for block in blocks:
+            assert block.stamps is None
+            # UNIX has 2.4e-7 s between two numbers.
+            assert -1e-6 <= block.times[0] < 10.0
+            assert (block.info.person, block.info.site) == ("anon1", "")
+    before = recording().streams["sn_8841.eeg"][1]
+    assert got.streams["device1.eeg"][1].data.tobytes() == before.data.tobytes()
+
+
+def test_labels_may_be_kept() -> None:
+    got = anonymise(recording(), keep_labels=True)
+    assert got.events["session.markers"].labels[0] == "film"
+
+
+@pytest.mark.parametrize("eeg_format", ["BrainVision", "EDF"])
+def test_a_bids_dataset_holds_the_same_numbers(tmp_path: Path, eeg_format: str) -> None:
+    path, out = source(tmp_path), tmp_path / "bids"
+    run("export", path, out, "--task", "films", "--eeg-format", eeg_format)
+    found = mne_bids.BIDSPath(
+        root=out, subject="Erika", task="films", datatype="eeg", suffix="eeg"
+    )
+    raw = mne_bids.read_raw_bids(found, verbose="error")
+    first = recording().streams["sn_8841.eeg"][0].data
+    got = 1e6 * raw.get_data(stop=1000).T
+    # BrainVision has 32-bit floats; EDF 2**16 steps over 160 uV, and half a step.
+    loose = {"BrainVision": 2e-5, "EDF": 160 / 2**16}[eeg_format]
+    np.testing.assert_allclose(got, first, rtol=0, atol=loose)
+    lost = raw.get_data(start=1000, stop=1250)
+    assert np.isnan(lost).all() or np.abs(1e6 * lost).max() < loose
+    assert np.isnan(lost).all() == (eeg_format == "BrainVision")
+    descriptions = list(raw.annotations.description)
+    assert "film" in descriptions
+    assert "BAD_ACQ_SKIP" in descriptions
+    stem = (
+        out / "sub-Erika" / "eeg" / "sub-Erika_task-films_recording-labhost3eda_physio"
+    )
+    table = json.loads(stem.with_suffix(".json").read_text())
+    assert (table["SamplingFrequency"], table["Columns"]) == (4.0, ["eda"])
+    # Session times of 1.8e9 s have 2.4e-7 s between two numbers.
+    assert table["StartTime"] == pytest.approx(0.1, rel=0, abs=1e-6)
+    rows = gzip.decompress(Path(f"{stem}.tsv.gz").read_bytes()).decode().split()
+    eda = recording().streams["labhost3.eda"][0].data[:, 0]
+    assert list(map(float, rows)) == eda.tolist()
+    xdfs = list((out / "sourcedata").rglob("*.xdf"))
+    assert [x.read_bytes() for x in xdfs] == [path.read_bytes()]
+
+
+def validator() -> str:
+    found = shutil.which("bids-validator") or os.environ.get("BIDS_VALIDATOR", "")
+    if not found:
+        pytest.skip("npm's bids-validator is not installed, nor is BIDS_VALIDATOR set")
+    return found
+
+
+@pytest.mark.parametrize("with_eeg", [True, False])
+def test_the_validator_finds_no_error(tmp_path: Path, with_eeg: bool) -> None:
+    command = validator()
+    whole = recording()
+    streams = {n: b for n, b in whole.streams.items() if with_eeg or "eeg" not in n}
+    xdf.write(tmp_path / "a.xdf", Recording(streams, whole.events, (), {}))
+    run("export", tmp_path / "a.xdf", tmp_path / "bids")
+    done = subprocess.run(
+        [command, str(tmp_path / "bids"), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(done.stdout)["issues"]["errors"] == []
+
+
+def test_tables_hold_the_same_numbers(tmp_path: Path) -> None:
+    import pandas as pd
+
+    path = source(tmp_path)
+    run("export", path, tmp_path / "p", "--format", "parquet")
+    run("export", path, tmp_path / "c", "--format", "csv")
+    eeg = pd.read_parquet(tmp_path / "p" / "sn_8841.eeg.parquet")
+    assert eeg["F3"].notna().sum() == 2000
+    text = pd.read_csv(
+        tmp_path / "c" / "labhost3.eda.csv", float_precision="round_trip"
+    )
+    want = recording().streams["labhost3.eda"][0].data[:, 0]
+    assert text["eda"].tolist() == want.tolist()
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot export as") as error:
+        run("export", source(tmp_path), tmp_path / "out", "--format", "xls")
+    assert str(error.value) == (
+        "cannot export as 'xls': formats are bids, parquet, csv, edf"
+    )
+
+
+def test_a_cut_recording_is_repaired_from_the_command_line(tmp_path: Path) -> None:
+    path = source(tmp_path)
+    path.write_bytes(path.read_bytes()[:-5000])
+    said = run("repair", path, "--json", tmp_path / "a.json")
+    assert "opens again" in said
+    figures = json.loads((tmp_path / "a.json").read_text())
+    assert figures["ended"] == "interrupted"
+    assert xdf.read(figures["path"]).streams

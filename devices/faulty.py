@@ -195,7 +195,9 @@ class _Wire:
         self.info, self.begin = info, begin
         self.tally = Tally()
         self.waiting: deque[_Packet] = deque()
-        self._faults = [f for f in faulty.faults if f.kind != "fail"]
+        faults = (f for f in faulty.faults if f.kind != "fail")
+        # Overtaking is last: it is what is on the line already that is overtaken.
+        self._faults = sorted(faults, key=lambda f: f.kind == "reorder")
         self._rng = np.random.default_rng([faulty.seed, *info.name.encode()])
         self._wrap = faulty.wrap
         rate = float(info.rate)

@@ -48,6 +48,8 @@ class Board:
         What to send to the board before it streams, as ``"p50"`` for a Muse's pulse.
     only
         Which streams to give, as ``("eeg", "acc")``; all by default.
+    reopen
+        After how long a silence the session opens it anew (s); never at 0.
     ring
         How much BrainFlow keeps until it is read (s); what is older is lost.
     name, person, clock
@@ -72,6 +74,7 @@ class Board:
     commands: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     ring: float = 60.0
+    reopen: float = 5.0
     name: str = "board"
     person: str = ""
     clock: Clock = field(default_factory=WallClock)

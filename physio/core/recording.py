@@ -14,6 +14,9 @@ Item = Block | Events
 SILENCE = "session.silence"
 """Name of the stream in which a session declares others silent: see `silence`."""
 
+REFUSAL = "session.refusal"
+"""Name of the stream in which a session gives others up: see `refusal`."""
+
 MARKERS = "session.markers"
 """Name of the stream of what a person marked while the session ran."""
 
@@ -98,7 +101,7 @@ class Recording:
         yield from self._recorded() if self.timeline else self._by_time(step)
 
     def _flowed(self, name: str, named: set[str]) -> bool:
-        if name == SILENCE:
+        if name in {SILENCE, REFUSAL}:
             return bool(self.timeline)
         if name in COMPUTED or (name.startswith("session.") and name != MARKERS):
             return False
@@ -137,6 +140,14 @@ def silence(stream: str, until: float) -> Events:
     from the next tick on.
     """
     return Events(marks(SILENCE), until, np.array([until]), np.empty((1, 0)), (stream,))
+
+
+def refusal(stream: str, at: float) -> Events:
+    """Return the declaration that nothing is to be computed of ``stream`` any more.
+
+    Its samples are kept. From ``at`` (s) on, all that rests on it counts as silent.
+    """
+    return Events(marks(REFUSAL), at, np.array([at]), np.empty((1, 0)), (stream,))
 
 
 def _cut(block: Block, begin: float, step: float) -> Iterator[Block]:

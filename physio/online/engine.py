@@ -8,7 +8,7 @@ import numpy as np
 from physio.core.block import Block, Info
 from physio.core.events import Events, happening, is_point, marks, points
 from physio.core.join import Join, Junction
-from physio.core.recording import SILENCE, Item, Recording, silence
+from physio.core.recording import REFUSAL, SILENCE, Item, Recording, silence
 from physio.core.stage import Chain, Flow, Stage
 
 STATUS = marks("session.status")
@@ -71,6 +71,7 @@ class Engine:
         joined = tuple(info for info in self._infos.values() if not is_point(info))
         self.junction = Junction(plan.join, joined, begin)
         self.estimator = Flow(plan.estimator, self.junction.info)
+        self._refused: set[str] = set()
         self._readers = {
             name: [c for c, r in plan.chains.items() if r.stream == name]
             for name in known
@@ -89,14 +90,19 @@ class Engine:
     def push(self, item: Item) -> list[Item]:
         """Take in what arrived next; return what can now be said, in order."""
         if isinstance(item, Block):
-            chains = self._readers.get(item.info.name, ())
+            refused = item.info.name in self._refused
+            chains = () if refused else self._readers.get(item.info.name, ())
             return [out for chain in chains for out in self._chain(chain, item)]
-        if item.info.name != SILENCE:
+        if item.info.name not in {SILENCE, REFUSAL}:
             # Only what people tell the session: a device's events may say anything.
             if item.info.name.startswith("session."):
                 self.estimator.hear(item)
             return []
-        silent = zip(item.labels, item.times, strict=True)
+        times = item.times
+        if item.info.name == REFUSAL:
+            self._refused.update(item.labels)
+            times = np.full(len(item), np.inf)
+        silent = zip(item.labels, times, strict=True)
         return [
             out
             for stream, until in silent

@@ -4,7 +4,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -13,30 +12,13 @@ import numpy as np
 from physio.core.block import Block, Info
 from physio.core.events import Events, happening, marks
 from physio.core.ports import Clock, Device, Sink, WallClock
-from physio.core.recording import SILENCE, Item
+from physio.core.recording import SILENCE, Item, refusal
 from physio.online.engine import STATUS, Engine, Plan, Watch
+from physio.online.health import Health, Wake
+from physio.online.lasting import Lasting
 
 MARKERS = marks("session.markers")
 """What a person marked while the session ran."""
-
-
-@dataclass
-class Health:
-    """How a stream does: what came of it, what did not, and when it was last heard."""
-
-    info: Info
-    samples: int = 0
-    lost: int = 0
-    heard: float = float("nan")
-    late: int = 0
-    silent: bool = False
-    newest: Block | None = field(default=None, repr=False)
-
-    def take(self, block: Block) -> None:
-        """Count a block."""
-        self.lost += block.start - (self.samples + self.lost)
-        self.samples += len(block)
-        self.heard, self.silent, self.newest = block.until, False, block
 
 
 class Session:
@@ -77,9 +59,13 @@ class Session:
         self.compute: deque[float] = deque(maxlen=100_000)
         self.ended = ""
         self._plan = plan
-        self._devices, self._sinks = list(devices), list(sinks)
+        self._devices = [_lasting(d, self.clock) for d in devices]
+        self._sinks = list(sinks)
+        self._wake = Wake() if isinstance(self.clock, WallClock) else None
+        self._looked = -np.inf
         self.faults: list[str] = []
         self._said: deque[Events] = deque()
+        self._refused: set[str] = set()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -143,19 +129,23 @@ class Session:
                 yield happening(STATUS, now, self.faults[-1])
         while self._said:
             yield self._said.popleft()
-        if not any(getattr(d, "declares_silence", False) for d in self._devices):
+        if self._wake is not None and now >= self._looked + 1.0:
+            self._looked = now
+            self._say(self._wake.check())
+        if not self._repeats:
             yield from self._watch.check(now, 1 / float(self.plan.join.rate))
 
     def _push(self, item: Item) -> Iterator[Item]:
         if isinstance(item, Block):
-            self.health[item.info.name].take(item)
+            self._say(self.health[item.info.name].take(item))
+            self._refuse(self.health[item.info.name])
             if self._watch.saw(item):
                 late = f"late: {len(item)} samples of {item.info.name}"
                 self.health[item.info.name].late += len(item)
                 self._said.append(happening(STATUS, self.clock.now(), late))
         elif item.info.name == SILENCE:
             for label in item.labels:
-                self.health[label].silent = True
+                self._say(self.health[label].hush(self.clock.now()))
         self._keep(item)
         yield item
         began = time.perf_counter()
@@ -166,6 +156,23 @@ class Session:
         for out in computed:
             self._keep(out)
             yield out
+
+    def _say(self, told: Sequence[str]) -> None:
+        """Put sentences into the status."""
+        now = self.clock.now() if told else 0.0
+        self._said += [happening(STATUS, now, text) for text in told]
+
+    def _refuse(self, health: Health) -> None:
+        """Declare a stream unfit whose rate is not what it says."""
+        name = health.info.name
+        if health.refused and name not in self._refused and not self._repeats:
+            self._refused.add(name)
+            self._said.append(refusal(name, self.clock.now()))
+
+    @property
+    def _repeats(self) -> bool:
+        """Whether what is declared is part of what comes, as in a replay."""
+        return any(getattr(d, "declares_silence", False) for d in self._devices)
 
     def _keep(self, item: Item) -> None:
         for sink in tuple(self._sinks):
@@ -182,3 +189,9 @@ class Session:
 
 def _labels(item: Item) -> tuple[str, ...]:
     return item.labels if isinstance(item, Events) else ()
+
+
+def _lasting(device: Device, clock: Clock) -> Device:
+    """Return a device that, if it says after how long a silence, is opened anew."""
+    after = getattr(device, "reopen", 0.0)
+    return Lasting(device, clock, after) if after > 0 else device

@@ -1,0 +1,182 @@
+"""What a session notices of its streams, its clocks and its devices."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from devices.faulty import Fault, Faulty
+from devices.simulated import Wristband
+from physio.core.block import Block, Channel, Info
+from physio.core.ports import FastClock, Item
+from physio.formats import xdf
+from physio.online.engine import Plan, Reader, run
+from physio.online.health import Wake
+from physio.online.session import Session
+from physio.online.sinks.xdf import Xdf
+
+EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+EEG = Info("head.eeg", Fraction(32), (Channel("Fz", "eeg", "uV"),))
+PLAN = Plan({"skin": Reader("band.eda"), "eeg": Reader("head.eeg")})
+
+
+@dataclass
+class Sender:
+    """Sends at rates of its own: each stream so many times as fast as it says."""
+
+    clock: FastClock
+    speeds: dict[str, float]
+    jump: float = 0.0
+    seconds: float = 60.0
+    sent: dict[str, int] = field(default_factory=dict)
+
+    streams = (EDA, EEG)
+
+    def __enter__(self) -> "Sender":
+        self.begin = self.clock.now()
+        self.sent = dict.fromkeys(self.speeds, 0)
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    @property
+    def ended(self) -> bool:
+        return self.clock.now() - self.begin > self.seconds
+
+    def read(self) -> list[Item]:
+        passed = self.clock.now() - self.begin
+        return [self._block(i, self.speeds[i.name], passed) for i in self.streams]
+
+    def _block(self, info: Info, speed: float, passed: float) -> Block:
+        rate = float(info.rate)
+        start, stop = self.sent[info.name], int(passed * rate * speed)
+        self.sent[info.name] = stop
+        # As a driver has it that follows the true clock: the epoch moves with it.
+        epoch = self.begin + start / (rate * speed) - start / rate
+        stamps = np.arange(start, stop) / (rate * speed)
+        stamps += self.jump * (passed > 30.0)
+        data = np.arange(start, stop, dtype=np.float64)[:, None]
+        return Block(info, start, epoch, data, stamps)
+
+
+def status(items: list[Item]) -> list[str]:
+    return [x for i in items if i.info.name == "session.status" for x in i.labels]
+
+
+def test_a_rate_that_is_a_little_off_is_said_and_much_is_refused(
+    tmp_path: Path,
+) -> None:
+    clock = FastClock(1000.0)
+    device = Sender(clock, {"band.eda": 1.01, "head.eeg": 0.9})
+    sink = Xdf(tmp_path, about={"begin": repr(clock.now())}, wait=True)
+    with Session(PLAN, [device], [sink], clock, poll=0.5) as session:
+        items = list(session)
+        eeg = session.health["head.eeg"]
+    told = status(items)
+    assert [x.partition(" sends")[0] for x in told[:2]] in (
+        ["rate: band.eda", "refused: head.eeg"],
+        ["refused: head.eeg", "rate: band.eda"],
+    )
+    assert eeg.measured == pytest.approx(28.8, rel=0.01)
+    features = [i for i in items if i.info.name == "features"]
+    column = np.concatenate([f.column("eeg.Fz") for f in features])
+    assert np.isfinite(column[:60]).all()
+    assert np.isnan(column[100:]).all()
+    skin = np.concatenate([f.column("skin.eda") for f in features])
+    assert np.isfinite(skin).all()
+    recording = xdf.read(tmp_path / "recording.xdf")
+    again = [i for i in run(recording, PLAN) if i.info.name == "features"]
+    np.testing.assert_array_equal(
+        np.concatenate([f.data for f in again]),
+        np.concatenate([f.data for f in features]),
+    )
+
+
+def test_a_device_clock_that_jumps_is_said() -> None:
+    clock = FastClock(1000.0)
+    device = Sender(clock, dict.fromkeys(("band.eda", "head.eeg"), 1.0), jump=12.4)
+    with Session(PLAN, [device], (), clock, poll=0.5) as session:
+        told = status(list(session))
+    assert told == [
+        "clock: the stamps of band.eda jumped +12.4 s",
+        "clock: the stamps of head.eeg jumped +12.4 s",
+    ]
+
+
+def test_sleep_and_a_set_date_are_told_apart() -> None:
+    now = {"slept": 5.0, "date": 1.7e9}
+    wake = Wake(lambda: now["slept"], lambda: now["date"])
+    assert wake.check() == []
+    now.update(slept=195.0, date=1.7e9 + 190.0)
+    assert wake.check() == ["clock: the computer slept 190.0 s"]
+    now.update(date=now["date"] - 3600.0)
+    assert wake.check() == ["clock: the computer's date was set -3600.0 s"]
+    assert wake.check() == []
+
+
+def test_a_stall_is_said_within_a_second_and_what_it_cost() -> None:
+    clock = FastClock(1000.0)
+    faults = (Fault("unplug", 10.0, 4.0, stream="bvp"),)
+    band = Wristband(clock=clock, seconds=20.0, truth=False)
+    device = Faulty(band, faults, name="band", clock=clock)
+    with Session(Plan(patience=0.9), [device], (), clock, poll=0.02) as session:
+        items = list(session)
+    told = [i for i in items if i.info.name == "session.status"]
+    assert told[0].labels == ("stalled: no data of band.bvp for 0.9 s",)
+    assert told[0].times[0] < 1000.0 + 10.0 + 1.0
+    assert told[1].labels == ("back: band.bvp after 4.0 s, 256 samples missed",)
+
+
+@dataclass
+class Failing(Wristband):
+    """A wristband that falls silent or fails, and cannot be opened twice in between."""
+
+    reopen: float = 2.0
+    fails: tuple[float, ...] = ()
+    away: tuple[float, float] = (0.0, 0.0)
+    opened: int = 0
+
+    def __enter__(self) -> "Failing":
+        now = self.clock.now()
+        if self.opened and self.away[0] <= now < self.away[1]:
+            raise OSError("it is out of reach")
+        self.opened += 1
+        super().__enter__()
+        return self
+
+    def read(self) -> list[Item]:
+        now = self.clock.now()
+        if self.fails and now >= self.fails[0]:
+            self.fails = self.fails[1:]
+            raise OSError("the port is gone")
+        if self.away[0] <= now < self.away[1]:
+            super().read()
+            return []
+        return list(super().read())
+
+
+def test_a_device_that_fails_or_is_silent_is_opened_again() -> None:
+    clock = FastClock(1000.0)
+    band = Failing(name="band", clock=clock, truth=False, fails=(1005.0,),
+                   away=(1010.0, 1020.0))  # fmt: skip
+    with Session(Plan(), [band], (), clock, poll=0.1, seconds=40.0) as session:
+        items = list(session)
+        bvp = session.health["band.bvp"]
+    told = [x.removeprefix("device band: ") for x in status(items) if "device" in x]
+    assert told == [
+        "the port is gone; next try in 0 s",
+        "opened again (try 1)",
+        "nothing came for 2 s; next try in 0 s",
+        "opened again (try 5)",
+    ]
+    blocks = [i for i in items if isinstance(i, Block) and i.info.name == "band.bvp"]
+    times = np.concatenate([b.times for b in blocks])
+    assert (np.diff(times) > 0).all()
+    # From 1012.1 s tries after 0, 1, 2, 4, 8 s: the last, at 1027.1 s, succeeds.
+    assert np.diff(times).max() == pytest.approx(17.2, abs=0.2)
+    # To the sample each time it was opened: the gap is as long as it was.
+    expected = (times[-1] - times[0]) * 64 + 1
+    assert bvp.samples + bvp.lost == pytest.approx(expected, abs=2)
+    assert session.faults == []

@@ -1,8 +1,11 @@
 """Small folders in the exact formats in which data sets are published."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import mne
+import mne_bids
 import numpy as np
 import scipy.io
 
@@ -128,7 +131,25 @@ def seed(root: Path) -> None:
     (root / "readme.txt").write_text("SEED\n")
 
 
+def bids(root: Path) -> None:
+    """Two people's rest as EDF, written by mne-bids itself."""
+    rng = np.random.default_rng(8)
+    for person in ("01", "02"):
+        info = mne.create_info(["Fz", "Cz", "EOG1"], 128.0, ["eeg", "eeg", "eog"])
+        raw = mne.io.RawArray(
+            rng.normal(0, 2e-5, (3, 128 * 120)), info, verbose="error"
+        )
+        raw.set_annotations(mne.Annotations([2.0], [3.0], ["eyes closed"]))
+        path = mne_bids.BIDSPath(person, task="rest", root=root, datatype="eeg")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no line frequency, no dates
+            mne_bids.write_raw_bids(
+                raw, path, format="EDF", allow_preload=True, verbose="error"
+            )
+
+
 MINIATURES: dict[str, Callable[[Path], None]] = {
+    "Bids": bids,
     "Deap": deap,
     "Dreamer": dreamer,
     "Seed": seed,

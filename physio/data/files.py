@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Final
 
 from physio.core.recording import Recording
-from physio.data import wesad
+from physio.data import bids, wesad
 from physio.formats import empatica
 
 KINDS: Final = (
     "an Empatica E4 export (folder or .zip), a WESAD person's folder, an XDF file "
     "(.xdf, .xdfz), EEG that MNE reads (.edf, .bdf, .vhdr, .fif), a BrainFlow file "
     "(.csv or .tsv, with its board named), a recording of the OpenBCI GUI or of a "
-    "RespiBAN (.txt), or of Mind Monitor (.csv)"
+    "RespiBAN (.txt) or of Mind Monitor (.csv), or a BIDS folder with one EEG"
 )
 
 EEG: Final = (".edf", ".bdf", ".vhdr", ".fif", ".fif.gz")
@@ -92,6 +92,14 @@ def _folder(path: Path, person: str) -> Recording:
         return wesad.read(path)
     if empatica.is_export(path):
         return empatica.read(path, person=person)
+    if bids.is_bids(path):
+        study = bids.Bids(path)
+        first, *others = study.trials()
+        if others:
+            raise ValueError(
+                f"{path} has {len(others) + 1} recordings: give the file of one"
+            )
+        return study.load(first)
     sessions = sorted(path.glob("*.xdf"))
     if len(sessions) == 1:
         return read(sessions[0])

@@ -25,6 +25,11 @@ _PANAS: Final = (
 )
 _PANAS_STRESS: Final = (*_PANAS[:-1], "angry", "irritated", _PANAS[-1])
 _STAI: Final = ("at ease", "nervous", "jittery", "relaxed", "worried", "pleasant")
+_SSSQ: Final = (
+    *("committed", "wanted to succeed", "motivated", "reflected about myself"),
+    *("worried what others think", "concerned about my impression"),
+)
+_SSSQ_PANAS: Final = ("annoyed", "angry", "irritated")
 SAM: Final = ("valence", "arousal")
 _TIMES: Final = ("START", "END")
 
@@ -45,6 +50,9 @@ class Condition(NamedTuple):
         stress ``angry`` and ``irritated`` too; NaN where no answer was given.
     stai
         State anxiety by item, 1 to 4.
+    sssq
+        Short stress state questionnaire by item, 1 to 5, three of its nine items
+        taken from ``panas``; after stress alone, else empty.
     """
 
     name: str
@@ -53,6 +61,7 @@ class Condition(NamedTuple):
     sam: Mapping[str, float]
     panas: Mapping[str, float]
     stai: Mapping[str, float]
+    sssq: Mapping[str, float] = {}
 
     @property
     def affect(self) -> Affect:
@@ -98,14 +107,26 @@ def conditions(path: Path, begin: float) -> Iterator[Condition]:
         at = order.index(short)
         start, stop = (_seconds(path, _at(path, rows[k][0], at)) for k in _TIMES)
         items = _PANAS_STRESS if short == "TSST" else _PANAS
+        panas = _answers(path, "PANAS", rows["PANAS"][i], items)
         yield Condition(
             _NAMES[short],
             start - begin,
             stop - begin,
             _answers(path, "DIM", rows["DIM"][i], SAM),
-            _answers(path, "PANAS", rows["PANAS"][i], items),
+            panas,
             _answers(path, "STAI", rows["STAI"][i], _STAI),
+            _stress(path, rows, panas) if short == "TSST" else {},
         )
+
+
+def _stress(
+    path: Path, rows: Mapping[str, list[list[str]]], panas: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the nine answers about stress, if there is a row of them."""
+    if "SSSQ" not in rows:
+        return {}
+    asked = _answers(path, "SSSQ", rows["SSSQ"][0], _SSSQ)
+    return {**asked, **{item: panas[item] for item in _SSSQ_PANAS}}
 
 
 def _rows(path: Path) -> dict[str, list[list[str]]]:

@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from miniatures import bids
+from physio.data.bids import Bids
 from physio.data.dataset import Trial
 from physio.data.eegmat import EEG, Eegmat
 from physio.data.files import read
 from physio.data.stress_predict import StressPredict
+from physio.data.wesad import Wesad
 from physio.formats import mind_monitor
 
 
@@ -83,6 +86,48 @@ def test_stress_predicts_faults_are_told(data: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"^.*labels_per_second\.csv, line 2: it must"):
         StressPredict(tmp_path).load(Trial("S05"))
+
+
+def test_the_stress_questionnaire_has_nine_items(data: Path) -> None:
+    for subject in Wesad(data / "wesad").people:
+        for part in Wesad(data / "wesad").conditions(subject):
+            assert len(part.sssq) == (9 if part.name == "stress" else 0)
+            assert all(1 <= v <= 5 for v in part.sssq.values() if not np.isnan(v))
+    stress = Wesad(data / "wesad").conditions("S2")[1].sssq
+    # The file's row is 5;5;4;4;3;5; annoyed is the fifth of PANAS, and the two others
+    # are the last but two and the last but one.
+    assert list(stress.values()) == [5, 5, 4, 4, 3, 5, 3, 1, 3]
+
+
+def test_a_study_in_bids(tmp_path: Path) -> None:
+    bids(tmp_path)
+    study = Bids(tmp_path)
+    assert study.trials() == (Trial("01", "", "rest"), Trial("02", "", "rest"))
+    recording = study.load(Trial("02", "", "rest"))
+    (eeg,), (eog,) = recording.streams["eeg.eeg"], recording.streams["eeg.eog"]
+    assert eeg.info.names == ("Fz", "Cz")
+    assert [c.unit for c in eeg.info.channels] == ["uV", "uV"]
+    assert (len(eog), eog.info.rate, eog.info.person) == (15360, 128, "02")
+    assert np.std(eeg.data) == pytest.approx(20, rel=0.02)  # of 30,000 samples
+    marked = recording.events["eeg.annotations"]
+    assert (marked.labels, marked.times.tolist()) == (("eyes closed",), [2.0])
+    with pytest.raises(FileNotFoundError) as missing:
+        study.load(Trial("03", "", "rest"))
+    assert str(missing.value) == f"{tmp_path} has no EEG of '03 rest'"
+    with pytest.raises(ValueError, match=r"^.* has 2 recordings: give the file of one"):
+        read(tmp_path)
+    path = tmp_path / "sub-01" / "eeg" / "sub-01_task-rest_eeg.edf"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"^.*_task-rest_eeg\.edf cannot be read"):
+        study.load(Trial("01", "", "rest"))
+
+
+def test_a_folder_that_is_no_study(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as missing:
+        Bids(tmp_path).trials()
+    assert str(missing.value) == (
+        f"{tmp_path} is no BIDS folder: it has no dataset_description.json"
+    )
 
 
 def test_a_muse_table_by_its_path(data: Path) -> None:

@@ -1,0 +1,1 @@
+"""How fast the stages are, each beside a peer in the same run."""

@@ -1,0 +1,204 @@
+"""Features of whole data sets: beside neurokit2, beside reading, by one and two."""
+
+import pickle
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import numpy as np
+
+from physio.core.block import Array
+from physio.data.deap import SHAPE, Deap
+from physio.data.wesad import Wesad
+from physio.online import workers
+from physio.online.extract import Windows, extract, of
+
+_PEAK: Final = (
+    "import sys\n"
+    "from pathlib import Path\n"
+    "from tempfile import TemporaryDirectory\n"
+    "from physio.bench.extract_sets import Some\n"
+    "from physio.online.extract import Windows, extract\n"
+    "with TemporaryDirectory() as out:\n"
+    "    extract(Some(Path(sys.argv[1]), int(sys.argv[2])), Path(out), Windows())\n"
+    "told = Path('/proc/self/status').read_text()\n"
+    "print(told.split('VmHWM:')[1].split()[0])\n"  # getrusage tells the parent's too
+)
+
+
+class Some(Wesad):
+    """The first ``n`` people of WESAD."""
+
+    def __init__(self, root: Path, n: int) -> None:
+        super().__init__(root)
+        object.__setattr__(self, "n", n)
+
+    def trials(self) -> Any:
+        """Return the first trials."""
+        n: int = self.n  # type: ignore[attr-defined]
+        return super().trials()[:n]
+
+
+def rows(data: Path | None) -> list[dict[str, Any]]:
+    """Return the rows of the benchmark.
+
+    Parameters
+    ----------
+    data
+        The folder with the real recordings, of which ``wesad`` is used; None for what
+        needs none.
+
+    Notes
+    -----
+    Each person's windows are computed by us and, right after, by neurokit2, of which
+    only every 100th window is timed, and that time taken as often as there are windows.
+    ``coverage`` is the share of windows with a finite number: the worst feature of
+    ours, the worst of tonic skin conductance and pulse rate of neurokit2's.
+    """
+    with workers.one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # neurokit2 warns of short windows, each time
+        if data is None or not (data / "wesad").is_dir():
+            return [_person()]
+        root = data / "wesad"
+        return [*_windows(root), _person(), _memory(root), _two(root)]
+
+
+def _windows(root: Path) -> list[dict[str, Any]]:
+    """Compare with neurokit2 on the same windows, person by person."""
+    wesad, settings = Wesad(root), Windows(60.0, 5.0)
+    of(wesad.load(wesad.trials()[0]), settings)  # compiles
+    ours, theirs, n = 0.0, 0.0, 0
+    known: dict[str, list[Array]] = {}
+    told: dict[str, list[bool]] = {"eda_process": [], "ppg_process": []}
+    for trial in wesad.trials():
+        recording = wesad.load(trial)
+        began = time.perf_counter()
+        made = of(recording, settings)
+        ours += time.perf_counter() - began
+        count = len(made["start"])
+        n += count
+        for name in ("skin.tonic", "skin.phasic", "heart.rate"):
+            known.setdefault(name, []).append(np.isfinite(made[name]))
+        eda, bvp = (recording.streams[s][0].data[:, 0] for s in ("e4.eda", "e4.bvp"))
+        picked = range(0, count, 100)
+        began = time.perf_counter()
+        for k in picked:
+            told["eda_process"].append(_skin(eda[20 * k : 20 * k + 240]))
+            told["ppg_process"].append(_heart(bvp[320 * k : 320 * k + 3840]))
+        theirs += (time.perf_counter() - began) * count / len(picked)
+    coverage = {k: float(np.concatenate(v).mean()) for k, v in known.items()}
+    peer = {k: float(np.mean(v)) for k, v in told.items()}
+    people = len(wesad.trials())
+    return [
+        {
+            "work": f"WESAD wrist, {people} people, {n} windows of 60 s every 5 s",
+            "peer": "neurokit2 eda_process + ppg_process",
+            "ours_s": ours,
+            "peer_s": theirs,
+            "ratio": theirs / ours,
+            "coverage": coverage,
+            "peer_coverage": peer,
+        }
+    ]
+
+
+def _skin(eda: Array) -> bool:
+    import neurokit2
+
+    try:
+        signals, _ = neurokit2.eda_process(eda, sampling_rate=4)
+    except (ValueError, IndexError, ZeroDivisionError):
+        return False
+    return bool(np.isfinite(signals["EDA_Tonic"]).all())
+
+
+def _heart(bvp: Array) -> bool:
+    import neurokit2
+
+    try:
+        signals, _ = neurokit2.ppg_process(bvp, sampling_rate=64)
+    except (ValueError, IndexError, ZeroDivisionError):
+        return False
+    return bool(np.isfinite(signals["PPG_Rate"].mean()))
+
+
+def _person() -> dict[str, Any]:
+    """Compare the features of a person of DEAP's shape with reading the file."""
+    settings = Windows(4.0, 2.0)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "s01.dat"
+        path.write_bytes(_simulated())
+        reading, computing = [], []
+        for i in range(3):
+            began = time.perf_counter()
+            dataset = Deap(Path(folder))
+            recordings = [dataset.load(trial) for trial in dataset.trials()]
+            reading.append(time.perf_counter() - began)
+            if not i:
+                of(recordings[0], settings)  # compiles
+            began = time.perf_counter()
+            for recording in recordings:
+                of(recording, settings)
+            computing.append(time.perf_counter() - began)
+            path.touch()  # so that the reader reads again
+    return {
+        "work": "a person of DEAP's shape (simulated, 40 x 40 x 8064): features",
+        "peer": "reading the file",
+        "ours_s": min(computing),
+        "peer_s": min(reading),
+        "ratio": min(reading) / min(computing),
+    }
+
+
+def _simulated() -> bytes:
+    """Return a file of DEAP's shape; its numbers mean nothing."""
+    rng = np.random.default_rng(1)
+    data = rng.normal(0, 10, SHAPE)
+    steps = rng.normal(0, 0.001, (SHAPE[0], SHAPE[2]))
+    data[:, 36] = 1e6 / (5 + np.abs(np.cumsum(steps, axis=1)))  # Ohm
+    beats = np.sin(2 * np.pi * 1.2 * np.arange(SHAPE[2]) / 128)
+    data[:, 38] = 100 * beats + rng.normal(0, 3, (SHAPE[0], SHAPE[2]))
+    labels = rng.uniform(1, 9, (SHAPE[0], 4))
+    return pickle.dumps({"data": data, "labels": labels}, protocol=2)
+
+
+def _memory(root: Path) -> dict[str, Any]:
+    """Compare the memory that three people and all take, in processes of their own."""
+    people = len(Wesad(root).trials())
+    peaks = []
+    for n in (3, people):
+        code = [sys.executable, "-c", _PEAK, str(root), str(n)]
+        said = subprocess.run(code, capture_output=True, text=True, check=True)
+        peaks.append(float(said.stdout) / 1024)
+    return {
+        "work": f"memory of {people} people (MiB)",
+        "peer": "of 3 people",
+        "ours_mib": peaks[1],
+        "peer_mib": peaks[0],
+        "ratio": peaks[1] / peaks[0],
+    }
+
+
+def _two(root: Path) -> dict[str, Any]:
+    """Compare two worker processes with one, by turns."""
+    wesad = Wesad(root)
+    spent: dict[int, list[float]] = {1: [], 2: []}
+    for turn in range(4):
+        for n in (1, 2) if turn % 2 else (2, 1):
+            with TemporaryDirectory() as out:
+                began = time.perf_counter()
+                extract(wesad, Path(out), Windows(), engine=f"loky:{n}")
+                if turn:  # the first turn starts the processes
+                    spent[n].append(time.perf_counter() - began)
+    one, two = (min(spent[n]) for n in (1, 2))
+    return {
+        "work": "WESAD wrist, two worker processes",
+        "peer": "one",
+        "ours_s": two,
+        "peer_s": one,
+        "ratio": one / two,
+    }

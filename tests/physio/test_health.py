@@ -118,7 +118,7 @@ def test_sleep_and_a_set_date_are_told_apart() -> None:
 
 def test_a_stall_is_said_within_a_second_and_what_it_cost() -> None:
     clock = FastClock(1000.0)
-    faults = (Fault("unplug", 10.0, 4.0, stream="bvp"),)
+    faults = (Fault("unplug", 10.0, 3.0, stream="bvp"),)
     band = Wristband(clock=clock, seconds=20.0, truth=False)
     device = Faulty(band, faults, name="band", clock=clock)
     with Session(Plan(patience=0.9), [device], (), clock, poll=0.02) as session:
@@ -126,7 +126,7 @@ def test_a_stall_is_said_within_a_second_and_what_it_cost() -> None:
     told = [i for i in items if i.info.name == "session.status"]
     assert told[0].labels == ("stalled: no data of band.bvp for 0.9 s",)
     assert told[0].times[0] < 1000.0 + 10.0 + 1.0
-    assert told[1].labels == ("back: band.bvp after 4.0 s, 256 samples missed",)
+    assert told[1].labels == ("back: band.bvp after 3.0 s, 192 samples missed",)
 
 
 @dataclass

@@ -6,6 +6,8 @@ from pathlib import Path
 import mne
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, marks
@@ -68,7 +70,18 @@ def test_a_cut_raw_keeps_annotations_where_they_are() -> None:
     assert events.times.tolist() == pytest.approx([1.0], abs=1e-6)
 
 
-def test_fif_and_brainvision_files(tmp_path: Path) -> None:
+def test_brainvision_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.vhdr"
+    whole = recording()
+    last = Recording({"eeg.eeg": whole.streams["eeg.eeg"][1:]}, {}, (), {})
+    mne.export.export_raw(path, to_mne(last), verbose="error")
+    (block,) = read(path, person="p1").streams["eeg.eeg"]
+    assert block.info == whole.streams["eeg.eeg"][0].info
+    # They keep tenths of microvolts, as MNE exports them, or better.
+    assert np.allclose(block.data[-500:], last.streams["eeg.eeg"][0].data, atol=0.1)
+
+
+def test_fif_files(tmp_path: Path) -> None:
     path = tmp_path / "a_raw.fif"
     to_mne(recording()).save(path, verbose="error")
     (block,) = read(path, person="p1").streams["eeg.eeg"]
@@ -152,6 +165,33 @@ def test_the_smallest_file_is_read(tmp_path: Path) -> None:
     assert block.info.names == ("Fz",)
     # One step of 16 bits over 200 uV.
     assert np.allclose(block.data[:, 0], [-100, 0, 100, 0], atol=200 / 65535)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 519), st.sampled_from(b"09-. ax\xff\x00")), min_size=1
+    )
+)
+def test_a_damaged_header_is_read_or_told(
+    tmp_path: Path, changes: list[tuple[int, int]]
+) -> None:
+    path = tmp_path / "a.edf"
+    header(path)
+    text = bytearray(path.read_bytes())
+    for place, value in changes:
+        text[place] = value
+    path.write_bytes(text)
+    told = ""
+    try:
+        edf.read(path)
+    except ValueError as error:
+        told = str(error)
+    assert told.startswith(str(path)) or not told
 
 
 def test_what_is_no_such_file_is_told(tmp_path: Path) -> None:

@@ -149,3 +149,36 @@ def test_seeds_faults_are_told(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^") as wrong:
         Seed(tmp_path).load(Trial("1", "1", "1"))
     assert str(wrong.value) == f"{path}: x_eeg1 has shape (60, 9), not (62, n)"
+
+
+def test_dreamers_faults_are_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as missing:
+        Dreamer(tmp_path).trials()
+    path = tmp_path / "DREAMER.mat"
+    assert str(missing.value) == f"there is no file {path}"
+    scores = {f"Score{q}": np.full((18, 1), 9.0) for q in ("Valence", "Arousal")}
+    films = np.empty((18, 1), object)
+    for i in range(18):
+        films[i, 0] = np.ones((9, 14 if i else 12))
+    hearts = np.empty((18, 1), object)
+    hearts[:, 0] = [np.ones((9, 2))] * 18
+    signals = {"EEG": films, "ECG": hearts}
+    parts = {k: {"baseline": v, "stimuli": v} for k, v in signals.items()}
+    scipy.io.savemat(path, {"DREAMER": {"Data": {**parts, **scores}}})
+    for trial, message in (
+        (Trial("1", "", "1"), "there is no DREAMER.Data(1)"),
+        (Trial("9", "", "1"), "there is no DREAMER.Data(9)"),
+    ):
+        with pytest.raises(ValueError, match=r"^") as told:
+            Dreamer(tmp_path).load(trial)
+        assert str(told.value) == f"{path}: {message}"
+    people = np.empty((1, 1), object)
+    people[0, 0] = {**parts, **scores}
+    scipy.io.savemat(path, {"DREAMER": {"Data": people}})
+    for film, message in (
+        ("1", "EEG/baseline/0 is missing or has not 14 columns"),
+        ("2", "ScoreValence has no rating from 1 to 5 of film 2"),
+    ):
+        with pytest.raises(ValueError, match=r"^") as told:
+            Dreamer(tmp_path).load(Trial("1", "", film))
+        assert str(told.value) == f"{path}: {message}"

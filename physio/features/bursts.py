@@ -1,0 +1,231 @@
+"""Responses of the skin as bursts of its driver, while it comes in or all at once."""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Channel, Info
+from physio.core.events import Events
+from physio.core.reason import Reason
+from physio.core.stage import Grid, Stage
+from physio.dsp.window import every
+from physio.features.decompose import setting_of
+from physio.features.decomposed import STEP, Recent, apart, lag, recent, remember, taken
+
+_AGE: Final = 5  # s behind the newest value, from which on a driver is believed
+_EACH: Final = 4  # values in a second
+_REST: Final = 3  # values without driver that end a burst
+_LONGEST: Final = 32  # values of one burst
+_FLOOR: Final = 0.1  # of the threshold, a second: less is no driver
+_SLOW, _FAST = 2.0, 0.7  # s
+_SHADE: Final = 4.0, 0.35  # s after a burst, in which so much of it counts as its tail
+_FINE: Final = 0.05  # s, to which rise and recovery are told
+
+
+class Burst(NamedTuple):
+    """The burst that goes on."""
+
+    driver: Array  # (longest,)
+    size: npt.NDArray[np.int64]  # (2,): its values, and how many since it rests
+    last: Array  # (2,): how long ago a response began (s), its amplitude (uS)
+
+
+def _burst() -> Burst:
+    return Burst(np.zeros(_LONGEST), np.zeros(2, np.int64), np.array([np.inf, 0.0]))
+
+
+def _shape(burst: Array) -> tuple[float, float, float]:
+    """Return amplitude (uS), rise and half recovery (s) of a burst's own response."""
+    t = np.arange(0.0, len(burst) * STEP + 12.0, _FINE)
+    since = np.maximum(t[:, None] - STEP * np.arange(len(burst)), 0.0)
+    y = (np.exp(-since / _SLOW) - np.exp(-since / _FAST)) @ burst * STEP
+    peak = int(np.argmax(y))
+    half = int(np.argmax(y[peak:] <= y[peak] / 2))
+    return float(y[peak]), peak * _FINE, half * _FINE
+
+
+def _next(
+    burst: Burst, p: float, threshold: float
+) -> tuple[float, float, float, float] | None:
+    """Take in a value of the driver; return the response that it completes, if any.
+
+    How long ago it began (s), amplitude, rise, recovery. A missing value ends a burst
+    that is not told of: nobody knows how it went on.
+    """
+    driver, size, last = burst
+    last[0] += STEP
+    if np.isnan(p):
+        size[:] = 0
+        return None
+    on = p > _FLOOR * threshold
+    if on or size[0]:
+        driver[size[0]] = p if on else 0.0
+        size[:] = size[0] + 1, 0 if on else size[1] + 1
+    if not size[0] or (size[1] < _REST and size[0] < len(driver)):
+        return None
+    ago, shape = (size[0] - 1) * STEP, _shape(driver[: size[0] - size[1]])
+    size[:] = 0
+    within, share = _SHADE
+    tail = last[0] - ago <= within and shape[0] < share * last[1]
+    if shape[0] < threshold or tail:
+        return None
+    last[:] = ago, shape[0]
+    return float(ago), *shape
+
+
+def responses(driver: npt.ArrayLike, threshold: float = 0.02) -> Array:
+    """Return the responses of a whole record's driver.
+
+    Parameters
+    ----------
+    driver
+        Driver (uS/s) four times a second, shape (n,): see `decompose`.
+    threshold
+        Least amplitude (uS).
+
+    Returns
+    -------
+    ndarray, shape (responses, 4)
+        Onset (s from the first value), amplitude (uS), rise (s), half recovery (s).
+    """
+    burst, found = _burst(), []
+    values = [*np.asarray(driver, np.float64).tolist(), *[0.0] * _REST]
+    for i, p in enumerate(values):
+        told = _next(burst, p, threshold)
+        if told is not None:
+            found.append((i * STEP - told[0], *told[1:]))
+    return np.array(found).reshape(len(found), 4)
+
+
+def event_related(
+    times: npt.ArrayLike, found: Events, after: tuple[float, float] = (1.0, 5.0)
+) -> Array:
+    """Return what the skin answered to each marker.
+
+    Parameters
+    ----------
+    times
+        When the markers were (s), shape (n,).
+    found
+        Responses with a channel ``amplitude``, as `SkinResponses` gives them.
+    after
+        From when to when after a marker a response may begin to belong to it (s).
+
+    Returns
+    -------
+    ndarray, shape (n, 3)
+        How many responses began in the window, the latency of the first (s), the sum of
+        their amplitudes (uS). All missing (too short) where the window had not passed
+        when ``found`` ended; the latency missing (no signal) where there was none.
+    """
+    if not 0 <= after[0] < after[1]:
+        raise ValueError(
+            f"a response belongs to a marker from a to b s after it, 0 <= a < b: "
+            f"{after[0]:g} to {after[1]:g} s"
+        )
+    amplitude = found.data[:, found.info.names.index("amplitude")]
+    markers = np.asarray(times, np.float64)
+    y = np.full((len(markers), 3), Reason.TOO_SHORT.nan)
+    for row, t in zip(y, markers.tolist(), strict=True):
+        if t + after[1] > found.until:
+            continue
+        mine = (found.times >= t + after[0]) & (found.times <= t + after[1])
+        first = float(found.times[mine][0]) - t if mine.any() else Reason.NO_SIGNAL.nan
+        row[:] = mine.sum(), first, amplitude[mine].sum()
+    return y
+
+
+@dataclass(frozen=True)
+class SkinResponses(Stage):
+    """Skin conductance responses as events: bursts of the driver 5 s behind.
+
+    Each lies at its onset and has its ``amplitude`` (uS), the time from onset to peak
+    ``rise`` (s) and the time from the peak to half of it ``recovery`` (s): those of the
+    response that the burst alone makes, so that responses on top of each other do not
+    change each other's. Its peak is at onset + rise.
+
+    Parameters
+    ----------
+    threshold
+        Least amplitude (uS).
+    setting
+        As of `physio.features.decompose.decompose`.
+    window
+        How far back each solution looks (s): whole seconds, at least 20.
+    share
+        Which part of a window must be there.
+
+    Notes
+    -----
+    Every second, a second of driver becomes 5 s old and is not looked at again. Driver
+    below a tenth of the threshold a second counts as none; 0.75 s without any end a
+    burst, and so do 8 s. A burst within 4 s of a response's onset that makes less than
+    0.35 of it counts as its tail: the skin's responses last longer than the solver's,
+    and their falling limb asks for a second, smaller one. Rise and recovery are in the
+    Bateman shape that the solver assumes: with a burst's length they grow, with the
+    skin's own shape they do not. A burst with missing values is left out.
+    """
+
+    threshold: float = 0.02
+    setting: str = "default"
+    window: float = 30.0
+    share: float = 0.5
+
+    def output(self, info: Info) -> Info:
+        """Return a point stream (see `physio.core.events.points`)."""
+        setting_of(self.setting)
+        if not self.threshold > 0:
+            raise ValueError(
+                f"the least response on {info.name!r} must be above 0 uS: "
+                f"{self.threshold}"
+            )
+        memory = recent(info, self.window)
+        source = info.channels[memory.pick]
+        length = _LONGEST * STEP
+        delay = source.delay + lag(info) + _AGE + 1 + length
+        span = source.span + self.window + STEP + length + 1 + _SHADE[0]
+        return info.at(
+            info.rate / self.grid(info).hop,
+            Channel("event", "event", "s", delay, span),
+            Channel("amplitude", "gsr", "uS", delay, span),
+            Channel("rise", "misc", "s", delay, span),
+            Channel("recovery", "misc", "s", delay, span),
+        )
+
+    def grid(self, info: Info) -> Grid:
+        """Return a row every second."""
+        every(info, STEP)
+        return every(info, 1.0)
+
+    def begin(self, info: Info) -> tuple[Recent, Burst, float]:
+        """Return an empty memory, no burst, and how far a value lags (s)."""
+        return recent(info, self.window), _burst(), lag(info)
+
+    def step(self, state: tuple[Recent, Burst, float], x: Array) -> Array:
+        """Take in ``x``; return the rows now due, NaN where no burst ended."""
+        memory, burst, late = state
+        rows = [
+            self._row(memory, burst, late)
+            for value in taken(memory, x)
+            if remember(memory, value)
+        ]
+        return np.array(rows).reshape(len(rows), 4)
+
+    def _row(
+        self, memory: Recent, burst: Burst, late: float
+    ) -> tuple[float, float, float, float]:
+        found = apart(memory, self.setting, self.share)
+        if isinstance(found, float):
+            burst.size[:] = 0
+            return (found, found, found, found)
+        row = (np.nan, np.nan, np.nan, np.nan)
+        newest = len(found.driver) - 1 - _AGE * _EACH
+        for back in range(_EACH - 1, -1, -1):
+            p = float(found.driver[newest - back])
+            row = (p, p, p, p) if np.isnan(p) else row
+            told = _next(burst, p, self.threshold)
+            if told is not None:
+                row = (-(_AGE + back * STEP + told[0] + late), *told[1:])
+        return row

@@ -2,7 +2,7 @@
 
 What every table has, beside its features:
 
-``subject``, ``session``, ``trial``
+``dataset``, ``subject``, ``session``, ``trial``
     Which recording the window is of, as the data set names it.
 ``part``
     Which part of the protocol of that recording it lies in, from 0; -1 for none.
@@ -125,7 +125,10 @@ def read(path: str | Path) -> pd.DataFrame:
     parts = {_subject(file): _one(file) for file in files}
     names = sorted(parts, key=natural)
     table = pd.concat([parts[name] for name in names], ignore_index=True)
-    table.attrs["files"] = {_subject(file): about(file) for file in files}
+    table.attrs["files"] = told = {_subject(file): about(file) for file in files}
+    origins = {one.get("dataset", "") for one in told.values()} - {""}
+    if origins and "dataset" not in table.columns:
+        table.insert(0, "dataset", " + ".join(sorted(origins)))
     return table
 
 

@@ -199,7 +199,7 @@ class TimeBlocked(Protocol):
             raise ValueError(
                 f"{self.name} leaves nothing to {what} on: the parts of the "
                 "recordings are shorter than what a window rests on; take shorter "
-                "windows"
+                "windows, or chains that remember less"
             )
         yield fold
 

@@ -1,6 +1,7 @@
 """Stress-Predict: wristbands of 35 people during three tasks that stress."""
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -10,11 +11,12 @@ import numpy as np
 from physio.core.events import Events
 from physio.core.recording import Recording
 from physio.data.dataset import Span, Trial, natural, told
-from physio.formats import empatica
+from physio.formats import empatica, sheets
 
 LABELS: Final = "labels_per_second.csv"
 """The authors' own label of each second, from their processed table."""
 
+_FIRST: Final = re.compile(r"[A-Z]+1")
 WORDS: Final = {"0": "rest", "1": "stress"}
 
 
@@ -101,6 +103,34 @@ class StressPredict:
         told_of = told(spans, 0, 1, person=trial.subject, until=end)
         return Recording(band.streams, {**events, **told_of}, (), about)
 
+    def answers(self, subject: str) -> dict[str, tuple[float, ...]]:
+        """Return what a person answered before and after, from the study's table.
+
+        Returns
+        -------
+        dict of tuple
+            ``stai.before`` and ``stai.after``, the 40 items of the State-Trait Anxiety
+            Inventory in the table's order, 1 to 4; ``pss.before`` and ``pss.after``,
+            ten of perceived stress, 0 to 4. An item without an answer is NaN.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no ``Questionnaires_scores.xlsx``, a damaged one, or nothing of
+            that person in it.
+        """
+        path = self.root / "Questionnaires_scores.xlsx"
+        found: dict[str, tuple[float, ...]] = {}
+        for number, name in ((1, "stai"), (2, "pss")):
+            cells = sheets.read(path, number)
+            names = {v: c[:-1] for c, v in cells.items() if _FIRST.fullmatch(c)}
+            if subject not in names:
+                raise ValueError(f"{path} has no column of {subject!r}")
+            before = names[subject]
+            for time, column in (("before", before), ("after", _next(before))):
+                found[f"{name}.{time}"] = _column(path, cells, column)
+        return found
+
     def _labels(self, subject: str) -> list[tuple[str, float, float]]:
         """Return each run of one label with when it was (Unix seconds)."""
         path = self.root / LABELS
@@ -124,6 +154,26 @@ class StressPredict:
                 else:
                     runs.append((name, at, at + 1))
         return sorted(runs, key=lambda run: run[1])
+
+
+def _next(column: str) -> str:
+    """Return which column comes after one: AA after Z."""
+    head, last = column[:-1], column[-1]
+    if last < "Z":
+        return head + chr(ord(last) + 1)
+    return (_next(head) if head else "A") + "A"
+
+
+def _column(path: Path, cells: dict[str, str], column: str) -> tuple[float, ...]:
+    """Return the answer to each item: those of the rows that have a number."""
+    rows = [c[1:] for c, v in cells.items() if c[0] == "A" and c[1:].isdecimal()
+            and v.isdecimal()]  # fmt: skip
+    try:
+        return tuple(float(cells.get(f"{column}{row}", "nan")) for row in rows)
+    except ValueError:
+        raise ValueError(
+            f"{path}: column {column} has an answer that is no number"
+        ) from None
 
 
 def _inside(events: Events, end: float) -> Events:

@@ -12,7 +12,7 @@ from physio.data.eegmat import EEG, Eegmat
 from physio.data.files import read
 from physio.data.stress_predict import StressPredict
 from physio.data.wesad import Wesad
-from physio.formats import mind_monitor
+from physio.formats import mind_monitor, sheets
 
 
 def test_compact_files_hold_what_the_whole_ones_do(data: Path) -> None:
@@ -86,6 +86,37 @@ def test_stress_predicts_faults_are_told(data: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"^.*labels_per_second\.csv, line 2: it must"):
         StressPredict(tmp_path).load(Trial("S05"))
+
+
+def test_stress_predicts_answers(data: Path) -> None:
+    study = StressPredict(data / "stress_predict")
+    for subject in (t.subject for t in study.trials()):
+        answers = study.answers(subject)
+        assert {name: len(a) for name, a in answers.items()} == {
+            "stai.before": 40,
+            "stai.after": 40,
+            "pss.before": 10,
+            "pss.after": 10,
+        }
+        for name, (low, high) in {"stai": (1, 4), "pss": (0, 4)}.items():
+            for time in ("before", "after"):
+                assert all(low <= a <= high for a in answers[f"{name}.{time}"])
+    # The table's own totals.
+    assert sum(study.answers("S01")["pss.before"]) == 10
+    assert sum(study.answers("S01")["pss.after"]) == 16
+    with pytest.raises(ValueError, match=r"^.*_scores\.xlsx has no column of 'S99'$"):
+        study.answers("S99")
+
+
+def test_damaged_tables_of_answers_are_told(data: Path, tmp_path: Path) -> None:
+    name = "Questionnaires_scores.xlsx"
+    whole = (data / "stress_predict" / name).read_bytes()
+    for text in (b"", b"PK", whole[: len(whole) // 2]):
+        (tmp_path / name).write_bytes(text)
+        with pytest.raises(ValueError, match=r"^.* is no \.xlsx file that can be read"):
+            StressPredict(tmp_path).answers("S01")
+    with pytest.raises(ValueError, match=r"^.*There is no item named .*sheet9"):
+        sheets.read(data / "stress_predict" / name, 9)
 
 
 def test_the_stress_questionnaire_has_nine_items(data: Path) -> None:

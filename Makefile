@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint long clean
+.PHONY: demo test lint long peers clean
 
 demo: $(READY)  ## a simulated person for a minute, through the whole product
 	$(BIN)/physio demo
@@ -21,6 +21,10 @@ lint: $(READY)  ## style, types, who may import whom
 long: $(READY)  ## what takes minutes: every cut of a file, soaks
 	$(BIN)/pytest -q -m long
 
+peers:  ## what benches compare with, in an environment of its own: old pins
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install -q --disable-pip-version-check -r benchmarks/peers.txt
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit('physio-affect needs Python 3.11 or newer') if sys.version_info < (3, 11) else None"
 	$(PYTHON) -m venv .venv
@@ -28,4 +32,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-peers build dist

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import typer
 
-from physio.cli import data, files, sessions, tools
+from physio.cli import bench, checks, data, files, sessions, tools
 
 app = typer.Typer(
     name="physio",
@@ -18,7 +18,9 @@ app = typer.Typer(
     `physio demo` runs a simulated person for a minute. `physio replay FILE` runs a
     recording of yours. `physio live CONFIG.toml` runs devices.""",
 )
-for command in sessions.COMMANDS + data.COMMANDS + files.COMMANDS + tools.COMMANDS:
+for command in (
+    sessions.COMMANDS + data.COMMANDS + files.COMMANDS + tools.COMMANDS + bench.COMMANDS
+):
     app.command()(command)
 
 
@@ -26,6 +28,7 @@ def main() -> None:
     """Run the command line: status 1 for a fault that was found, 2 for bad input."""
     try:
         refuse_namesake()
+        checks.configure_lsl()
         app()
     except (ValueError, OSError) as error:
         typer.echo(f"physio: {_sentence(error)}", err=True)

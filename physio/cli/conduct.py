@@ -125,6 +125,8 @@ def _behind(sink: Sink, wait: bool) -> Sink:
 
 def _fault(sink: Sink) -> str:
     """Return what a sink that lags behind could not do."""
+    if isinstance(sink, Xdf):
+        return sink.fault
     if not isinstance(sink, Behind):
         return ""
     name = type(sink.sink).__name__

@@ -129,6 +129,8 @@ class Session:
                 yield happening(STATUS, now, self.faults[-1])
         while self._said:
             yield self._said.popleft()
+        for sink in self._sinks:  # the recording has things to say of the disk
+            self._say(getattr(sink, "notices", list)())
         if self._wake is not None and now >= self._looked + 1.0:
             self._looked = now
             self._say(self._wake.check())

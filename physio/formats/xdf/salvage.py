@@ -18,6 +18,9 @@ from physio.formats.xdf.chunks import (
 )
 from physio.formats.xdf.header import ENTRY
 
+_CHECK = 43  # bytes of the chunk of a check
+_HEAD = 11  # of what stands before the content of a footer of 256 bytes or more
+
 
 class Damage(NamedTuple):
     """Bytes that are not what was written, and when about that was (s from begin)."""
@@ -80,12 +83,19 @@ def _tail(found: Salvage, raw: bytes, view: memoryview, time: float) -> None:
             rest.append(one)
             if (one.tag, one.stream) == (Tag.SAMPLES, NUMBER):  # a wrong check
                 rest.clear()
-                begin = one.at + 43
+                begin = one.at + _CHECK
     except CutOffError as error:
         found.cut = error.at
     except UnreadableError:
         rest.clear()
         begin = len(raw)
+    closed = [i for i, c in enumerate(rest) if c[1:3] == (Tag.STREAM_FOOTER, 1)]
+    if closed:  # behind which a check must follow that is right
+        end = rest[closed[0]].at + _HEAD + len(rest[closed[0]].content)
+        if len(raw) - end >= _CHECK:
+            found.damage.append(Damage(end, end + _CHECK, time))
+            found.cut = -1
+            del rest[closed[0] + 1 :]
     if begin > found.checked:
         found.damage.append(Damage(found.checked, begin, time))
     found.chunks += rest

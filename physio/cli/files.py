@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -153,6 +154,8 @@ def _to_edf(recording: "Recording", out: Path) -> None:
 
     from physio.view import convert
 
+    if find_spec("edfio") is None:
+        raise ValueError("EDF needs edfio: pip install 'physio-affect[bids]'")
     for name, blocks in recording.streams.items():
         if not any(map(len, blocks)) or name in ("features", "estimates"):
             continue

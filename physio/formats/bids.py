@@ -153,8 +153,12 @@ def _is_eeg(info: Info) -> bool:
 def _write_eeg(
     raw: Any, root: Path, names: Names, acquisition: str | None, eeg_format: str
 ) -> None:
-    import mne_bids
-
+    try:
+        import mne_bids
+    except ImportError:
+        raise ValueError(
+            "EEG goes into BIDS through mne-bids: pip install 'physio-affect[bids]'"
+        ) from None
     if eeg_format == "EDF":  # which has no number for what is missing
         raw.apply_function(lambda x: np.nan_to_num(x), picks="all", verbose="error")
     path = mne_bids.BIDSPath(

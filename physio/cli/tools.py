@@ -2,14 +2,18 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from json import dumps
+from os import environ
 from pathlib import Path
 from shutil import disk_usage
 from typing import Annotated, Final
+from warnings import catch_warnings
 
 import typer
+
+from physio.cli import checks
+from physio.cli.checks import Finding
 
 STAND_ON: Final = (
     "numpy",
@@ -24,15 +28,6 @@ STAND_ON: Final = (
     "pandas",
     "matplotlib",
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of ``physio doctor``."""
-
-    ok: bool
-    what: str
-    help: str = ""
 
 
 def devices(
@@ -97,7 +92,10 @@ def doctor() -> None:
         _python(),
         *map(_package, STAND_ON),
         _clock(),
+        checks.clocks(),
         _disk(),
+        *checks.permissions(),
+        checks.ports(),
         _lsl(),
         _board(),
     ]
@@ -174,12 +172,15 @@ def _lsl() -> Finding:
             what=f"liblsl does not load: {error}",
             help="Reinstall pylsl.",
         )
-    return Finding(ok=True, what=f"liblsl {pylsl.library_version()}")
+    settings = environ.get("LSLAPICFG", "its own defaults or lsl_api.cfg")
+    text = f"liblsl {pylsl.library_version()}, set up by {settings}"
+    return Finding(ok=True, what=text)
 
 
 def _board() -> Finding:
     try:
-        from brainflow.board_shim import BoardShim
+        with catch_warnings(action="ignore"):  # it finds its library by pkg_resources
+            from brainflow.board_shim import BoardShim
 
         text = f"BrainFlow library {BoardShim.get_version()}"
     except Exception as error:  # the library's own loader fails in many ways

@@ -1,0 +1,77 @@
+"""What ``physio doctor`` looks at in the machine."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+LSL_PORTS: Final = range(16572, 16604)
+CONFIG: Final = Path(__file__).parents[1] / "assets" / "lsl_api.cfg"
+OTHERS: Final = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of ``physio doctor``."""
+
+    ok: bool
+    what: str
+    help: str = ""
+
+
+def configure_lsl(environ: MutableMapping[str, str] = os.environ) -> str:
+    """Have LSL use our settings, unless the user has any; return whose are used."""
+    own = (str(Path(p).expanduser()) for p in OTHERS if Path(p).expanduser().is_file())
+    if "LSLAPICFG" not in environ:
+        found = next(own, None)
+        if found is not None:
+            return found
+        environ["LSLAPICFG"] = str(CONFIG)
+    return environ["LSLAPICFG"]
+
+
+def clocks() -> Finding:
+    """Compare the clocks: a date that is set shows in recordings as a jump."""
+    slept = max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())
+    began = time.monotonic()
+    steps = {time.monotonic() for _ in range(1000)}
+    text = f"clocks: {len(steps)} of 1000 readings differ, slept {slept:.0f} s so far"
+    coarse = len(steps) < 10 and time.monotonic() - began > 0
+    return Finding(not coarse, text, "Stamps will be coarse here.")
+
+
+def ports() -> Finding:
+    """See whether LSL has ports left."""
+    free = sum(map(_is_free, LSL_PORTS))
+    text = f"{free} of {len(LSL_PORTS)} LSL ports free (16572 to 16603)"
+    return Finding(free > 4, text, "Close programs that send by LSL.")
+
+
+def permissions() -> Iterator[Finding]:
+    """See whether sessions can be written here, and serial ports opened."""
+    here = Path.cwd()
+    writable = os.access(here, os.W_OK)
+    yield Finding(
+        writable,
+        f"{here} can {'' if writable else 'not '}be written",
+        "Sessions go into ./sessions: change to another folder, or say --out.",
+    )
+    for path in sorted(Path("/dev").glob("tty[UA]*[0-9]")):
+        if not path.name.startswith(("ttyUSB", "ttyACM")):
+            continue
+        allowed = os.access(path, os.R_OK | os.W_OK)
+        text = f"serial port {path} can {'' if allowed else 'not '}be opened"
+        yield Finding(allowed, text, "Join its group: sudo usermod -aG dialout $USER")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,63 @@
+"""The device that the page builds."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from physio.core.ports import FastClock
+from physio.online.engine import Plan, Reader
+from physio.online.session import Session
+
+PAGE = Path(__file__).parents[2] / "docs" / "devices.md"
+
+
+def code() -> str:
+    (found,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    return str(found)
+
+
+def test_a_device_in_thirty_lines() -> None:
+    text = code()
+    body = text[text.index("@dataclass") :].strip()
+    assert len(body.splitlines()) <= 30
+    room: dict[str, Any] = {}
+    exec(text, room)
+    clock = FastClock(100.0)
+    device = room["Thermometer"](lambda: 20.0 + clock.now(), person="p1", clock=clock)
+    plan = Plan({"air": Reader("room.temp")})
+    with Session(plan, [device], (), clock, poll=0.4, seconds=10.0) as session:
+        items = list(session)
+    blocks = [i for i in items if i.info.name == "room.temp"]
+    values = np.concatenate([b.data[:, 0] for b in blocks])
+    # Read within 0.4 s of each second, so never in the one before.
+    np.testing.assert_allclose(values, 120.2 + np.arange(len(values)), atol=0.2 + 1e-9)
+    assert len(values) >= 10
+    assert session.health["room.temp"].lost == 0
+    assert blocks[0].info.person == "p1"
+    assert session.ended == "completed: the time was up"
+
+
+def test_the_faulty_band_of_the_page_is_a_session_file() -> None:
+    import tomllib
+
+    from physio.online.plan import SessionFile
+
+    for text in re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
+        (device,) = SessionFile(tomllib.loads(text), "page").devices(FastClock())
+        assert getattr(device, "name", None) == "band"
+
+
+def test_who_wears_a_device_is_in_its_streams() -> None:
+    from physio.online.plan import SessionFile
+
+    use = {"use": "devices.simulated:Wristband", "truth": False}
+    tables = {
+        "session": {"person": "p1"},
+        "devices": {"a": use, "b": {**use, "person": "p2"}},
+    }
+    a, b = SessionFile(tables, "dyad").devices(FastClock())
+    with a, b:
+        assert {i.person for i in a.streams} == {"p1"}
+        assert {i.person for i in b.streams} == {"p2"}

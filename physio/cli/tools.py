@@ -182,7 +182,7 @@ def _board() -> Finding:
         with catch_warnings(action="ignore"):  # it finds its library by pkg_resources
             from brainflow.board_shim import BoardShim
 
-        text = f"BrainFlow library {BoardShim.get_version()}"
+            text = f"BrainFlow library {BoardShim.get_version()}"
     except Exception as error:  # the library's own loader fails in many ways
         return Finding(
             ok=False,

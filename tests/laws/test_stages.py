@@ -221,7 +221,7 @@ def test_3_lost_samples_are_rows_of_nan(
 
 
 @each
-@pytest.mark.parametrize("share", [0.3, 0.61])
+@pytest.mark.parametrize("share", [0.3, 0.35])
 def test_3_one_nan_is_forgotten(stage: Stage, info: Info, share: float) -> None:
     whole = recording(info)
     hole = int(len(whole) * share)

@@ -1,0 +1,178 @@
+"""A problem that is a chain in time, eliminated in the order of time.
+
+Sample ``i`` ties together three values of the filtered driver ``q``, four splines of
+the level and, in one setting, a line; so unknowns are eliminated in the order in which
+their time has passed, and no more than nine are ever in hand.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from physio.core.block import Array
+
+KNOTS: Final = 4
+"""Splines that a sample lies under."""
+
+
+@njit(cache=True)
+def _drop(g: Array, e: int, kept: Array) -> None:
+    """Eliminate unknown ``e`` from the front; keep its multipliers and its pivot."""
+    size = len(g)
+    h = kept[:size]
+    for r in range(e):
+        h[r] = g[e, r]
+    for r in range(e, size):
+        h[r] = g[r, e]
+    pivot = h[e]
+    h[e] = 0.0
+    for r in range(size):
+        m = h[r] / pivot
+        for c in range(r + 1):
+            g[r, c] -= m * h[c]
+    for r in range(size):
+        h[r] /= pivot
+        g[max(r, e), min(r, e)] = 0.0
+    kept[size] = pivot
+
+
+@njit(cache=True)
+def order(n: int, width: int, begin: int, line: int) -> npt.NDArray[np.int64]:
+    """Return who is eliminated when: place in the front and number, shape (steps, 2).
+
+    Unknowns are numbered ``q`` first, then the splines, then the line.
+    """
+    knots = (n - 1 + begin) // width + KNOTS
+    steps = np.empty((n + knots + line, 2), np.int64)
+    at = 0
+    gone = 0
+    for i in range(n):
+        if (i + begin) // width > gone:
+            steps[at, 0] = gone % KNOTS
+            steps[at, 1] = n + gone
+            gone += 1
+            at += 1
+        if i >= 2:
+            steps[at, 0] = KNOTS + line + (i - 2) % 3
+            steps[at, 1] = i - 2
+            at += 1
+    for i in range(max(n - 2, 0), n):
+        steps[at, 0] = KNOTS + line + i % 3
+        steps[at, 1] = i
+        at += 1
+    for k in range(gone, knots):
+        steps[at, 0] = k % KNOTS
+        steps[at, 1] = n + k
+        at += 1
+    for d in range(line):
+        steps[at, 0] = KNOTS + d
+        steps[at, 1] = n + knots + d
+        at += 1
+    return steps
+
+
+@njit(cache=True)
+def _enter(g: Array, k: int, weight: float, stiff: float) -> None:
+    """Take spline ``k`` into the front, and what ties it to the two before."""
+    g[k % KNOTS, k % KNOTS] += weight
+    if k < 2 or stiff == 0.0:
+        return
+    at = (k - 2) % KNOTS, (k - 1) % KNOTS, k % KNOTS
+    bend = 1.0, -2.0, 1.0
+    for a in range(3):
+        for b in range(3):
+            if at[a] >= at[b]:
+                g[at[a], at[b]] += stiff * bend[a] * bend[b]
+
+
+@njit(cache=True)
+def factor(
+    weights: Array,
+    curved: Array,
+    pull: Array,
+    width: int,
+    begin: int,
+    shape: tuple[Array, Array, int, float, float, int, bool],
+    steps: npt.NDArray[np.int64],
+    kept: Array,
+) -> None:
+    """Factor the matrix of a step: multipliers and pivots, shape (steps, size + 1).
+
+    Parameters
+    ----------
+    weights
+        1 for each sample that is there and 0 for one that is not, shape (n,).
+    curved
+        What the barrier adds for each sample's driver, shape (n,).
+    pull
+        What the splines' weights have on the diagonal, shape (knots,).
+    """
+    ar, bell, first, _, stiff, line, _ = shape
+    n = len(weights)
+    size = KNOTS + line + 3
+    g = np.zeros((size, size))
+    u = np.zeros(size)
+    at = 0
+    for k in range(KNOTS):
+        _enter(g, k, pull[k], stiff)
+    gone = 0
+    for i in range(n):
+        if (i + begin) // width > gone:
+            _drop(g, gone % KNOTS, kept[at])
+            at += 1
+            gone += 1
+            _enter(g, gone + 3, pull[gone + 3], stiff)
+        place = (i + begin) % width
+        for m in range(KNOTS):
+            u[(gone + m) % KNOTS] = bell[m, place]
+        if line:
+            u[KNOTS] = 1.0
+            u[KNOTS + 1] = (i + 1.0) / n
+        base = KNOTS + line
+        a, b, c = base + i % 3, base + (i + 2) % 3, base + (i + 1) % 3
+        on = 1.0 if i >= first else 0.0
+        u[a] = on
+        u[b] = 2 * on if i >= 1 else 0.0
+        u[c] = on if i >= 2 else 0.0
+        w = weights[i]
+        for r in range(size):
+            h = w * u[r]
+            for s in range(r + 1):
+                g[r, s] += h * u[s]
+        t = curved[i] * on
+        g[a, a] += t * ar[0] * ar[0]
+        if i >= 1:
+            g[max(a, b), min(a, b)] += t * ar[0] * ar[1]
+            g[b, b] += t * ar[1] * ar[1]
+        if i >= 2:
+            g[max(a, c), min(a, c)] += t * ar[0] * ar[2]
+            g[max(b, c), min(b, c)] += t * ar[1] * ar[2]
+            g[c, c] += t * ar[2] * ar[2]
+            _drop(g, c, kept[at])
+            at += 1
+    for rest in range(at, len(steps)):
+        _drop(g, steps[rest, 0], kept[rest])
+
+
+@njit(cache=True)
+def backsolve(steps: npt.NDArray[np.int64], kept: Array, x: Array) -> None:
+    """Solve with a factored matrix, in place."""
+    size = kept.shape[1] - 1
+    f = np.zeros(size)
+    for at in range(len(steps)):
+        e, number = steps[at, 0], steps[at, 1]
+        y = x[number] + f[e]
+        x[number] = y
+        f[e] = 0.0
+        for r in range(size):
+            f[r] -= kept[at, r] * y
+    f[:] = 0.0
+    for at in range(len(steps) - 1, -1, -1):
+        e, number = steps[at, 0], steps[at, 1]
+        y = x[number] / kept[at, size]
+        for r in range(size):
+            y -= kept[at, r] * f[r]
+        x[number] = y
+        f[e] = y

@@ -25,6 +25,10 @@ _REASONS = {
 }
 
 
+_PULSE = {"muse_2": "p50", "muse_s": "p61"}
+"""What a board must be told before it sends the pulse that it describes."""
+
+
 @dataclass
 class Board:
     """A board that BrainFlow can read, or a file that one of them wrote.
@@ -45,7 +49,8 @@ class Board:
     master
         Which board wrote ``file``.
     commands
-        What to send to the board before it streams, as ``"p50"`` for a Muse's pulse.
+        What to send to the board before it streams; a Muse is told by itself to send
+        the pulse, if that is wanted and nothing else is said.
     only
         Which streams to give, as ``("eeg", "acc")``; all by default.
     reopen
@@ -108,7 +113,7 @@ class Board:
         self._shim = BoardShim(number(self.board), self._params())
         try:
             self._shim.prepare_session()
-            for command in self.commands:
+            for command in self.told:
                 self._shim.config_board(command)
             self._shim.start_stream(max(self._room(lane) for lane in self._lanes))
         except BrainFlowError as error:
@@ -129,6 +134,13 @@ class Board:
         """What the board sends, its markers last."""
         regular = [info for lane in self._lanes for info in lane.streams]
         return (*regular, *(lane.markers for lane in self._lanes[:1]))
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What is sent to the board before it streams."""
+        pulse = _PULSE.get(self.board, "")
+        wanted = not self.only or "ppg" in self.only
+        return self.commands or ((pulse,) if pulse and wanted else ())
 
     @property
     def ended(self) -> bool:

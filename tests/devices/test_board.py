@@ -301,6 +301,34 @@ def test_a_marker_lies_at_its_sample() -> None:
     assert events.times.tolist() == [block.times[31]]
 
 
+@pytest.mark.parametrize(
+    ("board", "settings", "told"),
+    [
+        ("muse_2", {}, ("p50",)),
+        ("muse_s", {}, ("p61",)),
+        ("muse_2", {"only": ("eeg",)}, ()),
+        ("muse_2", {"only": ("eeg", "ppg")}, ("p50",)),
+        ("muse_2", {"commands": ("p51",)}, ("p51",)),
+        ("cyton", {}, ()),
+    ],
+)
+def test_a_muse_is_told_to_send_the_pulse(
+    board: str, settings: dict[str, Any], told: tuple[str, ...]
+) -> None:
+    assert Board(board, **settings).told == told
+
+
+def test_the_rows_of_a_unicorn_begin_at_0() -> None:
+    lane = lanes("unicorn", "x")[0]
+    rows = np.tile(np.arange(float(lane.width)), (3, 1))
+    rows[:, 17] = 1.6e9 + np.arange(3) / 250
+    items = lane.take(rows, 100.0, 100.0 - 1.6e9)
+    (eeg,) = (i for i in items if i.info.name == "x.eeg")
+    assert eeg.info.names == ("Fz", "C3", "Cz", "C4", "Pz", "PO7", "Oz", "PO8")
+    assert isinstance(eeg, Block)
+    assert eeg.data[0].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+
+
 def test_a_board_without_a_known_counter_goes_by_its_stamps() -> None:
     lane = lanes("unicorn", "x")[0]
     numbers = np.array([n for n in range(3000) if not 1000 <= n < 1100])

@@ -207,3 +207,22 @@ def test_refuses(stage: Stage, info: Info, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         stage.output(info)
     assert str(caught.value) == message
+
+
+def test_one_percent_of_loss_and_a_minute_of_gap_make_no_responses() -> None:
+    y, whole = made(), points(out(SkinResponses(), made()))
+    rng = np.random.default_rng(5)
+    lossy = y.copy()
+    lossy[rng.random(len(y)) < 0.01] = Reason.NO_SIGNAL.nan
+    found = points(out(SkinResponses(), lossy))
+    # A burst with a lost sample is left out; then its tail, up to 4 s later, may stand
+    # for it.
+    near = np.abs(found.times[:, None] - whole.times).min(axis=1)
+    assert np.all(near <= 4.0)
+    assert len(found) >= len(whole) - 3
+    gap = np.full(len(y), 2.0)
+    gap[400:640] = Reason.NO_SIGNAL.nan
+    assert len(points(out(SkinResponses(), gap))) == 0
+    told = out(Decompose(), gap)
+    assert np.all(why(told.data[120:160]) == Reason.NO_SIGNAL)
+    assert told.column("phasic@5s")[200:].max() < 1e-3

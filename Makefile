@@ -29,6 +29,8 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit('physio-affect needs Python 3.11 or newer') if sys.version_info < (3, 11) else None"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@# Compiled kernels are kept beside the modules: the first session need not wait.
+	$(BIN)/physio demo --seconds 5 --fast --out .venv/first >/dev/null && rm -rf .venv/first
 	touch $(READY)
 
 clean:

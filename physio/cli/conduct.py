@@ -75,7 +75,6 @@ def conduct(
     def plan(streams: Any) -> Plan:
         plans.append(file.plan(streams, demo_weights=demo_weights))
         tables = file.resolved(plans[0])
-        folders.describe(out, tables, **about)
         about["config"] = json.dumps(tables)
         about["begin"] = repr(session.begin)
         return plans[0]
@@ -91,6 +90,7 @@ def conduct(
         session,
         view(session) if view else nullcontext() as shown,
     ):
+        folders.describe(out, file.resolved(plans[0]), **about)
         for item in session:
             if isinstance(item, Block) and item.info.name == "estimates":
                 counts.update(_count(item))
@@ -98,7 +98,7 @@ def conduct(
                 _show(session, shown, item)
     faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
     figures = _figures(session, counts, faults, time.perf_counter() - began)
-    figures["notes"] = unread(plans[0])
+    figures["notes"] = unread(plans[0], session.engine.junction.info.origin)
     folders.describe(out, file.resolved(plans[0]), **{**about, **figures})
     return Outcome(out, session.ended, figures)
 

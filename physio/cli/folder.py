@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ ABOUT = "session.json"
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 
 
-def make(out: Path | None, person: str) -> Path:
-    """Return a new, empty session folder, readable by its owner alone.
+@contextmanager
+def fresh(out: Path | None, person: str) -> Iterator[Path]:
+    """Make a new, empty session folder, readable by its owner alone.
 
     A session that is already at ``out`` is kept: it moves to ``<out>_old1`` and so on.
+    If it comes to no session, because a device is not there, all is as before.
 
     Raises
     ------
@@ -26,17 +30,30 @@ def make(out: Path | None, person: str) -> Path:
     if out is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         out = Path("sessions") / f"{person or 'session'}-{stamp}"
-    if out.is_dir() and any(out.iterdir()):
-        if not (out / ABOUT).is_file():
-            raise ValueError(
-                f"{out} holds files that are no session's: give a new folder to --out"
-            )
-        aside = (out.with_name(f"{out.name}_old{i}") for i in range(1, 10_000))
-        out.rename(next(p for p in aside if not p.exists()))
-    elif out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: give a folder to --out")
+    kept = _moved_aside(out)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return out
+    try:
+        yield out
+    except BaseException:
+        if not any(out.iterdir()):
+            out.rmdir()
+            if kept is not None:
+                kept.rename(out)
+        raise
+
+
+def _moved_aside(out: Path) -> Path | None:
+    """Move a session out of the way; return where it is now, None if there was none."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: give a folder to --out")
+    if not out.is_dir() or not any(out.iterdir()):
+        return None
+    if not (out / ABOUT).is_file():
+        raise ValueError(
+            f"{out} holds files that are no session's: give a new folder to --out"
+        )
+    names = (out.with_name(f"{out.name}_old{i}") for i in range(1, 10_000))
+    return out.rename(next(name for name in names if not name.exists()))
 
 
 def describe(folder: Path, tables: dict[str, Any], **about: Any) -> None:

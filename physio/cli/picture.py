@@ -17,7 +17,7 @@ def tell(figures: Mapping[str, Any]) -> list[str]:
         for s in figures["streams"]
     ]
     estimates = figures["estimates"]
-    for name, count in estimates["finite"].items():
+    for name, count in estimates["finite"].items() if estimates["rows"] else ():
         missing = estimates["missing"].get(name, {})
         reasons = ", ".join(f"{n} {words}" for words, n in missing.items())
         given = f"{count} of {estimates['rows']} estimates"

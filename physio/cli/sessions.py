@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -73,17 +74,17 @@ def demo(
         device.update(seed=seed, seconds=float(seconds))
     file = SessionFile(tables, "demo.toml")
     clock = FastClock() if fast else WallClock()
-    folder = _folder(out, file.session.person)
-    typer.echo("A simulated person with headset and wristband; simulated throughout.")
-    outcome = conduct(
-        file,
-        file.devices(clock),
-        clock,
-        folder,
-        seconds=seconds,
-        poll=0.25 if fast else 0.02,
-        view=None if fast else _view,
-    )
+    _say("A simulated person with headset and wristband; simulated throughout.")
+    with _folder(out, file.session.person) as folder:
+        outcome = conduct(
+            file,
+            file.devices(clock),
+            clock,
+            folder,
+            seconds=seconds,
+            poll=0.25 if fast else 0.02,
+            view=None if fast else _view,
+        )
     _finish(outcome, json_path)
     _say("Next: physio replay FILE --fast runs a recording of yours;")
     _say("      physio live CONFIG.toml runs your own devices: see configs/.")
@@ -180,22 +181,24 @@ def replay(
 
     recording = read(path, board=board)
     if config is None:
-        file = plan.recorded(recording) or plan.SessionFile(_defaults(), path.name)
+        file = plan.recorded(recording) or plan.SessionFile(
+            {"sinks": _defaults()}, path.name
+        )
     else:
         file = plan.read(config, tuple(trust))
     clock = FastClock(recording.begin) if fast else WallClock(speed)
-    person = recording.about.get("person", "")
-    outcome = conduct(
-        file,
-        [Replay(recording, clock)],
-        clock,
-        _folder(out, person),
-        demo_weights=demo_weights,
-        poll=1.0 if fast else 0.02,
-        view=None if fast else _view,
-        about={k: v for k, v in recording.about.items() if k in KEPT}
-        | {"replayed": path.name},
-    )
+    about = {k: v for k, v in recording.about.items() if k in KEPT}
+    with _folder(out, recording.about.get("person", "")) as folder:
+        outcome = conduct(
+            file,
+            [Replay(recording, clock)],
+            clock,
+            folder,
+            demo_weights=demo_weights,
+            poll=1.0 if fast else 0.02,
+            view=None if fast else _view,
+            about={**about, "replayed": path.name},
+        )
     _finish(outcome, json_path)
 
 
@@ -256,22 +259,23 @@ def _run_devices(
     if not told["consent"]:
         told["consent"] = _ask_for_consent()
     file = file.with_session(**_given(told))
-    if only_record:
-        file = file.recording_only()
+    if not file.table("devices"):
+        raise ValueError(f"{file.at} names no device: it needs a table [devices.NAME]")
+    file = file.recording_only() if only_record else file.with_sinks(_defaults())
     clock = WallClock()
-    folder = _folder(out, file.session.person)
-    if seconds is None:
-        _say("Ctrl-C or q ends the session.")
-    _say(f"Markers from elsewhere: physio mark TEXT --session {folder}")
-    outcome = conduct(
-        file,
-        [*file.devices(clock), Door(folder, clock)],
-        clock,
-        folder,
-        demo_weights=demo_weights,
-        seconds=float("inf") if seconds is None else seconds,
-        view=_view,
-    )
+    with _folder(out, file.session.person) as folder:
+        if seconds is None:
+            _say("Ctrl-C or q ends the session.")
+        _say(f"Markers from elsewhere: physio mark TEXT --session {folder}")
+        outcome = conduct(
+            file,
+            [*file.devices(clock), Door(folder, clock)],
+            clock,
+            folder,
+            demo_weights=demo_weights,
+            seconds=float("inf") if seconds is None else seconds,
+            view=_view,
+        )
     _finish(outcome, json_path)
 
 
@@ -281,6 +285,7 @@ def _given(told: dict[str, str | None]) -> dict[str, str | None]:
 
 def _ask_for_consent() -> str:
     if not sys.stdin.isatty():
+        _say("No consent text is named: say which with --consent.")
         return "not stated"
     text: str = typer.prompt(
         "Which consent text did the participant agree to (name and version)?"
@@ -291,13 +296,14 @@ def _ask_for_consent() -> str:
 def _defaults() -> dict[str, Any]:
     from physio import config
 
-    return config.read(ASSETS / "replay.toml")
+    sinks: dict[str, Any] = config.read(ASSETS / "replay.toml")["sinks"]
+    return sinks
 
 
-def _folder(out: Path | None, person: str) -> Path:
+def _folder(out: Path | None, person: str) -> AbstractContextManager[Path]:
     from physio.cli import folder
 
-    return folder.make(out, folder.code(person))
+    return folder.fresh(out, folder.code(person))
 
 
 def _newest(sessions: Path) -> Path:

@@ -185,6 +185,11 @@ def spread(filters: Sections, windows: Panes, room: Array, x: Array) -> Array:
     -------
     ndarray, shape (m, filters * channels)
     """
+    if not len(x):  # compile both ways now, not in mid-session with the first loss
+        run(*filters, x)
+        _through(
+            filters.sos, filters.memory, filters.held, filters.runs, x, room[:, :0]
+        )
     clean = bool(_settled(filters.runs, filters.limits, x))
     if clean:
         passed = room[:, : len(x)]

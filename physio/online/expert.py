@@ -12,6 +12,7 @@ from physio.models import weights
 from physio.models.rest import Rest, Resting, prepared
 from physio.online.fusion import temper
 
+_FEW: Final = 4
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
 
 _HOPE: Final = (  # what is said of several reasons: the one that passes soonest
@@ -86,8 +87,8 @@ class Mind:
         if any(name not in info.names for name in needed):
             given = [n for n in info.names if not n.endswith((".from", ".to", ".why"))]
             raise ValueError(
-                f"the weights {expert.name!r} want {', '.join(needed)}; given are "
-                f"{', '.join(given) or 'none'}"
+                f"the weights {expert.name!r} want {_some(needed)}; given are "
+                f"{_some(given)}"
             )
         at = [info.names.index(n) if n in needed else -1 for n in wanted]
         norm = Rest.restore(stored.part("rest"))
@@ -158,6 +159,13 @@ class Mind:
         if self.moves.all() or not np.isnan(x[~self.moves]).all():
             return False
         return bool(np.any(why(x[self.main]) != Reason.NO_SIGNAL))
+
+
+def _some(names: list[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = len(names) - _FEW
+    told = ", ".join(names[:_FEW]) or "none"
+    return f"{told} and {more} more" if more > 0 else told
 
 
 def soonest(values: Array) -> float:

@@ -20,6 +20,7 @@ from physio.online.estimator import Estimator, Expert
 
 CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
 XDF: Final = "physio.online.sinks.xdf:Xdf"
+EXAMPLE: Final = {"devices": "devices.board:Board", "sinks": XDF}
 TABLES: Final = ("session", "devices", "chains", "estimator", "sinks")
 
 
@@ -95,6 +96,12 @@ class SessionFile:
         tables["session"] = {**self.table("session"), **settings}
         return replace(self, tables=tables)
 
+    def with_sinks(self, sinks: Mapping[str, Any]) -> Self:
+        """Return this with ``sinks``, if it names none itself."""
+        if self.table("sinks"):
+            return self
+        return replace(self, tables={**self.tables, "sinks": sinks})
+
     def recording_only(self) -> Self:
         """Return this with nothing computed, and a recording as its one sink."""
         own = {k: v for k, v in self.table("sinks").items() if v.get("use") == XDF}
@@ -161,6 +168,12 @@ class SessionFile:
         return reader
 
     def _built(self, kind: str, given: Mapping[str, Any]) -> list[Any]:
+        for key, value in self.table(kind).items():
+            if "use" not in value:
+                raise ValueError(
+                    f"{self.at}: {kind}.{key} needs a key 'use', an import path like "
+                    f"{EXAMPLE[kind]!r}"
+                )
         return [
             config.build(
                 value, f"{self.at}: {kind}.{key}", self.trust, {**given, "name": key}
@@ -218,14 +231,23 @@ def suited(plan: Plan, streams: Sequence[Info]) -> Estimator:
     return Estimator((*real, *(e for e in demo if not read & set(e.reads))))
 
 
-def unread(plan: Plan) -> list[str]:
-    """Return a sentence on each chain of which no expert makes anything."""
+def unread(plan: Plan, origin: Origin = Origin.MEASURED) -> list[str]:
+    """Return a sentence on each chain, and all weights, that tell nothing here."""
     experts = getattr(plan.estimator, "experts", ())
     read = {chain for e in experts for chain in e.reads or _chains(e.weights)}
-    return [
+    idle = [
         f"{chain} ({reader.stream}): no weights at hand read these features"
         for chain, reader in plan.chains.items()
         if chain not in read
+    ]
+    allowed = getattr(plan.estimator, "demo_weights", False)
+    if allowed or origin is not Origin.MEASURED:
+        return idle
+    held = [e for e in experts if weights.load(e.weights).card.origin != "measured"]
+    return idle + [
+        f"{e.name}: held back on measured input, being trained on simulated people; "
+        "--demo-weights lets them answer, apart from all others"
+        for e in held
     ]
 
 

@@ -7,17 +7,34 @@ import pytest
 from physio.cli import folder
 
 
+def make(out: Path) -> Path:
+    with folder.fresh(out, "p1") as made:
+        return made
+
+
 def test_a_new_folder_is_the_owners_alone(tmp_path: Path) -> None:
-    made = folder.make(tmp_path / "a" / "b", "p1")
+    made = make(tmp_path / "a" / "b")
     assert made.stat().st_mode & 0o777 == 0o700
+
+
+def test_where_no_session_begins_all_is_as_before(tmp_path: Path) -> None:
+    out = make(tmp_path / "s")
+    folder.describe(out, {}, ended="first")
+    with pytest.raises(OSError, match="no board"), folder.fresh(out, "p1"):
+        raise OSError("no board")
+    assert "first" in (out / folder.ABOUT).read_text("utf-8")
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+    with pytest.raises(OSError, match="no board"), folder.fresh(tmp_path / "t", "p1"):
+        raise OSError("no board")
+    assert not (tmp_path / "t").exists()
 
 
 def test_a_session_that_is_there_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "s"
     for text in ("first", "second"):
-        folder.make(out, "p1")
+        make(out)
         folder.describe(out, {}, ended=text)
-    folder.make(out, "p1")
+    make(out)
     assert list(out.iterdir()) == []
     assert "first" in (tmp_path / "s_old1" / folder.ABOUT).read_text("utf-8")
     assert "second" in (tmp_path / "s_old2" / folder.ABOUT).read_text("utf-8")
@@ -29,14 +46,14 @@ def test_what_is_no_session_is_neither_used_nor_deleted(tmp_path: Path) -> None:
         ValueError,
         match=f"{tmp_path} holds files that are no session's: give a new folder",
     ):
-        folder.make(tmp_path, "p1")
+        make(tmp_path)
     with pytest.raises(ValueError, match=f"{tmp_path} is no session: a session's"):
         folder.delete(tmp_path)
     assert (tmp_path / "mine.txt").is_file()
 
 
 def test_a_session_is_deleted_whole(tmp_path: Path) -> None:
-    out = folder.make(tmp_path / "s", "p1")
+    out = make(tmp_path / "s")
     folder.describe(out, {"session": {"person": "p1"}}, ended="")
     (out / "recording.xdf").write_bytes(b"XDF:")
     assert folder.delete(out) == 3

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from physio.core.block import Block, Info
-from physio.core.reason import why
+from physio.core.reason import Reason, why
 from physio.core.recording import Item
 
 KINDS = ("features", "estimates")
@@ -116,5 +116,6 @@ def _metadata(info: Info, about: Mapping[str, str]) -> dict[str, str]:
         "physio.person": info.person,
         "physio.rate": str(info.rate),
         "physio.units": json.dumps(units),
+        "physio.why": json.dumps({int(reason): reason.words for reason in Reason}),
         "physio.about": json.dumps(dict(about)),
     }

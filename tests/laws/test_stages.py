@@ -41,8 +41,9 @@ EXAMPLES = (
 
 
 @cache
-def signal(info: Info, seconds: int = 240) -> Array:
-    """Return something like what such a sensor gives."""
+def signal(info: Info) -> Array:
+    """Return something like what such a sensor gives, longer than any stage's span."""
+    seconds = 310 if info.channels[0].kind in {"ecg", "bio"} else 240
     rng = np.random.default_rng(len(info.channels))
     n, width = int(seconds * info.rate), len(info.channels)
     t = np.arange(n)[:, None] / float(info.rate)
@@ -221,7 +222,7 @@ def test_3_lost_samples_are_rows_of_nan(
 
 
 @each
-@pytest.mark.parametrize("share", [0.3, 0.35])
+@pytest.mark.parametrize("share", [0.3, 0.5])
 def test_3_one_nan_is_forgotten(stage: Stage, info: Info, share: float) -> None:
     whole = recording(info)
     hole = int(len(whole) * share)

@@ -4,6 +4,7 @@ Run as ``python tests/fuzz/fuzz_inert.py FOLDER -max_total_time=600``.
 """
 
 import pickle
+import resource
 import sys
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def seeds(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     seeds(Path(sys.argv[1]))
     np.seterr(all="ignore")
     atheris.Setup(sys.argv, once)

@@ -49,7 +49,7 @@ def _through(
     filters, stages, _ = sos.shape
     n, channels = x.shape
     for f in range(filters):
-        y[f] = x
+        y[f, :n] = x
         for s in range(stages):
             b0, b1, b2 = sos[f, s, 0], sos[f, s, 1], sos[f, s, 2]
             a1, a2 = sos[f, s, 4], sos[f, s, 5]
@@ -140,11 +140,12 @@ def _slide(
     clock: Counts,
     share: float,
     y: Array,
+    n: int,
     clean: int,
 ) -> Array:
-    """Take in filtered samples, shape (filters, n, channels); return deviations due."""
+    """Take in ``n`` filtered samples of each filter in ``y``; return deviations due."""
     count = len(sums)
-    n, p, q = y.shape[1], clock[2], clock[3]
+    p, q = clock[2], clock[3]
     out = np.empty((n * q // p + 1, sums.shape[2]))
     m, i = 0, 0
     while i < n:
@@ -185,18 +186,13 @@ def spread(filters: Sections, windows: Panes, room: Array, x: Array) -> Array:
     -------
     ndarray, shape (m, filters * channels)
     """
-    if not len(x):  # compile both ways now, not in mid-session with the first loss
-        run(*filters, x)
-        _through(
-            filters.sos, filters.memory, filters.held, filters.runs, x, room[:, :0]
-        )
+    # The kernels get the whole room, which has one layout: a slice of no rows has
+    # another, and they would be compiled once more with the first samples.
     clean = bool(_settled(filters.runs, filters.limits, x))
-    if clean:
-        passed = room[:, : len(x)]
-        _through(filters.sos, filters.memory, filters.held, filters.runs, x, passed)
-    else:
+    if clean or not len(x):
+        _through(filters.sos, filters.memory, filters.held, filters.runs, x, room)
+    if not clean or not len(x):  # with no samples, both ways are compiled
         wide = run(*filters, x)
         apart = wide.reshape(len(x), len(filters.sos), x.shape[1])
-        passed = room[:, : len(x)]
-        passed[:] = apart.transpose(1, 0, 2)
-    return np.asarray(_slide(*windows, passed, int(clean)))
+        room[:, : len(x)] = apart.transpose(1, 0, 2)
+    return np.asarray(_slide(*windows, room, len(x), int(clean)))

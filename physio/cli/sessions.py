@@ -181,11 +181,10 @@ def replay(
 
     recording = read(path, board=board)
     if config is None:
-        file = plan.recorded(recording) or plan.SessionFile(
-            {"sinks": _defaults()}, path.name
-        )
+        file = plan.recorded(recording) or plan.SessionFile(at=path.name)
     else:
         file = plan.read(config, tuple(trust))
+    file = file.with_sinks(_defaults())
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.about.items() if k in KEPT}
     with _folder(out, recording.about.get("person", "")) as folder:

@@ -209,10 +209,16 @@ def suit(streams: Iterable[Info]) -> dict[str, Any]:
 
 
 def recorded(recording: Recording) -> SessionFile | None:
-    """Return the session file that a recording of ours carries, if it does."""
+    """Return the session file that a recording of ours carries, if it does.
+
+    One of a session that only recorded leaves open what is to be computed.
+    """
     if "config" not in recording.about:
         return None
-    return SessionFile(json.loads(recording.about["config"]), "the recording's config")
+    tables = json.loads(recording.about["config"])
+    if not tables.get("chains"):
+        tables = {"session": tables["session"]}
+    return SessionFile(tables, "the recording's config")
 
 
 def suited(plan: Plan, streams: Sequence[Info]) -> Estimator:

@@ -1,5 +1,6 @@
 """Session files, and what is chosen where they are silent."""
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 import tomli_w
 
 from physio.core.block import Channel, Info, Origin
+from physio.core.recording import Recording
 from physio.online.estimator import Estimator
-from physio.online.plan import SessionFile, read, suit, unread
+from physio.online.plan import SessionFile, read, recorded, suit, unread
 
 
 def info(name: str, rate: int, *channels: Channel, site: str = "") -> Info:
@@ -81,6 +83,16 @@ def test_a_resolved_file_says_it_all_and_gives_the_same_plan(tmp_path: Path) -> 
     path = tmp_path / "session.toml"
     path.write_text(tomli_w.dumps(file.resolved(plan)), "utf-8")
     assert read(path).plan(streams) == plan
+
+
+def test_of_a_session_that_only_recorded_estimates_can_be_had_later() -> None:
+    bare = SessionFile({"session": {"person": "p1"}}).recording_only()
+    config = json.dumps(bare.resolved(bare.plan((EDA,))))
+    later = recorded(Recording({}, about={"config": config}))
+    assert later is not None
+    assert later.session.person == "p1"
+    plan = later.plan((EDA,))
+    assert [e.name for e in plan.estimator.experts] == ["wrist"]
 
 
 def test_a_file_that_only_records_computes_nothing() -> None:

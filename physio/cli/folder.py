@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+import typer
 
 ABOUT = "session.json"
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
@@ -31,6 +32,8 @@ def fresh(out: Path | None, person: str) -> Iterator[Path]:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         out = Path("sessions") / f"{person or 'session'}-{stamp}"
     kept = _moved_aside(out)
+    if kept is not None:
+        typer.echo(f"{out} holds a session: it is kept as {kept}")
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         yield out

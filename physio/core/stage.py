@@ -105,7 +105,7 @@ class Chain(Stage):
     def step(self, state: State, x: Array) -> Array:
         """Pass ``x`` through the stages."""
         for stage, own in zip(self.stages, state, strict=True):
-            x = _sealed(stage.step(own, x))
+            x = sealed(stage.step(own, x))
         return x
 
     def hear(self, state: State, events: Events) -> None:
@@ -278,8 +278,8 @@ def apply(stage: Stage, block: Block) -> Block:
     return Flow(stage, block.info).push(block)
 
 
-def _sealed(y: Array) -> Array:
-    """Make an array of the one layout that kernels are compiled for."""
+def sealed(y: Array) -> Array:
+    """Return an array of the one layout that kernels are compiled for."""
     y = np.ascontiguousarray(y)
     y.flags.writeable = False
     return y

@@ -1,8 +1,6 @@
 """Which columns of a stream a feature reads."""
 
-import numpy as np
-
-from physio.core.block import Array, Info
+from physio.core.block import Info
 
 
 def columns(info: Info, *kinds: str) -> tuple[int, ...]:
@@ -38,10 +36,3 @@ def column(info: Info, *kinds: str) -> int:
             f"({names}): pick the one to read"
         )
     return found[0]
-
-
-def sealed(y: Array) -> Array:
-    """Return an array of the one layout that kernels are compiled for."""
-    y = np.ascontiguousarray(y)
-    y.flags.writeable = False
-    return y

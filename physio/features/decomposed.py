@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from physio.core.block import Array, Channel, Info
 from physio.core.reason import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.bateman import Shape, response, solve, splines
-from physio.features.column import column, sealed
+from physio.features.column import column
 from physio.features.decompose import Decomposition, decompose, setting_of
 
 AGES: Final = (0, 1, 2, 5, 10)

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from physio.core.block import Array, Channel, Info
 from physio.core.reason import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.bank import ROWS, spread
 from physio.dsp.iir import Sections, butterworth, sections
 from physio.dsp.window import Panes, every, panes
-from physio.features.column import columns, sealed
+from physio.features.column import columns
 from physio.features.paper import Windows, entropies, windows
 
 BANDS: Final = (

@@ -11,10 +11,9 @@ from numba import njit
 from physio.core.block import Array, Channel, Info
 from physio.core.events import is_point
 from physio.core.reason import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.iir import run
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.column import sealed
 from physio.features.pulse import APART, KNOWN, Pulse, find, pulse
 
 Counts = npt.NDArray[np.int64]

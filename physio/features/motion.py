@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from physio.core.block import Array, Channel, Info
 from physio.core.reason import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.column import column, sealed
+from physio.features.column import column
 
 _MEAN, _DEVIATION, _SLOPE = (
     STATISTICS.index(s) for s in ("mean", "deviation", "slope")

@@ -10,8 +10,8 @@ from numba import njit
 
 from physio.core.block import Array, Info
 from physio.core.reason import Reason
+from physio.core.stage import sealed
 from physio.dsp.window import every
-from physio.features.column import sealed
 
 Counts = npt.NDArray[np.int64]
 

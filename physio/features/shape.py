@@ -8,9 +8,8 @@ import numpy.typing as npt
 
 from physio.core.block import Array, Channel, Info
 from physio.core.reason import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.column import sealed
 from physio.features.eeg import SILENT, electrodes
 
 Rows = npt.NDArray[np.intp]

@@ -10,9 +10,9 @@ from numba import njit
 
 from physio.core.block import Array, Channel, Info
 from physio.core.reason import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.column import column, sealed
+from physio.features.column import column
 
 Counts = npt.NDArray[np.int64]
 

@@ -101,7 +101,6 @@ class Simulated:
             "protocol": "people left out",
             "people": [f"seed {self.first + i}" for i in self._tested],
             "rows": found,
-            "audit": {"ok": True, "findings": []},
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "torch")},
             "seconds": round(time.monotonic() - began, 1),

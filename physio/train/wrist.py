@@ -125,7 +125,6 @@ class Wrist:
             "protocol": "leave one person out",
             "people": [p.code for p in people],
             "rows": found,
-            "audit": {"ok": True, "findings": []},
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "scipy", "scikit-learn")},
             "seconds": round(time.monotonic() - began, 1),

@@ -14,15 +14,12 @@ from rich.live import Live
 
 from physio.core.block import Block, Info
 from physio.core.events import Events
-from physio.core.recording import SILENCE, Item
+from physio.core.recording import COMPUTED, SILENCE, Item
 from physio.view.glyphs import clock
 from physio.view.keyboard import Keyboard
 from physio.view.labels import dimensions, labels
 from physio.view.meter import Log, Meter
 from physio.view.screen import Screen, line
-
-COMPUTED: Final = ("features", "estimates")
-"""The computed streams that the view reads; every other block is a device's."""
 
 TRUTH: Final = ".truth"
 """How the stream ends in which a simulated person tells what they feel."""

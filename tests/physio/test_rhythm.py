@@ -8,11 +8,10 @@ import scipy.signal
 
 from physio.core.block import Array, Block, Channel, Info
 from physio.core.reason import Reason, why
-from physio.core.stage import Chain, Flow, apply
+from physio.core.stage import Chain, Flow, apply, sealed
 from physio.dsp.iir import run
 from physio.dsp.window import STATISTICS, slide
 from physio.features.asymmetry import Asymmetry
-from physio.features.column import sealed
 from physio.features.eeg import BANDS, Bands, DifferentialEntropy
 from physio.features.rhythm import BandPower
 

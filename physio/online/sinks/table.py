@@ -11,9 +11,7 @@ import numpy as np
 
 from physio.core.block import Block, Info
 from physio.core.reason import Reason, why
-from physio.core.recording import Item
-
-KINDS = ("features", "estimates")
+from physio.core.recording import COMPUTED, Item
 
 
 def columns(block: Block) -> dict[str, Any]:
@@ -57,7 +55,7 @@ class Table:
 
     folder: Path
     about: Mapping[str, str] = field(default_factory=dict)
-    streams: tuple[str, ...] = KINDS
+    streams: tuple[str, ...] = COMPUTED
     rows: int = 2400
     _waiting: dict[str, list[Block]] = field(default_factory=dict, init=False)
     _files: dict[str, Any] = field(default_factory=dict, init=False)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from physio.core.block import Block, Info
 from physio.core.events import Events
@@ -57,6 +57,25 @@ class FastClock:
         self.time += seconds
 
 
+class Wish(NamedTuple):
+    """What somebody who watches a session wants of it.
+
+    Parameters
+    ----------
+    what
+        ``mark`` (the marker's text in ``label``), ``rate`` (valence, arousal and
+        dominance on [-1, 1] in ``values``, NaN for one not given), ``mute`` and
+        ``unmute`` (a stream, in ``label``), or ``stop``.
+    at
+        When it was wished (s, session clock).
+    """
+
+    what: str
+    at: float
+    label: str = ""
+    values: tuple[float, ...] = ()
+
+
 class Device(Protocol):
     """A source of live streams, open inside a ``with`` block.
 
@@ -89,7 +108,11 @@ class Device(Protocol):
 
 
 class Sink(Protocol):
-    """Where blocks and events end up, open inside a ``with`` block."""
+    """Where blocks and events end up, open inside a ``with`` block.
+
+    A sink may have ``notices()``, sentences for the session's status, and ``wishes()``,
+    each a `Wish`: what came of either since the last call, without waiting.
+    """
 
     def __enter__(self) -> Self: ...
     def __exit__(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, marks
 
 Item = Block | Events
@@ -19,6 +19,12 @@ REFUSAL = "session.refusal"
 
 MARKERS = "session.markers"
 """Name of the stream of what a person marked while the session ran."""
+
+RATINGS = "session.ratings"
+"""Name of the stream of how people rated themselves while the session ran."""
+
+MUTES = "session.mutes"
+"""Name of the stream in which people leave streams out: see `mute`."""
 
 COMPUTED = ("features", "estimates")
 """Names of the streams that a session computes beside what its chains detect."""
@@ -72,9 +78,9 @@ class Recording:
         """What flowed into the session, and not what it computed or told of itself.
 
         `COMPUTED` streams and those of the session itself (``session.``) are left out,
-        but for its markers. Where there is a timeline, so is what the timeline does
-        not name, unless it is a stream of which nothing ever came; and the
-        declarations of silence are kept, being part of the order.
+        but for what people told it: markers, ratings, mutes. Where there is a timeline,
+        so is what the timeline does not name, unless it is a stream of which nothing
+        ever came; and the declarations of silence are kept, being part of the order.
         """
         named = {arrival.stream for arrival in self.timeline}
         return tuple(i for i in self.infos if self._flowed(i.name, named))
@@ -103,7 +109,8 @@ class Recording:
     def _flowed(self, name: str, named: set[str]) -> bool:
         if name in {SILENCE, REFUSAL}:
             return bool(self.timeline)
-        if name in COMPUTED or (name.startswith("session.") and name != MARKERS):
+        told = name in {MARKERS, RATINGS, MUTES}
+        if name in COMPUTED or (name.startswith("session.") and not told):
             return False
         empty = name in self.streams and not any(map(len, self.streams[name]))
         return not self.timeline or name in named or empty
@@ -148,6 +155,16 @@ def refusal(stream: str, at: float) -> Events:
     Its samples are kept. From ``at`` (s) on, all that rests on it counts as silent.
     """
     return Events(marks(REFUSAL), at, np.array([at]), np.empty((1, 0)), (stream,))
+
+
+def mute(stream: str, at: float, *, on: bool) -> Events:
+    """Return the wish that nothing be computed of ``stream`` from ``at`` (s) on.
+
+    Its samples are kept; until it is taken back (``on`` False), all that rests on the
+    stream counts as silent.
+    """
+    info = marks(MUTES, Channel("on", "misc"))
+    return Events(info, at, np.array([at]), np.array([[float(on)]]), (stream,))
 
 
 def _cut(block: Block, begin: float, step: float) -> Iterator[Block]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from physio.core.block import Array, Block, Channel, Info
 from physio.core.events import Events
-from physio.core.recording import COMPUTED, MARKERS, Recording
+from physio.core.recording import COMPUTED, MARKERS, RATINGS, Recording
 
 _KINDS = {
     "eeg": "eeg",
@@ -43,7 +43,7 @@ def anonymise(recording: Recording, *, keep_labels: bool = False) -> Recording:
             Block(_like(info, b.info), b.start, b.epoch - begin, b.data) for b in blocks
         )
     for name, happened in recording.events.items():
-        if name.startswith("session.") and name != MARKERS:
+        if name.startswith("session.") and name not in (MARKERS, RATINGS):
             continue
         info = _told_less(happened.info, names, devices, people)
         labels = happened.labels if keep_labels else _numbered(happened.labels)
@@ -80,7 +80,7 @@ def _like(info: Info, block: Info) -> Info:
 
 
 def _name(info: Info, devices: dict[str, str], taken: set[str]) -> str:
-    if info.name in (*COMPUTED, MARKERS):
+    if info.name in (*COMPUTED, MARKERS, RATINGS):
         return info.name
     device, _, _ = info.name.rpartition(".")
     device = devices.setdefault(device, f"device{len(devices) + 1}")

@@ -8,7 +8,14 @@ import numpy as np
 from physio.core.block import Block, Info
 from physio.core.events import Events, happening, is_point, marks, points
 from physio.core.join import Join, Junction
-from physio.core.recording import REFUSAL, SILENCE, Item, Recording, silence
+from physio.core.recording import (
+    MUTES,
+    REFUSAL,
+    SILENCE,
+    Item,
+    Recording,
+    silence,
+)
 from physio.core.stage import Chain, Flow, Stage
 
 STATUS = marks("session.status")
@@ -72,6 +79,7 @@ class Engine:
         self.junction = Junction(plan.join, joined, begin)
         self.estimator = Flow(plan.estimator, self.junction.info)
         self._refused: set[str] = set()
+        self._muted: set[str] = set()
         self._readers = {
             name: [c for c, r in plan.chains.items() if r.stream == name]
             for name in known
@@ -90,9 +98,14 @@ class Engine:
     def push(self, item: Item) -> list[Item]:
         """Take in what arrived next; return what can now be said, in order."""
         if isinstance(item, Block):
+            if item.info.name in self._muted and len(item):
+                return self._silent(item.info.name, item.until)
             refused = item.info.name in self._refused
             chains = () if refused else self._readers.get(item.info.name, ())
             return [out for chain in chains for out in self._chain(chain, item)]
+        if item.info.name == MUTES:
+            self._mute(item)
+            return []
         if item.info.name not in {SILENCE, REFUSAL}:
             # Only what people tell the session: a device's events may say anything.
             if item.info.name.startswith("session."):
@@ -102,18 +115,26 @@ class Engine:
         if item.info.name == REFUSAL:
             self._refused.update(item.labels)
             times = np.full(len(item), np.inf)
-        silent = zip(item.labels, times, strict=True)
-        return [
-            out
-            for stream, until in silent
-            for chain in self._readers.get(stream, ())
-            if chain in self.junction.names
-            for out in self._estimate(self.junction.silent(chain, float(until)))
-        ]
+        silent = zip(item.labels, times.tolist(), strict=True)
+        return [out for stream, at in silent for out in self._silent(stream, at)]
 
     @property
     def _estimates(self) -> Info:
         return replace(self.estimator.info, name="estimates")
+
+    def _silent(self, stream: str, until: float) -> list[Item]:
+        """Count all that reads a stream as silent up to ``until`` (s)."""
+        return [
+            out
+            for chain in self._readers.get(stream, ())
+            if chain in self.junction.names
+            for out in self._estimate(self.junction.silent(chain, until))
+        ]
+
+    def _mute(self, events: Events) -> None:
+        """Leave streams out, or take them in again: the gap is then as any other."""
+        for stream, on in zip(events.labels, events.data[:, 0].tolist(), strict=True):
+            (self._muted.add if on else self._muted.discard)(stream)
 
     def _chain(self, chain: str, block: Block) -> Iterator[Item]:
         flow = self._flows.get(chain)

@@ -5,20 +5,25 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
-from physio.core.block import Block, Info
+from physio.core import recording as names
+from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, happening, marks
-from physio.core.ports import Clock, Device, Sink, WallClock
-from physio.core.recording import SILENCE, Item, refusal
+from physio.core.ports import Clock, Device, Sink, WallClock, Wish
+from physio.core.recording import SILENCE, Item, mute, refusal
 from physio.online.engine import STATUS, Engine, Plan, Watch
 from physio.online.health import Health, Wake
 from physio.online.lasting import Lasting
 
-MARKERS = marks("session.markers")
+MARKERS = marks(names.MARKERS)
 """What a person marked while the session ran."""
+
+AFFECT: Final = ("valence", "arousal", "dominance")
+RATINGS = marks(names.RATINGS, *map(Channel, AFFECT))
+"""How a person rated themselves while the session ran, on [-1, 1]; NaN: not asked."""
 
 
 class Session:
@@ -65,6 +70,7 @@ class Session:
         self._looked = -np.inf
         self.faults: list[str] = []
         self._said: deque[Events] = deque()
+        self._told: dict[str, float] = {}  # when the last of each stream was (s)
         self._refused: set[str] = set()
         self._stack = ExitStack()
 
@@ -111,9 +117,37 @@ class Session:
             else:
                 self.clock.wait(self.poll)
 
-    def mark(self, label: str) -> None:
-        """Put a marker at this moment."""
-        self._said.append(happening(MARKERS, self.clock.now(), label))
+    def mark(self, label: str, at: float | None = None) -> None:
+        """Put a marker at this moment, or where it belongs a moment ago (s)."""
+        self._tell(MARKERS, at, label)
+
+    def rate(
+        self,
+        valence: float = np.nan,
+        arousal: float = np.nan,
+        dominance: float = np.nan,
+        *,
+        label: str = "",
+        at: float | None = None,
+    ) -> None:
+        """Put in how the person rates their own affect, on [-1, 1]; NaN: not asked.
+
+        Raises
+        ------
+        ValueError
+            If a rating is outside of the scale, or none is given.
+        """
+        given = np.array([valence, arousal, dominance])
+        if np.isnan(given).all() or np.any(np.abs(given) > 1):
+            raise ValueError(f"a rating lies between -1 and 1: {given.tolist()}")
+        self._tell(RATINGS, at, label, *given.tolist())
+
+    def mute(self, stream: str, *, on: bool = True) -> None:
+        """Compute nothing of a stream any more, or do so again; it stays recorded."""
+        if stream not in self.health:
+            known = ", ".join(self.health) or "none at all"
+            raise ValueError(f"cannot mute {stream!r}: the streams are {known}")
+        self._said.append(mute(stream, self.clock.now(), on=on))
 
     def stop(self, why: str = "completed") -> None:
         """End the session with the present step."""
@@ -127,10 +161,12 @@ class Session:
                 self._devices.remove(device)
                 self.faults.append(f"a device stopped: {error}")
                 yield happening(STATUS, now, self.faults[-1])
-        while self._said:
-            yield self._said.popleft()
         for sink in self._sinks:  # the recording has things to say of the disk
             self._say(getattr(sink, "notices", list)())
+            for wish in getattr(sink, "wishes", list)():
+                self._heed(wish)
+        while self._said:
+            yield self._said.popleft()
         if self._wake is not None and now >= self._looked + 1.0:
             self._looked = now
             self._say(self._wake.check())
@@ -158,6 +194,27 @@ class Session:
         for out in computed:
             self._keep(out)
             yield out
+
+    def _tell(self, info: Info, at: float | None, label: str, *values: float) -> None:
+        """Put in an event of a moment ago, never before the last one of its stream."""
+        now = self.clock.now()
+        time = max(min(now, now if at is None else at), self._told.get(info.name, 0.0))
+        self._told[info.name] = time
+        self._said.append(happening(info, time, label, *values))
+
+    def _heed(self, wish: Wish) -> None:
+        """Do what somebody who watches wants; say so where it cannot be done."""
+        try:
+            if wish.what == "mark":
+                self.mark(wish.label, wish.at)
+            elif wish.what == "rate":
+                self.rate(*wish.values, label=wish.label, at=wish.at)
+            elif wish.what in {"mute", "unmute"}:
+                self.mute(wish.label, on=wish.what == "mute")
+            elif wish.what == "stop":
+                self.stop(f"completed: {wish.label or 'stopped by wish'}")
+        except (ValueError, TypeError) as error:
+            self._say([f"refused: {error}"])
 
     def _say(self, told: Sequence[str]) -> None:
         """Put sentences into the status."""

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import typer
 
-from physio.cli import bench, checks, data, files, sessions, tools
+from physio.cli import bench, checks, data, files, judge, sessions, tools
 
 app = typer.Typer(
     name="physio",
@@ -19,7 +19,12 @@ app = typer.Typer(
     recording of yours. `physio live CONFIG.toml` runs devices.""",
 )
 for command in (
-    sessions.COMMANDS + data.COMMANDS + files.COMMANDS + tools.COMMANDS + bench.COMMANDS
+    sessions.COMMANDS
+    + data.COMMANDS
+    + judge.COMMANDS
+    + files.COMMANDS
+    + tools.COMMANDS
+    + bench.COMMANDS
 ):
     app.command()(command)
 

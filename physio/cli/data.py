@@ -62,11 +62,11 @@ def extract(
     from physio.online.extract import Windows
     from physio.online.extract import extract as run
 
-    found = _dataset(dataset, root, tuple(trust))
+    found = named(dataset, root, tuple(trust))
     tables = files.read(config) if config is not None else {}
     settings = Windows(window, hop, share, tables)
     people = len({trial.subject for trial in found.trials()})
-    with _progress(people) as heard:
+    with progress(people) as heard:
         outcomes = run(found, out, settings, engine=engine, heard=heard)
     _tell(outcomes)
     whole = [o for o in outcomes if o.how != "failed"]
@@ -156,7 +156,7 @@ def audit(
 COMMANDS: Final[list[Callable[..., None]]] = [extract, audit]
 
 
-def _dataset(name: str, root: Path, trust: tuple[str, ...]) -> "Dataset":
+def named(name: str, root: Path, trust: tuple[str, ...]) -> "Dataset":
     """Return the data set of that name: the one in ``physio/data/<name>.py``."""
     import inspect
     from dataclasses import is_dataclass
@@ -186,7 +186,7 @@ def _dataset(name: str, root: Path, trust: tuple[str, ...]) -> "Dataset":
 
 
 @contextmanager
-def _progress(people: int) -> "Iterator[Callable[[Outcome], None]]":
+def progress(people: int) -> "Iterator[Callable[[Outcome], None]]":
     """Show how many people are done, at which rate, and how long it will take."""
     if not sys.stderr.isatty():
         yield lambda o: typer.echo(_line(o), err=True)

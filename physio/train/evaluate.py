@@ -8,6 +8,7 @@ from scipy.stats import norm
 from sklearn.ensemble import RandomForestRegressor
 
 from physio.core.block import Array, Block
+from physio.train.people import row
 from physio.train.rows import DIMENSIONS, Person
 
 LEVELS: Final = (0.5, 0.8, 0.95)
@@ -103,27 +104,6 @@ class Clock:
         return mean, sd
 
 
-def row(
-    model: str, metric: str, per_person: Mapping[str, float], seed: int
-) -> dict[str, Any]:
-    """Return a row of results: mean over people and its 95 % bootstrap interval."""
-    values = np.array(list(per_person.values()), np.float64)
-    values = values[~np.isnan(values)]
-    if not len(values):
-        values = np.array([np.nan])
-    rng = np.random.default_rng(seed)
-    picked = rng.integers(len(values), size=(4000, len(values)))
-    low, high = np.percentile(values[picked].mean(axis=1), [2.5, 97.5])
-    return {
-        "model": model,
-        "metric": metric,
-        "mean": _round(values.mean()),
-        "low": _round(low),
-        "high": _round(high),
-        "per_person": {k: _round(v) for k, v in per_person.items()},
-    }
-
-
 def rows(model: str, judged: Sequence[Judged], seed: int) -> list[dict[str, Any]]:
     """Return all rows of results of a model."""
     found = []
@@ -195,7 +175,3 @@ def _mean(values: Array) -> Any:
 def _width(share: float) -> float:
     """Return how many standard deviations a central interval reaches."""
     return float(norm.ppf(0.5 + share / 2))
-
-
-def _round(value: float) -> float:
-    return round(float(value), 4)

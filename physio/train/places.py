@@ -21,7 +21,9 @@ def orders(table: pd.DataFrame) -> Codes:
     for person in np.unique(subjects):
         here = subjects == person
         own = labels[here]
-        first = {name: times[here][own == name].min() for name in np.unique(own)}
+        first = {
+            name: times[here][own == name].min() for name in np.unique(own) if name
+        }
         found[here] = " > ".join(sorted(first, key=lambda name: first[name]))
     return found.astype(np.str_)
 

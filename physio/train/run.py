@@ -1,12 +1,18 @@
-"""Training runs as their TOML files describe them."""
+"""Training runs and evaluations as their TOML files describe them."""
 
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import pandas as pd
+
 from physio import config
 from physio.models import weights
+from physio.train.evaluation import Evaluation
 
-TABLE: Final = "training"
+TRAINING: Final = "training"
+EVALUATION: Final = "evaluation"
+TABLE: Final = "table"
+"""The table of a file that says of which data set a table of features is made."""
 
 
 class Training(Protocol):
@@ -14,6 +20,13 @@ class Training(Protocol):
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
         """Train on what is under ``root``, store weights in ``out``; return results."""
+
+
+class Judging(Protocol):
+    """An evaluation: a frozen dataclass of settings."""
+
+    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
+        """Judge models on what is under ``root``, or on a table of features."""
 
 
 def read(path: Path, trust: tuple[str, ...] = ()) -> Training:
@@ -24,14 +37,19 @@ def read(path: Path, trust: tuple[str, ...] = ()) -> Training:
     ValueError
         If it describes none; the message says what is wrong and what would be right.
     """
-    tables = config.read(path)
-    config.allow(tables, (TABLE,), path.name, "a training file")
-    if "use" not in tables.get(TABLE, {}):
-        raise ValueError(f"{path.name}: a training file has a table [{TABLE}] with use")
-    training = config.build(tables[TABLE], f"{path.name}: {TABLE}", trust)
-    if not callable(getattr(training, "train", None)):
-        raise ValueError(f"{path.name}: {tables[TABLE]['use']} cannot train anything")
-    found: Training = training
+    found: Training = _built(path, TRAINING, "train", trust)
+    return found
+
+
+def read_evaluation(path: Path, trust: tuple[str, ...] = ()) -> Judging:
+    """Return the evaluation that a TOML file describes: its table ``[evaluation]``.
+
+    Raises
+    ------
+    ValueError
+        If it describes none; the message says what is wrong and what would be right.
+    """
+    found: Judging = _built(path, EVALUATION, "evaluate", trust)
     return found
 
 
@@ -62,3 +80,16 @@ def train(
         If the training file or the data are not what they must be.
     """
     return read(config_path).train(data_root, weights.STORE if out is None else out)
+
+
+def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:
+    """Return what the table of that name describes, if it has such a method."""
+    tables = config.read(path)
+    what = {TRAINING: "a training file", EVALUATION: "an evaluation file"}[name]
+    config.allow(tables, (TRAINING, EVALUATION, TABLE), path.name, what)
+    if "use" not in tables.get(name, {}):
+        raise ValueError(f"{path.name}: {what} has a table [{name}] with use")
+    found = config.build(tables[name], f"{path.name}: {name}", trust)
+    if not callable(getattr(found, verb, None)):
+        raise ValueError(f"{path.name}: {tables[name]['use']} cannot {verb} anything")
+    return found

@@ -152,7 +152,7 @@ class TrialBlocked(Protocol):
         dealt = np.zeros(len(table), np.intp)
         rng = np.random.default_rng(self.seed)
         for person in sorted(set(subjects), key=natural):
-            for label in sorted(set(labels[subjects == person])):
+            for label in sorted(set(labels[subjects == person]) - {""}):
                 own = (subjects == person) & (labels == label)
                 trials = sorted(set(units[own]), key=natural)
                 if len(trials) < self.k:

@@ -207,7 +207,8 @@ def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) ->
         ),
         (
             '[trains]\nuse = "physio.core.join:Join"',
-            r"^t.toml: a training file has no setting 'trains'; it has training$",
+            r"^t.toml: a training file has no setting 'trains'; it has training, "
+            r"evaluation, table$",
         ),
     ],
 )

@@ -1,0 +1,143 @@
+"""Plain models on a table of features, as an evaluation file describes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from physio import config
+from physio.data import windows
+from physio.train import centred, splits
+from physio.train.contenders import Clock, Commonest
+from physio.train.evaluation import Evaluation, Work, evaluate
+
+
+@dataclass(frozen=True)
+class Tabular:
+    """Models compared on a table that `physio extract` makes.
+
+    Parameters
+    ----------
+    models
+        By name, each of `physio.train.contenders` or any frozen dataclass that can be
+        called like one.
+    protocol
+        By name: see `physio.train.splits.PROTOCOLS`.
+    settings
+        Of the protocol.
+    classes
+        Name of each class, and the labels that are of it.
+    target
+        In place of classes: a column of numbers, as ``rating.arousal``.
+    reads
+        Features that may be read: columns, or what they begin with before a dot
+        (``skin``); by default all.
+    rest, gap, rest_label
+        How much rest (s) people's features are measured against, how long after it
+        windows begin to count (s), and what it is called: see
+        `physio.train.centred.centred`. With ``rest`` 0, features stay as they are.
+    every
+        Windows that test begin at least so far apart (s).
+    by_part
+        Whether outputs are averaged over each part of a recording.
+    measures
+        By name: see `physio.train.measures`.
+    reference
+        The model that is compared with each other one.
+    controls
+        Whether two models that see no physiology are among them, under the names
+        ``commonest`` and ``clock``.
+    seed
+        Of all chance.
+    """
+
+    models: Mapping[str, Any]
+    protocol: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    target: str = ""
+    reads: tuple[str, ...] = ()
+    rest: float = 0.0
+    gap: float = 60.0
+    rest_label: str = "baseline"
+    every: float = 0.0
+    by_part: bool = False
+    measures: tuple[str, ...] = ()
+    reference: str = ""
+    controls: bool = True
+    seed: int = 23
+
+    def __post_init__(self) -> None:
+        if bool(self.classes) == bool(self.target):
+            raise ValueError("either classes are told or a target, not both")
+        if self.reference and self.reference not in self.models:
+            raise ValueError(
+                f"reference {self.reference!r} is none of the models "
+                f"{', '.join(self.models)}"
+            )
+        for name, model in self.models.items():
+            if not callable(model):
+                raise ValueError(f"models.{name} is no model: it cannot be called")
+
+    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
+        """Train and judge the models on a table.
+
+        Raises
+        ------
+        ValueError
+            If there is no table, or it has not what is asked.
+        """
+        del root
+        if table is None:
+            raise ValueError("plain models need a table: give [table] or --table")
+        models = dict(self.models)
+        if self.controls:
+            models |= {"commonest": Commonest(), "clock": Clock()}
+        return evaluate(
+            self.work(table),
+            splits.protocol(self.protocol, **self.settings),
+            models,
+            measured=self.measures,
+            reference=self.reference,
+            every=self.every,
+            by_part=self.by_part,
+            seed=self.seed,
+            config=config.describe(self),
+        )
+
+    def work(self, table: pd.DataFrame) -> Work:
+        """Return what is to be told of which rows of a table."""
+        names = self._columns(table)
+        calibration = left = y = None
+        if self.rest > 0:
+            made = centred.centred(
+                table, names, rest=self.rest, gap=self.gap, label=self.rest_label
+            )
+            table, calibration, left = made
+        if self.target:
+            if self.target not in table.columns:
+                raise ValueError(
+                    f"the table has no column {self.target!r}; it has "
+                    f"{', '.join(map(str, table.columns))}"
+                )
+            y = table[self.target].to_numpy(float)
+        dataset = ""
+        if "dataset" in table.columns:
+            dataset = " + ".join(table["dataset"].astype(str).unique())
+        return Work(table, self.classes, y, None, names, calibration, left, dataset)
+
+    def _columns(self, table: pd.DataFrame) -> list[str]:
+        every = windows.features(table)
+        if not self.reads:
+            return every
+        kept = [
+            c for c in every if any(c == r or c.startswith(f"{r}.") for r in self.reads)
+        ]
+        if not kept:
+            raise ValueError(
+                f"the table has no feature of {', '.join(self.reads)}; it has "
+                f"{', '.join(every)}"
+            )
+        return kept

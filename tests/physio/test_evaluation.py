@@ -1,0 +1,326 @@
+"""Models are judged on people they never saw, and never see the answers."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    roc_auc_score,
+)
+from statsmodels.stats.multitest import multipletests
+from tables import table
+from typer.testing import CliRunner
+
+from physio.cli import app
+from physio.train import measures, people, told
+from physio.train.centred import centred
+from physio.train.contenders import (
+    Best,
+    Clock,
+    Commonest,
+    Fitted,
+    Given,
+    Logistic,
+    Shuffled,
+)
+from physio.train.evaluation import Work, evaluate, together
+from physio.train.splits import protocol
+
+STRESS = {"calm": ("calm",), "stress": ("stress",)}
+FEATURES = ["skin.rate", "heart.rate", "motion.activity"]
+
+
+def work(rows: pd.DataFrame) -> Work:
+    return Work(rows, STRESS, columns=FEATURES, dataset="made")
+
+
+def test_what_follows_the_label_is_told_and_chance_is_not() -> None:
+    rows = table(people=8)
+    found = evaluate(
+        work(rows),
+        protocol("loso"),
+        {
+            "logistic": Logistic(),
+            "shuffled": Shuffled(Logistic()),
+            "commonest": Commonest(),
+            "clock": Clock(),
+        },
+        reference="logistic",
+        every=60,
+        clock=False,
+    )
+    assert found.people == tuple(f"S{i}" for i in range(1, 9))
+    assert found.figure("logistic", "AUC")["mean"] > 0.8
+    shuffled = found.figure("shuffled", "AUC")
+    assert shuffled["low"] < 0.5 < shuffled["high"]
+    assert found.figure("commonest", "AUC")["mean"] == 0.5
+    assert found.balance == {"calm": 8 * 2 * 9, "stress": 8 * 2 * 9}  # of 600 s
+    own = {(r["metric"], r["than"]): r for r in found.paired}
+    better = own["AUC", "commonest"]
+    assert better["low"] > 0
+    assert better["people"] == 8
+    assert better["p"] <= better["holm"] < 0.1
+    # The clock: half of the people had the conditions the other way round.
+    assert found.figure("clock", "AUC")["mean"] < 0.6
+
+
+def test_the_answers_of_the_test_are_told_to_no_model() -> None:
+    rows = table(people=4).assign(**{"rating.valence": 0.5})
+    seen = []
+
+    def spy(given: Given) -> np.ndarray:
+        fold = given.fold
+        seen.append(
+            (
+                set(given.y[fold.test].tolist()),
+                {"label", "rating.valence"} & set(given.table.columns),
+                set(np.delete(given.y, fold.train).tolist()),
+            )
+        )
+        return np.full((len(fold.test), 2), 0.5)
+
+    evaluate(work(rows), protocol("loso"), {"spy": spy}, clock=False)
+    assert seen == [({-1}, set(), {-1})] * 4
+
+
+def test_a_number_is_told_with_its_spread() -> None:
+    rows = table(people=5)
+    y = rows["skin.rate"].to_numpy() * 2 + 1
+
+    def knows(given: Given) -> np.ndarray:
+        x = given.x[given.fold.test, 0] * 2 + 1
+        return np.stack([x, np.full(len(x), 0.1)], axis=1)
+
+    found = evaluate(
+        Work(rows, y=y, columns=FEATURES),
+        protocol("loso"),
+        {"knows": knows, "ridge": Logistic(c=1e6), "mean": Commonest()},
+        measured=("RMSE", "CCC", "coverage of 95 %"),
+        by_part=True,
+    )
+    assert found.figure("knows", "RMSE")["mean"] < 1e-9
+    assert found.figure("knows", "coverage of 95 %")["mean"] == 1
+    assert found.figure("ridge", "RMSE")["mean"] < 1e-3
+    assert np.isnan(found.figure("ridge", "coverage of 95 %")["mean"])
+    assert found.figure("mean", "RMSE")["mean"] > 0.5
+    both = together({"5 s": found, "15 s": found})
+    assert both.figure("knows", "15 s: RMSE") == {
+        **found.figure("knows", "RMSE"),
+        "metric": "15 s: RMSE",
+    }
+
+
+def test_a_model_that_says_nothing_is_shown_to() -> None:
+    rows = table(people=3)
+
+    def half(given: Given) -> np.ndarray:
+        said = np.full((len(given.fold.test), 2), 0.5)
+        said[::2] = np.nan
+        return said
+
+    found = evaluate(work(rows), protocol("loso"), {"half": half}, clock=False)
+    assert found.figure("half", "share answered")["mean"] == pytest.approx(
+        0.5, abs=0.01
+    )
+
+
+def test_the_best_is_chosen_by_inner_folds_alone() -> None:
+    rows = table(people=6)
+    names = []
+
+    def says(name: str, right: bool) -> object:
+        def model(given: Given) -> np.ndarray:
+            inner = not given.fold.inner
+            names.append((name, inner))
+            p = (given.x[given.fold.test, 0] > 0).astype(float)
+            p = p if right else 1 - p
+            return np.stack([1 - p, p], axis=1)
+
+        return model
+
+    for measure in ("macro-F1", "log loss"):
+        names.clear()
+        best = Best((says("wrong", False), says("right", True)), measure)
+        evaluate(work(rows), protocol("loso"), {"best": best}, clock=False)
+        outer = [name for name, inner in names if not inner]
+        assert outer == ["right"] * 6
+
+
+def test_a_split_that_leaks_is_refused_or_said_to() -> None:
+    rows = table(people=3)
+    models = {"logistic": Logistic()}
+    found = evaluate(work(rows), protocol("paper-window-kfold"), models, clock=False)
+    assert found.leaks
+    assert found.told()["leaks"] is True
+    assert "**This split leaks" in told.page(found)
+    leaky = Work(rows.assign(panas=1.0 * (rows["label"] == "stress")), STRESS)
+    with pytest.raises(ValueError, match=r"^the split 'loso' leaks and is refused: "):
+        evaluate(leaky, protocol("loso"), models, clock=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda _: np.zeros(3), "model 'm' said shape (3, 1) of 216 rows of fold 'S1'"),
+        (Logistic(reads=("eeg",)), "a model reads 'eeg', and the table has no such"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_told_of(model: object, message: str) -> None:
+    rows = table(people=3, hop=40)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        evaluate(work(rows), protocol("loso"), {"m": model}, clock=False)
+
+
+def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
+    rows = table(people=4)
+    rows[FEATURES] += 100 * rows["subject"].str[1:].astype(float).to_numpy()[:, None]
+    made = centred(rows, FEATURES, rest=300, gap=60, label="")
+    assert made.table[FEATURES].abs().max().max() < 20
+    for person in ("S1", "S4"):
+        own = ((rows["subject"] == person) & (rows["session"] == "1")).to_numpy()
+        rest = own & made.calibration
+        assert rows["end"][rest].max() <= 300
+        assert rows["begin"][own & made.left].min() >= rows["end"][rest].max() + 60
+        # Sums of 49 numbers of 800 at most are off by 49 * 800 * 2**-53.
+        np.testing.assert_allclose(made.table.loc[rest, FEATURES].mean(), 0, atol=1e-11)
+    given = Work(
+        made.table,
+        STRESS,
+        columns=FEATURES,
+        calibration=made.calibration,
+        left=made.left,
+    )
+    found = evaluate(given, protocol("loso"), {"l": Logistic()}, clock=False)
+    fold = found.folds.folds[0]
+    assert made.calibration[fold.calibration].all()
+    assert len(fold.calibration) == made.calibration[rows["subject"] == "S1"].sum()
+    assert not made.calibration[fold.train].any()
+
+
+def test_measures_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(7)
+    y = rng.integers(3, size=200)
+    output = rng.dirichlet(np.ones(3), size=200)
+    said = output.argmax(axis=1)
+    expected = {
+        "macro-F1": f1_score(y, said, average="macro"),
+        "AUC": roc_auc_score(y, output, multi_class="ovr"),
+        "balanced accuracy": balanced_accuracy_score(y, said),
+        "log loss": log_loss(y, output),
+        "accuracy": np.mean(y == said),
+    }
+    for name, value in expected.items():
+        own = measures.measure(name, classes=True)(y, output)
+        assert own == pytest.approx(value, rel=1e-9), name
+    two = output[:, :2] / output[:, :2].sum(axis=1, keepdims=True)
+    y = y % 2
+    assert measures.auc(y, two) == pytest.approx(roc_auc_score(y, two[:, 1]), rel=1e-9)
+    brier = brier_score_loss(y, two[:, 1])
+    assert measures.brier(y, two) == pytest.approx(2 * brier, rel=1e-9)
+    with pytest.raises(ValueError, match=r"^there is no measure 'AUC' of numbers; "):
+        measures.measure("AUC", classes=False)
+
+
+def test_differences_are_paired_and_stepped_down() -> None:
+    p = [0.01, 0.04, 0.03, 0.5, float("nan")]
+    expected = multipletests(p[:4], method="holm")[1]
+    np.testing.assert_allclose(people.holm(p)[:4], expected, atol=1e-4)
+    assert np.isnan(people.holm(p)[4])
+    # 5 people, all better: 2 of 32 sign patterns are as far from 0.
+    assert people.flipped(np.array([1.0, 2, 3, 4, 5]), 1) == pytest.approx(2 / 32)
+    many = people.flipped(np.random.default_rng(0).normal(0, 1, 40), 1)
+    assert 0.01 < many <= 1
+    with pytest.raises(ValueError, match=r"^there is no model 'x' to compare with: a"):
+        people.paired([people.row("a", "m", {"S1": 1.0}, 1)], "x", 1)
+
+
+def test_the_same_seed_gives_the_same_figures() -> None:
+    rows = table(people=4)
+    models = {
+        "own": Fitted(LogisticRegression(), ("heart", "skin.rate")),
+        "shuffled": Shuffled(Logistic()),
+    }
+    one, two = (
+        evaluate(work(rows), protocol("loso"), models, clock=False).told()
+        for _ in range(2)
+    )
+    one.pop("seconds"), two.pop("seconds")
+    assert told.dumped(one) == told.dumped(two)
+
+
+FILE = """
+[evaluation]
+use = "physio.train.tabular:Tabular"
+protocol = "loso"
+classes = { calm = ["calm"], stress = ["stress"] }
+reads = ["skin", "heart"]
+every = 60
+reference = "logistic"
+[evaluation.models.logistic]
+use = "physio.train.contenders:Logistic"
+"""
+
+
+def test_the_command_leaves_what_the_contract_says(tmp_path: Path) -> None:
+    rows = tmp_path / "table.parquet"
+    table(people=4).to_parquet(rows)
+    config = tmp_path / "e.toml"
+    config.write_text(FILE)
+    out, result = tmp_path / "out", tmp_path / "r.json"
+    said = CliRunner().invoke(
+        app,
+        [
+            *("evaluate", str(config), "--table", str(rows)),
+            *("--out", str(out), "--json", str(result)),
+        ],
+    )
+    assert said.exit_code == 0, said.output
+    assert "| logistic " in said.output
+    found = json.loads(result.read_text())
+    assert {
+        *("dataset", "protocol", "people", "rows", "audit", "config", "versions"),
+        "seconds",
+    } <= set(found)
+    assert found["audit"]["ok"] is True
+    assert found["config"]["use"] == "physio.train.tabular:Tabular"
+    assert {r["model"] for r in found["rows"]} == {"logistic", "commonest", "clock"}
+    for row in found["rows"]:
+        assert set(row["per_person"]) == {"S1", "S2", "S3", "S4"}
+        assert row["low"] <= row["mean"] <= row["high"]
+    outputs = pd.read_parquet(out / told.OUTPUTS)
+    assert {"subject", "begin", "y", "logistic.stress", "clock.calm"} <= set(outputs)
+    assert "nothing leaks" in (out / told.PAGE).read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "e.toml: an evaluation file has a table [evaluation] with use"),
+        (
+            FILE.replace('"loso"', '"lozo"'),
+            "there is no protocol 'lozo'; it is loso",
+        ),
+        (FILE.replace('["stress"]', '["joy"]'), "no row is labelled joy"),
+        (
+            FILE.replace('reference = "logistic"', 'reference = "net"'),
+            "e.toml: evaluation: reference 'net' is none of the models logistic",
+        ),
+        (FILE.replace('"skin", "heart"', '"eeg"'), "the table has no feature of eeg"),
+    ],
+)
+def test_bad_files_are_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    rows = tmp_path / "table.parquet"
+    table(people=3).to_parquet(rows)
+    config = tmp_path / "e.toml"
+    config.write_text(text)
+    said = CliRunner().invoke(app, ["evaluate", str(config), "--table", str(rows)])
+    assert said.exit_code != 0
+    assert message in str(said.exception)

@@ -1,8 +1,8 @@
 """RBTransformer: attention between electrodes, on differential entropy."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -39,6 +39,18 @@ class RBTransformerConfig:
         How many, with ``head = "classes"``.
     smoothing
         Of the labels, with ``head = "classes"``.
+    embedding
+        How an electrode is told from another: ``"learned"``, a vector for each as
+        published; ``"place"``, computed from where it is on the head, so that the same
+        weights run on other electrodes; or ``"none"``.
+    places
+        With ``embedding = "place"``: where each electrode is, as points of the unit
+        sphere (right, front, up).
+    attention
+        Whether electrodes look at each other at all.
+    pooling
+        What the head sees: the ``mean`` over electrodes, as published, or all of them
+        ``flat``, one behind the other.
     """
 
     electrodes: int = 32
@@ -51,6 +63,20 @@ class RBTransformerConfig:
     head: Literal["classes", "affect"] = "classes"
     classes: int = 2
     smoothing: float = 0.12
+    embedding: Literal["learned", "place", "none"] = "learned"
+    places: tuple[tuple[float, float, float], ...] = ()
+    attention: bool = True
+    pooling: Literal["mean", "flat"] = "mean"
+
+    def __post_init__(self) -> None:
+        places = tuple((float(x), float(y), float(z)) for x, y, z in self.places)
+        object.__setattr__(self, "places", places)  # JSON has lists
+        wanted = self.electrodes if self.embedding == "place" else 0
+        if len(places) != wanted:
+            raise ValueError(
+                f"{self.electrodes} electrodes with embedding = {self.embedding!r} "
+                f"need {wanted} places, not {len(places)}"
+            )
 
     @property
     def outputs(self) -> int:
@@ -72,6 +98,68 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def random_bits(n: int) -> Tensor:
+    """Return ``n`` times 16 random bits, int16, from torch's generator."""
+    drawn = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None)
+    return drawn.view(torch.int16)[:n]
+
+
+class Dropout(nn.Module):
+    """Leave numbers out at random, as `torch.nn.Dropout` does, but faster on a CPU.
+
+    Parameters
+    ----------
+    p
+        The share left out, to the next 65536th.
+
+    Notes
+    -----
+    `torch.nn.Dropout` draws a number for each number; here 64 random bits serve four.
+    ``bits`` can hold them, drawn by a training loop for all layers at once; ``size`` is
+    how many numbers the last input had.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.steps, self.size = round(p * 65536), 0
+        self.bits: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``, in training with some of it set to 0 and the rest enlarged."""
+        if not self.training or not self.steps:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.steps / 65536)
+        n = self.size = x.numel()
+        bits = self.bits if self.bits is not None else random_bits(n)
+        keep = bits[:n].view(x.shape) >= self.steps - 32768
+        return x * keep.to(x.dtype).mul_(65536 / (65536 - self.steps))
+
+
+class Place(nn.Module):
+    """What is special about a place on the head, the same for any headset.
+
+    Notes
+    -----
+    Coordinates and their first two harmonics, then a small network: neighbours are
+    alike, and a place between two that were seen is between them.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(15, width), nn.GELU(), nn.Linear(width, width)
+        )
+
+    def forward(self, places: Tensor) -> Tensor:
+        """Return the embedding, (E, W), of points on the unit sphere, (E, 3)."""
+        waves = [
+            f(k * torch.pi * places) for k in (0.5, 1) for f in (torch.sin, torch.cos)
+        ]
+        found: Tensor = self.mlp(torch.cat([places, *waves], dim=-1))
+        return found
+
+
 class Attention(nn.Module):
     """Every electrode looks at every electrode that is present."""
 
@@ -80,19 +168,20 @@ class Attention(nn.Module):
         self.heads, self.head_width = config.heads, config.head_width
         inner = config.heads * config.head_width
         self.qkv = nn.Linear(config.width, 3 * inner, bias=False)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
         self.out = nn.Sequential(
-            nn.Linear(inner, config.width), nn.Dropout(config.dropout)
+            nn.Linear(inner, config.width), Dropout(config.dropout)
         )
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the tokens mixed, (B, E, W), and who looked at whom, (B, H, E, E)."""
         b, e, _ = x.shape
         qkv = self.qkv(x).view(b, e, 3, self.heads, self.head_width)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, E, D)
-        scores = q @ k.transpose(-2, -1) * self.head_width**-0.5  # (B, H, E, E)
-        # A finite floor: a row without any electrode stays finite, and is not used.
-        scores = scores.masked_fill(~mask[:, None, None, :], -1e9)
+        scores = (q * self.head_width**-0.5) @ k.transpose(-2, -1)  # (B, H, E, E)
+        if mask is not None:
+            # A finite floor: a row without any electrode stays finite, and is not used.
+            scores = scores.masked_fill(~mask[:, None, None, :], -1e9)
         maps = scores.softmax(dim=-1)
         mixed = self.drop(maps) @ v  # (B, H, E, D)
         return self.out(mixed.transpose(1, 2).reshape(b, e, -1)), maps
@@ -104,17 +193,21 @@ class Block(nn.Module):
     def __init__(self, config: RBTransformerConfig) -> None:
         super().__init__()
         width, drop = config.width, config.dropout
-        self.norm1, self.attention = nn.LayerNorm(width), Attention(config)
+        self.mixes = config.attention
+        if self.mixes:
+            self.norm1, self.attention = nn.LayerNorm(width), Attention(config)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(), nn.Dropout(drop),
-            nn.Linear(width, width), nn.Dropout(drop),
+            nn.Linear(width, width), nn.GELU(), Dropout(drop),
+            nn.Linear(width, width), Dropout(drop),
         )  # fmt: skip
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the tokens, (B, E, W), and the attention maps, (B, H, E, E)."""
-        mixed, maps = self.attention(self.norm1(x), mask)
-        x = x + mixed
+        maps = x.new_empty(len(x), 0, x.shape[1], x.shape[1])
+        if self.mixes:
+            mixed, maps = self.attention(self.norm1(x), mask)
+            x = x + mixed
         return x + self.mlp(self.norm2(x)), maps
 
 
@@ -136,6 +229,8 @@ class RBTransformer(nn.Module):
       valence, arousal and dominance instead of classes.
     - An electrode may be missing: nobody looks at it and it is left out of the mean.
       The published network needs all of them.
+    - ``embedding = "place"`` is ours: see `on`.
+    - Dropout has a share of a whole number of 65536ths: 0.1 is 0.100006.
     """
 
     heeds_spread = False
@@ -146,16 +241,40 @@ class RBTransformer(nn.Module):
         self.config = config
         width, drop = config.width, config.dropout
         self.project = nn.Linear(config.bands, width)
-        self.identity = nn.Parameter(torch.randn(1, config.electrodes, width))
-        self.drop = nn.Dropout(drop)
+        if config.embedding == "learned":
+            self.identity = nn.Parameter(torch.randn(1, config.electrodes, width))
+        if config.embedding == "place":
+            self.place = Place(width)
+            places = torch.tensor(config.places)
+            self.register_buffer("places", places, persistent=False)
+        self.drop = Dropout(drop)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        flat = config.electrodes if config.pooling == "flat" else 1
         self.head = nn.Sequential(
-            nn.LayerNorm(width),
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(drop),
-            nn.Linear(2 * width, 2 * width), nn.GELU(), nn.Dropout(drop),
-            nn.Linear(2 * width, width), nn.GELU(), nn.Dropout(drop),
+            nn.LayerNorm(flat * width),
+            nn.Linear(flat * width, 2 * width), nn.GELU(), Dropout(drop),
+            nn.Linear(2 * width, 2 * width), nn.GELU(), Dropout(drop),
+            nn.Linear(2 * width, width), nn.GELU(), Dropout(drop),
             nn.Linear(width, config.outputs),
         )  # fmt: skip
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the tokens, (B, E, W), that enter the first block."""
+        tokens: Tensor = self.project(x)
+        if self.config.embedding == "learned":
+            tokens = tokens + self.identity
+        if self.config.embedding == "place":
+            tokens = tokens + self.place(self.places)
+        return self.drop(tokens)
+
+    def answer(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the output, (B, outputs), that follows from the last tokens."""
+        if mask is not None:
+            x = x * mask[..., None]
+        if self.config.pooling == "flat":
+            return self.head(x.flatten(1))
+        n = x.shape[1] if mask is None else mask.sum(dim=1, keepdim=True).clamp(min=1)
+        return self.head(x.sum(dim=1) / n)
 
     def attend(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the output and who looked at whom.
@@ -176,22 +295,21 @@ class RBTransformer(nn.Module):
             valence, arousal and dominance, shape (B, 6).
         maps
             Attention, shape (B, blocks, heads, E, E); each row sums to 1 over the
-            electrodes that are present.
+            electrodes that are present. It tells what the network reads, and nothing
+            of how parts of a brain are connected.
         """
-        if mask is None:
-            mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        x = self.drop(self.project(x) + self.identity)  # (B, E, W)
-        maps = []
+        tokens, maps = self.embed(x), []
         for block in self.blocks:
-            x, seen = block(x, mask)
+            tokens, seen = block(tokens, mask)
             maps.append(seen)
-        here = mask[..., None].to(x.dtype)  # (B, E, 1)
-        pooled = (x * here).sum(dim=1) / here.sum(dim=1).clamp(min=1)  # (B, W)
-        return self.head(pooled), torch.stack(maps, dim=1)
+        return self.answer(tokens, mask), torch.stack(maps, dim=1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the output alone: see `attend`."""
-        return self.attend(x, mask)[0]
+        tokens = self.embed(x)
+        for block in self.blocks:
+            tokens, _ = block(tokens, mask)
+        return self.answer(tokens, mask)
 
     def loss(
         self, x: Tensor, target: Tensor, mask: Tensor | None = None
@@ -253,6 +371,32 @@ class RBTransformer(nn.Module):
             out = self(x[None], torch.from_numpy(mask)[None])[0]
         mean, log_sd = out.double().numpy().reshape(2, -1)
         return mean, np.exp(log_sd)
+
+    def on(self, places: Sequence[Sequence[float]]) -> "RBTransformer":
+        """Return this network for other electrodes, with the same weights.
+
+        Parameters
+        ----------
+        places
+            Where each electrode is: points of the unit sphere (right, front, up).
+
+        Raises
+        ------
+        ValueError
+            If this network knows its electrodes by number, not by place.
+        """
+        if self.config.embedding != "place" or self.config.pooling == "flat":
+            raise ValueError(
+                "only a network with embedding = 'place' and pooling = 'mean' runs on "
+                f"other electrodes; this one has {self.config.embedding!r} and "
+                f"{self.config.pooling!r}"
+            )
+        points = tuple((x, y, z) for x, y, z in places)
+        other = RBTransformer(
+            replace(self.config, electrodes=len(points), places=points)
+        )
+        other.load_state_dict(self.state_dict())
+        return other.train(self.training)
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the parameters by name."""

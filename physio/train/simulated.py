@@ -14,7 +14,7 @@ from physio.core.block import Array, Block, Origin
 from physio.core.ports import Device, FastClock
 from physio.core.recording import Recording
 from physio.models import weights
-from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
+from physio.models.rbtransformer import RBTransformerConfig
 from physio.models.rest import Rest
 from physio.train import evaluate, network
 from physio.train.fit import Recipe, centred, learn, moments, rests
@@ -162,10 +162,9 @@ class Simulated:
         whole = ~np.isnan(z).any(axis=1)
         size = RBTransformerConfig(len(self.electrodes), len(_BANDS), head="affect")
         tokens = z[whole].reshape(-1, size.electrodes, size.bands)
-        model: RBTransformer = network.fit(
-            size, tokens, ratings[whole], self.epochs, self.seed
-        )
-        return model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
+        schedule = network.Schedule(self.epochs, (256,), clip=1.0, missing=0.5)
+        made = network.fit(size, tokens, ratings[whole], schedule, self.seed)
+        return made.model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
 
     def _judge(self, person: Person, folder: Path) -> evaluate.Judged:
         """Judge what the live estimator tells of a person."""

@@ -6,7 +6,8 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from physio.core.reason import Reason, why
-from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
+from physio.formats.montage import places
+from physio.models.rbtransformer import Dropout, RBTransformer, RBTransformerConfig
 
 
 def net(seed: int = 0, **settings: object) -> RBTransformer:
@@ -94,6 +95,71 @@ def test_electrodes_are_told_apart_by_their_identity_alone() -> None:
         model.identity.zero_()
     # the same sums in another order, in float32
     torch.testing.assert_close(model(x), model(turned), rtol=0, atol=1e-5)
+
+
+PLACES = tuple(tuple(p) for p in places(("Fp1", "Cz", "O2", "T7")).tolist())
+
+
+def test_places_take_the_part_of_learned_vectors() -> None:
+    model = net(electrodes=4, embedding="place", places=PLACES)
+    x = torch.randn(1, 4, 4)
+    order = [2, 0, 3, 1]
+    turned = model.on([PLACES[i] for i in order])
+    # the same sums in another order, in float32
+    torch.testing.assert_close(turned(x[:, order]), model(x), rtol=0, atol=1e-5)
+    assert not torch.allclose(model(x[:, order]), model(x), atol=1e-4)
+
+
+def test_on_fewer_electrodes_it_says_what_it_says_with_the_others_missing() -> None:
+    model = net(electrodes=4, embedding="place", places=PLACES)
+    x, mask = torch.randn(2, 4, 4), torch.tensor([[True, False, True, False]] * 2)
+    few = model.on(PLACES[::2])
+    torch.testing.assert_close(few(x[:, ::2]), model(x, mask), rtol=0, atol=1e-5)
+    assert few.config.electrodes == 2
+    again = RBTransformer.restore(few.config.__dict__, few.arrays())
+    assert torch.equal(again(x[:, ::2]), few(x[:, ::2]))
+
+
+def test_a_network_that_learned_its_electrodes_runs_on_no_others() -> None:
+    said = "^only a network with embedding = 'place' and pooling = 'mean' runs on other"
+    with pytest.raises(ValueError, match=said):
+        net(electrodes=4).on(PLACES)
+    with pytest.raises(ValueError, match=r"^4 electrodes with embedding = 'place' "):
+        net(electrodes=4, embedding="place", places=PLACES[:2])
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_dropout_leaves_out_its_share_and_enlarges_the_rest(p: float) -> None:
+    torch.manual_seed(0)
+    layer = Dropout(p)
+    x = torch.ones(101, 333, requires_grad=True)
+    y = layer(x)
+    out = y == 0
+    # five standard deviations of a share of 33,633 draws
+    assert abs(float(out.float().mean()) - p) < 5 * (p * (1 - p) / x.numel()) ** 0.5
+    assert y[~out].unique().numel() == 1
+    assert y.max().item() == pytest.approx(1 / (1 - p), rel=2e-5)  # p in 65536ths
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())
+    assert layer.eval()(x) is x
+    rows = (out.float().mean(0) - p).abs().max()
+    assert rows < 6 * (p * (1 - p) / 101) ** 0.5  # no column is favoured
+
+
+def test_without_attention_electrodes_do_not_mix() -> None:
+    model = net(electrodes=4, attention=False, pooling="flat")
+    assert not any("attention" in name for name, _ in model.named_parameters())
+    x = torch.randn(1, 4, 4)
+    other = x.clone()
+    other[0, 2] += 1
+    a, b = (
+        model.blocks[1](model.blocks[0](model.embed(v), None)[0], None)[0]
+        for v in (x, other)
+    )
+    kept = [0, 1, 3]
+    assert torch.equal(a[:, kept], b[:, kept])
+    assert not torch.equal(a[:, 2], b[:, 2])
+    assert model.attend(x)[1].shape == (1, 4, 0, 4, 4)
 
 
 def test_loss_of_affect_is_the_gaussian_likelihood_of_known_ratings() -> None:

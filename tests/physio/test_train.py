@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 
 from devices.simulated import Headset, Wristband
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, marks
 from physio.core.join import Join
 from physio.core.recording import Recording
 from physio.models import weights
-from physio.models.rbtransformer import RBTransformerConfig
 from physio.online.engine import Plan, Reader
 from physio.online.engine import run as live
-from physio.train import evaluate, network, run
+from physio.train import evaluate, run
 from physio.train.fit import Recipe, learn, moments, rests
 from physio.train.rows import Person, Unit, features, rated, shipped_chain
 from physio.train.simulated import Simulated, record
@@ -156,19 +155,6 @@ def test_what_does_not_differ_has_no_highest() -> None:
     someone = person(1)
     flat = np.zeros((len(someone.rows), 3))
     assert evaluate.highest(evaluate.judge(someone, flat, flat + 1, 0.0, 0.0)) == "-"
-
-
-def test_a_network_learns_and_the_same_seed_gives_the_same_weights() -> None:
-    rng = np.random.default_rng(0)
-    tokens = rng.standard_normal((400, 3, 4))
-    ratings = np.tanh(tokens[:, 0, :3]) + 0.1 * rng.standard_normal((400, 3))
-    size = RBTransformerConfig(3, head="affect", blocks=1)
-    fits = [network.fit(size, tokens, ratings, 15, seed, 64) for seed in (1, 1, 2)]
-    arrays = [m.arrays() for m in fits]
-    assert all(np.array_equal(arrays[0][k], arrays[1][k]) for k in arrays[0])
-    assert not np.array_equal(arrays[0]["identity"], arrays[2]["identity"])
-    told: Array = np.array([fits[0].predict(t.ravel(), t)[0] for t in tokens])
-    assert np.corrcoef(told[:, 1], ratings[:, 1])[0, 1] > 0.8
 
 
 def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Where a training run stood: what the next epoch depends on, on disk."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+NAME: Final = "checkpoint.safetensors"
+
+
+def mark(*parts: Any) -> str:
+    """Return a hash of settings and tensors, by which a run knows its checkpoint."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            found.update(part.detach().cpu().numpy().tobytes())
+        else:
+            found.update(json.dumps(part, sort_keys=True).encode())
+    return found.hexdigest()
+
+
+def write(
+    folder: Path, mark: str, tensors: dict[str, Tensor], losses: Sequence[float]
+) -> None:
+    """Write a checkpoint, all or nothing: the last one stays until this one is whole.
+
+    Parameters
+    ----------
+    folder
+        Where to; it is made.
+    mark
+        Of the run: see `mark`.
+    tensors
+        Parameters, the optimiser's state, the random generators' states.
+    losses
+        Of the epochs so far, written so that they come back bit for bit.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{NAME}.{os.getpid()}.part"
+    kept = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    told = {"mark": mark, "losses": json.dumps([v.hex() for v in losses])}
+    save_file(kept, part, told)
+    part.replace(folder / NAME)
+
+
+def read(folder: Path, mark: str) -> tuple[dict[str, Tensor], list[float]] | None:
+    """Return the tensors and losses of a checkpoint; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is of another run, or damaged.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            told = file.metadata() or {}
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no checkpoint: {error}") from None
+    if told.get("mark") != mark:
+        raise ValueError(
+            f"{path} is of a run with other settings, data or seed: give another "
+            "folder, or remove it"
+        )
+    losses = [float.fromhex(v) for v in json.loads(told["losses"])]
+    return tensors, losses

@@ -1,0 +1,33 @@
+"""Where electrodes are on the head."""
+
+import numpy as np
+import pytest
+
+from physio.data import deap, dreamer, eegmat, seed
+from physio.formats.montage import places
+
+
+@pytest.mark.parametrize("data", [deap, dreamer, eegmat, seed])
+def test_every_data_set_s_electrodes_have_a_place_of_their_own(data: object) -> None:
+    names = data.EEG  # type: ignore[attr-defined]
+    at = places(names)
+    np.testing.assert_allclose(np.linalg.norm(at, axis=1), 1, rtol=1e-12)
+    apart = np.linalg.norm(at[:, None] - at[None], axis=2)
+    assert apart[~np.eye(len(at), dtype=bool)].min() > 0.1
+
+
+def test_right_front_and_up_are_where_they_should_be() -> None:
+    cz, fpz, oz, t7, t8 = places(("Cz", "FPZ", "oz", "T7", "T8"))
+    assert cz[2] > 0.99
+    assert fpz[1] > 0.99
+    assert oz[1] < -0.98
+    assert t8[0] > 0.99
+    assert t7[0] < -0.99
+    assert np.array_equal(places(("T3",)), places(("T7",)))
+
+
+def test_a_name_that_is_no_place_is_told() -> None:
+    with pytest.raises(
+        ValueError, match=r"^nobody knows where the electrode 'E7' is: "
+    ):
+        places(("Cz", "E7"))

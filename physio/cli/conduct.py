@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def conduct(
     given = {"folder": out, "about": about, "wait": wait, "clock": clock}
     sinks = [_behind(s, wait) for s in file.sinks(given)]
     session = Session(plan, devices, sinks, clock, poll, seconds)
-    counts: Counter[str] = Counter()
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     began = time.perf_counter()
     with (
         _stoppable(session),
@@ -92,13 +92,14 @@ def conduct(
     ):
         folders.describe(out, file.resolved(plans[0]), **about)
         for item in session:
-            if isinstance(item, Block) and item.info.name == "estimates":
-                counts.update(_count(item))
+            what, _, person = item.info.name.partition(".")
+            if isinstance(item, Block) and what == "estimates":
+                counts[person].update(_count(item))
             if shown is not None:
                 _show(session, shown, item)
     faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
     figures = _figures(session, counts, faults, time.perf_counter() - began)
-    figures["notes"] = unread(plans[0], session.engine.junction.info.origin)
+    figures["notes"] = unread(plans[0], session.engine.origin)
     folders.describe(out, file.resolved(plans[0]), **{**about, **figures})
     return Outcome(out, session.ended, figures)
 
@@ -147,13 +148,14 @@ def _about(file: SessionFile) -> dict[str, str]:
 
 
 def _figures(
-    session: Session, counts: Counter[str], faults: list[str], taken: float
+    session: Session, counts: dict[str, Counter[str]], faults: list[str], taken: float
 ) -> dict[str, Any]:
     """Return what ``--json`` holds."""
     times = [h.heard for h in session.health.values() if h.samples]
     lasted = max(times, default=session.begin) - session.begin
     compute = 1e3 * np.array(session.compute) if session.compute else np.full(1, np.nan)
     p50, p99 = np.percentile(compute, [50, 99]).tolist()
+    people = {code: _answers(c) for code, c in sorted(counts.items()) if code}
     return {
         "streams": [
             {
@@ -166,21 +168,27 @@ def _figures(
         ],
         "seconds_of_data": lasted,
         "seconds_taken": taken,
-        "estimates": {
-            "rows": counts["rows"],
-            "finite": {name: counts[name] for name in AFFECT},
-            "missing": {
-                name: {
-                    reason.words: counts[f"{name}.{reason.words}"]
-                    for reason in Reason
-                    if counts[f"{name}.{reason.words}"]
-                }
-                for name in AFFECT
-            },
-        },
+        "estimates": _answers(sum(counts.values(), Counter())),
+        **({"people": people} if people else {}),
         "latency_ms": {"p50": p50, "p99": p99},
         "ended": session.ended,
         "faults": faults,
+    }
+
+
+def _answers(counts: Counter[str]) -> dict[str, Any]:
+    """Return how many estimates there are, and why others are missing."""
+    return {
+        "rows": counts["rows"],
+        "finite": {name: counts[name] for name in AFFECT},
+        "missing": {
+            name: {
+                reason.words: counts[f"{name}.{reason.words}"]
+                for reason in Reason
+                if counts[f"{name}.{reason.words}"]
+            }
+            for name in AFFECT
+        },
     }
 
 

@@ -152,12 +152,13 @@ def _to_edf(recording: "Recording", out: Path) -> None:
     import mne
     import numpy as np
 
+    from physio.core.recording import computed
     from physio.view import convert
 
     if find_spec("edfio") is None:
         raise ValueError("EDF needs edfio: pip install 'physio-affect[bids]'")
     for name, blocks in recording.streams.items():
-        if not any(map(len, blocks)) or name in ("features", "estimates"):
+        if not any(map(len, blocks)) or computed(name):
             continue
         raw = convert.to_mne(recording, name)
         raw.apply_function(lambda x: np.nan_to_num(x), picks="all", verbose="error")

@@ -1,6 +1,7 @@
 """What a session left, in words and as a picture."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from physio.core.block import Block
 from physio.core.reason import Reason
+from physio.core.recording import Recording, computed
 
 
 def tell(figures: Mapping[str, Any]) -> list[str]:
@@ -16,19 +18,23 @@ def tell(figures: Mapping[str, Any]) -> list[str]:
         f"{s['name']}: {s['samples']} samples at {s['rate']:g} Hz, {s['lost']} lost"
         for s in figures["streams"]
     ]
-    estimates = figures["estimates"]
-    for name, count in estimates["finite"].items() if estimates["rows"] else ():
-        missing = estimates["missing"].get(name, {})
-        reasons = ", ".join(f"{n} {words}" for words, n in missing.items())
-        given = f"{count} of {estimates['rows']} estimates"
-        lines.append(f"{name}: {given}" + (f"; missing: {reasons}" if reasons else ""))
+    for person, estimates in figures.get("people", {"": figures["estimates"]}).items():
+        for name, count in estimates["finite"].items() if estimates["rows"] else ():
+            missing = estimates["missing"].get(name, {})
+            reasons = ", ".join(f"{n} {words}" for words, n in missing.items())
+            given = f"{count} of {estimates['rows']} estimates"
+            why = f"; missing: {reasons}" if reasons else ""
+            lines.append(f"{person} {name}: {given}{why}".lstrip())
     seconds, taken = figures["seconds_of_data"], figures["seconds_taken"]
     lines.append(f"{seconds:.1f} s of data in {taken:.1f} s")
     return [*lines, *figures["notes"], *(f"fault: {f}" for f in figures["faults"])]
 
 
 def draw(folder: Path) -> None:
-    """Draw a session's signals and estimates from its own files, as `overview.png`."""
+    """Draw a session's signals and estimates from its own files, as `overview.png`.
+
+    Of several people each has a picture of their own, as ``overview.p1.png``.
+    """
     from physio.formats import xdf
     from physio.view.plots import session_figure
 
@@ -36,24 +42,33 @@ def draw(folder: Path) -> None:
     if not path.is_file():
         return
     recording = xdf.read(path)
-    features, estimates = (
-        _whole(recording.streams.get(n)) for n in ("features", "estimates")
-    )
-    if features is None or estimates is None:
-        return
-    truth = next(
-        (s for n, s in recording.streams.items() if n.endswith(".truth")), None
-    )
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
-    figure = session_figure(
-        recording,
-        features,
-        estimates,
-        truth=_whole(truth),
-        conditions=named[0] if named else None,
-        title=recording.about.get("person", ""),
-    )
-    figure.savefig(folder / "overview.png", dpi=110)
+    for name in recording.streams:
+        if computed(name) != "estimates":
+            continue
+        end = name.removeprefix("estimates")
+        own = _of(recording, end[1:]) if end else recording
+        features = _whole(own.streams.get(f"features{end}"))
+        estimates = _whole(own.streams[name])
+        if features is None or estimates is None:
+            continue
+        truth = (s for n, s in own.streams.items() if n.endswith(".truth"))
+        figure = session_figure(
+            own,
+            features,
+            estimates,
+            truth=_whole(next(truth, None)),
+            conditions=named[0] if named else None,
+            title=end[1:] or recording.about.get("person", ""),
+        )
+        figure.savefig(folder / f"overview{end}.png", dpi=110)
+
+
+def _of(recording: Recording, person: str) -> Recording:
+    """Return what one of several people wears, and what is computed of them."""
+    streams = recording.streams.items()
+    own = {n: b for n, b in streams if b[0].info.person in {"", person}}
+    return replace(recording, streams=own)
 
 
 def _whole(blocks: Sequence[Block] | None) -> Block | None:

@@ -68,12 +68,15 @@ class Wish(NamedTuple):
         ``unmute`` (a stream, in ``label``), or ``stop``.
     at
         When it was wished (s, session clock).
+    person
+        Whom a marker or a rating is about, in a session of several people.
     """
 
     what: str
     at: float
     label: str = ""
     values: tuple[float, ...] = ()
+    person: str = ""
 
 
 class Device(Protocol):

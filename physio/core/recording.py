@@ -21,13 +21,20 @@ MARKERS = "session.markers"
 """Name of the stream of what a person marked while the session ran."""
 
 RATINGS = "session.ratings"
-"""Name of the stream of how people rated themselves while the session ran."""
+"""Name of the stream of how people rated themselves while the session ran.
+
+Of several people, the code of the one follows: ``"session.ratings.p1"``.
+"""
 
 MUTES = "session.mutes"
 """Name of the stream in which people leave streams out: see `mute`."""
 
 COMPUTED = ("features", "estimates")
-"""Names of the streams that a session computes beside what its chains detect."""
+"""Names of the streams that a session computes beside what its chains detect.
+
+In a session of several people, the code of the one that it is about follows:
+``"estimates.p1"``.
+"""
 
 
 class Arrival(NamedTuple):
@@ -109,8 +116,8 @@ class Recording:
     def _flowed(self, name: str, named: set[str]) -> bool:
         if name in {SILENCE, REFUSAL}:
             return bool(self.timeline)
-        told = name in {MARKERS, RATINGS, MUTES}
-        if name in COMPUTED or (name.startswith("session.") and not told):
+        told = said(name) in {MARKERS, RATINGS, MUTES}
+        if computed(name) or (name.startswith("session.") and not told):
             return False
         empty = name in self.streams and not any(map(len, self.streams[name]))
         return not self.timeline or name in named or empty
@@ -138,6 +145,17 @@ class Recording:
                 parts.append((one.until, len(parts), one))
         for _, _, item in sorted(parts, key=lambda p: p[:2]):
             yield item
+
+
+def computed(name: str) -> str:
+    """Return which of `COMPUTED` a stream is, whosever it is; ``""`` for another."""
+    what = name.partition(".")[0]
+    return what if what in COMPUTED else ""
+
+
+def said(name: str) -> str:
+    """Return what a stream of the session's own is called, whomever it is about."""
+    return ".".join(name.split(".")[:2])
 
 
 def silence(stream: str, until: float) -> Events:

@@ -7,7 +7,7 @@ import numpy as np
 
 from physio.core.block import Array, Block, Channel, Info
 from physio.core.events import Events
-from physio.core.recording import COMPUTED, MARKERS, RATINGS, Recording
+from physio.core.recording import MARKERS, RATINGS, Recording, computed, said
 
 _KINDS = {
     "eeg": "eeg",
@@ -43,7 +43,7 @@ def anonymise(recording: Recording, *, keep_labels: bool = False) -> Recording:
             Block(_like(info, b.info), b.start, b.epoch - begin, b.data) for b in blocks
         )
     for name, happened in recording.events.items():
-        if name.startswith("session.") and name not in (MARKERS, RATINGS):
+        if name.startswith("session.") and said(name) not in (MARKERS, RATINGS):
             continue
         info = _told_less(happened.info, names, devices, people)
         labels = happened.labels if keep_labels else _numbered(happened.labels)
@@ -60,9 +60,9 @@ def anonymise(recording: Recording, *, keep_labels: bool = False) -> Recording:
 def _told_less(
     info: Info, names: dict[str, str], devices: dict[str, str], people: dict[str, str]
 ) -> Info:
-    if info.name not in names:
-        names[info.name] = _name(info, devices, set(names.values()))
     person = people.setdefault(info.person, f"anon{len(people) + 1}")
+    if info.name not in names:
+        names[info.name] = _name(info, devices, people, set(names.values()))
     reference = info.reference if info.reference in info.names else ""
     return replace(
         info,
@@ -79,9 +79,13 @@ def _like(info: Info, block: Info) -> Info:
     return info.at(block.rate, *block.channels)
 
 
-def _name(info: Info, devices: dict[str, str], taken: set[str]) -> str:
-    if info.name in (*COMPUTED, MARKERS, RATINGS):
-        return info.name
+def _name(
+    info: Info, devices: dict[str, str], people: dict[str, str], taken: set[str]
+) -> str:
+    own = computed(info.name) or said(info.name)
+    if computed(own) or own in (MARKERS, RATINGS):
+        # Of several people, it is called after whose it is.
+        return own if info.name == own else f"{own}.{people[info.person]}"
     device, _, _ = info.name.rpartition(".")
     device = devices.setdefault(device, f"device{len(devices) + 1}")
     what = _kind(info.channels) if info.rate != Fraction(0) else "events"

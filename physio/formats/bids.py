@@ -16,7 +16,7 @@ import numpy as np
 from physio.core.block import Array, Block, Info
 from physio.core.events import Events
 from physio.core.reason import Reason
-from physio.core.recording import COMPUTED, SILENCE, Recording
+from physio.core.recording import SILENCE, Recording, computed
 
 FORMATS: Final = ("BrainVision", "EDF")
 _PIPELINE: Final = "physio-affect"
@@ -97,12 +97,12 @@ def export(
     if eeg_format not in FORMATS:
         raise ValueError(f"EEG goes into BIDS as {' or '.join(FORMATS)}")
     filled = {n: b for n, b in recording.streams.items() if any(map(len, b))}
-    if not set(filled) - set(COMPUTED):
+    if all(map(computed, filled)):
         raise ValueError("there is nothing to export: no stream has samples")
     root.mkdir(parents=True, exist_ok=True)
     _describe(root, "raw")
     people = list(dict.fromkeys(b[0].info.person for n, b in filled.items()
-                                if n not in COMPUTED))  # fmt: skip
+                                if not computed(n)))  # fmt: skip
     return [
         _export_person(recording, filled, root, to_raw, person, names, eeg_format)
         for person in people
@@ -120,7 +120,7 @@ def _export_person(
     eeg_format: str,
 ) -> Names:
     own = {n: b for n, b in filled.items()
-           if n not in COMPUTED and b[0].info.person == person}  # fmt: skip
+           if not computed(n) and b[0].info.person == person}  # fmt: skip
     eeg = [n for n, b in own.items() if _is_eeg(b[0].info)]
     zero = float(own[eeg[0] if eeg else next(iter(own))][0].times[0])
     for name in eeg:
@@ -135,13 +135,14 @@ def _export_person(
     for name in [n for n in own if n not in eeg]:
         stem = f"{names.stem}_recording-{label(name)}_physio"
         _write_physio(own[name], folder / stem, zero)
-    computed = [n for n in COMPUTED if n in filled]
-    if computed:
+    made = [n for n, b in filled.items()
+            if computed(n) and b[0].info.person == person]  # fmt: skip
+    if made:
         derived = root / "derivatives" / _PIPELINE
         (derived / names.folder / kind).mkdir(parents=True, exist_ok=True)
         _describe(derived, "derivative")
-        for name in computed:
-            stem = f"{names.stem}_desc-{label(name)}_physio"
+        for name in made:
+            stem = f"{names.stem}_desc-{computed(name)}_physio"
             _write_physio(filled[name], derived / names.folder / kind / stem, zero)
     return names
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, Info, Origin
 from physio.core.events import Events, happening, is_point, marks, points
 from physio.core.join import Join, Junction
 from physio.core.recording import (
@@ -37,23 +37,41 @@ class Plan:
     Parameters
     ----------
     chains
-        What is computed from which stream, by name; the name begins the columns.
+        What is computed from which stream, by name; the name begins the columns. In a
+        session of several people, the code of the one whose chain it is stands before
+        it: ``"p1.skin"``, ``"p2.skin"``.
     join
         The grid of ticks on which features meet.
     estimator
         What turns features into estimates.
     patience
         After how many seconds without a sample a stream is declared silent.
+    estimators
+        What does so for people who need another one, by their code.
     """
 
     chains: Mapping[str, Reader] = field(default_factory=dict)
     join: Join = Join()
     estimator: Stage = Chain()
     patience: float = 1.0
+    estimators: Mapping[str, Stage] = field(default_factory=dict)
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """The codes that stand before chains; ``("",)`` where none does."""
+        codes = (chain.rpartition(".")[0] for chain in self.chains)
+        return tuple(dict.fromkeys(codes)) or ("",)
+
+    def of(self, person: str) -> "Plan":
+        """Return what is computed of one person, chains without the code."""
+        parts = ((*name.rpartition("."), r) for name, r in self.chains.items())
+        chains = {chain: r for code, _, chain, r in parts if code == person}
+        estimator = self.estimators.get(person, self.estimator)
+        return Plan(chains, self.join, estimator, self.patience)
 
 
 class Engine:
-    """A plan running on the streams of one session.
+    """A plan running on the streams of one session, for each person by themselves.
 
     What comes out depends on the items that go in and their order alone: no clock, no
     thread, no chance. So the same items, read from a file, give the same numbers.
@@ -71,15 +89,65 @@ class Engine:
     def __init__(self, plan: Plan, streams: Iterable[Info], begin: float) -> None:
         known = {info.name: info for info in streams if info.rate}
         self.plan = plan
-        self._flows = {c: _flow(c, r, known) for c, r in plan.chains.items()}
-        self._infos = {
-            chain: replace(flow.info, name=chain) for chain, flow in self._flows.items()
+        self.parts = {
+            person: Part(plan.of(person), known, begin, person)
+            for person in plan.people
         }
+
+    @property
+    def outputs(self) -> tuple[Info, ...]:
+        """The streams that are computed: features, estimates, detected events."""
+        return tuple(info for part in self.parts.values() for info in part.outputs)
+
+    @property
+    def origin(self) -> Origin:
+        """Where the features come from: the least trustworthy of them."""
+        return Origin.worst(*(p.junction.info.origin for p in self.parts.values()))
+
+    def push(self, item: Item) -> list[Item]:
+        """Take in what arrived next; return what can now be said, in order."""
+        return [out for part in self.parts.values() for out in part.push(item)]
+
+
+class Part:
+    """What is computed of one person: chains, a junction, an estimator.
+
+    Parameters
+    ----------
+    plan
+        What to compute, chains without the person's code.
+    known
+        The regular streams that flow, by name.
+    begin
+        When tick 0 is (s, session clock).
+    person
+        The code that tells what is computed from what is computed of others.
+
+    Raises
+    ------
+    ValueError
+        If a chain reads no stream that flows, or what another person wears.
+    """
+
+    def __init__(
+        self, plan: Plan, known: Mapping[str, Info], begin: float, person: str = ""
+    ) -> None:
+        self.person = person
+        self._end = f".{person}" if person else ""
+        self._flows = {c: _flow(c, r, known) for c, r in plan.chains.items()}
+        for chain, flow in self._flows.items():
+            if person and flow.info.person not in {"", person}:
+                raise ValueError(
+                    f"chain '{person}.{chain}' is about {person!r}, but "
+                    f"{plan.chains[chain].stream!r} is worn by {flow.info.person!r}"
+                )
+        self._infos = {c: replace(f.info, name=c) for c, f in self._flows.items()}
         joined = tuple(info for info in self._infos.values() if not is_point(info))
         self.junction = Junction(plan.join, joined, begin)
         self.estimator = Flow(plan.estimator, self.junction.info)
         self._refused: set[str] = set()
         self._muted: set[str] = set()
+        self._failed = False  # the estimator cannot go on
         self._readers = {
             name: [c for c, r in plan.chains.items() if r.stream == name]
             for name in known
@@ -93,7 +161,8 @@ class Engine:
             for info in self._infos.values()
             if is_point(info)
         )
-        return (self.junction.info, self._estimates, *found)
+        return (self._named(self.junction.info), self._estimates,
+                *map(self._named, found))  # fmt: skip
 
     def push(self, item: Item) -> list[Item]:
         """Take in what arrived next; return what can now be said, in order."""
@@ -108,9 +177,9 @@ class Engine:
             return []
         if item.info.name not in {SILENCE, REFUSAL}:
             # Only what people tell the session: a device's events may say anything.
-            if item.info.name.startswith("session."):
-                self.estimator.hear(item)
-            return []
+            meant = item.info.person in {"", self.person} or not self.person
+            told = item.info.name.startswith("session.") and meant
+            return list(self._hear(item)) if told and not self._failed else []
         times = item.times
         if item.info.name == REFUSAL:
             self._refused.update(item.labels)
@@ -120,7 +189,11 @@ class Engine:
 
     @property
     def _estimates(self) -> Info:
-        return replace(self.estimator.info, name="estimates")
+        return self._named(replace(self.estimator.info, name="estimates"))
+
+    def _named(self, info: Info) -> Info:
+        """Return a computed stream under a name that says whose it is."""
+        return replace(info, name=f"{info.name}{self._end}") if self._end else info
 
     def _silent(self, stream: str, until: float) -> list[Item]:
         """Count all that reads a stream as silent up to ``until`` (s)."""
@@ -147,21 +220,44 @@ class Engine:
             return
         y = Block(self._infos[chain], y.start, y.epoch, y.data)
         if is_point(y.info):
-            yield points(y)
+            found = points(y)
+            yield replace(found, info=self._named(found.info)) if self._end else found
         else:
             until = block.until if len(block) else None
             yield from self._estimate(self.junction.push(y, until))
 
     def _estimate(self, ticks: Block) -> Iterator[Item]:
-        if len(ticks):
+        if not len(ticks):
+            return
+        named = self._named(ticks.info)
+        yield Block(named, ticks.start, ticks.epoch, ticks.data)
+        if self._failed:
+            return
+        try:
             y = self.estimator.push(ticks)
-            yield ticks
+        except Exception as error:  # features and the recording go on
+            yield self._give_up(ticks.until, error)
+        else:
             yield Block(self._estimates, y.start, y.epoch, y.data)
+
+    def _hear(self, item: Events) -> Iterator[Item]:
+        """Have the estimator hear what a person tells the session."""
+        try:
+            self.estimator.hear(item)
+        except Exception as error:  # as in `_estimate`
+            yield self._give_up(item.until, error)
+
+    def _give_up(self, time: float, error: Exception) -> Events:
+        """Give the estimator up, and say so."""
+        self._failed = True
+        what = f"the estimator{f' of {self.person}' if self.person else ''} stopped"
+        return happening(STATUS, time, f"{what}: {type(error).__name__}: {error}")
 
     def _stop(self, chain: str, block: Block, error: Exception) -> Iterator[Item]:
         """Give a chain up that cannot go on, and say so; the others do."""
         del self._flows[chain]
-        what = f"chain {chain} stopped: {type(error).__name__}: {error}"
+        whose = f"{self.person}.{chain}" if self.person else chain
+        what = f"chain {whose} stopped: {type(error).__name__}: {error}"
         yield happening(STATUS, block.until, what)
         if chain in self.junction.names:
             yield from self._estimate(self.junction.silent(chain, np.inf))

@@ -15,13 +15,15 @@ from physio.core.ports import Clock, Device, Sink
 from physio.core.recording import Recording
 from physio.core.stage import Chain
 from physio.models import weights
-from physio.online.engine import Engine, Plan, Reader
+from physio.online.engine import Part, Plan, Reader
 from physio.online.estimator import Estimator, Expert
 
 CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
 XDF: Final = "physio.online.sinks.xdf:Xdf"
 EXAMPLE: Final = {"devices": "devices.board:Board", "sinks": XDF}
 TABLES: Final = ("session", "devices", "chains", "estimator", "sinks")
+OWN: Final = ("features", "estimates", "session")
+"""What no device may be called: the session's own streams begin with it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,12 @@ class SessionFile:
                         f"{self.at}: {name}.{key} = {value!r} must be a table, "
                         f"[{name}.{key}]"
                     )
+        for key in OWN:
+            if key in self.table("devices"):
+                raise ValueError(
+                    f"{self.at}: no device may be called {key!r}, as streams of the "
+                    f"session are: {', '.join(OWN)}"
+                )
 
     def table(self, name: str) -> Mapping[str, Any]:
         """Return one of the file's tables, empty if it is not there."""
@@ -130,34 +138,59 @@ class SessionFile:
         """Return what is to be computed from ``streams``.
 
         Where the file has no chains, those that suit the streams are taken; where it
-        has no estimator, the shipped weights that suit the features.
+        has no estimator, the shipped weights that suit the features. Of several people
+        each has chains and an estimator of their own.
         """
-        tables = self.table("chains") or (suit(streams) if self.computes else {})
+        tables = _flat(self.table("chains")) or (suit(streams) if self.computes else {})
         chains = {name: self._reader(name, table) for name, table in tables.items()}
         settings = self.session
         join = Join(rate=settings.rate)
         plan = Plan(chains, join, patience=settings.patience)
-        if table := self.table("estimator"):
-            estimator = config.build(table, f"{self.at}: estimator", self.trust)
+        made = {
+            person: self._estimator(
+                plan.of(person), streams, person, demo_weights=demo_weights
+            )
+            for person in plan.people
+        }
+        if plan.people == ("",):
+            return replace(plan, estimator=made[""])
+        return replace(plan, estimators=made)
+
+    def _estimator(
+        self,
+        plan: Plan,
+        streams: Sequence[Info],
+        person: str,
+        *,
+        demo_weights: bool,
+    ) -> Any:
+        """Return what estimates of one person."""
+        table, at = self.table("estimator"), f"{self.at}: estimator"
+        if "use" not in table and isinstance(table.get(person), Mapping):
+            table, at = table[person], f"{at}.{person}"
+        if table:
+            estimator = config.build(table, at, self.trust)
         else:
             estimator = suited(plan, streams)
         if demo_weights and isinstance(estimator, Estimator):
             estimator = replace(estimator, demo_weights=True)
-        return replace(plan, estimator=estimator)
+        return estimator
 
     def resolved(self, plan: Plan) -> dict[str, Any]:
         """Return the tables of a session file that says all that was decided here."""
-        chains = {
-            name: {"stream": r.stream, "stages": config.describe(r.stages)}
-            for name, r in plan.chains.items()
-        }
+        chains: dict[str, Any] = {}
+        for name, r in plan.chains.items():
+            person, _, chain = name.rpartition(".")
+            own = chains.setdefault(person, {}) if person else chains
+            own[chain] = {"stream": r.stream, "stages": config.describe(r.stages)}
+        estimators = {p: config.describe(e) for p, e in plan.estimators.items()}
         session = config.describe(self.session)
         del session["use"]
         return {
             "session": session,
             "devices": dict(self.table("devices")),
             "chains": chains,
-            "estimator": config.describe(plan.estimator),
+            "estimator": estimators or config.describe(plan.estimator),
             "sinks": dict(self.table("sinks")),
         }
 
@@ -192,11 +225,19 @@ def suit(streams: Iterable[Info]) -> dict[str, Any]:
 
     The shipped ``chains.toml`` says which kind of channel is read how. A second stream
     of a kind gets a number: ``skin``, ``skin2``; those of a device that measures the
-    skin come first.
+    skin come first. Where several people wear devices, the code of each stands before
+    their chains, ``p1.skin``, ``p2.skin``, and what nobody wears is not read.
     """
+    streams = tuple(streams)
+    people = dict.fromkeys(i.person for i in streams if i.rate and i.person)
+    if len(people) > 1:
+        return {
+            f"{person}.{chain}": table
+            for person in people
+            for chain, table in suit(i for i in streams if i.person == person).items()
+        }
     known = config.read(CHAINS)
     found: dict[str, Any] = {}
-    streams = tuple(streams)
     skin = {_device(i) for i in streams if any(c.kind == "gsr" for c in i.channels)}
     for info in sorted(streams, key=lambda i: _device(i) not in skin):
         for name, table in known.items():
@@ -239,6 +280,9 @@ def suited(plan: Plan, streams: Sequence[Info]) -> Estimator:
 
 def unread(plan: Plan, origin: Origin = Origin.MEASURED) -> list[str]:
     """Return a sentence on each chain, and all weights, that tell nothing here."""
+    if plan.people != ("",):
+        people = ((p, unread(plan.of(p), origin)) for p in plan.people)
+        return [f"{person}: {told}" for person, idle in people for told in idle]
     experts = getattr(plan.estimator, "experts", ())
     read = {chain for e in experts for chain in e.reads or _chains(e.weights)}
     idle = [
@@ -294,7 +338,19 @@ def _device(info: Info) -> str:
 
 def features(plan: Plan, streams: Sequence[Info]) -> Info:
     """Return the stream of features that a plan computes."""
-    return Engine(replace(plan, estimator=Chain()), streams, 0.0).junction.info
+    known = {info.name: info for info in streams if info.rate}
+    return Part(replace(plan, estimator=Chain()), known, 0.0).junction.info
+
+
+def _flat(chains: Mapping[str, Any]) -> dict[str, Any]:
+    """Return chains by name; those in a person's table get the code before theirs."""
+    found: dict[str, Any] = {}
+    for key, table in chains.items():
+        person = {"stream", "stages"}.isdisjoint(table) and table
+        own = person and all(isinstance(part, Mapping) for part in table.values())
+        parts = {f"{key}.{name}": part for name, part in table.items()} if own else {}
+        found |= parts or {key: table}
+    return found
 
 
 def _stages(table: Mapping[str, Any], info: Info) -> list[Any]:

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -117,9 +118,12 @@ class Session:
             else:
                 self.clock.wait(self.poll)
 
-    def mark(self, label: str, at: float | None = None) -> None:
-        """Put a marker at this moment, or where it belongs a moment ago (s)."""
-        self._tell(MARKERS, at, label)
+    def mark(self, label: str, at: float | None = None, *, person: str = "") -> None:
+        """Put a marker at this moment, or where it belongs a moment ago (s).
+
+        Of several people, all are meant, or the one whose code is given.
+        """
+        self._tell(self._about(MARKERS, person), at, label)
 
     def rate(
         self,
@@ -129,18 +133,25 @@ class Session:
         *,
         label: str = "",
         at: float | None = None,
+        person: str = "",
     ) -> None:
         """Put in how the person rates their own affect, on [-1, 1]; NaN: not asked.
 
         Raises
         ------
         ValueError
-            If a rating is outside of the scale, or none is given.
+            If a rating is outside of the scale, or none is given; or if there are
+            several people and it is not said whose it is.
         """
+        people = self.plan.people
+        if len(people) > 1 and not person:
+            raise ValueError(
+                f"a rating is one person's: say whose, {' or '.join(people)}"
+            )
         given = np.array([valence, arousal, dominance])
         if np.isnan(given).all() or np.any(np.abs(given) > 1):
             raise ValueError(f"a rating lies between -1 and 1: {given.tolist()}")
-        self._tell(RATINGS, at, label, *given.tolist())
+        self._tell(self._about(RATINGS, person), at, label, *given.tolist())
 
     def mute(self, stream: str, *, on: bool = True) -> None:
         """Compute nothing of a stream any more, or do so again; it stays recorded."""
@@ -189,7 +200,7 @@ class Session:
         began = time.perf_counter()
         computed = self.engine.push(item)
         self.faults += [x for c in computed if c.info == STATUS for x in _labels(c)]
-        if any(c.info.name == "estimates" for c in computed):
+        if any(names.computed(c.info.name) == "estimates" for c in computed):
             self.compute.append(time.perf_counter() - began)
         for out in computed:
             self._keep(out)
@@ -202,13 +213,24 @@ class Session:
         self._told[info.name] = time
         self._said.append(happening(info, time, label, *values))
 
+    def _about(self, info: Info, person: str) -> Info:
+        """Return the stream of what is told of one person, or of all."""
+        people = self.plan.people
+        if not person or people == ("",):
+            return info
+        if person not in people:
+            raise ValueError(f"nobody here is {person!r}: there is {', '.join(people)}")
+        return replace(info, name=f"{info.name}.{person}", person=person)
+
     def _heed(self, wish: Wish) -> None:
         """Do what somebody who watches wants; say so where it cannot be done."""
         try:
             if wish.what == "mark":
-                self.mark(wish.label, wish.at)
+                self.mark(wish.label, wish.at, person=wish.person)
             elif wish.what == "rate":
-                self.rate(*wish.values, label=wish.label, at=wish.at)
+                self.rate(
+                    *wish.values, label=wish.label, at=wish.at, person=wish.person
+                )
             elif wish.what in {"mute", "unmute"}:
                 self.mute(wish.label, on=wish.what == "mute")
             elif wish.what == "stop":
@@ -237,10 +259,7 @@ class Session:
         for sink in tuple(self._sinks):
             try:
                 sink.write(item)
-            except (
-                OSError,
-                ValueError,
-            ) as error:  # a full disk must not end acquisition
+            except Exception as error:  # a sink's bug or a full disk ends itself alone
                 self._sinks.remove(sink)
                 self._said.append(happening(STATUS, self.clock.now(), str(error)))
                 self.faults.append(str(error))

@@ -1,6 +1,7 @@
 """What the terminal view draws."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -24,6 +25,24 @@ _SILENT = Text.assemble((" SILENT ", "bold white on red"))
 
 
 @dataclass
+class Seen:
+    """What is computed of one person, as far as it is to be seen.
+
+    Parameters
+    ----------
+    features, estimates, truth
+        The newest blocks, if there are any; truth is what a simulated person feels.
+    trend
+        The newest means of each dimension.
+    """
+
+    features: Block | None = None
+    estimates: Block | None = None
+    truth: Block | None = None
+    trend: dict[str, deque[float]] = field(default_factory=dict)
+
+
+@dataclass
 class Screen:
     """A session at one moment, drawn by `rich.print` at any width.
 
@@ -39,10 +58,8 @@ class Screen:
         The streams.
     missing
         Names of streams that never sent anything and were declared silent.
-    features, estimates, truth
-        The newest blocks, if there are any; truth is what a simulated person feels.
-    trend
-        The newest means of each dimension.
+    people
+        What is computed of each person, by code; of the only one, by ``""``.
     happened
         The newest lines of what happened.
     latency_ms
@@ -60,11 +77,8 @@ class Screen:
     person: str = ""
     labels: Sequence[Label] = ()
     meters: Sequence[Meter] = ()
-    features: Block | None = None
-    estimates: Block | None = None
-    truth: Block | None = None
+    people: Mapping[str, Seen] = field(default_factory=dict)
     missing: Sequence[str] = ()
-    trend: dict[str, list[float]] = field(default_factory=dict)
     happened: Sequence[Entry] = ()
     latency_ms: tuple[float, float] | None = None
     listening: bool = False
@@ -76,8 +90,10 @@ class Screen:
     ) -> RenderResult:
         width, height = options.max_width, self.height or options.height
         top: list[RenderableType] = [self._head(width), *self._labels()]
-        if self.estimates is not None and len(self.estimates):
-            top += [_rule("estimates"), *self._estimates(width)]
+        for code, seen in self.people.items():
+            if seen.estimates is not None and len(seen.estimates):
+                top += [_rule(f"estimates {code}".rstrip())]
+                top += self._estimates(seen.estimates, seen, width)
         top += [_rule("streams"), self._streams(width), *self._features()]
         free = options.reset_height()
         rows = sum(len(console.render_lines(part, free)) for part in top)
@@ -114,42 +130,33 @@ class Screen:
             told = Text.assemble((label.badge, "bold"), f": {label.meaning}")
             yield Padding(told, (0, 1))
 
-    def _estimates(self, width: int) -> Iterator[Text | Padding]:
-        if self.estimates is None:
-            return
-        names = dimensions(self.estimates.info)
+    def _estimates(
+        self, told: Block, seen: Seen, width: int
+    ) -> Iterator[Text | Padding]:
+        names = dimensions(told.info)
         sparks = 12 if width >= 100 else 0
         room = width - 14 - 26 - 17 - sparks
         for name in names:
             low, high = ENDS.get(name, ("-1", "+1"))
-            mean = float(self.estimates.column(name)[-1])
-            sd = float(self.estimates.column(f"{name}.sd")[-1])
+            mean = float(told.column(name)[-1])
+            sd = float(told.column(f"{name}.sd")[-1])
+            recent = list(seen.trend.get(name, ()))
             hue = HUES.get(name, "white")
             yield Text.assemble(
                 (f" {name.capitalize():<11}", f"bold {hue}"),
                 (f"{low:>11} ", "dim"),
-                self._bar(name, mean, sd, max(15, room | 1), hue),
+                _bar(seen, name, mean, sd, max(15, room | 1)),
                 (f" {high:<11}", "dim"),
                 (f" {number(mean, sd):<14}", "bold"),
-                ("  " + spark(self.trend.get(name, []), sparks) if sparks else "", hue),
+                ("  " + spark(recent, sparks) if sparks else "", hue),
                 no_wrap=True,
                 overflow="crop",
             )
-        late = self.now - float(self.estimates.until)
+        late = self.now - float(told.until)
         if late > 2:
             yield Text(f" the newest of these is {late:.0f} s old", "bold yellow")
-        diamond = "" if self.truth is None else " ◇ is what the simulated person feels."
+        diamond = "" if seen.truth is None else " ◇ is what the simulated person feels."
         yield Padding(Text(MEANING + diamond, "dim"), (0, 1))
-
-    def _bar(self, name: str, mean: float, sd: float, width: int, hue: str) -> Text:
-        if self.estimates is None or np.isfinite(mean):
-            true = self.truth is not None and name in self.truth.info.names
-            at = float(self.truth.column(name)[-1]) if self.truth and true else np.nan
-            return bar(mean, sd, width, hue, at)
-        reason = words(reasons(self.estimates, name)[-1])
-        said = f" none: {reason} "
-        said = said if len(said) <= width else reason[:width]
-        return Text(said.center(width, "╌"), "bold yellow")
 
     def _streams(self, width: int) -> Table:
         wide = width >= 100
@@ -170,15 +177,9 @@ class Screen:
         return table
 
     def _features(self) -> Iterator[Padding]:
-        if self.features is None or not len(self.features):
-            return
-        parts = []
-        for chain, good, n, reason in present(self.features):
-            style = "green" if good == n else "yellow" if good else "bold yellow"
-            told = f" ({reason})" if good < n else ""
-            parts.append(Text(f"{chain} {good} of {n}{told}", style))
-        line = Text.assemble(("features  ", "dim"), Text(", ").join(parts))
-        yield Padding(line, (0, 1))
+        for code, seen in self.people.items():
+            if seen.features is not None and len(seen.features):
+                yield _present(code, seen.features)
 
     def _happened(self, room: int) -> list[Text]:
         if not self.happened or room < 2:
@@ -227,13 +228,15 @@ def present(features: Block) -> list[tuple[str, int, int, str]]:
 def line(screen: Screen) -> str:
     """Return the state of a session as one plain line."""
     parts = [clock(screen.now - screen.begin)]
-    e = screen.estimates
-    if e is not None and len(e):
+    for code, seen in screen.people.items():
+        e = seen.estimates
+        if e is None or not len(e):
+            continue
         for name in dimensions(e.info):
             mean, sd = float(e.column(name)[-1]), float(e.column(f"{name}.sd")[-1])
             missing = f"none ({words(reasons(e, name)[-1])})"
             told = number(mean, sd) if np.isfinite(mean) else missing
-            parts.append(f"{name} {told}")
+            parts.append(f"{code} {name} {told}".lstrip())
     for meter in screen.meters:
         rate, lost = meter.rate(screen.now), f"{meter.lost} lost"
         told = "silent" if meter.silent else f"{rate:.1f} Hz, {lost}"
@@ -244,6 +247,27 @@ def line(screen: Screen) -> str:
         half, most = screen.latency_ms
         parts.append(f"computing {half:.1f} ms, p99 {most:.1f} ms")
     return " | ".join(parts)
+
+
+def _present(code: str, features: Block) -> Padding:
+    parts = []
+    for chain, good, n, reason in present(features):
+        style = "green" if good == n else "yellow" if good else "bold yellow"
+        told = f" ({reason})" if good < n else ""
+        parts.append(Text(f"{chain} {good} of {n}{told}", style))
+    line = Text.assemble((f"features {code} ", "dim"), Text(", ").join(parts))
+    return Padding(line, (0, 1))
+
+
+def _bar(seen: Seen, name: str, mean: float, sd: float, width: int) -> Text:
+    if seen.estimates is None or np.isfinite(mean):
+        true = seen.truth is not None and name in seen.truth.info.names
+        at = float(seen.truth.column(name)[-1]) if seen.truth and true else np.nan
+        return bar(mean, sd, width, HUES.get(name, "white"), at)
+    reason = words(reasons(seen.estimates, name)[-1])
+    said = f" none: {reason} "
+    said = said if len(said) <= width else reason[:width]
+    return Text(said.center(width, "╌"), "bold yellow")
 
 
 def _rule(title: str) -> Rule:

@@ -14,12 +14,12 @@ from rich.live import Live
 
 from physio.core.block import Block, Info
 from physio.core.events import Events
-from physio.core.recording import COMPUTED, SILENCE, Item
+from physio.core.recording import SILENCE, Item, computed
 from physio.view.glyphs import clock
 from physio.view.keyboard import Keyboard
 from physio.view.labels import dimensions, labels
 from physio.view.meter import Log, Meter
-from physio.view.screen import Screen, line
+from physio.view.screen import Screen, Seen, line
 
 TRUTH: Final = ".truth"
 """How the stream ends in which a simulated person tells what they feel."""
@@ -59,10 +59,8 @@ class Terminal:
     plainly: float = 10.0
     meters: dict[str, Meter] = field(default_factory=dict, init=False)
     log: Log = field(default_factory=Log, init=False)
-    features: Block | None = field(default=None, init=False)
-    estimates: Block | None = field(default=None, init=False)
-    truth: Block | None = field(default=None, init=False)
-    trend: dict[str, deque[float]] = field(default_factory=dict, init=False)
+    people: dict[str, Seen] = field(default_factory=dict, init=False)
+    _truths: dict[str, Block] = field(default_factory=dict, init=False)
     _keyboard: Keyboard = field(default_factory=Keyboard, init=False)
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _live: Live | None = field(default=None, init=False)
@@ -127,10 +125,11 @@ class Terminal:
             self.begin = self._now
         if isinstance(item, Events):
             self._happened(item)
-        elif item.info.name in COMPUTED:
+        elif computed(item.info.name):
             self._computed(item)
         elif item.info.name.endswith(TRUTH):
-            self.truth = item if len(item) else self.truth
+            if len(item):
+                self._truths[item.info.person] = item
         else:
             self._arrived(item)
 
@@ -174,19 +173,20 @@ class Terminal:
     def screen(self) -> Screen:
         """Return what there is to see now."""
         infos = [m.info for m in self.meters.values()]
-        computed = [b.info for b in (self.features, self.estimates) if b is not None]
+        for code, seen in self.people.items():
+            own = [b for who, b in self._truths.items() if code in {"", who}]
+            seen.truth = own[0] if own else None
+        shown = [b for s in self.people.values() for b in (s.features, s.estimates)]
+        infos += [b.info for b in shown if b is not None]
         return Screen(
             now=self._now,
             begin=self.begin if self.begin is not None else self._now,
             person=self.person,
-            labels=labels([*infos, *computed]),
+            labels=labels(infos),
             meters=list(self.meters.values()),
-            features=self.features,
-            estimates=self.estimates,
-            trend={name: list(values) for name, values in self.trend.items()},
+            people=self.people,
             happened=self.log.last(50),
             missing=sorted(self._missing - set(self.meters)),
-            truth=self.truth,
             latency_ms=_percentiles(self._latency),
             listening=self._keyboard.listening,
             entry=self._keyboard.keys.entry,
@@ -208,14 +208,16 @@ class Terminal:
     def _computed(self, block: Block) -> None:
         if not len(block):
             return
-        if block.info.name == "features":
-            self.features = block
+        what, _, code = block.info.name.partition(".")
+        seen = self.people.setdefault(code, Seen())
+        if what == "features":
+            seen.features = block
             return
-        self.estimates = block
+        seen.estimates = block
         for name in dimensions(block.info):
             # What a bar shows comes at most `rate` times a second: 60 s of it.
             room = int(60 * block.info.rate) + 1
-            kept = self.trend.setdefault(name, deque(maxlen=room))
+            kept = seen.trend.setdefault(name, deque(maxlen=room))
             kept.extend(block.column(name).tolist())
 
     def _happened(self, events: Events) -> None:

@@ -1,11 +1,13 @@
 """The device that the page builds."""
 
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from physio.core.block import Channel, Info
 from physio.core.ports import FastClock
 from physio.online.engine import Plan, Reader
 from physio.online.session import Session
@@ -45,8 +47,15 @@ def test_the_faulty_band_of_the_page_is_a_session_file() -> None:
     from physio.online.plan import SessionFile
 
     for text in re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
-        (device,) = SessionFile(tomllib.loads(text), "page").devices(FastClock())
-        assert getattr(device, "name", None) == "band"
+        file = SessionFile(tomllib.loads(text), "page")
+        if not file.table("chains"):
+            (device,) = file.devices(FastClock())
+            assert getattr(device, "name", None) == "band"
+            continue
+        eda = Channel("eda", "gsr", "uS")
+        plan = file.plan([Info("band.eda", Fraction(4), (eda,), person="p1")])
+        assert list(plan.chains) == ["p1.skin"]
+        assert set(plan.estimators) == {"p1"}
 
 
 def test_who_wears_a_device_is_in_its_streams() -> None:

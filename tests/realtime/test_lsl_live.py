@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -160,7 +161,8 @@ def test_two_streams_that_fit_are_one_too_many() -> None:
 
 
 def test_estimates_go_out_and_come_in_again() -> None:
-    channels = tuple(Channel(n, unit="1") for n in ("valence", "valence.sd"))
+    names = ("valence", "valence.sd")
+    channels = tuple(Channel(n, unit="1", span=12.0) for n in names)
     info = Info("estimates", Fraction(4), channels, Origin.SIMULATED, person="p07")
     sink = Lsl(source_id="out-test")
     inlet = Inlet(source_id="out-test", name="far")
@@ -175,6 +177,18 @@ def test_estimates_go_out_and_come_in_again() -> None:
             for row in rows[1:]:
                 sink.write(row)
             items = listen([inlet], 1.0)
+            told = inlet._inlet.info(5.0)
+    assert (told.name(), told.type()) == ("physio-affect", "Affect")
+    about = told.desc()
+    assert about.child_value("nominal_rate") == "4"
+    made = about.child("acquisition")
+    assert made.child_value("manufacturer") == "physio-affect"
+    drops = about.child("synchronization")
+    assert drops.child_value("can_drop_samples") == "true"
+    channel = about.child("channels").child("channel")
+    keys = ("label", "type", "unit", "delay", "span")
+    known = ["valence", "misc", "1", "0", "12"]
+    assert [channel.child_value(k) for k in keys] == known
     (described,) = inlet.streams
     assert (described.name, described.rate) == ("far.affect", 0)
     assert described.names == ("valence", "valence.sd")
@@ -186,3 +200,26 @@ def test_estimates_go_out_and_come_in_again() -> None:
     # Out by one clock and in by the other: two differences, within 1 ms each.
     expected = np.concatenate([r.times for r in rows[1:]])
     np.testing.assert_allclose(at, expected, rtol=0, atol=0.002)
+
+
+def test_features_of_two_people_go_out_as_two_streams() -> None:
+    info = Info("features.p1", Fraction(4), (Channel("skin.tonic", "gsr", "uS"),))
+    infos = [info, replace(info, name="features.p2")]
+    sinks = [Lsl("features"), Lsl("estimates")]
+    with sinks[0], sinks[1]:
+        for i in infos:
+            for sink in sinks:
+                sink.write(Block(i, 0, time.monotonic(), np.ones((1, 1))))
+        there = {f for f in found(1.0) if f.source_id.startswith("physio-affect")}
+        with Inlet(source_id="physio-affect-features-p2", name="b") as inlet:
+            (told,) = inlet.streams
+    assert {(f.name, f.type, f.source_id) for f in there} == {
+        (f"physio-affect-{p}", "Features", f"physio-affect-features-{p}")
+        for p in ("p1", "p2")
+    }
+    assert [(c.name, c.unit) for c in told.channels] == [("skin.tonic", "uS")]
+    with pytest.raises(ValueError, match=r".*") as error:
+        Lsl("signals")
+    assert str(error.value) == (
+        "an LSL outlet sends features or estimates, not 'signals'"
+    )

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from physio.core.block import Block, Info
-from physio.core.recording import Item
+from physio.core.recording import Item, computed
 
 
 @dataclass
@@ -51,11 +51,12 @@ class Lines:
 
     def write(self, item: Item) -> None:
         """Take a block of estimates; leave the rest."""
-        if not isinstance(item, Block) or item.info.name not in self.streams:
+        if not isinstance(item, Block) or computed(item.info.name) not in self.streams:
             return
+        whose = {"person": item.info.person} if item.info.person else {}
         for time, row in zip(item.times.tolist(), item.data.tolist(), strict=True):
             values = (None if np.isnan(v) else v for v in row)
             line = {"stream": item.info.name, "origin": item.info.origin, "time": time}
-            line |= dict(zip(item.info.names, values, strict=True))
+            line |= whose | dict(zip(item.info.names, values, strict=True))
             self._file.write(json.dumps(line) + "\n")
         self._file.flush()

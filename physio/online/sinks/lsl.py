@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pylsl
 
 from physio.core.block import Block, Info
 from physio.core.ports import Clock, Item, WallClock
+from physio.core.recording import COMPUTED, computed
+
+_TYPES: Final = {"estimates": "Affect", "features": "Features"}
 
 
 @dataclass
@@ -17,7 +21,9 @@ class Lsl:
 
     Anybody on the network can read what LSL sends, and nothing keeps them out: so this
     sink is off unless a session file names it, and the code of the participant is not
-    sent. A missing value goes out as NaN, of which LSL keeps the reason.
+    sent. In a session of several people each has an outlet, and the codes must tell
+    them apart: they stand behind name and ``source_id``. A missing value goes out as
+    NaN, of which LSL keeps the reason.
 
     Parameters
     ----------
@@ -26,21 +32,24 @@ class Lsl:
     stream_name
         What it is called on the network.
     source_id
-        By which receivers find it again after a restart.
+        By which receivers find it again after a restart; by default
+        ``physio-affect-estimates`` or ``physio-affect-features``.
     clock
         The session clock, filled in by the session; stamps are in LSL's own.
     """
 
     stream: str = "estimates"
     stream_name: str = "physio-affect"
-    source_id: str = "physio-affect-estimates"
+    source_id: str = ""
     clock: Clock = field(default_factory=WallClock)
-    _outlet: Any = field(default=None, init=False, repr=False, compare=False)
+    _outlets: dict[str, Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
-        if not self.source_id:
+        if self.stream not in COMPUTED:
             raise ValueError(
-                "an LSL outlet needs a source_id, or no receiver finds it again"
+                f"an LSL outlet sends {' or '.join(COMPUTED)}, not {self.stream!r}"
             )
 
     def __enter__(self) -> Self:
@@ -52,7 +61,7 @@ class Lsl:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._outlet = None
+        self._outlets.clear()
 
     def announce(self, streams: Sequence[Info]) -> None:
         """Need nothing of the streams that come in."""
@@ -62,30 +71,41 @@ class Lsl:
 
     def write(self, item: Item) -> None:
         """Send the rows of a block of the stream; leave all else."""
-        if not isinstance(item, Block) or item.info.name != self.stream:
+        if not isinstance(item, Block) or computed(item.info.name) != self.stream:
             return
-        if self._outlet is None:
-            self._outlet = pylsl.StreamOutlet(self._described(item.info))
+        name = item.info.name
+        if name not in self._outlets:
+            self._outlets[name] = pylsl.StreamOutlet(self._described(item.info))
         here = pylsl.local_clock() - self.clock.now()
         for time, row in zip(item.times.tolist(), item.data.tolist(), strict=True):
-            self._outlet.push_sample(row, time + here)
+            self._outlets[name].push_sample(row, time + here)
 
     def _described(self, info: Info) -> pylsl.StreamInfo:
         """Return what the network is told: as ticks can be late, it has no rate."""
+        end = info.name.removeprefix(self.stream).replace(".", "-", 1)
         told = pylsl.StreamInfo(
-            self.stream_name,
-            "Affect",
+            f"{self.stream_name}{end}",
+            _TYPES[self.stream],
             len(info.channels),
             pylsl.IRREGULAR_RATE,
             pylsl.cf_double64,
-            self.source_id,
+            (self.source_id or f"physio-affect-{self.stream}") + end,
         )
-        told.desc().append_child_value("origin", info.origin.value)
-        told.desc().append_child_value("nominal_rate", f"{float(info.rate):g}")
-        channels = told.desc().append_child("channels")
+        about = told.desc()
+        about.append_child_value("origin", info.origin.value)
+        about.append_child_value("nominal_rate", f"{float(info.rate):g}")
+        made = about.append_child("acquisition")
+        made.append_child_value("manufacturer", "physio-affect")
+        made.append_child_value("model", version("physio-affect"))
+        # Without it pyxdf lays the ticks of a recorder's file evenly over their gaps.
+        drops = about.append_child("synchronization")
+        drops.append_child_value("can_drop_samples", "true")
+        channels = about.append_child("channels")
         for channel in info.channels:
             one = channels.append_child("channel")
             one.append_child_value("label", channel.name)
             one.append_child_value("type", channel.kind)
             one.append_child_value("unit", channel.unit)
+            one.append_child_value("delay", f"{channel.delay:g}")
+            one.append_child_value("span", f"{channel.span:g}")
         return told

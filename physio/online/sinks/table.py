@@ -11,7 +11,7 @@ import numpy as np
 
 from physio.core.block import Block, Info
 from physio.core.reason import Reason, why
-from physio.core.recording import COMPUTED, Item
+from physio.core.recording import COMPUTED, Item, computed
 
 
 def columns(block: Block) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def columns(block: Block) -> dict[str, Any]:
 class Table:
     """``features.parquet`` and ``estimates.parquet`` in a session's folder.
 
+    In a session of several people each has their own, as ``estimates.p1.parquet``.
     Each row has its ``time`` (s, session clock), the values, why one is missing, and
     from when to when the samples came that it rests on. The file's metadata holds
     where the numbers come from (measured, simulated, demo) and the units.
@@ -84,7 +85,7 @@ class Table:
 
     def write(self, item: Item) -> None:
         """Take a block of features or estimates; leave the rest."""
-        if not isinstance(item, Block) or item.info.name not in self.streams:
+        if not isinstance(item, Block) or computed(item.info.name) not in self.streams:
             return
         waiting = self._waiting.setdefault(item.info.name, [])
         waiting.append(item)

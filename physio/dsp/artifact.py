@@ -35,11 +35,20 @@ def _range(
     panes, channels = low.shape
     width = clock[1]
     y = np.empty_like(x)
+    rest = np.empty((2, channels))  # range of all panes but the one being filled
+    there = np.empty(channels, np.int64)
     for i in range(len(x)):
         slot = clock[0] // width % panes
-        if clock[0] % width == 0:
+        if i == 0 or clock[0] % width == 0:
             for c in range(channels):
-                low[slot, c], high[slot, c], seen[slot, c] = np.inf, -np.inf, 0
+                if clock[0] % width == 0:
+                    low[slot, c], high[slot, c], seen[slot, c] = np.inf, -np.inf, 0
+                rest[0, c], rest[1, c], there[c] = np.inf, -np.inf, 0
+                for p in range(panes):
+                    if p != slot:
+                        rest[0, c] = min(rest[0, c], low[p, c])
+                        rest[1, c] = max(rest[1, c], high[p, c])
+                        there[c] += seen[p, c]
         clock[0] += 1
         for c in range(channels):
             v = x[i, c]
@@ -49,11 +58,9 @@ def _range(
             low[slot, c] = min(low[slot, c], v)
             high[slot, c] = max(high[slot, c], v)
             seen[slot, c] += 1
-            least, most, n = v, v, 0
-            for p in range(panes):
-                least = min(least, low[p, c])
-                most = max(most, high[p, c])
-                n += seen[p, c]
+            least = min(rest[0, c], low[slot, c])
+            most = max(rest[1, c], high[slot, c])
+            n = there[c] + seen[slot, c]
             flat = most - least < limits[0] and 2 * n >= (panes - 1) * width
             bad = flat or most - least > limits[1] or abs(v) >= limits[2]
             y[i, c] = 0.0 if bad else 1.0

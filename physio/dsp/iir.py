@@ -37,9 +37,23 @@ class Sections(NamedTuple):
 
 def settling(sos: Array) -> int:
     """Return after how many samples a filter's slowest pole has decayed to 1e-3."""
+    return _at_rest(sos.tobytes(), len(sos))[1]
+
+
+def steady(sos: Array) -> Array:
+    """Return what sections remember of an input that was always 1: (sections, 2)."""
+    return _at_rest(sos.tobytes(), len(sos))[0]
+
+
+@lru_cache(maxsize=1024)  # the forty trials of a person have the same filters
+def _at_rest(design: bytes, n: int) -> tuple[Array, int]:
+    """Return the steady state and the settling time of second-order sections."""
+    sos = np.frombuffer(design).reshape(n, 6)
+    rest = np.asarray(scipy.signal.sosfilt_zi(sos), np.float64)
+    rest.flags.writeable = False
     poles = np.concatenate([np.roots(section[3:]) for section in sos])
     slowest = float(np.max(np.abs(poles)))
-    return ceil(log(1e-3) / log(slowest)) if slowest > 1e-3 else 1
+    return rest, ceil(log(1e-3) / log(slowest)) if slowest > 1e-3 else 1
 
 
 def sections(info: Info, filters: list[Array], bridge: float, columns: int) -> Sections:
@@ -67,7 +81,7 @@ def sections(info: Info, filters: list[Array], bridge: float, columns: int) -> S
     runs[0] = across + 1
     return Sections(
         sos,
-        np.array([scipy.signal.sosfilt_zi(f) for f in filters]),
+        np.array([steady(f) for f in filters]),
         np.zeros((*sos.shape[:2], 2, columns)),
         np.zeros(columns),
         runs,

@@ -88,7 +88,7 @@ class Beats(Stage):
         own = x[:, state.pick : state.pick + 1]
         own = sealed(np.where(_unexplained(own), Reason.NO_SIGNAL.nan, own))
         passed = sealed(run(*state.filters, own))
-        return np.asarray(find(*state[1:7], own, passed))
+        return np.asarray(find(*state[1:7], state.tiles, own, passed))
 
 
 def _unexplained(x: Array) -> npt.NDArray[np.bool_]:

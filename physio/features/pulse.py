@@ -22,6 +22,7 @@ KNOWN: Final = 5
 
 _POOR: Final = Reason.POOR_QUALITY.nan
 _BRIDGE: Final = 0.05  # s
+_TILE: Final = 32  # samples whose energy is summed once
 _FLOOR: Final = 4.0  # s, over which the energy between beats is known
 
 
@@ -56,6 +57,7 @@ class Pulse(NamedTuple):
     spans: Counts  # (7,): of the wave in samples; see `pulse`
     limits: Array  # (4,): offset, rate, least likeness, sign
     pick: int
+    tiles: Array  # energy of each whole 32 samples; tile k in row k % size
 
 
 def pulse(info: Info, likeness: float) -> Pulse:
@@ -87,15 +89,29 @@ def pulse(info: Info, likeness: float) -> Pulse:
         np.array(spans, np.int64),
         np.array([wave.offset, rate, likeness, wave.sign]),
         pick,
+        np.zeros(floor // _TILE + 2),
     )
 
 
 @njit(cache=True)
 def _mean(energy: Array, first: int, last: int) -> float:
     """Return the mean of a ring from sample ``first`` to ``last``."""
+    total, at = 0.0, first % len(energy)
+    for _ in range(first, last + 1):  # a remainder for each sample took most of it
+        total += energy[at]
+        at = at + 1 if at + 1 < len(energy) else 0
+    return total / (last + 1 - first)
+
+
+@njit(cache=True)
+def _long_mean(energy: Array, tiles: Array, first: int, last: int) -> float:
+    """Return the mean from sample ``first`` to ``last``, the newest, by whole tiles."""
     total = 0.0
-    for j in range(first, last + 1):
+    tile = (first + _TILE - 1) // _TILE
+    for j in range(first, tile * _TILE):
         total += energy[j % len(energy)]
+    for k in range(tile, last // _TILE + 1):
+        total += tiles[k % len(tiles)]
     return total / (last + 1 - first)
 
 
@@ -183,6 +199,7 @@ def find(
     clock: Counts,
     spans: Counts,
     limits: Array,
+    tiles: Array,
     x: Array,
     passed: Array,
 ) -> Array:
@@ -190,7 +207,7 @@ def find(
 
     Parameters
     ----------
-    rings, known, past, clock, spans, limits
+    rings, known, past, clock, spans, limits, tiles
         Parts of a state of `Pulse`, changed in place.
     x, passed
         Samples and their filtered values, shape (n, 1).
@@ -213,8 +230,11 @@ def find(
         rings[0, n % size] = v
         rings[1, n % size] = f
         rings[2, n % size] = max(f, 0.0) ** 2 if sign > 0 else f * f
+        tile = n // _TILE % len(tiles)
+        tiles[tile] = rings[2, n % size] + (tiles[tile] if n % _TILE else 0.0)
         t = n - beat
-        level = _mean(rings[2], t - beat, n) + offset * _mean(rings[2], n - floor, n)
+        around = _long_mean(rings[2], tiles, n - floor, n)
+        level = _mean(rings[2], t - beat, n) + offset * around
         first = clock[1]
         if _mean(rings[2], t - peak, t + peak) > level:
             clock[1] = t if first < 0 else first

@@ -1,5 +1,6 @@
 """What happens at times of its own: beats, markers, ratings, losses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -57,6 +58,15 @@ class Events:
         rows = slice(start, stop)
         labels = self.labels[rows] if self.labels else ()
         return Events(self.info, until, self.times[rows], self.data[rows], labels)
+
+
+def joined(parts: Sequence[Events]) -> Events:
+    """Return events of one stream that came in parts, at least one, as a whole."""
+    times, data = (
+        np.concatenate([getattr(p, k) for p in parts]) for k in ("times", "data")
+    )
+    labels = tuple(label for p in parts for label in p.labels)
+    return Events(parts[0].info, parts[-1].until, times, data, labels)
 
 
 def happening(info: Info, time: float, label: str = "", *values: float) -> Events:

@@ -29,6 +29,12 @@ Of several people, the code of the one follows: ``"session.ratings.p1"``.
 MUTES = "session.mutes"
 """Name of the stream in which people leave streams out: see `mute`."""
 
+CALIBRATION = "session.calibration"
+"""Name of the stream in which a session is told what is known of a person."""
+
+TOLD = (MARKERS, RATINGS, MUTES, CALIBRATION)
+"""Names of the streams of a session that are part of what arrived."""
+
 COMPUTED = ("features", "estimates")
 """Names of the streams that a session computes beside what its chains detect.
 
@@ -85,9 +91,9 @@ class Recording:
         """What flowed into the session, and not what it computed or told of itself.
 
         `COMPUTED` streams and those of the session itself (``session.``) are left out,
-        but for what people told it: markers, ratings, mutes. Where there is a timeline,
-        so is what the timeline does not name, unless it is a stream of which nothing
-        ever came; and the declarations of silence are kept, being part of the order.
+        but for what it was told (`TOLD`). Where there is a timeline, so is what the
+        timeline does not name, unless it is a stream of which nothing ever came; and
+        the declarations of silence are kept, being part of the order.
         """
         named = {arrival.stream for arrival in self.timeline}
         return tuple(i for i in self.infos if self._flowed(i.name, named))
@@ -116,7 +122,7 @@ class Recording:
     def _flowed(self, name: str, named: set[str]) -> bool:
         if name in {SILENCE, REFUSAL}:
             return bool(self.timeline)
-        told = said(name) in {MARKERS, RATINGS, MUTES}
+        told = said(name) in TOLD
         if computed(name) or (name.startswith("session.") and not told):
             return False
         empty = name in self.streams and not any(map(len, self.streams[name]))

@@ -103,16 +103,54 @@ class Gaussian:
             Shape (3,) each; NaN (why: untrained) for a rating the model was not
             trained on, and the NaN of a feature where none is present.
         """
+        mean, sd, _ = self.explain(z, spread)
+        return mean, sd
+
+    def explain(self, z: Array, spread: Array) -> tuple[Array, Array, Array]:
+        """Return what `predict` does, and what each feature has moved the means by.
+
+        Returns
+        -------
+        mean, sd
+            As `predict`.
+        parts
+            What each feature adds to the mean where nothing is known, exactly: the
+            answer is linear in the features that are there. Shape (3, f); 0 for one
+            that is missing or for a rating the model was not trained on.
+        """
         f = self.config.features
         off = z - self.mean[:f]
         far = np.abs(off) > self.config.reach * np.sqrt(np.diag(self.cov)[:f] + spread)
         here = ~np.isnan(z) & ~far
+        parts = np.zeros((len(DIMENSIONS), f))
         if not here.any():
             why = Reason.OUT_OF_DISTRIBUTION.nan if far.any() else z[0]
             missing = self._told(np.full(len(self.config.dimensions), why))
-            return missing, missing.copy()
+            return missing, missing.copy(), parts
         gain, sd = self._given(here, spread)
-        return self._told(self.mean[f:] + gain @ off[here]), self._told(sd)
+        moved = gain * off[here]
+        for i, at in enumerate(self._at):
+            parts[at, here] = moved[i]
+        mean = self.mean[f:] + moved.sum(axis=1)
+        return self._told(mean), self._told(sd), parts
+
+    def surprise(self, z: Array, spread: Array) -> float:
+        """Return how unlike all that was seen in training a moment is.
+
+        About a standard normal number for what is alike, whichever features are there:
+        the squared Mahalanobis distance of those present, its cube root scaled as
+        Wilson and Hilferty (1931) do a chi square; NaN where none is.
+        """
+        f = self.config.features
+        here = ~np.isnan(z)
+        n = int(here.sum())
+        if not n:
+            return float("nan")
+        off = (z - self.mean[:f])[here]
+        own = self.cov[:f, :f][np.ix_(here, here)] + np.diag(spread[here])
+        far = float(off @ np.linalg.solve(own, off))
+        middle = 2 / (9 * n)
+        return float(((far / n) ** (1 / 3) - (1 - middle)) / np.sqrt(middle))
 
     def _given(self, here: npt.NDArray[np.bool_], spread: Array) -> tuple[Array, Array]:
         """Return the gain of the features present, and what stays unknown."""

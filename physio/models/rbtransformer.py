@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
+from math import factorial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -397,6 +399,40 @@ class RBTransformer(nn.Module):
         )
         other.load_state_dict(self.state_dict())
         return other.train(self.training)
+
+    @torch.no_grad()
+    def explain(self, z: Array, spread: Array) -> tuple[Array, Array, Array]:
+        """Return what `predict` does, and what each band has moved the means by.
+
+        Returns
+        -------
+        mean, sd
+            As `predict`.
+        parts
+            Shape (3, E * bands): the Shapley value of each band, over all sets of
+            bands, against the person's own rest, in equal parts on its electrodes;
+            they add up to the mean less that of the rest itself.
+        """
+        bands, size = self.config.bands, self.config.electrodes
+        parts = np.zeros((len(DIMENSIONS), size, bands))
+        tokens = z.reshape(size, bands)
+        mask = np.array([np.isfinite(t).all() for t in tokens])
+        if not mask.any():
+            return *self.predict(z, spread), parts.reshape(len(DIMENSIONS), -1)
+        sets = np.array(list(product((0.0, 1.0), repeat=bands)))
+        x = np.where(mask[:, None], tokens, 0) * sets[:, None, :]
+        here = torch.from_numpy(np.tile(mask, (len(sets), 1)))
+        with one_thread():
+            out = self(torch.from_numpy(x.astype(np.float32)), here)
+        worth, log_sd = np.hsplit(out.double().numpy(), 2)
+        for b in range(bands):
+            given = np.flatnonzero(sets[:, b] == 1)
+            others = sets[given].sum(axis=1).astype(int) - 1
+            orders = [factorial(k) * factorial(bands - 1 - k) for k in others]
+            gains = worth[given] - worth[given - 2 ** (bands - 1 - b)]
+            shapley = np.array(orders) @ gains / factorial(bands)
+            parts[:, mask, b] = shapley[:, None] / mask.sum()
+        return worth[-1], np.exp(log_sd[-1]), parts.reshape(len(DIMENSIONS), -1)
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the parameters by name."""

@@ -1,4 +1,4 @@
-"""Markers from outside: how ``physio mark`` reaches a session that runs."""
+"""Markers and ratings from outside: how they reach a session that runs."""
 
 import os
 import socket
@@ -9,11 +9,11 @@ from tempfile import gettempdir
 from types import TracebackType
 from typing import Final, Self
 
-import numpy as np
-
 from physio.core.block import Info
-from physio.core.events import Events
+from physio.core.events import Events, happening
 from physio.core.ports import Clock, WallClock
+from physio.online import reports
+from physio.online.engine import STATUS
 from physio.online.session import MARKERS
 
 LONGEST: Final = 4096  # bytes of a marker
@@ -31,14 +31,14 @@ def door(folder: Path) -> Path:
 
 @dataclass
 class Door:
-    """Takes markers that other programs of the same user send.
+    """Takes markers and ratings that other programs of the same user send.
 
     Parameters
     ----------
     folder
         The session's folder.
     clock
-        The session clock; a marker is at the moment when it is read.
+        The session clock; what is sent counts from the moment when it is read.
     """
 
     folder: Path
@@ -69,11 +69,11 @@ class Door:
 
     @property
     def streams(self) -> tuple[Info, ...]:
-        """Markers."""
-        return (MARKERS,)
+        """Markers, and ratings."""
+        return (MARKERS, reports.RATINGS)
 
     def read(self) -> Sequence[Events]:
-        """Return the markers that came since the last call."""
+        """Return what came since the last call."""
         found: list[Events] = []
         while self._socket is not None:
             try:
@@ -81,9 +81,35 @@ class Door:
             except BlockingIOError:
                 break
             now = self.clock.now()
-            data = np.empty((1, 0))
-            found.append(Events(MARKERS, now, np.array([now]), data, (label,)))
+            try:
+                rated = reports.unpacked(label, now) or reports.typed(label, now)
+            except ValueError as error:
+                rated = happening(STATUS, now, f"not taken as a rating: {error}")
+            found.append(rated or happening(MARKERS, now, label))
         return found
+
+
+def rate(
+    folder: Path, values: Sequence[float], kind: str = reports.SAM, person: str = ""
+) -> None:
+    """Send a rating to the session that runs in ``folder``.
+
+    Parameters
+    ----------
+    folder
+        The session's folder.
+    values, kind, person
+        See `physio.online.reports.rating`.
+
+    Raises
+    ------
+    OSError
+        If none runs there.
+    ValueError
+        If it is outside its scale.
+    """
+    reports.rating(0.0, values, kind, person)
+    send(folder, reports.packed(values, kind, person))
 
 
 def send(folder: Path, label: str) -> None:

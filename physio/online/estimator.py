@@ -9,17 +9,33 @@ import numpy.typing as npt
 from physio.core.block import Array, Channel, Info, Origin
 from physio.core.events import Events
 from physio.core.reason import Reason, why
+from physio.core.recording import CALIBRATION, RATINGS, said
 from physio.core.stage import Stage, State
-from physio.models.rest import Resting
-from physio.online.expert import DIMENSIONS, Expert, Mind, soonest
-from physio.online.fusion import fuse
+from physio.online.calibration import Calibration, Label, packed, personal
+from physio.online.expert import DIMENSIONS, Answer, Expert, Mind, Seen, soonest
+from physio.online.fusion import fuse, known_errors
+from physio.online.reports import SAM
+from physio.online.smoother import Smoother
 
 __all__ = ["DIMENSIONS", "REST", "Estimator", "Expert"]
 
 REST: Final = "rest"
 """Label of the event that begins a new rest."""
 
+OVER: Final = "rest over"
+"""Label of the event that ends a rest before its time."""
+
+BY: Final = ".by."
+"""What stands between a dimension and what moved it: ``arousal.by.skin.rate``."""
+
+PERSON: Final = "person"
+"""What a person's own ratings moved an estimate by: ``arousal.by.person``."""
+
+OTHER: Final = "other"
+"""What no feature accounts for: what a network says of the rest itself, say."""
+
 _UNTRAINED: Final = Reason.UNTRAINED.nan
+_MOST: Final = 64  # ratings that are remembered
 
 
 @dataclass(frozen=True)
@@ -31,12 +47,25 @@ class Estimator(Stage):
     ``arousal.sd`` its standard deviation. Beside stand ``arousal.why`` (a `Reason`, 0
     where there is an estimate); ``support.from`` and ``support.to``: from when to when
     the samples came that it rests on (s, session clock); and what each expert says by
-    itself: ``wrist.arousal``, ``wrist.arousal.sd``.
+    itself: ``wrist.arousal``, ``wrist.arousal.sd``. ``arousal.by.skin.rate`` is by how
+    much that feature moved the mean away from what is said of anybody, and
+    ``arousal.by.person`` by how much the person's own ratings did: exactly where the
+    model is linear, by Shapley values where it is not. With the prior and
+    ``arousal.by.other`` they add up to the mean. Electrodes of a band are told of
+    together.
 
     A person's features are measured against their own rest: the first ``rest`` s in
     which an expert has any feature, or those that follow an event labelled ``rest``.
     Until it is over, what is not yet known of the person widens the estimate. The rest
-    is state, as a calibration is: it is not counted in the support.
+    is state, as a calibration is: it is not counted in the support. After a sensor was
+    lost, what it says counts the more the more of its window has come again. A moment
+    unlike all that was seen in training has no estimate (why: out of distribution).
+
+    What is told to the session is heard: the markers ``rest`` and ``rest over``; a
+    rating of the last moments (`physio.online.reports`), from which the person's own
+    way of rating is learned as far as the weights tell how people differ; and a
+    calibration (`physio.online.calibration`), which stands for an earlier rest and
+    earlier ratings.
 
     Parameters
     ----------
@@ -49,15 +78,23 @@ class Estimator(Stage):
         expert, which is 300 for the shipped ``wrist``.
     demo_weights
         Whether weights trained on simulated people may answer on measured input.
+    recall
+        How far back a rating of the last moments reaches (s).
+    smoother
+        What makes the columns ``arousal.smooth``; by default nothing does.
     """
 
     experts: tuple[Expert, ...] = ()
     rest: float | None = None
     demo_weights: bool = False
+    recall: float = 30.0
+    smoother: Smoother | None = None
 
     def __post_init__(self) -> None:
         if self.rest is not None and self.rest <= 0:
             raise ValueError(f"rest must be above 0 s, not {self.rest}")
+        if self.recall <= 0:
+            raise ValueError(f"recall must be above 0 s, not {self.recall}")
         names = [e.name for e in self.experts]
         if len(set(names)) != len(names):
             raise ValueError(f"two experts are called alike: {', '.join(names)}")
@@ -69,7 +106,7 @@ class Estimator(Stage):
                 f"an estimator reads features that a junction has joined, with the "
                 f"columns '<chain>.from' and '<chain>.to'; {info.name!r} has none"
             )
-        minds = [Mind.of(e, info) for e in self.experts]
+        minds = tuple(Mind.of(e, info) for e in self.experts)
         span = max((m.span for m in minds), default=0.0)
         names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd", ".why")]
         told = [Channel(name, span=span) for name in names]
@@ -77,47 +114,129 @@ class Estimator(Stage):
         for mind in minds:
             names = [f"{mind.name}.{d}{end}" for d in DIMENSIONS for end in ("", ".sd")]
             told += [Channel(name, span=mind.span) for name in names]
+        moved = _moved(minds, _together(minds))
+        told += [Channel(f"{d}{BY}{g}", span=span) for d in DIMENSIONS for g in moved]
         heard = [m for m in minds if self._allowed(m, info)]
         demo = any(m.origin is not Origin.MEASURED for m in heard)
         worst = Origin.worst(info.origin, Origin.DEMO) if demo else info.origin
-        return replace(info.at(None, *told), origin=worst)
+        out = replace(info.at(None, *told), origin=worst)
+        if self.smoother is None:
+            return out
+        return out.at(None, *out.channels, *self.smoother.output(out).channels)
 
     def begin(self, info: Info) -> State:
-        """Return a state: which expert reads what, and each one's view of the rest."""
+        """Return a state: which expert reads what, and what it knows of the person."""
         minds = tuple(Mind.of(e, info) for e in self.experts)
         allowed = tuple(self._allowed(m, info) for m in minds)
         tick = 1 / float(info.rate) if info.rate else 0.0
-        rests = tuple(Resting.none(len(m.at)) for m in minds)
-        return _State(_Room(minds, allowed, _together(minds), _ends(info), tick), rests)
+        room = _Room.of(minds, allowed, info, tick)
+        seen = tuple(Seen.nothing(len(m.at)) for m in minds)
+        smooth: State = None
+        if self.smoother is not None:
+            smooth = self.smoother.begin(replace(self, smoother=None).output(info))
+        recent = np.full(
+            (max(round(self.recall / tick), 1) if tick else 1, 2, 3), np.nan
+        )
+        return _State(room, seen, _Told([], recent, np.zeros(1, np.int_)), smooth)
 
     def step(self, state: State, x: Array) -> Array:
         """Estimate at each tick by itself, so that cuts change nothing."""
         room = state.room
-        said = np.empty((len(x), len(room.minds), 2, len(DIMENSIONS)))
-        for k, (mind, rest) in enumerate(zip(room.minds, state.rests, strict=True)):
-            # Prepared at once: what is done to each number does not depend on the rest.
-            features = mind.read(x)
-            length = self.rest or mind.length
-            for i, row in enumerate(features):
-                said[i, k] = mind.answer(rest, row, room.tick, length)
-            if not room.allowed[k]:
-                said[:, k, :, mind.supported] = Reason.DEMO_WEIGHTS.nan
-        fused = room.fused(said)
+        each = np.empty((len(x), len(room.minds), 2, len(DIMENSIONS)))
+        fused = np.empty((len(x), 2, len(DIMENSIONS)))
+        moved = np.empty((len(x), len(DIMENSIONS), len(room.moved)))
+        # Prepared at once: what is done to each number does not depend on the rest.
+        features = [mind.read(x) for mind in room.minds]
+        for i in range(len(x)):
+            answers = [
+                mind.answer(seen, own[i], room.tick, self.rest or mind.length)
+                for mind, seen, own in zip(
+                    room.minds, state.seen, features, strict=True
+                )
+            ]
+            for k, (mind, answer) in enumerate(zip(room.minds, answers, strict=True)):
+                each[i, k] = answer.mean, answer.sd
+                if not room.allowed[k]:
+                    each[i, k][:, mind.supported] = Reason.DEMO_WEIGHTS.nan
+            fused[i], moved[i] = room.fused(each[i], answers, state.told)
         told = np.stack([fused[:, 0], fused[:, 1], why(fused[:, 0])], axis=2)
-        support = room.support(x, said, fused)
-        own = said.transpose(0, 1, 3, 2)
-        parts = told.reshape(len(x), 9), own.reshape(len(x), 6 * len(room.minds))
-        return np.hstack([parts[0], support, parts[1]])
+        support = room.support(x, each, fused)
+        own = each.transpose(0, 1, 3, 2)
+        out = np.hstack(
+            [
+                told.reshape(len(x), 9),
+                support,
+                own.reshape(len(x), 6 * len(room.minds)),
+                moved.reshape(len(x), len(DIMENSIONS) * len(room.moved)),
+            ]
+        )
+        if self.smoother is None:
+            return out
+        return np.hstack([out, self.smoother.step(state.smooth, out)])
 
     def hear(self, state: State, events: Events) -> None:
-        """Begin a new rest with an event labelled ``rest``."""
-        if REST in events.labels:
-            for rest in state.rests:
-                rest.forget()
+        """Take in what is told to the session: see the class."""
+        name = said(events.info.name)
+        if name == RATINGS:
+            for row, kind in zip(events.data, events.labels, strict=True):
+                if kind == SAM:
+                    state.told.label(row)
+        elif name == CALIBRATION:
+            for text in events.labels:
+                self._calibrate(state, text)
+        else:
+            for label in events.labels:
+                if label in {REST, OVER}:
+                    for seen in state.seen:
+                        seen.begin() if label == REST else seen.end()
+
+    def calibration(self, state: State, person: str = "") -> Calibration:
+        """Return what is known of the person by now, as a file would hold it."""
+        pairs = zip(state.room.minds, state.seen, strict=True)
+        experts = tuple(seen.own(mind) for mind, seen in pairs)
+        return Calibration(person, experts, packed(state.told.labels))
+
+    def _calibrate(self, state: State, text: str) -> None:
+        """Begin with a calibration, as far as it is of these experts."""
+        try:
+            found = Calibration.parse(text)
+        except ValueError:
+            return  # whoever gave it was told; a recording repeats it
+        known = {own.weights: own for own in found.experts}
+        same = True
+        for mind, seen in zip(state.room.minds, state.seen, strict=True):
+            own = known.get(mind.name)
+            if own is not None and own.columns == mind.columns:
+                seen.restore(own)
+            same &= own is not None and own.sha256 == mind.sha256
+        if same:
+            state.told.labels[:] = found.moments()
 
     def _allowed(self, mind: "Mind", info: Info) -> bool:
         trusted = mind.origin is Origin.MEASURED or info.origin is not Origin.MEASURED
         return trusted or self.demo_weights
+
+
+class _Told(NamedTuple):
+    """What the person said of themselves, and what was estimated lately."""
+
+    labels: list[Label]
+    recent: Array  # mean and sd at the last ticks, for anybody, (n, 2, 3)
+    at: npt.NDArray[np.int_]  # how many ticks there were, (1,)
+
+    def keep(self, fused: Array) -> None:
+        """Remember what was estimated at a tick."""
+        self.recent[self.at[0] % len(self.recent)] = fused
+        self.at[0] += 1
+
+    def label(self, rating: Array) -> None:
+        """Learn from a rating of the last moments."""
+        here = np.isfinite(self.recent)
+        count = here.sum(axis=0)
+        total = np.where(here, self.recent, 0).sum(axis=0)
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        self.labels.append(Label(mean[0], mean[1], np.array(rating)))
+        del self.labels[:-_MOST]
 
 
 class _Room(NamedTuple):
@@ -128,22 +247,54 @@ class _Room(NamedTuple):
     together: tuple[int, ...]  # the experts that are fused
     ends: npt.NDArray[np.int_]  # of each column, where its chain's from and to are
     tick: float  # s
+    errors: Array | None  # how the errors of those fused go together, (3, k, k)
+    person: Array  # how people differ, (3, p, p)
+    moved: tuple[str, ...]  # what moves an estimate
+
+    @classmethod
+    def of(
+        cls, minds: tuple[Mind, ...], allowed: tuple[bool, ...], info: Info, tick: float
+    ) -> "_Room":
+        """Return the room of some experts."""
+        rows = _together(minds)
+        mine = [minds[k] for k in rows]
+        errors = known_errors(tuple(m.name for m in mine)) if len(mine) > 1 else None
+        sizes = {m.person.shape for m in mine}
+        person = np.zeros((len(DIMENSIONS), 1, 1))
+        if len(sizes) == 1:
+            person = np.mean([m.person for m in mine], axis=0)
+        moved = _moved(minds, rows)
+        return cls(minds, allowed, rows, _ends(info), tick, errors, person, moved)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Room":
         return self
 
-    def fused(self, said: Array) -> Array:
-        """Return what the experts say together, shape (n, 2, 3)."""
+    def fused(
+        self, said: Array, answers: list[Answer], told: _Told
+    ) -> tuple[Array, Array]:
+        """Return what the experts say together, (2, 3), and what moved it, (3, g)."""
         rows = list(self.together)
-        if len(rows) == 1:
-            return said[:, rows[0]]
-        prior = np.array([self.minds[k].prior for k in rows]).reshape(-1, 2, 3)
-        out = np.empty((len(said), 2, len(DIMENSIONS)))
-        for i, each in enumerate(said[:, rows]):
-            out[i] = fuse(each[:, 0], each[:, 1], prior[:, 0], prior[:, 1])
-            for d in np.flatnonzero(np.isnan(out[i, 0])):
-                out[i, :, d] = soonest(each[:, 0, d]) if rows else _UNTRAINED
-        return out
+        moved = np.zeros((len(DIMENSIONS), len(self.moved)))
+        if not rows:
+            told.keep(np.full((2, len(DIMENSIONS)), _UNTRAINED))
+            return np.full((2, len(DIMENSIONS)), _UNTRAINED), moved
+        prior = np.array([self.minds[k].prior for k in rows])
+        each = said[rows]
+        made = fuse(each[:, 0], each[:, 1], prior[:, 0], prior[:, 1], self.errors)
+        out = np.stack([made.mean, made.sd])
+        missing = np.isnan(out[0])
+        for d in np.flatnonzero(missing):
+            out[:, d] = soonest(each[:, 0, d])
+        told.keep(out)
+        mean, sd = personal(out[0], out[1], made.prior, self.person, told.labels)
+        for j, k in enumerate(rows):
+            parts = self.minds[k].grouped(answers[k].parts) * made.weight[j][:, None]
+            for g, name in enumerate(self.minds[k].groups):
+                moved[:, self.moved.index(name)] += parts[:, g]
+        moved[:, -2] = out[0] - made.prior - moved.sum(axis=1)
+        moved[:, -1] = mean - out[0]
+        moved[missing] = out[0, missing, None]
+        return np.stack([mean, sd]), moved
 
     def support(self, x: Array, said: Array, fused: Array) -> Array:
         """Return from when to when the samples came that were used, shape (n, 2)."""
@@ -166,13 +317,21 @@ class _Room(NamedTuple):
 
 class _State(NamedTuple):
     room: _Room
-    rests: tuple[Resting, ...]
+    seen: tuple[Seen, ...]
+    told: _Told
+    smooth: State
 
 
 def _together(minds: tuple[Mind, ...]) -> tuple[int, ...]:
     """Return which experts are fused: those of measured people, if there are any."""
     measured = [k for k, m in enumerate(minds) if m.origin is Origin.MEASURED]
     return tuple(measured or range(len(minds)))
+
+
+def _moved(minds: tuple[Mind, ...], rows: tuple[int, ...]) -> tuple[str, ...]:
+    """Return what can move an estimate: features, and the person's own ratings."""
+    groups = (g for k in rows for g in minds[k].groups)
+    return (*dict.fromkeys(groups), OTHER, PERSON) if rows else ()
 
 
 def _ends(info: Info) -> npt.NDArray[np.int_]:

@@ -1,7 +1,7 @@
 """An expert: trained weights that read some features, and a person's rest."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ from physio.core.block import Array, Info, Origin
 from physio.core.reason import Reason, why
 from physio.models import weights
 from physio.models.rest import Rest, Resting, prepared
+from physio.online.calibration import Own
 from physio.online.fusion import temper
 
 _FEW: Final = 4
@@ -52,12 +53,69 @@ class Expert:
         return self.weights.rstrip("/").rpartition("/")[2]
 
 
+class Seen(NamedTuple):
+    """What an expert remembers of a person; changed in place.
+
+    Parameters
+    ----------
+    rest
+        What was seen of the person's rest.
+    debt
+        How many seconds are still missing of the window that each feature rests on,
+        after it was lost; -1 before it was there at all. Shape (f,).
+    over
+        Whether the rest was ended before its time, shape (1,).
+    """
+
+    rest: Resting
+    debt: Array
+    over: npt.NDArray[np.bool_]
+
+    @classmethod
+    def nothing(cls, features: int) -> "Seen":
+        """Return what is remembered of a person not met before."""
+        over = np.zeros(1, np.bool_)
+        return cls(Resting.none(features), np.full(features, -1.0), over)
+
+    def begin(self) -> None:
+        """Begin a new rest."""
+        self.rest.forget()
+        self.over[0] = False
+
+    def end(self) -> None:
+        """End the rest before its time."""
+        self.over[0] = True
+
+    def own(self, mind: "Mind") -> Own:
+        """Return the rest as a calibration holds it."""
+        total, seconds = (tuple(v.tolist()) for v in self.rest[:2])
+        past = float(self.rest.past[0])
+        return Own(mind.name, mind.sha256, mind.columns, total, seconds, past)
+
+    def restore(self, own: Own) -> None:
+        """Take over the rest of a calibration."""
+        self.rest.total[:], self.rest.seconds[:] = own.total, own.seconds
+        self.rest.past[:], self.over[:] = own.past, True
+
+
+class Answer(NamedTuple):
+    """What an expert says at one tick.
+
+    ``mean`` and ``sd``, shape (3,); ``parts``, by how much each feature moved the mean
+    away from the prior's, shape (3, f), 0 where the model cannot tell.
+    """
+
+    mean: Array
+    sd: Array
+    parts: Array
+
+
 @dataclass(frozen=True, eq=False)
 class Mind:
     """An expert that knows where in a row its features are; never changes."""
 
     name: str
-    model: weights.Model
+    model: Any  # a weights.Model, that may `explain` and tell its `surprise`
     norm: Rest
     prior: Array  # mean and sd, shape (2, 3)
     origin: Origin
@@ -65,6 +123,13 @@ class Mind:
     how: tuple[str, ...]
     supported: npt.NDArray[np.bool_]
     span: float
+    spans: Array  # s, of the window of each feature
+    limit: float  # of surprise: beyond it the moment is like nothing seen in training
+    person: Array  # covariance of what makes a person rate otherwise, shape (3, p, p)
+    columns: tuple[str, ...]  # the features
+    sha256: str  # of the weights
+    groups: tuple[str, ...]  # of features that are told of together
+    group: npt.NDArray[np.int_]  # which each feature belongs to
     length: float  # s, of a rest in training
     full: Array  # variance of the level after the rest of training, shape (f,)
     moves: npt.NDArray[np.bool_]  # which features tell of movement
@@ -92,9 +157,12 @@ class Mind:
             )
         at = [info.names.index(n) if n in needed else -1 for n in wanted]
         norm = Rest.restore(stored.part("rest"))
+        model, grouped = stored.model(), [_group(n) for n in wanted]
+        groups = tuple(dict.fromkeys(grouped))
+        limit = stored.arrays.get("density.limit", np.array([np.inf]))
         return cls(
             expert.name,
-            stored.model(),
+            model,
             norm,
             np.stack([stored.arrays["prior.mean"], stored.arrays["prior.sd"]]),
             card.origin,
@@ -102,6 +170,13 @@ class Mind:
             tuple(how for _, how in card.columns),
             np.isin(DIMENSIONS, card.supports),
             max(info.channels[i].span for i in at if i >= 0),
+            np.array([info.channels[i].span if i >= 0 else 0.0 for i in at]),
+            float(limit[0]) if hasattr(model, "surprise") else np.inf,
+            stored.arrays.get("person.cov", np.zeros((len(DIMENSIONS), 1, 1))),
+            tuple(wanted),
+            card.sha256,
+            groups,
+            np.array([groups.index(g) for g in grouped]),
             card.rest,
             norm.level(np.zeros(len(wanted)), norm.seconds)[1],
             np.array([name.startswith("motion.") for name in wanted]),
@@ -122,33 +197,76 @@ class Mind:
         used[self.at[self.at >= 0]] = True
         return used & ~np.isnan(x)
 
-    def answer(self, rest: Resting, x: Array, tick: float, length: float) -> Array:
-        """Return mean and standard deviation of the ratings, shape (2, 3).
+    def answer(self, seen: Seen, x: Array, tick: float, length: float) -> Answer:
+        """Return what is said of a moment.
 
         Parameters
         ----------
-        rest
-            What was seen of the person's rest; while it lasts, ``x`` is added.
+        seen
+            What is remembered of the person; ``x`` is added to it.
         x
             The features of a tick, as `read` gives them, shape (f,).
         tick, length
             How long a tick and a rest are (s).
         """
-        if rest.past[0] < length:
+        rest = seen.rest
+        if rest.past[0] < length and not seen.over[0]:
             rest.see(x, tick)
-        out = np.full((2, len(DIMENSIONS)), _UNTRAINED)
+        fill = self._refill(seen.debt, x, tick)
+        said = np.full((2, len(DIMENSIONS)), _UNTRAINED)
+        parts = np.zeros((len(DIMENSIONS), len(x)))
         if np.isnan(x).all() or self._only_moves(x):
-            out[:, self.supported] = soonest(x if self.moves.all() else x[~self.moves])
-            return out
+            said[:, self.supported] = soonest(x if self.moves.all() else x[~self.moves])
+            return Answer(said[0], said[1], parts)
         level, spread = self.norm.level(rest.total, rest.seconds)
         # What a rest leaves open of the level was there in training too.
         extra = np.maximum(spread - self.full, 0)
-        mean, sd = self.model.predict(x - level, extra)
+        extra = extra + self.norm.within * (1 / fill - 1)
+        z = x - level
+        if self.limit < np.inf and self.model.surprise(z, extra) > self.limit:
+            said[:, self.supported] = Reason.OUT_OF_DISTRIBUTION.nan
+            return Answer(said[0], said[1], parts)
+        mean, sd, parts = self._explained(z, extra)
         if not self.model.heeds_spread:
-            share = min(1.0, rest.past[0] / length)
+            share = min(1.0, rest.past[0] / length) * float(fill[~np.isnan(x)].min())
+            before = mean
             mean, sd = temper(mean, sd, self.prior[0], self.prior[1], share)
-        out[:, self.supported] = mean[self.supported], sd[self.supported]
+            step = before - self.prior[0]
+            parts = (
+                parts
+                * np.divide(
+                    mean - self.prior[0], step, out=np.zeros(3), where=step != 0
+                )[:, None]
+            )
+        said[:, self.supported] = mean[self.supported], sd[self.supported]
+        return Answer(said[0], said[1], parts)
+
+    def grouped(self, parts: Array) -> Array:
+        """Return what each group of features adds, shape (3, groups)."""
+        out = np.zeros((len(DIMENSIONS), len(self.groups)))
+        np.add.at(out.T, self.group, parts.T)
         return out
+
+    def _explained(self, z: Array, extra: Array) -> tuple[Array, Array, Array]:
+        if hasattr(self.model, "explain"):
+            told: tuple[Array, Array, Array] = self.model.explain(z, extra)
+            return told
+        mean, sd = self.model.predict(z, extra)
+        return mean, sd, np.zeros((len(DIMENSIONS), len(z)))
+
+    def _refill(self, debt: Array, x: Array, tick: float) -> Array:
+        """Return the share of each feature's window that is there again, shape (f,).
+
+        After a loss, a window has only what came since: as much as was missing of it
+        must come before it counts as full. A feature that was not there yet has none
+        to make up for: it says itself when it has enough.
+        """
+        here = ~np.isnan(x)
+        debt[here] = np.maximum(debt[here] - tick, 0.0)
+        lost = ~here & (debt >= 0)
+        debt[lost] = np.minimum(debt[lost] + tick, self.spans[lost])
+        share = 1 - np.maximum(debt, 0.0) / np.maximum(self.spans, tick)
+        return np.maximum(share, 1e-6)
 
     def _only_moves(self, x: Array) -> bool:
         """Tell whether nothing but movement is there, though the main sensor is.
@@ -159,6 +277,12 @@ class Mind:
         if self.moves.all() or not np.isnan(x[~self.moves]).all():
             return False
         return bool(np.any(why(x[self.main]) != Reason.NO_SIGNAL))
+
+
+def _group(column: str) -> str:
+    """Return under which name a feature is told of: electrodes of a band together."""
+    parts = column.split(".")
+    return ".".join(parts[:3] if len(parts) > 3 else parts)
 
 
 def _some(names: list[str]) -> str:

@@ -6,25 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 
 from physio.core import recording as names
-from physio.core.block import Block, Channel, Info
+from physio.core.block import Block, Info
 from physio.core.events import Events, happening, marks
 from physio.core.ports import Clock, Device, Sink, WallClock, Wish
 from physio.core.recording import SILENCE, Item, mute, refusal
+from physio.online import reports
 from physio.online.engine import STATUS, Engine, Plan, Watch
 from physio.online.health import Health, Wake
 from physio.online.lasting import Lasting
+from physio.online.reports import RATINGS
 
 MARKERS = marks(names.MARKERS)
 """What a person marked while the session ran."""
-
-AFFECT: Final = ("valence", "arousal", "dominance")
-RATINGS = marks(names.RATINGS, *map(Channel, AFFECT))
-"""How a person rated themselves while the session ran, on [-1, 1]; NaN: not asked."""
 
 
 class Session:
@@ -121,8 +119,18 @@ class Session:
     def mark(self, label: str, at: float | None = None, *, person: str = "") -> None:
         """Put a marker at this moment, or where it belongs a moment ago (s).
 
-        Of several people, all are meant, or the one whose code is given.
+        Of several people, all are meant, or the one whose code is given. A text like
+        ``sam 7 3 5`` is a rating: see `physio.online.reports.typed`.
         """
+        try:
+            told = reports.typed(label, self.clock.now())
+            if told is not None:
+                values = told.data[0].tolist()
+                self.rate(*values, label=told.labels[0], at=at, person=person)
+                return
+        except ValueError as error:
+            self._say([f"not taken as a rating: {error}"])
+            return
         self._tell(self._about(MARKERS, person), at, label)
 
     def rate(
@@ -136,6 +144,9 @@ class Session:
         person: str = "",
     ) -> None:
         """Put in how the person rates their own affect, on [-1, 1]; NaN: not asked.
+
+        With the label ``sam`` it is an answer about the last moments, from which the
+        estimator learns; with any other, estimates are compared with it.
 
         Raises
         ------
@@ -152,6 +163,10 @@ class Session:
         if np.isnan(given).all() or np.any(np.abs(given) > 1):
             raise ValueError(f"a rating lies between -1 and 1: {given.tolist()}")
         self._tell(self._about(RATINGS, person), at, label, *given.tolist())
+
+    def tell(self, events: Events) -> None:
+        """Put in what is known of a person: it is recorded, and replayed."""
+        self._said.append(events)
 
     def mute(self, stream: str, *, on: bool = True) -> None:
         """Compute nothing of a stream any more, or do so again; it stays recorded."""

@@ -74,7 +74,8 @@ def features(
     recording
         The signals.
     chains
-        Which stream each shipped chain reads: ``{"skin": "e4.eda"}``.
+        Which stream each shipped chain reads: ``{"skin": "e4.eda"}``; digits at the end
+        of a name count chains of one kind, ``heart2``.
     rate
         Ticks a second (Hz).
     """
@@ -86,7 +87,7 @@ def features(
                 f"{', '.join(recording.streams)}"
             )
         info = recording.streams[stream][0].info
-        flows[name] = Flow(Chain(shipped_chain(name)), info)
+        flows[name] = Flow(Chain(shipped_chain(name.rstrip("0123456789"))), info)
     infos = tuple(replace(flow.info, name=name) for name, flow in flows.items())
     junction = Junction(Join(rate), infos, recording.begin)
     ticks = []

@@ -11,6 +11,7 @@ import numpy as np
 
 from physio import config
 from physio.core.block import Array, Block, Origin
+from physio.core.events import Events, joined
 from physio.core.ports import Device, FastClock
 from physio.core.recording import Recording
 from physio.models import weights
@@ -193,12 +194,13 @@ class Simulated:
         )
 
 
-def record(device: Any, seconds: float) -> Recording:
+def record(device: Any, seconds: float, name: str = "person") -> Recording:
     """Return what a device, a dataclass, sends in ``seconds`` s, as fast as it can."""
     clock = FastClock()
     streams: dict[str, list[Block]] = {}
+    told: dict[str, list[Events]] = {}
     opened: Device
-    with replace(device, name="person", clock=clock, seconds=seconds) as opened:
+    with replace(device, name=name, clock=clock, seconds=seconds) as opened:
         for info in opened.streams:
             if info.rate:
                 nothing = np.empty((0, len(info.channels)))
@@ -208,7 +210,10 @@ def record(device: Any, seconds: float) -> Recording:
             for item in opened.read():
                 if isinstance(item, Block):
                     streams[item.info.name].append(item)
-    return Recording({k: tuple(v) for k, v in streams.items()})
+                else:
+                    told.setdefault(item.info.name, []).append(item)
+    events = {k: joined(v) for k, v in told.items()}
+    return Recording({k: tuple(v) for k, v in streams.items()}, events)
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

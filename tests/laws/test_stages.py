@@ -35,6 +35,15 @@ EXAMPLES = (
     stream("ecg", 250, Channel("ecg", "ecg", "mV")),
     stream("acc", 32, *(Channel(f"acc.{a}", "misc", "g") for a in "xyz")),
     stream("temp", 4, Channel("temp", "temperature", "degC")),
+    stream(
+        "estimates",
+        4,
+        *(
+            Channel(f"{d}{e}")
+            for e in ("", ".sd")
+            for d in ("valence", "arousal", "dominance")
+        ),
+    ),
     stream("features", 4, *(Channel(f"skin.{c}") for c in ("rate", "from", "to"))),
 )
 """One stream of each kind, as devices send them and a junction joins them."""
@@ -63,6 +72,9 @@ def signal(info: Info) -> Array:
             return np.exp(-(((t * 1.2) % 1 - 0.5) ** 2) / 4e-4) + 0.01 * noise
         case "temperature":
             return 33 + 0.1 * np.sin(t / 30) + 0.01 * noise
+    if info.name.endswith("estimates"):
+        walk = 0.3 * np.sin(t / 30 + np.arange(3)) + 0.05 * noise[:, :3]
+        return np.stack([walk, np.full_like(walk, 0.4)], axis=2).reshape(n, 6)
     return 0.1 * noise + np.arange(width)
 
 

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import typer
 
-from physio.cli import bench, checks, data, files, judge, sessions, tools
+from physio.cli import bench, checks, data, files, judge, own, sessions, tools
 
 app = typer.Typer(
     name="physio",
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 for command in (
     sessions.COMMANDS
+    + own.COMMANDS
     + data.COMMANDS
     + judge.COMMANDS
     + files.COMMANDS

@@ -22,6 +22,9 @@ from physio.core.block import Block
 from physio.core.ports import Clock, Device, FastClock, Sink
 from physio.core.reason import Reason, why
 from physio.core.recording import Item
+from physio.online import own
+from physio.online.agreement import Agreement
+from physio.online.calibration import Calibration
 from physio.online.engine import Plan
 from physio.online.plan import SessionFile, unread
 from physio.online.session import Session
@@ -66,8 +69,10 @@ def conduct(
     poll: float = 0.02,
     view: Callable[[Session], AbstractContextManager[View]] | None = None,
     about: dict[str, str] | None = None,
+    calibrations: Sequence[Path] = (),
 ) -> Outcome:
     """Run a session and leave its folder whole, however it ends."""
+    known, unusable = _known(calibrations)
     about = {**_about(file), **(about or {})}
     about = {k: v for k, v in about.items() if k not in OURS}
     plans: list[Plan] = []
@@ -84,6 +89,7 @@ def conduct(
     sinks = [_behind(s, wait) for s in file.sinks(given)]
     session = Session(plan, devices, sinks, clock, poll, seconds)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
+    agreements: dict[str, Agreement] = {}
     began = time.perf_counter()
     with (
         _stoppable(session),
@@ -91,7 +97,13 @@ def conduct(
         view(session) if view else nullcontext() as shown,
     ):
         folders.describe(out, file.resolved(plans[0]), **about)
+        unusable += own.begin_with(session, known)
+        for who in session.plan.people:
+            name = f"estimates.{who}".rstrip(".")
+            agreements[who] = Agreement(name=name, person=who)
         for item in session:
+            for agreement in agreements.values():
+                agreement.take(item)
             what, _, person = item.info.name.partition(".")
             if isinstance(item, Block) and what == "estimates":
                 counts[person].update(_count(item))
@@ -99,9 +111,27 @@ def conduct(
                 _show(session, shown, item)
     faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
     figures = _figures(session, counts, faults, time.perf_counter() - began)
-    figures["notes"] = unread(plans[0], session.engine.origin)
+    figures["notes"] = [*unread(plans[0], session.engine.origin), *unusable]
+    figures["reports"] = _reported(agreements)
     folders.describe(out, file.resolved(plans[0]), **{**about, **figures})
     return Outcome(out, session.ended, figures)
+
+
+def _known(paths: Sequence[Path]) -> tuple[list[Calibration], list[str]]:
+    """Return the calibrations that can be read, and a sentence on each other."""
+    found, said = [], []
+    for path in paths:
+        try:
+            found.append(Calibration.read(path))
+        except (ValueError, OSError) as error:
+            said.append(f"without a calibration: {error}")
+    return found, said
+
+
+def _reported(agreements: dict[str, Agreement]) -> dict[str, Any]:
+    """Return how estimates agree with what people reported, where they did."""
+    told = {who: a.told() for who, a in agreements.items()}
+    return told.get("", told) if set(told) == {""} else told
 
 
 def _show(session: Session, view: View, item: Item) -> None:

@@ -33,6 +33,10 @@ DemoWeights = Annotated[
         help="Let weights trained on simulated people answer on measured input.",
     ),
 ]
+Calibrations = Annotated[
+    list[Path],
+    typer.Option(help="What is known of a person: see `physio calibrate`."),
+]
 Trust = Annotated[
     list[str],
     typer.Option(help="Another package that `use` in a session file may name."),
@@ -97,17 +101,19 @@ def live(
     seconds: Until = None,
     person: Who = None,
     consent: Consent = None,
+    calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
     """Run the devices of a session file: signals, features, estimates, recording.
 
     Keys: 1 to 9 mark the moment, m marks it with a text, q ends. Ctrl-C ends too, with
-    all that came so far readable.
+    all that came so far readable. The text `sam 7 3 5` rates the last moments: valence,
+    arousal, dominance, 1 to 9.
 
     Example: `physio live configs/synthetic-board.toml --seconds 60`
     """
-    _run_devices(
+    run_devices(
         config,
         out,
         json_path,
@@ -115,6 +121,7 @@ def live(
         {"person": person, "consent": consent},
         demo_weights,
         trust,
+        calibrations=calibration,
     )
 
 
@@ -133,7 +140,7 @@ def record(
 
     Example: `physio record configs/synthetic-board.toml --seconds 60`
     """
-    _run_devices(
+    run_devices(
         config,
         out,
         json_path,
@@ -166,6 +173,7 @@ def replay(
     board: Annotated[
         str | None, typer.Option(help="The board of a BrainFlow file, as cyton.")
     ] = None,
+    calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
@@ -197,6 +205,7 @@ def replay(
             poll=1.0 if fast else 0.02,
             view=None if fast else _view,
             about={**about, "replayed": path.name},
+            calibrations=calibration,
         )
     _finish(outcome, json_path)
 
@@ -215,7 +224,7 @@ def mark(
     from physio.cli import folder
     from physio.online.control import send
 
-    send(folder.check(session or _newest(Path("sessions"))), label)
+    send(folder.check(session or newest(Path("sessions"))), label)
 
 
 def delete(
@@ -237,7 +246,7 @@ def delete(
 COMMANDS: Final[list[Callable[..., None]]] = [demo, live, record, replay, mark, delete]
 
 
-def _run_devices(
+def run_devices(
     config: Path,
     out: Path | None,
     json_path: Path | None,
@@ -247,7 +256,10 @@ def _run_devices(
     trust: list[str],
     *,
     only_record: bool = False,
-) -> None:
+    calibrations: list[Path] | None = None,
+    guide: Callable[[Any], Any] | None = None,
+) -> Path:
+    """Run a session file's devices until the end, and return the session's folder."""
     from physio.cli.conduct import conduct
     from physio.core.ports import WallClock
     from physio.online import plan
@@ -262,20 +274,23 @@ def _run_devices(
         raise ValueError(f"{file.at} names no device: it needs a table [devices.NAME]")
     file = file.recording_only() if only_record else file.with_sinks(_defaults())
     clock = WallClock()
+    guides = [guide(clock)] if guide else []
     with _folder(out, file.session.person) as folder:
         if seconds is None:
             _say("Ctrl-C or q ends the session.")
         _say(f"Markers from elsewhere: physio mark TEXT --session {folder}")
         outcome = conduct(
             file,
-            [*file.devices(clock), Door(folder, clock)],
+            [*file.devices(clock), Door(folder, clock), *guides],
             clock,
             folder,
             demo_weights=demo_weights,
             seconds=float("inf") if seconds is None else seconds,
             view=_view,
+            calibrations=calibrations or (),
         )
     _finish(outcome, json_path)
+    return folder
 
 
 def _given(told: dict[str, str | None]) -> dict[str, str | None]:
@@ -305,7 +320,8 @@ def _folder(out: Path | None, person: str) -> AbstractContextManager[Path]:
     return folder.fresh(out, folder.code(person))
 
 
-def _newest(sessions: Path) -> Path:
+def newest(sessions: Path) -> Path:
+    """Return the folder of the newest session, or raise that there is none."""
     found = [p.parent for p in sessions.glob("*/session.json")]
     if not found:
         raise FileNotFoundError(

@@ -125,9 +125,13 @@ class Calibration:
             raise ValueError(f"{path} is no calibration file") from None
         return cls.parse(text, str(path))
 
-    def event(self, time: float) -> Events:
-        """Return it as the event by which a session begins with it."""
-        info = replace(CALIBRATION, person=self.person)
+    def event(self, time: float, person: str = "") -> Events:
+        """Return it as the event by which a session begins with it.
+
+        ``person`` is the code of the one meant, in a session of several.
+        """
+        name = f"{NAME}.{person}".rstrip(".")
+        info = replace(CALIBRATION, name=name, person=person)
         nothing = np.empty((1, 0))
         return Events(info, time, np.array([time]), nothing, (self.text(),))
 

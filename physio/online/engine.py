@@ -1,6 +1,7 @@
 """From what arrives to what is estimated: the one path, live and offline."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -290,16 +291,34 @@ class Watch:
         return due
 
 
-def run(recording: Recording, plan: Plan) -> Iterator[Item]:
+def run(
+    recording: Recording,
+    plan: Plan,
+    told: Sequence[Events] = (),
+    engine: Engine | None = None,
+) -> Iterator[Item]:
     """Yield all that a session with this recording computes, in order.
 
     A recording that keeps its timeline is repeated bit for bit. Of any other, all
     samples count as having come in time, and a stream as silent where it has a gap.
+
+    Parameters
+    ----------
+    recording, plan
+        What came, and what to compute of it.
+    told
+        What people tell the session beside, by time: each is heard before the first
+        thing that came later.
+    engine
+        What computes, for those who want to see it afterwards; else a new one.
     """
-    engine = Engine(plan, recording.infos, recording.begin)
+    engine = engine or Engine(plan, recording.infos, recording.begin)
+    waiting = deque(told)
     watch = Watch(recording.infos, plan.patience, recording.begin)
     step = 1 / float(plan.join.rate)
     for item in recording.arrivals(min(1.0, plan.patience)):
+        while waiting and waiting[0].until < item.until:
+            yield from engine.push(waiting.popleft())
         if not recording.timeline and isinstance(item, Block):
             watch.saw(item)
             for declared in watch.check(item.until, step):

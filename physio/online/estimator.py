@@ -196,6 +196,11 @@ class Estimator(Stage):
         experts = tuple(seen.own(mind) for mind, seen in pairs)
         return Calibration(person, experts, packed(state.told.labels))
 
+    def refusals(self, info: Info, calibration: Calibration) -> list[str]:
+        """Return a sentence on each expert that cannot use a calibration."""
+        minds = [Mind.of(e, info) for e in self.experts]
+        return calibration.refusals(minds)
+
     def _calibrate(self, state: State, text: str) -> None:
         """Begin with a calibration, as far as it is of these experts."""
         try:

@@ -1,4 +1,4 @@
-"""A state that moves slowly, seen through estimates whose errors last."""
+"""A state that moves slowly, seen through experts whose errors last."""
 
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -9,18 +9,48 @@ from physio.core.block import Array, Info
 from physio.core.stage import Stage, State
 
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
-_LEAST: Final = 1e-3  # of the prior's precision: an estimate that gained less is none
+_LEAST: Final = 1e-4  # of the prior's precision: who gained less says nothing
+_NEW: Final = 0.02  # least share of an error's variance that is new at each tick
+
+
+@dataclass(frozen=True)
+class Source:
+    """How the errors of one expert last.
+
+    Parameters
+    ----------
+    expert
+        Its name; empty for the estimates themselves.
+    memory
+        For how long an error lasts (s), in each dimension.
+    lasting, stays
+        Shares of an error's variance that last ``memory`` s, and for good: the person
+        answers otherwise than others.
+    """
+
+    expert: str = ""
+    memory: tuple[float, ...] = (20.0, 20.0, 20.0)
+    lasting: tuple[float, ...] = (0.5, 0.5, 0.5)
+    stays: tuple[float, ...] = (0.2, 0.2, 0.2)
+
+    def __post_init__(self) -> None:
+        parts = zip(self.lasting, self.stays, strict=True)
+        if min(self.memory) <= 0 or any(min(a, b) < 0 or a + b > 1 for a, b in parts):
+            raise ValueError(
+                f"an error of {self.expert or 'an estimate'!r} has a memory above 0 s, "
+                "and shares lasting and stays that are 0 or more and 1 at most together"
+            )
 
 
 @dataclass(frozen=True)
 class Smoother(Stage):
     """Smoothed valence, arousal and dominance beside the estimates: ``arousal.smooth``.
 
-    What is felt is taken to wander about its mean and to forget within ``tau`` s. An
-    estimate is a measurement of it, with an error of which a part stays for good (the
-    person answers otherwise than others), a part lasts ``memory`` s (windows overlap,
-    bodies wander), and the rest is new at each tick. A Kalman filter with three
-    numbers for each dimension: the work of a tick does not depend on the past.
+    What is felt is taken to wander smoothly about its mean and to forget within
+    ``tau`` s. What an expert says is a measurement of it, with an error of which a part
+    stays, a part lasts a while, and the rest is new at each tick. A Kalman filter of
+    two numbers for what is felt and two for each expert: the work of a tick does not
+    depend on the past.
 
     Parameters
     ----------
@@ -29,123 +59,136 @@ class Smoother(Stage):
     noise
         Standard deviation of the rating about what is felt: part of each estimate.
     tau
-        For how long what is felt stays (s), (3,).
-    memory
-        For how long an error lasts (s), (3,).
-    lasting, stays
-        Shares of an error's variance that last ``memory`` s, and for good, (3,) each.
+        How fast what is felt wanders (s), (3,).
+    sources
+        Whom it listens to; by default the estimates themselves.
 
     Notes
     -----
     The constants are learned where ratings are continuous, as simulated ones are:
-    labels that hold for a block would teach the length of the block. A Kalman filter
-    in numbers that are never joined across ticks: cuts change no bit. What one tick
-    said fades within ``memory``, which is added to the span; to less than a hundredth.
+    labels that hold for a block would teach the length of the block. Numbers of
+    different ticks are never joined: cuts change no bit. What one tick said fades
+    within the longest ``memory``, which is added to the span, to less than a hundredth.
     """
 
     prior_mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     prior_sd: tuple[float, ...] = (0.5, 0.5, 0.5)
     noise: float = 0.2
-    tau: tuple[float, ...] = (60.0, 60.0, 60.0)
-    memory: tuple[float, ...] = (20.0, 20.0, 20.0)
-    lasting: tuple[float, ...] = (0.5, 0.5, 0.5)
-    stays: tuple[float, ...] = (0.2, 0.2, 0.2)
+    tau: tuple[float, ...] = (40.0, 40.0, 40.0)
+    sources: tuple[Source, ...] = ()
 
     def __post_init__(self) -> None:
-        if min(*self.tau, *self.memory, *self.prior_sd) <= 0:
-            raise ValueError("tau, memory and prior_sd of a smoother must be above 0")
-        parts = zip(self.lasting, self.stays, strict=True)
-        if any(min(a, b) < 0 or a + b >= 1 for a, b in parts):
-            raise ValueError(
-                "the shares of a smoother's error, lasting and stays, are 0 or more, "
-                "and leave something that is new at each tick"
-            )
+        if min(*self.tau, *self.prior_sd) <= 0:
+            raise ValueError("tau and prior_sd of a smoother must be above 0")
+
+    @property
+    def heard(self) -> tuple[Source, ...]:
+        """Whom it listens to."""
+        return self.sources or (Source(),)
 
     def output(self, info: Info) -> Info:
         """Return two columns for each dimension."""
+        self._at(info)
+        longest = max(max(s.memory) for s in self.heard)
         found = []
         for name in DIMENSIONS:
-            if name not in info.names:
-                raise ValueError(
-                    f"a smoother reads estimates, with the column {name!r}; "
-                    f"{info.name!r} has none"
-                )
             channel = info.channels[info.names.index(name)]
+            span = channel.span + longest
             ends = (".smooth", ".smooth.sd")
-            span = channel.span + max(self.memory)
             found += [replace(channel, name=f"{name}{e}", span=span) for e in ends]
         return info.at(None, *found)
 
     def begin(self, info: Info) -> State:
         """Return a state that knows nothing yet."""
-        at = [info.names.index(n) for n in DIMENSIONS]
-        sds = [info.names.index(f"{n}.sd") for n in DIMENSIONS]
-        felt = np.maximum(np.square(self.prior_sd) - self.noise**2, 1e-4)
-        cov = np.zeros((3, 3, 3))
-        cov[:, 0, 0] = felt
-        cov[:, 1, 1], cov[:, 2, 2] = self.lasting, self.stays
+        size = 2 + 2 * len(self.heard)
         tick = 1 / float(info.rate) if info.rate else 0.25
-        keep = np.ones((3, 3))
-        keep[:, 0] = np.exp(-tick / np.array(self.tau))
-        keep[:, 1] = np.exp(-tick / np.array(self.memory))
-        still = np.zeros((3, 3))
-        still[:, 0], still[:, 1] = felt, self.lasting
-        fixed = _Fixed(at, sds, felt, keep, still * (1 - keep**2))
-        return _State(fixed, np.zeros((3, 3)), cov)
+        felt = np.maximum(np.square(self.prior_sd) - self.noise**2, 1e-4)
+        move, fresh = np.zeros((3, size, size)), np.zeros((3, size, size))
+        cov, new = np.zeros((3, size, size)), np.zeros((len(self.heard), 3))
+        p = np.exp(-tick / np.array(self.tau))
+        near = felt * 2 * p / (1 + p**2)  # covariance of one tick and the next
+        move[:, 0, 0], move[:, 0, 1], move[:, 1, 0] = 2 * p, -(p**2), 1.0
+        fresh[:, 0, 0] = felt - 2 * p * near + p**2 * (2 * p * near - p**2 * felt)
+        cov[:, 0, 0] = cov[:, 1, 1] = felt
+        cov[:, 0, 1] = cov[:, 1, 0] = near
+        for k, source in enumerate(self.heard):
+            a, b = 2 + 2 * k, 3 + 2 * k
+            keep = np.exp(-tick / np.array(source.memory))
+            lasting, stays = np.array(source.lasting), np.array(source.stays)
+            move[:, a, a], move[:, b, b] = keep, 1.0
+            fresh[:, a, a] = lasting * (1 - keep**2)
+            cov[:, a, a], cov[:, b, b] = lasting, stays
+            new[k] = np.maximum(1 - lasting - stays, _NEW)
+        room = _Room(*self._at(info), felt, move, fresh, new)
+        return _State(room, np.zeros((3, size)), cov)
 
     def step(self, state: State, x: Array) -> Array:
         """Move on by a tick for each row, then take in what it says."""
-        out = np.empty((len(x), 6))
-        mean, sd = x[:, state.fixed.at], x[:, state.fixed.sds]
-        prior, noise = np.array(self.prior_mean), self.noise**2
-        new = np.maximum(1 - np.array(self.lasting) - np.array(self.stays), 1e-3)
-        for i in range(len(x)):
-            self._move(state)
-            for d in range(3):
-                m, s = mean[i, d], sd[i, d]
-                if np.isfinite(m) and np.isfinite(s):
-                    self._see(state, d, m - prior[d], s * s - noise, new[d])
-                    out[i, 2 * d] = prior[d] + state.mean[d, 0]
-                    out[i, 2 * d + 1] = np.sqrt(state.cov[d, 0, 0] + noise)
-                else:
-                    out[i, 2 * d : 2 * d + 2] = m
-        return out
+        room, prior = state.room, np.array(self.prior_mean)
+        out = np.empty((len(x), 2, 3))
+        for i, row in enumerate(x):
+            state.mean[:] = (room.move @ state.mean[:, :, None])[:, :, 0]
+            state.cov[:] = room.move @ state.cov @ room.move.transpose(0, 2, 1)
+            state.cov[:] += room.fresh
+            for k in range(len(self.heard)):
+                self._hear(state, k, row[room.means[k]] - prior, row[room.sds[k]])
+            own = row[room.own]
+            missing = np.isnan(own)
+            var = np.maximum(state.cov[:, 0, 0], 1e-9) + self.noise**2
+            out[i] = prior + state.mean[:, 0], np.sqrt(var)
+            out[i][:, missing] = own[missing]
+        return out.transpose(0, 2, 1).reshape(len(x), 6)
 
-    def _move(self, state: State) -> None:
-        fixed = state.fixed
-        state.mean[:] *= fixed.keep
-        state.cov[:] *= fixed.keep[:, :, None] * fixed.keep[:, None, :]
-        for k in range(2):
-            state.cov[:, k, k] += fixed.fresh[:, k]
+    def _at(self, info: Info) -> tuple[list[list[int]], list[list[int]], list[int]]:
+        """Return where each source's means and deviations are, and the estimates."""
+        fronts = [f"{s.expert}." if s.expert else "" for s in self.heard]
+        wanted = [
+            f"{f}{d}{end}" for f in fronts for d in DIMENSIONS for end in ("", ".sd")
+        ]
+        if lacking := [n for n in (*DIMENSIONS, *wanted) if n not in info.names]:
+            raise ValueError(
+                f"a smoother reads estimates, with the column {lacking[0]!r}; "
+                f"{info.name!r} has none"
+            )
+        found = [info.names.index(name) for name in wanted]
+        rows = [found[6 * k : 6 * k + 6] for k in range(len(fronts))]
+        own = [info.names.index(d) for d in DIMENSIONS]
+        return [r[::2] for r in rows], [r[1::2] for r in rows], own
 
-    def _see(self, state: State, d: int, step: float, var: float, new: float) -> None:
-        """Take in an estimate of what is felt: its error has parts that last.
-
-        ``step`` is its mean less the prior's, ``var`` its variance, the rating's own
-        noise taken off.
-        """
-        own, whole = 1 / max(var, 1e-3), 1 / state.fixed.felt[d]
-        gained = own - whole
-        if gained < _LEAST * whole:
+    def _hear(self, state: State, k: int, step: Array, sd: Array) -> None:
+        """Take in what a source says of each dimension: step from the prior, and sd."""
+        felt = state.room.felt
+        var = sd**2 - self.noise**2
+        gained = 1 / np.maximum(var, 1e-3) - 1 / felt
+        says = np.isfinite(step) & np.isfinite(sd) & (gained > _LEAST / felt)
+        if not says.any():
             return
-        x, root = step * own / gained, gained**-0.5
-        h = np.array([1.0, root, root])
-        cov = state.cov[d]
-        cross = cov @ h
-        gain = cross / (h @ cross + new / gained)
-        state.mean[d] += gain * (x - h @ state.mean[d])
-        state.cov[d] = cov - np.outer(gain, cross)
+        gained = np.where(says, gained, 1.0)
+        root = gained**-0.5
+        x = np.where(says, step, 0.0) * (1 / felt + gained) / gained
+        h = np.zeros_like(state.mean)
+        h[:, 0], h[:, 2 + 2 * k], h[:, 3 + 2 * k] = 1.0, root, root
+        cross = (state.cov @ h[:, :, None])[:, :, 0]
+        total = np.sum(h * cross, axis=1) + state.room.new[k] / gained
+        gain = np.where(says[:, None], cross / total[:, None], 0.0)
+        off = x - np.sum(h * state.mean, axis=1)
+        state.mean[:] += gain * off[:, None]
+        state.cov[:] -= gain[:, :, None] * cross[:, None, :]
 
 
-class _Fixed(NamedTuple):
-    at: list[int]
-    sds: list[int]
-    felt: Array
-    keep: Array  # share of each number that is left after a tick, (3, 3)
-    fresh: Array  # variance that a tick adds, (3, 3)
+class _Room(NamedTuple):
+    """What never changes while a smoother runs."""
+
+    means: list[list[int]]  # columns of each source
+    sds: list[list[int]]
+    own: list[int]  # of the estimates
+    felt: Array  # variance of what is felt, (3,)
+    move: Array  # how the numbers go on in a tick, (3, size, size)
+    fresh: Array  # covariance that a tick adds
+    new: Array  # share of each source's error that is new, (sources, 3)
 
 
 class _State(NamedTuple):
-    fixed: _Fixed
-    mean: Array  # felt less its prior, lasting error, error for good; (3, 3)
-    cov: Array  # (3, 3, 3)
+    room: _Room
+    mean: Array  # what is felt less its prior, now and a tick ago; errors; (3, size)
+    cov: Array  # (3, size, size)

@@ -109,6 +109,14 @@ class Engine:
         """Take in what arrived next; return what can now be said, in order."""
         return [out for part in self.parts.values() for out in part.push(item)]
 
+    def again(self, begin: float) -> None:
+        """Forget all that came; tick 0 is now at ``begin`` (s, session clock).
+
+        Another recording of the same streams then costs its samples alone.
+        """
+        for part in self.parts.values():
+            part.again(begin)
+
 
 class Part:
     """What is computed of one person: chains, a junction, an estimator.
@@ -142,8 +150,10 @@ class Part:
                     f"chain '{person}.{chain}' is about {person!r}, but "
                     f"{plan.chains[chain].stream!r} is worn by {flow.info.person!r}"
                 )
+        self._every = dict(self._flows)
         self._infos = {c: replace(f.info, name=c) for c, f in self._flows.items()}
         joined = tuple(info for info in self._infos.values() if not is_point(info))
+        self._join, self._joined = plan.join, joined
         self.junction = Junction(plan.join, joined, begin)
         self.estimator = Flow(plan.estimator, self.junction.info)
         self._refused: set[str] = set()
@@ -153,6 +163,14 @@ class Part:
             name: [c for c, r in plan.chains.items() if r.stream == name]
             for name in known
         }
+
+    def again(self, begin: float) -> None:
+        """Forget all that came; tick 0 is now at ``begin`` (s, session clock)."""
+        self._flows = dict(self._every)
+        for flow in (*self._flows.values(), self.estimator):
+            flow.reset()
+        self.junction = Junction(self._join, self._joined, begin)
+        self._refused, self._muted, self._failed = set(), set(), False
 
     @property
     def outputs(self) -> tuple[Info, ...]:

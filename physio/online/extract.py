@@ -14,11 +14,12 @@ import numpy as np
 
 from physio import config
 from physio.core.block import Block
-from physio.core.recording import Recording, silence
+from physio.core.events import Events
+from physio.core.recording import Item, Recording, silence
 from physio.data import windows
 from physio.data.dataset import Dataset, Trial
 from physio.online import rows, workers
-from physio.online.engine import Engine, Plan, run
+from physio.online.engine import STATUS, Engine, Plan, run
 from physio.online.plan import SessionFile
 
 _NONE: Final = {"use": "physio.core.stage:Chain"}
@@ -123,54 +124,97 @@ def extract(
     return [outcomes[subject] for subject in trials]
 
 
-def ticks(recording: Recording, plan: Plan) -> Block:
-    """Return the features at each tick, as a session with this recording has them.
+class Windowed:
+    """Rows of recordings, one after another: what like streams need is made once.
 
-    Raises
-    ------
-    ValueError
-        If there are none.
-
-    Notes
-    -----
-    A recording without losses and without a timeline is given to the engine stream by
-    stream: that cuts and order of arrival change nothing is a law of the engine.
+    Parameters
+    ----------
+    settings
+        What is computed.
     """
-    whole = all(len(blocks) == 1 for blocks in recording.streams.values())
-    if recording.timeline or not whole:
-        items = list(run(recording, plan))
-    else:
-        engine = Engine(plan, recording.infos, recording.begin)
+
+    def __init__(self, settings: Windows) -> None:
+        self.settings = settings
+        self._infos: tuple[Any, ...] = ()
+        self._plan: Plan | None = None
+        self._engine: Engine | None = None
+
+    def plan(self, recording: Recording) -> Plan:
+        """Return what is computed from the streams of a recording."""
+        infos = (recording.infos, recording.arrived)
+        if self._plan is None or infos != self._infos:
+            self._plan = self.settings.file.plan(recording.arrived)
+            self._infos, self._engine = infos, None
+        return self._plan
+
+    def of(self, recording: Recording, trial: Trial | None = None) -> dict[str, Any]:
+        """Return the rows of a recording, as columns: see `physio.data.windows`."""
+        plan = self.plan(recording)
+        source = rows.source(recording, {r.stream for r in plan.chains.values()})
+        made = self.ticks(recording)
+        grid = rows.Grid.of(made, self.settings.width, self.settings.hop)
+        named = trial or Trial(made.info.person)
+        n = grid.n
+        return {
+            "session": np.full(n, named.session, object),
+            "trial": np.full(n, named.trial, object),
+            **rows.labels(recording, grid),
+            **rows.place(source, grid),
+            **rows.values(made, grid, self.settings.share),
+        }
+
+    def ticks(self, recording: Recording) -> Block:
+        """Return the features at each tick, as a session with this recording has them.
+
+        Raises
+        ------
+        ValueError
+            If there are none, or a chain fails.
+
+        Notes
+        -----
+        A recording without losses and without a timeline is given to the engine stream
+        by stream: that cuts and order of arrival change nothing is a law of the engine.
+        """
+        plan = self.plan(recording)
+        whole = all(len(blocks) == 1 for blocks in recording.streams.values())
+        if recording.timeline or not whole:
+            items = list(run(recording, plan))
+        else:
+            items = self._at_once(recording, plan)
+        for item in items:
+            if isinstance(item, Events) and item.info.name == STATUS.name:
+                raise ValueError("; ".join(item.labels))
+        blocks = [
+            i for i in items if isinstance(i, Block) and i.info.name == "features"
+        ]
+        if not blocks:
+            names = ", ".join(recording.streams) or "nothing"
+            raise ValueError(
+                f"no chain reads any of its streams ({names}), or too little"
+            )
+        data = np.concatenate([b.data for b in blocks])
+        return Block(blocks[0].info, blocks[0].start, blocks[0].epoch, data)
+
+    def _at_once(self, recording: Recording, plan: Plan) -> list[Item]:
+        if self._engine is None:
+            self._engine = Engine(plan, recording.infos, recording.begin)
+        else:
+            self._engine.again(recording.begin)
+        engine = self._engine
         items = [i for (b,) in recording.streams.values() for i in engine.push(b)]
         until = recording.end - plan.patience
         for name, (block,) in recording.streams.items():
             if not len(block) or block.until < until:
                 items += engine.push(silence(name, until))
-    blocks = [i for i in items if isinstance(i, Block) and i.info.name == "features"]
-    if not blocks:
-        names = ", ".join(recording.streams) or "nothing"
-        raise ValueError(f"no chain reads any of its streams ({names}), or too little")
-    data = np.concatenate([b.data for b in blocks])
-    return Block(blocks[0].info, blocks[0].start, blocks[0].epoch, data)
+        return items
 
 
 def of(
     recording: Recording, settings: Windows, trial: Trial | None = None
 ) -> dict[str, Any]:
     """Return the rows of one recording, as columns: see `physio.data.windows`."""
-    plan = settings.file.plan(recording.arrived)
-    source = rows.source(recording, {r.stream for r in plan.chains.values()})
-    made = ticks(recording, plan)
-    grid = rows.Grid.of(made, settings.width, settings.hop)
-    named = trial or Trial(made.info.person)
-    n = grid.n
-    return {
-        "session": np.full(n, named.session, object),
-        "trial": np.full(n, named.trial, object),
-        **rows.labels(recording, grid),
-        **rows.place(source, grid),
-        **rows.values(made, grid, settings.share),
-    }
+    return Windowed(settings).of(recording, trial)
 
 
 def _person(
@@ -188,8 +232,8 @@ def _person(
         told = _told(dataset, people, subject, settings)
         if _fingerprint(path) == told["fingerprint"]:
             return Outcome(subject, "kept")
-        first = dataset.load(trials[0])
-        plan = settings.file.plan(first.arrived)
+        first, windowed = dataset.load(trials[0]), Windowed(settings)
+        plan = windowed.plan(first)
         source = rows.source(first, {r.stream for r in plan.chains.values()}).info
         told = {
             **told,
@@ -198,7 +242,7 @@ def _person(
             "origin": source.origin.value,
         }
         with workers.one_thread():
-            made = _rows(dataset, trials, first, settings)
+            made = _rows(dataset, trials, first, windowed)
             n = windows.write(path, made, told)
     except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
         # A file may be broken in any way; the other people's are not.
@@ -208,10 +252,10 @@ def _person(
 
 
 def _rows(
-    dataset: Dataset, trials: Sequence[Trial], first: Recording, settings: Windows
+    dataset: Dataset, trials: Sequence[Trial], first: Recording, windowed: Windowed
 ) -> Iterator[dict[str, Any]]:
     for i, trial in enumerate(trials):
-        yield of(dataset.load(trial) if i else first, settings, trial)
+        yield windowed.of(dataset.load(trial) if i else first, trial)
 
 
 def _told(

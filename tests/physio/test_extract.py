@@ -19,6 +19,7 @@ from physio.core.reason import Reason, why
 from physio.core.recording import Recording
 from physio.data import windows
 from physio.data.dataset import Trial
+from physio.features.motion import Activity
 from physio.online import extract as extraction
 from physio.online import rows
 from physio.online.engine import run
@@ -170,6 +171,39 @@ def test_losses_are_those_of_a_live_session(few: Few) -> None:
         int(Reason.TOO_SHORT),
     }
     assert np.isfinite(made["skin.tonic"]).all()
+
+
+def test_what_came_before_changes_no_row(few: Few) -> None:
+    """One engine reads all trials of a person; each is as if it were alone."""
+    windowed = extraction.Windowed(SETTINGS)
+    first, second = few.trials()[:2]
+    windowed.of(few.load(first), first)
+    again = windowed.of(few.load(second), second)
+    other = recording(second, seconds=90.0)
+    short = windowed.of(replace(other, streams=dict([*other.streams.items()][:1])))
+    alone = extraction.of(few.load(second), SETTINGS, second)
+    assert list(again) == list(alone)
+    for name, column in alone.items():
+        assert again[name].tobytes() == column.tobytes() or (
+            again[name].dtype == object and (again[name] == column).all()
+        ), name
+    assert not any(name.startswith("motion") for name in short)
+
+
+def test_a_chain_that_fails_fails_its_person(
+    few: Few, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Activity, state: object, x: np.ndarray) -> np.ndarray:
+        if len(x):
+            raise ZeroDivisionError("a bug")
+        return step(self, state, x)
+
+    step = Activity.step
+    monkeypatch.setattr(Activity, "step", broken)
+    with pytest.raises(
+        ValueError, match=r"^chain motion stopped: ZeroDivisionError: a bug$"
+    ):
+        extraction.of(few.load(few.trials()[0]), SETTINGS)
 
 
 def test_a_mean_needs_its_share_of_answers() -> None:

@@ -49,13 +49,15 @@ def devices(
     if simulate is not None:
         _simulate(simulate, port)
         return
-    from devices import board, empatica, lsl
+    from devices import board, empatica, lsl, polar
 
     typer.echo("LSL streams on this network:")
     for line in [str(stream) for stream in lsl.found(seconds)] or ["none"]:
         typer.echo(f"  {line}")
     wrists = ", ".join(empatica.found(port=port)) or "none"
     typer.echo(f"E4 wristbands of the server at 127.0.0.1:{port}: {wrists}")
+    straps = ", ".join(polar.found(seconds)) or "none"
+    typer.echo(f"Polar H10 straps in reach of this computer's Bluetooth: {straps}")
     typer.echo("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
     typer.echo("  " + ", ".join(board.found()))
     typer.echo("always there: devices.simulated:Headset, :Wristband, :Chest")

@@ -30,6 +30,7 @@ SECONDS = 20.0
 WIRED = {
     "Board": "test_board_live.py",
     "E4": "test_empatica_live.py",
+    "H10": "test_polar_live.py",
     "Inlet": "test_lsl_live.py",
 }
 """Devices of hardware or networks, and the tests in real time that hold them to law."""

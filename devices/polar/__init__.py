@@ -1,0 +1,131 @@
+"""Polar's H10 chest strap, over Bluetooth Low Energy."""
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from devices.polar import radio
+from devices.polar.frames import ACC, ECG, Strap
+from devices.polar.link import TELLS, Gatt, Link
+from devices.polar.twin import Twin
+from physio.core.block import Info, Origin
+from physio.core.ports import Clock, Item, WallClock
+
+__all__ = ["H10", "Twin", "found"]
+
+found = radio.found
+
+
+@dataclass
+class H10:
+    """A Polar H10: electrocardiogram, heart rate and the intervals between beats.
+
+    Its streams are ``<name>.ecg`` (130 Hz, uV), if wanted ``<name>.acc`` (200 Hz, g),
+    and the events ``.hr`` (with skin contact), ``.ibi`` (s, at the beat that ends each)
+    and ``.status``: what the connection went through. When it breaks, the strap is
+    sought anew, after 1 s, 2 s, 4 s up to 30 s; the streams go on with a gap as long as
+    it was.
+
+    Untested on the device: it is written by the strap's published bytes and held to its
+    twin.
+
+    Parameters
+    ----------
+    address
+        The strap's address, or the eight characters on it, as ``"8B3F2A1C"``; the first
+        H10 that answers by default.
+    acc
+        Whether it sends its acceleration too.
+    timeout
+        How long to look for it (s).
+    twin
+        A device on whom the twin is worn in place of a strap: what comes is labelled
+        simulated. ``{ use = "devices.simulated:Chest", rate = 130 }`` in a session
+        file, or a `Twin`.
+    name, person, clock
+        Filled in by the session.
+
+    Notes
+    -----
+    The strap's own clock is in each frame: it tells to the sample what was lost. It is
+    laid on the session clock by the frames that came with the least delay, so that a
+    constant delay remains, of a frame's way and not of its length.
+    """
+
+    address: str = ""
+    acc: bool = False
+    timeout: float = 20.0
+    twin: Any = None
+    name: str = "h10"
+    person: str = ""
+    clock: Clock = field(default_factory=WallClock)
+    _link: Link | None = field(default=None, init=False, repr=False, compare=False)
+    _strap: Strap | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.timeout <= 0:
+            raise ValueError(f"timeout must be above 0 s, not {self.timeout}")
+
+    def __enter__(self) -> Self:
+        kinds = (ECG, ACC) if self.acc else (ECG,)
+        origin = Origin.MEASURED if self.twin is None else Origin.SIMULATED
+        self._worn = self._twin()
+        if self._worn is None:
+            radio.bleak()
+        self._strap = Strap(self.name, self.person, kinds, origin)
+        self._link = Link(self._found, kinds, self.clock.now)
+        try:
+            self._link.open(self.timeout + min(5.0, self.timeout))
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """What flows."""
+        return () if self._strap is None else self._strap.streams
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is closed: a strap that is lost is waited for."""
+        return self._link is None
+
+    def read(self) -> list[Item]:
+        """Return what has come since the last call."""
+        if self._link is None or self._strap is None:
+            return []
+        items: list[Item] = []
+        for heard in self._link.heard():
+            if heard.characteristic == TELLS:
+                items.append(self._strap.say(heard.raw.decode(), heard.time))
+            else:
+                items += self._strap.take(heard.characteristic, heard.raw, heard.time)
+        return [*items, *self._strap.due(self.clock.now())]
+
+    async def _found(self, gone: Any) -> Gatt:
+        if self._worn is not None:
+            return await self._worn.found(gone)
+        return await radio.strap(self.address, self.timeout, gone)
+
+    def _twin(self) -> Twin | None:
+        if self.twin is None or isinstance(self.twin, Twin):
+            return self.twin
+        if hasattr(self.twin, "clock"):
+            self.twin.clock = self.clock
+        return Twin(self.twin, clock=self.clock)
+
+    def _close(self) -> None:
+        link, self._link, self._strap = self._link, None, None
+        if link is not None:
+            link.close()
+        if self._worn is not None:
+            self._worn.end()

@@ -1,0 +1,150 @@
+"""What the bytes of a Polar H10 become, by arithmetic alone."""
+
+import numpy as np
+import pytest
+
+from devices.polar.frames import (
+    ACC,
+    CONTROL,
+    DATA,
+    ECG,
+    HEART_RATE,
+    START,
+    Strap,
+    heart_rate,
+    measured,
+    refused,
+)
+from devices.polar.twin import framed
+from physio.core.block import Block
+from physio.core.events import Events
+
+RATE = 130.0
+
+
+@pytest.mark.parametrize(("raw", "rate", "contact", "ticks"), [
+    ("10 49 5e 03 96 03", 73, None, (862, 918)),  # as an H10 was heard to say
+    ("10 48 2c 03", 72, None, (812,)),
+    ("00 48", 72, None, ()),
+    ("06 48", 72, True, ()),
+    ("04 48", 72, False, ()),
+    ("11 2c 01 00 02", 300, None, (512,)),  # a rate of two bytes
+    ("1e 48 10 00 00 04", 72, True, (1024,)),  # energy in between
+])  # fmt: skip
+def test_a_heart_rate(
+    raw: str, rate: float, contact: bool | None, ticks: tuple[int, ...]
+) -> None:
+    got = heart_rate(bytes.fromhex(raw))
+    assert (got.rate, got.contact) == (rate, contact)
+    assert got.intervals == tuple(t / 1024 for t in ticks)
+
+
+@pytest.mark.parametrize("raw", ["", "10", "11 48", "10 48 2c", "18 48 10"])
+def test_a_heart_rate_that_is_cut_is_told(raw: str) -> None:
+    with pytest.raises(ValueError, match="a heart rate"):
+        heart_rate(bytes.fromhex(raw))
+
+
+def test_an_ecg_frame_is_signed_microvolts() -> None:
+    head = "00 00 94 35 77 00 00 00 00 00"  # 2 000 000 000 ns
+    got = measured(bytes.fromhex(head + "01 00 00 ff ff ff ff ff 7f 00 00 80 39 30 00"))
+    assert (got.kind, got.stamp) == (ECG, 2_000_000_000)
+    assert got.rows[:, 0].tolist() == [1, -1, 8388607, -8388608, 12345]
+
+
+def test_acceleration_is_thousandths_of_g() -> None:
+    raw = (
+        bytes([ACC]) + (5).to_bytes(8, "little") + bytes.fromhex("01 e8 03 18 fc 00 00")
+    )
+    got = measured(raw)
+    assert (got.kind, got.stamp, got.rows.tolist()) == (ACC, 5, [[1.0, -1.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    "raw", ["", "00", "00" * 11, "01" + "00" * 12, "02" + "00" * 15]
+)
+def test_what_is_no_frame_is_told(raw: str) -> None:
+    with pytest.raises(ValueError, match="a frame of"):
+        measured(bytes.fromhex(raw))
+    (said,) = Strap("h").take(DATA, bytes.fromhex(raw), 1.0)
+    assert isinstance(said, Events)
+    assert said.labels[0].startswith("not understood: a frame of")
+
+
+def test_the_control_point_says_why() -> None:
+    assert refused(bytes.fromhex("f0 02 00 00 00 01")) == ""
+    assert refused(bytes.fromhex("f0 02 00 06 00")) == ""  # it measures already
+    assert refused(bytes.fromhex("f0 02 00 0a 00")) == "the strap must be on the skin"
+    assert refused(bytes.fromhex("f0 02 00 63 00")) == "error 99"
+    (said,) = Strap("h").take(CONTROL, bytes.fromhex("f0 02 00 05 00"), 1.0)
+    assert isinstance(said, Events)
+    assert said.labels == (
+        "the strap refused a measurement: the command has a wrong parameter",
+    )
+
+
+def test_the_commands_are_those_of_the_fact_sheet() -> None:
+    assert START[ECG].hex(" ").upper() == "02 00 00 01 82 00 01 01 0E 00"
+    assert START[ACC].hex(" ").upper() == "02 02 00 01 C8 00 01 01 10 00 02 01 08 00"
+
+
+def test_beats_are_where_they_were() -> None:
+    strap = Strap("h", "p1")
+    items = strap.take(HEART_RATE, bytes.fromhex("16 49 00 04 00 02"), 10.0)
+    items += strap.take(HEART_RATE, bytes.fromhex("16 49 00 03"), 11.0)
+    ibi = [i for i in items if i.info.name == "h.ibi"]
+    assert [i.times[0] for i in ibi] == [9.5, 10.0, 11.0]
+    assert [i.data[0, 0] for i in ibi] == [1.0, 0.5, 0.75]
+    hr = [i for i in items if i.info.name == "h.hr"]
+    assert [i.data[0].tolist() for i in hr] == [[73.0, 1.0], [73.0, 1.0]]
+    assert hr[0].info.person == "p1"
+
+
+@pytest.mark.parametrize("gap", [0, 1, 3, 20, 214])
+@pytest.mark.parametrize("fast", [0.0, 1e-3, -2e-5])
+def test_a_gap_is_as_long_as_it_was(gap: int, fast: float) -> None:
+    """Frames of 73 samples, 0 to 60 ms late; ``gap`` of them never come.
+
+    The strap may be a thousandth fast, as those are that were measured.
+    """
+    rng, strap = np.random.default_rng(1), Strap("h")
+    blocks: list[Block] = []
+    before = 120
+    numbers = [k for k in range(before + gap + 40) if not before <= k < before + gap]
+    for k in numbers:
+        rows = np.arange(k * 73, (k + 1) * 73, dtype=np.float64)[:, None] % 8_000_000
+        last = (k * 73 + 72) / (RATE * (1 + fast))
+        raw = framed(ECG, round(1e9 * (5e8 + last)), rows)
+        now = 100.0 + last + 0.02 + rng.uniform(0.0, 0.06)
+        blocks += [b for b in strap.take(DATA, raw, now) if isinstance(b, Block)]
+    blocks += [b for b in strap.due(now + 5.0) if isinstance(b, Block)]
+    number = np.concatenate([b.data[:, 0] for b in blocks])
+    times = np.concatenate([b.times for b in blocks])
+    assert len(number) == 73 * len(numbers)
+    assert (np.diff(times) > 0).all()
+    wrong = times - (100.0 + number / (RATE * (1 + fast)))
+    # 20 ms is the shortest way, 5 ms what may be beyond it once it has settled; and
+    # where samples are not as far apart as places, a gap ends in between two of these.
+    between = 0.5 / RATE if abs(fast) > 1e-4 else 0.0
+    settled = wrong[number > 73 * 60]
+    assert settled.min() > 0.02 - 0.005
+    assert settled.max() < 0.02 + 0.005 + between
+    lost = blocks[-1].stop - len(number)
+    # On the grid of 130 Hz time counts: a strap that is fast lost fewer places than
+    # samples, one in a thousand.
+    assert abs(lost - 73 * gap / (1 + fast)) <= 1 + 0.1 * abs(fast) * number[-1]
+
+
+def test_a_clock_that_was_set_begins_anew() -> None:
+    strap, times = Strap("h"), []
+    for k in range(80):
+        zero = 5e8 if k < 40 else 10.0  # the strap was off the skin: its clock is reset
+        last = (k * 73 + 72) / RATE
+        rows = np.full((73, 1), float(k))
+        raw = framed(ECG, round(1e9 * (zero + last)), rows)
+        for item in strap.take(DATA, raw, 100.0 + last + 0.02):
+            assert isinstance(item, Block)
+            times.append(item.times)
+    flat = np.concatenate(times)
+    wrong = flat - (100.02 + np.arange(len(flat)) / RATE)
+    assert np.abs(wrong).max() < 0.02

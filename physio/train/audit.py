@@ -259,6 +259,8 @@ def _inside(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
 def _one_sided(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
     labels = table[LABEL].astype(str).to_numpy()
     every = _classes(labels, np.concatenate([fold.train, fold.test]))
+    if not every:  # numbers are told, not classes
+        return
     missing = sorted(every - _classes(labels, fold.train))
     if missing:
         text = f"nothing of {', '.join(missing)} is trained on"

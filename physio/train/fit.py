@@ -1,5 +1,6 @@
 """Fitting the Gaussian expert: the person's rest, shrinkage, honest noise."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -85,17 +86,24 @@ def moments(person: Person, recipe: Recipe) -> Moments:
             over = i
             break
         resting.see(row, 1 / rate)
-    later = np.arange(len(x)) >= over
-    later &= np.arange(len(x)) % max(round(recipe.every * rate), 1) == 0
     parts = []
-    for k, unit in enumerate(person.units):
-        at = np.flatnonzero(later & person.within(unit, recipe.settle))
-        if _known(unit, recipe):
-            parts.append(
-                (x[at], np.tile(unit.ratings, (len(at), 1)), np.full(len(at), k))
-            )
+    for k, at in learned(person, recipe, over):
+        ratings = person.units[k].ratings
+        parts.append((x[at], np.tile(ratings, (len(at), 1)), np.full(len(at), k)))
     xs, ratings, units = (np.concatenate(p) for p in zip(*parts, strict=True))
     return Moments(person.code, xs, ratings, units, resting, over)
+
+
+def learned(
+    person: Person, recipe: Recipe, over: int
+) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    """Yield each unit that is learned from, and its ticks: those from ``over`` on."""
+    ticks = np.arange(len(person.rows))
+    step = max(round(recipe.every * float(person.rows.info.rate)), 1)
+    later = (ticks >= over) & (ticks % step == 0)
+    for k, unit in enumerate(person.units):
+        if _known(unit, recipe):
+            yield k, np.flatnonzero(later & person.within(unit, recipe.settle))
 
 
 def learn(people: list[Moments], recipe: Recipe) -> Learned:

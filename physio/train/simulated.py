@@ -18,6 +18,7 @@ from physio.models import weights
 from physio.models.rbtransformer import RBTransformerConfig
 from physio.models.rest import Rest
 from physio.train import evaluate, network
+from physio.train.audited import audited, settled
 from physio.train.fit import Recipe, centred, learn, moments, rests
 from physio.train.rows import DIMENSIONS, Person, Unit, features, run
 from physio.train.store import blank, store, told
@@ -85,23 +86,34 @@ class Simulated:
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
         """Train both, judge both on people left out, store both in ``out``."""
         began = time.monotonic()
-        found, stored = [], {}
+        found, stored, proved = [], {}, []
         for name in ("eeg-demo", "wrist-demo"):
             people = [self._person(name, i) for i in range(self.people + self.tested)]
             taught, tested = people[: self.people], people[self.people :]
+            recipe = self._recipe(name)
+            seen = [moments(p, recipe) for p in people]
+            proved.append(audited(people, seen, recipe, [p.code for p in tested]))
             trained = self._eeg(taught) if name == "eeg-demo" else self._wrist(taught)
             card = self._card(name)
             store(out / name, card, *trained)
-            judged = [self._judge(p, out / name) for p in tested]
+            over = [
+                settled(p, recipe, m.over) for p, m in zip(people, seen, strict=True)
+            ]
+            judged = [
+                self._judge(p, out / name, at)
+                for p, at in zip(tested, over[self.people :], strict=True)
+            ]
             rows = evaluate.rows(name, judged, self.seed)
             found += rows
             full = replace(card, figures=told(rows))
             stored[name] = store(out / name, full, *trained).card.sha256
         return {
             "dataset": "simulated people",
-            "protocol": "people left out",
+            "protocol": "leave-n-subjects-out",
             "people": [f"seed {self.first + i}" for i in self._tested],
             "rows": found,
+            "audit": proved[0].told(),
+            "audit_wrist": proved[1].told(),
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "torch")},
             "seconds": round(time.monotonic() - began, 1),
@@ -167,10 +179,9 @@ class Simulated:
         made = network.fit(size, tokens, ratings[whole], schedule, self.seed)
         return made.model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
 
-    def _judge(self, person: Person, folder: Path) -> evaluate.Judged:
-        """Judge what the live estimator tells of a person."""
+    def _judge(self, person: Person, folder: Path, over: float) -> evaluate.Judged:
+        """Judge what the live estimator tells of a person from ``over`` (s) on."""
         out = run(person.rows, str(folder))
-        over = person.rows.epoch + self.rest
         return evaluate.judge(person, *evaluate.estimates(out), over, 0.0)
 
     def _card(self, name: str) -> weights.Card:

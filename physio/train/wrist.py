@@ -15,8 +15,10 @@ from physio.core.block import Array, Origin
 from physio.data.wesad import Wesad
 from physio.models import weights
 from physio.train import evaluate
-from physio.train.fit import Learned, Recipe, learn, moments
+from physio.train.audited import audited, settled
+from physio.train.fit import Learned, Moments, Recipe, learn, moments
 from physio.train.rows import Person, features, rated, run
+from physio.train.splits import LeaveOrderOut, Loso
 from physio.train.store import blank, store, told
 
 _PROTOCOL: Final = (
@@ -113,24 +115,32 @@ class Wrist:
         data = Wesad(own if own.is_dir() else root)
         people = [self._person(data, code) for code in data.people]
         orders = {code: data.order(code) for code in data.people}
-        models, learned = self._judged(people, orders)
+        seen = {p.code: moments(p, self.recipe) for p in people}
+        # Both splits are proved before either is used; one that leaks raises.
+        proved = [
+            audited(people, list(seen.values()), self.recipe, by)
+            for by in (Loso(), LeaveOrderOut())
+        ]
+        models, learned = self._judged(people, seen, orders)
         found = [r for m, j in models.items() for r in evaluate.rows(m, j, self.seed)]
         kept = [p for p in people if p.code not in self.held_out]
-        made = learn([moments(p, self.recipe) for p in kept], self.recipe)
+        made = learn([seen[p.code] for p in kept], self.recipe)
         card = self._card(data, kept, told(found), made)
         prior = made.model.prior
         stored = store(out / self.name, card, made.model, made.rest, prior)
         return {
             "dataset": data.name,
-            "protocol": "leave one person out",
+            "protocol": "loso",
             "people": [p.code for p in people],
             "rows": found,
+            "audit": proved[0].told(),
+            "audit_other_order": proved[1].told(),
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "scipy", "scikit-learn")},
             "seconds": round(time.monotonic() - began, 1),
             "weights": stored.card.sha256,
             "shrink": {code: m.shrink for code, m in learned.items()},
-            "table": evaluate.table(models),
+            "table": "\n".join([evaluate.table(models), *map(str, proved)]),
         }
 
     def _person(self, data: Wesad, code: str) -> Person:
@@ -139,10 +149,12 @@ class Wrist:
         return Person(code, rows, rated(recording, "study"))
 
     def _judged(
-        self, people: Sequence[Person], orders: Mapping[str, str]
+        self,
+        people: Sequence[Person],
+        seen: Mapping[str, Moments],
+        orders: Mapping[str, str],
     ) -> tuple[dict[str, list[evaluate.Judged]], dict[str, Learned]]:
         """Judge each model on every person with models that never saw that person."""
-        seen = {p.code: moments(p, self.recipe) for p in people}
         judged: dict[str, list[evaluate.Judged]] = {}
         learned = {}
         byorder = {
@@ -167,7 +179,7 @@ class Wrist:
                 ),
                 "clock, other order": self._clock(turned, person),
             }
-            over = person.rows.times[seen[person.code].over]
+            over = settled(person, self.recipe, seen[person.code].over)
             for name, (mean, sd) in said.items():
                 judged.setdefault(name, []).append(
                     evaluate.judge(person, mean, sd, over, self.settle)

@@ -17,9 +17,11 @@ from physio.models import weights
 from physio.online.engine import Plan, Reader
 from physio.online.engine import run as live
 from physio.train import evaluate, run
+from physio.train.audited import audited
 from physio.train.fit import Recipe, learn, moments, rests
 from physio.train.rows import Person, Unit, features, rated, shipped_chain
 from physio.train.simulated import Simulated, record
+from physio.train.splits import Loso
 
 ROOT = Path(__file__).resolve().parents[2]
 INFO = Info("features", Fraction(4), (Channel("skin.rate"), Channel("heart.rate")))
@@ -110,6 +112,35 @@ def test_moments_leave_out_the_rest_and_the_unrated() -> None:
     assert seen.over == 4 * 60
 
 
+def named(seed: int, *, leaks: bool = False) -> Person:
+    """Return someone whose units are called calm and stress by turns."""
+    someone = person(seed)
+    units = tuple(
+        u._replace(name="stress" if k % 2 else "calm")
+        for k, u in enumerate(someone.units)
+    )
+    rows = someone.rows
+    if leaks:
+        x = rows.data.copy()
+        x[:, 1] = np.arange(len(x)) // 240 % 2 + 0.01 * x[:, 0]
+        rows = Block(rows.info, 0, 0.0, x)
+    return Person(someone.code, rows, units)
+
+
+def test_what_trains_and_tests_is_audited() -> None:
+    people = [named(s) for s in range(5)]
+    seen = [moments(p, RECIPE) for p in people]
+    found = audited(people, seen, RECIPE, Loso())
+    assert found.ok
+    assert found.clock is not None  # all have one order, so the time tells
+    assert found.clock.reached > 0.9
+    unnamed = [person(s) for s in range(5)]
+    assert audited(unnamed, seen, RECIPE, ["P3", "P4"]).findings == ()
+    leaky = [named(s, leaks=True) for s in range(5)]
+    with pytest.raises(ValueError, match="leaks and is refused: gives the label"):
+        audited(leaky, seen, RECIPE, Loso())
+
+
 def judged(made, people: list[Person]) -> list[evaluate.Judged]:  # type: ignore[no-untyped-def]
     found = []
     for someone in people:
@@ -174,6 +205,9 @@ def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) ->
         name: weights.load(str(tmp_path / name)).card.sha256
         for name in ("eeg-demo", "wrist-demo")
     }
+    assert result["audit"]["ok"] is True
+    assert result["audit_wrist"]["protocol"] == "leave-n-subjects-out"
+    assert {r["model"] for r in result["rows"]} == {"eeg-demo", "wrist-demo"}
     card = weights.load(str(tmp_path / "eeg-demo")).card
     assert card.origin == "simulated"
     assert card.columns[4] == ("eeg.de.theta.C4", "raw")
@@ -227,6 +261,10 @@ def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
         for r in result["rows"]
         if r["metric"] == "stress highest"
     }
+    assert result["audit"]["ok"] is True
+    # The clock is said to tell the condition where people had the same order.
+    assert [f["kind"] for f in result["audit"]["findings"]] == ["clock"]
+    assert result["audit_other_order"]["findings"] == []
     assert stress["wrist"] >= 11
     assert stress["responses"] == 12
     assert stress["clock, other order"] < stress["wrist, other order"]

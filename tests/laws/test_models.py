@@ -17,6 +17,7 @@ import physio.models
 from physio.core.block import Array, Origin
 from physio.core.reason import Reason, why
 from physio.models import weights
+from physio.models.pinn import Moments, Pinn
 from physio.models.rest import Rest, Resting
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "weights"
@@ -63,7 +64,7 @@ shipped = pytest.mark.parametrize("name", weights.shipped_names())
 
 def test_there_is_something_under_the_laws() -> None:
     names = {type(m).__name__ for m in ALL}
-    assert {"Gaussian", "RBTransformer"} <= names
+    assert {"Gaussian", "Pinn", "RBTransformer"} <= names
     assert {"wrist", "eeg-demo", "wrist-demo"} <= set(weights.shipped_names())
 
 
@@ -107,6 +108,16 @@ def test_10_nothing_in_nothing_out_for_the_same_reason(model: Any) -> None:
 def losses(model: Any) -> dict[str, torch.Tensor]:
     config = model.config
     rng = torch.Generator().manual_seed(0)
+    if isinstance(getattr(model, "model", model), Pinn):
+        z = torch.randn(6, config.features, generator=rng)
+        trace = 2 + torch.rand(6, len(config.lags), generator=rng)
+        ahead = 2 + torch.rand(6, len(config.horizons), generator=rng)
+        label = torch.randint(len(config.classes), (6,), generator=rng)
+        ratings = torch.rand(6, len(config.dimensions), generator=rng) * 2 - 1
+        found: dict[str, torch.Tensor] = model.loss(
+            Moments(z, trace, ahead, label, ratings)
+        )
+        return found
     x = torch.randn(6, config.electrodes, config.bands, generator=rng)
     target = torch.randint(config.classes, (6,), generator=rng)
     if config.head == "affect":
@@ -142,16 +153,16 @@ class Dull(torch.nn.Module):
         super().__init__()
         self.model, self.config = model, model.config
 
-    def loss(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
-        terms: dict[str, torch.Tensor] = self.model.loss(x, y)
+    def loss(self, *given: Any) -> dict[str, torch.Tensor]:
+        terms: dict[str, torch.Tensor] = self.model.loss(*given)
         return {**terms, "dull": 0 * sum(terms.values())}
 
 
 class Broken(Dull):
     """Has a term that is not finite."""
 
-    def loss(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
-        terms: dict[str, torch.Tensor] = self.model.loss(x, y)
+    def loss(self, *given: Any) -> dict[str, torch.Tensor]:
+        terms: dict[str, torch.Tensor] = self.model.loss(*given)
         return {k: v / 0 for k, v in terms.items()}
 
 

@@ -1,0 +1,384 @@
+"""A network of the wrist whose skin conductance obeys an equation."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  as everybody calls it
+
+from physio.core.block import Array
+
+DIMENSIONS = ("valence", "arousal", "dominance")
+"""What `Pinn.predict` tells, in this order."""
+
+GAMMA: Final = 1 / 60
+"""Time scaling (1/s): ``alpha_0`` is per minute."""
+
+TAUS: Final = (0.7, 2.0)
+"""Rise and decay of a response of the skin (s)."""
+
+_HALF_LOG_2PI: Final = 0.5 * float(np.log(2 * np.pi))
+_LEAST: Final = 0.02  # spread of a trace (share of its level) that is not called noise
+
+Course = Callable[[Tensor], Tensor]
+"""A part of skin conductance as a function of time (s), element by element."""
+
+
+def tonic_residual(
+    tonic: Course, t: Tensor, rest: Tensor, alpha: Tensor, drive: Tensor
+) -> Tensor:
+    """Return by how much a level breaks ``T' = gamma (-alpha (T - rest) + drive)``.
+
+    Parameters
+    ----------
+    tonic
+        The level T (uS).
+    t
+        Where to look (s), any shape; the derivative is autograd's.
+    rest, alpha, drive
+        T0 (uS), alpha_0 (1/min) and beta e (uS/min), each to be broadcast to ``t``.
+
+    Returns
+    -------
+    Tensor
+        In uS/s.
+    """
+    level, slope, _ = derivatives(tonic, t)
+    return slope - GAMMA * (drive - alpha * (level - rest))
+
+
+def phasic_residual(phasic: Course, t: Tensor, driver: Tensor) -> Tensor:
+    """Return by how much responses break ``tau0 tau1 R'' + (tau0 + tau1) R' + R = u``.
+
+    The response of the skin to a driver u (uS), after Bateman; ``driver`` is to be
+    broadcast to ``t``. In uS.
+    """
+    value, slope, bend = derivatives(phasic, t)
+    rise, fall = TAUS
+    return rise * fall * bend + (rise + fall) * slope + value - driver
+
+
+def derivatives(course: Course, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a course at ``t`` with its first and second derivatives, by autograd."""
+    t = t if t.requires_grad else t.detach().requires_grad_(True)  # noqa: FBT003
+    value = course(t)
+    slope = _slope(value, t)
+    return value, slope, _slope(slope, t)
+
+
+def _slope(value: Tensor, t: Tensor) -> Tensor:
+    """Return the derivative of each value by its own time; 0 where it has none."""
+    if not value.requires_grad:
+        return torch.zeros_like(t)
+    (slope,) = torch.autograd.grad(
+        value.sum(), t, create_graph=True, materialize_grads=True
+    )
+    return slope
+
+
+@dataclass(frozen=True)
+class PinnConfig:
+    """Size of the network, and what its terms weigh.
+
+    Parameters
+    ----------
+    features
+        Of the last minute, relative to the person's rest.
+    lags
+        How long ago (s) the values of skin conductance are that it reads; the first is
+        now.
+    classes
+        Conditions; of the first, beta is 0.
+    dimensions
+        Ratings that are learned.
+    horizons
+        How far ahead (s) skin conductance is forecast.
+    width
+        Of the hidden layers.
+    waves
+        Of how many functions of time each part of a course is made.
+    physics
+        Weight of the two residuals; 0 leaves the equations out.
+    price
+        Of the driver (the l1 norm, in spreads of the trace).
+    past
+        Weight of the reconstruction of the last minute.
+    emotion
+        Weight of classes and ratings; 0 leaves them out.
+    skin
+        Weight of forecast and reconstruction; 0 leaves them out.
+    """
+
+    features: int = 4
+    lags: tuple[float, ...] = (0.0, 0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 30, 45, 59)
+    classes: tuple[str, ...] = ("baseline", "stress", "amusement", "meditation")
+    dimensions: tuple[str, ...] = ("valence", "arousal")
+    horizons: tuple[float, ...] = (5.0, 15.0, 30.0)
+    width: int = 24
+    waves: int = 8
+    physics: float = 0.1
+    price: float = 0.01
+    past: float = 0.1
+    emotion: float = 1.0
+    skin: float = 1.0
+
+
+class Moments(NamedTuple):
+    """What is learned from, and what is so.
+
+    Parameters
+    ----------
+    z
+        Features relative to rest and scaled, shape (B, features); NaN where missing.
+    trace
+        Skin conductance at the lags (uS), shape (B, lags).
+    ahead
+        Skin conductance at the horizons (uS), shape (B, horizons); NaN where missing.
+    label
+        Number of the class, shape (B,); -1 where there is none.
+    ratings
+        On [-1, 1], shape (B, dimensions); NaN where there is none.
+    """
+
+    z: Tensor
+    trace: Tensor
+    ahead: Tensor
+    label: Tensor
+    ratings: Tensor
+
+
+class Pinn(nn.Module):
+    """Skin conductance, condition and affect from the last minute of a wristband.
+
+    Parameters
+    ----------
+    config
+        Size, and the weights of the terms.
+
+    Notes
+    -----
+    After Mandal 2025, arXiv 2505.18169, of which only what the abstract says was at
+    hand.
+
+    From there: skin conductance and emotion are learned together, the loss has a term
+    for the residual of an equation, and the equation has a decay rate (alpha_0), an
+    influence of emotion (beta), and a scaling of time (gamma).
+
+    Ours: the equation itself (of the level, and Bateman's of the responses), with the
+    conventions that make its parameters identifiable: gamma is 1/min, beta of the first
+    class 0, the time constants of a response fixed, an l1 price on its driver;
+    ``alpha`` and ``beta`` are found on whole sessions with the emotion clamped to the
+    labels (`physio.train.relaxation`), and fixed here, where the emotion is what the
+    network itself thinks, without a gradient. Also the network: the course of skin
+    conductance around now is a sum of learned functions of time, so that its
+    derivatives come from autograd at any time; the heads; the inputs. Self-reports are
+    no inputs, and nothing tells the time of day or of the session.
+
+    Forecasts go through what is measured now: without any learning they would be
+    persistence.
+    """
+
+    heeds_spread = False
+    """Whether `predict` widens with what is not yet known of the person's rest."""
+
+    scale: Tensor
+    alpha: Tensor
+    beta: Tensor
+
+    def __init__(self, config: PinnConfig = PinnConfig()) -> None:
+        super().__init__()
+        self.config = config
+        width, k = config.width, config.waves
+        self.register_buffer("scale", torch.ones(config.features))
+        self.register_buffer("alpha", torch.tensor(0.5))  # 1/min
+        self.register_buffer("beta", torch.zeros(len(config.classes)))  # uS/min
+        self.feel = nn.Sequential(nn.Linear(config.features, width), nn.Tanh())
+        self.classify = nn.Linear(width, len(config.classes))
+        self.rate = nn.Linear(width, 2 * len(config.dimensions))
+        self.look = nn.Sequential(
+            nn.Linear(len(config.lags) + 1 + width, width), nn.Tanh(),
+            nn.Linear(width, width), nn.Tanh(),
+        )  # fmt: skip
+        self.parts = nn.Linear(width, 2 * k + 2)  # of tonic and phasic; T0, R now
+        self.waves = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 3 * k))
+        self.drive = nn.Linear(width, k)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return class logits (B, C), means and log deviations of ratings (B, d)."""
+        hidden = self._felt(z)
+        mean, log_sd = self.rate(hidden).chunk(2, dim=-1)
+        return self.classify(hidden), mean, log_sd
+
+    def course(self, z: Tensor, trace: Tensor) -> "_Course":
+        """Return the course of skin conductance around now: see `forecast`."""
+        now, spread = trace[:, :1], _spread(trace)
+        shape = (trace[:, 1:] - now) / spread
+        size = (spread / now.clamp(min=1e-3)).log()
+        seen = torch.cat([shape, size, now.clamp(min=1e-3).log(), self._felt(z)], dim=1)
+        hidden = self.look(seen)  # (B, W)
+        return _Course(self, self.parts(hidden), self.drive(hidden), now, spread)
+
+    def forecast(self, z: Tensor, trace: Tensor) -> Tensor:
+        """Return skin conductance at the horizons (uS), shape (B, horizons)."""
+        t = torch.tensor(self.config.horizons, dtype=trace.dtype)
+        return self.course(z, trace).skin(t.expand(len(trace), -1))
+
+    def loss(self, moments: Moments) -> dict[str, Tensor]:
+        """Return the named terms, each times its weight, whose sum is minimised.
+
+        ``forecast`` and ``reconstruction`` are mean squares relative to the spread of
+        the trace; ``tonic`` and ``phasic`` the residuals at random times from a minute
+        ago to the last horizon; ``driver`` its price; ``classes`` a cross entropy and
+        ``ratings`` a negative log likelihood (nats).
+        """
+        terms: dict[str, Tensor] = {}
+        if self.config.skin > 0:
+            terms |= self._skin(moments)
+        if self.config.emotion > 0:
+            terms |= self._emotion(moments)
+        return terms
+
+    def _skin(self, moments: Moments) -> dict[str, Tensor]:
+        config, trace = self.config, moments.trace
+        course = self.course(moments.z, trace)
+        ahead = trace.new_tensor(config.horizons).expand(len(trace), -1)
+        known = ~moments.ahead.isnan()
+        target = torch.where(known, moments.ahead, trace[:, :1])
+        off = (course.skin(ahead) - target) / course.spread * known
+        terms = {
+            "forecast": config.skin * off.square().sum() / known.sum().clamp(min=1)
+        }
+        back = -trace.new_tensor(config.lags[1:]).expand(len(trace), -1)
+        lost = (course.skin(back) - trace[:, 1:]) / course.spread
+        terms["reconstruction"] = config.skin * config.past * lost.square().mean()
+        if config.physics > 0:
+            terms |= self._physics(moments, course)
+        return terms
+
+    def _physics(self, moments: Moments, course: "_Course") -> dict[str, Tensor]:
+        config = self.config
+        first, last = -config.lags[-1], config.horizons[-1]
+        t = first + (last - first) * torch.rand(len(moments.z), 4)
+        emotion = self.classify(self._felt(moments.z)).softmax(dim=1).detach()
+        drive = (emotion @ self.beta)[:, None]
+        tonic = tonic_residual(course.tonic, t, course.rest, self.alpha, drive)
+        driver = course.driver(t)
+        phasic = phasic_residual(course.phasic, t, driver)
+        weight = config.skin * config.physics
+        return {  # a residual of the level is what it would be off by after 10 s
+            "tonic": weight * (10 * tonic / course.spread).square().mean(),
+            "phasic": weight * (phasic / course.spread).square().mean(),
+            "driver": weight * config.price * (driver / course.spread).mean(),
+        }
+
+    def _emotion(self, moments: Moments) -> dict[str, Tensor]:
+        logits, mean, log_sd = self(moments.z)
+        labelled = moments.label >= 0
+        wrong = F.cross_entropy(
+            logits, moments.label.clamp(min=0), reduction="none", weight=None
+        )
+        rated = ~moments.ratings.isnan()
+        off = (torch.where(rated, moments.ratings, mean) - mean) / log_sd.exp()
+        nll = (0.5 * off.square() + log_sd + _HALF_LOG_2PI) * rated
+        weight = self.config.emotion
+        return {
+            "classes": weight * (wrong * labelled).sum() / labelled.sum().clamp(min=1),
+            "ratings": weight * nll.sum() / rated.sum().clamp(min=1),
+        }
+
+    def _felt(self, z: Tensor) -> Tensor:
+        return self.feel(torch.nan_to_num(z / self.scale))
+
+    @torch.no_grad()
+    def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:  # noqa: ARG002
+        """Return mean and standard deviation of valence, arousal and dominance.
+
+        Parameters
+        ----------
+        z
+            Features of one moment relative to rest, shape (features,), NaN where
+            missing: then as at rest.
+        spread
+            Not used: see `heeds_spread`.
+
+        Returns
+        -------
+        mean, sd
+            Shape (3,) each; the first NaN of ``z`` where all is missing.
+        """
+        if np.isnan(z).all():
+            return np.full(len(DIMENSIONS), z[0]), np.full(len(DIMENSIONS), z[0])
+        _, mean, log_sd = self(torch.from_numpy(z.astype(np.float32))[None])
+        at = [DIMENSIONS.index(d) for d in self.config.dimensions]
+        told = np.zeros((2, len(DIMENSIONS)))
+        told[1] = 1.0
+        told[0, at] = mean[0].double().numpy()
+        told[1, at] = np.exp(log_sd[0].double().numpy())
+        return told[0], told[1]
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the parameters by name."""
+        return {k: v.detach().cpu().numpy() for k, v in self.state_dict().items()}
+
+    @classmethod
+    def restore(
+        cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]
+    ) -> Self:
+        """Return the trained network that `arrays` came from, ready to predict."""
+        named: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in config.items()
+        }
+        model = cls(PinnConfig(**named))
+        model.load_state_dict({k: torch.tensor(v) for k, v in arrays.items()})
+        return model.eval()
+
+
+class _Course:
+    """Skin conductance of some moments as a function of time: 0 s is now."""
+
+    def __init__(
+        self, net: Pinn, parts: Tensor, drive: Tensor, now: Tensor, spread: Tensor
+    ) -> None:
+        k = net.config.waves
+        self._waves, self._k, self._drive, self._now = net.waves, k, drive, now
+        self._level, self._response = parts[:, :k], parts[:, k : 2 * k]
+        self.spread = spread  # (B, 1)
+        self._phasic_now = spread * F.softplus(parts[:, 2 * k + 1 :])
+        self.rest = now + spread * parts[:, 2 * k : 2 * k + 1]
+
+    def skin(self, t: Tensor) -> Tensor:
+        """Return conductance (uS) at times (s), shape (B, n): at 0 what is measured."""
+        return self.tonic(t) + self.phasic(t)
+
+    def tonic(self, t: Tensor) -> Tensor:
+        """Return the level (uS)."""
+        moved = self._sum(self._level, t, 0)
+        return self._now - self._phasic_now + self.spread * moved
+
+    def phasic(self, t: Tensor) -> Tensor:
+        """Return the responses (uS)."""
+        return self._phasic_now + self.spread * self._sum(self._response, t, 1)
+
+    def driver(self, t: Tensor) -> Tensor:
+        """Return what the nerves drive the responses with (uS), at least 0."""
+        waves = self._at(t, 2)
+        return self.spread * F.softplus((waves * self._drive[:, None]).sum(dim=-1))
+
+    def _sum(self, weights: Tensor, t: Tensor, part: int) -> Tensor:
+        moved = self._at(t, part) - self._at(torch.zeros_like(t[:, :1]), part)
+        return (moved * weights[:, None]).sum(dim=-1)
+
+    def _at(self, t: Tensor, part: int) -> Tensor:
+        """Return the functions of time of a part, (B, n, waves)."""
+        made: Tensor = self._waves((t / 10)[..., None])
+        return made[..., part * self._k : (part + 1) * self._k]
+
+
+def _spread(trace: Tensor) -> Tensor:
+    """Return how far a trace strays from its newest value (uS), shape (B, 1)."""
+    near = (trace - trace[:, :1]).square().mean(dim=1, keepdim=True)
+    least = _LEAST * trace[:, :1].clamp(min=0.05)
+    return (near + least.square()).sqrt()

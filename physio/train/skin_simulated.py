@@ -1,0 +1,111 @@
+"""Skin conductance of simulated people whose parameters are known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from physio.core.block import Array
+
+
+@dataclass(frozen=True)
+class SkinSimulation:
+    """How sessions are simulated: not with the shapes that `decompose` assumes.
+
+    Parameters
+    ----------
+    minutes, parts
+        How long a session is (min), and of how many conditions, each as long: rest,
+        and between two rests stress and amusement in turn.
+    rate
+        Samples a second (Hz).
+    times
+        Shortest and longest time constant ``1 / alpha_0`` (min).
+    sizes
+        Of each condition, least and most ``beta / alpha_0`` (uS).
+    responses
+        Phasic responses a minute in each condition.
+    wander, noise
+        Standard deviation of the walk of the set point in a minute, and of a sample
+        (uS).
+    gaps
+        How many stretches of 5 s to a minute are lost.
+    """
+
+    minutes: float = 100.0
+    parts: int = 14
+    rate: int = 4
+    times: tuple[float, float] = (1.0, 5.0)
+    sizes: Mapping[str, tuple[float, float]] = field(
+        default_factory=lambda: {"stress": (1.0, 3.0), "amusement": (0.3, 1.2)}
+    )
+    responses: Mapping[str, float] = field(
+        default_factory=lambda: {"baseline": 2.0, "stress": 12.0, "amusement": 6.0}
+    )
+    wander: float = 0.1
+    noise: float = 0.01
+    gaps: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """A simulated session: what is measured, and what is so.
+
+    ``eda`` and ``tonic`` (uS) have shape (n,); ``time`` is ``1 / alpha_0`` (min) and
+    ``sizes`` ``beta / alpha_0`` (uS) of each condition; ``conditions`` are name, begin
+    and end (s).
+    """
+
+    eda: Array
+    tonic: Array
+    time: float
+    sizes: Mapping[str, float]
+    conditions: tuple[tuple[str, float, float], ...]
+
+
+def simulate(settings: SkinSimulation, seed: int) -> Simulated:
+    """Return a session of somebody new."""
+    rng = np.random.default_rng(seed)
+    n = int(settings.minutes * 60 * settings.rate)
+    time = float(np.exp(rng.uniform(*np.log(settings.times))))
+    sizes = {k: float(rng.uniform(*v)) for k, v in settings.sizes.items()}
+    each, names = settings.minutes * 60 / settings.parts, list(sizes)
+    conditions = tuple(
+        ("baseline" if k % 2 == 0 else names[k // 2 % 2], k * each, (k + 1) * each)
+        for k in range(settings.parts)
+    )
+    seconds = np.arange(n) / settings.rate
+    moved, often = np.zeros(n), np.zeros(n)
+    for name, begin, end in conditions:
+        here = (seconds >= begin) & (seconds < end)
+        moved[here], often[here] = sizes.get(name, 0.0), settings.responses[name]
+    tonic = _tonic(settings, rng, moved, time)
+    eda = tonic + _phasic(settings, rng, often) + rng.normal(0, settings.noise, n)
+    for begin in rng.integers(n, size=settings.gaps):
+        eda[begin : begin + rng.integers(5, 60) * settings.rate] = np.nan
+    return Simulated(eda, tonic, time, sizes, conditions)
+
+
+def _tonic(
+    settings: SkinSimulation, rng: np.random.Generator, moved: Array, time: float
+) -> Array:
+    step = 1 / settings.rate / 60
+    walk = rng.normal(0, settings.wander * np.sqrt(step), len(moved))
+    aim = rng.uniform(1, 4) + np.cumsum(walk) + moved
+    level = np.empty(len(moved))
+    level[0] = aim[0]
+    keep = np.exp(-step / time)
+    for i in range(1, len(level)):
+        level[i] = keep * level[i - 1] + (1 - keep) * aim[i - 1]
+    return level
+
+
+def _phasic(settings: SkinSimulation, rng: np.random.Generator, often: Array) -> Array:
+    """Return responses of random size, of a shape that is each person's own."""
+    rate = settings.rate
+    hit = rng.random(len(often)) < often / 60 / rate
+    driver = np.where(hit, rng.lognormal(np.log(0.2), 0.7, len(often)), 0.0)
+    rise, fall = rng.uniform(0.5, 0.9), rng.uniform(1.8, 3.0)
+    t = np.arange(40 * rate) / rate
+    shape = (np.exp(-t / fall) - np.exp(-t / rise)) / (fall - rise)
+    return np.convolve(driver, shape)[: len(often)]

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import typer
 
-from physio.cli import bench, checks, data, files, judge, own, sessions, tools
+from physio.cli import bench, checks, data, files, judge, own, report, sessions, tools
 
 app = typer.Typer(
     name="physio",
@@ -23,6 +23,7 @@ for command in (
     + own.COMMANDS
     + data.COMMANDS
     + judge.COMMANDS
+    + report.COMMANDS
     + files.COMMANDS
     + tools.COMMANDS
     + bench.COMMANDS

@@ -1,0 +1,101 @@
+"""Pages that need nothing else: what is usable, of whom, and what the audit says."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tables import table
+from typer.testing import CliRunner
+
+from physio.cli import app
+from physio.core.reason import Reason
+from physio.data import windows
+from physio.view.dataset_report import dataset_report
+from physio.view.page import Page
+from physio.view.usable import conditions, missing
+
+
+def rows() -> pd.DataFrame:
+    """Return a table with qualities and reasons: S2's heart is never usable."""
+    made = table(people=3, hop=40)
+    lost = (made["subject"] == "S2").to_numpy()
+    made["heart.rate"] = made["heart.rate"].where(~lost, Reason.POOR_QUALITY.nan)
+    for chain in ("skin", "heart", "motion"):
+        made[f"quality.{chain}"] = 1.0
+    made.loc[lost, "quality.heart"] = 0.0
+    made["skin.rate.why"] = np.int8(0)
+    made["heart.rate.why"] = np.where(lost, int(Reason.POOR_QUALITY), 0).astype(np.int8)
+    made["motion.activity.why"] = np.int8(0)
+    return made
+
+
+def stored(out: Path) -> Path:
+    made = rows()
+    about = {
+        "dataset": "made",
+        "citation": "Nobody (2026)",
+        "licence": "none",
+        "windows": {"width": 60.0, "hop": 10.0},
+        "origin": "simulated",
+        "source": {"stream": "e4.eda", "rate": "4"},
+        "versions": {"numpy": "2"},
+    }
+    for person in made["subject"].unique():
+        own = made[made["subject"] == person].drop(columns="subject")
+        columns = {c: own[c].to_numpy() for c in own}
+        windows.write(windows.path_of(out, person), [columns], about)
+    return out
+
+
+def test_what_is_usable_and_why_not() -> None:
+    found = missing(rows(), ["skin", "heart"])
+    assert found.loc["heart"].to_dict() == {
+        "a value": pytest.approx(2 / 3),
+        "poor quality": pytest.approx(1 / 3),
+    }
+    assert conditions(rows()).loc["S1"].to_dict() == {"calm": 108, "stress": 108}
+
+
+def test_the_page_of_a_data_set_needs_nothing_else(tmp_path: Path) -> None:
+    out = stored(tmp_path / "table")
+    said = CliRunner().invoke(app, ["report", str(out)])
+    assert said.exit_code == 0, said.output
+    page = (out / "report.html").read_text("utf-8")
+    assert not re.search(r"(src|href)=\"(?!data:)", page)  # nothing is fetched
+    assert "<script" not in page
+    assert "The signals are simulated, not measured on people." in page
+    assert re.search(r"<th>S2</th>\s*<td>100%</td>\s*<td>0%</td>", page)
+    assert "loso: nothing leaks." in page
+    assert "Nobody (2026)" in page
+    assert len(re.findall(r"<img alt=\"[^\"]{40,}", page)) == 1
+
+
+def test_a_leak_stands_out() -> None:
+    told = {
+        "ok": False,
+        "protocol": "paper-row-kfold",
+        "findings": [
+            {
+                "kind": "shared samples",
+                "fold": "1 of 5",
+                "leak": True,
+                "text": "3 rows & <b>",
+            }
+        ],
+        "clock": None,
+    }
+    page = str(dataset_report(rows(), [told]))
+    assert '<p class="notice" role="note">paper-row-kfold: this split leaks.' in page
+    assert "3 rows &amp; &lt;b&gt;" in page
+    assert "<b>" not in str(Page("<b>").text("<b>"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none", "there is no "), ("", "there is nothing in ")],
+)
+def test_what_no_report_is_made_of(tmp_path: Path, name: str, message: str) -> None:
+    said = CliRunner().invoke(app, ["report", str(tmp_path / name)])
+    assert str(said.exception).startswith(message)

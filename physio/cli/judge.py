@@ -41,12 +41,15 @@ def evaluate(
 
     Example: `physio evaluate configs/evaluate-wesad-stress.toml --data DATA --out OUT`
     """
+    from rich.console import Console
+
     from physio.train import told
     from physio.train.run import read_evaluation
 
     work = read_evaluation(config, tuple(trust))
     rows = _table(config, data, out, table, engine)
-    found = work.evaluate(data, rows)
+    with Console(stderr=True).status("training and judging models"):
+        found = work.evaluate(data, rows)
     if found.leaks:
         typer.echo("this split LEAKS; it is for the reproduction of a paper alone")
     typer.echo(told.summary(found))

@@ -125,10 +125,11 @@ def read(path: str | Path) -> pd.DataFrame:
     parts = {_subject(file): _one(file) for file in files}
     names = sorted(parts, key=natural)
     table = pd.concat([parts[name] for name in names], ignore_index=True)
-    table.attrs["files"] = told = {_subject(file): about(file) for file in files}
+    told = {_subject(file): about(file) for file in files}
     origins = {one.get("dataset", "") for one in told.values()} - {""}
     if origins and "dataset" not in table.columns:
-        table.insert(0, "dataset", " + ".join(sorted(origins)))
+        table = _before(table, "dataset", " + ".join(sorted(origins)))
+    table.attrs["files"] = told
     return table
 
 
@@ -217,5 +218,11 @@ def _one(file: Path) -> pd.DataFrame:
     except (ArrowInvalid, OSError) as error:
         raise ValueError(f"{file} is no whole Parquet file: {error}") from None
     if file.parent.name.startswith("subject="):
-        table.insert(0, "subject", _subject(file))
+        table = _before(table, "subject", _subject(file))
     return table
+
+
+def _before(table: pd.DataFrame, name: str, text: str) -> pd.DataFrame:
+    """Return a table with one more column in front, the same in each row."""
+    front = pd.Series(text, table.index, dtype=object, name=name)
+    return pd.concat([front, table], axis=1)

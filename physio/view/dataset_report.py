@@ -35,9 +35,9 @@ def dataset_report(table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]) -> 
     hop = float(lasts.get("hop", 1.0))
     page.picture(
         usable_over_time(table, shares, hop),
-        "For each person and sensor: the share of windows in which its features have "
-        "values, and that share window by window along the recording, beneath the "
-        "condition.",
+        "For each person and sensor: for how much of a window its features have "
+        "values, in the mean and window by window along the recording, beneath the "
+        "condition. What needs a minute to warm up is missing in short trials.",
     )
     page.table(shares, _share_or_count)
     page.heading("Why values are missing")

@@ -57,7 +57,7 @@ def usable_over_time(table: pd.DataFrame, shares: pd.DataFrame, hop: float) -> F
         1, 2, width_ratios=[0.9 + 0.62 * len(sensors), 7], sharey=True
     )
     image = _shares(left, shares, sensors)
-    left.set_title("share of windows with a value", fontsize=10)
+    left.set_title("usable share, mean of windows", fontsize=10)
     names = [n for n in table[LABEL].unique() if n]
     _lanes(right, table, list(shares.index), (sensors, names), hop)
     right.set_title(

@@ -99,7 +99,10 @@ def centred(
 
 
 def kept(folds: Folds, table: pd.DataFrame, left: Flags, calibration: Flags) -> Folds:
-    """Return folds of the rows that are left, each with its people's calibration."""
+    """Return folds of the rows that are left, each with its people's calibration.
+
+    Those in which nothing is left to test, or to train on, are left out.
+    """
     people = joined(table, "dataset", "subject")
     at = np.flatnonzero(calibration)
 
@@ -110,11 +113,12 @@ def kept(folds: Folds, table: pd.DataFrame, left: Flags, calibration: Flags) -> 
             fold.name,
             fold.train[left[fold.train]],
             test,
-            tuple(of(f) for f in fold.inner),
+            tuple(f for f in map(of, fold.inner) if len(f.train) and len(f.test)),
             own,
         )
 
-    return replace(folds, folds=tuple(of(f) for f in folds.folds))
+    made = (of(f) for f in folds.folds)
+    return replace(folds, folds=tuple(f for f in made if len(f.train) and len(f.test)))
 
 
 def thinned(folds: Folds, table: pd.DataFrame, every: float) -> Folds:

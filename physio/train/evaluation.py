@@ -222,6 +222,12 @@ def evaluate(
     if work.calibration is not None:
         calibration = np.asarray(work.calibration, np.bool_)
     folds = centred.kept(folds.of(table), table, left, calibration)
+    if not folds.folds:
+        raise ValueError(
+            f"{folds.protocol} leaves nothing to train on and to test: of "
+            f"{len(table)} rows, {int(left.sum())} have an answer and are not "
+            "calibration"
+        )
     if every > 0:
         folds = centred.thinned(folds, table, every)
     proved = audit(table, folds, work.names, clock=clock and bool(classes)).check()
@@ -332,9 +338,8 @@ def _said(model: Model, given: Given, name: str) -> Array:
     fold: Fold = given.fold
     try:
         said = np.asarray(model(given), np.float64)
-    except Exception as error:
-        error.add_note(f"model {name!r}, fold {fold.name!r}")
-        raise
+    except ValueError as error:
+        raise ValueError(f"model {name!r}, fold {fold.name!r}: {error}") from error
     said = said[:, None] if said.ndim == 1 else said
     rows = len(fold.test)
     widths = (len(given.classes),) if given.classes else (1, 2)

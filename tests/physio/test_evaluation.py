@@ -170,7 +170,10 @@ def test_a_split_that_leaks_is_refused_or_said_to() -> None:
     ("model", "message"),
     [
         (lambda _: np.zeros(3), "model 'm' said shape (3, 1) of 216 rows of fold 'S1'"),
-        (Logistic(reads=("eeg",)), "a model reads 'eeg', and the table has no such"),
+        (
+            Logistic(reads=("eeg",)),
+            "model 'm', fold 'S1': a model reads 'eeg', and the table",
+        ),
     ],
 )
 def test_a_model_that_does_not_fit_is_told_of(model: object, message: str) -> None:
@@ -203,6 +206,17 @@ def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
     assert made.calibration[fold.calibration].all()
     assert len(fold.calibration) == made.calibration[rows["subject"] == "S1"].sum()
     assert not made.calibration[fold.train].any()
+
+
+def test_who_has_no_answer_is_left_out() -> None:
+    rows = table(people=4)
+    rows.loc[rows["subject"] == "S2", "label"] = "other"
+    found = evaluate(work(rows), protocol("loso"), {"m": Commonest()}, clock=False)
+    assert found.people == ("S1", "S3", "S4")
+    assert [f.name for f in found.folds.folds] == ["S1", "S3", "S4"]
+    lone = rows.assign(label=np.where(rows["subject"] == "S1", rows["label"], ""))
+    with pytest.raises(ValueError, match=r"^loso leaves nothing to train on and to "):
+        evaluate(work(lone), protocol("loso"), {"m": Commonest()}, clock=False)
 
 
 def test_measures_are_those_of_scikit_learn() -> None:

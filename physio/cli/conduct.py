@@ -30,6 +30,7 @@ from physio.online.plan import SessionFile, unread
 from physio.online.session import Session
 from physio.online.sinks.behind import Behind
 from physio.online.sinks.xdf import Xdf
+from physio.view.dashboard.sink import Dashboard
 
 OURS = ("begin", "config", "ended", "warnings")  # said of each session anew
 AFFECT = ("valence", "arousal", "dominance")
@@ -42,6 +43,7 @@ class View(Protocol):
     def due(self) -> bool: ...
     def show(self, now: float, latency_ms: Sequence[float]) -> None: ...
     def keys(self) -> list[str]: ...
+    def tell(self, line: str) -> None: ...
 
 
 @dataclass
@@ -70,8 +72,12 @@ def conduct(
     view: Callable[[Session], AbstractContextManager[View]] | None = None,
     about: dict[str, str] | None = None,
     calibrations: Sequence[Path] = (),
+    pages: Callable[[Dashboard], str] | None = None,
 ) -> Outcome:
-    """Run a session and leave its folder whole, however it ends."""
+    """Run a session and leave its folder whole, however it ends.
+
+    ``pages`` hears of a dashboard, and returns a line to keep in sight.
+    """
     known, unusable = _known(calibrations)
     about = {**_about(file), **(about or {})}
     about = {k: v for k, v in about.items() if k not in OURS}
@@ -101,6 +107,10 @@ def conduct(
         for who in session.plan.people:
             name = f"estimates.{who}".rstrip(".")
             agreements[who] = Agreement(name=name, person=who)
+        for board in (s for s in sinks if isinstance(s, Dashboard)):
+            line = pages(board) if pages is not None else ""
+            if shown is not None:
+                shown.tell(line)
         for item in session:
             for agreement in agreements.values():
                 agreement.take(item)
@@ -150,8 +160,8 @@ def _show(session: Session, view: View, item: Item) -> None:
 
 
 def _behind(sink: Sink, wait: bool) -> Sink:
-    """Put a sink behind a thread of its own, except the recording, which has one."""
-    return sink if isinstance(sink, Xdf) else Behind(sink, wait=wait)
+    """Put a sink behind a thread of its own, except those that have one."""
+    return sink if isinstance(sink, Xdf | Dashboard) else Behind(sink, wait=wait)
 
 
 def _fault(sink: Sink) -> str:

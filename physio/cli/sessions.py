@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli import boards
+
 if TYPE_CHECKING:
     from physio.cli.conduct import Outcome
     from physio.online.session import Session
@@ -50,6 +52,13 @@ Who = Annotated[str | None, typer.Option(help="Code of the participant; never a 
 Consent = Annotated[
     str | None, typer.Option(help="Name and version of the consent text given.")
 ]
+Board = Annotated[
+    bool | None,
+    typer.Option("--dashboard/--no-dashboard", help="Show it in the browser."),
+]
+Open = Annotated[
+    bool, typer.Option("--open", help="Open the dashboard in the browser.")
+]
 
 
 def demo(
@@ -60,6 +69,8 @@ def demo(
         bool, typer.Option("--fast", help="Do not wait for the time to pass.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Which simulated person.")] = 7,
+    dashboard: Board = None,
+    open_it: Open = False,
 ) -> None:
     """Run a simulated person with headset and wristband.
 
@@ -77,6 +88,8 @@ def demo(
     for device in tables["devices"].values():
         device.update(seed=seed, seconds=float(seconds))
     file = SessionFile(tables, "demo.toml")
+    if not fast and (boards.wanted() if dashboard is None else dashboard or open_it):
+        file = boards.added(file)
     clock = FastClock() if fast else WallClock()
     _say("A simulated person with headset and wristband; simulated throughout.")
     with _folder(out, file.session.person) as folder:
@@ -88,6 +101,7 @@ def demo(
             seconds=seconds,
             poll=0.25 if fast else 0.02,
             view=None if fast else _view,
+            pages=boards.teller(open_it=open_it or dashboard is None),
         )
     _finish(outcome, json_path)
     _say("Next: physio replay FILE --fast runs a recording of yours;")
@@ -104,6 +118,8 @@ def live(
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
+    dashboard: Board = None,
+    open_it: Open = False,
 ) -> None:
     """Run the devices of a session file: signals, features, estimates, recording.
 
@@ -111,7 +127,10 @@ def live(
     all that came so far readable. The text `sam 7 3 5` rates the last moments: valence,
     arousal, dominance, 1 to 9.
 
-    Example: `physio live configs/synthetic-board.toml --seconds 60`
+    With `--dashboard` it can be watched, marked and steered in a browser; the terminal
+    tells the address.
+
+    Example: `physio live configs/synthetic-board.toml --seconds 60 --open`
     """
     run_devices(
         config,
@@ -122,6 +141,8 @@ def live(
         demo_weights,
         trust,
         calibrations=calibration,
+        dashboard=bool(dashboard) or open_it,
+        open_it=open_it,
     )
 
 
@@ -258,6 +279,8 @@ def run_devices(
     only_record: bool = False,
     calibrations: list[Path] | None = None,
     guide: Callable[[Any], Any] | None = None,
+    dashboard: bool = False,
+    open_it: bool = False,
 ) -> Path:
     """Run a session file's devices until the end, and return the session's folder."""
     from physio.cli.conduct import conduct
@@ -273,6 +296,7 @@ def run_devices(
     if not file.table("devices"):
         raise ValueError(f"{file.at} names no device: it needs a table [devices.NAME]")
     file = file.recording_only() if only_record else file.with_sinks(_defaults())
+    file = boards.added(file) if dashboard else file
     clock = WallClock()
     guides = [guide(clock)] if guide else []
     with _folder(out, file.session.person) as folder:
@@ -288,6 +312,7 @@ def run_devices(
             seconds=float("inf") if seconds is None else seconds,
             view=_view,
             calibrations=calibrations or (),
+            pages=boards.teller(open_it=open_it),
         )
     _finish(outcome, json_path)
     return folder

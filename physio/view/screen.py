@@ -68,6 +68,8 @@ class Screen:
         Whether keys can be pressed.
     entry
         What was typed of a label so far.
+    said
+        A line to keep in sight.
     height
         How many lines there are to fill; as many as it takes, if nothing is said.
     """
@@ -83,6 +85,7 @@ class Screen:
     latency_ms: tuple[float, float] | None = None
     listening: bool = False
     entry: str | None = None
+    said: str = ""
     height: int | None = None
 
     def __rich_console__(
@@ -90,6 +93,8 @@ class Screen:
     ) -> RenderResult:
         width, height = options.max_width, self.height or options.height
         top: list[RenderableType] = [self._head(width), *self._labels()]
+        if self.said:
+            top.append(Text(f" {self.said}", "bold", overflow="fold"))
         for code, seen in self.people.items():
             if seen.estimates is not None and len(seen.estimates):
                 top += [_rule(f"estimates {code}".rstrip())]

@@ -61,6 +61,7 @@ class Terminal:
     log: Log = field(default_factory=Log, init=False)
     people: dict[str, Seen] = field(default_factory=dict, init=False)
     _truths: dict[str, Block] = field(default_factory=dict, init=False)
+    said: str = field(default="", init=False)
     _keyboard: Keyboard = field(default_factory=Keyboard, init=False)
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _live: Live | None = field(default=None, init=False)
@@ -162,6 +163,12 @@ class Terminal:
         elif not first:  # there is nothing to tell yet
             self._plain(line(self.screen()))
 
+    def tell(self, line: str) -> None:
+        """Keep a line in sight; where there is no screen, print it once."""
+        self.said = line
+        if not self._live:
+            self._write(line)
+
     def keys(self) -> list[str]:
         """Return the labels of markers that were set by keys, and `QUIT`; never wait.
 
@@ -190,6 +197,7 @@ class Terminal:
             latency_ms=_percentiles(self._latency),
             listening=self._keyboard.listening,
             entry=self._keyboard.keys.entry,
+            said=self.said,
             # Said here, for what `rich` wraps a screen in does not pass it on.
             height=self.console.size.height if self._live else None,
         )

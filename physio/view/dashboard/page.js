@@ -1,0 +1,86 @@
+// What Bokeh cannot: native controls, text, hot keys; and telling the server what was seen.
+const send = (wish) => { inbox.data = { wish: [JSON.stringify({ ...wish, at: Date.now() / 1e3 })] } }
+let pressed = false
+document.addEventListener("pointerdown", () => { pressed = true })
+document.addEventListener("pointerup", () => setTimeout(() => { pressed = false }, 0))
+const texts = () => {
+  if (pressed) return setTimeout(texts, 100) // a click must end on the button where it began
+  for (const [i, id] of outbox.data.id.entries()) {
+    const place = document.getElementById(id)
+    if (!place) continue
+    const at = [...place.querySelectorAll("button")].indexOf(document.activeElement)
+    place.innerHTML = outbox.data.html[i]
+    if (at >= 0) place.querySelectorAll("button")[at]?.focus()
+  }
+}
+outbox.properties.data.change.connect(texts)
+texts()
+
+let armed = null
+const act = (button) => {
+  const { what, label, confirm } = button.dataset
+  if (confirm && armed !== button) {
+    const before = button.textContent
+    armed = button
+    button.textContent = confirm
+    setTimeout(() => { armed = null; button.textContent = before }, 3000)
+    return
+  }
+  send({ what, label: label ?? "" })
+  button.classList.add("done")
+  setTimeout(() => button.classList.remove("done"), 300)
+}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-what]")
+  if (button) act(button)
+})
+document.addEventListener("submit", (event) => {
+  event.preventDefault()
+  const form = event.target, given = Object.fromEntries(new FormData(form))
+  const { what } = form.dataset
+  if (what === "mark" && given.label.trim()) { send({ what, label: given.label.trim() }); form.reset() }
+  if (what === "rate") send({ what, label: "", values: given })
+})
+let last = 0
+document.addEventListener("input", (event) => { // a continuous rating, at most 4 a second
+  const form = event.target.closest("form[data-continuous]"), now = performance.now()
+  if (form && now - last > 250) { last = now; send({ what: "rate", label: "continuous", values: Object.fromEntries(new FormData(form)) }) }
+})
+document.addEventListener("change", (event) => {
+  const { view } = event.target.dataset
+  if (view) send({ what: "view", label: view, value: event.target.value })
+})
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return
+  const writing = event.target.matches?.("input:not([type=range]), select, textarea")
+  if (writing) { if (event.key === "Escape") event.target.blur(); return }
+  const key = document.querySelector(`.keys button[data-label="${CSS.escape(event.key)}"]`)
+  if (key && /^[1-9]$/.test(event.key)) act(key)
+  const places = { m: "#marker", r: "form[data-what=rate] input" }
+  const place = places[event.key] && document.querySelector(places[event.key])
+  if (place) { place.focus(); event.preventDefault() }
+})
+
+// What is on the screen: each frame that shows something new is acknowledged, so that a
+// slow, hidden or dead page is sent no more than it can show.
+const seen = { frame: -1, since: performance.now(), frames: 0, ages: [], count: 0, news: performance.now() }
+window.physio = seen
+const away = document.getElementById("away")
+const look = (now) => {
+  requestAnimationFrame(look)
+  seen.frames += 1
+  const [frame, newest, live] = beat.data.v
+  const age = 1e3 * (Date.now() / 1e3 - newest)
+  if (live && Number.isFinite(age)) { seen.ages.push(age); if (seen.ages.length > 600) seen.ages.shift() }
+  if (frame !== seen.frame) {
+    seen.frame = frame
+    seen.count += 1
+    seen.news = now
+    ack.data = { v: [frame, age] }
+  }
+  if (away) {
+    away.hidden = !live || now - seen.news < 3000
+    away.querySelector("b").textContent = Math.round((now - seen.news) / 1e3)
+  }
+}
+requestAnimationFrame(look)

@@ -1,0 +1,288 @@
+"""The document of one viewer: figures, words, and what the viewer wants."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from bokeh.document import Document
+from bokeh.models import ColumnDataSource, CustomJS
+from jinja2 import Environment
+from jinja2 import Template as Jinja
+
+from physio.core.ports import Wish
+from physio.view.dashboard import words
+from physio.view.dashboard.affect import Course, Plane
+from physio.view.dashboard.body import Heart, Skin
+from physio.view.dashboard.scalp import Scalp
+from physio.view.dashboard.scene import FILTERS, Scene
+from physio.view.dashboard.signals import Signals
+from physio.view.dashboard.theme import THEMES, Theme
+from physio.view.dashboard.wish import refused, wished
+from physio.view.labels import DIMENSIONS, ENDS
+
+PERIOD: Final = 0.05
+"""Time between two looks at whether there is something new to draw (s)."""
+
+_AHEAD: Final = 2  # frames that a page may be behind before it is sent no more
+_SLOW: Final = 0.25  # s, between two drawings of what is computed
+_WORDS: Final = 0.5  # s, between two changes of the words
+
+
+@dataclass
+class Views:
+    """The figures of a session, each updated as often as its eye needs.
+
+    Parameters
+    ----------
+    theme
+        Colours.
+    eeg, others
+        Names of the streams that each of the two pages of signals shows.
+    """
+
+    theme: Theme
+    eeg: tuple[str, ...]
+    others: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        theme = self.theme
+        self.signals = Signals(theme, self.eeg or self.others)
+        self.others_view = Signals(theme, self.others if self.eeg else ())
+        self.plane, self.scalp = Plane(theme), Scalp(theme)
+        self.courses = [Course(theme, name) for name in DIMENSIONS]
+        self.skin, self.heart = Skin(theme), Heart(theme)
+
+    @classmethod
+    def of(cls, scene: Scene, theme: Theme) -> "Views":
+        """Return the views that suit what flows."""
+        names = scene.sources
+        eeg = tuple(
+            n for n in names
+            if any(c.kind == "eeg" for c in names[n].track.info.channels)
+        )  # fmt: skip
+        return cls(theme, eeg, tuple(n for n in names if n not in eeg))
+
+    @property
+    def roots(self) -> dict[str, Any]:
+        """The figures by name."""
+        named = {course.name: course.root for course in self.courses}
+        return {
+            "signals": self.signals.root,
+            "others": self.others_view.root,
+            "plane": self.plane.root,
+            **named,
+            "skin": self.skin.root,
+            "heart": self.heart.root,
+            "scalp": self.scalp.root,
+        }
+
+    def fast(self, scene: Scene, *, whole: bool = False) -> None:
+        """Draw the signals."""
+        self.signals.update(scene, whole=whole)
+        self.others_view.update(scene, whole=whole)
+
+    def slow(self, scene: Scene) -> None:
+        """Draw what is computed."""
+        self.plane.update(scene)
+        for course in self.courses:
+            course.update(scene)
+        self.skin.update(scene)
+        self.heart.update(scene)
+
+    def slower(self, scene: Scene) -> None:
+        """Judge the signals, and draw the scalp."""
+        self.signals.judge(scene)
+        self.others_view.judge(scene)
+        self.scalp.update(scene)
+
+
+@dataclass
+class Page:
+    """What one viewer sees and wants.
+
+    A frame is sent only while the page has acknowledged all but the last two, so that
+    one that is slow, hidden or dead costs nothing but a look each 50 ms.
+
+    Parameters
+    ----------
+    document
+        The viewer's.
+    scene
+        What there is to see.
+    role
+        ``control`` or ``look``.
+    wish
+        What to do with a wish; None for viewers who may only look.
+    """
+
+    document: Document
+    scene: Scene
+    role: str = "look"
+    wish: Callable[[Wish], None] | None = None
+    theme: Theme = THEMES["light"]
+    dropped: int = 0
+    _frame: int = 0
+    _seen: int = 0
+    _slow: float = float("-inf")
+    _worded: float = float("-inf")
+    _turn: int = 0
+    _said: dict[str, str] = field(default_factory=dict)
+    _ages: deque[float] = field(default_factory=lambda: deque(maxlen=400))
+    _wishes: deque[float] = field(default_factory=lambda: deque(maxlen=40))
+
+    def open(self) -> None:
+        """Put everything into the document, and begin."""
+        # All is drawn once before it belongs to a document, which then looks through
+        # its models once, not once for every line.
+        self.views = Views.of(self.scene, self.theme)
+        self.views.fast(self.scene, whole=True)
+        self.views.slow(self.scene)
+        self.views.slower(self.scene)
+        self.beat = ColumnDataSource({"v": [0.0, float("nan"), 1.0]})
+        self.ack = ColumnDataSource({"v": [0.0, 0.0]})
+        self.inbox = ColumnDataSource({"wish": [""]})
+        self.outbox = ColumnDataSource({"id": [], "html": []})
+        self.ack.on_change("data", self._acknowledged)
+        self.inbox.on_change("data", self._heard)
+        with held(self.document):
+            for name, root in self.views.roots.items():
+                root.name = name
+                self.document.add_root(root)
+        args = {n: getattr(self, n) for n in ("beat", "ack", "inbox", "outbox")}
+        # What hangs on no root is not part of the document: nobody would hear of it.
+        self.document.roots[0].tags = list(args.values())
+        script = CustomJS(args=args, code=asset("page.js"))
+        self.document.js_on_event("document_ready", script)
+        self.document.template = page_template()
+        self.document.template_variables.update(self._variables())
+        self.document.title = "physio"
+        self.draw()
+        self.document.add_periodic_callback(self.tick, int(1e3 * PERIOD))
+
+    def tick(self) -> None:
+        """Send a frame, if the page keeps up."""
+        if self._frame - self._seen > _AHEAD:
+            self.dropped += 1
+            return
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw what is new."""
+        now = self.scene.tick()
+        with held(self.document):
+            self.views.fast(self.scene)
+            if now - self._slow >= _SLOW / 2:
+                self._slow = now
+                self._turn += 1
+                (self.views.slow if self._turn % 2 else self._words)(self.scene)
+                if self._turn % 4 == 2:
+                    self.views.slower(self.scene)
+            self._frame += 1
+            newest = self.views.signals.newest
+            wall = time.time() - (self.scene.now - newest) / self.scene.speed
+            live = float(not self.scene.ended)
+            self.beat.data = {"v": [self._frame, wall, live]}
+
+    def _words(self, scene: Scene) -> None:
+        said = {
+            "badges": words.badges(scene),
+            "state": words.state(scene),
+            "estimates": words.estimates(scene),
+            "rests": words.rests(scene),
+            "courses": words.courses(scene),
+            "streams": words.streams(scene, controls=self.role == "control"),
+            "latency": words.latency(scene, self._ages),
+            "log": words.happened(scene),
+            "rest": words.rest(scene),
+        }
+        new = {k: v for k, v in said.items() if self._said.get(k) != v}
+        self._said = said
+        if new:
+            self.outbox.data = {"id": list(new), "html": list(new.values())}
+
+    def _variables(self) -> dict[str, Any]:
+        other = "dark" if self.theme.name == "light" else "light"
+        return {
+            "theme": self.theme.name,
+            "other": other,
+            "css": asset("page.css"),
+            "role": self.role,
+            "looks": list(FILTERS),
+            "pages": self.views.signals.pages,
+            "scales": [(d, *ENDS[d]) for d in DIMENSIONS],
+        }
+
+    def _acknowledged(self, _name: str, _old: Any, new: Any) -> None:
+        frame, age = _two(new)
+        self._seen = min(max(self._seen, int(frame)), self._frame)
+        if 0 <= age < 1e5:
+            self._ages.append(age)
+
+    def _heard(self, _name: str, _old: Any, new: Any) -> None:
+        """Do what a viewer wants, or nothing if it makes no sense."""
+        now = self.scene.tick()
+        if len(self._wishes) == self._wishes.maxlen and now - self._wishes[0] < 10:
+            return
+        self._wishes.append(now)
+        told = wished(new, self.scene, wall=time.time())
+        if told is None:
+            return
+        if told.what == "view":
+            self._look(told.label, told.value)
+        elif self.wish is not None and not refused(told, self.role):
+            self.wish(told.wish)
+
+    def _look(self, name: str, value: str) -> None:
+        """Change how signals are looked at."""
+        views = (self.views.signals, self.views.others_view)
+        signals = self.views.signals
+        if name == "look" and value in FILTERS:
+            signals.set(look=value)
+        elif name == "scale" and value.isdecimal() and 0 < int(value) <= 10_000:
+            signals.set(scale=float(value))
+        elif name == "seconds" and value in ("5", "10", "20", "60"):
+            for view in views:
+                view.set(seconds=float(value))
+        elif name == "page" and value.isdecimal() and int(value) < signals.pages:
+            signals.set(page=int(value))
+        elif name == "chosen":
+            signals.set(chosen=tuple(n.strip() for n in value.split(",") if n.strip()))
+
+
+def _two(data: Any) -> tuple[float, float]:
+    try:
+        first, second = data["v"]
+        return float(first), float(second)
+    except (KeyError, TypeError, ValueError):
+        return 0.0, -1.0
+
+
+@contextmanager
+def held(document: Document) -> Iterator[None]:
+    """Send all changes made inside as one message."""
+    document.hold("combine")
+    try:
+        with document.models.freeze():
+            yield
+    finally:
+        document.unhold()
+
+
+@lru_cache
+def asset(name: str) -> str:
+    """Return a file that lies beside this one."""
+    return (Path(__file__).parent / name).read_text("utf-8")
+
+
+@lru_cache
+def page_template(name: str = "page.html") -> Jinja:
+    """Return the template of a page, with Bokeh's macros at hand."""
+    from bokeh.core.templates import get_env
+
+    env: Environment = get_env()
+    return env.from_string(asset(name))

@@ -1,0 +1,230 @@
+"""A sink that shows the session in a browser, and hears what people want there."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import Empty, Full, Queue
+from threading import Thread
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+
+from physio.core.block import Block, Info
+from physio.core.ports import Clock, WallClock, Wish
+from physio.core.recording import Item
+from physio.view.dashboard.wire import Packer
+
+_CLOCK: Final = 0.5  # s between two comparisons of clocks
+_BUFFER: Final = 1 << 20  # bytes under way
+_GRACE: Final = 5.0  # s that the other process has to end by itself
+
+
+@dataclass
+class Dashboard:
+    """A page in the browser: signals, estimates and what they rest on, controls.
+
+    It is served by a process of its own. What that process cannot take in time is left
+    out of the view and counted; nothing here ever waits, and what is shown, hidden or
+    dead in a browser makes no difference to what is acquired, computed or recorded.
+
+    Parameters
+    ----------
+    folder, about, clock
+        The session's; filled in by the session.
+    address, port, token, certificate, key
+        Where it is served: see `physio.view.dashboard.guard.Place`.
+    capacity
+        How many items may wait to be sent.
+    """
+
+    folder: Path = Path()
+    about: Mapping[str, str] = field(default_factory=dict)
+    clock: Clock = field(default_factory=WallClock)
+    address: str = "127.0.0.1"
+    port: int = 0
+    token: str = field(default="", repr=False)
+    certificate: str = ""
+    key: str = ""
+    capacity: int = 2048
+    dropped: int = field(default=0, init=False)
+    urls: Mapping[str, str] = field(default_factory=dict, init=False, repr=False)
+    """Where each kind of viewer looks: ``control``, ``look``, ``participant``."""
+
+    def __post_init__(self) -> None:
+        from physio.view.dashboard.guard import Place
+
+        self.place = Place(
+            self.address, self.port, self.token, self.certificate, self.key
+        )
+
+    def __enter__(self) -> Self:
+        self._queue: Queue[tuple[Item, float, int] | dict[str, Any] | None]
+        self._queue = Queue(self.capacity)
+        self._wishes: deque[Wish] = deque(maxlen=1000)
+        self._notices: deque[str] = deque()
+        self._compute: deque[float] = deque(maxlen=400)
+        self._wrote, self._skipped = 0.0, 0
+        self._start()
+        self._threads = [
+            Thread(target=work, name="dashboard", daemon=True)
+            for work in (self._send, self._hear)
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._put(None, insist=True)
+        self._threads[0].join(_GRACE)
+        self._link.shutdown(socket.SHUT_RDWR)
+        try:
+            self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._threads[1].join(_GRACE)
+        self._link.close()
+        self._pipe.close()
+
+    @property
+    def page(self) -> str:
+        """The address that gives control."""
+        return self.urls["control"]
+
+    def announce(self, streams: Sequence[Info]) -> None:
+        """Hear what flows."""
+        config = json.loads(self.about.get("config", "{}"))
+        self._put(
+            {
+                "begin": float(self.about.get("begin", self.clock.now())),
+                "person": self.about.get("person", ""),
+                "config": {k: config.get(k, {}) for k in ("chains", "estimator")},
+                "recorded_at": self._recorded(config.get("sinks", {})),
+                "streams": list(streams),
+            }
+        )
+
+    def write(self, item: Item) -> None:
+        """Hand an item over, or count it as dropped."""
+        now = time.perf_counter()
+        if isinstance(item, Block) and item.info.name == "estimates":
+            self._compute.append(1e3 * (now - self._wrote))
+        elif item.info.name != "features":
+            self._wrote = now
+        skipped, self._skipped = self._skipped, 0
+        self._put((item, self.clock.now(), skipped))
+        if self._skipped:  # this one as well
+            self._skipped += skipped
+
+    def end(self, how: str) -> None:
+        """Hear how the session ended."""
+        self._put({"ended": how or "ended"}, insist=True)
+
+    def notices(self) -> list[str]:
+        """Return what there is to say of the dashboard since the last call."""
+        return [self._notices.popleft() for _ in range(len(self._notices))]
+
+    def wishes(self) -> list[Wish]:
+        """Return what people wanted since the last call."""
+        return [self._wishes.popleft() for _ in range(len(self._wishes))]
+
+    def _start(self) -> None:
+        from physio.view.dashboard.guard import fresh
+
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        listening = socket.create_server((self.address, self.port), family=family)
+        ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        port = listening.getsockname()[1]
+        tokens = fresh() | ({"control": self.token} if self.token else {})
+        host = sorted(self.place.hosts(port))[0]
+        at = f"{self.place.scheme}://{host}/?token="
+        self.urls = {role: at + token for role, token in tokens.items()}
+        fds = listening.fileno(), theirs.fileno()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "physio.view.dashboard.serve", *map(str, fds)],
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is the session's
+        )
+        listening.close()
+        theirs.close()
+        self._link = ours
+        self._pipe = Connection(os.dup(ours.fileno()))
+        self._packer = Packer()
+        first = {"place": asdict(self.place), "tokens": tokens}
+        self._pipe.send_bytes(self._packer.note(**first))
+
+    def _put(self, what: Any, *, insist: bool = False) -> None:
+        try:
+            self._queue.put(what, block=insist, timeout=1.0 if insist else None)
+        except Full:
+            self.dropped += 1
+            self._skipped += 1
+
+    def _send(self) -> None:
+        """Send what waits, and now and then what time it is."""
+        compared = -np.inf
+        try:
+            while True:
+                try:
+                    what = self._queue.get(timeout=_CLOCK)
+                except Empty:
+                    what = {}
+                if what is None:
+                    return
+                if time.monotonic() - compared >= _CLOCK:
+                    compared = time.monotonic()
+                    self._pipe.send_bytes(self._packer.note(**self._clock()))
+                if isinstance(what, dict):
+                    streams = what.pop("streams", ())
+                    messages = [m for info in streams for m in self._packer.info(info)]
+                    messages.append(self._packer.note(**what))
+                else:
+                    messages = self._packer.item(*what)
+                for message in messages:
+                    self._pipe.send_bytes(message)
+        except (OSError, ValueError) as error:
+            self._notices.append(
+                f"the dashboard is gone ({error}); the session goes on"
+            )
+            while self._queue.get() is not None:
+                pass
+
+    def _clock(self) -> dict[str, Any]:
+        speed = float(getattr(self.clock, "speed", 1.0))
+        about: dict[str, Any] = {"clock": (self.clock.now(), time.monotonic(), speed)}
+        recent = list(islice(reversed(tuple(self._compute)), 400))
+        if recent:
+            about["compute"] = np.percentile(recent, [50, 99]).tolist()
+        return about | {"dropped": self.dropped}
+
+    def _hear(self) -> None:
+        """Hear what people want, as long as the other process lives."""
+        try:
+            while True:
+                what, at, label, values = json.loads(self._pipe.recv_bytes())
+                self._wishes.append(Wish(what, at, label, tuple(values)))
+        except (EOFError, OSError, ValueError, TypeError):
+            return
+
+    def _recorded(self, sinks: Mapping[str, Any]) -> str:
+        """Return where the session is recorded; empty if it is not."""
+        uses = [str(sink.get("use", "")) for sink in sinks.values()]
+        kept = any(use.endswith("xdf:Xdf") for use in uses)
+        return str(self.folder / "recording.xdf") if kept else ""

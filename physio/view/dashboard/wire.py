@@ -1,0 +1,101 @@
+"""Blocks and events as bytes, between a session and the process that shows it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import astuple
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+
+from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.events import Events
+from physio.core.recording import Item
+
+_SIZE: Final = 4  # bytes that say how long the head is
+
+
+class Packer:
+    """Turns what a session yields into messages; a stream is described once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Info, int] = {}
+
+    def info(self, info: Info) -> list[bytes]:
+        """Return the message that describes a stream, if none did yet."""
+        if info in self._known:
+            return []
+        number = self._known[info] = len(self._known)
+        told = {
+            "name": info.name,
+            "rate": str(info.rate),
+            "channels": [astuple(c) for c in info.channels],
+            "origin": str(info.origin),
+            "person": info.person,
+            "site": info.site,
+        }
+        return [_message({"what": "info", "number": number, "info": told})]
+
+    def item(self, item: Item, at: float, skipped: int = 0) -> list[bytes]:
+        """Return the messages for what came at ``at`` (s, session clock).
+
+        ``skipped`` items before it were left out of the view.
+        """
+        first = self.info(item.info)
+        if skipped:
+            first.append(self.note(skipped=skipped))
+        head: dict[str, Any] = {"stream": self._known[item.info], "at": at}
+        if isinstance(item, Block):
+            head |= {"what": "block", "start": item.start, "epoch": item.epoch}
+            return [*first, _message(head, item.data)]
+        head |= {"what": "events", "until": item.until, "labels": item.labels}
+        return [*first, _message(head, item.times, item.data)]
+
+    def note(self, **about: Any) -> bytes:
+        """Return a message about the session itself."""
+        return _message({"what": "note", "about": about})
+
+
+class Unpacker:
+    """Turns messages back into what they were made of."""
+
+    def __init__(self) -> None:
+        self._infos: dict[int, Info] = {}
+
+    def read(self, message: bytes) -> tuple[Item | Info | dict[str, Any], float]:
+        """Return an item, a stream or a note, and when it came (s, session clock)."""
+        size = int.from_bytes(message[:_SIZE], "little")
+        head = json.loads(message[_SIZE : _SIZE + size])
+        rest = np.frombuffer(message, np.float64, offset=_SIZE + size)
+        if head["what"] == "note":
+            return head["about"], float("nan")
+        if head["what"] == "info":
+            info = self._infos[head["number"]] = _info(head["info"])
+            return info, float("nan")
+        info = self._infos[head["stream"]]
+        wide = len(info.channels)
+        if head["what"] == "block":
+            data = rest.reshape(-1, wide).copy()
+            return Block(info, head["start"], head["epoch"], data), head["at"]
+        n = len(rest) // (wide + 1)
+        times, data = rest[:n].copy(), rest[n:].reshape(n, wide).copy()
+        labels = tuple(head["labels"])
+        return Events(info, head["until"], times, data, labels), head["at"]
+
+
+def _message(head: Mapping[str, Any], *arrays: Array) -> bytes:
+    text = json.dumps(head).encode()
+    text += b" " * (-(len(text) + _SIZE) % 8)  # so that the numbers lie aligned
+    parts = [len(text).to_bytes(_SIZE, "little"), text]
+    return b"".join([*parts, *(a.tobytes() for a in arrays)])
+
+
+def _info(told: Mapping[str, Any]) -> Info:
+    return Info(
+        told["name"],
+        Fraction(told["rate"]),
+        tuple(Channel(*c) for c in told["channels"]),
+        Origin(told["origin"]),
+        told["person"],
+        told["site"],
+    )

@@ -362,10 +362,15 @@ def test_a_page_of_another_origin_gets_nothing(browser: Any, live: Running) -> N
 
 
 def test_stop_ends_the_session_with_all_recorded(page: Any, live: Running) -> None:
-    button = page.get_by_role("button", name="stop")
-    button.click()
-    page.get_by_role("button", name="once more to stop").click()
-    live.thread.join(60)
+    def stopped() -> bool:
+        page.locator("button.stop").click()
+        live.thread.join(1.0)
+        return not live.thread.is_alive()
+
+    page.locator("button.stop").click()
+    live.thread.join(1.0)
+    assert live.session.ended == ""  # once is not enough
+    assert until(stopped, 60)
     assert live.session.ended == "completed: stopped on the dashboard"
     recording = xdf.read(live.folder / "recording.xdf")
     assert recording.events[MARKERS].labels[0] == "3"

@@ -144,7 +144,7 @@ class Plane:
         self._said.update(text=told, visible=bool(told))
         self._hatch.visible = _demo(scene)
         none: dict[str, Any] = {"x": [], "y": []}
-        ratings = [r.values for r in scene.ratings if r.time <= scene.now]
+        ratings = [r.values for r in scene.rated()]
         both = [r for r in ratings if {"valence", "arousal"} <= r.keys()][-5:]
         _put(
             self._rated,
@@ -263,8 +263,8 @@ class Course:
         _put(self._ticks, {"t": [m.time for m in marks], "label": labels})
         rated = [
             (r.time, r.values[self.name])
-            for r in scene.ratings
-            if begin <= r.time <= now and self.name in r.values
+            for r in scene.rated(begin)
+            if self.name in r.values
         ]
         _put(self._rated, {"t": [t for t, _ in rated], "y": [y for _, y in rated]})
         if scene.truth is not None and self.name in scene.truth.info.names:

@@ -1,16 +1,20 @@
 // What Bokeh cannot: native controls, text, hot keys; and telling the server what was seen.
 const send = (wish) => { inbox.data = { wish: [JSON.stringify({ ...wish, at: Date.now() / 1e3 })] } }
-let pressed = false
-document.addEventListener("pointerdown", () => { pressed = true })
-document.addEventListener("pointerup", () => setTimeout(() => { pressed = false }, 0))
+const morph = (old, fresh) => { // what stays the same stays: buttons, focus, selections
+  const kids = [...old.childNodes], news = [...fresh.childNodes]
+  if (old.nodeName !== fresh.nodeName || kids.length !== news.length) return old.replaceWith(fresh)
+  if (old.nodeType === Node.TEXT_NODE && old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue
+  for (const { name, value } of fresh.attributes ?? []) if (old.getAttribute(name) !== value) old.setAttribute(name, value)
+  for (const { name } of [...old.attributes ?? []]) if (!fresh.hasAttribute(name)) old.removeAttribute(name)
+  kids.forEach((kid, i) => morph(kid, news[i]))
+}
 const texts = () => {
-  if (pressed) return setTimeout(texts, 100) // a click must end on the button where it began
   for (const [i, id] of outbox.data.id.entries()) {
     const place = document.getElementById(id)
     if (!place) continue
-    const at = [...place.querySelectorAll("button")].indexOf(document.activeElement)
-    place.innerHTML = outbox.data.html[i]
-    if (at >= 0) place.querySelectorAll("button")[at]?.focus()
+    const fresh = place.cloneNode(false)
+    fresh.innerHTML = outbox.data.html[i]
+    morph(place, fresh)
   }
 }
 outbox.properties.data.change.connect(texts)
@@ -23,7 +27,7 @@ const act = (button) => {
     const before = button.textContent
     armed = button
     button.textContent = confirm
-    setTimeout(() => { armed = null; button.textContent = before }, 3000)
+    setTimeout(() => { armed = null; button.textContent = before }, 6000)
     return
   }
   send({ what, label: label ?? "" })
@@ -44,7 +48,7 @@ document.addEventListener("submit", (event) => {
 let last = 0
 document.addEventListener("input", (event) => { // a continuous rating, at most 4 a second
   const form = event.target.closest("form[data-continuous]"), now = performance.now()
-  if (form && now - last > 250) { last = now; send({ what: "rate", label: "continuous", values: Object.fromEntries(new FormData(form)) }) }
+  if (form && now - last > 250) { last = now; send({ what: "rate", label: "rating", values: Object.fromEntries(new FormData(form)) }) }
 })
 document.addEventListener("change", (event) => {
   const { view } = event.target.dataset

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -81,6 +81,11 @@ class Views:
             "scalp": self.scalp.root,
         }
 
+    @property
+    def fresh(self) -> bool:
+        """Whether signals are to be drawn anew."""
+        return self.signals.fresh or self.others_view.fresh
+
     def fast(self, scene: Scene, *, whole: bool = False) -> None:
         """Draw the signals."""
         self.signals.update(scene, whole=whole)
@@ -118,6 +123,8 @@ class Page:
         ``control`` or ``look``.
     wish
         What to do with a wish; None for viewers who may only look.
+    who
+        Code of the one to look at, where there are several people.
     """
 
     document: Document
@@ -125,6 +132,7 @@ class Page:
     role: str = "look"
     wish: Callable[[Wish], None] | None = None
     theme: Theme = THEMES["light"]
+    who: str = ""
     dropped: int = 0
     _frame: int = 0
     _seen: int = 0
@@ -137,6 +145,9 @@ class Page:
 
     def open(self) -> None:
         """Put everything into the document, and begin."""
+        people = [code for code in self.scene.people if code]
+        self.who = self.who or (people[0] if len(people) > 1 else "")
+        self.scene.who = self.who
         # All is drawn once before it belongs to a document, which then looks through
         # its models once, not once for every line.
         self.views = Views.of(self.scene, self.theme)
@@ -149,7 +160,7 @@ class Page:
         self.outbox = ColumnDataSource({"id": [], "html": []})
         self.ack.on_change("data", self._acknowledged)
         self.inbox.on_change("data", self._heard)
-        with held(self.document):
+        with held(self.document, whole=True):
             for name, root in self.views.roots.items():
                 root.name = name
                 self.document.add_root(root)
@@ -174,7 +185,8 @@ class Page:
     def draw(self) -> None:
         """Draw what is new."""
         now = self.scene.tick()
-        with held(self.document):
+        self.scene.who = self.who
+        with held(self.document, whole=self.views.fresh):
             self.views.fast(self.scene)
             if now - self._slow >= _SLOW / 2:
                 self._slow = now
@@ -213,6 +225,7 @@ class Page:
             "css": asset("page.css"),
             "role": self.role,
             "looks": list(FILTERS),
+            "people": [code for code in self.scene.people if code],
             "pages": self.views.signals.pages,
             "scales": [(d, *ENDS[d]) for d in DIMENSIONS],
         }
@@ -226,6 +239,7 @@ class Page:
     def _heard(self, _name: str, _old: Any, new: Any) -> None:
         """Do what a viewer wants, or nothing if it makes no sense."""
         now = self.scene.tick()
+        self.scene.who = self.who
         if len(self._wishes) == self._wishes.maxlen and now - self._wishes[0] < 10:
             return
         self._wishes.append(now)
@@ -241,7 +255,9 @@ class Page:
         """Change how signals are looked at."""
         views = (self.views.signals, self.views.others_view)
         signals = self.views.signals
-        if name == "look" and value in FILTERS:
+        if name == "who" and value in self.scene.people:
+            self.who = value
+        elif name == "look" and value in FILTERS:
             signals.set(look=value)
         elif name == "scale" and value.isdecimal() and 0 < int(value) <= 10_000:
             signals.set(scale=float(value))
@@ -263,11 +279,15 @@ def _two(data: Any) -> tuple[float, float]:
 
 
 @contextmanager
-def held(document: Document) -> Iterator[None]:
-    """Send all changes made inside as one message."""
+def held(document: Document, *, whole: bool) -> Iterator[None]:
+    """Send all changes made inside as one message.
+
+    Where lines may be added (``whole``), the document looks through its models but
+    once, in the end.
+    """
     document.hold("combine")
     try:
-        with document.models.freeze():
+        with document.models.freeze() if whole else nullcontext():
             yield
     finally:
         document.unhold()

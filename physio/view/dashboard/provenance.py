@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from physio.core.block import Origin
 from physio.models import weights
 from physio.models.weights import Card
 from physio.view.dashboard.scene import Scene
@@ -35,21 +34,6 @@ def experts(config: Mapping[str, Any]) -> list[Expert]:
     asked = [e["weights"] for e in config.get("estimator", {}).get("experts", ())]
     found = [(name.rstrip("/").rpartition("/")[2], _card(name)) for name in asked]
     return [Expert(name, card) for name, card in found if card is not None]
-
-
-def heard(scene: Scene, dimension: str) -> list[Expert]:
-    """Return the experts that an estimate rests on now, those fused together."""
-    track = scene.estimates
-    if track is None:
-        return []
-    every = experts(scene.config)
-    measured = [e for e in every if e.card.origin is Origin.MEASURED]
-    return [
-        e
-        for e in measured or every
-        if f"{e.name}.{dimension}" in track.info.names
-        and np.isfinite(track.last(f"{e.name}.{dimension}", scene.now))
-    ]
 
 
 def interval(scene: Scene, dimension: str) -> dict[int, str]:
@@ -95,20 +79,21 @@ def usable(scene: Scene, seconds: float = 60.0) -> float:
 
 
 def contributions(scene: Scene, dimension: str) -> dict[str, float]:
-    """Return each expert's share of an estimate's certainty, adding up to 1.
+    """Return by how much each modality moved an estimate away from its prior.
 
-    The share is of precision: one over the variance each gives by itself.
+    Summed over the features of each chain; what the person's own ratings did is
+    ``person``, what no feature accounts for ``other``.
     """
     track = scene.estimates
-    if track is None:
-        return {}
-    found = {}
-    for expert in heard(scene, dimension):
-        sd = track.last(f"{expert.name}.{dimension}.sd", scene.now)
-        if sd > 0:
-            found[expert.name] = sd**-2.0
-    total = sum(found.values())
-    return {name: share / total for name, share in found.items()}
+    found: dict[str, float] = {}
+    for name in track.info.names if track is not None else ():
+        head, by, what = name.partition(".by.")
+        if by and head == dimension and track is not None:
+            value = track.last(name, scene.now)
+            if np.isfinite(value):
+                chain = what.partition(".")[0]
+                found[chain] = found.get(chain, 0.0) + value
+    return {k: v for k, v in found.items() if abs(v) >= 0.005}
 
 
 def moving(scene: Scene) -> tuple[str, float]:

@@ -12,12 +12,14 @@ from physio.core.block import Block, Info
 from physio.core.events import Events
 from physio.core.reason import why
 from physio.core.recording import (
-    COMPUTED,
+    CALIBRATION,
     MARKERS,
     MUTES,
     SILENCE,
     Item,
     Recording,
+    computed,
+    said,
 )
 from physio.core.stage import Flow, Stage
 from physio.dsp.iir import Bandpass, Highpass
@@ -35,7 +37,7 @@ FILTERS: Final[Mapping[str, Stage | None]] = {
 
 _QUIET: Final = (SILENCE, "session.status", MUTES)
 _LEAST: Final = 0.6  # s without a sample before a stream counts as lost
-_REST: Final = "rest"
+_REST, _OVER = "rest", "rest over"
 
 
 class Mark(NamedTuple):
@@ -50,6 +52,7 @@ class Rating(NamedTuple):
 
     time: float
     values: Mapping[str, float]
+    person: str = ""
 
 
 class Filtered:
@@ -143,16 +146,19 @@ class Scene:
         self.seconds, self.history, self.tick = seconds, history, tick
         self.begin = float("nan")
         self.person = ""
+        self.who = ""
         self.config: Mapping[str, Any] = {}
         self.sources: dict[str, Source] = {}
         self.computed: dict[str, Track] = {}
-        self.truth: Track | None = None
+        self.truths: dict[str, Track] = {}
         self.log = Log()
         self.marks: deque[Mark] = deque(maxlen=500)
         self.ratings: deque[Rating] = deque(maxlen=500)
         self.points: dict[str, deque[Mark]] = {}
         self.muted: set[str] = set()
         self.rests: deque[float] = deque(maxlen=20)
+        self.known: deque[float] = deque(maxlen=20)
+        """When a rest was ended, or an earlier one was told of (s)."""
         self.compute: tuple[float, float] | None = None  # ms: half, 99 of 100
         self.behind: deque[float] = deque(maxlen=400)  # s, newest sample to estimate
         self.recorded_at = ""
@@ -182,14 +188,40 @@ class Scene:
         return known + [track.info for track in self.computed.values()]
 
     @property
+    def people(self) -> list[str]:
+        """The codes of those about whom something is computed, in their order."""
+        codes = (name.partition(".")[2] for name in self.computed)
+        return sorted(dict.fromkeys(codes))
+
+    @property
     def estimates(self) -> Track | None:
-        """What is estimated."""
-        return self.computed.get("estimates")
+        """What is estimated of whom one looks at: `who`."""
+        return self._of("estimates")
 
     @property
     def features(self) -> Track | None:
         """What is computed for it."""
-        return self.computed.get("features")
+        return self._of("features")
+
+    @property
+    def truth(self) -> Track | None:
+        """What a simulated person feels."""
+        found = [t for code, t in self.truths.items() if self.who in {"", code}]
+        return found[0] if found else None
+
+    def rated(self, begin: float = -np.inf) -> list[Rating]:
+        """Return how the one whom one looks at rated themselves, from ``begin`` on."""
+        return [
+            r
+            for r in self.ratings
+            if begin <= r.time <= self.now
+            and (not self.who or r.person in {"", self.who})
+        ]
+
+    def _of(self, what: str) -> Track | None:
+        people = self.people
+        who = self.who if self.who in people else (people or [""])[0]
+        return self.computed.get(f"{what}.{who}".rstrip("."))
 
     def note(self, about: Mapping[str, Any]) -> None:
         """Hear something about the session itself."""
@@ -212,8 +244,8 @@ class Scene:
         if not info.rate:
             return
         if name.endswith(TRUTH):
-            self.truth = self.truth or Track(info, self.history)
-        elif name in COMPUTED:
+            self.truths.setdefault(info.person, Track(info, self.history))
+        elif computed(name):
             if name not in self.computed:
                 self.computed[name] = Track(info, self.history)
         elif name not in self.sources:
@@ -234,11 +266,11 @@ class Scene:
             return
         name = item.info.name
         self.announce(item.info)
-        if name.endswith(TRUTH) and self.truth is not None:
-            self.truth.take(item)
-        elif name in COMPUTED:
+        if name.endswith(TRUTH):
+            self.truths[item.info.person].take(item)
+        elif what := computed(name):
             self.computed[name].take(item)
-            if name == "estimates" and len(item):
+            if what == "estimates" and len(item):
                 self.behind.append(at - item.until)
         else:
             self._arrived(name, item, at)
@@ -256,14 +288,17 @@ class Scene:
         length = self._rest
         track = self.estimates
         since = max((t for t in self.rests if t <= self.now), default=float("nan"))
+        known = max((t for t in self.known if t <= self.now), default=float("nan"))
+        if known == known and not since > known:
+            return known - length, length
         if since != since and track is not None and len(track):
             times, rows = track.window(-np.inf, self.now)
             names = track.info.names
             at = [names.index(d) for d in DIMENSIONS if d in names]
-            known = np.flatnonzero(np.isfinite(rows[:, at]).any(axis=1))
+            there = np.flatnonzero(np.isfinite(rows[:, at]).any(axis=1))
             full = len(track) > 0.9 * self.history * float(track.info.rate)
-            if len(known):
-                since = self.begin if full else float(times[known[0]])
+            if len(there):
+                since = self.begin if full else float(times[there[0]])
         return since, length
 
     @property
@@ -287,7 +322,11 @@ class Scene:
             return found
         codes = dict(zip(track.info.names, why(rows[-1]).tolist(), strict=True))
         readers = self.config.get("chains", {})
-        mine = [c for c, r in readers.items() if r.get("stream") == stream]
+        mine = [
+            c.rpartition(".")[2]
+            for c, r in readers.items()
+            if r.get("stream") == stream
+        ]
         for column, code in codes.items():
             chain, _, rest = column.partition(".")
             last = rest.rpartition(".")[2]
@@ -324,19 +363,22 @@ class Scene:
                 self.log.add(at, label, "warn")
             elif set(columns) & set(DIMENSIONS):
                 rated = dict(zip(columns, values, strict=True))
-                self.ratings.append(Rating(at, rated))
+                self.ratings.append(Rating(at, rated, events.info.person))
                 self.log.mark(at, f"rated{': ' if label else ''}{label}", "mark")
+            elif said(name) == CALIBRATION:
+                self.known.append(at)
+                self.log.add(at, "told of an earlier calibration", "good")
             elif label:
                 self._marked(name, at, label)
             elif not name.startswith("session."):
                 self.points.setdefault(name, deque(maxlen=5000)).append(Mark(at, ""))
 
     def _marked(self, name: str, at: float, label: str) -> None:
-        told = label if name == MARKERS else f"{name}: {label}"
+        told = label if said(name) == MARKERS else f"{name}: {label}"
         self.log.mark(at, told, "mark")
         self.marks.append(Mark(at, label))
-        if name == MARKERS and label == _REST:
-            self.rests.append(at)
+        if said(name) == MARKERS and label in {_REST, _OVER}:
+            (self.rests if label == _REST else self.known).append(at)
 
     def _silent(self, at: float, stream: str) -> None:
         source = self.sources.get(stream)

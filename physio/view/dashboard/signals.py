@@ -87,7 +87,8 @@ class Signals:
     _drawn: dict[str, float] = field(default_factory=dict, init=False)
     _bin: float = field(default=0.0, init=False)
     _states: dict[tuple[str, int], str] = field(default_factory=dict, init=False)
-    _fresh: bool = field(default=True, init=False)
+    fresh: bool = field(default=True, init=False)
+    """Whether all is to be drawn anew."""
     _count: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -111,14 +112,14 @@ class Signals:
         """Look differently: another page, scale, filter, length or choice."""
         for name, value in settings.items():
             setattr(self, name, value)
-        self._fresh = True
+        self.fresh = True
 
     def update(self, scene: Scene, *, whole: bool = False) -> None:
         """Draw what came since the last call; ``whole``: all of what is seen."""
         now = scene.now
         width = self.seconds / self._pixels
-        if whole or self._fresh or abs(width / (self._bin or width) - 1) > 0.2:
-            self._bin, self._drawn, self._fresh = width, {}, False
+        if whole or self.fresh or abs(width / (self._bin or width) - 1) > 0.2:
+            self._bin, self._drawn, self.fresh = width, {}, False
             self._lay(scene, now)
         begin = now - self.seconds
         streams = dict.fromkeys(row.stream for row in self._rows)
@@ -218,7 +219,7 @@ class Signals:
             middle, size = self._scaled(scene, row.stream, row.channel, scene.now)
             moved = abs(middle - row.middle) > 0.35 * row.size
             if not 0.5 < size / row.size < 1.6 or moved:
-                self._fresh = True
+                self.fresh = True
 
     def _track(self, scene: Scene, stream: str) -> Track:
         source = scene.sources[stream]

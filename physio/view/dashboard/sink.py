@@ -19,9 +19,9 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from physio.core.block import Block, Info
+from physio.core.block import Info
 from physio.core.ports import Clock, WallClock, Wish
-from physio.core.recording import Item
+from physio.core.recording import Item, computed
 from physio.view.dashboard.wire import Packer
 
 _CLOCK: Final = 0.5  # s between two comparisons of clocks
@@ -122,9 +122,10 @@ class Dashboard:
     def write(self, item: Item) -> None:
         """Hand an item over, or count it as dropped."""
         now = time.perf_counter()
-        if isinstance(item, Block) and item.info.name == "estimates":
+        what = computed(item.info.name)
+        if what == "estimates":
             self._compute.append(1e3 * (now - self._wrote))
-        elif item.info.name != "features":
+        elif not what:
             self._wrote = now
         skipped, self._skipped = self._skipped, 0
         self._put((item, self.clock.now(), skipped))
@@ -218,8 +219,8 @@ class Dashboard:
         """Hear what people want, as long as the other process lives."""
         try:
             while True:
-                what, at, label, values = json.loads(self._pipe.recv_bytes())
-                self._wishes.append(Wish(what, at, label, tuple(values)))
+                what, at, label, values, who = json.loads(self._pipe.recv_bytes())
+                self._wishes.append(Wish(what, at, label, tuple(values), who))
         except (EOFError, OSError, ValueError, TypeError):
             return
 

@@ -17,6 +17,9 @@ ALLOWED: Final = {
 }
 """What each kind of viewer may want, beside looking differently."""
 
+RESTS: Final = ("rest", "rest over")
+"""Markers that are about one person's baseline."""
+
 _LATE: Final = 0.5  # s that a wish may be under way before its own time counts no more
 _SIZE: Final = 4096  # characters of a message
 
@@ -72,24 +75,27 @@ def wished(data: Any, scene: Scene, wall: float) -> Told | None:
             return None
         return Told(Wish(what, at, label), value)
     if what == "rate":
-        return _rating(sent.get("values"), at, label)
+        kind = label if label == "rating" else "sam"
+        return _rating(sent.get("values"), at, kind, scene.who)
     if what == "mark" and not label:
         return None
     if what in ("mute", "unmute") and label not in scene.sources:
         return None
     if what == "stop":
         label = "stopped on the dashboard"
-    return Told(Wish(what, at, label)) if what in ALLOWED["control"] else None
+    who = scene.who if what == "mark" and label in RESTS else ""
+    told = Told(Wish(what, at, label, person=who))
+    return told if what in ALLOWED["control"] else None
 
 
-def _rating(values: Any, at: float, label: str) -> Told | None:
+def _rating(values: Any, at: float, kind: str, who: str) -> Told | None:
     if not isinstance(values, dict):
         return None
     given = tuple(_number(values.get(d), float("nan")) for d in DIMENSIONS)
     known = [v for v in given if v == v]
     if not known or any(abs(v) > 1 for v in known):
         return None
-    return Told(Wish("rate", at, label, given))
+    return Told(Wish("rate", at, kind, given, who))
 
 
 def _number(value: Any, otherwise: float) -> float:

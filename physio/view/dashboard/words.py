@@ -51,7 +51,8 @@ def badges(scene: Scene) -> str:
 def state(scene: Scene) -> str:
     """Return how long the session goes on, of whom, and whether it is recorded."""
     told = clock(scene.now - scene.begin)
-    person = f"<b>{safe(scene.person)}</b> " if scene.person else ""
+    name = scene.who or scene.person
+    person = f"<b>{safe(name)}</b> " if name else ""
     if scene.at is not None:
         return f'{person}<span class="time">{told}</span> recorded'
     rec = (
@@ -82,15 +83,19 @@ def estimates(scene: Scene) -> str:
 
 
 def _shares(scene: Scene, name: str) -> str:
-    """Return which modality contributes how much to a dimension."""
-    shares = provenance.contributions(scene, name)
+    """Return by how much each modality moved a dimension."""
+    moved = provenance.contributions(scene, name)
+    total = sum(map(abs, moved.values()))
     bars = "".join(
-        f'<i class="share s{k % 4}" style="width:{100 * v:.0f}%" '
-        f'title="{safe(n)} {100 * v:.0f} %"></i>'
-        for k, (n, v) in enumerate(shares.items())
+        f'<i class="share s{k % 4}" style="width:{100 * abs(v) / total:.0f}%" '
+        f'title="{safe(n)} moved it by {v:+.2f}"></i>'
+        for k, (n, v) in enumerate(moved.items())
     )
-    told = ", ".join(f"{safe(n, 14)} {100 * v:.0f} %" for n, v in shares.items())
-    return f'<span class="bar">{bars}</span><small>{told}</small>'
+    told = ", ".join(f"{safe(n, 14)} {v:+.2f}" for n, v in moved.items())
+    return (
+        f'<span class="bar">{bars}</span><small title="{told}">'
+        f"{told or 'as of anybody'}</small>"
+    )
 
 
 def rests(scene: Scene) -> str:

@@ -1,0 +1,428 @@
+"""What a page of the dashboard says, draws, refuses and understands; no browser."""
+
+import json
+import re
+from fractions import Fraction
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bokeh.document import Document
+
+from physio.core.block import Block, Channel, Info, Origin
+from physio.core.events import happening, marks
+from physio.core.ports import Wish
+from physio.core.reason import Reason
+from physio.core.recording import MARKERS, mute, silence
+from physio.models import weights
+from physio.view.dashboard import Dashboard, words
+from physio.view.dashboard.affect import Course, Plane, missing, withheld
+from physio.view.dashboard.guard import Place
+from physio.view.dashboard.page import Page
+from physio.view.dashboard.provenance import contributions, interval, support
+from physio.view.dashboard.scalp import Scalp
+from physio.view.dashboard.scene import Scene
+from physio.view.dashboard.serve import VIEWERS, Board
+from physio.view.dashboard.signals import Signals
+from physio.view.dashboard.theme import DARK, LIGHT, plain
+from physio.view.dashboard.track import Track, envelopes
+from physio.view.dashboard.wire import Packer, Unpacker
+from physio.view.dashboard.wish import refused, wished
+
+EEG = Info(
+    "head.eeg", Fraction(64), (Channel("Fz", "eeg", "uV"), Channel("Cz", "eeg", "uV"))
+)
+EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), person="p1")
+NAMES = tuple(
+    f"{d}{end}" for d in ("valence", "arousal", "dominance") for end in ("", ".sd")
+)
+ESTIMATES = Info(
+    "estimates",
+    Fraction(4),
+    tuple(map(Channel, (*NAMES, "support.from", "support.to", "arousal.by.skin.rate"))),
+)
+WRIST = {"estimator": {"experts": [{"weights": "wrist"}]}}
+
+
+def scene(config: dict[str, Any] = WRIST) -> Scene:
+    made = Scene(tick=lambda: 100.0)
+    made.note({"begin": 0.0, "config": config, "clock": [100.0, 100.0, 1.0]})
+    made.announce(EEG)
+    made.announce(EDA)
+    return made
+
+
+def block(info: Info, start: int, data: Any) -> Block:
+    rows = np.array(data, np.float64).reshape(-1, len(info.channels))
+    return Block(info, start, 0.0, rows)
+
+
+def estimated(made: Scene, seconds: int, rest: float = 0.0) -> None:
+    """Put in estimates of ``seconds`` until 100 s; dominance is untrained."""
+    made.note({"config": {"estimator": {**WRIST["estimator"], "rest": rest}}})
+    n = 4 * seconds
+    rows = np.tile([0.2, 0.3, -0.4, 0.3, *2 * [Reason.UNTRAINED.nan], 40, 100, 0.1], n)
+    made.take(block(ESTIMATES, 401 - n, rows), 100.0)
+
+
+@pytest.mark.parametrize("item", [
+    block(EEG, 17, np.arange(8.0)),
+    happening(marks("session.ratings", Channel("valence")), 3.5, "sam", 0.25),
+    silence("band.eda", 7.25),
+])  # fmt: skip
+def test_what_is_sent_arrives_as_it_was(item: Any) -> None:
+    packer, unpacker = Packer(), Unpacker()
+    messages = packer.item(item, 8.0)
+    assert len(messages) == 2  # the stream is described once
+    assert len(packer.item(item, 8.0)) == 1
+    info, _ = unpacker.read(messages[0])
+    assert info == item.info
+    found, at = unpacker.read(messages[1])
+    assert at == 8.0
+    np.testing.assert_array_equal(found.data, item.data)
+    np.testing.assert_array_equal(found.times, item.times)
+    if isinstance(item, Block):
+        assert (found.start, found.epoch) == (item.start, item.epoch)
+    else:
+        assert (found.until, found.labels) == (item.until, item.labels)
+
+
+def test_a_track_keeps_the_newest_and_what_was_lost_is_missing() -> None:
+    track = Track(EDA, 20.0)
+    for start in range(0, 400, 10):
+        if start != 350:
+            track.take(block(EDA, start, np.arange(start, start + 10.0)))
+    times, data = track.window(80.0, 101.0)
+    np.testing.assert_array_equal(times, np.arange(320, 400) / 4)
+    want = np.arange(320.0, 400.0)
+    want[30:40] = np.nan
+    np.testing.assert_array_equal(data[:, 0], want)
+    assert len(track) <= 81
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_envelope_loses_no_spike_and_depends_on_no_cut(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    times, data = np.arange(5000) / 512, rng.normal(size=(5000, 2))
+    data[1000:1400] = np.nan
+    at, out = envelopes(times, data, 0.05)
+    low, high = out[0::2], out[1::2]
+    assert np.nanmax(out) == np.nanmax(data)
+    assert np.nanmin(out) == np.nanmin(data)
+    gone = np.isnan(low[:, 0])
+    np.testing.assert_array_equal(gone, np.isnan(high[:, 0]))
+    assert 0.6 < gone.sum() * 0.05 < 400 / 512  # bins with nothing in them are gaps
+    cut = np.searchsorted(times, 5.0)  # on the edge of a bin
+    parts = [envelopes(t, d, 0.05) for t, d in
+             ((times[:cut], data[:cut]), (times[cut:], data[cut:]))]  # fmt: skip
+    np.testing.assert_array_equal(np.concatenate([p[0] for p in parts]), at)
+    np.testing.assert_array_equal(np.concatenate([p[1] for p in parts]), out)
+
+
+def test_streamed_signals_are_those_drawn_at_once() -> None:
+    """The same window, grown 50 ms at a time and drawn whole."""
+    rng = np.random.default_rng(1)
+    data = rng.normal(0, 20, (64 * 30, 2))
+    now = [0.0]
+    made = Scene(tick=lambda: now[0])
+    made.note({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
+    made.announce(EEG)
+    grown = Signals(LIGHT, ("head.eeg",), look="as recorded")
+    done = 0
+    for step in range(1, 400):
+        now[0] = 0.05 * step
+        stop = int(now[0] * 64)
+        made.take(block(EEG, done, data[done:stop]), now[0])
+        done = stop
+        grown.update(made)
+    whole = Signals(LIGHT, ("head.eeg",), look="as recorded")
+    whole.update(made, whole=True)
+    a, b = (next(iter(s._sources.values())).data for s in (grown, whole))
+    n = len(b["t"]) - 4
+    np.testing.assert_allclose(a["t"][-n:], b["t"][-n:], rtol=0, atol=1e-9)
+    # Rows are placed by the median of what was seen when they were laid.
+    shift = np.median(a["c0"][-n:] - b["c0"][-n:])
+    np.testing.assert_allclose(a["c0"][-n:] - shift, b["c0"][-n:], rtol=0, atol=1e-5)
+
+
+def test_gaps_and_dead_streams_are_hatched_and_named() -> None:
+    made = scene()
+    made.take(block(EEG, 64 * 92, np.ones((64 * 3, 2))), 95.0)
+    made.take(block(EEG, 64 * 96, np.ones((64 * 2, 2))), 98.0)
+    view = Signals(LIGHT, ("head.eeg",))
+    view.update(made)
+    view.judge(made)
+    assert set(view.root.yaxis.major_label_overrides.values()) == {"✕ Fz", "✕ Cz"}
+    gaps = view._gaps.data
+    np.testing.assert_allclose(gaps["l"][:2], [95, 98], rtol=0, atol=0.05)
+    np.testing.assert_allclose(gaps["r"][:2], [96, 100], rtol=0, atol=0.05)
+    assert "LOST: head.eeg" in words.badges(made)
+
+
+def test_before_the_baseline_is_over_nothing_is_said_of_affect() -> None:
+    made = scene()
+    estimated(made, 30, rest=60.0)
+    assert withheld(made) == "baseline: 30 s left, no estimate before"
+    assert "+0.20" not in words.estimates(made)
+    plane, course = Plane(LIGHT), Course(LIGHT, "valence")
+    plane.update(made)
+    course.update(made)
+    assert len(plane._now.data["x"]) == 0
+    assert np.isnan(course._line.data["y"]).all()
+    estimated(made := scene(), 70, rest=60.0)
+    assert withheld(made) == ""
+    assert "+0.20 ± 0.30" in words.estimates(made)
+    made.take(happening(marks(MARKERS), 99.0, "rest"), 99.0)
+    assert withheld(made) == "baseline: 59 s left, no estimate before"
+    made.take(happening(marks(MARKERS), 99.5, "rest over"), 99.5)
+    assert withheld(made) == ""
+
+
+def test_what_no_data_supports_is_refused_in_words() -> None:
+    made = scene()
+    estimated(made, 30, rest=5.0)
+    assert missing(made, "dominance") == "no estimate: untrained"
+    assert "ABSTAINING: dominance" in words.badges(made)
+    assert "No training data has dominance" in words.rests(made)
+    course = Course(LIGHT, "dominance")
+    course.update(made)
+    assert np.isnan(course._line.data["y"]).all()
+    assert course._none.data["l"]
+
+
+def test_intervals_come_with_their_coverage_or_not_at_all() -> None:
+    made = scene()
+    estimated(made, 30, rest=5.0)
+    figures = weights.load("wrist").card.figures
+    assert interval(made, "arousal")[80] == figures["wrist: arousal coverage of 80%"]
+    plane = Plane(LIGHT)
+    plane.update(made)
+    assert len(plane._ellipses.data["x"]) == 2
+    assert "80 % intervals held, in people left out: V" in words.rests(made)
+    made.note({"config": {"estimator": {"rest": 5.0}}})
+    plane.update(made)
+    assert len(plane._ellipses.data["x"]) == 0
+    course = Course(LIGHT, "arousal")
+    course.update(made)
+    assert len(course._bands.data["x"]) == 0
+
+
+def test_an_estimate_says_what_it_rests_on() -> None:
+    made = scene()
+    estimated(made, 30, rest=5.0)
+    assert support(made) == 60.0
+    assert "Rests on the last <b>60 s</b>" in words.rests(made)
+    assert contributions(made, "arousal") == {"skin": pytest.approx(0.1)}
+    assert "skin +0.10" in words.estimates(made)
+
+
+def test_demo_weights_lie_on_hatching() -> None:
+    made = scene()
+    info = Info("estimates", Fraction(4), ESTIMATES.channels, Origin.DEMO)
+    made.take(block(info, 390, np.tile(0.1, 9 * 10)), 100.0)
+    plane, course = Plane(DARK), Course(DARK, "valence")
+    plane.update(made)
+    course.update(made)
+    assert plane._hatch.visible
+    assert course._hatch.visible
+    assert "DEMO WEIGHTS" in words.badges(made)
+
+
+@pytest.mark.parametrize(("names", "mapped"), [
+    (("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2"), False),
+    (("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7",
+      "P3", "Pz", "P4"), True),
+])  # fmt: skip
+def test_few_electrodes_are_dots_and_never_interpolated(
+    names: tuple[str, ...], mapped: bool
+) -> None:
+    channels = tuple(Channel(f"eeg.de.alpha.{n}") for n in names)
+    info = Info("features", Fraction(4), channels)
+    made = scene()
+    made.take(block(info, 400, np.arange(float(len(names)))), 100.0)
+    scalp = Scalp(LIGHT)
+    scalp.update(made)
+    assert bool(scalp._maps.data["image"]) is mapped
+    assert len(scalp._dots.data["x"]) == len(names)
+    if mapped:
+        image = scalp._maps.data["image"][0]
+        assert np.nanmin(image) >= 0
+        assert np.nanmax(image) <= 1
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        assert not any(name.startswith("on") for name, _ in attrs)
+
+
+EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+
+
+def test_a_strangers_text_is_never_markup() -> None:
+    made = scene()
+    made.announce(Info(f"{EVIL}.eeg", Fraction(4), (Channel(EVIL, "eeg", "uV"),)))
+    made.note({"person": EVIL, "recorded_at": EVIL, "ended": EVIL})
+    made.take(happening(marks(MARKERS), 99.0, EVIL), 99.0)
+    made.take(happening(marks("session.status"), 99.0, EVIL), 99.0)
+    made.take(mute(f"{EVIL}.eeg", 99.0, on=True), 99.0)
+    parts = [
+        words.badges(made), words.state(made), words.estimates(made),
+        words.rests(made), words.streams(made, controls=True), words.happened(made),
+        words.latency(made, [1.0]), words.rest(made), words.courses(made),
+    ]  # fmt: skip
+    tags = Tags()
+    for part in parts:
+        tags.feed(part)
+    assert not {"script", "img", "svg"} & set(tags.seen)
+    assert "&lt;script&gt;" in "".join(parts)
+
+
+def test_a_label_starts_no_formula_and_no_second_line() -> None:
+    assert plain("a$$x$$\n\\[b") == "a$ $x$ $ \\ [b"
+    assert len(plain("x" * 500)) == 40
+
+
+def told(**sent: Any) -> dict[str, list[str]]:
+    return {"wish": [json.dumps(sent)]}
+
+
+def test_a_wish_counts_from_when_it_was_made() -> None:
+    wish = wished(told(what="mark", label=" film ", at=999.8), scene(), wall=1000.0)
+    assert wish is not None
+    assert wish.label == "film"
+    assert wish.wish.at == pytest.approx(99.8)
+    late = wished(told(what="mark", label="film", at=10.0), scene(), wall=1000.0)
+    assert late is not None
+    assert late.wish.at == 100.0  # a clock that is so far off is not believed
+
+
+@pytest.mark.parametrize("sent", [
+    None, [], "x", 5, {}, {"wish": []}, {"wish": ["x", "y"]}, {"wish": [5]},
+    {"wish": ["no json"]}, {"wish": ["[1]"]}, {"wish": ["[" * 3000]},
+    {"wish": [json.dumps({"what": "mark", "label": "x" * 5000})]},
+    told(what="mark"), told(what="mark", label=" \n"), told(what="mark", label=5),
+    told(what="mark", label="x" * 201), told(what=5), told(what="erase", label="all"),
+    told(what="mute", label="head.none"), told(what="view", label="look", value=5),
+    told(what="view", label="look"), told(what="rate"), told(what="rate", values=[1]),
+    told(what="rate", values={}), told(what="rate", values={"valence": 2}),
+    told(what="rate", values={"valence": "inf"}),
+    told(what="rate", values={"valence": None}),
+    told(what="rate", values={"valence": True}), told(what="rate", values={"pain": 0}),
+])  # fmt: skip
+def test_what_makes_no_sense_is_no_wish(sent: Any) -> None:
+    assert wished(sent, scene(), wall=1000.0) is None
+
+
+def test_who_may_want_what() -> None:
+    rate = wished(told(what="rate", values={"valence": "0.5"}), scene(), wall=0.0)
+    stop = wished(told(what="stop"), scene(), wall=0.0)
+    assert rate is not None
+    assert stop is not None
+    np.testing.assert_array_equal(rate.wish.values, [0.5, np.nan, np.nan])
+    assert [refused(rate, r) for r in ("control", "participant", "look")] == [
+        False,
+        False,
+        True,
+    ]
+    assert [refused(stop, r) for r in ("control", "participant", "look")] == [
+        False,
+        True,
+        True,
+    ]
+    assert refused(stop, "nobody")
+
+
+def test_a_page_that_shows_nothing_is_sent_nothing() -> None:
+    """Two frames are sent ahead; then the page must have seen one."""
+    made = scene()
+    made.take(block(EEG, 64 * 95, np.ones((64 * 5, 2))), 100.0)
+    page = Page(Document(), made)
+    page.open()
+    for _ in range(20):
+        page.tick()
+    assert page.dropped == 18
+    frame = page.beat.data["v"][0]
+    page.ack.data = {"v": [frame, 40.0]}
+    page.tick()
+    assert page.beat.data["v"][0] == frame + 1
+
+
+def test_wishes_are_limited_and_none_comes_from_who_may_look() -> None:
+    heard: list[Wish] = []
+    page = Page(Document(), scene(), "control", heard.append)
+    page.open()
+    for i in range(100):
+        page.inbox.data = told(what="mark", label=f"m{i}")
+    assert len(heard) == 40
+    watcher = Page(Document(), scene(), "look", None)
+    watcher.open()
+    watcher.inbox.data = told(what="mark", label="forged")
+    assert len(heard) == 40
+
+
+def test_eight_may_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("physio.view.dashboard.serve.VIEWERS", 1)
+    board = Board(scene(), lambda _: None)
+    first, second = Document(), Document()
+    board.make(first, "look")
+    board.make(second, "look")
+    assert first.roots
+    assert not second.roots
+    assert "viewers look at this session already" in str(second.template)
+    assert VIEWERS == 8
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"address": "192.168.1.5"}, (
+        "the dashboard is served on the loopback alone; on 192.168.1.5 it needs a "
+        "token of your own and a certificate and key for TLS")),
+    ({"address": "192.168.1.5", "token": "t" * 32}, (
+        "the dashboard is served on the loopback alone; on 192.168.1.5 it needs a "
+        "token of your own and a certificate and key for TLS")),
+    ({"address": "0.0.0.0", "token": "t" * 32, "certificate": "c", "key": "k"}, (
+        "the dashboard is not served on all interfaces (0.0.0.0): name one address")),
+    ({"token": "short"}, (
+        "the dashboard's token has 5 characters: give at least 32, or none, and a "
+        "fresh one is made")),
+    ({"certificate": "c"}, "TLS needs both, the certificate and its key"),
+    ({"address": "here"}, "'here' is no address: give numbers, as 127.0.0.1"),
+    ({"port": 70000}, "a port lies between 0 and 65535, not 70000"),
+])  # fmt: skip
+def test_refuses_to_be_served_elsewhere(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Dashboard(**settings)
+
+
+def test_elsewhere_with_token_and_tls_is_one_exact_host() -> None:
+    place = Place("192.168.1.5", 8443, "t" * 32, "c.pem", "k.pem")
+    assert place.hosts(8443) == {"192.168.1.5:8443"}
+    assert place.scheme == "https"
+    assert Place().hosts(8000) == {"127.0.0.1:8000", "localhost:8000"}
+
+
+def test_nothing_waits_for_a_dashboard_that_does_not_answer(tmp_path: Path) -> None:
+    """Its process is stopped: what does not fit is dropped and counted, at once."""
+    import os
+    import signal
+    import time
+
+    board = Dashboard(tmp_path, {}, capacity=50)
+    big = block(EEG, 0, np.zeros((5000, 2)))
+    with board:
+        os.kill(board._process.pid, signal.SIGSTOP)
+        board.announce([EEG])
+        began = time.thread_time()
+        for _ in range(500):
+            board.write(big)
+        took = time.thread_time() - began
+        os.kill(board._process.pid, signal.SIGCONT)
+        board._process.kill()
+    assert board.dropped > 300
+    assert took < 0.1

@@ -11,9 +11,11 @@ from physio.core.events import Events
 from physio.core.reason import Reason, why
 from physio.core.recording import CALIBRATION, RATINGS, said
 from physio.core.stage import Stage, State
-from physio.online.calibration import Calibration, Label, packed, personal
+from physio.models.fusion import fuse
+from physio.models.person import Label, personal
+from physio.online.calibration import Calibration, packed
 from physio.online.expert import DIMENSIONS, Answer, Expert, Mind, Seen, soonest
-from physio.online.fusion import fuse, known_errors
+from physio.online.fusion import known_errors
 from physio.online.reports import SAM
 from physio.online.smoother import Smoother
 
@@ -70,7 +72,7 @@ class Estimator(Stage):
     Parameters
     ----------
     experts
-        What is asked; with several, see `physio.online.fusion.fuse`. An expert trained
+        What is asked; with several, see `physio.models.fusion.fuse`. An expert trained
         on simulated people is never fused with one trained on measured people: it is
         then seen in its own columns alone.
     rest
@@ -130,7 +132,7 @@ class Estimator(Stage):
         allowed = tuple(self._allowed(m, info) for m in minds)
         tick = 1 / float(info.rate) if info.rate else 0.0
         room = _Room.of(minds, allowed, info, tick)
-        seen = tuple(Seen.nothing(len(m.at)) for m in minds)
+        seen = tuple(Seen.nothing(m) for m in minds)
         smooth: State = None
         if self.smoother is not None:
             smooth = self.smoother.begin(replace(self, smoother=None).output(info))
@@ -263,7 +265,8 @@ class _Room(NamedTuple):
         """Return the room of some experts."""
         rows = _together(minds)
         mine = [minds[k] for k in rows]
-        errors = known_errors(tuple(m.name for m in mine)) if len(mine) > 1 else None
+        names, marks = tuple(m.name for m in mine), tuple(m.sha256 for m in mine)
+        errors = known_errors(names, marks) if len(mine) > 1 else None
         sizes = {m.person.shape for m in mine}
         person = np.zeros((len(DIMENSIONS), 1, 1))
         if len(sizes) == 1:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from physio.core.block import Array, Info, Origin
 from physio.core.reason import Reason, why
 from physio.models import weights
+from physio.models.fusion import temper
 from physio.models.rest import Rest, Resting, prepared
 from physio.online.calibration import Own
-from physio.online.fusion import temper
 
 _FEW: Final = 4
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
@@ -62,7 +62,8 @@ class Seen(NamedTuple):
         What was seen of the person's rest.
     debt
         How many seconds are still missing of the window that each feature rests on,
-        after it was lost; -1 before it was there at all. Shape (f,).
+        after it was lost; then of the slowest window of each sensor, after it was. -1
+        before it was there at all. Shape (f + chains,).
     over
         Whether the rest was ended before its time, shape (1,).
     """
@@ -72,10 +73,11 @@ class Seen(NamedTuple):
     over: npt.NDArray[np.bool_]
 
     @classmethod
-    def nothing(cls, features: int) -> "Seen":
+    def nothing(cls, mind: "Mind") -> "Seen":
         """Return what is remembered of a person not met before."""
-        over = np.zeros(1, np.bool_)
-        return cls(Resting.none(features), np.full(features, -1.0), over)
+        features, chains = len(mind.at), len(mind.slowest)
+        debt = np.full(features + chains, -1.0)
+        return cls(Resting.none(features), debt, np.zeros(1, np.bool_))
 
     def begin(self) -> None:
         """Begin a new rest."""
@@ -124,6 +126,8 @@ class Mind:
     supported: npt.NDArray[np.bool_]
     span: float
     spans: Array  # s, of the window of each feature
+    chain: npt.NDArray[np.int_]  # which sensor each feature is of
+    slowest: Array  # s, of the slowest window of each sensor
     limit: float  # of surprise: beyond it the moment is like nothing seen in training
     person: Array  # covariance of what makes a person rate otherwise, shape (3, p, p)
     columns: tuple[str, ...]  # the features
@@ -159,6 +163,8 @@ class Mind:
         norm = Rest.restore(stored.part("rest"))
         model, grouped = stored.model(), [_group(n) for n in wanted]
         groups = tuple(dict.fromkeys(grouped))
+        spans = np.array([info.channels[i].span if i >= 0 else 0.0 for i in at])
+        chain = np.array([chains.index(n.partition(".")[0]) for n in wanted])
         limit = stored.arrays.get("density.limit", np.array([np.inf]))
         return cls(
             expert.name,
@@ -170,7 +176,9 @@ class Mind:
             tuple(how for _, how in card.columns),
             np.isin(DIMENSIONS, card.supports),
             max(info.channels[i].span for i in at if i >= 0),
-            np.array([info.channels[i].span if i >= 0 else 0.0 for i in at]),
+            spans,
+            chain,
+            np.array([spans[chain == k].max() for k in range(len(chains))]),
             float(limit[0]) if hasattr(model, "surprise") else np.inf,
             stored.arrays.get("person.cov", np.zeros((len(DIMENSIONS), 1, 1))),
             tuple(wanted),
@@ -221,23 +229,20 @@ class Mind:
         level, spread = self.norm.level(rest.total, rest.seconds)
         # What a rest leaves open of the level was there in training too.
         extra = np.maximum(spread - self.full, 0)
-        extra = extra + self.norm.within * (1 / fill - 1)
         z = x - level
         if self.limit < np.inf and self.model.surprise(z, extra) > self.limit:
             said[:, self.supported] = Reason.OUT_OF_DISTRIBUTION.nan
             return Answer(said[0], said[1], parts)
-        mean, sd, parts = self._explained(z, extra)
-        if not self.model.heeds_spread:
-            share = min(1.0, rest.past[0] / length) * float(fill[~np.isnan(x)].min())
-            before = mean
-            mean, sd = temper(mean, sd, self.prior[0], self.prior[1], share)
-            step = before - self.prior[0]
-            parts = (
-                parts
-                * np.divide(
-                    mean - self.prior[0], step, out=np.zeros(3), where=step != 0
-                )[:, None]
-            )
+        mean, sd, parts = self._explained(z, extra, rest, length)
+        filling = ~np.isnan(x) & (fill < 1)
+        if filling.any():
+            old = self._without(np.where(filling, _NOTHING, z), extra, rest, length)
+            share = float(fill[filling].min())
+            now, wide = temper(mean, sd, old[0], old[1], share)
+            step = mean - old[0]
+            part = np.divide(now - old[0], step, out=np.ones(3), where=step != 0)
+            parts = old[2] + part[:, None] * (parts - old[2])
+            mean, sd = now, wide
         said[:, self.supported] = mean[self.supported], sd[self.supported]
         return Answer(said[0], said[1], parts)
 
@@ -247,26 +252,54 @@ class Mind:
         np.add.at(out.T, self.group, parts.T)
         return out
 
-    def _explained(self, z: Array, extra: Array) -> tuple[Array, Array, Array]:
+    def _explained(
+        self, z: Array, extra: Array, rest: Resting, length: float
+    ) -> tuple[Array, Array, Array]:
+        """Return mean, sd and what moved the mean, as far as the rest is over."""
         if hasattr(self.model, "explain"):
-            told: tuple[Array, Array, Array] = self.model.explain(z, extra)
-            return told
-        mean, sd = self.model.predict(z, extra)
-        return mean, sd, np.zeros((len(DIMENSIONS), len(z)))
+            mean, sd, parts = self.model.explain(z, extra)
+        else:
+            mean, sd = self.model.predict(z, extra)
+            parts = np.zeros((len(DIMENSIONS), len(z)))
+        if self.model.heeds_spread:
+            return mean, sd, parts
+        share = min(1.0, rest.past[0] / length)
+        now, wide = temper(mean, sd, self.prior[0], self.prior[1], share)
+        step = mean - self.prior[0]
+        part = np.divide(now - self.prior[0], step, out=np.ones(3), where=step != 0)
+        return now, wide, part[:, None] * parts
+
+    def _without(
+        self, z: Array, extra: Array, rest: Resting, length: float
+    ) -> tuple[Array, Array, Array]:
+        """Return what is said without the features whose windows fill again."""
+        mean, sd, parts = self._explained(z, extra, rest, length)
+        missing = np.isnan(mean)
+        mean = np.where(missing, self.prior[0], mean)
+        return mean, np.where(missing, self.prior[1], sd), parts
 
     def _refill(self, debt: Array, x: Array, tick: float) -> Array:
         """Return the share of each feature's window that is there again, shape (f,).
 
         After a loss, a window has only what came since: as much as was missing of it
-        must come before it counts as full. A feature that was not there yet has none
-        to make up for: it says itself when it has enough.
+        must come before it counts as full, and till then the answer gains of what the
+        feature adds no more than that share. Where a whole sensor was gone, that holds
+        for the slowest window on it. A feature that was not there yet has none to make
+        up for: it says itself when it has enough.
         """
+        f = len(x)
         here = ~np.isnan(x)
-        debt[here] = np.maximum(debt[here] - tick, 0.0)
-        lost = ~here & (debt >= 0)
-        debt[lost] = np.minimum(debt[lost] + tick, self.spans[lost])
-        share = 1 - np.maximum(debt, 0.0) / np.maximum(self.spans, tick)
-        return np.maximum(share, 1e-6)
+        any_here = np.zeros(len(self.slowest), np.bool_)
+        np.logical_or.at(any_here, self.chain, here)
+        gone = np.ones(len(self.slowest), np.bool_)
+        np.logical_and.at(gone, self.chain, why(x) == Reason.NO_SIGNAL)
+        spans = np.concatenate([self.spans, self.slowest])
+        back, lost = np.concatenate([here, any_here]), np.concatenate([~here, gone])
+        debt[back] = np.maximum(debt[back] - tick, 0.0)
+        lost &= debt >= 0
+        debt[lost] = np.minimum(debt[lost] + tick, spans[lost])
+        share = 1 - np.maximum(debt, 0.0) / np.maximum(spans, tick)
+        return np.asarray(np.minimum(share[:f], share[f:][self.chain]))
 
     def _only_moves(self, x: Array) -> bool:
         """Tell whether nothing but movement is there, though the main sensor is.

@@ -3,13 +3,16 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from physio.core.block import Array, Block
+from physio.core.block import Array, Block, Info
 from physio.core.events import Events
+from physio.core.reason import Reason
 from physio.core.recording import Recording
 from physio.train import rows
 from physio.train.simulated import record
@@ -85,6 +88,34 @@ class Crowd:
                 said=made.said,
             )
         return made
+
+    @cached_property
+    def info(self) -> Info:
+        """The stream of features of a person."""
+        short = replace(self, seconds=8.0, store=None)
+        return rows.features(short.recording(0), self.chains).info
+
+    def block(
+        self, person: Simulant, every: float, *, without: tuple[str, ...]
+    ) -> Block:
+        """Return a person's features as a session would have them, each ``every`` s.
+
+        Those of the chains named in ``without`` are missing, as from devices that are
+        not there.
+        """
+        step = round(every * 4)
+        info = replace(self.info, rate=Fraction(4, step))
+        t = np.arange(0, len(person.x), step) / 4
+        data = np.empty((len(t), len(info.channels)))
+        for i, channel in enumerate(info.channels):
+            chain = channel.name.partition(".")[0]
+            if chain in without:
+                data[:, i] = Reason.NO_SIGNAL.nan
+            elif channel.name in person.names:
+                data[:, i] = person.x[::step, person.names.index(channel.name)]
+            else:
+                data[:, i] = t
+        return Block(info, 0, 0.0, data)
 
     def recording(self, seed: int) -> Recording:
         """Return all that the devices on a person send."""

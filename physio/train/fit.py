@@ -112,7 +112,7 @@ def learn(people: list[Moments], recipe: Recipe) -> Learned:
     for held in people:
         others = [p for p in people if p is not held]
         rest = rests(others, recipe.every)
-        folds.append((held, rest, _fit(others, rest, recipe)))
+        folds.append((held, rest, fitted(others, rest, recipe)))
     best = -np.inf, 0.0, np.zeros(len(recipe.dimensions))
     for shrink in recipe.shrinks:
         answers = [
@@ -123,7 +123,7 @@ def learn(people: list[Moments], recipe: Recipe) -> Learned:
         best = max(best, (_score(answers, noise), shrink, noise), key=lambda b: b[0])
     _, shrink, noise = best
     rest = rests(people, recipe.every)
-    found = _fit(people, rest, recipe)
+    found = fitted(people, rest, recipe)
     return Learned(shrunk(recipe.size, *found, shrink, noise), rest, shrink, noise)
 
 
@@ -191,7 +191,7 @@ def _fluctuation(
     return within, every * (2 * np.sum(corr * alive, axis=0) - 1.0)
 
 
-def _fit(people: list[Moments], rest: Rest, recipe: Recipe) -> tuple[Array, Array]:
+def fitted(people: list[Moments], rest: Rest, recipe: Recipe) -> tuple[Array, Array]:
     """Fit to the moments of all people, against each one's own rest."""
     z = np.concatenate([centred(p, rest)[0] for p in people])
     ratings = np.concatenate([p.ratings[:, recipe.picks] for p in people])

@@ -1,7 +1,9 @@
 """Storing what was trained."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from physio.core.block import Array, Origin
@@ -40,6 +42,7 @@ def store(
     model: weights.Model,
     rest: Rest,
     prior: tuple[Array, Array],
+    more: Mapping[str, Array] = MappingProxyType({}),
 ) -> weights.Weights:
     """Store a model with its card, on which the model's settings are filled in.
 
@@ -53,10 +56,13 @@ def store(
         What was trained.
     prior
         Mean and standard deviation of the ratings where nothing is known, (3,) each.
+    more
+        Other arrays: ``density.limit``, ``person.cov``.
     """
     arrays = {f"model.{k}": v for k, v in model.arrays().items()}
     arrays |= {f"rest.{k}": v for k, v in rest.arrays().items()}
     arrays |= {"prior.mean": prior[0], "prior.sd": prior[1]}
+    arrays |= more
     return weights.save(folder, replace(card, config=asdict(model.config)), arrays)
 
 

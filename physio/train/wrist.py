@@ -113,7 +113,7 @@ class Wrist:
             )
         own = root / self.folder
         data = Wesad(own if own.is_dir() else root)
-        people = [self._person(data, code) for code in data.people]
+        people = [self.person(data, code) for code in data.people]
         orders = {code: data.order(code) for code in data.people}
         seen = {p.code: moments(p, self.recipe) for p in people}
         # Both splits are proved before either is used; one that leaks raises.
@@ -143,7 +143,8 @@ class Wrist:
             "table": "\n".join([evaluate.table(models), *map(str, proved)]),
         }
 
-    def _person(self, data: Wesad, code: str) -> Person:
+    def person(self, data: Wesad, code: str) -> Person:
+        """Return what is known of a person of the data set."""
         recording = data.person(code)
         rows = features(recording, self.chains)
         return Person(code, rows, rated(recording, "study"))

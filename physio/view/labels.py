@@ -61,6 +61,18 @@ def dimensions(info: Info) -> tuple[str, ...]:
     return (*known, *(n for n in found if n not in known))
 
 
+def strongest(block: Block, name: str, most: int = 3) -> str:
+    """Return in words what moved the newest estimate of a dimension most."""
+    front = f"{name}.by."
+    moved = {
+        n.removeprefix(front): float(block.column(n)[-1])
+        for n in block.info.names
+        if n.startswith(front)
+    }
+    known = sorted((abs(v), k) for k, v in moved.items() if abs(v) >= 0.01)
+    return ", ".join(f"{k} {moved[k]:+.2f}" for _, k in known[::-1][:most])
+
+
 def reasons(block: Block, name: str) -> Array:
     """Return the `Reason` of each value of a channel, shape (n,), 0 where it is there.
 

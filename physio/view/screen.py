@@ -16,7 +16,15 @@ from rich.text import Text
 from physio.core.block import Block
 from physio.core.reason import why
 from physio.view.glyphs import bar, clock, number, spark
-from physio.view.labels import ENDS, MEANING, Label, dimensions, reasons, words
+from physio.view.labels import (
+    ENDS,
+    MEANING,
+    Label,
+    dimensions,
+    reasons,
+    strongest,
+    words,
+)
 from physio.view.meter import Entry, Meter
 
 BADGES = ("bold black on #E69F00", "bold white on #AA3377")
@@ -156,6 +164,10 @@ class Screen:
                 ("  " + spark(recent, sparks) if sparks else "", hue),
                 no_wrap=True,
                 overflow="crop",
+            )
+        if moved := strongest(told, "arousal"):
+            yield Text(
+                f" arousal moved by {moved}", "dim", no_wrap=True, overflow="crop"
             )
         late = self.now - float(told.until)
         if late > 2:

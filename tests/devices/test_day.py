@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from devices.faulty import Fault, Faulty
+from devices.simulated import Wristband
 from physio.core.block import Block, Channel, Info
 from physio.core.ports import Clock, FastClock
 from physio.online.engine import Plan, Reader
+from physio.online.plan import SessionFile
 from physio.online.session import Session
 
 DAY = 86_400
@@ -70,3 +72,30 @@ def test_a_day_loses_count_of_nothing_and_memory_stays_flat() -> None:
     # `Session.compute` keeps 100 000 times, 3 MB, of the first 7 hours; from then on
     # 1 MB an hour is what a soak may take. Measured: 0.1 MB an hour.
     assert (used[23] - used[8]) / 15 < 0.5
+
+
+@pytest.mark.long
+def test_a_day_of_estimates_misses_no_tick_and_memory_stays_flat() -> None:
+    clock = FastClock(1000.0)
+    band = Wristband(name="band", clock=clock, seed=3, truth=False, loss=0.001)
+    used: dict[int, float] = {}
+    ticks, finite, last = 0, 0, None
+    with Session(
+        SessionFile().plan, [band], (), clock, poll=1.0, seconds=float(DAY)
+    ) as session:
+        for item in session:
+            if item.info.name == "estimates":
+                assert isinstance(item, Block)
+                assert item.start == ticks
+                assert item.epoch == 1000.0  # no drift: tick k is at epoch + k / 4
+                ticks += len(item)
+                finite += int(np.isfinite(item.column("arousal")).sum())
+                last = item
+            hour = int((clock.now() - 1000.0) // 3600)
+            if hour not in used:
+                used[hour] = resident()
+    assert last is not None
+    assert ticks == pytest.approx(4 * DAY, abs=12)
+    assert last.until == pytest.approx(1000.0 + DAY, abs=3.0)
+    assert finite > 0.95 * ticks
+    assert (used[23] - used[8]) / 15 < 0.5  # MB an hour, as above

@@ -14,11 +14,11 @@ from physio.core.events import happening, marks
 from physio.core.reason import Reason, why
 from physio.core.stage import Flow
 from physio.models import weights
+from physio.models.fusion import fuse
 from physio.models.gaussian import Gaussian, GaussianConfig
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
 from physio.models.rest import Rest
 from physio.online.estimator import DIMENSIONS, Estimator, Expert
-from physio.online.fusion import fuse
 
 RATE = 4
 COLUMNS = (("skin.rate", "sqrt"), ("skin.tonic", "log"), ("heart.rate", "raw"))

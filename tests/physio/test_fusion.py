@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from physio.core.block import Array
-from physio.online.fusion import Fused, fuse, intersection, nearest, temper
+from physio.models.fusion import Fused, fuse, intersection, nearest, temper
 
 
 def alone(*args: Array) -> Array:

@@ -13,9 +13,10 @@ from physio.core.events import happening, marks
 from physio.core.reason import Reason
 from physio.core.stage import Flow
 from physio.models import weights
+from physio.models.person import Label, personal
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
 from physio.online import reports
-from physio.online.calibration import Calibration, Label, personal
+from physio.online.calibration import Calibration
 from physio.online.estimator import DIMENSIONS, Estimator
 from physio.online.expert import Mind
 from tests.physio.test_estimator import INFO, RATE, estimator, rows, run, wrist

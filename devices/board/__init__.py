@@ -1,6 +1,7 @@
 """Boards that BrainFlow knows: OpenBCI, Muse, EmotiBit, Unicorn and many others."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +52,9 @@ class Board:
     commands
         What to send to the board before it streams; a Muse is told by itself to send
         the pulse, if that is wanted and nothing else is said.
+    rates
+        What a stream's rate is (Hz), where firmware differs from what BrainFlow says of
+        the board: ``{ eda = 16 }``, as an EmotiBit's may.
     only
         Which streams to give, as ``("eeg", "acc")``; all by default.
     reopen
@@ -63,7 +67,9 @@ class Board:
     Notes
     -----
     A sample is taken to have come without delay if none for five seconds came sooner:
-    a constant delay on the way to this computer remains in its time.
+    a constant delay on the way to this computer remains in its time. An EmotiBit sends
+    packets of several rows with one arrival time: they are spread at the nominal rate.
+    BrainFlow gives its temperature, of half the rate, held for two rows.
     """
 
     board: str = "synthetic"
@@ -77,6 +83,7 @@ class Board:
     file: str = ""
     master: str = ""
     commands: tuple[str, ...] = ()
+    rates: Mapping[str, int] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     ring: float = 60.0
     reopen: float = 5.0
@@ -104,7 +111,7 @@ class Board:
         return self.master if self.board == "playback" else self.board
 
     def __enter__(self) -> Self:
-        self._lanes = lanes(self._source, self.name, self.person, self.only)
+        self._lanes = lanes(self._source, self.name, self.person, self.only, self.rates)
         if self.file and not Path(self.file).is_file():
             raise FileNotFoundError(f"there is no file {self.file} to play back")
         if self.board == "playback":

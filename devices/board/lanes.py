@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from brainflow.board_shim import BoardIds, BoardShim, BrainFlowPresets
 
+from devices.board.packets import Packets
 from physio.core.block import Array, Block, Channel, Info, Origin
 from physio.core.events import Events, marks
 from physio.core.numbered import Numbered
@@ -63,6 +64,8 @@ class Lane:
         The board's description of it.
     taken
         Names of streams that other presets have.
+    rate
+        Samples a second (Hz), where the board's description is known to be wrong.
     """
 
     def __init__(
@@ -73,9 +76,10 @@ class Lane:
         preset: int,
         about: Mapping[str, Any],
         taken: Sequence[str] = (),
+        rate: int = 0,
     ) -> None:
         self.preset = preset
-        self.rate = int(about["sampling_rate"])
+        self.rate = rate or int(about["sampling_rate"])
         self.width = int(about["num_rows"])
         self.markers = marks(f"{name}.markers", Channel("value", "stim"))
         if source == "synthetic":
@@ -100,6 +104,7 @@ class Lane:
         counter = known.get(preset)
         self._numbered = Numbered(self.rate, counter) if counter else None
         self._stamped = Stamped(self.rate)
+        self._packets = Packets(self.rate) if source == "emotibit" else None
 
     @property
     def streams(self) -> tuple[Info, ...]:
@@ -135,10 +140,12 @@ class Lane:
         if not len(rows):
             return []
         stamps = np.ascontiguousarray(rows[:, self._stamp])
-        if self._numbered is None:
+        counts = rows[:, self._count].astype(np.int64)
+        if self._packets is not None:
+            placed = self._packets.push(counts, stamps + ahead, stamps, rows, now)
+        elif self._numbered is None:
             placed = self._stamped.push(stamps + ahead, stamps, rows, now)
         else:
-            counts = rows[:, self._count].astype(np.int64)
             placed = self._numbered.push(counts, stamps, rows, now, full=full)
         return [item for part in placed for item in self._items(part)]
 
@@ -183,7 +190,11 @@ def board_id(name: str) -> int:
 
 
 def lanes(
-    board: str, name: str, person: str = "", only: Sequence[str] = ()
+    board: str,
+    name: str,
+    person: str = "",
+    only: Sequence[str] = (),
+    rates: Mapping[str, int] | None = None,
 ) -> list[Lane]:
     """Return what a board has to send, one lane for each of its presets.
 
@@ -196,9 +207,18 @@ def lanes(
     taken: list[str] = []
     for preset, about in _descriptions(board_id(board)):
         lane = Lane(name, person, board, preset, about, taken)
+        told = {rate for n, rate in (rates or {}).items() if n in lane.names}
+        if len(told) > 1:
+            raise ValueError(
+                f"{' and '.join(lane.names)} of board {board!r} share one rate, not "
+                f"{' and '.join(map(str, sorted(told)))} Hz"
+            )
+        if told:
+            lane = Lane(name, person, board, preset, about, taken, *told)
         taken += lane.names
         made.append(lane)
-    if unknown := [stream for stream in only if stream not in taken]:
+    asked = [*only, *(rates or ())]
+    if unknown := [stream for stream in asked if stream not in taken]:
         raise ValueError(
             f"board {board!r} has no stream {unknown[0]!r}; it has {', '.join(taken)}"
         )

@@ -35,10 +35,12 @@ class Stamped:
     hold
         For how long a later sample can show that an earlier one only strayed (s): at
         least as long as the bursts in which samples arrive, where arrivals are all.
+    repeats
+        Whether a sample with stamp and values of the one before is that one again.
     """
 
-    def __init__(self, rate: float, hold: float = 0.1) -> None:
-        self.rate = rate
+    def __init__(self, rate: float, hold: float = 0.1, *, repeats: bool = True) -> None:
+        self.rate, self.repeats = rate, repeats
         self.hold = max(hold, 1.5 / rate)
         self._enough = min(4, 1 + int(self.hold * rate))
         self._next, self._start = 0, 0
@@ -92,8 +94,8 @@ class Stamped:
 
     def _new(self, stamps: Array, rows: Array) -> npt.NDArray[np.bool_]:
         """Tell which samples are none that came twice: same stamp, same values."""
-        if not len(stamps):
-            return np.ones(0, np.bool_)
+        if not len(stamps) or not self.repeats:
+            return np.ones(len(stamps), np.bool_)
         before = self._newest or (np.nan, np.full_like(rows[0], np.nan))
         gone = np.diff(stamps, prepend=before[0]) == 0
         earlier = np.vstack([before[1], rows[:-1]])

@@ -16,7 +16,7 @@ from physio.core.timing import Counter
 
 Kind = Literal[
     "unplug", "drop", "duplicate", "reorder", "stall", "burst",
-    "jump", "nan", "rail", "flat", "fail",
+    "jump", "nan", "rail", "flat", "fail", "restart", "freeze", "rate",
 ]  # fmt: skip
 RAIL = 187_500.0
 
@@ -32,7 +32,10 @@ class Fault:
         ``amount`` of the samples is lost, sent twice, overtaken by the next.
         ``stall``: all comes at the end. ``burst``: all comes every ``amount`` s.
         ``jump``: stamps are ``amount`` s ahead. ``nan``, ``rail``, ``flat``: what the
-        first channel says. ``fail``: reading raises an error, once.
+        first channel says. ``fail``: reading raises an error, once. ``restart``: it is
+        off, and then its count and its stamps begin at 0. ``freeze``: it sleeps, and
+        counts on as if nothing had been. ``rate``: it is slow, a share ``amount`` of
+        what it says, from then on.
     at, seconds
         When it begins (s since the beginning), and how long it lasts.
     amount
@@ -52,6 +55,10 @@ class Fault:
             raise ValueError(
                 f"there is no fault {self.kind!r}; there is "
                 f"{', '.join(map(str, get_args(Kind)))}"
+            )
+        if self.kind == "rate" and not 0 < self.amount <= 1:
+            raise ValueError(
+                f"a device can be slow, 0 to 1 of its rate, and not {self.amount}"
             )
 
     def befalls(self, name: str, passed: float) -> bool:
@@ -184,6 +191,7 @@ class Faulty:
 class _Packet(NamedTuple):
     due: float
     number: int
+    counted: int
     stamp: float
     row: Array
 
@@ -195,7 +203,10 @@ class _Wire:
         self.info, self.begin = info, begin
         self.tally = Tally()
         self.waiting: deque[_Packet] = deque()
-        faults = (f for f in faulty.faults if f.kind != "fail")
+        faults = (f for f in faulty.faults if f.kind not in {"fail", "rate"})
+        self._slow = [f for f in faulty.faults if f.kind == "rate"]
+        # What is taken off the device's count, and off its stamps (s).
+        self._off, self._zero = 0, 0.0
         # Overtaking is last: it is what is on the line already that is overtaken.
         self._faults = sorted(faults, key=lambda f: f.kind == "reorder")
         self._rng = np.random.default_rng([faulty.seed, *info.name.encode()])
@@ -210,8 +221,19 @@ class _Wire:
         times = block.times.tolist()
         stamps = times if block.stamps is None else block.stamps.tolist()
         for i, (time, stamp) in enumerate(zip(times, stamps, strict=True)):
-            packet = _Packet(time, block.start + i, stamp, block.data[i].copy())
-            self.waiting.extend(self._befallen(packet, time - self.begin))
+            passed = time - self.begin
+            row = block.data[i].copy()
+            number = block.start + i
+            packet = _Packet(self._slowed(time), number, number, stamp, row)
+            self.waiting.extend(self._befallen(packet, passed))
+
+    def _slowed(self, time: float) -> float:
+        """Return when a slow device has a sample."""
+        for f in self._slow:
+            passed = time - self.begin
+            if f.befalls(self.info.name, passed):
+                time = self.begin + f.at + (passed - f.at) / f.amount
+        return time
 
     def due(self, now: float) -> Iterator[Block]:
         """Yield what has come by ``now`` and has its place."""
@@ -235,7 +257,7 @@ class _Wire:
             placed = self._stamped.push(stamps, stamps, rows, now)
             self.tally.repeated = self._stamped.repeated
             return placed
-        counts = np.array([p.number % self._wrap for p in here], np.int64)
+        counts = np.array([p.counted % self._wrap for p in here], np.int64)
         placed = self._numbered.push(counts, stamps, rows, now)
         self.tally.repeated = self._numbered.counted.repeated
         return placed
@@ -247,9 +269,16 @@ class _Wire:
             if not copies or not fault.befalls(self.info.name, passed):
                 continue
             copies = self._through(fault, copies, passed)
+        copies = [self._told(c) if c.number == packet.number else c for c in copies]
         own = sum(copy.number == packet.number for copy in copies)
         self.tally.duplicated += max(0, own - 1)
         return copies
+
+    def _told(self, packet: _Packet) -> _Packet:
+        """Return a packet with the count and the stamp that the device has for it."""
+        return packet._replace(
+            counted=packet.number - self._off, stamp=packet.stamp - self._zero
+        )
 
     def _through(
         self, fault: Fault, copies: list[_Packet], passed: float
@@ -257,6 +286,12 @@ class _Wire:
         hit = bool(self._rng.random() < fault.amount)
         match fault.kind:
             case "unplug":
+                return []
+            case "restart":
+                self._off, self._zero = copies[0].number + 1, copies[0].stamp
+                return []
+            case "freeze":
+                self._off += 1
                 return []
             case "drop":
                 return [] if hit else copies

@@ -19,6 +19,7 @@ from physio.core.stamped import Stamped
 __all__ = ["Found", "Inlet", "found"]
 
 _MOST = 4096  # samples taken at once
+_SILENT = 3.0  # after how long without a sample it is asked who has the source_id (s)
 _CORRECT = 1.0  # how often the sender's clock is compared with ours (s)
 
 
@@ -106,6 +107,8 @@ class Inlet:
         self._inlet, self._about = inlet, about(xml, self.name, self.person)
         self._compared, self._last = self.clock.now(), -np.inf
         self._stamped = Stamped(float(self._about.info.rate) or 1.0)
+        self._heard, self._rivals = self.clock.now(), None
+        self._notices: list[str] = []
         return self
 
     def __exit__(
@@ -114,7 +117,7 @@ class Inlet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        inlet, self._inlet = self._inlet, None
+        inlet, self._inlet, self._rivals = self._inlet, None, None
         if inlet is not None:
             inlet.close_stream()
 
@@ -141,7 +144,33 @@ class Inlet:
                 items += self._placed(self._about, rows, stamps)
             if not len(stamps):
                 break
+            self._heard, self._rivals = self.clock.now(), None
+        if self._inlet is not None and self.source_id:
+            self._look(self.clock.now())
         return items
+
+    def notices(self) -> list[str]:
+        """Return what there is to say of the stream since the last call."""
+        said, self._notices = self._notices, []
+        return said
+
+    def _look(self, now: float) -> None:
+        """Say it once where two senders have the source_id: LSL then takes neither."""
+        if now < self._heard + _SILENT:
+            return
+        if self._rivals is None:
+            self._rivals = pylsl.ContinuousResolver("source_id", self.source_id)
+            self._asked, self._told = now, False
+        elif not self._told and now >= self._asked + _CORRECT:
+            self._asked = now
+            there = {info.uid(): info for info in self._rivals.results()}
+            if len(there) > 1:
+                self._told = True
+                named = "; ".join(str(_found(info)) for info in there.values())
+                self._notices.append(
+                    f"{len(there)} LSL streams have source_id {self.source_id!r}: "
+                    f"{named}; end all but one, for which is meant cannot be told"
+                )
 
     def _placed(self, about: About, rows: Any, stamps: Array) -> list[Item]:
         """Return samples, with their times on the session clock."""
@@ -185,7 +214,7 @@ class Inlet:
         terms = ((k.removeprefix("stream_"), v) for k, v in self._wanted.items() if v)
         asked = " and ".join(f"{key}='{value}'" for key, value in terms)
         fitting = pylsl.resolve_bypred(asked, 1, self.timeout)
-        if fitting and not self.source_id:  # a second one may answer a little later
+        if fitting:  # a second one may answer a little later
             fitting = pylsl.resolve_bypred(asked, 2, 1.0) or fitting
         one = {info.uid(): info for info in fitting}
         if not one:

@@ -118,6 +118,11 @@ class Counted:
         """How many samples came twice; how many too late to be put in their place."""
 
     @property
+    def count(self) -> int:
+        """What the device counted last; -1 before the first."""
+        return self._count
+
+    @property
     def newest(self) -> int:
         """The number of the newest sample, lost ones included."""
         return self._number
@@ -162,6 +167,16 @@ class Counted:
             self._recent.append(self._number)
             numbers[i] = self._number
         return numbers
+
+    def lose(self, samples: int) -> None:
+        """Count so many as lost of which the counter says nothing."""
+        self._number += max(0, samples)
+
+    def begin_anew(self, count: int) -> None:
+        """Take ``count`` for that of the sample after the newest, whatever it is."""
+        self._count = (count - self.counter.step) % self.counter.wrap
+        self._row = self.counter.rows - 1
+        self._recent.clear()
 
     def _overtaken(self, back: int) -> bool:
         """Tell whether a count so far back is that of a packet that came late."""

@@ -183,6 +183,7 @@ class Session:
         for device in tuple(self._devices):
             try:
                 yield from device.read()
+                self._say(getattr(device, "notices", list)())
             except Exception as error:  # one device's bug must not end the session
                 self._devices.remove(device)
                 self.faults.append(f"a device stopped: {error}")

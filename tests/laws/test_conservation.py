@@ -27,6 +27,13 @@ ALL = {
     "nan": Fault("nan", 3.0, 2.0),
     "railed": Fault("rail", 3.0, 2.0),
     "flat": Fault("flat", 3.0, 2.0),
+    "slow": Fault("rate", 2.0, amount=0.98),
+}
+ASLEEP = {
+    "restarted": Fault("restart", 5.0, 3.3),
+    "restarted-soon": Fault("restart", 5.0, 0.7),
+    "frozen": Fault("freeze", 5.0, 3.3),
+    "frozen-long": Fault("freeze", 5.0, 7.0),
 }
 
 
@@ -79,6 +86,20 @@ def test_with_a_counter_to_the_sample(faults: tuple[Fault, ...]) -> None:
         # The very last sample, if lost, shows with the one after it, so never; and the
         # very first, if overtaken, came before the count began.
         assert each.balance in range(2 if drops else 1)
+
+
+@pytest.mark.parametrize("name", ASLEEP)
+def test_what_the_counter_does_not_tell_to_a_sample_a_gap(name: str) -> None:
+    """A count that begins anew, or that goes on as if nothing had been."""
+    tally, items, session = live((ASLEEP[name],), wrap=256, seconds=20.0)
+    check(tally, items, session)
+    for stream, each in tally.items():
+        # To the sample of its own rate, and what comes in a poll of 50 ms.
+        rate = float(session.health[stream].info.rate)
+        assert abs(each.balance) <= 1 + 0.05 * rate, stream
+        assert each.lost == pytest.approx(
+            ASLEEP[name].seconds * rate, abs=2 + rate / 20
+        )
 
 
 GAPS = {"unplugged": 1, "stalled": 0, "nan": 0, "railed": 0, "flat": 0, "doubled": 0}

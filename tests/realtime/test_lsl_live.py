@@ -1,6 +1,7 @@
 """Real outlets in another process, on this machine alone."""
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ import pytest
 from devices.lsl import Inlet, found
 from physio.core.block import Array, Block, Channel, Info, Origin
 from physio.core.events import Events
-from physio.core.ports import Item
+from physio.core.ports import Item, WallClock
+from physio.online.engine import Plan
+from physio.online.session import Session
 from physio.online.sinks.lsl import Lsl
 
 SENDER = Path(__file__).with_name("sender.py")
@@ -158,6 +161,58 @@ def test_two_streams_that_fit_are_one_too_many() -> None:
             either,
         ):
             pass
+
+
+def test_two_senders_with_one_source_id_are_told_and_neither_is_taken() -> None:
+    with sending("pair") as first, Inlet(source_id="pair-EEG", name="h") as inlet:
+        listen([inlet], 1.0)
+        # Frozen, so that it answers nobody, and LSL seeks no other for 15 s.
+        first.send_signal(signal.SIGSTOP)
+        told: list[str] = []
+        with sending("pair"), sending("pair"):
+            deadline = time.monotonic() + 12
+            while time.monotonic() < deadline and not told:
+                listen([inlet], 0.1)
+                told += inlet.notices()
+            second = Inlet(source_id="pair-EEG")
+            with pytest.raises(OSError, match="2 LSL streams have source_id"), second:
+                pass
+    assert len(told) == 1
+    assert told[0].startswith("2 LSL streams have source_id 'pair-EEG': ")
+    assert told[0].endswith("; end all but one, for which is meant cannot be told")
+
+
+def test_a_frozen_sender_is_told_within_a_second_and_loses_nothing() -> None:
+    clock = WallClock()
+    plan = Plan(patience=0.9)
+    items: list[Item] = []
+    with sending("ice") as sender:
+        inlet = Inlet(source_id="ice-EEG", name="h", clock=clock)
+        with Session(plan, [inlet], (), clock, seconds=9.0) as session:
+            frozen = thawed = 0.0
+            for item in session:
+                items.append(item)
+                now = clock.now()
+                if not frozen and now > session.begin + 2.0:
+                    sender.send_signal(signal.SIGSTOP)
+                    frozen = now
+                if frozen and not thawed and now > frozen + 3.0:
+                    sender.send_signal(signal.SIGCONT)
+                    thawed = now
+            health = session.health["h.eeg"]
+    status = [i for i in items if i.info.name == "session.status"]
+    stalled = next(i for i in status if i.labels[0].startswith("stalled: "))
+    # 0.9 s of silence, and the sender's own steps of 10 ms; half a second for a machine
+    # that does other things.
+    assert frozen + 0.8 < float(stalled.times[0]) < frozen + 1.5
+    assert any(i.labels[0].startswith("back: h.eeg after") for i in status)
+    assert any(i.labels[0].startswith("late: ") for i in status)
+    # It catches up, each sample with the time at which it was due.
+    parts = blocks(items, "h.eeg")
+    np.testing.assert_array_equal(np.diff(column(parts, "n")), 1)
+    assert health.lost == 0
+    seconds = np.concatenate([b.times for b in parts])
+    np.testing.assert_allclose(seconds, column(parts, "t"), rtol=0, atol=0.005)
 
 
 def test_estimates_go_out_and_come_in_again() -> None:

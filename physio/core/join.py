@@ -8,6 +8,8 @@ import numpy as np
 from physio.core.block import Array, Block, Channel, Info, Origin
 from physio.core.reason import Reason
 
+_NOTHING = Reason.NO_SIGNAL.nan
+
 
 @dataclass(frozen=True)
 class Join:
@@ -45,12 +47,15 @@ class Junction:
         self.begin = begin
         self.info = _joined(join, sources)
         self._sources = {info.name: info for info in sources}
+        self._spans = {info.name: info.span for info in sources}
+        self._rate = float(join.rate)
         self.names = frozenset(self._sources)
         self.reset()
 
     def reset(self) -> None:
         """Forget every row."""
         self._tick = 0
+        self._none = self._ticks(0, np.empty((0, len(self.info.channels))))
         self._until = dict.fromkeys(self._sources, -np.inf)  # no row up to this to come
         self._first = dict.fromkeys(self._sources, np.inf)  # when the first row was
         self._times = {name: np.empty(0) for name in self._sources}
@@ -76,47 +81,50 @@ class Junction:
             self._times[name] = np.concatenate([self._times[name], block.times])
             self._rows[name] = np.vstack([self._rows[name], block.data])
             until = block.until if until is None else until
-        if until is not None:
-            self._until[name] = max(self._until[name], until)
-        return self._emit()
+        return self.silent(name, until) if until is not None else self._emit()
 
     def silent(self, name: str, until: float) -> Block:
-        """Count a stream as silent up to ``until`` (s); return the ticks now due."""
+        """Know that no row up to ``until`` (s) is to come; return the ticks now due."""
         self._until[name] = max(self._until[name], until)
         return self._emit()
 
     def _emit(self) -> Block:
-        rate = float(self.join.rate)
         ready = min(self._until.values(), default=-np.inf)
-        stop = self._tick
-        if self.begin <= ready < np.inf:
-            stop = max(stop, int((ready - self.begin) * rate) + 1)
-            while stop > self._tick and self.begin + (stop - 1) / rate > ready:
-                stop -= 1
-        ticks = self.begin + np.arange(self._tick, stop) / rate
-        parts = [self._cells(name, ticks) for name in self._sources]
-        data = np.hstack(parts) if parts else np.empty((len(ticks), 0))
-        out = Block(self.info, self._tick, self.begin, np.ascontiguousarray(data))
-        self._tick = stop
-        return out
+        if not self.begin + self._tick / self._rate <= ready < np.inf:
+            return self._none
+        stop = int((ready - self.begin) * self._rate) + 1
+        while stop > self._tick and self.begin + (stop - 1) / self._rate > ready:
+            stop -= 1
+        start, self._tick = self._tick, max(stop, self._tick)
+        ticks = self.begin + np.arange(start, self._tick) / self._rate
+        data = np.full((len(ticks), len(self.info.channels)), _NOTHING)
+        at = 0
+        for name, info in self._sources.items():
+            columns = len(info.channels)
+            self._fill(name, ticks, data[:, at : at + columns + 2])
+            at += columns + 2
+        self._none = self._ticks(self._tick, data[:0])
+        return self._ticks(start, data)
 
-    def _cells(self, name: str, ticks: Array) -> Array:
-        """Return the newest row at each tick, with its support; forget older rows."""
+    def _ticks(self, start: int, data: Array) -> Block:
+        return Block(self.info, start, self.begin, data)
+
+    def _fill(self, name: str, ticks: Array, cells: Array) -> None:
+        """Write the newest row at each tick, with its support; forget older rows."""
         times, rows = self._times[name], self._rows[name]
-        cells = np.full((len(ticks), rows.shape[1] + 2), Reason.NO_SIGNAL.nan)
         if not len(ticks) or not len(times):
-            return cells
-        newest = np.searchsorted(times, ticks, side="right") - 1
-        here = np.flatnonzero(newest >= 0)
-        here = here[ticks[here] - times[newest[here]] <= self.join.hold]
+            return
+        newest = times.searchsorted(ticks, side="right") - 1
+        stamps = times[newest]
+        here = (newest >= 0) & (ticks - stamps <= self.join.hold)
         cells[here, :-2] = rows[newest[here]]
-        back = times[newest[here]] - self._sources[name].span
-        cells[here, -2] = np.maximum(back, self._first[name])
-        cells[here, -1] = times[newest[here]]
+        cells[here, -2] = np.maximum(stamps - self._spans[name], self._first[name])[
+            here
+        ]
+        cells[here, -1] = stamps[here]
         if newest[-1] > 0:
             self._times[name] = times[newest[-1] :].copy()
             self._rows[name] = rows[newest[-1] :].copy()
-        return cells
 
 
 def _joined(join: Join, sources: tuple[Info, ...]) -> Info:

@@ -30,13 +30,20 @@ class Reason(IntEnum):
     @property
     def nan(self) -> float:
         """The NaN that carries this reason."""
-        bits = np.array(_QUIET | int(self) << _SHIFT, np.uint64)
-        return float(bits.view(np.float64))
+        return _NANS[self]
 
     @property
     def words(self) -> str:
         """The reason as people read it, as in ``"warming up"``."""
         return self.name.lower().replace("_", " ")
+
+
+def _missing(reason: Reason) -> float:
+    bits = np.array(_QUIET | int(reason) << _SHIFT, np.uint64)
+    return float(bits.view(np.float64))
+
+
+_NANS: Final = tuple(_missing(reason) for reason in Reason)
 
 
 def why(values: npt.ArrayLike) -> npt.NDArray[np.int8]:

@@ -227,7 +227,7 @@ class Flow:
 
     def push(self, block: Block) -> Block:
         """Take in the next block; return the outputs now due, perhaps none."""
-        if block.info != self.source:
+        if block.info is not self.source and block.info != self.source:
             raise ValueError(f"this flow reads {self.source}, not {block.info}")
         if block.start < self._next:
             raise ValueError(

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from physio.core.block import Array, Channel, Info
 from physio.core.reason import Reason
 from physio.core.stage import Grid, Stage, sealed
-from physio.dsp.bank import ROWS, spread
-from physio.dsp.iir import Sections, butterworth, sections
-from physio.dsp.window import Panes, every, panes
+from physio.dsp.bank import Bank, bank, spread
+from physio.dsp.iir import butterworth
+from physio.dsp.window import every
 from physio.features.column import columns
 from physio.features.paper import Windows, entropies, windows
 
@@ -30,12 +30,10 @@ _MODES: Final = ("continuous", "paper")
 
 
 class Bands(NamedTuple):
-    """The filters, the windows on what they let through, and what they read."""
+    """Filters with windows on what they let through, and which channels they read."""
 
-    filters: Sections
-    windows: Panes
+    bank: Bank
     picks: npt.NDArray[np.intp]
-    room: Array  # scratch
 
 
 def limited(
@@ -47,7 +45,7 @@ def limited(
     return tuple((b, lo, min(hi, highest)) for b, lo, hi in bands if lo < highest)
 
 
-def bank(
+def banded(
     info: Info,
     bands: tuple[tuple[str, float, float], ...],
     settings: tuple[float, float, int, float, float],
@@ -71,13 +69,8 @@ def bank(
         )
         for band, lo, hi in bands
     ]
-    n = len(picks)
-    return Bands(
-        sections(info, filters, bridge, n),
-        panes(info, (width,), hop, share, n * len(filters)),
-        np.array(picks),
-        np.empty((len(filters), ROWS, n)),
-    )
+    times = (bridge, width, hop)
+    return Bands(bank(info, filters, len(picks), times, share), np.array(picks))
 
 
 def electrodes(info: Info) -> tuple[int, ...]:
@@ -95,13 +88,8 @@ def electrodes(info: Info) -> tuple[int, ...]:
 def deviations(state: Bands, x: Array) -> Array:
     """Take in ``x``; return the deviations now due, (m, bands * electrodes)."""
     if len(state.picks) < x.shape[1]:
-        x = x[:, state.picks]
-    starts = range(0, max(len(x), 1), ROWS)
-    parts = [
-        spread(state.filters, state.windows, state.room, sealed(x[a : a + ROWS]))
-        for a in starts
-    ]
-    return np.vstack(parts)
+        x = sealed(x[:, state.picks])
+    return np.asarray(spread(*state.bank, x))
 
 
 @dataclass(frozen=True)
@@ -178,7 +166,7 @@ class DifferentialEntropy(Stage):
         bands = limited(self.bands, self.highest)
         rings = [0.0] * len(bands)
         if isinstance(state, Bands):
-            limits = state.filters.limits
+            limits = state.bank.limits
             rings = [float((limits[0] + n) / info.rate) for n in limits[1:]]
         whole = np.inf if self.baseline else self.width
         channels = [
@@ -221,13 +209,15 @@ class DifferentialEntropy(Stage):
                 "give mode = 'paper', or leave them out"
             )
         settings = (self.width, self.hop, self.order, self.share, self.bridge)
-        return bank(info, bands, settings)
+        return banded(info, bands, settings)
 
     def step(self, state: Bands | Windows, x: Array) -> Array:
         """Take in ``x``; return the entropies now due."""
         if isinstance(state, Windows):
             return entropies(state, x)
         deviation = deviations(state, x)
+        if not len(deviation):
+            return deviation
         silent = deviation < SILENT
         bits = np.log2(np.where(silent, 1.0, deviation) * np.sqrt(2 * np.pi * np.e))
         bits = np.where(silent, Reason.POOR_QUALITY.nan, bits)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from physio.core.block import Array, Channel, Info
 from physio.core.reason import Reason
@@ -15,6 +16,9 @@ from physio.features.column import column
 _MEAN, _DEVIATION, _SLOPE = (
     STATISTICS.index(s) for s in ("mean", "deviation", "slope")
 )
+
+
+_POOR = Reason.POOR_QUALITY.nan
 
 
 class Axes(NamedTuple):
@@ -95,32 +99,48 @@ class Activity(Stage):
 
     def step(self, state: Axes, x: Array) -> Array:
         """Take in ``x``; return what is now due."""
-        axes = x[:, state.picks]
-        magnitude = _missing(_norm(axes), axes)
-        y = slide(*state.windows, sealed(np.column_stack([axes, magnitude])))
-        now, past = y[:, 0, _MEAN, :3], y[:, 1, _MEAN, :3]
-        angle = _missing(_missing(_angle(now, past), now), past)
-        return np.column_stack([y[:, 0, _DEVIATION, 3], angle])
+        return np.asarray(_turn(slide(*state.windows, _measured(x, state.picks))))
 
 
-def _norm(a: Array) -> Array:
-    """Return the length of each row, shape (n,)."""
-    return np.sqrt(a[:, 0] ** 2 + a[:, 1] ** 2 + a[:, 2] ** 2)
+@njit(cache=True)
+def _length(a: float, b: float, c: float) -> float:
+    return np.sqrt(a**2 + b**2 + c**2)
 
 
-def _missing(y: Array, sources: Array) -> Array:
-    """Return ``y``, missing wherever a source is, for the last one's reason."""
-    for source in sources.T:
-        y = np.where(np.isnan(source), source, y)
+@njit(cache=True)
+def _measured(x: Array, picks: npt.NDArray[np.intp]) -> Array:
+    """Return the three axes and the magnitude, missing where one of them is, (n, 4)."""
+    y = np.empty((len(x), 4))
+    for i in range(len(x)):
+        for k in range(3):
+            y[i, k] = x[i, picks[k]]
+        y[i, 3] = _length(y[i, 0], y[i, 1], y[i, 2])
+        for k in range(3):
+            if np.isnan(y[i, k]):
+                y[i, 3] = y[i, k]
     return y
 
 
-def _angle(a: Array, b: Array) -> Array:
-    """Return the angle between rows (deg), shape (n,); exact near 0 too."""
-    across = _norm(np.cross(a, b))
-    along = a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
-    angle = np.degrees(np.arctan2(across, along))
-    return np.where((across == 0) & (along == 0), Reason.POOR_QUALITY.nan, angle)
+@njit(cache=True)
+def _turn(y: Array) -> Array:
+    """Return activity and the angle (deg) between the two windows' means, (m, 2).
+
+    The angle is exact near 0 too.
+    """
+    out = np.empty((len(y), 2))
+    for i in range(len(y)):
+        out[i, 0] = y[i, 0, _DEVIATION, 3]
+        a, b, c = y[i, 0, _MEAN, 0], y[i, 0, _MEAN, 1], y[i, 0, _MEAN, 2]
+        d, e, f = y[i, 1, _MEAN, 0], y[i, 1, _MEAN, 1], y[i, 1, _MEAN, 2]
+        across = _length(b * f - c * e, c * d - a * f, a * e - b * d)
+        along = a * d + b * e + c * f
+        nowhere = across == 0 and along == 0
+        out[i, 1] = _POOR if nowhere else np.degrees(np.arctan2(across, along))
+        for w in range(2):
+            for k in range(3):
+                if np.isnan(y[i, w, _MEAN, k]):
+                    out[i, 1] = y[i, w, _MEAN, k]
+    return out
 
 
 @dataclass(frozen=True)
@@ -175,4 +195,6 @@ class Temperature(Stage):
         """Take in ``x``; return what is now due."""
         windows, pick, minute = state
         y = slide(*windows, sealed(x[:, pick : pick + 1]))[..., 0]
+        if not len(y):
+            return np.empty((0, 2))
         return np.column_stack([y[:, 0, _MEAN], y[:, 1, _SLOPE] * minute])

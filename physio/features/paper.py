@@ -11,6 +11,7 @@ from numba import njit
 from physio.core.block import Array, Info
 from physio.core.reason import Reason
 from physio.core.stage import sealed
+from physio.dsp.lanes import LANES, strands, variance
 from physio.dsp.window import every
 
 Counts = npt.NDArray[np.int64]
@@ -18,13 +19,15 @@ Counts = npt.NDArray[np.int64]
 _ORDER = 5
 _WARMING = Reason.WARMING_UP.nan
 _POOR = Reason.POOR_QUALITY.nan
+_LOST = Reason.NO_SIGNAL.nan
 
 
 class Windows(NamedTuple):
     """The newest samples, the filters, and the baseline."""
 
     picks: npt.NDArray[np.intp]
-    ba: Array  # (bands, 2, 2 * order + 1): numerator, denominator
+    order: tuple[int, ...]  # as many as a filter has poles
+    ba: Array  # (bands, 2, poles + 1): numerator, denominator
     ring: Array  # (width, electrodes): sample i in row i % width
     clock: Counts  # (5,): seen, outputs given, hop as p / q samples, baseline's samples
     mean: Array  # (2, piece, electrodes): sum and count of the baseline's pieces
@@ -79,6 +82,7 @@ def windows(
     clock = [0, 0, step.numerator, step.denominator, int(baseline) * piece]
     return Windows(
         picks,
+        (0,) * (2 * _ORDER),
         np.array(designs),
         np.zeros((samples, len(picks))),
         np.array(clock, np.int64),
@@ -89,61 +93,146 @@ def windows(
 
 
 @njit(cache=True)
-def _variances(ba: Array, x: Array) -> Array:
-    """Return the variance of each column of ``x`` in each band, filtered from rest.
+def _leaf(x: Array, start: int, n: int, r: Array) -> float:
+    """Return the sum of up to 128 numbers, in eight strands."""
+    whole = n - n % 8
+    strands(x[start:], whole, r)
+    total = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
+    for i in range(start + whole, start + n):
+        total += x[i]
+    return total
 
-    The transposed direct form II of `scipy.signal.lfilter`; columns side by side.
+
+@njit(cache=True)
+def pairwise(x: Array, n: int) -> float:
+    """Return the sum of the first ``n`` numbers, added up in the order of NumPy's.
+
+    More than 128 are halved, at a multiple of 8, and so on; each half's sum is added to
+    the other's.
     """
-    n, columns = x.shape
-    order = ba.shape[2] - 1
-    out = np.empty((len(ba), columns))
-    y = np.empty((n, columns))
-    for f in range(len(ba)):
-        b, a = ba[f, 0], ba[f, 1]
-        z = np.zeros((order + 1, columns))
-        mean = np.zeros(columns)
-        square = np.zeros(columns)
-        for i in range(n):
-            row, source = y[i], x[i]
-            for c in range(columns):
-                row[c] = b[0] * source[c] + z[0, c]
-                mean[c] += row[c]
-            for k in range(order):
-                bk, ak, now, later = b[k + 1], a[k + 1], z[k], z[k + 1]
-                for c in range(columns):
-                    now[c] = later[c] + source[c] * bk - row[c] * ak
-        for c in range(columns):
-            mean[c] /= n
-        for i in range(n):
-            for c in range(columns):
-                square[c] += (y[i, c] - mean[c]) ** 2
-        for c in range(columns):
-            out[f, c] = square[c] / n
-    return out
+    strands = np.empty(8)
+    sizes = np.empty(64, np.int64)  # of the parts that the present one lies in
+    turns = np.zeros(64, np.int64)  # halves of each that are summed
+    lefts = np.empty(64)
+    deep, start, total = 0, 0, 0.0
+    sizes[0] = n
+    while deep >= 0:
+        size = sizes[deep]
+        if size <= 128:
+            total = _leaf(x, start, size, strands)
+            start += size
+        elif turns[deep] < 2:
+            half = size // 2 - size // 2 % 8
+            if turns[deep] == 1:
+                lefts[deep] = total
+                half = size - half
+            turns[deep] += 1
+            deep += 1
+            sizes[deep] = half
+            turns[deep] = 0
+            continue
+        else:
+            total = lefts[deep] + total
+        deep -= 1
+    return total
 
 
-def _entropy(ba: Array, x: Array) -> Array:
-    """Return the entropy (bit) of each electrode in each band, (bands, electrodes)."""
-    lost = np.isnan(x)
-    gone = lost.any(axis=0)
-    y = np.empty((len(ba), x.shape[1]))
-    for c in np.flatnonzero(gone):
-        y[:, c] = x[np.flatnonzero(lost[:, c])[-1], c]
-    here = np.flatnonzero(~gone)
-    if not len(here):
-        return y
-    # The mean of electrodes by samples, as published code lays them out: the filters'
-    # direct form turns another order of this sum (1e-16) into 1e-8 of the entropy.
-    part = np.ascontiguousarray(x[:, here].T)
-    size = part.std()
-    if not 0 < size < np.inf:
-        y[:, here] = _POOR
-        return y
-    variance = _variances(ba, sealed(((part - part.mean()) / size).T))
-    silent = variance <= 0
-    bits = 0.5 * np.log2(2 * np.pi * np.e * np.where(silent, 1.0, variance))
-    y[:, here] = np.where(silent, _POOR, bits)
-    return y
+@njit(cache=True)
+def _entropy(order: tuple[int, ...], ba: Array, x: Array, first: int, y: Array) -> None:
+    """Write the entropy (bit) of each electrode in each band: (bands, electrodes).
+
+    The mean is that of electrodes by samples, as published code lays them out, in
+    NumPy's order: the filters' direct form turns another order of this sum (1e-16) into
+    1e-8 of the entropy. ``first`` is the row of ``x`` with the oldest sample.
+    """
+    n, electrodes = x.shape
+    flat = np.empty(n * electrodes)
+    here = np.empty(electrodes, np.int64)
+    count = 0
+    for c in range(electrodes):
+        at = count * n
+        for i in range(first, n):
+            flat[at + i - first] = x[i, c]
+        for i in range(first):
+            flat[at + n - first + i] = x[i, c]
+        lost = 0.0
+        for v in flat[at : at + n]:
+            lost += v * 0.0  # NaN for NaN alone
+        if not np.isnan(lost):
+            here[count] = c
+            count += 1
+            continue
+        for v in flat[at : at + n]:
+            if np.isnan(v):
+                y[:, c] = v
+    size = count * n
+    if count == 0:
+        return
+    mean = pairwise(flat, size) / size
+    square = np.empty(size)
+    for i in range(size):
+        flat[i] -= mean
+        square[i] = flat[i] * flat[i]
+    deviation = np.sqrt(pairwise(square, size) / size)
+    if not 0.0 < deviation < np.inf:
+        for c in here[:count]:
+            y[:, c] = _POOR
+        return
+    for i in range(size):
+        flat[i] /= deviation
+    blocks = -(-count // LANES)
+    z = np.zeros((n, blocks * LANES))
+    for i in range(n):
+        for c in range(count):
+            z[i, c] = flat[c * n + i]
+    room = np.empty((n, LANES))
+    found = np.empty(LANES)
+    for k in range(blocks):
+        lane = k * LANES
+        for f in range(len(ba)):
+            variance(order, ba[f], z.ravel()[lane:], (z.shape[1], n), room, found)
+            for c in range(lane, min(lane + LANES, count)):
+                spread = found[c - lane]
+                bits = 0.5 * np.log2(2 * np.pi * np.e * spread)
+                y[f, here[c]] = bits if spread > 0 else _POOR
+
+
+@njit(cache=True)
+def _run(
+    order: tuple[int, ...],
+    ba: Array,
+    ring: Array,
+    clock: Counts,
+    rest: Array,
+    x: Array,
+) -> Array:
+    """Take in samples; return the entropies now due, shape (m, bands, electrodes)."""
+    width, (p, q) = len(ring), clock[2:4]
+    out = np.empty((len(x) * q // p + 1, *rest.shape))
+    m, i = 0, 0
+    while i < len(x):
+        due = -((-clock[1] * p) // q)
+        at = clock[0] % width
+        rows = min(len(x) - i, due - clock[0] + 1, width - at)
+        for r in range(rows):
+            for c in range(x.shape[1]):
+                v = x[i + r, c]
+                ring[at + r, c] = v if abs(v) != np.inf else _LOST
+        clock[0] += rows
+        i += rows
+        if clock[0] != due + 1:
+            continue
+        clock[1] += 1
+        if clock[0] < width + clock[4]:
+            out[m] = _WARMING
+        else:
+            _entropy(order, ba, ring, clock[0] % width, out[m])
+            for f in range(len(rest)):
+                for c in range(rest.shape[1]):
+                    v = out[m, f, c]
+                    out[m, f, c] = v if np.isnan(v) else v - rest[f, c]
+        m += 1
+    return out[:m]
 
 
 def _listen(state: Windows, x: Array) -> None:
@@ -153,44 +242,20 @@ def _listen(state: Windows, x: Array) -> None:
         return
     piece = state.mean.shape[1]
     for i in range(min(len(x), total - seen)):
-        here = ~np.isnan(x[i])
+        here = np.isfinite(x[i])
         state.mean[0, (seen + i) % piece, here] += x[i, here]
         state.mean[1, (seen + i) % piece, here] += 1
     if seen + len(x) >= total:
         known = state.mean[1] > 0
-        mean = np.where(known, state.mean[0], Reason.NO_SIGNAL.nan)
-        mean = np.where(known, mean / np.maximum(state.mean[1], 1), mean)
-        state.rest[:] = _entropy(state.ba, mean)
+        mean = np.where(known, state.mean[0] / np.maximum(state.mean[1], 1), _LOST)
+        _entropy(state.order, state.ba, mean, 0, state.rest)
         state.known[0] = 1
 
 
 def entropies(state: Windows, x: Array) -> Array:
     """Take in ``x``; return the entropies now due, (m, bands * electrodes)."""
-    x = x[:, state.picks]
-    x = np.where(np.isinf(x), Reason.NO_SIGNAL.nan, x)
-    ring, clock = state.ring, state.clock
-    width, (p, q) = len(ring), clock[2:4]
-    rows, done = [], 0
+    if len(state.picks) < x.shape[1]:
+        x = sealed(x[:, state.picks])
     _listen(state, x)
-    while True:
-        due = -((-int(clock[1]) * p) // q)
-        stop = min(len(x), done + int(due) - int(clock[0]) + 1)
-        at = np.arange(max(done, stop - width), stop)
-        ring[(clock[0] + at - done) % width] = x[at]
-        clock[0] += stop - done
-        done = stop
-        if clock[0] != due + 1:
-            break
-        clock[1] += 1
-        rows.append(_due(state))
-    return np.array(rows).reshape(len(rows), state.rest.size)
-
-
-def _due(state: Windows) -> Array:
-    """Return the entropies of the window that ends now."""
-    seen, width = int(state.clock[0]), len(state.ring)
-    if seen < width + state.clock[4]:
-        return np.full(state.rest.size, _WARMING)
-    y = _entropy(state.ba, np.roll(state.ring, -(seen % width), axis=0))
-    y = np.where(np.isnan(y), y, y - state.rest)
-    return y.ravel()
+    y = _run(state.order, state.ba, state.ring, state.clock, state.rest, x)
+    return np.asarray(y).reshape(len(y), state.rest.size)

@@ -9,7 +9,7 @@ from physio.core.block import Array, Channel, Info
 from physio.core.reason import Reason
 from physio.core.stage import Grid, Stage
 from physio.dsp.window import every
-from physio.features.eeg import BANDS, SILENT, Bands, bank, deviations, limited
+from physio.features.eeg import BANDS, SILENT, Bands, banded, deviations, limited
 
 _POOR: Final = Reason.POOR_QUALITY.nan
 
@@ -46,7 +46,7 @@ class BandPower(Stage):
     def output(self, info: Info) -> Info:
         """Return a channel for each band of each electrode."""
         state = self.begin(info)
-        rings = float(state.filters.limits.sum() / info.rate)
+        rings = float(state.bank.limits.sum() / info.rate)
         name, unit = ("relative", "1") if self.relative else ("power", "uV^2")
         channels = (
             Channel(
@@ -68,7 +68,7 @@ class BandPower(Stage):
     def begin(self, info: Info) -> Bands:
         """Return filters at rest and empty windows."""
         settings = (self.width, self.hop, self.order, self.share, self.bridge)
-        return bank(info, limited(self.bands, self.highest), settings)
+        return banded(info, limited(self.bands, self.highest), settings)
 
     def step(self, state: Bands, x: Array) -> Array:
         """Take in ``x``; return the powers now due."""
@@ -77,7 +77,7 @@ class BandPower(Stage):
         power = np.where(np.isnan(deviation), deviation, power)
         if not self.relative:
             return power
-        parts = power.reshape(len(power), len(state.room), len(state.picks))
+        parts = power.reshape(len(power), -1, len(state.picks))
         total = np.zeros((len(power), len(state.picks)))
         for band in range(parts.shape[1]):
             total = np.where(np.isnan(total), total, total + parts[:, band])

@@ -1,0 +1,246 @@
+"""Recursive filters, eight channels abreast: each fills a place of the widest register.
+
+A compiler turns loops over channels into such instructions by itself, but then keeps
+what a filter remembers in memory, and moves it at every sample. So these loops over
+samples are put together by hand, in LLVM's own terms, for whatever width the machine
+has: they are vectors of eight numbers on any, in one register or in several.
+
+What is written as a fused multiplication and addition rounds once on every machine.
+"""
+
+from typing import Any, Final
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LANES: Final = 8
+"""How many channels go abreast."""
+
+_REAL: Final = ir.DoubleType()
+_VECTOR: Final = ir.VectorType(_REAL, LANES)
+_INT: Final = ir.IntType(64)
+
+
+class Writer:
+    """Writes instructions on vectors of eight."""
+
+    def __init__(self, builder: Any) -> None:
+        self.at = builder
+
+    def pointer(self, base: Any, offset: Any) -> Any:
+        """Return where the vector at ``base`` and ``offset`` numbers is."""
+        place = self.at.gep(base, [offset])
+        return self.at.bitcast(place, _VECTOR.as_pointer())
+
+    def load(self, base: Any, offset: Any) -> Any:
+        """Read a vector."""
+        return self.at.load(self.pointer(base, offset), align=8)
+
+    def store(self, value: Any, base: Any, offset: Any) -> None:
+        """Write a vector."""
+        self.at.store(value, self.pointer(base, offset), align=8)
+
+    def place(self, value: Any) -> Any:
+        """Return a variable that holds ``value``; it becomes a register."""
+        return cgutils.alloca_once_value(self.at, value)
+
+    def fused(self, a: Any, b: Any, c: Any) -> Any:
+        """Return ``a * b + c``, rounded once."""
+        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        name = f"llvm.fma.v{LANES}f64"
+        fma = cgutils.get_or_insert_function(self.at.module, kind, name)
+        return self.at.call(fma, (a, b, c))
+
+    def spread(self, value: Any) -> Any:
+        """Return a vector of one number."""
+        empty = ir.Constant(_VECTOR, ir.Undefined)
+        one = self.at.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        return self.at.shuffle_vector(one, empty, zeros)
+
+
+def data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Return where an array's numbers are."""
+    return context.make_array(kind)(context, builder, value).data
+
+
+def number(value: int) -> Any:
+    """Return a whole number that is known beforehand."""
+    return ir.Constant(_INT, value)
+
+
+@intrinsic
+def resonate(
+    _: Any,
+    order: Any,
+    poles: Any,
+    memory: Any,
+    sums: Any,
+    x: Any,
+    weights: Any,
+    steps: Any,
+) -> Any:
+    """Filter samples, eight lanes abreast; add up what comes out, and its squares.
+
+    Each section is ``(1 - z**-2) / (1 + a1 z**-1 + a2 z**-2)``, in the transposed
+    direct form II, with fused operations.
+
+    Parameters
+    ----------
+    order
+        A tuple with as many members as there are sections.
+    poles
+        Of each section ``-a1`` and ``-a2`` of eight lanes, shape (blocks, s, 2, 8).
+    memory
+        What each section remembers, shape (blocks, s, 2, 8); changed.
+    sums
+        Whose second row is the sum and the third that of squares, shape (3, lanes);
+        changed.
+    x, weights
+        Samples, and 1 where what comes out counts, else 0: flat, from the first on.
+    steps
+        After how many lanes ``x`` begins again; from sample to sample in ``x`` and in
+        ``weights``; how many samples.
+    """
+    four = types.UniTuple(types.int64, 4)
+    del steps
+    sig = types.void(order, poles, memory, sums, x, weights, four)
+    places = [[(2 * s + k) * LANES for k in range(2)] for s in range(len(order))]
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w = Writer(builder)
+        bases = [
+            data(context, builder, signature.args[i], args[i]) for i in range(1, 6)
+        ]
+        wrap, hop, skip, n = (builder.extract_value(args[6], i) for i in range(4))
+        array = context.make_array(signature.args[1])(context, builder, args[1])
+        blocks = builder.extract_value(array.shape, 0)
+        lanes = builder.mul(blocks, number(LANES))
+        with cgutils.for_range(builder, blocks) as each:
+            lane = builder.mul(each.index, number(LANES))
+            apart = builder.mul(each.index, number(2 * len(order) * LANES))
+            offsets = apart, apart, lane, builder.srem(lane, wrap), lane
+            base = [builder.gep(b, [o]) for b, o in zip(bases, offsets, strict=True)]
+            ends = [lanes, builder.add(lanes, lanes)]
+            pole = [[w.load(base[0], number(at)) for at in pair] for pair in places]
+            z = [[w.place(w.load(base[1], number(at))) for at in p] for p in places]
+            added = [w.place(w.load(base[2], end)) for end in ends]
+            with cgutils.for_range(builder, n) as loop:
+                v = w.load(base[3], builder.mul(loop.index, hop))
+                weight = w.load(base[4], builder.mul(loop.index, skip))
+                for (a1, a2), (z0, z1) in zip(pole, z, strict=True):
+                    back = builder.fneg(v)
+                    v = builder.fadd(v, builder.load(z0))
+                    builder.store(w.fused(a1, v, builder.load(z1)), z0)
+                    builder.store(w.fused(a2, v, back), z1)
+                part = builder.fmul(weight, v)
+                builder.store(builder.fadd(builder.load(added[0]), part), added[0])
+                builder.store(w.fused(part, v, builder.load(added[1])), added[1])
+            for pair, kept in zip(places, z, strict=True):
+                for at, one in zip(pair, kept, strict=True):
+                    w.store(builder.load(one), base[1], number(at))
+            for end, total in zip(ends, added, strict=True):
+                w.store(builder.load(total), base[2], end)
+        return context.get_dummy_value()
+
+    return sig, write
+
+
+@intrinsic
+def variance(
+    _: Any, order: Any, ba: Any, x: Any, steps: Any, room: Any, out: Any
+) -> Any:
+    """Filter samples of eight channels from rest; write the variance of what comes out.
+
+    The transposed direct form II, in the order and the roundings of
+    `scipy.signal.lfilter` on machines that fuse nothing; then the mean, and the mean
+    square of the distances from it, each summed in the order of time.
+
+    Parameters
+    ----------
+    order
+        A tuple with as many members as the filter's order.
+    ba
+        Numerator and denominator, shape (2, order + 1); ``a[0]`` is 1 and every other
+        member of ``b``, from the second on, is 0, as in a Butterworth band-pass filter.
+    x
+        The first sample of the eight.
+    steps
+        From sample to sample in ``x``, and how many samples.
+    room
+        Scratch, 8 numbers for each sample.
+    out
+        Where the eight variances go.
+    """
+    del steps
+    pair = types.UniTuple(types.int64, 2)
+    sig = types.void(order, ba, x, pair, room, out)
+    poles = len(order)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w = Writer(builder)
+        ba, x, room, out = (
+            data(context, builder, signature.args[i], args[i]) for i in (1, 2, 4, 5)
+        )
+        hop, n = (builder.extract_value(args[3], i) for i in range(2))
+        taps = [
+            w.spread(builder.load(builder.gep(ba, [number(k)])))
+            for k in range(2 * poles + 2)
+        ]
+        b, a = taps[: poles + 1], taps[poles + 1 :]
+        nothing = ir.Constant(_VECTOR, [0.0] * LANES)
+        z = [w.place(nothing) for _ in range(poles)]
+        mean, square = w.place(nothing), w.place(nothing)
+        with cgutils.for_range(builder, n) as loop:
+            v = w.load(x, builder.mul(loop.index, hop))
+            y = builder.fadd(builder.fmul(b[0], v), builder.load(z[0]))
+            for k in range(poles):
+                later = builder.load(z[k + 1]) if k + 1 < poles else nothing
+                come = (
+                    later
+                    if k % 2 == 0
+                    else builder.fadd(later, builder.fmul(v, b[k + 1]))
+                )
+                builder.store(builder.fsub(come, builder.fmul(y, a[k + 1])), z[k])
+            builder.store(builder.fadd(builder.load(mean), y), mean)
+            w.store(y, room, builder.mul(loop.index, number(LANES)))
+        count = w.spread(builder.sitofp(n, _REAL))
+        middle = builder.fdiv(builder.load(mean), count)
+        with cgutils.for_range(builder, n) as loop:
+            y = w.load(room, builder.mul(loop.index, number(LANES)))
+            off = builder.fsub(y, middle)
+            added = builder.fadd(builder.load(square), builder.fmul(off, off))
+            builder.store(added, square)
+        w.store(builder.fdiv(builder.load(square), count), out, number(0))
+        return context.get_dummy_value()
+
+    return sig, write
+
+
+@intrinsic
+def strands(_: Any, x: Any, n: Any, out: Any) -> Any:
+    """Write eight sums: of every eighth of ``n`` numbers, from each of the first eight.
+
+    Parameters
+    ----------
+    x
+        The numbers, flat; ``n`` of them, a multiple of 8.
+    out
+        Where the eight sums go.
+    """
+    del n
+    sig = types.void(x, types.int64, out)
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        w = Writer(builder)
+        x, out = (data(context, builder, signature.args[i], args[i]) for i in (0, 2))
+        total = w.place(ir.Constant(_VECTOR, [0.0] * LANES))
+        with cgutils.for_range(builder, builder.sdiv(args[1], number(LANES))) as loop:
+            v = w.load(x, builder.mul(loop.index, number(LANES)))
+            builder.store(builder.fadd(builder.load(total), v), total)
+        w.store(builder.load(total), out, number(0))
+        return context.get_dummy_value()
+
+    return sig, write

@@ -156,6 +156,8 @@ class Part:
         self._join, self._joined = plan.join, joined
         self.junction = Junction(plan.join, joined, begin)
         self.estimator = Flow(plan.estimator, self.junction.info)
+        self._features = self._named(self.junction.info)
+        self._estimates = self._named(replace(self.estimator.info, name="estimates"))
         self._refused: set[str] = set()
         self._muted: set[str] = set()
         self._failed = False  # the estimator cannot go on
@@ -180,8 +182,7 @@ class Part:
             for info in self._infos.values()
             if is_point(info)
         )
-        return (self._named(self.junction.info), self._estimates,
-                *map(self._named, found))  # fmt: skip
+        return (self._features, self._estimates, *map(self._named, found))
 
     def push(self, item: Item) -> list[Item]:
         """Take in what arrived next; return what can now be said, in order."""
@@ -205,10 +206,6 @@ class Part:
             times = np.full(len(item), np.inf)
         silent = zip(item.labels, times.tolist(), strict=True)
         return [out for stream, at in silent for out in self._silent(stream, at)]
-
-    @property
-    def _estimates(self) -> Info:
-        return self._named(replace(self.estimator.info, name="estimates"))
 
     def _named(self, info: Info) -> Info:
         """Return a computed stream under a name that says whose it is."""
@@ -237,19 +234,19 @@ class Part:
         except Exception as error:  # one chain's bug must not end the session
             yield from self._stop(chain, block, error)
             return
-        y = Block(self._infos[chain], y.start, y.epoch, y.data)
         if is_point(y.info):
-            found = points(y)
+            found = points(Block(self._infos[chain], y.start, y.epoch, y.data))
             yield replace(found, info=self._named(found.info)) if self._end else found
-        else:
-            until = block.until if len(block) else None
-            yield from self._estimate(self.junction.push(y, until))
+        elif len(y):
+            y = Block(self._infos[chain], y.start, y.epoch, y.data)
+            yield from self._estimate(self.junction.push(y, block.until))
+        elif len(block):
+            yield from self._estimate(self.junction.silent(chain, block.until))
 
     def _estimate(self, ticks: Block) -> Iterator[Item]:
         if not len(ticks):
             return
-        named = self._named(ticks.info)
-        yield Block(named, ticks.start, ticks.epoch, ticks.data)
+        yield Block(self._features, ticks.start, ticks.epoch, ticks.data)
         if self._failed:
             return
         try:

@@ -75,7 +75,7 @@ class BandPower(Stage):
         deviation = deviations(state, x)
         power = np.where(deviation < SILENT, _POOR, deviation**2)
         power = np.where(np.isnan(deviation), deviation, power)
-        if not self.relative:
+        if not self.relative or not len(power):
             return power
         parts = power.reshape(len(power), -1, len(state.picks))
         total = np.zeros((len(power), len(state.picks)))

@@ -5,7 +5,18 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import typer
 
-from physio.cli import bench, checks, data, files, judge, own, report, sessions, tools
+from physio.cli import (
+    bench,
+    boards,
+    checks,
+    data,
+    files,
+    judge,
+    own,
+    report,
+    sessions,
+    tools,
+)
 
 app = typer.Typer(
     name="physio",
@@ -20,6 +31,7 @@ app = typer.Typer(
 )
 for command in (
     sessions.COMMANDS
+    + boards.COMMANDS
     + own.COMMANDS
     + data.COMMANDS
     + judge.COMMANDS

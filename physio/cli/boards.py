@@ -1,5 +1,6 @@
 """The dashboard of a session, on the command line."""
 
+import json
 import os
 import sys
 import webbrowser
@@ -7,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 if TYPE_CHECKING:
     from physio.online.plan import SessionFile
+    from physio.view.dashboard.scene import Scene
     from physio.view.dashboard.sink import Dashboard
 
 USE: Final = "physio.view.dashboard:Dashboard"
@@ -41,6 +45,63 @@ def teller(*, open_it: bool) -> Callable[["Dashboard"], str]:
         return f"dashboard: {board.page}  only to look: {look}  participant: {person}"
 
     return tell
+
+
+def view(
+    path: Annotated[
+        Path, typer.Argument(help="A recording, or the folder of a session.")
+    ],
+    config: Annotated[
+        Path | None, typer.Option(help="A session file: its chains and estimator.")
+    ] = None,
+    board: Annotated[
+        str | None, typer.Option(help="The board of a BrainFlow file, as cyton.")
+    ] = None,
+    open_it: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open it in the browser.")
+    ] = True,
+) -> None:
+    """Look at a recording in the browser: the dashboard, with a slider for the time.
+
+    What a session computed is shown as it was; of any other recording it is computed
+    now. Nothing is changed.
+
+    Example: `physio view sessions/p07-20260412-101500`
+    """
+    from physio.view.dashboard import recorded
+
+    scene = _scene(path, config, board)
+
+    def tell(url: str) -> None:
+        typer.echo(f"{path}: {url}  (Ctrl-C ends it)")
+        if open_it:
+            _open(url)
+
+    recorded.serve(scene, tell)
+
+
+COMMANDS: Final[list[Callable[..., None]]] = [view]
+
+
+def _scene(path: Path, config: Path | None, board: str | None) -> "Scene":
+    """Return the scene of a recording, with what is computed of it."""
+    from physio.core.recording import computed
+    from physio.data.files import read
+    from physio.online import plan
+    from physio.online.engine import run
+    from physio.view.dashboard.scene import of
+
+    at = path / "recording.xdf"
+    recording = read(at if at.is_file() else path, board=board)
+    if config is None and any(computed(name) for name in recording.streams):
+        return of(recording)
+    file = plan.read(config) if config else plan.recorded(recording)
+    file = file or plan.SessionFile(at=path.name)
+    made = file.plan(recording.arrived)
+    kept = {n: b for n, b in recording.streams.items() if not computed(n)}
+    about = {**recording.about, "config": json.dumps(file.resolved(made))}
+    bare = replace(recording, streams=kept, about=about)
+    return of(bare, run(recording, made))
 
 
 def _open(url: str) -> None:

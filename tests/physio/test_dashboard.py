@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from bokeh.document import Document
 
+from physio import config
 from physio.core.block import Block, Channel, Info, Origin
 from physio.core.events import happening, marks
 from physio.core.ports import Wish
 from physio.core.reason import Reason
-from physio.core.recording import MARKERS, mute, silence
+from physio.core.recording import MARKERS, Recording, mute, silence
+from physio.formats import xdf
 from physio.models import weights
 from physio.view.dashboard import Dashboard, words
 from physio.view.dashboard.affect import Course, Plane, missing, withheld
@@ -23,7 +25,7 @@ from physio.view.dashboard.guard import Place
 from physio.view.dashboard.page import Page
 from physio.view.dashboard.provenance import contributions, interval, support
 from physio.view.dashboard.scalp import Scalp
-from physio.view.dashboard.scene import Scene
+from physio.view.dashboard.scene import Scene, of
 from physio.view.dashboard.serve import VIEWERS, Board
 from physio.view.dashboard.signals import Signals
 from physio.view.dashboard.theme import DARK, LIGHT, plain
@@ -426,3 +428,72 @@ def test_nothing_waits_for_a_dashboard_that_does_not_answer(tmp_path: Path) -> N
         board._process.kill()
     assert board.dropped > 300
     assert took < 0.1
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """Return a simulated minute, with what was computed of it."""
+    from physio.cli.conduct import conduct
+    from physio.core.ports import FastClock
+    from physio.online.plan import SessionFile
+
+    folder = tmp_path_factory.mktemp("session")
+    path = Path(config.__file__).parent / "assets" / "demo.toml"
+    tables = dict(config.read(path))
+    del tables["devices"]["headset"]
+    tables["devices"]["band"].update(seconds=60.0, truth=True)
+    tables["estimator"]["experts"] = [{"weights": "wrist-demo"}]
+    clock = FastClock()
+    file = SessionFile(tables)
+    conduct(file, file.devices(clock), clock, folder, seconds=60, poll=0.5)
+    return xdf.read(folder / "recording.xdf")
+
+
+def test_a_recording_is_looked_at_where_the_slider_is(recording: Recording) -> None:
+    whole = of(recording)
+    page = Page(Document(), whole, at=recording.begin + 20)
+    page.open()
+    skin = page.views.skin
+    assert max(skin._raw.data["t"]) <= recording.begin + 20
+    page.inbox.data = told(what="view", label="at", value="50")
+    page.tick()
+    assert whole.now == recording.begin + 50
+    assert recording.begin + 49.5 < max(skin._raw.data["t"]) <= recording.begin + 50
+    row = whole.estimates
+    assert row is not None
+    assert f"{row.last('arousal', whole.now):+.2f}" in page._said["estimates"]
+    for nonsense in ("nan", "x", "1e999", ""):
+        page.inbox.data = told(what="view", label="at", value=nonsense)
+        page.tick()
+        assert recording.begin <= whole.now <= recording.end
+    assert "<button" not in page._said["streams"]
+
+
+def test_a_notebook_shows_the_same_views(recording: Recording) -> None:
+    from physio.view import notebook
+
+    shown = notebook.show(recording)
+    slider = shown[0]
+    slider.value = 40.0
+    text = str([pane.object for pane in shown.select() if hasattr(pane, "object")])
+    assert "SIMULATED" in text
+    assert "wrist-demo" in text
+
+
+def test_a_notebook_follows_a_session_and_keeps_nobody_waiting() -> None:
+    from physio.core.ports import FastClock
+    from physio.view import notebook
+
+    clock = FastClock(100.0)
+    sink = notebook.Watched({"begin": "0.0"}, clock)
+    with sink:
+        sink.announce([EEG])
+        for start in range(0, 64 * 10, 64):
+            sink.write(block(EEG, 64 * 90 + start, np.ones((64, 2))))
+        sink.take()
+        assert sink.scene.sources["head.eeg"].meter.samples == 640
+        for _ in range(30_000):
+            sink.write(silence("head.eeg", 100.0))
+        assert len(sink._came) == 20_000
+        sink.end("completed")
+    assert sink.scene.ended == "completed"

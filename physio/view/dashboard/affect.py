@@ -16,7 +16,7 @@ from bokeh.models import (
 from physio.core.block import Array, Origin
 from physio.core.reason import why
 from physio.view.dashboard.provenance import interval
-from physio.view.dashboard.scene import Scene
+from physio.view.dashboard.scene import Mark, Scene
 from physio.view.dashboard.theme import (
     Theme,
     blank,
@@ -259,7 +259,7 @@ class Course:
         self._said.update(text=told, visible=bool(told))
         self._hatch.visible = _demo(scene)
         marks = [m for m in scene.marks if begin <= m.time <= now][-12:]
-        labels = [plain(m.label, 18) for m in marks]
+        labels = spaced(marks, 0.13 * (now - begin))
         _put(self._ticks, {"t": [m.time for m in marks], "label": labels})
         rated = [
             (r.time, r.values[self.name])
@@ -296,6 +296,15 @@ class Course:
             for a, b, _ in runs((~good).astype(float))
         ]
         _put(self._none, {"l": [a for a, _ in gone], "r": [b for _, b in gone]})
+
+
+def spaced(marks: list[Mark], apart: float) -> list[str]:
+    """Return the labels of marks, none where the one before takes its place."""
+    found, free = [], -np.inf
+    for mark in marks:
+        found.append(plain(mark.label, 12) if mark.time >= free else "")
+        free = mark.time + apart if found[-1] else free
+    return found
 
 
 def _bands(

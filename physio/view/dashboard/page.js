@@ -50,6 +50,14 @@ document.addEventListener("input", (event) => { // a continuous rating, at most 
   const form = event.target.closest("form[data-continuous]"), now = performance.now()
   if (form && now - last > 250) { last = now; send({ what: "rate", label: "rating", values: Object.fromEntries(new FormData(form)) }) }
 })
+document.addEventListener("input", ({ target }) => { if (target.dataset.view === "at") send({ what: "view", label: "at", value: target.value }) })
+document.addEventListener("click", ({ target }) => {
+  if (!("play" in target.dataset)) return
+  const on = target.getAttribute("aria-pressed") !== "true"
+  target.setAttribute("aria-pressed", on)
+  target.textContent = on ? "pause" : "play"
+  send({ what: "view", label: "play", value: on ? "1" : "0" })
+})
 document.addEventListener("change", (event) => {
   const { view } = event.target.dataset
   if (view) send({ what: "view", label: view, value: event.target.value })

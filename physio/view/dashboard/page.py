@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
 from jinja2 import Environment
@@ -125,6 +126,8 @@ class Page:
         What to do with a wish; None for viewers who may only look.
     who
         Code of the one to look at, where there are several people.
+    at
+        Where in a recording to look (s, session clock).
     """
 
     document: Document
@@ -133,12 +136,16 @@ class Page:
     wish: Callable[[Wish], None] | None = None
     theme: Theme = THEMES["light"]
     who: str = ""
+    at: float | None = None
     dropped: int = 0
     _frame: int = 0
     _seen: int = 0
     _slow: float = float("-inf")
     _worded: float = float("-inf")
     _turn: int = 0
+    _shown: float = float("nan")
+    _plays: bool = False
+    _ticked: float = 0.0
     _said: dict[str, str] = field(default_factory=dict)
     _ages: deque[float] = field(default_factory=lambda: deque(maxlen=400))
     _wishes: deque[float] = field(default_factory=lambda: deque(maxlen=40))
@@ -148,6 +155,8 @@ class Page:
         people = [code for code in self.scene.people if code]
         self.who = self.who or (people[0] if len(people) > 1 else "")
         self.scene.who = self.who
+        if self.at is not None:
+            self.scene.at = self.at
         # All is drawn once before it belongs to a document, which then looks through
         # its models once, not once for every line.
         self.views = Views.of(self.scene, self.theme)
@@ -176,7 +185,13 @@ class Page:
         self.document.add_periodic_callback(self.tick, int(1e3 * PERIOD))
 
     def tick(self) -> None:
-        """Send a frame, if the page keeps up."""
+        """Send a frame, if the page keeps up and there is anything new."""
+        if self.at is not None and self._plays:
+            now = self.scene.tick()
+            self.at = min(self.at + now - self._ticked, self.scene.end)
+            self._ticked = now
+        elif self.at is not None and self.at == self._shown and not self.views.fresh:
+            return
         if self._frame - self._seen > _AHEAD:
             self.dropped += 1
             return
@@ -186,8 +201,16 @@ class Page:
         """Draw what is new."""
         now = self.scene.tick()
         self.scene.who = self.who
+        moved = self.at is not None and self.at != self._shown
+        if self.at is not None:
+            self.scene.at = self._shown = self.at
         with held(self.document, whole=self.views.fresh):
-            self.views.fast(self.scene)
+            self.views.fast(self.scene, whole=moved and not self._plays)
+            if moved and not self._plays:
+                self._slow = now
+                self.views.slow(self.scene)
+                self.views.slower(self.scene)
+                self._words(self.scene)
             if now - self._slow >= _SLOW / 2:
                 self._slow = now
                 self._turn += 1
@@ -225,6 +248,9 @@ class Page:
             "css": asset("page.css"),
             "role": self.role,
             "looks": list(FILTERS),
+            "recorded": self.at is not None,
+            "seconds": max(0.0, self.scene.end - self.scene.begin),
+            "first": 0.0 if self.at is None else self.at - self.scene.begin,
             "people": [code for code in self.scene.people if code],
             "pages": self.views.signals.pages,
             "scales": [(d, *ENDS[d]) for d in DIMENSIONS],
@@ -240,22 +266,27 @@ class Page:
         """Do what a viewer wants, or nothing if it makes no sense."""
         now = self.scene.tick()
         self.scene.who = self.who
+        told = wished(new, self.scene, wall=time.time())
+        if told is not None and told.what == "view":
+            self._look(told.label, told.value)
+            return
         if len(self._wishes) == self._wishes.maxlen and now - self._wishes[0] < 10:
             return
         self._wishes.append(now)
-        told = wished(new, self.scene, wall=time.time())
         if told is None:
             return
-        if told.what == "view":
-            self._look(told.label, told.value)
-        elif self.wish is not None and not refused(told, self.role):
+        if self.wish is not None and not refused(told, self.role):
             self.wish(told.wish)
 
     def _look(self, name: str, value: str) -> None:
         """Change how signals are looked at."""
         views = (self.views.signals, self.views.others_view)
         signals = self.views.signals
-        if name == "who" and value in self.scene.people:
+        if name == "at" and self.at is not None:
+            self.at = _between(value, self.scene.begin, self.scene.end, self.at)
+        elif name == "play" and self.at is not None:
+            self._plays, self._ticked = value == "1", self.scene.tick()
+        elif name == "who" and value in self.scene.people:
             self.who = value
         elif name == "look" and value in FILTERS:
             signals.set(look=value)
@@ -268,6 +299,15 @@ class Page:
             signals.set(page=int(value))
         elif name == "chosen":
             signals.set(chosen=tuple(n.strip() for n in value.split(",") if n.strip()))
+
+
+def _between(value: str, begin: float, end: float, otherwise: float) -> float:
+    """Return a time since the beginning (s) as one on the session clock."""
+    try:
+        at = float(value)
+    except (ValueError, OverflowError):
+        return otherwise
+    return float(np.clip(begin + at, begin, end)) if np.isfinite(at) else otherwise
 
 
 def _two(data: Any) -> tuple[float, float]:

@@ -1,8 +1,9 @@
 """All that a page may show of a session, live or recorded."""
 
+import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -104,8 +105,11 @@ class Source:
 
     def lost(self, now: float) -> bool:
         """Tell whether nothing has come for longer than this stream is used to."""
+        if not self.late:  # it was recorded, or never came
+            times, _ = self.track.window(now - 2.0, now + 1e-6)
+            return not len(times)
         age = self.meter.age(now)
-        usual = float(np.median(self.late)) if self.late else 0.0
+        usual = float(np.median(self.late))
         return bool(age > usual + max(_LEAST, 2.5 * self._every))
 
     def seen_through(self, name: str) -> Track:
@@ -175,6 +179,11 @@ class Scene:
             return self.at
         now, tick, speed = self._zero
         return now + (self.tick() - tick) * speed if now == now else self._newest()
+
+    @property
+    def end(self) -> float:
+        """When the newest sample of any stream was taken (s, session clock)."""
+        return self._newest()
 
     @property
     def speed(self) -> float:
@@ -391,31 +400,48 @@ class Scene:
         return max(times, default=float("nan"))
 
 
-def of(recording: Recording, computed: Iterable[Item] = ()) -> Scene:
+def of(recording: Recording, computed_too: Iterable[Item] = ()) -> Scene:
     """Return the scene of a whole recording, looked at where `Scene.at` says.
 
     Parameters
     ----------
     recording
         What was recorded.
-    computed
+    computed_too
         Features and estimates, where the recording does not hold them.
     """
     scene = Scene(recording.seconds + 60, recording.seconds + 60)
     scene.begin = recording.begin
     scene.person = recording.about.get("person", "")
-    for info in recording.infos:
-        scene.announce(info)
-    for blocks in recording.streams.values():
-        for block in blocks:
-            scene.take(block, block.until if len(block) else recording.begin)
+    scene.note({"config": json.loads(recording.about.get("config", "{}"))})
+    for name, blocks in recording.streams.items():
+        if not any(map(len, blocks)):
+            scene.announce(blocks[0].info)
+            continue
+        track = Track.of(blocks)
+        if name.endswith(TRUTH):
+            scene.truths[track.info.person] = track
+        elif computed(name):
+            scene.computed[name] = track
+        else:
+            scene.sources[name] = Source(track, counted(blocks))
     for events in recording.events.values():
         if events.info.name != SILENCE:
             scene.take(events, events.until)
-    for item in computed:
+    for item in computed_too:
         scene.take(item, item.until)
     scene.at = recording.end
     return scene
+
+
+def counted(blocks: Sequence[Block]) -> Meter:
+    """Return how many samples of a recorded stream there are, and how many not."""
+    meter = Meter(blocks[0].info)
+    filled = [b for b in blocks if len(b)]
+    meter.samples = sum(map(len, filled))
+    meter.lost = filled[-1].stop - filled[0].start - meter.samples
+    meter.heard = filled[-1].until
+    return meter
 
 
 def rest_of(config: Mapping[str, Any]) -> float:

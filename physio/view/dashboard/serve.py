@@ -116,6 +116,11 @@ class Board:
         if role == "participant":
             Participant(document, self.scene, self.heed, theme, self).open()
             return
+        if self.scene.at is not None:  # a recording: there is nothing to steer
+            begin, end = self.scene.begin, self.scene.end
+            first = begin + min(30.0, (end - begin) / 2)
+            Page(document, self.scene, "look", None, theme, at=first).open()
+            return
         wish = self.heed if role == "control" else None
         Page(document, self.scene, role, wish, theme).open()
 

@@ -108,16 +108,9 @@ class Dashboard:
 
     def announce(self, streams: Sequence[Info]) -> None:
         """Hear what flows."""
-        config = json.loads(self.about.get("config", "{}"))
-        self._put(
-            {
-                "begin": float(self.about.get("begin", self.clock.now())),
-                "person": self.about.get("person", ""),
-                "config": {k: config.get(k, {}) for k in ("chains", "estimator")},
-                "recorded_at": self._recorded(config.get("sinks", {})),
-                "streams": list(streams),
-            }
-        )
+        about = told_of(self.about, self.clock.now())
+        recorded = self._recorded(json.loads(self.about.get("config", "{}")))
+        self._put({**about, "recorded_at": recorded, "streams": list(streams)})
 
     def write(self, item: Item) -> None:
         """Hand an item over, or count it as dropped."""
@@ -224,8 +217,18 @@ class Dashboard:
         except (EOFError, OSError, ValueError, TypeError):
             return
 
-    def _recorded(self, sinks: Mapping[str, Any]) -> str:
+    def _recorded(self, config: Mapping[str, Any]) -> str:
         """Return where the session is recorded; empty if it is not."""
-        uses = [str(sink.get("use", "")) for sink in sinks.values()]
+        uses = [str(sink.get("use", "")) for sink in config.get("sinks", {}).values()]
         kept = any(use.endswith("xdf:Xdf") for use in uses)
         return str(self.folder / "recording.xdf") if kept else ""
+
+
+def told_of(about: Mapping[str, str], now: float) -> dict[str, Any]:
+    """Return what a scene is told of a session that begins."""
+    config = json.loads(about.get("config", "{}"))
+    return {
+        "begin": float(about.get("begin", now)),
+        "person": about.get("person", ""),
+        "config": {key: config.get(key, {}) for key in ("chains", "estimator")},
+    }

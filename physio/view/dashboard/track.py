@@ -1,11 +1,13 @@
 """The newest samples of one stream, for eyes."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array, Block, Info
+from physio.view.laid import whole
 
 _LEAST: Final = 64
 
@@ -28,6 +30,16 @@ class Track:
         self._data = np.empty((2 * self._room, len(info.channels)))
         self._begin = self._end = 0
         self.stop: int | None = None
+
+    @classmethod
+    def of(cls, blocks: Sequence[Block]) -> Self:
+        """Return the track of a whole stream that was recorded."""
+        made = cls(blocks[0].info, 0.0)
+        made._times, made._data = whole(blocks)
+        made._end = made._room = len(made._times)
+        made.seconds = made._end / float(made.info.rate)
+        made.stop = blocks[-1].stop
+        return made
 
     def __len__(self) -> int:
         return self._end - self._begin

@@ -212,6 +212,8 @@ def streams(scene: Scene, *, controls: bool) -> str:
 
 def _stream(scene: Scene, name: str, source: Source, *, controls: bool) -> str:
     now, meter = scene.now, source.meter
+    if scene.at is not None:
+        return _recorded(now, name, source)
     rate, nominal = meter.rate(now), float(meter.info.rate)
     age = meter.age(now)
     lost, share = meter.loss(now)
@@ -244,6 +246,23 @@ def _stream(scene: Scene, name: str, source: Source, *, controls: bool) -> str:
     )
     mark = '<b class="lost">LOST</b> ' if gone else "○ " if muted else ""
     return f'<tr><th scope="row">{mark}{safe(name, 24)}{battery}</th>{tds}</tr>'
+
+
+def _recorded(now: float, name: str, source: Source) -> str:
+    """Return what came of a recorded stream, and how much of it is there now."""
+    meter = source.meter
+    _, data = source.track.window(now - 10.0, now + 1e-6)
+    good = f"{100 * np.isfinite(data).mean():.0f} %" if data.size else "none"
+    share = meter.lost / max(1, meter.lost + meter.samples)
+    cells = (
+        f"{float(meter.info.rate):g}",
+        "",
+        f"{meter.lost} <small>{100 * share:.1f} %, in all</small>",
+        good,
+        "",
+    )
+    tds = "".join(f"<td>{c}</td>" for c in cells)
+    return f'<tr><th scope="row">{safe(name, 24)}</th>{tds}</tr>'
 
 
 def _battery(scene: Scene, name: str) -> str:
@@ -281,7 +300,7 @@ def latency(scene: Scene, ages: Sequence[float]) -> str:
                 f"p99 {1e3 * most:.0f}",
             )
         )
-    if len(ages):
+    if len(ages) and scene.at is None:
         half, most = np.percentile(ages, [50, 95])
         rows.append(("newest point here", f"{half:.0f} ms", f"p95 {most:.0f}"))
     if scene.dropped:

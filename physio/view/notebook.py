@@ -1,0 +1,163 @@
+"""The views of the dashboard as components of a notebook, live and of recordings."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+import panel as pn
+
+from physio.core.block import Info
+from physio.core.ports import Clock, WallClock
+from physio.core.recording import Item, Recording
+from physio.view.dashboard import words
+from physio.view.dashboard.page import Views
+from physio.view.dashboard.scene import Scene, of
+from physio.view.dashboard.sink import told_of
+from physio.view.dashboard.theme import THEMES
+
+_EVERY: Final = 200  # ms between two drawings
+_ROOM: Final = 20_000  # items that wait for a notebook that does not draw
+_STYLE: Final = """
+:host { font: 12px system-ui, sans-serif; } table { border-collapse: collapse; }
+th { text-align: left; padding-right: 8px; } .figure { font-weight: 700; }
+.badge { font-weight: 700; padding: 2px 8px; margin-right: 6px; border-radius: 4px;
+  background: #e69f00; color: #000; }
+.badge.abstains { background: none; color: inherit; outline: 2px dashed; }
+.bar { display: none; } small { display: block; color: #5b6675; }
+"""
+
+
+def show(
+    recording: Recording, computed: Iterable[Item] = (), theme: str = "light"
+) -> Any:
+    """Return the dashboard's views of a recording, with a slider for the time.
+
+    Parameters
+    ----------
+    recording
+        What to look at.
+    computed
+        Features and estimates, where the recording does not hold them: blocks, as
+        `physio.features` and `physio.estimate` return them.
+    theme
+        ``light`` or ``dark``.
+
+    Returns
+    -------
+    panel.Column
+        What a notebook shows when it is the last line of a cell.
+    """
+    scene = of(recording, computed)
+    views = Views.of(scene, THEMES[theme])
+    said = pn.pane.HTML("", stylesheets=[_STYLE])
+    slider = pn.widgets.FloatSlider(
+        name="at (s)", start=0.0, end=max(recording.seconds, 0.1), step=0.25,
+        value=recording.seconds / 2, sizing_mode="stretch_width",
+    )  # fmt: skip
+
+    def look(at: float) -> None:
+        scene.at = recording.begin + at
+        _draw(views, scene, said)
+
+    slider.param.watch(lambda event: look(event.new), "value")
+    look(slider.value)
+    return pn.Column(slider, *_laid(views, said))
+
+
+@dataclass
+class Watched:
+    """A sink whose views a notebook shows while the session runs.
+
+    Give it to a `physio.Session` that runs in a thread, and let ``panel()`` be the
+    last line of a cell. It never makes the session wait: what a notebook does not draw
+    in time is dropped.
+
+    Parameters
+    ----------
+    about, clock
+        The session's; a session file's settings in ``about["config"]`` tell what the
+        estimates rest on.
+    """
+
+    about: Mapping[str, str] = field(default_factory=dict)
+    clock: Clock = field(default_factory=WallClock)
+    scene: Scene = field(default_factory=Scene, init=False)
+    _came: deque[tuple[Item, float]] = field(
+        default_factory=lambda: deque(maxlen=_ROOM), init=False, repr=False
+    )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.scene.ended = self.scene.ended or "ended"
+
+    def announce(self, streams: Sequence[Info]) -> None:
+        """Hear what flows."""
+        speed = float(getattr(self.clock, "speed", 1.0))
+        now = self.clock.now()
+        self.scene.note({**told_of(self.about, now)})
+        self.scene.note({"clock": (now, time.monotonic(), speed)})
+        for info in streams:
+            self.scene.announce(info)
+
+    def write(self, item: Item) -> None:
+        """Take an item; the oldest that waits gives way."""
+        self._came.append((item, self.clock.now()))
+
+    def end(self, how: str) -> None:
+        """Hear how it ended."""
+        self.scene.ended = how or "ended"
+
+    def panel(self, theme: str = "light") -> Any:
+        """Return the views, redrawn five times a second in a notebook that runs."""
+        views = Views.of(self.scene, THEMES[theme])
+        said = pn.pane.HTML("", stylesheets=[_STYLE])
+
+        def draw() -> None:
+            self.take()
+            _draw(views, self.scene, said)
+
+        draw()
+        made = pn.Column(*_laid(views, said))
+        pn.state.add_periodic_callback(draw, _EVERY)
+        return made
+
+    def take(self) -> None:
+        """Put what came into the scene."""
+        while self._came:
+            self.scene.take(*self._came.popleft())
+        self.scene.forget()
+
+
+def _draw(views: Views, scene: Scene, said: Any) -> None:
+    views.fast(scene, whole=True)
+    views.slow(scene)
+    views.slower(scene)
+    parts = words.badges(scene), words.estimates(scene), words.rests(scene)
+    said.object = "<br>".join(parts)
+
+
+def _laid(views: Views, said: Any) -> list[Any]:
+    """Return rows of figures and words."""
+    roots = {name: pn.pane.Bokeh(root) for name, root in views.roots.items()}
+    for pane in roots.values():
+        pane.sizing_mode = "stretch_both"
+
+    def cell(name: str, height: int) -> Any:
+        return pn.Column(roots[name], height=height, sizing_mode="stretch_width")
+
+    courses = [cell(name, 120) for name in ("valence", "arousal", "dominance")]
+    return [
+        pn.Row(cell("signals", 320), cell("others", 320)),
+        pn.Row(cell("plane", 360), pn.Column(*courses), said),
+        pn.Row(cell("skin", 180), cell("heart", 180), cell("scalp", 180)),
+    ]

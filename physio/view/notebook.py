@@ -54,7 +54,7 @@ def show(
     views = Views.of(scene, THEMES[theme])
     said = pn.pane.HTML("", stylesheets=[_STYLE])
     slider = pn.widgets.FloatSlider(
-        name="at (s)", start=0.0, end=max(recording.seconds, 0.1), step=0.25,
+        label="at (s)", start=0.0, end=max(recording.seconds, 0.1), step=0.25,
         value=recording.seconds / 2, sizing_mode="stretch_width",
     )  # fmt: skip
 

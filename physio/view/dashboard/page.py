@@ -248,6 +248,7 @@ class Page:
             "css": asset("page.css"),
             "role": self.role,
             "looks": list(FILTERS),
+            "eeg": bool(self.views.eeg),
             "recorded": self.at is not None,
             "seconds": max(0.0, self.scene.end - self.scene.begin),
             "first": 0.0 if self.at is None else self.at - self.scene.begin,

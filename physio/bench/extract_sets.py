@@ -1,10 +1,12 @@
 """Features of whole data sets: beside neurokit2, beside reading, by one and two."""
 
+import json
 import pickle
 import subprocess
 import sys
 import time
 import warnings
+import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -77,6 +79,7 @@ def _windows(root: Path) -> list[dict[str, Any]]:
     ours, theirs, n = 0.0, 0.0, 0
     known: dict[str, list[Array]] = {}
     told: dict[str, list[bool]] = {"eda_process": [], "ppg_process": []}
+    worn: list[Array] = []
     for trial in wesad.trials():
         recording = wesad.load(trial)
         began = time.perf_counter()
@@ -87,6 +90,7 @@ def _windows(root: Path) -> list[dict[str, Any]]:
         for name in _PAIRS:
             known.setdefault(name, []).append(np.isfinite(made[name]))
         eda, bvp = (recording.streams[s][0].data[:, 0] for s in ("e4.eda", "e4.bvp"))
+        worn.append(_covered(root, trial.subject, made["begin"]) >= 0.5)
         picked = range(0, count, 100)
         began = time.perf_counter()
         for k in picked:
@@ -101,14 +105,38 @@ def _windows(root: Path) -> list[dict[str, Any]]:
         "peer_s": theirs,
         "ratio": theirs / ours,
     }
-    return [made, *(_coverage(k, known[k], told[v]) for k, v in _PAIRS.items())]
+    pairs = [(k, f"neurokit2 {v}", known[k], told[v]) for k, v in _PAIRS.items()]
+    band = "the wristband's own intervals, for half of the window"
+    pairs.append(("heart.rate", band, known["heart.rate"], list(np.concatenate(worn))))
+    return [made, *(_coverage(*pair) for pair in pairs)]
 
 
-def _coverage(feature: str, known: list[Array], told: list[bool]) -> dict[str, Any]:
+def _covered(root: Path, person: str, begins: Array) -> Array:
+    """Return for how much of each window the wristband itself tells intervals.
+
+    From the ``IBI.csv`` that the maker's software wrote: it is silent where it finds no
+    beats that it would vouch for.
+    """
+    offsets = json.loads((root / "e4_to_sync_offsets.json").read_text("utf-8"))
+    with zipfile.ZipFile(root / person / f"{person}_E4_Data.zip") as file:
+        name = next(n for n in file.namelist() if n.endswith("IBI.csv"))
+        beats = np.loadtxt(file.open(name), delimiter=",", skiprows=1)
+    ends = np.cumsum(beats[:, 1])
+    times = beats[:, 0] - offsets[person]["acc_off_s"]
+
+    def until(t: Array) -> Array:
+        return np.concatenate([[0.0], ends])[np.searchsorted(times, t)]
+
+    return (until(begins + 60.0) - until(begins)) / 60.0
+
+
+def _coverage(
+    feature: str, peer: str, known: list[Array], told: list[bool]
+) -> dict[str, Any]:
     own, theirs = float(np.concatenate(known).mean()), float(np.mean(told))
     return {
         "work": f"coverage: share of these windows with {feature}",
-        "peer": f"neurokit2 {_PAIRS[feature]}",
+        "peer": peer,
         "ours_share": own,
         "peer_share": theirs,
         "ratio": own / theirs,

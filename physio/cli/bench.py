@@ -15,7 +15,9 @@ VERSIONS: Final = ("physio-affect", "numpy", "scipy", "numba", "neurokit2")
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure: chain.")],
+    name: Annotated[
+        str, typer.Argument(help="What to measure: chain, devices, extract ...")
+    ],
     data: Annotated[
         Path | None,
         typer.Option(help="Real recordings; else the folder that PHYSIO_DATA names."),

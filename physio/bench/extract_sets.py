@@ -79,7 +79,8 @@ def _windows(root: Path) -> list[dict[str, Any]]:
     ours, theirs, n = 0.0, 0.0, 0
     known: dict[str, list[Array]] = {}
     told: dict[str, list[bool]] = {"eda_process": [], "ppg_process": []}
-    worn: list[Array] = []
+    worn: list[Any] = []
+    rates: list[tuple[float, float, float]] = []
     for trial in wesad.trials():
         recording = wesad.load(trial)
         began = time.perf_counter()
@@ -90,12 +91,16 @@ def _windows(root: Path) -> list[dict[str, Any]]:
         for name in _PAIRS:
             known.setdefault(name, []).append(np.isfinite(made[name]))
         eda, bvp = (recording.streams[s][0].data[:, 0] for s in ("e4.eda", "e4.bvp"))
-        worn.append(_covered(root, trial.subject, made["begin"]) >= 0.5)
+        covered, beats = _worn(root, trial.subject, made["begin"])
+        worn.append(covered >= 0.5)
         picked = range(0, count, 100)
         began = time.perf_counter()
         for k in picked:
             told["eda_process"].append(_skin(eda[20 * k : 20 * k + 240]))
-            told["ppg_process"].append(_heart(bvp[320 * k : 320 * k + 3840]))
+            rate = _heart(bvp[320 * k : 320 * k + 3840])
+            told["ppg_process"].append(bool(np.isfinite(rate)))
+            band = beats[k] if covered[k] >= 0.5 else np.nan
+            rates.append((made["heart.rate"][k], rate, band))
         theirs += (time.perf_counter() - began) * count / len(picked)
     people = len(wesad.trials())
     made = {
@@ -108,11 +113,27 @@ def _windows(root: Path) -> list[dict[str, Any]]:
     pairs = [(k, f"neurokit2 {v}", known[k], told[v]) for k, v in _PAIRS.items()]
     band = "the wristband's own intervals, for half of the window"
     pairs.append(("heart.rate", band, known["heart.rate"], list(np.concatenate(worn))))
-    return [made, *(_coverage(*pair) for pair in pairs)]
+    return [made, *(_coverage(*pair) for pair in pairs), _off(np.array(rates))]
 
 
-def _covered(root: Path, person: str, begins: Array) -> Array:
-    """Return for how much of each window the wristband itself tells intervals.
+def _off(rates: Array) -> dict[str, Any]:
+    """Compare rates of ours and neurokit2's, in windows timed, with the wristband's."""
+    own, theirs, band = rates.T
+    both = np.isfinite(own) & np.isfinite(band)
+    nobody = np.isnan(own) & np.isnan(band)
+    return {
+        "work": "pulse rate, off the wristband's own where that and ours are there "
+        f"(1/min, median of {both.sum()} windows)",
+        "peer": "neurokit2 ppg_process in the same windows",
+        "ours_off": float(np.median(np.abs(own - band)[both])),
+        "peer_off": float(np.median(np.abs(theirs - band)[both])),
+        "peer_where_neither_tells": f"{theirs[nobody].mean():.0f} with a deviation of "
+        f"{theirs[nobody].std():.0f} in {nobody.sum()} windows",
+    }
+
+
+def _worn(root: Path, person: str, begins: Array) -> tuple[Array, Array]:
+    """Return for which share of each window the wristband tells intervals, and a rate.
 
     From the ``IBI.csv`` that the maker's software wrote: it is silent where it finds no
     beats that it would vouch for.
@@ -124,10 +145,11 @@ def _covered(root: Path, person: str, begins: Array) -> Array:
     ends = np.cumsum(beats[:, 1])
     times = beats[:, 0] - offsets[person]["acc_off_s"]
 
-    def until(t: Array) -> Array:
-        return np.concatenate([[0.0], ends])[np.searchsorted(times, t)]
-
-    return (until(begins + 60.0) - until(begins)) / 60.0
+    ends = np.concatenate([[0.0], ends])
+    first, last = (np.searchsorted(times, begins + t) for t in (0.0, 60.0))
+    seconds = ends[last] - ends[first]
+    rate = 60 * (last - first) / np.where(seconds > 0, seconds, np.nan)
+    return seconds / 60.0, rate
 
 
 def _coverage(
@@ -153,14 +175,14 @@ def _skin(eda: Array) -> bool:
     return bool(np.isfinite(signals["EDA_Tonic"]).all())
 
 
-def _heart(bvp: Array) -> bool:
+def _heart(bvp: Array) -> float:
     import neurokit2
 
     try:
         signals, _ = neurokit2.ppg_process(bvp, sampling_rate=64)
     except (ValueError, IndexError, ZeroDivisionError):
-        return False
-    return bool(np.isfinite(signals["PPG_Rate"].mean()))
+        return float("nan")
+    return float(signals["PPG_Rate"].mean())
 
 
 def _person() -> dict[str, Any]:

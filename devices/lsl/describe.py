@@ -56,6 +56,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     "degc": ("degC", 1.0),
     "celsiu": ("degC", 1.0),
     "g": ("g", 1.0),
+    "none": ("1", 1.0),
 }
 _SI = {"eeg", "ecg", "emg", "eog", "gsr"}  # kinds of which our unit is 1e-6 of SI's
 

@@ -242,7 +242,7 @@ def test_estimates_go_out_and_come_in_again() -> None:
     assert drops.child_value("can_drop_samples") == "true"
     channel = about.child("channels").child("channel")
     keys = ("label", "type", "unit", "delay", "span")
-    known = ["valence", "misc", "1", "0", "12"]
+    known = ["valence", "misc", "none", "0", "12"]
     assert [channel.child_value(k) for k in keys] == known
     (described,) = inlet.streams
     assert (described.name, described.rate) == ("far.affect", 0)

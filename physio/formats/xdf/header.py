@@ -40,7 +40,8 @@ _UNITS: Final = {
     "uV": "microvolts",
     "mV": "millivolts",
     "V": "volts",
-    "uS": "microsiemens",
+    "uS": "-6",  # a power of ten of the SI unit: MNE-LSL knows no word for it
+    "1": "none",  # which it would take for a factor of ten
     "degC": "celsius",
     "s": "seconds",
     "ms": "milliseconds",
@@ -73,6 +74,8 @@ def write_file_header(about: Mapping[str, str], writer: str) -> bytes:
     """Return the XML of a file header."""
     root = ET.Element("info")
     _add(root, "version", "1.0")
+    if "began" in about:
+        _add(root, "datetime", about["began"])
     _add(root, "writer", writer)
     _add(ET.SubElement(root, "physio"), "about", json.dumps(dict(about)))
     return _bytes(root)
@@ -102,6 +105,7 @@ def write_header(header: Header) -> bytes:
     _add(root, "channel_count", str(len(columns)))
     _add(root, "nominal_srate", repr(float(info.rate)) if regular else "0")
     _add(root, "channel_format", "string" if text else "double64")
+    _add(root, "version", "1.0")
     _add(root, "source_id", f"physio-affect:{info.name}{suffix}")
     desc = ET.SubElement(root, "desc")
     # Lost samples are left out and every sample has its time: readers that smooth time

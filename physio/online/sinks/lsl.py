@@ -105,7 +105,9 @@ class Lsl:
             one = channels.append_child("channel")
             one.append_child_value("label", channel.name)
             one.append_child_value("type", channel.kind)
-            one.append_child_value("unit", channel.unit)
+            # MNE-LSL takes a number for a power of ten.
+            unit = "none" if channel.unit == "1" else channel.unit
+            one.append_child_value("unit", unit)
             one.append_child_value("delay", f"{channel.delay:g}")
             one.append_child_value("span", f"{channel.span:g}")
         return told

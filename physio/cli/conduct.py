@@ -102,7 +102,7 @@ def conduct(
         session,
         view(session) if view else nullcontext() as shown,
     ):
-        folders.describe(out, file.resolved(plans[0]), **about)
+        folders.describe(out, file.resolved(plans[0]), **about, state="running")
         unusable += own.begin_with(session, known)
         for who in session.plan.people:
             name = f"estimates.{who}".rstrip(".")
@@ -117,8 +117,8 @@ def conduct(
             what, _, person = item.info.name.partition(".")
             if isinstance(item, Block) and what == "estimates":
                 counts[person].update(_count(item))
-            if shown is not None:
-                _show(session, shown, item)
+            if shown is not None and not _show(session, shown, item):
+                shown = None
     faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
     figures = _figures(session, counts, faults, time.perf_counter() - began)
     figures["notes"] = [*unread(plans[0], session.engine.origin), *unusable]
@@ -144,7 +144,17 @@ def _reported(agreements: dict[str, Agreement]) -> dict[str, Any]:
     return told.get("", told) if set(told) == {""} else told
 
 
-def _show(session: Session, view: View, item: Item) -> None:
+def _show(session: Session, view: View, item: Item) -> bool:
+    """Have an item shown; tell whether the view can go on. The session does anyhow."""
+    try:
+        _shown(session, view, item)
+    except Exception as error:
+        session.faults.append(f"the view stopped: {type(error).__name__}: {error}")
+        return False
+    return True
+
+
+def _shown(session: Session, view: View, item: Item) -> None:
     view.take(item, session.clock.now())
     if not view.due():
         return
@@ -212,6 +222,7 @@ def _figures(
         **({"people": people} if people else {}),
         "latency_ms": {"p50": p50, "p99": p99},
         "ended": session.ended,
+        "state": session.ended.partition(":")[0].split()[0],
         "faults": faults,
     }
 

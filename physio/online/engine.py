@@ -284,7 +284,12 @@ class Watch:
 
     def __init__(self, streams: Iterable[Info], patience: float, begin: float) -> None:
         self.patience = patience
-        self._heard = {info.name: begin for info in streams if info.rate}
+        regular = [info for info in streams if info.rate]
+        self._heard = {info.name: begin for info in regular}
+        # A slow stream is not silent between two samples.
+        self._patience = {
+            info.name: max(patience, 1.5 / float(info.rate)) for info in regular
+        }
         self._declared = dict.fromkeys(self._heard, -np.inf)
 
     def saw(self, block: Block) -> bool:
@@ -299,7 +304,7 @@ class Watch:
         """Return the declarations due at ``now`` (s), at most one each ``step`` s."""
         due = []
         for name, heard in self._heard.items():
-            until = now - self.patience
+            until = now - self._patience[name]
             if until > heard and until >= self._declared[name] + step:
                 self._declared[name] = until
                 due.append(silence(name, until))

@@ -44,7 +44,7 @@ class SessionSettings:
 
     person: str = ""
     rate: Fraction = Fraction(4)
-    patience: float = 1.0
+    patience: float = 0.9  # so that a stall is told within a second
     consent: str = ""
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
+    from physio.core.block import Block
+    from physio.core.recording import Item, Recording
     from physio.online.plan import SessionFile
     from physio.view.dashboard.scene import Scene
     from physio.view.dashboard.sink import Dashboard
@@ -85,23 +87,45 @@ COMMANDS: Final[list[Callable[..., None]]] = [view]
 
 def _scene(path: Path, config: Path | None, board: str | None) -> "Scene":
     """Return the scene of a recording, with what is computed of it."""
+    from physio.view.dashboard.scene import of
+
+    return of(*_computed(path, config, board))
+
+
+def whole_of(path: Path) -> "tuple[Recording, Block | None, Block | None]":
+    """Return a recording, its features and its estimates, computed where they lack."""
+    from physio.cli.picture import laid_out
+
+    recording, items = _computed(path, None, None)
+    kinds: dict[str, list[Block]] = {"features": [], "estimates": []}
+    for item in items:
+        if item.info.name in kinds:
+            kinds[item.info.name].append(item)  # type: ignore[arg-type]
+    features, estimates = (
+        laid_out(recording.streams.get(name, blocks)) for name, blocks in kinds.items()
+    )
+    return recording, features, estimates
+
+
+def _computed(
+    path: Path, config: Path | None, board: str | None
+) -> "tuple[Recording, Iterable[Item]]":
+    """Return a recording, and what is computed of it where it does not hold that."""
     from physio.core.recording import computed
     from physio.data.files import read
     from physio.online import plan
     from physio.online.engine import run
-    from physio.view.dashboard.scene import of
 
     at = path / "recording.xdf"
     recording = read(at if at.is_file() else path, board=board)
     if config is None and any(computed(name) for name in recording.streams):
-        return of(recording)
+        return recording, ()
     file = plan.read(config) if config else plan.recorded(recording)
     file = file or plan.SessionFile(at=path.name)
     made = file.plan(recording.arrived)
     kept = {n: b for n, b in recording.streams.items() if not computed(n)}
     about = {**recording.about, "config": json.dumps(file.resolved(made))}
-    bare = replace(recording, streams=kept, about=about)
-    return of(bare, run(recording, made))
+    return replace(recording, streams=kept, about=about), run(recording, made)
 
 
 def _open(url: str) -> None:

@@ -48,8 +48,8 @@ def draw(folder: Path) -> None:
             continue
         end = name.removeprefix("estimates")
         own = _of(recording, end[1:]) if end else recording
-        features = _whole(own.streams.get(f"features{end}"))
-        estimates = _whole(own.streams[name])
+        features = laid_out(own.streams.get(f"features{end}"))
+        estimates = laid_out(own.streams[name])
         if features is None or estimates is None:
             continue
         truth = (s for n, s in own.streams.items() if n.endswith(".truth"))
@@ -57,7 +57,7 @@ def draw(folder: Path) -> None:
             own,
             features,
             estimates,
-            truth=_whole(next(truth, None)),
+            truth=laid_out(next(truth, None)),
             conditions=named[0] if named else None,
             title=end[1:] or recording.about.get("person", ""),
         )
@@ -71,7 +71,7 @@ def _of(recording: Recording, person: str) -> Recording:
     return replace(recording, streams=own)
 
 
-def _whole(blocks: Sequence[Block] | None) -> Block | None:
+def laid_out(blocks: Sequence[Block] | None) -> Block | None:
     """Return the blocks of a stream as one, lost samples as missing."""
     filled = [b for b in blocks or () if len(b)]
     if not filled:

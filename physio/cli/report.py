@@ -1,5 +1,6 @@
 """The command that makes a page of what was measured."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 def report(
     path: Annotated[
-        Path, typer.Argument(help="A table of features, as `physio extract` makes it.")
+        Path,
+        typer.Argument(
+            help="A session's folder or a recording; the JSON of an evaluation or an "
+            "audit; or a table of features, as `physio extract` makes it."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -24,16 +29,26 @@ def report(
         str,
         typer.Option(help="Audit this split of a table, too; `none` for no audit."),
     ] = "loso",
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="A folder for the pictures, as PNG, SVG and PDF."),
+    ] = None,
 ) -> None:
-    """Make a page that needs nothing else: what is usable, of whom, and why not.
+    """Make a page that needs nothing else, with all pictures inside.
 
-    Example: `physio report table --out usable.html`
+    Of a session: what was recorded and how good it is, estimates by condition, a data
+    sheet, methods ready to paste. Of an evaluation: its audit, tables and pictures. Of
+    a table of features: what is usable, of whom, and why not.
+
+    Example: `physio report sessions/p07-20260412-101500 --figures pictures`
     """
     page = _page(path, protocol)
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
     into = out or beside
     into.write_text(str(page), "utf-8")
     typer.echo(f"report: {into}")
+    for one in page.keep(figures) if figures else ():
+        typer.echo(f"  {one}")
 
 
 COMMANDS: Final[list[Callable[..., None]]] = [report]
@@ -45,10 +60,41 @@ def _page(path: Path, protocol: str) -> "Page":
         raise FileNotFoundError(f"there is no {path}")
     if any(path.glob("subject=*/windows.parquet")) or path.suffix == ".parquet":
         return _of_table(path, protocol)
+    result = path / "evaluation.json" if path.is_dir() else path
+    if result.suffix == ".json" and result.is_file():
+        return _of_result(result)
+    if path.is_dir() and not any(path.iterdir()):
+        raise ValueError(f"there is nothing in {path} that a report is made of")
+    return _of_session(path)
+
+
+def _of_result(path: Path) -> "Page":
+    """Return the page of an evaluation or an audit."""
+    from physio.view.evaluation_report import audit_report, evaluation_report
+
+    try:
+        told = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        told = None
+    if isinstance(told, dict) and isinstance(told.get("rows"), list):
+        if all({"model", "metric"} <= row.keys() for row in told["rows"]):
+            return evaluation_report(told)
+    elif isinstance(told, dict) and {"protocol", "findings", "ok"} <= told.keys():
+        return audit_report(told)
     raise ValueError(
-        f"there is nothing in {path} that a report is made of: it is no table of "
-        "features (subject=*/windows.parquet), as `physio extract` makes them"
+        f"{path} is neither an evaluation (dataset, protocol, rows) nor an audit "
+        "(protocol, ok, findings)"
     )
+
+
+def _of_session(path: Path) -> "Page":
+    """Return the page of a session, or of any recording: then it is computed now."""
+    from physio.cli.boards import whole_of
+    from physio.view.session_report import session_report
+
+    recording, features, estimates = whole_of(path)
+    named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
+    return session_report(recording, features, estimates, named[0] if named else None)
 
 
 def _of_table(path: Path, protocol: str) -> "Page":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
@@ -38,6 +39,8 @@ class Page:
     """
 
     title: str
+    figures: dict[str, Figure] = field(default_factory=dict, init=False)
+    """The pictures that have names, to be kept as files as well: see `keep`."""
     _parts: list[str] = field(default_factory=list)
 
     def heading(self, text: str) -> Self:
@@ -63,8 +66,10 @@ class Page:
         )  # fmt: skip
         return self._add(f'<div class="wide">{html}</div>')
 
-    def picture(self, figure: Figure, caption: str) -> Self:
+    def picture(self, figure: Figure, caption: str, name: str = "") -> Self:
         """Add a picture, and what it shows for those who cannot see it."""
+        if name:
+            self.figures[name] = figure
         content = BytesIO()
         figure.savefig(content, format="png", dpi=140)
         data = base64.b64encode(content.getvalue()).decode("ascii")
@@ -73,6 +78,17 @@ class Page:
             f'<figure><img alt="{said}" src="data:image/png;base64,{data}">'
             f"<figcaption>{said}</figcaption></figure>"
         )
+
+    def keep(self, folder: Path) -> list[Path]:
+        """Write the named pictures as PNG, SVG and PDF; return the files."""
+        folder.mkdir(parents=True, exist_ok=True)
+        made = []
+        for name, figure in self.figures.items():
+            for kind in ("png", "svg", "pdf"):
+                path = folder / f"{name}.{kind}"
+                figure.savefig(path, dpi=200)
+                made.append(path)
+        return made
 
     def audit(self, told: Mapping[str, Any]) -> Self:
         """Add the audit of a split, as `physio.train.audit.Audit.told` gives it."""

@@ -418,13 +418,13 @@ def test_nothing_waits_for_a_dashboard_that_does_not_answer(tmp_path: Path) -> N
     board = Dashboard(tmp_path, {}, capacity=50)
     big = block(EEG, 0, np.zeros((5000, 2)))
     with board:
-        os.kill(board._process.pid, signal.SIGSTOP)
+        os.kill(board.process, signal.SIGSTOP)
         board.announce([EEG])
         began = time.thread_time()
         for _ in range(500):
             board.write(big)
         took = time.thread_time() - began
-        os.kill(board._process.pid, signal.SIGCONT)
+        os.kill(board.process, signal.SIGCONT)
         board._process.kill()
     assert board.dropped > 300
     assert took < 0.1

@@ -106,6 +106,11 @@ class Dashboard:
         """The address that gives control."""
         return self.urls["control"]
 
+    @property
+    def process(self) -> int:
+        """The number of the process that serves."""
+        return self._process.pid
+
     def announce(self, streams: Sequence[Info]) -> None:
         """Hear what flows."""
         about = told_of(self.about, self.clock.now())

@@ -1,0 +1,205 @@
+"""Reports on sessions, evaluations and audits: one file, nothing from elsewhere."""
+
+import json
+import re
+from fractions import Fraction
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from physio.cli import app
+from physio.core.block import Block, Channel, Info, Origin
+from physio.core.events import Events, happening, marks
+from physio.core.reason import Reason
+from physio.core.recording import MARKERS, Recording
+from physio.view.course import quality_figure, there
+from physio.view.evaluation_report import audit_report, evaluation_report, forest
+from physio.view.methods import methods
+from physio.view.session_report import session_report
+
+EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
+BVP = Info("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),), Origin.SIMULATED)
+EVIL = "<script>alert(1)</script>"
+
+
+class Reader(HTMLParser):
+    """Collects tags, and the words of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        links = [v for n, v in attrs if n in ("src", "href") and v]
+        assert all(v.startswith("data:") for v in links)
+
+    def handle_data(self, data: str) -> None:
+        self.text += f" {data}"
+
+
+def block(info: Info, start: int, data: Any) -> Block:
+    rows = np.array(data, np.float64).reshape(-1, len(info.channels))
+    return Block(info, start, 0.0, rows)
+
+
+def estimates(seconds: int) -> Block:
+    names = ("valence", "valence.sd", "arousal", "arousal.sd")
+    info = Info("estimates", Fraction(4), tuple(map(Channel, names)), Origin.DEMO)
+    data = np.tile([0.2, 0.3, np.nan, np.nan], (4 * seconds, 1))
+    data[: 4 * seconds // 2, :2] = Reason.WARMING_UP.nan
+    return Block(info, 0, 0.0, data)
+
+
+def session() -> Recording:
+    rng = np.random.default_rng(0)
+    eda = block(EDA, 0, 2 + 0.1 * rng.normal(size=40)), block(EDA, 80, np.full(40, 2.0))
+    bvp = block(BVP, 0, rng.normal(size=64 * 30))
+    events = {
+        MARKERS: happening(marks(MARKERS), 5.0, EVIL),
+        "session.status": happening(marks("session.status"), 20.0, "stalled: no data"),
+    }
+    about = {"person": "p07", "consent": EVIL, "begin": "0.0", "ended": "completed"}
+    return Recording({"band.eda": eda, "band.bvp": (bvp,)}, events, (), about)
+
+
+def conditions() -> Events:
+    info = marks("study.conditions", Channel("seconds"))
+    return Events(
+        info, 30.0, np.array([0.0, 15.0]), np.array([[15.0], [15.0]]), ("rest", EVIL)
+    )
+
+
+def test_shares_of_time_tell_gaps_slow_streams_and_what_stands_still() -> None:
+    edges = np.linspace(0, 30, 121)  # pieces of 0.25 s, one sample of EDA each
+    eda = there(session().streams["band.eda"], edges)
+    np.testing.assert_array_equal(eda[:40], 1)
+    np.testing.assert_array_equal(eda[40:80], 0)  # lost
+    np.testing.assert_array_equal(eda[80:120], 1)  # the skin may stand still
+    fine = there(session().streams["band.eda"], np.linspace(0, 9.75, 391))
+    np.testing.assert_array_equal(fine[:380], 1)  # no sample in most: none was due
+    still = there((block(BVP, 0, np.ones(64 * 4)),), np.linspace(0, 4, 5))
+    np.testing.assert_array_equal(still, 0)  # a pulse that stands still is none
+
+
+def test_a_report_on_a_session_says_what_was_there_and_stands_by_itself() -> None:
+    page = session_report(session(), None, estimates(30), conditions())
+    read = Reader(str(page))
+    assert not {"script", "link", "iframe"} & set(read.tags)
+    assert read.tags.count("img") == 2
+    words = re.sub(r"\s+", " ", read.text)
+    assert "SIMULATED" in words
+    assert "DEMO WEIGHTS" in words
+    assert EVIL in words
+    assert "p07" in words
+    # 40 of 120 samples of EDA were lost, in one gap of 10 s.
+    assert "40 33.33% 10.00" in words
+    assert "+0.20 ± 0.30" in words
+    assert "stalled: no data" in words
+
+
+def test_a_report_on_a_session_that_computed_nothing() -> None:
+    page = session_report(session(), None, None)
+    assert "Valence" not in Reader(str(page)).text.split("Methods")[0]
+
+
+def test_pictures_are_kept_in_three_formats(tmp_path: Path) -> None:
+    page = session_report(session(), None, None)
+    made = page.keep(tmp_path / "figures")
+    names = sorted(p.name for p in made)
+    kinds = ("pdf", "png", "svg")
+    assert names == [f"{n}.{k}" for n in ("overview", "quality") for k in kinds]
+    assert (tmp_path / "figures" / "quality.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "figures" / "quality.pdf").read_bytes()[:4] == b"%PDF"
+
+
+def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
+    stage = {"use": "physio.features.heart:HeartRate", "width": 10.0, "past": 60.0,
+             "accepted": 0.8}  # fmt: skip
+    config = {
+        "chains": {"heart": {"stream": "band.bvp", "stages": [stage]}},
+        "estimator": {"experts": [{"weights": "wrist"}]},
+    }
+    text, references = methods(config, "1.2.3")
+    assert "physio-affect 1.2.3" in text
+    assert (
+        "heart rate over 10.0 s and RMSSD over 60.0 s (Task Force, 1996)"
+        in text.replace("Heart rate", "heart rate")
+    )
+    assert "at least 80% of the beats" in text
+    assert "not measurements of emotion" in text
+    assert any("Task Force of the European Society" in r for r in references)
+    assert any("WESAD" in r for r in references)
+    assert not any("Differential entropy" in r for r in references)
+    assert methods({}, "1") == (
+        "Signals were recorded and processed with physio-affect 1; what is computed "
+        "while recording is what is computed from the file.",
+        [],
+    )
+
+
+def result(**more: Any) -> dict[str, Any]:
+    each = {"S1": 0.5, "S2": 0.9, "S3": None}
+    row = {"model": "wrist", "metric": "macro-F1", "mean": 0.7, "low": 0.5, "high": 0.9,
+           "per_person": each}  # fmt: skip
+    clock = {**row, "model": EVIL, "mean": 0.2, "low": None, "high": None}
+    return {"dataset": "WESAD", "protocol": "loso", "people": list(each),
+            "rows": [row, clock], **more}  # fmt: skip
+
+
+def test_a_report_on_an_evaluation_has_the_audit_on_top() -> None:
+    finding = {"kind": "clock", "fold": "", "leak": True, "text": "the label goes on"}
+    audit = {"ok": False, "protocol": "loso", "findings": [finding]}
+    read = Reader(str(evaluation_report(result(audit=audit))))
+    assert "script" not in read.tags
+    text = re.sub(r"\s+", " ", read.text)
+    assert text.index("this split leaks") < text.index("How well")
+    assert "0.7 (0.5 to 0.9)" in text
+    without = Reader(str(evaluation_report(result()))).text
+    assert "No audit of the split was made." in without
+    leaky = Reader(str(evaluation_report({**result(), "protocol": "paper-row"}))).text
+    assert "This protocol leaks" in leaky
+    assert "the label goes on" in Reader(str(audit_report(audit))).text
+
+
+def test_a_picture_of_a_measure_has_every_person() -> None:
+    ax = forest(result()["rows"], "macro-F1").axes[0]
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), [0.5, 0.9])
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["wrist", EVIL]
+
+
+def test_quality_is_drawn_for_each_stream() -> None:
+    figure = quality_figure(session().streams, 0.0, 30.0)
+    ticks = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert ticks[:2] == ["band.eda", "band.bvp"]
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("{}", "is neither an evaluation (dataset, protocol, rows) nor an audit"),
+    ("no json", "is neither an evaluation (dataset, protocol, rows) nor an audit"),
+    ('{"rows": [{"a": 1}]}', "is neither an evaluation (dataset, protocol, rows) nor"),
+])  # fmt: skip
+def test_json_that_is_no_result_is_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text, "utf-8")
+    done = CliRunner().invoke(app, ["report", str(path)])
+    assert isinstance(done.exception, ValueError)
+    assert message in str(done.exception)
+
+
+def test_the_command_reports_on_a_result_and_keeps_its_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps(result()), "utf-8")
+    line = ["report", str(path), "--figures", str(tmp_path / "fig")]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 0
+    assert (tmp_path / "evaluation.html").is_file()
+    assert (tmp_path / "fig" / "macro-F1.svg").is_file()

@@ -17,8 +17,9 @@ def report(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A session's folder or a recording; the JSON of an evaluation or an "
-            "audit; or a table of features, as `physio extract` makes it."
+            help="A session's folder or a recording; the folder of an evaluation or a "
+            "training run, or the JSON of one or of an audit; or a table of features, "
+            "as `physio extract` makes it."
         ),
     ],
     out: Annotated[
@@ -62,10 +63,18 @@ def _page(path: Path, protocol: str) -> "Page":
         return _of_table(path, protocol)
     result = path / "evaluation.json" if path.is_dir() else path
     if result.suffix == ".json" and result.is_file():
-        return _of_result(result)
+        page = _of_result(result)
+        return _of_run(page, path) if path.is_dir() else page
     if path.is_dir() and not any(path.iterdir()):
         raise ValueError(f"there is nothing in {path} that a report is made of")
     return _of_session(path)
+
+
+def _of_run(page: "Page", run: Path) -> "Page":
+    """Add to an evaluation's page what else its folder holds."""
+    from physio.view.run_report import added
+
+    return added(page, run)
 
 
 def _of_result(path: Path) -> "Page":

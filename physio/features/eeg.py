@@ -49,6 +49,7 @@ def banded(
     info: Info,
     bands: tuple[tuple[str, float, float], ...],
     settings: tuple[float, float, int, float, float],
+    kind: str = "eeg",
 ) -> Bands:
     """Return filters at rest and empty windows for the electrodes of ``info``.
 
@@ -60,9 +61,11 @@ def banded(
         Name, lower and upper edge (Hz) of each.
     settings
         Width and hop (s), order, share and bridge: see `DifferentialEntropy`.
+    kind
+        Of the channels that are read.
     """
     width, hop, order, share, bridge = settings
-    picks = electrodes(info)
+    picks = electrodes(info, kind)
     filters = [
         butterworth(
             info, "bandpass", order, (lo, hi), f"pass {lo:g} to {hi:g} Hz ({band})"
@@ -73,9 +76,9 @@ def banded(
     return Bands(bank(info, filters, len(picks), times, share), np.array(picks))
 
 
-def electrodes(info: Info) -> tuple[int, ...]:
+def electrodes(info: Info, kind: str = "eeg") -> tuple[int, ...]:
     """Return where the electrodes are, or raise where one is not in uV."""
-    picks = columns(info, "eeg")
+    picks = columns(info, kind)
     for i in picks:
         if info.channels[i].unit != "uV":
             raise ValueError(
@@ -129,11 +132,13 @@ class DifferentialEntropy(Stage):
         data sets: on SEED's 200 Hz its theta is 6.25 to 12.5 Hz.
     highest
         Leave out what is above (Hz): largely muscle above 20 [2]_; 0 for no limit.
+    kind
+        Of the channels that are read: ``ecg`` shows what is told without any brain.
 
     Notes
     -----
-    Output channels are ``de.<band>.<electrode>``, in bits; channels of other kinds than
-    ``eeg`` are passed over. An electrode without any signal in a band has no entropy:
+    Output channels are ``de.<band>.<electrode>``, in bits; channels of other kinds are
+    passed over. An electrode without any signal in a band has no entropy:
     poor quality.
 
     Deviations from [1]_: the filters are causal and run on from window to window,
@@ -159,6 +164,7 @@ class DifferentialEntropy(Stage):
     baseline: float = 0.0
     published_rate: float = 0.0
     highest: float = 0.0
+    kind: str = "eeg"
 
     def output(self, info: Info) -> Info:
         """Return a channel for each band of each electrode."""
@@ -172,7 +178,7 @@ class DifferentialEntropy(Stage):
         channels = [
             Channel(
                 f"de.{band}.{source.name}",
-                "eeg",
+                self.kind,
                 "bit",
                 source.delay,
                 source.span + ring + whole,
@@ -202,14 +208,16 @@ class DifferentialEntropy(Stage):
             rate = self.published_rate or float(info.rate)
             edges = tuple((lo, hi) for _, lo, hi in bands)
             times = (self.width, self.hop, self.baseline)
-            return windows(info, np.array(electrodes(info)), edges, times, rate)
+            return windows(
+                info, np.array(electrodes(info, self.kind)), edges, times, rate
+            )
         if self.baseline or self.published_rate:
             raise ValueError(
                 "a baseline and a published rate belong to the paper mode of entropy: "
                 "give mode = 'paper', or leave them out"
             )
         settings = (self.width, self.hop, self.order, self.share, self.bridge)
-        return banded(info, bands, settings)
+        return banded(info, bands, settings, self.kind)
 
     def step(self, state: Bands | Windows, x: Array) -> Array:
         """Take in ``x``; return the entropies now due."""

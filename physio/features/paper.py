@@ -1,7 +1,8 @@
 """Differential entropy as published code computes it: each window on its own."""
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,15 @@ from physio.dsp.lanes import LANES, strands, variance
 from physio.dsp.window import every
 
 Counts = npt.NDArray[np.int64]
+
+WIDTH: Final = 512
+STRIDE: Final = 117
+PIECE: Final = 128
+"""Samples of a window, from one to the next, and of a piece of the baseline: the same
+in all published data sets, whatever their rate."""
+
+EDGES: Final = ((4.0, 8.0), (8.0, 14.0), (14.0, 31.0), (31.0, 49.0))
+"""The bands (Hz): theta, alpha, beta, gamma."""
 
 _ORDER = 5
 _WARMING = Reason.WARMING_UP.nan
@@ -90,6 +100,47 @@ def windows(
         np.zeros((len(edges), len(picks))),
         np.array([0 if baseline else 1], np.int64),
     )
+
+
+def published(
+    x: Array, starts: Sequence[int], rate: float, rest: Array | None = None
+) -> Array:
+    """Return the entropy (bit) of whole windows, (n, electrodes, bands).
+
+    Parameters
+    ----------
+    x
+        Samples of a recording, shape (samples, electrodes), none missing.
+    starts
+        Where windows of `WIDTH` samples begin.
+    rate
+        What filters are designed for (Hz).
+    rest
+        The baseline, shape (samples, electrodes): its seconds of ``PIECE`` samples are
+        averaged, and the entropy of that is subtracted.
+
+    Raises
+    ------
+    ValueError
+        If the baseline lasts less than a second.
+    """
+    designs = [
+        np.array(scipy.signal.butter(_ORDER, edge, "bandpass", fs=rate))
+        for edge in EDGES
+    ]
+    ba, order = np.array(designs), (0,) * (2 * _ORDER)
+    out = np.empty((len(starts), len(EDGES), x.shape[1]))
+    for y, a in zip(out, starts, strict=True):
+        _entropy(order, ba, sealed(x[a : a + WIDTH]), 0, y)
+    if rest is not None:
+        whole = len(rest) // PIECE
+        if not whole:
+            raise ValueError(f"a baseline of {len(rest)} samples has no whole second")
+        pieces = rest[: whole * PIECE].reshape(whole, PIECE, -1)
+        less = np.empty(out.shape[1:])
+        _entropy(order, ba, sealed(pieces.mean(axis=0)), 0, less)
+        out -= less
+    return np.ascontiguousarray(out.transpose(0, 2, 1))
 
 
 @njit(cache=True)

@@ -1,6 +1,6 @@
 """RBTransformer: attention between electrodes, on differential entropy."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
 from physio.core.block import Array
+
+Numbers = np.ndarray[Any, Any]
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 """What the "affect" head tells, in this order."""
@@ -84,6 +86,22 @@ class RBTransformerConfig:
     def outputs(self) -> int:
         """Width of the last layer."""
         return 2 * len(DIMENSIONS) if self.head == "affect" else self.classes
+
+
+def predicted(
+    outputs: Callable[[Numbers, Numbers], Numbers],
+    config: RBTransformerConfig,
+    z: Array,
+) -> tuple[Array, Array]:
+    """Return what a network with the affect head, run by ``outputs``, predicts."""
+    tokens = z.reshape(config.electrodes, config.bands)
+    mask: Any = np.isfinite(tokens).all(axis=1)
+    if not mask.any():
+        missing = np.full(len(DIMENSIONS), z[np.isnan(z)][0])
+        return missing, missing.copy()
+    x = np.where(mask[:, None], tokens, 0).astype(np.float32)
+    mean, log_sd = outputs(x[None], mask[None]).astype(np.float64).reshape(2, -1)
+    return mean, np.exp(log_sd)
 
 
 @contextmanager
@@ -346,7 +364,6 @@ class RBTransformer(nn.Module):
         terms = nll.sum(dim=0) / known.sum(dim=0).clamp(min=1)
         return dict(zip(DIMENSIONS, terms, strict=True))
 
-    @torch.no_grad()
     def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:  # noqa: ARG002
         """Return mean and standard deviation of valence, arousal and dominance.
 
@@ -363,16 +380,13 @@ class RBTransformer(nn.Module):
         mean, sd
             Shape (3,) each; the first NaN of ``z`` where no electrode is present.
         """
-        tokens = z.reshape(self.config.electrodes, self.config.bands)
-        mask = np.array([np.isfinite(t).all() for t in tokens])
-        if not mask.any():
-            missing = np.full(len(DIMENSIONS), z[np.isnan(z)][0])
-            return missing, missing.copy()
-        x = torch.from_numpy(np.where(mask[:, None], tokens, 0).astype(np.float32))
+        return predicted(self.outputs, self.config, z)
+
+    @torch.no_grad()
+    def outputs(self, x: Numbers, mask: Numbers) -> Numbers:
+        """Return the outputs of tokens and who is present, as arrays, on one thread."""
         with one_thread():
-            out = self(x[None], torch.from_numpy(mask)[None])[0]
-        mean, log_sd = out.double().numpy().reshape(2, -1)
-        return mean, np.exp(log_sd)
+            return self(torch.from_numpy(x), torch.from_numpy(mask)).numpy()
 
     def on(self, places: Sequence[Sequence[float]]) -> "RBTransformer":
         """Return this network for other electrodes, with the same weights.

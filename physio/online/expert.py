@@ -26,6 +26,8 @@ _HOPE: Final = (  # what is said of several reasons: the one that passes soonest
     Reason.UNTRAINED,
 )
 
+_NETWORK: Final = "physio.models.rbtransformer:RBTransformer"
+
 _NOTHING: Final = Reason.NO_SIGNAL.nan
 _UNTRAINED: Final = Reason.UNTRAINED.nan
 
@@ -161,7 +163,8 @@ class Mind:
             )
         at = [info.names.index(n) if n in needed else -1 for n in wanted]
         norm = Rest.restore(stored.part("rest"))
-        model, grouped = stored.model(), [_group(n) for n in wanted]
+        model = _model(stored)
+        grouped = [_group(n) for n in wanted]
         groups = tuple(dict.fromkeys(grouped))
         spans = np.array([info.channels[i].span if i >= 0 else 0.0 for i in at])
         chain = np.array([chains.index(n.partition(".")[0]) for n in wanted])
@@ -316,6 +319,16 @@ def _group(column: str) -> str:
     """Return under which name a feature is told of: electrodes of a band together."""
     parts = column.split(".")
     return ".".join(parts[:3] if len(parts) > 3 else parts)
+
+
+def _model(stored: weights.Weights) -> weights.Model:
+    """Return the model of stored weights, in the way in which it answers soonest."""
+    model = stored.model()
+    if stored.card.use != _NETWORK:
+        return model
+    from physio.online.onnx import quickened  # with torch: only where it is needed
+
+    return quickened(model)
 
 
 def _some(names: list[str]) -> str:

@@ -119,7 +119,7 @@ def fit(
     config
         Size and kind.
     x
-        Features, shape (n, E, bands), none NaN.
+        Features, shape (n, E, bands); an electrode with a NaN is left out.
     y
         Class numbers, shape (n,); or ratings, shape (n, 3), NaN where there is none.
     schedule
@@ -186,7 +186,10 @@ class Run:
     ) -> None:
         self.schedule = schedule
         self.model = model.to(schedule.device).train()
-        self.x, self.y = (t.to(schedule.device) for t in tensors)
+        here = tensors[0].isfinite().all(dim=2)
+        x = torch.where(here[..., None], tensors[0], 0.0)
+        self.x, self.y = x.to(schedule.device), tensors[1].to(schedule.device)
+        self.here = None if here.all() else here.to(schedule.device)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=schedule.rate,
@@ -215,7 +218,7 @@ class Run:
 
     def step(self, rows: Tensor) -> Tensor:
         """Take one step on some windows; return the loss."""
-        x, mask = self._varied(self.x[rows])
+        x, mask = self._varied(rows)
         if self.noise is not None:
             self.noise.draw()
         # A last batch that is smaller would have to be compiled on its own.
@@ -235,18 +238,24 @@ class Run:
             terms = self.model.loss(x, y, mask)
         return torch.stack(list(terms.values())).sum()
 
-    def _varied(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _varied(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return windows with what is varied in training, and which electrodes stay."""
         jitter, missing = self.schedule.jitter, self.schedule.missing
+        x, mask = self.x[rows], None if self.here is None else self.here[rows]
         b, e, _ = x.shape
         if jitter:
             both = torch.randn(b, 1, x.shape[2]) + torch.randn(x.shape)
             x = x + jitter * both.to(x.device)
         if not missing:
-            return x, None
-        mask = torch.rand(b, e) >= missing * torch.rand(b, 1)
-        mask[:, 0] |= ~mask.any(dim=1)
-        return x, mask.to(x.device)
+            return x, mask
+        kept = (torch.rand(b, e) >= missing * torch.rand(b, 1)).to(x.device)
+        if mask is not None:
+            kept &= mask
+        none = ~kept.any(dim=1, keepdim=True)
+        first = torch.zeros_like(kept)
+        at = 0 if mask is None else mask.int().argmax(dim=1)
+        first[torch.arange(b, device=x.device), at] = True
+        return x, kept | (none & first)
 
     def store(self, folder: Path, mark: str, losses: Sequence[float]) -> None:
         """Write all that the next epoch depends on."""

@@ -118,15 +118,20 @@ def test_bits_drawn_at_once_are_those_that_layers_use() -> None:
 
 def test_windows_keep_an_electrode_at_least() -> None:
     torch.manual_seed(0)
-    run = Run(
-        RBTransformer(SIZE),
-        (torch.zeros(1, 3, 4), torch.zeros(1, dtype=torch.int64)),
-        Schedule(missing=0.99),
-    )
-    _, mask = run._varied(torch.zeros(500, 3, 4))
-    assert mask is not None
-    assert mask.any(dim=1).all()
-    assert 0.4 < float(mask.float().mean()) < 0.65  # from all to nearly none
+    x = torch.zeros(500, 3, 4)
+    x[:, 0, 1] = torch.nan  # never there
+    told = torch.zeros(500, dtype=torch.int64)
+    for windows, least in ((x, 1), (torch.zeros_like(x), 0)):
+        run = Run(RBTransformer(SIZE), (windows, told), Schedule(missing=0.99))
+        varied, mask = run._varied(torch.arange(500))
+        assert mask is not None
+        assert mask.any(dim=1).all()
+        assert not mask[:, :least].any()
+        assert 0.4 < float(mask[:, least:].float().mean()) < 0.7  # from all to one
+        assert varied.isfinite().all()
+    run = Run(RBTransformer(SIZE), (x, told), Schedule())
+    assert run._varied(torch.arange(5))[1].sum() == 10
+    assert torch.isfinite(run.step(torch.arange(64)))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -1,0 +1,82 @@
+"""The same network as an ONNX graph: the same numbers, sooner."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from physio.core.reason import Reason
+from physio.formats.montage import places
+from physio.models import weights
+from physio.models.gaussian import Gaussian
+from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
+from physio.online import onnx
+
+pytest.importorskip("onnxruntime")
+PLACES = tuple(tuple(p) for p in places(("Fp1", "Cz", "O2", "T7", "Pz")).tolist())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"electrodes": 32, "head": "affect"},
+        {"electrodes": 62, "classes": 3},
+        {"electrodes": 5, "embedding": "place", "places": PLACES},
+        {"electrodes": 5, "embedding": "none", "pooling": "flat"},
+        {"electrodes": 5, "attention": False, "blocks": 2, "bands": 5},
+        {"electrodes": 5, "blocks": 0},
+    ],
+    ids=lambda s: ",".join(map(str, s.values()))[:40],
+)
+def test_the_graph_says_what_the_network_says(settings: dict[str, Any]) -> None:
+    import onnxruntime
+
+    torch.manual_seed(0)
+    model = RBTransformer(RBTransformerConfig(**settings)).eval()
+    made = onnx.graph(model)
+    session = onnxruntime.InferenceSession(made.SerializeToString())
+    rng = np.random.default_rng(0)
+    config = model.config
+    for windows in (1, 7):
+        x = 3 * rng.standard_normal((windows, config.electrodes, config.bands))
+        x = x.astype(np.float32)
+        mask = rng.random((windows, config.electrodes)) < 0.7
+        mask[:, 0] = True
+        for here in (mask, np.ones_like(mask)):
+            (out,) = session.run(["out"], {"x": x, "mask": here})
+            # asked: 1e-5
+            np.testing.assert_allclose(out, model.outputs(x, here), rtol=0, atol=1e-5)
+
+
+def test_live_experts_are_run_by_it_and_say_the_same() -> None:
+    model = weights.load("eeg-demo").model()
+    quick = onnx.quickened(model)
+    assert isinstance(quick, onnx.Quick)
+    z = np.random.default_rng(1).standard_normal(32)
+    z[5] = Reason.POOR_QUALITY.nan
+    for ours, theirs in zip(quick.predict(z, z), model.predict(z, z), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+    again = onnx.Quick.restore(vars(model.config), quick.arrays())
+    np.testing.assert_array_equal(again.predict(z, z), quick.predict(z, z))
+
+
+def test_other_models_and_heads_stay_as_they_are() -> None:
+    for model in (Gaussian(), RBTransformer()):
+        assert onnx.quickened(model) is model
+
+
+def test_without_the_packages_the_network_itself_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = weights.load("eeg-demo").model()
+    monkeypatch.setattr(onnx, "find_spec", lambda _: None)
+    assert onnx.quickened(model) is model
+
+
+def test_a_file_is_a_whole_valid_graph(tmp_path: Path) -> None:
+    import onnx as package
+
+    onnx.write(RBTransformer(RBTransformerConfig(4)), tmp_path / "net.onnx")
+    package.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)

@@ -140,7 +140,7 @@ def calibration_figure(
     ax.set_xlabel(f"probability {what}, as said")
     ax.set_ylabel("how often it was so")
     ax.set_title("Calibration: mean distance from the line")
-    ax.legend(frameon=False, loc="upper left")
+    figure.legend(loc="outside lower center", frameon=False)
     _bare(ax)
     return figure
 

@@ -88,7 +88,8 @@ def test_a_run_s_page_shows_all_there_is(tmp_path: Path) -> None:
     network = run / "networks" / "S0 0"
     network.mkdir(parents=True)
     told = {
-        "dataset": "eegmat", "people": ["S0"], "protocol": "paper-window-kfold", "leaks": True,
+        "dataset": "eegmat", "people": ["S0"], "leaks": True,
+        "protocol": "paper-window-kfold",
         "rows": [row("net", 0.9), row("commonest", 0.5)], "classes": ["a", "b"],
         "notes": ["Workload, not emotion."],
         "audit": {"ok": False, "protocol": "paper-window-kfold", "findings": []},

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -21,6 +22,10 @@ TAUS: Final = (0.7, 2.0)
 """Rise and decay of a response of the skin (s)."""
 
 _HALF_LOG_2PI: Final = 0.5 * float(np.log(2 * np.pi))
+LAGS: Final = (*(0.5 * k for k in range(1, 21)), 15.0, 20.0, 30.0, 45.0, 59.0)
+"""How long ago (s) the values are that are looked at one by one."""
+
+_BINS: Final = (0, 1, 2, 3, 5, 8, 15, 30, 60)  # s, between them means are taken
 _LEAST: Final = 0.02  # spread of a trace (share of its level) that is not called noise
 
 Course = Callable[[Tensor], Tensor]
@@ -79,6 +84,22 @@ def _slope(value: Tensor, t: Tensor) -> Tensor:
     return slope
 
 
+def look_back(trace: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the shape of the last minute, its newest value, and its spread.
+
+    The shape, (B, 33): values at `LAGS` and means between some, relative to the
+    newest value (uS, (B, 1)) and to the spread (uS, (B, 1)): how far the minute strays
+    from the newest value, and at least 2 % of that.
+    """
+    now = trace[:, -1:]
+    least = _LEAST * now.clamp(min=0.05)
+    spread = ((trace - now).square().mean(dim=1, keepdim=True) + least**2).sqrt()
+    at = [trace[:, -1 - round(4 * lag)] for lag in LAGS]
+    n = trace.shape[1]
+    means = [trace[:, n - 4 * b : n - 4 * a].mean(dim=1) for a, b in pairwise(_BINS)]
+    return (torch.stack([*at, *means], dim=1) - now) / spread, now, spread
+
+
 @dataclass(frozen=True)
 class PinnConfig:
     """Size of the network, and what its terms weigh.
@@ -87,9 +108,8 @@ class PinnConfig:
     ----------
     features
         Of the last minute, relative to the person's rest.
-    lags
-        How long ago (s) the values of skin conductance are that it reads; the first is
-        now.
+    samples
+        Of skin conductance that are read: 4 a second, the last is now.
     classes
         Conditions; of the first, beta is 0.
     dimensions
@@ -113,15 +133,15 @@ class PinnConfig:
     """
 
     features: int = 4
-    lags: tuple[float, ...] = (0.0, 0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 30, 45, 59)
+    samples: int = 240
     classes: tuple[str, ...] = ("baseline", "stress", "amusement", "meditation")
     dimensions: tuple[str, ...] = ("valence", "arousal")
     horizons: tuple[float, ...] = (5.0, 15.0, 30.0)
     width: int = 24
     waves: int = 8
-    physics: float = 0.1
+    physics: float = 0.02
     price: float = 0.01
-    past: float = 0.1
+    past: float = 0.02
     emotion: float = 1.0
     skin: float = 1.0
 
@@ -134,7 +154,7 @@ class Moments(NamedTuple):
     z
         Features relative to rest and scaled, shape (B, features); NaN where missing.
     trace
-        Skin conductance at the lags (uS), shape (B, lags).
+        Skin conductance of the last minute (uS), 4 a second, shape (B, samples).
     ahead
         Skin conductance at the horizons (uS), shape (B, horizons); NaN where missing.
     label
@@ -198,13 +218,16 @@ class Pinn(nn.Module):
         self.feel = nn.Sequential(nn.Linear(config.features, width), nn.Tanh())
         self.classify = nn.Linear(width, len(config.classes))
         self.rate = nn.Linear(width, 2 * len(config.dimensions))
-        self.look = nn.Sequential(
-            nn.Linear(len(config.lags) + 1 + width, width), nn.Tanh(),
-            nn.Linear(width, width), nn.Tanh(),
-        )  # fmt: skip
+        seen = len(LAGS) + len(_BINS) - 1
+        self.look = nn.Sequential(nn.Linear(seen + 2 + width, width), nn.Tanh())
+        # What is linear in the past by itself: most of what can be foreseen is.
+        self.follow = nn.Linear(seen, 2 * k, bias=False)
         self.parts = nn.Linear(width, 2 * k + 2)  # of tonic and phasic; T0, R now
         self.waves = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 3 * k))
         self.drive = nn.Linear(width, k)
+        nn.init.zeros_(self.follow.weight)  # the first forecast is persistence
+        nn.init.zeros_(self.parts.weight)
+        nn.init.zeros_(self.parts.bias)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return class logits (B, C), means and log deviations of ratings (B, d)."""
@@ -214,12 +237,13 @@ class Pinn(nn.Module):
 
     def course(self, z: Tensor, trace: Tensor) -> "_Course":
         """Return the course of skin conductance around now: see `forecast`."""
-        now, spread = trace[:, :1], _spread(trace)
-        shape = (trace[:, 1:] - now) / spread
-        size = (spread / now.clamp(min=1e-3)).log()
-        seen = torch.cat([shape, size, now.clamp(min=1e-3).log(), self._felt(z)], dim=1)
-        hidden = self.look(seen)  # (B, W)
-        return _Course(self, self.parts(hidden), self.drive(hidden), now, spread)
+        shape, now, spread = look_back(trace)
+        size = (spread / now.clamp(min=0.05)).log()
+        level = now.clamp(min=0.05).log()
+        hidden = self.look(torch.cat([shape, size, level, self._felt(z)], dim=1))
+        parts = self.parts(hidden)
+        parts = torch.cat([parts[:, :-2] + self.follow(shape), parts[:, -2:]], dim=1)
+        return _Course(self, parts, self.drive(hidden), now, spread)
 
     def forecast(self, z: Tensor, trace: Tensor) -> Tensor:
         """Return skin conductance at the horizons (uS), shape (B, horizons)."""
@@ -246,22 +270,24 @@ class Pinn(nn.Module):
         course = self.course(moments.z, trace)
         ahead = trace.new_tensor(config.horizons).expand(len(trace), -1)
         known = ~moments.ahead.isnan()
-        target = torch.where(known, moments.ahead, trace[:, :1])
+        target = torch.where(known, moments.ahead, trace[:, -1:])
         off = (course.skin(ahead) - target) / course.spread * known
-        terms = {
-            "forecast": config.skin * off.square().sum() / known.sum().clamp(min=1)
+        # Half-way between relative and absolute: quiet minutes are foreseen anyhow.
+        weight = course.spread / course.spread.square().mean().sqrt()
+        missed = (off.square() * weight).sum() / known.sum().clamp(min=1)
+        past = torch.tensor(LAGS)
+        back = trace[:, [-1 - round(4 * lag) for lag in LAGS]]
+        lost = (course.skin(-past.expand(len(trace), -1)) - back) / course.spread
+        return {
+            "forecast": config.skin * missed,
+            "reconstruction": config.skin * config.past * lost.square().mean(),
+            **(self._physics(moments, course) if config.physics > 0 else {}),
         }
-        back = -trace.new_tensor(config.lags[1:]).expand(len(trace), -1)
-        lost = (course.skin(back) - trace[:, 1:]) / course.spread
-        terms["reconstruction"] = config.skin * config.past * lost.square().mean()
-        if config.physics > 0:
-            terms |= self._physics(moments, course)
-        return terms
 
     def _physics(self, moments: Moments, course: "_Course") -> dict[str, Tensor]:
         config = self.config
-        first, last = -config.lags[-1], config.horizons[-1]
-        t = first + (last - first) * torch.rand(len(moments.z), 4)
+        first, last = -LAGS[-1], config.horizons[-1]
+        t = first + (last - first) * torch.rand(len(moments.z), 3)
         emotion = self.classify(self._felt(moments.z)).softmax(dim=1).detach()
         drive = (emotion @ self.beta)[:, None]
         tonic = tonic_residual(course.tonic, t, course.rest, self.alpha, drive)
@@ -375,10 +401,3 @@ class _Course:
         """Return the functions of time of a part, (B, n, waves)."""
         made: Tensor = self._waves((t / 10)[..., None])
         return made[..., part * self._k : (part + 1) * self._k]
-
-
-def _spread(trace: Tensor) -> Tensor:
-    """Return how far a trace strays from its newest value (uS), shape (B, 1)."""
-    near = (trace - trace[:, :1]).square().mean(dim=1, keepdim=True)
-    least = _LEAST * trace[:, :1].clamp(min=0.05)
-    return (near + least.square()).sqrt()

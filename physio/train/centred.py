@@ -121,6 +121,16 @@ def kept(folds: Folds, table: pd.DataFrame, left: Flags, calibration: Flags) -> 
     return replace(folds, folds=tuple(f for f in made if len(f.train) and len(f.test)))
 
 
+def testing(folds: Folds, tested: Flags) -> Folds:
+    """Return folds that test some rows alone; what trains stays."""
+
+    def of(fold: Fold) -> Fold:
+        inner = tuple(of(f) for f in fold.inner)
+        return replace(fold, test=fold.test[tested[fold.test]], inner=inner)
+
+    return replace(folds, folds=tuple(of(f) for f in folds.folds))
+
+
 def thinned(folds: Folds, table: pd.DataFrame, every: float) -> Folds:
     """Return folds that test windows at least ``every`` s apart in each part.
 

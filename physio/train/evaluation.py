@@ -21,7 +21,7 @@ from physio.train import centred, measures, people
 from physio.train.audit import Audit, audit
 from physio.train.contenders import UNKNOWN, Given, Model
 from physio.train.folds import Fold, Folds
-from physio.train.places import Codes, joined, parts
+from physio.train.places import ORDER, Codes, joined, parts
 from physio.train.splits import Protocol, divide
 
 _LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "scikit-learn", "torch")
@@ -55,6 +55,11 @@ class Work:
         Which rows may train and test, shape (n,); by default all but calibration.
     dataset
         What to cite.
+    tested
+        Which rows may test, shape (n,); the others only train. By default all.
+    orders
+        Labels by whose order people are told apart, shape (n,), empty where it does not
+        count; by default the classes. See `physio.train.splits.LeaveOrderOut`.
     """
 
     table: pd.DataFrame
@@ -65,6 +70,8 @@ class Work:
     calibration: Any = None
     left: Any = None
     dataset: str = ""
+    tested: Any = None
+    orders: Any = None
 
     def __post_init__(self) -> None:
         if bool(self.classes) == (self.y is not None):
@@ -228,6 +235,8 @@ def evaluate(
             f"{len(table)} rows, {int(left.sum())} have an answer and are not "
             "calibration"
         )
+    if work.tested is not None:
+        folds = centred.testing(folds, np.asarray(work.tested, np.bool_))
     if every > 0:
         folds = centred.thinned(folds, table, every)
     proved = audit(table, folds, work.names, clock=clock and bool(classes)).check()
@@ -269,9 +278,12 @@ def evaluate(
 
 def _asked(work: Work) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
     """Return the table with the classes as labels, what is told, and the classes."""
+    table = work.table
+    if work.orders is not None:
+        table = table.assign(**{ORDER: work.orders})
     if not work.classes:
-        return work.table, np.asarray(work.y, np.float64), ()
-    labels = work.table[LABEL].astype(str).to_numpy()
+        return table, np.asarray(work.y, np.float64), ()
+    labels = table[LABEL].astype(str).to_numpy()
     y = np.full(len(labels), -1, np.intp)
     for k, (name, own) in enumerate(work.classes.items()):
         here = np.isin(labels, list(own))
@@ -283,7 +295,7 @@ def _asked(work: Work) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
         y[here] = k
     names = tuple(work.classes)
     said = np.array([*names, ""], object)[y]
-    return work.table.assign(**{LABEL: said}), y, names
+    return table.assign(**{LABEL: said}), y, names
 
 
 def _left(work: Work, y: Any, classes: tuple[str, ...]) -> Any:
@@ -296,7 +308,7 @@ def _left(work: Work, y: Any, classes: tuple[str, ...]) -> Any:
 
 
 def _without_answers(table: pd.DataFrame) -> pd.DataFrame:
-    own = [c for c in table.columns if c == LABEL or str(c).startswith(RATING)]
+    own = [c for c in table.columns if c in (LABEL, ORDER) or str(c).startswith(RATING)]
     return table.drop(columns=own)
 
 
@@ -419,7 +431,9 @@ def _averaged(
 
 
 def together(evaluations: Mapping[str, Evaluation], config: Any = None) -> Evaluation:
-    """Return several evaluations of the same rows as one, measures named apart.
+    """Return several evaluations of the same people as one, measures named apart.
+
+    What was said of each row is kept of those that tested as many as the first.
 
     Parameters
     ----------
@@ -433,7 +447,8 @@ def together(evaluations: Mapping[str, Evaluation], config: Any = None) -> Evalu
     for name, one in evaluations.items():
         rows += [{**r, "metric": f"{name}: {r['metric']}"} for r in one.rows]
         paired += [{**r, "metric": f"{name}: {r['metric']}"} for r in one.paired]
-        outputs.update({f"{k} ({name})": o for k, o in one.outputs.items()})
+        if len(one.tested) == len(first.tested):
+            outputs.update({f"{k} ({name})": o for k, o in one.outputs.items()})
     return replace(
         first,
         rows=tuple(rows),

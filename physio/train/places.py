@@ -1,6 +1,6 @@
 """Which samples, trials and people the rows of a table are of."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,14 @@ from physio.train.folds import Rows
 Codes = npt.NDArray[np.str_]
 
 
+ORDER: Final = "order"
+"""A column of labels by whose order people are told apart, in place of ``label``."""
+
+
 def orders(table: pd.DataFrame) -> Codes:
     """Return for each row the order in which its person's labels first came."""
-    subjects, labels = named(table, "subject"), named(table, LABEL)
+    subjects = named(table, "subject")
+    labels = named(table, ORDER if ORDER in table.columns else LABEL)
     times = numbers(table, "begin")
     found = np.empty(len(table), object)
     for person in np.unique(subjects):

@@ -185,9 +185,13 @@ def fit(found: Session, confidence: float = 0.95) -> Relaxation:
     scale = float(np.nanstd(found.level)) or 1.0
     best = _highest(found, scale)
     spread = _error(found, scale, best)
-    at = best[0] + np.linspace(-_REACH, _REACH, _POINTS) * spread
-    at = np.clip(at, *np.log(_TIMES))
-    at = np.unique(at)
+    shortest, longest = np.log(_TIMES)
+    best[0] = np.clip(best[0], shortest, longest)
+    at = np.linspace(
+        max(best[0] - _REACH * spread, shortest),
+        min(best[0] + _REACH * spread, longest),
+        _POINTS,
+    )
     traced = _traced(found, scale, at, best)
     fine = np.linspace(at[0], at[-1], 801)
     height, sizes, errors = (CubicSpline(at, part)(fine) for part in traced)

@@ -224,7 +224,9 @@ class CrossSession(Protocol):
 
 @dataclass(frozen=True)
 class CrossDataset(Protocol):
-    """Train on other data sets, test on one: each once."""
+    """Train on other data sets, test on one: each once, or ``test`` alone."""
+
+    test: str = ""
 
     name: ClassVar[str] = "cross-dataset"
     promise: ClassVar[str] = "data sets"
@@ -232,7 +234,13 @@ class CrossDataset(Protocol):
     def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
         """Yield a fold for each data set."""
         codes = named(table, "dataset")
-        for one in several(codes, 2, "data sets", self.name):
+        there = several(codes, 2, "data sets", self.name)
+        if self.test and self.test not in there:
+            raise ValueError(
+                f"{self.name} would test {self.test!r}; the table has "
+                f"{', '.join(there)}"
+            )
+        for one in [self.test] if self.test else there:
             yield _fold(one, codes == one)
 
     def inner(self) -> Protocol:

@@ -9,9 +9,11 @@ import pandas as pd
 
 from physio import config
 from physio.data import windows
+from physio.models.rest import prepared
 from physio.train import centred, splits
 from physio.train.contenders import Clock, Commonest
 from physio.train.evaluation import Evaluation, Work, evaluate
+from physio.train.placed import Expected, Oracle
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,19 @@ class Tabular:
         How much rest (s) people's features are measured against, how long after it
         windows begin to count (s), and what it is called: see
         `physio.train.centred.centred`. With ``rest`` 0, features stay as they are.
+    scales
+        How a feature is read before it is measured against rest: ``raw``, ``sqrt`` or
+        ``log``, by its name; raw where it does not say.
+    tests
+        Labels that test; the others only train. By default all of the classes'.
+    order
+        Labels by whose order people are told apart; by default the classes.
+    oracle
+        Whether a model that knows the condition is among them: see
+        `physio.train.placed.Oracle`.
+    expected
+        Classifiers of the condition, by name, each of which answers what people rate in
+        it: see `physio.train.placed.Expected`.
     every
         Windows that test begin at least so far apart (s).
     by_part
@@ -62,6 +77,11 @@ class Tabular:
     rest: float = 0.0
     gap: float = 60.0
     rest_label: str = "baseline"
+    scales: Mapping[str, str] = field(default_factory=dict)
+    tests: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    oracle: bool = False
+    expected: Mapping[str, Any] = field(default_factory=dict)
     every: float = 0.0
     by_part: bool = False
     measures: tuple[str, ...] = ()
@@ -72,7 +92,7 @@ class Tabular:
     def __post_init__(self) -> None:
         if bool(self.classes) == bool(self.target):
             raise ValueError("either classes are told or a target, not both")
-        if self.reference and self.reference not in self.models:
+        if self.reference and self.reference not in {*self.models, *self.expected}:
             raise ValueError(
                 f"reference {self.reference!r} is none of the models "
                 f"{', '.join(self.models)}"
@@ -89,12 +109,9 @@ class Tabular:
         ValueError
             If there is no table, or it has not what is asked.
         """
-        del root
         if table is None:
             raise ValueError("plain models need a table: give [table] or --table")
-        models = dict(self.models)
-        if self.controls:
-            models |= {"commonest": Commonest(), "clock": Clock()}
+        models = self.contenders(root, table)
         return evaluate(
             self.work(table),
             splits.protocol(self.protocol, **self.settings),
@@ -107,9 +124,23 @@ class Tabular:
             config=config.describe(self),
         )
 
+    def contenders(self, root: Path | None, table: pd.DataFrame) -> dict[str, Any]:
+        """Return the models that are compared, by name."""
+        del root
+        models = dict(self.models)
+        if self.controls:
+            models |= {"commonest": Commonest(), "clock": Clock()}
+        labels = table[windows.LABEL].astype(str).str.split().str[0].fillna("")
+        if self.oracle:
+            models["oracle"] = Oracle(labels.to_numpy())
+        for name, model in self.expected.items():
+            models[name] = Expected(model, labels.to_numpy())
+        return models
+
     def work(self, table: pd.DataFrame) -> Work:
         """Return what is to be told of which rows of a table."""
         names = self._columns(table)
+        table = self._scaled(table, names)
         calibration = left = y = None
         if self.rest > 0:
             made = centred.centred(
@@ -126,7 +157,37 @@ class Tabular:
         dataset = ""
         if "dataset" in table.columns:
             dataset = " + ".join(table["dataset"].astype(str).unique())
-        return Work(table, self.classes, y, None, names, calibration, left, dataset)
+        tested = None
+        if self.tests:
+            tested = table[windows.LABEL].isin(self.tests).to_numpy()
+        order = None
+        if self.order:
+            labels = table[windows.LABEL].astype(str)
+            order = labels.where(labels.isin(self.order), "").to_numpy()
+        return Work(
+            table,
+            self.classes,
+            y,
+            None,
+            names,
+            calibration,
+            left,
+            dataset,
+            tested,
+            order,
+        )
+
+    def _scaled(self, table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+        if unknown := [name for name in self.scales if name not in names]:
+            raise ValueError(
+                f"scales has {unknown[0]!r}, which is not read; read are "
+                f"{', '.join(names)}"
+            )
+        x = table[names].to_numpy(float)
+        how = [self.scales.get(name, "raw") for name in names]
+        made = table.copy()
+        made[names] = prepared(x, how)
+        return made
 
     def _columns(self, table: pd.DataFrame) -> list[str]:
         every = windows.features(table)

@@ -110,7 +110,7 @@ def losses(model: Any) -> dict[str, torch.Tensor]:
     rng = torch.Generator().manual_seed(0)
     if isinstance(getattr(model, "model", model), Pinn):
         z = torch.randn(6, config.features, generator=rng)
-        trace = 2 + torch.rand(6, len(config.lags), generator=rng)
+        trace = 2 + torch.rand(6, config.samples, generator=rng)
         ahead = 2 + torch.rand(6, len(config.horizons), generator=rng)
         label = torch.randint(len(config.classes), (6,), generator=rng)
         ratings = torch.rand(6, len(config.dimensions), generator=rng) * 2 - 1

@@ -89,8 +89,8 @@ def net(**settings: float) -> Pinn:
 def moments(n: int = 32) -> Moments:
     rng = torch.Generator().manual_seed(3)
     config = PinnConfig()
-    trace = 3 + torch.randn(n, len(config.lags), generator=rng).cumsum(dim=1) / 9
-    ahead = trace[:, :1] + torch.randn(n, 3, generator=rng) / 9
+    trace = 3 + torch.randn(n, config.samples, generator=rng).cumsum(dim=1) / 40
+    ahead = trace[:, -1:] + torch.randn(n, 3, generator=rng) / 9
     return Moments(
         torch.randn(n, 4, generator=rng),
         trace,
@@ -104,18 +104,24 @@ def test_the_course_goes_through_what_is_measured_now() -> None:
     model, given = net(), moments()
     course = model.course(given.z, given.trace)
     now = course.skin(torch.zeros(32, 1))
-    torch.testing.assert_close(now, given.trace[:, :1], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(now, given.trace[:, -1:], rtol=1e-6, atol=1e-6)
     times = torch.linspace(-59, 30, 20).expand(32, -1)
     assert (course.driver(times) >= 0).all()
 
 
-def test_a_forecast_is_in_the_unit_of_the_trace() -> None:
+def test_before_it_learns_it_forecasts_that_nothing_changes() -> None:
     model, given = net(), moments()
-    ours = model.forecast(given.z, given.trace) - given.trace[:, :1]
-    tenfold = model.forecast(given.z, 10 * given.trace) - 10 * given.trace[:, :1]
-    assert ours.shape == (32, 3)
-    # The network sees the level; the shape of what it says scales with the spread.
-    assert ((tenfold / ours) > 0).float().mean() > 0.5
+    said = model.forecast(given.z, given.trace)
+    torch.testing.assert_close(said, given.trace[:, -1:].expand(-1, 3))
+
+
+def test_what_follows_linearly_is_in_the_unit_of_the_trace() -> None:
+    model, given = net(), moments()
+    torch.nn.init.normal_(model.follow.weight)
+    ours = model.forecast(given.z, given.trace) - given.trace[:, -1:]
+    tenfold = model.forecast(given.z, 10 * given.trace) - 10 * given.trace[:, -1:]
+    assert ours.abs().max() > 0.01
+    torch.testing.assert_close(tenfold, 10 * ours, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,21 @@ from physio.core.events import Events
 from physio.core.reason import Reason
 from physio.core.stage import Grid, Stage
 from physio.dsp.window import every
-from physio.features.decompose import setting_of
-from physio.features.decomposed import STEP, Recent, apart, lag, recent, remember, taken
+from physio.features.decompose import Decomposition, setting_of
+from physio.features.decomposed import (
+    EACH,
+    STEP,
+    Recent,
+    apart,
+    lag,
+    recent,
+    remember,
+    taken,
+)
 
-_AGE: Final = 5  # s behind the newest value, from which on a driver is believed
-_EACH: Final = 4  # values in a second
+AGE: Final = 5
+"""How far behind the newest value a driver is believed (s)."""
+
 _REST: Final = 3  # values without driver that end a burst
 _LONGEST: Final = 32  # values of one burst
 _FLOOR: Final = 0.1  # of the threshold, a second: less is no driver
@@ -30,6 +40,27 @@ class Burst(NamedTuple):
     driver: Array  # (longest,)
     size: npt.NDArray[np.int64]  # (2,): its values, and how many since it rests
     last: Array  # (2,): how long ago a response began (s), its amplitude (uS)
+
+
+class Watch(NamedTuple):
+    """What the detection of responses remembers."""
+
+    memory: Recent
+    burst: Burst
+    late: float  # how far a value lags (s)
+
+
+class Second(NamedTuple):
+    """What is known of a second of driver once it is old enough.
+
+    ``found`` is the newest window taken apart, or the NaN that says why it is not;
+    ``response`` is the one that ended: onset (s from now), amplitude (uS), rise and
+    half recovery (s); ``lost`` is the NaN of driver that is missing, else 0.
+    """
+
+    found: Decomposition | float
+    response: tuple[float, float, float, float] | None
+    lost: float
 
 
 def _burst() -> Burst:
@@ -184,7 +215,7 @@ class SkinResponses(Stage):
         memory = recent(info, self.window)
         source = info.channels[memory.pick]
         length = _LONGEST * STEP
-        delay = source.delay + lag(info) + _AGE + 1 + length
+        delay = source.delay + lag(info) + AGE + 1 + length
         span = source.span + self.window + STEP + length + 1 + _SHADE[0]
         return info.at(
             info.rate / self.grid(info).hop,
@@ -199,33 +230,42 @@ class SkinResponses(Stage):
         every(info, STEP)
         return every(info, 1.0)
 
-    def begin(self, info: Info) -> tuple[Recent, Burst, float]:
-        """Return an empty memory, no burst, and how far a value lags (s)."""
-        return recent(info, self.window), _burst(), lag(info)
+    def begin(self, info: Info) -> Watch:
+        """Return an empty memory and no burst."""
+        return Watch(recent(info, self.window), _burst(), lag(info))
 
-    def step(self, state: tuple[Recent, Burst, float], x: Array) -> Array:
+    def step(self, state: Watch, x: Array) -> Array:
         """Take in ``x``; return the rows now due, NaN where no burst ended."""
+        rows = [_row(second) for second in self.seconds(state, x)]
+        return np.array(rows).reshape(len(rows), 4)
+
+    def seconds(self, state: Watch, x: Array) -> list[Second]:
+        """Take in ``x``; return what each second now due has told."""
         memory, burst, late = state
-        rows = [
-            self._row(memory, burst, late)
+        return [
+            self._second(apart(memory, self.setting, self.share), burst, late)
             for value in taken(memory, x)
             if remember(memory, value)
         ]
-        return np.array(rows).reshape(len(rows), 4)
 
-    def _row(
-        self, memory: Recent, burst: Burst, late: float
-    ) -> tuple[float, float, float, float]:
-        found = apart(memory, self.setting, self.share)
+    def _second(
+        self, found: Decomposition | float, burst: Burst, late: float
+    ) -> Second:
         if isinstance(found, float):
             burst.size[:] = 0
-            return (found, found, found, found)
-        row = (np.nan, np.nan, np.nan, np.nan)
-        newest = len(found.driver) - 1 - _AGE * _EACH
-        for back in range(_EACH - 1, -1, -1):
+            return Second(found, None, found)
+        newest = len(found.driver) - 1 - AGE * EACH
+        response, lost = None, 0.0
+        for back in range(EACH - 1, -1, -1):
             p = float(found.driver[newest - back])
-            row = (p, p, p, p) if np.isnan(p) else row
+            lost = p if np.isnan(p) else lost
             told = _next(burst, p, self.threshold)
             if told is not None:
-                row = (-(_AGE + back * STEP + told[0] + late), *told[1:])
-        return row
+                response = (-(AGE + back * STEP + told[0] + late), *told[1:])
+        return Second(found, response, lost)
+
+
+def _row(second: Second) -> tuple[float, float, float, float]:
+    """Return a row of a point stream."""
+    lost = second.lost if np.isnan(second.lost) else np.nan
+    return second.response or (lost, lost, lost, lost)

@@ -24,9 +24,11 @@ PARTS: Final = ("tonic", "phasic", "driver")
 STEP: Final = 0.25
 """From value to value (s): samples are averaged over it."""
 
+EACH: Final = 4
+"""Values in a second."""
+
 _MEAN: Final = STATISTICS.index("mean")
 _WARMING: Final = Reason.WARMING_UP.nan
-_EACH: Final = 4  # values in a second
 _KNOT: Final = 40  # values
 _FAR: Final = float(np.exp(-STEP / 600.0))  # cvxeda's free line: a level of 10 min
 _ENOUGH: Final = 1e-4
@@ -47,7 +49,7 @@ class Recent(NamedTuple):
 @cache
 def _compile() -> None:
     """Solve once, so that the first second does not wait for a compiler."""
-    decompose(np.ones(10 * _EACH), _EACH)
+    decompose(np.ones(10 * EACH), EACH)
 
 
 def recent(info: Info, window: float) -> Recent:
@@ -72,7 +74,7 @@ def recent(info: Info, window: float) -> Recent:
     _compile()
     return Recent(
         panes(info, (STEP,), STEP, 0.5, columns=1),
-        np.full(int(window) * _EACH, _WARMING),
+        np.full(int(window) * EACH, _WARMING),
         np.zeros(2),
         np.zeros(1, np.int64),
         pick,
@@ -97,7 +99,7 @@ def remember(memory: Recent, value: float) -> bool:
     memory.clock[0] += 1
     if np.isfinite(value):
         memory.far[:] = _FAR * memory.far + (value, 1.0)
-    return bool((memory.clock[0] - 1) % _EACH == 0)
+    return bool((memory.clock[0] - 1) % EACH == 0)
 
 
 def apart(memory: Recent, setting: str, share: float) -> Decomposition | float:
@@ -111,7 +113,7 @@ def apart(memory: Recent, setting: str, share: float) -> Decomposition | float:
         return float(lost[-1]) if len(lost) else Reason.POOR_QUALITY.nan
     begin = int(memory.clock[0] - len(x)) % _KNOT
     if setting == "default":
-        found = decompose(x, _EACH, enough=_ENOUGH, begin=begin)
+        found = decompose(x, EACH, enough=_ENOUGH, begin=begin)
         return found if there[-1] or np.isfinite(found.tonic).any() else _WARMING
     level = memory.far[0] / memory.far[1]
     y = np.where(there, x - level, 0.0)
@@ -130,8 +132,8 @@ def errors(setting: str) -> Array:
 
 def read(found: Decomposition, age: int) -> tuple[float, float, float]:
     """Return the level and the phasic part at an age, and the driver of a second."""
-    at = len(found.tonic) - 1 - age * _EACH
-    driver = found.driver[at - _EACH + 1 : at + 1]
+    at = len(found.tonic) - 1 - age * EACH
+    driver = found.driver[at - EACH + 1 : at + 1]
     lost = driver[np.isnan(driver)]
     mean = float(lost[-1]) if len(lost) else float(driver.mean())
     return float(found.tonic[at]), float(found.phasic[at]), mean
@@ -222,7 +224,7 @@ class Decompose(Stage):
         values = np.array([read(found, age) for age in AGES])
         off = errors(self.setting) * unit
         off = np.where(np.isnan(values), values, off)
-        old = found.phasic[len(found.phasic) // 3 : -5 * _EACH]
+        old = found.phasic[len(found.phasic) // 3 : -5 * EACH]
         old = old[~np.isnan(old)]
         power = float(np.mean(old**2)) if len(old) else Reason.TOO_SHORT.nan
         return np.append(np.stack([values, off], axis=2).ravel(), power)

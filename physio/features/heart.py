@@ -14,7 +14,7 @@ from physio.core.reason import Reason
 from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.iir import run
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.pulse import APART, KNOWN, Pulse, find, pulse
+from physio.features.pulse import APART, KNOWN, STEADY, Pulse, find, pulse
 
 Counts = npt.NDArray[np.int64]
 
@@ -48,8 +48,12 @@ class Beats(Stage):
     and the diastolic peak.
 
     Confidence is the correlation with the mean of the last five beats' waves, after
-    [3]_. An interval is accepted when it lasts 0.3 to 2 s, is not below 0.6 or above
-    1.67 times the one before, and both its beats are confident.
+    [3]_, each wave laid at its beat. An interval is accepted when both its beats are
+    confident, it lasts 0.3 to 2 s, is 0.6 to 1.67 times the median of the sure ones
+    among the last 20 (three at least) and times the one before, if that was accepted.
+    Of a pulse wave the interval between the points half way up the two rises, which
+    are as good a place for a beat [4]_, must also agree to 50 ms: where a movement has
+    bent a wave, they do not. The delay is that of the longest wave and its averages.
 
     References
     ----------
@@ -59,6 +63,9 @@ class Beats(Stage):
        ONE 8, 2013.
     .. [3] Orphanidou et al., Signal-quality indices for the electrocardiogram and
        photoplethysmogram, IEEE Journal of Biomedical and Health Informatics 19, 2015.
+    .. [4] Peralta et al., Optimal fiducial points for pulse rate variability analysis
+       from forehead and finger photoplethysmographic signals, Physiological Measurement
+       40, 2019.
     """
 
     likeness: float = 0.7
@@ -70,7 +77,7 @@ class Beats(Stage):
         _, beat, floor, longest, around, lag, search = (int(s) for s in state.spans)
         latest = (beat + longest + lag + search + 1) / rate
         rings = float(state.filters.limits.sum() + floor + around) / rate
-        beats = (KNOWN + 2) * APART[1]
+        beats = (STEADY + KNOWN + 2) * APART[1]
         delay, span = source.delay + latest, source.span + latest + rings + beats
         return info.at(
             None,
@@ -88,7 +95,7 @@ class Beats(Stage):
         own = x[:, state.pick : state.pick + 1]
         own = sealed(np.where(_unexplained(own), Reason.NO_SIGNAL.nan, own))
         passed = sealed(run(*state.filters, own))
-        return np.asarray(find(*state[1:7], state.tiles, own, passed))
+        return np.asarray(find(*state[1:8], state.tiles, own, passed))
 
 
 def _unexplained(x: Array) -> npt.NDArray[np.bool_]:
@@ -115,7 +122,7 @@ class Rhythm(NamedTuple):
 def _heart(
     beats: Array, clock: Counts, widths: Array, limits: Array, x: Array
 ) -> Array:
-    """Take in rows of a point stream; return rate (1/min) and RMSSD (ms), (m, 2)."""
+    """Take in event, interval and mark; return rate (1/min) and RMSSD (ms), (m, 2)."""
     rate, accepted, covered = limits[0], limits[1], limits[2]
     p, q = clock[3], clock[4]
     size = len(beats)
@@ -124,7 +131,7 @@ def _heart(
     for i in range(len(x)):
         if not np.isnan(x[i, 0]):
             beats[clock[1] % size, 0] = clock[0]
-            beats[clock[1] % size, 1] = x[i, 1]
+            beats[clock[1] % size, 1] = x[i, 1] if x[i, -1] == 0 else np.nan
             clock[1] += 1
         if clock[0] == -((-clock[2] * p) // q):
             for w in range(2):
@@ -194,7 +201,7 @@ class HeartRate(Stage):
 
     def output(self, info: Info) -> Info:
         """Return ``rate`` and ``rmssd``."""
-        if not is_point(info) or info.names[1:] != ("interval", "confidence"):
+        if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
                 f"a heart rate is read from beats, with their interval and confidence: "
                 f"put Beats before it; {info.name!r} has {', '.join(info.names)}"
@@ -234,5 +241,6 @@ class HeartRate(Stage):
         """Take in rows of a point stream; return what is now due."""
         seen = np.where(np.isnan(x[:, :1]) & ~_unexplained(x[:, :1]), x[:, :1], 0.0)
         sight = slide(*state.sight, sealed(seen))[:, :, _MEAN, 0]
-        y = _heart(*state[:4], x)
+        mark = x[:, 3] if x.shape[1] > 3 else np.zeros(len(x))
+        y = _heart(*state[:4], sealed(np.column_stack([x[:, :2], mark])))
         return np.where(np.isnan(sight), sight, y)

@@ -20,10 +20,17 @@ APART: Final = 0.3, 2.0
 KNOWN: Final = 5
 """How many beats a new one is compared with."""
 
+STEADY: Final = 20
+"""How many intervals a new one is compared with."""
+
+CHANGE: Final = 0.6, 1 / 0.6
+"""How much shorter or longer than usual, or than the one before, an interval may be."""
+
 _POOR: Final = Reason.POOR_QUALITY.nan
 _BRIDGE: Final = 0.05  # s
 _TILE: Final = 32  # samples whose energy is summed once
 _FLOOR: Final = 4.0  # s, over which the energy between beats is known
+_AGREE: Final = 0.05  # s, by which peaks and rises may disagree about an interval
 
 
 class Wave(NamedTuple):
@@ -52,8 +59,11 @@ class Pulse(NamedTuple):
     filters: Sections
     rings: Array  # (3, size): raw, filtered, energy; sample i in column i % size
     known: Array  # (beats, segment): the newest beats' waves
-    past: Array  # (3,): the newest beat's sample, its interval, its confidence
-    clock: Counts  # (4,): samples seen, block's first, newest candidate, beats known
+    steady: Array  # (intervals,): the newest that were sure (s); others are NaN
+    past: Array  # (5,): the newest beat's sample, interval, confidence, half of its
+    # rise, and whether its interval was accepted
+    clock: Counts  # (5,): samples seen, block's first, newest candidate, beats known,
+    # beats in all
     spans: Counts  # (7,): of the wave in samples; see `pulse`
     limits: Array  # (4,): offset, rate, least likeness, sign
     pick: int
@@ -84,8 +94,9 @@ def pulse(info: Info, likeness: float) -> Pulse:
         sections(info, [sos], _BRIDGE, 1),
         np.full((3, size), 0.0),
         np.zeros((KNOWN, 2 * around + 1)),
-        np.zeros(3),
-        np.array([0, -1, -1, 0], np.int64),
+        np.full(STEADY, np.nan),
+        np.zeros(5),
+        np.array([0, -1, -1, 0, 0], np.int64),
         np.array(spans, np.int64),
         np.array([wave.offset, rate, likeness, wave.sign]),
         pick,
@@ -159,9 +170,35 @@ def _summit(ring: Array, near: int, search: int) -> float:
 
 
 @njit(cache=True)
+def _half(ring: Array, peak: int, back: int) -> float:
+    """Return where a wave has risen by half, between samples, on its way to ``peak``.
+
+    It rises from the lowest sample of the ``back`` before its peak.
+    """
+    size = len(ring)
+    foot = peak
+    for j in range(peak - 1, peak - back - 1, -1):
+        foot = j if ring[j % size] < ring[foot % size] else foot
+    middle = (ring[foot % size] + ring[peak % size]) / 2
+    j = peak
+    while j > foot and ring[(j - 1) % size] > middle:
+        j -= 1
+    above, below = ring[j % size], ring[(j - 1) % size]
+    return j - (above - middle) / (above - below) if above > below else float(j)
+
+
+@njit(cache=True)
+def _usual(steady: Array) -> float:
+    """Return the median of the intervals that were sure; NaN of fewer than three."""
+    sure = steady[~np.isnan(steady)]
+    return float(np.median(sure)) if len(sure) > 2 else np.nan
+
+
+@njit(cache=True)
 def _tell(
     rings: Array,
     known: Array,
+    steady: Array,
     past: Array,
     clock: Counts,
     spans: Counts,
@@ -174,27 +211,37 @@ def _tell(
     rate, least = limits[1], limits[2]
     size = rings.shape[1]
     if p - lag - past[0] > APART[1] * rate:
-        clock[3] = 0
+        clock[3], past[4] = 0, 0.0
+        steady[:] = np.nan
+    at = _summit(rings[0 if search > 0 else 1], p - lag, search)
+    middle = int(np.round(at)) + lag
     wave = np.empty(2 * around + 1)
     for j in range(len(wave)):
-        wave[j] = rings[1, (p - around + j) % size]
+        wave[j] = rings[1, (middle - around + j) % size]
     like = _likeness(known, clock[3], wave)
-    at = _summit(rings[0 if search > 0 else 1], p - lag, search)
-    interval = (at - past[0]) / rate
-    change = interval / past[1] if clock[3] > 1 and past[1] > 0 else 1.0
-    fine = min(like, past[2]) >= least and 0.6 <= change <= 1 / 0.6
-    fine = fine and clock[3] > 0 and APART[0] <= interval <= APART[1]
+    half = at if search > 0 else _half(rings[1], p, 2 * around)
+    interval, risen = (at - past[0]) / rate, (half - past[3]) / rate
+    sure = min(like, past[2]) >= least and abs(interval - risen) <= _AGREE
+    sure = sure and clock[3] > 0 and APART[0] <= interval <= APART[1]
+    usual = _usual(steady)
+    steady[clock[4] % len(steady)] = interval if sure else np.nan
+    fine = sure and CHANGE[0] <= interval / usual <= CHANGE[1]
+    if fine and past[4] > 0:
+        fine = CHANGE[0] <= interval / past[1] <= CHANGE[1]
     row[0] = (at - (clock[0] - 1)) / rate
     row[1] = interval if fine else _POOR
     row[2] = like
-    past[0], past[1], past[2] = at, interval, like
+    past[0], past[1], past[2], past[3] = at, interval, like, half
+    past[4] = 1.0 if fine else 0.0
     clock[3] += 1
+    clock[4] += 1
 
 
 @njit(cache=True)
 def find(
     rings: Array,
     known: Array,
+    steady: Array,
     past: Array,
     clock: Counts,
     spans: Counts,
@@ -207,7 +254,7 @@ def find(
 
     Parameters
     ----------
-    rings, known, past, clock, spans, limits, tiles
+    rings, known, steady, past, clock, spans, limits, tiles
         Parts of a state of `Pulse`, changed in place.
     x, passed
         Samples and their filtered values, shape (n, 1).
@@ -248,5 +295,5 @@ def find(
         close = p - clock[2] < APART[0] * rate
         clock[2] = p
         if not close:
-            _tell(rings, known, past, clock, spans, limits, p, y[i])
+            _tell(rings, known, steady, past, clock, spans, limits, p, y[i])
     return y

@@ -29,7 +29,7 @@ _EVEN: Final = 4  # Hz, at which intervals are read off for a spectrum
 class Intervals(NamedTuple):
     """The newest beats: when each was, and the interval before it."""
 
-    beats: Array  # (size, 2): time (s), interval (s); beat k in row k % size
+    beats: Array  # (size, 3): time, interval (s), mark; beat k in row k % size
     clock: Counts  # (3,): samples seen, beats, outputs given
     hop: Fraction
 
@@ -40,8 +40,9 @@ class HeartVariability(Stage):
 
     ``sdnn`` (ms): standard deviation of accepted intervals, 120 s; ``hf`` and ``lf``
     (ms^2): power of the intervals from 0.15 to 0.40 Hz, 60 s, and from 0.04 to 0.15 Hz,
-    120 s; ``corrected``: the part of the last 60 s of intervals that were not accepted,
-    and are bridged by a line in the spectra. With ``ratio`` also ``lf/hf``, 300 s.
+    120 s; ``corrected``: the part of the last 60 s of intervals that were not accepted
+    as measured: put right by `Correction`, if it comes before, or left out of ``sdnn``
+    and bridged by a line in the spectra. With ``ratio`` also ``lf/hf``, 300 s.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ class HeartVariability(Stage):
 
     def output(self, info: Info) -> Info:
         """Return a channel for each index."""
-        if not is_point(info) or info.names[1:] != ("interval", "confidence"):
+        if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
                 f"variability is read from beats, with their interval and confidence: "
                 f"put Beats before it; {info.name!r} has {', '.join(info.names)}"
@@ -104,7 +105,7 @@ class HeartVariability(Stage):
     def begin(self, info: Info) -> tuple[Intervals, float]:
         """Return a state without beats, and the rate (Hz)."""
         hop = every(info, self.hop).hop
-        beats = np.full((2048, 2), np.nan)
+        beats = np.full((2048, 3), np.nan)
         state = Intervals(beats, np.zeros(3, np.int64), hop)
         return state, float(info.rate)
 
@@ -117,7 +118,8 @@ class HeartVariability(Stage):
             stop = min(len(x), done + due - int(clock[0]) + 1)
             for i in np.flatnonzero(~np.isnan(x[done:stop, 0])) + done:
                 at = (clock[0] + i - done) / rate + x[i, 0]
-                kept.beats[clock[1] % len(kept.beats)] = at, x[i, 1]
+                mark = x[i, 3] if x.shape[1] > 3 else 0.0
+                kept.beats[clock[1] % len(kept.beats)] = at, x[i, 1], mark
                 clock[1] += 1
             clock[0] += stop - done
             done = stop
@@ -133,18 +135,19 @@ class HeartVariability(Stage):
         sdnn = self._index("sdnn", rows, now)
         hf, lf = self._index("hf", rows, now), self._index("lf", rows, now)
         recent = rows[rows[:, 0] > now - 60]
-        part = float(np.isnan(recent[:, 1]).mean()) if len(recent) > 1 else _POOR
+        part = 1 - float(_accepted(recent).mean()) if len(recent) > 1 else _POOR
         found = [sdnn, hf, lf, part if now >= 60 else _WARMING]
         return [*found, self._index("lf/hf", rows, now)] if self.ratio else found
 
     def _index(self, name: str, rows: Array, now: float) -> float:
-        """Return one index over its own window, (beats, 2) rows ending ``now``."""
+        """Return one index over its own window, (beats, 3) rows ending ``now``."""
         width = LEAST[name]
         if now < width:
             return _WARMING
         rows = rows[rows[:, 0] > now - width]
         good = rows[~np.isnan(rows[:, 1])]
-        if len(good) < 10 or len(good) < self.accepted * len(rows):
+        accepted = int(_accepted(rows).sum())
+        if accepted < 10 or accepted < self.accepted * len(rows):
             return _POOR
         if good[-1, 0] - good[0, 0] < 0.8 * width:
             return _POOR
@@ -155,8 +158,13 @@ class HeartVariability(Stage):
         return _power(good, name)
 
 
+def _accepted(rows: Array) -> npt.NDArray[np.bool_]:
+    """Tell which beats have an interval as it was measured, and accepted."""
+    return ~np.isnan(rows[:, 1]) & (rows[:, 2] == 0)
+
+
 def _power(good: Array, band: str) -> float:
-    """Return the power (ms^2) of intervals, (beats, 2), in a band."""
+    """Return the power (ms^2) of intervals, (beats, 3), in a band."""
     first, last = good[0, 0], good[-1, 0]
     t = first + np.arange(int((last - first) * _EVEN) + 1) / _EVEN
     v = np.interp(t, good[:, 0], 1000 * good[:, 1])

@@ -106,7 +106,7 @@ def _correct(
     near: float,
     x: Array,
 ) -> Array:
-    """Take in rows of a point stream, (n, 3); return rows with marks, (n, 4)."""
+    """Take in rows of a point stream; return rows with marks, (n, 4)."""
     y = np.full((len(x), 4), np.nan)
     for i in range(len(x)):
         now = clock[0]
@@ -155,8 +155,8 @@ class Correction(Stage):
     The usual interval is the median of those accepted among the last 20; with fewer
     than five nothing is put right. The kinds are those of [1]_; the thresholds are
     not: theirs follow the quartiles of 91 intervals around a beat, which are not there
-    yet when a beat is heard. Unit, shape and order are those of `Beats`: a row a
-    sample, with the channel ``mark`` beside. Beats that were put right have the confidence 0. The
+    yet when a beat is heard. Units and shape are those of `Beats`: a row a sample, with
+    the channel ``mark`` beside. Beats that were put right have the confidence 0. The
     delay is that of the beats, 2 s in which an early beat waits for the next, and the
     length of a gap that is filled.
 
@@ -175,7 +175,7 @@ class Correction(Stage):
 
     def output(self, info: Info) -> Info:
         """Return the point stream, with marks."""
-        if not is_point(info) or info.names[1:] != ("interval", "confidence"):
+        if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
                 f"beats are put right from their intervals and confidence: put Beats "
                 f"before it; {info.name!r} has {', '.join(info.names)}"
@@ -188,7 +188,8 @@ class Correction(Stage):
         late = APART[1] + _LONGEST + _QUEUE / float(info.rate)
         back = late + (STEADY + 2) * APART[1]
         channels = (
-            replace(c, delay=c.delay + late, span=c.span + back) for c in info.channels
+            replace(c, delay=c.delay + late, span=c.span + back)
+            for c in info.channels[:3]
         )
         first = info.channels[0]
         mark = Channel("mark", "misc", "1", first.delay + late, first.span + back)

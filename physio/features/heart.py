@@ -27,8 +27,9 @@ class Beats(Stage):
     """Heart beats in an ECG or a pulse wave, as events.
 
     Each lies at the R peak or the systolic peak and has the ``interval`` since the beat
-    before (s), missing (poor quality) unless it is accepted, and a ``confidence``: how
-    much its wave is like those of the beats before it (0 to 1).
+    before (s), missing (poor quality) unless it is accepted, a ``confidence``: how much
+    its wave is like those of the beats before it (0 to 1), and the ``height`` of its
+    wave, filtered, over the lowest value of the half second (ECG: 0.2 s) before.
 
     Parameters
     ----------
@@ -84,6 +85,7 @@ class Beats(Stage):
             Channel("event", "event", "s", delay, span),
             Channel("interval", "misc", "s", delay, span),
             Channel("confidence", "misc", "1", delay, span),
+            Channel("height", "misc", source.unit, delay, span),
         )
 
     def begin(self, info: Info) -> Pulse:
@@ -93,12 +95,12 @@ class Beats(Stage):
     def step(self, state: Pulse, x: Array) -> Array:
         """Take in ``x``; return a row for each sample, NaN but where a beat is told."""
         own = x[:, state.pick : state.pick + 1]
-        own = sealed(np.where(_unexplained(own), Reason.NO_SIGNAL.nan, own))
+        own = sealed(np.where(unexplained(own), Reason.NO_SIGNAL.nan, own))
         passed = sealed(run(*state.filters, own))
         return np.asarray(find(*state[1:8], state.tiles, own, passed))
 
 
-def _unexplained(x: Array) -> npt.NDArray[np.bool_]:
+def unexplained(x: Array) -> npt.NDArray[np.bool_]:
     """Tell where a value is the NaN that has no reason.
 
     In a point stream that is where nothing happened, while a NaN with a reason is where
@@ -106,6 +108,11 @@ def _unexplained(x: Array) -> npt.NDArray[np.bool_]:
     """
     plain = np.ascontiguousarray(x).view(np.uint64) << np.uint64(1)
     return plain == np.array(np.nan).view(np.uint64) << np.uint64(1)
+
+
+def mark(info: Info) -> int:
+    """Return the column of beats that says what was put right; -1 for none."""
+    return info.names.index("mark") if "mark" in info.names else -1
 
 
 class Rhythm(NamedTuple):
@@ -116,6 +123,7 @@ class Rhythm(NamedTuple):
     widths: Array  # (2,): windows of the rate and of its variability (samples)
     limits: Array  # (3,): rate, share accepted, share of the time covered
     sight: Panes
+    mark: int  # the column that says what was put right; -1 for none
 
 
 @njit(cache=True)
@@ -235,12 +243,13 @@ class HeartRate(Stage):
             np.array([float(Fraction(str(w)) * info.rate) for w in widths]),
             np.array([rate, self.accepted, self.share]),
             panes(info, widths, self.hop, 0.5, columns=1),
+            mark(info),
         )
 
     def step(self, state: Rhythm, x: Array) -> Array:
         """Take in rows of a point stream; return what is now due."""
-        seen = np.where(np.isnan(x[:, :1]) & ~_unexplained(x[:, :1]), x[:, :1], 0.0)
+        seen = np.where(np.isnan(x[:, :1]) & ~unexplained(x[:, :1]), x[:, :1], 0.0)
         sight = slide(*state.sight, sealed(seen))[:, :, _MEAN, 0]
-        mark = x[:, 3] if x.shape[1] > 3 else np.zeros(len(x))
-        y = _heart(*state[:4], sealed(np.column_stack([x[:, :2], mark])))
+        marks = np.zeros(len(x)) if state.mark < 0 else x[:, state.mark]
+        y = _heart(*state[:4], sealed(np.column_stack([x[:, :2], marks])))
         return np.where(np.isnan(sight), sight, y)

@@ -231,6 +231,10 @@ def _tell(
     row[0] = (at - (clock[0] - 1)) / rate
     row[1] = interval if fine else _POOR
     row[2] = like
+    lowest = rings[1, middle % size]
+    for j in range(middle - 2 * around, middle):
+        lowest = min(lowest, rings[1, j % size])
+    row[3] = rings[1, middle % size] - lowest
     past[0], past[1], past[2], past[3] = at, interval, like, half
     past[4] = 1.0 if fine else 0.0
     clock[3] += 1
@@ -261,17 +265,17 @@ def find(
 
     Returns
     -------
-    ndarray, shape (n, 3)
-        Event (s from the row's own time), interval (s) and confidence.
+    ndarray, shape (n, 4)
+        Event (s from the row's own time), interval (s), confidence and height.
     """
     peak, beat, floor, longest = spans[0], spans[1], spans[2], spans[3]
     offset, rate, sign = limits[0], limits[1], limits[3]
     size = rings.shape[1]
-    y = np.empty((len(x), 3))
+    y = np.empty((len(x), 4))
     for i in range(len(x)):
         v, f, n = x[i, 0], passed[i, 0], clock[0]
         clock[0] += 1
-        for c in range(3):
+        for c in range(4):
             y[i, c] = v if np.isnan(v) else (f if np.isnan(f) else np.nan)
         f = 0.0 if np.isnan(f) else f
         rings[0, n % size] = v

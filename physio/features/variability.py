@@ -12,6 +12,7 @@ from physio.core.events import is_point
 from physio.core.reason import Reason
 from physio.core.stage import Grid, Stage
 from physio.dsp.window import every
+from physio.features.heart import mark
 
 Counts = npt.NDArray[np.int64]
 
@@ -32,6 +33,7 @@ class Intervals(NamedTuple):
     beats: Array  # (size, 3): time, interval (s), mark; beat k in row k % size
     clock: Counts  # (3,): samples seen, beats, outputs given
     hop: Fraction
+    mark: int  # the column that says what was put right; -1 for none
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class HeartVariability(Stage):
         """Return a state without beats, and the rate (Hz)."""
         hop = every(info, self.hop).hop
         beats = np.full((2048, 3), np.nan)
-        state = Intervals(beats, np.zeros(3, np.int64), hop)
+        state = Intervals(beats, np.zeros(3, np.int64), hop, mark(info))
         return state, float(info.rate)
 
     def step(self, state: tuple[Intervals, float], x: Array) -> Array:
@@ -118,8 +120,8 @@ class HeartVariability(Stage):
             stop = min(len(x), done + due - int(clock[0]) + 1)
             for i in np.flatnonzero(~np.isnan(x[done:stop, 0])) + done:
                 at = (clock[0] + i - done) / rate + x[i, 0]
-                mark = x[i, 3] if x.shape[1] > 3 else 0.0
-                kept.beats[clock[1] % len(kept.beats)] = at, x[i, 1], mark
+                put = 0.0 if kept.mark < 0 else x[i, kept.mark]
+                kept.beats[clock[1] % len(kept.beats)] = at, x[i, 1], put
                 clock[1] += 1
             clock[0] += stop - done
             done = stop

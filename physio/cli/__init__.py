@@ -8,6 +8,7 @@ import typer
 from physio.cli import (
     bench,
     boards,
+    check,
     checks,
     data,
     files,
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 for command in (
     sessions.COMMANDS
+    + check.COMMANDS
     + boards.COMMANDS
     + own.COMMANDS
     + data.COMMANDS

@@ -33,6 +33,7 @@ EXAMPLES = (
     stream("eda", 4, Channel("eda", "gsr", "uS")),
     stream("bvp", 64, Channel("bvp", "bio", "1")),
     stream("ecg", 250, Channel("ecg", "ecg", "mV")),
+    stream("resp", 25, Channel("resp", "resp", "1")),
     stream("acc", 32, *(Channel(f"acc.{a}", "misc", "g") for a in "xyz")),
     stream("temp", 4, Channel("temp", "temperature", "degC")),
     stream(
@@ -70,6 +71,8 @@ def signal(info: Info) -> Array:
             return 50 * np.sin(2 * np.pi * 1.2 * t) ** 3 + noise
         case "ecg":
             return np.exp(-(((t * 1.2) % 1 - 0.5) ** 2) / 4e-4) + 0.01 * noise
+        case "resp":
+            return np.sin(2 * np.pi * 0.25 * t) + 0.02 * noise
         case "temperature":
             return 33 + 0.1 * np.sin(t / 30) + 0.01 * noise
     if info.name.endswith("estimates"):

@@ -124,7 +124,7 @@ def train(
 ) -> None:
     """Train weights, and report them on held-out people beside trivial baselines.
 
-    Example: `physio train configs/train-wrist.toml --data path/to/WESAD`
+    Example: `physio train configs/wrist.toml --data path/to/WESAD`
     """
     from physio.train.run import train as run
 

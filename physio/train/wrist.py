@@ -222,7 +222,7 @@ class Wrist:
             f"{made.shrink:g}, the noise added has the variances {noise}.",
             figures=figures,
             limits=_LIMITS,
-            command="physio train configs/train-wrist.toml --data DATA",
+            command="physio train configs/wrist.toml --data DATA",
         )
 
 

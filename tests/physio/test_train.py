@@ -247,14 +247,14 @@ def test_without_data_it_says_where_they_are_asked_for(tmp_path: Path) -> None:
         match=r"^the weights 'wrist' are trained on WESAD: say where it is, with "
         r"--data$",
     ):
-        run.train(ROOT / "configs" / "train-wrist.toml", None, tmp_path)
+        run.train(ROOT / "configs" / "wrist.toml", None, tmp_path)
 
 
 @pytest.mark.long
 def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
     data: Path, tmp_path: Path
 ) -> None:
-    result = run.train(ROOT / "configs" / "train-wrist.toml", data, tmp_path)
+    result = run.train(ROOT / "configs" / "wrist.toml", data, tmp_path)
     assert result["weights"] == weights.load("wrist").card.sha256
     stress = {
         r["model"]: sum(r["per_person"].values())

@@ -21,6 +21,9 @@ from physio.online.estimator import Estimator, Expert
 CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
 XDF: Final = "physio.online.sinks.xdf:Xdf"
 EXAMPLE: Final = {"devices": "devices.board:Board", "sinks": XDF}
+PUBLISHED: Final = "published-"
+"""What the names of weights begin with that were trained on effects as published."""
+
 TABLES: Final = ("session", "devices", "chains", "estimator", "sinks")
 OWN: Final = ("features", "estimates", "session")
 """What no device may be called: the session's own streams begin with it."""
@@ -266,10 +269,12 @@ def suited(plan: Plan, streams: Sequence[Info]) -> Estimator:
     """Return an estimator with the shipped weights that suit a plan's features.
 
     On simulated input these are the ones trained on simulated people, if any suits; on
-    measured input, of those only the ones that read what no other weights read.
+    measured input, of those only the ones that read what no other weights read. Those
+    of `PUBLISHED` effects are for sessions that name them: `configs/affect.toml`.
     """
     info = features(plan, streams)
-    experts = [e for n in weights.shipped_names() if (e := _expert(n, plan, streams))]
+    names = [n for n in weights.shipped_names() if not n.startswith(PUBLISHED)]
+    experts = [e for n in names if (e := _expert(n, plan, streams))]
     demo = [e for e in experts if weights.load(e.weights).card.origin != "measured"]
     real = [e for e in experts if e not in demo]
     if info.origin is not Origin.MEASURED:

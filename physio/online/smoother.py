@@ -26,12 +26,17 @@ class Source:
     lasting, stays
         Shares of an error's variance that last ``memory`` s, and for good: the person
         answers otherwise than others.
+    usual
+        The precision that it usually adds to the prior, in each dimension. Where it
+        adds less, as with features missing, the rest of the error is another one that
+        lasts as long. At 0 whatever it adds is usual.
     """
 
     expert: str = ""
     memory: tuple[float, ...] = (20.0, 20.0, 20.0)
     lasting: tuple[float, ...] = (0.5, 0.5, 0.5)
     stays: tuple[float, ...] = (0.2, 0.2, 0.2)
+    usual: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         parts = zip(self.lasting, self.stays, strict=True)
@@ -119,7 +124,9 @@ class Smoother(Stage):
             fresh[:, a, a] = lasting * (1 - keep**2)
             cov[:, a, a], cov[:, b, b] = lasting, stays
             new[k] = np.maximum(1 - lasting - stays, _NEW)
-        room = _Room(*self._at(info), felt, move, fresh, new)
+        memory = np.array([source.memory for source in self.heard])
+        repeats = np.maximum(2 * memory / tick, 1.0)
+        room = _Room(*self._at(info), felt, move, fresh, new, repeats)
         return _State(room, np.zeros((3, size)), cov)
 
     def step(self, state: State, x: Array) -> Array:
@@ -164,12 +171,16 @@ class Smoother(Stage):
         if not says.any():
             return
         gained = np.where(says, gained, 1.0)
-        root = gained**-0.5
+        source = self.heard[k]
+        known = np.minimum(1 / gained, 1 / np.maximum(source.usual, 1e-9))
+        # An error that lasts, seen at each tick, tells no more than once in its memory.
+        more = (1 / gained - known) * state.room.repeats[k]
+        root = np.sqrt(known)
         x = np.where(says, step, 0.0) * (1 / felt + gained) / gained
         h = np.zeros_like(state.mean)
         h[:, 0], h[:, 2 + 2 * k], h[:, 3 + 2 * k] = 1.0, root, root
         cross = (state.cov @ h[:, :, None])[:, :, 0]
-        total = np.sum(h * cross, axis=1) + state.room.new[k] / gained
+        total = np.sum(h * cross, axis=1) + state.room.new[k] * known + more
         gain = np.where(says[:, None], cross / total[:, None], 0.0)
         off = x - np.sum(h * state.mean, axis=1)
         state.mean[:] += gain * off[:, None]
@@ -186,6 +197,7 @@ class _Room(NamedTuple):
     move: Array  # how the numbers go on in a tick, (3, size, size)
     fresh: Array  # covariance that a tick adds
     new: Array  # share of each source's error that is new, (sources, 3)
+    repeats: Array  # ticks in the memory of each source's error, (sources, 3)
 
 
 class _State(NamedTuple):

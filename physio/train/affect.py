@@ -63,6 +63,9 @@ class Affect:
         Time between the moments that are learned from and judged (s).
     folds
         In how many parts people are left out.
+    personal
+        In which ratings a person's own offset is learned from labels: those where it
+        helps people never seen (docs/results/judge-labels.json).
     rater
         Standard deviation of the rater's noise, on [-1, 1].
     seed
@@ -81,6 +84,7 @@ class Affect:
     rest: float = 60.0
     every: float = 4.0
     folds: int = 4
+    personal: tuple[str, ...] = ("arousal",)
     rater: float = 0.2
     seed: int = 23
 
@@ -99,10 +103,11 @@ class Affect:
         seeds = range(self.first, self.first + self.people)
         people = [crowd.person(s) for s in seeds]
         sets = {**self.experts, "published-all": self.joint}
-        fitted = {name: self._expert(people, cols) for name, cols in sets.items()}
+        fitted = {name: self.expert(people, cols) for name, cols in sets.items()}
         ratings = [self.rated(p)[0] for p in people]
         felt = [self.rated(p)[1] for p in people]
         marks = {}
+        own = np.isin(DIMENSIONS, self.personal).astype(np.float64)
         for name, cols in sets.items():
             moved = [self.moments(p, cols) for p in people]
             made = rests(moved, self.every)
@@ -110,7 +115,8 @@ class Affect:
             prior = fitted[name].model.prior
             more = {
                 "density.limit": np.array([fitted[name].limit]),
-                "person.cov": lasting.persons(ratings, fitted[name].said),
+                "person.cov": own[:, None, None]
+                * lasting.persons(ratings, fitted[name].said),
             }
             folder = out / name
             marks[name] = store(
@@ -118,18 +124,16 @@ class Affect:
             ).card.sha256
         said = {name: f.said for name, f in fitted.items()}
         prior = fitted["published-all"].model.prior
-        constants = lasting.constants(felt, said, prior, self.rater, self.every)
         names = list(self.experts)
         errors = lasting.correlations(felt, [said[n] for n in names], prior, self.rater)
         lasting.keep(names, errors, marks)
-        judged = unseen.judge(self, crowd, out, names, errors, constants)
+        judged = unseen.judge(self, crowd, out, names, errors)
         return {
             "dataset": "simulated people, effects as published",
             "protocol": f"{self.tested} people never seen, against what they felt",
             "people": [f"seed {self.first_tested + i}" for i in range(self.tested)],
             **judged,
             "errors": {"experts": names, "correlation": np.round(errors, 3).tolist()},
-            "smoother": constants,
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "scipy")},
             "weights": marks,
@@ -161,7 +165,7 @@ class Affect:
         said = np.clip(felt + rng.normal(0, self.rater, felt.shape), -1, 1)
         return np.round(said * 4) / 4, felt  # nine steps
 
-    def _expert(self, people: Sequence[Simulant], columns: Columns) -> Fitted:
+    def expert(self, people: Sequence[Simulant], columns: Columns) -> Fitted:
         """Fit an expert; how far to trust each rating by leaving people out."""
         seen = [self.moments(p, columns) for p in people]
         said: list[Array] = [np.empty(0)] * len(seen)

@@ -77,7 +77,9 @@ class Crowd:
                 names = tuple(kept["names"].tolist())
                 parts = (kept[k].astype(np.float64) for k in ("x", "felt", "said"))
                 return Simulant(seed, names, *parts)
+        # What is read is what was made: both to the precision in which it is kept.
         made = self._made(seed)
+        made = made._replace(x=_kept(made.x), felt=_kept(made.felt))
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             np.savez(
@@ -155,3 +157,7 @@ class Crowd:
         told += repr({k: repr(v) for k, v in self.devices.items()})
         mark = hashlib.sha256(told.encode()).hexdigest()[:12]
         return self.store / mark / f"{seed}.npz"
+
+
+def _kept(values: Array) -> Array:
+    return values.astype(np.float32).astype(np.float64)

@@ -6,13 +6,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from physio.core.block import Array
-from physio.models.gaussian import Gaussian, shrunk
+from physio.models.gaussian import shrunk
 from physio.models.rest import Rest
 from physio.train.fit import Learned, Moments, Recipe, centred, fitted, rests
 from physio.train.rows import DIMENSIONS
-
-ALARM: Final = 0.01
-"""Share of moments of people left out that count as unlike all that was seen."""
 
 GRID: Final = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Variances tried for how people differ, by the likelihood of training people."""
@@ -62,22 +59,6 @@ def left_out(people: list[Moments], recipe: Recipe, made: Learned) -> list[Told]
         )
         found.append(say(held, rest, made._replace(model=model), recipe))
     return found
-
-
-def usual(people: list[Moments], recipe: Recipe, made: Learned) -> float:
-    """Return the surprise that all but `ALARM` of moments of others stay below.
-
-    See `physio.models.gaussian.Gaussian.surprise`.
-    """
-    odd: list[float] = []
-    for held in people:
-        kept = [p for p in people if p is not held]
-        rest = rests(kept, recipe.every)
-        mean, cov = fitted(kept, rest, recipe)
-        model: Gaussian = shrunk(recipe.size, mean, cov, made.shrink, made.noise)
-        z, extra = centred(held, rest)
-        odd += [model.surprise(row, extra) for row in z]
-    return float(np.nanquantile(odd, 1 - ALARM))
 
 
 def persons(away: Sequence[Told], prior: Array, p: int) -> Array:

@@ -103,16 +103,23 @@ def constants(
     off = [f - prior[0] for f in felt]
     sources = []
     for name, parts in said.items():
-        errors = []
+        errors, usual = [], []
         for own, y in zip(parts, off, strict=True):
             x, gained = measured(own, prior, rater)
             errors.append((x - y) * np.sqrt(gained))
+            usual.append(np.where(np.isfinite(x), gained, np.nan))
         fitted = [
             _lasts(_autocorrelation([e[:, d] for e in errors]), every) for d in range(3)
         ]
         stays, lasts, memory = (list(v) for v in zip(*fitted, strict=True))
         sources.append(
-            {"expert": name, "memory": memory, "lasting": lasts, "stays": stays}
+            {
+                "expert": name,
+                "memory": memory,
+                "lasting": lasts,
+                "stays": stays,
+                "usual": np.round(np.nanmedian(np.concatenate(usual), 0), 4).tolist(),
+            }
         )
     return {
         "prior_mean": np.round(prior[0], 4).tolist(),

@@ -36,7 +36,6 @@ def judge(
     out: Path,
     names: Sequence[str],
     errors: Array,
-    constants: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return rows of results, and the table over all sets of devices.
 
@@ -52,20 +51,18 @@ def judge(
         Of the experts that are fused.
     errors
         How their errors go together, (3, k, k).
-    constants
-        Of the smoother, for every expert and for the joint model.
     """
     seeds = range(affect.first_tested, affect.first_tested + affect.tested)
     people = [crowd.person(s) for s in seeds]
     prior = tuple(
         load(str(out / names[0])).arrays[f"prior.{k}"] for k in ("mean", "sd")
     )
-    experts = _estimator(out, names, constants)
-    joint = _estimator(out, ["published-all"], constants)
+    experts = _estimator(out, names)
+    joint = _estimator(out, ["published-all"])
     models: dict[str, list[Said]] = {}
-    subsets: dict[str, dict[str, list[Said]]] = {}
+    sets: dict[str, dict[str, list[Said]]] = {}
     fixed = np.stack([nearest(e) for e in errors])
-    for off in _subsets():
+    for off in subsets():
         chains = tuple(c for device in off for c in DEVICES[device])
         here = " + ".join(d for d in DEVICES if d not in off)
         own: dict[str, list[Said]] = {}
@@ -76,11 +73,9 @@ def judge(
             for name in names:
                 own.setdefault(name, []).append(_column(told, f"{name}."))
             own.setdefault("fused", []).append(_column(told, ""))
-            own.setdefault("fused, smoothed", []).append(_column(told, "", ".smooth"))
             told = Flow(joint, block.info).push(block)
             own.setdefault("joint", []).append(_column(told, ""))
-            own.setdefault("joint, smoothed", []).append(_column(told, "", ".smooth"))
-        subsets[here] = own
+        sets[here] = own
         if not off:
             models = {**own, **_rivals(own, names, prior, fixed)}
     felt = {p.seed: p.felt[:: round(affect.every * 4)] for p in people}
@@ -94,7 +89,7 @@ def judge(
             here: _table(
                 own, people[: len(own["joint"])], felt, prior, later, affect.seed
             )
-            for here, own in subsets.items()
+            for here, own in sets.items()
         },
         "table": _printed(found),
     }
@@ -109,26 +104,21 @@ def skill(mean: Array, felt: Array, prior: Array) -> tuple[Array, Array]:
     return ((full - felt) ** 2).sum(axis=0), ((prior - felt) ** 2).sum(axis=0)
 
 
-def _subsets() -> list[tuple[str, ...]]:
+def subsets() -> list[tuple[str, ...]]:
     """Return which devices are off, for every set that leaves one on; none first."""
     names = list(DEVICES)
     return [c for n in range(len(names)) for c in combinations(names, n)]
 
 
-def _estimator(out: Path, names: Sequence[str], constants: Mapping[str, Any]) -> Stage:
-    sources = [s for s in constants["sources"] if s["expert"] in names]
-    table = {
-        "use": ESTIMATOR,
-        "experts": [{"weights": str(out / name)} for name in names],
-        "smoother": {"use": SMOOTHER, **constants, "sources": sources},
-    }
-    stage: Stage = config.build(table, "estimator")
+def _estimator(out: Path, names: Sequence[str]) -> Stage:
+    experts = [{"weights": str(out / name)} for name in names]
+    stage: Stage = config.build({"use": ESTIMATOR, "experts": experts}, "estimator")
     return stage
 
 
-def _column(told: Block, front: str, end: str = "") -> Said:
+def _column(told: Block, front: str) -> Said:
     parts = [
-        np.stack([told.column(f"{front}{d}{end}{sd}") for d in DIMENSIONS], axis=1)
+        np.stack([told.column(f"{front}{d}{sd}") for d in DIMENSIONS], axis=1)
         for sd in ("", ".sd")
     ]
     return parts[0], parts[1]
@@ -174,7 +164,7 @@ def _rows(
         ]
     )
     for d, dimension in enumerate(DIMENSIONS):
-        told = _ratio(errors[:, :, d], affect.seed)
+        told = ratio(errors[:, :, d], affect.seed)
         found.append({"model": name, "metric": f"{dimension} skill", **told})
         corr, held = {}, {level: {} for level in LEVELS}  # type: ignore[var-annotated]
         for (mean, sd), p in zip(said, people, strict=True):
@@ -202,7 +192,7 @@ def _short(one: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in one.items() if k != "per_person"}
 
 
-def _ratio(errors: Array, seed: int) -> dict[str, float]:
+def ratio(errors: Array, seed: int) -> dict[str, float]:
     """Return 1 less the ratio of summed errors, and its interval over people."""
     rng = np.random.default_rng(seed)
     picked = rng.integers(len(errors), size=(2000, len(errors)))
@@ -235,12 +225,12 @@ def _table(
         for name, said in own.items()
     }
     found: dict[str, Any] = {
-        name: [_ratio(s[:, :, d], seed) for d in range(3)] for name, s in sums.items()
+        name: [ratio(s[:, :, d], seed) for d in range(3)] for name, s in sums.items()
     }
     singles = [n for n in sums if "fused" not in n and "joint" not in n]
     rng = np.random.default_rng(seed)
     picked = rng.integers(len(people), size=(2000, len(people)))
-    for name in ("fused", "fused, smoothed", "joint", "joint, smoothed"):
+    for name in ("fused", "joint"):
         beside = []
         for d in range(3):
             best = min(singles, key=lambda n, d=d: sums[n][:, 0, d].sum())  # type: ignore[misc]

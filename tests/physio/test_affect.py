@@ -1,0 +1,71 @@
+"""Experts on each kind of sensor, trained and judged on a handful of people."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from physio.core.reason import Reason, why
+from physio.models import weights
+from physio.online import fusion
+from physio.train import lasting
+from physio.train.crowd import Crowd
+from physio.train.run import read
+from physio.train.smoothed import Smoothed
+
+ROOT = Path(__file__).resolve().parents[2]
+ASSETS = ROOT / "physio" / "assets"
+
+
+@pytest.mark.long
+def test_a_handful_of_people_through_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (lasting, fusion):
+        monkeypatch.setattr(module, "ERRORS", tmp_path / "errors.json")
+    settings = read(ROOT / "configs" / "train-affect.toml")
+    small = replace(
+        settings, people=8, tested=3, fewer=2, seconds=160.0, rest=24.0, folds=2
+    )  # type: ignore[type-var]
+    found = small.train(tmp_path / "people", tmp_path / "weights")
+    again = small.train(tmp_path / "people", tmp_path / "again")
+    assert again["weights"] == found["weights"]
+    assert len(found["subsets"]) == 7
+    models = {r["model"] for r in found["rows"]}
+    assert {"fused", "joint", "covariance intersection", "published-eeg"} <= models
+    assert (tmp_path / "errors.json").is_file()
+    stored = weights.load(str(tmp_path / "weights" / "published-all"))
+    assert stored.card.origin == "simulated"
+    assert stored.arrays["person.cov"][[0, 2]].tolist() == [[[0.0]], [[0.0]]]
+    judged = Smoothed(small, taught=6, fewer=2)
+    told = judged.train(tmp_path / "people", tmp_path)
+    assert {r["model"] for r in told["rows"]} == {"fused", "smoothed"}
+
+
+def test_what_devices_off_take_away_says_so() -> None:
+    settings = read(ROOT / "configs" / "train-affect.toml")
+    chains = {k: v for k, v in settings.chains.items() if k in {"eeg", "skin"}}  # type: ignore[attr-defined]
+    devices = {k: v for k, v in settings.devices.items() if k != "chest"}  # type: ignore[attr-defined]
+    crowd = Crowd(devices, chains, seconds=40.0)
+    person = crowd.person(3)
+    block = crowd.block(person, 2.0, without=("skin",))
+    assert len(block) == 20
+    assert float(block.info.rate) == 0.5
+    skin = [n for n in block.info.names if n.startswith("skin.")]
+    assert all(set(why(block.column(n))) == {Reason.NO_SIGNAL} for n in skin)
+    eeg = block.column("eeg.de.alpha.O1")
+    at = person.names.index("eeg.de.alpha.O1")
+    np.testing.assert_array_equal(eeg, person.x[::8, at])
+    assert person.felt.shape == (160, 3)
+
+
+def test_the_shipped_experts_know_how_their_errors_go_together() -> None:
+    names = sorted(n for n in weights.shipped_names() if n.startswith("published-"))
+    names.remove("published-all")
+    marks = [weights.load(n).card.sha256 for n in names]
+    known = fusion.known_errors(tuple(names), tuple(marks))
+    assert known is not None
+    assert known.shape == (3, 4, 4)
+    assert np.all(np.linalg.eigvalsh(known) > 0)
+    assert np.abs(known - np.eye(4)).max() < 0.5

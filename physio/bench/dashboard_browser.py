@@ -181,7 +181,9 @@ def shown(speed: float = 1.0, rate: int = 512) -> Iterator[Shown]:
                 executable_path=CHROMIUM,
                 args=["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"],
             )
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page = browser.new_context(
+                viewport={"width": 1280, "height": 800}
+            ).new_page()
             page.set_default_timeout(60_000)
             page.goto(board.page)
             page.wait_for_function("window.physio && physio.count > 20")

@@ -220,6 +220,14 @@ def test_an_estimate_says_what_it_rests_on() -> None:
     assert "skin +0.10" in words.estimates(made)
 
 
+def test_old_estimates_are_called_old() -> None:
+    made = scene()
+    estimated(made, 30, rest=5.0)
+    assert "s old" not in words.estimates(made)
+    made.note({"clock": [107.0, 100.0, 1.0]})
+    assert "The newest of these is 7 s old." in words.estimates(made)
+
+
 def test_demo_weights_lie_on_hatching() -> None:
     made = scene()
     info = Info("estimates", Fraction(4), ESTIMATES.channels, Origin.DEMO)
@@ -362,11 +370,11 @@ def test_wishes_are_limited_and_none_comes_from_who_may_look() -> None:
     page.open()
     for i in range(100):
         page.inbox.data = told(what="mark", label=f"m{i}")
-    assert len(heard) == 40
+    assert len(heard) == 80
     watcher = Page(Document(), scene(), "look", None)
     watcher.open()
     watcher.inbox.data = told(what="mark", label="forged")
-    assert len(heard) == 40
+    assert len(heard) == 80
 
 
 def test_eight_may_look(monkeypatch: pytest.MonkeyPatch) -> None:

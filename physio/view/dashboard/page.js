@@ -47,7 +47,7 @@ document.addEventListener("submit", (event) => {
 })
 let last = 0
 document.addEventListener("input", (event) => { // a continuous rating, at most 4 a second
-  const form = event.target.closest("form[data-continuous]"), now = performance.now()
+  const form = event.target.closest("form:has([name=continuous]:checked)"), now = performance.now()
   if (form && now - last > 250) { last = now; send({ what: "rate", label: "rating", values: Object.fromEntries(new FormData(form)) }) }
 })
 document.addEventListener("input", ({ target }) => { if (target.dataset.view === "at") send({ what: "view", label: "at", value: target.value }) })

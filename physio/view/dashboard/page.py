@@ -148,7 +148,7 @@ class Page:
     _ticked: float = 0.0
     _said: dict[str, str] = field(default_factory=dict)
     _ages: deque[float] = field(default_factory=lambda: deque(maxlen=400))
-    _wishes: deque[float] = field(default_factory=lambda: deque(maxlen=40))
+    _wishes: deque[float] = field(default_factory=lambda: deque(maxlen=80))
 
     def open(self) -> None:
         """Put everything into the document, and begin."""

@@ -43,7 +43,7 @@ class Participant:
     asking: Asking
     _answered: int = 0
     _said: str = ""
-    _wishes: deque[float] = field(default_factory=lambda: deque(maxlen=60))
+    _wishes: deque[float] = field(default_factory=lambda: deque(maxlen=80))
 
     def open(self) -> None:
         """Put everything into the document, and begin."""

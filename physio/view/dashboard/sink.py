@@ -19,13 +19,14 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from physio.core.block import Info
+from physio.core.block import Block, Info
 from physio.core.ports import Clock, WallClock, Wish
 from physio.core.recording import Item, computed
 from physio.view.dashboard.wire import Packer
 
 _CLOCK: Final = 0.5  # s between two comparisons of clocks
-_BUFFER: Final = 1 << 20  # bytes under way
+_BUFFER: Final = 1 << 18  # bytes under way
+_STALE: Final = 2.0  # s that samples may wait before they are left out of the view
 _GRACE: Final = 5.0  # s that the other process has to end by itself
 
 
@@ -178,7 +179,7 @@ class Dashboard:
 
     def _send(self) -> None:
         """Send what waits, and now and then what time it is."""
-        compared = -np.inf
+        compared, stale = -np.inf, 0
         try:
             while True:
                 try:
@@ -194,8 +195,14 @@ class Dashboard:
                     streams = what.pop("streams", ())
                     messages = [m for info in streams for m in self._packer.info(info)]
                     messages.append(self._packer.note(**what))
+                elif self._stale(*what[:2]):
+                    self.dropped += 1
+                    stale += 1
+                    continue
                 else:
-                    messages = self._packer.item(*what)
+                    item, at, skipped = what
+                    messages = self._packer.item(item, at, skipped + stale)
+                    stale = 0
                 for message in messages:
                     self._pipe.send_bytes(message)
         except (OSError, ValueError) as error:
@@ -204,6 +211,11 @@ class Dashboard:
             )
             while self._queue.get() is not None:
                 pass
+
+    def _stale(self, item: Item, at: float) -> bool:
+        """Tell whether samples have waited so long that newer ones matter more."""
+        speed = float(getattr(self.clock, "speed", 1.0))
+        return isinstance(item, Block) and self.clock.now() - at > _STALE * speed
 
     def _clock(self) -> dict[str, Any]:
         speed = float(getattr(self.clock, "speed", 1.0))

@@ -76,8 +76,10 @@ def estimates(scene: Scene) -> str:
             shares = _shares(scene, name)
             told = f'<td class="figure">{number(mean, sd)}</td><td>{shares}</td>'
         rows.append(f'<tr class="{name}"><th scope="row">{name}</th>{told}</tr>')
+    late = scene.now - track.newest if track is not None and scene.at is None else 0.0
+    old = f'<p class="warn">The newest of these is {late:.0f} s old.</p>'
     return (
-        f'<table class="estimates">{"".join(rows)}</table>'
+        f'<table class="estimates">{"".join(rows)}</table>{old if late > 2 else ""}'
         f'<p class="meaning">{MEANING}</p>'
     )
 

@@ -281,7 +281,7 @@ def _battery(scene: Scene, name: str) -> str:
 def latency(scene: Scene, ages: Sequence[float]) -> str:
     """Return where the time goes from the body to the eye."""
     rows = [
-        (f"{safe(n, 20)} arrives", f"{1e3 * float(np.median(s.late)):.0f} ms", "")
+        (safe(n, 20), f"{1e3 * float(np.median(s.late)):.0f} ms", "")
         for n, s in scene.sources.items()
         if len(s.late) and scene.at is None
     ]
@@ -289,7 +289,7 @@ def latency(scene: Scene, ages: Sequence[float]) -> str:
     channels = scene.features.info.channels if scene.features else ()
     delays = [c.delay for c in channels if c.name in wanted]
     if delays:
-        rows.append(("features lag at most", f"{max(delays):.2f} s", ""))
+        rows.append(("feature lag", f"{max(delays):.2f} s", ""))
     if scene.compute:
         half, most = scene.compute
         rows.append(("computing", f"{half:.1f} ms", f"p99 {most:.1f}"))
@@ -297,16 +297,16 @@ def latency(scene: Scene, ages: Sequence[float]) -> str:
         half, most = np.percentile(scene.behind, [50, 99])
         rows.append(
             (
-                "sample to estimate",
+                "to the estimate",
                 f"{1e3 * half:.0f} ms",
                 f"p99 {1e3 * most:.0f}",
             )
         )
     if len(ages) and scene.at is None:
         half, most = np.percentile(ages, [50, 95])
-        rows.append(("newest point here", f"{half:.0f} ms", f"p95 {most:.0f}"))
+        rows.append(("to this page", f"{half:.0f} ms", f"p95 {most:.0f}"))
     if scene.dropped:
-        rows.append(("left out of this view", str(scene.dropped), ""))
+        rows.append(("left out here", str(scene.dropped), ""))
     return _table(rows)
 
 

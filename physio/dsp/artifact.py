@@ -91,7 +91,8 @@ class EegQuality(Stage):
     -----
     Ranges are taken over the present tenth of ``width`` and the nine before it. A flat
     electrode is known once half of these samples have been seen. The offset of an
-    electrode, tens of mV on an amplifier coupled to d.c., does not matter.
+    electrode, tens of mV on an amplifier coupled to d.c., does not matter. There is no
+    delay.
     """
 
     flat: float = 0.5
@@ -194,7 +195,8 @@ class EdaQuality(Stage):
     Notes
     -----
     Limits and method are those of [1]_; ours is causal, so that the ``hold`` comes only
-    after a bad sample, and skin temperature, if any, is judged on its own stream.
+    after a bad sample, and skin temperature, if any, is judged on its own stream. There
+    is no delay.
 
     References
     ----------
@@ -242,7 +244,7 @@ class WristWear(Stage):
     -----
     The limits of Kleckner et al. (see `EdaQuality`), 30 and 40 degC, with the lower one
     at 27: the wrist of a person at rest indoors is as cold as 29 degC (WESAD, S15),
-    while a band on a table takes the temperature of the room.
+    while a band on a table takes the temperature of the room. There is no delay.
     """
 
     low: float = 27.0

@@ -193,7 +193,7 @@ class Window(Stage):
     The first output is due with the first sample; outputs are missing (warming up)
     until a whole window has passed. Sums are of plain samples and squares in float64:
     the deviation of a signal whose mean is ``r`` times its deviation is good to
-    ``r * r * 1e-16`` of its variance.
+    ``r * r * 1e-16`` of its variance. A window ends with its output: no delay is added.
     """
 
     statistics: tuple[str, ...] = ("mean",)

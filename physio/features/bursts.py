@@ -196,7 +196,8 @@ class SkinResponses(Stage):
     0.35 of it counts as its tail: the skin's responses last longer than the solver's,
     and their falling limb asks for a second, smaller one. Rise and recovery are in the
     Bateman shape that the solver assumes: with a burst's length they grow, with the
-    skin's own shape they do not. A burst with missing values is left out.
+    skin's own shape they do not. A burst with missing values is left out. The delay is
+    at most 14 s: the age, a second, and the longest burst.
     """
 
     threshold: float = 0.02

@@ -177,7 +177,8 @@ class Decompose(Stage):
     anew, with the knots where they were before. So each row is a function of its window
     alone and of nothing computed before. The setting ``cvxeda`` differs from the full
     problem in its free line, which cannot be known before the record's end: a level
-    that forgets with 10 min stands for it, beyond the stated span.
+    that forgets with 10 min stands for it, beyond the stated span. The delay is the age
+    and the average's, half of 0.25 s; of a driver 0.375 s more, half of its second.
     """
 
     setting: str = "default"

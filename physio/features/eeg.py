@@ -143,7 +143,7 @@ class DifferentialEntropy(Stage):
 
     Deviations from [1]_: the filters are causal and run on from window to window,
     instead of a Fourier transform of each; the logarithm is binary, as in most code
-    that followed; windows overlap.
+    that followed; windows overlap. No delay is added to that of the filters.
 
     References
     ----------

@@ -193,7 +193,8 @@ class HeartRate(Stage):
     Notes
     -----
     Missing (poor quality) where too few beats are accepted: in noise, on a flat signal,
-    off the wrist. RMSSD from 60 s is that of "ultra-short" recordings [1]_.
+    off the wrist. RMSSD from 60 s is that of "ultra-short" recordings [1]_. The delay
+    is that of the beats; a window ends with the newest of them.
 
     References
     ----------

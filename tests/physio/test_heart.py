@@ -148,6 +148,32 @@ def test_finds_the_beats_that_neurokit_finds_at_rest(
     assert f1(found, np.asarray(true) / 100, len(x) / 100) > 0.98
 
 
+def test_confident_beats_are_those_of_a_detector_that_corrects_nothing(
+    data: Path,
+) -> None:
+    """Its sibling `ecg_process` moves nine beats off R waves: see the documentation."""
+    nk = pytest.importorskip("neurokit2")
+    file = data / "biosignals" / "neurokit_resting_5min_100hz.csv"
+    x = np.loadtxt(file, delimiter=",", skiprows=1)[:, 0]
+    _, info = nk.ecg_peaks(nk.ecg_clean(x, sampling_rate=100), sampling_rate=100)
+    found = beats(block(x, 100, "ecg"))
+    sure = found.times[found.data[:, 1] >= 0.7]
+    assert f1(sure, np.asarray(info["ECG_R_Peaks"]) / 100, len(x) / 100) >= 0.99
+    # Seven movements of about a second: no others lack confidence.
+    assert np.sum(found.data[found.times > 6, 1] < 0.7) < 12
+
+
+def test_ecg_and_pulse_have_the_same_rmssd(data: Path) -> None:
+    file = data / "biosignals" / "neurokit_resting_5min_100hz.csv"
+    x = np.loadtxt(file, delimiter=",", skiprows=1)
+    told = []
+    for kind, column in (("ecg", 0), ("bio", 1)):
+        change = np.diff(beats(block(x[:, column], 100, kind)).data[:, 0])
+        assert np.isfinite(change).mean() > 0.9
+        told.append(1000 * np.sqrt(np.nanmean(change**2)))
+    assert abs(told[0] - told[1]) < 2
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "least"),
     [("biosppy_ecg", "ecg", 0.99), ("biosppy_ppg", "bio", 0.99)],

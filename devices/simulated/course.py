@@ -1,6 +1,6 @@
 """What the person feels: the hidden course of valence, arousal and dominance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -75,9 +75,18 @@ class Course:
         a rating each tenth of the cycle. ``"rest"``: resting all the time.
     cycle
         How long the protocol takes (s).
+    steps
+        What the person goes through instead of a protocol: conditions, and how long
+        each lasts (s).
     """
 
-    def __init__(self, person: Person, protocol: Protocol, cycle: float) -> None:
+    def __init__(
+        self,
+        person: Person,
+        protocol: Protocol,
+        cycle: float,
+        steps: Sequence[tuple[str, float]] = (),
+    ) -> None:
         rng = dice(person.seed, "protocol")
         drawn = "wesad-stress-first" if rng.random() < 5 / 12 else "wesad-stress-last"
         own = {k: rng.normal(0.0, 0.15, 3) for k in FELT}
@@ -90,8 +99,11 @@ class Course:
             "random": (("random", 0.1),) * 10,
             "rest": (("rest", 1.0),),
         }[chosen]
+        if steps:
+            cycle = sum(seconds for _, seconds in steps)
+            self._parts = tuple((name, seconds / cycle) for name, seconds in steps)
         self._edges = np.cumsum([share for _, share in self._parts])
-        self._cycle, self._free = cycle, protocol == "random"
+        self._cycle, self._free = cycle, protocol == "random" and not steps
         fade = float(np.clip(cycle / 60, 1, 12))
         tau = float(np.clip(cycle / 12, 4, 40)) if self._free else fade
         self._lag = Lag(0.0 if self._free else fade, GRID)

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from devices.simulated.body import Body, Span
-from devices.simulated.course import Course, Protocol
+from devices.simulated.course import FELT, Course, Protocol
 from devices.simulated.feed import AFFECT, Feed, Happening, Losses, Sensor, Truth
 from devices.simulated.noise import SEGMENT, dice
 from devices.simulated.person import Person, Preset
@@ -51,6 +51,10 @@ class Wearable(ABC):
         How long the protocol takes before it begins again (s); at 0 as long as
         ``seconds``, so that a short demonstration has every condition, and 600 where
         that has no end.
+    steps
+        What the person goes through instead of a protocol: the names of conditions
+        (``baseline``, ``stress``, ``amusement``, ``meditation``, ``rest``), and how
+        long each lasts (s).
     loss
         Share of samples lost one by one at random, 0 to 1.
     gaps
@@ -73,6 +77,7 @@ class Wearable(ABC):
     protocol: Protocol = "wesad"
     seconds: float = inf
     cycle: float = 0.0
+    steps: tuple[tuple[str, float], ...] = ()
     loss: float = 0.0
     gaps: tuple[tuple[float, float], ...] = ()
     dies: Mapping[str, float] = field(default_factory=dict)
@@ -98,6 +103,11 @@ class Wearable(ABC):
                 f"{self.name!r} must send for more than 0 s, in cycles of 0 s or more "
                 f"that end; got seconds = {self.seconds}, cycle = {self.cycle}"
             )
+        if unknown := [n for n, seconds in self.steps if n not in FELT or seconds <= 0]:
+            raise ValueError(
+                f"{self.name!r} cannot go through {unknown[0]!r}: a simulated person "
+                f"knows {', '.join(FELT)}, each for more than 0 s"
+            )
         if bad := [gap for gap in self.gaps if not gap[0] < gap[1]]:
             raise ValueError(
                 f"a gap of {self.name!r} must end after it begins, not {bad[0]}"
@@ -116,7 +126,7 @@ class Wearable(ABC):
         who = Person.born(self.seed, self.preset)
         sensors = self._sensors(who)
         cycle = self.cycle or (self.seconds if self.seconds < inf else 600.0)
-        self._body = Body(who, Course(who, self.protocol, cycle))
+        self._body = Body(who, Course(who, self.protocol, cycle, self.steps))
         told = {s.tells: s.details for s in sensors if s.tells}
         if self.truth:
             sensors = (*sensors, Truth())

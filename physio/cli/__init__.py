@@ -16,6 +16,7 @@ from physio.cli import (
     own,
     report,
     sessions,
+    study,
     tools,
 )
 
@@ -43,6 +44,7 @@ for command in (
     + bench.COMMANDS
 ):
     app.command()(command)
+app.add_typer(study.study)
 
 
 def main() -> None:

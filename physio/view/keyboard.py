@@ -28,8 +28,14 @@ class Keys:
 
     While a label is typed, Enter sets it, Escape drops it and Backspace takes the last
     character back.
+
+    Parameters
+    ----------
+    more
+        Further keys that count, each by itself.
     """
 
+    more: str = ""
     entry: str | None = field(default=None, init=False)
     """What was typed of a label so far; None while none is being typed."""
 
@@ -46,7 +52,7 @@ class Keys:
                 self.entry = ""
             elif one in "qQ\x04":
                 return [QUIT]
-            elif one in "123456789":
+            elif one in "123456789" + self.more:
                 return [one]
             return []
         if one in "\r\n":

@@ -1,0 +1,299 @@
+"""Commands of a study: from its plan to its table."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from zlib import crc32
+
+import typer
+
+if TYPE_CHECKING:
+    from physio.core.ports import Clock, Device
+    from physio.online.plan import SessionFile
+    from physio.study.folder import Study
+    from physio.study.questionnaires import Questionnaire
+
+study = typer.Typer(
+    name="study",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""A study, from its plan to its table.
+
+    `physio study init DIR` begins one, `physio study rehearse DIR` goes through it with
+    simulated people, `physio study table DIR` makes the table.""",
+)
+
+Root = Annotated[Path, typer.Argument(help="The study's folder.")]
+Code = Annotated[str, typer.Option(help="Code of the participant; never a name.")]
+Deviation = Annotated[
+    str, typer.Option(help="Why the plan was changed since it was frozen: is logged.")
+]
+KILLED: Final = "amusement"
+
+
+@study.command()
+def init(
+    root: Root,
+    plan: Annotated[
+        Path | None, typer.Option(help="The study file (TOML); else an example.")
+    ] = None,
+) -> None:
+    """Begin a study: take its plan, draw the orders, freeze both.
+
+    Example: `physio study init films --plan films.toml`
+    """
+    from physio.study.folder import Study
+
+    made = Study.begin(root, plan)
+    typer.echo(
+        f"{root}: {made.design.study.name}, {len(made.frozen['orders'])} orders drawn, "
+        f"frozen as {made.design.hash[:12]}"
+    )
+
+
+@study.command()
+def run(
+    root: Root,
+    participant: Code,
+    order: Annotated[
+        int | None, typer.Option(min=0, help="Number of the order; else the next free.")
+    ] = None,
+    deviation: Deviation = "",
+    skip_preflight: Annotated[
+        str, typer.Option(help="Why the checks before are left out: is logged.")
+    ] = "",
+    rehearse: Annotated[
+        bool, typer.Option(help="A simulated participant, as fast as it goes.")
+    ] = False,
+    lose: Annotated[
+        str, typer.Option(help="In a rehearsal: the device that is lost half-way.")
+    ] = "",
+) -> None:
+    """Lead a participant through the conditions that they have not been through.
+
+    Every transition is marked in the recording. After a crash, run it again: it goes on
+    with the condition in which it broke off.
+
+    Example: `physio study run films --participant p07`
+    """
+    from physio.cli import folder
+    from physio.study.folder import Study
+
+    opened = Study.open(root)
+    opened.check(deviation)
+    code = folder.code(participant)
+    conditions = opened.assign(code, order)
+    done = opened.done(code)
+    left = [name for name in conditions if name not in done]
+    if not left:
+        raise ValueError(f"{code!r} has been through all conditions: see the log")
+    _preflight(opened, code, skip_preflight, rehearsed=rehearse)
+    typer.echo(f"{code}: {', '.join(left)}" + (f" ({len(done)} done)" if done else ""))
+    _lead(opened, code, left, rehearse=rehearse, lose=lose)
+
+
+@study.command()
+def rehearse(root: Root) -> None:
+    """Go through a whole study with simulated people, mishaps included.
+
+    The second loses the first device that measures skin half-way, the third's session
+    is killed and taken up again, the fifth withdraws: all of theirs is deleted.
+
+    Example: `physio study init trial && physio study rehearse trial`
+    """
+    from physio.study.folder import Study
+    from physio.study.forget import forget
+
+    opened = Study.open(root)
+    band = _band(opened)
+    for k in range(opened.design.study.participants):
+        code = f"sim{k + 1}"
+        if k == 2:
+            _killed(root, code, opened)
+        run(
+            root,
+            code,
+            skip_preflight="rehearsal: simulated people follow no instruction",
+            rehearse=True,
+            lose=band if k == 1 else "",
+        )
+        if k == 4:
+            typer.echo(forget(opened, code).sentence)
+
+
+def _lead(
+    opened: "Study", code: str, left: list[str], *, rehearse: bool, lose: str
+) -> None:
+    """Run the session of a participant."""
+    from physio.cli import folder
+    from physio.cli.conduct import conduct
+    from physio.core.ports import FastClock, WallClock
+    from physio.online.control import Door
+    from physio.study.course import Course
+    from physio.study.screen import Screen
+
+    settings = opened.design.study
+    file = _session(opened, code, left, lose) if rehearse else _session(opened, code)
+    clock: Clock = FastClock() if rehearse else WallClock()
+    out = opened.folder(code)
+
+    def heard(what: str, **about: Any) -> None:
+        opened.tell(what, participant=code, session=out.name, **about)
+
+    answer = _answer(code) if rehearse else None
+    course = Course(opened.design, left, clock, heard, answer)
+    with folder.fresh(out, code) as made:
+        devices: list[Device] = [*file.devices(clock), Door(made, clock), course]
+        heard("session", hash=opened.design.hash, conditions=left, simulated=rehearse)
+        outcome = conduct(
+            file,
+            devices,
+            clock,
+            made,
+            poll=0.25 if rehearse else 0.02,
+            view=lambda session: Screen(course, session),
+            about={
+                "study": settings.name,
+                "study.hash": opened.design.hash,
+                "study.order": str(opened.participants[code]),
+                "consent": settings.consent,
+                "consent.scope": ", ".join(settings.scope),
+            },
+        )
+    heard("ended", how=outcome.ended, faults=outcome.figures["faults"])
+    typer.echo(f"{outcome.folder}: {outcome.ended}")
+
+
+def _session(
+    opened: "Study", code: str, left: list[str] | None = None, lose: str = ""
+) -> "SessionFile":
+    """Return the session file, its simulated devices on this participant."""
+    from dataclasses import replace
+
+    from physio.online import plan
+    from physio.study.course import PAUSE
+
+    path = opened.root / opened.design.study.session
+    file = plan.read(path).with_session(
+        person=code, consent=opened.design.study.consent
+    )
+    file = file.recording_only()
+    if left is None:
+        return file
+    steps = [
+        [name, seconds]
+        for condition in left
+        for name, seconds in (
+            ("rest", PAUSE),
+            (condition, opened.design.conditions[condition].seconds),
+        )
+    ]
+    devices = {}
+    for name, table in file.table("devices").items():
+        if not str(table.get("use", "")).startswith("devices.simulated:"):
+            raise ValueError(
+                f"{path}: a rehearsal needs simulated devices, and {name!r} is "
+                f"{table.get('use')!r}"
+            )
+        own = {**table, "seed": crc32(code.encode()) % 10_000, "steps": steps}
+        if name == lose:
+            half = sum(seconds for _, seconds in steps) / 2
+            own["dies"] = dict.fromkeys(("eda", "bvp", "acc", "temp"), half)
+        devices[name] = own
+    if lose and lose not in devices:
+        raise ValueError(
+            f"{path} has no device {lose!r} to lose; it has {', '.join(devices)}"
+        )
+    return replace(file, tables={**file.tables, "devices": devices})
+
+
+def _answer(code: str) -> Any:
+    """Return how a simulated participant answers: what is felt there, and noise."""
+    import numpy as np
+
+    from devices.simulated.course import FELT
+
+    rng = np.random.default_rng(crc32(code.encode()))
+
+    def answer(condition: str, asked: "Questionnaire") -> Mapping[str, float]:
+        middle, half = (asked.high + asked.low) / 2, (asked.high - asked.low) / 2
+        felt = dict(
+            zip(("valence", "arousal", "dominance"), FELT[condition], strict=True)
+        )
+        said = {
+            item: middle + half * (felt.get(item, 0.0) + rng.normal(0, 0.2))
+            for item in asked.items
+        }
+        return {
+            item: float(np.clip(np.round(value), asked.low, asked.high))
+            for item, value in said.items()
+        }
+
+    return answer
+
+
+def _band(opened: "Study") -> str:
+    """Return the first simulated wristband of a study's session file."""
+    devices = _session(opened, "nobody").table("devices")
+    for name, table in devices.items():
+        if str(table.get("use", "")).endswith(":Wristband"):
+            return str(name)
+    return ""
+
+
+def _killed(root: Path, code: str, opened: "Study") -> None:
+    """Run a session in a process of its own, and kill it in its third condition."""
+    command = [
+        sys.executable, "-m", "physio.cli", "study", "run", str(root),
+        "--participant", code, "--rehearse", "--skip-preflight", "rehearsal",
+    ]  # fmt: skip
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(os.environ))
+    while child.poll() is None:
+        own = [li for li in opened.log() if li.get("participant") == code]
+        if sum(line["what"] == "begin" for line in own) >= 3:
+            child.send_signal(signal.SIGKILL)
+        time.sleep(0.01)
+    typer.echo(f"{code}: killed in its third condition, and taken up again")
+
+
+def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None:
+    if not opened.design.study.preflight:
+        return
+    if why:
+        opened.tell("override", participant=code, check="preflight", why=why)
+        return
+
+
+@study.command()
+def table(
+    root: Root,
+    deviation: Deviation = "",
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
+    ] = None,
+) -> None:
+    """Make the table: participant x condition x measure, contrasts, words, a picture.
+
+    Example: `physio study table films`
+    """
+    from physio.study import derived
+    from physio.study.folder import Study
+
+    opened = Study.open(root)
+    opened.check(deviation)
+    folder, made, differences = derived.make(opened)
+    excluded = int((made["exclusion"] != "").sum())
+    typer.echo(f"{folder}: {len(made)} values, {excluded} excluded")
+    for one in differences:
+        typer.echo(
+            f"{one.of} - {one.against}, {one.measure}: {one.mean:+.3f} "
+            f"[{one.low:+.3f}, {one.high:+.3f}], n = {one.n}"
+        )
+    if json_path is not None:
+        json_path.write_text((folder / "results.json").read_text("utf-8"), "utf-8")

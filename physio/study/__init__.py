@@ -1,0 +1,1 @@
+"""What a laboratory does around the signals: design, people, sessions, the table."""

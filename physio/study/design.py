@@ -1,0 +1,205 @@
+"""A study's plan: conditions, questionnaires, exclusions, contrasts; and its hash."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from physio import config
+from physio.study import questionnaires
+
+TABLES: Final = ("study", "conditions", "contrasts", "exclusions")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The ``[study]`` table.
+
+    Parameters
+    ----------
+    name
+        Short, for files and recordings.
+    participants
+        How many are planned.
+    consent
+        Name and version of the consent text.
+    scope
+        What participants agree to, a phrase each.
+    seed
+        Of the orders.
+    session
+        The session file with the devices, beside the study file.
+    preflight
+        Whether sessions begin with the checks of `physio.study.preflight`.
+    """
+
+    name: str
+    participants: int
+    consent: str
+    scope: tuple[str, ...] = ("recording", "analysis")
+    seed: int = 1
+    session: str = "session.toml"
+    preflight: bool = True
+
+    def __post_init__(self) -> None:
+        if self.participants < 1:
+            raise ValueError(
+                f"a study has at least one participant, not {self.participants}"
+            )
+        if not self.name or not self.consent:
+            raise ValueError("a study has a name and a consent text, not empty ones")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One of the ``[conditions.NAME]``.
+
+    Parameters
+    ----------
+    seconds
+        How long it lasts (s).
+    prompt
+        What the participant reads while it lasts.
+    place
+        ``first`` or ``last`` for everybody, or ``balanced`` over participants.
+    questionnaires
+        What is asked when it has ended.
+    """
+
+    seconds: float
+    prompt: str = ""
+    place: Literal["first", "balanced", "last"] = "balanced"
+    questionnaires: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0:
+            raise ValueError(f"a condition lasts more than 0 s, not {self.seconds:g}")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One of the ``[[contrasts]]``, planned before the first participant.
+
+    Parameters
+    ----------
+    of, against
+        Two conditions; the figure is the first less the second, within a person.
+    measures
+        Names of measures: see `physio.study.measures`.
+    """
+
+    of: str
+    against: str
+    measures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """One of the ``[[exclusions]]``: when a value does not count.
+
+    Parameters
+    ----------
+    measures
+        Beginnings of the names of measures, as ``"scr"``; empty for all.
+    coverage
+        The least share of a condition that must be usable, 0 to 1.
+    """
+
+    coverage: float
+    measures: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.coverage <= 1:
+            raise ValueError(f"coverage is a share from 0 to 1, not {self.coverage:g}")
+
+    def concerns(self, measure: str) -> bool:
+        """Tell whether a measure is meant."""
+        return not self.measures or measure.startswith(self.measures)
+
+
+@dataclass(frozen=True)
+class Design:
+    """A study's plan, whole.
+
+    Parameters
+    ----------
+    study, conditions, contrasts, exclusions
+        The tables of the study file.
+    """
+
+    study: Settings
+    conditions: Mapping[str, Condition]
+    contrasts: tuple[Contrast, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
+    tables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.conditions:
+            raise ValueError("a study has conditions: add a table [conditions.NAME]")
+        for contrast in self.contrasts:
+            for name in (contrast.of, contrast.against):
+                if name not in self.conditions:
+                    raise ValueError(
+                        f"a contrast names the condition {name!r}; the study has "
+                        f"{', '.join(self.conditions)}"
+                    )
+        for condition in self.conditions.values():
+            for name in condition.questionnaires:
+                questionnaires.load(name)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a study file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        ValueError
+            If a key or a value is not what it must be.
+        """
+        tables = config.read(path)
+        at = path.name
+        config.allow(tables, TABLES, at, "a study file")
+        for table in ("study", "conditions"):
+            if not isinstance(tables.get(table), dict):
+                raise ValueError(f"{at}: a study file needs a table [{table}]")
+        conditions = {
+            name: _made(Condition, parts, f"{at}: conditions.{name}")
+            for name, parts in tables["conditions"].items()
+        }
+        several: list[tuple[Any, ...]] = []
+        for kind, key in ((Contrast, "contrasts"), (Exclusion, "exclusions")):
+            rows = tables.get(key, [])
+            if not isinstance(rows, list):
+                raise ValueError(f"{at}: {key} is a list of tables, [[{key}]]")
+            several.append(
+                tuple(
+                    _made(kind, parts, f"{at}: {key}[{i}]")
+                    for i, parts in enumerate(rows)
+                )
+            )
+        settings = _made(Settings, tables["study"], f"{at}: study")
+        try:
+            return cls(settings, conditions, *several, tables)
+        except ValueError as error:
+            raise ValueError(f"{at}: {error}") from None
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what the file says: spaces and comments do not count."""
+        text = json.dumps(self.tables, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def placed(self, place: str) -> tuple[str, ...]:
+        """Return the conditions of a place."""
+        return tuple(n for n, c in self.conditions.items() if c.place == place)
+
+
+def _made(kind: type, parts: Any, at: str) -> Any:
+    """Return what a table of the file says, lists as tuples."""
+    if not isinstance(parts, dict):
+        raise ValueError(f"{at} = {parts!r} must be a table")
+    return config.make(kind, config.build(parts, at), at)

@@ -249,15 +249,36 @@ def mark(
 
 
 def delete(
-    session: Annotated[Path, typer.Argument(help="The session's folder.")],
+    session: Annotated[
+        Path,
+        typer.Argument(help="The session's folder; of a participant, the study's."),
+    ],
+    participant: Annotated[
+        str | None, typer.Option(help="Delete all of a participant of a study.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a session whole: recording, tables, pictures, settings.
+    """Delete a session whole, or a participant: and prove that nothing is left.
 
     Example: `physio delete sessions/p07-20260412-101500`
+
+    Example: `physio delete films --participant p07`
     """
     from physio.cli import folder
 
+    if participant is not None:
+        from physio.study.folder import Study
+        from physio.study.forget import forget
+
+        study = Study.open(session)
+        study.of(participant)
+        if not (yes or typer.confirm(f"Delete all of {participant} for good?")):
+            raise typer.Exit(1)
+        gone = forget(study, participant)
+        typer.echo(gone.sentence)
+        if gone.left:
+            raise typer.Exit(1)
+        return
     folder.check(session)
     if not (yes or typer.confirm(f"Delete {session} for good?")):
         raise typer.Exit(1)

@@ -84,12 +84,13 @@ def run(
     """
     from physio.cli import folder
     from physio.study.folder import Study
+    from physio.study.table import recorded
 
     opened = Study.open(root)
     opened.check(deviation)
     code = folder.code(participant)
     conditions = opened.assign(code, order)
-    done = opened.done(code)
+    done = recorded(opened, code)
     left = [name for name in conditions if name not in done]
     if not left:
         raise ValueError(f"{code!r} has been through all conditions: see the log")
@@ -186,11 +187,11 @@ def _session(
     file = file.recording_only()
     if left is None:
         return file
-    steps = [
-        [name, seconds]
+    steps: list[tuple[str, float]] = [
+        (name, seconds)
         for condition in left
         for name, seconds in (
-            ("rest", PAUSE),
+            ("rest", float(PAUSE)),
             (condition, opened.design.conditions[condition].seconds),
         )
     ]
@@ -268,12 +269,139 @@ def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None
     if why:
         opened.tell("override", participant=code, check="preflight", why=why)
         return
+    if rehearsed:
+        raise ValueError(
+            "simulated people follow no instruction: leave the checks out with "
+            '--skip-preflight "rehearsal"'
+        )
+    _check(opened, code)
+
+
+def _check(opened: "Study", code: str) -> None:
+    """Lead through the checks; where one fails, a typed reason goes on."""
+    from physio.cli import folder
+    from physio.cli.conduct import conduct
+    from physio.core.ports import WallClock
+    from physio.data.files import read
+    from physio.online.control import Door
+    from physio.online.guide import Guide
+    from physio.study import preflight
+
+    file, clock = _session(opened, code), WallClock()
+    out = opened.folder(f"{code}-check")
+    with folder.fresh(out, code) as made:
+        guide = Guide(preflight.STEPS, clock, typer.echo)
+        own: list[Device] = [Door(made, clock), preflight.Echo(made, clock), guide]
+        devices: list[Device] = [*file.devices(clock), *own]
+        conduct(file, devices, clock, made, seconds=preflight.SECONDS)
+    found = preflight.checks(read(out / "recording.xdf"), opened.root)
+    for check in found:
+        typer.echo(str(check))
+    bad = [check.what for check in found if check.ok is False]
+    opened.tell(
+        "preflight",
+        participant=code,
+        session=out.name,
+        checks=[{"what": c.what, "figure": repr(c.figure), "ok": c.ok} for c in found],
+    )
+    if not bad:
+        return
+    why = typer.prompt(f"{', '.join(bad)}: go on all the same? Type why, or nothing",
+                       default="", show_default=False)  # fmt: skip
+    if not why.strip():
+        raise typer.Exit(1)
+    opened.tell("override", participant=code, check=", ".join(bad), why=why)
+
+
+@study.command()
+def epochs(
+    root: Root,
+    event: Annotated[str, typer.Option(help="What the events' markers begin with.")],
+    eeg: Annotated[bool, typer.Option("--eeg", help="Epochs of the EEG too.")] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="With ICA and autoreject, after the fact.")
+    ] = False,
+) -> None:
+    """Look at what follows events: skin responses, heart rate, EEG.
+
+    Example: `physio study epochs films --event "begin stress"`
+    """
+    import pandas as pd
+
+    from physio.study import epochs as events
+    from physio.study.folder import DERIVED, Study, whole
+    from physio.study.table import sessions
+
+    opened = Study.open(root)
+    rows = []
+    (opened.root / DERIVED).mkdir(mode=0o700, exist_ok=True)
+    with whole(opened.root / DERIVED / "epochs") as folder:
+        for one in sessions(opened, opened.participants):
+            frame = events.related(one.recording, event)
+            if not len(frame):
+                continue
+            made, done = (
+                events.eeg(one.recording, event, clean=clean) if eeg else (0, {})
+            )
+            events.save(folder, one.name, frame, made or None, done)
+            rows.append({"participant": one.participant, "session": one.name,
+                         **events.summary(frame)})  # fmt: skip
+        if not rows:
+            raise ValueError(f"no marker of any session begins with {event!r}")
+        told = pd.DataFrame(rows)
+        told.to_csv(folder / "summary.csv", index=False)
+    typer.echo(told.to_string(index=False))
+
+
+@study.command()
+def export(
+    root: Root,
+    out: Annotated[Path, typer.Argument(help="The BIDS dataset, a new folder.")],
+) -> None:
+    """Write all sessions into one BIDS dataset.
+
+    Example: `physio study export films films-bids`
+    """
+    from physio.study import bids
+    from physio.study.folder import Study
+
+    typer.echo(f"{out}: {bids.export(Study.open(root), out)} sessions")
+
+
+@study.command()
+def offset(
+    recording: Annotated[Path, typer.Argument(help="A recording.")],
+    channel: Annotated[str, typer.Option(help="Of the photodiode or microphone.")],
+    label: Annotated[str, typer.Option(help="What the markers begin with.")] = "",
+) -> None:
+    """Measure how late a signal is against its markers, and how evenly.
+
+    Example: `physio study offset p07/recording.xdf --channel photodiode`
+    """
+    from physio.data.files import read
+    from physio.study import offset as offsets
+
+    found = offsets.offset(read(recording), channel, label)
+    typer.echo(
+        f"{channel}: {1e3 * found.median:+.2f} ms behind the marker, jitter "
+        f"{1e3 * found.jitter:.2f} ms, worst {1e3 * found.worst:.2f} ms "
+        f"({found.n} of {found.markers} markers)"
+    )
 
 
 @study.command()
 def table(
-    root: Root,
+    root: Annotated[
+        Path, typer.Argument(help="The study's folder; or its BIDS export; or WESAD.")
+    ],
     deviation: Deviation = "",
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="The study file, where the folder holds none."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to, if not into the study's folder.")
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
     ] = None,
@@ -285,9 +413,14 @@ def table(
     from physio.study import derived
     from physio.study.folder import Study
 
-    opened = Study.open(root)
-    opened.check(deviation)
-    folder, made, differences = derived.make(opened)
+    if plan is None:
+        opened = Study.open(root)
+        opened.check(deviation)
+        folder, made, differences = derived.make(opened)
+    elif out is None:
+        raise ValueError(f"{root} is read only: say with --out where the table goes")
+    else:
+        folder, made, differences = derived.foreign(root, plan, out)
     excluded = int((made["exclusion"] != "").sum())
     typer.echo(f"{folder}: {len(made)} values, {excluded} excluded")
     for one in differences:

@@ -194,7 +194,11 @@ def _write_physio(blocks: Sequence[Block], stem: Path, zero: float) -> None:
     }
     for channel in info.channels:
         said = f"{channel.name} of {info.name}"
-        table[channel.name] = {"Description": said, "Units": channel.unit}
+        table[channel.name] = {
+            "Description": said,
+            "Units": channel.unit,
+            "Type": channel.kind,
+        }
     Path(f"{stem}.json").write_text(json.dumps(table, indent=1) + "\n", "utf-8")
     text = io.StringIO()
     for row in data.tolist():

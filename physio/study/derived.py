@@ -1,16 +1,18 @@
 """All that is made of a study's recordings, in one folder that may be deleted."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from physio.core.block import Origin
-from physio.study import told
+from physio.data.wesad import Wesad
+from physio.study import bids, told
 from physio.study.design import Design
 from physio.study.folder import DERIVED, Study, whole
+from physio.study.measures import answers, spans
 from physio.study.table import (
     Difference,
     Session,
@@ -45,6 +47,53 @@ def make(study: Study) -> tuple[Path, pd.DataFrame, list[Difference]]:
             simulated=_simulated(found),
         ),
     )
+
+
+def foreign(
+    root: Path, plan: Path, out: Path
+) -> tuple[Path, pd.DataFrame, list[Difference]]:
+    """Make the table of a BIDS dataset, or of WESAD, as if it were such a study.
+
+    Parameters
+    ----------
+    root
+        The data set's folder.
+    plan
+        The study file: its contrasts and exclusions.
+    out
+        Where the table goes, a new folder.
+
+    Raises
+    ------
+    ValueError
+        If ``out`` holds something, or nothing can be read.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise ValueError(f"{out} is not empty: give a new folder to --out")
+    design = Design.read(plan)
+    described = (root / "dataset_description.json").is_file()
+    found = list(bids.sessions(root) if described else _wesad(root))
+    if not found:
+        raise ValueError(f"{root} has no recording with conditions")
+    table = tidy(found, design.exclusions)
+    counted = {
+        "planned": design.study.participants,
+        "enrolled": len({s.participant for s in found}),
+        "withdrew and were deleted": 0,
+        "values": len(table),
+        "values excluded": int((table["exclusion"] != "").sum()),
+    }
+    simulated = _simulated(found)
+    return out, table, finish(out, table, design, counted, simulated=simulated)
+
+
+def _wesad(root: Path) -> Iterator[Session]:
+    """Yield WESAD's people, their conditions and their answers."""
+    data = Wesad(root)
+    for trial in data.trials():
+        recording = data.load(trial)
+        own = spans(recording)
+        yield Session(trial.subject, trial.subject, recording, own, answers(recording))
 
 
 def finish(

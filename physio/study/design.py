@@ -183,7 +183,7 @@ class Design:
             )
         settings = _made(Settings, tables["study"], f"{at}: study")
         try:
-            return cls(settings, conditions, *several, tables)
+            return cls(settings, conditions, several[0], several[1], tables)
         except ValueError as error:
             raise ValueError(f"{at}: {error}") from None
 

@@ -228,10 +228,6 @@ class Study:
         self.tell("assigned", participant=code, order=order, conditions=plans[order])
         return plans[order]
 
-    def done(self, code: str) -> list[str]:
-        """Return the conditions that a participant has been through, in order."""
-        return [li["condition"] for li in self.of(code) if li["what"] == "condition"]
-
     def folder(self, code: str) -> Path:
         """Return where the next session of a participant goes."""
         (self.root / SESSIONS).mkdir(mode=0o700, exist_ok=True)

@@ -26,8 +26,8 @@ class Forgotten(NamedTuple):
             places = ", ".join(map(str, self.left))
             return f"NOT all is deleted: the code still stands in {places}"
         return (
-            f"deleted: {self.files} files, {self.lines} lines of the log; no file and no "
-            "name under the study's folder has the code any more"
+            f"deleted: {self.files} files and {self.lines} lines of the log; no file "
+            "or name under the study's folder has the code any more"
         )
 
 

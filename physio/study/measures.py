@@ -40,6 +40,10 @@ MEANT: Final = {
 """What each is, for the codebook."""
 
 
+CONDITIONS, RATINGS = "study.conditions", "study.ratings"
+"""Names of the streams in which data sets tell of conditions and ratings."""
+
+
 class Span(NamedTuple):
     """A condition that a participant went through (s, session clock)."""
 
@@ -151,9 +155,21 @@ class Signals:
 
 
 def spans(recording: Recording) -> list[Span]:
-    """Return the conditions that were completed, as their markers tell."""
-    found, began = [], {}
-    for time, label in _marks(recording):
+    """Return the conditions that were completed, as their markers tell.
+
+    Of a data set, those are its conditions that it tells of with their ends.
+    """
+    found: list[Span] = []
+    began: dict[str, float] = {}
+    told = recording.events.get(CONDITIONS)
+    if told is not None and told.info.names == ("end",):
+        return [
+            Span(label, float(t), float(end))
+            for label, t, end in zip(
+                told.labels, told.times, told.data[:, 0], strict=True
+            )
+        ]
+    for time, label in marked(recording):
         if label.startswith(BEGIN):
             began[label.removeprefix(BEGIN)] = time
         elif label.startswith(END):
@@ -166,11 +182,23 @@ def spans(recording: Recording) -> list[Span]:
 def answers(recording: Recording) -> dict[str, dict[str, Measure]]:
     """Return the scores of questionnaires by condition: ``{"stress": {"sam.arousal"``.
 
-    They count for the condition that ended last before them.
+    They count for the condition that ended last before them. Of a data set, they are
+    its ratings on the self-assessment manikin's own scale.
     """
+    rated = recording.events.get(RATINGS)
+    if rated is not None:
+        names = [n for n in rated.info.names if n.endswith(".sam")]
+        at = [rated.info.names.index(n) for n in names]
+        return {
+            label: {
+                f"sam.{n.removesuffix('.sam')}": Measure(float(v), "1", 1.0)
+                for n, v in zip(names, row[at], strict=True)
+            }
+            for label, row in zip(rated.labels, rated.data, strict=True)
+        }
     given: dict[str, dict[str, dict[str, float]]] = {}
     condition = ""
-    for _, label in _marks(recording):
+    for _, label in marked(recording):
         if label.startswith(END):
             condition = label.removeprefix(END)
         parts = label.split(" ")
@@ -188,7 +216,7 @@ def answers(recording: Recording) -> dict[str, dict[str, Measure]]:
     }
 
 
-def _marks(recording: Recording) -> Iterator[tuple[float, str]]:
+def marked(recording: Recording) -> Iterator[tuple[float, str]]:
     """Yield time and label of each marker, in order, whichever stream it came in."""
     rows: list[tuple[float, int, str]] = []
     for name, events in recording.events.items():

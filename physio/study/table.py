@@ -46,6 +46,24 @@ def sessions(study: Study, codes: Iterable[str]) -> Iterator[Session]:
             yield Session(code, folder.name, recording, found, answers(recording))
 
 
+def recorded(study: Study, code: str) -> list[str]:
+    """Return the conditions that a participant's recordings have whole, answers too.
+
+    The log may know of more: what a session had not written when it was killed is to be
+    gone through again.
+    """
+    found = []
+    for session in sessions(study, [code]):
+        for span in session.spans:
+            asked = study.design.conditions[span.condition].questionnaires
+            said = {
+                name.partition(".")[0] for name in session.said.get(span.condition, {})
+            }
+            if set(asked) <= said:
+                found.append(span.condition)
+    return found
+
+
 def tidy(
     found: Iterable[Session], exclusions: Sequence[Exclusion] = ()
 ) -> pd.DataFrame:
@@ -138,24 +156,23 @@ def _difference(
     if lacking:
         return Difference(*told, np.nan, np.nan, np.nan, 0, np.nan)
     each = (wide[contrast.of] - wide[contrast.against]).dropna()
+    per_person = {str(k): float(v) for k, v in each.items()}
     if len(each) < 2:
         mean = float(each.mean()) if len(each) else np.nan
-        return Difference(
-            *told, mean, np.nan, np.nan, len(each), np.nan, each.to_dict()
-        )
+        return Difference(*told, mean, np.nan, np.nan, len(each), np.nan, per_person)
     rng = np.random.default_rng(seed)
     drawn = rng.choice(each.to_numpy(), (4000, len(each))).mean(axis=1)
     low, high = np.percentile(drawn, [2.5, 97.5]).tolist()
     spread = float(each.std(ddof=1))
     d = float(each.mean()) / spread if spread else np.nan
-    per_person = {str(k): float(v) for k, v in each.items()}
     return Difference(*told, float(each.mean()), low, high, len(each), d, per_person)
 
 
 def flow(study: Study, table: pd.DataFrame) -> dict[str, int]:
     """Return how many were planned, came, withdrew, went through all, and count."""
     here = study.participants
-    whole = [c for c in here if set(study.orders[here[c]]) <= set(study.done(c))]
+    seen = table.groupby("participant")["condition"].agg(set).to_dict()
+    whole = [c for c in here if set(study.orders[here[c]]) <= seen.get(c, set())]
     counts = table[table["exclusion"] == ""]
     return {
         "planned": study.design.study.participants,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,8 @@ from physio.study.measures import MEANT, UNITS
 from physio.study.questionnaires import load
 from physio.study.table import Difference
 
-LIBRARIES = ("physio-affect", "numpy", "scipy", "pandas", "statsmodels")
+_ACROSS: Final = 4  # panels in a row
+LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "pandas", "statsmodels")
 
 
 def codebook(table: pd.DataFrame) -> pd.DataFrame:
@@ -95,12 +96,16 @@ def draw(
     from matplotlib import pyplot as plt
 
     shown = [d for d in differences if d.n] or list(differences)
+    across = min(len(shown), _ACROSS) or 1
+    down = -(-len(shown) // across) or 1
     fig, axes = plt.subplots(
-        1, max(len(shown), 1), figsize=(3.4 * max(len(shown), 1), 3.6),
-        layout="constrained", squeeze=False,
+        down, across, figsize=(3.2 * across, 3.3 * down), layout="constrained",
+        squeeze=False,
     )  # fmt: skip
+    for ax in axes.flat[len(shown) :]:
+        ax.set_visible(False)
     counts = table[table["exclusion"] == ""]
-    for ax, one in zip(axes[0], shown, strict=False):
+    for ax, one in zip(axes.flat, shown, strict=False):
         own = counts[counts["measure"] == one.measure]
         wide = own.pivot_table(index="participant", columns="condition", values="value")
         pair = [one.against, one.of]

@@ -1,0 +1,233 @@
+"""Checks before a session: a minute and a half that a person is led through."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+from scipy import signal
+
+from physio.core.block import Array, Info
+from physio.core.events import Events
+from physio.core.ports import Clock
+from physio.core.recording import Recording
+from physio.core.stage import Flow
+from physio.dsp.artifact import EegQuality
+from physio.online.control import send
+from physio.online.guide import Step
+from physio.online.session import MARKERS
+from physio.study.measures import Signals, marked
+from physio.view.laid import whole
+
+STEPS: Final = (
+    Step(1.0, "check blink", "Blink ten times, about once a second."),
+    Step(16.0, "check open", "Sit still, eyes open, and look at one point."),
+    Step(46.0, "check closed", "Close your eyes and sit still."),
+    Step(
+        76.0, "check breath", "Open your eyes, breathe in deeply at once, breathe out."
+    ),
+    Step(96.0, "check over", "Thank you: that was all."),
+)
+SECONDS: Final = 98.0
+ECHO: Final = "check echo "
+FRONTAL: Final = ("Fp1", "Fp2", "AF7", "AF8", "AF3", "AF4")
+BACK: Final = ("O1", "O2", "Oz", "PO7", "PO8", "PO3", "PO4", "Pz")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, its figure, and what it must be.
+
+    ``ok`` is None where it cannot be told: the sensor is not there.
+    """
+
+    what: str
+    figure: float
+    unit: str
+    need: str
+    ok: bool | None
+
+    def __str__(self) -> str:
+        mark = {True: "ok  ", False: "BAD ", None: "--  "}[self.ok]
+        figure = "not measured" if np.isnan(self.figure) else f"{self.figure:.3g}"
+        return f"{mark} {self.what}: {figure} {self.unit} ({self.need})"
+
+
+class Echo:
+    """A device that sends a marker to its own session each few seconds.
+
+    How late it comes back is what a marker of other software is late by.
+    """
+
+    ended = True
+
+    def __init__(self, folder: Path, clock: Clock, every: float = 5.0) -> None:
+        self._folder, self._clock, self._every = folder, clock, every
+        self._next = np.inf
+
+    def __enter__(self) -> Self:
+        self._next = self._clock.now() + self._every
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._next = np.inf
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """Markers, though none of its own."""
+        return (MARKERS,)
+
+    def read(self) -> Sequence[Events]:
+        """Send the marker, if it is time."""
+        now = self._clock.now()
+        if now >= self._next:
+            self._next = now + self._every
+            send(self._folder, f"{ECHO}{now!r}")
+        return ()
+
+
+def checks(recording: Recording, folder: Path) -> list[Check]:
+    """Return every check of a recording of `STEPS`; ``folder``: where sessions go."""
+    at = {label: t for t, label in marked(recording)}
+    found = Signals.of(recording)
+    return [
+        *_electrodes(recording),
+        *_resistances(recording),
+        *_eyes(recording, at),
+        *_body(recording, found, at),
+        *_machine(recording, folder),
+    ]
+
+
+def _eeg(recording: Recording) -> Iterator[tuple[Info, Array, Array]]:
+    for blocks in recording.streams.values():
+        info = blocks[0].info
+        if any(c.kind == "eeg" for c in info.channels) and any(map(len, blocks)):
+            times, data = whole(blocks)
+            yield info, times, data
+
+
+def _electrodes(recording: Recording) -> Iterator[Check]:
+    """Tell of each EEG channel how much of it was usable."""
+    for blocks in recording.streams.values():
+        info = blocks[0].info
+        if not any(c.kind == "eeg" for c in info.channels):
+            continue
+        flow = Flow(EegQuality(), info)
+        good = np.concatenate([flow.push(b).data for b in blocks])
+        share = np.nanmean(good, axis=0) if len(good) else np.zeros(len(info.names))
+        for name, each in zip(info.names, share.tolist(), strict=True):
+            yield Check(f"{name} usable", each, "of 1", "0.9 or more", each >= 0.9)
+
+
+def _resistances(recording: Recording) -> Iterator[Check]:
+    """Tell of each electrode's resistance, where the board measures it."""
+    scale = {"Ohm": 1e-3, "kOhm": 1.0}
+    for blocks in recording.streams.values():
+        for i, channel in enumerate(blocks[0].info.channels):
+            if channel.unit in scale and any(map(len, blocks)):
+                values = np.concatenate([b.data[:, i] for b in blocks])
+                kohm = float(np.nanmedian(values)) * scale[channel.unit]
+                need = "50 or less"
+                yield Check(
+                    f"{channel.name} resistance", kohm, "kOhm", need, kohm <= 50
+                )
+
+
+def _eyes(recording: Recording, at: dict[str, float]) -> Iterator[Check]:
+    """Look for blinks in front, and for alpha at the back when eyes close."""
+    blinks, ratio = np.nan, np.nan
+    for info, times, data in _eeg(recording):
+        rate = float(info.rate)
+        front = [info.names.index(n) for n in FRONTAL if n in info.names]
+        if front and {"check blink", "check open"} <= set(at):
+            x = np.nan_to_num(data[:, front].mean(axis=1))
+            sos = signal.butter(2, [0.5, 8.0], "bandpass", fs=rate, output="sos")
+            y = np.abs(signal.sosfiltfilt(sos, x))
+            y = y[(times >= at["check blink"]) & (times < at["check open"])]
+            blinks = len(signal.find_peaks(y, height=40.0, distance=int(0.4 * rate))[0])
+        back = [info.names.index(n) for n in BACK if n in info.names]
+        if back and {"check open", "check closed", "check breath"} <= set(at):
+            powers = [
+                _alpha(times, data[:, back], at[a] + 3, at[b], rate)
+                for a, b in (
+                    ("check open", "check closed"),
+                    ("check closed", "check breath"),
+                )
+            ]
+            ratio = powers[1] / powers[0]
+    need = "5 or more of the ten"
+    yield Check("blinks in front", blinks, "blinks", need, _told(blinks, blinks >= 5))
+    need = "1.3 times or more"
+    yield Check("alpha, eyes closed", ratio, "times", need, _told(ratio, ratio >= 1.3))
+
+
+def _alpha(times: Array, x: Array, begin: float, end: float, rate: float) -> float:
+    """Return the median over channels of the power from 8 to 12 Hz (uV^2)."""
+    here = np.nan_to_num(x[(times >= begin) & (times < end)])
+    if len(here) < 2 * rate:
+        return float("nan")
+    f, p = signal.welch(here, rate, nperseg=int(2 * rate), axis=0)
+    return float(np.median(p[(f >= 8) & (f <= 12)].mean(axis=0)))
+
+
+def _body(
+    recording: Recording, found: Signals, at: dict[str, float]
+) -> Iterator[Check]:
+    """Look for a pulse, stillness, and an answer of the skin to a deep breath."""
+    begin, end = at.get("check open", 0.0), at.get("check closed", 0.0)
+    pulse = np.nan
+    if found.beats is not None and end > begin:
+        pulse = found.measured(begin, end)["heart.rate"].coverage
+    need = "0.8 or more accepted"
+    yield Check("pulse found", pulse, "of 1", need, _told(pulse, pulse >= 0.8))
+    still = _moved(recording, begin, end)
+    yield Check(
+        "sitting still", still, "g", "0.05 or less", _told(still, still <= 0.05)
+    )
+    size = np.nan
+    if found.responses is not None and "check breath" in at:
+        since = found.responses.times - at["check breath"]
+        column = found.responses.info.names.index("amplitude")
+        sizes = found.responses.data[(since >= 0.5) & (since < 8.0), column]
+        size = float(sizes.max()) if len(sizes) else 0.0
+    need = "0.02 or more: else a non-responder, or dry electrodes"
+    yield Check("skin answers a breath", size, "uS", need, _told(size, size >= 0.02))
+
+
+def _moved(recording: Recording, begin: float, end: float) -> float:
+    """Return how much the acceleration varied (g), the largest of its axes."""
+    for blocks in recording.streams.values():
+        info = blocks[0].info
+        axes = [i for i, c in enumerate(info.channels) if c.unit == "g"]
+        if axes and any(map(len, blocks)):
+            times, data = whole(blocks)
+            here = data[(times >= begin) & (times < end)][:, axes]
+            return float(np.nanstd(here, axis=0).max()) if len(here) else np.nan
+    return float("nan")
+
+
+def _machine(recording: Recording, folder: Path) -> Iterator[Check]:
+    """Look at markers' way back, and at the disk."""
+    late = [
+        1e3 * (t - float(label.removeprefix(ECHO)))
+        for t, label in marked(recording)
+        if label.startswith(ECHO)
+    ]
+    worst = max(late, default=float("nan"))
+    ok = _told(worst, worst <= 50)
+    yield Check("marker there and back", worst, "ms", "50 or less", ok)
+    free = shutil.disk_usage(folder).free / 1e9
+    yield Check("room on the disk", free, "GB", "2 or more", free >= 2)
+
+
+def _told(figure: float, ok: bool) -> bool | None:  # noqa: FBT001
+    return None if np.isnan(figure) else bool(ok)

@@ -1,0 +1,395 @@
+"""A study: its plan, its orders, a rehearsal whole, the table against the truth."""
+
+import json
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import physio.assets
+from physio.cli import app
+from physio.core.block import Block, Channel, Info
+from physio.core.events import Events, marks
+from physio.core.ports import FastClock
+from physio.core.recording import MARKERS, Recording
+from physio.study import bids, questionnaires
+from physio.study.course import Course
+from physio.study.design import Contrast, Design, Exclusion
+from physio.study.epochs import related, summary
+from physio.study.folder import Study
+from physio.study.forget import search
+from physio.study.measures import Signals
+from physio.study.offset import offset
+from physio.study.orders import orders, williams
+from physio.study.table import contrasts, excluded, sessions
+
+EXAMPLE = Path(physio.assets.__file__).parent / "study"
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A rehearsal with conditions of a minute: mishaps, table, and all."""
+    plan = tmp_path_factory.mktemp("plan")
+    for path in EXAMPLE.iterdir():
+        text = path.read_text("utf-8").replace("seconds = 120", "seconds = 60")
+        (plan / path.name).write_text(text, "utf-8")
+    root = tmp_path_factory.mktemp("study") / "films"
+    for arguments in (
+        ["init", str(root), "--plan", str(plan / "study.toml")],
+        ["rehearse", str(root)],
+        ["table", str(root)],
+    ):
+        result = CliRunner().invoke(app, ["study", *arguments])
+        assert result.exit_code == 0, (result.output, result.exception)
+    return root
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Study:
+    """A study just begun."""
+    return Study.begin(tmp_path / "films")
+
+
+def refused(*arguments: str) -> str:
+    """Return the sentence with which a command is refused."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert isinstance(result.exception, ValueError | OSError), result.output
+    return " ".join(str(result.exception).split())
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
+def test_each_condition_comes_as_often_in_each_place_and_after_each_other(
+    n: int,
+) -> None:
+    rows = np.array(williams(n))
+    assert len(rows) == (n if n % 2 == 0 else 2 * n)
+    for column in rows.T:
+        assert len(set(np.bincount(column, minlength=n))) == 1
+    after = np.zeros((n, n), int)
+    for row in rows:
+        for a, b in pairwise(row):
+            after[a, b] += 1
+    assert len(set(after[~np.eye(n, dtype=bool)])) == 1
+    assert not after.diagonal().any()
+
+
+def test_orders_come_from_the_seed_and_more_participants_change_none_of_them() -> None:
+    few = orders(("a",), ("b", "c", "d"), ("e",), 7, seed=3)
+    assert few == orders(("a",), ("b", "c", "d"), ("e",), 12, seed=3)[:7]
+    assert few != orders(("a",), ("b", "c", "d"), ("e",), 7, seed=4)
+    assert all(row[0] == "a" and row[-1] == "e" for row in few)
+
+
+def test_scores_are_those_of_the_manuals() -> None:
+    stai = questionnaires.load("stai6")
+    calm = {"calm": 4, "tense": 1, "upset": 1, "relaxed": 4, "content": 4, "worried": 1}
+    assert stai.scores(calm)["anxiety"] == pytest.approx(20.0)
+    assert stai.scores({k: 5 - v for k, v in calm.items()})["anxiety"] == pytest.approx(
+        80.0
+    )
+    panas = questionnaires.load("panas")
+    assert len(panas.items) == 20
+    assert panas.scores(dict.fromkeys(panas.items, 1)) == {
+        "positive": 10,
+        "negative": 10,
+    }
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (
+            {"valence": 5, "arousal": 5},
+            "the answers to 'sam' lack the item 'dominance'",
+        ),
+        ({"valence": 0, "arousal": 5, "dominance": 5}, "sam.valence = 0 is not on the"),
+        ({"valence": 5, "arousal": 5, "dominance": 5, "joy": 1}, "has no item 'joy'"),
+    ],
+)
+def test_answers_that_are_not_whole_are_refused(
+    answers: dict[str, float], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        questionnaires.load("sam").check(answers)
+
+
+def test_a_comment_is_no_change_of_the_plan_and_a_duration_is(tmp_path: Path) -> None:
+    text = (EXAMPLE / "study.toml").read_text("utf-8")
+    hashes = []
+    for i, own in enumerate((text, f"# more words\n{text}", text.replace("120", "90"))):
+        path = tmp_path / f"{i}.toml"
+        path.write_text(own, "utf-8")
+        hashes.append(Design.read(path).hash)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_changed_plan_is_refused_until_the_deviation_is_logged(begun: Study) -> None:
+    path = begun.root / "study.toml"
+    path.write_text(path.read_text("utf-8").replace("120", "90"), "utf-8")
+    changed = Study.open(begun.root)
+    with pytest.raises(ValueError, match=r"study\.toml is not as it was frozen"):
+        changed.check()
+    changed.check("the film was shorter than we thought")
+    changed.check()
+    assert changed.log()[-1]["why"] == "the film was shorter than we thought"
+
+
+def test_bad_input_is_one_sentence_and_overwrites_nothing(begun: Study) -> None:
+    root = str(begun.root)
+    before = {p: p.read_bytes() for p in begun.root.rglob("*") if p.is_file()}
+    assert "holds a study already" in refused("study", "init", root)
+    assert "no participant is called 'p9'; there is nobody yet" in refused(
+        "delete", root, "--participant", "p9", "--yes"
+    )
+    assert "is no code" in refused("study", "run", root, "--participant", "Ann Smith")
+    assert {p: p.read_bytes() for p in begun.root.rglob("*") if p.is_file()} == before
+    begun.assign("p1", 2)
+    with pytest.raises(ValueError, match="order 2 was used by p1"):
+        begun.assign("p2", 2)
+    with pytest.raises(ValueError, match="an order is kept for life"):
+        begun.assign("p1", 3)
+    assert begun.assign("p2") == begun.frozen["orders"][0]
+
+
+def test_a_plan_that_names_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    text = (EXAMPLE / "study.toml").read_text("utf-8")
+    path = tmp_path / "study.toml"
+    for old, new, said in (
+        ('["sam"]', '["mood"]', "there is no questionnaire 'mood'"),
+        ('of = "stress"', 'of = "joy"', "a contrast names the condition 'joy'"),
+        ("seed = 20", "sede = 20", "has no setting 'sede'"),
+    ):
+        path.write_text(text.replace(old, new), "utf-8")
+        with pytest.raises(ValueError, match=said):
+            Design.read(path)
+
+
+def test_a_paused_condition_keeps_what_is_left_of_it() -> None:
+    clock = FastClock()
+    design = Design.read(EXAMPLE / "study.toml")
+    course = Course(design, ["baseline"], clock)
+    labels: list[str] = []
+
+    def wait(seconds: float) -> None:
+        for _ in range(int(seconds * 4)):
+            clock.wait(0.25)
+            labels.extend(label for e in course.read() for label in e.labels)
+
+    with course:
+        wait(32)
+        course.pause()
+        assert course.remaining == pytest.approx(90, abs=0.5)
+        wait(500)
+        course.pause()
+        wait(89)
+        assert course.state == "condition"
+        wait(2)
+        assert course.question is not None
+        with pytest.raises(ValueError, match=r"sam\.valence is answered from 1 to 9"):
+            course.take(0)
+        for value in (7, 3, 5):
+            course.take(value)
+        wait(25)
+        assert course.ended
+    assert labels == [
+        "begin baseline", "pause baseline", "continue baseline", "end baseline",
+        "answer sam valence 7", "answer sam arousal 3", "answer sam dominance 5", "sam",
+    ]  # fmt: skip
+
+
+def test_the_rehearsal_ends_in_a_table_that_is_true(rehearsed: Path) -> None:
+    """Heart rate to 2.5 a minute where four fifths of the intervals count.
+
+    Where fewer do, their mean is of another time than the condition's.
+
+    Responses within 4 s of a larger one count as its tail, so that their rate is never
+    told too high by more than one a minute, and goes with the true one.
+    """
+    study = Study.open(rehearsed)
+    table = pd.read_csv(rehearsed / "derived" / "table.csv", keep_default_na=False)
+    table["value"] = pd.to_numeric(table["value"], errors="coerce")
+    rates, responses = [], []
+    for session in sessions(study, study.participants):
+        beats = session.recording.events["band.beats"].times
+        told = session.recording.events["band.responses"]
+        sizes = told.data[:, told.info.names.index("amplitude")]
+        for span in session.spans:
+            key = (table["participant"] == session.participant) & (
+                table["condition"] == span.condition
+            )
+            own = table[key].set_index("measure")
+            inside = beats[(beats >= span.begin) & (beats < span.end)]
+            if own.loc["heart.rate", "exclusion"] == "":
+                true = 60 / np.diff(inside).mean()
+                error = abs(own.loc["heart.rate", "value"] - true)
+                rates.append((error, own.loc["heart.rate", "coverage"]))
+            if own.loc["scr.rate", "exclusion"] == "":
+                here = (told.times >= span.begin) & (told.times < span.end)
+                true = 60 * (here & (sizes >= 0.02)).sum() / (span.end - span.begin)
+                responses.append((own.loc["scr.rate", "value"], true))
+    assert len(rates) >= 14
+    error, coverage = np.array(rates).T
+    assert error[coverage >= 0.8].max() < 2.5
+    assert np.median(error) < 0.6
+    said, true = np.array(responses).T
+    assert (said - true).max() <= 1.0 + 1e-9
+    assert np.corrcoef(said, true)[0, 1] > 0.8
+
+
+def test_mishaps_are_in_the_flow_and_not_in_the_figures(rehearsed: Path) -> None:
+    results = json.loads((rehearsed / "derived" / "results.json").read_text("utf-8"))
+    assert results["simulated"]
+    assert results["flow"]["enrolled"] == 6
+    assert results["flow"]["withdrew and were deleted"] == 1
+    assert results["flow"]["went through all conditions"] == 5
+    by = {c["measure"]: c for c in results["contrasts"]}
+    assert by["sam.arousal"]["n"] == 5
+    # The second lost the wristband half-way: their stress or their amusement is none.
+    assert by["heart.rate"]["n"] <= 4
+    assert "sim2" not in by["heart.rate"]["per_person"]
+    table = pd.read_csv(rehearsed / "derived" / "table.csv")
+    third = table[table["participant"] == "sim3"]
+    assert set(third["session"]) == {"sim3-1", "sim3-2"}
+    assert third.groupby("condition")["position"].first().sort_values().tolist() == [
+        1, 2, 3, 4,
+    ]  # fmt: skip
+    methods = (rehearsed / "derived" / "methods.txt").read_text("utf-8")
+    assert methods.startswith("SIMULATED participants: a rehearsal, not data.")
+
+
+def test_each_recording_carries_the_frozen_plan(rehearsed: Path) -> None:
+    study = Study.open(rehearsed)
+    for session in sessions(study, study.participants):
+        assert session.recording.about["study.hash"] == study.frozen["hash"]
+
+
+def test_who_withdrew_is_nowhere_any_more(rehearsed: Path) -> None:
+    assert search(rehearsed, "sim5") == []
+    assert search(rehearsed, "sim4")
+    with pytest.raises(ValueError, match="order 4 was used by somebody who withdrew"):
+        Study.open(rehearsed).assign("new", 4)
+
+
+def test_the_same_table_comes_out_of_bids(rehearsed: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["study", "export", str(rehearsed), str(tmp_path / "bids")]
+    )
+    assert result.exit_code == 0, result.exception
+    plan, out = rehearsed / "study.toml", tmp_path / "again"
+    result = CliRunner().invoke(
+        app,
+        [
+            "study",
+            "table",
+            str(tmp_path / "bids"),
+            "--plan",
+            str(plan),
+            "--out",
+            str(out),
+        ],
+    )
+    assert result.exit_code == 0, result.exception
+    key = ["participant", "condition", "measure"]
+    one, two = (
+        pd.read_parquet(folder / "table.parquet").set_index(key).sort_index()
+        for folder in (rehearsed / "derived", out)
+    )
+    assert list(one.index) == list(two.index)
+    np.testing.assert_allclose(two["value"], one["value"], rtol=1e-9)
+    assert list(one["exclusion"]) == list(two["exclusion"])
+    with pytest.raises(ValueError, match="is not empty: give a new folder"):
+        bids.export(Study.open(rehearsed), tmp_path / "bids")
+
+
+def test_events_have_amplitudes_over_responses_and_magnitudes_over_all() -> None:
+    rate, n = 4.0, 4 * 240
+    t = np.arange(n) / rate
+    level = np.full(n, 5.0)
+    for onset in (62.0, 122.0):
+        u = np.clip(t - onset, 0, None)
+        level += 1.2 * (np.exp(-u / 2.0) - np.exp(-u / 0.7))
+    info = Info("band.eda", 4, (Channel("eda", "gsr", "uS"),))
+    times = np.array([60.0, 120.0, 180.0])
+    events = Events(
+        marks(MARKERS), 240.0, times, np.empty((3, 0)), ("film a", "film b", "film c")
+    )
+    block = Block(info, 0, 0.0, level[:, None].copy())
+    frame = related(Recording({"band.eda": (block,)}, {MARKERS: events}), "film")
+    assert frame["scr"].tolist() == [1.0, 1.0, 0.0]
+    assert np.isnan(frame["amplitude"][2])
+    assert frame["magnitude"][2] == 0.0
+    # The response's own peak, as the Bateman function has it.
+    u = np.linspace(0, 10, 10_001)
+    peak = float((1.2 * (np.exp(-u / 2.0) - np.exp(-u / 0.7))).max())
+    assert frame["amplitude"][:2].to_numpy() == pytest.approx(peak, rel=0.1)
+    told = summary(frame)
+    assert told["magnitude"] == pytest.approx(2 / 3 * told["amplitude"])
+    assert np.isnan(frame["heart.change"]).all()
+
+
+def test_no_sensor_is_no_value_and_no_error() -> None:
+    found = Signals.of(Recording({})).measured(0.0, 60.0)
+    assert all(np.isnan(m.value) and m.coverage == 0 for m in found.values())
+
+
+def test_an_exclusion_says_why() -> None:
+    rules = (Exclusion(0.5, ("scr",)),)
+    assert excluded("scr.rate", 0.2, 3.0, rules) == "coverage 0.20 is below 0.5"
+    assert excluded("scr.rate", 0.9, 3.0, rules) == ""
+    assert excluded("heart.rate", 0.2, 60.0, rules) == ""
+    assert excluded("heart.rate", 0.2, np.nan, rules) == "nothing to measure"
+
+
+def test_a_contrast_is_within_people_and_its_interval_holds_the_truth() -> None:
+    rng = np.random.default_rng(5)
+    rows = []
+    for k in range(40):
+        level = rng.normal(70, 10)
+        for condition, shift in (("calm", 0.0), ("stress", 8.0)):
+            value = level + shift + rng.normal(0, 3)
+            rows.append((f"p{k}", condition, "heart.rate", value, ""))
+    columns = ["participant", "condition", "measure", "value", "exclusion"]
+    table = pd.DataFrame(rows, columns=columns)
+    planned = (Contrast("stress", "calm", ("heart.rate", "scr.rate")),)
+    found, none = contrasts(table, planned)
+    assert found.low < 8.0 < found.high
+    assert found.high - found.low < 4.0
+    assert found.n == 40
+    assert none.n == 0
+    assert np.isnan(none.mean)
+
+
+def test_a_flank_is_found_between_two_samples() -> None:
+    rate, late = 500.0, 0.0231
+    t = np.arange(int(20 * rate)) / rate
+    at = np.arange(1.0, 19.0, 1.0)
+    light = np.zeros(len(t))
+    for one in at:
+        light += np.clip((t - (one + late)) / 0.004 + 0.5, 0, 1) * (t < one + 0.5)
+    info = Info("box.light", int(rate), (Channel("photodiode"),))
+    events = Events(
+        marks(MARKERS), 20.0, at.copy(), np.empty((len(at), 0)), ("flip",) * len(at)
+    )
+    recording = Recording(
+        {"box.light": (Block(info, 0, 0.0, light[:, None].copy()),)}, {MARKERS: events}
+    )
+    found = offset(recording, "photodiode", "flip")
+    assert found.n == found.markers == len(at)
+    # A straight flank between two samples is interpolated exactly.
+    assert found.median == pytest.approx(late, abs=1e-6)
+    assert found.jitter < 1e-6
+    with pytest.raises(ValueError, match="there is no channel 'lamp'"):
+        offset(recording, "lamp")
+
+
+def test_a_study_is_begun_from_its_own_plan(tmp_path: Path) -> None:
+    plan = tmp_path / "plan"
+    shutil.copytree(EXAMPLE, plan)
+    (plan / "session.toml").unlink()
+    with pytest.raises(FileNotFoundError, match="names the session file"):
+        Study.begin(tmp_path / "films", plan / "study.toml")
+    assert not (tmp_path / "films").exists()

@@ -98,6 +98,10 @@ class Screen:
                 self.said = str(error)
         return [key for key in pressed if key == "quit"]
 
+    def tell(self, line: str) -> None:
+        """Say a line below what is asked."""
+        self.said = line
+
     def picture(self) -> Group:
         """Return what is shown."""
         course = self.course

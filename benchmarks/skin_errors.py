@@ -18,6 +18,7 @@ from physio.features.decompose import SETTINGS, decompose
 from physio.features.decomposed import (
     AGES,
     apart,
+    newest,
     read,
     recent,
     remember,
@@ -28,19 +29,22 @@ QUANTILE = 0.9
 INFO = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 
 
-def relative(y: Array, setting: str, each: int = 4) -> Array:
-    """Return absolute errors in units of the spread, shape (n, ages, 3)."""
+def relative(y: Array, setting: str, without: str, each: int = 4) -> Array:
+    """Return absolute errors in units of the spread, shape (n, ages, 3).
+
+    ``without`` is the person, whom what was learned of others does not know.
+    """
     whole, memory, rows = decompose(y, 4, setting), recent(INFO, 30.0), []
     for i, value in enumerate(y):
         if not remember(memory, value) or (i // 4) % each or i < 720:
             continue
-        found = apart(memory, setting, 0.5)
+        found = apart(memory, setting, 0.5, without)
         part = whole._replace(
             tonic=whole.tonic[: i + 1],
             phasic=whole.phasic[: i + 1],
             driver=whole.driver[: i + 1],
         )
-        unit = spread(memory.values, setting, memory.far[0] / memory.far[1])
+        unit = spread(newest(memory), setting, memory.far[0] / memory.far[1])
         pairs = [np.subtract(read(found, a), read(part, a)) for a in AGES]
         rows.append(np.abs(pairs) / unit)
     return np.array(rows)
@@ -54,7 +58,8 @@ def main(folder: Path) -> None:
     table = {}
     for setting in SETTINGS:
         off = [
-            relative(np.load(p)["eda"].astype(float).ravel(), setting) for p in people
+            relative(np.load(p)["eda"].astype(float).ravel(), setting, p.parent.name)
+            for p in people
         ]
         own = np.array([np.quantile(o, QUANTILE, axis=0) for o in off])
         table[setting] = np.round(pooled(off), 4).tolist()

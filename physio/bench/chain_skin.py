@@ -1,4 +1,4 @@
-"""Skin conductance taken apart, beside neurokit2's cvxeda on real wrists."""
+"""Skin conductance taken apart, beside neurokit2's cvxeda: real wrists, known truth."""
 
 import importlib.util
 import warnings
@@ -30,6 +30,10 @@ def rows(data: Path | None) -> list[Row]:
     return [*found, *_growth(), compiling("physio.features.bateman", _SKIN)]
 
 
+def _named(files: list[Path]) -> dict[str, Array]:
+    return {f.parent.name: np.load(f)["eda"].astype(float).ravel() for f in files}
+
+
 def _peer(y: Array) -> Callable[[], Array] | None:
     if importlib.util.find_spec("cvxopt") is None:
         return None
@@ -45,14 +49,15 @@ def _peer(y: Array) -> Callable[[], Array] | None:
 
 
 def _people(files: list[Path]) -> list[Row]:
-    wrists = [np.load(f)["eda"].astype(float).ravel() for f in files]
+    people = _named(files)
+    wrists = list(people.values())
     whole = [_whole(y) for y in wrists]
     ours, theirs = (_sum(t[k] for t in whole) for k in (0, 1))
     gap = max(float(t[2]) for t in whole if t[2] is not None)
     name = PEER if theirs is not None else f"{PEER} (not measured: no cvxopt)"
     work = f"EDA decomposition cvxeda, {len(wrists)} people of WESAD, 4 Hz, summed"
     found = [row(work, name, ours or 0.0, theirs, greatest_gap=gap)]
-    return [*found, *_updates(wrists[0]), *_consistent(wrists)]
+    return [*found, *_updates(wrists[0]), *_consistent(people)]
 
 
 def _sum(times: object) -> float | None:
@@ -89,9 +94,12 @@ def _updates(y: Array) -> list[Row]:
     return found
 
 
-def _consistent(wrists: list[Array]) -> list[Row]:
-    """Return how far phasic estimates are from the whole record's, by age."""
-    off = np.array([_off(y) for y in wrists])  # people, ways, ages
+def _consistent(wrists: dict[str, Array]) -> list[Row]:
+    """Return how far phasic estimates are from the whole record's, by age.
+
+    Each person's by what was learned from the others alone.
+    """
+    off = np.array([_off(y, name) for name, y in wrists.items()])  # people, ways, ages
     best = np.median(off[:, 1:], axis=0).min(axis=0)
     return [
         {
@@ -106,7 +114,7 @@ def _consistent(wrists: list[Array]) -> list[Row]:
     ]
 
 
-def _off(y: Array) -> Array:
+def _off(y: Array, person: str) -> Array:
     """Return root mean squares in units of the phasic spread, (ours, 60, 180) x ages.
 
     The windows are solved by our solver: the same solution to 1e-4 uS.
@@ -116,7 +124,7 @@ def _off(y: Array) -> Array:
     for i, value in enumerate(y):
         if not remember(memory, value) or i < 720 or (i // 4) % _EVERY:
             continue
-        ours = apart(memory, "cvxeda", 0.5)
+        ours = apart(memory, "cvxeda", 0.5, person)
         again = [decompose(y[i + 1 - w * 4 : i + 1], 4, "cvxeda") for w in WINDOWS]
         ways = [ours, *again]
         told = [

@@ -33,6 +33,8 @@ _KNOT: Final = 40  # values
 _FAR: Final = float(np.exp(-STEP / 600.0))  # cvxeda's free line: a level of 10 min
 _ENOUGH: Final = 1e-4
 _LINE: Final = Shape(response(STEP), splines(_KNOT), 2, 1e-2, 0.0, 0, above=False)
+_FREE: Final = Shape(response(STEP), splines(_KNOT), 2, 1e-2, 0.0, 2, above=False)
+_LEVELS: Final = (0, 2, 5, 10, 14)  # s behind the newest value
 _UNITS: Final = {"tonic": "uS", "phasic": "uS", "driver": "uS/s"}
 
 
@@ -40,10 +42,11 @@ class Recent(NamedTuple):
     """The newest values of skin conductance, four a second."""
 
     panes: Panes
-    values: Array  # (window,): the newest last
+    values: Array  # (2 * window,): the newest last
     far: Array  # (2,): sums of the far level, and of its weights
     clock: npt.NDArray[np.int64]  # (1,): values seen
     pick: int
+    window: int  # values that are solved
 
 
 @cache
@@ -74,10 +77,11 @@ def recent(info: Info, window: float) -> Recent:
     _compile()
     return Recent(
         panes(info, (STEP,), STEP, 0.5, columns=1),
-        np.full(int(window) * EACH, _WARMING),
+        np.full(2 * int(window) * EACH, _WARMING),
         np.zeros(2),
         np.zeros(1, np.int64),
         pick,
+        int(window) * EACH,
     )
 
 
@@ -102,9 +106,19 @@ def remember(memory: Recent, value: float) -> bool:
     return bool((memory.clock[0] - 1) % EACH == 0)
 
 
-def apart(memory: Recent, setting: str, share: float) -> Decomposition | float:
-    """Take the newest values apart; or return the NaN that says why not."""
-    x = memory.values
+def newest(memory: Recent) -> Array:
+    """Return the values of the window, shape (window,)."""
+    return memory.values[-memory.window :]
+
+
+def apart(
+    memory: Recent, setting: str, share: float, without: str = ""
+) -> Decomposition | float:
+    """Take the newest values apart; or return the NaN that says why not.
+
+    ``without`` leaves a person of WESAD out of what `nearer` has learned.
+    """
+    x = newest(memory)
     if memory.clock[0] < len(x):
         return _WARMING
     there = np.isfinite(x)
@@ -120,7 +134,49 @@ def apart(memory: Recent, setting: str, share: float) -> Decomposition | float:
     p, r, t, figures = solve(y, there * 1.0, 8e-4, _KNOT, begin, _LINE, _ENOUGH, 80)
     lost = np.where(np.isnan(x), x, Reason.POOR_QUALITY.nan)
     t, r, p = (np.where(there, v, lost) for v in (t + level, r, p))
-    return Decomposition(t, r, p, float(figures[0]), 0.0, int(figures[4]))
+    found = Decomposition(t, r, p, float(figures[0]), 0.0, int(figures[4]))
+    return nearer(memory, found, without)
+
+
+def nearer(memory: Recent, found: Decomposition, without: str = "") -> Decomposition:
+    """Bring phasic values of the published problem nearer to the whole record's.
+
+    At each of `AGES` a linear function, learned from people, of what two windows say:
+    this one, on a slow level, and the one twice as long, on a line of its own. What is
+    added to the phasic part is taken from the level.
+    """
+    x = memory.values
+    if memory.clock[0] < len(x):
+        return found
+    there = np.isfinite(x)
+    _, r, t, _ = solve(
+        np.where(there, x, 0.0), there * 1.0, 8e-4, _KNOT, 0, _FREE, _ENOUGH, 80
+    )
+    weights = _weights(without)
+    scale = np.log(abs(memory.far[0] / memory.far[1]) + 1e-3)
+    for k, terms in enumerate(seen(x, found, r, t)):
+        more = float(terms @ (weights[k, 0] + scale * weights[k, 1]))
+        at = len(found.phasic) - 1 - AGES[k] * EACH
+        if np.isfinite(more):
+            found.tonic[at] += found.phasic[at] - more
+            found.phasic[at] = more
+    return found
+
+
+def seen(x: Array, found: Decomposition, phasic: Array, tonic: Array) -> Array:
+    """Return what `nearer` rests on at each of `AGES`, shape (ages, 12)."""
+    back = -1 - EACH * np.array(_LEVELS)
+    levels = np.concatenate([found.tonic[back], tonic[back]])
+    at = [-1 - EACH * age for age in AGES]
+    return np.array([[found.phasic[i], phasic[i], *(x[i] - levels)] for i in at])
+
+
+@cache
+def _weights(without: str) -> Array:
+    """Return the weights of `nearer`, shape (ages, 2, 12)."""
+    text = files("physio.assets").joinpath("skin_nearer.json").read_text("utf-8")
+    known = json.loads(text)
+    return np.array(known["without"][without] if without else known["weights"])
 
 
 @cache
@@ -177,8 +233,9 @@ class Decompose(Stage):
     anew, with the knots where they were before. So each row is a function of its window
     alone and of nothing computed before. The setting ``cvxeda`` differs from the full
     problem in its free line, which cannot be known before the record's end: a level
-    that forgets with 10 min stands for it, beyond the stated span. The delay is the age
-    and the average's, half of 0.25 s; of a driver 0.375 s more, half of its second.
+    that forgets with 10 min stands for it, beyond the stated span, and its newest
+    values are corrected by what twice the window says: see `nearer`. The delay is the
+    age and the average's, half of 0.25 s; of a driver 0.375 s more, half of its second.
     """
 
     setting: str = "default"
@@ -221,7 +278,7 @@ class Decompose(Stage):
         if isinstance(found, float):
             return np.full(6 * len(AGES) + 1, found)
         far = memory.far[0] / memory.far[1]
-        unit = spread(memory.values, self.setting, far)
+        unit = spread(newest(memory), self.setting, far)
         values = np.array([read(found, age) for age in AGES])
         off = errors(self.setting) * unit
         off = np.where(np.isnan(values), values, off)

@@ -61,7 +61,7 @@ def splines(width: int) -> Array:
     return np.ascontiguousarray((bell / bell.max())[far + 2 * width])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _made(
     x: Array,
     n: int,
@@ -74,6 +74,7 @@ def _made(
 ) -> None:
     """Write the driver, the phasic part and the level that unknowns stand for."""
     ar, bell, first, _, _, line, _ = shape
+    j, place = begin // width, begin % width  # counted on: a division is dear
     for i in range(n):
         a = x[i]
         b = x[i - 1] if i >= 1 else 0.0
@@ -81,16 +82,18 @@ def _made(
         on = i >= first
         p[i] = ar[0] * a + ar[1] * b + ar[2] * c if on else 0.0
         r[i] = a + 2 * b + c if on else 0.0
-        j, place = (i + begin) // width, (i + begin) % width
         level = 0.0
         for m in range(KNOTS):
             level += bell[m, place] * x[n + j + m]
         if line:
             level += x[len(x) - 2] + x[len(x) - 1] * (i + 1.0) / n
         t[i] = level
+        place += 1
+        if place == width:
+            j, place = j + 1, 0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _back(
     u: Array,
     v: Array,
@@ -103,6 +106,7 @@ def _back(
     ar, bell, first, _, _, line, _ = shape
     n = len(u)
     y[:] = 0.0
+    j, place = begin // width, begin % width
     for i in range(n):
         if i >= first:
             y[i] += u[i] + ar[0] * v[i]
@@ -110,15 +114,17 @@ def _back(
                 y[i - 1] += 2 * u[i] + ar[1] * v[i]
             if i >= 2:
                 y[i - 2] += u[i] + ar[2] * v[i]
-        j, place = (i + begin) // width, (i + begin) % width
         for m in range(KNOTS):
             y[n + j + m] += bell[m, place] * u[i]
         if line:
             y[len(y) - 2] += u[i]
             y[len(y) - 1] += u[i] * (i + 1.0) / n
+        place += 1
+        if place == width:
+            j, place = j + 1, 0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _longest(s: Array, ds: Array) -> float:
     """Return how far along ``ds`` a positive ``s`` stays so, at most 1."""
     far = 1.0
@@ -128,7 +134,7 @@ def _longest(s: Array, ds: Array) -> float:
     return far
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _bends(l: Array, stiff: float, y: Array) -> float:  # noqa: E741
     """Add the gradient of the stiffness to ``y``; return its cost."""
     cost = 0.0
@@ -142,7 +148,7 @@ def _bends(l: Array, stiff: float, y: Array) -> float:  # noqa: E741
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def solve(
     y: Array,
     weights: Array,

@@ -33,7 +33,12 @@ _KNOT: Final = 40  # values
 _FAR: Final = float(np.exp(-STEP / 600.0))  # cvxeda's free line: a level of 10 min
 _ENOUGH: Final = 1e-4
 _LINE: Final = Shape(response(STEP), splines(_KNOT), 2, 1e-2, 0.0, 0, above=False)
-_FREE: Final = Shape(response(STEP), splines(_KNOT), 2, 1e-2, 0.0, 2, above=False)
+_COARSE: Final = 2  # values at a time, in the longer window
+_FREE: Final = Shape(
+    response(_COARSE * STEP), splines(_KNOT // _COARSE), 2, 1e-2 / _COARSE, 0.0, 2,
+    above=False,
+)  # fmt: skip
+_STEPS: Final = 9  # of the solver: to 1e-4 uS
 _LEVELS: Final = (0, 2, 5, 10, 14)  # s behind the newest value
 _UNITS: Final = {"tonic": "uS", "phasic": "uS", "driver": "uS/s"}
 
@@ -142,16 +147,16 @@ def nearer(memory: Recent, found: Decomposition, without: str = "") -> Decomposi
     """Bring phasic values of the published problem nearer to the whole record's.
 
     At each of `AGES` a linear function, learned from people, of what two windows say:
-    this one, on a slow level, and the one twice as long, on a line of its own. What is
-    added to the phasic part is taken from the level.
+    this one, on a slow level, and the one twice as long, half as fine, on a line of its
+    own. What is added to the phasic part is taken from the level.
     """
     x = memory.values
     if memory.clock[0] < len(x):
         return found
-    there = np.isfinite(x)
-    _, r, t, _ = solve(
-        np.where(there, x, 0.0), there * 1.0, 8e-4, _KNOT, 0, _FREE, _ENOUGH, 80
-    )
+    two = x.reshape(-1, _COARSE).mean(axis=1)
+    there = np.isfinite(two)
+    y, width = np.where(there, two, 0.0), _KNOT // _COARSE
+    _, r, t, _ = solve(y, there * 1.0, 8e-4, width, 0, _FREE, _ENOUGH, _STEPS)
     weights = _weights(without)
     scale = np.log(abs(memory.far[0] / memory.far[1]) + 1e-3)
     for k, terms in enumerate(seen(x, found, r, t)):
@@ -165,10 +170,11 @@ def nearer(memory: Recent, found: Decomposition, without: str = "") -> Decomposi
 
 def seen(x: Array, found: Decomposition, phasic: Array, tonic: Array) -> Array:
     """Return what `nearer` rests on at each of `AGES`, shape (ages, 12)."""
-    back = -1 - EACH * np.array(_LEVELS)
-    levels = np.concatenate([found.tonic[back], tonic[back]])
-    at = [-1 - EACH * age for age in AGES]
-    return np.array([[found.phasic[i], phasic[i], *(x[i] - levels)] for i in at])
+    back, far = (-1 - each * np.array(_LEVELS) for each in (EACH, EACH // _COARSE))
+    levels = np.concatenate([found.tonic[back], tonic[far]])
+    at, other = (-1 - each * np.array(AGES) for each in (EACH, EACH // _COARSE))
+    ends = np.column_stack([found.phasic[at], phasic[other]])
+    return np.hstack([ends, x[at][:, None] - levels])
 
 
 @cache

@@ -17,7 +17,7 @@ KNOTS: Final = 4
 """Splines that a sample lies under."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _drop(g: Array, e: int, kept: Array) -> None:
     """Eliminate unknown ``e`` from the front; keep its multipliers and its pivot."""
     size = len(g)
@@ -28,17 +28,18 @@ def _drop(g: Array, e: int, kept: Array) -> None:
         h[r] = g[r, e]
     pivot = h[e]
     h[e] = 0.0
+    part = 1.0 / pivot
     for r in range(size):
-        m = h[r] / pivot
+        m = h[r] * part
         for c in range(r + 1):
             g[r, c] -= m * h[c]
     for r in range(size):
-        h[r] /= pivot
+        h[r] *= part
         g[max(r, e), min(r, e)] = 0.0
     kept[size] = pivot
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def order(n: int, width: int, begin: int, line: int) -> npt.NDArray[np.int64]:
     """Return who is eliminated when: place in the front and number, shape (steps, 2).
 
@@ -73,7 +74,7 @@ def order(n: int, width: int, begin: int, line: int) -> npt.NDArray[np.int64]:
     return steps
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _enter(g: Array, k: int, weight: float, stiff: float) -> None:
     """Take spline ``k`` into the front, and what ties it to the two before."""
     g[k % KNOTS, k % KNOTS] += weight
@@ -87,7 +88,7 @@ def _enter(g: Array, k: int, weight: float, stiff: float) -> None:
                 g[at[a], at[b]] += stiff * bend[a] * bend[b]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def factor(
     weights: Array,
     curved: Array,
@@ -117,14 +118,15 @@ def factor(
     at = 0
     for k in range(KNOTS):
         _enter(g, k, pull[k], stiff)
-    gone = 0
+    gone, place = 0, begin - 1
     for i in range(n):
-        if (i + begin) // width > gone:
+        place += 1
+        if place == width:
             _drop(g, gone % KNOTS, kept[at])
             at += 1
             gone += 1
+            place = 0
             _enter(g, gone + 3, pull[gone + 3], stiff)
-        place = (i + begin) % width
         for m in range(KNOTS):
             u[(gone + m) % KNOTS] = bell[m, place]
         if line:
@@ -156,7 +158,7 @@ def factor(
         _drop(g, steps[rest, 0], kept[rest])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def backsolve(steps: npt.NDArray[np.int64], kept: Array, x: Array) -> None:
     """Solve with a factored matrix, in place."""
     size = kept.shape[1] - 1

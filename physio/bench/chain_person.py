@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from physio.bench.measure import Row, compiling, seconds
+from physio.bench.measure import Row, seconds
 from physio.core.block import Array, Block, Channel, Info
 from physio.core.stage import Chain
 from physio.online.engine import Engine, Plan
@@ -16,12 +16,6 @@ from physio.online.plan import SessionFile
 
 LENGTH: Final = 120  # s
 EVERY: Final = Fraction(1, 16)  # s, in which samples come
-_ALL: Final = (
-    "from dataclasses import replace; from physio.bench.chain_person import signals; "
-    "from physio.core.stage import Chain; from physio.online.engine import Engine; "
-    "from physio.online.plan import SessionFile; s = signals(); "
-    "p = SessionFile().plan(tuple(s)); Engine(replace(p, estimator=Chain()), s, 0.0)"
-)
 NAMES: Final = (
     "Fp1 AF3 F3 F7 FC5 FC1 C3 T7 CP5 CP1 P3 P7 PO3 O1 Oz Pz "
     "Fp2 AF4 Fz F4 F8 FC6 FC2 Cz C4 T8 CP6 CP2 P4 P8 PO4 O2"
@@ -40,7 +34,6 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
     return [
         _row(work + "features", replace(made, estimator=Chain()), blocks),
         _row(work + "features and estimates", made, blocks),
-        compiling("the shipped chains, all of them", _ALL),
     ]
 
 

@@ -13,8 +13,8 @@ from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
 from physio.train.network import Run, Schedule
 
 BATCH: Final = 256
-STEPS: Final = 8
-ROUNDS: Final = 5
+STEPS: Final = 4
+ROUNDS: Final = 4
 
 
 class Plain(nn.Module):

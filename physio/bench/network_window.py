@@ -12,7 +12,7 @@ from physio.bench.measure import Row
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
 from physio.online.onnx import Quick
 
-CALLS: Final = 4000
+CALLS: Final = 3000
 
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint long peers clean
+.PHONY: demo test lint long docs peers clean
 
 demo: $(READY)  ## a simulated person for a minute, through the whole product
 	$(BIN)/physio demo
@@ -21,6 +21,9 @@ lint: $(READY)  ## style, types, who may import whom
 long: $(READY)  ## what takes minutes: every cut of a file, soaks
 	$(BIN)/pytest -q -m long
 
+docs: $(READY)  ## these pages and the reference, as HTML in build/docs
+	$(BIN)/sphinx-build -W -q --keep-going docs build/docs
+
 peers:  ## what benches compare with, in an environment of its own: old pins
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install -q --disable-pip-version-check -r benchmarks/peers.txt
@@ -34,4 +37,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv .venv-peers build dist
+	rm -rf .venv .venv-peers build dist docs/generated

@@ -197,7 +197,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
     """Return frames a second, ages of the newest point, and what delays acquisition."""
     with shown() as live:
         live.page.wait_for_timeout(8_000)
-        seen = _seen(live.page)
+        seen = _seen(live)
         watched = live.lates(5.0)
         lost = _lost(live)
         hidden = _hidden(live)
@@ -235,21 +235,47 @@ def _run(session: Session) -> None:
             pass
 
 
-def _seen(page: Any) -> dict[str, float]:
+def _seen(live: Shown) -> dict[str, float]:
+    """Return what a page shows, and what that takes of processors."""
+    page = live.page
     look = "({f: physio.frames, c: physio.count, t: performance.now()})"
     page.evaluate("physio.ages.length = 0")
-    first = page.evaluate(look)
+    first, spent = page.evaluate(look), _spent(live.board.process)
     ages: list[float] = []
     for _ in range(int(SECONDS)):
         page.wait_for_timeout(1_000)
         ages += page.evaluate("physio.ages.splice(0)")
     last = page.evaluate(look)
+    used = [b - a for a, b in zip(spent, _spent(live.board.process), strict=True)]
     seconds = (last["t"] - first["t"]) / 1e3
+    updates = last["c"] - first["c"]
     return {
         "frames_per_s": (last["f"] - first["f"]) / seconds,
-        "updates_per_s": (last["c"] - first["c"]) / seconds,
+        "updates_per_s": updates / seconds,
         **_percentiles([a / 1e3 for a in ages], "newest_point", 95),
+        "server_cpu_ms_per_update": 1e3 * used[0] / updates,
+        "browser_cpu_ms_per_update": 1e3 * used[1] / updates,
     }
+
+
+def _spent(server: int) -> tuple[float, float]:
+    """Return the processor time (s) of the server, and of the browser, so far."""
+    found = [0.0, 0.0]
+    for entry in Path("/proc").iterdir():
+        try:
+            if not entry.name.isdecimal() or not _ancestor(
+                int(entry.name), os.getpid()
+            ):
+                continue
+            name, _, rest = (entry / "stat").read_text("utf-8").rpartition(")")
+        except OSError:
+            continue
+        spent = sum(map(int, rest.split()[11:13])) / os.sysconf("SC_CLK_TCK")
+        if int(entry.name) == server:
+            found[0] += spent
+        elif "chrom" in name:
+            found[1] += spent
+    return found[0], found[1]
 
 
 def _percentiles(

@@ -214,8 +214,12 @@ class Page:
             if now - self._slow >= _SLOW / 2:
                 self._slow = now
                 self._turn += 1
-                (self.views.slow if self._turn % 2 else self._words)(self.scene)
-                if self._turn % 4 == 2:
+                # Words and labels four times a second, what takes a canvas twice.
+                if self._turn % 2:
+                    self._words(self.scene)
+                elif self._turn % 4:
+                    self.views.slow(self.scene)
+                else:
                     self.views.slower(self.scene)
             self._frame += 1
             newest = self.views.signals.newest

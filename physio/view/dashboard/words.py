@@ -105,7 +105,7 @@ def rests(scene: Scene) -> str:
     parts = []
     span = provenance.support(scene)
     if np.isfinite(span):
-        parts.append(f"Rests on the last <b>{span:.0f} s</b>, drawn at 4 Hz.")
+        parts.append(f"Rests on the last <b>{span:.0f} s</b>, drawn twice a second.")
     share = provenance.usable(scene)
     if np.isfinite(share):
         low = ' class="warn"' if share < 0.8 else ""

@@ -220,7 +220,7 @@ def marked(recording: Recording) -> Iterator[tuple[float, str]]:
     """Yield time and label of each marker, in order, whichever stream it came in."""
     rows: list[tuple[float, int, str]] = []
     for name, events in recording.events.items():
-        if events.labels and (name.startswith(MARKERS) or name == "events"):
+        if events.labels and _marks(name, events):
             rows += [
                 (float(t), i, label)
                 for i, (t, label) in enumerate(
@@ -229,6 +229,13 @@ def marked(recording: Recording) -> Iterator[tuple[float, str]]:
             ]
     for time, _, label in sorted(rows):
         yield time, label
+
+
+def _marks(name: str, events: Events) -> bool:
+    """Tell whether a stream is of markers: the session's, or other software's."""
+    if name.startswith("session."):
+        return name.startswith(MARKERS)
+    return not events.info.channels
 
 
 def _stream(

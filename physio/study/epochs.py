@@ -1,5 +1,6 @@
 """What follows an event: skin responses, heart rate, EEG."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,10 @@ from physio.view.convert import to_mne
 WITHIN: Final = (1.0, 3.0)
 BEFORE: Final = (-5.0, 0.0)
 AFTER: Final = (0.0, 6.0)
+_ROUNDS: Final = 500  # of ICA
+_LIKE: Final = (
+    0.7  # correlation with a frontal electrode; of a few, none stands out by z
+)
 
 
 def related(
@@ -150,14 +155,17 @@ def _without_eyes(raw: Any, seed: int) -> dict[str, Any]:
     parts = min(15, len(raw.ch_names) - 1)
     if not frontal or parts < 2:
         return {"ica": "left out: no frontal electrode, or fewer than three in all"}
-    ica = ICA(parts, random_state=seed, max_iter=500, verbose="error")
-    ica.fit(raw, verbose="error")
-    bad, _ = ica.find_bads_eog(raw, ch_name=frontal, verbose="error")
+    ica = ICA(parts, random_state=seed, max_iter=_ROUNDS, verbose="error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is told below whether it has converged
+        ica.fit(raw, verbose="error")
+    bad, _ = ica.find_bads_eog(
+        raw, frontal, _LIKE, measure="correlation", verbose="error"
+    )
     ica.exclude = bad
     ica.apply(raw, verbose="error")
-    return {
-        "ica": {"components": parts, "removed": [int(b) for b in bad], "seed": seed}
-    }
+    told = {"components": parts, "removed": [int(b) for b in bad], "seed": seed}
+    return {"ica": {**told, "converged": ica.n_iter_ < _ROUNDS}}
 
 
 def _mended(epochs: Any, seed: int) -> tuple[Any, dict[str, Any]]:

@@ -16,7 +16,7 @@ from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, marks
 from physio.core.ports import FastClock
 from physio.core.recording import MARKERS, Recording
-from physio.study import bids, questionnaires
+from physio.study import bids, epochs, questionnaires
 from physio.study.course import Course
 from physio.study.design import Contrast, Design, Exclusion
 from physio.study.epochs import related, summary
@@ -329,6 +329,34 @@ def test_events_have_amplitudes_over_responses_and_magnitudes_over_all() -> None
     told = summary(frame)
     assert told["magnitude"] == pytest.approx(2 / 3 * told["amplitude"])
     assert np.isnan(frame["heart.change"]).all()
+
+
+@pytest.mark.filterwarnings("ignore")  # MNE's and autoreject's own
+def test_eeg_after_events_is_cleaned_apart_and_says_how() -> None:
+    rng, rate = np.random.default_rng(2), 128
+    t = np.arange(40 * rate) / rate
+    names = ("Fp1", "Cz", "Pz", "O1")
+    source = np.cumsum(rng.standard_normal((len(t), 4)), axis=0)
+    eeg = 4 * rng.standard_normal((len(t), 4)) + 0.05 * source
+    blinks = sum(150 * np.exp(-(((t - at) / 0.1) ** 2)) for at in np.arange(2.3, 39, 2.5))
+    eeg += np.outer(blinks, (1.0, 0.3, 0.15, 0.05))
+    at = np.arange(2.0, 38.0, 2.5)
+    events = Events(
+        marks(MARKERS), 40.0, at.copy(), np.empty((len(at), 0)), ("tone",) * len(at)
+    )
+    info = Info("cap.eeg", rate, tuple(Channel(n, "eeg", "uV") for n in names))
+    recording = Recording({"cap.eeg": (Block(info, 0, 0.0, eeg),)}, {MARKERS: events})
+    plain, done = epochs.eeg(recording, "tone")
+    assert len(plain) == len(at)
+    assert not done["clean"]
+    clean, done = epochs.eeg(recording, "tone", clean=True)
+    assert done["ica"]["removed"]
+    assert {"converged", "seed"} <= set(done["ica"])
+    assert len(clean) == done["autoreject"]["kept"]
+    frontal = plain.get_data(picks="Fp1").std(), clean.get_data(picks="Fp1").std()
+    assert frontal[1] < 0.6 * frontal[0]
+    with pytest.raises(ValueError, match="no marker begins with 'click'"):
+        epochs.eeg(recording, "click")
 
 
 def test_no_sensor_is_no_value_and_no_error() -> None:

@@ -338,7 +338,9 @@ def test_eeg_after_events_is_cleaned_apart_and_says_how() -> None:
     names = ("Fp1", "Cz", "Pz", "O1")
     source = np.cumsum(rng.standard_normal((len(t), 4)), axis=0)
     eeg = 4 * rng.standard_normal((len(t), 4)) + 0.05 * source
-    blinks = sum(150 * np.exp(-(((t - at) / 0.1) ** 2)) for at in np.arange(2.3, 39, 2.5))
+    blinks = sum(
+        150 * np.exp(-(((t - at) / 0.1) ** 2)) for at in np.arange(2.3, 39, 2.5)
+    )
     eeg += np.outer(blinks, (1.0, 0.3, 0.15, 0.05))
     at = np.arange(2.0, 38.0, 2.5)
     events = Events(

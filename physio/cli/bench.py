@@ -10,7 +10,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+THREADS: Final = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)  # no kernel of ours has any
 VERSIONS: Final = ("physio-affect", "numpy", "scipy", "numba", "neurokit2")
 
 

@@ -216,7 +216,7 @@ def _moved(recording: Recording, begin: float, end: float) -> float:
 
 
 def _machine(recording: Recording, folder: Path) -> Iterator[Check]:
-    """Look at markers' way back, and at the disk."""
+    """Look at markers' way back, at clocks, and at the disk."""
     late = [
         1e3 * (t - float(label.removeprefix(ECHO)))
         for t, label in marked(recording)
@@ -225,6 +225,10 @@ def _machine(recording: Recording, folder: Path) -> Iterator[Check]:
     worst = max(late, default=float("nan"))
     ok = _told(worst, worst <= 50)
     yield Check("marker there and back", worst, "ms", "50 or less", ok)
+    status = recording.events.get("session.status")
+    told = () if status is None else status.labels
+    jumps = float(sum(text.startswith("clock:") for text in told))
+    yield Check("clock", jumps, "jumps", "none", jumps == 0)
     free = shutil.disk_usage(folder).free / 1e9
     yield Check("room on the disk", free, "GB", "2 or more", free >= 2)
 

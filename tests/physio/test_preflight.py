@@ -52,6 +52,18 @@ def recording(
     return Recording(streams, {MARKERS: events})
 
 
+def test_a_clock_that_jumped_is_seen(tmp_path: Path) -> None:
+    status = Events(
+        marks("session.status"), 98.0, np.array([50.0]), np.empty((1, 0)),
+        ("clock: the stamps of cap.eeg jumped +3.0 s",),
+    )  # fmt: skip
+    good = recording()
+    told = {**good.events, "session.status": status}
+    found = {c.what: c for c in checks(Recording(good.streams, told), tmp_path)}
+    assert found["clock"].ok is False
+    assert found["clock"].figure == 1
+
+
 def test_who_does_what_is_asked_passes_and_what_is_not_there_is_not_told(
     tmp_path: Path,
 ) -> None:

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from physio.core.block import Array
 
@@ -42,90 +43,150 @@ class Breaths(NamedTuple):
     rough: float
 
 
+@njit(cache=True)
+def _quantile(ordered: Array, q: float) -> float:
+    """Return a quantile of values in order, between two of them by a line."""
+    at = q * (len(ordered) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (at - low) * (ordered[high] - ordered[low])
+
+
+@njit(cache=True)
+def _spread(x: Array) -> float:
+    """Return the standard deviation of values."""
+    mean = 0.0
+    for v in x:
+        mean += v / len(x)
+    square = 0.0
+    for v in x:
+        square += (v - mean) ** 2
+    return np.sqrt(square / len(x))
+
+
+@njit(cache=True)
+def _turns(y: Array, turn: float) -> Counts:
+    """Return where ``y`` turns by more than ``turn``: lows and highs, one by one."""
+    found = np.empty(len(y), np.int64)
+    n = low = high = 0
+    rising = 0  # not known yet
+    for i in range(len(y)):
+        v = y[i]
+        high = i if v > y[high] else high
+        low = i if v < y[low] else low
+        at = -1
+        if rising >= 0 and v < y[high] - turn:
+            at, rising, low = high, -1, i
+        elif rising <= 0 and v > y[low] + turn:
+            at, rising, high = low, 1, i
+        if at > 0:
+            found[n] = at
+            n += 1
+    return found[:n]
+
+
+@njit(cache=True)
+def _fine(y: Array, at: int, sign: float) -> float:
+    """Return where a turn is between values: the vertex of a parabola."""
+    if not 0 < at < len(y) - 1:
+        return float(at)
+    before, top, after = sign * y[at - 1], sign * y[at], sign * y[at + 1]
+    bend = before - 2 * top + after
+    return at + 0.5 * (before - after) / bend if bend < 0 else float(at)
+
+
+@njit(cache=True)
+def _alike(y: Array, begins: Counts) -> float:
+    """Return the mean correlation of breaths, of one length now, with their mean."""
+    shapes = np.empty((len(begins) - 1, _SHAPE))
+    for k in range(len(shapes)):
+        first, last = begins[k], begins[k + 1]
+        for j in range(_SHAPE):
+            at = first + (last - first) * j / (_SHAPE - 1)
+            i = min(int(at), len(y) - 2)
+            shapes[k, j] = y[i] + (at - i) * (y[i + 1] - y[i])
+        shapes[k] -= shapes[k].mean()
+        size = np.sqrt((shapes[k] ** 2).sum())
+        shapes[k] /= size if size > 0 else 1.0
+    mean = np.zeros(_SHAPE)
+    for k in range(len(shapes)):
+        mean += shapes[k] / len(shapes)
+    size = np.sqrt((mean**2).sum())
+    return size if size > 0 else 0.0  # as shapes have length 1
+
+
+@njit(cache=True)
+def _pairs(begins: Counts, ends: Counts) -> Array:
+    """Return how long it is from each of ``begins`` to the first end behind it."""
+    lengths = np.empty(len(begins))
+    n = k = 0
+    for begin in begins:
+        while k < len(ends) and ends[k] <= begin:
+            k += 1
+        if k < len(ends):
+            lengths[n] = ends[k] - begin
+            n += 1
+    return lengths[:n]
+
+
+@njit(cache=True)
+def _ways(y: Array, turns: Counts) -> Array:
+    """Return how far it is from turn to turn."""
+    return np.abs(y[turns[1:]] - y[turns[:-1]])
+
+
+@njit(cache=True)
 def breaths(x: Array, rate: float) -> Breaths:
     """Return the breaths in a stretch of a belt, shape (n,), ``rate`` values a second.
 
     Nothing may be missing in it.
     """
-    even = x - np.linspace(x[0], x[-1], len(x))
-    spread = float(even.std())
-    rough = float(np.diff(x).std()) / (np.sqrt(2) * spread) if spread > 0 else np.inf
-    y = np.convolve(np.pad(x, 1, "edge"), np.ones(3) / 3, "valid")
-    low, high = np.quantile(y, (0.1, 0.9)).tolist()
+    n = len(x)
+    spread = _spread(x - np.linspace(x[0], x[-1], n))
+    rough = _spread(x[1:] - x[:-1]) / (np.sqrt(2) * spread) if spread > 0 else np.inf
+    y = np.empty(n)
+    for i in range(n):
+        y[i] = (x[max(i - 1, 0)] + x[i] + x[min(i + 1, n - 1)]) / 3
+    ordered = np.sort(y)
+    low, high = _quantile(ordered, 0.1), _quantile(ordered, 0.9)
     found = _turns(y, _FIRST * (high - low))
-    depths = np.abs(np.diff(y[found]))
-    if len(depths):
-        found = _turns(y, _TURN * float(np.median(depths)))
+    if len(found) > 1:
+        found = _turns(y, _TURN * np.median(_ways(y, found)))
+    none = np.empty(0)
     gone = np.nan
-    none = Breaths(np.empty(0), np.empty(0), gone, gone, gone, gone, gone, rough)
     if len(found) < 2 * _FEWEST or not high > low:
-        return none
-    up = y[found[1]] > y[found[0]]
-    begins, peaks = (found[::2], found[1::2]) if up else (found[1::2], found[::2])
-    inward = [p - b for b in begins for p in peaks[peaks > b][:1]]
-    outward = [b - p for p in peaks for b in begins[begins > p][:1]]
-    lengths = np.diff(begins)
-    if len(lengths) < _FEWEST - 1:
-        return none
-    depth = float(np.median(np.abs(np.diff(y[found]))))
+        return Breaths(none, none, gone, gone, gone, gone, gone, rough)
+    up = 0 if y[found[1]] > y[found[0]] else 1
+    begins, peaks = found[up::2], found[1 - up :: 2]
+    if len(begins) < _FEWEST:
+        return Breaths(none, none, gone, gone, gone, gone, gone, rough)
     return Breaths(
-        np.array([_fine(y, int(b), -1.0) for b in begins]),
-        np.array([_fine(y, int(p), 1.0) for p in peaks]),
+        np.array([_fine(y, b, -1.0) for b in begins]),
+        np.array([_fine(y, p, 1.0) for p in peaks]),
         60 * rate * (len(begins) - 1) / float(begins[-1] - begins[0]),
-        depth,
-        float(np.median(inward)),
-        float(np.median(outward)),
+        np.median(_ways(y, found)),
+        np.median(_pairs(begins, peaks)),
+        np.median(_pairs(peaks, begins)),
         _alike(y, begins),
         rough,
     )
 
 
+@njit(cache=True)
 def sound(found: Breaths, n: int) -> bool:
     """Tell whether what was found in ``n`` values is breathing."""
-    lengths = np.diff(found.begins)
-    if len(lengths) < _FEWEST - 1 or found.rough > _ROUGH:
+    begins, peaks = found.begins, found.peaks
+    if len(begins) < _FEWEST or found.rough > _ROUGH:
         return False
-    usual = float(np.median(lengths))
-    odd = (lengths < _ODD[0] * usual) | (lengths > _ODD[1] * usual)
-    ends = np.append(found.begins, found.peaks)
-    filled = (ends.max() - ends.min()) / n
-    even = lengths.std() <= _SPREAD * lengths.mean() and odd.mean() <= _ODD[2]
-    return bool(even and filled >= _FILLED and found.alike >= _ALIKE)
-
-
-def _turns(y: Array, turn: float) -> Counts:
-    """Return where ``y`` turns by more than ``turn``: lows and highs, one by one."""
-    found: list[int] = []
-    low = high = 0
-    rising = 0  # not known yet
-    for i, v in enumerate(y.tolist()):
-        high = i if v > y[high] else high
-        low = i if v < y[low] else low
-        if rising >= 0 and v < y[high] - turn:
-            found.append(high)
-            rising, low = -1, i
-        elif rising <= 0 and v > y[low] + turn:
-            found.append(low)
-            rising, high = 1, i
-    inner = [i for i in found if i > 0]
-    return np.array(inner, np.int64)
-
-
-def _fine(y: Array, at: int, sign: float) -> float:
-    """Return where a turn is between values: the vertex of a parabola."""
-    if not 0 < at < len(y) - 1:
-        return float(at)
-    before, top, after = (sign * y[at - 1 : at + 2]).tolist()
-    bend = before - 2 * top + after
-    return at + 0.5 * (before - after) / bend if bend < 0 else float(at)
-
-
-def _alike(y: Array, begins: Counts) -> float:
-    """Return the mean correlation of breaths, of one length now, with their mean."""
-    shapes = []
-    for a, b in zip(begins[:-1].tolist(), begins[1:].tolist(), strict=True):
-        shape = np.interp(np.linspace(a, b, _SHAPE), np.arange(len(y)), y)
-        shape -= shape.mean()
-        shapes.append(shape / (np.linalg.norm(shape) or 1.0))
-    mean = np.mean(shapes, axis=0)
-    return float(np.mean(shapes @ mean) / (np.linalg.norm(mean) or 1.0))
+    lengths = begins[1:] - begins[:-1]
+    usual = np.median(lengths)
+    odd = 0
+    for v in lengths:
+        odd += v < _ODD[0] * usual or v > _ODD[1] * usual
+    first, last = min(begins[0], peaks[0]), max(begins[-1], peaks[-1])
+    return (
+        _spread(lengths) <= _SPREAD * lengths.mean()
+        and odd <= _ODD[2] * len(lengths)
+        and last - first >= _FILLED * n
+        and found.alike >= _ALIKE
+    )

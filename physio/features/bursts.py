@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from physio.core.block import Array, Channel, Info
 from physio.core.events import Events
@@ -32,6 +33,10 @@ _FLOOR: Final = 0.1  # of the threshold, a second: less is no driver
 _SLOW, _FAST = 2.0, 0.7  # s
 _SHADE: Final = 4.0, 0.35  # s after a burst, in which so much of it counts as its tail
 _FINE: Final = 0.05  # s, to which rise and recovery are told
+_FINER: Final = round(STEP / _FINE)
+_TAIL: Final = np.arange(0.0, 12.0, _FINE)  # s, looked at behind a burst
+_SINCE: Final = np.arange(0.0, _LONGEST * STEP + 12.0, _FINE)
+_ALONE: Final = np.exp(-_SINCE / _SLOW) - np.exp(-_SINCE / _FAST)  # what one value makes
 
 
 class Burst(NamedTuple):
@@ -67,43 +72,69 @@ def _burst() -> Burst:
     return Burst(np.zeros(_LONGEST), np.zeros(2, np.int64), np.array([np.inf, 0.0]))
 
 
+@njit(cache=True)
 def _shape(burst: Array) -> tuple[float, float, float]:
     """Return amplitude (uS), rise and half recovery (s) of a burst's own response."""
-    t = np.arange(0.0, len(burst) * STEP + 12.0, _FINE)
-    since = np.maximum(t[:, None] - STEP * np.arange(len(burst)), 0.0)
-    y = (np.exp(-since / _SLOW) - np.exp(-since / _FAST)) @ burst * STEP
+    y = np.zeros(len(burst) * _FINER + len(_TAIL))
+    for j in range(len(burst)):
+        for k in range(j * _FINER, min(len(y), j * _FINER + len(_ALONE))):
+            y[k] += burst[j] * _ALONE[k - j * _FINER]
     peak = int(np.argmax(y))
-    half = int(np.argmax(y[peak:] <= y[peak] / 2))
-    return float(y[peak]), peak * _FINE, half * _FINE
+    half = 0
+    while peak + half < len(y) and y[peak + half] > y[peak] / 2:
+        half += 1
+    return y[peak] * STEP, peak * _FINE, half * _FINE
 
 
-def _next(
-    burst: Burst, p: float, threshold: float
-) -> tuple[float, float, float, float] | None:
-    """Take in a value of the driver; return the response that it completes, if any.
+@njit(cache=True)
+def _next(burst: Burst, p: float, threshold: float, told: Array) -> bool:
+    """Take in a value of the driver; tell whether it completes a response.
 
-    How long ago it began (s), amplitude, rise, recovery. A missing value ends a burst
-    that is not told of: nobody knows how it went on.
+    Which is written to ``told``: how long ago it began (s), amplitude, rise, recovery.
+    A missing value ends a burst that is not told of: nobody knows how it went on.
     """
     driver, size, last = burst
     last[0] += STEP
     if np.isnan(p):
         size[:] = 0
-        return None
+        return False
     on = p > _FLOOR * threshold
     if on or size[0]:
         driver[size[0]] = p if on else 0.0
-        size[:] = size[0] + 1, 0 if on else size[1] + 1
+        size[1] = 0 if on else size[1] + 1
+        size[0] += 1
     if not size[0] or (size[1] < _REST and size[0] < len(driver)):
-        return None
-    ago, shape = (size[0] - 1) * STEP, _shape(driver[: size[0] - size[1]])
+        return False
+    ago = (size[0] - 1) * STEP
+    told[0] = ago
+    told[1], told[2], told[3] = _shape(driver[: size[0] - size[1]])
     size[:] = 0
     within, share = _SHADE
-    tail = last[0] - ago <= within and shape[0] < share * last[1]
-    if shape[0] < threshold or tail:
-        return None
-    last[:] = ago, shape[0]
-    return float(ago), *shape
+    if told[1] < threshold or (last[0] - ago <= within and told[1] < share * last[1]):
+        return False
+    last[0], last[1] = ago, told[1]
+    return True
+
+
+@njit(cache=True)
+def _second(
+    burst: Burst, driver: Array, threshold: float, told: Array
+) -> tuple[bool, float]:
+    """Take in the second of driver that has become old enough; see `_next`.
+
+    Tells whether a response ended in it, and the NaN of driver that is missing, else 0.
+    ``told`` then begins with how long before the newest value it began (s).
+    """
+    found, lost = False, 0.0
+    kept = np.empty(4)
+    for back in range(EACH - 1, -1, -1):
+        p = driver[len(driver) - 1 - AGE * EACH - back]
+        lost = p if np.isnan(p) else lost
+        if _next(burst, p, threshold, kept):
+            found = True
+            told[:] = kept
+            told[0] += AGE + back * STEP
+    return found, lost
 
 
 def responses(driver: npt.ArrayLike, threshold: float = 0.02) -> Array:
@@ -121,13 +152,20 @@ def responses(driver: npt.ArrayLike, threshold: float = 0.02) -> Array:
     ndarray, shape (responses, 4)
         Onset (s from the first value), amplitude (uS), rise (s), half recovery (s).
     """
-    burst, found = _burst(), []
-    values = [*np.asarray(driver, np.float64).tolist(), *[0.0] * _REST]
-    for i, p in enumerate(values):
-        told = _next(burst, p, threshold)
-        if told is not None:
-            found.append((i * STEP - told[0], *told[1:]))
-    return np.array(found).reshape(len(found), 4)
+    values = np.append(np.asarray(driver, np.float64), np.zeros(_REST))
+    return np.asarray(_all(_burst(), values, threshold))
+
+
+@njit(cache=True)
+def _all(burst: Burst, driver: Array, threshold: float) -> Array:
+    """Return onset, amplitude, rise and recovery of each response in a driver."""
+    found = np.empty((len(driver), 4))
+    n = 0
+    for i in range(len(driver)):
+        if _next(burst, driver[i], threshold, found[n]):
+            found[n, 0] = i * STEP - found[n, 0]
+            n += 1
+    return found[:n]
 
 
 def event_related(
@@ -255,15 +293,12 @@ class SkinResponses(Stage):
         if isinstance(found, float):
             burst.size[:] = 0
             return Second(found, None, found)
-        newest = len(found.driver) - 1 - AGE * EACH
-        response, lost = None, 0.0
-        for back in range(EACH - 1, -1, -1):
-            p = float(found.driver[newest - back])
-            lost = p if np.isnan(p) else lost
-            told = _next(burst, p, self.threshold)
-            if told is not None:
-                response = (-(AGE + back * STEP + told[0] + late), *told[1:])
-        return Second(found, response, lost)
+        told = np.empty(4)
+        ended, lost = _second(burst, found.driver, self.threshold, told)
+        if not ended:
+            return Second(found, None, lost)
+        ago, amplitude, rise, recovery = told.tolist()
+        return Second(found, (-(ago + late), amplitude, rise, recovery), lost)
 
 
 def _row(second: Second) -> tuple[float, float, float, float]:

@@ -1,9 +1,11 @@
 """Skin conductance taken apart: a level, responses, and the nerves' driver of them."""
 
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from physio.core.block import Array
 from physio.core.reason import Reason
@@ -18,6 +20,7 @@ _MEETS: Final = 0.28  # sqrt(bin * energy of a response): how much noise a drive
 _DEAR: Final = 10.0  # the price of driver, in that noise
 _STIFF: Final = 0.1  # of the level, at 4 samples a second
 _FAINT: Final = 2e-4  # of the level: the least noise a sensor is credited with
+_POOR: Final = Reason.POOR_QUALITY.nan
 _BEFORE: Final = 3.0  # s before the record from which responses may come
 _LEAST: Final = 10.0  # s
 _CVXEDA: Final = 8e-4, 1e-2  # what driver costs there, and the splines' weights
@@ -39,6 +42,7 @@ class Decomposition(NamedTuple):
     steps: int
 
 
+@njit(cache=True)
 def noise_at_rest(y: Array, rate: float) -> float:
     """Return how noisy the quiet quarter of a record is (uS), each 0.25 s.
 
@@ -49,15 +53,23 @@ def noise_at_rest(y: Array, rate: float) -> float:
     larger as the signal is, and the same for a signal that is only sampled more often.
     """
     many = max(int(rate / 8), 1)
-    means = y[: len(y) // many * many].reshape(-1, many).mean(axis=1)
     apart = max(round(rate / many * _BIN), 1)
-    bends = np.diff(means[::apart], 2) ** 2 / 6
     stretch = max(round(5.0 * rate / many / apart), 1)
-    stretches = bends[: len(bends) // stretch * stretch].reshape(-1, stretch)
-    powers = stretches.mean(axis=1)
-    powers = powers[~np.isnan(powers)]
-    quiet = float(np.sqrt(np.quantile(powers, 0.25))) if len(powers) else 0.0
-    return max(quiet, _FAINT * float(np.nanmedian(y)))
+    means = np.empty((len(y) // many + apart - 1) // apart)
+    for i in range(len(means)):
+        means[i] = y[i * apart * many : (i * apart + 1) * many].mean()
+    powers = np.zeros(max(len(means) - 2, 0) // stretch)
+    for k in range(len(powers)):
+        for i in range(k * stretch, (k + 1) * stretch):
+            bend = means[i + 2] - 2 * means[i + 1] + means[i]
+            powers[k] += bend * bend / (6 * stretch)
+    powers = np.sort(powers[~np.isnan(powers)])
+    quiet = 0.0
+    if len(powers):
+        at = 0.25 * (len(powers) - 1)
+        low, high = powers[int(at)], powers[min(int(at) + 1, len(powers) - 1)]
+        quiet = np.sqrt(low + (at - int(at)) * (high - low))
+    return max(quiet, _FAINT * np.nanmedian(y))
 
 
 def setting_of(setting: str) -> str:
@@ -138,9 +150,8 @@ def decompose(
         none = np.where(np.isnan(x), x, Reason.POOR_QUALITY.nan)
         return Decomposition(none, none.copy(), none.copy(), 0.0, 0.0, 0)
     parts = _cvxeda if setting == "cvxeda" else _default
-    driver, phasic, tonic, figures, scale = parts(x, there, rate, enough, begin)
-    lost = np.where(np.isnan(x), x, Reason.POOR_QUALITY.nan)
-    t, r, p = (np.where(there, v * scale, lost) for v in (tonic, phasic, driver))
+    p, r, t, figures, scale = parts(x, there, rate, enough, begin)
+    _lay(x, there, scale, p, r, t)
     r = np.minimum(r, x) if setting == "default" else r  # rounding set apart
     cost = float(figures[0])
     gap = float(figures[1]) / max(abs(cost), 1e-12 * len(x))
@@ -158,20 +169,56 @@ def _cvxeda(
     return *found, 1.0
 
 
+@cache
+def _free(rate: float) -> tuple[Shape, int, int]:
+    """Return the default's shape at a rate, samples between knots and before."""
+    width = round(_KNOT * rate)
+    stiff = _STIFF * _BIN * rate
+    shape = Shape(response(1 / rate), splines(width), 0, 0.0, stiff, 0, above=True)
+    return shape, width, round(_BEFORE * rate)
+
+
 def _default(
     x: Array, there: npt.NDArray[np.bool_], rate: float, enough: float, begin: int
 ) -> tuple[Array, Array, Array, Array, float]:
-    width, pad = round(_KNOT * rate), round(_BEFORE * rate)
-    scale = float(np.mean(x[there])) or 1.0
-    y = np.where(there, x, np.nan) / scale
-    alpha = _DEAR * _MEETS * (noise_at_rest(y, rate) or _FAINT)
-    stiff = _STIFF * _BIN * rate
-    shape = Shape(response(1 / rate), splines(width), 0, 0.0, stiff, 0, above=True)
-    before = np.zeros(pad)
-    filled = np.concatenate([before, np.where(there, y, 0.0)])
-    weights = np.concatenate([before, there * 1.0])
+    return _fitted(x, there, float(rate), enough, begin, *_free(rate))
+
+
+@njit(cache=True)
+def _fitted(
+    x: Array,
+    there: npt.NDArray[np.bool_],
+    rate: float,
+    enough: float,
+    begin: int,
+    shape: Shape,
+    width: int,
+    pad: int,
+) -> tuple[Array, Array, Array, Array, float]:
+    """Solve the default problem in units of the mean; return driver, phasic, tonic."""
+    scale = x[there].mean()
+    scale = scale if scale != 0 else 1.0
+    y = np.where(there, x / scale, np.nan)
+    noise = noise_at_rest(y, rate)
+    alpha = _DEAR * _MEETS * (noise if noise != 0 else _FAINT)
+    filled, weights = np.zeros(pad + len(x)), np.zeros(pad + len(x))
+    for i in range(len(x)):
+        if there[i]:
+            filled[pad + i], weights[pad + i] = y[i], 1.0
     at = (begin - pad) % width
     p, r, t, figures = solve(filled, weights, alpha, width, at, shape, enough, 80)
-    most = np.where(there, y, 0.0)
+    most = filled[pad:]
     phasic = np.minimum(np.maximum(r[pad:], 0.0), most)
     return np.maximum(p[pad:], 0.0), phasic, np.maximum(t[pad:], 0.0), figures, scale
+
+
+@njit(cache=True)
+def _lay(
+    x: Array, there: npt.NDArray[np.bool_], scale: float, p: Array, r: Array, t: Array
+) -> None:
+    """Bring the parts to uS; write why they are missing where they are."""
+    for i in range(len(x)):
+        if there[i]:
+            p[i], r[i], t[i] = p[i] * scale, r[i] * scale, t[i] * scale
+        else:
+            p[i] = r[i] = t[i] = x[i] if np.isnan(x[i]) else _POOR

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -116,41 +118,45 @@ class DerivedRespiration(Stage):
 
     def step(self, state: Series, x: Array) -> Array:
         """Take in rows of a point stream; return what is now due."""
-        first = x[:, :1]
-        seen = np.where(np.isnan(first) & ~unexplained(first), first, 0.0)
-        sight = slide(*state.sight, sealed(seen))[:, 0, _MEAN]
+        onset = x[:, :1]
+        seen = np.where(np.isnan(onset) & ~unexplained(onset), onset, 0.0)
+        sight = slide(*state.sight, sealed(seen))[:, 0, _MEAN, 0]
+        begin, given = int(state.clock[0]), int(state.clock[2])
+        hop = state.hop
+        due = -(-(given + np.arange(len(sight))) * hop.numerator // hop.denominator)
+        beats = np.flatnonzero(~np.isnan(x[:, 0]))
+        known = np.searchsorted(beats, due - begin, side="right")
         y, done = np.empty((len(sight), 1)), 0
-        for row, lost in zip(y, sight, strict=True):
-            due = -(
-                (-int(state.clock[2]) * state.hop.numerator) // state.hop.denominator
-            )
-            stop = done + due - int(state.clock[0]) + 1
-            self._take(state, x[done:stop])
-            done = stop
-            state.clock[2] += 1
-            row[:] = np.where(np.isnan(lost), lost, self._read(state, due / state.rate))
-        self._take(state, x[done:])
+        runs = np.flatnonzero(np.diff(known, prepend=-1, append=-1)).tolist()
+        for first, last in pairwise(runs):  # outputs that know the same beats
+            self._take(state, x, beats[done : known[first]])
+            done = int(known[first])
+            y[first:last, 0] = self._read(state, due[first:last] / state.rate)
+        self._take(state, x, beats[done:])
+        state.clock[0], state.clock[2] = begin + len(x), given + len(sight)
+        lost = np.isnan(sight)
+        y[lost, 0] = sight[lost]
         return y
 
-    def _take(self, state: Series, x: Array) -> None:
-        """Keep the beats in rows of a point stream; those before do not change."""
-        for i in np.flatnonzero(~np.isnan(x[:, 0])):
+    def _take(self, state: Series, x: Array, beats: npt.NDArray[np.int64]) -> None:
+        """Keep the beats in those rows of ``x``; those before do not change."""
+        for i in beats:
             at = (state.clock[0] + i) / state.rate + x[i, 0]
             state.beats[state.clock[1] % len(state.beats)] = at, x[i, 1], x[i, 3]
             state.clock[1] += 1
             state.told[0] = np.inf  # to be looked at again
-        state.clock[0] += len(x)
 
-    def _read(self, state: Series, now: float) -> float:
+    def _read(self, state: Series, now: Array) -> Array:
         """Return the rate of the window that ends with the newest beat."""
-        n = min(int(state.clock[1]), len(state.beats))
-        newest = np.arange(state.clock[1] - n, state.clock[1]) % len(state.beats)
-        rows = state.beats[newest]
-        if not n or now - rows[-1, 0] > _SILENT:
-            return _POOR
+        size, last = len(state.beats), int(state.clock[1]) - 1
+        heard = now - state.beats[last % size, 0] <= _SILENT
+        if last < 0 or not heard.any():
+            return np.full(len(now), _POOR)
         if np.isinf(state.told[0]):
+            newest = np.arange(max(last + 1 - size, 0), last + 1) % size
+            rows = state.beats[newest]
             state.told[0] = self._rate(rows[rows[:, 0] > rows[-1, 0] - self.width])
-        return float(state.told[0])
+        return np.where(heard, state.told[0], _POOR)
 
     def _rate(self, rows: Array) -> float:
         """Return breaths a minute of beats, shape (n, 3): time, interval, height."""
@@ -162,18 +168,27 @@ class DerivedRespiration(Stage):
             return _POOR
         t = good[0, 0] + np.arange(int(length * _RATE) + 1) / _RATE
         fastest = min(BAND[1], 0.5 / float(np.median(good[:, 1])))
-        swings = [np.interp(t, good[:, 0], good[:, c]) for c in (1, 2)]
-        rates = [_peak(s, fastest, self.clear) for s in swings]
-        if np.isnan(rates[0]) or abs(rates[0] - rates[1]) > self.agree / 60:
+        swing, height = (np.interp(t, good[:, 0], good[:, c]) for c in (1, 2))
+        rate = _peak(swing, fastest, self.clear)
+        if np.isnan(rate):
             return _POOR
-        return 60 * float(np.nanmean(rates))
+        other = _peak(height, fastest, self.clear)
+        if abs(rate - other) > self.agree / 60:
+            return _POOR
+        return 60 * (rate if np.isnan(other) else (rate + other) / 2)
+
+
+@cache
+def _basis(n: int) -> tuple[Array, Array]:
+    """Return orthonormal parabolas, shape (3, n), and Hann's window, shape (n,)."""
+    powers = np.vander(np.linspace(-1.0, 1.0, n), 3)
+    return np.ascontiguousarray(np.linalg.qr(powers)[0].T), np.hanning(n + 1)[:-1]
 
 
 def _peak(swing: Array, fastest: float, clear: float) -> float:
     """Return where a series, four values a second, swings most (Hz); NaN if nowhere."""
-    at = np.arange(len(swing))
-    level = np.polyval(np.polyfit(at, swing, 2), at)
-    window = np.hanning(len(swing) + 1)[:-1]
+    bends, window = _basis(len(swing))
+    level = bends.T @ (bends @ swing)
     n = 1024
     power = np.abs(np.fft.rfft((swing - level) * window, n)) ** 2
     f = np.arange(len(power)) * _RATE / n

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from physio.core.block import Array, Channel, Info
 from physio.core.reason import Reason
@@ -108,41 +109,56 @@ class Respiration(Stage):
     def step(self, state: Girth, x: Array) -> Array:
         """Take in ``x``; return the rows now due."""
         own = sealed(x[:, state.pick : state.pick + 1])
-        values = slide(*state.panes, own)[:, 0, _MEAN, 0]
-        y = np.empty((len(values), 3))
-        for row, value in zip(y, values.tolist(), strict=True):
-            state.values[:-1] = state.values[1:]
-            state.values[-1] = value
-            state.clock[0] += 1
-            if state.clock[0] % _RATE == 0:
-                state.told[:] = self._look(state)
-            row[:] = *state.told[:2].tolist(), _phase(state.told, state.clock[0])
-            row[:] = value if np.isnan(value) else row
-        return y
-
-    def _look(self, state: Girth) -> tuple[float, ...]:
-        """Return what is to be told of the window, or why nothing is."""
-        x = state.values
-        if state.clock[0] < len(x):
-            return (_WARMING,) * 6
-        there = np.isfinite(x)
-        if there.sum() < self.share * len(x):
-            lost = x[np.isnan(x)]
-            return ((float(lost[-1]) if len(lost) else _POOR),) * 6
-        at = np.arange(len(x))
-        found = breaths(x if there.all() else np.interp(at, at[there], x[there]), _RATE)
-        if not sound(found, len(x)):
-            return (_POOR,) * 6
-        first = int(state.clock[0]) - len(x)
-        ends = first + float(found.begins[-1]), first + float(found.peaks[-1])
-        return found.rate, found.depth, *ends, found.inward, found.outward
+        values = np.ascontiguousarray(slide(*state.panes, own)[:, 0, _MEAN, 0])
+        return np.asarray(_follow(*state[1:4], self.share, values))
 
 
+@njit(cache=True)
+def _follow(
+    window: Array, clock: npt.NDArray[np.int64], told: Array, share: float, x: Array
+) -> Array:
+    """Take in values of a belt, shape (m,); return rate, depth, phase at each."""
+    y = np.empty((len(x), 3))
+    for i in range(len(x)):
+        window[:-1] = window[1:].copy()
+        window[-1] = x[i]
+        clock[0] += 1
+        if clock[0] % _RATE == 0:
+            _look(window, clock[0], share, told)
+        y[i, 0], y[i, 1], y[i, 2] = told[0], told[1], _phase(told, clock[0])
+        if np.isnan(x[i]):
+            y[i] = x[i]
+    return y
+
+
+@njit(cache=True)
+def _look(window: Array, now: int, share: float, told: Array) -> None:
+    """Write what is to be told of the window, or why nothing is."""
+    n = len(window)
+    if now < n:
+        told[:] = _WARMING
+        return
+    at = np.flatnonzero(~np.isnan(window))
+    if len(at) < share * n:
+        for v in window:
+            if np.isnan(v):
+                told[:] = v
+        return
+    found = breaths(np.interp(np.arange(n), at, window[at]), _RATE)
+    if not sound(found, n):
+        told[:] = _POOR
+        return
+    told[0], told[1] = found.rate, found.depth
+    told[2], told[3] = now - n + found.begins[-1], now - n + found.peaks[-1]
+    told[4], told[5] = found.inward, found.outward
+
+
+@njit(cache=True)
 def _phase(told: Array, now: int) -> float:
     """Return where in a breath value number ``now`` is."""
-    rate, _, begin, peak, inward, outward = told.tolist()
+    rate, _, begin, peak, inward, outward = told
     if np.isnan(rate):
-        return float(rate)
+        return rate
     since = now - 1 - (begin if begin > peak else peak - inward)
     u = since % (inward + outward)
     return 0.5 * u / inward if u < inward else 0.5 + 0.5 * (u - inward) / outward

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -127,10 +128,15 @@ class Junction:
             self._rows[name] = rows[newest[-1] :].copy()
 
 
+@lru_cache(4096)
+def _named(stream: str, channel: Channel) -> Channel:
+    return replace(channel, name=f"{stream}.{channel.name}")
+
+
 def _joined(join: Join, sources: tuple[Info, ...]) -> Info:
     channels = []
     for info in sources:
-        channels += [replace(c, name=f"{info.name}.{c.name}") for c in info.channels]
+        channels += [_named(info.name, c) for c in info.channels]
         channels += [Channel(f"{info.name}.{end}", unit="s") for end in ("from", "to")]
     origin = Origin.worst(*(info.origin for info in sources))
     people = {info.person for info in sources if info.person}

@@ -194,8 +194,10 @@ class Masked(Stage):
     def step(self, state: State, x: Array) -> Array:
         """Pass ``x`` through both; leave out what is bad."""
         y = self.signal.step(state[0], x)
-        good = self.quality.step(state[1], x)
-        return np.where((good == 0) & ~np.isnan(y), Reason.POOR_QUALITY.nan, y)
+        bad = self.quality.step(state[1], x) == 0
+        if not bad.any():
+            return y
+        return np.where(bad & ~np.isnan(y), Reason.POOR_QUALITY.nan, y)
 
 
 class Flow:
@@ -218,12 +220,13 @@ class Flow:
         width = len(source.channels)
         self._lost = np.full((_FILL, width), Reason.NO_SIGNAL.nan)
         self._lost.flags.writeable = False
+        self._blank = stage.begin(source)  # designing filters again is dear
         self._compile()
         self.reset()
 
     def reset(self) -> None:
         """Forget every sample."""
-        self._state, self._next, self._due = self.stage.begin(self.source), 0, 0
+        self._state, self._next, self._due = deepcopy(self._blank), 0, 0
 
     def push(self, block: Block) -> Block:
         """Take in the next block; return the outputs now due, perhaps none."""
@@ -265,7 +268,7 @@ class Flow:
 
     def _compile(self) -> None:
         """Step over no samples, so that the first one does not wait for a compiler."""
-        y = self.stage.step(self.stage.begin(self.source), self._lost[:0])
+        y = self.stage.step(deepcopy(self._blank), self._lost[:0])
         if y.shape != (0, len(self.info.channels)):
             raise TypeError(
                 f"{self.stage} promised {len(self.info.channels)} channels, but a step "

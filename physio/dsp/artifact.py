@@ -50,20 +50,20 @@ def _range(
                         rest[1, c] = max(rest[1, c], high[p, c])
                         there[c] += seen[p, c]
         clock[0] += 1
-        for c in range(channels):
+        for c in range(channels):  # without branches: channels go abreast
             v = x[i, c]
-            if np.isnan(v):
-                y[i, c] = v
-                continue
-            low[slot, c] = min(low[slot, c], v)
-            high[slot, c] = max(high[slot, c], v)
-            seen[slot, c] += 1
-            least = min(rest[0, c], low[slot, c])
-            most = max(rest[1, c], high[slot, c])
-            n = there[c] + seen[slot, c]
-            flat = most - least < limits[0] and 2 * n >= (panes - 1) * width
-            bad = flat or most - least > limits[1] or abs(v) >= limits[2]
-            y[i, c] = 0.0 if bad else 1.0
+            least, most = low[slot, c], high[slot, c]
+            least = v if v < least else least
+            most = v if v > most else most
+            low[slot, c], high[slot, c] = least, most
+            seen[slot, c] += v == v
+            least = rest[0, c] if rest[0, c] < least else least
+            most = rest[1, c] if rest[1, c] > most else most
+            full = 2 * (there[c] + seen[slot, c]) >= (panes - 1) * width
+            flat = (most - least < limits[0]) & full
+            bad = flat | (most - least > limits[1]) | (abs(v) >= limits[2])
+            good = 0.0 if bad else 1.0
+            y[i, c] = good if v == v else v
     return y
 
 

@@ -141,10 +141,10 @@ def slide(
     p, q = clock[2], clock[3]
     y = np.empty((len(x) * q // p + 1, len(widths), 4, channels))
     m = 0
+    k = clock[1]
+    before, due, slot = (-(k - 1) * p) // q, -((-k * p) // q), k % count
     for i in range(len(x)):
-        k = clock[1]
-        j = float(clock[0] + ((-(k - 1) * p) // q) - 1)
-        slot = k % count
+        j = float(clock[0] + before - 1)
         for c in range(channels):
             v = x[i, c]
             if np.isnan(v):
@@ -156,12 +156,13 @@ def slide(
                 sums[slot, 3, c] += v
                 sums[slot, 4, c] += j * v
                 sums[slot, 5, c] += v * v
-        if clock[0] == -((-k * p) // q):
+        if clock[0] == due:
             for w in range(len(widths)):
                 _read(sums, lost, widths[w], clock, share, y[m, w])
             m += 1
             clock[1] += 1
-            slot = (k + 1) % count
+            k += 1  # divisions are dear: once a pane
+            before, due, slot = -due, -((-k * p) // q), k % count
             for c in range(channels):
                 lost[slot, c] = 0.0
                 for total in range(6):

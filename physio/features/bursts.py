@@ -20,8 +20,7 @@ from physio.features.decomposed import (
     apart,
     lag,
     recent,
-    remember,
-    taken,
+    seconds,
 )
 
 AGE: Final = 5
@@ -36,7 +35,9 @@ _FINE: Final = 0.05  # s, to which rise and recovery are told
 _FINER: Final = round(STEP / _FINE)
 _TAIL: Final = np.arange(0.0, 12.0, _FINE)  # s, looked at behind a burst
 _SINCE: Final = np.arange(0.0, _LONGEST * STEP + 12.0, _FINE)
-_ALONE: Final = np.exp(-_SINCE / _SLOW) - np.exp(-_SINCE / _FAST)  # what one value makes
+_ALONE: Final = np.exp(-_SINCE / _SLOW) - np.exp(
+    -_SINCE / _FAST
+)  # what one value makes
 
 
 class Burst(NamedTuple):
@@ -283,8 +284,7 @@ class SkinResponses(Stage):
         memory, burst, late = state
         return [
             self._second(apart(memory, self.setting, self.share), burst, late)
-            for value in taken(memory, x)
-            if remember(memory, value)
+            for _ in seconds(memory, x)
         ]
 
     def _second(

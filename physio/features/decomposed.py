@@ -1,6 +1,7 @@
 """Skin conductance taken apart while it comes in, at several ages."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -8,6 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from physio.core.block import Array, Channel, Info
 from physio.core.reason import Reason
@@ -103,12 +105,37 @@ def taken(memory: Recent, x: Array) -> Array:
 
 def remember(memory: Recent, value: float) -> bool:
     """Take in a value; tell whether a whole second has passed since the first."""
-    memory.values[:-1] = memory.values[1:]
-    memory.values[-1] = value
-    memory.clock[0] += 1
-    if np.isfinite(value):
-        memory.far[:] = _FAR * memory.far + (value, 1.0)
-    return bool((memory.clock[0] - 1) % EACH == 0)
+    return _upto(*memory[1:4], np.array([value]), 0) > 0
+
+
+def seconds(memory: Recent, x: Array) -> Iterator[None]:
+    """Take in samples; stop at each whole second that has passed."""
+    values = np.ascontiguousarray(taken(memory, x))
+    at = _upto(*memory[1:4], values, 0)
+    while at:
+        yield
+        at = _upto(*memory[1:4], values, at)
+
+
+@njit(cache=True)
+def _upto(
+    newest: Array, far: Array, clock: npt.NDArray[np.int64], x: Array, first: int
+) -> int:
+    """Take in values from ``first`` until a second has passed; tell where to go on.
+
+    0 where they end before that.
+    """
+    for at in range(first, len(x)):
+        for i in range(len(newest) - 1):
+            newest[i] = newest[i + 1]
+        newest[-1] = x[at]
+        clock[0] += 1
+        if np.isfinite(x[at]):
+            far[0] = _FAR * far[0] + x[at]
+            far[1] = _FAR * far[1] + 1.0
+        if (clock[0] - 1) % EACH == 0:
+            return at + 1
+    return 0
 
 
 def newest(memory: Recent) -> Array:
@@ -276,7 +303,7 @@ class Decompose(Stage):
 
     def step(self, state: Recent, x: Array) -> Array:
         """Take in ``x``; return the rows now due."""
-        rows = [self._row(state) for value in taken(state, x) if remember(state, value)]
+        rows = [self._row(state) for _ in seconds(state, x)]
         return np.array(rows).reshape(len(rows), 6 * len(AGES) + 1)
 
     def _row(self, memory: Recent) -> Array:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from physio.core.block import Array, Channel, Info
 from physio.core.events import is_point
@@ -16,6 +17,8 @@ from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.heart import unexplained
 
+Counts = npt.NDArray[np.int64]
+
 BAND: Final = 0.15, 0.5
 """Where breathing at rest is looked for (Hz)."""
 
@@ -23,6 +26,7 @@ _MEAN: Final = STATISTICS.index("mean")
 _POOR: Final = Reason.POOR_QUALITY.nan
 _RATE: Final = 4  # values a second of the series that beats make
 _NEAR: Final = 0.04  # Hz, about two bins of a minute's Hann window
+_FEWEST: Final = 20  # beats
 _SILENT: Final = 5.0  # s without a beat, after which nothing is told
 
 
@@ -31,7 +35,7 @@ class Series(NamedTuple):
 
     beats: Array  # (size, 3): time (s), interval (s), height; beat k in row k % size
     told: Array  # (1,): breaths a minute; infinite until they are looked at
-    clock: npt.NDArray[np.int64]  # (3,): samples seen, beats, outputs given
+    clock: Counts  # (3,): samples seen, beats, outputs given
     hop: Fraction
     rate: float
     sight: Panes
@@ -129,22 +133,14 @@ class DerivedRespiration(Stage):
         y, done = np.empty((len(sight), 1)), 0
         runs = np.flatnonzero(np.diff(known, prepend=-1, append=-1)).tolist()
         for first, last in pairwise(runs):  # outputs that know the same beats
-            self._take(state, x, beats[done : known[first]])
+            _take(*state[:3], x, beats[done : known[first]], state.rate)
             done = int(known[first])
             y[first:last, 0] = self._read(state, due[first:last] / state.rate)
-        self._take(state, x, beats[done:])
+        _take(*state[:3], x, beats[done:], state.rate)
         state.clock[0], state.clock[2] = begin + len(x), given + len(sight)
         lost = np.isnan(sight)
         y[lost, 0] = sight[lost]
         return y
-
-    def _take(self, state: Series, x: Array, beats: npt.NDArray[np.int64]) -> None:
-        """Keep the beats in those rows of ``x``; those before do not change."""
-        for i in beats:
-            at = (state.clock[0] + i) / state.rate + x[i, 0]
-            state.beats[state.clock[1] % len(state.beats)] = at, x[i, 1], x[i, 3]
-            state.clock[1] += 1
-            state.told[0] = np.inf  # to be looked at again
 
     def _read(self, state: Series, now: Array) -> Array:
         """Return the rate of the window that ends with the newest beat."""
@@ -153,19 +149,15 @@ class DerivedRespiration(Stage):
         if last < 0 or not heard.any():
             return np.full(len(now), _POOR)
         if np.isinf(state.told[0]):
-            newest = np.arange(max(last + 1 - size, 0), last + 1) % size
-            rows = state.beats[newest]
-            state.told[0] = self._rate(rows[rows[:, 0] > rows[-1, 0] - self.width])
+            known = _known(state.beats, last, self.width, self.accepted)
+            state.told[0] = self._rate(known)
         return np.where(heard, state.told[0], _POOR)
 
-    def _rate(self, rows: Array) -> float:
+    def _rate(self, good: Array) -> float:
         """Return breaths a minute of beats, shape (n, 3): time, interval, height."""
-        good = rows[~np.isnan(rows[:, 1])]
-        if len(good) < 20 or len(good) < self.accepted * len(rows):
+        if len(good) < _FEWEST or good[-1, 0] - good[0, 0] < 0.8 * self.width:
             return _POOR
         length = good[-1, 0] - good[0, 0]
-        if length < 0.8 * self.width:
-            return _POOR
         t = good[0, 0] + np.arange(int(length * _RATE) + 1) / _RATE
         fastest = min(BAND[1], 0.5 / float(np.median(good[:, 1])))
         swing, height = (np.interp(t, good[:, 0], good[:, c]) for c in (1, 2))
@@ -176,6 +168,37 @@ class DerivedRespiration(Stage):
         if abs(rate - other) > self.agree / 60:
             return _POOR
         return 60 * (rate if np.isnan(other) else (rate + other) / 2)
+
+
+@njit(cache=True)
+def _take(
+    beats: Array, told: Array, clock: Counts, x: Array, rows: Counts, rate: float
+) -> None:
+    """Keep the beats in those rows of a point stream; those before do not change."""
+    for i in rows:
+        row = beats[clock[1] % len(beats)]
+        row[0], row[1], row[2] = (clock[0] + i) / rate + x[i, 0], x[i, 1], x[i, 3]
+        clock[1] += 1
+        told[0] = np.inf  # to be looked at again
+
+
+@njit(cache=True)
+def _known(beats: Array, last: int, width: float, accepted: float) -> Array:
+    """Return those of the newest beats whose interval is known, in order.
+
+    None where it is of too few.
+    """
+    good, n = np.empty((len(beats), 3)), 0
+    begin = beats[last % len(beats), 0] - width
+    first = max(last + 1 - len(beats), 0)
+    while first <= last and not beats[first % len(beats), 0] > begin:
+        first += 1
+    for k in range(first, last + 1):
+        row = beats[k % len(beats)]
+        if not np.isnan(row[1]):
+            good[n] = row
+            n += 1
+    return good[: n if n >= accepted * (last + 1 - first) else 0]
 
 
 @cache

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
 from physio.core.block import Array
+from physio.core.reason import Reason, why
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 """What `Pinn.predict` tells, in this order."""
@@ -27,6 +28,8 @@ LAGS: Final = (*(0.5 * k for k in range(1, 21)), 15.0, 20.0, 30.0, 45.0, 59.0)
 
 _BINS: Final = (0, 1, 2, 3, 5, 8, 15, 30, 60)  # s, between them means are taken
 _LEAST: Final = 0.02  # spread of a trace (share of its level) that is not called noise
+_NEAR: Final = 20  # samples: how much the newest five seconds move tells of the next
+_SHARE: Final = 0.9  # of a minute's samples that must be there
 
 Course = Callable[[Tensor], Tensor]
 """A part of skin conductance as a function of time (s), element by element."""
@@ -100,6 +103,51 @@ def look_back(trace: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return (torch.stack([*at, *means], dim=1) - now) / spread, now, spread
 
 
+def bridged(trace: Array) -> Array | float:
+    """Return a minute of skin conductance without gaps, or the NaN that says why not.
+
+    Nine tenths of its samples and the newest one must be there; a line goes over gaps.
+    """
+    here = ~np.isnan(trace)
+    if here[-1] and here.mean() >= _SHARE:
+        if here.all():
+            return trace
+        at = np.arange(len(trace))
+        return np.asarray(np.interp(at, at[here], trace[here]))
+    if not here[-1]:
+        return float(trace[-1])
+    gone = why(trace[~here])  # what is not yet full says so, whatever else is missing
+    warming = bool((gone == Reason.WARMING_UP).any())
+    return (Reason.WARMING_UP if warming else Reason.TOO_SHORT).nan
+
+
+def doubt(trace: Tensor) -> Tensor:
+    """Return what tells how far off a forecast may be, shape (B, 3).
+
+    A one, and the logs of how far the minute (as in `look_back`) and its newest five
+    seconds stray from the newest value (uS).
+    """
+    now, spread = trace[:, -1:], look_back(trace)[2]
+    least = _LEAST * now.clamp(min=0.05)
+    near = (trace[:, -_NEAR:] - now).square().mean(dim=1, keepdim=True)
+    newest = (near + (least / 4) ** 2).sqrt()
+    return torch.cat([torch.ones_like(now), spread.log(), newest.log()], dim=1)
+
+
+class Foretold(NamedTuple):
+    """What is foretold at one moment.
+
+    ``middle``, ``low`` and ``high`` of skin conductance at the horizons (uS), shape
+    (horizons,) each: in four of five cases it comes to lie between ``low`` and
+    ``high``. ``odds`` of the classes, each as common as any other, shape (classes,).
+    """
+
+    middle: Array
+    low: Array
+    high: Array
+    odds: Array
+
+
 @dataclass(frozen=True)
 class PinnConfig:
     """Size of the network, and what its terms weigh.
@@ -130,6 +178,8 @@ class PinnConfig:
         Weight of classes and ratings; 0 leaves them out.
     skin
         Weight of forecast and reconstruction; 0 leaves them out.
+    trace
+        The chain whose column is skin conductance, in sessions.
     """
 
     features: int = 4
@@ -144,6 +194,7 @@ class PinnConfig:
     past: float = 0.02
     emotion: float = 1.0
     skin: float = 1.0
+    trace: str = "trace"
 
 
 class Moments(NamedTuple):
@@ -207,6 +258,11 @@ class Pinn(nn.Module):
     scale: Tensor
     alpha: Tensor
     beta: Tensor
+    common: Tensor
+    temper: Tensor
+    noise: Tensor
+    stretch: Tensor
+    reach: Tensor
 
     def __init__(self, config: PinnConfig = PinnConfig()) -> None:
         super().__init__()
@@ -215,6 +271,13 @@ class Pinn(nn.Module):
         self.register_buffer("scale", torch.ones(config.features))
         self.register_buffer("alpha", torch.tensor(0.5))  # 1/min
         self.register_buffer("beta", torch.zeros(len(config.classes)))  # uS/min
+        # What is found on people left out of a training: see `physio.train.wristnet`.
+        classes, horizons = len(config.classes), len(config.horizons)
+        self.register_buffer("common", torch.full((classes,), 1 / classes))
+        self.register_buffer("temper", torch.tensor(1.0))  # of the odds
+        self.register_buffer("noise", torch.zeros(len(config.dimensions)))  # variance
+        self.register_buffer("stretch", torch.zeros(horizons, 3))  # by `doubt`
+        self.register_buffer("reach", torch.zeros(horizons, 2))  # low, high, stretched
         self.feel = nn.Sequential(nn.Linear(config.features, width), nn.Tanh())
         self.classify = nn.Linear(width, len(config.classes))
         self.rate = nn.Linear(width, 2 * len(config.dimensions))
@@ -247,8 +310,50 @@ class Pinn(nn.Module):
 
     def forecast(self, z: Tensor, trace: Tensor) -> Tensor:
         """Return skin conductance at the horizons (uS), shape (B, horizons)."""
-        t = torch.tensor(self.config.horizons, dtype=trace.dtype)
-        return self.course(z, trace).skin(t.expand(len(trace), -1))
+        return self.course(z, trace).ahead(self.config.horizons)
+
+    @torch.no_grad()
+    def foretell(self, z: Array, trace: Array) -> Foretold:
+        """Return what is foretold at one moment.
+
+        Parameters
+        ----------
+        z
+            Features relative to rest, shape (features,), NaN where missing.
+        trace
+            The last minute of skin conductance (uS), shape (samples,), NaN where
+            missing.
+
+        Returns
+        -------
+        Foretold
+            NaN, with the reason of what is missing: the forecasts without a newest
+            value or most of a minute, the odds without any feature.
+        """
+        given = torch.from_numpy(z.astype(np.float32))[None]
+        odds = np.full(len(self.config.classes), z[0])
+        if not np.isnan(z).all():
+            odds = self.odds(given)[0].double().numpy()
+        whole = bridged(trace)
+        if isinstance(whole, float):
+            missing = np.full(len(self.config.horizons), whole)
+            return Foretold(missing, missing, missing, odds)
+        past = torch.from_numpy(whole.astype(np.float32))[None]
+        middle = self.forecast(given, past)
+        low, high = (end[0].double().numpy() for end in self.ends(middle, past))
+        return Foretold(middle[0].double().numpy(), low, high, odds)
+
+    def odds(self, z: Tensor) -> Tensor:
+        """Return how likely each class is, had all been as common, shape (B, C)."""
+        logits = self.classify(self._felt(z))
+        fair: Tensor = self.temper * (logits - self.common.log())
+        return fair.softmax(dim=1)
+
+    def ends(self, middle: Tensor, trace: Tensor) -> tuple[Tensor, Tensor]:
+        """Return from where to where four of five come to lie, (B, horizons) each."""
+        wide = (doubt(trace) @ self.stretch.T).exp()
+        low, high = middle + wide * self.reach[:, 0], middle + wide * self.reach[:, 1]
+        return low.clamp(min=0.0), high
 
     def loss(self, moments: Moments) -> dict[str, Tensor]:
         """Return the named terms, each times its weight, whose sum is minimised.
@@ -342,7 +447,7 @@ class Pinn(nn.Module):
         told = np.zeros((2, len(DIMENSIONS)))
         told[1] = 1.0
         told[0, at] = mean[0].double().numpy()
-        told[1, at] = np.exp(log_sd[0].double().numpy())
+        told[1, at] = (log_sd[0].exp().square() + self.noise).sqrt().double().numpy()
         return told[0], told[1]
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -378,6 +483,13 @@ class _Course:
     def skin(self, t: Tensor) -> Tensor:
         """Return conductance (uS) at times (s), shape (B, n): at 0 what is measured."""
         return self.tonic(t) + self.phasic(t)
+
+    def ahead(self, horizons: tuple[float, ...]) -> Tensor:
+        """Return conductance (uS), (B, horizons): as `skin`, the same for all rows."""
+        t = self._now.new_tensor((0.0, *horizons))
+        waves = self._waves((t / 10)[:, None])[:, : 2 * self._k]
+        parts = torch.cat([self._level, self._response], dim=1)
+        return self._now + self.spread * (parts @ (waves[1:] - waves[:1]).T)
 
     def tonic(self, t: Tensor) -> Tensor:
         """Return the level (uS)."""

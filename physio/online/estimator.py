@@ -15,6 +15,7 @@ from physio.models.fusion import fuse
 from physio.models.person import Label, personal
 from physio.online.calibration import Calibration, packed
 from physio.online.expert import DIMENSIONS, Answer, Expert, Mind, Seen, soonest
+from physio.online.foretell import Foretelling, Past
 from physio.online.fusion import known_errors
 from physio.online.reports import SAM
 from physio.online.smoother import Smoother
@@ -37,6 +38,7 @@ OTHER: Final = "other"
 """What no feature accounts for: what a network says of the rest itself, say."""
 
 _UNTRAINED: Final = Reason.UNTRAINED.nan
+_HELD: Final = Reason.DEMO_WEIGHTS.nan
 _MOST: Final = 64  # ratings that are remembered
 
 
@@ -55,6 +57,10 @@ class Estimator(Stage):
     model is linear, by Shapley values where it is not. With the prior and
     ``arousal.by.other`` they add up to the mean. Electrodes of a band are told of
     together.
+
+    Weights that foretell add what skin conductance will be, ``forecast.5s`` (uS) with
+    the ends of a band that holds it four times in five, and how likely each condition
+    is, ``condition.stress``: see `physio.online.foretell`.
 
     A person's features are measured against their own rest: the first ``rest`` s in
     which an expert has any feature, or those that follow an event labelled ``rest``.
@@ -118,6 +124,8 @@ class Estimator(Stage):
             told += [Channel(name, span=mind.span) for name in names]
         moved = _moved(minds, _together(minds))
         told += [Channel(f"{d}{BY}{g}", span=span) for d in DIMENSIONS for g in moved]
+        ahead = Foretelling.of(minds, info)
+        told += ahead.channels if ahead else ()
         heard = [m for m in minds if self._allowed(m, info)]
         demo = any(m.origin is not Origin.MEASURED for m in heard)
         worst = Origin.worst(info.origin, Origin.DEMO) if demo else info.origin
@@ -139,7 +147,9 @@ class Estimator(Stage):
         recent = np.full(
             (max(round(self.recall / tick), 1) if tick else 1, 2, 3), np.nan
         )
-        return _State(room, seen, _Told([], recent, np.zeros(1, np.int_)), smooth)
+        told = _Told([], recent, np.zeros(1, np.int_))
+        past = room.ahead.begin() if room.ahead else None
+        return _State(room, seen, told, smooth, past)
 
     def step(self, state: State, x: Array) -> Array:
         """Estimate at each tick by itself, so that cuts change nothing."""
@@ -147,6 +157,7 @@ class Estimator(Stage):
         each = np.empty((len(x), len(room.minds), 2, len(DIMENSIONS)))
         fused = np.empty((len(x), 2, len(DIMENSIONS)))
         moved = np.empty((len(x), len(DIMENSIONS), len(room.moved)))
+        ahead = np.empty((len(x), len(room.ahead.channels) if room.ahead else 0))
         # Prepared at once: what is done to each number does not depend on the rest.
         features = [mind.read(x) for mind in room.minds]
         for i in range(len(x)):
@@ -161,6 +172,8 @@ class Estimator(Stage):
                 if not room.allowed[k]:
                     each[i, k][:, mind.supported] = Reason.DEMO_WEIGHTS.nan
             fused[i], moved[i] = room.fused(each[i], answers, state.told)
+            if room.ahead and state.past:
+                ahead[i] = self._foretold(room, room.ahead, state, x[i], features, i)
         told = np.stack([fused[:, 0], fused[:, 1], why(fused[:, 0])], axis=2)
         support = room.support(x, each, fused)
         own = each.transpose(0, 1, 3, 2)
@@ -170,11 +183,28 @@ class Estimator(Stage):
                 support,
                 own.reshape(len(x), 6 * len(room.minds)),
                 moved.reshape(len(x), len(DIMENSIONS) * len(room.moved)),
+                ahead,
             ]
         )
         if self.smoother is None:
             return out
         return np.hstack([out, self.smoother.step(state.smooth, out)])
+
+    def _foretold(
+        self,
+        room: "_Room",
+        ahead: Foretelling,
+        state: "_State",
+        row: Array,
+        features: list[Array],
+        tick: int,
+    ) -> Array:
+        """Return what the expert that foretells says at a tick, if it may."""
+        k = ahead.expert
+        rest, length = state.seen[k].rest, self.rest or ahead.mind.length
+        share = min(1.0, float(rest.past[0]) / length)
+        told = ahead.tell(state.past, row, features[k][tick], rest, share)
+        return told if room.allowed[k] else np.full_like(told, _HELD)
 
     def hear(self, state: State, events: Events) -> None:
         """Take in what is told to the session: see the class."""
@@ -257,6 +287,7 @@ class _Room(NamedTuple):
     errors: Array | None  # how the errors of those fused go together, (3, k, k)
     person: Array  # how people differ, (3, p, p)
     moved: tuple[str, ...]  # what moves an estimate
+    ahead: Foretelling | None
 
     @classmethod
     def of(
@@ -272,7 +303,8 @@ class _Room(NamedTuple):
         if len(sizes) == 1:
             person = np.mean([m.person for m in mine], axis=0)
         moved = _moved(minds, rows)
-        return cls(minds, allowed, rows, _ends(info), tick, errors, person, moved)
+        ends, ahead = _ends(info), Foretelling.of(minds, info)
+        return cls(minds, allowed, rows, ends, tick, errors, person, moved, ahead)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Room":
         return self
@@ -328,12 +360,14 @@ class _State(NamedTuple):
     seen: tuple[Seen, ...]
     told: _Told
     smooth: State
+    past: Past | None
 
 
 def _together(minds: tuple[Mind, ...]) -> tuple[int, ...]:
     """Return which experts are fused: those of measured people, if there are any."""
-    measured = [k for k, m in enumerate(minds) if m.origin is Origin.MEASURED]
-    return tuple(measured or range(len(minds)))
+    asked = [k for k, m in enumerate(minds) if m.fused]
+    measured = [k for k in asked if minds[k].origin is Origin.MEASURED]
+    return tuple(measured or asked)
 
 
 def _moved(minds: tuple[Mind, ...], rows: tuple[int, ...]) -> tuple[str, ...]:

@@ -44,10 +44,14 @@ class Expert:
     reads
         The chains they read, by the names that the weights' card gives them; by
         default all of the card's. The features of a chain left out count as missing.
+    fused
+        Whether it has a part in the estimate; else it is seen in its own columns alone,
+        and for what it foretells.
     """
 
     weights: str
     reads: tuple[str, ...] = ()
+    fused: bool = True
 
     @property
     def name(self) -> str:
@@ -140,6 +144,7 @@ class Mind:
     full: Array  # variance of the level after the rest of training, shape (f,)
     moves: npt.NDArray[np.bool_]  # which features tell of movement
     main: npt.NDArray[np.bool_]  # which are of the chain that the card names first
+    fused: bool  # whether it has a part in the estimate
 
     @classmethod
     def of(cls, expert: Expert, info: Info) -> "Mind":
@@ -192,6 +197,7 @@ class Mind:
             norm.level(np.zeros(len(wanted)), norm.seconds)[1],
             np.array([name.startswith("motion.") for name in wanted]),
             np.array([name.startswith(f"{chains[0]}.") for name in wanted]),
+            expert.fused,
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Mind":

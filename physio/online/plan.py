@@ -1,7 +1,7 @@
 """A session file: what records, what is computed, where it goes."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -144,7 +144,9 @@ class SessionFile:
         has no estimator, the shipped weights that suit the features. Of several people
         each has chains and an estimator of their own.
         """
-        tables = _flat(self.table("chains")) or (suit(streams) if self.computes else {})
+        tables = _flat(self.table("chains"))
+        if not tables and self.computes:
+            tables = suit(streams, _remembered(self.table("estimator")))
         chains = {name: self._reader(name, table) for name, table in tables.items()}
         settings = self.session
         join = Join(rate=settings.rate)
@@ -223,13 +225,14 @@ def read(path: Path, trust: tuple[str, ...] = ()) -> SessionFile:
     return SessionFile(config.read(path), path.name, trust)
 
 
-def suit(streams: Iterable[Info]) -> dict[str, Any]:
+def suit(streams: Iterable[Info], asked: Collection[str] = ()) -> dict[str, Any]:
     """Return the tables of the chains that suit ``streams``.
 
     The shipped ``chains.toml`` says which kind of channel is read how. A second stream
     of a kind gets a number: ``skin``, ``skin2``; those of a device that measures the
     skin come first. Where several people wear devices, the code of each stands before
-    their chains, ``p1.skin``, ``p2.skin``, and what nobody wears is not read.
+    their chains, ``p1.skin``, ``p2.skin``, and what nobody wears is not read. A chain
+    that says so there is taken only where it is in ``asked``.
     """
     streams = tuple(streams)
     people = dict.fromkeys(i.person for i in streams if i.rate and i.person)
@@ -237,7 +240,9 @@ def suit(streams: Iterable[Info]) -> dict[str, Any]:
         return {
             f"{person}.{chain}": table
             for person in people
-            for chain, table in suit(i for i in streams if i.person == person).items()
+            for chain, table in suit(
+                (i for i in streams if i.person == person), asked
+            ).items()
         }
     known = config.read(CHAINS)
     found: dict[str, Any] = {}
@@ -245,6 +250,8 @@ def suit(streams: Iterable[Info]) -> dict[str, Any]:
     for info in sorted(streams, key=lambda i: _device(i) not in skin):
         for name, table in known.items():
             if not info.rate or not _reads(table, info):
+                continue
+            if table.get("asked") and name not in asked:
                 continue
             names = (f"{name}{i or ''}" for i in (0, *range(2, 100)))
             new = next(n for n in names if n not in found)
@@ -329,8 +336,20 @@ def _expert(name: str, plan: Plan, streams: Sequence[Info]) -> Expert | None:
 
 def _chains(name: str) -> tuple[str, ...]:
     """Return the chains that weights read, in the order of their card."""
-    columns = weights.load(name).card.columns
-    return tuple(dict.fromkeys(column.partition(".")[0] for column, _ in columns))
+    card = weights.load(name).card
+    names = [column.partition(".")[0] for column, _ in card.columns]
+    return tuple(dict.fromkeys([*names, *filter(None, [card.config.get("trace")])]))
+
+
+def _remembered(estimator: Any) -> set[str]:
+    """Return the chains that an estimator's weights remember sample by sample."""
+    if not isinstance(estimator, Mapping):
+        return set()
+    found: set[str] = set()
+    for expert in estimator.get("experts", ()):
+        if isinstance(expert, Mapping) and isinstance(expert.get("weights"), str):
+            found.add(weights.load(expert["weights"]).card.config.get("trace", ""))
+    return found.union(*(_remembered(own) for own in estimator.values())) - {""}
 
 
 def _together(a: Info, b: Info) -> bool:

@@ -178,6 +178,7 @@ def trained(
     epochs: int,
     rate: float,
     seed: int,
+    quick: float = 1.0,
 ) -> Pinn:
     """Return a network that begins as linear regression and learns on from there.
 
@@ -195,6 +196,8 @@ def trained(
         How long and how fast.
     seed
         Of all chance.
+    quick
+        How many times as fast emotion is learned, which begins at nothing.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -206,7 +209,9 @@ def trained(
             with torch.no_grad():
                 said = model.forecast(moments.z, moments.trace)
             moments = moments._replace(ahead=torch.lerp(moments.ahead, said, _BELIEF))
-        optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(
+            _paces(model, rate, quick), lr=rate, weight_decay=0.01
+        )
         n = len(moments.z)
         for _ in range(epochs):
             for rows in torch.split(torch.randperm(n), 256):
@@ -216,6 +221,16 @@ def trained(
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
     return model.eval()
+
+
+def _paces(model: Pinn, rate: float, quick: float) -> list[dict[str, Any]]:
+    """Return the parameters of the skin, and of emotion at a pace of their own."""
+    feeling = [
+        p for m in (model.feel, model.classify, model.rate) for p in m.parameters()
+    ]
+    own = {id(p) for p in feeling}
+    skin = [p for p in model.parameters() if id(p) not in own]
+    return [{"params": skin}, {"params": feeling, "lr": quick * rate}]
 
 
 @torch.no_grad()

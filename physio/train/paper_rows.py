@@ -19,6 +19,7 @@ from physio.train import splits
 from physio.train.contenders import Commonest, Given, Logistic
 from physio.train.evaluation import Evaluation, Work, evaluate
 from physio.train.foresight import Persistence
+from physio.train.paper_network import Rows, labels, networks, scaled
 from physio.train.placed import Boosted
 from physio.train.tabular import Tabular
 from physio.train.wristband import traces, wesad
@@ -57,11 +58,15 @@ class PaperRows:
         scale on which that of all rows goes from 0 to 1.
     k, seed
         See `physio.train.splits.PaperRowKFold`.
+    epochs, rate
+        How long and how fast the network learns (`physio.models.pinn`).
     """
 
     tells: str = "condition"
     k: int = 5
     seed: int = 23
+    epochs: int = 40
+    rate: float = 3e-3
 
     def __post_init__(self) -> None:
         if self.tells not in ("condition", "skin"):
@@ -75,8 +80,8 @@ class PaperRows:
         plain = Tabular({}, splits.PaperRowKFold.name, classes=CLASSES)
         names = plain.work(table).names
         past, ahead = traces(data, table, [_LATER])
-        labels = table[windows.LABEL].isin([c for own in CLASSES.values() for c in own])
-        left = labels.to_numpy() & np.isfinite(past).all(axis=1)
+        known = table[windows.LABEL].isin([c for own in CLASSES.values() for c in own])
+        left = known.to_numpy() & np.isfinite(past).all(axis=1)
         left &= np.isfinite(ahead[:, 0])
         low, high = ahead[left].min(), ahead[left].max()
         now = (past[:, -1:] - low) / (high - low)
@@ -98,6 +103,10 @@ class PaperRows:
             asked = {"y": (ahead[:, 0] - low) / (high - low)}
             measured = ("RMSE", "r")
             models["persistence"] = Columns(Persistence(), slice(n + 26, n + 27))
+        z, ends = scaled(x, left), (float(low), float(high))
+        rows = Rows(data, z, past, ahead, labels(table), ends)
+        asked_of = (self.tells, rows, parts, _LATER, self.epochs, self.rate)
+        models |= networks(*asked_of)
         return evaluate(
             Work(table, x=x, left=left, dataset=data.name, **asked),
             splits.PaperRowKFold(self.k, self.seed),

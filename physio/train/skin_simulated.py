@@ -30,6 +30,8 @@ class SkinSimulation:
         (uS).
     gaps
         How many stretches of 5 s to a minute are lost.
+    rises, falls
+        Shortest and longest time constants of a response (s): each person has theirs.
     """
 
     minutes: float = 100.0
@@ -45,6 +47,8 @@ class SkinSimulation:
     wander: float = 0.1
     noise: float = 0.01
     gaps: int = 8
+    rises: tuple[float, float] = (0.5, 0.9)
+    falls: tuple[float, float] = (1.8, 3.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,7 @@ def _phasic(settings: SkinSimulation, rng: np.random.Generator, often: Array) ->
     rate = settings.rate
     hit = rng.random(len(often)) < often / 60 / rate
     driver = np.where(hit, rng.lognormal(np.log(0.2), 0.7, len(often)), 0.0)
-    rise, fall = rng.uniform(0.5, 0.9), rng.uniform(1.8, 3.0)
+    rise, fall = rng.uniform(*settings.rises), rng.uniform(*settings.falls)
     t = np.arange(40 * rate) / rate
     shape = (np.exp(-t / fall) - np.exp(-t / rise)) / (fall - rise)
     return np.convolve(driver, shape)[: len(often)]

@@ -1,14 +1,11 @@
 """The physics of the skin, and a network that obeys it."""
 
 from collections.abc import Callable
-from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from physio.core.block import Block, Channel, Info, Origin
 from physio.models.pinn import (
     GAMMA,
     TAUS,
@@ -19,9 +16,6 @@ from physio.models.pinn import (
     phasic_residual,
     tonic_residual,
 )
-from physio.models.rest import Rest
-from physio.train.rows import run
-from physio.train.store import blank, store
 
 ALPHA = torch.tensor(0.4, dtype=torch.float64)  # 1/min
 REST = torch.tensor(2.0, dtype=torch.float64)  # uS
@@ -182,27 +176,3 @@ def test_the_physics_can_be_learned() -> None:
     assert last["tonic"] < 0.5 * first["tonic"]
     assert last["phasic"] < 0.5 * first["phasic"]
     assert last["forecast"] < first["forecast"]
-
-
-def test_it_answers_online_through_the_estimator(tmp_path: Path) -> None:
-    """Four ticks a second, whatever the cuts; nothing is said of dominance."""
-    names = ("skin.rate", "heart.rate")
-    columns = tuple((name, "raw") for name in names)
-    torch.manual_seed(4)
-    model = Pinn(PinnConfig(features=2)).eval()
-    ones = np.ones(2)
-    rest = Rest(np.zeros(2), ones, ones, ones, ones * 300)
-    use = "physio.models.pinn:Pinn"
-    card = blank(use, columns, 300.0, Origin.MEASURED, ("valence", "arousal"))
-    prior = (np.array([0.0, 0.0, np.nan]), np.array([0.5, 0.5, np.nan]))
-    store(tmp_path / "pinn", card, model, rest, prior)
-    ends = [Channel(f"{c}.{e}") for c in ("skin", "heart") for e in ("from", "to")]
-    info = Info("features", Fraction(4), (*(Channel(n) for n in names), *ends))
-    rng = np.random.default_rng(1)
-    data = rng.normal(0, 1, (4 * 100, 6))
-    data[:, 2::2], data[:, 3::2] = 0.0, 1.0
-    data[50:60, 0] = np.nan
-    whole = run(Block(info, 0, 0.0, data), str(tmp_path / "pinn"))
-    assert np.isfinite(whole.column("arousal")).all()
-    assert (whole.column("arousal.sd") > 0).all()
-    assert np.isnan(whole.column("dominance")).all()

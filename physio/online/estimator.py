@@ -172,7 +172,7 @@ class Estimator(Stage):
                 if not room.allowed[k]:
                     each[i, k][:, mind.supported] = Reason.DEMO_WEIGHTS.nan
             fused[i], moved[i] = room.fused(each[i], answers, state.told)
-            if room.ahead and state.past:
+            if room.ahead:
                 ahead[i] = self._foretold(room, room.ahead, state, x[i], features, i)
         told = np.stack([fused[:, 0], fused[:, 1], why(fused[:, 0])], axis=2)
         support = room.support(x, each, fused)
@@ -194,7 +194,7 @@ class Estimator(Stage):
         self,
         room: "_Room",
         ahead: Foretelling,
-        state: "_State",
+        state: State,
         row: Array,
         features: list[Array],
         tick: int,

@@ -83,9 +83,9 @@ def settle(
         ends = [_quantile(wide, share, q) for q in band]
         model.stretch[k] = torch.from_numpy(by)
         model.reach[k] = torch.tensor(ends)
-    errors = np.concatenate([m.errors for m in off])
-    variances = np.concatenate([m.variances for m in off])
-    more = np.maximum(errors.mean(axis=0) - variances.mean(axis=0), 0)
+    square = np.concatenate([m.errors for m in off])
+    said = np.concatenate([m.variances for m in off])
+    more = np.maximum(square.mean(axis=0) - said.mean(axis=0), 0)
     model.noise.copy_(torch.from_numpy(more))
     losses = [
         np.mean([_loss(t * m.logits, m.label) for m in off]) for t in _TEMPERS.tolist()

@@ -48,9 +48,11 @@ _PROTOCOL: Final = (
 )
 
 _LIMITS: Final = (
-    "The shipped default is not this network but the weights 'wrist', which tell a new "
-    "person's affect as well or better and widen with what is missing. It is named "
-    "where its forecasts are wanted.",
+    "The shipped default is not this network but the weights 'wrist', which widen with "
+    "what is missing and with what is not yet known of a rest. This network's errors "
+    "are smaller on people left out, but neither its correlation nor its density is "
+    "shown to be better on twelve people, and of single people it is far too sure (see "
+    "the negative log density of valence). It is named where forecasts are wanted.",
     "It is no medical device, and tells what a person would say on a rating scale.",
     "Forecasts are hardly better than a linear regression on the last minute.",
     "The odds of a condition are those of this laboratory's four: they tell which of "
@@ -133,7 +135,7 @@ class WristNetwork(Wrist):
             audited(people, [s.moments for s in seen.values()], self.recipe, by)
             for by in (Loso(), LeaveOrderOut())
         ]
-        found = self._judged(people, seen, orders, physics(data, CLASSES))
+        found = self._figures(people, seen, orders, physics(data, CLASSES))
         stored = self._stored(data, people, seen, found, out)
         return {
             "dataset": data.name,
@@ -178,8 +180,8 @@ class WristNetwork(Wrist):
                 inside = (then < len(times)) & (times[at] + horizon < unit.end)
                 ahead[inside, j] = column[then[inside]]
             name = unit.name.split()[0]
-            label = CLASSES.index(name) if name in CLASSES else -1
-            parts.append((at, ahead, np.full(len(at), label)))
+            known = CLASSES.index(name) if name in CLASSES else -1
+            parts.append((at, ahead, np.full(len(at), known)))
         at, ahead, label = (np.concatenate(p) for p in zip(*parts, strict=True))
         past = np.concatenate([np.full(samples, Reason.WARMING_UP.nan), column])
         trace = np.stack([_row(past[i + 1 : i + 1 + samples]) for i in at])
@@ -203,10 +205,11 @@ class WristNetwork(Wrist):
         """Return what the network reads of a person, and what is so."""
         z, _ = fit.centred(person.moments, rest)
         ratings = person.moments.ratings[:, self.recipe.picks]
-        parts = (z, person.trace, person.ahead)
-        z, trace, ahead = (torch.from_numpy(v.astype(np.float32)) for v in parts)
         label = torch.from_numpy(np.asarray(person.label, np.int64))
-        return Moments(z, trace, ahead, label, torch.from_numpy(ratings).float())
+        parts = (z, person.trace, person.ahead)
+        relative, trace, ahead = (torch.from_numpy(v.astype(np.float32)) for v in parts)
+        rated = torch.from_numpy(ratings).float()
+        return Moments(relative, trace, ahead, label, rated)
 
     def _fitted(self, people: Sequence[Seen], of: Physics) -> Network:
         rest = fit.rests([p.moments for p in people], self.every)
@@ -237,7 +240,7 @@ class WristNetwork(Wrist):
             model.common.copy_((count + 1) / (count + 1).sum())
         return Network(model, rest)
 
-    def _judged(
+    def _figures(
         self,
         people: Sequence[Person],
         seen: Mapping[str, Seen],

@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from devices.replay import Replay
+from devices.simulated import Wristband
 from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.ports import FastClock
 from physio.core.reason import Reason, why
 from physio.core.stage import Flow
 from physio.models.pinn import Pinn, PinnConfig, bridged
 from physio.models.rest import Rest
+from physio.online.engine import run
 from physio.online.estimator import Estimator, Expert
+from physio.online.plan import SessionFile
+from physio.online.session import Session
+from physio.train.simulated import record
 from physio.train.store import blank, store
 
 NAMES = ("skin.rate", "heart.rate")
@@ -21,6 +28,10 @@ ENDS = [f"{c}.{e}" for c in ("skin", "heart", "trace") for e in ("from", "to")]
 COLUMNS = (*NAMES, "trace.eda", *ENDS)
 INFO = Info("features", Fraction(4), tuple(Channel(n) for n in COLUMNS))
 AHEAD = ("forecast.5s", "forecast.15s", "forecast.30s")
+TABLE = {
+    "use": "physio.online.estimator:Estimator",
+    "experts": [{"weights": "wrist"}, {"weights": "wrist-network", "fused": False}],
+}
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +163,37 @@ def test_what_it_lacks_is_said(
     with pytest.raises(ValueError, match="the weights 'net' ") as error:
         Estimator((Expert(str(made[0])),)).output(info)
     assert message in str(error.value)
+
+
+def test_a_session_that_names_it_remembers_skin_conductance() -> None:
+    streams = Wristband(seed=1, truth=False).streams
+    named = SessionFile({"estimator": TABLE}).plan(streams)
+    assert "trace" in named.chains
+    assert "trace" not in SessionFile().plan(streams).chains
+    weights = [e.weights for e in SessionFile().plan(streams).estimator.experts]
+    assert "wrist-network" not in weights
+
+
+def test_shipped_weights_tell_live_what_they_tell_offline() -> None:
+    """And leave the estimate of `wrist` as it is without them."""
+    recording = record(Wristband(seed=5, truth=False), 80.0)
+    plan = SessionFile({"estimator": TABLE}).plan(recording.arrived)
+    alone = {**TABLE, "experts": [{"weights": "wrist"}]}
+    plain = SessionFile({"estimator": alone}).plan(recording.arrived)
+    clock = FastClock(recording.begin)
+    with Session(plan, [Replay(recording, clock)], (), clock, poll=0.37) as session:
+        live = _estimates(list(session))
+    offline = _estimates(list(run(recording, plan)))
+    n = len(offline)
+    np.testing.assert_array_equal(live.data[:n], offline.data)
+    assert np.isfinite(offline.column("forecast.15s")).sum() > 60
+    assert (offline.column("forecast.15s.low")[-1] < offline.column("forecast.15s"))[-1]
+    before = _estimates(list(run(recording, plain)))
+    for name in before.info.names:
+        np.testing.assert_array_equal(before.column(name), offline.column(name))
+
+
+def _estimates(items: Sequence[object]) -> Block:
+    blocks = [i for i in items if isinstance(i, Block) and i.info.name == "estimates"]
+    data = np.concatenate([b.data for b in blocks])
+    return Block(blocks[0].info, 0, 0.0, data)

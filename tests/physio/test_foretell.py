@@ -166,7 +166,7 @@ def test_what_it_lacks_is_said(
 
 
 def test_a_session_that_names_it_remembers_skin_conductance() -> None:
-    streams = Wristband(seed=1, truth=False).streams
+    streams = record(Wristband(seed=1, truth=False), 4.0).arrived
     named = SessionFile({"estimator": TABLE}).plan(streams)
     assert "trace" in named.chains
     assert "trace" not in SessionFile().plan(streams).chains

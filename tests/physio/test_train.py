@@ -268,3 +268,18 @@ def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
     assert stress["wrist"] >= 11
     assert stress["responses"] == 12
     assert stress["clock, other order"] < stress["wrist, other order"]
+
+
+@pytest.mark.long
+def test_the_shipped_network_of_the_wrist_comes_out_again(
+    data: Path, tmp_path: Path
+) -> None:
+    result = run.train(ROOT / "configs" / "wrist-network.toml", data, tmp_path)
+    assert result["weights"] == weights.load("wrist-network").card.sha256
+    assert result["audit_other_order"]["findings"] == []
+    rmse = {
+        r["model"]: r["mean"]
+        for r in result["rows"]
+        if r["metric"].startswith("30 s") and "RMSE" in r["metric"]
+    }
+    assert rmse["network"] < rmse["persistence"]

@@ -38,7 +38,7 @@ class Channel:
     kind
         Channel type in MNE's words: ``eeg``, ``eog``, ``emg``, ``ecg``, ``resp``,
         ``gsr``, ``temperature``, ``bio`` (pulse), ``misc`` (movement, features),
-        ``stim``.
+        ``stim``; and ``quality``: what a sensor is good for, which no model reads.
     unit
         ``"uV"``, ``"uS"``, ``"degC"``, ``"g"``, ``"1/min"`` ...; ``"1"`` for none.
     delay

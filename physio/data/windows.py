@@ -21,6 +21,8 @@ What every table has, beside its features:
     The value, and the `Reason` for which it is missing (0 where it is not).
 ``quality.<chain>``
     The share of the window for which a chain had an answer.
+``quality.<chain>.<figure>``
+    What a sensor was good for, the mean over the window; no feature either.
 """
 
 import json
@@ -183,11 +185,12 @@ def usable(table: pd.DataFrame) -> pd.DataFrame:
     One row a person, one column a chain (the mean of ``quality.<chain>``), and the
     number of ``windows``.
     """
-    chains = [c for c in table.columns if str(c).startswith(QUALITY)]
+    chains = [c for c in map(str, table.columns) if c.startswith(QUALITY)]
+    chains = [c for c in chains if "." not in c[len(QUALITY) :]]
     people = sorted(table["subject"].unique(), key=natural)
     groups = table.groupby("subject")
     shares = groups[chains].mean().reindex(people)
-    shares.columns = [str(c)[len(QUALITY) :] for c in chains]
+    shares.columns = [c[len(QUALITY) :] for c in chains]
     return shares.assign(windows=groups.size().reindex(people))
 
 

@@ -18,6 +18,7 @@ from physio.core.recording import (
     silence,
 )
 from physio.core.stage import Chain, Flow, Stage
+from physio.online.wear import wear
 
 STATUS = marks("session.status")
 """What befell the session: losses, late samples, failures, how it ended."""
@@ -156,7 +157,9 @@ class Part:
         self._join, self._joined = plan.join, joined
         self.junction = Junction(plan.join, joined, begin)
         self.estimator = Flow(plan.estimator, self.junction.info)
-        self._features = self._named(self.junction.info)
+        worn = wear(joined, {c: known[r.stream] for c, r in plan.chains.items()})
+        self._wear = Flow(worn, self.junction.info)
+        self._features = self._named(_beside(self.junction.info, self._wear.info))
         self._estimates = self._named(replace(self.estimator.info, name="estimates"))
         self._refused: set[str] = set()
         self._muted: set[str] = set()
@@ -169,7 +172,7 @@ class Part:
     def again(self, begin: float) -> None:
         """Forget all that came; tick 0 is now at ``begin`` (s, session clock)."""
         self._flows = dict(self._every)
-        for flow in (*self._flows.values(), self.estimator):
+        for flow in (*self._flows.values(), self._wear, self.estimator):
             flow.reset()
         self.junction = Junction(self._join, self._joined, begin)
         self._refused, self._muted, self._failed = set(), set(), False
@@ -246,7 +249,8 @@ class Part:
     def _estimate(self, ticks: Block) -> Iterator[Item]:
         if not len(ticks):
             return
-        yield Block(self._features, ticks.start, ticks.epoch, ticks.data)
+        data = np.hstack([ticks.data, self._wear.push(ticks).data])
+        yield Block(self._features, ticks.start, ticks.epoch, data)
         if self._failed:
             return
         try:
@@ -344,6 +348,12 @@ def run(
             for declared in watch.check(item.until, step):
                 yield from engine.push(declared)
         yield from engine.push(item)
+
+
+def _beside(info: Info, wear: Info) -> Info:
+    """Return the stream of features: those of the chains, and how a band is worn."""
+    told = (replace(c, name=f"wear.{c.name}") for c in wear.channels)
+    return info.at(None, *info.channels, *told)
 
 
 def _flow(chain: str, reader: Reader, known: Mapping[str, Info]) -> Flow:

@@ -121,13 +121,15 @@ def values(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
 
     A feature is the mean of its values at those ticks of the window that rest on
     samples of the window alone; where a stage remembers longer than the window lasts,
-    it is the value at the last tick. It is missing below ``share`` of answers.
+    it is the value at the last tick. It is missing below ``share`` of answers. What a
+    stage says of a sensor's quality is averaged over the whole window.
     """
     names = ticks.info.names
     kept = [
         i
-        for i, name in enumerate(names)
-        if not name.endswith(_ENDS) or f"{name}{WHY}" in names
+        for i, c in enumerate(ticks.info.channels)
+        if not (c.name.endswith(_ENDS) and f"{c.name}{WHY}" not in names)
+        and c.kind != "quality"
     ]
     cells = _cells(ticks.data[:, kept], grid)
     spans = [ticks.info.channels[i].span for i in kept]
@@ -145,7 +147,18 @@ def values(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
         chains.setdefault(names[i].partition(".")[0], []).append(k)
     for chain, at in chains.items():
         found[f"{QUALITY}{chain}"] = known[:, at].mean(axis=1)
-    return found
+    return {**found, **_told(ticks, grid, share)}
+
+
+def _told(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
+    """Return what was said of the quality of sensors, the mean of each window."""
+    channels = enumerate(ticks.info.channels)
+    said = {c.name: i for i, c in channels if c.kind == "quality"}
+    means = _mean(_cells(ticks.data[:, list(said.values())], grid), share)
+    return {
+        f"{QUALITY}{name}": np.ascontiguousarray(means[:, k])
+        for k, name in enumerate(said)
+    }
 
 
 def _cells(columns: Array, grid: Grid) -> Array:

@@ -144,8 +144,8 @@ class Crowd:
             said = np.column_stack([rated.times, rated.data])
         kept = [
             i
-            for i, name in enumerate(found.info.names)
-            if not name.endswith((".from", ".to"))
+            for i, c in enumerate(found.info.channels)
+            if not c.name.endswith((".from", ".to")) and c.kind != "quality"
         ]
         names = tuple(found.info.names[i] for i in kept)
         return Simulant(seed, names, found.data[:, kept], felt[ticks], said)

@@ -46,6 +46,12 @@ EXAMPLES = (
         ),
     ),
     stream("features", 4, *(Channel(f"skin.{c}") for c in ("rate", "from", "to"))),
+    stream(
+        "joined",
+        4,
+        *(Channel(c) for c in ("heart.likeness", "skin.steady")),
+        *(Channel(c) for c in ("temperature.level", "motion.activity")),
+    ),
 )
 """One stream of each kind, as devices send them and a junction joins them."""
 

@@ -52,8 +52,9 @@ class WristQuality(Stage):
     -----
     These are figures, and mask nothing: a wrist that moves already has no pulse rate,
     as its beats are not alike, and what is left is wrong as often (2.9 % by more than
-    5/min, both data sets) with and without the windows in which the limb moves. Nor does temperature alone tell that a band is off: the wrist of one
-    person of Stress-Predict (S06) is at 26.4 degC for minutes, with a pulse.
+    5/min, both data sets) with and without the windows in which the limb moves. Nor
+    does temperature alone tell that a band is off: the wrist of one person of
+    Stress-Predict (S06) is at 26.4 degC for minutes, and conducts.
 
     The constants are of a logistic regression (ours) on the twelve wrists of WESAD: of
     whether the maker's list of intervals fills half of the same 10 s, and of whether

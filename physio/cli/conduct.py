@@ -29,6 +29,7 @@ from physio.online.engine import Plan
 from physio.online.plan import SessionFile, unread
 from physio.online.session import Session
 from physio.online.sinks.behind import Behind
+from physio.online.sinks.conditions import Conditioned
 from physio.online.sinks.xdf import Xdf
 from physio.view.dashboard.sink import Dashboard
 
@@ -92,7 +93,8 @@ def conduct(
 
     wait = isinstance(clock, FastClock)
     given = {"folder": out, "about": about, "wait": wait, "clock": clock}
-    sinks = [_behind(s, wait) for s in file.sinks(given)]
+    live = () if wait else (Conditioned(out),)  # else `physio check` has it faster
+    sinks = [_behind(s, wait) for s in (*file.sinks(given), *live)]
     session = Session(plan, devices, sinks, clock, poll, seconds)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     agreements: dict[str, Agreement] = {}

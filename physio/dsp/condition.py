@@ -69,7 +69,7 @@ _OTHER: Final = Limits(-1.0)
 class Newest(NamedTuple):
     """The newest samples."""
 
-    values: Array  # (window, channels): the newest last
+    ring: Array  # (window, channels): sample i in row i % window
     clock: npt.NDArray[np.int64]  # (2,): samples seen, outputs given
     hop: Fraction
     rate: float
@@ -134,7 +134,7 @@ class Condition(Stage):
     def output(self, info: Info) -> Info:
         """Return six figures of each channel."""
         state = self.begin(info)
-        if not (0 < self.share <= 1 and len(state.values) >= 4 and self.mains > 0):
+        if not (0 < self.share <= 1 and len(state.ring) >= 4 and self.mains > 0):
             raise ValueError(
                 f"the condition of {info.name!r} is judged by 4 samples or more, a "
                 f"share above 0 and mains above 0 Hz: {self.width:g} s, "
@@ -181,14 +181,15 @@ class Condition(Stage):
 
     def _row(self, state: Newest) -> Array:
         y = np.empty((len(FIGURES), len(state.channels)))
-        if state.clock[0] < len(state.values):
+        if state.clock[0] < len(state.ring):
             return np.full(y.size, _WARMING)
-        power, f = _spectrum(state.values, state.rate)
+        values = np.roll(state.ring, -int(state.clock[0]) % len(state.ring), axis=0)
+        power, f = _spectrum(values, state.rate)
         line = np.abs(f - self.mains) <= 1
         bands = [line, (f >= 20) & (f <= 45) & ~line, (f >= 1) & (f <= 45) & ~line]
         sums = np.array([np.sqrt(power[b].sum(axis=0)) for b in bands])
         for c, channel in enumerate(state.channels):
-            y[:, c] = self._judge(state.values[:, c], sums[:, c], channel)
+            y[:, c] = self._judge(values[:, c], sums[:, c], channel)
         return y.ravel()
 
     def _judge(self, x: Array, sums: Array, channel: Channel) -> list[float]:
@@ -208,10 +209,9 @@ class Condition(Stage):
 
 
 def _remember(state: Newest, x: Array) -> None:
-    keep = x[-len(state.values) :]
-    if len(keep):
-        state.values[: -len(keep)] = state.values[len(keep) :].copy()
-        state.values[-len(keep) :] = keep
+    keep = x[-len(state.ring) :]
+    first = int(state.clock[0]) + len(x) - len(keep)
+    state.ring[np.arange(first, first + len(keep)) % len(state.ring)] = keep
     state.clock[0] += len(x)
 
 

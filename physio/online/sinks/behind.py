@@ -70,6 +70,11 @@ class Behind:
         except Full:
             self.dropped += 1
 
+    def notices(self) -> list[str]:
+        """Return what the other one has to say since the last call."""
+        said: list[str] = getattr(self.sink, "notices", list)()
+        return said
+
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
             if self.fault is None:

@@ -14,7 +14,7 @@ from physio.bench.measure import Row, told
 from physio.core.block import Array, Block
 from physio.core.events import Events
 from physio.core.stage import Chain, apply
-from physio.dsp.artifact import EdaQuality, WristWear
+from physio.dsp.artifact import EdaQuality, TemperatureQuality
 from physio.features.heart import Beats, HeartRate
 from physio.features.likeness import BeatLikeness
 from physio.features.motion import Activity
@@ -72,7 +72,8 @@ def _read(path: Path) -> Wrist:
     nearest = np.abs(at[:, None] - known).argmin(axis=1)
     near = maker[np.isfinite(maker)][nearest]
     near[np.abs(at - known[nearest]) > 15.0] = np.nan
-    masked = apply(EdaQuality(), skin).data, apply(WristWear(), warmth).data
+    worn = TemperatureQuality(27.0, 40.0, 5.0)
+    masked = apply(EdaQuality(), skin).data, apply(worn, warmth).data
     return Wrist(
         _at(apply(HeartRate(), beats), "rate", at),
         _at(apply(Chain((Beats(_LOOSE), HeartRate())), pulse), "rate", at),

@@ -230,25 +230,30 @@ class EdaQuality(Stage):
 
 
 @dataclass(frozen=True)
-class WristWear(Stage):
-    """Whether a wristband is worn, from the temperature under it.
+class TemperatureQuality(Stage):
+    """Whether a temperature can be that of skin, or of what lies on it.
+
+    A sample x(t) is good where ``low`` <= x(t) <= ``high`` and was so for ``hold`` s.
 
     Parameters
     ----------
     low, high
-        What skin of the wrist can be (degC).
+        What a sensor on a living body may say (degC).
     hold
         For how long after a bad sample the next ones are bad too (s).
 
     Notes
     -----
-    The limits of Kleckner et al. (see `EdaQuality`), 30 and 40 degC, with the lower one
-    at 27: the wrist of a person at rest indoors is as cold as 29 degC (WESAD, S15),
-    while a band on a table takes the temperature of the room. There is no delay.
+    The method is that of Kleckner et al. (see `EdaQuality`), who take 30 to 40 degC for
+    skin that is worn on. Deviation: 15 to 45 degC, from where skin is in pain to where
+    it is burnt, as this is to find sensors that are dead and not hands that are cold:
+    the wrists of 23 people are between 26.3 and 36 degC (WESAD, Stress-Predict), below
+    their lower limit for minutes. Whether a band is worn is told by more than
+    temperature: see `physio.features.wrist.WristQuality`. There is no delay.
     """
 
-    low: float = 27.0
-    high: float = 40.0
+    low: float = 15.0
+    high: float = 45.0
     hold: float = 5.0
 
     def output(self, info: Info) -> Info:
@@ -256,8 +261,8 @@ class WristWear(Stage):
         for c in info.channels:
             if (c.kind, c.unit) != ("temperature", "degC"):
                 raise ValueError(
-                    f"whether a wristband is worn is judged in degC, but {c.name!r} of "
-                    f"{info.name!r} is {c.kind} in {c.unit}"
+                    f"the quality of a temperature is judged in degC, but {c.name!r} "
+                    f"of {info.name!r} is {c.kind} in {c.unit}"
                 )
         return _masks(info, (self.begin(info).hold + 1) / float(info.rate))
 

@@ -105,8 +105,8 @@ class Condition(Stage):
     the samples in runs at the very highest or lowest of 20 values or more (ours).
     *Electrode off*: mains above 100 uV (EEG) or 1 mV (ECG), which only an open input
     picks up (ours); skin conductance below 0.05 uS [1]_; skin below 27 degC (see
-    `WristWear`). *Flat*: EEG ranges over less than 0.5 uV (BrainVision Analyzer's raw
-    data inspection), an ECG over less than 50 uV (ours); skin, pulse and belt do not
+    `WristQuality`). *Flat*: EEG ranges over less than 0.5 uV (BrainVision Analyzer's
+    raw data inspection), an ECG over less than 50 uV (ours); skin, pulse and belt do not
     change at all; temperature may stay. *Out of
     range*: EEG ranges over more than 500 uV, an ECG over more than 10 mV (IEC
     60601-2-27: plus and minus 5 mV); skin above 60 uS [1]_, temperature above 40 degC

@@ -19,6 +19,7 @@ _MEAN, _DEVIATION, _SLOPE = (
 
 
 _POOR = Reason.POOR_QUALITY.nan
+_GRAVITY = (0.5, 2.0)  # g, that a window's mean magnitude may be
 
 
 class Axes(NamedTuple):
@@ -48,7 +49,9 @@ class Activity(Stage):
 
     Notes
     -----
-    Reads the three channels named ``acc.x``, ``acc.y`` and ``acc.z``, in g. After the
+    Reads the three channels named ``acc.x``, ``acc.y`` and ``acc.z``, in g. Where the
+    mean magnitude over ``width`` s is no gravity, below 0.5 or above 2 g, the sensor is
+    dead or railed and both are missing (poor quality; ours). After the
     mean amplitude deviation of [1]_, with the root of the mean square deviation in
     place of the mean absolute one, and 10 s in place of 6. No delay is added.
 
@@ -129,13 +132,15 @@ def _turn(y: Array) -> Array:
     """
     out = np.empty((len(y), 2))
     for i in range(len(y)):
-        out[i, 0] = y[i, 0, _DEVIATION, 3]
+        gravity = y[i, 0, _MEAN, 3]
+        dead = gravity < _GRAVITY[0] or gravity > _GRAVITY[1]
+        out[i, 0] = _POOR if dead else y[i, 0, _DEVIATION, 3]
         a, b, c = y[i, 0, _MEAN, 0], y[i, 0, _MEAN, 1], y[i, 0, _MEAN, 2]
         d, e, f = y[i, 1, _MEAN, 0], y[i, 1, _MEAN, 1], y[i, 1, _MEAN, 2]
         across = _length(b * f - c * e, c * d - a * f, a * e - b * d)
         along = a * d + b * e + c * f
         nowhere = across == 0 and along == 0
-        out[i, 1] = _POOR if nowhere else np.degrees(np.arctan2(across, along))
+        out[i, 1] = _POOR if nowhere or dead else np.degrees(np.arctan2(across, along))
         for w in range(2):
             for k in range(3):
                 if np.isnan(y[i, w, _MEAN, k]):

@@ -46,7 +46,8 @@ class WristQuality(Stage):
         The columns that are read: `BeatLikeness`, `SkinSteadiness`, the level of
         `Temperature`, the activity of `Activity`. ``""`` for none.
     low, high
-        What skin of the wrist can be (degC): see `WristWear`.
+        What skin of the wrist is (degC): the limits of Kleckner et al. (`EdaQuality`),
+        with the lower one at 27: people at rest indoors have 29 (WESAD, S15).
 
     Notes
     -----

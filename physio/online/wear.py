@@ -8,12 +8,14 @@ from physio.core.stage import Fork, Stage
 from physio.features.wrist import WristQuality
 
 _ENDS: Final = {
+    "likeness": ("likeness", "bio"),
     "steady": ("steady", "gsr"),
     "warmth": ("level", "temperature"),
-    "likeness": ("likeness", "bio"),
     "movement": ("activity", "misc"),
 }
-"""What is read: the end of the column's name, and the kind of its sensor."""
+"""What `WristQuality` reads, in the order of its settings: the end of the column's
+name, and the kind of its sensor.
+"""
 
 
 def wear(chains: Iterable[Info], sources: Mapping[str, Info]) -> Stage:
@@ -38,5 +40,6 @@ def wear(chains: Iterable[Info], sources: Mapping[str, Info]) -> Stage:
                 own.setdefault(setting, f"{info.name}.{end}")
     for own in bands.values():
         if "likeness" in own and {"steady", "warmth"} & set(own):
-            return WristQuality(**{**dict.fromkeys(_ENDS, ""), **own})
+            likeness, steady, warmth, movement = (own.get(k, "") for k in _ENDS)
+            return WristQuality(likeness, steady, warmth, movement)
     return Fork()

@@ -9,7 +9,7 @@ import pytest
 from physio.core.block import Block, Channel, Info
 from physio.core.reason import Reason, why
 from physio.core.stage import Chain, Masked, Stage, apply
-from physio.dsp.artifact import EdaQuality, EegQuality, WristWear
+from physio.dsp.artifact import EdaQuality, EegQuality, TemperatureQuality
 from physio.dsp.iir import Notch
 
 
@@ -86,11 +86,12 @@ def test_masked_makes_bad_samples_missing() -> None:
 def test_a_band_on_the_table_is_bad_and_on_people_is_good(data: Path) -> None:
     off = data / "empatica_e4" / "offwrist33s"
     assert np.all(judged(EdaQuality(), EDA, np.loadtxt(off / "EDA.csv")[2:]) == 0)
-    assert np.all(judged(WristWear(), TEMP, np.loadtxt(off / "TEMP.csv")[2:]) == 0)
+    worn = TemperatureQuality(27.0, 40.0)
+    assert np.all(judged(worn, TEMP, np.loadtxt(off / "TEMP.csv")[2:]) == 0)
     for person in ("S2", "S4", "S9", "S14", "S15"):  # EDA 0.1 to 0.4 uS, or 29 degC
         file = np.load(data / "wesad" / person / f"{person}_wrist.npz")
         assert np.mean(judged(EdaQuality(), EDA, file["eda"])) > 0.999
-        assert np.all(judged(WristWear(), TEMP, file["temp"]) == 1)
+        assert np.all(judged(worn, TEMP, file["temp"]) == 1)
 
 
 @pytest.mark.parametrize(
@@ -108,10 +109,10 @@ def test_a_band_on_the_table_is_bad_and_on_people_is_good(data: Path) -> None:
             "is gsr in kOhm",
         ),
         (
-            WristWear(),
+            TemperatureQuality(),
             EDA,
-            "whether a wristband is worn is judged in degC, but 'eda' of 'band.eda' is "
-            "gsr in uS",
+            "the quality of a temperature is judged in degC, but 'eda' of 'band.eda' "
+            "is gsr in uS",
         ),
         (
             EdaQuality(low=2.0, high=1.0),

@@ -106,14 +106,14 @@ class Condition(Stage):
     *Electrode off*: mains above 100 uV (EEG) or 1 mV (ECG), which only an open input
     picks up (ours); skin conductance below 0.05 uS [1]_; skin below 27 degC (see
     `WristQuality`). *Flat*: EEG ranges over less than 0.5 uV (BrainVision Analyzer's
-    raw data inspection), an ECG over less than 50 uV (ours); skin, pulse and belt do not
-    change at all; temperature may stay. *Out of
-    range*: EEG ranges over more than 500 uV, an ECG over more than 10 mV (IEC
-    60601-2-27: plus and minus 5 mV); skin above 60 uS [1]_, temperature above 40 degC
-    [1]_. *Line noise*: there is more mains than of everything from 1 to 45 Hz (ours).
-    *Muscle*: more than 10 uV from 20 to 45 Hz, which 99.9 % of 13,680 stretches of 4 s
-    of 24 people at rest and at arithmetic stay below (eegmat); muscle fills that band
-    [2]_. *Blink*: a frontal electrode ranges over more than 100 uV; it is no fault.
+    raw data inspection), an ECG over less than 50 uV (ours); skin, pulse and belt do
+    not change at all; temperature may stay. *Out of range*: EEG ranges over more than
+    500 uV, an ECG over more than 10 mV (IEC 60601-2-27: plus and minus 5 mV); skin
+    above 60 uS [1]_, temperature above 40 degC [1]_. *Line noise*: there is more mains
+    than of everything from 1 to 45 Hz (ours). *Muscle*: more than 10 uV from 20 to 45
+    Hz, which 99.9 % of 13,680 stretches of 4 s of 24 people at rest and at arithmetic
+    stay below (eegmat); muscle fills that band [2]_. *Blink*: a frontal electrode
+    ranges over more than 100 uV; it is no fault.
 
     Spectra: mean taken out, Hann window, lost samples as the mean. Bands that the rate
     does not reach are 0. The delay is half of ``width``.

@@ -109,7 +109,7 @@ class EegQuality(Stage):
                     f"{info.name!r} is {c.kind} in {c.unit}"
                 )
         seconds = float(self.begin(info).clock[1] * _PANES / info.rate)
-        return _masks(info, seconds)
+        return masks(info, seconds)
 
     def begin(self, info: Info) -> Ranges:
         """Return no ranges."""
@@ -171,7 +171,7 @@ def _limits(info: Info, low: float, high: float, rise: float, hold: float) -> Li
     return Limits(np.full(n, np.nan), since, samples, np.array([low, high, step]))
 
 
-def _masks(info: Info, seconds: float) -> Info:
+def masks(info: Info, seconds: float) -> Info:
     """Return a mask for each channel, that rests on ``seconds`` of it."""
     channels = (
         Channel(c.name, "misc", "1", c.delay, c.span + seconds) for c in info.channels
@@ -218,7 +218,7 @@ class EdaQuality(Stage):
                     f"the quality of skin conductance is judged in uS, but {c.name!r} "
                     f"of {info.name!r} is {c.kind} in {c.unit}"
                 )
-        return _masks(info, (self.begin(info).hold + 1) / float(info.rate))
+        return masks(info, (self.begin(info).hold + 1) / float(info.rate))
 
     def begin(self, info: Info) -> Limits:
         """Return a state in which nothing bad has been seen."""
@@ -264,7 +264,7 @@ class TemperatureQuality(Stage):
                     f"the quality of a temperature is judged in degC, but {c.name!r} "
                     f"of {info.name!r} is {c.kind} in {c.unit}"
                 )
-        return _masks(info, (self.begin(info).hold + 1) / float(info.rate))
+        return masks(info, (self.begin(info).hold + 1) / float(info.rate))
 
     def begin(self, info: Info) -> Limits:
         """Return a state in which nothing bad has been seen."""

@@ -63,8 +63,9 @@ class HeartVariability(Stage):
     one to the next read off at 4 Hz, its mean taken out, a Hann window, one-sided
     periodogram, summed over the band. Deviation from [1]_: windows of 60 and 120 s in
     place of 5 minutes. Each index is missing (warming up) until its own window has
-    passed, and (poor quality) where fewer than ``accepted`` of its beats are accepted
-    or they span less than four fifths of it. The delay is that of the beats.
+    passed, and (poor quality) where fewer than ``accepted`` of its beats are accepted,
+    they span less than four fifths of it, or fill less than 0.64: four fifths of that.
+    The delay is that of the beats.
 
     References
     ----------
@@ -151,7 +152,7 @@ class HeartVariability(Stage):
         accepted = int(_accepted(rows).sum())
         if accepted < 10 or accepted < self.accepted * len(rows):
             return _POOR
-        if good[-1, 0] - good[0, 0] < 0.8 * width:
+        if good[-1, 0] - good[0, 0] < 0.8 * width or good[:, 1].sum() < 0.64 * width:
             return _POOR
         if name == "sdnn":
             return float(1000 * good[:, 1].std(ddof=1))

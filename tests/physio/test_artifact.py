@@ -11,6 +11,7 @@ from physio.core.reason import Reason, why
 from physio.core.stage import Chain, Masked, Stage, apply
 from physio.dsp.artifact import EdaQuality, EegQuality, TemperatureQuality
 from physio.dsp.iir import Notch
+from physio.dsp.jumps import WaveQuality
 
 
 def band(name: str, kind: str, unit: str) -> Info:
@@ -132,3 +133,53 @@ def test_refuses(stage: Stage, source: Info, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         stage.output(source)
     assert str(caught.value) == message
+
+
+def wave(seconds: int = 20) -> np.ndarray:
+    t = np.arange(seconds * 64) / 64
+    return 50 * np.sin(2 * np.pi * 1.2 * t) ** 3
+
+
+BVP = Info("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),))
+
+
+def test_a_spike_is_left_out_and_nothing_else() -> None:
+    x = wave()
+    x[640] += 400
+    np.testing.assert_array_equal(
+        np.flatnonzero(judged(WaveQuality(), BVP, x) == 0), [640]
+    )
+
+
+def test_a_step_is_bad_for_the_hold_and_then_the_new_level() -> None:
+    x = wave()
+    x[640:] += 400
+    bad = np.flatnonzero(judged(WaveQuality(), BVP, x) == 0)
+    np.testing.assert_array_equal(bad, np.arange(640, 704))
+
+
+def test_a_wave_that_grows_and_what_comes_after_nothing_is_good() -> None:
+    x = wave() * np.linspace(1, 20, 1280)
+    assert np.all(judged(WaveQuality(), BVP, x) == 1)
+    x = np.concatenate([np.zeros(640), wave()])
+    assert np.all(judged(WaveQuality(), BVP, x) == 1)
+    x = wave()
+    x[500:700] = Reason.NO_SIGNAL.nan
+    x[700:] += 400
+    y = judged(WaveQuality(), BVP, x)
+    assert np.all(y[~np.isnan(x)] == 1)
+
+
+def test_no_sample_of_real_wrists_jumps(data: Path) -> None:
+    for person in ("S2", "S7", "S17"):  # the arms that move most
+        file = np.load(data / "wesad" / person / f"{person}_wrist.npz")
+        assert np.all(judged(WaveQuality(), BVP, file["bvp_64"]) == 1)
+
+
+def test_jumps_of_what_is_no_wave_are_refused() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"^jumps are judged in a pulse or an ECG, but 'eda' of 'band.eda' is "
+        r"gsr$",
+    ):
+        WaveQuality().output(EDA)

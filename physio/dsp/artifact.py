@@ -93,6 +93,10 @@ class EegQuality(Stage):
     electrode is known once half of these samples have been seen. The offset of an
     electrode, tens of mV on an amplifier coupled to d.c., does not matter. There is no
     delay.
+
+    y(t) = 1 where flat <= max - min <= wild over the window and |x(t)| < rail, else 0;
+    NaN where x is. Shape (n, channels) to (n, channels), unit 1. The rule is ours;
+    deviations from its sources are none but the window.
     """
 
     flat: float = 0.5
@@ -198,6 +202,9 @@ class EdaQuality(Stage):
     after a bad sample, and skin temperature, if any, is judged on its own stream. There
     is no delay.
 
+    y(t) = 1 where low <= x <= high and |x(t) - x(t - 1)| <= rise / rate, and so for
+    ``hold`` s, else 0. Shape (n, channels) to (n, channels), unit 1.
+
     References
     ----------
     .. [1] Kleckner et al., Simple, transparent, and flexible automated quality
@@ -250,6 +257,8 @@ class TemperatureQuality(Stage):
     the wrists of 23 people are between 26.3 and 36 degC (WESAD, Stress-Predict), below
     their lower limit for minutes. Whether a band is worn is told by more than
     temperature: see `physio.features.wrist.WristQuality`. There is no delay.
+
+    Shape (n, channels) to (n, channels), unit 1. The two limits are ours.
     """
 
     low: float = 15.0

@@ -27,6 +27,11 @@ class Comb(Recursive):
     A notch of `scipy.signal.iirnotch` for each harmonic below half the rate, one after
     another. `scipy.signal.iircomb` needs a rate that ``freq`` divides, which 250 Hz and
     60 Hz are not, and takes 0 Hz or half the rate out too.
+
+    H(z) = H1(z) H2(z) ..., those of the notches (see `Notch`): a deviation from a comb
+    proper, whose notches share one equation. Shape (n, channels) to (n, channels), in
+    the input's unit. The delay is that of the filter at each frequency, and not in the
+    channels.
     """
 
     freq: float = 50.0

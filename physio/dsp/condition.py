@@ -118,6 +118,8 @@ class Condition(Stage):
     Spectra: mean taken out, Hann window, lost samples as the mean. Bands that the rate
     does not reach are 0. The delay is half of ``width``.
 
+    Shape (n, channels) to (m, 6 channels). Deviations are those marked as ours.
+
     References
     ----------
     .. [1] Kleckner et al., Simple, transparent, and flexible automated quality

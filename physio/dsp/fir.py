@@ -145,6 +145,9 @@ class Fir(Stage):
     `scipy.signal.lfilter` to rounding; until then, and for as long after a gap longer
     than ``bridge``, the output is missing (warming up).
 
+    y(t) = sum of taps(k) x(t - k). Deviation: what is missing at the beginning is not
+    taken as 0. Shape (n, channels) to (n, channels), in the input's unit.
+
     References
     ----------
     .. [1] Widmann, Schroeger & Maess, Digital filter design for electrophysiological

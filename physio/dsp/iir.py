@@ -247,6 +247,14 @@ class Lowpass(Recursive):
         Number of poles.
     bridge
         Longest gap (s) that the filter runs through: see `Recursive`.
+
+    Notes
+    -----
+    |H(f)| = 1 / sqrt(1 + (f / high)^(2 order)), warped by the bilinear transform.
+    `scipy.signal.sosfilt` on the sections of `scipy.signal.butter`, from the steady
+    state of the first sample; there is no other deviation. Shape (n, channels) to (n,
+    channels), in the input's unit. The delay is that of the filter at each frequency,
+    and not in the channels.
     """
 
     high: float = 1.0
@@ -271,6 +279,14 @@ class Highpass(Recursive):
         Number of poles.
     bridge
         Longest gap (s) that the filter runs through: see `Recursive`.
+
+    Notes
+    -----
+    |H(f)| = 1 / sqrt(1 + (low / f)^(2 order)), warped by the bilinear transform.
+    `scipy.signal.sosfilt` on the sections of `scipy.signal.butter`, from the steady
+    state of the first sample; there is no other deviation. Shape (n, channels) to (n,
+    channels), in the input's unit. The delay is that of the filter at each frequency,
+    and not in the channels.
     """
 
     low: float = 0.5
@@ -295,6 +311,14 @@ class Bandpass(Recursive):
         Order of the low-pass prototype: the filter has twice as many poles.
     bridge
         Longest gap (s) that the filter runs through: see `Recursive`.
+
+    Notes
+    -----
+    |H(f)| = 1 / sqrt(1 + ((f^2 - low high) / (f (high - low)))^(2 order)), warped by
+    the bilinear transform. `scipy.signal.sosfilt` on the sections of
+    `scipy.signal.butter`, from the steady state of the first sample; there is no other
+    deviation. Shape (n, channels) to (n, channels), in the input's unit. The delay is
+    that of the filter at each frequency, and not in the channels.
     """
 
     low: float = 0.5
@@ -325,6 +349,11 @@ class Notch(Recursive):
     Notes
     -----
     The second-order notch of `scipy.signal.iirnotch`.
+
+    H(z) = (z^2 - 2 z cos w + 1) / (z^2 - 2 r z cos w + r^2), scaled to 1 far from
+    ``freq``. It begins in the steady state of the first sample; there is no other
+    deviation. Shape (n, channels) to (n, channels), in the input's unit. The delay is
+    that of the filter at each frequency, and not in the channels.
     """
 
     freq: float = 50.0

@@ -87,6 +87,9 @@ class WaveQuality(Stage):
     1.4 times. Changes are taken over the present tenth of ``width`` and the nine before
     it; until these are full, and half of them have seen any change, all is good. There
     is no delay.
+
+    y(i) = 0 where |x(i) - x(g)| > ``times`` max |x(j) - x(j - 1)|, else 1. Shape (n,
+    channels) to (n, channels).
     """
 
     times: float = 5.0

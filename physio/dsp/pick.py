@@ -16,6 +16,11 @@ class Pick(Stage):
     ----------
     channels
         Names of channels; none at all for every channel.
+
+    Notes
+    -----
+    y(t, k) = x(t, channels[k]); ours, with no deviation, no unit of its own and no
+    delay. Shape (n, channels) to (n, picked).
     """
 
     channels: tuple[str, ...] = ()

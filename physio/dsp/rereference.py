@@ -41,6 +41,9 @@ class Rereference(Stage):
     the head is near 0 for dense and even coverage alone [1]_. Channels of other kinds
     than ``eeg`` pass unchanged. No delay.
 
+    Shape (n, channels) to (n, channels but those named), in uV or what the input has.
+    There is no deviation from the formula.
+
     References
     ----------
     .. [1] Junghoefer et al., The polar average reference effect: a bias in estimating

@@ -38,6 +38,10 @@ class Resample(Stage):
     With ``taken``, the factor is ``rate / taken``, to within 1e-6: there are ``rate``
     samples in a true second. The stream's own idea of its rate is off by as much as its
     source's.
+
+    y = every q-th of (taps * x with p - 1 zeros between samples), p / q the ratio.
+    Shape (n, channels) to (m, channels), in the input's unit. Deviation: causal, so
+    that all is late by the delay.
     """
 
     rate: float = 64.0

@@ -89,6 +89,8 @@ class Spectrum(Stage):
     to a mean of `scipy.signal.periodogram` over `scipy.signal.windows.dpss` to
     rounding. Deviation from [2]_: no adaptive weights. No delay beyond the window.
 
+    Shape (n, channels) to (m, frequencies times channels).
+
     References
     ----------
     .. [1] Welch, The use of fast Fourier transform for the estimation of power

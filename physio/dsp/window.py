@@ -195,6 +195,11 @@ class Window(Stage):
     until a whole window has passed. Sums are of plain samples and squares in float64:
     the deviation of a signal whose mean is ``r`` times its deviation is good to
     ``r * r * 1e-16`` of its variance. A window ends with its output: no delay is added.
+
+    The four statistics are those of `numpy.mean`, `numpy.std` and `numpy.polyfit`,
+    without deviation but for rounding. Shape (n, channels) to (m, statistics times
+    channels); the unit that of the channel, its square for a power, a minute for a
+    slope.
     """
 
     statistics: tuple[str, ...] = ("mean",)

@@ -79,6 +79,10 @@ class Asymmetry(Stage):
     power, the frontal index is ``2 ln 2`` times a difference of entropies. It is one of
     many proposed and its tie to valence is weak [2]_. No delay.
 
+    dasm = DE(left) - DE(right), rasm = DE(left) / DE(right), dcau = DE(front) -
+    DE(back). Shape (n, entropies) to (n, pairs and bands). Deviation from [1]_:
+    entropies are of running filters, and windows overlap.
+
     References
     ----------
     .. [1] Duan, Zhu & Lu, Differential entropy feature for EEG-based emotion

@@ -237,6 +237,10 @@ class SkinResponses(Stage):
     Bateman shape that the solver assumes: with a burst's length they grow, with the
     skin's own shape they do not. A burst with missing values is left out. The delay is
     at most 14 s: the age, a second, and the longest burst.
+
+    amplitude = max of the burst convolved with the Bateman shape. Shape (n, channels)
+    to (m, 4): a point stream, a row a second. Its source is the solver's (see
+    `decompose`); what is a burst is ours.
     """
 
     threshold: float = 0.02

@@ -164,6 +164,9 @@ class Correction(Stage):
     `HeartVariability`; only spectra and ``sdnn`` read them, where a hole would do more
     harm.
 
+    Shape (n, 4 or more) to (n, 5): rows of a point stream; the unit of intervals is s.
+    Deviation from [1]_: the thresholds, as said.
+
     References
     ----------
     .. [1] Lipponen and Tarvainen, A robust algorithm for heart rate variability time

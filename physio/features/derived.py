@@ -74,6 +74,8 @@ class DerivedRespiration(Stage):
     cannot be seen. Where people move, speak, or have little sinus arrhythmia it is
     missing (poor quality). The delay is that of the beats and half the window.
 
+    Shape (n, 4 or more) to (m, 1).
+
     References
     ----------
     .. [1] Karlen et al., Multiparameter respiratory rate estimation from the

@@ -145,6 +145,8 @@ class DifferentialEntropy(Stage):
     instead of a Fourier transform of each; the logarithm is binary, as in most code
     that followed; windows overlap. No delay is added to that of the filters.
 
+    DE = 0.5 log2(2 pi e var(x)). Shape (n, channels) to (m, bands times electrodes).
+
     References
     ----------
     .. [1] Duan, Zhu & Lu, Differential entropy feature for EEG-based emotion

@@ -56,6 +56,8 @@ class Beats(Stage):
     are as good a place for a beat [4]_, must also agree to 50 ms: where a movement has
     bent a wave, they do not. The delay is that of the longest wave and its averages.
 
+    Shape (n, channels) to (n, 4): a point stream, a row a sample.
+
     References
     ----------
     .. [1] Elgendi et al., Systolic peak detection in acceleration photoplethysmograms
@@ -195,6 +197,9 @@ class HeartRate(Stage):
     Missing (poor quality) where too few beats are accepted: in noise, on a flat signal,
     off the wrist. RMSSD from 60 s is that of "ultra-short" recordings [1]_. The delay
     is that of the beats; a window ends with the newest of them.
+
+    Shape (n, 4 or more) to (m, 2). Deviation from [1]_: intervals that are not accepted
+    are left out.
 
     References
     ----------

@@ -39,6 +39,8 @@ class BeatLikeness(Stage):
     and the index is given, not a verdict. The delay is that of the beats and half of
     ``width``.
 
+    Shape (n, 4 or more) to (m, 1).
+
     References
     ----------
     .. [1] Orphanidou et al., Signal-quality indices for the electrocardiogram and

@@ -55,6 +55,9 @@ class Activity(Stage):
     mean amplitude deviation of [1]_, with the root of the mean square deviation in
     place of the mean absolute one, and 10 s in place of 6. No delay is added.
 
+    activity = sqrt(mean((|a| - mean |a|)^2)). Shape (n, channels) to (m, 2). These are
+    the deviations from [1]_.
+
     References
     ----------
     .. [1] Vaha-Ypya et al., A universal, accurate intensity-based classification of
@@ -168,6 +171,9 @@ class Temperature(Stage):
     -----
     Windows end with their output: no delay is added. Steps of a sensor, 0.02 degC on an
     E4, are averaged away by ``width``.
+
+    level = mean(x), slope = 60 cov(t, x) / var(t), as `numpy.polyfit` has it, without
+    deviation. Shape (n, channels) to (m, 2).
     """
 
     width: float = 10.0

@@ -63,6 +63,8 @@ class Respiration(Stage):
     Speech, laughter and sighs break these rules, and what comes is missing (poor
     quality). The delay is half of 0.25 s.
 
+    Shape (n, channels) to (m, 3).
+
     References
     ----------
     .. [1] Charlton et al., An impedance pneumography signal quality index: design,

@@ -32,6 +32,9 @@ class BandPower(Stage):
     Notes
     -----
     No delay beyond the window and that of the causal filters.
+
+    Shape (n, channels) to (m, bands times electrodes). As `numpy.var` of
+    `scipy.signal.sosfilt`; there is no deviation from it.
     """
 
     width: float = 4.0

@@ -51,6 +51,8 @@ class Hjorth(Stage):
     mobility is 1 % below the true slope's. Band-pass the signal before, to 20 Hz to
     leave muscle out. No delay beyond the window.
 
+    Shape (n, channels) to (m, 3 electrodes).
+
     References
     ----------
     .. [1] Hjorth, EEG analysis based on time domain properties, Electroencephalography
@@ -131,6 +133,9 @@ class SpectralEntropy(Stage):
     Notes
     -----
     The spectrum's own ``high`` leaves out what is above. No delay beyond its window.
+
+    Shape (n, frequencies times electrodes) to (n, electrodes); the unit is 1. There is
+    no deviation from [1]_ but the spectrum.
 
     References
     ----------

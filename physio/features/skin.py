@@ -50,6 +50,9 @@ class SkinConductance(Stage):
     The delay of the first two is 5 s and the average over 0.25 s; the others lag as
     far and look back over ``past`` from there.
 
+    Shape (n, channels) to (m, 6). Deviation from [1]_: responses are those of the
+    solver, and not from trough to peak.
+
     References
     ----------
     .. [1] Boucsein et al., Publication recommendations for electrodermal measurements,

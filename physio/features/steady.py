@@ -77,6 +77,8 @@ class SkinSteadiness(Stage):
     are bad on a limb that moves less than 5 mg, and 7 % above 200 mg. The delay is half
     of ``width``.
 
+    steady = mean(good). Shape (n, channels) to (m, 1).
+
     References
     ----------
     .. [1] Kocielnik et al., Smart technologies for long-term stress monitoring at work,

@@ -67,6 +67,8 @@ class HeartVariability(Stage):
     they span less than four fifths of it, or fill less than 0.64: four fifths of that.
     The delay is that of the beats.
 
+    Shape (n, 4 or more) to (m, 4 or 5).
+
     References
     ----------
     .. [1] Task Force of the ESC and NASPE, Heart rate variability: standards of

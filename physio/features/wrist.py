@@ -62,6 +62,8 @@ class WristQuality(Stage):
     conductance jumps in them. Left out in turn, people have an area under the curve of
     0.93 and 0.85; the eleven of Stress-Predict, another laboratory's, 0.89 and 0.86
     (`physio bench coverage`). The delay is the longest of what is read.
+
+    Shape (n, columns) to (n, 1 to 3).
     """
 
     likeness: str = "heart.likeness"

@@ -270,8 +270,8 @@ class Decompose(Stage):
     values are corrected by what twice the window says: see `nearer`. The delay is the
     age and the average's, half of 0.25 s; of a driver 0.375 s more, half of its second.
 
-    Shape (n, channels) to (m, 31). Its source is the solver's, and the deviations from it are those of
-    `decompose`.
+    Shape (n, channels) to (m, 31). Its source is the solver's, and the deviations from
+    it are those of `decompose`.
     """
 
     setting: str = "default"

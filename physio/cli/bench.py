@@ -43,7 +43,7 @@ def bench(
     import physio.bench
 
     found = sorted(m.name for m in iter_modules(physio.bench.__path__) if "_" in m.name)
-    mine = [m for m in found if m.startswith(f"{name}_")]
+    mine = [m for m in found if m == name or m.startswith(f"{name}_")]
     if not mine:
         known = ", ".join(sorted({m.split("_")[0] for m in found}))
         raise ValueError(f"no bench is called {name!r}: there are {known}")

@@ -15,7 +15,7 @@ from physio.core.events import is_point
 from physio.core.reason import Reason
 from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.heart import unexplained
+from physio.features.sight import unseen
 
 Counts = npt.NDArray[np.int64]
 
@@ -124,9 +124,11 @@ class DerivedRespiration(Stage):
 
     def step(self, state: Series, x: Array) -> Array:
         """Take in rows of a point stream; return what is now due."""
-        onset = x[:, :1]
-        seen = np.where(np.isnan(onset) & ~unexplained(onset), onset, 0.0)
-        sight = slide(*state.sight, sealed(seen))[:, 0, _MEAN, 0]
+        sight = slide(*state.sight, sealed(unseen(x)))[:, 0, _MEAN, 0]
+        if not len(sight):
+            _take(*state[:3], x, np.flatnonzero(~np.isnan(x[:, 0])), state.rate)
+            state.clock[0] += len(x)
+            return np.empty((0, 1))
         begin, given = int(state.clock[0]), int(state.clock[2])
         hop = state.hop
         due = -(-(given + np.arange(len(sight))) * hop.numerator // hop.denominator)

@@ -15,6 +15,7 @@ from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.iir import run
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.pulse import APART, KNOWN, STEADY, Pulse, find, pulse
+from physio.features.sight import unseen
 
 Counts = npt.NDArray[np.int64]
 
@@ -254,8 +255,7 @@ class HeartRate(Stage):
 
     def step(self, state: Rhythm, x: Array) -> Array:
         """Take in rows of a point stream; return what is now due."""
-        seen = np.where(np.isnan(x[:, :1]) & ~unexplained(x[:, :1]), x[:, :1], 0.0)
-        sight = slide(*state.sight, sealed(seen))[:, :, _MEAN, 0]
+        sight = slide(*state.sight, sealed(unseen(x)))[:, :, _MEAN, 0]
         marks = np.zeros(len(x)) if state.mark < 0 else x[:, state.mark]
         y = _heart(*state[:4], sealed(np.column_stack([x[:, :2], marks])))
         return np.where(np.isnan(sight), sight, y)

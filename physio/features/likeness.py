@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numba import njit
 
 from physio.core.block import Array, Channel, Info
 from physio.core.events import is_point
 from physio.core.stage import Grid, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.heart import unexplained
+from physio.features.sight import unseen
 
 _MEAN: Final = STATISTICS.index("mean")
 
@@ -74,11 +75,20 @@ class BeatLikeness(Stage):
 
     def step(self, state: Panes, x: Array) -> Array:
         """Take in rows of a point stream; return what is now due."""
-        event = x[:, 0]
-        told = ~np.isnan(event)
-        lost = ~told & ~unexplained(event)
-        rows = np.column_stack([told, np.where(told, x[:, 2], 0.0)])
-        rows[lost] = event[lost, None]
-        means = slide(*state, sealed(rows))[:, 0, _MEAN]
+        means = slide(*state, sealed(_rows(x, unseen(x))))[:, 0, _MEAN]
+        if not len(means):
+            return np.empty((0, 1))
         n, none = means[:, :1], means[:, :1] == 0
         return np.where(none, 0.0, means[:, 1:] / np.where(none, 1.0, n))
+
+
+@njit(cache=True)
+def _rows(x: Array, lost: Array) -> Array:
+    """Return whether there is a beat, and its confidence, shape (n, 2)."""
+    y = np.zeros((len(x), 2))
+    for i in range(len(x)):
+        if not np.isnan(x[i, 0]):
+            y[i, 0], y[i, 1] = 1.0, x[i, 2]
+        elif np.isnan(lost[i, 0]):
+            y[i, 0] = y[i, 1] = lost[i, 0]
+    return y

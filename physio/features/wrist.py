@@ -8,7 +8,7 @@ import numpy.typing as npt
 from numba import njit
 
 from physio.core.block import Array, Channel, Info
-from physio.core.stage import Stage, sealed
+from physio.core.stage import Stage
 
 _STILL: Final = 1e-3  # g, the noise of a sensor on a table: none is stiller
 
@@ -109,18 +109,10 @@ class WristQuality(Stage):
 
     def step(self, state: Sources, x: Array) -> Array:
         """Judge rows of joined features."""
-        if not len(x):
-            return np.empty((0, len(self._told)))
-        own = np.column_stack([x[:, at] if at >= 0 else _absent(x) for at in state[0]])
-        y = _judge(sealed(own), *state)
+        y = _judge(x, *state)
         every = ("on", "pulse", "skin")
         kept = [k for k, name in enumerate(every) if name in self._told]
-        return np.ascontiguousarray(y[:, kept])
-
-
-def _absent(x: Array) -> Array:
-    """Return a column of the NaN without a reason: there is no such sensor."""
-    return np.full(len(x), np.nan)
+        return y if len(kept) == len(every) else np.ascontiguousarray(y[:, kept])
 
 
 @njit(cache=True)
@@ -130,10 +122,12 @@ def _chance(z: float) -> float:
 
 @njit(cache=True)
 def _judge(x: Array, columns: npt.NDArray[np.int64], limits: Array) -> Array:
-    """Return ``on``, ``pulse`` and ``skin`` of rows, shape (n, 4), as (n, 3)."""
-    y = np.empty((len(x), 3))
+    """Return ``on``, ``pulse`` and ``skin`` of rows of joined features, (n, 3)."""
+    y, read = np.empty((len(x), 3)), np.empty(4)
     for i in range(len(x)):
-        alike, steady, warm, moves = x[i, 0], x[i, 1], x[i, 2], x[i, 3]
+        for k in range(4):
+            read[k] = x[i, columns[k]] if columns[k] >= 0 else np.nan
+        alike, steady, warm, moves = read[0], read[1], read[2], read[3]
         on = steady > 0 or limits[0] <= warm <= limits[1]  # false where missing
         known = not (np.isnan(steady) and np.isnan(warm))
         move = np.log10(max(moves, _STILL))

@@ -22,6 +22,7 @@ from physio.models import weights
 from physio.online.engine import Engine, Plan
 from physio.online.estimator import Estimator, Expert
 from physio.online.plan import SessionFile
+from physio.online.realtime import prompt
 
 SECONDS: Final = 45.0
 POLL: Final = 1 / 32  # s between two looks at the devices
@@ -37,9 +38,14 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
     """Return the latency alone and with every core busy, the budget, and capacity."""
     heard, plan, begin = _session()
     alone = _times(heard, plan, begin)
+    busy = f"{cpu_count()} cores busy"
     with _busy():
         loaded = _times(heard, plan, begin)
-    found = [_row("alone", alone), _row(f"{cpu_count()} cores busy", loaded)]
+        with prompt() as refused:
+            urgent = [] if refused else _times(heard, plan, begin)
+    found = [_row("alone", alone), _row(busy, loaded)]
+    if urgent:
+        found.append(_row(f"{busy}, realtime = true", urgent))
     found += _budget(plan, heard, float(np.percentile(alone, 99)))
     return found + _capacity(heard, plan, begin)
 

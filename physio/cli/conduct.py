@@ -27,6 +27,7 @@ from physio.online.agreement import Agreement
 from physio.online.calibration import Calibration
 from physio.online.engine import Plan
 from physio.online.plan import SessionFile, unread
+from physio.online.realtime import prompt
 from physio.online.session import Session
 from physio.online.sinks.behind import Behind
 from physio.online.sinks.conditions import Conditioned
@@ -103,7 +104,9 @@ def conduct(
         _stoppable(session),
         session,
         view(session) if view else nullcontext() as shown,
+        prompt(asked=file.session.realtime and not wait) as refused,
     ):
+        unusable += refused
         folders.describe(out, file.resolved(plans[0]), **about, state="running")
         unusable += own.begin_with(session, known)
         for who in session.plan.people:

@@ -14,11 +14,19 @@ from physio.core.stage import Stage, State
 from physio.models.fusion import fuse
 from physio.models.person import Label, personal
 from physio.online.calibration import Calibration, packed
-from physio.online.expert import DIMENSIONS, Answer, Expert, Mind, Seen, soonest
+from physio.online.expert import (
+    DIMENSIONS,
+    GAUSSIAN,
+    LEVELS,
+    Answer,
+    Expert,
+    Mind,
+    Seen,
+    soonest,
+)
 from physio.online.foretell import Foretelling, Past
 from physio.online.fusion import known_errors
 from physio.online.reports import SAM
-from physio.online.smoother import Smoother
 
 __all__ = ["DIMENSIONS", "REST", "Estimator", "Expert"]
 
@@ -37,6 +45,11 @@ PERSON: Final = "person"
 OTHER: Final = "other"
 """What no feature accounts for: what a network says of the rest itself, say."""
 
+HALVES: Final = tuple(
+    f"{d}.half{round(100 * level)}" for d in DIMENSIONS for level in LEVELS
+)
+"""Half of each interval: ratings lie within ``arousal.half80`` of it 4 times in 5."""
+
 _UNTRAINED: Final = Reason.UNTRAINED.nan
 _HELD: Final = Reason.DEMO_WEIGHTS.nan
 _MOST: Final = 64  # ratings that are remembered
@@ -51,7 +64,9 @@ class Estimator(Stage):
     ``arousal.sd`` its standard deviation. Beside stand ``arousal.why`` (a `Reason`, 0
     where there is an estimate); ``support.from`` and ``support.to``: from when to when
     the samples came that it rests on (s, session clock); and what each expert says by
-    itself: ``wrist.arousal``, ``wrist.arousal.sd``. ``arousal.by.skin.rate`` is by how
+    itself: ``wrist.arousal``, ``wrist.arousal.sd``. ``arousal.half80`` is half of the
+    interval about the mean that holds 80 % of ratings, as people left out of training
+    showed; so with 50 and 95. ``arousal.by.skin.rate`` is by how
     much that feature moved the mean away from what is said of anybody, and
     ``arousal.by.person`` by how much the person's own ratings did: exactly where the
     model is linear, by Shapley values where it is not. With the prior and
@@ -88,15 +103,12 @@ class Estimator(Stage):
         Whether weights trained on simulated people may answer on measured input.
     recall
         How far back a rating of the last moments reaches (s).
-    smoother
-        What makes the columns ``arousal.smooth``; by default nothing does.
     """
 
     experts: tuple[Expert, ...] = ()
     rest: float | None = None
     demo_weights: bool = False
     recall: float = 30.0
-    smoother: Smoother | None = None
 
     def __post_init__(self) -> None:
         if self.rest is not None and self.rest <= 0:
@@ -119,6 +131,7 @@ class Estimator(Stage):
         names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd", ".why")]
         told = [Channel(name, span=span) for name in names]
         told += [Channel(f"support.{end}", unit="s") for end in ("from", "to")]
+        told += [Channel(name, span=span) for name in HALVES]
         for mind in minds:
             names = [f"{mind.name}.{d}{end}" for d in DIMENSIONS for end in ("", ".sd")]
             told += [Channel(name, span=mind.span) for name in names]
@@ -129,10 +142,7 @@ class Estimator(Stage):
         heard = [m for m in minds if self._allowed(m, info)]
         demo = any(m.origin is not Origin.MEASURED for m in heard)
         worst = Origin.worst(info.origin, Origin.DEMO) if demo else info.origin
-        out = replace(info.at(None, *told), origin=worst)
-        if self.smoother is None:
-            return out
-        return out.at(None, *out.channels, *self.smoother.output(out).channels)
+        return replace(info.at(None, *told), origin=worst)
 
     def begin(self, info: Info) -> State:
         """Return a state: which expert reads what, and what it knows of the person."""
@@ -140,16 +150,13 @@ class Estimator(Stage):
         allowed = tuple(self._allowed(m, info) for m in minds)
         tick = 1 / float(info.rate) if info.rate else 0.0
         room = _Room.of(minds, allowed, info, tick)
-        seen = tuple(Seen.nothing(m) for m in minds)
-        smooth: State = None
-        if self.smoother is not None:
-            smooth = self.smoother.begin(replace(self, smoother=None).output(info))
+        seen = tuple(Seen.nothing(m, tick) for m in minds)
         recent = np.full(
             (max(round(self.recall / tick), 1) if tick else 1, 2, 3), np.nan
         )
         told = _Told([], recent, np.zeros(1, np.int_))
         past = room.ahead.begin() if room.ahead else None
-        return _State(room, seen, told, smooth, past)
+        return _State(room, seen, told, past)
 
     def step(self, state: State, x: Array) -> Array:
         """Estimate at each tick by itself, so that cuts change nothing."""
@@ -176,19 +183,18 @@ class Estimator(Stage):
                 ahead[i] = self._foretold(room, room.ahead, state, x[i], features, i)
         told = np.stack([fused[:, 0], fused[:, 1], why(fused[:, 0])], axis=2)
         support = room.support(x, each, fused)
+        halves = fused[:, 1, :, None] * room.widths
         own = each.transpose(0, 1, 3, 2)
-        out = np.hstack(
+        return np.hstack(
             [
                 told.reshape(len(x), 9),
                 support,
+                halves.reshape(len(x), len(HALVES)),
                 own.reshape(len(x), 6 * len(room.minds)),
                 moved.reshape(len(x), len(DIMENSIONS) * len(room.moved)),
                 ahead,
             ]
         )
-        if self.smoother is None:
-            return out
-        return np.hstack([out, self.smoother.step(state.smooth, out)])
 
     def _foretold(
         self,
@@ -286,6 +292,7 @@ class _Room(NamedTuple):
     tick: float  # s
     errors: Array | None  # how the errors of those fused go together, (3, k, k)
     person: Array  # how people differ, (3, p, p)
+    widths: Array  # halves of intervals in standard deviations, (3, levels)
     moved: tuple[str, ...]  # what moves an estimate
     ahead: Foretelling | None
 
@@ -303,8 +310,13 @@ class _Room(NamedTuple):
         if len(sizes) == 1:
             person = np.mean([m.person for m in mine], axis=0)
         moved = _moved(minds, rows)
+        widths = np.tile(GAUSSIAN, (len(DIMENSIONS), 1))
+        if mine:
+            widths = np.mean([m.widths for m in mine], axis=0)
         ends, ahead = _ends(info), Foretelling.of(minds, info)
-        return cls(minds, allowed, rows, ends, tick, errors, person, moved, ahead)
+        return cls(
+            minds, allowed, rows, ends, tick, errors, person, widths, moved, ahead
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Room":
         return self
@@ -359,7 +371,6 @@ class _State(NamedTuple):
     room: _Room
     seen: tuple[Seen, ...]
     told: _Told
-    smooth: State
     past: Past | None
 
 

@@ -1,6 +1,7 @@
 """An expert: trained weights that read some features, and a person's rest."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from physio.models import weights
 from physio.models.fusion import temper
 from physio.models.rest import Rest, Resting, prepared
 from physio.online.calibration import Own
+from physio.online.past import Past
 
 _FEW: Final = 4
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
@@ -26,7 +28,14 @@ _HOPE: Final = (  # what is said of several reasons: the one that passes soonest
     Reason.UNTRAINED,
 )
 
+LEVELS: Final = (0.5, 0.8, 0.95)
+"""Of the intervals that are told."""
+
+GAUSSIAN: Final = np.array([0.67449, 1.28155, 1.95996])
+"""Half of each, of a normal distribution, in standard deviations."""
+
 _NETWORK: Final = "physio.models.rbtransformer:RBTransformer"
+_TRACKER: Final = "physio.models.tracker:Tracker"
 
 _NOTHING: Final = Reason.NO_SIGNAL.nan
 _UNTRAINED: Final = Reason.UNTRAINED.nan
@@ -72,18 +81,25 @@ class Seen(NamedTuple):
         before it was there at all. Shape (f + chains,).
     over
         Whether the rest was ended before its time, shape (1,).
+    past
+        The features of the last ticks, where the model answers from them; see `Past`.
     """
 
     rest: Resting
     debt: Array
     over: npt.NDArray[np.bool_]
+    past: Past | None = None
 
     @classmethod
-    def nothing(cls, mind: "Mind") -> "Seen":
+    def nothing(cls, mind: "Mind", tick: float) -> "Seen":
         """Return what is remembered of a person not met before."""
         features, chains = len(mind.at), len(mind.slowest)
         debt = np.full(features + chains, -1.0)
-        return cls(Resting.none(features), debt, np.zeros(1, np.bool_))
+        past = None
+        if hasattr(mind.model, "track"):
+            config = mind.model.config
+            past = Past.none(config.moments, config.every, tick, features)
+        return cls(Resting.none(features), debt, np.zeros(1, np.bool_), past)
 
     def begin(self) -> None:
         """Begin a new rest."""
@@ -136,6 +152,7 @@ class Mind:
     slowest: Array  # s, of the slowest window of each sensor
     limit: float  # of surprise: beyond it the moment is like nothing seen in training
     person: Array  # covariance of what makes a person rate otherwise, shape (3, p, p)
+    widths: Array  # halves of intervals in standard deviations, shape (3, levels)
     columns: tuple[str, ...]  # the features
     sha256: str  # of the weights
     groups: tuple[str, ...]  # of features that are told of together
@@ -189,6 +206,7 @@ class Mind:
             np.array([spans[chain == k].max() for k in range(len(chains))]),
             float(limit[0]) if hasattr(model, "surprise") else np.inf,
             stored.arrays.get("person.cov", np.zeros((len(DIMENSIONS), 1, 1))),
+            stored.arrays.get("interval.widths", np.tile(GAUSSIAN, (3, 1))),
             tuple(wanted),
             card.sha256,
             groups,
@@ -232,6 +250,8 @@ class Mind:
         fill = self._refill(seen.debt, x, tick)
         said = np.full((2, len(DIMENSIONS)), _UNTRAINED)
         parts = np.zeros((len(DIMENSIONS), len(x)))
+        if seen.past is not None:
+            return self._tracked(seen.past, x, fill)
         if np.isnan(x).all() or self._only_moves(x):
             said[:, self.supported] = soonest(x if self.moves.all() else x[~self.moves])
             return Answer(said[0], said[1], parts)
@@ -246,12 +266,26 @@ class Mind:
         filling = ~np.isnan(x) & (fill < 1)
         if filling.any():
             old = self._without(np.where(filling, _NOTHING, z), extra, rest, length)
-            share = float(fill[filling].min())
-            now, wide = temper(mean, sd, old[0], old[1], share)
-            step = mean - old[0]
-            part = np.divide(now - old[0], step, out=np.ones(3), where=step != 0)
-            parts = old[2] + part[:, None] * (parts - old[2])
-            mean, sd = now, wide
+            mean, sd, parts = _tempered((mean, sd, parts), old, fill[filling].min())
+        said[:, self.supported] = mean[self.supported], sd[self.supported]
+        return Answer(said[0], said[1], parts)
+
+    def _tracked(self, past: Past, x: Array, fill: Array) -> Answer:
+        """Return what a model says that answers from the last minutes."""
+        said = np.full((2, len(DIMENSIONS)), _UNTRAINED)
+        parts = np.zeros((len(DIMENSIONS), len(x)))
+        # A moment unlike all that was seen is not remembered either.
+        odd = self.limit < np.inf and self.model.surprise(x, x) > self.limit
+        past.see(np.where(odd, _NOTHING, x), fill < 1)
+        if odd or np.isnan(x).all():
+            why_not = Reason.OUT_OF_DISTRIBUTION.nan if odd else soonest(x)
+            said[:, self.supported] = why_not
+            return Answer(said[0], said[1], parts)
+        mean, sd, parts = self.model.track(past.moments())
+        filling = ~np.isnan(x) & (fill < 1)
+        if filling.any():
+            old = self.model.track(past.moments(filling))
+            mean, sd, parts = _tempered((mean, sd, parts), old, fill[filling].min())
         said[:, self.supported] = mean[self.supported], sd[self.supported]
         return Answer(said[0], said[1], parts)
 
@@ -321,6 +355,16 @@ class Mind:
         return bool(np.any(why(x[self.main]) != Reason.NO_SIGNAL))
 
 
+def _tempered(
+    new: tuple[Array, Array, Array], old: tuple[Array, Array, Array], share: float
+) -> tuple[Array, Array, Array]:
+    """Return the share of what a new answer adds to an old one: mean, sd and parts."""
+    now, wide = temper(new[0], new[1], old[0], old[1], float(share))
+    step = new[0] - old[0]
+    part = np.divide(now - old[0], step, out=np.ones(3), where=step != 0)
+    return now, wide, old[2] + part[:, None] * (new[2] - old[2])
+
+
 def _group(column: str) -> str:
     """Return under which name a feature is told of: electrodes of a band together."""
     parts = column.split(".")
@@ -329,12 +373,20 @@ def _group(column: str) -> str:
 
 def _model(stored: weights.Weights) -> weights.Model:
     """Return the model of stored weights, in the way in which it answers soonest."""
+    if stored.card.use == _TRACKER:
+        return _shared(stored)
     model = stored.model()
     if stored.card.use != _NETWORK:
         return model
     from physio.online.onnx import quickened  # with torch: only where it is needed
 
     return quickened(model)
+
+
+@lru_cache(maxsize=8)
+def _shared(stored: weights.Weights) -> weights.Model:
+    """Return a model that all sessions share: it is large, and slow to make."""
+    return stored.model()
 
 
 def _some(names: list[str]) -> str:

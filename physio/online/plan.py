@@ -43,12 +43,15 @@ class SessionSettings:
         After how many seconds without a sample a stream is declared silent.
     consent
         Name and version of the consent text that was given.
+    realtime
+        Whether the loop asks for real-time scheduling: see `physio.online.realtime`.
     """
 
     person: str = ""
     rate: Fraction = Fraction(4)
     patience: float = 0.9  # so that a stall is told within a second
     consent: str = ""
+    realtime: bool = False
 
     def __post_init__(self) -> None:
         if self.rate <= 0:

@@ -1,7 +1,7 @@
 """Simulated people who wear everything: made once, kept, read again."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -24,8 +24,12 @@ CHAINS: Final[Mapping[str, str]] = {
     "motion": "band.acc",
     "temperature": "band.temp",
     "heart2": "chest.ecg",
+    "breath": "chest.resp",
 }
 """Which stream each chain reads, by the names that a session gives them."""
+
+TRUTH: Final = "truth"
+"""What is kept of a person beside the features of each chain."""
 
 
 class Simulant(NamedTuple):
@@ -60,7 +64,9 @@ class Crowd:
     cycle
         How long the protocol takes (s); at 0 all of the time.
     store
-        Folder in which people are kept once they are made; none by default.
+        Folder in which people are kept once they are made, chain by chain, each under
+        a mark of its device and its stages' settings; none by default. After a change
+        of a stage's code its chain's folder must go.
     """
 
     devices: Mapping[str, Any]
@@ -71,25 +77,20 @@ class Crowd:
 
     def person(self, seed: int) -> Simulant:
         """Return the person of a seed, made now or read."""
-        path = self._path(seed)
-        if path is not None and path.is_file():
-            with np.load(path) as kept:
-                names = tuple(kept["names"].tolist())
-                parts = (kept[k].astype(np.float64) for k in ("x", "felt", "said"))
-                return Simulant(seed, names, *parts)
-        # What is read is what was made: both to the precision in which it is kept.
-        made = self._made(seed)
-        made = made._replace(x=_kept(made.x), felt=_kept(made.felt))
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(
-                path,
-                names=np.array(made.names),
-                x=made.x.astype(np.float32),
-                felt=made.felt.astype(np.float32),
-                said=made.said,
-            )
-        return made
+        parts = {name: self._read(name, seed) for name in (*self.chains, TRUTH)}
+        if lacking := [name for name, part in parts.items() if part is None]:
+            recording = self.recording(seed, lacking)
+            for name in lacking:
+                parts[name] = self._keep(name, seed, self._made(name, recording))
+        whole = {name: part for name, part in parts.items() if part is not None}
+        felt, said = whole[TRUTH]["felt"], whole[TRUTH]["said"]
+        each = [whole[chain] for chain in self.chains]
+        n = min(len(felt), *(len(part["x"]) for part in each))
+        names = tuple(str(name) for part in each for name in part["names"])
+        x = np.hstack([part["x"][:n] for part in each])
+        return Simulant(
+            seed, names, x.astype(np.float64), felt[:n].astype(np.float64), said
+        )
 
     @cached_property
     def info(self) -> Info:
@@ -119,45 +120,69 @@ class Crowd:
                 data[:, i] = t
         return Block(info, 0, 0.0, data)
 
-    def recording(self, seed: int) -> Recording:
-        """Return all that the devices on a person send."""
+    def recording(self, seed: int, chains: Sequence[str] = ()) -> Recording:
+        """Return what the devices on a person send that some chains read; or all."""
+        front = next(iter(self.devices))
+        used = {self.chains.get(c, front).partition(".")[0] for c in chains}
         streams: dict[str, tuple[Block, ...]] = {}
         events: dict[str, Events] = {}
         for name, device in self.devices.items():
+            if used and name not in used:
+                continue
             worn = replace(device, seed=seed, cycle=self.cycle)
             one = record(worn, self.seconds, name)
             streams |= one.streams
             events |= one.events
         return Recording(streams, events)
 
-    def _made(self, seed: int) -> Simulant:
-        recording = self.recording(seed)
-        found = rows.features(recording, self.chains)
-        front = next(iter(self.devices))
-        truth = recording.streams[f"{front}.truth"]
-        felt = np.concatenate([b.data for b in truth])
-        at = np.concatenate([b.times for b in truth])
-        ticks = np.minimum(np.searchsorted(at, found.times), len(at) - 1)
-        rated = recording.events.get(f"{front}.ratings")
-        said = np.empty((0, 4))
-        if rated is not None:
-            said = np.column_stack([rated.times, rated.data])
+    def _made(self, name: str, recording: Recording) -> dict[str, Any]:
+        """Return a chain's features, or the truth, in the precision that is kept."""
+        if name == TRUTH:
+            return self._truth(recording)
+        found = rows.features(recording, {name: self.chains[name]})
         kept = [
             i
             for i, c in enumerate(found.info.channels)
             if not c.name.endswith((".from", ".to")) and c.kind != "quality"
         ]
-        names = tuple(found.info.names[i] for i in kept)
-        return Simulant(seed, names, found.data[:, kept], felt[ticks], said)
+        names = np.array([found.info.names[i] for i in kept])
+        return {"names": names, "x": found.data[:, kept].astype(np.float32)}
 
-    def _path(self, seed: int) -> Path | None:
+    def _truth(self, recording: Recording) -> dict[str, Any]:
+        """Return what was felt at each tick, and what was rated."""
+        front = next(iter(self.devices))
+        truth = recording.streams[f"{front}.truth"]
+        felt = np.concatenate([b.data for b in truth])
+        at = np.concatenate([b.times for b in truth])
+        ticks = recording.begin + np.arange(int(self.seconds * 4)) / 4
+        nearest = np.minimum(np.searchsorted(at, ticks), len(at) - 1)
+        rated = recording.events.get(f"{front}.ratings")
+        said = np.empty((0, 4))
+        if rated is not None:
+            said = np.column_stack([rated.times, rated.data])
+        return {"felt": felt[nearest].astype(np.float32), "said": said}
+
+    def _read(self, name: str, seed: int) -> dict[str, Any] | None:
+        path = self._path(name, seed)
+        if path is None or not path.is_file():
+            return None
+        with np.load(path) as kept:
+            return {k: kept[k] for k in kept.files}
+
+    def _keep(self, name: str, seed: int, part: dict[str, Any]) -> dict[str, Any]:
+        path = self._path(name, seed)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, **part)
+        return part
+
+    def _path(self, name: str, seed: int) -> Path | None:
+        """Return where a part of a person is kept: each chain by its own settings."""
         if self.store is None:
             return None
-        told = repr((sorted(self.chains.items()), self.seconds, self.cycle))
-        told += repr({k: repr(v) for k, v in self.devices.items()})
-        mark = hashlib.sha256(told.encode()).hexdigest()[:12]
-        return self.store / mark / f"{seed}.npz"
-
-
-def _kept(values: Array) -> Array:
-    return values.astype(np.float32).astype(np.float64)
+        stream = self.chains.get(name, f"{next(iter(self.devices))}.truth")
+        device = self.devices[stream.partition(".")[0]]
+        stages = rows.shipped_chain(name.rstrip("0123456789")) if name != TRUTH else ()
+        told = repr((stream, device, self.seconds, self.cycle, stages))
+        mark = hashlib.sha256(told.encode()).hexdigest()[:8]
+        return self.store / f"{name}-{mark}" / f"{seed}.npz"

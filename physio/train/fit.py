@@ -163,6 +163,12 @@ def centred(person: Moments, rest: Rest) -> tuple[Array, Array]:
     return person.x - level, np.maximum(spread - usual, 0)
 
 
+def surprises(person: Moments, made: Learned) -> Array:
+    """Return how unlike a model's people each moment of a person is, (n,)."""
+    z, extra = centred(person, made.rest)
+    return np.array([made.model.surprise(row, extra) for row in z])
+
+
 def _known(unit: Unit, recipe: Recipe) -> bool:
     return bool(np.isfinite(unit.ratings[recipe.picks]).all())
 

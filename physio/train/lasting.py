@@ -3,18 +3,19 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 import physio.assets
 from physio.core.block import Array
 from physio.models.gaussian import Gaussian
+from physio.models.tracker import Knowledge
+from physio.train.evaluate import LEVELS
 
 ERRORS: Final = Path(physio.assets.__file__).parent / "errors.json"
 
 _LONGEST: Final = 60  # steps over which errors are followed
-_MEMORIES: Final = (2.0, 4.0, 8.0, 15.0, 25.0, 40.0, 60.0, 90.0)  # s
 
 
 def slopes(ratings: Sequence[Array], said: Sequence[Array], prior: Array) -> Array:
@@ -78,58 +79,47 @@ def measured(
     return (said[:, 0] - prior[0]) * (1 / felt + gained) / gained, gained
 
 
-def constants(
-    felt: Sequence[Array],
-    said: Mapping[str, Sequence[Array]],
-    prior: tuple[Array, Array],
-    rater: float,
-    every: float,
-) -> dict[str, Any]:
-    """Return the constants of a smoother: see `physio.online.smoother.Smoother`.
+def believed(
+    said: Sequence[Array], share: Array, knows: Knowledge, ratings: Sequence[Array]
+) -> tuple[list[Array], Array]:
+    """Return what a tracker says once it is believed as far as it is right.
 
     Parameters
     ----------
-    felt
-        What each person felt at each moment, (n, 3).
     said
-        What each expert said of them, left out.
-    prior
-        Mean and standard deviation of the ratings, (3,) each.
-    rater
-        Standard deviation of the rater's noise.
-    every
-        Time between moments (s).
+        What it says of people left out, its ``share`` being 1.
+    share
+        How much of each step is to be believed, (3,).
+    knows
+        What it knows.
+    ratings
+        What these people rated.
+
+    Returns
+    -------
+    told, rater
+        What it then says, and the variance by which ratings miss it, (3,).
     """
-    off = [f - prior[0] for f in felt]
-    sources = []
-    for name, parts in said.items():
-        errors, usual = [], []
-        for own, y in zip(parts, off, strict=True):
-            x, gained = measured(own, prior, rater)
-            errors.append((x - y) * np.sqrt(gained))
-            usual.append(np.where(np.isfinite(x), gained, np.nan))
-        fitted = [
-            _lasts(_autocorrelation([e[:, d] for e in errors]), every) for d in range(3)
-        ]
-        stays, lasts, memory = (list(v) for v in zip(*fitted, strict=True))
-        sources.append(
-            {
-                "expert": name,
-                "memory": memory,
-                "lasting": lasts,
-                "stays": stays,
-                "usual": np.round(np.nanmedian(np.concatenate(usual), 0), 4).tolist(),
-            }
-        )
-    return {
-        "prior_mean": np.round(prior[0], 4).tolist(),
-        "prior_sd": np.round(prior[1], 4).tolist(),
-        "noise": rater,
-        "tau": [
-            _wander(_autocorrelation([y[:, d] for y in off]), every) for d in range(3)
-        ],
-        "sources": sources,
-    }
+    felt = np.diag(knows.cov)
+    explained = [felt + knows.rater - s[:, 1] ** 2 for s in said]
+    mean = [knows.mean + share * (s[:, 0] - knows.mean) for s in said]
+    left = [felt - share**2 * e for e in explained]
+    off = np.concatenate(ratings) - np.concatenate(mean)
+    missed = np.nanmean(off**2, axis=0) - np.nanmean(np.concatenate(left), axis=0)
+    rater = np.maximum(missed, 0.01)
+    pairs = zip(mean, left, strict=True)
+    return [np.stack([m, np.sqrt(v + rater)], axis=1) for m, v in pairs], rater
+
+
+def widths(ratings: Sequence[Array], said: Sequence[Array]) -> Array:
+    """Return halves of intervals that hold ratings of people left out, (3, levels).
+
+    In standard deviations about the mean: what a normal distribution has at 1.28 for 80
+    in 100, ratings that pile up at the ends of a scale have elsewhere.
+    """
+    off = np.concatenate(ratings) - _means(said)
+    size = np.abs(off) / np.concatenate([s[:, 1] for s in said])
+    return np.nanquantile(size, LEVELS, axis=0).T
 
 
 def correlations(
@@ -215,25 +205,3 @@ def _autocorrelation(rows: Sequence[Array]) -> Array:
             count[lag] += np.isfinite(product).sum()
     found = total / np.maximum(count, 1)
     return np.asarray(found / max(found[0], 1e-12))
-
-
-def _lasts(corr: Array, every: float) -> tuple[float, float, float]:
-    """Return which share stays, which lasts for a while, and for how long (s)."""
-    t = np.arange(len(corr)) * every
-    best = (np.inf, 0.0, 0.0, 1.0)
-    for memory in _MEMORIES:
-        shape = np.exp(-t / memory)
-        both = np.column_stack([np.ones(len(t)), shape])[1:]
-        found = np.clip(np.linalg.lstsq(both, corr[1:], rcond=None)[0], 0.0, 1.0)
-        found /= max(found.sum(), 1.0)
-        off = float(np.sum((both @ found - corr[1:]) ** 2))
-        best = min(best, (off, float(found[0]), float(found[1]), memory))
-    return round(best[1], 3), round(best[2], 3), best[3]
-
-
-def _wander(corr: Array, every: float) -> float:
-    """Return how fast what is felt wanders (s): that of a smooth process alike."""
-    t = np.arange(len(corr)) * every
-    taus = np.arange(4.0, 121.0)
-    off = [np.sum((corr - (1 + t / tau) * np.exp(-t / tau)) ** 2) for tau in taus]
-    return float(taus[int(np.argmin(off))])

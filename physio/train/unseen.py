@@ -19,15 +19,23 @@ from physio.train.evaluate import LEVELS
 from physio.train.people import row
 
 ESTIMATOR: Final = "physio.online.estimator:Estimator"
-SMOOTHER: Final = "physio.online.smoother:Smoother"
+LATER: Final = 120.0
+"""From when on people are judged (s)."""
+
 DEVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "headset": ("eeg",),
     "wristband": ("skin", "heart", "motion", "temperature"),
-    "chest": ("heart2",),
+    "chest": ("heart2", "breath"),
 }
 """The chains that read each device."""
 
-Said = tuple[Array, Array]
+HALVES: Final = tuple(
+    f"{d}.half{round(100 * level)}" for d in DIMENSIONS for level in LEVELS
+)
+GAUSSIAN: Final = norm.ppf(0.5 + np.array(LEVELS) / 2)
+
+Said = tuple[Array, Array, Array]
+"""Mean and sd of each moment, (n, 3) each, and halves of intervals, (n, 3, levels)."""
 
 
 def judge(
@@ -57,8 +65,11 @@ def judge(
     prior = tuple(
         load(str(out / names[0])).arrays[f"prior.{k}"] for k in ("mean", "sd")
     )
-    experts = _estimator(out, names)
-    joint = _estimator(out, ["published-all"])
+    experts = estimator(names, out)
+    wholes = {
+        "joint": estimator(["published-all"], out),
+        "tracker": estimator(["published-track"], out),
+    }
     models: dict[str, list[Said]] = {}
     sets: dict[str, dict[str, list[Said]]] = {}
     fixed = np.stack([nearest(e) for e in errors])
@@ -73,13 +84,14 @@ def judge(
             for name in names:
                 own.setdefault(name, []).append(_column(told, f"{name}."))
             own.setdefault("fused", []).append(_column(told, ""))
-            told = Flow(joint, block.info).push(block)
-            own.setdefault("joint", []).append(_column(told, ""))
+            for name, stage in wholes.items():
+                told = Flow(stage, block.info).push(block)
+                own.setdefault(name, []).append(_column(told, ""))
         sets[here] = own
         if not off:
             models = {**own, **_rivals(own, names, prior, fixed)}
     felt = {p.seed: p.felt[:: round(affect.every * 4)] for p in people}
-    later = int(2 * affect.rest / affect.every)
+    later = int(LATER / affect.every) + 1
     found: list[dict[str, Any]] = []
     for name, said in models.items():
         found += _rows(name, said, people, felt, prior, later, affect)
@@ -91,8 +103,44 @@ def judge(
             )
             for here, own in sets.items()
         },
+        "less the others": _less(models, people, felt, prior[0], later, affect.seed),
         "table": _printed(found),
     }
+
+
+def _less(
+    models: Mapping[str, Sequence[Said]],
+    people: Sequence[Simulant],
+    felt: Mapping[int, Array],
+    prior: Array,
+    later: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return by how much skill some are above others, with paired intervals."""
+    errors = {
+        name: np.array(
+            [
+                skill(m[later:], felt[p.seed][later:], prior)
+                for (m, *_), p in zip(said, people, strict=True)
+            ]
+        )
+        for name, said in models.items()
+    }
+    others = [n for n in errors if n.startswith("fused without")]
+    pairs = [("fused by errors", n) for n in others]
+    pairs += [("joint", "fused by errors"), ("tracker", "joint")]
+    rng = np.random.default_rng(seed)
+    picked = rng.integers(len(people), size=(2000, len(people)))
+    found = {}
+    for a, b in pairs:
+        gain, base = errors[b][:, 0] - errors[a][:, 0], errors[a][:, 1]
+        drawn = gain[picked].sum(axis=1) / base[picked].sum(axis=1)
+        ends = np.percentile(drawn, [2.5, 97.5], axis=0)
+        rows = np.vstack([gain.sum(axis=0) / base.sum(axis=0), ends])
+        found[f"{a} less {b}"] = dict(
+            zip(("mean", "low", "high"), np.round(rows, 4).tolist(), strict=True)
+        )
+    return found
 
 
 def skill(mean: Array, felt: Array, prior: Array) -> tuple[Array, Array]:
@@ -110,18 +158,22 @@ def subsets() -> list[tuple[str, ...]]:
     return [c for n in range(len(names)) for c in combinations(names, n)]
 
 
-def _estimator(out: Path, names: Sequence[str]) -> Stage:
-    experts = [{"weights": str(out / name)} for name in names]
+def estimator(names: Sequence[str], out: Path | None = None) -> Stage:
+    """Return an estimator of some weights, shipped or in a folder."""
+    experts = [{"weights": str(out / name) if out else name} for name in names]
     stage: Stage = config.build({"use": ESTIMATOR, "experts": experts}, "estimator")
     return stage
 
 
 def _column(told: Block, front: str) -> Said:
-    parts = [
-        np.stack([told.column(f"{front}{d}{sd}") for d in DIMENSIONS], axis=1)
-        for sd in ("", ".sd")
-    ]
-    return parts[0], parts[1]
+    mean, sd = (
+        np.stack([told.column(f"{front}{d}{end}") for d in DIMENSIONS], axis=1)
+        for end in ("", ".sd")
+    )
+    if front:
+        return mean, sd, sd[..., None] * GAUSSIAN
+    half = np.stack([told.column(name) for name in HALVES], axis=1)
+    return mean, sd, half.reshape(*mean.shape, len(LEVELS))
 
 
 def _rivals(
@@ -130,19 +182,28 @@ def _rivals(
     """Return what other ways of fusing the same experts say."""
     k = len(names)
     zero = np.tile(prior[0], (k, 1)), np.tile(prior[1], (k, 1))
-    ways = {
+    ways: dict[str, Any] = {
         "fused by errors": fixed,
         "fused as independent": np.tile(np.eye(k), (3, 1, 1)),
         "covariance intersection": None,
     }
+    for j, name in enumerate(names):  # what each expert is worth among the others
+        kept = [i for i in range(k) if i != j]
+        ways[f"fused without {name}"] = fixed[:, kept][:, :, kept], kept
     found: dict[str, list[Said]] = {}
     for i in range(len(own[names[0]])):
         mean = np.stack([own[n][i][0] for n in names], axis=1)
         sd = np.stack([own[n][i][1] for n in names], axis=1)
         for way, errors in ways.items():
-            made = [fuse(m, s, *zero, errors) for m, s in zip(mean, sd, strict=True)]
-            both = np.array([x.mean for x in made]), np.array([x.sd for x in made])
-            found.setdefault(way, []).append(both)
+            some, kept = errors if isinstance(errors, tuple) else (errors, range(k))
+            at = list(kept)
+            made = [
+                fuse(m[at], s[at], zero[0][at], zero[1][at], some)
+                for m, s in zip(mean, sd, strict=True)
+            ]
+            wide = np.array([x.sd for x in made])
+            one = np.array([x.mean for x in made]), wide, wide[..., None] * GAUSSIAN
+            found.setdefault(way, []).append(one)
     return found
 
 
@@ -160,22 +221,21 @@ def _rows(
     errors = np.array(
         [
             skill(m[later:], felt[p.seed][later:], prior[0])
-            for (m, _), p in zip(said, people, strict=True)
+            for (m, *_), p in zip(said, people, strict=True)
         ]
     )
     for d, dimension in enumerate(DIMENSIONS):
         told = ratio(errors[:, :, d], affect.seed)
         found.append({"model": name, "metric": f"{dimension} skill", **told})
         corr, held = {}, {level: {} for level in LEVELS}  # type: ignore[var-annotated]
-        for (mean, sd), p in zip(said, people, strict=True):
-            y, m, s = (v[later:, d] for v in (felt[p.seed], mean, sd))
+        for (mean, _, half), p in zip(said, people, strict=True):
+            y, m = (v[later:, d] for v in (felt[p.seed], mean))
             rng = np.random.default_rng((affect.seed, p.seed, 1))
             rated = np.clip(y + rng.normal(0, affect.rater, y.shape), -1, 1)
             rated = np.round(rated * 4) / 4
             corr[str(p.seed)] = _correlation(m, y)
-            for level in LEVELS:
-                width = norm.ppf(0.5 + level / 2)
-                inside = np.abs(rated - m) <= width * s
+            for k, level in enumerate(LEVELS):
+                inside = np.abs(rated - m) <= half[later:, d, k]
                 here = np.isfinite(m)
                 held[level][str(p.seed)] = (
                     float(inside[here].mean()) if here.any() else np.nan
@@ -219,7 +279,7 @@ def _table(
         name: np.array(
             [
                 skill(m[later:], felt[p.seed][later:], prior[0])
-                for (m, _), p in zip(said, people, strict=True)
+                for (m, *_), p in zip(said, people, strict=True)
             ]
         )
         for name, said in own.items()
@@ -227,10 +287,11 @@ def _table(
     found: dict[str, Any] = {
         name: [ratio(s[:, :, d], seed) for d in range(3)] for name, s in sums.items()
     }
-    singles = [n for n in sums if "fused" not in n and "joint" not in n]
+    together = ("fused", "joint", "tracker")
+    singles = [n for n in sums if n not in together]
     rng = np.random.default_rng(seed)
     picked = rng.integers(len(people), size=(2000, len(people)))
-    for name in ("fused", "joint"):
+    for name in together:
         beside = []
         for d in range(3):
             best = min(singles, key=lambda n, d=d: sums[n][:, 0, d].sum())  # type: ignore[misc]

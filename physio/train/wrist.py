@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -16,11 +17,13 @@ from physio.data.wesad import Wesad
 from physio.models import weights
 from physio.train import evaluate
 from physio.train.audited import audited, settled
-from physio.train.fit import Learned, Moments, Recipe, learn, moments
+from physio.train.fit import Learned, Moments, Recipe, learn, moments, surprises
+from physio.train.people import row
 from physio.train.rows import Person, features, rated, run
 from physio.train.splits import LeaveOrderOut, Loso
 from physio.train.store import blank, store, told
 
+_ALARM: Final = 0.01  # of moments of people left out that count as unlike all seen
 _PROTOCOL: Final = (
     "Figures: leave one person out; every person is run whole through the live "
     "estimator. The person's rest at the beginning counts for nothing else, nor does "
@@ -121,13 +124,20 @@ class Wrist:
             audited(people, list(seen.values()), self.recipe, by)
             for by in (Loso(), LeaveOrderOut())
         ]
-        models, learned = self._judged(people, seen, orders)
+        learned = {
+            code: learn([m for c, m in seen.items() if c != code], self.recipe)
+            for code in seen
+        }
+        odd = {code: surprises(seen[code], made) for code, made in learned.items()}
+        models = self._judged(people, seen, orders, learned, odd)
         found = [r for m, j in models.items() for r in evaluate.rows(m, j, self.seed)]
+        alarms = {c: float(np.mean(o > _limit(odd, (c,)))) for c, o in odd.items()}
+        found.append(row("wrist", "moments unlike all seen", alarms, self.seed))
         kept = [p for p in people if p.code not in self.held_out]
         made = learn([seen[p.code] for p in kept], self.recipe)
         card = self._card(data, kept, told(found), made)
-        prior = made.model.prior
-        stored = store(out / self.name, card, made.model, made.rest, prior)
+        prior, more = made.model.prior, _density(odd, self.held_out)
+        stored = store(out / self.name, card, made.model, made.rest, prior, more)
         return {
             "dataset": data.name,
             "protocol": "loso",
@@ -154,10 +164,11 @@ class Wrist:
         people: Sequence[Person],
         seen: Mapping[str, Moments],
         orders: Mapping[str, str],
-    ) -> tuple[dict[str, list[evaluate.Judged]], dict[str, Learned]]:
+        learned: Mapping[str, Learned],
+        odd: Mapping[str, Array],
+    ) -> dict[str, list[evaluate.Judged]]:
         """Judge each model on every person with models that never saw that person."""
         judged: dict[str, list[evaluate.Judged]] = {}
-        learned = {}
         byorder = {
             order: learn(
                 [seen[c] for c, o in orders.items() if o != order], self.recipe
@@ -167,10 +178,9 @@ class Wrist:
         for person in people:
             rest = [p for p in people if p is not person]
             turned = [p for p in rest if orders[p.code] != orders[person.code]]
-            made = learn([seen[p.code] for p in rest], self.recipe)
-            learned[person.code] = made
+            made = learned[person.code]
             said = {
-                "wrist": self.estimates(person, made),
+                "wrist": self.estimates(person, made, _density(odd, (person.code,))),
                 "responses": _plain(person, "skin.rate"),
                 "movement": _plain(person, "motion.activity"),
                 "clock": self._clock(rest, person),
@@ -185,13 +195,18 @@ class Wrist:
                 judged.setdefault(name, []).append(
                     evaluate.judge(person, mean, sd, over, self.settle)
                 )
-        return judged, learned
+        return judged
 
-    def estimates(self, person: Person, made: Learned) -> tuple[Array, Array]:
+    def estimates(
+        self,
+        person: Person,
+        made: Learned,
+        more: Mapping[str, Array] = MappingProxyType({}),
+    ) -> tuple[Array, Array]:
         """Return what the live estimator tells of a person with these weights."""
         with TemporaryDirectory() as folder:
             path = Path(folder) / self.name
-            store(path, self._blank(), made.model, made.rest, made.model.prior)
+            store(path, self._blank(), made.model, made.rest, made.model.prior, more)
             return evaluate.estimates(run(person.rows, str(path)))
 
     def _clock(self, people: Sequence[Person], person: Person) -> tuple[Array, Array]:
@@ -219,11 +234,23 @@ class Wrist:
             licence=data.licence,
             protocol=f"{_PROTOCOL} Here the rest takes {self.rest:g} s, the beginning "
             f"of a condition {self.settle:g} s, correlations are shrunk by "
-            f"{made.shrink:g}, the noise added has the variances {noise}.",
+            f"{made.shrink:g}, the noise added has the variances {noise}. A moment "
+            f"more unlike the training people than all but {_ALARM:.0%} of those of "
+            "people left out has no estimate.",
             figures=figures,
             limits=_LIMITS,
             command="physio train configs/wrist.toml --data DATA",
         )
+
+
+def _limit(odd: Mapping[str, Array], without: Sequence[str]) -> float:
+    """Return beyond which surprise a moment is unlike all that people showed."""
+    kept = np.concatenate([o for code, o in odd.items() if code not in without])
+    return float(np.nanquantile(kept, 1 - _ALARM))
+
+
+def _density(odd: Mapping[str, Array], without: Sequence[str]) -> dict[str, Array]:
+    return {"density.limit": np.array([_limit(odd, without)])}
 
 
 def _plain(person: Person, column: str) -> tuple[Array, Array]:

@@ -11,8 +11,8 @@ from physio.models import weights
 from physio.online import fusion
 from physio.train import lasting
 from physio.train.crowd import Crowd
+from physio.train.reference import Reference
 from physio.train.run import read
-from physio.train.smoothed import Smoothed
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "physio" / "assets"
@@ -26,7 +26,7 @@ def test_a_handful_of_people_through_all_of_it(
         monkeypatch.setattr(module, "ERRORS", tmp_path / "errors.json")
     settings = read(ROOT / "configs" / "train-affect.toml")
     small = replace(
-        settings, people=8, tested=3, fewer=2, seconds=160.0, rest=24.0, folds=2
+        settings, people=8, tested=3, fewer=2, seconds=240.0, rest=24.0, folds=2
     )  # type: ignore[type-var]
     found = small.train(tmp_path / "people", tmp_path / "weights")
     again = small.train(tmp_path / "people", tmp_path / "again")
@@ -38,9 +38,13 @@ def test_a_handful_of_people_through_all_of_it(
     stored = weights.load(str(tmp_path / "weights" / "published-all"))
     assert stored.card.origin == "simulated"
     assert stored.arrays["person.cov"][[0, 2]].tolist() == [[[0.0]], [[0.0]]]
-    judged = Smoothed(small, taught=6, fewer=2)
-    told = judged.train(tmp_path / "people", tmp_path)
-    assert {r["model"] for r in told["rows"]} == {"fused", "smoothed"}
+    track = weights.load(str(tmp_path / "weights" / "published-track"))
+    assert track.arrays["interval.widths"].shape == (3, 3)
+    assert "tracker less joint" in found["less the others"]
+    told = Reference(small, sampled=1).train(tmp_path / "people", tmp_path)
+    assert {r["model"] for r in told["rows"]} == {
+        "linear", "whole", "tracker", "sampled", "linear then",
+    }  # fmt: skip
 
 
 def test_what_devices_off_take_away_says_so() -> None:
@@ -63,9 +67,10 @@ def test_what_devices_off_take_away_says_so() -> None:
 def test_the_shipped_experts_know_how_their_errors_go_together() -> None:
     names = sorted(n for n in weights.shipped_names() if n.startswith("published-"))
     names.remove("published-all")
+    names.remove("published-track")
     marks = [weights.load(n).card.sha256 for n in names]
     known = fusion.known_errors(tuple(names), tuple(marks))
     assert known is not None
-    assert known.shape == (3, 4, 4)
+    assert known.shape == (3, 5, 5)
     assert np.all(np.linalg.eigvalsh(known) > 0)
-    assert np.abs(known - np.eye(4)).max() < 0.5
+    assert np.abs(known - np.eye(5)).max() < 0.5

@@ -1,17 +1,14 @@
 """What is learned of errors, against people whose errors are known."""
 
 import json
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.stage import Flow
+from physio.core.block import Array
 from physio.models.gaussian import Gaussian, GaussianConfig
 from physio.online import fusion
-from physio.online.smoother import DIMENSIONS, Smoother, Source
 from physio.train import lasting
 
 RATER, SD = 0.2, np.full(3, 0.5)
@@ -56,34 +53,18 @@ def people() -> list[tuple[Array, Array]]:
     return [person(rng) for _ in range(150)]
 
 
-def test_how_errors_last_is_found_again(people: list[tuple[Array, Array]]) -> None:
-    felt, said = [p[0] for p in people], {"it": [p[1] for p in people]}
-    found = lasting.constants(felt, said, PRIOR, RATER, 2.0)
-    (source,) = found["sources"]
-    np.testing.assert_allclose(found["tau"], 30, atol=6)
-    np.testing.assert_allclose(source["stays"], 0.4, atol=0.12)
-    np.testing.assert_allclose(source["lasting"], 0.5, atol=0.12)
-    assert all(15 <= m <= 40 for m in source["memory"])
-
-
-def test_smoothing_with_them_is_nearer_and_as_sure_as_it_says(
-    people: list[tuple[Array, Array]],
-) -> None:
-    source = Source("", (20.0,) * 3, (0.5,) * 3, (0.4,) * 3)
-    stage = Smoother((0.0,) * 3, (0.5,) * 3, RATER, (30.0,) * 3, (source,))
-    names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd")]
-    info = Info("estimates", Fraction(1, 2), tuple(map(Channel, names)))
-    plain, smooth, inside = [], [], []
-    for felt, said in people:
-        data = np.ascontiguousarray(said.transpose(0, 2, 1).reshape(len(said), 6))
-        out = Flow(stage, info).push(Block(info, 0, 0.0, data)).data
-        mean, sd = out[:, ::2], np.sqrt(out[:, 1::2] ** 2 - RATER**2)
-        plain.append((said[:, 0] - felt) ** 2)
-        smooth.append((mean - felt) ** 2)
-        inside.append(np.abs(mean - felt) <= 1.96 * sd)
-    assert np.mean(smooth) < 0.93 * np.mean(plain)
-    # 150 people of some 7 looks each
-    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+def test_intervals_hold_as_much_as_they_say_of_flat_ratings_too() -> None:
+    rng = np.random.default_rng(9)
+    ratings = [rng.uniform(-1, 1, (80, 3)) for _ in range(50)]
+    said = [
+        np.stack([np.zeros((80, 3)), np.full((80, 3), 3**-0.5)], 1) for _ in ratings
+    ]
+    found = lasting.widths(ratings, said)
+    assert found.shape == (3, 3)
+    # half of a flat rating's interval is its level; a normal one has 0.67, 1.28, 1.96
+    np.testing.assert_allclose(
+        found, np.tile(3**0.5 * np.array([0.5, 0.8, 0.95]), (3, 1)), atol=0.03
+    )
 
 
 def test_errors_that_go_together_are_seen(people: list[tuple[Array, Array]]) -> None:

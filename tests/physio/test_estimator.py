@@ -18,7 +18,7 @@ from physio.models.fusion import fuse
 from physio.models.gaussian import Gaussian, GaussianConfig
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
 from physio.models.rest import Rest
-from physio.online.estimator import DIMENSIONS, Estimator, Expert
+from physio.online.estimator import DIMENSIONS, HALVES, Estimator, Expert
 
 RATE = 4
 COLUMNS = (("skin.rate", "sqrt"), ("skin.tonic", "log"), ("heart.rate", "raw"))
@@ -97,7 +97,7 @@ def estimator(*names: str, demo: bool = False) -> Estimator:
 def test_nobody_asked_nothing_told() -> None:
     out = run(Estimator(), rows(8))
     assert out.info.names[:3] == ("valence", "valence.sd", "valence.why")
-    assert out.info.names[-2:] == ("support.from", "support.to")
+    assert out.info.names[9:] == ("support.from", "support.to", *HALVES)
     codes = why(out.data[:, [0, 1, 3, 4, 6, 7]])
     assert set(codes.ravel()) == {Reason.UNTRAINED}
     assert set(out.column("arousal.why")) == {Reason.UNTRAINED}
@@ -106,7 +106,7 @@ def test_nobody_asked_nothing_told() -> None:
 def test_columns_and_untrained_dominance(tmp_path: Path) -> None:
     out = run(estimator(wrist(tmp_path / "wrist")), rows())
     expected = [f"{d}{e}" for d in DIMENSIONS for e in ("", ".sd", ".why")]
-    expected += ["support.from", "support.to"]
+    expected += ["support.from", "support.to", *HALVES]
     expected += [f"wrist.{d}{e}" for d in DIMENSIONS for e in ("", ".sd")]
     moved = ("skin.rate", "skin.tonic", "heart.rate", "other", "person")
     expected += [f"{d}.by.{m}" for d in DIMENSIONS for m in moved]
@@ -114,6 +114,9 @@ def test_columns_and_untrained_dominance(tmp_path: Path) -> None:
     assert set(out.column("arousal.why")) == {Reason.OK}
     assert set(out.column("dominance.why")) == {Reason.UNTRAINED}
     assert set(why(out.column("dominance.sd"))) == {Reason.UNTRAINED}
+    assert set(why(out.column("dominance.half80"))) == {Reason.UNTRAINED}
+    half = 1.28155 * out.column("arousal.sd")  # these weights say nothing else
+    np.testing.assert_allclose(out.column("arousal.half80"), half, rtol=1e-5)
     np.testing.assert_array_equal(out.column("arousal"), out.column("wrist.arousal"))
 
 

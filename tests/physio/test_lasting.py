@@ -10,6 +10,7 @@ from physio.core.block import Array
 from physio.models.gaussian import Gaussian, GaussianConfig
 from physio.online import fusion
 from physio.train import lasting
+from physio.train.lagged import behind
 
 RATER, SD = 0.2, np.full(3, 0.5)
 PRIOR = np.zeros(3), SD
@@ -133,3 +134,19 @@ def test_only_pairs_seen_together_have_known_errors(
     assert fusion.known_errors(("a", "b"), ("1", "new")) is None
     assert fusion.known_errors(("a", "c"), ("1", "3")) is None
     fusion.known_errors.cache_clear()
+
+
+def test_how_far_reports_lie_behind_is_found(
+    people: list[tuple[Array, Array]],
+) -> None:
+    rng = np.random.default_rng(10)
+    pairs = []
+    for felt, _ in people[:40]:
+        slow = np.repeat(felt[:, 1], 2)  # each second
+        late = np.concatenate([np.full(5, np.nan), slow[:-5]])
+        noisy = late + rng.normal(0, RATER, len(late))
+        noisy[60:90] = np.nan
+        pairs.append((noisy, slow))
+    assert behind(pairs) == pytest.approx(5.0, abs=1.0)
+    turned = behind([(b, a) for a, b in pairs])
+    assert turned == -behind(pairs)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from os import cpu_count
 from pathlib import Path
@@ -44,6 +45,11 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
         with prompt() as refused:
             urgent = [] if refused else _times(heard, plan, begin)
     found = [_row("alone", alone), _row(busy, loaded)]
+    if "published-track" in weights.shipped_names():
+        reads = ("eeg", "skin", "heart", "motion", "temperature")
+        whole = Estimator((Expert("published-track", reads),))
+        past = _times(heard, replace(plan, estimator=whole), begin)
+        found.append(_row("alone, from the last minutes", past))
     if urgent:
         found.append(_row(f"{busy}, realtime = true", urgent))
     found += _budget(plan, heard, float(np.percentile(alone, 99)))

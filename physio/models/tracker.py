@@ -11,7 +11,8 @@ from scipy.linalg import cho_factor, cho_solve, toeplitz
 
 from physio.core.block import Array
 from physio.core.reason import Reason
-from physio.models.gaussian import DIMENSIONS
+
+DIMENSIONS = ("valence", "arousal", "dominance")
 
 _KEPT: Final = 256  # patterns of what is missing whose gains are kept
 _SHARE: Final = 0.5  # of a part of the past that must be there for it to count

@@ -13,9 +13,9 @@ from physio import config
 from physio.core.block import Array
 from physio.core.stage import Flow
 from physio.models.gaussian import DIMENSIONS
-from physio.online.agreement import agree
 from physio.train.affect import TRACKER, Affect
 from physio.train.crowd import Crowd
+from physio.train.measures import concordance, correlation
 from physio.train.people import paired, row
 from physio.train.unseen import LATER, estimator
 
@@ -66,9 +66,11 @@ class Lagged:
         for i, (said, _, reports, _) in enumerate(tested):
             code = str(a.first_tested + i)
             for way, by in (("as reported", 0.0), ("lag taken off", late - apart)):
-                ccc, r = agree(said, _ahead(reports, by))
-                found["r"].setdefault(way, {})[code] = r
-                found["ccc"].setdefault(way, {})[code] = ccc
+                ahead = _ahead(reports, by)
+                here = np.isfinite(said) & np.isfinite(ahead)
+                for kind, measure in (("r", correlation), ("ccc", concordance)):
+                    figure = measure(ahead[here], said[here])
+                    found[kind].setdefault(way, {})[code] = figure
         rows = [
             row(way, f"arousal {metric} with reports", each, self.seed)
             for metric, ways in found.items()

@@ -64,7 +64,7 @@ class Reference:
     """
 
     affect: Affect
-    sampled: int = 60
+    sampled: int = 30
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002

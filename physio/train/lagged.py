@@ -69,7 +69,7 @@ class Lagged:
                 ahead = _ahead(reports, by)
                 here = np.isfinite(said) & np.isfinite(ahead)
                 for kind, measure in (("r", correlation), ("ccc", concordance)):
-                    figure = measure(ahead[here], said[here])
+                    figure = measure(ahead[here], said[here, None])
                     found[kind].setdefault(way, {})[code] = figure
         rows = [
             row(way, f"arousal {metric} with reports", each, self.seed)

@@ -3,11 +3,11 @@
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from physio.core.block import Block, Info
+from physio.core.block import Array, Block, Info
 
 LIVELY: Final = ("eeg", "ecg", "eog", "emg", "bio", "resp")
 """Kinds of channel that never stand still on a living body."""
@@ -27,6 +27,24 @@ class Quality(NamedTuple):
 
     share: float
     flat: tuple[str, ...]
+
+
+class Judged(NamedTuple):
+    """What a block says of quality: see `Meter.quality`."""
+
+    until: float
+    n: int
+    good: Array  # (channels,): how many values are numbers
+    low: Array
+    high: Array
+
+    @classmethod
+    def of(cls, block: Block) -> Self:
+        """Return what a block says that has samples."""
+        finite = np.isfinite(block.data)
+        low = np.where(finite, block.data, np.inf).min(axis=0)
+        high = np.where(finite, block.data, -np.inf).max(axis=0)
+        return cls(block.until, len(block), finite.sum(axis=0), low, high)
 
 
 @dataclass
@@ -51,14 +69,14 @@ class Meter:
     heard: float = field(default=float("nan"), init=False)
     silent: bool = field(default=False, init=False)
     _came: deque[Came] = field(default_factory=deque, init=False, repr=False)
-    _blocks: deque[Block] = field(default_factory=deque, init=False, repr=False)
+    _judged: deque[Judged] = field(default_factory=deque, init=False, repr=False)
 
     def take(self, block: Block, now: float) -> int:
         """Count a block that came at ``now`` (s); return how many were lost before."""
         lost = block.start - (self.samples + self.lost)
         if len(block):
             self.heard, self.silent = block.until, False
-            self._blocks.append(block)
+            self._judged.append(Judged.of(block))
         self.samples += len(block)
         self.lost += lost
         self._came.append(Came(now, len(block), lost, block.stop))
@@ -68,8 +86,8 @@ class Meter:
         """Let go of what is too old to tell."""
         while self._came and self._came[0].time <= now - self.losses:
             self._came.popleft()
-        while self._blocks and self._blocks[0].until <= self.heard - self.recent:
-            self._blocks.popleft()
+        while self._judged and self._judged[0].until <= self.heard - self.recent:
+            self._judged.popleft()
 
     def age(self, now: float) -> float:
         """Return how old the newest sample is (s); NaN if there never was one."""
@@ -100,20 +118,17 @@ class Meter:
         A channel that should be lively counts as flat, and all its values as useless,
         when its values are all the same for 5 s or more.
         """
-        if not self._blocks:
+        if not self._judged:
             return Quality(float("nan"), ())
-        data = np.concatenate([b.data for b in self._blocks])
-        good = np.isfinite(data)
-        flat = np.zeros(data.shape[1], bool)
-        if len(data) >= 5 * self.info.rate:
-            filled = np.where(good, data, np.inf)
-            low = filled.min(axis=0, initial=np.inf)
-            high = np.where(good, data, -np.inf).max(axis=0, initial=-np.inf)
+        _, counts, goods, lows, highs = zip(*self._judged, strict=True)
+        n, good = sum(counts), np.sum(goods, axis=0)
+        flat = np.zeros(len(good), bool)
+        if n >= 5 * self.info.rate:
             lively = np.array([c.kind in LIVELY for c in self.info.channels], bool)
-            flat = (low == high) & lively
-        good[:, flat] = False
+            flat = (np.min(lows, axis=0) == np.max(highs, axis=0)) & lively
+        good[flat] = 0
         names = tuple(np.array(self.info.names)[flat]) if flat.any() else ()
-        return Quality(float(good.mean()) if good.size else float("nan"), names)
+        return Quality(float(good.sum()) / (n * max(1, len(good))), names)
 
 
 @dataclass

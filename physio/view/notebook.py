@@ -139,9 +139,7 @@ class Watched:
 
 
 def _draw(views: Views, scene: Scene, said: Any) -> None:
-    views.fast(scene, whole=True)
-    views.slow(scene)
-    views.slower(scene)
+    views.draw(scene)
     parts = words.badges(scene), words.estimates(scene), words.rests(scene)
     said.object = "<br>".join(parts)
 

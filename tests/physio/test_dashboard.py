@@ -132,21 +132,46 @@ def test_streamed_signals_are_those_drawn_at_once() -> None:
     made.note({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
     made.announce(EEG)
     grown = Signals(LIGHT, ("head.eeg",), look="as recorded")
-    done = 0
+    done, came = 0, []
     for step in range(1, 400):
         now[0] = 0.05 * step
         stop = int(now[0] * 64)
         made.take(block(EEG, done, data[done:stop]), now[0])
         done = stop
-        grown.update(made)
+        came += pieces(grown.update(made))
     whole = Signals(LIGHT, ("head.eeg",), look="as recorded")
-    whole.update(made, whole=True)
-    a, b = (next(iter(s._sources.values())).data for s in (grown, whole))
-    n = len(b["t"]) - 4
-    np.testing.assert_allclose(a["t"][-n:], b["t"][-n:], rtol=0, atol=1e-9)
+    ((times, values),) = pieces(whole.update(made, whole=True))
+    n = len(times) - 4
+    at, drawn = (np.concatenate(part) for part in zip(*came, strict=True))
+    np.testing.assert_allclose(at[-n:], times[-n:], rtol=0, atol=1e-9)
     # Rows are placed by the median of what was seen when they were laid.
-    shift = np.median(a["c0"][-n:] - b["c0"][-n:])
-    np.testing.assert_allclose(a["c0"][-n:] - shift, b["c0"][-n:], rtol=0, atol=1e-5)
+    shift = np.median(drawn[-n:] - values[-n:], axis=0)
+    np.testing.assert_allclose(drawn[-n:] - shift, values[-n:], rtol=0, atol=1e-5)
+
+
+def pieces(sent: Any) -> list[tuple[Any, Any]]:
+    """Return the times and values that a browser hears of."""
+    found, rest = [], sent[4:]
+    while len(rest):
+        n, m = rest[:2].astype(int)
+        times, values = rest[2 + m :][:n], rest[2 + m + n :][: n * m]
+        found.append((times, values.reshape(n, m)))
+        rest = rest[2 + m + n + n * m :]
+    return found
+
+
+def test_a_line_is_not_drawn_over_what_was_not_seen() -> None:
+    now = [0.0]
+    made = Scene(tick=lambda: now[0])
+    made.note({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
+    made.announce(EEG)
+    view = Signals(LIGHT, ("head.eeg",), look="as recorded")
+    for start in (0, 64 * 30):
+        now[0] = (start + 64) / 64
+        made.take(block(EEG, start, np.ones((64, 2))), now[0])
+        ((_, values),) = pieces(view.update(made))
+    assert np.isnan(values[0]).all()
+    assert np.isfinite(values[-1]).all()
 
 
 def test_gaps_and_dead_streams_are_hatched_and_named() -> None:
@@ -156,8 +181,8 @@ def test_gaps_and_dead_streams_are_hatched_and_named() -> None:
     view = Signals(LIGHT, ("head.eeg",))
     view.update(made)
     view.judge(made)
-    assert set(view.root.yaxis.major_label_overrides.values()) == {"✕ Fz", "✕ Cz"}
-    gaps = view._gaps.data
+    assert view.laid.data == {"name": ["✕ Fz", "✕ Cz"], "state": ["lost"] * 2}
+    gaps = view.gaps.data
     np.testing.assert_allclose(gaps["l"][:2], [95, 98], rtol=0, atol=0.05)
     np.testing.assert_allclose(gaps["r"][:2], [96, 100], rtol=0, atol=0.05)
     assert "LOST: head.eeg" in words.badges(made)

@@ -167,15 +167,17 @@ def test_it_opens_and_its_signals_move_and_nothing_is_fetched_elsewhere(
     page: Any,
 ) -> None:
     assert "token" not in page.url  # it does not stay in the history
-    end = "Bokeh.documents[0].get_model_by_name('signals').x_range.end"
-    first, frames = page.evaluate(end), page.evaluate("physio.count")
-    page.wait_for_function(f"{end} > {first} + 0.5 && physio.count > {frames} + 4")
+    strip = "Bokeh.documents[0].get_model_by_name('signals').tape"
+    page.wait_for_function(f"{strip}?.wide > 100")
+    first, frames = page.evaluate(f"{strip}.cleared"), page.evaluate("physio.count")
+    page.wait_for_function(f"{strip}.cleared > {first} + 0.5")
+    assert page.evaluate("physio.count") > frames + 4
     drawn = page.evaluate(
-        "Object.values(Bokeh.documents[0].get_model_by_name('signals').renderers"
-        ".find((r) => r.glyph.type === 'Line').data_source.data.c0)"
-        ".filter(Number.isFinite).length"
+        f"(() => {{ const s = {strip}, n = s.paper.width * s.paper.height; "
+        "const p = s.pen.getImageData(0, 0, s.paper.width, s.paper.height).data; "
+        "let k = 0; for (let i = 3; i < 4 * n; i += 4) k += p[i] > 0; return k })()"
     )
-    assert drawn > 100
+    assert drawn > 1000  # pixels of ink
     assert page.elsewhere == []
     assert page.faults == []
 
@@ -264,7 +266,7 @@ def test_who_may_only_look_wants_in_vain_and_the_person_sees_no_estimates(
     wish = '{"what": "mark", "label": "forged", "at": 0}'
     page.evaluate(
         "(w) => { const d = Bokeh.documents[0]; const t = d.roots()[0].tags;"
-        " t[2].data = {wish: [w]} }",
+        " t.find((m) => m.name === 'inbox').data = {wish: [w]} }",
         wish,
     )
     for other in ("/control", "/participant", "/control/ws"):

@@ -77,12 +77,14 @@ document.addEventListener("keydown", (event) => {
 // slow, hidden or dead page is sent no more than it can show.
 const seen = { frame: -1, since: performance.now(), frames: 0, ages: [], count: 0, news: performance.now() }
 window.physio = seen
+let shown = NaN
 const away = document.getElementById("away")
 const look = (now) => {
   requestAnimationFrame(look)
   seen.frames += 1
   const [frame, newest, live] = beat.data.v
-  const age = 1e3 * (Date.now() / 1e3 - newest)
+  const age = Date.now() - 1e3 * shown // of what was on the screen until now
+  shown = newest
   if (live && Number.isFinite(age)) { seen.ages.push(age); if (seen.ages.length > 600) seen.ages.shift() }
   if (frame !== seen.frame) {
     seen.frame = frame

@@ -3,10 +3,9 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -21,17 +20,16 @@ from physio.view.dashboard.affect import Course, Plane
 from physio.view.dashboard.body import Heart, Skin
 from physio.view.dashboard.scalp import Scalp
 from physio.view.dashboard.scene import FILTERS, Scene
-from physio.view.dashboard.signals import Signals
-from physio.view.dashboard.theme import THEMES, Theme
+from physio.view.dashboard.signals import Signals, told
+from physio.view.dashboard.theme import THEMES, Theme, asset
 from physio.view.dashboard.wish import refused, wished
 from physio.view.labels import DIMENSIONS, ENDS
 
-PERIOD: Final = 0.05
+PERIOD: Final = 0.025
 """Time between two looks at whether there is something new to draw (s)."""
 
 _AHEAD: Final = 2  # frames that a page may be behind before it is sent no more
-_SLOW: Final = 0.25  # s, between two drawings of what is computed
-_WORDS: Final = 0.5  # s, between two changes of the words
+_ROUND: Final = 0.5  # s, in which all that is computed is drawn, one figure at a time
 
 
 @dataclass
@@ -49,11 +47,15 @@ class Views:
     theme: Theme
     eeg: tuple[str, ...]
     others: tuple[str, ...]
+    frame: int = field(default=0, init=False)
+    """How many were sent."""
 
     def __post_init__(self) -> None:
         theme = self.theme
-        self.signals = Signals(theme, self.eeg or self.others)
-        self.others_view = Signals(theme, self.others if self.eeg else ())
+        self.news = ColumnDataSource({"v": told(0, np.nan, [], live=True)})
+        self.signals = Signals(theme, self.eeg or self.others, news=self.news)
+        rest = self.others if self.eeg else ()
+        self.others_view = Signals(theme, rest, news=self.news, part=1)
         self.plane, self.scalp = Plane(theme), Scalp(theme)
         self.courses = [Course(theme, name) for name in DIMENSIONS]
         self.skin, self.heart = Skin(theme), Heart(theme)
@@ -88,23 +90,32 @@ class Views:
         return self.signals.fresh or self.others_view.fresh
 
     def fast(self, scene: Scene, *, whole: bool = False) -> None:
-        """Draw the signals."""
-        self.signals.update(scene, whole=whole)
-        self.others_view.update(scene, whole=whole)
+        """Draw the signals, as the next frame."""
+        views = self.signals, self.others_view
+        parts = [view.update(scene, whole=whole) for view in views]
+        self.frame += 1
+        wall = time.time() - (scene.now - self.signals.newest) / scene.speed
+        frame = told(self.frame, wall, parts, live=not scene.ended)
+        self.news.data = {"v": frame}
 
-    def slow(self, scene: Scene) -> None:
-        """Draw what is computed."""
-        self.plane.update(scene)
-        for course in self.courses:
-            course.update(scene)
-        self.skin.update(scene)
-        self.heart.update(scene)
+    @property
+    def slow(self) -> list[Callable[[Scene], None]]:
+        """What draws what is computed, and judges the signals: one figure each."""
+        return [
+            self.plane.update,
+            *(course.update for course in self.courses),
+            self.skin.update,
+            self.heart.update,
+            self.scalp.update,
+            self.signals.judge,
+            self.others_view.judge,
+        ]
 
-    def slower(self, scene: Scene) -> None:
-        """Judge the signals, and draw the scalp."""
-        self.signals.judge(scene)
-        self.others_view.judge(scene)
-        self.scalp.update(scene)
+    def draw(self, scene: Scene) -> None:
+        """Draw everything."""
+        self.fast(scene, whole=True)
+        for part in self.slow:
+            part(scene)
 
 
 @dataclass
@@ -138,10 +149,7 @@ class Page:
     who: str = ""
     at: float | None = None
     dropped: int = 0
-    _frame: int = 0
     _seen: int = 0
-    _slow: float = float("-inf")
-    _worded: float = float("-inf")
     _turn: int = 0
     _shown: float = float("nan")
     _plays: bool = False
@@ -160,28 +168,26 @@ class Page:
         # All is drawn once before it belongs to a document, which then looks through
         # its models once, not once for every line.
         self.views = Views.of(self.scene, self.theme)
-        self.views.fast(self.scene, whole=True)
-        self.views.slow(self.scene)
-        self.views.slower(self.scene)
-        self.beat = ColumnDataSource({"v": [0.0, float("nan"), 1.0]})
+        self.views.draw(self.scene)
+        self.beat = self.views.news
         self.ack = ColumnDataSource({"v": [0.0, 0.0]})
-        self.inbox = ColumnDataSource({"wish": [""]})
+        self.inbox = ColumnDataSource({"wish": [""]}, name="inbox")
         self.outbox = ColumnDataSource({"id": [], "html": []})
         self.ack.on_change("data", self._acknowledged)
         self.inbox.on_change("data", self._heard)
-        with held(self.document, whole=True):
+        with held(self.document), self.document.models.freeze():
             for name, root in self.views.roots.items():
                 root.name = name
                 self.document.add_root(root)
         args = {n: getattr(self, n) for n in ("beat", "ack", "inbox", "outbox")}
         # What hangs on no root is not part of the document: nobody would hear of it.
-        self.document.roots[0].tags = list(args.values())
+        self.document.roots[0].tags += list(args.values())
         script = CustomJS(args=args, code=asset("page.js"))
         self.document.js_on_event("document_ready", script)
         self.document.template = page_template()
         self.document.template_variables.update(self._variables())
         self.document.title = "physio"
-        self.draw()
+        self._words(self.scene)
         self.document.add_periodic_callback(self.tick, int(1e3 * PERIOD))
 
     def tick(self) -> None:
@@ -192,7 +198,7 @@ class Page:
             self._ticked = now
         elif self.at is not None and self.at == self._shown and not self.views.fresh:
             return
-        if self._frame - self._seen > _AHEAD:
+        if self.views.frame - self._seen > _AHEAD:
             self.dropped += 1
             return
         self.draw()
@@ -204,28 +210,22 @@ class Page:
         moved = self.at is not None and self.at != self._shown
         if self.at is not None:
             self.scene.at = self._shown = self.at
-        with held(self.document, whole=self.views.fresh):
-            self.views.fast(self.scene, whole=moved and not self._plays)
+        with held(self.document):
             if moved and not self._plays:
-                self._slow = now
-                self.views.slow(self.scene)
-                self.views.slower(self.scene)
+                self.views.draw(self.scene)
                 self._words(self.scene)
-            if now - self._slow >= _SLOW / 2:
-                self._slow = now
-                self._turn += 1
-                # Words and labels four times a second, what takes a canvas twice.
-                if self._turn % 2:
-                    self._words(self.scene)
-                elif self._turn % 4:
-                    self.views.slow(self.scene)
-                else:
-                    self.views.slower(self.scene)
-            self._frame += 1
-            newest = self.views.signals.newest
-            wall = time.time() - (self.scene.now - newest) / self.scene.speed
-            live = float(not self.scene.ended)
-            self.beat.data = {"v": [self._frame, wall, live]}
+            else:
+                self.views.fast(self.scene)
+                self._some(now)
+
+    def _some(self, now: float) -> None:
+        """Draw the next of what is computed, so that no frame waits for all of it."""
+        slow = self.views.slow
+        parts = [*slow[:4], self._words, *slow[4:], self._words]
+        turn = int(now / _ROUND * len(parts))
+        for k in range(max(self._turn + 1, turn + 1 - len(parts)), turn + 1):
+            parts[k % len(parts)](self.scene)
+        self._turn = turn
 
     def _words(self, scene: Scene) -> None:
         said = {
@@ -263,7 +263,7 @@ class Page:
 
     def _acknowledged(self, _name: str, _old: Any, new: Any) -> None:
         frame, age = _two(new)
-        self._seen = min(max(self._seen, int(frame)), self._frame)
+        self._seen = min(max(self._seen, int(frame)), self.views.frame)
         if 0 <= age < 1e5:
             self._ages.append(age)
 
@@ -324,24 +324,13 @@ def _two(data: Any) -> tuple[float, float]:
 
 
 @contextmanager
-def held(document: Document, *, whole: bool) -> Iterator[None]:
-    """Send all changes made inside as one message.
-
-    Where lines may be added (``whole``), the document looks through its models but
-    once, in the end.
-    """
+def held(document: Document) -> Iterator[None]:
+    """Send all changes made inside as one message."""
     document.hold("combine")
     try:
-        with document.models.freeze() if whole else nullcontext():
-            yield
+        yield
     finally:
         document.unhold()
-
-
-@lru_cache
-def asset(name: str) -> str:
-    """Return a file that lies beside this one."""
-    return (Path(__file__).parent / name).read_text("utf-8")
 
 
 @lru_cache

@@ -10,9 +10,9 @@ from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS, Spacer
 
 from physio.core.ports import Wish
-from physio.view.dashboard.page import asset, page_template
+from physio.view.dashboard.page import page_template
 from physio.view.dashboard.scene import Scene
-from physio.view.dashboard.theme import Theme
+from physio.view.dashboard.theme import Theme, asset
 from physio.view.dashboard.wish import refused, wished
 from physio.view.labels import DIMENSIONS, ENDS
 

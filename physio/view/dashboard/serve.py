@@ -189,6 +189,8 @@ def server(
         max_body_size=_LARGEST,
         idle_connection_timeout=60,
     )
+    # Frames of several small parts must not wait for one another's receipts.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.setblocking(False)  # noqa: FBT003 the standard library's
     http.add_sockets([listening])
     return BaseServer(IOLoop.current(), app, http)

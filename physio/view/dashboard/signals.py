@@ -5,22 +5,21 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from bokeh.core.property.descriptors import UnsetValueError
-from bokeh.models import ColumnDataSource, FixedTicker, GlyphRenderer, Range1d
+from bokeh.models import ColumnDataSource, CustomJS, Spacer
 
 from physio.core.block import Array
 from physio.core.reason import Reason
 from physio.view.dashboard.scene import Scene
 from physio.view.dashboard.theme import (
+    FONT,
     GOOD,
     LOST,
     MUTED,
     POOR,
     SIGNS,
     Theme,
+    asset,
     plain,
-    scroll,
-    timed,
 )
 from physio.view.dashboard.track import Track, envelopes, spans
 from physio.view.meter import LIVELY
@@ -29,9 +28,9 @@ from physio.view.sheet import shown
 PAGE: Final = 32
 """How many channels a page has."""
 
-_PIXELS: Final = 640  # as long as the browser has not told how wide the figure is
+_PIXELS: Final = 640  # as long as the browser has not told how wide the paper is
+_WIDE: Final = (200, 4000)  # pixels, whatever a browser tells
 _TALLEST: Final = 1.4  # rows that a signal may reach beyond its own
-_SPARE: Final = 1.1
 _LEAST: Final = {"uS": 0.02, "g": 0.1, "degC": 0.2}  # of what a row shows
 
 
@@ -55,8 +54,6 @@ class Signals:
         Colours.
     streams
         Which streams.
-    title
-        What stands above.
     seconds
         How much time is seen (s).
     scale
@@ -67,41 +64,46 @@ class Signals:
         Which 32 channels.
     chosen
         Names of the channels to show; all, if none is named.
+    news, part
+        By what the browser hears of new samples, and which part of that is ours:
+        see `told`.
     """
 
     theme: Theme
     streams: Sequence[str]
-    title: str = ""
     seconds: float = 10.0
     scale: float = 100.0
     look: str = "1 to 40 Hz"
     page: int = 0
     chosen: tuple[str, ...] = ()
+    news: ColumnDataSource = field(default_factory=lambda: ColumnDataSource({"v": []}))
+    part: int = 0
     newest: float = field(default=float("nan"), init=False)
     """When the newest sample drawn was taken (s, session clock)."""
     _rows: list[Row] = field(default_factory=list, init=False)
-    _sources: dict[str, ColumnDataSource] = field(default_factory=dict, init=False)
-    _lines: dict[tuple[str, int], GlyphRenderer] = field(
-        default_factory=dict, init=False
-    )
+    _states: dict[tuple[str, int], str] = field(default_factory=dict, init=False)
     _drawn: dict[str, float] = field(default_factory=dict, init=False)
     _bin: float = field(default=0.0, init=False)
-    _states: dict[tuple[str, int], str] = field(default_factory=dict, init=False)
     fresh: bool = field(default=True, init=False)
     """Whether all is to be drawn anew."""
     _count: int = field(default=0, init=False)
+    _pixels: int = field(default=_PIXELS, init=False)
 
     def __post_init__(self) -> None:
-        self.root = timed(self.theme, self.title, y_range=Range1d(-1, 1))
-        self.root.lod_threshold = None
-        self.root.ygrid.grid_line_alpha = 0.6
-        self._gaps = ColumnDataSource({k: [] for k in ("l", "r", "t", "b")})
-        self.root.quad(
-            "l", "r", "t", "b", source=self._gaps, line_color=None,
-            fill_color=self.theme.lost, fill_alpha=0.07,
-            hatch_pattern="left_diagonal_line", hatch_color=self.theme.lost,
-            hatch_alpha=0.35, hatch_scale=8, level="underlay",
-        )  # fmt: skip
+        self.laid = ColumnDataSource({"name": [], "state": []})
+        self.gaps = ColumnDataSource({"l": [], "r": [], "row": []})
+        self.width = ColumnDataSource({"v": [_PIXELS]})
+        self.root = Spacer(sizing_mode="stretch_both")
+        theme = self.theme
+        colours = {state: theme.colour(state) for state in SIGNS}
+        look = {"card": theme.card, "dim": theme.dim, "grid": theme.grid, "font": FONT}
+        models = {n: getattr(self, n) for n in ("news", "laid", "gaps", "width")}
+        args = {"host": self.root, "look": look | colours, "part": self.part, **models}
+        draw = CustomJS(args=args, code=asset("tape.js"))
+        self.news.js_on_change("data", draw)
+        # What hangs on no root is not part of the document: nobody would hear of it.
+        self.root.tags = list(models.values())
+        self.width.on_change("data", self._heard)
 
     @property
     def pages(self) -> int:
@@ -114,47 +116,68 @@ class Signals:
             setattr(self, name, value)
         self.fresh = True
 
-    def update(self, scene: Scene, *, whole: bool = False) -> None:
-        """Draw what came since the last call; ``whole``: all of what is seen."""
+    def update(self, scene: Scene, *, whole: bool = False) -> Array:
+        """Return what came since the last call; ``whole``: all of what is seen.
+
+        Returns
+        -------
+        numpy.ndarray
+            Whether all is to be drawn anew, the time now (s since the session began),
+            how much time is seen (s), how many rows there are; then for each stream
+            with anything new: how many times n and rows m, which rows, the times, and
+            the values (n, m), in rows from the middle of each.
+        """
         now = scene.now
         width = self.seconds / self._pixels
-        if whole or self.fresh or abs(width / (self._bin or width) - 1) > 0.2:
+        whole = whole or self.fresh or width != self._bin
+        if whole:
             self._bin, self._drawn, self.fresh = width, {}, False
             self._lay(scene, now)
         begin = now - self.seconds
+        zero = scene.begin if np.isfinite(scene.begin) else 0.0
+        parts: list[Array] = []
         streams = dict.fromkeys(row.stream for row in self._rows)
-        newest = [self._draw(scene, stream, begin, now) for stream in streams]
+        newest = [self._draw(scene, n, begin, now, zero, parts) for n in streams]
         self.newest = max((t for t in newest if t == t), default=float("nan"))
-        scroll(self.root, begin, now, scene.begin)
+        head = np.array([whole, now - zero, self.seconds, len(self._rows)], float)
+        return np.concatenate([head, *parts])
 
-    @property
-    def _pixels(self) -> int:
-        """How wide the figure is in the browser, once that has told."""
+    def _heard(self, _name: str, _old: Any, new: Any) -> None:
+        """Hear how many pixels the paper is wide in the browser."""
         try:
-            return max(int(self.root.inner_width), 200)
-        except UnsetValueError:
-            return _PIXELS
+            wide = float(new["v"][0])
+        except (KeyError, IndexError, TypeError, ValueError):
+            return
+        if np.isfinite(wide):
+            self._pixels = int(np.clip(wide, *_WIDE))
+            self.fresh = True
 
     def judge(self, scene: Scene) -> None:
         """Colour the channels by what is known of them, and mark gaps."""
-        gaps: list[tuple[float, float, float, float]] = []
-        labels: dict[float, str] = {}
         why = {s: scene.reasons(s) for s in {row.stream for row in self._rows}}
+        self._states = {
+            row[:2]: self._state(scene, row, why[row.stream]) for row in self._rows
+        }
+        self._name()
+        zero = scene.begin if np.isfinite(scene.begin) else 0.0
+        found: dict[str, list[float]] = {"l": [], "r": [], "row": []}
         for i, row in enumerate(self._rows):
-            state = self._state(scene, row, why[row.stream])
-            labels[-i] = SIGNS[state] + plain(row.name, 16)
-            key = row.stream, row.channel
-            if self._states.get(key) != state:
-                self._states[key] = state
-                self._lines[key].glyph.line_color = self.theme.colour(state)
-            gaps += [(a, b, 0.5 - i, -0.5 - i) for a, b in self._holes(scene, row)]
-        if self.root.yaxis.major_label_overrides != labels:
-            self.root.yaxis.major_label_overrides = labels
-        columns = zip(*gaps, strict=True) if gaps else ((), (), (), ())
-        found = {k: list(v) for k, v in zip("lrtb", columns, strict=True)}
-        if found != self._gaps.data:
-            self._gaps.data = found
+            for begin, end in self._holes(scene, row):
+                found["l"].append(begin - zero)
+                found["r"].append(end - zero)
+                found["row"].append(i)
+        if found != self.gaps.data:
+            self.gaps.data = found
         self._rescale(scene)
+
+    def _name(self) -> None:
+        """Put the names beside the rows, each with the sign of its state."""
+        states = [self._states.get(row[:2], GOOD) for row in self._rows]
+        named = zip(self._rows, states, strict=True)
+        names = [SIGNS[state] + plain(row.name, 16) for row, state in named]
+        laid = {"name": names, "state": states}
+        if laid != self.laid.data:
+            self.laid.data = laid
 
     def _lay(self, scene: Scene, now: float) -> None:
         """Decide which channels are seen, and begin their lines anew."""
@@ -172,30 +195,11 @@ class Signals:
             Row(s, i, self._named(scene, s, i, name), *self._scaled(scene, s, i, now))
             for s, i, name in seen
         ]
-        for key, line in self._lines.items():
-            line.visible = key in {(r.stream, r.channel) for r in self._rows}
-        for row in self._rows:
-            self._line(row)
-        self.root.y_range.update(start=-len(seen) + 0.3, end=0.7)
-        self.root.yaxis.ticker = FixedTicker(ticks=[-i for i in range(len(seen))])
-        self._states = {}
+        self._name()
 
     def _named(self, scene: Scene, stream: str, i: int, name: str) -> str:
         channel = scene.sources[stream].track.info.channels[i]
         return name if channel.kind == "eeg" else f"{name} {shown(channel.unit)}"
-
-    def _line(self, row: Row) -> None:
-        key = row.stream, row.channel
-        if key in self._lines:
-            return
-        source = self._sources.get(row.stream)
-        if source is None:
-            source = self._sources[row.stream] = ColumnDataSource({"t": []})
-        source.data[f"c{row.channel}"] = np.full(len(source.data["t"]), np.nan)
-        self._lines[key] = self.root.line(
-            "t", f"c{row.channel}", source=source, line_width=1.0, line_join="bevel",
-            line_color=self.theme.trace,
-        )  # fmt: skip
 
     def _scaled(
         self, scene: Scene, stream: str, i: int, now: float
@@ -226,10 +230,12 @@ class Signals:
         eeg = any(c.kind == "eeg" for c in source.track.info.channels)
         return source.seen_through(self.look) if eeg else source.track
 
-    def _draw(self, scene: Scene, stream: str, begin: float, now: float) -> float:
-        """Draw what is new of a stream; return when its newest sample was taken."""
+    def _draw(
+        self, scene: Scene, stream: str, begin: float, now: float, zero: float,
+        parts: list[Array],
+    ) -> float:  # fmt: skip
+        """Add what is new of a stream; return when its newest sample was taken."""
         track = self._track(scene, stream)
-        rows = [(i, r) for i, r in enumerate(self._rows) if r.stream == stream]
         coarse = float(track.info.rate) * self._bin > 2
         after = self._drawn.get(stream, -np.inf)
         times, data = track.window(max(after, begin - self._bin), now + 1e-9)
@@ -237,40 +243,28 @@ class Signals:
             full = np.floor(times[-1] / self._bin) * self._bin
             n = int(np.searchsorted(times, full))
             times, data = times[:n], data[:n]
-        if not len(times) and np.isfinite(after):
-            return after
-        new = self._points(times, data, rows, coarse=coarse)
-        source = self._sources[stream]
-        if np.isfinite(after) and after >= begin:
-            room = int(
-                _SPARE * self.seconds * min(2 / self._bin, float(track.info.rate))
-            )
-            source.stream(new, rollover=room + 16)
-        else:
-            source.data = new
         if len(times):
-            edge = float(times[-1]) + 0.25 / float(track.info.rate)
-            self._drawn[stream] = edge
+            rows = [(i, r) for i, r in enumerate(self._rows) if r.stream == stream]
+            at, y = self._points(times, data, rows, coarse=coarse)
+            if np.isfinite(after) and after < begin - self._bin:  # no line to them
+                at, y = (
+                    np.append(at[0], at),
+                    np.pad(y, ((1, 0), (0, 0)), constant_values=np.nan),
+                )
+            numbers = [len(at), len(rows), *(i for i, _ in rows)]
+            parts += [np.array(numbers, float), at - zero, y.ravel()]
+            self._drawn[stream] = float(times[-1]) + 0.25 / float(track.info.rate)
         return self._drawn.get(stream, float("nan"))
 
     def _points(
         self, times: Array, data: Array, rows: list[tuple[int, Row]], *, coarse: bool
-    ) -> dict[str, Array]:
-        stream = rows[0][1].stream
-        channels = [row.channel for _, row in rows]
+    ) -> tuple[Array, Array]:
+        """Return times and values of some rows, in rows from the middle of each."""
         middle = np.array([row.middle for _, row in rows])
         size = np.array([row.size for _, row in rows])
-        y = (data[:, channels] - middle) / size
-        y = np.clip(y, -_TALLEST, _TALLEST) - np.array([i for i, _ in rows])
-        if coarse:
-            times, y = envelopes(times, y, self._bin)
-        new = {"t": np.array(times)}
-        for key in self._sources[stream].data:
-            if key != "t":
-                new[key] = np.full(len(times), np.nan, np.float32)
-        for k, channel in enumerate(channels):
-            new[f"c{channel}"] = np.ascontiguousarray(y[:, k], np.float32)
-        return new
+        y = (data[:, [row.channel for _, row in rows]] - middle) / size
+        y = np.clip(y, -_TALLEST, _TALLEST)
+        return envelopes(times, y, self._bin) if coarse else (times, y)
 
     def _state(self, scene: Scene, row: Row, why: Mapping[str, int]) -> str:
         source = scene.sources[row.stream]
@@ -296,3 +290,21 @@ class Signals:
         if source.lost(now):
             found.append((float(times[-1]), now))
         return found
+
+
+def told(frame: float, wall: float, parts: Sequence[Array], *, live: bool) -> Array:
+    """Return what the browser hears of a frame, as one row of numbers.
+
+    Parameters
+    ----------
+    frame
+        Its number.
+    wall
+        When the newest sample in it was taken (s, the computer's date).
+    parts
+        What `Signals.update` returned, for each view of signals.
+    live
+        Whether more is to come.
+    """
+    each = [np.append(len(part), part) for part in parts]
+    return np.concatenate([[frame, wall, live], *each])

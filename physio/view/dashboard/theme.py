@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 from bokeh.models import BoxAnnotation, CustomJSTickFormatter, Range1d
@@ -57,6 +59,12 @@ DARK: Final = Theme(
     ("#56b4e9", "#f29ac0", "#e0c050"), "Cividis256",
 )  # fmt: skip
 THEMES: Final = {theme.name: theme for theme in (LIGHT, DARK)}
+
+
+@lru_cache
+def asset(name: str) -> str:
+    """Return a file that lies beside this one."""
+    return (Path(__file__).parent / name).read_text("utf-8")
 
 
 def plain(text: str, longest: int = 40) -> str:

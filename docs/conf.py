@@ -1,26 +1,53 @@
 """How the documentation is built: `make docs`."""
 
+import os
+import sys
 from importlib.metadata import version as _version
+from pathlib import Path
 from types import GenericAlias
+
+sys.path.insert(0, str(Path(__file__).parent))
+os.environ |= {"PHYSIO_QUICK": "1", "MPLBACKEND": "Agg"}  # notebooks and gallery
+os.environ.pop("PHYSIO_DATA", None)  # simulated people, whose pictures anybody can make
 
 project = "physio-affect"
 author = "The physio-affect maintainers"
 release = _version("physio-affect")
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
 ]
-source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["results"]
+source_suffix = {".md": "myst-nb", ".rst": "restructuredtext", ".ipynb": "myst-nb"}
+exclude_patterns = ["results", "gallery", "auto_gallery/*.ipynb", "auto_gallery/*.md5"]
 templates_path = ["_templates"]
 myst_heading_anchors = 3
 # Pages link to files of the repository that are not pages, as they do on a forge.
 # That these exist is tested in tests/docs/test_pages.py.
 suppress_warnings = ["myst.xref_missing", "myst.header"]
+
+# Notebooks run as their tests run them, once: what has not changed is kept.
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "notebooks")
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "filename_pattern": "plot_",
+    "image_scrapers": ("drawing.scraped",),
+    "download_all_examples": False,
+    "show_signature": False,
+    "show_memory": False,
+    "min_reported_time": 10,
+    "plot_gallery": "True",
+}
 
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -40,5 +67,8 @@ def skip(app, what, name, obj, skipped, options):
 
 
 def setup(app):
-    """Have Sphinx ask `skip` about each member."""
+    """Bring notebooks and help texts here, and have Sphinx ask `skip` of members."""
+    import pages
+
+    app.connect("builder-inited", pages.bring)
     app.connect("autodoc-skip-member", skip)

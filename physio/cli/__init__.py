@@ -13,6 +13,7 @@ from physio.cli import (
     data,
     files,
     judge,
+    more,
     own,
     report,
     sessions,
@@ -44,6 +45,8 @@ for command in (
     + bench.COMMANDS
 ):
     app.command()(command)
+# Negative numbers are no options.
+app.command(context_settings={"ignore_unknown_options": True})(own.rate)
 app.add_typer(study.study)
 
 
@@ -54,7 +57,9 @@ def main() -> None:
         checks.configure_lsl()
         app()
     except (ValueError, OSError) as error:
-        typer.echo(f"physio: {_sentence(error)}", err=True)
+        where = more.page(error)
+        told = f" (more: {where})" if where else ""
+        typer.echo(f"physio: {_sentence(error)}{told}", err=True)
         sys.exit(2)
 
 

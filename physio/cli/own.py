@@ -100,7 +100,7 @@ def rate(
     control.rate(found, told, kinds[scale], person)
 
 
-COMMANDS: Final[list[Callable[..., None]]] = [calibrate, rate]
+COMMANDS: Final[list[Callable[..., None]]] = [calibrate]
 
 
 def _guided(

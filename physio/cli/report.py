@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from physio.core.recording import Recording
     from physio.view.page import Page
 
 
@@ -51,6 +52,8 @@ def report(
     for one in page.keep(figures) if figures else ():
         typer.echo(f"  {one}")
 
+
+_SHOWING: Final = ("photodiode", "microphone")  # channels that show what is marked
 
 COMMANDS: Final[list[Callable[..., None]]] = [report]
 
@@ -103,7 +106,30 @@ def _of_session(path: Path) -> "Page":
 
     recording, features, estimates = whole_of(path)
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
-    return session_report(recording, features, estimates, named[0] if named else None)
+    conditions = named[0] if named else None
+    timing = _timing(recording)
+    return session_report(recording, features, estimates, conditions, timing)
+
+
+def _timing(recording: "Recording") -> dict[str, str]:
+    """Return how late markers are against each channel that shows what they mark."""
+    from physio.study.offset import offset
+
+    found = {}
+    for info in recording.infos:
+        for name in info.names:
+            if not any(word in name.lower() for word in _SHOWING):
+                continue
+            try:
+                late = offset(recording, name)
+            except ValueError as error:  # no marker, or none with a flank
+                found[name] = str(error)
+                continue
+            found[name] = (
+                f"{1e3 * late.median:+.1f} ms, jitter {1e3 * late.jitter:.1f} ms, "
+                f"worst {1e3 * late.worst:.1f} ms ({late.n} of {late.markers} markers)"
+            )
+    return found
 
 
 def _of_table(path: Path, protocol: str) -> "Page":

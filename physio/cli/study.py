@@ -106,7 +106,7 @@ def rehearse(root: Root) -> None:
     The second loses the first device that measures skin half-way, the third's session
     is killed and taken up again, the fifth withdraws: all of theirs is deleted.
 
-    Example: `physio study init trial && physio study rehearse trial`
+    Example: `physio study rehearse trial`, after `physio study init trial`
     """
     from physio.study.folder import Study
     from physio.study.forget import forget

@@ -12,8 +12,11 @@ from matplotlib.patches import Patch
 from physio.core.block import Array, Block
 from physio.view.laid import whole
 from physio.view.meter import LIVELY
+from physio.view.sheet import Band, shown
 
 BINS: Final = 400
+_BODY: Final = ("rate", "amplitude", "rmssd")  # what responses and beats are told by
+_SHADES: Final = ("#e8eef5", "#f7f1e3")
 _KINDS: Final = ("missing", "flat or partly missing", "there")
 _COLOURS: Final = ("#c8321e", "#f0c36a", "#0072b2")
 
@@ -81,4 +84,39 @@ def quality_figure(
     ax.grid(which="minor", axis="y", color="white", lw=3)
     handles = [Patch(color=c, label=k) for c, k in zip(_COLOURS, _KINDS, strict=True)]
     figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False)
+    return figure
+
+
+def course_figure(features: Block, parts: Sequence[Band]) -> Figure | None:
+    """Draw skin responses and the heart over time, on the conditions of a session.
+
+    Returns
+    -------
+    Figure or None
+        None where nothing of the kind is there.
+    """
+    names = [
+        c.name for c in features.info.channels
+        if c.name.count(".") == 1 and c.name.partition(".")[2] in _BODY
+        and np.isfinite(features.column(c.name)).any()
+    ]  # fmt: skip
+    if not names:
+        return None
+    unit = {c.name: shown(c.unit) for c in features.info.channels}
+    begin = float(features.times[0])
+    figure = Figure((11, 0.6 + 1.15 * len(names)), layout="constrained")
+    axes: Any = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, name in zip(axes, names, strict=True):
+        for k, part in enumerate(parts):
+            ax.axvspan(part.begin - begin, part.end - begin, color=_SHADES[k % 2], lw=0)
+        ax.plot(features.times - begin, features.column(name), color="#0072b2", lw=1)
+        ax.set_ylabel(f"{name}\n{unit[name]}", fontsize="small")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.margins(x=0)
+    for part in parts:
+        axes[0].annotate(
+            part.name, (part.begin - begin, 1), xycoords=("data", "axes fraction"),
+            va="bottom", fontsize="x-small", color="#5b6675", annotation_clip=True,
+        )  # fmt: skip
+    axes[-1].set_xlabel("time (s)")
     return figure

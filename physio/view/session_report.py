@@ -19,7 +19,7 @@ from physio.core.recording import (
     computed,
     said,
 )
-from physio.view.course import quality_figure
+from physio.view.course import course_figure, quality_figure
 from physio.view.labels import DIMENSIONS, MEANING, labels
 from physio.view.laid import whole
 from physio.view.methods import methods
@@ -49,6 +49,7 @@ def session_report(
     features: Block | None,
     estimates: Block | None,
     conditions: Events | None = None,
+    timing: Mapping[str, str] | None = None,
 ) -> Page:
     """Return the report on a session, with all pictures inside.
 
@@ -60,6 +61,8 @@ def session_report(
         What was computed of it, each as one block; None where nothing was.
     conditions
         The parts of a study, if there were any: see `physio.view.sheet.bands`.
+    timing
+        How late markers are, in words, by the channel that shows what they mark.
     """
     about = recording.about
     page = Page(f"Session {about.get('person', '')}".strip())
@@ -87,13 +90,20 @@ def session_report(
         _affect(page, estimates, parts or _all(recording))
     if features is not None:
         _body(page, features, parts or _all(recording))
+        if (figure := course_figure(features, parts)) is not None:
+            page.picture(
+                figure,
+                "Skin responses and the heart over time. Where a line is broken, the "
+                "value is missing.",
+                "body",
+            )
     if (spectrum := _spectrum(recording)) is not None:
         page.heading("Spectrum of the EEG")
         page.picture(
             spectrum, "Power by frequency, a line for each channel.", "spectrum"
         )
     _events(page, recording)
-    _sheet(page, recording)
+    _sheet(page, recording, timing or {})
     return page
 
 
@@ -257,10 +267,11 @@ def _events(page: Page, recording: Recording) -> None:
         page.table(pd.DataFrame({"what": status.labels[:_MOST]}, index=at))
 
 
-def _sheet(page: Page, recording: Recording) -> None:
+def _sheet(page: Page, recording: Recording, timing: Mapping[str, str]) -> None:
     about: Mapping[str, str] = recording.about
     page.heading("Data sheet")
     rows = {told: about[key] for key, told in _SHEET.items() if about.get(key)}
+    rows |= {f"{channel} behind its marker": told for channel, told in timing.items()}
     page.table(pd.DataFrame({"": rows}))
     config = json.loads(about.get("config", "{}"))
     text, references = methods(config, version("physio-affect"))

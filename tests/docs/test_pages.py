@@ -101,6 +101,27 @@ def test_commands_are_those_that_there_are(line: str) -> None:
     parsed(line)
 
 
+def helps(name: str, command: Any) -> list[tuple[str, str]]:
+    """Return the help of every command below one."""
+    below = getattr(command, "commands", {})
+    found = [x for key, inner in below.items() for x in helps(f"{name} {key}", inner)]
+    return found or [(name, command.help or "")]
+
+
+def test_every_command_teaches_by_an_example_that_can_be_given() -> None:
+    for name, text in helps("physio", get_command(app)):
+        examples = re.findall(r"`(physio [^`]+)`", text.partition("Example:")[2])
+        assert any(line.startswith(name) for line in examples), name
+        for line in examples:
+            parsed(line)
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    index = (ROOT / "docs" / "index.md").read_text("utf-8").splitlines()
+    pages = {p.stem for p in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert sorted(pages - set(index)) == []
+
+
 def test_a_wrong_command_is_found() -> None:
     for line in ("physio reply x.xdf", "physio replay x.xdf --fats", "physio delete"):
         with pytest.raises((Exception, SystemExit), match=r"(?i)no such|missing"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -30,8 +31,13 @@ def physio(*args: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedP
     )
 
 
+MORE = re.compile(r"(.*?)(?: \(more: (docs/[\w-]+\.md)\))?\n")
+
+
 def refused(done: subprocess.CompletedProcess, sentence: str) -> None:
-    assert (done.returncode, done.stderr) == (2, f"physio: {sentence}\n")
+    said, more = MORE.fullmatch(done.stderr).groups()
+    assert (done.returncode, said) == (2, f"physio: {sentence}")
+    assert not more or (ROOT / more).is_file()
 
 
 @pytest.fixture(scope="module")

@@ -375,14 +375,14 @@ def test_who_may_want_what() -> None:
 
 
 def test_a_page_that_shows_nothing_is_sent_nothing() -> None:
-    """Two frames are sent ahead; then the page must have seen one."""
+    """Three frames are sent ahead; then the page must have seen one."""
     made = scene()
     made.take(block(EEG, 64 * 95, np.ones((64 * 5, 2))), 100.0)
     page = Page(Document(), made)
     page.open()
     for _ in range(20):
         page.tick()
-    assert page.dropped == 18
+    assert page.dropped == 17
     frame = page.beat.data["v"][0]
     page.ack.data = {"v": [frame, 40.0]}
     page.tick()

@@ -16,10 +16,11 @@ from physio.core.block import Block, Channel, Info, Origin
 from physio.core.events import Events, happening, marks
 from physio.core.reason import Reason
 from physio.core.recording import MARKERS, Recording
-from physio.view.course import quality_figure, there
+from physio.view.course import course_figure, quality_figure, there
 from physio.view.evaluation_report import audit_report, evaluation_report, forest
 from physio.view.methods import methods
 from physio.view.session_report import session_report
+from physio.view.sheet import Band
 
 EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
 BVP = Info("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),), Origin.SIMULATED)
@@ -203,3 +204,21 @@ def test_the_command_reports_on_a_result_and_keeps_its_pictures(tmp_path: Path) 
     assert done.exit_code == 0
     assert (tmp_path / "evaluation.html").is_file()
     assert (tmp_path / "fig" / "macro-F1.svg").is_file()
+
+
+def test_markers_against_a_photodiode_are_a_row_of_the_data_sheet() -> None:
+    made = session_report(session(), None, None, None, {"photodiode": "+19.8 ms"})
+    told = Reader(str(made)).text
+    assert re.search(r"photodiode behind its marker\s+\+19\.8 ms", told)
+
+
+def test_responses_and_the_heart_are_drawn_where_there_are_any() -> None:
+    columns = tuple(map(Channel, ("skin.rate", "heart.rate", "eeg.de.alpha.F3")))
+    info = Info("features", Fraction(4), columns)
+    data = np.tile([3.0, 62.0, 1.0], (40, 1))
+    figure = course_figure(Block(info, 0, 0.0, data), [Band("rest", 0.0, 5.0)])
+    assert figure is not None
+    labels = [ax.get_ylabel().partition("\n")[0] for ax in figure.axes]
+    assert labels == ["skin.rate", "heart.rate"]
+    nothing = Block(info, 0, 0.0, np.full((40, 3), np.nan))
+    assert course_figure(nothing, []) is None

@@ -224,9 +224,10 @@ def test_a_rating_reaches_the_session(page: Any, live: Running) -> None:
     page.keyboard.press("End")  # valence: as pleasant as can be
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowLeft")  # arousal: a step calmer
+    page.locator(".scale [data-value='0.5']").last.click()  # a figure of dominance
     page.get_by_role("button", name="rate", exact=True).click()
     (rating,) = until(lambda: live.events(RATINGS))
-    np.testing.assert_array_equal(rating.data, [[1.0, -0.125, 0.0]])
+    np.testing.assert_array_equal(rating.data, [[1.0, -0.25, 0.5]])
 
 
 def test_a_dead_device_shows_as_lost_and_comes_back(page: Any, live: Running) -> None:

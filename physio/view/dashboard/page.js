@@ -35,8 +35,12 @@ const act = (button) => {
   setTimeout(() => button.classList.remove("done"), 300)
 }
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-what]")
+  const button = event.target.closest("button[data-what]"), figure = event.target.closest("[data-value]")
   if (button) act(button)
+  if (!figure) return
+  const slider = figure.closest(".scale").querySelector("input")
+  slider.value = figure.dataset.value
+  slider.dispatchEvent(new Event("input", { bubbles: true }))
 })
 document.addEventListener("submit", (event) => {
   event.preventDefault()
@@ -77,8 +81,8 @@ document.addEventListener("keydown", (event) => {
 // slow, hidden or dead page is sent no more than it can show.
 const seen = { frame: -1, since: performance.now(), frames: 0, ages: [], count: 0, news: performance.now() }
 window.physio = seen
-let shown = NaN
 const away = document.getElementById("away")
+let shown = NaN
 const look = (now) => {
   requestAnimationFrame(look)
   seen.frames += 1

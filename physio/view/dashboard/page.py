@@ -18,17 +18,18 @@ from physio.core.ports import Wish
 from physio.view.dashboard import words
 from physio.view.dashboard.affect import Course, Plane
 from physio.view.dashboard.body import Heart, Skin
+from physio.view.dashboard.manikin import scales
 from physio.view.dashboard.scalp import Scalp
 from physio.view.dashboard.scene import FILTERS, Scene
 from physio.view.dashboard.signals import Signals, told
 from physio.view.dashboard.theme import THEMES, Theme, asset
 from physio.view.dashboard.wish import refused, wished
-from physio.view.labels import DIMENSIONS, ENDS
+from physio.view.labels import DIMENSIONS
 
-PERIOD: Final = 0.025
+PERIOD: Final = 0.012
 """Time between two looks at whether there is something new to draw (s)."""
 
-_AHEAD: Final = 2  # frames that a page may be behind before it is sent no more
+_AHEAD: Final = 3  # frames that a page may be behind before it is sent no more
 _ROUND: Final = 0.5  # s, in which all that is computed is drawn, one figure at a time
 
 
@@ -122,8 +123,8 @@ class Views:
 class Page:
     """What one viewer sees and wants.
 
-    A frame is sent only while the page has acknowledged all but the last two, so that
-    one that is slow, hidden or dead costs nothing but a look each 50 ms.
+    A frame is sent only while the page has acknowledged all but the last three, so
+    that one that is slow, hidden or dead costs nothing but a look now and then.
 
     Parameters
     ----------
@@ -258,7 +259,7 @@ class Page:
             "first": 0.0 if self.at is None else self.at - self.scene.begin,
             "people": [code for code in self.scene.people if code],
             "pages": self.views.signals.pages,
-            "scales": [(d, *ENDS[d]) for d in DIMENSIONS],
+            "scales": scales(),
         }
 
     def _acknowledged(self, _name: str, _old: Any, new: Any) -> None:

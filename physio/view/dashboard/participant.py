@@ -10,11 +10,11 @@ from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS, Spacer
 
 from physio.core.ports import Wish
+from physio.view.dashboard.manikin import scales
 from physio.view.dashboard.page import page_template
 from physio.view.dashboard.scene import Scene
 from physio.view.dashboard.theme import Theme, asset
 from physio.view.dashboard.wish import refused, wished
-from physio.view.labels import DIMENSIONS, ENDS
 
 
 class Asking(Protocol):
@@ -59,9 +59,8 @@ class Participant:
         root = Spacer(name="nothing", width=0, height=0, tags=list(args.values()))
         self.document.add_root(root)
         self.document.template = page_template("participant.html")
-        scales = [(d, *ENDS[d]) for d in DIMENSIONS]
         self.document.template_variables.update(
-            {"theme": self.theme.name, "css": asset("page.css"), "scales": scales}
+            {"theme": self.theme.name, "css": asset("page.css"), "scales": scales()}
         )
         self.document.title = "physio"
         self.document.add_periodic_callback(self.tick, 250)

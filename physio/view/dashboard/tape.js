@@ -8,10 +8,10 @@ const make = () => {
   view.shadow_el.append(canvas)
   const made = host.tape = { view, canvas, paper, ink: canvas.getContext("2d"), pen: paper.getContext("2d"), last: [] }
   const size = () => {
-    const { width, height } = canvas.getBoundingClientRect(), scale = devicePixelRatio || 1
-    if (!width || !height) return
-    canvas.width = Math.round(width * scale)
-    canvas.height = Math.round(height * scale)
+    const box = canvas.getBoundingClientRect(), scale = devicePixelRatio || 1
+    if (!box.width || !box.height) return
+    canvas.width = Math.round(box.width * scale)
+    canvas.height = Math.round(box.height * scale)
     Object.assign(made, { scale, left: Math.round(74 * scale), foot: Math.round(18 * scale), cleared: NaN, named: null })
     made.wide = Math.max(canvas.width - made.left - Math.round(4 * scale), 50)
     made.high = canvas.height - made.foot

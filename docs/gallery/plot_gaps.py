@@ -1,0 +1,29 @@
+"""
+Gaps are gaps
+=============
+
+The same wristband on a bad line: it is unplugged for eight seconds, and one block in thirty is lost on the way. Lost
+samples keep their numbers, so a picture, a filter and a window all know that something is missing, and how much.
+"""
+
+from devices.faulty import Fault, Faulty
+from devices.simulated import Wristband
+from physio.core.block import Block
+from physio.core.ports import FastClock
+from physio.view.course import quality_figure
+
+clock = FastClock()
+faults = (Fault("unplug", 20.0, 8.0), Fault("drop", amount=0.03))
+band = Wristband(clock=clock, seed=3, seconds=60.0, truth=False)
+streams = {}
+with Faulty(band, faults, clock=clock) as line:
+    while not line.ended:
+        clock.wait(0.5)
+        for item in line.read():
+            if isinstance(item, Block):
+                streams.setdefault(item.info.name, []).append(item)
+
+# %%
+# Each row is a stream; what never came is red, what came in part is pale.
+
+figure = quality_figure(streams, 0.0, 60.0)

@@ -1,0 +1,39 @@
+"""
+Beats, and what is withheld
+===========================
+
+A chest strap's ECG, and heart rate over the last ten seconds below it. Half-way the strap comes off for six seconds: as soon
+as the window holds too little the rate is missing, not held, until enough beats are there again.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from devices.simulated import Chest
+from physio.core.block import Block
+from physio.core.stage import Chain, apply
+from physio.features.heart import Beats, HeartRate
+from physio.train.simulated import record
+from physio.view.laid import whole
+
+recording = record(Chest(seed=2), 60)
+name = next(n for n in recording.streams if n.endswith(".ecg"))
+times, samples = whole(recording.streams[name])
+info = recording.streams[name][0].info
+rate = float(info.rate)
+samples = samples.copy()
+samples[int(30 * rate) : int(36 * rate)] = np.nan
+ecg = Block(info, 0, times[0], samples)
+
+heart = apply(Chain((Beats(), HeartRate())), ecg)
+
+# %%
+
+figure, (above, below) = plt.subplots(2, 1, figsize=(9, 4), layout="constrained")
+seen = slice(int(26 * rate), int(40 * rate))
+above.plot(ecg.times[seen], ecg.data[seen, 0], "#34495e", lw=0.7)
+above.set(ylabel=info.channels[0].unit)
+below.plot(heart.times, heart.column("rate"), "#d55e00")
+below.set(xlabel="s", ylabel="heart rate (1/min)")
+for ax in (above, below):
+    ax.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,39 @@
+"""
+However it is cut
+=================
+
+A live stream comes in pieces of any size. A stage that gave other numbers for other pieces would compute one thing live
+and another from the file. Here one EEG goes through a chain whole, and in four hundred pieces cut at random.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from devices.simulated import Headset
+from physio.core.block import Block
+from physio.core.stage import Chain, Flow, apply
+from physio.dsp.iir import Notch
+from physio.features.eeg import DifferentialEntropy
+from physio.train.simulated import record
+from physio.view.laid import whole
+
+recording = record(Headset(seed=5), 30)
+times, samples = whole(recording.streams["person.eeg"])
+raw = Block(recording.streams["person.eeg"][0].info, 0, times[0], samples)
+chain = Chain((Notch(freq=50.0), DifferentialEntropy(width=4.0, hop=0.25)))
+offline = apply(chain, raw)
+
+rng = np.random.default_rng(1)
+cuts = np.sort(rng.choice(len(raw), 400, replace=False)).tolist()
+flow = Flow(chain, raw.info)
+live = np.concatenate([flow.push(piece).data for piece in raw.split(cuts)])
+
+# %%
+# Not nearly equal: equal, to the last bit, and missing where the other is missing.
+
+print("equal:", np.array_equal(live, offline.data, equal_nan=True))
+figure, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
+ax.plot(offline.times, offline.data[:, 0], "#56b4e9", lw=4, label="whole")
+ax.plot(offline.times, live[:, 0], "#1a2029", lw=1, label="in 400 pieces")
+ax.set(xlabel="s", ylabel=f"{offline.info.names[0]} (bit)")
+ax.legend(frameon=False)

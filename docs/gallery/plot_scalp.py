@@ -1,0 +1,42 @@
+"""
+Differential entropy over the scalp
+===================================
+
+What RBTransformer and the field's other models read of an EEG: half the binary logarithm of 2πe times the variance in a
+band, here over four seconds, seen from above. MNE draws the heads.
+"""
+
+import matplotlib.pyplot as plt
+import mne
+import numpy as np
+
+from devices.simulated import Headset
+from physio.core.block import Block
+from physio.core.stage import Chain, apply
+from physio.dsp.iir import Notch
+from physio.features.eeg import DifferentialEntropy
+from physio.train.simulated import record
+from physio.view.laid import whole
+
+names = ["Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8"]
+names += ["P7", "P3", "Pz", "P4", "P8", "O1", "Oz", "O2"]
+recording = record(Headset(seed=3, channels=tuple(names)), 20)
+times, samples = whole(recording.streams["person.eeg"])
+info = recording.streams["person.eeg"][0].info
+chain = Chain((Notch(freq=50.0), DifferentialEntropy(width=4.0, hop=0.25)))
+entropy = apply(chain, Block(info, 0, times[0], samples))
+
+# %%
+# Columns are called ``de.<band>.<electrode>``; the last row rests on the newest four seconds.
+
+bands = ("theta", "alpha", "beta", "gamma")
+montage = mne.create_info(names, float(info.rate), "eeg")
+montage.set_montage("colin27_1005")
+figure, axes = plt.subplots(1, 4, figsize=(10, 2.8), layout="constrained")
+for ax, band in zip(axes, bands, strict=True):
+    values = np.array([entropy.column(f"de.{band}.{n}")[-1] for n in names])
+    image, _ = mne.viz.plot_topomap(
+        values, montage, axes=ax, show=False, cmap="cividis"
+    )
+    ax.set_title(band)
+    figure.colorbar(image, ax=ax, shrink=0.6, label="bit")

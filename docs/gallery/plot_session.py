@@ -1,0 +1,21 @@
+"""
+A session at a glance
+=====================
+
+A simulated person wears a wristband for three minutes. Signals are drawn above; below, valence, arousal and dominance
+with bands of one standard deviation and of 95 %. Where there is no estimate it is hatched, and the reason stands there.
+"""
+
+import physio
+from devices.simulated import Wristband
+from physio.train.simulated import record
+from physio.view.plots import session_figure
+
+recording = record(Wristband(seed=7, preset="exaggerated"), 180)
+features = physio.features(recording)
+estimates = physio.estimate(recording)
+
+# %%
+# With a file of yours: ``recording = physio.read("my_e4_export.zip")``.
+
+figure = session_figure(recording, features, estimates)

@@ -1,0 +1,36 @@
+"""
+Skin conductance, taken apart
+=============================
+
+A level that moves within minutes, responses that rise within a second, and what drives them: one convex problem, solved
+anew each second while a session runs (here over the whole recording).
+"""
+
+import matplotlib.pyplot as plt
+
+from devices.simulated import Wristband
+from physio.features.decompose import decompose
+from physio.train.simulated import record
+from physio.view.laid import whole
+
+recording = record(Wristband(seed=40), 240)
+times, samples = whole(recording.streams["person.eda"])
+parts = decompose(samples[:, 0], rate=4.0)
+
+# %%
+# The driver is never negative and mostly zero: that is what makes the parts unique.
+
+figure, axes = plt.subplots(
+    3, 1, figsize=(9, 5.5), sharex=True, layout="constrained", height_ratios=(2, 1, 1)
+)
+t = times - times[0]
+axes[0].plot(t, samples[:, 0], "0.6", label="measured")
+axes[0].plot(t, parts.tonic, "#0072b2", label="tonic")
+axes[0].plot(t, parts.tonic + parts.phasic, "#d55e00", lw=0.8, label="tonic + phasic")
+axes[0].legend(frameon=False, ncols=3)
+axes[1].fill_between(t, parts.phasic, color="#cc6699", alpha=0.5)
+axes[2].plot(t, parts.driver, "#1a2029", lw=0.8)
+for ax, name in zip(axes, ("uS", "phasic (uS)", "driver (uS/s)"), strict=True):
+    ax.set_ylabel(name)
+    ax.spines[["top", "right"]].set_visible(False)
+axes[-1].set_xlabel("s")

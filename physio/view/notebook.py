@@ -20,6 +20,17 @@ from physio.view.dashboard.theme import THEMES
 
 _EVERY: Final = 200  # ms between two drawings
 _ROOM: Final = 20_000  # items that wait for a notebook that does not draw
+_BEGIN: Final = """<script>
+let tries = 20
+const draw = setInterval(() => {
+  const models = Bokeh.documents.flatMap((one) => [...one._all_models.values()])
+  for (const model of models)
+    if (model.name === "frames") model.properties.data.change.emit()
+  if (!--tries || models.some((model) => model.tape)) clearInterval(draw)
+}, 300)
+</script>"""
+"""What has the signals drawn that came with a page, before any news of them."""
+
 _STYLE: Final = """
 :host { font: 12px system-ui, sans-serif; } table { border-collapse: collapse; }
 th { text-align: left; padding-right: 8px; } .figure { font-weight: 700; }
@@ -154,8 +165,10 @@ def _laid(views: Views, said: Any) -> list[Any]:
         return pn.Column(roots[name], height=height, sizing_mode="stretch_width")
 
     courses = [cell(name, 120) for name in ("valence", "arousal", "dominance")]
+    seen = ["signals", *(["others"] if views.eeg and views.others else [])]
     return [
-        pn.Row(cell("signals", 320), cell("others", 320)),
+        pn.Row(*(cell(name, 320) for name in seen)),
         pn.Row(cell("plane", 360), pn.Column(*courses), said),
         pn.Row(cell("skin", 180), cell("heart", 180), cell("scalp", 180)),
+        pn.pane.HTML(_BEGIN, width=0, height=0, margin=0),
     ]

@@ -53,7 +53,8 @@ class Views:
 
     def __post_init__(self) -> None:
         theme = self.theme
-        self.news = ColumnDataSource({"v": told(0, np.nan, [], live=True)})
+        first = told(0, np.nan, [], live=True)
+        self.news = ColumnDataSource({"v": first}, name="frames")
         self.signals = Signals(theme, self.eeg or self.others, news=self.news)
         rest = self.others if self.eeg else ()
         self.others_view = Signals(theme, rest, news=self.news, part=1)

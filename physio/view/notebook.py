@@ -146,7 +146,6 @@ class Watched:
         """Put what came into the scene."""
         while self._came:
             self.scene.take(*self._came.popleft())
-        self.scene.forget()
 
 
 def _draw(views: Views, scene: Scene, said: Any) -> None:

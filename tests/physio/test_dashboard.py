@@ -174,6 +174,16 @@ def test_a_line_is_not_drawn_over_what_was_not_seen() -> None:
     assert np.isfinite(values[-1]).all()
 
 
+def test_what_is_kept_of_a_stream_does_not_grow() -> None:
+    made = scene()
+    for k in range(400):
+        made.take(block(EEG, 64 * k, np.ones((64, 2))), k + 1.0)
+    meter = made.sources["head.eeg"].meter
+    assert len(meter._came) == 60
+    assert len(meter._judged) == 10
+    assert meter.samples == 64 * 400
+
+
 def test_gaps_and_dead_streams_are_hatched_and_named() -> None:
     made = scene()
     made.take(block(EEG, 64 * 92, np.ones((64 * 3, 2))), 95.0)

@@ -93,6 +93,7 @@ class Source:
             self.meter.samples = block.start - self.meter.lost
             self.skipped = False
         self.meter.take(block, at)
+        self.meter.forget(at)
         if not len(block):
             return
         self.track.take(block)
@@ -283,11 +284,6 @@ class Scene:
                 self.behind.append(at - item.until)
         else:
             self._arrived(name, item, at)
-
-    def forget(self) -> None:
-        """Let go of what is too old to tell."""
-        for source in self.sources.values():
-            source.meter.forget(self.now)
 
     def resting(self) -> tuple[float, float]:
         """Return since when the present rest goes on (s), and how long it takes (s).

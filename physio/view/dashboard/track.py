@@ -26,8 +26,9 @@ class Track:
     def __init__(self, info: Info, seconds: float) -> None:
         self.info, self.seconds = info, seconds
         self._room = max(_LEAST, int(seconds * float(info.rate)) + 1)
-        self._times = np.empty(2 * self._room)
-        self._data = np.empty((2 * self._room, len(info.channels)))
+        # Filled, so that all of the memory is taken at once and none later.
+        self._times = np.full(2 * self._room, np.nan)
+        self._data = np.full((2 * self._room, len(info.channels)), np.nan)
         self._begin = self._end = 0
         self.stop: int | None = None
 

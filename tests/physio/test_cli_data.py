@@ -115,7 +115,9 @@ def test_bad_input_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     table(people=2).to_parquet("t.parquet")
     assert physio(monkeypatch, *args) == 2
-    assert capsys.readouterr().err == f"physio: {message}\n"
+    said, _, more = capsys.readouterr().err.partition(" (more: docs/")
+    assert said == f"physio: {message}"
+    assert more in {"extract.md)\n", "splits.md)\n", "data.md)\n", "evaluate.md)\n"}
 
 
 def test_an_unknown_data_set_is_told_what_there_is(

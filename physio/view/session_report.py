@@ -90,9 +90,9 @@ def session_report(
         _affect(page, estimates, parts or _all(recording))
     if features is not None:
         _body(page, features, parts or _all(recording))
-        if (figure := course_figure(features, parts)) is not None:
+        if (course := course_figure(features, parts)) is not None:
             page.picture(
-                figure,
+                course,
                 "Skin responses and the heart over time. Where a line is broken, the "
                 "value is missing.",
                 "body",

@@ -125,7 +125,7 @@ class Transfer:
         how = [self.scales.get(name, "raw") for name in self.reads]
         x = prepared(np.stack(list(columns.values()), axis=1), how)
         label, part = _parts(recording, begin, begin + _WIDTH)
-        longest = max(c.span for c in rows.info.channels)
+        longest = max(c.span for c in rows.info.channels if c.name in self.reads)
         return pd.DataFrame(
             {
                 "dataset": dataset,

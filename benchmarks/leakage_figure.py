@@ -28,7 +28,9 @@ SWAPPED = ", labels swapped"
 def rows(folder: Path, protocol: str) -> dict[str, dict]:
     """Return the AUC of each model by one protocol."""
     found = {}
-    for path in sorted(folder.glob(f"eegmat-{protocol}*.json")):
+    # The shortest name first: its settings were chosen in inner folds.
+    paths = folder.glob(f"eegmat-{protocol}*.json")
+    for path in sorted(paths, key=lambda p: (len(p.name), p.name)):
         for row in json.loads(path.read_text("utf-8"))["rows"]:
             if row["metric"] == "AUC":
                 found.setdefault(row["model"], row)

@@ -1,5 +1,6 @@
 """A training step of RBTransformer: ours, and as a textbook writes it."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -80,21 +81,23 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
 
 def _rows() -> list[Row]:
     torch.manual_seed(0)
-    x, y = torch.randn(BATCH * STEPS, 32, 4), torch.randint(2, (BATCH * STEPS,))
+    x = torch.randn(BATCH * STEPS, 32, 4)
+    y = (x[:, :8].sum(dim=(1, 2)) > 0).long()  # something to learn: losses must agree
     ways = {
         "plain eager, DataLoader": _plain(x, y),
         "ours": _ours(x, y),
         "ours, compiled": _ours(x, y, compile=True),
         "ours, bfloat16": _ours(x, y, precision="bfloat16"),
     }
-    for one in ways.values():
-        one()
+    losses: dict[str, list[float]] = {name: [one()] for name, one in ways.items()}
     taken: dict[str, list[float]] = {name: [] for name in ways}
     peaks = []
     for _ in range(ROUNDS):
         peaks.append(_peak())
         for name, one in ways.items():
-            taken[name].append(seconds(one) / STEPS)
+            begin = time.perf_counter()
+            losses[name].append(one())
+            taken[name].append((time.perf_counter() - begin) / STEPS)
     best = {name: min(times) for name, times in taken.items()}
     flops, peak = _flops(x[:BATCH]), max(peaks)
     plain = best["plain eager, DataLoader"]
@@ -109,32 +112,69 @@ def _rows() -> list[Row]:
             "gflop": flops / 1e9,
             "peak_gflop_s": peak / 1e9,
             "products_alone_s": _products(),
+            "losses": " ".join(f"{loss:.3f}" for loss in losses[name]),
+            **_spent(ways[name]),
         }
         for name, own in best.items()
     ]
 
 
-def _plain(x: Tensor, y: Tensor) -> Callable[[], None]:
+def _plain(x: Tensor, y: Tensor) -> Callable[[], float]:
     model = Plain().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-3)
     loader = DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True)
     judge = nn.CrossEntropyLoss(label_smoothing=0.12)
 
-    def epoch() -> None:
+    def epoch() -> float:
+        total = 0.0
         for windows, told in loader:
             optimizer.zero_grad()
             loss = judge(model(windows), told)
             loss.backward()
             optimizer.step()
-            loss.item()
+            total += loss.item()
+        return total / len(loader)
 
     return epoch
 
 
-def _ours(x: Tensor, y: Tensor, **settings: Any) -> Callable[[], object]:
+def _ours(x: Tensor, y: Tensor, **settings: Any) -> Callable[[], float]:
     schedule = Schedule(300, (BATCH,), **settings)
     run = Run(RBTransformer(RBTransformerConfig()), (x, y), schedule)
     return lambda: run.epoch(0)
+
+
+_KINDS: Final = {
+    "products": ("aten::mm", "aten::bmm", "aten::addmm"),
+    "copies": ("aten::copy_", "aten::cat"),
+    "dropout": (
+        "aten::random_", "aten::bernoulli_", "aten::ge", "aten::mul", "aten::mul_",
+        "aten::div_",
+    ),
+    "norms": (
+        "aten::native_layer_norm", "aten::native_layer_norm_backward", "aten::_softmax",
+        "aten::_softmax_backward_data", "aten::gelu", "aten::gelu_backward",
+    ),
+}  # fmt: skip
+"""What a step spends its time on, by torch's names of it."""
+
+
+def _spent(epoch: Callable[[], float]) -> dict[str, float]:
+    """Return what a step spends on each kind of work (ms), as torch's profiler sees it.
+
+    ``norms_ms``: with softmax and GELU; ``else_ms``: all other work. Compiled kernels
+    are among it.
+    """
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        epoch()
+    each = {e.key: e.self_cpu_time_total / 1e3 / STEPS for e in seen.key_averages()}
+    found = {
+        f"{kind}_ms": sum(each.get(name, 0.0) for name in names)
+        for kind, names in _KINDS.items()
+    }
+    return {**found, "else_ms": sum(each.values()) - sum(found.values())}
 
 
 def _peak() -> float:

@@ -32,6 +32,7 @@ from physio.online.session import Session
 from physio.online.sinks.behind import Behind
 from physio.online.sinks.conditions import Conditioned
 from physio.online.sinks.xdf import Xdf
+from physio.online.worn import unplaced
 from physio.view.dashboard.sink import Dashboard
 
 OURS = ("begin", "config", "ended", "warnings")  # said of each session anew
@@ -126,10 +127,20 @@ def conduct(
                 shown = None
     faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
     figures = _figures(session, counts, faults, time.perf_counter() - began)
-    figures["notes"] = [*unread(plans[0], session.engine.origin), *unusable]
+    idle = unread(plans[0], session.engine.origin)
+    figures["notes"] = [*idle, *_unplaced(session), *unusable]
     figures["reports"] = _reported(agreements)
     folders.describe(out, file.resolved(plans[0]), **{**about, **figures})
     return Outcome(out, session.ended, figures)
+
+
+def _unplaced(session: Session) -> list[str]:
+    """Return a sentence on electrodes that no weights can read, of everybody once."""
+    found = []
+    for person, part in session.engine.parts.items():
+        experts = getattr(session.plan.of(person).estimator, "experts", ())
+        found += unplaced([e.weights for e in experts], part.junction.info.names)
+    return list(dict.fromkeys(found))
 
 
 def _known(paths: Sequence[Path]) -> tuple[list[Calibration], list[str]]:

@@ -47,6 +47,24 @@ def places(names: Sequence[str]) -> Array:
     return np.array([known[key] for key in keys]).reshape(len(keys), 3)
 
 
+def known(names: Sequence[str]) -> tuple[str, ...]:
+    """Return those of some electrodes whose place `places` knows, in their order."""
+    at = _known()
+    return tuple(n for n in names if _ALIKE.get(n.lower(), n.lower()) in at)
+
+
+def nearest(names: Sequence[str], among: Sequence[str]) -> list[int]:
+    """Return which electrode of ``among`` is nearest to each of ``names``.
+
+    Raises
+    ------
+    ValueError
+        If one is not in the 10-05 system.
+    """
+    close = places(names) @ places(among).T  # cosines of the angles between
+    return [int(i) for i in close.argmax(axis=1)]
+
+
 @cache
 def _known() -> dict[str, Array]:
     import mne

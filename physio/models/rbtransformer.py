@@ -153,7 +153,7 @@ class Dropout(nn.Module):
         n = self.size = x.numel()
         bits = self.bits if self.bits is not None else random_bits(n)
         keep = bits[:n].view(x.shape) >= self.steps - 32768
-        return x * keep.to(x.dtype).mul_(65536 / (65536 - self.steps))
+        return x * (keep * (65536 / (65536 - self.steps))).to(x.dtype)
 
 
 class Place(nn.Module):

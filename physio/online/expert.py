@@ -1,7 +1,6 @@
 """An expert: trained weights that read some features, and a person's rest."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from physio.models.fusion import temper
 from physio.models.rest import Rest, Resting, prepared
 from physio.online.calibration import Own
 from physio.online.past import Past
+from physio.online.worn import read, worn
 
 _FEW: Final = 4
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
@@ -33,9 +33,6 @@ LEVELS: Final = (0.5, 0.8, 0.95)
 
 GAUSSIAN: Final = np.array([0.67449, 1.28155, 1.95996])
 """Half of each, of a normal distribution, in standard deviations."""
-
-_NETWORK: Final = "physio.models.rbtransformer:RBTransformer"
-_TRACKER: Final = "physio.models.tracker:Tracker"
 
 _NOTHING: Final = Reason.NO_SIGNAL.nan
 _UNTRAINED: Final = Reason.UNTRAINED.nan
@@ -168,7 +165,8 @@ class Mind:
         """Return an expert's mind on the features of ``info``, or raise what lacks."""
         stored = weights.load(expert.weights)
         card = stored.card
-        wanted = [name for name, _ in card.columns]
+        columns = read(card, info.names)
+        wanted = [name for name, _ in columns]
         chains = tuple(dict.fromkeys(name.partition(".")[0] for name in wanted))
         reads = expert.reads or chains
         if unknown := [chain for chain in reads if chain not in chains]:
@@ -184,8 +182,7 @@ class Mind:
                 f"{_some(given)}"
             )
         at = [info.names.index(n) if n in needed else -1 for n in wanted]
-        norm = Rest.restore(stored.part("rest"))
-        model = _model(stored)
+        _, model, norm = worn(stored, info.names)
         grouped = [_group(n) for n in wanted]
         groups = tuple(dict.fromkeys(grouped))
         spans = np.array([info.channels[i].span if i >= 0 else 0.0 for i in at])
@@ -198,7 +195,7 @@ class Mind:
             np.stack([stored.arrays["prior.mean"], stored.arrays["prior.sd"]]),
             card.origin,
             np.array(at),
-            tuple(how for _, how in card.columns),
+            tuple(how for _, how in columns),
             np.isin(DIMENSIONS, card.supports),
             max(info.channels[i].span for i in at if i >= 0),
             spans,
@@ -369,24 +366,6 @@ def _group(column: str) -> str:
     """Return under which name a feature is told of: electrodes of a band together."""
     parts = column.split(".")
     return ".".join(parts[:3] if len(parts) > 3 else parts)
-
-
-def _model(stored: weights.Weights) -> weights.Model:
-    """Return the model of stored weights, in the way in which it answers soonest."""
-    if stored.card.use == _TRACKER:
-        return _shared(stored)
-    model = stored.model()
-    if stored.card.use != _NETWORK:
-        return model
-    from physio.online.onnx import quickened  # with torch: only where it is needed
-
-    return quickened(model)
-
-
-@lru_cache(maxsize=8)
-def _shared(stored: weights.Weights) -> weights.Model:
-    """Return a model that all sessions share: it is large, and slow to make."""
-    return stored.model()
 
 
 def _some(names: list[str]) -> str:

@@ -1,6 +1,7 @@
 """RBTransformer as a model among others: trained anew in each fold."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -11,9 +12,10 @@ import torch
 
 from physio.core.block import Array
 from physio.data.windows import WHY
-from physio.formats.montage import places
+from physio.formats.montage import nearest, places
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig, one_thread
 from physio.train import explained, network, pretraining
+from physio.train.choice import INNER
 from physio.train.contenders import Given
 from physio.train.network import Schedule
 
@@ -32,6 +34,36 @@ class Tokens(NamedTuple):
     x: Array
     electrodes: tuple[str, ...]
     bands: tuple[str, ...]
+
+    def of(self, wanted: Sequence[str]) -> "Tokens":
+        """Return those of some electrodes, in their order; of all where none is named.
+
+        Raises
+        ------
+        ValueError
+            If the table has not one of them.
+        """
+        if not wanted:
+            return self
+        if unknown := [e for e in wanted if e not in self.electrodes]:
+            raise ValueError(
+                f"the table has no electrode {unknown[0]!r}; it has "
+                f"{', '.join(self.electrodes)}"
+            )
+        at = [self.electrodes.index(e) for e in wanted]
+        return Tokens(self.x[:, at], tuple(wanted), self.bands)
+
+
+class Trained(NamedTuple):
+    """What a fold's training people taught.
+
+    ``networks``: one for each seed; ``electrodes``: those they were trained with;
+    ``scale``: what features are divided by, shape (electrodes, bands).
+    """
+
+    networks: tuple[RBTransformer, ...]
+    electrodes: tuple[str, ...]
+    scale: Array
 
 
 def tokens(table: pd.DataFrame, front: str) -> Tokens:
@@ -83,11 +115,14 @@ class Attending:
     pretrain
         Epochs in which it first learns, from the training people's windows without
         labels, to tell the features of electrodes that are hidden from it.
+    learns
+        Which electrodes it is trained with; by default all of the table.
     present
-        Which electrodes there are in the test: the others of the table are only trained
-        with. By default all.
+        Which electrodes there are in the test; by default those it was trained with.
+        Others than those need ``embedding = "place"``.
     folder
         Where checkpoints and curves go, a folder a fold; a run that is there goes on.
+        Networks that only choose are not kept.
     """
 
     network: RBTransformerConfig = field(default_factory=RBTransformerConfig)
@@ -98,27 +133,43 @@ class Attending:
     scale: bool = True
     oversample: bool = False
     pretrain: int = 0
+    learns: tuple[str, ...] = ()
     present: tuple[str, ...] = ()
     folder: Path | None = None
 
     def __call__(self, given: Given) -> Array:
         """Return the probabilities of the classes, shape (test rows, classes)."""
+        return self.answer(self.trained(given), given)
+
+    def trained(self, given: Given) -> Trained:
+        """Return what is learned from the training rows of a fold."""
         if not given.classes:
             raise ValueError("this network tells classes; its affect head is for live")
-        found = tokens(given.table, self.front)
+        found = tokens(given.table, self.front).of(self.learns)
         train = given.fold.train
         size = self.size(found, len(given.classes))
-        scale = np.nanstd(found.x[train], axis=0) if self.scale else 1.0
-        x = found.x / np.where(scale > 0, scale, 1.0)
-        test = self._present(found, x[given.fold.test])
+        scale = np.ones(found.x.shape[1:])
+        if self.scale:
+            scale = np.nanstd(found.x[train], axis=0)
+            scale = np.where(scale > 0, scale, 1.0)
+        x, y = found.x[train] / scale, given.y[train]
+        networks = [
+            self._fitted(size, x, y, given.seed + k, self._into(given, k))
+            for k in range(self.seeds)
+        ]
+        return Trained(tuple(networks), found.electrodes, scale)
+
+    def answer(self, made: Trained, given: Given) -> Array:
+        """Return what networks say of the rows of a fold that test."""
+        made, shown = self._shown(made, tokens(given.table, self.front))
+        x = shown.x[given.fold.test] / made.scale
         total: Any = 0.0
-        for k in range(self.seeds):
+        for k, one in enumerate(made.networks):
+            total = total + probabilities(one, x)
             into = self._into(given, k)
-            model = self._fitted(size, x[train], given.y[train], given.seed + k, into)
-            total = total + probabilities(model, test)
             if into is not None:
-                told = explained.explained(model, test, given.seed)
-                names = {"electrodes": found.electrodes, "bands": found.bands}
+                told = explained.explained(one, x, given.seed)
+                names = {"electrodes": shown.electrodes, "bands": shown.bands}
                 explained.write(into, {"fold": given.fold.name, **names, **told})
         return np.asarray(total / self.seeds)
 
@@ -136,20 +187,24 @@ class Attending:
             places=at,
         )
 
-    def _present(self, found: Tokens, x: Array) -> Array:
-        """Return windows without the electrodes that the test has not."""
-        if not self.present:
-            return x
-        if unknown := [e for e in self.present if e not in found.electrodes]:
-            raise ValueError(
-                f"the table has no electrode {unknown[0]!r}; it has "
-                f"{', '.join(found.electrodes)}"
-            )
-        here = np.isin(found.electrodes, self.present)
-        return np.where(here[:, None], x, np.nan)
+    def _shown(self, made: Trained, found: Tokens) -> tuple[Trained, Tokens]:
+        """Return networks for the electrodes of the test, and what these show.
+
+        An electrode that was not trained with is scaled as the nearest one that was.
+        """
+        present = self.present or made.electrodes
+        shown = found.of(present)
+        if set(present) <= set(made.electrodes):
+            own = found.of(made.electrodes)
+            here = np.isin(made.electrodes, present)
+            return made, own._replace(x=np.where(here[:, None], own.x, np.nan))
+        at = places(present).tolist()
+        networks = tuple(one.on(at) for one in made.networks)
+        scale = made.scale[nearest(present, made.electrodes)]
+        return Trained(networks, shown.electrodes, scale), shown
 
     def _into(self, given: Given, k: int) -> Path | None:
-        if self.folder is None:
+        if self.folder is None or given.fold.name.startswith(INNER):
             return None
         return self.folder / f"{given.fold.name} {k}".replace("/", "-")
 

@@ -14,6 +14,8 @@ from physio.train.measures import measure
 from physio.train.places import Codes, joined
 
 PICKED: Final = "picked"
+INNER: Final = "inner "
+"""What the name of a fold begins with that only chooses."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,16 @@ class Chosen:
         model: Model = self.models[best]
         return model(given)
 
+    def said(self, name: str) -> str:
+        """Return how many settings were compared, and how many touched outer folds."""
+        picked = [one[PICKED] for one in self.told.values()]
+        counts = {k: picked.count(k) for k in self.models if k in picked}
+        told = ", ".join(f"{k} in {n}" for k, n in counts.items())
+        return (
+            f"{name}: {len(self.models)} settings were compared in inner folds of the "
+            f"training people, and one was run on each outer fold ({told})."
+        )
+
     def _inner(self, people: Codes, fold: Fold, seed: int) -> list[tuple[Rows, Rows]]:
         """Return rows that train and rows that choose, for each inner fold."""
         every = np.unique(people[np.concatenate([fold.train, fold.test])])
@@ -99,7 +111,7 @@ class Chosen:
             numbers = given.x.reshape(len(given.x), -1)
             rest = rest[np.isfinite(numbers[rest]).any(axis=1)]
             model: Model = self.models[name]
-            said = model(given._replace(y=y, fold=Fold(f"inner {key}", train, rest)))
+            said = model(given._replace(y=y, fold=Fold(f"{INNER}{key}", train, rest)))
             whole = np.full((len(y), said.shape[1]), np.nan)
             whole[rest] = said
             self._known[key] = whole

@@ -1,7 +1,7 @@
 """Ratings told from the EEG of people who watched: as published, and honestly."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from physio.features.eeg import DifferentialEntropy
 from physio.models import weights
 from physio.train import splits, tokens, told
 from physio.train.attending import Attending
+from physio.train.choice import Chosen
 from physio.train.contenders import Commonest
 from physio.train.evaluation import Evaluation, Work, evaluate
 
@@ -54,6 +55,9 @@ class Emotion:
         In the recipe ``honest``: from one window to the next (s).
     model
         How the network is trained.
+    choices
+        Other ways to train it, by name: the best of all in inner folds of the training
+        people is run on each outer fold. Not in the recipe ``paper``.
     beside
         Other models, by name.
     protocol, settings
@@ -80,6 +84,7 @@ class Emotion:
     dropped: float = 0.1
     every: float = 2.0
     model: Attending = field(default_factory=Attending)
+    choices: Mapping[str, Attending] = field(default_factory=dict)
     beside: Mapping[str, Any] = field(default_factory=dict)
     protocol: str = "paper-window-kfold"
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -96,6 +101,9 @@ class Emotion:
                 f"the honest recipe has no protocol {self.protocol!r}, which leaks: it "
                 "is loso, trial-blocked or time-blocked"
             )
+
+        if self.recipe == "paper" and self.choices:
+            raise ValueError("the paper's recipe has one setting: it chooses nothing")
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
         """Train and judge, and keep nothing on the way."""
@@ -149,7 +157,7 @@ class Emotion:
 
     def _judged(self, table: pd.DataFrame, folder: Path | None) -> Evaluation:
         models = {
-            NAME: replace(self.model, folder=folder),
+            NAME: self._network(folder),
             **self.beside,
             "commonest": Commonest(),
         }
@@ -162,7 +170,15 @@ class Emotion:
             seed=self.seed,
             config=config.describe(self),
         )
-        return replace(made, notes=self._notes())
+        return replace(made, notes=tuple(self._notes(models)))
+
+    def _network(self, folder: Path | None) -> Attending | Chosen:
+        """Return the network, or what chooses how it is trained."""
+        first = replace(self.model, folder=folder)
+        if not self.choices:
+            return first
+        others = {k: replace(m, folder=folder) for k, m in self.choices.items()}
+        return Chosen({"model": first, **others}, measure=self.measures[0])
 
     def work(self, table: pd.DataFrame) -> Work:
         """Return what is to be told of which rows."""
@@ -203,14 +219,19 @@ class Emotion:
             said = np.floor(np.nan_to_num(scores)).astype(int).astype(str)
         return np.where(np.isfinite(scores), said, ""), names
 
-    def _notes(self) -> tuple[str, ...]:
+    def _notes(self, models: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what a reader must know; of each model how many settings it had."""
         if self.recipe == "paper":
-            return (
+            yield (
                 "The recipe of RBTransformer's authors (arXiv 2511.13954): windows of "
                 "one trial, that share 77 % of their samples, train and test. Nothing "
-                "of these figures holds for a person or a trial never seen.",
+                "of these figures holds for a person or a trial never seen."
             )
-        return ()
+        for name, model in models.items():
+            if isinstance(model, Chosen):
+                yield model.said(name)
+            else:
+                yield f"{name}: one setting, which touched each outer fold once."
 
 
 def _centred(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, Any]:

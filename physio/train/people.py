@@ -108,6 +108,23 @@ def paired(
     return found
 
 
+def compared(
+    rows: Sequence[Mapping[str, Any]],
+    reference: str,
+    pairs: Sequence[tuple[str, str]],
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Return how one model differs from all others, if one is named; then of pairs.
+
+    A pair is the first less the second, for itself: see `paired`.
+    """
+    found = paired(rows, reference, seed) if reference else []
+    for one, other in pairs:
+        own = [r for r in rows if r["model"] in (one, other)]
+        found += paired(own, one, seed)
+    return found
+
+
 def flipped(differences: Array, seed: int) -> float:
     """Return how often a mean is as far from 0 if each sign were a matter of chance.
 

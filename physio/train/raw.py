@@ -68,9 +68,11 @@ class Raw:
                 f"{self.network} needs braindecode: pip install 'physio-affect[train]'"
             ) from None
         make = getattr(models, self.network)
+        # Its last layer spans 30 steps of a longer window; here all that there are.
+        own = {"final_conv_length": "auto"} if make is models.ShallowFBCSPNet else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return make(n_chans=channels, n_outputs=classes, n_times=samples)
+            return make(n_chans=channels, n_outputs=classes, n_times=samples, **own)
 
     def _fit(self, model: Any, x: Array, y: Any) -> None:
         windows = torch.as_tensor(x, dtype=torch.float32)

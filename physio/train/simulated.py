@@ -14,6 +14,7 @@ from physio.core.block import Array, Block, Origin
 from physio.core.events import Events, joined
 from physio.core.ports import Device, FastClock
 from physio.core.recording import Recording
+from physio.formats.montage import places
 from physio.models import weights
 from physio.models.rbtransformer import RBTransformerConfig
 from physio.models.rest import Rest
@@ -47,7 +48,8 @@ class Simulated:
         The two devices: dataclasses with ``seed``, ``cycle``, ``seconds``, ``clock``,
         whose stream ``.truth`` is what the person feels.
     electrodes
-        Of the headset.
+        Of the headset. The network knows them by their place on the head, and learns to
+        do without any of them, so that it runs on other headsets.
     columns
         Features of the wristband, and how each is read.
     people, tested
@@ -139,7 +141,9 @@ class Simulated:
 
     def _person(self, name: str, i: int) -> Person:
         """Return a simulated person, who rates each second."""
-        device = self.headset if name == "eeg-demo" else self.band
+        device = self.band
+        if name == "eeg-demo":
+            device = replace(self.headset, channels=self.electrodes)
         seed, cycle = self.first + i, self.cycles[i % len(self.cycles)]
         recording = record(replace(device, seed=seed, cycle=cycle), self.seconds)
         streams = {"eeg": "eeg"}
@@ -173,9 +177,15 @@ class Simulated:
         z = np.concatenate([centred(p, rest)[0] for p in seen])
         ratings = np.concatenate([p.ratings for p in seen])
         whole = ~np.isnan(z).any(axis=1)
-        size = RBTransformerConfig(len(self.electrodes), len(_BANDS), head="affect")
+        size = RBTransformerConfig(
+            len(self.electrodes),
+            len(_BANDS),
+            head="affect",
+            embedding="place",
+            places=tuple(tuple(p) for p in places(self.electrodes).tolist()),
+        )
         tokens = z[whole].reshape(-1, size.electrodes, size.bands)
-        schedule = network.Schedule(self.epochs, (256,), clip=1.0, missing=0.5)
+        schedule = network.Schedule(self.epochs, (256,), clip=1.0, missing=0.8)
         made = network.fit(size, tokens, ratings[whole], schedule, self.seed)
         return made.model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
 

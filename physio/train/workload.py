@@ -18,7 +18,7 @@ from physio.data.dataset import Trial
 from physio.data.eegmat import Eegmat
 from physio.data.windows import LABEL, features
 from physio.train import people, splits
-from physio.train.choice import PICKED, Chosen
+from physio.train.choice import Chosen
 from physio.train.contenders import Commonest, Given, Model, Shuffled
 from physio.train.evaluation import Evaluation, Work, evaluate
 
@@ -61,6 +61,8 @@ class Workload:
         How much of the person's rest features are measured against (s).
     reference
         The model that is compared with each other one.
+    pairs
+        Other models that are compared: the first less the second.
     measures
         By name.
     seed
@@ -75,11 +77,14 @@ class Workload:
     within: tuple[str, ...] = ()
     rest: float = 20.0
     reference: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
     measures: tuple[str, ...] = ("AUC", "accuracy")
     seed: int = 23
 
     def __post_init__(self) -> None:
-        for name in (*self.swapped, *self.within, *filter(None, [self.reference])):
+        pairs = [name for pair in self.pairs for name in pair]
+        named = (*self.swapped, *self.within, *filter(None, [self.reference]), *pairs)
+        for name in named:
             if name not in self.models:
                 raise ValueError(
                     f"{name!r} is none of the models {', '.join(self.models)}"
@@ -110,9 +115,7 @@ class Workload:
             models |= {k: _reading(m, signal) for k, m in self.raw.items()}
         found = self._judged(work, models)
         rows = list(found.rows)
-        paired = (
-            people.paired(rows, self.reference, self.seed) if self.reference else ()
-        )
+        paired = people.compared(rows, self.reference, self.pairs, self.seed)
         if self.swapped:
             rows += self._swapped(work).rows
         if self.within:
@@ -222,18 +225,8 @@ class Workload:
         return found
 
     def _chosen(self) -> list[str]:
-        """Tell how many settings were compared, and how many touched an outer fold."""
-        chosen = {k: m for k, m in self.models.items() if isinstance(m, Chosen)}
-        notes = []
-        for name, model in chosen.items():
-            picked = [one[PICKED] for one in model.told.values()]
-            counts = {k: picked.count(k) for k in model.models if k in picked}
-            told = ", ".join(f"{k} in {n}" for k, n in counts.items())
-            notes.append(
-                f"{name}: {len(model.models)} settings were compared in inner folds of "
-                f"the training people, and one was run on each outer fold ({told})."
-            )
-        return notes
+        """Tell of each model that was chosen how it was."""
+        return [m.said(k) for k, m in self.models.items() if isinstance(m, Chosen)]
 
 
 def _reading(model: Model, x: Array) -> Callable[[Given], Any]:

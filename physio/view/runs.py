@@ -204,9 +204,12 @@ def importance_figure(
         ax.set_title(name)
     bar = figure.colorbar(image, ax=list(axes), shrink=0.7)
     bar.set_label("change of the answer")
+    electrode, band = divmod(int(values.argmax()), len(bands))
     figure.suptitle(
         "How much the probability changes when this band of this electrode is taken "
-        "from another window"
+        f"from another window\nmost: {bands[band]} at {electrodes[electrode]}, "
+        f"{100 * top:.2g} points of 100; the less, the more electrodes say the same",
+        fontsize="medium",
     )
     return figure
 
@@ -226,7 +229,8 @@ def attention_figure(attention: Array, electrodes: Sequence[str]) -> Figure:
     figure = Figure((2.5 + 0.24 * n, 2.6 + 0.24 * n), layout="constrained")
     ax = figure.subplots()
     least, most = float(values.min()) * n, float(values.max()) * n
-    about = TwoSlopeNorm(1.0, min(least, 0.99), max(most, 1.01))
+    # What is within a fifth of an equal share looks pale, as it is next to nothing.
+    about = TwoSlopeNorm(1.0, min(least, 0.8), max(most, 1.25))
     image = ax.imshow(values * n, cmap="PuOr_r", norm=about)
     ax.set_xticks(range(n), electrodes, rotation=90, fontsize="small")
     ax.set_yticks(range(n), electrodes, fontsize="small")
@@ -235,7 +239,11 @@ def attention_figure(attention: Array, electrodes: Sequence[str]) -> Figure:
     ax.set_ylabel("looks")
     bar = figure.colorbar(image, ax=ax, shrink=0.8)
     bar.set_label("times an equal share")
-    ax.set_title("Attention, mean over windows, blocks and heads", fontsize="medium")
+    ax.set_title(
+        "Attention, mean over windows, blocks and heads:\n"
+        f"from {least:.2f} to {most:.2f} times an equal share",
+        fontsize="medium",
+    )
     figure.supxlabel(_folded(NOT_CONNECTIVITY, 12 + 4 * n), fontsize="small")
     return figure
 

@@ -100,6 +100,41 @@ def test_it_tells_people_it_never_saw(settings: dict[str, Any]) -> None:
     assert measure("AUC", classes=True)(so.astype(int), said) > 0.75
 
 
+def test_a_network_that_knows_places_runs_on_electrodes_it_never_saw() -> None:
+    found = centred(table())
+    one = given(found)
+    truth = (found["label"][one.fold.test] == "arithmetic").astype(int).to_numpy()
+    learns = ("Cz", "O2")
+    near = found.rename(columns=lambda c: str(c).replace(".O2", ".PO8"))
+    whole = found.assign(**{c: near[c] for c in near.columns if c not in found.columns})
+    more = one._replace(table=whole.drop(columns="label"))
+    model = Attending(SMALL, FAST, embedding="place", learns=learns)
+    same = model(more)
+    assert measure("AUC", classes=True)(truth, same) > 0.75
+    other = replace(model, present=("Cz", "PO8"))(more)  # what O2 showed, from PO8
+    assert not np.array_equal(other, same)
+    assert measure("AUC", classes=True)(truth, other) > 0.75
+    by_number = replace(model, embedding="learned", present=("Cz", "PO8"))
+    with pytest.raises(ValueError, match=r"^only a network with embedding = 'place' "):
+        by_number(more)
+    with pytest.raises(ValueError, match=r"^the table has no electrode 'T7'; it has "):
+        replace(model, learns=("T7",))(more)
+
+
+def test_models_are_compared_in_pairs() -> None:
+    found = table(4)
+    net = Attending(SMALL, replace(FAST, epochs=1))
+    models = {"a": net, "b": replace(net, embedding="none"), "c": net}
+    made = Workload(models, pairs=(("a", "b"), ("a", "c"))).evaluate(None, found)
+    told = {(r["model"], r["than"]): r for r in made.paired if r["metric"] == "AUC"}
+    assert set(told) == {("a", "b"), ("a", "c")}
+    assert told["a", "c"]["mean"] == 0
+    figures = (made.figure(k, "AUC")["mean"] for k in "ab")
+    assert told["a", "b"]["mean"] == pytest.approx(next(figures) - next(figures))
+    with pytest.raises(ValueError, match=r"^'d' is none of the models a, b, c$"):
+        Workload(models, pairs=(("a", "d"),))
+
+
 def test_answers_of_the_test_change_nothing() -> None:
     one = given(centred(table(3)))
     other = one.y.copy()
@@ -203,6 +238,8 @@ def test_a_network_of_braindecode_reads_the_signal() -> None:
     one = Given(x, told, pd.DataFrame(), fold, ("a", "b"), 1)
     said = Raw(epochs=8, batch=8, rate=5e-3)(one)
     assert (said.argmax(axis=1) == y[40:]).mean() > 0.8
+    long = one._replace(x=np.tile(x, 4))  # 4 s at 128 Hz, as eegmat has them
+    assert Raw("ShallowFBCSPNet", epochs=1)(long).shape == (20, 2)
     with pytest.raises(ValueError, match=r"^EEGNetv4 reads windows of the signal, "):
         Raw()(one._replace(x=x[:, 0]))
 

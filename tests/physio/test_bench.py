@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from physio.bench import chain_person
+from physio.bench import chain_person, paper_epochs
 from physio.bench.chain_heart import f1
 from physio.bench.measure import compiling, interleaved, row
 from physio.cli import app
@@ -45,6 +45,16 @@ def test_a_whole_person_is_faster_than_life(monkeypatch: pytest.MonkeyPatch) -> 
     for one in chain_person.rows(None):
         assert one["ratio"] > 1
         assert one["p50_ms"] <= one["p99_ms"]
+
+
+def test_the_published_protocol_is_counted_from_an_epoch_of_each_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(paper_epochs, "WINDOWS", 300)
+    large, small = paper_epochs.rows(None)
+    assert large["work"].endswith(" x 32 x 4, batches of 256")
+    each = 150 * (large["ours_s"] + small["ours_s"])
+    assert large["hours_of_the_protocol"] == pytest.approx(5 * each / 3600)
 
 
 def test_a_bench_that_is_not_there() -> None:

@@ -210,8 +210,8 @@ use = "devices.simulated:Wristband"
             CONFIG.replace("devices.simulated:Wristband", "devices.simulated:Headset")
             + 'channels = ["Fz", "Cz"]\n[estimator]\n'
             'use = "physio.online.estimator:Estimator"\n'
-            'experts = [{ weights = "eeg-demo" }]\n',
-            "the weights 'eeg-demo' want eeg.de.theta.Fp1, ",
+            'experts = [{ weights = "wrist" }]\n',
+            "the weights 'wrist' want skin.",
         ),
     ],
 )  # fmt: skip

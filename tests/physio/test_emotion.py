@@ -170,6 +170,14 @@ def test_honestly_people_never_seen_are_told_by_what_they_share(
     rows = {(r["model"], r["metric"]): r["mean"] for r in found["rows"]}
     assert rows["logistic regression", "AUC"] > 0.95
     assert rows["RBTransformer", "AUC"] > 0.8
+    chosen, plain, commonest = found["notes"]
+    assert chosen.startswith(
+        "RBTransformer: 2 settings were compared in inner folds of"
+    )
+    assert plain.startswith("logistic regression: 3 settings were compared in inner ")
+    assert commonest == "commonest: one setting, which touched each outer fold once."
+    kept = sorted(p.name for p in (tmp_path / "out" / "networks").iterdir())
+    assert kept == ["s01 0", "s02 0", "s03 0"]  # and none that only chose
     table = pd.read_parquet(tmp_path / "out" / "windows.parquet")
     assert (table["part"] == -1).sum() > 0
 
@@ -179,6 +187,9 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text.replace('"loso"', '"paper-window-kfold"'), "utf-8")
     with pytest.raises(ValueError, match=r"the honest recipe has no protocol 'paper-"):
+        run.read(path)
+    path.write_text(text.replace('"honest"', '"paper"'), "utf-8")
+    with pytest.raises(ValueError, match=r"the paper's recipe has one setting: it "):
         run.read(path)
     right = run.read(CONFIGS / "honest-deap.toml")
     with pytest.raises(ValueError, match=r"^a run keeps its networks: say where, with"):

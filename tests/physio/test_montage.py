@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from physio.data import deap, dreamer, eegmat, seed
-from physio.formats.montage import places
+from physio.formats.montage import known, nearest, places
 
 
 @pytest.mark.parametrize("data", [deap, dreamer, eegmat, seed])
@@ -31,3 +31,12 @@ def test_a_name_that_is_no_place_is_told() -> None:
         ValueError, match=r"^nobody knows where the electrode 'E7' is: "
     ):
         places(("Cz", "E7"))
+
+
+def test_the_nearest_electrode_and_those_that_are_known() -> None:
+    among = ("Fp1", "Cz", "O2")
+    asked = ("Fpz", "AF3", "FCz", "PO8", "Cz", "C3")
+    assert nearest(asked, among) == [0, 0, 1, 2, 1, 1]
+    assert known(("TP9", "EXG1", "t3", "CB1", "A1", "Trigger")) == (
+        "TP9", "t3", "CB1", "A1",
+    )  # fmt: skip

@@ -48,13 +48,16 @@ def test_the_graph_says_what_the_network_says(settings: dict[str, Any]) -> None:
             (out,) = session.run(["out"], {"x": x, "mask": here})
             # asked: 1e-5
             np.testing.assert_allclose(out, model.outputs(x, here), rtol=0, atol=1e-5)
+        whole = onnx.graph(model, whole=True).SerializeToString()
+        (out,) = onnxruntime.InferenceSession(whole).run(["out"], {"x": x})
+        np.testing.assert_allclose(out, model.outputs(x, here), rtol=0, atol=1e-5)
 
 
 def test_live_experts_are_run_by_it_and_say_the_same() -> None:
     model = weights.load("eeg-demo").model()
     quick = onnx.quickened(model)
     assert isinstance(quick, onnx.Quick)
-    z = np.random.default_rng(1).standard_normal(32)
+    z = np.random.default_rng(1).standard_normal(76)
     z[5] = Reason.POOR_QUALITY.nan
     for ours, theirs in zip(quick.predict(z, z), model.predict(z, z), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)

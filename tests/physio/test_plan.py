@@ -26,6 +26,7 @@ PPG = info("oximeter.ppg", 64, Channel("ir", "bio"), Channel("red", "bio"))
 CYTON = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
 EEG = info("head.eeg", 250, *(Channel(c, "eeg", "uV") for c in CYTON))
 MUSE = info("muse.eeg", 256, *(Channel(c, "eeg", "uV") for c in ("TP9", "TP10")))
+NOWHERE = info("box.eeg", 256, *(Channel(c, "eeg", "uV") for c in ("EXG1", "EXG2")))
 
 
 def experts(*streams: Info) -> dict[str, tuple[str, ...]]:
@@ -68,12 +69,13 @@ def test_the_movement_of_a_headset_is_not_that_of_a_wrist() -> None:
 def test_demo_weights_where_nothing_else_reads_the_features() -> None:
     assert set(experts(EDA, EEG)) == {"wrist", "eeg-demo"}
     assert set(experts(*simulated(EDA, EEG))) == {"wrist-demo", "eeg-demo"}
-    assert experts(MUSE) == {}
+    assert experts(MUSE) == {"eeg-demo": ("eeg",)}
+    assert experts(NOWHERE) == {}
 
 
 def test_what_nobody_reads_is_said() -> None:
-    plan = SessionFile().plan((MUSE, EDA))
-    assert unread(plan) == ["eeg (muse.eeg): no weights at hand read these features"]
+    plan = SessionFile().plan((NOWHERE, EDA))
+    assert unread(plan) == ["eeg (box.eeg): no weights at hand read these features"]
 
 
 def test_a_resolved_file_says_it_all_and_gives_the_same_plan(tmp_path: Path) -> None:

@@ -71,7 +71,10 @@ def test_confusion_is_in_shares_of_what_was_so() -> None:
 
 def test_a_head_is_drawn_with_enough_electrodes_and_bars_below() -> None:
     values = RNG.random((19, 4))
-    assert len(runs.importance_figure(values, EEG, BANDS).axes) == 5  # and a scale
+    values[3, 1] = 1.5
+    heads = runs.importance_figure(values, EEG, BANDS)
+    assert len(heads.axes) == 5  # and a scale
+    assert f"most: alpha at {EEG[3]}, 1.5e+02 points" in words(heads)
     few = runs.importance_figure(values[:8], EEG[:8], BANDS)
     assert len(few.axes[0].patches) == 32
     unknown = [f"E{i}" for i in range(19)]
@@ -81,6 +84,9 @@ def test_a_head_is_drawn_with_enough_electrodes_and_bars_below() -> None:
 def test_attention_says_what_it_is_not() -> None:
     figure = runs.attention_figure(RNG.dirichlet(np.ones(5), 5), EEG[:5])
     assert "This is not connectivity" in words(figure).replace("\n", " ")
+    even = runs.attention_figure(np.full((4, 4), 0.25), EEG[:4])
+    assert "from 1.00 to 1.00 times an equal share" in words(even)
+    assert even.axes[0].images[0].get_clim() == (0.8, 1.25)
 
 
 def test_a_run_s_page_shows_all_there_is(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What an estimate rests on: said beside it, always."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -64,8 +64,18 @@ def read(scene: Scene) -> list[str]:
     track = scene.features
     if track is None:
         return []
-    wanted = [name for e in experts(scene.config) for name, _ in e.card.columns]
-    return [n for n in dict.fromkeys(wanted) if n in track.info.names]
+    names = track.info.names
+    wanted = [n for e in experts(scene.config) for n in _wanted(e.card, names)]
+    return [n for n in dict.fromkeys(wanted) if n in names]
+
+
+def _wanted(card: Card, names: Sequence[str]) -> list[str]:
+    """Return the features that weights read: of any electrodes, if by their place."""
+    own = [name for name, _ in card.columns]
+    if card.config.get("embedding") != "place" or set(own) <= set(names):
+        return own
+    fronts = {name.rpartition(".")[0] for name in own}
+    return [name for name in names if name.rpartition(".")[0] in fronts]
 
 
 def usable(scene: Scene, seconds: float = 60.0) -> float:

@@ -1,6 +1,7 @@
 """Responses of the skin as bursts of its driver, while it comes in or all at once."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -276,6 +277,7 @@ class SkinResponses(Stage):
 
     def begin(self, info: Info) -> Watch:
         """Return an empty memory and no burst."""
+        _compile()
         return Watch(recent(info, self.window), _burst(), lag(info))
 
     def step(self, state: Watch, x: Array) -> Array:
@@ -303,6 +305,12 @@ class SkinResponses(Stage):
             return Second(found, None, lost)
         ago, amplitude, rise, recovery = told.tolist()
         return Second(found, (-(ago + late), amplitude, rise, recovery), lost)
+
+
+@cache
+def _compile() -> None:
+    """Take in a second, so that the first full window does not wait for a compiler."""
+    _second(_burst(), np.zeros(EACH * (AGE + 2)), 1.0, np.empty(4))
 
 
 def _row(second: Second) -> tuple[float, float, float, float]:

@@ -113,6 +113,7 @@ class DerivedRespiration(Stage):
 
     def begin(self, info: Info) -> Series:
         """Return a state without beats."""
+        _compile()
         return Series(
             np.full((512, 3), np.nan),
             np.array([_POOR]),
@@ -184,6 +185,12 @@ def _take(
         row[0], row[1], row[2] = (clock[0] + i) / rate + x[i, 0], x[i, 1], x[i, 3]
         clock[1] += 1
         told[0] = np.inf  # to be looked at again
+
+
+@cache
+def _compile() -> None:
+    """Look at no beats, so that the first ones do not wait for a compiler."""
+    _known(np.full((512, 3), np.nan), 0, 60.0, 0.8)
 
 
 @njit(cache=True)

@@ -326,7 +326,8 @@ def _expert(name: str, plan: Plan, streams: Sequence[Info]) -> Expert | None:
     known = {info.name: info for info in streams}
     worn = {chain: known[reader.stream] for chain, reader in plan.chains.items()}
     first, *others = _chains(name)
-    if first not in worn:
+    trace = _trace(name)
+    if first not in worn or (trace and trace not in worn):
         return None
     reads = [c for c in others if c in worn and _together(worn[first], worn[c])]
     expert = Expert(name, (first, *reads))
@@ -339,9 +340,14 @@ def _expert(name: str, plan: Plan, streams: Sequence[Info]) -> Expert | None:
 
 def _chains(name: str) -> tuple[str, ...]:
     """Return the chains that weights read, in the order of their card."""
-    card = weights.load(name).card
-    names = [column.partition(".")[0] for column, _ in card.columns]
-    return tuple(dict.fromkeys([*names, *filter(None, [card.config.get("trace")])]))
+    columns = weights.load(name).card.columns
+    names = [*(column.partition(".")[0] for column, _ in columns), _trace(name)]
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _trace(name: str) -> str:
+    """Return the chain that weights remember sample by sample; empty for none."""
+    return str(weights.load(name).card.config.get("trace", ""))
 
 
 def _remembered(estimator: Any) -> set[str]:
@@ -351,7 +357,7 @@ def _remembered(estimator: Any) -> set[str]:
     found: set[str] = set()
     for expert in estimator.get("experts", ()):
         if isinstance(expert, Mapping) and isinstance(expert.get("weights"), str):
-            found.add(weights.load(expert["weights"]).card.config.get("trace", ""))
+            found.add(_trace(expert["weights"]))
     return found.union(*(_remembered(own) for own in estimator.values())) - {""}
 
 

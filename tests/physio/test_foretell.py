@@ -1,5 +1,7 @@
 """Weights that foretell: in sessions, at any cut, silent where they know nothing."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -172,6 +174,19 @@ def test_a_session_that_names_it_remembers_skin_conductance() -> None:
     assert "trace" not in SessionFile().plan(streams).chains
     weights = [e.weights for e in SessionFile().plan(streams).estimator.experts]
     assert "wrist-network" not in weights
+
+
+def test_a_session_that_does_not_name_it_loads_no_torch() -> None:
+    code = (
+        "import sys; from fractions import Fraction;"
+        "from physio.core.block import Channel, Info;"
+        "from physio.online.plan import SessionFile;"
+        "eda = Info('e4.eda', Fraction(4), (Channel('eda', 'gsr', 'uS'),));"
+        "plan = SessionFile().plan([eda]);"
+        "assert [e.weights for e in plan.estimator.experts] == ['wrist'], plan;"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_shipped_weights_tell_live_what_they_tell_offline() -> None:

@@ -8,6 +8,8 @@ from types import GenericAlias
 
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ |= {"PHYSIO_QUICK": "1", "MPLBACKEND": "Agg"}  # notebooks and gallery
+paths = (str(Path(__file__).parents[1] / "tests"), os.environ.get("PYTHONPATH", ""))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))  # miniatures
 os.environ.pop("PHYSIO_DATA", None)  # simulated people, whose pictures anybody can make
 
 project = "physio-affect"
@@ -36,6 +38,8 @@ nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "notebooks")
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+# Panel's own outputs need a kernel behind them; a page shows what else there is.
+suppress_warnings += ["mystnb.unknown_mime_type"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",

@@ -170,8 +170,9 @@ def test_it_opens_and_its_signals_move_and_nothing_is_fetched_elsewhere(
     strip = "Bokeh.documents[0].get_model_by_name('signals').tape"
     page.wait_for_function(f"{strip}?.wide > 100")
     first, frames = page.evaluate(f"{strip}.cleared"), page.evaluate("physio.count")
-    page.wait_for_function(f"{strip}.cleared > {first} + 0.5")
-    assert page.evaluate("physio.count") > frames + 4
+    page.wait_for_function(
+        f"{strip}.cleared > {first} + 0.5 && physio.count > {frames} + 4"
+    )
     drawn = page.evaluate(
         f"(() => {{ const s = {strip}, n = s.paper.width * s.paper.height; "
         "const p = s.pen.getImageData(0, 0, s.paper.width, s.paper.height).data; "

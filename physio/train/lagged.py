@@ -47,8 +47,8 @@ class Lagged:
     """
 
     affect: Affect
-    people: int = 100
-    tested: int = 100
+    people: int = 30
+    tested: int = 30
     lags: tuple[float, float] = (1.0, 6.0)
     seed: int = 23
 
@@ -60,12 +60,13 @@ class Lagged:
         taught = [self._told(crowd, a.first + i) for i in range(self.people)]
         tested = [self._told(crowd, a.first_tested + i) for i in range(self.tested)]
         late = behind([t[:2] for t in taught])  # estimates, behind what is felt
-        apart = behind([(t[2], t[0]) for t in taught])  # estimates, behind reports
+        apart = behind([(t[2], t[0]) for t in taught])  # reports, behind estimates
+        lag = late + apart
         true = float(np.mean([t[3] for t in taught]))
         found: dict[str, dict[str, dict[str, float]]] = {"r": {}, "ccc": {}}
         for i, (said, _, reports, _) in enumerate(tested):
             code = str(a.first_tested + i)
-            for way, by in (("as reported", 0.0), ("lag taken off", late - apart)):
+            for way, by in (("as reported", 0.0), ("lag taken off", lag)):
                 ahead = _ahead(reports, by)
                 here = np.isfinite(said) & np.isfinite(ahead)
                 for kind, measure in (("r", correlation), ("ccc", concordance)):
@@ -86,8 +87,8 @@ class Lagged:
             "others",
             "lag_s": {
                 "estimates behind what is felt": late,
-                "estimates behind reports": apart,
-                "reports behind what is felt, found": late - apart,
+                "reports behind estimates": apart,
+                "reports behind what is felt, found": lag,
                 "reports behind what is felt, true mean": round(true, 2),
             },
             "rows": short,
@@ -96,7 +97,7 @@ class Lagged:
             "seconds": round(time.monotonic() - began, 1),
             "table": "\n".join(
                 [
-                    f"reports lag {late - apart:g} s (true mean {true:.2f})",
+                    f"reports lag {lag:g} s (true mean {true:.2f})",
                     *(
                         f"{r['model']:14}  {r['metric']:28}  {r['mean']:.3f}"
                         for r in rows

@@ -41,7 +41,7 @@ def test_a_handful_of_people_through_all_of_it(
     track = weights.load(str(tmp_path / "weights" / "published-track"))
     assert track.arrays["interval.widths"].shape == (3, 3)
     assert "tracker less joint" in found["less the others"]
-    told = Reference(small, sampled=1).train(tmp_path / "people", tmp_path)
+    told = Reference(small, sampled=2).train(tmp_path / "people", tmp_path)
     assert {r["model"] for r in told["rows"]} == {
         "linear", "whole", "tracker", "sampled", "linear then",
     }  # fmt: skip

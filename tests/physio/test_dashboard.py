@@ -399,6 +399,21 @@ def test_a_page_that_shows_nothing_is_sent_nothing() -> None:
     assert page.beat.data["v"][0] == frame + 1
 
 
+def test_a_page_that_comes_late_still_hears_every_word() -> None:
+    made = scene()
+    made.take(block(EEG, 64 * 95, np.ones((64 * 5, 2))), 100.0)
+    page = Page(Document(), made)
+    page.open()
+    first = set(page.outbox.data["id"])
+    page._words(made)
+    assert {"badges", "streams"} <= first == set(page.outbox.data["id"])
+    page.ack.data = {"v": [1.0, 40.0]}
+    made.log.add(99.0, "news")
+    page._words(made)
+    assert "log" in page.outbox.data["id"]
+    assert "badges" not in page.outbox.data["id"]
+
+
 def test_wishes_are_limited_and_none_comes_from_who_may_look() -> None:
     heard: list[Wish] = []
     page = Page(Document(), scene(), "control", heard.append)

@@ -241,7 +241,9 @@ class Page:
             "log": words.happened(scene),
             "rest": words.rest(scene),
         }
-        new = {k: v for k, v in said.items() if self._said.get(k) != v}
+        # A page that has shown nothing yet may come to know but the last of these.
+        known = self._said if self._seen else {}
+        new = {k: v for k, v in said.items() if known.get(k) != v}
         self._said = said
         if new:
             self.outbox.data = {"id": list(new), "html": list(new.values())}

@@ -325,7 +325,7 @@ def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
         match=r"^a.toml: estimator.experts\[0\]: Expert has no setting 'reeds'; it has "
-        r"weights, reads$",
+        r"weights, reads, fused$",
     ):
         build(table, "a.toml: estimator")
 

@@ -94,8 +94,8 @@ class EegQuality(Stage):
     electrode, tens of mV on an amplifier coupled to d.c., does not matter. There is no
     delay.
 
-    y(t) = 1 where flat <= max - min <= wild over the window and |x(t)| < rail, else 0;
-    NaN where x is. Shape (n, channels) to (n, channels), unit 1. The rule is ours;
+    y(t) = 1 where flat <= max - min <= wild over the window and abs(x(t)) < rail, else
+    0; NaN where x is. Shape (n, channels) to (n, channels), unit 1. The rule is ours;
     deviations from its sources are none but the window.
     """
 
@@ -202,7 +202,7 @@ class EdaQuality(Stage):
     after a bad sample, and skin temperature, if any, is judged on its own stream. There
     is no delay.
 
-    y(t) = 1 where low <= x <= high and |x(t) - x(t - 1)| <= rise / rate, and so for
+    y(t) = 1 where low <= x <= high and abs(x(t) - x(t - 1)) <= rise / rate, and so for
     ``hold`` s, else 0. Shape (n, channels) to (n, channels), unit 1.
 
     References

@@ -250,7 +250,7 @@ class Lowpass(Recursive):
 
     Notes
     -----
-    |H(f)| = 1 / sqrt(1 + (f / high)^(2 order)), warped by the bilinear transform.
+    abs(H(f)) = 1 / sqrt(1 + (f / high)^(2 order)), warped by the bilinear transform.
     `scipy.signal.sosfilt` on the sections of `scipy.signal.butter`, from the steady
     state of the first sample; there is no other deviation. Shape (n, channels) to (n,
     channels), in the input's unit. The delay is that of the filter at each frequency,
@@ -282,7 +282,7 @@ class Highpass(Recursive):
 
     Notes
     -----
-    |H(f)| = 1 / sqrt(1 + (low / f)^(2 order)), warped by the bilinear transform.
+    abs(H(f)) = 1 / sqrt(1 + (low / f)^(2 order)), warped by the bilinear transform.
     `scipy.signal.sosfilt` on the sections of `scipy.signal.butter`, from the steady
     state of the first sample; there is no other deviation. Shape (n, channels) to (n,
     channels), in the input's unit. The delay is that of the filter at each frequency,
@@ -314,7 +314,7 @@ class Bandpass(Recursive):
 
     Notes
     -----
-    |H(f)| = 1 / sqrt(1 + ((f^2 - low high) / (f (high - low)))^(2 order)), warped by
+    abs(H(f)) = 1 / sqrt(1 + ((f^2 - low high) / (f (high - low)))^(2 order)), warped by
     the bilinear transform. `scipy.signal.sosfilt` on the sections of
     `scipy.signal.butter`, from the steady state of the first sample; there is no other
     deviation. Shape (n, channels) to (n, channels), in the input's unit. The delay is

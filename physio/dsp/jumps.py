@@ -65,8 +65,8 @@ def _jumps(
 class WaveQuality(Stage):
     """Whether a pulse wave or an ECG changes as it did, or jumps.
 
-    A sample x(i) is bad (0, else 1; no unit) where |x(i) - x(g)|, g being the last good
-    sample, is more than ``times`` the greatest change from sample to sample of the last
+    A sample x(i) is bad (0, else 1; no unit) where abs(x(i) - x(g)), g being the last
+    good sample, is more than ``times`` the greatest change from sample to sample of the last
     ``width`` s, which hold two heart beats of the slowest heart. So a spike is left out
     and what follows it is not, and after ``hold`` s a step is the new level.
 
@@ -88,8 +88,8 @@ class WaveQuality(Stage):
     it; until these are full, and half of them have seen any change, all is good. There
     is no delay.
 
-    y(i) = 0 where |x(i) - x(g)| > ``times`` max |x(j) - x(j - 1)|, else 1. Shape (n,
-    channels) to (n, channels).
+    y(i) = 0 where abs(x(i) - x(g)) > ``times`` max abs(x(j) - x(j - 1)), else 1. Shape
+    (n, channels) to (n, channels).
     """
 
     times: float = 5.0

@@ -66,9 +66,9 @@ class WaveQuality(Stage):
     """Whether a pulse wave or an ECG changes as it did, or jumps.
 
     A sample x(i) is bad (0, else 1; no unit) where abs(x(i) - x(g)), g being the last
-    good sample, is more than ``times`` the greatest change from sample to sample of the last
-    ``width`` s, which hold two heart beats of the slowest heart. So a spike is left out
-    and what follows it is not, and after ``hold`` s a step is the new level.
+    good sample, is more than ``times`` the greatest change from sample to sample of the
+    last ``width`` s, which hold two heart beats of the slowest heart. So a spike is
+    left out and what follows it is not, and after ``hold`` s a step is the new level.
 
     Parameters
     ----------

@@ -55,8 +55,8 @@ class Activity(Stage):
     mean amplitude deviation of [1]_, with the root of the mean square deviation in
     place of the mean absolute one, and 10 s in place of 6. No delay is added.
 
-    activity = sqrt(mean((abs(a) - mean(abs(a)))^2)). Shape (n, channels) to (m, 2). These
-    are the deviations from [1]_.
+    activity = sqrt(mean((abs(a) - mean(abs(a)))^2)). Shape (n, channels) to (m, 2).
+    These are the deviations from [1]_.
 
     References
     ----------

@@ -136,8 +136,9 @@ def test_the_readme_reads_a_wristband(
     export.mkdir()  # a folder does as well
     n = 100
     skin = 2 + 0.2 * np.sin(np.arange(4 * n) / 20) + rng.normal(0, 0.003, 4 * n)
-    still = np.tile([[0, 0, 64]], (32 * n, 1))
-    pulse = 50 * np.sin(2 * np.pi * 1.2 * np.arange(64 * n) / 64)
+    still = np.array([0, 0, 64]) + np.round(rng.normal(0, 1, (32 * n, 3)))
+    swing = 0.08 * np.sin(2 * np.pi * 0.25 * np.arange(64 * n) / 64)
+    pulse = 50 * np.sin(2 * np.pi * np.cumsum(1.2 + swing) / 64)
     told = (("EDA", 4, skin), ("BVP", 64, pulse), ("TEMP", 4, 33 + 0 * skin))
     for name, rate, values in (*told, ("ACC", 32, still)):
         columns = values.reshape(len(values), -1)

@@ -127,7 +127,8 @@ def _skin(
 
 def _line(block: Block, name: str, colour: str) -> Callable[[Axes], None]:
     def draw(ax: Axes) -> None:
-        times, values = envelope(block.times, block.column(name))
+        late = block.info.channels[block.info.names.index(name)].delay
+        times, values = envelope(block.times - late, block.column(name))
         ax.plot(times, values, color=colour, lw=1.0)
 
     return draw

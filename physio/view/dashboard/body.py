@@ -118,10 +118,13 @@ class Skin:
         _fit(self.root.y_range, raw, level)
 
     def _levels(self, track: Track, chain: str, begin: float, now: float) -> Array:
-        times, tonic = track.column(f"{chain}.tonic", begin, now + 1e-6)
-        _, phasic = track.column(f"{chain}.phasic", begin, now + 1e-6)
+        info = track.info
+        late = info.channels[info.names.index(f"{chain}.tonic")].delay
+        times, tonic = track.column(f"{chain}.tonic", begin + late, now + 1e-6)
+        _, phasic = track.column(f"{chain}.phasic", begin + late, now + 1e-6)
+        times = times - late  # drawn where it was, not where it became known
         risen = np.nan_to_num(np.maximum(phasic, 0.0))
-        self._level.data = {"t": times.copy(), "tonic": tonic.copy(), "phasic": risen}
+        self._level.data = {"t": times, "tonic": tonic.copy(), "phasic": risen}
         top = max(_LEAST, float(risen.max(initial=0.0)))
         # It takes the lower half of the panel, so that it does not hide the rest.
         self.root.extra_y_ranges["phasic"].update(start=0, end=2.2 * top)

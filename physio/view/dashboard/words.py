@@ -168,6 +168,7 @@ def courses(scene: Scene) -> str:
         times, values = track.column(name, scene.now - _SPARK, scene.now + 1e-6)
         unit = track.info.channels[track.info.names.index(name)].unit
         newest = values[-1] if len(values) else np.nan
+        newest = 0.0 if abs(newest) < 1e-3 else newest
         told = (
             f"{newest:.3g} {unit if unit != '1' else ''}"
             if np.isfinite(newest)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.main import get_command
 
@@ -182,3 +183,45 @@ def test_a_data_set_is_read(tmp_path: Path) -> None:
     room: dict[str, Any] = {}
     exec(code.replace("/data/DEAP/data_preprocessed_python", str(tmp_path)), room)
     assert "biosemi.eeg" in room["recording"].streams
+
+
+def test_a_device_of_ones_own_is_read() -> None:
+    (code,) = blocks(ROOT / "docs" / "devices.md", "python")
+    room: dict[str, Any] = {}
+    exec(code, room)
+    from physio.core.ports import FastClock
+
+    clock = FastClock()
+    with room["Thermometer"](sense=lambda: 21.5, clock=clock) as device:
+        first = device.read()
+        clock.wait(3.5)
+        (late,) = device.read()
+    assert [b.data.ravel().tolist() for b in first] == [[21.5]]
+    assert late.start == 1
+    np.testing.assert_array_equal(late.data.ravel(), [np.nan, np.nan, 21.5])
+
+
+def test_a_model_of_ones_own_is_evaluated(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    n = 24
+    made = {
+        "dataset": "made up", "subject": np.repeat(["a", "b", "c", "d"], n // 4),
+        "session": "", "trial": "", "part": np.tile([0, 0, 0, 1, 1, 1], 4),
+        "label": np.tile(["rest"] * 3 + ["task"] * 3, 4),
+    }  # fmt: skip
+    table = pd.DataFrame(made)
+    table["begin"] = np.tile(60.0 * np.arange(6), 4)
+    table["end"] = table["begin"] + 60
+    table["start"] = (4 * table["begin"]).astype(int)
+    table["stop"] = table["start"] + 240
+    table["rests"] = table["start"]
+    task = (table["label"] == "task").to_numpy()
+    tokens = rng.normal(size=(n, 5, 2)) + 2 * task[:, None, None]
+
+    def net(given: Any) -> Any:
+        p = 1 / (1 + np.exp(1 - given.x[given.fold.test].mean(axis=(1, 2))))
+        return np.column_stack([1 - p, p])
+
+    (code,) = blocks(ROOT / "docs" / "evaluate.md", "python")
+    exec(code, {"table": table, "tokens": tokens, "net": net, "out": tmp_path})
+    assert (tmp_path / "evaluation.md").read_text("utf-8").count("net") > 0

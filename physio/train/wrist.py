@@ -109,15 +109,7 @@ class Wrist:
             The results, as `physio evaluate` writes them, and a ``table`` to print.
         """
         began = time.monotonic()
-        if root is None:
-            raise ValueError(
-                f"the weights {self.name!r} are trained on {Wesad.name}: say where it "
-                "is, with --data"
-            )
-        own = root / self.folder
-        data = Wesad(own if own.is_dir() else root)
-        people = [self.person(data, code) for code in data.people]
-        orders = {code: data.order(code) for code in data.people}
+        data, people, orders = self.people(root)
         seen = {p.code: moments(p, self.recipe) for p in people}
         # Both splits are proved before either is used; one that leaks raises.
         proved = [
@@ -152,6 +144,24 @@ class Wrist:
             "shrink": {code: m.shrink for code, m in learned.items()},
             "table": "\n".join([evaluate.table(models), *map(str, proved)]),
         }
+
+    def people(self, root: Path | None) -> tuple[Wesad, list[Person], dict[str, str]]:
+        """Return the data set, its people, and who had which order of conditions.
+
+        Raises
+        ------
+        ValueError
+            Where no folder is given.
+        """
+        if root is None:
+            raise ValueError(
+                f"the weights {self.name!r} are trained on {Wesad.name}: say where it "
+                "is, with --data"
+            )
+        own = root / self.folder
+        data = Wesad(own if own.is_dir() else root)
+        people = [self.person(data, code) for code in data.people]
+        return data, people, {code: data.order(code) for code in data.people}
 
     def person(self, data: Wesad, code: str) -> Person:
         """Return what is known of a person of the data set."""

@@ -121,15 +121,7 @@ class WristNetwork(Wrist):
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
         """Train and judge on the people of a data set: see `Wrist.train`."""
         began = time.monotonic()
-        if root is None:
-            raise ValueError(
-                f"the weights {self.name!r} are trained on {Wesad.name}: say where it "
-                "is, with --data"
-            )
-        own = root / self.folder
-        data = Wesad(own if own.is_dir() else root)
-        people = [self.person(data, code) for code in data.people]
-        orders = {code: data.order(code) for code in data.people}
+        data, people, orders = self.people(root)
         seen = {p.code: self.seen(p) for p in people}
         proved = [
             audited(people, [s.moments for s in seen.values()], self.recipe, by)

@@ -207,6 +207,7 @@ class _Wire:
         self._slow = [f for f in faulty.faults if f.kind == "rate"]
         # What is taken off the device's count, and off its stamps (s).
         self._off, self._zero = 0, 0.0
+        self._ahead: float | None = None  # the session clock less the device's (s)
         # Overtaking is last: it is what is on the line already that is overtaken.
         self._faults = sorted(faults, key=lambda f: f.kind == "reorder")
         self._rng = np.random.default_rng([faulty.seed, *info.name.encode()])
@@ -220,6 +221,8 @@ class _Wire:
         self.tally.produced = block.stop
         times = block.times.tolist()
         stamps = times if block.stamps is None else block.stamps.tolist()
+        if self._ahead is None and len(times):
+            self._ahead = times[0] - stamps[0]
         for i, (time, stamp) in enumerate(zip(times, stamps, strict=True)):
             passed = time - self.begin
             row = block.data[i].copy()
@@ -254,7 +257,8 @@ class _Wire:
         self, here: list[_Packet], stamps: Array, rows: Array, now: float
     ) -> list[Placed]:
         if self._numbered is None:
-            placed = self._stamped.push(stamps, stamps, rows, now)
+            times = stamps + (self._ahead or 0.0)
+            placed = self._stamped.push(times, stamps, rows, now)
             self.tally.repeated = self._stamped.repeated
             return placed
         counts = np.array([p.counted % self._wrap for p in here], np.int64)

@@ -14,11 +14,11 @@ from devices.lsl.describe import About, about
 from physio.core.block import Array, Block, Info
 from physio.core.events import Events
 from physio.core.ports import Clock, Item, WallClock
-from physio.core.stamped import Stamped
+from physio.core.stamped import OLDEST, Stamped
 
 __all__ = ["Found", "Inlet", "found"]
 
-_MOST = 4096  # samples taken at once
+_MOST = 4096  # samples taken at once, if no more wait
 _SILENT = 3.0  # after how long without a sample it is asked who has the source_id (s)
 _CORRECT = 1.0  # how often the sender's clock is compared with ours (s)
 
@@ -64,7 +64,10 @@ class Inlet:
     -----
     LSL sends time stamps and no counter, so losses are judged by the stamps: see
     `physio.core.stamped.Stamped`. `Block.stamps` are the sender's own, in its clock;
-    LSL's estimate of how the two clocks differ brings them onto the session clock.
+    LSL's estimate of how the two clocks differ brings them onto the session clock, also
+    where a stream is first read long after it began: what waited keeps its time. Only
+    stamps that cannot be of LSL's clock, as of Unix time, are placed by when they
+    arrived, and a notice says so.
     """
 
     source_id: str = ""
@@ -106,7 +109,9 @@ class Inlet:
             ) from None
         self._inlet, self._about = inlet, about(xml, self.name, self.person)
         self._compared, self._last = self.clock.now(), -np.inf
-        self._stamped = Stamped(float(self._about.info.rate) or 1.0)
+        self._stamped = Stamped(
+            float(self._about.info.rate) or 1.0, oldest=max(OLDEST, 2 * self.buffer)
+        )
         self._heard, self._rivals = self.clock.now(), None
         self._notices: list[str] = []
         return self
@@ -136,7 +141,9 @@ class Inlet:
         items: list[Item] = []
         while self._inlet is not None and self._about is not None:
             try:
-                rows, stamps = self._inlet.pull_chunk(max_samples=_MOST)
+                # All that waits, so that the last is the one that has just arrived.
+                waiting = max(_MOST, self._inlet.samples_available())
+                rows, stamps = self._inlet.pull_chunk(max_samples=waiting)
             except LostError:  # it has no source_id by which it could be found again
                 self._inlet = None
                 break
@@ -184,10 +191,15 @@ class Inlet:
         if about.info.rate == 0:
             return [self._events(about, rows, times)]
         data = rows.astype(np.float64) * np.array(about.factors)
-        return [
-            Block(about.info, p.start, p.epoch, p.rows, p.stamps)
-            for p in self._stamped.push(times, stamps, data, now)
-        ]
+        begun = bool(self._stamped.shift)
+        placed = self._stamped.push(times, stamps, data, now)
+        if (shift := self._stamped.shift) and not begun:
+            self._notices.append(
+                f"the time stamps of {about.info.name} cannot be of LSL's clock, from "
+                f"which they differ by {abs(shift):.3g} s: its samples are placed by "
+                "when they arrived"
+            )
+        return [Block(about.info, p.start, p.epoch, p.rows, p.stamps) for p in placed]
 
     def _events(self, about: About, rows: Any, times: Array) -> Events:
         times = np.maximum.accumulate(np.maximum(times, self._last))

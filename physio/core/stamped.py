@@ -1,12 +1,15 @@
 """Samples that carry times and no counter, on the grid of their rate."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
 from physio.core.timing import STEEPEST, slewed
+
+OLDEST: Final = 360.0  # s: 60 s of a buffer, unread while its sender paused for 300 s
+_AHEAD: Final = 0.5  # s: by how much a stamp may be ahead of the present
 
 
 class Placed(NamedTuple):
@@ -28,6 +31,11 @@ class Stamped:
     Where stamps jump back by a second or more, or beyond the present, their clock was
     set, and the time of arrival says how far.
 
+    A first sample that is old has waited in a buffer, and its time is right. Only a
+    time that cannot be one of the session clock, ahead of the present or older than
+    any buffer, is that of another clock: arrival then says where the stream lies, and
+    `shift` by how much it was moved.
+
     Parameters
     ----------
     rate
@@ -37,10 +45,19 @@ class Stamped:
         least as long as the bursts in which samples arrive, where arrivals are all.
     repeats
         Whether a sample with stamp and values of the one before is that one again.
+    oldest
+        How old the first sample can be (s) if its time is of the session clock.
     """
 
-    def __init__(self, rate: float, hold: float = 0.1, *, repeats: bool = True) -> None:
-        self.rate, self.repeats = rate, repeats
+    def __init__(
+        self,
+        rate: float,
+        hold: float = 0.1,
+        *,
+        repeats: bool = True,
+        oldest: float = OLDEST,
+    ) -> None:
+        self.rate, self.repeats, self.oldest = rate, repeats, oldest
         self.hold = max(hold, 1.5 / rate)
         self._enough = min(4, 1 + int(self.hold * rate))
         self._next, self._start = 0, 0
@@ -53,11 +70,14 @@ class Stamped:
         self._period = max(2, round(max(0.25, 1.5 * hold) * rate))
         self._late: list[float] = []  # of the samples of this period
         self._periods = 0
+        self._arrival = -np.inf  # when samples came last
         self._times, self._stamps = np.empty(0), np.empty(0)
         self._rows: Array | None = None
         self._newest: tuple[float, Array] | None = None
         self.repeated = 0
         """How many samples came twice."""
+        self.shift = 0.0
+        """By how much the first times were moved to their arrival (s), 0 if not."""
 
     @property
     def held(self) -> bool:
@@ -80,6 +100,8 @@ class Stamped:
         now
             The time (s, session clock).
         """
+        if len(times):
+            self._arrival = now
         new = self._new(stamps, rows)
         times, stamps, rows = times[new], stamps[new], rows[new]
         self._times = np.concatenate([self._times, times])
@@ -108,15 +130,16 @@ class Stamped:
     def _number(self, now: float) -> list[int]:
         """Return the number of each sample whose place is clear."""
         if np.isnan(self._epoch) and len(self._times):
-            far = abs(self._times[0] - now) > 10.0  # a clock that is none of ours
-            self._set = now - self._times[-1] if far else 0.0
-            self._epoch = float(self._times[0]) + self._set
+            first = float(self._times[0])
+            if not now - self.oldest <= first <= now + _AHEAD:  # of another clock
+                self._set = self.shift = float(now - self._times[-1])
+            self._epoch = first + self._set
         numbers: list[int] = []
         trusted = 0  # the samples before this one were seen to be in their place
         for i, time in enumerate(self._times.tolist()):
             late = time + self._set - self._epoch - self._next / self.rate
             most = 0.6 / self.rate + 2 * self._stray
-            if late <= -1.0 or (late > most and time + self._set > now + 0.5):
+            if late <= -1.0 or (late > most and time + self._set > now + _AHEAD):
                 was, self._set = self._set, float(now - self._times[-1])
                 late += self._set - was
                 trusted = i
@@ -124,7 +147,8 @@ class Stamped:
                 least, trusted = self._least(i, most)
                 if least > most:
                     known = (self._times[i:] > time + self.hold).any()
-                    if not known and now - time - self._set <= self.hold + 0.2:
+                    since = max(time + self._set, self._arrival)
+                    if not known and now - since <= self.hold + 0.2:
                         break
                     lost = max(1, round(least * self.rate))
                     self._next += lost

@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -314,12 +315,86 @@ def test_a_clock_that_is_set_loses_nothing(jump: float) -> None:
     assert np.abs(there - sender.taken).max() < 0.005
 
 
+def backlog(stamps: Array, rate: float, now: float) -> tuple[list[Placed], Stamped]:
+    """Push what waits at ``now``, 1000 by 1000, then what comes, in chunks of 8."""
+    stamped = Stamped(rate)
+    waiting = int(np.searchsorted(stamps, now, side="right"))
+    edges = [*range(0, waiting, 1000), *range(waiting, len(stamps), 8), len(stamps)]
+    placed: list[Placed] = []
+    for a, b in pairwise(edges):
+        rows = np.arange(a, b, dtype=float)[:, None]
+        arrival = max(now, float(stamps[b - 1]) + 0.001)
+        placed += stamped.push(stamps[a:b], stamps[a:b], rows, arrival)
+    return placed, stamped
+
+
+@pytest.mark.parametrize("age", [0.5, 9.0, 15.0, 44.0, 300.0])
+@pytest.mark.parametrize("rate", [4.0, 64.0, 250.0])
+def test_a_first_sample_that_is_old_keeps_its_time(rate: float, age: float) -> None:
+    taken = 1000 + np.arange(round((age + 20) * rate)) / rate
+    placed, stamped = backlog(taken, rate, 1000 + age)
+    assert abs(placed[0].epoch - 1000) < 0.005
+    assert stamped.shift == 0.0
+    np.testing.assert_array_equal(numbers(placed), np.arange(len(taken)))
+    np.testing.assert_allclose(times(placed, rate), taken, rtol=0, atol=0.005)
+
+
+@pytest.mark.parametrize("age", [15.0, 44.0, 300.0])
+def test_a_backlog_with_stamps_that_stray_loses_none(age: float) -> None:
+    rate, rng = 250.0, np.random.default_rng(0)
+    taken = 1000 + np.arange(round((age + 20) * rate)) / rate
+    late = np.maximum.accumulate(taken + np.abs(rng.normal(0, 0.004, len(taken))))
+    placed, _ = backlog(late, rate, 1000 + age)
+    assert abs(placed[0].epoch - 1000) < 0.005
+    np.testing.assert_array_equal(numbers(placed), values(placed))
+    there = taken[: len(numbers(placed))]
+    np.testing.assert_allclose(times(placed, rate), there, rtol=0, atol=0.005)
+
+
+def test_a_gap_in_a_backlog_is_as_long_as_it_was() -> None:
+    rate = 250.0
+    n = np.r_[0:2500, 5000:12_500].astype(float)
+    placed, _ = backlog(1000 + n / rate, rate, 1044.0)
+    number = numbers(placed)
+    assert number[2500] - number[2499] == 2501
+    np.testing.assert_allclose(times(placed, rate), 1000 + n / rate, rtol=0, atol=0.005)
+
+
+@pytest.mark.parametrize("jump", [-40.0, -2.0, 12.0])
+def test_a_clock_that_is_set_after_a_backlog_loses_nothing(jump: float) -> None:
+    rate = 250.0
+    taken = 1000 + np.arange(16_000) / rate
+    stamps, stamped = taken.copy(), Stamped(rate)
+    stamps[12_500:] += jump  # 50 s after the first sample, which is read after 44 s
+    placed: list[Placed] = []
+    for a, b in pairwise([0, *range(11_000, 16_001, 8)]):
+        rows = np.arange(a, b, dtype=float)[:, None]
+        now = float(taken[b - 1]) + 0.001
+        placed += stamped.push(stamps[a:b], stamps[a:b], rows, now)
+    np.testing.assert_array_equal(numbers(placed), np.arange(16_000))
+    np.testing.assert_allclose(times(placed, rate), taken, rtol=0, atol=0.005)
+
+
+@pytest.mark.parametrize(
+    ("offset", "shifted"),
+    [(-70.0, True), (-50.0, False), (0.4, False), (0.7, True), (5.0, True)],
+)
+def test_how_old_or_new_a_first_sample_can_be(offset: float, shifted: bool) -> None:
+    rate = 250.0
+    stamps, stamped = 1000 + offset + np.arange(8) / rate, Stamped(rate, oldest=60.0)
+    (placed,) = stamped.push(stamps, stamps, np.zeros((8, 1)), 1000.0)
+    where = 1000.0 - 7 / rate if shifted else 1000 + offset
+    assert placed.epoch == pytest.approx(where, abs=1e-9)
+    assert stamped.shift == pytest.approx(where - stamps[0], abs=1e-9)
+
+
 def test_stamps_of_another_clock_are_placed_by_arrival() -> None:
     sender = Sender()
     unix = sender.taken + 1.7e9
-    placed, _ = place(
+    placed, stamped = place(
         unix, np.arange(sender.n, dtype=float), sender.rate, now=sender.taken
     )
+    assert stamped.shift == pytest.approx(-1.7e9, abs=0.01)
     np.testing.assert_array_equal(numbers(placed), np.arange(sender.n))
     # By the arrival of the first chunk, 1 ms after its last sample was taken; Unix
     # times are rounded to 2.4e-7 s.

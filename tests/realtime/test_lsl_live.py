@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pylsl
 import pytest
 
 from devices.lsl import Inlet, found
@@ -107,6 +108,99 @@ def test_eeg_eda_and_markers_for_eight_seconds() -> None:
     nearest = [n[np.abs(grid - t).argmin()] for t in at[inside]]
     assert len(nearest) >= 6
     np.testing.assert_array_equal(np.mod(nearest, 250), 0)
+
+
+@contextmanager
+def outlet(name: str, rate: float = 250.0) -> Iterator[pylsl.StreamOutlet]:
+    """An outlet of this process, whose samples have one channel: their number."""
+    info = pylsl.StreamInfo(name, "EEG", 1, rate, pylsl.cf_double64, name)
+    yield pylsl.StreamOutlet(info)
+
+
+def push(out: pylsl.StreamOutlet, n: range, stamps: Array) -> None:
+    for i, stamp in zip(n, stamps.tolist(), strict=True):
+        out.push_sample([float(i)], stamp)
+
+
+def wait(inlet: Inlet, samples: int) -> None:
+    """Wait until so many samples are in the inlet's buffer."""
+    deadline = time.monotonic() + 10
+    while inlet._inlet.samples_available() < samples:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("age", [20.0, 44.0])
+def test_samples_that_waited_long_keep_their_time(age: float) -> None:
+    """Read first when the oldest sample is old; then live, to 5 ms throughout."""
+    rate, waiting = 250.0, round(age * 250)
+    with outlet("old") as out, Inlet(source_id="old", name="h") as inlet:
+        begin = pylsl.local_clock() - age
+        taken = begin + np.arange(waiting + 250) / rate
+        push(out, range(waiting), taken[:waiting])
+        wait(inlet, waiting)
+        items = inlet.read()
+        for a in range(waiting, waiting + 250, 10):
+            while pylsl.local_clock() < taken[a + 9]:
+                time.sleep(0.001)
+            push(out, range(a, a + 10), taken[a : a + 10])
+            items += inlet.read()
+        items += listen([inlet], 0.5)
+        assert inlet.notices() == []
+    parts = blocks(items, "h.eeg")
+    np.testing.assert_array_equal(
+        np.concatenate([np.arange(b.start, b.stop) for b in parts]),
+        np.arange(waiting + 250),
+    )
+    seconds = np.concatenate([b.times for b in parts])
+    np.testing.assert_allclose(seconds, taken, rtol=0, atol=0.005)
+
+
+def test_bursts_that_waited_long_lose_none() -> None:
+    with outlet("bursts") as out, Inlet(source_id="bursts", name="h") as inlet:
+        begin = pylsl.local_clock() - 45
+        stamps = begin + (np.arange(11_004) // 12) * 12 / 250.0
+        push(out, range(11_004), stamps)
+        wait(inlet, 11_000)
+        items = inlet.read() + listen([inlet], 0.5)
+    parts = blocks(items, "h.eeg")
+    np.testing.assert_array_equal(
+        np.concatenate([np.arange(b.start, b.stop) for b in parts]), np.arange(11_004)
+    )
+
+
+def test_a_backlog_in_unix_time_ends_when_it_arrived() -> None:
+    with outlet("past") as out, Inlet(source_id="past", name="h") as inlet:
+        push(out, range(11_000), time.time() - 44 + np.arange(11_000) / 250)
+        wait(inlet, 11_000)
+        items = inlet.read()
+        now = time.monotonic()
+        assert len(inlet.notices()) == 1
+    last = blocks(items, "h.eeg")[-1]
+    assert last.stop == 11_000
+    assert now - 1.0 < last.times[-1] <= now
+
+
+def test_stamps_of_unix_time_are_placed_by_arrival_which_is_told_once() -> None:
+    with outlet("unix") as out, Inlet(source_id="unix", name="h") as inlet:
+        items: list[Item] = []
+        notices: list[str] = []
+        begin, unix = time.monotonic(), time.time()
+        for a in range(0, 500, 10):
+            while time.monotonic() < begin + (a + 9) / 250:
+                time.sleep(0.001)
+            push(out, range(a, a + 10), unix + np.arange(a, a + 10) / 250)
+            items += listen([inlet], 0.01)
+            notices += inlet.notices()
+    assert len(notices) == 1
+    assert re.fullmatch(
+        r"the time stamps of h\.eeg cannot be of LSL's clock, from which they differ "
+        r"by \S+e\+09 s: its samples are placed by when they arrived",
+        notices[0],
+    )
+    parts = blocks(items, "h.eeg")
+    first = parts[0].times[0]
+    assert begin - 0.005 < first < begin + 0.25  # of a busy machine
 
 
 def test_a_sender_that_is_killed_leaves_a_gap_as_long_as_it_was_away() -> None:

@@ -186,8 +186,7 @@ class Inlet:
             self._compared = now
             with suppress(NoAnswer):  # the sender is new: wait for an estimate
                 self._ahead = self._inlet.time_correction(0.0)
-        here = now - pylsl.local_clock()  # 0 on Linux, where both are monotonic
-        times = stamps + (self._ahead + here)
+        times = stamps + (self._ahead + _offset(self.clock))
         if about.info.rate == 0:
             return [self._events(about, rows, times)]
         data = rows.astype(np.float64) * np.array(about.factors)
@@ -247,6 +246,18 @@ class Inlet:
 def found(seconds: float = 1.0) -> list[Found]:
     """Return the streams that answer within some seconds."""
     return sorted(_found(info) for info in pylsl.resolve_streams(seconds))
+
+
+def _offset(clock: Clock) -> float:
+    """Return the session clock less LSL's (s), 0 on Linux: the closest of 3 readings.
+
+    On a busy machine any moment may pass between one clock and the other.
+    """
+    readings = []
+    for _ in range(3):
+        before, now, after = pylsl.local_clock(), clock.now(), pylsl.local_clock()
+        readings.append((after - before, now - (before + after) / 2))
+    return min(readings)[1]
 
 
 def _found(info: pylsl.StreamInfo) -> Found:

@@ -156,6 +156,26 @@ def test_samples_that_waited_long_keep_their_time(age: float) -> None:
     np.testing.assert_allclose(seconds, taken, rtol=0, atol=0.005)
 
 
+def test_a_pause_between_two_clocks_moves_no_sample() -> None:
+    class Busy(WallClock):
+        """Two readings in three are followed by a pause of 50 ms."""
+
+        turn = 0
+
+        def now(self) -> float:
+            present = super().now()
+            self.turn += 1
+            time.sleep(0.05 * bool(self.turn % 3))
+            return present
+
+    with outlet("busy") as out, Inlet(source_id="busy", clock=Busy()) as inlet:
+        taken = pylsl.local_clock() - 4 + np.arange(1000) / 250
+        push(out, range(1000), taken)
+        wait(inlet, 1000)
+        (block,) = inlet.read()
+    np.testing.assert_allclose(block.times, taken, rtol=0, atol=0.005)
+
+
 def test_bursts_that_waited_long_lose_none() -> None:
     with outlet("bursts") as out, Inlet(source_id="bursts", name="h") as inlet:
         begin = pylsl.local_clock() - 45

@@ -158,20 +158,22 @@ def test_samples_that_waited_long_keep_their_time(age: float) -> None:
 
 def test_a_pause_between_two_clocks_moves_no_sample() -> None:
     class Busy(WallClock):
-        """Two readings in three are followed by a pause of 50 ms."""
+        """The first two readings from now on are followed by a pause of 50 ms."""
 
-        turn = 0
+        turn = 2
 
         def now(self) -> float:
             present = super().now()
             self.turn += 1
-            time.sleep(0.05 * bool(self.turn % 3))
+            time.sleep(0.05 * (self.turn <= 2))
             return present
 
-    with outlet("busy") as out, Inlet(source_id="busy", clock=Busy()) as inlet:
+    clock = Busy()
+    with outlet("busy") as out, Inlet(source_id="busy", clock=clock) as inlet:
         taken = pylsl.local_clock() - 4 + np.arange(1000) / 250
         push(out, range(1000), taken)
         wait(inlet, 1000)
+        clock.turn = 0
         (block,) = inlet.read()
     np.testing.assert_allclose(block.times, taken, rtol=0, atol=0.005)
 

@@ -200,6 +200,9 @@ def replay(
 ) -> None:
     """Run a recording through the live path.
 
+    Of what a recording of ours carries, its chains and its estimator are taken, never
+    its devices or sinks: what is written where is said here, or in the session file.
+
     Example: `physio replay S10_E4_Data.zip --fast --out s10`
     """
     from devices.replay import Replay
@@ -211,6 +214,13 @@ def replay(
     recording = read(path, board=board)
     if config is None:
         file = plan.recorded(recording) or plan.SessionFile(at=path.name)
+        file = file.with_session(
+            **{
+                k: recording.about[k]
+                for k in ("person", "consent")
+                if k in recording.about
+            }
+        )
     else:
         file = plan.read(config, tuple(trust))
     file = file.with_sinks(_defaults())

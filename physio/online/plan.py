@@ -25,6 +25,19 @@ PUBLISHED: Final = "published-"
 """What the names of weights begin with that were trained on effects as published."""
 
 TABLES: Final = ("session", "devices", "chains", "estimator", "sinks")
+COMPUTING: Final = (
+    "physio.core.join",
+    "physio.core.stage",
+    "physio.dsp",
+    "physio.features",
+    "physio.online.estimator",
+    "physio.online.expert",
+)
+"""Where the classes are that ``use`` may name in what a recording carries."""
+
+_INSTEAD: Final = "a session file, --config, can say instead what is to be computed"
+_DEEPEST: Final = 24  # tables within tables, of what a recording carries
+
 OWN: Final = ("features", "estimates", "session")
 """What no device may be called: the session's own streams begin with it."""
 
@@ -263,16 +276,60 @@ def suit(streams: Iterable[Info], asked: Collection[str] = ()) -> dict[str, Any]
 
 
 def recorded(recording: Recording) -> SessionFile | None:
-    """Return the session file that a recording of ours carries, if it does.
+    """Return the chains and the estimator that a recording of ours carries, if it does.
 
-    One of a session that only recorded leaves open what is to be computed.
+    With them come the rate of ticks and the patience, without which the numbers would
+    not be the same; nothing else, as a recording may come from anybody: what devices
+    or sinks it names is ignored, and ``use`` may name `COMPUTING` modules alone. One of
+    a session that only recorded leaves open what is to be computed.
+
+    Raises
+    ------
+    ValueError
+        If what it carries is not what chains and an estimator are written as.
     """
     if "config" not in recording.about:
         return None
-    tables = json.loads(recording.about["config"])
-    if not tables.get("chains"):
-        tables = {"session": tables["session"]}
-    return SessionFile(tables, "the recording's config")
+    at = "the recording's config"
+    try:
+        tables = json.loads(recording.about["config"])
+    except (TypeError, ValueError, RecursionError):
+        tables = None
+    if not isinstance(tables, dict):
+        raise ValueError(f"{at} holds no tables of settings; {_INSTEAD}")
+    session = tables.get("session", {})
+    if not isinstance(session, dict):
+        raise ValueError(f"{at}: session must be a table; {_INSTEAD}")
+    computed: dict[str, Any] = {
+        "session": {k: session[k] for k in ("rate", "patience") if k in session}
+    }
+    if tables.get("chains"):
+        parts = ("chains", "estimator")
+        computed |= {k: tables[k] for k in parts if k in tables}
+        for part in parts:
+            _only_computing(computed.get(part, {}), f"{at}: {part}")
+    return SessionFile(computed, at)
+
+
+def _only_computing(value: Any, at: str, depth: int = 0) -> None:
+    """Refuse tables of a recording that name anything but what computes."""
+    if depth > _DEEPEST:
+        raise ValueError(f"{at.partition('.')[0]} is nested too deep; {_INSTEAD}")
+    if isinstance(value, list):
+        for i, part in enumerate(value):
+            _only_computing(part, f"{at}[{i}]", depth + 1)
+    if not isinstance(value, Mapping):
+        return
+    for key, part in value.items():
+        _only_computing(part, f"{at}.{key}", depth + 1)
+    if "use" not in value:
+        return
+    module = str(value["use"]).partition(":")[0]
+    if not any(module == m or module.startswith(f"{m}.") for m in COMPUTING):
+        raise ValueError(
+            f"{at}: use = {value['use']!r} is no stage, and a recording may name "
+            f"nothing else; {_INSTEAD}"
+        )
 
 
 def suited(plan: Plan, streams: Sequence[Info]) -> Estimator:

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 import physio.assets
 from physio import config
+from physio.core import filename
 from physio.core.block import Info, Origin
 from physio.core.join import Join
 from physio.core.ports import Clock, Device, Sink
@@ -96,13 +97,20 @@ class SessionFile:
 
     def __post_init__(self) -> None:
         config.allow(self.tables, TABLES, self.at, "a session file")
-        for name in ("devices", "chains", "sinks"):
+        for name, what in (
+            ("devices", "device"),
+            ("chains", "chain"),
+            ("sinks", "sink"),
+        ):
             for key, value in self.table(name).items():
+                filename.plain(key, f"{self.at}: a {what}")
                 if not isinstance(value, Mapping):
                     raise ValueError(
                         f"{self.at}: {name}.{key} = {value!r} must be a table, "
                         f"[{name}.{key}]"
                     )
+                for text in _names(name, value):
+                    filename.plain(text, f"{self.at}: {name}.{key}: a {what}")
         for key in OWN:
             if key in self.table("devices"):
                 raise ValueError(
@@ -430,6 +438,13 @@ def features(plan: Plan, streams: Sequence[Info]) -> Info:
     """Return the stream of features that a plan computes."""
     known = {info.name: info for info in streams if info.rate}
     return Part(replace(plan, estimator=Chain()), known, 0.0).junction.info
+
+
+def _names(kind: str, table: Mapping[str, Any]) -> list[str]:
+    """Return what a table names by itself: what it describes, or a person's chains."""
+    if kind == "chains":
+        return [k for k, v in table.items() if isinstance(v, Mapping)]
+    return [v for k, v in table.items() if k == "name" and isinstance(v, str)]
 
 
 def _flat(chains: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,3 +83,57 @@ def test_a_replay_takes_no_sink_from_the_recording(
     assert "devices.simulated" not in text
     assert 'person = "p1"' in text
     assert "rate = 2" in text
+
+
+NAMES = (
+    "../../x", "/abs", "a\\b", "a_b", "a/b", "C:x", "..", "x" * 300, "CON",
+    "line\nbreak", "Eda", "eda",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "edf"])
+def test_an_export_stays_in_its_folder(kind: str, tmp_path: Path) -> None:
+    if kind == "edf":
+        pytest.importorskip("edfio")
+    away = tmp_path / "away"
+    names = (*NAMES, str(away))
+    streams = {name: (skin(name),) for name in names}
+    source = written(tmp_path / "in" / "r.xdf", Recording(streams))
+    out = tmp_path / "s" / "out"
+    done = run("export", source, out, "--format", kind)
+    assert done.exit_code == 0, done.output
+    files = [name for name in tree(tmp_path) if name != "in/r.xdf"]
+    assert all(name.startswith("s/out/") for name in files)
+    assert all(name.count("/") == 2 for name in files)
+    assert len(files) == len(names)
+    assert len({name.casefold() for name in files}) == len(names)
+    assert f"s/out/a_b.{kind}" in files
+    assert not away.exists()
+
+
+def test_bids_tells_streams_and_people_apart_by_their_labels(tmp_path: Path) -> None:
+    names = ("a.b", "ab", "../ab", "", "x" * 400)
+    streams = {name: (skin(name, "p1"),) for name in names}
+    streams |= {"other": (skin("other", "p-1"),)}
+    source = written(tmp_path / "in" / "r.xdf", Recording(streams))
+    done = run("export", source, tmp_path / "s" / "out")
+    assert done.exit_code == 0, done.output
+    files = [name for name in tree(tmp_path) if name.endswith("_physio.tsv.gz")]
+    assert all(name.startswith("s/out/sub-p1") for name in files)
+    assert len(files) == len(set(files)) == 6
+    assert sum("sub-p12" in name for name in files) == 1
+
+
+def test_tables_and_pictures_of_hostile_people_stay_in_the_folder(
+    tmp_path: Path,
+) -> None:
+    people = ("../../p", "/abs", "p1")
+    streams = {f"b{i}.eda": (skin(f"b{i}.eda", p),) for i, p in enumerate(people)}
+    source = written(tmp_path / "in" / "r.xdf", Recording(streams))
+    done = run("replay", source, "--fast", "--out", tmp_path / "a" / "b" / "out")
+    assert done.exit_code == 0, done.output
+    files = [name for name in tree(tmp_path) if name != "in/r.xdf"]
+    assert all(name.startswith("a/b/out/") for name in files)
+    for what in ("features", "estimates"):
+        assert f"a/b/out/{what}.p1.parquet" in files
+        assert sum(f"/{what}." in name for name in files) == 3

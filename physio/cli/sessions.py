@@ -326,11 +326,18 @@ def run_devices(
     file = file.with_session(**_given(told))
     if not file.table("devices"):
         raise ValueError(f"{file.at} names no device: it needs a table [devices.NAME]")
+    if guide is not None and not file.session.record:
+        raise ValueError(
+            f"{file.at}: session.record = false, but what is asked for reads the "
+            "recording: take it away"
+        )
     file = file.recording_only() if only_record else file.with_sinks(_defaults())
     file = boards.added(file) if dashboard else file
     clock = WallClock()
     guides = [guide(clock)] if guide else []
     with _folder(out, file.session.person) as folder:
+        if not file.session.record:
+            _say(f"Nothing is recorded: {file.at} has session.record = false.")
         if seconds is None:
             _say("Ctrl-C or q ends the session.")
         _say(f"Markers from elsewhere: physio mark TEXT --session {folder}")

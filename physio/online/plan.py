@@ -59,6 +59,8 @@ class SessionSettings:
         Name and version of the consent text that was given.
     realtime
         Whether the loop asks for real-time scheduling: see `physio.online.realtime`.
+    record
+        Whether the session is recorded: only False leaves the recording out.
     """
 
     person: str = ""
@@ -66,6 +68,7 @@ class SessionSettings:
     patience: float = 0.9  # so that a stall is told within a second
     consent: str = ""
     realtime: bool = False
+    record: bool = True
 
     def __post_init__(self) -> None:
         if self.rate <= 0:
@@ -132,13 +135,46 @@ class SessionFile:
         return replace(self, tables=tables)
 
     def with_sinks(self, sinks: Mapping[str, Any]) -> Self:
-        """Return this with ``sinks``, if it names none itself."""
-        if self.table("sinks"):
-            return self
-        return replace(self, tables={**self.tables, "sinks": sinks})
+        """Return this with ``sinks`` beside its own.
+
+        One whose class it names itself stays as it is there. Whatever it names, the
+        recording is among them, unless ``record = false`` says otherwise.
+
+        Raises
+        ------
+        ValueError
+            If it names a recording and says that there is to be none.
+        """
+        record = self.session.record
+        every = dict(self.table("sinks"))
+        uses = {key: value.get("use") for key, value in every.items()}
+        for key, use in uses.items():
+            if use == XDF and not record:
+                raise ValueError(
+                    f"{self.at}: session.record = false leaves no recording, but "
+                    f"sinks.{key} is one: take one of the two away"
+                )
+        for key, value in sinks.items():
+            use = value["use"]
+            if use in uses.values() or (use == XDF and not record):
+                continue
+            names = (f"{key}{i or ''}" for i in (0, *range(2, 100)))
+            every[next(n for n in names if n not in every)] = value
+        return replace(self, tables={**self.tables, "sinks": every})
 
     def recording_only(self) -> Self:
-        """Return this with nothing computed, and a recording as its one sink."""
+        """Return this with nothing computed, and a recording as its one sink.
+
+        Raises
+        ------
+        ValueError
+            If it says that there is to be none.
+        """
+        if not self.session.record:
+            raise ValueError(
+                f"{self.at}: session.record = false, and nothing is done here but to "
+                "record: take it away"
+            )
         own = {k: v for k, v in self.table("sinks").items() if v.get("use") == XDF}
         tables = {"session": self.table("session"), "devices": self.table("devices")}
         sinks = own or {"recording": {"use": XDF}}

@@ -104,6 +104,40 @@ def test_of_a_session_that_only_recorded_estimates_can_be_had_later() -> None:
     assert [e.name for e in plan.estimator.experts] == ["wrist"]
 
 
+OURS = {
+    "recording": {"use": "physio.online.sinks.xdf:Xdf"},
+    "table": {"use": "physio.online.sinks.table:Table"},
+}
+LSL = {"use": "physio.online.sinks.lsl:Lsl"}
+
+
+def test_a_sink_that_a_file_names_comes_on_top_of_the_recording() -> None:
+    assert SessionFile().with_sinks(OURS).table("sinks") == OURS
+    file = SessionFile({"sinks": {"lsl": LSL}}).with_sinks(OURS)
+    assert file.table("sinks") == {"lsl": LSL, **OURS}
+    assert file.with_sinks(OURS) == file
+    mine = {"use": OURS["recording"]["use"], "fallback": "/media/stick"}
+    file = SessionFile({"sinks": {"file": mine}}).with_sinks(OURS)
+    assert file.table("sinks") == {"file": mine, "table": OURS["table"]}
+    file = SessionFile({"sinks": {"recording": LSL}}).with_sinks(OURS)
+    assert file.table("sinks") == {
+        "recording": LSL, "recording2": OURS["recording"], "table": OURS["table"],
+    }  # fmt: skip
+
+
+def test_only_a_word_of_its_own_leaves_the_recording_out() -> None:
+    off = {"session": {"record": False}}
+    file = SessionFile({**off, "sinks": {"lsl": LSL}}).with_sinks(OURS)
+    assert file.table("sinks") == {"lsl": LSL, "table": OURS["table"]}
+    assert file.resolved(file.plan(()))["session"]["record"] is False
+    with pytest.raises(ValueError, match=r"^f: session.record = false leaves no rec"):
+        SessionFile({**off, "sinks": OURS}, "f").with_sinks(OURS)
+    with pytest.raises(ValueError, match=r"^f: session.record = false, and nothing"):
+        SessionFile(off, "f").recording_only()
+    with pytest.raises(ValueError, match=r"^f: session.record = 'no': "):
+        SessionFile({"session": {"record": "no"}}, "f").with_sinks(OURS)
+
+
 HOSTILE = {
     "session": {"person": "x", "rate": 8, "patience": 2.5, "realtime": True},
     "devices": {"band": {"use": "devices.simulated:Wristband"}},

@@ -137,10 +137,13 @@ def _to_bids(
 
 
 def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
+    from physio.core.filename import distinct
     from physio.view import convert
 
-    for name, frame in convert.to_pandas(recording).items():
-        target = out / f"{name}.{suffix}"
+    frames = convert.to_pandas(recording)
+    files = distinct(frames)
+    for name, frame in frames.items():
+        target = out / f"{files[name]}.{suffix}"
         if suffix == "csv":
             frame.to_csv(target)
         else:
@@ -152,17 +155,20 @@ def _to_edf(recording: "Recording", out: Path) -> None:
     import mne
     import numpy as np
 
+    from physio.core.filename import distinct
     from physio.core.recording import computed
     from physio.view import convert
 
     if find_spec("edfio") is None:
         raise ValueError("EDF needs edfio: pip install 'physio-affect[bids]'")
+    files = distinct(recording.streams)
     for name, blocks in recording.streams.items():
         if not any(map(len, blocks)) or computed(name):
             continue
         raw = convert.to_mne(recording, name)
         raw.apply_function(lambda x: np.nan_to_num(x), picks="all", verbose="error")
-        mne.export.export_raw(out / f"{name}.edf", raw, overwrite=True, verbose="error")
+        target = out / f"{files[name]}.edf"
+        mne.export.export_raw(target, raw, overwrite=True, verbose="error")
 
 
 _WRITERS: Final[dict[str, Callable[["Recording", Path], None]]] = {

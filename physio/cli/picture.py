@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from physio.core.block import Block
+from physio.core.filename import Files
 from physio.core.reason import Reason
 from physio.core.recording import Recording, computed
 
@@ -41,7 +42,7 @@ def draw(folder: Path) -> None:
     path = folder / "recording.xdf"
     if not path.is_file():
         return
-    recording = xdf.read(path)
+    recording, files = xdf.read(path), Files()
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
     for name in recording.streams:
         if computed(name) != "estimates":
@@ -61,7 +62,7 @@ def draw(folder: Path) -> None:
             conditions=named[0] if named else None,
             title=end[1:] or recording.about.get("person", ""),
         )
-        figure.savefig(folder / f"overview{end}.png", dpi=110)
+        figure.savefig(folder / f"{files[f'overview{end}']}.png", dpi=110)
 
 
 def _of(recording: Recording, person: str) -> Recording:

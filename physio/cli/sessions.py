@@ -200,6 +200,9 @@ def replay(
 ) -> None:
     """Run a recording through the live path.
 
+    Of what a recording of ours carries, its chains and its estimator are taken, never
+    its devices or sinks: what is written where is said here, or in the session file.
+
     Example: `physio replay S10_E4_Data.zip --fast --out s10`
     """
     from devices.replay import Replay
@@ -211,6 +214,13 @@ def replay(
     recording = read(path, board=board)
     if config is None:
         file = plan.recorded(recording) or plan.SessionFile(at=path.name)
+        file = file.with_session(
+            **{
+                k: recording.about[k]
+                for k in ("person", "consent")
+                if k in recording.about
+            }
+        )
     else:
         file = plan.read(config, tuple(trust))
     file = file.with_sinks(_defaults())
@@ -316,11 +326,18 @@ def run_devices(
     file = file.with_session(**_given(told))
     if not file.table("devices"):
         raise ValueError(f"{file.at} names no device: it needs a table [devices.NAME]")
+    if guide is not None and not file.session.record:
+        raise ValueError(
+            f"{file.at}: session.record = false, but what is asked for reads the "
+            "recording: take it away"
+        )
     file = file.recording_only() if only_record else file.with_sinks(_defaults())
     file = boards.added(file) if dashboard else file
     clock = WallClock()
     guides = [guide(clock)] if guide else []
     with _folder(out, file.session.person) as folder:
+        if not file.session.record:
+            _say(f"Nothing is recorded: {file.at} has session.record = false.")
         if seconds is None:
             _say("Ctrl-C or q ends the session.")
         _say(f"Markers from elsewhere: physio mark TEXT --session {folder}")

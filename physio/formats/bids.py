@@ -5,7 +5,7 @@ import io
 import json
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -52,6 +52,18 @@ class Names:
 def label(text: str) -> str:
     """Return a text as BIDS has labels: its letters and digits."""
     return re.sub("[^A-Za-z0-9]", "", text)
+
+
+def labels(names: Iterable[str], default: str) -> dict[str, str]:
+    """Return a label for each name, no two alike, and none too long for a file."""
+    chosen: dict[str, str] = {}
+    for name in names:
+        text, number = label(name)[:40] or default, 1
+        taken = {other.casefold() for other in chosen.values()}
+        while f"{text}{number if number > 1 else ''}".casefold() in taken:
+            number += 1
+        chosen[name] = f"{text}{number if number > 1 else ''}"
+    return chosen
 
 
 def export(
@@ -105,8 +117,8 @@ def export(
                                 if not computed(n)))  # fmt: skip
     return [
         _export_person(recording, filled, root, to_raw, person, names, eeg_format)
-        for person in people
-        for names in [Names(label(person) or "01", label(session), label(task))]
+        for person, subject in labels(people, "01").items()
+        for names in [Names(subject, label(session), label(task))]
     ]
 
 
@@ -122,9 +134,10 @@ def _export_person(
     own = {n: b for n, b in filled.items()
            if not computed(n) and b[0].info.person == person}  # fmt: skip
     eeg = [n for n, b in own.items() if _is_eeg(b[0].info)]
+    known = labels(own, "stream")
     zero = float(own[eeg[0] if eeg else next(iter(own))][0].times[0])
     for name in eeg:
-        acquisition = label(name) if len(eeg) > 1 else None
+        acquisition = known[name] if len(eeg) > 1 else None
         _write_eeg(to_raw(recording, name), root, names, acquisition, eeg_format)
     kind = "eeg" if eeg else "beh"
     folder = root / names.folder / kind
@@ -133,7 +146,7 @@ def _export_person(
         _write_events(recording, folder / f"{names.stem}_events", zero)
         _participants(root, names.subject)
     for name in [n for n in own if n not in eeg]:
-        stem = f"{names.stem}_recording-{label(name)}_physio"
+        stem = f"{names.stem}_recording-{known[name]}_physio"
         _write_physio(own[name], folder / stem, zero)
     made = [n for n, b in filled.items()
             if computed(n) and b[0].info.person == person]  # fmt: skip
@@ -141,8 +154,11 @@ def _export_person(
         derived = root / "derivatives" / _PIPELINE
         (derived / names.folder / kind).mkdir(parents=True, exist_ok=True)
         _describe(derived, "derivative")
-        for name in made:
-            stem = f"{names.stem}_desc-{computed(name)}_physio"
+        kinds = [computed(name) for name in made]
+        several = labels(made, "stream")
+        for name, what in zip(made, kinds, strict=True):
+            described = what if kinds.count(what) == 1 else several[name]
+            stem = f"{names.stem}_desc-{described}_physio"
             _write_physio(filled[name], derived / names.folder / kind / stem, zero)
     return names
 

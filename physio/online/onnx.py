@@ -202,7 +202,7 @@ class Quick:
     heeds_spread = RBTransformer.heeds_spread
 
     def __init__(self, model: RBTransformer) -> None:
-        runtime = _package("onnxruntime")
+        runtime = _runtime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.config, self._model = model.config, model
@@ -252,6 +252,17 @@ def quickened(model: weights.Model) -> weights.Model:
 def write(model: RBTransformer, path: Path) -> None:
     """Write a network as an ONNX file: see `graph`."""
     path.write_bytes(graph(model).SerializeToString())
+
+
+def _runtime() -> Any:
+    """Return ONNX Runtime, which is to send no telemetry.
+
+    ``ORT_DISABLE_TELEMETRY``, which `physio` sets, stops all of it where the library is
+    loaded after `physio`; the call stops what is left where it was loaded before.
+    """
+    runtime = _package("onnxruntime")
+    runtime.disable_telemetry_events()
+    return runtime
 
 
 def _package(name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 import physio.assets
 from physio import config
+from physio.core import filename
 from physio.core.block import Info, Origin
 from physio.core.join import Join
 from physio.core.ports import Clock, Device, Sink
@@ -25,6 +26,19 @@ PUBLISHED: Final = "published-"
 """What the names of weights begin with that were trained on effects as published."""
 
 TABLES: Final = ("session", "devices", "chains", "estimator", "sinks")
+COMPUTING: Final = (
+    "physio.core.join",
+    "physio.core.stage",
+    "physio.dsp",
+    "physio.features",
+    "physio.online.estimator",
+    "physio.online.expert",
+)
+"""Where the classes are that ``use`` may name in what a recording carries."""
+
+_INSTEAD: Final = "a session file, --config, can say instead what is to be computed"
+_DEEPEST: Final = 24  # tables within tables, of what a recording carries
+
 OWN: Final = ("features", "estimates", "session")
 """What no device may be called: the session's own streams begin with it."""
 
@@ -45,6 +59,8 @@ class SessionSettings:
         Name and version of the consent text that was given.
     realtime
         Whether the loop asks for real-time scheduling: see `physio.online.realtime`.
+    record
+        Whether the session is recorded: only False leaves the recording out.
     """
 
     person: str = ""
@@ -52,6 +68,7 @@ class SessionSettings:
     patience: float = 0.9  # so that a stall is told within a second
     consent: str = ""
     realtime: bool = False
+    record: bool = True
 
     def __post_init__(self) -> None:
         if self.rate <= 0:
@@ -83,13 +100,20 @@ class SessionFile:
 
     def __post_init__(self) -> None:
         config.allow(self.tables, TABLES, self.at, "a session file")
-        for name in ("devices", "chains", "sinks"):
+        for name, what in (
+            ("devices", "device"),
+            ("chains", "chain"),
+            ("sinks", "sink"),
+        ):
             for key, value in self.table(name).items():
+                filename.plain(key, f"{self.at}: a {what}")
                 if not isinstance(value, Mapping):
                     raise ValueError(
                         f"{self.at}: {name}.{key} = {value!r} must be a table, "
                         f"[{name}.{key}]"
                     )
+                for text in _names(name, value):
+                    filename.plain(text, f"{self.at}: {name}.{key}: a {what}")
         for key in OWN:
             if key in self.table("devices"):
                 raise ValueError(
@@ -111,13 +135,46 @@ class SessionFile:
         return replace(self, tables=tables)
 
     def with_sinks(self, sinks: Mapping[str, Any]) -> Self:
-        """Return this with ``sinks``, if it names none itself."""
-        if self.table("sinks"):
-            return self
-        return replace(self, tables={**self.tables, "sinks": sinks})
+        """Return this with ``sinks`` beside its own.
+
+        One whose class it names itself stays as it is there. Whatever it names, the
+        recording is among them, unless ``record = false`` says otherwise.
+
+        Raises
+        ------
+        ValueError
+            If it names a recording and says that there is to be none.
+        """
+        record = self.session.record
+        every = dict(self.table("sinks"))
+        uses = {key: value.get("use") for key, value in every.items()}
+        for key, use in uses.items():
+            if use == XDF and not record:
+                raise ValueError(
+                    f"{self.at}: session.record = false leaves no recording, but "
+                    f"sinks.{key} is one: take one of the two away"
+                )
+        for key, value in sinks.items():
+            use = value["use"]
+            if use in uses.values() or (use == XDF and not record):
+                continue
+            names = (f"{key}{i or ''}" for i in (0, *range(2, 100)))
+            every[next(n for n in names if n not in every)] = value
+        return replace(self, tables={**self.tables, "sinks": every})
 
     def recording_only(self) -> Self:
-        """Return this with nothing computed, and a recording as its one sink."""
+        """Return this with nothing computed, and a recording as its one sink.
+
+        Raises
+        ------
+        ValueError
+            If it says that there is to be none.
+        """
+        if not self.session.record:
+            raise ValueError(
+                f"{self.at}: session.record = false, and nothing is done here but to "
+                "record: take it away"
+            )
         own = {k: v for k, v in self.table("sinks").items() if v.get("use") == XDF}
         tables = {"session": self.table("session"), "devices": self.table("devices")}
         sinks = own or {"recording": {"use": XDF}}
@@ -263,16 +320,60 @@ def suit(streams: Iterable[Info], asked: Collection[str] = ()) -> dict[str, Any]
 
 
 def recorded(recording: Recording) -> SessionFile | None:
-    """Return the session file that a recording of ours carries, if it does.
+    """Return the chains and the estimator that a recording of ours carries, if it does.
 
-    One of a session that only recorded leaves open what is to be computed.
+    With them come the rate of ticks and the patience, without which the numbers would
+    not be the same; nothing else, as a recording may come from anybody: what devices
+    or sinks it names is ignored, and ``use`` may name `COMPUTING` modules alone. One of
+    a session that only recorded leaves open what is to be computed.
+
+    Raises
+    ------
+    ValueError
+        If what it carries is not what chains and an estimator are written as.
     """
     if "config" not in recording.about:
         return None
-    tables = json.loads(recording.about["config"])
-    if not tables.get("chains"):
-        tables = {"session": tables["session"]}
-    return SessionFile(tables, "the recording's config")
+    at = "the recording's config"
+    try:
+        tables = json.loads(recording.about["config"])
+    except (TypeError, ValueError, RecursionError):
+        tables = None
+    if not isinstance(tables, dict):
+        raise ValueError(f"{at} holds no tables of settings; {_INSTEAD}")
+    session = tables.get("session", {})
+    if not isinstance(session, dict):
+        raise ValueError(f"{at}: session must be a table; {_INSTEAD}")
+    computed: dict[str, Any] = {
+        "session": {k: session[k] for k in ("rate", "patience") if k in session}
+    }
+    if tables.get("chains"):
+        parts = ("chains", "estimator")
+        computed |= {k: tables[k] for k in parts if k in tables}
+        for part in parts:
+            _only_computing(computed.get(part, {}), f"{at}: {part}")
+    return SessionFile(computed, at)
+
+
+def _only_computing(value: Any, at: str, depth: int = 0) -> None:
+    """Refuse tables of a recording that name anything but what computes."""
+    if depth > _DEEPEST:
+        raise ValueError(f"{at.partition('.')[0]} is nested too deep; {_INSTEAD}")
+    if isinstance(value, list):
+        for i, part in enumerate(value):
+            _only_computing(part, f"{at}[{i}]", depth + 1)
+    if not isinstance(value, Mapping):
+        return
+    for key, part in value.items():
+        _only_computing(part, f"{at}.{key}", depth + 1)
+    if "use" not in value:
+        return
+    module = str(value["use"]).partition(":")[0]
+    if not any(module == m or module.startswith(f"{m}.") for m in COMPUTING):
+        raise ValueError(
+            f"{at}: use = {value['use']!r} is no stage, and a recording may name "
+            f"nothing else; {_INSTEAD}"
+        )
 
 
 def suited(plan: Plan, streams: Sequence[Info]) -> Estimator:
@@ -373,6 +474,13 @@ def features(plan: Plan, streams: Sequence[Info]) -> Info:
     """Return the stream of features that a plan computes."""
     known = {info.name: info for info in streams if info.rate}
     return Part(replace(plan, estimator=Chain()), known, 0.0).junction.info
+
+
+def _names(kind: str, table: Mapping[str, Any]) -> list[str]:
+    """Return what a table names by itself: what it describes, or a person's chains."""
+    if kind == "chains":
+        return [k for k, v in table.items() if isinstance(v, Mapping)]
+    return [v for k, v in table.items() if k == "name" and isinstance(v, str)]
 
 
 def _flat(chains: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import Any, Self
 import pandas as pd
 from matplotlib.figure import Figure
 
+from physio.core.filename import distinct
+
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;
   padding: 0 1rem; color: #1b1f24; background: #fff; }
@@ -82,10 +84,10 @@ class Page:
     def keep(self, folder: Path) -> list[Path]:
         """Write the named pictures as PNG, SVG and PDF; return the files."""
         folder.mkdir(parents=True, exist_ok=True)
-        made = []
+        made, files = [], distinct(self.figures)
         for name, figure in self.figures.items():
             for kind in ("png", "svg", "pdf"):
-                path = folder / f"{name}.{kind}"
+                path = folder / f"{files[name]}.{kind}"
                 figure.savefig(path, dpi=200)
                 made.append(path)
         return made

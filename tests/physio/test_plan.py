@@ -1,6 +1,7 @@
 """Session files, and what is chosen where they are silent."""
 
 import json
+import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,14 @@ import tomli_w
 from physio.core.block import Channel, Info, Origin
 from physio.core.recording import Recording
 from physio.online.estimator import Estimator
-from physio.online.plan import SessionFile, read, recorded, suit, unread
+from physio.online.plan import (
+    SessionFile,
+    SessionSettings,
+    read,
+    recorded,
+    suit,
+    unread,
+)
 
 
 def info(name: str, rate: int, *channels: Channel, site: str = "") -> Info:
@@ -92,9 +100,102 @@ def test_of_a_session_that_only_recorded_estimates_can_be_had_later() -> None:
     config = json.dumps(bare.resolved(bare.plan((EDA,))))
     later = recorded(Recording({}, about={"config": config}))
     assert later is not None
-    assert later.session.person == "p1"
     plan = later.plan((EDA,))
     assert [e.name for e in plan.estimator.experts] == ["wrist"]
+
+
+OURS = {
+    "recording": {"use": "physio.online.sinks.xdf:Xdf"},
+    "table": {"use": "physio.online.sinks.table:Table"},
+}
+LSL = {"use": "physio.online.sinks.lsl:Lsl"}
+
+
+def test_a_sink_that_a_file_names_comes_on_top_of_the_recording() -> None:
+    assert SessionFile().with_sinks(OURS).table("sinks") == OURS
+    file = SessionFile({"sinks": {"lsl": LSL}}).with_sinks(OURS)
+    assert file.table("sinks") == {"lsl": LSL, **OURS}
+    assert file.with_sinks(OURS) == file
+    mine = {"use": OURS["recording"]["use"], "fallback": "/media/stick"}
+    file = SessionFile({"sinks": {"file": mine}}).with_sinks(OURS)
+    assert file.table("sinks") == {"file": mine, "table": OURS["table"]}
+    file = SessionFile({"sinks": {"recording": LSL}}).with_sinks(OURS)
+    assert file.table("sinks") == {
+        "recording": LSL, "recording2": OURS["recording"], "table": OURS["table"],
+    }  # fmt: skip
+
+
+def test_only_a_word_of_its_own_leaves_the_recording_out() -> None:
+    off = {"session": {"record": False}}
+    file = SessionFile({**off, "sinks": {"lsl": LSL}}).with_sinks(OURS)
+    assert file.table("sinks") == {"lsl": LSL, "table": OURS["table"]}
+    assert file.resolved(file.plan(()))["session"]["record"] is False
+    with pytest.raises(ValueError, match=r"^f: session.record = false leaves no rec"):
+        SessionFile({**off, "sinks": OURS}, "f").with_sinks(OURS)
+    with pytest.raises(ValueError, match=r"^f: session.record = false, and nothing"):
+        SessionFile(off, "f").recording_only()
+    with pytest.raises(ValueError, match=r"^f: session.record = 'no': "):
+        SessionFile({"session": {"record": "no"}}, "f").with_sinks(OURS)
+
+
+HOSTILE = {
+    "session": {"person": "x", "rate": 8, "patience": 2.5, "realtime": True},
+    "devices": {"band": {"use": "devices.simulated:Wristband"}},
+    "chains": {"skin": {"stream": "band.eda", "stages": []}},
+    "sinks": {
+        "recording": {"use": "physio.online.sinks.xdf:Xdf", "filename": "../victim"},
+        "away": {"use": "physio.online.sinks.xdf:Xdf", "folder": "/tmp/elsewhere"},
+        "net": {"use": "physio.online.sinks.lsl:Lsl"},
+    },
+}
+
+
+def carrying(config: str) -> Recording:
+    return Recording({}, about={"config": config})
+
+
+def test_of_a_recording_chains_and_estimator_are_read_and_nothing_else() -> None:
+    file = recorded(carrying(json.dumps(HOSTILE)))
+    assert file is not None
+    assert set(file.tables) == {"session", "chains"}
+    assert (file.table("devices"), file.table("sinks")) == ({}, {})
+    assert file.session == SessionSettings(rate=Fraction(8), patience=2.5)
+    assert list(file.plan((EDA,)).chains) == ["skin"]
+
+
+DEEP = {"chains": {"a": {"stream": "s", "stages": json.loads("[" * 60 + "]" * 60)}}}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("[" * 100_000, "holds no tables of settings"),
+        ("[1]", "holds no tables of settings"),
+        ("not json", "holds no tables of settings"),
+        ('{"session": 3}', "session must be a table"),
+        (json.dumps(DEEP), "nested too deep"),
+        ('{"chains": {"a": 3}}', "chains.a = 3 must be a table"),
+        (
+            '{"chains": {"a": {"stream": "s", "stages": '
+            '[{"use": "physio.online.sinks.xdf:Xdf", "folder": "/tmp"}]}}}',
+            "chains.a.stages[0]: use = 'physio.online.sinks.xdf:Xdf' is no stage",
+        ),
+        (
+            '{"chains": {"a": {"stream": "s"}}, "estimator": {"use": "os:system"}}',
+            "estimator: use = 'os:system' is no stage",
+        ),
+        (
+            '{"chains": {"a": {"stream": "s"}}, '
+            '"estimator": {"use": "physio.dspx:Stage"}}',
+            "estimator: use = 'physio.dspx:Stage' is no stage",
+        ),
+    ],
+    ids=range(9),
+)
+def test_what_a_recording_may_not_carry(config: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        recorded(carrying(config))
+    assert str(caught.value).startswith("the recording's config")
 
 
 def test_a_file_that_only_records_computes_nothing() -> None:

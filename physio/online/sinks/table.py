@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from physio.core.block import Block, Info
+from physio.core.filename import Files
 from physio.core.reason import Reason, why
 from physio.core.recording import COMPUTED, Item, computed
 
@@ -37,7 +38,8 @@ def columns(block: Block) -> dict[str, Any]:
 class Table:
     """``features.parquet`` and ``estimates.parquet`` in a session's folder.
 
-    In a session of several people each has their own, as ``estimates.p1.parquet``.
+    In a session of several people each has their own, as ``estimates.p1.parquet``; a
+    code that can be no file's name is written otherwise: see `physio.core.filename`.
     Each row has its ``time`` (s, session clock), the values, why one is missing, and
     from when to when the samples came that it rests on. The file's metadata holds
     where the numbers come from (measured, simulated, demo) and the units.
@@ -60,6 +62,7 @@ class Table:
     rows: int = 2400
     _waiting: dict[str, list[Block]] = field(default_factory=dict, init=False)
     _files: dict[str, Any] = field(default_factory=dict, init=False)
+    _names: Files = field(default_factory=Files, init=False, repr=False, compare=False)
 
     def __enter__(self) -> Self:
         return self
@@ -74,8 +77,8 @@ class Table:
             self._flush(name)
         for name, file in self._files.items():
             file.close()
-            part = self.folder / f"{name}.parquet.part"
-            part.rename(self.folder / f"{name}.parquet")
+            path = self.folder / f"{self._names[name]}.parquet"
+            path.with_name(f"{path.name}.part").rename(path)
 
     def announce(self, streams: Sequence[Info]) -> None:
         """Need nothing of the streams that come in."""
@@ -103,7 +106,7 @@ class Table:
         table = pa.table({k: np.concatenate([p[k] for p in parts]) for k in parts[0]})
         if name not in self._files:
             schema = table.schema.with_metadata(_metadata(waiting[0].info, self.about))
-            path = self.folder / f"{name}.parquet.part"
+            path = self.folder / f"{self._names[name]}.parquet.part"
             self._files[name] = parquet.ParquetWriter(path, schema)
         self._files[name].write_table(table.cast(self._files[name].schema))
 

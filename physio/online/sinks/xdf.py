@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from physio.core.block import Info
+from physio.core.filename import plain
 from physio.core.recording import Item
 from physio.formats.xdf import Writer, outcome
 from physio.online.sinks.room import Ring, Room
@@ -40,7 +41,7 @@ class Xdf:
         those computed; by default those that were announced and the session's own
         (``session.*``), or all where none were.
     filename
-        One that is there already is kept as ``recording_old1.xdf``.
+        Without a folder; one that is there already is kept as ``recording_old1.xdf``.
     capacity
         How many items may wait to be written.
     fallback
@@ -76,6 +77,7 @@ class Xdf:
     _ended: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
+        plain(self.filename, "a recording")
         if self.capacity < 1:
             raise ValueError(
                 f"a recording needs room for at least 1 item, not {self.capacity}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from physio.core.block import Block, Info
 from physio.core.events import Events
-from physio.core.ports import Clock, Item, WallClock
+from physio.core.protocols import Clock, Item, WallClock
 from physio.core.recording import Recording
 
 

@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 from brainflow.board_shim import BoardShim, BrainFlowError, BrainFlowInputParams
 
-from devices.board.lanes import Lane, board_id, found, lanes, number
+from devices.board.presets import Lane, board_id, found, lanes, number
 from physio.core.block import Info
-from physio.core.ports import Clock, Item, WallClock
+from physio.core.protocols import Clock, Item, WallClock
 
 __all__ = ["Board", "found"]
 

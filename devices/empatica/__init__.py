@@ -8,10 +8,10 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
-from devices.empatica.lines import Splitter, Wrist
-from devices.empatica.twin import Twin
+from devices.empatica.messages import Splitter, Wrist
+from devices.empatica.mock_server import Twin
 from physio.core.block import Info, Origin
-from physio.core.ports import Clock, Item, WallClock
+from physio.core.protocols import Clock, Item, WallClock
 
 __all__ = ["E4", "Twin", "found"]
 

@@ -10,11 +10,11 @@ import pylsl
 from pylsl.util import LostError
 from pylsl.util import TimeoutError as NoAnswer
 
-from devices.lsl.describe import About, about
+from devices.lsl.stream_info import About, about
 from physio.core.block import Array, Block, Info
 from physio.core.events import Events
-from physio.core.ports import Clock, Item, WallClock
-from physio.core.stamped import OLDEST, Stamped
+from physio.core.protocols import Clock, Item, WallClock
+from physio.core.timing.timestamps import OLDEST, Stamped
 
 __all__ = ["Found", "Inlet", "found"]
 
@@ -63,7 +63,7 @@ class Inlet:
     Notes
     -----
     LSL sends time stamps and no counter, so losses are judged by the stamps: see
-    `physio.core.stamped.Stamped`. `Block.stamps` are the sender's own, in its clock;
+    `physio.core.timing.timestamps.Stamped`. `Block.stamps` are the sender's own, in its clock;
     LSL's estimate of how the two clocks differ brings them onto the session clock, also
     where a stream is first read long after it began: what waited keeps its time. Only
     stamps that cannot be of LSL's clock, as of Unix time, are placed by when they

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from devices.polar import radio
-from devices.polar.frames import ACC, ECG, Strap
-from devices.polar.link import TELLS, Gatt, Link
-from devices.polar.twin import Twin
+from devices.polar import bleak_adapter as radio
+from devices.polar.messages import ACC, ECG, Strap
+from devices.polar.ble_connection import TELLS, Gatt, Link
+from devices.polar.mock_strap import Twin
 from physio.core.block import Info, Origin
-from physio.core.ports import Clock, Item, WallClock
+from physio.core.protocols import Clock, Item, WallClock
 
 __all__ = ["H10", "Twin", "found"]
 

@@ -6,11 +6,11 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from devices.simulated.body import Span
-from devices.simulated.feed import Sensor
+from devices.simulated.physiology import Span
+from devices.simulated.sampling import Sensor
 from devices.simulated.noise import band, dice, rounded, wander
 from devices.simulated.person import Person
-from devices.simulated.wearable import Wearable
+from devices.simulated.base import Wearable
 from physio.core.block import Array, Channel
 
 # Wave: height (mV; of the person's R or T wave), middle after the R wave (s; of the

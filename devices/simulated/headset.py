@@ -6,12 +6,12 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from devices.simulated.body import Span
-from devices.simulated.brain import Blinks, Brain, Muscles, electrodes
-from devices.simulated.feed import Sensor
+from devices.simulated.physiology import Span
+from devices.simulated.eeg_sources import Blinks, Brain, Muscles, electrodes
+from devices.simulated.sampling import Sensor
 from devices.simulated.noise import dice, rounded, wander
 from devices.simulated.person import Person
-from devices.simulated.wearable import Wearable
+from devices.simulated.base import Wearable
 from physio.core.block import Array, Channel
 
 CYTON: Final = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")

@@ -6,19 +6,11 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from devices.simulated.body import Span
-from devices.simulated.feed import Sensor
-from devices.simulated.noise import (
-    Arrivals,
-    Lag,
-    band,
-    dice,
-    drift,
-    rounded,
-    wander,
-)
+from devices.simulated.physiology import Span
+from devices.simulated.sampling import Sensor
+from devices.simulated.noise import Arrivals, Lag, band, dice, drift, rounded, wander
 from devices.simulated.person import Person
-from devices.simulated.wearable import Wearable
+from devices.simulated.base import Wearable
 from physio.core.block import Array, Channel
 
 _FORGOTTEN: Final = 240.0  # s after which nothing of a skin response is left

@@ -6,11 +6,11 @@ The same wristband on a bad line: it is unplugged for eight seconds, and one blo
 samples keep their numbers, so a picture, a filter and a window all know that something is missing, and how much.
 """
 
-from devices.faulty import Fault, Faulty
+from devices.fault_injection import Fault, Faulty
 from devices.simulated import Wristband
 from physio.core.block import Block
-from physio.core.ports import FastClock
-from physio.view.course import quality_figure
+from physio.core.protocols import FastClock
+from physio.view.plots.coverage import quality_figure
 
 clock = FastClock()
 faults = (Fault("unplug", 20.0, 8.0), Fault("drop", amount=0.03))

@@ -12,9 +12,9 @@ import numpy as np
 from devices.simulated import Chest
 from physio.core.block import Block
 from physio.core.stage import Chain, apply
-from physio.features.heart import Beats, HeartRate
-from physio.train.simulated import record
-from physio.view.laid import whole
+from physio.features.cardiac.heart_rate import Beats, HeartRate
+from experiments.weights.demo import record
+from physio.view.plots.envelope import whole
 
 recording = record(Chest(seed=2), 60)
 name = next(n for n in recording.streams if n.endswith(".ecg"))

@@ -13,9 +13,9 @@ from devices.simulated import Headset
 from physio.core.block import Block
 from physio.core.stage import Chain, Flow, apply
 from physio.dsp.iir import Notch
-from physio.features.eeg import DifferentialEntropy
-from physio.train.simulated import record
-from physio.view.laid import whole
+from physio.features.eeg.differential_entropy import DifferentialEntropy
+from experiments.weights.demo import record
+from physio.view.plots.envelope import whole
 
 recording = record(Headset(seed=5), 30)
 times, samples = whole(recording.streams["person.eeg"])

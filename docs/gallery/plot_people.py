@@ -9,7 +9,7 @@ model. One number a model hides that some people are told perfectly and some not
 import json
 from pathlib import Path
 
-from physio.view.runs import people_figure
+from physio.view.plots.results import people_figure
 
 result = json.loads(Path("../results/eegmat-loso.json").read_text("utf-8"))
 figure = people_figure(result["rows"], "AUC")

@@ -8,8 +8,8 @@ with bands of one standard deviation and of 95 %. Where there is no estimate it 
 
 import physio
 from devices.simulated import Wristband
-from physio.train.simulated import record
-from physio.view.plots import session_figure
+from experiments.weights.demo import record
+from physio.view.plots.session import session_figure
 
 recording = record(Wristband(seed=7, preset="exaggerated"), 180)
 features = physio.features(recording)

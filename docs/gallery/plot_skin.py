@@ -9,9 +9,9 @@ anew each second while a session runs (here over the whole recording).
 import matplotlib.pyplot as plt
 
 from devices.simulated import Wristband
-from physio.features.decompose import decompose
-from physio.train.simulated import record
-from physio.view.laid import whole
+from physio.features.eda.decomposition import decompose
+from experiments.weights.demo import record
+from physio.view.plots.envelope import whole
 
 recording = record(Wristband(seed=40), 240)
 times, samples = whole(recording.streams["person.eda"])

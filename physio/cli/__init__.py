@@ -5,21 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import typer
 
-from physio.cli import (
-    bench,
-    boards,
-    check,
-    checks,
-    data,
-    files,
-    judge,
-    more,
-    own,
-    report,
-    sessions,
-    study,
-    tools,
-)
+from physio.cli import (bench, dashboard as boards, check, doctor_checks as checks, extract as data, recordings as files, evaluate as judge, help_links as more, personal as own, report, sessions, study, system as tools)
 
 app = typer.Typer(
     name="physio",

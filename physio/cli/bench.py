@@ -41,9 +41,9 @@ def bench(
     os.environ.update(dict.fromkeys(THREADS, "1"))
     from rich.progress import track
 
-    import physio.bench
+    import benchmarks
 
-    found = sorted(m.name for m in iter_modules(physio.bench.__path__) if "_" in m.name)
+    found = sorted(m.name for m in iter_modules(benchmarks.__path__) if "_" in m.name)
     mine = [m for m in found if m == name or m.startswith(f"{name}_")]
     if not mine:
         known = ", ".join(sorted({m.split("_")[0] for m in found}))
@@ -51,7 +51,7 @@ def bench(
     folder = data or (Path(os.environ["PHYSIO_DATA"]) if _named() else None)
     rows: list[dict[str, Any]] = []
     for module in track(mine, "measuring", disable=not sys.stdout.isatty()):
-        rows += import_module(f"physio.bench.{module}").rows(folder)
+        rows += import_module(f"benchmarks.{module}").rows(folder)
     _show(rows)
     if json_path:
         machine = f"{_processor()}, {os.cpu_count()} cores, {platform.system()}"

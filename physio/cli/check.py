@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
-    from physio.online.conditions import Conditions
+    from physio.online.channel_monitor import Conditions
 
 _COLUMNS: Final = ("stream", "channel", "condition", "there", "range", "mains", "fast")
 
@@ -42,8 +42,8 @@ def check(
 
     Example: `physio check configs/synthetic-board.toml --seconds 10`
     """
-    from physio.online.conditions import Conditions, unfit
-    from physio.online.sinks.conditions import FILE
+    from physio.online.channel_monitor import Conditions, unfit
+    from physio.sinks.channel_status import FILE
 
     key = "condition"
     if source.is_dir() and (source / FILE).is_file():
@@ -101,8 +101,8 @@ def _watch(
 ) -> None:
     """Look at devices for some seconds, and say what is seen."""
     from physio.core.block import Block
-    from physio.core.ports import WallClock
-    from physio.online import plan
+    from physio.core.protocols import WallClock
+    from physio.online import session_config as plan
 
     clock = WallClock()
     with ExitStack() as stack:

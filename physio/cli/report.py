@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from physio.core.recording import Recording
-    from physio.view.page import Page
+    from physio.view.reports.html import Page
 
 
 def report(
@@ -75,14 +75,14 @@ def _page(path: Path, protocol: str) -> "Page":
 
 def _of_run(page: "Page", run: Path) -> "Page":
     """Add to an evaluation's page what else its folder holds."""
-    from physio.view.run_report import added
+    from physio.view.reports.training_run import added
 
     return added(page, run)
 
 
 def _of_result(path: Path) -> "Page":
     """Return the page of an evaluation or an audit."""
-    from physio.view.evaluation_report import audit_report, evaluation_report
+    from physio.view.reports.evaluation import audit_report, evaluation_report
 
     try:
         told = json.loads(path.read_text("utf-8"))
@@ -101,8 +101,8 @@ def _of_result(path: Path) -> "Page":
 
 def _of_session(path: Path) -> "Page":
     """Return the page of a session, or of any recording: then it is computed now."""
-    from physio.cli.boards import whole_of
-    from physio.view.session_report import session_report
+    from physio.cli.dashboard import whole_of
+    from physio.view.reports.session import session_report
 
     recording, features, estimates = whole_of(path)
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
@@ -113,7 +113,7 @@ def _of_session(path: Path) -> "Page":
 
 def _timing(recording: "Recording") -> dict[str, str]:
     """Return how late markers are against each channel that shows what they mark."""
-    from physio.study.offset import offset
+    from physio.study.marker_latency import offset
 
     found = {}
     for info in recording.infos:
@@ -133,8 +133,8 @@ def _timing(recording: "Recording") -> dict[str, str]:
 
 
 def _of_table(path: Path, protocol: str) -> "Page":
-    from physio.data import windows
-    from physio.view.dataset_report import dataset_report
+    from physio.datasets import feature_table as windows
+    from physio.view.reports.dataset import dataset_report
 
     table = windows.read(path)
     audits = [] if protocol == "none" else _audits(table, protocol)
@@ -143,9 +143,9 @@ def _of_table(path: Path, protocol: str) -> "Page":
 
 def _audits(table: "pd.DataFrame", protocol: str) -> list[dict[str, Any]]:
     """Return the audit of the labelled windows by a protocol, if it divides them."""
-    from physio.data.windows import LABEL
-    from physio.train import splits
-    from physio.train.audit import audit
+    from physio.datasets.feature_table import LABEL
+    from physio.evaluation import splits
+    from physio.evaluation.leakage.audit import audit
 
     rows = table[table[LABEL].astype(str) != ""].reset_index(drop=True)
     by = splits.protocol(protocol)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli import boards
+from physio.cli import dashboard as boards
 
 if TYPE_CHECKING:
-    from physio.cli.conduct import Outcome
+    from physio.cli.run_session import Outcome
     from physio.online.session import Session
 
 KEPT: Final = ("source", "citation", "licence", "person", "begin_unix", "consent")
@@ -80,9 +80,9 @@ def demo(
     Example: `physio demo --seconds 30 --out mydemo`
     """
     from physio import config
-    from physio.cli.conduct import conduct
-    from physio.core.ports import FastClock, WallClock
-    from physio.online.plan import SessionFile
+    from physio.cli.run_session import conduct
+    from physio.core.protocols import FastClock, WallClock
+    from physio.online.session_config import SessionFile
 
     tables = config.read(ASSETS / "demo.toml")
     for device in tables["devices"].values():
@@ -206,10 +206,10 @@ def replay(
     Example: `physio replay S10_E4_Data.zip --fast --out s10`
     """
     from devices.replay import Replay
-    from physio.cli.conduct import conduct
-    from physio.core.ports import FastClock, WallClock
-    from physio.data.files import read
-    from physio.online import plan
+    from physio.cli.run_session import conduct
+    from physio.core.protocols import FastClock, WallClock
+    from physio.datasets.open_recording import read
+    from physio.online import session_config as plan
 
     recording = read(path, board=board)
     if config is None:
@@ -252,8 +252,8 @@ def mark(
 
     Example: `physio mark "film 3 begins"`
     """
-    from physio.cli import folder
-    from physio.online.control import send
+    from physio.cli import session_folder as folder
+    from physio.online.remote_control import send
 
     send(folder.check(session or newest(Path("sessions"))), label)
 
@@ -274,11 +274,11 @@ def delete(
 
     Example: `physio delete films --participant p07`
     """
-    from physio.cli import folder
+    from physio.cli import session_folder as folder
 
     if participant is not None:
-        from physio.study.folder import Study
-        from physio.study.forget import forget
+        from physio.study.study_folder import Study
+        from physio.study.withdrawal import forget
 
         study = Study.open(session)
         study.of(participant)
@@ -314,10 +314,10 @@ def run_devices(
     open_it: bool = False,
 ) -> Path:
     """Run a session file's devices until the end, and return the session's folder."""
-    from physio.cli.conduct import conduct
-    from physio.core.ports import WallClock
-    from physio.online import plan
-    from physio.online.control import Door
+    from physio.cli.run_session import conduct
+    from physio.core.protocols import WallClock
+    from physio.online import session_config as plan
+    from physio.online.remote_control import Door
 
     file = plan.read(config, tuple(trust))
     told = {"consent": file.session.consent or None, **_given(told)}
@@ -378,7 +378,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def _folder(out: Path | None, person: str) -> AbstractContextManager[Path]:
-    from physio.cli import folder
+    from physio.cli import session_folder as folder
 
     return folder.fresh(out, folder.code(person))
 
@@ -394,7 +394,7 @@ def newest(sessions: Path) -> Path:
 
 
 def _view(session: "Session") -> Any:
-    from physio.view.terminal import Terminal
+    from physio.view.terminal.live import Terminal
 
     streams = [health.info for health in session.health.values()]
     people = {info.person for info in streams}
@@ -403,7 +403,7 @@ def _view(session: "Session") -> Any:
 
 def _finish(outcome: "Outcome", json_path: Path | None) -> None:
     """Say what there is, draw it, write the figures; end with the status."""
-    from physio.cli.picture import draw, tell
+    from physio.cli.summary import draw, tell
 
     figures = outcome.figures
     for line in tell(figures):

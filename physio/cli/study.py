@@ -13,9 +13,9 @@ from zlib import crc32
 import typer
 
 if TYPE_CHECKING:
-    from physio.core.ports import Clock, Device
-    from physio.online.plan import SessionFile
-    from physio.study.folder import Study
+    from physio.core.protocols import Clock, Device
+    from physio.online.session_config import SessionFile
+    from physio.study.study_folder import Study
     from physio.study.questionnaires import Questionnaire
 
 study = typer.Typer(
@@ -48,7 +48,7 @@ def init(
 
     Example: `physio study init films --plan films.toml`
     """
-    from physio.study.folder import Study
+    from physio.study.study_folder import Study
 
     made = Study.begin(root, plan)
     typer.echo(
@@ -82,8 +82,8 @@ def run(
 
     Example: `physio study run films --participant p07`
     """
-    from physio.cli import folder
-    from physio.study.folder import Study
+    from physio.cli import session_folder as folder
+    from physio.study.study_folder import Study
     from physio.study.table import recorded
 
     opened = Study.open(root)
@@ -108,8 +108,8 @@ def rehearse(root: Root) -> None:
 
     Example: `physio study rehearse trial`, after `physio study init trial`
     """
-    from physio.study.folder import Study
-    from physio.study.forget import forget
+    from physio.study.study_folder import Study
+    from physio.study.withdrawal import forget
 
     opened = Study.open(root)
     band = _band(opened)
@@ -132,12 +132,12 @@ def _lead(
     opened: "Study", code: str, left: list[str], *, rehearse: bool, lose: str
 ) -> None:
     """Run the session of a participant."""
-    from physio.cli import folder
-    from physio.cli.conduct import conduct
-    from physio.core.ports import FastClock, WallClock
-    from physio.online.control import Door
-    from physio.study.course import Course
-    from physio.study.screen import Screen
+    from physio.cli import session_folder as folder
+    from physio.cli.run_session import conduct
+    from physio.core.protocols import FastClock, WallClock
+    from physio.online.remote_control import Door
+    from physio.study.protocol_runner import Course
+    from physio.study.experimenter_view import Screen
 
     settings = opened.design.study
     file = _session(opened, code, left, lose) if rehearse else _session(opened, code)
@@ -177,8 +177,8 @@ def _session(
     """Return the session file, its simulated devices on this participant."""
     from dataclasses import replace
 
-    from physio.online import plan
-    from physio.study.course import PAUSE
+    from physio.online import session_config as plan
+    from physio.study.protocol_runner import PAUSE
 
     path = opened.root / opened.design.study.session
     file = plan.read(path).with_session(
@@ -218,7 +218,7 @@ def _answer(code: str) -> Any:
     """Return how a simulated participant answers: what is felt there, and noise."""
     import numpy as np
 
-    from devices.simulated.course import FELT
+    from devices.simulated.affect_trajectory import FELT
 
     rng = np.random.default_rng(crc32(code.encode()))
 
@@ -279,12 +279,12 @@ def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None
 
 def _check(opened: "Study", code: str) -> None:
     """Lead through the checks; where one fails, a typed reason goes on."""
-    from physio.cli import folder
-    from physio.cli.conduct import conduct
-    from physio.core.ports import WallClock
-    from physio.data.files import read
-    from physio.online.control import Door
-    from physio.online.guide import Guide
+    from physio.cli import session_folder as folder
+    from physio.cli.run_session import conduct
+    from physio.core.protocols import WallClock
+    from physio.datasets.open_recording import read
+    from physio.online.remote_control import Door
+    from physio.online.prompts import Guide
     from physio.study import preflight
 
     file, clock = _session(opened, code), WallClock()
@@ -329,7 +329,7 @@ def epochs(
     import pandas as pd
 
     from physio.study import epochs as events
-    from physio.study.folder import DERIVED, Study, whole
+    from physio.study.study_folder import DERIVED, Study, whole
     from physio.study.table import sessions
 
     opened = Study.open(root)
@@ -363,7 +363,7 @@ def export(
     Example: `physio study export films films-bids`
     """
     from physio.study import bids
-    from physio.study.folder import Study
+    from physio.study.study_folder import Study
 
     typer.echo(f"{out}: {bids.export(Study.open(root), out)} sessions")
 
@@ -378,8 +378,8 @@ def offset(
 
     Example: `physio study offset p07/recording.xdf --channel photodiode`
     """
-    from physio.data.files import read
-    from physio.study import offset as offsets
+    from physio.datasets.open_recording import read
+    from physio.study import marker_latency as offsets
 
     found = offsets.offset(read(recording), channel, label)
     typer.echo(
@@ -410,8 +410,8 @@ def table(
 
     Example: `physio study table films`
     """
-    from physio.study import derived
-    from physio.study.folder import Study
+    from physio.study import derivatives as derived
+    from physio.study.study_folder import Study
 
     if plan is None:
         opened = Study.open(root)

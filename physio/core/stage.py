@@ -11,7 +11,7 @@ import numpy as np
 
 from physio.core.block import Array, Block, Info
 from physio.core.events import Events
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 
 State = Any  # a NamedTuple of arrays that `step` changes in place, or a tuple of such
 

@@ -12,7 +12,7 @@ import scipy.signal
 from numba import njit
 
 from physio.core.block import Array, Info
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.stage import Stage
 
 Counts = npt.NDArray[np.int64]

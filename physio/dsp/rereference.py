@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array, Info
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.stage import Stage
 
 FEWEST: Final = 20

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.signal
 
 from physio.core.block import Array, Channel, Info
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.stage import Grid, Stage
 from physio.dsp.window import every
 

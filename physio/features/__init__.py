@@ -1,1 +1,1 @@
-"""Stages with named outputs: one modality a file."""
+"""Stages with named outputs, one modality a folder."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 """What `Gaussian.predict` tells, in this order."""

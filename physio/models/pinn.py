@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
 from physio.core.block import Array
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 """What `Pinn.predict` tells, in this order."""
@@ -242,7 +242,7 @@ class Pinn(nn.Module):
     conventions that make its parameters identifiable: gamma is 1/min, beta of the first
     class 0, the time constants of a response fixed, an l1 price on its driver;
     ``alpha`` and ``beta`` are found on whole sessions with the emotion clamped to the
-    labels (`physio.train.relaxation`), and fixed here, where the emotion is what the
+    labels (`experiments.wesad.tonic_model`), and fixed here, where the emotion is what the
     network itself thinks, without a gradient. Also the network: the course of skin
     conductance around now is a sum of learned functions of time, so that its
     derivatives come from autograd at any time; the heads; the inputs. Self-reports are
@@ -271,7 +271,7 @@ class Pinn(nn.Module):
         self.register_buffer("scale", torch.ones(config.features))
         self.register_buffer("alpha", torch.tensor(0.5))  # 1/min
         self.register_buffer("beta", torch.zeros(len(config.classes)))  # uS/min
-        # What is found on people left out of a training: see `physio.train.wristnet`.
+        # What is found on people left out of a training: see `experiments.weights.wrist_network`.
         classes, horizons = len(config.classes), len(config.horizons)
         self.register_buffer("common", torch.full((classes,), 1 / classes))
         self.register_buffer("temper", torch.tensor(1.0))  # of the odds

@@ -1,1 +1,1 @@
-"""From streams to estimates while they flow."""
+"""Live sessions: engine, session loop, configuration."""

@@ -8,17 +8,10 @@ import numpy as np
 
 from physio.core.block import Block, Info, Origin
 from physio.core.events import Events, happening, is_point, marks, points
-from physio.core.join import Join, Junction
-from physio.core.recording import (
-    MUTES,
-    REFUSAL,
-    SILENCE,
-    Item,
-    Recording,
-    silence,
-)
+from physio.core.aligner import Join, Junction
+from physio.core.recording import MUTES, REFUSAL, SILENCE, Item, Recording, silence
 from physio.core.stage import Chain, Flow, Stage
-from physio.online.wear import wear
+from physio.quality.wear_detection import wear
 
 STATUS = marks("session.status")
 """What befell the session: losses, late samples, failures, how it ended."""

@@ -13,13 +13,13 @@ import numpy as np
 from physio.core import recording as names
 from physio.core.block import Block, Info
 from physio.core.events import Events, happening, marks
-from physio.core.ports import Clock, Device, Sink, WallClock, Wish
+from physio.core.protocols import Clock, Device, Sink, WallClock, Wish
 from physio.core.recording import SILENCE, Item, mute, refusal
-from physio.online import reports
+from physio.inference import self_report as reports
 from physio.online.engine import STATUS, Engine, Plan, Watch
-from physio.online.health import Health, Wake
-from physio.online.lasting import Lasting
-from physio.online.reports import RATINGS
+from physio.online.stream_health import Health, Wake
+from physio.online.reconnect import Lasting
+from physio.inference.self_report import RATINGS
 
 MARKERS = marks(names.MARKERS)
 """What a person marked while the session ran."""
@@ -120,7 +120,7 @@ class Session:
         """Put a marker at this moment, or where it belongs a moment ago (s).
 
         Of several people, all are meant, or the one whose code is given. A text like
-        ``sam 7 3 5`` is a rating: see `physio.online.reports.typed`.
+        ``sam 7 3 5`` is a rating: see `physio.inference.self_report.typed`.
         """
         try:
             told = reports.typed(label, self.clock.now())

@@ -13,10 +13,10 @@ import pandas as pd
 from physio.core.block import Block, Channel, Info, Origin
 from physio.core.events import Events, marks
 from physio.core.recording import MARKERS, Recording
-from physio.data.files import read
-from physio.formats import bids
-from physio.study.folder import Study
-from physio.study.measures import answers, spans
+from physio.datasets.open_recording import read
+from physio.io import bids_export as bids
+from physio.study.study_folder import Study
+from physio.study.outcomes import answers, spans
 from physio.study.table import Session
 from physio.view.convert import to_mne
 

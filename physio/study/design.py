@@ -87,7 +87,7 @@ class Contrast:
     of, against
         Two conditions; the figure is the first less the second, within a person.
     measures
-        Names of measures: see `physio.study.measures`.
+        Names of measures: see `physio.study.outcomes`.
     """
 
     of: str

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from physio.core.recording import Recording
-from physio.features.bursts import event_related
-from physio.study.measures import Signals, marked
+from physio.features.eda.scr_detection import event_related
+from physio.study.outcomes import Signals, marked
 from physio.view.convert import to_mne
 
 WITHIN: Final = (1.0, 3.0)

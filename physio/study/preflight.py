@@ -12,15 +12,15 @@ from scipy import signal
 
 from physio.core.block import Array, Info
 from physio.core.events import Events
-from physio.core.ports import Clock
+from physio.core.protocols import Clock
 from physio.core.recording import Recording
 from physio.core.stage import Flow
-from physio.dsp.artifact import EegQuality
-from physio.online.control import send
-from physio.online.guide import Step
+from physio.quality.range_checks import EegQuality
+from physio.online.remote_control import send
+from physio.online.prompts import Step
 from physio.online.session import MARKERS
-from physio.study.measures import Signals, marked
-from physio.view.laid import whole
+from physio.study.outcomes import Signals, marked
+from physio.view.plots.envelope import whole
 
 STEPS: Final = (
     Step(1.0, "check blink", "Blink ten times, about once a second."),

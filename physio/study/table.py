@@ -10,8 +10,8 @@ import pandas as pd
 
 from physio.core.recording import Recording
 from physio.study.design import Contrast, Exclusion
-from physio.study.folder import Study
-from physio.study.measures import Measure, Signals, Span, answers, spans
+from physio.study.study_folder import Study
+from physio.study.outcomes import Measure, Signals, Span, answers, spans
 
 COLUMNS = (
     "participant", "condition", "position", "session", "measure", "value", "unit",
@@ -37,7 +37,7 @@ def sessions(study: Study, codes: Iterable[str]) -> Iterator[Session]:
 
     Of a session that was killed, all that is whole is read.
     """
-    from physio.data.files import read
+    from physio.datasets.open_recording import read
 
     for code in codes:
         for folder in study.sessions(code):

@@ -1,1 +1,1 @@
-"""What people see: the terminal, plots, conversions."""
+"""Plots, reports, terminal and dashboard."""

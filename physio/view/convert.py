@@ -7,9 +7,9 @@ import numpy as np
 
 from physio.core.block import Array, Block, Channel
 from physio.core.events import Events
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.recording import SILENCE, Recording
-from physio.view.laid import runs, whole
+from physio.view.plots.envelope import runs, whole
 
 if TYPE_CHECKING:
     import mne

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from physio.core.block import Array, Block, Info, Origin
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 
 
 class Label(NamedTuple):

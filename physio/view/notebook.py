@@ -10,13 +10,13 @@ from typing import Any, Final, Self
 import panel as pn
 
 from physio.core.block import Info
-from physio.core.ports import Clock, WallClock
+from physio.core.protocols import Clock, WallClock
 from physio.core.recording import Item, Recording
-from physio.view.dashboard import words
-from physio.view.dashboard.page import Views
-from physio.view.dashboard.scene import Scene, of
+from physio.view.dashboard import html as words
+from physio.view.dashboard.document import Views
+from physio.view.dashboard.session_state import Scene, of
 from physio.view.dashboard.sink import told_of
-from physio.view.dashboard.theme import THEMES
+from physio.view.dashboard.figures.theme import THEMES
 
 _EVERY: Final = 200  # ms between two drawings
 _ROOM: Final = 20_000  # items that wait for a notebook that does not draw

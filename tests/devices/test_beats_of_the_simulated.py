@@ -9,9 +9,9 @@ from scipy.ndimage import median_filter
 from devices.simulated import Chest, Wristband
 from physio.core.block import Array, Block
 from physio.core.events import Events, points
-from physio.core.ports import FastClock
+from physio.core.protocols import FastClock
 from physio.core.stage import apply
-from physio.features.heart import Beats
+from physio.features.cardiac.heart_rate import Beats
 
 SECONDS = 120.0
 

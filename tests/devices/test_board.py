@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from devices.board import Board, found
-from devices.board.lanes import Lane, lanes
+from devices.board.presets import Lane, lanes
 from physio.core.block import Array, Block, Origin
 from physio.core.events import Events
-from physio.core.timing import Counted, Counter, Epoch
+from physio.core.timing.clock_model import Counted, Counter, Epoch
 
 
 def described(board: str) -> dict[str, tuple[int, tuple[str, ...]]]:

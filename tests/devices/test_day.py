@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.faulty import Fault, Faulty
+from devices.fault_injection import Fault, Faulty
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, Info
-from physio.core.ports import Clock, FastClock
+from physio.core.protocols import Clock, FastClock
 from physio.online.engine import Plan, Reader
-from physio.online.plan import SessionFile
+from physio.online.session_config import SessionFile
 from physio.online.session import Session
 
 DAY = 86_400

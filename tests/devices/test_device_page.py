@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from physio.core.block import Channel, Info
-from physio.core.ports import FastClock
+from physio.core.protocols import FastClock
 from physio.online.engine import Plan, Reader
 from physio.online.session import Session
 
@@ -44,7 +44,7 @@ def test_a_device_in_thirty_lines() -> None:
 def test_the_faulty_band_of_the_page_is_a_session_file() -> None:
     import tomllib
 
-    from physio.online.plan import SessionFile
+    from physio.online.session_config import SessionFile
 
     for text in re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
         file = SessionFile(tomllib.loads(text), "page")
@@ -59,7 +59,7 @@ def test_the_faulty_band_of_the_page_is_a_session_file() -> None:
 
 
 def test_who_wears_a_device_is_in_its_streams() -> None:
-    from physio.online.plan import SessionFile
+    from physio.online.session_config import SessionFile
 
     use = {"use": "devices.simulated:Wristband", "truth": False}
     tables = {

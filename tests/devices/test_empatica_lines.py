@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from devices.empatica.lines import Splitter, Wrist
+from devices.empatica.messages import Splitter, Wrist
 from physio.core.block import Block
 from physio.core.events import Events
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from devices.lsl import Found, Inlet
-from devices.lsl.describe import about
+from devices.lsl.stream_info import about
 from physio.core.block import Array, Channel, Origin
-from physio.core.stamped import Placed, Stamped
+from physio.core.timing.timestamps import Placed, Stamped
 
 
 def described(

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.board.lanes import lanes
-from devices.board.packets import Packets
+from devices.board.presets import lanes
+from devices.board.emotibit_packets import Packets
 from physio.core.block import Array, Block
 
 RATE = 25.0

@@ -10,7 +10,7 @@ import pytest
 from devices.replay import Replay
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, happening, marks
-from physio.core.ports import FastClock, WallClock
+from physio.core.protocols import FastClock, WallClock
 from physio.core.recording import Arrival, Recording, silence
 
 EEG = Info("headset.eeg", Fraction(250), (Channel("Fz", "eeg", "uV"),))

@@ -12,11 +12,11 @@ import pytest
 from devices import simulated
 from devices.simulated import Chest, Headset, Wristband
 from devices.simulated.person import EFFECTS
-from devices.simulated.wearable import Wearable
+from devices.simulated.base import Wearable
 from physio.config import build
 from physio.core.block import Block, Origin
 from physio.core.events import Events
-from physio.core.ports import FastClock
+from physio.core.protocols import FastClock
 
 DEVICES = (Headset, Wristband, Chest)
 EPOCH = 1000.1  # no whole number, so that times are rounded

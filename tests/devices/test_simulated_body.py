@@ -12,7 +12,7 @@ from devices.simulated import Chest, Headset, Wristband
 from devices.simulated.person import EFFECTS, Person
 from devices.simulated.wristband import _responses
 from physio.core.block import Block
-from physio.core.ports import FastClock
+from physio.core.protocols import FastClock
 
 PEOPLE = range(20)
 

@@ -159,7 +159,7 @@ def test_splits_are_divided_and_audited(monkeypatch: pytest.MonkeyPatch) -> None
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import cross_val_score
 
-    from physio.data import windows
+    from physio.datasets import feature_table as windows
 
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "physio"))
     made = __import__("tables").table()
@@ -189,7 +189,7 @@ def test_a_device_of_ones_own_is_read() -> None:
     (code,) = blocks(ROOT / "docs" / "devices.md", "python")
     room: dict[str, Any] = {}
     exec(code, room)
-    from physio.core.ports import FastClock
+    from physio.core.protocols import FastClock
 
     clock = FastClock()
     with room["Thermometer"](sense=lambda: 21.5, clock=clock) as device:

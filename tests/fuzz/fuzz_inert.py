@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from python2 import dumped
 
-with atheris.instrument_imports(include=["physio.formats.inert"]):
-    from physio.formats import inert
+with atheris.instrument_imports(include=["physio.io.safe_pickle"]):
+    from physio.io import safe_pickle as inert
 
 PLAIN = "biufcUSV"
 """What kinds of arrays may come out; never objects, which are pointers."""

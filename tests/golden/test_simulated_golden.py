@@ -13,7 +13,7 @@ import pytest
 from devices.simulated import Chest, Headset, Wristband
 from devices.simulated.headset import STEP
 from physio.core.block import Block
-from physio.core.ports import FastClock
+from physio.core.protocols import FastClock
 
 STEPS = {
     "eeg": STEP,

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.faulty import Fault, Faulty, Tally
+from devices.fault_injection import Fault, Faulty, Tally
 from devices.simulated import Wristband
 from physio.core.block import Block
-from physio.core.ports import FastClock, Item
+from physio.core.protocols import FastClock, Item
 from physio.online.engine import Plan
 from physio.online.session import Session
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from devices.faulty import Fault, Faulty, Tally
+from devices.fault_injection import Fault, Faulty, Tally
 from devices.simulated import Wristband
 from physio.core.block import Block
-from physio.core.ports import FastClock, Item
+from physio.core.protocols import FastClock, Item
 from physio.core.recording import Recording
-from physio.formats import xdf
+from physio.io import xdf
 from physio.online.engine import Plan
 from physio.online.session import Session
-from physio.online.sinks.xdf import Xdf
+from physio.sinks.xdf import Xdf
 
 SEED = 3
 FAULTS = (

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import physio.data
+import physio.datasets
 from miniatures import MINIATURES
 from physio.core.recording import Recording
-from physio.data.dataset import Affect, Dataset, Trial, natural
+from physio.datasets.base import Affect, Dataset, Trial, natural
 
 PLAUSIBLE = {
     "uS": (0, 100),
@@ -35,7 +35,7 @@ SMALL = 2**16  # bytes; what says which trials there are is smaller, a signal is
 
 
 def classes() -> Iterator[type[Dataset]]:
-    for module in pkgutil.walk_packages(physio.data.__path__, "physio.data."):
+    for module in pkgutil.walk_packages(physio.datasets.__path__, "physio.datasets."):
         found = importlib.import_module(module.name)
         for _, cls in inspect.getmembers(found, inspect.isclass):
             own = cls.__module__ == module.name and cls is not Dataset

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 import devices
-from devices.faulty import Fault, Faulty
+from devices.fault_injection import Fault, Faulty
 from devices.replay import Replay
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, marks
-from physio.core.ports import Clock, Device, FastClock, Item
+from physio.core.protocols import Clock, Device, FastClock, Item
 from physio.core.recording import Arrival, Recording
 
 BEGIN = 1000.0

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from physio.core.block import Block, Channel, Info, Origin
-from physio.core.join import Join, Junction
-from physio.core.reason import Reason, why
+from physio.core.aligner import Join, Junction
+from physio.core.missing import Reason, why
 
 EEG = Info("eeg", Fraction(8), (Channel("a", span=2.0), Channel("b", span=4.0)))
 EDA = Info("eda", Fraction(5), (Channel("tonic"),), Origin.SIMULATED, person="p1")

@@ -10,14 +10,14 @@ import pytest
 from devices.replay import Replay
 from devices.simulated import Headset, Wristband
 from physio.core.block import Block
-from physio.core.ports import FastClock
-from physio.core.reason import why
+from physio.core.protocols import FastClock
+from physio.core.missing import why
 from physio.core.recording import Item
-from physio.formats import xdf
+from physio.io import xdf
 from physio.online.engine import Plan, run
-from physio.online.plan import SessionFile
+from physio.online.session_config import SessionFile
 from physio.online.session import Session
-from physio.online.sinks.xdf import Xdf
+from physio.sinks.xdf import Xdf
 
 SECONDS = 90.0
 BEGIN = 1000.0

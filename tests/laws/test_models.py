@@ -15,10 +15,10 @@ import torch
 
 import physio.models
 from physio.core.block import Array, Origin
-from physio.core.reason import Reason, why
-from physio.models import weights
+from physio.core.missing import Reason, why
+from physio.models import model_card as weights
 from physio.models.pinn import Moments, Pinn
-from physio.models.rest import Rest, Resting
+from physio.models.baseline import Rest, Resting
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "weights"
 

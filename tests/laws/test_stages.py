@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import physio
 from physio.config import build, describe
 from physio.core.block import Array, Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Chain, Flow, Fork, Grid, Masked, Stage, State, apply
 
 

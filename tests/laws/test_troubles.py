@@ -7,7 +7,7 @@ import pytest
 from test_stages import CASES, signal
 
 from physio.core.block import Array, Block, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Stage, apply
 
 SECONDS = 75

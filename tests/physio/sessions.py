@@ -11,10 +11,10 @@ import pytest
 
 from physio.core.block import Block, Channel, Info, Origin
 from physio.core.events import happening, marks
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.recording import Item, silence
-from physio.formats.xdf import Writer, read
-from physio.formats.xdf.chunks import walk
+from physio.io.xdf import Writer, read
+from physio.io.xdf.chunks import walk
 
 EEG = Info(
     "headset.eeg",

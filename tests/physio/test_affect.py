@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.core.reason import Reason, why
-from physio.models import weights
-from physio.online import fusion
-from physio.train import lasting
-from physio.train.crowd import Crowd
-from physio.train.reference import Reference
-from physio.train.run import read
+from physio.core.missing import Reason, why
+from physio.models import model_card as weights
+from physio.inference import error_correlations as fusion
+from experiments.weights import error_model as lasting
+from experiments.simulated.cohort import Crowd
+from experiments.simulated.optimal_smoother import Reference
+from physio.evaluation.config import read
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "physio" / "assets"

@@ -56,8 +56,8 @@ def test_estimates_with_a_session_file_of_ones_own(data: Path, tmp_path: Path) -
     path = tmp_path / "s.toml"
     path.write_text(
         '[session]\nrate = 2\n[chains.skin]\nstream = "e4.eda"\n'
-        'stages = [{ use = "physio.features.skin:SkinConductance", past = 30.0 }]\n'
-        '[estimator]\nuse = "physio.online.estimator:Estimator"\n'
+        'stages = [{ use = "physio.features.eda.scl_scr:SkinConductance", past = 30.0 }]\n'
+        '[estimator]\nuse = "physio.inference.estimator:Estimator"\n'
         'experts = [{ weights = "wrist", reads = ["skin"] }]\n',
         "utf-8",
     )

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from physio.core.block import Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Chain, Masked, Stage, apply
-from physio.dsp.artifact import EdaQuality, EegQuality, TemperatureQuality
+from physio.quality.range_checks import EdaQuality, EegQuality, TemperatureQuality
 from physio.dsp.iir import Notch
-from physio.dsp.jumps import WaveQuality
+from physio.quality.spike_detection import WaveQuality
 
 
 def band(name: str, kind: str, unit: str) -> Info:

@@ -10,17 +10,17 @@ import pytest
 
 from physio.core.block import Array
 from physio.models.rbtransformer import RBTransformerConfig
-from physio.train import attending, explained, pretraining
-from physio.train.attending import Attending, oversampled, tokens
-from physio.train.choice import Chosen
-from physio.train.contenders import Given
-from physio.train.evaluation import evaluate
-from physio.train.folds import Fold
-from physio.train.measures import measure
-from physio.train.network import Schedule
-from physio.train.raw import Raw
-from physio.train.splits import Loso, PaperWindowKFold, divide
-from physio.train.workload import SWAPPED, WITHIN, Workload
+from physio.training import (rbtransformer as attending, attribution as explained, masked_pretraining as pretraining)
+from physio.training.rbtransformer import Attending, oversampled, tokens
+from physio.evaluation.models.nested_cv import Chosen
+from physio.evaluation.models.baselines import Given
+from physio.evaluation.evaluate import evaluate
+from physio.evaluation.folds import Fold
+from physio.evaluation.metrics import measure
+from physio.training.trainer import Schedule
+from physio.training.braindecode_models import Raw
+from physio.evaluation.splits import Loso, PaperWindowKFold, divide
+from experiments.eegmat.workload import SWAPPED, WITHIN, Workload
 
 ELECTRODES = ("Fp1", "Cz", "O2")
 BANDS = ("theta", "alpha")
@@ -254,7 +254,7 @@ def test_workload_is_judged_with_its_controls() -> None:
     assert not (rows.left & (found["rests"] < 20 * 128) & resting).any()
     means = rows.table[rows.calibration].groupby("subject")[rows.names].mean()
     np.testing.assert_allclose(means, 0, rtol=0, atol=1e-12)
-    from physio.train.contenders import Logistic
+    from physio.evaluation.models.baselines import Logistic
 
     plain = {"plain": Logistic(0.1)}
     honest = Workload(plain, swapped=("plain",), within=("plain",), reference="plain")

@@ -10,10 +10,10 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 from tables import table
 
-from physio.train.audit import Audit, audit
-from physio.train.folds import Fold, Folds
-from physio.train.splits import divide, protocol
-from physio.train.suspects import fitted_outside
+from physio.evaluation.leakage.audit import Audit, audit
+from physio.evaluation.folds import Fold, Folds
+from physio.evaluation.splits import divide, protocol
+from physio.evaluation.leakage.columns import fitted_outside
 
 FEATURES = ["skin.rate", "heart.rate", "motion.activity"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from physio.bench import chain_person, paper_epochs
-from physio.bench.chain_heart import f1
-from physio.bench.measure import compiling, interleaved, row
+from benchmarks import (dsp_full_pipeline as chain_person, paper_training_epoch as paper_epochs)
+from benchmarks.dsp_beat_detection import f1
+from benchmarks.timing import compiling, interleaved, row
 from physio.cli import app
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from physio.core.block import Channel
-from physio.formats.boards import positions
-from physio.formats.brainflow import boards, describe, read
+from physio.io.board_files import positions
+from physio.io.brainflow import boards, describe, read
 
 RATE = 250
 Numbers = npt.NDArray[np.int64]

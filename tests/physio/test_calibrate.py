@@ -9,16 +9,17 @@ from typer.testing import CliRunner
 from devices.simulated import Wristband
 from physio.cli import app
 from physio.core.block import Block
-from physio.core.ports import FastClock
+from physio.core.protocols import FastClock
 from physio.core.recording import Item
-from physio.formats import xdf
-from physio.online import own, reports
-from physio.online.calibration import Calibration
+from physio.io import xdf
+from physio.online import personal_calibration as own
+from physio.inference import self_report as reports
+from physio.inference.calibration import Calibration
 from physio.online.engine import run
-from physio.online.guide import Guide, Step
-from physio.online.plan import SessionFile
+from physio.online.prompts import Guide, Step
+from physio.online.session_config import SessionFile
 from physio.online.session import Session
-from physio.online.sinks.xdf import Xdf
+from physio.sinks.xdf import Xdf
 
 SECONDS = 330.0
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from physio.formats import xdf
+from physio.io import xdf
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -209,7 +209,7 @@ use = "devices.simulated:Wristband"
         (
             CONFIG.replace("devices.simulated:Wristband", "devices.simulated:Headset")
             + 'channels = ["Fz", "Cz"]\n[estimator]\n'
-            'use = "physio.online.estimator:Estimator"\n'
+            'use = "physio.inference.estimator:Estimator"\n'
             'experts = [{ weights = "wrist" }]\n',
             "the weights 'wrist' want skin.",
         ),

@@ -8,9 +8,9 @@ import pytest
 from tables import table
 
 from physio import cli
-from physio.data import windows
-from physio.train.audit import audit
-from physio.train.splits import divide, protocol
+from physio.datasets import feature_table as windows
+from physio.evaluation.leakage.audit import audit
+from physio.evaluation.splits import divide, protocol
 
 Capture = pytest.CaptureFixture[str]
 

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 import physio
 from physio.cli import app
 from physio.core.block import Array, Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import apply
-from physio.dsp.condition import CONDITIONS, Condition
+from physio.quality.channel_status import CONDITIONS, Condition
 
 RATE = 250
 SECONDS = 8

@@ -13,12 +13,12 @@ from devices.simulated import Headset
 from physio.cli import app
 from physio.core.block import Array, Block, Channel, Info
 from physio.core.events import Events
-from physio.core.ports import FastClock
-from physio.online.conditions import HELD, Conditions, unfit
+from physio.core.protocols import FastClock
+from physio.online.channel_monitor import HELD, Conditions, unfit
 from physio.online.engine import STATUS, Plan
 from physio.online.session import Session
-from physio.online.sinks.behind import Behind
-from physio.online.sinks.conditions import FILE, Conditioned
+from physio.sinks.background import Behind
+from physio.sinks.channel_status import FILE, Conditioned
 
 EEG = Info(
     "headset.eeg", Fraction(250), tuple(Channel(c, "eeg", "uV") for c in ("F3", "Cz"))

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from physio.cli.conduct import conduct
+from physio.cli.run_session import conduct
 from physio.core.block import Block, Channel, Info
-from physio.core.ports import FastClock
-from physio.formats import xdf
+from physio.core.protocols import FastClock
+from physio.io import xdf
 from physio.online.engine import Watch
-from physio.online.plan import SessionFile
+from physio.online.session_config import SessionFile
 
-FILE = SessionFile({"sinks": {"recording": {"use": "physio.online.sinks.xdf:Xdf"}}})
+FILE = SessionFile({"sinks": {"recording": {"use": "physio.sinks.xdf:Xdf"}}})
 
 
 class Broken:

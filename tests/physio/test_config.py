@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from physio.config import build, read
-from physio.core.join import Join
+from physio.core.aligner import Join
 from physio.core.stage import Chain, Fork
 
 CHAIN = {"use": "physio.core.stage:Chain"}
-JOIN = {"use": "physio.core.join:Join"}
+JOIN = {"use": "physio.core.aligner:Join"}
 
 
 def test_tables_become_objects_and_lists_tuples() -> None:
@@ -58,7 +58,7 @@ def test_given_values_fill_fields_that_are_there() -> None:
             "'physio.core.stage' has no attribute 'Chian'",
         ),
         (
-            {"use": "physio.core.ports:FastClock", "_zero": 1.0},
+            {"use": "physio.core.protocols:FastClock", "_zero": 1.0},
             "a.toml: FastClock has no setting '_zero'; it has time",
         ),
     ],

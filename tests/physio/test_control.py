@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from physio.core.ports import FastClock
-from physio.online import reports
-from physio.online.control import Door, door, rate, send
+from physio.core.protocols import FastClock
+from physio.inference import self_report as reports
+from physio.online.remote_control import Door, door, rate, send
 
 
 def test_a_marker_reaches_the_session(tmp_path: Path) -> None:

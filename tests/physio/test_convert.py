@@ -9,7 +9,7 @@ import pytest
 
 from physio.core.block import Block, Channel, Info, Origin
 from physio.core.events import Events, marks
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.recording import Recording, silence
 from physio.view.convert import to_mne, to_pandas
 
@@ -203,7 +203,7 @@ def test_a_frame_is_the_callers_own() -> None:
 
 
 def test_a_real_wristband_goes_to_pandas_and_mne(data: Path) -> None:
-    from physio.data.files import read
+    from physio.datasets.open_recording import read
 
     recording = read(data / "empatica_e4" / "session61min")
     frames = to_pandas(recording)

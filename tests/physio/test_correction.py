@@ -7,11 +7,11 @@ import pytest
 
 from physio.core.block import Array, Block, Channel, Info
 from physio.core.events import Events, points
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.stage import Chain, apply
-from physio.features.correction import MARKS, Correction
-from physio.features.heart import HeartRate
-from physio.features.variability import HeartVariability
+from physio.features.cardiac.rr_correction import MARKS, Correction
+from physio.features.cardiac.heart_rate import HeartRate
+from physio.features.cardiac.hrv import HeartVariability
 
 RATE = 100
 INFO = Info(

@@ -14,24 +14,24 @@ from bokeh.document import Document
 from physio import config
 from physio.core.block import Block, Channel, Info, Origin
 from physio.core.events import happening, marks
-from physio.core.ports import Wish
-from physio.core.reason import Reason
+from physio.core.protocols import Wish
+from physio.core.missing import Reason
 from physio.core.recording import MARKERS, Recording, mute, silence
-from physio.formats import xdf
-from physio.models import weights
-from physio.view.dashboard import Dashboard, words
-from physio.view.dashboard.affect import Course, Plane, missing, withheld
-from physio.view.dashboard.guard import Place
-from physio.view.dashboard.page import Page
-from physio.view.dashboard.provenance import contributions, interval, support
-from physio.view.dashboard.scalp import Scalp
-from physio.view.dashboard.scene import Scene, of
-from physio.view.dashboard.serve import VIEWERS, Board
-from physio.view.dashboard.signals import Signals
-from physio.view.dashboard.theme import DARK, LIGHT, plain
-from physio.view.dashboard.track import Track, envelopes
-from physio.view.dashboard.wire import Packer, Unpacker
-from physio.view.dashboard.wish import refused, wished
+from physio.io import xdf
+from physio.models import model_card as weights
+from physio.view.dashboard import Dashboard, html as words
+from physio.view.dashboard.figures.vad import Course, Plane, missing, withheld
+from physio.view.dashboard.access import Place
+from physio.view.dashboard.document import Page
+from physio.view.dashboard.attribution import contributions, interval, support
+from physio.view.dashboard.figures.topomap import Scalp
+from physio.view.dashboard.session_state import Scene, of
+from physio.view.dashboard.server import VIEWERS, Board
+from physio.view.dashboard.figures.signals import Signals
+from physio.view.dashboard.figures.theme import DARK, LIGHT, plain
+from physio.view.dashboard.figures.ring_buffer import Track, envelopes
+from physio.view.dashboard.codec import Packer, Unpacker
+from physio.view.dashboard.commands import refused, wished
 
 EEG = Info(
     "head.eeg", Fraction(64), (Channel("Fz", "eeg", "uV"), Channel("Cz", "eeg", "uV"))
@@ -428,7 +428,7 @@ def test_wishes_are_limited_and_none_comes_from_who_may_look() -> None:
 
 
 def test_eight_may_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("physio.view.dashboard.serve.VIEWERS", 1)
+    monkeypatch.setattr("physio.view.dashboard.server.VIEWERS", 1)
     board = Board(scene(), lambda _: None)
     first, second = Document(), Document()
     board.make(first, "look")
@@ -491,9 +491,9 @@ def test_nothing_waits_for_a_dashboard_that_does_not_answer(tmp_path: Path) -> N
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """Return a simulated minute, with what was computed of it."""
-    from physio.cli.conduct import conduct
-    from physio.core.ports import FastClock
-    from physio.online.plan import SessionFile
+    from physio.cli.run_session import conduct
+    from physio.core.protocols import FastClock
+    from physio.online.session_config import SessionFile
 
     folder = tmp_path_factory.mktemp("session")
     path = Path(config.__file__).parent / "assets" / "demo.toml"
@@ -539,7 +539,7 @@ def test_a_notebook_shows_the_same_views(recording: Recording) -> None:
 
 
 def test_a_notebook_follows_a_session_and_keeps_nobody_waiting() -> None:
-    from physio.core.ports import FastClock
+    from physio.core.protocols import FastClock
     from physio.view import notebook
 
     clock = FastClock(100.0)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from miniatures import deap
-from physio.core.reason import Reason, why
-from physio.data.dataset import Trial
-from physio.data.deap import EEG, Deap
+from physio.core.missing import Reason, why
+from physio.datasets.base import Trial
+from physio.datasets.deap import EEG, Deap
 from python2 import dumped
 
 

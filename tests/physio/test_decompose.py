@@ -13,13 +13,13 @@ from scipy.sparse import csc_matrix
 
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, Info
-from physio.core.ports import FastClock
-from physio.core.reason import Reason, why
+from physio.core.protocols import FastClock
+from physio.core.missing import Reason, why
 from physio.core.stage import apply
-from physio.features.bateman import response, splines
-from physio.features.bursts import responses
-from physio.features.decompose import decompose, noise_at_rest
-from physio.features.decomposed import Decompose, apart, recent, remember
+from physio.features.eda.deconvolution_solver import response, splines
+from physio.features.eda.scr_detection import responses
+from physio.features.eda.decomposition import decompose, noise_at_rest
+from physio.features.eda.online_decomposition import Decompose, apart, recent, remember
 
 Signal = NDArray[np.float64]
 EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))

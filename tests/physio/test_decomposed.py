@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, points
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Stage, apply
-from physio.features.bursts import SkinResponses, event_related, responses
-from physio.features.decompose import decompose
-from physio.features.decomposed import AGES, PARTS, Decompose
+from physio.features.eda.scr_detection import SkinResponses, event_related, responses
+from physio.features.eda.decomposition import decompose
+from physio.features.eda.online_decomposition import AGES, PARTS, Decompose
 
 Signal = NDArray[np.float64]
 

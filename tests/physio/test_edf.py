@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, marks
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.recording import Recording
-from physio.data.files import read
-from physio.formats import edf
+from physio.datasets.open_recording import read
+from physio.io import edf
 from physio.view.convert import to_mne
 
 

@@ -8,10 +8,10 @@ import pytest
 import scipy.signal
 
 from physio.core.block import Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Chain, Masked, apply
-from physio.dsp.artifact import EegQuality
-from physio.features.eeg import DifferentialEntropy
+from physio.quality.range_checks import EegQuality
+from physio.features.eeg.differential_entropy import DifferentialEntropy
 
 BANDS = DifferentialEntropy().bands
 

@@ -12,11 +12,12 @@ import scipy.io
 
 from miniatures import MINIATURES
 from physio.core.block import Array
-from physio.data.dataset import Trial
-from physio.data.deap import Deap
-from physio.features import paper
-from physio.features.eeg import DifferentialEntropy
-from physio.train import run, tokens
+from physio.datasets.base import Trial
+from physio.datasets.deap import Deap
+from physio.features.eeg import published_de as paper
+from physio.features.eeg.differential_entropy import DifferentialEntropy
+from physio.evaluation import config as run
+from physio.training import eeg_tokens as tokens
 from python2 import dumped
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

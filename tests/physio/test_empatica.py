@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from physio.core.block import Channel
-from physio.formats import empatica
-from physio.formats.empatica import read
+from physio.io import empatica
+from physio.io.empatica import read
 
 FILES = {
     "EDA.csv": "1500000000.000000\n4.000000\n0.5\n0.25\n1.0\n",

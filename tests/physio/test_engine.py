@@ -9,7 +9,7 @@ import pytest
 
 from physio.core.block import Array, Block, Channel, Info
 from physio.core.events import Events, happening, marks
-from physio.core.ports import FastClock
+from physio.core.protocols import FastClock
 from physio.core.recording import Recording, silence
 from physio.core.stage import Chain, Stage, State
 from physio.online.engine import Engine, Plan, Reader, Watch, run

@@ -11,14 +11,14 @@ import torch
 from physio.config import build
 from physio.core.block import Array, Block, Channel, Info, Origin
 from physio.core.events import happening, marks
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Flow
-from physio.models import weights
+from physio.models import model_card as weights
 from physio.models.fusion import fuse
 from physio.models.gaussian import Gaussian, GaussianConfig
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
-from physio.models.rest import Rest
-from physio.online.estimator import DIMENSIONS, HALVES, Estimator, Expert
+from physio.models.baseline import Rest
+from physio.inference.estimator import DIMENSIONS, HALVES, Estimator, Expert
 
 RATE = 4
 COLUMNS = (("skin.rate", "sqrt"), ("skin.tonic", "log"), ("heart.rate", "raw"))
@@ -316,7 +316,7 @@ def test_a_channel_set_that_does_not_suit_is_refused(tmp_path: Path) -> None:
 def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
     name = wrist(tmp_path / "wrist")
     table = {
-        "use": "physio.online.estimator:Estimator",
+        "use": "physio.inference.estimator:Estimator",
         "experts": [{"weights": name, "reads": ["skin", "heart"]}],
     }
     expected = Estimator((Expert(name, ("skin", "heart")),))

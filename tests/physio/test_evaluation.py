@@ -20,19 +20,11 @@ from tables import table
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.train import measures, people, told
-from physio.train.centred import centred
-from physio.train.contenders import (
-    Best,
-    Clock,
-    Commonest,
-    Fitted,
-    Given,
-    Logistic,
-    Shuffled,
-)
-from physio.train.evaluation import Work, evaluate, together
-from physio.train.splits import protocol
+from physio.evaluation import metrics as measures, statistics as people, results as told
+from physio.evaluation.baseline_correction import centred
+from physio.evaluation.models.baselines import (Best, Clock, Commonest, Fitted, Given, Logistic, Shuffled)
+from physio.evaluation.evaluate import Work, evaluate, together
+from physio.evaluation.splits import protocol
 
 STRESS = {"calm": ("calm",), "stress": ("stress",)}
 FEATURES = ["skin.rate", "heart.rate", "motion.activity"]
@@ -272,14 +264,14 @@ def test_the_same_seed_gives_the_same_figures() -> None:
 
 FILE = """
 [evaluation]
-use = "physio.train.tabular:Tabular"
+use = "physio.evaluation.feature_benchmark:Tabular"
 protocol = "loso"
 classes = { calm = ["calm"], stress = ["stress"] }
 reads = ["skin", "heart"]
 every = 60
 reference = "logistic"
 [evaluation.models.logistic]
-use = "physio.train.contenders:Logistic"
+use = "physio.evaluation.models.baselines:Logistic"
 """
 
 
@@ -304,7 +296,7 @@ def test_the_command_leaves_what_the_contract_says(tmp_path: Path) -> None:
         "seconds",
     } <= set(found)
     assert found["audit"]["ok"] is True
-    assert found["config"]["use"] == "physio.train.tabular:Tabular"
+    assert found["config"]["use"] == "physio.evaluation.feature_benchmark:Tabular"
     assert {r["model"] for r in found["rows"]} == {"logistic", "commonest", "clock"}
     for row in found["rows"]:
         assert set(row["per_person"]) == {"S1", "S2", "S3", "S4"}

@@ -17,8 +17,8 @@ from physio.cli import app
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, happening, marks
 from physio.core.recording import Recording
-from physio.formats import xdf
-from physio.formats.anonymise import anonymise
+from physio.io import xdf
+from physio.io.anonymize import anonymise
 
 SECRETS = (
     "Erika",

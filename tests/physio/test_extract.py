@@ -15,15 +15,15 @@ import pytest
 
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, marks
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.recording import Recording
-from physio.data import windows
-from physio.data.dataset import Trial
-from physio.features.motion import Activity
-from physio.online import extract as extraction
-from physio.online import rows
+from physio.datasets import feature_table as windows
+from physio.datasets.base import Trial
+from physio.features.actigraphy import Activity
+from physio.offline import extract as extraction
+from physio.offline import windowing as rows
 from physio.online.engine import run
-from physio.online.extract import Windows, extract
+from physio.offline.extract import Windows, extract
 
 WIDTH, HOP = 20.0, 5.0
 SETTINGS = Windows(WIDTH, HOP)
@@ -267,7 +267,7 @@ def test_a_file_says_where_it_comes_from(few: Few, tmp_path: Path) -> None:
     assert told["source"] == {"stream": "e4.acc", "rate": "32"}
     assert (told["dataset"], told["origin"]) == ("few", "measured")
     stages = told["config"]["chains"]["motion"]["stages"]
-    assert stages[0]["use"] == "physio.features.motion:Activity"
+    assert stages[0]["use"] == "physio.features.actigraphy:Activity"
     assert {"numpy", "physio-affect", "numba"} <= set(told["versions"])
 
 
@@ -329,7 +329,7 @@ def test_killed_midway_it_goes_on(few: Few, tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "from test_extract import Few, SETTINGS\n"
-        "from physio.online.extract import extract\n"
+        "from physio.offline.extract import extract\n"
         f"extract(Few(Path({str(few.root)!r})), Path({str(out)!r}), SETTINGS)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from physio.core.filename import Files, distinct, fault, plain, safe
-from physio.online.plan import SessionFile
-from physio.online.sinks.xdf import Xdf
+from physio.online.session_config import SessionFile
+from physio.sinks.xdf import Xdf
 
 HOSTILE = {
     "../../x": "it holds the path separator '/'",

@@ -7,9 +7,9 @@ import pytest
 import scipy.signal
 
 from physio.core.block import Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import apply
-from physio.dsp.comb import Comb
+from physio.dsp.comb_notch import Comb
 from physio.dsp.fir import Fir
 from physio.dsp.rereference import Rereference
 from physio.dsp.resample import Resample

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from physio.cli import folder
+from physio.cli import session_folder as folder
 
 
 def make(out: Path) -> Path:

@@ -13,17 +13,17 @@ import torch
 from devices.replay import Replay
 from devices.simulated import Wristband
 from physio.core.block import Array, Block, Channel, Info, Origin
-from physio.core.ports import FastClock
-from physio.core.reason import Reason, why
+from physio.core.protocols import FastClock
+from physio.core.missing import Reason, why
 from physio.core.stage import Flow
 from physio.models.pinn import Pinn, PinnConfig, bridged
-from physio.models.rest import Rest
+from physio.models.baseline import Rest
 from physio.online.engine import run
-from physio.online.estimator import Estimator, Expert
-from physio.online.plan import SessionFile
+from physio.inference.estimator import Estimator, Expert
+from physio.online.session_config import SessionFile
 from physio.online.session import Session
-from physio.train.simulated import record
-from physio.train.store import blank, store
+from experiments.weights.demo import record
+from physio.training.save_weights import blank, store
 
 NAMES = ("skin.rate", "heart.rate")
 ENDS = [f"{c}.{e}" for c in ("skin", "heart", "trace") for e in ("from", "to")]
@@ -31,7 +31,7 @@ COLUMNS = (*NAMES, "trace.eda", *ENDS)
 INFO = Info("features", Fraction(4), tuple(Channel(n) for n in COLUMNS))
 AHEAD = ("forecast.5s", "forecast.15s", "forecast.30s")
 TABLE = {
-    "use": "physio.online.estimator:Estimator",
+    "use": "physio.inference.estimator:Estimator",
     "experts": [{"weights": "wrist"}, {"weights": "wrist-network", "fused": False}],
 }
 
@@ -180,7 +180,7 @@ def test_a_session_that_does_not_name_it_loads_no_torch() -> None:
     code = (
         "import sys; from fractions import Fraction;"
         "from physio.core.block import Channel, Info;"
-        "from physio.online.plan import SessionFile;"
+        "from physio.online.session_config import SessionFile;"
         "eda = Info('e4.eda', Fraction(4), (Channel('eda', 'gsr', 'uS'),));"
         "plan = SessionFile().plan([eda]);"
         "assert [e.weights for e in plan.estimator.experts] == ['wrist'], plan;"

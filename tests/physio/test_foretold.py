@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from physio.models.pinn import Moments, Pinn, PinnConfig, doubt
-from physio.train.foretold import Figures, Missed, missed, settle
+from experiments.wesad.forecast_calibration import Figures, Missed, missed, settle
 
 N = 400
 

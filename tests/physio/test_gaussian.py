@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from physio.core.block import Array
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
-from physio.models.rest import Rest, prepared
+from physio.models.baseline import Rest, prepared
 
 NONE = np.zeros(3)
 

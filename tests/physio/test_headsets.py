@@ -8,11 +8,11 @@ import pytest
 
 from devices.simulated import Headset
 from physio.models.rbtransformer import RBTransformerConfig
-from physio.train import network
-from physio.train.attending import Attending
-from physio.train.headsets import Headsets
-from physio.train.network import Schedule
-from physio.train.run import read_evaluation
+from physio.training import trainer as network
+from physio.training.rbtransformer import Attending
+from experiments.simulated.electrode_transfer import Headsets
+from physio.training.trainer import Schedule
+from physio.evaluation.config import read_evaluation
 
 SMALL = RBTransformerConfig(width=16, blocks=1, heads=2, head_width=8, dropout=0.0)
 PLACE = Attending(

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.faulty import Fault, Faulty
+from devices.fault_injection import Fault, Faulty
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, Info
-from physio.core.ports import FastClock, Item
-from physio.formats import xdf
+from physio.core.protocols import FastClock, Item
+from physio.io import xdf
 from physio.online.engine import Plan, Reader, run
-from physio.online.health import Wake
+from physio.online.stream_health import Wake
 from physio.online.session import Session
-from physio.online.sinks.xdf import Xdf
+from physio.sinks.xdf import Xdf
 
 EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 EEG = Info("head.eeg", Fraction(32), (Channel("Fz", "eeg", "uV"),))

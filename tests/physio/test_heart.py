@@ -10,9 +10,9 @@ import pytest
 
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, points
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Chain, Stage, apply
-from physio.features.heart import Beats, HeartRate
+from physio.features.cardiac.heart_rate import Beats, HeartRate
 
 HEART = Chain((Beats(), HeartRate()))
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from physio.cli import app
 from physio.core.block import Block, Channel, Info
 from physio.core.recording import Recording
-from physio.formats import xdf
+from physio.io import xdf
 
 EDA = (Channel("eda", "gsr", "uS"),)
 
@@ -42,12 +42,12 @@ def run(*args: object) -> Any:
 @pytest.mark.parametrize(
     "sink",
     [
-        {"use": "physio.online.sinks.xdf:Xdf", "filename": "../victim.txt"},
-        {"use": "physio.online.sinks.xdf:Xdf", "folder": "ELSEWHERE"},
-        {"use": "physio.online.sinks.table:Table", "folder": "ELSEWHERE"},
-        {"use": "physio.online.sinks.lines:Lines", "folder": "ELSEWHERE"},
+        {"use": "physio.sinks.xdf:Xdf", "filename": "../victim.txt"},
+        {"use": "physio.sinks.xdf:Xdf", "folder": "ELSEWHERE"},
+        {"use": "physio.sinks.parquet:Table", "folder": "ELSEWHERE"},
+        {"use": "physio.sinks.jsonl:Lines", "folder": "ELSEWHERE"},
         {"use": "physio.view.dashboard:Dashboard", "address": "0.0.0.0"},
-        {"use": "physio.online.sinks.lsl:Lsl"},
+        {"use": "physio.sinks.lsl:Lsl"},
     ],
     ids=range(6),
 )
@@ -59,7 +59,7 @@ def test_a_replay_takes_no_sink_from_the_recording(
     (tmp_path / "s" / "victim.txt").parent.mkdir()
     (tmp_path / "s" / "victim.txt").write_text("precious", "utf-8")
     sink = {k: v.replace("ELSEWHERE", str(elsewhere)) for k, v in sink.items()}
-    stages = [{"use": "physio.features.skin:SkinConductance"}]
+    stages = [{"use": "physio.features.eda.scl_scr:SkinConductance"}]
     config = {
         "session": {"rate": 2, "person": "p1"},
         "chains": {"skin": {"stream": "band.eda", "stages": stages}},

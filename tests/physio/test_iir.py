@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 
 from physio.core.block import Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import apply
 from physio.dsp.iir import Bandpass, Highpass, Lowpass, Notch, Recursive
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physio.formats import inert
+from physio.io import safe_pickle as inert
 from python2 import dumped, global_
 
 VALUE = {"data": np.arange(24.0).reshape(2, 3, 4), "labels": [1, 2.5, "a", None, True],

@@ -8,9 +8,9 @@ import pytest
 
 from physio.core.block import Array
 from physio.models.gaussian import Gaussian, GaussianConfig
-from physio.online import fusion
-from physio.train import lasting
-from physio.train.lagged import behind
+from physio.inference import error_correlations as fusion
+from experiments.weights import error_model as lasting
+from experiments.simulated.rating_lag import behind
 
 RATER, SD = 0.2, np.full(3, 0.5)
 PRIOR = np.zeros(3), SD

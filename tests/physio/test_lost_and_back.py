@@ -10,7 +10,7 @@ import physio
 from devices.simulated import Wristband
 from physio.core.block import Block
 from physio.core.recording import Recording
-from physio.train.simulated import record
+from experiments.weights.demo import record
 
 FROM, TO = 420.0, 520.0  # s after the beginning
 SECONDS = 720.0

@@ -10,10 +10,10 @@ import physio
 from devices.simulated import Headset, Wristband
 from physio.core.block import Block
 from physio.core.events import Events
-from physio.core.ports import FastClock
-from physio.core.reason import Reason, why
+from physio.core.protocols import FastClock
+from physio.core.missing import Reason, why
 from physio.core.recording import Item
-from physio.online.plan import SessionFile
+from physio.online.session_config import SessionFile
 from physio.online.session import Session
 
 SECONDS = 240.0

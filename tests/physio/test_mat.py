@@ -7,11 +7,11 @@ import pytest
 import scipy.io
 
 from miniatures import dreamer, seed
-from physio.data.dataset import Trial
-from physio.data.dreamer import EEG as EMOTIV
-from physio.data.dreamer import Dreamer
-from physio.data.seed import EEG, Seed
-from physio.formats import mat
+from physio.datasets.base import Trial
+from physio.datasets.dreamer import EEG as EMOTIV
+from physio.datasets.dreamer import Dreamer
+from physio.datasets.seed import EEG, Seed
+from physio.io import matlab as mat
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.bench.chain_person import signals
+from benchmarks.dsp_full_pipeline import signals
 from physio.core.block import Block
 from physio.core.events import Events
 from physio.core.stage import Chain
 from physio.online.engine import Engine
-from physio.online.plan import SessionFile
+from physio.online.session_config import SessionFile
 
 HOURS = 24
 

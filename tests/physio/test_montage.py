@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from physio.data import deap, dreamer, eegmat, seed
-from physio.formats.montage import known, nearest, places
+from physio.datasets import deap, dreamer, eegmat, seed
+from physio.io.montage import known, nearest, places
 
 
 @pytest.mark.parametrize("data", [deap, dreamer, eegmat, seed])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from physio.cli import app, more
+from physio.cli import app, help_links as more
 
 ROOT = Path(__file__).resolve().parents[2]
 

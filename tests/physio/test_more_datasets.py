@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from miniatures import bids
-from physio.data.bids import Bids
-from physio.data.dataset import Trial
-from physio.data.eegmat import EEG, Eegmat
-from physio.data.files import read
-from physio.data.stress_predict import StressPredict
-from physio.data.wesad import Wesad
-from physio.formats import mind_monitor, sheets
+from physio.datasets.bids import Bids
+from physio.datasets.base import Trial
+from physio.datasets.eegmat import EEG, Eegmat
+from physio.datasets.open_recording import read
+from physio.datasets.stress_predict import StressPredict
+from physio.datasets.wesad import Wesad
+from physio.io import mind_monitor, xlsx as sheets
 
 
 def test_compact_files_hold_what_the_whole_ones_do(data: Path) -> None:

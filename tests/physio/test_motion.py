@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from physio.core.block import Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Stage, apply
-from physio.features.motion import Activity, Temperature
+from physio.features.actigraphy import Activity, Temperature
 
 ACC = Info(
     "band.acc", Fraction(32), tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")

@@ -9,8 +9,8 @@ import torch
 
 from physio.core.block import Array
 from physio.models.rbtransformer import Dropout, RBTransformer, RBTransformerConfig
-from physio.train import checkpoint
-from physio.train.network import Noise, Run, Schedule, fit
+from physio.training import checkpoint
+from physio.training.trainer import Noise, Run, Schedule, fit
 
 SIZE = RBTransformerConfig(3, width=16, blocks=2, heads=2, head_width=8)
 SCHEDULE = Schedule(6, (64, 32), missing=0.5, jitter=0.1, clip=1.0)

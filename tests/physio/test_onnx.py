@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from physio.core.reason import Reason
-from physio.formats.montage import places
-from physio.models import weights
+from physio.core.missing import Reason
+from physio.io.montage import places
+from physio.models import model_card as weights
 from physio.models.gaussian import Gaussian
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
-from physio.online import onnx
+from physio.inference import onnx
 
 pytest.importorskip("onnxruntime")
 PLACES = tuple(tuple(p) for p in places(("Fp1", "Cz", "O2", "T7", "Pz")).tolist())

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from physio.core.block import Channel
-from physio.formats import brainflow
-from physio.formats.openbci import is_file, read
+from physio.io import brainflow
+from physio.io.openbci import is_file, read
 
 HEAD = """%OpenBCI Raw EXG Data
 %Number of channels = 4

@@ -10,15 +10,15 @@ import torch
 
 from physio.core.block import Array, Block
 from physio.core.events import happening, marks
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.stage import Flow
-from physio.models import weights
-from physio.models.person import Label, personal
+from physio.models import model_card as weights
+from physio.models.personalization import Label, personal
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
-from physio.online import reports
-from physio.online.calibration import Calibration
-from physio.online.estimator import DIMENSIONS, Estimator
-from physio.online.expert import Mind
+from physio.inference import self_report as reports
+from physio.inference.calibration import Calibration
+from physio.inference.estimator import DIMENSIONS, Estimator
+from physio.inference.expert import Mind
 from tests.physio.test_estimator import INFO, RATE, estimator, rows, run, wrist
 
 

@@ -11,22 +11,22 @@ import pytest
 from typer.testing import CliRunner
 
 import physio
-from devices.faulty import Fault, Faulty
+from devices.fault_injection import Fault, Faulty
 from devices.simulated import Headset, Wristband
 from physio.cli import app
 from physio.core.block import Array, Block, Channel, Info
 from physio.core.events import Events, happening
-from physio.core.ports import FastClock, Item
+from physio.core.protocols import FastClock, Item
 from physio.core.recording import computed
 from physio.core.stage import Chain, Stage, State
-from physio.formats import xdf
-from physio.formats.anonymise import anonymise
+from physio.io import xdf
+from physio.io.anonymize import anonymise
 from physio.online.engine import Engine, Plan, Reader, run
-from physio.online.plan import SessionFile, suit, unread
+from physio.online.session_config import SessionFile, suit, unread
 from physio.online.session import MARKERS, Session
-from physio.online.sinks.lines import Lines
-from physio.online.sinks.table import Table
-from physio.online.sinks.xdf import Xdf
+from physio.sinks.jsonl import Lines
+from physio.sinks.parquet import Table
+from physio.sinks.xdf import Xdf
 
 BEGIN = 1000.0
 CONFIG = Path(__file__).parents[2] / "configs" / "dyad.toml"

@@ -7,7 +7,7 @@ import pytest
 
 from physio.core.block import Block, Channel, Info
 from physio.core.stage import apply
-from physio.dsp.pick import Pick
+from physio.dsp.select_channels import Pick
 
 INFO = Info("b.ppg", Fraction(64), tuple(Channel(c, "bio") for c in ("ir", "red", "g")))
 DATA = Block(INFO, 0, 0.0, np.arange(12.0).reshape(4, 3))

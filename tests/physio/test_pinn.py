@@ -6,16 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from physio.models.pinn import (
-    GAMMA,
-    TAUS,
-    Moments,
-    Pinn,
-    PinnConfig,
-    derivatives,
-    phasic_residual,
-    tonic_residual,
-)
+from physio.models.pinn import (GAMMA, TAUS, Moments, Pinn, PinnConfig, derivatives, phasic_residual, tonic_residual)
 
 ALPHA = torch.tensor(0.4, dtype=torch.float64)  # 1/min
 REST = torch.tensor(2.0, dtype=torch.float64)  # uS

@@ -10,28 +10,13 @@ import torch
 from physio import config
 from physio.core.block import Array
 from physio.models.pinn import Moments, PinnConfig
-from physio.train.contenders import Given, Logistic, Shrinkage
-from physio.train.evaluation import Work, evaluate
-from physio.train.folds import Fold
-from physio.train.foresight import (
-    Autoregression,
-    Foresight,
-    Persistence,
-    autoregression,
-    iterated,
-    trained,
-)
-from physio.train.placed import (
-    Alike,
-    Boosted,
-    Expected,
-    Learned,
-    Oracle,
-    Placed,
-    follow,
-)
-from physio.train.run import read_evaluation
-from physio.train.splits import LeaveOrderOut, Loso
+from physio.evaluation.models.baselines import Given, Logistic, Shrinkage
+from physio.evaluation.evaluate import Work, evaluate
+from physio.evaluation.folds import Fold
+from experiments.wesad.eda_forecast import (Autoregression, Foresight, Persistence, autoregression, iterated, trained)
+from physio.evaluation.models.adaptive_lda import (Alike, Boosted, Expected, Learned, Oracle, Placed, follow)
+from physio.evaluation.config import read_evaluation
+from physio.evaluation.splits import LeaveOrderOut, Loso
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE = Learned(np.array([[-2.0], [2.0]]), np.array([[1.0]]), np.array([[4.0]]))

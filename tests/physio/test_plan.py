@@ -11,15 +11,8 @@ import tomli_w
 
 from physio.core.block import Channel, Info, Origin
 from physio.core.recording import Recording
-from physio.online.estimator import Estimator
-from physio.online.plan import (
-    SessionFile,
-    SessionSettings,
-    read,
-    recorded,
-    suit,
-    unread,
-)
+from physio.inference.estimator import Estimator
+from physio.online.session_config import (SessionFile, SessionSettings, read, recorded, suit, unread)
 
 
 def info(name: str, rate: int, *channels: Channel, site: str = "") -> Info:
@@ -105,10 +98,10 @@ def test_of_a_session_that_only_recorded_estimates_can_be_had_later() -> None:
 
 
 OURS = {
-    "recording": {"use": "physio.online.sinks.xdf:Xdf"},
-    "table": {"use": "physio.online.sinks.table:Table"},
+    "recording": {"use": "physio.sinks.xdf:Xdf"},
+    "table": {"use": "physio.sinks.parquet:Table"},
 }
-LSL = {"use": "physio.online.sinks.lsl:Lsl"}
+LSL = {"use": "physio.sinks.lsl:Lsl"}
 
 
 def test_a_sink_that_a_file_names_comes_on_top_of_the_recording() -> None:
@@ -143,9 +136,9 @@ HOSTILE = {
     "devices": {"band": {"use": "devices.simulated:Wristband"}},
     "chains": {"skin": {"stream": "band.eda", "stages": []}},
     "sinks": {
-        "recording": {"use": "physio.online.sinks.xdf:Xdf", "filename": "../victim"},
-        "away": {"use": "physio.online.sinks.xdf:Xdf", "folder": "/tmp/elsewhere"},
-        "net": {"use": "physio.online.sinks.lsl:Lsl"},
+        "recording": {"use": "physio.sinks.xdf:Xdf", "filename": "../victim"},
+        "away": {"use": "physio.sinks.xdf:Xdf", "folder": "/tmp/elsewhere"},
+        "net": {"use": "physio.sinks.lsl:Lsl"},
     },
 }
 
@@ -177,8 +170,8 @@ DEEP = {"chains": {"a": {"stream": "s", "stages": json.loads("[" * 60 + "]" * 60
         ('{"chains": {"a": 3}}', "chains.a = 3 must be a table"),
         (
             '{"chains": {"a": {"stream": "s", "stages": '
-            '[{"use": "physio.online.sinks.xdf:Xdf", "folder": "/tmp"}]}}}',
-            "chains.a.stages[0]: use = 'physio.online.sinks.xdf:Xdf' is no stage",
+            '[{"use": "physio.sinks.xdf:Xdf", "folder": "/tmp"}]}}}',
+            "chains.a.stages[0]: use = 'physio.sinks.xdf:Xdf' is no stage",
         ),
         (
             '{"chains": {"a": {"stream": "s"}}, "estimator": {"use": "os:system"}}',

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from physio.core.block import Array, Block, Channel, Info, Origin
 from physio.core.events import Events, marks
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.recording import Recording
 from physio.view.labels import LABELS, MEANING
-from physio.view.laid import envelope, runs, whole
-from physio.view.plots import plot, session_figure
-from physio.view.sheet import Band, bands
+from physio.view.plots.envelope import envelope, runs, whole
+from physio.view.plots.session import plot, session_figure
+from physio.view.plots.time_axes import Band, bands
 
 EEG = Info(
     "headset.eeg",
@@ -305,7 +305,7 @@ def test_an_empty_recording_cannot_be_plotted() -> None:
 def test_a_real_person_is_plotted_with_conditions_and_ratings(
     data: Path, tmp_path: Path
 ) -> None:
-    from physio.data.files import read
+    from physio.datasets.open_recording import read
 
     recording = read(data / "wesad" / "S10")
     figure = plot(recording)

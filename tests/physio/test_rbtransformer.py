@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from physio.core.reason import Reason, why
-from physio.formats.montage import places
+from physio.core.missing import Reason, why
+from physio.io.montage import places
 from physio.models.rbtransformer import Dropout, RBTransformer, RBTransformerConfig
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from physio.data.files import KINDS, read
+from physio.datasets.open_recording import KINDS, read
 
 RECORDINGS = [
     ("empatica_e4/session61min", None, "Empatica E4", "e4.eda"),

@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 
-from physio.online.realtime import prompt
+from physio.online.scheduling import prompt
 
 
 def allowed() -> bool:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from physio.cli import app
 
 DEVICE = '[devices.band]\nuse = "devices.simulated:Wristband"\nseconds = 4.0\n'
-SINK = '[sinks.mine]\nuse = "physio.online.sinks.lines:Lines"\n'
+SINK = '[sinks.mine]\nuse = "physio.sinks.jsonl:Lines"\n'
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from physio.bench import recovery_truth
-from physio.bench.recovery_truth import TRIALS, matched
+from benchmarks import recovery_in_noise as recovery_truth
+from benchmarks.recovery_in_noise import TRIALS, matched
 
 # Least precision and recall, and most error of time (ms), of one person: without
 # noise, and with the third level of the table. The table's own figures, of four

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from physio.core.block import Array
-from physio.train.relaxation import Estimate, fit, session
-from physio.train.skin_simulated import Simulated, SkinSimulation, simulate
+from experiments.wesad.tonic_model import Estimate, fit, session
+from experiments.simulated.eda_dynamics import Simulated, SkinSimulation, simulate
 
 USUAL = SkinSimulation()
 

@@ -10,11 +10,11 @@ from tables import table
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.core.reason import Reason
-from physio.data import windows
-from physio.view.dataset_report import dataset_report
-from physio.view.page import Page
-from physio.view.usable import conditions, missing
+from physio.core.missing import Reason
+from physio.datasets import feature_table as windows
+from physio.view.reports.dataset import dataset_report
+from physio.view.reports.html import Page
+from physio.view.plots.data_availability import conditions, missing
 
 
 def rows() -> pd.DataFrame:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from physio.core.block import Block, Channel, Info
-from physio.online import reports
-from physio.online.agreement import Agreement, agree
+from physio.inference import self_report as reports
+from physio.inference.agreement import Agreement, agree
 
 ESTIMATES = Info(
     "estimates", Fraction(4), tuple(Channel(d) for d in reports.DIMENSIONS)

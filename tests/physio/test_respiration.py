@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from physio.core.block import Array, Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Chain, Stage, apply
-from physio.features.derived import DerivedRespiration
-from physio.features.heart import Beats
-from physio.features.respiration import Respiration
+from physio.features.respiration.ecg_derived import DerivedRespiration
+from physio.features.cardiac.heart_rate import Beats
+from physio.features.respiration.respiration_belt import Respiration
 
 
 def belt(rate: int = 25, unit: str = "1") -> Info:

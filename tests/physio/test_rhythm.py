@@ -7,14 +7,14 @@ import pytest
 import scipy.signal
 
 from physio.core.block import Array, Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Chain, Flow, apply, sealed
 from physio.dsp.iir import run, sections
 from physio.dsp.window import STATISTICS, panes, slide
-from physio.features.asymmetry import Asymmetry
-from physio.features.eeg import BANDS, DifferentialEntropy
-from physio.features.paper import pairwise
-from physio.features.rhythm import BandPower
+from physio.features.eeg.asymmetry import Asymmetry
+from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
+from physio.features.eeg.published_de import pairwise
+from physio.features.eeg.band_power import BandPower
 
 PAPER = DifferentialEntropy(width=4.0, hop=0.5, mode="paper")
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from physio.core.block import Array, Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Chain, Masked, Stage, apply
-from physio.dsp.artifact import EegQuality
-from physio.features.asymmetry import Asymmetry
-from physio.features.eeg import DifferentialEntropy
-from physio.features.heart import Beats, HeartRate
-from physio.features.rhythm import BandPower
-from physio.features.shape import Hjorth
+from physio.quality.range_checks import EegQuality
+from physio.features.eeg.asymmetry import Asymmetry
+from physio.features.eeg.differential_entropy import DifferentialEntropy
+from physio.features.cardiac.heart_rate import Beats, HeartRate
+from physio.features.eeg.band_power import BandPower
+from physio.features.eeg.hjorth import Hjorth
 
 RATE = 128
 SECONDS = 40

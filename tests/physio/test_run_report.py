@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from physio.data.eegmat import EEG
-from physio.view import runs
-from physio.view.page import Page
-from physio.view.run_report import added
+from physio.datasets.eegmat import EEG
+from physio.view.plots import results as runs
+from physio.view.reports.html import Page
+from physio.view.reports.training_run import added
 
 BANDS = ("theta", "alpha", "beta", "gamma")
 RNG = np.random.default_rng(0)

@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 from physio.cli import app
 from physio.core.block import Block, Channel, Info, Origin
 from physio.core.events import Events, happening, marks
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.recording import MARKERS, Recording
-from physio.view.course import course_figure, quality_figure, there
-from physio.view.evaluation_report import audit_report, evaluation_report, forest
-from physio.view.methods import methods
-from physio.view.session_report import session_report
-from physio.view.sheet import Band
+from physio.view.plots.coverage import course_figure, quality_figure, there
+from physio.view.reports.evaluation import audit_report, evaluation_report, forest
+from physio.view.reports.methods import methods
+from physio.view.reports.session import session_report
+from physio.view.plots.time_axes import Band
 
 EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
 BVP = Info("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),), Origin.SIMULATED)
@@ -121,7 +121,7 @@ def test_pictures_are_kept_in_three_formats(tmp_path: Path) -> None:
 
 
 def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
-    stage = {"use": "physio.features.heart:HeartRate", "width": 10.0, "past": 60.0,
+    stage = {"use": "physio.features.cardiac.heart_rate:HeartRate", "width": 10.0, "past": 60.0,
              "accepted": 0.8}  # fmt: skip
     config = {
         "chains": {"heart": {"stream": "band.bvp", "stages": [stage]}},

@@ -8,10 +8,10 @@ import pytest
 
 from physio.core.block import Block, Channel, Info
 from physio.core.events import points
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Stage, apply
-from physio.features.bursts import SkinResponses
-from physio.features.skin import SkinConductance
+from physio.features.eda.scr_detection import SkinResponses
+from physio.features.eda.scl_scr import SkinConductance
 
 
 def eda(rate: int = 4, unit: str = "uS") -> Info:

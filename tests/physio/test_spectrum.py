@@ -7,10 +7,10 @@ import pytest
 import scipy.signal
 
 from physio.core.block import Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Chain, apply
 from physio.dsp.spectrum import Spectrum
-from physio.features.shape import Hjorth, SpectralEntropy
+from physio.features.eeg.hjorth import Hjorth, SpectralEntropy
 
 INFO = Info("h.eeg", Fraction(128), (Channel("F3", "eeg", "uV"),))
 

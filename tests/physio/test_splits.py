@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from tables import table
 
-from physio.train import folds as stored
-from physio.train.folds import Folds
-from physio.train.places import touching
-from physio.train.splits import PROTOCOLS, divide, protocol
+from physio.evaluation import folds as stored
+from physio.evaluation.folds import Folds
+from physio.evaluation.row_index import touching
+from physio.evaluation.splits import PROTOCOLS, divide, protocol
 
 
 def exact(message: str) -> str:

@@ -14,17 +14,17 @@ import physio.assets
 from physio.cli import app
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, marks
-from physio.core.ports import FastClock
+from physio.core.protocols import FastClock
 from physio.core.recording import MARKERS, Recording
 from physio.study import bids, epochs, questionnaires
-from physio.study.course import Course
+from physio.study.protocol_runner import Course
 from physio.study.design import Contrast, Design, Exclusion
 from physio.study.epochs import related, summary
-from physio.study.folder import Study
-from physio.study.forget import search
-from physio.study.measures import Signals
-from physio.study.offset import offset
-from physio.study.orders import orders, williams
+from physio.study.study_folder import Study
+from physio.study.withdrawal import search
+from physio.study.outcomes import Signals
+from physio.study.marker_latency import offset
+from physio.study.counterbalancing import orders, williams
 from physio.study.table import contrasts, excluded, sessions
 
 EXAMPLE = Path(physio.assets.__file__).parent / "study"

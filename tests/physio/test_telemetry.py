@@ -39,7 +39,7 @@ def test_the_runtime_starts_with_telemetry_off(
 
 def test_the_calls_are_turned_off_too(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = pytest.importorskip("onnxruntime")
-    from physio.online import onnx
+    from physio.inference import onnx
 
     calls: list[str] = []
     monkeypatch.setattr(

@@ -13,16 +13,16 @@ from rich.console import Console
 
 from physio.core.block import Block, Channel, Info, Origin
 from physio.core.events import happening, marks
-from physio.core.ports import FastClock
-from physio.core.reason import Reason
+from physio.core.protocols import FastClock
+from physio.core.missing import Reason
 from physio.core.recording import silence
 from physio.online.engine import Plan, Reader
 from physio.online.session import Session
-from physio.view.glyphs import bar, clock, number, spark
-from physio.view.keyboard import QUIT, Keyboard, Keys
+from physio.view.terminal.sparklines import bar, clock, number, spark
+from physio.view.terminal.keyboard import QUIT, Keyboard, Keys
 from physio.view.labels import LABELS, MEANING
-from physio.view.meter import Log, Meter
-from physio.view.terminal import Terminal
+from physio.view.stream_stats import Log, Meter
+from physio.view.terminal.live import Terminal
 
 EEG = Info(
     "headset.eeg",

@@ -7,20 +7,13 @@ import numpy as np
 import pytest
 
 from physio.core.block import Array, Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Flow
-from physio.models import weights
-from physio.models.tracker import (
-    Knowledge,
-    Tracker,
-    TrackerConfig,
-    followed,
-    gathered,
-    wandering,
-)
-from physio.online.estimator import Estimator
-from physio.online.expert import Expert
-from physio.online.past import Past
+from physio.models import model_card as weights
+from physio.models.gp_smoother import (Knowledge, Tracker, TrackerConfig, followed, gathered, wandering)
+from physio.inference.estimator import Estimator
+from physio.inference.expert import Expert
+from physio.inference.feature_history import Past
 
 EACH = tuple(range(13))  # every moment by itself, so that nothing is averaged
 

@@ -11,17 +11,18 @@ import pytest
 from devices.simulated import Headset, Wristband
 from physio.core.block import Block, Channel, Info
 from physio.core.events import Events, marks
-from physio.core.join import Join
+from physio.core.aligner import Join
 from physio.core.recording import Recording
-from physio.models import weights
+from physio.models import model_card as weights
 from physio.online.engine import Plan, Reader
 from physio.online.engine import run as live
-from physio.train import evaluate, run
-from physio.train.audited import audited
-from physio.train.fit import Recipe, learn, moments, rests
-from physio.train.rows import Person, Unit, features, rated, shipped_chain
-from physio.train.simulated import Simulated, record
-from physio.train.splits import Loso
+from experiments.weights import rating_error as evaluate
+from physio.evaluation import config as run
+from experiments.weights.split_audit import audited
+from physio.training.gaussian import Recipe, learn, moments, rests
+from physio.training.participants import Person, Unit, features, rated, shipped_chain
+from experiments.weights.demo import Simulated, record
+from physio.evaluation.splits import Loso
 
 ROOT = Path(__file__).resolve().parents[2]
 INFO = Info("features", Fraction(4), (Channel("skin.rate"), Channel("heart.rate")))
@@ -222,11 +223,11 @@ def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) ->
     [
         ("", r"^t.toml: a training file has a table \[training\] with use$"),
         (
-            '[training]\nuse = "physio.core.join:Join"',
-            r"^t.toml: physio.core.join:Join cannot train anything$",
+            '[training]\nuse = "physio.core.aligner:Join"',
+            r"^t.toml: physio.core.aligner:Join cannot train anything$",
         ),
         (
-            '[trains]\nuse = "physio.core.join:Join"',
+            '[trains]\nuse = "physio.core.aligner:Join"',
             r"^t.toml: a training file has no setting 'trains'; it has training, "
             r"evaluation, table$",
         ),

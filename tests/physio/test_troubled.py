@@ -14,20 +14,20 @@ import pytest
 
 from physio import config
 from physio.core.block import Array, Block, Channel, Info
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.stage import Chain, Masked, Stage, apply
-from physio.dsp.artifact import EegQuality
-from physio.dsp.condition import CONDITIONS, Condition
-from physio.dsp.jumps import WaveQuality
+from physio.quality.range_checks import EegQuality
+from physio.quality.channel_status import CONDITIONS, Condition
+from physio.quality.spike_detection import WaveQuality
 from physio.dsp.spectrum import Spectrum
-from physio.features.asymmetry import Asymmetry
-from physio.features.eeg import BANDS, DifferentialEntropy
-from physio.features.heart import Beats
-from physio.features.rhythm import BandPower
-from physio.features.shape import Hjorth, SpectralEntropy
-from physio.features.variability import HeartVariability
-from physio.online.plan import CHAINS
-from physio.train.simulated import record
+from physio.features.eeg.asymmetry import Asymmetry
+from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
+from physio.features.cardiac.heart_rate import Beats
+from physio.features.eeg.band_power import BandPower
+from physio.features.eeg.hjorth import Hjorth, SpectralEntropy
+from physio.features.cardiac.hrv import HeartVariability
+from physio.online.session_config import CHAINS
+from experiments.weights.demo import record
 
 SECONDS: Final = 180
 LOST: Final = Reason.NO_SIGNAL.nan

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from physio.core.block import Array, Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import apply
-from physio.features.variability import HeartVariability
+from physio.features.cardiac.hrv import HeartVariability
 
 INFO = Info(
     "band.beats",

@@ -9,14 +9,14 @@ import pytest
 
 import physio
 from physio.core.block import Array, Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import Chain, Masked, Stage, apply
-from physio.dsp.artifact import EdaQuality
-from physio.features.heart import Beats
-from physio.features.likeness import BeatLikeness
-from physio.features.steady import SkinSteadiness
-from physio.features.wrist import WristQuality
-from physio.online.wear import wear
+from physio.quality.range_checks import EdaQuality
+from physio.features.cardiac.heart_rate import Beats
+from physio.quality.beat_template import BeatLikeness
+from physio.quality.eda_artifacts import SkinSteadiness
+from physio.quality.wristband import WristQuality
+from physio.quality.wear_detection import wear
 
 NAMES = ("heart.likeness", "skin.steady", "temperature.level", "motion.activity")
 JOINED = Info("features", Fraction(4), tuple(map(Channel, NAMES)))

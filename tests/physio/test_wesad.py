@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.data.dataset import Affect, Trial
-from physio.data.wesad import LABELS, Wesad
-from physio.data.wesad import read as read_person
-from physio.data.wesad_answers import CONDITIONS, conditions
+from physio.datasets.base import Affect, Trial
+from physio.datasets.wesad import LABELS, Wesad
+from physio.datasets.wesad import read as read_person
+from physio.datasets.wesad_questionnaires import CONDITIONS, conditions
 
 PEOPLE = ("S2", "S3", "S4", "S5", "S6", "S7", "S9", "S10", "S13", "S14", "S15", "S17")
 STRESS_FIRST = {"S2", "S3", "S6", "S9", "S14"}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from miniatures import wesad_chest
-from physio.data.dataset import Trial
-from physio.data.wesad_chest import WesadChest
-from physio.formats import respiban
+from physio.datasets.base import Trial
+from physio.datasets.wesad_chest import WesadChest
+from physio.io import opensignals as respiban
 from python2 import dumped
 
 

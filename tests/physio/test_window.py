@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from physio.core.block import Block, Channel, Info
-from physio.core.reason import Reason, why
+from physio.core.missing import Reason, why
 from physio.core.stage import apply
 from physio.dsp.window import STATISTICS, Window
 

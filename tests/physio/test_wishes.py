@@ -8,12 +8,12 @@ import numpy as np
 from test_engine import EDA, EEG, PLAN, Script, columns, go, session, steady
 
 from physio.core.block import Info
-from physio.core.ports import FastClock, Wish
+from physio.core.protocols import FastClock, Wish
 from physio.core.recording import MARKERS, MUTES, RATINGS, Item
-from physio.formats import xdf
+from physio.io import xdf
 from physio.online.engine import run
 from physio.online.session import Session
-from physio.online.sinks.xdf import Xdf
+from physio.sinks.xdf import Xdf
 
 
 @dataclass

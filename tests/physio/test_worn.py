@@ -12,16 +12,16 @@ import pytest
 import physio
 from devices.simulated import Headset
 from physio.core.block import Channel, Info, Origin
-from physio.core.reason import Reason
-from physio.formats.montage import places
-from physio.models import weights
+from physio.core.missing import Reason
+from physio.io.montage import places
+from physio.models import model_card as weights
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
-from physio.models.rest import Rest
-from physio.online import worn
-from physio.online.expert import Expert, Mind
-from physio.online.plan import SessionFile
-from physio.train.simulated import record
-from physio.train.store import blank, store
+from physio.models.baseline import Rest
+from physio.inference import montage_adaptation as worn
+from physio.inference.expert import Expert, Mind
+from physio.online.session_config import SessionFile
+from experiments.weights.demo import record
+from physio.training.save_weights import blank, store
 
 BANDS = ("theta", "alpha")
 TRAINED = ("Fp1", "Fp2", "Cz", "O1")
@@ -144,8 +144,8 @@ def test_a_live_session_with_four_electrodes_and_its_replay(tmp_path: Path) -> N
         '[session]\nperson = "p1"\nconsent = "none: simulated person"\n'
         '[devices.muse]\nuse = "devices.simulated:Headset"\npreset = "exaggerated"\n'
         f"cycle = 60.0\nchannels = [{electrodes}]\n"
-        '[sinks.recording]\nuse = "physio.online.sinks.xdf:Xdf"\n'
-        '[sinks.table]\nuse = "physio.online.sinks.table:Table"\n',
+        '[sinks.recording]\nuse = "physio.sinks.xdf:Xdf"\n'
+        '[sinks.table]\nuse = "physio.sinks.parquet:Table"\n',
         "utf-8",
     )
     command = [sys.executable, "-m", "physio.cli"]

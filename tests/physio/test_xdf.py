@@ -14,10 +14,10 @@ from sessions import BEATS, EEG, facts, items, session
 
 from physio.core.block import Block, Channel, Info, Origin
 from physio.core.events import Events, happening, marks
-from physio.core.reason import Reason
+from physio.core.missing import Reason
 from physio.core.recording import Arrival, Recording
-from physio.formats.xdf import Writer, read, write
-from physio.formats.xdf.chunks import Tag, walk
+from physio.io.xdf import Writer, read, write
+from physio.io.xdf.chunks import Tag, walk
 
 RATES = [Fraction(250), Fraction(1000, 3), Fraction(4), Fraction(1, 10)]
 REASONS = [reason.nan for reason in Reason if reason]

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from sessions import cuts, facts, items, session, survives, whole_or_told
 
-from physio.formats.xdf import read
-from physio.formats.xdf.chunks import Tag, walk
+from physio.io.xdf import read
+from physio.io.xdf.chunks import Tag, walk
 
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from sessions import items
-from physio.formats.xdf import Writer
+from physio.io.xdf import Writer
 writer = Writer(Path(sys.argv[1]))
 for item in items():
     writer.write(item)
@@ -29,7 +29,7 @@ import resource, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from sessions import items
-from physio.formats.xdf import Writer
+from physio.io.xdf import Writer
 resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
 try:
     with Writer(Path(sys.argv[1])) as writer:

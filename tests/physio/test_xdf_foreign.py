@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sessions import cuts, survives, whole_or_told
 
 from physio.core.block import Array
-from physio.formats.xdf import read
-from physio.formats.xdf.chunks import MAGIC, Tag, chunk, numbers
-from physio.formats.xdf.grid import Grid, fit
+from physio.io.xdf import read
+from physio.io.xdf.chunks import MAGIC, Tag, chunk, numbers
+from physio.io.xdf.dejitter import Grid, fit
 
 
 @pytest.mark.parametrize("person", ["P001", "P031", "P032", "P050"])

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sessions import facts, items
 
-from physio.formats.xdf import read
-from physio.online.sinks.room import Ring, Room
-from physio.online.sinks.xdf import Xdf
+from physio.io.xdf import read
+from physio.sinks.disk_space import Ring, Room
+from physio.sinks.xdf import Xdf
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -21,7 +21,7 @@ import resource, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from sessions import items
-from physio.online.sinks.xdf import Xdf
+from physio.sinks.xdf import Xdf
 resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
 folder = Path(sys.argv[1])
 with Xdf(folder, fallback=sys.argv[3], reserve_mb=0.0) as sink:

@@ -10,8 +10,8 @@ import pyxdf
 from sessions import items
 
 from physio.core.block import Block, Channel, Info
-from physio.formats.xdf import Writer
-from physio.formats.xdf.chunks import Tag, walk
+from physio.io.xdf import Writer
+from physio.io.xdf.chunks import Tag, walk
 
 
 def loaded(path: Path) -> dict[str, Any]:

@@ -15,15 +15,15 @@ from sessions import facts, items, session
 
 from physio.core.block import Block
 from physio.core.recording import Recording
-from physio.formats.xdf import read, repair
-from physio.formats.xdf.chunks import MAGIC, Tag, chunk, measure, walk, within
+from physio.io.xdf import read, repair
+from physio.io.xdf.chunks import MAGIC, Tag, chunk, measure, walk, within
 
 RECORDING = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from sessions import items
-from physio.formats.xdf import Writer
+from physio.io.xdf import Writer
 writer = Writer(Path(sys.argv[1]))
 for i, item in enumerate(items(n=100_000)):
     writer.write(item)

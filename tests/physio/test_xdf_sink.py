@@ -9,10 +9,10 @@ from sessions import BEATS, EEG, facts, items
 
 from physio.config import build
 from physio.core.block import Block, Channel, Info
-from physio.formats.xdf import read
-from physio.online.sinks.xdf import Xdf
+from physio.io.xdf import read
+from physio.sinks.xdf import Xdf
 
-USE = {"use": "physio.online.sinks.xdf:Xdf"}
+USE = {"use": "physio.sinks.xdf:Xdf"}
 WIDE = Info("wide.eeg", Fraction(250), (Channel("x"),))
 
 

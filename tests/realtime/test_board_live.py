@@ -9,7 +9,7 @@ import pytest
 from devices.board import Board
 from physio.core.block import Block
 from physio.core.events import Events
-from physio.core.ports import Item
+from physio.core.protocols import Item
 
 
 def read(board: Board, seconds: float, most: float = 0.02) -> list[Item]:

@@ -19,12 +19,12 @@ import pytest
 from devices.simulated import Headset, Wristband
 from physio import config
 from physio.core.block import Info
-from physio.core.ports import WallClock
+from physio.core.protocols import WallClock
 from physio.core.recording import MARKERS, RATINGS, Item
-from physio.formats import xdf
-from physio.online.plan import SessionFile
+from physio.io import xdf
+from physio.online.session_config import SessionFile
 from physio.online.session import Session
-from physio.online.sinks.xdf import Xdf
+from physio.sinks.xdf import Xdf
 from physio.view.dashboard import Dashboard
 
 CHROMIUM = "/usr/bin/chromium"

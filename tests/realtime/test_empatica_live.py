@@ -12,7 +12,7 @@ from devices.empatica import E4, Twin, found
 from devices.simulated import Wristband
 from physio.core.block import Block, Origin
 from physio.core.events import Events
-from physio.core.ports import FastClock, Item, WallClock
+from physio.core.protocols import FastClock, Item, WallClock
 
 
 @contextmanager

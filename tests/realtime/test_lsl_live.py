@@ -18,10 +18,10 @@ import pytest
 from devices.lsl import Inlet, found
 from physio.core.block import Array, Block, Channel, Info, Origin
 from physio.core.events import Events
-from physio.core.ports import Item, WallClock
+from physio.core.protocols import Item, WallClock
 from physio.online.engine import Plan
 from physio.online.session import Session
-from physio.online.sinks.lsl import Lsl
+from physio.sinks.lsl import Lsl
 
 SENDER = Path(__file__).with_name("sender.py")
 

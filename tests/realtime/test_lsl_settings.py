@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from physio.cli.checks import CONFIG, LSL_PORTS, clocks, configure_lsl, ports
+from physio.cli.doctor_checks import CONFIG, LSL_PORTS, clocks, configure_lsl, ports
 
 ROOT = Path(__file__).parents[2]
 OUTLET = """

@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from devices.lsl import Inlet
-from physio.core.ports import WallClock
-from physio.data.files import read
+from physio.core.protocols import WallClock
+from physio.datasets.open_recording import read
 from physio.online.engine import Plan
 from physio.online.session import Session
-from physio.online.sinks.xdf import Xdf
-from physio.study.offset import offset
+from physio.sinks.xdf import Xdf
+from physio.study.marker_latency import offset
 
 SENDER = Path(__file__).with_name("stimulus.py")
 

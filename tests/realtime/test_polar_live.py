@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from devices.polar import H10, Twin
-from devices.polar.frames import CONTROL, ECG, START, STOP
+from devices.polar.messages import CONTROL, ECG, START, STOP
 from devices.simulated import Chest
 from physio.core.block import Block, Origin
 from physio.core.events import Events
-from physio.core.ports import FastClock, Item, WallClock
-from physio.online.plan import SessionFile
+from physio.core.protocols import FastClock, Item, WallClock
+from physio.online.session_config import SessionFile
 
 SPEED = 4.0
 

@@ -11,11 +11,11 @@ from test_lsl_live import sending
 from devices.board import Board
 from devices.lsl import Inlet
 from physio.core.block import Block
-from physio.core.ports import WallClock
+from physio.core.protocols import WallClock
 from physio.core.recording import Item
-from physio.online.plan import SessionFile
+from physio.online.session_config import SessionFile
 from physio.online.session import Session
-from physio.online.sinks.xdf import Xdf
+from physio.sinks.xdf import Xdf
 
 RATES = {"headset.eeg": 250, "band.eda": 4, "board.eeg": 250}
 

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS, Spacer
 
-from physio.core.ports import Wish
-from physio.view.dashboard.manikin import scales
-from physio.view.dashboard.page import page_template
-from physio.view.dashboard.scene import Scene
-from physio.view.dashboard.theme import Theme, asset
-from physio.view.dashboard.wish import refused, wished
+from physio.core.protocols import Wish
+from physio.view.dashboard.figures.sam import scales
+from physio.view.dashboard.document import page_template
+from physio.view.dashboard.session_state import Scene
+from physio.view.dashboard.figures.theme import Theme, asset
+from physio.view.dashboard.commands import refused, wished
 
 
 class Asking(Protocol):
@@ -30,7 +30,7 @@ class Participant:
     Parameters
     ----------
     document, scene, wish, theme
-        As for `physio.view.dashboard.page.Page`.
+        As for `physio.view.dashboard.document.Page`.
     asking
         How often a rating was asked for: the scales come with each time, and go once
         it is given.
@@ -54,13 +54,13 @@ class Participant:
         self.outbox = ColumnDataSource({"id": [], "html": []})
         self.inbox.on_change("data", self._heard)
         args = {n: getattr(self, n) for n in ("beat", "ack", "inbox", "outbox")}
-        script = CustomJS(args=args, code=asset("page.js"))
+        script = CustomJS(args=args, code=asset("static/document.js"))
         self.document.js_on_event("document_ready", script)
         root = Spacer(name="nothing", width=0, height=0, tags=list(args.values()))
         self.document.add_root(root)
-        self.document.template = page_template("participant.html")
+        self.document.template = page_template("static/participant.html")
         self.document.template_variables.update(
-            {"theme": self.theme.name, "css": asset("page.css"), "scales": scales()}
+            {"theme": self.theme.name, "css": asset("static/document.css"), "scales": scales()}
         )
         self.document.title = "physio"
         self.document.add_periodic_callback(self.tick, 250)

@@ -20,9 +20,9 @@ from typing import Any, Final, Self
 import numpy as np
 
 from physio.core.block import Block, Info
-from physio.core.ports import Clock, WallClock, Wish
+from physio.core.protocols import Clock, WallClock, Wish
 from physio.core.recording import Item, computed
-from physio.view.dashboard.wire import Packer
+from physio.view.dashboard.codec import Packer
 
 _CLOCK: Final = 0.5  # s between two comparisons of clocks
 _BUFFER: Final = 1 << 18  # bytes under way
@@ -43,7 +43,7 @@ class Dashboard:
     folder, about, clock
         The session's; filled in by the session.
     address, port, token, certificate, key
-        Where it is served: see `physio.view.dashboard.guard.Place`.
+        Where it is served: see `physio.view.dashboard.access.Place`.
     capacity
         How many items may wait to be sent.
     """
@@ -62,7 +62,7 @@ class Dashboard:
     """Where each kind of viewer looks: ``control``, ``look``, ``participant``."""
 
     def __post_init__(self) -> None:
-        from physio.view.dashboard.guard import Place
+        from physio.view.dashboard.access import Place
 
         self.place = Place(
             self.address, self.port, self.token, self.certificate, self.key
@@ -144,7 +144,7 @@ class Dashboard:
         return [self._wishes.popleft() for _ in range(len(self._wishes))]
 
     def _start(self) -> None:
-        from physio.view.dashboard.guard import fresh
+        from physio.view.dashboard.access import fresh
 
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         listening = socket.create_server((self.address, self.port), family=family)
@@ -157,7 +157,7 @@ class Dashboard:
         self.urls = {role: at + token for role, token in tokens.items()}
         fds = listening.fileno(), theirs.fileno()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "physio.view.dashboard.serve", *map(str, fds)],
+            [sys.executable, "-m", "physio.view.dashboard.server", *map(str, fds)],
             pass_fds=fds,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is the session's

@@ -1,0 +1,1 @@
+"""Speed and accuracy of the stages, each beside a peer in the same run."""

@@ -1,0 +1,288 @@
+"""How much of real wrists has a pulse, and how well quality tells which."""
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.timing import Row, told
+from physio.core.block import Array, Block
+from physio.core.events import Events
+from physio.core.stage import Chain, apply
+from physio.quality.range_checks import EdaQuality, TemperatureQuality
+from physio.features.cardiac.heart_rate import Beats, HeartRate
+from physio.quality.beat_template import BeatLikeness
+from physio.features.actigraphy import Activity
+from physio.quality.eda_artifacts import SkinSteadiness
+from physio.quality.wristband import ALIKE, PULSE, STEADY
+from physio.io import empatica
+
+MAKER: Final = "the maker's intervals (IBI)"
+MOVES: Final = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 9.0)  # g
+_EVERY: Final = 5.0  # s from one compared moment to the next
+_WIDTH: Final = 10.0  # s of the windows
+_LATE: Final = 1.0  # s that beats usually lie behind
+_FAR: Final = 5.0  # 1/min by which a rate is off
+_LOOSE: Final = 0.5  # confidence
+
+Flags = npt.NDArray[np.bool_]
+
+
+class Wrist(NamedTuple):
+    """One person, every 5 s."""
+
+    rate: Array  # ours (1/min)
+    loose: Array  # ours, with less confident beats
+    peer: Array  # neurokit2's
+    maker: Array  # from intervals that fill half of the window
+    near: Array  # the maker's, of such windows within 15 s
+    likeness: Array
+    moves: Array  # g
+    steady: Array
+    worn: tuple[float, float]  # part of samples that skin, and temperature, call good
+
+
+def rows(data: Path | None) -> list[Row]:
+    """Return what is covered, how right it is, and how well quality tells."""
+    if data is None:
+        return []
+    wesad = [_read(p) for p in sorted(data.glob("wesad/S*/*_E4_Data.zip"))]
+    other = [_read(p) for p in sorted(data.glob("stress_predict/raw/S*.zip"))]
+    found = [*_covered("WESAD", wesad), *_covered("Stress-Predict", other)]
+    return [*found, *_right(wesad), *_told(wesad, other), *_worn(wesad, other)]
+
+
+@cache
+def _read(path: Path) -> Wrist:
+    recording = empatica.read(path)
+    pulse, skin, axes, warmth = (
+        recording.streams[f"e4.{s}"][0] for s in ("bvp", "eda", "acc", "temp")
+    )
+    begin = pulse.epoch + 60.0
+    at = np.arange(begin, pulse.until - 1.0, _EVERY)
+    beats = apply(Beats(), pulse)
+    ibi = recording.events["e4.ibi"]
+    maker = _maker(ibi, at)
+    known = at[np.isfinite(maker)]
+    nearest = np.abs(at[:, None] - known).argmin(axis=1)
+    near = maker[np.isfinite(maker)][nearest]
+    near[np.abs(at - known[nearest]) > 15.0] = np.nan
+    worn = TemperatureQuality(27.0, 40.0, 5.0)
+    masked = apply(EdaQuality(), skin).data, apply(worn, warmth).data
+    return Wrist(
+        _at(apply(HeartRate(), beats), "rate", at),
+        _at(apply(Chain((Beats(_LOOSE), HeartRate())), pulse), "rate", at),
+        _neurokit(pulse, at),
+        maker,
+        near,
+        _at(apply(BeatLikeness(), beats), "likeness", at),
+        _at(apply(Activity(), axes), "activity", at),
+        _at(apply(SkinSteadiness(), skin), "steady", at),
+        (float(np.nanmean(masked[0])), float(np.nanmean(masked[1]))),
+    )
+
+
+def _at(block: Block, name: str, at: Array) -> Array:
+    """Return the newest value of a channel at each of some times."""
+    newest = np.searchsorted(block.times, at, side="right") - 1
+    return block.column(name)[np.maximum(newest, 0)]
+
+
+def _maker(ibi: Events, at: Array) -> Array:
+    """Return the rate (1/min) of windows that the maker's intervals fill by half."""
+    total = np.concatenate([[0.0], np.cumsum(ibi.data[:, 0])])
+    begin, end = at - _LATE - _WIDTH, at - _LATE
+    a, z = (np.searchsorted(ibi.times, t) for t in (begin, end))
+    time = total[z] - total[a]
+    rate = 60 * (z - a) / np.maximum(time, 0.01)
+    return np.where(time >= _WIDTH / 2, rate, np.nan)
+
+
+def _neurokit(pulse: Block, at: Array) -> Array:
+    """Return the rate (1/min) of neurokit2's peaks in the same windows."""
+    import neurokit2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, found = neurokit2.ppg_process(
+            pulse.data[:, 0], sampling_rate=float(pulse.info.rate)
+        )
+    peaks = pulse.times[np.asarray(found["PPG_Peaks"], np.int64)]
+    rates = np.full(len(at), np.nan)
+    for i, t in enumerate(at):
+        own = peaks[(peaks > t - _LATE - _WIDTH) & (peaks <= t - _LATE)]
+        if len(own) > 2:
+            rates[i] = 60 / float(np.diff(own).mean())
+    return rates
+
+
+def _covered(name: str, people: list[Wrist]) -> list[Row]:
+    """Return which part of the time has a rate: all of it, and by movement."""
+    rate, maker, peer, moves = (
+        np.concatenate([getattr(p, k) for p in people])
+        for k in ("rate", "maker", "peer", "moves")
+    )
+    here = np.isfinite(rate), np.isfinite(maker), np.isfinite(peer)
+    work = f"pulse rate, {len(people)} wrists of {name}: part of the time"
+    found = [
+        told(
+            work,
+            MAKER,
+            ours=_part(here[0]),
+            maker=_part(here[1]),
+            neurokit2=_part(here[2]),
+            by_person=[_part(np.isfinite(p.rate)) for p in people],
+        )
+    ]
+    for low, high in pairwise(MOVES):
+        own = (moves >= low) & (moves < high)
+        limb = f"{work}, limb moves {1e3 * low:g} to {1e3 * high:g} mg"
+        figures = {"ours": _part(here[0][own]), "maker": _part(here[1][own])}
+        found.append(told(limb, MAKER, windows=int(own.sum()), **figures))
+    return found
+
+
+def _part(here: Flags) -> float:
+    return float(here.mean()) if len(here) else float("nan")
+
+
+def _right(people: list[Wrist]) -> list[Row]:
+    """Return how far we and the peer are from the maker, and what loosening adds."""
+    work = f"pulse rate, {len(people)} wrists of WESAD"
+    both = [np.isfinite(p.rate) & np.isfinite(p.maker) for p in people]
+    pairs = list(zip(people, both, strict=True))
+    off = np.abs(np.concatenate([(p.rate - p.maker)[b] for p, b in pairs]))
+    shared = [float(b.sum() / np.isfinite(p.maker).sum()) for p, b in pairs]
+    peer = [(p.peer - p.maker, np.isfinite(p.rate)) for p in people]
+    extra = np.concatenate([np.isfinite(p.loose) & np.isnan(p.rate) for p in people])
+    near = np.concatenate([p.loose - p.near for p in people])[extra]
+    return [
+        told(f"{work}: where the maker's is, ours is too", MAKER, by_person=shared),
+        told(
+            f"{work}: ours less the maker's (1/min)",
+            MAKER,
+            median=float(np.median(off)),
+            off_by_5=_far(off),
+        ),
+        told(
+            f"{work}: neurokit2 less the maker's, off by more than 5/min",
+            MAKER,
+            where_ours_is=[_far(o[here]) for o, here in peer],
+            where_ours_is_not=[_far(o[~here]) for o, here in peer],
+        ),
+        told(
+            f"{work}: confidence 0.5 for 0.7",
+            MAKER,
+            adds=_part(extra),
+            added_off_by_5=_far(near),
+        ),
+    ]
+
+
+def _far(off: Array) -> float:
+    """Return the part of differences, of those there are, above 5 /min."""
+    there = off[np.isfinite(off)]
+    return float((np.abs(there) > _FAR).mean())
+
+
+def _told(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
+    """Return areas under the curve: of people left out, and of another laboratory."""
+    found = []
+    for what, names, shipped in (
+        ("pulse, by likeness and movement", ("likeness", "moves"), PULSE),
+        ("pulse, by likeness alone", ("likeness",), ALIKE),
+        ("pulse, by movement alone", ("moves",), None),
+        ("skin, by movement", ("moves",), STEADY),
+    ):
+        own, far = ([_pair(p, what, names) for p in g] for g in (wesad, other))
+        left_out = [
+            _area(_fitted(own[:i] + own[i + 1 :])(x), y) for i, (x, y) in enumerate(own)
+        ]
+        whole = _fitted(own)
+        elsewhere = [_area(whole(x), y) for x, y in far]
+        zero = np.zeros((1, len(names)))
+        constant = float(whole(zero)[0])
+        slopes = (whole(np.eye(len(names))) - constant).tolist()
+        found.append(
+            told(
+                f"quality of {what}: area under the curve",
+                "what happened",
+                left_out=float(np.mean(left_out)),
+                other_laboratory=float(np.nanmean(elsewhere)),
+                by_person=left_out,
+                fitted=[constant, *slopes],
+                shipped=shipped,
+                said_seen_windows=_calibrated(whole, far),
+            )
+        )
+    return found
+
+
+def _fitted(pairs: list[tuple[Array, Flags]]) -> Callable[[Array], Array]:
+    """Return what gives log-odds, as a logistic regression has learned them."""
+    from sklearn.linear_model import LogisticRegression
+
+    x, y = (np.concatenate(c) for c in zip(*pairs, strict=True))
+    found: Callable[[Array], Array] = (
+        LogisticRegression(C=1e3).fit(x, y).decision_function
+    )
+    return found
+
+
+def _pair(wrist: Wrist, what: str, names: tuple[str, ...]) -> tuple[Array, Flags]:
+    """Return what quality reads, shape (n, names), and whether it was good."""
+    moves = np.log10(np.maximum(wrist.moves, 1e-3))
+    read = {"likeness": wrist.likeness, "moves": moves}
+    x = np.column_stack([read[n] for n in names])
+    good = np.isfinite(wrist.maker) if "pulse" in what else wrist.steady == 1
+    there = np.isfinite(x).all(axis=1) & np.isfinite(wrist.steady)
+    return x[there], good[there]
+
+
+def _area(score: Array, good: Flags) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(good, score)) if 0 < good.mean() < 1 else float("nan")
+
+
+def _calibrated(
+    odds: Callable[[Array], Array], pairs: list[tuple[Array, Flags]]
+) -> list[tuple[float, float, int]]:
+    """Return the chance said and seen, and in how many windows, by fifth."""
+    x, y = (np.concatenate(c) for c in zip(*pairs, strict=True))
+    p = 1 / (1 + np.exp(-odds(x)))
+    fifth = np.minimum((5 * p).astype(int), 4)
+    own = [(p[fifth == k], y[fifth == k]) for k in range(5)]
+    return [(float(a.mean()), float(b.mean()), len(a)) for a, b in own if len(a)]
+
+
+def _worn(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
+    """Return which part of worn time temperature, and skin, call worn; and masking."""
+    found = [
+        told(
+            f"worn, {len(group)} wrists of {name}: part of samples called good",
+            "they were worn",
+            skin=[p.worn[0] for p in group],
+            temperature=[p.worn[1] for p in group],
+        )
+        for name, group in (("WESAD", wesad), ("Stress-Predict", other))
+    ]
+    every = wesad + other
+    rate, maker, moves = (
+        np.concatenate([getattr(p, k) for p in every])
+        for k in ("rate", "maker", "moves")
+    )
+    for limit in (np.inf, 0.1, 0.05, 0.02, 0.01):
+        kept = np.where(moves < limit, rate, np.nan)
+        work = f"pulse rate without windows in which the limb moves {limit:g} g or more"
+        found.append(
+            told(
+                work, MAKER, part=_part(np.isfinite(kept)), off_by_5=_far(kept - maker)
+            )
+        )
+    return found

@@ -1,0 +1,120 @@
+"""How right the rate of breathing is, and how much of the time it is there."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from physio import config
+from benchmarks.timing import Row, told
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.stage import Chain, apply
+from physio.features.respiration.ecg_derived import DerivedRespiration
+from physio.features.cardiac.heart_rate import Beats
+from physio.features.respiration.respiration_belt import Respiration
+from experiments.weights.demo import record
+
+PEOPLE: Final = range(31, 37)
+LENGTH: Final = 240.0  # s of each
+_DERIVED: Final = Chain((Beats(), DerivedRespiration()))
+
+
+def rows(data: Path | None) -> list[Row]:
+    """Return rates beside the truth of simulated people, and a real one's two."""
+    found = _simulated()
+    file = None if data is None else data / "biosignals/neurokit_resting_5min_100hz.csv"
+    return [*found, *_rest(file)] if file is not None and file.is_file() else found
+
+
+def _simulated() -> list[Row]:
+    belts, beats, parts = [], [], []
+    for seed in PEOPLE:
+        chest = {"use": "devices.simulated:Chest", "seed": seed}
+        lived = record(config.build(chest, "bench"), LENGTH)
+        belt, ecg = (_whole(lived.streams[f"person.{s}"]) for s in ("resp", "ecg"))
+        rate = apply(Respiration(), belt)
+        turns = _peaks(belt)
+        belts.append(_off(rate, "rate", turns, 30.0))
+        derived = apply(_DERIVED, ecg)
+        beats.append(_off(derived, "breath.derived", turns, 60.0))
+        parts.append(float(np.isfinite(derived.data[240:]).mean()))
+    peer = "the simulated truth, over the same window"
+    work = f"breathing, {len(PEOPLE)} simulated people (1/min)"
+    off, far = np.concatenate(belts), np.concatenate(beats)
+    return [
+        told(
+            f"{work}: the belt's rate",
+            peer,
+            median=float(np.median(off)),
+            at_most=float(off.max()),
+            by_person=[float(np.median(b)) for b in belts],
+        ),
+        told(
+            f"{work}: derived from an ECG",
+            peer,
+            median=float(np.median(far)),
+            at_most=float(far.max()),
+            part_of_time=parts,
+        ),
+    ]
+
+
+def _whole(blocks: tuple[Block, ...]) -> Block:
+    there = [b for b in blocks if len(b)]
+    data = np.concatenate([b.data for b in there])
+    return Block(there[0].info, 0, there[0].epoch, data)
+
+
+def _peaks(belt: Block) -> Array:
+    """Return when the girth was at its peaks (s): the device's own noise is 1 %."""
+    import scipy.ndimage
+    import scipy.signal
+
+    girth = scipy.ndimage.gaussian_filter1d(belt.data[:, 0], 5)  # 0.2 s
+    return belt.times[scipy.signal.find_peaks(girth, prominence=0.6)[0]]
+
+
+def _off(block: Block, name: str, peaks: Array, width: float) -> Array:
+    """Return how far a rate is from that of the breaths in the same window (1/min)."""
+    off = []
+    for t, rate in zip(block.times, block.column(name), strict=True):
+        own = peaks[(peaks > t - width) & (peaks <= t)]
+        if np.isfinite(rate) and len(own) > 2:
+            off.append(abs(rate - 60 / float(np.diff(own).mean())))
+    return np.array(off)
+
+
+def _rest(file: Path) -> list[Row]:
+    """Return what a belt and beats say of a person at rest."""
+    table = np.loadtxt(file, delimiter=",", skiprows=1)
+    kinds = ("ecg", "bio", "resp")
+    blocks = {
+        kind: Block(
+            Info(f"rest.{kind}", Fraction(100), (Channel(kind, kind, "1"),)),
+            0,
+            0.0,
+            np.ascontiguousarray(table[:, i : i + 1]),
+        )
+        for i, kind in enumerate(kinds)
+    }
+    seen = apply(Respiration(), blocks["resp"]).column("rate")
+    found = [
+        told(
+            "breathing, a person at rest (1/min): the belt's rate",
+            "none",
+            part_of_time=float(np.isfinite(seen).mean()),
+        )
+    ]
+    for kind in kinds[:2]:
+        derived = apply(_DERIVED, blocks[kind]).data[:, 0]
+        off = np.abs(derived - seen[: len(derived)])
+        found.append(
+            told(
+                f"breathing, a person at rest (1/min): derived from {kind}",
+                "the belt's rate",
+                median=float(np.nanmedian(off)),
+                part_of_time=float(np.isfinite(derived).mean()),
+            )
+        )
+    return found

@@ -1,0 +1,128 @@
+"""Beats beside neurokit2: the same ones, and how much faster."""
+
+import warnings
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.timing import Row, interleaved, row, told
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.events import points
+from physio.core.stage import Flow
+from physio.features.cardiac.heart_rate import Beats
+
+CLOSE: Final = 0.05
+"""Two beats as close (s) are the same."""
+
+
+def rows(data: Path | None) -> list[Row]:
+    """Return a row for ECG and one for PPG: real, at rest, 5 minutes, 100 Hz."""
+    import neurokit2
+
+    file = None if data is None else data / "biosignals/neurokit_resting_5min_100hz.csv"
+    if file is None or not file.is_file():
+        return []
+    table = np.loadtxt(file, delimiter=",", skiprows=1)
+    ecg: Callable[..., Any] = neurokit2.ecg_process
+    ppg: Callable[..., Any] = neurokit2.ppg_process
+    return [
+        _row("ecg", table[:, 0], ecg, "ECG_R_Peaks"),
+        _row("bio", table[:, 1], ppg, "PPG_Peaks"),
+        _on_waves(table[:, 0]),
+        *_growth(),
+    ]
+
+
+def _on_waves(x: Array) -> Row:
+    """Return which part of each method's beats lie on an R wave of the raw trace.
+
+    An R wave is a maximum of the raw trace at least half as high over its surroundings
+    as is usual among the highest of each second: nothing is filtered.
+    """
+    import neurokit2
+    import scipy.signal
+
+    peaks, found = scipy.signal.find_peaks(x, distance=25, prominence=0.05 * np.ptp(x))
+    high = found["prominences"]
+    usual = np.median(np.sort(high)[-int(len(x) / 100) :])
+    waves = peaks[high >= 0.5 * usual] / 100
+    events = points(_found("ecg", x))
+    sure = events.times[events.data[:, 1] >= 0.7]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, process = neurokit2.ecg_process(x, sampling_rate=100)
+        _, plain = neurokit2.ecg_peaks(x, sampling_rate=100)
+    ways = {
+        "ours": events.times,
+        "ours_confident": sure,
+        "ecg_process": np.asarray(process["ECG_R_Peaks"]) / 100,
+        "ecg_peaks": np.asarray(plain["ECG_R_Peaks"]) / 100,
+    }
+    figures: dict[str, object] = {"raw_maxima": len(waves)}
+    for name, beats in ways.items():
+        off = np.abs(beats[:, None] - waves).min(axis=1)
+        figures[name] = float((off <= 0.02).mean())
+        figures[f"{name}_off_it"] = int((off > 0.02).sum())
+    what = "beats of the same ECG that lie on a maximum of the raw trace, to 20 ms"
+    return told(what, "raw maxima", **figures)
+
+
+def _growth() -> list[Row]:
+    """Return twice the time and the rate beside once: 2 is linear."""
+
+    def made(rate: int, length: int) -> Callable[[], object]:
+        t = np.arange(rate * length) / rate
+        noise = np.random.default_rng(1).standard_normal(len(t))
+        x = 50 * np.sin(2 * np.pi * 1.2 * t) ** 3 + noise
+        return lambda: _found("bio", x, rate)
+
+    return [
+        row(f"beats once; the peer has twice the {what}: 2 is linear", "twice", *both)
+        for what, both in (
+            ("rate", interleaved(made(64, 1200), made(128, 1200))),
+            ("time", interleaved(made(64, 1200), made(64, 2400))),
+        )
+    ]
+
+
+def _found(kind: str, x: Array, rate: int = 100) -> Block:
+    info = Info(f"bench.{kind}", Fraction(rate), (Channel(kind, kind, "1"),))
+    return Flow(Beats(), info).push(
+        Block(info, 0, 0.0, np.ascontiguousarray(x[:, None]))
+    )
+
+
+def f1(found: Array, true: Array) -> float:
+    """Return the harmonic mean of precision and recall, a beat within 50 ms."""
+    near = np.abs(found[:, None] - true) <= CLOSE
+    precision, recall = near.any(1).mean(), near.any(0).mean()
+    return float(2 * precision * recall / (precision + recall))
+
+
+def _row(kind: str, x: Array, process: Callable[..., Any], key: str) -> Row:
+    info = Info(f"bench.{kind}", Fraction(100), (Channel(kind, kind, "1"),))
+    flow = Flow(Beats(), info)
+    block = Block(info, 0, 0.0, np.ascontiguousarray(x[:, None]))
+    known: list[Array] = []
+
+    def ours() -> Block:
+        flow.reset()
+        return flow.push(block)
+
+    def peer() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _, said = process(x, sampling_rate=100)
+        known.append(np.asarray(said[key], np.float64) / 100)
+
+    fast, slow = interleaved(ours, peer, 3)
+    mine = points(ours()).times
+    true = known[0]
+    inside = (true > 5) & (true < len(x) / 100 - 2)  # warm, and told
+    mine = mine[(mine > 5) & (mine < len(x) / 100 - 2)]
+    name = f"neurokit2 {'ecg' if kind == 'ecg' else 'ppg'}_process"
+    work = f"beats, 5 min of {'ECG' if kind == 'ecg' else 'PPG'} at 100 Hz"
+    return row(work, name, fast, slow, f1=f1(mine, true[inside]))

@@ -1,0 +1,123 @@
+"""Skin conductance taken apart, on simulated people whose responses are known.
+
+Their responses are no Bateman functions, and each has a shape of its own.
+"""
+
+import warnings
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from physio import config
+from benchmarks.timing import Row
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.events import points
+from physio.core.stage import apply
+from physio.features.eda.scr_detection import SkinResponses, responses
+from physio.features.eda.decomposition import decompose
+from physio.features.eda.online_decomposition import Decompose
+from experiments.weights.demo import record
+
+PEER: Final = "the whole record by neurokit2's cvxeda problem"
+PEOPLE: Final = 12
+LENGTH: Final = 900.0  # s of each
+LEAST: Final = 0.02  # uS, of a response that should be found
+CLOSE: Final = 2.0  # s from a true onset to one found
+_AGE: Final = 5  # s
+_EDGES: Final = 40, 20  # s left out at the beginning, and at the end
+_BLUR: Final = 2.0  # s, over which drivers are compared
+_INFO: Final = Info("bench.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+
+
+def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
+    """Return how well driver and responses are found, 5 s behind, default setting."""
+    told = np.array([_person(seed) for seed in range(1, PEOPLE + 1)])
+    found: list[Row] = []
+    for what, mine, theirs in (
+        ("driver, correlation with the truth", 0, (1,)),
+        ("responses, F1 within 2 s", 2, (3, 4)),
+    ):
+        peer = told[:, theirs].max(axis=1)
+        found.append(
+            {
+                "work": f"EDA streaming default, {PEOPLE} simulated people, at 5 s: "
+                f"{what}",
+                "peer": PEER,
+                "ours_s": None,
+                "peer_s": None,
+                "ratio": None,
+                "share_of_peak": None,
+                "ours": float(np.median(told[:, mine])),
+                "theirs": float(np.median(peer)),
+                "people_as_good": int((told[:, mine] >= peer).sum()),
+                "people": PEOPLE,
+            }
+        )
+    return found
+
+
+def _person(seed: int) -> tuple[float, float, float, float, float]:
+    """Return a person's figures: ours and the peer's driver, and responses' F1.
+
+    The peer's responses are those of neurokit2's ``eda_peaks`` on its phasic part, and
+    those that we find in its driver.
+    """
+    band = {"use": "devices.simulated:Wristband", "seed": seed}
+    recording = record(config.build(band, "bench"), LENGTH)
+    blocks = [b for b in recording.streams["person.eda"] if len(b)]
+    y = np.concatenate([b.data for b in blocks])
+    said = next(e for n, e in recording.events.items() if n.endswith(".responses"))
+    onsets = said.times - float(blocks[0].times[0])
+    length = len(y) // 4
+    truth = np.histogram(onsets, np.arange(length + 1.0), weights=said.data[:, 0])[0]
+    block = Block(_INFO, 0, 0.0, np.ascontiguousarray(y))
+    told = apply(Decompose(), block).column(f"driver@{_AGE}s")
+    ours = np.zeros(length)
+    ours[: length - _AGE - 1] = told[_AGE + 1 : length]  # row k: the second to k - 5
+    whole = decompose(y[:, 0], 4, "cvxeda")
+    peer = whole.driver[: 4 * length].reshape(length, 4).mean(axis=1)
+    true = _inside(onsets[said.data[:, 0] >= LEAST], length)
+    mine = points(apply(SkinResponses(), block)).times
+    ways = mine, _peaks(whole.phasic), responses(whole.driver)[:, 0]
+    scores = [_f1(_inside(found, length), true) for found in ways]
+    return _alike(ours, truth), _alike(peer, truth), scores[0], scores[1], scores[2]
+
+
+def _peaks(phasic: Array) -> Array:
+    import neurokit2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, told = neurokit2.eda_peaks(
+            phasic, sampling_rate=4, amplitude_min=LEAST / float(phasic.max())
+        )
+    onsets = np.asarray(told["SCR_Onsets"], np.float64) / 4
+    return onsets[np.isfinite(onsets)]
+
+
+def _inside(times: Array, length: int) -> Array:
+    return times[(times > _EDGES[0]) & (times < length - _EDGES[1])]
+
+
+def _alike(driver: Array, truth: Array) -> float:
+    """Return the correlation of two drivers, blurred, at the best lag up to 2 s."""
+    t = np.arange(-8.0, 9.0)
+    bell = np.exp(-0.5 * (t / _BLUR) ** 2)
+    one, two = (np.convolve(np.nan_to_num(v), bell, "same") for v in (driver, truth))
+    inside = slice(_EDGES[0], len(one) - _EDGES[1])
+    lags = (np.roll(two, lag)[inside] for lag in range(3))
+    return max(float(np.corrcoef(one[inside], lagged)[0, 1]) for lagged in lags)
+
+
+def _f1(found: Array, true: Array) -> float:
+    """Return the harmonic mean of precision and recall, each true one found once."""
+    left = list(true)
+    hits = 0
+    for t in np.sort(found):
+        near = [v for v in left if abs(v - t) <= CLOSE]
+        if near:
+            left.remove(min(near, key=lambda v: abs(v - t)))
+            hits += 1
+    return 2 * hits / max(len(found) + len(true), 1)

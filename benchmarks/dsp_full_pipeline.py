@@ -1,0 +1,96 @@
+"""A whole person with the shipped chains: 32 electrodes at 512 Hz and a wristband."""
+
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from benchmarks.timing import Row, seconds
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.stage import Chain
+from physio.online.engine import Engine, Plan
+from physio.online.session_config import SessionFile
+
+LENGTH: Final = 120  # s
+EVERY: Final = Fraction(1, 16)  # s, in which samples come
+NAMES: Final = (
+    "Fp1 AF3 F3 F7 FC5 FC1 C3 T7 CP5 CP1 P3 P7 PO3 O1 Oz Pz "
+    "Fp2 AF4 Fz F4 F8 FC6 FC2 Cz C4 T8 CP6 CP2 P4 P8 PO4 O2"
+)
+
+
+def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
+    """Return real time beside ours, and how long a push takes."""
+    found = signals()
+    made = SessionFile().plan(tuple(found))
+    blocks = sorted(
+        (b for info, x in found.items() for b in _cut(info, x)),
+        key=lambda b: b.until,
+    )
+    work = f"whole person, 32 ch at 512 Hz and wristband, {LENGTH} s, 4 Hz: "
+    return [
+        _row(work + "features", replace(made, estimator=Chain()), blocks),
+        _row(work + "features and estimates", made, blocks),
+    ]
+
+
+def signals() -> dict[Info, Array]:
+    """Return what a whole person sends."""
+    return {info: _signal(info) for info in _streams()}
+
+
+def _row(work: str, plan: Plan, blocks: list[Block]) -> Row:
+    engine = Engine(plan, dict.fromkeys(b.info for b in blocks), 0.0)
+    pushes = np.array([seconds(partial(engine.push, b)) for b in blocks])
+    late = pushes[len(pushes) // 10 :]  # the first ones find cold caches
+    total = float(late.sum()) / 0.9
+    return {
+        "work": work,
+        "peer": "real time",
+        "ours_s": total,
+        "peer_s": float(LENGTH),
+        "ratio": LENGTH / total,
+        "share_of_peak": None,
+        "p50_ms": 1e3 * float(np.quantile(late, 0.5)),
+        "p99_ms": 1e3 * float(np.quantile(late, 0.99)),
+    }
+
+
+def _streams() -> list[Info]:
+    electrodes = tuple(Channel(n, "eeg", "uV") for n in NAMES.split())
+    axes = tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")
+    return [
+        Info("headset.eeg", Fraction(512), electrodes),
+        Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),)),
+        Info("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),)),
+        Info("band.acc", Fraction(32), axes),
+        Info("band.temp", Fraction(4), (Channel("temp", "temperature", "degC"),)),
+    ]
+
+
+def _signal(info: Info) -> Array:
+    rng = np.random.default_rng(1)
+    n = int(LENGTH * info.rate)
+    t = np.arange(n)[:, None] / float(info.rate)
+    noise = rng.standard_normal((n, len(info.channels)))
+    match info.channels[0].kind:
+        case "eeg":
+            return 20 * noise
+        case "gsr":
+            return 3 + 0.2 * np.sin(t) ** 4 + 0.002 * noise
+        case "bio":
+            return 50 * np.sin(2 * np.pi * 1.2 * t) ** 3 + noise
+        case "temperature":
+            return 33 + 0.01 * noise
+    return 0.05 * noise + np.array([0.0, 0.0, 1.0])
+
+
+def _cut(info: Info, x: Array) -> list[Block]:
+    size = max(int(info.rate * EVERY), 1)
+    return [
+        Block(info, a, 0.0, np.ascontiguousarray(x[a : a + size]))
+        for a in range(0, len(x), size)
+    ]

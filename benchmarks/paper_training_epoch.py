@@ -1,0 +1,69 @@
+"""An epoch of the published recipe on windows of DEAP's number and shape."""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from benchmarks.timing import Row
+from physio.models.rbtransformer import RBTransformer, one_thread
+from physio.training.trainer import Run, Schedule
+
+WINDOWS: Final = 79_360  # 32 people, 40 videos, 62 windows each
+KEPT: Final = 0.9
+FOLDS: Final = 5
+HIGH: Final = 0.566  # of the windows: what SMOTE makes even
+TIMED: Final = 0.1
+"""Share of an epoch's steps that are timed: all are alike."""
+
+
+def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
+    """Return what an epoch takes at each batch size, and so five folds of 300 epochs.
+
+    The windows are noise: time depends on how many there are, not on what they say.
+    SMOTE itself, once a fold, is not counted.
+    """
+    train = round(WINDOWS * KEPT * (1 - 1 / FOLDS))
+    n = 2 * round(train * HIGH)  # SMOTE makes as many of the rarer class
+    torch.manual_seed(23)
+    tensors = torch.randn(n, 32, 4), torch.randint(2, (n,))
+    with one_thread():
+        steps = {b: _step(tensors, b) for b in Schedule().batches}
+    taken = {b: one * -(-n // b) for b, one in steps.items()}
+    whole = Schedule().epochs
+    share = whole // len(taken)
+    hours = FOLDS * share * sum(taken.values()) / 3600
+    return [
+        {
+            "work": f"an epoch of {n} x 32 x 4, batches of {batch}",
+            "peer": "",
+            "ours_s": one,
+            "peer_s": None,
+            "ratio": None,
+            "share_of_peak": None,
+            "step_ms": 1e3 * steps[batch],
+            "timed": TIMED,
+            "hours_of_the_protocol": hours,
+            "threads": 1,
+        }
+        for batch, one in taken.items()
+    ]
+
+
+def _step(tensors: tuple[torch.Tensor, torch.Tensor], batch: int) -> float:
+    """Return the median processor time (s) of a step, of a share of an epoch's.
+
+    With one thread it is what a step takes where nothing else runs.
+    """
+    run = Run(RBTransformer(), tensors, Schedule(batches=(batch,)))
+    order = torch.randperm(len(tensors[0]))[: round(TIMED * len(tensors[0]))]
+    parts = torch.split(order, batch)
+    run.step(parts[0])
+    taken = []
+    for one in parts:
+        begin = time.process_time()
+        run.step(one)
+        taken.append(time.process_time() - begin)
+    return statistics.median(taken)

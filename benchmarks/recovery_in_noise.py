@@ -1,0 +1,170 @@
+"""Beats, skin responses and breaths of simulated people, found again in more noise."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import scipy.ndimage
+import scipy.signal
+
+from physio import config
+from benchmarks.timing import Row, told
+from physio.core.block import Array, Block
+from physio.core.events import points
+from physio.core.recording import Recording
+from physio.core.stage import apply
+from physio.features.eda.scr_detection import SkinResponses
+from physio.features.cardiac.heart_rate import Beats
+from physio.features.respiration.respiration_belt import Respiration
+from experiments.weights.demo import record
+
+PEER: Final = "the simulated truth"
+PEOPLE: Final = (31, 32, 33, 34)
+LENGTH: Final = 300.0  # s of each
+RELATIVE: Final = (0.0, 0.1, 0.2, 0.5, 1.0)
+"""Noise, as standard deviations of the signal."""
+
+SKIN: Final = (0.0, 0.002, 0.005, 0.01, 0.02)
+"""Noise of skin conductance (uS); a good sensor at rest has 0.001 or less."""
+
+_SURE: Final = 0.7  # confidence of a beat that counts
+_LEAST: Final = 0.02  # uS, of a response that should be found
+_BEATS: Final = 21  # over which a pulse's travel time is taken as steady
+_EDGES: Final = 45.0, 20.0  # s left out: windows fill, and what comes last is not told
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One kind of event: the stream, how it is found, how near is the same (s)."""
+
+    what: str
+    device: str
+    stream: str
+    find: Callable[[Block], Array]
+    true: Callable[[Recording], Array]
+    close: float
+    levels: tuple[float, ...] = RELATIVE
+    unit: str = "of its spread"
+    steady: int = 1
+
+
+def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
+    """Return precision, recall and error of time of each, by level of noise."""
+    return [_row(trial, level) for trial in TRIALS for level in trial.levels]
+
+
+def _row(trial: Trial, level: float) -> Row:
+    scores = [_score(trial, level, seed) for seed in PEOPLE]
+    true, found, hits = (sum(len(s[k]) for s in scores) for k in range(3))
+    late = np.concatenate([s[2] for s in scores])
+    off = np.concatenate([s[3] for s in scores])
+    return told(
+        f"{trial.what}, {len(PEOPLE)} simulated people, noise {level:g} {trial.unit}",
+        PEER,
+        noise=level,
+        true=true,
+        precision=hits / found if found else None,
+        recall=hits / true,
+        late_ms=1e3 * float(np.median(late)) if hits else None,
+        timing_ms=1e3 * float(off.std()) if hits else None,
+    )
+
+
+def _score(trial: Trial, level: float, seed: int) -> tuple[Array, Array, Array, Array]:
+    """Return what was true and found, how late each hit was, and how unevenly (s)."""
+    block = whole(_lived(trial.device, seed), trial.stream)
+    rng = np.random.default_rng(seed)
+    size = level * (block.data.std() if trial.levels is RELATIVE else 1.0)
+    data = block.data + size * rng.standard_normal(block.data.shape)
+    noisy = Block(block.info, 0, block.epoch, np.ascontiguousarray(data))
+    inside = block.epoch + _EDGES[0], block.epoch + LENGTH - _EDGES[1]
+    true = _between(trial.true(_lived(trial.device, seed)), inside)
+    found = _between(trial.find(noisy), inside)
+    late = matched(found, true, trial.close)
+    usual = scipy.ndimage.median_filter(late, trial.steady, mode="nearest")
+    middle = np.median(late) if len(late) else 0.0
+    return true, found, late, late - (usual if trial.steady > 1 else middle)
+
+
+def _between(times: Array, limits: tuple[float, float]) -> Array:
+    return times[(times > limits[0]) & (times < limits[1])]
+
+
+def matched(found: Array, true: Array, close: float) -> Array:
+    """Return how late each one found is (s), of those with a true one of its own.
+
+    What is late by the same for all, as a pulse is on its way, counts as not late: the
+    usual distance to the nearest is taken off before they are matched.
+    """
+    if not len(found) or not len(true):
+        return np.empty(0)
+    apart = found[:, None] - true
+    nearest = apart[np.arange(len(found)), np.abs(apart).argmin(axis=1)]
+    shift = float(np.median(nearest))
+    late, taken = [], np.zeros(len(true), bool)
+    for row in apart:
+        away = np.where(taken, np.inf, np.abs(row - shift))
+        best = int(away.argmin())
+        if away[best] <= close:
+            taken[best] = True
+            late.append(row[best])
+    return np.array(late)
+
+
+@cache
+def _lived(device: str, seed: int) -> Recording:
+    made: dict[str, Any] = {"use": f"devices.simulated:{device}", "seed": seed}
+    return record(config.build(made, "bench"), LENGTH)
+
+
+def whole(recording: Recording, stream: str) -> Block:
+    """Return a stream of a person in one block."""
+    blocks = [b for b in recording.streams[f"person.{stream}"] if len(b)]
+    data = np.concatenate([b.data for b in blocks])
+    return Block(blocks[0].info, 0, blocks[0].epoch, data)
+
+
+def _beats(block: Block) -> Array:
+    found = points(apply(Beats(), block))
+    return found.times[found.data[:, 1] >= _SURE]
+
+
+def _heart(recording: Recording) -> Array:
+    return recording.events["person.beats"].times
+
+
+def _bursts(block: Block) -> Array:
+    return points(apply(SkinResponses(), block)).times
+
+
+def _answers(recording: Recording) -> Array:
+    said = recording.events["person.responses"]
+    return said.times[said.data[:, 0] >= _LEAST]
+
+
+def _breaths(block: Block) -> Array:
+    """Return when the phase passed the peak of a breath (s)."""
+    told = apply(Respiration(), block)
+    phase = told.column("phase")
+    rise = np.flatnonzero((phase[:-1] < 0.5) & (phase[1:] >= 0.5))
+    part = (0.5 - phase[rise]) / (phase[rise + 1] - phase[rise])
+    step = 1 / float(told.info.rate)
+    return told.times[rise] + part * step - told.info.channels[2].delay
+
+
+def _peaks(recording: Recording) -> Array:
+    """Return when the noise-free girth was at its peaks (s)."""
+    block = whole(recording, "resp")
+    girth = scipy.ndimage.gaussian_filter1d(block.data[:, 0], 5)  # 0.2 s
+    return block.times[scipy.signal.find_peaks(girth, prominence=0.6)[0]]
+
+
+TRIALS: Final = (
+    Trial("beats in ECG", "Chest", "ecg", _beats, _heart, 0.05),
+    Trial("beats in PPG", "Wristband", "bvp", _beats, _heart, 0.10, steady=_BEATS),
+    Trial("skin responses", "Wristband", "eda", _bursts, _answers, 2.0, SKIN, "uS"),
+    Trial("breaths in a belt", "Chest", "resp", _breaths, _peaks, 0.75),
+)

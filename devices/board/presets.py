@@ -1,0 +1,273 @@
+"""What boards have to send, and how their rows become blocks."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+from brainflow.board_shim import BoardIds, BoardShim, BrainFlowPresets
+
+from devices.board.emotibit_packets import Packets
+from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.events import Events, marks
+from physio.core.timing.sample_counter import Numbered
+from physio.core.protocols import Item
+from physio.core.timing.timestamps import Placed, Stamped
+from physio.core.timing.clock_model import Counter
+
+# BrainFlow's groups of rows: what we call the stream, its kind and unit, and the names
+# of its channels. Many boards list their electrodes as EEG, ECG, EMG and EOG at once:
+# a row belongs to the first group that has it.
+_GROUPS: tuple[tuple[str, str, str, str, str], ...] = (
+    ("eeg_channels", "eeg", "eeg", "uV", ""),
+    ("ecg_channels", "ecg", "ecg", "uV", ""),
+    ("emg_channels", "emg", "emg", "uV", ""),
+    ("eog_channels", "eog", "eog", "uV", ""),
+    ("accel_channels", "acc", "misc", "g", "xyz"),
+    ("gyro_channels", "gyro", "misc", "deg/s", "xyz"),
+    ("eda_channels", "eda", "gsr", "uS", ""),
+    ("ppg_channels", "ppg", "bio", "1", ""),
+    ("optical_channels", "optical", "bio", "1", ""),
+    ("temperature_channels", "temp", "temperature", "degC", ""),
+)
+
+# How boards count, by preset, where that is known: measured on the synthetic board, in
+# a recording of a Cyton, and read in BrainFlow's drivers for Daisy and Muse, where one
+# packet brings several samples. Other boards are placed by their time stamps.
+_MUSE = (Counter(65536, rows=12), Counter(65536, rows=3), Counter(65536, rows=6))
+_COUNTERS: Mapping[str, tuple[Counter, ...]] = {
+    "synthetic": (Counter(), Counter()),
+    "cyton": (Counter(),),
+    "cyton_daisy": (Counter(step=2),),
+    "muse_2": _MUSE,
+    "muse_s": _MUSE,
+    "muse_2016": _MUSE[:2],
+}
+
+
+class Lane:
+    """The streams of one of a board's presets: they share a rate, a counter, stamps.
+
+    Parameters
+    ----------
+    name, person
+        Of the device, and of who wears it.
+    source
+        The board.
+    preset
+        BrainFlow's number of the preset.
+    about
+        The board's description of it.
+    taken
+        Names of streams that other presets have.
+    rate
+        Samples a second (Hz), where the board's description is known to be wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        person: str,
+        source: str,
+        preset: int,
+        about: Mapping[str, Any],
+        taken: Sequence[str] = (),
+        rate: int = 0,
+    ) -> None:
+        self.preset = preset
+        self.rate = rate or int(about["sampling_rate"])
+        self.width = int(about["num_rows"])
+        self.markers = marks(f"{name}.markers", Channel("value", "stim"))
+        if source == "synthetic":
+            self.markers = replace(self.markers, origin=Origin.SIMULATED)
+        self.markers = replace(self.markers, person=person)
+        self._stamp = int(about["timestamp_channel"])
+        self._mark = about.get("marker_channel")
+        self._count = int(about["package_num_channel"])
+        self._rows: list[tuple[Info, list[int]]] = [
+            (
+                replace(
+                    self.markers,
+                    name=f"{name}.{n}",
+                    rate=Fraction(self.rate),
+                    channels=channels,
+                ),
+                rows,
+            )
+            for n, channels, rows in _described(about, taken)
+        ]
+        known = dict(enumerate(_COUNTERS.get(source, ())))
+        counter = known.get(preset)
+        self._numbered = Numbered(self.rate, counter) if counter else None
+        self._stamped = Stamped(self.rate)
+        self._packets = Packets(self.rate) if source == "emotibit" else None
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """The regular streams."""
+        return tuple(info for info, _ in self._rows)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the streams are called, without the device's name."""
+        return tuple(info.name.rpartition(".")[2] for info in self.streams)
+
+    def keep(self, only: Sequence[str]) -> None:
+        """Leave out streams that are not among these."""
+        pairs = zip(self.names, self._rows, strict=True)
+        self._rows = [row for name, row in pairs if name in only]
+
+    def take(
+        self, rows: Array, now: float, ahead: float, *, full: bool = False
+    ) -> list[Item]:
+        """Return samples as blocks and events.
+
+        Parameters
+        ----------
+        rows
+            As BrainFlow has them, turned: shape (n, width).
+        now
+            When they were fetched (s, session clock).
+        ahead
+            The session clock, less the computer's date (s).
+        full
+            Whether BrainFlow's store was full, so that some may have been lost.
+        """
+        if not len(rows):
+            return []
+        stamps = np.ascontiguousarray(rows[:, self._stamp])
+        counts = rows[:, self._count].astype(np.int64)
+        if self._packets is not None:
+            placed = self._packets.push(counts, stamps + ahead, stamps, rows, now)
+        elif self._numbered is None:
+            placed = self._stamped.push(stamps + ahead, stamps, rows, now)
+        else:
+            placed = self._numbered.push(counts, stamps, rows, now, full=full)
+        return [item for part in placed for item in self._items(part)]
+
+    def _items(self, part: Placed) -> list[Item]:
+        items: list[Item] = []
+        for info, rows in self._rows:
+            data = np.ascontiguousarray(part.rows[:, rows])
+            items.append(Block(info, part.start, part.epoch, data, part.stamps))
+        if self._mark is None:
+            return items
+        values = part.rows[:, int(self._mark)]
+        hits = np.flatnonzero(values)
+        if len(hits):
+            times = part.epoch + (part.start + hits) / self.rate
+            labels = tuple(f"{v:g}" for v in values[hits])
+            data = values[hits][:, None].copy()
+            items.append(Events(self.markers, float(times[-1]), times, data, labels))
+        return items
+
+
+def found() -> list[str]:
+    """Return the names of the boards that `Board` knows, the simulated one first."""
+    names = [_name(board) for board in BoardIds if board.value >= 0]
+    return ["synthetic", *sorted(names)]
+
+
+def board_id(name: str) -> int:
+    """Return BrainFlow's number of a board.
+
+    Raises
+    ------
+    ValueError
+        If there is no such board; the message says which names are near.
+    """
+    if name not in found():
+        near = get_close_matches(name, found(), 3, 0.5)
+        near = near or ["synthetic", "cyton", "muse_2", f"{len(found()) - 3} others"]
+        raise ValueError(
+            f"BrainFlow knows no board {name!r}; it knows {', '.join(near)}"
+        )
+    return number(name)
+
+
+def lanes(
+    board: str,
+    name: str,
+    person: str = "",
+    only: Sequence[str] = (),
+    rates: Mapping[str, int] | None = None,
+) -> list[Lane]:
+    """Return what a board has to send, one lane for each of its presets.
+
+    Raises
+    ------
+    ValueError
+        If there is no such board, or it has no such stream as one of ``only``.
+    """
+    made: list[Lane] = []
+    taken: list[str] = []
+    for preset, about in _descriptions(board_id(board)):
+        lane = Lane(name, person, board, preset, about, taken)
+        told = {rate for n, rate in (rates or {}).items() if n in lane.names}
+        if len(told) > 1:
+            raise ValueError(
+                f"{' and '.join(lane.names)} of board {board!r} share one rate, not "
+                f"{' and '.join(map(str, sorted(told)))} Hz"
+            )
+        if told:
+            lane = Lane(name, person, board, preset, about, taken, *told)
+        taken += lane.names
+        made.append(lane)
+    asked = [*only, *(rates or ())]
+    if unknown := [stream for stream in asked if stream not in taken]:
+        raise ValueError(
+            f"board {board!r} has no stream {unknown[0]!r}; it has {', '.join(taken)}"
+        )
+    for lane in made:
+        lane.keep(only or taken)
+    return [lane for lane in made if lane.streams]
+
+
+@cache
+def _descriptions(board: int) -> tuple[tuple[int, Mapping[str, Any]], ...]:
+    """Return the board's own description of each of its presets."""
+    with warnings.catch_warnings():  # BrainFlow finds its library by pkg_resources
+        warnings.simplefilter("ignore")
+        BoardShim.disable_board_logger()
+    return tuple(
+        (preset, BoardShim.get_board_descr(board, BrainFlowPresets(preset)))
+        for preset in sorted(BoardShim.get_board_presets(board))
+    )
+
+
+def _described(
+    about: Mapping[str, Any], taken: Sequence[str]
+) -> list[tuple[str, tuple[Channel, ...], list[int]]]:
+    """Return name, channels and rows of each stream that a preset describes."""
+    used: set[int] = set()
+    streams = []
+    for key, stream, kind, unit, axes in _GROUPS:
+        rows = [r for r in about.get(key, ()) if r not in used]
+        if not rows:
+            continue
+        used.update(rows)
+        names = [f"{stream}{i + 1}" for i in range(len(rows))]
+        if len(rows) == 1:
+            names = [stream]
+        if axes and len(rows) == len(axes):
+            names = [f"{stream}.{axis}" for axis in axes]
+        if stream == "eeg" and "eeg_names" in about:
+            names = about["eeg_names"].split(",")[: len(rows)]
+        channels = tuple(Channel(n, kind, unit) for n in names)
+        streams.append((f"{stream}2" if stream in taken else stream, channels, rows))
+    return streams
+
+
+def _name(board: BoardIds) -> str:
+    return board.name.removesuffix("_BOARD").replace("_BOARD_", "_").lower()
+
+
+def number(name: str) -> int:
+    """Return BrainFlow's number of a board whose name is known."""
+    if name == "playback":
+        return int(BoardIds.PLAYBACK_FILE_BOARD)
+    return next(int(board) for board in BoardIds if _name(board) == name)

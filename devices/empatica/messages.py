@@ -1,0 +1,183 @@
+"""The lines of Empatica's streaming server, and what they carry."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from physio.core.block import Block, Channel, Info, Origin
+from physio.core.events import Events, happening
+from physio.core.protocols import Item
+from physio.core.timing.timestamps import Stamped
+
+LONGEST: Final = 65_536  # bytes without an end of line that no such server sends
+BURST: Final = 1.0  # for how long the wristband may keep samples before it sends (s)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A regular signal: its own name, rate, channels, and how a line becomes a row."""
+
+    name: str
+    rate: Fraction
+    channels: tuple[Channel, ...]
+    factor: float = 1.0
+
+
+# By the first word of a line; the server's pages have two words for some.
+SIGNALS: Final = {
+    "E4_Gsr": Signal("eda", Fraction(4), (Channel("eda", "gsr", "uS"),)),
+    "E4_Bvp": Signal("bvp", Fraction(64), (Channel("bvp", "bio", "1"),)),
+    "E4_Acc": Signal(
+        "acc",
+        Fraction(32),
+        tuple(Channel(f"acc.{axis}", "misc", "g") for axis in "xyz"),
+        1 / 64,
+    ),
+    "E4_Temperature": Signal(
+        "temp", Fraction(4), (Channel("temp", "temperature", "degC"),)
+    ),
+}
+HAPPENINGS: Final = {
+    "E4_Ibi": ("ibi", (Channel("interval", "misc", "s"),)),
+    "E4_Hr": ("hr", (Channel("hr", "misc", "1/min"),)),
+    "E4_Battery": ("battery", (Channel("battery", "misc", "1"),)),
+    "E4_Tag": ("tags", ()),
+}
+_ALSO: Final = {"E4_Temp": "E4_Temperature", "E4_Batt": "E4_Battery"}
+STAMP: Final = Channel("stamp", "misc", "s")
+
+
+class Splitter:
+    """Bytes as they come, cut into whole lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def push(self, raw: bytes) -> list[str]:
+        """Take in bytes; return the lines that are now whole.
+
+        Raises
+        ------
+        OSError
+            If no line ends: this is no such server.
+        """
+        *whole, self._rest = (self._rest + raw).split(b"\n")
+        if len(self._rest) > LONGEST:
+            raise OSError(
+                f"the E4 server sent {len(self._rest)} bytes without an end of line: "
+                "is it one?"
+            )
+        return [line.decode("utf-8", "replace").strip() for line in whole]
+
+
+class Stream:
+    """A regular signal on its way: rows without a counter, placed by their arrival.
+
+    The server counts its stamps on from the first sample at the nominal rate, so they
+    show neither drift nor what was lost. They only spread what arrived at once.
+    """
+
+    def __init__(self, signal: Signal, info: Info) -> None:
+        self.signal, self.info = signal, info
+        self._stamped = Stamped(float(signal.rate), BURST)
+        self._stamps: list[float] = []
+        self._rows: list[list[float]] = []
+        self._heard = -np.inf
+
+    def add(self, stamp: float, values: list[float]) -> None:
+        """Take in one line."""
+        self._stamps.append(stamp)
+        self._rows.append(values)
+
+    def due(self, now: float) -> list[Block]:
+        """Return what has a place by ``now`` (s, session clock)."""
+        n = len(self._stamps)
+        if not n and not self._stamped.held:
+            return []
+        stamps = np.array(self._stamps)
+        rows = np.array(self._rows, np.float64).reshape(n, len(self.info.channels))
+        self._stamps, self._rows = [], []
+        times = stamps
+        if n:
+            back = np.maximum(stamps[-1] - stamps, 0.0)
+            times = np.maximum.accumulate(np.maximum(now - back, self._heard))
+            self._heard = now
+        rows *= self.signal.factor
+        return [
+            Block(self.info, p.start, p.epoch, p.rows, p.stamps)
+            for p in self._stamped.push(times, stamps, rows, now)
+        ]
+
+
+class Wrist:
+    """One wristband's lines, as blocks and events.
+
+    Parameters
+    ----------
+    name, person
+        Of the device, and of who wears it.
+    origin
+        Whether a real wristband or the twin speaks.
+    """
+
+    def __init__(
+        self, name: str, person: str = "", origin: Origin = Origin.MEASURED
+    ) -> None:
+        bare = Info(name, Fraction(0), (), origin, person, "wrist", "dorsal, dry")
+        self.status = replace(bare, name=f"{name}.status")
+        self._streams = {
+            word: Stream(
+                s, replace(bare.at(s.rate, *s.channels), name=f"{name}.{s.name}")
+            )
+            for word, s in SIGNALS.items()
+        }
+        self._events = {
+            word: replace(bare.at(None, *channels, STAMP), name=f"{name}.{own}")
+            for word, (own, channels) in HAPPENINGS.items()
+        }
+        self._waiting: list[Events] = []
+        self._last: dict[str, float] = {}
+        self._ahead = np.inf  # session clock less the server's: the least delay seen
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """What flows."""
+        regular = tuple(s.info for s in self._streams.values())
+        return (*regular, *self._events.values(), self.status)
+
+    def take(self, line: str, now: float) -> bool:
+        """Take in a line of data; tell whether it was one."""
+        word, *said = line.split()
+        word = _ALSO.get(word, word)
+        try:
+            numbers = [float(part.replace(",", ".")) for part in said]
+        except ValueError:
+            return False
+        stream, info = self._streams.get(word), self._events.get(word)
+        if stream is not None and len(numbers) == 1 + len(stream.info.channels):
+            self._ahead = min(self._ahead, now - numbers[0])
+            stream.add(numbers[0], numbers[1:])
+            return True
+        if info is not None and len(numbers) == len(info.channels):
+            self._happened(info, numbers, now)
+            return True
+        return False
+
+    def say(self, text: str, now: float) -> None:
+        """Put a line into the status."""
+        self._waiting.append(happening(self.status, now, text))
+
+    def due(self, now: float) -> list[Item]:
+        """Return all that can be said by ``now`` (s, session clock)."""
+        events, self._waiting = self._waiting, []
+        return [*(b for s in self._streams.values() for b in s.due(now)), *events]
+
+    def _happened(self, info: Info, numbers: list[float], now: float) -> None:
+        stamp, *values = numbers
+        at = min(now, stamp + self._ahead)
+        at = max(at, self._last.get(info.name, -np.inf))
+        self._last[info.name] = at
+        label = "tag" if not values else ""
+        self._waiting.append(happening(info, at, label, *values, stamp))

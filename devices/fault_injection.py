@@ -1,0 +1,318 @@
+"""Any device, with what befalls devices: lost, repeated, late, broken samples."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self, get_args
+
+import numpy as np
+
+from physio.core.block import Array, Block, Info
+from physio.core.timing.sample_counter import Numbered
+from physio.core.protocols import Clock, Item, WallClock
+from physio.core.timing.timestamps import Placed, Stamped
+from physio.core.timing.clock_model import Counter
+
+Kind = Literal[
+    "unplug", "drop", "duplicate", "reorder", "stall", "burst",
+    "jump", "nan", "rail", "flat", "fail", "restart", "freeze", "rate",
+]  # fmt: skip
+RAIL = 187_500.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that befalls a device.
+
+    Parameters
+    ----------
+    kind
+        ``unplug``: nothing is sent. ``drop``, ``duplicate``, ``reorder``: a share
+        ``amount`` of the samples is lost, sent twice, overtaken by the next.
+        ``stall``: all comes at the end. ``burst``: all comes every ``amount`` s.
+        ``jump``: stamps are ``amount`` s ahead. ``nan``, ``rail``, ``flat``: what the
+        first channel says. ``fail``: reading raises an error, once. ``restart``: it is
+        off, and then its count and its stamps begin at 0. ``freeze``: it sleeps, and
+        counts on as if nothing had been. ``rate``: it is slow, a share ``amount`` of
+        what it says, from then on.
+    at, seconds
+        When it begins (s since the beginning), and how long it lasts.
+    amount
+        See there.
+    stream
+        The own name of the stream that it befalls, as ``"eda"``; each by default.
+    """
+
+    kind: Kind
+    at: float = 0.0
+    seconds: float = float("inf")
+    amount: float = 0.1
+    stream: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(
+                f"there is no fault {self.kind!r}; there is "
+                f"{', '.join(map(str, get_args(Kind)))}"
+            )
+        if self.kind == "rate" and not 0 < self.amount <= 1:
+            raise ValueError(
+                f"a device can be slow, 0 to 1 of its rate, and not {self.amount}"
+            )
+
+    def befalls(self, name: str, passed: float) -> bool:
+        """Tell whether it befalls a stream's sample of ``passed`` s."""
+        own = name.rpartition(".")[2]
+        meant = self.stream in {"", own}
+        return meant and self.at <= passed < self.at + self.seconds
+
+
+@dataclass
+class Tally:
+    """What became of the samples of one stream.
+
+    The law of conservation: ``produced + duplicated == recorded + repeated + lost``.
+    """
+
+    produced: int = 0
+    duplicated: int = 0
+    recorded: int = 0
+    repeated: int = 0
+    lost: int = 0
+
+    @property
+    def balance(self) -> int:
+        """By how much the law is broken (samples)."""
+        came = self.produced + self.duplicated
+        return came - self.recorded - self.repeated - self.lost
+
+
+@dataclass
+class Faulty:
+    """A device whose samples go through a line that can be told to be bad.
+
+    Each sample gets a count or at least a stamp, as devices have them, undergoes the
+    faults, and is put on its grid again by the arithmetic that drivers use. So what
+    a session makes of faults can be seen with any device, without hardware.
+
+    Parameters
+    ----------
+    device
+        What senses.
+    faults
+        What befalls it.
+    seed
+        Of the chance in them.
+    wrap
+        At what the line's counter begins anew; at 0 there is none, and losses are
+        judged by stamps.
+    name, person, clock
+        Filled in by the session; passed on to the device.
+    """
+
+    device: Any
+    faults: tuple[Fault, ...] = ()
+    seed: int = 1
+    wrap: int = 256
+    name: str = "faulty"
+    person: str = ""
+    clock: Clock = field(default_factory=WallClock)
+
+    def __post_init__(self) -> None:
+        self._wires: dict[str, _Wire] = {}
+        self._failed = 0
+        for key in ("name", "person", "clock"):
+            if hasattr(self.device, key):
+                setattr(self.device, key, getattr(self, key))
+
+    def __enter__(self) -> Self:
+        self.device.__enter__()
+        self._begin = self.clock.now()
+        self._failed = 0
+        self._wires = {
+            info.name: _Wire(info, self, self._begin)
+            for info in self.device.streams
+            if info.rate
+        }
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._wires = {}
+        self.device.__exit__(kind, error, trace)
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """What the device streams."""
+        streams: tuple[Info, ...] = self.device.streams
+        return streams
+
+    @property
+    def ended(self) -> bool:
+        """Whether the device has ended and all that was late has come."""
+        left = any(wire.waiting for wire in self._wires.values())
+        return bool(self.device.ended) and not left
+
+    @property
+    def tally(self) -> dict[str, Tally]:
+        """What became of the samples of each stream that is not under way."""
+        return {name: wire.tally for name, wire in self._wires.items()}
+
+    def read(self) -> list[Item]:
+        """Return what has come since the last call.
+
+        Raises
+        ------
+        OSError
+            If the script says so.
+        """
+        now = self.clock.now()
+        passed = now - self._begin if self._wires else 0.0
+        fails = sum(f.kind == "fail" and f.at <= passed for f in self.faults)
+        if fails > self._failed and self._wires:
+            self._failed = fails
+            raise OSError(f"{self.name!r} failed as it was told to")
+        items: list[Item] = []
+        for item in self.device.read():
+            if isinstance(item, Block) and item.info.name in self._wires:
+                self._wires[item.info.name].send(item)
+            else:
+                items.append(item)
+        for wire in self._wires.values():
+            items += wire.due(now)
+        return items
+
+
+class _Packet(NamedTuple):
+    due: float
+    number: int
+    counted: int
+    stamp: float
+    row: Array
+
+
+class _Wire:
+    """The line of one stream."""
+
+    def __init__(self, info: Info, faulty: Faulty, begin: float) -> None:
+        self.info, self.begin = info, begin
+        self.tally = Tally()
+        self.waiting: deque[_Packet] = deque()
+        faults = (f for f in faulty.faults if f.kind not in {"fail", "rate"})
+        self._slow = [f for f in faulty.faults if f.kind == "rate"]
+        # What is taken off the device's count, and off its stamps (s).
+        self._off, self._zero = 0, 0.0
+        self._ahead: float | None = None  # the session clock less the device's (s)
+        # Overtaking is last: it is what is on the line already that is overtaken.
+        self._faults = sorted(faults, key=lambda f: f.kind == "reorder")
+        self._rng = np.random.default_rng([faulty.seed, *info.name.encode()])
+        self._wrap = faulty.wrap
+        rate = float(info.rate)
+        self._numbered = Numbered(rate, Counter(faulty.wrap)) if faulty.wrap else None
+        self._stamped = Stamped(rate)
+
+    def send(self, block: Block) -> None:
+        """Put the samples of a block on the line."""
+        self.tally.produced = block.stop
+        times = block.times.tolist()
+        stamps = times if block.stamps is None else block.stamps.tolist()
+        if self._ahead is None and len(times):
+            self._ahead = times[0] - stamps[0]
+        for i, (time, stamp) in enumerate(zip(times, stamps, strict=True)):
+            passed = time - self.begin
+            row = block.data[i].copy()
+            number = block.start + i
+            packet = _Packet(self._slowed(time), number, number, stamp, row)
+            self.waiting.extend(self._befallen(packet, passed))
+
+    def _slowed(self, time: float) -> float:
+        """Return when a slow device has a sample."""
+        for f in self._slow:
+            passed = time - self.begin
+            if f.befalls(self.info.name, passed):
+                time = self.begin + f.at + (passed - f.at) / f.amount
+        return time
+
+    def due(self, now: float) -> Iterator[Block]:
+        """Yield what has come by ``now`` and has its place."""
+        here: list[_Packet] = []
+        while self.waiting and self.waiting[0].due <= now:
+            here.append(self.waiting.popleft())
+        if not here and (self._numbered or not self._stamped.held):
+            return
+        n = len(here)
+        rows = np.array([p.row for p in here]).reshape(n, len(self.info.channels))
+        stamps = np.array([p.stamp for p in here])
+        for part in self._placed(here, stamps, rows, now):
+            self.tally.recorded += len(part.rows)
+            self.tally.lost = part.start + len(part.rows) - self.tally.recorded
+            yield Block(self.info, part.start, part.epoch, part.rows, part.stamps)
+
+    def _placed(
+        self, here: list[_Packet], stamps: Array, rows: Array, now: float
+    ) -> list[Placed]:
+        if self._numbered is None:
+            times = stamps + (self._ahead or 0.0)
+            placed = self._stamped.push(times, stamps, rows, now)
+            self.tally.repeated = self._stamped.repeated
+            return placed
+        counts = np.array([p.counted % self._wrap for p in here], np.int64)
+        placed = self._numbered.push(counts, stamps, rows, now)
+        self.tally.repeated = self._numbered.counted.repeated
+        return placed
+
+    def _befallen(self, packet: _Packet, passed: float) -> list[_Packet]:
+        """Return what arrives of a sample: nothing, itself, twice, changed, late."""
+        copies = [packet]
+        for fault in self._faults:
+            if not copies or not fault.befalls(self.info.name, passed):
+                continue
+            copies = self._through(fault, copies, passed)
+        copies = [self._told(c) if c.number == packet.number else c for c in copies]
+        own = sum(copy.number == packet.number for copy in copies)
+        self.tally.duplicated += max(0, own - 1)
+        return copies
+
+    def _told(self, packet: _Packet) -> _Packet:
+        """Return a packet with the count and the stamp that the device has for it."""
+        return packet._replace(
+            counted=packet.number - self._off, stamp=packet.stamp - self._zero
+        )
+
+    def _through(
+        self, fault: Fault, copies: list[_Packet], passed: float
+    ) -> list[_Packet]:
+        hit = bool(self._rng.random() < fault.amount)
+        match fault.kind:
+            case "unplug":
+                return []
+            case "restart":
+                self._off, self._zero = copies[0].number + 1, copies[0].stamp
+                return []
+            case "freeze":
+                self._off += 1
+                return []
+            case "drop":
+                return [] if hit else copies
+            case "duplicate":
+                return copies * (1 + hit)
+            case "reorder":
+                if hit and self.waiting:
+                    last = self.waiting.pop()
+                    return [*copies, last._replace(due=copies[0].due)]
+                return copies
+            case "stall" | "burst":
+                every = fault.seconds if fault.kind == "stall" else fault.amount
+                turn = fault.at + every * (1 + (passed - fault.at) // every)
+                return [c._replace(due=self.begin + turn) for c in copies]
+            case "jump":
+                return [c._replace(stamp=c.stamp + fault.amount) for c in copies]
+        value = {"nan": np.nan, "rail": RAIL, "flat": 0.0}[fault.kind]
+        for copy in copies:
+            copy.row[0] = value
+        return copies

@@ -1,0 +1,67 @@
+"""The computer's own Bluetooth, through bleak."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from devices.polar.ble_connection import Gatt
+
+
+def bleak() -> Any:
+    """Return the package, or say how to get it."""
+    try:
+        import bleak as package
+    except ImportError:
+        raise ValueError(
+            "Bluetooth needs bleak: pip install 'physio-affect[ble]'"
+        ) from None
+    return package
+
+
+async def strap(address: str, timeout: float, gone: Callable[[Any], None]) -> Gatt:
+    """Return the connection to an H10, not yet open.
+
+    Parameters
+    ----------
+    address
+        Its address, or what its name ends with, as ``"8B3F2A1C"``; the first H10 that
+        answers, if nothing is said.
+    timeout
+        How long to look for it (s).
+    gone
+        Is called when the connection is lost.
+
+    Raises
+    ------
+    OSError
+        If none answers.
+    """
+    package = bleak()
+
+    def fits(device: Any, _: Any) -> bool:
+        name = device.name or ""
+        if address:
+            return address.lower() in {device.address.lower(), name[-8:].lower()}
+        return bool(name.startswith("Polar H10"))
+
+    found = await package.BleakScanner.find_device_by_filter(fits, timeout)
+    if found is None:
+        which = f"no Polar H10 {address!r}" if address else "no Polar H10"
+        raise OSError(
+            f"{which} answers within {timeout:g} s; is it worn, and not in use?"
+        )
+    client: Gatt = package.BleakClient(found, disconnected_callback=gone)
+    return client
+
+
+def found(seconds: float = 2.0) -> list[str]:
+    """Return name and address of each strap in reach; none without Bluetooth."""
+    try:
+        scanner = bleak().BleakScanner
+        there = asyncio.run(scanner.discover(seconds))
+    except Exception:  # each system's stack says in its own way that it has none
+        return []
+    names = ((device.name or "", device.address) for device in there)
+    return sorted(
+        f"{n} ({address})" for n, address in names if n.startswith("Polar H10")
+    )

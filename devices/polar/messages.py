@@ -1,0 +1,238 @@
+"""The bytes of a Polar H10, and what they carry.
+
+By the Bluetooth heart rate profile (characteristic 0x2A37) and Polar's measurement data
+(PMD), little-endian throughout.
+"""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from struct import unpack_from
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from devices.polar.clock_sync import Delays
+from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.events import Events, happening
+from physio.core.protocols import Item
+from physio.core.timing.timestamps import Stamped
+
+HEART_RATE: Final = "00002a37-0000-1000-8000-00805f9b34fb"
+CONTROL: Final = "fb005c81-02e7-f387-1cad-8acd2d8df0c8"
+DATA: Final = "fb005c82-02e7-f387-1cad-8acd2d8df0c8"
+
+ECG, ACC = 0x00, 0x02
+START: Final = {
+    ECG: bytes.fromhex("02 00 00 01 82 00 01 01 0E 00"),  # 130 Hz, 14 bit
+    ACC: bytes.fromhex("02 02 00 01 C8 00 01 01 10 00 02 01 08 00"),  # 200 Hz, 8 g
+}
+STOP: Final = {ECG: bytes.fromhex("03 00"), ACC: bytes.fromhex("03 02")}
+ANSWER: Final = 0xF0  # begins what the control point says
+REFUSALS: Final = {
+    1: "it does not know the command",
+    2: "it does not have this measurement",
+    3: "it does not support it",
+    4: "the command has a wrong length",
+    5: "the command has a wrong parameter",
+    6: "it measures already",
+    7: "it cannot do so now",
+    10: "the strap must be on the skin",
+}
+_GOES_ON: Final = 6  # it measures already, which is what was wanted
+
+SIGNALS: Final = {
+    ECG: ("ecg", Fraction(130), (Channel("ecg", "ecg", "uV"),)),
+    ACC: ("acc", Fraction(200), tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")),
+}
+_BURST: Final = 0.7  # s: what comes in one frame, 73 samples of 130 a second
+
+
+class Beats(NamedTuple):
+    """What the heart rate characteristic says: rate (1/min), skin contact, intervals.
+
+    ``contact`` is None where the strap cannot tell; intervals are in s, oldest first.
+    """
+
+    rate: float
+    contact: bool | None
+    intervals: tuple[float, ...]
+
+
+class Frame(NamedTuple):
+    """Samples of one kind: the sensor's time of the last one (ns), and rows."""
+
+    kind: int
+    stamp: int
+    rows: Array
+
+
+def heart_rate(raw: bytes) -> Beats:
+    """Return what a heart rate measurement says.
+
+    Raises
+    ------
+    ValueError
+        If it is too short for what its flags promise.
+    """
+    if len(raw) < 2:
+        raise ValueError(f"a heart rate of {len(raw)} bytes: {raw.hex(' ')}")
+    flags = raw[0]
+    wide, energy, has_intervals = flags & 1, flags >> 3 & 1, flags >> 4 & 1
+    at = 2 + wide + 2 * energy
+    if len(raw) < at or (len(raw) - at) % 2:
+        raise ValueError(f"a heart rate with flags {flags:#04x} in {raw.hex(' ')}")
+    rate = int.from_bytes(raw[1 : 2 + wide], "little")
+    contact = bool(flags >> 1 & 1) if flags >> 2 & 1 else None
+    ticks = [unpack_from("<H", raw, i)[0] for i in range(at, len(raw), 2)]
+    intervals = tuple(t / 1024 for t in ticks) if has_intervals else ()
+    return Beats(float(rate), contact, intervals)
+
+
+def measured(raw: bytes) -> Frame:
+    """Return the samples of a data frame: ECG in uV, acceleration in g.
+
+    Raises
+    ------
+    ValueError
+        If it is of a kind that is not asked for, or its samples are not whole.
+    """
+    kind, form = (raw[0], raw[9]) if len(raw) >= 10 else (-1, -1)
+    body = raw[10:]
+    if (kind, form) == (ECG, 0) and len(body) % 3 == 0:
+        parts = np.frombuffer(body, np.uint8).reshape(-1, 3).astype(np.int64)
+        values = parts[:, :1] | parts[:, 1:2] << 8 | parts[:, 2:] << 16
+        rows = np.where(values >= 1 << 23, values - (1 << 24), values)
+    elif (kind, form) == (ACC, 1) and len(body) % 6 == 0:
+        rows = np.frombuffer(body, "<i2").reshape(-1, 3) / 1000
+    else:
+        raise ValueError(f"a frame of {len(raw)} bytes: {raw[:10].hex(' ')}")
+    return Frame(kind, unpack_from("<Q", raw, 1)[0], rows.astype(np.float64))
+
+
+def refused(raw: bytes) -> str:
+    """Return why the control point refuses a command; nothing if it does not."""
+    if len(raw) < 4 or raw[0] != ANSWER or raw[3] in {0, _GOES_ON}:
+        return ""
+    return REFUSALS.get(raw[3], f"error {raw[3]}")
+
+
+class _Signal:
+    """One regular signal: frames with the sensor's own time, put on the grid.
+
+    The sensor's clock tells to the sample what was lost; where it lies on the session
+    clock is told by the frames that came with the least delay.
+    """
+
+    def __init__(self, info: Info) -> None:
+        self.info = info
+        self.rate = float(info.rate)
+        self._stamped = Stamped(self.rate, _BURST)
+        self._delays = Delays()
+
+    def take(self, frame: Frame, now: float) -> list[Block]:
+        """Take in a frame that came at ``now`` (s, session clock)."""
+        n = len(frame.rows)
+        back = np.arange(n - 1, -1, -1) / self.rate
+        stamps = frame.stamp / 1e9 - back
+        self._delays.hear(frame.stamp / 1e9, now)
+        return self._blocks(stamps, frame.rows, now)
+
+    def due(self, now: float) -> list[Block]:
+        """Return what was held and has its place now."""
+        if not self._stamped.held:
+            return []
+        return self._blocks(np.empty(0), np.empty((0, len(self.info.channels))), now)
+
+    def _blocks(self, stamps: Array, rows: Array, now: float) -> list[Block]:
+        delay, drift = self._delays.line()
+        times = stamps * (1 + drift) + delay
+        return [
+            Block(self.info, p.start, p.epoch, p.rows, p.stamps)
+            for p in self._stamped.push(times, stamps, rows, now)
+        ]
+
+
+@dataclass
+class Strap:
+    """One strap's notifications, as blocks and events.
+
+    Parameters
+    ----------
+    name, person
+        Of the device, and of who wears it.
+    kinds
+        Which signals are asked for.
+    origin
+        Whether a real strap or the twin speaks.
+    """
+
+    name: str
+    person: str = ""
+    kinds: tuple[int, ...] = (ECG,)
+    origin: Origin = Origin.MEASURED
+
+    def __post_init__(self) -> None:
+        bare = Info(
+            self.name, Fraction(0), (), self.origin, self.person, "chest", "strap"
+        )
+        self.status = replace(bare, name=f"{self.name}.status")
+        self._hr = replace(
+            bare.at(None, Channel("hr", "misc", "1/min"), Channel("contact")),
+            name=f"{self.name}.hr",
+        )
+        self._ibi = replace(
+            bare.at(None, Channel("interval", "misc", "s")), name=f"{self.name}.ibi"
+        )
+        self._signals = {}
+        for kind in self.kinds:
+            own, rate, channels = SIGNALS[kind]
+            info = replace(bare.at(rate, *channels), name=f"{self.name}.{own}")
+            self._signals[kind] = _Signal(info)
+        self._last: dict[str, float] = {}
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """What flows."""
+        regular = tuple(s.info for s in self._signals.values())
+        return (*regular, self._hr, self._ibi, self.status)
+
+    def take(self, characteristic: str, raw: bytes, now: float) -> list[Item]:
+        """Return what a notification that came at ``now`` (s) says."""
+        try:
+            if characteristic == HEART_RATE:
+                return list(self._beats(heart_rate(raw), now))
+            if characteristic == DATA:
+                frame = measured(raw)
+                if frame.kind in self._signals and len(frame.rows):
+                    return list(self._signals[frame.kind].take(frame, now))
+                return []
+            why = refused(raw)
+            return [self.say(f"the strap refused a measurement: {why}", now)] * bool(
+                why
+            )
+        except ValueError as error:
+            return [self.say(f"not understood: {error}", now)]
+
+    def due(self, now: float) -> list[Item]:
+        """Return what was held and has its place by ``now`` (s, session clock)."""
+        return [block for s in self._signals.values() for block in s.due(now)]
+
+    def say(self, text: str, now: float) -> Events:
+        """Return a line of the status."""
+        return happening(self.status, self._after(self.status, now), text)
+
+    def _beats(self, beats: Beats, now: float) -> list[Events]:
+        """Return rate and intervals; the last beat was just before it was told."""
+        contact = np.nan if beats.contact is None else float(beats.contact)
+        at = self._after(self._hr, now)
+        items = [happening(self._hr, at, "", beats.rate, contact)]
+        later = np.cumsum((0.0, *reversed(beats.intervals[1:])))[::-1]
+        for interval, back in zip(beats.intervals, later.tolist(), strict=False):
+            time = min(now, self._after(self._ibi, now - back))
+            items.append(happening(self._ibi, time, "", interval))
+        return items
+
+    def _after(self, info: Info, time: float) -> float:
+        """Return a time that is none before the last one of an event stream."""
+        self._last[info.name] = max(time, self._last.get(info.name, -np.inf))
+        return self._last[info.name]

@@ -1,0 +1,215 @@
+"""A strap that is not there: it answers over a connection that is none."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from devices.polar.messages import (ACC, ANSWER, CONTROL, DATA, ECG, HEART_RATE, START, STOP)
+from physio.core.block import Array, Block
+from physio.core.protocols import Clock, Device, WallClock
+
+STEP: Final = 0.01  # s between two looks at the person
+ZERO: Final = 8.2e8  # of the sensor's clock, which counts from 2000 (s)
+ROWS: Final = {ECG: 73, ACC: 36}  # samples in a frame
+ECG_FORM, ACC_FORM = 0, 1
+
+
+@dataclass
+class Twin:
+    """A Polar H10 without hardware, as `devices.polar.ble_connection.Gatt` sees one.
+
+    It notes what is written to it, answers commands as the strap does, sends frames of
+    73 samples and a heart rate each second, and can be out of reach. What it senses
+    comes from another device, with streams ``.ecg`` (mV or uV, 130 Hz), ``.acc`` (g,
+    200 Hz) or events ``.beats``, as far as it has them.
+
+    Parameters
+    ----------
+    person
+        What senses.
+    lost
+        From when to when it is out of reach (s since the first connection).
+    refuses
+        What the control point answers to each command; 0 for yes.
+    fast
+        By how much of itself the sensor's clock is fast.
+    clock
+        The session clock.
+    """
+
+    person: Device
+    lost: tuple[tuple[float, float], ...] = ()
+    refuses: int = 0
+    fast: float = 0.0
+    clock: Clock = field(default_factory=WallClock)
+
+    def __post_init__(self) -> None:
+        self.written: list[tuple[str, bytes]] = []
+        self._measures: set[int] = set()
+        self._open = self._begun = False
+
+    async def found(self, gone: Callable[[Any], None]) -> "Connection":
+        """Return a connection, as a scan does that finds the strap.
+
+        Raises
+        ------
+        OSError
+            If it is out of reach.
+        """
+        if self._begun and self.away:
+            raise OSError("no Polar H10 answers: it is out of reach")
+        return Connection(self, gone)
+
+    @property
+    def away(self) -> bool:
+        """Whether it is out of reach."""
+        passed = self.clock.now() - self._begin
+        return any(a <= passed < b for a, b in self.lost)
+
+    def begin(self) -> None:
+        """Put the strap on, the first time that it is connected."""
+        if not self._begun:
+            self._begun, self._begin = True, self.clock.now()
+            self.person.__enter__()
+            self._rows: dict[int, list[Array]] = {ECG: [], ACC: []}
+            self._sent = {ECG: 0, ACC: 0}
+            self._epochs: dict[int, float] = {}
+            self._rates: dict[int, float] = {}
+            self._beats: list[float] = []
+            self._told = self._begin
+
+    def end(self) -> None:
+        """Take it off."""
+        if self._begun:
+            self._begun = False
+            self.person.__exit__(None, None, None)
+
+    def forget(self) -> None:
+        """Measure nothing any more, as a strap that lost its connection."""
+        self._measures.clear()
+
+    def answer(self, raw: bytes) -> bytes:
+        """Return what the control point says to a command."""
+        self.written.append((CONTROL, raw))
+        kinds = [k for k in START if raw in (START[k], STOP[k])]
+        code = self.refuses if kinds else 1
+        if kinds and not code:
+            starts = raw == START[kinds[0]]
+            (self._measures.add if starts else self._measures.discard)(kinds[0])
+        kind = raw[1] if len(raw) > 1 else 0
+        return bytes([ANSWER, raw[0], kind, code, 0])
+
+    def sensed(self) -> list[tuple[str, bytes]]:
+        """Return the notifications that are due: whole frames, and the heart rate."""
+        for item in self.person.read():
+            own = item.info.name.rpartition(".")[2]
+            if own == "beats":
+                self._beats += item.times.tolist()
+            elif isinstance(item, Block) and own in {"ecg", "acc"} and len(item):
+                kind = ECG if own == "ecg" else ACC
+                self._epochs.setdefault(kind, item.epoch)
+                self._rates[kind] = float(item.info.rate)
+                self._rows[kind] += [_steps(item, kind)]
+        due = [frame for kind in ROWS for frame in self._frames(kind)]
+        if self.clock.now() >= self._told + 1.0:
+            self._told += 1.0
+            due.append((HEART_RATE, self._heart()))
+        return due
+
+    def _frames(self, kind: int) -> list[tuple[str, bytes]]:
+        parts = self._rows[kind]
+        rows: Array = np.concatenate(parts) if parts else np.empty((0, 1))
+        frames = []
+        while len(rows) >= ROWS[kind]:
+            part, rows = rows[: ROWS[kind]], rows[ROWS[kind] :]
+            self._sent[kind] += len(part)
+            last = (self._sent[kind] - 1) / self._rates[kind]
+            time = ZERO + (self._epochs[kind] + last) * (1 + self.fast)
+            if kind in self._measures:
+                frames.append((DATA, framed(kind, round(1e9 * time), part)))
+        self._rows[kind] = [rows] if len(rows) else []
+        return frames
+
+    def _heart(self) -> bytes:
+        """Return a heart rate with the intervals between beats of the last second."""
+        intervals = np.diff(self._beats)
+        self._beats = self._beats[-1:]
+        ticks = np.round(1024 * intervals).astype("<u2")
+        rate = round(60 / intervals[-1]) if len(intervals) else 60
+        return bytes([0x16 if len(ticks) else 0x06, rate]) + ticks.tobytes()
+
+
+@dataclass
+class Connection:
+    """A connection to the twin, as bleak's client is one to a strap."""
+
+    twin: Twin
+    gone: Callable[[Any], None]
+
+    def __post_init__(self) -> None:
+        self._hears: dict[str, Callable[[Any, bytearray], None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the strap is in reach."""
+        return self._task is not None and not self._task.done()
+
+    async def connect(self) -> None:
+        """Connect; from now on the strap's notifications come."""
+        self.twin.begin()
+        self.twin.sensed()  # what was sensed out of reach is lost
+        self._task = asyncio.create_task(self._send())
+
+    async def disconnect(self) -> None:
+        """Disconnect."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def start_notify(
+        self, characteristic: str, callback: Callable[[Any, bytearray], None]
+    ) -> None:
+        """Have notifications of a characteristic go to ``callback``."""
+        self._hears[characteristic] = callback
+
+    async def write_gatt_char(
+        self,
+        characteristic: str,
+        data: bytes,
+        *,
+        response: bool | None = None,  # noqa: ARG002 as bleak has it
+    ) -> None:
+        """Write to a characteristic; the control point answers by a notification."""
+        answer = self.twin.answer(bytes(data))
+        if characteristic in self._hears:
+            self._hears[characteristic](None, bytearray(answer))
+
+    async def _send(self) -> None:
+        while True:
+            await asyncio.sleep(STEP)
+            due = self.twin.sensed()
+            if self.twin.away:
+                self.twin.forget()
+                self.gone(self)
+                return
+            for characteristic, raw in due:
+                if hear := self._hears.get(characteristic):
+                    hear(None, bytearray(raw))
+
+
+def framed(kind: int, stamp: int, rows: Array) -> bytes:
+    """Return a data frame: rows in whole uV or thousandths of g, stamp in ns."""
+    head = bytes([kind]) + stamp.to_bytes(8, "little")
+    if kind == ACC:
+        return head + bytes([ACC_FORM]) + rows.astype("<i2").tobytes()
+    values = [int(v).to_bytes(3, "little", signed=True) for v in rows[:, 0]]
+    return head + bytes([ECG_FORM]) + b"".join(values)
+
+
+def _steps(block: Block, kind: int) -> Array:
+    unit = block.info.channels[0].unit
+    return np.round(block.data * (1000 if kind == ACC or unit == "mV" else 1))

@@ -1,0 +1,248 @@
+"""A device on the simulated person: what came by now, less what was lost."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import inf
+from types import TracebackType
+from typing import ClassVar, Self
+
+import numpy as np
+
+from devices.simulated.physiology import Body, Span
+from devices.simulated.affect_trajectory import FELT, Course, Protocol
+from devices.simulated.sampling import AFFECT, Feed, Happening, Losses, Sensor, Truth
+from devices.simulated.noise import SEGMENT, dice
+from devices.simulated.person import Person, Preset
+from physio.core.block import Channel, Info, Origin
+from physio.core.events import Events
+from physio.core.protocols import Clock, Item, WallClock
+
+_TOLD: Mapping[str, tuple[Channel, ...]] = {
+    "conditions": (Channel("seconds", "misc", "s"),),
+    "ratings": AFFECT,
+    "beats": (),
+}
+
+
+@dataclass(kw_only=True)
+class Wearable(ABC):
+    """A device on a simulated person whose true affect is known.
+
+    Devices of one ``seed``, ``preset``, ``protocol`` and ``cycle`` (or, without one,
+    ``seconds``) are on the same person: one course of affect, one train of beats, one
+    breath, each counted from the moment when the device was opened.
+
+    Parameters
+    ----------
+    name, person, clock
+        The device's name in front of its streams', the participant's code and the
+        session clock: the session fills them in.
+    seed
+        Which person, at least 0.
+    preset
+        ``"published"`` or ``"exaggerated"``: see `devices.simulated`.
+    protocol
+        What the person goes through: ``"wesad"``, ``"random"`` ...: see `Course`.
+    seconds
+        How long the device sends; without end by default.
+    cycle
+        How long the protocol takes before it begins again (s); at 0 as long as
+        ``seconds``, so that a short demonstration has every condition, and 600 where
+        that has no end.
+    steps
+        What the person goes through instead of a protocol: the names of conditions
+        (``baseline``, ``stress``, ``amusement``, ``meditation``, ``rest``), and how
+        long each lasts (s).
+    loss
+        Share of samples lost one by one at random, 0 to 1.
+    gaps
+        From when to when nothing comes from any sensor (s since the beginning).
+    dies
+        When a sensor ends for good (s), by its stream's own name: ``{"eda": 30.0}``; at
+        0 it never starts.
+    truth
+        Whether the truth goes beside, never lost: the stream ``<name>.truth`` (valence,
+        arousal, dominance) and the events ``<name>.conditions`` (name and duration),
+        ``<name>.ratings`` (what the person said of a condition at its end),
+        ``<name>.beats``, and what the device's own sensors tell.
+    """
+
+    name: str = "simulated"
+    person: str = ""
+    clock: Clock = field(default_factory=WallClock, repr=False, compare=False)
+    seed: int = 1
+    preset: Preset = "published"
+    protocol: Protocol = "wesad"
+    seconds: float = inf
+    cycle: float = 0.0
+    steps: tuple[tuple[str, float], ...] = ()
+    loss: float = 0.0
+    gaps: tuple[tuple[float, float], ...] = ()
+    dies: Mapping[str, float] = field(default_factory=dict)
+    truth: bool = True
+
+    signals: ClassVar[tuple[str, ...]] = ()
+    """The own names of the streams that can be lost."""
+
+    def __post_init__(self) -> None:
+        self._feeds: tuple[Feed, ...] = ()
+        self._told: dict[str, Info] = {}
+        self._open, self._ended = False, False
+        if self.seed < 0:
+            raise ValueError(
+                f"the seed of {self.name!r} must be 0 or more: {self.seed}"
+            )
+        if not 0 <= self.loss <= 1:
+            raise ValueError(
+                f"the loss of {self.name!r} is a share from 0 to 1, not {self.loss}"
+            )
+        if not (self.seconds > 0 and 0 <= self.cycle < inf):
+            raise ValueError(
+                f"{self.name!r} must send for more than 0 s, in cycles of 0 s or more "
+                f"that end; got seconds = {self.seconds}, cycle = {self.cycle}"
+            )
+        if unknown := [n for n, seconds in self.steps if n not in FELT or seconds <= 0]:
+            raise ValueError(
+                f"{self.name!r} cannot go through {unknown[0]!r}: a simulated person "
+                f"knows {', '.join(FELT)}, each for more than 0 s"
+            )
+        if bad := [gap for gap in self.gaps if not gap[0] < gap[1]]:
+            raise ValueError(
+                f"a gap of {self.name!r} must end after it begins, not {bad[0]}"
+            )
+        if unknown := [k for k in self.dies if k not in self.signals]:
+            raise ValueError(
+                f"{self.name!r} has no stream {unknown[0]!r} that could die; it has "
+                f"{', '.join(self.signals)}"
+            )
+
+    @abstractmethod
+    def _sensors(self, who: Person) -> tuple[Sensor, ...]:
+        """Return the sensors on ``who``, new."""
+
+    def __enter__(self) -> Self:
+        who = Person.born(self.seed, self.preset)
+        sensors = self._sensors(who)
+        cycle = self.cycle or (self.seconds if self.seconds < inf else 600.0)
+        self._body = Body(who, Course(who, self.protocol, cycle, self.steps))
+        told = {s.tells: s.details for s in sensors if s.tells}
+        if self.truth:
+            sensors = (*sensors, Truth())
+            self._told = {k: self._events(k, v) for k, v in {**_TOLD, **told}.items()}
+        self._waiting: dict[str, list[Happening]] = {k: [] for k in self._told}
+        self._grown = 0
+        self._ended = False
+        self._epoch = self.clock.now()
+        self._feeds = tuple(self._feed(sensor) for sensor in sensors)
+        self._open = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open = False
+
+    @property
+    def streams(self) -> tuple[Info, ...]:
+        """What flows, the truth included."""
+        return (*(feed.info for feed in self._feeds), *self._told.values())
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last of ``seconds`` has been read."""
+        return self._ended
+
+    @property
+    def produced(self) -> dict[str, int]:
+        """How many samples of each stream were taken up to the last read."""
+        return {feed.info.name: feed.produced for feed in self._feeds}
+
+    @property
+    def delivered(self) -> dict[str, int]:
+        """How many of them were read; the others are lost."""
+        return {feed.info.name: feed.delivered for feed in self._feeds}
+
+    def read(self) -> Sequence[Item]:
+        """Return what was taken since the last call, each stream in order."""
+        if not self._open:
+            return ()
+        now = self.clock.now()
+        passed = min(now - self._epoch, self.seconds)
+        while self._grown <= passed:
+            self._grow()
+        items: list[Item] = [block for feed in self._feeds for block in feed.due(now)]
+        items.extend(self._happened(passed))
+        self._ended = passed >= self.seconds
+        return items
+
+    def _grow(self) -> None:
+        """Live through another segment."""
+        span = self._body.advance()
+        self._grown += SEGMENT
+        for feed in self._feeds:
+            feed.grow(span)
+            told, feed.sensor.happened = feed.sensor.happened, []
+            if feed.sensor.tells in self._waiting:
+                self._waiting[feed.sensor.tells] += told
+        if self.truth:
+            self._waiting["beats"] += [(float(t), "", ()) for t in _own(span)]
+            self._waiting["conditions"] += [
+                (t, name, (long,))
+                for t, name, long in span.course.conditions
+                if t < self.seconds
+            ]
+            self._waiting["ratings"] += [
+                (t, "", tuple(said.tolist())) for t, said in span.course.ratings
+            ]
+
+    def _happened(self, passed: float) -> Iterator[Events]:
+        """Yield what happened by ``passed`` (s) and has not been told."""
+        for name, waiting in self._waiting.items():
+            n = sum(t <= passed for t, _, _ in waiting)
+            if not n:
+                continue
+            ripe, self._waiting[name] = waiting[:n], waiting[n:]
+            info = self._told[name]
+            data = np.array([values for _, _, values in ripe], np.float64)
+            yield Events(
+                info,
+                self._epoch + passed,
+                self._epoch + np.array([t for t, _, _ in ripe]),
+                data.reshape(n, len(info.channels)),
+                tuple(label for _, label, _ in ripe),
+            )
+
+    def _feed(self, sensor: Sensor) -> Feed:
+        """Return the stream of a sensor, with the losses asked for."""
+        rng = dice(self.seed, f"loss {sensor.name}")
+        asked = (self.loss, self.gaps, self.dies.get(sensor.name, inf))
+        losses = Losses(
+            rng, *(asked if sensor.name in self.signals else (0.0, (), inf))
+        )
+        info = Info(
+            f"{self.name}.{sensor.name}",
+            sensor.rate,
+            sensor.channels,
+            Origin.SIMULATED,
+            self.person,
+            sensor.site,
+            sensor.placement,
+            sensor.reference,
+        )
+        return Feed(info, sensor, self._epoch, self.seconds, losses)
+
+    def _events(self, name: str, channels: tuple[Channel, ...]) -> Info:
+        """Return a stream of events about the person."""
+        full = f"{self.name}.{name}"
+        return Info(full, Fraction(0), channels, Origin.SIMULATED, self.person)
+
+
+def _own(span: Span) -> list[float]:
+    """Return when the heart beat within the span itself."""
+    beats = span.beats[:, 0]
+    return beats[(beats > span.begin) & (beats <= span.begin + SEGMENT)].tolist()

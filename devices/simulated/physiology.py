@@ -1,0 +1,155 @@
+"""What all sensors of one person share: breath, one train of beats, slow answers."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from devices.simulated.affect_trajectory import GRID, Course, Piece
+from devices.simulated.noise import SEGMENT, Lag, dice, rhythm, wander
+from devices.simulated.person import Person
+from physio.core.block import Array
+
+FINE: Final = 25
+"""Samples of breath and heart rate a second (Hz)."""
+
+_ROWS: Final = SEGMENT * GRID
+
+
+class Span(NamedTuple):
+    """A segment of the person's life; times in seconds since the beginning.
+
+    ``latent``: valence, arousal, dominance, shape (17, 3), at ``times``, 4 Hz, the last
+    row being the next segment's first. ``quick``: the same as the nerves follow, within
+    3 s. ``slow``: arousal as the sweat glands' level follows, within 25 s;
+    ``thermal``: as the skin's temperature follows, within 80 s. ``breath``: the chest's
+    girth at ``fine``, 25 Hz, shape (101,). ``beats``: every beat from a segment earlier
+    to a segment later, columns R wave (s), transit time (s), size of the pulse.
+    """
+
+    begin: float
+    times: Array
+    latent: Array
+    quick: Array
+    slow: Array
+    thermal: Array
+    fine: Array
+    breath: Array
+    beats: Array
+    course: Piece
+
+    def at(self, t: Array, values: Array) -> Array:
+        """Return a column of 4 Hz at times ``t``."""
+        return np.interp(t, self.times, values)
+
+
+class _Part(NamedTuple):
+    """What is known of a segment before the next one."""
+
+    piece: Piece
+    table: Array
+
+
+class Body:
+    """One person's autonomic self, a segment at a time.
+
+    Heart rate (integral pulse frequency modulation): its level, affect, respiratory
+    sinus arrhythmia, Mayer waves about 0.1 Hz, and a slow 1/f-like wandering made of
+    three time constants.
+    """
+
+    def __init__(self, person: Person, course: Course) -> None:
+        self._person, self._course = person, course
+        seed = person.seed
+        self._lags = [Lag(tau, GRID) for tau in (3.0, 25.0, 80.0)]
+        self._wander = [
+            wander(dice(seed, f"heart {tau}"), tau, GRID) for tau in (4.0, 40.0, 300.0)
+        ]
+        self._mayer = rhythm(dice(seed, "mayer"), 0.095, 0.02, GRID)
+        self._lungs = wander(dice(seed, "lungs"), 8.0, GRID, 2)
+        self._vessels = wander(dice(seed, "vessels"), 20.0, GRID, 2)
+        self._phase = self._cycle = 0.0
+        self._number = -1
+        self._ahead = self._part()
+        self._last = np.empty((0, 3))
+        self._next = self._live()
+
+    def advance(self) -> Span:
+        """Return the next segment."""
+        span, beats = self._next, self._next.beats
+        self._next = self._live()
+        near = [self._last, beats, self._next.beats]
+        self._last = beats
+        return span._replace(beats=np.concatenate(near))
+
+    def _part(self) -> _Part:
+        """Return the next segment at 4 Hz; columns as `_live` names them."""
+        piece = self._course.advance()
+        traits, effects = self._person.traits, self._person.effects
+        quick = self._lags[0].follow(piece.rows)
+        slow = [lag.follow(piece.rows[:, 1:2])[:, 0] for lag in self._lags[1:]]
+        v, a = quick[:, 0], quick[:, 1]
+        heart = traits["heart"] + effects["heart.arousal"] * a
+        heart += effects["heart.valence"] * v
+        for process, sd in zip(self._wander, (0.8, 1.2, 1.6), strict=True):
+            heart += sd * process.take(_ROWS)[:, 0]
+        heart += traits["mayer"] * self._mayer.take(_ROWS)[:, 0]
+        lungs, vessels = self._lungs.take(_ROWS), self._vessels.take(_ROWS)
+        rate = traits["breath"] + effects["breath.arousal"] * a + 1.2 * lungs[:, 0]
+        columns = [
+            *quick.T,
+            *slow,
+            heart,
+            traits["rsa"] * np.exp(effects["rsa.arousal"] * a),
+            np.clip(rate, 5.0, 40.0) / 60,
+            np.exp(0.2 * lungs[:, 1]),
+            traits["transit"]
+            + effects["transit.arousal"] * a / 1000
+            + 0.004 * vessels[:, 0],
+            np.exp(effects["pulse.arousal"] * a + 0.12 * vessels[:, 1]),
+        ]
+        return _Part(piece, np.column_stack(columns))
+
+    def _live(self) -> Span:
+        """Return the next segment, with none but its own beats."""
+        part, self._ahead = self._ahead, self._part()
+        self._number += 1
+        begin = float(self._number * SEGMENT)
+        times = begin + np.arange(_ROWS + 1) / GRID
+        fine = begin + np.arange(SEGMENT * FINE + 1) / FINE
+        table = np.vstack([part.table, self._ahead.table[:1]])
+        latent = np.vstack([part.piece.rows, self._ahead.piece.rows[:1]])
+        columns = [np.interp(fine, times, c) for c in table.T[5:]]
+        heart, rsa, rate, depth, transit, pulse = columns
+        swing = self._breathe(rate)
+        breath = depth * swing
+        beats = self._beat(fine, heart + rsa * breath)
+        more = [
+            np.interp(beats, fine, c) for c in (transit, pulse * (1 - 0.06 * swing))
+        ]
+        return Span(
+            begin,
+            times,
+            latent,
+            table[:, :3],
+            table[:, 3],
+            table[:, 4],
+            fine,
+            breath,
+            np.column_stack([beats, *more]),
+            part.piece,
+        )
+
+    def _breathe(self, rate: Array) -> Array:
+        """Return the breath at each fine time: in faster than out."""
+        steps = np.concatenate([[0.0], np.cumsum((rate[1:] + rate[:-1]) / 2 / FINE)])
+        phase = 2 * np.pi * (self._phase + steps)
+        self._phase = (self._phase + steps[-1]) % 1.0
+        return np.asarray(-np.cos(phase + 0.5 * np.sin(phase)))
+
+    def _beat(self, fine: Array, heart: Array) -> Array:
+        """Return when the heart, at so many beats a minute, has beaten once more."""
+        heart = np.clip(heart, 38.0, 190.0) / 60
+        steps = np.concatenate([[0.0], np.cumsum((heart[1:] + heart[:-1]) / 2 / FINE)])
+        turns = self._cycle + steps
+        self._cycle = turns[-1] % 1.0
+        return np.interp(np.arange(1, int(turns[-1]) + 1), turns, fine)

@@ -1,0 +1,1 @@
+"""Research behind the library: question, code, settings and figures."""

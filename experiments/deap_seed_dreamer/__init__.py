@@ -1,0 +1,1 @@
+"""RBTransformer on DEAP, SEED and DREAMER under published and leakage-free protocols."""

@@ -1,0 +1,255 @@
+"""Ratings told from the EEG of people who watched: as published, and honestly."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from physio import config
+from physio.datasets.base import Dataset
+from physio.datasets.feature_table import LABEL, RATING, features
+from physio.features.eeg.differential_entropy import DifferentialEntropy
+from physio.models import model_card as weights
+from physio.evaluation import splits, results as told
+from physio.training import eeg_tokens as tokens
+from physio.training.rbtransformer import Attending
+from physio.evaluation.models.nested_cv import Chosen
+from physio.evaluation.models.baselines import Commonest
+from physio.evaluation.evaluate import Evaluation, Work, evaluate
+
+NAME: Final = "RBTransformer"
+_FILM: Final = ("positive", "neutral", "negative")
+
+
+@dataclass(frozen=True)
+class Emotion:
+    """RBTransformer on a data set of films and videos, and how it is judged.
+
+    Parameters
+    ----------
+    dataset
+        Import path of the data set: ``physio.datasets.deap:Deap``.
+    recipe
+        ``paper``: windows, features, dropped windows, oversampling and protocol as the
+        authors have them. ``honest``: features as a live session has them, relative to
+        the person's first rest.
+    dimension
+        Which rating is told: valence, arousal, dominance. Empty: what the film was
+        chosen for.
+    classes
+        2: high or low, from ``threshold`` on; more: each whole number of the scale.
+    threshold
+        From which rating on it is high.
+    baseline
+        In the recipe ``paper``: how much (s) of what lies before the film is the
+        baseline.
+    rate
+        In the recipe ``paper``: what filters are designed for (Hz).
+    dropped
+        Share of windows that are left out at random before all else.
+    every
+        In the recipe ``honest``: from one window to the next (s).
+    model
+        How the network is trained.
+    choices
+        Other ways to train it, by name: the best of all in inner folds of the training
+        people is run on each outer fold. Not in the recipe ``paper``.
+    beside
+        Other models, by name.
+    protocol, settings
+        See `physio.evaluation.splits.PROTOCOLS`.
+    measures
+        By name.
+    seed
+        Of all chance.
+
+    Notes
+    -----
+    In the recipe ``honest`` the rest is what lies before second 0 of a person's first
+    trial of a session; where that is shorter than a window, as in DEAP, or nothing, as
+    in SEED, the whole first trial stands for it. It neither trains nor tests.
+    """
+
+    dataset: str
+    recipe: Literal["paper", "honest"] = "paper"
+    dimension: str = "valence"
+    classes: int = 2
+    threshold: float = 5.0
+    baseline: float = 0.0
+    rate: float = 128.0
+    dropped: float = 0.1
+    every: float = 2.0
+    model: Attending = field(default_factory=Attending)
+    choices: Mapping[str, Attending] = field(default_factory=dict)
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    protocol: str = "paper-window-kfold"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    measures: tuple[str, ...] = ("accuracy", "macro-F1")
+    seed: int = 23
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropped < 1:
+            raise ValueError(f"dropped must be from 0 to below 1, not {self.dropped}")
+        if self.classes < 2:
+            raise ValueError(f"classes must be 2 at least, not {self.classes}")
+        if self.recipe == "honest" and self.protocol.startswith("paper-"):
+            raise ValueError(
+                f"the honest recipe has no protocol {self.protocol!r}, which leaks: it "
+                "is loso, trial-blocked or time-blocked"
+            )
+
+        if self.recipe == "paper" and self.choices:
+            raise ValueError("the paper's recipe has one setting: it chooses nothing")
+
+    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
+        """Train and judge, and keep nothing on the way."""
+        return self._judged(self._table(root, None) if table is None else table, None)
+
+    def train(self, root: Path | None, out: Path) -> dict[str, Any]:
+        """Train and judge, and keep all in a folder; what is there is gone on from.
+
+        Parameters
+        ----------
+        root
+            The data set's folder.
+        out
+            Gets the windows (``windows.parquet``), a folder for each network that is
+            trained, with its last checkpoint and its ``curve.json``, and the results.
+
+        Raises
+        ------
+        ValueError
+            If no folder for the run is named, or the data are not what they must be.
+        """
+        if out == weights.STORE:
+            raise ValueError("a run keeps its networks: say where, with --out RUN")
+        table = self._table(root, out / "windows.parquet")
+        found = self._judged(table, out / "networks")
+        told.save(found, out)
+        plain: dict[str, Any] = json.loads(told.dumped(found.told()))
+        return {**plain, "table": told.summary(found)}
+
+    def _table(self, root: Path | None, keep: Path | None) -> pd.DataFrame:
+        if root is None:
+            raise ValueError(f"{self.dataset} is needed: say where it is, with --data")
+        data: Dataset = config.build({"use": self.dataset, "root": root}, "dataset")
+        settings = {
+            k: getattr(self, k)
+            for k in ("dataset", "recipe", "baseline", "rate", "every")
+        }
+        files = [
+            [str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns]
+            for p in sorted(root.rglob("*"))
+            if p.is_file()
+        ]
+        mark = json.dumps([settings, files, version("physio-affect")])
+        return tokens.kept(keep, mark, lambda: tokens.table(data, self._maker()))
+
+    def _maker(self) -> tokens.Maker:
+        if self.recipe == "paper":
+            return lambda r: tokens.published(r, self.baseline, self.rate)
+        stage = DifferentialEntropy(hop=0.5)
+        return lambda r: tokens.continuous(r, stage, self.every)
+
+    def _judged(self, table: pd.DataFrame, folder: Path | None) -> Evaluation:
+        models = {
+            NAME: self._network(folder),
+            **self.beside,
+            "commonest": Commonest(),
+        }
+        made = evaluate(
+            self.work(table),
+            splits.protocol(self.protocol, **self.settings),
+            models,
+            measured=self.measures,
+            clock=False,
+            seed=self.seed,
+            config=config.describe(self),
+        )
+        return replace(made, notes=tuple(self._notes(models)))
+
+    def _network(self, folder: Path | None) -> Attending | Chosen:
+        """Return the network, or what chooses how it is trained."""
+        first = replace(self.model, folder=folder)
+        if not self.choices:
+            return first
+        others = {k: replace(m, folder=folder) for k, m in self.choices.items()}
+        return Chosen({"model": first, **others}, measure=self.measures[0])
+
+    def work(self, table: pd.DataFrame) -> Work:
+        """Return what is to be told of which rows."""
+        labels, classes = self._labels(table)
+        names = features(table)
+        left = np.isfinite(table[names].to_numpy(np.float64)).any(axis=1)
+        left &= labels != ""
+        calibration = None
+        if self.recipe == "honest":
+            table, calibration = _centred(table, names)
+            left &= ~calibration
+        rng = np.random.default_rng(self.seed)
+        left &= rng.random(len(table)) >= self.dropped
+        named = table.assign(**{LABEL: labels})
+        columns = {c: (c,) for c in classes if (labels[left] == c).any()}
+        return Work(
+            named, columns, None, None, names, calibration, left,
+            str(table["dataset"].iloc[0]),
+        )  # fmt: skip
+
+    def _labels(self, table: pd.DataFrame) -> tuple[Any, list[str]]:
+        """Return the class of each row, empty for none, and all classes in order."""
+        if not self.dimension:
+            given = table[LABEL].astype(str).to_numpy()
+            return np.where(np.isin(given, _FILM), given, ""), list(_FILM)
+        column = f"{RATING}{self.dimension}"
+        if column not in table.columns:
+            raise ValueError(
+                f"{self.dataset} has no ratings of {self.dimension!r}: "
+                f"{', '.join(c for c in table.columns if c.startswith(RATING))}"
+            )
+        scores = table[column].to_numpy(np.float64)
+        if self.classes == 2:
+            names = ["low", "high"]
+            said = np.where(scores >= self.threshold, "high", "low")
+        else:
+            names = [str(k + 1) for k in range(self.classes)]
+            said = np.floor(np.nan_to_num(scores)).astype(int).astype(str)
+        return np.where(np.isfinite(scores), said, ""), names
+
+    def _notes(self, models: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what a reader must know; of each model how many settings it had."""
+        if self.recipe == "paper":
+            yield (
+                "The recipe of RBTransformer's authors (arXiv 2511.13954): windows of "
+                "one trial, that share 77 % of their samples, train and test. Nothing "
+                "of these figures holds for a person or a trial never seen."
+            )
+        for name, model in models.items():
+            if isinstance(model, Chosen):
+                yield model.said(name)
+            else:
+                yield f"{name}: one setting, which touched each outer fold once."
+
+
+def _centred(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, Any]:
+    """Return features relative to each person's first rest, and which rows that is."""
+    x = table[names].to_numpy(np.float64)
+    whole = np.isfinite(x).all(axis=1)
+    before = (table[LABEL] == tokens.BEFORE).to_numpy()
+    calibration = np.zeros(len(table), np.bool_)
+    sessions = table.groupby(["subject", "session"], sort=False).indices
+    for rows in sessions.values():
+        first = rows[(table["trial"].iloc[rows] == table["trial"].iloc[rows[0]])]
+        rest = first[before[first] & whole[first]]
+        if not len(rest):
+            rest = first[whole[first]]
+        if not len(rest):
+            raise ValueError("a person's first trial has no whole window")
+        calibration[first] = True
+        x[rows] -= x[rest].mean(axis=0)
+    made = pd.DataFrame(x, table.index, names)
+    return pd.concat([table.drop(columns=names), made], axis=1), calibration

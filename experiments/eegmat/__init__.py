@@ -1,0 +1,1 @@
+"""Mental arithmetic against rest from EEG (eegmat)."""

@@ -1,0 +1,242 @@
+"""Rest or mental arithmetic, told from eegmat: what a protocol is worth.
+
+Workload, not emotion; and as everybody rested first, it is confounded with time.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from physio import config
+from physio.core.block import Array
+from physio.datasets.base import Trial
+from physio.datasets.eegmat import Eegmat
+from physio.datasets.feature_table import LABEL, features
+from physio.evaluation import statistics as people, splits
+from physio.evaluation.models.nested_cv import Chosen
+from physio.evaluation.models.baselines import Commonest, Given, Model, Shuffled
+from physio.evaluation.evaluate import Evaluation, Work, evaluate
+
+_CLASSES: Final = {"rest": ("rest",), "arithmetic": ("arithmetic",)}
+_STREAM: Final = "neurocom.eeg"
+_SECONDS: Final = 4.0  # of signal that a network on the signal sees, up to a row's end
+SWAPPED: Final = ", labels swapped"
+WITHIN: Final = ", rest against rest"
+
+_NOTES: Final = (
+    "This is mental workload, not emotion, and it is confounded with time: everybody "
+    "rested first. Whatever drifts within minutes tells the two apart as well.",
+    "Features are relative to the mean of the person's own first {rest:g} s of rest; "
+    "every window that rests on them is left out.",
+    "'labels swapped': in people drawn by a coin, rest was called arithmetic and "
+    "arithmetic rest. What is still told then is not workload but which recording a "
+    "window is of.",
+)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Models compared on eegmat by one protocol, with controls.
+
+    Parameters
+    ----------
+    models
+        On the features of the table, by name.
+    protocol, settings
+        See `physio.evaluation.splits.PROTOCOLS`.
+    raw
+        Models on 4 s of signal, by name.
+    swapped
+        Which of ``models`` are judged once more with labels swapped in half of the
+        people.
+    within
+        Which of ``models`` are judged on telling the early from the late part of the
+        rest that is left.
+    rest
+        How much of the person's rest features are measured against (s).
+    reference
+        The model that is compared with each other one.
+    pairs
+        Other models that are compared: the first less the second.
+    measures
+        By name.
+    seed
+        Of all chance.
+    """
+
+    models: Mapping[str, Any]
+    protocol: str = "loso"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    swapped: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
+    rest: float = 20.0
+    reference: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
+    measures: tuple[str, ...] = ("AUC", "accuracy")
+    seed: int = 23
+
+    def __post_init__(self) -> None:
+        pairs = [name for pair in self.pairs for name in pair]
+        named = (*self.swapped, *self.within, *filter(None, [self.reference]), *pairs)
+        for name in named:
+            if name not in self.models:
+                raise ValueError(
+                    f"{name!r} is none of the models {', '.join(self.models)}"
+                )
+
+    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
+        """Train and judge the models.
+
+        Parameters
+        ----------
+        root
+            The folder of data; for models on the signal.
+        table
+            Features of eegmat, as `physio extract` makes them with
+            ``configs/eegmat.toml``.
+
+        Raises
+        ------
+        ValueError
+            If there is no table, or the signal is wanted and not there.
+        """
+        if table is None:
+            raise ValueError("features of eegmat are needed: give [table] or --table")
+        work = self.work(table)
+        models: dict[str, Model] = {**self.models, "commonest": Commonest()}
+        if self.raw:
+            signal = self._signal(root, work)
+            models |= {k: _reading(m, signal) for k, m in self.raw.items()}
+        found = self._judged(work, models)
+        rows = list(found.rows)
+        paired = people.compared(rows, self.reference, self.pairs, self.seed)
+        if self.swapped:
+            rows += self._swapped(work).rows
+        if self.within:
+            own = {f"{k}{WITHIN}": self.models[k] for k in self.within}
+            rows += self._judged(self._within(work), own).rows
+        notes = [n.format(rest=self.rest) for n in _NOTES[: 3 if self.swapped else 2]]
+        return replace(
+            found,
+            rows=tuple(rows),
+            paired=tuple(paired),
+            notes=(*notes, *self._chosen()),
+            config=config.describe(self),
+        )
+
+    def work(self, table: pd.DataFrame) -> Work:
+        """Return what is to be told of which rows, relative to each person's rest."""
+        names = features(table)
+        x = table[names].to_numpy(np.float64)
+        subjects = table["subject"].astype(str).to_numpy()
+        resting = table[LABEL].astype(str).to_numpy() == "rest"
+        whole = np.isfinite(x).all(axis=1)
+        over = self.rest * _rate(table)
+        calibration = whole & resting & (table["stop"].to_numpy() <= over)
+        left = whole & (~resting | (table["rests"].to_numpy() >= over))
+        for person in np.unique(subjects):
+            own = subjects == person
+            if not (own & calibration).any():
+                raise ValueError(
+                    f"{person} has no window within the first {self.rest:g} s of rest"
+                )
+            x[own] -= x[own & calibration].mean(axis=0)
+        centred = pd.concat(
+            [table.drop(columns=names), pd.DataFrame(x, table.index, names)], axis=1
+        )
+        return Work(
+            centred, _CLASSES, None, None, [n for n in names if n.startswith("eeg.")],
+            calibration, left, Eegmat.name,
+        )  # fmt: skip
+
+    def _judged(self, work: Work, models: Mapping[str, Model]) -> Evaluation:
+        return evaluate(
+            work,
+            splits.protocol(self.protocol, **self.settings),
+            models,
+            measured=self.measures,
+            seed=self.seed,
+        )
+
+    def _swapped(self, work: Work) -> Evaluation:
+        """Judge with labels swapped in people drawn by a coin.
+
+        Where people who are tested never train, coins are thrown anew for the training
+        people of each fold: one throw for all would lean the same way in everybody.
+        """
+        own = {f"{k}{SWAPPED}": self.models[k] for k in self.swapped}
+        by = splits.protocol(self.protocol, **self.settings)
+        if by.promise in ("subjects", "orders", "data sets"):
+            return self._judged(work, {k: Shuffled(m) for k, m in own.items()})
+        subjects = work.table["subject"].astype(str).to_numpy()
+        every = np.unique(subjects)
+        coins = np.random.default_rng(self.seed).random(len(every)) < 0.5
+        here = np.isin(subjects, every[coins])
+        labels = work.table[LABEL].astype(str).to_numpy()
+        other = np.where(labels == "rest", "arithmetic", "rest")
+        told = work.table.assign(**{LABEL: np.where(here, other, labels)})
+        return self._judged(replace(work, table=told), own)
+
+    def _within(self, work: Work) -> Work:
+        """Return the telling of the late from the early half of the rest left."""
+        table = work.table
+        resting = (table[LABEL].astype(str) == "rest").to_numpy() & work.left
+        begin = table["begin"].to_numpy(np.float64)
+        middle = table["begin"][resting].groupby(table["subject"][resting]).median()
+        late = begin > table["subject"].map(middle).to_numpy(np.float64)
+        labels = np.where(resting, np.where(late, "late", "early"), "")
+        classes = {"early": ("early",), "late": ("late",)}
+        told = table.assign(**{LABEL: labels})
+        return replace(work, table=told, classes=classes, left=work.left & resting)
+
+    def _signal(self, root: Path | None, work: Work) -> Array:
+        """Return 4 s of signal up to each row's end, (n, electrodes, samples).
+
+        In units of the electrode's spread in the rest that features are measured
+        against; 0 where the recording had not begun.
+        """
+        if root is None:
+            raise ValueError("models on the signal need it: say where, with --data")
+        own = root / Eegmat.name
+        data = Eegmat(own if own.is_dir() else root)
+        table, width = work.table, round(_SECONDS * _rate(work.table))
+        found: Array | None = None
+        for subject in np.unique(table["subject"]):
+            mine = table["subject"] == subject
+            (block,) = data.load(Trial(subject, "", "rest")).streams[_STREAM]
+            spread = block.data[: round(self.rest * _rate(table))].std(axis=0)
+            for trial in np.unique(table["trial"][mine]):
+                (block,) = data.load(Trial(subject, "", trial)).streams[_STREAM]
+                if found is None:
+                    found = np.zeros((len(table), block.data.shape[1], width), "f4")
+                for row in np.flatnonzero(mine & (table["trial"] == trial)):
+                    stop = int(table["stop"].iloc[row])
+                    if stop >= width:
+                        part = block.data[stop - width : stop] / spread
+                        found[row] = (part - part.mean(axis=0)).T
+        if found is None:
+            raise ValueError("the table has no rows")
+        return found
+
+    def _chosen(self) -> list[str]:
+        """Tell of each model that was chosen how it was."""
+        return [m.said(k) for k, m in self.models.items() if isinstance(m, Chosen)]
+
+
+def _reading(model: Model, x: Array) -> Callable[[Given], Any]:
+    """Return a model that reads something else than the table's features."""
+    return lambda given: model(given._replace(x=x))
+
+
+def _rate(table: pd.DataFrame) -> float:
+    """Return how many samples of the source there are in a second (Hz)."""
+    row: npt.NDArray[np.float64] = table[["start", "stop", "begin", "end"]].to_numpy()[
+        0
+    ]
+    return float((row[1] - row[0]) / (row[3] - row[2]))

@@ -1,0 +1,84 @@
+"""Write physio/assets/skin_errors.json: python benchmarks/skin_errors.py WESAD_FOLDER.
+
+For each setting, age and part the 90 % quantile, over people, of how far the streaming
+estimates are from the whole record's, in units of `physio.features.eda.online_decomposition.spread`;
+each person counts alike. Prints the coverage of each person by all others' quantile.
+"""
+
+import json
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+import physio.assets
+from physio.core.block import Array, Channel, Info
+from physio.features.eda.decomposition import SETTINGS, decompose
+from physio.features.eda.online_decomposition import (AGES, apart, newest, read, recent, remember, spread)
+
+QUANTILE = 0.9
+INFO = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+
+
+def relative(y: Array, setting: str, without: str, each: int = 4) -> Array:
+    """Return absolute errors in units of the spread, shape (n, ages, 3).
+
+    ``without`` is the person, whom what was learned of others does not know.
+    """
+    whole, memory, rows = decompose(y, 4, setting), recent(INFO, 30.0), []
+    for i, value in enumerate(y):
+        if not remember(memory, value) or (i // 4) % each or i < 720:
+            continue
+        found = apart(memory, setting, 0.5, without)
+        part = whole._replace(
+            tonic=whole.tonic[: i + 1],
+            phasic=whole.phasic[: i + 1],
+            driver=whole.driver[: i + 1],
+        )
+        unit = spread(newest(memory), setting, memory.far[0] / memory.far[1])
+        pairs = [np.subtract(read(found, a), read(part, a)) for a in AGES]
+        rows.append(np.abs(pairs) / unit)
+    return np.array(rows)
+
+
+def main(folder: Path) -> None:
+    out: dict[str, object] = {"quantile": QUANTILE, "ages": AGES}
+    out["source"] = "12 people of WESAD (Schmidt et al. 2018), wrist, 4 Hz"
+    out["command"] = "python benchmarks/skin_errors.py <folder of WESAD>"
+    people = sorted(folder.glob("S*/S*_wrist.npz"))
+    table = {}
+    for setting in SETTINGS:
+        off = [
+            relative(np.load(p)["eda"].astype(float).ravel(), setting, p.parent.name)
+            for p in people
+        ]
+        own = np.array([np.quantile(o, QUANTILE, axis=0) for o in off])
+        table[setting] = np.round(pooled(off), 4).tolist()
+        for i, person in enumerate(people):
+            limit = pooled([o for j, o in enumerate(off) if j != i])
+            share = (off[i] <= limit).mean(axis=0)
+            print(setting, person.parent.name, np.round(share, 2).tolist())
+        cover = np.array(
+            [
+                (o <= pooled([p for j, p in enumerate(off) if j != i])).mean(axis=0)
+                for i, o in enumerate(off)
+            ]
+        )
+        print(setting, "mean", np.round(cover.mean(axis=0), 3).tolist())
+        print(setting, "least", np.round(cover.min(axis=0), 3).tolist(), own.shape)
+    out["quantiles"] = table
+    path = Path(physio.assets.__file__).parent / "skin_errors.json"
+    path.write_text(json.dumps(out, indent=1) + "\n", "utf-8")
+
+
+def pooled(off: list[Array]) -> Array:
+    """Return the quantile over all people, each as often."""
+    n = min(len(o) for o in off)
+    return np.quantile(
+        np.concatenate([o[:: len(o) // n][:n] for o in off]), QUANTILE, 0
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

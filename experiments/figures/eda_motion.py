@@ -1,0 +1,84 @@
+"""How far skin responses follow the wrist's movement, counted in two ways.
+
+python benchmarks/skin_movement.py WESAD TABLE docs/results/skin-movement.json
+
+where TABLE is what `physio extract wesad WESAD TABLE` made: windows of 60 s.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import neurokit2
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from physio.core.events import points
+from physio.core.stage import apply
+from physio.datasets import wesad, feature_table as windows
+from physio.features.eda.scr_detection import SkinResponses
+
+LEAST = 0.02  # uS, of a response
+APART = 60.0  # s
+CONDITIONS = ("baseline", "stress", "amusement", "meditation")
+COUNTS = ("trough to peak", "bursts of the driver", "the former more than the latter")
+
+
+def counts(folder: Path, begins: np.ndarray) -> np.ndarray:
+    """Return how many responses begin in each minute, in both ways, shape (n, 2)."""
+    recording = wesad.read(folder)
+    (block,) = next(b for n, b in recording.streams.items() if "eda" in n)
+    y = block.data[:, 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        phasic = neurokit2.eda_phasic(y, sampling_rate=4, method="highpass")
+        phasic = np.asarray(phasic["EDA_Phasic"])
+        least = LEAST / float(phasic.max())
+        _, told = neurokit2.eda_peaks(phasic, sampling_rate=4, amplitude_min=least)
+    theirs = float(block.times[0]) + np.asarray(told["SCR_Onsets"], float) / 4
+    ours = points(apply(SkinResponses(LEAST), block)).times
+    ways = [np.sort(t[np.isfinite(t)]) for t in (theirs, ours)]
+    return np.column_stack(
+        [t.searchsorted(begins + 60) - t.searchsorted(begins) for t in ways]
+    )
+
+
+def main() -> None:
+    root, table, out = map(Path, sys.argv[1:])
+    rows = windows.read(table)
+    rows = rows[rows["label"].isin(CONDITIONS)]
+    people = {}
+    for name, mine in rows.groupby("subject", sort=False):
+        begins = mine["begin"].to_numpy()
+        apart = np.r_[
+            True, np.floor(begins[1:] / APART) > np.floor(begins[:-1] / APART)
+        ]
+        mine = mine[apart & mine["motion.activity"].notna().to_numpy()]
+        n = counts(root / str(name), mine["begin"].to_numpy())
+        moved = mine["motion.activity"].to_numpy()
+        both = mine["label"].isin(["stress", "amusement"]).to_numpy()
+        stress = (mine["label"] == "stress").to_numpy()[both]
+        ways = dict(zip(COUNTS, (n[:, 0], n[:, 1], n[:, 0] - n[:, 1]), strict=True))
+        people[str(name)] = {
+            "goes with movement (Spearman)": {
+                k: float(spearmanr(v, moved)[0]) for k, v in ways.items()
+            },
+            "tells stress from amusement (AUC)": {
+                k: float(roc_auc_score(stress, v[both]))
+                for k, v in {**ways, "movement alone": moved}.items()
+            },
+        }
+    kinds = next(iter(people.values()))
+    mean = {
+        kind: {k: float(np.mean([p[kind][k] for p in people.values()])) for k in names}
+        for kind, names in kinds.items()
+    }
+    found = {"what": __doc__.splitlines()[0], "least_uS": LEAST, "mean": mean}
+    out.write_text(json.dumps({**found, "people": people}, indent=1) + "\n", "utf-8")
+    print(json.dumps(mean, indent=1))
+
+
+if __name__ == "__main__":
+    main()

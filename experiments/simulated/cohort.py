@@ -1,0 +1,188 @@
+"""Simulated people who wear everything: made once, kept, read again."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from physio.core.block import Array, Block, Info
+from physio.core.events import Events
+from physio.core.missing import Reason
+from physio.core.recording import Recording
+from physio.training import participants as rows
+from experiments.weights.demo import record
+
+CHAINS: Final[Mapping[str, str]] = {
+    "eeg": "head.eeg",
+    "skin": "band.eda",
+    "heart": "band.bvp",
+    "motion": "band.acc",
+    "temperature": "band.temp",
+    "heart2": "chest.ecg",
+    "breath": "chest.resp",
+}
+"""Which stream each chain reads, by the names that a session gives them."""
+
+TRUTH: Final = "truth"
+"""What is kept of a person beside the features of each chain."""
+
+
+class Simulant(NamedTuple):
+    """A simulated person: features at each tick and what was felt, at 4 Hz.
+
+    ``x``: features, prepared nowhere, shape (n, f), in the order of ``names``;
+    ``felt``: valence, arousal and dominance, shape (n, 3); ``said``: of each condition
+    when it ended (s) and what was rated of it, shape (k, 4).
+    """
+
+    seed: int
+    names: tuple[str, ...]
+    x: Array
+    felt: Array
+    said: Array
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Simulated people of one kind.
+
+    Parameters
+    ----------
+    devices
+        What each wears, by name: dataclasses with ``seed``, ``seconds``, ``protocol``,
+        ``clock``; the first has the truth.
+    chains
+        Which stream each chain reads; digits at the end of a chain's name count those
+        of one kind.
+    seconds
+        How long each is recorded (s).
+    cycle
+        How long the protocol takes (s); at 0 all of the time.
+    store
+        Folder in which people are kept once they are made, chain by chain, each under
+        a mark of its device and its stages' settings; none by default. After a change
+        of a stage's code its chain's folder must go.
+    """
+
+    devices: Mapping[str, Any]
+    chains: Mapping[str, str] = field(default_factory=lambda: dict(CHAINS))
+    seconds: float = 600.0
+    cycle: float = 0.0
+    store: Path | None = None
+
+    def person(self, seed: int) -> Simulant:
+        """Return the person of a seed, made now or read."""
+        parts = {name: self._read(name, seed) for name in (*self.chains, TRUTH)}
+        if lacking := [name for name, part in parts.items() if part is None]:
+            recording = self.recording(seed, lacking)
+            for name in lacking:
+                parts[name] = self._keep(name, seed, self._made(name, recording))
+        whole = {name: part for name, part in parts.items() if part is not None}
+        felt, said = whole[TRUTH]["felt"], whole[TRUTH]["said"]
+        each = [whole[chain] for chain in self.chains]
+        n = min(len(felt), *(len(part["x"]) for part in each))
+        names = tuple(str(name) for part in each for name in part["names"])
+        x = np.hstack([part["x"][:n] for part in each])
+        return Simulant(
+            seed, names, x.astype(np.float64), felt[:n].astype(np.float64), said
+        )
+
+    @cached_property
+    def info(self) -> Info:
+        """The stream of features of a person."""
+        short = replace(self, seconds=8.0, store=None)
+        return rows.features(short.recording(0), self.chains).info
+
+    def block(
+        self, person: Simulant, every: float, *, without: tuple[str, ...]
+    ) -> Block:
+        """Return a person's features as a session would have them, each ``every`` s.
+
+        Those of the chains named in ``without`` are missing, as from devices that are
+        not there.
+        """
+        step = round(every * 4)
+        info = replace(self.info, rate=Fraction(4, step))
+        t = np.arange(0, len(person.x), step) / 4
+        data = np.empty((len(t), len(info.channels)))
+        for i, channel in enumerate(info.channels):
+            chain = channel.name.partition(".")[0]
+            if chain in without:
+                data[:, i] = Reason.NO_SIGNAL.nan
+            elif channel.name in person.names:
+                data[:, i] = person.x[::step, person.names.index(channel.name)]
+            else:
+                data[:, i] = t
+        return Block(info, 0, 0.0, data)
+
+    def recording(self, seed: int, chains: Sequence[str] = ()) -> Recording:
+        """Return what the devices on a person send that some chains read; or all."""
+        front = next(iter(self.devices))
+        used = {self.chains.get(c, front).partition(".")[0] for c in chains}
+        streams: dict[str, tuple[Block, ...]] = {}
+        events: dict[str, Events] = {}
+        for name, device in self.devices.items():
+            if used and name not in used:
+                continue
+            worn = replace(device, seed=seed, cycle=self.cycle)
+            one = record(worn, self.seconds, name)
+            streams |= one.streams
+            events |= one.events
+        return Recording(streams, events)
+
+    def _made(self, name: str, recording: Recording) -> dict[str, Any]:
+        """Return a chain's features, or the truth, in the precision that is kept."""
+        if name == TRUTH:
+            return self._truth(recording)
+        found = rows.features(recording, {name: self.chains[name]})
+        kept = [
+            i
+            for i, c in enumerate(found.info.channels)
+            if not c.name.endswith((".from", ".to")) and c.kind != "quality"
+        ]
+        names = np.array([found.info.names[i] for i in kept])
+        return {"names": names, "x": found.data[:, kept].astype(np.float32)}
+
+    def _truth(self, recording: Recording) -> dict[str, Any]:
+        """Return what was felt at each tick, and what was rated."""
+        front = next(iter(self.devices))
+        truth = recording.streams[f"{front}.truth"]
+        felt = np.concatenate([b.data for b in truth])
+        at = np.concatenate([b.times for b in truth])
+        ticks = recording.begin + np.arange(int(self.seconds * 4)) / 4
+        nearest = np.minimum(np.searchsorted(at, ticks), len(at) - 1)
+        rated = recording.events.get(f"{front}.ratings")
+        said = np.empty((0, 4))
+        if rated is not None:
+            said = np.column_stack([rated.times, rated.data])
+        return {"felt": felt[nearest].astype(np.float32), "said": said}
+
+    def _read(self, name: str, seed: int) -> dict[str, Any] | None:
+        path = self._path(name, seed)
+        if path is None or not path.is_file():
+            return None
+        with np.load(path) as kept:
+            return {k: kept[k] for k in kept.files}
+
+    def _keep(self, name: str, seed: int, part: dict[str, Any]) -> dict[str, Any]:
+        path = self._path(name, seed)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, **part)
+        return part
+
+    def _path(self, name: str, seed: int) -> Path | None:
+        """Return where a part of a person is kept: each chain by its own settings."""
+        if self.store is None:
+            return None
+        stream = self.chains.get(name, f"{next(iter(self.devices))}.truth")
+        device = self.devices[stream.partition(".")[0]]
+        stages = rows.shipped_chain(name.rstrip("0123456789")) if name != TRUTH else ()
+        told = repr((stream, device, self.seconds, self.cycle, stages))
+        mark = hashlib.sha256(told.encode()).hexdigest()[:8]
+        return self.store / f"{name}-{mark}" / f"{seed}.npz"

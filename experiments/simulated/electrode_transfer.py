@@ -1,0 +1,206 @@
+"""Networks on simulated people: trained with some electrodes, tested with others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from physio import config
+from physio.core.block import Array, Block
+from physio.core.recording import Recording
+from physio.datasets.feature_table import LABEL, features
+from physio.evaluation import statistics as people, splits
+from physio.training import participants as rows
+from physio.training.rbtransformer import Attending, Trained
+from physio.evaluation.models.baselines import Commonest, Given, Model
+from physio.evaluation.evaluate import Evaluation, Work, evaluate
+from experiments.weights.demo import record
+
+_CLASSES: Final = {"calm": ("calm",), "aroused": ("aroused",)}
+_CHAIN: Final = "eeg"
+_NOTES: Final = (
+    "Simulated people, effects {preset}: nothing here is evidence about anybody. What "
+    "is compared is how networks do with other electrodes than they learned with.",
+    "Whether a person's true arousal is above 0. Features are relative to the mean of "
+    "the person's own first {rest:g} s; every window that rests on them is left out.",
+)
+
+
+@dataclass(frozen=True)
+class Headsets:
+    """Networks compared on headsets that they were or were not trained with.
+
+    Parameters
+    ----------
+    headset
+        Of the simulated people: a dataclass with ``seed``, ``cycle``, ``seconds``,
+        ``clock`` and all electrodes of ``sets``, whose stream ``.truth`` is what the
+        person feels.
+    models
+        By name.
+    sets
+        Electrodes there are in the test, by name.
+    only
+        Of each model the sets it is tested on; by default all.
+    people
+        How many people.
+    first
+        The first person's seed; the others' follow.
+    cycles
+        How long the protocol takes (s): each person has the next of these.
+    seconds
+        How long each person is recorded (s).
+    rest
+        How much of the beginning features are measured against (s).
+    every
+        From one row to the next (s).
+    protocol, settings
+        See `physio.evaluation.splits.PROTOCOLS`.
+    pairs
+        Models, and sets, that are compared: ``"place, 4"`` less ``"learned, 4"``.
+    measures
+        By name.
+    seed
+        Of all chance.
+    """
+
+    headset: Any
+    models: Mapping[str, Attending]
+    sets: Mapping[str, tuple[str, ...]]
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    people: int = 36
+    first: int = 3000
+    cycles: tuple[float, ...] = (60.0, 120.0, 240.0)
+    seconds: float = 240.0
+    rest: float = 10.0
+    every: float = 2.0
+    protocol: str = "leave-n-subjects-out"
+    settings: Mapping[str, Any] = field(default_factory=lambda: {"n": 12})
+    pairs: tuple[tuple[str, str], ...] = ()
+    measures: tuple[str, ...] = ("AUC",)
+    seed: int = 23
+
+    def __post_init__(self) -> None:
+        for name in (s for sets in self.only.values() for s in sets):
+            if name not in self.sets:
+                raise ValueError(f"{name!r} is none of {', '.join(self.sets)}")
+
+    def evaluate(
+        self,
+        root: Path | None,  # noqa: ARG002  nothing is read
+        table: pd.DataFrame | None,
+    ) -> Evaluation:
+        """Train each model once a fold, and judge it on each set of electrodes."""
+        found = evaluate(
+            self.work(self.table() if table is None else table),
+            splits.protocol(self.protocol, **self.settings),
+            self._named(),
+            measured=self.measures,
+            seed=self.seed,
+            config=config.describe(self),
+        )
+        preset = self.headset.preset
+        return replace(
+            found,
+            paired=tuple(people.compared(found.rows, "", self.pairs, self.seed)),
+            notes=tuple(n.format(preset=preset, rest=self.rest) for n in _NOTES),
+        )
+
+    def table(self) -> pd.DataFrame:
+        """Return the features of all people, a row each ``every`` s."""
+        parts = [self._person(i) for i in range(self.people)]
+        return pd.concat(parts, ignore_index=True)
+
+    def work(self, table: pd.DataFrame) -> Work:
+        """Return what is to be told of which rows, relative to each person's rest."""
+        names = features(table)
+        x = table[names].to_numpy(np.float64)
+        whole = np.isfinite(x).all(axis=1)
+        calibration = whole & (table["end"].to_numpy() <= self.rest)
+        left = whole & (table["rests"].to_numpy() >= self.rest * self._rate)
+        for own in table.groupby("subject", sort=False).indices.values():
+            resting = own[calibration[own]]
+            if not len(resting):
+                raise ValueError(
+                    f"nobody has a window within the first {self.rest:g} s of rest"
+                )
+            x[own] -= x[resting].mean(axis=0)
+        centred = pd.DataFrame(x, table.index, names)
+        made = pd.concat([table.drop(columns=names), centred], axis=1)
+        return Work(
+            made, _CLASSES, None, None, names, calibration, left, "simulated people"
+        )
+
+    @property
+    def _rate(self) -> float:
+        return float(self.headset.rate)
+
+    def _named(self) -> dict[str, Model]:
+        """Return each model on each of its sets; those of one share what it learns."""
+        found: dict[str, Model] = {}
+        for name, model in self.models.items():
+            once = _Once(model)
+            for key in self.only.get(name, tuple(self.sets)):
+                found[f"{name}, {key}"] = once.on(self.sets[key])
+        return {**found, "commonest": Commonest()}
+
+    def _person(self, i: int) -> pd.DataFrame:
+        seed, cycle = self.first + i, self.cycles[i % len(self.cycles)]
+        recording = record(replace(self.headset, seed=seed, cycle=cycle), self.seconds)
+        made = rows.features(recording, {_CHAIN: f"person.{_CHAIN}"})
+        step = round(self.every * float(made.info.rate))
+        at = np.arange(step - 1, len(made), step)
+        ends = made.times[at]
+        names = [n for n in made.info.names if n.startswith(f"{_CHAIN}.de.")]
+        span = max(c.span for c in made.info.channels if c.name in names)
+        stop = np.round(ends * self._rate).astype(np.int64)
+        arousal = self._felt(recording, made, at)
+        return pd.DataFrame(
+            {
+                "dataset": "simulated people",
+                "subject": f"seed {seed}",
+                "session": "",
+                "trial": "all",
+                "part": 0,
+                LABEL: np.where(arousal > 0, "aroused", "calm"),
+                "start": np.maximum(stop - round(self.every * self._rate), 0),
+                "stop": stop,
+                "rests": np.maximum(stop - int(np.ceil(span * self._rate)), 0),
+                "begin": ends - self.every,
+                "end": ends,
+                **{n: made.column(n)[at] for n in names},
+            }
+        )
+
+    def _felt(self, recording: Recording, made: Block, at: Any) -> Array:
+        """Return the mean arousal over the time up to each row."""
+        truth = recording.streams["person.truth"]
+        times = np.concatenate([b.times for b in truth])
+        felt = np.concatenate([b.column("arousal") for b in truth])
+        total = np.concatenate([[0.0], np.cumsum(felt)])
+        ends = np.searchsorted(times, made.times[at], side="right")
+        begins = np.searchsorted(times, made.times[at] - self.every, side="right")
+        return np.asarray((total[ends] - total[begins]) / np.maximum(ends - begins, 1))
+
+
+class _Once:
+    """A model that is trained once a fold, whatever it is tested on."""
+
+    def __init__(self, model: Attending) -> None:
+        self._model = model
+        self._made: dict[str, Trained] = {}
+
+    def on(self, present: tuple[str, ...]) -> Model:
+        """Return the model with some electrodes in the test."""
+        shown = replace(self._model, present=present)
+
+        def told(given: Given) -> Array:
+            key = given.fold.name
+            if key not in self._made:
+                self._made[key] = shown.trained(given)
+            return shown.answer(self._made[key], given)
+
+        return told

@@ -1,0 +1,135 @@
+"""Whether a simulated person's own ratings help, where what they felt is known."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from physio import config
+from physio.core.block import Array
+from physio.models.gaussian import DIMENSIONS
+from physio.models.personalization import Label, personal
+from physio.models.baseline import Rest
+from physio.models.model_card import load
+from experiments.weights.published import Affect
+from experiments.simulated.cohort import Crowd
+from physio.training.gaussian import centred
+from physio.evaluation.statistics import row
+
+_RECALL: Final = 30.0  # s that a rating tells of
+_TIMES: Final = (90.0, 150.0, 210.0, 270.0, 330.0)  # s, when ratings are given
+_LATER: Final = 340.0  # s, from when on estimates are judged
+
+
+class Seen(NamedTuple):
+    """What is said of a person at each moment, and what they felt and would say."""
+
+    seed: int
+    mean: Array
+    sd: Array
+    felt: Array
+    ratings: Array
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """How a person's own ratings are judged on simulated people never seen.
+
+    Ratings of the last half minute are given at some moments; estimates are judged
+    afterwards, each person against themselves without ratings.
+
+    Parameters
+    ----------
+    affect
+        The training run of the experts, whose weights are in the package.
+    weights
+        Which of them speak.
+    people
+        How many are judged.
+    seed
+        Of the bootstrap.
+    """
+
+    affect: Affect
+    weights: str = "published-all"
+    people: int = 300
+    seed: int = 23
+
+    def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
+        """Judge; nothing is stored."""
+        began = time.monotonic()
+        a = self.affect
+        crowd = Crowd(a.devices, a.chains, a.seconds, 0.0, root)
+        seen = [self._seen(crowd, a.first_tested + i) for i in range(self.people)]
+        stored = load(self.weights)
+        prior = stored.arrays["prior.mean"]
+        cov = stored.arrays["person.cov"]
+        found: dict[int, list[tuple[Array, Array]]] = {}
+        for k in (0, 1, 3, 5):
+            found[k] = [self._judged(s, prior, cov, k) for s in seen]
+        rows = []
+        for k, judged in found.items():
+            for d, name in enumerate(DIMENSIONS):
+                for m, metric in enumerate(("squared error", "negative log density")):
+                    each = {
+                        str(s.seed): float(j[m][d])
+                        for s, j in zip(seen, judged, strict=True)
+                    }
+                    rows.append(row(f"{k} labels", f"{name} {metric}", each, self.seed))
+                    base = found[0]
+                    less = {
+                        str(s.seed): float(j[m][d] - b[m][d])
+                        for s, j, b in zip(seen, judged, base, strict=True)
+                    }
+                    if k:
+                        title = f"{k} labels less none"
+                        rows.append(row(title, f"{name} {metric}", less, self.seed))
+        return {
+            "dataset": "simulated people, effects as published",
+            "protocol": f"{self.people} people never seen; judged from {_LATER:g} s on",
+            "rows": [{k: v for k, v in r.items() if k != "per_person"} for r in rows],
+            "person": cov[:, 0, 0].tolist(),
+            "config": config.describe(self),
+            "versions": {"numpy": version("numpy")},
+            "seconds": round(time.monotonic() - began, 1),
+            "table": _printed(rows),
+        }
+
+    def _seen(self, crowd: Crowd, seed: int) -> Seen:
+        person = crowd.person(seed)
+        stored = load(self.weights)
+        columns = stored.card.columns
+        rest, model = Rest.restore(stored.part("rest")), stored.model()
+        z, extra = centred(self.affect.moments(person, columns), rest)
+        said = np.array([np.stack(model.predict(r, extra)) for r in z])
+        ratings, felt = self.affect.rated(person)
+        return Seen(seed, said[:, 0], said[:, 1], felt, ratings)
+
+    def _judged(self, s: Seen, prior: Array, cov: Array, k: int) -> tuple[Array, Array]:
+        """Return mean squared error and negative log density after ``k`` ratings."""
+        at = self.affect.rest + np.arange(len(s.mean)) * self.affect.every
+        labels, rng = [], np.random.default_rng((self.seed, s.seed))
+        for t in _TIMES[len(_TIMES) - k :]:
+            here = (at > t - _RECALL) & (at <= t)
+            noisy = s.felt[here].mean(axis=0) + rng.normal(0, self.affect.rater, 3)
+            rated = np.round(np.clip(noisy, -1, 1) * 4) / 4
+            labels.append(
+                Label(s.mean[here].mean(axis=0), s.sd[here].mean(axis=0), rated)
+            )
+        later = np.flatnonzero(at > _LATER)
+        both = [personal(s.mean[i], s.sd[i], prior, cov, labels) for i in later]
+        mean, sd = (np.array([b[i] for b in both]) for i in (0, 1))
+        dens = 0.5 * ((s.ratings[later] - mean) / sd) ** 2 + np.log(sd)
+        return ((mean - s.felt[later]) ** 2).mean(axis=0), dens.mean(axis=0)
+
+
+def _printed(rows: Sequence[dict[str, Any]]) -> str:
+    return "\n".join(
+        f"{r['model']:24}  {r['metric']:32}  {r['mean']:7.4f}  "
+        f"({r['low']:.4f} to {r['high']:.4f})"
+        for r in rows
+    )

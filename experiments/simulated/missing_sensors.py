@@ -1,0 +1,243 @@
+"""How estimates bear what is missing: at random, in blocks, whole devices."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from physio import config
+from physio.core.block import Array
+from physio.models.fusion import fuse, nearest
+from physio.models.baseline import Rest
+from physio.models.model_card import load
+from experiments.weights import error_model as lasting
+from experiments.weights.published import Affect
+from experiments.simulated.cohort import Crowd
+from physio.training.gaussian import centred
+from physio.evaluation.statistics import row
+from experiments.simulated.held_out import DEVICES, skill
+
+RATES: Final = tuple(np.round(np.arange(0, 1.01, 0.1), 1).tolist())
+MODES: Final = ("features", "blocks", "devices")
+
+_EPOCHS: Final = 6
+_BATCH: Final = 256
+_WIDTH: Final = 64
+Says = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """How what is missing is judged, on simulated people never seen.
+
+    Each mode hides a share of what there is: single features at single moments, a
+    stretch of the session of each sensor, or whole devices. Judged are the joint
+    Gaussian and the fused experts, which marginalise what is missing, and three small
+    networks: taught on whole rows; with random masks; and with random masks and the
+    whole view as the teacher of the masked one (after CIDer, arXiv 2506.10452, 3.2:
+    self-distillation of the output, the loss of both views in one step).
+
+    Parameters
+    ----------
+    affect
+        The training run of the experts, whose weights are in the package.
+    people
+        How many to teach the networks on, and to judge on.
+    seed
+        Of masks, networks and the bootstrap.
+    """
+
+    affect: Affect
+    people: tuple[int, int] = (300, 60)
+    seed: int = 23
+
+    def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
+        """Judge; nothing is stored."""
+        began = time.monotonic()
+        a = self.affect
+        crowd = Crowd(a.devices, a.chains, a.seconds, 0.0, root)
+        taught = [self._view(crowd, a.first + i) for i in range(self.people[0])]
+        tested = [self._view(crowd, a.first_tested + i) for i in range(self.people[1])]
+        ways = {**self._gaussians(), **self._networks(taught)}
+        rows = []
+        curves: dict[str, dict[str, list[float]]] = {}
+        for mode in MODES:
+            for name, way in ways.items():
+                curve, areas = self._curve(tested, way, mode)
+                curves.setdefault(mode, {})[name] = curve
+                rows.append(
+                    row(name, f"area under arousal skill, {mode}", areas, self.seed)
+                )
+        return {
+            "dataset": "simulated people, effects as published",
+            "protocol": f"{self.people[1]} people never seen; missing rate 0 to 1",
+            "rates": RATES,
+            "curves": curves,
+            "rows": [{k: v for k, v in r.items() if k != "per_person"} for r in rows],
+            "config": config.describe(self),
+            "versions": {k: version(k) for k in ("numpy", "torch")},
+            "seconds": round(time.monotonic() - began, 1),
+            "table": "\n".join(
+                f"{r['model']:32}  {r['metric']:36}  {r['mean']:.3f} "
+                f"({r['low']:.3f} to {r['high']:.3f})"
+                for r in rows
+            ),
+        }
+
+    def _view(self, crowd: Crowd, seed: int) -> tuple[int, Array, Array, Array]:
+        """Return seed, centred features, ratings and what was felt at each moment."""
+        person = crowd.person(seed)
+        made = self.affect.moments(person, self.affect.joint)
+        rest = Rest.restore(load("published-all").part("rest"))
+        ratings, felt = self.affect.rated(person)
+        return seed, centred(made, rest)[0], ratings, felt
+
+    def _gaussians(self) -> dict[str, Says]:
+        joint = load("published-all").model()
+        none = np.zeros(len(self.affect.joint))
+        experts, at, start = [], [], 0
+        for name, columns in self.affect.experts.items():
+            experts.append(load(name))
+            at.append(slice(start, start + len(columns)))
+            start += len(columns)
+        names = [e.name for e in experts]
+        prior = [
+            np.stack([e.arrays[f"prior.{k}"] for e in experts]) for k in ("mean", "sd")
+        ]
+        errors = np.stack([nearest(e) for e in lasting.known(names)])
+        models = [e.model() for e in experts]
+
+        def together(z: Array) -> Array:
+            said = np.array(
+                [
+                    np.stack(m.predict(z[s], none[s]))
+                    for m, s in zip(models, at, strict=True)
+                ]
+            )
+            return fuse(said[:, 0], said[:, 1], prior[0], prior[1], errors).mean
+
+        return {
+            "joint Gaussian": lambda z: np.asarray(joint.predict(z, none)[0]),
+            "fused experts": together,
+        }
+
+    def _networks(
+        self, taught: Sequence[tuple[int, Array, Array, Array]]
+    ) -> dict[str, Says]:
+        z = np.concatenate([t[1] for t in taught])
+        y = torch.tensor(np.concatenate([t[2] for t in taught]), dtype=torch.float32)
+        mean, sd = np.nanmean(z, axis=0), np.nanstd(z, axis=0)
+        found: dict[str, Says] = {}
+        for name, masks, teaches in (
+            ("network", False, False),
+            ("network, masked", True, False),
+            ("network, masked and taught", True, True),
+        ):
+            net = self._taught((z - mean) / sd, y, masks=masks, teaches=teaches)
+            found[name] = _says(net, mean, sd)
+        return found
+
+    def _taught(self, z: Array, y: Tensor, *, masks: bool, teaches: bool) -> nn.Module:
+        torch.manual_seed(self.seed)
+        rng = np.random.default_rng(self.seed)
+        net = nn.Sequential(
+            nn.Linear(2 * z.shape[1], _WIDTH),
+            nn.GELU(),
+            nn.Dropout(0.2),
+            nn.Linear(_WIDTH, 3),
+        )
+        descent = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-2)
+        for _ in range(_EPOCHS):
+            order = rng.permutation(len(z))
+            for k in range(0, len(z) - _BATCH + 1, _BATCH):
+                at = order[k : k + _BATCH]
+                whole = net(_input(z[at]))
+                loss = ((whole - y[at]) ** 2).mean()
+                if masks:
+                    part = net(_input(self._hide(z[at], rng)))
+                    loss = loss + ((part - y[at]) ** 2).mean()
+                    if teaches:
+                        loss = loss + ((part - whole.detach()) ** 2).mean()
+                descent.zero_grad()
+                loss.backward()
+                descent.step()
+        return net.eval()
+
+    def _hide(self, z: Array, rng: np.random.Generator) -> Array:
+        """Return rows with features, sensors or devices hidden, each at its rate."""
+        rate = rng.random((len(z), 1))
+        lost = rng.random(z.shape) < rate
+        groups = (
+            self._groups("devices") if rng.random() < 0.5 else self._groups("blocks")
+        )
+        for group in groups:
+            lost[:, group] |= rng.random((len(z), 1)) < rate / 2
+        return np.where(lost, np.nan, z)
+
+    def _groups(self, mode: str) -> list[list[int]]:
+        """Return which features go missing together."""
+        chains = [name.partition(".")[0] for name, _ in self.affect.joint]
+        sets = (
+            DEVICES.values()
+            if mode == "devices"
+            else [(c,) for c in dict.fromkeys(chains)]
+        )
+        return [[i for i, c in enumerate(chains) if c in some] for some in sets]
+
+    def _curve(
+        self, tested: Sequence[tuple[int, Array, Array, Array]], way: Says, mode: str
+    ) -> tuple[list[float], dict[str, float]]:
+        """Return arousal's skill at each rate, and each person's area under theirs."""
+        prior = load("published-all").arrays["prior.mean"]
+        curve = []
+        each: dict[str, list[float]] = {str(t[0]): [] for t in tested}
+        for rate in RATES:
+            total = np.zeros(2)
+            for seed, z, _, felt in tested:
+                rng = np.random.default_rng((self.seed, seed, int(10 * rate)))
+                rows = self._cut(z, rate, mode, rng)[::2]
+                said = np.array([_safe(way, r) for r in rows])
+                errors = np.array(skill(said, felt[::2], prior))[:, 1]
+                total += errors
+                each[str(seed)].append(float(1 - errors[0] / errors[1]))
+            curve.append(round(float(1 - total[0] / total[1]), 4))
+        areas = {k: float(np.trapezoid(v, RATES)) for k, v in each.items()}
+        return curve, areas
+
+    def _cut(self, z: Array, rate: float, mode: str, rng: np.random.Generator) -> Array:
+        lost = np.zeros(z.shape, np.bool_)
+        if mode == "features":
+            lost = rng.random(z.shape) < rate
+        for group in [] if mode == "features" else self._groups(mode):
+            if mode == "devices":
+                lost[:, group] = rng.random() < rate
+                continue
+            long = round(rate * len(z))
+            start = int(rng.integers(0, len(z) - long + 1))
+            lost[start : start + long, group] = True
+        return np.where(lost, np.nan, z)
+
+
+def _says(net: nn.Module, mean: Array, sd: Array) -> Says:
+    def way(z: Array) -> Array:
+        with torch.no_grad():
+            return np.asarray(net(_input(((z - mean) / sd)[None]))[0].double().numpy())
+
+    return way
+
+
+def _input(z: Array) -> Tensor:
+    here = np.isfinite(z)
+    both = np.concatenate([np.where(here, z, 0.0), here], axis=1)
+    return torch.tensor(both, dtype=torch.float32)
+
+
+def _safe(way: Says, z: Array) -> Array:
+    """Return what is said of a row; NaN where nothing is there."""
+    return np.full(3, np.nan) if np.isnan(z).all() else way(z)

@@ -1,0 +1,153 @@
+"""How far behind what is felt people report it, and what knowing that is worth."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from physio import config
+from physio.core.block import Array
+from physio.core.stage import Flow
+from physio.models.gaussian import DIMENSIONS
+from experiments.weights.published import TRACKER, Affect
+from experiments.simulated.cohort import Crowd
+from physio.evaluation.metrics import concordance, correlation
+from physio.evaluation.statistics import paired, row
+from experiments.simulated.held_out import LATER, estimator
+
+_EVERY: Final = 1.0  # s between reports
+_MOST: Final = 40.0  # s by which one may lie behind the other
+_AROUSAL: Final = DIMENSIONS.index("arousal")
+
+
+@dataclass(frozen=True)
+class Lagged:
+    """How the lag of reports is found on training people, and used on others.
+
+    Each person turns a dial once a second: what they felt some seconds ago, with a
+    rater's noise. By how much an estimate lies behind what is felt is known of
+    simulated people; by how much reports lie behind the estimate is measured; the sum
+    of both is the reports' own lag. People never seen are then judged with reports as
+    they are, and drawn forward by what the training people showed.
+
+    Parameters
+    ----------
+    affect
+        The training run, whose weights are in the package.
+    people, tested
+        How many to learn the lag from, and to judge on.
+    lags
+        Between what lags (s) each person's own is drawn.
+    seed
+        Of lags, noise and the bootstrap.
+    """
+
+    affect: Affect
+    people: int = 30
+    tested: int = 30
+    lags: tuple[float, float] = (1.0, 6.0)
+    seed: int = 23
+
+    def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
+        """Judge; nothing is stored."""
+        began = time.monotonic()
+        a = self.affect
+        crowd = Crowd(a.devices, a.chains, a.seconds, 0.0, root)
+        taught = [self._told(crowd, a.first + i) for i in range(self.people)]
+        tested = [self._told(crowd, a.first_tested + i) for i in range(self.tested)]
+        late = behind([t[:2] for t in taught])  # estimates, behind what is felt
+        apart = behind([(t[2], t[0]) for t in taught])  # reports, behind estimates
+        lag = late + apart
+        true = float(np.mean([t[3] for t in taught]))
+        found: dict[str, dict[str, dict[str, float]]] = {"r": {}, "ccc": {}}
+        for i, (said, _, reports, _) in enumerate(tested):
+            code = str(a.first_tested + i)
+            for way, by in (("as reported", 0.0), ("lag taken off", lag)):
+                ahead = _ahead(reports, by)
+                here = np.isfinite(said) & np.isfinite(ahead)
+                for kind, measure in (("r", correlation), ("ccc", concordance)):
+                    figure = measure(ahead[here], said[here, None])
+                    found[kind].setdefault(way, {})[code] = figure
+        rows = [
+            row(way, f"arousal {metric} with reports", each, self.seed)
+            for metric, ways in found.items()
+            for way, each in ways.items()
+        ]
+        more = paired(rows, "lag taken off", self.seed)
+        short = [
+            {k: v for k, v in r.items() if k != "per_person"} for r in (*rows, *more)
+        ]
+        return {
+            "dataset": "simulated people, effects as published",
+            "protocol": f"lag from {self.people} people, judged on {self.tested} "
+            "others",
+            "lag_s": {
+                "estimates behind what is felt": late,
+                "reports behind estimates": apart,
+                "reports behind what is felt, found": lag,
+                "reports behind what is felt, true mean": round(true, 2),
+            },
+            "rows": short,
+            "config": config.describe(self),
+            "versions": {"numpy": version("numpy")},
+            "seconds": round(time.monotonic() - began, 1),
+            "table": "\n".join(
+                [
+                    f"reports lag {lag:g} s (true mean {true:.2f})",
+                    *(
+                        f"{r['model']:14}  {r['metric']:28}  {r['mean']:.3f}"
+                        for r in rows
+                    ),
+                ]
+            ),
+        }
+
+    def _told(self, crowd: Crowd, seed: int) -> tuple[Array, Array, Array, float]:
+        """Return estimated, felt and reported arousal each second, and the lag."""
+        person = crowd.person(seed)
+        block = crowd.block(person, _EVERY, without=())
+        stage = estimator([TRACKER])
+        said = Flow(stage, block.info).push(block).column("arousal")
+        rng = np.random.default_rng((self.seed, seed))
+        lag = float(rng.uniform(*self.lags))
+        felt = person.felt[:, _AROUSAL]
+        then = np.maximum(np.arange(len(felt)) - round(4 * lag), 0)
+        step = round(4 * _EVERY)
+        reports = felt[then][::step]
+        noise = rng.normal(0, self.affect.rater, len(reports))
+        reports = np.clip(reports + noise, -1, 1)
+        n, first = min(len(said), len(reports)), int(LATER / _EVERY)
+        return said[first:n], felt[::step][first:n], reports[first:n], lag
+
+
+def behind(pairs: Sequence[tuple[Array, Array]]) -> float:
+    """Return by how much the first of each pair lies behind the second (s).
+
+    Where they go together best, over all pairs, each about its own mean.
+    """
+    steps = np.arange(-round(_MOST / _EVERY), round(_MOST / _EVERY) + 1)
+    sums = np.zeros((len(steps), 3))
+    for a, b in pairs:
+        for i, k in enumerate(steps.tolist()):
+            x = a[k:] if k >= 0 else a[:k]
+            y = b[: len(b) - k] if k >= 0 else b[-k:]
+            here = np.isfinite(x) & np.isfinite(y)
+            u, v = x[here] - x[here].mean(), y[here] - y[here].mean()
+            sums[i] += u @ v, u @ u, v @ v
+    r = sums[:, 0] / np.sqrt(sums[:, 1] * sums[:, 2])
+    return float(steps[int(np.argmax(r))] * _EVERY)
+
+
+def _ahead(reports: Array, by: float) -> Array:
+    """Return what was reported ``by`` s later, NaN where nothing was."""
+    k = round(by / _EVERY)
+    moved = np.full(len(reports), np.nan)
+    if k >= 0:
+        moved[: len(reports) - k] = reports[k:]
+    else:
+        moved[-k:] = reports[:k]
+    return moved

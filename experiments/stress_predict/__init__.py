@@ -1,0 +1,1 @@
+"""Transfer from WESAD to Stress-Predict."""

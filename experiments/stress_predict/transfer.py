@@ -1,0 +1,180 @@
+"""From one laboratory's wristbands to another's: WESAD trains, Stress-Predict tests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from physio import config
+from physio.core.recording import Recording
+from physio.datasets.stress_predict import StressPredict
+from physio.datasets.feature_table import LABEL
+from physio.models.baseline import prepared
+from physio.evaluation.baseline_correction import centred
+from physio.evaluation.models.baselines import Clock, Commonest
+from physio.evaluation.evaluate import Evaluation, Work, evaluate, together
+from physio.training.participants import features
+from physio.evaluation.splits import CrossDataset
+from experiments.wesad.multitask import wesad
+
+LEFT_OUT: Final = ("S06",)
+"""Whose labels do not follow the tags of the person's own wristband."""
+
+TASKS: Final = ("Stroop", "interview", "hyperventilation")
+"""The stressors of Stress-Predict, in the order in which everybody had them."""
+
+CLASSES: Final = {
+    "calm": ("baseline", "rest", "amusement", "meditation 1", "meditation 2"),
+    "stress": ("stress", *TASKS),
+}
+
+_CHAINS: Final = {
+    "skin": "e4.eda",
+    "heart": "e4.bvp",
+    "motion": "e4.acc",
+    "temperature": "e4.temp",
+}
+_WIDTH: Final = 60.0
+_HOP: Final = 5.0
+_SHARE: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Stress of people of another study, by models that never saw that study.
+
+    Figures are told of all windows, and of each task's windows against those of rest.
+
+    Parameters
+    ----------
+    models
+        By name; see `physio.evaluation.models.baselines`.
+    reads
+        Features, ``"<chain>.<channel>"``.
+    scales, rest, gap, every, seed
+        As in `physio.evaluation.feature_benchmark.Tabular`; the gap is as long as the stages remember.
+    reference
+        The model that is compared with each other one.
+    """
+
+    models: Mapping[str, Any]
+    reads: tuple[str, ...]
+    scales: Mapping[str, str] = field(default_factory=dict)
+    rest: float = 300.0
+    gap: float = 120.0
+    every: float = 60.0
+    reference: str = ""
+    seed: int = 23
+
+    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
+        """Train on the one and judge on the other; whole, and task by task."""
+        del table  # both data sets are read here
+        data = wesad(root)
+        other = StressPredict((root or Path()) / "stress_predict")
+        parts = [self._rows(data.person(p), p, data.name) for p in data.people]
+        for trial in other.trials():
+            recording = other.load(trial)
+            if trial.subject in LEFT_OUT or not _labelled(recording):
+                continue
+            parts.append(self._rows(recording, trial.subject, other.name))
+        return self._judged(pd.concat(parts, ignore_index=True), other.name)
+
+    def _judged(self, table: pd.DataFrame, tested: str) -> Evaluation:
+        made = centred(table, self.reads, rest=self.rest, gap=self.gap)
+        models = {**self.models, "commonest": Commonest(), "clock": Clock()}
+        found = {}
+        for what in ("all", *TASKS):
+            rows = ~table[LABEL].isin([t for t in TASKS if what not in ("all", t)])
+            found[what] = evaluate(
+                Work(
+                    made.table,
+                    CLASSES,
+                    columns=self.reads,
+                    calibration=made.calibration,
+                    left=made.left,
+                    dataset=f"WESAD, then {tested}",
+                    tested=rows.to_numpy(),
+                ),
+                CrossDataset(tested),
+                models,
+                measured=("AUC", "macro-F1"),
+                reference=self.reference,
+                every=self.every,
+                seed=self.seed,
+            )
+        return together(found, config.describe(self))
+
+    def _rows(self, recording: Recording, person: str, dataset: str) -> pd.DataFrame:
+        """Return windows of a whole recording, as `physio.datasets.feature_table` has them."""
+        rows = features(recording, _CHAINS)
+        rate = float(rows.info.rate or 1)
+        width, hop = round(_WIDTH * rate), round(_HOP * rate)
+        first = np.arange(0, len(rows) - width + 1, hop)
+        begin = rows.epoch + first / rate
+        columns: dict[str, Any] = {}
+        for name in self.reads:
+            x = rows.column(name)
+            span = rows.info.channels[rows.info.names.index(name)].span
+            if span >= _WIDTH:  # rests on more than the window: its newest value
+                columns[name] = x[first + width - 1]
+            else:
+                columns[name] = _mean(x[first[:, None] + np.arange(width)])
+        how = [self.scales.get(name, "raw") for name in self.reads]
+        x = prepared(np.stack(list(columns.values()), axis=1), how)
+        label, part = _parts(recording, begin, begin + _WIDTH)
+        longest = max(c.span for c in rows.info.channels if c.name in self.reads)
+        return pd.DataFrame(
+            {
+                "dataset": dataset,
+                "subject": person,
+                "session": "",
+                "trial": "",
+                "part": part,
+                LABEL: label,
+                "start": first,
+                "stop": first + width,
+                "rests": np.maximum(first - round(longest * rate), 0),
+                "begin": begin,
+                "end": begin + _WIDTH,
+                **dict(zip(self.reads, x.T, strict=True)),
+            }
+        )
+
+
+def _labelled(recording: Recording) -> bool:
+    parts = recording.events.get("study.conditions")
+    return parts is not None and len(parts.times) > 0
+
+
+def _parts(recording: Recording, begin: Any, end: Any) -> tuple[Any, Any]:
+    """Return the label and the number of the part that each window lies in.
+
+    The first rest is called baseline, as in WESAD; the stressors by their names.
+    """
+    events = recording.events["study.conditions"]
+    label, part = np.full(len(begin), "", object), np.full(len(begin), -1)
+    tasks = iter(TASKS)
+    several = list(events.labels).count("stress") > 1
+    for k, (name, start, stop) in enumerate(
+        zip(events.labels, events.times, events.data[:, 0], strict=True)
+    ):
+        told = name
+        if several and name == "stress":
+            told = next(tasks, name)
+        elif name == "rest" and k == 0:
+            told = "baseline"
+        inside = (begin >= start) & (end <= stop)
+        label[inside], part[inside] = told, k
+    return label, part
+
+
+def _mean(values: Any) -> Any:
+    """Return means over rows of what is there; NaN below half."""
+    here = np.isfinite(values)
+    count = here.sum(axis=1)
+    total = np.where(here, values, 0).sum(axis=1)
+    enough = count >= _SHARE * values.shape[1]
+    return np.where(enough, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,246 @@
+"""Demonstration weights, from simulated people: they show the way and prove nothing."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from physio import config
+from physio.core.block import Array, Block, Origin
+from physio.core.events import Events, joined
+from physio.core.protocols import Device, FastClock
+from physio.core.recording import Recording
+from physio.io.montage import places
+from physio.models import model_card as weights
+from physio.models.rbtransformer import RBTransformerConfig
+from physio.models.baseline import Rest
+from experiments.weights import rating_error as evaluate
+from physio.training import trainer as network
+from experiments.weights.split_audit import audited, settled
+from physio.training.gaussian import Recipe, centred, learn, moments, rests
+from physio.training.participants import DIMENSIONS, Person, Unit, features, run
+from physio.training.save_weights import blank, store, told
+
+_BANDS: Final = ("theta", "alpha", "beta", "gamma")
+
+_LIMITS: Final = (
+    "Trained on simulated people: nothing here is evidence about anybody. On measured "
+    "input these weights do not answer unless demo weights are asked for.",
+    "The effects of the simulation are exaggerated several times over, so that a "
+    "minute shows something; real ones are much smaller.",
+    "A simulated person rates at each moment what they feel, with a rater's noise; "
+    "real ratings are few and late.",
+)
+
+Trained = tuple[weights.Model, Rest, tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """How demonstration weights are trained, for a headset and for a wristband.
+
+    Parameters
+    ----------
+    headset, band
+        The two devices: dataclasses with ``seed``, ``cycle``, ``seconds``, ``clock``,
+        whose stream ``.truth`` is what the person feels.
+    electrodes
+        Of the headset. The network knows them by their place on the head, and learns to
+        do without any of them, so that it runs on other headsets.
+    columns
+        Features of the wristband, and how each is read.
+    people, tested
+        How many people to train on, and how many more to judge on.
+    first
+        The first person's seed; the others' follow.
+    cycles
+        How long the protocol takes (s): each person has the next of these.
+    seconds
+        How long each person is recorded (s).
+    rest
+        How long a person's rest is (s).
+    every
+        Time between the moments that are learned from (s).
+    rater
+        Standard deviation of the rater's noise, on [-1, 1].
+    epochs, seed
+        Of the network's training.
+    """
+
+    headset: Any
+    band: Any
+    electrodes: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    people: int = 40
+    tested: int = 10
+    first: int = 1000
+    cycles: tuple[float, ...] = (60.0, 120.0, 300.0)
+    seconds: float = 300.0
+    rest: float = 10.0
+    every: float = 1.0
+    rater: float = 0.2
+    epochs: int = 12
+    seed: int = 23
+
+    def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
+        """Train both, judge both on people left out, store both in ``out``."""
+        began = time.monotonic()
+        found, stored, proved = [], {}, []
+        for name in ("eeg-demo", "wrist-demo"):
+            people = [self._person(name, i) for i in range(self.people + self.tested)]
+            taught, tested = people[: self.people], people[self.people :]
+            recipe = self._recipe(name)
+            seen = [moments(p, recipe) for p in people]
+            proved.append(audited(people, seen, recipe, [p.code for p in tested]))
+            trained = self._eeg(taught) if name == "eeg-demo" else self._wrist(taught)
+            card = self._card(name)
+            store(out / name, card, *trained)
+            over = [
+                settled(p, recipe, m.over) for p, m in zip(people, seen, strict=True)
+            ]
+            judged = [
+                self._judge(p, out / name, at)
+                for p, at in zip(tested, over[self.people :], strict=True)
+            ]
+            rows = evaluate.rows(name, judged, self.seed)
+            found += rows
+            full = replace(card, figures=told(rows))
+            stored[name] = store(out / name, full, *trained).card.sha256
+        return {
+            "dataset": "simulated people",
+            "protocol": "leave-n-subjects-out",
+            "people": [f"seed {self.first + i}" for i in self._tested],
+            "rows": found,
+            "audit": proved[0].told(),
+            "audit_wrist": proved[1].told(),
+            "config": config.describe(self),
+            "versions": {k: version(k) for k in ("numpy", "torch")},
+            "seconds": round(time.monotonic() - began, 1),
+            "weights": stored,
+            "table": _table(found),
+        }
+
+    @property
+    def _tested(self) -> range:
+        return range(self.people, self.people + self.tested)
+
+    def _columns(self, name: str) -> tuple[tuple[str, str], ...]:
+        if name == "wrist-demo":
+            return self.columns
+        return tuple(
+            (f"eeg.de.{band}.{electrode}", "raw")
+            for electrode in self.electrodes
+            for band in _BANDS
+        )
+
+    def _recipe(self, name: str) -> Recipe:
+        return Recipe(self._columns(name), DIMENSIONS, self.rest, 0.0, self.every)
+
+    def _person(self, name: str, i: int) -> Person:
+        """Return a simulated person, who rates each second."""
+        device = self.band
+        if name == "eeg-demo":
+            device = replace(self.headset, channels=self.electrodes)
+        seed, cycle = self.first + i, self.cycles[i % len(self.cycles)]
+        recording = record(replace(device, seed=seed, cycle=cycle), self.seconds)
+        streams = {"eeg": "eeg"}
+        if name == "wrist-demo":
+            streams = {"skin": "eda", "heart": "bvp", "motion": "acc"}
+        used = {column.partition(".")[0] for column, _ in self._columns(name)}
+        chains = {k: f"person.{v}" for k, v in streams.items() if k in used}
+        rows = features(recording, chains)
+        truth = recording.streams["person.truth"]
+        times = np.concatenate([b.times for b in truth])
+        felt = np.concatenate([b.data for b in truth])
+        rng = np.random.default_rng((self.seed, seed))
+        units = []
+        for k in range(int(self.seconds / self.every)):
+            begin = recording.begin + k * self.every
+            here = (times >= begin) & (times < begin + self.every)
+            said = felt[here].mean(axis=0) + rng.normal(0, self.rater, 3)
+            ratings = np.round(np.clip(said, -1, 1) * 4) / 4  # nine steps
+            units.append(Unit(f"{k}", begin, begin + self.every, ratings))
+        return Person(f"seed {seed}", rows, tuple(units))
+
+    def _wrist(self, people: Sequence[Person]) -> Trained:
+        recipe = self._recipe("wrist-demo")
+        made = learn([moments(p, recipe) for p in people], recipe)
+        return made.model, made.rest, made.model.prior
+
+    def _eeg(self, people: Sequence[Person]) -> Trained:
+        recipe = self._recipe("eeg-demo")
+        seen = [moments(p, recipe) for p in people]
+        rest = rests(seen, recipe.every)
+        z = np.concatenate([centred(p, rest)[0] for p in seen])
+        ratings = np.concatenate([p.ratings for p in seen])
+        whole = ~np.isnan(z).any(axis=1)
+        size = RBTransformerConfig(
+            len(self.electrodes),
+            len(_BANDS),
+            head="affect",
+            embedding="place",
+            places=tuple(tuple(p) for p in places(self.electrodes).tolist()),
+        )
+        tokens = z[whole].reshape(-1, size.electrodes, size.bands)
+        schedule = network.Schedule(self.epochs, (256,), clip=1.0, missing=0.8)
+        made = network.fit(size, tokens, ratings[whole], schedule, self.seed)
+        return made.model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
+
+    def _judge(self, person: Person, folder: Path, over: float) -> evaluate.Judged:
+        """Judge what the live estimator tells of a person from ``over`` (s) on."""
+        out = run(person.rows, str(folder))
+        return evaluate.judge(person, *evaluate.estimates(out), over, 0.0)
+
+    def _card(self, name: str) -> weights.Card:
+        model = "rbtransformer:RBTransformer"
+        if name == "wrist-demo":
+            model = "gaussian:Gaussian"
+        use = f"physio.models.{model}"
+        columns, origin = self._columns(name), Origin.SIMULATED
+        return replace(
+            blank(use, columns, self.rest, origin, DIMENSIONS),
+            data=f"{self.people} simulated people (seeds {self.first} to "
+            f"{self.first + self.people - 1}), {self.seconds:g} s each, effects "
+            f"{self.headset.preset}. DEMONSTRATION ONLY.",
+            citation="none: a simulation, physio-affect",
+            licence="BSD-3-Clause",
+            protocol=f"Figures: {self.tested} simulated people left out, through the "
+            f"live estimator, the {self.rest:g} s of rest left out; mean over people, "
+            "95 % bootstrap interval.",
+            limits=_LIMITS,
+            command="physio train configs/train-demo.toml",
+        )
+
+
+def record(device: Any, seconds: float, name: str = "person") -> Recording:
+    """Return what a device, a dataclass, sends in ``seconds`` s, as fast as it can."""
+    clock = FastClock()
+    streams: dict[str, list[Block]] = {}
+    told: dict[str, list[Events]] = {}
+    opened: Device
+    with replace(device, name=name, clock=clock, seconds=seconds) as opened:
+        for info in opened.streams:
+            if info.rate:
+                nothing = np.empty((0, len(info.channels)))
+                streams[info.name] = [Block(info, 0, 0.0, nothing)]
+        while not opened.ended:
+            clock.wait(4.0)
+            for item in opened.read():
+                if isinstance(item, Block):
+                    streams[item.info.name].append(item)
+                else:
+                    told.setdefault(item.info.name, []).append(item)
+    events = {k: joined(v) for k, v in told.items()}
+    return Recording({k: tuple(v) for k, v in streams.items()}, events)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"{r['model']:10}  {r['metric']:40}  {r['mean']:6.2f}  "
+        f"({r['low']:.2f} to {r['high']:.2f})"
+        for r in rows
+    )

@@ -1,0 +1,207 @@
+"""How the errors of experts last, go together, and belong to people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+import physio.assets
+from physio.core.block import Array
+from physio.models.gaussian import Gaussian
+from physio.models.gp_smoother import Knowledge
+from experiments.weights.rating_error import LEVELS
+
+ERRORS: Final = Path(physio.assets.__file__).parent / "errors.json"
+
+_LONGEST: Final = 60  # steps over which errors are followed
+
+
+def slopes(ratings: Sequence[Array], said: Sequence[Array], prior: Array) -> Array:
+    """Return the share of what is said about people left out that is to be believed.
+
+    The slope of their ratings on the estimates, from 0 to 1, in each dimension, (3,).
+    """
+    y = np.concatenate(ratings) - prior
+    m = np.concatenate([s[:, 0] for s in said]) - prior
+    top, bottom = np.nansum(m * y, axis=0), np.nansum(m * m, axis=0)
+    return np.asarray(np.clip(top / np.maximum(bottom, 1e-12), 0.02, 1.0))
+
+
+def drawn(
+    model: Gaussian, share: Array, ratings: Sequence[Array], said: Sequence[Array]
+) -> tuple[Gaussian, list[Array]]:
+    """Return a model whose estimates are drawn to the prior, and what it then says.
+
+    Parameters
+    ----------
+    model
+        A joint Gaussian of features and all three ratings.
+    share
+        Of each rating's covariances with the features that is kept, (3,).
+    ratings, said
+        Of each person what they rated, and what was said of them when left out; its
+        standard deviations are set to what was missed by.
+    """
+    f = model.config.features
+    cov = model.cov.copy()
+    cov[:f, f:] *= share
+    cov[f:, :f] *= share[:, None]
+    made = Gaussian(model.config, model.mean, cov)
+    prior, sd = model.prior
+    told = []
+    for s in said:
+        mean = prior + share * (s[:, 0] - prior)
+        # With a share b of the covariances, b squared of what was explained is.
+        left = sd**2 - share**2 * (sd**2 - s[:, 1] ** 2)
+        told.append(np.stack([mean, np.sqrt(left)], axis=1))
+    missed = np.nanmean((np.concatenate(ratings) - _means(told)) ** 2, axis=0)
+    meant = np.nanmean(np.concatenate([t[:, 1] for t in told]) ** 2, axis=0)
+    noise = np.maximum(missed - meant, 0.0)
+    full = cov.copy()
+    full[range(f, f + 3), range(f, f + 3)] += noise
+    for t in told:
+        t[:, 1] = np.sqrt(t[:, 1] ** 2 + noise)
+    return Gaussian(made.config, made.mean, full), told
+
+
+def measured(
+    said: Array, prior: tuple[Array, Array], rater: float
+) -> tuple[Array, Array]:
+    """Return estimates as measurements of what is felt: where, and how precise.
+
+    Shape (n, 3) each; the step from the prior's mean, NaN where nothing is said.
+    """
+    felt = np.maximum(prior[1] ** 2 - rater**2, 1e-4)
+    var = np.maximum(said[:, 1] ** 2 - rater**2, 1e-3)
+    gained = np.maximum(1 / var - 1 / felt, 1e-4 / felt)
+    return (said[:, 0] - prior[0]) * (1 / felt + gained) / gained, gained
+
+
+def believed(
+    said: Sequence[Array], share: Array, knows: Knowledge, ratings: Sequence[Array]
+) -> tuple[list[Array], Array]:
+    """Return what a tracker says once it is believed as far as it is right.
+
+    Parameters
+    ----------
+    said
+        What it says of people left out, its ``share`` being 1.
+    share
+        How much of each step is to be believed, (3,).
+    knows
+        What it knows.
+    ratings
+        What these people rated.
+
+    Returns
+    -------
+    told, rater
+        What it then says, and the variance by which ratings miss it, (3,).
+    """
+    felt = np.diag(knows.cov)
+    explained = [felt + knows.rater - s[:, 1] ** 2 for s in said]
+    mean = [knows.mean + share * (s[:, 0] - knows.mean) for s in said]
+    left = [felt - share**2 * e for e in explained]
+    off = np.concatenate(ratings) - np.concatenate(mean)
+    missed = np.nanmean(off**2, axis=0) - np.nanmean(np.concatenate(left), axis=0)
+    rater = np.maximum(missed, 0.01)
+    pairs = zip(mean, left, strict=True)
+    return [np.stack([m, np.sqrt(v + rater)], axis=1) for m, v in pairs], rater
+
+
+def widths(ratings: Sequence[Array], said: Sequence[Array]) -> Array:
+    """Return halves of intervals that hold ratings of people left out, (3, levels).
+
+    In standard deviations about the mean: what a normal distribution has at 1.28 for 80
+    in 100, ratings that pile up at the ends of a scale have elsewhere.
+    """
+    off = np.concatenate(ratings) - _means(said)
+    size = np.abs(off) / np.concatenate([s[:, 1] for s in said])
+    return np.nanquantile(size, LEVELS, axis=0).T
+
+
+def correlations(
+    felt: Sequence[Array],
+    said: Sequence[Sequence[Array]],
+    prior: tuple[Array, Array],
+    rater: float,
+) -> Array:
+    """Return how the errors of experts on people left out go together, (3, k, k)."""
+    errors = []
+    for parts in said:
+        rows = []
+        for own, y in zip(parts, felt, strict=True):
+            x, gained = measured(own, prior, rater)
+            rows.append((x - (y - prior[0])) * np.sqrt(gained))
+        errors.append(np.concatenate(rows))
+    each = np.stack(errors)  # (k, n, 3)
+    found = np.empty((3, len(each), len(each)))
+    for d in range(3):
+        whole = each[:, np.isfinite(each[:, :, d]).all(axis=0), d]
+        second = whole @ whole.T / whole.shape[1]
+        scale = np.sqrt(np.diag(second))
+        found[d] = second / np.outer(scale, scale)
+    return found
+
+
+def keep(names: Sequence[str], errors: Array, marks: Mapping[str, str]) -> None:
+    """Store how the errors of shipped experts go together, pair by pair."""
+    known = json.loads(ERRORS.read_text("utf-8")) if ERRORS.is_file() else {"pairs": {}}
+    for i, a in enumerate(names):
+        for j, b in enumerate(names[:i]):
+            known["pairs"]["|".join(sorted((a, b)))] = {
+                "correlation": np.round(errors[:, i, j], 4).tolist(),
+                "sha256": {a: marks[a], b: marks[b]},
+            }
+    ERRORS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+def known(names: Sequence[str]) -> Array:
+    """Return what `keep` stored of some experts, (3, k, k)."""
+    pairs = json.loads(ERRORS.read_text("utf-8"))["pairs"]
+    found = np.tile(np.eye(len(names)), (3, 1, 1))
+    for i, a in enumerate(names):
+        for j, b in enumerate(names[:i]):
+            corr = pairs["|".join(sorted((a, b)))]["correlation"]
+            found[:, i, j] = found[:, j, i] = corr
+    return found
+
+
+def persons(ratings: Sequence[Array], said: Sequence[Array]) -> Array:
+    """Return how people differ in what estimates miss of them for good, (3, 1, 1).
+
+    The variance of people's mean errors, less what a person's few independent moments
+    leave of it by chance.
+    """
+    errors = [r - s[:, 0] for r, s in zip(ratings, said, strict=True)]
+    found = np.zeros((3, 1, 1))
+    for d in range(3):
+        rows = [e[np.isfinite(e[:, d]), d] for e in errors]
+        rows = [e for e in rows if len(e) > 2 * _LONGEST]
+        if len(rows) < 3:
+            continue
+        inside = [e - e.mean() for e in rows]
+        corr = _autocorrelation(inside)
+        alive = np.logical_and.accumulate(corr > 0)
+        worth = 2 * np.sum(corr * alive) - 1  # moments for one look
+        chance = np.mean([np.var(e) * worth / len(e) for e in rows])
+        found[d] = max(np.var([e.mean() for e in rows], ddof=1) - chance, 0.0)
+    return found
+
+
+def _means(told: Sequence[Array]) -> Array:
+    return np.concatenate([t[:, 0] for t in told])
+
+
+def _autocorrelation(rows: Sequence[Array]) -> Array:
+    """Return the autocorrelation about 0 over some steps, of series with gaps."""
+    total, count = np.zeros(_LONGEST), np.zeros(_LONGEST)
+    for row in rows:
+        for lag in range(min(_LONGEST, len(row))):
+            product = row[: len(row) - lag] * row[lag:]
+            total[lag] += np.nansum(product)
+            count[lag] += np.isfinite(product).sum()
+    found = total / np.maximum(count, 1)
+    return np.asarray(found / max(found[0], 1e-12))

@@ -1,0 +1,177 @@
+"""How good estimates are on people left out, beside what is simpler than a model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+from sklearn.ensemble import RandomForestRegressor
+
+from physio.core.block import Array, Block
+from physio.evaluation.statistics import row
+from physio.training.participants import DIMENSIONS, Person
+
+LEVELS: Final = (0.5, 0.8, 0.95)
+"""How often central intervals should hold what was rated."""
+
+STRESS: Final = "stress"
+
+
+class Judged(NamedTuple):
+    """What was estimated for a person in each unit, beside what they rated.
+
+    ``mean`` is the mean of the estimates, ``within`` the share of moments whose central
+    interval of each of `LEVELS` held the rating, ``nll`` the mean negative log density
+    (nats) of the rating; shapes (units, 3), (units, 3, levels), (units, 3).
+    """
+
+    code: str
+    units: tuple[str, ...]
+    ratings: Array
+    mean: Array
+    within: Array
+    nll: Array
+
+
+def judge(person: Person, mean: Array, sd: Array, over: float, settle: float) -> Judged:
+    """Compare estimates at each tick with the ratings.
+
+    Parameters
+    ----------
+    person
+        Whose they are.
+    mean, sd
+        The estimates, shape (n, 3) each, NaN where there is none.
+    over
+        When the person's rest was over (s, session clock): what was before is left out.
+    settle
+        How long (s) after its beginning a condition is left out.
+    """
+    later = person.rows.times >= over
+    parts = []
+    for unit in person.units:
+        here = later & person.within(unit, settle)
+        off = (unit.ratings - mean[here]) / sd[here]
+        missing = np.isnan(off)
+        held = [np.where(missing, np.nan, np.abs(off) <= _width(p)) for p in LEVELS]
+        nll = 0.5 * off**2 + np.log(sd[here]) + 0.5 * np.log(2 * np.pi)
+        parts.append(
+            (_mean(mean[here]), np.stack([_mean(h) for h in held], 1), _mean(nll))
+        )
+    means, within, nlls = (np.array(p) for p in zip(*parts, strict=True))
+    names = tuple(u.name for u in person.units)
+    ratings = np.array([u.ratings for u in person.units])
+    return Judged(person.code, names, ratings, means, within, nlls)
+
+
+def estimates(out: Block) -> tuple[Array, Array]:
+    """Return mean and standard deviation of what an estimator told, (n, 3) each."""
+    parts = [
+        np.stack([out.column(f"{d}{end}") for d in DIMENSIONS], axis=1)
+        for end in ("", ".sd")
+    ]
+    return parts[0], parts[1]
+
+
+class Clock:
+    """Ratings guessed from the seconds since the beginning alone: no physiology.
+
+    A forest, as flexible as the clock can be used; in its spread the error it made in
+    training is counted as that of its leaves.
+    """
+
+    def __init__(self, people: Sequence[Person], settle: float, seed: int) -> None:
+        t, y, weight = [], [], []
+        for person in people:
+            for unit in person.units:
+                times = person.rows.times[person.within(unit, settle)][::20]
+                t.append(times - person.rows.epoch)
+                y.append(np.tile(unit.ratings[:2], (len(times), 1)))
+                weight.append(np.full(len(times), 1 / len(times)))
+        self._forest = RandomForestRegressor(
+            200, min_samples_leaf=20, random_state=seed, n_jobs=1
+        )
+        seconds, ratings = np.concatenate(t)[:, None], np.concatenate(y)
+        self._forest.fit(seconds, ratings, np.concatenate(weight))
+        self._sd = np.std(ratings - self._forest.predict(seconds), axis=0)
+
+    def estimate(self, rows: Block) -> tuple[Array, Array]:
+        """Return mean and standard deviation at each tick, (n, 3) each."""
+        seconds = (rows.times - rows.epoch)[:, None]
+        mean = np.full((len(rows), 3), np.nan)
+        sd = mean.copy()
+        mean[:, :2], sd[:, :2] = self._forest.predict(seconds), self._sd
+        return mean, sd
+
+
+def rows(model: str, judged: Sequence[Judged], seed: int) -> list[dict[str, Any]]:
+    """Return all rows of results of a model."""
+    found = []
+    if all(STRESS in j.units for j in judged):
+        found = [row(model, "stress highest", _each(judged, _stress_highest), seed)]
+    for d, name in enumerate(DIMENSIONS):
+        if any(np.isfinite(j.nll[:, d]).any() for j in judged):  # on a rating's scale
+            off = {
+                j.code: float(_mean(np.abs(j.mean - j.ratings)[:, d])) for j in judged
+            }
+            found.append(row(model, f"{name} mean absolute error", off, seed))
+        corr = {j.code: _correlation(j.mean[:, d], j.ratings[:, d]) for j in judged}
+        found.append(row(model, f"{name} correlation within the person", corr, seed))
+        nll = {j.code: float(_mean(j.nll[:, d])) for j in judged}
+        found.append(row(model, f"{name} negative log density", nll, seed))
+        for k, p in enumerate(LEVELS):
+            held = {j.code: float(_mean(j.within[:, d, k])) for j in judged}
+            found.append(row(model, f"{name} coverage of {p:.0%}", held, seed))
+    return [r for r in found if np.isfinite(r["mean"])]
+
+
+def highest(judged: Judged) -> str:
+    """Return in which condition the mean estimated arousal is highest; "-" for none."""
+    arousal = judged.mean[:, 1]
+    known = arousal[np.isfinite(arousal)]
+    if not len(known) or np.ptp(known) < 1e-9:
+        return "-"
+    return judged.units[int(np.nanargmax(arousal))]
+
+
+def table(models: Mapping[str, Sequence[Judged]]) -> str:
+    """Return a table: for each person, where arousal was highest by each model."""
+    names = list(models)
+    codes = [j.code for j in models[names[0]]]
+    lines = [["person", *names]]
+    for i, code in enumerate(codes):
+        lines.append([code, *(highest(models[name][i]) for name in names)])
+    counts = [sum(highest(j) == STRESS for j in models[name]) for name in names]
+    lines.append(["stress", *(f"{n} of {len(codes)}" for n in counts)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [[c.ljust(w) for c, w in zip(r, widths, strict=True)] for r in lines]
+    return "\n".join("  ".join(r).rstrip() for r in padded)
+
+
+def _each(
+    judged: Sequence[Judged], measure: Callable[[Judged], float]
+) -> dict[str, float]:
+    return {j.code: float(measure(j)) for j in judged}
+
+
+def _stress_highest(judged: Judged) -> float:
+    return float(highest(judged) == STRESS)
+
+
+def _correlation(a: Array, b: Array) -> float:
+    here = np.isfinite(a) & np.isfinite(b)
+    if here.sum() < 3 or np.std(a[here]) < 1e-9 or np.std(b[here]) < 1e-9:
+        return float("nan")
+    return float(np.corrcoef(a[here], b[here])[0, 1])
+
+
+def _mean(values: Array) -> Any:
+    """Return the mean over the first axis of what is there."""
+    here = np.isfinite(values)
+    total = np.where(here, values, 0).sum(axis=0)
+    return np.where(here.any(axis=0), total / np.maximum(here.sum(axis=0), 1), np.nan)
+
+
+def _width(share: float) -> float:
+    """Return how many standard deviations a central interval reaches."""
+    return float(norm.ppf(0.5 + share / 2))

@@ -1,0 +1,104 @@
+"""The audit of a training run: of the very moments that are learned from and judged."""
+
+from collections.abc import Collection, Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from physio.datasets.feature_table import LABEL
+from physio.evaluation import baseline_correction as centred
+from physio.evaluation.leakage.audit import Audit, audit
+from physio.training.gaussian import Moments, Recipe, learned
+from physio.evaluation.folds import Fold, Folds, mark
+from physio.training.participants import Person
+from physio.evaluation.splits import Protocol, divide
+
+
+def settled(person: Person, recipe: Recipe, over: int) -> float:
+    """Return from when on (s) nothing that is judged rests on a person's rest.
+
+    A feature remembers: the first moments after the rest still rest on samples of it.
+    """
+    return float(person.rows.times[over]) + _memory(person, recipe)
+
+
+def audited(
+    people: Sequence[Person],
+    seen: Sequence[Moments],
+    recipe: Recipe,
+    by: Protocol | Collection[str],
+) -> Audit:
+    """Audit a training run, or refuse it.
+
+    Parameters
+    ----------
+    people, seen
+        Everybody, and the moments that are learned from.
+    recipe
+        How an expert is fitted.
+    by
+        How people are divided: a protocol, or the codes of those who are tested, where
+        all others train.
+
+    Raises
+    ------
+    ValueError
+        If the split leaks.
+
+    Notes
+    -----
+    A row is a moment that is learned from; it rests on the ticks that its features
+    remember. A person's rest is that person's calibration. Where units have no name but
+    their number, as in simulated people, there is no label, and columns are not held
+    against it.
+    """
+    table = pd.concat(
+        [_rows(p, m, recipe) for p, m in zip(people, seen, strict=True)],
+        ignore_index=True,
+    )
+    rest = table["part"].to_numpy() < 0
+    kept = np.flatnonzero(~rest)
+    if isinstance(by, Protocol):
+        folds = divide(table, by)
+    else:
+        tested = np.isin(table["subject"], list(by))
+        one = Fold("+".join(by), np.flatnonzero(~tested), np.flatnonzero(tested))
+        folds = Folds("leave-n-subjects-out", (one,), {}, mark(table), len(table))
+    folds = centred.kept(folds, table, ~rest, rest)
+    named = bool((table[LABEL].iloc[kept] != "").all())
+    return audit(table, folds, recipe.names, clock=named).check()
+
+
+def _rows(person: Person, moments: Moments, recipe: Recipe) -> pd.DataFrame:
+    """Return a row for each moment that is judged, and those of the rest."""
+    rate = float(person.rows.info.rate)
+    back = ceil(_memory(person, recipe) * rate)
+    judged = settled(person, recipe, moments.over)
+    parts = [(-1, "", np.arange(0, moments.over, max(back, 1)))]
+    for k, at in learned(person, recipe, moments.over):
+        name = person.units[k].name
+        later = at[person.rows.times[at] >= judged]
+        parts.append((k, "" if name.isdecimal() else name, later))
+    at = np.concatenate([p[2] for p in parts])
+    x = person.features(recipe.names)[at]
+    place: dict[str, Any] = {
+        "subject": person.code,
+        "session": "",
+        "trial": "",
+        "part": np.concatenate([np.full(len(p[2]), p[0]) for p in parts]),
+        LABEL: np.concatenate([np.full(len(p[2]), p[1], object) for p in parts]),
+        "start": at,
+        "stop": at + 1,
+        "rests": np.maximum(at - back, 0),
+        "begin": at / rate,
+        "end": (at + 1) / rate,
+    }
+    return pd.DataFrame(x, columns=list(recipe.names)).assign(**place)
+
+
+def _memory(person: Person, recipe: Recipe) -> float:
+    """Return how far back (s) the features reach that an expert reads."""
+    info = person.rows.info
+    return max(c.span for c in info.channels if c.name in recipe.names)

@@ -1,0 +1,1 @@
+"""Stress, forecasts and personalization on WESAD."""

@@ -1,0 +1,264 @@
+"""Forecasts of skin conductance: the network, and what it has to beat."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import torch
+from sklearn.linear_model import Ridge
+
+from physio.core.block import Array
+from physio.models.pinn import Moments, Pinn, PinnConfig, look_back
+from physio.evaluation.models.baselines import Given
+from physio.evaluation.row_index import joined
+
+_RATE: Final = 4  # samples a second of what is forecast
+_ORDER: Final = 20  # of the autoregression, at 2 values a second
+_SHRINK: Final = 500.0
+_BELIEF: Final = 0.8
+"""Share of what is learned on that is the regression's answer, not what came.
+
+Descent on what came alone follows the people who train: of people left out its
+forecasts were worse than those that it began from.
+"""
+
+_ABSOLUTE: Final = 1.5  # how much more a minute counts that moves more
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """Skin conductance stays where it is: the newest value of ``x``."""
+
+    def __call__(self, given: Given) -> Array:
+        return np.asarray(given.x[given.fold.test, -1], np.float64)
+
+
+@dataclass(frozen=True)
+class RidgePast:
+    """Ridge regression on all samples of the last minute, less the newest one."""
+
+    shrink: float = 100.0
+
+    def __call__(self, given: Given) -> Array:
+        past, now = given.x[:, :-1] - given.x[:, -1:], given.x[:, -1]
+        train, test = given.fold.train, given.fold.test
+        made = Ridge(self.shrink).fit(past[train], given.y[train] - now[train])
+        return np.asarray(now[test] + made.predict(past[test]), np.float64)
+
+
+@dataclass(frozen=True)
+class Autoregression:
+    """The next half second from the ten seconds before it, again and again.
+
+    Parameters
+    ----------
+    horizon
+        How far ahead the answer is (s).
+    """
+
+    horizon: float
+
+    def __call__(self, given: Given) -> Array:
+        weights = autoregression(given.x[given.fold.train])
+        test = given.x[given.fold.test]
+        back = -2 * np.arange(_ORDER + 1) - 1
+        past = test[:, back] - test[:, -1:]  # newest first
+        return np.asarray(test[:, -1] + past[:, 1:] @ iterated(weights, self.horizon))
+
+
+def autoregression(traces: Array) -> Array:
+    """Return by what the newest steps of half a second foretell the next, newest first.
+
+    Shape (20,). ``traces`` has shape (n, samples), 4 a second.
+    """
+    steps = np.diff(traces[:, 1::2], axis=1)
+    at = range(_ORDER, steps.shape[1], 7)
+    x = np.concatenate([steps[:, j - _ORDER : j][:, ::-1] for j in at])
+    y = np.concatenate([steps[:, j] for j in at])
+    gram = x.T @ x + 1e-3 * np.eye(_ORDER)
+    found: Array = np.linalg.solve(gram, x.T @ y)
+    return found
+
+
+def iterated(weights: Array, horizon: float) -> Array:
+    """Return the same, of the way to ``horizon`` s ahead, by the values at `LAGS`.
+
+    Of values relative to the newest one, half a second to ten seconds ago, shape (20,).
+    """
+    ahead = np.zeros(_ORDER)  # the sum of steps, by the newest steps
+    moving = np.eye(_ORDER)  # row i: the step i ago, by the steps known
+    for _ in range(round(2 * horizon)):
+        step = weights @ moving
+        ahead += step
+        moving = np.vstack([step, moving[:-1]])
+    # Step i ago is the value i half seconds ago less the one before.
+    values = np.zeros(_ORDER + 1)
+    values[:-1] += ahead
+    values[1:] -= ahead
+    return values[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Foresight:
+    """The network of `physio.models.pinn` as a forecaster.
+
+    Parameters
+    ----------
+    horizon
+        Which of its horizons is answered (s).
+    ahead
+        Skin conductance at all horizons (uS), shape (n, horizons); of rows that train
+        alone it is looked at.
+    z
+        Features relative to rest, scaled, shape (n, f).
+    labels
+        Number of each row's class, shape (n,); of rows that train alone.
+    alpha, beta
+        Of each person (1/min; uS/min of each class), by code; those of the training
+        people count.
+    config
+        Of the network.
+    epochs, rate
+        How long and how fast it learns on from where linear regression ends.
+    memory
+        Forecasts by the name of the fold: shared, the network is trained once for all
+        horizons.
+    """
+
+    horizon: float
+    ahead: Array
+    z: Array
+    labels: Any
+    physics: Any
+    config: PinnConfig = field(default_factory=PinnConfig)
+    epochs: int = 2
+    rate: float = 3e-4
+    memory: dict[str, Array] = field(default_factory=dict)
+
+    def __call__(self, given: Given) -> Array:
+        if given.fold.name not in self.memory:
+            self.memory[given.fold.name] = self._forecasts(given)
+        at = self.config.horizons.index(self.horizon)
+        return self.memory[given.fold.name][:, at]
+
+    def _forecasts(self, given: Given) -> Array:
+        """Return what is forecast at all horizons, shape (m, horizons)."""
+        train, test = given.fold.train, given.fold.test
+        people = joined(given.table, "subject")
+        model = trained(
+            self.config,
+            self._moments(given, train),
+            people[train],
+            self.physics(sorted(set(people[train]))),
+            self.epochs,
+            self.rate,
+            given.seed,
+        )
+        asked = self._moments(given, test)
+        with torch.no_grad():
+            said: Array = model.forecast(asked.z, asked.trace).double().numpy()
+        return said
+
+    def _moments(self, given: Given, rows: Any) -> Moments:
+        n, d = len(rows), len(self.config.dimensions)
+        return Moments(
+            torch.from_numpy(self.z[rows]).float(),
+            torch.from_numpy(given.x[rows]).float(),
+            torch.from_numpy(self.ahead[rows]).float(),
+            torch.from_numpy(np.asarray(self.labels[rows], np.int64)),
+            torch.full((n, d), torch.nan),
+        )
+
+
+def trained(
+    config: PinnConfig,
+    moments: Moments,
+    people: Any,
+    physics: tuple[float, Array],
+    epochs: int,
+    rate: float,
+    seed: int,
+    quick: float = 1.0,
+) -> Pinn:
+    """Return a network that begins as linear regression and learns on from there.
+
+    Parameters
+    ----------
+    config
+        Of the network.
+    moments
+        What trains.
+    people
+        Whose each moment is, shape (n,).
+    physics
+        ``alpha_0`` (1/min) and ``beta`` (uS/min) of each class.
+    epochs, rate
+        How long and how fast.
+    seed
+        Of all chance.
+    quick
+        How many times as fast emotion is learned, which begins at nothing.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Pinn(config)
+        model.alpha.fill_(physics[0])
+        model.beta.copy_(torch.from_numpy(physics[1]))
+        if config.skin > 0:
+            begin(model, moments, people)
+            with torch.no_grad():
+                said = model.forecast(moments.z, moments.trace)
+            moments = moments._replace(ahead=torch.lerp(moments.ahead, said, _BELIEF))
+        optimizer = torch.optim.AdamW(
+            _paces(model, rate, quick), lr=rate, weight_decay=0.01
+        )
+        n = len(moments.z)
+        for _ in range(epochs):
+            for rows in torch.split(torch.randperm(n), 256):
+                optimizer.zero_grad()
+                terms = model.loss(Moments(*(part[rows] for part in moments)))
+                torch.autograd.backward(torch.stack(list(terms.values())).sum())
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+    return model.eval()
+
+
+def _paces(model: Pinn, rate: float, quick: float) -> list[dict[str, Any]]:
+    """Return the parameters of the skin, and of emotion at a pace of their own."""
+    feeling = [
+        p for m in (model.feel, model.classify, model.rate) for p in m.parameters()
+    ]
+    own = {id(p) for p in feeling}
+    skin = [p for p in model.parameters() if id(p) not in own]
+    return [{"params": skin}, {"params": feeling, "lr": quick * rate}]
+
+
+@torch.no_grad()
+def begin(model: Pinn, moments: Moments, people: Any) -> None:
+    """Set the linear part to what is known without descent, and split it in two.
+
+    Half of it is an autoregression, half a ridge regression in which minutes that move
+    more count more: each alone errs elsewhere.
+    """
+    shape, now, spread = look_back(moments.trace)
+    x, s = shape.double().numpy(), spread[:, 0].double().numpy()
+    y = ((moments.ahead - now) / spread).double().numpy()
+    known = np.isfinite(y).all(axis=1)
+    y = np.where(known[:, None], y, 0.0)
+    weight = np.empty(len(s))
+    for person in np.unique(people):
+        own = people == person
+        weight[own] = (s[own] / np.sqrt(np.mean(s[own] ** 2))) ** _ABSOLUTE
+    weight = np.where(known, weight, 0.0)
+    gram = (x * weight[:, None]).T @ x + _SHRINK * np.eye(x.shape[1])
+    ridge = np.linalg.solve(gram, (x * weight[:, None]).T @ y)  # (shape, horizons)
+    steps = autoregression(moments.trace.double().numpy())
+    other = np.zeros_like(ridge)
+    for k, horizon in enumerate(model.config.horizons):
+        other[:_ORDER, k] = iterated(steps, horizon)
+    linear = (ridge + other) / 2
+    k = 2 * model.config.waves
+    t = torch.tensor([[0.0], *([h] for h in model.config.horizons)])
+    waves = model.waves(t / 10)[:, :k].double().numpy()
+    back = np.linalg.pinv(waves[1:] - waves[:1])  # (2 k, horizons)
+    model.follow.weight.copy_(torch.from_numpy(back @ linear.T).float())

@@ -1,0 +1,210 @@
+"""How far off forecasts and odds are: to say so, and to judge them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.linear_model import Ridge
+from sklearn.metrics import roc_auc_score
+
+from physio.core.block import Array
+from physio.models.pinn import LAGS, Moments, Pinn, doubt
+from experiments.wesad.eda_forecast import autoregression, iterated
+from physio.evaluation.statistics import row
+
+_TEMPERS: Final = np.geomspace(0.1, 2.0, 31)
+_SHRINK: Final = 100.0
+_ORDER: Final = 20  # of the autoregression's lags, the first of `LAGS`
+
+
+class Missed(NamedTuple):
+    """What a network said of a person left out, and what was so.
+
+    ``off`` (uS), (n, horizons), and what doubts it, (n, 3); logits and class, (n, C)
+    and (n,); of each unit the mean square error of the ratings and the mean variance
+    that was said, (units, d) each.
+    """
+
+    off: Array
+    doubts: Array
+    logits: Array
+    label: npt.NDArray[np.int_]
+    errors: Array
+    variances: Array
+
+
+@torch.no_grad()
+def missed(model: Pinn, given: Moments, unit: npt.NDArray[np.int_]) -> Missed:
+    """Return how far off a network is; NaN where nothing can be said."""
+    logits, mean, log_sd = model(given.z)
+    square = (mean - given.ratings).square().double().numpy()
+    variance = (2 * log_sd).exp().double().numpy()
+    units = [unit == k for k in np.unique(unit)]
+    fair = logits - model.common.log()
+    return Missed(
+        (given.ahead - model.forecast(given.z, given.trace)).double().numpy(),
+        doubt(given.trace).double().numpy(),
+        fair.double().numpy(),
+        given.label.numpy(),
+        np.array([square[u].mean(axis=0) for u in units]),
+        np.array([variance[u].mean(axis=0) for u in units]),
+    )
+
+
+@torch.no_grad()
+def settle(
+    model: Pinn, off: Sequence[Missed], band: tuple[float, float], blur: float
+) -> None:
+    """Make a network say how far off it is, from what others missed.
+
+    Parameters
+    ----------
+    model
+        Changed in place.
+    off
+        What networks of other people missed; each person counts the same.
+    band
+        Which quantiles the ends of a forecast are.
+    blur
+        What is added to each absolute error before its log is taken (uS).
+    """
+    for k in range(len(model.config.horizons)):
+        own = [(m.off[:, k], m.doubts) for m in off]
+        kept = [np.isfinite(e) & np.isfinite(d).all(axis=1) for e, d in own]
+        errors = [e[here] for (e, _), here in zip(own, kept, strict=True)]
+        doubts = [d[here] for (_, d), here in zip(own, kept, strict=True)]
+        share = np.concatenate([np.full(len(e), 1 / max(len(e), 1)) for e in errors])
+        e, x = np.concatenate(errors), np.concatenate(doubts)
+        root = np.sqrt(share)[:, None]
+        by = np.linalg.lstsq(root * x, root[:, 0] * np.log(np.abs(e) + blur))[0]
+        wide = e / np.exp(x @ by)
+        ends = [_quantile(wide, share, q) for q in band]
+        model.stretch[k] = torch.from_numpy(by)
+        model.reach[k] = torch.tensor(ends)
+    square = np.concatenate([m.errors for m in off])
+    said = np.concatenate([m.variances for m in off])
+    more = np.maximum(square.mean(axis=0) - said.mean(axis=0), 0)
+    model.noise.copy_(torch.from_numpy(more))
+    losses = [
+        np.mean([_loss(t * m.logits, m.label) for m in off]) for t in _TEMPERS.tolist()
+    ]
+    model.temper.fill_(float(_TEMPERS[int(np.argmin(losses))]))
+
+
+class Figures:
+    """Forecasts and odds of people left out, row by row.
+
+    Parameters
+    ----------
+    seed
+        Of the bootstrap.
+    horizons
+        How far ahead forecasts are (s).
+    """
+
+    def __init__(self, seed: int, horizons: tuple[float, ...]) -> None:
+        self._seed, self._horizons = seed, horizons
+        self._found: dict[tuple[str, str], dict[str, float]] = {}
+
+    @torch.no_grad()
+    def add(
+        self,
+        name: str,
+        code: str,
+        model: Pinn,
+        given: Moments,
+        counts: npt.NDArray[np.bool_],
+    ) -> None:
+        """Add what a network says of a person at the moments that count."""
+        given = Moments(*(part[torch.from_numpy(counts)] for part in given))
+        middle = model.forecast(given.z, given.trace)
+        low, high = model.ends(middle, given.trace)
+        self._errors(name, code, (given.ahead - middle).double().numpy())
+        held = ((given.ahead >= low) & (given.ahead <= high)).double().numpy()
+        known = np.isfinite((given.ahead - middle).numpy())
+        for k, horizon in enumerate(self._horizons):
+            share = float(held[known[:, k], k].mean())
+            self._put(name, f"{horizon:g} s ahead: held by the 80 % band", code, share)
+        odds, label = model.odds(given.z).double().numpy(), given.label.numpy()
+        self._put(name, "condition: log loss", code, _loss(np.log(odds), label))
+        right = odds.argmax(axis=1) == label
+        each = [right[label == c].mean() for c in np.unique(label[label >= 0])]
+        self._put(name, "condition: balanced accuracy", code, float(np.mean(each)))
+        classes = model.config.classes
+        first, other = (classes.index(c) for c in ("stress", "amusement"))
+        two = np.isin(label, [first, other])
+        if len(np.unique(label[two])) == 2:
+            score = np.log(odds[two, first] / odds[two, other])
+            area = float(roc_auc_score(label[two] == first, score))
+            self._put(name, "stress v amusement: AUC", code, area)
+
+    def add_plain(
+        self,
+        code: str,
+        past: Array,
+        ahead: Array,
+        own: Array,
+        truth: Array,
+        counts: npt.NDArray[np.bool_],
+    ) -> None:
+        """Add what plain forecasts say, learned from traces of other people."""
+        train = np.isfinite(past).all(axis=1)
+        past, ahead, own, truth = past[train], ahead[train], own[counts], truth[counts]
+        now, steps = own[:, -1], autoregression(past)
+        lags = own[:, [-1 - round(4 * lag) for lag in LAGS[:_ORDER]]] - now[:, None]
+        said: dict[str, list[Array]] = {"persistence": [], "ridge": []}
+        said["autoregression"] = []
+        whole = np.isfinite(own).all(axis=1)
+        for k, horizon in enumerate(self._horizons):
+            known = np.isfinite(ahead[:, k])
+            x, y = past[known], ahead[known, k]
+            ridge = Ridge(_SHRINK).fit(x[:, :-1] - x[:, -1:], y - x[:, -1])
+            moved = np.full(len(own), np.nan)
+            moved[whole] = ridge.predict(own[whole, :-1] - own[whole, -1:])
+            said["persistence"].append(now)
+            said["ridge"].append(now + moved)
+            said["autoregression"].append(now + lags @ iterated(steps, horizon))
+        for name, parts in said.items():
+            self._errors(name, code, truth - np.stack(parts, axis=1))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return rows of results."""
+        return [
+            row(model, metric, each, self._seed)
+            for (model, metric), each in self._found.items()
+        ]
+
+    def _errors(self, name: str, code: str, off: Array) -> None:
+        for k, horizon in enumerate(self._horizons):
+            known = off[np.isfinite(off[:, k]), k]
+            rms = float(np.sqrt(np.mean(known**2)))
+            self._put(name, f"{horizon:g} s ahead: RMSE (uS)", code, rms)
+
+    def _put(self, model: str, metric: str, code: str, value: float) -> None:
+        self._found.setdefault((model, metric), {})[code] = value
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows of results as lines to print."""
+    return "\n".join(
+        f"{r['model']:22}  {r['metric']:40}  {r['mean']:7.4f}  "
+        f"({r['low']:.4f} to {r['high']:.4f})"
+        for r in rows
+    )
+
+
+def _quantile(values: Array, share: Array, q: float) -> float:
+    """Return the value below which a share of the weight lies."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(share[order]) / share.sum()
+    return float(values[order][min(int(np.searchsorted(below, q)), len(values) - 1)])
+
+
+def _loss(logits: Array, label: npt.NDArray[np.int_]) -> float:
+    """Return the log loss (nats), each class that there is counting the same."""
+    logs = logits - logits.max(axis=1, keepdims=True)
+    logs = logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    each = [-logs[label == c, c].mean() for c in np.unique(label[label >= 0])]
+    return float(np.mean(each))

@@ -1,0 +1,343 @@
+"""Evaluations on WESAD's wristbands: the network beside the plain models."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import torch
+
+from physio import config
+from physio.core.block import Array
+from physio.datasets import feature_table as windows
+from physio.datasets.wesad import Wesad
+from physio.models.pinn import Moments, PinnConfig
+from physio.evaluation import splits
+from physio.evaluation.models.baselines import Given
+from physio.evaluation.evaluate import Evaluation, Work, evaluate, together
+from experiments.wesad.eda_forecast import (Autoregression, Foresight, Persistence, RidgePast, trained)
+from physio.evaluation.row_index import joined, named, numbers
+from experiments.wesad.tonic_model import Relaxation, fit, session
+from physio.evaluation.feature_benchmark import Tabular
+
+CLASSES: Final = ("baseline", "stress", "amusement", "meditation")
+_SAMPLES: Final = 240
+_RATE: Final = 4
+_TIME: Final = 2.0  # min, a time constant where nobody's is known
+
+Physics = Callable[[Sequence[str]], tuple[float, Array]]
+"""Parameters of some people's skin: ``alpha_0`` (1/min), ``beta`` (uS/min) a class."""
+
+
+def wesad(root: Path | None) -> Wesad:
+    """Return the data set in a folder, or in its folder ``wesad``."""
+    if root is None:
+        raise ValueError(
+            "skin conductance is read from WESAD itself: say where it is, with --data"
+        )
+    own = root / "wesad"
+    return Wesad(own if own.is_dir() else root)
+
+
+def traces(
+    data: Wesad, table: pd.DataFrame, horizons: Sequence[float]
+) -> tuple[Array, Array]:
+    """Return skin conductance of each row's last minute, and what it was after that.
+
+    Returns
+    -------
+    past
+        Four samples a second up to the window's end (uS), shape (n, 240).
+    ahead
+        At the horizons (uS), shape (n, horizons); NaN beyond the recording.
+    """
+    people, ends = named(table, "subject"), numbers(table, "end")
+    past = np.full((len(table), _SAMPLES), np.nan)
+    ahead = np.full((len(table), len(horizons)), np.nan)
+    for person in np.unique(people):
+        (block,) = data.person(str(person)).streams["e4.eda"]
+        y = np.concatenate([np.full(_SAMPLES, np.nan), block.data[:, 0]])
+        rows = np.flatnonzero(people == person)
+        last = np.floor((ends[rows] - block.epoch) * _RATE - 1e-6).astype(np.intp)
+        at = last[:, None] + np.arange(1, _SAMPLES + 1)
+        past[rows] = y[at]
+        for k, horizon in enumerate(horizons):
+            then = last + _SAMPLES + round(horizon * _RATE)
+            inside = then < len(y)
+            ahead[rows[inside], k] = y[then[inside]]
+    return past, ahead
+
+
+@cache
+def relaxation(data: Wesad, person: str) -> Relaxation:
+    """Return the parameters of a person's skin, from the whole session."""
+    recording = data.person(person)
+    (block,) = recording.streams["e4.eda"]
+    parts = recording.events["study.conditions"]
+    spans = [
+        (name.split()[0], begin - block.epoch, end - block.epoch)
+        for name, begin, end in zip(
+            parts.labels, parts.times, parts.data[:, 0], strict=True
+        )
+    ]
+    (warm,) = recording.streams["e4.temp"]
+    warmth = warm.data[: len(block), 0]
+    return fit(session(block.data[: len(warmth), 0], _RATE, spans, warmth=warmth))
+
+
+def physics(data: Wesad, classes: Sequence[str]) -> Physics:
+    """Return what tells the median parameters of some people: of those that are known.
+
+    Where nobody's are, the time constant is 2 min and the sizes are 0.
+    """
+
+    def of(people: Sequence[str]) -> tuple[float, Array]:
+        found = [relaxation(data, str(p)) for p in people]
+        times = [f.time.known.value for f in found]
+        known = np.isfinite(times).any()
+        alpha = 1 / (float(np.nanmedian(times)) if known else _TIME)
+        sizes = np.zeros(len(classes))
+        for k, name in enumerate(classes):
+            each = [f.size[name].known.value for f in found if name in f.size]
+            if np.isfinite(each).any():
+                sizes[k] = np.nanmedian(each)
+        return alpha, alpha * sizes
+
+    return of
+
+
+@dataclass(frozen=True, eq=False)
+class Multitask:
+    """The whole network as a classifier: condition and skin conductance at once.
+
+    Parameters
+    ----------
+    past, ahead
+        Skin conductance of all rows, see `traces`; of rows that train alone ``ahead``
+        is looked at.
+    physics
+        See `Physics`.
+    settings
+        Of the network: classes and features are filled in.
+    reads
+        Columns that are its features.
+    epochs, rate
+        How long and how fast it learns.
+    """
+
+    past: Array
+    ahead: Array
+    physics: Callable[[Sequence[str]], Physics]
+    settings: PinnConfig
+    epochs: int = 6
+    rate: float = 3e-3
+
+    def __call__(self, given: Given) -> Array:
+        train, test = given.fold.train, given.fold.test
+        x = given.x.reshape(len(given.x), -1)
+        scale = np.nanstd(x[train], axis=0) + 1e-12
+        x = x / scale
+        settings = replace(self.settings, features=x.shape[1], classes=given.classes)
+        people = joined(given.table, "subject")
+        kept = train[np.isfinite(self.past[train]).all(axis=1)]
+        moments = Moments(
+            torch.from_numpy(x[kept]).float(),
+            torch.from_numpy(self.past[kept]).float(),
+            torch.from_numpy(self.ahead[kept]).float(),
+            torch.from_numpy(np.asarray(given.y[kept], np.int64)),
+            torch.full((len(kept), len(settings.dimensions)), torch.nan),
+        )
+        found = self.physics(given.classes)(sorted(set(people[kept])))
+        model = trained(
+            settings, moments, people[kept], found, self.epochs, self.rate, given.seed
+        )
+        with torch.no_grad():
+            logits = model(torch.from_numpy(x[test]).float())[0].double().numpy()
+        # Each class as likely as any: in training they were as common as they were.
+        common = np.bincount(given.y[kept], minlength=len(given.classes))
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True)) / common
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Wristband(Tabular):
+    """Plain models on a table of WESAD, and the network of `physio.models.pinn`.
+
+    Parameters
+    ----------
+    networks
+        Columns that the network reads, beside the trace of skin conductance; then it
+        is compared as ``network``, ``network without physics`` and ``network, emotion
+        only``.
+    """
+
+    networks: tuple[str, ...] = ()
+
+    def contenders(self, root: Path | None, table: pd.DataFrame) -> dict[str, Any]:
+        """Return the models that are compared, by name."""
+        models = super().contenders(root, table)
+        if not self.networks:
+            return models
+        data = wesad(root)
+        whole = PinnConfig()
+        past, ahead = traces(data, table, whole.horizons)
+        # Never beyond the part of the recording that the window is of.
+        ahead = np.where(_same_part(table, whole.horizons), ahead, np.nan)
+        parts = {
+            "network": whole,
+            "network without physics": replace(whole, physics=0.0),
+            "network, emotion only": replace(whole, skin=0.0),
+        }
+
+        def skins(classes: Sequence[str]) -> Physics:
+            named_as = {"calm": "baseline"}
+            return physics(data, [named_as.get(c, c) for c in classes])
+
+        return models | {
+            name: Picked(Multitask(past, ahead, skins, one), self.networks)
+            for name, one in parts.items()
+        }
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A model that reads some columns of the table alone."""
+
+    model: Any
+    reads: tuple[str, ...]
+
+    def __call__(self, given: Given) -> Array:
+        x = given.table[list(self.reads)].to_numpy(np.float64)
+        said: Array = self.model(given._replace(x=x))
+        return said
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Skin conductance some seconds ahead, of people left out, inside of conditions.
+
+    Parameters
+    ----------
+    protocol, settings
+        See `physio.evaluation.splits.PROTOCOLS`.
+    horizons
+        How far ahead (s).
+    reads
+        Columns that tell the network the emotion, relative to rest.
+    scales, rest, gap
+        As in `Tabular`.
+    every
+        Windows that test begin at least so far apart (s).
+    epochs, rate
+        How long and how fast the network learns.
+    seed
+        Of all chance.
+    """
+
+    protocol: str = "loso"
+    settings: Any = None
+    horizons: tuple[float, ...] = (5.0, 15.0, 30.0)
+    reads: tuple[str, ...] = ("skin.rate", "heart.rate")
+    scales: Any = None
+    rest: float = 300.0
+    gap: float = 60.0
+    every: float = 0.0
+    epochs: int = 2
+    rate: float = 3e-4
+    seed: int = 23
+
+    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
+        """Train and judge the forecasters on a table."""
+        if table is None:
+            raise ValueError("forecasts need a table: give [table] or --table")
+        data = wesad(root)
+        plain = Tabular(
+            {},
+            self.protocol,
+            classes={"any": ("baseline",)},
+            reads=self.reads,
+            scales=self.scales or {},
+            rest=self.rest,
+            gap=self.gap,
+            controls=False,
+        )
+        work = plain.work(table)
+        past, ahead = traces(data, table, self.horizons)
+        ahead = np.where(_same_part(table, self.horizons), ahead, np.nan)
+        whole = np.isfinite(past).all(axis=1) & np.isfinite(ahead).all(axis=1)
+        whole &= (table[windows.LABEL] != "").to_numpy()
+        z = work.table[work.names].to_numpy(np.float64)
+        z = z / (np.nanstd(z[whole], axis=0) + 1e-12)
+        labels = np.array(
+            [
+                CLASSES.index(c) if c in CLASSES else -1
+                for c in table[windows.LABEL].str.split().str[0].fillna("")
+            ]
+        )
+        found: dict[str, Evaluation] = {}
+        memory: dict[str, dict[str, Array]] = {}
+        for k, horizon in enumerate(self.horizons):
+            models = self._models(horizon, (ahead, z, labels), data, memory)
+            found[f"{horizon:g} s ahead"] = evaluate(
+                Work(
+                    work.table,
+                    y=ahead[:, k],
+                    x=past,
+                    calibration=work.calibration,
+                    left=work.left & whole,
+                    dataset=data.name,
+                ),
+                splits.protocol(self.protocol, **(self.settings or {})),
+                models,
+                measured=("RMSE", "r"),
+                reference="network",
+                every=self.every,
+                seed=self.seed,
+            )
+        return together(found, config.describe(self))
+
+    def _models(
+        self,
+        horizon: float,
+        seen: tuple[Array, Array, Any],
+        data: Wesad,
+        memory: dict[str, dict[str, Array]],
+    ) -> dict[str, Any]:
+        whole = PinnConfig(features=seen[1].shape[1], horizons=self.horizons)
+        parts = {
+            "network": (whole, self.epochs),
+            "network without physics": (replace(whole, physics=0.0), self.epochs),
+            "network, skin only": (replace(whole, emotion=0.0), self.epochs),
+            "network before descent": (whole, 0),
+        }
+        learned = {
+            name: Foresight(
+                horizon,
+                *seen,
+                physics(data, CLASSES),
+                config,
+                epochs,
+                self.rate,
+                memory.setdefault(name, {}),
+            )
+            for name, (config, epochs) in parts.items()
+        }
+        return learned | {
+            "persistence": Persistence(),
+            "ridge": RidgePast(),
+            "autoregression": Autoregression(horizon),
+        }
+
+
+def _same_part(table: pd.DataFrame, horizons: Sequence[float]) -> Any:
+    """Tell where what is ahead lies in the same part of the recording, (n, horizons).
+
+    A part goes as far as its last window does.
+    """
+    parts = joined(table, "subject", "session", "trial", "part")
+    end = numbers(table, "end")
+    last = pd.Series(end).groupby(parts).transform("max").to_numpy()
+    return end[:, None] + np.array(horizons) <= last[:, None] + 1e-3

@@ -1,0 +1,226 @@
+"""Whether knowing a person helps: their rest, and one or two conditions they rated."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from physio import config
+from physio.core.block import Array
+from physio.datasets.wesad import Wesad
+from physio.models.personalization import Label, personal
+from physio.models.baseline import Resting
+from experiments.wesad import maml as meta
+from experiments.weights.person_effects import (GRID, Told, left_out, likely, mean_of, pairs_of, persons, say)
+from physio.training.gaussian import Moments, learn, moments
+from physio.evaluation.statistics import row
+from physio.training.participants import DIMENSIONS
+from experiments.weights.wrist import Wrist
+
+
+@dataclass(frozen=True)
+class Personal:
+    """How personal calibration is judged, on the people that the wrist is trained on.
+
+    Each person is left out; the expert, and how people differ, are learned from the
+    others. The rest is the beginning of the first condition and counts for nothing
+    else. Conditions that were used as labels leave the test, all choices of one and of
+    two are averaged, and each way is compared with what the rest alone gives on the
+    very same conditions.
+
+    Parameters
+    ----------
+    wrist
+        The training run of the expert.
+    seed
+        Of the bootstrap and of the meta-learned start.
+    """
+
+    wrist: Wrist
+    seed: int = 23
+
+    def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
+        """Judge on the people of the data set; nothing is stored."""
+        began = time.monotonic()
+        if root is None:
+            raise ValueError("say where WESAD is, with --data")
+        own = root / self.wrist.folder
+        data = Wesad(own if own.is_dir() else root)
+        people = [self.wrist.person(data, code) for code in data.people]
+        seen = [moments(p, self.wrist.recipe) for p in people]
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for i, held in enumerate(seen):
+            others = [p for j, p in enumerate(seen) if j != i]
+            for way, metrics in self._person(held, others).items():
+                for metric, value in metrics.items():
+                    found.setdefault(way, {}).setdefault(metric, {})[held.code] = value
+        rows = [
+            row(way, metric, each, self.seed)
+            for way, metrics in found.items()
+            for metric, each in metrics.items()
+        ]
+        rows += _paired(found, self.seed)
+        return {
+            "dataset": data.name,
+            "protocol": "leave one person out; labelled conditions leave the test",
+            "people": [p.code for p in people],
+            "rows": rows,
+            "config": config.describe(self),
+            "versions": {k: version(k) for k in ("numpy", "torch")},
+            "seconds": round(time.monotonic() - began, 1),
+            "table": _printed(rows),
+        }
+
+    def _person(
+        self, held: Moments, others: list[Moments]
+    ) -> dict[str, dict[str, float]]:
+        """Return each way's metrics on one person who was left out."""
+        recipe = self.wrist.recipe
+        made = learn(others, recipe)
+        away = left_out(others, recipe, made)
+        told = say(held, made.rest, made, recipe)
+        nobody = held._replace(resting=Resting.none(held.x.shape[1]))
+        stranger = say(nobody, made.rest, made, recipe)
+        prior = made.model.prior[0]
+        start = meta.Start.learn(away, self.seed)
+        ways: dict[str, Callable[[Told, list[int]], tuple[Array, Array]]] = {
+            "rest alone": lambda t, _: (t.mean, t.sd),
+            "labels alone": _labels_alone(others),
+            "bias": _layer(away, prior, 1),
+            "bias and gain": _layer(away, prior, 2),
+            "last layer": _features(away),
+            "meta-learned start": start.adapted,
+            "the same, not adapted": lambda t, _: start.adapted(t, []),
+        }
+        found: dict[str, dict[str, float]] = {}
+        for k in (0, 1, 2):
+            for name, way in ways.items():
+                if k or name == "rest alone":
+                    found[f"{name}, {k} labels"] = _judged(told, way, k)
+        found["nothing known, 0 labels"] = _judged(
+            stranger, lambda t, _: (t.mean, t.sd), 0
+        )
+        found["rest alone, 1 labels"] = _judged(told, ways["rest alone"], 1)
+        found["rest alone, 2 labels"] = _judged(told, ways["rest alone"], 2)
+        return found
+
+
+def _layer(away: Sequence[Told], prior: Array, p: int) -> Any:
+    """Return the way of an offset, or of an offset and a gain."""
+    cov = persons(away, prior, p)
+
+    def way(t: Told, labelled: list[int]) -> tuple[Array, Array]:
+        labels = [Label(t.mean[i], t.sd[i], t.ratings[i]) for i in labelled]
+        both = [personal(m, s, prior, cov, labels) for m, s in pairs_of(t.mean, t.sd)]
+        return np.array([b[0] for b in both]), np.array([b[1] for b in both])
+
+    return way
+
+
+def _features(away: Sequence[Told]) -> Any:
+    """Return the way of a person's own weights on the features, Bayesian."""
+    scale = np.nanstd(np.concatenate([t.z for t in away]), axis=0)
+
+    def phi(t: Told) -> Array:
+        own = np.where(np.isfinite(t.z), t.z, 0.0) / scale
+        return np.column_stack([np.ones(len(own)), own])
+
+    width = phi(away[0]).shape[1]
+    chosen = np.zeros((len(DIMENSIONS), width))
+    for d in range(len(DIMENSIONS)):
+        tried = [
+            np.array([offset, *[w] * (width - 1)])
+            for offset in GRID
+            for w in (0.0, 0.0025, 0.005, 0.01, 0.02, 0.04)
+        ]
+        scores = [sum(likely(t, d, phi(t), v) for t in away) for v in tried]
+        chosen[d] = tried[int(np.argmax(scores))]
+
+    def way(t: Told, labelled: list[int]) -> tuple[Array, Array]:
+        mean, sd, own = t.mean.copy(), t.sd.copy(), phi(t)
+        for d in range(len(DIMENSIONS)):
+            rows = [i for i in labelled if np.isfinite((t.ratings - t.mean)[i, d])]
+            if not rows:
+                continue
+            cov = (own * chosen[d]) @ own.T
+            left = np.maximum(t.sd[:, d] ** 2 - np.diag(cov), 0.1 * t.sd[:, d] ** 2)
+            within = cov[np.ix_(rows, rows)] + np.diag(left[rows])
+            gain = np.linalg.solve(within, cov[rows]).T
+            mean[:, d] += gain @ (t.ratings - t.mean)[rows, d]
+            var = t.sd[:, d] ** 2 - np.einsum("ij,ij->i", gain, cov[:, rows])
+            sd[:, d] = np.sqrt(np.maximum(var, 0.1 * t.sd[:, d] ** 2))
+        return mean, sd
+
+    return way
+
+
+def _labels_alone(others: Sequence[Moments]) -> Any:
+    """Return the way that hears labels and no sensor: the person's own mean, shrunk."""
+    rated = [
+        np.array([p.ratings[p.unit == k][0] for k in np.unique(p.unit)]) for p in others
+    ]
+    grand = mean_of(np.concatenate(rated))
+    means = np.array([mean_of(r) for r in rated])
+    between = mean_of((means - grand) ** 2)
+    inside = np.concatenate([r - mean_of(r) for r in rated])
+    within = np.maximum(mean_of(inside**2), 1e-6)
+
+    def way(t: Told, labelled: list[int]) -> tuple[Array, Array]:
+        n = len(labelled)
+        post = 1 / (1 / np.maximum(between, 1e-6) + n / within)
+        step = post * n / within * (t.ratings[labelled].mean(axis=0) - grand)
+        shape = (len(t.mean), 1)
+        return np.tile(grand + step, shape), np.tile(np.sqrt(within + post), shape)
+
+    return way
+
+
+def _judged(t: Told, way: Any, k: int) -> dict[str, float]:
+    """Return the mean over all choices of ``k`` labelled conditions."""
+    found: dict[str, list[float]] = {}
+    for labelled in combinations(range(len(t.mean)), k):
+        mean, sd = way(t, list(labelled))
+        rest = [i for i in range(len(t.mean)) if i not in labelled]
+        for d, name in enumerate(DIMENSIONS[:2]):
+            off = (t.ratings - mean)[rest, d]
+            dens = 0.5 * (off / sd[rest, d]) ** 2 + np.log(sd[rest, d])
+            dens += 0.5 * np.log(2 * np.pi)
+            held = np.abs(off) <= 1.959964 * sd[rest, d]
+            for metric, value in (
+                ("mean absolute error", np.abs(off)),
+                ("negative log density", dens),
+                ("coverage of 95%", np.where(np.isfinite(off), held, np.nan)),
+            ):
+                found.setdefault(f"{name} {metric}", []).append(
+                    float(np.nanmean(value))
+                )
+    return {metric: float(np.nanmean(values)) for metric, values in found.items()}
+
+
+def _paired(
+    found: Mapping[str, Mapping[str, Mapping[str, float]]], seed: int
+) -> list[dict[str, Any]]:
+    """Return what each way adds to the rest alone, person by person."""
+    rows = []
+    for way, metrics in found.items():
+        name, _, k = way.rpartition(", ")
+        if name == "rest alone":
+            continue
+        base = found[f"rest alone, {k}"]
+        for metric, each in metrics.items():
+            less = {code: each[code] - base[metric][code] for code in each}
+            rows.append(row(f"{way} less rest alone", metric, less, seed))
+    return rows
+
+
+def _printed(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"{r['model']:44}  {r['metric']:30}  {r['mean']:7.3f}  "
+        f"({r['low']:.3f} to {r['high']:.3f})"
+        for r in rows
+    )

@@ -1,0 +1,148 @@
+"""The physics-informed network on rows of everybody, shuffled: for reproduction alone.
+
+See `experiments.wesad.pinn_paper_protocol`: these rows leak, and so do its figures.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array
+from physio.datasets import feature_table as windows
+from physio.models.pinn import PinnConfig
+from physio.evaluation.models.baselines import Given
+from experiments.wesad.eda_forecast import Foresight
+from experiments.wesad.multitask import CLASSES, Multitask, Physics, physics
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as the network reads them.
+
+    Parameters
+    ----------
+    data
+        Whose they are.
+    x
+        Features, scaled over all rows, shape (n, f).
+    past, ahead
+        Skin conductance of the last minute (uS), shape (n, samples), and 5 s later,
+        shape (n, 1).
+    labels
+        Of the rows' conditions, shape (n,).
+    scale
+        Lowest and highest conductance (uS): told is where between them it lies.
+    """
+
+    data: Any
+    x: Array
+    past: Array
+    ahead: Array
+    labels: Any
+    scale: tuple[float, float]
+
+
+def scaled(x: Array, left: npt.NDArray[np.bool_]) -> Array:
+    """Return features less their mean over all rows that are left, over their spread.
+
+    A missing one counts as the mean.
+    """
+    mean, spread = np.nanmean(x[left], axis=0), np.nanstd(x[left], axis=0)
+    return np.asarray(np.nan_to_num((x - mean) / np.maximum(spread, 1e-9)))
+
+
+def networks(
+    tells: str,
+    rows: Rows,
+    parts: Mapping[str, slice],
+    horizon: float,
+    epochs: int,
+    rate: float,
+) -> dict[str, Any]:
+    """Return networks by name, each reading a part of the features.
+
+    Parameters
+    ----------
+    tells
+        ``"condition"`` or ``"skin"``, as in `experiments.wesad.pinn_paper_protocol.PaperRows`.
+    rows
+        See `Rows`.
+    parts
+        Which features each reads, by what is said of them.
+    horizon
+        How far ahead ``rows.ahead`` is (s).
+    epochs, rate
+        How long and how fast they learn.
+    """
+    found: dict[str, Any] = {}
+    for k, (said, columns) in enumerate(parts.items()):
+        if tells == "skin" and "signals" not in said:
+            continue  # a forecaster always reads the trace
+        for name, weight in (("network", 0.02), ("network without physics", 0.0)):
+            if k and not weight:
+                continue  # once is enough
+            config = PinnConfig(horizons=(horizon,), width=64, physics=weight)
+            if tells == "condition":
+                of = _physics(rows.data)
+                learner = Multitask(rows.past, rows.ahead, of, config, epochs, rate)
+                model: Any = Seeing(learner, rows.x[:, columns])
+            else:
+                model = _skin(rows, columns, config, epochs, rate)
+            found[f"{name}, {said}"] = model
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Seeing:
+    """A model that reads ``x``, whatever the others read."""
+
+    model: Any
+    x: Array
+
+    def __call__(self, given: Given) -> Array:
+        said: Array = self.model(given._replace(x=self.x))
+        return said
+
+
+@dataclass(frozen=True, eq=False)
+class Between:
+    """A forecaster in uS that tells where between two values conductance will lie."""
+
+    model: Any
+    low: float
+    high: float
+
+    def __call__(self, given: Given) -> Array:
+        return np.asarray((self.model(given) - self.low) / (self.high - self.low))
+
+
+def _skin(
+    rows: Rows,
+    columns: slice,
+    config: PinnConfig,
+    epochs: int,
+    rate: float,
+) -> Between:
+    x = rows.x[:, columns]
+    names = np.array([str(v).split(" ")[0] for v in rows.labels])
+    labels = np.array([CLASSES.index(c) if c in CLASSES else -1 for c in names])
+    found = physics(rows.data, CLASSES)
+    sized = replace(config, features=x.shape[1])
+    (horizon,) = config.horizons
+    model = Foresight(horizon, rows.ahead, x, labels, found, sized, epochs, rate)
+    return Between(Seeing(model, rows.past), *rows.scale)
+
+
+def _physics(data: Any) -> Any:
+    def of(classes: Sequence[str]) -> Physics:
+        return physics(data, classes)
+
+    return of
+
+
+def labels(table: Any) -> Any:
+    """Return the label of each row, empty where it has none, shape (n,)."""
+    return table[windows.LABEL].fillna("").to_numpy()

@@ -1,0 +1,129 @@
+"""What the PINN's paper is taken to have done: rows of everybody, shuffled.
+
+For reproduction alone: every person and condition comes to both sides, and answers
+given about a condition are inputs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from physio import config
+from physio.core.block import Array
+from physio.datasets import feature_table as windows
+from physio.datasets.wesad import Wesad
+from physio.evaluation import splits
+from physio.evaluation.models.baselines import Commonest, Given, Logistic
+from physio.evaluation.evaluate import Evaluation, Work, evaluate
+from experiments.wesad.eda_forecast import Persistence
+from experiments.wesad.pinn_paper_network import Rows, labels, networks, scaled
+from physio.evaluation.models.adaptive_lda import Boosted
+from physio.evaluation.feature_benchmark import Tabular
+from experiments.wesad.multitask import traces, wesad
+
+CLASSES: Final = {c: (c,) for c in ("baseline", "stress", "amusement")}
+_LATER: Final = 5.0  # s
+
+
+def answers(data: Wesad, table: pd.DataFrame) -> Array:
+    """Return what was answered about the part that each row is of, shape (n, 26).
+
+    Two manikins (valence, arousal, 1 to 9) and 24 items of PANAS (1 to 5); NaN outside
+    of all parts and where no answer was given.
+    """
+    found = np.full((len(table), 26), np.nan)
+    people = table["subject"].to_numpy()
+    labels = table[windows.LABEL].to_numpy()
+    for person in np.unique(people):
+        parts = data.conditions(str(person))
+        items = list(parts[0].panas)  # baseline's: asked of every part
+        for part in parts:
+            here = (people == person) & (labels == part.name)
+            own = [*part.sam.values(), *(part.panas[i] for i in items)]
+            found[here] = own
+    return found
+
+
+@dataclass(frozen=True)
+class PaperRows:
+    """Condition, or skin conductance, of rows that others of the same minute train for.
+
+    Parameters
+    ----------
+    tells
+        ``"condition"`` (F1) or ``"skin"``: conductance 5 s after the window's end, on a
+        scale on which that of all rows goes from 0 to 1.
+    k, seed
+        See `physio.evaluation.splits.PaperRowKFold`.
+    epochs, rate
+        How long and how fast the network learns (`physio.models.pinn`).
+    """
+
+    tells: str = "condition"
+    k: int = 5
+    seed: int = 23
+    epochs: int = 40
+    rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        if self.tells not in ("condition", "skin"):
+            raise ValueError(f"tells is condition or skin, not {self.tells!r}")
+
+    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
+        """Train and judge on a table."""
+        if table is None:
+            raise ValueError("rows of a table are shuffled: give [table] or --table")
+        data = wesad(root)
+        plain = Tabular({}, splits.PaperRowKFold.name, classes=CLASSES)
+        names = plain.work(table).names
+        past, ahead = traces(data, table, [_LATER])
+        known = table[windows.LABEL].isin([c for own in CLASSES.values() for c in own])
+        left = known.to_numpy() & np.isfinite(past).all(axis=1)
+        left &= np.isfinite(ahead[:, 0])
+        low, high = ahead[left].min(), ahead[left].max()
+        now = (past[:, -1:] - low) / (high - low)
+        signals = table[names].to_numpy(np.float64)
+        x = np.hstack([signals, answers(data, table), now])
+        n = len(names)
+        parts = {
+            "signals and self-reports": slice(0, n + 26),
+            "self-reports alone": slice(n, n + 26),
+            "signals alone": slice(0, n),
+        }
+        models: dict[str, Any] = {"commonest": Commonest()}
+        for name, columns in parts.items():
+            models[f"boosted trees, {name}"] = Columns(Boosted(), columns)
+            models[f"linear, {name}"] = Columns(Logistic(c=10.0), columns)
+        asked: dict[str, Any] = {"classes": CLASSES}
+        measured: tuple[str, ...] = ("macro-F1", "accuracy")
+        if self.tells == "skin":
+            asked = {"y": (ahead[:, 0] - low) / (high - low)}
+            measured = ("RMSE", "r")
+            models["persistence"] = Columns(Persistence(), slice(n + 26, n + 27))
+        z, ends = scaled(x, left), (float(low), float(high))
+        rows = Rows(data, z, past, ahead, labels(table), ends)
+        asked_of = (self.tells, rows, parts, _LATER, self.epochs, self.rate)
+        models |= networks(*asked_of)
+        return evaluate(
+            Work(table, x=x, left=left, dataset=data.name, **asked),
+            splits.PaperRowKFold(self.k, self.seed),
+            models,
+            measured=measured,
+            seed=self.seed,
+            config=config.describe(self),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """A model that reads some columns of ``x`` alone."""
+
+    model: Any
+    columns: slice
+
+    def __call__(self, given: Given) -> Array:
+        said: Array = self.model(given._replace(x=given.x[:, self.columns]))
+        return said

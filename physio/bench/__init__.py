@@ -1,1 +1,0 @@
-"""How fast the stages are, each beside a peer in the same run."""

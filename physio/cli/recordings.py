@@ -1,0 +1,180 @@
+"""Commands that mend recordings, and hand them on."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from physio.core.recording import Recording
+
+Json = Annotated[
+    Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
+]
+
+
+def repair(
+    path: Annotated[Path, typer.Argument(help="The XDF file that was cut or damaged.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The new file; by default FILE_repaired.xdf beside it."),
+    ] = None,
+    json_path: Json = None,
+) -> None:
+    """Keep all that is whole of a recording cut off by a crash, or damaged.
+
+    The file itself stays as it is. Works on other programs' XDF files too.
+
+    Example: `physio repair sessions/p07-20260412-101500/recording.xdf`
+    """
+    from physio.io import xdf
+
+    done = xdf.repair(path, out)
+    for text in done.damage:
+        typer.echo(f"left out: {text}")
+    if done.cut:
+        typer.echo(f"left out: {done.cut} bytes at the end, of nothing whole")
+    if done.samples is not None:
+        typer.echo(
+            f"kept: {done.samples} samples and {done.events} events over "
+            f"{done.seconds:.1f} s; the session: {done.ended}"
+        )
+    typer.echo(f"{done.path} opens again; {path} is as it was")
+    if json_path is not None:
+        figures = {**asdict(done), "path": str(done.path)}
+        json_path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+
+
+def export(
+    path: Annotated[Path, typer.Argument(help="A recording: any that replay reads.")],
+    out: Annotated[Path, typer.Argument(help="The folder, made if need be.")],
+    kind: Annotated[
+        str, typer.Option("--format", help="bids, parquet, csv or edf.")
+    ] = "bids",
+    anonymise: Annotated[
+        bool,
+        typer.Option(
+            "--anonymise", help="Leave out all that says who, where, when, and by what."
+        ),
+    ] = False,
+    keep_labels: Annotated[
+        bool,
+        typer.Option("--keep-labels", help="Keep markers' texts when anonymising."),
+    ] = False,
+    session: Annotated[str, typer.Option(help="BIDS session.")] = "",
+    task: Annotated[str, typer.Option(help="BIDS task.")] = "rest",
+    eeg_format: Annotated[
+        str, typer.Option(help="EEG in BIDS: BrainVision or EDF.")
+    ] = "BrainVision",
+    board: Annotated[
+        str | None, typer.Option(help="The board of a BrainFlow file, as cyton.")
+    ] = None,
+    json_path: Json = None,
+) -> None:
+    """Hand a recording on: as BIDS, or as tables or EDF, one file a stream.
+
+    Example: `physio export sessions/p07/recording.xdf bids --task films --anonymise`
+    """
+    from physio.datasets.open_recording import read
+    from physio.io.anonymize import anonymise as without_identity
+
+    if kind not in ("bids", *_WRITERS):
+        raise ValueError(
+            f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
+        )
+    recording = read(path, board=board)
+    if anonymise:
+        recording = without_identity(recording, keep_labels=keep_labels)
+    out.mkdir(parents=True, exist_ok=True)
+    if kind == "bids":
+        _to_bids(recording, path, out, session, task, eeg_format, whole=not anonymise)
+    else:
+        _WRITERS[kind](recording, out)
+    written = sorted(p for p in out.rglob("*") if p.is_file())
+    for one in written:
+        typer.echo(str(one))
+    if json_path is not None:
+        figures = {"files": [str(one.relative_to(out)) for one in written]}
+        json_path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+
+
+def _to_bids(
+    recording: "Recording",
+    path: Path,
+    out: Path,
+    session: str,
+    task: str,
+    eeg_format: str,
+    *,
+    whole: bool,
+) -> None:
+    """Write the dataset, and the recording itself (``whole``: as it is) beside it."""
+    from physio.io import bids_export as bids, xdf
+    from physio.view import convert
+
+    made = bids.export(
+        recording,
+        out,
+        convert.to_mne,
+        session=session,
+        task=task,
+        eeg_format=eeg_format,
+    )
+    for names in made[:1]:
+        folder = out / "sourcedata" / names.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{names.stem}.xdf"
+        target.unlink(missing_ok=True)
+        if whole and path.suffix == ".xdf":
+            shutil.copyfile(path, target)
+        else:
+            xdf.write(target, recording)
+
+
+def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
+    from physio.core.filename import distinct
+    from physio.view import convert
+
+    frames = convert.to_pandas(recording)
+    files = distinct(frames)
+    for name, frame in frames.items():
+        target = out / f"{files[name]}.{suffix}"
+        if suffix == "csv":
+            frame.to_csv(target)
+        else:
+            frame.to_parquet(target)
+
+
+def _to_edf(recording: "Recording", out: Path) -> None:
+    """Write each regular stream that has samples; what was lost is 0 and annotated."""
+    import mne
+    import numpy as np
+
+    from physio.core.filename import distinct
+    from physio.core.recording import computed
+    from physio.view import convert
+
+    if find_spec("edfio") is None:
+        raise ValueError("EDF needs edfio: pip install 'physio-affect[bids]'")
+    files = distinct(recording.streams)
+    for name, blocks in recording.streams.items():
+        if not any(map(len, blocks)) or computed(name):
+            continue
+        raw = convert.to_mne(recording, name)
+        raw.apply_function(lambda x: np.nan_to_num(x), picks="all", verbose="error")
+        target = out / f"{files[name]}.edf"
+        mne.export.export_raw(target, raw, overwrite=True, verbose="error")
+
+
+_WRITERS: Final[dict[str, Callable[["Recording", Path], None]]] = {
+    "parquet": lambda recording, out: _to_tables(recording, out, "parquet"),
+    "csv": lambda recording, out: _to_tables(recording, out, "csv"),
+    "edf": _to_edf,
+}
+
+COMMANDS: Final[list[Callable[..., None]]] = [repair, export]

@@ -1,0 +1,85 @@
+"""What a session left, in words and as a picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from physio.core.block import Block
+from physio.core.filename import Files
+from physio.core.missing import Reason
+from physio.core.recording import Recording, computed
+
+
+def tell(figures: Mapping[str, Any]) -> list[str]:
+    """Return lines on what came, what was estimated, and what was not and why."""
+    lines = [
+        f"{s['name']}: {s['samples']} samples at {s['rate']:g} Hz, {s['lost']} lost"
+        for s in figures["streams"]
+    ]
+    for person, estimates in figures.get("people", {"": figures["estimates"]}).items():
+        for name, count in estimates["finite"].items() if estimates["rows"] else ():
+            missing = estimates["missing"].get(name, {})
+            reasons = ", ".join(f"{n} {words}" for words, n in missing.items())
+            given = f"{count} of {estimates['rows']} estimates"
+            why = f"; missing: {reasons}" if reasons else ""
+            lines.append(f"{person} {name}: {given}{why}".lstrip())
+    seconds, taken = figures["seconds_of_data"], figures["seconds_taken"]
+    lines.append(f"{seconds:.1f} s of data in {taken:.1f} s")
+    return [*lines, *figures["notes"], *(f"fault: {f}" for f in figures["faults"])]
+
+
+def draw(folder: Path) -> None:
+    """Draw a session's signals and estimates from its own files, as `overview.png`.
+
+    Of several people each has a picture of their own, as ``overview.p1.png``.
+    """
+    from physio.io import xdf
+    from physio.view.plots.session import session_figure
+
+    path = folder / "recording.xdf"
+    if not path.is_file():
+        return
+    recording, files = xdf.read(path), Files()
+    named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
+    for name in recording.streams:
+        if computed(name) != "estimates":
+            continue
+        end = name.removeprefix("estimates")
+        own = _of(recording, end[1:]) if end else recording
+        features = laid_out(own.streams.get(f"features{end}"))
+        estimates = laid_out(own.streams[name])
+        if features is None or estimates is None:
+            continue
+        truth = (s for n, s in own.streams.items() if n.endswith(".truth"))
+        figure = session_figure(
+            own,
+            features,
+            estimates,
+            truth=laid_out(next(truth, None)),
+            conditions=named[0] if named else None,
+            title=end[1:] or recording.about.get("person", ""),
+        )
+        figure.savefig(folder / f"{files[f'overview{end}']}.png", dpi=110)
+
+
+def _of(recording: Recording, person: str) -> Recording:
+    """Return what one of several people wears, and what is computed of them."""
+    streams = recording.streams.items()
+    own = {n: b for n, b in streams if b[0].info.person in {"", person}}
+    return replace(recording, streams=own)
+
+
+def laid_out(blocks: Sequence[Block] | None) -> Block | None:
+    """Return the blocks of a stream as one, lost samples as missing."""
+    filled = [b for b in blocks or () if len(b)]
+    if not filled:
+        return None
+    start = filled[0].start
+    width = len(filled[0].info.channels)
+    data = np.full((filled[-1].stop - start, width), Reason.NO_SIGNAL.nan)
+    for block in filled:
+        data[block.start - start : block.stop - start] = block.data
+    return Block(filled[0].info, start, filled[0].epoch, data)

@@ -1,0 +1,194 @@
+"""Commands about the machine, the devices and the models."""
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from json import dumps
+from os import environ
+from pathlib import Path
+from shutil import disk_usage
+from typing import Annotated, Final
+from warnings import catch_warnings
+
+import typer
+
+from physio.cli import doctor_checks as checks
+from physio.cli.doctor_checks import Finding
+
+STAND_ON: Final = (
+    "numpy",
+    "scipy",
+    "numba",
+    "torch",
+    "mne",
+    "neurokit2",
+    "pylsl",
+    "pyxdf",
+    "brainflow",
+    "pandas",
+    "matplotlib",
+)
+
+
+def devices(
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long to look for LSL streams (s).")
+    ] = 1.0,
+    simulate: Annotated[
+        str | None,
+        typer.Option(help="Be a device until Ctrl-C: `e4`, an E4 streaming server."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where an E4 server listens.")
+    ] = 28000,
+) -> None:
+    """List the devices that are there: LSL streams, wristbands, boards BrainFlow knows.
+
+    Example: `physio devices`, or `physio devices --simulate e4` in another terminal
+    """
+    if simulate is not None:
+        _simulate(simulate, port)
+        return
+    from devices import board, empatica, lsl, polar
+
+    typer.echo("LSL streams on this network:")
+    for line in [str(stream) for stream in lsl.found(seconds)] or ["none"]:
+        typer.echo(f"  {line}")
+    wrists = ", ".join(empatica.found(port=port)) or "none"
+    typer.echo(f"E4 wristbands of the server at 127.0.0.1:{port}: {wrists}")
+    straps = ", ".join(polar.found(seconds)) or "none"
+    typer.echo(f"Polar H10 straps in reach of this computer's Bluetooth: {straps}")
+    typer.echo("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
+    typer.echo("  " + ", ".join(board.found()))
+    typer.echo("always there: devices.simulated:Headset, :Wristband, :Chest")
+
+
+def _simulate(what: str, port: int) -> None:
+    """Be a device for programs on this machine, until Ctrl-C."""
+    from time import sleep
+
+    from devices.empatica import Twin
+    from devices.simulated import Wristband
+
+    if what != "e4":
+        raise ValueError(f"cannot simulate {what!r}: there is e4")
+    band = Wristband(name="simulated", truth=False)
+    with Twin({"51a7ed": band}, port) as twin:
+        typer.echo(
+            f"an E4 streaming server with a simulated wristband, 51a7ed, on "
+            f"127.0.0.1:{twin.port}; Ctrl-C ends it"
+        )
+        try:
+            while True:
+                sleep(1)
+        except KeyboardInterrupt:
+            typer.echo("ended")
+
+
+def doctor() -> None:
+    """Check what the product stands on, and say what to do about it.
+
+    Example: `physio doctor`
+    """
+    findings = [
+        _python(),
+        *map(_package, STAND_ON),
+        _clock(),
+        checks.clocks(),
+        _disk(),
+        *checks.permissions(),
+        checks.ports(),
+        _lsl(),
+        _board(),
+    ]
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}")
+        if not finding.ok:
+            typer.echo(f"     {finding.help}")
+    if not all(f.ok for f in findings):
+        raise typer.Exit(1)
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="What to train (TOML).")],
+    data: Annotated[
+        Path | None, typer.Option(help="The data set's folder, where it needs one.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where weights and cards go; else into the package."),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Where to write the figures as JSON.")
+    ] = None,
+) -> None:
+    """Train weights, and report them on held-out people beside trivial baselines.
+
+    Example: `physio train configs/wrist.toml --data path/to/WESAD`
+    """
+    from physio.evaluation.config import train as run
+
+    result = run(config, data, out)
+    typer.echo(result.pop("table"))
+    if json:
+        json.write_text(dumps(result, indent=1) + "\n", "utf-8")
+
+
+COMMANDS: Final[list[Callable[..., None]]] = [devices, doctor, train]
+
+
+def _python() -> Finding:
+    text = f"Python {sys.version.split()[0]}"
+    return Finding(sys.version_info >= (3, 11), text, "Install Python 3.11 or newer.")
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(ok=True, what=f"{name} {version(name)}")
+    except PackageNotFoundError:
+        return Finding(
+            ok=False, what=f"{name} is missing", help=f"Run: pip install {name}"
+        )
+
+
+def _clock() -> Finding:
+    import time
+
+    clock = time.get_clock_info("monotonic")
+    text = f"monotonic clock, resolution {clock.resolution:.0e} s"
+    return Finding(clock.resolution <= 1e-3, text, "Stamps will be coarse here.")
+
+
+def _disk() -> Finding:
+    free = disk_usage(Path.cwd()).free / 1e9
+    text = f"{free:.1f} GB free in {Path.cwd()}"
+    return Finding(free > 1, text, "A session needs up to 1 GB an hour: make room.")
+
+
+def _lsl() -> Finding:
+    try:
+        import pylsl
+    except (ImportError, RuntimeError, OSError) as error:
+        return Finding(
+            ok=False,
+            what=f"liblsl does not load: {error}",
+            help="Reinstall pylsl.",
+        )
+    settings = environ.get("LSLAPICFG", "its own defaults or lsl_api.cfg")
+    text = f"liblsl {pylsl.library_version()}, set up by {settings}"
+    return Finding(ok=True, what=text)
+
+
+def _board() -> Finding:
+    try:
+        with catch_warnings(action="ignore"):  # it finds its library by pkg_resources
+            from brainflow.board_shim import BoardShim
+
+            text = f"BrainFlow library {BoardShim.get_version()}"
+    except Exception as error:  # the library's own loader fails in many ways
+        return Finding(
+            ok=False,
+            what=f"BrainFlow does not load: {error}",
+            help="On Python 3.11 it needs: pip install 'setuptools<82'",
+        )
+    return Finding(ok=True, what=text)

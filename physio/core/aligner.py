@@ -1,0 +1,144 @@
+"""Streams of their own clocks and rates, brought onto one grid of ticks."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+
+from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.missing import Reason
+
+_NOTHING = Reason.NO_SIGNAL.nan
+
+
+@dataclass(frozen=True)
+class Join:
+    """The newest row of every stream, ``rate`` times a second.
+
+    Tick j is at ``begin + j / rate`` on the session clock, and is due once every
+    stream has come that far or has been declared silent up to there. A cell is NaN
+    (why: no signal) where the newest row is more than ``hold`` s old. Beside each
+    stream's values stand ``<stream>.from`` and ``<stream>.to``: from when to when the
+    samples came that they rest on (s, session clock).
+
+    The law: in whatever order the blocks of different streams arrive, what comes out
+    is the same.
+    """
+
+    rate: Fraction = Fraction(4)
+    hold: float = 1.0
+
+
+class Junction:
+    """A join running on the streams of one session.
+
+    Parameters
+    ----------
+    join
+        The settings.
+    sources
+        The streams; each column is called ``<stream>.<channel>``.
+    begin
+        When tick 0 is (s, session clock).
+    """
+
+    def __init__(self, join: Join, sources: tuple[Info, ...], begin: float) -> None:
+        self.join = join
+        self.begin = begin
+        self.info = _joined(join, sources)
+        self._sources = {info.name: info for info in sources}
+        self._spans = {info.name: info.span for info in sources}
+        self._rate = float(join.rate)
+        self.names = frozenset(self._sources)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every row."""
+        self._tick = 0
+        self._none = self._ticks(0, np.empty((0, len(self.info.channels))))
+        self._until = dict.fromkeys(self._sources, -np.inf)  # no row up to this to come
+        self._first = dict.fromkeys(self._sources, np.inf)  # when the first row was
+        self._times = {name: np.empty(0) for name in self._sources}
+        self._rows = {
+            name: np.empty((0, len(info.channels)))
+            for name, info in self._sources.items()
+        }
+
+    def push(self, block: Block, until: float | None = None) -> Block:
+        """Take in a block of any of the streams; return the ticks now due.
+
+        Parameters
+        ----------
+        block
+            Rows of one stream, perhaps none.
+        until
+            A promise (s, session clock): all later rows are stamped after it; by
+            default the stamp of the block's last row.
+        """
+        name = block.info.name
+        if len(block):
+            self._first[name] = min(self._first[name], float(block.times[0]))
+            self._times[name] = np.concatenate([self._times[name], block.times])
+            self._rows[name] = np.vstack([self._rows[name], block.data])
+            until = block.until if until is None else until
+        return self.silent(name, until) if until is not None else self._emit()
+
+    def silent(self, name: str, until: float) -> Block:
+        """Know that no row up to ``until`` (s) is to come; return the ticks now due."""
+        self._until[name] = max(self._until[name], until)
+        return self._emit()
+
+    def _emit(self) -> Block:
+        ready = min(self._until.values(), default=-np.inf)
+        if not self.begin + self._tick / self._rate <= ready < np.inf:
+            return self._none
+        stop = int((ready - self.begin) * self._rate) + 1
+        while stop > self._tick and self.begin + (stop - 1) / self._rate > ready:
+            stop -= 1
+        start, self._tick = self._tick, max(stop, self._tick)
+        ticks = self.begin + np.arange(start, self._tick) / self._rate
+        data = np.full((len(ticks), len(self.info.channels)), _NOTHING)
+        at = 0
+        for name, info in self._sources.items():
+            columns = len(info.channels)
+            self._fill(name, ticks, data[:, at : at + columns + 2])
+            at += columns + 2
+        self._none = self._ticks(self._tick, data[:0])
+        return self._ticks(start, data)
+
+    def _ticks(self, start: int, data: Array) -> Block:
+        return Block(self.info, start, self.begin, data)
+
+    def _fill(self, name: str, ticks: Array, cells: Array) -> None:
+        """Write the newest row at each tick, with its support; forget older rows."""
+        times, rows = self._times[name], self._rows[name]
+        if not len(ticks) or not len(times):
+            return
+        newest = times.searchsorted(ticks, side="right") - 1
+        stamps = times[newest]
+        here = (newest >= 0) & (ticks - stamps <= self.join.hold)
+        cells[here, :-2] = rows[newest[here]]
+        cells[here, -2] = np.maximum(stamps - self._spans[name], self._first[name])[
+            here
+        ]
+        cells[here, -1] = stamps[here]
+        if newest[-1] > 0:
+            self._times[name] = times[newest[-1] :].copy()
+            self._rows[name] = rows[newest[-1] :].copy()
+
+
+@lru_cache(4096)
+def _named(stream: str, channel: Channel) -> Channel:
+    return replace(channel, name=f"{stream}.{channel.name}")
+
+
+def _joined(join: Join, sources: tuple[Info, ...]) -> Info:
+    channels = []
+    for info in sources:
+        channels += [_named(info.name, c) for c in info.channels]
+        channels += [Channel(f"{info.name}.{end}", unit="s") for end in ("from", "to")]
+    origin = Origin.worst(*(info.origin for info in sources))
+    people = {info.person for info in sources if info.person}
+    person = people.pop() if len(people) == 1 else ""
+    return Info("features", join.rate, tuple(channels), origin, person)

@@ -1,0 +1,1 @@
+"""Sample numbering and clock models."""

@@ -1,0 +1,139 @@
+"""Samples that a device counts, on the grid of their rate."""
+
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array
+from physio.core.timing.timestamps import Placed
+from physio.core.timing.clock_model import Counted, Counter, Epoch
+
+PAUSE: Final = 0.5  # s without a sample after which a device may have slept
+BACK: Final = 1.0  # s by which stamps go back when a device begins anew
+
+
+class Numbered:
+    """Puts samples that carry a count on the grid of their rate.
+
+    The count says which were lost, to the sample; when they came says the rest. A
+    device that begins anew, its count and its clock, or that slept and counts on as if
+    nothing had been, lost what the time says.
+
+    Parameters
+    ----------
+    rate
+        Samples a second (Hz).
+    counter
+        How the device counts.
+    """
+
+    def __init__(self, rate: float, counter: Counter) -> None:
+        self.rate = rate
+        self.counted = Counted(counter)
+        self._epoch = Epoch(rate)
+        self._heard = np.inf  # when samples came last
+        self._stamp = np.nan
+        self._slept: tuple[float, float] | None = None  # since when, how many are short
+
+    def push(
+        self,
+        counts: npt.NDArray[np.int64],
+        stamps: Array,
+        rows: Array,
+        now: float,
+        *,
+        full: bool = False,
+    ) -> list[Placed]:
+        """Take in samples; return those that are new, each run of them by itself.
+
+        Parameters
+        ----------
+        counts, stamps, rows
+            Of each sample: the device's count, its stamp (passed on), its values.
+        now
+            When they were fetched (s, session clock).
+        full
+            Whether the device's own store was full, so that some may have been lost.
+        """
+        paused = now - self._heard > PAUSE
+        if len(counts):
+            self._heard = now
+        numbers = self._numbers(counts, stamps, now, full=full)
+        self._sleep(now, paused=paused)
+        self._epoch.hear(now, self.counted.newest)
+        new = np.flatnonzero(numbers >= 0)
+        new = new[np.argsort(numbers[new], kind="stable")]
+        jumps = np.flatnonzero(np.diff(numbers[new]) > 1) + 1
+        placed = []
+        for part in np.split(new, jumps):
+            if len(part):
+                start = int(numbers[part[0]])
+                epoch = self._epoch.at(start)
+                placed.append(Placed(start, epoch, rows[part], stamps[part]))
+        return placed
+
+    def _numbers(
+        self, counts: npt.NDArray[np.int64], stamps: Array, now: float, *, full: bool
+    ) -> npt.NDArray[np.int64]:
+        """Return the number of each sample, -1 where it is of no use."""
+        anew = self._anew(counts, stamps)
+        parts = []
+        edges = sorted({0, *anew, len(counts)}) if len(counts) else [0, 0]
+        for begin, stop in pairwise(edges):
+            if begin in anew:
+                behind = self._epoch.behind(now, self.counted.newest)
+                self.counted.lose(int(behind) - (stop - begin))
+                self.counted.begin_anew(int(counts[begin]))
+            parts.append(self._counted(counts[begin:stop], now, full=full))
+        return np.concatenate(parts)
+
+    def _counted(
+        self, counts: npt.NDArray[np.int64], now: float, *, full: bool
+    ) -> npt.NDArray[np.int64]:
+        counted, slack = self.counted, 0.25 * self.rate
+        room = self._epoch.behind(now, counted.newest)
+        if counted.newest < 0:  # no time to go by yet: less was lost than came
+            room = 2.0 * len(counts)
+        last = counted.newest + room + slack
+        numbers = counted.number(counts, np.inf if full else last)
+        late = self._epoch.behind(now, counted.newest)
+        missing = counted.missing(late, now, full=full)
+        numbers[numbers >= 0] += missing if full else 0
+        return numbers
+
+    def _anew(self, counts: npt.NDArray[np.int64], stamps: Array) -> list[int]:
+        """Return where the device begins anew: neither count nor stamp go on."""
+        if not len(stamps):
+            return []
+        back = np.diff(stamps, prepend=self._stamp) < -BACK
+        jumps = np.diff(counts, prepend=self.counted.count) % self.counted.counter.wrap
+        self._stamp = float(stamps[-1])
+        goes_on = np.isin(jumps, (0, self.counted.counter.step))
+        return [
+            i for i in np.flatnonzero(back & ~goes_on).tolist() if i or self._placed
+        ]
+
+    @property
+    def _placed(self) -> bool:
+        return self.counted.newest >= 0
+
+    def _sleep(self, now: float, *, paused: bool) -> None:
+        """Count as lost what a device did not count while it slept.
+
+        What came late all the same, after a stall, is none: so it must be missing for
+        as long as whole turns are.
+        """
+        short = self._epoch.behind(now, self.counted.newest)
+        if paused:
+            self._slept = now, short
+        if self._slept is None:
+            return
+        since, least = self._slept
+        self._slept = since, min(least, short)
+        if self._slept[1] < PAUSE * self.rate:
+            self._slept = None
+        elif now - since >= self.counted.patience:
+            self.counted.lose(int(self._slept[1]))
+            self._slept = None

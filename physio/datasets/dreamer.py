@@ -1,0 +1,173 @@
+"""DREAMER: headset EEG and ECG of 23 people who watched 18 film clips."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.recording import Recording
+from physio.datasets.base import Span, Trial, told
+from physio.io import matlab as mat
+
+EEG: Final = (
+    *("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4"),
+    *("F8", "AF4"),
+)
+"""The electrodes, in the order of the file."""
+
+PEOPLE: Final = 23
+FILMS: Final = 18
+TARGETS: Final = (
+    *("calmness", "surprise", "amusement", "fear", "excitement", "disgust"),
+    *("happiness", "anger", "sadness", "disgust", "calmness", "amusement"),
+    *("happiness", "anger", "fear", "excitement", "sadness", "surprise"),
+)
+"""Which emotion each film was meant to bring about."""
+
+QUESTIONS: Final = ("valence", "arousal", "dominance")
+
+_SIGNALS: Final = {
+    "eeg": (128, tuple(Channel(name, "eeg", "uV") for name in EEG)),
+    "ecg": (256, (Channel("ecg1", "ecg", "1"), Channel("ecg2", "ecg", "1"))),
+}
+"""Of each signal its rate (Hz) and channels."""
+
+
+@dataclass(frozen=True)
+class Dreamer:
+    """The recordings of DREAMER, one trial for each person and film.
+
+    Second 0 of the session clock is where the film begins; the neutral clip before it
+    is the time below 0.
+
+    Parameters
+    ----------
+    root
+        The folder with ``DREAMER.mat``.
+
+    Notes
+    -----
+    Between the neutral clip and the film there may have been a pause that the file does
+    not tell of: signals before and after second 0 are blocks of their own, one behind
+    the other. Films differ in length. The unit of the ECG is not told.
+    """
+
+    root: Path
+
+    name: ClassVar[str] = "DREAMER"
+    citation: ClassVar[str] = (
+        "Katsigiannis, Ramzan (2018): DREAMER: a database for emotion recognition "
+        "through EEG and ECG signals from wireless low-cost off-the-shelf devices. "
+        "IEEE Journal of Biomedical and Health Informatics 22:98-107. "
+        "doi:10.1109/JBHI.2017.2688239"
+    )
+    licence: ClassVar[str] = "DREAMER licence (academic use), zenodo.org/record/546113"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(self.root))
+
+    @property
+    def path(self) -> Path:
+        """The one file of the data set."""
+        return self.root / "DREAMER.mat"
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Return one trial for each person and film, as the study had them."""
+        if not self.path.is_file():
+            raise FileNotFoundError(f"there is no file {self.path}")
+        people, films = range(1, PEOPLE + 1), range(1, FILMS + 1)
+        return tuple(Trial(str(p), "", str(f)) for p in people for f in films)
+
+    def load(self, trial: Trial) -> Recording:
+        """Return the signals of a person before and during a film, with the ratings.
+
+        Streams ``emotiv.eeg`` (uV, 128 Hz) and ``shimmer.ecg`` (no unit, 256 Hz), two
+        blocks each: neutral clip and film. Events ``study.conditions`` (the emotion
+        that the film was meant to bring about) and ``study.ratings`` as
+        `physio.datasets.base.told` has them, from 1 to 5.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no file.
+        ValueError
+            If there is no such trial, or the file is not what it should be.
+        """
+        if trial not in self.trials():
+            raise ValueError(
+                f"DREAMER has people 1 to {PEOPLE} and films 1 to {FILMS}, but no "
+                f"{trial.subject!r}, {trial.trial!r}"
+            )
+        person, film = int(trial.subject) - 1, int(trial.trial) - 1
+        state = self.path.stat()
+        content = _person(self.path, person, state.st_mtime_ns, state.st_size)
+        streams: dict[str, tuple[Block, ...]] = {}
+        for name, device in (("eeg", "emotiv"), ("ecg", "shimmer")):
+            rate, channels = _SIGNALS[name]
+            info = Info(
+                f"{device}.{name}", Fraction(rate), channels, person=trial.subject
+            )
+            parts = [
+                _signal(self.path, content, f"{name.upper()}/{part}/{film}", channels)
+                for part in ("baseline", "stimuli")
+            ]
+            rest = len(parts[0])
+            streams[info.name] = tuple(
+                Block(info, start, -rest / rate, part)
+                for start, part in zip((0, rest), parts, strict=True)
+            )
+        seconds = len(streams["emotiv.eeg"][1]) / _SIGNALS["eeg"][0]
+        answers = {q: _score(self.path, content, q, film) for q in QUESTIONS}
+        begin = min(blocks[0].epoch for blocks in streams.values())
+        about = {
+            "source": "DREAMER",
+            "citation": self.citation,
+            "licence": self.licence,
+            "person": trial.subject,
+            "begin": repr(begin),
+        }
+        span = Span(TARGETS[film], 0.0, seconds, answers)
+        events = told([span], 1, 5, person=trial.subject, until=seconds)
+        return Recording(streams, events, (), about)
+
+
+def _signal(
+    path: Path,
+    content: Mapping[str, npt.NDArray[Any]],
+    name: str,
+    channels: tuple[Channel, ...],
+) -> Array:
+    values = content.get(name)
+    if values is None or values.ndim != 2 or values.shape[1] != len(channels):
+        raise ValueError(
+            f"{path}: {name} is missing or has not {len(channels)} columns"
+        )
+    return np.array(values, np.float64, order="C")
+
+
+def _score(
+    path: Path, content: Mapping[str, npt.NDArray[Any]], question: str, film: int
+) -> float:
+    name = f"Score{question.capitalize()}"
+    values = content.get(name)
+    if values is None or values.size != FILMS or not 1 <= values.flat[film] <= 5:
+        raise ValueError(f"{path}: {name} has no rating from 1 to 5 of film {film + 1}")
+    return float(values.flat[film])
+
+
+@lru_cache(maxsize=1)  # all films of a person are parsed at once
+def _person(
+    path: Path, person: int, changed: int, size: int  # noqa: ARG001
+) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
+    """Return all that the file has of a person, by its path below the person."""
+    within = f"DREAMER/Data/{person}/"
+    found = mat.load(path, "DREAMER", within=within)
+    if not found:
+        raise ValueError(f"{path}: there is no DREAMER.Data({person + 1})")
+    return {name.removeprefix(within): value for name, value in found.items()}

@@ -1,0 +1,179 @@
+"""SEED: EEG of 15 people who watched 15 film clips, three times each."""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.recording import Recording
+from physio.datasets.base import Span, Trial, told
+from physio.io import matlab as mat
+
+EEG: Final = (
+    *("FP1", "FPZ", "FP2", "AF3", "AF4", "F7", "F5", "F3", "F1", "FZ", "F2", "F4"),
+    *("F6", "F8", "FT7", "FC5", "FC3", "FC1", "FCZ", "FC2", "FC4", "FC6", "FT8"),
+    *("T7", "C5", "C3", "C1", "CZ", "C2", "C4", "C6", "T8", "TP7", "CP5", "CP3"),
+    *("CP1", "CPZ", "CP2", "CP4", "CP6", "TP8", "P7", "P5", "P3", "P1", "PZ", "P2"),
+    *("P4", "P6", "P8", "PO7", "PO5", "PO3", "POZ", "PO4", "PO6", "PO8", "CB1", "O1"),
+    *("OZ", "O2", "CB2"),
+)
+"""The electrodes, in the order of the files."""
+
+LABELS: Final = (1, 0, -1, -1, 0, 1, -1, 0, 1, 1, 0, -1, 0, 1, -1)
+"""Of each film whether it is positive (1), neutral (0) or negative (-1)."""
+
+WORDS: Final = {1: "positive", 0: "neutral", -1: "negative"}
+RATE: Final = 200
+BANDS: Final = ("delta", "theta", "alpha", "beta", "gamma")
+
+_FILE: Final = re.compile(r"(\d+)_(\d{8})\.mat")
+
+
+@dataclass(frozen=True)
+class Seed:
+    """The preprocessed EEG of SEED, one trial for each person, session and film.
+
+    Parameters
+    ----------
+    root
+        The folder with ``1_20131027.mat`` and its kind, ``Preprocessed_EEG``.
+
+    Notes
+    -----
+    Nobody rated anything: the label is what the authors chose the film for, and it is
+    the same for everybody. Sessions count the dates of a person from 1. The authors do
+    not tell the unit of the numbers; they are taken for uV. The first sample stays,
+    though a public reader drops it.
+    """
+
+    root: Path
+
+    name: ClassVar[str] = "SEED"
+    citation: ClassVar[str] = (
+        "Zheng, Lu (2015): Investigating critical frequency bands and channels for "
+        "EEG-based emotion recognition with deep neural networks. IEEE Transactions on "
+        "Autonomous Mental Development 7:162-175. doi:10.1109/TAMD.2015.2431497"
+    )
+    licence: ClassVar[str] = "SEED licence agreement (academic use)"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(self.root))
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Return one trial for each person, session and film."""
+        films = range(1, len(LABELS) + 1)
+        places = sorted(self._files(), key=lambda place: (int(place[0]), place[1]))
+        return tuple(Trial(p, s, str(film)) for p, s in places for film in films)
+
+    def load(self, trial: Trial) -> Recording:
+        """Return the EEG of a person during a film.
+
+        Stream ``neuroscan.eeg`` (uV, 200 Hz); events ``study.conditions``: positive,
+        neutral or negative.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such person or session.
+        ValueError
+            If there is no such film, or the file is not what it should be.
+        """
+        path, film = self._find(trial)
+        found = mat.load(path, f"*_eeg{film}")
+        ((name, values),) = list(found.items())[:1] or [("", np.empty(0))]
+        if values.ndim != 2 or values.shape[0] != len(EEG):
+            raise ValueError(
+                f"{path}: {name or 'eeg'} has shape {values.shape}, not ({len(EEG)}, n)"
+            )
+        channels = tuple(Channel(c, "eeg", "uV") for c in EEG)
+        info = Info("neuroscan.eeg", Fraction(RATE), channels, person=trial.subject)
+        block = Block(info, 0, 0.0, np.array(values.T, np.float64, order="C"))
+        seconds = len(block) / RATE
+        span = Span(WORDS[LABELS[film - 1]], 0.0, seconds)
+        about = {
+            "source": "SEED, Preprocessed_EEG",
+            "citation": self.citation,
+            "licence": self.licence,
+            "person": trial.subject,
+            "begin": "0.0",
+        }
+        events = told([span], -1, 1, person=trial.subject, until=seconds)
+        return Recording({info.name: (block,)}, events, (), about)
+
+    def features(self, trial: Trial, kind: str = "de_LDS") -> Array:
+        """Return the authors' own features of a film, from ``ExtractedFeatures``.
+
+        Parameters
+        ----------
+        trial
+            Which one.
+        kind
+            ``"de_LDS"``, ``"de_movingAve"``, ``"psd_LDS"`` or ``"psd_movingAve"``.
+
+        Returns
+        -------
+        ndarray, shape (windows of 1 s, 62 electrodes, 5 bands)
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `load` does.
+        """
+        path, film = self._find(trial)
+        (values,) = mat.load(path, f"{kind}{film}").values()
+        if values.ndim != 3 or (values.shape[0], values.shape[2]) != (62, len(BANDS)):
+            raise ValueError(
+                f"{path}: {kind}{film} has shape {values.shape}, not (62, n, 5)"
+            )
+        return np.ascontiguousarray(values.transpose(1, 0, 2), np.float64)
+
+    def labels(self) -> npt.NDArray[np.int8]:
+        """Return the label of each film by the folder's own ``label.mat``.
+
+        Raises
+        ------
+        ValueError
+            If they are not `LABELS`, as they are in the published data.
+        """
+        path = self.root / "label.mat"
+        values = mat.load(path, "label")["label"].ravel()
+        if values.tolist() != list(LABELS):
+            raise ValueError(f"{path}: 'label' is {values.tolist()}, not SEED's")
+        return values.astype(np.int8)
+
+    def _find(self, trial: Trial) -> tuple[Path, int]:
+        path = self._files().get((trial.subject, trial.session))
+        if path is None:
+            raise FileNotFoundError(
+                f"{self.root} has no file of person {trial.subject!r}, session "
+                f"{trial.session!r}"
+            )
+        if trial.trial not in map(str, range(1, len(LABELS) + 1)):
+            raise ValueError(
+                f"SEED has films 1 to {len(LABELS)}, but no {trial.trial!r}"
+            )
+        return path, int(trial.trial)
+
+    def _files(self) -> dict[tuple[str, str], Path]:
+        """Return the file of each person and session."""
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"there is no folder {self.root}")
+        dates = defaultdict(list)
+        for path in self.root.iterdir():
+            if match := _FILE.fullmatch(path.name):
+                dates[match[1]].append((match[2], path))
+        if not dates:
+            raise ValueError(
+                f"{self.root} is no SEED folder: it has no file 1_20131027.mat or alike"
+            )
+        return {
+            (person, str(i)): path
+            for person, files in dates.items()
+            for i, (_, path) in enumerate(sorted(files), start=1)
+        }

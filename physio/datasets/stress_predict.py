@@ -1,0 +1,188 @@
+"""Stress-Predict: wristbands of 35 people during three tasks that stress."""
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final
+
+import numpy as np
+
+from physio.core.events import Events
+from physio.core.recording import Recording
+from physio.datasets.base import Span, Trial, natural, told
+from physio.io import empatica, xlsx as sheets
+
+LABELS: Final = "labels_per_second.csv"
+"""The authors' own label of each second, from their processed table."""
+
+_FIRST: Final = re.compile(r"[A-Z]+1")
+WORDS: Final = {"0": "rest", "1": "stress"}
+
+
+@dataclass(frozen=True)
+class StressPredict:
+    """The wristbands of Stress-Predict.
+
+    One trial a person, as long as the wristband recorded; second 0 of the session
+    clock is the earliest start of a sensor.
+
+    Parameters
+    ----------
+    root
+        The folder with ``raw/S01.zip`` and its kind and, if conditions are wanted,
+        ``labels_per_second.csv``.
+
+    Notes
+    -----
+    Conditions are the authors' labels in Unix time, and not the tags of the wristbands
+    (12 hours off in S30, and at odds with the labels in S06) nor the written logs
+    (whose clock has twelve hours and no a.m. or p.m.). Breathing fast on purpose is
+    labelled stress as well. Nobody rated valence or arousal.
+    """
+
+    root: Path
+
+    name: ClassVar[str] = "Stress-Predict"
+    citation: ClassVar[str] = (
+        "Iqbal, Simpkin, Roshan, Glynn, Killilea, Walsh, Molloy, Ganly, Ryman, Coen, "
+        "Elahi, Wijns, Shahzad (2022): Stress monitoring using wearable sensors: a "
+        "pilot study and stress-predict dataset. Sensors 22:8135. doi:10.3390/s22218135"
+    )
+    licence: ClassVar[str] = "MIT"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(self.root))
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Return one trial a person."""
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"there is no folder {self.root}")
+        people = [p.stem for p in (self.root / "raw").glob("S[0-9][0-9].zip")]
+        if not people:
+            raise ValueError(
+                f"{self.root} is no Stress-Predict folder: it has no raw/S01.zip"
+            )
+        return tuple(Trial(name) for name in sorted(people, key=natural))
+
+    def load(self, trial: Trial) -> Recording:
+        """Return all that a wristband recorded, and when the person was stressed.
+
+        Streams ``e4.eda``, ``e4.bvp``, ``e4.acc`` and ``e4.temp`` as
+        `physio.io.empatica.read` gives them, and its events; tags outside of the
+        recording are left out. Events ``study.conditions``: ``rest`` and ``stress``;
+        none for a person without labels.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such person.
+        ValueError
+            If a file is not what it should be.
+        """
+        path = self.root / "raw" / f"{trial.subject}.zip"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{self.root} has no person {trial.subject!r} (no file "
+                f"raw/{trial.subject}.zip)"
+            )
+        band = empatica.read(path, person=trial.subject)
+        zero, end = float(band.about["begin_unix"]), band.end
+        spans = [
+            Span(name, begin - zero, stop - zero)
+            for name, begin, stop in self._labels(trial.subject)
+            if begin - zero < end
+        ]
+        events = {name: _inside(e, end) for name, e in band.events.items()}
+        about = {
+            **band.about,
+            "source": "Stress-Predict, Empatica E4",
+            "citation": self.citation,
+            "licence": self.licence,
+        }
+        told_of = told(spans, 0, 1, person=trial.subject, until=end)
+        return Recording(band.streams, {**events, **told_of}, (), about)
+
+    def answers(self, subject: str) -> dict[str, tuple[float, ...]]:
+        """Return what a person answered before and after, from the study's table.
+
+        Returns
+        -------
+        dict of tuple
+            ``stai.before`` and ``stai.after``, the 40 items of the State-Trait Anxiety
+            Inventory in the table's order, 1 to 4; ``pss.before`` and ``pss.after``,
+            ten of perceived stress, 0 to 4. An item without an answer is NaN.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no ``Questionnaires_scores.xlsx``, a damaged one, or nothing of
+            that person in it.
+        """
+        path = self.root / "Questionnaires_scores.xlsx"
+        found: dict[str, tuple[float, ...]] = {}
+        for number, name in ((1, "stai"), (2, "pss")):
+            cells = sheets.read(path, number)
+            names = {v: c[:-1] for c, v in cells.items() if _FIRST.fullmatch(c)}
+            if subject not in names:
+                raise ValueError(f"{path} has no column of {subject!r}")
+            before = names[subject]
+            for time, column in (("before", before), ("after", _next(before))):
+                found[f"{name}.{time}"] = _column(path, cells, column)
+        return found
+
+    def _labels(self, subject: str) -> list[tuple[str, float, float]]:
+        """Return each run of one label with when it was (Unix seconds)."""
+        path = self.root / LABELS
+        if not path.is_file():
+            return []
+        runs: list[tuple[str, float, float]] = []
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for line, row in enumerate(csv.DictReader(file), start=2):
+                try:
+                    person = int(row["Participant"])
+                    at, name = float(row["Time(sec)"]), WORDS[row["Label"].strip()]
+                except (KeyError, ValueError, TypeError, AttributeError):
+                    raise ValueError(
+                        f"{path}, line {line}: it must have Participant, Time(sec) and "
+                        "a Label of 0 or 1"
+                    ) from None
+                if f"S{person:02d}" != subject:
+                    continue
+                if runs and runs[-1][0] == name and at == runs[-1][2]:
+                    runs[-1] = (name, runs[-1][1], at + 1)
+                else:
+                    runs.append((name, at, at + 1))
+        return sorted(runs, key=lambda run: run[1])
+
+
+def _next(column: str) -> str:
+    """Return which column comes after one: AA after Z."""
+    head, last = column[:-1], column[-1]
+    if last < "Z":
+        return head + chr(ord(last) + 1)
+    return (_next(head) if head else "A") + "A"
+
+
+def _column(path: Path, cells: dict[str, str], column: str) -> tuple[float, ...]:
+    """Return the answer to each item: those of the rows that have a number."""
+    rows = [c[1:] for c, v in cells.items() if c[0] == "A" and c[1:].isdecimal()
+            and v.isdecimal()]  # fmt: skip
+    try:
+        return tuple(float(cells.get(f"{column}{row}", "nan")) for row in rows)
+    except ValueError:
+        raise ValueError(
+            f"{path}: column {column} has an answer that is no number"
+        ) from None
+
+
+def _inside(events: Events, end: float) -> Events:
+    """Return the events that were while the wristband recorded."""
+    here = (events.times >= 0) & (events.times <= end)
+    labels = events.labels
+    if labels:
+        labels = tuple(name for name, kept in zip(labels, here, strict=True) if kept)
+    return Events(
+        events.info, end, events.times[here], np.ascontiguousarray(events.data[here]),
+        labels,
+    )  # fmt: skip

@@ -1,0 +1,203 @@
+"""WESAD: wristbands during rest, a stress test, amusement and meditation."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Block, Channel
+from physio.core.events import Events, marks
+from physio.core.recording import Recording
+from physio.datasets.base import Trial, natural
+from physio.datasets.wesad_questionnaires import SAM, Condition, conditions
+from physio.io import empatica
+
+LABELS: Final = ("undefined", "baseline", "stress", "amusement", "meditation")
+"""What the first codes of `Wesad.labels` mean; 5 to 7 are to be ignored."""
+
+OFFSETS: Final = "e4_to_sync_offsets.json"
+
+
+@dataclass(frozen=True)
+class Wesad:
+    """The wristband side of WESAD.
+
+    One trial a person: the whole span, about 100 minutes, in which the study's own
+    synchronised file has the wristband's signals. Second 0 of the session clock is
+    where that span begins.
+
+    Parameters
+    ----------
+    root
+        The folder with one folder a person (``S2/S2_E4_Data.zip``,
+        ``S2/S2_quest.csv``) and ``e4_to_sync_offsets.json``: how far into each
+        wristband session the synchronised span begins.
+
+    Notes
+    -----
+    Condition and time on the clock are confounded: five of the twelve people at hand
+    had the stress test first, seven had it last. Compare with what the clock alone
+    tells, and leave out whole orders (`order`).
+    """
+
+    root: Path
+
+    name: ClassVar[str] = "WESAD"
+    citation: ClassVar[str] = (
+        "Schmidt, Reiss, Duerichen, Marberger, Van Laerhoven (2018): Introducing "
+        "WESAD, a multimodal dataset for wearable stress and affect detection. ICMI. "
+        "doi:10.1145/3242969.3242985"
+    )
+    licence: ClassVar[str] = "CC BY 4.0"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(self.root))
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """The codes of all people in the folder."""
+        return tuple(trial.subject for trial in self.trials())
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Return one trial a person."""
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"there is no folder {self.root}")
+        people = [p.name for p in self.root.iterdir() if is_person(p)]
+        if not people:
+            raise ValueError(
+                f"{self.root} is no WESAD folder: it has no S2/S2_E4_Data.zip or alike"
+            )
+        return tuple(Trial(name) for name in sorted(people, key=natural))
+
+    def load(self, trial: Trial) -> Recording:
+        """Return the signals of a person as recorded, cut to the synchronised span.
+
+        Streams ``e4.eda``, ``e4.bvp``, ``e4.acc`` and ``e4.temp`` at their full rates.
+        The span begins between two samples of the slower ones: their first one lies up
+        to 0.25 s before second 0. Events ``study.conditions`` (the label names the
+        condition, its ``end`` is beside) and, at the end of each, ``study.ratings``
+        (``valence`` and ``arousal`` on [-1, 1]; ``valence.sam`` and ``arousal.sam`` as
+        answered, 1 to 9).
+
+        Raises
+        ------
+        FileNotFoundError
+            If the person's files are not there.
+        ValueError
+            If one of them is not what it should be.
+        """
+        subject = self._known(trial.subject)
+        offset, n = _span(self.root / OFFSETS, subject)
+        whole = empatica.read(
+            self.root / subject / f"{subject}_E4_Data.zip", person=subject
+        )
+        streams = {
+            name: (_cut(block, offset, n, subject),)
+            for name, (block,) in whole.streams.items()
+        }
+        about = {
+            "source": "WESAD, Empatica E4",
+            "citation": self.citation,
+            "licence": self.licence,
+            "person": subject,
+            "begin": "0.0",
+            "begin_unix": repr(float(whole.about["begin_unix"]) + offset),
+        }
+        return Recording(streams, self._events(subject, n / 4), (), about)
+
+    def person(self, subject: str) -> Recording:
+        """Return what `load` gives for a person, say ``"S10"``."""
+        return self.load(Trial(subject))
+
+    def labels(self, subject: str) -> npt.NDArray[np.int8]:
+        """Return the study's own label 4 times a second, shape (n,): see `LABELS`.
+
+        Label i is for the time i / 4 s. It leaves out the first and the last 10 s of
+        each condition.
+        """
+        path = self.root / self._known(subject) / f"{subject}_wrist.npz"
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file {path}")
+        with np.load(path, allow_pickle=False) as file:
+            return file["label"].astype(np.int8)
+
+    def conditions(self, subject: str) -> tuple[Condition, ...]:
+        """Return the parts of the protocol as this person had them, in order."""
+        path = self.root / self._known(subject) / f"{subject}_quest.csv"
+        begin = _number(self.root / OFFSETS, subject, "crop_s")
+        return tuple(conditions(path, begin))
+
+    def order(self, subject: str) -> str:
+        """Return which came first of the two, ``"stress"`` or ``"amusement"``."""
+        names = [condition.name for condition in self.conditions(subject)]
+        return min("stress", "amusement", key=names.index)
+
+    def _known(self, subject: str) -> str:
+        if not is_person(self.root / subject):
+            raise FileNotFoundError(
+                f"{self.root} has no person {subject!r} (no file "
+                f"{subject}/{subject}_E4_Data.zip)"
+            )
+        return subject
+
+    def _events(self, subject: str, until: float) -> dict[str, Events]:
+        parts = self.conditions(subject)
+        names = tuple(c.name for c in parts)
+        what = marks("study.conditions", Channel("end", "misc", "s"))
+        channels = [Channel(c) for c in (*SAM, *(f"{c}.sam" for c in SAM))]
+        rated = marks("study.ratings", *channels)
+        ratings = [(*c.affect[:2], *c.sam.values()) for c in parts]
+        begins, ends = (np.array([c[i] for c in parts]) for i in (1, 2))
+        rows = np.array(ratings, np.float64)
+        spans = ends[:, None].copy()
+        what, rated = (replace(info, person=subject) for info in (what, rated))
+        return {
+            what.name: Events(what, until, begins, spans, names),
+            rated.name: Events(rated, until, ends, rows, names),
+        }
+
+
+def is_person(path: Path) -> bool:
+    """Tell whether a folder is a WESAD person's, as ``S2`` with ``S2_E4_Data.zip``."""
+    return (path / f"{path.name}_E4_Data.zip").is_file()
+
+
+def read(path: str | Path) -> Recording:
+    """Return what `Wesad.load` gives for a person's folder."""
+    path = Path(path).resolve()
+    return Wesad(path.parent).person(path.name)
+
+
+def _cut(block: Block, offset: float, n: int, subject: str) -> Block:
+    """Return the samples of a span of ``n / 4`` s that begins ``offset`` s in."""
+    rate = block.info.rate
+    first = int((offset - block.epoch) * float(rate))  # the sample at, or just before
+    rows = int(n * rate / 4)
+    if first < 0 or first + rows > len(block):
+        raise ValueError(
+            f"{block.info.name} of {subject} has {len(block)} samples, but the "
+            f"synchronised span goes from {first} to {first + rows}: {OFFSETS} is of "
+            "another recording"
+        )
+    epoch = block.epoch + first / float(rate) - offset
+    return Block(block.info, 0, epoch, block.data[first : first + rows].copy())
+
+
+def _span(path: Path, subject: str) -> tuple[float, int]:
+    """Return where in the wristband session the span begins (s), and its length / 4."""
+    return _number(path, subject, "acc_off_s"), int(_number(path, subject, "n4"))
+
+
+def _number(path: Path, subject: str, key: str) -> float:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no file {path}: it tells where in each wristband session the "
+            "synchronised span begins"
+        )
+    try:
+        return float(json.loads(path.read_text())[subject][key])
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} has no number {key!r} for {subject!r}") from None

@@ -1,0 +1,1 @@
+"""Evaluation on held-out participants: splits, leakage audit, metrics."""

@@ -1,0 +1,163 @@
+"""Features relative to a person's own rest, as a live session could have them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from physio.datasets.feature_table import LABEL
+from physio.evaluation.folds import Fold, Folds
+from physio.evaluation.row_index import joined, named, numbers
+
+Flags = npt.NDArray[np.bool_]
+
+
+class Centred(NamedTuple):
+    """A table relative to rest, and which of its rows that leaves.
+
+    Parameters
+    ----------
+    table
+        With the features less their mean over the rest.
+    calibration
+        The rows that are the rest, shape (n,).
+    left
+        The rows that may train and test: later than the rest by a gap, shape (n,).
+    """
+
+    table: pd.DataFrame
+    calibration: Flags
+    left: Flags
+
+
+def centred(
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    *,
+    rest: float = 300.0,
+    gap: float = 60.0,
+    label: str = "baseline",
+) -> Centred:
+    """Take from each feature its mean over the first minutes of a person's rest.
+
+    Parameters
+    ----------
+    table
+        Windows of whole recordings.
+    columns
+        The features.
+    rest
+        How much of the rest is used at most (s), from its beginning.
+    gap
+        Windows that begin within ``gap`` s after it, or before its end, neither train
+        nor test.
+    label
+        What the rest is called; empty: it is the beginning of each recording.
+
+    Raises
+    ------
+    ValueError
+        If a recording has no such rest.
+
+    Notes
+    -----
+    The median would be robuster, and a person's spread at rest would scale: five
+    minutes are about five independent windows of a minute, too few for a spread.
+    """
+    recordings = joined(table, "dataset", "subject", "session", "trial")
+    begin, end = numbers(table, "begin"), numbers(table, "end")
+    labels = named(table, LABEL)
+    x = table[list(columns)].to_numpy(np.float64)
+    found = np.array(x)
+    calibration = np.zeros(len(table), np.bool_)
+    left = np.zeros(len(table), np.bool_)
+    for one in np.unique(recordings):
+        own = recordings == one
+        there = own & (labels == label) if label else own
+        if not there.any():
+            raise ValueError(
+                f"{' '.join(one.split(chr(31))).strip()} has no window labelled "
+                f"{label!r} to be measured against"
+            )
+        over = begin[there].min() + rest
+        at = there & (end <= over)
+        if not at.any():
+            raise ValueError(f"no window ends within the first {rest:g} s of rest")
+        known = np.isfinite(x[at])
+        total = np.where(known, x[at], 0).sum(axis=0)
+        count = known.sum(axis=0)
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        found[own] = x[own] - mean
+        calibration |= at
+        left |= own & (begin >= end[at].max() + gap)
+    made = table.copy()
+    made[list(columns)] = found
+    return Centred(made, calibration, left)
+
+
+def kept(folds: Folds, table: pd.DataFrame, left: Flags, calibration: Flags) -> Folds:
+    """Return folds of the rows that are left, each with its people's calibration.
+
+    Those in which nothing is left to test, or to train on, are left out.
+    """
+    people = joined(table, "dataset", "subject")
+    at = np.flatnonzero(calibration)
+
+    def of(fold: Fold) -> Fold:
+        test = fold.test[left[fold.test]]
+        own = at[np.isin(people[at], np.unique(people[test]))]
+        return Fold(
+            fold.name,
+            fold.train[left[fold.train]],
+            test,
+            tuple(f for f in map(of, fold.inner) if len(f.train) and len(f.test)),
+            own,
+        )
+
+    made = (of(f) for f in folds.folds)
+    return replace(folds, folds=tuple(f for f in made if len(f.train) and len(f.test)))
+
+
+def testing(folds: Folds, tested: Flags) -> Folds:
+    """Return folds that test some rows alone; what trains stays."""
+
+    def of(fold: Fold) -> Fold:
+        inner = tuple(of(f) for f in fold.inner)
+        return replace(fold, test=fold.test[tested[fold.test]], inner=inner)
+
+    return replace(folds, folds=tuple(of(f) for f in folds.folds))
+
+
+def thinned(folds: Folds, table: pd.DataFrame, every: float) -> Folds:
+    """Return folds that test windows at least ``every`` s apart in each part.
+
+    Windows that overlap are one window told several times: they train, but a figure
+    should not count them.
+    """
+    names = ("dataset", "subject", "session", "trial", "part")
+    parts, begin = joined(table, *names), numbers(table, "begin")
+
+    def of(fold: Fold) -> Fold:
+        test = [
+            row
+            for part in np.unique(parts[fold.test])
+            for row in _apart(fold.test[parts[fold.test] == part], begin, every)
+        ]
+        inner = tuple(of(f) for f in fold.inner)
+        return replace(fold, test=np.sort(np.array(test, np.intp)), inner=inner)
+
+    return replace(folds, folds=tuple(of(f) for f in folds.folds))
+
+
+def _apart(
+    rows: npt.NDArray[np.intp], begin: npt.NDArray[np.float64], every: float
+) -> list[int]:
+    found: list[int] = []
+    for row in rows[np.argsort(begin[rows], kind="stable")].tolist():
+        # Windows are laid on the grid of the fastest stream: a ms is no difference.
+        if not found or begin[row] - begin[found[-1]] >= every - 1e-3:
+            found.append(row)
+    return found

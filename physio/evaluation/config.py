@@ -1,0 +1,95 @@
+"""Training runs and evaluations as their TOML files describe them."""
+
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pandas as pd
+
+from physio import config
+from physio.models import model_card as weights
+from physio.evaluation.evaluate import Evaluation
+
+TRAINING: Final = "training"
+EVALUATION: Final = "evaluation"
+TABLE: Final = "table"
+"""The table of a file that says of which data set a table of features is made."""
+
+
+class Training(Protocol):
+    """A training run: a frozen dataclass of settings."""
+
+    def train(self, root: Path | None, out: Path) -> dict[str, Any]:
+        """Train on what is under ``root``, store weights in ``out``; return results."""
+
+
+class Judging(Protocol):
+    """An evaluation: a frozen dataclass of settings."""
+
+    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
+        """Judge models on what is under ``root``, or on a table of features."""
+
+
+def read(path: Path, trust: tuple[str, ...] = ()) -> Training:
+    """Return the training run that a TOML file describes: its table ``[training]``.
+
+    Raises
+    ------
+    ValueError
+        If it describes none; the message says what is wrong and what would be right.
+    """
+    found: Training = _built(path, TRAINING, "train", trust)
+    return found
+
+
+def read_evaluation(path: Path, trust: tuple[str, ...] = ()) -> Judging:
+    """Return the evaluation that a TOML file describes: its table ``[evaluation]``.
+
+    Raises
+    ------
+    ValueError
+        If it describes none; the message says what is wrong and what would be right.
+    """
+    found: Judging = _built(path, EVALUATION, "evaluate", trust)
+    return found
+
+
+def train(
+    config_path: Path, data_root: Path | None = None, out: Path | None = None
+) -> dict[str, Any]:
+    """Train as a file says.
+
+    Parameters
+    ----------
+    config_path
+        The training file.
+    data_root
+        The folder of the data set, or the one that it is in under its own name; not
+        needed for simulated people.
+    out
+        Where a folder for each of the weights goes; by default where the shipped ones
+        are.
+
+    Returns
+    -------
+    dict
+        The results: see `experiments.weights.wrist.Wrist.train`; ``table`` is for printing.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the training file or the data are not what they must be.
+    """
+    return read(config_path).train(data_root, weights.STORE if out is None else out)
+
+
+def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:
+    """Return what the table of that name describes, if it has such a method."""
+    tables = config.read(path)
+    what = {TRAINING: "a training file", EVALUATION: "an evaluation file"}[name]
+    config.allow(tables, (TRAINING, EVALUATION, TABLE), path.name, what)
+    if "use" not in tables.get(name, {}):
+        raise ValueError(f"{path.name}: {what} has a table [{name}] with use")
+    found = config.build(tables[name], f"{path.name}: {name}", trust)
+    if not callable(getattr(found, verb, None)):
+        raise ValueError(f"{path.name}: {tables[name]['use']} cannot {verb} anything")
+    return found

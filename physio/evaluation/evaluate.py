@@ -1,0 +1,459 @@
+"""Models on people they never saw: one protocol, all alike, audited, person by person.
+
+Any model that `physio.evaluation.models.baselines.Model` describes can be judged: plain
+estimators, networks on windows, controls that see no physiology. The answers of the
+rows that test are never given to a model.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from physio.core.block import Array
+from physio.datasets import feature_table as windows
+from physio.datasets.feature_table import LABEL, RATING
+from physio.evaluation import (baseline_correction as centred, metrics as measures, statistics as people)
+from physio.evaluation.leakage.audit import Audit, audit
+from physio.evaluation.models.baselines import UNKNOWN, Given, Model
+from physio.evaluation.folds import Fold, Folds
+from physio.evaluation.row_index import ORDER, Codes, joined, parts
+from physio.evaluation.splits import Protocol, divide
+
+_LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "scikit-learn", "torch")
+ANSWERED: Final = "share answered"
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What is to be told of the rows of a table.
+
+    Parameters
+    ----------
+    table
+        The rows, as `physio.datasets.feature_table` describes them. Rows whose label is of no
+        class (or whose ``y`` is NaN) neither train nor test, but can be a person's
+        calibration.
+    classes
+        Name and labels of each class, ``{"stress": ("stress",), "calm": ("baseline",
+        "amusement")}``, in order; empty for numbers.
+    y
+        For numbers: their values, shape (n,), NaN where there is none.
+    x
+        What models read, shape (n, ...): windows, tokens; by default ``columns``.
+    columns
+        Features of the table that models may read, and that are audited; by default
+        all, or none if ``x`` is given.
+    calibration
+        Which rows people's features were measured against, shape (n,): see
+        `physio.evaluation.baseline_correction`.
+    left
+        Which rows may train and test, shape (n,); by default all but calibration.
+    dataset
+        What to cite.
+    tested
+        Which rows may test, shape (n,); the others only train. By default all.
+    orders
+        Labels by whose order people are told apart, shape (n,), empty where it does not
+        count; by default the classes. See `physio.evaluation.splits.LeaveOrderOut`.
+    """
+
+    table: pd.DataFrame
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    y: Any = None
+    x: Any = None
+    columns: Sequence[str] | None = None
+    calibration: Any = None
+    left: Any = None
+    dataset: str = ""
+    tested: Any = None
+    orders: Any = None
+
+    def __post_init__(self) -> None:
+        if bool(self.classes) == (self.y is not None):
+            raise ValueError("either classes are told or numbers (y), not both")
+        for name, part in (("y", self.y), ("x", self.x)):
+            if part is not None and len(part) != len(self.table):
+                raise ValueError(
+                    f"{name} has {len(part)} rows, and the table {len(self.table)}"
+                )
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that models read."""
+        if self.columns is not None:
+            return list(self.columns)
+        return [] if self.x is not None else windows.features(self.table)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What came out, person by person.
+
+    Parameters
+    ----------
+    dataset, protocol
+        On what, and how it was divided.
+    people
+        Who was tested.
+    rows
+        For each model and measure: see `physio.evaluation.statistics.row`; ``pooled`` is the
+        figure over all rows of everybody.
+    paired
+        How the model of interest differs from each other one: see
+        `physio.evaluation.statistics.paired`.
+    audit, folds
+        What was proved of the split, and the split itself.
+    balance
+        How many rows of each class were tested.
+    outputs
+        What each model said of each row that was tested, shape (m, k).
+    tested
+        Those rows: subject, session, trial, part, begin, and ``y``.
+    classes
+        The columns of ``outputs``; empty for numbers.
+    config
+        What made it.
+    seconds
+        How long that took.
+    notes
+        What a reader must know beside the figures: a sentence each.
+    """
+
+    dataset: str
+    protocol: str
+    people: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+    paired: tuple[dict[str, Any], ...]
+    audit: Audit
+    folds: Folds
+    balance: Mapping[str, int]
+    outputs: Mapping[str, Array]
+    tested: pd.DataFrame
+    classes: tuple[str, ...] = ()
+    config: Any = None
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the figures say too much, as a paper's did."""
+        return not self.audit.ok
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "leaks": self.leaks,
+            "people": list(self.people),
+            "rows": list(self.rows),
+            "paired": list(self.paired),
+            "audit": self.audit.told(),
+            "balance": dict(self.balance),
+            "classes": list(self.classes),
+            "models_tested": len(self.outputs),
+            "folds": self.folds.told(),
+            "notes": list(self.notes),
+            "config": self.config,
+            "versions": {k: version(k) for k in _LIBRARIES},
+            "seconds": round(self.seconds, 1),
+        }
+
+    def figure(self, model: str, metric: str) -> dict[str, Any]:
+        """Return one row of the results."""
+        for row in self.rows:
+            if (row["model"], row["metric"]) == (model, metric):
+                return row
+        raise ValueError(f"there is no {metric!r} of {model!r} in this evaluation")
+
+
+def evaluate(
+    work: Work,
+    by: Protocol | Folds,
+    models: Mapping[str, Model],
+    *,
+    measured: Sequence[str] = (),
+    reference: str = "",
+    every: float = 0.0,
+    by_part: bool = False,
+    clock: bool = True,
+    seed: int = 23,
+    config: Any = None,
+    heard: Callable[[str, str], None] | None = None,
+) -> Evaluation:
+    """Train and test each model on each fold, and tell how good it was for each person.
+
+    Parameters
+    ----------
+    work
+        What is to be told of which rows.
+    by
+        The protocol, or the folds themselves (of the very ``work.table``).
+    models
+        By name; baselines among them (`contenders.Commonest`, `contenders.Clock`).
+    measured
+        Names of measures (`physio.evaluation.metrics`); by default macro-F1, AUC and
+        accuracy, or RMSE, mean absolute error, r and CCC.
+    reference
+        The model that is compared with each other one, person by person.
+    every
+        Windows that test begin at least so far apart (s); 0: all.
+    by_part
+        Whether outputs are averaged over each part of a recording before they are
+        compared: where there is one rating for it.
+    clock
+        Whether the audit trains its clock (see `physio.evaluation.leakage.time_confound`).
+    seed
+        Of all chance.
+    config
+        What made this, to be told beside the figures.
+    heard
+        Is told the model and the fold that are begun.
+
+    Raises
+    ------
+    ValueError
+        If the split leaks and is not for the reproduction of a paper, or something
+        fits not together.
+    """
+    began = time.monotonic()
+    table, y, classes = _asked(work)
+    folds: Folds = by if isinstance(by, Folds) else divide(table, by)
+    left = _left(work, y, classes)
+    calibration = np.zeros(len(table), np.bool_)
+    if work.calibration is not None:
+        calibration = np.asarray(work.calibration, np.bool_)
+    folds = centred.kept(folds.of(table), table, left, calibration)
+    if not folds.folds:
+        raise ValueError(
+            f"{folds.protocol} leaves nothing to train on and to test: of "
+            f"{len(table)} rows, {int(left.sum())} have an answer and are not "
+            "calibration"
+        )
+    if work.tested is not None:
+        folds = centred.testing(folds, np.asarray(work.tested, np.bool_))
+    if every > 0:
+        folds = centred.thinned(folds, table, every)
+    proved = audit(table, folds, work.names, clock=clock and bool(classes)).check()
+    x = work.x if work.x is not None else table[work.names].to_numpy(np.float64)
+    known = _without_answers(table)
+    outputs = {
+        name: _outputs(model, name, (x, y, known, classes), folds, seed, heard)
+        for name, model in models.items()
+    }
+    at = np.sort(np.concatenate([f.test for f in folds.folds]))
+    codes = _people(table)
+    found, said = _rows(
+        {k: o[at] for k, o in outputs.items()},
+        (y[at], codes[at], parts(table)[at]),
+        [
+            (name, measures.measure(name, classes=bool(classes)))
+            for name in _measured(measured, classes)
+        ],
+        seed,
+        by_part=by_part,
+    )
+    place = [c for c in ("dataset", *windows.PLACE, "begin") if c in table.columns]
+    return Evaluation(
+        work.dataset,
+        folds.protocol,
+        tuple(dict.fromkeys(codes[at].tolist())),
+        tuple(found),
+        tuple(people.paired(found, reference, seed)) if reference else (),
+        proved,
+        folds,
+        {c: int((y[at] == k).sum()) for k, c in enumerate(classes)},
+        said,
+        table.iloc[at][place].assign(y=y[at]).reset_index(drop=True),
+        classes,
+        config,
+        time.monotonic() - began,
+    )
+
+
+def _asked(work: Work) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
+    """Return the table with the classes as labels, what is told, and the classes."""
+    table = work.table
+    if work.orders is not None:
+        table = table.assign(**{ORDER: work.orders})
+    if not work.classes:
+        return table, np.asarray(work.y, np.float64), ()
+    labels = table[LABEL].astype(str).to_numpy()
+    y = np.full(len(labels), -1, np.intp)
+    for k, (name, own) in enumerate(work.classes.items()):
+        here = np.isin(labels, list(own))
+        if not here.any():
+            raise ValueError(
+                f"no row is labelled {' or '.join(own)}, for the class {name!r}; there "
+                f"is {', '.join(sorted(set(labels) - {''}))}"
+            )
+        y[here] = k
+    names = tuple(work.classes)
+    said = np.array([*names, ""], object)[y]
+    return table.assign(**{LABEL: said}), y, names
+
+
+def _left(work: Work, y: Any, classes: tuple[str, ...]) -> Any:
+    left = y >= 0 if classes else np.isfinite(y)
+    if work.left is not None:
+        return left & np.asarray(work.left, np.bool_)
+    if work.calibration is not None:
+        return left & ~np.asarray(work.calibration, np.bool_)
+    return left
+
+
+def _without_answers(table: pd.DataFrame) -> pd.DataFrame:
+    own = [c for c in table.columns if c in (LABEL, ORDER) or str(c).startswith(RATING)]
+    return table.drop(columns=own)
+
+
+def _people(table: pd.DataFrame) -> Codes:
+    """Return who each row is of; with the data set, where there are several."""
+    if "dataset" in table.columns and table["dataset"].nunique() > 1:
+        codes = joined(table, "dataset", "subject")
+        return np.array([c.replace("\x1f", " ") for c in codes], np.str_)
+    return joined(table, "subject")
+
+
+def _outputs(
+    model: Model,
+    name: str,
+    known: tuple[Any, Any, pd.DataFrame, tuple[str, ...]],
+    folds: Folds,
+    seed: int,
+    heard: Callable[[str, str], None] | None,
+) -> Array:
+    """Return what a model says of each row, trained anew in each fold; else NaN."""
+    x, y, table, classes = known
+    width = len(classes)
+    found = np.full((len(y), max(width, 2)), np.nan)
+    seen = np.zeros(len(y), np.bool_)
+    for fold in folds.folds:
+        if heard is not None:
+            heard(name, fold.name)
+        if seen[fold.test].any():
+            raise ValueError(f"fold {fold.name!r} tests rows that another one tests")
+        seen[fold.test] = True
+        own = np.full(len(y), UNKNOWN[bool(classes)], y.dtype)
+        own[fold.train] = y[fold.train]
+        said = _said(model, Given(x, own, table, fold, classes, seed), name)
+        found[fold.test, : said.shape[1]] = said
+    return found
+
+
+def _said(model: Model, given: Given, name: str) -> Array:
+    fold: Fold = given.fold
+    try:
+        said = np.asarray(model(given), np.float64)
+    except ValueError as error:
+        raise ValueError(f"model {name!r}, fold {fold.name!r}: {error}") from error
+    said = said[:, None] if said.ndim == 1 else said
+    rows = len(fold.test)
+    widths = (len(given.classes),) if given.classes else (1, 2)
+    if said.ndim != 2 or len(said) != rows or said.shape[1] not in widths:
+        raise ValueError(
+            f"model {name!r} said shape {said.shape} of {rows} rows of fold "
+            f"{fold.name!r}; it should be {rows} by {' or '.join(map(str, widths))}"
+        )
+    return said
+
+
+def _measured(wanted: Sequence[str], classes: tuple[str, ...]) -> Sequence[str]:
+    if wanted:
+        return wanted
+    if classes:
+        return ("macro-F1", "AUC", "accuracy")
+    return ("RMSE", "mean absolute error", "r", "CCC")
+
+
+def _rows(
+    outputs: Mapping[str, Array],
+    of: tuple[Any, Codes, Codes],
+    judged: Sequence[tuple[str, measures.Measure]],
+    seed: int,
+    *,
+    by_part: bool,
+) -> tuple[list[dict[str, Any]], dict[str, Array]]:
+    """Return the rows of results, and the outputs that they are of."""
+    y, codes, units = of
+    found = []
+    for model, output in outputs.items():
+        told, who, said = y, codes, output
+        if by_part:
+            told, who, said = _averaged(y, codes, units, output)
+        answers = np.isfinite(said[:, 0])
+        for name, measure in judged:
+            figures = {
+                str(p): _figure(measure, told, said, answers & (who == p))
+                for p in dict.fromkeys(codes.tolist())
+            }
+            row = people.row(model, name, figures, seed)
+            row["pooled"] = round(_figure(measure, told, said, answers), 4)
+            found.append(row)
+        if not answers.all():
+            shares = {
+                str(p): float(answers[who == p].mean())
+                for p in dict.fromkeys(codes.tolist())
+            }
+            found.append(people.row(model, ANSWERED, shares, seed))
+    return found, dict(outputs)
+
+
+def _figure(measure: measures.Measure, y: Any, output: Array, rows: Any) -> float:
+    if not rows.any():
+        return float("nan")
+    said = output[rows]
+    if not np.isfinite(said).all():
+        said = said[:, :1]  # numbers without a spread
+    return measure(y[rows], said)
+
+
+def _averaged(
+    y: Any, codes: Codes, units: Codes, output: Array
+) -> tuple[Any, Codes, Array]:
+    """Return means over each part of what was said of it, spread and all."""
+    _, first, at = np.unique(units, return_index=True, return_inverse=True)
+    answers = np.isfinite(output[:, 0])
+    count = np.bincount(at[answers], minlength=len(first))
+    columns = [
+        np.bincount(at[answers], column[answers], len(first)) / np.maximum(count, 1)
+        for column in output.T
+    ]
+    said = np.where((count > 0)[:, None], np.stack(columns, axis=1), np.nan)
+    if np.issubdtype(y.dtype, np.floating):
+        y = (np.bincount(at, y) / np.bincount(at))[at]
+    return y[first], codes[first], said
+
+
+def together(evaluations: Mapping[str, Evaluation], config: Any = None) -> Evaluation:
+    """Return several evaluations of the same people as one, measures named apart.
+
+    What was said of each row is kept of those that tested as many as the first.
+
+    Parameters
+    ----------
+    evaluations
+        By what their measures begin with: ``{"5 s ahead": ..., "15 s ahead": ...}``.
+    config
+        What made them.
+    """
+    first = next(iter(evaluations.values()))
+    rows, paired, outputs = [], [], {}
+    for name, one in evaluations.items():
+        rows += [{**r, "metric": f"{name}: {r['metric']}"} for r in one.rows]
+        paired += [{**r, "metric": f"{name}: {r['metric']}"} for r in one.paired]
+        if len(one.tested) == len(first.tested):
+            outputs.update({f"{k} ({name})": o for k, o in one.outputs.items()})
+    return replace(
+        first,
+        rows=tuple(rows),
+        paired=tuple(paired),
+        outputs=outputs,
+        config=config,
+        seconds=sum(e.seconds for e in evaluations.values()),
+    )

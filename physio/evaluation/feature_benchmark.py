@@ -1,0 +1,204 @@
+"""Plain models on a table of features, as an evaluation file describes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from physio import config
+from physio.datasets import feature_table as windows
+from physio.models.baseline import prepared
+from physio.evaluation import baseline_correction as centred, splits
+from physio.evaluation.models.baselines import Clock, Commonest
+from physio.evaluation.evaluate import Evaluation, Work, evaluate
+from physio.evaluation.models.adaptive_lda import Expected, Oracle
+
+
+@dataclass(frozen=True)
+class Tabular:
+    """Models compared on a table that `physio extract` makes.
+
+    Parameters
+    ----------
+    models
+        By name, each of `physio.evaluation.models.baselines` or any frozen dataclass that can be
+        called like one.
+    protocol
+        By name: see `physio.evaluation.splits.PROTOCOLS`.
+    settings
+        Of the protocol.
+    classes
+        Name of each class, and the labels that are of it.
+    target
+        In place of classes: a column of numbers, as ``rating.arousal``.
+    reads
+        Features that may be read: columns, or what they begin with before a dot
+        (``skin``); by default all.
+    rest, gap, rest_label
+        How much rest (s) people's features are measured against, how long after it
+        windows begin to count (s), and what it is called: see
+        `physio.evaluation.baseline_correction.centred`. With ``rest`` 0, features stay as they are.
+    scales
+        How a feature is read before it is measured against rest: ``raw``, ``sqrt`` or
+        ``log``, by its name; raw where it does not say.
+    tests
+        Labels that test; the others only train. By default all of the classes'.
+    order
+        Labels by whose order people are told apart; by default the classes.
+    oracle
+        Whether a model that knows the condition is among them: see
+        `physio.evaluation.models.adaptive_lda.Oracle`.
+    expected
+        Classifiers of the condition, by name, each of which answers what people rate in
+        it: see `physio.evaluation.models.adaptive_lda.Expected`.
+    every
+        Windows that test begin at least so far apart (s).
+    by_part
+        Whether outputs are averaged over each part of a recording.
+    measures
+        By name: see `physio.evaluation.metrics`.
+    reference
+        The model that is compared with each other one.
+    controls
+        Whether two models that see no physiology are among them, under the names
+        ``commonest`` and ``clock``.
+    seed
+        Of all chance.
+    """
+
+    models: Mapping[str, Any]
+    protocol: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    target: str = ""
+    reads: tuple[str, ...] = ()
+    rest: float = 0.0
+    gap: float = 60.0
+    rest_label: str = "baseline"
+    scales: Mapping[str, str] = field(default_factory=dict)
+    tests: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    oracle: bool = False
+    expected: Mapping[str, Any] = field(default_factory=dict)
+    every: float = 0.0
+    by_part: bool = False
+    measures: tuple[str, ...] = ()
+    reference: str = ""
+    controls: bool = True
+    seed: int = 23
+
+    def __post_init__(self) -> None:
+        if bool(self.classes) == bool(self.target):
+            raise ValueError("either classes are told or a target, not both")
+        if self.reference and self.reference not in {*self.models, *self.expected}:
+            raise ValueError(
+                f"reference {self.reference!r} is none of the models "
+                f"{', '.join(self.models)}"
+            )
+        for name, model in self.models.items():
+            if not callable(model):
+                raise ValueError(f"models.{name} is no model: it cannot be called")
+
+    def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
+        """Train and judge the models on a table.
+
+        Raises
+        ------
+        ValueError
+            If there is no table, or it has not what is asked.
+        """
+        if table is None:
+            raise ValueError("plain models need a table: give [table] or --table")
+        models = self.contenders(root, table)
+        return evaluate(
+            self.work(table),
+            splits.protocol(self.protocol, **self.settings),
+            models,
+            measured=self.measures,
+            reference=self.reference,
+            every=self.every,
+            by_part=self.by_part,
+            seed=self.seed,
+            config=config.describe(self),
+        )
+
+    def contenders(self, root: Path | None, table: pd.DataFrame) -> dict[str, Any]:
+        """Return the models that are compared, by name."""
+        del root
+        models = dict(self.models)
+        if self.controls:
+            models |= {"commonest": Commonest(), "clock": Clock()}
+        labels = table[windows.LABEL].astype(str).str.split().str[0].fillna("")
+        if self.oracle:
+            models["oracle"] = Oracle(labels.to_numpy())
+        for name, model in self.expected.items():
+            models[name] = Expected(model, labels.to_numpy())
+        return models
+
+    def work(self, table: pd.DataFrame) -> Work:
+        """Return what is to be told of which rows of a table."""
+        names = self._columns(table)
+        table = self._scaled(table, names)
+        calibration = left = y = None
+        if self.rest > 0:
+            made = centred.centred(
+                table, names, rest=self.rest, gap=self.gap, label=self.rest_label
+            )
+            table, calibration, left = made
+        if self.target:
+            if self.target not in table.columns:
+                raise ValueError(
+                    f"the table has no column {self.target!r}; it has "
+                    f"{', '.join(map(str, table.columns))}"
+                )
+            y = table[self.target].to_numpy(float)
+        dataset = ""
+        if "dataset" in table.columns:
+            dataset = " + ".join(table["dataset"].astype(str).unique())
+        tested = None
+        if self.tests:
+            tested = table[windows.LABEL].isin(self.tests).to_numpy()
+        order = None
+        if self.order:
+            labels = table[windows.LABEL].astype(str)
+            order = labels.where(labels.isin(self.order), "").to_numpy()
+        return Work(
+            table,
+            self.classes,
+            y,
+            None,
+            names,
+            calibration,
+            left,
+            dataset,
+            tested,
+            order,
+        )
+
+    def _scaled(self, table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+        if unknown := [name for name in self.scales if name not in names]:
+            raise ValueError(
+                f"scales has {unknown[0]!r}, which is not read; read are "
+                f"{', '.join(names)}"
+            )
+        x = table[names].to_numpy(float)
+        how = [self.scales.get(name, "raw") for name in names]
+        made = table.copy()
+        made[names] = prepared(x, how)
+        return made
+
+    def _columns(self, table: pd.DataFrame) -> list[str]:
+        every = windows.features(table)
+        if not self.reads:
+            return every
+        kept = [
+            c for c in every if any(c == r or c.startswith(f"{r}.") for r in self.reads)
+        ]
+        if not kept:
+            raise ValueError(
+                f"the table has no feature of {', '.join(self.reads)}; it has "
+                f"{', '.join(every)}"
+            )
+        return kept

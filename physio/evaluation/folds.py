@@ -1,0 +1,175 @@
+"""Folds as data: which rows of a table train, which test, and which choose between."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from physio.datasets.feature_table import LABEL, PLACE
+
+Rows = npt.NDArray[np.intp]
+PAPER: Final = "paper-"
+"""What the names of protocols begin with that are for reproduction only: they leak."""
+
+_KEYS: Final = ("protocol", "settings", "table", "rows", "folds")
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One way to divide a table.
+
+    Parameters
+    ----------
+    name
+        Who or what is tested: ``"S2"``.
+    train, test
+        Numbers of rows, rising.
+    inner
+        Divisions of ``train`` alone, for every choice of settings.
+    calibration
+        Rows of the tested people by which their features are measured, if there are
+        any: they are neither trained on nor tested.
+    """
+
+    name: str
+    train: Rows
+    test: Rows
+    inner: tuple["Fold", ...] = ()
+    calibration: Rows = field(default_factory=lambda: np.empty(0, np.intp))
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON has it: rows as pairs of first and last but one."""
+        return {
+            "name": self.name,
+            "train": _spans(self.train),
+            "test": _spans(self.test),
+            "calibration": _spans(self.calibration),
+            "inner": [fold.told() for fold in self.inner],
+        }
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any], at: str) -> Self:
+        """Return the fold that `told` told of."""
+        try:
+            parts = {k: _rows(told.get(k, [])) for k in ("train", "test")}
+            calibration = _rows(told.get("calibration", []))
+            inner = tuple(cls.read(f, at) for f in told.get("inner", []))
+            return cls(str(told["name"]), **parts, inner=inner, calibration=calibration)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{at}: a fold has a name, and as train and test pairs of row numbers, "
+                f"[[0, 120], [240, 360]]; this one has not: {error}"
+            ) from None
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """All divisions of one table by one protocol; the same each time they are made.
+
+    Parameters
+    ----------
+    protocol
+        Its name: see `physio.evaluation.splits.PROTOCOLS`.
+    folds
+        The divisions.
+    settings
+        Of the protocol.
+    table, rows
+        What identifies the table (see `mark`), and how many rows it has.
+    """
+
+    protocol: str
+    folds: tuple[Fold, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    table: str = ""
+    rows: int = 0
+
+    @property
+    def paper(self) -> bool:
+        """Whether it is for the reproduction of a paper, and leaks as the paper did."""
+        return self.protocol.startswith(PAPER)
+
+    def told(self) -> dict[str, Any]:
+        """Return them as JSON has them, to be stored with every result."""
+        return {
+            "protocol": self.protocol,
+            "settings": dict(self.settings),
+            "table": self.table,
+            "rows": self.rows,
+            "folds": [fold.told() for fold in self.folds],
+        }
+
+    def write(self, path: Path) -> None:
+        """Write them as JSON."""
+        path.write_text(json.dumps(self.told()) + "\n", "utf-8")
+
+    def of(self, table: pd.DataFrame) -> Self:
+        """Return these folds, if they are of this very table.
+
+        Raises
+        ------
+        ValueError
+            If they are of another one, or name rows that it has not.
+        """
+        if self.table and self.table != mark(table):
+            raise ValueError(
+                f"these folds are of another table of {self.rows} rows: this one has "
+                f"{len(table)}, or other rows or labels; make the folds again"
+            )
+        for fold in self.folds:
+            for rows in (fold.train, fold.test, fold.calibration):
+                if len(rows) and not 0 <= rows.min() <= rows.max() < len(table):
+                    raise ValueError(
+                        f"fold {fold.name!r} names row {rows.max()} of a table of "
+                        f"{len(table)} rows"
+                    )
+        return self
+
+
+def read(path: Path) -> Folds:
+    """Return the folds of a JSON file.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it is not there, or holds no folds.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        told = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(told, dict) or not {"protocol", "folds"} <= set(told):
+        raise ValueError(f"{path} holds no folds: it has {', '.join(_KEYS)}")
+    folds = tuple(Fold.read(f, str(path)) for f in told["folds"])
+    rest = {k: told[k] for k in ("settings", "table", "rows") if k in told}
+    return Folds(str(told["protocol"]), folds, **rest)
+
+
+def mark(table: pd.DataFrame) -> str:
+    """Return a hash of which windows a table has, in which order, with which labels."""
+    columns = [c for c in (*PLACE, LABEL, "dataset") if c in table.columns]
+    found = hashlib.sha256(repr((columns, len(table))).encode())
+    for column in columns:
+        found.update("\n".join(map(str, table[column].tolist())).encode())
+    return found.hexdigest()
+
+
+def _spans(rows: Rows) -> list[list[int]]:
+    """Return rising numbers as pairs: first, and one after the last, of each run."""
+    if not len(rows):
+        return []
+    cuts = np.flatnonzero(np.diff(rows) != 1) + 1
+    return [[int(r[0]), int(r[-1]) + 1] for r in np.split(rows, cuts)]
+
+
+def _rows(spans: Sequence[Sequence[int]]) -> Rows:
+    parts = [np.arange(first, stop) for first, stop in spans]
+    return np.concatenate(parts) if parts else np.empty(0, np.intp)

@@ -1,0 +1,1 @@
+"""Leakage audit and confound checks."""

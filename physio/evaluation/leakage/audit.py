@@ -1,0 +1,295 @@
+"""Does a split leak? Proved from which samples, trials and people are on both sides."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from physio.datasets import feature_table as windows
+from physio.datasets.feature_table import LABEL
+from physio.evaluation.leakage import time_confound as confound, columns as suspects
+from physio.evaluation.folds import PAPER, Fold, Folds, Rows
+from physio.evaluation.row_index import joined, orders, touching
+from physio.evaluation.splits import PROTOCOLS
+
+_TRIAL: Final = ("dataset", "subject", "session", "trial", "part")
+_KEPT: Final = {
+    "subjects": ("people", ("dataset", "subject")),
+    "sessions": ("sessions", ("dataset", "subject", "session")),
+    "data sets": ("data sets", ("dataset",)),
+    "trials": ("trials", _TRIAL),
+}
+"""What a promise is about, and by which columns it is proved."""
+
+_NEEDED: Final = ("subject", "session", "trial", "rests", "stop")
+
+
+class Finding(NamedTuple):
+    """What an audit found.
+
+    Parameters
+    ----------
+    kind
+        ``shared samples``, ``clock`` ...: the list is in ``docs/splits.md``.
+    fold
+        Where; empty if it is about the table.
+    leak
+        Whether figures from this split would say too much; else it is to be known
+        beside them.
+    text
+        What it is, in a sentence.
+    """
+
+    kind: str
+    fold: str
+    leak: bool
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What was found of one split of one table.
+
+    Parameters
+    ----------
+    protocol
+        The split's name.
+    findings
+        All that was found, leaks first.
+    clock
+        What a model reaches that sees nothing but the time, None if it could not be
+        tried: see `physio.evaluation.leakage.time_confound.Clock`.
+    """
+
+    protocol: str
+    findings: tuple[Finding, ...]
+    clock: confound.Clock | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing leaks."""
+        return not any(f.leak for f in self.findings)
+
+    def told(self) -> dict[str, Any]:
+        """Return it as results and JSON have it."""
+        return {
+            "ok": self.ok,
+            "protocol": self.protocol,
+            "findings": [f._asdict() for f in self.findings],
+            "clock": None if self.clock is None else self.clock._asdict(),
+        }
+
+    def __str__(self) -> str:
+        lines = [
+            f"{'LEAK' if f.leak else 'note'}  {f.kind}"
+            f"{f' ({f.fold})' if f.fold else ''}: {f.text}"
+            for f in self.findings
+        ]
+        if self.clock is not None:
+            lines.append(str(self.clock))
+        said = "nothing leaks" if self.ok else "this split leaks"
+        return "\n".join([*lines, f"{self.protocol}: {said}"])
+
+    def check(self) -> "Audit":
+        """Refuse a split that leaks, unless it is for reproduction; else return this.
+
+        Raises
+        ------
+        ValueError
+            If something leaks and the protocol's name does not begin with ``paper-``.
+        """
+        leaks = [f for f in self.findings if f.leak]
+        if leaks and not self.protocol.startswith(PAPER):
+            more = f", and {len(leaks) - 1} more" if len(leaks) > 1 else ""
+            raise ValueError(
+                f"the split {self.protocol!r} leaks and is refused: "
+                f"{leaks[0].kind}: {leaks[0].text}{more}; only a protocol whose name "
+                f"begins with {PAPER!r} may leak, to reproduce a paper"
+            )
+        return self
+
+
+def audit(
+    table: pd.DataFrame,
+    folds: Folds,
+    columns: Sequence[str] | None = None,
+    *,
+    clock: bool = True,
+) -> Audit:
+    """Audit a split before it is used.
+
+    Parameters
+    ----------
+    table
+        The rows, as `physio.datasets.feature_table` describes them; those without a label are
+        never judged, but whatever a fold names is proved.
+    folds
+        The split.
+    columns
+        What the model is to read; by default all features of the table.
+    clock
+        Whether to train the clock-only model (some seconds).
+
+    Raises
+    ------
+    ValueError
+        If the folds are of another table, their protocol is unknown, or the table has
+        no such columns.
+    """
+    promise = _promise(folds)
+    folds.of(table)
+    names = list(windows.features(table) if columns is None else columns)
+    if lacking := [c for c in (*names, LABEL) if c not in table.columns]:
+        raise ValueError(
+            f"the table has no column {lacking[0]!r}; it has {', '.join(table.columns)}"
+        )
+    found: list[Finding] = []
+    for fold in folds.folds:
+        found += _fold(table, fold, promise)
+    labelled = table[table[LABEL].astype(str) != ""]
+    found += [
+        Finding(kind, "", leak=True, text=text)
+        for kind, text in suspects.columns(labelled, names)
+    ]
+    found += [
+        Finding("made-up rows", fold.name, leak=True, text=text)
+        for fold in folds.folds
+        if (text := suspects.copies(table, names, fold))
+    ]
+    if text := suspects.between(labelled, names):
+        found.append(Finding("made-up rows", "", leak=True, text=text))
+    timed = confound.clock(table, folds) if clock and "begin" in table else None
+    if timed is not None and timed.confounds:
+        found.append(Finding("clock", "", leak=False, text=timed.text))
+    found.sort(key=lambda f: not f.leak)
+    return Audit(folds.protocol, tuple(found), timed)
+
+
+def _promise(folds: Folds) -> str:
+    if folds.protocol in PROTOCOLS:
+        return PROTOCOLS[folds.protocol].promise
+    if folds.paper:
+        return "nothing"
+    raise ValueError(
+        f"there is no protocol {folds.protocol!r}, so nothing to hold it to; it is "
+        f"{', '.join(PROTOCOLS)}, or begins with {PAPER!r}"
+    )
+
+
+def _fold(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[Finding]:
+    """Yield what is wrong with a fold, and with the folds inside of it."""
+    if lacking := [c for c in _NEEDED if c not in table.columns]:
+        yield Finding(
+            "unproved",
+            fold.name,
+            leak=True,
+            text=f"the table has no column {lacking[0]!r}: which samples a row rests "
+            "on is unknown, so it cannot be shown that none is on both sides",
+        )
+    else:
+        yield from _shared(table, fold, promise)
+        yield from _calibrated(table, fold)
+    yield from _inside(table, fold)
+    yield from _one_sided(table, fold)
+
+
+def _shared(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[Finding]:
+    """Yield what is on both sides of a fold and must not be."""
+    both = touching(table, fold.test, fold.train)
+    if both:
+        text = (
+            f"{len(both)} of {len(fold.test)} test rows rest on samples that training "
+            f"rows rest on too, as {_where(table, both[0])}"
+        )
+        yield Finding("shared samples", fold.name, leak=True, text=text)
+    kept = [promise] if promise in _KEPT else []
+    if promise == "orders":
+        kept = ["subjects"]
+        codes = orders(table)
+        if same := sorted(set(codes[fold.train]) & set(codes[fold.test])):
+            text = f"people with the order {same[0]} both train and test"
+            yield Finding("shared orders", fold.name, leak=True, text=text)
+    if promise == "nothing":
+        kept = ["trials", "subjects"]
+    for what in kept:
+        name, columns = _KEPT[what]
+        codes = joined(table, *columns)
+        same = sorted(set(codes[fold.train]) & set(codes[fold.test]))
+        if same:
+            text = (
+                f"{len(same)} of {len(set(codes[fold.test]))} {name} that are tested "
+                f"train too, as {_said(same[0])}"
+            )
+            yield Finding(f"shared {what}", fold.name, leak=True, text=text)
+
+
+def _calibrated(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
+    both = touching(table, fold.test, fold.calibration)
+    if both:
+        text = (
+            f"{len(both)} test rows rest on samples by which the person's features "
+            f"were calibrated, as {_where(table, both[0])}"
+        )
+        yield Finding("calibration in the test", fold.name, leak=True, text=text)
+
+
+def _inside(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
+    """Yield where settings would be chosen by rows that test."""
+    proved = set(_NEEDED) <= set(table.columns)
+    for one in fold.inner:
+        used = np.concatenate([one.train, one.test])
+        outside = len(np.setdiff1d(used, fold.train))
+        if outside:
+            text = (
+                f"the inner fold {one.name!r} uses {outside} rows that do not train: "
+                "settings would be chosen by what is tested"
+            )
+            yield Finding("chosen by the test", fold.name, leak=True, text=text)
+        elif proved and (both := touching(table, one.test, one.train)):
+            text = (
+                f"in the inner fold {one.name!r}, {len(both)} rows share samples with "
+                "rows they are compared with"
+            )
+            yield Finding("shared samples inside", fold.name, leak=True, text=text)
+            return  # the others are made alike
+
+
+def _one_sided(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
+    labels = table[LABEL].astype(str).to_numpy()
+    every = _classes(labels, np.concatenate([fold.train, fold.test]))
+    if not every:  # numbers are told, not classes
+        return
+    missing = sorted(every - _classes(labels, fold.train))
+    if missing:
+        text = f"nothing of {', '.join(missing)} is trained on"
+        yield Finding("one-sided classes", fold.name, leak=False, text=text)
+    if "subject" not in table.columns:
+        return
+    people = table["subject"].astype(str).to_numpy()
+    one = [
+        person
+        for person in sorted(set(people[fold.test]))
+        if len(_classes(labels, fold.test[people[fold.test] == person])) < 2
+    ]
+    if one:
+        text = (
+            f"of {', '.join(one)} only one class is tested: who it is tells the class, "
+            "and a figure for that person means nothing"
+        )
+        yield Finding("one-sided classes", fold.name, leak=False, text=text)
+
+
+def _classes(labels: Any, rows: Rows) -> set[str]:
+    return set(labels[rows].tolist()) - {""}
+
+
+def _where(table: pd.DataFrame, row: int) -> str:
+    one = table.iloc[row]
+    name = " ".join(str(one[c]) for c in ("subject", "session", "trial") if one[c])
+    return f"row {row} ({name}, samples {one['rests']} to {one['stop']})"
+
+
+def _said(code: str) -> str:
+    return " ".join(part for part in code.split("\x1f") if part)

@@ -1,0 +1,105 @@
+"""What can be told from the time alone, without any physiology."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import f1_score
+
+from physio.datasets.feature_table import LABEL
+from physio.evaluation.folds import Folds
+from physio.evaluation.row_index import joined
+
+
+class Clock(NamedTuple):
+    """What a forest reaches that sees the seconds since the start, and nothing else.
+
+    Parameters
+    ----------
+    reached
+        Macro-F1 over the classes, the mean over the people tested.
+    guess
+        The same for saying the commonest class of the training rows.
+    classes
+        How many classes there are.
+    per_person
+        Macro-F1 of each.
+    """
+
+    reached: float
+    guess: float
+    classes: int
+    per_person: dict[str, float]
+
+    @property
+    def confounds(self) -> bool:
+        """Whether it gets more than half of the way from chance to all."""
+        chance = 1 / self.classes
+        return self.reached > chance + 0.5 * (1 - chance)
+
+    @property
+    def text(self) -> str:
+        """What that means, in a sentence."""
+        return (
+            f"the label goes with the time: a forest on the seconds since the start, "
+            f"without any physiology, reaches macro-F1 {self.reached:.2f} (always the "
+            f"commonest class: {self.guess:.2f}); compare with leave-order-out"
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"clock alone: macro-F1 {self.reached:.2f} over {len(self.per_person)} "
+            f"people (always the commonest class: {self.guess:.2f})"
+        )
+
+
+def clock(table: pd.DataFrame, folds: Folds, seed: int = 23) -> Clock | None:
+    """Train and test the clock on each fold; None where there are not two classes.
+
+    Parameters
+    ----------
+    table
+        With ``label``, ``begin`` (s) and the recordings' names.
+    folds
+        The split.
+    seed
+        Of the forest.
+    """
+    labels = table[LABEL].astype(str).to_numpy()
+    people = joined(table, "dataset", "subject")
+    recordings = joined(table, "dataset", "subject", "session", "trial")
+    begins = table["begin"].to_numpy(np.float64)
+    first = pd.Series(begins).groupby(recordings).transform("min").to_numpy()
+    seconds = (begins - first)[:, None]
+    told = np.full((2, len(table)), "", object)
+    for fold in folds.folds:
+        train = fold.train[labels[fold.train] != ""]
+        if not len(train) or not len(fold.test):
+            continue
+        names, counts = np.unique(labels[train], return_counts=True)
+        forest = RandomForestClassifier(
+            100, min_samples_leaf=20, random_state=seed, n_jobs=1
+        )
+        forest.fit(seconds[train], labels[train])
+        told[0, fold.test] = forest.predict(seconds[fold.test])
+        told[1, fold.test] = names[np.argmax(counts)]
+    tested = (told[0] != "") & (labels != "")
+    classes = sorted(set(labels[tested]))
+    if len(classes) < 2:
+        return None
+    scores: list[dict[str, float]] = [{}, {}]
+    for person in sorted(set(people[tested])):
+        here = tested & (people == person)
+        for k in range(2):
+            scores[k][person.replace("\x1f", " ")] = float(
+                f1_score(
+                    labels[here],
+                    told[k, here].astype(str),
+                    labels=sorted(set(labels[here])),
+                    average="macro",
+                    zero_division=0.0,
+                )
+            )
+    reached, guess = (float(np.mean(list(s.values()))) for s in scores)
+    return Clock(reached, guess, len(classes), scores[0])

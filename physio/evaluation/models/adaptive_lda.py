@@ -1,0 +1,307 @@
+"""A discriminant whose threshold follows the person, by what they did so far."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from physio.core.block import Array
+from physio.evaluation.models.baselines import UNKNOWN, Given, chosen
+from physio.evaluation.row_index import joined, named, numbers
+
+_LEAST: Final = 1e-3
+
+
+class Learned(NamedTuple):
+    """What is learned of scores from people who did not train the discriminant.
+
+    ``means`` of the classes, shape (k, d); ``within`` the covariance of a person's
+    scores in a class, ``between`` that of people's own offsets, shape (d, d) each.
+    """
+
+    means: Array
+    within: Array
+    between: Array
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Discriminant analysis, and a filter that finds where the person's threshold is.
+
+    The order in which a discriminant puts the windows of somebody new is nearly right,
+    where it cuts them is not: people differ by an offset. The offset is Gaussian among
+    people, as seen on training people left out; of somebody new it is inferred window
+    by window, together with the class, from the windows so far. No label of that person
+    is used but that the calibration is rest, and no window of the future; nothing is
+    told of the time but that states last.
+
+    Parameters
+    ----------
+    reads
+        Columns, as in `contenders.chosen`; relative to the person's rest. What is
+        missing counts as at rest.
+    rest
+        The class that a person's calibration is of; empty: not known.
+    lasts
+        How long a state lasts on average (s).
+
+    Notes
+    -----
+    Windows that overlap are not independent: each counts for as much as is new in it.
+    The posterior of the offset is kept as one Gaussian over all classes (a generalised
+    pseudo-Bayesian filter of first order). The calibration counts as windows of rest
+    that were seen; features are relative to it, so that it promises a little too much
+    about the offset.
+    """
+
+    reads: tuple[str, ...] = ()
+    rest: str = ""
+    lasts: float = 900.0
+
+    def __call__(self, given: Given) -> Array:
+        if not given.classes:
+            raise ValueError("thresholds are placed between classes, not of numbers")
+        x = np.nan_to_num(chosen(given, self.reads).reshape(len(given.x), -1))
+        people = joined(given.table, "dataset", "subject")
+        scores, learned = _scores(x, people, given)
+        return self._followed(scores, learned, given)
+
+    def _followed(self, scores: Array, learned: Learned, given: Given) -> Array:
+        """Return the classes' probabilities of the rows that test, so far each."""
+        begin, end = (numbers(given.table, k) for k in ("begin", "end"))
+        recordings = joined(given.table, "dataset", "subject", "session", "trial")
+        calm = np.zeros(len(scores), np.bool_)
+        calm[given.fold.calibration] = True
+        rest = given.classes.index(self.rest) if self.rest in given.classes else -1
+        found = np.full((len(scores), len(given.classes)), np.nan)
+        for one in np.unique(recordings[given.fold.test]):
+            rows = np.flatnonzero(recordings == one)
+            rows = rows[np.argsort(begin[rows], kind="stable")]
+            width = float(np.median(end[rows] - begin[rows]))
+            gaps = np.diff(begin[rows], prepend=begin[rows[0]] - width)
+            known = np.where(calm[rows], rest, -1)
+            found[rows] = follow(scores[rows], gaps, known, learned, width, self.lasts)
+        return found[given.fold.test]
+
+
+def follow(
+    scores: Array, gaps: Array, known: Any, learned: Learned, width: float, lasts: float
+) -> Array:
+    """Return the probability of each class given the windows so far, shape (n, k).
+
+    Parameters
+    ----------
+    scores
+        In order of time, shape (n, d).
+    gaps
+        How long after the window before each one begins (s), shape (n,).
+    known
+        The class of a window, -1 where it is not known, shape (n,).
+    learned
+        What is known of scores.
+    width
+        How long a window is (s).
+    lasts
+        How long a state lasts on average (s).
+    """
+    means, within, between = learned
+    k, d = means.shape
+    p = np.full(k, 1 / k)
+    offset, spread = np.zeros(d), between.copy()
+    found = np.empty((len(scores), k))
+    for i, score in enumerate(scores):
+        stay = np.exp(-gaps[i] / lasts) if i else 1.0
+        p = stay * p + (1 - stay) * (1 - p) / max(k - 1, 1)
+        noise = within / min(gaps[i] / width, 1.0)
+        total = spread + noise
+        gain = np.linalg.solve(total, spread).T
+        misses = score - means - offset  # (k, d)
+        logs = -0.5 * np.einsum("kd,kd->k", misses @ np.linalg.inv(total), misses)
+        p = p * np.exp(logs - logs.max())
+        if known[i] >= 0:
+            p = np.where(np.arange(k) == known[i], p + _LEAST, 0.0)
+        p = p / p.sum()
+        each = offset + misses @ gain.T  # where the offset would be, were it class k
+        offset = p @ each
+        off = each - offset
+        spread = spread - gain @ spread + (off * p[:, None]).T @ off
+        found[i] = p
+    return found
+
+
+def _scores(x: Array, people: Any, given: Given) -> tuple[Array, Learned]:
+    """Return the scores of all rows, and what scores are like on people left out."""
+    train = given.fold.train
+    scores = _discriminant(x, given.y, train)(x)
+    codes = np.unique(people[train])
+    if len(codes) < 3:
+        raise ValueError(
+            f"an offset between people takes 3 who train, not {len(codes)}"
+        )
+    out = np.full_like(scores, np.nan)
+    for code in codes:
+        own = train[people[train] == code]
+        others = np.setdiff1d(train, own)
+        out[own] = _discriminant(x, given.y, others)(x[own])
+    k = len(given.classes)
+    cells = np.full((len(codes), k, scores.shape[1]), np.nan)
+    within = []
+    for i, code in enumerate(codes):
+        for c in range(k):
+            own = train[(people[train] == code) & (given.y[train] == c)]
+            if len(own):
+                cells[i, c] = out[own].mean(axis=0)
+                within.append(out[own] - cells[i, c])
+    means = np.nanmean(cells, axis=0)
+    offsets = np.nanmean(cells - means, axis=1)
+    own = np.concatenate(within)
+    floor = _LEAST * np.eye(scores.shape[1])
+    cov = np.atleast_2d(np.cov(offsets.T)) + floor
+    return scores, Learned(means, own.T @ own / len(own) + floor, cov)
+
+
+def _discriminant(x: Array, y: Any, rows: Any) -> Any:
+    """Return what gives log odds of each class against the first, shape (n, k - 1)."""
+    scale = x[rows].std(axis=0) + 1e-12
+    k = int(y[rows].max()) + 1
+    model = LinearDiscriminantAnalysis(
+        solver="lsqr", shrinkage="auto", priors=np.full(k, 1 / k)
+    )
+    model.fit(x[rows] / scale, y[rows])
+
+    def scored(values: Array) -> Array:
+        logs = model.decision_function(values / scale)
+        found: Array = logs[:, None] if logs.ndim == 1 else logs[:, 1:] - logs[:, :1]
+        return found
+
+    return scored
+
+
+@dataclass(frozen=True, eq=False)
+class Oracle:
+    """Knows the condition, and answers with what the other people rated in it.
+
+    The most that anything can reach that tells the condition and nothing of the person.
+
+    Parameters
+    ----------
+    labels
+        The condition of each row of the table, shape (n,).
+    """
+
+    labels: Any
+
+    def __call__(self, given: Given) -> Array:
+        train, test = given.fold.train, given.fold.test
+        people = named(given.table, "subject")
+        told = {}
+        for label in np.unique(self.labels[train]):
+            own = train[self.labels[train] == label]
+            each = [
+                given.y[own][people[own] == p].mean() for p in np.unique(people[own])
+            ]
+            told[label] = float(np.mean(each))
+        return np.array([told.get(label, np.nan) for label in self.labels[test]])
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What people rate in the condition that a person seems to be in.
+
+    A classifier tells how likely each condition is; the answer is the mean of the other
+    people's ratings in each, weighted so.
+
+    Parameters
+    ----------
+    model
+        The classifier, of `physio.evaluation.models.baselines`.
+    labels
+        The condition of each row of the table, shape (n,); of rows that train alone.
+    """
+
+    model: Any
+    labels: Any
+
+    def __call__(self, given: Given) -> Array:
+        train = given.fold.train
+        names = tuple(np.unique(self.labels[train]).tolist())
+        y = np.full(len(given.y), UNKNOWN[True], np.intp)
+        y[train] = np.searchsorted(names, self.labels[train])
+        odds = self.model(given._replace(y=y, classes=names))
+        rated = [float(given.y[train][y[train] == c].mean()) for c in range(len(names))]
+        return np.asarray(odds @ np.array(rated))
+
+
+@dataclass(frozen=True)
+class Alike:
+    """A model on windows alone in which a column takes values that each class has.
+
+    Windows of everybody that lie between the 10 % quantile of each class and its 90 %
+    quantile, as the training people have them, train and are answered: what is told
+    then is not told by that column.
+
+    Parameters
+    ----------
+    model
+        The model.
+    column
+        Say ``motion.activity``.
+    """
+
+    model: Any
+    column: str
+
+    def __call__(self, given: Given) -> Array:
+        values = numbers(given.table, self.column)
+        train, test = given.fold.train, given.fold.test
+        ends = np.array(
+            [
+                np.nanquantile(values[train][given.y[train] == c], [0.1, 0.9])
+                for c in range(len(given.classes))
+            ]
+        )
+        inside = (values >= ends[:, 0].max()) & (values <= ends[:, 1].min())
+        kept, asked = train[inside[train]], test[inside[test]]
+        found = np.full((len(test), len(given.classes)), np.nan)
+        told = set(given.y[kept].tolist())
+        if not len(asked) or len(told) < len(given.classes):
+            return found
+        y = np.full_like(given.y, UNKNOWN[True])
+        y[kept] = given.y[kept]
+        fold = replace(given.fold, train=kept, test=asked, inner=())
+        found[inside[test]] = self.model(given._replace(y=y, fold=fold))
+        return found
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """Boosted trees (XGBoost), classes weighted alike."""
+
+    trees: int = 200
+    depth: int = 3
+    rate: float = 0.05
+    reads: tuple[str, ...] = ()
+
+    def __call__(self, given: Given) -> Array:
+        from xgboost import XGBClassifier, XGBRegressor
+
+        train, test = given.fold.train, given.fold.test
+        x = chosen(given, self.reads).reshape(len(given.y), -1)
+        settings: dict[str, Any] = {
+            "n_estimators": self.trees,
+            "max_depth": self.depth,
+            "learning_rate": self.rate,
+            "subsample": 0.8,
+            "random_state": given.seed,
+            "n_jobs": 1,
+        }
+        y = given.y[train]
+        if not given.classes:
+            made = XGBRegressor(**settings).fit(x[train], y)
+            return np.asarray(made.predict(x[test]), np.float64)
+        count = np.bincount(y, minlength=len(given.classes))
+        made = XGBClassifier(**settings).fit(
+            x[train], y, sample_weight=len(y) / count[y] / len(count)
+        )
+        return np.asarray(made.predict_proba(x[test]), np.float64)

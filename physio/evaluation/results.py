@@ -1,0 +1,144 @@
+"""Evaluations as a page of Markdown and as files."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from physio.evaluation.evaluate import Evaluation
+
+RESULT: Final = "evaluation.json"
+PAGE: Final = "evaluation.md"
+OUTPUTS: Final = "outputs.parquet"
+
+
+def save(evaluation: Evaluation, out: Path) -> None:
+    """Write an evaluation into a folder: JSON, Markdown, and what was said of each row.
+
+    ``outputs.parquet`` has the rows that were tested, ``y``, and a column
+    ``<model>.<class>`` (or ``<model>.mean`` and ``<model>.sd``) for each output.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    (out / RESULT).write_text(dumped(evaluation.told()), "utf-8")
+    (out / PAGE).write_text(page(evaluation), "utf-8")
+    table = evaluation.tested
+    names = evaluation.classes or ("mean", "sd")
+    columns = {
+        f"{model}.{name}": output[:, k]
+        for model, output in evaluation.outputs.items()
+        for k, name in enumerate(names)
+        if k < output.shape[1] and not np.isnan(output[:, k]).all()
+    }
+    table.assign(**columns).to_parquet(out / OUTPUTS, index=False)
+
+
+def dumped(told: Any) -> str:
+    """Return results as JSON; what is not known is null."""
+    return json.dumps(_known(told), indent=1, allow_nan=False) + "\n"
+
+
+def page(evaluation: Evaluation) -> str:
+    """Return an evaluation as a page of Markdown."""
+    title = f"# {evaluation.dataset or 'Evaluation'}: {evaluation.protocol}"
+    parts = [title]
+    if evaluation.leaks:
+        parts.append(
+            "**This split leaks: the figures say too much. It is for the reproduction "
+            "of a paper alone; see the audit below.**"
+        )
+    parts += [f"{n} " for n in evaluation.notes]
+    parts += [
+        _said(evaluation),
+        summary(evaluation),
+        "## Person by person",
+        _persons(evaluation),
+    ]
+    if evaluation.paired:
+        parts += ["## Differences, person by person", _paired(evaluation)]
+    parts += ["## Audit", _audit(evaluation)]
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(evaluation: Evaluation) -> str:
+    """Return the table of models and measures: mean over people and 95 % interval."""
+    models = list(dict.fromkeys(r["model"] for r in evaluation.rows))
+    metrics = list(dict.fromkeys(r["metric"] for r in evaluation.rows))
+    cells = {(r["model"], r["metric"]): _cell(r) for r in evaluation.rows}
+    lines = [["model", *metrics]]
+    lines += [[m, *(cells.get((m, k), "") for k in metrics)] for m in models]
+    return _table(lines)
+
+
+def _said(evaluation: Evaluation) -> str:
+    n = len(evaluation.tested)
+    classes = ", ".join(f"{c} {k}" for c, k in evaluation.balance.items())
+    return (
+        f"{len(evaluation.people)} people, {n} rows tested"
+        f"{f' ({classes})' if classes else ''}, {len(evaluation.folds.folds)} folds. "
+        "Mean over people [95 % interval, people drawn anew]."
+    )
+
+
+def _persons(evaluation: Evaluation) -> str:
+    metric = evaluation.rows[0]["metric"]
+    rows = [r for r in evaluation.rows if r["metric"] == metric]
+    lines = [[metric, *(r["model"] for r in rows)]]
+    lines += [
+        [p, *(_number(r["per_person"].get(p)) for r in rows)] for p in evaluation.people
+    ]
+    return _table(lines)
+
+
+def _paired(evaluation: Evaluation) -> str:
+    lines = [["measure", "model", "less", "difference", "better in", "p", "p (Holm)"]]
+    lines += [
+        [
+            r["metric"],
+            r["model"],
+            r["than"],
+            _cell(r),
+            f"{r['better']} of {r['people']}",
+            _number(r["p"], 4),
+            _number(r["holm"], 4),
+        ]
+        for r in evaluation.paired
+    ]
+    return _table(lines)
+
+
+def _audit(evaluation: Evaluation) -> str:
+    return "\n".join(f"- {line}" for line in str(evaluation.audit).splitlines())
+
+
+def _cell(row: dict[str, Any]) -> str:
+    low, high = _number(row["low"]), _number(row["high"])
+    return f"{_number(row['mean'])} [{low}, {high}]"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    if value is None or not np.isfinite(value):
+        return "-"
+    return f"{value:.{digits}f}"
+
+
+def _table(lines: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) + " |"
+        for r in lines
+    ]
+    rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
+    return "\n".join([padded[0], rule, *padded[1:]])
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _known(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(v) for v in value]
+    if isinstance(value, np.generic):
+        return _known(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,343 @@
+"""Ways to divide people, trials and time, by name; scikit-learn's splitters.
+
+Each splitter's ``groups`` is the table itself, or its columns `PLACE` and ``label``:
+``cross_val_score(model, X, y, groups=table, cv=LeaveSubjectsOut())``. The protocols
+that divide people also take a plain list of people's codes.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.model_selection import BaseCrossValidator, KFold
+
+from physio.datasets.base import natural
+from physio.datasets.feature_table import LABEL
+from physio.evaluation.folds import Fold, Folds, Rows, mark
+from physio.evaluation.row_index import (as_table, named, numbers, orders, parts, several, touching)
+
+
+class Protocol(BaseCrossValidator):
+    """A way to divide a table; a frozen dataclass of settings.
+
+    ``promise`` is what is never on both sides: subjects, trials, sessions, data sets,
+    orders, or at the least samples.
+    """
+
+    name: ClassVar[str]
+    promise: ClassVar[str]
+
+    @abstractmethod
+    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+        """Yield the divisions of a table, without inner ones."""
+
+    def inner(self) -> "Protocol":
+        """Return by which protocol the training rows are divided again."""
+        return self
+
+    def split(
+        self,
+        X: Any = None,  # noqa: N803, ARG002 scikit-learn's names
+        y: Any = None,
+        groups: Any = None,
+    ) -> Iterator[tuple[Rows, Rows]]:
+        """Yield the numbers of the rows that train and of those that test."""
+        for fold in self.folds(as_table(groups, y)):
+            yield fold.train, fold.test
+
+    def get_n_splits(
+        self,
+        X: Any = None,  # noqa: N803, ARG002 scikit-learn's names
+        y: Any = None,
+        groups: Any = None,
+    ) -> int:
+        """Return how many divisions there are."""
+        return sum(1 for _ in self.folds(as_table(groups, y)))
+
+
+@dataclass(frozen=True)
+class LeaveSubjectsOut(Protocol):
+    """Train on some people, test on ``n`` others; everybody is tested once.
+
+    With more than one, who is left out together is drawn with ``seed``.
+    """
+
+    n: int = 1
+    seed: int = 23
+
+    name: ClassVar[str] = "leave-n-subjects-out"
+    promise: ClassVar[str] = "subjects"
+
+    def __post_init__(self) -> None:
+        _at_least(1, n=self.n)
+
+    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+        """Yield a fold for each person, or each ``n`` of them."""
+        codes = named(table, "subject")
+        people = several(codes, self.n + 1, "people", self.name)
+        if self.n > 1:
+            people = np.random.default_rng(self.seed).permutation(people).tolist()
+        for i in range(0, len(people), self.n):
+            out = sorted(people[i : i + self.n], key=natural)
+            yield _fold("+".join(out), np.isin(codes, out))
+
+
+@dataclass(frozen=True)
+class Loso(LeaveSubjectsOut):
+    """Train on all people but one, test on that one; everybody once."""
+
+    name: ClassVar[str] = "loso"
+
+    def __post_init__(self) -> None:
+        if self.n != 1:
+            raise ValueError(f"loso leaves 1 subject out, not {self.n}")
+
+
+@dataclass(frozen=True)
+class LeaveOrderOut(Protocol):
+    """Train on people who had one order of conditions, test on the others, both ways.
+
+    A person's order is that in which the labels of the table first came to them. With
+    three orders or more, each is tested once by the people of all others.
+    """
+
+    name: ClassVar[str] = "leave-order-out"
+    promise: ClassVar[str] = "orders"
+
+    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+        """Yield a fold for each order."""
+        codes = orders(table)
+        for order in several(codes, 2, "orders of conditions", self.name):
+            yield _fold(order, codes == order)
+
+    def inner(self) -> Protocol:
+        """Leave people out: those who train all had one order."""
+        return Loso()
+
+
+@dataclass(frozen=True)
+class TrialBlocked(Protocol):
+    """Within a person: whole trials train, others test.
+
+    Only where a person has at least ``k`` trials of each class; each fold tests one in
+    ``k`` of each class's trials, of every person, as dealt with ``seed``. Where trials
+    are parts of one recording, windows that rest on samples of both sides are left out.
+    """
+
+    k: int = 5
+    seed: int = 23
+
+    name: ClassVar[str] = "trial-blocked"
+    promise: ClassVar[str] = "trials"
+
+    def __post_init__(self) -> None:
+        _at_least(2, k=self.k)
+
+    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+        """Yield ``k`` folds."""
+        units, labels = parts(table), named(table, LABEL)
+        subjects = named(table, "subject")
+        dealt = np.zeros(len(table), np.intp)
+        rng = np.random.default_rng(self.seed)
+        for person in sorted(set(subjects), key=natural):
+            for label in sorted(set(labels[subjects == person]) - {""}):
+                own = (subjects == person) & (labels == label)
+                trials = sorted(set(units[own]), key=natural)
+                if len(trials) < self.k:
+                    raise ValueError(
+                        f"{self.name} with k = {self.k} needs as many trials of each "
+                        f"class, but {person} has {len(trials)} of {str(label)!r}; "
+                        "time-blocked divides within trials"
+                    )
+                for i, trial in enumerate(rng.permutation(trials)):
+                    dealt[units == trial] = i % self.k
+        for i in range(self.k):
+            yield purged(table, _fold(f"{i + 1} of {self.k}", dealt == i))
+
+
+@dataclass(frozen=True)
+class TimeBlocked(Protocol):
+    """Within a person and each part of a recording: what is early trains.
+
+    The last of each part tests, from ``share`` of its windows on; windows that rest on
+    samples of both sides are left out.
+    """
+
+    share: float = 0.5
+
+    name: ClassVar[str] = "time-blocked"
+    promise: ClassVar[str] = "samples"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise ValueError(f"share must be between 0 and 1, not {self.share}")
+
+    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+        """Yield one fold, of all people."""
+        stop = numbers(table, "stop")
+        late = np.zeros(len(table), np.bool_)
+        units = parts(table)
+        for unit in np.unique(units):
+            rows = np.flatnonzero(units == unit)
+            rows = rows[np.argsort(stop[rows], kind="stable")]
+            late[rows[int(np.ceil(self.share * len(rows))) :]] = True
+        fold = purged(table, _fold("late", late))
+        if not len(fold.train) or not len(fold.test):
+            what = "test" if len(fold.train) else "train"
+            raise ValueError(
+                f"{self.name} leaves nothing to {what} on: the parts of the "
+                "recordings are shorter than what a window rests on; take shorter "
+                "windows, or chains that remember less"
+            )
+        yield fold
+
+
+@dataclass(frozen=True)
+class CrossSession(Protocol):
+    """Train on a person's other sessions, test on one: each session once."""
+
+    name: ClassVar[str] = "cross-session"
+    promise: ClassVar[str] = "sessions"
+
+    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+        """Yield a fold for each session."""
+        codes = named(table, "session")
+        for session in several(codes, 2, "sessions", self.name):
+            yield _fold(session, codes == session)
+
+    def inner(self) -> Protocol:
+        """Leave people out: those who train may have one session left."""
+        return Loso()
+
+
+@dataclass(frozen=True)
+class CrossDataset(Protocol):
+    """Train on other data sets, test on one: each once, or ``test`` alone."""
+
+    test: str = ""
+
+    name: ClassVar[str] = "cross-dataset"
+    promise: ClassVar[str] = "data sets"
+
+    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+        """Yield a fold for each data set."""
+        codes = named(table, "dataset")
+        there = several(codes, 2, "data sets", self.name)
+        if self.test and self.test not in there:
+            raise ValueError(
+                f"{self.name} would test {self.test!r}; the table has "
+                f"{', '.join(there)}"
+            )
+        for one in [self.test] if self.test else there:
+            yield _fold(one, codes == one)
+
+    def inner(self) -> Protocol:
+        """Leave people out."""
+        return Loso()
+
+
+@dataclass(frozen=True)
+class PaperWindowKFold(Protocol):
+    """Windows of all people and trials, shuffled: what RBTransformer's authors did.
+
+    Windows that share most of their samples come to both sides. For reproduction only.
+    """
+
+    k: int = 5
+    seed: int = 23
+
+    name: ClassVar[str] = "paper-window-kfold"
+    promise: ClassVar[str] = "nothing"
+
+    def __post_init__(self) -> None:
+        _at_least(2, k=self.k)
+
+    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+        """Yield ``k`` folds, as `sklearn.model_selection.KFold` shuffles them."""
+        dealt = KFold(self.k, shuffle=True, random_state=self.seed)
+        for i, (train, test) in enumerate(dealt.split(np.zeros(len(table)))):
+            yield Fold(f"{i + 1} of {self.k}", train, test)
+
+
+@dataclass(frozen=True)
+class PaperRowKFold(PaperWindowKFold):
+    """Rows of a feature table, shuffled: what the PINN's paper is taken to have done.
+
+    Every person and condition comes to both sides. For reproduction only.
+    """
+
+    name: ClassVar[str] = "paper-row-kfold"
+
+
+PROTOCOLS: Final[dict[str, type[Protocol]]] = {
+    cls.name: cls
+    for cls in (
+        Loso,
+        LeaveSubjectsOut,
+        LeaveOrderOut,
+        TrialBlocked,
+        TimeBlocked,
+        CrossSession,
+        CrossDataset,
+        PaperWindowKFold,
+        PaperRowKFold,
+    )
+}
+
+
+def protocol(name: str, **settings: Any) -> Protocol:
+    """Return a protocol by its name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, or it has not such a setting.
+    """
+    if name not in PROTOCOLS:
+        raise ValueError(f"there is no protocol {name!r}; it is {', '.join(PROTOCOLS)}")
+    try:
+        return PROTOCOLS[name](**settings)
+    except TypeError as error:
+        raise ValueError(f"protocol {name}: {error}") from None
+
+
+def divide(table: pd.DataFrame, by: Protocol, *, inner: bool = True) -> Folds:
+    """Return all divisions of a table; the same for the same table each time.
+
+    Where the rows that train are too few to be divided again, there are no inner folds.
+    """
+    made = []
+    for fold in by.folds(table):
+        found: tuple[Fold, ...] = ()
+        if inner:
+            found = _inner(table.iloc[fold.train], fold.train, by.inner())
+        made.append(replace(fold, inner=found))
+    return Folds(by.name, tuple(made), asdict(by), mark(table), len(table))
+
+
+def purged(table: pd.DataFrame, fold: Fold) -> Fold:
+    """Return a fold without the training rows that rest on samples of test rows."""
+    both = touching(table, fold.train, fold.test)
+    return replace(fold, train=np.setdiff1d(fold.train, both))
+
+
+def _inner(table: pd.DataFrame, rows: Rows, by: Protocol) -> tuple[Fold, ...]:
+    try:
+        folds = list(by.folds(table))
+    except ValueError:  # a single person left, or a single trial
+        return ()
+    return tuple(Fold(f.name, rows[f.train], rows[f.test]) for f in folds)
+
+
+def _fold(name: str, test: npt.NDArray[np.bool_]) -> Fold:
+    return Fold(name, np.flatnonzero(~test), np.flatnonzero(test))
+
+
+def _at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, not {value}")

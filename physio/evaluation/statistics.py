@@ -1,0 +1,162 @@
+"""Figures over people: means with intervals, and differences between models."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+
+from physio.core.block import Array
+from physio.evaluation.metrics import LESS_IS_BETTER
+
+_DRAWS: Final = 4000
+_EXACT: Final = 12  # up to so many people all signs are tried: 4096 of them
+
+
+def row(
+    model: str, metric: str, per_person: Mapping[str, float], seed: int
+) -> dict[str, Any]:
+    """Return a row of results: mean over people and its 95 % bootstrap interval."""
+    values = _known(list(per_person.values()))
+    low, high = interval(values, seed)
+    return {
+        "model": model,
+        "metric": metric,
+        "mean": _round(values.mean()) if len(values) else float("nan"),
+        "low": low,
+        "high": high,
+        "per_person": {k: _round(v) for k, v in per_person.items()},
+    }
+
+
+def interval(values: Array, seed: int) -> tuple[float, float]:
+    """Return where 95 % of the means lie when people are drawn anew, NaN for none."""
+    if not len(values):
+        return float("nan"), float("nan")
+    picked = np.random.default_rng(seed).integers(
+        len(values), size=(_DRAWS, len(values))
+    )
+    low, high = np.percentile(values[picked].mean(axis=1), [2.5, 97.5])
+    return _round(low), _round(high)
+
+
+def paired(
+    rows: Sequence[Mapping[str, Any]], reference: str, seed: int
+) -> list[dict[str, Any]]:
+    """Return how each model differs from one of them, person by person.
+
+    Parameters
+    ----------
+    rows
+        Rows of results, as `row` makes them.
+    reference
+        The model that the others are taken from: differences are ``reference`` less
+        the other.
+    seed
+        Of the bootstrap and, with more than 12 people, of the signs tried.
+
+    Returns
+    -------
+    list of dict
+        For each metric and other model: ``metric``, ``model`` (the reference),
+        ``than``, ``mean``, ``low``, ``high`` (95 % bootstrap over people), ``better``
+        (people in whom the reference did better), ``people``, ``p`` (signs of the
+        differences flipped) and ``holm`` (p after Holm, over the models of a metric).
+
+    Raises
+    ------
+    ValueError
+        If there is no row of the reference.
+    """
+    names = list(dict.fromkeys(str(r["model"]) for r in rows))
+    if reference not in names:
+        raise ValueError(
+            f"there is no model {reference!r} to compare with: {', '.join(names)}"
+        )
+    by = {(r["metric"], r["model"]): r["per_person"] for r in rows}
+    found = []
+    for metric in dict.fromkeys(str(r["metric"]) for r in rows):
+        if (metric, reference) not in by:
+            continue
+        own = by[metric, reference]
+        of_metric: list[dict[str, Any]] = []
+        for other in names:
+            if other == reference or (metric, other) not in by:
+                continue
+            theirs = by[metric, other]
+            off = _known([own[p] - theirs[p] for p in own if p in theirs])
+            low, high = interval(off, seed)
+            of_metric.append(
+                {
+                    "metric": metric,
+                    "model": reference,
+                    "than": other,
+                    "mean": _round(off.mean()) if len(off) else float("nan"),
+                    "low": low,
+                    "high": high,
+                    "better": int(
+                        (off < 0 if metric in LESS_IS_BETTER else off > 0).sum()
+                    ),
+                    "people": len(off),
+                    "p": flipped(off, seed),
+                }
+            )
+        values = [float(m["p"]) for m in of_metric]
+        for one, p in zip(of_metric, holm(values), strict=True):
+            one["holm"] = p
+        found += of_metric
+    return found
+
+
+def compared(
+    rows: Sequence[Mapping[str, Any]],
+    reference: str,
+    pairs: Sequence[tuple[str, str]],
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Return how one model differs from all others, if one is named; then of pairs.
+
+    A pair is the first less the second, for itself: see `paired`.
+    """
+    found = paired(rows, reference, seed) if reference else []
+    for one, other in pairs:
+        own = [r for r in rows if r["model"] in (one, other)]
+        found += paired(own, one, seed)
+    return found
+
+
+def flipped(differences: Array, seed: int) -> float:
+    """Return how often a mean is as far from 0 if each sign were a matter of chance.
+
+    Exact for up to 12 people; else from 20,000 draws, the observed one among them.
+    """
+    n = len(differences)
+    if not n:
+        return float("nan")
+    if n <= _EXACT:
+        signs = np.array(list(product((1.0, -1.0), repeat=n)))
+    else:
+        signs = np.random.default_rng(seed).choice((1.0, -1.0), size=(20_000, n))
+        signs[0] = 1.0
+    means = np.abs(signs @ differences)
+    # Sums of the same numbers in another order differ in their last digits.
+    return _round(np.mean(means >= means[0] * (1 - 1e-9)))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p values stepped down after Holm (1979); NaN stays and is not counted."""
+    known = [i for i, one in enumerate(p) if np.isfinite(one)]
+    found, worst = [float("nan")] * len(p), 0.0
+    for k, i in enumerate(sorted(known, key=lambda i: p[i])):
+        worst = max(worst, min(1.0, (len(known) - k) * p[i]))
+        found[i] = _round(worst)
+    return found
+
+
+def _known(values: Sequence[float]) -> Array:
+    found = np.array(values, np.float64)
+    return found[~np.isnan(found)]
+
+
+def _round(value: float) -> float:
+    return round(float(value), 4)

@@ -1,0 +1,216 @@
+"""What a wristband feels besides the body's answers: movement, posture, warmth."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from physio.core.block import Array, Channel, Info
+from physio.core.missing import Reason
+from physio.core.stage import Grid, Stage, sealed
+from physio.dsp.window import STATISTICS, Panes, every, panes, slide
+from physio.features.columns import column
+
+_MEAN, _DEVIATION, _SLOPE = (
+    STATISTICS.index(s) for s in ("mean", "deviation", "slope")
+)
+
+
+_POOR = Reason.POOR_QUALITY.nan
+_GRAVITY = (0.5, 2.0)  # g, that a window's mean magnitude may be
+
+
+class Axes(NamedTuple):
+    """Windows on the three axes and the magnitude, and where the axes are."""
+
+    windows: Panes
+    picks: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Activity(Stage):
+    """How much a limb moves, and how far it has turned.
+
+    ``activity`` is the standard deviation (g) of the magnitude of acceleration in the
+    last ``width`` s: what is left once gravity is, without a filter. ``posture`` is the
+    angle (deg) between the mean acceleration of the last ``width`` s and that of the
+    last ``past`` s: 0 for a limb held as before.
+
+    Parameters
+    ----------
+    width, past
+        How long the windows are (s): whole numbers of hops.
+    hop
+        Time from one output to the next (s).
+    share
+        Which part of a window's samples must be there.
+
+    Notes
+    -----
+    Reads the three channels named ``acc.x``, ``acc.y`` and ``acc.z``, in g. Where the
+    mean magnitude over ``width`` s is no gravity, below 0.5 or above 2 g, the sensor is
+    dead or railed and both are missing (poor quality; ours). After the
+    mean amplitude deviation of [1]_, with the root of the mean square deviation in
+    place of the mean absolute one, and 10 s in place of 6. No delay is added.
+
+    activity = sqrt(mean((abs(a) - mean(abs(a)))^2)). Shape (n, channels) to (m, 2).
+    These are the deviations from [1]_.
+
+    References
+    ----------
+    .. [1] Vaha-Ypya et al., A universal, accurate intensity-based classification of
+       different physical activities using raw data of accelerometer, Clinical
+       Physiology and Functional Imaging 35, 2015.
+    """
+
+    width: float = 10.0
+    past: float = 60.0
+    hop: float = 0.25
+    share: float = 0.5
+
+    def output(self, info: Info) -> Info:
+        """Return ``activity`` and ``posture``."""
+        axes = [info.channels[i] for i in self.begin(info).picks]
+        span = max(c.span for c in axes)
+        delay = max(c.delay for c in axes)
+        return info.at(
+            info.rate / self.grid(info).hop,
+            Channel("activity", "misc", "g", delay, span + self.width),
+            Channel("posture", "misc", "deg", delay, span + max(self.width, self.past)),
+        )
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every hop."""
+        return every(info, self.hop)
+
+    def begin(self, info: Info) -> Axes:
+        """Return empty windows."""
+        picks = []
+        for name in ("acc.x", "acc.y", "acc.z"):
+            if name not in info.names:
+                raise ValueError(
+                    f"movement needs acc.x, acc.y and acc.z, but {info.name!r} has no "
+                    f"{name!r}; it has {', '.join(info.names)}"
+                )
+            picks.append(info.names.index(name))
+            if (unit := info.channels[picks[-1]].unit) != "g":
+                raise ValueError(
+                    f"movement is read in g, but {name!r} of {info.name!r} is in {unit}"
+                )
+        widths = (self.width, self.past)
+        windows = panes(info, widths, self.hop, self.share, columns=4)
+        return Axes(windows, np.array(picks))
+
+    def step(self, state: Axes, x: Array) -> Array:
+        """Take in ``x``; return what is now due."""
+        return np.asarray(_turn(slide(*state.windows, _measured(x, state.picks))))
+
+
+@njit(cache=True)
+def _length(a: float, b: float, c: float) -> float:
+    return np.sqrt(a**2 + b**2 + c**2)
+
+
+@njit(cache=True)
+def _measured(x: Array, picks: npt.NDArray[np.intp]) -> Array:
+    """Return the three axes and the magnitude, missing where one of them is, (n, 4)."""
+    y = np.empty((len(x), 4))
+    for i in range(len(x)):
+        for k in range(3):
+            y[i, k] = x[i, picks[k]]
+        y[i, 3] = _length(y[i, 0], y[i, 1], y[i, 2])
+        for k in range(3):
+            if np.isnan(y[i, k]):
+                y[i, 3] = y[i, k]
+    return y
+
+
+@njit(cache=True)
+def _turn(y: Array) -> Array:
+    """Return activity and the angle (deg) between the two windows' means, (m, 2).
+
+    The angle is exact near 0 too.
+    """
+    out = np.empty((len(y), 2))
+    for i in range(len(y)):
+        gravity = y[i, 0, _MEAN, 3]
+        dead = gravity < _GRAVITY[0] or gravity > _GRAVITY[1]
+        out[i, 0] = _POOR if dead else y[i, 0, _DEVIATION, 3]
+        a, b, c = y[i, 0, _MEAN, 0], y[i, 0, _MEAN, 1], y[i, 0, _MEAN, 2]
+        d, e, f = y[i, 1, _MEAN, 0], y[i, 1, _MEAN, 1], y[i, 1, _MEAN, 2]
+        across = _length(b * f - c * e, c * d - a * f, a * e - b * d)
+        along = a * d + b * e + c * f
+        nowhere = across == 0 and along == 0
+        out[i, 1] = _POOR if nowhere or dead else np.degrees(np.arctan2(across, along))
+        for w in range(2):
+            for k in range(3):
+                if np.isnan(y[i, w, _MEAN, k]):
+                    out[i, 1] = y[i, w, _MEAN, k]
+    return out
+
+
+@dataclass(frozen=True)
+class Temperature(Stage):
+    """Skin temperature and where it is going.
+
+    ``level`` is the mean (degC) of the last ``width`` s, ``slope`` that of the
+    least-squares line (degC/min) through the last ``past`` s.
+
+    Parameters
+    ----------
+    width, past
+        How long the windows are (s): whole numbers of hops.
+    hop
+        Time from one output to the next (s).
+    share
+        Which part of a window's samples must be there.
+
+    Notes
+    -----
+    Windows end with their output: no delay is added. Steps of a sensor, 0.02 degC on an
+    E4, are averaged away by ``width``.
+
+    level = mean(x), slope = 60 cov(t, x) / var(t), as `numpy.polyfit` has it, without
+    deviation. Shape (n, channels) to (m, 2).
+    """
+
+    width: float = 10.0
+    past: float = 60.0
+    hop: float = 0.25
+    share: float = 0.5
+
+    def output(self, info: Info) -> Info:
+        """Return ``level`` and ``slope``."""
+        source = info.channels[column(info, "temperature")]
+        if source.unit != "degC":
+            raise ValueError(
+                f"skin temperature is read in degC, but {source.name!r} of "
+                f"{info.name!r} is in {source.unit}"
+            )
+        self.begin(info)
+        level, slope = source.span + self.width, source.span + self.past
+        return info.at(
+            info.rate / self.grid(info).hop,
+            Channel("level", "temperature", "degC", source.delay, level),
+            Channel("slope", "misc", "degC/min", source.delay, slope),
+        )
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every hop."""
+        return every(info, self.hop)
+
+    def begin(self, info: Info) -> tuple[Panes, int, float]:
+        """Return empty windows, the column to read, and the samples in a minute."""
+        widths = (self.width, self.past)
+        windows = panes(info, widths, self.hop, self.share, columns=1)
+        return windows, column(info, "temperature"), 60 * float(info.rate)
+
+    def step(self, state: tuple[Panes, int, float], x: Array) -> Array:
+        """Take in ``x``; return what is now due."""
+        windows, pick, minute = state
+        y = slide(*windows, sealed(x[:, pick : pick + 1]))[..., 0]
+        if not len(y):
+            return np.empty((0, 2))
+        return np.column_stack([y[:, 0, _MEAN], y[:, 1, _SLOPE] * minute])

@@ -1,0 +1,1 @@
+"""Beats, heart rate and heart rate variability."""

@@ -1,0 +1,261 @@
+"""What the heart does: beats, their rate and how it varies."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from physio.core.block import Array, Channel, Info
+from physio.core.events import is_point
+from physio.core.missing import Reason
+from physio.core.stage import Grid, Stage, sealed
+from physio.dsp.iir import run
+from physio.dsp.window import STATISTICS, Panes, every, panes, slide
+from physio.features.cardiac.peak_detection import (APART, KNOWN, STEADY, Pulse, find, pulse)
+from physio.features.event_gaps import unseen
+
+Counts = npt.NDArray[np.int64]
+
+_POOR: Final = Reason.POOR_QUALITY.nan
+_MEAN: Final = STATISTICS.index("mean")
+
+
+@dataclass(frozen=True)
+class Beats(Stage):
+    """Heart beats in an ECG or a pulse wave, as events.
+
+    Each lies at the R peak or the systolic peak and has the ``interval`` since the beat
+    before (s), missing (poor quality) unless it is accepted, a ``confidence``: how much
+    its wave is like those of the beats before it (0 to 1), and the ``height`` of its
+    wave, filtered, over the lowest value of the half second (ECG: 0.2 s) before.
+
+    Parameters
+    ----------
+    likeness
+        Least confidence of both beats of an interval that is accepted.
+
+    Notes
+    -----
+    Detection is that of [1]_ (pulse: 0.5 to 8 Hz) and [2]_ (ECG: 8 to 20 Hz): a beat is
+    where the energy of the band-passed signal, averaged over the time of a peak,
+    exceeds that averaged over the time of a beat. Deviations: filters are causal; the
+    offset rests on the last 4 s instead of the whole record; a block longer than a beat
+    is none; a parabola through its neighbours places a peak between samples. The filter
+    delays the energy of an ECG by 36 ms: the beat is at the highest raw sample within
+    50 ms of there. Most of a pulse wave it does not delay, so that the beat is at the
+    filtered peak itself: on wrists, the highest raw sample wanders between the systolic
+    and the diastolic peak.
+
+    Confidence is the correlation with the mean of the last five beats' waves, after
+    [3]_, each wave laid at its beat. An interval is accepted when both its beats are
+    confident, it lasts 0.3 to 2 s, is 0.6 to 1.67 times the median of the sure ones
+    among the last 20 (three at least) and times the one before, if that was accepted.
+    Of a pulse wave the interval between the points half way up the two rises, which
+    are as good a place for a beat [4]_, must also agree to 50 ms: where a movement has
+    bent a wave, they do not. The delay is that of the longest wave and its averages.
+
+    Shape (n, channels) to (n, 4): a point stream, a row a sample.
+
+    References
+    ----------
+    .. [1] Elgendi et al., Systolic peak detection in acceleration photoplethysmograms
+       measured from emergency responders in tropical conditions, PLOS ONE 8, 2013.
+    .. [2] Elgendi, Fast QRS detection with an optimized knowledge-based method, PLOS
+       ONE 8, 2013.
+    .. [3] Orphanidou et al., Signal-quality indices for the electrocardiogram and
+       photoplethysmogram, IEEE Journal of Biomedical and Health Informatics 19, 2015.
+    .. [4] Peralta et al., Optimal fiducial points for pulse rate variability analysis
+       from forehead and finger photoplethysmographic signals, Physiological Measurement
+       40, 2019.
+    """
+
+    likeness: float = 0.7
+
+    def output(self, info: Info) -> Info:
+        """Return a point stream (see `physio.core.events.points`)."""
+        state = self.begin(info)
+        source, rate = info.channels[state.pick], float(info.rate)
+        _, beat, floor, longest, around, lag, search = (int(s) for s in state.spans)
+        latest = (beat + longest + lag + search + 1) / rate
+        rings = float(state.filters.limits.sum() + floor + around) / rate
+        beats = (STEADY + KNOWN + 2) * APART[1]
+        delay, span = source.delay + latest, source.span + latest + rings + beats
+        return info.at(
+            None,
+            Channel("event", "event", "s", delay, span),
+            Channel("interval", "misc", "s", delay, span),
+            Channel("confidence", "misc", "1", delay, span),
+            Channel("height", "misc", source.unit, delay, span),
+        )
+
+    def begin(self, info: Info) -> Pulse:
+        """Return the state before the first sample."""
+        return pulse(info, self.likeness)
+
+    def step(self, state: Pulse, x: Array) -> Array:
+        """Take in ``x``; return a row for each sample, NaN but where a beat is told."""
+        own = x[:, state.pick : state.pick + 1]
+        own = sealed(np.where(unexplained(own), Reason.NO_SIGNAL.nan, own))
+        passed = sealed(run(*state.filters, own))
+        return np.asarray(find(*state[1:8], state.tiles, own, passed))
+
+
+def unexplained(x: Array) -> npt.NDArray[np.bool_]:
+    """Tell where a value is the NaN that has no reason.
+
+    In a point stream that is where nothing happened, while a NaN with a reason is where
+    nothing could be seen.
+    """
+    plain = np.ascontiguousarray(x).view(np.uint64) << np.uint64(1)
+    return plain == np.array(np.nan).view(np.uint64) << np.uint64(1)
+
+
+def mark(info: Info) -> int:
+    """Return the column of beats that says what was put right; -1 for none."""
+    return info.names.index("mark") if "mark" in info.names else -1
+
+
+class Rhythm(NamedTuple):
+    """The beats of the last minute."""
+
+    beats: Array  # (size, 2): sample told at, interval; beat k in row k % size
+    clock: Counts  # (5,): samples seen, beats, outputs given, hop as p / q samples
+    widths: Array  # (2,): windows of the rate and of its variability (samples)
+    limits: Array  # (3,): rate, share accepted, share of the time covered
+    sight: Panes
+    mark: int  # the column that says what was put right; -1 for none
+
+
+@njit(cache=True)
+def _heart(
+    beats: Array, clock: Counts, widths: Array, limits: Array, x: Array
+) -> Array:
+    """Take in event, interval and mark; return rate (1/min) and RMSSD (ms), (m, 2)."""
+    rate, accepted, covered = limits[0], limits[1], limits[2]
+    p, q = clock[3], clock[4]
+    size = len(beats)
+    y = np.full((len(x) * q // p + 1, 2), _POOR)
+    m = 0
+    for i in range(len(x)):
+        if not np.isnan(x[i, 0]):
+            beats[clock[1] % size, 0] = clock[0]
+            beats[clock[1] % size, 1] = x[i, 1] if x[i, -1] == 0 else np.nan
+            clock[1] += 1
+        if clock[0] == -((-clock[2] * p) // q):
+            for w in range(2):
+                n, good, pairs, time, squares = 0, 0, 0, 0.0, 0.0
+                later = np.nan
+                for k in range(clock[1] - 1, max(clock[1] - size, 0) - 1, -1):
+                    if beats[k % size, 0] <= clock[0] - widths[w]:
+                        break
+                    interval = beats[k % size, 1]
+                    n += 1
+                    if not np.isnan(interval):
+                        good += 1
+                        time += interval
+                        if not np.isnan(later):
+                            pairs += 1
+                            squares += (later - interval) ** 2
+                    later = interval
+                enough = n > 0 and good >= accepted * n
+                enough = enough and time >= covered * widths[w] / rate
+                if enough and w == 0:
+                    y[m, 0] = 60 * good / time
+                elif enough and pairs > 0:
+                    y[m, 1] = 1000 * np.sqrt(squares / pairs)
+            m += 1
+            clock[2] += 1
+        clock[0] += 1
+    return y[:m]
+
+
+@dataclass(frozen=True)
+class HeartRate(Stage):
+    """Heart rate, and how it varies from beat to beat; follows `Beats`.
+
+    ``rate`` (1/min) is 60 over the mean accepted interval of the last ``width`` s;
+    ``rmssd`` (ms) the root mean square of the differences between accepted intervals
+    that follow one another, in the last ``past`` s.
+
+    Parameters
+    ----------
+    width
+        Window of the rate (s), at least 10: a whole number of hops.
+    past
+        Window of the variability (s), at least 60: a whole number of hops.
+    hop
+        Time from one output to the next (s).
+    accepted
+        Which part of the beats in a window must have an accepted interval.
+    share
+        Which part of a window the accepted intervals must fill.
+
+    Notes
+    -----
+    Missing (poor quality) where too few beats are accepted: in noise, on a flat signal,
+    off the wrist. RMSSD from 60 s is that of "ultra-short" recordings [1]_. The delay
+    is that of the beats; a window ends with the newest of them.
+
+    Shape (n, 4 or more) to (m, 2). Deviation from [1]_: intervals that are not accepted
+    are left out.
+
+    References
+    ----------
+    .. [1] Munoz et al., Validity of (ultra-)short recordings for heart rate variability
+       measurements, PLOS ONE 10, 2015.
+    """
+
+    width: float = 10.0
+    past: float = 60.0
+    hop: float = 0.25
+    accepted: float = 0.8
+    share: float = 0.5
+
+    def output(self, info: Info) -> Info:
+        """Return ``rate`` and ``rmssd``."""
+        if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
+            raise ValueError(
+                f"a heart rate is read from beats, with their interval and confidence: "
+                f"put Beats before it; {info.name!r} has {', '.join(info.names)}"
+            )
+        if self.width < 10 or self.past < 60:
+            raise ValueError(
+                f"heart rate needs at least 10 s and its variability 60 s: "
+                f"{self.width:g} and {self.past:g}"
+            )
+        self.begin(info)
+        source = info.channels[0]
+        spans = source.span + self.width, source.span + self.past
+        return info.at(
+            info.rate / self.grid(info).hop,
+            Channel("rate", "misc", "1/min", source.delay, spans[0]),
+            Channel("rmssd", "misc", "ms", source.delay, spans[1]),
+        )
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every hop."""
+        return every(info, self.hop)
+
+    def begin(self, info: Info) -> Rhythm:
+        """Return a state without beats."""
+        widths, rate = (self.width, self.past), float(info.rate)
+        hop = self.grid(info).hop
+        most = int(max(widths) / APART[0]) + 2
+        return Rhythm(
+            np.zeros((most, 2)),
+            np.array([0, 0, 0, hop.numerator, hop.denominator], np.int64),
+            np.array([float(Fraction(str(w)) * info.rate) for w in widths]),
+            np.array([rate, self.accepted, self.share]),
+            panes(info, widths, self.hop, 0.5, columns=1),
+            mark(info),
+        )
+
+    def step(self, state: Rhythm, x: Array) -> Array:
+        """Take in rows of a point stream; return what is now due."""
+        sight = slide(*state.sight, sealed(unseen(x)))[:, :, _MEAN, 0]
+        marks = np.zeros(len(x)) if state.mark < 0 else x[:, state.mark]
+        y = _heart(*state[:4], sealed(np.column_stack([x[:, :2], marks])))
+        return np.where(np.isnan(sight), sight, y)

@@ -1,0 +1,303 @@
+"""Beats in an ECG or a pulse wave: where the energy of one stands out."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from physio.core.block import Array, Info
+from physio.core.events import is_point
+from physio.core.missing import Reason
+from physio.dsp.iir import Sections, butterworth, sections
+from physio.features.columns import column
+
+Counts = npt.NDArray[np.int64]
+
+APART: Final = 0.3, 2.0
+"""The shortest and the longest interval between beats (s)."""
+
+KNOWN: Final = 5
+"""How many beats a new one is compared with."""
+
+STEADY: Final = 20
+"""How many intervals a new one is compared with."""
+
+CHANGE: Final = 0.6, 1 / 0.6
+"""How much shorter or longer than usual, or than the one before, an interval may be."""
+
+_POOR: Final = Reason.POOR_QUALITY.nan
+_BRIDGE: Final = 0.05  # s
+_TILE: Final = 32  # samples whose energy is summed once
+_FLOOR: Final = 4.0  # s, over which the energy between beats is known
+_AGREE: Final = 0.05  # s, by which peaks and rises may disagree about an interval
+
+
+class Wave(NamedTuple):
+    """How a beat looks in one kind of signal."""
+
+    low: float  # Hz, band in which it stands out
+    high: float
+    peak: float  # s, how long its peak is
+    beat: float  # s, how long all of it is
+    offset: float  # of the mean energy, that a peak must exceed
+    sign: int  # 1 where only what is above the mean counts
+    around: float  # s, what is compared of it, on either side of its peak
+    lag: float  # s, how far the filtered peak lies behind the true one
+    search: float  # s, how far from there the raw peak may be; 0 for the filtered one
+
+
+_WAVES: Final = {
+    "ecg": Wave(8.0, 20.0, 0.097, 0.611, 0.08, 0, 0.10, 0.036, 0.05),
+    "bio": Wave(0.5, 8.0, 0.111, 0.667, 0.02, 1, 0.25, 0.0, 0.0),
+}
+
+
+class Pulse(NamedTuple):
+    """What the detection of beats remembers."""
+
+    filters: Sections
+    rings: Array  # (3, size): raw, filtered, energy; sample i in column i % size
+    known: Array  # (beats, segment): the newest beats' waves
+    steady: Array  # (intervals,): the newest that were sure (s); others are NaN
+    past: Array  # (5,): the newest beat's sample, interval, confidence, half of its
+    # rise, and whether its interval was accepted
+    clock: Counts  # (5,): samples seen, block's first, newest candidate, beats known,
+    # beats in all
+    spans: Counts  # (7,): of the wave in samples; see `pulse`
+    limits: Array  # (4,): offset, rate, least likeness, sign
+    pick: int
+    tiles: Array  # energy of each whole 32 samples; tile k in row k % size
+
+
+def pulse(info: Info, likeness: float) -> Pulse:
+    """Return an empty state for the one ECG or pulse channel of ``info``."""
+    pick = column(info, "ecg", "bio")
+    if is_point(info):
+        raise ValueError(f"{info.name!r} carries events already, not a pulse")
+    if not 0 < likeness < 1:
+        raise ValueError(
+            f"the likeness of beats on {info.name!r} must be above 0 and below 1: "
+            f"{likeness}"
+        )
+    wave = _WAVES[info.channels[pick].kind]
+    rate = float(info.rate)
+    what = f"find beats in the {wave.low:g} to {wave.high:g} Hz"
+    sos = butterworth(info, "bandpass", 2, (wave.low, wave.high), what)
+    half = [int(s * rate / 2) for s in (wave.peak, wave.beat)]
+    durations = (_FLOOR, wave.around, wave.lag, wave.search)
+    floor, around, lag, search = (round(s * rate) for s in durations)
+    longest = 2 * half[1] + 1  # of a block
+    spans = [*half, floor, longest, around, lag, search]
+    size = floor + longest + sum(spans[4:]) + half[1] + 2
+    return Pulse(
+        sections(info, [sos], _BRIDGE, 1),
+        np.full((3, size), 0.0),
+        np.zeros((KNOWN, 2 * around + 1)),
+        np.full(STEADY, np.nan),
+        np.zeros(5),
+        np.array([0, -1, -1, 0, 0], np.int64),
+        np.array(spans, np.int64),
+        np.array([wave.offset, rate, likeness, wave.sign]),
+        pick,
+        np.zeros(floor // _TILE + 2),
+    )
+
+
+@njit(cache=True)
+def _mean(energy: Array, first: int, last: int) -> float:
+    """Return the mean of a ring from sample ``first`` to ``last``."""
+    total, at = 0.0, first % len(energy)
+    for _ in range(first, last + 1):  # a remainder for each sample took most of it
+        total += energy[at]
+        at = at + 1 if at + 1 < len(energy) else 0
+    return total / (last + 1 - first)
+
+
+@njit(cache=True)
+def _long_mean(energy: Array, tiles: Array, first: int, last: int) -> float:
+    """Return the mean from sample ``first`` to ``last``, the newest, by whole tiles."""
+    total = 0.0
+    tile = (first + _TILE - 1) // _TILE
+    for j in range(first, tile * _TILE):
+        total += energy[j % len(energy)]
+    for k in range(tile, last // _TILE + 1):
+        total += tiles[k % len(tiles)]
+    return total / (last + 1 - first)
+
+
+@njit(cache=True)
+def _likeness(known: Array, beats: int, wave: Array) -> float:
+    """Return the correlation of a wave with the mean of those known; file it there.
+
+    The wave is brought to mean 0 and length 1. With fewer than two to compare it with,
+    it is like none: 0.
+    """
+    middle, size = 0.0, 0.0
+    for v in wave:
+        middle += v / len(wave)
+    for j in range(len(wave)):
+        wave[j] -= middle
+        size += wave[j] * wave[j]
+    size = np.sqrt(size) if size > 0 else 1.0
+    n = min(beats, len(known))
+    along, length = 0.0, 0.0
+    for j in range(len(wave)):
+        wave[j] /= size
+        mean = 0.0
+        for b in range(n):
+            mean += known[b, j]
+        along += mean * wave[j]
+        length += mean * mean
+    for j in range(len(wave)):
+        known[beats % len(known), j] = wave[j]
+    return along / np.sqrt(length) if n > 1 and along > 0 else 0.0
+
+
+@njit(cache=True)
+def _summit(ring: Array, near: int, search: int) -> float:
+    """Return where a signal is highest, between samples, close to ``near``."""
+    size = len(ring)
+    best, top = near, -np.inf
+    for j in range(near - search, near + search + 1):
+        if ring[j % size] > top:
+            best, top = j, ring[j % size]
+    before, after = ring[(best - 1) % size], ring[(best + 1) % size]
+    bend = before - 2 * top + after
+    if bend < 0 and before <= top and after <= top:  # false where one is NaN
+        return best + 0.5 * (before - after) / bend
+    return float(best)
+
+
+@njit(cache=True)
+def _half(ring: Array, peak: int, back: int) -> float:
+    """Return where a wave has risen by half, between samples, on its way to ``peak``.
+
+    It rises from the lowest sample of the ``back`` before its peak.
+    """
+    size = len(ring)
+    foot = peak
+    for j in range(peak - 1, peak - back - 1, -1):
+        foot = j if ring[j % size] < ring[foot % size] else foot
+    middle = (ring[foot % size] + ring[peak % size]) / 2
+    j = peak
+    while j > foot and ring[(j - 1) % size] > middle:
+        j -= 1
+    above, below = ring[j % size], ring[(j - 1) % size]
+    return j - (above - middle) / (above - below) if above > below else float(j)
+
+
+@njit(cache=True)
+def _usual(steady: Array) -> float:
+    """Return the median of the intervals that were sure; NaN of fewer than three."""
+    sure = steady[~np.isnan(steady)]
+    return float(np.median(sure)) if len(sure) > 2 else np.nan
+
+
+@njit(cache=True)
+def _tell(
+    rings: Array,
+    known: Array,
+    steady: Array,
+    past: Array,
+    clock: Counts,
+    spans: Counts,
+    limits: Array,
+    p: int,
+    row: Array,
+) -> None:
+    """Write the beat whose filtered peak is sample ``p`` into the newest row."""
+    around, lag, search = spans[4], spans[5], spans[6]
+    rate, least = limits[1], limits[2]
+    size = rings.shape[1]
+    if p - lag - past[0] > APART[1] * rate:
+        clock[3], past[4] = 0, 0.0
+        steady[:] = np.nan
+    at = _summit(rings[0 if search > 0 else 1], p - lag, search)
+    middle = int(np.round(at)) + lag
+    wave = np.empty(2 * around + 1)
+    for j in range(len(wave)):
+        wave[j] = rings[1, (middle - around + j) % size]
+    like = _likeness(known, clock[3], wave)
+    half = at if search > 0 else _half(rings[1], p, 2 * around)
+    interval, risen = (at - past[0]) / rate, (half - past[3]) / rate
+    sure = min(like, past[2]) >= least and abs(interval - risen) <= _AGREE
+    sure = sure and clock[3] > 0 and APART[0] <= interval <= APART[1]
+    usual = _usual(steady)
+    steady[clock[4] % len(steady)] = interval if sure else np.nan
+    fine = sure and CHANGE[0] <= interval / usual <= CHANGE[1]
+    if fine and past[4] > 0:
+        fine = CHANGE[0] <= interval / past[1] <= CHANGE[1]
+    row[0] = (at - (clock[0] - 1)) / rate
+    row[1] = interval if fine else _POOR
+    row[2] = like
+    lowest = rings[1, middle % size]
+    for j in range(middle - 2 * around, middle):
+        lowest = min(lowest, rings[1, j % size])
+    row[3] = rings[1, middle % size] - lowest
+    past[0], past[1], past[2], past[3] = at, interval, like, half
+    past[4] = 1.0 if fine else 0.0
+    clock[3] += 1
+    clock[4] += 1
+
+
+@njit(cache=True)
+def find(
+    rings: Array,
+    known: Array,
+    steady: Array,
+    past: Array,
+    clock: Counts,
+    spans: Counts,
+    limits: Array,
+    tiles: Array,
+    x: Array,
+    passed: Array,
+) -> Array:
+    """Take in samples and their filtered values, shape (n, 1) both.
+
+    Parameters
+    ----------
+    rings, known, steady, past, clock, spans, limits, tiles
+        Parts of a state of `Pulse`, changed in place.
+    x, passed
+        Samples and their filtered values, shape (n, 1).
+
+    Returns
+    -------
+    ndarray, shape (n, 4)
+        Event (s from the row's own time), interval (s), confidence and height.
+    """
+    peak, beat, floor, longest = spans[0], spans[1], spans[2], spans[3]
+    offset, rate, sign = limits[0], limits[1], limits[3]
+    size = rings.shape[1]
+    y = np.empty((len(x), 4))
+    for i in range(len(x)):
+        v, f, n = x[i, 0], passed[i, 0], clock[0]
+        clock[0] += 1
+        for c in range(4):
+            y[i, c] = v if np.isnan(v) else (f if np.isnan(f) else np.nan)
+        f = 0.0 if np.isnan(f) else f
+        rings[0, n % size] = v
+        rings[1, n % size] = f
+        rings[2, n % size] = max(f, 0.0) ** 2 if sign > 0 else f * f
+        tile = n // _TILE % len(tiles)
+        tiles[tile] = rings[2, n % size] + (tiles[tile] if n % _TILE else 0.0)
+        t = n - beat
+        around = _long_mean(rings[2], tiles, n - floor, n)
+        level = _mean(rings[2], t - beat, n) + offset * around
+        first = clock[1]
+        if _mean(rings[2], t - peak, t + peak) > level:
+            clock[1] = t if first < 0 else first
+            continue
+        clock[1] = -1
+        if first < 0 or t - first <= 2 * peak or t - first > longest:
+            continue
+        p = first
+        for j in range(first, t):
+            p = j if rings[2, j % size] > rings[2, p % size] else p
+        close = p - clock[2] < APART[0] * rate
+        clock[2] = p
+        if not close:
+            _tell(rings, known, steady, past, clock, spans, limits, p, y[i])
+    return y

@@ -1,0 +1,214 @@
+"""Beats that came too often, too rarely or out of turn, put right and marked."""
+
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from physio.core.block import Array, Channel, Info
+from physio.core.events import is_point
+from physio.core.missing import Reason
+from physio.core.stage import Stage
+from physio.features.cardiac.peak_detection import APART, STEADY
+
+Counts = npt.NDArray[np.int64]
+
+MARKS: Final = ("measured", "one too many", "one missed", "out of turn")
+"""What a beat's ``mark`` says: measured, or what was put right before it."""
+
+_POOR: Final = Reason.POOR_QUALITY.nan
+_FEWEST: Final = 5  # accepted intervals, before anything is put right
+_MOST: Final = 3  # beats in a gap that can be filled
+_QUEUE: Final = 8
+_LONGEST: Final = 4.0  # s, between two beats; beyond, nothing is known any more
+
+
+class Train(NamedTuple):
+    """What is known of the last beats. Times are in samples since the first one."""
+
+    usual: Array  # (intervals,): the newest accepted (s), else NaN; k in k % size
+    last: Array  # (3,): the last beat told; one that waits, and its confidence
+    queue: Array  # (queue, 4): beats to be told: time, interval, confidence, mark
+    clock: Counts  # (4,): samples seen, intervals seen, queue's first, queue's last
+    rate: float
+    near: float
+
+
+@njit(cache=True)
+def _put(
+    queue: Array, clock: Counts, t: float, interval: float, like: float, mark: float
+) -> None:
+    row = queue[clock[3] % len(queue)]
+    row[0], row[1], row[2], row[3] = t, interval, like, mark
+    clock[3] += 1
+
+
+@njit(cache=True)
+def _filled(
+    queue: Array, clock: Counts, rate: float, last: float, t: float, n: int, mark: float
+) -> None:
+    """Tell ``n`` beats, as far from each other, the last of them at ``t`` (samples)."""
+    apart = (t - last) / n
+    for j in range(1, n + 1):
+        _put(queue, clock, last + j * apart, apart / rate, 0.0, mark)
+
+
+@njit(cache=True)
+def _judge(
+    usual: Array,
+    last: Array,
+    queue: Array,
+    clock: Counts,
+    rate: float,
+    near: float,
+    t: float,
+    interval: float,
+    like: float,
+) -> None:
+    """Take in a beat at ``t`` (samples)."""
+    known = usual[~np.isnan(usual)]
+    beat = np.median(known) * rate if len(known) >= _FEWEST else np.nan
+    since, early = t - last[0], last[1]
+    if not np.isnan(early):
+        last[1] = np.nan
+        if abs(since - beat) <= near * beat:
+            _filled(queue, clock, rate, last[0], t, 1, 1.0)
+        elif abs(since - 2 * beat) <= 2 * near * beat:
+            _filled(queue, clock, rate, last[0], t, 2, 3.0)
+        else:
+            _put(queue, clock, early, _POOR, last[2], 0.0)
+            _put(queue, clock, t, interval, like, 0.0)
+        last[0] = t
+        return
+    if not np.isnan(interval) or not since <= _LONGEST * rate or np.isnan(beat):
+        _put(queue, clock, t, interval, like, 0.0)
+    elif since < (1 - near) * beat:
+        last[1], last[2] = t, like
+        return
+    else:
+        n = int(np.round(since / beat))
+        if 1 < n <= _MOST and abs(since - n * beat) <= near * beat:
+            _filled(queue, clock, rate, last[0], t, n, 2.0)
+        else:
+            _put(queue, clock, t, interval, like, 0.0)
+    last[0] = t
+
+
+@njit(cache=True)
+def _correct(
+    usual: Array,
+    last: Array,
+    queue: Array,
+    clock: Counts,
+    rate: float,
+    near: float,
+    x: Array,
+) -> Array:
+    """Take in rows of a point stream; return rows with marks, (n, 4)."""
+    y = np.full((len(x), 4), np.nan)
+    for i in range(len(x)):
+        now = clock[0]
+        clock[0] += 1
+        if not np.isnan(x[i, 0]):
+            t = now + x[i, 0] * rate
+            if t - last[0] > _LONGEST * rate:
+                usual[:] = np.nan
+            _judge(usual, last, queue, clock, rate, near, t, x[i, 1], x[i, 2])
+            usual[clock[1] % len(usual)] = x[i, 1]
+            clock[1] += 1
+        elif now - last[1] > APART[1] * rate:  # nothing came after it
+            _put(queue, clock, last[1], _POOR, last[2], 0.0)
+            last[0], last[1] = last[1], np.nan
+        if clock[2] < clock[3]:
+            row = queue[clock[2] % len(queue)]
+            clock[2] += 1
+            y[i, 0] = (row[0] - now) / rate
+            for c in range(1, 4):
+                y[i, c] = row[c]
+        elif np.isnan(x[i, 0]):
+            for c in range(4):
+                y[i, c] = x[i, 0]
+    return y
+
+
+@dataclass(frozen=True)
+class Correction(Stage):
+    """Beats with what is plainly wrong put right, and marked; follows `Beats`.
+
+    A beat whose interval was not accepted is compared with the beats before it. One
+    that came too early, so that the next lies where a single interval would have put
+    it, is left out (``mark`` 1); where a gap is two or three usual intervals long, the
+    beats missing in it are put in, as far from each other (2); one early with the next
+    late in return, as after an extrasystole, is moved half way (3). A beat as it was
+    measured has the mark 0, and an interval that cannot be explained stays missing.
+
+    Parameters
+    ----------
+    near
+        How far, relative to it, an interval may be from the usual one and still be
+        taken for one.
+
+    Notes
+    -----
+    The usual interval is the median of those accepted among the last 20; with fewer
+    than five nothing is put right. The kinds are those of [1]_; the thresholds are
+    not: theirs follow the quartiles of 91 intervals around a beat, which are not there
+    yet when a beat is heard. Units and shape are those of `Beats`: a row a sample, with
+    the channel ``mark`` beside. Beats that were put right have the confidence 0. The
+    delay is that of the beats, 2 s in which an early beat waits for the next, and the
+    length of a gap that is filled.
+
+    Intervals that were put right count as not accepted in `HeartRate` and
+    `HeartVariability`; only spectra and ``sdnn`` read them, where a hole would do more
+    harm.
+
+    Shape (n, 4 or more) to (n, 5): rows of a point stream; the unit of intervals is s.
+    Deviation from [1]_: the thresholds, as said.
+
+    References
+    ----------
+    .. [1] Lipponen and Tarvainen, A robust algorithm for heart rate variability time
+       series artefact correction using novel beat classification, Journal of Medical
+       Engineering and Technology 43, 2019.
+    """
+
+    near: float = 0.3
+
+    def output(self, info: Info) -> Info:
+        """Return the point stream, with marks."""
+        if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
+            raise ValueError(
+                f"beats are put right from their intervals and confidence: put Beats "
+                f"before it; {info.name!r} has {', '.join(info.names)}"
+            )
+        if not 0 < self.near < 0.5:
+            raise ValueError(
+                f"an interval near the usual one of {info.name!r} may be off by above "
+                f"0 and below 0.5 of it, not {self.near}"
+            )
+        late = APART[1] + _LONGEST + _QUEUE / float(info.rate)
+        back = late + (STEADY + 2) * APART[1]
+        channels = (
+            replace(c, delay=c.delay + late, span=c.span + back)
+            for c in info.channels[:3]
+        )
+        first = info.channels[0]
+        mark = Channel("mark", "misc", "1", first.delay + late, first.span + back)
+        return info.at(None, *channels, mark)
+
+    def begin(self, info: Info) -> Train:
+        """Return a state without beats."""
+        return Train(
+            np.full(STEADY, np.nan),
+            np.array([-np.inf, np.nan, np.nan]),
+            np.zeros((_QUEUE, 4)),
+            np.zeros(4, np.int64),
+            float(info.rate),
+            self.near,
+        )
+
+    def step(self, state: Train, x: Array) -> Array:
+        """Take in rows of a point stream; return as many."""
+        return np.asarray(_correct(*state, x))

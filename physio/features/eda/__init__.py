@@ -1,0 +1,1 @@
+"""Electrodermal activity: SCL, SCRs, deconvolution."""

@@ -1,0 +1,167 @@
+"""Left against right and front against back."""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Channel, Info
+from physio.core.missing import Reason
+from physio.core.stage import Stage
+
+Rows = npt.NDArray[np.intp]
+
+PAIRS: Final = (
+    ("Fp1", "Fp2"),
+    ("AF3", "AF4"),
+    ("F7", "F8"),
+    ("F3", "F4"),
+    ("FC5", "FC6"),
+    ("FC1", "FC2"),
+    ("T7", "T8"),
+    ("C3", "C4"),
+    ("CP5", "CP6"),
+    ("CP1", "CP2"),
+    ("P7", "P8"),
+    ("P3", "P4"),
+    ("PO3", "PO4"),
+    ("O1", "O2"),
+)
+"""Left and right electrodes that mirror each other, of the 32 of DEAP."""
+
+COURSES: Final = (
+    ("Fp1", "O1"),
+    ("Fp2", "O2"),
+    ("F3", "P3"),
+    ("Fz", "Pz"),
+    ("F4", "P4"),
+)
+"""Frontal and posterior electrodes of one line from front to back."""
+
+FRONTAL: Final = (("F3", "F4"), ("AF3", "AF4"), ("F7", "F8"))
+"""Pairs for the frontal asymmetry: the first that is there."""
+
+_POOR: Final = Reason.POOR_QUALITY.nan
+_FEWEST_BITS: Final = 0.1  # a ratio to less says nothing
+
+
+class Sides(NamedTuple):
+    """Which columns are compared, (2, n) each."""
+
+    differences: Rows
+    ratios: Rows
+    courses: Rows
+    frontal: Rows
+
+
+@dataclass(frozen=True)
+class Asymmetry(Stage):
+    """Left against right, and front against back; follows `DifferentialEntropy`.
+
+    ``dasm.<band>.<left>-<right>``: difference of entropies (bit);
+    ``rasm.<band>.<left>-<right>``: their ratio;
+    ``dcau.<band>.<front>-<back>``: front less back (bit);
+    ``frontal.<right>-<left>``: ln of the alpha power at the right less that at the left
+    one, of the first of `FRONTAL` that is there.
+
+    Parameters
+    ----------
+    pairs, courses
+        Which electrodes are compared; those that are not there are left out.
+    ratios
+        Whether to give ratios.
+
+    Notes
+    -----
+    After [1]_. A ratio to an entropy below 0.1 bit is missing (poor quality): in bits
+    of uV^2, 0 is no absence of signal. Entropy being half the binary logarithm of
+    power, the frontal index is ``2 ln 2`` times a difference of entropies. It is one of
+    many proposed and its tie to valence is weak [2]_. No delay.
+
+    dasm = DE(left) - DE(right), rasm = DE(left) / DE(right), dcau = DE(front) -
+    DE(back). Shape (n, entropies) to (n, pairs and bands). Deviation from [1]_:
+    entropies are of running filters, and windows overlap.
+
+    References
+    ----------
+    .. [1] Duan, Zhu & Lu, Differential entropy feature for EEG-based emotion
+       classification, IEEE/EMBS Conference on Neural Engineering 2013.
+    .. [2] Kuper, Kaeckenmester & Wacker, Resting frontal EEG asymmetry and personality
+       traits: a meta-analysis, European Journal of Personality 33, 2019.
+    """
+
+    pairs: tuple[tuple[str, str], ...] = PAIRS
+    courses: tuple[tuple[str, str], ...] = COURSES
+    ratios: bool = True
+
+    def output(self, info: Info) -> Info:
+        """Return a channel for each comparison."""
+        sides = self.begin(info)
+        channels = []
+        for kind, unit, rows in (
+            ("dasm", "bit", sides.differences),
+            ("rasm", "1", sides.ratios),
+            ("dcau", "bit", sides.courses),
+            ("frontal", "1", sides.frontal),
+        ):
+            for a, b in rows.T:
+                one, two = info.channels[a], info.channels[b]
+                _, band, first = one.name.split(".", 2)
+                where = "" if kind == "frontal" else f"{band}."
+                name = f"{kind}.{where}{first}-{two.name.split('.', 2)[2]}"
+                delay, span = max(one.delay, two.delay), max(one.span, two.span)
+                channels.append(Channel(name, "eeg", unit, delay, span))
+        return info.at(None, *channels)
+
+    def begin(self, info: Info) -> Sides:
+        """Return which columns are compared."""
+        at = {name: i for i, name in enumerate(info.names) if name.startswith("de.")}
+        bands = list(dict.fromkeys(name.split(".", 2)[1] for name in at))
+        if not bands:
+            raise ValueError(
+                f"asymmetry is read from entropies: put DifferentialEntropy before it; "
+                f"{info.name!r} has {', '.join(info.names)}"
+            )
+
+        def rows(pairs: tuple[tuple[str, str], ...], over: list[str]) -> Rows:
+            names = ((f"de.{b}.{x}", f"de.{b}.{y}") for b in over for x, y in pairs)
+            found = [(at[x], at[y]) for x, y in names if x in at and y in at]
+            return np.array(found, np.intp).reshape(len(found), 2).T
+
+        differences = rows(self.pairs, bands)
+        courses = rows(self.courses, bands)
+        if not differences.size and not courses.size:
+            raise ValueError(
+                f"{info.name!r} has no two electrodes that mirror each other among "
+                f"{', '.join(name for name in at)}"
+            )
+        swapped = tuple((right, left) for left, right in FRONTAL)
+        frontal = rows(swapped, ["alpha"])[:, :1]
+        ratios = differences if self.ratios else differences[:, :0]
+        return Sides(differences, ratios, courses, frontal)
+
+    def step(self, state: Sides, x: Array) -> Array:
+        """Compare the columns of ``x``."""
+        left, right = x[:, state.ratios[0]], x[:, state.ratios[1]]
+        small = np.abs(right) < _FEWEST_BITS
+        ratio = np.where(small, _POOR, left / np.where(small, 1.0, right))
+        parts = [
+            _difference(x, state.differences),
+            _missing(_missing(ratio, right), left),
+            _difference(x, state.courses),
+            2 * np.log(2) * _difference(x, state.frontal),
+        ]
+        parts[3] = _missing(parts[3], _difference(x, state.frontal))
+        return np.hstack(parts)
+
+
+def _difference(x: Array, rows: Rows) -> Array:
+    """Return one column less another, missing where either is."""
+    a, b = x[:, rows[0]], x[:, rows[1]]
+    return _missing(_missing(a - b, b), a)
+
+
+def _missing(y: Array, source: Array) -> Array:
+    """Return ``y``, missing wherever its source is, for that one's reason."""
+    return np.where(np.isnan(source), source, y)

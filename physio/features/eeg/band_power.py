@@ -1,0 +1,90 @@
+"""How strong the brain's rhythms are."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from physio.core.block import Array, Channel, Info
+from physio.core.missing import Reason
+from physio.core.stage import Grid, Stage
+from physio.dsp.window import every
+from physio.features.eeg.differential_entropy import (BANDS, SILENT, Bands, banded, deviations, limited)
+
+_POOR: Final = Reason.POOR_QUALITY.nan
+
+
+@dataclass(frozen=True)
+class BandPower(Stage):
+    """Power of each electrode in each band: the variance of what the filter passes.
+
+    ``power.<band>.<electrode>`` (uV^2), or ``relative.<band>.<electrode>``: its part of
+    the sum over all bands.
+
+    Parameters
+    ----------
+    width, hop, bands, order, share, bridge, highest
+        As in `physio.features.eeg.differential_entropy.DifferentialEntropy`, whose filters these are: the
+        entropy is ``0.5 log2(2 pi e power)``.
+    relative
+        Whether to give parts of the sum.
+
+    Notes
+    -----
+    No delay beyond the window and that of the causal filters.
+
+    Shape (n, channels) to (m, bands times electrodes). As `numpy.var` of
+    `scipy.signal.sosfilt`; there is no deviation from it.
+    """
+
+    width: float = 4.0
+    hop: float = 0.25
+    bands: tuple[tuple[str, float, float], ...] = BANDS
+    order: int = 4
+    share: float = 0.5
+    bridge: float = 0.05
+    relative: bool = False
+    highest: float = 0.0
+
+    def output(self, info: Info) -> Info:
+        """Return a channel for each band of each electrode."""
+        state = self.begin(info)
+        rings = float(state.bank.limits.sum() / info.rate)
+        name, unit = ("relative", "1") if self.relative else ("power", "uV^2")
+        channels = (
+            Channel(
+                f"{name}.{band}.{c.name}",
+                "eeg",
+                unit,
+                c.delay,
+                c.span + rings + self.width,
+            )
+            for band, _, _ in limited(self.bands, self.highest)
+            for c in (info.channels[i] for i in state.picks)
+        )
+        return info.at(info.rate / self.grid(info).hop, *channels)
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every hop."""
+        return every(info, self.hop)
+
+    def begin(self, info: Info) -> Bands:
+        """Return filters at rest and empty windows."""
+        settings = (self.width, self.hop, self.order, self.share, self.bridge)
+        return banded(info, limited(self.bands, self.highest), settings)
+
+    def step(self, state: Bands, x: Array) -> Array:
+        """Take in ``x``; return the powers now due."""
+        deviation = deviations(state, x)
+        power = np.where(deviation < SILENT, _POOR, deviation**2)
+        power = np.where(np.isnan(deviation), deviation, power)
+        if not self.relative or not len(power):
+            return power
+        parts = power.reshape(len(power), -1, len(state.picks))
+        total = np.zeros((len(power), len(state.picks)))
+        for band in range(parts.shape[1]):
+            total = np.where(np.isnan(total), total, total + parts[:, band])
+            total = np.where(np.isnan(parts[:, band]), parts[:, band], total)
+        whole = np.broadcast_to(total[:, None], parts.shape)
+        y = np.where(np.isnan(whole), whole, parts / whole)
+        return np.where(np.isnan(parts), parts, y).reshape(power.shape)

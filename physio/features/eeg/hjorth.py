@@ -1,0 +1,184 @@
+"""The shape of brain waves, and how they spread over frequencies."""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Channel, Info
+from physio.core.missing import Reason
+from physio.core.stage import Grid, Stage, sealed
+from physio.dsp.window import STATISTICS, Panes, every, panes, slide
+from physio.features.eeg.differential_entropy import SILENT, electrodes
+
+Rows = npt.NDArray[np.intp]
+
+_POOR: Final = Reason.POOR_QUALITY.nan
+_DEVIATION: Final = STATISTICS.index("deviation")
+
+
+class Shape(NamedTuple):
+    """Windows on a signal and its two differences, and the two newest samples."""
+
+    windows: Panes
+    picks: Rows
+    before: Array  # (2, electrodes)
+    rate: float
+
+
+@dataclass(frozen=True)
+class Hjorth(Stage):
+    """Activity, mobility and complexity of each electrode.
+
+    ``activity.<electrode>`` (uV^2): variance; ``mobility.<electrode>`` (1/s): deviation
+    of the slope over that of the signal, ``2 pi`` times its mean frequency;
+    ``complexity.<electrode>``: mobility of the slope over that of the signal, 1 for a
+    sine [1]_.
+
+    Parameters
+    ----------
+    width
+        How long a window is (s): a whole number of hops.
+    hop
+        Time from one output to the next (s).
+    share
+        Which part of a window's samples must be there.
+
+    Notes
+    -----
+    Slopes are differences of neighbours, as in [1]_: at 10 Hz sampled with 128,
+    mobility is 1 % below the true slope's. Band-pass the signal before, to 20 Hz to
+    leave muscle out. No delay beyond the window.
+
+    Shape (n, channels) to (m, 3 electrodes).
+
+    References
+    ----------
+    .. [1] Hjorth, EEG analysis based on time domain properties, Electroencephalography
+       and Clinical Neurophysiology 29, 1970.
+    """
+
+    width: float = 4.0
+    hop: float = 0.25
+    share: float = 0.5
+
+    def output(self, info: Info) -> Info:
+        """Return three channels for each electrode."""
+        state = self.begin(info)
+        extra = 2 / float(info.rate)
+        channels = (
+            Channel(
+                f"{name}.{c.name}", "eeg", unit, c.delay, c.span + self.width + extra
+            )
+            for name, unit in (
+                ("activity", "uV^2"),
+                ("mobility", "1/s"),
+                ("complexity", "1"),
+            )
+            for c in (info.channels[i] for i in state.picks)
+        )
+        return info.at(info.rate / self.grid(info).hop, *channels)
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every hop."""
+        return every(info, self.hop)
+
+    def begin(self, info: Info) -> Shape:
+        """Return empty windows."""
+        picks = np.array(electrodes(info))
+        windows = panes(info, (self.width,), self.hop, self.share, 3 * len(picks))
+        before = np.full((2, len(picks)), Reason.WARMING_UP.nan)
+        return Shape(windows, picks, before, float(info.rate))
+
+    def step(self, state: Shape, x: Array) -> Array:
+        """Take in ``x``; return what is now due."""
+        x = x[:, state.picks]
+        all_of = np.vstack([state.before, np.where(np.isinf(x), _POOR, x)])
+        slope = _difference(all_of)
+        bend = _difference(slope)
+        state.before[:] = all_of[len(all_of) - 2 :]
+        rows = np.hstack([all_of[2:], slope[1:], bend])
+        y = slide(*state.windows, sealed(rows))[:, 0, _DEVIATION]
+        signal, first, second = np.split(y, 3, axis=1)
+        flat = (signal < SILENT) | (first < SILENT)
+        safe = np.where(flat, 1.0, signal), np.where(flat, 1.0, first)
+        mobility = np.where(flat, _POOR, first / safe[0])
+        complexity = np.where(flat, _POOR, second / safe[1] / mobility)
+        shown = (np.where(flat, _POOR, signal**2), mobility * state.rate, complexity)
+        return np.hstack([_first_nan(v, signal, first, second) for v in shown])
+
+
+def _first_nan(y: Array, *sources: Array) -> Array:
+    """Return ``y``, missing wherever a source is, for that one's reason."""
+    for source in reversed(sources):
+        y = np.where(np.isnan(source), source, y)
+    return y
+
+
+def _difference(x: Array) -> Array:
+    """Return each row less the one before, missing where either is."""
+    y = x[1:] - x[:-1]
+    y = np.where(np.isnan(x[:-1]), x[:-1], y)
+    return np.where(np.isnan(x[1:]), x[1:], y)
+
+
+@dataclass(frozen=True)
+class SpectralEntropy(Stage):
+    """How evenly power is spread over frequencies; follows `Spectrum`.
+
+    ``entropy.<electrode>``: ``-sum(p log p) / log n`` with ``p`` the part of the power
+    at each of the ``n`` frequencies [1]_: 0 for a sine, 1 for white noise.
+
+    Notes
+    -----
+    The spectrum's own ``high`` leaves out what is above. No delay beyond its window.
+
+    Shape (n, frequencies times electrodes) to (n, electrodes); the unit is 1. There is
+    no deviation from [1]_ but the spectrum.
+
+    References
+    ----------
+    .. [1] Inouye et al., Quantification of EEG irregularity by use of the entropy of
+       the power spectrum, Electroencephalography and Clinical Neurophysiology 79, 1991.
+    """
+
+    def output(self, info: Info) -> Info:
+        """Return a channel for each channel of the spectrum's input."""
+        names, first = self._names(info)
+        channels = (
+            Channel(f"entropy.{name}", c.kind, "1", c.delay, c.span)
+            for name, c in zip(names, first, strict=True)
+        )
+        return info.at(None, *channels)
+
+    def begin(self, info: Info) -> int:
+        """Return how many channels there are."""
+        return len(self._names(info)[0])
+
+    def step(self, state: int, x: Array) -> Array:
+        """Take in densities; return the entropy of each row."""
+        parts = x.reshape(len(x), x.shape[1] // state, state)
+        lost = parts[:, 0]
+        total = np.where(np.isnan(lost), 1.0, parts.sum(axis=1))
+        flat = total <= 0
+        p = np.nan_to_num(parts) / np.where(flat, 1.0, total)[:, None]
+        terms = np.where(p > 0, -p * np.log(np.where(p > 0, p, 1.0)), 0.0)
+        y = terms.sum(axis=1) / np.log(parts.shape[1])
+        y = np.where(flat, _POOR, y)
+        return np.where(np.isnan(lost), lost, y)
+
+    def _names(self, info: Info) -> tuple[list[str], list[Channel]]:
+        if not all(name.startswith("psd.") for name in info.names):
+            raise ValueError(
+                f"spectral entropy is read from a spectrum: put Spectrum before it; "
+                f"{info.name!r} has {', '.join(info.names)}"
+            )
+        apart = [name[4:].split("Hz.", 1) for name in info.names]
+        names = [name for freq, name in apart if freq == apart[0][0]]
+        if len(names) == len(apart):
+            raise ValueError(
+                f"the spectrum of {info.name!r} holds a single frequency: its power "
+                f"cannot be spread"
+            )
+        return names, list(info.channels[: len(names)])

@@ -1,0 +1,1 @@
+"""Respiration from a belt or from the ECG."""

@@ -1,0 +1,235 @@
+"""The rate of breathing that heart beats give away."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from physio.core.block import Array, Channel, Info
+from physio.core.events import is_point
+from physio.core.missing import Reason
+from physio.core.stage import Grid, Stage, sealed
+from physio.dsp.window import STATISTICS, Panes, every, panes, slide
+from physio.features.event_gaps import unseen
+
+Counts = npt.NDArray[np.int64]
+
+BAND: Final = 0.15, 0.5
+"""Where breathing at rest is looked for (Hz)."""
+
+_MEAN: Final = STATISTICS.index("mean")
+_POOR: Final = Reason.POOR_QUALITY.nan
+_RATE: Final = 4  # values a second of the series that beats make
+_NEAR: Final = 0.04  # Hz, about two bins of a minute's Hann window
+_FEWEST: Final = 20  # beats
+_SILENT: Final = 5.0  # s without a beat, after which nothing is told
+
+
+class Series(NamedTuple):
+    """The newest beats, and what their last spectrum said."""
+
+    beats: Array  # (size, 3): time (s), interval (s), height; beat k in row k % size
+    told: Array  # (1,): breaths a minute; infinite until they are looked at
+    clock: Counts  # (3,): samples seen, beats, outputs given
+    hop: Fraction
+    rate: float
+    sight: Panes
+
+
+@dataclass(frozen=True)
+class DerivedRespiration(Stage):
+    """The rate of breathing that heart beats give away, at rest; follows `Beats`.
+
+    ``breath.derived`` (1/min) is where the intervals between beats swing most, 9 to 30
+    times a minute (respiratory sinus arrhythmia), if the height of their waves does not
+    say otherwise. It is *derived*: no breath was seen. Depth and phase cannot be had
+    so.
+
+    Parameters
+    ----------
+    width
+        How far back beats are looked at (s): a whole number of hops, at least 32.
+    hop
+        Time from one output to the next (s).
+    accepted
+        Which part of the beats must have an accepted interval.
+    clear
+        Which part of the power from 0.15 to 0.5 Hz must lie within 0.04 Hz of a peak,
+        for it to count.
+    agree
+        How far the rates of intervals and heights may be apart (1/min).
+
+    Notes
+    -----
+    That modulations must agree is the fusion of [1]_. Deviations: two of them, as
+    wristbands take the baseline off, of which the intervals must be clear and the
+    heights must agree where they are; 3/min apart at most, where [1]_ has a standard
+    deviation of 4; a Hann window over 60 s, a line between beats at 4 Hz. Below 9/min
+    waves of blood pressure, about 6/min, look the same; a rate above half the heart's
+    cannot be seen. Where people move, speak, or have little sinus arrhythmia it is
+    missing (poor quality). The delay is that of the beats and half the window.
+
+    Shape (n, 4 or more) to (m, 1).
+
+    References
+    ----------
+    .. [1] Karlen et al., Multiparameter respiratory rate estimation from the
+       photoplethysmogram, IEEE Transactions on Biomedical Engineering 60, 2013.
+    """
+
+    width: float = 60.0
+    hop: float = 0.25
+    accepted: float = 0.8
+    clear: float = 0.6
+    agree: float = 3.0
+
+    def output(self, info: Info) -> Info:
+        """Return ``breath.derived``."""
+        names = ("interval", "confidence", "height")
+        if not is_point(info) or info.names[1:4] != names:
+            raise ValueError(
+                f"breathing is derived from beats, with their interval and height: put "
+                f"Beats before it; {info.name!r} has {', '.join(info.names)}"
+            )
+        if self.width < 32:
+            raise ValueError(
+                f"breathing is derived from 32 s of beats or more, not {self.width:g}"
+            )
+        self.begin(info)
+        source = info.channels[0]
+        delay = source.delay + self.width / 2
+        span = source.span + self.width + 2.0
+        rate = info.rate / self.grid(info).hop
+        return info.at(rate, Channel("breath.derived", "misc", "1/min", delay, span))
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every hop."""
+        return every(info, self.hop)
+
+    def begin(self, info: Info) -> Series:
+        """Return a state without beats."""
+        _compile()
+        return Series(
+            np.full((512, 3), np.nan),
+            np.array([_POOR]),
+            np.zeros(3, np.int64),
+            self.grid(info).hop,
+            float(info.rate),
+            panes(info, (self.width,), self.hop, 0.5, columns=1),
+        )
+
+    def step(self, state: Series, x: Array) -> Array:
+        """Take in rows of a point stream; return what is now due."""
+        sight = slide(*state.sight, sealed(unseen(x)))[:, 0, _MEAN, 0]
+        if not len(sight):
+            _take(*state[:3], x, np.flatnonzero(~np.isnan(x[:, 0])), state.rate)
+            state.clock[0] += len(x)
+            return np.empty((0, 1))
+        begin, given = int(state.clock[0]), int(state.clock[2])
+        hop = state.hop
+        due = -(-(given + np.arange(len(sight))) * hop.numerator // hop.denominator)
+        beats = np.flatnonzero(~np.isnan(x[:, 0]))
+        known = np.searchsorted(beats, due - begin, side="right")
+        y, done = np.empty((len(sight), 1)), 0
+        runs = np.flatnonzero(np.diff(known, prepend=-1, append=-1)).tolist()
+        for first, last in pairwise(runs):  # outputs that know the same beats
+            _take(*state[:3], x, beats[done : known[first]], state.rate)
+            done = int(known[first])
+            y[first:last, 0] = self._read(state, due[first:last] / state.rate)
+        _take(*state[:3], x, beats[done:], state.rate)
+        state.clock[0], state.clock[2] = begin + len(x), given + len(sight)
+        lost = np.isnan(sight)
+        y[lost, 0] = sight[lost]
+        return y
+
+    def _read(self, state: Series, now: Array) -> Array:
+        """Return the rate of the window that ends with the newest beat."""
+        size, last = len(state.beats), int(state.clock[1]) - 1
+        heard = now - state.beats[last % size, 0] <= _SILENT
+        if last < 0 or not heard.any():
+            return np.full(len(now), _POOR)
+        if np.isinf(state.told[0]):
+            known = _known(state.beats, last, self.width, self.accepted)
+            state.told[0] = self._rate(known)
+        return np.where(heard, state.told[0], _POOR)
+
+    def _rate(self, good: Array) -> float:
+        """Return breaths a minute of beats, shape (n, 3): time, interval, height."""
+        if len(good) < _FEWEST or good[-1, 0] - good[0, 0] < 0.8 * self.width:
+            return _POOR
+        length = good[-1, 0] - good[0, 0]
+        t = good[0, 0] + np.arange(int(length * _RATE) + 1) / _RATE
+        fastest = min(BAND[1], 0.5 / float(np.median(good[:, 1])))
+        swing, height = (np.interp(t, good[:, 0], good[:, c]) for c in (1, 2))
+        rate = _peak(swing, fastest, self.clear)
+        if np.isnan(rate):
+            return _POOR
+        other = _peak(height, fastest, self.clear)
+        if abs(rate - other) > self.agree / 60:
+            return _POOR
+        return 60 * (rate if np.isnan(other) else (rate + other) / 2)
+
+
+@njit(cache=True)
+def _take(
+    beats: Array, told: Array, clock: Counts, x: Array, rows: Counts, rate: float
+) -> None:
+    """Keep the beats in those rows of a point stream; those before do not change."""
+    for i in rows:
+        row = beats[clock[1] % len(beats)]
+        row[0], row[1], row[2] = (clock[0] + i) / rate + x[i, 0], x[i, 1], x[i, 3]
+        clock[1] += 1
+        told[0] = np.inf  # to be looked at again
+
+
+@cache
+def _compile() -> None:
+    """Look at no beats, so that the first ones do not wait for a compiler."""
+    _known(np.full((512, 3), np.nan), 0, 60.0, 0.8)
+
+
+@njit(cache=True)
+def _known(beats: Array, last: int, width: float, accepted: float) -> Array:
+    """Return those of the newest beats whose interval is known, in order.
+
+    None where it is of too few.
+    """
+    good, n = np.empty((len(beats), 3)), 0
+    begin = beats[last % len(beats), 0] - width
+    first = max(last + 1 - len(beats), 0)
+    while first <= last and not beats[first % len(beats), 0] > begin:
+        first += 1
+    for k in range(first, last + 1):
+        row = beats[k % len(beats)]
+        if not np.isnan(row[1]):
+            good[n] = row
+            n += 1
+    return good[: n if n >= accepted * (last + 1 - first) else 0]
+
+
+@cache
+def _basis(n: int) -> tuple[Array, Array]:
+    """Return orthonormal parabolas, shape (3, n), and Hann's window, shape (n,)."""
+    powers = np.vander(np.linspace(-1.0, 1.0, n), 3)
+    return np.ascontiguousarray(np.linalg.qr(powers)[0].T), np.hanning(n + 1)[:-1]
+
+
+def _peak(swing: Array, fastest: float, clear: float) -> float:
+    """Return where a series, four values a second, swings most (Hz); NaN if nowhere."""
+    bends, window = _basis(len(swing))
+    level = bends.T @ (bends @ swing)
+    n = 1024
+    power = np.abs(np.fft.rfft((swing - level) * window, n)) ** 2
+    f = np.arange(len(power)) * _RATE / n
+    inside = np.flatnonzero((f >= BAND[0]) & (f <= fastest))
+    top = inside[np.argmax(power[inside])]
+    own = power[inside]
+    near = own[np.abs(f[inside] - f[top]) <= _NEAR].sum()
+    if top in (inside[0], inside[-1]) or not near >= clear * own.sum() > 0:
+        return np.nan
+    return float(f[top])

@@ -1,0 +1,1 @@
+"""Online inference: estimator, experts, calibration, forecasts."""

@@ -1,0 +1,386 @@
+"""From features to how a person would rate their own affect now."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Channel, Info, Origin
+from physio.core.events import Events
+from physio.core.missing import Reason, why
+from physio.core.recording import CALIBRATION, RATINGS, said
+from physio.core.stage import Stage, State
+from physio.models.fusion import fuse
+from physio.models.personalization import Label, personal
+from physio.inference.calibration import Calibration, packed
+from physio.inference.expert import (DIMENSIONS, GAUSSIAN, LEVELS, Answer, Expert, Mind, Seen, soonest)
+from physio.inference.forecast import Foretelling, Past
+from physio.inference.error_correlations import known_errors
+from physio.inference.self_report import SAM
+
+__all__ = ["DIMENSIONS", "REST", "Estimator", "Expert"]
+
+REST: Final = "rest"
+"""Label of the event that begins a new rest."""
+
+OVER: Final = "rest over"
+"""Label of the event that ends a rest before its time."""
+
+BY: Final = ".by."
+"""What stands between a dimension and what moved it: ``arousal.by.skin.rate``."""
+
+PERSON: Final = "person"
+"""What a person's own ratings moved an estimate by: ``arousal.by.person``."""
+
+OTHER: Final = "other"
+"""What no feature accounts for: what a network says of the rest itself, say."""
+
+HALVES: Final = tuple(
+    f"{d}.half{round(100 * level)}" for d in DIMENSIONS for level in LEVELS
+)
+"""Half of each interval: ratings lie within ``arousal.half80`` of it 4 times in 5."""
+
+_UNTRAINED: Final = Reason.UNTRAINED.nan
+_HELD: Final = Reason.DEMO_WEIGHTS.nan
+_MOST: Final = 64  # ratings that are remembered
+
+
+@dataclass(frozen=True)
+class Estimator(Stage):
+    """Valence, arousal and dominance from features, with their uncertainty.
+
+    The estimate is the predictive distribution of the person's own rating (SAM, on
+    [-1, 1]) at that moment, label noise included: ``arousal`` is its mean and
+    ``arousal.sd`` its standard deviation. Beside stand ``arousal.why`` (a `Reason`, 0
+    where there is an estimate); ``support.from`` and ``support.to``: from when to when
+    the samples came that it rests on (s, session clock); and what each expert says by
+    itself: ``wrist.arousal``, ``wrist.arousal.sd``. ``arousal.half80`` is half of the
+    interval about the mean that holds 80 % of ratings, as people left out of training
+    showed; so with 50 and 95. ``arousal.by.skin.rate`` is by how
+    much that feature moved the mean away from what is said of anybody, and
+    ``arousal.by.person`` by how much the person's own ratings did: exactly where the
+    model is linear, by Shapley values where it is not. With the prior and
+    ``arousal.by.other`` they add up to the mean. Electrodes of a band are told of
+    together.
+
+    Weights that foretell add what skin conductance will be, ``forecast.5s`` (uS) with
+    the ends of a band that holds it four times in five, and how likely each condition
+    is, ``condition.stress``: see `physio.inference.forecast`.
+
+    A person's features are measured against their own rest: the first ``rest`` s in
+    which an expert has any feature, or those that follow an event labelled ``rest``.
+    Until it is over, what is not yet known of the person widens the estimate. The rest
+    is state, as a calibration is: it is not counted in the support. After a sensor was
+    lost, what it says counts the more the more of its window has come again. A moment
+    unlike all that was seen in training has no estimate (why: out of distribution).
+
+    What is told to the session is heard: the markers ``rest`` and ``rest over``; a
+    rating of the last moments (`physio.inference.self_report`), from which the person's own
+    way of rating is learned as far as the weights tell how people differ; and a
+    calibration (`physio.inference.calibration`), which stands for an earlier rest and
+    earlier ratings.
+
+    Parameters
+    ----------
+    experts
+        What is asked; with several, see `physio.models.fusion.fuse`. An expert trained
+        on simulated people is never fused with one trained on measured people: it is
+        then seen in its own columns alone.
+    rest
+        How long the person's rest is (s); by default as long as in the training of each
+        expert, which is 300 for the shipped ``wrist``.
+    demo_weights
+        Whether weights trained on simulated people may answer on measured input.
+    recall
+        How far back a rating of the last moments reaches (s).
+    """
+
+    experts: tuple[Expert, ...] = ()
+    rest: float | None = None
+    demo_weights: bool = False
+    recall: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.rest is not None and self.rest <= 0:
+            raise ValueError(f"rest must be above 0 s, not {self.rest}")
+        if self.recall <= 0:
+            raise ValueError(f"recall must be above 0 s, not {self.recall}")
+        names = [e.name for e in self.experts]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two experts are called alike: {', '.join(names)}")
+
+    def output(self, info: Info) -> Info:
+        """Return the columns, or raise what an expert lacks."""
+        if info.channels and not any(name.endswith(".to") for name in info.names):
+            raise ValueError(
+                f"an estimator reads features that a junction has joined, with the "
+                f"columns '<chain>.from' and '<chain>.to'; {info.name!r} has none"
+            )
+        minds = tuple(Mind.of(e, info) for e in self.experts)
+        span = max((m.span for m in minds), default=0.0)
+        names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd", ".why")]
+        told = [Channel(name, span=span) for name in names]
+        told += [Channel(f"support.{end}", unit="s") for end in ("from", "to")]
+        told += [Channel(name, span=span) for name in HALVES]
+        for mind in minds:
+            names = [f"{mind.name}.{d}{end}" for d in DIMENSIONS for end in ("", ".sd")]
+            told += [Channel(name, span=mind.span) for name in names]
+        moved = _moved(minds, _together(minds))
+        told += [Channel(f"{d}{BY}{g}", span=span) for d in DIMENSIONS for g in moved]
+        ahead = Foretelling.of(minds, info)
+        told += ahead.channels if ahead else ()
+        heard = [m for m in minds if self._allowed(m, info)]
+        demo = any(m.origin is not Origin.MEASURED for m in heard)
+        worst = Origin.worst(info.origin, Origin.DEMO) if demo else info.origin
+        return replace(info.at(None, *told), origin=worst)
+
+    def begin(self, info: Info) -> State:
+        """Return a state: which expert reads what, and what it knows of the person."""
+        minds = tuple(Mind.of(e, info) for e in self.experts)
+        allowed = tuple(self._allowed(m, info) for m in minds)
+        tick = 1 / float(info.rate) if info.rate else 0.0
+        room = _Room.of(minds, allowed, info, tick)
+        seen = tuple(Seen.nothing(m, tick) for m in minds)
+        recent = np.full(
+            (max(round(self.recall / tick), 1) if tick else 1, 2, 3), np.nan
+        )
+        told = _Told([], recent, np.zeros(1, np.int_))
+        past = room.ahead.begin() if room.ahead else None
+        return _State(room, seen, told, past)
+
+    def step(self, state: State, x: Array) -> Array:
+        """Estimate at each tick by itself, so that cuts change nothing."""
+        room = state.room
+        each = np.empty((len(x), len(room.minds), 2, len(DIMENSIONS)))
+        fused = np.empty((len(x), 2, len(DIMENSIONS)))
+        moved = np.empty((len(x), len(DIMENSIONS), len(room.moved)))
+        ahead = np.empty((len(x), len(room.ahead.channels) if room.ahead else 0))
+        # Prepared at once: what is done to each number does not depend on the rest.
+        features = [mind.read(x) for mind in room.minds]
+        for i in range(len(x)):
+            answers = [
+                mind.answer(seen, own[i], room.tick, self.rest or mind.length)
+                for mind, seen, own in zip(
+                    room.minds, state.seen, features, strict=True
+                )
+            ]
+            for k, (mind, answer) in enumerate(zip(room.minds, answers, strict=True)):
+                each[i, k] = answer.mean, answer.sd
+                if not room.allowed[k]:
+                    each[i, k][:, mind.supported] = Reason.DEMO_WEIGHTS.nan
+            fused[i], moved[i] = room.fused(each[i], answers, state.told)
+            if room.ahead:
+                ahead[i] = self._foretold(room, room.ahead, state, x[i], features, i)
+        told = np.stack([fused[:, 0], fused[:, 1], why(fused[:, 0])], axis=2)
+        support = room.support(x, each, fused)
+        halves = fused[:, 1, :, None] * room.widths
+        own = each.transpose(0, 1, 3, 2)
+        return np.hstack(
+            [
+                told.reshape(len(x), 9),
+                support,
+                halves.reshape(len(x), len(HALVES)),
+                own.reshape(len(x), 6 * len(room.minds)),
+                moved.reshape(len(x), len(DIMENSIONS) * len(room.moved)),
+                ahead,
+            ]
+        )
+
+    def _foretold(
+        self,
+        room: "_Room",
+        ahead: Foretelling,
+        state: State,
+        row: Array,
+        features: list[Array],
+        tick: int,
+    ) -> Array:
+        """Return what the expert that foretells says at a tick, if it may."""
+        k = ahead.expert
+        rest, length = state.seen[k].rest, self.rest or ahead.mind.length
+        share = min(1.0, float(rest.past[0]) / length)
+        told = ahead.tell(state.past, row, features[k][tick], rest, share)
+        return told if room.allowed[k] else np.full_like(told, _HELD)
+
+    def hear(self, state: State, events: Events) -> None:
+        """Take in what is told to the session: see the class."""
+        name = said(events.info.name)
+        if name == RATINGS:
+            for row, kind in zip(events.data, events.labels, strict=True):
+                if kind == SAM:
+                    state.told.label(row)
+        elif name == CALIBRATION:
+            for text in events.labels:
+                self._calibrate(state, text)
+        else:
+            for label in events.labels:
+                if label in {REST, OVER}:
+                    for seen in state.seen:
+                        seen.begin() if label == REST else seen.end()
+
+    def calibration(self, state: State, person: str = "") -> Calibration:
+        """Return what is known of the person by now, as a file would hold it."""
+        pairs = zip(state.room.minds, state.seen, strict=True)
+        experts = tuple(seen.own(mind) for mind, seen in pairs)
+        return Calibration(person, experts, packed(state.told.labels))
+
+    def refusals(self, info: Info, calibration: Calibration) -> list[str]:
+        """Return a sentence on each expert that cannot use a calibration."""
+        minds = [Mind.of(e, info) for e in self.experts]
+        return calibration.refusals(minds)
+
+    def _calibrate(self, state: State, text: str) -> None:
+        """Begin with a calibration, as far as it is of these experts."""
+        try:
+            found = Calibration.parse(text)
+        except ValueError:
+            return  # whoever gave it was told; a recording repeats it
+        known = {own.weights: own for own in found.experts}
+        same = True
+        for mind, seen in zip(state.room.minds, state.seen, strict=True):
+            own = known.get(mind.name)
+            if own is not None and own.columns == mind.columns:
+                seen.restore(own)
+            same &= own is not None and own.sha256 == mind.sha256
+        if same:
+            state.told.labels[:] = found.moments()
+
+    def _allowed(self, mind: "Mind", info: Info) -> bool:
+        trusted = mind.origin is Origin.MEASURED or info.origin is not Origin.MEASURED
+        return trusted or self.demo_weights
+
+
+class _Told(NamedTuple):
+    """What the person said of themselves, and what was estimated lately."""
+
+    labels: list[Label]
+    recent: Array  # mean and sd at the last ticks, for anybody, (n, 2, 3)
+    at: npt.NDArray[np.int_]  # how many ticks there were, (1,)
+
+    def keep(self, fused: Array) -> None:
+        """Remember what was estimated at a tick."""
+        self.recent[self.at[0] % len(self.recent)] = fused
+        self.at[0] += 1
+
+    def label(self, rating: Array) -> None:
+        """Learn from a rating of the last moments."""
+        here = np.isfinite(self.recent)
+        count = here.sum(axis=0)
+        total = np.where(here, self.recent, 0).sum(axis=0)
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        self.labels.append(Label(mean[0], mean[1], np.array(rating)))
+        del self.labels[:-_MOST]
+
+
+class _Room(NamedTuple):
+    """What never changes while an estimator runs."""
+
+    minds: tuple[Mind, ...]
+    allowed: tuple[bool, ...]
+    together: tuple[int, ...]  # the experts that are fused
+    ends: npt.NDArray[np.int_]  # of each column, where its chain's from and to are
+    tick: float  # s
+    errors: Array | None  # how the errors of those fused go together, (3, k, k)
+    person: Array  # how people differ, (3, p, p)
+    widths: Array  # halves of intervals in standard deviations, (3, levels)
+    moved: tuple[str, ...]  # what moves an estimate
+    ahead: Foretelling | None
+
+    @classmethod
+    def of(
+        cls, minds: tuple[Mind, ...], allowed: tuple[bool, ...], info: Info, tick: float
+    ) -> "_Room":
+        """Return the room of some experts."""
+        rows = _together(minds)
+        mine = [minds[k] for k in rows]
+        names, marks = tuple(m.name for m in mine), tuple(m.sha256 for m in mine)
+        errors = known_errors(names, marks) if len(mine) > 1 else None
+        sizes = {m.person.shape for m in mine}
+        person = np.zeros((len(DIMENSIONS), 1, 1))
+        if len(sizes) == 1:
+            person = np.mean([m.person for m in mine], axis=0)
+        moved = _moved(minds, rows)
+        widths = np.tile(GAUSSIAN, (len(DIMENSIONS), 1))
+        if mine:
+            widths = np.mean([m.widths for m in mine], axis=0)
+        ends, ahead = _ends(info), Foretelling.of(minds, info)
+        return cls(
+            minds, allowed, rows, ends, tick, errors, person, widths, moved, ahead
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Room":
+        return self
+
+    def fused(
+        self, said: Array, answers: list[Answer], told: _Told
+    ) -> tuple[Array, Array]:
+        """Return what the experts say together, (2, 3), and what moved it, (3, g)."""
+        rows = list(self.together)
+        moved = np.zeros((len(DIMENSIONS), len(self.moved)))
+        if not rows:
+            told.keep(np.full((2, len(DIMENSIONS)), _UNTRAINED))
+            return np.full((2, len(DIMENSIONS)), _UNTRAINED), moved
+        prior = np.array([self.minds[k].prior for k in rows])
+        each = said[rows]
+        made = fuse(each[:, 0], each[:, 1], prior[:, 0], prior[:, 1], self.errors)
+        out = np.stack([made.mean, made.sd])
+        missing = np.isnan(out[0])
+        for d in np.flatnonzero(missing):
+            out[:, d] = soonest(each[:, 0, d])
+        told.keep(out)
+        mean, sd = personal(out[0], out[1], made.prior, self.person, told.labels)
+        for j, k in enumerate(rows):
+            parts = self.minds[k].grouped(answers[k].parts) * made.weight[j][:, None]
+            for g, name in enumerate(self.minds[k].groups):
+                moved[:, self.moved.index(name)] += parts[:, g]
+        moved[:, -2] = out[0] - made.prior - moved.sum(axis=1)
+        moved[:, -1] = mean - out[0]
+        moved[missing] = out[0, missing, None]
+        return np.stack([mean, sd]), moved
+
+    def support(self, x: Array, said: Array, fused: Array) -> Array:
+        """Return from when to when the samples came that were used, shape (n, 2)."""
+        used = np.zeros(x.shape, np.bool_)
+        for k in self.together:
+            speaks = np.isfinite(said[:, k, 0]).any(axis=1, keepdims=True)
+            used |= speaks & self.minds[k].touched(x)
+        silent = ~np.isfinite(fused[:, 0]).any(axis=1)
+        reasons = [soonest(row) for row in fused[silent, 0]]
+        ends = []
+        for end, pick, none in ((0, np.min, np.inf), (1, np.max, -np.inf)):
+            at = self.ends[:, end]
+            times = np.where(used & (at >= 0) & ~np.isnan(x[:, at]), x[:, at], none)
+            found = pick(times, axis=1, initial=none)
+            found[np.isinf(found)] = np.nan
+            found[silent] = reasons
+            ends.append(found)
+        return np.column_stack(ends)
+
+
+class _State(NamedTuple):
+    room: _Room
+    seen: tuple[Seen, ...]
+    told: _Told
+    past: Past | None
+
+
+def _together(minds: tuple[Mind, ...]) -> tuple[int, ...]:
+    """Return which experts are fused: those of measured people, if there are any."""
+    asked = [k for k, m in enumerate(minds) if m.fused]
+    measured = [k for k in asked if minds[k].origin is Origin.MEASURED]
+    return tuple(measured or asked)
+
+
+def _moved(minds: tuple[Mind, ...], rows: tuple[int, ...]) -> tuple[str, ...]:
+    """Return what can move an estimate: features, and the person's own ratings."""
+    groups = (g for k in rows for g in minds[k].groups)
+    return (*dict.fromkeys(groups), OTHER, PERSON) if rows else ()
+
+
+def _ends(info: Info) -> npt.NDArray[np.int_]:
+    """Return for each column where its chain's ends of support are; -1 for none."""
+    at = {name: i for i, name in enumerate(info.names)}
+    chains = [name.partition(".")[0] for name in info.names]
+    found = [[at.get(f"{c}.{end}", -1) for end in ("from", "to")] for c in chains]
+    return np.array(found, np.int_).reshape(-1, 2)

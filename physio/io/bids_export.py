@@ -1,0 +1,288 @@
+"""Recordings as a BIDS dataset: EEG through mne-bids, all else beside it."""
+
+import gzip
+import io
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from physio.core.block import Array, Block, Info
+from physio.core.events import Events
+from physio.core.missing import Reason
+from physio.core.recording import SILENCE, Recording, computed
+
+FORMATS: Final = ("BrainVision", "EDF")
+_PIPELINE: Final = "physio-affect"
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the files of one person's recording are called by.
+
+    Parameters
+    ----------
+    subject, session, task
+        BIDS entities, of letters and digits; an empty session is left out.
+    """
+
+    subject: str
+    session: str = ""
+    task: str = "rest"
+
+    @property
+    def folder(self) -> Path:
+        """Where the person's files are, in the dataset."""
+        parts = [f"sub-{self.subject}"]
+        return Path(*parts, *([f"ses-{self.session}"] if self.session else []))
+
+    @property
+    def stem(self) -> str:
+        """How each file's name begins."""
+        ses = f"_ses-{self.session}" if self.session else ""
+        return f"sub-{self.subject}{ses}_task-{self.task}"
+
+
+def label(text: str) -> str:
+    """Return a text as BIDS has labels: its letters and digits."""
+    return re.sub("[^A-Za-z0-9]", "", text)
+
+
+def labels(names: Iterable[str], default: str) -> dict[str, str]:
+    """Return a label for each name, no two alike, and none too long for a file."""
+    chosen: dict[str, str] = {}
+    for name in names:
+        text, number = label(name)[:40] or default, 1
+        taken = {other.casefold() for other in chosen.values()}
+        while f"{text}{number if number > 1 else ''}".casefold() in taken:
+            number += 1
+        chosen[name] = f"{text}{number if number > 1 else ''}"
+    return chosen
+
+
+def export(
+    recording: Recording,
+    root: Path,
+    to_raw: Callable[[Recording, str], Any],
+    *,
+    session: str = "",
+    task: str = "rest",
+    eeg_format: str = "BrainVision",
+) -> list[Names]:
+    """Write a recording into a BIDS dataset, new or there already.
+
+    Each person is a subject. A stream with EEG channels goes through mne-bids, with
+    the labelled events as its ``events.tsv``; every other measured stream is a
+    ``physio.tsv.gz`` of its own with its rate, start and units; features and estimates
+    are a derivative. Lost samples are ``n/a``, and NaN in the EEG (BrainVision).
+
+    Parameters
+    ----------
+    recording
+        What to write.
+    root
+        The dataset's folder.
+    to_raw
+        Makes MNE's raw object of a stream: `physio.view.convert.to_mne`.
+    session, task
+        BIDS entities.
+    eeg_format
+        ``"BrainVision"``, which keeps what is missing as NaN, or ``"EDF"``, in which
+        lost samples are 0 and annotated ``BAD_ACQ_SKIP``.
+
+    Returns
+    -------
+    list of Names
+        Of each person that the recording has.
+
+    Raises
+    ------
+    ValueError
+        If the recording has no samples, or a format is none of these.
+    """
+    if eeg_format not in FORMATS:
+        raise ValueError(f"EEG goes into BIDS as {' or '.join(FORMATS)}")
+    filled = {n: b for n, b in recording.streams.items() if any(map(len, b))}
+    if all(map(computed, filled)):
+        raise ValueError("there is nothing to export: no stream has samples")
+    root.mkdir(parents=True, exist_ok=True)
+    _describe(root, "raw")
+    people = list(dict.fromkeys(b[0].info.person for n, b in filled.items()
+                                if not computed(n)))  # fmt: skip
+    return [
+        _export_person(recording, filled, root, to_raw, person, names, eeg_format)
+        for person, subject in labels(people, "01").items()
+        for names in [Names(subject, label(session), label(task))]
+    ]
+
+
+def _export_person(
+    recording: Recording,
+    filled: dict[str, tuple[Block, ...]],
+    root: Path,
+    to_raw: Callable[[Recording, str], Any],
+    person: str,
+    names: Names,
+    eeg_format: str,
+) -> Names:
+    own = {n: b for n, b in filled.items()
+           if not computed(n) and b[0].info.person == person}  # fmt: skip
+    eeg = [n for n, b in own.items() if _is_eeg(b[0].info)]
+    known = labels(own, "stream")
+    zero = float(own[eeg[0] if eeg else next(iter(own))][0].times[0])
+    for name in eeg:
+        acquisition = known[name] if len(eeg) > 1 else None
+        _write_eeg(to_raw(recording, name), root, names, acquisition, eeg_format)
+    kind = "eeg" if eeg else "beh"
+    folder = root / names.folder / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    if not eeg:
+        _write_events(recording, folder / f"{names.stem}_events", zero)
+        _participants(root, names.subject)
+    for name in [n for n in own if n not in eeg]:
+        stem = f"{names.stem}_recording-{known[name]}_physio"
+        _write_physio(own[name], folder / stem, zero)
+    made = [n for n, b in filled.items()
+            if computed(n) and b[0].info.person == person]  # fmt: skip
+    if made:
+        derived = root / "derivatives" / _PIPELINE
+        (derived / names.folder / kind).mkdir(parents=True, exist_ok=True)
+        _describe(derived, "derivative")
+        kinds = [computed(name) for name in made]
+        several = labels(made, "stream")
+        for name, what in zip(made, kinds, strict=True):
+            described = what if kinds.count(what) == 1 else several[name]
+            stem = f"{names.stem}_desc-{described}_physio"
+            _write_physio(filled[name], derived / names.folder / kind / stem, zero)
+    return names
+
+
+def _is_eeg(info: Info) -> bool:
+    return any(c.kind == "eeg" for c in info.channels)
+
+
+def _write_eeg(
+    raw: Any, root: Path, names: Names, acquisition: str | None, eeg_format: str
+) -> None:
+    try:
+        import mne_bids
+    except ImportError:
+        raise ValueError(
+            "EEG goes into BIDS through mne-bids: pip install 'physio-affect[bids]'"
+        ) from None
+    if eeg_format == "EDF":  # which has no number for what is missing
+        raw.apply_function(lambda x: np.nan_to_num(x), picks="all", verbose="error")
+    path = mne_bids.BIDSPath(
+        root=root,
+        subject=names.subject,
+        session=names.session or None,
+        task=names.task,
+        acquisition=acquisition,
+        datatype="eeg",
+    )
+    with warnings.catch_warnings():
+        # It warns that it converts, and of events that it finds in annotations.
+        warnings.simplefilter("ignore")
+        mne_bids.write_raw_bids(
+            raw,
+            path,
+            format=eeg_format,
+            allow_preload=True,
+            overwrite=True,
+            verbose="error",
+        )
+
+
+def _write_physio(blocks: Sequence[Block], stem: Path, zero: float) -> None:
+    info = blocks[0].info
+    times, data = _whole(blocks)
+    table: dict[str, Any] = {
+        "SamplingFrequency": float(info.rate),
+        "StartTime": float(times[0]) - zero,
+        "Columns": list(info.names),
+        "Origin": str(info.origin),
+    }
+    for channel in info.channels:
+        said = f"{channel.name} of {info.name}"
+        table[channel.name] = {
+            "Description": said,
+            "Units": channel.unit,
+            "Type": channel.kind,
+        }
+    Path(f"{stem}.json").write_text(json.dumps(table, indent=1) + "\n", "utf-8")
+    text = io.StringIO()
+    for row in data.tolist():
+        text.write("\t".join("n/a" if v != v else repr(v) for v in row) + "\n")
+    with (
+        Path(f"{stem}.tsv.gz").open("wb") as file,
+        # No name and no time of writing in the file.
+        gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
+    ):
+        packed.write(text.getvalue().encode())
+
+
+def _whole(blocks: Sequence[Block]) -> tuple[Array, Array]:
+    """Return the times (s) and rows of a stream, rows of NaN where some were lost."""
+    filled = [b for b in blocks if len(b)]
+    first, last = filled[0], filled[-1]
+    data = np.full(
+        (last.stop - first.start, len(first.info.channels)), Reason.NO_SIGNAL.nan
+    )
+    for block in filled:
+        data[block.start - first.start : block.stop - first.start] = block.data
+    return first.times, data
+
+
+def _write_events(recording: Recording, stem: Path, zero: float) -> None:
+    rows = sorted(
+        (float(time) - zero, text or name)
+        for name, events in recording.events.items()
+        if events.labels and name != SILENCE
+        for time, text in zip(events.times, _labels(events), strict=True)
+    )
+    lines = ["onset\tduration\ttrial_type"]
+    lines += [f"{onset!r}\t0\t{text}" for onset, text in rows]
+    Path(f"{stem}.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    said = {"trial_type": {"Description": "the marker's text, or its stream"}}
+    Path(f"{stem}.json").write_text(json.dumps(said, indent=1) + "\n", "utf-8")
+
+
+def _labels(events: Events) -> list[str]:
+    return [" ".join(text.split()) or "n/a" for text in events.labels]
+
+
+def _participants(root: Path, subject: str) -> None:
+    path = root / "participants.tsv"
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    header = lines[0] if lines else "participant_id"
+    if any(line.split("\t")[0] == f"sub-{subject}" for line in lines[1:]):
+        return
+    row = "\t".join([f"sub-{subject}"] + ["n/a"] * header.count("\t"))
+    path.write_text("\n".join([header, *lines[1:], row]) + "\n", "utf-8")
+
+
+def _describe(root: Path, kind: str) -> None:
+    path = root / "dataset_description.json"
+    if path.exists():
+        return
+    own = {"Name": _PIPELINE, "Version": version("physio-affect")}
+    table = {
+        "Name": "Recorded with physio-affect",
+        "BIDSVersion": "1.9.0",
+        "DatasetType": kind,
+        "GeneratedBy": [own],
+    }
+    path.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
+    readme = root / "README"
+    if not readme.exists():
+        readme.write_text(
+            "Recorded with physio-affect. Samples that were lost are n/a.\n"
+            "Raw recordings, where given, are in sourcedata.\n",
+            "utf-8",
+        )

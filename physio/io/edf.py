@@ -1,0 +1,232 @@
+"""EDF, BDF, BrainVision and FIF files, through MNE."""
+
+import warnings
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from physio.core.block import Block, Channel, Info
+from physio.core.events import Events, marks
+from physio.core.missing import Reason
+from physio.core.recording import Recording
+
+if TYPE_CHECKING:
+    import mne
+
+LARGEST: Final = 2**30
+"""The most samples, of all channels together, that are read at once."""
+
+_UNITS: Final = {
+    "eeg": ("uV", 1e6),
+    "ecg": ("uV", 1e6),
+    "eog": ("uV", 1e6),
+    "emg": ("uV", 1e6),
+    "bio": ("uV", 1e6),
+    "resp": ("uV", 1e6),
+    "gsr": ("uS", 1e6),
+    "temperature": ("degC", 1.0),
+    "stim": ("1", 1.0),
+    "misc": ("1", 1.0),
+}
+"""Of each of MNE's types the unit here, and by what SI units are multiplied."""
+
+_PREFIXES: Final = {"EEG": "eeg", "ECG": "ecg", "EKG": "ecg", "EOG": "eog",
+                    "EMG": "emg", "RESP": "resp", "TEMP": "temperature"}  # fmt: skip
+"""How the labels of EDF+ tell what a channel is, as in ``EEG Fp1``."""
+
+
+def read(path: str | Path, *, person: str = "") -> Recording:
+    """Read a file of EEG and other signals.
+
+    One stream for each kind of channel: ``eeg.eeg``, ``eeg.ecg`` ... (uV), ``eeg.stim``
+    (no unit); events ``eeg.annotations`` with the ``seconds`` that each lasts. Second 0
+    of the session clock is the first sample.
+
+    Parameters
+    ----------
+    path
+        The file: ``.edf``, ``.bdf``, ``.vhdr`` (with ``.eeg`` and ``.vmrk`` beside it)
+        or ``.fif``.
+    person
+        Code of the participant; what the file itself says of a person is left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, or its header tells of more than it has; the message says so.
+
+    Notes
+    -----
+    The sizes that an EDF or BDF header tells are compared with the file before anything
+    is read. Labels as ``EEG Fp1`` and ``ECG ECG`` tell the kind where MNE takes all for
+    EEG, and become ``Fp1`` and ``ECG``; the same label twice becomes ``F1-0`` and
+    ``F1-1``. Channels of different rates are brought to the fastest by MNE. Samples
+    under an annotation ``BAD_ACQ_SKIP`` are NaN.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    most = LARGEST
+    if path.suffix.lower() in (".edf", ".bdf"):
+        _check(path)
+        # Slow channels are brought to the rate of the fastest: 64 samples for a byte
+        # are more than any recording asks for.
+        most = min(most, 64 * path.stat().st_size)
+    import mne
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on headers; what matters is checked here
+            raw = mne.io.read_raw(path, preload=False, verbose="error")
+            if raw.n_times * len(raw.ch_names) > most:
+                raise ValueError(f"it makes more than {most} samples; cut it first")
+            recording = from_mne(raw.load_data(verbose="error"), person=person)
+    except Exception as error:  # MNE raises whatever its parsers run into
+        text = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ValueError(f"{path} cannot be read: {text}") from None
+    about = {**recording.about, "source": f"{path.suffix.lstrip('.').upper()} file"}
+    return Recording(recording.streams, recording.events, (), about)
+
+
+def from_mne(
+    raw: "mne.io.BaseRaw", *, device: str = "eeg", person: str = ""
+) -> Recording:
+    """Return what MNE has as a recording: the way back from `physio.to_mne`.
+
+    Parameters
+    ----------
+    raw
+        Continuous data.
+    device
+        What streams are called: ``<device>.<kind>``, one for each kind of channel.
+    person
+        Code of the participant.
+
+    Returns
+    -------
+    Recording
+        V become uV, and S become uS. Annotations are events
+        ``<device>.annotations`` (``seconds`` beside); those of `physio.to_mne` for
+        missing samples become NaN again. ``about["begin_unix"]`` is the date of
+        measurement, if there is one.
+    """
+    rate = Fraction(raw.info["sfreq"]).limit_denominator(10_000)
+    data = np.array(raw.get_data().T, order="C")
+    missing = _missing(raw, data.shape)
+    kinds: dict[str, list[int]] = {}
+    channels = []
+    for i, (name, kind) in enumerate(
+        zip(raw.ch_names, raw.get_channel_types(), strict=True)
+    ):
+        label, kind = _named(name, kind)
+        unit, scale = _UNITS.get(kind, ("1", 1.0))
+        channels.append(Channel(label, kind if kind in _UNITS else "misc", unit))
+        data[:, i] *= scale
+        kinds.setdefault(channels[-1].kind, []).append(i)
+    data[missing & ~np.isnan(data)] = Reason.NO_SIGNAL.nan
+    streams: dict[str, tuple[Block, ...]] = {}
+    for kind, columns in kinds.items():
+        own = tuple(channels[i] for i in columns)
+        if len({c.name for c in own}) < len(own):  # "EEG A" and "A": as they were
+            own = tuple(
+                Channel(raw.ch_names[i], c.kind, c.unit)
+                for i, c in zip(columns, own, strict=True)
+            )
+        info = Info(f"{device}.{kind}", rate, own, person=person)
+        streams[info.name] = (
+            Block(info, 0, 0.0, np.ascontiguousarray(data[:, columns])),
+        )
+    about = {"source": "MNE", "begin": "0.0", **({"person": person} if person else {})}
+    if raw.info["meas_date"] is not None:
+        begin = raw.info["meas_date"].timestamp() + raw.first_time
+        about["begin_unix"] = repr(begin)
+    events = _events(raw, f"{device}.annotations", person)
+    return Recording(streams, {events.info.name: events}, (), about)
+
+
+def _named(name: str, kind: str) -> tuple[str, str]:
+    """Return name and kind of a channel, by its label as EDF+ has them."""
+    prefix, _, rest = name.partition(" ")
+    if kind == "eeg" and rest.strip() and prefix.upper() in _PREFIXES:
+        return rest.strip(), _PREFIXES[prefix.upper()]
+    return name, kind
+
+
+def _events(raw: "mne.io.BaseRaw", name: str, person: str) -> Events:
+    """Return all annotations but those for missing samples, on the session clock."""
+    found = [
+        (float(a["onset"]) - _first(raw), float(a["duration"]), str(a["description"]))
+        for a in raw.annotations
+        if a["description"] not in ("BAD_ACQ_SKIP", "BAD_NAN")
+    ]
+    found.sort(key=lambda row: row[0])
+    end = (raw.n_times - 1) / float(raw.info["sfreq"])
+    info = marks(name, Channel("seconds", "misc", "s"))
+    info = Info(name, info.rate, info.channels, person=person)
+    times = np.array([at for at, _, _ in found])
+    lengths = np.array([[s] for _, s, _ in found]).reshape(-1, 1)
+    until = max(end, float(times[-1])) if found else end
+    return Events(info, until, times, lengths, tuple(label for *_, label in found))
+
+
+def _first(raw: "mne.io.BaseRaw") -> float:
+    """Return from where annotations count: the first sample, or the file's clock."""
+    return 0.0 if raw.annotations.orig_time is None else float(raw.first_time)
+
+
+def _missing(raw: "mne.io.BaseRaw", shape: tuple[int, int]) -> Any:
+    """Return which samples an annotation says are missing, shape (n, channels)."""
+    missing = np.zeros(shape, bool)
+    rate = float(raw.info["sfreq"])
+    for a in raw.annotations:
+        begin = float(a["onset"]) - _first(raw)
+        rows = slice(round(begin * rate), round((begin + a["duration"]) * rate))
+        if a["description"] == "BAD_ACQ_SKIP":
+            missing[rows] = True
+    return missing
+
+
+def _check(path: Path) -> None:
+    """Refuse an EDF or BDF file whose header does not tell of what is there."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(256)
+        fields = {
+            "bytes of the header": (184, 192),
+            "number of records": (236, 244),
+            "number of signals": (252, 256),
+        }
+        said = {what: _number(path, head[a:b], what) for what, (a, b) in fields.items()}
+        length, records, signals = said.values()
+        if not 0 < signals < 10_000 or length != 256 * (signals + 1):
+            raise ValueError(
+                f"{path}: a header of {length} bytes for {signals} signals; it must "
+                "have 256 for itself and for each"
+            )
+        more = file.read(length - 256)
+    places = range(signals * 216, signals * 224, 8)
+    samples = [_number(path, more[p : p + 8], "samples of a record") for p in places]
+    width = 3 if head[:1] == b"\xff" else 2
+    record = sum(samples) * width
+    if min(samples) < 0 or record == 0 or record > LARGEST:
+        raise ValueError(f"{path}: records of {record} bytes")
+    there = (size - length) // record
+    if records != -1 and there < records:  # -1: a recording that was never closed
+        raise ValueError(
+            f"{path} is truncated: its header tells of {records} records, {there} are "
+            "there"
+        )
+
+
+def _number(path: Path, field: bytes, what: str) -> int:
+    try:
+        return int(field.decode("ascii").strip())
+    except ValueError:
+        shown = field.decode("latin-1").strip()
+        raise ValueError(
+            f"{path} is no EDF or BDF file: {shown!r} stands where the {what} belongs"
+        ) from None

@@ -1,0 +1,135 @@
+"""The tables that the app Mind Monitor records from a Muse headband."""
+
+import csv
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.events import Events, marks
+from physio.core.missing import Reason
+from physio.core.recording import Recording
+
+EEG: Final = ("TP9", "AF7", "AF8", "TP10")
+RATE: Final = 256
+"""What the headband samples (Hz), if the app was told to record every sample."""
+
+_AXES: Final = ("X", "Y", "Z")
+_LARGEST: Final = 2**31  # bytes
+
+
+def read(path: str | Path, *, person: str = "") -> Recording:
+    """Read a recording of Mind Monitor.
+
+    Streams ``muse.eeg`` (uV) and ``muse.acc`` (g), at the rate that the rows have by
+    their stamps; events ``muse.elements``, as blinks and markers. Second 0 of the
+    session clock is the first row.
+
+    Parameters
+    ----------
+    path
+        The file, ``mindMonitor_....csv``.
+    person
+        Code of the participant.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no such file, a damaged one, or too short to tell the rate.
+
+    Notes
+    -----
+    The app stamps to a millisecond and hands rows on in bursts: rows count as evenly
+    spaced, at 256 Hz where they come within a tenth of that, else at the mean rate of
+    the file, to a tenth of a Hz. The app's settings decide which; at less than 256 Hz
+    it has left samples out, and the spectrum is folded. The mean that the headband adds
+    (about 800 uV) stays; the app's own band powers are left out.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"{path} is larger than 2 GB; no recording of Mind Monitor is")
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        table = csv.DictReader(file)
+        missing = [c for c in _needed() if c not in (table.fieldnames or ())]
+        if missing:
+            raise ValueError(
+                f"{path} is no file of Mind Monitor: it has no column {missing[0]}"
+            )
+        times, rows, found = _rows(path, table)
+    if len(times) < 2 or times[-1] <= times[0]:
+        raise ValueError(
+            f"{path} has fewer than two rows of samples that differ in time"
+        )
+    rate = _rate(times)
+    parts = {
+        "eeg": tuple(Channel(c, "eeg", "uV") for c in EEG),
+        "acc": tuple(Channel(f"acc.{a.lower()}", "misc", "g") for a in _AXES),
+    }
+    streams: dict[str, tuple[Block, ...]] = {}
+    first = 0
+    for name, channels in parts.items():
+        info = Info(f"muse.{name}", rate, channels, person=person, site="head")
+        data = np.ascontiguousarray(rows[:, first : first + len(channels)])
+        streams[info.name] = (Block(info, 0, 0.0, data, times - times[0]),)
+        first += len(channels)
+    end = max(float((len(times) - 1) / rate), max((t for t, _ in found), default=0.0))
+    events = _elements(sorted((t - times[0], name) for t, name in found), end)
+    about = {"source": "Mind Monitor", "begin": "0.0"}
+    if person:
+        about["person"] = person
+    return Recording(streams, {events.info.name: events}, (), about)
+
+
+def _needed() -> list[str]:
+    raw = [f"RAW_{c}" for c in EEG]
+    return ["TimeStamp", *raw, *(f"Accelerometer_{a}" for a in _AXES), "Elements"]
+
+
+def _rows(
+    path: Path, table: "csv.DictReader[str]"
+) -> tuple[Array, Array, list[tuple[float, str]]]:
+    """Return time and values of each row of samples, and what else happened."""
+    times: list[float] = []
+    rows: list[list[float]] = []
+    found: list[tuple[float, str]] = []
+    columns = _needed()[1:-1]
+    for line, row in enumerate(table, start=2):
+        stamp = row["TimeStamp"]
+        try:
+            # Without a zone, as it is written; only differences are used.
+            at = (datetime.fromisoformat(stamp) - datetime(1970, 1, 1)).total_seconds()
+            if row["Elements"]:
+                found.append((at, row["Elements"]))
+                continue
+            rows.append(
+                [float(row[c]) if row[c] else Reason.NO_SIGNAL.nan for c in columns]
+            )
+        except (ValueError, TypeError):
+            raise ValueError(f"{path}, line {line}: not a time and numbers") from None
+        times.append(at)
+    # A row may be written a few milliseconds after a later one.
+    return np.sort(np.array(times)), np.array(rows).reshape(-1, len(columns)), found
+
+
+def _rate(times: Array) -> Fraction:
+    mean = (len(times) - 1) / (times[-1] - times[0])
+    if abs(mean / RATE - 1) < 0.1:
+        return Fraction(RATE)
+    return Fraction(max(1, round(mean * 10)), 10)
+
+
+def _elements(found: list[tuple[float, str]], end: float) -> Events:
+    inside = [(max(0.0, t), name) for t, name in found]
+    times = np.array([t for t, _ in inside])
+    labels = tuple(name for _, name in inside)
+    end = max([end, *times.tolist()])
+    return Events(
+        marks("muse.elements"), end, times, np.empty((len(inside), 0)), labels
+    )

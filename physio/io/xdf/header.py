@@ -1,0 +1,245 @@
+"""What a stream is, in the words of XDF's headers and back, exactly."""
+
+import json
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any, Final, NamedTuple
+from xml.etree import ElementTree as ET
+
+from physio.core.block import Channel, Info, Origin
+from physio.io.xdf.chunks import UnreadableError
+
+TIMELINE: Final = "session.timeline"
+"""Name of the stream that tells in which order the others were written."""
+
+ENTRY: Final = ("stream", "start", "n", "epoch", "arrived", "beside")
+"""Its channels: number of the stream in the file; the first sample or event; how many;
+`Block.epoch` or `Events.until`; 1 if it came from outside, 0 if it was computed; 1 if
+the block has stamps, or the events have labels."""
+
+CHECKS: Final = "session.checks"
+"""Name of the stream of checksums: see `physio.io.xdf.checksums`."""
+
+CHECK: Final = ("at", "size", "crc32")
+"""Its channels: first byte of the record in the file; its bytes; the checksum."""
+
+_TYPES: Final = {
+    "eeg": "EEG",
+    "eog": "EOG",
+    "emg": "EMG",
+    "ecg": "ECG",
+    "resp": "Respiration",
+    "gsr": "GSR",
+    "temperature": "Temperature",
+    "bio": "PPG",
+    "stim": "Stim",
+}
+_UNITS: Final = {
+    "uV": "microvolts",
+    "mV": "millivolts",
+    "V": "volts",
+    "uS": "-6",  # a power of ten of the SI unit: MNE-LSL knows no word for it
+    "1": "none",  # which it would take for a factor of ten
+    "degC": "celsius",
+    "s": "seconds",
+    "ms": "milliseconds",
+}
+_NO_XML: Final = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # XML 1.0, section 2.2
+)
+
+
+class Part(StrEnum):
+    """Which part of a recording a stream of the file is."""
+
+    TIMELINE = "timeline"
+    BLOCKS = "blocks"
+    STAMPS = "stamps"  # the device's own time of each sample of another stream
+    EVENTS = "events"  # the text of each event
+    DATA = "data"  # the numbers of each event of another stream
+    CHECKS = "checks"
+
+
+class Header(NamedTuple):
+    """What the header of a stream of ours says: which part, of which stream."""
+
+    part: Part
+    info: Info
+    of: int
+
+
+def write_file_header(about: Mapping[str, str], writer: str) -> bytes:
+    """Return the XML of a file header."""
+    root = ET.Element("info")
+    _add(root, "version", "1.0")
+    if "began" in about:
+        _add(root, "datetime", about["began"])
+    _add(root, "writer", writer)
+    _add(ET.SubElement(root, "physio"), "about", json.dumps(dict(about)))
+    return _bytes(root)
+
+
+def read_file_header(xml: bytes) -> dict[str, str] | None:
+    """Return what is known of a recording, or None if the file is not one of ours."""
+    about = ET.fromstring(xml).findtext("physio/about")
+    return None if about is None else dict(json.loads(about))
+
+
+def write_header(header: Header) -> bytes:
+    """Return the XML of a stream header."""
+    part, info, _ = header
+    root = ET.Element("info")
+    suffix = f".{part}" if part in {Part.STAMPS, Part.DATA} else ""
+    columns = {
+        Part.TIMELINE: tuple(Channel(name) for name in ENTRY),
+        Part.CHECKS: tuple(Channel(name) for name in CHECK),
+        Part.STAMPS: (Channel("stamp", unit="s"),),
+        Part.EVENTS: (Channel("label"),),
+    }.get(part, info.channels)
+    text = part == Part.EVENTS
+    regular = part in {Part.BLOCKS, Part.STAMPS}
+    _add(root, "name", info.name + suffix)
+    _add(root, "type", "Markers" if text else _type(part, info))
+    _add(root, "channel_count", str(len(columns)))
+    _add(root, "nominal_srate", repr(float(info.rate)) if regular else "0")
+    _add(root, "channel_format", "string" if text else "double64")
+    _add(root, "version", "1.0")
+    _add(root, "source_id", f"physio-affect:{info.name}{suffix}")
+    desc = ET.SubElement(root, "desc")
+    # Lost samples are left out and every sample has its time: readers that smooth time
+    # stamps must not draw one line through the gaps.
+    _add(ET.SubElement(desc, "synchronization"), "can_drop_samples", "true")
+    channels = ET.SubElement(desc, "channels")
+    for column in columns:
+        one = ET.SubElement(channels, "channel")
+        _add(one, "label", column.name)
+        _add(one, "type", column.kind)
+        _add(one, "unit", _UNITS.get(column.unit, column.unit))
+    _add(desc, "reference", info.reference)
+    _own(ET.SubElement(desc, "physio"), header)
+    return _bytes(root)
+
+
+def read_header(xml: bytes) -> Header:
+    """Return what `write_header` wrote.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, xml.etree.ElementTree.ParseError
+        If it is no such header.
+    """
+    root = ET.fromstring(xml)
+    ours = root.find("desc/physio")
+    if ours is None:  # a footer has it too
+        ours = root.find("physio")
+    if ours is None:
+        raise UnreadableError("the header of a stream does not say what it is")
+    table = json.loads(ours.findtext("stream", ""))
+    part = Part(ours.findtext("part", ""))
+    return Header(part, _info(table), int(ours.findtext("of", "")))
+
+
+class Footer(NamedTuple):
+    """What the timeline's footer says of the recording: how it ended, what it is.
+
+    ``warnings`` tells what a repair could not save.
+    """
+
+    ended: str
+    about: dict[str, str]
+    warnings: str = ""
+
+
+def write_footer(
+    count: int, first: float, last: float, header: Header, said: Footer | None = None
+) -> bytes:
+    """Return the XML of a stream footer.
+
+    It says again what the header and that of the file said, should those be damaged.
+    """
+    root = ET.Element("info")
+    _add(root, "first_timestamp", repr(first))
+    _add(root, "last_timestamp", repr(last))
+    _add(root, "sample_count", str(count))
+    ours = ET.SubElement(root, "physio")
+    _own(ours, header)
+    for key, value in (said._asdict() if said else {}).items():
+        _add(ours, key, json.dumps(value))
+    return _bytes(root)
+
+
+def read_footer(xml: bytes) -> Footer | None:
+    """Return how the recording ended and what it is, if this footer tells."""
+    ours = ET.fromstring(xml).find("physio")
+    if ours is None or (ended := ours.findtext("ended")) is None:
+        return None
+    about = dict(json.loads(ours.findtext("about", "{}")))
+    return Footer(json.loads(ended), about, json.loads(ours.findtext("warnings", '""')))
+
+
+def _type(part: Part, info: Info) -> str:
+    """Return the content type of a stream, in the words that LSL has for it."""
+    if part != Part.BLOCKS:
+        own = {Part.TIMELINE, Part.STAMPS, Part.CHECKS}
+        return part.capitalize() if part in own else "Misc"
+    kinds = {channel.kind for channel in info.channels}
+    if len(kinds) == 1 and (known := _TYPES.get(min(kinds))):
+        return known
+    if {"valence", "arousal", "dominance"} & {n.split(".")[0] for n in info.names}:
+        return "Affect"
+    return (
+        "Accelerometer" if all(n.startswith("acc.") for n in info.names) else "Features"
+    )
+
+
+def _table(info: Info) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "rate": str(info.rate),
+        "origin": str(info.origin),
+        "person": info.person,
+        "site": info.site,
+        "placement": info.placement,
+        "reference": info.reference,
+        "channels": [
+            {
+                "name": c.name,
+                "kind": c.kind,
+                "unit": c.unit,
+                "delay": c.delay,
+                "span": c.span,
+            }
+            for c in info.channels
+        ],
+    }
+
+
+def _info(table: dict[str, Any]) -> Info:
+    return Info(
+        table["name"],
+        Fraction(table["rate"]),
+        tuple(Channel(**channel) for channel in table["channels"]),
+        Origin(table["origin"]),
+        table["person"],
+        table["site"],
+        table["placement"],
+        table["reference"],
+    )
+
+
+def _own(parent: ET.Element, header: Header) -> None:
+    """Say exactly what a stream is."""
+    _add(parent, "part", header.part)
+    _add(parent, "of", str(header.of))
+    _add(parent, "stream", json.dumps(_table(header.info)))
+
+
+def _add(parent: ET.Element, tag: str, text: str) -> None:
+    """Add an element; what XML cannot hold is shown by a stand-in."""
+    ET.SubElement(parent, tag).text = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _bytes(root: ET.Element) -> bytes:
+    return b'<?xml version="1.0"?>' + ET.tostring(root, "utf-8", xml_declaration=False)

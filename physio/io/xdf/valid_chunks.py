@@ -1,0 +1,125 @@
+"""The chunks of any XDF file that say what they should, damaged or cut as it may be."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+from xml.etree import ElementTree as ET
+
+import numpy as np
+
+from physio.io.xdf.chunks import (BOUNDARY, MAGIC, Chunk, Tag, UnreadableError, measure, within)
+
+WIDTHS: Final = {
+    "double64": 8,
+    "int64": 8,
+    "float32": 4,
+    "int32": 4,
+    "int16": 2,
+    "int8": 1,
+}
+
+
+@dataclass
+class Sound:
+    """Sound chunks, and the bytes between them that are not: begin and end of each."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    bad: list[tuple[int, int]] = field(default_factory=list)
+    _streams: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def take(self, raw: bytes) -> None:
+        """Read a file; where it cannot be followed, go on at the next boundary."""
+        view = memoryview(raw)
+        at = len(MAGIC) if raw.startswith(MAGIC) else self._skip(raw, 0)
+        while at < len(raw):
+            one = _next(view, at)
+            if one is not None and self._is_sound(one):
+                self.chunks.append(one)
+                at = _end(view, one)
+            elif one is not None and _next(view, end := _end(view, one)) is not None:
+                self.bad.append((at, end))  # its frame is right
+                at = end
+            else:
+                at = self._skip(raw, at)
+
+    def _skip(self, raw: bytes, at: int) -> int:
+        """Leave out what is from ``at`` to the next boundary."""
+        to = raw.find(BOUNDARY, at + 1)
+        to = len(raw) if to < 0 else to
+        self.bad.append((at, to))
+        return to
+
+    def _is_sound(self, one: Chunk) -> bool:
+        try:
+            return self._says(one)
+        except (ValueError, TypeError, struct.error, ET.ParseError):
+            return False
+
+    def _says(self, one: Chunk) -> bool:
+        if one.tag == Tag.BOUNDARY:
+            return bytes(one.content) == BOUNDARY[-16:]
+        if one.tag == Tag.FILE_HEADER:
+            ET.fromstring(bytes(one.content))
+            return not self.chunks
+        if one.tag == Tag.STREAM_HEADER:
+            return one.stream not in self._streams and self._open(one)
+        if one.stream not in self._streams:
+            return False
+        if one.tag == Tag.CLOCK_OFFSET:
+            return bool(np.isfinite(struct.unpack("<dd", one.content)).all())
+        if one.tag == Tag.STREAM_FOOTER:
+            ET.fromstring(bytes(one.content))
+            return True
+        return _fills(one.content, *self._streams[one.stream])
+
+    def _open(self, one: Chunk) -> bool:
+        xml = ET.fromstring(bytes(one.content))
+        kind = xml.findtext("channel_format", "")
+        channels = int(xml.findtext("channel_count", ""))
+        float(xml.findtext("nominal_srate", ""))
+        named = xml.findtext("name") is not None and xml.findtext("type") is not None
+        if channels < 0 or not named or kind not in {*WIDTHS, "string"}:
+            return False
+        self._streams[one.stream] = (channels, WIDTHS.get(kind, 0))
+        return True
+
+
+def _next(raw: memoryview, at: int) -> Chunk | None:
+    """Return the chunk that begins at byte ``at``, if one does and is whole."""
+    try:
+        return next(within(raw, at, len(raw)), None)
+    except UnreadableError:
+        return None
+
+
+def _end(raw: memoryview, one: Chunk) -> int:
+    length, begin = measure(raw, one.at)
+    return begin + length
+
+
+def _fills(content: memoryview, channels: int, width: int) -> bool:
+    """Tell whether samples are as many as they say, to the last byte."""
+    n, at = measure(content, 0)
+    size = 9 + channels * width
+    if width and len(content) - at == n * size:
+        kind = np.dtype([("form", "u1"), ("rest", f"V{size - 1}")])
+        if (np.frombuffer(content[at:], kind)["form"] == 8).all():
+            return True
+    for _ in range(n):
+        (form,) = struct.unpack_from("<B", content, at)
+        if form not in {0, 8}:
+            return False
+        at += 1 + form + channels * width
+        for _ in range(0 if width else channels):
+            length, begin = measure(content, at)
+            at = begin + length
+        if at > len(content):
+            return False
+    return at == len(content)
+
+
+def verbatim(raw: memoryview, chunks: list[Chunk]) -> Iterator[memoryview]:
+    """Yield the bytes of chunks as the file has them."""
+    for one in chunks:
+        yield raw[one.at : _end(raw, one)]

@@ -1,0 +1,41 @@
+"""Whole recordings, written at once."""
+
+from collections import deque
+from pathlib import Path
+
+from physio.core.block import Block
+from physio.core.recording import Recording
+from physio.io.xdf.writer import Writer, outcome
+
+
+def write(path: Path | str, recording: Recording) -> None:
+    """Write a whole recording: what arrived in its order, then what was computed.
+
+    ``about["ended"]`` says how it ended; without it, it is marked as completed.
+    """
+    about = dict(recording.about)
+    ended = about.pop("ended", "completed")
+    left = {name: deque(blocks) for name, blocks in recording.streams.items()}
+    until: dict[str, float] = {}
+    done = dict.fromkeys(recording.events, 0)
+    writer = Writer(path, about)
+    try:
+        writer.announce(recording.infos)
+        for item in recording.arrivals() if recording.timeline else ():
+            writer.write(item)
+            if isinstance(item, Block):
+                left[item.info.name].popleft()
+            else:
+                done[item.info.name] += len(item)
+                until[item.info.name] = item.until
+        for blocks in left.values():
+            for block in blocks:
+                writer.write(block, arrived=False)
+        for name, events in recording.events.items():
+            if done[name] < len(events) or until.get(name) != events.until:
+                rest = events.part(done[name], len(events), events.until)
+                writer.write(rest, arrived=False)
+    except BaseException as error:
+        writer.close(outcome(error))
+        raise
+    writer.close(ended)

@@ -1,0 +1,305 @@
+"""Recordings on disk, so written that what is there can always be read."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NoReturn, Self
+
+import numpy as np
+
+from physio.core.block import Array, Block, Channel, Info
+from physio.core.events import Events
+from physio.core.recording import Item
+from physio.io.xdf.checksums import check
+from physio.io.xdf.chunks import BOUNDARY, MAGIC, Tag, chunk, numbers, same_clock, texts
+from physio.io.xdf.header import (CHECKS, TIMELINE, Footer, Header, Part, write_file_header, write_footer, write_header)
+from physio.io.xdf.create_file import create
+
+_SECONDS: Final = 10.0  # a boundary at least so often (s, session clock) ...
+_BYTES: Final = 1 << 20  # ... and after so many bytes
+_ENTRIES: Final = 1  # number of the timeline in the file
+OWN: Final = (
+    Header(Part.TIMELINE, Info(TIMELINE, Fraction(0), (Channel("entry"),)), 0),
+    Header(Part.CHECKS, Info(CHECKS, Fraction(0), (Channel("entry"),)), 0),
+)
+"""The streams that each file of ours begins with, number 1 and 2."""
+
+_SYNC: Final = getattr(os, "fdatasync", os.fsync)
+
+
+@dataclass
+class _Stream:
+    """A stream of the file: its number, and what its footer will say."""
+
+    number: int
+    header: Header
+    count: int = 0
+    first: float = 0.0
+    last: float = 0.0
+
+    def clock(self, times: Array) -> bytes:
+        """Return what goes before the first samples."""
+        return b"" if self.count else same_clock(self.number, float(times[0]))
+
+    def footer(self, said: Footer | None = None) -> bytes:
+        """Return what goes behind the last samples."""
+        xml = write_footer(self.count, self.first, self.last, self.header, said)
+        return chunk(Tag.STREAM_FOOTER, xml, self.number)
+
+    def add(self, times: Array) -> None:
+        """Count samples."""
+        self.first = self.first if self.count else float(times[0])
+        self.last = float(times[-1])
+        self.count += len(times)
+
+
+_Parts = list[tuple[_Stream, Array, bytes]]  # samples that are to be written
+
+
+class Writer:
+    """An XDF file that grows by whole items, for `read` to give back bit for bit.
+
+    Each block or events go to the file in one write, ending with their entry in the
+    stream ``session.timeline``: what has no entry was not wholly written. A checksum
+    follows in the stream ``session.checks``. Samples are
+    stamped with their times on the session clock, each with its own; the device's own
+    stamps are the stream ``<name>.stamps``. Of events, the labels are the marker
+    stream ``<name>`` (an empty text where there is none), the numbers the stream
+    ``<name>.data``. The footer of the timeline says how the recording ended; a file
+    without it was interrupted.
+
+    Parameters
+    ----------
+    path
+        The file; only its owner may read it. One that is there already is kept as
+        ``<stem>_old1.xdf``, as LabRecorder does.
+    about
+        What is known of the recording: ``person``, ``consent``, ``begin``, ``config``.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be made.
+    """
+
+    def __init__(self, path: Path | str, about: Mapping[str, str] = {}) -> None:
+        self.path = Path(path)
+        self.size = 0
+        self._about = dict(about)
+        self._streams: dict[tuple[str, Part], _Stream] = {}
+        self._marked, self._latest, self._next = 0, 0.0, 0.0
+        self._error: str = ""
+        self._file: int | None = create(self.path)
+        try:
+            writer = f"physio-affect {version('physio-affect')}"
+            xml = write_file_header(about, writer)
+            head = MAGIC + chunk(Tag.FILE_HEADER, xml)
+            self._open(*OWN, before=head)
+        except BaseException:
+            self._release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(outcome(error))
+
+    def announce(self, infos: Iterable[Info]) -> None:
+        """Put streams into the file of which no sample may ever come."""
+        for info in infos:
+            self._main(info)
+
+    def write(self, item: Item, *, arrived: bool = True) -> None:
+        """Append a block or events.
+
+        Parameters
+        ----------
+        item
+            The block or events.
+        arrived
+            Whether they came from outside, as the timeline is to say, or were computed.
+
+        Raises
+        ------
+        OSError
+            If they cannot be written; the file then ends with the item before.
+        ValueError
+            If a stream of this name and another make is in the file.
+        """
+        main = self._main(item.info)
+        start, epoch, beside, parts = (
+            self._block(main, item)
+            if isinstance(item, Block)
+            else self._events(main, item)
+        )
+        until = item.until
+        if math.isfinite(until) and (len(item) or isinstance(item, Events)):
+            self._latest = max(self._latest, until)
+        now = np.array([self._latest])
+        entry = (main.number, start, len(item), epoch, float(arrived), float(beside))
+        entries = self._streams[TIMELINE, Part.TIMELINE]
+        done = numbers(_ENTRIES, now, np.array([entry], np.float64))
+        parts.append((entries, now, done))
+        mark = self._boundary()
+        self._record(mark + b"".join(s.clock(t) + raw for s, t, raw in parts))
+        for stream, times, _ in parts:
+            stream.add(times)
+        if mark:
+            self._marked, self._next = self.size, self._latest + _SECONDS
+
+    def sync(self) -> None:
+        """Wait until all written is on the disk and would survive a power cut."""
+        if self._file is None:
+            return
+        try:
+            _SYNC(self._file)
+        except OSError as error:
+            self._fail(error)
+
+    def close(self, ended: str = "completed") -> None:
+        """Write the footers, which say how the recording ended, and close the file.
+
+        The timeline's says it, and is written before that of the checks alone. After a
+        failed write the footers are tried all the same: room may have come back.
+        """
+        if self._file is None:
+            return
+        failed, self._error = self._error, ""
+        try:
+            checks = self._streams[CHECKS, Part.CHECKS]
+            said = Footer(ended or "completed", self._about)
+            raw = b"".join(
+                s.footer(said if s.header.part == Part.TIMELINE else None)
+                for s in reversed(self._streams.values())
+                if s is not checks
+            )
+            self._record(raw)
+            self._put(checks.footer())
+            self.sync()
+        except OSError:
+            if not failed:
+                raise
+        finally:
+            self._release()
+
+    def _main(self, info: Info) -> _Stream:
+        """Return the stream that an item goes to, opened if it is new."""
+        part = Part.BLOCKS if info.rate else Part.EVENTS
+        other = Part.EVENTS if info.rate else Part.BLOCKS
+        if (stream := self._streams.get((info.name, part))) is None:
+            if info.name == TIMELINE or (info.name, other) in self._streams:
+                raise ValueError(
+                    f"{self.path} has a stream {info.name!r} of another kind already"
+                )
+            number = len(self._streams) + 1
+            numbered = part == Part.EVENTS and bool(info.channels)
+            beside = [Header(Part.DATA, info, number)] * numbered
+            stream = self._open(Header(part, info, 0), *beside)
+        if stream.header.info != info:
+            raise ValueError(
+                f"{info.name!r} in {self.path} is {stream.header.info}, and cannot "
+                f"go on as {info}"
+            )
+        return stream
+
+    def _open(self, *headers: Header, before: bytes = b"") -> _Stream:
+        """Open streams, each with the next number; return the first."""
+        first = len(self._streams) + 1
+        new = [_Stream(first + i, header) for i, header in enumerate(headers)]
+        made = [chunk(Tag.STREAM_HEADER, write_header(s.header), s.number) for s in new]
+        known = dict(self._streams)
+        self._streams |= {(s.header.info.name, s.header.part): s for s in new}
+        try:
+            self._record(before + b"".join(made))
+        except BaseException:
+            self._streams = known
+            raise
+        return new[0]
+
+    def _block(self, main: _Stream, block: Block) -> tuple[int, float, bool, _Parts]:
+        name = block.info.name
+        parts: _Parts = []
+        if len(block):
+            raw = numbers(main.number, block.times, block.data)
+            parts.append((main, block.times, raw))
+        if len(block) and block.stamps is not None:
+            beside = self._streams.get((name, Part.STAMPS)) or self._open(
+                Header(Part.STAMPS, block.info, main.number)
+            )
+            raw = numbers(beside.number, block.times, block.stamps[:, np.newaxis])
+            parts.append((beside, block.times, raw))
+        return block.start, block.epoch, block.stamps is not None, parts
+
+    def _events(self, main: _Stream, events: Events) -> tuple[int, float, bool, _Parts]:
+        parts: _Parts = []
+        if len(events):
+            labels = events.labels or ("",) * len(events)
+            parts.append((main, events.times, texts(main.number, events.times, labels)))
+        if len(events) and events.info.channels:
+            beside = self._streams[events.info.name, Part.DATA]
+            raw = numbers(beside.number, events.times, events.data)
+            parts.append((beside, events.times, raw))
+        return main.count, events.until, bool(events.labels), parts
+
+    def _boundary(self) -> bytes:
+        due = self._latest >= self._next or self.size - self._marked >= _BYTES
+        return BOUNDARY if due else b""
+
+    def _record(self, raw: bytes) -> None:
+        """Append ``raw`` and its check, or nothing."""
+        checks = self._streams[CHECKS, Part.CHECKS]
+        time = np.array([self._latest])
+        raw += checks.clock(time)
+        self._put(raw + check(self.size, raw, self._latest))
+        checks.add(time)
+
+    def _put(self, raw: bytes) -> None:
+        """Append all of ``raw``, or nothing."""
+        if self._error:
+            raise OSError(self._error)
+        if self._file is None:
+            raise ValueError(f"{self.path} is closed")
+        rest = memoryview(raw)
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except BaseException as error:
+            # Take back what was written in part, so that whole chunks may follow.
+            os.ftruncate(self._file, self.size)
+            os.lseek(self._file, self.size, os.SEEK_SET)
+            if isinstance(error, OSError):
+                self._fail(error)
+            raise
+        self.size += len(raw)
+
+    def _fail(self, error: OSError) -> NoReturn:
+        self._error = (
+            f"the recording {self.path} stopped: {error.strerror or error}; what came "
+            f"before is in the file"
+        )
+        raise OSError(self._error) from error
+
+    def _release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def outcome(error: BaseException | None) -> str:
+    """Return how a recording ended that this error, if any, ended."""
+    if error is None:
+        return "completed"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted by Ctrl-C"
+    return f"failed: {type(error).__name__}: {error}"

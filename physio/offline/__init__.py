@@ -1,0 +1,1 @@
+"""Features and estimates of recordings and data sets."""

@@ -1,0 +1,327 @@
+"""Features of a whole data set, by the very stages that run live: a row a window."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from physio import config
+from physio.core.block import Block
+from physio.core.events import Events
+from physio.core.recording import Item, Recording, silence
+from physio.datasets import feature_table as windows
+from physio.datasets.base import Dataset, Trial
+from physio.offline import windowing as rows, parallel as workers
+from physio.online.engine import STATUS, Engine, Plan, run
+from physio.online.session_config import SessionFile
+
+_NONE: Final = {"use": "physio.core.stage:Chain"}
+_CODE: Final = ("core", "dsp", "features", "formats", "data", "online")
+_LIBRARIES: Final = ("numpy", "scipy", "numba", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What is computed.
+
+    Parameters
+    ----------
+    width, hop
+        How long a window is, and from where one begins to where the next does (s).
+    share
+        A feature of a window is missing below this share of answers.
+    tables
+        A session file's tables, of which ``chains`` and ``session`` count; by default
+        the chains that suit each recording.
+    """
+
+    width: float = 60.0
+    hop: float = 5.0
+    share: float = 0.5
+    tables: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.hop <= 0:
+            raise ValueError(
+                f"a window and its hop last more than 0 s, not {self.width} and "
+                f"{self.hop}"
+            )
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share must be above 0 and at most 1, not {self.share}")
+
+    @property
+    def file(self) -> SessionFile:
+        """The session file that computes features alone."""
+        kept = {k: v for k, v in self.tables.items() if k in ("session", "chains")}
+        return SessionFile({**kept, "estimator": _NONE}, "extract")
+
+
+class Outcome(NamedTuple):
+    """What became of a person: ``rows`` in ``seconds``; ``how`` is done or kept.
+
+    ``how`` is ``"done"``, ``"kept"`` (it was there, unchanged), or ``"failed"``, and
+    then ``error`` says why.
+    """
+
+    subject: str
+    how: str
+    rows: int = 0
+    seconds: float = 0.0
+    error: str = ""
+
+
+def extract(
+    dataset: Dataset,
+    out: Path,
+    settings: Windows,
+    *,
+    engine: str = "serial",
+    heard: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Write the table of a data set: a file a person, the same by any engine.
+
+    What is there and unchanged (sources, settings, code) stays. A person that fails is
+    told of in the end, and does not stop the others.
+
+    Parameters
+    ----------
+    dataset
+        The data set, on a disk that every worker reads.
+    out
+        The table's folder, on a disk that every worker writes.
+    settings
+        What is computed.
+    engine
+        Who computes: see `physio.offline.parallel.each`.
+    heard
+        Is told what became of each person, as soon as it is known.
+
+    Raises
+    ------
+    ValueError
+        If the settings fit no data set, or the engine is none.
+    """
+    trials: dict[str, list[Trial]] = {}
+    for trial in dataset.trials():
+        trials.setdefault(trial.subject, []).append(trial)
+    settings.file  # noqa: B018 its faults are the user's, not a person's
+    out.mkdir(parents=True, exist_ok=True)
+    for left in out.glob(f"subject=*/*{windows.PART}"):
+        left.unlink()
+    work = partial(_person, dataset, tuple(trials), out, settings)
+    outcomes = {}
+    for outcome in workers.each(work, list(trials.items()), engine):
+        outcomes[outcome.subject] = outcome
+        if heard is not None:
+            heard(outcome)
+    return [outcomes[subject] for subject in trials]
+
+
+class Windowed:
+    """Rows of recordings, one after another: what like streams need is made once.
+
+    Parameters
+    ----------
+    settings
+        What is computed.
+    """
+
+    def __init__(self, settings: Windows) -> None:
+        self.settings = settings
+        self._infos: tuple[Any, ...] = ()
+        self._plan: Plan | None = None
+        self._engine: Engine | None = None
+
+    def plan(self, recording: Recording) -> Plan:
+        """Return what is computed from the streams of a recording."""
+        infos = (recording.infos, recording.arrived)
+        if self._plan is None or infos != self._infos:
+            self._plan = self.settings.file.plan(recording.arrived)
+            self._infos, self._engine = infos, None
+        return self._plan
+
+    def of(self, recording: Recording, trial: Trial | None = None) -> dict[str, Any]:
+        """Return the rows of a recording, as columns: see `physio.datasets.feature_table`."""
+        plan = self.plan(recording)
+        source = rows.source(recording, {r.stream for r in plan.chains.values()})
+        made = self.ticks(recording)
+        grid = rows.Grid.of(made, self.settings.width, self.settings.hop)
+        named = trial or Trial(made.info.person)
+        n = grid.n
+        return {
+            "session": np.full(n, named.session, object),
+            "trial": np.full(n, named.trial, object),
+            **rows.labels(recording, grid),
+            **rows.place(source, grid),
+            **rows.values(made, grid, self.settings.share),
+        }
+
+    def ticks(self, recording: Recording) -> Block:
+        """Return the features at each tick, as a session with this recording has them.
+
+        Raises
+        ------
+        ValueError
+            If there are none, or a chain fails.
+
+        Notes
+        -----
+        A recording without losses and without a timeline is given to the engine stream
+        by stream: that cuts and order of arrival change nothing is a law of the engine.
+        """
+        plan = self.plan(recording)
+        whole = all(len(blocks) == 1 for blocks in recording.streams.values())
+        if recording.timeline or not whole:
+            items = list(run(recording, plan))
+        else:
+            items = self._at_once(recording, plan)
+        for item in items:
+            if isinstance(item, Events) and item.info.name == STATUS.name:
+                raise ValueError("; ".join(item.labels))
+        blocks = [
+            i for i in items if isinstance(i, Block) and i.info.name == "features"
+        ]
+        if not blocks:
+            names = ", ".join(recording.streams) or "nothing"
+            raise ValueError(
+                f"no chain reads any of its streams ({names}), or too little"
+            )
+        data = np.concatenate([b.data for b in blocks])
+        return Block(blocks[0].info, blocks[0].start, blocks[0].epoch, data)
+
+    def _at_once(self, recording: Recording, plan: Plan) -> list[Item]:
+        if self._engine is None:
+            self._engine = Engine(plan, recording.infos, recording.begin)
+        else:
+            self._engine.again(recording.begin)
+        engine = self._engine
+        items = [i for (b,) in recording.streams.values() for i in engine.push(b)]
+        until = recording.end - plan.patience
+        for name, (block,) in recording.streams.items():
+            if not len(block) or block.until < until:
+                items += engine.push(silence(name, until))
+        return items
+
+
+def of(
+    recording: Recording, settings: Windows, trial: Trial | None = None
+) -> dict[str, Any]:
+    """Return the rows of one recording, as columns: see `physio.datasets.feature_table`."""
+    return Windowed(settings).of(recording, trial)
+
+
+def _person(
+    dataset: Dataset,
+    people: Sequence[str],
+    out: Path,
+    settings: Windows,
+    job: tuple[str, Sequence[Trial]],
+) -> Outcome:
+    """Write the file of a person, unless it is there and unchanged."""
+    subject, trials = job
+    began = time.monotonic()
+    try:
+        path = windows.path_of(out, subject)
+        told = _told(dataset, people, subject, settings)
+        if _fingerprint(path) == told["fingerprint"]:
+            return Outcome(subject, "kept")
+        first, windowed = dataset.load(trials[0]), Windowed(settings)
+        plan = windowed.plan(first)
+        source = rows.source(first, {r.stream for r in plan.chains.values()}).info
+        told = {
+            **told,
+            "config": settings.file.resolved(plan),
+            windows.SOURCE: {"stream": source.name, "rate": str(source.rate)},
+            "origin": source.origin.value,
+        }
+        with workers.one_thread():
+            made = _rows(dataset, trials, first, windowed)
+            n = windows.write(path, made, told)
+    except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
+        # A file may be broken in any way; the other people's are not.
+        text = f"{type(error).__name__}: {error}"
+        return Outcome(subject, "failed", error=" ".join(text.split()))
+    return Outcome(subject, "done", n, time.monotonic() - began)
+
+
+def _rows(
+    dataset: Dataset, trials: Sequence[Trial], first: Recording, windowed: Windowed
+) -> Iterator[dict[str, Any]]:
+    for i, trial in enumerate(trials):
+        yield windowed.of(dataset.load(trial) if i else first, trial)
+
+
+def _told(
+    dataset: Dataset, people: Sequence[str], subject: str, settings: Windows
+) -> dict[str, Any]:
+    """Return where a person's rows come from; the same each time, on any engine."""
+    about = {
+        "dataset": dataset.name,
+        "citation": dataset.citation,
+        "licence": dataset.licence,
+        "subject": subject,
+        "windows": config.describe(settings),
+        "versions": {k: version(k) for k in ("physio-affect", *_LIBRARIES)},
+        "code": _code(),
+        "sources": _sources(dataset, people, subject),
+    }
+    mark = hashlib.sha256(repr(sorted(about.items())).encode()).hexdigest()
+    return {**about, "fingerprint": mark}
+
+
+def _fingerprint(path: Path) -> str:
+    try:
+        return str(windows.about(path).get("fingerprint", ""))
+    except (ValueError, OSError):
+        return ""
+
+
+def _sources(dataset: Dataset, people: Sequence[str], subject: str) -> dict[str, str]:
+    """Return the hash of each file that a person's signals can come from.
+
+    These are all files in the data set's folder that do not carry another person's
+    code: ``S2/...``, ``s02.dat``, ``S2_quest.csv``.
+    """
+    root = getattr(dataset, "root", None)
+    if root is None:
+        return {}
+    root = Path(root)
+    others = {p for p in people if p != subject}
+    found = {}
+    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+        parts = path.relative_to(root).parts
+        if not any(_code_of(part) & others for part in parts):
+            stat = path.stat()
+            known = _hash(path, stat.st_size, stat.st_mtime_ns)
+            found["/".join(parts)] = known
+    return found
+
+
+def _code_of(name: str) -> set[str]:
+    """Return the codes that the name of a file or folder may begin with."""
+    ends = [i for i, c in enumerate(name) if c in "_-. "]
+    return {name, *(name[:i] for i in ends)}
+
+
+@cache
+def _hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 they are the key
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Return a hash of the code that rows depend on."""
+    root = Path(str(files("physio")))
+    code = [p for name in _CODE for p in sorted((root / name).rglob("*.py"))]
+    found = hashlib.sha256((root / "assets" / "chains.toml").read_bytes())
+    for path in code:
+        found.update(path.read_bytes())
+    return found.hexdigest()

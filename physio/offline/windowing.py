@@ -1,0 +1,199 @@
+"""From ticks to windows: which samples, which labels, which numbers."""
+
+from collections.abc import Collection
+from math import ceil
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Block
+from physio.core.events import Events
+from physio.core.missing import Reason, why
+from physio.core.recording import Recording
+from physio.datasets.feature_table import QUALITY, RATING, WHY
+
+_ENDS: Final = (".from", ".to")
+_NEAR: Final = 1.0  # s: an answer at the end of a part is about that part
+
+
+class Grid(NamedTuple):
+    """Windows on ticks: window k of n has ``width`` ticks, from tick ``k * hop`` on.
+
+    ``begin`` (s, session clock) is that of tick 0, ``rate`` ticks a second (Hz), and
+    ``reach`` how far before a tick the samples lie that its values rest on (s).
+    """
+
+    n: int
+    width: int
+    hop: int
+    begin: float
+    rate: float
+    reach: float
+
+    @classmethod
+    def of(cls, ticks: Block, width: float, hop: float) -> Self:
+        """Return the windows of ``width`` s, one each ``hop`` s, that ticks fill."""
+        rate = float(ticks.info.rate)
+        ticked, step = width * rate, hop * rate
+        if ticked % 1 or step % 1:
+            raise ValueError(
+                f"windows of {width:g} s every {hop:g} s are no whole numbers of ticks "
+                f"at {rate:g} Hz: choose multiples of {1 / rate:g} s, or another rate"
+            )
+        n = max(0, (len(ticks) - int(ticked)) // int(step) + 1)
+        begin = float(ticks.epoch + ticks.start / rate)
+        return cls(n, int(ticked), int(step), begin, rate, ticks.info.span)
+
+    @property
+    def begins(self) -> Array:
+        """When each window begins (s, session clock), shape (n,)."""
+        return self.begin + np.arange(self.n) * self.hop / self.rate
+
+    @property
+    def ends(self) -> Array:
+        """When each window is over (s, session clock), shape (n,)."""
+        return self.begins + self.width / self.rate
+
+    @property
+    def supports(self) -> Array:
+        """From when the samples came that a window rests on (s), shape (n,)."""
+        last = self.ends - 1 / self.rate
+        return np.minimum(self.begins, last - self.reach)
+
+
+def source(recording: Recording, streams: Collection[str]) -> Block:
+    """Return the first block of the fastest stream that is read: it counts samples."""
+    blocks = [recording.streams[name][0] for name in sorted(streams)]
+    if not blocks:
+        names = ", ".join(recording.streams) or "nothing"
+        raise ValueError(f"no chain reads any of its streams ({names})")
+    return max(blocks, key=lambda b: b.info.rate)
+
+
+def place(first: Block, grid: Grid) -> dict[str, Any]:
+    """Return which samples of the source each window has and rests on, and when."""
+    rate = float(first.info.rate)
+    times = (grid.begins, grid.ends, grid.supports)
+    # A sample at the very edge must not move over it by the rounding of a product.
+    numbers = (np.ceil(np.round((t - first.epoch) * rate, 6)) for t in times)
+    start, stop, rests = (np.maximum(n, 0).astype(np.int64) for n in numbers)
+    return {
+        "start": start,
+        "stop": stop,
+        "rests": rests,
+        "begin": grid.begins,
+        "end": grid.ends,
+    }
+
+
+def labels(recording: Recording, grid: Grid) -> dict[str, Any]:
+    """Return the part of the protocol that each window lies in, and the answers to it.
+
+    Parts are the events ``<name>.conditions`` (labelled; the column ``end`` or
+    ``seconds`` says how long) and answers those of ``<name>.ratings``: within a second
+    of the end of a part, they are about it. A recording without parts is one part.
+    """
+    parts = _events(recording, ".conditions")
+    said = _events(recording, ".ratings")
+    spans = [(recording.begin, np.inf, "")]
+    if parts is not None and len(parts):
+        long = parts.data[:, 0]
+        ends = parts.times + long if "seconds" in parts.info.names else long
+        names = parts.labels or ("",) * len(parts)
+        spans = list(zip(parts.times.tolist(), ends.tolist(), names, strict=True))
+    part = np.full(grid.n, -1, np.int16)
+    label = np.full(grid.n, "", object)
+    kinds = said.info.names if said is not None else ()
+    ratings = {name: np.full(grid.n, np.nan) for name in kinds}
+    for k, (begin, end, name) in enumerate(spans):
+        here = (grid.begins >= begin) & (grid.ends <= end)
+        part[here], label[here] = k, name
+        answer = _answer(said, end)
+        for i, kind in enumerate(kinds):
+            ratings[kind][here] = np.nan if answer is None else answer[i]
+    told = {f"{RATING}{kind}": values for kind, values in ratings.items()}
+    return {"part": part, "label": label, **told}
+
+
+def values(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
+    """Return the features of each window, why they are missing, and their quality.
+
+    A feature is the mean of its values at those ticks of the window that rest on
+    samples of the window alone; where a stage remembers longer than the window lasts,
+    it is the value at the last tick. It is missing below ``share`` of answers. What a
+    stage says of a sensor's quality is averaged over the whole window.
+    """
+    names = ticks.info.names
+    kept = [
+        i
+        for i, c in enumerate(ticks.info.channels)
+        if not (c.name.endswith(_ENDS) and f"{c.name}{WHY}" not in names)
+        and c.kind != "quality"
+    ]
+    cells = _cells(ticks.data[:, kept], grid)
+    spans = [ticks.info.channels[i].span for i in kept]
+    first = [min(ceil(span * grid.rate), grid.width - 1) for span in spans]
+    means = np.empty((grid.n, len(kept)))
+    for begin in sorted(set(first)):
+        at = [k for k, f in enumerate(first) if f == begin]
+        means[:, at] = _mean(cells[:, at, begin:], share)
+    reasons, known = why(means), np.isfinite(cells).mean(axis=2)
+    found: dict[str, Any] = {}
+    chains: dict[str, list[int]] = {}
+    for k, i in enumerate(kept):
+        found[names[i]] = np.ascontiguousarray(means[:, k])
+        found[f"{names[i]}{WHY}"] = np.ascontiguousarray(reasons[:, k])
+        chains.setdefault(names[i].partition(".")[0], []).append(k)
+    for chain, at in chains.items():
+        found[f"{QUALITY}{chain}"] = known[:, at].mean(axis=1)
+    return {**found, **_told(ticks, grid, share)}
+
+
+def _told(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
+    """Return what was said of the quality of sensors, the mean of each window."""
+    channels = enumerate(ticks.info.channels)
+    said = {c.name: i for i, c in channels if c.kind == "quality"}
+    means = _mean(_cells(ticks.data[:, list(said.values())], grid), share)
+    return {
+        f"{QUALITY}{name}": np.ascontiguousarray(means[:, k])
+        for k, name in enumerate(said)
+    }
+
+
+def _cells(columns: Array, grid: Grid) -> Array:
+    """Return the ticks of each window, shape (n, columns, width); a view."""
+    if not grid.n:
+        return np.empty((0, columns.shape[1], grid.width))
+    every = np.lib.stride_tricks.sliding_window_view(columns, grid.width, axis=0)
+    return every[:: grid.hop][: grid.n]
+
+
+def _mean(cells: Array, share: float) -> Array:
+    """Return the mean of the answers along the last axis, or the commonest reason."""
+    known = np.isfinite(cells)
+    count = known.sum(axis=-1)
+    total = np.where(known, cells, 0).sum(axis=-1)
+    few = count < share * cells.shape[-1]
+    mean = total / np.maximum(count, 1)
+    if few.any():
+        codes = why(cells[few])
+        times = np.stack([(codes == r).sum(axis=1) for r in list(Reason)[1:]])
+        nans = np.array([r.nan for r in list(Reason)[1:]])
+        mean[few] = nans[np.argmax(times, axis=0)]
+    return np.asarray(mean)
+
+
+def _events(recording: Recording, end: str) -> Events | None:
+    found = [e for name, e in recording.events.items() if name.endswith(end)]
+    return found[0] if found else None
+
+
+def _answer(said: Events | None, end: float) -> npt.NDArray[np.float64] | None:
+    """Return the answers given at the end of a part, or about a whole recording."""
+    if said is None or not len(said):
+        return None
+    if end == np.inf:
+        return said.data[-1]
+    near = np.flatnonzero(np.abs(said.times - end) < _NEAR)
+    return said.data[near[0]] if len(near) else None

@@ -1,1 +1,0 @@
-"""Where blocks end up: one sink a file."""

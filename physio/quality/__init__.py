@@ -1,0 +1,1 @@
+"""Signal quality: masks, quality indices, wear detection, channel status."""

@@ -1,0 +1,255 @@
+"""What the last seconds of each channel look like: in order, flat, railed, off."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Channel, Info
+from physio.core.missing import Reason
+from physio.core.stage import Grid, Stage
+from physio.dsp.window import every
+
+CONDITIONS: Final = (
+    "good",
+    "missing",
+    "railed",
+    "electrode off",
+    "flat",
+    "out of range",
+    "line noise",
+    "muscle",
+    "blink",
+)
+"""What a channel's ``condition`` says, by number; `BAD` of them are bad."""
+
+BAD: Final = frozenset(CONDITIONS[1:7])
+
+FIGURES: Final = ("condition", "present", "mean", "range", "mains", "fast")
+
+_WARMING: Final = Reason.WARMING_UP.nan
+_UNITS: Final = {"uV": 1.0, "mV": 1e3, "V": 1e6}
+_RAILED: Final = 0.05  # of the samples, at the very end of the range
+_DISTINCT: Final = 20  # values; fewer are a converter's steps, and no rail is told
+_FRONTAL: Final = ("Fp", "AF")
+
+
+class Limits(NamedTuple):
+    """Of one kind of channel, in uV, uS, degC; infinite where there is none.
+
+    ``flat`` is the least range (0: it must change at all, below: it need not), ``wild``
+    the greatest; ``low`` and ``high`` bound the mean, ``rail`` any sample, ``hum`` the
+    mains (an open input), ``fast`` what is between 20 and 45 Hz, ``blink`` the range
+    of frontal electrodes.
+    """
+
+    flat: float = 0.0
+    wild: float = np.inf
+    low: float = -np.inf
+    high: float = np.inf
+    rail: float = np.inf
+    hum: float = np.inf
+    fast: float = np.inf
+    blink: float = np.inf
+
+
+_KINDS: Final = {
+    "eeg": Limits(0.5, 500.0, rail=187312.0, hum=100.0, fast=10.0, blink=100.0),
+    "ecg": Limits(50.0, 10_000.0, hum=1000.0),
+    "gsr": Limits(0.0, low=0.05, high=60.0),
+    "temperature": Limits(-1.0, low=27.0, high=40.0),
+    "bio": Limits(0.0),
+    "resp": Limits(0.0),
+}
+_OTHER: Final = Limits(-1.0)
+
+
+class Newest(NamedTuple):
+    """The newest samples."""
+
+    ring: Array  # (window, channels): sample i in row i % window
+    clock: npt.NDArray[np.int64]  # (2,): samples seen, outputs given
+    hop: Fraction
+    rate: float
+    channels: tuple[Channel, ...]
+
+
+@dataclass(frozen=True)
+class Condition(Stage):
+    """What the last seconds of each channel look like, once a second.
+
+    For a check that a person can follow channel by channel before a session, and for
+    the same figures during it. Of each channel: ``condition`` (the number of one of
+    `CONDITIONS`), ``present`` (the part of its samples that are there, 1), ``mean``
+    and ``range`` (its own unit), ``mains`` (root mean square within 1 Hz of the mains)
+    and ``fast`` (root mean square from 20 to 45 Hz without it, own unit too). Channels
+    are called ``condition.<channel>`` and so on.
+
+    Parameters
+    ----------
+    mains
+        Frequency of the mains (Hz).
+    width
+        How far back it looks (s).
+    share
+        Which part of the samples must be there.
+
+    Notes
+    -----
+    The first that applies, in this order:
+
+    *missing*: fewer than ``share`` of the samples. *Railed*: EEG within a thousandth of
+    187.5 mV (ADS1299 at gain 24, Texas Instruments SBAS499); any kind, more than 5 % of
+    the samples in runs at the very highest or lowest of 20 values or more (ours).
+    *Electrode off*: mains above 100 uV (EEG) or 1 mV (ECG), which only an open input
+    picks up (ours); skin conductance below 0.05 uS [1]_; skin below 27 degC (see
+    `WristQuality`). *Flat*: EEG ranges over less than 0.5 uV (BrainVision Analyzer's
+    raw data inspection), an ECG over less than 50 uV (ours); skin, pulse and belt do
+    not change at all; temperature may stay. *Out of range*: EEG ranges over more than
+    500 uV, an ECG over more than 10 mV (IEC 60601-2-27: plus and minus 5 mV); skin
+    above 60 uS [1]_, temperature above 40 degC [1]_. *Line noise*: there is more mains
+    than of everything from 1 to 45 Hz (ours). *Muscle*: more than 10 uV from 20 to 45
+    Hz, which 99.9 % of 13,680 stretches of 4 s of 24 people at rest and at arithmetic
+    stay below (eegmat); muscle fills that band [2]_. *Blink*: a frontal electrode
+    ranges over more than 100 uV; it is no fault.
+
+    Spectra: mean taken out, Hann window, lost samples as the mean. Bands that the rate
+    does not reach are 0. The delay is half of ``width``.
+
+    Shape (n, channels) to (m, 6 channels). Deviations are those marked as ours.
+
+    References
+    ----------
+    .. [1] Kleckner et al., Simple, transparent, and flexible automated quality
+       assessment procedures for ambulatory electrodermal activity data, IEEE
+       Transactions on Biomedical Engineering 65, 2018.
+    .. [2] Goncharova et al., EMG contamination of EEG: spectral and topographical
+       characteristics, Clinical Neurophysiology 114, 2003.
+    """
+
+    mains: float = 50.0
+    width: float = 4.0
+    share: float = 0.9
+
+    def output(self, info: Info) -> Info:
+        """Return six figures of each channel."""
+        state = self.begin(info)
+        if not (0 < self.share <= 1 and len(state.ring) >= 4 and self.mains > 0):
+            raise ValueError(
+                f"the condition of {info.name!r} is judged by 4 samples or more, a "
+                f"share above 0 and mains above 0 Hz: {self.width:g} s, "
+                f"{self.share:g}, {self.mains:g} Hz"
+            )
+        out = []
+        for figure in FIGURES:
+            for c in info.channels:
+                unit = "1" if figure in FIGURES[:2] else c.unit
+                late, span = c.delay + self.width / 2, c.span + self.width
+                out.append(Channel(f"{figure}.{c.name}", "misc", unit, late, span))
+        return info.at(info.rate / self.grid(info).hop, *out)
+
+    def grid(self, info: Info) -> Grid:
+        """Return an output every second."""
+        return every(info, 1.0)
+
+    def begin(self, info: Info) -> Newest:
+        """Return an empty memory."""
+        n = int(info.rate * Fraction(str(self.width)))
+        return Newest(
+            np.full((n, len(info.channels)), _WARMING),
+            np.zeros(2, np.int64),
+            self.grid(info).hop,
+            float(info.rate),
+            info.channels,
+        )
+
+    def step(self, state: Newest, x: Array) -> Array:
+        """Take in ``x``; return the figures now due."""
+        rows, done = [], 0
+        while True:
+            k, hop = int(state.clock[1]), state.hop
+            due = -((-k * hop.numerator) // hop.denominator)
+            stop = min(done + due - int(state.clock[0]) + 1, len(x))
+            _remember(state, x[done:stop])
+            done = stop
+            if state.clock[0] != due + 1:
+                break
+            state.clock[1] += 1
+            rows.append(self._row(state))
+        width = len(FIGURES) * len(state.channels)
+        return np.array(rows).reshape(len(rows), width)
+
+    def _row(self, state: Newest) -> Array:
+        y = np.empty((len(FIGURES), len(state.channels)))
+        if state.clock[0] < len(state.ring):
+            return np.full(y.size, _WARMING)
+        values = np.roll(state.ring, -int(state.clock[0]) % len(state.ring), axis=0)
+        power, f = _spectrum(values, state.rate)
+        line = np.abs(f - self.mains) <= 1
+        bands = [line, (f >= 20) & (f <= 45) & ~line, (f >= 1) & (f <= 45) & ~line]
+        sums = np.array([np.sqrt(power[b].sum(axis=0)) for b in bands])
+        for c, channel in enumerate(state.channels):
+            y[:, c] = self._judge(values[:, c], sums[:, c], channel)
+        return y.ravel()
+
+    def _judge(self, x: Array, sums: Array, channel: Channel) -> list[float]:
+        there = np.isfinite(x)
+        own = x[there]
+        if not len(own):
+            return [float(x[-1]) if np.isnan(x[-1]) else Reason.POOR_QUALITY.nan] * 6
+        limits = _KINDS.get(channel.kind, _OTHER)
+        scale = _UNITS.get(channel.unit, 1.0)
+        figures = [float(own.mean()), float(np.ptp(own)), *sums[:2].tolist()]
+        if there.mean() < self.share:
+            name = "missing"
+        else:
+            frontal = channel.name.startswith(_FRONTAL)
+            name = _named(own * scale, figures, sums * scale, limits, frontal, scale)
+        return [float(CONDITIONS.index(name)), float(there.mean()), *figures]
+
+
+def _remember(state: Newest, x: Array) -> None:
+    keep = x[-len(state.ring) :]
+    first = int(state.clock[0]) + len(x) - len(keep)
+    state.ring[np.arange(first, first + len(keep)) % len(state.ring)] = keep
+    state.clock[0] += len(x)
+
+
+def _spectrum(values: Array, rate: float) -> tuple[Array, Array]:
+    """Return power (unit squared) at each frequency, shape (f, channels), and those."""
+    there = np.isfinite(values)
+    count = np.maximum(there.sum(axis=0), 1)
+    mean = np.where(there, values, 0.0).sum(axis=0) / count
+    y = np.where(there, values - mean, 0.0)
+    window = np.hanning(len(y) + 1)[:-1]
+    power = 2 * np.abs(np.fft.rfft(y * window[:, None], axis=0)) ** 2
+    f = np.arange(len(power)) * rate / len(y)
+    return power / (len(y) * np.sum(window**2)), f
+
+
+def _named(
+    x: Array,
+    figures: list[float],
+    sums: Array,
+    limits: Limits,
+    frontal: bool,  # noqa: FBT001
+    scale: float,
+) -> str:
+    """Return the first condition that applies to what is there, in the limits' unit."""
+    mean, spread = figures[0] * scale, figures[1] * scale
+    line, fast, slow = sums.tolist()
+    alike = np.flatnonzero(np.diff(x) == 0)
+    ends = np.isin(x[alike], (x.max(), x.min())).sum() / len(x)
+    first = {
+        "railed": np.abs(x).max() >= limits.rail
+        or (ends > _RAILED and len(np.unique(x)) >= _DISTINCT),
+        "electrode off": line > limits.hum or mean < limits.low,
+        "flat": spread < limits.flat or (limits.flat == 0 and spread == 0),
+        "out of range": spread > limits.wild or mean > limits.high,
+        "line noise": line > slow > 0 and limits.hum < np.inf,
+        "muscle": fast > limits.fast,
+        "blink": frontal and spread > limits.blink,
+    }
+    return next((name for name, applies in first.items() if applies), "good")

@@ -1,0 +1,284 @@
+"""Which samples can be trusted: 1 for a good one, 0 for a bad one."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from physio.core.block import Array, Channel, Info
+from physio.core.stage import Stage
+
+Counts = npt.NDArray[np.int64]
+
+_PANES: Final = 10  # in the time over which a range is taken
+
+
+class Ranges(NamedTuple):
+    """How far each channel has ranged in each tenth of a window."""
+
+    low: Array  # (panes, channels): pane k in row k % panes
+    high: Array  # (panes, channels)
+    seen: Counts  # (panes, channels): samples there
+    clock: Counts  # (2,): samples seen, samples in a pane
+    limits: Array  # (3,): least and greatest range, rail
+
+
+@njit(cache=True)
+def _range(
+    low: Array, high: Array, seen: Counts, clock: Counts, limits: Array, x: Array
+) -> Array:
+    """Judge each sample, shape (n, channels), by the range of those before it."""
+    panes, channels = low.shape
+    width = clock[1]
+    y = np.empty_like(x)
+    rest = np.empty((2, channels))  # range of all panes but the one being filled
+    there = np.empty(channels, np.int64)
+    for i in range(len(x)):
+        slot = clock[0] // width % panes
+        if i == 0 or clock[0] % width == 0:
+            for c in range(channels):
+                if clock[0] % width == 0:
+                    low[slot, c], high[slot, c], seen[slot, c] = np.inf, -np.inf, 0
+                rest[0, c], rest[1, c], there[c] = np.inf, -np.inf, 0
+                for p in range(panes):
+                    if p != slot:
+                        rest[0, c] = min(rest[0, c], low[p, c])
+                        rest[1, c] = max(rest[1, c], high[p, c])
+                        there[c] += seen[p, c]
+        clock[0] += 1
+        for c in range(channels):  # without branches: channels go abreast
+            v = x[i, c]
+            least, most = low[slot, c], high[slot, c]
+            least = v if v < least else least
+            most = v if v > most else most
+            low[slot, c], high[slot, c] = least, most
+            seen[slot, c] += v == v
+            least = rest[0, c] if rest[0, c] < least else least
+            most = rest[1, c] if rest[1, c] > most else most
+            full = 2 * (there[c] + seen[slot, c]) >= (panes - 1) * width
+            flat = (most - least < limits[0]) & full
+            bad = flat | (most - least > limits[1]) | (abs(v) >= limits[2])
+            good = 0.0 if bad else 1.0
+            y[i, c] = good if v == v else v
+    return y
+
+
+@dataclass(frozen=True)
+class EegQuality(Stage):
+    """Whether each electrode gives what can be a signal: flat, railed, or torn off.
+
+    Parameters
+    ----------
+    flat
+        An electrode whose range (uV) over the last ``width`` s is less is dead. By
+        default 0.5 uV, the lowest activity that BrainVision Analyzer's raw data
+        inspection lets pass.
+    wild
+        One whose range (uV) is more is loose, or its owner moves. By default 500 uV:
+        blinks, of 100 to 300 uV, stay.
+    rail
+        At this distance from 0 (uV) the amplifier ends: by default that of the ADS1299
+        at a gain of 24, 187.5 mV, less one part in a thousand (Texas Instruments,
+        SBAS499).
+    width
+        How far back a range reaches (s).
+
+    Notes
+    -----
+    Ranges are taken over the present tenth of ``width`` and the nine before it. A flat
+    electrode is known once half of these samples have been seen. The offset of an
+    electrode, tens of mV on an amplifier coupled to d.c., does not matter. There is no
+    delay.
+
+    y(t) = 1 where flat <= max - min <= wild over the window and abs(x(t)) < rail, else
+    0; NaN where x is. Shape (n, channels) to (n, channels), unit 1. The rule is ours;
+    deviations from its sources are none but the window.
+    """
+
+    flat: float = 0.5
+    wild: float = 500.0
+    rail: float = 187312.0
+    width: float = 1.0
+
+    def output(self, info: Info) -> Info:
+        """Return a mask for each channel."""
+        for c in info.channels:
+            if (c.kind, c.unit) != ("eeg", "uV"):
+                raise ValueError(
+                    f"the quality of EEG is judged in uV, but {c.name!r} of "
+                    f"{info.name!r} is {c.kind} in {c.unit}"
+                )
+        seconds = float(self.begin(info).clock[1] * _PANES / info.rate)
+        return masks(info, seconds)
+
+    def begin(self, info: Info) -> Ranges:
+        """Return no ranges."""
+        if not (0 <= self.flat < self.wild and self.width > 0):
+            raise ValueError(
+                f"the quality of {info.name!r} needs 0 <= flat < wild and a width "
+                f"above 0: {self.flat}, {self.wild}, {self.width}"
+            )
+        n = len(info.channels)
+        width = ceil(info.rate * Fraction(str(self.width)) / _PANES)
+        return Ranges(
+            np.full((_PANES, n), np.inf),
+            np.full((_PANES, n), -np.inf),
+            np.zeros((_PANES, n), np.int64),
+            np.array([0, width], np.int64),
+            np.array([self.flat, self.wild, self.rail]),
+        )
+
+    def step(self, state: Ranges, x: Array) -> Array:
+        """Judge ``x``."""
+        return np.asarray(_range(*state, x))
+
+
+class Limits(NamedTuple):
+    """What the judgement by limits remembers of each channel."""
+
+    newest: Array  # (channels,): the sample before
+    since: Counts  # (channels,): samples since the last bad one
+    hold: int
+    limits: Array  # (3,): low, high, greatest step
+
+
+@njit(cache=True)
+def _limit(newest: Array, since: Counts, hold: int, limits: Array, x: Array) -> Array:
+    """Judge each sample, shape (n, channels), by its value and its step."""
+    y = np.empty_like(x)
+    for i in range(len(x)):
+        for c in range(x.shape[1]):
+            v = x[i, c]
+            jump = abs(v - newest[c]) > limits[2]
+            outside = v < limits[0] or v > limits[1]
+            since[c] = 0 if jump or outside else since[c] + 1
+            newest[c] = v
+            good = 1.0 if since[c] > hold else 0.0
+            y[i, c] = v if np.isnan(v) else good
+    return y
+
+
+def _limits(info: Info, low: float, high: float, rise: float, hold: float) -> Limits:
+    samples = int(info.rate * Fraction(str(hold)))
+    if not (low < high and rise > 0 and hold >= 0):
+        raise ValueError(
+            f"the quality of {info.name!r} needs low < high, a rise above 0 and a hold "
+            f"of at least 0: {low}, {high}, {rise}, {hold}"
+        )
+    n = len(info.channels)
+    step = rise / float(info.rate)
+    since = np.full(n, samples, np.int64)
+    return Limits(np.full(n, np.nan), since, samples, np.array([low, high, step]))
+
+
+def masks(info: Info, seconds: float) -> Info:
+    """Return a mask for each channel, that rests on ``seconds`` of it."""
+    channels = (
+        Channel(c.name, "misc", "1", c.delay, c.span + seconds) for c in info.channels
+    )
+    return info.at(None, *channels)
+
+
+@dataclass(frozen=True)
+class EdaQuality(Stage):
+    """Whether skin conductance can be that of skin.
+
+    Parameters
+    ----------
+    low, high
+        What skin conducts (uS); below, the electrodes are not on it.
+    rise
+        The fastest it changes (uS/s).
+    hold
+        For how long after a bad sample the next ones are bad too (s).
+
+    Notes
+    -----
+    Limits and method are those of [1]_; ours is causal, so that the ``hold`` comes only
+    after a bad sample, and skin temperature, if any, is judged on its own stream. There
+    is no delay.
+
+    y(t) = 1 where low <= x <= high and abs(x(t) - x(t - 1)) <= rise / rate, and so for
+    ``hold`` s, else 0. Shape (n, channels) to (n, channels), unit 1.
+
+    References
+    ----------
+    .. [1] Kleckner et al., Simple, transparent, and flexible automated quality
+       assessment procedures for ambulatory electrodermal activity data, IEEE
+       Transactions on Biomedical Engineering 65, 2018.
+    """
+
+    low: float = 0.05
+    high: float = 60.0
+    rise: float = 10.0
+    hold: float = 5.0
+
+    def output(self, info: Info) -> Info:
+        """Return a mask for each channel."""
+        for c in info.channels:
+            if (c.kind, c.unit) != ("gsr", "uS"):
+                raise ValueError(
+                    f"the quality of skin conductance is judged in uS, but {c.name!r} "
+                    f"of {info.name!r} is {c.kind} in {c.unit}"
+                )
+        return masks(info, (self.begin(info).hold + 1) / float(info.rate))
+
+    def begin(self, info: Info) -> Limits:
+        """Return a state in which nothing bad has been seen."""
+        return _limits(info, self.low, self.high, self.rise, self.hold)
+
+    def step(self, state: Limits, x: Array) -> Array:
+        """Judge ``x``."""
+        return np.asarray(_limit(*state, x))
+
+
+@dataclass(frozen=True)
+class TemperatureQuality(Stage):
+    """Whether a temperature can be that of skin, or of what lies on it.
+
+    A sample x(t) is good where ``low`` <= x(t) <= ``high`` and was so for ``hold`` s.
+
+    Parameters
+    ----------
+    low, high
+        What a sensor on a living body may say (degC).
+    hold
+        For how long after a bad sample the next ones are bad too (s).
+
+    Notes
+    -----
+    The method is that of Kleckner et al. (see `EdaQuality`), who take 30 to 40 degC for
+    skin that is worn on. Deviation: 15 to 45 degC, from where skin is in pain to where
+    it is burnt, as this is to find sensors that are dead and not hands that are cold:
+    the wrists of 23 people are between 26.3 and 36 degC (WESAD, Stress-Predict), below
+    their lower limit for minutes. Whether a band is worn is told by more than
+    temperature: see `physio.quality.wristband.WristQuality`. There is no delay.
+
+    Shape (n, channels) to (n, channels), unit 1. The two limits are ours.
+    """
+
+    low: float = 15.0
+    high: float = 45.0
+    hold: float = 5.0
+
+    def output(self, info: Info) -> Info:
+        """Return a mask for each channel."""
+        for c in info.channels:
+            if (c.kind, c.unit) != ("temperature", "degC"):
+                raise ValueError(
+                    f"the quality of a temperature is judged in degC, but {c.name!r} "
+                    f"of {info.name!r} is {c.kind} in {c.unit}"
+                )
+        return masks(info, (self.begin(info).hold + 1) / float(info.rate))
+
+    def begin(self, info: Info) -> Limits:
+        """Return a state in which nothing bad has been seen."""
+        return _limits(info, self.low, self.high, np.inf, self.hold)
+
+    def step(self, state: Limits, x: Array) -> Array:
+        """Judge ``x``."""
+        return np.asarray(_limit(*state, x))

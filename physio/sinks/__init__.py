@@ -1,0 +1,1 @@
+"""Sinks: one output format a file."""

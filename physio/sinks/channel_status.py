@@ -1,0 +1,84 @@
+"""What each sensor looks like while a session runs, in a file that anyone may read."""
+
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from physio.core.block import Block, Info
+from physio.core.recording import Item
+from physio.online.channel_monitor import Conditions
+
+FILE: Final = "conditions.json"
+
+
+@dataclass
+class Conditioned:
+    """``conditions.json`` in the session's folder: the figures of every channel.
+
+    It is written anew once a second, as a whole, and stays when the session ends. What
+    changes for more than a moment is a sentence for the session's status, as
+    ``condition: headset.eeg: F3 is flat``.
+
+    Parameters
+    ----------
+    folder
+        Where to write; filled in by the session.
+    mains
+        Frequency of the mains (Hz).
+    """
+
+    folder: Path
+    mains: float = 50.0
+    conditions: Conditions = field(init=False, repr=False)
+    _said: deque[str] = field(default_factory=deque, init=False, repr=False)
+    _failed: bool = field(default=False, init=False, repr=False)
+    _until: float = field(default=0.0, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        self.conditions = Conditions(mains=self.mains)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._write()
+
+    def announce(self, streams: Sequence[Info]) -> None:
+        """Look at these, and at nothing that is computed."""
+        self.conditions.know(streams)
+
+    def end(self, how: str) -> None:
+        """Need nothing of how it ended."""
+
+    def write(self, item: Item) -> None:
+        """Look at a block of what came in; leave the rest."""
+        if not isinstance(item, Block):
+            return
+        seconds, news = self.conditions.take(item)
+        self._said += [f"condition: {text}" for text in news]
+        if seconds and item.until >= self._until + 1.0:
+            self._until = float(item.until)
+            self._write()
+
+    def notices(self) -> list[str]:
+        """Return what there is to say since the last call."""
+        return [self._said.popleft() for _ in range(len(self._said))]
+
+    def _write(self) -> None:
+        """Put the figures where a reader never sees half of them."""
+        text = json.dumps({"at": self._until, "streams": self.conditions.figures()})
+        part = self.folder / f"{FILE}.part"
+        try:
+            part.write_text(text + "\n", "utf-8")
+            part.replace(self.folder / FILE)
+        except OSError as error:  # the disk may have room again in a second
+            if not self._failed:
+                self._said.append(f"condition: {FILE} is not written: {error}")
+            self._failed = True

@@ -1,0 +1,113 @@
+"""Estimates as a stream of the lab streaming layer, for other programs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from types import TracebackType
+from typing import Any, Final, Self
+
+import pylsl
+
+from physio.core.block import Block, Info
+from physio.core.protocols import Clock, Item, WallClock
+from physio.core.recording import COMPUTED, computed
+
+_TYPES: Final = {"estimates": "Affect", "features": "Features"}
+
+
+@dataclass
+class Lsl:
+    """An LSL outlet of one computed stream; none exists until it has a first row.
+
+    Anybody on the network can read what LSL sends, and nothing keeps them out: so this
+    sink is off unless a session file names it, and the code of the participant is not
+    sent. In a session of several people each has an outlet, and the codes must tell
+    them apart: they stand behind name and ``source_id``. A missing value goes out as
+    NaN, of which LSL keeps the reason.
+
+    Parameters
+    ----------
+    stream
+        Which stream to send: ``"estimates"`` or ``"features"``.
+    stream_name
+        What it is called on the network.
+    source_id
+        By which receivers find it again after a restart; by default
+        ``physio-affect-estimates`` or ``physio-affect-features``.
+    clock
+        The session clock, filled in by the session; stamps are in LSL's own.
+    """
+
+    stream: str = "estimates"
+    stream_name: str = "physio-affect"
+    source_id: str = ""
+    clock: Clock = field(default_factory=WallClock)
+    _outlets: dict[str, Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        if self.stream not in COMPUTED:
+            raise ValueError(
+                f"an LSL outlet sends {' or '.join(COMPUTED)}, not {self.stream!r}"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._outlets.clear()
+
+    def announce(self, streams: Sequence[Info]) -> None:
+        """Need nothing of the streams that come in."""
+
+    def end(self, how: str) -> None:
+        """Need nothing of how it ended."""
+
+    def write(self, item: Item) -> None:
+        """Send the rows of a block of the stream; leave all else."""
+        if not isinstance(item, Block) or computed(item.info.name) != self.stream:
+            return
+        name = item.info.name
+        if name not in self._outlets:
+            self._outlets[name] = pylsl.StreamOutlet(self._described(item.info))
+        here = pylsl.local_clock() - self.clock.now()
+        for time, row in zip(item.times.tolist(), item.data.tolist(), strict=True):
+            self._outlets[name].push_sample(row, time + here)
+
+    def _described(self, info: Info) -> pylsl.StreamInfo:
+        """Return what the network is told: as ticks can be late, it has no rate."""
+        end = info.name.removeprefix(self.stream).replace(".", "-", 1)
+        told = pylsl.StreamInfo(
+            f"{self.stream_name}{end}",
+            _TYPES[self.stream],
+            len(info.channels),
+            pylsl.IRREGULAR_RATE,
+            pylsl.cf_double64,
+            (self.source_id or f"physio-affect-{self.stream}") + end,
+        )
+        about = told.desc()
+        about.append_child_value("origin", info.origin.value)
+        about.append_child_value("nominal_rate", f"{float(info.rate):g}")
+        made = about.append_child("acquisition")
+        made.append_child_value("manufacturer", "physio-affect")
+        made.append_child_value("model", version("physio-affect"))
+        # Without it pyxdf lays the ticks of a recorder's file evenly over their gaps.
+        drops = about.append_child("synchronization")
+        drops.append_child_value("can_drop_samples", "true")
+        channels = about.append_child("channels")
+        for channel in info.channels:
+            one = channels.append_child("channel")
+            one.append_child_value("label", channel.name)
+            one.append_child_value("type", channel.kind)
+            # MNE-LSL takes a number for a power of ten.
+            unit = "none" if channel.unit == "1" else channel.unit
+            one.append_child_value("unit", unit)
+            one.append_child_value("delay", f"{channel.delay:g}")
+            one.append_child_value("span", f"{channel.span:g}")
+        return told

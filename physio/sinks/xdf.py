@@ -1,0 +1,270 @@
+"""A recording of the session, written beside it."""
+
+import errno
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Semaphore, Thread
+from types import TracebackType
+from typing import Self
+
+from physio.core.block import Info
+from physio.core.filename import plain
+from physio.core.recording import Item
+from physio.io.xdf import Writer, outcome
+from physio.sinks.disk_space import Ring, Room
+
+_SYNC = 1.0  # what a power cut may take (s)
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+@dataclass
+class Xdf:
+    """A sink that records what it is given into an XDF file.
+
+    A thread of its own writes, each item at once, and sees to it once a second that
+    the disk has it. When the disk does not keep up, so that ``capacity`` items wait,
+    the recording stops: all that waits is still written, and the file says why it
+    ends. Nothing in between is lost in silence.
+
+    Parameters
+    ----------
+    folder
+        Where the file goes.
+    about
+        What is known of the session: person, consent, begin, config ...
+    inputs
+        Names of the streams that come from outside, which the timeline is to tell from
+        those computed; by default those that were announced and the session's own
+        (``session.*``), or all where none were.
+    filename
+        Without a folder; one that is there already is kept as ``recording_old1.xdf``.
+    capacity
+        How many items may wait to be written.
+    fallback
+        Another folder, in which the recording goes on when the disk is full.
+    reserve_mb
+        When so little of the disk is left (MB) it counts as full, and the file is
+        closed while there is room for its end.
+    ring_mb
+        How much of what comes then is kept in memory (MB), the newest, to be written
+        once there is room again.
+    wait
+        Whether `write` may wait for the disk instead of stopping: for a recording that
+        is replayed as fast as possible.
+
+    Notes
+    -----
+    A recording that goes on does so in a file of its own, ``recording_part2.xdf``, of
+    which ``about["continues"]`` names the one before; samples keep their numbers.
+    """
+
+    folder: Path
+    about: Mapping[str, str] = field(default_factory=dict)
+    inputs: frozenset[str] | None = None
+    filename: str = "recording.xdf"
+    capacity: int = 4096
+    fallback: str = ""
+    reserve_mb: float = 64.0
+    ring_mb: float = 64.0
+    wait: bool = field(default=False, kw_only=True)
+    fault: str = field(default="", init=False)
+    _error: Exception | None = field(default=None, init=False, repr=False)
+    _told: bool = field(default=False, init=False, repr=False)
+    _ended: str = field(default="", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        plain(self.filename, "a recording")
+        if self.capacity < 1:
+            raise ValueError(
+                f"a recording needs room for at least 1 item, not {self.capacity}"
+            )
+
+    def __enter__(self) -> Self:
+        self._writer = Writer(self.folder / self.filename, self.about)
+        self._room_left = Room(self.folder, int(1e6 * self.reserve_mb))
+        self._ring = Ring(int(1e6 * self.ring_mb))
+        self._notices: deque[str] = deque()
+        self._infos: dict[str, Info] = {}
+        self._parts, self._stopped, self.fault = 1, False, ""
+        self._announced: set[str] = set()
+        self._queue: SimpleQueue[Item | tuple[Info, ...] | None] = SimpleQueue()
+        self._room = Semaphore(self.capacity)
+        self._error, self._told, self._ended = None, False, ""
+        self._thread = Thread(target=self._run, name="recording", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._ended = outcome(error)
+        self._queue.put(None)
+        self._thread.join()
+        if self._error is not None and not self._told and error is None:
+            self._tell()
+
+    @property
+    def error(self) -> Exception | None:
+        """Why the recording stopped before the session did, if it has."""
+        return self._error
+
+    @property
+    def file(self) -> Path:
+        """Where the recording is."""
+        return self._writer.path
+
+    def announce(self, infos: Iterable[Info]) -> None:
+        """Name streams that belong into the file even if no sample of them comes."""
+        self._put(tuple(infos))
+
+    def write(self, item: Item) -> None:
+        """Take a block or events.
+
+        Raises
+        ------
+        OSError
+            If the recording has stopped: the disk is full, broken or too slow.
+        """
+        self._put(item)
+
+    def end(self, how: str) -> None:
+        """Say how the session ended, where no error that leaves it tells."""
+        self._ended = how
+
+    def notices(self) -> list[str]:
+        """Return what there is to say of the disk since the last call."""
+        return [self._notices.popleft() for _ in range(len(self._notices))]
+
+    def _put(self, what: Item | tuple[Info, ...]) -> None:
+        if self._error is None and not self._room.acquire(blocking=self.wait):
+            self._error = OSError(
+                f"the recording {self.file} stopped: the disk did not keep up and "
+                f"{self.capacity} items were waiting; what came before is in the file"
+            )
+        if self._error is not None:
+            self._tell()
+        self._queue.put(what)
+
+    def _tell(self) -> None:
+        self._told = True
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        """Write what comes until the end is said, or cannot be written."""
+        synced, failed = time.monotonic(), False
+        while True:
+            try:
+                item = self._queue.get(timeout=_SYNC)
+            except Empty:
+                item = ()
+            if item is None:
+                break
+            try:
+                if not failed:
+                    self._take(item)
+                    if time.monotonic() - synced >= _SYNC:
+                        self._look()
+                        synced = time.monotonic()
+            except Exception as error:  # told by `write`, or in the end
+                self._error, failed = error, True
+            if item != ():
+                self._room.release()
+        self._close()
+
+    def _take(self, item: Item | tuple[Info, ...]) -> None:
+        if isinstance(item, tuple):
+            self._announced |= {info.name for info in item}
+            self._infos |= {info.name: info for info in item}
+        if self._stopped:
+            self._ring.keep(item)
+            return
+        try:
+            self._store(item)
+        except OSError as error:
+            if not _is_full(error):
+                raise
+            self._ring.keep(item)
+            self._stop()
+
+    def _store(self, item: Item | tuple[Info, ...]) -> None:
+        if isinstance(item, tuple):
+            self._writer.announce(item)
+        else:
+            self._writer.write(item, arrived=self._arrived(item.info.name))
+
+    def _look(self) -> None:
+        """See to it that the disk has what is written, and that there is room."""
+        if self._stopped:
+            if self._room_left.left > self._room_left.reserve:
+                self._go_on(self.folder)
+            return
+        self._writer.sync()
+        if self._room_left.left <= 0:
+            self._stop()
+        elif said := self._room_left.warning(time.monotonic(), self._writer.size):
+            self._notices.append(said)
+
+    def _stop(self) -> None:
+        """Close the file; go on in the other folder, or in memory."""
+        why = f"the recording {self.file} stopped: the disk is full"
+        self.fault, self._stopped = why, True
+        self._writer.close(why)
+        if self.fallback and Path(self.fallback).resolve() != self.folder.resolve():
+            Path(self.fallback).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._go_on(Path(self.fallback))
+            return
+        self._notices.append(
+            f"{why}; the newest {self.ring_mb:g} MB are kept in memory and written "
+            f"once there is room; another folder can be given as fallback"
+        )
+
+    def _go_on(self, folder: Path) -> None:
+        """Begin another file, with what was kept in memory."""
+        self._parts += 1
+        path = (folder / self.filename).with_stem(
+            f"{Path(self.filename).stem}_part{self._parts}"
+        )
+        about = {**self.about, "continues": self.file.name}
+        kept, lost = self._ring.take()
+        self.folder = folder
+        self._room_left = Room(folder, int(1e6 * self.reserve_mb))
+        self._writer, self._stopped = Writer(path, about), False
+        self._writer.announce(self._infos.values())
+        said = f"the recording goes on in {path}"
+        self._notices.append(
+            f"{said}; {lost} items before it are lost" if lost else said
+        )
+        for item in kept:
+            self._take(item)
+
+    def _arrived(self, name: str) -> bool:
+        if self.inputs is not None:
+            return name in self.inputs
+        own = name.startswith("session.")
+        return own or not self._announced or name in self._announced
+
+    def _close(self) -> None:
+        if self._stopped:
+            kept, lost = self._ring.take()
+            self.fault += f"; {len(kept) + lost} items after that are lost"
+        try:
+            self._writer.close(str(self._error or self._ended or "completed"))
+        except OSError as error:
+            if _is_full(error):  # all but the footers is there
+                self.fault = self.fault or str(error)
+            else:
+                self._error = self._error or error
+
+
+def _is_full(error: OSError) -> bool:
+    """Tell whether it is for want of room that something cannot be written."""
+    return getattr(error.__cause__, "errno", error.errno) in _FULL

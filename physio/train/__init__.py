@@ -1,1 +1,0 @@
-"""Training, splits and figures of merit."""

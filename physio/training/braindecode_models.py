@@ -1,0 +1,92 @@
+"""Published networks on the signal itself, from braindecode, as models among others."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.nn import functional as F  # noqa: N812  as everybody calls it
+
+from physio.core.block import Array
+from physio.models.rbtransformer import one_thread
+from physio.evaluation.models.baselines import Given
+
+_SHOWN = 256  # windows that are told at once
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A network of braindecode, on windows of the signal.
+
+    Parameters
+    ----------
+    network
+        ``EEGNetv4`` (Lawhern et al. 2018) or ``ShallowFBCSPNet`` (Schirrmeister et al.
+        2017).
+    epochs, batch, rate, decay
+        Of AdamW, with a cosine down to nothing.
+
+    Notes
+    -----
+    `Given.x` must be windows, shape (n, channels, samples).
+    """
+
+    network: Literal["EEGNetv4", "ShallowFBCSPNet"] = "EEGNetv4"
+    epochs: int = 15
+    batch: int = 64
+    rate: float = 1e-3
+    decay: float = 1e-2
+
+    def __call__(self, given: Given) -> Array:
+        """Return the probabilities of the classes, shape (test rows, classes)."""
+        if np.ndim(given.x) != 3:
+            raise ValueError(
+                f"{self.network} reads windows of the signal, channels by samples, not "
+                f"rows of shape {np.shape(given.x)[1:]}"
+            )
+        train, test = given.fold.train, given.fold.test
+        with one_thread(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(given.seed)
+            model = self._made(given.x.shape[1], len(given.classes), given.x.shape[2])
+            self._fit(model.train(), given.x[train], given.y[train])
+            model.eval()
+            with torch.no_grad():
+                parts = [
+                    model(torch.as_tensor(given.x[rows], dtype=torch.float32))
+                    for rows in np.array_split(test, -(-len(test) // _SHOWN))
+                ]
+        return torch.cat(parts).softmax(dim=1).double().numpy()
+
+    def _made(self, channels: int, classes: int, samples: int) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of its own dependencies
+                from braindecode import models
+        except ImportError:
+            raise ValueError(
+                f"{self.network} needs braindecode: pip install 'physio-affect[train]'"
+            ) from None
+        make = getattr(models, self.network)
+        # Its last layer spans 30 steps of a longer window; here all that there are.
+        own = {"final_conv_length": "auto"} if make is models.ShallowFBCSPNet else {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return make(n_chans=channels, n_outputs=classes, n_times=samples, **own)
+
+    def _fit(self, model: Any, x: Array, y: Any) -> None:
+        windows = torch.as_tensor(x, dtype=torch.float32)
+        told = torch.as_tensor(y, dtype=torch.int64)
+        steps = self.epochs * -(-len(windows) // self.batch)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=self.rate, weight_decay=self.decay, fused=True
+        )
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in range(self.epochs):
+            order = torch.randperm(len(windows))
+            for rows in torch.split(order, self.batch):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(windows[rows]), told[rows])
+                torch.autograd.backward(loss)
+                optimizer.step()
+                cosine.step()

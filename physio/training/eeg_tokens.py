@@ -1,0 +1,187 @@
+"""Tables of tokens from data sets of films and videos, in two ways."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from physio.core.block import Array, Block
+from physio.core.recording import Recording
+from physio.core.stage import Flow
+from physio.datasets.base import Dataset, Trial
+from physio.features.eeg import published_de as paper
+from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
+
+FRONT: Final = "eeg.de"
+BEFORE: Final = "before"
+"""What is called what lies before second 0 of a trial: rest, a neutral clip."""
+
+Maker = Callable[[Recording], tuple[Array, dict[str, Any]]]
+"""Tokens of a recording, (n, E, bands), and what places them: columns of n rows."""
+
+
+def table(dataset: Dataset, make: Maker) -> pd.DataFrame:
+    """Return the tokens of a whole data set, as `physio.datasets.feature_table` has tables.
+
+    Parameters
+    ----------
+    dataset
+        Whose trials have one film or video each, that begins at second 0.
+    make
+        `published` or `continuous`, with their settings.
+    """
+    parts = list(_parts(dataset, make))
+    if not parts:
+        raise ValueError(f"{dataset.name} has no window of signal in any trial")
+    return pd.concat(parts, ignore_index=True)
+
+
+def kept(
+    path: Path | None, mark: str, make: Callable[[], pd.DataFrame]
+) -> pd.DataFrame:
+    """Return a table that is made once, and kept in a file with a mark of what it is.
+
+    Parameters
+    ----------
+    path
+        A Parquet file; None to keep nothing.
+    mark
+        Of settings and data: with another one it is made anew.
+    make
+        Makes it.
+    """
+    if path is None:
+        return make()
+    if path.is_file():
+        found = pd.read_parquet(path)
+        if found.attrs.get("mark") == mark:
+            return found
+    made = make()
+    made.attrs["mark"] = mark
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.to_parquet(path, index=False)
+    return made
+
+
+def published(
+    recording: Recording, baseline: float = 0.0, rate: float = 128.0
+) -> tuple[Array, dict[str, Any]]:
+    """Return a trial's windows as RBTransformer's authors make them.
+
+    512 samples each, 117 from one to the next, from second 0 on, each z-scored as a
+    whole and filtered from rest.
+
+    Parameters
+    ----------
+    recording
+        A trial.
+    baseline
+        How much (s) of what lies before second 0, from its beginning, is the baseline:
+        as many whole seconds as there are, at most. 0 for none.
+    rate
+        What filters are designed for (Hz); 0 for the signal's own. The authors say 128
+        for all data sets.
+    """
+    blocks = _eeg(recording)
+    own = float(blocks[0].info.rate)
+    x = np.concatenate([b.data for b in blocks])
+    zero = len(x) - sum(int((b.times >= 0).sum()) for b in blocks)
+    rest = None
+    if baseline:
+        rest = x[: min(zero, int(baseline) * paper.PIECE)]
+    starts = np.arange(zero, len(x) - paper.WIDTH + 1, paper.STRIDE)
+    made = paper.published(x, starts.tolist(), rate or own, rest)
+    return made, {
+        "start": starts,
+        "stop": starts + paper.WIDTH,
+        "rests": np.zeros_like(starts) if baseline else starts,
+        "begin": (starts - zero) / own,
+        "end": (starts - zero + paper.WIDTH) / own,
+        "before": np.zeros(len(starts), np.bool_),
+    }
+
+
+def continuous(
+    recording: Recording, stage: DifferentialEntropy, every: float
+) -> tuple[Array, dict[str, Any]]:
+    """Return a trial's windows as a live session has them.
+
+    Parameters
+    ----------
+    recording
+        A trial.
+    stage
+        Makes the features.
+    every
+        From one window to the next (s): a multiple of the stage's hop.
+    """
+    first = _eeg(recording)[0]
+    flow = Flow(stage, first.info)
+    made = [flow.push(block) for block in _eeg(recording)]
+    own, step = float(first.info.rate), round(every / stage.hop)
+    rows = np.concatenate([b.data for b in made])[step - 1 :: step]
+    ends = np.concatenate([b.times for b in made])[step - 1 :: step] + 1 / own
+    stops = np.round((ends - first.epoch) * own).astype(np.int64)
+    spans = max(c.span for c in flow.info.channels)
+    bands = len(stage.bands)
+    tokens = rows.reshape(len(rows), bands, -1).transpose(0, 2, 1)
+    return np.ascontiguousarray(tokens), {
+        "start": np.maximum(stops - round(stage.width * own), 0),
+        "stop": stops,
+        "rests": np.maximum(stops - int(np.ceil(spans * own)), 0),
+        "begin": ends - stage.width,
+        "end": ends,
+        "before": ends <= 0,
+    }
+
+
+def _parts(dataset: Dataset, make: Maker) -> Iterator[pd.DataFrame]:
+    for trial in dataset.trials():
+        recording = dataset.load(trial)
+        tokens, place = make(recording)
+        names = _eeg(recording)[0].info.names
+        bands = [band for band, _, _ in BANDS]
+        columns = [f"{FRONT}.{b}.{e}" for e in names for b in bands]
+        flat = tokens.reshape(len(tokens), len(columns))
+        before = place.pop("before")
+        yield pd.DataFrame(
+            {
+                "dataset": dataset.name,
+                **_named(trial),
+                "part": np.where(before, -1, 0),
+                **place,
+                "label": np.where(before, BEFORE, _label(recording)),
+                **{f"rating.{k}": v for k, v in _ratings(recording).items()},
+                **dict(zip(columns, flat.T, strict=True)),
+            }
+        )
+
+
+def _named(trial: Trial) -> dict[str, str]:
+    return {"subject": trial.subject, "session": trial.session, "trial": trial.trial}
+
+
+def _eeg(recording: Recording) -> tuple[Block, ...]:
+    """Return the blocks of the stream that has the electrodes."""
+    for blocks in recording.streams.values():
+        if blocks and all(c.kind == "eeg" for c in blocks[0].info.channels):
+            return blocks
+    raise ValueError(f"there is no EEG among {', '.join(recording.streams)}")
+
+
+def _label(recording: Recording) -> str:
+    return recording.events["study.conditions"].labels[0]
+
+
+def _ratings(recording: Recording) -> dict[str, float]:
+    """Return the answers of a trial, as they were given: on the study's scale."""
+    told = recording.events.get("study.ratings")
+    if told is None:
+        return {}
+    return {
+        name.removesuffix(".sam"): float(told.data[0, i])
+        for i, name in enumerate(told.info.names)
+        if name.endswith(".sam")
+    }

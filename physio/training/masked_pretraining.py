@@ -1,0 +1,75 @@
+"""Learning from windows without labels: what hidden electrodes measure."""
+
+import torch
+from torch import Tensor, nn
+
+from physio.core.block import Array
+from physio.models.rbtransformer import RBTransformer, RBTransformerConfig, one_thread
+from physio.training.trainer import Schedule
+
+_HIDDEN = 0.5
+
+
+class Guesser(nn.Module):
+    """A network without its head, and what tells the features of a token.
+
+    Parameters
+    ----------
+    model
+        Whose blocks learn.
+    """
+
+    def __init__(self, model: RBTransformer) -> None:
+        super().__init__()
+        self.model = model
+        self.hidden = nn.Parameter(torch.zeros(model.config.bands))
+        self.tell = nn.Linear(model.config.width, model.config.bands)
+
+    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """Return the features, (B, E, bands), guessed where ``hidden``, (B, E)."""
+        tokens = self.model.embed(torch.where(hidden[..., None], self.hidden, x))
+        for block in self.model.blocks:
+            tokens, _ = block(tokens, None)
+        told: Tensor = self.tell(tokens)
+        return told
+
+
+def fit(
+    config: RBTransformerConfig, x: Array, schedule: Schedule, seed: int
+) -> RBTransformer:
+    """Return a network that has learned to tell the features of hidden electrodes.
+
+    Half of each window's electrodes are hidden, drawn anew each time; the mean squared
+    error of their features is minimised. The head stays as it was drawn.
+
+    Parameters
+    ----------
+    config
+        Size and kind.
+    x
+        Features, shape (n, E, bands), none NaN.
+    schedule
+        How: epochs, first batch, rates and decay.
+    seed
+        Of all chance.
+    """
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        guesser = Guesser(RBTransformer(config)).train()
+        optimizer = torch.optim.AdamW(
+            guesser.parameters(), lr=schedule.rate, weight_decay=schedule.decay,
+            fused=True,
+        )  # fmt: skip
+        windows = torch.as_tensor(x, dtype=torch.float32)
+        for epoch in range(schedule.epochs):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.rate_of(epoch)
+            order = torch.randperm(len(windows))
+            for rows in torch.split(order, schedule.batches[0]):
+                part = windows[rows]
+                hidden = torch.rand(part.shape[:2]) < _HIDDEN
+                optimizer.zero_grad()
+                off = (guesser(part, hidden) - part)[hidden]
+                torch.autograd.backward(off.square().mean())
+                optimizer.step()
+    return guesser.model.eval()

@@ -1,0 +1,275 @@
+"""RBTransformer as a model among others: trained anew in each fold."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from physio.core.block import Array
+from physio.datasets.feature_table import WHY
+from physio.io.montage import nearest, places
+from physio.models.rbtransformer import RBTransformer, RBTransformerConfig, one_thread
+from physio.training import (attribution as explained, trainer as network, masked_pretraining as pretraining)
+from physio.evaluation.models.nested_cv import INNER
+from physio.evaluation.models.baselines import Given
+from physio.training.trainer import Schedule
+
+CURVE: Final = "curve.json"
+"""In a network's folder: the seed, and the mean loss of each epoch."""
+
+_ROWS: Final = 1024  # windows that are told at once
+
+
+class Tokens(NamedTuple):
+    """Features of a table, electrode by electrode.
+
+    ``x`` has shape (n, electrodes, bands), NaN where a feature is missing.
+    """
+
+    x: Array
+    electrodes: tuple[str, ...]
+    bands: tuple[str, ...]
+
+    def of(self, wanted: Sequence[str]) -> "Tokens":
+        """Return those of some electrodes, in their order; of all where none is named.
+
+        Raises
+        ------
+        ValueError
+            If the table has not one of them.
+        """
+        if not wanted:
+            return self
+        if unknown := [e for e in wanted if e not in self.electrodes]:
+            raise ValueError(
+                f"the table has no electrode {unknown[0]!r}; it has "
+                f"{', '.join(self.electrodes)}"
+            )
+        at = [self.electrodes.index(e) for e in wanted]
+        return Tokens(self.x[:, at], tuple(wanted), self.bands)
+
+
+class Trained(NamedTuple):
+    """What a fold's training people taught.
+
+    ``networks``: one for each seed; ``electrodes``: those they were trained with;
+    ``scale``: what features are divided by, shape (electrodes, bands).
+    """
+
+    networks: tuple[RBTransformer, ...]
+    electrodes: tuple[str, ...]
+    scale: Array
+
+
+def tokens(table: pd.DataFrame, front: str) -> Tokens:
+    """Return the columns ``<front>.<band>.<electrode>`` of a table as tokens.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or an electrode has not the bands of another.
+    """
+    names = [
+        c.removeprefix(f"{front}.").split(".")
+        for c in map(str, table.columns)
+        if c.startswith(f"{front}.") and not c.endswith(WHY)
+    ]
+    bands = tuple(dict.fromkeys(n[0] for n in names))
+    electrodes = tuple(dict.fromkeys(n[-1] for n in names))
+    columns = [f"{front}.{b}.{e}" for e in electrodes for b in bands]
+    if not names or (lacking := [c for c in columns if c not in table.columns]):
+        what = f"no column {lacking[0]!r}" if names else f"no feature of {front}"
+        raise ValueError(
+            f"the table has {what}: tokens are columns {front}.<band>.<electrode>, "
+            "every band of every electrode"
+        )
+    x = table[columns].to_numpy(np.float64)
+    return Tokens(x.reshape(len(x), len(electrodes), len(bands)), electrodes, bands)
+
+
+@dataclass(frozen=True)
+class Attending:
+    """An RBTransformer on the tokens of a table.
+
+    Parameters
+    ----------
+    network
+        Its size; electrodes, bands, classes and places are those of the table.
+    schedule
+        How it is trained.
+    front
+        What the names of the tokens' columns begin with.
+    embedding
+        How electrodes are told apart: see `RBTransformerConfig`.
+    seeds
+        How many networks are trained, each from another seed; they are averaged.
+    scale
+        Whether features are divided by their spread in the training rows.
+    oversample
+        Whether classes are made equally common by SMOTE, in the training rows alone.
+    pretrain
+        Epochs in which it first learns, from the training people's windows without
+        labels, to tell the features of electrodes that are hidden from it.
+    learns
+        Which electrodes it is trained with; by default all of the table.
+    present
+        Which electrodes there are in the test; by default those it was trained with.
+        Others than those need ``embedding = "place"``.
+    folder
+        Where checkpoints and curves go, a folder a fold; a run that is there goes on.
+        Networks that only choose are not kept.
+    """
+
+    network: RBTransformerConfig = field(default_factory=RBTransformerConfig)
+    schedule: Schedule = field(default_factory=Schedule)
+    front: str = "eeg.de"
+    embedding: Literal["learned", "place", "none"] = "learned"
+    seeds: int = 1
+    scale: bool = True
+    oversample: bool = False
+    pretrain: int = 0
+    learns: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
+    folder: Path | None = None
+
+    def __call__(self, given: Given) -> Array:
+        """Return the probabilities of the classes, shape (test rows, classes)."""
+        return self.answer(self.trained(given), given)
+
+    def trained(self, given: Given) -> Trained:
+        """Return what is learned from the training rows of a fold."""
+        if not given.classes:
+            raise ValueError("this network tells classes; its affect head is for live")
+        found = tokens(given.table, self.front).of(self.learns)
+        train = given.fold.train
+        size = self.size(found, len(given.classes))
+        scale = np.ones(found.x.shape[1:])
+        if self.scale:
+            scale = np.nanstd(found.x[train], axis=0)
+            scale = np.where(scale > 0, scale, 1.0)
+        x, y = found.x[train] / scale, given.y[train]
+        networks = [
+            self._fitted(size, x, y, given.seed + k, self._into(given, k))
+            for k in range(self.seeds)
+        ]
+        return Trained(tuple(networks), found.electrodes, scale)
+
+    def answer(self, made: Trained, given: Given) -> Array:
+        """Return what networks say of the rows of a fold that test."""
+        made, shown = self._shown(made, tokens(given.table, self.front))
+        x = shown.x[given.fold.test] / made.scale
+        total: Any = 0.0
+        for k, one in enumerate(made.networks):
+            total = total + probabilities(one, x)
+            into = self._into(given, k)
+            if into is not None:
+                told = explained.explained(one, x, given.seed)
+                names = {"electrodes": shown.electrodes, "bands": shown.bands}
+                explained.write(into, {"fold": given.fold.name, **names, **told})
+        return np.asarray(total / self.seeds)
+
+    def size(self, found: Tokens, classes: int) -> RBTransformerConfig:
+        """Return the network's settings for some electrodes."""
+        at: Any = ()
+        if self.embedding == "place":
+            at = tuple(tuple(p) for p in places(found.electrodes).tolist())
+        return replace(
+            self.network,
+            electrodes=len(found.electrodes),
+            bands=len(found.bands),
+            classes=classes,
+            embedding=self.embedding,
+            places=at,
+        )
+
+    def _shown(self, made: Trained, found: Tokens) -> tuple[Trained, Tokens]:
+        """Return networks for the electrodes of the test, and what these show.
+
+        An electrode that was not trained with is scaled as the nearest one that was.
+        """
+        present = self.present or made.electrodes
+        shown = found.of(present)
+        if set(present) <= set(made.electrodes):
+            own = found.of(made.electrodes)
+            here = np.isin(made.electrodes, present)
+            return made, own._replace(x=np.where(here[:, None], own.x, np.nan))
+        at = places(present).tolist()
+        networks = tuple(one.on(at) for one in made.networks)
+        scale = made.scale[nearest(present, made.electrodes)]
+        return Trained(networks, shown.electrodes, scale), shown
+
+    def _into(self, given: Given, k: int) -> Path | None:
+        if self.folder is None or given.fold.name.startswith(INNER):
+            return None
+        return self.folder / f"{given.fold.name} {k}".replace("/", "-")
+
+    def _fitted(
+        self, size: RBTransformerConfig, x: Array, y: Any, seed: int, into: Path | None
+    ) -> RBTransformer:
+        begin = None
+        if self.pretrain:
+            quiet = replace(self.schedule, epochs=self.pretrain)
+            begin = pretraining.fit(size, x, quiet, seed)
+        if self.oversample:
+            x, y = oversampled(x, y, seed)
+        made = network.fit(size, x, y, self.schedule, seed, begin=begin, folder=into)
+        if into is not None:
+            text = json.dumps({"seed": seed, "losses": made.losses})
+            (into / CURVE).write_text(text + "\n", "utf-8")
+        return made.model
+
+
+def probabilities(model: RBTransformer, x: Array) -> Array:
+    """Return the probabilities of the classes, shape (n, classes).
+
+    Electrodes with a band missing are left out; a row without any is NaN.
+    """
+    here: Any = np.isfinite(x).all(axis=2)
+    some = here.any(axis=1)
+    found = np.full((len(x), model.config.classes), np.nan)
+    filled = torch.as_tensor(np.where(here[..., None], x, 0), dtype=torch.float32)
+    mask = None if here.all() else torch.as_tensor(here)
+    with torch.no_grad(), one_thread():
+        parts = [
+            model(
+                filled[i : i + _ROWS], None if mask is None else mask[i : i + _ROWS]
+            ).softmax(dim=1)
+            for i in range(0, len(x), _ROWS)
+        ]
+    found[some] = torch.cat(parts).double().numpy()[some]
+    return found
+
+
+def oversampled(x: Array, y: Any, seed: int) -> tuple[Array, Any]:
+    """Return windows with all classes as common as the commonest one, by SMOTE.
+
+    Parameters
+    ----------
+    x, y
+        Of the training rows alone: what is made up lies between two of them.
+    seed
+        Which two, and where between.
+
+    Raises
+    ------
+    ValueError
+        If imbalanced-learn is not installed, or a class has fewer than six windows.
+    """
+    try:
+        from imblearn.over_sampling import SMOTE
+    except ImportError:
+        raise ValueError(
+            "oversampling needs imbalanced-learn: pip install 'physio-affect[train]'"
+        ) from None
+    if np.bincount(y).min(initial=6, where=np.bincount(y) > 0) < 6:
+        raise ValueError(
+            "SMOTE needs six windows of each class; here a class has "
+            f"{np.bincount(y)[np.bincount(y) > 0].min()}"
+        )
+    flat, told = SMOTE(random_state=seed).fit_resample(x.reshape(len(x), -1), y)
+    return flat.reshape(-1, *x.shape[1:]), told

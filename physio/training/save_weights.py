@@ -1,0 +1,75 @@
+"""Storing what was trained."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from physio.core.block import Array, Origin
+from physio.models import model_card as weights
+from physio.models.baseline import Rest
+
+
+def blank(
+    use: str,
+    columns: tuple[tuple[str, str], ...],
+    rest: float,
+    origin: Origin,
+    supports: tuple[str, ...],
+) -> weights.Card:
+    """Return a card on which only what is needed to run the weights is written."""
+    return weights.Card(
+        use=use,
+        config={},
+        columns=columns,
+        rest=rest,
+        origin=origin,
+        supports=supports,
+        data="",
+        citation="",
+        licence="",
+        protocol="",
+        figures={},
+        limits=(),
+        command="",
+    )
+
+
+def store(
+    folder: Path,
+    card: weights.Card,
+    model: weights.Model,
+    rest: Rest,
+    prior: tuple[Array, Array],
+    more: Mapping[str, Array] = MappingProxyType({}),
+) -> weights.Weights:
+    """Store a model with its card, on which the model's settings are filled in.
+
+    Parameters
+    ----------
+    folder
+        Where to; its last part is the name of the weights.
+    card
+        What they are.
+    model, rest
+        What was trained.
+    prior
+        Mean and standard deviation of the ratings where nothing is known, (3,) each.
+    more
+        Other arrays: ``density.limit``, ``person.cov``.
+    """
+    arrays = {f"model.{k}": v for k, v in model.arrays().items()}
+    arrays |= {f"rest.{k}": v for k, v in rest.arrays().items()}
+    arrays |= {"prior.mean": prior[0], "prior.sd": prior[1]}
+    arrays |= more
+    return weights.save(folder, replace(card, config=asdict(model.config)), arrays)
+
+
+def told(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Return rows of results as a card has them."""
+    return {
+        f"{r['model']}: {r['metric']}": f"{r['mean']:.2f} "
+        f"({r['low']:.2f} to {r['high']:.2f})"
+        for r in rows
+    }

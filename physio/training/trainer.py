@@ -1,0 +1,316 @@
+"""Fitting a network by gradient descent: the same seed gives the same weights.
+
+All windows lie in memory as one tensor; a step takes rows of it. A run that is stopped
+goes on from its last checkpoint, and ends with the same bits.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from math import cos, pi
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from physio.core.block import Array
+from physio.models.rbtransformer import (Dropout, RBTransformer, RBTransformerConfig, one_thread)
+from physio.training import checkpoint
+
+Heard = Callable[[int, float], None]
+"""Is told each epoch's number, and the mean loss of its steps."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a network is trained; the defaults are RBTransformer's published ones.
+
+    AdamW, a cosine from ``rate`` down to ``floor`` over the epochs, and no early
+    stopping: the last epoch counts.
+
+    Parameters
+    ----------
+    epochs
+        How often each window is seen.
+    batches
+        Windows in a step; each of these for an equal part of the epochs.
+    rate, decay, floor
+        Of AdamW: first learning rate, weight decay, last learning rate.
+    clip
+        Longest gradient; 0 for any.
+    missing
+        Up to which share of electrodes is left out at random: in each window another
+        share, so that the network learns to do without. It keeps one at least.
+    jitter
+        Standard deviation of what is added to the features, the same for a band of all
+        electrodes of a window and as much again for each alone: people's rests are
+        known only so well.
+    precision
+        ``bfloat16`` computes products in 16 bits.
+    compile
+        Whether to compile the network first: takes half a minute and a C++ compiler.
+    device
+        As torch names it: ``cpu``, ``cuda``.
+    threads
+        1, so that sums are in the same order on any machine; 0: torch's own.
+    """
+
+    epochs: int = 300
+    batches: tuple[int, ...] = (256, 64)
+    rate: float = 1e-3
+    decay: float = 1e-3
+    floor: float = 1e-6
+    clip: float = 0.0
+    missing: float = 0.0
+    jitter: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    device: str = "cpu"
+    threads: Literal[0, 1] = 1
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or not self.batches or min(self.batches) < 1:
+            raise ValueError(
+                f"a schedule has an epoch and a window in a step at least, not "
+                f"{self.epochs} and {self.batches}"
+            )
+        if not 0 <= self.missing < 1:
+            raise ValueError(f"missing must be from 0 to below 1, not {self.missing}")
+
+    def batch(self, epoch: int) -> int:
+        """Return how many windows a step of an epoch has."""
+        return self.batches[epoch * len(self.batches) // self.epochs]
+
+    def rate_of(self, epoch: int) -> float:
+        """Return the learning rate of an epoch."""
+        falling = 0.5 * (1 + cos(pi * epoch / self.epochs))
+        return self.floor + (self.rate - self.floor) * falling
+
+
+class Fit(NamedTuple):
+    """A network that was fitted, and the mean loss of each epoch's steps."""
+
+    model: RBTransformer
+    losses: tuple[float, ...]
+
+
+def fit(
+    config: RBTransformerConfig,
+    x: Array,
+    y: Array,
+    schedule: Schedule,
+    seed: int,
+    *,
+    begin: RBTransformer | None = None,
+    folder: Path | None = None,
+    every: int = 10,
+    heard: Heard | None = None,
+) -> Fit:
+    """Fit an RBTransformer.
+
+    Parameters
+    ----------
+    config
+        Size and kind.
+    x
+        Features, shape (n, E, bands); an electrode with a NaN is left out.
+    y
+        Class numbers, shape (n,); or ratings, shape (n, 3), NaN where there is none.
+    schedule
+        How.
+    seed
+        Of the first weights, the order, dropout and all that is random.
+    begin
+        A network of the same config to go on from.
+    folder
+        Where checkpoints go, each ``every`` epochs; what is there is gone on from.
+    heard
+        Is told of each epoch.
+
+    Raises
+    ------
+    ValueError
+        If ``folder`` has a checkpoint of other settings or data.
+    """
+    threads = one_thread() if schedule.threads == 1 else nullcontext()
+    with threads, torch.random.fork_rng(_cards(schedule)):
+        torch.manual_seed(seed)
+        model = RBTransformer(config)
+        if begin is not None:
+            model.load_state_dict(begin.state_dict())
+        whole = config.head == "classes"
+        tensors = (
+            torch.as_tensor(x, dtype=torch.float32),
+            torch.as_tensor(y, dtype=torch.int64 if whole else torch.float32),
+        )
+        run = Run(model, tensors, schedule)
+        mark = checkpoint.mark(
+            asdict(config), asdict(schedule), seed, *tensors, *model.parameters()
+        )
+        losses = run.resumed(folder, mark)
+        for epoch in range(len(losses), schedule.epochs):
+            losses.append(run.epoch(epoch))
+            if folder is not None and (
+                (epoch + 1) % every == 0 or epoch + 1 == schedule.epochs
+            ):
+                run.store(folder, mark, losses)
+            if heard is not None:
+                heard(epoch, losses[-1])
+    for layer in model.modules():
+        if isinstance(layer, Dropout):
+            layer.bits = None
+    return Fit(model.cpu().eval(), tuple(losses))
+
+
+class Run:
+    """A network in training: its optimiser, its windows, and its random bits.
+
+    Parameters
+    ----------
+    model
+        What is trained; it is moved to the schedule's device.
+    tensors
+        Features, (n, E, bands), and targets, (n,) or (n, 3).
+    schedule
+        How.
+    """
+
+    def __init__(
+        self, model: RBTransformer, tensors: tuple[Tensor, Tensor], schedule: Schedule
+    ) -> None:
+        self.schedule = schedule
+        self.model = model.to(schedule.device).train()
+        here = tensors[0].isfinite().all(dim=2)
+        x = torch.where(here[..., None], tensors[0], 0.0)
+        self.x, self.y = x.to(schedule.device), tensors[1].to(schedule.device)
+        self.here = None if here.all() else here.to(schedule.device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=schedule.rate,
+            weight_decay=schedule.decay,
+            fused=True,
+        )
+        self.noise = None
+        if schedule.device == "cpu":
+            most = self.x[:1].expand(max(schedule.batches), -1, -1)
+            self.noise = Noise(self.model, most)
+        self.compiled = None
+        if schedule.compile:
+            self.compiled = torch.compile(self._terms, dynamic=False)
+
+    def epoch(self, epoch: int) -> float:
+        """See each window once; return the mean loss of the steps."""
+        n, batch = len(self.x), self.schedule.batch(epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate_of(epoch)
+        order = torch.randperm(n).to(self.x.device)
+        total = torch.zeros((), device=self.x.device)
+        steps = range(0, n, batch)
+        for i in steps:
+            total += self.step(order[i : i + batch])
+        return float(total) / len(steps)
+
+    def step(self, rows: Tensor) -> Tensor:
+        """Take one step on some windows; return the loss."""
+        x, mask = self._varied(rows)
+        if self.noise is not None:
+            self.noise.draw()
+        # A last batch that is smaller would have to be compiled on its own.
+        whole = len(rows) == self.schedule.batches[0]
+        terms = self.compiled if self.compiled is not None and whole else self._terms
+        self.optimizer.zero_grad()
+        loss = terms(x, self.y[rows], mask)
+        torch.autograd.backward(loss)
+        if self.schedule.clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _terms(self, x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:
+        kind, low = self.schedule.device, self.schedule.precision == "bfloat16"
+        with torch.autocast(kind.split(":")[0], torch.bfloat16, enabled=low):
+            terms = self.model.loss(x, y, mask)
+        return torch.stack(list(terms.values())).sum()
+
+    def _varied(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return windows with what is varied in training, and which electrodes stay."""
+        jitter, missing = self.schedule.jitter, self.schedule.missing
+        x, mask = self.x[rows], None if self.here is None else self.here[rows]
+        b, e, _ = x.shape
+        if jitter:
+            both = torch.randn(b, 1, x.shape[2]) + torch.randn(x.shape)
+            x = x + jitter * both.to(x.device)
+        if not missing:
+            return x, mask
+        kept = (torch.rand(b, e) >= missing * torch.rand(b, 1)).to(x.device)
+        if mask is not None:
+            kept &= mask
+        none = ~kept.any(dim=1, keepdim=True)
+        first = torch.zeros_like(kept)
+        at = 0 if mask is None else mask.int().argmax(dim=1)
+        first[torch.arange(b, device=x.device), at] = True
+        return x, kept | (none & first)
+
+    def store(self, folder: Path, mark: str, losses: Sequence[float]) -> None:
+        """Write all that the next epoch depends on."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        states = self.optimizer.state_dict()["state"]
+        for i, state in states.items():
+            tensors |= {f"adam.{i}.{k}": v for k, v in state.items()}
+        tensors["random"] = torch.get_rng_state()
+        if self.schedule.device.startswith("cuda"):
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        checkpoint.write(folder, mark, tensors, losses)
+
+    def resumed(self, folder: Path | None, mark: str) -> list[float]:
+        """Go on from what is stored, if it is; return the losses so far."""
+        found = None if folder is None else checkpoint.read(folder, mark)
+        if found is None:
+            return []
+        tensors, losses = found
+        self.model.load_state_dict(_part(tensors, "model"))
+        states = self.optimizer.state_dict()
+        count = len(list(self.model.parameters()))
+        states["state"] = {i: _part(tensors, f"adam.{i}") for i in range(count)}
+        self.optimizer.load_state_dict(states)
+        torch.set_rng_state(tensors["random"])
+        if "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"])
+        return losses
+
+
+class Noise:
+    """The random bits of all dropout layers, drawn at once, and so in place.
+
+    Drawn outside of the network, they are an input of it: compiled or not, the same
+    seed leaves out the same numbers.
+    """
+
+    def __init__(self, model: torch.nn.Module, like: Tensor) -> None:
+        """Give each layer its part of the bits; a pass of ``like`` shows how much."""
+        layers = [m for m in model.modules() if isinstance(m, Dropout)]
+        state = torch.get_rng_state()
+        with torch.no_grad():
+            model(like)
+        torch.set_rng_state(state)
+        sizes = [-(-layer.size // 4) for layer in layers]
+        self._bits = torch.empty(sum(sizes), dtype=torch.int64)
+        parts = torch.split(self._bits, sizes)
+        for layer, part in zip(layers, parts, strict=True):
+            layer.bits = part.view(torch.int16)
+
+    def draw(self) -> None:
+        """Draw anew, for the next step."""
+        self._bits.random_(-(2**63), None)
+
+
+def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    front = f"{name}."
+    return {k[len(front) :]: v for k, v in tensors.items() if k.startswith(front)}
+
+
+def _cards(schedule: Schedule) -> list[torch.device]:
+    """Return whose random state is to be given back as it was."""
+    device = torch.device(schedule.device)
+    return [] if device.type == "cpu" else [device]

@@ -1,0 +1,123 @@
+"""What an estimate rests on: said beside it, always."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from physio.models import model_card as weights
+from physio.models.model_card import Card
+from physio.view.dashboard.session_state import Scene
+
+_MOVES = 0.08  # g: a limb that moves so much disturbs what is worn on it
+
+
+class Expert(NamedTuple):
+    """Trained weights that are asked in a session."""
+
+    name: str
+    card: Card
+
+
+@lru_cache(maxsize=32)
+def _card(name: str) -> Card | None:
+    try:
+        return weights.load(name).card
+    except (ValueError, OSError):
+        return None
+
+
+def experts(config: Mapping[str, Any]) -> list[Expert]:
+    """Return the weights that a session asks, with their cards."""
+    asked = [e["weights"] for e in config.get("estimator", {}).get("experts", ())]
+    found = [(name.rstrip("/").rpartition("/")[2], _card(name)) for name in asked]
+    return [Expert(name, card) for name, card in found if card is not None]
+
+
+def interval(scene: Scene, dimension: str) -> dict[int, str]:
+    """Return what the nominal intervals of an estimate were measured to hold (%).
+
+    Empty where it was never measured: no interval is shown then.
+    """
+    found: dict[int, str] = {}
+    for expert in experts(scene.config):
+        for name, figure in expert.card.figures.items():
+            at = re.fullmatch(rf"(.+): {dimension} coverage of (\d+)%", name)
+            if at and at[1] in (expert.name, "fused"):
+                found.setdefault(int(at[2]), str(figure))
+    return found
+
+
+def support(scene: Scene) -> float:
+    """Return how long the time is that an estimate rests on (s); NaN without any."""
+    track = scene.estimates
+    if track is None or "support.from" not in track.info.names:
+        return float("nan")
+    begin = track.last("support.from", scene.now)
+    return track.last("support.to", scene.now) - begin
+
+
+def read(scene: Scene) -> list[str]:
+    """Return the columns of features that the experts read and that are there."""
+    track = scene.features
+    if track is None:
+        return []
+    names = track.info.names
+    wanted = [n for e in experts(scene.config) for n in _wanted(e.card, names)]
+    return [n for n in dict.fromkeys(wanted) if n in names]
+
+
+def _wanted(card: Card, names: Sequence[str]) -> list[str]:
+    """Return the features that weights read: of any electrodes, if by their place."""
+    own = [name for name, _ in card.columns]
+    if card.config.get("embedding") != "place" or set(own) <= set(names):
+        return own
+    fronts = {name.rpartition(".")[0] for name in own}
+    return [name for name in names if name.rpartition(".")[0] in fronts]
+
+
+def usable(scene: Scene, seconds: float = 60.0) -> float:
+    """Return which share of what the experts read was there in the last ``seconds``."""
+    track, names = scene.features, read(scene)
+    if track is None or not names:
+        return float("nan")
+    _, rows = track.window(scene.now - seconds, scene.now + 1e-6)
+    at = [track.info.names.index(n) for n in names]
+    return float(np.isfinite(rows[:, at]).mean()) if len(rows) else float("nan")
+
+
+def contributions(scene: Scene, dimension: str) -> dict[str, float]:
+    """Return by how much each modality moved an estimate away from its prior.
+
+    Summed over the features of each chain; what the person's own ratings did is
+    ``person``, what no feature accounts for ``other``.
+    """
+    track = scene.estimates
+    found: dict[str, float] = {}
+    for name in track.info.names if track is not None else ():
+        head, by, what = name.partition(".by.")
+        if by and head == dimension and track is not None:
+            value = track.last(name, scene.now)
+            if np.isfinite(value):
+                chain = what.partition(".")[0]
+                found[chain] = found.get(chain, 0.0) + value
+    return {k: v for k, v in found.items() if abs(v) >= 0.005}
+
+
+def moving(scene: Scene) -> tuple[str, float]:
+    """Return the chain that moves most, and how much (g); ("", NaN) without any."""
+    track = scene.features
+    best = ("", float("nan"))
+    for channel in track.info.channels if track is not None else ():
+        if channel.unit == "g" and track is not None:
+            value = track.last(channel.name, scene.now)
+            if np.isfinite(value) and not value <= best[1]:
+                best = (channel.name, value)
+    return best
+
+
+def moves(value: float) -> bool:
+    """Tell whether so much movement (g) disturbs what is worn."""
+    return value > _MOVES

@@ -1,0 +1,210 @@
+"""The skin and the heart, as they are computed."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from bokeh.models import ColumnDataSource, Label, LinearAxis, Range1d
+
+from physio.core.block import Array
+from physio.core.missing import why
+from physio.view.dashboard.session_state import Scene
+from physio.view.dashboard.figures.theme import FONT, Theme, scroll, since, timed
+from physio.view.dashboard.figures.ring_buffer import Track
+from physio.view.labels import words
+from physio.view.plots.time_axes import shown
+
+_LEAST: Final = 0.1
+
+
+def chain_with(track: Track | None, *columns: str) -> str:
+    """Return the first chain that has all of these columns; empty if none has."""
+    names = track.info.names if track is not None else ()
+    chains = dict.fromkeys(n.partition(".")[0] for n in names)
+    has = (c for c in chains if all(f"{c}.{column}" in names for column in columns))
+    return next(has, "")
+
+
+def _fit(axis_range: Range1d, *values: Array, least: float = _LEAST) -> None:
+    """Make a range hold all values, moving only where it must."""
+    good = [v[np.isfinite(v)] for v in values]
+    known = np.concatenate(good) if good else np.empty(0)
+    if not len(known):
+        return
+    low, high = float(known.min()), float(known.max())
+    room = 0.12 * max(high - low, least)
+    low, high = low - room, high + room
+    size = axis_range.end - axis_range.start
+    if axis_range.start > low or axis_range.end < high or size > 2.5 * (high - low):
+        axis_range.update(start=low, end=high)
+
+
+def _says(theme: Theme) -> Label:
+    return Label(
+        x=8, y=6, x_units="screen", y_units="screen", text="", visible=False,
+        text_font_size="11px", text_color=theme.ink,
+        background_fill_color=theme.card, background_fill_alpha=0.9, padding=4,
+    )  # fmt: skip
+
+
+def _missing(track: Track | None, name: str, now: float) -> str:
+    """Return why a feature is missing now; empty if it is there."""
+    if track is None or name not in track.info.names:
+        return "not computed in this session"
+    value = track.last(name, now)
+    return "" if np.isfinite(value) else f"none: {words(int(why(value)[0]))}"
+
+
+@dataclass
+class Skin:
+    """Skin conductance: as measured, its level, what rises above it, responses."""
+
+    theme: Theme
+    seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        theme = self.theme
+        fig = self.root = timed(
+            theme, f"Skin conductance ({shown('uS')})", y_range=Range1d(0, 1)
+        )
+        fig.extra_y_ranges = {"phasic": Range1d(0, 1)}
+        self._raw = ColumnDataSource({"t": [], "y": []})
+        self._level = ColumnDataSource({"t": [], "tonic": [], "phasic": []})
+        self._risen = ColumnDataSource({"t": [], "y": []})
+        measured = fig.line(
+            "t", "y", source=self._raw, line_color=theme.trace, line_width=1.4
+        )
+        tonic = fig.line(
+            "t", "tonic", source=self._level, line_color=theme.series[0], line_width=2,
+            line_dash=[6, 3],
+        )  # fmt: skip
+        phasic = fig.varea(
+            "t", 0, "phasic", source=self._level, y_range_name="phasic",
+            fill_color=theme.series[1], fill_alpha=0.35,
+        )  # fmt: skip
+        risen = fig.scatter(
+            "t", "y", source=self._risen, marker="triangle", size=8,
+            fill_color=theme.series[1], line_color=theme.card,
+        )  # fmt: skip
+        _legend(
+            fig, theme,
+            {"measured": measured, "tonic": tonic, "phasic": phasic, "response": risen},
+        )  # fmt: skip
+        self._said = _says(theme)
+        fig.add_layout(self._said)
+
+    def update(self, scene: Scene) -> None:
+        """Draw the present state."""
+        now = scene.now
+        begin = since(now, self.seconds, scene.begin)
+        scroll(self.root, begin, now, scene.begin)
+        raw = np.empty(0)
+        for source in scene.sources.values():
+            kinds = [c.kind for c in source.track.info.channels]
+            if "gsr" in kinds:
+                times, data = source.track.window(begin, now + 1e-6)
+                raw = data[:, kinds.index("gsr")]
+                step = max(1, len(raw) // 1200)
+                self._raw.data = {"t": times[::step].copy(), "y": raw[::step].copy()}
+                break
+        track = scene.features
+        chain = chain_with(track, "tonic", "phasic")
+        self._said.text = _missing(track, f"{chain}.tonic", now)
+        self._said.visible = bool(self._said.text)
+        level = np.empty(0)
+        if track is not None and chain:
+            level = self._levels(track, chain, begin, now)
+        self._responses(scene, begin, now)
+        _fit(self.root.y_range, raw, level)
+
+    def _levels(self, track: Track, chain: str, begin: float, now: float) -> Array:
+        info = track.info
+        late = info.channels[info.names.index(f"{chain}.tonic")].delay
+        times, tonic = track.column(f"{chain}.tonic", begin + late, now + 1e-6)
+        _, phasic = track.column(f"{chain}.phasic", begin + late, now + 1e-6)
+        times = times - late  # drawn where it was, not where it became known
+        risen = np.nan_to_num(np.maximum(phasic, 0.0))
+        self._level.data = {"t": times, "tonic": tonic.copy(), "phasic": risen}
+        top = max(_LEAST, float(risen.max(initial=0.0)))
+        # It takes the lower half of the panel, so that it does not hide the rest.
+        self.root.extra_y_ranges["phasic"].update(start=0, end=2.2 * top)
+        return tonic
+
+    def _responses(self, scene: Scene, begin: float, now: float) -> None:
+        found = [
+            mark.time
+            for name, marks in scene.points.items()
+            if "respons" in name or "skin" in name
+            for mark in marks
+            if begin <= mark.time <= now
+        ]
+        low = self.root.y_range.start
+        size = self.root.y_range.end - low
+        self._risen.data = {"t": found, "y": [low + 0.04 * size] * len(found)}
+
+
+@dataclass
+class Heart:
+    """Heart rate, and how it varies from beat to beat."""
+
+    theme: Theme
+    seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        theme = self.theme
+        fig = self.root = timed(
+            theme, "Heart rate (1/min) and RMSSD (ms)", y_range=Range1d(50, 100)
+        )
+        fig.extra_y_ranges = {"rmssd": Range1d(0, 100)}
+        axis = LinearAxis(
+            y_range_name="rmssd", axis_line_color=theme.grid,
+            major_tick_line_color=theme.grid, minor_tick_line_color=None,
+            major_label_text_color=theme.series[1], major_label_text_font=FONT,
+            major_label_text_font_size="10px",
+        )  # fmt: skip
+        fig.add_layout(axis, "right")
+        fig.yaxis[0].major_label_text_color = theme.series[0]
+        self._beats = ColumnDataSource({"t": [], "rate": [], "rmssd": []})
+        rate = fig.line(
+            "t", "rate", source=self._beats, line_color=theme.series[0], line_width=2
+        )
+        varied = fig.line(
+            "t", "rmssd", source=self._beats, line_color=theme.series[1],
+            line_width=1.5, line_dash=[4, 3], y_range_name="rmssd",
+        )  # fmt: skip
+        _legend(fig, theme, {"heart rate": rate, "RMSSD": varied})
+        self._said = _says(theme)
+        fig.add_layout(self._said)
+
+    def update(self, scene: Scene) -> None:
+        """Draw the present state."""
+        now = scene.now
+        begin = since(now, self.seconds, scene.begin)
+        scroll(self.root, begin, now, scene.begin)
+        track = scene.features
+        chain = chain_with(track, "rate", "rmssd")
+        said = _missing(track, f"{chain}.rate", now)
+        self._said.update(text=said, visible=bool(said))
+        if track is None or not chain:
+            return
+        times, rate = track.column(f"{chain}.rate", begin, now + 1e-6)
+        _, varied = track.column(f"{chain}.rmssd", begin, now + 1e-6)
+        channel = track.info.channels[track.info.names.index(f"{chain}.rmssd")]
+        varied = varied * (1e3 if channel.unit == "s" else 1.0)
+        self._beats.data = {"t": times.copy(), "rate": rate.copy(), "rmssd": varied}
+        _fit(self.root.y_range, rate, least=10.0)
+        _fit(self.root.extra_y_ranges["rmssd"], varied, least=20.0)
+
+
+def _legend(fig: Any, theme: Theme, entries: dict[str, Any]) -> None:
+    from bokeh.models import Legend, LegendItem
+
+    items = [LegendItem(label=name, renderers=[r]) for name, r in entries.items()]
+    legend = Legend(
+        items=items, orientation="horizontal", location="top_right",
+        background_fill_alpha=0.6, background_fill_color=theme.card,
+        border_line_color=None, label_text_font_size="10px", label_text_font=FONT,
+        label_text_color=theme.dim, glyph_width=14, glyph_height=10,
+        padding=2, margin=2, spacing=6, label_standoff=4, label_height=10,
+    )  # fmt: skip
+    fig.add_layout(legend)

@@ -1,0 +1,152 @@
+"""The newest samples of one stream, for eyes."""
+
+from collections.abc import Sequence
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from physio.core.block import Array, Block, Info
+from physio.view.plots.envelope import whole
+
+_LEAST: Final = 64
+
+
+class Track:
+    """Samples of one stream, those of the last ``seconds``; lost ones are NaN.
+
+    Parameters
+    ----------
+    info
+        The stream.
+    seconds
+        How far back it reaches at least (s).
+    """
+
+    def __init__(self, info: Info, seconds: float) -> None:
+        self.info, self.seconds = info, seconds
+        self._room = max(_LEAST, int(seconds * float(info.rate)) + 1)
+        # Filled, so that all of the memory is taken at once and none later.
+        self._times = np.full(2 * self._room, np.nan)
+        self._data = np.full((2 * self._room, len(info.channels)), np.nan)
+        self._begin = self._end = 0
+        self.stop: int | None = None
+
+    @classmethod
+    def of(cls, blocks: Sequence[Block]) -> Self:
+        """Return the track of a whole stream that was recorded."""
+        made = cls(blocks[0].info, 0.0)
+        made._times, made._data = whole(blocks)
+        made._end = made._room = len(made._times)
+        made.seconds = made._end / float(made.info.rate)
+        made.stop = blocks[-1].stop
+        return made
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def take(self, block: Block) -> None:
+        """Put in a block; what was lost before it becomes rows of NaN."""
+        if not len(block):
+            return
+        gone = 0 if self.stop is None else max(0, block.start - self.stop)
+        gone = min(gone, self._room)
+        if gone:
+            back = np.arange(-gone, 0) / float(self.info.rate)
+            empty = np.full((gone, len(self.info.channels)), np.nan)
+            self._append(block.times[0] + back, empty)
+        self._append(block.times, block.data)
+        self.stop = block.stop
+
+    @property
+    def newest(self) -> float:
+        """When the newest sample was taken (s, session clock); NaN without any."""
+        return float(self._times[self._end - 1]) if len(self) else float("nan")
+
+    def block(self) -> Block | None:
+        """Return all that is kept as one block; None if that is nothing."""
+        if self.stop is None or not len(self):
+            return None
+        rate = float(self.info.rate)
+        data = self._data[self._begin : self._end].copy()
+        epoch = self.newest - (self.stop - 1) / rate
+        return Block(self.info, self.stop - len(self), epoch, data)
+
+    def window(self, begin: float, end: float) -> tuple[Array, Array]:
+        """Return times and samples from ``begin`` to ``end`` (s), that not included."""
+        times = self._times[self._begin : self._end]
+        a, b = np.searchsorted(times, np.array([begin, end])).tolist()
+        data = self._data[self._begin : self._end]
+        return times[a:b], data[a:b]
+
+    def column(self, name: str, begin: float, end: float) -> tuple[Array, Array]:
+        """Return times and values of one channel: see `window`."""
+        times, data = self.window(begin, end)
+        return times, data[:, self.info.names.index(name)]
+
+    def last(self, name: str, end: float = np.inf) -> float:
+        """Return the newest value of a channel before ``end`` (s); NaN without any."""
+        _, values = self.column(name, -np.inf, end)
+        return float(values[-1]) if len(values) else float("nan")
+
+    def _append(self, times: Array, data: Array) -> None:
+        times, data = times[-self._room :], data[-self._room :]
+        n = len(times)
+        if self._end + n > len(self._times):
+            kept = min(len(self), self._room - n) if n < self._room else 0
+            rows = slice(self._end - kept, self._end)
+            self._times[:kept] = self._times[rows].copy()
+            self._data[:kept] = self._data[rows].copy()
+            self._begin, self._end = 0, kept
+        self._times[self._end : self._end + n] = times
+        self._data[self._end : self._end + n] = data
+        self._end += n
+        self._begin = max(self._begin, self._end - self._room)
+
+
+Bins = tuple[Array, Array]
+
+
+def envelopes(times: Array, data: Array, width: float) -> Bins:
+    """Return the smallest and largest value of each ``width`` s, two rows each.
+
+    Bins lie on multiples of ``width``, so that what is drawn does not depend on when
+    it was asked for. A bin without any value is NaN: a gap is drawn as a gap.
+
+    Parameters
+    ----------
+    times, data
+        Shape (n,) and (n, channels); times rise.
+    width
+        s.
+
+    Returns
+    -------
+    times, data
+        Shape (2 k,) and (2 k, channels), k the number of bins that have a sample.
+    """
+    if not len(times):
+        return np.empty(0), np.empty((0, data.shape[1]))
+    number = np.floor(times / width).astype(np.int64)
+    first = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
+    low = np.fmin.reduceat(data, first, axis=0)
+    high = np.fmax.reduceat(data, first, axis=0)
+    middle = number[first] * width
+    out = np.empty((2 * len(first), data.shape[1]))
+    out[0::2], out[1::2] = low, high
+    at = np.repeat(middle, 2)
+    at[0::2] += 0.25 * width
+    at[1::2] += 0.75 * width
+    return at, out
+
+
+def spans(times: Array, missing: npt.NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Return from when to when (s) something is missing, as few spans as it takes."""
+    edges = np.diff(np.concatenate([[0], missing.astype(np.int8), [0]]))
+    begins = np.flatnonzero(edges == 1).tolist()
+    ends = np.flatnonzero(edges == -1).tolist()
+    last = len(times) - 1
+    return [
+        (float(times[max(a - 1, 0)]), float(times[min(b, last)]))
+        for a, b in zip(begins, ends, strict=True)
+    ]

@@ -1,0 +1,146 @@
+"""Colours and figures that all views share."""
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from bokeh.models import BoxAnnotation, CustomJSTickFormatter, Range1d
+from bokeh.plotting import figure
+
+from physio.view.labels import COLOURS
+from physio.view.terminal.layout import HUES
+
+GOOD, POOR, LOST, MUTED = "good", "poor", "lost", "muted"
+SIGNS: Final = {GOOD: "", POOR: "▲ ", LOST: "✕ ", MUTED: "○ "}
+"""What stands before a channel's name, for those who do not tell colours apart."""
+
+FONT: Final = "system-ui, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', sans-serif"
+_CLOCK: Final = """
+const s = Math.round(tick - begin), sign = s < 0 ? "-" : "", a = Math.abs(s)
+return sign + Math.floor(a / 60) + ":" + String(a % 60).padStart(2, "0")
+"""
+_TEX: Final = re.compile(r"\$\$|\\\(|\\\[")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of a page: all told apart by people who see colours differently."""
+
+    name: str
+    page: str
+    card: str
+    ink: str
+    dim: str
+    grid: str
+    trace: str
+    poor: str
+    lost: str
+    demo: str
+    hues: dict[str, str] = field(hash=False)
+    series: tuple[str, ...]
+    palette: str
+
+    def colour(self, state: str) -> str:
+        """Return the colour of a signal in a state."""
+        known = {POOR: self.poor, LOST: self.lost, MUTED: self.dim}
+        return known.get(state, self.trace)
+
+
+LIGHT: Final = Theme(
+    "light", "#eef0f3", "#ffffff", "#1a2029", "#5b6675", "#e3e7ed", "#34495e",
+    "#c77700", "#c8321e", "#8a5a9e", dict(COLOURS),
+    ("#0072b2", "#cc6699", "#7a5c00"), "Cividis256",
+)  # fmt: skip
+DARK: Final = Theme(
+    "dark", "#0e1217", "#171d25", "#e8ecf1", "#9aa7b6", "#28313c", "#b9c8d8",
+    "#f0a830", "#ff7a5c", "#c79be0", dict(HUES),
+    ("#56b4e9", "#f29ac0", "#e0c050"), "Cividis256",
+)  # fmt: skip
+THEMES: Final = {theme.name: theme for theme in (LIGHT, DARK)}
+
+
+@lru_cache
+def asset(name: str) -> str:
+    """Return the text of a file of the dashboard's folder."""
+    return (Path(__file__).parents[1] / name).read_text("utf-8")
+
+
+def plain(text: str, longest: int = 40) -> str:
+    """Return a stranger's text as a figure may show it: short, one line, no TeX."""
+    one = "".join(c if c.isprintable() else " " for c in text)
+    one = _TEX.sub(lambda m: " ".join(m.group()), one)
+    return one if len(one) <= longest else one[: longest - 1] + "…"
+
+
+def blank(theme: Theme, title: str, **settings: Any) -> figure:
+    """Return an empty figure in the colours of a page, without a toolbar."""
+    fig = figure(
+        toolbar_location=None,
+        tools="",
+        sizing_mode="stretch_both",
+        output_backend="canvas",
+        background_fill_color=theme.card,
+        border_fill_color=theme.card,
+        outline_line_color=None,
+        min_border=4,
+        title=title or None,
+        **settings,
+    )
+    if fig.title is not None:
+        fig.title.text_color = theme.ink
+        fig.title.text_font = FONT
+        fig.title.text_font_size = "12px"
+    for axis in fig.axis:
+        axis.axis_line_color = theme.grid
+        axis.major_tick_line_color = theme.grid
+        axis.minor_tick_line_color = None
+        axis.major_label_text_color = theme.dim
+        axis.major_label_text_font = FONT
+        axis.major_label_text_font_size = "10px"
+        axis.axis_label_text_color = theme.dim
+        axis.axis_label_text_font = FONT
+        axis.axis_label_text_font_size = "10px"
+        axis.axis_label_text_font_style = "normal"
+    fig.grid.grid_line_color = theme.grid
+    fig.grid.grid_line_width = 1
+    return fig
+
+
+def timed(theme: Theme, title: str, **settings: Any) -> figure:
+    """Return a figure over time, told in minutes and seconds since the beginning."""
+    fig = blank(theme, title, x_range=Range1d(0, 1), **settings)
+    fig.xaxis.formatter = CustomJSTickFormatter(args={"begin": 0.0}, code=_CLOCK)
+    fig.xgrid.grid_line_color = None
+    return fig
+
+
+def scroll(fig: figure, begin: float, end: float, zero: float) -> None:
+    """Move a figure over time to ``begin`` and ``end`` (s), told since ``zero``."""
+    if fig.xaxis.formatter.args.get("begin") != zero:
+        fig.xaxis.formatter.args = {"begin": zero}
+    fig.x_range.update(start=begin, end=end)
+
+
+def since(now: float, seconds: float, begin: float) -> float:
+    """Return where a view over time begins (s): not long before the session did."""
+    return max(now - seconds, min(begin, now - 20.0)) if begin == begin else now - 20.0
+
+
+def hatched(theme: Theme, fig: figure) -> BoxAnnotation:
+    """Return a hatching that covers a figure, and is not seen yet."""
+    box = BoxAnnotation(
+        fill_color=theme.demo,
+        fill_alpha=0.04,
+        hatch_pattern="right_diagonal_line",
+        hatch_color=theme.demo,
+        hatch_alpha=0.22,
+        hatch_scale=14,
+        hatch_weight=0.8,
+        line_color=None,
+        level="underlay",
+        visible=False,
+    )
+    fig.add_layout(box)
+    return box

@@ -1,0 +1,41 @@
+"""The dashboard on a recording, with a slider for the time."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from tornado.ioloop import IOLoop
+
+from physio.view.dashboard.access import Place, fresh
+from physio.view.dashboard.session_state import Scene
+from physio.view.dashboard.server import Board, server, warm
+
+
+def serve(
+    scene: Scene, told: Callable[[str], None], place: Place | None = None
+) -> None:
+    """Serve the page of a recording until Ctrl-C.
+
+    Parameters
+    ----------
+    scene
+        As `physio.view.dashboard.session_state.of` gives it.
+    told
+        Hears the address as soon as the page can be opened.
+    place
+        Where to serve; by default on a free port of the loopback.
+    """
+    place = place or Place()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    listening = socket.create_server((place.address, place.port))
+    port = listening.getsockname()[1]
+    tokens = fresh()
+    made = server(Board(scene, lambda _: None), place, tokens, listening)
+    made.start()
+    warm()
+    host = min(place.hosts(port))
+    told(f"{place.scheme}://{host}/?token={tokens['look']}")
+    try:
+        IOLoop.current().start()
+    except KeyboardInterrupt:
+        made.stop()

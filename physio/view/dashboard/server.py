@@ -1,0 +1,262 @@
+"""The process that serves a dashboard: started by `physio.view.dashboard.sink`."""
+
+import asyncio
+import secrets
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+import numpy as np
+from bokeh.application import Application
+from bokeh.application.handlers.function import FunctionHandler
+from bokeh.document import Document
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.ioloop import IOLoop
+from tornado.web import OutputTransform
+
+from physio.core.block import Block, Info
+from physio.core.protocols import Wish
+from physio.view.dashboard.access import ROLES, SAFE, Guard, Place
+from physio.view.dashboard.document import Page
+from physio.view.dashboard.participant import Participant
+from physio.view.dashboard.session_state import Scene
+from physio.view.dashboard.figures.theme import THEMES
+from physio.view.dashboard.codec import Unpacker
+
+VIEWERS: Final = 8
+"""How many may look at a session at once."""
+
+_LARGEST: Final = 64 * 1024  # bytes that a page may send at once
+_IDLE: Final = 5_000  # ms after which a page that does not come is forgotten
+_SLICE: Final = 200  # messages taken in before others have their turn
+
+
+class _Safe(OutputTransform):
+    """Puts the safe headers onto all that Bokeh answers."""
+
+    def __init__(self, request: HTTPServerRequest) -> None:
+        self.request = request
+
+    def transform_first_chunk(
+        self,
+        status_code: int,
+        headers: HTTPHeaders,
+        chunk: bytes,
+        finishing: bool,  # noqa: ARG002, FBT001 tornado's
+    ) -> tuple[int, HTTPHeaders, bytes]:
+        host = self.request.host
+        for name, value in SAFE.items():
+            headers[name] = value
+        scheme = "wss" if self.request.protocol == "https" else "ws"
+        policy = SAFE["Content-Security-Policy"]
+        headers["Content-Security-Policy"] = policy.replace(
+            "connect-src 'self'", f"connect-src 'self' {scheme}://{host}"
+        )
+        if "/static/" in (self.request.path or ""):
+            headers["Cache-Control"] = "private, max-age=3600"
+        return status_code, headers, chunk
+
+
+@dataclass
+class Board:
+    """The pages of one session, for each kind of viewer.
+
+    Parameters
+    ----------
+    scene
+        What there is to see.
+    wish
+        What becomes of a wish.
+    """
+
+    scene: Scene
+    wish: Callable[[Wish], None]
+    pages: set[int] = field(default_factory=set)
+    asked: int = 0
+
+    def applications(self) -> dict[str, Application]:
+        """Return Bokeh's applications by path."""
+        return {
+            f"/{role}": Application(FunctionHandler(self._maker(role)))
+            for role in ROLES
+        }
+
+    def _maker(self, role: str) -> Callable[[Document], None]:
+        def make(document: Document) -> None:
+            self.make(document, role)
+
+        return make
+
+    def make(self, document: Document, role: str) -> None:
+        """Fill a viewer's document."""
+        if len(self.pages) >= VIEWERS:
+            document.template = _page(
+                f"{VIEWERS} viewers look at this session already: close one."
+            )
+            return
+        if not self.scene.sources:
+            document.template = _page(
+                '<meta http-equiv="refresh" content="1">The session begins.'
+            )
+            return
+        self.pages.add(id(document))
+
+        def left(_context: Any) -> None:
+            self.pages.discard(id(document))
+
+        document.on_session_destroyed(left)
+        theme = THEMES.get(_argument(document, "theme"), THEMES["light"])
+        if role == "participant":
+            Participant(document, self.scene, self.heed, theme, self).open()
+            return
+        if self.scene.at is not None:  # a recording: there is nothing to steer
+            begin, end = self.scene.begin, self.scene.end
+            first = begin + min(30.0, (end - begin) / 2)
+            Page(document, self.scene, "look", None, theme, at=first).open()
+            return
+        wish = self.heed if role == "control" else None
+        Page(document, self.scene, role, wish, theme).open()
+
+    def heed(self, wish: Wish) -> None:
+        """Do what is wished."""
+        if wish.what == "ask":
+            self.asked += 1
+            return
+        self.wish(wish)
+
+
+def _page(text: str) -> str:
+    return f"<!DOCTYPE html><title>physio</title><p>{text}"
+
+
+def warm() -> None:
+    """Load and compile what the first viewer would otherwise wait for."""
+    from fractions import Fraction
+
+    from physio.core.block import Channel
+    from physio.view.dashboard.figures.topomap import montage
+
+    montage()
+    scene = Scene()
+    info = Info("warm.eeg", Fraction(256), (Channel("Cz", "eeg", "uV"),))
+    scene.announce(info)
+    scene.take(Block(info, 0, 0.0, np.zeros((512, 1))), 2.0)
+    Page(Document(), scene).open()
+
+
+def _argument(document: Document, name: str) -> str:
+    context = document.session_context
+    found = context.request.arguments.get(name, [b""]) if context else [b""]
+    return found[0].decode("utf-8", "replace")
+
+
+def server(
+    board: Board, place: Place, tokens: Mapping[str, str], listening: socket.socket
+) -> BaseServer:
+    """Return a server on a socket that listens already, not started yet."""
+    port = listening.getsockname()[1]
+    hosts = place.hosts(port)
+    app = BokehTornado(
+        board.applications(),
+        extra_websocket_origins=sorted(hosts),
+        secret_key=secrets.token_bytes(32),
+        sign_sessions=True,
+        use_index=False,
+        redirect_root=False,
+        keep_alive_milliseconds=5_000,
+        check_unused_sessions_milliseconds=1_000,
+        unused_session_lifetime_milliseconds=_IDLE,
+        websocket_max_message_size_bytes=_LARGEST,
+        include_headers=["none"],
+        include_cookies=["none"],
+    )
+    app.add_transform(_Safe)
+    context = None
+    if place.certificate:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(place.certificate, place.key)
+    http = HTTPServer(
+        Guard(app, tokens, hosts, place.scheme, port),
+        ssl_options=context,
+        max_header_size=16 * 1024,
+        max_body_size=_LARGEST,
+        idle_connection_timeout=60,
+    )
+    # Frames of several small parts must not wait for one another's receipts.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listening.setblocking(False)  # noqa: FBT003 the standard library's
+    http.add_sockets([listening])
+    return BaseServer(IOLoop.current(), app, http)
+
+
+class Feed:
+    """Takes in what the session sends, as it comes."""
+
+    def __init__(self, pipe: Connection, scene: Scene, loop: IOLoop) -> None:
+        self.pipe, self.scene, self.loop = pipe, scene, loop
+        self._unpack = Unpacker()
+        loop.add_handler(pipe.fileno(), self._ready, loop.READ)
+
+    def _ready(self, *_: Any) -> None:
+        try:
+            for _turn in range(_SLICE):
+                if not self.pipe.poll():
+                    return
+                self.take(self.pipe.recv_bytes())
+        except (EOFError, OSError):
+            self.loop.remove_handler(self.pipe.fileno())
+            gone = "the session's own process is gone"
+            self.scene.ended = self.scene.ended or gone
+            self.loop.call_later(2.0, self.loop.stop)
+
+    def take(self, message: bytes) -> None:
+        """Put a message into the scene."""
+        told, at = self._unpack.read(message)
+        if isinstance(told, dict):
+            self.scene.note(told)
+        elif isinstance(told, Info):
+            self.scene.announce(told)
+        else:
+            self.scene.take(told, at)
+
+
+def main(listening: int, pipe: int) -> None:
+    """Serve until the session is over."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    loop = IOLoop.current()
+    link = Connection(pipe)
+    told, _ = Unpacker().read(link.recv_bytes())
+    if not isinstance(told, dict):
+        raise TypeError("the first message says where to serve, and to whom")
+    place, tokens = Place(**told["place"]), told["tokens"]
+    scene = Scene()
+
+    def wish(wanted: Wish) -> None:
+        link.send_bytes(_json(wanted))
+
+    board = Board(scene, wish)
+    made = server(board, place, tokens, socket.socket(fileno=listening))
+    Feed(link, scene, loop)
+    made.start()
+    warm()
+    try:
+        loop.start()
+    except KeyboardInterrupt:  # Ctrl-C goes to all: the session ends it in order
+        loop.start()
+
+
+def _json(wish: Wish) -> bytes:
+    import json
+
+    return json.dumps(wish).encode()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,447 @@
+"""All that a page may show of a session, live or recorded."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from physio.core.block import Block, Info
+from physio.core.events import Events
+from physio.core.missing import why
+from physio.core.recording import (CALIBRATION, MARKERS, MUTES, SILENCE, Item, Recording, computed, said)
+from physio.core.stage import Flow, Stage
+from physio.dsp.iir import Bandpass, Highpass
+from physio.view.dashboard.figures.ring_buffer import Track
+from physio.view.labels import DIMENSIONS
+from physio.view.stream_stats import Log, Meter
+from physio.view.terminal.live import TRUTH
+
+FILTERS: Final[Mapping[str, Stage | None]] = {
+    "as recorded": None,
+    "1 to 40 Hz": Bandpass(1.0, 40.0),
+    "above 0.5 Hz": Highpass(0.5),
+}
+"""How signals can be looked at; nothing is computed from the filtered ones."""
+
+_QUIET: Final = (SILENCE, "session.status", MUTES)
+_LEAST: Final = 0.6  # s without a sample before a stream counts as lost
+_REST, _OVER = "rest", "rest over"
+
+
+class Mark(NamedTuple):
+    """A happening with a name, at a time (s, session clock)."""
+
+    time: float
+    label: str
+
+
+class Rating(NamedTuple):
+    """How a person rated themselves, at a time (s, session clock)."""
+
+    time: float
+    values: Mapping[str, float]
+    person: str = ""
+
+
+class Filtered:
+    """A stream as a filter leaves it, from the first sample that it is given."""
+
+    def __init__(self, stage: Stage, info: Info, seconds: float) -> None:
+        self.flow = Flow(stage, info)
+        self.track = Track(self.flow.info, seconds)
+        self._first: int | None = None
+
+    def take(self, block: Block) -> None:
+        """Filter a block."""
+        if self._first is None:
+            self._first = block.start
+        epoch = block.epoch + self._first / float(block.info.rate)
+        moved = Block(block.info, block.start - self._first, epoch, block.data)
+        self.track.take(self.flow.push(moved))
+
+
+@dataclass
+class Source:
+    """One stream as it is watched: its samples, and how they came."""
+
+    track: Track
+    meter: Meter
+    filtered: dict[str, Filtered] = field(default_factory=dict)
+    late: deque[float] = field(default_factory=lambda: deque(maxlen=200))
+    """How old the newest sample of each block was when it came (s)."""
+    skipped: bool = False
+    """Whether the view, not the line, may have lost what is missing next."""
+    _every: float = 0.1  # s between two blocks, of late
+    _came: float = float("nan")
+
+    def take(self, block: Block, at: float) -> None:
+        """Put in a block that came at ``at`` (s, session clock)."""
+        if self.skipped:
+            self.meter.samples = block.start - self.meter.lost
+            self.skipped = False
+        self.meter.take(block, at)
+        self.meter.forget(at)
+        if not len(block):
+            return
+        self.track.take(block)
+        self.late.append(at - block.until)
+        if self._came == self._came:
+            self._every += 0.1 * (min(at - self._came, 5.0) - self._every)
+        self._came = at
+        for made in self.filtered.values():
+            made.take(block)
+
+    def lost(self, now: float) -> bool:
+        """Tell whether nothing has come for longer than this stream is used to."""
+        if not self.late:  # it was recorded, or never came
+            times, _ = self.track.window(now - 2.0, now + 1e-6)
+            return not len(times)
+        age = self.meter.age(now)
+        usual = float(np.median(self.late))
+        return bool(age > usual + max(_LEAST, 2.5 * self._every))
+
+    def seen_through(self, name: str) -> Track:
+        """Return the samples as a filter of `FILTERS` leaves them."""
+        stage = FILTERS[name]
+        if stage is None:
+            return self.track
+        if name not in self.filtered:
+            try:
+                made = Filtered(stage, self.track.info, self.track.seconds)
+            except ValueError:  # the stream is too slow for it
+                return self.track
+            if (kept := self.track.block()) is not None:
+                made.take(kept)
+            self.filtered[name] = made
+        return self.filtered[name].track
+
+
+class Scene:
+    """A session as people see it: what flows, what is computed, what happened.
+
+    Parameters
+    ----------
+    seconds
+        How much of the streams is kept (s),
+    history
+        and how much of what is computed from them.
+    tick
+        A clock that all processes of this machine share (s).
+    """
+
+    def __init__(
+        self,
+        seconds: float = 70.0,
+        history: float = 900.0,
+        tick: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.seconds, self.history, self.tick = seconds, history, tick
+        self.begin = float("nan")
+        self.person = ""
+        self.who = ""
+        self.config: Mapping[str, Any] = {}
+        self.sources: dict[str, Source] = {}
+        self.computed: dict[str, Track] = {}
+        self.truths: dict[str, Track] = {}
+        self.log = Log()
+        self.marks: deque[Mark] = deque(maxlen=500)
+        self.ratings: deque[Rating] = deque(maxlen=500)
+        self.points: dict[str, deque[Mark]] = {}
+        self.muted: set[str] = set()
+        self.rests: deque[float] = deque(maxlen=20)
+        self.known: deque[float] = deque(maxlen=20)
+        """When a rest was ended, or an earlier one was told of (s)."""
+        self.compute: tuple[float, float] | None = None  # ms: half, 99 of 100
+        self.behind: deque[float] = deque(maxlen=400)  # s, newest sample to estimate
+        self.recorded_at = ""
+        self.ended = ""
+        self.dropped = 0
+        self.at: float | None = None
+        self._rest = 0.0
+        self._zero = (float("nan"), float("nan"), 1.0)
+
+    @property
+    def now(self) -> float:
+        """The time (s, session clock): of the session, or where one looks."""
+        if self.at is not None:
+            return self.at
+        now, tick, speed = self._zero
+        return now + (self.tick() - tick) * speed if now == now else self._newest()
+
+    @property
+    def end(self) -> float:
+        """When the newest sample of any stream was taken (s, session clock)."""
+        return self._newest()
+
+    @property
+    def speed(self) -> float:
+        """How many times as fast as the real one the session's time goes."""
+        return self._zero[2]
+
+    @property
+    def infos(self) -> list[Info]:
+        """What flows and what is computed."""
+        known = [s.track.info for s in self.sources.values()]
+        return known + [track.info for track in self.computed.values()]
+
+    @property
+    def people(self) -> list[str]:
+        """The codes of those about whom something is computed, in their order."""
+        codes = (name.partition(".")[2] for name in self.computed)
+        return sorted(dict.fromkeys(codes))
+
+    @property
+    def estimates(self) -> Track | None:
+        """What is estimated of whom one looks at: `who`."""
+        return self._of("estimates")
+
+    @property
+    def features(self) -> Track | None:
+        """What is computed for it."""
+        return self._of("features")
+
+    @property
+    def truth(self) -> Track | None:
+        """What a simulated person feels."""
+        found = [t for code, t in self.truths.items() if self.who in {"", code}]
+        return found[0] if found else None
+
+    def rated(self, begin: float = -np.inf) -> list[Rating]:
+        """Return how the one whom one looks at rated themselves, from ``begin`` on."""
+        return [
+            r
+            for r in self.ratings
+            if begin <= r.time <= self.now
+            and (not self.who or r.person in {"", self.who})
+        ]
+
+    def _of(self, what: str) -> Track | None:
+        people = self.people
+        who = self.who if self.who in people else (people or [""])[0]
+        return self.computed.get(f"{what}.{who}".rstrip("."))
+
+    def note(self, about: Mapping[str, Any]) -> None:
+        """Hear something about the session itself."""
+        if "clock" in about:
+            self._zero = tuple(about["clock"])
+        if "skipped" in about:
+            for source in self.sources.values():
+                source.skipped = True
+        if "compute" in about:
+            self.compute = tuple(about["compute"])
+        for name in ("begin", "person", "config", "ended", "recorded_at", "dropped"):
+            if name in about:
+                setattr(self, name, about[name])
+        if "config" in about:
+            self._rest = rest_of(self.config)
+
+    def announce(self, info: Info) -> None:
+        """Hear of a stream."""
+        name = info.name
+        if not info.rate:
+            return
+        if name.endswith(TRUTH):
+            self.truths.setdefault(info.person, Track(info, self.history))
+        elif computed(name):
+            if name not in self.computed:
+                self.computed[name] = Track(info, self.history)
+        elif name not in self.sources:
+            self.sources[name] = Source(Track(info, self.seconds), Meter(info))
+
+    def take(self, item: Item, at: float) -> None:
+        """Take what a session yields, raw or computed, in order.
+
+        Parameters
+        ----------
+        item
+            A block or events.
+        at
+            When it came (s, session clock).
+        """
+        if isinstance(item, Events):
+            self._happened(item)
+            return
+        name = item.info.name
+        self.announce(item.info)
+        if name.endswith(TRUTH):
+            self.truths[item.info.person].take(item)
+        elif what := computed(name):
+            self.computed[name].take(item)
+            if what == "estimates" and len(item):
+                self.behind.append(at - item.until)
+        else:
+            self._arrived(name, item, at)
+
+    def resting(self) -> tuple[float, float]:
+        """Return since when the present rest goes on (s), and how long it takes (s).
+
+        What is estimated before it is over does not know the person yet.
+        """
+        length = self._rest
+        track = self.estimates
+        since = max((t for t in self.rests if t <= self.now), default=float("nan"))
+        known = max((t for t in self.known if t <= self.now), default=float("nan"))
+        if known == known and not since > known:
+            return known - length, length
+        if since != since and track is not None and len(track):
+            times, rows = track.window(-np.inf, self.now)
+            names = track.info.names
+            at = [names.index(d) for d in DIMENSIONS if d in names]
+            there = np.flatnonzero(np.isfinite(rows[:, at]).any(axis=1))
+            full = len(track) > 0.9 * self.history * float(track.info.rate)
+            if len(there):
+                since = self.begin if full else float(times[there[0]])
+        return since, length
+
+    @property
+    def rest_left(self) -> float:
+        """How long the rest still takes (s); 0 if it is over, NaN if none began."""
+        since, length = self.resting()
+        return float(np.maximum(0.0, since + length - self.now)) if length else 0.0
+
+    def reasons(self, stream: str) -> dict[str, int]:
+        """Return for each channel of a stream why its features are missing, 0 if not.
+
+        The chains of one channel speak for all of its stream.
+        """
+        names = self.sources[stream].track.info.names
+        found = dict.fromkeys(names, 0)
+        track = self.features
+        if track is None or not len(track):
+            return found
+        _, rows = track.window(self.now - 2, self.now + 1)
+        if not len(rows):
+            return found
+        codes = dict(zip(track.info.names, why(rows[-1]).tolist(), strict=True))
+        readers = self.config.get("chains", {})
+        mine = [
+            c.rpartition(".")[2]
+            for c, r in readers.items()
+            if r.get("stream") == stream
+        ]
+        for column, code in codes.items():
+            chain, _, rest = column.partition(".")
+            last = rest.rpartition(".")[2]
+            if chain not in mine or last in ("from", "to", "why"):
+                continue
+            told = [last] if last in found else names if len(names) == 1 else []
+            for name in told:
+                found[name] = max(found[name], code)
+        return found
+
+    def _arrived(self, name: str, block: Block, at: float) -> None:
+        source = self.sources[name]
+        silent, heard = source.meter.silent, source.meter.heard
+        before = source.meter.lost
+        source.take(block, at)
+        if silent and not source.meter.silent:
+            away = f" after {block.until - heard:.1f} s" if heard == heard else ""
+            self.log.add(block.until, f"{name} is back{away}", "good")
+        elif source.meter.lost > before:
+            self.log.lost(block.until, name, source.meter.lost - before)
+
+    def _happened(self, events: Events) -> None:
+        name, columns = events.info.name, events.info.names
+        rows = zip(events.times.tolist(), events.data.tolist(), strict=True)
+        labels = events.labels or ("",) * len(events)
+        for (at, values), label in zip(rows, labels, strict=True):
+            if name == SILENCE:
+                self._silent(at, label)
+            elif name == MUTES:
+                (self.muted.add if values[0] else self.muted.discard)(label)
+                done = "left out" if values[0] else "taken in again"
+                self.log.add(at, f"{label} is {done}", "warn")
+            elif name == "session.status":
+                self.log.add(at, label, "warn")
+            elif set(columns) & set(DIMENSIONS):
+                rated = dict(zip(columns, values, strict=True))
+                self.ratings.append(Rating(at, rated, events.info.person))
+                self.log.mark(at, f"rated{': ' if label else ''}{label}", "mark")
+            elif said(name) == CALIBRATION:
+                self.known.append(at)
+                self.log.add(at, "told of an earlier calibration", "good")
+            elif label:
+                self._marked(name, at, label)
+            elif not name.startswith("session."):
+                self.points.setdefault(name, deque(maxlen=5000)).append(Mark(at, ""))
+
+    def _marked(self, name: str, at: float, label: str) -> None:
+        told = label if said(name) == MARKERS else f"{name}: {label}"
+        self.log.mark(at, told, "mark")
+        self.marks.append(Mark(at, label))
+        if said(name) == MARKERS and label in {_REST, _OVER}:
+            (self.rests if label == _REST else self.known).append(at)
+
+    def _silent(self, at: float, stream: str) -> None:
+        source = self.sources.get(stream)
+        if source is not None and not source.meter.silent:
+            source.meter.silent = True
+            self.log.add(at, f"{stream} is silent", "bad")
+
+    def _newest(self) -> float:
+        times = [s.track.newest for s in self.sources.values() if len(s.track)]
+        return max(times, default=float("nan"))
+
+
+def of(recording: Recording, computed_too: Iterable[Item] = ()) -> Scene:
+    """Return the scene of a whole recording, looked at where `Scene.at` says.
+
+    Parameters
+    ----------
+    recording
+        What was recorded.
+    computed_too
+        Features and estimates, where the recording does not hold them.
+    """
+    scene = Scene(recording.seconds + 60, recording.seconds + 60)
+    scene.begin = recording.begin
+    scene.person = recording.about.get("person", "")
+    scene.note({"config": json.loads(recording.about.get("config", "{}"))})
+    for name, blocks in recording.streams.items():
+        if not any(map(len, blocks)):
+            scene.announce(blocks[0].info)
+            continue
+        track = Track.of(blocks)
+        if name.endswith(TRUTH):
+            scene.truths[track.info.person] = track
+        elif computed(name):
+            scene.computed[name] = track
+        else:
+            scene.sources[name] = Source(track, counted(blocks))
+    for events in recording.events.values():
+        if events.info.name != SILENCE:
+            scene.take(events, events.until)
+    for item in computed_too:
+        scene.take(item, item.until)
+    scene.at = recording.end
+    return scene
+
+
+def counted(blocks: Sequence[Block]) -> Meter:
+    """Return how many samples of a recorded stream there are, and how many not."""
+    meter = Meter(blocks[0].info)
+    filled = [b for b in blocks if len(b)]
+    meter.samples = sum(map(len, filled))
+    meter.lost = filled[-1].stop - filled[0].start - meter.samples
+    meter.heard = filled[-1].until
+    return meter
+
+
+def rest_of(config: Mapping[str, Any]) -> float:
+    """Return how long a session's rest is (s): as said, or as in the training."""
+    from physio.models import model_card as weights
+
+    table = config.get("estimator", {})
+    if said := table.get("rest"):
+        return float(said)
+    found = []
+    for expert in table.get("experts", ()):
+        try:
+            found.append(weights.load(expert["weights"]).card.rest)
+        except (ValueError, OSError, KeyError):
+            continue
+    return max(found, default=0.0)

@@ -1,0 +1,122 @@
+"""What there was of each stream, second by second, as a picture."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from physio.core.block import Array, Block
+from physio.view.plots.envelope import whole
+from physio.view.stream_stats import LIVELY
+from physio.view.plots.time_axes import Band, shown
+
+BINS: Final = 400
+_BODY: Final = ("rate", "amplitude", "rmssd")  # what responses and beats are told by
+_SHADES: Final = ("#e8eef5", "#f7f1e3")
+_KINDS: Final = ("missing", "flat or partly missing", "there")
+_COLOURS: Final = ("#c8321e", "#f0c36a", "#0072b2")
+
+
+def there(blocks: Sequence[Block], edges: Array) -> Array:
+    """Return for each piece of time which share of a stream's values is of use.
+
+    Parameters
+    ----------
+    blocks
+        The stream.
+    edges
+        Between the pieces (s, session clock), shape (k + 1,).
+
+    Returns
+    -------
+    ndarray
+        Shape (k,), NaN where no sample is due: the stream is too slow for the pieces,
+        or did not run yet. A channel that ought to move and stands still is of no use.
+    """
+    times, data = whole(blocks)
+    good = np.isfinite(data)
+    lively = np.array([c.kind in LIVELY for c in blocks[0].info.channels], bool)
+    still = np.zeros_like(good)
+    if len(data) > 1 and lively.any():
+        still[1:] = (np.diff(data, axis=0) == 0) & lively
+    at = np.searchsorted(times, edges)
+    found = np.full(len(edges) - 1, np.nan)
+    for i, (a, b) in enumerate(pairwise(at.tolist())):
+        if b > a:
+            unmoved = still[a:b].mean(axis=0) > 0.95
+            found[i] = float((good[a:b] & ~unmoved).mean())
+    inside = np.flatnonzero(np.isfinite(found))
+    if len(inside):  # slow streams have no sample in some pieces: those are as before
+        for i in range(inside[0], inside[-1] + 1):
+            if np.isnan(found[i]):
+                late = edges[i] - times[max(at[i] - 1, 0)]
+                held = late < 2 / float(blocks[0].info.rate)
+                found[i] = found[i - 1] if held else 0.0
+    return found
+
+
+def quality_figure(
+    streams: Mapping[str, Sequence[Block]], begin: float, end: float
+) -> Figure:
+    """Draw when each stream was there, with gaps and dead channels in sight."""
+    filled = {n: b for n, b in streams.items() if any(map(len, b))}
+    edges = np.linspace(begin, max(end, begin + 1e-3), BINS + 1)
+    shares = np.array([there(b, edges) for b in filled.values()]).reshape(-1, BINS)
+    code = np.where(shares >= 0.95, 2.0, np.where(shares > 0, 1.0, 0.0))
+    code[np.isnan(shares)] = 0.0
+    figure = Figure((11, 1.3 + 0.3 * len(filled)), layout="constrained")
+    ax: Any = figure.subplots()
+    unit, name = (60.0, "minutes") if end - begin > 180 else (1.0, "s")
+    ax.imshow(
+        code, aspect="auto", interpolation="nearest",
+        cmap=ListedColormap(_COLOURS), norm=BoundaryNorm([-0.5, 0.5, 1.5, 2.5], 3),
+        extent=(0, (end - begin) / unit, len(filled) - 0.5, -0.5),
+    )  # fmt: skip
+    ax.set_yticks(range(len(filled)), list(filled))
+    ax.set_xlabel(f"time ({name})")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_yticks(np.arange(len(filled) + 1) - 0.5, minor=True)
+    ax.grid(which="minor", axis="y", color="white", lw=3)
+    handles = [Patch(color=c, label=k) for c, k in zip(_COLOURS, _KINDS, strict=True)]
+    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False)
+    return figure
+
+
+def course_figure(features: Block, parts: Sequence[Band]) -> Figure | None:
+    """Draw skin responses and the heart over time, on the conditions of a session.
+
+    Returns
+    -------
+    Figure or None
+        None where nothing of the kind is there.
+    """
+    names = [
+        c.name for c in features.info.channels
+        if c.name.count(".") == 1 and c.name.partition(".")[2] in _BODY
+        and np.isfinite(features.column(c.name)).any()
+    ]  # fmt: skip
+    if not names:
+        return None
+    unit = {c.name: shown(c.unit) for c in features.info.channels}
+    begin = float(features.times[0])
+    figure = Figure((11, 0.6 + 1.15 * len(names)), layout="constrained")
+    axes: Any = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, name in zip(axes, names, strict=True):
+        for k, part in enumerate(parts):
+            ax.axvspan(part.begin - begin, part.end - begin, color=_SHADES[k % 2], lw=0)
+        ax.plot(features.times - begin, features.column(name), color="#0072b2", lw=1)
+        ax.set_ylabel(f"{name}\n{unit[name]}", fontsize="small")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.margins(x=0)
+    for part in parts:
+        axes[0].annotate(
+            part.name, (part.begin - begin, 1), xycoords=("data", "axes fraction"),
+            va="bottom", fontsize="x-small", color="#5b6675", annotation_clip=True,
+        )  # fmt: skip
+    axes[-1].set_xlabel("time (s)")
+    return figure

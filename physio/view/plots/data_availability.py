@@ -1,0 +1,161 @@
+"""Pictures of what is usable of each person of a data set."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from physio.datasets.base import natural
+from physio.datasets.feature_table import LABEL, QUALITY
+
+_SHADES: Final = "cividis"
+_HUES: Final = "Set2"
+
+
+def usable_figure(shares: pd.DataFrame, title: str = "") -> Figure:
+    """Draw for each person and sensor in which share of windows it was usable.
+
+    Parameters
+    ----------
+    shares
+        One row a person, one column a sensor, on [0, 1]; a column ``windows`` is told
+        beside the names: see `physio.datasets.feature_table.usable`.
+    title
+        What stands above it.
+    """
+    sensors = [c for c in shares.columns if c != "windows"]
+    height = 1.2 + 0.3 * len(shares)
+    figure = Figure((2.5 + 1.1 * len(sensors), height), layout="constrained")
+    ax = figure.subplots()
+    image = _shares(ax, shares, sensors)
+    ax.set_title(f"{title}: usable share of windows".lstrip(": "))
+    figure.colorbar(image, ax=ax, format=lambda v, _: f"{v:.0%}")
+    return figure
+
+
+def usable_over_time(table: pd.DataFrame, shares: pd.DataFrame, hop: float) -> Figure:
+    """Draw what is usable of each person, in all and from window to window.
+
+    Parameters
+    ----------
+    table
+        The windows: see `physio.datasets.feature_table`.
+    shares
+        `physio.datasets.feature_table.usable` of them.
+    hop
+        From one window to the next (s).
+    """
+    sensors = [c for c in shares.columns if c != "windows"]
+    height = 1.6 + max(0.34, 0.11 * (len(sensors) + 1)) * len(shares)
+    figure = Figure((12.0, height), layout="constrained")
+    left, right = figure.subplots(
+        1, 2, width_ratios=[0.9 + 0.62 * len(sensors), 7], sharey=True
+    )
+    image = _shares(left, shares, sensors)
+    left.set_title("usable share, mean of windows", fontsize=10)
+    names = [n for n in table[LABEL].unique() if n]
+    _lanes(right, table, list(shares.index), (sensors, names), hop)
+    right.set_title(
+        f"window by window; lanes from above: condition, {', '.join(sensors)}",
+        fontsize=10,
+    )
+    figure.colorbar(
+        image,
+        ax=right,
+        fraction=0.025,
+        pad=0.01,
+        format=lambda v, _: f"{v:.0%}",
+        label="usable share of the window",
+    )
+    hues = colormaps[_HUES].resampled(8)
+    patches = [Patch(color=hues(i % 8), label=name) for i, name in enumerate(names)]
+    if 0 < len(patches) <= 12:  # forty videos are no legend
+        figure.legend(
+            handles=patches, loc="outside lower right", ncols=6, frameon=False
+        )
+    return figure
+
+
+def _shares(ax: Axes, shares: pd.DataFrame, sensors: Sequence[str]) -> Any:
+    """Draw shares as numbers on shades; return what a colour bar needs."""
+    values = shares[list(sensors)].to_numpy()
+    image = ax.imshow(values, vmin=0, vmax=1, cmap=_SHADES, aspect="auto")
+    names = [str(p) for p in shares.index]
+    if "windows" in shares.columns:
+        counts = shares["windows"].astype(int)
+        names = [f"{p} ({n})" for p, n in zip(names, counts, strict=True)]
+    ax.set_xticks(range(len(sensors)), list(sensors))
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(length=0)
+    for i, row in enumerate(values):
+        for j, share in enumerate(row):
+            ink = "black" if share > 0.5 else "white"
+            ax.text(j, i, f"{share:.0%}", ha="center", va="center", color=ink)
+    ax.set_ylabel("person (windows)")
+    return image
+
+
+def _lanes(
+    ax: Axes,
+    table: pd.DataFrame,
+    people: Sequence[str],
+    named: tuple[Sequence[str], Sequence[str]],
+    hop: float,
+) -> None:
+    """Draw for each person a lane of conditions, and one a sensor, along the time."""
+    sensors, conditions = named
+    shades, hues = colormaps[_SHADES], colormaps[_HUES].resampled(8)
+    owners = table["subject"].astype(str).to_numpy()
+    longest = max((owners == p).sum() for p in people)
+    many = len(sensors) + 2  # the last is a gap
+    cells = np.ones((many * len(people), longest, 4))
+    for i, person in enumerate(people):
+        own = table[owners == person]
+        n = len(own)
+        for j, name in enumerate(conditions):
+            here = np.flatnonzero((own[LABEL] == name).to_numpy())
+            cells[many * i, here] = hues(j % 8)
+        for k, sensor in enumerate(sensors):
+            values = own[f"{QUALITY}{sensor}"].to_numpy(np.float64)
+            cells[many * i + 1 + k, :n] = shades(np.nan_to_num(values))
+    extent = (0.0, longest * hop / 60, len(people) - 0.5, -0.5)
+    ax.imshow(cells, aspect="auto", interpolation="nearest", extent=extent)
+    ax.set_xlabel("min of windows, trials one after another")
+    ax.tick_params(length=0, axis="y", labelleft=False)
+
+
+def missing(table: pd.DataFrame, sensors: Sequence[str]) -> pd.DataFrame:
+    """Return why values of each sensor are missing: shares of all its values.
+
+    One row a sensor, one column a reason, and ``a value``.
+    """
+    from physio.core.missing import Reason
+
+    found = {}
+    for sensor in sensors:
+        columns = [
+            c
+            for c in table.columns
+            if str(c).startswith(f"{sensor}.") and str(c).endswith(".why")
+        ]
+        codes = table[columns].to_numpy().ravel()
+        counts = np.bincount(codes.astype(np.intp), minlength=len(Reason))
+        found[sensor] = {
+            ("a value" if r is Reason.OK else r.words): counts[r] / max(len(codes), 1)
+            for r in Reason
+        }
+    shares = pd.DataFrame(found).T
+    kept = [c for c in shares.columns if c == "a value" or shares[c].max() > 0]
+    return shares[kept]
+
+
+def conditions(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how many windows each person has of each condition."""
+    labelled = table[table[LABEL] != ""]
+    counts = pd.crosstab(labelled["subject"].astype(str), labelled[LABEL])
+    return counts.reindex(sorted(counts.index, key=natural))

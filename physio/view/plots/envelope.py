@@ -1,0 +1,72 @@
+"""Blocks laid out in time, for eyes rather than for computing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from physio.core.block import Array, Block
+from physio.core.missing import Reason
+
+
+def whole(blocks: Sequence[Block]) -> tuple[Array, Array]:
+    """Return all samples of a stream, the lost ones too.
+
+    Parameters
+    ----------
+    blocks
+        Consecutive blocks of one stream, as a `Recording` has them.
+
+    Returns
+    -------
+    times
+        When each sample was taken (s, session clock), shape (n,). A lost one is put
+        where it would have been between its neighbours.
+    data
+        Shape (n, channels); NaN (why: no signal) where a sample was lost.
+    """
+    filled = [b for b in blocks if len(b)]
+    if not filled:
+        return np.empty(0), np.empty((0, len(blocks[0].info.channels)))
+    start, stop = filled[0].start, filled[-1].stop
+    data = np.full((stop - start, filled[0].data.shape[1]), Reason.NO_SIGNAL.nan)
+    times = np.full(stop - start, np.nan)
+    for block in filled:
+        rows = slice(block.start - start, block.stop - start)
+        data[rows], times[rows] = block.data, block.times
+    gone = np.isnan(times)
+    if gone.any():
+        row = np.arange(len(times))
+        times[gone] = np.interp(row[gone], row[~gone], times[~gone])
+    return times, data
+
+
+def envelope(times: Array, values: Array, bins: int = 1500) -> tuple[Array, Array]:
+    """Return a line that looks like ``values`` but has few points.
+
+    A long signal is cut into ``bins`` pieces, and each gives its smallest and its
+    largest value, so that no spike is lost. A piece without any value stays missing.
+
+    Parameters
+    ----------
+    times, values
+        Shape (n,) each.
+    bins
+        A signal of up to 4 points a bin comes back as it is.
+    """
+    if len(values) <= 4 * bins:
+        return times, values
+    edges = np.linspace(0, len(values), bins, endpoint=False).astype(int)
+    low = np.fmin.reduceat(values, edges)
+    high = np.fmax.reduceat(values, edges)
+    middle = times[np.minimum(edges + len(values) // (2 * bins), len(values) - 1)]
+    return np.repeat(middle, 2), np.stack([low, high], 1).ravel()
+
+
+def runs(codes: Array) -> list[tuple[int, int, int]]:
+    """Return where a code stays the same: (from row, to row, code), 0 left out."""
+    if not len(codes):
+        return []
+    edges = np.flatnonzero(np.diff(codes)) + 1
+    begins, ends = [0, *edges.tolist()], [*edges.tolist(), len(codes)]
+    found = [(a, b, int(codes[a])) for a, b in zip(begins, ends, strict=True)]
+    return [run for run in found if run[2]]

@@ -1,0 +1,311 @@
+"""Pictures of training runs and of how models were judged."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from physio.core.block import Array
+from physio.view.plots.time_axes import INK, PALE
+
+ENOUGH: Final = 16
+"""Electrodes that a map of the head needs: with fewer it is mostly made up."""
+
+NOT_CONNECTIVITY: Final = (
+    "What the network reads of which electrode. This is not connectivity: it says "
+    "nothing of how parts of the brain are connected."
+)
+
+_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_CHANCE: Final = {"AUC": 0.5, "accuracy": None, "balanced accuracy": None}
+
+
+def curves_figure(curves: Mapping[str, Sequence[float]], floor: float = 0.0) -> Figure:
+    """Draw the training loss of each network by epoch, and their median.
+
+    Parameters
+    ----------
+    curves
+        By fold: the mean loss of each epoch.
+    floor
+        The least that label smoothing leaves (nats), if that is known.
+    """
+    figure = Figure((7, 4), layout="constrained")
+    ax = figure.subplots()
+    for losses in curves.values():
+        ax.plot(range(1, len(losses) + 1), losses, color=PALE, linewidth=1)
+    shortest = min(len(v) for v in curves.values())
+    middle = np.median([v[:shortest] for v in curves.values()], axis=0)
+    ax.plot(range(1, shortest + 1), middle, color=_COLOURS[0], linewidth=2)
+    ax.annotate(
+        f"median of {len(curves)} folds", (shortest, middle[-1]), (0, 8),
+        textcoords="offset points", ha="right", color=_COLOURS[0],
+    )  # fmt: skip
+    if floor:
+        ax.axhline(floor, color=INK, linestyle=":", linewidth=1)
+        ax.annotate(
+            "as low as smoothed labels let it be", (1, floor), (0, 4),
+            textcoords="offset points", color=INK, fontsize="small",
+        )  # fmt: skip
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("training loss (nats)")
+    ax.set_title("How training went; what is learned of others is not here")
+    _bare(ax)
+    return figure
+
+
+def people_figure(
+    rows: Sequence[Mapping[str, Any]], metric: str, models: Sequence[str] = ()
+) -> Figure:
+    """Draw how good each model was for each person, sorted, with chance beside.
+
+    Parameters
+    ----------
+    rows
+        Of an evaluation's JSON.
+    metric
+        Which figure.
+    models
+        Which, in order; by default all that have it (at most six).
+    """
+    found = {str(r["model"]): r for r in rows if r["metric"] == metric}
+    names = [m for m in (models or found) if m in found][: len(_COLOURS)]
+    if not names:
+        raise ValueError(f"no model has a figure called {metric!r}")
+    first = found[names[0]]["per_person"]
+    people = sorted(first, key=lambda p: -np.inf if first[p] is None else first[p])
+    figure = Figure((max(7.0, 0.33 * len(people) + 3), 4.4), layout="constrained")
+    ax = figure.subplots()
+    width = 0.8 / len(names)
+    chance = _chance(found, metric)
+    for k, name in enumerate(names):
+        row = found[name]
+        values = [number(row["per_person"].get(p)) for p in people]
+        at = np.arange(len(people)) + (k - (len(names) - 1) / 2) * width
+        base = 0.0 if chance is None else chance
+        told = f"{name}: {row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        ax.bar(
+            at, np.array(values) - base, width * 0.92, bottom=base,
+            color=_COLOURS[k], label=told,
+        )  # fmt: skip
+    if chance is not None:
+        ax.axhline(chance, color=INK, linewidth=1)
+        ax.annotate("chance", (len(people) - 0.4, chance), color=INK, va="bottom")
+    ax.set_xticks(range(len(people)), people, rotation=60, ha="right", fontsize="small")
+    ax.set_xlim(-0.6, len(people) + 0.6)
+    ax.set_ylabel(metric)
+    ax.set_title(f"{metric} of each person (mean over people, 95 % interval)")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    _bare(ax)
+    return figure
+
+
+def calibration_figure(
+    outputs: pd.DataFrame, models: Sequence[str], classes: Sequence[str]
+) -> Figure:
+    """Draw how often what was said with a probability was so, in ten bins.
+
+    Parameters
+    ----------
+    outputs
+        Of an evaluation: ``y``, and ``<model>.<class>`` for each model.
+    models, classes
+        Their names.
+    """
+    figure = Figure((5.6, 5.6), layout="constrained")
+    ax = figure.subplots()
+    ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
+    ax.annotate("as often as said", (0.62, 0.6), ha="left", va="top", rotation=45)
+    y = outputs["y"].to_numpy().astype(int)
+    for k, model in enumerate(models[: len(_COLOURS)]):
+        said = outputs[[f"{model}.{c}" for c in classes]].to_numpy(np.float64)
+        columns = said[:, 1:] if len(classes) == 2 else said
+        offset = 1 if len(classes) == 2 else 0
+        so = y[:, None] == np.arange(columns.shape[1]) + offset
+        known = np.isfinite(columns)
+        where, rate, count = _bins(columns[known], so[known])
+        error = float(np.sum(count * np.abs(where - rate)) / count.sum())
+        ax.plot(
+            where, rate, color=_COLOURS[k], marker="o", label=f"{model}: {error:.3f}"
+        )
+        ax.scatter(where, rate, 6 + 200 * count / count.sum(), color=_COLOURS[k])
+    ax.set_xlim(-0.02, 1.02)
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_aspect("equal")
+    what = f"of {classes[1]!r}" if len(classes) == 2 else "of a class"
+    ax.set_xlabel(f"probability {what}, as said")
+    ax.set_ylabel("how often it was so")
+    ax.set_title("Calibration: mean distance from the line")
+    figure.legend(loc="outside lower center", frameon=False)
+    _bare(ax)
+    return figure
+
+
+def confusion_figure(
+    outputs: pd.DataFrame, model: str, classes: Sequence[str]
+) -> Figure:
+    """Draw what was said of each class, in shares of its windows, and their number."""
+    said = outputs[[f"{model}.{c}" for c in classes]].to_numpy(np.float64)
+    known = np.isfinite(said).all(axis=1)
+    y = outputs["y"].to_numpy().astype(int)[known]
+    n = len(classes)
+    counts = np.zeros((n, n))
+    np.add.at(counts, (y, said[known].argmax(axis=1)), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure((2.6 + 0.9 * n, 2.2 + 0.8 * n), layout="constrained")
+    ax = figure.subplots()
+    ax.imshow(shares, vmin=0, vmax=1, cmap="cividis")
+    for i in range(n):
+        for j in range(n):
+            ink = "black" if shares[i, j] > 0.5 else "white"
+            text = f"{shares[i, j]:.0%}\n{int(counts[i, j])}"
+            ax.text(j, i, text, ha="center", va="center", color=ink)
+    ax.set_xticks(range(n), classes)
+    ax.set_yticks(range(n), classes)
+    ax.tick_params(length=0)
+    ax.set_xlabel("what was said")
+    ax.set_ylabel("what was so")
+    ax.set_title(model)
+    return figure
+
+
+def importance_figure(
+    importance: Array, electrodes: Sequence[str], bands: Sequence[str]
+) -> Figure:
+    """Draw which band of which electrode moves the answers.
+
+    On maps of the head where there are 16 electrodes with known places, else as bars.
+
+    Parameters
+    ----------
+    importance
+        Shape (electrodes, bands): see `physio.training.attribution`.
+    electrodes, bands
+        Their names.
+    """
+    values = np.asarray(importance, np.float64)
+    info = _placed(electrodes) if len(electrodes) >= ENOUGH else None
+    if info is None:
+        return _bars(values, electrodes, bands)
+    import mne
+
+    figure = Figure((2.6 * len(bands) + 0.8, 3.6), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(bands)))
+    top = float(values.max())
+    for ax, name, column in zip(axes, bands, values.T, strict=True):
+        image, _ = mne.viz.plot_topomap(
+            column, info, axes=ax, show=False, cmap="cividis", vlim=(0.0, top),
+            contours=0, sensors=True,
+        )  # fmt: skip
+        ax.set_title(name)
+    bar = figure.colorbar(image, ax=list(axes), shrink=0.7)
+    bar.set_label("change of the answer")
+    electrode, band = divmod(int(values.argmax()), len(bands))
+    figure.suptitle(
+        "How much the probability changes when this band of this electrode is taken "
+        f"from another window\nmost: {bands[band]} at {electrodes[electrode]}, "
+        f"{100 * top:.2g} points of 100; the less, the more electrodes say the same",
+        fontsize="medium",
+    )
+    return figure
+
+
+def attention_figure(attention: Array, electrodes: Sequence[str]) -> Figure:
+    """Draw who looks at whom, as a matrix: it is not connectivity, and says so.
+
+    Parameters
+    ----------
+    attention
+        Shape (E, E); each row sums to 1.
+    electrodes
+        Their names.
+    """
+    values = np.asarray(attention, np.float64)
+    n = len(electrodes)
+    figure = Figure((2.5 + 0.24 * n, 2.6 + 0.24 * n), layout="constrained")
+    ax = figure.subplots()
+    least, most = float(values.min()) * n, float(values.max()) * n
+    # What is within a fifth of an equal share looks pale, as it is next to nothing.
+    about = TwoSlopeNorm(1.0, min(least, 0.8), max(most, 1.25))
+    image = ax.imshow(values * n, cmap="PuOr_r", norm=about)
+    ax.set_xticks(range(n), electrodes, rotation=90, fontsize="small")
+    ax.set_yticks(range(n), electrodes, fontsize="small")
+    ax.tick_params(length=0)
+    ax.set_xlabel("is looked at")
+    ax.set_ylabel("looks")
+    bar = figure.colorbar(image, ax=ax, shrink=0.8)
+    bar.set_label("times an equal share")
+    ax.set_title(
+        "Attention, mean over windows, blocks and heads:\n"
+        f"from {least:.2f} to {most:.2f} times an equal share",
+        fontsize="medium",
+    )
+    figure.supxlabel(_folded(NOT_CONNECTIVITY, 12 + 4 * n), fontsize="small")
+    return figure
+
+
+def _bars(values: Array, electrodes: Sequence[str], bands: Sequence[str]) -> Figure:
+    figure = Figure((max(5.0, 1.1 * len(electrodes) + 2), 3.8), layout="constrained")
+    ax = figure.subplots()
+    width = 0.8 / len(bands)
+    for k, name in enumerate(bands):
+        at = np.arange(len(electrodes)) + (k - (len(bands) - 1) / 2) * width
+        ax.bar(at, values[:, k], 0.92 * width, color=_COLOURS[k], label=name)
+    ax.set_xticks(range(len(electrodes)), electrodes)
+    ax.set_ylabel("mean change of the probability")
+    ax.set_title(
+        "How much the answer moves when a feature is taken from another window"
+    )
+    figure.legend(loc="outside lower center", ncols=len(bands), frameon=False)
+    _bare(ax)
+    return figure
+
+
+def _placed(electrodes: Sequence[str]) -> Any:
+    """Return MNE's description of electrodes and their places; None if one has none."""
+    import mne
+
+    montage = mne.channels.make_standard_montage("colin27_1005")
+    known = {name.lower() for name in montage.ch_names}
+    if any(e.lower() not in known for e in electrodes):
+        return None
+    info = mne.create_info(list(electrodes), 1.0, "eeg", verbose="error")
+    info.set_montage(montage, match_case=False, verbose="error")
+    return info
+
+
+def _bins(said: Array, so: Any, n: int = 10) -> tuple[Array, Array, Array]:
+    """Return mean of what was said, share that was so, and number, of each bin."""
+    at = np.minimum((said * n).astype(int), n - 1)
+    count = np.bincount(at, minlength=n)
+    used = count > 0
+    where = np.bincount(at, said, n)[used] / count[used]
+    rate = np.bincount(at, so, n)[used] / count[used]
+    return where, rate, count[used].astype(np.float64)
+
+
+def _chance(found: Mapping[str, Mapping[str, Any]], metric: str) -> float | None:
+    """Return what is reached without knowing anything; None where that is unknown."""
+    if _CHANCE.get(metric) is not None:
+        return _CHANCE[metric]
+    row = found.get("commonest")
+    return None if row is None else float(row["mean"])
+
+
+def number(value: float | None) -> float:
+    """Return a figure of JSON as a number: NaN where it is null."""
+    return float("nan") if value is None else float(value)
+
+
+def _folded(text: str, width: int) -> str:
+    from textwrap import fill
+
+    return fill(text, max(width, 40))
+
+
+def _bare(ax: Axes) -> None:
+    ax.spines[["top", "right"]].set_visible(False)

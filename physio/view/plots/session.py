@@ -1,0 +1,236 @@
+"""Pictures of sessions: signals and estimates that share one axis of time."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from physio.core.block import Array, Block, Channel
+from physio.core.events import Events
+from physio.core.recording import Recording
+from physio.view.labels import (COLOURS, ENDS, MEANING, dimensions, labels, reasons, words)
+from physio.view.plots.envelope import envelope, runs, whole
+from physio.view.plots.signals import signals
+from physio.view.plots.time_axes import INK, PALE, Sheet, bands, shown
+
+_ROWS: Final = 16
+"""How many channels of a stream `plot` draws one above the other."""
+
+
+def session_figure(
+    recording: Recording,
+    features: Block | None,
+    estimates: Block | None,
+    *,
+    truth: Block | None = None,
+    conditions: Events | None = None,
+    title: str = "",
+) -> Figure:
+    """Draw what was recorded and what was estimated from it.
+
+    Signals are drawn above, the estimates below, each as a line with bands of ±1
+    standard deviation and of 95 %. Where there is no estimate the scale is hatched and
+    the reason stands there, or below if it does not fit. Ratings that the person gave
+    are dots; the truth of a simulated person is a dashed line.
+
+    Parameters
+    ----------
+    recording
+        The session.
+    features, estimates
+        The computed streams, each as one block.
+    truth
+        What a simulated person feels: channels called like the estimates.
+    conditions
+        Parts of a study. They last until the channel ``end`` (s, session clock), for
+        so long as the channel ``seconds`` says, or until the next begins.
+    title
+        What stands above it.
+
+    Notes
+    -----
+    Signals of more than some thousand samples are drawn as the smallest and largest
+    value of each of 1500 pieces of time.
+    """
+    panels = signals(recording, features)
+    names = dimensions(estimates.info) if estimates is not None else ()
+    infos = [*recording.infos, *(b.info for b in (features, estimates, truth) if b)]
+    sheet = Sheet(
+        title=title or _title(recording),
+        labels=labels(infos),
+        about=MEANING if names else "",
+        heights=[*(p.height for p in panels), *(1.5 for _ in names)],
+        begin=recording.begin,
+        end=recording.end,
+    )
+    axes = sheet.axes
+    for panel, ax in zip(panels, axes, strict=False):
+        panel.draw(ax)
+        sheet.name(ax, panel.title)
+    fine: set[str] = set()
+    for name, ax in zip(names, axes[len(panels) :], strict=True):
+        if estimates is not None:
+            fine |= _estimate(ax, estimates, name)
+        _truth(ax, truth, name)
+        _ratings(ax, recording, name)
+        sheet.name(ax, name.capitalize())
+    if axes[len(panels) :]:
+        _legend(axes[len(panels)])
+    sheet.strip(bands(conditions, recording.end) if conditions is not None else [])
+    sheet.ticks(_markers(recording))
+    hatched = f"Hatched: no estimate ({', '.join(sorted(fine))})" if fine else ""
+    sheet.foot(recording.about.get("citation", ""), hatched)
+    return sheet.figure
+
+
+def plot(recording: Recording) -> Figure:
+    """Draw all streams of a recording, one below the other.
+
+    Channels of one unit share a scale where there are up to three; more of them are
+    drawn one above the other, each to its own scale, up to sixteen.
+    """
+    streams = {n: b for n, b in recording.streams.items() if any(map(len, b))}
+    if not streams:
+        raise ValueError("there is nothing to plot: no stream has a sample")
+    counts = [len(b[0].info.channels) for b in streams.values()]
+    sheet = Sheet(
+        title=_title(recording),
+        labels=labels(recording.infos),
+        about="",
+        heights=[1.0 if n <= 3 else 1.0 + 0.18 * min(n, _ROWS) for n in counts],
+        begin=recording.begin,
+        end=recording.end,
+    )
+    for (name, blocks), ax in zip(streams.items(), sheet.axes, strict=True):
+        channels = blocks[0].info.channels
+        times, data = whole(blocks)
+        if len(channels) <= 3 and len({c.unit for c in channels}) == 1:
+            _together(ax, times, data, channels)
+            sheet.name(ax, f"{name}\n{shown(channels[0].unit)}".strip())
+        else:
+            _stacked(ax, times, data, channels)
+            more = len(channels) > _ROWS
+            sheet.name(
+                ax, f"{name}\n{_ROWS} of {len(channels)} shown" if more else name
+            )
+    named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
+    sheet.strip(bands(named[0], recording.end) if named else [])
+    sheet.ticks(_markers(recording))
+    sheet.foot(recording.about.get("citation", ""), "")
+    return sheet.figure
+
+
+def _estimate(ax: Axes, block: Block, name: str) -> set[str]:
+    """Draw an estimate; return the reasons for which there was none."""
+    step = max(1, len(block) // 4000)  # far more rows than there are pixels
+    rows = slice(None, None, step)
+    times, colour = block.times, COLOURS.get(name, INK)
+    mean, sd = block.column(name), block.column(f"{name}.sd")
+    here = "" if np.isfinite(mean).any() else "_"  # matplotlib leaves "_..." untold
+    for width, alpha, label in ((1.96, 0.15, "95 %"), (1.0, 0.28, "±1 sd")):
+        low, high = ((mean + width * sd * sign)[rows] for sign in (-1, 1))
+        ax.fill_between(
+            times[rows], low, high, color=colour, alpha=alpha, lw=0, label=here + label
+        )
+    ax.plot(*envelope(times, mean), color=colour, lw=1.3)
+    ax.axhline(0, color=PALE, lw=0.6, zorder=0)
+    ax.set_ylim(-1.05, 1.05)
+    low_end, high_end = ENDS.get(name, ("-1", "+1"))
+    ax.set_yticks([-1, 0, 1], [low_end, "0", high_end], fontsize=7)
+    return _abstained(ax, block, name)
+
+
+def _abstained(ax: Axes, block: Block, name: str) -> set[str]:
+    times, codes = block.times, reasons(block, name)
+    left, right = ax.get_xlim()
+    ends = np.append(times, times[-1:] + 1 / float(block.info.rate))
+    found = runs(codes)
+    for code in {code for _, _, code in found}:
+        spans = [(ends[a], ends[b] - ends[a]) for a, b, c in found if c == code]
+        ax.broken_barh(
+            spans, (-1.05, 2.1), facecolor="none", edgecolor=PALE, hatch="////", lw=0
+        )
+        begin, length = max(spans, key=lambda s: float(s[1]))
+        # About 180 characters of this size fit across the panel.
+        room = length / (right - left) * 180
+        said = (f"no estimate: {words(code)}", words(code), "")
+        fits = next(s for s in said if not s or len(s) + 2 <= room)
+        if fits:
+            ax.text(
+                begin + length / 2, 0, fits, fontsize=8,
+                ha="center", va="center", color=INK,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
+            )  # fmt: skip
+    return {words(code) for _, _, code in found}
+
+
+def _truth(ax: Axes, truth: Block | None, name: str) -> None:
+    if truth is not None and name in truth.info.names:
+        times, values = envelope(truth.times, truth.column(name))
+        ax.plot(times, values, color="black", lw=1.1, ls=(0, (4, 2)), label="truth")
+
+
+def _ratings(ax: Axes, recording: Recording, name: str) -> None:
+    for events in recording.events.values():
+        if name in events.info.names and len(events):
+            values = events.data[:, events.info.names.index(name)]
+            ax.plot(
+                events.times, values, "o", ms=6, mfc="white", mec="black", mew=1.2,
+                label="own rating", zorder=4, clip_on=False,
+            )  # fmt: skip
+
+
+def _legend(ax: Axes) -> None:
+    handles, names = ax.get_legend_handles_labels()
+    known = dict(zip(names, handles, strict=True))
+    if known:
+        ax.legend(
+            known.values(), known.keys(), loc="upper right", fontsize=7, ncols=4
+        ).set_zorder(6)
+
+
+def _markers(recording: Recording) -> Mapping[float, str]:
+    """Return what was marked: labelled events, but for what the session itself says."""
+    quiet = ("session.silence", "session.status")
+    return {
+        float(time): label
+        for name, events in recording.events.items()
+        if name not in quiet and not name.endswith((".conditions", ".ratings"))
+        for time, label in zip(events.times, events.labels, strict=False)
+        if label
+    }
+
+
+def _together(
+    ax: Axes, times: Array, data: Array, channels: tuple[Channel, ...]
+) -> None:
+    colours = [INK] if len(channels) == 1 else list(COLOURS.values())
+    for i, channel in enumerate(channels):
+        line = envelope(times, data[:, i])
+        ax.plot(*line, color=colours[i % 3], lw=0.7, label=channel.name)
+    if len(channels) > 1:
+        ax.legend(loc="upper right", fontsize=7, ncols=3)
+
+
+def _stacked(
+    ax: Axes, times: Array, data: Array, channels: tuple[Channel, ...]
+) -> None:
+    count = min(len(channels), _ROWS)
+    for i in range(count):
+        values = data[:, i]
+        good = values[np.isfinite(values)]
+        if len(good):
+            low, middle, high = np.percentile(good, [1, 50, 99])
+            size = high - low if high > low else 1.0
+            x, y = envelope(times, (values - middle) / size)
+            ax.plot(x, y - i, color=INK, lw=0.5)
+    names = [c.name for c in channels[:count]]
+    ax.set_yticks(-np.arange(count), names, fontsize=7)
+    ax.set_ylim(-count + 0.3, 0.7)
+
+
+def _title(recording: Recording) -> str:
+    parts = [recording.about.get(key, "") for key in ("person", "source")]
+    return " · ".join(p for p in parts if p) or "session"

@@ -1,0 +1,114 @@
+"""What is usable of a data set, per person and sensor, as a page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from physio.datasets import feature_table as windows
+from physio.datasets.feature_table import LABEL, RATING
+from physio.view.reports.html import Page
+from physio.view.plots.data_availability import conditions, missing, usable_over_time
+
+
+def dataset_report(table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]) -> Page:
+    """Return the report on a table of features.
+
+    Parameters
+    ----------
+    table
+        As `physio.datasets.feature_table.read` gives it.
+    audits
+        Of splits of it, as `physio.evaluation.leakage.audit.Audit.told` gives them.
+    """
+    files = table.attrs.get("files", {})
+    about: Mapping[str, Any] = next(iter(files.values()), {})
+    shares = windows.usable(table)
+    sensors = [c for c in shares.columns if c != "windows"]
+    lasts = about.get("windows", {})
+    name = str(about.get("dataset") or "A table of features")
+    page = Page(f"{name}: what is usable")
+    if about.get("origin", "measured") != "measured":
+        page.notice(f"The signals are {about['origin']}, not measured on people.")
+    _about(page, table, about, len(shares))
+    page.heading("What is usable")
+    hop = float(lasts.get("hop", 1.0))
+    page.picture(
+        usable_over_time(table, shares, hop),
+        "For each person and sensor: for how much of a window its features have "
+        "values, in the mean and window by window along the recording, beneath the "
+        "condition. What needs a minute to warm up is missing in short trials.",
+    )
+    page.table(shares, _share_or_count)
+    page.heading("Why values are missing")
+    page.text("Shares of all values of a sensor's features.")
+    page.table(missing(table, sensors), "{:.1%}".format)
+    if (table[LABEL] != "").any():
+        page.heading("Windows of each condition")
+        page.table(conditions(table))
+    if answers := _answers(table):
+        page.heading("What people answered")
+        page.text(
+            "Mean over people, and standard deviation between them; .sam is on the "
+            "study's own scale."
+        )
+        page.table(pd.DataFrame(answers))
+    for told in audits:
+        page.audit(told)
+    page.heading("Where it comes from")
+    if lines := _provenance(about):
+        page.table(pd.DataFrame({"": lines}))
+    return page
+
+
+def _about(
+    page: Page, table: pd.DataFrame, about: Mapping[str, Any], people: int
+) -> None:
+    lasts = about.get("windows", {})
+    length = ""
+    if lasts:
+        length = f" of {lasts['width']:g} s every {lasts['hop']:g} s"
+    page.text(f"{people} people, {len(table)} windows{length}.")
+    if about.get("citation"):
+        page.text(f"Cite: {about['citation']}. {about['licence']}.", small=True)
+
+
+def _answers(table: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return what was answered of each condition, one answer a person and part."""
+    columns = [
+        c
+        for c in table.columns
+        if str(c).startswith(RATING) and f"{c}.sam" not in table.columns
+    ]
+    labelled = table[table[LABEL] != ""]
+    found: dict[str, dict[str, str]] = {}
+    for column in columns:
+        known = labelled[labelled[column].notna()]
+        once = known.groupby(["subject", LABEL], observed=True)[column].mean()
+        each = once.groupby(level=LABEL, observed=True)
+        if len(once):
+            found[str(column)[len(RATING) :]] = {
+                str(k): f"{m:.2f} ± {s:.2f}" if s == s else f"{m:.2f}"
+                for k, m, s in zip(
+                    each.mean().index, each.mean(), each.std(), strict=True
+                )
+            }
+    return found
+
+
+def _provenance(about: Mapping[str, Any]) -> dict[str, str]:
+    lines = {}
+    if "source" in about:
+        source = about["source"]
+        lines["samples are counted in"] = f"{source['stream']} ({source['rate']} Hz)"
+    for package, number in about.get("versions", {}).items():
+        lines[package] = str(number)
+    if "code" in about:
+        lines["code"] = str(about["code"])[:16]
+    return lines
+
+
+def _share_or_count(value: Any) -> str:
+    if isinstance(value, float) and value <= 1:
+        return f"{value:.0%}"
+    return f"{value:.0f}"

@@ -1,0 +1,283 @@
+"""The report on one session: what was recorded, how good it was, what came of it."""
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from physio.core.block import Block
+from physio.core.events import Events
+from physio.core.recording import MARKERS, SILENCE, Recording, computed, said
+from physio.view.plots.coverage import course_figure, quality_figure
+from physio.view.labels import DIMENSIONS, MEANING, labels
+from physio.view.plots.envelope import whole
+from physio.view.reports.methods import methods
+from physio.view.reports.html import Page
+from physio.view.plots.session import session_figure
+from physio.view.plots.time_axes import Band, bands, shown
+
+_SHEET: Final = {
+    "person": "participant",
+    "began": "began",
+    "source": "source",
+    "consent": "consent text",
+    "licence": "licence",
+    "citation": "cite",
+    "ended": "ended",
+    "replayed": "a replay of",
+    "physio-affect": "physio-affect",
+    "python": "Python",
+    "numpy": "NumPy",
+}
+_BODY: Final = ("tonic", "rate", "amplitude", "rmssd", "activity", "level", "slope")
+_MOST: Final = 60  # rows of a table of events
+
+
+def session_report(
+    recording: Recording,
+    features: Block | None,
+    estimates: Block | None,
+    conditions: Events | None = None,
+    timing: Mapping[str, str] | None = None,
+) -> Page:
+    """Return the report on a session, with all pictures inside.
+
+    Parameters
+    ----------
+    recording
+        What was recorded.
+    features, estimates
+        What was computed of it, each as one block; None where nothing was.
+    conditions
+        The parts of a study, if there were any: see `physio.view.plots.time_axes.bands`.
+    timing
+        How late markers are, in words, by the channel that shows what they mark.
+    """
+    about = recording.about
+    page = Page(f"Session {about.get('person', '')}".strip())
+    infos = [*recording.infos, *(b.info for b in (features, estimates) if b)]
+    for label in labels(infos):
+        page.notice(f"{label.badge}: {label.meaning}.")
+    parts = bands(conditions, recording.end) if conditions is not None else []
+    _recorded(page, recording)
+    page.heading("Signals and estimates")
+    truth = [s for n, s in recording.streams.items() if n.endswith(".truth")]
+    figure = session_figure(
+        recording,
+        features,
+        estimates,
+        truth=_one(truth[0]) if truth else None,
+        conditions=conditions,
+    )
+    page.picture(
+        figure,
+        "Signals above; below, valence, arousal and dominance with bands of one "
+        "standard deviation and of 95 %. Hatched where there is no estimate.",
+        "overview",
+    )
+    if estimates is not None:
+        _affect(page, estimates, parts or _all(recording))
+    if features is not None:
+        _body(page, features, parts or _all(recording))
+        if (course := course_figure(features, parts)) is not None:
+            page.picture(
+                course,
+                "Skin responses and the heart over time. Where a line is broken, the "
+                "value is missing.",
+                "body",
+            )
+    if (spectrum := _spectrum(recording)) is not None:
+        page.heading("Spectrum of the EEG")
+        page.picture(
+            spectrum, "Power by frequency, a line for each channel.", "spectrum"
+        )
+    _events(page, recording)
+    _sheet(page, recording, timing or {})
+    return page
+
+
+def _recorded(page: Page, recording: Recording) -> None:
+    page.heading("What was recorded")
+    streams = {
+        n: b
+        for n, b in recording.streams.items()
+        if not computed(n) and not n.endswith(".truth")
+    }
+    page.text(f"{recording.seconds:.1f} s of {len(streams)} streams.")
+    page.picture(
+        quality_figure(streams, recording.begin, recording.end),
+        "When each stream was there: missing samples and channels that stand still.",
+        "quality",
+    )
+    rows = {}
+    for name, blocks in streams.items():
+        filled = [b for b in blocks if len(b)]
+        kept = sum(map(len, filled))
+        due = filled[-1].stop - filled[0].start if filled else 0
+        rate = float(blocks[0].info.rate)
+        jumps = pairwise(filled)
+        longest = max((b.start - a.stop for a, b in jumps), default=0) / rate
+        rows[name] = {
+            "Hz": f"{rate:g}",
+            "channels": _named(blocks[0]),
+            "samples": kept,
+            "lost": due - kept,
+            "share lost": f"{(due - kept) / max(due, 1):.2%}",
+            "longest gap (s)": f"{longest:.2f}",
+            "worn": blocks[0].info.site or "",
+        }
+    page.table(pd.DataFrame(rows).T)
+
+
+def _named(block: Block) -> str:
+    names = [f"{c.name} {shown(c.unit)}".strip() for c in block.info.channels]
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(names[:6]) + more
+
+
+def _affect(page: Page, estimates: Block, parts: list[Band]) -> None:
+    page.heading("Valence, arousal and dominance")
+    page.text(MEANING)
+    rows: dict[str, Any] = {}
+    for part in parts:
+        inside = (estimates.times >= part.begin) & (estimates.times < part.end)
+        row: dict[str, Any] = {"from (s)": f"{part.begin - parts[0].begin:.0f}"}
+        for name in DIMENSIONS:
+            if name not in estimates.info.names:
+                continue
+            mean = estimates.column(name)[inside]
+            sd = estimates.column(f"{name}.sd")[inside]
+            there = np.isfinite(mean)
+            row[name] = (
+                f"{mean[there].mean():+.2f} ± {sd[there].mean():.2f}"
+                if there.any()
+                else "none"
+            )
+            row[f"{name} known"] = f"{there.mean():.0%}" if len(there) else "0%"
+        rows[f"{len(rows) + 1}. {part.name}"] = row
+    page.table(pd.DataFrame(rows).T)
+    page.text(
+        "Means over each part, with the mean standard deviation of a single estimate; "
+        "and in which share of it there is an estimate. Parts lie in order of time.",
+        small=True,
+    )
+
+
+def _body(page: Page, features: Block, parts: list[Band]) -> None:
+    names = [
+        n
+        for n in features.info.names
+        if n.rpartition(".")[2] in _BODY and n.count(".") == 1
+    ]
+    if not names:
+        return
+    page.heading("Skin, heart and movement")
+    unit = {c.name: c.unit for c in features.info.channels}
+    rows: dict[str, Any] = {}
+    for part in parts:
+        inside = (features.times >= part.begin) & (features.times < part.end)
+        row = {}
+        for name in names:
+            values = features.column(name)[inside]
+            good = values[np.isfinite(values)]
+            told = f"{name} ({shown(unit[name])})".replace(" ()", "")
+            row[told] = f"{good.mean():.3g}" if len(good) else "none"
+        rows[f"{len(rows) + 1}. {part.name}"] = row
+    page.table(pd.DataFrame(rows).T)
+    page.text(
+        "Means over each part of what is there. skin.rate counts the skin's responses.",
+        small=True,
+    )
+
+
+def _all(recording: Recording) -> list[Band]:
+    return [Band("the whole session", recording.begin, recording.end + 1e-6)]
+
+
+def _spectrum(recording: Recording) -> Figure | None:
+    """Draw the power of the first stream with EEG, by MNE's Welch estimate."""
+    from mne.time_frequency import psd_array_welch
+
+    for name, blocks in recording.streams.items():
+        channels = blocks[0].info.channels
+        eeg = [i for i, c in enumerate(channels) if c.kind == "eeg"]
+        if not eeg or computed(name) or not any(map(len, blocks)):
+            continue
+        rate = float(blocks[0].info.rate)
+        _, data = whole(blocks)
+        data = np.nan_to_num(data[:, eeg] - np.nanmedian(data[:, eeg], axis=0))
+        n = int(min(4 * rate, len(data)))
+        if n < rate:
+            return None
+        power, freqs = psd_array_welch(
+            data.T, rate, 0.5, min(80.0, 0.45 * rate), n_fft=n, verbose="error"
+        )
+        figure = Figure((9, 3.4), layout="constrained")
+        ax: Any = figure.subplots()
+        with np.errstate(divide="ignore"):
+            ax.plot(freqs, 10 * np.log10(power.T), lw=0.8, alpha=0.8)
+        ax.set(xlabel="frequency (Hz)", ylabel="power (dB, uV²/Hz)")
+        ax.spines[["top", "right"]].set_visible(False)
+        if len(eeg) <= 16:
+            ax.legend(
+                [channels[i].name for i in eeg], fontsize=7, ncols=4, frameon=False
+            )
+        return figure
+    return None
+
+
+def _events(page: Page, recording: Recording) -> None:
+    rows = []
+    for name, events in recording.events.items():
+        quiet = name == SILENCE or name == "session.status" or not len(events)
+        if quiet or not (events.labels or set(DIMENSIONS) & set(events.info.names)):
+            continue
+        for i, at in enumerate(events.times.tolist()):
+            values = zip(events.info.names, events.data[i].tolist(), strict=True)
+            told = ", ".join(
+                f"{k} {v:+.2f}" for k, v in values if k in DIMENSIONS and v == v
+            )
+            label = events.labels[i] if events.labels else ""
+            kind = "marker" if said(name) == MARKERS else name
+            if label or told:
+                rows.append((at - recording.begin, kind, label, told))
+    rows.sort()
+    if rows:
+        page.heading("Markers and ratings")
+        table = pd.DataFrame(rows[:_MOST], columns=["s", "of", "label", "rating"])
+        table["s"] = table["s"].map("{:.2f}".format)
+        page.table(table.set_index("s"))
+        if len(rows) > _MOST:
+            page.text(f"and {len(rows) - _MOST} more", small=True)
+    status = recording.events.get("session.status")
+    if status is not None and len(status):
+        page.heading("What befell the session")
+        at = [f"{t - recording.begin:.2f}" for t in status.times.tolist()[:_MOST]]
+        page.table(pd.DataFrame({"what": status.labels[:_MOST]}, index=at))
+
+
+def _sheet(page: Page, recording: Recording, timing: Mapping[str, str]) -> None:
+    about: Mapping[str, str] = recording.about
+    page.heading("Data sheet")
+    rows = {told: about[key] for key, told in _SHEET.items() if about.get(key)}
+    rows |= {f"{channel} behind its marker": told for channel, told in timing.items()}
+    page.table(pd.DataFrame({"": rows}))
+    config = json.loads(about.get("config", "{}"))
+    text, references = methods(config, version("physio-affect"))
+    page.heading("Methods, ready to paste")
+    page.text(text)
+    for reference in references:
+        page.text(reference, small=True)
+
+
+def _one(blocks: Any) -> Block | None:
+    times, data = whole(blocks)
+    if not len(times):
+        return None
+    first = next(b for b in blocks if len(b))
+    return Block(first.info, first.start, first.epoch, np.ascontiguousarray(data))

@@ -15,10 +15,10 @@ from physio.core.block import Array, Block
 from physio.core.events import Events
 from physio.core.stage import Chain, apply
 from physio.quality.range_checks import EdaQuality, TemperatureQuality
-from physio.features.cardiac.heart_rate import Beats, HeartRate
-from physio.quality.beat_template import BeatLikeness
-from physio.features.actigraphy import Activity
-from physio.quality.eda_artifacts import SkinSteadiness
+from physio.features.cardiac.heart_rate import BeatDetection, HeartRate
+from physio.quality.beat_template import BeatTemplateSQI
+from physio.features.actigraphy import Actigraphy
+from physio.quality.eda_artifacts import EdaStability
 from physio.quality.wristband import ALIKE, PULSE, STEADY
 from physio.io import empatica
 
@@ -63,9 +63,9 @@ def _read(path: Path) -> Wrist:
     pulse, skin, axes, warmth = (
         recording.streams[f"e4.{s}"][0] for s in ("bvp", "eda", "acc", "temp")
     )
-    begin = pulse.epoch + 60.0
-    at = np.arange(begin, pulse.until - 1.0, _EVERY)
-    beats = apply(Beats(), pulse)
+    begin = pulse.t0 + 60.0
+    at = np.arange(begin, pulse.complete_until - 1.0, _EVERY)
+    beats = apply(BeatDetection(), pulse)
     ibi = recording.events["e4.ibi"]
     maker = _maker(ibi, at)
     known = at[np.isfinite(maker)]
@@ -76,13 +76,13 @@ def _read(path: Path) -> Wrist:
     masked = apply(EdaQuality(), skin).data, apply(worn, warmth).data
     return Wrist(
         _at(apply(HeartRate(), beats), "rate", at),
-        _at(apply(Chain((Beats(_LOOSE), HeartRate())), pulse), "rate", at),
+        _at(apply(Chain((BeatDetection(_LOOSE), HeartRate())), pulse), "rate", at),
         _neurokit(pulse, at),
         maker,
         near,
-        _at(apply(BeatLikeness(), beats), "likeness", at),
-        _at(apply(Activity(), axes), "activity", at),
-        _at(apply(SkinSteadiness(), skin), "steady", at),
+        _at(apply(BeatTemplateSQI(), beats), "likeness", at),
+        _at(apply(Actigraphy(), axes), "activity", at),
+        _at(apply(EdaStability(), skin), "steady", at),
         (float(np.nanmean(masked[0])), float(np.nanmean(masked[1]))),
     )
 

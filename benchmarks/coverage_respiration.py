@@ -8,16 +8,16 @@ import numpy as np
 
 from physio import config
 from benchmarks.timing import Row, told
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.stage import Chain, apply
-from physio.features.respiration.ecg_derived import DerivedRespiration
-from physio.features.cardiac.heart_rate import Beats
-from physio.features.respiration.respiration_belt import Respiration
+from physio.features.respiration.ecg_derived import EcgDerivedRespiration
+from physio.features.cardiac.heart_rate import BeatDetection
+from physio.features.respiration.respiration_belt import RespirationBelt
 from experiments.weights.demo import record
 
 PEOPLE: Final = range(31, 37)
 LENGTH: Final = 240.0  # s of each
-_DERIVED: Final = Chain((Beats(), DerivedRespiration()))
+_DERIVED: Final = Chain((BeatDetection(), EcgDerivedRespiration()))
 
 
 def rows(data: Path | None) -> list[Row]:
@@ -33,7 +33,7 @@ def _simulated() -> list[Row]:
         chest = {"use": "devices.simulated:Chest", "seed": seed}
         lived = record(config.build(chest, "bench"), LENGTH)
         belt, ecg = (_whole(lived.streams[f"person.{s}"]) for s in ("resp", "ecg"))
-        rate = apply(Respiration(), belt)
+        rate = apply(RespirationBelt(), belt)
         turns = _peaks(belt)
         belts.append(_off(rate, "rate", turns, 30.0))
         derived = apply(_DERIVED, ecg)
@@ -63,7 +63,7 @@ def _simulated() -> list[Row]:
 def _whole(blocks: tuple[Block, ...]) -> Block:
     there = [b for b in blocks if len(b)]
     data = np.concatenate([b.data for b in there])
-    return Block(there[0].info, 0, there[0].epoch, data)
+    return Block(there[0].info, 0, there[0].t0, data)
 
 
 def _peaks(belt: Block) -> Array:
@@ -91,14 +91,14 @@ def _rest(file: Path) -> list[Row]:
     kinds = ("ecg", "bio", "resp")
     blocks = {
         kind: Block(
-            Info(f"rest.{kind}", Fraction(100), (Channel(kind, kind, "1"),)),
+            StreamInfo(f"rest.{kind}", Fraction(100), (Channel(kind, kind, "1"),)),
             0,
             0.0,
             np.ascontiguousarray(table[:, i : i + 1]),
         )
         for i, kind in enumerate(kinds)
     }
-    seen = apply(Respiration(), blocks["resp"]).column("rate")
+    seen = apply(RespirationBelt(), blocks["resp"]).column("rate")
     found = [
         told(
             "breathing, a person at rest (1/min): the belt's rate",

@@ -15,10 +15,10 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.protocols import Clock, Sink, WallClock
 from physio.core.recording import Item
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 from physio.online.session import Session
 from physio.view.dashboard import Dashboard
 
@@ -84,7 +84,7 @@ class Wearer:
         self.ended = True
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """Of a headset and a wristband."""
         return tuple(self._infos)
 
@@ -121,7 +121,7 @@ class Lateness:
     ) -> None:
         """Need nothing."""
 
-    def announce(self, streams: Sequence[Info]) -> None:
+    def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Need nothing."""
 
     def end(self, how: str) -> None:
@@ -130,7 +130,7 @@ class Lateness:
     def write(self, item: Item) -> None:
         """Look at the clock."""
         if isinstance(item, Block) and item.info.name == "head.eeg":
-            self.late.append(self.clock.now() - item.until)
+            self.late.append(self.clock.now() - item.complete_until)
 
 
 @dataclass
@@ -171,7 +171,7 @@ def shown(speed: float = 1.0, rate: int = 512) -> Iterator[Shown]:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         board = Dashboard(Path(folder), {"person": "bench"}, clock)
         sinks: list[Sink] = [lateness, board]
-        session = Session(SessionFile().plan, [wearer], sinks, clock, poll=0.02 * speed)
+        session = Session(SessionConfig().plan, [wearer], sinks, clock, poll=0.02 * speed)
         thread = Thread(target=_run, args=(session,))
         thread.start()
         try:
@@ -224,9 +224,9 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
     ]
 
 
-def _info(name: str, rate: int, names: Sequence[str], kind: str, unit: str) -> Info:
+def _info(name: str, rate: int, names: Sequence[str], kind: str, unit: str) -> StreamInfo:
     channels = tuple(Channel(n, kind, unit) for n in names)
-    return Info(name, Fraction(rate), channels, site="left wrist" * ("band" in name))
+    return StreamInfo(name, Fraction(rate), channels, site="left wrist" * ("band" in name))
 
 
 def _run(session: Session) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Final, Self
 import numpy as np
 
 from devices.simulated import Wristband
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.protocols import Clock, Device, WallClock
-from physio.online.engine import Plan
+from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 from physio.sinks.xdf import Xdf
 
@@ -33,7 +33,7 @@ class Wide:
 
     def __enter__(self) -> Self:
         channels = tuple(Channel(f"e{i + 1}", "eeg", "uV") for i in range(CHANNELS))
-        self.streams = (Info(f"{self.name}.eeg", Fraction(RATE), channels),)
+        self.streams = (StreamInfo(f"{self.name}.eeg", Fraction(RATE), channels),)
         rng = np.random.default_rng(1)
         self._noise: Array = rng.normal(0, 20, (2 * RATE, CHANNELS))
         self._begin, self._sent, self.ended = self.clock.now(), 0, False
@@ -78,10 +78,10 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
         clock = Timed()
         devices: list[Device] = [
             Wide(clock),
-            Wristband(name="band", clock=clock, truth=False),
+            Wristband(name="band", clock=clock, ground_truth=False),
         ]
         session = Session(
-            Plan(), devices, [Xdf(Path(folder))], clock, POLL, SECONDS + SETTLED
+            PipelineConfig(), devices, [Xdf(Path(folder))], clock, POLL, SECONDS + SETTLED
         )
         used, since = 0.0, 0.0
         with session:

@@ -11,7 +11,7 @@ import pylsl
 
 from devices.lsl import Inlet
 from physio.core.block import Block
-from physio.core.stage import Flow
+from physio.core.stage import StageRunner
 from physio.dsp.iir import Bandpass
 
 SECONDS: Final = 6.0
@@ -42,7 +42,7 @@ def _through(rate: int, chunk: int) -> dict[str, Any]:
     with subprocess.Popen(line) as sender:
         try:
             with Inlet(source_id=which, timeout=10.0) as inlet:
-                flow = Flow(Bandpass(1.0, 40.0), inlet.streams[0])
+                flow = StageRunner(Bandpass(1.0, 40.0), inlet.streams[0])
                 inlet.read()
                 end = time.monotonic() + SECONDS
                 while time.monotonic() < end:

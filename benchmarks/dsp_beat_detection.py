@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.timing import Row, interleaved, row, told
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.events import points
-from physio.core.stage import Flow
-from physio.features.cardiac.heart_rate import Beats
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.events import events_from_grid
+from physio.core.stage import StageRunner
+from physio.features.cardiac.heart_rate import BeatDetection
 
 CLOSE: Final = 0.05
 """Two beats as close (s) are the same."""
@@ -49,7 +49,7 @@ def _on_waves(x: Array) -> Row:
     high = found["prominences"]
     usual = np.median(np.sort(high)[-int(len(x) / 100) :])
     waves = peaks[high >= 0.5 * usual] / 100
-    events = points(_found("ecg", x))
+    events = events_from_grid(_found("ecg", x))
     sure = events.times[events.data[:, 1] >= 0.7]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -89,8 +89,8 @@ def _growth() -> list[Row]:
 
 
 def _found(kind: str, x: Array, rate: int = 100) -> Block:
-    info = Info(f"bench.{kind}", Fraction(rate), (Channel(kind, kind, "1"),))
-    return Flow(Beats(), info).push(
+    info = StreamInfo(f"bench.{kind}", Fraction(rate), (Channel(kind, kind, "1"),))
+    return StageRunner(BeatDetection(), info).push(
         Block(info, 0, 0.0, np.ascontiguousarray(x[:, None]))
     )
 
@@ -103,8 +103,8 @@ def f1(found: Array, true: Array) -> float:
 
 
 def _row(kind: str, x: Array, process: Callable[..., Any], key: str) -> Row:
-    info = Info(f"bench.{kind}", Fraction(100), (Channel(kind, kind, "1"),))
-    flow = Flow(Beats(), info)
+    info = StreamInfo(f"bench.{kind}", Fraction(100), (Channel(kind, kind, "1"),))
+    flow = StageRunner(BeatDetection(), info)
     block = Block(info, 0, 0.0, np.ascontiguousarray(x[:, None]))
     known: list[Array] = []
 
@@ -119,7 +119,7 @@ def _row(kind: str, x: Array, process: Callable[..., Any], key: str) -> Row:
         known.append(np.asarray(said[key], np.float64) / 100)
 
     fast, slow = interleaved(ours, peer, 3)
-    mine = points(ours()).times
+    mine = events_from_grid(ours()).times
     true = known[0]
     inside = (true > 5) & (true < len(x) / 100 - 2)  # warm, and told
     mine = mine[(mine > 5) & (mine < len(x) / 100 - 2)]

@@ -12,8 +12,8 @@ import numpy as np
 import scipy.signal
 
 from benchmarks.timing import PEERS, Row, compiling, interleaved, peak, row, seconds
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.stage import Flow, Stage
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.stage import StageRunner, Stage
 from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
 
 CONTINUOUS: Final = 4 * 5 + 4.0
@@ -52,9 +52,9 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
     return [*_scipy(), *_torcheeg(), *_growth(), _compile()]
 
 
-def _info(rate: int, channels: int) -> Info:
+def _info(rate: int, channels: int) -> StreamInfo:
     names = (f"E{i}" for i in range(channels))
-    return Info(
+    return StreamInfo(
         "bench.eeg", Fraction(rate), tuple(Channel(n, "eeg", "uV") for n in names)
     )
 
@@ -64,8 +64,8 @@ def _signal(rate: int, channels: int, length: int) -> Array:
     return 20 * rng.standard_normal((rate * length, channels))
 
 
-def _work(stage: Stage, info: Info, x: Array) -> Callable[[], Array]:
-    flow = Flow(stage, info)
+def _work(stage: Stage, info: StreamInfo, x: Array) -> Callable[[], Array]:
+    flow = StageRunner(stage, info)
 
     def work() -> Array:
         flow.reset()
@@ -95,7 +95,7 @@ def _scipy() -> list[Row]:
             ]
         )
 
-    stage = DifferentialEntropy(width=1.0, hop=1.0)
+    stage = DifferentialEntropy(window=1.0, step=1.0)
     ours, theirs = interleaved(_work(stage, info, x), peer)
     work = "DE continuous, 32 ch x 10 min, 128 Hz, 1 s windows, 4 bands"
     found = row(
@@ -112,8 +112,8 @@ def _torcheeg() -> list[Row]:
     """Return both modes beside TorchEEG's windows, the latter in its own process."""
     info, x = _info(128, 32), _signal(128, 32, 600)
     modes = {
-        "paper": _work(DifferentialEntropy(width=1.0, hop=1.0, mode="paper"), info, x),
-        "continuous": _work(DifferentialEntropy(width=1.0, hop=1.0), info, x),
+        "paper": _work(DifferentialEntropy(window=1.0, step=1.0, mode="paper"), info, x),
+        "continuous": _work(DifferentialEntropy(window=1.0, step=1.0), info, x),
     }
     name = "TorchEEG 1.1.3 BandDifferentialEntropy per window"
     works = {m: f"DE {m}, 32 ch x 10 min, 1 s windows, 4 bands" for m in modes}

@@ -10,14 +10,14 @@ from typing import Final
 import numpy as np
 
 from benchmarks.timing import Row, compiling, interleaved, row
-from physio.core.block import Array, Channel, Info
+from physio.core.block import Array, Channel, StreamInfo
 from physio.features.eda.decomposition import decompose
 from physio.features.eda.online_decomposition import AGES, apart, read, recent, remember
 
 PEER: Final = "neurokit2 eda_phasic(cvxeda)"
 WINDOWS: Final = (60, 180)  # s
 _EVERY: Final = 15  # s from one compared update to the next
-_INFO: Final = Info("bench.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+_INFO: Final = StreamInfo("bench.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 _SKIN: Final = (
     "import numpy as np; from physio.features.eda.decomposition import decompose; "
     "decompose(np.ones(80), 4)"

@@ -12,12 +12,12 @@ import numpy as np
 
 from physio import config
 from benchmarks.timing import Row
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.events import points
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.events import events_from_grid
 from physio.core.stage import apply
-from physio.features.eda.scr_detection import SkinResponses, responses
+from physio.features.eda.scr_detection import ScrDetection, responses
 from physio.features.eda.decomposition import decompose
-from physio.features.eda.online_decomposition import Decompose
+from physio.features.eda.online_decomposition import EdaDecomposition
 from experiments.weights.demo import record
 
 PEER: Final = "the whole record by neurokit2's cvxeda problem"
@@ -28,7 +28,7 @@ CLOSE: Final = 2.0  # s from a true onset to one found
 _AGE: Final = 5  # s
 _EDGES: Final = 40, 20  # s left out at the beginning, and at the end
 _BLUR: Final = 2.0  # s, over which drivers are compared
-_INFO: Final = Info("bench.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+_INFO: Final = StreamInfo("bench.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
@@ -73,13 +73,13 @@ def _person(seed: int) -> tuple[float, float, float, float, float]:
     length = len(y) // 4
     truth = np.histogram(onsets, np.arange(length + 1.0), weights=said.data[:, 0])[0]
     block = Block(_INFO, 0, 0.0, np.ascontiguousarray(y))
-    told = apply(Decompose(), block).column(f"driver@{_AGE}s")
+    told = apply(EdaDecomposition(), block).column(f"driver@{_AGE}s")
     ours = np.zeros(length)
     ours[: length - _AGE - 1] = told[_AGE + 1 : length]  # row k: the second to k - 5
     whole = decompose(y[:, 0], 4, "cvxeda")
     peer = whole.driver[: 4 * length].reshape(length, 4).mean(axis=1)
     true = _inside(onsets[said.data[:, 0] >= LEAST], length)
-    mine = points(apply(SkinResponses(), block)).times
+    mine = events_from_grid(apply(ScrDetection(), block)).times
     ways = mine, _peaks(whole.phasic), responses(whole.driver)[:, 0]
     scores = [_f1(_inside(found, length), true) for found in ways]
     return _alike(ours, truth), _alike(peer, truth), scores[0], scores[1], scores[2]

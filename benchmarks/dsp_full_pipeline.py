@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 
 from benchmarks.timing import Row, seconds
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.stage import Chain
-from physio.online.engine import Engine, Plan
-from physio.online.session_config import SessionFile
+from physio.online.engine import Engine, PipelineConfig
+from physio.online.session_config import SessionConfig
 
 LENGTH: Final = 120  # s
 EVERY: Final = Fraction(1, 16)  # s, in which samples come
@@ -25,10 +25,10 @@ NAMES: Final = (
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
     """Return real time beside ours, and how long a push takes."""
     found = signals()
-    made = SessionFile().plan(tuple(found))
+    made = SessionConfig().plan(tuple(found))
     blocks = sorted(
         (b for info, x in found.items() for b in _cut(info, x)),
-        key=lambda b: b.until,
+        key=lambda b: b.complete_until,
     )
     work = f"whole person, 32 ch at 512 Hz and wristband, {LENGTH} s, 4 Hz: "
     return [
@@ -37,12 +37,12 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
     ]
 
 
-def signals() -> dict[Info, Array]:
+def signals() -> dict[StreamInfo, Array]:
     """Return what a whole person sends."""
     return {info: _signal(info) for info in _streams()}
 
 
-def _row(work: str, plan: Plan, blocks: list[Block]) -> Row:
+def _row(work: str, plan: PipelineConfig, blocks: list[Block]) -> Row:
     engine = Engine(plan, dict.fromkeys(b.info for b in blocks), 0.0)
     pushes = np.array([seconds(partial(engine.push, b)) for b in blocks])
     late = pushes[len(pushes) // 10 :]  # the first ones find cold caches
@@ -59,19 +59,19 @@ def _row(work: str, plan: Plan, blocks: list[Block]) -> Row:
     }
 
 
-def _streams() -> list[Info]:
+def _streams() -> list[StreamInfo]:
     electrodes = tuple(Channel(n, "eeg", "uV") for n in NAMES.split())
     axes = tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")
     return [
-        Info("headset.eeg", Fraction(512), electrodes),
-        Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),)),
-        Info("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),)),
-        Info("band.acc", Fraction(32), axes),
-        Info("band.temp", Fraction(4), (Channel("temp", "temperature", "degC"),)),
+        StreamInfo("headset.eeg", Fraction(512), electrodes),
+        StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),)),
+        StreamInfo("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),)),
+        StreamInfo("band.acc", Fraction(32), axes),
+        StreamInfo("band.temp", Fraction(4), (Channel("temp", "temperature", "degC"),)),
     ]
 
 
-def _signal(info: Info) -> Array:
+def _signal(info: StreamInfo) -> Array:
     rng = np.random.default_rng(1)
     n = int(LENGTH * info.rate)
     t = np.arange(n)[:, None] / float(info.rate)
@@ -88,7 +88,7 @@ def _signal(info: Info) -> Array:
     return 0.05 * noise + np.array([0.0, 0.0, 1.0])
 
 
-def _cut(info: Info, x: Array) -> list[Block]:
+def _cut(info: StreamInfo, x: Array) -> list[Block]:
     size = max(int(info.rate * EVERY), 1)
     return [
         Block(info, a, 0.0, np.ascontiguousarray(x[a : a + size]))

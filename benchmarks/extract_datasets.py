@@ -16,7 +16,7 @@ import numpy as np
 from physio.core.block import Array
 from physio.datasets.deap import SHAPE, Deap
 from physio.datasets.wesad import Wesad
-from physio.offline import parallel as workers
+from physio.offline import parallel
 from physio.offline.extract import Windowed, Windows, extract, of
 
 _PEAK: Final = (
@@ -64,7 +64,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:
     rate of any signal, as of a hand in motion; ours is missing where beats are not like
     each other.
     """
-    with workers.one_thread(), warnings.catch_warnings():
+    with parallel.one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # neurokit2 warns of short windows, each time
         if data is None or not (data / "wesad").is_dir():
             return [_person()]

@@ -19,11 +19,11 @@ from physio.core.block import Block
 from physio.core.protocols import FastClock
 from physio.core.recording import Item
 from physio.core.stage import Chain
-from physio.models import model_card as weights
-from physio.online.engine import Engine, Plan
+from physio.models import model_card
+from physio.online.engine import Engine, PipelineConfig
 from physio.inference.estimator import Estimator, Expert
-from physio.online.session_config import SessionFile
-from physio.online.scheduling import prompt
+from physio.online.session_config import SessionConfig
+from physio.online.scheduling import realtime_priority
 
 SECONDS: Final = 45.0
 POLL: Final = 1 / 32  # s between two looks at the devices
@@ -42,10 +42,10 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
     busy = f"{cpu_count()} cores busy"
     with _busy():
         loaded = _times(heard, plan, begin)
-        with prompt() as refused:
+        with realtime_priority() as refused:
             urgent = [] if refused else _times(heard, plan, begin)
     found = [_row("alone", alone), _row(busy, loaded)]
-    if "published-track" in weights.shipped_names():
+    if "published-track" in model_card.shipped_names():
         reads = ("eeg", "skin", "heart", "motion", "temperature")
         whole = Estimator((Expert("published-track", reads),))
         past = _times(heard, replace(plan, estimator=whole), begin)
@@ -56,31 +56,31 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
     return found + _capacity(heard, plan, begin)
 
 
-def _session() -> tuple[list[list[Item]], Plan, float]:
+def _session() -> tuple[list[list[Item]], PipelineConfig, float]:
     """Return what arrives at each look, and what is computed of it."""
     clock = FastClock()
     headset = Headset(
         name="head", clock=clock, channels=CHANNELS, rate=Fraction(512),
-        seconds=SECONDS, truth=False,
+        seconds=SECONDS, ground_truth=False,
     )  # fmt: skip
-    band = Wristband(name="band", clock=clock, seconds=SECONDS, truth=False)
+    band = Wristband(name="band", clock=clock, seconds=SECONDS, ground_truth=False)
     looks: list[list[Item]] = []
     with headset, band:
         streams = [*headset.streams, *band.streams]
-        plan = SessionFile().plan(streams)
+        plan = SessionConfig().plan(streams)
         while not (headset.ended and band.ended):
             clock.wait(POLL)
             looks.append([*headset.read(), *band.read()])
-    if names := [n for n in weights.shipped_names() if n.startswith("published-")]:
+    if names := [n for n in model_card.shipped_names() if n.startswith("published-")]:
         kinds = ("eeg", "skin", "motion")  # what these devices have whole
         experts = tuple(Expert(n) for n in names if n.rpartition("-")[2] in kinds)
         heart = Expert("published-heart", ("heart",))
         whole = (*experts, heart) if "published-heart" in names else experts
-        plan = Plan(plan.chains, plan.join, Estimator(whole), plan.patience)
+        plan = PipelineConfig(plan.chains, plan.join, Estimator(whole), plan.stall_timeout)
     return looks, plan, 0.0
 
 
-def _times(looks: Sequence[Sequence[Item]], plan: Plan, begin: float) -> list[float]:
+def _times(looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float) -> list[float]:
     """Return how long it takes from what came last to the estimate (ms).
 
     In real time: between two looks the process sleeps, as a session does, and has to
@@ -99,7 +99,7 @@ def _times(looks: Sequence[Sequence[Item]], plan: Plan, begin: float) -> list[fl
     return taken
 
 
-def _engine(looks: Sequence[Sequence[Item]], plan: Plan, begin: float) -> Engine:
+def _engine(looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float) -> Engine:
     infos = {
         i.info.name: i.info for look in looks for i in look if isinstance(i, Block)
     }
@@ -119,7 +119,7 @@ def _row(work: str, taken: Sequence[float]) -> dict[str, Any]:
 
 
 def _budget(
-    plan: Plan, looks: Sequence[Sequence[Item]], p99: float
+    plan: PipelineConfig, looks: Sequence[Sequence[Item]], p99: float
 ) -> list[dict[str, Any]]:
     """Return what each stage declares: how far behind, and how far it looks back."""
     infos = {
@@ -128,9 +128,9 @@ def _budget(
     found = []
     for name, reader in plan.chains.items():
         info, before = infos[reader.stream], 0.0
-        whole = Chain(reader.stages).output(info)
+        whole = Chain(reader.stages).output_info(info)
         for stage in reader.stages:
-            info = stage.output(info)
+            info = stage.output_info(info)
             delay = max((c.delay for c in info.channels), default=0.0)
             found.append(
                 {
@@ -162,7 +162,7 @@ def _budget(
 
 
 def _capacity(
-    looks: Sequence[Sequence[Item]], plan: Plan, begin: float
+    looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float
 ) -> list[dict[str, Any]]:
     """Return how time and memory grow with people, and how many one core serves."""
     some = looks[: int(20 / POLL)]

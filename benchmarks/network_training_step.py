@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.timing import Row, seconds
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
-from physio.training.trainer import Run, Schedule
+from physio.training.trainer import Run, TrainingConfig
 
 BATCH: Final = 256
 STEPS: Final = 4
@@ -139,7 +139,7 @@ def _plain(x: Tensor, y: Tensor) -> Callable[[], float]:
 
 
 def _ours(x: Tensor, y: Tensor, **settings: Any) -> Callable[[], float]:
-    schedule = Schedule(300, (BATCH,), **settings)
+    schedule = TrainingConfig(300, (BATCH,), **settings)
     run = Run(RBTransformer(RBTransformerConfig()), (x, y), schedule)
     return lambda: run.epoch(0)
 

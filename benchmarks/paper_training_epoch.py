@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.timing import Row
 from physio.models.rbtransformer import RBTransformer, one_thread
-from physio.training.trainer import Run, Schedule
+from physio.training.trainer import Run, TrainingConfig
 
 WINDOWS: Final = 79_360  # 32 people, 40 videos, 62 windows each
 KEPT: Final = 0.9
@@ -30,9 +30,9 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
     torch.manual_seed(23)
     tensors = torch.randn(n, 32, 4), torch.randint(2, (n,))
     with one_thread():
-        steps = {b: _step(tensors, b) for b in Schedule().batches}
+        steps = {b: _step(tensors, b) for b in TrainingConfig().batches}
     taken = {b: one * -(-n // b) for b, one in steps.items()}
-    whole = Schedule().epochs
+    whole = TrainingConfig().epochs
     share = whole // len(taken)
     hours = FOLDS * share * sum(taken.values()) / 3600
     return [
@@ -57,7 +57,7 @@ def _step(tensors: tuple[torch.Tensor, torch.Tensor], batch: int) -> float:
 
     With one thread it is what a step takes where nothing else runs.
     """
-    run = Run(RBTransformer(), tensors, Schedule(batches=(batch,)))
+    run = Run(RBTransformer(), tensors, TrainingConfig(batches=(batch,)))
     order = torch.randperm(len(tensors[0]))[: round(TIMED * len(tensors[0]))]
     parts = torch.split(order, batch)
     run.step(parts[0])

@@ -13,12 +13,12 @@ import scipy.signal
 from physio import config
 from benchmarks.timing import Row, told
 from physio.core.block import Array, Block
-from physio.core.events import points
+from physio.core.events import events_from_grid
 from physio.core.recording import Recording
 from physio.core.stage import apply
-from physio.features.eda.scr_detection import SkinResponses
-from physio.features.cardiac.heart_rate import Beats
-from physio.features.respiration.respiration_belt import Respiration
+from physio.features.eda.scr_detection import ScrDetection
+from physio.features.cardiac.heart_rate import BeatDetection
+from physio.features.respiration.respiration_belt import RespirationBelt
 from experiments.weights.demo import record
 
 PEER: Final = "the simulated truth"
@@ -79,8 +79,8 @@ def _score(trial: Trial, level: float, seed: int) -> tuple[Array, Array, Array, 
     rng = np.random.default_rng(seed)
     size = level * (block.data.std() if trial.levels is RELATIVE else 1.0)
     data = block.data + size * rng.standard_normal(block.data.shape)
-    noisy = Block(block.info, 0, block.epoch, np.ascontiguousarray(data))
-    inside = block.epoch + _EDGES[0], block.epoch + LENGTH - _EDGES[1]
+    noisy = Block(block.info, 0, block.t0, np.ascontiguousarray(data))
+    inside = block.t0 + _EDGES[0], block.t0 + LENGTH - _EDGES[1]
     true = _between(trial.true(_lived(trial.device, seed)), inside)
     found = _between(trial.find(noisy), inside)
     late = matched(found, true, trial.close)
@@ -124,11 +124,11 @@ def whole(recording: Recording, stream: str) -> Block:
     """Return a stream of a person in one block."""
     blocks = [b for b in recording.streams[f"person.{stream}"] if len(b)]
     data = np.concatenate([b.data for b in blocks])
-    return Block(blocks[0].info, 0, blocks[0].epoch, data)
+    return Block(blocks[0].info, 0, blocks[0].t0, data)
 
 
 def _beats(block: Block) -> Array:
-    found = points(apply(Beats(), block))
+    found = events_from_grid(apply(BeatDetection(), block))
     return found.times[found.data[:, 1] >= _SURE]
 
 
@@ -137,7 +137,7 @@ def _heart(recording: Recording) -> Array:
 
 
 def _bursts(block: Block) -> Array:
-    return points(apply(SkinResponses(), block)).times
+    return events_from_grid(apply(ScrDetection(), block)).times
 
 
 def _answers(recording: Recording) -> Array:
@@ -147,7 +147,7 @@ def _answers(recording: Recording) -> Array:
 
 def _breaths(block: Block) -> Array:
     """Return when the phase passed the peak of a breath (s)."""
-    told = apply(Respiration(), block)
+    told = apply(RespirationBelt(), block)
     phase = told.column("phase")
     rise = np.flatnonzero((phase[:-1] < 0.5) & (phase[1:] >= 0.5))
     part = (0.5 - phase[rise]) / (phase[rise + 1] - phase[rise])

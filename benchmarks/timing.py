@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from physio.core.block import Array
-from physio.dsp.simd_codegen import LANES, Writer, data, number
+from physio.dsp.simd_codegen import LANES, KernelBuilder, data, number
 
 Row = dict[str, Any]
 
@@ -75,7 +75,7 @@ def _multiply_add(_: Any, x: Any, rounds: Any) -> Any:
     sig = types.void(x, types.int64)
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        w = Writer(builder)
+        w = KernelBuilder(builder)
         base = data(context, builder, signature.args[0], args[0])
         v = [w.place(w.load(base, number(LANES * k))) for k in range(_VECTORS)]
         factor, more = (w.load(base, number(LANES * (_VECTORS + k))) for k in range(2))

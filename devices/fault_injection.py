@@ -8,11 +8,11 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 
-from physio.core.block import Array, Block, Info
-from physio.core.timing.sample_counter import Numbered
+from physio.core.block import Array, Block, StreamInfo
+from physio.core.timing.sample_counter import CounterAligner
 from physio.core.protocols import Clock, Item, WallClock
-from physio.core.timing.timestamps import Placed, Stamped
-from physio.core.timing.clock_model import Counter
+from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
+from physio.core.timing.clock_model import WrappingCounter
 
 Kind = Literal[
     "unplug", "drop", "duplicate", "reorder", "stall", "burst",
@@ -69,7 +69,7 @@ class Fault:
 
 
 @dataclass
-class Tally:
+class SampleAccounting:
     """What became of the samples of one stream.
 
     The law of conservation: ``produced + duplicated == recorded + repeated + lost``.
@@ -89,7 +89,7 @@ class Tally:
 
 
 @dataclass
-class Faulty:
+class FaultInjector:
     """A device whose samples go through a line that can be told to be bad.
 
     Each sample gets a count or at least a stamp, as devices have them, undergoes the
@@ -147,9 +147,9 @@ class Faulty:
         self.device.__exit__(kind, error, trace)
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """What the device streams."""
-        streams: tuple[Info, ...] = self.device.streams
+        streams: tuple[StreamInfo, ...] = self.device.streams
         return streams
 
     @property
@@ -159,7 +159,7 @@ class Faulty:
         return bool(self.device.ended) and not left
 
     @property
-    def tally(self) -> dict[str, Tally]:
+    def tally(self) -> dict[str, SampleAccounting]:
         """What became of the samples of each stream that is not under way."""
         return {name: wire.tally for name, wire in self._wires.items()}
 
@@ -199,9 +199,9 @@ class _Packet(NamedTuple):
 class _Wire:
     """The line of one stream."""
 
-    def __init__(self, info: Info, faulty: Faulty, begin: float) -> None:
+    def __init__(self, info: StreamInfo, faulty: FaultInjector, begin: float) -> None:
         self.info, self.begin = info, begin
-        self.tally = Tally()
+        self.tally = SampleAccounting()
         self.waiting: deque[_Packet] = deque()
         faults = (f for f in faulty.faults if f.kind not in {"fail", "rate"})
         self._slow = [f for f in faulty.faults if f.kind == "rate"]
@@ -213,8 +213,8 @@ class _Wire:
         self._rng = np.random.default_rng([faulty.seed, *info.name.encode()])
         self._wrap = faulty.wrap
         rate = float(info.rate)
-        self._numbered = Numbered(rate, Counter(faulty.wrap)) if faulty.wrap else None
-        self._stamped = Stamped(rate)
+        self._numbered = CounterAligner(rate, WrappingCounter(faulty.wrap)) if faulty.wrap else None
+        self._stamped = TimestampAligner(rate)
 
     def send(self, block: Block) -> None:
         """Put the samples of a block on the line."""
@@ -251,11 +251,11 @@ class _Wire:
         for part in self._placed(here, stamps, rows, now):
             self.tally.recorded += len(part.rows)
             self.tally.lost = part.start + len(part.rows) - self.tally.recorded
-            yield Block(self.info, part.start, part.epoch, part.rows, part.stamps)
+            yield Block(self.info, part.start, part.t0, part.rows, part.stamps)
 
     def _placed(
         self, here: list[_Packet], stamps: Array, rows: Array, now: float
-    ) -> list[Placed]:
+    ) -> list[PlacedSamples]:
         if self._numbered is None:
             times = stamps + (self._ahead or 0.0)
             placed = self._stamped.push(times, stamps, rows, now)

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, StreamInfo
 from physio.core.events import Events
 from physio.core.protocols import Clock, Item, WallClock
 from physio.core.recording import Recording
@@ -54,9 +54,9 @@ class Replay:
         self._waiting = None
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """What flowed when this was recorded."""
-        return self.recording.arrived
+        return self.recording.inputs
 
     @property
     def declares_silence(self) -> bool:
@@ -79,7 +79,7 @@ class _Recorded:
     """The items of a timeline, in its order."""
 
     def __init__(self, recording: Recording, shift: float) -> None:
-        names = {info.name for info in recording.arrived}
+        names = {info.name for info in recording.inputs}
         self._items = (
             _moved(item, shift)
             for item in recording.arrivals()
@@ -101,7 +101,7 @@ class _Merged:
     """Streams of which nobody knows in what order their samples came."""
 
     def __init__(self, recording: Recording, shift: float) -> None:
-        names = [info.name for info in recording.arrived]
+        names = [info.name for info in recording.inputs]
         self._lines: list[_Samples | _Happenings] = [
             _Samples(recording.streams[name], shift)
             if name in recording.streams
@@ -162,12 +162,12 @@ class _Happenings:
 
 def _time(block: Block, row: int) -> float:
     """Return when a row was taken, to the bit as `Block.times` has it."""
-    return block.epoch + (block.start + row) / float(block.info.rate)
+    return block.t0 + (block.start + row) / float(block.info.rate)
 
 
 def _passed(block: Block, now: float) -> int:
     """Return how many rows of a block were taken up to ``now`` (s)."""
-    n = int((now - block.epoch) * float(block.info.rate)) + 1 - block.start
+    n = int((now - block.t0) * float(block.info.rate)) + 1 - block.start
     n = min(max(n, 0), len(block))
     while n < len(block) and _time(block, n) <= now:
         n += 1
@@ -180,7 +180,7 @@ def _newest(item: Item) -> float:
     """Return the time of an item's last sample or event; at once for a bare promise."""
     if not len(item):
         return -np.inf
-    return item.until if isinstance(item, Block) else float(item.times[-1])
+    return item.complete_until if isinstance(item, Block) else float(item.times[-1])
 
 
 def _moved(item: Item, shift: float) -> Item:
@@ -190,10 +190,10 @@ def _moved(item: Item, shift: float) -> Item:
 
 
 def _moved_block(block: Block, shift: float) -> Block:
-    return replace(block, epoch=block.epoch + shift) if shift else block
+    return replace(block, epoch=block.t0 + shift) if shift else block
 
 
 def _moved_events(events: Events, shift: float) -> Events:
     if not shift:
         return events
-    return replace(events, until=events.until + shift, times=events.times + shift)
+    return replace(events, until=events.complete_until + shift, times=events.times + shift)

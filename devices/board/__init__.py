@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from brainflow.board_shim import BoardShim, BrainFlowError, BrainFlowInputParams
 
-from devices.board.presets import Lane, board_id, found, lanes, number
-from physio.core.block import Info
+from devices.board.presets import BoardPreset, board_id, found, board_presets, number
+from physio.core.block import StreamInfo
 from physio.core.protocols import Clock, Item, WallClock
 
 __all__ = ["Board", "found"]
@@ -84,14 +84,14 @@ class Board:
     master: str = ""
     commands: tuple[str, ...] = ()
     rates: Mapping[str, int] = field(default_factory=dict)
-    only: tuple[str, ...] = ()
-    ring: float = 60.0
-    reopen: float = 5.0
+    streams_used: tuple[str, ...] = ()
+    buffer_seconds: float = 60.0
+    reconnect_after: float = 5.0
     name: str = "board"
     person: str = ""
     clock: Clock = field(default_factory=WallClock)
     _shim: Any = field(default=None, init=False, repr=False, compare=False)
-    _lanes: list[Lane] = field(
+    _lanes: list[BoardPreset] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
     _left: int = field(default=0, init=False, repr=False, compare=False)
@@ -102,8 +102,8 @@ class Board:
                 "a playback board needs a file, and as master the board that wrote it"
             )
         board_id(self._source)
-        if self.ring <= 0:
-            raise ValueError(f"ring must be above 0 s, not {self.ring}")
+        if self.buffer_seconds <= 0:
+            raise ValueError(f"ring must be above 0 s, not {self.buffer_seconds}")
 
     @property
     def _source(self) -> str:
@@ -111,7 +111,7 @@ class Board:
         return self.master if self.board == "playback" else self.board
 
     def __enter__(self) -> Self:
-        self._lanes = lanes(self._source, self.name, self.person, self.only, self.rates)
+        self._lanes = board_presets(self._source, self.name, self.person, self.streams_used, self.rates)
         if self.file and not Path(self.file).is_file():
             raise FileNotFoundError(f"there is no file {self.file} to play back")
         if self.board == "playback":
@@ -137,7 +137,7 @@ class Board:
         self._close()
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """What the board sends, its markers last."""
         regular = [info for lane in self._lanes for info in lane.streams]
         return (*regular, *(lane.markers for lane in self._lanes[:1]))
@@ -146,7 +146,7 @@ class Board:
     def told(self) -> tuple[str, ...]:
         """What is sent to the board before it streams."""
         pulse = _PULSE.get(self.board, "")
-        wanted = not self.only or "ppg" in self.only
+        wanted = not self.streams_used or "ppg" in self.streams_used
         return self.commands or ((pulse,) if pulse and wanted else ())
 
     @property
@@ -174,8 +174,8 @@ class Board:
         """Have the board mark its next sample with a number other than 0."""
         self._shim.insert_marker(value, self._lanes[0].preset)
 
-    def _room(self, lane: Lane) -> int:
-        return max(1, int(self.ring * lane.rate))
+    def _room(self, lane: BoardPreset) -> int:
+        return max(1, int(self.buffer_seconds * lane.rate))
 
     def _params(self) -> BrainFlowInputParams:
         params = BrainFlowInputParams()

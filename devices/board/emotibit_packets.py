@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
-from physio.core.timing.timestamps import Placed, Stamped
+from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
 
 _BURST: Final = 1.2  # s: in which three packets come, of which one is hardly late
 _BACK: Final = 512  # by how much a packet's number is behind that was overtaken
@@ -35,7 +35,7 @@ class Packets:
 
     def __init__(self, rate: float, wrap: int = 65_536) -> None:
         self.rate, self.wrap = rate, wrap
-        self._stamped = Stamped(rate, _BURST, repeats=False)
+        self._stamped = TimestampAligner(rate, _BURST, repeats=False)
         self._seen: deque[int] = deque(maxlen=64)
         self._newest, self._stamp = -1, -np.inf
         self._rises: deque[int] = deque(maxlen=32)  # of the number, packet to packet
@@ -51,7 +51,7 @@ class Packets:
         stamps: Array,
         rows: Array,
         now: float,
-    ) -> list[Placed]:
+    ) -> list[PlacedSamples]:
         """Take in rows; return those that have a place.
 
         Parameters

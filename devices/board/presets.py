@@ -12,12 +12,12 @@ import numpy as np
 from brainflow.board_shim import BoardIds, BoardShim, BrainFlowPresets
 
 from devices.board.emotibit_packets import Packets
-from physio.core.block import Array, Block, Channel, Info, Origin
-from physio.core.events import Events, marks
-from physio.core.timing.sample_counter import Numbered
+from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.events import Events, event_stream
+from physio.core.timing.sample_counter import CounterAligner
 from physio.core.protocols import Item
-from physio.core.timing.timestamps import Placed, Stamped
-from physio.core.timing.clock_model import Counter
+from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
+from physio.core.timing.clock_model import WrappingCounter
 
 # BrainFlow's groups of rows: what we call the stream, its kind and unit, and the names
 # of its channels. Many boards list their electrodes as EEG, ECG, EMG and EOG at once:
@@ -38,18 +38,18 @@ _GROUPS: tuple[tuple[str, str, str, str, str], ...] = (
 # How boards count, by preset, where that is known: measured on the synthetic board, in
 # a recording of a Cyton, and read in BrainFlow's drivers for Daisy and Muse, where one
 # packet brings several samples. Other boards are placed by their time stamps.
-_MUSE = (Counter(65536, rows=12), Counter(65536, rows=3), Counter(65536, rows=6))
-_COUNTERS: Mapping[str, tuple[Counter, ...]] = {
-    "synthetic": (Counter(), Counter()),
-    "cyton": (Counter(),),
-    "cyton_daisy": (Counter(step=2),),
+_MUSE = (WrappingCounter(65536, rows=12), WrappingCounter(65536, rows=3), WrappingCounter(65536, rows=6))
+_COUNTERS: Mapping[str, tuple[WrappingCounter, ...]] = {
+    "synthetic": (WrappingCounter(), WrappingCounter()),
+    "cyton": (WrappingCounter(),),
+    "cyton_daisy": (WrappingCounter(step=2),),
     "muse_2": _MUSE,
     "muse_s": _MUSE,
     "muse_2016": _MUSE[:2],
 }
 
 
-class Lane:
+class BoardPreset:
     """The streams of one of a board's presets: they share a rate, a counter, stamps.
 
     Parameters
@@ -81,14 +81,14 @@ class Lane:
         self.preset = preset
         self.rate = rate or int(about["sampling_rate"])
         self.width = int(about["num_rows"])
-        self.markers = marks(f"{name}.markers", Channel("value", "stim"))
+        self.markers = event_stream(f"{name}.markers", Channel("value", "stim"))
         if source == "synthetic":
             self.markers = replace(self.markers, origin=Origin.SIMULATED)
         self.markers = replace(self.markers, person=person)
         self._stamp = int(about["timestamp_channel"])
         self._mark = about.get("marker_channel")
         self._count = int(about["package_num_channel"])
-        self._rows: list[tuple[Info, list[int]]] = [
+        self._rows: list[tuple[StreamInfo, list[int]]] = [
             (
                 replace(
                     self.markers,
@@ -102,12 +102,12 @@ class Lane:
         ]
         known = dict(enumerate(_COUNTERS.get(source, ())))
         counter = known.get(preset)
-        self._numbered = Numbered(self.rate, counter) if counter else None
-        self._stamped = Stamped(self.rate)
+        self._numbered = CounterAligner(self.rate, counter) if counter else None
+        self._stamped = TimestampAligner(self.rate)
         self._packets = Packets(self.rate) if source == "emotibit" else None
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """The regular streams."""
         return tuple(info for info, _ in self._rows)
 
@@ -149,17 +149,17 @@ class Lane:
             placed = self._numbered.push(counts, stamps, rows, now, full=full)
         return [item for part in placed for item in self._items(part)]
 
-    def _items(self, part: Placed) -> list[Item]:
+    def _items(self, part: PlacedSamples) -> list[Item]:
         items: list[Item] = []
         for info, rows in self._rows:
             data = np.ascontiguousarray(part.rows[:, rows])
-            items.append(Block(info, part.start, part.epoch, data, part.stamps))
+            items.append(Block(info, part.start, part.t0, data, part.stamps))
         if self._mark is None:
             return items
         values = part.rows[:, int(self._mark)]
         hits = np.flatnonzero(values)
         if len(hits):
-            times = part.epoch + (part.start + hits) / self.rate
+            times = part.t0 + (part.start + hits) / self.rate
             labels = tuple(f"{v:g}" for v in values[hits])
             data = values[hits][:, None].copy()
             items.append(Events(self.markers, float(times[-1]), times, data, labels))
@@ -189,13 +189,13 @@ def board_id(name: str) -> int:
     return number(name)
 
 
-def lanes(
+def board_presets(
     board: str,
     name: str,
     person: str = "",
     only: Sequence[str] = (),
     rates: Mapping[str, int] | None = None,
-) -> list[Lane]:
+) -> list[BoardPreset]:
     """Return what a board has to send, one lane for each of its presets.
 
     Raises
@@ -203,10 +203,10 @@ def lanes(
     ValueError
         If there is no such board, or it has no such stream as one of ``only``.
     """
-    made: list[Lane] = []
+    made: list[BoardPreset] = []
     taken: list[str] = []
     for preset, about in _descriptions(board_id(board)):
-        lane = Lane(name, person, board, preset, about, taken)
+        lane = BoardPreset(name, person, board, preset, about, taken)
         told = {rate for n, rate in (rates or {}).items() if n in lane.names}
         if len(told) > 1:
             raise ValueError(
@@ -214,7 +214,7 @@ def lanes(
                 f"{' and '.join(map(str, sorted(told)))} Hz"
             )
         if told:
-            lane = Lane(name, person, board, preset, about, taken, *told)
+            lane = BoardPreset(name, person, board, preset, about, taken, *told)
         taken += lane.names
         made.append(lane)
     asked = [*only, *(rates or ())]

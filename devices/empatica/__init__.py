@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from devices.empatica.messages import Splitter, Wrist
-from devices.empatica.mock_server import Twin
-from physio.core.block import Info, Origin
+from devices.empatica.mock_server import MockServer
+from physio.core.block import StreamInfo, Origin
 from physio.core.protocols import Clock, Item, WallClock
 
-__all__ = ["E4", "Twin", "found"]
+__all__ = ["E4", "MockServer", "found"]
 
 SUBSCRIPTIONS: Final = ("acc", "bvp", "gsr", "ibi", "tmp", "bat", "tag")
 LONGEST_PAUSE: Final = 30.0  # s between two tries to reconnect
@@ -102,7 +102,7 @@ class E4:
         self._wrist = None
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """What flows."""
         return () if self._wrist is None else self._wrist.streams
 

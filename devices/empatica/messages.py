@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from physio.core.block import Block, Channel, Info, Origin
-from physio.core.events import Events, happening
+from physio.core.block import Block, Channel, StreamInfo, Origin
+from physio.core.events import Events, single_event
 from physio.core.protocols import Item
-from physio.core.timing.timestamps import Stamped
+from physio.core.timing.timestamps import TimestampAligner
 
 LONGEST: Final = 65_536  # bytes without an end of line that no such server sends
 BURST: Final = 1.0  # for how long the wristband may keep samples before it sends (s)
@@ -79,9 +79,9 @@ class Stream:
     show neither drift nor what was lost. They only spread what arrived at once.
     """
 
-    def __init__(self, signal: Signal, info: Info) -> None:
+    def __init__(self, signal: Signal, info: StreamInfo) -> None:
         self.signal, self.info = signal, info
-        self._stamped = Stamped(float(signal.rate), BURST)
+        self._stamped = TimestampAligner(float(signal.rate), BURST)
         self._stamps: list[float] = []
         self._rows: list[list[float]] = []
         self._heard = -np.inf
@@ -106,7 +106,7 @@ class Stream:
             self._heard = now
         rows *= self.signal.factor
         return [
-            Block(self.info, p.start, p.epoch, p.rows, p.stamps)
+            Block(self.info, p.start, p.t0, p.rows, p.stamps)
             for p in self._stamped.push(times, stamps, rows, now)
         ]
 
@@ -125,16 +125,16 @@ class Wrist:
     def __init__(
         self, name: str, person: str = "", origin: Origin = Origin.MEASURED
     ) -> None:
-        bare = Info(name, Fraction(0), (), origin, person, "wrist", "dorsal, dry")
+        bare = StreamInfo(name, Fraction(0), (), origin, person, "wrist", "dorsal, dry")
         self.status = replace(bare, name=f"{name}.status")
         self._streams = {
             word: Stream(
-                s, replace(bare.at(s.rate, *s.channels), name=f"{name}.{s.name}")
+                s, replace(bare.with_channels(s.rate, *s.channels), name=f"{name}.{s.name}")
             )
             for word, s in SIGNALS.items()
         }
         self._events = {
-            word: replace(bare.at(None, *channels, STAMP), name=f"{name}.{own}")
+            word: replace(bare.with_channels(None, *channels, STAMP), name=f"{name}.{own}")
             for word, (own, channels) in HAPPENINGS.items()
         }
         self._waiting: list[Events] = []
@@ -142,7 +142,7 @@ class Wrist:
         self._ahead = np.inf  # session clock less the server's: the least delay seen
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """What flows."""
         regular = tuple(s.info for s in self._streams.values())
         return (*regular, *self._events.values(), self.status)
@@ -167,17 +167,17 @@ class Wrist:
 
     def say(self, text: str, now: float) -> None:
         """Put a line into the status."""
-        self._waiting.append(happening(self.status, now, text))
+        self._waiting.append(single_event(self.status, now, text))
 
     def due(self, now: float) -> list[Item]:
         """Return all that can be said by ``now`` (s, session clock)."""
         events, self._waiting = self._waiting, []
         return [*(b for s in self._streams.values() for b in s.due(now)), *events]
 
-    def _happened(self, info: Info, numbers: list[float], now: float) -> None:
+    def _happened(self, info: StreamInfo, numbers: list[float], now: float) -> None:
         stamp, *values = numbers
         at = min(now, stamp + self._ahead)
         at = max(at, self._last.get(info.name, -np.inf))
         self._last[info.name] = at
         label = "tag" if not values else ""
-        self._waiting.append(happening(info, at, label, *values, stamp))
+        self._waiting.append(single_event(info, at, label, *values, stamp))

@@ -20,7 +20,7 @@ KEYS: Final = {"bvp": "bvp", "eda": "gsr", "acc": "acc", "temp": "tmp"}
 
 
 @dataclass
-class Twin:
+class MockServer:
     """An E4 streaming server on this machine alone, in a thread of its own.
 
     It speaks the whole protocol: lists, connects, subscribes, pauses, loses a wristband

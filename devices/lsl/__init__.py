@@ -11,10 +11,10 @@ from pylsl.util import LostError
 from pylsl.util import TimeoutError as NoAnswer
 
 from devices.lsl.stream_info import About, about
-from physio.core.block import Array, Block, Info
+from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.protocols import Clock, Item, WallClock
-from physio.core.timing.timestamps import OLDEST, Stamped
+from physio.core.timing.timestamps import OLDEST, TimestampAligner
 
 __all__ = ["Found", "Inlet", "found"]
 
@@ -63,7 +63,7 @@ class Inlet:
     Notes
     -----
     LSL sends time stamps and no counter, so losses are judged by the stamps: see
-    `physio.core.timing.timestamps.Stamped`. `Block.stamps` are the sender's own, in its clock;
+    `physio.core.timing.timestamps.TimestampAligner`. `Block.stamps` are the sender's own, in its clock;
     LSL's estimate of how the two clocks differ brings them onto the session clock, also
     where a stream is first read long after it began: what waited keeps its time. Only
     stamps that cannot be of LSL's clock, as of Unix time, are placed by when they
@@ -80,7 +80,7 @@ class Inlet:
     clock: Clock = field(default_factory=WallClock)
     _inlet: Any = field(default=None, init=False, repr=False, compare=False)
     _about: About | None = field(default=None, init=False, repr=False, compare=False)
-    _stamped: Stamped = field(init=False, repr=False, compare=False)
+    _stamped: TimestampAligner = field(init=False, repr=False, compare=False)
     _ahead: float = field(default=0.0, init=False, repr=False, compare=False)
     _compared: float = field(default=0.0, init=False, repr=False, compare=False)
     _last: float = field(default=-np.inf, init=False, repr=False, compare=False)
@@ -109,7 +109,7 @@ class Inlet:
             ) from None
         self._inlet, self._about = inlet, about(xml, self.name, self.person)
         self._compared, self._last = self.clock.now(), -np.inf
-        self._stamped = Stamped(
+        self._stamped = TimestampAligner(
             float(self._about.info.rate) or 1.0, oldest=max(OLDEST, 2 * self.buffer)
         )
         self._heard, self._rivals = self.clock.now(), None
@@ -127,7 +127,7 @@ class Inlet:
             inlet.close_stream()
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """The stream."""
         return () if self._about is None else (self._about.info,)
 
@@ -198,7 +198,7 @@ class Inlet:
                 f"which they differ by {abs(shift):.3g} s: its samples are placed by "
                 "when they arrived"
             )
-        return [Block(about.info, p.start, p.epoch, p.rows, p.stamps) for p in placed]
+        return [Block(about.info, p.start, p.t0, p.rows, p.stamps) for p in placed]
 
     def _events(self, about: About, rows: Any, times: Array) -> Events:
         times = np.maximum.accumulate(np.maximum(times, self._last))

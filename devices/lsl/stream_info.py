@@ -8,7 +8,7 @@ from fractions import Fraction
 from unicodedata import normalize
 from xml.etree import ElementTree
 
-from physio.core.block import Channel, Info, Origin
+from physio.core.block import Channel, StreamInfo, Origin
 
 # LSL's types of streams and channels: what we call the stream, its kind and unit.
 _TYPES: dict[str, tuple[str, str, str]] = {
@@ -75,7 +75,7 @@ class About:
         Whether it carries texts, as marker streams do.
     """
 
-    info: Info
+    info: StreamInfo
     factors: tuple[float, ...]
     text: bool
 
@@ -108,7 +108,7 @@ def about(xml: str, name: str, person: str = "") -> About:
     channels = tuple(
         Channel(label, r[1], r[2]) for label, r in zip(labels, rows, strict=True)
     )
-    info = Info(
+    info = StreamInfo(
         f"{name}.{part}",
         Fraction(0) if text else rate,
         () if text else channels,

@@ -4,16 +4,16 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from devices.polar import bleak_adapter as radio
+from devices.polar import bleak_adapter
 from devices.polar.messages import ACC, ECG, Strap
-from devices.polar.ble_connection import TELLS, Gatt, Link
-from devices.polar.mock_strap import Twin
-from physio.core.block import Info, Origin
+from devices.polar.ble_connection import TELLS, Gatt, BleConnection
+from devices.polar.mock_strap import MockStrap
+from physio.core.block import StreamInfo, Origin
 from physio.core.protocols import Clock, Item, WallClock
 
-__all__ = ["H10", "Twin", "found"]
+__all__ = ["H10", "MockStrap", "found"]
 
-found = radio.found
+found = bleak_adapter.found
 
 
 @dataclass
@@ -41,7 +41,7 @@ class H10:
     twin
         A device on whom the twin is worn in place of a strap: what comes is labelled
         simulated. ``{ use = "devices.simulated:Chest", rate = 130 }`` in a session
-        file, or a `Twin`.
+        file, or a `MockStrap`.
     name, person, clock
         Filled in by the session.
 
@@ -59,7 +59,7 @@ class H10:
     name: str = "h10"
     person: str = ""
     clock: Clock = field(default_factory=WallClock)
-    _link: Link | None = field(default=None, init=False, repr=False, compare=False)
+    _link: BleConnection | None = field(default=None, init=False, repr=False, compare=False)
     _strap: Strap | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -71,9 +71,9 @@ class H10:
         origin = Origin.MEASURED if self.twin is None else Origin.SIMULATED
         self._worn = self._twin()
         if self._worn is None:
-            radio.bleak()
+            bleak_adapter.bleak()
         self._strap = Strap(self.name, self.person, kinds, origin)
-        self._link = Link(self._found, kinds, self.clock.now)
+        self._link = BleConnection(self._found, kinds, self.clock.now)
         try:
             self._link.open(self.timeout + min(5.0, self.timeout))
         except BaseException:
@@ -90,7 +90,7 @@ class H10:
         self._close()
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """What flows."""
         return () if self._strap is None else self._strap.streams
 
@@ -114,14 +114,14 @@ class H10:
     async def _found(self, gone: Any) -> Gatt:
         if self._worn is not None:
             return await self._worn.found(gone)
-        return await radio.strap(self.address, self.timeout, gone)
+        return await bleak_adapter.strap(self.address, self.timeout, gone)
 
-    def _twin(self) -> Twin | None:
-        if self.twin is None or isinstance(self.twin, Twin):
+    def _twin(self) -> MockStrap | None:
+        if self.twin is None or isinstance(self.twin, MockStrap):
             return self.twin
         if hasattr(self.twin, "clock"):
             self.twin.clock = self.clock
-        return Twin(self.twin, clock=self.clock)
+        return MockStrap(self.twin, clock=self.clock)
 
     def _close(self) -> None:
         link, self._link, self._strap = self._link, None, None

@@ -33,7 +33,7 @@ Found = Callable[[Callable[[Any], None]], Awaitable[Gatt]]
 """Finds the peripheral; is given what to call when the connection is gone."""
 
 
-class Heard(NamedTuple):
+class Notification(NamedTuple):
     """A notification: from which characteristic, what, when (s, the given clock)."""
 
     characteristic: str
@@ -41,7 +41,7 @@ class Heard(NamedTuple):
     time: float
 
 
-class Link:
+class BleConnection:
     """Connects, asks for measurements, and connects again when the strap is gone.
 
     After a loss it is sought after 1 s, 2 s, 4 s up to 30 s.
@@ -60,7 +60,7 @@ class Link:
         self, found: Found, kinds: tuple[int, ...], now: Callable[[], float]
     ) -> None:
         self._found, self._kinds, self._now = found, kinds, now
-        self._heard: deque[Heard] = deque()
+        self._heard: deque[Notification] = deque()
         self._ready, self._failed = Event(), ""
         self._loop = asyncio.new_event_loop()
         self._done: asyncio.Event | None = None
@@ -82,7 +82,7 @@ class Link:
                 self.close()
                 raise OSError(why)
 
-    def heard(self) -> list[Heard]:
+    def heard(self) -> list[Notification]:
         """Return what came since the last call."""
         return [self._heard.popleft() for _ in range(len(self._heard))]
 
@@ -145,7 +145,7 @@ class Link:
 
     async def _listen(self, client: Gatt, characteristic: str) -> None:
         def hear(_: Any, raw: bytearray) -> None:
-            self._heard.append(Heard(characteristic, bytes(raw), self._now()))
+            self._heard.append(Notification(characteristic, bytes(raw), self._now()))
 
         await client.start_notify(characteristic, hear)
 
@@ -161,4 +161,4 @@ class Link:
         return tasks[0].result() if tasks[0] in done else None
 
     def _say(self, text: str) -> None:
-        self._heard.append(Heard(TELLS, text.encode(), self._now()))
+        self._heard.append(Notification(TELLS, text.encode(), self._now()))

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from devices.polar.clock_sync import Delays
-from physio.core.block import Array, Block, Channel, Info, Origin
-from physio.core.events import Events, happening
+from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.events import Events, single_event
 from physio.core.protocols import Item
-from physio.core.timing.timestamps import Stamped
+from physio.core.timing.timestamps import TimestampAligner
 
 HEART_RATE: Final = "00002a37-0000-1000-8000-00805f9b34fb"
 CONTROL: Final = "fb005c81-02e7-f387-1cad-8acd2d8df0c8"
@@ -123,10 +123,10 @@ class _Signal:
     clock is told by the frames that came with the least delay.
     """
 
-    def __init__(self, info: Info) -> None:
+    def __init__(self, info: StreamInfo) -> None:
         self.info = info
         self.rate = float(info.rate)
-        self._stamped = Stamped(self.rate, _BURST)
+        self._stamped = TimestampAligner(self.rate, _BURST)
         self._delays = Delays()
 
     def take(self, frame: Frame, now: float) -> list[Block]:
@@ -147,7 +147,7 @@ class _Signal:
         delay, drift = self._delays.line()
         times = stamps * (1 + drift) + delay
         return [
-            Block(self.info, p.start, p.epoch, p.rows, p.stamps)
+            Block(self.info, p.start, p.t0, p.rows, p.stamps)
             for p in self._stamped.push(times, stamps, rows, now)
         ]
 
@@ -172,26 +172,26 @@ class Strap:
     origin: Origin = Origin.MEASURED
 
     def __post_init__(self) -> None:
-        bare = Info(
+        bare = StreamInfo(
             self.name, Fraction(0), (), self.origin, self.person, "chest", "strap"
         )
         self.status = replace(bare, name=f"{self.name}.status")
         self._hr = replace(
-            bare.at(None, Channel("hr", "misc", "1/min"), Channel("contact")),
+            bare.with_channels(None, Channel("hr", "misc", "1/min"), Channel("contact")),
             name=f"{self.name}.hr",
         )
         self._ibi = replace(
-            bare.at(None, Channel("interval", "misc", "s")), name=f"{self.name}.ibi"
+            bare.with_channels(None, Channel("interval", "misc", "s")), name=f"{self.name}.ibi"
         )
         self._signals = {}
         for kind in self.kinds:
             own, rate, channels = SIGNALS[kind]
-            info = replace(bare.at(rate, *channels), name=f"{self.name}.{own}")
+            info = replace(bare.with_channels(rate, *channels), name=f"{self.name}.{own}")
             self._signals[kind] = _Signal(info)
         self._last: dict[str, float] = {}
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """What flows."""
         regular = tuple(s.info for s in self._signals.values())
         return (*regular, self._hr, self._ibi, self.status)
@@ -219,20 +219,20 @@ class Strap:
 
     def say(self, text: str, now: float) -> Events:
         """Return a line of the status."""
-        return happening(self.status, self._after(self.status, now), text)
+        return single_event(self.status, self._after(self.status, now), text)
 
     def _beats(self, beats: Beats, now: float) -> list[Events]:
         """Return rate and intervals; the last beat was just before it was told."""
         contact = np.nan if beats.contact is None else float(beats.contact)
         at = self._after(self._hr, now)
-        items = [happening(self._hr, at, "", beats.rate, contact)]
+        items = [single_event(self._hr, at, "", beats.rate, contact)]
         later = np.cumsum((0.0, *reversed(beats.intervals[1:])))[::-1]
         for interval, back in zip(beats.intervals, later.tolist(), strict=False):
             time = min(now, self._after(self._ibi, now - back))
-            items.append(happening(self._ibi, time, "", interval))
+            items.append(single_event(self._ibi, time, "", interval))
         return items
 
-    def _after(self, info: Info, time: float) -> float:
+    def _after(self, info: StreamInfo, time: float) -> float:
         """Return a time that is none before the last one of an event stream."""
         self._last[info.name] = max(time, self._last.get(info.name, -np.inf))
         return self._last[info.name]

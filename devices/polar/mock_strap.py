@@ -18,7 +18,7 @@ ECG_FORM, ACC_FORM = 0, 1
 
 
 @dataclass
-class Twin:
+class MockStrap:
     """A Polar H10 without hardware, as `devices.polar.ble_connection.Gatt` sees one.
 
     It notes what is written to it, answers commands as the strap does, sends frames of
@@ -110,7 +110,7 @@ class Twin:
                 self._beats += item.times.tolist()
             elif isinstance(item, Block) and own in {"ecg", "acc"} and len(item):
                 kind = ECG if own == "ecg" else ACC
-                self._epochs.setdefault(kind, item.epoch)
+                self._epochs.setdefault(kind, item.t0)
                 self._rates[kind] = float(item.info.rate)
                 self._rows[kind] += [_steps(item, kind)]
         due = [frame for kind in ROWS for frame in self._frames(kind)]
@@ -146,7 +146,7 @@ class Twin:
 class Connection:
     """A connection to the twin, as bleak's client is one to a strap."""
 
-    twin: Twin
+    twin: MockStrap
     gone: Callable[[Any], None]
 
     def __post_init__(self) -> None:

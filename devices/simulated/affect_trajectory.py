@@ -59,7 +59,7 @@ class Piece(NamedTuple):
     ratings: list[tuple[float, Array]]
 
 
-class Course:
+class AffectTrajectory:
     """The course of one person through one protocol, which begins again at its end.
 
     A condition pulls the three towards what this person feels in it, within some

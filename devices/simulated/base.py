@@ -10,12 +10,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from devices.simulated.physiology import Body, Span
-from devices.simulated.affect_trajectory import FELT, Course, Protocol
-from devices.simulated.sampling import AFFECT, Feed, Happening, Losses, Sensor, Truth
+from devices.simulated.physiology import Physiology, PhysiologySegment
+from devices.simulated.affect_trajectory import FELT, AffectTrajectory, Protocol
+from devices.simulated.sampling import AFFECT, SampleFeed, Happening, Losses, Sensor, Truth
 from devices.simulated.noise import SEGMENT, dice
 from devices.simulated.person import Person, Preset
-from physio.core.block import Channel, Info, Origin
+from physio.core.block import Channel, StreamInfo, Origin
 from physio.core.events import Events
 from physio.core.protocols import Clock, Item, WallClock
 
@@ -27,7 +27,7 @@ _TOLD: Mapping[str, tuple[Channel, ...]] = {
 
 
 @dataclass(kw_only=True)
-class Wearable(ABC):
+class SimulatedDevice(ABC):
     """A device on a simulated person whose true affect is known.
 
     Devices of one ``seed``, ``preset``, ``protocol`` and ``cycle`` (or, without one,
@@ -44,7 +44,7 @@ class Wearable(ABC):
     preset
         ``"published"`` or ``"exaggerated"``: see `devices.simulated`.
     protocol
-        What the person goes through: ``"wesad"``, ``"random"`` ...: see `Course`.
+        What the person goes through: ``"wesad"``, ``"random"`` ...: see `AffectTrajectory`.
     seconds
         How long the device sends; without end by default.
     cycle
@@ -81,14 +81,14 @@ class Wearable(ABC):
     loss: float = 0.0
     gaps: tuple[tuple[float, float], ...] = ()
     dies: Mapping[str, float] = field(default_factory=dict)
-    truth: bool = True
+    ground_truth: bool = True
 
     signals: ClassVar[tuple[str, ...]] = ()
     """The own names of the streams that can be lost."""
 
     def __post_init__(self) -> None:
-        self._feeds: tuple[Feed, ...] = ()
-        self._told: dict[str, Info] = {}
+        self._feeds: tuple[SampleFeed, ...] = ()
+        self._told: dict[str, StreamInfo] = {}
         self._open, self._ended = False, False
         if self.seed < 0:
             raise ValueError(
@@ -126,9 +126,9 @@ class Wearable(ABC):
         who = Person.born(self.seed, self.preset)
         sensors = self._sensors(who)
         cycle = self.cycle or (self.seconds if self.seconds < inf else 600.0)
-        self._body = Body(who, Course(who, self.protocol, cycle, self.steps))
+        self._body = Physiology(who, AffectTrajectory(who, self.protocol, cycle, self.steps))
         told = {s.tells: s.details for s in sensors if s.tells}
-        if self.truth:
+        if self.ground_truth:
             sensors = (*sensors, Truth())
             self._told = {k: self._events(k, v) for k, v in {**_TOLD, **told}.items()}
         self._waiting: dict[str, list[Happening]] = {k: [] for k in self._told}
@@ -148,7 +148,7 @@ class Wearable(ABC):
         self._open = False
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """What flows, the truth included."""
         return (*(feed.info for feed in self._feeds), *self._told.values())
 
@@ -189,7 +189,7 @@ class Wearable(ABC):
             told, feed.sensor.happened = feed.sensor.happened, []
             if feed.sensor.tells in self._waiting:
                 self._waiting[feed.sensor.tells] += told
-        if self.truth:
+        if self.ground_truth:
             self._waiting["beats"] += [(float(t), "", ()) for t in _own(span)]
             self._waiting["conditions"] += [
                 (t, name, (long,))
@@ -217,14 +217,14 @@ class Wearable(ABC):
                 tuple(label for _, label, _ in ripe),
             )
 
-    def _feed(self, sensor: Sensor) -> Feed:
+    def _feed(self, sensor: Sensor) -> SampleFeed:
         """Return the stream of a sensor, with the losses asked for."""
         rng = dice(self.seed, f"loss {sensor.name}")
         asked = (self.loss, self.gaps, self.dies.get(sensor.name, inf))
         losses = Losses(
             rng, *(asked if sensor.name in self.signals else (0.0, (), inf))
         )
-        info = Info(
+        info = StreamInfo(
             f"{self.name}.{sensor.name}",
             sensor.rate,
             sensor.channels,
@@ -234,15 +234,15 @@ class Wearable(ABC):
             sensor.placement,
             sensor.reference,
         )
-        return Feed(info, sensor, self._epoch, self.seconds, losses)
+        return SampleFeed(info, sensor, self._epoch, self.seconds, losses)
 
-    def _events(self, name: str, channels: tuple[Channel, ...]) -> Info:
+    def _events(self, name: str, channels: tuple[Channel, ...]) -> StreamInfo:
         """Return a stream of events about the person."""
         full = f"{self.name}.{name}"
-        return Info(full, Fraction(0), channels, Origin.SIMULATED, self.person)
+        return StreamInfo(full, Fraction(0), channels, Origin.SIMULATED, self.person)
 
 
-def _own(span: Span) -> list[float]:
+def _own(span: PhysiologySegment) -> list[float]:
     """Return when the heart beat within the span itself."""
     beats = span.beats[:, 0]
     return beats[(beats > span.begin) & (beats <= span.begin + SEGMENT)].tolist()

@@ -6,11 +6,11 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from devices.simulated.physiology import Span
+from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.sampling import Sensor
 from devices.simulated.noise import band, dice, rounded, wander
 from devices.simulated.person import Person
-from devices.simulated.base import Wearable
+from devices.simulated.base import SimulatedDevice
 from physio.core.block import Array, Channel
 
 # Wave: height (mV; of the person's R or T wave), middle after the R wave (s; of the
@@ -37,7 +37,7 @@ class Ecg(Sensor):
         self._muscle = band(dice(who.seed, "ecg muscle"), 15.0, 90.0, hz)
         self._base = wander(dice(who.seed, "ecg baseline"), 3.0, hz)
 
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the voltage (mV), in steps of 1 uV."""
         r = span.beats[:, 0]
         lengths = np.sqrt(np.diff(r, prepend=r[:1] - 0.8))
@@ -52,7 +52,7 @@ class Ecg(Sensor):
         return rounded(y[:, None], 0.001)
 
 
-class Breath(Sensor):
+class BreathingBelt(Sensor):
     """A belt about the chest: its girth, in units of a usual breath's half."""
 
     name = "resp"
@@ -65,7 +65,7 @@ class Breath(Sensor):
         self._slow = wander(dice(who.seed, "belt"), 20.0, 25.0)
         self._noise = dice(who.seed, "belt noise")
 
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the girth, in steps of 0.001."""
         y = np.interp(t, span.fine, span.breath) + 0.1 * self._slow.take(len(t))[:, 0]
         y += 0.01 * self._noise.standard_normal(len(t))
@@ -73,7 +73,7 @@ class Breath(Sensor):
 
 
 @dataclass(kw_only=True)
-class Chest(Wearable):
+class Chest(SimulatedDevice):
     """A chest strap: ``<name>.ecg`` (mV) and ``<name>.resp`` (25 Hz).
 
     Parameters
@@ -94,7 +94,7 @@ class Chest(Wearable):
             )
 
     def _sensors(self, who: Person) -> tuple[Sensor, ...]:
-        return Ecg(who, self.rate), Breath(who)
+        return Ecg(who, self.rate), BreathingBelt(who)
 
 
 def _wave(u: Array, height: float, middle: float, before: float, after: float) -> Array:

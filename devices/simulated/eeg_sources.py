@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from devices.simulated.physiology import Span
+from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.affect_trajectory import GRID
 from devices.simulated.noise import Arrivals, band, dice, rhythm, scale_free, wander
 from devices.simulated.person import Person
@@ -117,7 +117,7 @@ def electrodes(names: tuple[str, ...], montage: str) -> Array:
     return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))
 
 
-class Brain:
+class EegSources:
     """Background and rhythms, mixed onto electrodes ``at`` some directions."""
 
     def __init__(self, who: Person, at: Array, rate: float) -> None:
@@ -140,7 +140,7 @@ class Brain:
         rhythms = _seen(at, _directions(*(one.place for one, _ in self._rhythms)), 0.5)
         self._mixing = np.hstack([who.traits["background"] * everywhere, rhythms]).T
 
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return what each electrode sees of it (uV), shape (n, electrodes)."""
         n, effects = len(t), self._who.effects
         waxing = np.vstack([self._waxed, self._wax.take(len(span.times) - 1)])
@@ -164,7 +164,7 @@ class Muscles:
         self._bursts = np.empty((0, 2 + width))  # begin (s), length (s), strengths
         self._mixing = _seen(at, _directions(*_MUSCLES), 0.4).T
 
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return what each electrode sees of them (uV), shape (n, electrodes)."""
         effects, width = self._who.effects, len(_MUSCLES)
 
@@ -196,7 +196,7 @@ class Blinks:
         self._active = np.empty((0, 3))  # begin (s), size (uV), length (s)
         self._mixing = _seen(at, _directions("eyes"), 0.45).T
 
-    def advance(self, span: Span) -> Array:
+    def advance(self, span: PhysiologySegment) -> Array:
         """Draw the blinks of a span; return begin (s), size (uV) and length (s)."""
         traits, effects = self._who.traits, self._who.effects
 
@@ -220,7 +220,7 @@ class Blinks:
         return np.asarray(lids[:, None] * self._mixing)
 
 
-def felt(span: Span, own: Mapping[str, float], effects: Effects) -> Array:
+def felt(span: PhysiologySegment, own: Mapping[str, float], effects: Effects) -> Array:
     """Return the sum of effects (logarithm) at the times of a span."""
     columns = ("valence", "arousal", "dominance")
     terms = [

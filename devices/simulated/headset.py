@@ -6,12 +6,12 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from devices.simulated.physiology import Span
-from devices.simulated.eeg_sources import Blinks, Brain, Muscles, electrodes
+from devices.simulated.physiology import PhysiologySegment
+from devices.simulated.eeg_sources import Blinks, EegSources, Muscles, electrodes
 from devices.simulated.sampling import Sensor
 from devices.simulated.noise import dice, rounded, wander
 from devices.simulated.person import Person
-from devices.simulated.base import Wearable
+from devices.simulated.base import SimulatedDevice
 from physio.core.block import Array, Channel
 
 CYTON: Final = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
@@ -32,7 +32,7 @@ class Eeg(Sensor):
         names, self.rate = headset.channels, headset.rate
         self.channels = tuple(Channel(name, "eeg", "uV") for name in names)
         at, rate = electrodes(names, headset.montage), float(headset.rate)
-        self._brain = Brain(who, at, rate)
+        self._brain = EegSources(who, at, rate)
         self._muscles = Muscles(who, at, rate)
         self._blinks = Blinks(who, at)
         hum = dice(who.seed, "hum")
@@ -41,7 +41,7 @@ class Eeg(Sensor):
         self._drift = wander(dice(who.seed, "electrodes"), 6.0, rate, len(names))
         self._noise = dice(who.seed, "electrode noise")
 
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the voltage of each electrode (uV), in steps of `STEP`."""
         blinks = self._blinks.advance(span)
         self.happened += [(float(b[0]), "", (float(b[1]), float(b[2]))) for b in blinks]
@@ -54,7 +54,7 @@ class Eeg(Sensor):
 
 
 @dataclass(kw_only=True)
-class Headset(Wearable):
+class Headset(SimulatedDevice):
     """A headset: ``<name>.eeg`` (uV).
 
     With the truth come the events ``<name>.blinks``: when the lids begin to shut, how

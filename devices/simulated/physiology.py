@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from devices.simulated.affect_trajectory import GRID, Course, Piece
+from devices.simulated.affect_trajectory import GRID, AffectTrajectory, Piece
 from devices.simulated.noise import SEGMENT, Lag, dice, rhythm, wander
 from devices.simulated.person import Person
 from physio.core.block import Array
@@ -15,7 +15,7 @@ FINE: Final = 25
 _ROWS: Final = SEGMENT * GRID
 
 
-class Span(NamedTuple):
+class PhysiologySegment(NamedTuple):
     """A segment of the person's life; times in seconds since the beginning.
 
     ``latent``: valence, arousal, dominance, shape (17, 3), at ``times``, 4 Hz, the last
@@ -49,7 +49,7 @@ class _Part(NamedTuple):
     table: Array
 
 
-class Body:
+class Physiology:
     """One person's autonomic self, a segment at a time.
 
     Heart rate (integral pulse frequency modulation): its level, affect, respiratory
@@ -57,7 +57,7 @@ class Body:
     three time constants.
     """
 
-    def __init__(self, person: Person, course: Course) -> None:
+    def __init__(self, person: Person, course: AffectTrajectory) -> None:
         self._person, self._course = person, course
         seed = person.seed
         self._lags = [Lag(tau, GRID) for tau in (3.0, 25.0, 80.0)]
@@ -73,7 +73,7 @@ class Body:
         self._last = np.empty((0, 3))
         self._next = self._live()
 
-    def advance(self) -> Span:
+    def advance(self) -> PhysiologySegment:
         """Return the next segment."""
         span, beats = self._next, self._next.beats
         self._next = self._live()
@@ -109,7 +109,7 @@ class Body:
         ]
         return _Part(piece, np.column_stack(columns))
 
-    def _live(self) -> Span:
+    def _live(self) -> PhysiologySegment:
         """Return the next segment, with none but its own beats."""
         part, self._ahead = self._ahead, self._part()
         self._number += 1
@@ -126,7 +126,7 @@ class Body:
         more = [
             np.interp(beats, fine, c) for c in (transit, pulse * (1 - 0.06 * swing))
         ]
-        return Span(
+        return PhysiologySegment(
             begin,
             times,
             latent,

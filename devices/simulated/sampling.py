@@ -10,10 +10,10 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from devices.simulated.physiology import Span
+from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.affect_trajectory import GRID
 from devices.simulated.noise import SEGMENT
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 
 Flags = npt.NDArray[np.bool_]
 
@@ -44,7 +44,7 @@ class Sensor(ABC):
         self.happened: list[Happening] = []
 
     @abstractmethod
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the samples of a span, at times ``t`` (s), shape (n, channels)."""
 
 
@@ -53,7 +53,7 @@ class Truth(Sensor):
 
     name, rate, channels = "truth", Fraction(GRID), AFFECT
 
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return valence, arousal and dominance."""
         return np.column_stack([span.at(t, column) for column in span.latent.T])
 
@@ -99,7 +99,7 @@ class _Made(NamedTuple):
     kept: Flags
 
 
-class Feed:
+class SampleFeed:
     """The samples of one stream, made a span at a time and read by the clock.
 
     Parameters
@@ -117,7 +117,7 @@ class Feed:
     """
 
     def __init__(
-        self, info: Info, sensor: Sensor, epoch: float, seconds: float, losses: Losses
+        self, info: StreamInfo, sensor: Sensor, epoch: float, seconds: float, losses: Losses
     ) -> None:
         self.info, self.sensor = info, sensor
         self._epoch, self._seconds, self._losses = epoch, seconds, losses
@@ -125,7 +125,7 @@ class Feed:
         self._made = 0
         self.produced = self.delivered = 0
 
-    def grow(self, span: Span) -> None:
+    def grow(self, span: PhysiologySegment) -> None:
         """Make the samples of a span."""
         stop = ceil((round(span.begin) + SEGMENT) * self.info.rate)
         t = np.arange(self._made, stop) / float(self.info.rate)

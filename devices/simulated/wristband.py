@@ -6,11 +6,11 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from devices.simulated.physiology import Span
+from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.sampling import Sensor
 from devices.simulated.noise import Arrivals, Lag, band, dice, drift, rounded, wander
 from devices.simulated.person import Person
-from devices.simulated.base import Wearable
+from devices.simulated.base import SimulatedDevice
 from physio.core.block import Array, Channel
 
 _FORGOTTEN: Final = 240.0  # s after which nothing of a skin response is left
@@ -27,7 +27,7 @@ class Motion:
         self._bouts = np.empty((0, 3))  # begin (s), length (s), strength (g)
         self._begin = -1.0
 
-    def strength(self, span: Span, t: Array) -> Array:
+    def strength(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the strength at times ``t`` of a span, shape (n,)."""
         if span.begin != self._begin:
             self._advance(span)
@@ -35,7 +35,7 @@ class Motion:
         u = np.clip((t[:, None] - begin) / length, 0.0, 1.0)
         return np.asarray((strong * np.sin(np.pi * u) ** 2).sum(axis=1))
 
-    def _advance(self, span: Span) -> None:
+    def _advance(self, span: PhysiologySegment) -> None:
         """Draw the bouts that begin in a span."""
         self._begin = span.begin
 
@@ -82,7 +82,7 @@ class Skin(Sensor):
         self._rest = rate * (0.2 if dice(who.seed, "skin").random() < 0.1 else 1) / 60
         self._active = np.empty((0, 5))  # onset, amplitude, rise, half recovery, p
 
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the conductance (uS), in steps of 0.001."""
         self._respond(span)
         level = self._who.effects["level.arousal"] * span.at(t, span.slow)
@@ -94,7 +94,7 @@ class Skin(Sensor):
         y += 0.002 * self._noise.standard_normal(len(t))
         return rounded(np.maximum(y, 0.0)[:, None], 0.001)
 
-    def _respond(self, span: Span) -> None:
+    def _respond(self, span: PhysiologySegment) -> None:
         """Draw the responses that begin in a span."""
         effects, rng = self._who.effects, self._rng
 
@@ -137,7 +137,7 @@ class Pulse(Sensor):
         self._shake = band(dice(who.seed, "bvp shake"), 0.7, 6.0, 64.0)
         self._noise = dice(who.seed, "bvp noise")
 
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the pulse as a wristband counts it, its mean taken off."""
         foot = span.beats[:, 0] + span.beats[:, 1]
         u = t[:, None] - foot
@@ -169,7 +169,7 @@ class Acceleration(Sensor):
         self._shake = band(dice(who.seed, "shake"), 0.6, 6.0, 32.0, 3)
         self._tremor = band(dice(who.seed, "tremor"), 4.0, 12.0, 32.0, 3)
 
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the acceleration (g), in steps of 1/64 and at most 2."""
         poses = np.tile(self._pose, (len(t), 1))
         for at in self._arrivals.take(span.begin, lambda t: np.full(len(t), 1 / 90)):
@@ -202,7 +202,7 @@ class Warmth(Sensor):
         self._slow = wander(dice(who.seed, "warmth"), 200.0, 4.0)
         self._noise = dice(who.seed, "warmth noise")
 
-    def sense(self, span: Span, t: Array) -> Array:
+    def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the temperature (degC), in steps of 0.02."""
         y = self._who.traits["temperature"] - 0.6 * np.exp(-t / 150)
         y += self._who.effects["temperature.arousal"] * span.at(t, span.thermal)
@@ -212,7 +212,7 @@ class Warmth(Sensor):
 
 
 @dataclass(kw_only=True)
-class Wristband(Wearable):
+class Wristband(SimulatedDevice):
     """A wristband: ``<name>.eda`` (4 Hz, uS), ``.bvp`` (64), ``.acc`` (32), ``.temp``.
 
     With the truth come the events ``<name>.responses``: onset of each response of the

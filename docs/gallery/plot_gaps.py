@@ -6,7 +6,7 @@ The same wristband on a bad line: it is unplugged for eight seconds, and one blo
 samples keep their numbers, so a picture, a filter and a window all know that something is missing, and how much.
 """
 
-from devices.fault_injection import Fault, Faulty
+from devices.fault_injection import Fault, FaultInjector
 from devices.simulated import Wristband
 from physio.core.block import Block
 from physio.core.protocols import FastClock
@@ -14,9 +14,9 @@ from physio.view.plots.coverage import quality_figure
 
 clock = FastClock()
 faults = (Fault("unplug", 20.0, 8.0), Fault("drop", amount=0.03))
-band = Wristband(clock=clock, seed=3, seconds=60.0, truth=False)
+band = Wristband(clock=clock, seed=3, seconds=60.0, ground_truth=False)
 streams = {}
-with Faulty(band, faults, clock=clock) as line:
+with FaultInjector(band, faults, clock=clock) as line:
     while not line.ended:
         clock.wait(0.5)
         for item in line.read():

@@ -12,7 +12,7 @@ import numpy as np
 from devices.simulated import Chest
 from physio.core.block import Block
 from physio.core.stage import Chain, apply
-from physio.features.cardiac.heart_rate import Beats, HeartRate
+from physio.features.cardiac.heart_rate import BeatDetection, HeartRate
 from experiments.weights.demo import record
 from physio.view.plots.envelope import whole
 
@@ -25,7 +25,7 @@ samples = samples.copy()
 samples[int(30 * rate) : int(36 * rate)] = np.nan
 ecg = Block(info, 0, times[0], samples)
 
-heart = apply(Chain((Beats(), HeartRate())), ecg)
+heart = apply(Chain((BeatDetection(), HeartRate())), ecg)
 
 # %%
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from devices.simulated import Headset
 from physio.core.block import Block
-from physio.core.stage import Chain, Flow, apply
+from physio.core.stage import Chain, StageRunner, apply
 from physio.dsp.iir import Notch
 from physio.features.eeg.differential_entropy import DifferentialEntropy
 from experiments.weights.demo import record
@@ -20,12 +20,12 @@ from physio.view.plots.envelope import whole
 recording = record(Headset(seed=5), 30)
 times, samples = whole(recording.streams["person.eeg"])
 raw = Block(recording.streams["person.eeg"][0].info, 0, times[0], samples)
-chain = Chain((Notch(freq=50.0), DifferentialEntropy(width=4.0, hop=0.25)))
+chain = Chain((Notch(freq=50.0), DifferentialEntropy(window=4.0, step=0.25)))
 offline = apply(chain, raw)
 
 rng = np.random.default_rng(1)
 cuts = np.sort(rng.choice(len(raw), 400, replace=False)).tolist()
-flow = Flow(chain, raw.info)
+flow = StageRunner(chain, raw.info)
 live = np.concatenate([flow.push(piece).data for piece in raw.split(cuts)])
 
 # %%

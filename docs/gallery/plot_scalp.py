@@ -23,7 +23,7 @@ names += ["P7", "P3", "Pz", "P4", "P8", "O1", "Oz", "O2"]
 recording = record(Headset(seed=3, channels=tuple(names)), 20)
 times, samples = whole(recording.streams["person.eeg"])
 info = recording.streams["person.eeg"][0].info
-chain = Chain((Notch(freq=50.0), DifferentialEntropy(width=4.0, hop=0.25)))
+chain = Chain((Notch(freq=50.0), DifferentialEntropy(window=4.0, step=0.25)))
 entropy = apply(chain, Block(info, 0, times[0], samples))
 
 # %%

@@ -14,20 +14,20 @@ from physio import config
 from physio.datasets.base import Dataset
 from physio.datasets.feature_table import LABEL, RATING, features
 from physio.features.eeg.differential_entropy import DifferentialEntropy
-from physio.models import model_card as weights
-from physio.evaluation import splits, results as told
-from physio.training import eeg_tokens as tokens
-from physio.training.rbtransformer import Attending
+from physio.models import model_card
+from physio.evaluation import splits, results
+from physio.training import eeg_tokens
+from physio.training.rbtransformer import RBTransformerClassifier
 from physio.evaluation.models.nested_cv import Chosen
-from physio.evaluation.models.baselines import Commonest
-from physio.evaluation.evaluate import Evaluation, Work, evaluate
+from physio.evaluation.models.baselines import MajorityClass
+from physio.evaluation.evaluate import Evaluation, Task, evaluate
 
 NAME: Final = "RBTransformer"
 _FILM: Final = ("positive", "neutral", "negative")
 
 
 @dataclass(frozen=True)
-class Emotion:
+class RBTransformerBenchmark:
     """RBTransformer on a data set of films and videos, and how it is judged.
 
     Parameters
@@ -82,19 +82,19 @@ class Emotion:
     threshold: float = 5.0
     baseline: float = 0.0
     rate: float = 128.0
-    dropped: float = 0.1
-    every: float = 2.0
-    model: Attending = field(default_factory=Attending)
-    choices: Mapping[str, Attending] = field(default_factory=dict)
-    beside: Mapping[str, Any] = field(default_factory=dict)
+    drop_fraction: float = 0.1
+    test_spacing: float = 2.0
+    model: RBTransformerClassifier = field(default_factory=RBTransformerClassifier)
+    choices: Mapping[str, RBTransformerClassifier] = field(default_factory=dict)
+    comparisons: Mapping[str, Any] = field(default_factory=dict)
     protocol: str = "paper-window-kfold"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    measures: tuple[str, ...] = ("accuracy", "macro-F1")
+    metrics: tuple[str, ...] = ("accuracy", "macro-F1")
     seed: int = 23
 
     def __post_init__(self) -> None:
-        if not 0 <= self.dropped < 1:
-            raise ValueError(f"dropped must be from 0 to below 1, not {self.dropped}")
+        if not 0 <= self.drop_fraction < 1:
+            raise ValueError(f"dropped must be from 0 to below 1, not {self.drop_fraction}")
         if self.classes < 2:
             raise ValueError(f"classes must be 2 at least, not {self.classes}")
         if self.recipe == "honest" and self.protocol.startswith("paper-"):
@@ -126,13 +126,13 @@ class Emotion:
         ValueError
             If no folder for the run is named, or the data are not what they must be.
         """
-        if out == weights.STORE:
+        if out == model_card.STORE:
             raise ValueError("a run keeps its networks: say where, with --out RUN")
         table = self._table(root, out / "windows.parquet")
         found = self._judged(table, out / "networks")
-        told.save(found, out)
-        plain: dict[str, Any] = json.loads(told.dumped(found.told()))
-        return {**plain, "table": told.summary(found)}
+        results.save(found, out)
+        plain: dict[str, Any] = json.loads(results.dumped(found.to_dict()))
+        return {**plain, "table": results.summary(found)}
 
     def _table(self, root: Path | None, keep: Path | None) -> pd.DataFrame:
         if root is None:
@@ -148,40 +148,40 @@ class Emotion:
             if p.is_file()
         ]
         mark = json.dumps([settings, files, version("physio-affect")])
-        return tokens.kept(keep, mark, lambda: tokens.table(data, self._maker()))
+        return eeg_tokens.kept(keep, mark, lambda: eeg_tokens.table(data, self._maker()))
 
-    def _maker(self) -> tokens.Maker:
+    def _maker(self) -> eeg_tokens.Maker:
         if self.recipe == "paper":
-            return lambda r: tokens.published(r, self.baseline, self.rate)
-        stage = DifferentialEntropy(hop=0.5)
-        return lambda r: tokens.continuous(r, stage, self.every)
+            return lambda r: eeg_tokens.published(r, self.baseline, self.rate)
+        stage = DifferentialEntropy(step=0.5)
+        return lambda r: eeg_tokens.continuous(r, stage, self.test_spacing)
 
     def _judged(self, table: pd.DataFrame, folder: Path | None) -> Evaluation:
         models = {
             NAME: self._network(folder),
-            **self.beside,
-            "commonest": Commonest(),
+            **self.comparisons,
+            "commonest": MajorityClass(),
         }
         made = evaluate(
             self.work(table),
             splits.protocol(self.protocol, **self.settings),
             models,
-            measured=self.measures,
+            measured=self.metrics,
             clock=False,
             seed=self.seed,
             config=config.describe(self),
         )
         return replace(made, notes=tuple(self._notes(models)))
 
-    def _network(self, folder: Path | None) -> Attending | Chosen:
+    def _network(self, folder: Path | None) -> RBTransformerClassifier | Chosen:
         """Return the network, or what chooses how it is trained."""
         first = replace(self.model, folder=folder)
         if not self.choices:
             return first
         others = {k: replace(m, folder=folder) for k, m in self.choices.items()}
-        return Chosen({"model": first, **others}, measure=self.measures[0])
+        return Chosen({"model": first, **others}, measure=self.metrics[0])
 
-    def work(self, table: pd.DataFrame) -> Work:
+    def work(self, table: pd.DataFrame) -> Task:
         """Return what is to be told of which rows."""
         labels, classes = self._labels(table)
         names = features(table)
@@ -192,10 +192,10 @@ class Emotion:
             table, calibration = _centred(table, names)
             left &= ~calibration
         rng = np.random.default_rng(self.seed)
-        left &= rng.random(len(table)) >= self.dropped
+        left &= rng.random(len(table)) >= self.drop_fraction
         named = table.assign(**{LABEL: labels})
         columns = {c: (c,) for c in classes if (labels[left] == c).any()}
-        return Work(
+        return Task(
             named, columns, None, None, names, calibration, left,
             str(table["dataset"].iloc[0]),
         )  # fmt: skip
@@ -239,7 +239,7 @@ def _centred(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, Any]:
     """Return features relative to each person's first rest, and which rows that is."""
     x = table[names].to_numpy(np.float64)
     whole = np.isfinite(x).all(axis=1)
-    before = (table[LABEL] == tokens.BEFORE).to_numpy()
+    before = (table[LABEL] == eeg_tokens.BEFORE).to_numpy()
     calibration = np.zeros(len(table), np.bool_)
     sessions = table.groupby(["subject", "session"], sort=False).indices
     for rows in sessions.values():

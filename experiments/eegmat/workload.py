@@ -17,10 +17,10 @@ from physio.core.block import Array
 from physio.datasets.base import Trial
 from physio.datasets.eegmat import Eegmat
 from physio.datasets.feature_table import LABEL, features
-from physio.evaluation import statistics as people, splits
+from physio.evaluation import statistics, splits
 from physio.evaluation.models.nested_cv import Chosen
-from physio.evaluation.models.baselines import Commonest, Given, Model, Shuffled
-from physio.evaluation.evaluate import Evaluation, Work, evaluate
+from physio.evaluation.models.baselines import MajorityClass, FoldData, Model, PermutedLabels
+from physio.evaluation.evaluate import Evaluation, Task, evaluate
 
 _CLASSES: Final = {"rest": ("rest",), "arithmetic": ("arithmetic",)}
 _STREAM: Final = "neurocom.eeg"
@@ -40,7 +40,7 @@ _NOTES: Final = (
 
 
 @dataclass(frozen=True)
-class Workload:
+class EegmatWorkload:
     """Models compared on eegmat by one protocol, with controls.
 
     Parameters
@@ -75,10 +75,10 @@ class Workload:
     raw: Mapping[str, Any] = field(default_factory=dict)
     swapped: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
-    rest: float = 20.0
+    baseline_seconds: float = 20.0
     reference: str = ""
     pairs: tuple[tuple[str, str], ...] = ()
-    measures: tuple[str, ...] = ("AUC", "accuracy")
+    metrics: tuple[str, ...] = ("AUC", "accuracy")
     seed: int = 23
 
     def __post_init__(self) -> None:
@@ -109,19 +109,19 @@ class Workload:
         if table is None:
             raise ValueError("features of eegmat are needed: give [table] or --table")
         work = self.work(table)
-        models: dict[str, Model] = {**self.models, "commonest": Commonest()}
+        models: dict[str, Model] = {**self.models, "commonest": MajorityClass()}
         if self.raw:
             signal = self._signal(root, work)
             models |= {k: _reading(m, signal) for k, m in self.raw.items()}
         found = self._judged(work, models)
         rows = list(found.rows)
-        paired = people.compared(rows, self.reference, self.pairs, self.seed)
+        paired = statistics.compared(rows, self.reference, self.pairs, self.seed)
         if self.swapped:
             rows += self._swapped(work).rows
         if self.within:
             own = {f"{k}{WITHIN}": self.models[k] for k in self.within}
             rows += self._judged(self._within(work), own).rows
-        notes = [n.format(rest=self.rest) for n in _NOTES[: 3 if self.swapped else 2]]
+        notes = [n.format(rest=self.baseline_seconds) for n in _NOTES[: 3 if self.swapped else 2]]
         return replace(
             found,
             rows=tuple(rows),
@@ -130,41 +130,41 @@ class Workload:
             config=config.describe(self),
         )
 
-    def work(self, table: pd.DataFrame) -> Work:
+    def work(self, table: pd.DataFrame) -> Task:
         """Return what is to be told of which rows, relative to each person's rest."""
         names = features(table)
         x = table[names].to_numpy(np.float64)
         subjects = table["subject"].astype(str).to_numpy()
         resting = table[LABEL].astype(str).to_numpy() == "rest"
         whole = np.isfinite(x).all(axis=1)
-        over = self.rest * _rate(table)
+        over = self.baseline_seconds * _rate(table)
         calibration = whole & resting & (table["stop"].to_numpy() <= over)
         left = whole & (~resting | (table["rests"].to_numpy() >= over))
         for person in np.unique(subjects):
             own = subjects == person
             if not (own & calibration).any():
                 raise ValueError(
-                    f"{person} has no window within the first {self.rest:g} s of rest"
+                    f"{person} has no window within the first {self.baseline_seconds:g} s of rest"
                 )
             x[own] -= x[own & calibration].mean(axis=0)
         centred = pd.concat(
             [table.drop(columns=names), pd.DataFrame(x, table.index, names)], axis=1
         )
-        return Work(
+        return Task(
             centred, _CLASSES, None, None, [n for n in names if n.startswith("eeg.")],
             calibration, left, Eegmat.name,
         )  # fmt: skip
 
-    def _judged(self, work: Work, models: Mapping[str, Model]) -> Evaluation:
+    def _judged(self, work: Task, models: Mapping[str, Model]) -> Evaluation:
         return evaluate(
             work,
             splits.protocol(self.protocol, **self.settings),
             models,
-            measured=self.measures,
+            measured=self.metrics,
             seed=self.seed,
         )
 
-    def _swapped(self, work: Work) -> Evaluation:
+    def _swapped(self, work: Task) -> Evaluation:
         """Judge with labels swapped in people drawn by a coin.
 
         Where people who are tested never train, coins are thrown anew for the training
@@ -173,7 +173,7 @@ class Workload:
         own = {f"{k}{SWAPPED}": self.models[k] for k in self.swapped}
         by = splits.protocol(self.protocol, **self.settings)
         if by.promise in ("subjects", "orders", "data sets"):
-            return self._judged(work, {k: Shuffled(m) for k, m in own.items()})
+            return self._judged(work, {k: PermutedLabels(m) for k, m in own.items()})
         subjects = work.table["subject"].astype(str).to_numpy()
         every = np.unique(subjects)
         coins = np.random.default_rng(self.seed).random(len(every)) < 0.5
@@ -183,7 +183,7 @@ class Workload:
         told = work.table.assign(**{LABEL: np.where(here, other, labels)})
         return self._judged(replace(work, table=told), own)
 
-    def _within(self, work: Work) -> Work:
+    def _within(self, work: Task) -> Task:
         """Return the telling of the late from the early half of the rest left."""
         table = work.table
         resting = (table[LABEL].astype(str) == "rest").to_numpy() & work.left
@@ -195,7 +195,7 @@ class Workload:
         told = table.assign(**{LABEL: labels})
         return replace(work, table=told, classes=classes, left=work.left & resting)
 
-    def _signal(self, root: Path | None, work: Work) -> Array:
+    def _signal(self, root: Path | None, work: Task) -> Array:
         """Return 4 s of signal up to each row's end, (n, electrodes, samples).
 
         In units of the electrode's spread in the rest that features are measured
@@ -210,7 +210,7 @@ class Workload:
         for subject in np.unique(table["subject"]):
             mine = table["subject"] == subject
             (block,) = data.load(Trial(subject, "", "rest")).streams[_STREAM]
-            spread = block.data[: round(self.rest * _rate(table))].std(axis=0)
+            spread = block.data[: round(self.baseline_seconds * _rate(table))].std(axis=0)
             for trial in np.unique(table["trial"][mine]):
                 (block,) = data.load(Trial(subject, "", trial)).streams[_STREAM]
                 if found is None:
@@ -229,7 +229,7 @@ class Workload:
         return [m.said(k) for k, m in self.models.items() if isinstance(m, Chosen)]
 
 
-def _reading(model: Model, x: Array) -> Callable[[Given], Any]:
+def _reading(model: Model, x: Array) -> Callable[[FoldData], Any]:
     """Return a model that reads something else than the table's features."""
     return lambda given: model(given._replace(x=x))
 

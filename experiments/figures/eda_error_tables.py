@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 import physio.assets
-from physio.core.block import Array, Channel, Info
+from physio.core.block import Array, Channel, StreamInfo
 from physio.features.eda.decomposition import SETTINGS, decompose
 from physio.features.eda.online_decomposition import (AGES, apart, newest, read, recent, remember, spread)
 
 QUANTILE = 0.9
-INFO = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+INFO = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 
 
 def relative(y: Array, setting: str, without: str, each: int = 4) -> Array:

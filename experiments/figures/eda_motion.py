@@ -15,10 +15,10 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from physio.core.events import points
+from physio.core.events import events_from_grid
 from physio.core.stage import apply
-from physio.datasets import wesad, feature_table as windows
-from physio.features.eda.scr_detection import SkinResponses
+from physio.datasets import wesad, feature_table
+from physio.features.eda.scr_detection import ScrDetection
 
 LEAST = 0.02  # uS, of a response
 APART = 60.0  # s
@@ -38,7 +38,7 @@ def counts(folder: Path, begins: np.ndarray) -> np.ndarray:
         least = LEAST / float(phasic.max())
         _, told = neurokit2.eda_peaks(phasic, sampling_rate=4, amplitude_min=least)
     theirs = float(block.times[0]) + np.asarray(told["SCR_Onsets"], float) / 4
-    ours = points(apply(SkinResponses(LEAST), block)).times
+    ours = events_from_grid(apply(ScrDetection(LEAST), block)).times
     ways = [np.sort(t[np.isfinite(t)]) for t in (theirs, ours)]
     return np.column_stack(
         [t.searchsorted(begins + 60) - t.searchsorted(begins) for t in ways]
@@ -47,7 +47,7 @@ def counts(folder: Path, begins: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     root, table, out = map(Path, sys.argv[1:])
-    rows = windows.read(table)
+    rows = feature_table.read(table)
     rows = rows[rows["label"].isin(CONDITIONS)]
     people = {}
     for name, mine in rows.groupby("subject", sort=False):

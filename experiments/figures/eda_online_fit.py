@@ -15,21 +15,21 @@ from pathlib import Path
 import numpy as np
 
 import physio.assets
-from physio.core.block import Array, Channel, Info
-from physio.features.eda import online_decomposition as decomposed
+from physio.core.block import Array, Channel, StreamInfo
+from physio.features.eda import online_decomposition
 from physio.features.eda.decomposition import decompose
 from physio.features.eda.online_decomposition import AGES, apart, recent, remember
 
 RIDGE = 0.03
-INFO = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+INFO = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 
 
 def learned(y: Array, each: int = 5) -> tuple[Array, Array, Array]:
     """Return terms, shape (n, ages, 24), the truth and what was said, (n, ages)."""
     whole, memory, rows = decompose(y, 4, "cvxeda"), recent(INFO, 30.0), []
     kept: list[Array] = []
-    seen = decomposed.seen
-    decomposed.seen = lambda *a: kept.append(seen(*a)) or np.empty((0, 12))
+    seen = online_decomposition.seen
+    online_decomposition.seen = lambda *a: kept.append(seen(*a)) or np.empty((0, 12))
     for i, value in enumerate(y):
         if not remember(memory, value) or (i // 4) % each or i < 720:
             continue
@@ -39,7 +39,7 @@ def learned(y: Array, each: int = 5) -> tuple[Array, Array, Array]:
         at = [i - 4 * age for age in AGES]
         said = [found.phasic[-1 - 4 * age] for age in AGES]
         rows.append((terms, whole.phasic[at], said))
-    decomposed.seen = seen
+    online_decomposition.seen = seen
     x, t, s = (np.array(v) for v in zip(*rows, strict=True))
     return x / whole.phasic.std(), t / whole.phasic.std(), s / whole.phasic.std()
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from physio.core.block import Array
 from physio.datasets.wesad import Wesad
 from physio.features.eda.decomposition import decompose
-from physio.models import model_card as weights
+from physio.models import model_card
 from physio.models.pinn import Pinn
 from experiments.wesad.tonic_model import fit, session
 from experiments.simulated.eda_dynamics import SkinSimulation, simulate
@@ -42,7 +42,7 @@ def shade(ax: Axes, data: Wesad, person: str, *, named: bool) -> None:
 
 def forecaster(person: str) -> Pinn:
     """Return the shipped network, if it never saw a person."""
-    stored = weights.load("wrist-network")
+    stored = model_card.load("wrist-network")
     if person in stored.card.data.partition(")")[0]:
         raise ValueError(f"the shipped network learned from {person}: take another")
     return cast("Pinn", stored.model())
@@ -52,7 +52,7 @@ def fans(ax: Axes, y: Array, at: list[int], model: Pinn) -> None:
     ahead = np.array([0.0, *model.config.horizons])
     nothing = np.zeros(model.config.features)  # as at rest
     for now in at:
-        said = model.foretell(nothing, y[now - 239 : now + 1])
+        said = model.forecast_quantiles(nothing, y[now - 239 : now + 1])
         low, middle, high = (
             np.concatenate([[y[now]], part])
             for part in (said.low, said.middle, said.high)

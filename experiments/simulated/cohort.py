@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from physio.core.block import Array, Block, Info
+from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 from physio.core.recording import Recording
-from physio.training import participants as rows
+from physio.training import participants
 from experiments.weights.demo import record
 
 CHAINS: Final[Mapping[str, str]] = {
@@ -32,7 +32,7 @@ TRUTH: Final = "truth"
 """What is kept of a person beside the features of each chain."""
 
 
-class Simulant(NamedTuple):
+class SimulatedParticipant(NamedTuple):
     """A simulated person: features at each tick and what was felt, at 4 Hz.
 
     ``x``: features, prepared nowhere, shape (n, f), in the order of ``names``;
@@ -48,7 +48,7 @@ class Simulant(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Crowd:
+class SimulatedCohort:
     """Simulated people of one kind.
 
     Parameters
@@ -75,7 +75,7 @@ class Crowd:
     cycle: float = 0.0
     store: Path | None = None
 
-    def person(self, seed: int) -> Simulant:
+    def person(self, seed: int) -> SimulatedParticipant:
         """Return the person of a seed, made now or read."""
         parts = {name: self._read(name, seed) for name in (*self.chains, TRUTH)}
         if lacking := [name for name, part in parts.items() if part is None]:
@@ -88,18 +88,18 @@ class Crowd:
         n = min(len(felt), *(len(part["x"]) for part in each))
         names = tuple(str(name) for part in each for name in part["names"])
         x = np.hstack([part["x"][:n] for part in each])
-        return Simulant(
+        return SimulatedParticipant(
             seed, names, x.astype(np.float64), felt[:n].astype(np.float64), said
         )
 
     @cached_property
-    def info(self) -> Info:
+    def info(self) -> StreamInfo:
         """The stream of features of a person."""
         short = replace(self, seconds=8.0, store=None)
-        return rows.features(short.recording(0), self.chains).info
+        return participants.features(short.recording(0), self.chains).info
 
     def block(
-        self, person: Simulant, every: float, *, without: tuple[str, ...]
+        self, person: SimulatedParticipant, every: float, *, without: tuple[str, ...]
     ) -> Block:
         """Return a person's features as a session would have them, each ``every`` s.
 
@@ -113,7 +113,7 @@ class Crowd:
         for i, channel in enumerate(info.channels):
             chain = channel.name.partition(".")[0]
             if chain in without:
-                data[:, i] = Reason.NO_SIGNAL.nan
+                data[:, i] = MissingReason.NO_SIGNAL.nan
             elif channel.name in person.names:
                 data[:, i] = person.x[::step, person.names.index(channel.name)]
             else:
@@ -139,7 +139,7 @@ class Crowd:
         """Return a chain's features, or the truth, in the precision that is kept."""
         if name == TRUTH:
             return self._truth(recording)
-        found = rows.features(recording, {name: self.chains[name]})
+        found = participants.features(recording, {name: self.chains[name]})
         kept = [
             i
             for i, c in enumerate(found.info.channels)
@@ -182,7 +182,7 @@ class Crowd:
             return None
         stream = self.chains.get(name, f"{next(iter(self.devices))}.truth")
         device = self.devices[stream.partition(".")[0]]
-        stages = rows.shipped_chain(name.rstrip("0123456789")) if name != TRUTH else ()
+        stages = participants.shipped_chain(name.rstrip("0123456789")) if name != TRUTH else ()
         told = repr((stream, device, self.seconds, self.cycle, stages))
         mark = hashlib.sha256(told.encode()).hexdigest()[:8]
         return self.store / f"{name}-{mark}" / f"{seed}.npz"

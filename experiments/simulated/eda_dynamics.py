@@ -52,7 +52,7 @@ class SkinSimulation:
 
 
 @dataclass(frozen=True, eq=False)
-class Simulated:
+class SimulatedEda:
     """A simulated session: what is measured, and what is so.
 
     ``eda`` and ``tonic`` (uS) have shape (n,); ``time`` is ``1 / alpha_0`` (min) and
@@ -67,7 +67,7 @@ class Simulated:
     conditions: tuple[tuple[str, float, float], ...]
 
 
-def simulate(settings: SkinSimulation, seed: int) -> Simulated:
+def simulate(settings: SkinSimulation, seed: int) -> SimulatedEda:
     """Return a session of somebody new."""
     rng = np.random.default_rng(seed)
     n = int(settings.minutes * 60 * settings.rate)
@@ -87,7 +87,7 @@ def simulate(settings: SkinSimulation, seed: int) -> Simulated:
     eda = tonic + _phasic(settings, rng, often) + rng.normal(0, settings.noise, n)
     for begin in rng.integers(n, size=settings.gaps):
         eda[begin : begin + rng.integers(5, 60) * settings.rate] = np.nan
-    return Simulated(eda, tonic, time, sizes, conditions)
+    return SimulatedEda(eda, tonic, time, sizes, conditions)
 
 
 def _tonic(

@@ -12,11 +12,11 @@ from physio import config
 from physio.core.block import Array, Block
 from physio.core.recording import Recording
 from physio.datasets.feature_table import LABEL, features
-from physio.evaluation import statistics as people, splits
-from physio.training import participants as rows
-from physio.training.rbtransformer import Attending, Trained
-from physio.evaluation.models.baselines import Commonest, Given, Model
-from physio.evaluation.evaluate import Evaluation, Work, evaluate
+from physio.evaluation import statistics, splits
+from physio.training import participants
+from physio.training.rbtransformer import RBTransformerClassifier, Trained
+from physio.evaluation.models.baselines import MajorityClass, FoldData, Model
+from physio.evaluation.evaluate import Evaluation, Task, evaluate
 from experiments.weights.demo import record
 
 _CLASSES: Final = {"calm": ("calm",), "aroused": ("aroused",)}
@@ -30,7 +30,7 @@ _NOTES: Final = (
 
 
 @dataclass(frozen=True)
-class Headsets:
+class ElectrodeTransfer:
     """Networks compared on headsets that they were or were not trained with.
 
     Parameters
@@ -68,19 +68,19 @@ class Headsets:
     """
 
     headset: Any
-    models: Mapping[str, Attending]
+    models: Mapping[str, RBTransformerClassifier]
     sets: Mapping[str, tuple[str, ...]]
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     people: int = 36
     first: int = 3000
     cycles: tuple[float, ...] = (60.0, 120.0, 240.0)
     seconds: float = 240.0
-    rest: float = 10.0
+    baseline_seconds: float = 10.0
     every: float = 2.0
     protocol: str = "leave-n-subjects-out"
     settings: Mapping[str, Any] = field(default_factory=lambda: {"n": 12})
     pairs: tuple[tuple[str, str], ...] = ()
-    measures: tuple[str, ...] = ("AUC",)
+    metrics: tuple[str, ...] = ("AUC",)
     seed: int = 23
 
     def __post_init__(self) -> None:
@@ -98,15 +98,15 @@ class Headsets:
             self.work(self.table() if table is None else table),
             splits.protocol(self.protocol, **self.settings),
             self._named(),
-            measured=self.measures,
+            measured=self.metrics,
             seed=self.seed,
             config=config.describe(self),
         )
         preset = self.headset.preset
         return replace(
             found,
-            paired=tuple(people.compared(found.rows, "", self.pairs, self.seed)),
-            notes=tuple(n.format(preset=preset, rest=self.rest) for n in _NOTES),
+            paired=tuple(statistics.compared(found.rows, "", self.pairs, self.seed)),
+            notes=tuple(n.format(preset=preset, rest=self.baseline_seconds) for n in _NOTES),
         )
 
     def table(self) -> pd.DataFrame:
@@ -114,23 +114,23 @@ class Headsets:
         parts = [self._person(i) for i in range(self.people)]
         return pd.concat(parts, ignore_index=True)
 
-    def work(self, table: pd.DataFrame) -> Work:
+    def work(self, table: pd.DataFrame) -> Task:
         """Return what is to be told of which rows, relative to each person's rest."""
         names = features(table)
         x = table[names].to_numpy(np.float64)
         whole = np.isfinite(x).all(axis=1)
-        calibration = whole & (table["end"].to_numpy() <= self.rest)
-        left = whole & (table["rests"].to_numpy() >= self.rest * self._rate)
+        calibration = whole & (table["end"].to_numpy() <= self.baseline_seconds)
+        left = whole & (table["rests"].to_numpy() >= self.baseline_seconds * self._rate)
         for own in table.groupby("subject", sort=False).indices.values():
             resting = own[calibration[own]]
             if not len(resting):
                 raise ValueError(
-                    f"nobody has a window within the first {self.rest:g} s of rest"
+                    f"nobody has a window within the first {self.baseline_seconds:g} s of rest"
                 )
             x[own] -= x[resting].mean(axis=0)
         centred = pd.DataFrame(x, table.index, names)
         made = pd.concat([table.drop(columns=names), centred], axis=1)
-        return Work(
+        return Task(
             made, _CLASSES, None, None, names, calibration, left, "simulated people"
         )
 
@@ -145,17 +145,17 @@ class Headsets:
             once = _Once(model)
             for key in self.only.get(name, tuple(self.sets)):
                 found[f"{name}, {key}"] = once.on(self.sets[key])
-        return {**found, "commonest": Commonest()}
+        return {**found, "commonest": MajorityClass()}
 
     def _person(self, i: int) -> pd.DataFrame:
         seed, cycle = self.first + i, self.cycles[i % len(self.cycles)]
         recording = record(replace(self.headset, seed=seed, cycle=cycle), self.seconds)
-        made = rows.features(recording, {_CHAIN: f"person.{_CHAIN}"})
+        made = participants.features(recording, {_CHAIN: f"person.{_CHAIN}"})
         step = round(self.every * float(made.info.rate))
         at = np.arange(step - 1, len(made), step)
         ends = made.times[at]
         names = [n for n in made.info.names if n.startswith(f"{_CHAIN}.de.")]
-        span = max(c.span for c in made.info.channels if c.name in names)
+        span = max(c.memory for c in made.info.channels if c.name in names)
         stop = np.round(ends * self._rate).astype(np.int64)
         arousal = self._felt(recording, made, at)
         return pd.DataFrame(
@@ -189,7 +189,7 @@ class Headsets:
 class _Once:
     """A model that is trained once a fold, whatever it is tested on."""
 
-    def __init__(self, model: Attending) -> None:
+    def __init__(self, model: RBTransformerClassifier) -> None:
         self._model = model
         self._made: dict[str, Trained] = {}
 
@@ -197,7 +197,7 @@ class _Once:
         """Return the model with some electrodes in the test."""
         shown = replace(self._model, present=present)
 
-        def told(given: Given) -> Array:
+        def told(given: FoldData) -> Array:
             key = given.fold.name
             if key not in self._made:
                 self._made[key] = shown.trained(given)

@@ -10,13 +10,13 @@ from scipy.stats import norm
 
 from physio import config
 from physio.core.block import Array, Block
-from physio.core.stage import Flow, Stage
+from physio.core.stage import StageRunner, Stage
 from physio.models.fusion import fuse, nearest
 from physio.models.gaussian import DIMENSIONS
 from physio.models.model_card import load
-from experiments.simulated.cohort import Crowd, Simulant
+from experiments.simulated.cohort import SimulatedCohort, SimulatedParticipant
 from experiments.weights.rating_error import LEVELS
-from physio.evaluation.statistics import row
+from physio.evaluation.statistics import summary
 
 ESTIMATOR: Final = "physio.inference.estimator:Estimator"
 LATER: Final = 120.0
@@ -40,7 +40,7 @@ Said = tuple[Array, Array, Array]
 
 def judge(
     affect: Any,
-    crowd: Crowd,
+    crowd: SimulatedCohort,
     out: Path,
     names: Sequence[str],
     errors: Array,
@@ -50,7 +50,7 @@ def judge(
     Parameters
     ----------
     affect
-        The training run: see `experiments.weights.published.Affect`.
+        The training run: see `experiments.weights.published.TrainPublishedExperts`.
     crowd
         Where people come from.
     out
@@ -80,12 +80,12 @@ def judge(
         some = people[: affect.fewer] if off else people
         for person in some:
             block = crowd.block(person, affect.every, without=chains)
-            told = Flow(experts, block.info).push(block)
+            told = StageRunner(experts, block.info).push(block)
             for name in names:
                 own.setdefault(name, []).append(_column(told, f"{name}."))
             own.setdefault("fused", []).append(_column(told, ""))
             for name, stage in wholes.items():
-                told = Flow(stage, block.info).push(block)
+                told = StageRunner(stage, block.info).push(block)
                 own.setdefault(name, []).append(_column(told, ""))
         sets[here] = own
         if not off:
@@ -110,7 +110,7 @@ def judge(
 
 def _less(
     models: Mapping[str, Sequence[Said]],
-    people: Sequence[Simulant],
+    people: Sequence[SimulatedParticipant],
     felt: Mapping[int, Array],
     prior: Array,
     later: int,
@@ -210,7 +210,7 @@ def _rivals(
 def _rows(
     name: str,
     said: Sequence[Said],
-    people: Sequence[Simulant],
+    people: Sequence[SimulatedParticipant],
     felt: Mapping[int, Array],
     prior: Any,
     later: int,
@@ -240,10 +240,10 @@ def _rows(
                 held[level][str(p.seed)] = (
                     float(inside[here].mean()) if here.any() else np.nan
                 )
-        found.append(_short(row(name, f"{dimension} correlation", corr, affect.seed)))
+        found.append(_short(summary(name, f"{dimension} correlation", corr, affect.seed)))
         for level in LEVELS:
             metric = f"{dimension} coverage of {level:.0%}"
-            found.append(_short(row(name, metric, held[level], affect.seed)))
+            found.append(_short(summary(name, metric, held[level], affect.seed)))
     return found
 
 
@@ -268,7 +268,7 @@ def ratio(errors: Array, seed: int) -> dict[str, float]:
 
 def _table(
     own: Mapping[str, Sequence[Said]],
-    people: Sequence[Simulant],
+    people: Sequence[SimulatedParticipant],
     felt: Mapping[int, Array],
     prior: Any,
     later: int,

@@ -12,20 +12,20 @@ import numpy as np
 from physio import config
 from physio.core.block import Array
 from physio.models.gaussian import DIMENSIONS
-from physio.models.personalization import Label, personal
-from physio.models.baseline import Rest
+from physio.models.personalization import RatedMoment, personalize
+from physio.models.baseline import BaselinePrior
 from physio.models.model_card import load
-from experiments.weights.published import Affect
-from experiments.simulated.cohort import Crowd
+from experiments.weights.published import TrainPublishedExperts
+from experiments.simulated.cohort import SimulatedCohort
 from physio.training.gaussian import centred
-from physio.evaluation.statistics import row
+from physio.evaluation.statistics import summary
 
 _RECALL: Final = 30.0  # s that a rating tells of
 _TIMES: Final = (90.0, 150.0, 210.0, 270.0, 330.0)  # s, when ratings are given
 _LATER: Final = 340.0  # s, from when on estimates are judged
 
 
-class Seen(NamedTuple):
+class PersonEstimates(NamedTuple):
     """What is said of a person at each moment, and what they felt and would say."""
 
     seed: int
@@ -36,7 +36,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelCalibration:
     """How a person's own ratings are judged on simulated people never seen.
 
     Ratings of the last half minute are given at some moments; estimates are judged
@@ -54,7 +54,7 @@ class Labelled:
         Of the bootstrap.
     """
 
-    affect: Affect
+    affect: TrainPublishedExperts
     weights: str = "published-all"
     people: int = 300
     seed: int = 23
@@ -63,7 +63,7 @@ class Labelled:
         """Judge; nothing is stored."""
         began = time.monotonic()
         a = self.affect
-        crowd = Crowd(a.devices, a.chains, a.seconds, 0.0, root)
+        crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
         seen = [self._seen(crowd, a.first_tested + i) for i in range(self.people)]
         stored = load(self.weights)
         prior = stored.arrays["prior.mean"]
@@ -79,7 +79,7 @@ class Labelled:
                         str(s.seed): float(j[m][d])
                         for s, j in zip(seen, judged, strict=True)
                     }
-                    rows.append(row(f"{k} labels", f"{name} {metric}", each, self.seed))
+                    rows.append(summary(f"{k} labels", f"{name} {metric}", each, self.seed))
                     base = found[0]
                     less = {
                         str(s.seed): float(j[m][d] - b[m][d])
@@ -87,7 +87,7 @@ class Labelled:
                     }
                     if k:
                         title = f"{k} labels less none"
-                        rows.append(row(title, f"{name} {metric}", less, self.seed))
+                        rows.append(summary(title, f"{name} {metric}", less, self.seed))
         return {
             "dataset": "simulated people, effects as published",
             "protocol": f"{self.people} people never seen; judged from {_LATER:g} s on",
@@ -99,17 +99,17 @@ class Labelled:
             "table": _printed(rows),
         }
 
-    def _seen(self, crowd: Crowd, seed: int) -> Seen:
+    def _seen(self, crowd: SimulatedCohort, seed: int) -> PersonEstimates:
         person = crowd.person(seed)
         stored = load(self.weights)
         columns = stored.card.columns
-        rest, model = Rest.restore(stored.part("rest")), stored.model()
+        rest, model = BaselinePrior.restore(stored.part("rest")), stored.model()
         z, extra = centred(self.affect.moments(person, columns), rest)
         said = np.array([np.stack(model.predict(r, extra)) for r in z])
         ratings, felt = self.affect.rated(person)
-        return Seen(seed, said[:, 0], said[:, 1], felt, ratings)
+        return PersonEstimates(seed, said[:, 0], said[:, 1], felt, ratings)
 
-    def _judged(self, s: Seen, prior: Array, cov: Array, k: int) -> tuple[Array, Array]:
+    def _judged(self, s: PersonEstimates, prior: Array, cov: Array, k: int) -> tuple[Array, Array]:
         """Return mean squared error and negative log density after ``k`` ratings."""
         at = self.affect.rest + np.arange(len(s.mean)) * self.affect.every
         labels, rng = [], np.random.default_rng((self.seed, s.seed))
@@ -118,10 +118,10 @@ class Labelled:
             noisy = s.felt[here].mean(axis=0) + rng.normal(0, self.affect.rater, 3)
             rated = np.round(np.clip(noisy, -1, 1) * 4) / 4
             labels.append(
-                Label(s.mean[here].mean(axis=0), s.sd[here].mean(axis=0), rated)
+                RatedMoment(s.mean[here].mean(axis=0), s.sd[here].mean(axis=0), rated)
             )
         later = np.flatnonzero(at > _LATER)
-        both = [personal(s.mean[i], s.sd[i], prior, cov, labels) for i in later]
+        both = [personalize(s.mean[i], s.sd[i], prior, cov, labels) for i in later]
         mean, sd = (np.array([b[i] for b in both]) for i in (0, 1))
         dens = 0.5 * ((s.ratings[later] - mean) / sd) ** 2 + np.log(sd)
         return ((mean - s.felt[later]) ** 2).mean(axis=0), dens.mean(axis=0)

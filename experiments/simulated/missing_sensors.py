@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from physio import config
 from physio.core.block import Array
 from physio.models.fusion import fuse, nearest
-from physio.models.baseline import Rest
+from physio.models.baseline import BaselinePrior
 from physio.models.model_card import load
-from experiments.weights import error_model as lasting
-from experiments.weights.published import Affect
-from experiments.simulated.cohort import Crowd
+from experiments.weights import error_model
+from experiments.weights.published import TrainPublishedExperts
+from experiments.simulated.cohort import SimulatedCohort
 from physio.training.gaussian import centred
-from physio.evaluation.statistics import row
+from physio.evaluation.statistics import summary
 from experiments.simulated.held_out import DEVICES, skill
 
 RATES: Final = tuple(np.round(np.arange(0, 1.01, 0.1), 1).tolist())
@@ -33,7 +33,7 @@ Says = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingSensors:
     """How what is missing is judged, on simulated people never seen.
 
     Each mode hides a share of what there is: single features at single moments, a
@@ -53,7 +53,7 @@ class Missing:
         Of masks, networks and the bootstrap.
     """
 
-    affect: Affect
+    affect: TrainPublishedExperts
     people: tuple[int, int] = (300, 60)
     seed: int = 23
 
@@ -61,7 +61,7 @@ class Missing:
         """Judge; nothing is stored."""
         began = time.monotonic()
         a = self.affect
-        crowd = Crowd(a.devices, a.chains, a.seconds, 0.0, root)
+        crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
         taught = [self._view(crowd, a.first + i) for i in range(self.people[0])]
         tested = [self._view(crowd, a.first_tested + i) for i in range(self.people[1])]
         ways = {**self._gaussians(), **self._networks(taught)}
@@ -72,7 +72,7 @@ class Missing:
                 curve, areas = self._curve(tested, way, mode)
                 curves.setdefault(mode, {})[name] = curve
                 rows.append(
-                    row(name, f"area under arousal skill, {mode}", areas, self.seed)
+                    summary(name, f"area under arousal skill, {mode}", areas, self.seed)
                 )
         return {
             "dataset": "simulated people, effects as published",
@@ -90,11 +90,11 @@ class Missing:
             ),
         }
 
-    def _view(self, crowd: Crowd, seed: int) -> tuple[int, Array, Array, Array]:
+    def _view(self, crowd: SimulatedCohort, seed: int) -> tuple[int, Array, Array, Array]:
         """Return seed, centred features, ratings and what was felt at each moment."""
         person = crowd.person(seed)
         made = self.affect.moments(person, self.affect.joint)
-        rest = Rest.restore(load("published-all").part("rest"))
+        rest = BaselinePrior.restore(load("published-all").part("rest"))
         ratings, felt = self.affect.rated(person)
         return seed, centred(made, rest)[0], ratings, felt
 
@@ -110,7 +110,7 @@ class Missing:
         prior = [
             np.stack([e.arrays[f"prior.{k}"] for e in experts]) for k in ("mean", "sd")
         ]
-        errors = np.stack([nearest(e) for e in lasting.known(names)])
+        errors = np.stack([nearest(e) for e in error_model.known(names)])
         models = [e.model() for e in experts]
 
         def together(z: Array) -> Array:

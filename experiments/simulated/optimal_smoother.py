@@ -13,11 +13,11 @@ from scipy.linalg import solve_triangular, toeplitz
 from physio import config
 from physio.core.block import Array
 from physio.models.gaussian import DIMENSIONS
-from physio.models.gp_smoother import (Knowledge, Tracker, TrackerConfig, definite, followed, gathered, wandering)
-from experiments.weights.published import Affect
-from experiments.weights.dynamics import START, STEP, Seen, gather, know
-from experiments.simulated.cohort import Crowd
-from physio.evaluation.statistics import row
+from physio.models.gp_smoother import (DynamicsParameters, GaussianSmoother, GaussianSmootherConfig, definite, followed, gathered, wandering)
+from experiments.weights.published import TrainPublishedExperts
+from experiments.weights.dynamics import START, STEP, PersonTraces, gather, know
+from experiments.simulated.cohort import SimulatedCohort
+from physio.evaluation.statistics import summary
 from experiments.simulated.held_out import LATER, ratio
 
 _ROUNDS: Final = 150  # of the sampler, the first third of which counts for nothing
@@ -25,7 +25,7 @@ _ENDS: Final = (200.0, 400.0, 596.0)  # s, when the sampler is asked
 
 
 @dataclass(frozen=True)
-class Reference:
+class OptimalSmoother:
     """What a smoother reaches that knows the generator but not the person.
 
     It sees the features themselves, of all devices, from `START` on, knows how affect
@@ -55,7 +55,7 @@ class Reference:
         Of the bootstrap and the sampler.
     """
 
-    affect: Affect
+    affect: TrainPublishedExperts
     sampled: int = 30
     seed: int = 23
 
@@ -63,11 +63,11 @@ class Reference:
         """Judge; nothing is stored."""
         began = time.monotonic()
         a = self.affect
-        crowd = Crowd(a.devices, a.chains, a.seconds, 0.0, root)
+        crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
         names = [name for name, _ in a.joint]
         first = round(START / STEP)
         seen = {
-            s: Seen(a.past(p)[first:], p.felt)
+            s: PersonTraces(a.past(p)[first:], p.felt)
             for s in (
                 *range(a.first, a.first + a.people),
                 *range(a.first_tested, a.first_tested + a.tested),
@@ -127,21 +127,21 @@ def _rows(name: str, said: Told, mean: Array, seed: int) -> list[dict[str, Any]]
             )
             continue
         corr = {s: _correlation(m[:, d], y[:, d]) for s, (m, y) in said.items()}
-        one = row(name, f"{dimension} correlation", corr, seed)
+        one = summary(name, f"{dimension} correlation", corr, seed)
         rows.append({k: v for k, v in one.items() if k != "per_person"})
     return rows
 
 
-def _felt(person: Seen, n: int) -> Array:
+def _felt(person: PersonTraces, n: int) -> Array:
     return person.felt[int(4 * START) :: int(4 * STEP)][:n]
 
 
-def _mixed(knows: Knowledge, x: Array) -> Array:
+def _mixed(knows: DynamicsParameters, x: Array) -> Array:
     """Return the mixtures of channels at moments, what is missing as usual, (n, k)."""
     return np.nan_to_num(gathered(x, knows.level, knows.gather)) @ knows.scale.T
 
 
-def _linear(knows: Knowledge, people: Mapping[int, Seen], n: int) -> dict[str, Told]:
+def _linear(knows: DynamicsParameters, people: Mapping[int, PersonTraces], n: int) -> dict[str, Told]:
     """Return what the best linear smoothers say from the past, and from the whole."""
     at = np.arange(round((LATER - START) / STEP), n, 2)
     gains = [gain(knows, int(k) + 1)[[k, 2 * k + 1, 3 * k + 2]] for k in at]
@@ -156,11 +156,11 @@ def _linear(knows: Knowledge, people: Mapping[int, Seen], n: int) -> dict[str, T
 
 
 def _tracked(
-    taught: Sequence[Seen], people: Mapping[int, Seen], names: Sequence[str]
+    taught: Sequence[PersonTraces], people: Mapping[int, PersonTraces], names: Sequence[str]
 ) -> dict[str, Told]:
     """Return what a tracker says that sees and knows the same."""
-    size = TrackerConfig(len(names), len(gather(names)), STEP)
-    model = Tracker(size, know(taught, names, size.moments))
+    size = GaussianSmootherConfig(len(names), len(gather(names)), STEP)
+    model = GaussianSmoother(size, know(taught, names, size.moments))
     said = {}
     for s, person in people.items():
         n = len(person.x)
@@ -170,7 +170,7 @@ def _tracked(
     return {"tracker": said}
 
 
-def gain(known: Knowledge, n: int) -> Array:
+def gain(known: DynamicsParameters, n: int) -> Array:
     """Return the weights of the first ``n`` moments of all channels, (3 n, k n).
 
     The posterior mean of what is felt at each of these moments, by first and second
@@ -187,7 +187,7 @@ def gain(known: Knowledge, n: int) -> Array:
 
 
 def _channel(
-    known: Knowledge, j: int, n: int, spread: Array, prior: Array
+    known: DynamicsParameters, j: int, n: int, spread: Array, prior: Array
 ) -> tuple[Array, Array]:
     """Return how a channel follows, and that weighted by its noise, (n, n) each."""
     after = followed(float(known.lag[j]), n, STEP)
@@ -197,7 +197,7 @@ def _channel(
 
 
 def _sampled(
-    known: Knowledge, people: Mapping[int, Seen], n: int, seed: int
+    known: DynamicsParameters, people: Mapping[int, PersonTraces], n: int, seed: int
 ) -> dict[str, Told]:
     """Return what is said by one who draws each person's own answer to arousal."""
     ends = [end for t in _ENDS if (end := round((t - START) / STEP) + 1) <= n]
@@ -219,7 +219,7 @@ def _sampled(
 
 
 def _sampler(
-    known: Knowledge, n: int, rng: np.random.Generator
+    known: DynamicsParameters, n: int, rng: np.random.Generator
 ) -> Callable[[Array], Array]:
     """Return what gives the mean of what is felt last, of the first ``n`` moments.
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from physio import config
 from physio.core.block import Array
-from physio.core.stage import Flow
+from physio.core.stage import StageRunner
 from physio.models.gaussian import DIMENSIONS
-from experiments.weights.published import TRACKER, Affect
-from experiments.simulated.cohort import Crowd
+from experiments.weights.published import TRACKER, TrainPublishedExperts
+from experiments.simulated.cohort import SimulatedCohort
 from physio.evaluation.metrics import concordance, correlation
-from physio.evaluation.statistics import paired, row
+from physio.evaluation.statistics import paired_differences, summary
 from experiments.simulated.held_out import LATER, estimator
 
 _EVERY: Final = 1.0  # s between reports
@@ -25,7 +25,7 @@ _AROUSAL: Final = DIMENSIONS.index("arousal")
 
 
 @dataclass(frozen=True)
-class Lagged:
+class RatingLag:
     """How the lag of reports is found on training people, and used on others.
 
     Each person turns a dial once a second: what they felt some seconds ago, with a
@@ -46,7 +46,7 @@ class Lagged:
         Of lags, noise and the bootstrap.
     """
 
-    affect: Affect
+    affect: TrainPublishedExperts
     people: int = 30
     tested: int = 30
     lags: tuple[float, float] = (1.0, 6.0)
@@ -56,7 +56,7 @@ class Lagged:
         """Judge; nothing is stored."""
         began = time.monotonic()
         a = self.affect
-        crowd = Crowd(a.devices, a.chains, a.seconds, 0.0, root)
+        crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
         taught = [self._told(crowd, a.first + i) for i in range(self.people)]
         tested = [self._told(crowd, a.first_tested + i) for i in range(self.tested)]
         late = behind([t[:2] for t in taught])  # estimates, behind what is felt
@@ -73,11 +73,11 @@ class Lagged:
                     figure = measure(ahead[here], said[here, None])
                     found[kind].setdefault(way, {})[code] = figure
         rows = [
-            row(way, f"arousal {metric} with reports", each, self.seed)
+            summary(way, f"arousal {metric} with reports", each, self.seed)
             for metric, ways in found.items()
             for way, each in ways.items()
         ]
-        more = paired(rows, "lag taken off", self.seed)
+        more = paired_differences(rows, "lag taken off", self.seed)
         short = [
             {k: v for k, v in r.items() if k != "per_person"} for r in (*rows, *more)
         ]
@@ -106,12 +106,12 @@ class Lagged:
             ),
         }
 
-    def _told(self, crowd: Crowd, seed: int) -> tuple[Array, Array, Array, float]:
+    def _told(self, crowd: SimulatedCohort, seed: int) -> tuple[Array, Array, Array, float]:
         """Return estimated, felt and reported arousal each second, and the lag."""
         person = crowd.person(seed)
         block = crowd.block(person, _EVERY, without=())
         stage = estimator([TRACKER])
-        said = Flow(stage, block.info).push(block).column("arousal")
+        said = StageRunner(stage, block.info).push(block).column("arousal")
         rng = np.random.default_rng((self.seed, seed))
         lag = float(rng.uniform(*self.lags))
         felt = person.felt[:, _AROUSAL]

@@ -12,10 +12,10 @@ from physio import config
 from physio.core.recording import Recording
 from physio.datasets.stress_predict import StressPredict
 from physio.datasets.feature_table import LABEL
-from physio.models.baseline import prepared
-from physio.evaluation.baseline_correction import centred
-from physio.evaluation.models.baselines import Clock, Commonest
-from physio.evaluation.evaluate import Evaluation, Work, evaluate, together
+from physio.models.baseline import transform
+from physio.evaluation.baseline_correction import baseline_correct
+from physio.evaluation.models.baselines import TimeOnly, MajorityClass
+from physio.evaluation.evaluate import Evaluation, Task, evaluate, together
 from physio.training.participants import features
 from physio.evaluation.splits import CrossDataset
 from experiments.wesad.multitask import wesad
@@ -43,7 +43,7 @@ _SHARE: Final = 0.5
 
 
 @dataclass(frozen=True)
-class Transfer:
+class WesadToStressPredict:
     """Stress of people of another study, by models that never saw that study.
 
     Figures are told of all windows, and of each task's windows against those of rest.
@@ -55,17 +55,17 @@ class Transfer:
     reads
         Features, ``"<chain>.<channel>"``.
     scales, rest, gap, every, seed
-        As in `physio.evaluation.feature_benchmark.Tabular`; the gap is as long as the stages remember.
+        As in `physio.evaluation.feature_benchmark.FeatureBenchmark`; the gap is as long as the stages remember.
     reference
         The model that is compared with each other one.
     """
 
     models: Mapping[str, Any]
-    reads: tuple[str, ...]
-    scales: Mapping[str, str] = field(default_factory=dict)
-    rest: float = 300.0
-    gap: float = 120.0
-    every: float = 60.0
+    features: tuple[str, ...]
+    transforms: Mapping[str, str] = field(default_factory=dict)
+    baseline_seconds: float = 300.0
+    embargo: float = 120.0
+    test_spacing: float = 60.0
     reference: str = ""
     seed: int = 23
 
@@ -83,16 +83,16 @@ class Transfer:
         return self._judged(pd.concat(parts, ignore_index=True), other.name)
 
     def _judged(self, table: pd.DataFrame, tested: str) -> Evaluation:
-        made = centred(table, self.reads, rest=self.rest, gap=self.gap)
-        models = {**self.models, "commonest": Commonest(), "clock": Clock()}
+        made = baseline_correct(table, self.features, rest=self.baseline_seconds, gap=self.embargo)
+        models = {**self.models, "commonest": MajorityClass(), "clock": TimeOnly()}
         found = {}
         for what in ("all", *TASKS):
             rows = ~table[LABEL].isin([t for t in TASKS if what not in ("all", t)])
             found[what] = evaluate(
-                Work(
+                Task(
                     made.table,
                     CLASSES,
-                    columns=self.reads,
+                    columns=self.features,
                     calibration=made.calibration,
                     left=made.left,
                     dataset=f"WESAD, then {tested}",
@@ -102,7 +102,7 @@ class Transfer:
                 models,
                 measured=("AUC", "macro-F1"),
                 reference=self.reference,
-                every=self.every,
+                every=self.test_spacing,
                 seed=self.seed,
             )
         return together(found, config.describe(self))
@@ -113,19 +113,19 @@ class Transfer:
         rate = float(rows.info.rate or 1)
         width, hop = round(_WIDTH * rate), round(_HOP * rate)
         first = np.arange(0, len(rows) - width + 1, hop)
-        begin = rows.epoch + first / rate
+        begin = rows.t0 + first / rate
         columns: dict[str, Any] = {}
-        for name in self.reads:
+        for name in self.features:
             x = rows.column(name)
-            span = rows.info.channels[rows.info.names.index(name)].span
+            span = rows.info.channels[rows.info.names.index(name)].memory
             if span >= _WIDTH:  # rests on more than the window: its newest value
                 columns[name] = x[first + width - 1]
             else:
                 columns[name] = _mean(x[first[:, None] + np.arange(width)])
-        how = [self.scales.get(name, "raw") for name in self.reads]
-        x = prepared(np.stack(list(columns.values()), axis=1), how)
+        how = [self.transforms.get(name, "raw") for name in self.features]
+        x = transform(np.stack(list(columns.values()), axis=1), how)
         label, part = _parts(recording, begin, begin + _WIDTH)
-        longest = max(c.span for c in rows.info.channels if c.name in self.reads)
+        longest = max(c.memory for c in rows.info.channels if c.name in self.features)
         return pd.DataFrame(
             {
                 "dataset": dataset,
@@ -139,7 +139,7 @@ class Transfer:
                 "rests": np.maximum(first - round(longest * rate), 0),
                 "begin": begin,
                 "end": begin + _WIDTH,
-                **dict(zip(self.reads, x.T, strict=True)),
+                **dict(zip(self.features, x.T, strict=True)),
             }
         )
 

@@ -11,19 +11,19 @@ import numpy as np
 
 from physio import config
 from physio.core.block import Array, Block, Origin
-from physio.core.events import Events, joined
+from physio.core.events import Events, concatenate
 from physio.core.protocols import Device, FastClock
 from physio.core.recording import Recording
 from physio.io.montage import places
-from physio.models import model_card as weights
+from physio.models import model_card
 from physio.models.rbtransformer import RBTransformerConfig
-from physio.models.baseline import Rest
-from experiments.weights import rating_error as evaluate
-from physio.training import trainer as network
+from physio.models.baseline import BaselinePrior
+from experiments.weights import rating_error
+from physio.training import trainer
 from experiments.weights.split_audit import audited, settled
-from physio.training.gaussian import Recipe, centred, learn, moments, rests
-from physio.training.participants import DIMENSIONS, Person, Unit, features, run
-from physio.training.save_weights import blank, store, told
+from physio.training.gaussian import GaussianRecipe, centred, learn, moments, rests
+from physio.training.participants import DIMENSIONS, Person, RatedSegment, features, run
+from physio.training.save_weights import minimal_card, store, told
 
 _BANDS: Final = ("theta", "alpha", "beta", "gamma")
 
@@ -36,11 +36,11 @@ _LIMITS: Final = (
     "real ratings are few and late.",
 )
 
-Trained = tuple[weights.Model, Rest, tuple[Array, Array]]
+Trained = tuple[model_card.Model, BaselinePrior, tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
-class Simulated:
+class TrainDemo:
     """How demonstration weights are trained, for a headset and for a wristband.
 
     Parameters
@@ -106,7 +106,7 @@ class Simulated:
                 self._judge(p, out / name, at)
                 for p, at in zip(tested, over[self.people :], strict=True)
             ]
-            rows = evaluate.rows(name, judged, self.seed)
+            rows = rating_error.rows(name, judged, self.seed)
             found += rows
             full = replace(card, figures=told(rows))
             stored[name] = store(out / name, full, *trained).card.sha256
@@ -137,8 +137,8 @@ class Simulated:
             for band in _BANDS
         )
 
-    def _recipe(self, name: str) -> Recipe:
-        return Recipe(self._columns(name), DIMENSIONS, self.rest, 0.0, self.every)
+    def _recipe(self, name: str) -> GaussianRecipe:
+        return GaussianRecipe(self._columns(name), DIMENSIONS, self.rest, 0.0, self.every)
 
     def _person(self, name: str, i: int) -> Person:
         """Return a simulated person, who rates each second."""
@@ -163,7 +163,7 @@ class Simulated:
             here = (times >= begin) & (times < begin + self.every)
             said = felt[here].mean(axis=0) + rng.normal(0, self.rater, 3)
             ratings = np.round(np.clip(said, -1, 1) * 4) / 4  # nine steps
-            units.append(Unit(f"{k}", begin, begin + self.every, ratings))
+            units.append(RatedSegment(f"{k}", begin, begin + self.every, ratings))
         return Person(f"seed {seed}", rows, tuple(units))
 
     def _wrist(self, people: Sequence[Person]) -> Trained:
@@ -186,23 +186,23 @@ class Simulated:
             places=tuple(tuple(p) for p in places(self.electrodes).tolist()),
         )
         tokens = z[whole].reshape(-1, size.electrodes, size.bands)
-        schedule = network.Schedule(self.epochs, (256,), clip=1.0, missing=0.8)
-        made = network.fit(size, tokens, ratings[whole], schedule, self.seed)
+        schedule = trainer.TrainingConfig(self.epochs, (256,), clip=1.0, missing=0.8)
+        made = trainer.fit(size, tokens, ratings[whole], schedule, self.seed)
         return made.model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
 
-    def _judge(self, person: Person, folder: Path, over: float) -> evaluate.Judged:
+    def _judge(self, person: Person, folder: Path, over: float) -> rating_error.HeldOutRatings:
         """Judge what the live estimator tells of a person from ``over`` (s) on."""
         out = run(person.rows, str(folder))
-        return evaluate.judge(person, *evaluate.estimates(out), over, 0.0)
+        return rating_error.judge(person, *rating_error.estimates(out), over, 0.0)
 
-    def _card(self, name: str) -> weights.Card:
+    def _card(self, name: str) -> model_card.ModelCard:
         model = "rbtransformer:RBTransformer"
         if name == "wrist-demo":
             model = "gaussian:Gaussian"
         use = f"physio.models.{model}"
         columns, origin = self._columns(name), Origin.SIMULATED
         return replace(
-            blank(use, columns, self.rest, origin, DIMENSIONS),
+            minimal_card(use, columns, self.rest, origin, DIMENSIONS),
             data=f"{self.people} simulated people (seeds {self.first} to "
             f"{self.first + self.people - 1}), {self.seconds:g} s each, effects "
             f"{self.headset.preset}. DEMONSTRATION ONLY.",
@@ -234,7 +234,7 @@ def record(device: Any, seconds: float, name: str = "person") -> Recording:
                     streams[item.info.name].append(item)
                 else:
                     told.setdefault(item.info.name, []).append(item)
-    events = {k: joined(v) for k, v in told.items()}
+    events = {k: concatenate(v) for k, v in told.items()}
     return Recording({k: tuple(v) for k, v in streams.items()}, events)
 
 

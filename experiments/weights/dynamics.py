@@ -9,7 +9,7 @@ from scipy.linalg import toeplitz
 from scipy.signal import lfilter
 
 from physio.core.block import Array
-from physio.models.gp_smoother import Knowledge, definite, gathered
+from physio.models.gp_smoother import DynamicsParameters, definite, gathered
 
 STEP: Final = 4.0
 """Time between moments (s)."""
@@ -28,7 +28,7 @@ _RARE: Final = ("skin.amplitude",)  # only there while there are responses
 _RATER: Final = 0.2**2
 
 
-class Seen(NamedTuple):
+class PersonTraces(NamedTuple):
     """A person's moments, prepared, (n, features), and what was felt, at 4 Hz."""
 
     x: Array
@@ -54,7 +54,7 @@ def gather(columns: Sequence[str]) -> Array:
     return np.asarray(rows[rows.any(axis=1)])
 
 
-def know(people: Sequence[Seen], columns: Sequence[str], moments: int) -> Knowledge:
+def know(people: Sequence[PersonTraces], columns: Sequence[str], moments: int) -> DynamicsParameters:
     """Return what people whose truth is known tell of bodies.
 
     Parameters
@@ -96,7 +96,7 @@ def know(people: Sequence[Seen], columns: Sequence[str], moments: int) -> Knowle
     cov = np.cov((y - mean).reshape(-1, 3).T)
     if (short := moments - noise.shape[1]) > 0:  # what lasts so long is not known
         noise = np.pad(noise, ((0, 0), (0, short)), mode="edge")
-    return Knowledge(
+    return DynamicsParameters(
         level, made, scale, lag, effects, spread, noise[:, :moments], mean, cov,
         np.array([_wander(y - mean)]), np.ones(3), np.full(3, _RATER),
     )  # fmt: skip

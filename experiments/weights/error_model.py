@@ -10,7 +10,7 @@ import numpy as np
 import physio.assets
 from physio.core.block import Array
 from physio.models.gaussian import Gaussian
-from physio.models.gp_smoother import Knowledge
+from physio.models.gp_smoother import DynamicsParameters
 from experiments.weights.rating_error import LEVELS
 
 ERRORS: Final = Path(physio.assets.__file__).parent / "errors.json"
@@ -80,7 +80,7 @@ def measured(
 
 
 def believed(
-    said: Sequence[Array], share: Array, knows: Knowledge, ratings: Sequence[Array]
+    said: Sequence[Array], share: Array, knows: DynamicsParameters, ratings: Sequence[Array]
 ) -> tuple[list[Array], Array]:
     """Return what a tracker says once it is believed as far as it is right.
 

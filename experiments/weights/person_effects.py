@@ -7,15 +7,15 @@ import numpy as np
 
 from physio.core.block import Array
 from physio.models.gaussian import shrunk
-from physio.models.baseline import Rest
-from physio.training.gaussian import Learned, Moments, Recipe, centred, fitted, rests
+from physio.models.baseline import BaselinePrior
+from physio.training.gaussian import FittedGaussian, TrainingSamples, GaussianRecipe, centred, fitted, rests
 from physio.training.participants import DIMENSIONS
 
 GRID: Final = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Variances tried for how people differ, by the likelihood of training people."""
 
 
-class Told(NamedTuple):
+class PersonRatings(NamedTuple):
     """What is said of a person's conditions by one way; shapes (units, 3) each.
 
     ``z``: mean of the centred features of each condition, (units, f).
@@ -27,7 +27,7 @@ class Told(NamedTuple):
     z: Array
 
 
-def say(person: Moments, rest: Rest, made: Learned, recipe: Recipe) -> Told:
+def say(person: TrainingSamples, rest: BaselinePrior, made: FittedGaussian, recipe: GaussianRecipe) -> PersonRatings:
     """Return what an expert says of each condition of a person: the mean of moments."""
     z, extra = centred(person, rest)
     said = np.array([np.stack(made.model.predict(r, e)) for r, e in pairs_of(z, extra)])
@@ -40,7 +40,7 @@ def say(person: Moments, rest: Rest, made: Learned, recipe: Recipe) -> Told:
         parts.append((mean, sd, person.ratings[here][0], mean_of(z[here])))
     ratings = np.full((len(parts), len(DIMENSIONS)), np.nan)
     ratings[:, recipe.picks] = np.array([p[2] for p in parts])[:, recipe.picks]
-    return Told(
+    return PersonRatings(
         np.array([p[0] for p in parts]),
         np.array([p[1] for p in parts]),
         ratings,
@@ -48,7 +48,7 @@ def say(person: Moments, rest: Rest, made: Learned, recipe: Recipe) -> Told:
     )
 
 
-def left_out(people: list[Moments], recipe: Recipe, made: Learned) -> list[Told]:
+def left_out(people: list[TrainingSamples], recipe: GaussianRecipe, made: FittedGaussian) -> list[PersonRatings]:
     """Return what is said of training people, each left out of the fit."""
     found = []
     for held in people:
@@ -61,7 +61,7 @@ def left_out(people: list[Moments], recipe: Recipe, made: Learned) -> list[Told]
     return found
 
 
-def persons(away: Sequence[Told], prior: Array, p: int) -> Array:
+def persons(away: Sequence[PersonRatings], prior: Array, p: int) -> Array:
     """Return how people differ from what is said of them, (3, p, p).
 
     The variances of a person's offset and, with ``p`` of 2, of their gain that make
@@ -84,7 +84,7 @@ def persons(away: Sequence[Told], prior: Array, p: int) -> Array:
     return found
 
 
-def likely(t: Told, d: int, phi: Array, var: Array) -> float:
+def likely(t: PersonRatings, d: int, phi: Array, var: Array) -> float:
     """Return the log density of a person's ratings, up to what is the same for all."""
     here = np.isfinite(t.ratings[:, d]) & np.isfinite(t.mean[:, d])
     if not here.any():

@@ -12,13 +12,13 @@ import numpy as np
 from physio import config
 from physio.core.block import Array, Origin
 from physio.models.gaussian import DIMENSIONS, Gaussian, GaussianConfig, fit, shrunk
-from physio.models.baseline import Rest, Resting, prepared
-from physio.models.gp_smoother import Tracker, TrackerConfig
-from experiments.weights import dynamics as bodies, error_model as lasting
-from experiments.simulated import held_out as unseen
-from experiments.simulated.cohort import CHAINS, Crowd, Simulant
-from physio.training.gaussian import Moments, centred, rests
-from physio.training.save_weights import blank, store
+from physio.models.baseline import BaselinePrior, BaselineAccumulator, transform
+from physio.models.gp_smoother import GaussianSmoother, GaussianSmootherConfig
+from experiments.weights import dynamics, error_model
+from experiments.simulated import held_out
+from experiments.simulated.cohort import CHAINS, SimulatedCohort, SimulatedParticipant
+from physio.training.gaussian import TrainingSamples, centred, rests
+from physio.training.save_weights import minimal_card, store
 
 Columns = tuple[tuple[str, str], ...]
 
@@ -46,20 +46,20 @@ class Fitted(NamedTuple):
     intervals in standard deviations, see `experiments.weights.error_model.widths`.
     """
 
-    model: Gaussian | Tracker
+    model: Gaussian | GaussianSmoother
     said: list[Array]
     limit: float
     widths: Array
 
 
 @dataclass(frozen=True)
-class Affect:
+class TrainPublishedExperts:
     """How experts on each kind of sensor are trained and judged on simulated people.
 
     Parameters
     ----------
     devices
-        What each person wears: see `experiments.simulated.cohort.Crowd`.
+        What each person wears: see `experiments.simulated.cohort.SimulatedCohort`.
     experts
         The features of each expert, and how each is read.
     people, first
@@ -109,7 +109,7 @@ class Affect:
             Where the weights go.
         """
         began = time.monotonic()
-        crowd = Crowd(self.devices, self.chains, self.seconds, 0.0, root)
+        crowd = SimulatedCohort(self.devices, self.chains, self.seconds, 0.0, root)
         seeds = range(self.first, self.first + self.people)
         people = [crowd.person(s) for s in seeds]
         sets = {**self.experts, "published-all": self.joint}
@@ -128,7 +128,7 @@ class Affect:
                 "density.limit": np.array([fitted[name].limit]),
                 "interval.widths": fitted[name].widths,
                 "person.cov": own[:, None, None]
-                * lasting.persons(ratings, fitted[name].said),
+                * error_model.persons(ratings, fitted[name].said),
             }
             folder = out / name
             marks[name] = store(
@@ -137,9 +137,9 @@ class Affect:
         said = {name: f.said for name, f in fitted.items()}
         prior = fitted["published-all"].model.prior
         names = list(self.experts)
-        errors = lasting.correlations(felt, [said[n] for n in names], prior, self.rater)
-        lasting.keep(names, errors, marks)
-        judged = unseen.judge(self, crowd, out, names, errors)
+        errors = error_model.correlations(felt, [said[n] for n in names], prior, self.rater)
+        error_model.keep(names, errors, marks)
+        judged = held_out.judge(self, crowd, out, names, errors)
         return {
             "dataset": "simulated people, effects as published",
             "protocol": f"{self.tested} people never seen, against what they felt",
@@ -157,27 +157,27 @@ class Affect:
         """The features of all experts."""
         return tuple(c for columns in self.experts.values() for c in columns)
 
-    def moments(self, person: Simulant, columns: Columns) -> Moments:
+    def moments(self, person: SimulatedParticipant, columns: Columns) -> TrainingSamples:
         """Return the moments of a person that can be learned from."""
         at = [person.names.index(name) for name, _ in columns]
-        x = prepared(person.x[:, at], [how for _, how in columns])
+        x = transform(person.x[:, at], [how for _, how in columns])
         step = round(self.every * 4)
-        resting = Resting.none(len(at))
+        resting = BaselineAccumulator.none(len(at))
         for row in x[: int(self.rest * 4) : step]:
             resting.see(row, self.every)
         later = np.arange(int(self.rest * 4), len(x), step)
         ratings = self.rated(person)[0]
         unit = np.zeros(len(later), np.int_)
-        return Moments(str(person.seed), x[later], ratings, unit, resting, 0)
+        return TrainingSamples(str(person.seed), x[later], ratings, unit, resting, 0)
 
-    def rated(self, person: Simulant) -> tuple[Array, Array]:
+    def rated(self, person: SimulatedParticipant) -> tuple[Array, Array]:
         """Return what a person says at each moment, and what they feel, (n, 3) each."""
         rng = np.random.default_rng((self.seed, person.seed))
         felt = person.felt[int(self.rest * 4) :: round(self.every * 4)]
         said = np.clip(felt + rng.normal(0, self.rater, felt.shape), -1, 1)
         return np.round(said * 4) / 4, felt  # nine steps
 
-    def expert(self, people: Sequence[Simulant], columns: Columns) -> Fitted:
+    def expert(self, people: Sequence[SimulatedParticipant], columns: Columns) -> Fitted:
         """Fit an expert; how far to trust each rating by leaving people out."""
         seen = [self.moments(p, columns) for p in people]
         said: list[Array] = [np.empty(0)] * len(seen)
@@ -193,46 +193,46 @@ class Affect:
                 odd += [model.surprise(row, extra) for row in z[::10]]
         rest = rests(seen, self.every)
         model = shrunk(size, *_fit(size, seen, rest), _SHRINK, np.zeros(3))
-        share = lasting.slopes([p.ratings for p in seen], said, model.prior[0])
+        share = error_model.slopes([p.ratings for p in seen], said, model.prior[0])
         ratings = [p.ratings for p in seen]
-        drawn, told = lasting.drawn(model, share, ratings, said)
+        drawn, told = error_model.drawn(model, share, ratings, said)
         limit = float(np.nanquantile(odd, 1 - _ALARM))
-        return Fitted(drawn, told, limit, lasting.widths(ratings, told))
+        return Fitted(drawn, told, limit, error_model.widths(ratings, told))
 
-    def tracker(self, people: Sequence[Simulant]) -> Fitted:
+    def tracker(self, people: Sequence[SimulatedParticipant]) -> Fitted:
         """Fit what answers from the past; how far to trust it by leaving people out."""
         names = [name for name, _ in self.joint]
         whole = [self.past(p) for p in people]
         seen = [
-            bodies.Seen(x[round(bodies.START / bodies.STEP) :], p.felt)
+            dynamics.PersonTraces(x[round(dynamics.START / dynamics.STEP) :], p.felt)
             for x, p in zip(whole, people, strict=True)
         ]
         ratings = [self.rated(p)[0] for p in people]
-        size = TrackerConfig(len(names), len(bodies.gather(names)), bodies.STEP)
+        size = GaussianSmootherConfig(len(names), len(dynamics.gather(names)), dynamics.STEP)
         said: list[Array] = [np.empty(0)] * len(seen)
         odd: list[float] = []
         for k in range(self.folds):
             kept = [p for i, p in enumerate(seen) if i % self.folds != k]
-            model = Tracker(size, bodies.know(kept, names, size.moments))
+            model = GaussianSmoother(size, dynamics.know(kept, names, size.moments))
             for i in range(k, len(seen), self.folds):
                 said[i] = tracked(model, whole[i])[-len(ratings[i]) :]
                 odd += [model.surprise(row, row) for row in whole[i][15::10]]
-        knows = bodies.know(seen, names, size.moments)
-        share = lasting.slopes(ratings, said, knows.mean)
-        told, rater = lasting.believed(said, share, knows, ratings)
-        made = Tracker(size, replace(knows, share=share, rater=rater))
+        knows = dynamics.know(seen, names, size.moments)
+        share = error_model.slopes(ratings, said, knows.mean)
+        told, rater = error_model.believed(said, share, knows, ratings)
+        made = GaussianSmoother(size, replace(knows, share=share, rater=rater))
         limit = float(np.nanquantile(odd, 1 - _ALARM))
-        return Fitted(made, told, limit, lasting.widths(ratings, told))
+        return Fitted(made, told, limit, error_model.widths(ratings, told))
 
-    def past(self, person: Simulant) -> Array:
+    def past(self, person: SimulatedParticipant) -> Array:
         """Return the features of all experts at moments `bodies.STEP` apart."""
         at = [person.names.index(name) for name, _ in self.joint]
-        rows = person.x[:: round(4 * bodies.STEP), at]
-        return prepared(rows, [how for _, how in self.joint])
+        rows = person.x[:: round(4 * dynamics.STEP), at]
+        return transform(rows, [how for _, how in self.joint])
 
     def _card(self, columns: Columns, model: type) -> Any:
         use = f"{model.__module__}:{model.__name__}"
-        made = blank(use, columns, self.rest, Origin.SIMULATED, DIMENSIONS)
+        made = minimal_card(use, columns, self.rest, Origin.SIMULATED, DIMENSIONS)
         return replace(
             made,
             data=f"{self.people} simulated people (seeds {self.first} to "
@@ -243,21 +243,21 @@ class Affect:
             protocol=f"{self.folds} folds of people: how far each rating is trusted, "
             "what is unlike all seen (1 moment in 100 of people left out counts so), "
             "what intervals hold, and how people differ. Figures: "
-            "docs/results/train-affect.json." + (_PAST if model is Tracker else ""),
+            "docs/results/train-affect.json." + (_PAST if model is GaussianSmoother else ""),
             figures={"on 300 people never seen": "docs/results/train-affect.json"},
             limits=_LIMITS,
             command="physio train configs/train-affect.toml",
         )
 
 
-def tracked(model: Tracker, rows: Array) -> Array:
+def tracked(model: GaussianSmoother, rows: Array) -> Array:
     """Return what is said after each moment of a person, (n, 2, 3)."""
     made = (model.track(rows[i::-1]) for i in range(len(rows)))
     return np.array([[mean, sd] for mean, sd, _ in made])
 
 
 def _fit(
-    size: GaussianConfig, people: Sequence[Moments], rest: Rest
+    size: GaussianConfig, people: Sequence[TrainingSamples], rest: BaselinePrior
 ) -> tuple[Array, Array]:
     z = np.concatenate([centred(p, rest)[0] for p in people])
     ratings = np.concatenate([p.ratings for p in people])

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sklearn.ensemble import RandomForestRegressor
 
 from physio.core.block import Array, Block
-from physio.evaluation.statistics import row
+from physio.evaluation.statistics import summary
 from physio.training.participants import DIMENSIONS, Person
 
 LEVELS: Final = (0.5, 0.8, 0.95)
@@ -17,7 +17,7 @@ LEVELS: Final = (0.5, 0.8, 0.95)
 STRESS: Final = "stress"
 
 
-class Judged(NamedTuple):
+class HeldOutRatings(NamedTuple):
     """What was estimated for a person in each unit, beside what they rated.
 
     ``mean`` is the mean of the estimates, ``within`` the share of moments whose central
@@ -33,7 +33,7 @@ class Judged(NamedTuple):
     nll: Array
 
 
-def judge(person: Person, mean: Array, sd: Array, over: float, settle: float) -> Judged:
+def judge(person: Person, mean: Array, sd: Array, over: float, settle: float) -> HeldOutRatings:
     """Compare estimates at each tick with the ratings.
 
     Parameters
@@ -61,7 +61,7 @@ def judge(person: Person, mean: Array, sd: Array, over: float, settle: float) ->
     means, within, nlls = (np.array(p) for p in zip(*parts, strict=True))
     names = tuple(u.name for u in person.units)
     ratings = np.array([u.ratings for u in person.units])
-    return Judged(person.code, names, ratings, means, within, nlls)
+    return HeldOutRatings(person.code, names, ratings, means, within, nlls)
 
 
 def estimates(out: Block) -> tuple[Array, Array]:
@@ -73,7 +73,7 @@ def estimates(out: Block) -> tuple[Array, Array]:
     return parts[0], parts[1]
 
 
-class Clock:
+class TimeOnlyRegression:
     """Ratings guessed from the seconds since the beginning alone: no physiology.
 
     A forest, as flexible as the clock can be used; in its spread the error it made in
@@ -85,7 +85,7 @@ class Clock:
         for person in people:
             for unit in person.units:
                 times = person.rows.times[person.within(unit, settle)][::20]
-                t.append(times - person.rows.epoch)
+                t.append(times - person.rows.t0)
                 y.append(np.tile(unit.ratings[:2], (len(times), 1)))
                 weight.append(np.full(len(times), 1 / len(times)))
         self._forest = RandomForestRegressor(
@@ -97,35 +97,35 @@ class Clock:
 
     def estimate(self, rows: Block) -> tuple[Array, Array]:
         """Return mean and standard deviation at each tick, (n, 3) each."""
-        seconds = (rows.times - rows.epoch)[:, None]
+        seconds = (rows.times - rows.t0)[:, None]
         mean = np.full((len(rows), 3), np.nan)
         sd = mean.copy()
         mean[:, :2], sd[:, :2] = self._forest.predict(seconds), self._sd
         return mean, sd
 
 
-def rows(model: str, judged: Sequence[Judged], seed: int) -> list[dict[str, Any]]:
+def rows(model: str, judged: Sequence[HeldOutRatings], seed: int) -> list[dict[str, Any]]:
     """Return all rows of results of a model."""
     found = []
     if all(STRESS in j.units for j in judged):
-        found = [row(model, "stress highest", _each(judged, _stress_highest), seed)]
+        found = [summary(model, "stress highest", _each(judged, _stress_highest), seed)]
     for d, name in enumerate(DIMENSIONS):
         if any(np.isfinite(j.nll[:, d]).any() for j in judged):  # on a rating's scale
             off = {
                 j.code: float(_mean(np.abs(j.mean - j.ratings)[:, d])) for j in judged
             }
-            found.append(row(model, f"{name} mean absolute error", off, seed))
+            found.append(summary(model, f"{name} mean absolute error", off, seed))
         corr = {j.code: _correlation(j.mean[:, d], j.ratings[:, d]) for j in judged}
-        found.append(row(model, f"{name} correlation within the person", corr, seed))
+        found.append(summary(model, f"{name} correlation within the person", corr, seed))
         nll = {j.code: float(_mean(j.nll[:, d])) for j in judged}
-        found.append(row(model, f"{name} negative log density", nll, seed))
+        found.append(summary(model, f"{name} negative log density", nll, seed))
         for k, p in enumerate(LEVELS):
             held = {j.code: float(_mean(j.within[:, d, k])) for j in judged}
-            found.append(row(model, f"{name} coverage of {p:.0%}", held, seed))
+            found.append(summary(model, f"{name} coverage of {p:.0%}", held, seed))
     return [r for r in found if np.isfinite(r["mean"])]
 
 
-def highest(judged: Judged) -> str:
+def highest(judged: HeldOutRatings) -> str:
     """Return in which condition the mean estimated arousal is highest; "-" for none."""
     arousal = judged.mean[:, 1]
     known = arousal[np.isfinite(arousal)]
@@ -134,7 +134,7 @@ def highest(judged: Judged) -> str:
     return judged.units[int(np.nanargmax(arousal))]
 
 
-def table(models: Mapping[str, Sequence[Judged]]) -> str:
+def table(models: Mapping[str, Sequence[HeldOutRatings]]) -> str:
     """Return a table: for each person, where arousal was highest by each model."""
     names = list(models)
     codes = [j.code for j in models[names[0]]]
@@ -149,12 +149,12 @@ def table(models: Mapping[str, Sequence[Judged]]) -> str:
 
 
 def _each(
-    judged: Sequence[Judged], measure: Callable[[Judged], float]
+    judged: Sequence[HeldOutRatings], measure: Callable[[HeldOutRatings], float]
 ) -> dict[str, float]:
     return {j.code: float(measure(j)) for j in judged}
 
 
-def _stress_highest(judged: Judged) -> float:
+def _stress_highest(judged: HeldOutRatings) -> float:
     return float(highest(judged) == STRESS)
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from physio.datasets.feature_table import LABEL
-from physio.evaluation import baseline_correction as centred
+from physio.evaluation import baseline_correction
 from physio.evaluation.leakage.audit import Audit, audit
-from physio.training.gaussian import Moments, Recipe, learned
-from physio.evaluation.folds import Fold, Folds, mark
+from physio.training.gaussian import TrainingSamples, GaussianRecipe, learned
+from physio.evaluation.folds import Fold, Folds, fingerprint
 from physio.training.participants import Person
 from physio.evaluation.splits import Protocol, divide
 
 
-def settled(person: Person, recipe: Recipe, over: int) -> float:
+def settled(person: Person, recipe: GaussianRecipe, over: int) -> float:
     """Return from when on (s) nothing that is judged rests on a person's rest.
 
     A feature remembers: the first moments after the rest still rest on samples of it.
@@ -26,8 +26,8 @@ def settled(person: Person, recipe: Recipe, over: int) -> float:
 
 def audited(
     people: Sequence[Person],
-    seen: Sequence[Moments],
-    recipe: Recipe,
+    seen: Sequence[TrainingSamples],
+    recipe: GaussianRecipe,
     by: Protocol | Collection[str],
 ) -> Audit:
     """Audit a training run, or refuse it.
@@ -65,13 +65,13 @@ def audited(
     else:
         tested = np.isin(table["subject"], list(by))
         one = Fold("+".join(by), np.flatnonzero(~tested), np.flatnonzero(tested))
-        folds = Folds("leave-n-subjects-out", (one,), {}, mark(table), len(table))
-    folds = centred.kept(folds, table, ~rest, rest)
+        folds = Folds("leave-n-subjects-out", (one,), {}, fingerprint(table), len(table))
+    folds = baseline_correction.restrict(folds, table, ~rest, rest)
     named = bool((table[LABEL].iloc[kept] != "").all())
     return audit(table, folds, recipe.names, clock=named).check()
 
 
-def _rows(person: Person, moments: Moments, recipe: Recipe) -> pd.DataFrame:
+def _rows(person: Person, moments: TrainingSamples, recipe: GaussianRecipe) -> pd.DataFrame:
     """Return a row for each moment that is judged, and those of the rest."""
     rate = float(person.rows.info.rate)
     back = ceil(_memory(person, recipe) * rate)
@@ -98,7 +98,7 @@ def _rows(person: Person, moments: Moments, recipe: Recipe) -> pd.DataFrame:
     return pd.DataFrame(x, columns=list(recipe.names)).assign(**place)
 
 
-def _memory(person: Person, recipe: Recipe) -> float:
+def _memory(person: Person, recipe: GaussianRecipe) -> float:
     """Return how far back (s) the features reach that an expert reads."""
     info = person.rows.info
-    return max(c.span for c in info.channels if c.name in recipe.names)
+    return max(c.memory for c in info.channels if c.name in recipe.names)

@@ -14,14 +14,14 @@ import numpy as np
 from physio import config
 from physio.core.block import Array, Origin
 from physio.datasets.wesad import Wesad
-from physio.models import model_card as weights
-from experiments.weights import rating_error as evaluate
+from physio.models import model_card
+from experiments.weights import rating_error
 from experiments.weights.split_audit import audited, settled
-from physio.training.gaussian import Learned, Moments, Recipe, learn, moments, surprises
-from physio.evaluation.statistics import row
+from physio.training.gaussian import FittedGaussian, TrainingSamples, GaussianRecipe, learn, moments, mahalanobis
+from physio.evaluation.statistics import summary
 from physio.training.participants import Person, features, rated, run
 from physio.evaluation.splits import LeaveOrderOut, Loso
-from physio.training.save_weights import blank, store, told
+from physio.training.save_weights import minimal_card, store, told
 
 _ALARM: Final = 0.01  # of moments of people left out that count as unlike all seen
 _PROTOCOL: Final = (
@@ -53,7 +53,7 @@ _LIMITS: Final = (
 
 
 @dataclass(frozen=True)
-class Wrist:
+class TrainWrist:
     """How the wrist expert is trained and judged.
 
     Parameters
@@ -72,7 +72,7 @@ class Wrist:
     dimensions
         Which ratings are learned.
     rest, settle, every
-        See `physio.training.gaussian.Recipe`.
+        See `physio.training.gaussian.GaussianRecipe`.
     seed
         Of the bootstrap and the clock's forest; the weights need no chance.
     """
@@ -89,9 +89,9 @@ class Wrist:
     seed: int = 23
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> GaussianRecipe:
         """How a Gaussian is fitted."""
-        return Recipe(self.columns, self.dimensions, self.rest, self.settle, self.every)
+        return GaussianRecipe(self.columns, self.dimensions, self.rest, self.settle, self.every)
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
         """Train and judge on the people of a data set; store weights in ``out``.
@@ -120,11 +120,11 @@ class Wrist:
             code: learn([m for c, m in seen.items() if c != code], self.recipe)
             for code in seen
         }
-        odd = {code: surprises(seen[code], made) for code, made in learned.items()}
+        odd = {code: mahalanobis(seen[code], made) for code, made in learned.items()}
         models = self._judged(people, seen, orders, learned, odd)
-        found = [r for m, j in models.items() for r in evaluate.rows(m, j, self.seed)]
+        found = [r for m, j in models.items() for r in rating_error.rows(m, j, self.seed)]
         alarms = {c: float(np.mean(o > _limit(odd, (c,)))) for c, o in odd.items()}
-        found.append(row("wrist", "moments unlike all seen", alarms, self.seed))
+        found.append(summary("wrist", "moments unlike all seen", alarms, self.seed))
         kept = [p for p in people if p.code not in self.held_out]
         made = learn([seen[p.code] for p in kept], self.recipe)
         card = self._card(data, kept, told(found), made)
@@ -135,14 +135,14 @@ class Wrist:
             "protocol": "loso",
             "people": [p.code for p in people],
             "rows": found,
-            "audit": proved[0].told(),
-            "audit_other_order": proved[1].told(),
+            "audit": proved[0].to_dict(),
+            "audit_other_order": proved[1].to_dict(),
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "scipy", "scikit-learn")},
             "seconds": round(time.monotonic() - began, 1),
             "weights": stored.card.sha256,
             "shrink": {code: m.shrink for code, m in learned.items()},
-            "table": "\n".join([evaluate.table(models), *map(str, proved)]),
+            "table": "\n".join([rating_error.table(models), *map(str, proved)]),
         }
 
     def people(self, root: Path | None) -> tuple[Wesad, list[Person], dict[str, str]]:
@@ -172,13 +172,13 @@ class Wrist:
     def _judged(
         self,
         people: Sequence[Person],
-        seen: Mapping[str, Moments],
+        seen: Mapping[str, TrainingSamples],
         orders: Mapping[str, str],
-        learned: Mapping[str, Learned],
+        learned: Mapping[str, FittedGaussian],
         odd: Mapping[str, Array],
-    ) -> dict[str, list[evaluate.Judged]]:
+    ) -> dict[str, list[rating_error.HeldOutRatings]]:
         """Judge each model on every person with models that never saw that person."""
-        judged: dict[str, list[evaluate.Judged]] = {}
+        judged: dict[str, list[rating_error.HeldOutRatings]] = {}
         byorder = {
             order: learn(
                 [seen[c] for c, o in orders.items() if o != order], self.recipe
@@ -203,37 +203,37 @@ class Wrist:
             over = settled(person, self.recipe, seen[person.code].over)
             for name, (mean, sd) in said.items():
                 judged.setdefault(name, []).append(
-                    evaluate.judge(person, mean, sd, over, self.settle)
+                    rating_error.judge(person, mean, sd, over, self.settle)
                 )
         return judged
 
     def estimates(
         self,
         person: Person,
-        made: Learned,
+        made: FittedGaussian,
         more: Mapping[str, Array] = MappingProxyType({}),
     ) -> tuple[Array, Array]:
         """Return what the live estimator tells of a person with these weights."""
         with TemporaryDirectory() as folder:
             path = Path(folder) / self.name
             store(path, self._blank(), made.model, made.rest, made.model.prior, more)
-            return evaluate.estimates(run(person.rows, str(path)))
+            return rating_error.estimates(run(person.rows, str(path)))
 
     def _clock(self, people: Sequence[Person], person: Person) -> tuple[Array, Array]:
-        clock = evaluate.Clock(people, self.settle, self.seed)
+        clock = rating_error.TimeOnlyRegression(people, self.settle, self.seed)
         return clock.estimate(person.rows)
 
-    def _blank(self) -> weights.Card:
+    def _blank(self) -> model_card.ModelCard:
         use, origin = "physio.models.gaussian:Gaussian", Origin.MEASURED
-        return blank(use, self.columns, self.rest, origin, self.dimensions)
+        return minimal_card(use, self.columns, self.rest, origin, self.dimensions)
 
     def _card(
         self,
         data: Wesad,
         kept: Sequence[Person],
         figures: dict[str, str],
-        made: Learned,
-    ) -> weights.Card:
+        made: FittedGaussian,
+    ) -> model_card.ModelCard:
         codes, unseen = ", ".join(p.code for p in kept), ", ".join(self.held_out)
         noise = ", ".join(f"{v:.3f}" for v in made.noise)
         return replace(
@@ -270,7 +270,7 @@ def _plain(person: Person, column: str) -> tuple[Array, Array]:
     return mean, np.full_like(mean, np.nan)
 
 
-def _prior(made: Learned, person: Person) -> tuple[Array, Array]:
+def _prior(made: FittedGaussian, person: Person) -> tuple[Array, Array]:
     """Return what is said of anybody."""
     mean, sd = made.model.prior
     return np.tile(mean, (len(person.rows), 1)), np.tile(sd, (len(person.rows), 1))

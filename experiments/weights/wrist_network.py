@@ -13,21 +13,21 @@ import torch
 
 from physio import config
 from physio.core.block import Array, Block, Origin
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 from physio.datasets.wesad import Wesad
-from physio.models import model_card as weights
+from physio.models import model_card
 from physio.models.gaussian import DIMENSIONS
 from physio.models.pinn import Moments, Pinn, PinnConfig, bridged
-from physio.models.baseline import Rest
-from experiments.weights import rating_error as evaluate
-from physio.training import gaussian as fit
-from experiments.wesad import forecast_calibration as foretold
+from physio.models.baseline import BaselinePrior
+from experiments.weights import rating_error
+from physio.training import gaussian
+from experiments.wesad import forecast_calibration
 from experiments.weights.split_audit import audited, settled
 from experiments.wesad.eda_forecast import trained
 from physio.training.participants import Person
 from physio.evaluation.splits import LeaveOrderOut, Loso
-from physio.training.save_weights import blank, store, told
-from experiments.weights.wrist import Wrist
+from physio.training.save_weights import minimal_card, store, told
+from experiments.weights.wrist import TrainWrist
 from experiments.wesad.multitask import CLASSES, Physics, physics
 
 _USE: Final = "physio.models.pinn:Pinn"
@@ -70,7 +70,7 @@ _LIMITS: Final = (
 )
 
 
-class Seen(NamedTuple):
+class NetworkSamples(NamedTuple):
     """A person's moments as the network reads them.
 
     ``at`` are ticks, (n,); ``trace`` the last minute (uS), (n, samples), NaN where
@@ -78,7 +78,7 @@ class Seen(NamedTuple):
     (n,), -1 for none.
     """
 
-    moments: fit.Moments
+    moments: gaussian.TrainingSamples
     at: npt.NDArray[np.intp]
     trace: Array
     ahead: Array
@@ -89,11 +89,11 @@ class Network(NamedTuple):
     """What was learned: the network, and how people rest."""
 
     model: Pinn
-    rest: Rest
+    rest: BaselinePrior
 
 
 @dataclass(frozen=True)
-class WristNetwork(Wrist):
+class TrainWristNetwork(TrainWrist):
     """How the network of the wrist is trained and judged.
 
     Parameters
@@ -121,7 +121,7 @@ class WristNetwork(Wrist):
         )
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
-        """Train and judge on the people of a data set: see `Wrist.train`."""
+        """Train and judge on the people of a data set: see `TrainWrist.train`."""
         began = time.monotonic()
         data, people, orders = self.people(root)
         seen = {p.code: self.seen(p) for p in people}
@@ -136,23 +136,23 @@ class WristNetwork(Wrist):
             "protocol": "loso",
             "people": [p.code for p in people],
             "rows": found,
-            "audit": proved[0].told(),
-            "audit_other_order": proved[1].told(),
+            "audit": proved[0].to_dict(),
+            "audit_other_order": proved[1].to_dict(),
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "scipy", "torch")},
             "seconds": round(time.monotonic() - began, 1),
             "weights": stored.card.sha256,
-            "table": "\n".join([foretold.table(found), *map(str, proved)]),
+            "table": "\n".join([forecast_calibration.table(found), *map(str, proved)]),
         }
 
     def _stored(
         self,
         data: Wesad,
         people: Sequence[Person],
-        seen: Mapping[str, Seen],
+        seen: Mapping[str, NetworkSamples],
         found: list[dict[str, Any]],
         out: Path,
-    ) -> weights.Weights:
+    ) -> model_card.Weights:
         """Learn from all who are not held out, and store that with its figures."""
         kept = [p for p in people if p.code not in self.held_out]
         made = self.learn([seen[p.code] for p in kept], physics(data, CLASSES))
@@ -160,13 +160,13 @@ class WristNetwork(Wrist):
         prior = _prior([seen[p.code].moments for p in kept], self.recipe)
         return store(out / self.name, card, made.model, made.rest, prior)
 
-    def seen(self, person: Person) -> Seen:
+    def seen(self, person: Person) -> NetworkSamples:
         """Return the moments of a person that are learned from."""
-        moments = fit.moments(person, self.recipe)
+        moments = gaussian.moments(person, self.recipe)
         column = _conductance(person.rows, self.size.trace)
         times, samples = person.rows.times, self.size.samples
         parts = []
-        for k, at in fit.learned(person, self.recipe, moments.over):
+        for k, at in gaussian.learned(person, self.recipe, moments.over):
             unit = person.units[k]
             ahead = np.full((len(at), len(self.size.horizons)), np.nan)
             for j, horizon in enumerate(self.size.horizons):
@@ -177,27 +177,27 @@ class WristNetwork(Wrist):
             known = CLASSES.index(name) if name in CLASSES else -1
             parts.append((at, ahead, np.full(len(at), known)))
         at, ahead, label = (np.concatenate(p) for p in zip(*parts, strict=True))
-        past = np.concatenate([np.full(samples, Reason.WARMING_UP.nan), column])
+        past = np.concatenate([np.full(samples, MissingReason.WARMING_UP.nan), column])
         trace = np.stack([_row(past[i + 1 : i + 1 + samples]) for i in at])
-        return Seen(moments, at, trace, ahead, label)
+        return NetworkSamples(moments, at, trace, ahead, label)
 
-    def learn(self, people: Sequence[Seen], of: Physics) -> Network:
+    def learn(self, people: Sequence[NetworkSamples], of: Physics) -> Network:
         """Fit to people; what is said of its errors is found on halves left out."""
         made = self._fitted(people, of)
-        off: list[foretold.Missed] = []
+        off: list[forecast_calibration.HeldOutErrors] = []
         for k in range(min(_GROUPS, len(people))):
             others = [p for i, p in enumerate(people) if i % _GROUPS != k]
             part = self._fitted(others, of)
             off += [
-                foretold.missed(part.model, self.given(p, part.rest), p.moments.unit)
+                forecast_calibration.held_out_errors(part.model, self.given(p, part.rest), p.moments.unit)
                 for p in people[k::_GROUPS]
             ]
-        foretold.settle(made.model, off, _BAND, _BLUR)
+        forecast_calibration.calibrate_uncertainty(made.model, off, _BAND, _BLUR)
         return made
 
-    def given(self, person: Seen, rest: Rest) -> Moments:
+    def given(self, person: NetworkSamples, rest: BaselinePrior) -> Moments:
         """Return what the network reads of a person, and what is so."""
-        z, _ = fit.centred(person.moments, rest)
+        z, _ = gaussian.centred(person.moments, rest)
         ratings = person.moments.ratings[:, self.recipe.picks]
         label = torch.from_numpy(np.asarray(person.label, np.int64))
         parts = (z, person.trace, person.ahead)
@@ -205,8 +205,8 @@ class WristNetwork(Wrist):
         rated = torch.from_numpy(ratings).float()
         return Moments(relative, trace, ahead, label, rated)
 
-    def _fitted(self, people: Sequence[Seen], of: Physics) -> Network:
-        rest = fit.rests([p.moments for p in people], self.every)
+    def _fitted(self, people: Sequence[NetworkSamples], of: Physics) -> Network:
+        rest = gaussian.rests([p.moments for p in people], self.every)
         each = [self.given(p, rest) for p in people]
         whose = np.concatenate(
             [np.full(len(p.at), p.moments.code, object) for p in people]
@@ -237,7 +237,7 @@ class WristNetwork(Wrist):
     def _figures(
         self,
         people: Sequence[Person],
-        seen: Mapping[str, Seen],
+        seen: Mapping[str, NetworkSamples],
         orders: Mapping[str, str],
         of: Physics,
     ) -> list[dict[str, Any]]:
@@ -246,8 +246,8 @@ class WristNetwork(Wrist):
             order: self.learn([seen[c] for c, o in orders.items() if o != order], of)
             for order in sorted(set(orders.values()))
         }
-        found = foretold.Figures(self.seed, self.size.horizons)
-        judged: dict[str, list[evaluate.Judged]] = {}
+        found = forecast_calibration.Figures(self.seed, self.size.horizons)
+        judged: dict[str, list[rating_error.HeldOutRatings]] = {}
         for person in people:
             own = seen[person.code]
             others = [s for c, s in seen.items() if c != person.code]
@@ -257,7 +257,7 @@ class WristNetwork(Wrist):
                 "network": self.learn(others, of),
                 "network, other order": turned[orders[person.code]],
             }
-            plain = fit.learn([s.moments for s in others], self.recipe)
+            plain = gaussian.learn([s.moments for s in others], self.recipe)
             said = {"wrist": _gaussian(plain, own.moments)}
             for name, net in nets.items():
                 given = self.given(own, net.rest)
@@ -268,16 +268,16 @@ class WristNetwork(Wrist):
             found.add_plain(person.code, traces, aheads, own.trace, own.ahead, counts)
             for name, (mean, sd) in said.items():
                 every = [_spread(v, own.at, len(person.rows)) for v in (mean, sd)]
-                one = evaluate.judge(person, every[0], every[1], later, self.settle)
+                one = rating_error.judge(person, every[0], every[1], later, self.settle)
                 judged.setdefault(name, []).append(one)
-        affect = [r for m, j in judged.items() for r in evaluate.rows(m, j, self.seed)]
+        affect = [r for m, j in judged.items() for r in rating_error.rows(m, j, self.seed)]
         return found.rows() + affect
 
     def _network_card(
         self, data: Wesad, kept: Sequence[Person], figures: dict[str, str]
-    ) -> weights.Card:
+    ) -> model_card.ModelCard:
         codes, unseen = ", ".join(p.code for p in kept), ", ".join(self.held_out)
-        card = blank(_USE, self.columns, self.rest, Origin.MEASURED, self.dimensions)
+        card = minimal_card(_USE, self.columns, self.rest, Origin.MEASURED, self.dimensions)
         return replace(
             card,
             data=f"The wristband of {data.name}: {len(kept)} people ({codes}). "
@@ -320,25 +320,25 @@ def _rated(model: Pinn, given: Moments) -> tuple[Array, Array]:
     """Return means and deviations of the ratings at moments, (n, 3) each."""
     _, mean, log_sd = model(given.z)
     sd = (log_sd.exp().square() + model.noise).sqrt()
-    full = np.full((2, len(given.z), len(DIMENSIONS)), Reason.UNTRAINED.nan)
+    full = np.full((2, len(given.z), len(DIMENSIONS)), MissingReason.UNTRAINED.nan)
     for k, name in enumerate(model.config.dimensions):
         full[:, :, DIMENSIONS.index(name)] = mean[:, k].numpy(), sd[:, k].numpy()
     return full[0], full[1]
 
 
-def _gaussian(learned: fit.Learned, moments: fit.Moments) -> tuple[Array, Array]:
+def _gaussian(learned: gaussian.FittedGaussian, moments: gaussian.TrainingSamples) -> tuple[Array, Array]:
     """Return what the joint Gaussian of the same features says of the same moments."""
-    z, extra = fit.centred(moments, learned.rest)
+    z, extra = gaussian.centred(moments, learned.rest)
     said = np.array([learned.model.predict(row, extra) for row in z])
     return said[:, 0], said[:, 1]
 
 
-def _prior(people: Sequence[fit.Moments], recipe: fit.Recipe) -> tuple[Array, Array]:
+def _prior(people: Sequence[gaussian.TrainingSamples], recipe: gaussian.GaussianRecipe) -> tuple[Array, Array]:
     """Return mean and deviation of what was rated, a unit counting once, (3,) each."""
     rated = np.concatenate(
         [[p.ratings[p.unit == k][0] for k in np.unique(p.unit)] for p in people]
     )
-    mean, sd = np.full((2, len(DIMENSIONS)), Reason.UNTRAINED.nan)
+    mean, sd = np.full((2, len(DIMENSIONS)), MissingReason.UNTRAINED.nan)
     mean[recipe.picks] = rated[:, recipe.picks].mean(axis=0)
     sd[recipe.picks] = rated[:, recipe.picks].std(axis=0, ddof=1)
     return mean, sd

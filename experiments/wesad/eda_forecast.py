@@ -9,8 +9,8 @@ from sklearn.linear_model import Ridge
 
 from physio.core.block import Array
 from physio.models.pinn import Moments, Pinn, PinnConfig, look_back
-from physio.evaluation.models.baselines import Given
-from physio.evaluation.row_index import joined
+from physio.evaluation.models.baselines import FoldData
+from physio.evaluation.row_index import row_ids
 
 _RATE: Final = 4  # samples a second of what is forecast
 _ORDER: Final = 20  # of the autoregression, at 2 values a second
@@ -29,7 +29,7 @@ _ABSOLUTE: Final = 1.5  # how much more a minute counts that moves more
 class Persistence:
     """Skin conductance stays where it is: the newest value of ``x``."""
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         return np.asarray(given.x[given.fold.test, -1], np.float64)
 
 
@@ -39,7 +39,7 @@ class RidgePast:
 
     shrink: float = 100.0
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         past, now = given.x[:, :-1] - given.x[:, -1:], given.x[:, -1]
         train, test = given.fold.train, given.fold.test
         made = Ridge(self.shrink).fit(past[train], given.y[train] - now[train])
@@ -58,7 +58,7 @@ class Autoregression:
 
     horizon: float
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         weights = autoregression(given.x[given.fold.train])
         test = given.x[given.fold.test]
         back = -2 * np.arange(_ORDER + 1) - 1
@@ -99,7 +99,7 @@ def iterated(weights: Array, horizon: float) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Foresight:
+class EdaForecast:
     """The network of `physio.models.pinn` as a forecaster.
 
     Parameters
@@ -135,16 +135,16 @@ class Foresight:
     rate: float = 3e-4
     memory: dict[str, Array] = field(default_factory=dict)
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         if given.fold.name not in self.memory:
             self.memory[given.fold.name] = self._forecasts(given)
         at = self.config.horizons.index(self.horizon)
         return self.memory[given.fold.name][:, at]
 
-    def _forecasts(self, given: Given) -> Array:
+    def _forecasts(self, given: FoldData) -> Array:
         """Return what is forecast at all horizons, shape (m, horizons)."""
         train, test = given.fold.train, given.fold.test
-        people = joined(given.table, "subject")
+        people = row_ids(given.table, "subject")
         model = trained(
             self.config,
             self._moments(given, train),
@@ -159,7 +159,7 @@ class Foresight:
             said: Array = model.forecast(asked.z, asked.trace).double().numpy()
         return said
 
-    def _moments(self, given: Given, rows: Any) -> Moments:
+    def _moments(self, given: FoldData, rows: Any) -> Moments:
         n, d = len(rows), len(self.config.dimensions)
         return Moments(
             torch.from_numpy(self.z[rows]).float(),

@@ -12,14 +12,14 @@ from sklearn.metrics import roc_auc_score
 from physio.core.block import Array
 from physio.models.pinn import LAGS, Moments, Pinn, doubt
 from experiments.wesad.eda_forecast import autoregression, iterated
-from physio.evaluation.statistics import row
+from physio.evaluation.statistics import summary
 
 _TEMPERS: Final = np.geomspace(0.1, 2.0, 31)
 _SHRINK: Final = 100.0
 _ORDER: Final = 20  # of the autoregression's lags, the first of `LAGS`
 
 
-class Missed(NamedTuple):
+class HeldOutErrors(NamedTuple):
     """What a network said of a person left out, and what was so.
 
     ``off`` (uS), (n, horizons), and what doubts it, (n, 3); logits and class, (n, C)
@@ -36,14 +36,14 @@ class Missed(NamedTuple):
 
 
 @torch.no_grad()
-def missed(model: Pinn, given: Moments, unit: npt.NDArray[np.int_]) -> Missed:
+def held_out_errors(model: Pinn, given: Moments, unit: npt.NDArray[np.int_]) -> HeldOutErrors:
     """Return how far off a network is; NaN where nothing can be said."""
     logits, mean, log_sd = model(given.z)
     square = (mean - given.ratings).square().double().numpy()
     variance = (2 * log_sd).exp().double().numpy()
     units = [unit == k for k in np.unique(unit)]
     fair = logits - model.common.log()
-    return Missed(
+    return HeldOutErrors(
         (given.ahead - model.forecast(given.z, given.trace)).double().numpy(),
         doubt(given.trace).double().numpy(),
         fair.double().numpy(),
@@ -54,8 +54,8 @@ def missed(model: Pinn, given: Moments, unit: npt.NDArray[np.int_]) -> Missed:
 
 
 @torch.no_grad()
-def settle(
-    model: Pinn, off: Sequence[Missed], band: tuple[float, float], blur: float
+def calibrate_uncertainty(
+    model: Pinn, off: Sequence[HeldOutErrors], band: tuple[float, float], blur: float
 ) -> None:
     """Make a network say how far off it is, from what others missed.
 
@@ -172,7 +172,7 @@ class Figures:
     def rows(self) -> list[dict[str, Any]]:
         """Return rows of results."""
         return [
-            row(model, metric, each, self._seed)
+            summary(model, metric, each, self._seed)
             for (model, metric), each in self._found.items()
         ]
 

@@ -17,7 +17,7 @@ _WIDTH: Final = 16
 
 
 @dataclass(frozen=True)
-class Start:
+class FirstOrderMAML:
     """A small network from whose weights a person is learned in a few steps.
 
     It reads the features of a condition and what the expert said of it, and tells what

@@ -12,16 +12,16 @@ import torch
 
 from physio import config
 from physio.core.block import Array
-from physio.datasets import feature_table as windows
+from physio.datasets import feature_table
 from physio.datasets.wesad import Wesad
 from physio.models.pinn import Moments, PinnConfig
 from physio.evaluation import splits
-from physio.evaluation.models.baselines import Given
-from physio.evaluation.evaluate import Evaluation, Work, evaluate, together
-from experiments.wesad.eda_forecast import (Autoregression, Foresight, Persistence, RidgePast, trained)
-from physio.evaluation.row_index import joined, named, numbers
-from experiments.wesad.tonic_model import Relaxation, fit, session
-from physio.evaluation.feature_benchmark import Tabular
+from physio.evaluation.models.baselines import FoldData
+from physio.evaluation.evaluate import Evaluation, Task, evaluate, together
+from experiments.wesad.eda_forecast import (Autoregression, EdaForecast, Persistence, RidgePast, trained)
+from physio.evaluation.row_index import row_ids, named, numbers
+from experiments.wesad.tonic_model import TonicRelaxation, fit, session
+from physio.evaluation.feature_benchmark import FeatureBenchmark
 
 CLASSES: Final = ("baseline", "stress", "amusement", "meditation")
 _SAMPLES: Final = 240
@@ -61,7 +61,7 @@ def traces(
         (block,) = data.person(str(person)).streams["e4.eda"]
         y = np.concatenate([np.full(_SAMPLES, np.nan), block.data[:, 0]])
         rows = np.flatnonzero(people == person)
-        last = np.floor((ends[rows] - block.epoch) * _RATE - 1e-6).astype(np.intp)
+        last = np.floor((ends[rows] - block.t0) * _RATE - 1e-6).astype(np.intp)
         at = last[:, None] + np.arange(1, _SAMPLES + 1)
         past[rows] = y[at]
         for k, horizon in enumerate(horizons):
@@ -72,13 +72,13 @@ def traces(
 
 
 @cache
-def relaxation(data: Wesad, person: str) -> Relaxation:
+def relaxation(data: Wesad, person: str) -> TonicRelaxation:
     """Return the parameters of a person's skin, from the whole session."""
     recording = data.person(person)
     (block,) = recording.streams["e4.eda"]
     parts = recording.events["study.conditions"]
     spans = [
-        (name.split()[0], begin - block.epoch, end - block.epoch)
+        (name.split()[0], begin - block.t0, end - block.t0)
         for name, begin, end in zip(
             parts.labels, parts.times, parts.data[:, 0], strict=True
         )
@@ -135,13 +135,13 @@ class Multitask:
     epochs: int = 6
     rate: float = 3e-3
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         train, test = given.fold.train, given.fold.test
         x = given.x.reshape(len(given.x), -1)
         scale = np.nanstd(x[train], axis=0) + 1e-12
         x = x / scale
         settings = replace(self.settings, features=x.shape[1], classes=given.classes)
-        people = joined(given.table, "subject")
+        people = row_ids(given.table, "subject")
         kept = train[np.isfinite(self.past[train]).all(axis=1)]
         moments = Moments(
             torch.from_numpy(x[kept]).float(),
@@ -163,7 +163,7 @@ class Multitask:
 
 
 @dataclass(frozen=True)
-class Wristband(Tabular):
+class Wristband(FeatureBenchmark):
     """Plain models on a table of WESAD, and the network of `physio.models.pinn`.
 
     Parameters
@@ -207,10 +207,10 @@ class Picked:
     """A model that reads some columns of the table alone."""
 
     model: Any
-    reads: tuple[str, ...]
+    features: tuple[str, ...]
 
-    def __call__(self, given: Given) -> Array:
-        x = given.table[list(self.reads)].to_numpy(np.float64)
+    def __call__(self, given: FoldData) -> Array:
+        x = given.table[list(self.features)].to_numpy(np.float64)
         said: Array = self.model(given._replace(x=x))
         return said
 
@@ -228,7 +228,7 @@ class Forecasts:
     reads
         Columns that tell the network the emotion, relative to rest.
     scales, rest, gap
-        As in `Tabular`.
+        As in `FeatureBenchmark`.
     every
         Windows that test begin at least so far apart (s).
     epochs, rate
@@ -240,11 +240,11 @@ class Forecasts:
     protocol: str = "loso"
     settings: Any = None
     horizons: tuple[float, ...] = (5.0, 15.0, 30.0)
-    reads: tuple[str, ...] = ("skin.rate", "heart.rate")
-    scales: Any = None
-    rest: float = 300.0
-    gap: float = 60.0
-    every: float = 0.0
+    features: tuple[str, ...] = ("skin.rate", "heart.rate")
+    transforms: Any = None
+    baseline_seconds: float = 300.0
+    embargo: float = 60.0
+    test_spacing: float = 0.0
     epochs: int = 2
     rate: float = 3e-4
     seed: int = 23
@@ -254,27 +254,27 @@ class Forecasts:
         if table is None:
             raise ValueError("forecasts need a table: give [table] or --table")
         data = wesad(root)
-        plain = Tabular(
+        plain = FeatureBenchmark(
             {},
             self.protocol,
             classes={"any": ("baseline",)},
-            reads=self.reads,
-            scales=self.scales or {},
-            rest=self.rest,
-            gap=self.gap,
+            features=self.features,
+            transforms=self.transforms or {},
+            baseline_seconds=self.baseline_seconds,
+            embargo=self.embargo,
             controls=False,
         )
         work = plain.work(table)
         past, ahead = traces(data, table, self.horizons)
         ahead = np.where(_same_part(table, self.horizons), ahead, np.nan)
         whole = np.isfinite(past).all(axis=1) & np.isfinite(ahead).all(axis=1)
-        whole &= (table[windows.LABEL] != "").to_numpy()
+        whole &= (table[feature_table.LABEL] != "").to_numpy()
         z = work.table[work.names].to_numpy(np.float64)
         z = z / (np.nanstd(z[whole], axis=0) + 1e-12)
         labels = np.array(
             [
                 CLASSES.index(c) if c in CLASSES else -1
-                for c in table[windows.LABEL].str.split().str[0].fillna("")
+                for c in table[feature_table.LABEL].str.split().str[0].fillna("")
             ]
         )
         found: dict[str, Evaluation] = {}
@@ -282,7 +282,7 @@ class Forecasts:
         for k, horizon in enumerate(self.horizons):
             models = self._models(horizon, (ahead, z, labels), data, memory)
             found[f"{horizon:g} s ahead"] = evaluate(
-                Work(
+                Task(
                     work.table,
                     y=ahead[:, k],
                     x=past,
@@ -294,7 +294,7 @@ class Forecasts:
                 models,
                 measured=("RMSE", "r"),
                 reference="network",
-                every=self.every,
+                every=self.test_spacing,
                 seed=self.seed,
             )
         return together(found, config.describe(self))
@@ -314,7 +314,7 @@ class Forecasts:
             "network before descent": (whole, 0),
         }
         learned = {
-            name: Foresight(
+            name: EdaForecast(
                 horizon,
                 *seen,
                 physics(data, CLASSES),
@@ -337,7 +337,7 @@ def _same_part(table: pd.DataFrame, horizons: Sequence[float]) -> Any:
 
     A part goes as far as its last window does.
     """
-    parts = joined(table, "subject", "session", "trial", "part")
+    parts = row_ids(table, "subject", "session", "trial", "part")
     end = numbers(table, "end")
     last = pd.Series(end).groupby(parts).transform("max").to_numpy()
     return end[:, None] + np.array(horizons) <= last[:, None] + 1e-3

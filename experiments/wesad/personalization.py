@@ -13,18 +13,18 @@ import numpy as np
 from physio import config
 from physio.core.block import Array
 from physio.datasets.wesad import Wesad
-from physio.models.personalization import Label, personal
-from physio.models.baseline import Resting
-from experiments.wesad import maml as meta
-from experiments.weights.person_effects import (GRID, Told, left_out, likely, mean_of, pairs_of, persons, say)
-from physio.training.gaussian import Moments, learn, moments
-from physio.evaluation.statistics import row
+from physio.models.personalization import RatedMoment, personalize
+from physio.models.baseline import BaselineAccumulator
+from experiments.wesad import maml
+from experiments.weights.person_effects import (GRID, PersonRatings, left_out, likely, mean_of, pairs_of, persons, say)
+from physio.training.gaussian import TrainingSamples, learn, moments
+from physio.evaluation.statistics import summary
 from physio.training.participants import DIMENSIONS
-from experiments.weights.wrist import Wrist
+from experiments.weights.wrist import TrainWrist
 
 
 @dataclass(frozen=True)
-class Personal:
+class Personalization:
     """How personal calibration is judged, on the people that the wrist is trained on.
 
     Each person is left out; the expert, and how people differ, are learned from the
@@ -41,7 +41,7 @@ class Personal:
         Of the bootstrap and of the meta-learned start.
     """
 
-    wrist: Wrist
+    wrist: TrainWrist
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
@@ -60,7 +60,7 @@ class Personal:
                 for metric, value in metrics.items():
                     found.setdefault(way, {}).setdefault(metric, {})[held.code] = value
         rows = [
-            row(way, metric, each, self.seed)
+            summary(way, metric, each, self.seed)
             for way, metrics in found.items()
             for metric, each in metrics.items()
         ]
@@ -77,18 +77,18 @@ class Personal:
         }
 
     def _person(
-        self, held: Moments, others: list[Moments]
+        self, held: TrainingSamples, others: list[TrainingSamples]
     ) -> dict[str, dict[str, float]]:
         """Return each way's metrics on one person who was left out."""
         recipe = self.wrist.recipe
         made = learn(others, recipe)
         away = left_out(others, recipe, made)
         told = say(held, made.rest, made, recipe)
-        nobody = held._replace(resting=Resting.none(held.x.shape[1]))
+        nobody = held._replace(resting=BaselineAccumulator.none(held.x.shape[1]))
         stranger = say(nobody, made.rest, made, recipe)
         prior = made.model.prior[0]
-        start = meta.Start.learn(away, self.seed)
-        ways: dict[str, Callable[[Told, list[int]], tuple[Array, Array]]] = {
+        start = maml.FirstOrderMAML.learn(away, self.seed)
+        ways: dict[str, Callable[[PersonRatings, list[int]], tuple[Array, Array]]] = {
             "rest alone": lambda t, _: (t.mean, t.sd),
             "labels alone": _labels_alone(others),
             "bias": _layer(away, prior, 1),
@@ -110,23 +110,23 @@ class Personal:
         return found
 
 
-def _layer(away: Sequence[Told], prior: Array, p: int) -> Any:
+def _layer(away: Sequence[PersonRatings], prior: Array, p: int) -> Any:
     """Return the way of an offset, or of an offset and a gain."""
     cov = persons(away, prior, p)
 
-    def way(t: Told, labelled: list[int]) -> tuple[Array, Array]:
-        labels = [Label(t.mean[i], t.sd[i], t.ratings[i]) for i in labelled]
-        both = [personal(m, s, prior, cov, labels) for m, s in pairs_of(t.mean, t.sd)]
+    def way(t: PersonRatings, labelled: list[int]) -> tuple[Array, Array]:
+        labels = [RatedMoment(t.mean[i], t.sd[i], t.ratings[i]) for i in labelled]
+        both = [personalize(m, s, prior, cov, labels) for m, s in pairs_of(t.mean, t.sd)]
         return np.array([b[0] for b in both]), np.array([b[1] for b in both])
 
     return way
 
 
-def _features(away: Sequence[Told]) -> Any:
+def _features(away: Sequence[PersonRatings]) -> Any:
     """Return the way of a person's own weights on the features, Bayesian."""
     scale = np.nanstd(np.concatenate([t.z for t in away]), axis=0)
 
-    def phi(t: Told) -> Array:
+    def phi(t: PersonRatings) -> Array:
         own = np.where(np.isfinite(t.z), t.z, 0.0) / scale
         return np.column_stack([np.ones(len(own)), own])
 
@@ -141,7 +141,7 @@ def _features(away: Sequence[Told]) -> Any:
         scores = [sum(likely(t, d, phi(t), v) for t in away) for v in tried]
         chosen[d] = tried[int(np.argmax(scores))]
 
-    def way(t: Told, labelled: list[int]) -> tuple[Array, Array]:
+    def way(t: PersonRatings, labelled: list[int]) -> tuple[Array, Array]:
         mean, sd, own = t.mean.copy(), t.sd.copy(), phi(t)
         for d in range(len(DIMENSIONS)):
             rows = [i for i in labelled if np.isfinite((t.ratings - t.mean)[i, d])]
@@ -159,7 +159,7 @@ def _features(away: Sequence[Told]) -> Any:
     return way
 
 
-def _labels_alone(others: Sequence[Moments]) -> Any:
+def _labels_alone(others: Sequence[TrainingSamples]) -> Any:
     """Return the way that hears labels and no sensor: the person's own mean, shrunk."""
     rated = [
         np.array([p.ratings[p.unit == k][0] for k in np.unique(p.unit)]) for p in others
@@ -170,7 +170,7 @@ def _labels_alone(others: Sequence[Moments]) -> Any:
     inside = np.concatenate([r - mean_of(r) for r in rated])
     within = np.maximum(mean_of(inside**2), 1e-6)
 
-    def way(t: Told, labelled: list[int]) -> tuple[Array, Array]:
+    def way(t: PersonRatings, labelled: list[int]) -> tuple[Array, Array]:
         n = len(labelled)
         post = 1 / (1 / np.maximum(between, 1e-6) + n / within)
         step = post * n / within * (t.ratings[labelled].mean(axis=0) - grand)
@@ -180,7 +180,7 @@ def _labels_alone(others: Sequence[Moments]) -> Any:
     return way
 
 
-def _judged(t: Told, way: Any, k: int) -> dict[str, float]:
+def _judged(t: PersonRatings, way: Any, k: int) -> dict[str, float]:
     """Return the mean over all choices of ``k`` labelled conditions."""
     found: dict[str, list[float]] = {}
     for labelled in combinations(range(len(t.mean)), k):
@@ -214,7 +214,7 @@ def _paired(
         base = found[f"rest alone, {k}"]
         for metric, each in metrics.items():
             less = {code: each[code] - base[metric][code] for code in each}
-            rows.append(row(f"{way} less rest alone", metric, less, seed))
+            rows.append(summary(f"{way} less rest alone", metric, less, seed))
     return rows
 
 

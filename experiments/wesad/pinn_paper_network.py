@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
-from physio.datasets import feature_table as windows
+from physio.datasets import feature_table
 from physio.models.pinn import PinnConfig
-from physio.evaluation.models.baselines import Given
-from experiments.wesad.eda_forecast import Foresight
+from physio.evaluation.models.baselines import FoldData
+from experiments.wesad.eda_forecast import EdaForecast
 from experiments.wesad.multitask import CLASSES, Multitask, Physics, physics
 
 
 @dataclass(frozen=True)
-class Rows:
+class PaperRowsData:
     """Rows as the network reads them.
 
     Parameters
@@ -56,7 +56,7 @@ def scaled(x: Array, left: npt.NDArray[np.bool_]) -> Array:
 
 def networks(
     tells: str,
-    rows: Rows,
+    rows: PaperRowsData,
     parts: Mapping[str, slice],
     horizon: float,
     epochs: int,
@@ -69,7 +69,7 @@ def networks(
     tells
         ``"condition"`` or ``"skin"``, as in `experiments.wesad.pinn_paper_protocol.PaperRows`.
     rows
-        See `Rows`.
+        See `PaperRowsData`.
     parts
         Which features each reads, by what is said of them.
     horizon
@@ -102,7 +102,7 @@ class Seeing:
     model: Any
     x: Array
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         said: Array = self.model(given._replace(x=self.x))
         return said
 
@@ -115,12 +115,12 @@ class Between:
     low: float
     high: float
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         return np.asarray((self.model(given) - self.low) / (self.high - self.low))
 
 
 def _skin(
-    rows: Rows,
+    rows: PaperRowsData,
     columns: slice,
     config: PinnConfig,
     epochs: int,
@@ -132,7 +132,7 @@ def _skin(
     found = physics(rows.data, CLASSES)
     sized = replace(config, features=x.shape[1])
     (horizon,) = config.horizons
-    model = Foresight(horizon, rows.ahead, x, labels, found, sized, epochs, rate)
+    model = EdaForecast(horizon, rows.ahead, x, labels, found, sized, epochs, rate)
     return Between(Seeing(model, rows.past), *rows.scale)
 
 
@@ -145,4 +145,4 @@ def _physics(data: Any) -> Any:
 
 def labels(table: Any) -> Any:
     """Return the label of each row, empty where it has none, shape (n,)."""
-    return table[windows.LABEL].fillna("").to_numpy()
+    return table[feature_table.LABEL].fillna("").to_numpy()

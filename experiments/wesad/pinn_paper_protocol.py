@@ -13,15 +13,15 @@ import pandas as pd
 
 from physio import config
 from physio.core.block import Array
-from physio.datasets import feature_table as windows
+from physio.datasets import feature_table
 from physio.datasets.wesad import Wesad
 from physio.evaluation import splits
-from physio.evaluation.models.baselines import Commonest, Given, Logistic
-from physio.evaluation.evaluate import Evaluation, Work, evaluate
+from physio.evaluation.models.baselines import MajorityClass, FoldData, LogisticRegression
+from physio.evaluation.evaluate import Evaluation, Task, evaluate
 from experiments.wesad.eda_forecast import Persistence
-from experiments.wesad.pinn_paper_network import Rows, labels, networks, scaled
-from physio.evaluation.models.adaptive_lda import Boosted
-from physio.evaluation.feature_benchmark import Tabular
+from experiments.wesad.pinn_paper_network import PaperRowsData, labels, networks, scaled
+from physio.evaluation.models.adaptive_lda import XGBoost
+from physio.evaluation.feature_benchmark import FeatureBenchmark
 from experiments.wesad.multitask import traces, wesad
 
 CLASSES: Final = {c: (c,) for c in ("baseline", "stress", "amusement")}
@@ -36,7 +36,7 @@ def answers(data: Wesad, table: pd.DataFrame) -> Array:
     """
     found = np.full((len(table), 26), np.nan)
     people = table["subject"].to_numpy()
-    labels = table[windows.LABEL].to_numpy()
+    labels = table[feature_table.LABEL].to_numpy()
     for person in np.unique(people):
         parts = data.conditions(str(person))
         items = list(parts[0].panas)  # baseline's: asked of every part
@@ -62,25 +62,25 @@ class PaperRows:
         How long and how fast the network learns (`physio.models.pinn`).
     """
 
-    tells: str = "condition"
+    target: str = "condition"
     k: int = 5
     seed: int = 23
     epochs: int = 40
     rate: float = 3e-3
 
     def __post_init__(self) -> None:
-        if self.tells not in ("condition", "skin"):
-            raise ValueError(f"tells is condition or skin, not {self.tells!r}")
+        if self.target not in ("condition", "skin"):
+            raise ValueError(f"tells is condition or skin, not {self.target!r}")
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
         """Train and judge on a table."""
         if table is None:
             raise ValueError("rows of a table are shuffled: give [table] or --table")
         data = wesad(root)
-        plain = Tabular({}, splits.PaperRowKFold.name, classes=CLASSES)
+        plain = FeatureBenchmark({}, splits.PaperRowKFold.name, classes=CLASSES)
         names = plain.work(table).names
         past, ahead = traces(data, table, [_LATER])
-        known = table[windows.LABEL].isin([c for own in CLASSES.values() for c in own])
+        known = table[feature_table.LABEL].isin([c for own in CLASSES.values() for c in own])
         left = known.to_numpy() & np.isfinite(past).all(axis=1)
         left &= np.isfinite(ahead[:, 0])
         low, high = ahead[left].min(), ahead[left].max()
@@ -93,22 +93,22 @@ class PaperRows:
             "self-reports alone": slice(n, n + 26),
             "signals alone": slice(0, n),
         }
-        models: dict[str, Any] = {"commonest": Commonest()}
+        models: dict[str, Any] = {"commonest": MajorityClass()}
         for name, columns in parts.items():
-            models[f"boosted trees, {name}"] = Columns(Boosted(), columns)
-            models[f"linear, {name}"] = Columns(Logistic(c=10.0), columns)
+            models[f"boosted trees, {name}"] = Columns(XGBoost(), columns)
+            models[f"linear, {name}"] = Columns(LogisticRegression(c=10.0), columns)
         asked: dict[str, Any] = {"classes": CLASSES}
         measured: tuple[str, ...] = ("macro-F1", "accuracy")
-        if self.tells == "skin":
+        if self.target == "skin":
             asked = {"y": (ahead[:, 0] - low) / (high - low)}
             measured = ("RMSE", "r")
             models["persistence"] = Columns(Persistence(), slice(n + 26, n + 27))
         z, ends = scaled(x, left), (float(low), float(high))
-        rows = Rows(data, z, past, ahead, labels(table), ends)
-        asked_of = (self.tells, rows, parts, _LATER, self.epochs, self.rate)
+        rows = PaperRowsData(data, z, past, ahead, labels(table), ends)
+        asked_of = (self.target, rows, parts, _LATER, self.epochs, self.rate)
         models |= networks(*asked_of)
         return evaluate(
-            Work(table, x=x, left=left, dataset=data.name, **asked),
+            Task(table, x=x, left=left, dataset=data.name, **asked),
             splits.PaperRowKFold(self.k, self.seed),
             models,
             measured=measured,
@@ -124,6 +124,6 @@ class Columns:
     model: Any
     columns: slice
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         said: Array = self.model(given._replace(x=given.x[:, self.columns]))
         return said

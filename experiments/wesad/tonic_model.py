@@ -48,7 +48,7 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Relaxation:
+class TonicRelaxation:
     """What was found in a session.
 
     Parameters
@@ -69,7 +69,7 @@ class Relaxation:
 
 
 @dataclass(frozen=True, eq=False)
-class Session:
+class ParticipantFit:
     """A session in steps of 10 s.
 
     Parameters
@@ -101,7 +101,7 @@ def session(
     conditions: Sequence[tuple[str, float, float]],
     rest: str = "baseline",
     warmth: Array | None = None,
-) -> Session:
+) -> ParticipantFit:
     """Return a session as `fit` reads it.
 
     Parameters
@@ -147,7 +147,7 @@ def session(
     end = round(_END * rate)
     y = np.asarray(eda[: n * width], np.float64)
     phasic = _means(decompose(y, rate).phasic.reshape(n, width)[:, -end:])
-    return Session(
+    return ParticipantFit(
         _means(y.reshape(n, width)[:, -end:]),
         _held(phasic),
         each.mean(axis=1),
@@ -157,7 +157,7 @@ def session(
     )
 
 
-def fit(found: Session, confidence: float = 0.95) -> Relaxation:
+def fit(found: ParticipantFit, confidence: float = 0.95) -> TonicRelaxation:
     """Return the parameters that are likeliest given a whole session.
 
     Parameters
@@ -211,10 +211,10 @@ def fit(found: Session, confidence: float = 0.95) -> Relaxation:
         if name in conditions
     }
     wander, noise = np.exp(best[1:]) * scale
-    return Relaxation(time, size, float(wander), float(noise))
+    return TonicRelaxation(time, size, float(wander), float(noise))
 
 
-def _highest(found: Session, scale: float) -> Array:
+def _highest(found: ParticipantFit, scale: float) -> Array:
     """Return the logs of the time constant and of the two noises."""
     made = [
         minimize(
@@ -229,7 +229,7 @@ def _highest(found: Session, scale: float) -> Array:
     return best
 
 
-def _error(found: Session, scale: float, best: Array) -> float:
+def _error(found: ParticipantFit, scale: float, best: Array) -> float:
     """Return the standard error of the log of the time constant."""
     step = np.array([0.05, 0.0, 0.0])
     around = [_likely(found, scale, best + k * step)[0] for k in (-1, 0, 1)]
@@ -238,7 +238,7 @@ def _error(found: Session, scale: float, best: Array) -> float:
 
 
 def _traced(
-    found: Session, scale: float, at: Array, best: Array
+    found: ParticipantFit, scale: float, at: Array, best: Array
 ) -> tuple[Array, Array, Array]:
     """Return for each time constant the likelihood with the noises that suit it best.
 
@@ -266,7 +266,7 @@ def _traced(
     return height, sizes, errors
 
 
-def _likely(found: Session, scale: float, logs: Array) -> tuple[float, Array, Array]:
+def _likely(found: ParticipantFit, scale: float, logs: Array) -> tuple[float, Array, Array]:
     """Return the log likelihood, and each coefficient with its standard error."""
     minutes = float(np.exp(np.clip(logs[0], *np.log(_TIMES))))
     wander, noise = np.exp(2 * np.clip(logs[1:], -12, 6))

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import typer
 
-from physio.cli import (bench, dashboard as boards, check, doctor_checks as checks, extract as data, recordings as files, evaluate as judge, help_links as more, personal as own, report, sessions, study, system as tools)
+from physio.cli import (bench, dashboard, check, doctor_checks, extract, recordings, evaluate, help_links, personal, report, sessions, study, system)
 
 app = typer.Typer(
     name="physio",
@@ -21,18 +21,18 @@ app = typer.Typer(
 for command in (
     sessions.COMMANDS
     + check.COMMANDS
-    + boards.COMMANDS
-    + own.COMMANDS
-    + data.COMMANDS
-    + judge.COMMANDS
+    + dashboard.COMMANDS
+    + personal.COMMANDS
+    + extract.COMMANDS
+    + evaluate.COMMANDS
     + report.COMMANDS
-    + files.COMMANDS
-    + tools.COMMANDS
+    + recordings.COMMANDS
+    + system.COMMANDS
     + bench.COMMANDS
 ):
     app.command()(command)
 # Negative numbers are no options.
-app.command(context_settings={"ignore_unknown_options": True})(own.rate)
+app.command(context_settings={"ignore_unknown_options": True})(personal.rate)
 app.add_typer(study.study)
 
 
@@ -40,10 +40,10 @@ def main() -> None:
     """Run the command line: status 1 for a fault that was found, 2 for bad input."""
     try:
         refuse_namesake()
-        checks.configure_lsl()
+        doctor_checks.configure_lsl()
         app()
     except (ValueError, OSError) as error:
-        where = more.page(error)
+        where = help_links.page(error)
         told = f" (more: {where})" if where else ""
         typer.echo(f"physio: {_sentence(error)}{told}", err=True)
         sys.exit(2)

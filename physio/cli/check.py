@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
-    from physio.online.channel_monitor import Conditions
+    from physio.online.channel_monitor import ChannelMonitor
 
 _COLUMNS: Final = ("stream", "channel", "condition", "there", "range", "mains", "fast")
 
@@ -42,14 +42,14 @@ def check(
 
     Example: `physio check configs/synthetic-board.toml --seconds 10`
     """
-    from physio.online.channel_monitor import Conditions, unfit
+    from physio.online.channel_monitor import ChannelMonitor, unfit
     from physio.sinks.channel_status import FILE
 
     key = "condition"
     if source.is_dir() and (source / FILE).is_file():
         figures, key = json.loads((source / FILE).read_text("utf-8"))["streams"], "now"
     else:
-        conditions = Conditions(mains=mains)
+        conditions = ChannelMonitor(mains=mains)
         if source.suffix == ".toml":
             _watch(conditions, source, tuple(trust), seconds)
         else:
@@ -85,7 +85,7 @@ def _table(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]
     ]
 
 
-def _recorded(conditions: "Conditions", source: Path) -> None:
+def _recorded(conditions: "ChannelMonitor", source: Path) -> None:
     """Look at a recording, stream by stream."""
     import physio
 
@@ -97,16 +97,16 @@ def _recorded(conditions: "Conditions", source: Path) -> None:
 
 
 def _watch(
-    conditions: "Conditions", file: Path, trust: tuple[str, ...], seconds: float
+    conditions: "ChannelMonitor", file: Path, trust: tuple[str, ...], seconds: float
 ) -> None:
     """Look at devices for some seconds, and say what is seen."""
     from physio.core.block import Block
     from physio.core.protocols import WallClock
-    from physio.online import session_config as plan
+    from physio.online import session_config
 
     clock = WallClock()
     with ExitStack() as stack:
-        devices = plan.read(file, trust).devices(clock)
+        devices = session_config.read(file, trust).devices(clock)
         opened = [stack.enter_context(device) for device in devices]
         for device in opened:
             conditions.know(device.streams)

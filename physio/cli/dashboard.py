@@ -15,8 +15,8 @@ import typer
 if TYPE_CHECKING:
     from physio.core.block import Block
     from physio.core.recording import Item, Recording
-    from physio.online.session_config import SessionFile
-    from physio.view.dashboard.session_state import Scene
+    from physio.online.session_config import SessionConfig
+    from physio.view.dashboard.session_state import SessionState
     from physio.view.dashboard.sink import Dashboard
 
 USE: Final = "physio.view.dashboard:Dashboard"
@@ -28,7 +28,7 @@ def wanted() -> bool:
     return bool(display) and sys.stdout.isatty()
 
 
-def added(file: "SessionFile") -> "SessionFile":
+def added(file: "SessionConfig") -> "SessionConfig":
     """Return a session file with a dashboard among its sinks."""
     sinks = dict(file.table("sinks"))
     if any(sink.get("use") == USE for sink in sinks.values()):
@@ -70,7 +70,7 @@ def view(
 
     Example: `physio view sessions/p07-20260412-101500`
     """
-    from physio.view.dashboard import playback as recorded
+    from physio.view.dashboard import playback
 
     scene = _scene(path, config, board)
 
@@ -79,13 +79,13 @@ def view(
         if open_it:
             _open(url)
 
-    recorded.serve(scene, tell)
+    playback.serve(scene, tell)
 
 
 COMMANDS: Final[list[Callable[..., None]]] = [view]
 
 
-def _scene(path: Path, config: Path | None, board: str | None) -> "Scene":
+def _scene(path: Path, config: Path | None, board: str | None) -> "SessionState":
     """Return the scene of a recording, with what is computed of it."""
     from physio.view.dashboard.session_state import of
 
@@ -113,18 +113,18 @@ def _computed(
     """Return a recording, and what is computed of it where it does not hold that."""
     from physio.core.recording import computed
     from physio.datasets.open_recording import read
-    from physio.online import session_config as plan
+    from physio.online import session_config
     from physio.online.engine import run
 
     at = path / "recording.xdf"
     recording = read(at if at.is_file() else path, board=board)
     if config is None and any(computed(name) for name in recording.streams):
         return recording, ()
-    file = plan.read(config) if config else plan.recorded(recording)
-    file = file or plan.SessionFile(at=path.name)
-    made = file.plan(recording.arrived)
+    file = session_config.read(config) if config else session_config.recorded(recording)
+    file = file or session_config.SessionConfig(at=path.name)
+    made = file.plan(recording.inputs)
     kept = {n: b for n, b in recording.streams.items() if not computed(n)}
-    about = {**recording.about, "config": json.dumps(file.resolved(made))}
+    about = {**recording.metadata, "config": json.dumps(file.resolved(made))}
     return replace(recording, streams=kept, about=about), run(recording, made)
 
 

@@ -43,7 +43,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from physio.evaluation import results as told
+    from physio.evaluation import results
     from physio.evaluation.config import read_evaluation
 
     work = read_evaluation(config, tuple(trust))
@@ -52,13 +52,13 @@ def evaluate(
         found = work.evaluate(data, rows)
     if found.leaks:
         typer.echo("this split LEAKS; it is for the reproduction of a paper alone")
-    typer.echo(told.summary(found))
+    typer.echo(results.summary(found))
     typer.echo(str(found.audit))
     if out is not None:
-        told.save(found, out)
-        typer.echo(f"results: {out / told.PAGE}")
+        results.save(found, out)
+        typer.echo(f"results: {out / results.PAGE}")
     if json is not None:
-        json.write_text(told.dumped(found.told()), "utf-8")
+        json.write_text(results.dumped(found.to_dict()), "utf-8")
 
 
 COMMANDS: Final[list[Callable[..., None]]] = [evaluate]
@@ -73,11 +73,11 @@ def _table(
     from tempfile import TemporaryDirectory
 
     from physio import config
-    from physio.datasets import feature_table as windows
+    from physio.datasets import feature_table
     from physio.evaluation.config import TABLE
 
     if there is not None:
-        return windows.read(there)
+        return feature_table.read(there)
     asked = config.read(path).get(TABLE)
     if asked is None:
         return None
@@ -92,7 +92,7 @@ def _table(
     with TemporaryDirectory() as folder:
         into = (out if out is not None else Path(folder)) / "table"
         _extract(asked, path, data, into, engine)
-        return windows.read(into)
+        return feature_table.read(into)
 
 
 def _extract(

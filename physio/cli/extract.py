@@ -58,7 +58,7 @@ def extract(
     Example: `physio extract wesad path/to/WESAD table --engine loky:2`
     """
     from physio import config as files
-    from physio.datasets import feature_table as windows
+    from physio.datasets import feature_table
     from physio.offline.extract import Windows
     from physio.offline.extract import extract as run
 
@@ -70,7 +70,7 @@ def extract(
         outcomes = run(found, out, settings, engine=engine, heard=heard)
     _tell(outcomes)
     whole = [o for o in outcomes if o.how != "failed"]
-    shares = windows.usable(windows.read(out)) if whole else None
+    shares = feature_table.usable(feature_table.read(out)) if whole else None
     if shares is not None:
         typer.echo("share of windows in which a sensor was usable:")
         typer.echo(shares.round(2).to_string())
@@ -121,17 +121,17 @@ def audit(
 
     Example: `physio audit table --protocol loso --classes baseline,stress`
     """
-    from physio.datasets import feature_table as windows
+    from physio.datasets import feature_table
     from physio.evaluation import folds as stored
     from physio.evaluation import splits
     from physio.evaluation.leakage.audit import audit as run
 
     if (folds is None) == (protocol is None):
         raise ValueError("give either --folds FILE or --protocol NAME")
-    rows = windows.read(table)
-    if windows.LABEL not in rows.columns:
-        raise ValueError(f"{table} has no column {windows.LABEL!r}")
-    labels = rows[windows.LABEL].astype(str)
+    rows = feature_table.read(table)
+    if feature_table.LABEL not in rows.columns:
+        raise ValueError(f"{table} has no column {feature_table.LABEL!r}")
+    labels = rows[feature_table.LABEL].astype(str)
     wanted = classes.split(",") if classes else sorted(set(labels) - {""})
     if unknown := [c for c in wanted if c not in set(labels)]:
         raise ValueError(
@@ -148,7 +148,7 @@ def audit(
     found = run(rows, split, columns.split(",") if columns else None)
     typer.echo(str(found))
     if json_path is not None:
-        json_path.write_text(json.dumps(found.told(), indent=1) + "\n", "utf-8")
+        json_path.write_text(json.dumps(found.to_dict(), indent=1) + "\n", "utf-8")
     if not found.ok:
         raise typer.Exit(1)
 

@@ -41,11 +41,11 @@ def calibrate(
     Example: `physio calibrate configs/simulated.toml --out p07.json`
     """
     from physio.datasets.open_recording import read
-    from physio.online import personal_calibration as own, session_config as plan
+    from physio.online import personal_calibration, session_config
 
     folder = None
     if source.suffix == ".toml":
-        if seconds < own.SHORTEST:
+        if seconds < personal_calibration.SHORTEST:
             raise ValueError(
                 f"a rest of {seconds:.0f} s is too short: two to five minutes are "
                 "asked for"
@@ -53,10 +53,10 @@ def calibrate(
         folder = _guided(source, worn, seconds, person, consent, demo_weights, trust)
         source = folder / "recording.xdf"
     recording = read(source)
-    file = plan.recorded(recording) or plan.SessionFile(at=source.name)
-    made = file.plan(recording.arrived, demo_weights=demo_weights)
-    who = person or recording.about.get("person", "")
-    found, poor = own.calibrate(recording, made, rest, who)
+    file = session_config.recorded(recording) or session_config.SessionConfig(at=source.name)
+    made = file.plan(recording.inputs, demo_weights=demo_weights)
+    who = person or recording.metadata.get("person", "")
+    found, poor = personal_calibration.calibrate(recording, made, rest, who)
     found.write(out)
     for text in poor:
         typer.echo(text)
@@ -84,21 +84,21 @@ def rate(
 
     Example: `physio rate 7 3 5`, or `physio rate 0.5 -0.2 nan --scale now`
     """
-    from physio.cli import session_folder as folder
+    from physio.cli import session_folder
     from physio.cli.sessions import newest
-    from physio.online import remote_control as control
-    from physio.inference import self_report as reports
+    from physio.online import remote_control
+    from physio.inference import self_report
 
     if len(values) > 3:
         raise ValueError(f"a rating has at most 3 numbers, not {len(values)}")
     told = [*values, *[float("nan")] * (3 - len(values))]
-    kinds = {"sam": reports.SAM, "now": reports.CONTINUOUS}
+    kinds = {"sam": self_report.SAM, "now": self_report.CONTINUOUS}
     if scale not in kinds:
         raise ValueError(f"the scale is sam or now, not {scale!r}")
     if scale == "sam":
-        told = reports.from_sam(told)
-    found = folder.check(session or newest(Path("sessions")))
-    control.rate(found, told, kinds[scale], person)
+        told = self_report.from_sam(told)
+    found = session_folder.check(session or newest(Path("sessions")))
+    remote_control.rate(found, told, kinds[scale], person)
 
 
 COMMANDS: Final[list[Callable[..., None]]] = [calibrate]
@@ -115,7 +115,7 @@ def _guided(
 ) -> Path:
     """Run the devices, say when to rest, and return the session's folder."""
     from physio.cli.sessions import run_devices
-    from physio.online.prompts import Guide, Step
+    from physio.online.prompts import PromptSequence, Step
 
     steps = (
         Step(0.0, "", f"Wear the sensors for {worn / 60:.0f} min and do as you like."),
@@ -133,5 +133,5 @@ def _guided(
         told,
         demo_weights,
         trust,
-        guide=lambda clock: Guide(steps, clock, typer.echo),
+        guide=lambda clock: PromptSequence(steps, clock, typer.echo),
     )

@@ -81,7 +81,7 @@ def export(
     Example: `physio export sessions/p07/recording.xdf bids --task films --anonymise`
     """
     from physio.datasets.open_recording import read
-    from physio.io.anonymize import anonymise as without_identity
+    from physio.io.anonymize import anonymize as without_identity
 
     if kind not in ("bids", *_WRITERS):
         raise ValueError(
@@ -114,10 +114,10 @@ def _to_bids(
     whole: bool,
 ) -> None:
     """Write the dataset, and the recording itself (``whole``: as it is) beside it."""
-    from physio.io import bids_export as bids, xdf
+    from physio.io import bids_export, xdf
     from physio.view import convert
 
-    made = bids.export(
+    made = bids_export.export(
         recording,
         out,
         convert.to_mne,

@@ -113,7 +113,7 @@ def _of_session(path: Path) -> "Page":
 
 def _timing(recording: "Recording") -> dict[str, str]:
     """Return how late markers are against each channel that shows what they mark."""
-    from physio.study.marker_latency import offset
+    from physio.study.marker_latency import marker_latency
 
     found = {}
     for info in recording.infos:
@@ -121,7 +121,7 @@ def _timing(recording: "Recording") -> dict[str, str]:
             if not any(word in name.lower() for word in _SHOWING):
                 continue
             try:
-                late = offset(recording, name)
+                late = marker_latency(recording, name)
             except ValueError as error:  # no marker, or none with a flank
                 found[name] = str(error)
                 continue
@@ -133,10 +133,10 @@ def _timing(recording: "Recording") -> dict[str, str]:
 
 
 def _of_table(path: Path, protocol: str) -> "Page":
-    from physio.datasets import feature_table as windows
+    from physio.datasets import feature_table
     from physio.view.reports.dataset import dataset_report
 
-    table = windows.read(path)
+    table = feature_table.read(path)
     audits = [] if protocol == "none" else _audits(table, protocol)
     return dataset_report(table, audits)
 
@@ -156,4 +156,4 @@ def _audits(table: "pd.DataFrame", protocol: str) -> list[dict[str, Any]]:
     except ValueError as error:
         typer.echo(f"no audit: {error}", err=True)
         return []
-    return [audit(rows, folds).told()]
+    return [audit(rows, folds).to_dict()]

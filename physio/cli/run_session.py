@@ -17,20 +17,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from physio.cli import session_folder as folders
+from physio.cli import session_folder
 from physio.core.block import Block
 from physio.core.protocols import Clock, Device, FastClock, Sink
-from physio.core.missing import Reason, why
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Item
-from physio.online import personal_calibration as own
+from physio.online import personal_calibration
 from physio.inference.agreement import Agreement
 from physio.inference.calibration import Calibration
-from physio.online.engine import Plan
-from physio.online.session_config import SessionFile, unread
-from physio.online.scheduling import prompt
+from physio.online.engine import PipelineConfig
+from physio.online.session_config import SessionConfig, unused_chains
+from physio.online.scheduling import realtime_priority
 from physio.online.session import Session
-from physio.sinks.background import Behind
-from physio.sinks.channel_status import Conditioned
+from physio.sinks.background import BackgroundSink
+from physio.sinks.channel_status import ChannelStatusFile
 from physio.sinks.xdf import Xdf
 from physio.inference.montage_adaptation import unplaced
 from physio.view.dashboard.sink import Dashboard
@@ -64,7 +64,7 @@ class Outcome:
 
 
 def conduct(
-    file: SessionFile,
+    file: SessionConfig,
     devices: Sequence[Device],
     clock: Clock,
     out: Path,
@@ -84,9 +84,9 @@ def conduct(
     known, unusable = _known(calibrations)
     about = {**_about(file), **(about or {})}
     about = {k: v for k, v in about.items() if k not in OURS}
-    plans: list[Plan] = []
+    plans: list[PipelineConfig] = []
 
-    def plan(streams: Any) -> Plan:
+    def plan(streams: Any) -> PipelineConfig:
         plans.append(file.plan(streams, demo_weights=demo_weights))
         tables = file.resolved(plans[0])
         about["config"] = json.dumps(tables)
@@ -95,7 +95,7 @@ def conduct(
 
     wait = isinstance(clock, FastClock)
     given = {"folder": out, "about": about, "wait": wait, "clock": clock}
-    live = () if wait else (Conditioned(out),)  # else `physio check` has it faster
+    live = () if wait else (ChannelStatusFile(out),)  # else `physio check` has it faster
     sinks = [_behind(s, wait) for s in (*file.sinks(given), *live)]
     session = Session(plan, devices, sinks, clock, poll, seconds)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -105,12 +105,12 @@ def conduct(
         _stoppable(session),
         session,
         view(session) if view else nullcontext() as shown,
-        prompt(asked=file.session.realtime and not wait) as refused,
+        realtime_priority(asked=file.session.realtime and not wait) as refused,
     ):
         unusable += refused
-        folders.describe(out, file.resolved(plans[0]), **about, state="running")
-        unusable += own.begin_with(session, known)
-        for who in session.plan.people:
+        session_folder.describe(out, file.resolved(plans[0]), **about, state="running")
+        unusable += personal_calibration.apply_calibrations(session, known)
+        for who in session.plan.participants:
             name = f"estimates.{who}".rstrip(".")
             agreements[who] = Agreement(name=name, person=who)
         for board in (s for s in sinks if isinstance(s, Dashboard)):
@@ -127,10 +127,10 @@ def conduct(
                 shown = None
     faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
     figures = _figures(session, counts, faults, time.perf_counter() - began)
-    idle = unread(plans[0], session.engine.origin)
+    idle = unused_chains(plans[0], session.engine.origin)
     figures["notes"] = [*idle, *_unplaced(session), *unusable]
     figures["reports"] = _reported(agreements)
-    folders.describe(out, file.resolved(plans[0]), **{**about, **figures})
+    session_folder.describe(out, file.resolved(plans[0]), **{**about, **figures})
     return Outcome(out, session.ended, figures)
 
 
@@ -187,14 +187,14 @@ def _shown(session: Session, view: View, item: Item) -> None:
 
 def _behind(sink: Sink, wait: bool) -> Sink:
     """Put a sink behind a thread of its own, except those that have one."""
-    return sink if isinstance(sink, Xdf | Dashboard) else Behind(sink, wait=wait)
+    return sink if isinstance(sink, Xdf | Dashboard) else BackgroundSink(sink, wait=wait)
 
 
 def _fault(sink: Sink) -> str:
     """Return what a sink that lags behind could not do."""
     if isinstance(sink, Xdf):
         return sink.fault
-    if not isinstance(sink, Behind):
+    if not isinstance(sink, BackgroundSink):
         return ""
     name = type(sink.sink).__name__
     if sink.fault is not None:
@@ -202,9 +202,9 @@ def _fault(sink: Sink) -> str:
     return f"{name} was too slow: {sink.dropped} items dropped" if sink.dropped else ""
 
 
-def _about(file: SessionFile) -> dict[str, str]:
+def _about(file: SessionConfig) -> dict[str, str]:
     return {
-        "person": file.session.person,
+        "person": file.session.participant,
         "consent": file.session.consent,
         "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "physio-affect": version("physio-affect"),
@@ -217,7 +217,7 @@ def _figures(
     session: Session, counts: dict[str, Counter[str]], faults: list[str], taken: float
 ) -> dict[str, Any]:
     """Return what ``--json`` holds."""
-    times = [h.heard for h in session.health.values() if h.samples]
+    times = [h.received for h in session.health.values() if h.samples]
     lasted = max(times, default=session.begin) - session.begin
     compute = 1e3 * np.array(session.compute) if session.compute else np.full(1, np.nan)
     p50, p99 = np.percentile(compute, [50, 99]).tolist()
@@ -251,7 +251,7 @@ def _answers(counts: Counter[str]) -> dict[str, Any]:
         "missing": {
             name: {
                 reason.words: counts[f"{name}.{reason.words}"]
-                for reason in Reason
+                for reason in MissingReason
                 if counts[f"{name}.{reason.words}"]
             }
             for name in AFFECT
@@ -265,8 +265,8 @@ def _count(estimates: Block) -> Counter[str]:
     for name in AFFECT:
         if name not in estimates.info.names:
             continue
-        for code in why(estimates.column(name)).tolist():
-            counts[f"{name}.{Reason(code).words}" if code else name] += 1
+        for code in missing_reason(estimates.column(name)).tolist():
+            counts[f"{name}.{MissingReason(code).words}" if code else name] += 1
     return counts
 
 

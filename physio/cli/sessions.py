@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli import dashboard as boards
+from physio.cli import dashboard
 
 if TYPE_CHECKING:
     from physio.cli.run_session import Outcome
@@ -82,17 +82,17 @@ def demo(
     from physio import config
     from physio.cli.run_session import conduct
     from physio.core.protocols import FastClock, WallClock
-    from physio.online.session_config import SessionFile
+    from physio.online.session_config import SessionConfig
 
     tables = config.read(ASSETS / "demo.toml")
     for device in tables["devices"].values():
         device.update(seed=seed, seconds=float(seconds))
-    file = SessionFile(tables, "demo.toml")
-    if not fast and (boards.wanted() if dashboard is None else dashboard or open_it):
-        file = boards.added(file)
+    file = SessionConfig(tables, "demo.toml")
+    if not fast and (dashboard.wanted() if dashboard is None else dashboard or open_it):
+        file = dashboard.added(file)
     clock = FastClock() if fast else WallClock()
     _say("A simulated person with headset and wristband; simulated throughout.")
-    with _folder(out, file.session.person) as folder:
+    with _folder(out, file.session.participant) as folder:
         outcome = conduct(
             file,
             file.devices(clock),
@@ -101,7 +101,7 @@ def demo(
             seconds=seconds,
             poll=0.25 if fast else 0.02,
             view=None if fast else _view,
-            pages=boards.teller(open_it=open_it or dashboard is None),
+            pages=dashboard.teller(open_it=open_it or dashboard is None),
         )
     _finish(outcome, json_path)
     _say("Next: physio replay FILE --fast runs a recording of yours;")
@@ -209,24 +209,24 @@ def replay(
     from physio.cli.run_session import conduct
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
-    from physio.online import session_config as plan
+    from physio.online import session_config
 
     recording = read(path, board=board)
     if config is None:
-        file = plan.recorded(recording) or plan.SessionFile(at=path.name)
+        file = session_config.recorded(recording) or session_config.SessionConfig(at=path.name)
         file = file.with_session(
             **{
-                k: recording.about[k]
+                k: recording.metadata[k]
                 for k in ("person", "consent")
-                if k in recording.about
+                if k in recording.metadata
             }
         )
     else:
-        file = plan.read(config, tuple(trust))
+        file = session_config.read(config, tuple(trust))
     file = file.with_sinks(_defaults())
     clock = FastClock(recording.begin) if fast else WallClock(speed)
-    about = {k: v for k, v in recording.about.items() if k in KEPT}
-    with _folder(out, recording.about.get("person", "")) as folder:
+    about = {k: v for k, v in recording.metadata.items() if k in KEPT}
+    with _folder(out, recording.metadata.get("person", "")) as folder:
         outcome = conduct(
             file,
             [Replay(recording, clock)],
@@ -252,10 +252,10 @@ def mark(
 
     Example: `physio mark "film 3 begins"`
     """
-    from physio.cli import session_folder as folder
+    from physio.cli import session_folder
     from physio.online.remote_control import send
 
-    send(folder.check(session or newest(Path("sessions"))), label)
+    send(session_folder.check(session or newest(Path("sessions"))), label)
 
 
 def delete(
@@ -274,7 +274,7 @@ def delete(
 
     Example: `physio delete films --participant p07`
     """
-    from physio.cli import session_folder as folder
+    from physio.cli import session_folder
 
     if participant is not None:
         from physio.study.study_folder import Study
@@ -289,10 +289,10 @@ def delete(
         if gone.left:
             raise typer.Exit(1)
         return
-    folder.check(session)
+    session_folder.check(session)
     if not (yes or typer.confirm(f"Delete {session} for good?")):
         raise typer.Exit(1)
-    typer.echo(f"{session}: {folder.delete(session)} files deleted")
+    typer.echo(f"{session}: {session_folder.delete(session)} files deleted")
 
 
 COMMANDS: Final[list[Callable[..., None]]] = [demo, live, record, replay, mark, delete]
@@ -316,10 +316,10 @@ def run_devices(
     """Run a session file's devices until the end, and return the session's folder."""
     from physio.cli.run_session import conduct
     from physio.core.protocols import WallClock
-    from physio.online import session_config as plan
-    from physio.online.remote_control import Door
+    from physio.online import session_config
+    from physio.online.remote_control import ControlSocket
 
-    file = plan.read(config, tuple(trust))
+    file = session_config.read(config, tuple(trust))
     told = {"consent": file.session.consent or None, **_given(told)}
     if not told["consent"]:
         told["consent"] = _ask_for_consent()
@@ -332,10 +332,10 @@ def run_devices(
             "recording: take it away"
         )
     file = file.recording_only() if only_record else file.with_sinks(_defaults())
-    file = boards.added(file) if dashboard else file
+    file = dashboard.added(file) if dashboard else file
     clock = WallClock()
     guides = [guide(clock)] if guide else []
-    with _folder(out, file.session.person) as folder:
+    with _folder(out, file.session.participant) as folder:
         if not file.session.record:
             _say(f"Nothing is recorded: {file.at} has session.record = false.")
         if seconds is None:
@@ -343,14 +343,14 @@ def run_devices(
         _say(f"Markers from elsewhere: physio mark TEXT --session {folder}")
         outcome = conduct(
             file,
-            [*file.devices(clock), Door(folder, clock), *guides],
+            [*file.devices(clock), ControlSocket(folder, clock), *guides],
             clock,
             folder,
             demo_weights=demo_weights,
             seconds=float("inf") if seconds is None else seconds,
             view=_view,
             calibrations=calibrations or (),
-            pages=boards.teller(open_it=open_it),
+            pages=dashboard.teller(open_it=open_it),
         )
     _finish(outcome, json_path)
     return folder
@@ -378,9 +378,9 @@ def _defaults() -> dict[str, Any]:
 
 
 def _folder(out: Path | None, person: str) -> AbstractContextManager[Path]:
-    from physio.cli import session_folder as folder
+    from physio.cli import session_folder
 
-    return folder.fresh(out, folder.code(person))
+    return session_folder.fresh(out, session_folder.code(person))
 
 
 def newest(sessions: Path) -> Path:
@@ -397,7 +397,7 @@ def _view(session: "Session") -> Any:
     from physio.view.terminal.live import Terminal
 
     streams = [health.info for health in session.health.values()]
-    people = {info.person for info in streams}
+    people = {info.participant for info in streams}
     return Terminal(streams, session.begin, ", ".join(sorted(people - {""})))
 
 

@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from physio.core.protocols import Clock, Device
-    from physio.online.session_config import SessionFile
+    from physio.online.session_config import SessionConfig
     from physio.study.study_folder import Study
     from physio.study.questionnaires import Questionnaire
 
@@ -82,13 +82,13 @@ def run(
 
     Example: `physio study run films --participant p07`
     """
-    from physio.cli import session_folder as folder
+    from physio.cli import session_folder
     from physio.study.study_folder import Study
     from physio.study.table import recorded
 
     opened = Study.open(root)
     opened.check(deviation)
-    code = folder.code(participant)
+    code = session_folder.code(participant)
     conditions = opened.assign(code, order)
     done = recorded(opened, code)
     left = [name for name in conditions if name not in done]
@@ -132,12 +132,12 @@ def _lead(
     opened: "Study", code: str, left: list[str], *, rehearse: bool, lose: str
 ) -> None:
     """Run the session of a participant."""
-    from physio.cli import session_folder as folder
+    from physio.cli import session_folder
     from physio.cli.run_session import conduct
     from physio.core.protocols import FastClock, WallClock
-    from physio.online.remote_control import Door
-    from physio.study.protocol_runner import Course
-    from physio.study.experimenter_view import Screen
+    from physio.online.remote_control import ControlSocket
+    from physio.study.protocol_runner import ProtocolRunner
+    from physio.study.experimenter_view import ExperimenterView
 
     settings = opened.design.study
     file = _session(opened, code, left, lose) if rehearse else _session(opened, code)
@@ -148,9 +148,9 @@ def _lead(
         opened.tell(what, participant=code, session=out.name, **about)
 
     answer = _answer(code) if rehearse else None
-    course = Course(opened.design, left, clock, heard, answer)
-    with folder.fresh(out, code) as made:
-        devices: list[Device] = [*file.devices(clock), Door(made, clock), course]
+    course = ProtocolRunner(opened.design, left, clock, heard, answer)
+    with session_folder.fresh(out, code) as made:
+        devices: list[Device] = [*file.devices(clock), ControlSocket(made, clock), course]
         heard("session", hash=opened.design.hash, conditions=left, simulated=rehearse)
         outcome = conduct(
             file,
@@ -158,7 +158,7 @@ def _lead(
             clock,
             made,
             poll=0.25 if rehearse else 0.02,
-            view=lambda session: Screen(course, session),
+            view=lambda session: ExperimenterView(course, session),
             about={
                 "study": settings.name,
                 "study.hash": opened.design.hash,
@@ -173,15 +173,15 @@ def _lead(
 
 def _session(
     opened: "Study", code: str, left: list[str] | None = None, lose: str = ""
-) -> "SessionFile":
+) -> "SessionConfig":
     """Return the session file, its simulated devices on this participant."""
     from dataclasses import replace
 
-    from physio.online import session_config as plan
+    from physio.online import session_config
     from physio.study.protocol_runner import PAUSE
 
     path = opened.root / opened.design.study.session
-    file = plan.read(path).with_session(
+    file = session_config.read(path).with_session(
         person=code, consent=opened.design.study.consent
     )
     file = file.recording_only()
@@ -279,19 +279,19 @@ def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None
 
 def _check(opened: "Study", code: str) -> None:
     """Lead through the checks; where one fails, a typed reason goes on."""
-    from physio.cli import session_folder as folder
+    from physio.cli import session_folder
     from physio.cli.run_session import conduct
     from physio.core.protocols import WallClock
     from physio.datasets.open_recording import read
-    from physio.online.remote_control import Door
-    from physio.online.prompts import Guide
+    from physio.online.remote_control import ControlSocket
+    from physio.online.prompts import PromptSequence
     from physio.study import preflight
 
     file, clock = _session(opened, code), WallClock()
     out = opened.folder(f"{code}-check")
-    with folder.fresh(out, code) as made:
-        guide = Guide(preflight.STEPS, clock, typer.echo)
-        own: list[Device] = [Door(made, clock), preflight.Echo(made, clock), guide]
+    with session_folder.fresh(out, code) as made:
+        guide = PromptSequence(preflight.STEPS, clock, typer.echo)
+        own: list[Device] = [ControlSocket(made, clock), preflight.Echo(made, clock), guide]
         devices: list[Device] = [*file.devices(clock), *own]
         conduct(file, devices, clock, made, seconds=preflight.SECONDS)
     found = preflight.checks(read(out / "recording.xdf"), opened.root)
@@ -379,9 +379,9 @@ def offset(
     Example: `physio study offset p07/recording.xdf --channel photodiode`
     """
     from physio.datasets.open_recording import read
-    from physio.study import marker_latency as offsets
+    from physio.study import marker_latency
 
-    found = offsets.offset(read(recording), channel, label)
+    found = marker_latency.marker_latency(read(recording), channel, label)
     typer.echo(
         f"{channel}: {1e3 * found.median:+.2f} ms behind the marker, jitter "
         f"{1e3 * found.jitter:.2f} ms, worst {1e3 * found.worst:.2f} ms "
@@ -410,17 +410,17 @@ def table(
 
     Example: `physio study table films`
     """
-    from physio.study import derivatives as derived
+    from physio.study import derivatives
     from physio.study.study_folder import Study
 
     if plan is None:
         opened = Study.open(root)
         opened.check(deviation)
-        folder, made, differences = derived.make(opened)
+        folder, made, differences = derivatives.make(opened)
     elif out is None:
         raise ValueError(f"{root} is read only: say with --out where the table goes")
     else:
-        folder, made, differences = derived.foreign(root, plan, out)
+        folder, made, differences = derivatives.foreign(root, plan, out)
     excluded = int((made["exclusion"] != "").sum())
     typer.echo(f"{folder}: {len(made)} values, {excluded} excluded")
     for one in differences:

@@ -9,7 +9,7 @@ import numpy as np
 
 from physio.core.block import Block
 from physio.core.filename import Files
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 from physio.core.recording import Recording, computed
 
 
@@ -60,7 +60,7 @@ def draw(folder: Path) -> None:
             estimates,
             truth=laid_out(next(truth, None)),
             conditions=named[0] if named else None,
-            title=end[1:] or recording.about.get("person", ""),
+            title=end[1:] or recording.metadata.get("person", ""),
         )
         figure.savefig(folder / f"{files[f'overview{end}']}.png", dpi=110)
 
@@ -68,7 +68,7 @@ def draw(folder: Path) -> None:
 def _of(recording: Recording, person: str) -> Recording:
     """Return what one of several people wears, and what is computed of them."""
     streams = recording.streams.items()
-    own = {n: b for n, b in streams if b[0].info.person in {"", person}}
+    own = {n: b for n, b in streams if b[0].info.participant in {"", person}}
     return replace(recording, streams=own)
 
 
@@ -79,7 +79,7 @@ def laid_out(blocks: Sequence[Block] | None) -> Block | None:
         return None
     start = filled[0].start
     width = len(filled[0].info.channels)
-    data = np.full((filled[-1].stop - start, width), Reason.NO_SIGNAL.nan)
+    data = np.full((filled[-1].stop - start, width), MissingReason.NO_SIGNAL.nan)
     for block in filled:
         data[block.start - start : block.stop - start] = block.data
-    return Block(filled[0].info, start, filled[0].epoch, data)
+    return Block(filled[0].info, start, filled[0].t0, data)

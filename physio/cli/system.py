@@ -12,7 +12,7 @@ from warnings import catch_warnings
 
 import typer
 
-from physio.cli import doctor_checks as checks
+from physio.cli import doctor_checks
 from physio.cli.doctor_checks import Finding
 
 STAND_ON: Final = (
@@ -67,13 +67,13 @@ def _simulate(what: str, port: int) -> None:
     """Be a device for programs on this machine, until Ctrl-C."""
     from time import sleep
 
-    from devices.empatica import Twin
+    from devices.empatica import MockServer
     from devices.simulated import Wristband
 
     if what != "e4":
         raise ValueError(f"cannot simulate {what!r}: there is e4")
-    band = Wristband(name="simulated", truth=False)
-    with Twin({"51a7ed": band}, port) as twin:
+    band = Wristband(name="simulated", ground_truth=False)
+    with MockServer({"51a7ed": band}, port) as twin:
         typer.echo(
             f"an E4 streaming server with a simulated wristband, 51a7ed, on "
             f"127.0.0.1:{twin.port}; Ctrl-C ends it"
@@ -94,10 +94,10 @@ def doctor() -> None:
         _python(),
         *map(_package, STAND_ON),
         _clock(),
-        checks.clocks(),
+        doctor_checks.clocks(),
         _disk(),
-        *checks.permissions(),
-        checks.ports(),
+        *doctor_checks.permissions(),
+        doctor_checks.ports(),
         _lsl(),
         _board(),
     ]

@@ -6,14 +6,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Info, Origin
-from physio.core.missing import Reason
+from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.missing import MissingReason
 
-_NOTHING = Reason.NO_SIGNAL.nan
+_NOTHING = MissingReason.NO_SIGNAL.nan
 
 
 @dataclass(frozen=True)
-class Join:
+class TickGrid:
     """The newest row of every stream, ``rate`` times a second.
 
     Tick j is at ``begin + j / rate`` on the session clock, and is due once every
@@ -30,7 +30,7 @@ class Join:
     hold: float = 1.0
 
 
-class Junction:
+class StreamAligner:
     """A join running on the streams of one session.
 
     Parameters
@@ -43,7 +43,7 @@ class Junction:
         When tick 0 is (s, session clock).
     """
 
-    def __init__(self, join: Join, sources: tuple[Info, ...], begin: float) -> None:
+    def __init__(self, join: TickGrid, sources: tuple[StreamInfo, ...], begin: float) -> None:
         self.join = join
         self.begin = begin
         self.info = _joined(join, sources)
@@ -81,10 +81,10 @@ class Junction:
             self._first[name] = min(self._first[name], float(block.times[0]))
             self._times[name] = np.concatenate([self._times[name], block.times])
             self._rows[name] = np.vstack([self._rows[name], block.data])
-            until = block.until if until is None else until
-        return self.silent(name, until) if until is not None else self._emit()
+            until = block.complete_until if until is None else until
+        return self.advance(name, until) if until is not None else self._emit()
 
-    def silent(self, name: str, until: float) -> Block:
+    def advance(self, name: str, until: float) -> Block:
         """Know that no row up to ``until`` (s) is to come; return the ticks now due."""
         self._until[name] = max(self._until[name], until)
         return self._emit()
@@ -133,12 +133,12 @@ def _named(stream: str, channel: Channel) -> Channel:
     return replace(channel, name=f"{stream}.{channel.name}")
 
 
-def _joined(join: Join, sources: tuple[Info, ...]) -> Info:
+def _joined(join: TickGrid, sources: tuple[StreamInfo, ...]) -> StreamInfo:
     channels = []
     for info in sources:
         channels += [_named(info.name, c) for c in info.channels]
         channels += [Channel(f"{info.name}.{end}", unit="s") for end in ("from", "to")]
     origin = Origin.worst(*(info.origin for info in sources))
-    people = {info.person for info in sources if info.person}
+    people = {info.participant for info in sources if info.participant}
     person = people.pop() if len(people) == 1 else ""
-    return Info("features", join.rate, tuple(channels), origin, person)
+    return StreamInfo("features", join.rate, tuple(channels), origin, person)

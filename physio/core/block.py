@@ -51,11 +51,11 @@ class Channel:
     kind: str = "misc"
     unit: str = "1"
     delay: float = 0.0
-    span: float = 0.0
+    memory: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Info:
+class StreamInfo:
     """What a stream is: known before its first sample, true of every block.
 
     Parameters
@@ -80,7 +80,7 @@ class Info:
     rate: Fraction
     channels: tuple[Channel, ...]
     origin: Origin = Origin.MEASURED
-    person: str = ""
+    participant: str = ""
     site: str = ""
     placement: str = ""
     reference: str = ""
@@ -103,9 +103,9 @@ class Info:
     @property
     def span(self) -> float:
         """The longest `Channel.span` (s)."""
-        return max((c.span for c in self.channels), default=0.0)
+        return max((c.memory for c in self.channels), default=0.0)
 
-    def at(self, rate: Fraction | None = None, *channels: Channel) -> Self:
+    def with_channels(self, rate: Fraction | None = None, *channels: Channel) -> Self:
         """Return the stream that carries ``channels`` at ``rate``, all else as here."""
         return replace(
             self, rate=self.rate if rate is None else rate, channels=channels
@@ -132,9 +132,9 @@ class Block:
         The device's own time of each sample as it gave it, shape (n,), if it did.
     """
 
-    info: Info
+    info: StreamInfo
     start: int
-    epoch: float
+    t0: float
     data: Array
     stamps: Array | None = None
 
@@ -168,12 +168,12 @@ class Block:
     @property
     def times(self) -> Array:
         """When each sample was taken (s, session clock), shape (n,)."""
-        return self.epoch + np.arange(self.start, self.stop) / float(self.info.rate)
+        return self.t0 + np.arange(self.start, self.stop) / float(self.info.rate)
 
     @property
-    def until(self) -> float:
+    def complete_until(self) -> float:
         """When the last sample was taken (s, session clock): all to come is later."""
-        return self.epoch + (self.stop - 1) / float(self.info.rate)
+        return self.t0 + (self.stop - 1) / float(self.info.rate)
 
     def column(self, name: str) -> Array:
         """Return the samples of one channel, shape (n,)."""
@@ -189,7 +189,7 @@ class Block:
         a = min(max(start - self.start, 0), len(self))
         b = min(max(stop - self.start, a), len(self))
         stamps = None if self.stamps is None else self.stamps[a:b]
-        return Block(self.info, self.start + a, self.epoch, self.data[a:b], stamps)
+        return Block(self.info, self.start + a, self.t0, self.data[a:b], stamps)
 
     def split(self, rows: Sequence[int]) -> Iterator["Block"]:
         """Yield this block in parts, cut before each of ``rows``."""

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,8 +27,8 @@ class Events:
         A text for each, as a marker has it; n of them, or none at all.
     """
 
-    info: Info
-    until: float
+    info: StreamInfo
+    complete_until: float
     times: Array
     data: Array
     labels: tuple[str, ...] = ()
@@ -60,32 +60,32 @@ class Events:
         return Events(self.info, until, self.times[rows], self.data[rows], labels)
 
 
-def joined(parts: Sequence[Events]) -> Events:
+def concatenate(parts: Sequence[Events]) -> Events:
     """Return events of one stream that came in parts, at least one, as a whole."""
     times, data = (
         np.concatenate([getattr(p, k) for p in parts]) for k in ("times", "data")
     )
     labels = tuple(label for p in parts for label in p.labels)
-    return Events(parts[0].info, parts[-1].until, times, data, labels)
+    return Events(parts[0].info, parts[-1].complete_until, times, data, labels)
 
 
-def happening(info: Info, time: float, label: str = "", *values: float) -> Events:
+def single_event(info: StreamInfo, time: float, label: str = "", *values: float) -> Events:
     """Return a single event of ``info``."""
     data = np.array(values, np.float64).reshape(1, len(info.channels))
     return Events(info, time, np.array([time]), data, (label,))
 
 
-def marks(name: str, *channels: Channel) -> Info:
+def event_stream(name: str, *channels: Channel) -> StreamInfo:
     """Return a stream of labelled events, with ``channels`` of numbers beside."""
-    return Info(name, Fraction(0), channels)
+    return StreamInfo(name, Fraction(0), channels)
 
 
-def is_point(info: Info) -> bool:
-    """Tell whether a stream on a grid stands for events: see `points`."""
+def is_point(info: StreamInfo) -> bool:
+    """Tell whether a stream on a grid stands for events: see `events_from_grid`."""
     return bool(info.channels) and info.channels[0].kind == "event"
 
 
-def points(block: Block) -> Events:
+def events_from_grid(block: Block) -> Events:
     """Return the events that a regular stream carries on its grid.
 
     Inside a chain, what a stage detects stays on the sample grid: one row a sample, all
@@ -98,7 +98,7 @@ def points(block: Block) -> Events:
     rows = np.flatnonzero(~np.isnan(block.data[:, 0]))
     times = block.times[rows] + block.data[rows, 0]
     order = np.argsort(times, kind="stable")
-    info = block.info.at(Fraction(0), *block.info.channels[1:])
-    until = block.until - first.delay
+    info = block.info.with_channels(Fraction(0), *block.info.channels[1:])
+    until = block.complete_until - first.delay
     data = np.ascontiguousarray(block.data[rows[order], 1:])
     return Events(info, until, times[order], data)

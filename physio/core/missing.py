@@ -10,11 +10,11 @@ _QUIET: Final = 0x7FF8_0000_0000_0000
 _SHIFT: Final = 44  # high in the payload, so that the reason survives float32
 
 
-class Reason(IntEnum):
+class MissingReason(IntEnum):
     """Why a value is not there.
 
     A reason travels inside the missing value itself, in the payload of the NaN, as R
-    keeps its ``NA`` apart from its ``NaN``; `why` reads it back. A NaN that nobody
+    keeps its ``NA`` apart from its ``NaN``; `missing_reason` reads it back. A NaN that nobody
     gave a reason, a device's own for example, reads as `NO_SIGNAL`.
     """
 
@@ -38,16 +38,16 @@ class Reason(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-def _missing(reason: Reason) -> float:
+def _missing(reason: MissingReason) -> float:
     bits = np.array(_QUIET | int(reason) << _SHIFT, np.uint64)
     return float(bits.view(np.float64))
 
 
-_NANS: Final = tuple(_missing(reason) for reason in Reason)
+_NANS: Final = tuple(_missing(reason) for reason in MissingReason)
 
 
-def why(values: npt.ArrayLike) -> npt.NDArray[np.int8]:
-    """Return the `Reason` of each value: 0 where it is a number, else why it is not.
+def missing_reason(values: npt.ArrayLike) -> npt.NDArray[np.int8]:
+    """Return the `MissingReason` of each value: 0 where it is a number, else why it is not.
 
     Parameters
     ----------
@@ -60,5 +60,5 @@ def why(values: npt.ArrayLike) -> npt.NDArray[np.int8]:
     """
     x = np.ascontiguousarray(values, np.float64)
     code = (x.view(np.uint64) >> np.uint64(_SHIFT)) & np.uint64(0x7F)
-    code = np.where(code == 0, int(Reason.NO_SIGNAL), code)
+    code = np.where(code == 0, int(MissingReason.NO_SIGNAL), code)
     return np.where(np.isnan(x), code, 0).astype(np.int8)

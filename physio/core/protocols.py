@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, StreamInfo
 from physio.core.events import Events
 
 Item = Block | Events
@@ -57,7 +57,7 @@ class FastClock:
         self.time += seconds
 
 
-class Wish(NamedTuple):
+class Command(NamedTuple):
     """What somebody who watches a session wants of it.
 
     Parameters
@@ -72,11 +72,11 @@ class Wish(NamedTuple):
         Whom a marker or a rating is about, in a session of several people.
     """
 
-    what: str
-    at: float
+    kind: str
+    time: float
     label: str = ""
     values: tuple[float, ...] = ()
-    person: str = ""
+    participant: str = ""
 
 
 class Device(Protocol):
@@ -99,7 +99,7 @@ class Device(Protocol):
     ) -> None: ...
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """What flows, events (rate 0) included; known once open."""
 
     @property
@@ -114,7 +114,7 @@ class Sink(Protocol):
     """Where blocks and events end up, open inside a ``with`` block.
 
     A sink may have ``notices()``, sentences for the session's status, and ``wishes()``,
-    each a `Wish`: what came of either since the last call, without waiting.
+    each a `Command`: what came of either since the last call, without waiting.
     """
 
     def __enter__(self) -> Self: ...
@@ -125,7 +125,7 @@ class Sink(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def announce(self, streams: Sequence[Info]) -> None:
+    def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Hear, once open, what flows into the session: the rest is computed."""
 
     def write(self, item: Item) -> None:

@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, marks
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, event_stream
 
 Item = Block | Events
 
-SILENCE = "session.silence"
-"""Name of the stream in which a session declares others silent: see `silence`."""
+STREAM_TIMEOUT = "session.silence"
+"""Name of the stream in which a session declares others silent: see `stream_timeout`."""
 
-REFUSAL = "session.refusal"
-"""Name of the stream in which a session gives others up: see `refusal`."""
+STREAM_REJECTED = "session.refusal"
+"""Name of the stream in which a session gives others up: see `stream_rejected`."""
 
 MARKERS = "session.markers"
 """Name of the stream of what a person marked while the session ran."""
@@ -32,7 +32,7 @@ MUTES = "session.mutes"
 CALIBRATION = "session.calibration"
 """Name of the stream in which a session is told what is known of a person."""
 
-TOLD = (MARKERS, RATINGS, MUTES, CALIBRATION)
+USER_INPUT = (MARKERS, RATINGS, MUTES, CALIBRATION)
 """Names of the streams of a session that are part of what arrived."""
 
 COMPUTED = ("features", "estimates")
@@ -53,7 +53,7 @@ class Arrival(NamedTuple):
     stream: str
     start: int
     n: int
-    epoch: float
+    t0: float
 
 
 @dataclass(frozen=True)
@@ -78,20 +78,20 @@ class Recording:
     streams: Mapping[str, tuple[Block, ...]]
     events: Mapping[str, Events] = field(default_factory=dict)
     timeline: tuple[Arrival, ...] = ()
-    about: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def infos(self) -> tuple[Info, ...]:
+    def infos(self) -> tuple[StreamInfo, ...]:
         """What each stream is, the regular ones first."""
         regular = tuple(blocks[0].info for blocks in self.streams.values())
         return regular + tuple(e.info for e in self.events.values())
 
     @property
-    def arrived(self) -> tuple[Info, ...]:
+    def inputs(self) -> tuple[StreamInfo, ...]:
         """What flowed into the session, and not what it computed or told of itself.
 
         `COMPUTED` streams and those of the session itself (``session.``) are left out,
-        but for what it was told (`TOLD`). Where there is a timeline, so is what the
+        but for what it was told (`USER_INPUT`). Where there is a timeline, so is what the
         timeline does not name, unless it is a stream of which nothing ever came; and
         the declarations of silence are kept, being part of the order.
         """
@@ -101,14 +101,14 @@ class Recording:
     @property
     def begin(self) -> float:
         """When the session began (s, session clock): as said, or the first sample."""
-        if "begin" in self.about:
-            return float(self.about["begin"])
+        if "begin" in self.metadata:
+            return float(self.metadata["begin"])
         return min((float(b[0].times[0]) for b in self._filled()), default=0.0)
 
     @property
     def end(self) -> float:
         """When the last sample was taken (s, session clock)."""
-        return max((b[-1].until for b in self._filled()), default=self.begin)
+        return max((b[-1].complete_until for b in self._filled()), default=self.begin)
 
     @property
     def seconds(self) -> float:
@@ -120,9 +120,9 @@ class Recording:
         yield from self._recorded() if self.timeline else self._by_time(step)
 
     def _flowed(self, name: str, named: set[str]) -> bool:
-        if name in {SILENCE, REFUSAL}:
+        if name in {STREAM_TIMEOUT, STREAM_REJECTED}:
             return bool(self.timeline)
-        told = said(name) in TOLD
+        told = base_name(name) in USER_INPUT
         if computed(name) or (name.startswith("session.") and not told):
             return False
         empty = name in self.streams and not any(map(len, self.streams[name]))
@@ -144,11 +144,11 @@ class Recording:
         parts: list[tuple[float, int, Item]] = []
         for block in (b for blocks in self.streams.values() for b in blocks):
             for part in _cut(block, self.begin, step):
-                parts.append((part.until, len(parts), part))
+                parts.append((part.complete_until, len(parts), part))
         for e in self.events.values():
             for i in range(len(e)):
                 one = e.part(i, i + 1, float(e.times[i]))
-                parts.append((one.until, len(parts), one))
+                parts.append((one.complete_until, len(parts), one))
         for _, _, item in sorted(parts, key=lambda p: p[:2]):
             yield item
 
@@ -159,26 +159,26 @@ def computed(name: str) -> str:
     return what if what in COMPUTED else ""
 
 
-def said(name: str) -> str:
+def base_name(name: str) -> str:
     """Return what a stream of the session's own is called, whomever it is about."""
     return ".".join(name.split(".")[:2])
 
 
-def silence(stream: str, until: float) -> Events:
+def stream_timeout(stream: str, until: float) -> Events:
     """Return the declaration that nothing of ``stream`` came up to ``until`` (s).
 
     Samples that come for that time all the same are late: they are kept, and count
     from the next tick on.
     """
-    return Events(marks(SILENCE), until, np.array([until]), np.empty((1, 0)), (stream,))
+    return Events(event_stream(STREAM_TIMEOUT), until, np.array([until]), np.empty((1, 0)), (stream,))
 
 
-def refusal(stream: str, at: float) -> Events:
+def stream_rejected(stream: str, at: float) -> Events:
     """Return the declaration that nothing is to be computed of ``stream`` any more.
 
     Its samples are kept. From ``at`` (s) on, all that rests on it counts as silent.
     """
-    return Events(marks(REFUSAL), at, np.array([at]), np.empty((1, 0)), (stream,))
+    return Events(event_stream(STREAM_REJECTED), at, np.array([at]), np.empty((1, 0)), (stream,))
 
 
 def mute(stream: str, at: float, *, on: bool) -> Events:
@@ -187,7 +187,7 @@ def mute(stream: str, at: float, *, on: bool) -> Events:
     Its samples are kept; until it is taken back (``on`` False), all that rests on the
     stream counts as silent.
     """
-    info = marks(MUTES, Channel("on", "misc"))
+    info = event_stream(MUTES, Channel("on", "misc"))
     return Events(info, at, np.array([at]), np.array([[float(on)]]), (stream,))
 
 

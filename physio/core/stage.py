@@ -9,68 +9,68 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from physio.core.block import Array, Block, Info
+from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 
 State = Any  # a NamedTuple of arrays that `step` changes in place, or a tuple of such
 
 _FILL: Final = 4096  # rows of a gap that are made at once
 
 
-class Grid(NamedTuple):
+class OutputSchedule(NamedTuple):
     """When outputs are due: output k with input sample ``ceil(first + k * hop)``."""
 
     first: Fraction = Fraction(0)
-    hop: Fraction = Fraction(1)
+    step: Fraction = Fraction(1)
 
     def count(self, n: int) -> int:
         """Return how many outputs are due within the first ``n`` samples."""
-        return max(0, (n - 1 - self.first) // self.hop + 1) if n > 0 else 0
+        return max(0, (n - 1 - self.first) // self.step + 1) if n > 0 else 0
 
     def due(self, k: int) -> int:
         """Return the input sample with which output ``k`` is due."""
-        return ceil(self.first + k * self.hop)
+        return ceil(self.first + k * self.step)
 
-    def then(self, later: "Grid") -> "Grid":
+    def then(self, later: "OutputSchedule") -> "OutputSchedule":
         """Return the grid of a stage on ``later``, fed by a stage on this one."""
-        if later.hop.denominator != 1 and self != Grid():
+        if later.step.denominator != 1 and self != OutputSchedule():
             raise ValueError(
-                f"a stage that answers every {later.hop} samples cannot follow "
-                f"one that answers every {self.hop}: give one of them a whole number"
+                f"a stage that answers every {later.step} samples cannot follow "
+                f"one that answers every {self.step}: give one of them a whole number"
             )
-        return Grid(self.first + self.hop * later.first, self.hop * later.hop)
+        return OutputSchedule(self.first + self.step * later.first, self.step * later.step)
 
 
 class Stage(ABC):
     """A causal operation on one stream, as a value.
 
     A subclass is a frozen dataclass of settings. It holds no samples: what it must
-    remember from one call to the next is its state, which a `Flow` keeps.
+    remember from one call to the next is its state, which a `StageRunner` keeps.
 
     The laws: however a stream is cut into blocks, what comes out is the same. Lost
     samples come in as rows of NaN; one NaN changes no output that lies further behind
     it than the ``span`` of the output's channels. A NaN that goes out carries its
-    `Reason`.
+    `MissingReason`.
     """
 
     @abstractmethod
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the stream that comes out, or raise why ``info`` cannot come in."""
 
-    def grid(self, info: Info) -> Grid:  # noqa: ARG002
+    def schedule(self, info: StreamInfo) -> OutputSchedule:  # noqa: ARG002
         """Return when outputs are due: by default, one with every input sample."""
-        return Grid()
+        return OutputSchedule()
 
     @abstractmethod
-    def begin(self, info: Info) -> State:
+    def initial_state(self, info: StreamInfo) -> State:
         """Return the state before the first sample."""
 
     @abstractmethod
-    def step(self, state: State, x: Array) -> Array:
+    def process(self, state: State, x: Array) -> Array:
         """Take in ``x``, shape (n, inputs); return all now due, shape (m, outputs)."""
 
-    def hear(self, state: State, events: Events) -> None:  # noqa: B027
+    def on_events(self, state: State, events: Events) -> None:  # noqa: B027
         """Take in events, say a rating; they count from the next sample on."""
 
 
@@ -80,38 +80,38 @@ class Chain(Stage):
 
     stages: tuple[Stage, ...] = ()
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Fold ``info`` through the stages."""
         for stage in self.stages:
-            info = stage.output(info)
+            info = stage.output_info(info)
         return info
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Compose the grids of the stages."""
-        grid = Grid()
+        grid = OutputSchedule()
         for stage in self.stages:
-            grid = grid.then(stage.grid(info))
-            info = stage.output(info)
+            grid = grid.then(stage.schedule(info))
+            info = stage.output_info(info)
         return grid
 
-    def begin(self, info: Info) -> State:
+    def initial_state(self, info: StreamInfo) -> State:
         """Return a state for each stage."""
         states = []
         for stage in self.stages:
-            states.append(stage.begin(info))
-            info = stage.output(info)
+            states.append(stage.initial_state(info))
+            info = stage.output_info(info)
         return tuple(states)
 
-    def step(self, state: State, x: Array) -> Array:
+    def process(self, state: State, x: Array) -> Array:
         """Pass ``x`` through the stages."""
         for stage, own in zip(self.stages, state, strict=True):
-            x = sealed(stage.step(own, x))
+            x = sealed(stage.process(own, x))
         return x
 
-    def hear(self, state: State, events: Events) -> None:
+    def on_events(self, state: State, events: Events) -> None:
         """Tell every stage."""
         for stage, own in zip(self.stages, state, strict=True):
-            stage.hear(own, events)
+            stage.on_events(own, events)
 
 
 @dataclass(frozen=True)
@@ -120,42 +120,42 @@ class Fork(Stage):
 
     stages: tuple[Stage, ...] = ()
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Set the channels of all stages side by side."""
         if not self.stages:
-            return info.at(None)
-        parts = [stage.output(info) for stage in self.stages]
-        grids = {stage.grid(info) for stage in self.stages}
+            return info.with_channels(None)
+        parts = [stage.output_info(info) for stage in self.stages]
+        grids = {stage.schedule(info) for stage in self.stages}
         if len(grids) != 1:
-            hops = ", ".join(f"every {float(g.hop)} samples" for g in sorted(grids))
+            hops = ", ".join(f"every {float(g.step)} samples" for g in sorted(grids))
             raise ValueError(
                 f"the branches of a fork on {info.name!r} answer at different times "
                 f"({hops}): give them one hop"
             )
-        return info.at(parts[0].rate, *(c for part in parts for c in part.channels))
+        return info.with_channels(parts[0].rate, *(c for part in parts for c in part.channels))
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return the grid that all stages share."""
-        return self.stages[0].grid(info) if self.stages else Grid()
+        return self.stages[0].schedule(info) if self.stages else OutputSchedule()
 
-    def begin(self, info: Info) -> State:
+    def initial_state(self, info: StreamInfo) -> State:
         """Return a state for each stage."""
-        return tuple(stage.begin(info) for stage in self.stages)
+        return tuple(stage.initial_state(info) for stage in self.stages)
 
-    def step(self, state: State, x: Array) -> Array:
+    def process(self, state: State, x: Array) -> Array:
         """Pass ``x`` through each stage."""
         pairs = zip(self.stages, state, strict=True)
-        parts = [stage.step(own, x) for stage, own in pairs]
+        parts = [stage.process(own, x) for stage, own in pairs]
         return np.hstack(parts) if parts else np.empty((len(x), 0))
 
-    def hear(self, state: State, events: Events) -> None:
+    def on_events(self, state: State, events: Events) -> None:
         """Tell every stage."""
         for stage, own in zip(self.stages, state, strict=True):
-            stage.hear(own, events)
+            stage.on_events(own, events)
 
 
 @dataclass(frozen=True)
-class Masked(Stage):
+class MaskBadSamples(Stage):
     """A signal with its bad samples missing: NaN (why: poor quality).
 
     Parameters
@@ -170,9 +170,9 @@ class Masked(Stage):
     signal: Stage = Chain()
     quality: Stage = Chain()
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the signal's stream; its values also rest on the quality's span."""
-        out, mask = self.signal.output(info), self.quality.output(info)
+        out, mask = self.signal.output_info(info), self.quality.output_info(info)
         if out.rate != info.rate or mask.rate != info.rate:
             raise ValueError(
                 f"a mask on {info.name!r} needs a value with every input sample, not "
@@ -183,24 +183,24 @@ class Masked(Stage):
                 f"a mask on {info.name!r} has {len(mask.channels)} channels for "
                 f"{len(out.channels)}"
             )
-        spans = (max(c.span, mask.span) for c in out.channels)
+        spans = (max(c.memory, mask.span) for c in out.channels)
         pairs = zip(out.channels, spans, strict=True)
-        return out.at(None, *(replace(c, span=span) for c, span in pairs))
+        return out.with_channels(None, *(replace(c, span=span) for c, span in pairs))
 
-    def begin(self, info: Info) -> State:
+    def initial_state(self, info: StreamInfo) -> State:
         """Return a state for each."""
-        return self.signal.begin(info), self.quality.begin(info)
+        return self.signal.initial_state(info), self.quality.initial_state(info)
 
-    def step(self, state: State, x: Array) -> Array:
+    def process(self, state: State, x: Array) -> Array:
         """Pass ``x`` through both; leave out what is bad."""
-        y = self.signal.step(state[0], x)
-        bad = self.quality.step(state[1], x) == 0
+        y = self.signal.process(state[0], x)
+        bad = self.quality.process(state[1], x) == 0
         if not bad.any():
             return y
-        return np.where(bad & ~np.isnan(y), Reason.POOR_QUALITY.nan, y)
+        return np.where(bad & ~np.isnan(y), MissingReason.POOR_QUALITY.nan, y)
 
 
-class Flow:
+class StageRunner:
     """A stage running on one stream: the only thing in the signal chain that changes.
 
     A jump in `Block.start` is a gap: the stage gets as many rows of NaN (why: no
@@ -211,16 +211,16 @@ class Flow:
     _next: int  # the input sample expected
     _due: int  # the number of the output that comes next
 
-    def __init__(self, stage: Stage, source: Info) -> None:
+    def __init__(self, stage: Stage, source: StreamInfo) -> None:
         self.stage = stage
         self.source = source
-        self.info = stage.output(source)
-        self._grid = stage.grid(source)
+        self.info = stage.output_info(source)
+        self._grid = stage.schedule(source)
         self._lead = float(self._grid.first / source.rate)
         width = len(source.channels)
-        self._lost = np.full((_FILL, width), Reason.NO_SIGNAL.nan)
+        self._lost = np.full((_FILL, width), MissingReason.NO_SIGNAL.nan)
         self._lost.flags.writeable = False
-        self._blank = stage.begin(source)  # designing filters again is dear
+        self._blank = stage.initial_state(source)  # designing filters again is dear
         self._compile()
         self.reset()
 
@@ -240,18 +240,18 @@ class Flow:
         if not len(block):
             y = np.empty((0, len(self.info.channels)))
         elif block.start == self._next:
-            y = self.stage.step(self._state, block.data)
+            y = self.stage.process(self._state, block.data)
         else:
             parts = self._gap(block.start - self._next)
-            y = np.vstack([*parts, self.stage.step(self._state, block.data)])
-        out = Block(self.info, self._due, block.epoch + self._lead, y)
+            y = np.vstack([*parts, self.stage.process(self._state, block.data)])
+        out = Block(self.info, self._due, block.t0 + self._lead, y)
         self._next = max(self._next, block.stop) if len(block) else self._next
         self._due = out.stop
         return out
 
-    def hear(self, events: Events) -> None:
+    def on_events(self, events: Events) -> None:
         """Take in events; they count from the next sample on."""
-        self.stage.hear(self._state, events)
+        self.stage.on_events(self._state, events)
 
     @property
     def state(self) -> State:
@@ -264,11 +264,11 @@ class Flow:
 
     def _gap(self, n: int) -> list[Array]:
         sizes = [_FILL] * (n // _FILL) + [n % _FILL]
-        return [self.stage.step(self._state, self._lost[:size]) for size in sizes]
+        return [self.stage.process(self._state, self._lost[:size]) for size in sizes]
 
     def _compile(self) -> None:
         """Step over no samples, so that the first one does not wait for a compiler."""
-        y = self.stage.step(deepcopy(self._blank), self._lost[:0])
+        y = self.stage.process(deepcopy(self._blank), self._lost[:0])
         if y.shape != (0, len(self.info.channels)):
             raise TypeError(
                 f"{self.stage} promised {len(self.info.channels)} channels, but a step "
@@ -278,7 +278,7 @@ class Flow:
 
 def apply(stage: Stage, block: Block) -> Block:
     """Run ``stage`` over a whole recording at once."""
-    return Flow(stage, block.info).push(block)
+    return StageRunner(stage, block.info).push(block)
 
 
 def sealed(y: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 
 from physio.core.block import Channel
-from physio.core.events import Events, marks
+from physio.core.events import Events, event_stream
 from physio.core.recording import Recording
 
 
@@ -86,7 +86,7 @@ class Dataset(Protocol):
         """Return the signals of a trial, with its ratings as events, if it has any."""
 
 
-class Span(NamedTuple):
+class ConditionSpan(NamedTuple):
     """A part of a recording that has a name: a video, a condition of a study.
 
     Parameters
@@ -105,8 +105,8 @@ class Span(NamedTuple):
     answers: Mapping[str, float] = {}
 
 
-def told(
-    spans: Sequence[Span], low: float, high: float, *, person: str, until: float
+def condition_events(
+    spans: Sequence[ConditionSpan], low: float, high: float, *, person: str, until: float
 ) -> dict[str, Events]:
     """Return what a study knows of parts of a recording, as events.
 
@@ -130,7 +130,7 @@ def told(
     """
     names = tuple(span.name for span in spans)
     what = replace(
-        marks("study.conditions", Channel("end", "misc", "s")), person=person
+        event_stream("study.conditions", Channel("end", "misc", "s")), person=person
     )
     begins = np.array([span.begin for span in spans])
     ends = np.array([span.end for span in spans])
@@ -142,7 +142,7 @@ def told(
             [[span.answers[c] for c in asked] for span in spans], np.float64
         )
         scaled = (given - (low + high) / 2) / ((high - low) / 2)
-        rated = replace(marks("study.ratings", *channels), person=person)
+        rated = replace(event_stream("study.ratings", *channels), person=person)
         found[rated.name] = Events(
             rated, until, ends, np.hstack([scaled, given]), names
         )

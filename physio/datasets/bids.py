@@ -80,7 +80,7 @@ class Bids:
             text = " ".join(str(error).split())[:120] or type(error).__name__
             raise ValueError(f"{paths[trial].fpath} cannot be read: {text}") from None
         about = {
-            **found.about,
+            **found.metadata,
             "source": "BIDS",
             "citation": self.citation,
             "licence": self.licence,

@@ -9,11 +9,11 @@ from typing import ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.missing import Reason
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason
 from physio.core.recording import Recording
-from physio.datasets.base import Span, Trial, natural, told
-from physio.io import safe_pickle as inert
+from physio.datasets.base import ConditionSpan, Trial, natural, condition_events
+from physio.io import safe_pickle
 
 EEG: Final = (
     *("Fp1", "AF3", "F3", "F7", "FC5", "FC1", "C3", "T7", "CP5", "CP1", "P3", "P7"),
@@ -98,7 +98,7 @@ class Deap:
 
         Streams ``biosemi.eeg``, ``.eog`` and ``.emg`` (uV), ``biosemi.eda`` (uS), and
         without units ``biosemi.resp``, ``.bvp`` and ``.temp``; all at 128 Hz. Events
-        ``study.conditions`` and ``study.ratings`` as `physio.datasets.base.told` has
+        ``study.conditions`` and ``study.ratings`` as `physio.datasets.base.condition_events` has
         them: valence, arousal, dominance and liking.
 
         Raises
@@ -119,7 +119,7 @@ class Deap:
         data, labels = _file(path, state.st_mtime_ns, state.st_size)
         i = int(trial.trial) - 1
         answers = dict(zip(QUESTIONS, labels[i].tolist(), strict=True))
-        video = Span(f"video {trial.trial}", 0.0, 60.0, answers)
+        video = ConditionSpan(f"video {trial.trial}", 0.0, 60.0, answers)
         about = {
             "source": "DEAP, preprocessed",
             "citation": self.citation,
@@ -127,7 +127,7 @@ class Deap:
             "person": trial.subject,
             "begin": repr(-BASELINE),
         }
-        events = told([video], 1, 9, person=trial.subject, until=60.0)
+        events = condition_events([video], 1, 9, person=trial.subject, until=60.0)
         return Recording(_streams(data[i], trial.subject), events, (), about)
 
 
@@ -142,8 +142,8 @@ def _streams(
         if name == "eda":
             values = _conductance(values)
         reference = "average" if name == "eeg" else ""
-        info = Info(
-            f"biosemi.{name}", Fraction(RATE), channels, person=person,
+        info = StreamInfo(
+            f"biosemi.{name}", Fraction(RATE), channels, participant=person,
             reference=reference,
         )  # fmt: skip
         block = Block(info, 0, -BASELINE, np.array(values, np.float64, order="C"))
@@ -155,14 +155,14 @@ def _conductance(ohm: Array) -> Array:
     """Return conductances (uS) of resistances (Ohm)."""
     low, high = _SKIN
     skin = (ohm >= low) & (ohm <= high)
-    missing = np.where(np.isnan(ohm), ohm, Reason.POOR_QUALITY.nan)
+    missing = np.where(np.isnan(ohm), ohm, MissingReason.POOR_QUALITY.nan)
     return np.where(skin, 1e6 / np.where(skin, ohm, 1.0), missing)
 
 
 @lru_cache(maxsize=1)  # all forty videos of a person are in one file
 def _file(path: Path, changed: int, size: int) -> tuple[Array, Array]:  # noqa: ARG001
     """Return signals and ratings of a person, as they are in the file."""
-    content = inert.load(path)
+    content = safe_pickle.load(path)
     if not isinstance(content, dict):
         content = {}
     for key, shape in (("data", SHAPE), ("labels", (SHAPE[0], len(QUESTIONS)))):

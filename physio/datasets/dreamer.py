@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.recording import Recording
-from physio.datasets.base import Span, Trial, told
-from physio.io import matlab as mat
+from physio.datasets.base import ConditionSpan, Trial, condition_events
+from physio.io import matlab
 
 EEG: Final = (
     *("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4"),
@@ -90,7 +90,7 @@ class Dreamer:
         Streams ``emotiv.eeg`` (uV, 128 Hz) and ``shimmer.ecg`` (no unit, 256 Hz), two
         blocks each: neutral clip and film. Events ``study.conditions`` (the emotion
         that the film was meant to bring about) and ``study.ratings`` as
-        `physio.datasets.base.told` has them, from 1 to 5.
+        `physio.datasets.base.condition_events` has them, from 1 to 5.
 
         Raises
         ------
@@ -110,8 +110,8 @@ class Dreamer:
         streams: dict[str, tuple[Block, ...]] = {}
         for name, device in (("eeg", "emotiv"), ("ecg", "shimmer")):
             rate, channels = _SIGNALS[name]
-            info = Info(
-                f"{device}.{name}", Fraction(rate), channels, person=trial.subject
+            info = StreamInfo(
+                f"{device}.{name}", Fraction(rate), channels, participant=trial.subject
             )
             parts = [
                 _signal(self.path, content, f"{name.upper()}/{part}/{film}", channels)
@@ -124,7 +124,7 @@ class Dreamer:
             )
         seconds = len(streams["emotiv.eeg"][1]) / _SIGNALS["eeg"][0]
         answers = {q: _score(self.path, content, q, film) for q in QUESTIONS}
-        begin = min(blocks[0].epoch for blocks in streams.values())
+        begin = min(blocks[0].t0 for blocks in streams.values())
         about = {
             "source": "DREAMER",
             "citation": self.citation,
@@ -132,8 +132,8 @@ class Dreamer:
             "person": trial.subject,
             "begin": repr(begin),
         }
-        span = Span(TARGETS[film], 0.0, seconds, answers)
-        events = told([span], 1, 5, person=trial.subject, until=seconds)
+        span = ConditionSpan(TARGETS[film], 0.0, seconds, answers)
+        events = condition_events([span], 1, 5, person=trial.subject, until=seconds)
         return Recording(streams, events, (), about)
 
 
@@ -167,7 +167,7 @@ def _person(
 ) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
     """Return all that the file has of a person, by its path below the person."""
     within = f"DREAMER/Data/{person}/"
-    found = mat.load(path, "DREAMER", within=within)
+    found = matlab.load(path, "DREAMER", within=within)
     if not found:
         raise ValueError(f"{path}: there is no DREAMER.Data({person + 1})")
     return {name.removeprefix(within): value for name, value in found.items()}

@@ -9,9 +9,9 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.recording import Recording
-from physio.datasets.base import Span, Trial, told
+from physio.datasets.base import ConditionSpan, Trial, condition_events
 from physio.io import edf
 
 EEG: Final = (
@@ -116,12 +116,12 @@ class Eegmat:
             ("ref", len(EEG), (Channel("A2-A1", "misc", "uV"),)),
             ("ecg", len(EEG) + 1, (Channel("ecg", "ecg", "uV"),)),
         ):
-            info = Info(f"neurocom.{name}", rate, channels, person=trial.subject)
+            info = StreamInfo(f"neurocom.{name}", rate, channels, participant=trial.subject)
             part = np.ascontiguousarray(data[:, first : first + len(channels)])
             streams[info.name] = (Block(info, 0, 0.0, part),)
         seconds = len(data) / float(rate)
-        events = told(
-            [Span(trial.trial, 0.0, seconds)], 0, 1, person=trial.subject, until=seconds
+        events = condition_events(
+            [ConditionSpan(trial.trial, 0.0, seconds)], 0, 1, person=trial.subject, until=seconds
         )
         about = {
             "source": "eegmat",

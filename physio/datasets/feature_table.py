@@ -18,7 +18,7 @@ What every table has, beside its features:
 ``rating.<name>``
     What the person answered about that part; an answer, never a feature.
 ``<feature>``, ``<feature>.why``
-    The value, and the `Reason` for which it is missing (0 where it is not).
+    The value, and the `MissingReason` for which it is missing (0 where it is not).
 ``quality.<chain>``
     The share of the window for which a chain had an answer.
 ``quality.<chain>.<figure>``
@@ -34,7 +34,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 from physio.datasets.base import natural
 
 PLACE: Final = ("subject", "session", "trial", "part", "start", "stop", "rests")
@@ -204,8 +204,8 @@ def _like(
             "computed"
         )
     n = len(next(iter(columns.values())))
-    lost = np.full(n, Reason.NO_SIGNAL.nan)
-    why = np.full(n, int(Reason.NO_SIGNAL), np.int8)
+    lost = np.full(n, MissingReason.NO_SIGNAL.nan)
+    why = np.full(n, int(MissingReason.NO_SIGNAL), np.int8)
     return {k: columns.get(k, why if k.endswith(WHY) else lost) for k in names}
 
 

@@ -77,9 +77,9 @@ def _text(path: Path, head: bytes, person: str) -> Recording | None:
 
         return openbci.read(path, person=person)
     if head.startswith(b"# OpenSignals"):
-        from physio.io import opensignals as respiban
+        from physio.io import opensignals
 
-        return respiban.read(path, person=person)
+        return opensignals.read(path, person=person)
     if head.removeprefix(b"\xef\xbb\xbf").startswith(b"TimeStamp,Delta_TP9,"):
         from physio.io import mind_monitor
 

@@ -10,10 +10,10 @@ from typing import ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.recording import Recording
-from physio.datasets.base import Span, Trial, told
-from physio.io import matlab as mat
+from physio.datasets.base import ConditionSpan, Trial, condition_events
+from physio.io import matlab
 
 EEG: Final = (
     *("FP1", "FPZ", "FP2", "AF3", "AF4", "F7", "F5", "F3", "F1", "FZ", "F2", "F4"),
@@ -85,17 +85,17 @@ class Seed:
             If there is no such film, or the file is not what it should be.
         """
         path, film = self._find(trial)
-        found = mat.load(path, f"*_eeg{film}")
+        found = matlab.load(path, f"*_eeg{film}")
         ((name, values),) = list(found.items())[:1] or [("", np.empty(0))]
         if values.ndim != 2 or values.shape[0] != len(EEG):
             raise ValueError(
                 f"{path}: {name or 'eeg'} has shape {values.shape}, not ({len(EEG)}, n)"
             )
         channels = tuple(Channel(c, "eeg", "uV") for c in EEG)
-        info = Info("neuroscan.eeg", Fraction(RATE), channels, person=trial.subject)
+        info = StreamInfo("neuroscan.eeg", Fraction(RATE), channels, participant=trial.subject)
         block = Block(info, 0, 0.0, np.array(values.T, np.float64, order="C"))
         seconds = len(block) / RATE
-        span = Span(WORDS[LABELS[film - 1]], 0.0, seconds)
+        span = ConditionSpan(WORDS[LABELS[film - 1]], 0.0, seconds)
         about = {
             "source": "SEED, Preprocessed_EEG",
             "citation": self.citation,
@@ -103,7 +103,7 @@ class Seed:
             "person": trial.subject,
             "begin": "0.0",
         }
-        events = told([span], -1, 1, person=trial.subject, until=seconds)
+        events = condition_events([span], -1, 1, person=trial.subject, until=seconds)
         return Recording({info.name: (block,)}, events, (), about)
 
     def features(self, trial: Trial, kind: str = "de_LDS") -> Array:
@@ -126,7 +126,7 @@ class Seed:
             As `load` does.
         """
         path, film = self._find(trial)
-        (values,) = mat.load(path, f"{kind}{film}").values()
+        (values,) = matlab.load(path, f"{kind}{film}").values()
         if values.ndim != 3 or (values.shape[0], values.shape[2]) != (62, len(BANDS)):
             raise ValueError(
                 f"{path}: {kind}{film} has shape {values.shape}, not (62, n, 5)"
@@ -142,7 +142,7 @@ class Seed:
             If they are not `LABELS`, as they are in the published data.
         """
         path = self.root / "label.mat"
-        values = mat.load(path, "label")["label"].ravel()
+        values = matlab.load(path, "label")["label"].ravel()
         if values.tolist() != list(LABELS):
             raise ValueError(f"{path}: 'label' is {values.tolist()}, not SEED's")
         return values.astype(np.int8)

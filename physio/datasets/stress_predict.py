@@ -10,8 +10,8 @@ import numpy as np
 
 from physio.core.events import Events
 from physio.core.recording import Recording
-from physio.datasets.base import Span, Trial, natural, told
-from physio.io import empatica, xlsx as sheets
+from physio.datasets.base import ConditionSpan, Trial, natural, condition_events
+from physio.io import empatica, xlsx
 
 LABELS: Final = "labels_per_second.csv"
 """The authors' own label of each second, from their processed table."""
@@ -87,20 +87,20 @@ class StressPredict:
                 f"raw/{trial.subject}.zip)"
             )
         band = empatica.read(path, person=trial.subject)
-        zero, end = float(band.about["begin_unix"]), band.end
+        zero, end = float(band.metadata["begin_unix"]), band.end
         spans = [
-            Span(name, begin - zero, stop - zero)
+            ConditionSpan(name, begin - zero, stop - zero)
             for name, begin, stop in self._labels(trial.subject)
             if begin - zero < end
         ]
         events = {name: _inside(e, end) for name, e in band.events.items()}
         about = {
-            **band.about,
+            **band.metadata,
             "source": "Stress-Predict, Empatica E4",
             "citation": self.citation,
             "licence": self.licence,
         }
-        told_of = told(spans, 0, 1, person=trial.subject, until=end)
+        told_of = condition_events(spans, 0, 1, person=trial.subject, until=end)
         return Recording(band.streams, {**events, **told_of}, (), about)
 
     def answers(self, subject: str) -> dict[str, tuple[float, ...]]:
@@ -122,7 +122,7 @@ class StressPredict:
         path = self.root / "Questionnaires_scores.xlsx"
         found: dict[str, tuple[float, ...]] = {}
         for number, name in ((1, "stai"), (2, "pss")):
-            cells = sheets.read(path, number)
+            cells = xlsx.read(path, number)
             names = {v: c[:-1] for c, v in cells.items() if _FIRST.fullmatch(c)}
             if subject not in names:
                 raise ValueError(f"{path} has no column of {subject!r}")

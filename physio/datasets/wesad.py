@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Block, Channel
-from physio.core.events import Events, marks
+from physio.core.events import Events, event_stream
 from physio.core.recording import Recording
 from physio.datasets.base import Trial, natural
 from physio.datasets.wesad_questionnaires import SAM, Condition, conditions
@@ -104,7 +104,7 @@ class Wesad:
             "licence": self.licence,
             "person": subject,
             "begin": "0.0",
-            "begin_unix": repr(float(whole.about["begin_unix"]) + offset),
+            "begin_unix": repr(float(whole.metadata["begin_unix"]) + offset),
         }
         return Recording(streams, self._events(subject, n / 4), (), about)
 
@@ -146,9 +146,9 @@ class Wesad:
     def _events(self, subject: str, until: float) -> dict[str, Events]:
         parts = self.conditions(subject)
         names = tuple(c.name for c in parts)
-        what = marks("study.conditions", Channel("end", "misc", "s"))
+        what = event_stream("study.conditions", Channel("end", "misc", "s"))
         channels = [Channel(c) for c in (*SAM, *(f"{c}.sam" for c in SAM))]
-        rated = marks("study.ratings", *channels)
+        rated = event_stream("study.ratings", *channels)
         ratings = [(*c.affect[:2], *c.sam.values()) for c in parts]
         begins, ends = (np.array([c[i] for c in parts]) for i in (1, 2))
         rows = np.array(ratings, np.float64)
@@ -174,7 +174,7 @@ def read(path: str | Path) -> Recording:
 def _cut(block: Block, offset: float, n: int, subject: str) -> Block:
     """Return the samples of a span of ``n / 4`` s that begins ``offset`` s in."""
     rate = block.info.rate
-    first = int((offset - block.epoch) * float(rate))  # the sample at, or just before
+    first = int((offset - block.t0) * float(rate))  # the sample at, or just before
     rows = int(n * rate / 4)
     if first < 0 or first + rows > len(block):
         raise ValueError(
@@ -182,7 +182,7 @@ def _cut(block: Block, offset: float, n: int, subject: str) -> Block:
             f"synchronised span goes from {first} to {first + rows}: {OFFSETS} is of "
             "another recording"
         )
-    epoch = block.epoch + first / float(rate) - offset
+    epoch = block.t0 + first / float(rate) - offset
     return Block(block.info, 0, epoch, block.data[first : first + rows].copy())
 
 

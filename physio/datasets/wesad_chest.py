@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
-from physio.datasets.base import Span, Trial, natural, told
+from physio.datasets.base import ConditionSpan, Trial, natural, condition_events
 from physio.datasets.wesad_questionnaires import conditions
-from physio.io import safe_pickle as inert
+from physio.io import safe_pickle
 
 CHEST: Final = 700
 """Samples a second of the chest strap, and of the label (Hz)."""
@@ -96,7 +96,7 @@ class WesadChest:
         Streams of the chest at 700 Hz: ``respiban.acc`` (g), ``.ecg`` and ``.emg``
         (mV), ``.eda`` (uS), ``.temp`` (degC), ``.resp`` (%); of the wrist ``e4.acc``
         (g, 32 Hz), ``e4.bvp`` (64 Hz), ``e4.eda`` and ``e4.temp`` (4 Hz). Events
-        ``study.conditions`` and ``study.ratings`` as `physio.datasets.base.told` has
+        ``study.conditions`` and ``study.ratings`` as `physio.datasets.base.condition_events` has
         them, the latter where there is a questionnaire.
 
         Raises
@@ -112,7 +112,7 @@ class WesadChest:
                 f"{self.root} has no person {trial.subject!r} (no file "
                 f"{trial.subject}/{trial.subject}.pkl)"
             )
-        content = _mapping(path, inert.load(path), "the whole")
+        content = _mapping(path, safe_pickle.load(path), "the whole")
         if content.get("subject") != trial.subject:
             raise ValueError(
                 f"{path}: 'subject' is {content.get('subject')!r}, not "
@@ -145,10 +145,10 @@ class WesadChest:
                     f"{quest.name} of {', '.join(names)}"
                 )
             parts = [
-                Span(c.name, part.begin, part.end, c.sam)
+                ConditionSpan(c.name, part.begin, part.end, c.sam)
                 for c, part in zip(asked, parts, strict=True)
             ]
-        return told(parts, 1, 9, person=person, until=len(label) / CHEST)
+        return condition_events(parts, 1, 9, person=person, until=len(label) / CHEST)
 
 
 def _streams(path: Path, signal: Mapping[str, Any]) -> dict[str, tuple[Block, ...]]:
@@ -158,20 +158,20 @@ def _streams(path: Path, signal: Mapping[str, Any]) -> dict[str, tuple[Block, ..
         given = _mapping(path, signal.get(part), f"'{part}'")
         for key, (stream, rate, channels, scale) in signals.items():
             values = _table(path, given, part, key, len(channels))
-            info = Info(
+            info = StreamInfo(
                 f"{_DEVICES[part]}.{stream}", Fraction(rate), channels,
-                person=path.stem, site=part,
+                participant=path.stem, site=part,
             )  # fmt: skip
             data = np.array(values, np.float64, order="C") * scale
             streams[info.name] = (Block(info, 0, 0.0, data),)
     return streams
 
 
-def _runs(label: npt.NDArray[Any]) -> list[Span]:
+def _runs(label: npt.NDArray[Any]) -> list[ConditionSpan]:
     """Return when each condition was, by the label of each sample."""
     cuts = [0, *(np.flatnonzero(np.diff(label)) + 1).tolist(), len(label)]
     return [
-        Span(_PARTS[int(label[a])], a / CHEST, b / CHEST)
+        ConditionSpan(_PARTS[int(label[a])], a / CHEST, b / CHEST)
         for a, b in pairwise(cuts)
         if a < b and int(label[a]) in _PARTS
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.signal
 
-from physio.core.block import Array, Info
+from physio.core.block import Array, StreamInfo
 from physio.dsp.iir import Recursive
 
 
@@ -38,7 +38,7 @@ class Comb(Recursive):
     quality: float = 30.0
     bridge: float = 0.05
 
-    def design(self, info: Info) -> Array:
+    def design(self, info: StreamInfo) -> Array:
         """Return the sections, shape (harmonics, 6)."""
         rate = float(info.rate)
         if not (0 < self.freq < rate / 2 and self.quality > 0):

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Info
-from physio.core.missing import Reason
+from physio.core.block import Array, StreamInfo
+from physio.core.missing import MissingReason
 from physio.dsp.iir import sections
 from physio.dsp.simd_codegen import LANES, resonate
 from physio.dsp.window import panes
@@ -17,13 +17,13 @@ Counts = npt.NDArray[np.int64]
 _PIECE: Final = 64  # samples taken at a time: they stay in the nearest cache
 _FAINT: Final = 1e-200  # below it a filter is at rest: subnormal numbers are slow
 _HUGE: Final = 1e200  # above it there was no signal
-_WARMING: Final = Reason.WARMING_UP.nan
-_LOST: Final = Reason.NO_SIGNAL.nan
-_POOR: Final = Reason.POOR_QUALITY.nan
+_WARMING: Final = MissingReason.WARMING_UP.nan
+_LOST: Final = MissingReason.NO_SIGNAL.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
 _EXPONENT: Final = 0x7FF0000000000000  # of NaN and of the infinite
 
 
-class Bank(NamedTuple):
+class Filterbank(NamedTuple):
     """Filters on the same channels, and a sliding window on what each lets through.
 
     Column ``filter * channels + channel`` is a lane; lanes are filled up to blocks of
@@ -44,12 +44,12 @@ class Bank(NamedTuple):
 
 
 def bank(
-    info: Info,
+    info: StreamInfo,
     filters: list[Array],
     columns: int,
     times: tuple[float, float, float],
     share: float,
-) -> Bank:
+) -> Filterbank:
     """Return filters at rest and empty windows, for `spread`.
 
     Parameters
@@ -77,7 +77,7 @@ def bank(
     poles[: len(sos) * columns] = np.repeat(-sos[:, :, 4:], columns, axis=0)
     apart = poles.reshape(-1, LANES, *poles.shape[1:]).transpose(0, 2, 3, 1)
     count = len(window.sums)
-    return Bank(
+    return Filterbank(
         (0,) * sos.shape[1],
         np.ascontiguousarray(apart),
         np.zeros(apart.shape),
@@ -228,7 +228,7 @@ def spread(
     Parameters
     ----------
     order, poles, memory, gains, held, runs, limits, sums, lost, clock, share
-        A state of `Bank`, changed in place.
+        A state of `Filterbank`, changed in place.
     x
         Samples, shape (n, channels).
 

@@ -11,14 +11,14 @@ import numpy.typing as npt
 import scipy.signal
 from numba import njit
 
-from physio.core.block import Array, Info
-from physio.core.missing import Reason
+from physio.core.block import Array, StreamInfo
+from physio.core.missing import MissingReason
 from physio.core.stage import Stage
 
 Counts = npt.NDArray[np.int64]
 
-_WARMING: Final = Reason.WARMING_UP.nan
-_LOST: Final = Reason.NO_SIGNAL.nan
+_WARMING: Final = MissingReason.WARMING_UP.nan
+_LOST: Final = MissingReason.NO_SIGNAL.nan
 
 
 class Taps(NamedTuple):
@@ -32,7 +32,7 @@ class Taps(NamedTuple):
 
 
 def taps(
-    info: Info, h: Array, ratio: tuple[int, int], bridge: float, columns: int
+    info: StreamInfo, h: Array, ratio: tuple[int, int], bridge: float, columns: int
 ) -> Taps:
     """Return a filter at rest, for `polyphase`.
 
@@ -159,7 +159,7 @@ class Fir(Stage):
     transition: float = 2.0
     bridge: float = 0.05
 
-    def design(self, info: Info) -> Array:
+    def design(self, info: StreamInfo) -> Array:
         """Return the taps, shape (n,), or raise why there are none."""
         rate = float(info.rate)
         cutoffs = [f for f in (self.low, self.high) if f]
@@ -178,20 +178,20 @@ class Fir(Stage):
         h = scipy.signal.firwin(n, cutoffs, pass_zero=kind, fs=rate)
         return np.asarray(h, np.float64)
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the same stream, later; its values rest on as many samples as taps."""
-        state, rate = self.begin(info), float(info.rate)
+        state, rate = self.initial_state(info), float(info.rate)
         n = state.phases.shape[1]
         span, delay = (n + int(state.clock[4]) + 1) / rate, (n - 1) / 2 / rate
         channels = (
-            replace(c, delay=c.delay + delay, span=c.span + span) for c in info.channels
+            replace(c, delay=c.delay + delay, span=c.memory + span) for c in info.channels
         )
-        return info.at(None, *channels)
+        return info.with_channels(None, *channels)
 
-    def begin(self, info: Info) -> Taps:
+    def initial_state(self, info: StreamInfo) -> Taps:
         """Return the filter at rest."""
         return taps(info, self.design(info), (1, 1), self.bridge, len(info.channels))
 
-    def step(self, state: Taps, x: Array) -> Array:
+    def process(self, state: Taps, x: Array) -> Array:
         """Filter ``x``."""
         return np.asarray(polyphase(*state, x))

@@ -13,14 +13,14 @@ import numpy.typing as npt
 import scipy.signal
 from numba import njit
 
-from physio.core.block import Array, Info
-from physio.core.missing import Reason
+from physio.core.block import Array, StreamInfo
+from physio.core.missing import MissingReason
 from physio.core.stage import Stage
 
 Counts = npt.NDArray[np.int64]
 
-_WARMING: Final = Reason.WARMING_UP.nan
-_LOST: Final = Reason.NO_SIGNAL.nan
+_WARMING: Final = MissingReason.WARMING_UP.nan
+_LOST: Final = MissingReason.NO_SIGNAL.nan
 _NOTHING: Final = 1e-200  # below it a section is at rest: subnormals are slow
 
 
@@ -56,7 +56,7 @@ def _at_rest(design: bytes, n: int) -> tuple[Array, int]:
     return rest, ceil(log(1e-3) / log(slowest)) if slowest > 1e-3 else 1
 
 
-def sections(info: Info, filters: list[Array], bridge: float, columns: int) -> Sections:
+def sections(info: StreamInfo, filters: list[Array], bridge: float, columns: int) -> Sections:
     """Return filters at rest, for `run`; all with as many sections.
 
     Parameters
@@ -154,7 +154,7 @@ def run(
 
 
 def butterworth(
-    info: Info, kind: str, order: int, cutoffs: tuple[float, ...], what: str
+    info: StreamInfo, kind: str, order: int, cutoffs: tuple[float, ...], what: str
 ) -> Array:
     """Return a Butterworth filter for ``info``, shape (sections, 6).
 
@@ -208,10 +208,10 @@ class Recursive(Stage):
     bridge: float
 
     @abstractmethod
-    def design(self, info: Info) -> Array:
+    def design(self, info: StreamInfo) -> Array:
         """Return the sections, shape (sections, 6), or raise why there are none."""
 
-    def settle(self, info: Info) -> float:
+    def settle(self, info: StreamInfo) -> float:
         """Return how long after a restart the output is missing (s).
 
         Until the slowest pole has decayed to a thousandth: a matter of the settings
@@ -219,18 +219,18 @@ class Recursive(Stage):
         """
         return settling(self.design(info)) / float(info.rate)
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the same stream; its values also rest on what the filter holds."""
-        memory = self.begin(info).limits.sum() / float(info.rate)
-        channels = (replace(c, span=c.span + memory) for c in info.channels)
-        return info.at(None, *channels)
+        memory = self.initial_state(info).limits.sum() / float(info.rate)
+        channels = (replace(c, span=c.memory + memory) for c in info.channels)
+        return info.with_channels(None, *channels)
 
-    def begin(self, info: Info) -> Sections:
+    def initial_state(self, info: StreamInfo) -> Sections:
         """Return the filter at rest."""
         sos = self.design(info)
         return sections(info, [sos], self.bridge, len(info.channels))
 
-    def step(self, state: Sections, x: Array) -> Array:
+    def process(self, state: Sections, x: Array) -> Array:
         """Filter ``x``."""
         return np.asarray(run(*state, x))
 
@@ -261,7 +261,7 @@ class Lowpass(Recursive):
     order: int = 2
     bridge: float = 0.05
 
-    def design(self, info: Info) -> Array:
+    def design(self, info: StreamInfo) -> Array:
         """Return the sections, shape (sections, 6)."""
         what = f"pass up to {self.high:g} Hz"
         return butterworth(info, "lowpass", self.order, (self.high,), what)
@@ -293,7 +293,7 @@ class Highpass(Recursive):
     order: int = 2
     bridge: float = 0.05
 
-    def design(self, info: Info) -> Array:
+    def design(self, info: StreamInfo) -> Array:
         """Return the sections, shape (sections, 6)."""
         what = f"pass {self.low:g} Hz and more"
         return butterworth(info, "highpass", self.order, (self.low,), what)
@@ -326,7 +326,7 @@ class Bandpass(Recursive):
     order: int = 4
     bridge: float = 0.05
 
-    def design(self, info: Info) -> Array:
+    def design(self, info: StreamInfo) -> Array:
         """Return the sections, shape (sections, 6)."""
         what = f"pass {self.low:g} to {self.high:g} Hz"
         cutoffs = (self.low, self.high)
@@ -360,7 +360,7 @@ class Notch(Recursive):
     quality: float = 30.0
     bridge: float = 0.05
 
-    def design(self, info: Info) -> Array:
+    def design(self, info: StreamInfo) -> Array:
         """Return the sections, shape (1, 6)."""
         if not 0 < self.freq < info.rate / 2:
             raise ValueError(

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Info
-from physio.core.missing import Reason
+from physio.core.block import Array, StreamInfo
+from physio.core.missing import MissingReason
 from physio.core.stage import Stage
 
 FEWEST: Final = 20
@@ -52,18 +52,18 @@ class Rereference(Stage):
 
     electrodes: tuple[str, ...] = ("Cz",)
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the same electrodes, against another reference."""
-        against = self.begin(info)
+        against = self.initial_state(info)
         span = max(info.channels[i].span for i in against.reference)
         channels = [
             replace(c, span=max(c.span, span)) if c.kind == "eeg" else c
             for c in (info.channels[i] for i in against.kept)
         ]
         name = "+".join(self.electrodes) or "average"
-        return replace(info.at(None, *channels), reference=name)
+        return replace(info.with_channels(None, *channels), reference=name)
 
-    def begin(self, info: Info) -> Against:
+    def initial_state(self, info: StreamInfo) -> Against:
         """Return where the electrodes are."""
         eeg = [i for i, c in enumerate(info.channels) if c.kind == "eeg"]
         names = [info.channels[i].name for i in eeg]
@@ -90,10 +90,10 @@ class Rereference(Stage):
             np.array(reference or eeg), np.array(measured), np.array(kept), fewest
         )
 
-    def step(self, state: Against, x: Array) -> Array:
+    def process(self, state: Against, x: Array) -> Array:
         """Subtract the reference from each electrode."""
         total, n = np.zeros(len(x)), np.zeros(len(x))
-        lost = np.full(len(x), Reason.POOR_QUALITY.nan)
+        lost = np.full(len(x), MissingReason.POOR_QUALITY.nan)
         # One electrode after another, so that the sum does not depend on the cuts.
         for v in x[:, state.reference].T:
             gone = np.isnan(v)

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import scipy.signal
 
-from physio.core.block import Array, Info
-from physio.core.stage import Grid, Stage
+from physio.core.block import Array, StreamInfo
+from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.fir import Taps, polyphase, taps
 
 _FINEST: Final = 1000  # the greatest denominator of a factor
@@ -48,7 +48,7 @@ class Resample(Stage):
     taken: float = 0.0
     bridge: float = 0.05
 
-    def factor(self, info: Info) -> Fraction:
+    def factor(self, info: StreamInfo) -> Fraction:
         """Return what the rate is multiplied by."""
         if not (self.rate > 0 and self.taken >= 0):
             raise ValueError(
@@ -65,7 +65,7 @@ class Resample(Stage):
             )
         return near
 
-    def design(self, info: Info) -> Array:
+    def design(self, info: StreamInfo) -> Array:
         """Return the taps at ``up`` times the stream's rate, shape (n,)."""
         up, down = self.factor(info).as_integer_ratio()
         most = max(up, down)
@@ -75,26 +75,26 @@ class Resample(Stage):
         h = scipy.signal.firwin(20 * most + 1, 1 / most, window=window) * up
         return np.asarray(h, np.float64)
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the stream at its new rate, later by half the filter."""
-        state, up = self.begin(info), int(self.factor(info).numerator)
+        state, up = self.initial_state(info), int(self.factor(info).numerator)
         rate = float(info.rate)
         span = (len(state.ring) + int(state.clock[4]) + 2) / rate
         delay = (len(self.design(info)) - 1) / 2 / up / rate
         channels = (
-            replace(c, delay=c.delay + delay, span=c.span + span) for c in info.channels
+            replace(c, delay=c.delay + delay, span=c.memory + span) for c in info.channels
         )
-        return info.at(info.rate / self.grid(info).hop, *channels)
+        return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every so many samples, or several with one."""
-        return Grid(Fraction(0), 1 / self.factor(info))
+        return OutputSchedule(Fraction(0), 1 / self.factor(info))
 
-    def begin(self, info: Info) -> Taps:
+    def initial_state(self, info: StreamInfo) -> Taps:
         """Return the filter at rest."""
         ratio = self.factor(info).as_integer_ratio()
         return taps(info, self.design(info), ratio, self.bridge, len(info.channels))
 
-    def step(self, state: Taps, x: Array) -> Array:
+    def process(self, state: Taps, x: Array) -> Array:
         """Take in ``x``; return the samples now due."""
         return np.asarray(polyphase(*state, x))

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from physio.core.block import Array, Info
+from physio.core.block import Array, StreamInfo
 from physio.core.stage import Stage, State
 
 
 @dataclass(frozen=True)
-class Pick(Stage):
+class SelectChannels(Stage):
     """The channels named, in the order in which they are named.
 
     Parameters
@@ -25,22 +25,22 @@ class Pick(Stage):
 
     channels: tuple[str, ...] = ()
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the stream with these channels alone, or say which is not there."""
         if lacking := [name for name in self.channels if name not in info.names]:
             raise ValueError(
                 f"{info.name!r} has no channel {', '.join(map(repr, lacking))}; it has "
                 f"{', '.join(info.names)}"
             )
-        return info.at(None, *(info.channels[i] for i in self._rows(info)))
+        return info.with_channels(None, *(info.channels[i] for i in self._rows(info)))
 
-    def begin(self, info: Info) -> State:
+    def initial_state(self, info: StreamInfo) -> State:
         """Return where the channels are."""
         return np.array(self._rows(info), np.int64)
 
-    def step(self, state: State, x: Array) -> Array:
+    def process(self, state: State, x: Array) -> Array:
         """Leave out the others."""
         return np.ascontiguousarray(x[:, state])
 
-    def _rows(self, info: Info) -> list[int]:
+    def _rows(self, info: StreamInfo) -> list[int]:
         return [info.names.index(name) for name in self.channels or info.names]

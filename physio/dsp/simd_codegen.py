@@ -23,7 +23,7 @@ _VECTOR: Final = ir.VectorType(_REAL, LANES)
 _INT: Final = ir.IntType(64)
 
 
-class Writer:
+class KernelBuilder:
     """Writes instructions on vectors of eight."""
 
     def __init__(self, builder: Any) -> None:
@@ -110,7 +110,7 @@ def resonate(
     places = [[(2 * s + k) * LANES for k in range(2)] for s in range(len(order))]
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        w = Writer(builder)
+        w = KernelBuilder(builder)
         bases = [
             data(context, builder, signature.args[i], args[i]) for i in range(1, 6)
         ]
@@ -180,7 +180,7 @@ def variance(
     poles = len(order)
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        w = Writer(builder)
+        w = KernelBuilder(builder)
         ba, x, room, out = (
             data(context, builder, signature.args[i], args[i]) for i in (1, 2, 4, 5)
         )
@@ -234,7 +234,7 @@ def strands(_: Any, x: Any, n: Any, out: Any) -> Any:
     sig = types.void(x, types.int64, out)
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        w = Writer(builder)
+        w = KernelBuilder(builder)
         x, out = (data(context, builder, signature.args[i], args[i]) for i in (0, 2))
         total = w.place(ir.Constant(_VECTOR, [0.0] * LANES))
         with cgutils.for_range(builder, builder.sdiv(args[1], number(LANES))) as loop:

@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import scipy.signal
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.window import every
 
 Counts = npt.NDArray[np.int64]
 
 METHODS: Final = ("welch", "multitaper")
 
-_WARMING: Final = Reason.WARMING_UP.nan
+_WARMING: Final = MissingReason.WARMING_UP.nan
 
 
 class Recent(NamedTuple):
@@ -100,17 +100,17 @@ class Spectrum(Stage):
     """
 
     method: str = "welch"
-    width: float = 4.0
-    hop: float = 0.25
+    window: float = 4.0
+    step: float = 0.25
     segment: float = 1.0
     bandwidth: float = 2.0
     low: float = 1.0
     high: float = 45.0
-    share: float = 0.5
+    min_valid: float = 0.5
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a channel for each frequency of each channel."""
-        state = self.begin(info)
+        state = self.initial_state(info)
         step = float(info.rate) / state.tapers.shape[1]
         channels = (
             Channel(
@@ -118,18 +118,18 @@ class Spectrum(Stage):
                 c.kind,
                 f"({c.unit})^2/Hz",
                 c.delay,
-                c.span + self.width,
+                c.memory + self.window,
             )
             for k in state.rows
             for c in info.channels
         )
-        return info.at(info.rate / self.grid(info).hop, *channels)
+        return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> Recent:
+    def initial_state(self, info: StreamInfo) -> Recent:
         """Return an empty window."""
         if self.method not in METHODS:
             raise ValueError(
@@ -137,13 +137,13 @@ class Spectrum(Stage):
             )
         rate = float(info.rate)
         welch = self.method == "welch"
-        seconds = (self.width, self.segment if welch else self.width)
+        seconds = (self.window, self.segment if welch else self.window)
         width, n = (int(info.rate * Fraction(str(s))) for s in seconds)
-        if not 2 <= n <= width or not 0 < self.share <= 1:
+        if not 2 <= n <= width or not 0 < self.min_valid <= 1:
             raise ValueError(
                 f"a spectrum of {info.name!r} needs segments of at least 2 samples in "
                 f"a window that holds them, and a share above 0 and at most 1: "
-                f"{self.segment:g} s, {self.width:g} s, {self.share:g}"
+                f"{self.segment:g} s, {self.window:g} s, {self.min_valid:g}"
             )
         rows = np.arange(n // 2 + 1)
         inside = (rows * rate / n >= self.low) & (rows * rate / n <= self.high)
@@ -156,7 +156,7 @@ class Spectrum(Stage):
         rows = rows[inside]
         twice = np.where((rows == 0) | (2 * rows == n), 1.0, 2.0)
         starts = np.arange(0, width - n + 1, max(n // 2, 1))
-        step = every(info, self.hop).hop
+        step = every(info, self.step).step
         return Recent(
             np.zeros((width, len(info.channels))),
             np.array([0, 0, step.numerator, step.denominator], np.int64),
@@ -164,12 +164,12 @@ class Spectrum(Stage):
             _tapers(n, 0.0 if welch else self.bandwidth * n / rate / 2),
             rows,
             twice / rate,
-            self.share,
+            self.min_valid,
         )
 
-    def step(self, state: Recent, x: Array) -> Array:
+    def process(self, state: Recent, x: Array) -> Array:
         """Take in ``x``; return the densities now due."""
-        x = np.where(np.isinf(x), Reason.NO_SIGNAL.nan, x)
+        x = np.where(np.isinf(x), MissingReason.NO_SIGNAL.nan, x)
         out, done = [], 0
         while True:
             done, due = recent(state.ring, state.clock, x, done)

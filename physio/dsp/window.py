@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage
 
 Counts = npt.NDArray[np.int64]
 
 STATISTICS: Final = ("mean", "power", "deviation", "slope")
 """What `slide` tells of every window, in this order."""
 
-_WARMING: Final = Reason.WARMING_UP.nan
-_TOO_SHORT: Final = Reason.TOO_SHORT.nan
+_WARMING: Final = MissingReason.WARMING_UP.nan
+_TOO_SHORT: Final = MissingReason.TOO_SHORT.nan
 
 
 class Panes(NamedTuple):
@@ -35,7 +35,7 @@ class Panes(NamedTuple):
     share: float  # of a window's samples that must be there
 
 
-def every(info: Info, hop: float) -> Grid:
+def every(info: StreamInfo, hop: float) -> OutputSchedule:
     """Return the grid with an output every ``hop`` seconds from the first sample on.
 
     Raises
@@ -49,14 +49,14 @@ def every(info: Info, hop: float) -> Grid:
             f"cannot answer every {hop} s on {info.name!r}: a hop must hold at least "
             f"one sample, and it has {float(info.rate):g} a second"
         )
-    return Grid(Fraction(0), samples)
+    return OutputSchedule(Fraction(0), samples)
 
 
 def panes(
-    info: Info, widths: tuple[float, ...], hop: float, share: float, columns: int
+    info: StreamInfo, widths: tuple[float, ...], hop: float, share: float, columns: int
 ) -> Panes:
     """Return the state that `slide` begins with, for windows of ``widths`` seconds."""
-    step = every(info, hop).hop
+    step = every(info, hop).step
     hops = [Fraction(str(width)) / Fraction(str(hop)) for width in widths]
     for width, n in zip(widths, hops, strict=True):
         if n < 1 or n.denominator != 1:
@@ -203,11 +203,11 @@ class Window(Stage):
     """
 
     statistics: tuple[str, ...] = ("mean",)
-    width: float = 10.0
-    hop: float = 0.25
-    share: float = 0.5
+    window: float = 10.0
+    step: float = 0.25
+    min_valid: float = 0.5
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a channel for each statistic of each channel."""
         for name in self.statistics:
             if name not in STATISTICS:
@@ -215,26 +215,26 @@ class Window(Stage):
                     f"no statistic of a window is called {name!r}: there are "
                     f"{', '.join(STATISTICS)}"
                 )
-        self.begin(info)
+        self.initial_state(info)
         channels = (
-            replace(_unit(name, c), name=f"{name}.{c.name}", span=c.span + self.width)
+            replace(_unit(name, c), name=f"{name}.{c.name}", span=c.memory + self.window)
             for name in self.statistics
             for c in info.channels
         )
-        return info.at(info.rate / self.grid(info).hop, *channels)
+        return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> tuple[Panes, Array]:
+    def initial_state(self, info: StreamInfo) -> tuple[Panes, Array]:
         """Return empty panes, and what each statistic is multiplied by."""
         rows = [STATISTICS.index(s) for s in self.statistics]
         scale = np.array([1.0, 1.0, 1.0, 60 * float(info.rate)])[rows]
         width = len(info.channels)
-        return panes(info, (self.width,), self.hop, self.share, width), scale
+        return panes(info, (self.window,), self.step, self.min_valid, width), scale
 
-    def step(self, state: tuple[Panes, Array], x: Array) -> Array:
+    def process(self, state: tuple[Panes, Array], x: Array) -> Array:
         """Take in ``x``; return the statistics now due."""
         window, scale = state
         rows = [STATISTICS.index(s) for s in self.statistics]

@@ -10,12 +10,12 @@ import pandas as pd
 
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Fold, Folds
-from physio.evaluation.row_index import joined, named, numbers
+from physio.evaluation.row_index import row_ids, named, numbers
 
 Flags = npt.NDArray[np.bool_]
 
 
-class Centred(NamedTuple):
+class BaselineCorrected(NamedTuple):
     """A table relative to rest, and which of its rows that leaves.
 
     Parameters
@@ -33,14 +33,14 @@ class Centred(NamedTuple):
     left: Flags
 
 
-def centred(
+def baseline_correct(
     table: pd.DataFrame,
     columns: Sequence[str],
     *,
     rest: float = 300.0,
     gap: float = 60.0,
     label: str = "baseline",
-) -> Centred:
+) -> BaselineCorrected:
     """Take from each feature its mean over the first minutes of a person's rest.
 
     Parameters
@@ -67,7 +67,7 @@ def centred(
     The median would be robuster, and a person's spread at rest would scale: five
     minutes are about five independent windows of a minute, too few for a spread.
     """
-    recordings = joined(table, "dataset", "subject", "session", "trial")
+    recordings = row_ids(table, "dataset", "subject", "session", "trial")
     begin, end = numbers(table, "begin"), numbers(table, "end")
     labels = named(table, LABEL)
     x = table[list(columns)].to_numpy(np.float64)
@@ -95,15 +95,15 @@ def centred(
         left |= own & (begin >= end[at].max() + gap)
     made = table.copy()
     made[list(columns)] = found
-    return Centred(made, calibration, left)
+    return BaselineCorrected(made, calibration, left)
 
 
-def kept(folds: Folds, table: pd.DataFrame, left: Flags, calibration: Flags) -> Folds:
+def restrict(folds: Folds, table: pd.DataFrame, left: Flags, calibration: Flags) -> Folds:
     """Return folds of the rows that are left, each with its people's calibration.
 
     Those in which nothing is left to test, or to train on, are left out.
     """
-    people = joined(table, "dataset", "subject")
+    people = row_ids(table, "dataset", "subject")
     at = np.flatnonzero(calibration)
 
     def of(fold: Fold) -> Fold:
@@ -121,7 +121,7 @@ def kept(folds: Folds, table: pd.DataFrame, left: Flags, calibration: Flags) -> 
     return replace(folds, folds=tuple(f for f in made if len(f.train) and len(f.test)))
 
 
-def testing(folds: Folds, tested: Flags) -> Folds:
+def restrict_test(folds: Folds, tested: Flags) -> Folds:
     """Return folds that test some rows alone; what trains stays."""
 
     def of(fold: Fold) -> Fold:
@@ -131,14 +131,14 @@ def testing(folds: Folds, tested: Flags) -> Folds:
     return replace(folds, folds=tuple(of(f) for f in folds.folds))
 
 
-def thinned(folds: Folds, table: pd.DataFrame, every: float) -> Folds:
+def thin_test(folds: Folds, table: pd.DataFrame, every: float) -> Folds:
     """Return folds that test windows at least ``every`` s apart in each part.
 
     Windows that overlap are one window told several times: they train, but a figure
     should not count them.
     """
     names = ("dataset", "subject", "session", "trial", "part")
-    parts, begin = joined(table, *names), numbers(table, "begin")
+    parts, begin = row_ids(table, *names), numbers(table, "begin")
 
     def of(fold: Fold) -> Fold:
         test = [

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 import pandas as pd
 
 from physio import config
-from physio.models import model_card as weights
+from physio.models import model_card
 from physio.evaluation.evaluate import Evaluation
 
 TRAINING: Final = "training"
@@ -15,21 +15,21 @@ TABLE: Final = "table"
 """The table of a file that says of which data set a table of features is made."""
 
 
-class Training(Protocol):
+class TrainingRecipe(Protocol):
     """A training run: a frozen dataclass of settings."""
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
         """Train on what is under ``root``, store weights in ``out``; return results."""
 
 
-class Judging(Protocol):
+class EvaluationConfig(Protocol):
     """An evaluation: a frozen dataclass of settings."""
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
         """Judge models on what is under ``root``, or on a table of features."""
 
 
-def read(path: Path, trust: tuple[str, ...] = ()) -> Training:
+def read(path: Path, trust: tuple[str, ...] = ()) -> TrainingRecipe:
     """Return the training run that a TOML file describes: its table ``[training]``.
 
     Raises
@@ -37,11 +37,11 @@ def read(path: Path, trust: tuple[str, ...] = ()) -> Training:
     ValueError
         If it describes none; the message says what is wrong and what would be right.
     """
-    found: Training = _built(path, TRAINING, "train", trust)
+    found: TrainingRecipe = _built(path, TRAINING, "train", trust)
     return found
 
 
-def read_evaluation(path: Path, trust: tuple[str, ...] = ()) -> Judging:
+def read_evaluation(path: Path, trust: tuple[str, ...] = ()) -> EvaluationConfig:
     """Return the evaluation that a TOML file describes: its table ``[evaluation]``.
 
     Raises
@@ -49,7 +49,7 @@ def read_evaluation(path: Path, trust: tuple[str, ...] = ()) -> Judging:
     ValueError
         If it describes none; the message says what is wrong and what would be right.
     """
-    found: Judging = _built(path, EVALUATION, "evaluate", trust)
+    found: EvaluationConfig = _built(path, EVALUATION, "evaluate", trust)
     return found
 
 
@@ -72,14 +72,14 @@ def train(
     Returns
     -------
     dict
-        The results: see `experiments.weights.wrist.Wrist.train`; ``table`` is for printing.
+        The results: see `experiments.weights.wrist.TrainWrist.train`; ``table`` is for printing.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If the training file or the data are not what they must be.
     """
-    return read(config_path).train(data_root, weights.STORE if out is None else out)
+    return read(config_path).train(data_root, model_card.STORE if out is None else out)
 
 
 def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:

@@ -15,21 +15,21 @@ import numpy as np
 import pandas as pd
 
 from physio.core.block import Array
-from physio.datasets import feature_table as windows
+from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL, RATING
-from physio.evaluation import (baseline_correction as centred, metrics as measures, statistics as people)
+from physio.evaluation import (baseline_correction, metrics, statistics)
 from physio.evaluation.leakage.audit import Audit, audit
-from physio.evaluation.models.baselines import UNKNOWN, Given, Model
+from physio.evaluation.models.baselines import UNKNOWN, FoldData, Model
 from physio.evaluation.folds import Fold, Folds
-from physio.evaluation.row_index import ORDER, Codes, joined, parts
+from physio.evaluation.row_index import ORDER, Codes, row_ids, parts
 from physio.evaluation.splits import Protocol, divide
 
 _LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "scikit-learn", "torch")
-ANSWERED: Final = "share answered"
+ANSWER_RATE: Final = "share answered"
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class Task:
     """What is to be told of the rows of a table.
 
     Parameters
@@ -87,7 +87,7 @@ class Work:
         """The columns that models read."""
         if self.columns is not None:
             return list(self.columns)
-        return [] if self.x is not None else windows.features(self.table)
+        return [] if self.x is not None else feature_table.features(self.table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +101,11 @@ class Evaluation:
     people
         Who was tested.
     rows
-        For each model and measure: see `physio.evaluation.statistics.row`; ``pooled`` is the
+        For each model and measure: see `physio.evaluation.statistics.summary`; ``pooled`` is the
         figure over all rows of everybody.
     paired
         How the model of interest differs from each other one: see
-        `physio.evaluation.statistics.paired`.
+        `physio.evaluation.statistics.paired_differences`.
     audit, folds
         What was proved of the split, and the split itself.
     balance
@@ -144,7 +144,7 @@ class Evaluation:
         """Whether the figures say too much, as a paper's did."""
         return not self.audit.ok
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {
             "dataset": self.dataset,
@@ -153,11 +153,11 @@ class Evaluation:
             "people": list(self.people),
             "rows": list(self.rows),
             "paired": list(self.paired),
-            "audit": self.audit.told(),
+            "audit": self.audit.to_dict(),
             "balance": dict(self.balance),
             "classes": list(self.classes),
             "models_tested": len(self.outputs),
-            "folds": self.folds.told(),
+            "folds": self.folds.to_dict(),
             "notes": list(self.notes),
             "config": self.config,
             "versions": {k: version(k) for k in _LIBRARIES},
@@ -173,7 +173,7 @@ class Evaluation:
 
 
 def evaluate(
-    work: Work,
+    work: Task,
     by: Protocol | Folds,
     models: Mapping[str, Model],
     *,
@@ -228,7 +228,7 @@ def evaluate(
     calibration = np.zeros(len(table), np.bool_)
     if work.calibration is not None:
         calibration = np.asarray(work.calibration, np.bool_)
-    folds = centred.kept(folds.of(table), table, left, calibration)
+    folds = baseline_correction.restrict(folds.of(table), table, left, calibration)
     if not folds.folds:
         raise ValueError(
             f"{folds.protocol} leaves nothing to train on and to test: of "
@@ -236,9 +236,9 @@ def evaluate(
             "calibration"
         )
     if work.tested is not None:
-        folds = centred.testing(folds, np.asarray(work.tested, np.bool_))
+        folds = baseline_correction.restrict_test(folds, np.asarray(work.tested, np.bool_))
     if every > 0:
-        folds = centred.thinned(folds, table, every)
+        folds = baseline_correction.thin_test(folds, table, every)
     proved = audit(table, folds, work.names, clock=clock and bool(classes)).check()
     x = work.x if work.x is not None else table[work.names].to_numpy(np.float64)
     known = _without_answers(table)
@@ -252,19 +252,19 @@ def evaluate(
         {k: o[at] for k, o in outputs.items()},
         (y[at], codes[at], parts(table)[at]),
         [
-            (name, measures.measure(name, classes=bool(classes)))
+            (name, metrics.measure(name, classes=bool(classes)))
             for name in _measured(measured, classes)
         ],
         seed,
         by_part=by_part,
     )
-    place = [c for c in ("dataset", *windows.PLACE, "begin") if c in table.columns]
+    place = [c for c in ("dataset", *feature_table.PLACE, "begin") if c in table.columns]
     return Evaluation(
         work.dataset,
         folds.protocol,
         tuple(dict.fromkeys(codes[at].tolist())),
         tuple(found),
-        tuple(people.paired(found, reference, seed)) if reference else (),
+        tuple(statistics.paired_differences(found, reference, seed)) if reference else (),
         proved,
         folds,
         {c: int((y[at] == k).sum()) for k, c in enumerate(classes)},
@@ -276,7 +276,7 @@ def evaluate(
     )
 
 
-def _asked(work: Work) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
+def _asked(work: Task) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
     """Return the table with the classes as labels, what is told, and the classes."""
     table = work.table
     if work.orders is not None:
@@ -298,7 +298,7 @@ def _asked(work: Work) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
     return table.assign(**{LABEL: said}), y, names
 
 
-def _left(work: Work, y: Any, classes: tuple[str, ...]) -> Any:
+def _left(work: Task, y: Any, classes: tuple[str, ...]) -> Any:
     left = y >= 0 if classes else np.isfinite(y)
     if work.left is not None:
         return left & np.asarray(work.left, np.bool_)
@@ -315,9 +315,9 @@ def _without_answers(table: pd.DataFrame) -> pd.DataFrame:
 def _people(table: pd.DataFrame) -> Codes:
     """Return who each row is of; with the data set, where there are several."""
     if "dataset" in table.columns and table["dataset"].nunique() > 1:
-        codes = joined(table, "dataset", "subject")
+        codes = row_ids(table, "dataset", "subject")
         return np.array([c.replace("\x1f", " ") for c in codes], np.str_)
-    return joined(table, "subject")
+    return row_ids(table, "subject")
 
 
 def _outputs(
@@ -341,12 +341,12 @@ def _outputs(
         seen[fold.test] = True
         own = np.full(len(y), UNKNOWN[bool(classes)], y.dtype)
         own[fold.train] = y[fold.train]
-        said = _said(model, Given(x, own, table, fold, classes, seed), name)
+        said = _said(model, FoldData(x, own, table, fold, classes, seed), name)
         found[fold.test, : said.shape[1]] = said
     return found
 
 
-def _said(model: Model, given: Given, name: str) -> Array:
+def _said(model: Model, given: FoldData, name: str) -> Array:
     fold: Fold = given.fold
     try:
         said = np.asarray(model(given), np.float64)
@@ -374,7 +374,7 @@ def _measured(wanted: Sequence[str], classes: tuple[str, ...]) -> Sequence[str]:
 def _rows(
     outputs: Mapping[str, Array],
     of: tuple[Any, Codes, Codes],
-    judged: Sequence[tuple[str, measures.Measure]],
+    judged: Sequence[tuple[str, metrics.Measure]],
     seed: int,
     *,
     by_part: bool,
@@ -392,7 +392,7 @@ def _rows(
                 str(p): _figure(measure, told, said, answers & (who == p))
                 for p in dict.fromkeys(codes.tolist())
             }
-            row = people.row(model, name, figures, seed)
+            row = statistics.summary(model, name, figures, seed)
             row["pooled"] = round(_figure(measure, told, said, answers), 4)
             found.append(row)
         if not answers.all():
@@ -400,11 +400,11 @@ def _rows(
                 str(p): float(answers[who == p].mean())
                 for p in dict.fromkeys(codes.tolist())
             }
-            found.append(people.row(model, ANSWERED, shares, seed))
+            found.append(statistics.summary(model, ANSWER_RATE, shares, seed))
     return found, dict(outputs)
 
 
-def _figure(measure: measures.Measure, y: Any, output: Array, rows: Any) -> float:
+def _figure(measure: metrics.Measure, y: Any, output: Array, rows: Any) -> float:
     if not rows.any():
         return float("nan")
     said = output[rows]

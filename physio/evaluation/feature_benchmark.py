@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 
 from physio import config
-from physio.datasets import feature_table as windows
-from physio.models.baseline import prepared
-from physio.evaluation import baseline_correction as centred, splits
-from physio.evaluation.models.baselines import Clock, Commonest
-from physio.evaluation.evaluate import Evaluation, Work, evaluate
-from physio.evaluation.models.adaptive_lda import Expected, Oracle
+from physio.datasets import feature_table
+from physio.models.baseline import transform
+from physio.evaluation import baseline_correction, splits
+from physio.evaluation.models.baselines import TimeOnly, MajorityClass
+from physio.evaluation.evaluate import Evaluation, Task, evaluate
+from physio.evaluation.models.adaptive_lda import ConditionMeanRating, ConditionOracle
 
 
 @dataclass(frozen=True)
-class Tabular:
+class FeatureBenchmark:
     """Models compared on a table that `physio extract` makes.
 
     Parameters
@@ -39,7 +39,7 @@ class Tabular:
     rest, gap, rest_label
         How much rest (s) people's features are measured against, how long after it
         windows begin to count (s), and what it is called: see
-        `physio.evaluation.baseline_correction.centred`. With ``rest`` 0, features stay as they are.
+        `physio.evaluation.baseline_correction.baseline_correct`. With ``rest`` 0, features stay as they are.
     scales
         How a feature is read before it is measured against rest: ``raw``, ``sqrt`` or
         ``log``, by its name; raw where it does not say.
@@ -49,10 +49,10 @@ class Tabular:
         Labels by whose order people are told apart; by default the classes.
     oracle
         Whether a model that knows the condition is among them: see
-        `physio.evaluation.models.adaptive_lda.Oracle`.
+        `physio.evaluation.models.adaptive_lda.ConditionOracle`.
     expected
         Classifiers of the condition, by name, each of which answers what people rate in
-        it: see `physio.evaluation.models.adaptive_lda.Expected`.
+        it: see `physio.evaluation.models.adaptive_lda.ConditionMeanRating`.
     every
         Windows that test begin at least so far apart (s).
     by_part
@@ -73,18 +73,18 @@ class Tabular:
     settings: Mapping[str, Any] = field(default_factory=dict)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     target: str = ""
-    reads: tuple[str, ...] = ()
-    rest: float = 0.0
-    gap: float = 60.0
-    rest_label: str = "baseline"
-    scales: Mapping[str, str] = field(default_factory=dict)
-    tests: tuple[str, ...] = ()
-    order: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    baseline_seconds: float = 0.0
+    embargo: float = 60.0
+    baseline_label: str = "baseline"
+    transforms: Mapping[str, str] = field(default_factory=dict)
+    test_labels: tuple[str, ...] = ()
+    order_labels: tuple[str, ...] = ()
     oracle: bool = False
     expected: Mapping[str, Any] = field(default_factory=dict)
-    every: float = 0.0
-    by_part: bool = False
-    measures: tuple[str, ...] = ()
+    test_spacing: float = 0.0
+    per_segment: bool = False
+    metrics: tuple[str, ...] = ()
     reference: str = ""
     controls: bool = True
     seed: int = 23
@@ -116,10 +116,10 @@ class Tabular:
             self.work(table),
             splits.protocol(self.protocol, **self.settings),
             models,
-            measured=self.measures,
+            measured=self.metrics,
             reference=self.reference,
-            every=self.every,
-            by_part=self.by_part,
+            every=self.test_spacing,
+            by_part=self.per_segment,
             seed=self.seed,
             config=config.describe(self),
         )
@@ -129,22 +129,22 @@ class Tabular:
         del root
         models = dict(self.models)
         if self.controls:
-            models |= {"commonest": Commonest(), "clock": Clock()}
-        labels = table[windows.LABEL].astype(str).str.split().str[0].fillna("")
+            models |= {"commonest": MajorityClass(), "clock": TimeOnly()}
+        labels = table[feature_table.LABEL].astype(str).str.split().str[0].fillna("")
         if self.oracle:
-            models["oracle"] = Oracle(labels.to_numpy())
+            models["oracle"] = ConditionOracle(labels.to_numpy())
         for name, model in self.expected.items():
-            models[name] = Expected(model, labels.to_numpy())
+            models[name] = ConditionMeanRating(model, labels.to_numpy())
         return models
 
-    def work(self, table: pd.DataFrame) -> Work:
+    def work(self, table: pd.DataFrame) -> Task:
         """Return what is to be told of which rows of a table."""
         names = self._columns(table)
         table = self._scaled(table, names)
         calibration = left = y = None
-        if self.rest > 0:
-            made = centred.centred(
-                table, names, rest=self.rest, gap=self.gap, label=self.rest_label
+        if self.baseline_seconds > 0:
+            made = baseline_correction.baseline_correct(
+                table, names, rest=self.baseline_seconds, gap=self.embargo, label=self.baseline_label
             )
             table, calibration, left = made
         if self.target:
@@ -158,13 +158,13 @@ class Tabular:
         if "dataset" in table.columns:
             dataset = " + ".join(table["dataset"].astype(str).unique())
         tested = None
-        if self.tests:
-            tested = table[windows.LABEL].isin(self.tests).to_numpy()
+        if self.test_labels:
+            tested = table[feature_table.LABEL].isin(self.test_labels).to_numpy()
         order = None
-        if self.order:
-            labels = table[windows.LABEL].astype(str)
-            order = labels.where(labels.isin(self.order), "").to_numpy()
-        return Work(
+        if self.order_labels:
+            labels = table[feature_table.LABEL].astype(str)
+            order = labels.where(labels.isin(self.order_labels), "").to_numpy()
+        return Task(
             table,
             self.classes,
             y,
@@ -178,27 +178,27 @@ class Tabular:
         )
 
     def _scaled(self, table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-        if unknown := [name for name in self.scales if name not in names]:
+        if unknown := [name for name in self.transforms if name not in names]:
             raise ValueError(
                 f"scales has {unknown[0]!r}, which is not read; read are "
                 f"{', '.join(names)}"
             )
         x = table[names].to_numpy(float)
-        how = [self.scales.get(name, "raw") for name in names]
+        how = [self.transforms.get(name, "raw") for name in names]
         made = table.copy()
-        made[names] = prepared(x, how)
+        made[names] = transform(x, how)
         return made
 
     def _columns(self, table: pd.DataFrame) -> list[str]:
-        every = windows.features(table)
-        if not self.reads:
+        every = feature_table.features(table)
+        if not self.features:
             return every
         kept = [
-            c for c in every if any(c == r or c.startswith(f"{r}.") for r in self.reads)
+            c for c in every if any(c == r or c.startswith(f"{r}.") for r in self.features)
         ]
         if not kept:
             raise ValueError(
-                f"the table has no feature of {', '.join(self.reads)}; it has "
+                f"the table has no feature of {', '.join(self.features)}; it has "
                 f"{', '.join(every)}"
             )
         return kept

@@ -43,14 +43,14 @@ class Fold:
     inner: tuple["Fold", ...] = ()
     calibration: Rows = field(default_factory=lambda: np.empty(0, np.intp))
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it: rows as pairs of first and last but one."""
         return {
             "name": self.name,
             "train": _spans(self.train),
             "test": _spans(self.test),
             "calibration": _spans(self.calibration),
-            "inner": [fold.told() for fold in self.inner],
+            "inner": [fold.to_dict() for fold in self.inner],
         }
 
     @classmethod
@@ -81,7 +81,7 @@ class Folds:
     settings
         Of the protocol.
     table, rows
-        What identifies the table (see `mark`), and how many rows it has.
+        What identifies the table (see `fingerprint`), and how many rows it has.
     """
 
     protocol: str
@@ -95,19 +95,19 @@ class Folds:
         """Whether it is for the reproduction of a paper, and leaks as the paper did."""
         return self.protocol.startswith(PAPER)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return them as JSON has them, to be stored with every result."""
         return {
             "protocol": self.protocol,
             "settings": dict(self.settings),
             "table": self.table,
             "rows": self.rows,
-            "folds": [fold.told() for fold in self.folds],
+            "folds": [fold.to_dict() for fold in self.folds],
         }
 
     def write(self, path: Path) -> None:
         """Write them as JSON."""
-        path.write_text(json.dumps(self.told()) + "\n", "utf-8")
+        path.write_text(json.dumps(self.to_dict()) + "\n", "utf-8")
 
     def of(self, table: pd.DataFrame) -> Self:
         """Return these folds, if they are of this very table.
@@ -117,7 +117,7 @@ class Folds:
         ValueError
             If they are of another one, or name rows that it has not.
         """
-        if self.table and self.table != mark(table):
+        if self.table and self.table != fingerprint(table):
             raise ValueError(
                 f"these folds are of another table of {self.rows} rows: this one has "
                 f"{len(table)}, or other rows or labels; make the folds again"
@@ -153,7 +153,7 @@ def read(path: Path) -> Folds:
     return Folds(str(told["protocol"]), folds, **rest)
 
 
-def mark(table: pd.DataFrame) -> str:
+def fingerprint(table: pd.DataFrame) -> str:
     """Return a hash of which windows a table has, in which order, with which labels."""
     columns = [c for c in (*PLACE, LABEL, "dataset") if c in table.columns]
     found = hashlib.sha256(repr((columns, len(table))).encode())

@@ -20,8 +20,8 @@ def save(evaluation: Evaluation, out: Path) -> None:
     ``<model>.<class>`` (or ``<model>.mean`` and ``<model>.sd``) for each output.
     """
     out.mkdir(parents=True, exist_ok=True)
-    (out / RESULT).write_text(dumped(evaluation.told()), "utf-8")
-    (out / PAGE).write_text(page(evaluation), "utf-8")
+    (out / RESULT).write_text(dumped(evaluation.to_dict()), "utf-8")
+    (out / PAGE).write_text(to_markdown(evaluation), "utf-8")
     table = evaluation.tested
     names = evaluation.classes or ("mean", "sd")
     columns = {
@@ -38,7 +38,7 @@ def dumped(told: Any) -> str:
     return json.dumps(_known(told), indent=1, allow_nan=False) + "\n"
 
 
-def page(evaluation: Evaluation) -> str:
+def to_markdown(evaluation: Evaluation) -> str:
     """Return an evaluation as a page of Markdown."""
     title = f"# {evaluation.dataset or 'Evaluation'}: {evaluation.protocol}"
     parts = [title]

@@ -64,10 +64,10 @@ def numbers(table: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
 def parts(table: pd.DataFrame) -> Codes:
     """Return which trial each row is of; the parts of a recording are trials too."""
     named(table.iloc[:0], "subject")
-    return joined(table, "dataset", "subject", "session", "trial", "part")
+    return row_ids(table, "dataset", "subject", "session", "trial", "part")
 
 
-def joined(table: pd.DataFrame, *columns: str) -> Codes:
+def row_ids(table: pd.DataFrame, *columns: str) -> Codes:
     """Return what identifies each row by those of ``columns`` that there are."""
     parts = [named(table, c) for c in columns if c in table.columns]
     rows = zip(*parts, strict=True)
@@ -97,12 +97,12 @@ def overlap(
     return touched
 
 
-def touching(table: pd.DataFrame, rows: Rows, others: Rows) -> list[int]:
+def overlapping(table: pd.DataFrame, rows: Rows, others: Rows) -> list[int]:
     """Return those of ``rows`` that rest on a sample on which any of the others does.
 
     Proved from the raw spans ``rests`` to ``stop`` within each recording.
     """
-    recordings = joined(table, "dataset", "subject", "session", "trial")
+    recordings = row_ids(table, "dataset", "subject", "session", "trial")
     rests, stop = (numbers(table, k) for k in ("rests", "stop"))
     found: list[int] = []
     there = recordings[others]

@@ -17,8 +17,8 @@ from sklearn.model_selection import BaseCrossValidator, KFold
 
 from physio.datasets.base import natural
 from physio.datasets.feature_table import LABEL
-from physio.evaluation.folds import Fold, Folds, Rows, mark
-from physio.evaluation.row_index import (as_table, named, numbers, orders, parts, several, touching)
+from physio.evaluation.folds import Fold, Folds, Rows, fingerprint
+from physio.evaluation.row_index import (as_table, named, numbers, orders, parts, several, overlapping)
 
 
 class Protocol(BaseCrossValidator):
@@ -316,12 +316,12 @@ def divide(table: pd.DataFrame, by: Protocol, *, inner: bool = True) -> Folds:
         if inner:
             found = _inner(table.iloc[fold.train], fold.train, by.inner())
         made.append(replace(fold, inner=found))
-    return Folds(by.name, tuple(made), asdict(by), mark(table), len(table))
+    return Folds(by.name, tuple(made), asdict(by), fingerprint(table), len(table))
 
 
 def purged(table: pd.DataFrame, fold: Fold) -> Fold:
     """Return a fold without the training rows that rest on samples of test rows."""
-    both = touching(table, fold.train, fold.test)
+    both = overlapping(table, fold.train, fold.test)
     return replace(fold, train=np.setdiff1d(fold.train, both))
 
 

@@ -13,12 +13,12 @@ _DRAWS: Final = 4000
 _EXACT: Final = 12  # up to so many people all signs are tried: 4096 of them
 
 
-def row(
+def summary(
     model: str, metric: str, per_person: Mapping[str, float], seed: int
 ) -> dict[str, Any]:
     """Return a row of results: mean over people and its 95 % bootstrap interval."""
     values = _known(list(per_person.values()))
-    low, high = interval(values, seed)
+    low, high = bootstrap_ci(values, seed)
     return {
         "model": model,
         "metric": metric,
@@ -29,7 +29,7 @@ def row(
     }
 
 
-def interval(values: Array, seed: int) -> tuple[float, float]:
+def bootstrap_ci(values: Array, seed: int) -> tuple[float, float]:
     """Return where 95 % of the means lie when people are drawn anew, NaN for none."""
     if not len(values):
         return float("nan"), float("nan")
@@ -40,7 +40,7 @@ def interval(values: Array, seed: int) -> tuple[float, float]:
     return _round(low), _round(high)
 
 
-def paired(
+def paired_differences(
     rows: Sequence[Mapping[str, Any]], reference: str, seed: int
 ) -> list[dict[str, Any]]:
     """Return how each model differs from one of them, person by person.
@@ -48,7 +48,7 @@ def paired(
     Parameters
     ----------
     rows
-        Rows of results, as `row` makes them.
+        Rows of results, as `summary` makes them.
     reference
         The model that the others are taken from: differences are ``reference`` less
         the other.
@@ -85,7 +85,7 @@ def paired(
                 continue
             theirs = by[metric, other]
             off = _known([own[p] - theirs[p] for p in own if p in theirs])
-            low, high = interval(off, seed)
+            low, high = bootstrap_ci(off, seed)
             of_metric.append(
                 {
                     "metric": metric,
@@ -98,7 +98,7 @@ def paired(
                         (off < 0 if metric in LESS_IS_BETTER else off > 0).sum()
                     ),
                     "people": len(off),
-                    "p": flipped(off, seed),
+                    "p": sign_flip_test(off, seed),
                 }
             )
         values = [float(m["p"]) for m in of_metric]
@@ -116,16 +116,16 @@ def compared(
 ) -> list[dict[str, Any]]:
     """Return how one model differs from all others, if one is named; then of pairs.
 
-    A pair is the first less the second, for itself: see `paired`.
+    A pair is the first less the second, for itself: see `paired_differences`.
     """
-    found = paired(rows, reference, seed) if reference else []
+    found = paired_differences(rows, reference, seed) if reference else []
     for one, other in pairs:
         own = [r for r in rows if r["model"] in (one, other)]
-        found += paired(own, one, seed)
+        found += paired_differences(own, one, seed)
     return found
 
 
-def flipped(differences: Array, seed: int) -> float:
+def sign_flip_test(differences: Array, seed: int) -> float:
     """Return how often a mean is as far from 0 if each sign were a matter of chance.
 
     Exact for up to 12 people; else from 20,000 draws, the observed one among them.

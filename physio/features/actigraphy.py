@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage, sealed
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
 
@@ -18,7 +18,7 @@ _MEAN, _DEVIATION, _SLOPE = (
 )
 
 
-_POOR = Reason.POOR_QUALITY.nan
+_POOR = MissingReason.POOR_QUALITY.nan
 _GRAVITY = (0.5, 2.0)  # g, that a window's mean magnitude may be
 
 
@@ -30,7 +30,7 @@ class Axes(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Activity(Stage):
+class Actigraphy(Stage):
     """How much a limb moves, and how far it has turned.
 
     ``activity`` is the standard deviation (g) of the magnitude of acceleration in the
@@ -65,27 +65,27 @@ class Activity(Stage):
        Physiology and Functional Imaging 35, 2015.
     """
 
-    width: float = 10.0
+    window: float = 10.0
     past: float = 60.0
-    hop: float = 0.25
-    share: float = 0.5
+    step: float = 0.25
+    min_valid: float = 0.5
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``activity`` and ``posture``."""
-        axes = [info.channels[i] for i in self.begin(info).picks]
+        axes = [info.channels[i] for i in self.initial_state(info).picks]
         span = max(c.span for c in axes)
         delay = max(c.delay for c in axes)
-        return info.at(
-            info.rate / self.grid(info).hop,
-            Channel("activity", "misc", "g", delay, span + self.width),
-            Channel("posture", "misc", "deg", delay, span + max(self.width, self.past)),
+        return info.with_channels(
+            info.rate / self.schedule(info).step,
+            Channel("activity", "misc", "g", delay, span + self.window),
+            Channel("posture", "misc", "deg", delay, span + max(self.window, self.past)),
         )
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> Axes:
+    def initial_state(self, info: StreamInfo) -> Axes:
         """Return empty windows."""
         picks = []
         for name in ("acc.x", "acc.y", "acc.z"):
@@ -99,11 +99,11 @@ class Activity(Stage):
                 raise ValueError(
                     f"movement is read in g, but {name!r} of {info.name!r} is in {unit}"
                 )
-        widths = (self.width, self.past)
-        windows = panes(info, widths, self.hop, self.share, columns=4)
+        widths = (self.window, self.past)
+        windows = panes(info, widths, self.step, self.min_valid, columns=4)
         return Axes(windows, np.array(picks))
 
-    def step(self, state: Axes, x: Array) -> Array:
+    def process(self, state: Axes, x: Array) -> Array:
         """Take in ``x``; return what is now due."""
         return np.asarray(_turn(slide(*state.windows, _measured(x, state.picks))))
 
@@ -176,12 +176,12 @@ class Temperature(Stage):
     deviation. Shape (n, channels) to (m, 2).
     """
 
-    width: float = 10.0
+    window: float = 10.0
     past: float = 60.0
-    hop: float = 0.25
-    share: float = 0.5
+    step: float = 0.25
+    min_valid: float = 0.5
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``level`` and ``slope``."""
         source = info.channels[column(info, "temperature")]
         if source.unit != "degC":
@@ -189,25 +189,25 @@ class Temperature(Stage):
                 f"skin temperature is read in degC, but {source.name!r} of "
                 f"{info.name!r} is in {source.unit}"
             )
-        self.begin(info)
-        level, slope = source.span + self.width, source.span + self.past
-        return info.at(
-            info.rate / self.grid(info).hop,
+        self.initial_state(info)
+        level, slope = source.memory + self.window, source.memory + self.past
+        return info.with_channels(
+            info.rate / self.schedule(info).step,
             Channel("level", "temperature", "degC", source.delay, level),
             Channel("slope", "misc", "degC/min", source.delay, slope),
         )
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> tuple[Panes, int, float]:
+    def initial_state(self, info: StreamInfo) -> tuple[Panes, int, float]:
         """Return empty windows, the column to read, and the samples in a minute."""
-        widths = (self.width, self.past)
-        windows = panes(info, widths, self.hop, self.share, columns=1)
+        widths = (self.window, self.past)
+        windows = panes(info, widths, self.step, self.min_valid, columns=1)
         return windows, column(info, "temperature"), 60 * float(info.rate)
 
-    def step(self, state: tuple[Panes, int, float], x: Array) -> Array:
+    def process(self, state: tuple[Panes, int, float], x: Array) -> Array:
         """Take in ``x``; return what is now due."""
         windows, pick, minute = state
         y = slide(*windows, sealed(x[:, pick : pick + 1]))[..., 0]

@@ -1,9 +1,9 @@
 """Which columns of a stream a feature reads."""
 
-from physio.core.block import Info
+from physio.core.block import StreamInfo
 
 
-def columns(info: Info, *kinds: str) -> tuple[int, ...]:
+def columns(info: StreamInfo, *kinds: str) -> tuple[int, ...]:
     """Return where the channels of these kinds are.
 
     Raises
@@ -20,7 +20,7 @@ def columns(info: Info, *kinds: str) -> tuple[int, ...]:
     return found
 
 
-def column(info: Info, *kinds: str) -> int:
+def column(info: StreamInfo, *kinds: str) -> int:
     """Return where the one channel of these kinds is.
 
     Raises

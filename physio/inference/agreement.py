@@ -8,7 +8,7 @@ import numpy as np
 
 from physio.core.block import Array, Block
 from physio.core.events import Events
-from physio.core.recording import RATINGS, Item, said
+from physio.core.recording import RATINGS, Item, base_name
 
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
 FEWEST: Final = 10  # reports, below which nothing is said
@@ -46,8 +46,8 @@ class Agreement:
     def take(self, item: Item) -> None:
         """Take in estimates or ratings; anything else is let pass."""
         if isinstance(item, Events):
-            mine = item.info.person in {"", self.person} or not self.person
-            if mine and said(item.info.name) == RATINGS:
+            mine = item.info.participant in {"", self.person} or not self.person
+            if mine and base_name(item.info.name) == RATINGS:
                 rows = zip(item.times.tolist(), item.data, strict=True)
                 self._waiting += [(t, row.copy()) for t, row in rows]
         elif item.info.name == self.name:

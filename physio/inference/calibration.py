@@ -8,17 +8,17 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from physio.core.events import Events, marks
+from physio.core.events import Events, event_stream
 from physio.core.recording import CALIBRATION as NAME
-from physio.models.personalization import Label
+from physio.models.personalization import RatedMoment
 
 VERSION: Final = 1
-CALIBRATION: Final = marks(NAME)
+CALIBRATION: Final = event_stream(NAME)
 """A calibration that a session begins with; the label is its text."""
 
 
 @dataclass(frozen=True)
-class Own:
+class ExpertBaseline:
     """How a person rested, as one expert saw it.
 
     Parameters
@@ -30,7 +30,7 @@ class Own:
     columns
         The features it reads: those of another montage are no use to it.
     total, seconds
-        See `physio.models.baseline.Resting`.
+        See `physio.models.baseline.BaselineAccumulator`.
     past
         How long the rest was (s).
     """
@@ -63,12 +63,12 @@ class Calibration:
     """
 
     person: str = ""
-    experts: tuple[Own, ...] = ()
+    experts: tuple[ExpertBaseline, ...] = ()
     labels: tuple[tuple[float | None, ...], ...] = ()
     version: int = VERSION
 
     def text(self) -> str:
-        """Return it as it is stored."""
+        """Return it is stored."""
         return json.dumps(asdict(self))
 
     def write(self, path: Path) -> None:
@@ -125,10 +125,10 @@ class Calibration:
         nothing = np.empty((1, 0))
         return Events(info, time, np.array([time]), nothing, (self.text(),))
 
-    def moments(self) -> list[Label]:
+    def moments(self) -> list[RatedMoment]:
         """Return the rated moments."""
         rows = [[np.nan if v is None else float(v) for v in row] for row in self.labels]
-        return [Label(*np.array(row).reshape(3, 3)) for row in rows]
+        return [RatedMoment(*np.array(row).reshape(3, 3)) for row in rows]
 
     def refusals(self, minds: Sequence[Any]) -> list[str]:
         """Return a sentence on each expert that cannot use it.
@@ -158,13 +158,13 @@ class Calibration:
         return told
 
 
-def packed(labels: Sequence[Label]) -> tuple[tuple[float | None, ...], ...]:
+def packed(labels: Sequence[RatedMoment]) -> tuple[tuple[float | None, ...], ...]:
     """Return rated moments as a calibration holds them."""
     rows = (np.concatenate(label).tolist() for label in labels)
     return tuple(tuple(None if np.isnan(v) else v for v in row) for row in rows)
 
 
-def _own(parts: Mapping[str, Any]) -> Own:
+def _own(parts: Mapping[str, Any]) -> ExpertBaseline:
     n = len(parts["columns"])
     total, seconds = (tuple(map(float, parts[k])) for k in ("total", "seconds"))
     if (
@@ -173,7 +173,7 @@ def _own(parts: Mapping[str, Any]) -> Own:
         or not np.isfinite([*total, *seconds]).all()
     ):
         raise ValueError
-    return Own(
+    return ExpertBaseline(
         str(parts["weights"]),
         str(parts["sha256"]),
         tuple(map(str, parts["columns"])),

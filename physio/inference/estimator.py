@@ -6,16 +6,16 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Channel, Info, Origin
+from physio.core.block import Array, Channel, StreamInfo, Origin
 from physio.core.events import Events
-from physio.core.missing import Reason, why
-from physio.core.recording import CALIBRATION, RATINGS, said
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.recording import CALIBRATION, RATINGS, base_name
 from physio.core.stage import Stage, State
 from physio.models.fusion import fuse
-from physio.models.personalization import Label, personal
+from physio.models.personalization import RatedMoment, personalize
 from physio.inference.calibration import Calibration, packed
-from physio.inference.expert import (DIMENSIONS, GAUSSIAN, LEVELS, Answer, Expert, Mind, Seen, soonest)
-from physio.inference.forecast import Foretelling, Past
+from physio.inference.expert import (DIMENSIONS, GAUSSIAN, LEVELS, Prediction, Expert, BoundExpert, ExpertState, primary_reason)
+from physio.inference.forecast import Forecaster, EdaHistory
 from physio.inference.error_correlations import known_errors
 from physio.inference.self_report import SAM
 
@@ -41,8 +41,8 @@ HALVES: Final = tuple(
 )
 """Half of each interval: ratings lie within ``arousal.half80`` of it 4 times in 5."""
 
-_UNTRAINED: Final = Reason.UNTRAINED.nan
-_HELD: Final = Reason.DEMO_WEIGHTS.nan
+_UNTRAINED: Final = MissingReason.UNTRAINED.nan
+_HELD: Final = MissingReason.DEMO_WEIGHTS.nan
 _MOST: Final = 64  # ratings that are remembered
 
 
@@ -52,7 +52,7 @@ class Estimator(Stage):
 
     The estimate is the predictive distribution of the person's own rating (SAM, on
     [-1, 1]) at that moment, label noise included: ``arousal`` is its mean and
-    ``arousal.sd`` its standard deviation. Beside stand ``arousal.why`` (a `Reason`, 0
+    ``arousal.sd`` its standard deviation. Beside stand ``arousal.why`` (a `MissingReason`, 0
     where there is an estimate); ``support.from`` and ``support.to``: from when to when
     the samples came that it rests on (s, session clock); and what each expert says by
     itself: ``wrist.arousal``, ``wrist.arousal.sd``. ``arousal.half80`` is half of the
@@ -97,59 +97,59 @@ class Estimator(Stage):
     """
 
     experts: tuple[Expert, ...] = ()
-    rest: float | None = None
+    baseline_seconds: float | None = None
     demo_weights: bool = False
-    recall: float = 30.0
+    rating_lookback: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.rest is not None and self.rest <= 0:
-            raise ValueError(f"rest must be above 0 s, not {self.rest}")
-        if self.recall <= 0:
-            raise ValueError(f"recall must be above 0 s, not {self.recall}")
+        if self.baseline_seconds is not None and self.baseline_seconds <= 0:
+            raise ValueError(f"rest must be above 0 s, not {self.baseline_seconds}")
+        if self.rating_lookback <= 0:
+            raise ValueError(f"recall must be above 0 s, not {self.rating_lookback}")
         names = [e.name for e in self.experts]
         if len(set(names)) != len(names):
             raise ValueError(f"two experts are called alike: {', '.join(names)}")
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the columns, or raise what an expert lacks."""
         if info.channels and not any(name.endswith(".to") for name in info.names):
             raise ValueError(
                 f"an estimator reads features that a junction has joined, with the "
                 f"columns '<chain>.from' and '<chain>.to'; {info.name!r} has none"
             )
-        minds = tuple(Mind.of(e, info) for e in self.experts)
+        minds = tuple(BoundExpert.bind(e, info) for e in self.experts)
         span = max((m.span for m in minds), default=0.0)
         names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd", ".why")]
-        told = [Channel(name, span=span) for name in names]
+        told = [Channel(name, memory=span) for name in names]
         told += [Channel(f"support.{end}", unit="s") for end in ("from", "to")]
-        told += [Channel(name, span=span) for name in HALVES]
+        told += [Channel(name, memory=span) for name in HALVES]
         for mind in minds:
             names = [f"{mind.name}.{d}{end}" for d in DIMENSIONS for end in ("", ".sd")]
-            told += [Channel(name, span=mind.span) for name in names]
+            told += [Channel(name, memory=mind.span) for name in names]
         moved = _moved(minds, _together(minds))
-        told += [Channel(f"{d}{BY}{g}", span=span) for d in DIMENSIONS for g in moved]
-        ahead = Foretelling.of(minds, info)
+        told += [Channel(f"{d}{BY}{g}", memory=span) for d in DIMENSIONS for g in moved]
+        ahead = Forecaster.bind(minds, info)
         told += ahead.channels if ahead else ()
         heard = [m for m in minds if self._allowed(m, info)]
         demo = any(m.origin is not Origin.MEASURED for m in heard)
         worst = Origin.worst(info.origin, Origin.DEMO) if demo else info.origin
-        return replace(info.at(None, *told), origin=worst)
+        return replace(info.with_channels(None, *told), origin=worst)
 
-    def begin(self, info: Info) -> State:
+    def initial_state(self, info: StreamInfo) -> State:
         """Return a state: which expert reads what, and what it knows of the person."""
-        minds = tuple(Mind.of(e, info) for e in self.experts)
+        minds = tuple(BoundExpert.bind(e, info) for e in self.experts)
         allowed = tuple(self._allowed(m, info) for m in minds)
         tick = 1 / float(info.rate) if info.rate else 0.0
-        room = _Room.of(minds, allowed, info, tick)
-        seen = tuple(Seen.nothing(m, tick) for m in minds)
+        room = _Runtime.of(minds, allowed, info, tick)
+        seen = tuple(ExpertState.nothing(m, tick) for m in minds)
         recent = np.full(
-            (max(round(self.recall / tick), 1) if tick else 1, 2, 3), np.nan
+            (max(round(self.rating_lookback / tick), 1) if tick else 1, 2, 3), np.nan
         )
-        told = _Told([], recent, np.zeros(1, np.int_))
+        told = _RatingHistory([], recent, np.zeros(1, np.int_))
         past = room.ahead.begin() if room.ahead else None
         return _State(room, seen, told, past)
 
-    def step(self, state: State, x: Array) -> Array:
+    def process(self, state: State, x: Array) -> Array:
         """Estimate at each tick by itself, so that cuts change nothing."""
         room = state.room
         each = np.empty((len(x), len(room.minds), 2, len(DIMENSIONS)))
@@ -160,7 +160,7 @@ class Estimator(Stage):
         features = [mind.read(x) for mind in room.minds]
         for i in range(len(x)):
             answers = [
-                mind.answer(seen, own[i], room.tick, self.rest or mind.length)
+                mind.answer(seen, own[i], room.tick, self.baseline_seconds or mind.length)
                 for mind, seen, own in zip(
                     room.minds, state.seen, features, strict=True
                 )
@@ -168,11 +168,11 @@ class Estimator(Stage):
             for k, (mind, answer) in enumerate(zip(room.minds, answers, strict=True)):
                 each[i, k] = answer.mean, answer.sd
                 if not room.allowed[k]:
-                    each[i, k][:, mind.supported] = Reason.DEMO_WEIGHTS.nan
+                    each[i, k][:, mind.supported] = MissingReason.DEMO_WEIGHTS.nan
             fused[i], moved[i] = room.fused(each[i], answers, state.told)
             if room.ahead:
                 ahead[i] = self._foretold(room, room.ahead, state, x[i], features, i)
-        told = np.stack([fused[:, 0], fused[:, 1], why(fused[:, 0])], axis=2)
+        told = np.stack([fused[:, 0], fused[:, 1], missing_reason(fused[:, 0])], axis=2)
         support = room.support(x, each, fused)
         halves = fused[:, 1, :, None] * room.widths
         own = each.transpose(0, 1, 3, 2)
@@ -189,8 +189,8 @@ class Estimator(Stage):
 
     def _foretold(
         self,
-        room: "_Room",
-        ahead: Foretelling,
+        room: "_Runtime",
+        ahead: Forecaster,
         state: State,
         row: Array,
         features: list[Array],
@@ -198,14 +198,14 @@ class Estimator(Stage):
     ) -> Array:
         """Return what the expert that foretells says at a tick, if it may."""
         k = ahead.expert
-        rest, length = state.seen[k].rest, self.rest or ahead.mind.length
+        rest, length = state.seen[k].rest, self.baseline_seconds or ahead.mind.length
         share = min(1.0, float(rest.past[0]) / length)
-        told = ahead.tell(state.past, row, features[k][tick], rest, share)
+        told = ahead.predict(state.past, row, features[k][tick], rest, share)
         return told if room.allowed[k] else np.full_like(told, _HELD)
 
-    def hear(self, state: State, events: Events) -> None:
+    def on_events(self, state: State, events: Events) -> None:
         """Take in what is told to the session: see the class."""
-        name = said(events.info.name)
+        name = base_name(events.info.name)
         if name == RATINGS:
             for row, kind in zip(events.data, events.labels, strict=True):
                 if kind == SAM:
@@ -225,9 +225,9 @@ class Estimator(Stage):
         experts = tuple(seen.own(mind) for mind, seen in pairs)
         return Calibration(person, experts, packed(state.told.labels))
 
-    def refusals(self, info: Info, calibration: Calibration) -> list[str]:
+    def refusals(self, info: StreamInfo, calibration: Calibration) -> list[str]:
         """Return a sentence on each expert that cannot use a calibration."""
-        minds = [Mind.of(e, info) for e in self.experts]
+        minds = [BoundExpert.bind(e, info) for e in self.experts]
         return calibration.refusals(minds)
 
     def _calibrate(self, state: State, text: str) -> None:
@@ -246,15 +246,15 @@ class Estimator(Stage):
         if same:
             state.told.labels[:] = found.moments()
 
-    def _allowed(self, mind: "Mind", info: Info) -> bool:
+    def _allowed(self, mind: "BoundExpert", info: StreamInfo) -> bool:
         trusted = mind.origin is Origin.MEASURED or info.origin is not Origin.MEASURED
         return trusted or self.demo_weights
 
 
-class _Told(NamedTuple):
+class _RatingHistory(NamedTuple):
     """What the person said of themselves, and what was estimated lately."""
 
-    labels: list[Label]
+    labels: list[RatedMoment]
     recent: Array  # mean and sd at the last ticks, for anybody, (n, 2, 3)
     at: npt.NDArray[np.int_]  # how many ticks there were, (1,)
 
@@ -269,14 +269,14 @@ class _Told(NamedTuple):
         count = here.sum(axis=0)
         total = np.where(here, self.recent, 0).sum(axis=0)
         mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        self.labels.append(Label(mean[0], mean[1], np.array(rating)))
+        self.labels.append(RatedMoment(mean[0], mean[1], np.array(rating)))
         del self.labels[:-_MOST]
 
 
-class _Room(NamedTuple):
+class _Runtime(NamedTuple):
     """What never changes while an estimator runs."""
 
-    minds: tuple[Mind, ...]
+    minds: tuple[BoundExpert, ...]
     allowed: tuple[bool, ...]
     together: tuple[int, ...]  # the experts that are fused
     ends: npt.NDArray[np.int_]  # of each column, where its chain's from and to are
@@ -285,12 +285,12 @@ class _Room(NamedTuple):
     person: Array  # how people differ, (3, p, p)
     widths: Array  # halves of intervals in standard deviations, (3, levels)
     moved: tuple[str, ...]  # what moves an estimate
-    ahead: Foretelling | None
+    ahead: Forecaster | None
 
     @classmethod
     def of(
-        cls, minds: tuple[Mind, ...], allowed: tuple[bool, ...], info: Info, tick: float
-    ) -> "_Room":
+        cls, minds: tuple[BoundExpert, ...], allowed: tuple[bool, ...], info: StreamInfo, tick: float
+    ) -> "_Runtime":
         """Return the room of some experts."""
         rows = _together(minds)
         mine = [minds[k] for k in rows]
@@ -304,16 +304,16 @@ class _Room(NamedTuple):
         widths = np.tile(GAUSSIAN, (len(DIMENSIONS), 1))
         if mine:
             widths = np.mean([m.widths for m in mine], axis=0)
-        ends, ahead = _ends(info), Foretelling.of(minds, info)
+        ends, ahead = _ends(info), Forecaster.bind(minds, info)
         return cls(
             minds, allowed, rows, ends, tick, errors, person, widths, moved, ahead
         )
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Room":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Runtime":
         return self
 
     def fused(
-        self, said: Array, answers: list[Answer], told: _Told
+        self, said: Array, answers: list[Prediction], told: _RatingHistory
     ) -> tuple[Array, Array]:
         """Return what the experts say together, (2, 3), and what moved it, (3, g)."""
         rows = list(self.together)
@@ -327,9 +327,9 @@ class _Room(NamedTuple):
         out = np.stack([made.mean, made.sd])
         missing = np.isnan(out[0])
         for d in np.flatnonzero(missing):
-            out[:, d] = soonest(each[:, 0, d])
+            out[:, d] = primary_reason(each[:, 0, d])
         told.keep(out)
-        mean, sd = personal(out[0], out[1], made.prior, self.person, told.labels)
+        mean, sd = personalize(out[0], out[1], made.prior, self.person, told.labels)
         for j, k in enumerate(rows):
             parts = self.minds[k].grouped(answers[k].parts) * made.weight[j][:, None]
             for g, name in enumerate(self.minds[k].groups):
@@ -346,7 +346,7 @@ class _Room(NamedTuple):
             speaks = np.isfinite(said[:, k, 0]).any(axis=1, keepdims=True)
             used |= speaks & self.minds[k].touched(x)
         silent = ~np.isfinite(fused[:, 0]).any(axis=1)
-        reasons = [soonest(row) for row in fused[silent, 0]]
+        reasons = [primary_reason(row) for row in fused[silent, 0]]
         ends = []
         for end, pick, none in ((0, np.min, np.inf), (1, np.max, -np.inf)):
             at = self.ends[:, end]
@@ -359,26 +359,26 @@ class _Room(NamedTuple):
 
 
 class _State(NamedTuple):
-    room: _Room
-    seen: tuple[Seen, ...]
-    told: _Told
-    past: Past | None
+    room: _Runtime
+    seen: tuple[ExpertState, ...]
+    told: _RatingHistory
+    past: EdaHistory | None
 
 
-def _together(minds: tuple[Mind, ...]) -> tuple[int, ...]:
+def _together(minds: tuple[BoundExpert, ...]) -> tuple[int, ...]:
     """Return which experts are fused: those of measured people, if there are any."""
-    asked = [k for k, m in enumerate(minds) if m.fused]
+    asked = [k for k, m in enumerate(minds) if m.in_fusion]
     measured = [k for k in asked if minds[k].origin is Origin.MEASURED]
     return tuple(measured or asked)
 
 
-def _moved(minds: tuple[Mind, ...], rows: tuple[int, ...]) -> tuple[str, ...]:
+def _moved(minds: tuple[BoundExpert, ...], rows: tuple[int, ...]) -> tuple[str, ...]:
     """Return what can move an estimate: features, and the person's own ratings."""
     groups = (g for k in rows for g in minds[k].groups)
     return (*dict.fromkeys(groups), OTHER, PERSON) if rows else ()
 
 
-def _ends(info: Info) -> npt.NDArray[np.int_]:
+def _ends(info: StreamInfo) -> npt.NDArray[np.int_]:
     """Return for each column where its chain's ends of support are; -1 for none."""
     at = {name: i for i, name in enumerate(info.names)}
     chains = [name.partition(".")[0] for name in info.names]

@@ -6,26 +6,26 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Info, Origin
-from physio.core.missing import Reason, why
-from physio.models import model_card as weights
-from physio.models.fusion import temper
-from physio.models.baseline import Rest, Resting, prepared
-from physio.inference.calibration import Own
-from physio.inference.feature_history import Past
-from physio.inference.montage_adaptation import read, worn
+from physio.core.block import Array, StreamInfo, Origin
+from physio.core.missing import MissingReason, missing_reason
+from physio.models import model_card
+from physio.models.fusion import shrink_to_prior
+from physio.models.baseline import BaselinePrior, BaselineAccumulator, transform
+from physio.inference.calibration import ExpertBaseline
+from physio.inference.feature_history import FeatureHistory
+from physio.inference.montage_adaptation import read, adapt_to_montage
 
 _FEW: Final = 4
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
 
 _HOPE: Final = (  # what is said of several reasons: the one that passes soonest
-    Reason.WARMING_UP,
-    Reason.TOO_SHORT,
-    Reason.POOR_QUALITY,
-    Reason.OUT_OF_DISTRIBUTION,
-    Reason.NO_SIGNAL,
-    Reason.DEMO_WEIGHTS,
-    Reason.UNTRAINED,
+    MissingReason.WARMING_UP,
+    MissingReason.TOO_SHORT,
+    MissingReason.POOR_QUALITY,
+    MissingReason.OUT_OF_DISTRIBUTION,
+    MissingReason.NO_SIGNAL,
+    MissingReason.DEMO_WEIGHTS,
+    MissingReason.UNTRAINED,
 )
 
 LEVELS: Final = (0.5, 0.8, 0.95)
@@ -34,8 +34,8 @@ LEVELS: Final = (0.5, 0.8, 0.95)
 GAUSSIAN: Final = np.array([0.67449, 1.28155, 1.95996])
 """Half of each, of a normal distribution, in standard deviations."""
 
-_NOTHING: Final = Reason.NO_SIGNAL.nan
-_UNTRAINED: Final = Reason.UNTRAINED.nan
+_NOTHING: Final = MissingReason.NO_SIGNAL.nan
+_UNTRAINED: Final = MissingReason.UNTRAINED.nan
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Expert:
     """
 
     weights: str
-    reads: tuple[str, ...] = ()
-    fused: bool = True
+    features: tuple[str, ...] = ()
+    in_fusion: bool = True
 
     @property
     def name(self) -> str:
@@ -65,7 +65,7 @@ class Expert:
         return self.weights.rstrip("/").rpartition("/")[2]
 
 
-class Seen(NamedTuple):
+class ExpertState(NamedTuple):
     """What an expert remembers of a person; changed in place.
 
     Parameters
@@ -79,24 +79,24 @@ class Seen(NamedTuple):
     over
         Whether the rest was ended before its time, shape (1,).
     past
-        The features of the last ticks, where the model answers from them; see `Past`.
+        The features of the last ticks, where the model answers from them; see `FeatureHistory`.
     """
 
-    rest: Resting
+    rest: BaselineAccumulator
     debt: Array
     over: npt.NDArray[np.bool_]
-    past: Past | None = None
+    past: FeatureHistory | None = None
 
     @classmethod
-    def nothing(cls, mind: "Mind", tick: float) -> "Seen":
+    def nothing(cls, mind: "BoundExpert", tick: float) -> "ExpertState":
         """Return what is remembered of a person not met before."""
         features, chains = len(mind.at), len(mind.slowest)
         debt = np.full(features + chains, -1.0)
         past = None
         if hasattr(mind.model, "track"):
             config = mind.model.config
-            past = Past.none(config.moments, config.every, tick, features)
-        return cls(Resting.none(features), debt, np.zeros(1, np.bool_), past)
+            past = FeatureHistory.none(config.moments, config.every, tick, features)
+        return cls(BaselineAccumulator.none(features), debt, np.zeros(1, np.bool_), past)
 
     def begin(self) -> None:
         """Begin a new rest."""
@@ -107,19 +107,19 @@ class Seen(NamedTuple):
         """End the rest before its time."""
         self.over[0] = True
 
-    def own(self, mind: "Mind") -> Own:
+    def own(self, mind: "BoundExpert") -> ExpertBaseline:
         """Return the rest as a calibration holds it."""
         total, seconds = (tuple(v.tolist()) for v in self.rest[:2])
         past = float(self.rest.past[0])
-        return Own(mind.name, mind.sha256, mind.columns, total, seconds, past)
+        return ExpertBaseline(mind.name, mind.sha256, mind.columns, total, seconds, past)
 
-    def restore(self, own: Own) -> None:
+    def restore(self, own: ExpertBaseline) -> None:
         """Take over the rest of a calibration."""
         self.rest.total[:], self.rest.seconds[:] = own.total, own.seconds
         self.rest.past[:], self.over[:] = own.past, True
 
 
-class Answer(NamedTuple):
+class Prediction(NamedTuple):
     """What an expert says at one tick.
 
     ``mean`` and ``sd``, shape (3,); ``parts``, by how much each feature moved the mean
@@ -132,12 +132,12 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Mind:
+class BoundExpert:
     """An expert that knows where in a row its features are; never changes."""
 
     name: str
     model: Any  # a weights.Model, that may `explain` and tell its `surprise`
-    norm: Rest
+    norm: BaselinePrior
     prior: Array  # mean and sd, shape (2, 3)
     origin: Origin
     at: npt.NDArray[np.int_]  # column of each feature; -1 where it is left out
@@ -158,17 +158,17 @@ class Mind:
     full: Array  # variance of the level after the rest of training, shape (f,)
     moves: npt.NDArray[np.bool_]  # which features tell of movement
     main: npt.NDArray[np.bool_]  # which are of the chain that the card names first
-    fused: bool  # whether it has a part in the estimate
+    in_fusion: bool  # whether it has a part in the estimate
 
     @classmethod
-    def of(cls, expert: Expert, info: Info) -> "Mind":
+    def bind(cls, expert: Expert, info: StreamInfo) -> "BoundExpert":
         """Return an expert's mind on the features of ``info``, or raise what lacks."""
-        stored = weights.load(expert.weights)
+        stored = model_card.load(expert.weights)
         card = stored.card
         columns = read(card, info.names)
         wanted = [name for name, _ in columns]
         chains = tuple(dict.fromkeys(name.partition(".")[0] for name in wanted))
-        reads = expert.reads or chains
+        reads = expert.features or chains
         if unknown := [chain for chain in reads if chain not in chains]:
             raise ValueError(
                 f"the weights {expert.name!r} read {', '.join(chains)}, "
@@ -182,10 +182,10 @@ class Mind:
                 f"{_some(given)}"
             )
         at = [info.names.index(n) if n in needed else -1 for n in wanted]
-        _, model, norm = worn(stored, info.names)
+        _, model, norm = adapt_to_montage(stored, info.names)
         grouped = [_group(n) for n in wanted]
         groups = tuple(dict.fromkeys(grouped))
-        spans = np.array([info.channels[i].span if i >= 0 else 0.0 for i in at])
+        spans = np.array([info.channels[i].memory if i >= 0 else 0.0 for i in at])
         chain = np.array([chains.index(n.partition(".")[0]) for n in wanted])
         limit = stored.arrays.get("density.limit", np.array([np.inf]))
         return cls(
@@ -197,7 +197,7 @@ class Mind:
             np.array(at),
             tuple(how for _, how in columns),
             np.isin(DIMENSIONS, card.supports),
-            max(info.channels[i].span for i in at if i >= 0),
+            max(info.channels[i].memory for i in at if i >= 0),
             spans,
             chain,
             np.array([spans[chain == k].max() for k in range(len(chains))]),
@@ -208,20 +208,20 @@ class Mind:
             card.sha256,
             groups,
             np.array([groups.index(g) for g in grouped]),
-            card.rest,
+            card.baseline,
             norm.level(np.zeros(len(wanted)), norm.seconds)[1],
             np.array([name.startswith("motion.") for name in wanted]),
             np.array([name.startswith(f"{chains[0]}.") for name in wanted]),
-            expert.fused,
+            expert.in_fusion,
         )
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Mind":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "BoundExpert":
         return self
 
     def read(self, x: Array) -> Array:
         """Return the features in rows, each as the model reads it, shape (n, f)."""
         found = np.where(self.at >= 0, x[:, self.at], _NOTHING)
-        return prepared(found, self.how)
+        return transform(found, self.how)
 
     def touched(self, x: Array) -> npt.NDArray[np.bool_]:
         """Tell which cells of rows the answers rest on, shape (n, columns)."""
@@ -229,7 +229,7 @@ class Mind:
         used[self.at[self.at >= 0]] = True
         return used & ~np.isnan(x)
 
-    def answer(self, seen: Seen, x: Array, tick: float, length: float) -> Answer:
+    def answer(self, seen: ExpertState, x: Array, tick: float, length: float) -> Prediction:
         """Return what is said of a moment.
 
         Parameters
@@ -250,24 +250,24 @@ class Mind:
         if seen.past is not None:
             return self._tracked(seen.past, x, fill)
         if np.isnan(x).all() or self._only_moves(x):
-            said[:, self.supported] = soonest(x if self.moves.all() else x[~self.moves])
-            return Answer(said[0], said[1], parts)
+            said[:, self.supported] = primary_reason(x if self.moves.all() else x[~self.moves])
+            return Prediction(said[0], said[1], parts)
         level, spread = self.norm.level(rest.total, rest.seconds)
         # What a rest leaves open of the level was there in training too.
         extra = np.maximum(spread - self.full, 0)
         z = x - level
         if self.limit < np.inf and self.model.surprise(z, extra) > self.limit:
-            said[:, self.supported] = Reason.OUT_OF_DISTRIBUTION.nan
-            return Answer(said[0], said[1], parts)
+            said[:, self.supported] = MissingReason.OUT_OF_DISTRIBUTION.nan
+            return Prediction(said[0], said[1], parts)
         mean, sd, parts = self._explained(z, extra, rest, length)
         filling = ~np.isnan(x) & (fill < 1)
         if filling.any():
             old = self._without(np.where(filling, _NOTHING, z), extra, rest, length)
             mean, sd, parts = _tempered((mean, sd, parts), old, fill[filling].min())
         said[:, self.supported] = mean[self.supported], sd[self.supported]
-        return Answer(said[0], said[1], parts)
+        return Prediction(said[0], said[1], parts)
 
-    def _tracked(self, past: Past, x: Array, fill: Array) -> Answer:
+    def _tracked(self, past: FeatureHistory, x: Array, fill: Array) -> Prediction:
         """Return what a model says that answers from the last minutes."""
         said = np.full((2, len(DIMENSIONS)), _UNTRAINED)
         parts = np.zeros((len(DIMENSIONS), len(x)))
@@ -275,16 +275,16 @@ class Mind:
         odd = self.limit < np.inf and self.model.surprise(x, x) > self.limit
         past.see(np.where(odd, _NOTHING, x), fill < 1)
         if odd or np.isnan(x).all():
-            why_not = Reason.OUT_OF_DISTRIBUTION.nan if odd else soonest(x)
+            why_not = MissingReason.OUT_OF_DISTRIBUTION.nan if odd else primary_reason(x)
             said[:, self.supported] = why_not
-            return Answer(said[0], said[1], parts)
+            return Prediction(said[0], said[1], parts)
         mean, sd, parts = self.model.track(past.moments())
         filling = ~np.isnan(x) & (fill < 1)
         if filling.any():
             old = self.model.track(past.moments(filling))
             mean, sd, parts = _tempered((mean, sd, parts), old, fill[filling].min())
         said[:, self.supported] = mean[self.supported], sd[self.supported]
-        return Answer(said[0], said[1], parts)
+        return Prediction(said[0], said[1], parts)
 
     def grouped(self, parts: Array) -> Array:
         """Return what each group of features adds, shape (3, groups)."""
@@ -293,7 +293,7 @@ class Mind:
         return out
 
     def _explained(
-        self, z: Array, extra: Array, rest: Resting, length: float
+        self, z: Array, extra: Array, rest: BaselineAccumulator, length: float
     ) -> tuple[Array, Array, Array]:
         """Return mean, sd and what moved the mean, as far as the rest is over."""
         if hasattr(self.model, "explain"):
@@ -304,13 +304,13 @@ class Mind:
         if self.model.heeds_spread:
             return mean, sd, parts
         share = min(1.0, rest.past[0] / length)
-        now, wide = temper(mean, sd, self.prior[0], self.prior[1], share)
+        now, wide = shrink_to_prior(mean, sd, self.prior[0], self.prior[1], share)
         step = mean - self.prior[0]
         part = np.divide(now - self.prior[0], step, out=np.ones(3), where=step != 0)
         return now, wide, part[:, None] * parts
 
     def _without(
-        self, z: Array, extra: Array, rest: Resting, length: float
+        self, z: Array, extra: Array, rest: BaselineAccumulator, length: float
     ) -> tuple[Array, Array, Array]:
         """Return what is said without the features whose windows fill again."""
         mean, sd, parts = self._explained(z, extra, rest, length)
@@ -332,7 +332,7 @@ class Mind:
         any_here = np.zeros(len(self.slowest), np.bool_)
         np.logical_or.at(any_here, self.chain, here)
         gone = np.ones(len(self.slowest), np.bool_)
-        np.logical_and.at(gone, self.chain, why(x) == Reason.NO_SIGNAL)
+        np.logical_and.at(gone, self.chain, missing_reason(x) == MissingReason.NO_SIGNAL)
         spans = np.concatenate([self.spans, self.slowest])
         back, lost = np.concatenate([here, any_here]), np.concatenate([~here, gone])
         debt[back] = np.maximum(debt[back] - tick, 0.0)
@@ -349,14 +349,14 @@ class Mind:
         """
         if self.moves.all() or not np.isnan(x[~self.moves]).all():
             return False
-        return bool(np.any(why(x[self.main]) != Reason.NO_SIGNAL))
+        return bool(np.any(missing_reason(x[self.main]) != MissingReason.NO_SIGNAL))
 
 
 def _tempered(
     new: tuple[Array, Array, Array], old: tuple[Array, Array, Array], share: float
 ) -> tuple[Array, Array, Array]:
     """Return the share of what a new answer adds to an old one: mean, sd and parts."""
-    now, wide = temper(new[0], new[1], old[0], old[1], float(share))
+    now, wide = shrink_to_prior(new[0], new[1], old[0], old[1], float(share))
     step = new[0] - old[0]
     part = np.divide(now - old[0], step, out=np.ones(3), where=step != 0)
     return now, wide, old[2] + part[:, None] * (new[2] - old[2])
@@ -375,7 +375,7 @@ def _some(names: list[str]) -> str:
     return f"{told} and {more} more" if more > 0 else told
 
 
-def soonest(values: Array) -> float:
+def primary_reason(values: Array) -> float:
     """Return, of missing values, the NaN whose reason passes soonest."""
-    codes = set(why(values).tolist())
-    return next((r.nan for r in _HOPE if int(r) in codes), Reason.NO_SIGNAL.nan)
+    codes = set(missing_reason(values).tolist())
+    return next((r.nan for r in _HOPE if int(r) in codes), MissingReason.NO_SIGNAL.nan)

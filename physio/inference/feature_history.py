@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 
-_NOTHING = Reason.NO_SIGNAL.nan
+_NOTHING = MissingReason.NO_SIGNAL.nan
 
 
-class Past(NamedTuple):
+class FeatureHistory(NamedTuple):
     """Features of the last ticks; changed in place, the same work at each tick.
 
     Parameters

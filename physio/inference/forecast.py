@@ -5,10 +5,10 @@ from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
-from physio.models.baseline import Resting
-from physio.inference.expert import Mind
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.models.baseline import BaselineAccumulator
+from physio.inference.expert import BoundExpert
 
 RATE: Final = 4
 """Ticks a second at which a trace is remembered (Hz)."""
@@ -22,7 +22,7 @@ CONDITION: Final = "condition."
 ENDS: Final = ("", ".low", ".high")
 
 
-class Past(NamedTuple):
+class EdaHistory(NamedTuple):
     """The last minute of skin conductance (uS); changed in place."""
 
     trace: Array  # oldest first
@@ -34,7 +34,7 @@ class Past(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Foretelling:
+class Forecaster:
     """An expert that foretells, and where in a row its trace is; never changes.
 
     Parameters
@@ -52,12 +52,12 @@ class Foretelling:
     """
 
     expert: int
-    mind: Mind
+    mind: BoundExpert
     at: int
     channels: tuple[Channel, ...]
 
     @classmethod
-    def of(cls, minds: tuple[Mind, ...], info: Info) -> Self | None:
+    def bind(cls, minds: tuple[BoundExpert, ...], info: StreamInfo) -> Self | None:
         """Return the one expert that foretells, or None; raise what it lacks."""
         able = [k for k, m in enumerate(minds) if hasattr(m.model, "foretell")]
         if not able:
@@ -84,25 +84,25 @@ class Foretelling:
                 f"skin conductance itself in one column, not in {len(found)}"
             )
         source = info.channels[found[0]]
-        span = source.span + config.samples / RATE
+        span = source.memory + config.samples / RATE
         told = [
-            Channel(f"{FORECAST}{h:g}s{end}", "misc", "uS", source.delay - h, span=span)
+            Channel(f"{FORECAST}{h:g}s{end}", "misc", "uS", source.delay - h, memory=span)
             for h in config.horizons
             for end in ENDS
         ]
-        told += [Channel(f"{CONDITION}{c}", span=mind.span) for c in config.classes]
+        told += [Channel(f"{CONDITION}{c}", memory=mind.span) for c in config.classes]
         return cls(able[0], mind, found[0], tuple(told))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Foretelling":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Forecaster":
         return self
 
-    def begin(self) -> Past:
+    def begin(self) -> EdaHistory:
         """Return an empty memory."""
-        empty = np.full(self.mind.model.config.samples, Reason.WARMING_UP.nan)
-        return Past(empty)
+        empty = np.full(self.mind.model.config.samples, MissingReason.WARMING_UP.nan)
+        return EdaHistory(empty)
 
-    def tell(
-        self, past: Past, row: Array, own: Array, rest: Resting, share: float
+    def predict(
+        self, past: EdaHistory, row: Array, own: Array, rest: BaselineAccumulator, share: float
     ) -> Array:
         """Return what is foretold at a tick, shape (channels,).
 
@@ -113,7 +113,7 @@ class Foretelling:
         row
             The features of the tick.
         own
-            Those of the expert, as `Mind.read` gives them.
+            Those of the expert, as `BoundExpert.read` gives them.
         rest, share
             What is known of the person's rest, and how much of it is over. Till then
             all conditions are nearly as likely.

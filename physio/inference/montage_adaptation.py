@@ -5,17 +5,17 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from physio.models import model_card as weights
-from physio.models.baseline import Rest
+from physio.models import model_card
+from physio.models.baseline import BaselinePrior
 
 Columns = tuple[tuple[str, str], ...]
 """Features, ``<chain>.<feature>.<band>.<electrode>``, and how each is read."""
 
 _NETWORK: Final = "physio.models.rbtransformer:RBTransformer"
-_TRACKER: Final = "physio.models.gp_smoother:Tracker"
+_TRACKER: Final = "physio.models.gp_smoother:GaussianSmoother"
 
 
-class Worn(NamedTuple):
+class MontageAdaptation(NamedTuple):
     """What weights read, and what reads it.
 
     ``columns``: the features; ``model``: in the way in which it answers soonest;
@@ -23,11 +23,11 @@ class Worn(NamedTuple):
     """
 
     columns: Columns
-    model: weights.Model
-    rest: Rest
+    model: model_card.Model
+    rest: BaselinePrior
 
 
-def worn(stored: weights.Weights, names: Sequence[str]) -> Worn:
+def adapt_to_montage(stored: model_card.Weights, names: Sequence[str]) -> MontageAdaptation:
     """Return weights for the electrodes that there are.
 
     A network that knows electrodes by their place runs on any headset. An electrode
@@ -40,7 +40,7 @@ def worn(stored: weights.Weights, names: Sequence[str]) -> Worn:
     names
         The features there are.
     """
-    columns, rest = read(stored.card, names), Rest.restore(stored.part("rest"))
+    columns, rest = read(stored.card, names), BaselinePrior.restore(stored.part("rest"))
     model = _shared(stored) if stored.card.use == _TRACKER else stored.model()
     if columns != stored.card.columns:
         from physio.io.montage import nearest, places
@@ -52,21 +52,21 @@ def worn(stored: weights.Weights, names: Sequence[str]) -> Worn:
         bands = model.config.bands
         model = model.on(places(own).tolist())
         at = [k * bands + b for k in nearest(own, trained) for b in range(bands)]
-        rest = Rest(**{f.name: getattr(rest, f.name)[at] for f in fields(Rest)})
+        rest = BaselinePrior(**{f.name: getattr(rest, f.name)[at] for f in fields(BaselinePrior)})
     if stored.card.use == _NETWORK:
-        from physio.inference.onnx import quickened  # with torch: only where it is needed
+        from physio.inference.onnx import to_onnx_model  # with torch: only where it is needed
 
-        model = quickened(model)
-    return Worn(columns, model, rest)
+        model = to_onnx_model(model)
+    return MontageAdaptation(columns, model, rest)
 
 
 @lru_cache(maxsize=8)
-def _shared(stored: weights.Weights) -> weights.Model:
+def _shared(stored: model_card.Weights) -> model_card.Model:
     """Return a model that all sessions share: it is large, and slow to make."""
     return stored.model()
 
 
-def read(card: weights.Card, names: Sequence[str]) -> Columns:
+def read(card: model_card.ModelCard, names: Sequence[str]) -> Columns:
     """Return the features that weights read where there are ``names``.
 
     Those on their card; or, where they know electrodes by place, the same features of
@@ -91,7 +91,7 @@ def unplaced(experts: Sequence[str], names: Sequence[str]) -> list[str]:
 
     said = []
     for expert in experts:
-        card = weights.load(expert).card
+        card = model_card.load(expert).card
         if not _anywhere(card):
             continue
         there = _of(card.columns[0][0].rpartition(".")[0], names)
@@ -104,7 +104,7 @@ def unplaced(experts: Sequence[str], names: Sequence[str]) -> list[str]:
     return said
 
 
-def _anywhere(card: weights.Card) -> bool:
+def _anywhere(card: model_card.ModelCard) -> bool:
     """Tell whether weights run on electrodes that they were not trained with."""
     by_place = card.config.get("embedding") == "place"
     return card.use == _NETWORK and by_place and card.config.get("pooling") == "mean"

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from physio.core.block import Array
-from physio.models import model_card as weights
+from physio.models import model_card
 from physio.models.rbtransformer import Numbers, RBTransformer, predicted
 
 OPSET: Final = 20
@@ -190,7 +190,7 @@ def _head(
     return _linear(net, x, w["head.10.weight"], w["head.10.bias"])
 
 
-class Quick:
+class OnnxModel:
     """A network's affect head as ONNX Runtime runs it, on one thread.
 
     Parameters
@@ -230,23 +230,23 @@ class Quick:
         """Return mean and standard deviation: see `RBTransformer.predict`."""
         return predicted(self.outputs, self.config, z)
 
-    def arrays(self) -> weights.Arrays:
+    def arrays(self) -> model_card.Arrays:
         """Return the parameters by name."""
         return self._model.arrays()
 
     @classmethod
-    def restore(cls, config: Mapping[str, Any], arrays: weights.Arrays) -> Self:
+    def restore(cls, config: Mapping[str, Any], arrays: model_card.Arrays) -> Self:
         """Return the network that ``arrays`` came from."""
         return cls(RBTransformer.restore(config, arrays))
 
 
-def quickened(model: weights.Model) -> weights.Model:
+def to_onnx_model(model: model_card.Model) -> model_card.Model:
     """Return a model as ONNX Runtime runs it, if it can and is installed."""
     if not isinstance(model, RBTransformer) or model.config.head != "affect":
         return model
     if find_spec("onnx") is None or find_spec("onnxruntime") is None:
         return model
-    return Quick(model)
+    return OnnxModel(model)
 
 
 def write(model: RBTransformer, path: Path) -> None:

@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 
 from physio.core.block import Channel
-from physio.core.events import Events, marks
+from physio.core.events import Events, event_stream
 from physio.core.recording import RATINGS as NAME
 
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
 
-RATINGS: Final = marks(NAME, *(Channel(d) for d in DIMENSIONS))
+RATINGS: Final = event_stream(NAME, *(Channel(d) for d in DIMENSIONS))
 """Ratings on [-1, 1], NaN for what was not said; the label tells of which kind."""
 
 SAM: Final = "sam"

@@ -5,9 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
-from physio.core.recording import MARKERS, RATINGS, Recording, computed, said
+from physio.core.recording import MARKERS, RATINGS, Recording, computed, base_name
 
 _KINDS = {
     "eeg": "eeg",
@@ -21,7 +21,7 @@ _KINDS = {
 }
 
 
-def anonymise(recording: Recording, *, keep_labels: bool = False) -> Recording:
+def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
     """Return a recording that tells nothing of who, where, when and with which device.
 
     Streams are called after what they measure (``device1.eeg``), people ``anon1``,
@@ -40,16 +40,16 @@ def anonymise(recording: Recording, *, keep_labels: bool = False) -> Recording:
     for blocks in recording.streams.values():
         info = _told_less(blocks[0].info, names, devices, people)
         streams[info.name] = tuple(
-            Block(_like(info, b.info), b.start, b.epoch - begin, b.data) for b in blocks
+            Block(_like(info, b.info), b.start, b.t0 - begin, b.data) for b in blocks
         )
     for name, happened in recording.events.items():
-        if name.startswith("session.") and said(name) not in (MARKERS, RATINGS):
+        if name.startswith("session.") and base_name(name) not in (MARKERS, RATINGS):
             continue
         info = _told_less(happened.info, names, devices, people)
         labels = happened.labels if keep_labels else _numbered(happened.labels)
         events[info.name] = Events(
             info,
-            happened.until - begin,
+            happened.complete_until - begin,
             np.asarray(happened.times) - begin,
             _shifted(happened, begin),
             labels,
@@ -58,9 +58,9 @@ def anonymise(recording: Recording, *, keep_labels: bool = False) -> Recording:
 
 
 def _told_less(
-    info: Info, names: dict[str, str], devices: dict[str, str], people: dict[str, str]
-) -> Info:
-    person = people.setdefault(info.person, f"anon{len(people) + 1}")
+    info: StreamInfo, names: dict[str, str], devices: dict[str, str], people: dict[str, str]
+) -> StreamInfo:
+    person = people.setdefault(info.participant, f"anon{len(people) + 1}")
     if info.name not in names:
         names[info.name] = _name(info, devices, people, set(names.values()))
     reference = info.reference if info.reference in info.names else ""
@@ -74,18 +74,18 @@ def _told_less(
     )
 
 
-def _like(info: Info, block: Info) -> Info:
+def _like(info: StreamInfo, block: StreamInfo) -> StreamInfo:
     """Return ``info`` with the channels and the rate of one block."""
-    return info.at(block.rate, *block.channels)
+    return info.with_channels(block.rate, *block.channels)
 
 
 def _name(
-    info: Info, devices: dict[str, str], people: dict[str, str], taken: set[str]
+    info: StreamInfo, devices: dict[str, str], people: dict[str, str], taken: set[str]
 ) -> str:
-    own = computed(info.name) or said(info.name)
+    own = computed(info.name) or base_name(info.name)
     if computed(own) or own in (MARKERS, RATINGS):
         # Of several people, it is called after whose it is.
-        return own if info.name == own else f"{own}.{people[info.person]}"
+        return own if info.name == own else f"{own}.{people[info.participant]}"
     device, _, _ = info.name.rpartition(".")
     device = devices.setdefault(device, f"device{len(devices) + 1}")
     what = _kind(info.channels) if info.rate != Fraction(0) else "events"

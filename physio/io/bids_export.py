@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from physio.core.block import Array, Block, Info
+from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
-from physio.core.missing import Reason
-from physio.core.recording import SILENCE, Recording, computed
+from physio.core.missing import MissingReason
+from physio.core.recording import STREAM_TIMEOUT, Recording, computed
 
 FORMATS: Final = ("BrainVision", "EDF")
 _PIPELINE: Final = "physio-affect"
@@ -113,7 +113,7 @@ def export(
         raise ValueError("there is nothing to export: no stream has samples")
     root.mkdir(parents=True, exist_ok=True)
     _describe(root, "raw")
-    people = list(dict.fromkeys(b[0].info.person for n, b in filled.items()
+    people = list(dict.fromkeys(b[0].info.participant for n, b in filled.items()
                                 if not computed(n)))  # fmt: skip
     return [
         _export_person(recording, filled, root, to_raw, person, names, eeg_format)
@@ -132,7 +132,7 @@ def _export_person(
     eeg_format: str,
 ) -> Names:
     own = {n: b for n, b in filled.items()
-           if not computed(n) and b[0].info.person == person}  # fmt: skip
+           if not computed(n) and b[0].info.participant == person}  # fmt: skip
     eeg = [n for n, b in own.items() if _is_eeg(b[0].info)]
     known = labels(own, "stream")
     zero = float(own[eeg[0] if eeg else next(iter(own))][0].times[0])
@@ -149,7 +149,7 @@ def _export_person(
         stem = f"{names.stem}_recording-{known[name]}_physio"
         _write_physio(own[name], folder / stem, zero)
     made = [n for n, b in filled.items()
-            if computed(n) and b[0].info.person == person]  # fmt: skip
+            if computed(n) and b[0].info.participant == person]  # fmt: skip
     if made:
         derived = root / "derivatives" / _PIPELINE
         (derived / names.folder / kind).mkdir(parents=True, exist_ok=True)
@@ -163,7 +163,7 @@ def _export_person(
     return names
 
 
-def _is_eeg(info: Info) -> bool:
+def _is_eeg(info: StreamInfo) -> bool:
     return any(c.kind == "eeg" for c in info.channels)
 
 
@@ -232,7 +232,7 @@ def _whole(blocks: Sequence[Block]) -> tuple[Array, Array]:
     filled = [b for b in blocks if len(b)]
     first, last = filled[0], filled[-1]
     data = np.full(
-        (last.stop - first.start, len(first.info.channels)), Reason.NO_SIGNAL.nan
+        (last.stop - first.start, len(first.info.channels)), MissingReason.NO_SIGNAL.nan
     )
     for block in filled:
         data[block.start - first.start : block.stop - first.start] = block.data
@@ -243,7 +243,7 @@ def _write_events(recording: Recording, stem: Path, zero: float) -> None:
     rows = sorted(
         (float(time) - zero, text or name)
         for name, events in recording.events.items()
-        if events.labels and name != SILENCE
+        if events.labels and name != STREAM_TIMEOUT
         for time, text in zip(events.times, _labels(events), strict=True)
     )
     lines = ["onset\tduration\ttrial_type"]

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
 
@@ -53,7 +53,7 @@ class Rows:
         cuts = (np.flatnonzero(np.diff(at) != 1) + 1).tolist()
         streams = {}
         for name, (channels, data) in self.signals.items():
-            info = Info(f"{self.board}.{name}", self.rate, channels, person=person)
+            info = StreamInfo(f"{self.board}.{name}", self.rate, channels, participant=person)
             streams[info.name] = tuple(
                 Block(info, int(n[0]), 0.0, np.ascontiguousarray(x), stamps)
                 for n, x, stamps in zip(
@@ -77,8 +77,8 @@ class Rows:
     def _markers(self, markers: Array, at: Numbers, person: str) -> Events:
         found = np.flatnonzero(markers)
         times = at / float(self.rate)
-        info = Info(
-            f"{self.board}.markers", Fraction(0), (Channel("value"),), person=person
+        info = StreamInfo(
+            f"{self.board}.markers", Fraction(0), (Channel("value"),), participant=person
         )
         labels = tuple(f"{v:g}" for v in markers[found])
         until = float(times[-1]) if len(times) else 0.0

@@ -94,7 +94,7 @@ def read(path: str | Path, board: str | None = None, *, person: str = "") -> Rec
     )
     recording = rows.recording(f"BrainFlow file, {layout.board}", person)
     if torn:
-        about = {**recording.about, "incomplete": "the last line was torn"}
+        about = {**recording.metadata, "incomplete": "the last line was torn"}
         recording = Recording(recording.streams, recording.events, (), about)
     return recording
 

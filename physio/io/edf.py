@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, marks
-from physio.core.missing import Reason
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, event_stream
+from physio.core.missing import MissingReason
 from physio.core.recording import Recording
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     except Exception as error:  # MNE raises whatever its parsers run into
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
-    about = {**recording.about, "source": f"{path.suffix.lstrip('.').upper()} file"}
+    about = {**recording.metadata, "source": f"{path.suffix.lstrip('.').upper()} file"}
     return Recording(recording.streams, recording.events, (), about)
 
 
@@ -127,7 +127,7 @@ def from_mne(
         channels.append(Channel(label, kind if kind in _UNITS else "misc", unit))
         data[:, i] *= scale
         kinds.setdefault(channels[-1].kind, []).append(i)
-    data[missing & ~np.isnan(data)] = Reason.NO_SIGNAL.nan
+    data[missing & ~np.isnan(data)] = MissingReason.NO_SIGNAL.nan
     streams: dict[str, tuple[Block, ...]] = {}
     for kind, columns in kinds.items():
         own = tuple(channels[i] for i in columns)
@@ -136,7 +136,7 @@ def from_mne(
                 Channel(raw.ch_names[i], c.kind, c.unit)
                 for i, c in zip(columns, own, strict=True)
             )
-        info = Info(f"{device}.{kind}", rate, own, person=person)
+        info = StreamInfo(f"{device}.{kind}", rate, own, participant=person)
         streams[info.name] = (
             Block(info, 0, 0.0, np.ascontiguousarray(data[:, columns])),
         )
@@ -165,8 +165,8 @@ def _events(raw: "mne.io.BaseRaw", name: str, person: str) -> Events:
     ]
     found.sort(key=lambda row: row[0])
     end = (raw.n_times - 1) / float(raw.info["sfreq"])
-    info = marks(name, Channel("seconds", "misc", "s"))
-    info = Info(name, info.rate, info.channels, person=person)
+    info = event_stream(name, Channel("seconds", "misc", "s"))
+    info = StreamInfo(name, info.rate, info.channels, participant=person)
     times = np.array([at for at, _, _ in found])
     lengths = np.array([[s] for _, s, _ in found]).reshape(-1, 1)
     until = max(end, float(times[-1])) if found else end

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
 
@@ -118,13 +118,13 @@ def is_export(path: Path) -> bool:
     return any((path / name).is_file() for name in _SENSORS)
 
 
-def _info(name: str, rate: Fraction, person: str) -> Info:
+def _info(name: str, rate: Fraction, person: str) -> StreamInfo:
     sensor = _SENSORS[name]
-    return Info(
+    return StreamInfo(
         f"e4.{sensor.stream}",
         rate,
         sensor.channels,
-        person=person,
+        participant=person,
         site="wrist",
         placement="dorsal",
     )
@@ -161,7 +161,7 @@ def _happenings(
 ) -> Events:
     """Return events from rows of time (s) and values."""
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
-    info = Info(name, Fraction(0), channels, person=person, site="wrist")
+    info = StreamInfo(name, Fraction(0), channels, participant=person, site="wrist")
     until = max(end, float(rows[-1, 0])) if len(rows) else end
     data = np.ascontiguousarray(rows[:, 1:])
     labels = (label,) * len(rows) if label else ()

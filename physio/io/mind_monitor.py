@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.events import Events, marks
-from physio.core.missing import Reason
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.events import Events, event_stream
+from physio.core.missing import MissingReason
 from physio.core.recording import Recording
 
 EEG: Final = ("TP9", "AF7", "AF8", "TP10")
@@ -75,7 +75,7 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     streams: dict[str, tuple[Block, ...]] = {}
     first = 0
     for name, channels in parts.items():
-        info = Info(f"muse.{name}", rate, channels, person=person, site="head")
+        info = StreamInfo(f"muse.{name}", rate, channels, participant=person, site="head")
         data = np.ascontiguousarray(rows[:, first : first + len(channels)])
         streams[info.name] = (Block(info, 0, 0.0, data, times - times[0]),)
         first += len(channels)
@@ -109,7 +109,7 @@ def _rows(
                 found.append((at, row["Elements"]))
                 continue
             rows.append(
-                [float(row[c]) if row[c] else Reason.NO_SIGNAL.nan for c in columns]
+                [float(row[c]) if row[c] else MissingReason.NO_SIGNAL.nan for c in columns]
             )
         except (ValueError, TypeError):
             raise ValueError(f"{path}, line {line}: not a time and numbers") from None
@@ -131,5 +131,5 @@ def _elements(found: list[tuple[float, str]], end: float) -> Events:
     labels = tuple(name for _, name in inside)
     end = max([end, *times.tolist()])
     return Events(
-        marks("muse.elements"), end, times, np.empty((len(inside), 0)), labels
+        event_stream("muse.elements"), end, times, np.empty((len(inside), 0)), labels
     )

@@ -82,7 +82,7 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     rows = _rows(path, header, lines[header.lines : len(lines) - torn])
     recording = rows.recording(f"OpenBCI GUI, {rows.board}", person)
     if torn:
-        about = {**recording.about, "incomplete": "the last line was torn"}
+        about = {**recording.metadata, "incomplete": "the last line was torn"}
         recording = Recording(recording.streams, recording.events, (), about)
     return recording
 

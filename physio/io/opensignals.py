@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.recording import Recording
 
 HEADER: Final = "# OpenSignals Text File Format"
@@ -56,7 +56,7 @@ def read(path: str | Path, *, person: str = "") -> Recording:
         columns = [i for i, kind in enumerate(sensors) if kind == sensor]
         if len(columns) != len(channels):
             continue
-        info = Info(f"respiban.{name}", rate, channels, person=person, site="chest")
+        info = StreamInfo(f"respiban.{name}", rate, channels, participant=person, site="chest")
         data = np.ascontiguousarray(convert(counts[:, columns]))
         streams[info.name] = (Block(info, 0, 0.0, data),)
     if not streams:

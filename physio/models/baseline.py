@@ -10,7 +10,7 @@ from physio.core.block import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Rest:
+class BaselinePrior:
     """How people's rests differ, and how well a stretch of rest shows one's own.
 
     A feature of a person at rest is their own level plus what fluctuates. The level is
@@ -62,7 +62,7 @@ class Rest:
         return cls(**{f.name: arrays[f.name] for f in fields(cls)})
 
 
-class Resting(NamedTuple):
+class BaselineAccumulator(NamedTuple):
     """What was seen of a person's rest.
 
     Parameters
@@ -98,7 +98,7 @@ class Resting(NamedTuple):
         self.seconds[here] += tick
 
 
-def prepared(x: Array, how: Sequence[str]) -> Array:
+def transform(x: Array, how: Sequence[str]) -> Array:
     """Return features on the scales on which people vary alike.
 
     Parameters

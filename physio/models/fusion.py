@@ -119,7 +119,7 @@ def intersection(gained: Array, zero: Array) -> Array:
     return share
 
 
-def temper(
+def shrink_to_prior(
     mean: Array, sd: Array, prior_mean: Array, prior_sd: Array, share: float
 ) -> tuple[Array, Array]:
     """Take ``share`` (0 to 1) of what an expert adds to its prior.

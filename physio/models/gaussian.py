@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 """What `Gaussian.predict` tells, in this order."""
 
-_UNTRAINED: Final = Reason.UNTRAINED.nan
+_UNTRAINED: Final = MissingReason.UNTRAINED.nan
 _FLOOR: Final = 1e-9  # least variance
 _ROUNDS: Final = 300  # of expectation maximisation, at most
 
@@ -124,7 +124,7 @@ class Gaussian:
         here = ~np.isnan(z) & ~far
         parts = np.zeros((len(DIMENSIONS), f))
         if not here.any():
-            why = Reason.OUT_OF_DISTRIBUTION.nan if far.any() else z[0]
+            why = MissingReason.OUT_OF_DISTRIBUTION.nan if far.any() else z[0]
             missing = self._told(np.full(len(self.config.dimensions), why))
             return missing, missing.copy(), parts
         gain, sd = self._given(here, spread)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, toeplitz
 
 from physio.core.block import Array
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 
@@ -20,7 +20,7 @@ _PAST: Final = 100  # moments before those remembered, which what is felt comes 
 
 
 @dataclass(frozen=True)
-class TrackerConfig:
+class GaussianSmootherConfig:
     """Size of a tracker.
 
     Parameters
@@ -54,7 +54,7 @@ class TrackerConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Knowledge:
+class DynamicsParameters:
     """What a tracker knows of bodies.
 
     Parameters
@@ -99,7 +99,7 @@ class Knowledge:
     rater: Array
 
 
-class Tracker:
+class GaussianSmoother:
     """The rating given all of the past, as first and second moments tell it.
 
     What is felt wanders smoothly; features follow it with a lag, in each person by
@@ -121,7 +121,7 @@ class Tracker:
     """`track` answers from the past; `predict` from one moment, as if it were first."""
 
     def __init__(
-        self, config: TrackerConfig = TrackerConfig(), knows: Knowledge | None = None
+        self, config: GaussianSmootherConfig = GaussianSmootherConfig(), knows: DynamicsParameters | None = None
     ) -> None:
         self.config = config
         self.knows = _plain(config) if knows is None else knows
@@ -164,7 +164,7 @@ class Tracker:
         Parameters
         ----------
         past
-            Features of the last moments, `TrackerConfig.every` s apart, newest first,
+            Features of the last moments, `GaussianSmootherConfig.every` s apart, newest first,
             shape (n, f); NaN where missing. What is older than it remembers is left.
 
         Returns
@@ -181,7 +181,7 @@ class Tracker:
         if not here.any():
             missing = np.full(len(DIMENSIONS), past[0, 0] if len(past) else np.nan)
             if not np.isnan(missing[0]):
-                missing[:] = Reason.TOO_SHORT.nan
+                missing[:] = MissingReason.TOO_SHORT.nan
             return missing, missing.copy(), np.zeros((len(DIMENSIONS), f))
         gain, sd = self._given(here)
         moved = np.zeros((len(DIMENSIONS), len(y)))
@@ -237,8 +237,8 @@ class Tracker:
     @classmethod
     def restore(cls, config: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
         """Return the model that `arrays` came from."""
-        made = TrackerConfig(**{**config, "edges": tuple(config["edges"])})
-        return cls(made, Knowledge(**arrays))
+        made = GaussianSmootherConfig(**{**config, "edges": tuple(config["edges"])})
+        return cls(made, DynamicsParameters(**arrays))
 
 
 def gathered(x: Array, level: Array, gather: Array) -> Array:
@@ -249,7 +249,7 @@ def gathered(x: Array, level: Array, gather: Array) -> Array:
     x
         Features, shape (n, f), NaN where missing.
     level, gather
-        See `Knowledge`.
+        See `DynamicsParameters`.
     """
     there = ~np.isnan(x)
     off = np.where(there, x - level, 0.0)
@@ -283,7 +283,7 @@ def definite(cov: Array) -> Array:
     return np.asarray((vectors * np.maximum(values, 1e-5 * cov[0, 0])) @ vectors.T)
 
 
-def _covariances(k: Knowledge, parts: Array, every: float) -> tuple[Array, Array]:
+def _covariances(k: DynamicsParameters, parts: Array, every: float) -> tuple[Array, Array]:
     """Return the covariance of the parts of all channels, and with what is felt."""
     c, (m, n) = len(k.lag), parts.shape
     felt = wandering(float(k.tau[0]), n + _PAST, every)
@@ -306,12 +306,12 @@ def _covariances(k: Knowledge, parts: Array, every: float) -> tuple[Array, Array
     return own.reshape(c * m, c * m), cross.reshape(len(DIMENSIONS), c * m)
 
 
-def _plain(config: TrackerConfig) -> Knowledge:
+def _plain(config: GaussianSmootherConfig) -> DynamicsParameters:
     """Return what is known of channels that are one feature each."""
     c, three = config.channels, np.zeros(3)
     effects = np.zeros((c, 3))
     effects[:, 1] = 0.5
-    return Knowledge(
+    return DynamicsParameters(
         level=np.zeros(config.features),
         gather=np.eye(c, config.features),
         scale=np.eye(c),

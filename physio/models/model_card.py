@@ -33,7 +33,7 @@ class Model(Protocol):
     ``arrays``.
     """
 
-    heeds_spread: bool
+    uses_baseline_uncertainty: bool
     config: Any
 
     def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:
@@ -48,7 +48,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """What weights are, where they come from, and what they are good for.
 
     Parameters
@@ -83,7 +83,7 @@ class Card:
     use: str
     config: Mapping[str, Any]
     columns: tuple[tuple[str, str], ...]
-    rest: float
+    baseline: float
     origin: Origin
     supports: tuple[str, ...]
     data: str
@@ -128,7 +128,7 @@ class Weights:
     """
 
     name: str
-    card: Card
+    card: ModelCard
     arrays: Arrays
 
     def part(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
@@ -182,7 +182,7 @@ def shipped_names() -> tuple[str, ...]:
     return tuple(sorted(p.parent.name for p in STORE.glob("*/card.json")))
 
 
-def save(folder: Path, card: Card, arrays: Arrays) -> Weights:
+def save(folder: Path, card: ModelCard, arrays: Arrays) -> Weights:
     """Store weights: ``weights.safetensors``, ``card.json``, and ``CARD.md``.
 
     Raises
@@ -193,7 +193,7 @@ def save(folder: Path, card: Card, arrays: Arrays) -> Weights:
     raw = serialize({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())})
     _check(folder, dict(arrays), len(raw))
     parts = {f.name: getattr(card, f.name) for f in fields(card)}
-    card = Card(**{**parts, "sha256": hashlib.sha256(raw).hexdigest()})
+    card = ModelCard(**{**parts, "sha256": hashlib.sha256(raw).hexdigest()})
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.safetensors").write_bytes(raw)
     (folder / "card.json").write_text(card.json(), "utf-8")
@@ -204,7 +204,7 @@ def save(folder: Path, card: Card, arrays: Arrays) -> Weights:
 @lru_cache(maxsize=64)
 def _load(folder: Path, stamp: int) -> Weights:  # noqa: ARG001  a new card, a new load
     path = folder / "weights.safetensors"
-    card = Card.parse((folder / "card.json").read_text("utf-8"), folder / "card.json")
+    card = ModelCard.parse((folder / "card.json").read_text("utf-8"), folder / "card.json")
     if not path.is_file():
         raise ValueError(f"there is no file {path} beside its card")
     raw = path.read_bytes()
@@ -232,7 +232,7 @@ def _check(folder: Path, arrays: Arrays, size: int) -> None:
             raise ValueError(f"the array {key!r} in {folder} is not finite")
 
 
-def _told(name: str, card: Card) -> str:
+def _told(name: str, card: ModelCard) -> str:
     """Return the card for people."""
     figures = "\n".join(f"- {k}: {v}" for k, v in card.figures.items())
     limits = "\n".join(f"- {text}" for text in card.limits)
@@ -247,7 +247,7 @@ def _told(name: str, card: Card) -> str:
 | trained on | **{card.origin} people** |
 | tells | {", ".join(card.supports)} |
 | reads | {columns} |
-| each against the person's own | {card.rest:g} s of rest |
+| each against the person's own | {card.baseline:g} s of rest |
 | cite | {card.citation} |
 | licence | {card.licence} |
 | made by | `{card.command}` |

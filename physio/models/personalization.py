@@ -10,7 +10,7 @@ from physio.core.block import Array
 _FLOOR: Final = 0.1  # of a variance: what no label takes away
 
 
-class Label(NamedTuple):
+class RatedMoment(NamedTuple):
     """A moment that was rated: what was estimated, and what was said, (3,) each."""
 
     mean: Array
@@ -18,8 +18,8 @@ class Label(NamedTuple):
     rating: Array
 
 
-def personal(
-    mean: Array, sd: Array, prior: Array, cov: Array, labels: Sequence[Label]
+def personalize(
+    mean: Array, sd: Array, prior: Array, cov: Array, labels: Sequence[RatedMoment]
 ) -> tuple[Array, Array]:
     """Return an estimate as it is for the person who gave ``labels``.
 

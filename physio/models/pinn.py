@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
 from physio.core.block import Array
-from physio.core.missing import Reason, why
+from physio.core.missing import MissingReason, missing_reason
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 """What `Pinn.predict` tells, in this order."""
@@ -31,12 +31,12 @@ _LEAST: Final = 0.02  # spread of a trace (share of its level) that is not calle
 _NEAR: Final = 20  # samples: how much the newest five seconds move tells of the next
 _SHARE: Final = 0.9  # of a minute's samples that must be there
 
-Course = Callable[[Tensor], Tensor]
+VadTimeSeries = Callable[[Tensor], Tensor]
 """A part of skin conductance as a function of time (s), element by element."""
 
 
 def tonic_residual(
-    tonic: Course, t: Tensor, rest: Tensor, alpha: Tensor, drive: Tensor
+    tonic: VadTimeSeries, t: Tensor, rest: Tensor, alpha: Tensor, drive: Tensor
 ) -> Tensor:
     """Return by how much a level breaks ``T' = gamma (-alpha (T - rest) + drive)``.
 
@@ -58,7 +58,7 @@ def tonic_residual(
     return slope - GAMMA * (drive - alpha * (level - rest))
 
 
-def phasic_residual(phasic: Course, t: Tensor, driver: Tensor) -> Tensor:
+def phasic_residual(phasic: VadTimeSeries, t: Tensor, driver: Tensor) -> Tensor:
     """Return by how much responses break ``tau0 tau1 R'' + (tau0 + tau1) R' + R = u``.
 
     The response of the skin to a driver u (uS), after Bateman; ``driver`` is to be
@@ -69,7 +69,7 @@ def phasic_residual(phasic: Course, t: Tensor, driver: Tensor) -> Tensor:
     return rise * fall * bend + (rise + fall) * slope + value - driver
 
 
-def derivatives(course: Course, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def derivatives(course: VadTimeSeries, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return a course at ``t`` with its first and second derivatives, by autograd."""
     t = t if t.requires_grad else t.detach().requires_grad_(True)  # noqa: FBT003
     value = course(t)
@@ -116,9 +116,9 @@ def bridged(trace: Array) -> Array | float:
         return np.asarray(np.interp(at, at[here], trace[here]))
     if not here[-1]:
         return float(trace[-1])
-    gone = why(trace[~here])  # what is not yet full says so, whatever else is missing
-    warming = bool((gone == Reason.WARMING_UP).any())
-    return (Reason.WARMING_UP if warming else Reason.TOO_SHORT).nan
+    gone = missing_reason(trace[~here])  # what is not yet full says so, whatever else is missing
+    warming = bool((gone == MissingReason.WARMING_UP).any())
+    return (MissingReason.WARMING_UP if warming else MissingReason.TOO_SHORT).nan
 
 
 def doubt(trace: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ def doubt(trace: Tensor) -> Tensor:
     return torch.cat([torch.ones_like(now), spread.log(), newest.log()], dim=1)
 
 
-class Foretold(NamedTuple):
+class Forecast(NamedTuple):
     """What is foretold at one moment.
 
     ``middle``, ``low`` and ``high`` of skin conductance at the horizons (uS), shape
@@ -313,7 +313,7 @@ class Pinn(nn.Module):
         return self.course(z, trace).ahead(self.config.horizons)
 
     @torch.no_grad()
-    def foretell(self, z: Array, trace: Array) -> Foretold:
+    def forecast_quantiles(self, z: Array, trace: Array) -> Forecast:
         """Return what is foretold at one moment.
 
         Parameters
@@ -337,11 +337,11 @@ class Pinn(nn.Module):
         whole = bridged(trace)
         if isinstance(whole, float):
             missing = np.full(len(self.config.horizons), whole)
-            return Foretold(missing, missing, missing, odds)
+            return Forecast(missing, missing, missing, odds)
         past = torch.from_numpy(whole.astype(np.float32))[None]
         middle = self.forecast(given, past)
         low, high = (end[0].double().numpy() for end in self.ends(middle, past))
-        return Foretold(middle[0].double().numpy(), low, high, odds)
+        return Forecast(middle[0].double().numpy(), low, high, odds)
 
     def odds(self, z: Tensor) -> Tensor:
         """Return how likely each class is, had all been as common, shape (B, C)."""

@@ -6,9 +6,9 @@ import numpy as np
 
 from physio.core.block import Block
 from physio.core.recording import Recording
-from physio.online import session_config as plan
+from physio.online import session_config
 from physio.online.engine import run
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 
 
 def features(
@@ -85,21 +85,21 @@ def _computed(
     demo_weights: bool,
 ) -> Block:
     if config is not None:
-        file = plan.read(Path(config))
+        file = session_config.read(Path(config))
     else:
-        file = plan.recorded(recording) or SessionFile()
-    made = file.plan(recording.arrived, demo_weights=demo_weights)
-    if made.people != ("",) and person not in made.people:
-        codes = ", ".join(made.people)
+        file = session_config.recorded(recording) or SessionConfig()
+    made = file.plan(recording.inputs, demo_weights=demo_weights)
+    if made.participants != ("",) and person not in made.participants:
+        codes = ", ".join(made.participants)
         raise ValueError(f"this recording is of several people: say whose, of {codes}")
-    name = f"{what}.{person}" if made.people != ("",) else what
+    name = f"{what}.{person}" if made.participants != ("",) else what
     items = run(recording, made)
     blocks = [i for i in items if isinstance(i, Block) and i.info.name == name]
     if not blocks:
-        names = ", ".join(info.name for info in recording.arrived) or "nothing"
+        names = ", ".join(info.name for info in recording.inputs) or "nothing"
         raise ValueError(
             f"no {what} can be had of this recording of {recording.seconds:.1f} s: no "
             f"chain reads any of its streams ({names}) or they are empty"
         )
     data = np.concatenate([b.data for b in blocks])
-    return Block(blocks[0].info, blocks[0].start, blocks[0].epoch, data)
+    return Block(blocks[0].info, blocks[0].start, blocks[0].t0, data)

@@ -15,12 +15,12 @@ import numpy as np
 from physio import config
 from physio.core.block import Block
 from physio.core.events import Events
-from physio.core.recording import Item, Recording, silence
-from physio.datasets import feature_table as windows
+from physio.core.recording import Item, Recording, stream_timeout
+from physio.datasets import feature_table
 from physio.datasets.base import Dataset, Trial
-from physio.offline import windowing as rows, parallel as workers
-from physio.online.engine import STATUS, Engine, Plan, run
-from physio.online.session_config import SessionFile
+from physio.offline import windowing, parallel
+from physio.online.engine import STATUS, Engine, PipelineConfig, run
+from physio.online.session_config import SessionConfig
 
 _NONE: Final = {"use": "physio.core.stage:Chain"}
 _CODE: Final = ("core", "dsp", "features", "formats", "data", "online")
@@ -42,25 +42,25 @@ class Windows:
         the chains that suit each recording.
     """
 
-    width: float = 60.0
-    hop: float = 5.0
-    share: float = 0.5
+    window: float = 60.0
+    step: float = 5.0
+    min_valid: float = 0.5
     tables: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.width <= 0 or self.hop <= 0:
+        if self.window <= 0 or self.step <= 0:
             raise ValueError(
-                f"a window and its hop last more than 0 s, not {self.width} and "
-                f"{self.hop}"
+                f"a window and its hop last more than 0 s, not {self.window} and "
+                f"{self.step}"
             )
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share must be above 0 and at most 1, not {self.share}")
+        if not 0 < self.min_valid <= 1:
+            raise ValueError(f"share must be above 0 and at most 1, not {self.min_valid}")
 
     @property
-    def file(self) -> SessionFile:
+    def file(self) -> SessionConfig:
         """The session file that computes features alone."""
         kept = {k: v for k, v in self.tables.items() if k in ("session", "chains")}
-        return SessionFile({**kept, "estimator": _NONE}, "extract")
+        return SessionConfig({**kept, "estimator": _NONE}, "extract")
 
 
 class Outcome(NamedTuple):
@@ -99,7 +99,7 @@ def extract(
     settings
         What is computed.
     engine
-        Who computes: see `physio.offline.parallel.each`.
+        Who computes: see `physio.offline.parallel.run_jobs`.
     heard
         Is told what became of each person, as soon as it is known.
 
@@ -113,11 +113,11 @@ def extract(
         trials.setdefault(trial.subject, []).append(trial)
     settings.file  # noqa: B018 its faults are the user's, not a person's
     out.mkdir(parents=True, exist_ok=True)
-    for left in out.glob(f"subject=*/*{windows.PART}"):
+    for left in out.glob(f"subject=*/*{feature_table.PART}"):
         left.unlink()
     work = partial(_person, dataset, tuple(trials), out, settings)
     outcomes = {}
-    for outcome in workers.each(work, list(trials.items()), engine):
+    for outcome in parallel.run_jobs(work, list(trials.items()), engine):
         outcomes[outcome.subject] = outcome
         if heard is not None:
             heard(outcome)
@@ -136,31 +136,31 @@ class Windowed:
     def __init__(self, settings: Windows) -> None:
         self.settings = settings
         self._infos: tuple[Any, ...] = ()
-        self._plan: Plan | None = None
+        self._plan: PipelineConfig | None = None
         self._engine: Engine | None = None
 
-    def plan(self, recording: Recording) -> Plan:
+    def plan(self, recording: Recording) -> PipelineConfig:
         """Return what is computed from the streams of a recording."""
-        infos = (recording.infos, recording.arrived)
+        infos = (recording.infos, recording.inputs)
         if self._plan is None or infos != self._infos:
-            self._plan = self.settings.file.plan(recording.arrived)
+            self._plan = self.settings.file.plan(recording.inputs)
             self._infos, self._engine = infos, None
         return self._plan
 
     def of(self, recording: Recording, trial: Trial | None = None) -> dict[str, Any]:
         """Return the rows of a recording, as columns: see `physio.datasets.feature_table`."""
         plan = self.plan(recording)
-        source = rows.source(recording, {r.stream for r in plan.chains.values()})
+        source = windowing.source(recording, {r.stream for r in plan.chains.values()})
         made = self.ticks(recording)
-        grid = rows.Grid.of(made, self.settings.width, self.settings.hop)
-        named = trial or Trial(made.info.person)
+        grid = windowing.WindowGrid.of(made, self.settings.window, self.settings.step)
+        named = trial or Trial(made.info.participant)
         n = grid.n
         return {
             "session": np.full(n, named.session, object),
             "trial": np.full(n, named.trial, object),
-            **rows.labels(recording, grid),
-            **rows.place(source, grid),
-            **rows.values(made, grid, self.settings.share),
+            **windowing.labels(recording, grid),
+            **windowing.place(source, grid),
+            **windowing.values(made, grid, self.settings.min_valid),
         }
 
     def ticks(self, recording: Recording) -> Block:
@@ -194,19 +194,19 @@ class Windowed:
                 f"no chain reads any of its streams ({names}), or too little"
             )
         data = np.concatenate([b.data for b in blocks])
-        return Block(blocks[0].info, blocks[0].start, blocks[0].epoch, data)
+        return Block(blocks[0].info, blocks[0].start, blocks[0].t0, data)
 
-    def _at_once(self, recording: Recording, plan: Plan) -> list[Item]:
+    def _at_once(self, recording: Recording, plan: PipelineConfig) -> list[Item]:
         if self._engine is None:
             self._engine = Engine(plan, recording.infos, recording.begin)
         else:
             self._engine.again(recording.begin)
         engine = self._engine
         items = [i for (b,) in recording.streams.values() for i in engine.push(b)]
-        until = recording.end - plan.patience
+        until = recording.end - plan.stall_timeout
         for name, (block,) in recording.streams.items():
-            if not len(block) or block.until < until:
-                items += engine.push(silence(name, until))
+            if not len(block) or block.complete_until < until:
+                items += engine.push(stream_timeout(name, until))
         return items
 
 
@@ -228,22 +228,22 @@ def _person(
     subject, trials = job
     began = time.monotonic()
     try:
-        path = windows.path_of(out, subject)
+        path = feature_table.path_of(out, subject)
         told = _told(dataset, people, subject, settings)
         if _fingerprint(path) == told["fingerprint"]:
             return Outcome(subject, "kept")
         first, windowed = dataset.load(trials[0]), Windowed(settings)
         plan = windowed.plan(first)
-        source = rows.source(first, {r.stream for r in plan.chains.values()}).info
+        source = windowing.source(first, {r.stream for r in plan.chains.values()}).info
         told = {
             **told,
             "config": settings.file.resolved(plan),
-            windows.SOURCE: {"stream": source.name, "rate": str(source.rate)},
+            feature_table.SOURCE: {"stream": source.name, "rate": str(source.rate)},
             "origin": source.origin.value,
         }
-        with workers.one_thread():
+        with parallel.one_thread():
             made = _rows(dataset, trials, first, windowed)
-            n = windows.write(path, made, told)
+            n = feature_table.write(path, made, told)
     except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
         # A file may be broken in any way; the other people's are not.
         text = f"{type(error).__name__}: {error}"
@@ -278,7 +278,7 @@ def _told(
 
 def _fingerprint(path: Path) -> str:
     try:
-        return str(windows.about(path).get("fingerprint", ""))
+        return str(feature_table.about(path).get("fingerprint", ""))
     except (ValueError, OSError):
         return ""
 

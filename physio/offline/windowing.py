@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from physio.core.block import Array, Block
 from physio.core.events import Events
-from physio.core.missing import Reason, why
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
 from physio.datasets.feature_table import QUALITY, RATING, WHY
 
@@ -17,7 +17,7 @@ _ENDS: Final = (".from", ".to")
 _NEAR: Final = 1.0  # s: an answer at the end of a part is about that part
 
 
-class Grid(NamedTuple):
+class WindowGrid(NamedTuple):
     """Windows on ticks: window k of n has ``width`` ticks, from tick ``k * hop`` on.
 
     ``begin`` (s, session clock) is that of tick 0, ``rate`` ticks a second (Hz), and
@@ -25,8 +25,8 @@ class Grid(NamedTuple):
     """
 
     n: int
-    width: int
-    hop: int
+    window: int
+    step: int
     begin: float
     rate: float
     reach: float
@@ -42,18 +42,18 @@ class Grid(NamedTuple):
                 f"at {rate:g} Hz: choose multiples of {1 / rate:g} s, or another rate"
             )
         n = max(0, (len(ticks) - int(ticked)) // int(step) + 1)
-        begin = float(ticks.epoch + ticks.start / rate)
+        begin = float(ticks.t0 + ticks.start / rate)
         return cls(n, int(ticked), int(step), begin, rate, ticks.info.span)
 
     @property
     def begins(self) -> Array:
         """When each window begins (s, session clock), shape (n,)."""
-        return self.begin + np.arange(self.n) * self.hop / self.rate
+        return self.begin + np.arange(self.n) * self.step / self.rate
 
     @property
     def ends(self) -> Array:
         """When each window is over (s, session clock), shape (n,)."""
-        return self.begins + self.width / self.rate
+        return self.begins + self.window / self.rate
 
     @property
     def supports(self) -> Array:
@@ -71,12 +71,12 @@ def source(recording: Recording, streams: Collection[str]) -> Block:
     return max(blocks, key=lambda b: b.info.rate)
 
 
-def place(first: Block, grid: Grid) -> dict[str, Any]:
+def place(first: Block, grid: WindowGrid) -> dict[str, Any]:
     """Return which samples of the source each window has and rests on, and when."""
     rate = float(first.info.rate)
     times = (grid.begins, grid.ends, grid.supports)
     # A sample at the very edge must not move over it by the rounding of a product.
-    numbers = (np.ceil(np.round((t - first.epoch) * rate, 6)) for t in times)
+    numbers = (np.ceil(np.round((t - first.t0) * rate, 6)) for t in times)
     start, stop, rests = (np.maximum(n, 0).astype(np.int64) for n in numbers)
     return {
         "start": start,
@@ -87,7 +87,7 @@ def place(first: Block, grid: Grid) -> dict[str, Any]:
     }
 
 
-def labels(recording: Recording, grid: Grid) -> dict[str, Any]:
+def labels(recording: Recording, grid: WindowGrid) -> dict[str, Any]:
     """Return the part of the protocol that each window lies in, and the answers to it.
 
     Parts are the events ``<name>.conditions`` (labelled; the column ``end`` or
@@ -116,7 +116,7 @@ def labels(recording: Recording, grid: Grid) -> dict[str, Any]:
     return {"part": part, "label": label, **told}
 
 
-def values(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
+def values(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
     """Return the features of each window, why they are missing, and their quality.
 
     A feature is the mean of its values at those ticks of the window that rest on
@@ -132,13 +132,13 @@ def values(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
         and c.kind != "quality"
     ]
     cells = _cells(ticks.data[:, kept], grid)
-    spans = [ticks.info.channels[i].span for i in kept]
-    first = [min(ceil(span * grid.rate), grid.width - 1) for span in spans]
+    spans = [ticks.info.channels[i].memory for i in kept]
+    first = [min(ceil(span * grid.rate), grid.window - 1) for span in spans]
     means = np.empty((grid.n, len(kept)))
     for begin in sorted(set(first)):
         at = [k for k, f in enumerate(first) if f == begin]
         means[:, at] = _mean(cells[:, at, begin:], share)
-    reasons, known = why(means), np.isfinite(cells).mean(axis=2)
+    reasons, known = missing_reason(means), np.isfinite(cells).mean(axis=2)
     found: dict[str, Any] = {}
     chains: dict[str, list[int]] = {}
     for k, i in enumerate(kept):
@@ -150,7 +150,7 @@ def values(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
     return {**found, **_told(ticks, grid, share)}
 
 
-def _told(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
+def _told(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
     """Return what was said of the quality of sensors, the mean of each window."""
     channels = enumerate(ticks.info.channels)
     said = {c.name: i for i, c in channels if c.kind == "quality"}
@@ -161,12 +161,12 @@ def _told(ticks: Block, grid: Grid, share: float) -> dict[str, Any]:
     }
 
 
-def _cells(columns: Array, grid: Grid) -> Array:
+def _cells(columns: Array, grid: WindowGrid) -> Array:
     """Return the ticks of each window, shape (n, columns, width); a view."""
     if not grid.n:
-        return np.empty((0, columns.shape[1], grid.width))
-    every = np.lib.stride_tricks.sliding_window_view(columns, grid.width, axis=0)
-    return every[:: grid.hop][: grid.n]
+        return np.empty((0, columns.shape[1], grid.window))
+    every = np.lib.stride_tricks.sliding_window_view(columns, grid.window, axis=0)
+    return every[:: grid.step][: grid.n]
 
 
 def _mean(cells: Array, share: float) -> Array:
@@ -177,9 +177,9 @@ def _mean(cells: Array, share: float) -> Array:
     few = count < share * cells.shape[-1]
     mean = total / np.maximum(count, 1)
     if few.any():
-        codes = why(cells[few])
-        times = np.stack([(codes == r).sum(axis=1) for r in list(Reason)[1:]])
-        nans = np.array([r.nan for r in list(Reason)[1:]])
+        codes = missing_reason(cells[few])
+        times = np.stack([(codes == r).sum(axis=1) for r in list(MissingReason)[1:]])
+        nans = np.array([r.nan for r in list(MissingReason)[1:]])
         mean[few] = nans[np.argmax(times, axis=0)]
     return np.asarray(mean)
 

@@ -1,9 +1,9 @@
 """What each sensor looks like now: the same figures before, during and after a session.
 
-`Conditions` runs `physio.quality.channel_status.Condition` on every stream that comes in and
+`ChannelMonitor` runs `physio.quality.channel_status.ChannelStatus` on every stream that comes in and
 keeps, of each channel, its newest figures and how many seconds it was in which
 condition. `physio check` looks at it before a session or at a recording; while a
-session runs, the sink `physio.sinks.channel_status.Conditioned` does.
+session runs, the sink `physio.sinks.channel_status.ChannelStatusFile` does.
 """
 
 from collections import Counter
@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from physio.core.block import Array, Block, Info
-from physio.core.missing import Reason, why
-from physio.core.stage import Flow
-from physio.quality.channel_status import BAD, CONDITIONS, FIGURES, Condition
+from physio.core.block import Array, Block, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import StageRunner
+from physio.quality.channel_status import BAD, CONDITIONS, FIGURES, ChannelStatus
 
 FIT: Final = frozenset(CONDITIONS) - BAD
 """What a channel may be, to be fit for a session."""
@@ -22,11 +22,11 @@ FIT: Final = frozenset(CONDITIONS) - BAD
 HELD: Final = 3
 """For how many seconds in a row a condition lasts before it is said."""
 
-_WARMING: Final = Reason.WARMING_UP.words
+_WARMING: Final = MissingReason.WARMING_UP.words
 
 
 @dataclass
-class Seen:
+class ChannelSummary:
     """What became of one channel."""
 
     unit: str
@@ -56,7 +56,7 @@ class Seen:
         return ("is fit again" if fit else f"is {word}") if news else ""
 
 
-class Conditions:
+class ChannelMonitor:
     """The conditions of all channels of a session so far.
 
     Parameters
@@ -68,18 +68,18 @@ class Conditions:
         Frequency of the mains (Hz).
     """
 
-    def __init__(self, streams: Iterable[Info] = (), mains: float = 50.0) -> None:
-        self._stage = Condition(mains=mains)
-        self._flows: dict[str, Flow] = {}
-        self.seen: dict[str, dict[str, Seen]] = {}
+    def __init__(self, streams: Iterable[StreamInfo] = (), mains: float = 50.0) -> None:
+        self._stage = ChannelStatus(mains=mains)
+        self._flows: dict[str, StageRunner] = {}
+        self.seen: dict[str, dict[str, ChannelSummary]] = {}
         self.know(streams)
 
-    def know(self, streams: Iterable[Info]) -> None:
+    def know(self, streams: Iterable[StreamInfo]) -> None:
         """Begin to look at more streams."""
         for info in streams:
             if info.rate >= 1 and not info.name.endswith(".truth"):
-                self._flows[info.name] = Flow(self._stage, info)
-                self.seen[info.name] = {c.name: Seen(c.unit) for c in info.channels}
+                self._flows[info.name] = StageRunner(self._stage, info)
+                self.seen[info.name] = {c.name: ChannelSummary(c.unit) for c in info.channels}
 
     def take(self, block: Block) -> tuple[int, list[str]]:
         """Take in a block; return the seconds it completes, and what is news in them.
@@ -92,12 +92,12 @@ class Conditions:
         rows = flow.push(block).data
         return len(rows), [said for row in rows for said in self._row(flow.source, row)]
 
-    def _row(self, info: Info, row: Array) -> Iterable[str]:
+    def _row(self, info: StreamInfo, row: Array) -> Iterable[str]:
         n = len(info.channels)
         for i, (name, seen) in enumerate(self.seen[info.name].items()):
             code, *figures = row[i::n].tolist()
             named = code == code
-            word = CONDITIONS[int(code)] if named else Reason(int(why([code])[0])).words
+            word = CONDITIONS[int(code)] if named else MissingReason(int(missing_reason([code])[0])).words
             if said := seen.take(word, tuple(figures)):
                 yield f"{info.name}: {name} {said}"
 
@@ -127,7 +127,7 @@ def unfit(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]:
     ]
 
 
-def _told(seen: Seen) -> dict[str, Any]:
+def _told(seen: ChannelSummary) -> dict[str, Any]:
     values = seen.figures or (float("nan"),) * (len(FIGURES) - 1)
     numbers = {
         f: v if v == v else None for f, v in zip(FIGURES[1:], values, strict=True)

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from physio.core.block import Block, Info, Origin
-from physio.core.events import Events, happening, is_point, marks, points
-from physio.core.aligner import Join, Junction
-from physio.core.recording import MUTES, REFUSAL, SILENCE, Item, Recording, silence
-from physio.core.stage import Chain, Flow, Stage
+from physio.core.block import Block, StreamInfo, Origin
+from physio.core.events import Events, single_event, is_point, event_stream, events_from_grid
+from physio.core.aligner import TickGrid, StreamAligner
+from physio.core.recording import MUTES, STREAM_REJECTED, STREAM_TIMEOUT, Item, Recording, stream_timeout
+from physio.core.stage import Chain, StageRunner, Stage
 from physio.quality.wear_detection import wear
 
-STATUS = marks("session.status")
+STATUS = event_stream("session.status")
 """What befell the session: losses, late samples, failures, how it ended."""
 
 
 @dataclass(frozen=True)
-class Reader:
+class ChainConfig:
     """Stages that read one stream, by the stream's name."""
 
     stream: str
@@ -26,7 +26,7 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PipelineConfig:
     """What is computed in a session.
 
     Parameters
@@ -45,24 +45,24 @@ class Plan:
         What does so for people who need another one, by their code.
     """
 
-    chains: Mapping[str, Reader] = field(default_factory=dict)
-    join: Join = Join()
+    chains: Mapping[str, ChainConfig] = field(default_factory=dict)
+    join: TickGrid = TickGrid()
     estimator: Stage = Chain()
-    patience: float = 1.0
+    stall_timeout: float = 1.0
     estimators: Mapping[str, Stage] = field(default_factory=dict)
 
     @property
-    def people(self) -> tuple[str, ...]:
+    def participants(self) -> tuple[str, ...]:
         """The codes that stand before chains; ``("",)`` where none does."""
         codes = (chain.rpartition(".")[0] for chain in self.chains)
         return tuple(dict.fromkeys(codes)) or ("",)
 
-    def of(self, person: str) -> "Plan":
+    def of(self, person: str) -> "PipelineConfig":
         """Return what is computed of one person, chains without the code."""
         parts = ((*name.rpartition("."), r) for name, r in self.chains.items())
         chains = {chain: r for code, _, chain, r in parts if code == person}
         estimator = self.estimators.get(person, self.estimator)
-        return Plan(chains, self.join, estimator, self.patience)
+        return PipelineConfig(chains, self.join, estimator, self.stall_timeout)
 
 
 class Engine:
@@ -81,16 +81,16 @@ class Engine:
         When tick 0 is (s, session clock).
     """
 
-    def __init__(self, plan: Plan, streams: Iterable[Info], begin: float) -> None:
+    def __init__(self, plan: PipelineConfig, streams: Iterable[StreamInfo], begin: float) -> None:
         known = {info.name: info for info in streams if info.rate}
         self.plan = plan
         self.parts = {
-            person: Part(plan.of(person), known, begin, person)
-            for person in plan.people
+            person: PersonPipeline(plan.of(person), known, begin, person)
+            for person in plan.participants
         }
 
     @property
-    def outputs(self) -> tuple[Info, ...]:
+    def outputs(self) -> tuple[StreamInfo, ...]:
         """The streams that are computed: features, estimates, detected events."""
         return tuple(info for part in self.parts.values() for info in part.outputs)
 
@@ -109,10 +109,10 @@ class Engine:
         Another recording of the same streams then costs its samples alone.
         """
         for part in self.parts.values():
-            part.again(begin)
+            part.restart(begin)
 
 
-class Part:
+class PersonPipeline:
     """What is computed of one person: chains, a junction, an estimator.
 
     Parameters
@@ -133,25 +133,25 @@ class Part:
     """
 
     def __init__(
-        self, plan: Plan, known: Mapping[str, Info], begin: float, person: str = ""
+        self, plan: PipelineConfig, known: Mapping[str, StreamInfo], begin: float, person: str = ""
     ) -> None:
         self.person = person
         self._end = f".{person}" if person else ""
         self._flows = {c: _flow(c, r, known) for c, r in plan.chains.items()}
         for chain, flow in self._flows.items():
-            if person and flow.info.person not in {"", person}:
+            if person and flow.info.participant not in {"", person}:
                 raise ValueError(
                     f"chain '{person}.{chain}' is about {person!r}, but "
-                    f"{plan.chains[chain].stream!r} is worn by {flow.info.person!r}"
+                    f"{plan.chains[chain].stream!r} is worn by {flow.info.participant!r}"
                 )
         self._every = dict(self._flows)
         self._infos = {c: replace(f.info, name=c) for c, f in self._flows.items()}
         joined = tuple(info for info in self._infos.values() if not is_point(info))
         self._join, self._joined = plan.join, joined
-        self.junction = Junction(plan.join, joined, begin)
-        self.estimator = Flow(plan.estimator, self.junction.info)
+        self.junction = StreamAligner(plan.join, joined, begin)
+        self.estimator = StageRunner(plan.estimator, self.junction.info)
         worn = wear(joined, {c: known[r.stream] for c, r in plan.chains.items()})
-        self._wear = Flow(worn, self.junction.info)
+        self._wear = StageRunner(worn, self.junction.info)
         self._features = self._named(_beside(self.junction.info, self._wear.info))
         self._estimates = self._named(replace(self.estimator.info, name="estimates"))
         self._refused: set[str] = set()
@@ -162,19 +162,19 @@ class Part:
             for name in known
         }
 
-    def again(self, begin: float) -> None:
+    def restart(self, begin: float) -> None:
         """Forget all that came; tick 0 is now at ``begin`` (s, session clock)."""
         self._flows = dict(self._every)
         for flow in (*self._flows.values(), self._wear, self.estimator):
             flow.reset()
-        self.junction = Junction(self._join, self._joined, begin)
+        self.junction = StreamAligner(self._join, self._joined, begin)
         self._refused, self._muted, self._failed = set(), set(), False
 
     @property
-    def outputs(self) -> tuple[Info, ...]:
+    def outputs(self) -> tuple[StreamInfo, ...]:
         """The streams that are computed: features, estimates, detected events."""
         found = (
-            info.at(info.rate * 0, *info.channels[1:])
+            info.with_channels(info.rate * 0, *info.channels[1:])
             for info in self._infos.values()
             if is_point(info)
         )
@@ -184,26 +184,26 @@ class Part:
         """Take in what arrived next; return what can now be said, in order."""
         if isinstance(item, Block):
             if item.info.name in self._muted and len(item):
-                return self._silent(item.info.name, item.until)
+                return self._silent(item.info.name, item.complete_until)
             refused = item.info.name in self._refused
             chains = () if refused else self._readers.get(item.info.name, ())
             return [out for chain in chains for out in self._chain(chain, item)]
         if item.info.name == MUTES:
             self._mute(item)
             return []
-        if item.info.name not in {SILENCE, REFUSAL}:
+        if item.info.name not in {STREAM_TIMEOUT, STREAM_REJECTED}:
             # Only what people tell the session: a device's events may say anything.
-            meant = item.info.person in {"", self.person} or not self.person
+            meant = item.info.participant in {"", self.person} or not self.person
             told = item.info.name.startswith("session.") and meant
             return list(self._hear(item)) if told and not self._failed else []
         times = item.times
-        if item.info.name == REFUSAL:
+        if item.info.name == STREAM_REJECTED:
             self._refused.update(item.labels)
             times = np.full(len(item), np.inf)
         silent = zip(item.labels, times.tolist(), strict=True)
         return [out for stream, at in silent for out in self._silent(stream, at)]
 
-    def _named(self, info: Info) -> Info:
+    def _named(self, info: StreamInfo) -> StreamInfo:
         """Return a computed stream under a name that says whose it is."""
         return replace(info, name=f"{info.name}{self._end}") if self._end else info
 
@@ -213,7 +213,7 @@ class Part:
             out
             for chain in self._readers.get(stream, ())
             if chain in self.junction.names
-            for out in self._estimate(self.junction.silent(chain, until))
+            for out in self._estimate(self.junction.advance(chain, until))
         ]
 
     def _mute(self, events: Events) -> None:
@@ -231,55 +231,55 @@ class Part:
             yield from self._stop(chain, block, error)
             return
         if is_point(y.info):
-            found = points(Block(self._infos[chain], y.start, y.epoch, y.data))
+            found = events_from_grid(Block(self._infos[chain], y.start, y.t0, y.data))
             yield replace(found, info=self._named(found.info)) if self._end else found
         elif len(y):
-            y = Block(self._infos[chain], y.start, y.epoch, y.data)
-            yield from self._estimate(self.junction.push(y, block.until))
+            y = Block(self._infos[chain], y.start, y.t0, y.data)
+            yield from self._estimate(self.junction.push(y, block.complete_until))
         elif len(block):
-            yield from self._estimate(self.junction.silent(chain, block.until))
+            yield from self._estimate(self.junction.advance(chain, block.complete_until))
 
     def _estimate(self, ticks: Block) -> Iterator[Item]:
         if not len(ticks):
             return
         data = np.hstack([ticks.data, self._wear.push(ticks).data])
-        yield Block(self._features, ticks.start, ticks.epoch, data)
+        yield Block(self._features, ticks.start, ticks.t0, data)
         if self._failed:
             return
         try:
             y = self.estimator.push(ticks)
         except Exception as error:  # features and the recording go on
-            yield self._give_up(ticks.until, error)
+            yield self._give_up(ticks.complete_until, error)
         else:
-            yield Block(self._estimates, y.start, y.epoch, y.data)
+            yield Block(self._estimates, y.start, y.t0, y.data)
 
     def _hear(self, item: Events) -> Iterator[Item]:
         """Have the estimator hear what a person tells the session."""
         try:
-            self.estimator.hear(item)
+            self.estimator.on_events(item)
         except Exception as error:  # as in `_estimate`
-            yield self._give_up(item.until, error)
+            yield self._give_up(item.complete_until, error)
 
     def _give_up(self, time: float, error: Exception) -> Events:
         """Give the estimator up, and say so."""
         self._failed = True
         what = f"the estimator{f' of {self.person}' if self.person else ''} stopped"
-        return happening(STATUS, time, f"{what}: {type(error).__name__}: {error}")
+        return single_event(STATUS, time, f"{what}: {type(error).__name__}: {error}")
 
     def _stop(self, chain: str, block: Block, error: Exception) -> Iterator[Item]:
         """Give a chain up that cannot go on, and say so; the others do."""
         del self._flows[chain]
         whose = f"{self.person}.{chain}" if self.person else chain
         what = f"chain {whose} stopped: {type(error).__name__}: {error}"
-        yield happening(STATUS, block.until, what)
+        yield single_event(STATUS, block.complete_until, what)
         if chain in self.junction.names:
-            yield from self._estimate(self.junction.silent(chain, np.inf))
+            yield from self._estimate(self.junction.advance(chain, np.inf))
 
 
-class Watch:
+class StallDetector:
     """Declares streams silent that have said nothing for ``patience`` s."""
 
-    def __init__(self, streams: Iterable[Info], patience: float, begin: float) -> None:
+    def __init__(self, streams: Iterable[StreamInfo], patience: float, begin: float) -> None:
         self.patience = patience
         regular = [info for info in streams if info.rate]
         self._heard = {info.name: begin for info in regular}
@@ -289,12 +289,12 @@ class Watch:
         }
         self._declared = dict.fromkeys(self._heard, -np.inf)
 
-    def saw(self, block: Block) -> bool:
+    def update(self, block: Block) -> bool:
         """Take note of a block; tell whether it came for a time declared silent."""
         if not len(block):
             return False
         name = block.info.name
-        self._heard[name] = max(self._heard[name], block.until)
+        self._heard[name] = max(self._heard[name], block.complete_until)
         return bool(block.times[0] <= self._declared[name])
 
     def check(self, now: float, step: float) -> list[Events]:
@@ -304,13 +304,13 @@ class Watch:
             until = now - self._patience[name]
             if until > heard and until >= self._declared[name] + step:
                 self._declared[name] = until
-                due.append(silence(name, until))
+                due.append(stream_timeout(name, until))
         return due
 
 
 def run(
     recording: Recording,
-    plan: Plan,
+    plan: PipelineConfig,
     told: Sequence[Events] = (),
     engine: Engine | None = None,
 ) -> Iterator[Item]:
@@ -331,31 +331,31 @@ def run(
     """
     engine = engine or Engine(plan, recording.infos, recording.begin)
     waiting = deque(told)
-    watch = Watch(recording.infos, plan.patience, recording.begin)
+    watch = StallDetector(recording.infos, plan.stall_timeout, recording.begin)
     step = 1 / float(plan.join.rate)
-    for item in recording.arrivals(min(1.0, plan.patience)):
-        while waiting and waiting[0].until < item.until:
+    for item in recording.arrivals(min(1.0, plan.stall_timeout)):
+        while waiting and waiting[0].complete_until < item.complete_until:
             yield from engine.push(waiting.popleft())
         if not recording.timeline and isinstance(item, Block):
-            watch.saw(item)
-            for declared in watch.check(item.until, step):
+            watch.update(item)
+            for declared in watch.check(item.complete_until, step):
                 yield from engine.push(declared)
         yield from engine.push(item)
 
 
-def _beside(info: Info, wear: Info) -> Info:
+def _beside(info: StreamInfo, wear: StreamInfo) -> StreamInfo:
     """Return the stream of features: those of the chains, and how a band is worn."""
     told = (replace(c, name=f"wear.{c.name}") for c in wear.channels)
-    return info.at(None, *info.channels, *told)
+    return info.with_channels(None, *info.channels, *told)
 
 
-def _flow(chain: str, reader: Reader, known: Mapping[str, Info]) -> Flow:
+def _flow(chain: str, reader: ChainConfig, known: Mapping[str, StreamInfo]) -> StageRunner:
     if reader.stream not in known:
         raise ValueError(
             f"chains.{chain} reads {reader.stream!r}, but no device sends it; there is "
             f"{', '.join(sorted(known)) or 'no stream at all'}"
         )
     try:
-        return Flow(Chain(reader.stages), known[reader.stream])
+        return StageRunner(Chain(reader.stages), known[reader.stream])
     except ValueError as error:
         raise ValueError(f"chains.{chain}: {error}") from error

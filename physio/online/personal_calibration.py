@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from physio.core.events import Events, happening
+from physio.core.events import Events, single_event
 from physio.core.recording import Recording
 from physio.core.stage import Stage
-from physio.inference.calibration import Calibration, Own
-from physio.online.engine import STATUS, Engine, Plan, run
+from physio.inference.calibration import Calibration, ExpertBaseline
+from physio.online.engine import STATUS, Engine, PipelineConfig, run
 from physio.inference.estimator import OVER, REST, Estimator
 from physio.online.session import MARKERS, Session
 
@@ -26,7 +26,7 @@ _SHARE: Final = 0.5  # of a rest in which a feature must be there
 
 def calibrate(
     recording: Recording,
-    plan: Plan,
+    plan: PipelineConfig,
     rest: tuple[float, float] | None = None,
     person: str = "",
 ) -> tuple[Calibration, list[str]]:
@@ -70,14 +70,14 @@ def calibrate(
     stage = part.estimator.stage
     if not isinstance(stage, Estimator) or not stage.experts:
         raise ValueError("no weights at hand read what is in this recording")
-    told = [happening(MARKERS, begin, REST), happening(MARKERS, end, OVER)]
+    told = [single_event(MARKERS, begin, REST), single_event(MARKERS, end, OVER)]
     for _ in run(recording, plan, told, engine):
         pass
     made = stage.calibration(part.estimator.state[0], person)
     return made, _poor(made, end - begin) + _worn(begin - recording.begin)
 
 
-def begin_with(session: Session, calibrations: Sequence[Calibration]) -> list[str]:
+def apply_calibrations(session: Session, calibrations: Sequence[Calibration]) -> list[str]:
     """Have a session begin with what is known of its people; return what cannot be.
 
     What an expert cannot use it does without, and the session says so.
@@ -87,7 +87,7 @@ def begin_with(session: Session, calibrations: Sequence[Calibration]) -> list[st
         parts = session.engine.parts
         part = parts.get(calibration.person) or parts.get("")
         stage = part.estimator.stage if part is not None else None
-        here = {i.info.person for i in session.health.values()} - {""}
+        here = {i.info.participant for i in session.health.values()} - {""}
         if part is None or (here and calibration.person not in here | {""}):
             names = ", ".join(sorted(here)) or "nobody it knows"
             said.append(
@@ -95,9 +95,9 @@ def begin_with(session: Session, calibrations: Sequence[Calibration]) -> list[st
             )
         elif isinstance(stage, Estimator):
             said += stage.refusals(part.junction.info, calibration)
-            session.tell(calibration.event(session.begin, part.person))
+            session.inject(calibration.event(session.begin, part.person))
     for text in said:
-        session.tell(happening(STATUS, session.begin, text))
+        session.inject(single_event(STATUS, session.begin, text))
     return said
 
 
@@ -154,7 +154,7 @@ def _poor(made: Calibration, seconds: float) -> list[str]:
     ]
 
 
-def _lacking(own: Own, seconds: float) -> list[str]:
+def _lacking(own: ExpertBaseline, seconds: float) -> list[str]:
     there = np.array(own.seconds) >= _SHARE * seconds
     return [name for name, ok in zip(own.columns, there, strict=True) if not ok]
 

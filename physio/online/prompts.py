@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from physio.core.block import Info
-from physio.core.events import Events, happening
+from physio.core.block import StreamInfo
+from physio.core.events import Events, single_event
 from physio.core.protocols import Clock
 from physio.online.session import MARKERS
 
@@ -18,7 +18,7 @@ class Step(NamedTuple):
     words: str
 
 
-class Guide:
+class PromptSequence:
     """A device that says steps and marks them; it never keeps a session going.
 
     Parameters
@@ -51,7 +51,7 @@ class Guide:
         self._steps.clear()
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """Markers."""
         return (MARKERS,)
 
@@ -62,5 +62,5 @@ class Guide:
             step = self._steps.pop(0)
             self._say(step.words)
             if step.label:
-                found.append(happening(MARKERS, now, step.label))
+                found.append(single_event(MARKERS, now, step.label))
         return found

@@ -7,15 +7,15 @@ from typing import Final, Self
 
 import numpy as np
 
-from physio.core.block import Block, Info
-from physio.core.events import happening
+from physio.core.block import Block, StreamInfo
+from physio.core.events import single_event
 from physio.core.protocols import Clock, Device, FastClock, Item
 from physio.online.engine import STATUS
 
 LONGEST: Final = 30.0  # s between two tries
 
 
-class Lasting:
+class ReconnectingDevice:
     """A device that is closed and opened again when nothing comes or reading fails.
 
     It is tried at once, then after 1 s, 2 s, 4 s up to 30 s, in a thread of its own,
@@ -33,7 +33,7 @@ class Lasting:
 
     def __init__(self, device: Device, clock: Clock, after: float) -> None:
         self.device, self.clock, self.after = device, clock, after
-        self.streams: tuple[Info, ...] = ()
+        self.streams: tuple[StreamInfo, ...] = ()
         self._open = False
         self._opening: Thread | None = None
         self._error: Exception | None = None
@@ -87,7 +87,7 @@ class Lasting:
 
     def _told(self, now: float, what: str) -> Item:
         name = getattr(self.device, "name", "a device")
-        return happening(STATUS, now, f"device {name}: {what}")
+        return single_event(STATUS, now, f"device {name}: {what}")
 
     def _lost(self, now: float, why: str) -> Item:
         """Close the device, and say so."""
@@ -130,11 +130,11 @@ class Lasting:
         if name not in self._shift:
             start, last = block.start, self._last.get(name)
             if last is not None and len(block):
-                start = round((float(block.times[0]) - last.epoch) * rate)
+                start = round((float(block.times[0]) - last.t0) * rate)
                 start = max(start, last.stop)
             self._shift[name] = start - block.start
         shift = self._shift[name]
-        epoch = block.epoch - shift / rate
+        epoch = block.t0 - shift / rate
         placed = replace(block, start=block.start + shift, epoch=epoch)
         if len(block):
             self._last[name] = placed

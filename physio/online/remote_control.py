@@ -9,17 +9,17 @@ from tempfile import gettempdir
 from types import TracebackType
 from typing import Final, Self
 
-from physio.core.block import Info
-from physio.core.events import Events, happening
+from physio.core.block import StreamInfo
+from physio.core.events import Events, single_event
 from physio.core.protocols import Clock, WallClock
-from physio.inference import self_report as reports
+from physio.inference import self_report
 from physio.online.engine import STATUS
 from physio.online.session import MARKERS
 
 LONGEST: Final = 4096  # bytes of a marker
 
 
-def door(folder: Path) -> Path:
+def socket_address(folder: Path) -> Path:
     """Return the socket of the session in ``folder``.
 
     It lies in the user's runtime folder: a socket's path may have 100 characters.
@@ -30,7 +30,7 @@ def door(folder: Path) -> Path:
 
 
 @dataclass
-class Door:
+class ControlSocket:
     """Takes markers and ratings that other programs of the same user send.
 
     Parameters
@@ -48,7 +48,7 @@ class Door:
     ended = True  # it never keeps a session going
 
     def __enter__(self) -> Self:
-        path = door(self.folder)
+        path = socket_address(self.folder)
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.settimeout(0)
@@ -65,12 +65,12 @@ class Door:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-            door(self.folder).unlink(missing_ok=True)
+            socket_address(self.folder).unlink(missing_ok=True)
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """Markers, and ratings."""
-        return (MARKERS, reports.RATINGS)
+        return (MARKERS, self_report.RATINGS)
 
     def read(self) -> Sequence[Events]:
         """Return what came since the last call."""
@@ -82,15 +82,15 @@ class Door:
                 break
             now = self.clock.now()
             try:
-                rated = reports.unpacked(label, now) or reports.typed(label, now)
+                rated = self_report.unpacked(label, now) or self_report.typed(label, now)
             except ValueError as error:
-                rated = happening(STATUS, now, f"not taken as a rating: {error}")
-            found.append(rated or happening(MARKERS, now, label))
+                rated = single_event(STATUS, now, f"not taken as a rating: {error}")
+            found.append(rated or single_event(MARKERS, now, label))
         return found
 
 
 def rate(
-    folder: Path, values: Sequence[float], kind: str = reports.SAM, person: str = ""
+    folder: Path, values: Sequence[float], kind: str = self_report.SAM, person: str = ""
 ) -> None:
     """Send a rating to the session that runs in ``folder``.
 
@@ -108,8 +108,8 @@ def rate(
     ValueError
         If it is outside its scale.
     """
-    reports.rating(0.0, values, kind, person)
-    send(folder, reports.packed(values, kind, person))
+    self_report.rating(0.0, values, kind, person)
+    send(folder, self_report.packed(values, kind, person))
 
 
 def send(folder: Path, label: str) -> None:
@@ -122,6 +122,6 @@ def send(folder: Path, label: str) -> None:
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
         try:
-            out.sendto(label.encode()[:LONGEST], str(door(folder)))
+            out.sendto(label.encode()[:LONGEST], str(socket_address(folder)))
         except OSError:
             raise OSError(f"no session runs in {folder}") from None

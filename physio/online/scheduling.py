@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def prompt(*, asked: bool = True) -> Iterator[list[str]]:
+def realtime_priority(*, asked: bool = True) -> Iterator[list[str]]:
     """Have this thread run as soon as it has something to do; yield why it cannot.
 
     With every core busy, a thread that was asleep waits for its turn some ten

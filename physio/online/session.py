@@ -10,18 +10,18 @@ from typing import Self
 
 import numpy as np
 
-from physio.core import recording as names
-from physio.core.block import Block, Info
-from physio.core.events import Events, happening, marks
-from physio.core.protocols import Clock, Device, Sink, WallClock, Wish
-from physio.core.recording import SILENCE, Item, mute, refusal
-from physio.inference import self_report as reports
-from physio.online.engine import STATUS, Engine, Plan, Watch
-from physio.online.stream_health import Health, Wake
-from physio.online.reconnect import Lasting
+from physio.core import recording
+from physio.core.block import Block, StreamInfo
+from physio.core.events import Events, single_event, event_stream
+from physio.core.protocols import Clock, Device, Sink, WallClock, Command
+from physio.core.recording import STREAM_TIMEOUT, Item, mute, stream_rejected
+from physio.inference import self_report
+from physio.online.engine import STATUS, Engine, PipelineConfig, StallDetector
+from physio.online.stream_health import StreamHealth, SleepDetector
+from physio.online.reconnect import ReconnectingDevice
 from physio.inference.self_report import RATINGS
 
-MARKERS = marks(names.MARKERS)
+MARKERS = event_stream(recording.MARKERS)
 """What a person marked while the session ran."""
 
 
@@ -51,7 +51,7 @@ class Session:
 
     def __init__(
         self,
-        plan: Plan | Callable[[Sequence[Info]], Plan],
+        plan: PipelineConfig | Callable[[Sequence[StreamInfo]], PipelineConfig],
         devices: Sequence[Device],
         sinks: Sequence[Sink] = (),
         clock: Clock | None = None,
@@ -65,7 +65,7 @@ class Session:
         self._plan = plan
         self._devices = [_lasting(d, self.clock) for d in devices]
         self._sinks = list(sinks)
-        self._wake = Wake() if isinstance(self.clock, WallClock) else None
+        self._wake = SleepDetector() if isinstance(self.clock, WallClock) else None
         self._looked = -np.inf
         self.faults: list[str] = []
         self._said: deque[Events] = deque()
@@ -81,11 +81,11 @@ class Session:
             streams = [info for d in self._devices for info in d.streams]
             self.plan = self._plan(streams) if callable(self._plan) else self._plan
             self.engine = Engine(self.plan, streams, self.begin)
-            self.health = {i.name: Health(i) for i in streams if i.rate}
-            self._watch = Watch(streams, self.plan.patience, self.begin)
+            self.health = {i.name: StreamHealth(i) for i in streams if i.rate}
+            self._watch = StallDetector(streams, self.plan.stall_timeout, self.begin)
             for sink in self._sinks:
                 stack.enter_context(sink)
-                sink.announce(streams)
+                sink.open_streams(streams)
             self._stack = stack.pop_all()
         return self
 
@@ -97,7 +97,7 @@ class Session:
     ) -> None:
         if error is not None:
             self.ended = f"failed: {type(error).__name__}: {error}"
-        self._keep(happening(STATUS, self.clock.now(), f"ended: {self.ended}"))
+        self._keep(single_event(STATUS, self.clock.now(), f"ended: {self.ended}"))
         for sink in self._sinks:
             sink.end(self.ended)
         self._stack.__exit__(kind, error, trace)
@@ -123,7 +123,7 @@ class Session:
         ``sam 7 3 5`` is a rating: see `physio.inference.self_report.typed`.
         """
         try:
-            told = reports.typed(label, self.clock.now())
+            told = self_report.typed(label, self.clock.now())
             if told is not None:
                 values = told.data[0].tolist()
                 self.rate(*values, label=told.labels[0], at=at, person=person)
@@ -154,7 +154,7 @@ class Session:
             If a rating is outside of the scale, or none is given; or if there are
             several people and it is not said whose it is.
         """
-        people = self.plan.people
+        people = self.plan.participants
         if len(people) > 1 and not person:
             raise ValueError(
                 f"a rating is one person's: say whose, {' or '.join(people)}"
@@ -164,7 +164,7 @@ class Session:
             raise ValueError(f"a rating lies between -1 and 1: {given.tolist()}")
         self._tell(self._about(RATINGS, person), at, label, *given.tolist())
 
-    def tell(self, events: Events) -> None:
+    def inject(self, events: Events) -> None:
         """Put in what is known of a person: it is recorded, and replayed."""
         self._said.append(events)
 
@@ -187,11 +187,11 @@ class Session:
             except Exception as error:  # one device's bug must not end the session
                 self._devices.remove(device)
                 self.faults.append(f"a device stopped: {error}")
-                yield happening(STATUS, now, self.faults[-1])
+                yield single_event(STATUS, now, self.faults[-1])
         for sink in self._sinks:  # the recording has things to say of the disk
             self._say(getattr(sink, "notices", list)())
             for wish in getattr(sink, "wishes", list)():
-                self._heed(wish)
+                self._execute(wish)
         while self._said:
             yield self._said.popleft()
         if self._wake is not None and now >= self._looked + 1.0:
@@ -204,52 +204,52 @@ class Session:
         if isinstance(item, Block):
             self._say(self.health[item.info.name].take(item))
             self._refuse(self.health[item.info.name])
-            if self._watch.saw(item):
+            if self._watch.update(item):
                 late = f"late: {len(item)} samples of {item.info.name}"
                 self.health[item.info.name].late += len(item)
-                self._said.append(happening(STATUS, self.clock.now(), late))
-        elif item.info.name == SILENCE:
+                self._said.append(single_event(STATUS, self.clock.now(), late))
+        elif item.info.name == STREAM_TIMEOUT:
             for label in item.labels:
-                self._say(self.health[label].hush(self.clock.now()))
+                self._say(self.health[label].set_silent(self.clock.now()))
         self._keep(item)
         yield item
         began = time.perf_counter()
         computed = self.engine.push(item)
         self.faults += [x for c in computed if c.info == STATUS for x in _labels(c)]
-        if any(names.computed(c.info.name) == "estimates" for c in computed):
+        if any(recording.computed(c.info.name) == "estimates" for c in computed):
             self.compute.append(time.perf_counter() - began)
         for out in computed:
             self._keep(out)
             yield out
 
-    def _tell(self, info: Info, at: float | None, label: str, *values: float) -> None:
+    def _tell(self, info: StreamInfo, at: float | None, label: str, *values: float) -> None:
         """Put in an event of a moment ago, never before the last one of its stream."""
         now = self.clock.now()
         time = max(min(now, now if at is None else at), self._told.get(info.name, 0.0))
         self._told[info.name] = time
-        self._said.append(happening(info, time, label, *values))
+        self._said.append(single_event(info, time, label, *values))
 
-    def _about(self, info: Info, person: str) -> Info:
+    def _about(self, info: StreamInfo, person: str) -> StreamInfo:
         """Return the stream of what is told of one person, or of all."""
-        people = self.plan.people
+        people = self.plan.participants
         if not person or people == ("",):
             return info
         if person not in people:
             raise ValueError(f"nobody here is {person!r}: there is {', '.join(people)}")
         return replace(info, name=f"{info.name}.{person}", person=person)
 
-    def _heed(self, wish: Wish) -> None:
+    def _execute(self, wish: Command) -> None:
         """Do what somebody who watches wants; say so where it cannot be done."""
         try:
-            if wish.what == "mark":
-                self.mark(wish.label, wish.at, person=wish.person)
-            elif wish.what == "rate":
+            if wish.kind == "mark":
+                self.mark(wish.label, wish.time, person=wish.participant)
+            elif wish.kind == "rate":
                 self.rate(
-                    *wish.values, label=wish.label, at=wish.at, person=wish.person
+                    *wish.values, label=wish.label, at=wish.time, person=wish.participant
                 )
-            elif wish.what in {"mute", "unmute"}:
-                self.mute(wish.label, on=wish.what == "mute")
-            elif wish.what == "stop":
+            elif wish.kind in {"mute", "unmute"}:
+                self.mute(wish.label, on=wish.kind == "mute")
+            elif wish.kind == "stop":
                 self.stop(f"completed: {wish.label or 'stopped by wish'}")
         except (ValueError, TypeError) as error:
             self._say([f"refused: {error}"])
@@ -257,14 +257,14 @@ class Session:
     def _say(self, told: Sequence[str]) -> None:
         """Put sentences into the status."""
         now = self.clock.now() if told else 0.0
-        self._said += [happening(STATUS, now, text) for text in told]
+        self._said += [single_event(STATUS, now, text) for text in told]
 
-    def _refuse(self, health: Health) -> None:
+    def _refuse(self, health: StreamHealth) -> None:
         """Declare a stream unfit whose rate is not what it says."""
         name = health.info.name
         if health.refused and name not in self._refused and not self._repeats:
             self._refused.add(name)
-            self._said.append(refusal(name, self.clock.now()))
+            self._said.append(stream_rejected(name, self.clock.now()))
 
     @property
     def _repeats(self) -> bool:
@@ -277,7 +277,7 @@ class Session:
                 sink.write(item)
             except Exception as error:  # a sink's bug or a full disk ends itself alone
                 self._sinks.remove(sink)
-                self._said.append(happening(STATUS, self.clock.now(), str(error)))
+                self._said.append(single_event(STATUS, self.clock.now(), str(error)))
                 self.faults.append(str(error))
 
 
@@ -288,4 +288,4 @@ def _labels(item: Item) -> tuple[str, ...]:
 def _lasting(device: Device, clock: Clock) -> Device:
     """Return a device that, if it says after how long a silence, is opened anew."""
     after = getattr(device, "reopen", 0.0)
-    return Lasting(device, clock, after) if after > 0 else device
+    return ReconnectingDevice(device, clock, after) if after > 0 else device

@@ -10,13 +10,13 @@ from typing import Any, Final, Self
 import physio.assets
 from physio import config
 from physio.core import filename
-from physio.core.block import Info, Origin
-from physio.core.aligner import Join
+from physio.core.block import StreamInfo, Origin
+from physio.core.aligner import TickGrid
 from physio.core.protocols import Clock, Device, Sink
 from physio.core.recording import Recording
 from physio.core.stage import Chain
-from physio.models import model_card as weights
-from physio.online.engine import Part, Plan, Reader
+from physio.models import model_card
+from physio.online.engine import PersonPipeline, PipelineConfig, ChainConfig
 from physio.inference.estimator import Estimator, Expert
 
 CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
@@ -63,9 +63,9 @@ class SessionSettings:
         Whether the session is recorded: only False leaves the recording out.
     """
 
-    person: str = ""
+    participant: str = ""
     rate: Fraction = Fraction(4)
-    patience: float = 0.9  # so that a stall is told within a second
+    stall_timeout: float = 0.9  # so that a stall is told within a second
     consent: str = ""
     realtime: bool = False
     record: bool = True
@@ -73,12 +73,12 @@ class SessionSettings:
     def __post_init__(self) -> None:
         if self.rate <= 0:
             raise ValueError(f"rate must be above 0 Hz, not {self.rate}")
-        if self.patience <= 0:
-            raise ValueError(f"patience must be above 0 s, not {self.patience}")
+        if self.stall_timeout <= 0:
+            raise ValueError(f"patience must be above 0 s, not {self.stall_timeout}")
 
 
 @dataclass(frozen=True)
-class SessionFile:
+class SessionConfig:
     """A session as its file describes it.
 
     Parameters
@@ -190,14 +190,14 @@ class SessionFile:
 
     def devices(self, clock: Clock) -> list[Device]:
         """Return the devices, not open yet, on ``clock``."""
-        given = {"clock": clock, "person": self.session.person}
+        given = {"clock": clock, "person": self.session.participant}
         return self._built("devices", given)
 
     def sinks(self, given: Mapping[str, Any]) -> list[Sink]:
         """Return the sinks, not open yet; ``given`` fills the fields that they have."""
         return self._built("sinks", given)
 
-    def plan(self, streams: Sequence[Info], *, demo_weights: bool = False) -> Plan:
+    def plan(self, streams: Sequence[StreamInfo], *, demo_weights: bool = False) -> PipelineConfig:
         """Return what is to be computed from ``streams``.
 
         Where the file has no chains, those that suit the streams are taken; where it
@@ -206,25 +206,25 @@ class SessionFile:
         """
         tables = _flat(self.table("chains"))
         if not tables and self.computes:
-            tables = suit(streams, _remembered(self.table("estimator")))
+            tables = default_chains(streams, _remembered(self.table("estimator")))
         chains = {name: self._reader(name, table) for name, table in tables.items()}
         settings = self.session
-        join = Join(rate=settings.rate)
-        plan = Plan(chains, join, patience=settings.patience)
+        join = TickGrid(rate=settings.rate)
+        plan = PipelineConfig(chains, join, stall_timeout=settings.stall_timeout)
         made = {
             person: self._estimator(
                 plan.of(person), streams, person, demo_weights=demo_weights
             )
-            for person in plan.people
+            for person in plan.participants
         }
-        if plan.people == ("",):
+        if plan.participants == ("",):
             return replace(plan, estimator=made[""])
         return replace(plan, estimators=made)
 
     def _estimator(
         self,
-        plan: Plan,
-        streams: Sequence[Info],
+        plan: PipelineConfig,
+        streams: Sequence[StreamInfo],
         person: str,
         *,
         demo_weights: bool,
@@ -236,12 +236,12 @@ class SessionFile:
         if table:
             estimator = config.build(table, at, self.trust)
         else:
-            estimator = suited(plan, streams)
+            estimator = default_estimator(plan, streams)
         if demo_weights and isinstance(estimator, Estimator):
             estimator = replace(estimator, demo_weights=True)
         return estimator
 
-    def resolved(self, plan: Plan) -> dict[str, Any]:
+    def resolved(self, plan: PipelineConfig) -> dict[str, Any]:
         """Return the tables of a session file that says all that was decided here."""
         chains: dict[str, Any] = {}
         for name, r in plan.chains.items():
@@ -259,10 +259,10 @@ class SessionFile:
             "sinks": dict(self.table("sinks")),
         }
 
-    def _reader(self, name: str, table: Mapping[str, Any]) -> Reader:
+    def _reader(self, name: str, table: Mapping[str, Any]) -> ChainConfig:
         at = f"{self.at}: chains.{name}"
         parts = {k: config.build(v, f"{at}.{k}", self.trust) for k, v in table.items()}
-        reader: Reader = config.make(Reader, parts, at)
+        reader: ChainConfig = config.make(ChainConfig, parts, at)
         return reader
 
     def _built(self, kind: str, given: Mapping[str, Any]) -> list[Any]:
@@ -280,12 +280,12 @@ class SessionFile:
         ]
 
 
-def read(path: Path, trust: tuple[str, ...] = ()) -> SessionFile:
+def read(path: Path, trust: tuple[str, ...] = ()) -> SessionConfig:
     """Return the session that a TOML file describes."""
-    return SessionFile(config.read(path), path.name, trust)
+    return SessionConfig(config.read(path), path.name, trust)
 
 
-def suit(streams: Iterable[Info], asked: Collection[str] = ()) -> dict[str, Any]:
+def default_chains(streams: Iterable[StreamInfo], asked: Collection[str] = ()) -> dict[str, Any]:
     """Return the tables of the chains that suit ``streams``.
 
     The shipped ``chains.toml`` says which kind of channel is read how. A second stream
@@ -295,13 +295,13 @@ def suit(streams: Iterable[Info], asked: Collection[str] = ()) -> dict[str, Any]
     that says so there is taken only where it is in ``asked``.
     """
     streams = tuple(streams)
-    people = dict.fromkeys(i.person for i in streams if i.rate and i.person)
+    people = dict.fromkeys(i.participant for i in streams if i.rate and i.participant)
     if len(people) > 1:
         return {
             f"{person}.{chain}": table
             for person in people
-            for chain, table in suit(
-                (i for i in streams if i.person == person), asked
+            for chain, table in default_chains(
+                (i for i in streams if i.participant == person), asked
             ).items()
         }
     known = config.read(CHAINS)
@@ -319,7 +319,7 @@ def suit(streams: Iterable[Info], asked: Collection[str] = ()) -> dict[str, Any]
     return found
 
 
-def recorded(recording: Recording) -> SessionFile | None:
+def recorded(recording: Recording) -> SessionConfig | None:
     """Return the chains and the estimator that a recording of ours carries, if it does.
 
     With them come the rate of ticks and the patience, without which the numbers would
@@ -332,11 +332,11 @@ def recorded(recording: Recording) -> SessionFile | None:
     ValueError
         If what it carries is not what chains and an estimator are written as.
     """
-    if "config" not in recording.about:
+    if "config" not in recording.metadata:
         return None
     at = "the recording's config"
     try:
-        tables = json.loads(recording.about["config"])
+        tables = json.loads(recording.metadata["config"])
     except (TypeError, ValueError, RecursionError):
         tables = None
     if not isinstance(tables, dict):
@@ -352,7 +352,7 @@ def recorded(recording: Recording) -> SessionFile | None:
         computed |= {k: tables[k] for k in parts if k in tables}
         for part in parts:
             _only_computing(computed.get(part, {}), f"{at}: {part}")
-    return SessionFile(computed, at)
+    return SessionConfig(computed, at)
 
 
 def _only_computing(value: Any, at: str, depth: int = 0) -> None:
@@ -376,7 +376,7 @@ def _only_computing(value: Any, at: str, depth: int = 0) -> None:
         )
 
 
-def suited(plan: Plan, streams: Sequence[Info]) -> Estimator:
+def default_estimator(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> Estimator:
     """Return an estimator with the shipped weights that suit a plan's features.
 
     On simulated input these are the ones trained on simulated people, if any suits; on
@@ -384,20 +384,20 @@ def suited(plan: Plan, streams: Sequence[Info]) -> Estimator:
     of `PUBLISHED` effects are for sessions that name them: `configs/affect.toml`.
     """
     info = features(plan, streams)
-    names = [n for n in weights.shipped_names() if not n.startswith(PUBLISHED)]
+    names = [n for n in model_card.shipped_names() if not n.startswith(PUBLISHED)]
     experts = [e for n in names if (e := _expert(n, plan, streams))]
-    demo = [e for e in experts if weights.load(e.weights).card.origin != "measured"]
+    demo = [e for e in experts if model_card.load(e.weights).card.origin != "measured"]
     real = [e for e in experts if e not in demo]
     if info.origin is not Origin.MEASURED:
         return Estimator(tuple(demo or real))
-    read = {chain for e in real for chain in e.reads}
-    return Estimator((*real, *(e for e in demo if not read & set(e.reads))))
+    read = {chain for e in real for chain in e.features}
+    return Estimator((*real, *(e for e in demo if not read & set(e.features))))
 
 
-def unread(plan: Plan, origin: Origin = Origin.MEASURED) -> list[str]:
+def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> list[str]:
     """Return a sentence on each chain, and all weights, that tell nothing here."""
-    if plan.people != ("",):
-        people = ((p, unread(plan.of(p), origin)) for p in plan.people)
+    if plan.participants != ("",):
+        people = ((p, unused_chains(plan.of(p), origin)) for p in plan.participants)
         return [f"{person}: {told}" for person, idle in people for told in idle]
     experts = getattr(plan.estimator, "experts", ())
     read = {chain for e in experts for chain in e.reads or _chains(e.weights)}
@@ -409,7 +409,7 @@ def unread(plan: Plan, origin: Origin = Origin.MEASURED) -> list[str]:
     allowed = getattr(plan.estimator, "demo_weights", False)
     if allowed or origin is not Origin.MEASURED:
         return idle
-    held = [e for e in experts if weights.load(e.weights).card.origin != "measured"]
+    held = [e for e in experts if model_card.load(e.weights).card.origin != "measured"]
     return idle + [
         f"{e.name}: held back on measured input, being trained on simulated people; "
         "--demo-weights lets them answer, apart from all others"
@@ -417,7 +417,7 @@ def unread(plan: Plan, origin: Origin = Origin.MEASURED) -> list[str]:
     ]
 
 
-def _expert(name: str, plan: Plan, streams: Sequence[Info]) -> Expert | None:
+def _expert(name: str, plan: PipelineConfig, streams: Sequence[StreamInfo]) -> Expert | None:
     """Return shipped weights that can read a plan's features, if they can.
 
     The chain that their card names first must be there, and only chains on the same
@@ -433,7 +433,7 @@ def _expert(name: str, plan: Plan, streams: Sequence[Info]) -> Expert | None:
     reads = [c for c in others if c in worn and _together(worn[first], worn[c])]
     expert = Expert(name, (first, *reads))
     try:
-        Estimator((expert,)).output(features(plan, streams))
+        Estimator((expert,)).output_info(features(plan, streams))
     except ValueError:
         return None
     return expert
@@ -441,14 +441,14 @@ def _expert(name: str, plan: Plan, streams: Sequence[Info]) -> Expert | None:
 
 def _chains(name: str) -> tuple[str, ...]:
     """Return the chains that weights read, in the order of their card."""
-    columns = weights.load(name).card.columns
+    columns = model_card.load(name).card.columns
     names = [*(column.partition(".")[0] for column, _ in columns), _trace(name)]
     return tuple(dict.fromkeys(filter(None, names)))
 
 
 def _trace(name: str) -> str:
     """Return the chain that weights remember sample by sample; empty for none."""
-    return str(weights.load(name).card.config.get("trace", ""))
+    return str(model_card.load(name).card.config.get("trace", ""))
 
 
 def _remembered(estimator: Any) -> set[str]:
@@ -462,18 +462,18 @@ def _remembered(estimator: Any) -> set[str]:
     return found.union(*(_remembered(own) for own in estimator.values())) - {""}
 
 
-def _together(a: Info, b: Info) -> bool:
+def _together(a: StreamInfo, b: StreamInfo) -> bool:
     return _device(a) == _device(b) or bool(a.site and a.site == b.site)
 
 
-def _device(info: Info) -> str:
+def _device(info: StreamInfo) -> str:
     return info.name.partition(".")[0]
 
 
-def features(plan: Plan, streams: Sequence[Info]) -> Info:
+def features(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> StreamInfo:
     """Return the stream of features that a plan computes."""
     known = {info.name: info for info in streams if info.rate}
-    return Part(replace(plan, estimator=Chain()), known, 0.0).junction.info
+    return PersonPipeline(replace(plan, estimator=Chain()), known, 0.0).junction.info
 
 
 def _names(kind: str, table: Mapping[str, Any]) -> list[str]:
@@ -494,16 +494,16 @@ def _flat(chains: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _stages(table: Mapping[str, Any], info: Info) -> list[Any]:
+def _stages(table: Mapping[str, Any], info: StreamInfo) -> list[Any]:
     """Return a chain's stages; before those for one channel, the first that suits."""
     suiting = [c.name for c in info.channels if c.kind in table["kinds"]]
     if not table.get("single") or len(suiting) == 1:
         return list(table["stages"])
-    pick = {"use": "physio.dsp.select_channels:Pick", "channels": suiting[:1]}
+    pick = {"use": "physio.dsp.select_channels:SelectChannels", "channels": suiting[:1]}
     return [pick, *table["stages"]]
 
 
-def _reads(table: Mapping[str, Any], info: Info) -> bool:
+def _reads(table: Mapping[str, Any], info: StreamInfo) -> bool:
     return not info.name.endswith(".truth") and any(
         c.kind in table["kinds"] and c.unit in table["units"] for c in info.channels
     )

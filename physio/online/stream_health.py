@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, StreamInfo
 
 WARN: Final = 0.005  # by how much of itself a rate may be off before it is said
 REFUSE: Final = 0.05  # and before nothing is computed from the stream any more
@@ -17,13 +17,13 @@ JUMP: Final = 1.0  # by how much stamps may stray from the session clock (s)
 
 
 @dataclass
-class Health:
+class StreamHealth:
     """How a stream does: what came of it, what did not, and when it was last heard."""
 
-    info: Info
+    info: StreamInfo
     samples: int = 0
     lost: int = 0
-    heard: float = float("nan")
+    received: float = float("nan")
     late: int = 0
     silent: bool = False
     newest: Block | None = field(default=None, repr=False)
@@ -38,23 +38,23 @@ class Health:
         said = self._back(block, gone) if self.silent and len(block) else []
         self.lost += gone
         self.samples += len(block)
-        self.heard, self.silent, self.newest = block.until, False, block
+        self.received, self.silent, self.newest = block.complete_until, False, block
         if len(block):
             said += self._clock(block)
-            if not self._past or block.until >= self._past[-1][0] + 1.0:
-                self._past.append((block.until, self.samples, self.lost))
-                while self._past[0][0] < block.until - 3 * LOOK:
+            if not self._past or block.complete_until >= self._past[-1][0] + 1.0:
+                self._past.append((block.complete_until, self.samples, self.lost))
+                while self._past[0][0] < block.complete_until - 3 * LOOK:
                     self._past.popleft()
                 said += self._rate()
         return said
 
-    def hush(self, now: float) -> list[str]:
+    def set_silent(self, now: float) -> list[str]:
         """Note that the stream was declared silent; return what is to be said."""
         if self.silent:
             return []
         self.silent = True
-        never = np.isnan(self.heard)
-        how = "yet" if never else f"for {now - self.heard:.1f} s"
+        never = np.isnan(self.received)
+        how = "yet" if never else f"for {now - self.received:.1f} s"
         return [f"stalled: no data of {self.info.name} {how}"]
 
     @property
@@ -73,9 +73,9 @@ class Health:
         return abs(self.measured - nominal) / nominal
 
     def _back(self, block: Block, gone: int) -> list[str]:
-        if np.isnan(self.heard):
+        if np.isnan(self.received):
             return [f"back: {self.info.name} sends now"]
-        after = block.times[0] - self.heard
+        after = block.times[0] - self.received
         return [f"back: {self.info.name} after {after:.1f} s, {gone} samples missed"]
 
     def _rate(self) -> list[str]:
@@ -93,7 +93,7 @@ class Health:
     def _clock(self, block: Block) -> list[str]:
         if block.stamps is None:
             return []
-        was, self._ahead = self._ahead, float(block.stamps[-1] - block.until)
+        was, self._ahead = self._ahead, float(block.stamps[-1] - block.complete_until)
         by = self._ahead - was
         if np.isnan(by) or abs(by) <= JUMP:
             return []
@@ -111,7 +111,7 @@ def date() -> float:
 
 
 @dataclass
-class Wake:
+class SleepDetector:
     """Notices that the computer slept, or that its clock was set.
 
     Parameters

@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
+from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import is_point
-from physio.core.stage import Grid, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.event_gaps import unseen
 
@@ -16,7 +16,7 @@ _MEAN: Final = STATISTICS.index("mean")
 
 
 @dataclass(frozen=True)
-class BeatLikeness(Stage):
+class BeatTemplateSQI(Stage):
     """How alike the beats of the last seconds are, from 0 to 1; follows `Beats`.
 
     ``likeness`` (1) is the mean of the beats' ``confidence``: the sum over the beats
@@ -48,32 +48,32 @@ class BeatLikeness(Stage):
        photoplethysmogram, IEEE Journal of Biomedical and Health Informatics 19, 2015.
     """
 
-    width: float = 10.0
-    hop: float = 0.25
-    share: float = 0.5
+    window: float = 10.0
+    step: float = 0.25
+    min_valid: float = 0.5
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``likeness``."""
         if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
                 f"how alike beats are is read from beats, with their confidence: put "
                 f"Beats before it; {info.name!r} has {', '.join(info.names)}"
             )
-        self.begin(info)
+        self.initial_state(info)
         source = info.channels[0]
-        delay, span = source.delay + self.width / 2, source.span + self.width
-        rate = info.rate / self.grid(info).hop
-        return info.at(rate, Channel("likeness", "quality", "1", delay, span))
+        delay, span = source.delay + self.window / 2, source.memory + self.window
+        rate = info.rate / self.schedule(info).step
+        return info.with_channels(rate, Channel("likeness", "quality", "1", delay, span))
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> Panes:
+    def initial_state(self, info: StreamInfo) -> Panes:
         """Return an empty window on beats and their confidence."""
-        return panes(info, (self.width,), self.hop, self.share, columns=2)
+        return panes(info, (self.window,), self.step, self.min_valid, columns=2)
 
-    def step(self, state: Panes, x: Array) -> Array:
+    def process(self, state: Panes, x: Array) -> Array:
         """Take in rows of a point stream; return what is now due."""
         means = slide(*state, sealed(_rows(x, unseen(x))))[:, 0, _MEAN]
         if not len(means):

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.window import every
 
 CONDITIONS: Final = (
@@ -29,7 +29,7 @@ BAD: Final = frozenset(CONDITIONS[1:7])
 
 FIGURES: Final = ("condition", "present", "mean", "range", "mains", "fast")
 
-_WARMING: Final = Reason.WARMING_UP.nan
+_WARMING: Final = MissingReason.WARMING_UP.nan
 _UNITS: Final = {"uV": 1.0, "mV": 1e3, "V": 1e6}
 _RAILED: Final = 0.05  # of the samples, at the very end of the range
 _DISTINCT: Final = 20  # values; fewer are a converter's steps, and no rail is told
@@ -77,7 +77,7 @@ class Newest(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Condition(Stage):
+class ChannelStatus(Stage):
     """What the last seconds of each channel look like, once a second.
 
     For a check that a person can follow channel by channel before a session, and for
@@ -105,7 +105,7 @@ class Condition(Stage):
     the samples in runs at the very highest or lowest of 20 values or more (ours).
     *Electrode off*: mains above 100 uV (EEG) or 1 mV (ECG), which only an open input
     picks up (ours); skin conductance below 0.05 uS [1]_; skin below 27 degC (see
-    `WristQuality`). *Flat*: EEG ranges over less than 0.5 uV (BrainVision Analyzer's
+    `WearDetection`). *Flat*: EEG ranges over less than 0.5 uV (BrainVision Analyzer's
     raw data inspection), an ECG over less than 50 uV (ours); skin, pulse and belt do
     not change at all; temperature may stay. *Out of range*: EEG ranges over more than
     500 uV, an ECG over more than 10 mV (IEC 60601-2-27: plus and minus 5 mV); skin
@@ -130,42 +130,42 @@ class Condition(Stage):
     """
 
     mains: float = 50.0
-    width: float = 4.0
-    share: float = 0.9
+    window: float = 4.0
+    min_valid: float = 0.9
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return six figures of each channel."""
-        state = self.begin(info)
-        if not (0 < self.share <= 1 and len(state.ring) >= 4 and self.mains > 0):
+        state = self.initial_state(info)
+        if not (0 < self.min_valid <= 1 and len(state.ring) >= 4 and self.mains > 0):
             raise ValueError(
                 f"the condition of {info.name!r} is judged by 4 samples or more, a "
-                f"share above 0 and mains above 0 Hz: {self.width:g} s, "
-                f"{self.share:g}, {self.mains:g} Hz"
+                f"share above 0 and mains above 0 Hz: {self.window:g} s, "
+                f"{self.min_valid:g}, {self.mains:g} Hz"
             )
         out = []
         for figure in FIGURES:
             for c in info.channels:
                 unit = "1" if figure in FIGURES[:2] else c.unit
-                late, span = c.delay + self.width / 2, c.span + self.width
+                late, span = c.delay + self.window / 2, c.memory + self.window
                 out.append(Channel(f"{figure}.{c.name}", "misc", unit, late, span))
-        return info.at(info.rate / self.grid(info).hop, *out)
+        return info.with_channels(info.rate / self.schedule(info).step, *out)
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every second."""
         return every(info, 1.0)
 
-    def begin(self, info: Info) -> Newest:
+    def initial_state(self, info: StreamInfo) -> Newest:
         """Return an empty memory."""
-        n = int(info.rate * Fraction(str(self.width)))
+        n = int(info.rate * Fraction(str(self.window)))
         return Newest(
             np.full((n, len(info.channels)), _WARMING),
             np.zeros(2, np.int64),
-            self.grid(info).hop,
+            self.schedule(info).step,
             float(info.rate),
             info.channels,
         )
 
-    def step(self, state: Newest, x: Array) -> Array:
+    def process(self, state: Newest, x: Array) -> Array:
         """Take in ``x``; return the figures now due."""
         rows, done = [], 0
         while True:
@@ -198,11 +198,11 @@ class Condition(Stage):
         there = np.isfinite(x)
         own = x[there]
         if not len(own):
-            return [float(x[-1]) if np.isnan(x[-1]) else Reason.POOR_QUALITY.nan] * 6
+            return [float(x[-1]) if np.isnan(x[-1]) else MissingReason.POOR_QUALITY.nan] * 6
         limits = _KINDS.get(channel.kind, _OTHER)
         scale = _UNITS.get(channel.unit, 1.0)
         figures = [float(own.mean()), float(np.ptp(own)), *sums[:2].tolist()]
-        if there.mean() < self.share:
+        if there.mean() < self.min_valid:
             name = "missing"
         else:
             frontal = channel.name.startswith(_FRONTAL)

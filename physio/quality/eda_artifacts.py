@@ -7,16 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason, why
-from physio.core.stage import Grid, Stage, sealed
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
 
 Counts = npt.NDArray[np.int64]
 
 _MEAN: Final = STATISTICS.index("mean")
-_POOR: Final = int(Reason.POOR_QUALITY)
+_POOR: Final = int(MissingReason.POOR_QUALITY)
 
 
 class Second(NamedTuple):
@@ -49,7 +49,7 @@ def _steady(
 
 
 @dataclass(frozen=True)
-class SkinSteadiness(Stage):
+class EdaStability(Stage):
     """Which part of the last seconds skin conductance changed as skin can, 0 to 1.
 
     ``steady`` (1) is the part of the samples of the last ``width`` s that are good: an
@@ -88,26 +88,26 @@ class SkinSteadiness(Stage):
     rise: float = 0.2
     fall: float = 0.1
     least: float = 0.05
-    width: float = 10.0
-    share: float = 0.5
+    window: float = 10.0
+    min_valid: float = 0.5
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``steady``."""
-        source = info.channels[self.begin(info).pick]
+        source = info.channels[self.initial_state(info).pick]
         if source.unit != "uS":
             raise ValueError(
                 f"whether skin conductance is steady is judged in uS, but "
                 f"{source.name!r} of {info.name!r} is in {source.unit}"
             )
-        delay, span = source.delay + self.width / 2, source.span + self.width + 1
-        rate = info.rate / self.grid(info).hop
-        return info.at(rate, Channel("steady", "quality", "1", delay, span))
+        delay, span = source.delay + self.window / 2, source.memory + self.window + 1
+        rate = info.rate / self.schedule(info).step
+        return info.with_channels(rate, Channel("steady", "quality", "1", delay, span))
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every second."""
         return every(info, 1.0)
 
-    def begin(self, info: Info) -> Second:
+    def initial_state(self, info: StreamInfo) -> Second:
         """Return an empty memory."""
         if not (self.rise > 0 and self.fall > 0 and self.least > 0):
             raise ValueError(
@@ -118,13 +118,13 @@ class SkinSteadiness(Stage):
             np.full(max(int(info.rate), 1), np.nan),
             np.zeros(1, np.int64),
             np.array([self.rise, self.fall, self.least]),
-            panes(info, (self.width,), 1.0, self.share, columns=1),
+            panes(info, (self.window,), 1.0, self.min_valid, columns=1),
             column(info, "gsr"),
         )
 
-    def step(self, state: Second, x: Array) -> Array:
+    def process(self, state: Second, x: Array) -> Array:
         """Take in ``x``; return what is now due."""
         own = sealed(x[:, state.pick])
-        masked = sealed(np.where(why(own) == _POOR, 1.0, 0.0))
+        masked = sealed(np.where(missing_reason(own) == _POOR, 1.0, 0.0))
         good = _steady(state.ring, state.clock, state.limits, own, masked)
         return np.ascontiguousarray(slide(*state.windows, sealed(good))[:, 0, _MEAN])

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
+from physio.core.block import Array, Channel, StreamInfo
 from physio.core.stage import Stage
 
 Counts = npt.NDArray[np.int64]
@@ -102,9 +102,9 @@ class EegQuality(Stage):
     flat: float = 0.5
     wild: float = 500.0
     rail: float = 187312.0
-    width: float = 1.0
+    window: float = 1.0
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a mask for each channel."""
         for c in info.channels:
             if (c.kind, c.unit) != ("eeg", "uV"):
@@ -112,18 +112,18 @@ class EegQuality(Stage):
                     f"the quality of EEG is judged in uV, but {c.name!r} of "
                     f"{info.name!r} is {c.kind} in {c.unit}"
                 )
-        seconds = float(self.begin(info).clock[1] * _PANES / info.rate)
+        seconds = float(self.initial_state(info).clock[1] * _PANES / info.rate)
         return masks(info, seconds)
 
-    def begin(self, info: Info) -> Ranges:
+    def initial_state(self, info: StreamInfo) -> Ranges:
         """Return no ranges."""
-        if not (0 <= self.flat < self.wild and self.width > 0):
+        if not (0 <= self.flat < self.wild and self.window > 0):
             raise ValueError(
                 f"the quality of {info.name!r} needs 0 <= flat < wild and a width "
-                f"above 0: {self.flat}, {self.wild}, {self.width}"
+                f"above 0: {self.flat}, {self.wild}, {self.window}"
             )
         n = len(info.channels)
-        width = ceil(info.rate * Fraction(str(self.width)) / _PANES)
+        width = ceil(info.rate * Fraction(str(self.window)) / _PANES)
         return Ranges(
             np.full((_PANES, n), np.inf),
             np.full((_PANES, n), -np.inf),
@@ -132,7 +132,7 @@ class EegQuality(Stage):
             np.array([self.flat, self.wild, self.rail]),
         )
 
-    def step(self, state: Ranges, x: Array) -> Array:
+    def process(self, state: Ranges, x: Array) -> Array:
         """Judge ``x``."""
         return np.asarray(_range(*state, x))
 
@@ -162,7 +162,7 @@ def _limit(newest: Array, since: Counts, hold: int, limits: Array, x: Array) -> 
     return y
 
 
-def _limits(info: Info, low: float, high: float, rise: float, hold: float) -> Limits:
+def _limits(info: StreamInfo, low: float, high: float, rise: float, hold: float) -> Limits:
     samples = int(info.rate * Fraction(str(hold)))
     if not (low < high and rise > 0 and hold >= 0):
         raise ValueError(
@@ -175,12 +175,12 @@ def _limits(info: Info, low: float, high: float, rise: float, hold: float) -> Li
     return Limits(np.full(n, np.nan), since, samples, np.array([low, high, step]))
 
 
-def masks(info: Info, seconds: float) -> Info:
+def masks(info: StreamInfo, seconds: float) -> StreamInfo:
     """Return a mask for each channel, that rests on ``seconds`` of it."""
     channels = (
-        Channel(c.name, "misc", "1", c.delay, c.span + seconds) for c in info.channels
+        Channel(c.name, "misc", "1", c.delay, c.memory + seconds) for c in info.channels
     )
-    return info.at(None, *channels)
+    return info.with_channels(None, *channels)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class EdaQuality(Stage):
     rise: float = 10.0
     hold: float = 5.0
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a mask for each channel."""
         for c in info.channels:
             if (c.kind, c.unit) != ("gsr", "uS"):
@@ -225,13 +225,13 @@ class EdaQuality(Stage):
                     f"the quality of skin conductance is judged in uS, but {c.name!r} "
                     f"of {info.name!r} is {c.kind} in {c.unit}"
                 )
-        return masks(info, (self.begin(info).hold + 1) / float(info.rate))
+        return masks(info, (self.initial_state(info).hold + 1) / float(info.rate))
 
-    def begin(self, info: Info) -> Limits:
+    def initial_state(self, info: StreamInfo) -> Limits:
         """Return a state in which nothing bad has been seen."""
         return _limits(info, self.low, self.high, self.rise, self.hold)
 
-    def step(self, state: Limits, x: Array) -> Array:
+    def process(self, state: Limits, x: Array) -> Array:
         """Judge ``x``."""
         return np.asarray(_limit(*state, x))
 
@@ -256,7 +256,7 @@ class TemperatureQuality(Stage):
     it is burnt, as this is to find sensors that are dead and not hands that are cold:
     the wrists of 23 people are between 26.3 and 36 degC (WESAD, Stress-Predict), below
     their lower limit for minutes. Whether a band is worn is told by more than
-    temperature: see `physio.quality.wristband.WristQuality`. There is no delay.
+    temperature: see `physio.quality.wristband.WearDetection`. There is no delay.
 
     Shape (n, channels) to (n, channels), unit 1. The two limits are ours.
     """
@@ -265,7 +265,7 @@ class TemperatureQuality(Stage):
     high: float = 45.0
     hold: float = 5.0
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a mask for each channel."""
         for c in info.channels:
             if (c.kind, c.unit) != ("temperature", "degC"):
@@ -273,12 +273,12 @@ class TemperatureQuality(Stage):
                     f"the quality of a temperature is judged in degC, but {c.name!r} "
                     f"of {info.name!r} is {c.kind} in {c.unit}"
                 )
-        return masks(info, (self.begin(info).hold + 1) / float(info.rate))
+        return masks(info, (self.initial_state(info).hold + 1) / float(info.rate))
 
-    def begin(self, info: Info) -> Limits:
+    def initial_state(self, info: StreamInfo) -> Limits:
         """Return a state in which nothing bad has been seen."""
         return _limits(info, self.low, self.high, np.inf, self.hold)
 
-    def step(self, state: Limits, x: Array) -> Array:
+    def process(self, state: Limits, x: Array) -> Array:
         """Judge ``x``."""
         return np.asarray(_limit(*state, x))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Info
+from physio.core.block import Array, StreamInfo
 from physio.core.stage import Stage
 from physio.quality.range_checks import masks
 
@@ -62,7 +62,7 @@ def _jumps(
 
 
 @dataclass(frozen=True)
-class WaveQuality(Stage):
+class SpikeDetection(Stage):
     """Whether a pulse wave or an ECG changes as it did, or jumps.
 
     A sample x(i) is bad (0, else 1; no unit) where abs(x(i) - x(g)), g being the last
@@ -93,10 +93,10 @@ class WaveQuality(Stage):
     """
 
     times: float = 5.0
-    width: float = 2.0
+    window: float = 2.0
     hold: float = 1.0
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a mask for each channel."""
         for c in info.channels:
             if c.kind not in {"bio", "ecg"}:
@@ -104,18 +104,18 @@ class WaveQuality(Stage):
                     f"jumps are judged in a pulse or an ECG, but {c.name!r} of "
                     f"{info.name!r} is {c.kind}"
                 )
-        clock = self.begin(info).clock
+        clock = self.initial_state(info).clock
         return masks(info, float((_PANES * clock[1] + clock[2]) / info.rate))
 
-    def begin(self, info: Info) -> Changes:
+    def initial_state(self, info: StreamInfo) -> Changes:
         """Return a state in which nothing has changed."""
-        if not (self.times > 1 and self.width > 0 and self.hold >= 0):
+        if not (self.times > 1 and self.window > 0 and self.hold >= 0):
             raise ValueError(
                 f"jumps of {info.name!r} need times above 1, a width above 0 and a "
-                f"hold of at least 0: {self.times}, {self.width}, {self.hold}"
+                f"hold of at least 0: {self.times}, {self.window}, {self.hold}"
             )
         n = len(info.channels)
-        pane = ceil(info.rate * Fraction(str(self.width)) / _PANES)
+        pane = ceil(info.rate * Fraction(str(self.window)) / _PANES)
         hold = int(info.rate * Fraction(str(self.hold)))
         return Changes(
             np.zeros((_PANES, n)),
@@ -125,6 +125,6 @@ class WaveQuality(Stage):
             self.times,
         )
 
-    def step(self, state: Changes, x: Array) -> Array:
+    def process(self, state: Changes, x: Array) -> Array:
         """Judge ``x``."""
         return np.asarray(_jumps(*state, x))

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from physio.core.block import Info
+from physio.core.block import StreamInfo
 from physio.core.stage import Fork, Stage
-from physio.quality.wristband import WristQuality
+from physio.quality.wristband import WearDetection
 
 _ENDS: Final = {
     "likeness": ("likeness", "bio"),
@@ -13,12 +13,12 @@ _ENDS: Final = {
     "warmth": ("level", "temperature"),
     "movement": ("activity", "misc"),
 }
-"""What `WristQuality` reads, in the order of its settings: the end of the column's
+"""What `WearDetection` reads, in the order of its settings: the end of the column's
 name, and the kind of its sensor.
 """
 
 
-def wear(chains: Iterable[Info], sources: Mapping[str, Info]) -> Stage:
+def wear(chains: Iterable[StreamInfo], sources: Mapping[str, StreamInfo]) -> Stage:
     """Return what judges how the first wristband is worn; nothing where there is none.
 
     A wristband is a device that measures a pulse, and skin conductance or temperature
@@ -41,5 +41,5 @@ def wear(chains: Iterable[Info], sources: Mapping[str, Info]) -> Stage:
     for own in bands.values():
         if "likeness" in own and {"steady", "warmth"} & set(own):
             likeness, steady, warmth, movement = (own.get(k, "") for k in _ENDS)
-            return WristQuality(likeness, steady, warmth, movement)
+            return WearDetection(likeness, steady, warmth, movement)
     return Fork()

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
+from physio.core.block import Array, Channel, StreamInfo
 from physio.core.stage import Stage
 
 _STILL: Final = 1e-3  # g, the noise of a sensor on a table: none is stiller
@@ -30,7 +30,7 @@ class Sources(NamedTuple):
 
 
 @dataclass(frozen=True)
-class WristQuality(Stage):
+class WearDetection(Stage):
     """Whether a wristband is on the wrist, and how good its pulse and skin are, 0 to 1.
 
     It reads features where they have been joined. ``on`` is 1 or 0: on where the skin
@@ -43,8 +43,8 @@ class WristQuality(Stage):
     Parameters
     ----------
     likeness, steady, warmth, movement
-        The columns that are read: `BeatLikeness`, `SkinSteadiness`, the level of
-        `Temperature`, the activity of `Activity`. ``""`` for none.
+        The columns that are read: `BeatTemplateSQI`, `EdaStability`, the level of
+        `Temperature`, the activity of `Actigraphy`. ``""`` for none.
     low, high
         What skin of the wrist is (degC): the limits of Kleckner et al. (`EdaQuality`),
         with the lower one at 27: people at rest indoors have 29 (WESAD, S15).
@@ -73,12 +73,12 @@ class WristQuality(Stage):
     low: float = 27.0
     high: float = 40.0
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``on``, ``pulse`` and ``skin``, as far as their sensors are there."""
-        self.begin(info)
+        self.initial_state(info)
         read = [c for c in info.channels if c.name in self._names]
         delay, span = (max(getattr(c, k) for c in read) for k in ("delay", "span"))
-        return info.at(
+        return info.with_channels(
             None, *(Channel(n, "quality", "1", delay, span) for n in self._told)
         )
 
@@ -91,7 +91,7 @@ class WristQuality(Stage):
         pulse = ("pulse",) if self.likeness else ()
         return ("on", *pulse, *(("skin",) if self.steady else ()))
 
-    def begin(self, info: Info) -> Sources:
+    def initial_state(self, info: StreamInfo) -> Sources:
         """Return where the columns are."""
         if not (self.low < self.high and (self.steady or self.warmth)):
             raise ValueError(
@@ -107,7 +107,7 @@ class WristQuality(Stage):
         places = [info.names.index(n) if n else -1 for n in self._names]
         return Sources(np.array(places, np.int64), np.array([self.low, self.high]))
 
-    def step(self, state: Sources, x: Array) -> Array:
+    def process(self, state: Sources, x: Array) -> Array:
         """Judge rows of joined features."""
         y = _judge(x, *state)
         every = ("on", "pulse", "skin")

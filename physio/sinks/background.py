@@ -7,13 +7,13 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from physio.core.block import Info
+from physio.core.block import StreamInfo
 from physio.core.protocols import Sink
 from physio.core.recording import Item
 
 
 @dataclass
-class Behind:
+class BackgroundSink:
     """Another sink, fed from a thread of its own.
 
     Where that sink is too slow, what does not fit in the queue is dropped and counted:
@@ -55,9 +55,9 @@ class Behind:
         self._thread.join()
         self.sink.__exit__(kind, error, trace)
 
-    def announce(self, streams: Sequence[Info]) -> None:
+    def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Pass it on."""
-        self._queue.put(lambda: self.sink.announce(streams))
+        self._queue.put(lambda: self.sink.open_streams(streams))
 
     def end(self, how: str) -> None:
         """Pass it on."""

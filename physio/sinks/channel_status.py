@@ -8,15 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, StreamInfo
 from physio.core.recording import Item
-from physio.online.channel_monitor import Conditions
+from physio.online.channel_monitor import ChannelMonitor
 
 FILE: Final = "conditions.json"
 
 
 @dataclass
-class Conditioned:
+class ChannelStatusFile:
     """``conditions.json`` in the session's folder: the figures of every channel.
 
     It is written anew once a second, as a whole, and stays when the session ends. What
@@ -33,13 +33,13 @@ class Conditioned:
 
     folder: Path
     mains: float = 50.0
-    conditions: Conditions = field(init=False, repr=False)
+    conditions: ChannelMonitor = field(init=False, repr=False)
     _said: deque[str] = field(default_factory=deque, init=False, repr=False)
     _failed: bool = field(default=False, init=False, repr=False)
     _until: float = field(default=0.0, init=False, repr=False)
 
     def __enter__(self) -> Self:
-        self.conditions = Conditions(mains=self.mains)
+        self.conditions = ChannelMonitor(mains=self.mains)
         return self
 
     def __exit__(
@@ -50,7 +50,7 @@ class Conditioned:
     ) -> None:
         self._write()
 
-    def announce(self, streams: Sequence[Info]) -> None:
+    def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Look at these, and at nothing that is computed."""
         self.conditions.know(streams)
 
@@ -63,8 +63,8 @@ class Conditioned:
             return
         seconds, news = self.conditions.take(item)
         self._said += [f"condition: {text}" for text in news]
-        if seconds and item.until >= self._until + 1.0:
-            self._until = float(item.until)
+        if seconds and item.complete_until >= self._until + 1.0:
+            self._until = float(item.complete_until)
             self._write()
 
     def notices(self) -> list[str]:

@@ -5,17 +5,17 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, StreamInfo
 from physio.core.recording import Item
 
-Kept = Item | tuple[Info, ...]
+Kept = Item | tuple[StreamInfo, ...]
 
 WARNINGS = (10.0, 2.0)  # minutes left
 _WINDOW = 60.0  # over how long the rate of writing is measured (s)
 
 
 @dataclass
-class Room:
+class DiskSpace:
     """Watches the room left on the disk of a folder, in minutes of recording.
 
     Parameters
@@ -65,7 +65,7 @@ class Room:
 
 
 @dataclass
-class Ring:
+class RetryBuffer:
     """The newest of what could not be written, up to ``size`` bytes of memory."""
 
     size: int

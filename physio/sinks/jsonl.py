@@ -10,12 +10,12 @@ from typing import Self
 
 import numpy as np
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, StreamInfo
 from physio.core.recording import Item, computed
 
 
 @dataclass
-class Lines:
+class JsonLines:
     """``estimates.jsonl`` in a session's folder: one object a tick, null for missing.
 
     Parameters
@@ -43,7 +43,7 @@ class Lines:
     ) -> None:
         self._file.close()
 
-    def announce(self, streams: Sequence[Info]) -> None:
+    def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Need nothing of the streams that come in."""
 
     def end(self, how: str) -> None:
@@ -53,7 +53,7 @@ class Lines:
         """Take a block of estimates; leave the rest."""
         if not isinstance(item, Block) or computed(item.info.name) not in self.streams:
             return
-        whose = {"person": item.info.person} if item.info.person else {}
+        whose = {"person": item.info.participant} if item.info.participant else {}
         for time, row in zip(item.times.tolist(), item.data.tolist(), strict=True):
             values = (None if np.isnan(v) else v for v in row)
             line = {"stream": item.info.name, "origin": item.info.origin, "time": time}

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 import pylsl
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, StreamInfo
 from physio.core.protocols import Clock, Item, WallClock
 from physio.core.recording import COMPUTED, computed
 
@@ -63,7 +63,7 @@ class Lsl:
     ) -> None:
         self._outlets.clear()
 
-    def announce(self, streams: Sequence[Info]) -> None:
+    def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Need nothing of the streams that come in."""
 
     def end(self, how: str) -> None:
@@ -80,7 +80,7 @@ class Lsl:
         for time, row in zip(item.times.tolist(), item.data.tolist(), strict=True):
             self._outlets[name].push_sample(row, time + here)
 
-    def _described(self, info: Info) -> pylsl.StreamInfo:
+    def _described(self, info: StreamInfo) -> pylsl.StreamInfo:
         """Return what the network is told: as ticks can be late, it has no rate."""
         end = info.name.removeprefix(self.stream).replace(".", "-", 1)
         told = pylsl.StreamInfo(
@@ -109,5 +109,5 @@ class Lsl:
             unit = "none" if channel.unit == "1" else channel.unit
             one.append_child_value("unit", unit)
             one.append_child_value("delay", f"{channel.delay:g}")
-            one.append_child_value("span", f"{channel.span:g}")
+            one.append_child_value("span", f"{channel.memory:g}")
         return told

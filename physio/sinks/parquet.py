@@ -9,16 +9,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, StreamInfo
 from physio.core.filename import Files
-from physio.core.missing import Reason, why
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import COMPUTED, Item, computed
 
 
 def columns(block: Block) -> dict[str, Any]:
     """Return a block as columns: ``time``, each channel, and why it is missing.
 
-    Beside each column of numbers stands ``<column>.why``, the `Reason` as an integer,
+    Beside each column of numbers stands ``<column>.why``, the `MissingReason` as an integer,
     except where a stage gives one itself, and except for ``.from`` and ``.to``.
     """
     names = block.info.names
@@ -30,12 +30,12 @@ def columns(block: Block) -> dict[str, Any]:
             continue
         found[name] = values
         if f"{name}.why" not in names and not name.endswith((".from", ".to")):
-            found[f"{name}.why"] = why(values)
+            found[f"{name}.why"] = missing_reason(values)
     return found
 
 
 @dataclass
-class Table:
+class ParquetTables:
     """``features.parquet`` and ``estimates.parquet`` in a session's folder.
 
     In a session of several people each has their own, as ``estimates.p1.parquet``; a
@@ -80,7 +80,7 @@ class Table:
             path = self.folder / f"{self._names[name]}.parquet"
             path.with_name(f"{path.name}.part").rename(path)
 
-    def announce(self, streams: Sequence[Info]) -> None:
+    def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Need nothing of the streams that come in."""
 
     def end(self, how: str) -> None:
@@ -111,13 +111,13 @@ class Table:
         self._files[name].write_table(table.cast(self._files[name].schema))
 
 
-def _metadata(info: Info, about: Mapping[str, str]) -> dict[str, str]:
+def _metadata(info: StreamInfo, about: Mapping[str, str]) -> dict[str, str]:
     units = {c.name: c.unit for c in info.channels}
     return {
         "physio.origin": info.origin.value,
-        "physio.person": info.person,
+        "physio.person": info.participant,
         "physio.rate": str(info.rate),
         "physio.units": json.dumps(units),
-        "physio.why": json.dumps({int(reason): reason.words for reason in Reason}),
+        "physio.why": json.dumps({int(reason): reason.words for reason in MissingReason}),
         "physio.about": json.dumps(dict(about)),
     }

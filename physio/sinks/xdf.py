@@ -11,11 +11,11 @@ from threading import Semaphore, Thread
 from types import TracebackType
 from typing import Self
 
-from physio.core.block import Info
+from physio.core.block import StreamInfo
 from physio.core.filename import plain
 from physio.core.recording import Item
 from physio.io.xdf import Writer, outcome
-from physio.sinks.disk_space import Ring, Room
+from physio.sinks.disk_space import RetryBuffer, DiskSpace
 
 _SYNC = 1.0  # what a power cut may take (s)
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -85,13 +85,13 @@ class Xdf:
 
     def __enter__(self) -> Self:
         self._writer = Writer(self.folder / self.filename, self.about)
-        self._room_left = Room(self.folder, int(1e6 * self.reserve_mb))
-        self._ring = Ring(int(1e6 * self.ring_mb))
+        self._room_left = DiskSpace(self.folder, int(1e6 * self.reserve_mb))
+        self._ring = RetryBuffer(int(1e6 * self.ring_mb))
         self._notices: deque[str] = deque()
-        self._infos: dict[str, Info] = {}
+        self._infos: dict[str, StreamInfo] = {}
         self._parts, self._stopped, self.fault = 1, False, ""
         self._announced: set[str] = set()
-        self._queue: SimpleQueue[Item | tuple[Info, ...] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Item | tuple[StreamInfo, ...] | None] = SimpleQueue()
         self._room = Semaphore(self.capacity)
         self._error, self._told, self._ended = None, False, ""
         self._thread = Thread(target=self._run, name="recording", daemon=True)
@@ -121,7 +121,7 @@ class Xdf:
         """Where the recording is."""
         return self._writer.path
 
-    def announce(self, infos: Iterable[Info]) -> None:
+    def open_streams(self, infos: Iterable[StreamInfo]) -> None:
         """Name streams that belong into the file even if no sample of them comes."""
         self._put(tuple(infos))
 
@@ -143,7 +143,7 @@ class Xdf:
         """Return what there is to say of the disk since the last call."""
         return [self._notices.popleft() for _ in range(len(self._notices))]
 
-    def _put(self, what: Item | tuple[Info, ...]) -> None:
+    def _put(self, what: Item | tuple[StreamInfo, ...]) -> None:
         if self._error is None and not self._room.acquire(blocking=self.wait):
             self._error = OSError(
                 f"the recording {self.file} stopped: the disk did not keep up and "
@@ -180,7 +180,7 @@ class Xdf:
                 self._room.release()
         self._close()
 
-    def _take(self, item: Item | tuple[Info, ...]) -> None:
+    def _take(self, item: Item | tuple[StreamInfo, ...]) -> None:
         if isinstance(item, tuple):
             self._announced |= {info.name for info in item}
             self._infos |= {info.name: info for info in item}
@@ -195,9 +195,9 @@ class Xdf:
             self._ring.keep(item)
             self._stop()
 
-    def _store(self, item: Item | tuple[Info, ...]) -> None:
+    def _store(self, item: Item | tuple[StreamInfo, ...]) -> None:
         if isinstance(item, tuple):
-            self._writer.announce(item)
+            self._writer.open_streams(item)
         else:
             self._writer.write(item, arrived=self._arrived(item.info.name))
 
@@ -236,9 +236,9 @@ class Xdf:
         about = {**self.about, "continues": self.file.name}
         kept, lost = self._ring.take()
         self.folder = folder
-        self._room_left = Room(folder, int(1e6 * self.reserve_mb))
+        self._room_left = DiskSpace(folder, int(1e6 * self.reserve_mb))
         self._writer, self._stopped = Writer(path, about), False
-        self._writer.announce(self._infos.values())
+        self._writer.open_streams(self._infos.values())
         said = f"the recording goes on in {path}"
         self._notices.append(
             f"{said}; {lost} items before it are lost" if lost else said

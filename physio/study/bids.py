@@ -10,14 +10,14 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from physio.core.block import Block, Channel, Info, Origin
-from physio.core.events import Events, marks
+from physio.core.block import Block, Channel, StreamInfo, Origin
+from physio.core.events import Events, event_stream
 from physio.core.recording import MARKERS, Recording
 from physio.datasets.open_recording import read
-from physio.io import bids_export as bids
+from physio.io import bids_export
 from physio.study.study_folder import Study
 from physio.study.outcomes import answers, spans
-from physio.study.table import Session
+from physio.study.table import RecordedSession
 from physio.view.convert import to_mne
 
 TASK: Final = "study"
@@ -37,12 +37,12 @@ def export(study: Study, root: Path) -> int:
     for code in study.participants:
         for number, folder in enumerate(study.sessions(code), 1):
             recording = read(folder / "recording.xdf")
-            bids.export(recording, root, to_mne, session=f"{number:02d}", task=TASK)
+            bids_export.export(recording, root, to_mne, session=f"{number:02d}", task=TASK)
             count += 1
     return count
 
 
-def sessions(root: Path) -> Iterator[Session]:
+def sessions(root: Path) -> Iterator[RecordedSession]:
     """Yield what a BIDS dataset has of each person and session.
 
     Read are the ``physio.tsv.gz`` files with their sidecars, and ``events.tsv``; not
@@ -70,7 +70,7 @@ def sessions(root: Path) -> Iterator[Session]:
         recording = Recording(streams, {MARKERS: told}, (), {"person": parts["sub"]})
         name = "-".join(filter(None, (parts["sub"], parts.get("ses", ""))))
         found = spans(recording)
-        yield Session(parts["sub"], name, recording, found, answers(recording))
+        yield RecordedSession(parts["sub"], name, recording, found, answers(recording))
 
 
 def _block(path: Path, person: str) -> Block:
@@ -91,7 +91,7 @@ def _block(path: Path, person: str) -> Block:
     name = path.name.partition("_recording-")[2].partition("_")[0]
     origin = Origin(about.get("Origin", Origin.MEASURED))
     rate = Fraction(about["SamplingFrequency"]).limit_denominator(10_000)
-    info = Info(name, rate, tuple(channels), origin, person)
+    info = StreamInfo(name, rate, tuple(channels), origin, person)
     rows = np.ascontiguousarray(data.to_numpy(np.float64))
     return Block(info, 0, float(about["StartTime"]), rows)
 
@@ -102,4 +102,4 @@ def _events(path: Path) -> Events:
     times = frame["onset"].to_numpy(np.float64).copy()
     labels = tuple(frame["trial_type"].astype(str))
     until = float(times[-1]) if len(times) else 0.0
-    return Events(marks(MARKERS), until, times, np.empty((len(times), 0)), labels)
+    return Events(event_stream(MARKERS), until, times, np.empty((len(times), 0)), labels)

@@ -9,11 +9,11 @@ import pandas as pd
 
 from physio.core.block import Origin
 from physio.datasets.wesad import Wesad
-from physio.study import bids, write_up as told
+from physio.study import bids, write_up
 from physio.study.design import Design
 from physio.study.study_folder import DERIVED, Study, whole
 from physio.study.outcomes import answers, spans
-from physio.study.table import (Difference, Session, contrasts, flow, mixed, sessions, tidy, write)
+from physio.study.table import (Difference, RecordedSession, contrasts, flow, mixed, sessions, tidy, write)
 
 
 def make(study: Study) -> tuple[Path, pd.DataFrame, list[Difference]]:
@@ -78,13 +78,13 @@ def foreign(
     return out, table, finish(out, table, design, counted, simulated=simulated)
 
 
-def _wesad(root: Path) -> Iterator[Session]:
+def _wesad(root: Path) -> Iterator[RecordedSession]:
     """Yield WESAD's people, their conditions and their answers."""
     data = Wesad(root)
     for trial in data.trials():
         recording = data.load(trial)
         own = spans(recording)
-        yield Session(trial.subject, trial.subject, recording, own, answers(recording))
+        yield RecordedSession(trial.subject, trial.subject, recording, own, answers(recording))
 
 
 def finish(
@@ -100,8 +100,8 @@ def finish(
     found = contrasts(table, design.contrasts)
     with whole(folder) as made:
         write(table, made)
-        told.codebook(table).to_csv(made / "codebook.csv", index=False)
-        text = told.results(
+        write_up.codebook(table).to_csv(made / "codebook.csv", index=False)
+        text = write_up.results(
             found,
             flow=counted,
             models=_models(table, design),
@@ -109,9 +109,9 @@ def finish(
             plan=design.hash,
         )
         (made / "results.json").write_text(text, "utf-8")
-        said = told.methods(design, counted, deviations, simulated=simulated)
+        said = write_up.methods(design, counted, deviations, simulated=simulated)
         (made / "methods.txt").write_text(said, "utf-8")
-        told.draw(table, found, made / "contrasts.png", simulated=simulated)
+        write_up.draw(table, found, made / "contrasts.png", simulated=simulated)
         about = {"source": "physio study table", "plan": design.hash}
         (made / "provenance.json").write_text(json.dumps(about) + "\n", "utf-8")
     return found
@@ -123,11 +123,11 @@ def _models(table: pd.DataFrame, design: Design) -> list[Any]:
         return []
     first = design.contrasts[0]
     try:
-        return [mixed(table, first.measures[0], first.against)]
+        return [mixed(table, first.outcomes[0], first.against)]
     except ValueError as error:
-        return [{"measure": first.measures[0], "missing": str(error)}]
+        return [{"measure": first.outcomes[0], "missing": str(error)}]
 
 
-def _simulated(found: Sequence[Session]) -> bool:
+def _simulated(found: Sequence[RecordedSession]) -> bool:
     infos = (i for s in found for i in s.recording.infos)
     return any(i.origin is not Origin.MEASURED for i in infos)

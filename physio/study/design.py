@@ -92,7 +92,7 @@ class Contrast:
 
     of: str
     against: str
-    measures: tuple[str, ...]
+    outcomes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Exclusion:
     """
 
     coverage: float
-    measures: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.coverage <= 1:
@@ -116,7 +116,7 @@ class Exclusion:
 
     def concerns(self, measure: str) -> bool:
         """Tell whether a measure is meant."""
-        return not self.measures or measure.startswith(self.measures)
+        return not self.outcomes or measure.startswith(self.outcomes)
 
 
 @dataclass(frozen=True)

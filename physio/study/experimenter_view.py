@@ -13,7 +13,7 @@ from rich.text import Text
 
 from physio.core.recording import Item
 from physio.online.session import Session
-from physio.study.protocol_runner import Course
+from physio.study.protocol_runner import ProtocolRunner
 from physio.view.terminal.keyboard import Keyboard, Keys
 from physio.view.terminal.live import Terminal
 
@@ -21,7 +21,7 @@ _EVERY = 0.25  # s between two pictures
 
 
 @dataclass
-class Screen:
+class ExperimenterView:
     """Shows the condition, its prompt, the time left and what is asked; takes keys.
 
     Digits answer what is asked, ``p`` pauses and goes on, ``q`` ends the session early.
@@ -36,7 +36,7 @@ class Screen:
         Where it is shown; nothing is drawn where that is no terminal.
     """
 
-    course: Course
+    course: ProtocolRunner
     session: Session
     console: Console = field(default_factory=Console)
     said: str = ""

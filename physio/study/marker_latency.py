@@ -9,7 +9,7 @@ from physio.study.outcomes import marked
 from physio.view.plots.envelope import whole
 
 
-class Offset(NamedTuple):
+class MarkerLatency(NamedTuple):
     """By how much signals came after their markers (s).
 
     ``median``; ``jitter``, the standard deviation; ``worst``, the largest distance from
@@ -23,14 +23,14 @@ class Offset(NamedTuple):
     markers: int
 
 
-def offset(
+def marker_latency(
     recording: Recording,
     channel: str,
     label: str = "",
     *,
     within: tuple[float, float] = (-0.1, 0.3),
     threshold: float | None = None,
-) -> Offset:
+) -> MarkerLatency:
     """Measure the time from each marker to the flank of a signal.
 
     Parameters
@@ -82,4 +82,4 @@ def offset(
     median = float(np.median(late))
     worst = float(np.abs(late - median).max())
     spread = float(late.std(ddof=1)) if len(late) > 1 else 0.0
-    return Offset(median, spread, worst, len(late), len(marks))
+    return MarkerLatency(median, spread, worst, len(late), len(marks))

@@ -7,14 +7,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from physio.core.block import Array, Block, Info
-from physio.core.events import Events, points
+from physio.core.block import Array, Block, StreamInfo
+from physio.core.events import Events, events_from_grid
 from physio.core.recording import MARKERS, Recording
-from physio.core.stage import Flow, Masked, Stage
+from physio.core.stage import StageRunner, MaskBadSamples, Stage
 from physio.quality.range_checks import EdaQuality
-from physio.dsp.select_channels import Pick
-from physio.features.eda.scr_detection import SkinResponses
-from physio.features.cardiac.heart_rate import Beats
+from physio.dsp.select_channels import SelectChannels
+from physio.features.eda.scr_detection import ScrDetection
+from physio.features.cardiac.heart_rate import BeatDetection
 from physio.study.protocol_runner import BEGIN, END
 from physio.study.questionnaires import load
 
@@ -44,7 +44,7 @@ CONDITIONS, RATINGS = "study.conditions", "study.ratings"
 """Names of the streams in which data sets tell of conditions and ratings."""
 
 
-class Span(NamedTuple):
+class Segment(NamedTuple):
     """A condition that a participant went through (s, session clock)."""
 
     condition: str
@@ -84,14 +84,14 @@ class Signals:
     @classmethod
     def of(cls, recording: Recording) -> "Signals":
         """Run the live stages over a recording; a sensor that is not there is None."""
-        usable = Masked(quality=EdaQuality())
+        usable = MaskBadSamples(quality=EdaQuality())
         found: dict[str, object] = {}
         if (eda := _stream(recording, ("gsr",), ("uS",))) is not None:
             masked = _through(usable, eda)
             found["skin"] = _laid(masked)
-            found["responses"] = _points(SkinResponses(), masked)
+            found["responses"] = _points(ScrDetection(), masked)
         if (heart := _stream(recording, ("ecg", "bio"), ("uV", "mV", "1"))) is not None:
-            found["beats"] = _points(Beats(), heart)
+            found["beats"] = _points(BeatDetection(), heart)
         warm = _stream(recording, ("temperature",), ("degC",))
         if warm is not None:
             found["temperature"] = _laid(warm)
@@ -154,17 +154,17 @@ class Signals:
         return self._beaten(begin, end, end - begin)["heart.rate"].value
 
 
-def spans(recording: Recording) -> list[Span]:
+def spans(recording: Recording) -> list[Segment]:
     """Return the conditions that were completed, as their markers tell.
 
     Of a data set, those are its conditions that it tells of with their ends.
     """
-    found: list[Span] = []
+    found: list[Segment] = []
     began: dict[str, float] = {}
     told = recording.events.get(CONDITIONS)
     if told is not None and told.info.names == ("end",):
         return [
-            Span(label, float(t), float(end))
+            Segment(label, float(t), float(end))
             for label, t, end in zip(
                 told.labels, told.times, told.data[:, 0], strict=True
             )
@@ -175,7 +175,7 @@ def spans(recording: Recording) -> list[Span]:
         elif label.startswith(END):
             name = label.removeprefix(END)
             if name in began:
-                found.append(Span(name, began.pop(name), time))
+                found.append(Segment(name, began.pop(name), time))
     return found
 
 
@@ -254,23 +254,23 @@ def _stream(
                 c.name for c in info.channels if c.kind == kind and c.unit in units
             ]
             if names and any(map(len, blocks)):
-                return _through(Pick((names[0],)), blocks)
+                return _through(SelectChannels((names[0],)), blocks)
     return None
 
 
 def _through(stage: Stage, blocks: Sequence[Block]) -> tuple[Block, ...]:
-    flow = Flow(stage, blocks[0].info)
+    flow = StageRunner(stage, blocks[0].info)
     return tuple(flow.push(block) for block in blocks)
 
 
 def _points(stage: Stage, blocks: Sequence[Block]) -> Events:
     """Return the events that a stage finds, all of a recording in one."""
-    found = [points(block) for block in _through(stage, blocks)]
+    found = [events_from_grid(block) for block in _through(stage, blocks)]
     times = np.concatenate([e.times for e in found])
     data = np.concatenate([e.data for e in found])
     order = np.argsort(times, kind="stable")
-    info: Info = found[0].info.at(Fraction(0), *found[0].info.channels)
-    return Events(info, found[-1].until, times[order], data[order])
+    info: StreamInfo = found[0].info.with_channels(Fraction(0), *found[0].info.channels)
+    return Events(info, found[-1].complete_until, times[order], data[order])
 
 
 def _laid(blocks: Sequence[Block]) -> tuple[Array, Array]:

@@ -10,11 +10,11 @@ from typing import Final, Self
 import numpy as np
 from scipy import signal
 
-from physio.core.block import Array, Info
+from physio.core.block import Array, StreamInfo
 from physio.core.events import Events
 from physio.core.protocols import Clock
 from physio.core.recording import Recording
-from physio.core.stage import Flow
+from physio.core.stage import StageRunner
 from physio.quality.range_checks import EegQuality
 from physio.online.remote_control import send
 from physio.online.prompts import Step
@@ -38,7 +38,7 @@ BACK: Final = ("O1", "O2", "Oz", "PO7", "PO8", "PO3", "PO4", "Pz")
 
 
 @dataclass(frozen=True)
-class Check:
+class PreflightCheck:
     """What was looked at, its figure, and what it must be.
 
     ``ok`` is None where it cannot be told: the sensor is not there.
@@ -81,7 +81,7 @@ class Echo:
         self._next = np.inf
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """Markers, though none of its own."""
         return (MARKERS,)
 
@@ -94,7 +94,7 @@ class Echo:
         return ()
 
 
-def checks(recording: Recording, folder: Path) -> list[Check]:
+def checks(recording: Recording, folder: Path) -> list[PreflightCheck]:
     """Return every check of a recording of `STEPS`; ``folder``: where sessions go."""
     at = {label: t for t, label in marked(recording)}
     found = Signals.of(recording)
@@ -107,7 +107,7 @@ def checks(recording: Recording, folder: Path) -> list[Check]:
     ]
 
 
-def _eeg(recording: Recording) -> Iterator[tuple[Info, Array, Array]]:
+def _eeg(recording: Recording) -> Iterator[tuple[StreamInfo, Array, Array]]:
     for blocks in recording.streams.values():
         info = blocks[0].info
         if any(c.kind == "eeg" for c in info.channels) and any(map(len, blocks)):
@@ -115,20 +115,20 @@ def _eeg(recording: Recording) -> Iterator[tuple[Info, Array, Array]]:
             yield info, times, data
 
 
-def _electrodes(recording: Recording) -> Iterator[Check]:
+def _electrodes(recording: Recording) -> Iterator[PreflightCheck]:
     """Tell of each EEG channel how much of it was usable."""
     for blocks in recording.streams.values():
         info = blocks[0].info
         if not any(c.kind == "eeg" for c in info.channels):
             continue
-        flow = Flow(EegQuality(), info)
+        flow = StageRunner(EegQuality(), info)
         good = np.concatenate([flow.push(b).data for b in blocks])
         share = np.nanmean(good, axis=0) if len(good) else np.zeros(len(info.names))
         for name, each in zip(info.names, share.tolist(), strict=True):
-            yield Check(f"{name} usable", each, "of 1", "0.9 or more", each >= 0.9)
+            yield PreflightCheck(f"{name} usable", each, "of 1", "0.9 or more", each >= 0.9)
 
 
-def _resistances(recording: Recording) -> Iterator[Check]:
+def _resistances(recording: Recording) -> Iterator[PreflightCheck]:
     """Tell of each electrode's resistance, where the board measures it."""
     scale = {"Ohm": 1e-3, "kOhm": 1.0}
     for blocks in recording.streams.values():
@@ -137,12 +137,12 @@ def _resistances(recording: Recording) -> Iterator[Check]:
                 values = np.concatenate([b.data[:, i] for b in blocks])
                 kohm = float(np.nanmedian(values)) * scale[channel.unit]
                 need = "50 or less"
-                yield Check(
+                yield PreflightCheck(
                     f"{channel.name} resistance", kohm, "kOhm", need, kohm <= 50
                 )
 
 
-def _eyes(recording: Recording, at: dict[str, float]) -> Iterator[Check]:
+def _eyes(recording: Recording, at: dict[str, float]) -> Iterator[PreflightCheck]:
     """Look for blinks in front, and for alpha at the back when eyes close."""
     blinks, ratio = np.nan, np.nan
     for info, times, data in _eeg(recording):
@@ -165,9 +165,9 @@ def _eyes(recording: Recording, at: dict[str, float]) -> Iterator[Check]:
             ]
             ratio = powers[1] / powers[0]
     need = "5 or more of the ten"
-    yield Check("blinks in front", blinks, "blinks", need, _told(blinks, blinks >= 5))
+    yield PreflightCheck("blinks in front", blinks, "blinks", need, _told(blinks, blinks >= 5))
     need = "1.3 times or more"
-    yield Check("alpha, eyes closed", ratio, "times", need, _told(ratio, ratio >= 1.3))
+    yield PreflightCheck("alpha, eyes closed", ratio, "times", need, _told(ratio, ratio >= 1.3))
 
 
 def _alpha(times: Array, x: Array, begin: float, end: float, rate: float) -> float:
@@ -181,16 +181,16 @@ def _alpha(times: Array, x: Array, begin: float, end: float, rate: float) -> flo
 
 def _body(
     recording: Recording, found: Signals, at: dict[str, float]
-) -> Iterator[Check]:
+) -> Iterator[PreflightCheck]:
     """Look for a pulse, stillness, and an answer of the skin to a deep breath."""
     begin, end = at.get("check open", 0.0), at.get("check closed", 0.0)
     pulse = np.nan
     if found.beats is not None and end > begin:
         pulse = found.measured(begin, end)["heart.rate"].coverage
     need = "0.8 or more accepted"
-    yield Check("pulse found", pulse, "of 1", need, _told(pulse, pulse >= 0.8))
+    yield PreflightCheck("pulse found", pulse, "of 1", need, _told(pulse, pulse >= 0.8))
     still = _moved(recording, begin, end)
-    yield Check(
+    yield PreflightCheck(
         "sitting still", still, "g", "0.05 or less", _told(still, still <= 0.05)
     )
     size = np.nan
@@ -200,7 +200,7 @@ def _body(
         sizes = found.responses.data[(since >= 0.5) & (since < 8.0), column]
         size = float(sizes.max()) if len(sizes) else 0.0
     need = "0.02 or more: else a non-responder, or dry electrodes"
-    yield Check("skin answers a breath", size, "uS", need, _told(size, size >= 0.02))
+    yield PreflightCheck("skin answers a breath", size, "uS", need, _told(size, size >= 0.02))
 
 
 def _moved(recording: Recording, begin: float, end: float) -> float:
@@ -215,7 +215,7 @@ def _moved(recording: Recording, begin: float, end: float) -> float:
     return float("nan")
 
 
-def _machine(recording: Recording, folder: Path) -> Iterator[Check]:
+def _machine(recording: Recording, folder: Path) -> Iterator[PreflightCheck]:
     """Look at markers' way back, at clocks, and at the disk."""
     late = [
         1e3 * (t - float(label.removeprefix(ECHO)))
@@ -224,13 +224,13 @@ def _machine(recording: Recording, folder: Path) -> Iterator[Check]:
     ]
     worst = max(late, default=float("nan"))
     ok = _told(worst, worst <= 50)
-    yield Check("marker there and back", worst, "ms", "50 or less", ok)
+    yield PreflightCheck("marker there and back", worst, "ms", "50 or less", ok)
     status = recording.events.get("session.status")
     told = () if status is None else status.labels
     jumps = float(sum(text.startswith("clock:") for text in told))
-    yield Check("clock", jumps, "jumps", "none", jumps == 0)
+    yield PreflightCheck("clock", jumps, "jumps", "none", jumps == 0)
     free = shutil.disk_usage(folder).free / 1e9
-    yield Check("room on the disk", free, "GB", "2 or more", free >= 2)
+    yield PreflightCheck("room on the disk", free, "GB", "2 or more", free >= 2)
 
 
 def _told(figure: float, ok: bool) -> bool | None:  # noqa: FBT001

@@ -7,10 +7,10 @@ from typing import Final, Literal, Self
 
 import numpy as np
 
-from physio.core.block import Info
-from physio.core.events import Events, happening
+from physio.core.block import StreamInfo
+from physio.core.events import Events, single_event
 from physio.core.protocols import Clock
-from physio.inference import self_report as reports
+from physio.inference import self_report
 from physio.online.session import MARKERS
 from physio.study.design import Design
 from physio.study.questionnaires import Questionnaire, load
@@ -24,7 +24,7 @@ TAIL: Final = 20.0  # s behind the last: skin responses are told of so late
 
 
 @dataclass
-class Course:
+class ProtocolRunner:
     """A device that leads through conditions, marks them, and asks.
 
     It marks ``begin NAME`` and ``end NAME`` of each condition. Answers become markers
@@ -76,9 +76,9 @@ class Course:
         self._out.clear()
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         """Markers and ratings."""
-        return (MARKERS, reports.RATINGS)
+        return (MARKERS, self_report.RATINGS)
 
     @property
     def ended(self) -> bool:
@@ -183,9 +183,9 @@ class Course:
         self._answered(now, asked)
 
     def _answered(self, now: float, asked: Questionnaire) -> None:
-        if asked.name == reports.SAM:
-            said = [self.answers.get(d, float(np.nan)) for d in reports.DIMENSIONS]
-            self._out.append(reports.rating(now, reports.from_sam(said)))
+        if asked.name == self_report.SAM:
+            said = [self.answers.get(d, float(np.nan)) for d in self_report.DIMENSIONS]
+            self._out.append(self_report.rating(now, self_report.from_sam(said)))
         self.heard("answers", condition=self.condition, questionnaire=asked.name,
                    answers=dict(self.answers))  # fmt: skip
         self.answers = {}
@@ -198,4 +198,4 @@ class Course:
         self.state, self._since = "waiting", now
 
     def _mark(self, now: float, label: str) -> None:
-        self._out.append(happening(MARKERS, now, label))
+        self._out.append(single_event(MARKERS, now, label))

@@ -11,7 +11,7 @@ import pandas as pd
 from physio.core.recording import Recording
 from physio.study.design import Contrast, Exclusion
 from physio.study.study_folder import Study
-from physio.study.outcomes import Measure, Signals, Span, answers, spans
+from physio.study.outcomes import Measure, Signals, Segment, answers, spans
 
 COLUMNS = (
     "participant", "condition", "position", "session", "measure", "value", "unit",
@@ -19,7 +19,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-class Session(NamedTuple):
+class RecordedSession(NamedTuple):
     """A recording, and which conditions it has.
 
     ``said``: scores of questionnaires by condition, as `answers` gives them.
@@ -28,11 +28,11 @@ class Session(NamedTuple):
     participant: str
     name: str
     recording: Recording
-    spans: Sequence[Span]
+    spans: Sequence[Segment]
     said: Mapping[str, Mapping[str, Measure]]
 
 
-def sessions(study: Study, codes: Iterable[str]) -> Iterator[Session]:
+def sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSession]:
     """Yield what was recorded of participants, one recording after another.
 
     Of a session that was killed, all that is whole is read.
@@ -43,7 +43,7 @@ def sessions(study: Study, codes: Iterable[str]) -> Iterator[Session]:
         for folder in study.sessions(code):
             recording = read(folder / "recording.xdf")
             found = spans(recording)
-            yield Session(code, folder.name, recording, found, answers(recording))
+            yield RecordedSession(code, folder.name, recording, found, answers(recording))
 
 
 def recorded(study: Study, code: str) -> list[str]:
@@ -65,7 +65,7 @@ def recorded(study: Study, code: str) -> list[str]:
 
 
 def tidy(
-    found: Iterable[Session], exclusions: Sequence[Exclusion] = ()
+    found: Iterable[RecordedSession], exclusions: Sequence[Exclusion] = ()
 ) -> pd.DataFrame:
     """Return the table, one row a participant, condition and measure.
 
@@ -142,7 +142,7 @@ def contrasts(
     return [
         _difference(counts, contrast, measure, seed)
         for contrast in planned
-        for measure in contrast.measures
+        for measure in contrast.outcomes
     ]
 
 

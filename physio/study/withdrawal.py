@@ -12,7 +12,7 @@ from typing import NamedTuple
 from physio.study.study_folder import DERIVED, LOG, SESSIONS, Study
 
 
-class Forgotten(NamedTuple):
+class WithdrawalReport(NamedTuple):
     """What was deleted, and where the code still stands: nowhere, or it has failed."""
 
     files: int
@@ -31,7 +31,7 @@ class Forgotten(NamedTuple):
         )
 
 
-def forget(study: Study, code: str) -> Forgotten:
+def forget(study: Study, code: str) -> WithdrawalReport:
     """Delete a participant from sessions, log, and all that was computed.
 
     What was computed of everybody (tables, reports, exports) is deleted whole: it can
@@ -54,7 +54,7 @@ def forget(study: Study, code: str) -> Forgotten:
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     kept.append({"at": at, "what": "deleted", "order": number})
     _replace(study.root / LOG, "".join(json.dumps(line) + "\n" for line in kept))
-    return Forgotten(files, len(own), tuple(search(study.root, code)))
+    return WithdrawalReport(files, len(own), tuple(search(study.root, code)))
 
 
 def search(root: Path, code: str) -> list[Path]:

@@ -45,7 +45,7 @@ def methods(
     balanced = ", ".join(design.placed("balanced")) or "none"
     used = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     rules = "; ".join(
-        f"{', '.join(r.measures) or 'all measures'} below a coverage of {r.coverage:g}"
+        f"{', '.join(r.outcomes) or 'all measures'} below a coverage of {r.coverage:g}"
         for r in design.exclusions
     )
     lines = [

@@ -14,7 +14,7 @@ NAME: Final = "explained.json"
 _MOST: Final = 96  # windows that are looked at
 
 
-def explained(model: RBTransformer, x: Array, seed: int) -> dict[str, Any]:
+def attribution(model: RBTransformer, x: Array, seed: int) -> dict[str, Any]:
     """Return what moves a network's answers, and its attention.
 
     Parameters

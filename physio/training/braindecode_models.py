@@ -10,13 +10,13 @@ from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
 from physio.core.block import Array
 from physio.models.rbtransformer import one_thread
-from physio.evaluation.models.baselines import Given
+from physio.evaluation.models.baselines import FoldData
 
 _SHOWN = 256  # windows that are told at once
 
 
 @dataclass(frozen=True)
-class Raw:
+class BraindecodeModel:
     """A network of braindecode, on windows of the signal.
 
     Parameters
@@ -29,7 +29,7 @@ class Raw:
 
     Notes
     -----
-    `Given.x` must be windows, shape (n, channels, samples).
+    `FoldData.x` must be windows, shape (n, channels, samples).
     """
 
     network: Literal["EEGNetv4", "ShallowFBCSPNet"] = "EEGNetv4"
@@ -38,7 +38,7 @@ class Raw:
     rate: float = 1e-3
     decay: float = 1e-2
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         """Return the probabilities of the classes, shape (test rows, classes)."""
         if np.ndim(given.x) != 3:
             raise ValueError(

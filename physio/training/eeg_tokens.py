@@ -9,9 +9,9 @@ import pandas as pd
 
 from physio.core.block import Array, Block
 from physio.core.recording import Recording
-from physio.core.stage import Flow
+from physio.core.stage import StageRunner
 from physio.datasets.base import Dataset, Trial
-from physio.features.eeg import published_de as paper
+from physio.features.eeg import published_de
 from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
 
 FRONT: Final = "eeg.de"
@@ -90,15 +90,15 @@ def published(
     zero = len(x) - sum(int((b.times >= 0).sum()) for b in blocks)
     rest = None
     if baseline:
-        rest = x[: min(zero, int(baseline) * paper.PIECE)]
-    starts = np.arange(zero, len(x) - paper.WIDTH + 1, paper.STRIDE)
-    made = paper.published(x, starts.tolist(), rate or own, rest)
+        rest = x[: min(zero, int(baseline) * published_de.PIECE)]
+    starts = np.arange(zero, len(x) - published_de.WIDTH + 1, published_de.STRIDE)
+    made = published_de.published(x, starts.tolist(), rate or own, rest)
     return made, {
         "start": starts,
-        "stop": starts + paper.WIDTH,
+        "stop": starts + published_de.WIDTH,
         "rests": np.zeros_like(starts) if baseline else starts,
         "begin": (starts - zero) / own,
-        "end": (starts - zero + paper.WIDTH) / own,
+        "end": (starts - zero + published_de.WIDTH) / own,
         "before": np.zeros(len(starts), np.bool_),
     }
 
@@ -118,20 +118,20 @@ def continuous(
         From one window to the next (s): a multiple of the stage's hop.
     """
     first = _eeg(recording)[0]
-    flow = Flow(stage, first.info)
+    flow = StageRunner(stage, first.info)
     made = [flow.push(block) for block in _eeg(recording)]
-    own, step = float(first.info.rate), round(every / stage.hop)
+    own, step = float(first.info.rate), round(every / stage.step)
     rows = np.concatenate([b.data for b in made])[step - 1 :: step]
     ends = np.concatenate([b.times for b in made])[step - 1 :: step] + 1 / own
-    stops = np.round((ends - first.epoch) * own).astype(np.int64)
-    spans = max(c.span for c in flow.info.channels)
+    stops = np.round((ends - first.t0) * own).astype(np.int64)
+    spans = max(c.memory for c in flow.info.channels)
     bands = len(stage.bands)
     tokens = rows.reshape(len(rows), bands, -1).transpose(0, 2, 1)
     return np.ascontiguousarray(tokens), {
-        "start": np.maximum(stops - round(stage.width * own), 0),
+        "start": np.maximum(stops - round(stage.window * own), 0),
         "stop": stops,
         "rests": np.maximum(stops - int(np.ceil(spans * own)), 0),
-        "begin": ends - stage.width,
+        "begin": ends - stage.window,
         "end": ends,
         "before": ends <= 0,
     }

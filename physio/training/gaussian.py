@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from physio.core.block import Array
 from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
-from physio.models.baseline import Rest, Resting, prepared
-from physio.training.participants import DIMENSIONS, Person, Unit
+from physio.models.baseline import BaselinePrior, BaselineAccumulator, transform
+from physio.training.participants import DIMENSIONS, Person, RatedSegment
 
 
 @dataclass(frozen=True)
-class Recipe:
+class GaussianRecipe:
     """How a Gaussian expert is fitted.
 
     Parameters
@@ -56,31 +56,31 @@ class Recipe:
         return [DIMENSIONS.index(d) for d in self.dimensions]
 
 
-class Moments(NamedTuple):
+class TrainingSamples(NamedTuple):
     """A person's moments that can be learned from, and how they rested."""
 
     code: str
     x: Array  # features, prepared, (n, f)
     ratings: Array  # (n, 3)
     unit: npt.NDArray[np.int_]  # (n,)
-    resting: Resting
+    resting: BaselineAccumulator
     over: int  # the first tick after the rest
 
 
-class Learned(NamedTuple):
+class FittedGaussian(NamedTuple):
     """What was learned, and how."""
 
     model: Gaussian
-    rest: Rest
+    rest: BaselinePrior
     shrink: float
     noise: Array
 
 
-def moments(person: Person, recipe: Recipe) -> Moments:
+def moments(person: Person, recipe: GaussianRecipe) -> TrainingSamples:
     """Return the moments of a person: in units with ratings, after the rest."""
     rate = float(person.rows.info.rate)
-    x = prepared(person.features(recipe.names), [how for _, how in recipe.columns])
-    resting, over = Resting.none(x.shape[1]), len(x) - 1
+    x = transform(person.features(recipe.names), [how for _, how in recipe.columns])
+    resting, over = BaselineAccumulator.none(x.shape[1]), len(x) - 1
     for i, row in enumerate(x):
         if resting.past[0] >= recipe.rest:
             over = i
@@ -91,11 +91,11 @@ def moments(person: Person, recipe: Recipe) -> Moments:
         ratings = person.units[k].ratings
         parts.append((x[at], np.tile(ratings, (len(at), 1)), np.full(len(at), k)))
     xs, ratings, units = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return Moments(person.code, xs, ratings, units, resting, over)
+    return TrainingSamples(person.code, xs, ratings, units, resting, over)
 
 
 def learned(
-    person: Person, recipe: Recipe, over: int
+    person: Person, recipe: GaussianRecipe, over: int
 ) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
     """Yield each unit that is learned from, and its ticks: those from ``over`` on."""
     ticks = np.arange(len(person.rows))
@@ -106,7 +106,7 @@ def learned(
             yield k, np.flatnonzero(later & person.within(unit, recipe.settle))
 
 
-def learn(people: list[Moments], recipe: Recipe) -> Learned:
+def learn(people: list[TrainingSamples], recipe: GaussianRecipe) -> FittedGaussian:
     """Fit to people; shrinkage and noise by leaving each of them out in turn."""
     folds = []
     for held in people:
@@ -124,10 +124,10 @@ def learn(people: list[Moments], recipe: Recipe) -> Learned:
     _, shrink, noise = best
     rest = rests(people, recipe.every)
     found = fitted(people, rest, recipe)
-    return Learned(shrunk(recipe.size, *found, shrink, noise), rest, shrink, noise)
+    return FittedGaussian(shrunk(recipe.size, *found, shrink, noise), rest, shrink, noise)
 
 
-def rests(people: list[Moments], every: float) -> Rest:
+def rests(people: list[TrainingSamples], every: float) -> BaselinePrior:
     """Return how the rests of people differ, and how features fluctuate in them.
 
     A feature that fewer than two people have at rest, as one that takes a minute to
@@ -153,28 +153,28 @@ def rests(people: list[Moments], every: float) -> Rest:
     within, memory = _fluctuation(people, every)
     between = np.maximum(np.nanvar(own, axis=0, ddof=1), 1e-9)
     usual = np.median(seconds, axis=0)
-    return Rest(np.nanmean(own, axis=0), between, within, memory, usual)
+    return BaselinePrior(np.nanmean(own, axis=0), between, within, memory, usual)
 
 
-def centred(person: Moments, rest: Rest) -> tuple[Array, Array]:
+def centred(person: TrainingSamples, rest: BaselinePrior) -> tuple[Array, Array]:
     """Return features against the person's own rest, (n, f), and the extra spread."""
     level, spread = rest.level(person.resting.total, person.resting.seconds)
     usual = rest.level(np.zeros(len(level)), rest.seconds)[1]
     return person.x - level, np.maximum(spread - usual, 0)
 
 
-def surprises(person: Moments, made: Learned) -> Array:
+def mahalanobis(person: TrainingSamples, made: FittedGaussian) -> Array:
     """Return how unlike a model's people each moment of a person is, (n,)."""
     z, extra = centred(person, made.rest)
     return np.array([made.model.surprise(row, extra) for row in z])
 
 
-def _known(unit: Unit, recipe: Recipe) -> bool:
+def _known(unit: RatedSegment, recipe: GaussianRecipe) -> bool:
     return bool(np.isfinite(unit.ratings[recipe.picks]).all())
 
 
 def _fluctuation(
-    people: list[Moments], every: float, longest: int = 24
+    people: list[TrainingSamples], every: float, longest: int = 24
 ) -> tuple[Array, Array]:
     """Return variance within units, and for how long (s) a fluctuation lasts.
 
@@ -197,7 +197,7 @@ def _fluctuation(
     return within, every * (2 * np.sum(corr * alive, axis=0) - 1.0)
 
 
-def fitted(people: list[Moments], rest: Rest, recipe: Recipe) -> tuple[Array, Array]:
+def fitted(people: list[TrainingSamples], rest: BaselinePrior, recipe: GaussianRecipe) -> tuple[Array, Array]:
     """Fit to the moments of all people, against each one's own rest."""
     z = np.concatenate([centred(p, rest)[0] for p in people])
     ratings = np.concatenate([p.ratings[:, recipe.picks] for p in people])
@@ -207,7 +207,7 @@ def fitted(people: list[Moments], rest: Rest, recipe: Recipe) -> tuple[Array, Ar
 
 
 def _answers(
-    person: Moments, rest: Rest, model: Gaussian, recipe: Recipe
+    person: TrainingSamples, rest: BaselinePrior, model: Gaussian, recipe: GaussianRecipe
 ) -> tuple[Array, Array]:
     """Return errors and variances of a model on a person, units counting the same.
 

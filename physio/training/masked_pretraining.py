@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 from physio.core.block import Array
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig, one_thread
-from physio.training.trainer import Schedule
+from physio.training.trainer import TrainingConfig
 
 _HIDDEN = 0.5
 
 
-class Guesser(nn.Module):
+class MaskedPretrainer(nn.Module):
     """A network without its head, and what tells the features of a token.
 
     Parameters
@@ -35,7 +35,7 @@ class Guesser(nn.Module):
 
 
 def fit(
-    config: RBTransformerConfig, x: Array, schedule: Schedule, seed: int
+    config: RBTransformerConfig, x: Array, schedule: TrainingConfig, seed: int
 ) -> RBTransformer:
     """Return a network that has learned to tell the features of hidden electrodes.
 
@@ -55,7 +55,7 @@ def fit(
     """
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        guesser = Guesser(RBTransformer(config)).train()
+        guesser = MaskedPretrainer(RBTransformer(config)).train()
         optimizer = torch.optim.AdamW(
             guesser.parameters(), lr=schedule.rate, weight_decay=schedule.decay,
             fused=True,

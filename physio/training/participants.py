@@ -12,16 +12,16 @@ import numpy.typing as npt
 
 from physio import config
 from physio.core.block import Array, Block
-from physio.core.aligner import Join, Junction
+from physio.core.aligner import TickGrid, StreamAligner
 from physio.core.recording import Recording
-from physio.core.stage import Chain, Flow, Stage
+from physio.core.stage import Chain, StageRunner, Stage
 
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
 
 _ESTIMATOR: Final = "physio.inference.estimator:Estimator"
 
 
-class Unit(NamedTuple):
+class RatedSegment(NamedTuple):
     """A stretch of time for which a person gave one set of ratings.
 
     ``begin`` and ``end`` in s on the session clock; ``ratings`` are valence, arousal
@@ -40,13 +40,13 @@ class Person:
 
     code: str
     rows: Block
-    units: tuple[Unit, ...]
+    units: tuple[RatedSegment, ...]
 
     def features(self, names: tuple[str, ...]) -> Array:
         """Return columns of the features, shape (n, f)."""
         return np.stack([self.rows.column(name) for name in names], axis=1)
 
-    def within(self, unit: Unit, settle: float) -> npt.NDArray[np.bool_]:
+    def within(self, unit: RatedSegment, settle: float) -> npt.NDArray[np.bool_]:
         """Tell which ticks are in a unit, its first ``settle`` s left out."""
         times = self.rows.times
         return (times >= unit.begin + settle) & (times < unit.end)
@@ -87,15 +87,15 @@ def features(
                 f"{', '.join(recording.streams)}"
             )
         info = recording.streams[stream][0].info
-        flows[name] = Flow(Chain(shipped_chain(name.rstrip("0123456789"))), info)
+        flows[name] = StageRunner(Chain(shipped_chain(name.rstrip("0123456789"))), info)
     infos = tuple(replace(flow.info, name=name) for name, flow in flows.items())
-    junction = Junction(Join(rate), infos, recording.begin)
+    junction = StreamAligner(TickGrid(rate), infos, recording.begin)
     ticks = []
     for info, (name, stream) in zip(infos, chains.items(), strict=True):
         for block in (b for b in recording.streams[stream] if len(b)):
             y = flows[name].push(block)
             own = Block(info, y.start, y.epoch, y.data)
-            ticks.append(junction.push(own, block.until))
+            ticks.append(junction.push(own, block.complete_until))
     full = [t for t in ticks if len(t)]
     data = np.concatenate([t.data for t in full]) if full else ticks[-1].data.copy()
     return Block(junction.info, 0, recording.begin, np.ascontiguousarray(data))
@@ -105,10 +105,10 @@ def run(rows: Block, name: str) -> Block:
     """Run the live estimator, with stored weights, on features: its output."""
     table = {"use": _ESTIMATOR, "experts": [{"weights": name}]}
     estimator: Stage = config.build(table, "estimator")
-    return Flow(estimator, rows.info).push(rows)
+    return StageRunner(estimator, rows.info).push(rows)
 
 
-def rated(recording: Recording, front: str) -> tuple[Unit, ...]:
+def rated(recording: Recording, front: str) -> tuple[RatedSegment, ...]:
     """Return the units of a recording: its conditions, each with what was rated.
 
     Parameters
@@ -133,5 +133,5 @@ def rated(recording: Recording, front: str) -> tuple[Unit, ...]:
         if len(near):
             row = said.data[near[0]]
             ratings = np.array([row[c] if c >= 0 else np.nan for c in columns])
-            units.append(Unit(name, float(begin), float(end), ratings))
+            units.append(RatedSegment(name, float(begin), float(end), ratings))
     return tuple(units)

@@ -14,10 +14,10 @@ from physio.core.block import Array
 from physio.datasets.feature_table import WHY
 from physio.io.montage import nearest, places
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig, one_thread
-from physio.training import (attribution as explained, trainer as network, masked_pretraining as pretraining)
+from physio.training import (attribution, trainer, masked_pretraining)
 from physio.evaluation.models.nested_cv import INNER
-from physio.evaluation.models.baselines import Given
-from physio.training.trainer import Schedule
+from physio.evaluation.models.baselines import FoldData
+from physio.training.trainer import TrainingConfig
 
 CURVE: Final = "curve.json"
 """In a network's folder: the seed, and the mean loss of each epoch."""
@@ -93,7 +93,7 @@ def tokens(table: pd.DataFrame, front: str) -> Tokens:
 
 
 @dataclass(frozen=True)
-class Attending:
+class RBTransformerClassifier:
     """An RBTransformer on the tokens of a table.
 
     Parameters
@@ -126,7 +126,7 @@ class Attending:
     """
 
     network: RBTransformerConfig = field(default_factory=RBTransformerConfig)
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: TrainingConfig = field(default_factory=TrainingConfig)
     front: str = "eeg.de"
     embedding: Literal["learned", "place", "none"] = "learned"
     seeds: int = 1
@@ -137,11 +137,11 @@ class Attending:
     present: tuple[str, ...] = ()
     folder: Path | None = None
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         """Return the probabilities of the classes, shape (test rows, classes)."""
         return self.answer(self.trained(given), given)
 
-    def trained(self, given: Given) -> Trained:
+    def trained(self, given: FoldData) -> Trained:
         """Return what is learned from the training rows of a fold."""
         if not given.classes:
             raise ValueError("this network tells classes; its affect head is for live")
@@ -159,7 +159,7 @@ class Attending:
         ]
         return Trained(tuple(networks), found.electrodes, scale)
 
-    def answer(self, made: Trained, given: Given) -> Array:
+    def answer(self, made: Trained, given: FoldData) -> Array:
         """Return what networks say of the rows of a fold that test."""
         made, shown = self._shown(made, tokens(given.table, self.front))
         x = shown.x[given.fold.test] / made.scale
@@ -168,9 +168,9 @@ class Attending:
             total = total + probabilities(one, x)
             into = self._into(given, k)
             if into is not None:
-                told = explained.explained(one, x, given.seed)
+                told = attribution.attribution(one, x, given.seed)
                 names = {"electrodes": shown.electrodes, "bands": shown.bands}
-                explained.write(into, {"fold": given.fold.name, **names, **told})
+                attribution.write(into, {"fold": given.fold.name, **names, **told})
         return np.asarray(total / self.seeds)
 
     def size(self, found: Tokens, classes: int) -> RBTransformerConfig:
@@ -203,7 +203,7 @@ class Attending:
         scale = made.scale[nearest(present, made.electrodes)]
         return Trained(networks, shown.electrodes, scale), shown
 
-    def _into(self, given: Given, k: int) -> Path | None:
+    def _into(self, given: FoldData, k: int) -> Path | None:
         if self.folder is None or given.fold.name.startswith(INNER):
             return None
         return self.folder / f"{given.fold.name} {k}".replace("/", "-")
@@ -214,10 +214,10 @@ class Attending:
         begin = None
         if self.pretrain:
             quiet = replace(self.schedule, epochs=self.pretrain)
-            begin = pretraining.fit(size, x, quiet, seed)
+            begin = masked_pretraining.fit(size, x, quiet, seed)
         if self.oversample:
             x, y = oversampled(x, y, seed)
-        made = network.fit(size, x, y, self.schedule, seed, begin=begin, folder=into)
+        made = trainer.fit(size, x, y, self.schedule, seed, begin=begin, folder=into)
         if into is not None:
             text = json.dumps({"seed": seed, "losses": made.losses})
             (into / CURVE).write_text(text + "\n", "utf-8")

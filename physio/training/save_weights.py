@@ -7,23 +7,23 @@ from types import MappingProxyType
 from typing import Any
 
 from physio.core.block import Array, Origin
-from physio.models import model_card as weights
-from physio.models.baseline import Rest
+from physio.models import model_card
+from physio.models.baseline import BaselinePrior
 
 
-def blank(
+def minimal_card(
     use: str,
     columns: tuple[tuple[str, str], ...],
     rest: float,
     origin: Origin,
     supports: tuple[str, ...],
-) -> weights.Card:
+) -> model_card.ModelCard:
     """Return a card on which only what is needed to run the weights is written."""
-    return weights.Card(
+    return model_card.ModelCard(
         use=use,
         config={},
         columns=columns,
-        rest=rest,
+        baseline=rest,
         origin=origin,
         supports=supports,
         data="",
@@ -38,12 +38,12 @@ def blank(
 
 def store(
     folder: Path,
-    card: weights.Card,
-    model: weights.Model,
-    rest: Rest,
+    card: model_card.ModelCard,
+    model: model_card.Model,
+    rest: BaselinePrior,
     prior: tuple[Array, Array],
     more: Mapping[str, Array] = MappingProxyType({}),
-) -> weights.Weights:
+) -> model_card.Weights:
     """Store a model with its card, on which the model's settings are filled in.
 
     Parameters
@@ -63,7 +63,7 @@ def store(
     arrays |= {f"rest.{k}": v for k, v in rest.arrays().items()}
     arrays |= {"prior.mean": prior[0], "prior.sd": prior[1]}
     arrays |= more
-    return weights.save(folder, replace(card, config=asdict(model.config)), arrays)
+    return model_card.save(folder, replace(card, config=asdict(model.config)), arrays)
 
 
 def told(rows: list[dict[str, Any]]) -> dict[str, str]:

@@ -23,7 +23,7 @@ Heard = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingConfig:
     """How a network is trained; the defaults are RBTransformer's published ones.
 
     AdamW, a cosine from ``rate`` down to ``floor`` over the epochs, and no early
@@ -99,7 +99,7 @@ def fit(
     config: RBTransformerConfig,
     x: Array,
     y: Array,
-    schedule: Schedule,
+    schedule: TrainingConfig,
     seed: int,
     *,
     begin: RBTransformer | None = None,
@@ -177,7 +177,7 @@ class Run:
     """
 
     def __init__(
-        self, model: RBTransformer, tensors: tuple[Tensor, Tensor], schedule: Schedule
+        self, model: RBTransformer, tensors: tuple[Tensor, Tensor], schedule: TrainingConfig
     ) -> None:
         self.schedule = schedule
         self.model = model.to(schedule.device).train()
@@ -194,7 +194,7 @@ class Run:
         self.noise = None
         if schedule.device == "cpu":
             most = self.x[:1].expand(max(schedule.batches), -1, -1)
-            self.noise = Noise(self.model, most)
+            self.noise = RandomBits(self.model, most)
         self.compiled = None
         if schedule.compile:
             self.compiled = torch.compile(self._terms, dynamic=False)
@@ -280,7 +280,7 @@ class Run:
         return losses
 
 
-class Noise:
+class RandomBits:
     """The random bits of all dropout layers, drawn at once, and so in place.
 
     Drawn outside of the network, they are an input of it: compiled or not, the same
@@ -310,7 +310,7 @@ def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {k[len(front) :]: v for k, v in tensors.items() if k.startswith(front)}
 
 
-def _cards(schedule: Schedule) -> list[torch.device]:
+def _cards(schedule: TrainingConfig) -> list[torch.device]:
     """Return whose random state is to be given back as it was."""
     device = torch.device(schedule.device)
     return [] if device.type == "cpu" else [device]

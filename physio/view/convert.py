@@ -7,8 +7,8 @@ import numpy as np
 
 from physio.core.block import Array, Block, Channel
 from physio.core.events import Events
-from physio.core.missing import Reason, why
-from physio.core.recording import SILENCE, Recording
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.recording import STREAM_TIMEOUT, Recording
 from physio.view.plots.envelope import runs, whole
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def to_mne(recording: Recording, stream: str | None = None) -> "mne.io.RawArray"
     made = mne.create_info(list(info.names), rate, [kind for kind, _ in kinds])
     values = data.T * np.array([scale for _, scale in kinds])[:, None]
     raw = mne.io.RawArray(values, made, verbose="error")
-    if "begin_unix" in recording.about:
-        unix = float(recording.about["begin_unix"]) + times[0] - recording.begin
+    if "begin_unix" in recording.metadata:
+        unix = float(recording.metadata["begin_unix"]) + times[0] - recording.begin
         raw.set_meas_date(datetime.fromtimestamp(unix, UTC))
     _place(raw)
     told = [*_gaps(data, info.names, rate), *_marked(recording, times, rate)]
@@ -140,7 +140,7 @@ def _reasoned(times: Array, data: Array, block: Block) -> "pd.DataFrame":
     import pandas as pd
 
     columns: dict[str, Any] = {}
-    words = pd.Index([reason.words for reason in Reason])
+    words = pd.Index([reason.words for reason in MissingReason])
     for i, name in enumerate(block.info.names):
         if name.endswith(".why"):
             continue
@@ -148,7 +148,7 @@ def _reasoned(times: Array, data: Array, block: Block) -> "pd.DataFrame":
         columns[name] = values
         if name.endswith((".from", ".to")):
             continue
-        codes = why(values)
+        codes = missing_reason(values)
         if f"{name}.why" in block.info.names:
             told = np.nan_to_num(data[:, block.info.names.index(f"{name}.why")])
             codes = np.where(told > 0, told, codes).astype(np.int8)
@@ -162,7 +162,7 @@ def _described(frame: "pd.DataFrame", block: Block) -> "pd.DataFrame":
         "stream": info.name,
         "rate": float(info.rate),
         "origin": str(info.origin),
-        "person": info.person,
+        "person": info.participant,
         "units": {c.name: c.unit for c in info.channels},
     }
     return frame
@@ -242,7 +242,7 @@ def _gaps(data: Array, names: tuple[str, ...], rate: float) -> list[Told]:
 def _marked(recording: Recording, times: Array, rate: float) -> list[Told]:
     found: list[Told] = []
     for name, events in recording.events.items():
-        if name == SILENCE or not events.labels:
+        if name == STREAM_TIMEOUT or not events.labels:
             continue
         for i, label in enumerate(events.labels):
             at, until = float(events.times[i]), _until(events, i)

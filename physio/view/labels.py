@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from physio.core.block import Array, Block, Info, Origin
-from physio.core.missing import Reason, why
+from physio.core.block import Array, Block, StreamInfo, Origin
+from physio.core.missing import MissingReason, missing_reason
 
 
 class Label(NamedTuple):
@@ -45,13 +45,13 @@ COLOURS: Final = {"valence": "#0072B2", "arousal": "#D55E00", "dominance": "#009
 """A colour each, told apart by people who see colours differently (Okabe and Ito)."""
 
 
-def labels(infos: Iterable[Info | None]) -> list[Label]:
+def labels(infos: Iterable[StreamInfo | None]) -> list[Label]:
     """Return what must be said of what these streams hold."""
     found = {info.origin for info in infos if info is not None}
     return [label for origin, label in LABELS.items() if origin in found]
 
 
-def dimensions(info: Info) -> tuple[str, ...]:
+def dimensions(info: StreamInfo) -> tuple[str, ...]:
     """Return which estimates a stream holds: columns with a ``<name>.sd`` beside.
 
     What single experts say (``<expert>.<name>``) is left out.
@@ -74,11 +74,11 @@ def strongest(block: Block, name: str, most: int = 3) -> str:
 
 
 def reasons(block: Block, name: str) -> Array:
-    """Return the `Reason` of each value of a channel, shape (n,), 0 where it is there.
+    """Return the `MissingReason` of each value of a channel, shape (n,), 0 where it is there.
 
     Where a stage gives reasons in a column ``<name>.why`` of its own, these count.
     """
-    found = why(block.column(name))
+    found = missing_reason(block.column(name))
     if f"{name}.why" in block.info.names:
         told = block.column(f"{name}.why")
         found[told > 0] = told[told > 0].astype(found.dtype)
@@ -87,4 +87,4 @@ def reasons(block: Block, name: str) -> Array:
 
 def words(code: float) -> str:
     """Return a reason as people read it."""
-    return Reason(int(code)).words
+    return MissingReason(int(code)).words

@@ -9,12 +9,12 @@ from typing import Any, Final, Self
 
 import panel as pn
 
-from physio.core.block import Info
+from physio.core.block import StreamInfo
 from physio.core.protocols import Clock, WallClock
 from physio.core.recording import Item, Recording
-from physio.view.dashboard import html as words
+from physio.view.dashboard import html
 from physio.view.dashboard.document import Views
-from physio.view.dashboard.session_state import Scene, of
+from physio.view.dashboard.session_state import SessionState, of
 from physio.view.dashboard.sink import told_of
 from physio.view.dashboard.figures.theme import THEMES
 
@@ -79,7 +79,7 @@ def show(
 
 
 @dataclass
-class Watched:
+class NotebookSink:
     """A sink whose views a notebook shows while the session runs.
 
     Give it to a `physio.Session` that runs in a thread, and let ``panel()`` be the
@@ -95,7 +95,7 @@ class Watched:
 
     about: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = field(default_factory=WallClock)
-    scene: Scene = field(default_factory=Scene, init=False)
+    scene: SessionState = field(default_factory=SessionState, init=False)
     _came: deque[tuple[Item, float]] = field(
         default_factory=lambda: deque(maxlen=_ROOM), init=False, repr=False
     )
@@ -111,7 +111,7 @@ class Watched:
     ) -> None:
         self.scene.ended = self.scene.ended or "ended"
 
-    def announce(self, streams: Sequence[Info]) -> None:
+    def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Hear what flows."""
         speed = float(getattr(self.clock, "speed", 1.0))
         now = self.clock.now()
@@ -148,9 +148,9 @@ class Watched:
             self.scene.take(*self._came.popleft())
 
 
-def _draw(views: Views, scene: Scene, said: Any) -> None:
+def _draw(views: Views, scene: SessionState, said: Any) -> None:
     views.draw(scene)
-    parts = words.badges(scene), words.estimates(scene), words.rests(scene)
+    parts = html.badges(scene), html.estimates(scene), html.rests(scene)
     said.object = "<br>".join(parts)
 
 

@@ -7,13 +7,13 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from physio.core.block import Array, Block, Info
+from physio.core.block import Array, Block, StreamInfo
 
 LIVELY: Final = ("eeg", "ecg", "eog", "emg", "bio", "resp")
 """Kinds of channel that never stand still on a living body."""
 
 
-class Came(NamedTuple):
+class Arrival(NamedTuple):
     """A block: when it came, with how many samples, after how many lost ones."""
 
     time: float
@@ -29,8 +29,8 @@ class Quality(NamedTuple):
     flat: tuple[str, ...]
 
 
-class Judged(NamedTuple):
-    """What a block says of quality: see `Meter.quality`."""
+class BlockQuality(NamedTuple):
+    """What a block says of quality: see `StreamStats.quality`."""
 
     until: float
     n: int
@@ -44,11 +44,11 @@ class Judged(NamedTuple):
         finite = np.isfinite(block.data)
         low = np.where(finite, block.data, np.inf).min(axis=0)
         high = np.where(finite, block.data, -np.inf).max(axis=0)
-        return cls(block.until, len(block), finite.sum(axis=0), low, high)
+        return cls(block.complete_until, len(block), finite.sum(axis=0), low, high)
 
 
 @dataclass
-class Meter:
+class StreamStats:
     """What came of one stream, and what did not.
 
     Parameters
@@ -61,25 +61,25 @@ class Meter:
         losses of these.
     """
 
-    info: Info
+    info: StreamInfo
     recent: float = 10.0
     losses: float = 60.0
     samples: int = field(default=0, init=False)
     lost: int = field(default=0, init=False)
     heard: float = field(default=float("nan"), init=False)
     silent: bool = field(default=False, init=False)
-    _came: deque[Came] = field(default_factory=deque, init=False, repr=False)
-    _judged: deque[Judged] = field(default_factory=deque, init=False, repr=False)
+    _came: deque[Arrival] = field(default_factory=deque, init=False, repr=False)
+    _judged: deque[BlockQuality] = field(default_factory=deque, init=False, repr=False)
 
     def take(self, block: Block, now: float) -> int:
         """Count a block that came at ``now`` (s); return how many were lost before."""
         lost = block.start - (self.samples + self.lost)
         if len(block):
-            self.heard, self.silent = block.until, False
-            self._judged.append(Judged.of(block))
+            self.heard, self.silent = block.complete_until, False
+            self._judged.append(BlockQuality.of(block))
         self.samples += len(block)
         self.lost += lost
-        self._came.append(Came(now, len(block), lost, block.stop))
+        self._came.append(Arrival(now, len(block), lost, block.stop))
         return lost
 
     def forget(self, now: float) -> None:

@@ -8,10 +8,10 @@ from scipy.ndimage import median_filter
 
 from devices.simulated import Chest, Wristband
 from physio.core.block import Array, Block
-from physio.core.events import Events, points
+from physio.core.events import Events, events_from_grid
 from physio.core.protocols import FastClock
 from physio.core.stage import apply
-from physio.features.cardiac.heart_rate import Beats
+from physio.features.cardiac.heart_rate import BeatDetection
 
 SECONDS = 120.0
 
@@ -34,13 +34,13 @@ def lived(make: type[Chest] | type[Wristband], stream: str, seed: int) -> Lived:
                 true.append(item.times)
     data = np.ascontiguousarray(np.concatenate([b.data for b in blocks]))
     first = blocks[0]
-    return Lived(Block(first.info, 0, first.epoch, data), np.concatenate(true))
+    return Lived(Block(first.info, 0, first.t0, data), np.concatenate(true))
 
 
 def noisy(block: Block, size: float) -> Block:
     noise = np.random.default_rng(1).standard_normal(block.data.shape)
     data = block.data + size * block.data.std() * noise
-    return Block(block.info, 0, block.epoch, np.ascontiguousarray(data))
+    return Block(block.info, 0, block.t0, np.ascontiguousarray(data))
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_beats_scatter_little_about_the_truth(
     for seed in (31, 33):
         block, true = lived(make, stream, seed)
         source = noisy(block, noise)
-        found = points(apply(Beats(), source))
-        inside = found.times > block.epoch + 8
+        found = events_from_grid(apply(BeatDetection(), source))
+        inside = found.times > block.t0 + 8
         sure = found.times[inside & (found.data[:, 1] >= 0.7)]
         apart = sure[:, None] - arrival - true
         off = apart[np.arange(len(sure)), np.abs(apart).argmin(axis=1)]
@@ -71,6 +71,6 @@ def test_beats_scatter_little_about_the_truth(
         # the truth tells the R wave alone.
         assert (close - median_filter(close, 21)).std() <= sd
         # Recall: beats of which a sure one was found; the arm moves now and then.
-        told = true[(true > block.epoch + 8) & (true < block.epoch + SECONDS - 3)]
+        told = true[(true > block.t0 + 8) & (true < block.t0 + SECONDS - 3)]
         hit = np.abs(told[:, None] + arrival + middle - sure).min(axis=1) < 0.05
         assert hit.mean() > (0.99 if stream == "ecg" else 0.85)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from devices.board import Board, found
-from devices.board.presets import Lane, lanes
+from devices.board.presets import BoardPreset, board_presets
 from physio.core.block import Array, Block, Origin
 from physio.core.events import Events
-from physio.core.timing.clock_model import Counted, Counter, Epoch
+from physio.core.timing.clock_model import SampleNumbering, WrappingCounter, StartTimeEstimator
 
 
 def described(board: str) -> dict[str, tuple[int, tuple[str, ...]]]:
-    streams = [info for lane in lanes(board, "x") for info in lane.streams]
+    streams = [info for lane in board_presets(board, "x") for info in lane.streams]
     return {info.name: (int(info.rate), info.names) for info in streams}
 
 
@@ -76,7 +76,7 @@ def test_every_board_that_has_a_stream_can_be_described() -> None:
 def test_channels_know_kind_and_unit() -> None:
     channels = {
         (info.name, c.kind, c.unit)
-        for lane in lanes("emotibit", "x")
+        for lane in board_presets("emotibit", "x")
         for info in lane.streams
         for c in info.channels
     }
@@ -96,14 +96,14 @@ def test_what_a_second_preset_repeats_gets_a_name_of_its_own() -> None:
 
 
 def test_only_some_streams() -> None:
-    made = lanes("synthetic", "x", only=("eeg", "eda"))
+    made = board_presets("synthetic", "x", only=("eeg", "eda"))
     assert [i.name for lane in made for i in lane.streams] == ["x.eeg", "x.eda"]
 
 
 def test_origin_and_person() -> None:
-    (info, _) = lanes("cyton", "x", "p07")[0].streams
-    assert (info.person, info.origin) == ("p07", Origin.MEASURED)
-    assert lanes("synthetic", "x")[0].streams[0].origin is Origin.SIMULATED
+    (info, _) = board_presets("cyton", "x", "p07")[0].streams
+    assert (info.participant, info.origin) == ("p07", Origin.MEASURED)
+    assert board_presets("synthetic", "x")[0].streams[0].origin is Origin.SIMULATED
 
 
 @pytest.mark.parametrize(
@@ -158,22 +158,22 @@ def test_a_closed_board_gives_nothing() -> None:
     assert board.read() == []
 
 
-def count(counter: Counter, numbers: list[int]) -> list[int]:
+def count(counter: WrappingCounter, numbers: list[int]) -> list[int]:
     """Return the counts that a device sends with samples of these numbers."""
     counts = [n // counter.rows * counter.step % counter.wrap for n in numbers]
-    return Counted(counter).number(np.array(counts)).tolist()
+    return SampleNumbering(counter).number(np.array(counts)).tolist()
 
 
 def test_a_counter_that_wraps_goes_on() -> None:
-    assert count(Counter(), list(range(1000))) == list(range(1000))
-    assert count(Counter(step=2), list(range(1000))) == list(range(1000))
-    assert count(Counter(65536, rows=12), list(range(0))) == []
+    assert count(WrappingCounter(), list(range(1000))) == list(range(1000))
+    assert count(WrappingCounter(step=2), list(range(1000))) == list(range(1000))
+    assert count(WrappingCounter(65536, rows=12), list(range(0))) == []
     muse = list(range(65536 * 3 + 30))
-    assert count(Counter(65536, rows=3), muse) == muse
+    assert count(WrappingCounter(65536, rows=3), muse) == muse
 
 
-@pytest.mark.parametrize("counter", [Counter(), Counter(step=2)])
-def test_any_loss_of_less_than_a_turn_is_counted(counter: Counter) -> None:
+@pytest.mark.parametrize("counter", [WrappingCounter(), WrappingCounter(step=2)])
+def test_any_loss_of_less_than_a_turn_is_counted(counter: WrappingCounter) -> None:
     rng = Random(1)
     numbers = [0]
     for _ in range(500):
@@ -183,29 +183,29 @@ def test_any_loss_of_less_than_a_turn_is_counted(counter: Counter) -> None:
 
 def test_a_lost_packet_loses_all_its_rows() -> None:
     packets = [n for n in range(120) if n // 12 not in {3, 4, 7}]
-    assert count(Counter(65536, rows=12), packets) == packets
+    assert count(WrappingCounter(65536, rows=12), packets) == packets
 
 
 def test_a_packet_cut_in_two_reads_is_one() -> None:
-    counted = Counted(Counter(65536, rows=12))
+    counted = SampleNumbering(WrappingCounter(65536, rows=12))
     first = counted.number(np.array([7] * 12 + [8] * 5))
     rest = counted.number(np.array([8] * 7 + [9] * 12))
     assert [*first, *rest] == list(range(36))
 
 
 def test_a_packet_that_comes_twice_counts_once() -> None:
-    assert Counted(Counter()).number(np.array([4, 5, 5, 6])).tolist() == [0, 1, -1, 2]
+    assert SampleNumbering(WrappingCounter()).number(np.array([4, 5, 5, 6])).tolist() == [0, 1, -1, 2]
 
 
 def test_a_device_that_begins_anew_has_lost_nothing_that_is_known() -> None:
-    counted = Counted(Counter())
+    counted = SampleNumbering(WrappingCounter())
     counted.number(np.arange(100))
     # It counts from 0: 156 samples, of which the time leaves room for 20.
     assert counted.number(np.array([0, 1, 2]), last=120).tolist() == [100, 101, 102]
 
 
 def test_whole_turns_show_in_the_time() -> None:
-    counted = Counted(Counter(), patience=1.0)
+    counted = SampleNumbering(WrappingCounter(), patience=1.0)
     assert counted.missing(behind=256.0, now=10.0) == 0
     assert counted.missing(behind=257.0, now=10.9) == 0
     assert counted.missing(behind=257.0, now=11.1) == 256
@@ -213,24 +213,24 @@ def test_whole_turns_show_in_the_time() -> None:
 
 
 def test_a_stall_is_no_loss() -> None:
-    counted = Counted(Counter(), patience=1.0)
+    counted = SampleNumbering(WrappingCounter(), patience=1.0)
     for now, behind in [(10.0, 300.0), (10.9, 500.0), (11.0, 3.0), (12.1, 300.0)]:
         assert counted.missing(behind, now) == 0
 
 
 def test_a_full_store_leaves_no_doubt() -> None:
-    assert Counted(Counter()).missing(behind=515.0, now=10.0, full=True) == 512
+    assert SampleNumbering(WrappingCounter()).missing(behind=515.0, now=10.0, full=True) == 512
 
 
 def test_times_follow_the_samples_that_came_soonest() -> None:
     """A device of 250.3 Hz whose samples take 0 to 30 ms, and 5 ms at the least."""
     rng = np.random.default_rng(3)
-    epoch, times, errors = Epoch(250), [], []
+    epoch, times, errors = StartTimeEstimator(250), [], []
     for poll in np.arange(0.02, 60.0, 0.02):
         newest = int((poll - 0.005 - 0.025 * rng.random() ** 3) * 250.3)
         if newest < (len(times) and times[-1][0]):
             continue
-        epoch.hear(poll, newest)
+        epoch.update(poll, newest)
         at = epoch.at(newest) + newest / 250
         errors.append(at - newest / 250.3)
         times.append((newest, at))
@@ -248,7 +248,7 @@ class Wire:
     """Rows as BrainFlow would give them of a Cyton, some of them lost on the way."""
 
     def __init__(self, lost: range) -> None:
-        self.lane: Lane = lanes("cyton", "x")[0]
+        self.lane: BoardPreset = board_presets("cyton", "x")[0]
         self.lost = lost
 
     def rows(self, a: int, b: int, mark: int = -1) -> Array:
@@ -319,7 +319,7 @@ def test_a_muse_is_told_to_send_the_pulse(
 
 
 def test_the_rows_of_a_unicorn_begin_at_0() -> None:
-    lane = lanes("unicorn", "x")[0]
+    lane = board_presets("unicorn", "x")[0]
     rows = np.tile(np.arange(float(lane.width)), (3, 1))
     rows[:, 17] = 1.6e9 + np.arange(3) / 250
     items = lane.take(rows, 100.0, 100.0 - 1.6e9)
@@ -330,7 +330,7 @@ def test_the_rows_of_a_unicorn_begin_at_0() -> None:
 
 
 def test_a_board_without_a_known_counter_goes_by_its_stamps() -> None:
-    lane = lanes("unicorn", "x")[0]
+    lane = board_presets("unicorn", "x")[0]
     numbers = np.array([n for n in range(3000) if not 1000 <= n < 1100])
     rows = np.zeros((len(numbers), lane.width))
     rows[:, 0] = numbers

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.fault_injection import Fault, Faulty
+from devices.fault_injection import Fault, FaultInjector
 from devices.simulated import Wristband
-from physio.core.block import Block, Channel, Info
+from physio.core.block import Block, Channel, StreamInfo
 from physio.core.protocols import Clock, FastClock
-from physio.online.engine import Plan, Reader
-from physio.online.session_config import SessionFile
+from physio.online.engine import PipelineConfig, ChainConfig
+from physio.online.session_config import SessionConfig
 from physio.online.session import Session
 
 DAY = 86_400
@@ -27,7 +27,7 @@ class Steady:
 
     def __enter__(self) -> "Steady":
         channel = Channel("eda", "gsr", "uS")
-        self.streams = (Info(f"{self.name}.eda", Fraction(16), (channel,)),)
+        self.streams = (StreamInfo(f"{self.name}.eda", Fraction(16), (channel,)),)
         self.begin, self.sent, self.ended = self.clock.now(), 0, False
         return self
 
@@ -54,8 +54,8 @@ def test_a_day_loses_count_of_nothing_and_memory_stays_flat() -> None:
     clock = FastClock(1000.0)
     faults = (Fault("drop", amount=0.01), Fault("duplicate", amount=0.01),
               Fault("unplug", 40_000.0, 7.0))  # fmt: skip
-    device = Faulty(Steady(), faults, name="it", clock=clock)
-    plan = Plan({"skin": Reader("it.eda")})
+    device = FaultInjector(Steady(), faults, name="it", clock=clock)
+    plan = PipelineConfig({"skin": ChainConfig("it.eda")})
     used: dict[int, float] = {}
     ticks = 0
     with Session(plan, [device], (), clock, poll=0.5, seconds=float(DAY)) as session:
@@ -77,17 +77,17 @@ def test_a_day_loses_count_of_nothing_and_memory_stays_flat() -> None:
 @pytest.mark.long
 def test_a_day_of_estimates_misses_no_tick_and_memory_stays_flat() -> None:
     clock = FastClock(1000.0)
-    band = Wristband(name="band", clock=clock, seed=3, truth=False, loss=0.001)
+    band = Wristband(name="band", clock=clock, seed=3, ground_truth=False, loss=0.001)
     used: dict[int, float] = {}
     ticks, finite, last = 0, 0, None
     with Session(
-        SessionFile().plan, [band], (), clock, poll=1.0, seconds=float(DAY)
+        SessionConfig().plan, [band], (), clock, poll=1.0, seconds=float(DAY)
     ) as session:
         for item in session:
             if item.info.name == "estimates":
                 assert isinstance(item, Block)
                 assert item.start == ticks
-                assert item.epoch == 1000.0  # no drift: tick k is at epoch + k / 4
+                assert item.t0 == 1000.0  # no drift: tick k is at epoch + k / 4
                 ticks += len(item)
                 finite += int(np.isfinite(item.column("arousal")).sum())
                 last = item
@@ -96,6 +96,6 @@ def test_a_day_of_estimates_misses_no_tick_and_memory_stays_flat() -> None:
                 used[hour] = resident()
     assert last is not None
     assert ticks == pytest.approx(4 * DAY, abs=12)
-    assert last.until == pytest.approx(1000.0 + DAY, abs=3.0)
+    assert last.complete_until == pytest.approx(1000.0 + DAY, abs=3.0)
     assert finite > 0.95 * ticks
     assert (used[23] - used[8]) / 15 < 0.5  # MB an hour, as above

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from physio.core.block import Channel, Info
+from physio.core.block import Channel, StreamInfo
 from physio.core.protocols import FastClock
-from physio.online.engine import Plan, Reader
+from physio.online.engine import PipelineConfig, ChainConfig
 from physio.online.session import Session
 
 PAGE = Path(__file__).parents[2] / "docs" / "devices.md"
@@ -28,7 +28,7 @@ def test_a_device_in_thirty_lines() -> None:
     exec(text, room)
     clock = FastClock(100.0)
     device = room["Thermometer"](lambda: 20.0 + clock.now(), person="p1", clock=clock)
-    plan = Plan({"air": Reader("room.temp")})
+    plan = PipelineConfig({"air": ChainConfig("room.temp")})
     with Session(plan, [device], (), clock, poll=0.4, seconds=10.0) as session:
         items = list(session)
     blocks = [i for i in items if i.info.name == "room.temp"]
@@ -37,36 +37,36 @@ def test_a_device_in_thirty_lines() -> None:
     np.testing.assert_allclose(values, 120.2 + np.arange(len(values)), atol=0.2 + 1e-9)
     assert len(values) >= 10
     assert session.health["room.temp"].lost == 0
-    assert blocks[0].info.person == "p1"
+    assert blocks[0].info.participant == "p1"
     assert session.ended == "completed: the time was up"
 
 
 def test_the_faulty_band_of_the_page_is_a_session_file() -> None:
     import tomllib
 
-    from physio.online.session_config import SessionFile
+    from physio.online.session_config import SessionConfig
 
     for text in re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
-        file = SessionFile(tomllib.loads(text), "page")
+        file = SessionConfig(tomllib.loads(text), "page")
         if not file.table("chains"):
             (device,) = file.devices(FastClock())
             assert getattr(device, "name", None) == "band"
             continue
         eda = Channel("eda", "gsr", "uS")
-        plan = file.plan([Info("band.eda", Fraction(4), (eda,), person="p1")])
+        plan = file.plan([StreamInfo("band.eda", Fraction(4), (eda,), participant="p1")])
         assert list(plan.chains) == ["p1.skin"]
         assert set(plan.estimators) == {"p1"}
 
 
 def test_who_wears_a_device_is_in_its_streams() -> None:
-    from physio.online.session_config import SessionFile
+    from physio.online.session_config import SessionConfig
 
-    use = {"use": "devices.simulated:Wristband", "truth": False}
+    use = {"use": "devices.simulated:Wristband", "ground_truth": False}
     tables = {
         "session": {"person": "p1"},
         "devices": {"a": use, "b": {**use, "person": "p2"}},
     }
-    a, b = SessionFile(tables, "dyad").devices(FastClock())
+    a, b = SessionConfig(tables, "dyad").devices(FastClock())
     with a, b:
-        assert {i.person for i in a.streams} == {"p1"}
-        assert {i.person for i in b.streams} == {"p2"}
+        assert {i.participant for i in a.streams} == {"p1"}
+        assert {i.participant for i in b.streams} == {"p2"}

@@ -36,7 +36,7 @@ def test_units_words_and_decimal_commas(word: str, point: str) -> None:
     items = wrist.due(7.0)
     (acc,) = blocks(items, "band.acc")
     assert acc.data.tolist() == [[1.0, -0.5, 0.0]]
-    assert (acc.info.person, acc.info.channels[0].unit) == ("p2", "g")
+    assert (acc.info.participant, acc.info.channels[0].unit) == ("p2", "g")
     assert acc.stamps is not None
     assert acc.stamps.tolist() == [100.0]
     assert blocks(items, "band.temp")[0].data.tolist() == [[35.82]]

@@ -10,7 +10,7 @@ import pytest
 from devices.lsl import Found, Inlet
 from devices.lsl.stream_info import about
 from physio.core.block import Array, Channel, Origin
-from physio.core.timing.timestamps import Placed, Stamped
+from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
 
 
 def described(
@@ -44,7 +44,7 @@ def test_an_eeg_stream() -> None:
         Channel("Fz", "eeg", "uV"),
         Channel("Cz", "eeg", "uV"),
     )
-    assert (said.info.person, said.info.reference) == ("p07", "A2")
+    assert (said.info.participant, said.info.reference) == ("p07", "A2")
     assert said.info.origin is Origin.MEASURED
     assert (said.factors, said.text) == ((1.0, 1.0), False)
 
@@ -178,11 +178,11 @@ class Sender:
 
 def place(
     stamps: Array, values: Array, rate: float, now: Array | None = None, chunk: int = 8
-) -> tuple[list[Placed], Stamped]:
+) -> tuple[list[PlacedSamples], TimestampAligner]:
     """Push samples in chunks, each as soon as its last one was stamped."""
-    stamped = Stamped(rate)
+    stamped = TimestampAligner(rate)
     now = stamps if now is None else now
-    placed: list[Placed] = []
+    placed: list[PlacedSamples] = []
     for a in range(0, len(stamps), chunk):
         rows = np.ascontiguousarray(values[a : a + chunk, None])
         part = stamps[a : a + chunk]
@@ -191,16 +191,16 @@ def place(
     return placed, stamped
 
 
-def numbers(placed: list[Placed]) -> Array:
+def numbers(placed: list[PlacedSamples]) -> Array:
     return np.concatenate([p.start + np.arange(len(p.rows)) for p in placed])
 
 
-def times(placed: list[Placed], rate: float) -> Array:
-    parts = [p.epoch + (p.start + np.arange(len(p.rows))) / rate for p in placed]
+def times(placed: list[PlacedSamples], rate: float) -> Array:
+    parts = [p.t0 + (p.start + np.arange(len(p.rows))) / rate for p in placed]
     return np.concatenate(parts)
 
 
-def values(placed: list[Placed]) -> Array:
+def values(placed: list[PlacedSamples]) -> Array:
     return np.concatenate([p.rows[:, 0] for p in placed])
 
 
@@ -288,7 +288,7 @@ def test_slow_streams_lose_samples_too() -> None:
 
 
 def test_a_late_sample_is_not_held_for_ever() -> None:
-    stamped = Stamped(4)
+    stamped = TimestampAligner(4)
     first = 100 + np.arange(20) / 4
     stamped.push(first, first, first[:, None].copy(), first[-1])
     alone = np.array([110.0])
@@ -315,12 +315,12 @@ def test_a_clock_that_is_set_loses_nothing(jump: float) -> None:
     assert np.abs(there - sender.taken).max() < 0.005
 
 
-def backlog(stamps: Array, rate: float, now: float) -> tuple[list[Placed], Stamped]:
+def backlog(stamps: Array, rate: float, now: float) -> tuple[list[PlacedSamples], TimestampAligner]:
     """Push what waits at ``now``, 1000 by 1000, then what comes, in chunks of 8."""
-    stamped = Stamped(rate)
+    stamped = TimestampAligner(rate)
     waiting = int(np.searchsorted(stamps, now, side="right"))
     edges = [*range(0, waiting, 1000), *range(waiting, len(stamps), 8), len(stamps)]
-    placed: list[Placed] = []
+    placed: list[PlacedSamples] = []
     for a, b in pairwise(edges):
         rows = np.arange(a, b, dtype=float)[:, None]
         arrival = max(now, float(stamps[b - 1]) + 0.001)
@@ -333,7 +333,7 @@ def backlog(stamps: Array, rate: float, now: float) -> tuple[list[Placed], Stamp
 def test_a_first_sample_that_is_old_keeps_its_time(rate: float, age: float) -> None:
     taken = 1000 + np.arange(round((age + 20) * rate)) / rate
     placed, stamped = backlog(taken, rate, 1000 + age)
-    assert abs(placed[0].epoch - 1000) < 0.005
+    assert abs(placed[0].t0 - 1000) < 0.005
     assert stamped.shift == 0.0
     np.testing.assert_array_equal(numbers(placed), np.arange(len(taken)))
     np.testing.assert_allclose(times(placed, rate), taken, rtol=0, atol=0.005)
@@ -345,7 +345,7 @@ def test_a_backlog_with_stamps_that_stray_loses_none(age: float) -> None:
     taken = 1000 + np.arange(round((age + 20) * rate)) / rate
     late = np.maximum.accumulate(taken + np.abs(rng.normal(0, 0.004, len(taken))))
     placed, _ = backlog(late, rate, 1000 + age)
-    assert abs(placed[0].epoch - 1000) < 0.005
+    assert abs(placed[0].t0 - 1000) < 0.005
     np.testing.assert_array_equal(numbers(placed), values(placed))
     there = taken[: len(numbers(placed))]
     np.testing.assert_allclose(times(placed, rate), there, rtol=0, atol=0.005)
@@ -364,9 +364,9 @@ def test_a_gap_in_a_backlog_is_as_long_as_it_was() -> None:
 def test_a_clock_that_is_set_after_a_backlog_loses_nothing(jump: float) -> None:
     rate = 250.0
     taken = 1000 + np.arange(16_000) / rate
-    stamps, stamped = taken.copy(), Stamped(rate)
+    stamps, stamped = taken.copy(), TimestampAligner(rate)
     stamps[12_500:] += jump  # 50 s after the first sample, which is read after 44 s
-    placed: list[Placed] = []
+    placed: list[PlacedSamples] = []
     for a, b in pairwise([0, *range(11_000, 16_001, 8)]):
         rows = np.arange(a, b, dtype=float)[:, None]
         now = float(taken[b - 1]) + 0.001
@@ -381,10 +381,10 @@ def test_a_clock_that_is_set_after_a_backlog_loses_nothing(jump: float) -> None:
 )
 def test_how_old_or_new_a_first_sample_can_be(offset: float, shifted: bool) -> None:
     rate = 250.0
-    stamps, stamped = 1000 + offset + np.arange(8) / rate, Stamped(rate, oldest=60.0)
+    stamps, stamped = 1000 + offset + np.arange(8) / rate, TimestampAligner(rate, oldest=60.0)
     (placed,) = stamped.push(stamps, stamps, np.zeros((8, 1)), 1000.0)
     where = 1000.0 - 7 / rate if shifted else 1000 + offset
-    assert placed.epoch == pytest.approx(where, abs=1e-9)
+    assert placed.t0 == pytest.approx(where, abs=1e-9)
     assert stamped.shift == pytest.approx(where - stamps[0], abs=1e-9)
 
 

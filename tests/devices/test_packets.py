@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.board.presets import lanes
+from devices.board.presets import board_presets
 from devices.board.emotibit_packets import Packets
 from physio.core.block import Array, Block
 
@@ -55,7 +55,7 @@ def placed(
         here = (at <= now) & (at > now - every)
         rows = number[here].astype(np.float64)[:, None]
         for p in packets.push(counts[here], stamps[here], stamps[here], rows, now):
-            times.append(p.epoch + (p.start + np.arange(len(p.rows))) / RATE)
+            times.append(p.t0 + (p.start + np.arange(len(p.rows))) / RATE)
             values.append(p.rows[:, 0])
             starts.append(p.start + np.arange(len(p.rows)))
     return packets, *map(np.concatenate, (times, values, starts))
@@ -116,7 +116,7 @@ def test_a_gap_is_as_long_as_it_was(gap: int) -> None:
 
 
 def test_constant_values_are_no_repetition() -> None:
-    (lane, *_) = [x for x in lanes("emotibit", "e") if "eda" in x.names]
+    (lane, *_) = [x for x in board_presets("emotibit", "e") if "eda" in x.names]
     sent = Sent(10.0)
     kept = 0
     for k in range(len(sent.ends) - 1):
@@ -151,13 +151,13 @@ def test_none_is_taken_for_lost_however_late_it_is(seed: int) -> None:
 
 
 def test_a_rate_that_the_firmware_has_may_be_told() -> None:
-    found = {i.name: i.rate for x in lanes("emotibit", "e", rates={"eda": 16})
+    found = {i.name: i.rate for x in board_presets("emotibit", "e", rates={"eda": 16})
              for i in x.streams}  # fmt: skip
     assert (found["e.eda"], found["e.temp"], found["e.ppg"]) == (16, 16, 25)
     with pytest.raises(ValueError, match=r".*") as error:
-        lanes("emotibit", "e", rates={"eda": 16, "temp": 8})
+        board_presets("emotibit", "e", rates={"eda": 16, "temp": 8})
     assert str(error.value) == (
         "eda and temp of board 'emotibit' share one rate, not 8 and 16 Hz"
     )
     with pytest.raises(ValueError, match="has no stream 'eeg'"):
-        lanes("emotibit", "e", rates={"eeg": 16})
+        board_presets("emotibit", "e", rates={"eeg": 16})

@@ -86,7 +86,7 @@ def test_beats_are_where_they_were() -> None:
     assert [i.data[0, 0] for i in ibi] == [1.0, 0.5, 0.75]
     hr = [i for i in items if i.info.name == "h.hr"]
     assert [i.data[0].tolist() for i in hr] == [[73.0, 1.0], [73.0, 1.0]]
-    assert hr[0].info.person == "p1"
+    assert hr[0].info.participant == "p1"
 
 
 @pytest.mark.parametrize("gap", [0, 1, 3, 20, 214])

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from devices.replay import Replay
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, happening, marks
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, single_event, event_stream
 from physio.core.protocols import FastClock, WallClock
-from physio.core.recording import Arrival, Recording, silence
+from physio.core.recording import Arrival, Recording, stream_timeout
 
-EEG = Info("headset.eeg", Fraction(250), (Channel("Fz", "eeg", "uV"),))
-EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
-DEAD = Info("band.temp", Fraction(4), (Channel("temp", "temperature", "degC"),))
-TAGS = marks("band.tags")
+EEG = StreamInfo("headset.eeg", Fraction(250), (Channel("Fz", "eeg", "uV"),))
+EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+DEAD = StreamInfo("band.temp", Fraction(4), (Channel("temp", "temperature", "degC"),))
+TAGS = event_stream("band.tags")
 
 
-def samples(info: Info, start: int, n: int, epoch: float) -> Block:
+def samples(info: StreamInfo, start: int, n: int, epoch: float) -> Block:
     data = np.arange(start, start + n, dtype=np.float64)[:, None].copy()
     return Block(info, start, epoch, data, stamps=data[:, 0] + 0.5)
 
@@ -37,14 +37,14 @@ def with_gap() -> Recording:
             TAGS.name: Events(
                 TAGS, 9.0, np.array([7.5, 8.8]), np.empty((2, 0)), ("a", "b")
             ),
-            "session.status": happening(marks("session.status"), 8.0, "ended"),
+            "session.status": single_event(event_stream("session.status"), 8.0, "ended"),
         },
     )
 
 
 def live() -> Recording:
     """A session in which EDA stalled, was declared silent, and came late."""
-    told = silence("band.eda", 8.25)
+    told = stream_timeout("band.eda", 8.25)
     return replace(
         with_gap(),
         streams={
@@ -54,7 +54,7 @@ def live() -> Recording:
             "estimates": (samples(replace(EDA, name="estimates"), 0, 8, 7.2),),
         },
         events=with_gap().events
-        | {told.info.name: told, "skin": happening(marks("skin"), 8.0, "response")},
+        | {told.info.name: told, "skin": single_event(event_stream("skin"), 8.0, "response")},
         timeline=(
             Arrival(EDA.name, 0, 2, 7.2),
             Arrival(TAGS.name, 0, 1, 7.6),
@@ -96,7 +96,7 @@ def test_all_samples_come_once_and_as_they_were(seed: int) -> None:
     lost_apart = [*range(100), *range(130, 500)]
     assert whole(items, EEG.name) == (lost_apart, [float(n) for n in lost_apart])
     assert whole(items, EDA.name) == (list(range(8)), [float(n) for n in range(8)])
-    assert {b.epoch for b in items if b.info == EEG} == {7.1, 7.101}
+    assert {b.t0 for b in items if b.info == EEG} == {7.1, 7.101}
     for block in (i for i in items if isinstance(i, Block)):
         assert block.stamps is not None
         np.testing.assert_array_equal(block.stamps, block.data[:, 0] + 0.5)
@@ -111,7 +111,7 @@ def test_what_comes_is_what_is_due(recording: Recording) -> None:
         while not replay.ended:
             now = clock.now()
             for item in replay.read():
-                newest = item.until if isinstance(item, Block) else item.times[-1]
+                newest = item.complete_until if isinstance(item, Block) else item.times[-1]
                 assert newest <= now
             clock.wait(0.004)
 
@@ -142,7 +142,7 @@ def test_a_timeline_is_repeated_item_by_item() -> None:
         ("band.eda", 2, 6),
         ("band.tags", ("b",), 1),
     ]
-    assert items[1].until == 7.6
+    assert items[1].complete_until == 7.6
     assert items[3] is recording.streams[EEG.name][1]
 
 
@@ -177,7 +177,7 @@ def test_another_clock_moves_all_times_alike(recording: Recording) -> None:
         else:
             assert a.labels == b.labels
             # Times of about 1000 s are rounded to 1e-13 s, and are moved only once.
-            assert a.until == pytest.approx(b.until + 1000, abs=1e-12)
+            assert a.complete_until == pytest.approx(b.complete_until + 1000, abs=1e-12)
         np.testing.assert_allclose(a.times, b.times + 1000, rtol=0, atol=1e-12)
 
 

@@ -12,7 +12,7 @@ import pytest
 from devices import simulated
 from devices.simulated import Chest, Headset, Wristband
 from devices.simulated.person import EFFECTS
-from devices.simulated.base import Wearable
+from devices.simulated.base import SimulatedDevice
 from physio.config import build
 from physio.core.block import Block, Origin
 from physio.core.events import Events
@@ -23,8 +23,8 @@ EPOCH = 1000.1  # no whole number, so that times are rounded
 
 
 def live(
-    make: Callable[..., Wearable], polls: np.ndarray | float = 0.5, **settings: Any
-) -> tuple[Wearable, dict[str, list[Block]], dict[str, list[Events]]]:
+    make: Callable[..., SimulatedDevice], polls: np.ndarray | float = 0.5, **settings: Any
+) -> tuple[SimulatedDevice, dict[str, list[Block]], dict[str, list[Events]]]:
     """Read a device to its end, waiting for each of ``polls`` (s) in turn."""
     clock = FastClock(EPOCH)
     blocks: dict[str, list[Block]] = {}
@@ -37,10 +37,10 @@ def live(
         while not device.ended:
             for item in device.read():
                 if isinstance(item, Block):
-                    assert item.until <= clock.now()
+                    assert item.complete_until <= clock.now()
                     blocks[item.info.name].append(item)
                 else:
-                    assert item.times[-1] <= item.until <= clock.now()
+                    assert item.times[-1] <= item.complete_until <= clock.now()
                     events[item.info.name].append(item)
             clock.wait(float(waits[turn % len(waits)]))
             turn += 1
@@ -89,7 +89,7 @@ def test_names_rates_and_units() -> None:
 
 @pytest.mark.parametrize("make", DEVICES)
 def test_what_comes_does_not_depend_on_when_it_is_read(
-    make: Callable[..., Wearable],
+    make: Callable[..., SimulatedDevice],
 ) -> None:
     settings = {"seconds": 21.3, "loss": 0.02, "gaps": ((5.0, 6.2),)}
     rng = np.random.default_rng(1)
@@ -107,14 +107,14 @@ def test_what_comes_does_not_depend_on_when_it_is_read(
 
 @pytest.mark.parametrize("make", DEVICES)
 def test_every_sample_comes_in_order_and_ends_in_time(
-    make: Callable[..., Wearable],
+    make: Callable[..., SimulatedDevice],
 ) -> None:
     device, blocks, _ = live(make, seconds=10.1)
     for name, parts in blocks.items():
         numbers, _ = whole(parts)
         count = ceil(Fraction("10.1") * parts[0].info.rate)
         np.testing.assert_array_equal(numbers, np.arange(count))
-        assert {b.epoch for b in parts} == {EPOCH}
+        assert {b.t0 for b in parts} == {EPOCH}
         assert device.produced[name] == device.delivered[name] == count
 
 
@@ -139,7 +139,7 @@ def test_devices_of_a_seed_are_on_one_person() -> None:
 
 @pytest.mark.parametrize("make", DEVICES)
 def test_losses_are_conserved_and_alter_nothing_else(
-    make: Callable[..., Wearable],
+    make: Callable[..., SimulatedDevice],
 ) -> None:
     _, plain, _ = live(make, seconds=60.0)
     device, blocks, _ = live(make, seconds=60.0, loss=0.1, gaps=((10.0, 12.5),))
@@ -199,7 +199,7 @@ def test_a_device_without_end_goes_on_and_the_protocol_begins_again() -> None:
 
 
 def test_truth_can_stay_away() -> None:
-    with Headset(clock=FastClock(), truth=False) as device:
+    with Headset(clock=FastClock(), ground_truth=False) as device:
         assert [i.name for i in device.streams] == ["simulated.eeg"]
         assert [i.info.name for i in device.read()] == ["simulated.eeg"]
 
@@ -274,7 +274,7 @@ def test_a_session_file_describes_it() -> None:
     ],
 )
 def test_settings_that_make_no_sense(
-    make: Callable[..., Wearable], settings: dict[str, Any], message: str
+    make: Callable[..., SimulatedDevice], settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 the message is compared whole
         make(name="x", **settings)
@@ -294,7 +294,7 @@ def test_the_table_says_what_the_code_does() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("make", DEVICES)
-def test_memory_stays_flat(make: Callable[..., Wearable]) -> None:
+def test_memory_stays_flat(make: Callable[..., SimulatedDevice]) -> None:
     clock = FastClock()
     with make(clock=clock) as device:
         sizes = []

@@ -159,12 +159,12 @@ def test_splits_are_divided_and_audited(monkeypatch: pytest.MonkeyPatch) -> None
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import cross_val_score
 
-    from physio.datasets import feature_table as windows
+    from physio.datasets import feature_table
 
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "physio"))
     made = __import__("tables").table()
     made["label"] = made["label"].replace("calm", "baseline")
-    monkeypatch.setattr(windows, "read", lambda folder: made if folder else None)
+    monkeypatch.setattr(feature_table, "read", lambda folder: made if folder else None)
     model = RandomForestClassifier(5, random_state=1)
     room: dict[str, Any] = {"model": model, "cross_val_score": cross_val_score}
     for code in blocks(ROOT / "docs" / "splits.md", "python"):

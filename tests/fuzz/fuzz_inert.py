@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from python2 import dumped
 
 with atheris.instrument_imports(include=["physio.io.safe_pickle"]):
-    from physio.io import safe_pickle as inert
+    from physio.io import safe_pickle
 
 PLAIN = "biufcUSV"
 """What kinds of arrays may come out; never objects, which are pointers."""
@@ -24,8 +24,8 @@ PLAIN = "biufcUSV"
 
 def once(data: bytes) -> None:
     try:
-        found = inert.loads(data)
-    except inert.RefusedError:
+        found = safe_pickle.loads(data)
+    except safe_pickle.RefusedError:
         return
     walk(found)
 

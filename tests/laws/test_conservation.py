@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.fault_injection import Fault, Faulty, Tally
+from devices.fault_injection import Fault, FaultInjector, SampleAccounting
 from devices.simulated import Wristband
 from physio.core.block import Block
 from physio.core.protocols import FastClock, Item
-from physio.online.engine import Plan
+from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 
 BEGIN = 1000.0
@@ -47,7 +47,7 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None: ...
-    def announce(self, streams: object) -> None: ...
+    def open_streams(self, streams: object) -> None: ...
     def end(self, how: str) -> None: ...
     def write(self, item: Item) -> None:
         self.items.append(item)
@@ -55,19 +55,19 @@ class Store:
 
 def live(
     faults: tuple[Fault, ...], wrap: int, seed: int = 1, seconds: float = 15.0
-) -> tuple[dict[str, Tally], list[Item], Session]:
+) -> tuple[dict[str, SampleAccounting], list[Item], Session]:
     clock = FastClock(BEGIN)
-    band = Wristband(clock=clock, seconds=seconds, truth=False)
-    device = Faulty(band, faults, seed, wrap, name="band", clock=clock)
+    band = Wristband(clock=clock, seconds=seconds, ground_truth=False)
+    device = FaultInjector(band, faults, seed, wrap, name="band", clock=clock)
     store = Store()
-    with Session(Plan(), [device], [store], clock, poll=0.05) as session:
+    with Session(PipelineConfig(), [device], [store], clock, poll=0.05) as session:
         for _ in session:
             pass
         tally = device.tally
     return tally, store.items, session
 
 
-def check(tally: dict[str, Tally], items: list[Item], session: Session) -> None:
+def check(tally: dict[str, SampleAccounting], items: list[Item], session: Session) -> None:
     for name, each in tally.items():
         kept = [i for i in items if isinstance(i, Block) and i.info.name == name]
         assert each.recorded == sum(map(len, kept)) == session.health[name].samples
@@ -133,7 +133,7 @@ def test_whatever_befalls_it(faults: list[Fault], seed: int) -> None:
 
 
 def test_the_law_bites() -> None:
-    tally = Tally(produced=100, duplicated=2, recorded=97, repeated=2, lost=3)
+    tally = SampleAccounting(produced=100, duplicated=2, recorded=97, repeated=2, lost=3)
     assert tally.balance == 0
     tally.lost = 2
     assert tally.balance == 1

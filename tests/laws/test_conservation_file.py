@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from devices.fault_injection import Fault, Faulty, Tally
+from devices.fault_injection import Fault, FaultInjector, SampleAccounting
 from devices.simulated import Wristband
 from physio.core.block import Block
 from physio.core.protocols import FastClock, Item
 from physio.core.recording import Recording
 from physio.io import xdf
-from physio.online.engine import Plan
+from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 from physio.sinks.xdf import Xdf
 
@@ -42,13 +42,13 @@ print(*made.faults, sep=chr(10))
 
 def session(
     folder: Path, seconds: float, fallback: str = ""
-) -> tuple[Session, list[Item], dict[str, Tally]]:
+) -> tuple[Session, list[Item], dict[str, SampleAccounting]]:
     """Run a wristband on a bad line, recorded; return what it yielded."""
     clock = FastClock(1000.0)
-    band = Wristband(clock=clock, seconds=seconds, truth=False)
-    device = Faulty(band, FAULTS, SEED, name="band", clock=clock)
+    band = Wristband(clock=clock, seconds=seconds, ground_truth=False)
+    device = FaultInjector(band, FAULTS, SEED, name="band", clock=clock)
     sink = Xdf(folder, fallback=fallback, reserve_mb=0.0, wait=True)
-    with Session(Plan(), [device], [sink], clock, poll=0.05) as made:
+    with Session(PipelineConfig(), [device], [sink], clock, poll=0.05) as made:
         items = list(made)
         tally = device.tally
     return made, items, tally
@@ -70,7 +70,7 @@ def _facts(items: list[Item]) -> list[tuple[str, int, bytes]]:
     return [(b.info.name, b.start, b.data.tobytes()) for b in found]
 
 
-def accounted(recording: Recording, tally: dict[str, Tally] | None = None) -> None:
+def accounted(recording: Recording, tally: dict[str, SampleAccounting] | None = None) -> None:
     """Check that samples and gaps of each stream make up its numbers."""
     for name, parts in recording.streams.items():
         kept = sum(map(len, parts))
@@ -144,7 +144,7 @@ def test_killed_at_any_moment_the_file_has_all_up_to_there(tmp_path: Path) -> No
             child.send_signal(signal.SIGKILL)
         done = xdf.repair(file)
         recording = xdf.read(done.path)
-        assert recording.about["ended"] == "interrupted"
+        assert recording.metadata["ended"] == "interrupted"
         accounted(recording)
         came = blocks(recording)
         assert came == want[: len(came)]

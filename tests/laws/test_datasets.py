@@ -141,10 +141,10 @@ def test_loading_twice_gives_the_same(dataset: Dataset) -> None:
     root: Path = dataset.root  # type: ignore[attr-defined]
     trial = dataset.trials()[0]
     one, two = loaded(type(dataset), root, trial), dataset.load(trial)
-    assert (one.about, one.infos) == (two.about, two.infos)
+    assert (one.metadata, one.infos) == (two.metadata, two.infos)
     for name, blocks in one.streams.items():
         for a, b in zip(blocks, two.streams[name], strict=True):
-            assert (a.start, a.epoch) == (b.start, b.epoch)
+            assert (a.start, a.t0) == (b.start, b.t0)
             assert np.array_equal(a.data, b.data, equal_nan=True)
     for name, events in one.events.items():
         assert np.array_equal(events.times, two.events[name].times)
@@ -158,8 +158,8 @@ def test_a_data_set_says_whom_to_cite_and_under_which_licence(
     for key in ("citation", "licence"):
         said = getattr(dataset, key)
         assert said
-        assert recording.about[key] == said
-    assert recording.about["source"]
+        assert recording.metadata[key] == said
+    assert recording.metadata["source"]
 
 
 def test_ratings_lie_between_their_ends(recording: Recording) -> None:

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 import devices
-from devices.fault_injection import Fault, Faulty
+from devices.fault_injection import Fault, FaultInjector
 from devices.replay import Replay
 from devices.simulated import Wristband
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, marks
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, event_stream
 from physio.core.protocols import Clock, Device, FastClock, Item
 from physio.core.recording import Arrival, Recording
 
@@ -51,9 +51,9 @@ def classes() -> list[type]:
 
 def recording(timeline: bool) -> Recording:
     """Return 25 s of EEG and skin conductance, with losses and a marker each second."""
-    eeg = Info("headset.eeg", Fraction(250), (Channel("Fz", "eeg", "uV"),))
-    eda = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
-    tags = marks("band.tags")
+    eeg = StreamInfo("headset.eeg", Fraction(250), (Channel("Fz", "eeg", "uV"),))
+    eda = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+    tags = event_stream("band.tags")
     n = 25
     streams = {
         eeg.name: tuple(
@@ -85,8 +85,8 @@ def faulty(clock: Clock, wrap: int) -> Device:
     faults = [Fault("unplug", 5.0, 3.0), Fault("stall", 11.0, 1.0)]
     if wrap:
         faults += [Fault("drop"), Fault("duplicate"), Fault("reorder")]
-    band = Wristband(clock=clock, truth=False)
-    return Faulty(band, tuple(faults), wrap=wrap, name="it", person="p07", clock=clock)
+    band = Wristband(clock=clock, ground_truth=False)
+    return FaultInjector(band, tuple(faults), wrap=wrap, name="it", person="p07", clock=clock)
 
 
 def made() -> Iterator[Any]:
@@ -101,7 +101,7 @@ def made() -> Iterator[Any]:
                     lambda clock, t=timeline: Replay(recording(t), clock), id=name
                 )
             continue
-        if cls is Faulty:
+        if cls is FaultInjector:
             for wrap in (256, 0):
                 yield pytest.param(lambda clock, w=wrap: faulty(clock, w), id=f"{wrap}")
             continue
@@ -149,7 +149,7 @@ def run(device: Device, clock: FastClock, seconds: float = SECONDS) -> list[Item
             if isinstance(item, Block):
                 assert item.times[0] > until[name], "two samples at one time"
             assert item.times[-1] <= clock.time, "it came from the future"
-            until[name] = max(until[name], float(item.until))
+            until[name] = max(until[name], float(item.complete_until))
             items.append(item)
     return items
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import test_stages as laws
 
-from physio.core.block import Array, Info
-from physio.core.stage import Grid, Stage, State
+from physio.core.block import Array, StreamInfo
+from physio.core.stage import OutputSchedule, Stage, State
 
 INFO = laws.EXAMPLES[0]
 
@@ -17,13 +17,13 @@ INFO = laws.EXAMPLES[0]
 class Sound(Stage):
     """The running sum of what is there: forgets nothing but keeps the other laws."""
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         return info
 
-    def begin(self, info: Info) -> State:
+    def initial_state(self, info: StreamInfo) -> State:
         return np.zeros(len(info.channels))
 
-    def step(self, state: State, x: Array) -> Array:
+    def process(self, state: State, x: Array) -> Array:
         y = np.empty_like(x)
         for i, row in enumerate(x):
             state += np.nan_to_num(row)
@@ -43,11 +43,11 @@ class Chunky(Sound):
 class Eager(Sound):
     """Promises every second sample and gives every one."""
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         return replace(info, rate=info.rate / 2)
 
-    def grid(self, info: Info) -> Grid:  # noqa: ARG002
-        return Grid(Fraction(0), Fraction(2))
+    def schedule(self, info: StreamInfo) -> OutputSchedule:  # noqa: ARG002
+        return OutputSchedule(Fraction(0), Fraction(2))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Poisoned(Sound):
 class Stained(Sound):
     """Turns its sign with every NaN, for good."""
 
-    def begin(self, info: Info) -> State:  # noqa: ARG002
+    def begin(self, info: StreamInfo) -> State:  # noqa: ARG002
         return np.ones(1)
 
     def step(self, state: State, x: Array) -> Array:

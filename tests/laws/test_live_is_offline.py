@@ -11,11 +11,11 @@ from devices.replay import Replay
 from devices.simulated import Headset, Wristband
 from physio.core.block import Block
 from physio.core.protocols import FastClock
-from physio.core.missing import why
+from physio.core.missing import missing_reason
 from physio.core.recording import Item
 from physio.io import xdf
-from physio.online.engine import Plan, run
-from physio.online.session_config import SessionFile
+from physio.online.engine import PipelineConfig, run
+from physio.online.session_config import SessionConfig
 from physio.online.session import Session
 from physio.sinks.xdf import Xdf
 
@@ -43,7 +43,7 @@ class Drifting(Wristband):
         if not isinstance(item, Block):
             return item
         return replace(
-            item, epoch=item.epoch + 1e-4 * item.start / float(item.info.rate)
+            item, epoch=item.t0 + 1e-4 * item.start / float(item.info.rate)
         )
 
 
@@ -51,20 +51,20 @@ def session(folder: Path) -> Session:
     """Return a session with all that can befall one, recorded."""
     clock = FastClock(BEGIN)
     headset = Headset(
-        name="headset", clock=clock, seed=3, seconds=SECONDS, loss=0.01, truth=False
+        name="headset", clock=clock, seed=3, seconds=SECONDS, loss=0.01, ground_truth=False
     )
     band = Drifting(
         name="band", clock=clock, seed=3, seconds=SECONDS, loss=0.01,
-        gaps=((20.0, 23.5),), dies={"temp": 60.0}, truth=False,
+        gaps=((20.0, 23.5),), dies={"temp": 60.0}, ground_truth=False,
     )  # fmt: skip
-    file = SessionFile({"session": {"person": "p1", "rate": 4}}, "test.toml")
+    file = SessionConfig({"session": {"person": "p1", "rate": 4}}, "test.toml")
     sink = Xdf(folder, about={"begin": repr(clock.now())}, wait=True)
     # A step that is no part of any stream's period, so that blocks are cut anywhere.
     return Session(file.plan, [headset, band], [sink], clock, poll=0.17)
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Item], Plan]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Item], PipelineConfig]:
     folder = tmp_path_factory.mktemp("session")
     with session(folder) as running:
         items = list(running)
@@ -74,18 +74,18 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Item], Pl
 def stacked(items: Iterator[Item] | list[Item], name: str) -> Block:
     blocks = [i for i in items if isinstance(i, Block) and i.info.name == name]
     data = np.concatenate([b.data for b in blocks])
-    return Block(blocks[0].info, blocks[0].start, blocks[0].epoch, data)
+    return Block(blocks[0].info, blocks[0].start, blocks[0].t0, data)
 
 
 def equal(a: Block, b: Block) -> None:
     assert a.info == b.info
-    assert (a.start, a.epoch) == (b.start, b.epoch)
+    assert (a.start, a.t0) == (b.start, b.t0)
     np.testing.assert_array_equal(a.data, b.data)
-    np.testing.assert_array_equal(why(a.data), why(b.data))
+    np.testing.assert_array_equal(missing_reason(a.data), missing_reason(b.data))
 
 
 def test_the_session_had_what_makes_it_hard(
-    live: tuple[Path, list[Item], Plan],
+    live: tuple[Path, list[Item], PipelineConfig],
 ) -> None:
     _, items, _ = live
     told = [x for i in items if i.info.name == "session.status" for x in i.labels]
@@ -93,21 +93,21 @@ def test_the_session_had_what_makes_it_hard(
     assert any(x.startswith("late: ") for x in told)
     assert silent >= {"band.eda", "band.temp"}
     eda = [i for i in items if isinstance(i, Block) and i.info.name == "band.eda"]
-    assert len({b.epoch for b in eda}) > 100
+    assert len({b.t0 for b in eda}) > 100
     features = stacked(items, "features")
     assert len(features) > 4 * SECONDS - 20
     assert np.isfinite(features.data).mean() > 0.3
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_offline_equals_live(live: tuple[Path, list[Item], Plan], name: str) -> None:
+def test_offline_equals_live(live: tuple[Path, list[Item], PipelineConfig], name: str) -> None:
     path, items, plan = live
     recording = xdf.read(path)
     equal(stacked(list(run(recording, plan)), name), stacked(items, name))
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_a_replay_equals_live(live: tuple[Path, list[Item], Plan], name: str) -> None:
+def test_a_replay_equals_live(live: tuple[Path, list[Item], PipelineConfig], name: str) -> None:
     path, items, plan = live
     recording = xdf.read(path)
     clock = FastClock(recording.begin)
@@ -117,7 +117,7 @@ def test_a_replay_equals_live(live: tuple[Path, list[Item], Plan], name: str) ->
 
 @pytest.mark.parametrize("name", COMPUTED)
 def test_the_file_holds_what_was_computed(
-    live: tuple[Path, list[Item], Plan], name: str
+    live: tuple[Path, list[Item], PipelineConfig], name: str
 ) -> None:
     path, items, _ = live
     kept = xdf.read(path).streams[name]

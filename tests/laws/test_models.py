@@ -15,10 +15,10 @@ import torch
 
 import physio.models
 from physio.core.block import Array, Origin
-from physio.core.missing import Reason, why
-from physio.models import model_card as weights
+from physio.core.missing import MissingReason, missing_reason
+from physio.models import model_card
 from physio.models.pinn import Moments, Pinn
-from physio.models.baseline import Rest, Resting
+from physio.models.baseline import BaselinePrior, BaselineAccumulator
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "weights"
 
@@ -28,7 +28,7 @@ def models() -> Iterator[type]:
     for module in pkgutil.iter_modules(physio.models.__path__, "physio.models."):
         found = importlib.import_module(module.name)
         for _, cls in inspect.getmembers(found, inspect.isclass):
-            ours = cls.__module__ == module.name and cls is not weights.Model
+            ours = cls.__module__ == module.name and cls is not model_card.Model
             if ours and all(hasattr(cls, k) for k in ("predict", "arrays", "restore")):
                 yield cls
 
@@ -59,13 +59,13 @@ predicting = pytest.mark.parametrize(
 losing = pytest.mark.parametrize(
     "model", [m for m in ALL if hasattr(m, "loss")], ids=lambda m: type(m).__name__
 )
-shipped = pytest.mark.parametrize("name", weights.shipped_names())
+shipped = pytest.mark.parametrize("name", model_card.shipped_names())
 
 
 def test_there_is_something_under_the_laws() -> None:
     names = {type(m).__name__ for m in ALL}
     assert {"Gaussian", "Pinn", "RBTransformer"} <= names
-    assert {"wrist", "eeg-demo", "wrist-demo"} <= set(weights.shipped_names())
+    assert {"wrist", "eeg-demo", "wrist-demo"} <= set(model_card.shipped_names())
 
 
 @each
@@ -100,9 +100,9 @@ def test_10_a_prediction_is_three_means_and_three_deviations(model: Any) -> None
 
 @predicting
 def test_10_nothing_in_nothing_out_for_the_same_reason(model: Any) -> None:
-    z = np.full(width(model), Reason.POOR_QUALITY.nan)
+    z = np.full(width(model), MissingReason.POOR_QUALITY.nan)
     for part in model.predict(z, np.zeros(len(z))):
-        assert set(why(part)) == {Reason.POOR_QUALITY}
+        assert set(missing_reason(part)) == {MissingReason.POOR_QUALITY}
 
 
 def losses(model: Any) -> dict[str, torch.Tensor]:
@@ -175,8 +175,8 @@ def test_the_law_of_losses_breaks(model: Any, bug: Any) -> None:
 
 def example(name: str) -> tuple[Array, Array]:
     """Return features of a made-up moment, and what stays open of the rest."""
-    stored = weights.load(name)
-    rest = Rest.restore(stored.part("rest"))
+    stored = model_card.load(name)
+    rest = BaselinePrior.restore(stored.part("rest"))
     rng = np.random.default_rng(7)
     z = rng.standard_normal(len(rest.mean)) * np.sqrt(rest.within)
     return z, np.zeros(len(z))
@@ -185,9 +185,9 @@ def example(name: str) -> tuple[Array, Array]:
 @shipped
 def test_10_weights_answer_as_when_they_were_published(name: str) -> None:
     z, none = example(name)
-    model = weights.load(name).model()
+    model = model_card.load(name).model()
     missing = z.copy()
-    missing[: len(z) // 2] = Reason.NO_SIGNAL.nan
+    missing[: len(z) // 2] = MissingReason.NO_SIGNAL.nan
     got = [
         [[None if np.isnan(v) else float(v) for v in part] for part in said]
         for said in (model.predict(z, none), model.predict(missing, none))
@@ -201,22 +201,22 @@ def test_10_weights_answer_as_when_they_were_published(name: str) -> None:
 
 @shipped
 def test_weights_are_small_and_their_card_is_whole(name: str) -> None:
-    stored = weights.load(name)
+    stored = model_card.load(name)
     card = stored.card
-    assert (weights.STORE / name / "weights.safetensors").stat().st_size < 3_000_000
+    assert (model_card.STORE / name / "weights.safetensors").stat().st_size < 3_000_000
     assert card.origin in (Origin.MEASURED, Origin.SIMULATED)
     for text in (card.data, card.citation, card.licence, card.protocol, card.command):
         assert text
     assert card.figures
     assert card.limits
-    told = (weights.STORE / name / "CARD.md").read_text("utf-8")
+    told = (model_card.STORE / name / "CARD.md").read_text("utf-8")
     assert all(limit in told for limit in card.limits)
     assert f"**{card.origin} people**" in told
     assert len(card.columns) == width(stored.model())
 
 
 def test_the_wrist_weights_never_saw_the_person_of_the_demonstration() -> None:
-    card = weights.load("wrist").card
+    card = model_card.load("wrist").card
     seen = card.data.partition("(")[2].partition(")")[0].split(", ")
     assert len(seen) == 11
     assert "S10" not in seen
@@ -224,7 +224,7 @@ def test_the_wrist_weights_never_saw_the_person_of_the_demonstration() -> None:
 
 
 def test_a_rest_is_the_sum_over_its_seconds() -> None:
-    resting = Resting.none(2)
+    resting = BaselineAccumulator.none(2)
     rows = np.array([[np.nan, np.nan], [1.0, np.nan], [np.nan, np.nan], [3.0, 5.0]])
     for row in rows:
         resting.see(row, 0.25)

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 import physio
 from physio.config import build, describe
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.missing import Reason, why
-from physio.core.stage import Chain, Flow, Fork, Grid, Masked, Stage, State, apply
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import Chain, StageRunner, Fork, OutputSchedule, MaskBadSamples, Stage, State, apply
 
 
-def stream(name: str, rate: int, *channels: Channel) -> Info:
-    return Info(f"example.{name}", Fraction(rate), channels)
+def stream(name: str, rate: int, *channels: Channel) -> StreamInfo:
+    return StreamInfo(f"example.{name}", Fraction(rate), channels)
 
 
 EXAMPLES = (
@@ -57,7 +57,7 @@ EXAMPLES = (
 
 
 @cache
-def signal(info: Info) -> Array:
+def signal(info: StreamInfo) -> Array:
     """Return something like what such a sensor gives, longer than any stage's span."""
     seconds = 310 if info.channels[0].kind in {"ecg", "bio"} else 240
     rng = np.random.default_rng(len(info.channels))
@@ -102,17 +102,17 @@ class Every(Stage):
 
     rate: int = 3
 
-    def output(self, info: Info) -> Info:
-        return info.at(Fraction(self.rate), *info.channels)
+    def output_info(self, info: StreamInfo) -> StreamInfo:
+        return info.with_channels(Fraction(self.rate), *info.channels)
 
-    def grid(self, info: Info) -> Grid:
-        return Grid(Fraction(0), info.rate / self.rate)
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
+        return OutputSchedule(Fraction(0), info.rate / self.rate)
 
-    def begin(self, info: Info) -> State:
+    def initial_state(self, info: StreamInfo) -> State:
         hop = info.rate / self.rate
         return [0, 0, hop.numerator, hop.denominator]  # seen, given, hop
 
-    def step(self, state: State, x: Array) -> Array:
+    def process(self, state: State, x: Array) -> Array:
         seen, k, p, q = state
         due = []
         while (at := -(-k * p // q)) < seen + len(x):
@@ -122,22 +122,22 @@ class Every(Stage):
         return np.array(due).reshape(len(due), x.shape[1])
 
 
-def accepted(stage: Stage) -> list[Info]:
+def accepted(stage: Stage) -> list[StreamInfo]:
     infos = []
     for info in EXAMPLES:
         try:
-            stage.output(info)
+            stage.output_info(info)
         except ValueError:
             continue
         infos.append(info)
     return infos
 
 
-def following(stage: Stage) -> list[tuple[Stage, Info]]:
+def following(stage: Stage) -> list[tuple[Stage, StreamInfo]]:
     """Put a stage that reads what another gives behind that other one."""
     pairs = []
     for cls in classes():
-        if cls in (Chain, Fork, Masked) or cls is type(stage):
+        if cls in (Chain, Fork, MaskBadSamples) or cls is type(stage):
             continue
         pairs += [
             (Chain((cls(), stage)), info)
@@ -147,7 +147,7 @@ def following(stage: Stage) -> list[tuple[Stage, Info]]:
     return pairs[:2]
 
 
-def cases() -> list[tuple[Stage, Info]]:
+def cases() -> list[tuple[Stage, StreamInfo]]:
     stages: list[Stage] = [cls() for cls in classes()]
     stages += [Every(), Chain((Chain(), Every())), Fork((Every(), Every()))]
     found = []
@@ -165,7 +165,7 @@ each = pytest.mark.parametrize(
 )
 
 
-def recording(info: Info, n: int | None = None, start: int = 0) -> Block:
+def recording(info: StreamInfo, n: int | None = None, start: int = 0) -> Block:
     data = signal(info)[start : None if n is None else start + n]
     return Block(info, start, 1000.0, np.ascontiguousarray(data))
 
@@ -173,7 +173,7 @@ def recording(info: Info, n: int | None = None, start: int = 0) -> Block:
 def same(a: Array, b: Array) -> None:
     """Check that all numbers are equal, and all missing ones for the same reason."""
     np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(why(a), why(b))
+    np.testing.assert_array_equal(missing_reason(a), missing_reason(b))
 
 
 def joined(blocks: list[Block]) -> Array:
@@ -195,31 +195,31 @@ def parts(stage: Stage) -> list[Stage]:
 @settings(deadline=None, max_examples=15)
 @given(data=st.data())
 def test_1_output_does_not_depend_on_the_cuts(
-    stage: Stage, info: Info, data: st.DataObject
+    stage: Stage, info: StreamInfo, data: st.DataObject
 ) -> None:
     size = min(len(signal(info)), 8000)
     n = data.draw(st.integers(0, size))
     cuts = data.draw(st.lists(st.integers(0, n), max_size=12))
     whole = recording(info, n)
-    flow = Flow(stage, info)
+    flow = StageRunner(stage, info)
     got = [flow.push(b) for b in whole.split(cuts)]
     expected = apply(stage, whole)
     same(joined(got), expected.data)
     assert got[0].start == 0
-    assert all(b.epoch == expected.epoch for b in got)
+    assert all(b.t0 == expected.t0 for b in got)
 
 
 @each
 @settings(deadline=None, max_examples=8)
 @given(data=st.data())
 def test_2_count_is_a_closed_form(
-    stage: Stage, info: Info, data: st.DataObject
+    stage: Stage, info: StreamInfo, data: st.DataObject
 ) -> None:
     n = data.draw(st.integers(0, 3000))
     n = min(n, len(signal(info)))
-    out, grid = apply(stage, recording(info, n)), stage.grid(info)
+    out, grid = apply(stage, recording(info, n)), stage.schedule(info)
     assert len(out) == grid.count(n)
-    assert out.info.rate == info.rate / grid.hop
+    assert out.info.rate == info.rate / grid.step
     assert all(grid.due(k) < n for k in range(len(out)))
     assert grid.due(len(out)) >= n
 
@@ -228,14 +228,14 @@ def test_2_count_is_a_closed_form(
 @settings(deadline=None, max_examples=8)
 @given(data=st.data())
 def test_3_lost_samples_are_rows_of_nan(
-    stage: Stage, info: Info, data: st.DataObject
+    stage: Stage, info: StreamInfo, data: st.DataObject
 ) -> None:
     size = min(len(signal(info)), 6000)
     a = data.draw(st.integers(0, size // 2))
     b = data.draw(st.integers(a, size))
     lost = signal(info)[:size].copy()
-    lost[a:b] = Reason.NO_SIGNAL.nan
-    flow = Flow(stage, info)
+    lost[a:b] = MissingReason.NO_SIGNAL.nan
+    flow = StageRunner(stage, info)
     got = [flow.push(recording(info, a)), flow.push(recording(info, size - b, b))]
     if b == size:
         return  # nothing came after the gap, so nobody knows of it yet
@@ -244,17 +244,17 @@ def test_3_lost_samples_are_rows_of_nan(
 
 @each
 @pytest.mark.parametrize("share", [0.3, 0.5])
-def test_3_one_nan_is_forgotten(stage: Stage, info: Info, share: float) -> None:
+def test_3_one_nan_is_forgotten(stage: Stage, info: StreamInfo, share: float) -> None:
     whole = recording(info)
-    span = stage.output(info).span
+    span = stage.output_info(info).span
     # Behind the hole there must be more than the stage remembers.
     room = len(whole) - int((span + 5.0) * float(info.rate))
     hole = min(int(len(whole) * share), room)
     data = whole.data.copy()
-    data[hole] = Reason.NO_SIGNAL.nan
+    data[hole] = MissingReason.NO_SIGNAL.nan
     expected, got = apply(stage, whole), apply(stage, Block(info, 0, 1000.0, data))
     back = expected.times - whole.times[hole]
-    due = np.array([stage.grid(info).due(k) for k in range(len(expected))])
+    due = np.array([stage.schedule(info).due(k) for k in range(len(expected))])
     before, after = due < hole, back > span + 1e-9
     same(got.data[before], expected.data[before])
     assert after.any(), f"the span of {span} s is longer than this test's signal"
@@ -267,19 +267,19 @@ def test_3_one_nan_is_forgotten(stage: Stage, info: Info, share: float) -> None:
 
 
 @each
-def test_3_nothing_is_made_up(stage: Stage, info: Info) -> None:
+def test_3_nothing_is_made_up(stage: Stage, info: StreamInfo) -> None:
     n = int(20 * info.rate)
-    nothing = np.full((n, len(info.channels)), Reason.NO_SIGNAL.nan)
+    nothing = np.full((n, len(info.channels)), MissingReason.NO_SIGNAL.nan)
     out = apply(stage, Block(info, 0, 0.0, nothing))
     mask = [c.kind != "stim" and not c.name.endswith(".why") for c in out.info.channels]
     assert np.isnan(out.data[:, mask]).all()
 
 
 @each
-def test_4_a_state_brings_the_past_back(stage: Stage, info: Info) -> None:
+def test_4_a_state_brings_the_past_back(stage: Stage, info: StreamInfo) -> None:
     whole = recording(info)
     a, b = whole.split([len(whole) // 3])
-    flow = Flow(stage, info)
+    flow = StageRunner(stage, info)
     flow.push(a)
     state = flow.state
     first = flow.push(b)
@@ -290,8 +290,8 @@ def test_4_a_state_brings_the_past_back(stage: Stage, info: Info) -> None:
 
 
 @each
-def test_5_reset_forgets(stage: Stage, info: Info) -> None:
-    flow = Flow(stage, info)
+def test_5_reset_forgets(stage: Stage, info: StreamInfo) -> None:
+    flow = StageRunner(stage, info)
     first = flow.push(recording(info))
     flow.reset()
     same(flow.push(recording(info)).data, first.data)
@@ -308,8 +308,8 @@ def test_6_a_stage_is_a_value(cls: type[Stage]) -> None:
 
 
 @each
-def test_outputs_say_what_they_rest_on(stage: Stage, info: Info) -> None:
-    out = stage.output(info)
-    assert all(c.span >= 0 and c.delay >= 0 for c in out.channels)
+def test_outputs_say_what_they_rest_on(stage: Stage, info: StreamInfo) -> None:
+    out = stage.output_info(info)
+    assert all(c.memory >= 0 and c.delay >= 0 for c in out.channels)
     assert out.origin == info.origin
     assert len({c.name for c in out.channels}) == len(out.channels)

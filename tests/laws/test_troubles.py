@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from test_stages import CASES, signal
 
-from physio.core.block import Array, Block, Info
-from physio.core.missing import Reason, why
+from physio.core.block import Array, Block, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import Stage, apply
 
 SECONDS = 75
-LOST = Reason.NO_SIGNAL.nan
+LOST = MissingReason.NO_SIGNAL.nan
 
 
 def gap(x: Array, rate: float, seconds: float) -> Array:
@@ -45,7 +45,7 @@ TROUBLES: dict[str, Callable[[Array, float], Array]] = {
 }
 
 
-def troubled(info: Info, trouble: str) -> Block:
+def troubled(info: StreamInfo, trouble: str) -> Block:
     rate = float(info.rate)
     x = TROUBLES[trouble](signal(info)[: int(SECONDS * rate)].copy(), rate)
     return Block(info, 0, 0.0, np.ascontiguousarray(x))
@@ -55,13 +55,13 @@ def troubled(info: Info, trouble: str) -> Block:
     ("stage", "info"), CASES, ids=lambda v: getattr(v, "name", repr(v))
 )
 def test_nothing_is_infinite_and_what_is_missing_says_why(
-    stage: Stage, info: Info
+    stage: Stage, info: StreamInfo
 ) -> None:
     for trouble in TROUBLES:
         source = troubled(info, trouble)
         out = apply(stage, source)
         assert not np.isinf(out.data).any(), trouble
-        assert len(out) == stage.grid(info).count(len(source)), trouble
+        assert len(out) == stage.schedule(info).count(len(source)), trouble
         events = out.info.channels[:1] and out.info.channels[0].kind == "event"
         if trouble == "disconnected":
             told = [
@@ -72,4 +72,4 @@ def test_nothing_is_infinite_and_what_is_missing_says_why(
             missing = np.isnan(out.data)
             bits = out.data.view(np.uint64) & np.uint64(0x0007_FFFF_FFFF_FFFF)
             assert np.all(bits[missing] != 0), trouble
-        assert np.all((why(out.data) != 0) == np.isnan(out.data)), trouble
+        assert np.all((missing_reason(out.data) != 0) == np.isnan(out.data)), trouble

@@ -6,10 +6,10 @@ import re
 import pytest
 from test_stages import CASES, classes
 
-from physio.core.block import Info
-from physio.core.stage import Chain, Fork, Masked, Stage
+from physio.core.block import StreamInfo
+from physio.core.stage import Chain, Fork, MaskBadSamples, Stage
 
-_OWN = [c for c in classes() if c not in (Chain, Fork, Masked)]
+_OWN = [c for c in classes() if c not in (Chain, Fork, MaskBadSamples)]
 
 
 @pytest.mark.parametrize("cls", _OWN, ids=lambda c: c.__name__)
@@ -47,10 +47,10 @@ def test_a_stage_of_the_chain_says_what_it_computes(cls: type, aspect: str) -> N
 
 @pytest.mark.parametrize(("stage", "info"), CASES, ids=lambda v: getattr(v, "name", ""))
 def test_the_number_of_columns_is_the_one_that_is_told(
-    stage: Stage, info: Info
+    stage: Stage, info: StreamInfo
 ) -> None:
     """Where the docstring gives a plain number, that is what comes out."""
     text = re.sub(r"\s+", " ", inspect.getdoc(type(stage)) or "")
     told = re.search(r"Shape \(n, .+?\) to \([nm], ([0-9]+)\)", text)
     if told:
-        assert len(stage.output(info).channels) == int(told[1])
+        assert len(stage.output_info(info).channels) == int(told[1])

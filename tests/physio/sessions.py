@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, Info, Origin
-from physio.core.events import happening, marks
-from physio.core.missing import Reason
-from physio.core.recording import Item, silence
+from physio.core.block import Block, Channel, StreamInfo, Origin
+from physio.core.events import single_event, event_stream
+from physio.core.missing import MissingReason
+from physio.core.recording import Item, stream_timeout
 from physio.io.xdf import Writer, read
 from physio.io.xdf.chunks import walk
 
-EEG = Info(
+EEG = StreamInfo(
     "headset.eeg",
     Fraction(250),
     (Channel("F3", "eeg", "uV"), Channel("F4", "eeg", "uV", 0.1, 0.5)),
@@ -26,7 +26,7 @@ EEG = Info(
     "gel",
     "A2",
 )
-BEATS = marks("skin.beats", Channel("rr", "misc", "s"))
+BEATS = event_stream("skin.beats", Channel("rr", "misc", "s"))
 
 
 def bits(value: Any) -> bytes | None:
@@ -36,9 +36,9 @@ def bits(value: Any) -> bytes | None:
 def facts(item: Item) -> tuple[object, ...]:
     """Return all there is in an item, every bit of it, to compare."""
     if isinstance(item, Block):
-        exact = np.array([item.epoch])
+        exact = np.array([item.t0])
         return item.info, item.start, bits(exact), bits(item.data), bits(item.stamps)
-    exact = np.array([item.until])
+    exact = np.array([item.complete_until])
     return item.info, bits(exact), bits(item.times), bits(item.data), item.labels
 
 
@@ -48,12 +48,12 @@ def items(seed: int = 5, n: int = 12) -> Iterator[Item]:
     start = 0
     for i in range(n):
         data = rng.normal(0, 20, (10, 2))
-        data[3] = Reason.NO_SIGNAL.nan
+        data[3] = MissingReason.NO_SIGNAL.nan
         stamps = 1e6 + np.arange(10) / 250
         yield Block(EEG, start, 3.0 + i * 1e-4, data, stamps if i % 3 else None)
         start += 10 + i % 4
-        yield happening(BEATS, 3.0 + i, f"beat \N{HEAVY BLACK HEART} {i}", 0.8 + i)
-        yield silence("band.eda", 3.0 + i)
+        yield single_event(BEATS, 3.0 + i, f"beat \N{HEAVY BLACK HEART} {i}", 0.8 + i)
+        yield stream_timeout("band.eda", 3.0 + i)
 
 
 def session(path: Path) -> Path:

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.core.missing import Reason, why
-from physio.models import model_card as weights
-from physio.inference import error_correlations as fusion
-from experiments.weights import error_model as lasting
-from experiments.simulated.cohort import Crowd
-from experiments.simulated.optimal_smoother import Reference
+from physio.core.missing import MissingReason, missing_reason
+from physio.models import model_card
+from physio.inference import error_correlations
+from experiments.weights import error_model
+from experiments.simulated.cohort import SimulatedCohort
+from experiments.simulated.optimal_smoother import OptimalSmoother
 from physio.evaluation.config import read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ ASSETS = ROOT / "physio" / "assets"
 def test_a_handful_of_people_through_all_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (lasting, fusion):
+    for module in (error_model, error_correlations):
         monkeypatch.setattr(module, "ERRORS", tmp_path / "errors.json")
     settings = read(ROOT / "configs" / "train-affect.toml")
     small = replace(
@@ -35,13 +35,13 @@ def test_a_handful_of_people_through_all_of_it(
     models = {r["model"] for r in found["rows"]}
     assert {"fused", "joint", "covariance intersection", "published-eeg"} <= models
     assert (tmp_path / "errors.json").is_file()
-    stored = weights.load(str(tmp_path / "weights" / "published-all"))
+    stored = model_card.load(str(tmp_path / "weights" / "published-all"))
     assert stored.card.origin == "simulated"
     assert stored.arrays["person.cov"][[0, 2]].tolist() == [[[0.0]], [[0.0]]]
-    track = weights.load(str(tmp_path / "weights" / "published-track"))
+    track = model_card.load(str(tmp_path / "weights" / "published-track"))
     assert track.arrays["interval.widths"].shape == (3, 3)
     assert "tracker less joint" in found["less the others"]
-    told = Reference(small, sampled=2).train(tmp_path / "people", tmp_path)
+    told = OptimalSmoother(small, sampled=2).train(tmp_path / "people", tmp_path)
     assert {r["model"] for r in told["rows"]} == {
         "linear", "whole", "tracker", "sampled", "linear then",
     }  # fmt: skip
@@ -51,13 +51,13 @@ def test_what_devices_off_take_away_says_so() -> None:
     settings = read(ROOT / "configs" / "train-affect.toml")
     chains = {k: v for k, v in settings.chains.items() if k in {"eeg", "skin"}}  # type: ignore[attr-defined]
     devices = {k: v for k, v in settings.devices.items() if k != "chest"}  # type: ignore[attr-defined]
-    crowd = Crowd(devices, chains, seconds=40.0)
+    crowd = SimulatedCohort(devices, chains, seconds=40.0)
     person = crowd.person(3)
     block = crowd.block(person, 2.0, without=("skin",))
     assert len(block) == 20
     assert float(block.info.rate) == 0.5
     skin = [n for n in block.info.names if n.startswith("skin.")]
-    assert all(set(why(block.column(n))) == {Reason.NO_SIGNAL} for n in skin)
+    assert all(set(missing_reason(block.column(n))) == {MissingReason.NO_SIGNAL} for n in skin)
     eeg = block.column("eeg.de.alpha.O1")
     at = person.names.index("eeg.de.alpha.O1")
     np.testing.assert_array_equal(eeg, person.x[::8, at])
@@ -65,11 +65,11 @@ def test_what_devices_off_take_away_says_so() -> None:
 
 
 def test_the_shipped_experts_know_how_their_errors_go_together() -> None:
-    names = sorted(n for n in weights.shipped_names() if n.startswith("published-"))
+    names = sorted(n for n in model_card.shipped_names() if n.startswith("published-"))
     names.remove("published-all")
     names.remove("published-track")
-    marks = [weights.load(n).card.sha256 for n in names]
-    known = fusion.known_errors(tuple(names), tuple(marks))
+    marks = [model_card.load(n).card.sha256 for n in names]
+    known = error_correlations.known_errors(tuple(names), tuple(marks))
     assert known is not None
     assert known.shape == (3, 5, 5)
     assert np.all(np.linalg.eigvalsh(known) > 0)

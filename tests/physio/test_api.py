@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import physio
-from physio.core.block import Block, Channel, Info
+from physio.core.block import Block, Channel, StreamInfo
 from physio.core.recording import Recording
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,9 +56,9 @@ def test_estimates_with_a_session_file_of_ones_own(data: Path, tmp_path: Path) -
     path = tmp_path / "s.toml"
     path.write_text(
         '[session]\nrate = 2\n[chains.skin]\nstream = "e4.eda"\n'
-        'stages = [{ use = "physio.features.eda.scl_scr:SkinConductance", past = 30.0 }]\n'
+        'stages = [{ use = "physio.features.eda.scl_scr:EdaFeatures", past = 30.0 }]\n'
         '[estimator]\nuse = "physio.inference.estimator:Estimator"\n'
-        'experts = [{ weights = "wrist", reads = ["skin"] }]\n',
+        'experts = [{ weights = "wrist", features = ["skin"] }]\n',
         "utf-8",
     )
     recording = physio.read(data / "wesad" / "S10")
@@ -82,7 +82,7 @@ def test_demo_weights_answer_on_measured_input_only_when_asked(data: Path) -> No
 
 
 def test_a_recording_of_nothing_that_is_read() -> None:
-    info = Info("x.y", Fraction(10), (Channel("a"),))
+    info = StreamInfo("x.y", Fraction(10), (Channel("a"),))
     recording = Recording({"x.y": (Block(info, 0, 0.0, np.zeros((20, 1))),)})
     with pytest.raises(ValueError, match=r".*") as caught:
         physio.features(recording)

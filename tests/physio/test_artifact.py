@@ -6,24 +6,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, Info
-from physio.core.missing import Reason, why
-from physio.core.stage import Chain, Masked, Stage, apply
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import Chain, MaskBadSamples, Stage, apply
 from physio.quality.range_checks import EdaQuality, EegQuality, TemperatureQuality
 from physio.dsp.iir import Notch
-from physio.quality.spike_detection import WaveQuality
+from physio.quality.spike_detection import SpikeDetection
 
 
-def band(name: str, kind: str, unit: str) -> Info:
-    return Info(f"band.{name}", Fraction(4), (Channel(name, kind, unit),))
+def band(name: str, kind: str, unit: str) -> StreamInfo:
+    return StreamInfo(f"band.{name}", Fraction(4), (Channel(name, kind, unit),))
 
 
-EEG = Info("headset.eeg", Fraction(250), (Channel("F3", "eeg", "uV"),))
+EEG = StreamInfo("headset.eeg", Fraction(250), (Channel("F3", "eeg", "uV"),))
 EDA = band("eda", "gsr", "uS")
 TEMP = band("temp", "temperature", "degC")
 
 
-def judged(stage: Stage, info: Info, x: np.ndarray) -> np.ndarray:
+def judged(stage: Stage, info: StreamInfo, x: np.ndarray) -> np.ndarray:
     data = np.ascontiguousarray(x, np.float64).reshape(-1, 1)
     return apply(stage, Block(info, 0, 0.0, data.copy())).data[:, 0]
 
@@ -57,9 +57,9 @@ def test_a_torn_cable_and_a_rail_are_bad() -> None:
 
 def test_a_missing_sample_stays_missing_for_its_reason() -> None:
     x = 20 * np.random.default_rng(4).standard_normal(500)
-    x[100:120] = Reason.NO_SIGNAL.nan
+    x[100:120] = MissingReason.NO_SIGNAL.nan
     y = judged(EegQuality(), EEG, x)
-    assert np.all(why(y[100:120]) == Reason.NO_SIGNAL)
+    assert np.all(missing_reason(y[100:120]) == MissingReason.NO_SIGNAL)
     assert np.all(y[120:] == 1)
 
 
@@ -76,12 +76,12 @@ def test_skin_conductance_out_of_range_or_jumping_is_bad_for_the_hold() -> None:
 
 def test_masked_makes_bad_samples_missing() -> None:
     x = np.full(100, 0.01)
-    y = judged(Masked(Chain(()), EdaQuality()), EDA, x)
-    assert np.all(why(y) == Reason.POOR_QUALITY)
+    y = judged(MaskBadSamples(Chain(()), EdaQuality()), EDA, x)
+    assert np.all(missing_reason(y) == MissingReason.POOR_QUALITY)
     x = 20 * np.random.default_rng(5).standard_normal(2500)
     x[1000:1500] = 7.0
-    y = judged(Chain((Masked(Chain(()), EegQuality()), Notch(50.0))), EEG, x)
-    assert np.all(why(y[1300:1500]) == Reason.POOR_QUALITY)
+    y = judged(Chain((MaskBadSamples(Chain(()), EegQuality()), Notch(50.0))), EEG, x)
+    assert np.all(missing_reason(y[1300:1500]) == MissingReason.POOR_QUALITY)
 
 
 def test_a_band_on_the_table_is_bad_and_on_people_is_good(data: Path) -> None:
@@ -129,9 +129,9 @@ def test_a_band_on_the_table_is_bad_and_on_people_is_good(data: Path) -> None:
         ),
     ],
 )
-def test_refuses(stage: Stage, source: Info, message: str) -> None:
+def test_refuses(stage: Stage, source: StreamInfo, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        stage.output(source)
+        stage.output_info(source)
     assert str(caught.value) == message
 
 
@@ -140,40 +140,40 @@ def wave(seconds: int = 20) -> np.ndarray:
     return 50 * np.sin(2 * np.pi * 1.2 * t) ** 3
 
 
-BVP = Info("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),))
+BVP = StreamInfo("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),))
 
 
 def test_a_spike_is_left_out_and_nothing_else() -> None:
     x = wave()
     x[640] += 400
     np.testing.assert_array_equal(
-        np.flatnonzero(judged(WaveQuality(), BVP, x) == 0), [640]
+        np.flatnonzero(judged(SpikeDetection(), BVP, x) == 0), [640]
     )
 
 
 def test_a_step_is_bad_for_the_hold_and_then_the_new_level() -> None:
     x = wave()
     x[640:] += 400
-    bad = np.flatnonzero(judged(WaveQuality(), BVP, x) == 0)
+    bad = np.flatnonzero(judged(SpikeDetection(), BVP, x) == 0)
     np.testing.assert_array_equal(bad, np.arange(640, 704))
 
 
 def test_a_wave_that_grows_and_what_comes_after_nothing_is_good() -> None:
     x = wave() * np.linspace(1, 20, 1280)
-    assert np.all(judged(WaveQuality(), BVP, x) == 1)
+    assert np.all(judged(SpikeDetection(), BVP, x) == 1)
     x = np.concatenate([np.zeros(640), wave()])
-    assert np.all(judged(WaveQuality(), BVP, x) == 1)
+    assert np.all(judged(SpikeDetection(), BVP, x) == 1)
     x = wave()
-    x[500:700] = Reason.NO_SIGNAL.nan
+    x[500:700] = MissingReason.NO_SIGNAL.nan
     x[700:] += 400
-    y = judged(WaveQuality(), BVP, x)
+    y = judged(SpikeDetection(), BVP, x)
     assert np.all(y[~np.isnan(x)] == 1)
 
 
 def test_no_sample_of_real_wrists_jumps(data: Path) -> None:
     for person in ("S2", "S7", "S17"):  # the arms that move most
         file = np.load(data / "wesad" / person / f"{person}_wrist.npz")
-        assert np.all(judged(WaveQuality(), BVP, file["bvp_64"]) == 1)
+        assert np.all(judged(SpikeDetection(), BVP, file["bvp_64"]) == 1)
 
 
 def test_jumps_of_what_is_no_wave_are_refused() -> None:
@@ -182,4 +182,4 @@ def test_jumps_of_what_is_no_wave_are_refused() -> None:
         match=r"^jumps are judged in a pulse or an ECG, but 'eda' of 'band.eda' is "
         r"gsr$",
     ):
-        WaveQuality().output(EDA)
+        SpikeDetection().output_info(EDA)

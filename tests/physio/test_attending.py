@@ -10,22 +10,22 @@ import pytest
 
 from physio.core.block import Array
 from physio.models.rbtransformer import RBTransformerConfig
-from physio.training import (rbtransformer as attending, attribution as explained, masked_pretraining as pretraining)
-from physio.training.rbtransformer import Attending, oversampled, tokens
+from physio.training import (rbtransformer, attribution, masked_pretraining)
+from physio.training.rbtransformer import RBTransformerClassifier, oversampled, tokens
 from physio.evaluation.models.nested_cv import Chosen
-from physio.evaluation.models.baselines import Given
+from physio.evaluation.models.baselines import FoldData
 from physio.evaluation.evaluate import evaluate
 from physio.evaluation.folds import Fold
 from physio.evaluation.metrics import measure
-from physio.training.trainer import Schedule
-from physio.training.braindecode_models import Raw
+from physio.training.trainer import TrainingConfig
+from physio.training.braindecode_models import BraindecodeModel
 from physio.evaluation.splits import Loso, PaperWindowKFold, divide
-from experiments.eegmat.workload import SWAPPED, WITHIN, Workload
+from experiments.eegmat.workload import SWAPPED, WITHIN, EegmatWorkload
 
 ELECTRODES = ("Fp1", "Cz", "O2")
 BANDS = ("theta", "alpha")
 SMALL = RBTransformerConfig(width=16, blocks=1, heads=2, head_width=8, dropout=0.0)
-FAST = Schedule(12, (32,), rate=5e-3)
+FAST = TrainingConfig(12, (32,), rate=5e-3)
 
 
 def table(people: int = 6, effect: float = 3.0) -> pd.DataFrame:
@@ -53,12 +53,12 @@ def table(people: int = 6, effect: float = 3.0) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def given(found: pd.DataFrame, test: str = "Subject00") -> Given:
+def given(found: pd.DataFrame, test: str = "Subject00") -> FoldData:
     x = tokens(found, "eeg.de").x.reshape(len(found), -1)
     own = (found["subject"] == test).to_numpy()
     y = np.where(own, -1, (found["label"] == "arithmetic").astype(int))
     fold = Fold(test, np.flatnonzero(~own), np.flatnonzero(own))
-    return Given(x, y, found.drop(columns="label"), fold, ("rest", "arithmetic"), 1)
+    return FoldData(x, y, found.drop(columns="label"), fold, ("rest", "arithmetic"), 1)
 
 
 def test_tokens_are_electrodes_by_bands_whatever_the_order_of_columns() -> None:
@@ -76,7 +76,7 @@ def test_tokens_are_electrodes_by_bands_whatever_the_order_of_columns() -> None:
 
 
 def centred(found: pd.DataFrame) -> pd.DataFrame:
-    return Workload({"any": None}).work(found).table
+    return EegmatWorkload({"any": None}).work(found).table
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def centred(found: pd.DataFrame) -> pd.DataFrame:
 )
 def test_it_tells_people_it_never_saw(settings: dict[str, Any]) -> None:
     found = centred(table())
-    model = Attending(SMALL, FAST, **settings)
+    model = RBTransformerClassifier(SMALL, FAST, **settings)
     one = given(found)
     said = model(one)
     assert said.shape == (60, 2)
@@ -108,7 +108,7 @@ def test_a_network_that_knows_places_runs_on_electrodes_it_never_saw() -> None:
     near = found.rename(columns=lambda c: str(c).replace(".O2", ".PO8"))
     whole = found.assign(**{c: near[c] for c in near.columns if c not in found.columns})
     more = one._replace(table=whole.drop(columns="label"))
-    model = Attending(SMALL, FAST, embedding="place", learns=learns)
+    model = RBTransformerClassifier(SMALL, FAST, embedding="place", learns=learns)
     same = model(more)
     assert measure("AUC", classes=True)(truth, same) > 0.75
     other = replace(model, present=("Cz", "PO8"))(more)  # what O2 showed, from PO8
@@ -123,35 +123,35 @@ def test_a_network_that_knows_places_runs_on_electrodes_it_never_saw() -> None:
 
 def test_models_are_compared_in_pairs() -> None:
     found = table(4)
-    net = Attending(SMALL, replace(FAST, epochs=1))
+    net = RBTransformerClassifier(SMALL, replace(FAST, epochs=1))
     models = {"a": net, "b": replace(net, embedding="none"), "c": net}
-    made = Workload(models, pairs=(("a", "b"), ("a", "c"))).evaluate(None, found)
+    made = EegmatWorkload(models, pairs=(("a", "b"), ("a", "c"))).evaluate(None, found)
     told = {(r["model"], r["than"]): r for r in made.paired if r["metric"] == "AUC"}
     assert set(told) == {("a", "b"), ("a", "c")}
     assert told["a", "c"]["mean"] == 0
     figures = (made.figure(k, "AUC")["mean"] for k in "ab")
     assert told["a", "b"]["mean"] == pytest.approx(next(figures) - next(figures))
     with pytest.raises(ValueError, match=r"^'d' is none of the models a, b, c$"):
-        Workload(models, pairs=(("a", "d"),))
+        EegmatWorkload(models, pairs=(("a", "d"),))
 
 
 def test_answers_of_the_test_change_nothing() -> None:
     one = given(centred(table(3)))
     other = one.y.copy()
     other[one.fold.test] = 1
-    model = Attending(SMALL, replace(FAST, epochs=2))
+    model = RBTransformerClassifier(SMALL, replace(FAST, epochs=2))
     np.testing.assert_array_equal(model(one), model(one._replace(y=other)))
 
 
 def test_a_row_without_electrodes_is_not_told(tmp_path: Path) -> None:
     found = centred(table(3))
     found.loc[:3, [c for c in found.columns if c.startswith("eeg.")]] = np.nan
-    said = Attending(SMALL, replace(FAST, epochs=1), folder=tmp_path)(given(found))
+    said = RBTransformerClassifier(SMALL, replace(FAST, epochs=1), folder=tmp_path)(given(found))
     assert np.isnan(said[:4]).all()
     assert np.isfinite(said[4:]).all()
     (folder,) = tmp_path.iterdir()
     names = {p.name for p in folder.iterdir()}
-    assert names == {"checkpoint.safetensors", attending.CURVE, explained.NAME}
+    assert names == {"checkpoint.safetensors", rbtransformer.CURVE, attribution.NAME}
 
 
 def test_oversampling_makes_classes_alike_between_what_is_there() -> None:
@@ -172,11 +172,11 @@ def test_hidden_electrodes_are_told_from_others() -> None:
     x = shared + 0.1 * rng.normal(0, 1, (300, 3, 2))
     size = replace(SMALL, electrodes=3, bands=2)
     schedule = replace(FAST, epochs=15)
-    made = pretraining.fit(size, x, schedule, 1)
-    again = pretraining.fit(size, x, schedule, 1)
+    made = masked_pretraining.fit(size, x, schedule, 1)
+    again = masked_pretraining.fit(size, x, schedule, 1)
     for a, b in zip(made.parameters(), again.parameters(), strict=True):
         assert bool((a == b).all())
-    untrained = pretraining.fit(size, x, replace(schedule, epochs=1, rate=0.0), 1)
+    untrained = masked_pretraining.fit(size, x, replace(schedule, epochs=1, rate=0.0), 1)
     assert not np.allclose(made.arrays()["project.weight"],
                            untrained.arrays()["project.weight"])  # fmt: skip
 
@@ -187,7 +187,7 @@ class Knowing:
     def __init__(self, good: bool) -> None:
         self.good, self.calls = good, 0
 
-    def __call__(self, one: Given) -> Array:
+    def __call__(self, one: FoldData) -> Array:
         self.calls += 1
         truth = (one.table["trial"] == "arithmetic").to_numpy()[one.fold.test]
         p = np.where(truth == self.good, 0.9, 0.1)
@@ -199,7 +199,7 @@ def test_the_best_inside_is_picked_and_inner_networks_are_shared() -> None:
     good, bad = Knowing(True), Knowing(False)
     chosen = Chosen({"bad": bad, "good": good}, groups=4)
     made = evaluate(
-        Workload({"any": None}).work(found), Loso(), {"chosen": chosen}, clock=False
+        EegmatWorkload({"any": None}).work(found), Loso(), {"chosen": chosen}, clock=False
     )
     assert made.figure("chosen", "AUC")["mean"] == 1.0
     assert {v["picked"] for v in chosen.told.values()} == {"good"}
@@ -213,7 +213,7 @@ def test_inner_folds_never_see_the_tested_person() -> None:
     found = table(8)
     seen: list[tuple[set[str], set[str]]] = []
 
-    def watch(one: Given) -> Array:
+    def watch(one: FoldData) -> Array:
         people = found["subject"].to_numpy()
         seen.append((set(people[one.y >= 0]), set(people[one.fold.train])))
         return np.full((len(one.fold.test), 2), 0.5)
@@ -235,18 +235,18 @@ def test_a_network_of_braindecode_reads_the_signal() -> None:
     x[y == 1] += 2 * np.sin(np.arange(128) / 3)
     fold = Fold("all", np.arange(40), np.arange(40, 60))
     told = np.where(np.arange(60) < 40, y, -1)
-    one = Given(x, told, pd.DataFrame(), fold, ("a", "b"), 1)
-    said = Raw(epochs=8, batch=8, rate=5e-3)(one)
+    one = FoldData(x, told, pd.DataFrame(), fold, ("a", "b"), 1)
+    said = BraindecodeModel(epochs=8, batch=8, rate=5e-3)(one)
     assert (said.argmax(axis=1) == y[40:]).mean() > 0.8
     long = one._replace(x=np.tile(x, 4))  # 4 s at 128 Hz, as eegmat has them
-    assert Raw("ShallowFBCSPNet", epochs=1)(long).shape == (20, 2)
+    assert BraindecodeModel("ShallowFBCSPNet", epochs=1)(long).shape == (20, 2)
     with pytest.raises(ValueError, match=r"^EEGNetv4 reads windows of the signal, "):
-        Raw()(one._replace(x=x[:, 0]))
+        BraindecodeModel()(one._replace(x=x[:, 0]))
 
 
 def test_workload_is_judged_with_its_controls() -> None:
     found = table()
-    work = Workload({"net": Attending(SMALL, FAST)}, reference="net")
+    work = EegmatWorkload({"net": RBTransformerClassifier(SMALL, FAST)}, reference="net")
     rows = work.work(found)
     resting = (found["label"] == "rest").to_numpy()
     assert rows.calibration.sum() == 6 * 10  # 20 s of rest, two seconds a row
@@ -254,10 +254,10 @@ def test_workload_is_judged_with_its_controls() -> None:
     assert not (rows.left & (found["rests"] < 20 * 128) & resting).any()
     means = rows.table[rows.calibration].groupby("subject")[rows.names].mean()
     np.testing.assert_allclose(means, 0, rtol=0, atol=1e-12)
-    from physio.evaluation.models.baselines import Logistic
+    from physio.evaluation.models.baselines import LogisticRegression
 
-    plain = {"plain": Logistic(0.1)}
-    honest = Workload(plain, swapped=("plain",), within=("plain",), reference="plain")
+    plain = {"plain": LogisticRegression(0.1)}
+    honest = EegmatWorkload(plain, swapped=("plain",), within=("plain",), reference="plain")
     made = honest.evaluate(None, found)
     figures = {r["model"]: r["mean"] for r in made.rows if r["metric"] == "AUC"}
     assert made.audit.ok
@@ -269,4 +269,4 @@ def test_workload_is_judged_with_its_controls() -> None:
     swapped = leaky.evaluate(None, found).figure(f"plain{SWAPPED}", "AUC")
     assert swapped["mean"] > figures[f"plain{SWAPPED}"]
     with pytest.raises(ValueError, match=r"^models on the signal need it: say where"):
-        replace(honest, raw={"eegnet": Raw()}).evaluate(None, found)
+        replace(honest, raw={"eegnet": BraindecodeModel()}).evaluate(None, found)

@@ -34,7 +34,7 @@ def test_an_honest_split_is_clean(name: str) -> None:
     found = audit(rows, divide(rows, protocol(name)), clock=False).check()
     assert found.ok
     assert found.findings == ()
-    assert found.told() == {"ok": True, "protocol": name, "findings": [], "clock": None}
+    assert found.to_dict() == {"ok": True, "protocol": name, "findings": [], "clock": None}
 
 
 def with_row_moved(folds: Folds) -> Folds:

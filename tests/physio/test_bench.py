@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import (dsp_full_pipeline as chain_person, paper_training_epoch as paper_epochs)
+from benchmarks import (dsp_full_pipeline, paper_training_epoch)
 from benchmarks.dsp_beat_detection import f1
 from benchmarks.timing import compiling, interleaved, row
 from physio.cli import app
@@ -41,8 +41,8 @@ def test_compiling_is_timed_in_new_processes() -> None:
 
 
 def test_a_whole_person_is_faster_than_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain_person, "LENGTH", 4)
-    for one in chain_person.rows(None):
+    monkeypatch.setattr(dsp_full_pipeline, "LENGTH", 4)
+    for one in dsp_full_pipeline.rows(None):
         assert one["ratio"] > 1
         assert one["p50_ms"] <= one["p99_ms"]
 
@@ -50,8 +50,8 @@ def test_a_whole_person_is_faster_than_life(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_published_protocol_is_counted_from_an_epoch_of_each_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(paper_epochs, "WINDOWS", 300)
-    large, small = paper_epochs.rows(None)
+    monkeypatch.setattr(paper_training_epoch, "WINDOWS", 300)
+    large, small = paper_training_epoch.rows(None)
     assert large["work"].endswith(" x 32 x 4, batches of 256")
     each = 150 * (large["ours_s"] + small["ours_s"])
     assert large["hours_of_the_protocol"] == pytest.approx(5 * each / 3600)

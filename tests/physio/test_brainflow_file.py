@@ -39,14 +39,14 @@ def test_streams_have_the_names_and_units_of_the_board(tmp_path: Path) -> None:
     assert eeg.info.channels == tuple(Channel(n, "eeg", "uV") for n in names)
     assert acc.info.channels == tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")
     assert eeg.info.rate == acc.info.rate == Fraction(RATE)
-    assert {info.person for info in found.infos} == {"p07"}
+    assert {info.participant for info in found.infos} == {"p07"}
     assert np.array_equal(eeg.data, np.arange(300)[:, None] + np.arange(8) / 10)
     assert np.array_equal(acc.data, np.tile([0.0, 0.0, 1.0], (300, 1)))
     assert eeg.stamps is not None
     # Six decimals are written.
     assert np.allclose(eeg.stamps, 1.6e9 + np.arange(300) / RATE, rtol=0, atol=1e-6)
-    assert (eeg.start, eeg.epoch) == (0, 0.0)
-    assert found.about["begin_unix"] == "1600000000.0"
+    assert (eeg.start, eeg.t0) == (0, 0.0)
+    assert found.metadata["begin_unix"] == "1600000000.0"
     markers = found.events["cyton.markers"]
     assert (markers.times.tolist(), markers.labels) == ([10 / RATE], ("7",))
     assert markers.data.tolist() == [[7.0]]
@@ -60,7 +60,7 @@ def test_lost_samples_are_jumps_of_start(tmp_path: Path) -> None:
     for blocks in found.streams.values():
         ends = [(block.start, block.stop) for block in blocks]
         assert ends == [(0, 100), (107, 600), (601, 900), (1500, 2000)]
-        assert {block.epoch for block in blocks} == {0.0}
+        assert {block.t0 for block in blocks} == {0.0}
     for block in found.streams["cyton.eeg"]:
         assert np.array_equal(block.data[:, 0], np.arange(block.start, block.stop))
     assert found.events["cyton.markers"].times.tolist() == [1600 / RATE]
@@ -75,7 +75,7 @@ def test_samples_out_of_order_or_twice_are_put_right(tmp_path: Path) -> None:
     found = read(path, "cyton")
     (eeg,) = found.streams["cyton.eeg"]
     assert np.array_equal(eeg.data[:, 0], np.arange(1000))
-    assert found.about["repeated"] == "2"
+    assert found.metadata["repeated"] == "2"
 
 
 def test_a_torn_last_line_is_left_out_and_told(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_torn_last_line_is_left_out_and_told(tmp_path: Path) -> None:
     path.write_text(rows(np.arange(50))[:-60])
     found = read(path, "cyton")
     assert len(found.streams["cyton.eeg"][0]) == 49
-    assert found.about["incomplete"] == "the last line was torn"
+    assert found.metadata["incomplete"] == "the last line was torn"
 
 
 def test_a_file_without_rows(tmp_path: Path) -> None:

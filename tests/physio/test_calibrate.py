@@ -12,12 +12,12 @@ from physio.core.block import Block
 from physio.core.protocols import FastClock
 from physio.core.recording import Item
 from physio.io import xdf
-from physio.online import personal_calibration as own
-from physio.inference import self_report as reports
+from physio.online import personal_calibration
+from physio.inference import self_report
 from physio.inference.calibration import Calibration
 from physio.online.engine import run
-from physio.online.prompts import Guide, Step
-from physio.online.session_config import SessionFile
+from physio.online.prompts import PromptSequence, Step
+from physio.online.session_config import SessionConfig
 from physio.online.session import Session
 from physio.sinks.xdf import Xdf
 
@@ -27,17 +27,17 @@ SECONDS = 330.0
 def session(folder: Path | None, seconds: float = SECONDS) -> Session:
     clock = FastClock(50.0)
     band = Wristband(
-        name="band", clock=clock, seed=4, seconds=seconds, truth=False, person="p1"
+        name="band", clock=clock, seed=4, seconds=seconds, ground_truth=False, person="p1"
     )
     sinks = [Xdf(folder, about={"begin": "50.0"}, wait=True)] if folder else []
-    guide = Guide((Step(60.0, "rest", "x"), Step(250.0, "rest over", "y")), clock, len)
-    return Session(SessionFile().plan, [band, guide], sinks, clock, poll=0.5)
+    guide = PromptSequence((Step(60.0, "rest", "x"), Step(250.0, "rest over", "y")), clock, len)
+    return Session(SessionConfig().plan, [band, guide], sinks, clock, poll=0.5)
 
 
 def estimates(items: list[Item]) -> Block:
     blocks = [i for i in items if isinstance(i, Block) and i.info.name == "estimates"]
     data = np.concatenate([b.data for b in blocks])
-    return Block(blocks[0].info, 0, blocks[0].epoch, data)
+    return Block(blocks[0].info, 0, blocks[0].t0, data)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +46,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Calibration]:
     with session(folder) as running:
         for item in running:
             if item.info.name == "session.markers" and "rest over" in item.labels:  # type: ignore[union-attr]
-                running.rate(0.5, -0.5, 0.25, label=reports.SAM)
-                running.rate(0.1, 0.1, label=reports.CONTINUOUS)
+                running.rate(0.5, -0.5, 0.25, label=self_report.SAM)
+                running.rate(0.1, 0.1, label=self_report.CONTINUOUS)
     recording = xdf.read(folder / "recording.xdf")
-    found, said = own.calibrate(recording, running.plan, None, "p1")
+    found, said = personal_calibration.calibrate(recording, running.plan, None, "p1")
     assert said[-1].startswith("the sensors were worn for 1 min before the rest")
     return folder, found
 
@@ -70,7 +70,7 @@ def test_a_session_begins_with_it_and_a_replay_repeats_it(
     _, found = made
     (tmp_path / "own").mkdir()
     with session(tmp_path / "own", seconds=60.0) as running:
-        assert own.begin_with(running, [found]) == []
+        assert personal_calibration.apply_calibrations(running, [found]) == []
         live = estimates(list(running))
     with session(None, seconds=60.0) as plain:
         before = estimates(list(plain))
@@ -88,7 +88,7 @@ def test_one_of_somebody_else_is_refused_and_the_session_goes_on(
     _, found = made
     other = Calibration("p9", found.experts)
     with session(None, seconds=20.0) as running:
-        told = own.begin_with(running, [other])
+        told = personal_calibration.apply_calibrations(running, [other])
         items = list(running)
     assert told == ["the calibration is of 'p9'; here is p1"]
     assert len(estimates(items)) > 60
@@ -123,9 +123,9 @@ def test_a_rest_that_is_too_poor(data: Path) -> None:
     import physio
 
     recording = physio.read(data / "empatica_e4" / "offwrist33s")
-    plan = SessionFile().plan(recording.arrived)
+    plan = SessionConfig().plan(recording.inputs)
     with pytest.raises(ValueError, match=r"^the rest of 3\d s is too short"):
-        own.calibrate(recording, plan, (0.0, 200.0))
+        personal_calibration.calibrate(recording, plan, (0.0, 200.0))
 
 
 def test_the_command_writes_a_small_file(made: tuple[Path, Calibration]) -> None:

@@ -105,7 +105,7 @@ def test_the_demo_leaves_a_whole_session(demo: Path) -> None:
         assert np.isfinite(table[name]).sum() == count > 0
         assert set(table.loc[table[name].isna(), f"{name}.why"]) <= {2}
     recording = xdf.read(demo / "recording.xdf")
-    assert recording.about["ended"].startswith("completed")
+    assert recording.metadata["ended"].startswith("completed")
     assert {info.origin.value for info in recording.infos if info.channels} <= {
         "simulated", "demo", "measured",
     }  # fmt: skip
@@ -155,7 +155,7 @@ def test_ctrl_c_ends_a_session_with_all_of_it_readable(tmp_path: Path) -> None:
     _, errors = running.communicate(timeout=60)
     assert (marked.returncode, running.returncode, errors) == (0, 0, "")
     kept = xdf.read(recording)
-    assert kept.about["ended"] == "interrupted by Ctrl-C"
+    assert kept.metadata["ended"] == "interrupted by Ctrl-C"
     assert kept.events["session.markers"].labels == ("a word",)
     figures = json.loads((tmp_path / "j.json").read_text("utf-8"))
     for stream in figures["streams"]:
@@ -165,7 +165,7 @@ def test_ctrl_c_ends_a_session_with_all_of_it_readable(tmp_path: Path) -> None:
 
 CONFIG = """
 [session]
-person = "p1"
+participant = "p1"
 consent = "c1"
 [devices.band]
 use = "devices.simulated:Wristband"

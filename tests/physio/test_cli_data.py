@@ -8,7 +8,7 @@ import pytest
 from tables import table
 
 from physio import cli
-from physio.datasets import feature_table as windows
+from physio.datasets import feature_table
 from physio.evaluation.leakage.audit import audit
 from physio.evaluation.splits import divide, protocol
 
@@ -38,7 +38,7 @@ def wesad(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_twelve_people_come_to_a_table(wesad: Path) -> None:
     told = json.loads(wesad.with_suffix(".json").read_text())
     assert [p["how"] for p in told["people"]] == ["done"] * 12
-    rows = windows.read(wesad)
+    rows = feature_table.read(wesad)
     assert rows["subject"].unique().tolist()[:3] == ["S2", "S3", "S4"]
     assert sum(p["rows"] for p in told["people"]) == len(rows)
     assert set(rows["label"]) == {
@@ -50,7 +50,7 @@ def test_twelve_people_come_to_a_table(wesad: Path) -> None:
 
 
 def test_the_clock_explains_wesad_unless_orders_are_left_out(wesad: Path) -> None:
-    rows = windows.read(wesad)
+    rows = feature_table.read(wesad)
     rows = rows[rows["label"].isin(["baseline", "stress", "amusement"])]
     rows = rows.reset_index(drop=True)
     reached = {}

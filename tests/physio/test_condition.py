@@ -10,20 +10,20 @@ from typer.testing import CliRunner
 
 import physio
 from physio.cli import app
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.missing import Reason, why
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import apply
-from physio.quality.channel_status import CONDITIONS, Condition
+from physio.quality.channel_status import CONDITIONS, ChannelStatus
 
 RATE = 250
 SECONDS = 8
 
 
 def judged(x: Array, kind: str, unit: str, rate: int = RATE, name: str = "Cz") -> str:
-    info = Info("a.b", Fraction(rate), (Channel(name, kind, unit),))
-    out = apply(Condition(), Block(info, 0, 0.0, np.array(x)[:, None]))
+    info = StreamInfo("a.b", Fraction(rate), (Channel(name, kind, unit),))
+    out = apply(ChannelStatus(), Block(info, 0, 0.0, np.array(x)[:, None]))
     code = out.column(f"condition.{name}")[-1]
-    return CONDITIONS[int(code)] if code == code else Reason(int(why([code])[0])).words
+    return CONDITIONS[int(code)] if code == code else MissingReason(int(missing_reason([code])[0])).words
 
 
 def rhythm(seed: int = 1, size: float = 12.0) -> Array:
@@ -50,7 +50,7 @@ def blinking() -> Array:
 EEG = {
     "good": rhythm(),
     "missing": lossy(),
-    "no signal": np.full(2000, Reason.NO_SIGNAL.nan),
+    "no signal": np.full(2000, MissingReason.NO_SIGNAL.nan),
     "flat": np.full(2000, 31234.5),
     "railed": np.full(2000, -187500.0),
     "electrode off": rhythm() + hum(400.0),
@@ -100,15 +100,15 @@ def test_skin_is_told_from_a_table(
 
 
 def test_figures_are_those_of_the_last_seconds() -> None:
-    info = Info("a.b", Fraction(RATE), (Channel("Cz", "eeg", "uV"),))
+    info = StreamInfo("a.b", Fraction(RATE), (Channel("Cz", "eeg", "uV"),))
     x = 7.0 + hum(20.0) + 10 * np.sqrt(2) * np.sin(np.arange(2000) * 0.72)  # 28.6 Hz
-    out = apply(Condition(), Block(info, 0, 0.0, x[:, None].copy()))
+    out = apply(ChannelStatus(), Block(info, 0, 0.0, x[:, None].copy()))
     at = dict(zip(out.info.names, out.data[-1], strict=True))
     assert at["present.Cz"] == 1
     assert at["mean.Cz"] == pytest.approx(7, abs=0.2)
     assert at["mains.Cz"] == pytest.approx(20 / np.sqrt(2), rel=0.02)
     assert at["fast.Cz"] == pytest.approx(10, rel=0.02)
-    assert np.all(why(out.data[:3]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(out.data[:3]) == MissingReason.WARMING_UP)
 
 
 def test_people_at_rest_are_good_and_a_band_on_a_table_is_not(data: Path) -> None:
@@ -117,17 +117,17 @@ def test_people_at_rest_are_good_and_a_band_on_a_table_is_not(data: Path) -> Non
         file = np.load(data / "eegmat" / "compact128" / f"{person}.npz")
         names = [str(n) for n in file["ch_names"]][:19]
         x = np.float64(file["data"][0, :19]).T * float(np.ravel(file["scale_uV"])[0])
-        info = Info(
+        info = StreamInfo(
             "h.eeg", Fraction(128), tuple(Channel(n, "eeg", "uV") for n in names)
         )
-        out = apply(Condition(), Block(info, 0, 0.0, np.ascontiguousarray(x)))
+        out = apply(ChannelStatus(), Block(info, 0, 0.0, np.ascontiguousarray(x)))
         codes = out.data[5:, :19]
         shares.append(np.isin(codes, [0, CONDITIONS.index("blink")]).mean())
     assert min(shares) > 0.95
     off = physio.read(data / "empatica_e4" / "offwrist33s")
     for name, channel in (("e4.eda", "eda"), ("e4.temp", "temp")):
         (block,) = off.streams[name]
-        told = apply(Condition(), block).column(f"condition.{channel}")[5:]
+        told = apply(ChannelStatus(), block).column(f"condition.{channel}")[5:]
         assert set(told.tolist()) == {CONDITIONS.index("electrode off")}
 
 
@@ -144,10 +144,10 @@ def test_the_check_says_which_channels_are_not_fit(data: Path, tmp_path: Path) -
 
 
 def test_the_condition_refuses_what_it_cannot_judge() -> None:
-    info = Info("a.b", Fraction(4), (Channel("x"),))
+    info = StreamInfo("a.b", Fraction(4), (Channel("x"),))
     with pytest.raises(
         ValueError,
         match=r"^the condition of 'a.b' is judged by 4 samples or more, a share above "
         r"0 and mains above 0 Hz: 0.5 s, 0.9, 50 Hz$",
     ):
-        Condition(width=0.5).output(info)
+        ChannelStatus(window=0.5).output_info(info)

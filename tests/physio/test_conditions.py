@@ -11,16 +11,16 @@ from typer.testing import CliRunner
 
 from devices.simulated import Headset
 from physio.cli import app
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.protocols import FastClock
-from physio.online.channel_monitor import HELD, Conditions, unfit
-from physio.online.engine import STATUS, Plan
+from physio.online.channel_monitor import HELD, ChannelMonitor, unfit
+from physio.online.engine import STATUS, PipelineConfig
 from physio.online.session import Session
-from physio.sinks.background import Behind
-from physio.sinks.channel_status import FILE, Conditioned
+from physio.sinks.background import BackgroundSink
+from physio.sinks.channel_status import FILE, ChannelStatusFile
 
-EEG = Info(
+EEG = StreamInfo(
     "headset.eeg", Fraction(250), tuple(Channel(c, "eeg", "uV") for c in ("F3", "Cz"))
 )
 
@@ -39,11 +39,11 @@ def cut(x: Array, size: int = 40) -> Sequence[Block]:
 def test_a_channel_that_dies_and_comes_back_is_told_once_each() -> None:
     x = rhythm(40)
     x[250 * 10 : 250 * 22, 0] = 7.0
-    conditions = Conditions([EEG])
+    conditions = ChannelMonitor([EEG])
     said = []
     for block in cut(x):
         _, news = conditions.take(block)
-        said += [(block.until, text) for text in news]
+        said += [(block.complete_until, text) for text in news]
     assert [text for _, text in said] == [
         "headset.eeg: F3 is flat",
         "headset.eeg: F3 is fit again",
@@ -60,7 +60,7 @@ def test_a_channel_that_dies_and_comes_back_is_told_once_each() -> None:
 def test_what_is_bad_from_the_start_is_told_and_what_is_good_is_not() -> None:
     x = rhythm(10)
     x[:, 1] = -187_500.0
-    conditions = Conditions([EEG])
+    conditions = ChannelMonitor([EEG])
     said = [text for block in cut(x) for text in conditions.take(block)[1]]
     assert said == ["headset.eeg: Cz is railed"]
     assert unfit(conditions.figures(), "now") == ["headset.eeg Cz (railed)"]
@@ -70,9 +70,9 @@ def test_what_is_bad_from_the_start_is_told_and_what_is_good_is_not() -> None:
 def test_a_session_has_the_figures_that_a_check_has_afterwards(tmp_path: Path) -> None:
     clock = FastClock()
     device = Headset(name="headset", clock=clock, seed=3, seconds=12.0)
-    sink = Behind(Conditioned(tmp_path), wait=True)
-    afterwards = Conditions()
-    with Session(Plan(), [device], [sink], clock) as session:
+    sink = BackgroundSink(ChannelStatusFile(tmp_path), wait=True)
+    afterwards = ChannelMonitor()
+    with Session(PipelineConfig(), [device], [sink], clock) as session:
         afterwards.know(h.info for h in session.health.values())
         for item in session:
             if isinstance(item, Block):
@@ -93,11 +93,11 @@ def test_the_status_tells_of_an_electrode_that_fell_off(tmp_path: Path) -> None:
             data = block.data.copy()
             if block.info.name.endswith(".eeg"):
                 data[:, 2] = 0.0
-            return Block(block.info, block.start, block.epoch, data)
+            return Block(block.info, block.start, block.t0, data)
 
     clock = FastClock()
     device = Torn(name="headset", clock=clock, seed=3, seconds=15.0)
-    with Session(Plan(), [device], [Conditioned(tmp_path)], clock) as session:
+    with Session(PipelineConfig(), [device], [ChannelStatusFile(tmp_path)], clock) as session:
         told = [i.labels for i in session if i.info == STATUS]
     labels = [label for labels in told if labels for label in labels]
     assert "condition: headset.eeg: C3 is flat" in labels
@@ -106,9 +106,9 @@ def test_the_status_tells_of_an_electrode_that_fell_off(tmp_path: Path) -> None:
 def test_check_tells_what_the_channels_of_a_running_session_are(tmp_path: Path) -> None:
     x = rhythm(12)
     x[:, 0] = 3.0
-    sink = Conditioned(tmp_path)
+    sink = ChannelStatusFile(tmp_path)
     with sink:
-        sink.announce([EEG])
+        sink.open_streams([EEG])
         for block in cut(x):
             sink.write(block)
         done = CliRunner().invoke(app, ["check", str(tmp_path)])
@@ -118,9 +118,9 @@ def test_check_tells_what_the_channels_of_a_running_session_are(tmp_path: Path) 
 
 
 def test_a_full_disk_is_said_once_and_ends_nothing(tmp_path: Path) -> None:
-    sink = Conditioned(tmp_path / "gone")
+    sink = ChannelStatusFile(tmp_path / "gone")
     with sink:
-        sink.announce([EEG])
+        sink.open_streams([EEG])
         for block in cut(rhythm(8)):
             sink.write(block)
         said = sink.notices()

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from physio.cli.run_session import conduct
-from physio.core.block import Block, Channel, Info
+from physio.core.block import Block, Channel, StreamInfo
 from physio.core.protocols import FastClock
 from physio.io import xdf
-from physio.online.engine import Watch
-from physio.online.session_config import SessionFile
+from physio.online.engine import StallDetector
+from physio.online.session_config import SessionConfig
 
-FILE = SessionFile({"sinks": {"recording": {"use": "physio.sinks.xdf:Xdf"}}})
+FILE = SessionConfig({"sinks": {"recording": {"use": "physio.sinks.xdf:Xdf"}}})
 
 
 class Broken:
@@ -46,7 +46,7 @@ def test_a_view_that_fails_is_named_and_the_recording_goes_on(tmp_path: Path) ->
         yield Broken(states, tmp_path)
 
     clock = FastClock(1000.0)
-    band = Wristband(name="band", clock=clock, seconds=10.0, truth=False)
+    band = Wristband(name="band", clock=clock, seconds=10.0, ground_truth=False)
     outcome = conduct(
         FILE.recording_only(), [band], clock, tmp_path, view=view, poll=0.1
     )
@@ -64,10 +64,10 @@ def test_a_view_that_fails_is_named_and_the_recording_goes_on(tmp_path: Path) ->
 
 
 def test_a_slow_stream_is_not_silent_between_two_samples() -> None:
-    info = Info("room.temp", Fraction(1), (Channel("t", "temperature", "degC"),))
-    watch = Watch([info], 0.9, 100.0)
+    info = StreamInfo("room.temp", Fraction(1), (Channel("t", "temperature", "degC"),))
+    watch = StallDetector([info], 0.9, 100.0)
     for k in range(5):
-        watch.saw(Block(info, k, 100.0, np.ones((1, 1))))
+        watch.update(Block(info, k, 100.0, np.ones((1, 1))))
         assert watch.check(100.0 + k + 0.99, 0.25) == []
     (silent,) = watch.check(105.6, 0.25)
     assert silent.labels == ("room.temp",)

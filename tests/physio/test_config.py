@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from physio.config import build, read
-from physio.core.aligner import Join
+from physio.core.aligner import TickGrid
 from physio.core.stage import Chain, Fork
 
 CHAIN = {"use": "physio.core.stage:Chain"}
-JOIN = {"use": "physio.core.aligner:Join"}
+JOIN = {"use": "physio.core.aligner:TickGrid"}
 
 
 def test_tables_become_objects_and_lists_tuples() -> None:
@@ -19,11 +19,11 @@ def test_tables_become_objects_and_lists_tuples() -> None:
 
 
 def test_numbers_become_exact_fractions() -> None:
-    assert build({**JOIN, "rate": 2.5}, "a.toml") == Join(rate=Fraction(5, 2))
+    assert build({**JOIN, "rate": 2.5}, "a.toml") == TickGrid(rate=Fraction(5, 2))
 
 
 def test_given_values_fill_fields_that_are_there() -> None:
-    assert build(JOIN, "a.toml", given={"hold": 2.0, "name": "x"}) == Join(hold=2.0)
+    assert build(JOIN, "a.toml", given={"hold": 2.0, "name": "x"}) == TickGrid(hold=2.0)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_given_values_fill_fields_that_are_there() -> None:
             "--trust os would allow it",
         ),
         (
-            {"use": "physio.core.stage:Flow"},
-            "a.toml: 'physio.core.stage:Flow' is not a class of settings",
+            {"use": "physio.core.stage:StageRunner"},
+            "a.toml: 'physio.core.stage:StageRunner' is not a class of settings",
         ),
         ({"use": "Chain"}, "a.toml: use = 'Chain' must be 'package.module:Name'"),
         ({"use": 3}, "a.toml: use = 3 must be 'package.module:Name'"),

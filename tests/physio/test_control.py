@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from physio.core.protocols import FastClock
-from physio.inference import self_report as reports
-from physio.online.remote_control import Door, door, rate, send
+from physio.inference import self_report
+from physio.online.remote_control import ControlSocket, socket_address, rate, send
 
 
 def test_a_marker_reaches_the_session(tmp_path: Path) -> None:
-    with Door(tmp_path, FastClock(5.0)) as entrance:
+    with ControlSocket(tmp_path, FastClock(5.0)) as entrance:
         assert entrance.read() == []
         send(tmp_path, "film 3 begins: größer")
         send(tmp_path, "b")
@@ -18,8 +18,8 @@ def test_a_marker_reaches_the_session(tmp_path: Path) -> None:
         assert first.labels == ("film 3 begins: größer",)
         assert first.times.tolist() == [5.0]
         assert second.labels == ("b",)
-        assert door(tmp_path).stat().st_mode & 0o777 == 0o600
-    assert not door(tmp_path).exists()
+        assert socket_address(tmp_path).stat().st_mode & 0o777 == 0o600
+    assert not socket_address(tmp_path).exists()
     assert entrance.read() == []
 
 
@@ -29,14 +29,14 @@ def test_no_session(tmp_path: Path) -> None:
 
 
 def test_a_rating_reaches_the_session(tmp_path: Path) -> None:
-    with Door(tmp_path, FastClock(5.0)) as entrance:
-        rate(tmp_path, [0.5, float("nan"), -0.25], reports.CONTINUOUS, "p2")
+    with ControlSocket(tmp_path, FastClock(5.0)) as entrance:
+        rate(tmp_path, [0.5, float("nan"), -0.25], self_report.CONTINUOUS, "p2")
         send(tmp_path, "sam 7 3 5")
         send(tmp_path, "sam 12")
         send(tmp_path, "sam smith comes in")
         now, sam, bad, marker = entrance.read()
     assert (now.info.name, sam.info.name) == ("session.ratings.p2", "session.ratings")
-    assert (now.info.person, now.labels) == ("p2", ("rating",))
+    assert (now.info.participant, now.labels) == ("p2", ("rating",))
     assert repr(now.data.tolist()) == "[[0.5, nan, -0.25]]"
     assert sam.data.tolist() == [[0.5, -0.5, 0.0]]
     assert bad.labels == (

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, Info, Origin
-from physio.core.events import Events, marks
-from physio.core.missing import Reason
-from physio.core.recording import Recording, silence
+from physio.core.block import Block, Channel, StreamInfo, Origin
+from physio.core.events import Events, event_stream
+from physio.core.missing import MissingReason
+from physio.core.recording import Recording, stream_timeout
 from physio.view.convert import to_mne, to_pandas
 
-EEG = Info(
+EEG = StreamInfo(
     "headset.eeg",
     Fraction(250),
     (
@@ -22,9 +22,9 @@ EEG = Info(
         Channel("pulse", "bio", "1"),
         Channel("heart", "ecg", "mV"),
     ),
-    person="p07",
+    participant="p07",
 )
-EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
+EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
 
 
 def session() -> Recording:
@@ -37,20 +37,20 @@ def session() -> Recording:
     )
     eda = (Block(EDA, 0, 100.0, np.full((32, 1), 0.5)),)
     markers = Events(
-        marks("session.markers"),
+        event_stream("session.markers"),
         108.0,
         np.array([102.0, 999.0]),
         np.empty((2, 0)),
         ("tone", "too late"),
     )
     conditions = Events(
-        marks("study.conditions", Channel("end", unit="s")),
+        event_stream("study.conditions", Channel("end", unit="s")),
         108.0,
         np.array([101.0]),
         np.array([[106.0]]),
         ("stress",),
     )
-    events = (markers, conditions, silence("band.eda", 105.0))
+    events = (markers, conditions, stream_timeout("band.eda", 105.0))
     about = {"begin": "90.0", "begin_unix": "1700000000.0"}
     named = {e.info.name: e for e in events}
     return Recording({"headset.eeg": eeg, "band.eda": eda}, named, (), about)
@@ -99,12 +99,12 @@ def test_events_lie_at_their_samples_and_silence_is_left_out() -> None:
 
 def test_an_event_lies_at_its_sample_though_the_clock_drifts() -> None:
     # The device is slow by 1 %: 100 samples take 1.01 s of the session clock.
-    info = Info("a.eeg", Fraction(100), (Channel("Fz", "eeg", "uV"),))
+    info = StreamInfo("a.eeg", Fraction(100), (Channel("Fz", "eeg", "uV"),))
     blocks = tuple(
         Block(info, 100 * i, 0.01 * i, np.zeros((100, 1))) for i in range(50)
     )
     at = float(blocks[40].times[7])
-    event = Events(marks("m"), at, np.array([at]), np.empty((1, 0)), ("x",))
+    event = Events(event_stream("m"), at, np.array([at]), np.empty((1, 0)), ("x",))
     raw = to_mne(Recording({"a.eeg": blocks}, {"m": event}))
     # Sample 4007 of 100 Hz; one part in 10^9 is far less than a sample.
     assert raw.annotations.onset[0] == pytest.approx(40.07, rel=1e-9)
@@ -119,7 +119,7 @@ def test_the_date_is_that_of_the_first_sample() -> None:
 def test_electrodes_get_their_places_if_all_are_known() -> None:
     raw = to_mne(session())
     assert set(raw.get_montage().ch_names) == {"Fz", "OZ"}
-    strange = Info("a.eeg", Fraction(100), (Channel("left", "eeg", "uV"),))
+    strange = StreamInfo("a.eeg", Fraction(100), (Channel("left", "eeg", "uV"),))
     block = Block(strange, 0, 0.0, np.zeros((100, 1)))
     assert to_mne(Recording({"a.eeg": (block,)})).get_montage() is None
 
@@ -143,7 +143,7 @@ def test_electrodes_get_their_places_if_all_are_known() -> None:
 def test_what_mne_cannot_have_is_told(
     streams: tuple[str, ...], asked: str | None, message: str
 ) -> None:
-    infos = [Info(name, Fraction(4), EDA.channels) for name in streams]
+    infos = [StreamInfo(name, Fraction(4), EDA.channels) for name in streams]
     empty = {i.name: (Block(i, 0, 0.0, np.empty((0, 1))),) for i in infos}
     with pytest.raises(ValueError) as error:  # noqa: PT011
         to_mne(Recording(empty), asked)
@@ -151,8 +151,8 @@ def test_what_mne_cannot_have_is_told(
 
 
 def test_a_block_becomes_a_frame_with_reasons_in_words() -> None:
-    info = Info("estimates", Fraction(4), (Channel("valence"), Channel("skin.from")))
-    data = np.array([[0.5, 1.0], [Reason.UNTRAINED.nan, np.nan], [np.nan, np.nan]])
+    info = StreamInfo("estimates", Fraction(4), (Channel("valence"), Channel("skin.from")))
+    data = np.array([[0.5, 1.0], [MissingReason.UNTRAINED.nan, np.nan], [np.nan, np.nan]])
     frame = to_pandas(Block(info, 2, 10.0, data))
     assert list(frame.columns) == ["valence", "valence.why", "skin.from"]
     assert list(frame["valence.why"]) == ["ok", "untrained", "no signal"]
@@ -161,8 +161,8 @@ def test_a_block_becomes_a_frame_with_reasons_in_words() -> None:
 
 
 def test_reasons_that_a_stage_gives_itself_are_put_into_words() -> None:
-    info = Info("estimates", Fraction(4), (Channel("valence"), Channel("valence.why")))
-    data = np.array([[0.5, 0.0], [np.nan, float(Reason.TOO_SHORT)]])
+    info = StreamInfo("estimates", Fraction(4), (Channel("valence"), Channel("valence.why")))
+    data = np.array([[0.5, 0.0], [np.nan, float(MissingReason.TOO_SHORT)]])
     frame = to_pandas(Block(info, 0, 0.0, data))
     assert list(frame.columns) == ["valence", "valence.why"]
     assert list(frame["valence.why"]) == ["ok", "too short"]
@@ -211,7 +211,7 @@ def test_a_real_wristband_goes_to_pandas_and_mne(data: Path) -> None:
     assert len(frames["e4.eda"]) == blocks[-1].stop
     raw = to_mne(recording, "e4.eda")
     assert raw.n_times == blocks[-1].stop
-    unix = float(recording.about["begin_unix"]) - recording.begin
+    unix = float(recording.metadata["begin_unix"]) - recording.begin
     unix += float(blocks[0].times[0])
     # A float of Unix seconds holds a quarter of a microsecond; MNE keeps microseconds.
     assert raw.info["meas_date"].timestamp() == pytest.approx(unix, abs=2e-6)

@@ -5,16 +5,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.events import Events, points
-from physio.core.missing import Reason
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.events import Events, events_from_grid
+from physio.core.missing import MissingReason
 from physio.core.stage import Chain, apply
-from physio.features.cardiac.rr_correction import MARKS, Correction
+from physio.features.cardiac.rr_correction import MARKS, RRCorrection
 from physio.features.cardiac.heart_rate import HeartRate
-from physio.features.cardiac.hrv import HeartVariability
+from physio.features.cardiac.hrv import HRV
 
 RATE = 100
-INFO = Info(
+INFO = StreamInfo(
     "chest.ecg",
     Fraction(RATE),
     (
@@ -37,13 +37,13 @@ def train(times: Array, wrong: tuple[float, ...] = ()) -> Block:
     for before, t in zip(np.append(np.nan, times), times, strict=False):
         i = int(np.ceil(t * RATE))
         bad = any(abs(t - w) < 1e-9 for w in wrong)
-        interval = Reason.POOR_QUALITY.nan if bad or np.isnan(before) else t - before
+        interval = MissingReason.POOR_QUALITY.nan if bad or np.isnan(before) else t - before
         x[i] = t - i / RATE, interval, 0.9
     return Block(INFO, 0, 0.0, x)
 
 
 def corrected(times: Array, wrong: tuple[float, ...]) -> Events:
-    return points(apply(Correction(), train(times, wrong)))
+    return events_from_grid(apply(RRCorrection(), train(times, wrong)))
 
 
 def test_a_train_without_fault_is_left_as_it_is() -> None:
@@ -101,11 +101,11 @@ def test_what_was_put_right_counts_as_not_accepted() -> None:
     left = np.delete(times, range(40, 390, 4))
     wrong = tuple(times[k] for k in range(41, 390, 4))
     source = train(left, wrong)
-    stages = Correction(), HeartVariability()
+    stages = RRCorrection(), HRV()
     out = apply(Chain(stages), source)
     assert out.column("corrected")[250] == pytest.approx(0.5, abs=0.05)
     assert np.isnan(out.column("sdnn")[250])
-    assert np.isnan(apply(Chain((Correction(), HeartRate())), source).data[800]).all()
+    assert np.isnan(apply(Chain((RRCorrection(), HeartRate())), source).data[800]).all()
 
 
 def test_a_corrected_train_has_the_power_of_the_true_one() -> None:
@@ -113,8 +113,8 @@ def test_a_corrected_train_has_the_power_of_the_true_one() -> None:
     keep = np.ones(400, bool)
     keep[50::12] = False
     left, wrong = times[keep], tuple(times[51::12])
-    truth = apply(HeartVariability(), train(times)).column("hf")[250:300]
-    put_in = apply(Chain((Correction(), HeartVariability())), train(left, wrong))
+    truth = apply(HRV(), train(times)).column("hf")[250:300]
+    put_in = apply(Chain((RRCorrection(), HRV())), train(left, wrong))
     # One beat in twelve put in the middle takes some of the swing's power.
     np.testing.assert_allclose(put_in.column("hf")[250:300], truth, rtol=0.25)
 
@@ -123,20 +123,20 @@ def test_a_corrected_train_has_the_power_of_the_true_one() -> None:
     ("stage", "source", "message"),
     [
         (
-            Correction(),
-            Info("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
+            RRCorrection(),
+            StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
             "beats are put right from their intervals and confidence: put Beats before "
             "it; 'band.bio' has bvp",
         ),
         (
-            Correction(near=0.6),
+            RRCorrection(near=0.6),
             INFO,
             "an interval near the usual one of 'chest.ecg' may be off by above 0 and "
             "below 0.5 of it, not 0.6",
         ),
     ],
 )
-def test_refuses(stage: Correction, source: Info, message: str) -> None:
+def test_refuses(stage: RRCorrection, source: StreamInfo, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        stage.output(source)
+        stage.output_info(source)
     assert str(caught.value) == message

@@ -12,35 +12,35 @@ import pytest
 from bokeh.document import Document
 
 from physio import config
-from physio.core.block import Block, Channel, Info, Origin
-from physio.core.events import happening, marks
-from physio.core.protocols import Wish
-from physio.core.missing import Reason
-from physio.core.recording import MARKERS, Recording, mute, silence
+from physio.core.block import Block, Channel, StreamInfo, Origin
+from physio.core.events import single_event, event_stream
+from physio.core.protocols import Command
+from physio.core.missing import MissingReason
+from physio.core.recording import MARKERS, Recording, mute, stream_timeout
 from physio.io import xdf
-from physio.models import model_card as weights
-from physio.view.dashboard import Dashboard, html as words
-from physio.view.dashboard.figures.vad import Course, Plane, missing, withheld
-from physio.view.dashboard.access import Place
+from physio.models import model_card
+from physio.view.dashboard import Dashboard, html
+from physio.view.dashboard.figures.vad import VadHistory, Plane, missing, withheld
+from physio.view.dashboard.access import ServerAddress
 from physio.view.dashboard.document import Page
 from physio.view.dashboard.attribution import contributions, interval, support
 from physio.view.dashboard.figures.topomap import Scalp
-from physio.view.dashboard.session_state import Scene, of
-from physio.view.dashboard.server import VIEWERS, Board
+from physio.view.dashboard.session_state import SessionState, of
+from physio.view.dashboard.server import VIEWERS, DashboardServer
 from physio.view.dashboard.figures.signals import Signals
 from physio.view.dashboard.figures.theme import DARK, LIGHT, plain
-from physio.view.dashboard.figures.ring_buffer import Track, envelopes
-from physio.view.dashboard.codec import Packer, Unpacker
-from physio.view.dashboard.commands import refused, wished
+from physio.view.dashboard.figures.ring_buffer import RingBuffer, envelopes
+from physio.view.dashboard.codec import Encoder, Decoder
+from physio.view.dashboard.commands import is_forbidden, parse_command
 
-EEG = Info(
+EEG = StreamInfo(
     "head.eeg", Fraction(64), (Channel("Fz", "eeg", "uV"), Channel("Cz", "eeg", "uV"))
 )
-EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), person="p1")
+EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant="p1")
 NAMES = tuple(
     f"{d}{end}" for d in ("valence", "arousal", "dominance") for end in ("", ".sd")
 )
-ESTIMATES = Info(
+ESTIMATES = StreamInfo(
     "estimates",
     Fraction(4),
     tuple(map(Channel, (*NAMES, "support.from", "support.to", "arousal.by.skin.rate"))),
@@ -48,34 +48,34 @@ ESTIMATES = Info(
 WRIST = {"estimator": {"experts": [{"weights": "wrist"}]}}
 
 
-def scene(config: dict[str, Any] = WRIST) -> Scene:
-    made = Scene(tick=lambda: 100.0)
+def scene(config: dict[str, Any] = WRIST) -> SessionState:
+    made = SessionState(tick=lambda: 100.0)
     made.note({"begin": 0.0, "config": config, "clock": [100.0, 100.0, 1.0]})
     made.announce(EEG)
     made.announce(EDA)
     return made
 
 
-def block(info: Info, start: int, data: Any) -> Block:
+def block(info: StreamInfo, start: int, data: Any) -> Block:
     rows = np.array(data, np.float64).reshape(-1, len(info.channels))
     return Block(info, start, 0.0, rows)
 
 
-def estimated(made: Scene, seconds: int, rest: float = 0.0) -> None:
+def estimated(made: SessionState, seconds: int, rest: float = 0.0) -> None:
     """Put in estimates of ``seconds`` until 100 s; dominance is untrained."""
     made.note({"config": {"estimator": {**WRIST["estimator"], "rest": rest}}})
     n = 4 * seconds
-    rows = np.tile([0.2, 0.3, -0.4, 0.3, *2 * [Reason.UNTRAINED.nan], 40, 100, 0.1], n)
+    rows = np.tile([0.2, 0.3, -0.4, 0.3, *2 * [MissingReason.UNTRAINED.nan], 40, 100, 0.1], n)
     made.take(block(ESTIMATES, 401 - n, rows), 100.0)
 
 
 @pytest.mark.parametrize("item", [
     block(EEG, 17, np.arange(8.0)),
-    happening(marks("session.ratings", Channel("valence")), 3.5, "sam", 0.25),
-    silence("band.eda", 7.25),
+    single_event(event_stream("session.ratings", Channel("valence")), 3.5, "sam", 0.25),
+    stream_timeout("band.eda", 7.25),
 ])  # fmt: skip
 def test_what_is_sent_arrives_as_it_was(item: Any) -> None:
-    packer, unpacker = Packer(), Unpacker()
+    packer, unpacker = Encoder(), Decoder()
     messages = packer.item(item, 8.0)
     assert len(messages) == 2  # the stream is described once
     assert len(packer.item(item, 8.0)) == 1
@@ -86,13 +86,13 @@ def test_what_is_sent_arrives_as_it_was(item: Any) -> None:
     np.testing.assert_array_equal(found.data, item.data)
     np.testing.assert_array_equal(found.times, item.times)
     if isinstance(item, Block):
-        assert (found.start, found.epoch) == (item.start, item.epoch)
+        assert (found.start, found.t0) == (item.start, item.t0)
     else:
-        assert (found.until, found.labels) == (item.until, item.labels)
+        assert (found.complete_until, found.labels) == (item.until, item.labels)
 
 
 def test_a_track_keeps_the_newest_and_what_was_lost_is_missing() -> None:
-    track = Track(EDA, 20.0)
+    track = RingBuffer(EDA, 20.0)
     for start in range(0, 400, 10):
         if start != 350:
             track.take(block(EDA, start, np.arange(start, start + 10.0)))
@@ -128,7 +128,7 @@ def test_streamed_signals_are_those_drawn_at_once() -> None:
     rng = np.random.default_rng(1)
     data = rng.normal(0, 20, (64 * 30, 2))
     now = [0.0]
-    made = Scene(tick=lambda: now[0])
+    made = SessionState(tick=lambda: now[0])
     made.note({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
     made.announce(EEG)
     grown = Signals(LIGHT, ("head.eeg",), look="as recorded")
@@ -162,7 +162,7 @@ def pieces(sent: Any) -> list[tuple[Any, Any]]:
 
 def test_a_line_is_not_drawn_over_what_was_not_seen() -> None:
     now = [0.0]
-    made = Scene(tick=lambda: now[0])
+    made = SessionState(tick=lambda: now[0])
     made.note({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
     made.announce(EEG)
     view = Signals(LIGHT, ("head.eeg",), look="as recorded")
@@ -195,25 +195,25 @@ def test_gaps_and_dead_streams_are_hatched_and_named() -> None:
     gaps = view.gaps.data
     np.testing.assert_allclose(gaps["l"][:2], [95, 98], rtol=0, atol=0.05)
     np.testing.assert_allclose(gaps["r"][:2], [96, 100], rtol=0, atol=0.05)
-    assert "LOST: head.eeg" in words.badges(made)
+    assert "LOST: head.eeg" in html.badges(made)
 
 
 def test_before_the_baseline_is_over_nothing_is_said_of_affect() -> None:
     made = scene()
     estimated(made, 30, rest=60.0)
     assert withheld(made) == "baseline: 30 s left, no estimate before"
-    assert "+0.20" not in words.estimates(made)
-    plane, course = Plane(LIGHT), Course(LIGHT, "valence")
+    assert "+0.20" not in html.estimates(made)
+    plane, course = Plane(LIGHT), VadHistory(LIGHT, "valence")
     plane.update(made)
     course.update(made)
     assert len(plane._now.data["x"]) == 0
     assert np.isnan(course._line.data["y"]).all()
     estimated(made := scene(), 70, rest=60.0)
     assert withheld(made) == ""
-    assert "+0.20 ± 0.30" in words.estimates(made)
-    made.take(happening(marks(MARKERS), 99.0, "rest"), 99.0)
+    assert "+0.20 ± 0.30" in html.estimates(made)
+    made.take(single_event(event_stream(MARKERS), 99.0, "rest"), 99.0)
     assert withheld(made) == "baseline: 59 s left, no estimate before"
-    made.take(happening(marks(MARKERS), 99.5, "rest over"), 99.5)
+    made.take(single_event(event_stream(MARKERS), 99.5, "rest over"), 99.5)
     assert withheld(made) == ""
 
 
@@ -221,9 +221,9 @@ def test_what_no_data_supports_is_refused_in_words() -> None:
     made = scene()
     estimated(made, 30, rest=5.0)
     assert missing(made, "dominance") == "no estimate: untrained"
-    assert "ABSTAINING: dominance" in words.badges(made)
-    assert "No training data has dominance" in words.rests(made)
-    course = Course(LIGHT, "dominance")
+    assert "ABSTAINING: dominance" in html.badges(made)
+    assert "No training data has dominance" in html.rests(made)
+    course = VadHistory(LIGHT, "dominance")
     course.update(made)
     assert np.isnan(course._line.data["y"]).all()
     assert course._none.data["l"]
@@ -232,16 +232,16 @@ def test_what_no_data_supports_is_refused_in_words() -> None:
 def test_intervals_come_with_their_coverage_or_not_at_all() -> None:
     made = scene()
     estimated(made, 30, rest=5.0)
-    figures = weights.load("wrist").card.figures
+    figures = model_card.load("wrist").card.figures
     assert interval(made, "arousal")[80] == figures["wrist: arousal coverage of 80%"]
     plane = Plane(LIGHT)
     plane.update(made)
     assert len(plane._ellipses.data["x"]) == 2
-    assert "80 % intervals held, in people left out: V" in words.rests(made)
+    assert "80 % intervals held, in people left out: V" in html.rests(made)
     made.note({"config": {"estimator": {"rest": 5.0}}})
     plane.update(made)
     assert len(plane._ellipses.data["x"]) == 0
-    course = Course(LIGHT, "arousal")
+    course = VadHistory(LIGHT, "arousal")
     course.update(made)
     assert len(course._bands.data["x"]) == 0
 
@@ -250,29 +250,29 @@ def test_an_estimate_says_what_it_rests_on() -> None:
     made = scene()
     estimated(made, 30, rest=5.0)
     assert support(made) == 60.0
-    assert "Rests on the last <b>60 s</b>" in words.rests(made)
+    assert "Rests on the last <b>60 s</b>" in html.rests(made)
     assert contributions(made, "arousal") == {"skin": pytest.approx(0.1)}
-    assert "skin +0.10" in words.estimates(made)
+    assert "skin +0.10" in html.estimates(made)
 
 
 def test_old_estimates_are_called_old() -> None:
     made = scene()
     estimated(made, 30, rest=5.0)
-    assert "s old" not in words.estimates(made)
+    assert "s old" not in html.estimates(made)
     made.note({"clock": [107.0, 100.0, 1.0]})
-    assert "The newest of these is 7 s old." in words.estimates(made)
+    assert "The newest of these is 7 s old." in html.estimates(made)
 
 
 def test_demo_weights_lie_on_hatching() -> None:
     made = scene()
-    info = Info("estimates", Fraction(4), ESTIMATES.channels, Origin.DEMO)
+    info = StreamInfo("estimates", Fraction(4), ESTIMATES.channels, Origin.DEMO)
     made.take(block(info, 390, np.tile(0.1, 9 * 10)), 100.0)
-    plane, course = Plane(DARK), Course(DARK, "valence")
+    plane, course = Plane(DARK), VadHistory(DARK, "valence")
     plane.update(made)
     course.update(made)
     assert plane._hatch.visible
     assert course._hatch.visible
-    assert "DEMO WEIGHTS" in words.badges(made)
+    assert "DEMO WEIGHTS" in html.badges(made)
 
 
 @pytest.mark.parametrize(("names", "mapped"), [
@@ -284,7 +284,7 @@ def test_few_electrodes_are_dots_and_never_interpolated(
     names: tuple[str, ...], mapped: bool
 ) -> None:
     channels = tuple(Channel(f"eeg.de.alpha.{n}") for n in names)
-    info = Info("features", Fraction(4), channels)
+    info = StreamInfo("features", Fraction(4), channels)
     made = scene()
     made.take(block(info, 400, np.arange(float(len(names)))), 100.0)
     scalp = Scalp(LIGHT)
@@ -312,15 +312,15 @@ EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 
 def test_a_strangers_text_is_never_markup() -> None:
     made = scene()
-    made.announce(Info(f"{EVIL}.eeg", Fraction(4), (Channel(EVIL, "eeg", "uV"),)))
+    made.announce(StreamInfo(f"{EVIL}.eeg", Fraction(4), (Channel(EVIL, "eeg", "uV"),)))
     made.note({"person": EVIL, "recorded_at": EVIL, "ended": EVIL})
-    made.take(happening(marks(MARKERS), 99.0, EVIL), 99.0)
-    made.take(happening(marks("session.status"), 99.0, EVIL), 99.0)
+    made.take(single_event(event_stream(MARKERS), 99.0, EVIL), 99.0)
+    made.take(single_event(event_stream("session.status"), 99.0, EVIL), 99.0)
     made.take(mute(f"{EVIL}.eeg", 99.0, on=True), 99.0)
     parts = [
-        words.badges(made), words.state(made), words.estimates(made),
-        words.rests(made), words.streams(made, controls=True), words.happened(made),
-        words.latency(made, [1.0]), words.rest(made), words.courses(made),
+        html.badges(made), html.state(made), html.estimates(made),
+        html.rests(made), html.streams(made, controls=True), html.happened(made),
+        html.latency(made, [1.0]), html.rest(made), html.courses(made),
     ]  # fmt: skip
     tags = Tags()
     for part in parts:
@@ -339,13 +339,13 @@ def told(**sent: Any) -> dict[str, list[str]]:
 
 
 def test_a_wish_counts_from_when_it_was_made() -> None:
-    wish = wished(told(what="mark", label=" film ", at=999.8), scene(), wall=1000.0)
+    wish = parse_command(told(what="mark", label=" film ", at=999.8), scene(), wall=1000.0)
     assert wish is not None
     assert wish.label == "film"
-    assert wish.wish.at == pytest.approx(99.8)
-    late = wished(told(what="mark", label="film", at=10.0), scene(), wall=1000.0)
+    assert wish.wish.time == pytest.approx(99.8)
+    late = parse_command(told(what="mark", label="film", at=10.0), scene(), wall=1000.0)
     assert late is not None
-    assert late.wish.at == 100.0  # a clock that is so far off is not believed
+    assert late.wish.time == 100.0  # a clock that is so far off is not believed
 
 
 @pytest.mark.parametrize("sent", [
@@ -362,26 +362,26 @@ def test_a_wish_counts_from_when_it_was_made() -> None:
     told(what="rate", values={"valence": True}), told(what="rate", values={"pain": 0}),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_no_wish(sent: Any) -> None:
-    assert wished(sent, scene(), wall=1000.0) is None
+    assert parse_command(sent, scene(), wall=1000.0) is None
 
 
 def test_who_may_want_what() -> None:
-    rate = wished(told(what="rate", values={"valence": "0.5"}), scene(), wall=0.0)
-    stop = wished(told(what="stop"), scene(), wall=0.0)
+    rate = parse_command(told(what="rate", values={"valence": "0.5"}), scene(), wall=0.0)
+    stop = parse_command(told(what="stop"), scene(), wall=0.0)
     assert rate is not None
     assert stop is not None
     np.testing.assert_array_equal(rate.wish.values, [0.5, np.nan, np.nan])
-    assert [refused(rate, r) for r in ("control", "participant", "look")] == [
+    assert [is_forbidden(rate, r) for r in ("control", "participant", "look")] == [
         False,
         False,
         True,
     ]
-    assert [refused(stop, r) for r in ("control", "participant", "look")] == [
+    assert [is_forbidden(stop, r) for r in ("control", "participant", "look")] == [
         False,
         True,
         True,
     ]
-    assert refused(stop, "nobody")
+    assert is_forbidden(stop, "nobody")
 
 
 def test_a_page_that_shows_nothing_is_sent_nothing() -> None:
@@ -415,7 +415,7 @@ def test_a_page_that_comes_late_still_hears_every_word() -> None:
 
 
 def test_wishes_are_limited_and_none_comes_from_who_may_look() -> None:
-    heard: list[Wish] = []
+    heard: list[Command] = []
     page = Page(Document(), scene(), "control", heard.append)
     page.open()
     for i in range(100):
@@ -429,7 +429,7 @@ def test_wishes_are_limited_and_none_comes_from_who_may_look() -> None:
 
 def test_eight_may_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("physio.view.dashboard.server.VIEWERS", 1)
-    board = Board(scene(), lambda _: None)
+    board = DashboardServer(scene(), lambda _: None)
     first, second = Document(), Document()
     board.make(first, "look")
     board.make(second, "look")
@@ -461,10 +461,10 @@ def test_refuses_to_be_served_elsewhere(settings: dict[str, Any], message: str) 
 
 
 def test_elsewhere_with_token_and_tls_is_one_exact_host() -> None:
-    place = Place("192.168.1.5", 8443, "t" * 32, "c.pem", "k.pem")
+    place = ServerAddress("192.168.1.5", 8443, "t" * 32, "c.pem", "k.pem")
     assert place.hosts(8443) == {"192.168.1.5:8443"}
     assert place.scheme == "https"
-    assert Place().hosts(8000) == {"127.0.0.1:8000", "localhost:8000"}
+    assert ServerAddress().hosts(8000) == {"127.0.0.1:8000", "localhost:8000"}
 
 
 def test_nothing_waits_for_a_dashboard_that_does_not_answer(tmp_path: Path) -> None:
@@ -477,7 +477,7 @@ def test_nothing_waits_for_a_dashboard_that_does_not_answer(tmp_path: Path) -> N
     big = block(EEG, 0, np.zeros((5000, 2)))
     with board:
         os.kill(board.process, signal.SIGSTOP)
-        board.announce([EEG])
+        board.open_streams([EEG])
         began = time.thread_time()
         for _ in range(500):
             board.write(big)
@@ -493,7 +493,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """Return a simulated minute, with what was computed of it."""
     from physio.cli.run_session import conduct
     from physio.core.protocols import FastClock
-    from physio.online.session_config import SessionFile
+    from physio.online.session_config import SessionConfig
 
     folder = tmp_path_factory.mktemp("session")
     path = Path(config.__file__).parent / "assets" / "demo.toml"
@@ -502,7 +502,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     tables["devices"]["band"].update(seconds=60.0, truth=True)
     tables["estimator"]["experts"] = [{"weights": "wrist-demo"}]
     clock = FastClock()
-    file = SessionFile(tables)
+    file = SessionConfig(tables)
     conduct(file, file.devices(clock), clock, folder, seconds=60, poll=0.5)
     return xdf.read(folder / "recording.xdf")
 
@@ -543,15 +543,15 @@ def test_a_notebook_follows_a_session_and_keeps_nobody_waiting() -> None:
     from physio.view import notebook
 
     clock = FastClock(100.0)
-    sink = notebook.Watched({"begin": "0.0"}, clock)
+    sink = notebook.NotebookSink({"begin": "0.0"}, clock)
     with sink:
-        sink.announce([EEG])
+        sink.open_streams([EEG])
         for start in range(0, 64 * 10, 64):
             sink.write(block(EEG, 64 * 90 + start, np.ones((64, 2))))
         sink.take()
         assert sink.scene.sources["head.eeg"].meter.samples == 640
         for _ in range(30_000):
-            sink.write(silence("head.eeg", 100.0))
+            sink.write(stream_timeout("head.eeg", 100.0))
         assert len(sink._came) == 20_000
         sink.end("completed")
     assert sink.scene.ended == "completed"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from miniatures import deap
-from physio.core.missing import Reason, why
+from physio.core.missing import MissingReason, missing_reason
 from physio.datasets.base import Trial
 from physio.datasets.deap import EEG, Deap
 from python2 import dumped
@@ -58,8 +58,8 @@ def test_ratings_keep_their_own_scale(root: Path) -> None:
 
 def test_what_is_the_resistance_of_no_skin_is_missing(root: Path) -> None:
     (eda,) = Deap(root).load(Trial("s02", "", "2")).streams["biosemi.eda"]
-    poor, none = Reason.POOR_QUALITY, Reason.NO_SIGNAL
-    assert why(eda.data[:6, 0]).tolist() == [poor, poor, 0, none, poor, 0]
+    poor, none = MissingReason.POOR_QUALITY, MissingReason.NO_SIGNAL
+    assert missing_reason(eda.data[:6, 0]).tolist() == [poor, poor, 0, none, poor, 0]
     assert eda.data[2, 0] == pytest.approx(10.0, rel=1e-12)
 
 

@@ -12,17 +12,17 @@ from scipy.signal import resample_poly
 from scipy.sparse import csc_matrix
 
 from devices.simulated import Wristband
-from physio.core.block import Block, Channel, Info
+from physio.core.block import Block, Channel, StreamInfo
 from physio.core.protocols import FastClock
-from physio.core.missing import Reason, why
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import apply
 from physio.features.eda.deconvolution_solver import response, splines
 from physio.features.eda.scr_detection import responses
 from physio.features.eda.decomposition import decompose, noise_at_rest
-from physio.features.eda.online_decomposition import Decompose, apart, recent, remember
+from physio.features.eda.online_decomposition import EdaDecomposition, apart, recent, remember
 
 Signal = NDArray[np.float64]
-EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 
 
 def wrist(data: Path, person: str) -> Signal:
@@ -211,11 +211,11 @@ def test_missing_and_negative_samples_weigh_nothing_and_stay_missing(
 ) -> None:
     y = wrist(data, "S10")[:4000]
     lossy = y.copy()
-    lossy[1000:1008] = Reason.NO_SIGNAL.nan
+    lossy[1000:1008] = MissingReason.NO_SIGNAL.nan
     lossy[2000] = -1.0
     a, b = decompose(y, 4), decompose(lossy, 4)
-    assert np.all(why(b.phasic[1000:1008]) == Reason.NO_SIGNAL)
-    assert why(b.driver[2000]) == Reason.POOR_QUALITY
+    assert np.all(missing_reason(b.phasic[1000:1008]) == MissingReason.NO_SIGNAL)
+    assert missing_reason(b.driver[2000]) == MissingReason.POOR_QUALITY
     far = np.r_[0:800, 1200:1800, 2200:4000]  # 50 s away
     # What is left is the noise at rest, of which one stretch in 200 is gone.
     np.testing.assert_allclose(b.phasic[far], a.phasic[far], atol=0.05 * a.phasic.std())
@@ -250,7 +250,7 @@ def test_no_part_is_made_up_of_what_is_no_skin(kind: str) -> None:
     if kind in ("white", "hum"):
         # Noise is priced as noise: no tenth of it is taken for responses.
         assert found.phasic.std() < 0.1 * y.std()
-    row = apply(Decompose(), Block(EDA, 0, 0.0, y[:, None].copy())).data[-1]
+    row = apply(EdaDecomposition(), Block(EDA, 0, 0.0, y[:, None].copy())).data[-1]
     assert np.isnan(row).all() == (kind == "nothing")
 
 

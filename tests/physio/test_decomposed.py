@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, points
-from physio.core.missing import Reason, why
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, events_from_grid
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import Stage, apply
-from physio.features.eda.scr_detection import SkinResponses, event_related, responses
+from physio.features.eda.scr_detection import ScrDetection, event_related, responses
 from physio.features.eda.decomposition import decompose
-from physio.features.eda.online_decomposition import AGES, PARTS, Decompose
+from physio.features.eda.online_decomposition import AGES, PARTS, EdaDecomposition
 
 Signal = NDArray[np.float64]
 
 
-def eda(rate: int = 4, unit: str = "uS") -> Info:
-    return Info("band.eda", Fraction(rate), (Channel("eda", "gsr", unit),))
+def eda(rate: int = 4, unit: str = "uS") -> StreamInfo:
+    return StreamInfo("band.eda", Fraction(rate), (Channel("eda", "gsr", unit),))
 
 
 def wrist(data: Path, person: str) -> Signal:
@@ -44,7 +44,7 @@ def made(rate: int = 4, seconds: int = 240, noise: float = 0.002) -> Signal:
 
 
 def test_channels_say_their_age_and_unit() -> None:
-    info = Decompose().output(eda())
+    info = EdaDecomposition().output_info(eda())
     assert len(info.channels) == 31
     for age in AGES:
         for part in PARTS:
@@ -55,7 +55,7 @@ def test_channels_say_their_age_and_unit() -> None:
                 assert channel.unit == ("uS/s" if part == "driver" else "uS")
     assert info.rate == 1
     # Samples are averaged over 0.25 s: at 100 Hz the mean lies 0.12 s back.
-    assert Decompose().output(eda(100)).channels[0].delay == pytest.approx(0.12)
+    assert EdaDecomposition().output_info(eda(100)).channels[0].delay == pytest.approx(0.12)
 
 
 @pytest.mark.parametrize("setting", ["default", "cvxeda"])
@@ -63,8 +63,8 @@ def test_is_warming_up_and_then_nears_the_whole_record_with_age(
     data: Path, setting: str
 ) -> None:
     y = wrist(data, "S6")[4000:8000]
-    told, whole = out(Decompose(setting), y), decompose(y, 4, setting)
-    assert np.all(why(told.data[:30]) == Reason.WARMING_UP)
+    told, whole = out(EdaDecomposition(setting), y), decompose(y, 4, setting)
+    assert np.all(missing_reason(told.data[:30]) == MissingReason.WARMING_UP)
     assert not np.isnan(told.data[30:]).any()
     rows = np.arange(200, len(told))
     off = [
@@ -83,7 +83,7 @@ def test_is_warming_up_and_then_nears_the_whole_record_with_age(
 def test_errors_cover_nine_in_ten(data: Path, person: str, setting: str) -> None:
     """Where quantiles come from the other eleven people, it is as below to 0.02."""
     y = wrist(data, person)
-    told, whole = out(Decompose(setting), y), decompose(y, 4, setting)
+    told, whole = out(EdaDecomposition(setting), y), decompose(y, 4, setting)
     rows = np.arange(200, len(told))
     for age in AGES:
         error = told.column(f"phasic.error@{age}s")[rows]
@@ -94,7 +94,7 @@ def test_errors_cover_nine_in_ten(data: Path, person: str, setting: str) -> None
 
 @pytest.mark.parametrize("rate", [4, 8, 15, 128])
 def test_responses_lie_where_they_begin_and_are_as_large_as_they_are(rate: int) -> None:
-    found = points(out(SkinResponses(), made(rate), rate))
+    found = events_from_grid(out(ScrDetection(), made(rate), rate))
     # Half of a bump's rise passes before a driver of the Bateman shape sets in; values
     # come four times a second: within 1.5 s. Two bumps 1.5 s apart may come as one.
     apart = np.abs(found.times[:, None] - ONSETS)
@@ -109,7 +109,7 @@ def test_responses_lie_where_they_begin_and_are_as_large_as_they_are(rate: int) 
 
 
 def test_events_keep_their_promise() -> None:
-    stage = SkinResponses()
+    stage = ScrDetection()
     block = out(stage, made())
     event = block.info.channels[0]
     there = ~np.isnan(block.data[:, 0])
@@ -120,21 +120,21 @@ def test_events_keep_their_promise() -> None:
 
 def test_a_gap_is_missing_at_every_age_and_then_over() -> None:
     y = made(seconds=300)
-    y[600:604] = Reason.NO_SIGNAL.nan  # the second from 150 s
-    told = out(Decompose(), y)
+    y[600:604] = MissingReason.NO_SIGNAL.nan  # the second from 150 s
+    told = out(EdaDecomposition(), y)
     for age in AGES:
         lost = np.flatnonzero(np.isnan(told.column(f"phasic@{age}s")[30:])) + 30
         np.testing.assert_array_equal(lost, [150 + age])
-        reason = why(told.column(f"phasic.error@{age}s")[lost])
-        assert np.all(reason == Reason.NO_SIGNAL)
+        reason = missing_reason(told.column(f"phasic.error@{age}s")[lost])
+        assert np.all(reason == MissingReason.NO_SIGNAL)
     long = made(seconds=300)
-    long[400:480] = Reason.NO_SIGNAL.nan  # 20 s of the 30
-    told = out(Decompose(), long)
-    reasons = why(told.column("phasic@0s"))
+    long[400:480] = MissingReason.NO_SIGNAL.nan  # 20 s of the 30
+    told = out(EdaDecomposition(), long)
+    reasons = missing_reason(told.column("phasic@0s"))
     # Below half of a window from 16 s into the gap until 14 s after it.
-    assert np.all(reasons[100:120] == Reason.NO_SIGNAL)
-    assert reasons[118] == Reason.NO_SIGNAL
-    assert reasons[136] == Reason.OK
+    assert np.all(reasons[100:120] == MissingReason.NO_SIGNAL)
+    assert reasons[118] == MissingReason.NO_SIGNAL
+    assert reasons[136] == MissingReason.OK
 
 
 def test_responses_of_a_record_are_those_of_its_driver() -> None:
@@ -159,70 +159,70 @@ def test_responses_of_a_record_are_those_of_its_driver() -> None:
 
 
 def test_what_follows_a_marker() -> None:
-    info = Info("band.scr", Fraction(0), (Channel("amplitude", "gsr", "uS"),))
+    info = StreamInfo("band.scr", Fraction(0), (Channel("amplitude", "gsr", "uS"),))
     times = np.array([2.0, 3.0, 20.0])
     found = Events(info, 40.0, times, np.array([[0.1], [0.2], [0.4]]))
     y = event_related([0.0, 18.5, 30.0, 39.0], found)
     np.testing.assert_allclose(y[:, 0], [2, 1, 0, np.nan])
     np.testing.assert_allclose(y[:, 1], [2.0, 1.5, np.nan, np.nan])
     np.testing.assert_allclose(y[:, 2], [0.3, 0.4, 0.0, np.nan])
-    assert why(y[2, 1]) == Reason.NO_SIGNAL
-    assert np.all(why(y[3]) == Reason.TOO_SHORT)
+    assert missing_reason(y[2, 1]) == MissingReason.NO_SIGNAL
+    assert np.all(missing_reason(y[3]) == MissingReason.TOO_SHORT)
 
 
 @pytest.mark.parametrize(
     ("stage", "info", "message"),
     [
         (
-            Decompose(),
+            EdaDecomposition(),
             eda(unit="kOhm"),
             "'eda' of 'band.eda' is a resistance in kOhm: turn it into conductance "
             "first, uS = 1000 / kOhm",
         ),
         (
-            SkinResponses(),
+            ScrDetection(),
             eda(unit="S"),
             "skin conductance is read in uS, but 'eda' of 'band.eda' is in S",
         ),
         (
-            Decompose(window=15.0),
+            EdaDecomposition(window=15.0),
             eda(),
             "skin conductance of 'band.eda' is taken apart over whole seconds, 20 or "
             "more: 15",
         ),
         (
-            SkinResponses(threshold=0.0),
+            ScrDetection(threshold=0.0),
             eda(),
             "the least response on 'band.eda' must be above 0 uS: 0.0",
         ),
         (
-            Decompose("ledalab"),
+            EdaDecomposition("ledalab"),
             eda(),
             "skin conductance is taken apart by one of default, cvxeda, not by "
             "'ledalab'",
         ),
     ],
 )
-def test_refuses(stage: Stage, info: Info, message: str) -> None:
+def test_refuses(stage: Stage, info: StreamInfo, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        stage.output(info)
+        stage.output_info(info)
     assert str(caught.value) == message
 
 
 def test_one_percent_of_loss_and_a_minute_of_gap_make_no_responses() -> None:
-    y, whole = made(), points(out(SkinResponses(), made()))
+    y, whole = made(), events_from_grid(out(ScrDetection(), made()))
     rng = np.random.default_rng(5)
     lossy = y.copy()
-    lossy[rng.random(len(y)) < 0.01] = Reason.NO_SIGNAL.nan
-    found = points(out(SkinResponses(), lossy))
+    lossy[rng.random(len(y)) < 0.01] = MissingReason.NO_SIGNAL.nan
+    found = events_from_grid(out(ScrDetection(), lossy))
     # A burst with a lost sample is left out; then its tail, up to 4 s later, may stand
     # for it.
     near = np.abs(found.times[:, None] - whole.times).min(axis=1)
     assert np.all(near <= 4.0)
     assert len(found) >= len(whole) - 3
     gap = np.full(len(y), 2.0)
-    gap[400:640] = Reason.NO_SIGNAL.nan
-    assert len(points(out(SkinResponses(), gap))) == 0
-    told = out(Decompose(), gap)
-    assert np.all(why(told.data[120:160]) == Reason.NO_SIGNAL)
+    gap[400:640] = MissingReason.NO_SIGNAL.nan
+    assert len(events_from_grid(out(ScrDetection(), gap))) == 0
+    told = out(EdaDecomposition(), gap)
+    assert np.all(missing_reason(told.data[120:160]) == MissingReason.NO_SIGNAL)
     assert told.column("phasic@5s")[200:].max() < 1e-3

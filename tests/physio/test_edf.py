@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, marks
-from physio.core.missing import Reason, why
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, event_stream
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
 from physio.datasets.open_recording import read
 from physio.io import edf
@@ -21,13 +21,13 @@ from physio.view.convert import to_mne
 def recording() -> Recording:
     rng = np.random.default_rng(1)
     channels = (Channel("Fz", "eeg", "uV"), Channel("Cz", "eeg", "uV"))
-    info = Info("eeg.eeg", Fraction(250), channels, person="p1")
+    info = StreamInfo("eeg.eeg", Fraction(250), channels, participant="p1")
     data = rng.normal(0, 20, (1000, 2))
     blocks = (
         Block(info, 0, 0.0, data[:400].copy()),
         Block(info, 500, 0.0, data[500:].copy()),
     )
-    what = marks("task", Channel("seconds", "misc", "s"))
+    what = event_stream("task", Channel("seconds", "misc", "s"))
     events = Events(
         what, 4.0, np.array([1.0, 2.5]), np.array([[0.5], [0.0]]), ("a", "b")
     )
@@ -42,13 +42,13 @@ def test_there_and_back_keeps_samples_losses_units_events_and_date() -> None:
     # uV to V and back: two roundings.
     assert np.allclose(block.data[:400], before.streams["eeg.eeg"][0].data, rtol=1e-15)
     assert np.allclose(block.data[500:], before.streams["eeg.eeg"][1].data, rtol=1e-15)
-    assert (why(block.data[400:500]) == Reason.NO_SIGNAL).all()
+    assert (missing_reason(block.data[400:500]) == MissingReason.NO_SIGNAL).all()
     events = after.events["eeg.annotations"]
     assert events.labels == ("a", "b")
     # MNE keeps times to a microsecond.
     assert np.allclose(events.times, [1.0, 2.5], atol=1e-6, rtol=0)
     assert np.allclose(events.data[:, 0], [0.5, 0.0], atol=1e-6, rtol=0)
-    assert float(after.about["begin_unix"]) == pytest.approx(1e9, abs=1e-6)
+    assert float(after.metadata["begin_unix"]) == pytest.approx(1e9, abs=1e-6)
 
 
 def test_and_there_again() -> None:

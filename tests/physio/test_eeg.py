@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from physio.core.block import Block, Channel, Info
-from physio.core.missing import Reason, why
-from physio.core.stage import Chain, Masked, apply
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import Chain, MaskBadSamples, apply
 from physio.quality.range_checks import EegQuality
 from physio.features.eeg.differential_entropy import DifferentialEntropy
 
 BANDS = DifferentialEntropy().bands
 
 
-def headset(rate: int, *names: str) -> Info:
+def headset(rate: int, *names: str) -> StreamInfo:
     channels = tuple(Channel(n, "eeg", "uV") for n in names)
-    return Info("headset.eeg", Fraction(rate), channels)
+    return StreamInfo("headset.eeg", Fraction(rate), channels)
 
 
 def entropy(variance: np.ndarray) -> np.ndarray:
@@ -29,9 +29,9 @@ def entropy(variance: np.ndarray) -> np.ndarray:
 def test_equals_scipy_filters_and_numpy_variances(rate: int) -> None:
     x = 15 * np.random.default_rng(1).standard_normal((rate * 12, 2))
     stage, source = DifferentialEntropy(), headset(rate, "F3", "F4")
-    out, grid = apply(stage, Block(source, 0, 0.0, x)), stage.grid(source)
+    out, grid = apply(stage, Block(source, 0, 0.0, x)), stage.schedule(source)
     assert out.info.names[:3] == ("de.theta.F3", "de.theta.F4", "de.alpha.F3")
-    assert np.all(why(out.data[:16]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(out.data[:16]) == MissingReason.WARMING_UP)
     for b, (_, low, high) in enumerate(BANDS):
         sos = scipy.signal.butter(4, (low, high), "bandpass", fs=rate, output="sos")
         zi = scipy.signal.sosfilt_zi(sos)[:, :, None] * x[0]
@@ -55,14 +55,14 @@ def test_a_sine_has_the_entropy_of_half_its_squared_amplitude() -> None:
 def test_other_channels_are_passed_over_and_none_is_refused() -> None:
     x = np.random.default_rng(2).standard_normal((1280, 2))
     eeg, status = Channel("Cz", "eeg", "uV"), Channel("status", "stim")
-    mixed = Info("headset.eeg", Fraction(128), (status, eeg))
+    mixed = StreamInfo("headset.eeg", Fraction(128), (status, eeg))
     stage = DifferentialEntropy()
     alone = apply(stage, Block(headset(128, "Cz"), 0, 0.0, x[:, 1:].copy()))
     np.testing.assert_array_equal(
         apply(stage, Block(mixed, 0, 0.0, x)).data, alone.data
     )
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        stage.output(Info("headset.eeg", Fraction(128), (status,)))
+        stage.output_info(StreamInfo("headset.eeg", Fraction(128), (status,)))
     assert str(caught.value) == (
         "'headset.eeg' has no channel of kind eeg; it has status (stim)"
     )
@@ -77,14 +77,14 @@ def test_other_channels_are_passed_over_and_none_is_refused() -> None:
             "lie between 0 and 32 Hz",
         ),
         (
-            Info("headset.eeg", Fraction(128), (Channel("Cz", "eeg", "V"),)),
+            StreamInfo("headset.eeg", Fraction(128), (Channel("Cz", "eeg", "V"),)),
             "the entropy of 'headset.eeg' needs uV, but 'Cz' is in V",
         ),
     ],
 )
-def test_refuses(source: Info, message: str) -> None:
+def test_refuses(source: StreamInfo, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        DifferentialEntropy().output(source)
+        DifferentialEntropy().output_info(source)
     assert str(caught.value) == message
 
 
@@ -92,7 +92,7 @@ def test_a_dead_electrode_has_no_entropy() -> None:
     x = np.full((1280, 2), 12.0)
     x[:, 1] += np.random.default_rng(4).standard_normal(1280)
     out = apply(DifferentialEntropy(), Block(headset(128, "F3", "F4"), 0, 0.0, x))
-    assert np.all(why(out.data[24:, ::2]) == Reason.POOR_QUALITY)
+    assert np.all(missing_reason(out.data[24:, ::2]) == MissingReason.POOR_QUALITY)
     assert np.all(np.isfinite(out.data[24:, 1::2]))
 
 
@@ -100,13 +100,13 @@ def test_one_percent_of_loss_and_a_gap_are_survived() -> None:
     rng = np.random.default_rng(6)
     x = 15 * rng.standard_normal((250 * 60, 1))
     lossy = x.copy()
-    lossy[rng.random(len(x)) < 0.01] = Reason.NO_SIGNAL.nan
-    lossy[7500:10000] = Reason.NO_SIGNAL.nan  # 10 s
+    lossy[rng.random(len(x)) < 0.01] = MissingReason.NO_SIGNAL.nan
+    lossy[7500:10000] = MissingReason.NO_SIGNAL.nan  # 10 s
     stage, source = DifferentialEntropy(), headset(250, "Cz")
     whole = apply(stage, Block(source, 0, 0.0, x)).data
     out = apply(stage, Block(source, 0, 0.0, lossy)).data
     assert np.all(np.isfinite(out[24:120]))
-    assert np.all(why(out[132:160]) == Reason.NO_SIGNAL)  # 33 to 40 s
+    assert np.all(missing_reason(out[132:160]) == MissingReason.NO_SIGNAL)  # 33 to 40 s
     assert np.all(np.isfinite(out[180:]))  # 5 s after: filters and half a window
     both = np.r_[24:120, 200:240]
     # One sample in a hundred held instead of known adds noise of 2 % of the variance
@@ -121,9 +121,9 @@ def test_one_percent_of_loss_and_a_gap_are_survived() -> None:
 def test_masked_bad_samples_do_not_count() -> None:
     x = 10 * np.random.default_rng(8).standard_normal((128 * 30, 1))
     x[1280:1920] = 55.0  # 5 s flat
-    stage = Chain((Masked(Chain(()), EegQuality()), DifferentialEntropy()))
+    stage = Chain((MaskBadSamples(Chain(()), EegQuality()), DifferentialEntropy()))
     out = apply(stage, Block(headset(128, "Cz"), 0, 0.0, x)).data
-    assert np.all(why(out[56:60]) == Reason.POOR_QUALITY)
+    assert np.all(missing_reason(out[56:60]) == MissingReason.POOR_QUALITY)
     assert np.all(np.isfinite(out[80:]))
 
 

@@ -14,10 +14,10 @@ from miniatures import MINIATURES
 from physio.core.block import Array
 from physio.datasets.base import Trial
 from physio.datasets.deap import Deap
-from physio.features.eeg import published_de as paper
+from physio.features.eeg import published_de
 from physio.features.eeg.differential_entropy import DifferentialEntropy
-from physio.evaluation import config as run
-from physio.training import eeg_tokens as tokens
+from physio.evaluation import config
+from physio.training import eeg_tokens
 from python2 import dumped
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -59,30 +59,30 @@ def quick(path: Path, into: Path) -> Path:
 def test_windows_are_those_of_the_stage_in_the_paper_mode() -> None:
     from fractions import Fraction
 
-    from physio.core.block import Block, Channel, Info
-    from physio.core.stage import Flow
+    from physio.core.block import Block, Channel, StreamInfo
+    from physio.core.stage import StageRunner
 
     rng = np.random.default_rng(1)
     x = rng.normal(0, 20, (1 + 512 * 2, 3))
-    info = Info("eeg", Fraction(128), tuple(Channel(c, "eeg", "uV") for c in "abc"))
-    flow = Flow(DifferentialEntropy(mode="paper", hop=4.0), info)
+    info = StreamInfo("eeg", Fraction(128), tuple(Channel(c, "eeg", "uV") for c in "abc"))
+    flow = StageRunner(DifferentialEntropy(mode="paper", step=4.0), info)
     staged = flow.push(Block(info, 0, 0.0, x)).data.reshape(3, 4, 3).transpose(0, 2, 1)
-    whole = paper.published(x, [1, 513], 128.0)
+    whole = published_de.published(x, [1, 513], 128.0)
     np.testing.assert_array_equal(whole, staged[1:])  # its first ends with sample 0
     rest = rng.normal(0, 20, (128 * 3 + 5, 3))
-    less = paper.published(x, [1, 513], 128.0, rest)
+    less = published_de.published(x, [1, 513], 128.0, rest)
     # the same is taken from every window, and the fourth second's five samples are not
     np.testing.assert_allclose(*(whole - less), rtol=0, atol=1e-12)
-    again = paper.published(x, [1, 513], 128.0, rest[:384])
+    again = published_de.published(x, [1, 513], 128.0, rest[:384])
     np.testing.assert_array_equal(again, less)
     assert not np.allclose(less, whole)
     with pytest.raises(ValueError, match=r"^a baseline of 100 samples has no whole "):
-        paper.published(x, [0], 128.0, rest[:100])
+        published_de.published(x, [0], 128.0, rest[:100])
 
 
 def test_deap_has_as_many_windows_as_published(tmp_path: Path) -> None:
     MINIATURES["Deap"](tmp_path)
-    made, place = tokens.published(Deap(tmp_path).load(Trial("s02", "", "1")), 3.0)
+    made, place = eeg_tokens.published(Deap(tmp_path).load(Trial("s02", "", "1")), 3.0)
     assert made.shape == (62, 32, 4)  # of 79,360 in all: 32 people, 40 videos
     assert place["start"][:2].tolist() == [384, 501]
     assert place["begin"][:2].tolist() == [0.0, 117 / 128]
@@ -106,7 +106,7 @@ def test_a_row_of_the_paper_is_one_command_and_goes_on(tmp_path: Path) -> None:
     networks = sorted((out / "networks").iterdir())
     assert len(networks) == 2
     first = (networks[0] / "checkpoint.safetensors").read_bytes()
-    again = run.train(path, root, out)
+    again = config.train(path, root, out)
     assert (networks[0] / "checkpoint.safetensors").read_bytes() == first
     assert again["rows"] == told["rows"]
 
@@ -120,7 +120,7 @@ def test_other_rows_train_too(tmp_path: Path, name: str) -> None:
     else:
         deap(tmp_path / "data", 1)
     path = quick(CONFIGS / "paper" / f"{name}.toml", tmp_path)
-    found = run.train(path, tmp_path / "data", tmp_path / "out")
+    found = config.train(path, tmp_path / "data", tmp_path / "out")
     assert found["classes"][0] in ("1", "positive")
     assert found["leaks"]
 
@@ -155,7 +155,7 @@ def dreamer(root: Path) -> None:
 def test_dreamer_trains_too(tmp_path: Path, name: str) -> None:
     dreamer(tmp_path / "data")
     path = quick(CONFIGS / "paper" / f"{name}.toml", tmp_path)
-    found = run.train(path, tmp_path / "data", tmp_path / "out")
+    found = config.train(path, tmp_path / "data", tmp_path / "out")
     assert len(found["people"]) == 23
 
 
@@ -164,7 +164,7 @@ def test_honestly_people_never_seen_are_told_by_what_they_share(
 ) -> None:
     root = deap(tmp_path / "data", 3)
     path = quick(CONFIGS / "honest-deap.toml", tmp_path)
-    found = run.train(path, root, tmp_path / "out")
+    found = config.train(path, root, tmp_path / "out")
     assert found["protocol"] == "loso"
     assert not found["leaks"]
     assert found["audit"]["ok"]
@@ -188,12 +188,12 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text.replace('"loso"', '"paper-window-kfold"'), "utf-8")
     with pytest.raises(ValueError, match=r"the honest recipe has no protocol 'paper-"):
-        run.read(path)
+        config.read(path)
     path.write_text(text.replace('"honest"', '"paper"'), "utf-8")
     with pytest.raises(ValueError, match=r"the paper's recipe has one setting: it "):
-        run.read(path)
-    right = run.read(CONFIGS / "honest-deap.toml")
+        config.read(path)
+    right = config.read(CONFIGS / "honest-deap.toml")
     with pytest.raises(ValueError, match=r"^a run keeps its networks: say where, with"):
-        run.train(CONFIGS / "honest-deap.toml", tmp_path)
+        config.train(CONFIGS / "honest-deap.toml", tmp_path)
     with pytest.raises(ValueError, match=r"is needed: say where it is, with --data$"):
         right.train(None, tmp_path)

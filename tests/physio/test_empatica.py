@@ -54,15 +54,15 @@ def test_streams_have_their_units_rates_and_places(tmp_path: Path) -> None:
     assert acc.data.tolist() == [[-1 / 64, 65 / 64, 5 / 64], [1.0, -1.0, 0.5]]
     assert temp.data.tolist() == [[33.13]]
     for info in found.infos[:4]:
-        assert (info.person, info.site, info.placement) == ("p07", "wrist", "dorsal")
+        assert (info.participant, info.site, info.placement) == ("p07", "wrist", "dorsal")
 
 
 def test_each_stream_keeps_its_own_start(tmp_path: Path) -> None:
     found = read(folder(tmp_path / "e4"))
-    epochs = {name: block.epoch for name, (block,) in found.streams.items()}
+    epochs = {name: block.t0 for name, (block,) in found.streams.items()}
     assert epochs == {"e4.eda": 0.0, "e4.bvp": 2.5, "e4.acc": 0.0, "e4.temp": 0.0}
     assert found.begin == 0.0
-    assert float(found.about["begin_unix"]) == 1500000000.0
+    assert float(found.metadata["begin_unix"]) == 1500000000.0
 
 
 def test_beats_and_tags_are_on_the_session_clock(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_zip_gives_what_the_folder_gives(tmp_path: Path, under: str) -> None:
     found = read(
         packed(tmp_path / "e4.zip", under, **{"../__MACOSX/._EDA.csv"[3:]: "\0"})
     )
-    assert found.about == plain.about
+    assert found.metadata == plain.metadata
     for name, (block,) in plain.streams.items():
         assert np.array_equal(block.data, found.streams[name][0].data)
         assert block.info == found.streams[name][0].info
@@ -323,6 +323,6 @@ def test_zips_of_another_lab_load(data: Path) -> None:
         found = read(path)
         assert [b.info.rate for (b,) in found.streams.values()] == [4, 64, 32, 4]
         # The sensors of one session end within 7 s of each other.
-        ends = [block.until for (block,) in found.streams.values()]
+        ends = [block.complete_until for (block,) in found.streams.values()]
         assert max(ends) - min(ends) < 7.5
         assert len(found.events["e4.tags"]) >= 7

@@ -7,30 +7,30 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.events import Events, happening, marks
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.events import Events, single_event, event_stream
 from physio.core.protocols import FastClock
-from physio.core.recording import Recording, silence
+from physio.core.recording import Recording, stream_timeout
 from physio.core.stage import Chain, Stage, State
-from physio.online.engine import Engine, Plan, Reader, Watch, run
+from physio.online.engine import Engine, PipelineConfig, ChainConfig, StallDetector, run
 from physio.online.session import Session
 
-EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
-EEG = Info("head.eeg", Fraction(32), (Channel("Fz", "eeg", "uV"),))
-PLAN = Plan({"skin": Reader("band.eda"), "eeg": Reader("head.eeg")})
+EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+EEG = StreamInfo("head.eeg", Fraction(32), (Channel("Fz", "eeg", "uV"),))
+PLAN = PipelineConfig({"skin": ChainConfig("band.eda"), "eeg": ChainConfig("head.eeg")})
 
 
 @dataclass(frozen=True)
 class Brittle(Stage):
     """Fails from a sample of 99 on."""
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         return info
 
-    def begin(self, info: Info) -> State:  # noqa: ARG002
+    def initial_state(self, info: StreamInfo) -> State:  # noqa: ARG002
         return None
 
-    def step(self, state: State, x: Array) -> Array:  # noqa: ARG002
+    def process(self, state: State, x: Array) -> Array:  # noqa: ARG002
         if np.any(x == 99):
             raise RuntimeError("99 came")
         return x
@@ -40,7 +40,7 @@ class Brittle(Stage):
 class Script:
     """A device that says what a script has for each time."""
 
-    streams: tuple[Info, ...]
+    streams: tuple[StreamInfo, ...]
     script: Sequence[tuple[float, Block | Events]]
     clock: FastClock
     given: int = 0
@@ -63,19 +63,19 @@ class Script:
         return items
 
 
-def block(info: Info, start: int, n: int, epoch: float = 0.0) -> Block:
+def block(info: StreamInfo, start: int, n: int, epoch: float = 0.0) -> Block:
     data = np.arange(start, start + n, dtype=np.float64)[:, None]
     return Block(info, start, epoch, data)
 
 
-def steady(info: Info, seconds: int, *, until: float = np.inf) -> list:
+def steady(info: StreamInfo, seconds: int, *, until: float = np.inf) -> list:
     """Return a block each half second, told when it is whole."""
     n = int(info.rate / 2)
     halves = range(int(2 * min(seconds, until)))
     return [((h + 1) / 2, block(info, h * n, n)) for h in halves]
 
 
-def session(script: list, plan: Plan = PLAN, **settings: float) -> Session:
+def session(script: list, plan: PipelineConfig = PLAN, **settings: float) -> Session:
     clock = FastClock()
     device = Script((EDA, EEG), sorted(script, key=lambda p: p[0]), clock)
     return Session(plan, [device], clock=clock, poll=0.1, **settings)
@@ -152,9 +152,9 @@ def test_a_file_gives_what_a_session_with_it_would() -> None:
 
 
 def test_a_chain_that_fails_is_named_and_the_others_go_on() -> None:
-    chains = {"skin": Reader("band.eda", (Brittle(),)), "eeg": Reader("head.eeg")}
+    chains = {"skin": ChainConfig("band.eda", (Brittle(),)), "eeg": ChainConfig("head.eeg")}
     script = steady(EEG, 6) + steady(EDA, 3) + [(4.0, block(EDA, 99, 1))]
-    items = go(session(script, Plan(chains)))
+    items = go(session(script, PipelineConfig(chains)))
     told = [x for i in items if i.info.name == "session.status" for x in i.labels]
     assert "chain skin stopped: RuntimeError: 99 came" in told
     assert len(columns(items, "eeg.Fz")) >= 20
@@ -165,19 +165,19 @@ def test_the_estimator_hears_markers() -> None:
 
     @dataclass(frozen=True)
     class Listener(Chain):
-        def hear(self, state: State, events: Events) -> None:  # noqa: ARG002
+        def on_events(self, state: State, events: Events) -> None:  # noqa: ARG002
             heard.extend(events.labels)
 
-    plan = Plan(PLAN.chains, estimator=Listener())
+    plan = PipelineConfig(PLAN.chains, estimator=Listener())
     engine = Engine(plan, (EDA, EEG), 0.0)
-    engine.push(happening(marks("session.markers"), 1.0, "rest"))
-    engine.push(happening(marks("sim.conditions"), 2.0, "rest of the film"))
-    engine.push(silence("band.eda", 3.0))
+    engine.push(single_event(event_stream("session.markers"), 1.0, "rest"))
+    engine.push(single_event(event_stream("sim.conditions"), 2.0, "rest of the film"))
+    engine.push(stream_timeout("band.eda", 3.0))
     assert heard == ["rest"]
 
 
 def test_what_is_missing_in_a_plan_is_named() -> None:
-    plan = Plan({"skin": Reader("band.gsr")})
+    plan = PipelineConfig({"skin": ChainConfig("band.gsr")})
     with pytest.raises(ValueError, match=r".*") as caught:
         Engine(plan, (EDA, EEG), 0.0)
     assert str(caught.value) == (
@@ -187,7 +187,7 @@ def test_what_is_missing_in_a_plan_is_named() -> None:
 
 
 def test_a_watch_declares_no_more_often_than_asked() -> None:
-    watch = Watch((EDA,), 1.0, 0.0)
+    watch = StallDetector((EDA,), 1.0, 0.0)
     due = [watch.check(now, 0.25) for now in np.arange(0, 4, 0.1)]
     times = [float(d.times[0]) for ds in due for d in ds]
     assert len(times) == 10  # from 0.1 s, every 0.3 s: the first look beyond 0.25 s

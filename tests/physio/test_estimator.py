@@ -9,33 +9,33 @@ import pytest
 import torch
 
 from physio.config import build
-from physio.core.block import Array, Block, Channel, Info, Origin
-from physio.core.events import happening, marks
-from physio.core.missing import Reason, why
-from physio.core.stage import Flow
-from physio.models import model_card as weights
+from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.events import single_event, event_stream
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import StageRunner
+from physio.models import model_card
 from physio.models.fusion import fuse
 from physio.models.gaussian import Gaussian, GaussianConfig
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
-from physio.models.baseline import Rest
+from physio.models.baseline import BaselinePrior
 from physio.inference.estimator import DIMENSIONS, HALVES, Estimator, Expert
 
 RATE = 4
 COLUMNS = (("skin.rate", "sqrt"), ("skin.tonic", "log"), ("heart.rate", "raw"))
-INFO = Info(
+INFO = StreamInfo(
     "features",
     Fraction(RATE),
     (
-        Channel("skin.tonic", "misc", "uS", span=30),
-        Channel("skin.rate", "misc", "1/min", span=60),
+        Channel("skin.tonic", "misc", "uS", memory=30),
+        Channel("skin.rate", "misc", "1/min", memory=60),
         Channel("skin.from", unit="s"),
         Channel("skin.to", unit="s"),
-        Channel("heart.rate", "misc", "1/min", span=10),
+        Channel("heart.rate", "misc", "1/min", memory=10),
         Channel("heart.from", unit="s"),
         Channel("heart.to", unit="s"),
     ),
 )
-REST = Rest(
+REST = BaselinePrior(
     mean=np.array([1.5, 0.5, 70.0]),
     between=np.array([0.5, 1.0, 100.0]),
     within=np.array([0.3, 0.1, 16.0]),
@@ -46,8 +46,8 @@ REST = Rest(
 
 def card(
     origin: Origin, use: str, config: object, supports: tuple[str, ...]
-) -> weights.Card:
-    return weights.Card(
+) -> model_card.ModelCard:
+    return model_card.ModelCard(
         use, vars(config), COLUMNS, 60.0, origin, supports,
         "made up", "nobody", "CC0", "none", {}, ("tests only",), "pytest",
     )  # fmt: skip
@@ -71,7 +71,7 @@ def wrist(
     arrays |= {f"rest.{k}": v for k, v in REST.arrays().items()}
     arrays |= {"prior.mean": prior[0], "prior.sd": prior[1]}
     use = "physio.models.gaussian:Gaussian"
-    weights.save(folder, card(origin, use, config, supports), arrays)
+    model_card.save(folder, card(origin, use, config, supports), arrays)
     return str(folder)
 
 
@@ -86,21 +86,21 @@ def rows(n: int = 600, seed: int = 0) -> Array:
     return x
 
 
-def run(stage: Estimator, x: Array, info: Info = INFO) -> Block:
-    return Flow(stage, info).push(Block(info, 0, 0.0, np.ascontiguousarray(x)))
+def run(stage: Estimator, x: Array, info: StreamInfo = INFO) -> Block:
+    return StageRunner(stage, info).push(Block(info, 0, 0.0, np.ascontiguousarray(x)))
 
 
 def estimator(*names: str, demo: bool = False) -> Estimator:
-    return Estimator(tuple(Expert(n) for n in names), rest=60.0, demo_weights=demo)
+    return Estimator(tuple(Expert(n) for n in names), baseline_seconds=60.0, demo_weights=demo)
 
 
 def test_nobody_asked_nothing_told() -> None:
     out = run(Estimator(), rows(8))
     assert out.info.names[:3] == ("valence", "valence.sd", "valence.why")
     assert out.info.names[9:] == ("support.from", "support.to", *HALVES)
-    codes = why(out.data[:, [0, 1, 3, 4, 6, 7]])
-    assert set(codes.ravel()) == {Reason.UNTRAINED}
-    assert set(out.column("arousal.why")) == {Reason.UNTRAINED}
+    codes = missing_reason(out.data[:, [0, 1, 3, 4, 6, 7]])
+    assert set(codes.ravel()) == {MissingReason.UNTRAINED}
+    assert set(out.column("arousal.why")) == {MissingReason.UNTRAINED}
 
 
 def test_columns_and_untrained_dominance(tmp_path: Path) -> None:
@@ -111,10 +111,10 @@ def test_columns_and_untrained_dominance(tmp_path: Path) -> None:
     moved = ("skin.rate", "skin.tonic", "heart.rate", "other", "person")
     expected += [f"{d}.by.{m}" for d in DIMENSIONS for m in moved]
     assert list(out.info.names) == expected
-    assert set(out.column("arousal.why")) == {Reason.OK}
-    assert set(out.column("dominance.why")) == {Reason.UNTRAINED}
-    assert set(why(out.column("dominance.sd"))) == {Reason.UNTRAINED}
-    assert set(why(out.column("dominance.half80"))) == {Reason.UNTRAINED}
+    assert set(out.column("arousal.why")) == {MissingReason.OK}
+    assert set(out.column("dominance.why")) == {MissingReason.UNTRAINED}
+    assert set(missing_reason(out.column("dominance.sd"))) == {MissingReason.UNTRAINED}
+    assert set(missing_reason(out.column("dominance.half80"))) == {MissingReason.UNTRAINED}
     half = 1.28155 * out.column("arousal.sd")  # these weights say nothing else
     np.testing.assert_allclose(out.column("arousal.half80"), half, rtol=1e-5)
     np.testing.assert_array_equal(out.column("arousal"), out.column("wrist.arousal"))
@@ -126,7 +126,7 @@ def test_after_the_rest_it_is_the_model_on_centred_features(tmp_path: Path) -> N
     seen = np.stack([np.sqrt(x[:, 1]), np.log(x[:, 0]), x[:, 4]], axis=1)
     resting = seen[: 60 * RATE]
     level, _ = REST.level(resting.mean(axis=0) * 60, np.full(3, 60.0))
-    model = weights.load(name).model()
+    model = model_card.load(name).model()
     mean, sd = model.predict(seen[500] - level, np.zeros(3))
     # sums of 240 terms in another order
     np.testing.assert_allclose(out.column("arousal")[500], mean[1], rtol=1e-9)
@@ -135,18 +135,18 @@ def test_after_the_rest_it_is_the_model_on_centred_features(tmp_path: Path) -> N
 
 def test_cuts_change_nothing(tmp_path: Path) -> None:
     stage, x = estimator(wrist(tmp_path / "wrist")), rows()
-    x[100:140, 4] = Reason.POOR_QUALITY.nan
+    x[100:140, 4] = MissingReason.POOR_QUALITY.nan
     whole = Block(INFO, 0, 0.0, x)
-    flow = Flow(stage, INFO)
+    flow = StageRunner(stage, INFO)
     parts = [flow.push(b).data for b in whole.split([1, 2, 77, 240, 241, 599])]
     expected = run(stage, x.copy()).data
     got = np.concatenate(parts)
     np.testing.assert_array_equal(got, expected)
-    np.testing.assert_array_equal(why(got), why(expected))
+    np.testing.assert_array_equal(missing_reason(got), missing_reason(expected))
 
 
 def test_a_state_brings_the_past_back(tmp_path: Path) -> None:
-    flow = Flow(estimator(wrist(tmp_path / "wrist")), INFO)
+    flow = StageRunner(estimator(wrist(tmp_path / "wrist")), INFO)
     a, b = Block(INFO, 0, 0.0, rows()).split([120])
     flow.push(a)
     state = flow.state
@@ -161,23 +161,23 @@ def test_the_estimate_narrows_while_the_person_rests(tmp_path: Path) -> None:
     assert np.all(np.diff(sd[: 60 * RATE]) < 0)
     assert np.all(sd[60 * RATE :] == sd[-1])
     # At first almost nothing is known of the person: 0.25 s of 60 s of memory.
-    prior = weights.load(str(tmp_path / "wrist")).arrays["prior.sd"][1]
+    prior = model_card.load(str(tmp_path / "wrist")).arrays["prior.sd"][1]
     assert 0.9 * prior < sd[0] < prior
 
 
 def test_an_event_begins_a_new_rest(tmp_path: Path) -> None:
     stage, x = estimator(wrist(tmp_path / "wrist")), rows()
     x[300:, 4] += 20  # the person's heart beats faster from here on
-    flow = Flow(stage, INFO)
+    flow = StageRunner(stage, INFO)
     a, b = Block(INFO, 0, 0.0, x).split([300])
     flow.push(a)
     kept = flow.state
     high = flow.push(b).column("arousal")[-1]
     flow.state = kept
-    flow.hear(happening(marks("session.markers"), 75.0, "stress"))
+    flow.on_events(single_event(event_stream("session.markers"), 75.0, "stress"))
     assert flow.push(b).column("arousal")[-1] == high
     flow.state = kept
-    flow.hear(happening(marks("session.markers"), 75.0, "rest"))
+    flow.on_events(single_event(event_stream("session.markers"), 75.0, "rest"))
     again = flow.push(b)
     assert again.column("arousal")[-1] < high - 0.2
     fresh = run(stage, x[300:])
@@ -187,15 +187,15 @@ def test_an_event_begins_a_new_rest(tmp_path: Path) -> None:
 def test_a_missing_source_widens_and_does_not_stop(tmp_path: Path) -> None:
     name, x = wrist(tmp_path / "wrist"), rows()
     whole = run(estimator(name), x.copy())
-    x[400:, 4:7] = Reason.NO_SIGNAL.nan
+    x[400:, 4:7] = MissingReason.NO_SIGNAL.nan
     half = run(estimator(name), x)
     assert np.all(half.column("arousal.sd")[400:] > whole.column("arousal.sd")[400:])
     np.testing.assert_array_equal(half.data[:400], whole.data[:400])
-    assert set(half.column("arousal.why")) == {Reason.OK}
+    assert set(half.column("arousal.why")) == {MissingReason.OK}
     np.testing.assert_array_equal(half.column("support.from")[400:], x[400:, 2])
-    chosen = Estimator((Expert(name, ("skin",)),), rest=60.0)
+    chosen = Estimator((Expert(name, ("skin",)),), baseline_seconds=60.0)
     gone = x.copy()
-    gone[:, 4:7] = Reason.NO_SIGNAL.nan
+    gone[:, 4:7] = MissingReason.NO_SIGNAL.nan
     skin = run(chosen, gone)
     np.testing.assert_array_equal(
         skin.column("arousal"), run(estimator(name), gone).column("arousal")
@@ -205,21 +205,21 @@ def test_a_missing_source_widens_and_does_not_stop(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("skin", "heart", "said"),
     [
-        (Reason.WARMING_UP, Reason.NO_SIGNAL, Reason.WARMING_UP),
-        (Reason.NO_SIGNAL, Reason.NO_SIGNAL, Reason.NO_SIGNAL),
-        (Reason.NO_SIGNAL, Reason.POOR_QUALITY, Reason.POOR_QUALITY),
+        (MissingReason.WARMING_UP, MissingReason.NO_SIGNAL, MissingReason.WARMING_UP),
+        (MissingReason.NO_SIGNAL, MissingReason.NO_SIGNAL, MissingReason.NO_SIGNAL),
+        (MissingReason.NO_SIGNAL, MissingReason.POOR_QUALITY, MissingReason.POOR_QUALITY),
     ],
 )
 def test_nothing_there_says_why(
-    tmp_path: Path, skin: Reason, heart: Reason, said: Reason
+    tmp_path: Path, skin: MissingReason, heart: MissingReason, said: MissingReason
 ) -> None:
     x = rows(8)
     x[:, :4], x[:, 4:] = skin.nan, heart.nan
     out = run(estimator(wrist(tmp_path / "wrist")), x)
     assert set(out.column("arousal.why")) == {said}
-    assert set(why(out.column("arousal.sd"))) == {said}
-    assert set(why(out.column("support.to"))) == {said}
-    assert set(out.column("dominance.why")) == {Reason.UNTRAINED}
+    assert set(missing_reason(out.column("arousal.sd"))) == {said}
+    assert set(missing_reason(out.column("support.to"))) == {said}
+    assert set(out.column("dominance.why")) == {MissingReason.UNTRAINED}
 
 
 def test_support_reaches_over_all_that_was_used(tmp_path: Path) -> None:
@@ -233,11 +233,11 @@ def test_support_reaches_over_all_that_was_used(tmp_path: Path) -> None:
 def test_demo_weights_do_not_answer_on_measured_input(tmp_path: Path) -> None:
     name = wrist(tmp_path / "toy", Origin.SIMULATED, DIMENSIONS)
     refused = run(estimator(name), rows())
-    assert set(refused.column("arousal.why")) == {Reason.DEMO_WEIGHTS}
-    assert set(why(refused.column("toy.arousal"))) == {Reason.DEMO_WEIGHTS}
+    assert set(refused.column("arousal.why")) == {MissingReason.DEMO_WEIGHTS}
+    assert set(missing_reason(refused.column("toy.arousal"))) == {MissingReason.DEMO_WEIGHTS}
     assert refused.info.origin is Origin.MEASURED
     allowed = run(estimator(name, demo=True), rows())
-    assert set(allowed.column("dominance.why")) == {Reason.OK}
+    assert set(allowed.column("dominance.why")) == {MissingReason.OK}
     assert allowed.info.origin is Origin.DEMO
     simulated = run(estimator(name), rows(), replace(INFO, origin=Origin.SIMULATED))
     np.testing.assert_array_equal(simulated.data, allowed.data)
@@ -257,9 +257,9 @@ def test_demo_weights_are_never_fused_with_measured_ones(tmp_path: Path) -> None
 def test_two_experts_are_fused(tmp_path: Path) -> None:
     a, b = wrist(tmp_path / "a"), wrist(tmp_path / "b")
     x = rows()
-    two = Estimator((Expert(a, ("skin",)), Expert(b, ("heart",))), rest=60.0)
+    two = Estimator((Expert(a, ("skin",)), Expert(b, ("heart",))), baseline_seconds=60.0)
     out = run(two, x)
-    prior = weights.load(a).arrays
+    prior = model_card.load(a).arrays
     said = [
         [[out.column(f"{e}.arousal{end}")[500]] for e in "ab"] for end in ("", ".sd")
     ]
@@ -279,13 +279,13 @@ def test_a_network_is_an_expert_too(tmp_path: Path) -> None:
     arrays |= {f"rest.{k}": v for k, v in REST.arrays().items()}
     arrays |= {"prior.mean": np.zeros(3), "prior.sd": np.full(3, 0.5)}
     use = "physio.models.rbtransformer:RBTransformer"
-    weights.save(
+    model_card.save(
         tmp_path / "net", card(Origin.MEASURED, use, config, DIMENSIONS), arrays
     )
     stage = estimator(str(tmp_path / "net"))
     x = rows(300)
     whole = run(stage, x)
-    flow = Flow(stage, INFO)
+    flow = StageRunner(stage, INFO)
     cuts = Block(INFO, 0, 0.0, x).split([3, 250])
     # One tick at a time, whatever the cuts: so bit for bit, on one machine.
     np.testing.assert_array_equal(
@@ -299,25 +299,25 @@ def test_a_network_is_an_expert_too(tmp_path: Path) -> None:
 
 def test_a_channel_set_that_does_not_suit_is_refused(tmp_path: Path) -> None:
     name = wrist(tmp_path / "wrist")
-    poor = INFO.at(None, *INFO.channels[:4])
+    poor = INFO.with_channels(None, *INFO.channels[:4])
     with pytest.raises(
         ValueError,
         match=r"^the weights 'wrist' want skin.rate, skin.tonic, heart.rate; given are "
         r"skin.tonic, skin.rate$",
     ):
-        estimator(name).output(poor)
-    assert Estimator((Expert(name, ("skin",)),)).output(poor).names[0] == "valence"
+        estimator(name).output_info(poor)
+    assert Estimator((Expert(name, ("skin",)),)).output_info(poor).names[0] == "valence"
     with pytest.raises(
         ValueError, match=r"^the weights 'wrist' read skin, heart, not eeg$"
     ):
-        Estimator((Expert(name, ("eeg",)),)).output(INFO)
+        Estimator((Expert(name, ("eeg",)),)).output_info(INFO)
 
 
 def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
     name = wrist(tmp_path / "wrist")
     table = {
         "use": "physio.inference.estimator:Estimator",
-        "experts": [{"weights": name, "reads": ["skin", "heart"]}],
+        "experts": [{"weights": name, "features": ["skin", "heart"]}],
     }
     expected = Estimator((Expert(name, ("skin", "heart")),))
     assert build(table, "a.toml: estimator") == expected
@@ -333,13 +333,13 @@ def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
-        (lambda: Estimator(rest=0.0), r"^rest must be above 0 s, not 0.0$"),
+        (lambda: Estimator(baseline_seconds=0.0), r"^rest must be above 0 s, not 0.0$"),
         (
             lambda: Estimator((Expert("a/x"), Expert("x"))),
             r"^two experts are called alike: x, x$",
         ),
         (
-            lambda: Estimator((Expert("nowhere"),)).output(INFO),
+            lambda: Estimator((Expert("nowhere"),)).output_info(INFO),
             r"^there are no weights 'nowhere'; shipped are .*, others are named by "
             r"their folder$",
         ),
@@ -357,12 +357,12 @@ def test_weights_that_are_not_what_their_card_says_are_refused(tmp_path: Path) -
     raw[-1] ^= 1
     path.write_bytes(bytes(raw))
     (tmp_path / "wrist" / "card.json").touch()
-    weights._load.cache_clear()
+    model_card._load.cache_clear()
     with pytest.raises(
         ValueError,
         match=r"is not the file that its card describes: its sha256 differs$",
     ):
-        weights.load(name)
+        model_card.load(name)
 
 
 def test_weights_that_are_not_finite_are_not_stored(tmp_path: Path) -> None:
@@ -370,4 +370,4 @@ def test_weights_that_are_not_finite_are_not_stored(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"^the array 'model.mean' in .* is not finite$"
     ):
-        weights.save(tmp_path / "bad", made, {"model.mean": np.array([np.inf])})
+        model_card.save(tmp_path / "bad", made, {"model.mean": np.array([np.inf])})

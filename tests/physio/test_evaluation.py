@@ -20,18 +20,18 @@ from tables import table
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.evaluation import metrics as measures, statistics as people, results as told
-from physio.evaluation.baseline_correction import centred
-from physio.evaluation.models.baselines import (Best, Clock, Commonest, Fitted, Given, Logistic, Shuffled)
-from physio.evaluation.evaluate import Work, evaluate, together
+from physio.evaluation import metrics, statistics, results
+from physio.evaluation.baseline_correction import baseline_correct
+from physio.evaluation.models.baselines import (Best, TimeOnly, MajorityClass, SklearnModel, FoldData, LogisticRegression, PermutedLabels)
+from physio.evaluation.evaluate import Task, evaluate, together
 from physio.evaluation.splits import protocol
 
 STRESS = {"calm": ("calm",), "stress": ("stress",)}
 FEATURES = ["skin.rate", "heart.rate", "motion.activity"]
 
 
-def work(rows: pd.DataFrame) -> Work:
-    return Work(rows, STRESS, columns=FEATURES, dataset="made")
+def work(rows: pd.DataFrame) -> Task:
+    return Task(rows, STRESS, columns=FEATURES, dataset="made")
 
 
 def test_what_follows_the_label_is_told_and_chance_is_not() -> None:
@@ -40,10 +40,10 @@ def test_what_follows_the_label_is_told_and_chance_is_not() -> None:
         work(rows),
         protocol("loso"),
         {
-            "logistic": Logistic(),
-            "shuffled": Shuffled(Logistic()),
-            "commonest": Commonest(),
-            "clock": Clock(),
+            "logistic": LogisticRegression(),
+            "shuffled": PermutedLabels(LogisticRegression()),
+            "commonest": MajorityClass(),
+            "clock": TimeOnly(),
         },
         reference="logistic",
         every=60,
@@ -68,7 +68,7 @@ def test_the_answers_of_the_test_are_told_to_no_model() -> None:
     rows = table(people=4).assign(**{"rating.valence": 0.5})
     seen = []
 
-    def spy(given: Given) -> np.ndarray:
+    def spy(given: FoldData) -> np.ndarray:
         fold = given.fold
         seen.append(
             (
@@ -87,14 +87,14 @@ def test_a_number_is_told_with_its_spread() -> None:
     rows = table(people=5)
     y = rows["skin.rate"].to_numpy() * 2 + 1
 
-    def knows(given: Given) -> np.ndarray:
+    def knows(given: FoldData) -> np.ndarray:
         x = given.x[given.fold.test, 0] * 2 + 1
         return np.stack([x, np.full(len(x), 0.1)], axis=1)
 
     found = evaluate(
-        Work(rows, y=y, columns=FEATURES),
+        Task(rows, y=y, columns=FEATURES),
         protocol("loso"),
-        {"knows": knows, "ridge": Logistic(c=1e6), "mean": Commonest()},
+        {"knows": knows, "ridge": LogisticRegression(c=1e6), "mean": MajorityClass()},
         measured=("RMSE", "CCC", "coverage of 95 %"),
         by_part=True,
     )
@@ -113,7 +113,7 @@ def test_a_number_is_told_with_its_spread() -> None:
 def test_a_model_that_says_nothing_is_shown_to() -> None:
     rows = table(people=3)
 
-    def half(given: Given) -> np.ndarray:
+    def half(given: FoldData) -> np.ndarray:
         said = np.full((len(given.fold.test), 2), 0.5)
         said[::2] = np.nan
         return said
@@ -129,7 +129,7 @@ def test_the_best_is_chosen_by_inner_folds_alone() -> None:
     names = []
 
     def says(name: str, right: bool) -> object:
-        def model(given: Given) -> np.ndarray:
+        def model(given: FoldData) -> np.ndarray:
             inner = not given.fold.inner
             names.append((name, inner))
             p = (given.x[given.fold.test, 0] > 0).astype(float)
@@ -148,12 +148,12 @@ def test_the_best_is_chosen_by_inner_folds_alone() -> None:
 
 def test_a_split_that_leaks_is_refused_or_said_to() -> None:
     rows = table(people=3)
-    models = {"logistic": Logistic()}
+    models = {"logistic": LogisticRegression()}
     found = evaluate(work(rows), protocol("paper-window-kfold"), models, clock=False)
     assert found.leaks
-    assert found.told()["leaks"] is True
-    assert "**This split leaks" in told.page(found)
-    leaky = Work(rows.assign(panas=1.0 * (rows["label"] == "stress")), STRESS)
+    assert found.to_dict()["leaks"] is True
+    assert "**This split leaks" in results.to_markdown(found)
+    leaky = Task(rows.assign(panas=1.0 * (rows["label"] == "stress")), STRESS)
     with pytest.raises(ValueError, match=r"^the split 'loso' leaks and is refused: "):
         evaluate(leaky, protocol("loso"), models, clock=False)
 
@@ -163,7 +163,7 @@ def test_a_split_that_leaks_is_refused_or_said_to() -> None:
     [
         (lambda _: np.zeros(3), "model 'm' said shape (3, 1) of 216 rows of fold 'S1'"),
         (
-            Logistic(reads=("eeg",)),
+            LogisticRegression(features=("eeg",)),
             "model 'm', fold 'S1': a model reads 'eeg', and the table",
         ),
     ],
@@ -177,7 +177,7 @@ def test_a_model_that_does_not_fit_is_told_of(model: object, message: str) -> No
 def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
     rows = table(people=4)
     rows[FEATURES] += 100 * rows["subject"].str[1:].astype(float).to_numpy()[:, None]
-    made = centred(rows, FEATURES, rest=300, gap=60, label="")
+    made = baseline_correct(rows, FEATURES, rest=300, gap=60, label="")
     assert made.table[FEATURES].abs().max().max() < 20
     for person in ("S1", "S4"):
         own = ((rows["subject"] == person) & (rows["session"] == "1")).to_numpy()
@@ -186,14 +186,14 @@ def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
         assert rows["begin"][own & made.left].min() >= rows["end"][rest].max() + 60
         # Sums of 49 numbers of 800 at most are off by 49 * 800 * 2**-53.
         np.testing.assert_allclose(made.table.loc[rest, FEATURES].mean(), 0, atol=1e-11)
-    given = Work(
+    given = Task(
         made.table,
         STRESS,
         columns=FEATURES,
         calibration=made.calibration,
         left=made.left,
     )
-    found = evaluate(given, protocol("loso"), {"l": Logistic()}, clock=False)
+    found = evaluate(given, protocol("loso"), {"l": LogisticRegression()}, clock=False)
     fold = found.folds.folds[0]
     assert made.calibration[fold.calibration].all()
     assert len(fold.calibration) == made.calibration[rows["subject"] == "S1"].sum()
@@ -203,12 +203,12 @@ def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
 def test_who_has_no_answer_is_left_out() -> None:
     rows = table(people=4)
     rows.loc[rows["subject"] == "S2", "label"] = "other"
-    found = evaluate(work(rows), protocol("loso"), {"m": Commonest()}, clock=False)
+    found = evaluate(work(rows), protocol("loso"), {"m": MajorityClass()}, clock=False)
     assert found.people == ("S1", "S3", "S4")
     assert [f.name for f in found.folds.folds] == ["S1", "S3", "S4"]
     lone = rows.assign(label=np.where(rows["subject"] == "S1", rows["label"], ""))
     with pytest.raises(ValueError, match=r"^loso leaves nothing to train on and to "):
-        evaluate(work(lone), protocol("loso"), {"m": Commonest()}, clock=False)
+        evaluate(work(lone), protocol("loso"), {"m": MajorityClass()}, clock=False)
 
 
 def test_measures_are_those_of_scikit_learn() -> None:
@@ -224,54 +224,54 @@ def test_measures_are_those_of_scikit_learn() -> None:
         "accuracy": np.mean(y == said),
     }
     for name, value in expected.items():
-        own = measures.measure(name, classes=True)(y, output)
+        own = metrics.measure(name, classes=True)(y, output)
         assert own == pytest.approx(value, rel=1e-9), name
     two = output[:, :2] / output[:, :2].sum(axis=1, keepdims=True)
     y = y % 2
-    assert measures.auc(y, two) == pytest.approx(roc_auc_score(y, two[:, 1]), rel=1e-9)
+    assert metrics.auc(y, two) == pytest.approx(roc_auc_score(y, two[:, 1]), rel=1e-9)
     brier = brier_score_loss(y, two[:, 1])
-    assert measures.brier(y, two) == pytest.approx(2 * brier, rel=1e-9)
+    assert metrics.brier(y, two) == pytest.approx(2 * brier, rel=1e-9)
     with pytest.raises(ValueError, match=r"^there is no measure 'AUC' of numbers; "):
-        measures.measure("AUC", classes=False)
+        metrics.measure("AUC", classes=False)
 
 
 def test_differences_are_paired_and_stepped_down() -> None:
     p = [0.01, 0.04, 0.03, 0.5, float("nan")]
     expected = multipletests(p[:4], method="holm")[1]
-    np.testing.assert_allclose(people.holm(p)[:4], expected, atol=1e-4)
-    assert np.isnan(people.holm(p)[4])
+    np.testing.assert_allclose(statistics.holm(p)[:4], expected, atol=1e-4)
+    assert np.isnan(statistics.holm(p)[4])
     # 5 people, all better: 2 of 32 sign patterns are as far from 0.
-    assert people.flipped(np.array([1.0, 2, 3, 4, 5]), 1) == pytest.approx(2 / 32)
-    many = people.flipped(np.random.default_rng(0).normal(0, 1, 40), 1)
+    assert statistics.sign_flip_test(np.array([1.0, 2, 3, 4, 5]), 1) == pytest.approx(2 / 32)
+    many = statistics.sign_flip_test(np.random.default_rng(0).normal(0, 1, 40), 1)
     assert 0.01 < many <= 1
     with pytest.raises(ValueError, match=r"^there is no model 'x' to compare with: a"):
-        people.paired([people.row("a", "m", {"S1": 1.0}, 1)], "x", 1)
+        statistics.paired_differences([statistics.summary("a", "m", {"S1": 1.0}, 1)], "x", 1)
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:
     rows = table(people=4)
     models = {
-        "own": Fitted(LogisticRegression(), ("heart", "skin.rate")),
-        "shuffled": Shuffled(Logistic()),
+        "own": SklearnModel(LogisticRegression(), ("heart", "skin.rate")),
+        "shuffled": PermutedLabels(LogisticRegression()),
     }
     one, two = (
-        evaluate(work(rows), protocol("loso"), models, clock=False).told()
+        evaluate(work(rows), protocol("loso"), models, clock=False).to_dict()
         for _ in range(2)
     )
     one.pop("seconds"), two.pop("seconds")
-    assert told.dumped(one) == told.dumped(two)
+    assert results.dumped(one) == results.dumped(two)
 
 
 FILE = """
 [evaluation]
-use = "physio.evaluation.feature_benchmark:Tabular"
+use = "physio.evaluation.feature_benchmark:FeatureBenchmark"
 protocol = "loso"
 classes = { calm = ["calm"], stress = ["stress"] }
-reads = ["skin", "heart"]
-every = 60
+features = ["skin", "heart"]
+test_spacing = 60
 reference = "logistic"
 [evaluation.models.logistic]
-use = "physio.evaluation.models.baselines:Logistic"
+use = "physio.evaluation.models.baselines:LogisticRegression"
 """
 
 
@@ -296,14 +296,14 @@ def test_the_command_leaves_what_the_contract_says(tmp_path: Path) -> None:
         "seconds",
     } <= set(found)
     assert found["audit"]["ok"] is True
-    assert found["config"]["use"] == "physio.evaluation.feature_benchmark:Tabular"
+    assert found["config"]["use"] == "physio.evaluation.feature_benchmark:FeatureBenchmark"
     assert {r["model"] for r in found["rows"]} == {"logistic", "commonest", "clock"}
     for row in found["rows"]:
         assert set(row["per_person"]) == {"S1", "S2", "S3", "S4"}
         assert row["low"] <= row["mean"] <= row["high"]
-    outputs = pd.read_parquet(out / told.OUTPUTS)
+    outputs = pd.read_parquet(out / results.OUTPUTS)
     assert {"subject", "begin", "y", "logistic.stress", "clock.calm"} <= set(outputs)
-    assert "nothing leaks" in (out / told.PAGE).read_text()
+    assert "nothing leaks" in (out / results.PAGE).read_text()
 
 
 @pytest.mark.parametrize(

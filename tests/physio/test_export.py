@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, happening, marks
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, single_event, event_stream
 from physio.core.recording import Recording
 from physio.io import xdf
-from physio.io.anonymize import anonymise
+from physio.io.anonymize import anonymize
 
 SECRETS = (
     "Erika",
@@ -38,19 +38,19 @@ UNIX = 1773480000.0  # 2026-03-14
 def recording() -> Recording:
     """Return a recording in which every text is an identifier."""
     rng = np.random.default_rng(2)
-    eeg = Info(
+    eeg = StreamInfo(
         "sn_8841.eeg",
         Fraction(250),
         tuple(Channel(n, "eeg", "uV") for n in ("F3", "F4", "Cz")),
-        person="Erika",
+        participant="Erika",
         site="SN-8841 cap",
         placement="/home/jdoe/study",
         reference="jdoe",
     )
-    eda = Info(
-        "labhost3.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), person="Erika"
+    eda = StreamInfo(
+        "labhost3.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant="Erika"
     )
-    made = Info("estimates", Fraction(1), (Channel("arousal"),), person="Erika")
+    made = StreamInfo("estimates", Fraction(1), (Channel("arousal"),), participant="Erika")
     stamps = UNIX + np.arange(1000) / 250
     streams = {
         "sn_8841.eeg": (
@@ -60,7 +60,7 @@ def recording() -> Recording:
         "labhost3.eda": (Block(eda, 0, UNIX + 0.1, rng.normal(3, 0.1, (36, 1))),),
         "estimates": (Block(made, 0, UNIX, rng.normal(0, 0.1, (9, 1))),),
     }
-    markers = marks("session.markers")
+    markers = event_stream("session.markers")
     told = Events(
         markers,
         UNIX + 3.0,
@@ -68,7 +68,7 @@ def recording() -> Recording:
         np.empty((3, 0)),
         ("film", "Erika coughs", "film"),
     )
-    status = happening(marks("session.status"), UNIX, "labhost3 on /home/jdoe/study")
+    status = single_event(event_stream("session.status"), UNIX, "labhost3 on /home/jdoe/study")
     about = {
         "begin": repr(UNIX),
         "begin_unix": repr(UNIX),
@@ -132,8 +132,8 @@ def test_nothing_says_who_where_or_when(tmp_path: Path, kind: str) -> None:
 
 
 def test_no_number_is_a_date_after_anonymising() -> None:
-    got = anonymise(recording())
-    assert got.about == {"begin": "0.0"}
+    got = anonymize(recording())
+    assert got.metadata == {"begin": "0.0"}
     assert set(got.streams) == {"device1.eeg", "device2.eda", "estimates"}
     assert got.events["session.markers"].labels == ("event 1", "event 2", "event 1")
     for blocks in got.streams.values():
@@ -141,13 +141,13 @@ def test_no_number_is_a_date_after_anonymising() -> None:
             assert block.stamps is None
             # UNIX has 2.4e-7 s between two numbers.
             assert -1e-6 <= block.times[0] < 10.0
-            assert (block.info.person, block.info.site) == ("anon1", "")
+            assert (block.info.participant, block.info.site) == ("anon1", "")
     before = recording().streams["sn_8841.eeg"][1]
     assert got.streams["device1.eeg"][1].data.tobytes() == before.data.tobytes()
 
 
 def test_labels_may_be_kept() -> None:
-    got = anonymise(recording(), keep_labels=True)
+    got = anonymize(recording(), keep_labels=True)
     assert got.events["session.markers"].labels[0] == "film"
 
 

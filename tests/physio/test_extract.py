@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, marks
-from physio.core.missing import Reason, why
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, event_stream
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
-from physio.datasets import feature_table as windows
+from physio.datasets import feature_table
 from physio.datasets.base import Trial
-from physio.features.actigraphy import Activity
+from physio.features.actigraphy import Actigraphy
 from physio.offline import extract as extraction
-from physio.offline import windowing as rows
+from physio.offline import windowing
 from physio.online.engine import run
 from physio.offline.extract import Windows, extract
 
@@ -58,12 +58,12 @@ class Few:
 
 def recording(trial: Trial, seconds: float = 100.0) -> Recording:
     rng = np.random.default_rng([ord(c) for c in trial.subject + trial.trial])
-    eda = Info("e4.eda", 4, (Channel("eda", "gsr", "uS"),), person=trial.subject)
-    acc = Info("e4.acc", 32, tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz"))
+    eda = StreamInfo("e4.eda", 4, (Channel("eda", "gsr", "uS"),), participant=trial.subject)
+    acc = StreamInfo("e4.acc", 32, tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz"))
     slow = 2 + np.cumsum(rng.normal(0, 0.02, (int(4 * seconds), 1)), axis=0)
     fast = rng.normal(0, 0.02, (int(32 * seconds), 3)) + np.eye(3)[2]
-    said = marks("study.ratings", Channel("valence"), Channel("arousal"))
-    what = marks("study.conditions", Channel("end", unit="s"))
+    said = event_stream("study.ratings", Channel("valence"), Channel("arousal"))
+    what = event_stream("study.conditions", Channel("end", unit="s"))
     half = seconds / 2
     times, ends = np.array([0.0, half]), np.array([[half - 5], [seconds]])
     return Recording(
@@ -74,7 +74,7 @@ def recording(trial: Trial, seconds: float = 100.0) -> Recording:
                 said, seconds, ends[:, 0].copy(), np.array([[0.5, -0.5], [-0.5, 0.5]])
             ),
         },
-        about={"begin": "0.0"},
+        metadata={"begin": "0.0"},
     )
 
 
@@ -102,7 +102,7 @@ def test_a_row_a_window_with_its_place_labels_and_reasons(
         ("S2", "done", 34),
         ("S3", "done", 34),
     ]
-    table = windows.read(tmp_path / "out")
+    table = feature_table.read(tmp_path / "out")
     assert list(table["subject"].unique()) == ["S1", "S2", "S3", "S10"]
     one = table[(table["subject"] == "S1") & (table["trial"] == "2")]
     # Windows begin every 5 s, of 100 s, and last 20: 17. Samples are the fastest
@@ -119,9 +119,9 @@ def test_a_row_a_window_with_its_place_labels_and_reasons(
     np.testing.assert_array_equal(one["rating.valence"], [said[p] for p in parts])
     first = one.iloc[0]
     assert np.isnan(first["skin.rate"])
-    assert first["skin.rate.why"] == Reason.WARMING_UP
+    assert first["skin.rate.why"] == MissingReason.WARMING_UP
     assert 0 <= first["quality.skin"] < one.iloc[-1]["quality.skin"] <= 1
-    names = windows.features(table)
+    names = feature_table.features(table)
     assert "skin.tonic" in names
     assert "motion.activity" in names
     assert not [n for n in names if n.startswith(("rating.", "quality.", "begin"))]
@@ -129,10 +129,10 @@ def test_a_row_a_window_with_its_place_labels_and_reasons(
 
 def test_features_are_those_of_a_live_session(few: Few, tmp_path: Path) -> None:
     extract(few, tmp_path / "out", SETTINGS)
-    table = windows.read(tmp_path / "out")
+    table = feature_table.read(tmp_path / "out")
     one = table[(table["subject"] == "S10") & (table["trial"] == "1")]
     whole = few.load(Trial("S10", "", "1"))
-    plan = SETTINGS.file.plan(whole.arrived)
+    plan = SETTINGS.file.plan(whole.inputs)
     live = [
         i
         for i in run(whole, plan)
@@ -140,7 +140,7 @@ def test_features_are_those_of_a_live_session(few: Few, tmp_path: Path) -> None:
     ]
     ticks = np.concatenate([b.data for b in live])
     names = live[0].info.names
-    spans = {c.name: c.span for c in live[0].info.channels}
+    spans = {c.name: c.memory for c in live[0].info.channels}
     for name in ("skin.tonic", "skin.rate", "motion.activity"):
         column = ticks[:, names.index(name)]
         for k, value in enumerate(one[name]):
@@ -165,13 +165,13 @@ def test_losses_are_those_of_a_live_session(few: Few) -> None:
     lost = np.isnan(made["motion.activity"])
     assert lost.any()
     assert not lost.all()
-    assert set(why(made["motion.activity"])[lost].tolist()) <= {
-        int(Reason.NO_SIGNAL),
-        int(Reason.WARMING_UP),
-        int(Reason.TOO_SHORT),
+    assert set(missing_reason(made["motion.activity"])[lost].tolist()) <= {
+        int(MissingReason.NO_SIGNAL),
+        int(MissingReason.WARMING_UP),
+        int(MissingReason.TOO_SHORT),
     }
-    skin = why(made["skin.tonic"])  # its window of 30 s fills; then nothing is missing
-    assert set(skin.tolist()) == {0, int(Reason.WARMING_UP)}
+    skin = missing_reason(made["skin.tonic"])  # its window of 30 s fills; then nothing is missing
+    assert set(skin.tolist()) == {0, int(MissingReason.WARMING_UP)}
     assert np.all(np.diff((skin != 0).astype(int)) <= 0)
 
 
@@ -195,13 +195,13 @@ def test_what_came_before_changes_no_row(few: Few) -> None:
 def test_a_chain_that_fails_fails_its_person(
     few: Few, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: Activity, state: object, x: np.ndarray) -> np.ndarray:
+    def broken(self: Actigraphy, state: object, x: np.ndarray) -> np.ndarray:
         if len(x):
             raise ZeroDivisionError("a bug")
         return step(self, state, x)
 
-    step = Activity.step
-    monkeypatch.setattr(Activity, "step", broken)
+    step = Actigraphy.process
+    monkeypatch.setattr(Actigraphy, "step", broken)
     with pytest.raises(
         ValueError, match=r"^chain motion stopped: ZeroDivisionError: a bug$"
     ):
@@ -209,19 +209,19 @@ def test_a_chain_that_fails_fails_its_person(
 
 
 def test_a_mean_needs_its_share_of_answers() -> None:
-    info = Info("features", 4, (Channel("a.x"), Channel("a.late", span=1.0)))
+    info = StreamInfo("features", 4, (Channel("a.x"), Channel("a.late", memory=1.0)))
     data = np.arange(16.0).reshape(8, 2)
-    data[:3, 0] = Reason.POOR_QUALITY.nan
+    data[:3, 0] = MissingReason.POOR_QUALITY.nan
     ticks = Block(info, 0, 0.0, data)
-    grid = rows.Grid.of(ticks, 1.0, 1.0)
-    made = rows.values(ticks, grid, 0.5)
+    grid = windowing.WindowGrid.of(ticks, 1.0, 1.0)
+    made = windowing.values(ticks, grid, 0.5)
     # Of the first 4 ticks one is known: 6; of the last, 8 10 12 14. A value that
     # rests on as much as a window is that of the last tick.
     assert made["a.x"][1] == 11.0
-    assert made["a.x.why"].tolist() == [int(Reason.POOR_QUALITY), 0]
+    assert made["a.x.why"].tolist() == [int(MissingReason.POOR_QUALITY), 0]
     assert made["a.late"].tolist() == [7.0, 15.0]
     assert made["quality.a"].tolist() == [0.625, 1.0]
-    assert rows.values(ticks, grid, 0.25)["a.x"].tolist() == [6.0, 11.0]
+    assert windowing.values(ticks, grid, 0.25)["a.x"].tolist() == [6.0, 11.0]
 
 
 def test_windows_must_be_whole_ticks(few: Few) -> None:
@@ -238,7 +238,7 @@ def test_what_is_there_and_unchanged_stays(few: Few, tmp_path: Path) -> None:
     extract(few, out, SETTINGS)
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")}
     (few.root / "S2.txt").write_text("fine too")
-    windows.path_of(out, "S3").write_bytes(b"PAR1 cut off")
+    feature_table.path_of(out, "S3").write_bytes(b"PAR1 cut off")
     again = extract(few, out, SETTINGS)
     assert [o.how for o in again] == ["kept", "kept", "done", "done"]
     after = {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")}
@@ -262,12 +262,12 @@ def test_one_bad_person_does_not_stop_the_others(few: Few, tmp_path: Path) -> No
 
 def test_a_file_says_where_it_comes_from(few: Few, tmp_path: Path) -> None:
     extract(few, tmp_path / "out", SETTINGS)
-    told = windows.about(windows.path_of(tmp_path / "out", "S1"))
+    told = feature_table.about(feature_table.path_of(tmp_path / "out", "S1"))
     assert told["sources"] == {"S1.txt": sha256(b"fine").hexdigest()}
     assert told["source"] == {"stream": "e4.acc", "rate": "32"}
     assert (told["dataset"], told["origin"]) == ("few", "measured")
     stages = told["config"]["chains"]["motion"]["stages"]
-    assert stages[0]["use"] == "physio.features.actigraphy:Activity"
+    assert stages[0]["use"] == "physio.features.actigraphy:Actigraphy"
     assert {"numpy", "physio-affect", "numba"} <= set(told["versions"])
 
 
@@ -342,8 +342,8 @@ def test_killed_midway_it_goes_on(few: Few, tmp_path: Path) -> None:
         "subject=S1",
         "subject=S10",
     ]
-    windows.path_of(out, "S2").parent.mkdir()
-    (windows.path_of(out, "S2").parent / "windows.parquet.123.part").write_bytes(b"x")
+    feature_table.path_of(out, "S2").parent.mkdir()
+    (feature_table.path_of(out, "S2").parent / "windows.parquet.123.part").write_bytes(b"x")
     again = extract(few, out, SETTINGS)
     assert [o.how for o in again] == ["kept", "kept", "done", "done"]
     extract(few, tmp_path / "whole", SETTINGS)
@@ -358,8 +358,8 @@ def test_an_unknown_engine_is_refused(few: Few, tmp_path: Path, engine: str) -> 
 
 def test_no_table_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"^there is no table .*nowhere$"):
-        windows.read(tmp_path / "nowhere")
+        feature_table.read(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"it is no table of features, as `physio"):
-        windows.read(tmp_path)
+        feature_table.read(tmp_path)
     with pytest.raises(ValueError, match=r"^'a/b' cannot be a subject's code"):
-        windows.path_of(tmp_path, "a/b")
+        feature_table.path_of(tmp_path, "a/b")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from physio.core.filename import Files, distinct, fault, plain, safe
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 from physio.sinks.xdf import Xdf
 
 HOSTILE = {
@@ -105,7 +105,7 @@ def test_none_takes_the_file_of_another() -> None:
 def test_a_session_file_names_nothing_so(kind: str, name: str) -> None:
     tables = {f"{kind}s": {name: {"use": "physio.core.stage:Chain"}}}
     with pytest.raises(ValueError, match=rf"^f.toml: a {kind} cannot be called "):
-        SessionFile(tables, "f.toml")
+        SessionConfig(tables, "f.toml")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_session_file_names_nothing_so(kind: str, name: str) -> None:
 )
 def test_nor_deeper_in_its_tables(tables: dict[str, Any], place: str) -> None:
     with pytest.raises(ValueError, match=rf"^f: {place} cannot be called "):
-        SessionFile(tables, "f")
+        SessionConfig(tables, "f")
 
 
 @pytest.mark.parametrize("name", ["../victim.txt", "/abs.xdf", "a/b.xdf", "..", ""])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from physio.core.block import Block, Channel, Info
-from physio.core.missing import Reason, why
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import apply
 from physio.dsp.comb_notch import Comb
 from physio.dsp.fir import Fir
@@ -15,8 +15,8 @@ from physio.dsp.rereference import Rereference
 from physio.dsp.resample import Resample
 
 
-def eeg(rate: int, *names: str) -> Info:
-    return Info(
+def eeg(rate: int, *names: str) -> StreamInfo:
+    return StreamInfo(
         "headset.eeg", Fraction(rate), tuple(Channel(n, "eeg", "uV") for n in names)
     )
 
@@ -33,7 +33,7 @@ def test_a_fir_filter_is_lfilter(stage: Fir) -> None:
     h = stage.design(info)
     got = apply(stage, Block(info, 0, 0.0, x.copy())).data
     n = len(h) - 1
-    assert np.all(why(got[:n]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(got[:n]) == MissingReason.WARMING_UP)
     # Both add up some 400 products of size 20: 400 * 20 * 2**-53 < 1e-12.
     np.testing.assert_allclose(
         got[n:], scipy.signal.lfilter(h, 1, x, axis=0)[n:], rtol=0, atol=1e-11
@@ -51,14 +51,14 @@ def test_a_fir_filter_is_as_late_as_it_says() -> None:
 
 def test_a_fir_filter_runs_through_a_short_gap_and_not_through_a_long_one() -> None:
     info, x = eeg(250, "F3"), noise(3000, 1)
-    x[1000:1010] = Reason.POOR_QUALITY.nan  # 40 ms
-    x[2000:2020] = Reason.POOR_QUALITY.nan  # 80 ms
-    got = why(apply(Fir(), Block(info, 0, 0.0, x)).data[:, 0])
+    x[1000:1010] = MissingReason.POOR_QUALITY.nan  # 40 ms
+    x[2000:2020] = MissingReason.POOR_QUALITY.nan  # 80 ms
+    got = missing_reason(apply(Fir(), Block(info, 0, 0.0, x)).data[:, 0])
     n = len(Fir().design(info)) - 1
-    assert np.all(got[1000:1010] == Reason.POOR_QUALITY)
-    assert np.all(got[1010:2000] == Reason.OK)
-    assert np.all(got[2020 : 2020 + n] == Reason.WARMING_UP)
-    assert np.all(got[2020 + n :] == Reason.OK)
+    assert np.all(got[1000:1010] == MissingReason.POOR_QUALITY)
+    assert np.all(got[1010:2000] == MissingReason.OK)
+    assert np.all(got[2020 : 2020 + n] == MissingReason.WARMING_UP)
+    assert np.all(got[2020 + n :] == MissingReason.OK)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_another_rate_is_upfirdn(rate: int, to: int, up: int, down: int) -> None
     expected = scipy.signal.upfirdn(stage.design(info), x, up, down, axis=0)
     expected = expected[: len(out)]
     good = ~np.isnan(out.data)
-    assert np.all(why(out.data[~good]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(out.data[~good]) == MissingReason.WARMING_UP)
     assert good.mean() > 0.9
     # As above: some hundred products.
     np.testing.assert_allclose(out.data[good], expected[good], rtol=0, atol=1e-11)
@@ -94,12 +94,12 @@ def test_a_wave_keeps_its_place_at_another_rate() -> None:
 def test_a_device_that_is_off_its_nominal_rate() -> None:
     stage, info = Resample(rate=125.0, taken=249.0), eeg(250, "F3")
     assert stage.factor(info) == Fraction(125, 249)
-    assert stage.output(info).rate == Fraction(250 * 125, 249)
+    assert stage.output_info(info).rate == Fraction(250 * 125, 249)
 
 
 def test_no_factor() -> None:
     with pytest.raises(ValueError, match="no factor with a denominator up to 1000"):
-        Resample(rate=128.0, taken=250.001).output(eeg(250, "F3"))
+        Resample(rate=128.0, taken=250.001).output_info(eeg(250, "F3"))
 
 
 @pytest.mark.parametrize(("rate", "freq"), [(250, 50.0), (250, 60.0), (512, 50.0)])
@@ -133,13 +133,13 @@ def test_against_one_electrode_and_against_linked_ones() -> None:
 
 def test_the_average_leaves_bad_electrodes_out() -> None:
     info, x = eeg(128, *(f"E{i}" for i in range(22))), noise(3, 22)
-    x[1, :2] = Reason.POOR_QUALITY.nan
-    x[2, :3] = Reason.POOR_QUALITY.nan
+    x[1, :2] = MissingReason.POOR_QUALITY.nan
+    x[2, :3] = MissingReason.POOR_QUALITY.nan
     out = apply(Rereference(()), Block(info, 0, 0.0, x.copy())).data
     # The mean of 22 numbers of size 20, in another order.
     np.testing.assert_allclose(out[0], x[0] - x[0].mean(), rtol=0, atol=1e-12)
     np.testing.assert_allclose(out[1], x[1] - np.nanmean(x[1]), rtol=0, atol=1e-12)
-    assert np.all(why(out[2]) == Reason.POOR_QUALITY)
+    assert np.all(missing_reason(out[2]) == MissingReason.POOR_QUALITY)
 
 
 def test_no_average_of_few_electrodes() -> None:
@@ -148,4 +148,4 @@ def test_no_average_of_few_electrodes() -> None:
         match=r"^an average reference needs at least 20 electrodes, and 'headset.eeg' "
         r"has 2: name one, or linked ones$",
     ):
-        Rereference(()).output(eeg(128, "F3", "F4"))
+        Rereference(()).output_info(eeg(128, "F3", "F4"))

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from physio.cli import session_folder as folder
+from physio.cli import session_folder
 
 
 def make(out: Path) -> Path:
-    with folder.fresh(out, "p1") as made:
+    with session_folder.fresh(out, "p1") as made:
         return made
 
 
@@ -19,12 +19,12 @@ def test_a_new_folder_is_the_owners_alone(tmp_path: Path) -> None:
 
 def test_where_no_session_begins_all_is_as_before(tmp_path: Path) -> None:
     out = make(tmp_path / "s")
-    folder.describe(out, {}, ended="first")
-    with pytest.raises(OSError, match="no board"), folder.fresh(out, "p1"):
+    session_folder.describe(out, {}, ended="first")
+    with pytest.raises(OSError, match="no board"), session_folder.fresh(out, "p1"):
         raise OSError("no board")
-    assert "first" in (out / folder.ABOUT).read_text("utf-8")
+    assert "first" in (out / session_folder.ABOUT).read_text("utf-8")
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
-    with pytest.raises(OSError, match="no board"), folder.fresh(tmp_path / "t", "p1"):
+    with pytest.raises(OSError, match="no board"), session_folder.fresh(tmp_path / "t", "p1"):
         raise OSError("no board")
     assert not (tmp_path / "t").exists()
 
@@ -33,11 +33,11 @@ def test_a_session_that_is_there_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "s"
     for text in ("first", "second"):
         make(out)
-        folder.describe(out, {}, ended=text)
+        session_folder.describe(out, {}, ended=text)
     make(out)
     assert list(out.iterdir()) == []
-    assert "first" in (tmp_path / "s_old1" / folder.ABOUT).read_text("utf-8")
-    assert "second" in (tmp_path / "s_old2" / folder.ABOUT).read_text("utf-8")
+    assert "first" in (tmp_path / "s_old1" / session_folder.ABOUT).read_text("utf-8")
+    assert "second" in (tmp_path / "s_old2" / session_folder.ABOUT).read_text("utf-8")
 
 
 def test_what_is_no_session_is_neither_used_nor_deleted(tmp_path: Path) -> None:
@@ -48,24 +48,24 @@ def test_what_is_no_session_is_neither_used_nor_deleted(tmp_path: Path) -> None:
     ):
         make(tmp_path)
     with pytest.raises(ValueError, match=f"{tmp_path} is no session: a session's"):
-        folder.delete(tmp_path)
+        session_folder.delete(tmp_path)
     assert (tmp_path / "mine.txt").is_file()
 
 
 def test_a_session_is_deleted_whole(tmp_path: Path) -> None:
     out = make(tmp_path / "s")
-    folder.describe(out, {"session": {"person": "p1"}}, ended="")
+    session_folder.describe(out, {"session": {"person": "p1"}}, ended="")
     (out / "recording.xdf").write_bytes(b"XDF:")
-    assert folder.delete(out) == 3
+    assert session_folder.delete(out) == 3
     assert not out.exists()
 
 
 @pytest.mark.parametrize("person", ["p07", "", "A-1.b_c"])
 def test_codes(person: str) -> None:
-    assert folder.code(person) == person
+    assert session_folder.code(person) == person
 
 
 @pytest.mark.parametrize("person", ["Jane Doe", "ä", "../x", "p" * 40])
 def test_names_are_refused(person: str) -> None:
     with pytest.raises(ValueError, match="is no code: use up to 32 letters"):
-        folder.code(person)
+        session_folder.code(person)

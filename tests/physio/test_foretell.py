@@ -12,27 +12,27 @@ import torch
 
 from devices.replay import Replay
 from devices.simulated import Wristband
-from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.block import Array, Block, Channel, StreamInfo, Origin
 from physio.core.protocols import FastClock
-from physio.core.missing import Reason, why
-from physio.core.stage import Flow
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import StageRunner
 from physio.models.pinn import Pinn, PinnConfig, bridged
-from physio.models.baseline import Rest
+from physio.models.baseline import BaselinePrior
 from physio.online.engine import run
 from physio.inference.estimator import Estimator, Expert
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 from physio.online.session import Session
 from experiments.weights.demo import record
-from physio.training.save_weights import blank, store
+from physio.training.save_weights import minimal_card, store
 
 NAMES = ("skin.rate", "heart.rate")
 ENDS = [f"{c}.{e}" for c in ("skin", "heart", "trace") for e in ("from", "to")]
 COLUMNS = (*NAMES, "trace.eda", *ENDS)
-INFO = Info("features", Fraction(4), tuple(Channel(n) for n in COLUMNS))
+INFO = StreamInfo("features", Fraction(4), tuple(Channel(n) for n in COLUMNS))
 AHEAD = ("forecast.5s", "forecast.15s", "forecast.30s")
 TABLE = {
     "use": "physio.inference.estimator:Estimator",
-    "experts": [{"weights": "wrist"}, {"weights": "wrist-network", "fused": False}],
+    "experts": [{"weights": "wrist"}, {"weights": "wrist-network", "in_fusion": False}],
 }
 
 
@@ -44,8 +44,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pinn]:
     with torch.no_grad():
         model.reach.copy_(torch.tensor([[-1.0, 1.0]] * 3))
     ones = np.ones(2)
-    rest = Rest(np.zeros(2), ones, ones, ones, ones * 300)
-    card = blank(
+    rest = BaselinePrior(np.zeros(2), ones, ones, ones, ones * 300)
+    card = minimal_card(
         "physio.models.pinn:Pinn",
         tuple((name, "raw") for name in NAMES),
         30.0,
@@ -67,9 +67,9 @@ def rows(n: int = 480) -> Array:
 
 
 def told(
-    experts: Sequence[Expert], data: Array, cuts: Sequence[int] = (), info: Info = INFO
+    experts: Sequence[Expert], data: Array, cuts: Sequence[int] = (), info: StreamInfo = INFO
 ) -> Block:
-    flow = Flow(Estimator(tuple(experts)), info)
+    flow = StageRunner(Estimator(tuple(experts)), info)
     parts = [
         flow.push(Block(info, a, 0.0, data[a:b])).data
         for a, b in zip((0, *cuts), (*cuts, len(data)), strict=True)
@@ -84,7 +84,7 @@ def test_it_foretells_what_the_network_says_of_the_last_minute(
     data = rows()
     out = told([Expert(str(path))], data)
     for name in AHEAD:
-        assert (why(out.column(name)[:215]) == Reason.WARMING_UP).all()
+        assert (missing_reason(out.column(name)[:215]) == MissingReason.WARMING_UP).all()
         # Nine tenths of a minute are there; what is not is taken as its oldest value.
         assert np.isfinite(out.column(name)[215:]).all()
     at = 400
@@ -107,19 +107,19 @@ def test_it_foretells_what_the_network_says_of_the_last_minute(
 def test_how_far_ahead_it_is_and_what_it_rests_on_are_declared(
     made: tuple[Path, Pinn],
 ) -> None:
-    info = Estimator((Expert(str(made[0])),)).output(INFO)
+    info = Estimator((Expert(str(made[0])),)).output_info(INFO)
     found = {c.name: c for c in info.channels}
     assert [found[name].delay for name in AHEAD] == [-5.0, -15.0, -30.0]
     assert {found[name].unit for name in AHEAD} == {"uS"}
-    assert {found[name].span for name in AHEAD} == {60.0}
+    assert {found[name].memory for name in AHEAD} == {60.0}
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_cuts_change_no_bit(made: tuple[Path, Pinn], seed: int) -> None:
     data = rows()
     rng = np.random.default_rng(seed)
-    data[rng.random(len(data)) < 0.02, 2] = Reason.POOR_QUALITY.nan
-    data[300:310, 2] = Reason.NO_SIGNAL.nan
+    data[rng.random(len(data)) < 0.02, 2] = MissingReason.POOR_QUALITY.nan
+    data[300:310, 2] = MissingReason.NO_SIGNAL.nan
     cuts = np.sort(rng.choice(np.arange(1, len(data)), 40, replace=False)).tolist()
     whole, cut = (told([Expert(str(made[0]))], data, c) for c in ((), cuts))
     np.testing.assert_array_equal(whole.data.view(np.uint64), cut.data.view(np.uint64))
@@ -127,13 +127,13 @@ def test_cuts_change_no_bit(made: tuple[Path, Pinn], seed: int) -> None:
 
 def test_without_skin_it_is_silent_and_says_why(made: tuple[Path, Pinn]) -> None:
     data = rows()
-    data[300, 2] = Reason.NO_SIGNAL.nan  # one is bridged, once there is a next
-    data[380:440, 2] = Reason.POOR_QUALITY.nan
-    said = why(told([Expert(str(made[0]))], data).column("forecast.5s"))
-    assert said[300] == Reason.NO_SIGNAL
-    assert (said[301:380] == Reason.OK).all()
-    assert (said[380:440] == Reason.POOR_QUALITY).all()
-    assert said[440] == Reason.TOO_SHORT
+    data[300, 2] = MissingReason.NO_SIGNAL.nan  # one is bridged, once there is a next
+    data[380:440, 2] = MissingReason.POOR_QUALITY.nan
+    said = missing_reason(told([Expert(str(made[0]))], data).column("forecast.5s"))
+    assert said[300] == MissingReason.NO_SIGNAL
+    assert (said[301:380] == MissingReason.OK).all()
+    assert (said[380:440] == MissingReason.POOR_QUALITY).all()
+    assert said[440] == MissingReason.TOO_SHORT
 
 
 def test_gaps_are_bridged_by_a_line() -> None:
@@ -142,37 +142,37 @@ def test_gaps_are_bridged_by_a_line() -> None:
     lost[[7, 8, 100]] = np.nan
     np.testing.assert_allclose(bridged(lost), trace)
     lost[:30] = np.nan
-    assert why(np.array(bridged(lost))) == Reason.TOO_SHORT
+    assert missing_reason(np.array(bridged(lost))) == MissingReason.TOO_SHORT
 
 
 @pytest.mark.parametrize(
     ("info", "message"),
     [
         (
-            Info("features", Fraction(8), INFO.channels),
+            StreamInfo("features", Fraction(8), INFO.channels),
             "remember 4 ticks a second, not 8: give [session] rate = 4",
         ),
         (
-            INFO.at(None, *(c for c in INFO.channels if c.name != "trace.eda")),
+            INFO.with_channels(None, *(c for c in INFO.channels if c.name != "trace.eda")),
             "want a chain 'trace' that gives skin conductance itself in one column, "
             "not in 0",
         ),
     ],
 )
 def test_what_it_lacks_is_said(
-    made: tuple[Path, Pinn], info: Info, message: str
+    made: tuple[Path, Pinn], info: StreamInfo, message: str
 ) -> None:
     with pytest.raises(ValueError, match="the weights 'net' ") as error:
-        Estimator((Expert(str(made[0])),)).output(info)
+        Estimator((Expert(str(made[0])),)).output_info(info)
     assert message in str(error.value)
 
 
 def test_a_session_that_names_it_remembers_skin_conductance() -> None:
-    streams = record(Wristband(seed=1, truth=False), 4.0).arrived
-    named = SessionFile({"estimator": TABLE}).plan(streams)
+    streams = record(Wristband(seed=1, ground_truth=False), 4.0).inputs
+    named = SessionConfig({"estimator": TABLE}).plan(streams)
     assert "trace" in named.chains
-    assert "trace" not in SessionFile().plan(streams).chains
-    weights = [e.weights for e in SessionFile().plan(streams).estimator.experts]
+    assert "trace" not in SessionConfig().plan(streams).chains
+    weights = [e.weights for e in SessionConfig().plan(streams).estimator.experts]
     assert "wrist-network" not in weights
 
 
@@ -191,10 +191,10 @@ def test_a_session_that_does_not_name_it_loads_no_torch() -> None:
 
 def test_shipped_weights_tell_live_what_they_tell_offline() -> None:
     """And leave the estimate of `wrist` as it is without them."""
-    recording = record(Wristband(seed=5, truth=False), 80.0)
-    plan = SessionFile({"estimator": TABLE}).plan(recording.arrived)
+    recording = record(Wristband(seed=5, ground_truth=False), 80.0)
+    plan = SessionConfig({"estimator": TABLE}).plan(recording.inputs)
     alone = {**TABLE, "experts": [{"weights": "wrist"}]}
-    plain = SessionFile({"estimator": alone}).plan(recording.arrived)
+    plain = SessionConfig({"estimator": alone}).plan(recording.inputs)
     clock = FastClock(recording.begin)
     with Session(plan, [Replay(recording, clock)], (), clock, poll=0.37) as session:
         live = _estimates(list(session))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from physio.models.pinn import Moments, Pinn, PinnConfig, doubt
-from experiments.wesad.forecast_calibration import Figures, Missed, missed, settle
+from experiments.wesad.forecast_calibration import Figures, HeldOutErrors, held_out_errors, calibrate_uncertainty
 
 N = 400
 
@@ -30,7 +30,7 @@ def person(seed: int) -> Moments:
 def settled() -> Pinn:
     model = network()
     unit = np.arange(N) // 50
-    settle(model, [missed(model, person(s), unit) for s in range(4)], (0.1, 0.9), 1e-3)
+    calibrate_uncertainty(model, [held_out_errors(model, person(s), unit) for s in range(4)], (0.1, 0.9), 1e-3)
     return model
 
 
@@ -49,7 +49,7 @@ def test_a_band_holds_four_of_five_of_somebody_new() -> None:
 
 def test_ratings_that_are_missed_widen_what_is_said() -> None:
     model = network()
-    off = Missed(
+    off = HeldOutErrors(
         np.ones((N, 3)),
         np.tile([1.0, 0.0, 0.0], (N, 1)),
         np.zeros((N, 4)),
@@ -57,7 +57,7 @@ def test_ratings_that_are_missed_widen_what_is_said() -> None:
         np.array([[0.5, 0.1], [0.7, 0.1]]),
         np.array([[0.2, 0.2], [0.2, 0.2]]),
     )
-    settle(model, [off], (0.1, 0.9), 0.0)
+    calibrate_uncertainty(model, [off], (0.1, 0.9), 0.0)
     assert model.noise.tolist() == pytest.approx([0.4, 0.0])
 
 

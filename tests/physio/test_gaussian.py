@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from physio.core.block import Array
-from physio.core.missing import Reason, why
+from physio.core.missing import MissingReason, missing_reason
 from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
-from physio.models.baseline import Rest, prepared
+from physio.models.baseline import BaselinePrior, transform
 
 NONE = np.zeros(3)
 
@@ -81,13 +81,13 @@ def test_what_is_far_from_all_training_counts_as_missing() -> None:
     gone = np.array([0.3, np.nan, -0.4])
     np.testing.assert_array_equal(model.predict(far, NONE), model.predict(gone, NONE))
     assert not np.array_equal(model.predict(far, NONE)[0], model.predict(z, NONE)[0])
-    codes = why(model.predict(np.full(3, 1e3), NONE)[0])
-    assert codes.tolist() == [Reason.OUT_OF_DISTRIBUTION] * 2 + [Reason.UNTRAINED]
+    codes = missing_reason(model.predict(np.full(3, 1e3), NONE)[0])
+    assert codes.tolist() == [MissingReason.OUT_OF_DISTRIBUTION] * 2 + [MissingReason.UNTRAINED]
 
 
 def test_an_untrained_rating_is_missing() -> None:
     mean, sd = some().predict(np.zeros(3), NONE)
-    assert why(mean).tolist() == why(sd).tolist() == [0, 0, Reason.UNTRAINED]
+    assert missing_reason(mean).tolist() == missing_reason(sd).tolist() == [0, 0, MissingReason.UNTRAINED]
 
 
 def test_fitting_whole_moments_is_their_mean_and_covariance() -> None:
@@ -164,7 +164,7 @@ def test_a_wrong_shape_is_refused() -> None:
         Gaussian(GaussianConfig(3, ("valence", "arousal")), np.zeros(4), np.eye(5))
 
 
-REST = Rest(*(np.array([v]) for v in (2.0, 4.0, 1.0, 50.0, 300.0)))
+REST = BaselinePrior(*(np.array([v]) for v in (2.0, 4.0, 1.0, 50.0, 300.0)))
 
 
 def test_before_any_rest_a_person_is_anybody() -> None:
@@ -180,11 +180,11 @@ def test_a_level_is_the_posterior_of_a_gaussian() -> None:
 
 
 def test_preparing_keeps_the_reason_and_the_scale() -> None:
-    x = np.array([4.0, np.e, -1.0, Reason.TOO_SHORT.nan])
-    got = prepared(x, ("sqrt", "log", "raw", "log"))
+    x = np.array([4.0, np.e, -1.0, MissingReason.TOO_SHORT.nan])
+    got = transform(x, ("sqrt", "log", "raw", "log"))
     np.testing.assert_allclose(got[:3], [2, 1, -1], rtol=1e-15)
-    assert why(got)[3] == Reason.TOO_SHORT
+    assert missing_reason(got)[3] == MissingReason.TOO_SHORT
     with pytest.raises(
         ValueError, match=r"^features are read raw, sqrt or log, not 'cube'$"
     ):
-        prepared(x[:1], ("cube",))
+        transform(x[:1], ("cube",))

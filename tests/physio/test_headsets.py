@@ -8,20 +8,20 @@ import pytest
 
 from devices.simulated import Headset
 from physio.models.rbtransformer import RBTransformerConfig
-from physio.training import trainer as network
-from physio.training.rbtransformer import Attending
-from experiments.simulated.electrode_transfer import Headsets
-from physio.training.trainer import Schedule
+from physio.training import trainer
+from physio.training.rbtransformer import RBTransformerClassifier
+from experiments.simulated.electrode_transfer import ElectrodeTransfer
+from physio.training.trainer import TrainingConfig
 from physio.evaluation.config import read_evaluation
 
 SMALL = RBTransformerConfig(width=16, blocks=1, heads=2, head_width=8, dropout=0.0)
-PLACE = Attending(
+PLACE = RBTransformerClassifier(
     SMALL,
-    Schedule(2, (64,), missing=0.5),
+    TrainingConfig(2, (64,), missing=0.5),
     embedding="place",
     learns=("Fz", "Pz", "C3"),
 )
-WORK = Headsets(
+WORK = ElectrodeTransfer(
     Headset(preset="exaggerated", channels=("Fz", "Pz", "C3", "C4", "Oz")),
     {"place": PLACE, "learned": replace(PLACE, embedding="learned")},
     {"own": ("Fz", "Pz", "C3"), "fewer": ("Pz",), "others": ("C4", "Oz")},
@@ -51,13 +51,13 @@ def test_each_network_is_trained_once_a_fold_whatever_it_is_tested_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trained: list[int] = []
-    fit = network.fit
+    fit = trainer.fit
 
     def counted(config: RBTransformerConfig, *rest: object, **more: object) -> object:
         trained.append(config.electrodes)
         return fit(config, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(network, "fit", counted)
+    monkeypatch.setattr(trainer, "fit", counted)
     found = WORK.evaluate(None, None)
     assert trained == [3] * 4  # two models, two folds
     models = {r["model"] for r in found.rows}
@@ -84,7 +84,7 @@ def test_a_network_that_knows_numbers_is_refused_other_electrodes() -> None:
 
 def test_the_shipped_comparison_has_all_its_electrodes() -> None:
     work = read_evaluation(CONFIG)
-    assert isinstance(work, Headsets)
+    assert isinstance(work, ElectrodeTransfer)
     used = {e for names in work.sets.values() for e in names}
     assert used <= set(work.headset.channels)
     assert {k: len(v) for k, v in work.sets.items()} == {

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devices.fault_injection import Fault, Faulty
+from devices.fault_injection import Fault, FaultInjector
 from devices.simulated import Wristband
-from physio.core.block import Block, Channel, Info
+from physio.core.block import Block, Channel, StreamInfo
 from physio.core.protocols import FastClock, Item
 from physio.io import xdf
-from physio.online.engine import Plan, Reader, run
-from physio.online.stream_health import Wake
+from physio.online.engine import PipelineConfig, ChainConfig, run
+from physio.online.stream_health import SleepDetector
 from physio.online.session import Session
 from physio.sinks.xdf import Xdf
 
-EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
-EEG = Info("head.eeg", Fraction(32), (Channel("Fz", "eeg", "uV"),))
-PLAN = Plan({"skin": Reader("band.eda"), "eeg": Reader("head.eeg")})
+EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+EEG = StreamInfo("head.eeg", Fraction(32), (Channel("Fz", "eeg", "uV"),))
+PLAN = PipelineConfig({"skin": ChainConfig("band.eda"), "eeg": ChainConfig("head.eeg")})
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Sender:
         passed = self.clock.now() - self.begin
         return [self._block(i, self.speeds[i.name], passed) for i in self.streams]
 
-    def _block(self, info: Info, speed: float, passed: float) -> Block:
+    def _block(self, info: StreamInfo, speed: float, passed: float) -> Block:
         rate = float(info.rate)
         start, stop = self.sent[info.name], int(passed * rate * speed)
         self.sent[info.name] = stop
@@ -107,7 +107,7 @@ def test_a_device_clock_that_jumps_is_said() -> None:
 
 def test_sleep_and_a_set_date_are_told_apart() -> None:
     now = {"slept": 5.0, "date": 1.7e9}
-    wake = Wake(lambda: now["slept"], lambda: now["date"])
+    wake = SleepDetector(lambda: now["slept"], lambda: now["date"])
     assert wake.check() == []
     now.update(slept=195.0, date=1.7e9 + 190.0)
     assert wake.check() == ["clock: the computer slept 190.0 s"]
@@ -119,9 +119,9 @@ def test_sleep_and_a_set_date_are_told_apart() -> None:
 def test_a_stall_is_said_within_a_second_and_what_it_cost() -> None:
     clock = FastClock(1000.0)
     faults = (Fault("unplug", 10.0, 3.0, stream="bvp"),)
-    band = Wristband(clock=clock, seconds=20.0, truth=False)
-    device = Faulty(band, faults, name="band", clock=clock)
-    with Session(Plan(patience=0.9), [device], (), clock, poll=0.02) as session:
+    band = Wristband(clock=clock, seconds=20.0, ground_truth=False)
+    device = FaultInjector(band, faults, name="band", clock=clock)
+    with Session(PipelineConfig(stall_timeout=0.9), [device], (), clock, poll=0.02) as session:
         items = list(session)
     told = [i for i in items if i.info.name == "session.status"]
     assert told[0].labels == ("stalled: no data of band.bvp for 0.9 s",)
@@ -159,9 +159,9 @@ class Failing(Wristband):
 
 def test_a_device_that_fails_or_is_silent_is_opened_again() -> None:
     clock = FastClock(1000.0)
-    band = Failing(name="band", clock=clock, truth=False, fails=(1005.0,),
+    band = Failing(name="band", clock=clock, ground_truth=False, fails=(1005.0,),
                    away=(1010.0, 1020.0))  # fmt: skip
-    with Session(Plan(), [band], (), clock, poll=0.1, seconds=40.0) as session:
+    with Session(PipelineConfig(), [band], (), clock, poll=0.1, seconds=40.0) as session:
         items = list(session)
         bvp = session.health["band.bvp"]
     told = [x.removeprefix("device band: ") for x in status(items) if "device" in x]

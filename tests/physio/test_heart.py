@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, points
-from physio.core.missing import Reason, why
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, events_from_grid
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import Chain, Stage, apply
-from physio.features.cardiac.heart_rate import Beats, HeartRate
+from physio.features.cardiac.heart_rate import BeatDetection, HeartRate
 
-HEART = Chain((Beats(), HeartRate()))
+HEART = Chain((BeatDetection(), HeartRate()))
 
 
 def block(x: np.ndarray, rate: int, kind: str) -> Block:
-    info = Info(f"band.{kind}", Fraction(rate), (Channel(kind, kind, "1"),))
+    info = StreamInfo(f"band.{kind}", Fraction(rate), (Channel(kind, kind, "1"),))
     return Block(info, 0, 0.0, np.array(x, np.float64).reshape(-1, 1))
 
 
 def beats(source: Block) -> Events:
-    return points(apply(Beats(), source))
+    return events_from_grid(apply(BeatDetection(), source))
 
 
 @cache
@@ -66,8 +66,8 @@ def test_rate_and_rmssd_of_a_known_rhythm() -> None:
     # Intervals of 0.8 and 0.9 s in turn: 60 / 0.85 a minute, RMSSD 100 ms.
     true = 1 + np.cumsum(np.tile([0.8, 0.9], 100))
     y = apply(HEART, block(train(true, 250, 160, 0.01), 250, "ecg")).data
-    assert np.all(why(y[:40, 0]) == Reason.WARMING_UP)
-    assert np.all(why(y[:240, 1]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(y[:40, 0]) == MissingReason.WARMING_UP)
+    assert np.all(missing_reason(y[:240, 1]) == MissingReason.WARMING_UP)
     # 10 s hold 11 or 12 intervals, so that one more of 0.8 than of 0.9 s may be in it:
     # 0.05 / 11 s of 0.85.
     np.testing.assert_allclose(y[80:, 0], 60 / 0.85, rtol=0.006)
@@ -91,23 +91,23 @@ def signals() -> dict[str, Block]:
 def test_no_heart_rate_comes_of_what_is_no_heart(name: str) -> None:
     y = apply(HEART, signals()[name]).data
     assert np.isnan(y).all()
-    assert np.all(why(y[300:]) == Reason.POOR_QUALITY)
+    assert np.all(missing_reason(y[300:]) == MissingReason.POOR_QUALITY)
 
 
 def test_no_heart_rate_comes_of_a_band_off_the_wrist(data: Path) -> None:
     x = np.loadtxt(data / "empatica_e4" / "offwrist33s" / "BVP.csv")[2:]
     y = apply(HEART, block(x, 64, "bio")).data
     assert np.isnan(y).all()
-    assert np.all(why(y[60:, 0]) == Reason.POOR_QUALITY)
+    assert np.all(missing_reason(y[60:, 0]) == MissingReason.POOR_QUALITY)
 
 
 def test_a_gap_has_its_reason_and_is_over_after_a_window() -> None:
     true = 1 + np.cumsum(np.full(300, 0.8))
     x = train(true, 64, 200, 0.1)
     holes = x.copy()
-    holes[64 * 100 : 64 * 120] = Reason.NO_SIGNAL.nan
+    holes[64 * 100 : 64 * 120] = MissingReason.NO_SIGNAL.nan
     y = apply(HEART, block(holes, 64, "bio")).data
-    assert np.all(why(y[4 * 110 : 4 * 120, 0]) == Reason.NO_SIGNAL)
+    assert np.all(missing_reason(y[4 * 110 : 4 * 120, 0]) == MissingReason.NO_SIGNAL)
     assert np.all(np.isfinite(y[4 * 80 : 4 * 100, 0]))
     assert np.all(np.isfinite(y[4 * 140 :, 0]))
 
@@ -115,7 +115,7 @@ def test_a_gap_has_its_reason_and_is_over_after_a_window() -> None:
 def test_one_percent_of_loss_is_survived(data: Path) -> None:
     x = e4(data, "S10", "BVP")[2:][64 * 1800 : 64 * 3000].copy()
     whole = apply(HEART, block(x, 64, "bio")).data
-    x[np.random.default_rng(3).random(len(x)) < 0.01] = Reason.NO_SIGNAL.nan
+    x[np.random.default_rng(3).random(len(x)) < 0.01] = MissingReason.NO_SIGNAL.nan
     lossy = apply(HEART, block(x, 64, "bio")).data
     assert np.isfinite(lossy[:, 0]).mean() > 0.9 * np.isfinite(whole[:, 0]).mean()
     both = np.isfinite(lossy[:, 0]) & np.isfinite(whole[:, 0])
@@ -214,29 +214,29 @@ def test_agrees_loosely_with_the_wristbands_own_heart_rate(
     [
         (
             HeartRate(),
-            Info("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
+            StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
             "a heart rate is read from beats, with their interval and confidence: put "
             "Beats before it; 'band.bio' has bvp",
         ),
         (
-            Chain((Beats(), HeartRate(width=5.0))),
-            Info("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
+            Chain((BeatDetection(), HeartRate(window=5.0))),
+            StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
             "heart rate needs at least 10 s and its variability 60 s: 5 and 60",
         ),
         (
-            Beats(),
-            Info("band.bio", Fraction(16), (Channel("bvp", "bio"),)),
+            BeatDetection(),
+            StreamInfo("band.bio", Fraction(16), (Channel("bvp", "bio"),)),
             "cannot find beats in the 0.5 to 8 Hz of 'band.bio': cutoffs must rise and "
             "lie between 0 and 8 Hz",
         ),
         (
-            Beats(likeness=1.5),
-            Info("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
+            BeatDetection(likeness=1.5),
+            StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
             "the likeness of beats on 'band.bio' must be above 0 and below 1: 1.5",
         ),
     ],
 )
-def test_refuses(stage: Stage, source: Info, message: str) -> None:
+def test_refuses(stage: Stage, source: StreamInfo, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        stage.output(source)
+        stage.output_info(source)
     assert str(caught.value) == message

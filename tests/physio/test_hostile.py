@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.core.block import Block, Channel, Info
+from physio.core.block import Block, Channel, StreamInfo
 from physio.core.recording import Recording
 from physio.io import xdf
 
@@ -24,7 +24,7 @@ def written(path: Path, recording: Recording) -> Path:
 
 
 def skin(name: str = "band.eda", person: str = "", seconds: int = 20) -> Block:
-    info = Info(name, Fraction(4), EDA, person=person)
+    info = StreamInfo(name, Fraction(4), EDA, participant=person)
     rng = np.random.default_rng(3)
     return Block(info, 0, 0.0, 3 + 0.1 * rng.standard_normal((4 * seconds, 1)))
 
@@ -44,8 +44,8 @@ def run(*args: object) -> Any:
     [
         {"use": "physio.sinks.xdf:Xdf", "filename": "../victim.txt"},
         {"use": "physio.sinks.xdf:Xdf", "folder": "ELSEWHERE"},
-        {"use": "physio.sinks.parquet:Table", "folder": "ELSEWHERE"},
-        {"use": "physio.sinks.jsonl:Lines", "folder": "ELSEWHERE"},
+        {"use": "physio.sinks.parquet:ParquetTables", "folder": "ELSEWHERE"},
+        {"use": "physio.sinks.jsonl:JsonLines", "folder": "ELSEWHERE"},
         {"use": "physio.view.dashboard:Dashboard", "address": "0.0.0.0"},
         {"use": "physio.sinks.lsl:Lsl"},
     ],
@@ -59,7 +59,7 @@ def test_a_replay_takes_no_sink_from_the_recording(
     (tmp_path / "s" / "victim.txt").parent.mkdir()
     (tmp_path / "s" / "victim.txt").write_text("precious", "utf-8")
     sink = {k: v.replace("ELSEWHERE", str(elsewhere)) for k, v in sink.items()}
-    stages = [{"use": "physio.features.eda.scl_scr:SkinConductance"}]
+    stages = [{"use": "physio.features.eda.scl_scr:EdaFeatures"}]
     config = {
         "session": {"rate": 2, "person": "p1"},
         "chains": {"skin": {"stream": "band.eda", "stages": stages}},
@@ -67,7 +67,7 @@ def test_a_replay_takes_no_sink_from_the_recording(
         "sinks": {"mine": sink},
     }
     about = {"config": json.dumps(config), "person": "p1", "consent": "form-2"}
-    recording = Recording({"band.eda": (skin(),)}, about=about)
+    recording = Recording({"band.eda": (skin(),)}, metadata=about)
     source = written(tmp_path / "in" / "recording.xdf", recording)
     before = tree(tmp_path)
     done = run("replay", source, "--fast", "--out", tmp_path / "s" / "out")

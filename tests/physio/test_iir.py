@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from physio.core.block import Block, Channel, Info
-from physio.core.missing import Reason, why
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import apply
 from physio.dsp.iir import Bandpass, Highpass, Lowpass, Notch, Recursive
 
-INFO = Info("headset.eeg", Fraction(250), (Channel("F3"), Channel("F4")))
+INFO = StreamInfo("headset.eeg", Fraction(250), (Channel("F3"), Channel("F4")))
 ALL = [Lowpass(40.0), Highpass(0.5), Bandpass(4.0, 8.0), Notch(50.0)]
 each = pytest.mark.parametrize("stage", ALL, ids=lambda s: type(s).__name__)
 
@@ -35,7 +35,7 @@ def test_is_sosfilt_from_the_steady_state_of_the_first_sample(stage: Recursive) 
     x = noise()
     n = round(stage.settle(INFO) * 250)
     y = filtered(stage, x)
-    assert np.all(why(y[:n]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(y[:n]) == MissingReason.WARMING_UP)
     # Bit for bit on x86-64; where a compiler fuses multiplication and addition, each
     # step rounds to 2**-53 of the input's size (400) and poles this near the circle
     # add up at most some thousands of them.
@@ -57,9 +57,9 @@ def test_settling_is_when_an_impulse_has_died_away(stage: Recursive) -> None:
 def test_a_bridged_gap_leaves_no_trace_once_settled(stage: Recursive) -> None:
     x = noise()
     holes = x.copy()
-    holes[2000:2012, 0] = Reason.NO_SIGNAL.nan  # 12 samples: 48 of the 50 ms bridged
+    holes[2000:2012, 0] = MissingReason.NO_SIGNAL.nan  # 12 samples: 48 of the 50 ms bridged
     y, whole = filtered(stage, holes), filtered(stage, x)
-    assert np.all(why(y[2000:2012, 0]) == Reason.NO_SIGNAL)
+    assert np.all(missing_reason(y[2000:2012, 0]) == MissingReason.NO_SIGNAL)
     held = np.where(np.isnan(holes), x[1999, 0], holes)
     n = round(stage.settle(INFO) * 250)
     np.testing.assert_allclose(
@@ -74,11 +74,11 @@ def test_a_bridged_gap_leaves_no_trace_once_settled(stage: Recursive) -> None:
 @each
 def test_a_longer_gap_restarts_it_from_the_sample_after(stage: Recursive) -> None:
     x = noise()
-    x[1000:1013] = Reason.NO_SIGNAL.nan
+    x[1000:1013] = MissingReason.NO_SIGNAL.nan
     y = filtered(stage, x)
     n = round(stage.settle(INFO) * 250)
-    assert np.all(why(y[1000:1013]) == Reason.NO_SIGNAL)
-    assert np.all(why(y[1013 : 1013 + n]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(y[1000:1013]) == MissingReason.NO_SIGNAL)
+    assert np.all(missing_reason(y[1013 : 1013 + n]) == MissingReason.WARMING_UP)
     np.testing.assert_array_equal(y[1013:], filtered(stage, x[1013:]))
 
 
@@ -86,10 +86,10 @@ def test_a_longer_gap_restarts_it_from_the_sample_after(stage: Recursive) -> Non
 def test_an_infinite_sample_is_a_lost_one(stage: Recursive) -> None:
     x = noise()
     holes = x.copy()
-    x[2000], holes[2000] = Reason.NO_SIGNAL.nan, (np.inf, -np.inf)
+    x[2000], holes[2000] = MissingReason.NO_SIGNAL.nan, (np.inf, -np.inf)
     y, whole = filtered(stage, holes), filtered(stage, x)
     np.testing.assert_array_equal(y, whole)
-    np.testing.assert_array_equal(why(y), why(whole))
+    np.testing.assert_array_equal(missing_reason(y), missing_reason(whole))
 
 
 def test_a_constant_passes_a_lowpass_from_the_first_settled_sample_on() -> None:
@@ -103,7 +103,7 @@ def test_a_constant_passes_a_lowpass_from_the_first_settled_sample_on() -> None:
 
 def test_the_span_is_what_is_bridged_and_what_settles() -> None:
     stage = Notch(50.0)
-    span = stage.output(INFO).channels[0].span
+    span = stage.output_info(INFO).channels[0].memory
     assert span == pytest.approx(stage.settle(INFO) + 12 / 250, rel=1e-12)
 
 
@@ -138,5 +138,5 @@ def test_the_span_is_what_is_bridged_and_what_settles() -> None:
 )
 def test_refuses(stage: Recursive, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        stage.output(INFO)
+        stage.output_info(INFO)
     assert str(caught.value) == message

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physio.io import safe_pickle as inert
+from physio.io import safe_pickle
 from python2 import dumped, global_
 
 VALUE = {"data": np.arange(24.0).reshape(2, 3, 4), "labels": [1, 2.5, "a", None, True],
@@ -32,7 +32,7 @@ def same(a: Any, b: Any) -> bool:
 @pytest.mark.parametrize("protocol", range(6))
 def test_what_python_3_writes_is_read(protocol: int) -> None:
     text = pickle.dumps(VALUE, protocol)
-    assert same(inert.loads(text), VALUE)
+    assert same(safe_pickle.loads(text), VALUE)
 
 
 @pytest.mark.parametrize("dtype", ["?", "i1", "<i4", ">i4", "u2", "<f4", ">f8", "c16"])
@@ -40,7 +40,7 @@ def test_what_python_3_writes_is_read(protocol: int) -> None:
 def test_plain_numbers_of_either_order(dtype: str, protocol: int) -> None:
     values = np.random.default_rng(1).normal(0, 50, (3, 5)).astype(dtype)
     for one in (values, np.asfortranarray(values), values[:0]):
-        assert same(inert.loads(pickle.dumps(one, protocol)), one)
+        assert same(safe_pickle.loads(pickle.dumps(one, protocol)), one)
 
 
 @pytest.mark.parametrize("protocol", [0, 2])
@@ -48,7 +48,7 @@ def test_what_python_2_writes_is_read_as_pickle_reads_it(protocol: int) -> None:
     value = {"data": np.random.default_rng(2).normal(size=(2, 3)), "subject": "S2",
              "n": 3, "x": 0.5, "label": np.arange(4, dtype="<i4")}  # fmt: skip
     text = dumped(value, protocol)
-    assert same(inert.loads(text), value)
+    assert same(safe_pickle.loads(text), value)
     # That the assembly by hand is a pickle of Python 2: the standard reader agrees.
     assert same(pickle.loads(text, encoding="latin-1"), value)
 
@@ -136,8 +136,8 @@ def test_hostile_files_are_refused_in_one_sentence(kind: str, tmp_path: Path) ->
     path.write_bytes(HOSTILE[kind])
     tracemalloc.start()
     try:
-        with pytest.raises(inert.RefusedError) as refused:
-            inert.load(path)
+        with pytest.raises(safe_pickle.RefusedError) as refused:
+            safe_pickle.load(path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -150,12 +150,12 @@ def test_hostile_files_are_refused_in_one_sentence(kind: str, tmp_path: Path) ->
 
 
 def test_the_attacks_differ_from_a_whole_array_by_one_thing() -> None:
-    assert same(inert.loads(WHOLE), np.frombuffer(b"A" * 8))
+    assert same(safe_pickle.loads(WHOLE), np.frombuffer(b"A" * 8))
 
 
 def test_a_refusal_names_file_byte_and_what_was_asked_for() -> None:
-    with pytest.raises(inert.RefusedError) as refused:
-        inert.loads(HOSTILE["posix.system"], "s01.dat")
+    with pytest.raises(safe_pickle.RefusedError) as refused:
+        safe_pickle.loads(HOSTILE["posix.system"], "s01.dat")
     assert str(refused.value) == (
         "s01.dat, byte 2: asks for posix.system, which no recording needs; nothing "
         "was run"
@@ -168,12 +168,12 @@ def test_a_file_cut_at_any_byte_is_refused(protocol: int) -> None:
         pickle.dumps(VALUE, 5) if protocol == 5 else dumped({"a": np.ones(3)}, protocol)
     )
     for n in range(len(text)):
-        with pytest.raises(inert.RefusedError):
-            inert.loads(text[:n])
+        with pytest.raises(safe_pickle.RefusedError):
+            safe_pickle.loads(text[:n])
 
 
 def test_arrays_cannot_be_written_to() -> None:
-    found = inert.loads(pickle.dumps(np.ones(3), 2))
+    found = safe_pickle.loads(pickle.dumps(np.ones(3), 2))
     with pytest.raises(ValueError, match=r"^assignment destination is read-only$"):
         found[0] = 2
 
@@ -187,8 +187,8 @@ def test_only_its_own_error_escapes(
     for place, value in changes:
         text[place % len(text)] = value
     try:
-        inert.loads(bytes(text))
-    except inert.RefusedError:
+        safe_pickle.loads(bytes(text))
+    except safe_pickle.RefusedError:
         return
 
 
@@ -201,7 +201,7 @@ def test_memory_and_time_of_a_file_of_deaps_size(tmp_path: Path) -> None:
     ours, theirs = [], []
     for _ in range(3):
         begin = time.perf_counter()
-        inert.load(path)
+        safe_pickle.load(path)
         ours.append(time.perf_counter() - begin)
         begin = time.perf_counter()
         with path.open("rb") as file:
@@ -210,7 +210,7 @@ def test_memory_and_time_of_a_file_of_deaps_size(tmp_path: Path) -> None:
     assert min(ours) < 4 * min(theirs)
     tracemalloc.start()
     try:
-        inert.load(path)
+        safe_pickle.load(path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -219,5 +219,5 @@ def test_memory_and_time_of_a_file_of_deaps_size(tmp_path: Path) -> None:
 
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as missing:
-        inert.load(tmp_path / "s01.dat")
+        safe_pickle.load(tmp_path / "s01.dat")
     assert str(missing.value) == f"there is no file {tmp_path / 's01.dat'}"

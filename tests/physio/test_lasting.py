@@ -8,8 +8,8 @@ import pytest
 
 from physio.core.block import Array
 from physio.models.gaussian import Gaussian, GaussianConfig
-from physio.inference import error_correlations as fusion
-from experiments.weights import error_model as lasting
+from physio.inference import error_correlations
+from experiments.weights import error_model
 from experiments.simulated.rating_lag import behind
 
 RATER, SD = 0.2, np.full(3, 0.5)
@@ -60,7 +60,7 @@ def test_intervals_hold_as_much_as_they_say_of_flat_ratings_too() -> None:
     said = [
         np.stack([np.zeros((80, 3)), np.full((80, 3), 3**-0.5)], 1) for _ in ratings
     ]
-    found = lasting.widths(ratings, said)
+    found = error_model.widths(ratings, said)
     assert found.shape == (3, 3)
     # half of a flat rating's interval is its level; a normal one has 0.67, 1.28, 1.96
     np.testing.assert_allclose(
@@ -73,13 +73,13 @@ def test_errors_that_go_together_are_seen(people: list[tuple[Array, Array]]) -> 
     felt, one = zip(*people, strict=True)
     other = []
     for y, said in people:
-        x, gained = lasting.measured(said, PRIOR, RATER)
+        x, gained = error_model.measured(said, PRIOR, RATER)
         own = (x - y) * np.sqrt(gained)
         fresh = rng.standard_normal(own.shape)
         both = y + (0.8 * own + 0.6 * fresh) / np.sqrt(gained)
         post = 1 / (1 / FELT**2 + gained)
         other.append(np.stack([post * gained * both, said[:, 1]], axis=1))
-    found = lasting.correlations(felt, [one, other], PRIOR, RATER)
+    found = error_model.correlations(felt, [one, other], PRIOR, RATER)
     np.testing.assert_allclose(found[:, 0, 1], 0.8, atol=0.05)
     np.testing.assert_allclose(found[:, 0, 0], 1.0)
 
@@ -92,12 +92,12 @@ def test_who_is_trusted_too_much_is_drawn_to_the_prior() -> None:
         noise = rng.normal(0, 0.5, y.shape)
         mean = np.column_stack([0.5 * (y + noise)[:, 0], y[:, 1] * 0.2, noise[:, 2]])
         said.append(np.stack([mean, np.full_like(y, 0.3)], axis=1))
-    share = lasting.slopes(ratings, said, np.zeros(3))
+    share = error_model.slopes(ratings, said, np.zeros(3))
     np.testing.assert_allclose(share, [1.0, 1.0, 0.02], atol=0.04)
     cov = 0.25 * np.eye(4)
     cov[0, 1:] = cov[1:, 0] = 0.1
     model = Gaussian(GaussianConfig(1), np.zeros(4), cov)
-    drawn, told = lasting.drawn(model, share, ratings, said)
+    drawn, told = error_model.drawn(model, share, ratings, said)
     far, _ = drawn.predict(np.array([0.5]), np.zeros(1))
     assert abs(far[2]) < 0.01
     missed = np.concatenate([r - t[:, 0] for r, t in zip(ratings, told, strict=True)])
@@ -112,7 +112,7 @@ def test_how_people_differ_is_found_without_what_chance_adds() -> None:
         own = np.array([0.0, 0.2, 0.4]) * rng.standard_normal(3)
         ratings.append(own + rng.normal(0, 0.5, (200, 3)))
         said.append(np.zeros((200, 2, 3)))
-    found = lasting.persons(ratings, said)[:, 0, 0]
+    found = error_model.persons(ratings, said)[:, 0, 0]
     np.testing.assert_allclose(found, [0.0, 0.04, 0.16], atol=0.02)
 
 
@@ -120,20 +120,20 @@ def test_only_pairs_seen_together_have_known_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "errors.json"
-    monkeypatch.setattr(lasting, "ERRORS", path)
-    monkeypatch.setattr(fusion, "ERRORS", path)
-    fusion.known_errors.cache_clear()
+    monkeypatch.setattr(error_model, "ERRORS", path)
+    monkeypatch.setattr(error_correlations, "ERRORS", path)
+    error_correlations.known_errors.cache_clear()
     errors = np.tile(np.array([[1.0, 0.3], [0.3, 1.0]]), (3, 1, 1))
-    lasting.keep(["b", "a"], errors, {"a": "1", "b": "2"})
+    error_model.keep(["b", "a"], errors, {"a": "1", "b": "2"})
     assert json.loads(path.read_text("utf-8"))["pairs"]["a|b"]["sha256"] == {
         "a": "1", "b": "2",
     }  # fmt: skip
-    known = fusion.known_errors(("a", "b"), ("1", "2"))
+    known = error_correlations.known_errors(("a", "b"), ("1", "2"))
     assert known is not None
     np.testing.assert_allclose(known, errors)
-    assert fusion.known_errors(("a", "b"), ("1", "new")) is None
-    assert fusion.known_errors(("a", "c"), ("1", "3")) is None
-    fusion.known_errors.cache_clear()
+    assert error_correlations.known_errors(("a", "b"), ("1", "new")) is None
+    assert error_correlations.known_errors(("a", "c"), ("1", "3")) is None
+    error_correlations.known_errors.cache_clear()
 
 
 def test_how_far_reports_lie_behind_is_found(

@@ -27,7 +27,7 @@ def head(recording: Recording, seconds: float) -> Recording:
         rate = float(blocks[0].info.rate)
         stop = int(seconds * rate)
         streams[name] = tuple(b.part(b.start, stop) for b in blocks if b.start < stop)
-    return Recording(streams, {}, (), dict(recording.about))
+    return Recording(streams, {}, (), dict(recording.metadata))
 
 
 def without(recording: Recording, *streams: str, back: float = TO) -> Recording:
@@ -37,7 +37,7 @@ def without(recording: Recording, *streams: str, back: float = TO) -> Recording:
         parts: list[Block] = []
         for b in found[name]:
             rate = float(b.info.rate)
-            a, z = (int((t + recording.begin - b.epoch) * rate) for t in (FROM, back))
+            a, z = (int((t + recording.begin - b.t0) * rate) for t in (FROM, back))
             parts += [b.part(b.start, a), b.part(z, b.stop)]
         found[name] = tuple(p for p in parts if len(p))
     return replace(recording, streams=found)
@@ -45,7 +45,7 @@ def without(recording: Recording, *streams: str, back: float = TO) -> Recording:
 
 @pytest.fixture(scope="module")
 def simulated() -> Recording:
-    return record(Wristband(seed=8, protocol="random", truth=False), SECONDS, "band")
+    return record(Wristband(seed=8, protocol="random", ground_truth=False), SECONDS, "band")
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from devices.simulated import Headset, Wristband
 from physio.core.block import Block
 from physio.core.events import Events
 from physio.core.protocols import FastClock
-from physio.core.missing import Reason, why
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Item
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 from physio.online.session import Session
 
 SECONDS = 240.0
@@ -22,12 +22,12 @@ HALF = SECONDS / 2
 
 def run(**band: object) -> tuple[Session, list[Item], tuple[Headset, Wristband]]:
     clock = FastClock()
-    headset = Headset(name="head", clock=clock, seed=5, seconds=SECONDS, truth=False)
+    headset = Headset(name="head", clock=clock, seed=5, seconds=SECONDS, ground_truth=False)
     wrist = Wristband(
-        name="band", clock=clock, seed=5, seconds=SECONDS, truth=False,
+        name="band", clock=clock, seed=5, seconds=SECONDS, ground_truth=False,
         preset="published", **band,
     )  # fmt: skip
-    session = Session(SessionFile().plan, [headset, wrist], (), clock, poll=0.5)
+    session = Session(SessionConfig().plan, [headset, wrist], (), clock, poll=0.5)
     with session:
         items = list(session)
     return session, items, (headset, wrist)
@@ -36,7 +36,7 @@ def run(**band: object) -> tuple[Session, list[Item], tuple[Headset, Wristband]]
 def stacked(items: Sequence[Item], name: str) -> Block:
     blocks = [i for i in items if isinstance(i, Block) and i.info.name == name]
     data = np.concatenate([b.data for b in blocks])
-    return Block(blocks[0].info, 0, blocks[0].epoch, data)
+    return Block(blocks[0].info, 0, blocks[0].t0, data)
 
 
 def sd(items: Sequence[Item], start: float, stop: float) -> float:
@@ -71,7 +71,7 @@ def conserved(
             missing = produced - health.samples - health.lost
             if health.silent:
                 # From the last sample on, all but what patience still waits for.
-                heard = np.nan_to_num(health.heard + 1 / float(health.info.rate))
+                heard = np.nan_to_num(health.received + 1 / float(health.info.rate))
                 declared = (silent[name] - heard) * float(health.info.rate)
                 assert missing == pytest.approx(
                     declared, abs=2 * float(health.info.rate)
@@ -87,7 +87,7 @@ def test_a_sensor_that_dies_half_way(whole: list[Item]) -> None:
     skin = stacked(items, "features")
     after = skin.times > HALF + 2  # patience and hold
     rate = skin.column("skin.rate")
-    assert set(why(rate[after])) == {Reason.NO_SIGNAL}
+    assert set(missing_reason(rate[after])) == {MissingReason.NO_SIGNAL}
     # Before: the same. After: wider than with the sensor.
     assert sd(items, 100, HALF - 5) == pytest.approx(sd(whole, 100, HALF - 5), rel=1e-9)
     assert sd(items, HALF + 20, SECONDS - 5) > sd(whole, HALF + 20, SECONDS - 5)
@@ -100,7 +100,7 @@ def test_a_sensor_that_never_starts(whole: list[Item]) -> None:
     assert session.health["band.eda"].samples == 0
     assert sd(items, 100, SECONDS - 5) > sd(whole, 100, SECONDS - 5)
     rate = stacked(items, "features").column("skin.rate")
-    assert set(why(rate)) == {Reason.NO_SIGNAL}
+    assert set(missing_reason(rate)) == {MissingReason.NO_SIGNAL}
 
 
 def test_one_percent_of_samples_lost(whole: list[Item]) -> None:
@@ -123,5 +123,5 @@ def test_a_band_on_a_table_is_nobody(data: Path) -> None:
     recording = physio.read(data / "empatica_e4" / "offwrist33s")
     estimates = physio.estimate(recording)
     assert np.isnan(estimates.column("arousal")).all()
-    told = set(why(estimates.column("arousal")).tolist())
-    assert told <= {Reason.WARMING_UP, Reason.POOR_QUALITY, Reason.NO_SIGNAL}
+    told = set(missing_reason(estimates.column("arousal")).tolist())
+    assert told <= {MissingReason.WARMING_UP, MissingReason.POOR_QUALITY, MissingReason.NO_SIGNAL}

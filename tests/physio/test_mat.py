@@ -11,7 +11,7 @@ from physio.datasets.base import Trial
 from physio.datasets.dreamer import EEG as EMOTIV
 from physio.datasets.dreamer import Dreamer
 from physio.datasets.seed import EEG, Seed
-from physio.io import matlab as mat
+from physio.io import matlab
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +33,20 @@ def test_structs_cells_numbers_and_texts_by_their_paths(tmp_path: Path) -> None:
     cells = np.empty((2, 1), object)
     cells[0, 0], cells[1, 0] = np.ones((2, 3)), "text"
     scipy.io.savemat(path, {"s": {"a": cells, "b": 4}, "t": np.arange(3)})
-    found = mat.load(path)
+    found = matlab.load(path)
     assert {name: value.tolist() for name, value in found.items()} == {
         "s/a/0": [[1, 1, 1], [1, 1, 1]],
         "s/a/1": ["text"],
         "s/b": [[4]],
         "t": [[0, 1, 2]],
     }
-    assert list(mat.load(path, "t")) == ["t"]
-    assert list(mat.load(path, within="s/a/")) == ["s/a/0", "s/a/1"]
+    assert list(matlab.load(path, "t")) == ["t"]
+    assert list(matlab.load(path, within="s/a/")) == ["s/a/0", "s/a/1"]
 
 
 def wrong(path: Path, **limits: float) -> str:
     with pytest.raises(ValueError, match=r"^") as told:
-        mat.load(path, **limits)  # type: ignore[arg-type]
+        matlab.load(path, **limits)  # type: ignore[arg-type]
     message = str(told.value)
     assert message.startswith(f"{path} ")
     assert "\n" not in message
@@ -61,9 +61,9 @@ def test_what_is_no_matlab_file_is_told(tmp_path: Path) -> None:
     assert wrong(path) == "is no MATLAB file of version 5 to 7.2"
     scipy.io.savemat(path, {"x": 1})
     with pytest.raises(ValueError, match=r"^.*: it has no variable y\*; it has x$"):
-        mat.load(path, "y*")
+        matlab.load(path, "y*")
     with pytest.raises(FileNotFoundError) as missing:
-        mat.load(tmp_path / "b.mat")
+        matlab.load(tmp_path / "b.mat")
     assert str(missing.value) == f"there is no file {tmp_path / 'b.mat'}"
 
 
@@ -80,7 +80,7 @@ def test_a_bomb_hits_the_limit_of_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
     scipy.io.savemat(path, {"x": 1})
     limit = 400 * 2**20  # enough for NumPy and SciPy themselves
-    assert mat.load(path, memory=limit)["x"].tolist() == [[1]]
+    assert matlab.load(path, memory=limit)["x"].tolist() == [[1]]
     zeros = np.zeros(2**28, np.uint8)
     scipy.io.savemat(path, {"x": zeros}, do_compression=True)
     assert path.stat().st_size < 2**20

@@ -12,7 +12,7 @@ from physio.core.block import Block
 from physio.core.events import Events
 from physio.core.stage import Chain
 from physio.online.engine import Engine
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 
 HOURS = 24
 
@@ -26,7 +26,7 @@ def resident() -> float:
 @pytest.mark.long
 def test_memory_is_flat_over_a_day() -> None:
     found = signals()
-    plan = replace(SessionFile().plan(tuple(found)), estimator=Chain())
+    plan = replace(SessionConfig().plan(tuple(found)), estimator=Chain())
     engine = Engine(plan, found, 0.0)
     used, ticks = [], 0
     for second in range(HOURS * 3600):

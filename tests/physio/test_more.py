@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from physio.cli import app, help_links as more
+from physio.cli import app, help_links
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_pages_and_packages_are_there() -> None:
-    for module, page in more.PAGES.items():
+    for module, page in help_links.PAGES.items():
         assert find_spec(module) is not None, module
         assert (ROOT / "docs" / f"{page}.md").is_file(), page
 
@@ -41,7 +41,7 @@ def test_what_is_refused_says_where_to_read_on(
     (tmp_path / "recording.csv").write_text("a,b\n1,2\n")
     result = CliRunner().invoke(app, words)
     assert isinstance(result.exception, ValueError | OSError), result.output
-    assert more.page(result.exception) == f"docs/{page}.md"
+    assert help_links.page(result.exception) == f"docs/{page}.md"
 
 
 def test_a_rating_may_be_negative(
@@ -55,4 +55,4 @@ def test_a_rating_may_be_negative(
 
 
 def test_what_is_not_ours_points_nowhere() -> None:
-    assert more.page(ValueError("made here")) == ""
+    assert help_links.page(ValueError("made here")) == ""

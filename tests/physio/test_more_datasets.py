@@ -12,7 +12,7 @@ from physio.datasets.eegmat import EEG, Eegmat
 from physio.datasets.open_recording import read
 from physio.datasets.stress_predict import StressPredict
 from physio.datasets.wesad import Wesad
-from physio.io import mind_monitor, xlsx as sheets
+from physio.io import mind_monitor, xlsx
 
 
 def test_compact_files_hold_what_the_whole_ones_do(data: Path) -> None:
@@ -29,7 +29,7 @@ def test_compact_files_hold_what_the_whole_ones_do(data: Path) -> None:
         assert np.std(b.data) == pytest.approx(np.std(last), rel=2e-3)
     assert compact.streams["neurocom.eeg"][0].info.names == EEG
     assert whole.events["study.conditions"].labels == ("rest",)
-    assert compact.about["subtractions"] == "9.7"
+    assert compact.metadata["subtractions"] == "9.7"
 
 
 def test_eegmats_faults_are_told(data: Path, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_damaged_tables_of_answers_are_told(data: Path, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"^.* is no \.xlsx file that can be read"):
             StressPredict(tmp_path).answers("S01")
     with pytest.raises(ValueError, match=r"^.*There is no item named .*sheet9"):
-        sheets.read(data / "stress_predict" / name, 9)
+        xlsx.read(data / "stress_predict" / name, 9)
 
 
 def test_the_stress_questionnaire_has_nine_items(data: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_study_in_bids(tmp_path: Path) -> None:
     (eeg,), (eog,) = recording.streams["eeg.eeg"], recording.streams["eeg.eog"]
     assert eeg.info.names == ("Fz", "Cz")
     assert [c.unit for c in eeg.info.channels] == ["uV", "uV"]
-    assert (len(eog), eog.info.rate, eog.info.person) == (15360, 128, "02")
+    assert (len(eog), eog.info.rate, eog.info.participant) == (15360, 128, "02")
     assert np.std(eeg.data) == pytest.approx(20, rel=0.02)  # of 30,000 samples
     marked = recording.events["eeg.annotations"]
     assert (marked.labels, marked.times.tolist()) == (("eyes closed",), [2.0])
@@ -165,7 +165,7 @@ def test_a_muse_table_by_its_path(data: Path) -> None:
     recording = read(data / "biosignals" / "mind_monitor_muse.csv", person="p1")
     (eeg,) = recording.streams["muse.eeg"]
     assert eeg.info.names == mind_monitor.EEG
-    assert (eeg.info.rate, eeg.info.person) == (256, "p1")
+    assert (eeg.info.rate, eeg.info.participant) == (256, "p1")
     assert eeg.data[0].tolist() == [832.4542, 798.60803, 794.17584, 835.6777]
     (acc,) = recording.streams["muse.acc"]
     # Held still, a sensor feels 1 g, and this headband nearly.

@@ -5,19 +5,19 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, Info
-from physio.core.missing import Reason, why
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import Stage, apply
-from physio.features.actigraphy import Activity, Temperature
+from physio.features.actigraphy import Actigraphy, Temperature
 
-ACC = Info(
+ACC = StreamInfo(
     "band.acc", Fraction(32), tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")
 )
-TEMP = Info("band.temp", Fraction(4), (Channel("temp", "temperature", "degC"),))
+TEMP = StreamInfo("band.temp", Fraction(4), (Channel("temp", "temperature", "degC"),))
 
 
 def acc(x: np.ndarray) -> np.ndarray:
-    return apply(Activity(), Block(ACC, 0, 0.0, x.copy())).data
+    return apply(Actigraphy(), Block(ACC, 0, 0.0, x.copy())).data
 
 
 def temp(x: np.ndarray) -> np.ndarray:
@@ -26,7 +26,7 @@ def temp(x: np.ndarray) -> np.ndarray:
 
 def test_activity_is_the_deviation_of_the_magnitude() -> None:
     x = 0.2 * np.random.default_rng(1).standard_normal((32 * 90, 3)) + [0, 0.6, 0.8]
-    x[np.random.default_rng(2).random(len(x)) < 0.01] = Reason.NO_SIGNAL.nan
+    x[np.random.default_rng(2).random(len(x)) < 0.01] = MissingReason.NO_SIGNAL.nan
     y = acc(x)
     size = np.linalg.norm(x, axis=1)
     for k in range(40, len(y)):
@@ -39,8 +39,8 @@ def test_a_limb_at_rest_is_still_and_one_that_turns_is_not_where_it_was() -> Non
     x = np.tile([0.0, 0.0, 1.0], (32 * 120, 1))
     x[32 * 100 :] = [1.0, 0.0, 0.0]
     y = acc(x)
-    assert np.all(why(y[:40]) == Reason.WARMING_UP)
-    assert np.all(why(y[40:240, 1]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(y[:40]) == MissingReason.WARMING_UP)
+    assert np.all(missing_reason(y[40:240, 1]) == MissingReason.WARMING_UP)
     # Sums of ones lose nothing, so rest is 0 to the root of rounding.
     np.testing.assert_allclose(y[240:400], 0, atol=1e-7)
     # 10 s of x after 50 s of z: the mean of the minute points 10 in x, 50 in z.
@@ -51,8 +51,8 @@ def test_a_limb_at_rest_is_still_and_one_that_turns_is_not_where_it_was() -> Non
 def test_temperature_is_a_mean_and_a_line() -> None:
     t = np.arange(4 * 120) / 4
     y = temp(33 + 0.3 * t / 60)
-    assert np.all(why(y[:40, 0]) == Reason.WARMING_UP)
-    assert np.all(why(y[:240, 1]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(y[:40, 0]) == MissingReason.WARMING_UP)
+    assert np.all(missing_reason(y[:240, 1]) == MissingReason.WARMING_UP)
     np.testing.assert_allclose(y[240:, 1], 0.3, rtol=1e-8)
     # The mean of 40 samples lies 19.5 of them back.
     now = 33 + 0.3 * (t[40:] - 19.5 / 4) / 60
@@ -62,9 +62,9 @@ def test_temperature_is_a_mean_and_a_line() -> None:
 def test_a_gap_leaves_after_a_window_and_has_a_reason() -> None:
     x = 33 + 0.01 * np.random.default_rng(3).standard_normal(4 * 200)
     holes = x.copy()
-    holes[400:440] = Reason.NO_SIGNAL.nan
+    holes[400:440] = MissingReason.NO_SIGNAL.nan
     y, whole = temp(holes), temp(x)
-    assert np.all(why(y[425:455, 0]) == Reason.NO_SIGNAL)
+    assert np.all(missing_reason(y[425:455, 0]) == MissingReason.NO_SIGNAL)
     np.testing.assert_array_equal(y[480:, 0], whole[480:, 0])
     np.testing.assert_array_equal(y[680:, 1], whole[680:, 1])
     assert np.all(np.isfinite(y[240:, 1]))
@@ -74,24 +74,24 @@ def test_a_gap_leaves_after_a_window_and_has_a_reason() -> None:
     ("stage", "source", "message"),
     [
         (
-            Activity(),
+            Actigraphy(),
             TEMP,
             "movement needs acc.x, acc.y and acc.z, but 'band.temp' has no 'acc.x'; it "
             "has temp",
         ),
         (
-            Activity(),
-            Info("a", Fraction(32), tuple(Channel(f"acc.{c}") for c in "xyz")),
+            Actigraphy(),
+            StreamInfo("a", Fraction(32), tuple(Channel(f"acc.{c}") for c in "xyz")),
             "movement is read in g, but 'acc.x' of 'a' is in 1",
         ),
         (
             Temperature(),
-            Info("t", Fraction(4), (Channel("t", "temperature", "K"),)),
+            StreamInfo("t", Fraction(4), (Channel("t", "temperature", "K"),)),
             "skin temperature is read in degC, but 't' of 't' is in K",
         ),
     ],
 )
-def test_refuses(stage: Stage, source: Info, message: str) -> None:
+def test_refuses(stage: Stage, source: StreamInfo, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        stage.output(source)
+        stage.output_info(source)
     assert str(caught.value) == message

@@ -10,10 +10,10 @@ import torch
 from physio.core.block import Array
 from physio.models.rbtransformer import Dropout, RBTransformer, RBTransformerConfig
 from physio.training import checkpoint
-from physio.training.trainer import Noise, Run, Schedule, fit
+from physio.training.trainer import RandomBits, Run, TrainingConfig, fit
 
 SIZE = RBTransformerConfig(3, width=16, blocks=2, heads=2, head_width=8)
-SCHEDULE = Schedule(6, (64, 32), missing=0.5, jitter=0.1, clip=1.0)
+SCHEDULE = TrainingConfig(6, (64, 32), missing=0.5, jitter=0.1, clip=1.0)
 
 
 def windows(n: int = 150) -> tuple[Array, Array]:
@@ -33,7 +33,7 @@ def test_it_learns_ratings_of_people() -> None:
     ratings = np.tanh(tokens[:, 0, :3]) + 0.1 * rng.standard_normal((400, 3))
     ratings[:200, 2] = np.nan
     size = RBTransformerConfig(3, head="affect", blocks=1, width=32)
-    model = fit(size, tokens, ratings, Schedule(25, (64,), clip=1.0), 1).model
+    model = fit(size, tokens, ratings, TrainingConfig(25, (64,), clip=1.0), 1).model
     told = np.array([model.predict(t.ravel(), t)[0] for t in tokens])
     assert np.corrcoef(told[:, 1], ratings[:, 1])[0, 1] > 0.8
     assert np.corrcoef(told[:200, 2], np.tanh(tokens[:200, 0, 2]))[0, 1] > 0.8
@@ -88,7 +88,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_schedule_is_the_published_one() -> None:
-    schedule = Schedule()
+    schedule = TrainingConfig()
     assert [schedule.batch(e) for e in (0, 149, 150, 299)] == [256, 256, 64, 64]
     rates = [schedule.rate_of(e) for e in range(301)]
     weight = torch.nn.Parameter(torch.zeros(1))
@@ -102,13 +102,13 @@ def test_the_schedule_is_the_published_one() -> None:
     # torch goes from one rate to the next: 300 roundings
     np.testing.assert_allclose(rates, expected, rtol=1e-10)
     with pytest.raises(ValueError, match=r"^missing must be from 0 to below 1, not 1$"):
-        Schedule(missing=1)
+        TrainingConfig(missing=1)
 
 
 def test_bits_drawn_at_once_are_those_that_layers_use() -> None:
     torch.manual_seed(0)
     layers = torch.nn.Sequential(Dropout(0.5), Dropout(0.5))
-    noise = Noise(layers, torch.ones(8, 16))
+    noise = RandomBits(layers, torch.ones(8, 16))
     first = layers(torch.ones(8, 16))
     assert torch.equal(first, layers(torch.ones(8, 16)))  # until bits are drawn anew
     noise.draw()
@@ -122,14 +122,14 @@ def test_windows_keep_an_electrode_at_least() -> None:
     x[:, 0, 1] = torch.nan  # never there
     told = torch.zeros(500, dtype=torch.int64)
     for windows, least in ((x, 1), (torch.zeros_like(x), 0)):
-        run = Run(RBTransformer(SIZE), (windows, told), Schedule(missing=0.99))
+        run = Run(RBTransformer(SIZE), (windows, told), TrainingConfig(missing=0.99))
         varied, mask = run._varied(torch.arange(500))
         assert mask is not None
         assert mask.any(dim=1).all()
         assert not mask[:, :least].any()
         assert 0.4 < float(mask[:, least:].float().mean()) < 0.7  # from all to one
         assert varied.isfinite().all()
-    run = Run(RBTransformer(SIZE), (x, told), Schedule())
+    run = Run(RBTransformer(SIZE), (x, told), TrainingConfig())
     assert run._varied(torch.arange(5))[1].sum() == 10
     assert torch.isfinite(run.step(torch.arange(64)))
 
@@ -137,7 +137,7 @@ def test_windows_keep_an_electrode_at_least() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_gpu_says_what_the_cpu_says() -> None:
     size = replace(SIZE, dropout=0.0)
-    schedule = Schedule(3, (64,))
+    schedule = TrainingConfig(3, (64,))
     cpu = fit(size, *windows(), schedule, 1)
     gpu = fit(size, *windows(), replace(schedule, device="cuda"), 1)
     # Sums in another order, float32, through nine steps of an adaptive optimiser.

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 from physio.io.montage import places
-from physio.models import model_card as weights
+from physio.models import model_card
 from physio.models.gaussian import Gaussian
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
 from physio.inference import onnx
@@ -54,28 +54,28 @@ def test_the_graph_says_what_the_network_says(settings: dict[str, Any]) -> None:
 
 
 def test_live_experts_are_run_by_it_and_say_the_same() -> None:
-    model = weights.load("eeg-demo").model()
-    quick = onnx.quickened(model)
-    assert isinstance(quick, onnx.Quick)
+    model = model_card.load("eeg-demo").model()
+    quick = onnx.to_onnx_model(model)
+    assert isinstance(quick, onnx.OnnxModel)
     z = np.random.default_rng(1).standard_normal(76)
-    z[5] = Reason.POOR_QUALITY.nan
+    z[5] = MissingReason.POOR_QUALITY.nan
     for ours, theirs in zip(quick.predict(z, z), model.predict(z, z), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
-    again = onnx.Quick.restore(vars(model.config), quick.arrays())
+    again = onnx.OnnxModel.restore(vars(model.config), quick.arrays())
     np.testing.assert_array_equal(again.predict(z, z), quick.predict(z, z))
 
 
 def test_other_models_and_heads_stay_as_they_are() -> None:
     for model in (Gaussian(), RBTransformer()):
-        assert onnx.quickened(model) is model
+        assert onnx.to_onnx_model(model) is model
 
 
 def test_without_the_packages_the_network_itself_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = weights.load("eeg-demo").model()
+    model = model_card.load("eeg-demo").model()
     monkeypatch.setattr(onnx, "find_spec", lambda _: None)
-    assert onnx.quickened(model) is model
+    assert onnx.to_onnx_model(model) is model
 
 
 def test_a_file_is_a_whole_valid_graph(tmp_path: Path) -> None:

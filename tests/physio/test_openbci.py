@@ -48,7 +48,7 @@ def test_streams_are_those_of_the_board_that_the_file_names(tmp_path: Path) -> N
         Channel(f"ch{i}", "eeg", "uV") for i in range(1, 5)
     )
     assert eeg[0].info.rate == 200
-    assert eeg[0].info.person == "p07"
+    assert eeg[0].info.participant == "p07"
     assert [(b.start, b.stop) for b in eeg] == [(0, 4), (7, 9)]
     assert eeg[1].data[:, 0].tolist() == [7.5, 8.5]
     assert eeg[0].stamps is not None
@@ -74,7 +74,7 @@ def test_a_board_not_known_and_a_file_without_movement_or_markers(
 def test_a_torn_last_line_is_left_out_and_told(tmp_path: Path) -> None:
     found = read(write(tmp_path, text(row(0), row(1), row(2)[:20])))
     assert len(found.streams["ganglion.eeg"][0]) == 2
-    assert found.about["incomplete"] == "the last line was torn"
+    assert found.metadata["incomplete"] == "the last line was torn"
 
 
 def test_no_rows(tmp_path: Path) -> None:

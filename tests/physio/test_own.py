@@ -9,25 +9,25 @@ import pytest
 import torch
 
 from physio.core.block import Array, Block
-from physio.core.events import happening, marks
-from physio.core.missing import Reason
-from physio.core.stage import Flow
-from physio.models import model_card as weights
-from physio.models.personalization import Label, personal
+from physio.core.events import single_event, event_stream
+from physio.core.missing import MissingReason
+from physio.core.stage import StageRunner
+from physio.models import model_card
+from physio.models.personalization import RatedMoment, personalize
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
-from physio.inference import self_report as reports
+from physio.inference import self_report
 from physio.inference.calibration import Calibration
 from physio.inference.estimator import DIMENSIONS, Estimator
-from physio.inference.expert import Mind
+from physio.inference.expert import BoundExpert
 from tests.physio.test_estimator import INFO, RATE, estimator, rows, run, wrist
 
 
 def knowing(folder: Path, **more: Array) -> str:
     """Return weights that also know how people differ, and what is usual."""
     name = wrist(folder)
-    stored = weights.load(name)
-    weights.save(Path(name), stored.card, {**stored.arrays, **more})
-    weights._load.cache_clear()
+    stored = model_card.load(name)
+    model_card.save(Path(name), stored.card, {**stored.arrays, **more})
+    model_card._load.cache_clear()
     return name
 
 
@@ -36,9 +36,9 @@ OWN = np.tile(np.array([[0.04]]), (3, 1, 1))
 
 def test_what_moved_an_estimate_adds_up(tmp_path: Path) -> None:
     name, x = wrist(tmp_path / "wrist"), rows()
-    x[300:340, 4:7] = Reason.NO_SIGNAL.nan
+    x[300:340, 4:7] = MissingReason.NO_SIGNAL.nan
     out = run(estimator(name), x)
-    prior = weights.load(name).arrays["prior.mean"]
+    prior = model_card.load(name).arrays["prior.mean"]
     for d, dimension in enumerate(DIMENSIONS[:2]):
         parts = [
             out.column(n) for n in out.info.names if n.startswith(f"{dimension}.by.")
@@ -69,7 +69,7 @@ def test_bands_of_a_network_share_what_it_says() -> None:
 def test_a_sensor_that_is_back_counts_as_its_window_fills(tmp_path: Path) -> None:
     name, x = wrist(tmp_path / "wrist"), rows(1200)
     whole = run(estimator(name), x.copy()).column("arousal.sd")
-    x[500:760, :4] = Reason.NO_SIGNAL.nan  # the skin, its window 60 s, for 65 s
+    x[500:760, :4] = MissingReason.NO_SIGNAL.nan  # the skin, its window 60 s, for 65 s
     out = run(estimator(name), x)
     sd, mean = out.column("arousal.sd"), out.column("arousal")
     assert sd[500] > whole[500] + 1e-3
@@ -84,7 +84,7 @@ def test_a_sensor_that_is_back_counts_as_its_window_fills(tmp_path: Path) -> Non
 def test_one_lost_tick_costs_one_tick_of_a_window(tmp_path: Path) -> None:
     name, x = wrist(tmp_path / "wrist"), rows()
     whole = run(estimator(name), x.copy()).data
-    x[400, 4:7] = Reason.NO_SIGNAL.nan
+    x[400, 4:7] = MissingReason.NO_SIGNAL.nan
     out = run(estimator(name), x).data
     np.testing.assert_array_equal(out[402:], whole[402:])
 
@@ -95,27 +95,27 @@ def test_a_moment_unlike_any_seen_has_no_estimate(tmp_path: Path) -> None:
     x[400:, 1] = 40.0
     x[400:, 4] = 45.0  # many responses of the skin, and a heart far below its rest
     out = run(estimator(name), x)
-    assert set(out.column("arousal.why")[420:]) == {Reason.OUT_OF_DISTRIBUTION}
+    assert set(out.column("arousal.why")[420:]) == {MissingReason.OUT_OF_DISTRIBUTION}
     assert np.mean(out.column("arousal.why")[240:400] != 0) < 0.1
-    assert set(out.column("dominance.why")) == {Reason.UNTRAINED}
+    assert set(out.column("dominance.why")) == {MissingReason.UNTRAINED}
 
 
 def said(values: list[float], at: float = 100.0) -> object:
-    return reports.rating(at, values)
+    return self_report.rating(at, values)
 
 
 def test_a_rating_moves_what_follows_and_no_continuous_one_does(tmp_path: Path) -> None:
     name, x = knowing(tmp_path / "wrist", **{"person.cov": OWN}), rows()
-    flow = Flow(estimator(name), INFO)
+    flow = StageRunner(estimator(name), INFO)
     a, b = Block(INFO, 0, 0.0, x).split([400])
     flow.push(a)
     kept = flow.state
     plain = flow.push(b)
     flow.state = kept
-    flow.hear(reports.rating(100.0, [np.nan, 1.0, np.nan], reports.CONTINUOUS))
+    flow.on_events(self_report.rating(100.0, [np.nan, 1.0, np.nan], self_report.CONTINUOUS))
     np.testing.assert_array_equal(flow.push(b).data, plain.data)
     flow.state = kept
-    flow.hear(reports.rating(100.0, [np.nan, 1.0, np.nan]))
+    flow.on_events(self_report.rating(100.0, [np.nan, 1.0, np.nan]))
     own = flow.push(b)
     step = own.column("arousal") - plain.column("arousal")
     assert np.all(step > 0.02)
@@ -132,13 +132,13 @@ def test_a_persons_offset_is_the_posterior_of_a_gaussian() -> None:
     rng = np.random.default_rng(4)
     cov, noise = 0.09, 0.25
     mean, sd = np.zeros(3), np.full(3, np.sqrt(cov + noise))
-    labels = [Label(mean, sd, r) for r in rng.normal(0, 0.5, (3, 3))]
-    got = personal(mean, sd, mean, np.full((3, 1, 1), cov), labels)
+    labels = [RatedMoment(mean, sd, r) for r in rng.normal(0, 0.5, (3, 3))]
+    got = personalize(mean, sd, mean, np.full((3, 1, 1), cov), labels)
     offs = np.mean([x.rating for x in labels], axis=0)
     post = 1 / (1 / cov + 3 / noise)
     np.testing.assert_allclose(got[0], post * 3 / noise * offs)
     np.testing.assert_allclose(got[1] ** 2, noise + post)
-    for a, b in zip(personal(mean, sd, mean, np.zeros((3, 1, 1)), labels), (mean, sd),
+    for a, b in zip(personalize(mean, sd, mean, np.zeros((3, 1, 1)), labels), (mean, sd),
                     strict=True):  # fmt: skip
         np.testing.assert_array_equal(a, b)
 
@@ -146,24 +146,24 @@ def test_a_persons_offset_is_the_posterior_of_a_gaussian() -> None:
 def test_a_persons_gain_is_learned_from_ratings_that_go_the_other_way() -> None:
     cov = np.tile(np.diag([0.01, 2.0]), (3, 1, 1))
     sd = np.full(3, 0.4)
-    labels = [Label(np.full(3, m), sd, np.full(3, -m)) for m in (-0.4, 0.4)]
-    mean, _ = personal(np.full(3, 0.3), sd, np.zeros(3), cov, labels)
+    labels = [RatedMoment(np.full(3, m), sd, np.full(3, -m)) for m in (-0.4, 0.4)]
+    mean, _ = personalize(np.full(3, 0.3), sd, np.zeros(3), cov, labels)
     assert np.all(mean < 0.0)
 
 
 def test_a_calibration_repeats_what_was_known(tmp_path: Path) -> None:
     name, x = knowing(tmp_path / "wrist", **{"person.cov": OWN}), rows()
     stage = estimator(name)
-    first = Flow(stage, INFO)
+    first = StageRunner(stage, INFO)
     first.push(Block(INFO, 0, 0.0, x[:400]))
-    first.hear(reports.rating(99.0, [0.5, 1.0, np.nan]))
+    first.on_events(self_report.rating(99.0, [0.5, 1.0, np.nan]))
     made = stage.calibration(first.state[0], "p07")
     path = tmp_path / "p07.json"
     made.write(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.stat().st_size < 4000
-    again = Flow(stage, INFO)
-    again.hear(Calibration.read(path).event(0.0))
+    again = StageRunner(stage, INFO)
+    again.on_events(Calibration.read(path).event(0.0))
     tail = np.ascontiguousarray(x[400:])
     expected = first.push(Block(INFO, 400, 0.0, tail)).data
     got = again.push(Block(INFO, 0, 100.0, tail.copy())).data
@@ -174,23 +174,23 @@ def test_a_rest_can_be_ended_before_its_time(tmp_path: Path) -> None:
     name, x = wrist(tmp_path / "wrist"), rows()
     x[:, 4] = 75.0
     x[120:, 4] = 90.0
-    told = marks("session.markers")
-    flow = Flow(estimator(name), INFO)
+    told = event_stream("session.markers")
+    flow = StageRunner(estimator(name), INFO)
     a, b = Block(INFO, 0, 0.0, x).split([120])
     flow.push(a)
-    flow.hear(happening(told, 30.0, "rest over"))
+    flow.on_events(single_event(told, 30.0, "rest over"))
     ended = flow.push(b).column("arousal")[-1]
     assert ended > run(estimator(name), x).column("arousal")[-1] + 0.1
 
 
-def mind(name: str) -> Mind:
-    return Mind.of(estimator(name).experts[0], INFO)
+def mind(name: str) -> BoundExpert:
+    return BoundExpert.bind(estimator(name).experts[0], INFO)
 
 
 def test_a_calibration_of_something_else_is_refused(tmp_path: Path) -> None:
     name = wrist(tmp_path / "wrist")
     stage = estimator(name)
-    flow = Flow(stage, INFO)
+    flow = StageRunner(stage, INFO)
     flow.push(Block(INFO, 0, 0.0, rows()))
     made = stage.calibration(flow.state[0], "p07")
     assert made.refusals([mind(name)]) == []
@@ -210,7 +210,7 @@ def test_a_calibration_of_something_else_is_refused(tmp_path: Path) -> None:
         "the calibration knows nothing of 'wrist'"
     ]
     plain = flow.push(Block(INFO, 600, 0.0, rows()[:1])).data
-    flow.hear(other.event(0.0))  # no use to this montage: nothing changes
+    flow.on_events(other.event(0.0))  # no use to this montage: nothing changes
     assert flow.push(Block(INFO, 601, 0.0, rows()[:1])).data.shape == plain.shape
 
 
@@ -233,10 +233,10 @@ def test_files_that_are_none(change: dict[str, object] | None, message: str) -> 
     with pytest.raises(ValueError, match=f"^{message}$"):
         Calibration.parse(text, "p")
     stage = Estimator()
-    flow = Flow(stage, INFO)
-    flow.hear(replace_text(text))
+    flow = StageRunner(stage, INFO)
+    flow.on_events(replace_text(text))
     assert len(flow.push(Block(INFO, 0, 0.0, rows(4)))) == 4
 
 
 def replace_text(text: str) -> object:
-    return happening(marks("session.calibration"), 0.0, text)
+    return single_event(event_stream("session.calibration"), 0.0, text)

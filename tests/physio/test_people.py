@@ -11,21 +11,21 @@ import pytest
 from typer.testing import CliRunner
 
 import physio
-from devices.fault_injection import Fault, Faulty
+from devices.fault_injection import Fault, FaultInjector
 from devices.simulated import Headset, Wristband
 from physio.cli import app
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.events import Events, happening
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.events import Events, single_event
 from physio.core.protocols import FastClock, Item
 from physio.core.recording import computed
 from physio.core.stage import Chain, Stage, State
 from physio.io import xdf
-from physio.io.anonymize import anonymise
-from physio.online.engine import Engine, Plan, Reader, run
-from physio.online.session_config import SessionFile, suit, unread
+from physio.io.anonymize import anonymize
+from physio.online.engine import Engine, PipelineConfig, ChainConfig, run
+from physio.online.session_config import SessionConfig, default_chains, unused_chains
 from physio.online.session import MARKERS, Session
-from physio.sinks.jsonl import Lines
-from physio.sinks.parquet import Table
+from physio.sinks.jsonl import JsonLines
+from physio.sinks.parquet import ParquetTables
 from physio.sinks.xdf import Xdf
 
 BEGIN = 1000.0
@@ -35,22 +35,22 @@ CONFIG = Path(__file__).parents[2] / "configs" / "dyad.toml"
 class Dyad(NamedTuple):
     folder: Path
     items: list[Item]
-    plan: Plan
+    plan: PipelineConfig
 
 
-def live(folder: Path) -> tuple[list[Item], Plan]:
+def live(folder: Path) -> tuple[list[Item], PipelineConfig]:
     """Run two people for 20 s, one of whose bands is away for a while."""
     clock = FastClock(BEGIN)
     bands = [
         Wristband(name=f"band{i}", person=f"p{i}", seed=i, clock=clock, seconds=20.0)
         for i in (1, 2)
     ]
-    away = Faulty(bands[1], (Fault("unplug", 8.0, 3.0),), name="band2", person="p2",
+    away = FaultInjector(bands[1], (Fault("unplug", 8.0, 3.0),), name="band2", person="p2",
                   clock=clock)  # fmt: skip
-    head = Headset(name="head", person="p1", clock=clock, seconds=20.0, truth=False)
+    head = Headset(name="head", person="p1", clock=clock, seconds=20.0, ground_truth=False)
     about = {"begin": repr(BEGIN)}
-    sinks = [Xdf(folder, about, wait=True), Table(folder), Lines(folder)]
-    plan = SessionFile().plan
+    sinks = [Xdf(folder, about, wait=True), ParquetTables(folder), JsonLines(folder)]
+    plan = SessionConfig().plan
     with Session(plan, [bands[0], away, head], sinks, clock, poll=0.1) as session:
         items = list(session)
     return items, session.plan
@@ -70,11 +70,11 @@ def column(items: list[Item], stream: str, name: str) -> Array:
 def test_each_person_has_features_estimates_and_files(dyad: Dyad) -> None:
     tmp_path, items, plan = dyad
     made = {i.info.name: i.info for i in items if computed(i.info.name)}
-    assert {n: i.person for n, i in made.items()} == {
+    assert {n: i.participant for n, i in made.items()} == {
         "features.p1": "p1", "estimates.p1": "p1",
         "features.p2": "p2", "estimates.p2": "p2",
     }  # fmt: skip
-    assert plan.people == ("p1", "p2")
+    assert plan.participants == ("p1", "p2")
     assert any(n.startswith("eeg.") for n in made["features.p1"].names)
     assert not any(n.startswith("eeg.") for n in made["features.p2"].names)
     assert {"skin", "heart", "motion"} <= {
@@ -125,26 +125,26 @@ def test_alone_each_has_the_same_numbers_as_together(dyad: Dyad) -> None:
 def test_the_resolved_file_is_read_again_as_it_was(dyad: Dyad) -> None:
     tmp_path, _, plan = dyad
     recording = xdf.read(tmp_path / "recording.xdf")
-    tables = SessionFile().resolved(plan)
+    tables = SessionConfig().resolved(plan)
     assert set(tables["chains"]) == set(tables["estimator"]) == {"p1", "p2"}
-    again = SessionFile(tables).plan(recording.arrived)
+    again = SessionConfig(tables).plan(recording.inputs)
     assert again == plan
 
 
 def test_what_nobody_wears_is_not_read() -> None:
-    eda = Info("a.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), person="p1")
+    eda = StreamInfo("a.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant="p1")
     streams = [eda, replace(eda, name="b.eda", person="p2"),
                replace(eda, name="room.eda", person="")]  # fmt: skip
-    assert list(suit(streams)) == ["p1.skin", "p2.skin"]
-    assert list(suit([eda, streams[2]])) == ["skin", "skin2"]
-    plan = SessionFile().plan(streams)
-    assert all(told.startswith(("p1: ", "p2: ")) for told in unread(plan))
+    assert list(default_chains(streams)) == ["p1.skin", "p2.skin"]
+    assert list(default_chains([eda, streams[2]])) == ["skin", "skin2"]
+    plan = SessionConfig().plan(streams)
+    assert all(told.startswith(("p1: ", "p2: ")) for told in unused_chains(plan))
 
 
 def test_a_chain_about_one_that_reads_another_is_refused() -> None:
-    eda = Info("b.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), person="p2")
+    eda = StreamInfo("b.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant="p2")
     with pytest.raises(ValueError, match="is worn by") as error:
-        Engine(Plan({"p1.skin": Reader("b.eda")}), [eda], 0.0)
+        Engine(PipelineConfig({"p1.skin": ChainConfig("b.eda")}), [eda], 0.0)
     assert str(error.value) == (
         "chain 'p1.skin' is about 'p1', but 'b.eda' is worn by 'p2'"
     )
@@ -153,7 +153,7 @@ def test_a_chain_about_one_that_reads_another_is_refused() -> None:
 @pytest.mark.parametrize("name", ["features", "estimates", "session"])
 def test_a_device_cannot_be_called_as_what_is_computed(name: str) -> None:
     with pytest.raises(ValueError, match="no device may be called"):
-        SessionFile({"devices": {name: {"use": "devices.simulated:Wristband"}}})
+        SessionConfig({"devices": {name: {"use": "devices.simulated:Wristband"}}})
 
 
 @dataclass(frozen=True)
@@ -162,29 +162,29 @@ class Listening(Stage):
 
     fails: bool = False
 
-    def output(self, info: Info) -> Info:
-        return info.at(info.rate, Channel("heard"))
+    def output_info(self, info: StreamInfo) -> StreamInfo:
+        return info.with_channels(info.rate, Channel("heard"))
 
-    def begin(self, _info: Info) -> State:
+    def initial_state(self, _info: StreamInfo) -> State:
         return {"n": 0.0, "rows": 0}
 
-    def step(self, state: Any, x: Array) -> Array:
+    def process(self, state: Any, x: Array) -> Array:
         state["rows"] += len(x)
         if self.fails and state["rows"] >= 5:
             raise RuntimeError("no more")
         return np.full((len(x), 1), state["n"])
 
-    def hear(self, state: Any, events: Events) -> None:
+    def on_events(self, state: Any, events: Events) -> None:
         state["n"] += len(events)
 
 
 def test_an_event_about_one_person_is_heard_by_their_estimator_alone() -> None:
-    eda = Info("a.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), person="p1")
+    eda = StreamInfo("a.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant="p1")
     other = replace(eda, name="b.eda", person="p2")
-    chains = {"p1.skin": Reader("a.eda"), "p2.skin": Reader("b.eda")}
-    engine = Engine(Plan(chains, estimator=Listening()), [eda, other], 0.0)
-    engine.push(happening(MARKERS, 0.1, "all"))
-    engine.push(happening(replace(MARKERS, person="p2"), 0.2, "rest"))
+    chains = {"p1.skin": ChainConfig("a.eda"), "p2.skin": ChainConfig("b.eda")}
+    engine = Engine(PipelineConfig(chains, estimator=Listening()), [eda, other], 0.0)
+    engine.push(single_event(MARKERS, 0.1, "all"))
+    engine.push(single_event(replace(MARKERS, person="p2"), 0.2, "rest"))
     out = [
         o
         for info in (eda, other)
@@ -197,11 +197,11 @@ def test_an_event_about_one_person_is_heard_by_their_estimator_alone() -> None:
 def test_a_rating_says_whose_it_is(tmp_path: Path) -> None:
     clock = FastClock(BEGIN)
     bands = [
-        Wristband(name=n, person=p, clock=clock, seconds=5.0, truth=False)
+        Wristband(name=n, person=p, clock=clock, seconds=5.0, ground_truth=False)
         for n, p in (("a", "p1"), ("b", "p2"))
     ]
-    chains = {"p1.air": Reader("a.eda"), "p2.air": Reader("b.eda")}
-    plan = Plan(chains, estimator=Listening())
+    chains = {"p1.air": ChainConfig("a.eda"), "p2.air": ChainConfig("b.eda")}
+    plan = PipelineConfig(chains, estimator=Listening())
     with Session(plan, bands, [Xdf(tmp_path, wait=True)], clock, poll=0.1) as session:
         session.rate(0.5, person="p2")
         session.mark("both")
@@ -214,21 +214,21 @@ def test_a_rating_says_whose_it_is(tmp_path: Path) -> None:
     assert column(items, "estimates.p1", "heard").max() == 1
     assert column(items, "estimates.p2", "heard").max() == 2
     got = xdf.read(tmp_path / "recording.xdf")
-    assert got.events["session.ratings.p2"].info.person == "p2"
+    assert got.events["session.ratings.p2"].info.participant == "p2"
     again = list(run(got, plan))
     assert column(again, "estimates.p2", "heard").max() == 2
-    kept = anonymise(got).events
-    assert kept["session.ratings.anon2"].info.person == "anon2"
+    kept = anonymize(got).events
+    assert kept["session.ratings.anon2"].info.participant == "anon2"
 
 
 def test_an_estimator_that_fails_is_named_and_all_else_goes_on(tmp_path: Path) -> None:
     clock = FastClock(BEGIN)
     bands = [
-        Wristband(name=n, person=p, clock=clock, seconds=10.0, truth=False)
+        Wristband(name=n, person=p, clock=clock, seconds=10.0, ground_truth=False)
         for n, p in (("a", "p1"), ("b", "p2"))
     ]
-    chains = {"p1.air": Reader("a.eda"), "p2.air": Reader("b.eda")}
-    plan = Plan(chains, estimators={"p1": Listening(fails=True), "p2": Chain()})
+    chains = {"p1.air": ChainConfig("a.eda"), "p2.air": ChainConfig("b.eda")}
+    plan = PipelineConfig(chains, estimators={"p1": Listening(fails=True), "p2": Chain()})
     sink = Xdf(tmp_path, wait=True)
     with Session(plan, bands, [sink], clock, poll=0.1) as session:
         items = list(session)
@@ -240,8 +240,8 @@ def test_an_estimator_that_fails_is_named_and_all_else_goes_on(tmp_path: Path) -
 
 
 def test_anonymised_each_stays_apart(dyad: Dyad) -> None:
-    got = anonymise(xdf.read(dyad.folder / "recording.xdf"))
-    whose = {n: b[0].info.person for n, b in got.streams.items() if computed(n)}
+    got = anonymize(xdf.read(dyad.folder / "recording.xdf"))
+    whose = {n: b[0].info.participant for n, b in got.streams.items() if computed(n)}
     assert whose == {"features.anon1": "anon1", "estimates.anon1": "anon1",
                      "features.anon2": "anon2", "estimates.anon2": "anon2"}  # fmt: skip
 

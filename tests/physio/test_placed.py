@@ -10,11 +10,11 @@ import torch
 from physio import config
 from physio.core.block import Array
 from physio.models.pinn import Moments, PinnConfig
-from physio.evaluation.models.baselines import Given, Logistic, Shrinkage
-from physio.evaluation.evaluate import Work, evaluate
+from physio.evaluation.models.baselines import FoldData, LogisticRegression, ShrinkageLDA
+from physio.evaluation.evaluate import Task, evaluate
 from physio.evaluation.folds import Fold
-from experiments.wesad.eda_forecast import (Autoregression, Foresight, Persistence, autoregression, iterated, trained)
-from physio.evaluation.models.adaptive_lda import (Alike, Boosted, Expected, Learned, Oracle, Placed, follow)
+from experiments.wesad.eda_forecast import (Autoregression, EdaForecast, Persistence, autoregression, iterated, trained)
+from physio.evaluation.models.adaptive_lda import (MatchedOnCovariate, XGBoost, ConditionMeanRating, Learned, ConditionOracle, AdaptiveThresholdLDA, follow)
 from physio.evaluation.config import read_evaluation
 from physio.evaluation.splits import LeaveOrderOut, Loso
 
@@ -48,10 +48,10 @@ def table(people: int = 8, seed: int = 3) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def work(rows: pd.DataFrame) -> Work:
+def work(rows: pd.DataFrame) -> Task:
     calibration = (rows["begin"] < 300).to_numpy()
     classes = {"calm": ("calm", "rest"), "stress": ("stress",)}
-    return Work(
+    return Task(
         rows,
         classes,
         columns=["skin.x", "skin.noise"],
@@ -65,7 +65,7 @@ def test_a_threshold_that_follows_beats_one_that_stays() -> None:
     found = evaluate(
         work(table()),
         LeaveOrderOut(),
-        {"placed": Placed(rest="calm"), "plain": Shrinkage()},
+        {"placed": AdaptiveThresholdLDA(baseline_label="calm"), "plain": ShrinkageLDA()},
         clock=False,
     )
     ours, plain = (found.figure(m, "macro-F1")["mean"] for m in ("placed", "plain"))
@@ -100,10 +100,10 @@ def test_an_offset_is_found_where_rest_is_known() -> None:
     assert said[125:].mean() < 0.1
 
 
-def given(x: Array, y: Array, rows: pd.DataFrame, classes: tuple[str, ...]) -> Given:
+def given(x: Array, y: Array, rows: pd.DataFrame, classes: tuple[str, ...]) -> FoldData:
     n = len(y)
     fold = Fold("f", np.arange(n // 2), np.arange(n // 2, n))
-    return Given(x, y, rows, fold, classes, 1)
+    return FoldData(x, y, rows, fold, classes, 1)
 
 
 def test_alike_answers_where_every_class_has_such_a_value() -> None:
@@ -112,7 +112,7 @@ def test_alike_answers_where_every_class_has_such_a_value() -> None:
     motion = rng.uniform(0, 1, 400) + 0.5 * y
     rows = pd.DataFrame({"subject": "P", "motion": motion})
     x = rng.normal(0, 1, (400, 1)) + y[:, None]
-    said = Alike(Logistic(), "motion")(given(x, y, rows, ("a", "b")))
+    said = MatchedOnCovariate(LogisticRegression(), "motion")(given(x, y, rows, ("a", "b")))
     answered = np.isfinite(said[:, 0])
     asked = motion[200:]
     assert 0.2 < answered.mean() < 0.8
@@ -124,7 +124,7 @@ def test_an_oracle_answers_with_the_other_people_s_mean() -> None:
     rows = pd.DataFrame({"subject": ["a"] * 3 + ["b"] * 1 + ["c"] * 4})
     labels = np.array(["s", "s", "c", "s", "s", "c", "s", "x"])
     y = np.array([1.0, 1.0, -1.0, 0.0, *[np.nan] * 4])
-    said = Oracle(labels)(given(np.zeros((8, 1)), y, rows, ()))
+    said = ConditionOracle(labels)(given(np.zeros((8, 1)), y, rows, ()))
     np.testing.assert_array_equal(said, [0.5, -1.0, 0.5, np.nan])
 
 
@@ -135,7 +135,7 @@ def test_expected_ratings_are_those_of_the_likely_condition() -> None:
     rows = pd.DataFrame({"subject": np.repeat(["a", "b"], 100)})
     labels = np.array(["calm", "stress"])[kind]
     y = np.where(kind == 1, 0.7, -0.5)
-    said = Expected(Logistic(), labels)(given(x, y, rows, ()))
+    said = ConditionMeanRating(LogisticRegression(), labels)(given(x, y, rows, ()))
     np.testing.assert_allclose(said, y[100:], atol=0.2)
     assert np.corrcoef(said, y[100:])[0, 1] > 0.98
 
@@ -147,7 +147,7 @@ def test_boosted_trees_learn(classes: tuple[str, ...]) -> None:
     x = y[:, None] + rng.normal(0, 0.2, (200, 1))
     rows = pd.DataFrame({"subject": "P"}, index=range(200))
     values = y if classes else y.astype(np.float64)
-    said = Boosted(30)(given(x, values, rows, classes))
+    said = XGBoost(30)(given(x, values, rows, classes))
     told = said[:, 1] if classes else said
     assert np.mean((told > 0.5) == y[100:]) > 0.95
 
@@ -186,7 +186,7 @@ def test_a_network_begins_where_regression_ends_and_answers_each_horizon() -> No
     config_ = PinnConfig(features=1, emotion=0.0)
     skin = 0.5, np.zeros(4)
     made = [
-        Foresight(
+        EdaForecast(
             h, ahead, np.zeros((400, 1)), np.zeros(400, int), lambda _: skin, config_, 0
         )
         for h in config_.horizons
@@ -235,7 +235,7 @@ def test_labels_alone_do_not_reach_a_model() -> None:
     """The order by which people are told apart is an answer too."""
     seen: list[str] = []
 
-    def spy(asked: Given) -> Array:
+    def spy(asked: FoldData) -> Array:
         seen.extend(map(str, asked.table.columns))
         return np.full((len(asked.fold.test), 2), 0.5)
 

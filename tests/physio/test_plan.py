@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from physio.core.block import Channel, Info, Origin
+from physio.core.block import Channel, StreamInfo, Origin
 from physio.core.recording import Recording
 from physio.inference.estimator import Estimator
-from physio.online.session_config import (SessionFile, SessionSettings, read, recorded, suit, unread)
+from physio.online.session_config import (SessionConfig, SessionSettings, read, recorded, default_chains, unused_chains)
 
 
-def info(name: str, rate: int, *channels: Channel, site: str = "") -> Info:
-    return Info(name, Fraction(rate), channels, site=site)
+def info(name: str, rate: int, *channels: Channel, site: str = "") -> StreamInfo:
+    return StreamInfo(name, Fraction(rate), channels, site=site)
 
 
 EDA = info("band.eda", 4, Channel("eda", "gsr", "uS"))
@@ -30,18 +30,18 @@ MUSE = info("muse.eeg", 256, *(Channel(c, "eeg", "uV") for c in ("TP9", "TP10"))
 NOWHERE = info("box.eeg", 256, *(Channel(c, "eeg", "uV") for c in ("EXG1", "EXG2")))
 
 
-def experts(*streams: Info) -> dict[str, tuple[str, ...]]:
-    estimator = SessionFile().plan(streams).estimator
+def experts(*streams: StreamInfo) -> dict[str, tuple[str, ...]]:
+    estimator = SessionConfig().plan(streams).estimator
     assert isinstance(estimator, Estimator)
-    return {e.name: e.reads for e in estimator.experts}
+    return {e.name: e.features for e in estimator.experts}
 
 
-def simulated(*streams: Info) -> tuple[Info, ...]:
+def simulated(*streams: StreamInfo) -> tuple[StreamInfo, ...]:
     return tuple(replace(s, origin=Origin.SIMULATED) for s in streams)
 
 
 def test_chains_by_the_kind_of_channel() -> None:
-    tables = suit((HEAD, EEG, EDA, BVP, ACC))
+    tables = default_chains((HEAD, EEG, EDA, BVP, ACC))
     streams = {name: table["stream"] for name, table in tables.items()}
     assert streams == {
         "skin": "band.eda", "heart": "band.bvp", "motion": "band.acc",
@@ -50,7 +50,7 @@ def test_chains_by_the_kind_of_channel() -> None:
 
 
 def test_where_one_channel_is_read_the_first_is_picked() -> None:
-    plan = SessionFile().plan((PPG,))
+    plan = SessionConfig().plan((PPG,))
     assert "Pick(channels=('ir',))" in repr(plan.chains["heart"].stages[0])
 
 
@@ -75,13 +75,13 @@ def test_demo_weights_where_nothing_else_reads_the_features() -> None:
 
 
 def test_what_nobody_reads_is_said() -> None:
-    plan = SessionFile().plan((NOWHERE, EDA))
-    assert unread(plan) == ["eeg (box.eeg): no weights at hand read these features"]
+    plan = SessionConfig().plan((NOWHERE, EDA))
+    assert unused_chains(plan) == ["eeg (box.eeg): no weights at hand read these features"]
 
 
 def test_a_resolved_file_says_it_all_and_gives_the_same_plan(tmp_path: Path) -> None:
     streams = (EDA, BVP, ACC, EEG)
-    file = SessionFile({"session": {"person": "p1", "rate": 4}})
+    file = SessionConfig({"session": {"person": "p1", "rate": 4}})
     plan = file.plan(streams, demo_weights=True)
     path = tmp_path / "session.toml"
     path.write_text(tomli_w.dumps(file.resolved(plan)), "utf-8")
@@ -89,9 +89,9 @@ def test_a_resolved_file_says_it_all_and_gives_the_same_plan(tmp_path: Path) -> 
 
 
 def test_of_a_session_that_only_recorded_estimates_can_be_had_later() -> None:
-    bare = SessionFile({"session": {"person": "p1"}}).recording_only()
+    bare = SessionConfig({"session": {"person": "p1"}}).recording_only()
     config = json.dumps(bare.resolved(bare.plan((EDA,))))
-    later = recorded(Recording({}, about={"config": config}))
+    later = recorded(Recording({}, metadata={"config": config}))
     assert later is not None
     plan = later.plan((EDA,))
     assert [e.name for e in plan.estimator.experts] == ["wrist"]
@@ -99,20 +99,20 @@ def test_of_a_session_that_only_recorded_estimates_can_be_had_later() -> None:
 
 OURS = {
     "recording": {"use": "physio.sinks.xdf:Xdf"},
-    "table": {"use": "physio.sinks.parquet:Table"},
+    "table": {"use": "physio.sinks.parquet:ParquetTables"},
 }
 LSL = {"use": "physio.sinks.lsl:Lsl"}
 
 
 def test_a_sink_that_a_file_names_comes_on_top_of_the_recording() -> None:
-    assert SessionFile().with_sinks(OURS).table("sinks") == OURS
-    file = SessionFile({"sinks": {"lsl": LSL}}).with_sinks(OURS)
+    assert SessionConfig().with_sinks(OURS).table("sinks") == OURS
+    file = SessionConfig({"sinks": {"lsl": LSL}}).with_sinks(OURS)
     assert file.table("sinks") == {"lsl": LSL, **OURS}
     assert file.with_sinks(OURS) == file
     mine = {"use": OURS["recording"]["use"], "fallback": "/media/stick"}
-    file = SessionFile({"sinks": {"file": mine}}).with_sinks(OURS)
+    file = SessionConfig({"sinks": {"file": mine}}).with_sinks(OURS)
     assert file.table("sinks") == {"file": mine, "table": OURS["table"]}
-    file = SessionFile({"sinks": {"recording": LSL}}).with_sinks(OURS)
+    file = SessionConfig({"sinks": {"recording": LSL}}).with_sinks(OURS)
     assert file.table("sinks") == {
         "recording": LSL, "recording2": OURS["recording"], "table": OURS["table"],
     }  # fmt: skip
@@ -120,15 +120,15 @@ def test_a_sink_that_a_file_names_comes_on_top_of_the_recording() -> None:
 
 def test_only_a_word_of_its_own_leaves_the_recording_out() -> None:
     off = {"session": {"record": False}}
-    file = SessionFile({**off, "sinks": {"lsl": LSL}}).with_sinks(OURS)
+    file = SessionConfig({**off, "sinks": {"lsl": LSL}}).with_sinks(OURS)
     assert file.table("sinks") == {"lsl": LSL, "table": OURS["table"]}
     assert file.resolved(file.plan(()))["session"]["record"] is False
     with pytest.raises(ValueError, match=r"^f: session.record = false leaves no rec"):
-        SessionFile({**off, "sinks": OURS}, "f").with_sinks(OURS)
+        SessionConfig({**off, "sinks": OURS}, "f").with_sinks(OURS)
     with pytest.raises(ValueError, match=r"^f: session.record = false, and nothing"):
-        SessionFile(off, "f").recording_only()
+        SessionConfig(off, "f").recording_only()
     with pytest.raises(ValueError, match=r"^f: session.record = 'no': "):
-        SessionFile({"session": {"record": "no"}}, "f").with_sinks(OURS)
+        SessionConfig({"session": {"record": "no"}}, "f").with_sinks(OURS)
 
 
 HOSTILE = {
@@ -144,7 +144,7 @@ HOSTILE = {
 
 
 def carrying(config: str) -> Recording:
-    return Recording({}, about={"config": config})
+    return Recording({}, metadata={"config": config})
 
 
 def test_of_a_recording_chains_and_estimator_are_read_and_nothing_else() -> None:
@@ -152,7 +152,7 @@ def test_of_a_recording_chains_and_estimator_are_read_and_nothing_else() -> None
     assert file is not None
     assert set(file.tables) == {"session", "chains"}
     assert (file.table("devices"), file.table("sinks")) == ({}, {})
-    assert file.session == SessionSettings(rate=Fraction(8), patience=2.5)
+    assert file.session == SessionSettings(rate=Fraction(8), stall_timeout=2.5)
     assert list(file.plan((EDA,)).chains) == ["skin"]
 
 
@@ -192,7 +192,7 @@ def test_what_a_recording_may_not_carry(config: str, message: str) -> None:
 
 
 def test_a_file_that_only_records_computes_nothing() -> None:
-    file = SessionFile({"chains": {"skin": {"stream": "band.eda", "stages": []}}})
+    file = SessionConfig({"chains": {"skin": {"stream": "band.eda", "stages": []}}})
     bare = file.recording_only()
     assert bare.plan((EDA,)).chains == {}
     assert list(bare.table("sinks")) == ["recording"]
@@ -212,5 +212,5 @@ def test_a_file_that_only_records_computes_nothing() -> None:
 )
 def test_what_is_wrong(tables: dict, message: str) -> None:
     with pytest.raises(ValueError, match=r".*") as caught:
-        _ = SessionFile(tables, "f").session
+        _ = SessionConfig(tables, "f").session
     assert str(caught.value) == message

@@ -9,22 +9,22 @@ import pytest
 from matplotlib.collections import FillBetweenPolyCollection, PolyCollection
 from matplotlib.figure import Figure
 
-from physio.core.block import Array, Block, Channel, Info, Origin
-from physio.core.events import Events, marks
-from physio.core.missing import Reason
+from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.events import Events, event_stream
+from physio.core.missing import MissingReason
 from physio.core.recording import Recording
 from physio.view.labels import LABELS, MEANING
 from physio.view.plots.envelope import envelope, runs, whole
 from physio.view.plots.session import plot, session_figure
 from physio.view.plots.time_axes import Band, bands
 
-EEG = Info(
+EEG = StreamInfo(
     "headset.eeg",
     Fraction(250),
     (Channel("F3", "eeg", "uV"), Channel("Cz", "eeg", "uV")),
     Origin.SIMULATED,
 )
-EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
+EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
 MICRO = "\N{MICRO SIGN}"
 NAMES = ("valence", "arousal", "dominance")
 
@@ -34,7 +34,7 @@ def block(name: str, rate: int, origin: Origin, **columns: Array) -> Block:
     named = {n.replace("__", "."): values for n, values in columns.items()}
     channels = tuple(Channel(n, unit=units.get(n, "1")) for n in named)
     data = np.ascontiguousarray(np.stack(list(named.values()), axis=1))
-    return Block(Info(name, Fraction(rate), channels, origin), 0, 100.0, data)
+    return Block(StreamInfo(name, Fraction(rate), channels, origin), 0, 100.0, data)
 
 
 def session(seconds: int = 60) -> Recording:
@@ -49,10 +49,10 @@ def session(seconds: int = 60) -> Recording:
     )
     eda = (Block(EDA, 0, 100.0, 2 + rng.normal(size=(seconds * 4, 1)) * 0.01),)
     markers = Events(
-        marks("session.markers"), 160.0, np.array([110.0]), np.empty((1, 0)), ("tone",)
+        event_stream("session.markers"), 160.0, np.array([110.0]), np.empty((1, 0)), ("tone",)
     )
     rated = Events(
-        marks("study.ratings", Channel("valence")),
+        event_stream("study.ratings", Channel("valence")),
         160.0,
         np.array([130.0]),
         np.array([[0.75]]),
@@ -70,9 +70,9 @@ def estimates(seconds: int = 60) -> Block:
     """Return estimates that warm up for 6 s; no dominance at all."""
     n = seconds * 4
     wave = 0.5 * np.sin(np.arange(n) / 20)
-    wave[:24] = Reason.WARMING_UP.nan
-    sd = np.where(np.isnan(wave), Reason.WARMING_UP.nan, 0.3)
-    none = np.full(n, Reason.UNTRAINED.nan)
+    wave[:24] = MissingReason.WARMING_UP.nan
+    sd = np.where(np.isnan(wave), MissingReason.WARMING_UP.nan, 0.3)
+    none = np.full(n, MissingReason.UNTRAINED.nan)
     parts = [wave, sd, -wave, sd, none, none]
     named = [f"{name}{end}" for name in NAMES for end in ("", "__sd")]
     columns = dict(zip(named, parts, strict=True))
@@ -102,7 +102,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def test_lost_samples_are_laid_out_as_missing_between_their_neighbours() -> None:
-    info = Info("a", Fraction(10), (Channel("x"),))
+    info = StreamInfo("a", Fraction(10), (Channel("x"),))
     early = Block(info, 0, 0.0, np.array([[1.0], [2.0]]))
     late = Block(info, 4, 0.03, np.array([[5.0]]))  # the clock was slewed by 30 ms
     times, data = whole([early, late])
@@ -112,7 +112,7 @@ def test_lost_samples_are_laid_out_as_missing_between_their_neighbours() -> None
 
 
 def test_a_stream_without_samples_lays_out_as_nothing() -> None:
-    info = Info("a", Fraction(10), (Channel("x"), Channel("y")))
+    info = StreamInfo("a", Fraction(10), (Channel("x"), Channel("y")))
     times, data = whole([Block(info, 0, 0.0, np.empty((0, 2)))])
     assert times.shape == (0,)
     assert data.shape == (0, 2)
@@ -156,7 +156,7 @@ def test_conditions_last_as_they_say_or_until_the_next(
     data: list[list[float]],
     wanted: list[tuple[float, float]],
 ) -> None:
-    info, times = marks("c", *channels), np.array([100.0, 105.0])
+    info, times = event_stream("c", *channels), np.array([100.0, 105.0])
     events = Events(info, 120.0, times, np.array(data), ("calm", "stress"))
     (a, b), (c, d) = wanted
     assert bands(events, 120.0) == [Band("calm", a, b), Band("stress", c, d)]
@@ -177,7 +177,7 @@ def test_the_picture_says_what_is_simulated_what_is_a_demo_and_what_it_means() -
 
 
 def test_a_measured_session_carries_no_label() -> None:
-    info = Info(EDA.name, EDA.rate, EDA.channels)
+    info = StreamInfo(EDA.name, EDA.rate, EDA.channels)
     recording = Recording({"band.eda": (Block(info, 0, 0.0, np.ones((40, 1))),)})
     found = texts(session_figure(recording, None, None))
     assert not any(label.badge in text for label in LABELS.values() for text in found)
@@ -231,7 +231,7 @@ def test_bands_are_one_standard_deviation_and_95_percent() -> None:
 
 def test_truth_ratings_markers_and_conditions_are_on_it() -> None:
     conditions = Events(
-        marks("study.conditions", Channel("seconds")),
+        event_stream("study.conditions", Channel("seconds")),
         160.0,
         np.array([100.0, 130.0]),
         np.array([[30.0], [30.0]]),
@@ -250,7 +250,7 @@ def test_truth_ratings_markers_and_conditions_are_on_it() -> None:
 
 
 def test_a_condition_that_the_session_did_not_last_for_ends_with_it() -> None:
-    info = marks("study.conditions", Channel("end"))
+    info = event_stream("study.conditions", Channel("end"))
     rows = np.array([[500.0], [600.0]])
     begins = np.array([140.0, 500.0])
     conditions = Events(info, 160.0, begins, rows, ("stress", "never"))
@@ -283,7 +283,7 @@ def test_every_stream_of_a_recording_has_a_row() -> None:
 
 
 def test_many_channels_are_drawn_one_above_the_other_and_the_rest_told() -> None:
-    info = Info(
+    info = StreamInfo(
         "a.eeg", Fraction(50), tuple(Channel(f"E{i}", "eeg", "uV") for i in range(20))
     )
     data = np.random.default_rng(2).normal(size=(100, 20))

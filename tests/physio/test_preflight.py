@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, marks
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, event_stream
 from physio.core.recording import MARKERS, Recording
 from physio.study.preflight import ECHO, STEPS, checks
 
@@ -41,20 +41,20 @@ def recording(
         ("band.eda", 4, (Channel("eda", "gsr", "uS"),), skin[:, None]),
         ("cap.r", 4, (Channel("Fp1.r", "misc", "kOhm"),), np.full((98 * 4, 1), 12.0)),
     ):
-        info = Info(name, Fraction(rate), channels)
+        info = StreamInfo(name, Fraction(rate), channels)
         streams[name] = (Block(info, 0, 0.0, np.ascontiguousarray(data)),)
     told = [(s.at, s.label) for s in STEPS]
     told += [(20.01, f"{ECHO}{20.0!r}"), (30.03, f"{ECHO}{30.0!r}")]
     told.sort()
     times = np.array([at for at, _ in told])
     labels = tuple(label for _, label in told)
-    events = Events(marks(MARKERS), 98.0, times, np.empty((len(told), 0)), labels)
+    events = Events(event_stream(MARKERS), 98.0, times, np.empty((len(told), 0)), labels)
     return Recording(streams, {MARKERS: events})
 
 
 def test_a_clock_that_jumped_is_seen(tmp_path: Path) -> None:
     status = Events(
-        marks("session.status"), 98.0, np.array([50.0]), np.empty((1, 0)),
+        event_stream("session.status"), 98.0, np.array([50.0]), np.empty((1, 0)),
         ("clock: the stamps of cap.eeg jumped +3.0 s",),
     )  # fmt: skip
     good = recording()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from physio.core.missing import Reason, why
+from physio.core.missing import MissingReason, missing_reason
 from physio.io.montage import places
 from physio.models.rbtransformer import Dropout, RBTransformer, RBTransformerConfig
 
@@ -190,14 +190,14 @@ def test_loss_of_classes_smooths_the_labels() -> None:
 def test_predict_leaves_out_electrodes_with_a_missing_band() -> None:
     model = net(electrodes=3, head="affect")
     z = np.random.default_rng(0).standard_normal(12)
-    z[5] = Reason.POOR_QUALITY.nan
+    z[5] = MissingReason.POOR_QUALITY.nan
     mean, sd = model.predict(z, np.zeros(12))
     tokens = torch.tensor(np.nan_to_num(z), dtype=torch.float32).view(1, 3, 4)
     out = model(tokens, torch.tensor([[True, False, True]]))[0].detach().numpy()
     np.testing.assert_allclose(mean, out[:3], rtol=1e-6)
     np.testing.assert_allclose(sd, np.exp(out[3:]), rtol=1e-6)
-    z[:] = Reason.POOR_QUALITY.nan
-    assert set(why(model.predict(z, np.zeros(12))[0])) == {Reason.POOR_QUALITY}
+    z[:] = MissingReason.POOR_QUALITY.nan
+    assert set(missing_reason(model.predict(z, np.zeros(12))[0])) == {MissingReason.POOR_QUALITY}
 
 
 def test_weights_of_another_size_are_refused() -> None:

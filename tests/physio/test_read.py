@@ -32,7 +32,7 @@ def test_what_a_path_leads_to_is_recognised(
     data: Path, path: str, board: str | None, source: str, stream: str
 ) -> None:
     found = read(data / path, board=board)
-    assert found.about["source"] == source
+    assert found.metadata["source"] == source
     assert stream in found.streams
 
 
@@ -49,8 +49,8 @@ def test_xdf_by_itself_or_in_a_session_s_folder(
 
 def test_the_person_is_who_the_recording_says_or_who_is_told(data: Path) -> None:
     zipped = data / "wesad" / "S10" / "S10_E4_Data.zip"
-    assert read(zipped, person="p07").about["person"] == "p07"
-    assert read(zipped.parent, person="p07").about["person"] == "S10"
+    assert read(zipped, person="p07").metadata["person"] == "p07"
+    assert read(zipped.parent, person="p07").metadata["person"] == "S10"
 
 
 def fails(path: Path, says: str, **options: str) -> None:

@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 
-from physio.online.scheduling import prompt
+from physio.online.scheduling import realtime_priority
 
 
 def allowed() -> bool:
@@ -22,7 +22,7 @@ def test_it_is_given_back_and_not_handed_on() -> None:
         pytest.skip("this user may not ask for real-time scheduling")
     before = os.sched_getscheduler(0)
     others: list[int] = []
-    with prompt() as said:
+    with realtime_priority() as said:
         assert said == []
         assert os.sched_getscheduler(0) & os.SCHED_RR
         thread = Thread(target=lambda: others.append(os.sched_getscheduler(0)))
@@ -34,7 +34,7 @@ def test_it_is_given_back_and_not_handed_on() -> None:
 
 def test_who_does_not_ask_is_left_alone() -> None:
     before = os.sched_getscheduler(0)
-    with prompt(asked=False) as said:
+    with realtime_priority(asked=False) as said:
         assert os.sched_getscheduler(0) == before
     assert said == []
 
@@ -44,7 +44,7 @@ def test_a_refusal_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
-    with prompt() as said:
+    with realtime_priority() as said:
         pass
     assert said == [
         "realtime: not allowed to this user; a limit 'rtprio' above 0 allows it"

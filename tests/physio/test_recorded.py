@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from physio.cli import app
 
 DEVICE = '[devices.band]\nuse = "devices.simulated:Wristband"\nseconds = 4.0\n'
-SINK = '[sinks.mine]\nuse = "physio.sinks.jsonl:Lines"\n'
+SINK = '[sinks.mine]\nuse = "physio.sinks.jsonl:JsonLines"\n'
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import recovery_in_noise as recovery_truth
+from benchmarks import recovery_in_noise
 from benchmarks.recovery_in_noise import TRIALS, matched
 
 # Least precision and recall, and most error of time (ms), of one person: without
@@ -19,11 +19,11 @@ LEAST = {
 
 @pytest.mark.parametrize("trial", TRIALS, ids=lambda t: t.what)
 def test_it_is_found_again(
-    trial: recovery_truth.Trial, monkeypatch: pytest.MonkeyPatch
+    trial: recovery_in_noise.Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery_truth, "PEOPLE", (31,))
+    monkeypatch.setattr(recovery_in_noise, "PEOPLE", (31,))
     for level, least in zip((0.0, trial.levels[2]), LEAST[trial.what], strict=True):
-        row = recovery_truth._row(trial, level)
+        row = recovery_in_noise._row(trial, level)
         assert row["true"] > 10
         assert row["precision"] >= least[0]
         assert row["recall"] >= least[1]
@@ -31,9 +31,9 @@ def test_it_is_found_again(
 
 
 def test_noise_alone_finds_no_truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery_truth, "PEOPLE", (31,))
-    for trial in (t for t in TRIALS if t.levels is recovery_truth.RELATIVE):
-        row = recovery_truth._row(trial, 100.0)
+    monkeypatch.setattr(recovery_in_noise, "PEOPLE", (31,))
+    for trial in (t for t in TRIALS if t.levels is recovery_in_noise.RELATIVE):
+        row = recovery_in_noise._row(trial, 100.0)
         assert row["recall"] < 0.1
 
 

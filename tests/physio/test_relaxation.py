@@ -7,7 +7,7 @@ import pytest
 
 from physio.core.block import Array
 from experiments.wesad.tonic_model import Estimate, fit, session
-from experiments.simulated.eda_dynamics import Simulated, SkinSimulation, simulate
+from experiments.simulated.eda_dynamics import SimulatedEda, SkinSimulation, simulate
 
 USUAL = SkinSimulation()
 
@@ -52,7 +52,7 @@ def test_a_response_of_another_shape_than_assumed_costs_little(
     assert (np.median(errors, axis=0) <= 0.10).all()
 
 
-def made(seed: int = 0) -> Simulated:
+def made(seed: int = 0) -> SimulatedEda:
     return simulate(SkinSimulation(minutes=60, parts=10), seed)
 
 

@@ -10,8 +10,8 @@ from tables import table
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.core.missing import Reason
-from physio.datasets import feature_table as windows
+from physio.core.missing import MissingReason
+from physio.datasets import feature_table
 from physio.view.reports.dataset import dataset_report
 from physio.view.reports.html import Page
 from physio.view.plots.data_availability import conditions, missing
@@ -21,12 +21,12 @@ def rows() -> pd.DataFrame:
     """Return a table with qualities and reasons: S2's heart is never usable."""
     made = table(people=3, hop=40)
     lost = (made["subject"] == "S2").to_numpy()
-    made["heart.rate"] = made["heart.rate"].where(~lost, Reason.POOR_QUALITY.nan)
+    made["heart.rate"] = made["heart.rate"].where(~lost, MissingReason.POOR_QUALITY.nan)
     for chain in ("skin", "heart", "motion"):
         made[f"quality.{chain}"] = 1.0
     made.loc[lost, "quality.heart"] = 0.0
     made["skin.rate.why"] = np.int8(0)
-    made["heart.rate.why"] = np.where(lost, int(Reason.POOR_QUALITY), 0).astype(np.int8)
+    made["heart.rate.why"] = np.where(lost, int(MissingReason.POOR_QUALITY), 0).astype(np.int8)
     made["motion.activity.why"] = np.int8(0)
     return made
 
@@ -45,7 +45,7 @@ def stored(out: Path) -> Path:
     for person in made["subject"].unique():
         own = made[made["subject"] == person].drop(columns="subject")
         columns = {c: own[c].to_numpy() for c in own}
-        windows.write(windows.path_of(out, person), [columns], about)
+        feature_table.write(feature_table.path_of(out, person), [columns], about)
     return out
 
 

@@ -6,12 +6,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, Info
-from physio.inference import self_report as reports
+from physio.core.block import Block, Channel, StreamInfo
+from physio.inference import self_report
 from physio.inference.agreement import Agreement, agree
 
-ESTIMATES = Info(
-    "estimates", Fraction(4), tuple(Channel(d) for d in reports.DIMENSIONS)
+ESTIMATES = StreamInfo(
+    "estimates", Fraction(4), tuple(Channel(d) for d in self_report.DIMENSIONS)
 )
 
 
@@ -25,7 +25,7 @@ ESTIMATES = Info(
     ],
 )
 def test_typed_ratings(text: str, said: list[float]) -> None:
-    event = reports.typed(text, 3.0)
+    event = self_report.typed(text, 3.0)
     assert event is not None
     assert event.times.tolist() == [3.0]
     np.testing.assert_array_equal(event.data, [said])
@@ -33,7 +33,7 @@ def test_typed_ratings(text: str, said: list[float]) -> None:
 
 @pytest.mark.parametrize("text", ["film 3", "sam", "sam smith", "samba 3", "rest"])
 def test_other_markers_stay_markers(text: str) -> None:
-    assert reports.typed(text, 0.0) is None
+    assert self_report.typed(text, 0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_other_markers_stay_markers(text: str) -> None:
 )  # fmt: skip
 def test_ratings_that_are_none(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        reports.typed(text, 0.0)
+        self_report.typed(text, 0.0)
 
 
 @pytest.mark.parametrize("cut", [1, 7, 2400])
@@ -62,7 +62,7 @@ def test_concordance_and_delay_of_a_report(cut: int) -> None:
     times = 10.0 + np.arange(20, 2400) / 4
     said = np.array([1.3 * walk[i - 10] + 0.1 for i in range(20, 2400)])
     for t, v in zip(times, said, strict=True):
-        found.take(reports.rating(t, [np.clip(v / 10, -1, 1)] * 3, reports.CONTINUOUS))
+        found.take(self_report.rating(t, [np.clip(v / 10, -1, 1)] * 3, self_report.CONTINUOUS))
     for part in block.split(list(range(cut, 2400, cut))):
         found.take(part)
     told = found.told()

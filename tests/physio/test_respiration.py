@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.missing import Reason, why
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import Chain, Stage, apply
-from physio.features.respiration.ecg_derived import DerivedRespiration
-from physio.features.cardiac.heart_rate import Beats
-from physio.features.respiration.respiration_belt import Respiration
+from physio.features.respiration.ecg_derived import EcgDerivedRespiration
+from physio.features.cardiac.heart_rate import BeatDetection
+from physio.features.respiration.respiration_belt import RespirationBelt
 
 
-def belt(rate: int = 25, unit: str = "1") -> Info:
-    return Info("chest.resp", Fraction(rate), (Channel("resp", "resp", unit),))
+def belt(rate: int = 25, unit: str = "1") -> StreamInfo:
+    return StreamInfo("chest.resp", Fraction(rate), (Channel("resp", "resp", unit),))
 
 
 def read(x: Array, rate: int = 25) -> Block:
     data = np.ascontiguousarray(x, np.float64)[:, None]
-    return apply(Respiration(), Block(belt(rate), 0, 0.0, data))
+    return apply(RespirationBelt(), Block(belt(rate), 0, 0.0, data))
 
 
 def girth(rate: int, a_minute: float, seconds: int = 120, noise: float = 0.02) -> Array:
@@ -35,7 +35,7 @@ def girth(rate: int, a_minute: float, seconds: int = 120, noise: float = 0.02) -
 def test_rate_depth_and_phase_of_even_breathing(rate: int, a_minute: float) -> None:
     y = read(girth(rate, a_minute), rate)
     told = y.times > 33
-    assert np.all(why(y.data[:127]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(y.data[:127]) == MissingReason.WARMING_UP)
     np.testing.assert_allclose(y.column("rate")[told], a_minute, rtol=0.02)
     # A mean of 0.25 s and one of 0.75 s take sinc(0.25 f) sinc(0.75 f) of the swing.
     f = a_minute / 60
@@ -71,7 +71,7 @@ def none() -> dict[str, Array]:
         "hum": np.sin(2 * np.pi * 10.1 * t),
         "steps": np.cumsum((rng.random(n) < 0.02) * rng.standard_normal(n)),
         "spikes": (rng.random(n) < 0.02) * rng.uniform(1, 50, n),
-        "missing": np.full(n, Reason.NO_SIGNAL.nan),
+        "missing": np.full(n, MissingReason.NO_SIGNAL.nan),
     }
 
 
@@ -80,7 +80,7 @@ def test_no_breath_comes_of_what_is_none(name: str) -> None:
     y = read(none()[name]).data
     # Chance makes an even stretch now and then: never more than one moment in twenty.
     assert np.isfinite(y).mean() < 0.05
-    assert np.all(why(y) != Reason.OK) or np.isfinite(y).any()
+    assert np.all(missing_reason(y) != MissingReason.OK) or np.isfinite(y).any()
 
 
 def test_holding_the_breath_is_no_breathing_and_ends() -> None:
@@ -95,12 +95,12 @@ def test_holding_the_breath_is_no_breathing_and_ends() -> None:
 def test_one_percent_of_loss_and_a_gap() -> None:
     x = girth(25, 15.0, 200)
     lossy = x.copy()
-    lossy[np.random.default_rng(4).random(len(x)) < 0.01] = Reason.NO_SIGNAL.nan
+    lossy[np.random.default_rng(4).random(len(x)) < 0.01] = MissingReason.NO_SIGNAL.nan
     a, b = read(x), read(lossy)
     np.testing.assert_allclose(b.column("rate"), a.column("rate"), rtol=0.02)
-    x[25 * 80 : 25 * 100] = Reason.NO_SIGNAL.nan
+    x[25 * 80 : 25 * 100] = MissingReason.NO_SIGNAL.nan
     c = read(x)
-    assert np.all(why(c.data[4 * 81 : 4 * 100]) == Reason.NO_SIGNAL)
+    assert np.all(missing_reason(c.data[4 * 81 : 4 * 100]) == MissingReason.NO_SIGNAL)
     later = c.times > 100 + c.info.span
     np.testing.assert_array_equal(c.data[later], a.data[later])
 
@@ -123,9 +123,9 @@ def test_beats_give_the_rate_of_the_belt_away(
     data: Path, kind: str, column: int
 ) -> None:
     x = rest(data)
-    info = Info(f"a.{kind}", Fraction(100), (Channel(kind, kind, "1"),))
+    info = StreamInfo(f"a.{kind}", Fraction(100), (Channel(kind, kind, "1"),))
     source = Block(info, 0, 0.0, np.ascontiguousarray(x[:, column : column + 1]))
-    y = apply(Chain((Beats(), DerivedRespiration())), source)
+    y = apply(Chain((BeatDetection(), EcgDerivedRespiration())), source)
     assert y.info.names == ("breath.derived",)
     seen = read(x[:, 2], 100).column("rate")
     off = np.abs(y.data[:, 0] - seen[: len(y)])
@@ -138,25 +138,25 @@ def test_beats_give_the_rate_of_the_belt_away(
     ("stage", "source", "message"),
     [
         (
-            Respiration(width=10.0),
+            RespirationBelt(window=10.0),
             belt(),
             "breathing on 'chest.resp' is read from whole seconds, 20 or more, of "
             "which a share above 0 is there: 10, 0.8",
         ),
         (
-            DerivedRespiration(),
-            Info("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
+            EcgDerivedRespiration(),
+            StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
             "breathing is derived from beats, with their interval and height: put "
             "Beats before it; 'band.bio' has bvp",
         ),
         (
-            Chain((Beats(), DerivedRespiration(width=20.0))),
-            Info("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
+            Chain((BeatDetection(), EcgDerivedRespiration(window=20.0))),
+            StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
             "breathing is derived from 32 s of beats or more, not 20",
         ),
     ],
 )
-def test_refuses(stage: Stage, source: Info, message: str) -> None:
+def test_refuses(stage: Stage, source: StreamInfo, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        stage.output(source)
+        stage.output_info(source)
     assert str(caught.value) == message

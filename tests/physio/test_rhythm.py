@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.missing import Reason, why
-from physio.core.stage import Chain, Flow, apply, sealed
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import Chain, StageRunner, apply, sealed
 from physio.dsp.iir import run, sections
 from physio.dsp.window import STATISTICS, panes, slide
 from physio.features.eeg.asymmetry import Asymmetry
@@ -16,11 +16,11 @@ from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
 from physio.features.eeg.published_de import pairwise
 from physio.features.eeg.band_power import BandPower
 
-PAPER = DifferentialEntropy(width=4.0, hop=0.5, mode="paper")
+PAPER = DifferentialEntropy(window=4.0, step=0.5, mode="paper")
 
 
-def eeg(rate: int, *names: str) -> Info:
-    return Info("h.eeg", Fraction(rate), tuple(Channel(n, "eeg", "uV") for n in names))
+def eeg(rate: int, *names: str) -> StreamInfo:
+    return StreamInfo("h.eeg", Fraction(rate), tuple(Channel(n, "eeg", "uV") for n in names))
 
 
 def noise(n: int, width: int = 3) -> Array:
@@ -61,10 +61,10 @@ def test_seed_is_filtered_as_200_hz_unless_the_slip_is_asked_for() -> None:
 
 def test_a_baseline_is_subtracted() -> None:
     info, x = eeg(128, "F3", "F4"), noise(12 * 128, 2)
-    stage = DifferentialEntropy(mode="paper", baseline=3.0, hop=0.5)
+    stage = DifferentialEntropy(mode="paper", baseline=3.0, step=0.5)
     out = apply(stage, Block(info, 0, 0.0, x.copy()))
     rest = published(x[:384].reshape(3, 128, 2).mean(axis=0), 128)
-    assert np.all(why(out.data[13]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(out.data[13]) == MissingReason.WARMING_UP)
     end = 20 * 64 + 1
     expected = published(x[end - 512 : end], 128) - rest
     np.testing.assert_allclose(out.data[20], expected, rtol=0, atol=1e-9)
@@ -72,27 +72,27 @@ def test_a_baseline_is_subtracted() -> None:
 
 def test_the_paper_mode_does_not_depend_on_the_cuts() -> None:
     info = eeg(250, "F3", "F4")
-    stage = DifferentialEntropy(mode="paper", baseline=2.0, width=1.0)
+    stage = DifferentialEntropy(mode="paper", baseline=2.0, window=1.0)
     whole = Block(info, 0, 0.0, noise(2000, 2))
-    flow = Flow(stage, info)
+    flow = StageRunner(stage, info)
     got = [flow.push(b).data for b in whole.split([1, 1, 62, 63, 700, 1500])]
     np.testing.assert_array_equal(np.concatenate(got), apply(stage, whole).data)
 
 
 def test_a_lost_sample_ends_with_its_window() -> None:
     info, x = eeg(128, "F3", "F4"), noise(1280, 2)
-    x[600, 0] = Reason.POOR_QUALITY.nan
-    out = why(apply(PAPER, Block(info, 0, 0.0, x)).data[:, 0])
-    assert list(np.flatnonzero(out == Reason.POOR_QUALITY)) == list(range(10, 18))
+    x[600, 0] = MissingReason.POOR_QUALITY.nan
+    out = missing_reason(apply(PAPER, Block(info, 0, 0.0, x)).data[:, 0])
+    assert list(np.flatnonzero(out == MissingReason.POOR_QUALITY)) == list(range(10, 18))
 
 
 def holes(x: Array) -> Array:
     """Return ``x`` with samples missing here and there, and a long gap."""
     rng = np.random.default_rng(1)
     y = x.copy()
-    y[rng.random(x.shape) < 2e-3] = Reason.NO_SIGNAL.nan
+    y[rng.random(x.shape) < 2e-3] = MissingReason.NO_SIGNAL.nan
     y[rng.random(x.shape) < 1e-4] = np.inf
-    y[2000:2300, 1] = Reason.POOR_QUALITY.nan
+    y[2000:2300, 1] = MissingReason.POOR_QUALITY.nan
     return y
 
 
@@ -112,7 +112,7 @@ def test_the_bank_is_plain_filters_and_windows(channels: int) -> None:
     # The zeros stand in other sections and operations are fused: each rounds to 2**-53
     # of what the sections hold, some hundreds of times the passed signal.
     np.testing.assert_allclose(got, np.where(np.isnan(plain), plain, bits), atol=1e-10)
-    np.testing.assert_array_equal(why(got), why(plain))
+    np.testing.assert_array_equal(missing_reason(got), missing_reason(plain))
 
 
 def test_no_bit_depends_on_what_others_lose() -> None:
@@ -136,7 +136,7 @@ def test_sums_in_the_order_of_numpy(shape: tuple[int, ...]) -> None:
 def test_what_is_above_20_hz_can_be_left_out() -> None:
     info = eeg(128, "F3")
     stage = DifferentialEntropy(highest=20.0)
-    assert stage.output(info).names == ("de.theta.F3", "de.alpha.F3", "de.beta.F3")
+    assert stage.output_info(info).names == ("de.theta.F3", "de.alpha.F3", "de.beta.F3")
     bands = (*BANDS[:2], ("beta", 14.0, 20.0))
     block = Block(info, 0, 0.0, noise(1280, 1))
     expected = apply(DifferentialEntropy(bands=bands), block)
@@ -175,7 +175,7 @@ def test_left_and_right_and_front_and_back() -> None:
 
 def test_asymmetry_needs_electrodes_that_mirror_each_other() -> None:
     with pytest.raises(ValueError, match="no two electrodes that mirror each other"):
-        Chain((DifferentialEntropy(), Asymmetry())).output(eeg(128, "Cz", "Pz"))
+        Chain((DifferentialEntropy(), Asymmetry())).output_info(eeg(128, "Cz", "Pz"))
 
 
 def test_settings_of_the_paper_mode_alone() -> None:
@@ -184,4 +184,4 @@ def test_settings_of_the_paper_mode_alone() -> None:
         match=r"^a baseline and a published rate belong to the paper mode of entropy: "
         r"give mode = 'paper', or leave them out$",
     ):
-        DifferentialEntropy(baseline=3.0).output(eeg(128, "Cz"))
+        DifferentialEntropy(baseline=3.0).output_info(eeg(128, "Cz"))

@@ -6,19 +6,19 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.missing import Reason, why
-from physio.core.stage import Chain, Masked, Stage, apply
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import Chain, MaskBadSamples, Stage, apply
 from physio.quality.range_checks import EegQuality
 from physio.features.eeg.asymmetry import Asymmetry
 from physio.features.eeg.differential_entropy import DifferentialEntropy
-from physio.features.cardiac.heart_rate import Beats, HeartRate
+from physio.features.cardiac.heart_rate import BeatDetection, HeartRate
 from physio.features.eeg.band_power import BandPower
 from physio.features.eeg.hjorth import Hjorth
 
 RATE = 128
 SECONDS = 40
-GOOD = Masked(Chain(()), EegQuality())
+GOOD = MaskBadSamples(Chain(()), EegQuality())
 EEG: dict[str, Stage] = {
     "entropy": DifferentialEntropy(),
     "paper": DifferentialEntropy(mode="paper"),
@@ -38,7 +38,7 @@ def clean(rate: int = RATE) -> Array:
 
 
 def run(name: str, x: Array) -> Block:
-    info = Info(
+    info = StreamInfo(
         "headset.eeg",
         Fraction(RATE),
         (Channel("F3", "eeg", "uV"), Channel("F4", "eeg", "uV")),
@@ -51,7 +51,7 @@ DEAD: dict[str, Callable[[Array], Array]] = {
     "constant offset": lambda x: np.full_like(x, 31234.5),
     "railed": lambda x: np.full_like(x, 187500.0),
     "railed to and fro": lambda x: np.where(x > 0, 187500.0, -187500.0),
-    "missing": lambda x: np.full_like(x, Reason.NO_SIGNAL.nan),
+    "missing": lambda x: np.full_like(x, MissingReason.NO_SIGNAL.nan),
     "mains of an open input": lambda x: (
         2000 * np.sin(2 * np.pi * 50 * np.arange(len(x))[:, None] / RATE) + 0 * x
     ),
@@ -64,7 +64,7 @@ DEAD: dict[str, Callable[[Array], Array]] = {
 def test_a_dead_electrode_has_no_features(name: str, trouble: str) -> None:
     out = run(name, DEAD[trouble](clean())).data
     assert np.isnan(out[20:]).all()
-    assert np.all(why(out) != Reason.OK)
+    assert np.all(missing_reason(out) != MissingReason.OK)
 
 
 @each
@@ -72,7 +72,7 @@ def test_a_dead_electrode_has_no_features(name: str, trouble: str) -> None:
 def test_a_gap_is_over_once_it_is_out_of_memory(name: str, length: int) -> None:
     x = clean()
     expected = run(name, x)
-    x[1000 : 1000 + length] = Reason.NO_SIGNAL.nan
+    x[1000 : 1000 + length] = MissingReason.NO_SIGNAL.nan
     got = run(name, x)
     span = got.info.span
     later = got.times > (1000 + length) / RATE + span
@@ -88,7 +88,7 @@ def test_a_gap_is_over_once_it_is_out_of_memory(name: str, length: int) -> None:
 def test_one_percent_of_loss_changes_little(name: str) -> None:
     x = clean()
     expected = run(name, x).data
-    x[np.random.default_rng(4).random(len(x)) < 0.01] = Reason.NO_SIGNAL.nan
+    x[np.random.default_rng(4).random(len(x)) < 0.01] = MissingReason.NO_SIGNAL.nan
     got = run(name, x).data
     assert np.isfinite(got[40:]).mean() > 0.99
     if name in ("entropy", "asymmetry"):
@@ -129,13 +129,13 @@ def test_no_heart_rate_from_what_is_no_heart(
         "flat": np.zeros(n),
         "railed": np.full(n, 4.5),
         "hum": np.sin(2 * np.pi * 50 * t),
-        "missing": np.full(n, Reason.NO_SIGNAL.nan),
+        "missing": np.full(n, MissingReason.NO_SIGNAL.nan),
         "steps": np.cumsum((rng.random(n) < 0.5 / rate) * rng.standard_normal(n)),
         "spikes": (rng.random(n) < 1 / rate) * rng.uniform(1, 50, n),
     }
-    info = Info(f"band.{kind}", Fraction(rate), (Channel(kind, kind, "1"),))
+    info = StreamInfo(f"band.{kind}", Fraction(rate), (Channel(kind, kind, "1"),))
     block = Block(info, 0, 0.0, signals[trouble][:, None].copy())
-    out = apply(Chain((Beats(), HeartRate())), block).data
+    out = apply(Chain((BeatDetection(), HeartRate())), block).data
     # Chance may make a few intervals alike: never a rate for more than one in twenty
     # moments of two minutes.
     assert np.isfinite(out).mean(axis=0).max() < 0.05

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from physio.datasets.eegmat import EEG
-from physio.view.plots import results as runs
+from physio.view.plots import results
 from physio.view.reports.html import Page
 from physio.view.reports.training_run import added
 
@@ -32,7 +32,7 @@ def row(model: str, mean: float) -> dict[str, object]:
 
 
 def test_people_are_bars_from_chance() -> None:
-    figure = runs.people_figure([row("net", 0.8), row("plain", 0.7)], "AUC")
+    figure = results.people_figure([row("net", 0.8), row("plain", 0.7)], "AUC")
     said = words(figure)
     assert "chance" in said
     assert "net: 0.80 [0.70, 0.90]" in said
@@ -40,19 +40,19 @@ def test_people_are_bars_from_chance() -> None:
     assert len(bars) == 12
     assert all(bar.get_y() == 0.5 for bar in bars)
     with pytest.raises(ValueError, match=r"^no model has a figure called 'r'$"):
-        runs.people_figure([row("net", 0.8)], "r")
+        results.people_figure([row("net", 0.8)], "r")
 
 
 def test_calibration_is_how_often_it_was_so() -> None:
     p = RNG.random(20_000)
     y = (RNG.random(20_000) < p).astype(int)
     table = pd.DataFrame({"y": y, "net.a": 1 - p, "net.b": p})
-    line = runs.calibration_figure(table, ["net"], ["a", "b"]).axes[0].lines[1]
+    line = results.calibration_figure(table, ["net"], ["a", "b"]).axes[0].lines[1]
     x, so = (np.asarray(v, np.float64) for v in line.get_data())
     # ten bins of 2000: five standard deviations of a share
     np.testing.assert_allclose(so, x, atol=5 * 0.5 / np.sqrt(2000))
     table["y"] = 1
-    line = runs.calibration_figure(table, ["net"], ["a", "b"]).axes[0].lines[1]
+    line = results.calibration_figure(table, ["net"], ["a", "b"]).axes[0].lines[1]
     assert set(np.asarray(line.get_ydata())) == {1.0}
 
 
@@ -64,7 +64,7 @@ def test_confusion_is_in_shares_of_what_was_so() -> None:
             "net.b": [0.1, 0.2, 0.9, 0.8],
         }
     )
-    said = words(runs.confusion_figure(table, "net", ["a", "b"]))
+    said = words(results.confusion_figure(table, "net", ["a", "b"]))
     assert "67%\n2" in said
     assert "100%\n1" in said
 
@@ -72,19 +72,19 @@ def test_confusion_is_in_shares_of_what_was_so() -> None:
 def test_a_head_is_drawn_with_enough_electrodes_and_bars_below() -> None:
     values = RNG.random((19, 4))
     values[3, 1] = 1.5
-    heads = runs.importance_figure(values, EEG, BANDS)
+    heads = results.importance_figure(values, EEG, BANDS)
     assert len(heads.axes) == 5  # and a scale
     assert f"most: alpha at {EEG[3]}, 1.5e+02 points" in words(heads)
-    few = runs.importance_figure(values[:8], EEG[:8], BANDS)
+    few = results.importance_figure(values[:8], EEG[:8], BANDS)
     assert len(few.axes[0].patches) == 32
     unknown = [f"E{i}" for i in range(19)]
-    assert len(runs.importance_figure(values, unknown, BANDS).axes[0].patches) == 76
+    assert len(results.importance_figure(values, unknown, BANDS).axes[0].patches) == 76
 
 
 def test_attention_says_what_it_is_not() -> None:
-    figure = runs.attention_figure(RNG.dirichlet(np.ones(5), 5), EEG[:5])
+    figure = results.attention_figure(RNG.dirichlet(np.ones(5), 5), EEG[:5])
     assert "This is not connectivity" in words(figure).replace("\n", " ")
-    even = runs.attention_figure(np.full((4, 4), 0.25), EEG[:4])
+    even = results.attention_figure(np.full((4, 4), 0.25), EEG[:4])
     assert "from 1.00 to 1.00 times an equal share" in words(even)
     assert even.axes[0].images[0].get_clim() == (0.8, 1.25)
 

@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.core.block import Block, Channel, Info, Origin
-from physio.core.events import Events, happening, marks
-from physio.core.missing import Reason
+from physio.core.block import Block, Channel, StreamInfo, Origin
+from physio.core.events import Events, single_event, event_stream
+from physio.core.missing import MissingReason
 from physio.core.recording import MARKERS, Recording
 from physio.view.plots.coverage import course_figure, quality_figure, there
 from physio.view.reports.evaluation import audit_report, evaluation_report, forest
@@ -22,8 +22,8 @@ from physio.view.reports.methods import methods
 from physio.view.reports.session import session_report
 from physio.view.plots.time_axes import Band
 
-EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
-BVP = Info("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),), Origin.SIMULATED)
+EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
+BVP = StreamInfo("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),), Origin.SIMULATED)
 EVIL = "<script>alert(1)</script>"
 
 
@@ -45,16 +45,16 @@ class Reader(HTMLParser):
         self.text += f" {data}"
 
 
-def block(info: Info, start: int, data: Any) -> Block:
+def block(info: StreamInfo, start: int, data: Any) -> Block:
     rows = np.array(data, np.float64).reshape(-1, len(info.channels))
     return Block(info, start, 0.0, rows)
 
 
 def estimates(seconds: int) -> Block:
     names = ("valence", "valence.sd", "arousal", "arousal.sd")
-    info = Info("estimates", Fraction(4), tuple(map(Channel, names)), Origin.DEMO)
+    info = StreamInfo("estimates", Fraction(4), tuple(map(Channel, names)), Origin.DEMO)
     data = np.tile([0.2, 0.3, np.nan, np.nan], (4 * seconds, 1))
-    data[: 4 * seconds // 2, :2] = Reason.WARMING_UP.nan
+    data[: 4 * seconds // 2, :2] = MissingReason.WARMING_UP.nan
     return Block(info, 0, 0.0, data)
 
 
@@ -63,15 +63,15 @@ def session() -> Recording:
     eda = block(EDA, 0, 2 + 0.1 * rng.normal(size=40)), block(EDA, 80, np.full(40, 2.0))
     bvp = block(BVP, 0, rng.normal(size=64 * 30))
     events = {
-        MARKERS: happening(marks(MARKERS), 5.0, EVIL),
-        "session.status": happening(marks("session.status"), 20.0, "stalled: no data"),
+        MARKERS: single_event(event_stream(MARKERS), 5.0, EVIL),
+        "session.status": single_event(event_stream("session.status"), 20.0, "stalled: no data"),
     }
     about = {"person": "p07", "consent": EVIL, "begin": "0.0", "ended": "completed"}
     return Recording({"band.eda": eda, "band.bvp": (bvp,)}, events, (), about)
 
 
 def conditions() -> Events:
-    info = marks("study.conditions", Channel("seconds"))
+    info = event_stream("study.conditions", Channel("seconds"))
     return Events(
         info, 30.0, np.array([0.0, 15.0]), np.array([[15.0], [15.0]]), ("rest", EVIL)
     )
@@ -121,7 +121,7 @@ def test_pictures_are_kept_in_three_formats(tmp_path: Path) -> None:
 
 
 def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
-    stage = {"use": "physio.features.cardiac.heart_rate:HeartRate", "width": 10.0, "past": 60.0,
+    stage = {"use": "physio.features.cardiac.heart_rate:HeartRate", "window": 10.0, "past": 60.0,
              "accepted": 0.8}  # fmt: skip
     config = {
         "chains": {"heart": {"stream": "band.bvp", "stages": [stage]}},
@@ -214,7 +214,7 @@ def test_markers_against_a_photodiode_are_a_row_of_the_data_sheet() -> None:
 
 def test_responses_and_the_heart_are_drawn_where_there_are_any() -> None:
     columns = tuple(map(Channel, ("skin.rate", "heart.rate", "eeg.de.alpha.F3")))
-    info = Info("features", Fraction(4), columns)
+    info = StreamInfo("features", Fraction(4), columns)
     data = np.tile([3.0, 62.0, 1.0], (40, 1))
     figure = course_figure(Block(info, 0, 0.0, data), [Band("rest", 0.0, 5.0)])
     assert figure is not None

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from physio.core.block import Block, Channel, Info
-from physio.core.missing import Reason, why
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import Chain, apply
 from physio.dsp.spectrum import Spectrum
 from physio.features.eeg.hjorth import Hjorth, SpectralEntropy
 
-INFO = Info("h.eeg", Fraction(128), (Channel("F3", "eeg", "uV"),))
+INFO = StreamInfo("h.eeg", Fraction(128), (Channel("F3", "eeg", "uV"),))
 
 
 def noise(n: int) -> np.ndarray:
@@ -49,7 +49,7 @@ def test_is_the_mean_over_tapers() -> None:
 def test_the_area_is_the_power(method: str) -> None:
     x = 10 * np.sin(2 * np.pi * 10 * np.arange(1280) / 128)[:, None]
     stage = Spectrum(method=method, high=60.0)
-    step = float(stage.output(INFO).names[1][4:].split("Hz")[0]) - 1
+    step = float(stage.output_info(INFO).names[1][4:].split("Hz")[0]) - 1
     area = run(stage, x).data[-1].sum() * step
     # A sine of 10 uV has 50 uV^2; the tapers leak a thousandth beyond 1 to 60 Hz.
     assert area == pytest.approx(50, rel=2e-3)
@@ -57,10 +57,10 @@ def test_the_area_is_the_power(method: str) -> None:
 
 def test_segments_with_a_lost_sample_are_left_out() -> None:
     x = noise(1280)
-    x[900] = Reason.POOR_QUALITY.nan
+    x[900] = MissingReason.POOR_QUALITY.nan
     welch, taper = run(Spectrum(), x), run(Spectrum(method="multitaper"), x)
     assert np.all(np.isfinite(welch.data[36]))
-    assert np.all(why(taper.data[36]) == Reason.POOR_QUALITY)
+    assert np.all(missing_reason(taper.data[36]) == MissingReason.POOR_QUALITY)
 
 
 def test_disorder_lies_between_a_sine_and_noise() -> None:
@@ -89,4 +89,4 @@ def test_hjorth_of_a_sine() -> None:
 
 def test_hjorth_of_nothing_at_all() -> None:
     out = apply(Hjorth(), Block(INFO, 0, 0.0, np.full((1280, 1), 7.0)))
-    assert np.all(why(out.data[-1]) == Reason.POOR_QUALITY)
+    assert np.all(missing_reason(out.data[-1]) == MissingReason.POOR_QUALITY)

@@ -12,7 +12,7 @@ from tables import table
 
 from physio.evaluation import folds as stored
 from physio.evaluation.folds import Folds
-from physio.evaluation.row_index import touching
+from physio.evaluation.row_index import overlapping
 from physio.evaluation.splits import PROTOCOLS, divide, protocol
 
 
@@ -35,10 +35,10 @@ def all_of(name: str) -> tuple[pd.DataFrame, Folds]:
 def test_folds_are_data_and_the_same_each_time(name: str, tmp_path) -> None:
     rows, folds = all_of(name)
     _, again = all_of(name)
-    assert folds.told() == again.told()
+    assert folds.to_dict() == again.to_dict()
     folds.write(tmp_path / "folds.json")
     back = stored.read(tmp_path / "folds.json").of(rows)
-    assert back.told() == folds.told()
+    assert back.to_dict() == folds.to_dict()
     assert back.protocol == name
     for fold in folds.folds:
         assert len(fold.train)
@@ -63,7 +63,7 @@ def test_no_sample_is_on_both_sides(name: str) -> None:
             sides.append(used)
         # Spans begin and end at multiples of 5 samples, so every fifth tells.
         assert not sides[0] & sides[1]
-        assert touching(rows, fold.test, fold.train) == []
+        assert overlapping(rows, fold.test, fold.train) == []
 
 
 def test_touching_is_what_samples_tell() -> None:
@@ -83,7 +83,7 @@ def test_touching_is_what_samples_tell() -> None:
             for _, b in rows.iloc[train].iterrows()
         )
     ]
-    assert touching(rows, test, train) == slow
+    assert overlapping(rows, test, train) == slow
     assert 0 < len(slow) < len(test)
 
 

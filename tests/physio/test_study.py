@@ -12,18 +12,18 @@ from typer.testing import CliRunner
 
 import physio.assets
 from physio.cli import app
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, marks
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, event_stream
 from physio.core.protocols import FastClock
 from physio.core.recording import MARKERS, Recording
 from physio.study import bids, epochs, questionnaires
-from physio.study.protocol_runner import Course
+from physio.study.protocol_runner import ProtocolRunner
 from physio.study.design import Contrast, Design, Exclusion
 from physio.study.epochs import related, summary
 from physio.study.study_folder import Study
 from physio.study.withdrawal import search
 from physio.study.outcomes import Signals
-from physio.study.marker_latency import offset
+from physio.study.marker_latency import marker_latency
 from physio.study.counterbalancing import orders, williams
 from physio.study.table import contrasts, excluded, sessions
 
@@ -171,7 +171,7 @@ def test_a_plan_that_names_what_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_paused_condition_keeps_what_is_left_of_it() -> None:
     clock = FastClock()
     design = Design.read(EXAMPLE / "study.toml")
-    course = Course(design, ["baseline"], clock)
+    course = ProtocolRunner(design, ["baseline"], clock)
     labels: list[str] = []
 
     def wait(seconds: float) -> None:
@@ -264,7 +264,7 @@ def test_mishaps_are_in_the_flow_and_not_in_the_figures(rehearsed: Path) -> None
 def test_each_recording_carries_the_frozen_plan(rehearsed: Path) -> None:
     study = Study.open(rehearsed)
     for session in sessions(study, study.participants):
-        assert session.recording.about["study.hash"] == study.frozen["hash"]
+        assert session.recording.metadata["study.hash"] == study.frozen["hash"]
 
 
 def test_who_withdrew_is_nowhere_any_more(rehearsed: Path) -> None:
@@ -312,10 +312,10 @@ def test_events_have_amplitudes_over_responses_and_magnitudes_over_all() -> None
     for onset in (62.0, 122.0):
         u = np.clip(t - onset, 0, None)
         level += 1.2 * (np.exp(-u / 2.0) - np.exp(-u / 0.7))
-    info = Info("band.eda", 4, (Channel("eda", "gsr", "uS"),))
+    info = StreamInfo("band.eda", 4, (Channel("eda", "gsr", "uS"),))
     times = np.array([60.0, 120.0, 180.0])
     events = Events(
-        marks(MARKERS), 240.0, times, np.empty((3, 0)), ("film a", "film b", "film c")
+        event_stream(MARKERS), 240.0, times, np.empty((3, 0)), ("film a", "film b", "film c")
     )
     block = Block(info, 0, 0.0, level[:, None].copy())
     frame = related(Recording({"band.eda": (block,)}, {MARKERS: events}), "film")
@@ -344,9 +344,9 @@ def test_eeg_after_events_is_cleaned_apart_and_says_how() -> None:
     eeg += np.outer(blinks, (1.0, 0.3, 0.15, 0.05))
     at = np.arange(2.0, 38.0, 2.5)
     events = Events(
-        marks(MARKERS), 40.0, at.copy(), np.empty((len(at), 0)), ("tone",) * len(at)
+        event_stream(MARKERS), 40.0, at.copy(), np.empty((len(at), 0)), ("tone",) * len(at)
     )
-    info = Info("cap.eeg", rate, tuple(Channel(n, "eeg", "uV") for n in names))
+    info = StreamInfo("cap.eeg", rate, tuple(Channel(n, "eeg", "uV") for n in names))
     recording = Recording({"cap.eeg": (Block(info, 0, 0.0, eeg),)}, {MARKERS: events})
     plain, done = epochs.eeg(recording, "tone")
     assert len(plain) == len(at)
@@ -400,20 +400,20 @@ def test_a_flank_is_found_between_two_samples() -> None:
     light = np.zeros(len(t))
     for one in at:
         light += np.clip((t - (one + late)) / 0.004 + 0.5, 0, 1) * (t < one + 0.5)
-    info = Info("box.light", int(rate), (Channel("photodiode"),))
+    info = StreamInfo("box.light", int(rate), (Channel("photodiode"),))
     events = Events(
-        marks(MARKERS), 20.0, at.copy(), np.empty((len(at), 0)), ("flip",) * len(at)
+        event_stream(MARKERS), 20.0, at.copy(), np.empty((len(at), 0)), ("flip",) * len(at)
     )
     recording = Recording(
         {"box.light": (Block(info, 0, 0.0, light[:, None].copy()),)}, {MARKERS: events}
     )
-    found = offset(recording, "photodiode", "flip")
+    found = marker_latency(recording, "photodiode", "flip")
     assert found.n == found.markers == len(at)
     # A straight flank between two samples is interpolated exactly.
     assert found.median == pytest.approx(late, abs=1e-6)
     assert found.jitter < 1e-6
     with pytest.raises(ValueError, match="there is no channel 'lamp'"):
-        offset(recording, "lamp")
+        marker_latency(recording, "lamp")
 
 
 def test_a_study_is_begun_from_its_own_plan(tmp_path: Path) -> None:

@@ -11,26 +11,26 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from physio.core.block import Block, Channel, Info, Origin
-from physio.core.events import happening, marks
+from physio.core.block import Block, Channel, StreamInfo, Origin
+from physio.core.events import single_event, event_stream
 from physio.core.protocols import FastClock
-from physio.core.missing import Reason
-from physio.core.recording import silence
-from physio.online.engine import Plan, Reader
+from physio.core.missing import MissingReason
+from physio.core.recording import stream_timeout
+from physio.online.engine import PipelineConfig, ChainConfig
 from physio.online.session import Session
 from physio.view.terminal.sparklines import bar, clock, number, spark
 from physio.view.terminal.keyboard import QUIT, Keyboard, Keys
 from physio.view.labels import LABELS, MEANING
-from physio.view.stream_stats import Log, Meter
+from physio.view.stream_stats import Log, StreamStats
 from physio.view.terminal.live import Terminal
 
-EEG = Info(
+EEG = StreamInfo(
     "headset.eeg",
     Fraction(250),
     (Channel("Fz", "eeg", "uV"), Channel("Cz", "eeg", "uV")),
 )
-EDA = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
-ESTIMATES = Info(
+EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+ESTIMATES = StreamInfo(
     "estimates",
     Fraction(4),
     tuple(
@@ -39,16 +39,16 @@ ESTIMATES = Info(
         for end in ("", ".sd")
     ),
 )
-UNTRAINED = Reason.UNTRAINED.nan
+UNTRAINED = MissingReason.UNTRAINED.nan
 
 
-def noise(info: Info, start: int, n: int, seed: int = 0) -> Block:
+def noise(info: StreamInfo, start: int, n: int, seed: int = 0) -> Block:
     data = np.random.default_rng(seed + start).normal(size=(n, len(info.channels)))
     return Block(info, start, 0.0, data)
 
 
 def view(
-    width: int = 80, height: int = 24, streams: tuple[Info, ...] = (EEG, EDA)
+    width: int = 80, height: int = 24, streams: tuple[StreamInfo, ...] = (EEG, EDA)
 ) -> Terminal:
     console = Console(
         file=io.StringIO(), force_terminal=True, width=width, height=height
@@ -65,7 +65,7 @@ def shown(terminal: Terminal, *, height: int | None = None) -> list[str]:
 
 
 def estimate(*row: float, at: float = 0.0, origin: Origin = Origin.MEASURED) -> Block:
-    info = Info("estimates", ESTIMATES.rate, ESTIMATES.channels, origin)
+    info = StreamInfo("estimates", ESTIMATES.rate, ESTIMATES.channels, origin)
     return Block(info, round(at * 4), 0.0, np.array([row]))
 
 
@@ -73,7 +73,7 @@ def estimate(*row: float, at: float = 0.0, origin: Origin = Origin.MEASURED) -> 
 
 
 def test_rate_is_that_of_the_blocks_that_came_however_coarse() -> None:
-    meter = Meter(EEG)
+    meter = StreamStats(EEG)
     for second in range(8):
         meter.take(noise(EEG, 240 * second, 240), now=float(second))
     # 240 samples came with each second of the session: 240 Hz, not the nominal 250.
@@ -81,14 +81,14 @@ def test_rate_is_that_of_the_blocks_that_came_however_coarse() -> None:
 
 
 def test_rate_cannot_be_told_from_one_block_and_is_0_in_silence() -> None:
-    meter = Meter(EDA)
+    meter = StreamStats(EDA)
     meter.take(noise(EDA, 0, 4), now=1.0)
     assert np.isnan(meter.rate(1.5))
     assert meter.rate(20.0) == 0.0
 
 
 def test_losses_are_counted_within_the_last_minute_and_in_all() -> None:
-    meter = Meter(EDA)
+    meter = StreamStats(EDA)
     meter.take(noise(EDA, 0, 10), now=0.0)
     assert meter.take(noise(EDA, 16, 4), now=10.0) == 6
     meter.take(noise(EDA, 20, 30), now=65.0)
@@ -101,7 +101,7 @@ def test_losses_are_counted_within_the_last_minute_and_in_all() -> None:
 
 
 def test_quality_is_the_share_of_finite_values_of_channels_that_move() -> None:
-    meter = Meter(EEG)
+    meter = StreamStats(EEG)
     data = np.random.default_rng(1).normal(size=(2000, 2))
     data[:500, 0] = np.nan
     data[:, 1] = 3.0
@@ -112,7 +112,7 @@ def test_quality_is_the_share_of_finite_values_of_channels_that_move() -> None:
 
 
 def test_what_may_stand_still_is_not_called_flat() -> None:
-    meter = Meter(EDA)
+    meter = StreamStats(EDA)
     meter.take(Block(EDA, 0, 0.0, np.full((40, 1), 0.3)), now=10.0)
     assert meter.quality() == (1.0, ())
 
@@ -164,7 +164,7 @@ def test_durations_are_written_with_hours_only_if_there_are_any() -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_labels_meanings_and_reasons_are_on_the_screen(width: int) -> None:
     terminal = view(width, streams=())
-    simulated = Info(EEG.name, EEG.rate, EEG.channels, Origin.SIMULATED)
+    simulated = StreamInfo(EEG.name, EEG.rate, EEG.channels, Origin.SIMULATED)
     terminal.take(noise(simulated, 0, 250))
     row = (0.25, 0.4, -0.5, 0.3, UNTRAINED, UNTRAINED)
     terminal.take(estimate(*row, origin=Origin.DEMO))
@@ -195,9 +195,9 @@ def test_measured_numbers_carry_no_label_but_still_say_what_they_are() -> None:
 
 def test_a_reason_that_the_estimator_gives_beside_counts() -> None:
     names = ("valence", "valence.sd", "valence.why")
-    info = Info("estimates", Fraction(4), tuple(map(Channel, names)))
+    info = StreamInfo("estimates", Fraction(4), tuple(map(Channel, names)))
     terminal = view()
-    row = np.array([[np.nan, np.nan, float(Reason.OUT_OF_DISTRIBUTION)]])
+    row = np.array([[np.nan, np.nan, float(MissingReason.OUT_OF_DISTRIBUTION)]])
     terminal.take(Block(info, 0, 0.0, row))
     # The narrow screen has room for the reason alone.
     assert any("╌out of distribution╌" in line for line in shown(terminal))
@@ -209,9 +209,9 @@ def test_a_stream_that_never_started_and_one_that_died_are_silent() -> None:
         terminal.take(noise(EEG, 250 * second, 250))
         terminal.show(second + 1.0)
     for now in (10.0, 10.25):
-        terminal.take(silence("band.eda", now - 1))
-        terminal.take(silence("headset.eeg", now - 1))
-        terminal.take(silence("chest.ecg", now - 1))
+        terminal.take(stream_timeout("band.eda", now - 1))
+        terminal.take(stream_timeout("headset.eeg", now - 1))
+        terminal.take(stream_timeout("chest.ecg", now - 1))
     terminal.show(10.5)
     lines = shown(terminal)
     rows = {line.split()[0]: line for line in lines if "SILENT" in line}
@@ -224,9 +224,9 @@ def test_a_stream_that_never_started_and_one_that_died_are_silent() -> None:
 
 def test_features_are_counted_by_chain_with_the_main_reason() -> None:
     names = ("eeg.de.Fz", "eeg.de.Cz", "eeg.from", "eeg.to", "skin.tonic", "skin.from")
-    info = Info("features", Fraction(4), tuple(map(Channel, names)))
+    info = StreamInfo("features", Fraction(4), tuple(map(Channel, names)))
     terminal = view()
-    warming = Reason.WARMING_UP.nan
+    warming = MissingReason.WARMING_UP.nan
     row = np.array([[1.0, 2.0, 0.0, 0.0, warming, np.nan]])
     terminal.take(Block(info, 0, 0.0, row))
     wanted = " features  eeg 2 of 2, skin 0 of 1 (warming up)"
@@ -235,9 +235,9 @@ def test_features_are_counted_by_chain_with_the_main_reason() -> None:
 
 def test_markers_and_what_befell_the_session_are_told() -> None:
     terminal = view()
-    terminal.take(happening(marks("session.markers"), 61.0, "stress begins"))
-    terminal.take(happening(marks("session.status"), 62.0, "chain skin stopped: no"))
-    terminal.take(happening(marks("band.beats"), 63.0))
+    terminal.take(single_event(event_stream("session.markers"), 61.0, "stress begins"))
+    terminal.take(single_event(event_stream("session.status"), 62.0, "chain skin stopped: no"))
+    terminal.take(single_event(event_stream("band.beats"), 63.0))
     told = [line for line in shown(terminal) if line.startswith(" 01:")]
     assert told == [" 01:01  ◆ stress begins", " 01:02  chain skin stopped: no"]
 
@@ -254,7 +254,7 @@ def test_old_estimates_are_called_old() -> None:
 def test_the_truth_of_a_simulated_person_is_a_diamond_and_no_stream() -> None:
     terminal = view(120)
     terminal.take(estimate(*(0.0, 0.2) * 3))
-    info = Info("body.truth", Fraction(4), (Channel("valence"), Channel("arousal")))
+    info = StreamInfo("body.truth", Fraction(4), (Channel("valence"), Channel("arousal")))
     terminal.take(Block(info, 0, 0.0, np.array([[1.0, -1.0]])))
     lines = shown(terminal)
     assert sum(line.count("◇") for line in lines) == 3  # two bars, and what it is
@@ -279,7 +279,7 @@ def test_without_a_terminal_there_are_plain_lines_with_the_labels_first() -> Non
     now = [0.0]
     file = io.StringIO()
     console = Console(file=file, force_terminal=False, width=80)
-    simulated = Info(EEG.name, EEG.rate, EEG.channels, Origin.SIMULATED)
+    simulated = StreamInfo(EEG.name, EEG.rate, EEG.channels, Origin.SIMULATED)
     with Terminal((), 0.0, "p07", console, lambda: now[0]) as terminal:
         for second in range(21):
             now[0] = float(second)
@@ -323,7 +323,7 @@ class Still:
 
 def test_all_that_a_session_yields_can_be_shown() -> None:
     clock = FastClock()
-    plan = Plan({"skin": Reader("band.eda")})
+    plan = PipelineConfig({"skin": ChainConfig("band.eda")})
     terminal, marked = view(100, 30), False
     with Session(plan, [Still(clock)], clock=clock, seconds=15.0) as session:
         for item in session:

@@ -6,24 +6,24 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.missing import Reason, why
-from physio.core.stage import Flow
-from physio.models import model_card as weights
-from physio.models.gp_smoother import (Knowledge, Tracker, TrackerConfig, followed, gathered, wandering)
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import StageRunner
+from physio.models import model_card
+from physio.models.gp_smoother import (DynamicsParameters, GaussianSmoother, GaussianSmootherConfig, followed, gathered, wandering)
 from physio.inference.estimator import Estimator
 from physio.inference.expert import Expert
-from physio.inference.feature_history import Past
+from physio.inference.feature_history import FeatureHistory
 
 EACH = tuple(range(13))  # every moment by itself, so that nothing is averaged
 
 
-def knows(n: int) -> Knowledge:
+def knows(n: int) -> DynamicsParameters:
     rng = np.random.default_rng(3)
     t = np.arange(n)
     spread = np.zeros((3, 3, 3))
     spread[:, 1, 1] = 0.1
-    return Knowledge(
+    return DynamicsParameters(
         level=rng.normal(0, 1, 4),
         gather=np.array([[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]),
         scale=np.eye(3) + 0.2 * rng.standard_normal((3, 3)),
@@ -39,7 +39,7 @@ def knows(n: int) -> Knowledge:
     )
 
 
-def people(k: Knowledge, count: int, n: int, seed: int) -> tuple[Array, Array]:
+def people(k: DynamicsParameters, count: int, n: int, seed: int) -> tuple[Array, Array]:
     """Return features of people, newest last, (count, n, 4), what they feel last."""
     rng = np.random.default_rng(seed)
     far = n + 100
@@ -62,7 +62,7 @@ def people(k: Knowledge, count: int, n: int, seed: int) -> tuple[Array, Array]:
 
 def test_it_is_as_near_and_as_sure_as_it_says() -> None:
     k = knows(12)
-    model = Tracker(TrackerConfig(4, 3, 4.0, EACH), k)
+    model = GaussianSmoother(GaussianSmootherConfig(4, 3, 4.0, EACH), k)
     x, felt = people(k, 1500, 12, 1)
     mean, sd, _ = zip(*(model.track(one[::-1]) for one in x), strict=True)
     off = np.array(mean) - felt
@@ -75,7 +75,7 @@ def test_it_is_as_near_and_as_sure_as_it_says() -> None:
 
 def test_what_is_missing_is_marginalised() -> None:
     k = knows(12)
-    model = Tracker(TrackerConfig(4, 3, 4.0, EACH), k)
+    model = GaussianSmoother(GaussianSmootherConfig(4, 3, 4.0, EACH), k)
     x, felt = people(k, 1500, 12, 2)
     x[:, 4:9, 2] = np.nan  # a stretch of one sensor
     x[:, -1, :2] = np.nan  # another, now
@@ -89,12 +89,12 @@ def test_what_is_missing_is_marginalised() -> None:
 
 
 def test_parts_add_up_and_nothing_says_nothing() -> None:
-    model = Tracker(TrackerConfig(4, 3, 4.0, (0, 1, 3, 12)), knows(12))
+    model = GaussianSmoother(GaussianSmootherConfig(4, 3, 4.0, (0, 1, 3, 12)), knows(12))
     x = people(model.knows, 1, 12, 3)[0][0, ::-1]
     mean, _, parts = model.track(x)
     np.testing.assert_allclose(parts.sum(axis=1) + model.knows.mean, mean)
-    nothing = np.full((12, 4), Reason.POOR_QUALITY.nan)
-    assert set(why(model.track(nothing)[0])) == {Reason.POOR_QUALITY}
+    nothing = np.full((12, 4), MissingReason.POOR_QUALITY.nan)
+    assert set(missing_reason(model.track(nothing)[0])) == {MissingReason.POOR_QUALITY}
 
 
 def test_two_sides_are_a_difference_and_half_a_place_counts() -> None:
@@ -106,11 +106,11 @@ def test_two_sides_are_a_difference_and_half_a_place_counts() -> None:
 
 def test_edges_must_rise() -> None:
     with pytest.raises(ValueError, match=r"^edges must rise from 0, not \(0, 2, 2\)$"):
-        TrackerConfig(edges=(0, 2, 2))
+        GaussianSmootherConfig(edges=(0, 2, 2))
 
 
 def test_a_ring_gives_the_moments_that_were() -> None:
-    past = Past.none(5, 4.0, 1.0, 2)
+    past = FeatureHistory.none(5, 4.0, 1.0, 2)
     rows = np.arange(80.0).reshape(40, 2)
     for i, row in enumerate(rows):
         past.see(row, np.array([False, i > 30]))
@@ -121,35 +121,35 @@ def test_a_ring_gives_the_moments_that_were() -> None:
 
 def features(n: int, rate: int = 4, *, lost: bool = True) -> Block:
     """Return what a session's features may look like, the skin lost on the way."""
-    card = weights.load("published-track").card
+    card = model_card.load("published-track").card
     chains = tuple(dict.fromkeys(name.partition(".")[0] for name, _ in card.columns))
     names = [name for name, _ in card.columns]
-    channels = [Channel(name, span=30.0) for name in names]
+    channels = [Channel(name, memory=30.0) for name in names]
     channels += [
         Channel(f"{c}.{end}", unit="s") for c in chains for end in ("from", "to")
     ]
     rng = np.random.default_rng(4)
-    stored = weights.load("published-track").arrays["rest.mean"]
+    stored = model_card.load("published-track").arrays["rest.mean"]
     data = np.empty((n, len(channels)))
     for i, (_, how) in enumerate(card.columns):
         y = stored[i] + 0.05 * rng.standard_normal(n)
         data[:, i] = {"raw": y, "log": np.exp(y), "sqrt": y**2}[how]
     data[:, len(names) :] = np.arange(n)[:, None] / rate
     skin = [i for i, name in enumerate(names) if name.startswith("skin.")]
-    data[200:320, skin if lost else []] = Reason.NO_SIGNAL.nan
-    info = Info("features", Fraction(rate), tuple(channels), "simulated")  # type: ignore[arg-type]
+    data[200:320, skin if lost else []] = MissingReason.NO_SIGNAL.nan
+    info = StreamInfo("features", Fraction(rate), tuple(channels), "simulated")  # type: ignore[arg-type]
     return Block(info, 0, 0.0, np.ascontiguousarray(data))
 
 
 def test_in_a_session_cuts_change_nothing_and_a_loss_widens() -> None:
     whole = features(480)
     stage = Estimator((Expert("published-track"),))
-    told = Flow(stage, whole.info).push(whole)
-    flow = Flow(stage, whole.info)
+    told = StageRunner(stage, whole.info).push(whole)
+    flow = StageRunner(stage, whole.info)
     cuts = [0, 1, 7, 130, 131, 300, 480]
     pieces = [flow.push(whole.part(a, b)) for a, b in pairwise(cuts)]
     np.testing.assert_array_equal(told.data, np.concatenate([p.data for p in pieces]))
-    kept = Flow(stage, whole.info).push(features(480, lost=False))
+    kept = StageRunner(stage, whole.info).push(features(480, lost=False))
     wider = told.column("arousal.sd") - kept.column("arousal.sd")
     assert np.isfinite(wider).all()
     assert np.all(wider[:200] == 0)
@@ -163,8 +163,8 @@ def test_in_a_session_cuts_change_nothing_and_a_loss_widens() -> None:
 def test_intervals_stand_beside_and_a_moment_like_none_has_no_estimate() -> None:
     whole = features(40)
     stage = Estimator((Expert("published-track"),))
-    told = Flow(stage, whole.info).push(whole)
-    widths = weights.load("published-track").arrays["interval.widths"]
+    told = StageRunner(stage, whole.info).push(whole)
+    widths = model_card.load("published-track").arrays["interval.widths"]
     for d, name in enumerate(("valence", "arousal", "dominance")):
         sd = told.column(f"{name}.sd")
         for k, level in enumerate((50, 80, 95)):
@@ -172,8 +172,8 @@ def test_intervals_stand_beside_and_a_moment_like_none_has_no_estimate() -> None
             np.testing.assert_allclose(half, widths[d, k] * sd)
     data = whole.data.copy()
     data[30, :30] += 40.0
-    odd = Flow(stage, whole.info).push(Block(whole.info, 0, 0.0, data))
-    assert why(odd.column("arousal"))[30] == Reason.OUT_OF_DISTRIBUTION
+    odd = StageRunner(stage, whole.info).push(Block(whole.info, 0, 0.0, data))
+    assert missing_reason(odd.column("arousal"))[30] == MissingReason.OUT_OF_DISTRIBUTION
     # and it is not remembered
     np.testing.assert_array_equal(
         odd.column("arousal")[:30], told.column("arousal")[:30]

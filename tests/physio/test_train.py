@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 
 from devices.simulated import Headset, Wristband
-from physio.core.block import Block, Channel, Info
-from physio.core.events import Events, marks
-from physio.core.aligner import Join
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.events import Events, event_stream
+from physio.core.aligner import TickGrid
 from physio.core.recording import Recording
-from physio.models import model_card as weights
-from physio.online.engine import Plan, Reader
+from physio.models import model_card
+from physio.online.engine import PipelineConfig, ChainConfig
 from physio.online.engine import run as live
-from experiments.weights import rating_error as evaluate
-from physio.evaluation import config as run
+from experiments.weights import rating_error
+from physio.evaluation import config
 from experiments.weights.split_audit import audited
-from physio.training.gaussian import Recipe, learn, moments, rests
-from physio.training.participants import Person, Unit, features, rated, shipped_chain
-from experiments.weights.demo import Simulated, record
+from physio.training.gaussian import GaussianRecipe, learn, moments, rests
+from physio.training.participants import Person, RatedSegment, features, rated, shipped_chain
+from experiments.weights.demo import TrainDemo, record
 from physio.evaluation.splits import Loso
 
 ROOT = Path(__file__).resolve().parents[2]
-INFO = Info("features", Fraction(4), (Channel("skin.rate"), Channel("heart.rate")))
-RECIPE = Recipe(
+INFO = StreamInfo("features", Fraction(4), (Channel("skin.rate"), Channel("heart.rate")))
+RECIPE = GaussianRecipe(
     (("skin.rate", "raw"), ("heart.rate", "raw")), rest=60.0, settle=0.0, every=5.0
 )
 
@@ -42,7 +42,7 @@ def person(seed: int, tells: float = 0.7) -> Person:
         moved = felt * tells + rng.normal(0, 0.2, 2)
         parts.append(moved + rng.normal(0, 0.3, (n, 2)))
         ratings = np.array([-felt, felt, np.nan])
-        units.append(Unit(f"{k}", 60.0 * (k + 1), 60.0 * (k + 2), ratings))
+        units.append(RatedSegment(f"{k}", 60.0 * (k + 1), 60.0 * (k + 2), ratings))
     rows = Block(INFO, 0, 0.0, np.ascontiguousarray(level + np.concatenate(parts)))
     return Person(f"P{seed}", rows, tuple(units))
 
@@ -50,8 +50,8 @@ def person(seed: int, tells: float = 0.7) -> Person:
 def test_features_are_those_of_a_live_session() -> None:
     recording = record(Wristband(seed=5), 90.0)
     chains = {"skin": "person.eda", "motion": "person.acc"}
-    plan = Plan(
-        {name: Reader(s, shipped_chain(name)) for name, s in chains.items()}, Join()
+    plan = PipelineConfig(
+        {name: ChainConfig(s, shipped_chain(name)) for name, s in chains.items()}, TickGrid()
     )
     ticks = [b.data for b in live(recording, plan) if b.info.name == "features"]
     rows = features(recording, chains)
@@ -60,7 +60,7 @@ def test_features_are_those_of_a_live_session() -> None:
 
 
 def test_unknown_chains_and_streams_are_named() -> None:
-    recording = record(Wristband(seed=5, truth=False), 4.0)
+    recording = record(Wristband(seed=5, ground_truth=False), 4.0)
     with pytest.raises(
         ValueError,
         match=r"^chains.skin reads 'e4.eda'; the recording has person.eda, "
@@ -75,8 +75,8 @@ def test_unknown_chains_and_streams_are_named() -> None:
 
 @pytest.mark.parametrize(("column", "value"), [("end", 130.0), ("seconds", 30.0)])
 def test_units_are_conditions_with_their_ratings(column: str, value: float) -> None:
-    parts = marks("study.conditions", Channel(column, "misc", "s"))
-    said = marks("study.ratings", Channel("arousal"), Channel("valence"))
+    parts = event_stream("study.conditions", Channel(column, "misc", "s"))
+    said = event_stream("study.ratings", Channel("arousal"), Channel("valence"))
     events = {
         "study.conditions": Events(
             parts, 500.0, np.array([100.0]), np.array([[value]]), ("stress",)
@@ -103,8 +103,8 @@ def test_rests_are_the_levels_of_people() -> None:
 
 def test_moments_leave_out_the_rest_and_the_unrated() -> None:
     someone = person(0)
-    unrated = Unit("x", 120.0, 180.0, np.full(3, np.nan))
-    early = Unit("y", 0.0, 120.0, np.zeros(3))
+    unrated = RatedSegment("x", 120.0, 180.0, np.full(3, np.nan))
+    early = RatedSegment("y", 0.0, 120.0, np.zeros(3))
     odd = Person("odd", someone.rows, (early, unrated, *someone.units[2:]))
     seen = moments(odd, replace(RECIPE, settle=10.0))
     times = np.flatnonzero(seen.unit == 0)
@@ -142,19 +142,19 @@ def test_what_trains_and_tests_is_audited() -> None:
         audited(leaky, seen, RECIPE, Loso())
 
 
-def judged(made, people: list[Person]) -> list[evaluate.Judged]:  # type: ignore[no-untyped-def]
+def judged(made, people: list[Person]) -> list[rating_error.HeldOutRatings]:  # type: ignore[no-untyped-def]
     found = []
     for someone in people:
         x = someone.features(RECIPE.names)
         level, _ = made.rest.level(x[:240].mean(axis=0) * 60, np.full(2, 60.0))
         said = np.array([made.model.predict(row - level, np.zeros(2)) for row in x])
-        found.append(evaluate.judge(someone, said[:, 0], said[:, 1], 60.0, 0.0))
+        found.append(rating_error.judge(someone, said[:, 0], said[:, 1], 60.0, 0.0))
     return found
 
 
 def test_learning_tells_people_never_seen_and_how_sure_it_is() -> None:
     made = learn([moments(person(s), RECIPE) for s in range(16)], RECIPE)
-    rows = evaluate.rows("m", judged(made, [person(s) for s in range(100, 140)]), 0)
+    rows = rating_error.rows("m", judged(made, [person(s) for s in range(100, 140)]), 0)
     told = {r["metric"]: r["mean"] for r in rows}
     assert told["arousal correlation within the person"] > 0.7
     assert told["valence correlation within the person"] > 0.7
@@ -177,7 +177,7 @@ def test_judging_counts_what_intervals_hold() -> None:
     for unit in someone.units:
         truth[someone.within(unit, 0.0)] = np.nan_to_num(unit.ratings)
     off = truth + np.where(np.arange(n) % 4 == 0, 3.0, 0.1)[:, None]
-    got = evaluate.judge(someone, off, np.ones((n, 3)), 60.0, 0.0)
+    got = rating_error.judge(someone, off, np.ones((n, 3)), 60.0, 0.0)
     np.testing.assert_allclose(got.within[:, 1], 0.75)
     np.testing.assert_allclose(got.mean[:, 1], got.ratings[:, 1] + 0.825)
     assert np.isnan(got.within[:, 2]).all()
@@ -186,11 +186,11 @@ def test_judging_counts_what_intervals_hold() -> None:
 def test_what_does_not_differ_has_no_highest() -> None:
     someone = person(1)
     flat = np.zeros((len(someone.rows), 3))
-    assert evaluate.highest(evaluate.judge(someone, flat, flat + 1, 0.0, 0.0)) == "-"
+    assert rating_error.highest(rating_error.judge(someone, flat, flat + 1, 0.0, 0.0)) == "-"
 
 
 def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) -> None:
-    training = Simulated(
+    training = TrainDemo(
         headset=Headset(preset="exaggerated", channels=("C3", "C4")),
         band=Wristband(preset="exaggerated"),
         electrodes=("C3", "C4"),
@@ -203,13 +203,13 @@ def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) ->
     )
     result = training.train(None, tmp_path)
     assert result["weights"] == {
-        name: weights.load(str(tmp_path / name)).card.sha256
+        name: model_card.load(str(tmp_path / name)).card.sha256
         for name in ("eeg-demo", "wrist-demo")
     }
     assert result["audit"]["ok"] is True
     assert result["audit_wrist"]["protocol"] == "leave-n-subjects-out"
     assert {r["model"] for r in result["rows"]} == {"eeg-demo", "wrist-demo"}
-    card = weights.load(str(tmp_path / "eeg-demo")).card
+    card = model_card.load(str(tmp_path / "eeg-demo")).card
     assert card.origin == "simulated"
     assert card.columns[4] == ("eeg.de.theta.C4", "raw")
     assert "DEMONSTRATION ONLY" in (tmp_path / "eeg-demo" / "CARD.md").read_text(
@@ -223,11 +223,11 @@ def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) ->
     [
         ("", r"^t.toml: a training file has a table \[training\] with use$"),
         (
-            '[training]\nuse = "physio.core.aligner:Join"',
-            r"^t.toml: physio.core.aligner:Join cannot train anything$",
+            '[training]\nuse = "physio.core.aligner:TickGrid"',
+            r"^t.toml: physio.core.aligner:TickGrid cannot train anything$",
         ),
         (
-            '[trains]\nuse = "physio.core.aligner:Join"',
+            '[trains]\nuse = "physio.core.aligner:TickGrid"',
             r"^t.toml: a training file has no setting 'trains'; it has training, "
             r"evaluation, table$",
         ),
@@ -239,7 +239,7 @@ def test_a_file_that_trains_nothing_is_refused(
     path = tmp_path / "t.toml"
     path.write_text(text, "utf-8")
     with pytest.raises(ValueError, match=message):
-        run.read(path)
+        config.read(path)
 
 
 def test_without_data_it_says_where_they_are_asked_for(tmp_path: Path) -> None:
@@ -248,15 +248,15 @@ def test_without_data_it_says_where_they_are_asked_for(tmp_path: Path) -> None:
         match=r"^the weights 'wrist' are trained on WESAD: say where it is, with "
         r"--data$",
     ):
-        run.train(ROOT / "configs" / "wrist.toml", None, tmp_path)
+        config.train(ROOT / "configs" / "wrist.toml", None, tmp_path)
 
 
 @pytest.mark.long
 def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
     data: Path, tmp_path: Path
 ) -> None:
-    result = run.train(ROOT / "configs" / "wrist.toml", data, tmp_path)
-    assert result["weights"] == weights.load("wrist").card.sha256
+    result = config.train(ROOT / "configs" / "wrist.toml", data, tmp_path)
+    assert result["weights"] == model_card.load("wrist").card.sha256
     stress = {
         r["model"]: sum(r["per_person"].values())
         for r in result["rows"]
@@ -277,8 +277,8 @@ def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
 def test_the_shipped_network_of_the_wrist_comes_out_again(
     data: Path, tmp_path: Path
 ) -> None:
-    result = run.train(ROOT / "configs" / "wrist-network.toml", data, tmp_path)
-    assert result["weights"] == weights.load("wrist-network").card.sha256
+    result = config.train(ROOT / "configs" / "wrist-network.toml", data, tmp_path)
+    assert result["weights"] == model_card.load("wrist-network").card.sha256
     assert result["audit_other_order"]["findings"] == []
     rmse = {
         r["model"]: r["mean"]

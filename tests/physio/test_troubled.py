@@ -13,24 +13,24 @@ import numpy as np
 import pytest
 
 from physio import config
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.missing import Reason
-from physio.core.stage import Chain, Masked, Stage, apply
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.core.stage import Chain, MaskBadSamples, Stage, apply
 from physio.quality.range_checks import EegQuality
-from physio.quality.channel_status import CONDITIONS, Condition
-from physio.quality.spike_detection import WaveQuality
+from physio.quality.channel_status import CONDITIONS, ChannelStatus
+from physio.quality.spike_detection import SpikeDetection
 from physio.dsp.spectrum import Spectrum
 from physio.features.eeg.asymmetry import Asymmetry
 from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
-from physio.features.cardiac.heart_rate import Beats
+from physio.features.cardiac.heart_rate import BeatDetection
 from physio.features.eeg.band_power import BandPower
 from physio.features.eeg.hjorth import Hjorth, SpectralEntropy
-from physio.features.cardiac.hrv import HeartVariability
+from physio.features.cardiac.hrv import HRV
 from physio.online.session_config import CHAINS
 from experiments.weights.demo import record
 
 SECONDS: Final = 180
-LOST: Final = Reason.NO_SIGNAL.nan
+LOST: Final = MissingReason.NO_SIGNAL.nan
 STEPS: Final = 5.0, 95.0  # between which seconds steps and spikes come
 SIZE: Final = {
     "gsr": 1.5, "bio": 1000, "ecg": 3, "resp": 4, "misc": 3, "temperature": 30,
@@ -53,13 +53,13 @@ def shipped(name: str) -> Stage:
     return Chain(tuple(config.build(s, name) for s in stages))
 
 
-GOOD: Final = Masked(quality=EegQuality())
-WAVE: Final = Masked(quality=WaveQuality())
+GOOD: Final = MaskBadSamples(quality=EegQuality())
+WAVE: Final = MaskBadSamples(quality=SpikeDetection())
 FEATURES: Final[dict[str, Source]] = {
     "skin": Source(shipped("skin"), "Wristband", "eda"),
     "pulse": Source(shipped("heart"), "Wristband", "bvp"),
     "ecg": Source(shipped("heart"), "Chest", "ecg"),
-    "variability": Source(Chain((WAVE, Beats(), HeartVariability())), "Chest", "ecg"),
+    "variability": Source(Chain((WAVE, BeatDetection(), HRV())), "Chest", "ecg"),
     "breath": Source(shipped("breath"), "Chest", "resp"),
     "motion": Source(shipped("motion"), "Wristband", "acc"),
     "temperature": Source(shipped("temperature"), "Wristband", "temp"),
@@ -184,7 +184,7 @@ def test_noise_of_an_amplifier_has_the_entropy_of_that_noise() -> None:
     """White noise is a signal: what is said of it is what its formula gives."""
     rate, sd = 250, 20.0
     x = sd * np.random.default_rng(7).standard_normal((60 * rate, 2))
-    info = Info("a.eeg", Fraction(rate), tuple(Channel(c, "eeg", "uV") for c in "ab"))
+    info = StreamInfo("a.eeg", Fraction(rate), tuple(Channel(c, "eeg", "uV") for c in "ab"))
     out = apply(shipped("eeg"), Block(info, 0, 0.0, x))
     for band, low, high in BANDS:
         power = sd**2 * (high - low) / (rate / 2)
@@ -204,7 +204,7 @@ def test_hum_on_a_head_is_told_and_spares_what_is_below_it() -> None:
         off = np.abs(got.data[20:, i] - expected.data[20:, i])
         if not c.name.startswith(("de.gamma", "de.beta")):
             assert np.nanquantile(off, 0.95) < 0.1
-    judged = apply(Condition(), source)
+    judged = apply(ChannelStatus(), source)
     n = len(body.info.channels)
     assert np.all(judged.data[5:, :n] == CONDITIONS.index("line noise"))
 
@@ -244,7 +244,7 @@ def test_what_is_said_in_trouble_is_what_is_said_without(
         a, b = got.data[:, i], expected.data[:, i]
         both = np.isfinite(a) & np.isfinite(b)
         if steady:  # an electrode that jumped in what a value rests on says so
-            reach = int(got.info.channels[i].span)
+            reach = int(got.info.channels[i].memory)
             bad = np.nan_to_num(got.column("steady"), nan=1.0) < 1
             both &= np.convolve(bad, np.ones(reach + 1))[: len(bad)] == 0
         off = np.abs(a - b)[both]

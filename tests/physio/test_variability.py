@@ -5,12 +5,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.missing import Reason, why
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import apply
-from physio.features.cardiac.hrv import HeartVariability
+from physio.features.cardiac.hrv import HRV
 
-INFO = Info(
+INFO = StreamInfo(
     "band.beats",
     Fraction(64),
     (
@@ -42,7 +42,7 @@ def wave(freq: float, size: float, n: int) -> Array:
 
 @pytest.mark.parametrize(("freq", "index"), [(0.25, "hf"), (0.1, "lf")])
 def test_power_lies_in_its_band(freq: float, index: str) -> None:
-    out = apply(HeartVariability(), beats(wave(freq, 0.03, 400), 200))
+    out = apply(HRV(), beats(wave(freq, 0.03, 400), 200))
     at = dict(zip(out.info.names, out.data[-1], strict=True))
     other = {"hf": "lf", "lf": "hf"}[index]
     # A swing of 30 ms has 450 ms^2; a line between beats 0.8 s apart takes
@@ -55,11 +55,11 @@ def test_power_lies_in_its_band(freq: float, index: str) -> None:
 
 
 def test_each_waits_for_its_own_window() -> None:
-    out = apply(HeartVariability(ratio=True), beats(wave(0.25, 0.03, 500), 330))
+    out = apply(HRV(ratio=True), beats(wave(0.25, 0.03, 500), 330))
     assert out.info.names == ("sdnn", "hf", "lf", "corrected", "lf/hf")
     first = [int(np.flatnonzero(np.isfinite(c))[0]) for c in out.data.T]
     assert first == [120, 60, 120, 60, 300]
-    assert why(out.data[59, 1]) == Reason.WARMING_UP
+    assert missing_reason(out.data[59, 1]) == MissingReason.WARMING_UP
 
 
 def test_too_few_accepted_beats() -> None:
@@ -67,18 +67,18 @@ def test_too_few_accepted_beats() -> None:
     block = beats(intervals, 200)
     rows = np.flatnonzero(~np.isnan(block.data[:, 0]))
     data = block.data.copy()
-    data[rows[::4], 1] = Reason.POOR_QUALITY.nan  # a quarter, of which a fifth may be
-    out = apply(HeartVariability(), Block(INFO, 0, 0.0, data))
-    assert np.all(why(out.data[-1, :3]) == Reason.POOR_QUALITY)
+    data[rows[::4], 1] = MissingReason.POOR_QUALITY.nan  # a quarter, of which a fifth may be
+    out = apply(HRV(), Block(INFO, 0, 0.0, data))
+    assert np.all(missing_reason(out.data[-1, :3]) == MissingReason.POOR_QUALITY)
     assert out.data[-1, 3] == pytest.approx(0.25, abs=0.02)
 
 
 def test_no_ratio_from_a_wrist() -> None:
-    wrist = Info(INFO.name, INFO.rate, INFO.channels, site="left wrist")
+    wrist = StreamInfo(INFO.name, INFO.rate, INFO.channels, site="left wrist")
     with pytest.raises(
         ValueError,
         match=r"^LF/HF is not given from 'band.beats', worn on the left wrist: leave "
         r"ratio out$",
     ):
-        HeartVariability(ratio=True).output(wrist)
-    HeartVariability().output(wrist)
+        HRV(ratio=True).output_info(wrist)
+    HRV().output_info(wrist)

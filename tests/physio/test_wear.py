@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 
 import physio
-from physio.core.block import Array, Block, Channel, Info
-from physio.core.missing import Reason, why
-from physio.core.stage import Chain, Masked, Stage, apply
+from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.stage import Chain, MaskBadSamples, Stage, apply
 from physio.quality.range_checks import EdaQuality
-from physio.features.cardiac.heart_rate import Beats
-from physio.quality.beat_template import BeatLikeness
-from physio.quality.eda_artifacts import SkinSteadiness
-from physio.quality.wristband import WristQuality
+from physio.features.cardiac.heart_rate import BeatDetection
+from physio.quality.beat_template import BeatTemplateSQI
+from physio.quality.eda_artifacts import EdaStability
+from physio.quality.wristband import WearDetection
 from physio.quality.wear_detection import wear
 
 NAMES = ("heart.likeness", "skin.steady", "temperature.level", "motion.activity")
-JOINED = Info("features", Fraction(4), tuple(map(Channel, NAMES)))
-LOST = Reason.NO_SIGNAL.nan
+JOINED = StreamInfo("features", Fraction(4), tuple(map(Channel, NAMES)))
+LOST = MissingReason.NO_SIGNAL.nan
 
 
 def read(stage: Stage, kind: str, unit: str, rate: int, x: Array) -> Array:
-    info = Info("band.x", Fraction(rate), (Channel("x", kind, unit),))
+    info = StreamInfo("band.x", Fraction(rate), (Channel("x", kind, unit),))
     data = np.ascontiguousarray(x, np.float64)[:, None]
     return apply(stage, Block(info, 0, 0.0, data.copy())).data[:, 0]
 
@@ -37,10 +37,10 @@ def pulse(seconds: int, rate: int = 64) -> Array:
 
 def test_likeness_is_the_mean_confidence_of_ten_seconds() -> None:
     x = pulse(60)
-    info = Info("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),))
+    info = StreamInfo("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),))
     block = Block(info, 0, 0.0, x[:, None].copy())
-    beats = apply(Beats(), block).data
-    got = apply(BeatLikeness(), apply(Beats(), block)).data[:, 0]
+    beats = apply(BeatDetection(), block).data
+    got = apply(BeatTemplateSQI(), apply(BeatDetection(), block)).data[:, 0]
     for k in (100, 160, 239):  # due with sample 16 k; its 640 samples end there
         window = beats[16 * k - 639 : 16 * k + 1]
         told = ~np.isnan(window[:, 0])
@@ -56,7 +56,7 @@ def test_what_is_no_pulse_has_no_likeness(what: str) -> None:
         "flat": np.zeros(len(t)),
         "hum": np.sin(2 * np.pi * 50 * t),
     }[what]
-    y = read(Chain((Beats(), BeatLikeness())), "bio", "1", 64, x)
+    y = read(Chain((BeatDetection(), BeatTemplateSQI())), "bio", "1", 64, x)
     # 0.86 is where the method's authors begin to call a pulse good.
     assert np.nanmax(y) < 0.86
 
@@ -64,10 +64,10 @@ def test_what_is_no_pulse_has_no_likeness(what: str) -> None:
 def test_an_electrode_that_moves_is_told_and_a_response_is_not() -> None:
     t = np.arange(240) / 4
     response = 2 + 0.6 * np.clip(t - 20, 0, None) * np.exp(-np.clip(t - 20, 0, None))
-    assert np.all(read(SkinSteadiness(), "gsr", "uS", 4, response)[10:] == 1)
+    assert np.all(read(EdaStability(), "gsr", "uS", 4, response)[10:] == 1)
     moved = response.copy()
     moved[120:] *= 1.5  # four samples are a second after one before
-    y = read(SkinSteadiness(), "gsr", "uS", 4, moved)
+    y = read(EdaStability(), "gsr", "uS", 4, moved)
     # Of the 40 samples of 10 s, 4 are bad: while it lasts, and for no longer.
     np.testing.assert_allclose(y[31:40], 0.9)
     assert np.all(y[41:] == 1)
@@ -75,23 +75,23 @@ def test_an_electrode_that_moves_is_told_and_a_response_is_not() -> None:
 
 def test_masked_skin_is_unsteady_and_lost_skin_is_missing() -> None:
     off = np.full(120, 0.003)
-    stages = Chain((Masked(quality=EdaQuality()), SkinSteadiness()))
+    stages = Chain((MaskBadSamples(quality=EdaQuality()), EdaStability()))
     assert np.all(read(stages, "gsr", "uS", 4, off)[10:] == 0)
-    assert np.all(why(read(stages, "gsr", "uS", 4, np.full(120, LOST))[11:]) == 1)
+    assert np.all(missing_reason(read(stages, "gsr", "uS", 4, np.full(120, LOST))[11:]) == 1)
 
 
 def test_resistance_is_refused() -> None:
-    info = Info("band.x", Fraction(4), (Channel("x", "gsr", "kOhm"),))
+    info = StreamInfo("band.x", Fraction(4), (Channel("x", "gsr", "kOhm"),))
     with pytest.raises(
         ValueError,
         match=r"^whether skin conductance is steady is judged in uS, but 'x' of "
         r"'band.x' is in kOhm$",
     ):
-        SkinSteadiness().output(info)
+        EdaStability().output_info(info)
 
 
-def judged(*values: float, stage: WristQuality | None = None) -> list[float]:
-    out = apply(stage or WristQuality(), Block(JOINED, 0, 0.0, np.array([values])))
+def judged(*values: float, stage: WearDetection | None = None) -> list[float]:
+    out = apply(stage or WearDetection(), Block(JOINED, 0, 0.0, np.array([values])))
     return [float(v) for v in out.data[0]]
 
 
@@ -115,10 +115,10 @@ def test_off_the_wrist_nothing_is_good() -> None:
 
 
 def test_what_is_missing_keeps_its_reason() -> None:
-    warm = Reason.WARMING_UP.nan
+    warm = MissingReason.WARMING_UP.nan
     on, beats, skin = judged(warm, LOST, LOST, 0.01)
-    assert list(why([on, beats, skin])) == [1, 2, 1]
-    alone = WristQuality(steady="", movement="")
+    assert list(missing_reason([on, beats, skin])) == [1, 2, 1]
+    alone = WearDetection(steady="", movement="")
     assert judged(0.97, LOST, 33.0, LOST, stage=alone)[0] == 1
     # Without movement z = -24.57 + 26.66 * 0.97 = 1.290.
     still = judged(0.97, LOST, 33.0, LOST, stage=alone)[1]
@@ -127,21 +127,21 @@ def test_what_is_missing_keeps_its_reason() -> None:
 
 def test_only_a_wristband_is_judged() -> None:
     def made(*chains: tuple[str, str, str, str]) -> Stage:
-        infos = [Info(c, Fraction(4), (Channel(n),)) for c, n, _, _ in chains]
+        infos = [StreamInfo(c, Fraction(4), (Channel(n),)) for c, n, _, _ in chains]
         known = {
-            c: Info(s, Fraction(4), (Channel("x", kind),)) for c, _, s, kind in chains
+            c: StreamInfo(s, Fraction(4), (Channel("x", kind),)) for c, _, s, kind in chains
         }
         return wear(infos, known)
 
     heart = ("heart", "likeness", "band.bvp", "bio")
     skin = ("skin", "steady", "band.eda", "gsr")
     motion = ("motion", "activity", "band.acc", "misc")
-    assert made(heart, skin, motion) == WristQuality(warmth="")
+    assert made(heart, skin, motion) == WearDetection(warmth="")
     head = ("motion", "activity", "headset.acc", "misc")
-    assert made(heart, skin, head) == WristQuality(warmth="", movement="")
+    assert made(heart, skin, head) == WearDetection(warmth="", movement="")
     chest = ("heart", "likeness", "belt.ecg", "ecg")
-    assert not made(chest, skin).output(JOINED).channels
-    assert not made(heart).output(JOINED).channels
+    assert not made(chest, skin).output_info(JOINED).channels
+    assert not made(heart).output_info(JOINED).channels
 
 
 def test_a_band_on_a_table_and_on_a_cold_wrist(data: Path) -> None:

@@ -62,22 +62,22 @@ def test_conditions_agree_with_the_study_s_labels(wesad: Wesad, subject: str) ->
 
 def test_second_0_is_where_the_synchronised_span_begins(wesad: Wesad) -> None:
     found = wesad.person("S10")
-    epochs = {name: block.epoch for name, (block,) in found.streams.items()}
+    epochs = {name: block.t0 for name, (block,) in found.streams.items()}
     # It begins at 1280.84375 s of this wristband's session, between two samples of EDA.
     late = -0.09375
     assert epochs == {"e4.eda": late, "e4.bvp": 0, "e4.acc": 0, "e4.temp": late}
     assert found.begin == 0
     assert abs(found.seconds - 91.6 * 60) <= 0.25
-    assert float(found.about["begin_unix"]) == 1500966308 + 1280.84375
+    assert float(found.metadata["begin_unix"]) == 1500966308 + 1280.84375
 
 
 def test_a_recording_tells_whose_it_is_and_whom_to_cite(wesad: Wesad) -> None:
     found = wesad.person("S10")
-    assert found.about["person"] == "S10"
-    assert found.about["source"] == "WESAD, Empatica E4"
-    assert "Schmidt" in found.about["citation"]
-    assert found.about["licence"] == "CC BY 4.0"
-    assert {info.person for info in found.infos} == {"S10"}
+    assert found.metadata["person"] == "S10"
+    assert found.metadata["source"] == "WESAD, Empatica E4"
+    assert "Schmidt" in found.metadata["citation"]
+    assert found.metadata["licence"] == "CC BY 4.0"
+    assert {info.participant for info in found.infos} == {"S10"}
 
 
 def test_conditions_and_ratings_are_events(wesad: Wesad) -> None:
@@ -148,7 +148,7 @@ def test_ratings_as_affect(wesad: Wesad) -> None:
 
 def test_a_person_s_folder_by_its_path(wesad: Wesad) -> None:
     one, same = wesad.person("S9"), read_person(wesad.root / "S9")
-    assert one.about == same.about
+    assert one.metadata == same.metadata
     assert len(one.streams["e4.bvp"][0]) == len(same.streams["e4.bvp"][0])
 
 

@@ -9,7 +9,7 @@ import pytest
 from miniatures import wesad_chest
 from physio.datasets.base import Trial
 from physio.datasets.wesad_chest import WesadChest
-from physio.io import opensignals as respiban
+from physio.io import opensignals
 from python2 import dumped
 
 
@@ -95,7 +95,7 @@ def test_what_is_wrong_is_told(root: Path, tmp_path: Path) -> None:
 def raw(path: Path, rows: list[list[int]], rate: int = 700) -> None:
     sensors = ["ECG", "EDA", "EMG", "TEMP", "XYZ", "XYZ", "XYZ", "RESPIRATION"]
     about = {"00:07:80:AA": {"sensor": sensors, "sampling rate": rate}}
-    lines = [respiban.HEADER, f"# {json.dumps(about)}", "# EndOfHeader"]
+    lines = [opensignals.HEADER, f"# {json.dumps(about)}", "# EndOfHeader"]
     lines += ["\t".join(map(str, [i, 0, *row])) + "\t" for i, row in enumerate(rows)]
     path.write_text("\n".join(lines) + "\n")
 
@@ -103,7 +103,7 @@ def raw(path: Path, rows: list[list[int]], rate: int = 700) -> None:
 def test_counts_of_the_chest_strap_become_units(tmp_path: Path) -> None:
     path = tmp_path / "S2_respiban.txt"
     raw(path, [[2**15, 2**15, 2**14, 2**15, 28000, 33000, 38000, 2**15]] * 3)
-    streams = respiban.read(path, person="S2").streams
+    streams = opensignals.read(path, person="S2").streams
     first = {name: b.data[0].tolist() for name, (b,) in streams.items()}
     assert first["respiban.ecg"] == [0]
     assert first["respiban.emg"] == [-0.75]  # (1/4 - 1/2) of 3 V
@@ -120,10 +120,10 @@ def test_damaged_texts_of_the_chest_strap_are_told(tmp_path: Path) -> None:
     path = tmp_path / "S2_respiban.txt"
     path.write_text("time,ecg\n")
     with pytest.raises(ValueError, match=r"^.* is no file of a RespiBAN: its first"):
-        respiban.read(path)
+        opensignals.read(path)
     raw(path, [[1] * 8, [1] * 5])
     with pytest.raises(ValueError, match=r"^.*: a line has not 10 numbers "):
-        respiban.read(path)
+        opensignals.read(path)
     raw(path, [[70000] * 8])
     with pytest.raises(ValueError, match=r"^.*: a count is not within 0 to 65535$"):
-        respiban.read(path)
+        opensignals.read(path)

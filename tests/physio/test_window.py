@@ -5,15 +5,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, Info
-from physio.core.missing import Reason, why
+from physio.core.block import Block, Channel, StreamInfo
+from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import apply
 from physio.dsp.window import STATISTICS, Window
 
 
-def info(rate: int, unit: str = "uS") -> Info:
+def info(rate: int, unit: str = "uS") -> StreamInfo:
     channels = (Channel("a", "gsr", unit), Channel("b", "gsr", unit))
-    return Info("band.eda", Fraction(rate), channels)
+    return StreamInfo("band.eda", Fraction(rate), channels)
 
 
 def reference(x: np.ndarray, rate: int) -> list[float]:
@@ -27,13 +27,13 @@ def reference(x: np.ndarray, rate: int) -> list[float]:
 def test_equals_numpy_after_every_hop(rate: int, hop: float) -> None:
     rng = np.random.default_rng(5)
     x = 5 + rng.standard_normal((rate * 12, 2))
-    x[rng.random(x.shape) < 0.2] = Reason.POOR_QUALITY.nan
+    x[rng.random(x.shape) < 0.2] = MissingReason.POOR_QUALITY.nan
     stage = Window(STATISTICS, 3.0, hop)
     out = apply(stage, Block(info(rate), 0, 0.0, x))
-    grid, m = stage.grid(info(rate)), int(3 / hop)
+    grid, m = stage.schedule(info(rate)), int(3 / hop)
     assert out.info.rate == 1 / Fraction(str(hop))
     assert len(out) == int(12 / hop)
-    assert np.all(why(out.data[:m]) == Reason.WARMING_UP)
+    assert np.all(missing_reason(out.data[:m]) == MissingReason.WARMING_UP)
     for k in range(m, len(out)):
         window = x[grid.due(k - m) + 1 : grid.due(k) + 1]
         for c in range(2):
@@ -46,20 +46,20 @@ def test_equals_numpy_after_every_hop(rate: int, hop: float) -> None:
 
 def test_half_of_a_window_is_enough_and_less_has_the_newest_reason() -> None:
     x = np.ones((80, 2))
-    x[40:47, 0] = Reason.NO_SIGNAL.nan
-    x[47:49, 0] = Reason.POOR_QUALITY.nan
+    x[40:47, 0] = MissingReason.NO_SIGNAL.nan
+    x[47:49, 0] = MissingReason.POOR_QUALITY.nan
     out = apply(Window(("mean",), 4.0), Block(info(4), 0, 0.0, x))  # 16 samples
     missing = np.flatnonzero(np.isnan(out.data[16:, 0])) + 16
     # With sample 48, 9 of the last 16 are missing; from sample 56 on, 8 are.
     np.testing.assert_array_equal(missing, np.arange(48, 56))
-    assert set(why(out.data[missing, 0])) == {Reason.POOR_QUALITY}
+    assert set(missing_reason(out.data[missing, 0])) == {MissingReason.POOR_QUALITY}
     np.testing.assert_array_equal(out.data[16:, 1], 1.0)
 
 
 def test_a_lost_sample_leaves_the_window_without_a_trace() -> None:
     x = np.random.default_rng(7).standard_normal((4000, 2)) * 1e3
     holes = x.copy()
-    holes[1000:1400] = Reason.NO_SIGNAL.nan
+    holes[1000:1400] = MissingReason.NO_SIGNAL.nan
     stage = Window(STATISTICS, 2.0)
     whole = apply(stage, Block(info(250), 0, 0.0, x)).data
     lossy = apply(stage, Block(info(250), 0, 0.0, holes)).data
@@ -69,8 +69,8 @@ def test_a_lost_sample_leaves_the_window_without_a_trace() -> None:
 
 
 def test_says_what_comes_out() -> None:
-    out = Window(STATISTICS, 10.0).output(info(4))
-    assert [(c.name, c.unit, c.span) for c in out.channels[::2]] == [
+    out = Window(STATISTICS, 10.0).output_info(info(4))
+    assert [(c.name, c.unit, c.memory) for c in out.channels[::2]] == [
         ("mean.a", "uS", 10.0),
         ("power.a", "(uS)^2", 10.0),
         ("deviation.a", "uS", 10.0),
@@ -82,11 +82,11 @@ def test_says_what_comes_out() -> None:
     ("stage", "message"),
     [
         (
-            Window(width=1.1),
+            Window(window=1.1),
             "a window of 1.1 s on 'band.eda' is no whole number of hops of 0.25 s",
         ),
         (
-            Window(hop=0.1),
+            Window(step=0.1),
             "cannot answer every 0.1 s on 'band.eda': a hop must hold at least one "
             "sample, and it has 4 a second",
         ),
@@ -96,7 +96,7 @@ def test_says_what_comes_out() -> None:
             "deviation, slope",
         ),
         (
-            Window(share=0.0),
+            Window(min_valid=0.0),
             "the share of samples that a window of 'band.eda' needs must be above 0 "
             "and at most 1: 0.0",
         ),
@@ -104,5 +104,5 @@ def test_says_what_comes_out() -> None:
 )
 def test_refuses(stage: Window, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        stage.output(info(4))
+        stage.output_info(info(4))
     assert str(caught.value) == message

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from test_engine import EDA, EEG, PLAN, Script, columns, go, session, steady
 
-from physio.core.block import Info
-from physio.core.protocols import FastClock, Wish
+from physio.core.block import StreamInfo
+from physio.core.protocols import FastClock, Command
 from physio.core.recording import MARKERS, MUTES, RATINGS, Item
 from physio.io import xdf
 from physio.online.engine import run
@@ -21,7 +21,7 @@ class Watcher:
     """A sink whose people want something, each at its time."""
 
     clock: FastClock
-    wants: list[Wish]
+    wants: list[Command]
     taken: list[Item] = field(default_factory=list)
 
     def __enter__(self) -> "Watcher":
@@ -30,7 +30,7 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def announce(self, streams: Sequence[Info]) -> None:
+    def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         pass
 
     def write(self, item: Item) -> None:
@@ -39,13 +39,13 @@ class Watcher:
     def end(self, how: str) -> None:
         self.how = how
 
-    def wishes(self) -> list[Wish]:
-        due = [w for w in self.wants if w.at <= self.clock.now()]
+    def wishes(self) -> list[Command]:
+        due = [w for w in self.wants if w.time <= self.clock.now()]
         self.wants = [w for w in self.wants if w not in due]
         return due
 
 
-def watched(wants: list[Wish], seconds: int = 8, folder: Path | None = None) -> Session:
+def watched(wants: list[Command], seconds: int = 8, folder: Path | None = None) -> Session:
     clock = FastClock()
     script = sorted(steady(EDA, seconds) + steady(EEG, seconds), key=lambda p: p[0])
     device = Script((EDA, EEG), script, clock)
@@ -60,7 +60,7 @@ def found(items: list, name: str) -> list:
 
 
 def test_a_marker_is_where_it_was_wished_not_where_it_was_heard() -> None:
-    wants = [Wish("mark", 1.04, "film"), Wish("mark", 1.01, "earlier")]
+    wants = [Command("mark", 1.04, "film"), Command("mark", 1.01, "earlier")]
     first, second = found(go(watched(wants)), MARKERS)
     assert (first.labels, first.times.tolist()) == (("film",), [1.04])
     assert (second.labels, second.times.tolist()) == (("earlier",), [1.04])  # they rise
@@ -68,10 +68,10 @@ def test_a_marker_is_where_it_was_wished_not_where_it_was_heard() -> None:
 
 def test_a_rating_is_an_event_and_one_off_the_scale_is_refused_in_words() -> None:
     wants = [
-        Wish("rate", 2.0, "SAM", (0.5, -0.25, np.nan)),
-        Wish("rate", 3.0, "", (1.5, 0.0, 0.0)),
-        Wish("rate", 3.0, "", (np.nan, np.nan, np.nan)),
-        Wish("mute", 3.0, "band.nothing"),
+        Command("rate", 2.0, "SAM", (0.5, -0.25, np.nan)),
+        Command("rate", 3.0, "", (1.5, 0.0, 0.0)),
+        Command("rate", 3.0, "", (np.nan, np.nan, np.nan)),
+        Command("mute", 3.0, "band.nothing"),
     ]
     items = go(watched(wants))
     (rating,) = found(items, RATINGS)
@@ -86,13 +86,13 @@ def test_a_rating_is_an_event_and_one_off_the_scale_is_refused_in_words() -> Non
 
 
 def test_a_wish_to_stop_ends_the_session() -> None:
-    live = watched([Wish("stop", 3.0, "stopped on the dashboard")], seconds=60)
+    live = watched([Command("stop", 3.0, "stopped on the dashboard")], seconds=60)
     go(live)
     assert live.ended == "completed: stopped on the dashboard"
 
 
 def test_a_muted_stream_is_missing_until_it_is_heard_again_and_others_go_on() -> None:
-    wants = [Wish("mute", 2.0, "band.eda"), Wish("unmute", 5.0, "band.eda")]
+    wants = [Command("mute", 2.0, "band.eda"), Command("unmute", 5.0, "band.eda")]
     items = go(watched(wants))
     skin, eeg = columns(items, "skin.eda"), columns(items, "eeg.Fz")
     assert len(skin) == len(eeg) > 28
@@ -106,13 +106,13 @@ def test_a_muted_stream_is_missing_until_it_is_heard_again_and_others_go_on() ->
 
 def test_a_recording_repeats_what_was_muted_bit_for_bit(tmp_path: Path) -> None:
     wants = [
-        Wish("mute", 2.0, "band.eda"),
-        Wish("unmute", 5.0, "band.eda"),
-        Wish("rate", 6.0, "", (0.1, 0.2, 0.3)),
+        Command("mute", 2.0, "band.eda"),
+        Command("unmute", 5.0, "band.eda"),
+        Command("rate", 6.0, "", (0.1, 0.2, 0.3)),
     ]
     items = go(watched(wants, folder=tmp_path))
     recording = xdf.read(tmp_path / "recording.xdf")
-    assert {MUTES, RATINGS} <= {info.name for info in recording.arrived}
+    assert {MUTES, RATINGS} <= {info.name for info in recording.inputs}
     again = list(run(recording, PLAN))
     for name in ("skin.eda", "eeg.Fz"):
         np.testing.assert_array_equal(columns(again, name), columns(items, name))

@@ -11,17 +11,17 @@ import pytest
 
 import physio
 from devices.simulated import Headset
-from physio.core.block import Channel, Info, Origin
-from physio.core.missing import Reason
+from physio.core.block import Channel, StreamInfo, Origin
+from physio.core.missing import MissingReason
 from physio.io.montage import places
-from physio.models import model_card as weights
+from physio.models import model_card
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
-from physio.models.baseline import Rest
-from physio.inference import montage_adaptation as worn
-from physio.inference.expert import Expert, Mind
-from physio.online.session_config import SessionFile
+from physio.models.baseline import BaselinePrior
+from physio.inference import montage_adaptation
+from physio.inference.expert import Expert, BoundExpert
+from physio.online.session_config import SessionConfig
 from experiments.weights.demo import record
-from physio.training.save_weights import blank, store
+from physio.training.save_weights import minimal_card, store
 
 BANDS = ("theta", "alpha")
 TRAINED = ("Fp1", "Fp2", "Cz", "O1")
@@ -35,7 +35,7 @@ def read_of(*electrodes: str) -> list[str]:
     return [f"eeg.de.{b}.{e}" for e in electrodes for b in BANDS]
 
 
-def made(folder: Path, embedding: str = "place") -> weights.Weights:
+def made(folder: Path, embedding: str = "place") -> model_card.Weights:
     """Store a network that learned nothing, and a rest that differs by electrode."""
     at = places(TRAINED).tolist() if embedding == "place" else ()
     size = RBTransformerConfig(
@@ -44,9 +44,9 @@ def made(folder: Path, embedding: str = "place") -> weights.Weights:
     )  # fmt: skip
     columns = tuple((f"eeg.de.{b}.{e}", "raw") for e in TRAINED for b in BANDS)
     numbers = np.arange(1.0, len(columns) + 1)
-    rest = Rest(numbers, *(np.ones(len(columns)) for _ in range(3)), 10 * numbers)
+    rest = BaselinePrior(numbers, *(np.ones(len(columns)) for _ in range(3)), 10 * numbers)
     use = "physio.models.rbtransformer:RBTransformer"
-    card = blank(use, columns, 10.0, Origin.SIMULATED, ("valence", "arousal"))
+    card = minimal_card(use, columns, 10.0, Origin.SIMULATED, ("valence", "arousal"))
     prior = (np.zeros(3), np.ones(3))
     return store(folder / embedding, card, RBTransformer(size).eval(), rest, prior)
 
@@ -57,22 +57,22 @@ def test_electrodes_that_there_are_and_that_have_a_place_are_read(
     card = made(tmp_path).card
     # all that it learned with are there, and more: those alone
     more = names(*TRAINED, "Pz", "T7")
-    assert worn.read(card, more) == card.columns
-    fewer = worn.read(card, names("O1", "Fp2"))
+    assert montage_adaptation.read(card, more) == card.columns
+    fewer = montage_adaptation.read(card, names("O1", "Fp2"))
     assert [n for n, _ in fewer] == read_of("O1", "Fp2")
-    others = worn.read(card, (*names("TP9", "AF7", "Aux1"), "eeg.de.theta.AF8"))
+    others = montage_adaptation.read(card, (*names("TP9", "AF7", "Aux1"), "eeg.de.theta.AF8"))
     # AF8 lacks a band, and nobody knows where Aux1 is
     assert [n for n, _ in others] == read_of("TP9", "AF7")
-    assert worn.read(card, names("Aux1")) == card.columns
+    assert montage_adaptation.read(card, names("Aux1")) == card.columns
     fixed = made(tmp_path, "learned").card
-    assert worn.read(fixed, names("O1", "Fp2")) == fixed.columns
+    assert montage_adaptation.read(fixed, names("O1", "Fp2")) == fixed.columns
 
 
 def test_an_electrode_not_learned_with_rests_as_the_nearest_that_was(
     tmp_path: Path,
 ) -> None:
     stored = made(tmp_path)
-    on = worn.worn(stored, names("O2", "FCz", "Fp1"))
+    on = montage_adaptation.adapt_to_montage(stored, names("O2", "FCz", "Fp1"))
     assert on.rest.mean.tolist() == [7, 8, 5, 6, 1, 2]  # of O1, Cz, Fp1
     assert on.rest.seconds.tolist() == [70, 80, 50, 60, 10, 20]
     z = np.random.default_rng(0).standard_normal(6)
@@ -82,9 +82,9 @@ def test_an_electrode_not_learned_with_rests_as_the_nearest_that_was(
     for ours, theirs in zip(on.model.predict(z, z), bare.predict(z, z), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
     # three of the electrodes it learned with, and the same three among all of them
-    z4 = np.full(8, Reason.NO_SIGNAL.nan)
+    z4 = np.full(8, MissingReason.NO_SIGNAL.nan)
     z4[:6] = z
-    fewer = worn.worn(stored, names("Fp1", "Fp2", "Cz")).model
+    fewer = montage_adaptation.adapt_to_montage(stored, names("Fp1", "Fp2", "Cz")).model
     for ours, theirs in zip(fewer.predict(z, z), whole.predict(z4, z4), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
@@ -93,21 +93,21 @@ def test_an_expert_says_what_it_reads_of_a_headset(tmp_path: Path) -> None:
     made(tmp_path)
     expert = Expert(str(tmp_path / "place"))
     channels = tuple(Channel(n) for n in (*names("Fz", "Pz"), "eeg.from", "eeg.to"))
-    mind = Mind.of(expert, Info("features", Fraction(4), channels))
+    mind = BoundExpert.bind(expert, StreamInfo("features", Fraction(4), channels))
     assert list(mind.columns) == read_of("Fz", "Pz")
     assert mind.at.tolist() == [0, 2, 1, 3]
     unknown = tuple(Channel(n) for n in (*names("E1"), "eeg.from", "eeg.to"))
     with pytest.raises(ValueError, match=r"want eeg.de.theta.Fp1, .*; given are eeg"):
-        Mind.of(expert, Info("features", Fraction(4), unknown))
+        BoundExpert.bind(expert, StreamInfo("features", Fraction(4), unknown))
 
 
 def test_electrodes_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     made(tmp_path)
     made(tmp_path, "learned")
     both = [str(tmp_path / k) for k in ("place", "learned")]
-    (said,) = worn.unplaced(both, names("Fz", "EXG1", "EXG2"))
+    (said,) = montage_adaptation.unplaced(both, names("Fz", "EXG1", "EXG2"))
     assert said.startswith(f"{both[0]}: without EXG1, EXG2, as nobody knows where ")
-    assert worn.unplaced(both, names("Fz", "Cz")) == []
+    assert montage_adaptation.unplaced(both, names("Fz", "Cz")) == []
 
 
 HEADSETS = {
@@ -132,9 +132,9 @@ def test_the_shipped_weights_answer_on_any_headset(name: str) -> None:
     assert (sd[late & np.isfinite(sd)] > 0).all()
     assert out.info.origin == Origin.DEMO
     streams = tuple(b[0].info for b in recording.streams.values())
-    (expert,) = SessionFile().plan(streams).estimator.experts  # type: ignore[attr-defined]
+    (expert,) = SessionConfig().plan(streams).estimator.experts  # type: ignore[attr-defined]
     features = physio.features(recording)
-    assert len(Mind.of(expert, features.info).columns) == 4 * len(electrodes)
+    assert len(BoundExpert.bind(expert, features.info).columns) == 4 * len(electrodes)
 
 
 @pytest.mark.long
@@ -145,7 +145,7 @@ def test_a_live_session_with_four_electrodes_and_its_replay(tmp_path: Path) -> N
         '[devices.muse]\nuse = "devices.simulated:Headset"\npreset = "exaggerated"\n'
         f"cycle = 60.0\nchannels = [{electrodes}]\n"
         '[sinks.recording]\nuse = "physio.sinks.xdf:Xdf"\n'
-        '[sinks.table]\nuse = "physio.sinks.parquet:Table"\n',
+        '[sinks.table]\nuse = "physio.sinks.parquet:ParquetTables"\n',
         "utf-8",
     )
     command = [sys.executable, "-m", "physio.cli"]

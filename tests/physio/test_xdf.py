@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sessions import BEATS, EEG, facts, items, session
 
-from physio.core.block import Block, Channel, Info, Origin
-from physio.core.events import Events, happening, marks
-from physio.core.missing import Reason
+from physio.core.block import Block, Channel, StreamInfo, Origin
+from physio.core.events import Events, single_event, event_stream
+from physio.core.missing import MissingReason
 from physio.core.recording import Arrival, Recording
 from physio.io.xdf import Writer, read, write
 from physio.io.xdf.chunks import Tag, walk
 
 RATES = [Fraction(250), Fraction(1000, 3), Fraction(4), Fraction(1, 10)]
-REASONS = [reason.nan for reason in Reason if reason]
+REASONS = [reason.nan for reason in MissingReason if reason]
 VALUES = st.one_of(st.floats(width=64), st.sampled_from([*REASONS, -0.0, 5e-324]))
 TIMES = st.floats(-1e6, 1e6)
 
@@ -30,7 +30,7 @@ def rows(draw: Any, n: int, channels: int) -> Any:
     return np.array(values, np.float64).reshape(n, channels)
 
 
-def infos(draw: Any, name: str, rate: Fraction, least: int) -> Info:
+def infos(draw: Any, name: str, rate: Fraction, least: int) -> StreamInfo:
     names = draw(st.lists(st.text(max_size=4), unique=True, min_size=least, max_size=3))
     words = st.text(max_size=5)
     channels = tuple(
@@ -38,7 +38,7 @@ def infos(draw: Any, name: str, rate: Fraction, least: int) -> Info:
         for n in names
     )
     origin = draw(st.sampled_from(Origin))
-    return Info(name, rate, channels, origin, *(draw(words) for _ in range(4)))
+    return StreamInfo(name, rate, channels, origin, *(draw(words) for _ in range(4)))
 
 
 def blocks(draw: Any, name: str) -> tuple[Block, ...]:
@@ -77,12 +77,12 @@ def recordings(draw: Any) -> Recording:
     }
     queues: list[list[Arrival]] = []
     for name, made in streams.items():
-        queues.append([Arrival(name, b.start, len(b), b.epoch) for b in made])
+        queues.append([Arrival(name, b.start, len(b), b.t0) for b in made])
     for name, e in events.items():
         cut = draw(st.integers(0, len(e)))
         promise = float(e.times[cut - 1]) if cut else -np.inf
         first = Arrival(name, 0, cut, promise)
-        queues.append([first, Arrival(name, cut, len(e) - cut, e.until)])
+        queues.append([first, Arrival(name, cut, len(e) - cut, e.complete_until)])
     queues = [queue for queue in queues if draw(st.booleans())]
     timeline = []
     while queues := [queue for queue in queues if queue]:
@@ -92,7 +92,7 @@ def recordings(draw: Any) -> Recording:
 
 
 def assert_same(got: Recording, want: Recording) -> None:
-    assert dict(got.about) == dict(want.about)
+    assert dict(got.metadata) == dict(want.metadata)
     assert got.timeline == want.timeline
     assert set(got.streams) == set(want.streams)
     for name, made in want.streams.items():
@@ -168,7 +168,7 @@ def test_pyxdf_reads_the_same_numbers(
 
 def test_announced_streams_are_there_though_nothing_came(tmp_path: Path) -> None:
     with Writer(tmp_path / "a.xdf") as writer:
-        writer.announce([EEG, BEATS])
+        writer.open_streams([EEG, BEATS])
     got = read(tmp_path / "a.xdf")
     assert got.infos == (EEG, BEATS)
     assert (len(got.streams["headset.eeg"][0]), len(got.events["skin.beats"])) == (0, 0)
@@ -177,7 +177,7 @@ def test_announced_streams_are_there_though_nothing_came(tmp_path: Path) -> None
 def test_a_boundary_comes_at_least_every_ten_seconds(tmp_path: Path) -> None:
     with Writer(tmp_path / "a.xdf") as writer:
         for i in range(60):
-            writer.write(happening(BEATS, 100.0 + i, "", 0.8))
+            writer.write(single_event(BEATS, 100.0 + i, "", 0.8))
     raw = (tmp_path / "a.xdf").read_bytes()
     marks_at = [c.tag for c in walk(memoryview(raw)) if c.tag == Tag.BOUNDARY]
     assert len(marks_at) == 6
@@ -197,7 +197,7 @@ def test_the_file_says_how_the_session_ended(
 ) -> None:
     writer = Writer(tmp_path / "a.xdf")
     writer.__exit__(None if error is None else type(error), error, None)
-    assert read(tmp_path / "a.xdf").about == {"ended": ended}
+    assert read(tmp_path / "a.xdf").metadata == {"ended": ended}
 
 
 def test_a_recording_is_never_overwritten_and_private(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_recording_is_never_overwritten_and_private(tmp_path: Path) -> None:
     for person in ("p01", "p02", "p03"):
         with Writer(path, {"person": person}):
             pass
-    names = {p.name: read(p).about["person"] for p in tmp_path.glob("*.xdf")}
+    names = {p.name: read(p).metadata["person"] for p in tmp_path.glob("*.xdf")}
     assert names == {"a_old1.xdf": "p01", "a_old2.xdf": "p02", "a.xdf": "p03"}
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -220,17 +220,17 @@ def test_a_link_to_somewhere_else_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_stream_cannot_become_another(tmp_path: Path) -> None:
-    other = EEG.at(Fraction(500), *EEG.channels)
+    other = EEG.with_channels(Fraction(500), *EEG.channels)
     with Writer(tmp_path / "a.xdf") as writer:
-        writer.announce([EEG])
+        writer.open_streams([EEG])
         with pytest.raises(ValueError, match="cannot go on as Info") as error:
-            writer.announce([other])
+            writer.open_streams([other])
         assert str(error.value) == (
             f"'headset.eeg' in {tmp_path / 'a.xdf'} is {EEG}, and cannot go on as "
             f"{other}"
         )
         with pytest.raises(ValueError, match="of another kind already") as error:
-            writer.announce([marks("headset.eeg")])
+            writer.open_streams([event_stream("headset.eeg")])
     assert str(error.value) == (
         f"{tmp_path / 'a.xdf'} has a stream 'headset.eeg' of another kind already"
     )

@@ -50,7 +50,7 @@ def test_a_killed_session_is_all_there(tmp_path: Path) -> None:
     path = tmp_path / "a.xdf"
     assert child(KILLED, path).returncode == -signal.SIGKILL
     got = read(path)
-    assert got.about == {"ended": "interrupted"}
+    assert got.metadata == {"ended": "interrupted"}
     assert list(map(facts, got.arrivals())) == list(map(facts, items()))
 
 
@@ -75,7 +75,7 @@ def test_a_file_cut_between_chunks_is_an_interrupted_session(tmp_path: Path) -> 
     for at in cuts(raw)[1:-2]:  # the footer that says how it ended has two behind it
         (tmp_path / "cut.xdf").write_bytes(raw[:at])
         got = read(tmp_path / "cut.xdf")
-        assert got.about["ended"] == "interrupted"
+        assert got.metadata["ended"] == "interrupted"
         arrived = list(map(facts, got.arrivals()))
         assert arrived == want[: len(arrived)]
         seen.add(len(arrived))

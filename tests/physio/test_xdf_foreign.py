@@ -14,7 +14,7 @@ from sessions import cuts, survives, whole_or_told
 from physio.core.block import Array
 from physio.io.xdf import read
 from physio.io.xdf.chunks import MAGIC, Tag, chunk, numbers
-from physio.io.xdf.dejitter import Grid, fit
+from physio.io.xdf.dejitter import SampleGrid, fit
 
 
 @pytest.mark.parametrize("person", ["P001", "P031", "P032", "P050"])
@@ -32,7 +32,7 @@ def test_a_muse_is_read_without_loss(data: Path, person: str) -> None:
     assert set(got.streams) == set(names.values())
     for stream, own in zip(found, raw, strict=True):
         made = got.streams[names[stream["info"]["type"][0]]]
-        assert made[0].info.person == person
+        assert made[0].info.participant == person
         values = np.concatenate([block.data for block in made])
         np.testing.assert_array_equal(values, stream["time_series"])
         if not len(values):
@@ -59,7 +59,7 @@ def test_a_muse_has_its_units_and_its_measured_rate(data: Path) -> None:
         ("acc.z", "misc", "g"),
     ]
     assert (eeg.rate, acc.rate) == (Fraction(256), Fraction("51.86"))
-    assert "muse.acc measures 51.86 Hz, not 52 Hz" in got.about["warnings"]
+    assert "muse.acc measures 51.86 Hz, not 52 Hz" in got.metadata["warnings"]
 
 
 def test_the_minimal_file_holds_what_its_authors_say(data: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_stream_of_unheard_of_make_is_refused(tmp_path: Path) -> None:
     )
 
 
-def placed(grid: Grid, n: int) -> tuple[list[int], Array]:
+def placed(grid: SampleGrid, n: int) -> tuple[list[int], Array]:
     """Return the number of each sample, and its time (s)."""
     spans = [(run.start + np.arange(run.last - run.first), run) for run in grid.runs]
     numbers = np.concatenate([k for k, _ in spans])

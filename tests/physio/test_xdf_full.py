@@ -11,7 +11,7 @@ import pytest
 from sessions import facts, items
 
 from physio.io.xdf import read
-from physio.sinks.disk_space import Ring, Room
+from physio.sinks.disk_space import RetryBuffer, DiskSpace
 from physio.sinks.xdf import Xdf
 
 Usage = namedtuple("Usage", "total used free")
@@ -68,7 +68,7 @@ def test_a_recording_goes_on_in_another_folder_and_nothing_is_lost(
     first = read(tmp_path / "a" / "recording.xdf")
     parts = sorted((tmp_path / "b").iterdir())
     second = read(parts[0])
-    assert second.about["continues"] == "recording.xdf"
+    assert second.metadata["continues"] == "recording.xdf"
     got = [facts(i) for r in (first, second) for i in r.arrivals()]
     assert got == list(map(facts, items()))
     assert 0 < len(list(first.arrivals())) < len(got)
@@ -100,7 +100,7 @@ def test_ten_and_two_minutes_left_are_told_once_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = 21_000_000
-    room = Room(tmp_path, 1_000_000)
+    room = DiskSpace(tmp_path, 1_000_000)
     said = []
     for second in range(1200):  # 1 MB a minute: 20 minutes
         left = free - second * 1_000_000 // 60
@@ -116,7 +116,7 @@ def test_ten_and_two_minutes_left_are_told_once_each(
 
 
 def test_memory_keeps_the_newest() -> None:
-    ring = Ring(10_000)
+    ring = RetryBuffer(10_000)
     made = list(items())
     for item in made:
         ring.keep(item)

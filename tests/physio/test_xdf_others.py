@@ -9,7 +9,7 @@ import pytest
 import pyxdf
 from sessions import items
 
-from physio.core.block import Block, Channel, Info
+from physio.core.block import Block, Channel, StreamInfo
 from physio.io.xdf import Writer
 from physio.io.xdf.chunks import Tag, walk
 
@@ -59,11 +59,11 @@ def test_mne_lsl_makes_its_info_of_our_headers(tmp_path: Path) -> None:
     pytest.importorskip("mne_lsl")
     from mne_lsl.utils.meas_info import create_info
 
-    wrist = Info("band.eda", 4, (Channel("eda", "gsr", "uS"),))
-    eeg = Info(
+    wrist = StreamInfo("band.eda", 4, (Channel("eda", "gsr", "uS"),))
+    eeg = StreamInfo(
         "head.eeg", 250, tuple(Channel(n, "eeg", "uV") for n in ("Fz", "Cz", "Oz"))
     )
-    pulse = Info("band.bvp", 64, (Channel("bvp", "bio", "1"),))
+    pulse = StreamInfo("band.bvp", 64, (Channel("bvp", "bio", "1"),))
     with Writer(tmp_path / "a.xdf") as writer:
         for info in (wrist, eeg, pulse):
             rows = np.ones((8, len(info.channels)))
@@ -85,7 +85,7 @@ def test_mne_lsl_makes_its_info_of_our_headers(tmp_path: Path) -> None:
 
 def test_streams_that_may_lose_samples_say_so(tmp_path: Path) -> None:
     """Or pyxdf lays what is left evenly over the gaps: see its dejittering."""
-    block = Info("head.eeg", 250, (Channel("Fz", "eeg", "uV"),))
+    block = StreamInfo("head.eeg", 250, (Channel("Fz", "eeg", "uV"),))
     with Writer(tmp_path / "a.xdf") as writer:
         for start in (0, 350):  # 0.4 s are lost, less than pyxdf takes for a break
             writer.write(Block(block, start, 100.0, np.zeros((250, 1))), arrived=True)

@@ -170,8 +170,8 @@ def damaged_at_each(folder: Path, raw: bytes, at: Iterable[int]) -> None:
         arrived = [w for w in map(facts, got.arrivals()) if w in want]
         assert len(arrived) >= len(want) - 1, n
         last = next(c for c in walk(memoryview(raw)) if c.stream == 2 and c.tag == 6)
-        assert ("warnings" in got.about) == (n < last.at), n
-        assert got.about["person"] == "p07"
+        assert ("warnings" in got.metadata) == (n < last.at), n
+        assert got.metadata["person"] == "p07"
 
 
 def test_a_changed_byte_costs_one_record_and_is_told(tmp_path: Path) -> None:
@@ -198,11 +198,11 @@ def test_damage_is_said_with_its_time_and_its_place(tmp_path: Path) -> None:
     lost = [f for f in whole if f not in list(map(facts, got.arrivals()))]
     assert len(lost) == 1
     assert lost[0][1] == sum(10 + i % 4 for i in range(5))  # the start of block 5
-    assert got.about["warnings"].startswith("damaged at 00:04: bytes ")
+    assert got.metadata["warnings"].startswith("damaged at 00:04: bytes ")
     done = repair(path)
-    assert done.damage == (got.about["warnings"],)
+    assert done.damage == (got.metadata["warnings"],)
     again, _ = opened(done.path)
-    assert again.about == got.about
+    assert again.metadata == got.metadata
     assert list(map(facts, again.arrivals())) == list(map(facts, got.arrivals()))
     assert [b.start for b in again.streams["headset.eeg"]] == [
         i.start for i in items() if isinstance(i, Block) and i.start != lost[0][1]

@@ -8,23 +8,23 @@ import pytest
 from sessions import BEATS, EEG, facts, items
 
 from physio.config import build
-from physio.core.block import Block, Channel, Info
+from physio.core.block import Block, Channel, StreamInfo
 from physio.io.xdf import read
 from physio.sinks.xdf import Xdf
 
 USE = {"use": "physio.sinks.xdf:Xdf"}
-WIDE = Info("wide.eeg", Fraction(250), (Channel("x"),))
+WIDE = StreamInfo("wide.eeg", Fraction(250), (Channel("x"),))
 
 
 def test_a_session_is_recorded_in_the_order_it_came(tmp_path: Path) -> None:
     inputs = {"headset.eeg", "session.silence", "band.eda"}
-    silent = Info("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
+    silent = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
     with Xdf(tmp_path, {"person": "p07"}) as sink:
-        sink.announce([silent, EEG])
+        sink.open_streams([silent, EEG])
         for item in items():
             sink.write(item)
     got = read(tmp_path / "recording.xdf")
-    assert dict(got.about) == {"person": "p07", "ended": "completed"}
+    assert dict(got.metadata) == {"person": "p07", "ended": "completed"}
     came = [facts(item) for item in items() if item.info.name in inputs]
     assert list(map(facts, got.arrivals())) == came
     assert len(got.events[BEATS.name]) == 12
@@ -68,7 +68,7 @@ def test_nothing_waits_and_a_slow_disk_stops_the_recording(tmp_path: Path) -> No
     )
     assert str(error.value) == why
     got = read(tmp_path / "a.xdf")
-    assert got.about == {"ended": why}
+    assert got.metadata == {"ended": why}
     assert len(got.streams["wide.eeg"]) == taken > 0
 
 
@@ -83,22 +83,22 @@ def test_a_replay_may_wait_for_the_disk(tmp_path: Path) -> None:
 def test_what_cannot_be_written_stops_the_recording_with_a_word(
     tmp_path: Path,
 ) -> None:
-    other = EEG.at(Fraction(500), *EEG.channels)
+    other = EEG.with_channels(Fraction(500), *EEG.channels)
     with (
         pytest.raises(ValueError, match="cannot go on as") as error,
         Xdf(tmp_path, filename="a.xdf") as sink,
     ):
-        sink.announce([EEG, other])
-    assert read(tmp_path / "a.xdf").about == {"ended": str(error.value)}
+        sink.open_streams([EEG, other])
+    assert read(tmp_path / "a.xdf").metadata == {"ended": str(error.value)}
 
 
 def test_leaving_early_is_told_by_the_file(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), Xdf(tmp_path, filename="a.xdf"):
         raise KeyboardInterrupt
-    assert read(tmp_path / "a.xdf").about == {"ended": "interrupted by Ctrl-C"}
+    assert read(tmp_path / "a.xdf").metadata == {"ended": "interrupted by Ctrl-C"}
     with Xdf(tmp_path, filename="b.xdf") as sink:
         sink.end("every device ended")
-    assert read(tmp_path / "b.xdf").about == {"ended": "every device ended"}
+    assert read(tmp_path / "b.xdf").metadata == {"ended": "every device ended"}
 
 
 def test_no_room_at_all_is_refused() -> None:

@@ -31,7 +31,7 @@ def blocks(items: list[Item], name: str) -> list[Block]:
 
 
 def test_the_synthetic_board_loses_nothing() -> None:
-    board = Board(name="headset", person="p07", only=("eeg", "eda", "acc"))
+    board = Board(name="headset", person="p07", streams_used=("eeg", "eda", "acc"))
     # Not waiting is a matter of milliseconds; 0.2 s is what a busy machine may take.
     with board:
         begin = board.clock.now()
@@ -67,7 +67,7 @@ def test_the_synthetic_board_loses_nothing() -> None:
 
 
 def test_a_store_that_overflows_is_noticed() -> None:
-    with Board(name="x", only=("eeg",), ring=1.0) as board:
+    with Board(name="x", streams_used=("eeg",), buffer_seconds=1.0) as board:
         items = read(board, 1.0, most=0.2)
         time.sleep(3.5)
         items += read(board, 1.0, most=0.2)

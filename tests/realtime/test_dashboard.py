@@ -18,11 +18,11 @@ import pytest
 
 from devices.simulated import Headset, Wristband
 from physio import config
-from physio.core.block import Info
+from physio.core.block import StreamInfo
 from physio.core.protocols import WallClock
 from physio.core.recording import MARKERS, RATINGS, Item
 from physio.io import xdf
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 from physio.online.session import Session
 from physio.sinks.xdf import Xdf
 from physio.view.dashboard import Dashboard
@@ -47,7 +47,7 @@ class Switched:
         self.device.__exit__(*error)
 
     @property
-    def streams(self) -> tuple[Info, ...]:
+    def streams(self) -> tuple[StreamInfo, ...]:
         return self.device.streams
 
     @property
@@ -69,14 +69,14 @@ class Running:
 
     def __post_init__(self) -> None:
         clock = WallClock()
-        band = Wristband(name="band", seed=7, seconds=3600, truth=False, clock=clock)
+        band = Wristband(name="band", seed=7, seconds=3600, ground_truth=False, clock=clock)
         self.band = Switched(band)
         head = Headset(
             name="<b>head", seed=7, seconds=3600, preset="exaggerated", clock=clock
         )
         path = Path(config.__file__).parent / "assets" / "demo.toml"
         tables = config.read(path)
-        file = SessionFile({"session": tables["session"]})
+        file = SessionConfig({"session": tables["session"]})
         about = {"person": "p07"}
         self.board = Dashboard(self.folder, about, clock)
         self.session = Session(

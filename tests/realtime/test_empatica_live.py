@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.empatica import E4, Twin, found
+from devices.empatica import E4, MockServer, found
 from devices.simulated import Wristband
 from physio.core.block import Block, Origin
 from physio.core.events import Events
@@ -16,13 +16,13 @@ from physio.core.protocols import FastClock, Item, WallClock
 
 
 @contextmanager
-def server(speed: float = 1.0, **settings: Any) -> Iterator[Twin]:
+def server(speed: float = 1.0, **settings: Any) -> Iterator[MockServer]:
     clock = WallClock(speed)
     bands = {
-        serial: Wristband(name=serial, clock=clock, seed=i, truth=False)
+        serial: Wristband(name=serial, clock=clock, seed=i, ground_truth=False)
         for i, serial in enumerate(("9ff167", "7a3166"), 1)
     }
-    with Twin(bands, clock=clock, **settings) as twin:
+    with MockServer(bands, clock=clock, **settings) as twin:
         yield twin
 
 
@@ -66,11 +66,11 @@ def test_two_wristbands_give_what_they_sensed(settings: dict[str, Any]) -> None:
         with bands[0], bands[1]:
             names = [i.name for i in bands[1].streams if i.rate]
             assert names == ["b.eda", "b.bvp", "b.acc", "b.temp"]
-            assert {i.person for i in bands[1].streams} == {"p2"}
+            assert {i.participant for i in bands[1].streams} == {"p2"}
             assert {i.origin for i in bands[1].streams} == {Origin.SIMULATED}
             items = gather(bands, lambda i: len(column(i, "b.eda")) >= 8)
     clock = FastClock()
-    with Wristband(name="x", clock=clock, seed=2, truth=False) as sensed:
+    with Wristband(name="x", clock=clock, seed=2, ground_truth=False) as sensed:
         clock.wait(30.0)
         known = column(list(sensed.read()), "x.eda")
     eda = column(items, "b.eda")
@@ -99,7 +99,7 @@ def test_out_of_reach_is_told_and_is_a_gap() -> None:
     lost = bvp[-1].stop - sum(map(len, bvp))
     # 2 s at 64 Hz; the twin looks every 10 ms, and a busy machine a little later.
     assert lost == pytest.approx(128, abs=10)
-    assert bvp[-1].until == pytest.approx(end, abs=0.2)
+    assert bvp[-1].complete_until == pytest.approx(end, abs=0.2)
 
 
 def test_a_server_that_goes_is_sought_until_it_is_back() -> None:

@@ -16,10 +16,10 @@ import pylsl
 import pytest
 
 from devices.lsl import Inlet, found
-from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.block import Array, Block, Channel, StreamInfo, Origin
 from physio.core.events import Events
 from physio.core.protocols import Item, WallClock
-from physio.online.engine import Plan
+from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 from physio.sinks.lsl import Lsl
 
@@ -76,7 +76,7 @@ def test_eeg_eda_and_markers_for_eight_seconds() -> None:
         "band.eda",
         "stimuli.markers",
     ]
-    assert inlets[0].streams[0].person == "p07"
+    assert inlets[0].streams[0].participant == "p07"
     assert inlets[1].streams[0].channels[0] == Channel("n", "gsr", "uS")
     for name, least in (("headset.eeg", 250 * 8), ("band.eda", 4 * 8 - 1)):
         parts = blocks(items, name)
@@ -300,7 +300,7 @@ def test_two_senders_with_one_source_id_are_told_and_neither_is_taken() -> None:
 
 def test_a_frozen_sender_is_told_within_a_second_and_loses_nothing() -> None:
     clock = WallClock()
-    plan = Plan(patience=0.9)
+    plan = PipelineConfig(stall_timeout=0.9)
     items: list[Item] = []
     with sending("ice") as sender:
         inlet = Inlet(source_id="ice-EEG", name="h", clock=clock)
@@ -333,8 +333,8 @@ def test_a_frozen_sender_is_told_within_a_second_and_loses_nothing() -> None:
 
 def test_estimates_go_out_and_come_in_again() -> None:
     names = ("valence", "valence.sd")
-    channels = tuple(Channel(n, unit="1", span=12.0) for n in names)
-    info = Info("estimates", Fraction(4), channels, Origin.SIMULATED, person="p07")
+    channels = tuple(Channel(n, unit="1", memory=12.0) for n in names)
+    info = StreamInfo("estimates", Fraction(4), channels, Origin.SIMULATED, participant="p07")
     sink = Lsl(source_id="out-test")
     inlet = Inlet(source_id="out-test", name="far")
     begin = time.monotonic()
@@ -363,7 +363,7 @@ def test_estimates_go_out_and_come_in_again() -> None:
     (described,) = inlet.streams
     assert (described.name, described.rate) == ("far.affect", 0)
     assert described.names == ("valence", "valence.sd")
-    assert (described.origin, described.person) == (Origin.SIMULATED, "")
+    assert (described.origin, described.participant) == (Origin.SIMULATED, "")
     events = [i for i in items if isinstance(i, Events)]
     data = np.concatenate([e.data for e in events])
     np.testing.assert_array_equal(data, np.vstack([r.data for r in rows[1:]]))
@@ -374,7 +374,7 @@ def test_estimates_go_out_and_come_in_again() -> None:
 
 
 def test_features_of_two_people_go_out_as_two_streams() -> None:
-    info = Info("features.p1", Fraction(4), (Channel("skin.tonic", "gsr", "uS"),))
+    info = StreamInfo("features.p1", Fraction(4), (Channel("skin.tonic", "gsr", "uS"),))
     infos = [info, replace(info, name="features.p2")]
     sinks = [Lsl("features"), Lsl("estimates")]
     with sinks[0], sinks[1]:

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.polar import H10, Twin
+from devices.polar import H10, MockStrap
 from devices.polar.messages import CONTROL, ECG, START, STOP
 from devices.simulated import Chest
 from physio.core.block import Block, Origin
 from physio.core.events import Events
 from physio.core.protocols import FastClock, Item, WallClock
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 
 SPEED = 4.0
 
 
-def worn(**settings: Any) -> tuple[H10, Twin]:
+def worn(**settings: Any) -> tuple[H10, MockStrap]:
     clock = WallClock(SPEED)
     chest = Chest(name="x", clock=clock, rate=130, seed=3)
-    twin = Twin(chest, clock=clock, **settings)
+    twin = MockStrap(chest, clock=clock, **settings)
     return H10(twin=twin, name="belt", person="p1", clock=clock), twin
 
 
@@ -61,7 +61,7 @@ def test_a_strap_gives_what_it_sensed() -> None:
     with device:
         names = [i.name for i in device.streams]
         assert names == ["belt.ecg", "belt.hr", "belt.ibi", "belt.status"]
-        assert {i.person for i in device.streams} == {"p1"}
+        assert {i.participant for i in device.streams} == {"p1"}
         assert {i.origin for i in device.streams} == {Origin.SIMULATED}
         items = gather(device, lambda i: samples(i) >= 130 * 6)
     assert (device.read(), device.ended) == ([], True)
@@ -102,7 +102,7 @@ def test_out_of_reach_is_a_gap_and_the_strap_is_sought() -> None:
     assert lost % 73 in {0, 1, 72}
     times = np.concatenate([b.times for b in found])
     assert (np.diff(times) > 0).all()
-    assert found[-1].until == pytest.approx(device.clock.now(), abs=4.0)
+    assert found[-1].complete_until == pytest.approx(device.clock.now(), abs=4.0)
 
 
 def test_a_strap_that_refuses_says_why() -> None:
@@ -143,7 +143,7 @@ def test_where_there_is_no_bluetooth_it_is_one_sentence() -> None:
 def test_a_session_file_wears_the_twin() -> None:
     chest = {"use": "devices.simulated:Chest", "rate": 130}
     tables = {"devices": {"belt": {"use": "devices.polar:H10", "twin": chest}}}
-    (device,) = SessionFile(tables).devices(WallClock(SPEED))
+    (device,) = SessionConfig(tables).devices(WallClock(SPEED))
     assert isinstance(device, H10)
     with device:
         items = gather(device, lambda i: samples(i) > 130)

@@ -13,7 +13,7 @@ from devices.lsl import Inlet
 from physio.core.block import Block
 from physio.core.protocols import WallClock
 from physio.core.recording import Item
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 from physio.online.session import Session
 from physio.sinks.xdf import Xdf
 
@@ -30,12 +30,12 @@ def test_nothing_is_lost_and_the_file_has_it_all(
         Inlet(source_id=f"{prefix}-EEG", name="headset", clock=clock),
         Inlet(source_id=f"{prefix}-GSR", name="band", clock=clock),
         Inlet(source_id=f"{prefix}-Markers", name="stimuli", clock=clock),
-        Board(name="board", only=("eeg",), clock=clock),
+        Board(name="board", streams_used=("eeg",), clock=clock),
     ]
     items: list[Item] = []
     with sending(prefix):
         session = Session(
-            SessionFile().plan, devices, [Xdf(tmp_path)], clock, seconds=seconds
+            SessionConfig().plan, devices, [Xdf(tmp_path)], clock, seconds=seconds
         )
         with session:
             items.extend(session)
@@ -72,7 +72,7 @@ def test_the_loop_never_waits_long(tmp_path: Path) -> None:
     clock = WallClock()
     board = Board(name="board", clock=clock)
     longest, last = 0.0, time.monotonic()
-    session = Session(SessionFile().plan, [board], [Xdf(tmp_path)], clock, seconds=5.0)
+    session = Session(SessionConfig().plan, [board], [Xdf(tmp_path)], clock, seconds=5.0)
     with session:
         last = time.monotonic()
         for item in session:

@@ -33,7 +33,7 @@ def slewed(epoch: float, target: float, rows: int, rate: float) -> float:
     return epoch + min(max(step, down), up)
 
 
-class Epoch:
+class StartTimeEstimator:
     """When sample 0 was taken, judged by when its successors arrived.
 
     No sample arrives before it was taken, and some arrive with little delay: of the
@@ -46,7 +46,7 @@ class Epoch:
         self._epoch = np.nan
         self._start = 0
 
-    def hear(self, now: float, newest: int) -> None:
+    def update(self, now: float, newest: int) -> None:
         """Take note that sample number ``newest`` was there at ``now`` (s)."""
         epoch = now - newest / self.rate
         while self._least and self._least[-1][1] >= epoch:
@@ -76,7 +76,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Counter:
+class WrappingCounter:
     """How a device counts what it sends.
 
     Parameters
@@ -99,7 +99,7 @@ class Counter:
         return self.wrap // self.step * self.rows
 
 
-class Counted:
+class SampleNumbering:
     """Numbers samples by the counter that came with each.
 
     The counter tells losses up to one turn of it. Of a loss of whole turns it says
@@ -108,7 +108,7 @@ class Counted:
     samples still come is none.
     """
 
-    def __init__(self, counter: Counter, patience: float = 1.0) -> None:
+    def __init__(self, counter: WrappingCounter, patience: float = 1.0) -> None:
         self.counter, self.patience = counter, patience
         self._count, self._row = -1, 0  # the newest, and which row of it came last
         self._number = -1
@@ -201,7 +201,7 @@ class Counted:
         Parameters
         ----------
         behind
-            How many samples there should be beyond the newest: `Epoch.behind`.
+            How many samples there should be beyond the newest: `StartTimeEstimator.behind`.
         now
             The time (s).
         full

@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
-from physio.core.timing.timestamps import Placed
-from physio.core.timing.clock_model import Counted, Counter, Epoch
+from physio.core.timing.timestamps import PlacedSamples
+from physio.core.timing.clock_model import SampleNumbering, WrappingCounter, StartTimeEstimator
 
 PAUSE: Final = 0.5  # s without a sample after which a device may have slept
 BACK: Final = 1.0  # s by which stamps go back when a device begins anew
 
 
-class Numbered:
+class CounterAligner:
     """Puts samples that carry a count on the grid of their rate.
 
     The count says which were lost, to the sample; when they came says the rest. A
@@ -29,10 +29,10 @@ class Numbered:
         How the device counts.
     """
 
-    def __init__(self, rate: float, counter: Counter) -> None:
+    def __init__(self, rate: float, counter: WrappingCounter) -> None:
         self.rate = rate
-        self.counted = Counted(counter)
-        self._epoch = Epoch(rate)
+        self.counted = SampleNumbering(counter)
+        self._epoch = StartTimeEstimator(rate)
         self._heard = np.inf  # when samples came last
         self._stamp = np.nan
         self._slept: tuple[float, float] | None = None  # since when, how many are short
@@ -45,7 +45,7 @@ class Numbered:
         now: float,
         *,
         full: bool = False,
-    ) -> list[Placed]:
+    ) -> list[PlacedSamples]:
         """Take in samples; return those that are new, each run of them by itself.
 
         Parameters
@@ -62,7 +62,7 @@ class Numbered:
             self._heard = now
         numbers = self._numbers(counts, stamps, now, full=full)
         self._sleep(now, paused=paused)
-        self._epoch.hear(now, self.counted.newest)
+        self._epoch.update(now, self.counted.newest)
         new = np.flatnonzero(numbers >= 0)
         new = new[np.argsort(numbers[new], kind="stable")]
         jumps = np.flatnonzero(np.diff(numbers[new]) > 1) + 1
@@ -71,7 +71,7 @@ class Numbered:
             if len(part):
                 start = int(numbers[part[0]])
                 epoch = self._epoch.at(start)
-                placed.append(Placed(start, epoch, rows[part], stamps[part]))
+                placed.append(PlacedSamples(start, epoch, rows[part], stamps[part]))
         return placed
 
     def _numbers(

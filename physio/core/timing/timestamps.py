@@ -12,16 +12,16 @@ OLDEST: Final = 360.0  # s: 60 s of a buffer, unread while its sender paused for
 _AHEAD: Final = 0.5  # s: by how much a stamp may be ahead of the present
 
 
-class Placed(NamedTuple):
+class PlacedSamples(NamedTuple):
     """Consecutive samples with their place: rows, their own stamps, start and epoch."""
 
     start: int
-    epoch: float
+    t0: float
     rows: Array
     stamps: Array
 
 
-class Stamped:
+class TimestampAligner:
     """Puts samples that carry times, and no counter, on the grid of their rate.
 
     A sample that comes too late for its place is held until it is clear why, for
@@ -86,7 +86,7 @@ class Stamped:
 
     def push(
         self, times: Array, stamps: Array, rows: Array, now: float
-    ) -> list[Placed]:
+    ) -> list[PlacedSamples]:
         """Take in samples; return those that have a place.
 
         Parameters
@@ -191,7 +191,7 @@ class Stamped:
         fade = 1 - self._period / (30.0 * self.rate)
         self._stray = max(self._stray * fade if self._periods != 4 else 0.0, early)
 
-    def _cut(self, numbers: list[int]) -> list[Placed]:
+    def _cut(self, numbers: list[int]) -> list[PlacedSamples]:
         if not numbers or self._rows is None:
             return []
         jumps = np.flatnonzero(np.diff(numbers) > 1) + 1
@@ -204,5 +204,5 @@ class Stamped:
             self._start = numbers[a]
             self._given = slewed(self._given, self._epoch, moved, self.rate)
             data = np.ascontiguousarray(self._rows[a:b])
-            placed.append(Placed(self._start, self._given, data, self._stamps[a:b]))
+            placed.append(PlacedSamples(self._start, self._given, data, self._stamps[a:b]))
         return placed

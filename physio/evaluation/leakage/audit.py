@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from physio.datasets import feature_table as windows
+from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL
-from physio.evaluation.leakage import time_confound as confound, columns as suspects
+from physio.evaluation.leakage import time_confound, columns as suspects
 from physio.evaluation.folds import PAPER, Fold, Folds, Rows
-from physio.evaluation.row_index import joined, orders, touching
+from physio.evaluation.row_index import row_ids, orders, overlapping
 from physio.evaluation.splits import PROTOCOLS
 
 _TRIAL: Final = ("dataset", "subject", "session", "trial", "part")
@@ -26,7 +26,7 @@ _KEPT: Final = {
 _NEEDED: Final = ("subject", "session", "trial", "rests", "stop")
 
 
-class Finding(NamedTuple):
+class LeakageFinding(NamedTuple):
     """What an audit found.
 
     Parameters
@@ -60,19 +60,19 @@ class Audit:
         All that was found, leaks first.
     clock
         What a model reaches that sees nothing but the time, None if it could not be
-        tried: see `physio.evaluation.leakage.time_confound.Clock`.
+        tried: see `physio.evaluation.leakage.time_confound.TimeConfound`.
     """
 
     protocol: str
-    findings: tuple[Finding, ...]
-    clock: confound.Clock | None = None
+    findings: tuple[LeakageFinding, ...]
+    clock: time_confound.TimeConfound | None = None
 
     @property
     def ok(self) -> bool:
         """Whether nothing leaks."""
         return not any(f.leak for f in self.findings)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as results and JSON have it."""
         return {
             "ok": self.ok,
@@ -140,29 +140,29 @@ def audit(
     """
     promise = _promise(folds)
     folds.of(table)
-    names = list(windows.features(table) if columns is None else columns)
+    names = list(feature_table.features(table) if columns is None else columns)
     if lacking := [c for c in (*names, LABEL) if c not in table.columns]:
         raise ValueError(
             f"the table has no column {lacking[0]!r}; it has {', '.join(table.columns)}"
         )
-    found: list[Finding] = []
+    found: list[LeakageFinding] = []
     for fold in folds.folds:
         found += _fold(table, fold, promise)
     labelled = table[table[LABEL].astype(str) != ""]
     found += [
-        Finding(kind, "", leak=True, text=text)
-        for kind, text in suspects.columns(labelled, names)
+        LeakageFinding(kind, "", leak=True, text=text)
+        for kind, text in suspects.leaky_columns(labelled, names)
     ]
     found += [
-        Finding("made-up rows", fold.name, leak=True, text=text)
+        LeakageFinding("made-up rows", fold.name, leak=True, text=text)
         for fold in folds.folds
-        if (text := suspects.copies(table, names, fold))
+        if (text := suspects.duplicated_rows(table, names, fold))
     ]
-    if text := suspects.between(labelled, names):
-        found.append(Finding("made-up rows", "", leak=True, text=text))
-    timed = confound.clock(table, folds) if clock and "begin" in table else None
+    if text := suspects.interpolated_rows(labelled, names):
+        found.append(LeakageFinding("made-up rows", "", leak=True, text=text))
+    timed = time_confound.time_confound(table, folds) if clock and "begin" in table else None
     if timed is not None and timed.confounds:
-        found.append(Finding("clock", "", leak=False, text=timed.text))
+        found.append(LeakageFinding("clock", "", leak=False, text=timed.text))
     found.sort(key=lambda f: not f.leak)
     return Audit(folds.protocol, tuple(found), timed)
 
@@ -178,10 +178,10 @@ def _promise(folds: Folds) -> str:
     )
 
 
-def _fold(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[Finding]:
+def _fold(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
     """Yield what is wrong with a fold, and with the folds inside of it."""
     if lacking := [c for c in _NEEDED if c not in table.columns]:
-        yield Finding(
+        yield LeakageFinding(
             "unproved",
             fold.name,
             leak=True,
@@ -195,47 +195,47 @@ def _fold(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[Finding]:
     yield from _one_sided(table, fold)
 
 
-def _shared(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[Finding]:
+def _shared(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
     """Yield what is on both sides of a fold and must not be."""
-    both = touching(table, fold.test, fold.train)
+    both = overlapping(table, fold.test, fold.train)
     if both:
         text = (
             f"{len(both)} of {len(fold.test)} test rows rest on samples that training "
             f"rows rest on too, as {_where(table, both[0])}"
         )
-        yield Finding("shared samples", fold.name, leak=True, text=text)
+        yield LeakageFinding("shared samples", fold.name, leak=True, text=text)
     kept = [promise] if promise in _KEPT else []
     if promise == "orders":
         kept = ["subjects"]
         codes = orders(table)
         if same := sorted(set(codes[fold.train]) & set(codes[fold.test])):
             text = f"people with the order {same[0]} both train and test"
-            yield Finding("shared orders", fold.name, leak=True, text=text)
+            yield LeakageFinding("shared orders", fold.name, leak=True, text=text)
     if promise == "nothing":
         kept = ["trials", "subjects"]
     for what in kept:
         name, columns = _KEPT[what]
-        codes = joined(table, *columns)
+        codes = row_ids(table, *columns)
         same = sorted(set(codes[fold.train]) & set(codes[fold.test]))
         if same:
             text = (
                 f"{len(same)} of {len(set(codes[fold.test]))} {name} that are tested "
                 f"train too, as {_said(same[0])}"
             )
-            yield Finding(f"shared {what}", fold.name, leak=True, text=text)
+            yield LeakageFinding(f"shared {what}", fold.name, leak=True, text=text)
 
 
-def _calibrated(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
-    both = touching(table, fold.test, fold.calibration)
+def _calibrated(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
+    both = overlapping(table, fold.test, fold.calibration)
     if both:
         text = (
             f"{len(both)} test rows rest on samples by which the person's features "
             f"were calibrated, as {_where(table, both[0])}"
         )
-        yield Finding("calibration in the test", fold.name, leak=True, text=text)
+        yield LeakageFinding("calibration in the test", fold.name, leak=True, text=text)
 
 
-def _inside(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
+def _inside(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
     """Yield where settings would be chosen by rows that test."""
     proved = set(_NEEDED) <= set(table.columns)
     for one in fold.inner:
@@ -246,17 +246,17 @@ def _inside(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
                 f"the inner fold {one.name!r} uses {outside} rows that do not train: "
                 "settings would be chosen by what is tested"
             )
-            yield Finding("chosen by the test", fold.name, leak=True, text=text)
-        elif proved and (both := touching(table, one.test, one.train)):
+            yield LeakageFinding("chosen by the test", fold.name, leak=True, text=text)
+        elif proved and (both := overlapping(table, one.test, one.train)):
             text = (
                 f"in the inner fold {one.name!r}, {len(both)} rows share samples with "
                 "rows they are compared with"
             )
-            yield Finding("shared samples inside", fold.name, leak=True, text=text)
+            yield LeakageFinding("shared samples inside", fold.name, leak=True, text=text)
             return  # the others are made alike
 
 
-def _one_sided(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
+def _one_sided(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
     labels = table[LABEL].astype(str).to_numpy()
     every = _classes(labels, np.concatenate([fold.train, fold.test]))
     if not every:  # numbers are told, not classes
@@ -264,7 +264,7 @@ def _one_sided(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
     missing = sorted(every - _classes(labels, fold.train))
     if missing:
         text = f"nothing of {', '.join(missing)} is trained on"
-        yield Finding("one-sided classes", fold.name, leak=False, text=text)
+        yield LeakageFinding("one-sided classes", fold.name, leak=False, text=text)
     if "subject" not in table.columns:
         return
     people = table["subject"].astype(str).to_numpy()
@@ -278,7 +278,7 @@ def _one_sided(table: pd.DataFrame, fold: Fold) -> Iterator[Finding]:
             f"of {', '.join(one)} only one class is tested: who it is tells the class, "
             "and a figure for that person means nothing"
         )
-        yield Finding("one-sided classes", fold.name, leak=False, text=text)
+        yield LeakageFinding("one-sided classes", fold.name, leak=False, text=text)
 
 
 def _classes(labels: Any, rows: Rows) -> set[str]:

@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 from physio.core.block import Array
 from physio.datasets.feature_table import LABEL, PLACE, RATING, TIME
 from physio.evaluation.folds import Fold
-from physio.evaluation.row_index import joined
+from physio.evaluation.row_index import row_ids
 
 _ANSWERS: Final = (
     *("panas", "stai", "sssq", "sam", "rating", "valence", "arousal", "dominance"),
@@ -28,7 +28,7 @@ _SAMPLED: Final = 400  # rows that are looked at for being made of two others
 Prepare = Callable[[Array, Any, npt.NDArray[np.intp], npt.NDArray[np.intp]], Array]
 
 
-def columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def leaky_columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield kind and text of what is wrong with each column.
 
     Parameters
@@ -39,8 +39,8 @@ def columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[str, st
         The columns that a model is to read.
     """
     labels = table[LABEL].astype(str).to_numpy()
-    people = joined(table, "dataset", "subject")
-    parts = joined(table, "dataset", "subject", "session", "trial", "part")
+    people = row_ids(table, "dataset", "subject")
+    parts = row_ids(table, "dataset", "subject", "session", "trial", "part")
     scaled = []
     for name in names:
         words = set(name.lower().replace(".", " ").replace("_", " ").split())
@@ -75,7 +75,7 @@ def columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[str, st
         )
 
 
-def copies(table: pd.DataFrame, names: Sequence[str], fold: Fold) -> str:
+def duplicated_rows(table: pd.DataFrame, names: Sequence[str], fold: Fold) -> str:
     """Return what is to be said of test rows whose very features train too."""
     x = table[list(names)].to_numpy(np.float64)
     whole = np.isfinite(x).sum(axis=1) >= min(2, x.shape[1])
@@ -89,7 +89,7 @@ def copies(table: pd.DataFrame, names: Sequence[str], fold: Fold) -> str:
     )
 
 
-def between(table: pd.DataFrame, names: Sequence[str], seed: int = 23) -> str:
+def interpolated_rows(table: pd.DataFrame, names: Sequence[str], seed: int = 23) -> str:
     """Return what is to be said of rows that lie exactly between two others.
 
     SMOTE makes such rows. With at least three continuous features, none does by chance.

@@ -9,10 +9,10 @@ from sklearn.metrics import f1_score
 
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Folds
-from physio.evaluation.row_index import joined
+from physio.evaluation.row_index import row_ids
 
 
-class Clock(NamedTuple):
+class TimeConfound(NamedTuple):
     """What a forest reaches that sees the seconds since the start, and nothing else.
 
     Parameters
@@ -54,7 +54,7 @@ class Clock(NamedTuple):
         )
 
 
-def clock(table: pd.DataFrame, folds: Folds, seed: int = 23) -> Clock | None:
+def time_confound(table: pd.DataFrame, folds: Folds, seed: int = 23) -> TimeConfound | None:
     """Train and test the clock on each fold; None where there are not two classes.
 
     Parameters
@@ -67,8 +67,8 @@ def clock(table: pd.DataFrame, folds: Folds, seed: int = 23) -> Clock | None:
         Of the forest.
     """
     labels = table[LABEL].astype(str).to_numpy()
-    people = joined(table, "dataset", "subject")
-    recordings = joined(table, "dataset", "subject", "session", "trial")
+    people = row_ids(table, "dataset", "subject")
+    recordings = row_ids(table, "dataset", "subject", "session", "trial")
     begins = table["begin"].to_numpy(np.float64)
     first = pd.Series(begins).groupby(recordings).transform("min").to_numpy()
     seconds = (begins - first)[:, None]
@@ -102,4 +102,4 @@ def clock(table: pd.DataFrame, folds: Folds, seed: int = 23) -> Clock | None:
                 )
             )
     reached, guess = (float(np.mean(list(s.values()))) for s in scores)
-    return Clock(reached, guess, len(classes), scores[0])
+    return TimeConfound(reached, guess, len(classes), scores[0])

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from physio.core.block import Array
-from physio.evaluation.models.baselines import UNKNOWN, Given, chosen
-from physio.evaluation.row_index import joined, named, numbers
+from physio.evaluation.models.baselines import UNKNOWN, FoldData, chosen
+from physio.evaluation.row_index import row_ids, named, numbers
 
 _LEAST: Final = 1e-3
 
@@ -26,7 +26,7 @@ class Learned(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Placed:
+class AdaptiveThresholdLDA:
     """Discriminant analysis, and a filter that finds where the person's threshold is.
 
     The order in which a discriminant puts the windows of somebody new is nearly right,
@@ -55,25 +55,25 @@ class Placed:
     about the offset.
     """
 
-    reads: tuple[str, ...] = ()
-    rest: str = ""
-    lasts: float = 900.0
+    features: tuple[str, ...] = ()
+    baseline_label: str = ""
+    state_duration: float = 900.0
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         if not given.classes:
             raise ValueError("thresholds are placed between classes, not of numbers")
-        x = np.nan_to_num(chosen(given, self.reads).reshape(len(given.x), -1))
-        people = joined(given.table, "dataset", "subject")
+        x = np.nan_to_num(chosen(given, self.features).reshape(len(given.x), -1))
+        people = row_ids(given.table, "dataset", "subject")
         scores, learned = _scores(x, people, given)
         return self._followed(scores, learned, given)
 
-    def _followed(self, scores: Array, learned: Learned, given: Given) -> Array:
+    def _followed(self, scores: Array, learned: Learned, given: FoldData) -> Array:
         """Return the classes' probabilities of the rows that test, so far each."""
         begin, end = (numbers(given.table, k) for k in ("begin", "end"))
-        recordings = joined(given.table, "dataset", "subject", "session", "trial")
+        recordings = row_ids(given.table, "dataset", "subject", "session", "trial")
         calm = np.zeros(len(scores), np.bool_)
         calm[given.fold.calibration] = True
-        rest = given.classes.index(self.rest) if self.rest in given.classes else -1
+        rest = given.classes.index(self.baseline_label) if self.baseline_label in given.classes else -1
         found = np.full((len(scores), len(given.classes)), np.nan)
         for one in np.unique(recordings[given.fold.test]):
             rows = np.flatnonzero(recordings == one)
@@ -81,7 +81,7 @@ class Placed:
             width = float(np.median(end[rows] - begin[rows]))
             gaps = np.diff(begin[rows], prepend=begin[rows[0]] - width)
             known = np.where(calm[rows], rest, -1)
-            found[rows] = follow(scores[rows], gaps, known, learned, width, self.lasts)
+            found[rows] = follow(scores[rows], gaps, known, learned, width, self.state_duration)
         return found[given.fold.test]
 
 
@@ -130,7 +130,7 @@ def follow(
     return found
 
 
-def _scores(x: Array, people: Any, given: Given) -> tuple[Array, Learned]:
+def _scores(x: Array, people: Any, given: FoldData) -> tuple[Array, Learned]:
     """Return the scores of all rows, and what scores are like on people left out."""
     train = given.fold.train
     scores = _discriminant(x, given.y, train)(x)
@@ -179,7 +179,7 @@ def _discriminant(x: Array, y: Any, rows: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Oracle:
+class ConditionOracle:
     """Knows the condition, and answers with what the other people rated in it.
 
     The most that anything can reach that tells the condition and nothing of the person.
@@ -192,7 +192,7 @@ class Oracle:
 
     labels: Any
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         train, test = given.fold.train, given.fold.test
         people = named(given.table, "subject")
         told = {}
@@ -206,7 +206,7 @@ class Oracle:
 
 
 @dataclass(frozen=True, eq=False)
-class Expected:
+class ConditionMeanRating:
     """What people rate in the condition that a person seems to be in.
 
     A classifier tells how likely each condition is; the answer is the mean of the other
@@ -223,7 +223,7 @@ class Expected:
     model: Any
     labels: Any
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         train = given.fold.train
         names = tuple(np.unique(self.labels[train]).tolist())
         y = np.full(len(given.y), UNKNOWN[True], np.intp)
@@ -234,7 +234,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Alike:
+class MatchedOnCovariate:
     """A model on windows alone in which a column takes values that each class has.
 
     Windows of everybody that lie between the 10 % quantile of each class and its 90 %
@@ -252,7 +252,7 @@ class Alike:
     model: Any
     column: str
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         values = numbers(given.table, self.column)
         train, test = given.fold.train, given.fold.test
         ends = np.array(
@@ -275,19 +275,19 @@ class Alike:
 
 
 @dataclass(frozen=True)
-class Boosted:
+class XGBoost:
     """Boosted trees (XGBoost), classes weighted alike."""
 
     trees: int = 200
     depth: int = 3
     rate: float = 0.05
-    reads: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         from xgboost import XGBClassifier, XGBRegressor
 
         train, test = given.fold.train, given.fold.test
-        x = chosen(given, self.reads).reshape(len(given.y), -1)
+        x = chosen(given, self.features).reshape(len(given.y), -1)
         settings: dict[str, Any] = {
             "n_estimators": self.trees,
             "max_depth": self.depth,

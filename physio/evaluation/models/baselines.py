@@ -20,10 +20,10 @@ from sklearn.svm import SVC, SVR
 from physio.core.block import Array
 from physio.evaluation.folds import Fold
 from physio.evaluation.metrics import LESS_IS_BETTER, measure
-from physio.evaluation.row_index import joined
+from physio.evaluation.row_index import row_ids
 
 
-class Given(NamedTuple):
+class FoldData(NamedTuple):
     """What a model gets of one fold: everything but the answers of the test.
 
     Parameters
@@ -54,10 +54,10 @@ class Given(NamedTuple):
 
 
 UNKNOWN: Final = {True: -1, False: np.nan}
-"""What stands in `Given.y` for an answer that is not told: of classes, of numbers."""
+"""What stands in `FoldData.y` for an answer that is not told: of classes, of numbers."""
 
-Model = Callable[[Given], Array]
-"""Trains on `Given.fold.train` and returns what it says of each row of ``fold.test``.
+Model = Callable[[FoldData], Array]
+"""Trains on `FoldData.fold.train` and returns what it says of each row of ``fold.test``.
 
 Probabilities of the classes, shape (m, classes); or values, shape (m,) or (m, 1), or
 (m, 2) with a standard deviation beside. NaN where it says nothing.
@@ -65,7 +65,7 @@ Probabilities of the classes, shape (m, classes); or values, shape (m,) or (m, 1
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class SklearnModel:
     """A scikit-learn estimator, fitted anew in each fold on its training rows alone.
 
     Parameters
@@ -79,11 +79,11 @@ class Fitted:
     """
 
     estimator: Any
-    reads: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         train, test = given.fold.train, given.fold.test
-        x = chosen(given, self.reads)
+        x = chosen(given, self.features)
         x = x.reshape(len(x), -1)
         made = clone(self.estimator)
         made.fit(x[train], given.y[train])
@@ -94,7 +94,7 @@ class Fitted:
         return found
 
 
-def chosen(given: Given, reads: tuple[str, ...]) -> Array:
+def chosen(given: FoldData, reads: tuple[str, ...]) -> Array:
     """Return the columns that ``reads`` names, shape (n, f); ``x`` if it is empty.
 
     Raises
@@ -122,73 +122,73 @@ def chosen(given: Given, reads: tuple[str, ...]) -> Array:
 
 
 @dataclass(frozen=True)
-class Logistic:
+class LogisticRegression:
     """Logistic regression, classes weighted alike; ridge regression for numbers."""
 
     c: float = 1.0
-    reads: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         one: Any = Ridge(1 / self.c)
         if given.classes:
             one = LogisticRegression(
                 C=self.c, class_weight="balanced", max_iter=5000, tol=1e-4
             )
-        return _plain(one, self.reads)(given)
+        return _plain(one, self.features)(given)
 
 
 @dataclass(frozen=True)
-class Shrinkage:
+class ShrinkageLDA:
     """Linear discriminant analysis, covariance shrunk after Ledoit and Wolf."""
 
-    reads: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         k = len(given.classes)
         if not k:
             raise ValueError("discriminant analysis tells classes, not numbers")
         one = LinearDiscriminantAnalysis(
             solver="lsqr", shrinkage="auto", priors=np.full(k, 1 / k)
         )
-        return _plain(one, self.reads)(given)
+        return _plain(one, self.features)(given)
 
 
 @dataclass(frozen=True)
-class Forest:
+class RandomForest:
     """A random forest, classes weighted alike."""
 
     trees: int = 300
     leaf: int = 5
-    reads: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         made: Any = RandomForestRegressor if not given.classes else _forest
         one = made(
             self.trees, min_samples_leaf=self.leaf, random_state=given.seed, n_jobs=1
         )
-        return _plain(one, self.reads)(given)
+        return _plain(one, self.features)(given)
 
 
 @dataclass(frozen=True)
-class Vectors:
+class SVM:
     """A support vector machine with a Gaussian kernel, classes weighted alike."""
 
     c: float = 1.0
     gamma: str = "scale"
-    reads: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         one: Any = SVR(C=self.c, gamma=self.gamma)
         if given.classes:
             one = SVC(C=self.c, gamma=self.gamma, class_weight="balanced")
-        return _plain(one, self.reads)(given)
+        return _plain(one, self.features)(given)
 
 
 @dataclass(frozen=True)
-class Commonest:
+class MajorityClass:
     """The same of everybody: how common each class was, or mean and spread."""
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         y = given.y[given.fold.train]
         if given.classes:
             said = np.bincount(y, minlength=len(given.classes)) / len(y)
@@ -198,21 +198,21 @@ class Commonest:
 
 
 @dataclass(frozen=True)
-class Clock:
+class TimeOnly:
     """A forest on the seconds since the recording began, without any physiology."""
 
     leaf: int = 20
 
-    def __call__(self, given: Given) -> Array:
-        names = joined(given.table, "dataset", "subject", "session", "trial")
+    def __call__(self, given: FoldData) -> Array:
+        names = row_ids(given.table, "dataset", "subject", "session", "trial")
         begins = given.table["begin"].to_numpy(np.float64)
         first = pd.Series(begins).groupby(names).transform("min").to_numpy()
         x = (begins - first)[:, None]
-        return Forest(100, self.leaf)(given._replace(x=x))
+        return RandomForest(100, self.leaf)(given._replace(x=x))
 
 
 @dataclass(frozen=True)
-class Shuffled:
+class PermutedLabels:
     """A model whose training labels were dealt anew among each person's parts.
 
     The control that must come out at chance: what it reaches above that is a leak.
@@ -220,11 +220,11 @@ class Shuffled:
 
     model: Any
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         model: Model = self.model
         columns = ("dataset", "subject", "session", "trial")
-        people = joined(given.table, "dataset", "subject")
-        parts = joined(given.table, *columns, "part")
+        people = row_ids(given.table, "dataset", "subject")
+        parts = row_ids(given.table, *columns, "part")
         # Anew in each fold: one deal for all would lean the same way in everybody.
         rng = np.random.default_rng([given.seed, crc32(given.fold.name.encode())])
         y, train = given.y.copy(), given.fold.train
@@ -255,12 +255,12 @@ class Best:
         if not self.models:
             raise ValueError("the best of no models is none")
 
-    def __call__(self, given: Given) -> Array:
+    def __call__(self, given: FoldData) -> Array:
         scores = [self._inside(model, given) for model in self.models]
         best: Model = self.models[int(np.argmax(scores))]
         return best(given)
 
-    def _inside(self, model: Model, given: Given) -> float:
+    def _inside(self, model: Model, given: FoldData) -> float:
         judged = measure(self.measure, classes=bool(given.classes))
         found = []
         for fold in given.fold.inner:
@@ -281,10 +281,10 @@ def _forest(trees: int, **settings: Any) -> Any:
     return RandomForestClassifier(trees, class_weight="balanced", **settings)
 
 
-def _plain(estimator: Any, reads: tuple[str, ...]) -> Fitted:
+def _plain(estimator: Any, reads: tuple[str, ...]) -> SklearnModel:
     """Fill what is missing by the training median, scale by the training spread."""
     fill = SimpleImputer(strategy="median", keep_empty_features=True)
-    return Fitted(make_pipeline(fill, StandardScaler(), estimator), reads)
+    return SklearnModel(make_pipeline(fill, StandardScaler(), estimator), reads)
 
 
 def _probabilities(made: Any, x: Array) -> Array:

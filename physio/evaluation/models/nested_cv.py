@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from physio.core.block import Array
-from physio.evaluation.models.baselines import UNKNOWN, Given, Model
+from physio.evaluation.models.baselines import UNKNOWN, FoldData, Model
 from physio.evaluation.folds import Fold, Rows
 from physio.evaluation.metrics import measure
-from physio.evaluation.row_index import Codes, joined
+from physio.evaluation.row_index import Codes, row_ids
 
 PICKED: Final = "picked"
 INNER: Final = "inner "
@@ -56,8 +56,8 @@ class Chosen:
         if self.groups < 3:
             raise ValueError(f"groups must be 3 at least, not {self.groups}")
 
-    def __call__(self, given: Given) -> Array:
-        people = joined(given.table, "dataset", "subject")
+    def __call__(self, given: FoldData) -> Array:
+        people = row_ids(given.table, "dataset", "subject")
         inner = self._inner(people, given.fold, given.seed)
         scores = {name: self._score(name, people, given, inner) for name in self.models}
         best = max(scores, key=lambda name: scores[name])
@@ -89,7 +89,7 @@ class Chosen:
         return [(rows[group[rows] != g], rows[group[rows] == g]) for g in left]
 
     def _score(
-        self, name: str, people: Codes, given: Given, inner: list[tuple[Rows, Rows]]
+        self, name: str, people: Codes, given: FoldData, inner: list[tuple[Rows, Rows]]
     ) -> float:
         judged = measure(self.measure, classes=bool(given.classes))
         found = []
@@ -100,7 +100,7 @@ class Chosen:
                 found.append(judged(given.y[own], said[own]))
         return float(np.nanmean(found))
 
-    def _said(self, name: str, given: Given, train: Rows) -> Array:
+    def _said(self, name: str, given: FoldData, train: Rows) -> Array:
         """Return what a model, trained on some rows, says of all: computed once."""
         told = train.tobytes() + given.y[train].tobytes()
         key = hashlib.sha256(name.encode() + told).hexdigest()

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
+from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import is_point
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage, sealed
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.iir import run
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.cardiac.peak_detection import (APART, KNOWN, STEADY, Pulse, find, pulse)
@@ -19,12 +19,12 @@ from physio.features.event_gaps import unseen
 
 Counts = npt.NDArray[np.int64]
 
-_POOR: Final = Reason.POOR_QUALITY.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
 _MEAN: Final = STATISTICS.index("mean")
 
 
 @dataclass(frozen=True)
-class Beats(Stage):
+class BeatDetection(Stage):
     """Heart beats in an ECG or a pulse wave, as events.
 
     Each lies at the R peak or the systolic peak and has the ``interval`` since the beat
@@ -74,16 +74,16 @@ class Beats(Stage):
 
     likeness: float = 0.7
 
-    def output(self, info: Info) -> Info:
-        """Return a point stream (see `physio.core.events.points`)."""
-        state = self.begin(info)
+    def output_info(self, info: StreamInfo) -> StreamInfo:
+        """Return a point stream (see `physio.core.events.events_from_grid`)."""
+        state = self.initial_state(info)
         source, rate = info.channels[state.pick], float(info.rate)
         _, beat, floor, longest, around, lag, search = (int(s) for s in state.spans)
         latest = (beat + longest + lag + search + 1) / rate
         rings = float(state.filters.limits.sum() + floor + around) / rate
         beats = (STEADY + KNOWN + 2) * APART[1]
-        delay, span = source.delay + latest, source.span + latest + rings + beats
-        return info.at(
+        delay, span = source.delay + latest, source.memory + latest + rings + beats
+        return info.with_channels(
             None,
             Channel("event", "event", "s", delay, span),
             Channel("interval", "misc", "s", delay, span),
@@ -91,14 +91,14 @@ class Beats(Stage):
             Channel("height", "misc", source.unit, delay, span),
         )
 
-    def begin(self, info: Info) -> Pulse:
+    def initial_state(self, info: StreamInfo) -> Pulse:
         """Return the state before the first sample."""
         return pulse(info, self.likeness)
 
-    def step(self, state: Pulse, x: Array) -> Array:
+    def process(self, state: Pulse, x: Array) -> Array:
         """Take in ``x``; return a row for each sample, NaN but where a beat is told."""
         own = x[:, state.pick : state.pick + 1]
-        own = sealed(np.where(unexplained(own), Reason.NO_SIGNAL.nan, own))
+        own = sealed(np.where(unexplained(own), MissingReason.NO_SIGNAL.nan, own))
         passed = sealed(run(*state.filters, own))
         return np.asarray(find(*state[1:8], state.tiles, own, passed))
 
@@ -113,7 +113,7 @@ def unexplained(x: Array) -> npt.NDArray[np.bool_]:
     return plain == np.array(np.nan).view(np.uint64) << np.uint64(1)
 
 
-def mark(info: Info) -> int:
+def mark(info: StreamInfo) -> int:
     """Return the column of beats that says what was put right; -1 for none."""
     return info.names.index("mark") if "mark" in info.names else -1
 
@@ -174,7 +174,7 @@ def _heart(
 
 @dataclass(frozen=True)
 class HeartRate(Stage):
-    """Heart rate, and how it varies from beat to beat; follows `Beats`.
+    """Heart rate, and how it varies from beat to beat; follows `BeatDetection`.
 
     ``rate`` (1/min) is 60 over the mean accepted interval of the last ``width`` s;
     ``rmssd`` (ms) the root mean square of the differences between accepted intervals
@@ -208,52 +208,52 @@ class HeartRate(Stage):
        measurements, PLOS ONE 10, 2015.
     """
 
-    width: float = 10.0
+    window: float = 10.0
     past: float = 60.0
-    hop: float = 0.25
+    step: float = 0.25
     accepted: float = 0.8
-    share: float = 0.5
+    min_valid: float = 0.5
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``rate`` and ``rmssd``."""
         if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
                 f"a heart rate is read from beats, with their interval and confidence: "
                 f"put Beats before it; {info.name!r} has {', '.join(info.names)}"
             )
-        if self.width < 10 or self.past < 60:
+        if self.window < 10 or self.past < 60:
             raise ValueError(
                 f"heart rate needs at least 10 s and its variability 60 s: "
-                f"{self.width:g} and {self.past:g}"
+                f"{self.window:g} and {self.past:g}"
             )
-        self.begin(info)
+        self.initial_state(info)
         source = info.channels[0]
-        spans = source.span + self.width, source.span + self.past
-        return info.at(
-            info.rate / self.grid(info).hop,
+        spans = source.memory + self.window, source.memory + self.past
+        return info.with_channels(
+            info.rate / self.schedule(info).step,
             Channel("rate", "misc", "1/min", source.delay, spans[0]),
             Channel("rmssd", "misc", "ms", source.delay, spans[1]),
         )
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> Rhythm:
+    def initial_state(self, info: StreamInfo) -> Rhythm:
         """Return a state without beats."""
-        widths, rate = (self.width, self.past), float(info.rate)
-        hop = self.grid(info).hop
+        widths, rate = (self.window, self.past), float(info.rate)
+        hop = self.schedule(info).step
         most = int(max(widths) / APART[0]) + 2
         return Rhythm(
             np.zeros((most, 2)),
             np.array([0, 0, 0, hop.numerator, hop.denominator], np.int64),
             np.array([float(Fraction(str(w)) * info.rate) for w in widths]),
-            np.array([rate, self.accepted, self.share]),
-            panes(info, widths, self.hop, 0.5, columns=1),
+            np.array([rate, self.accepted, self.min_valid]),
+            panes(info, widths, self.step, 0.5, columns=1),
             mark(info),
         )
 
-    def step(self, state: Rhythm, x: Array) -> Array:
+    def process(self, state: Rhythm, x: Array) -> Array:
         """Take in rows of a point stream; return what is now due."""
         sight = slide(*state.sight, sealed(unseen(x)))[:, :, _MEAN, 0]
         marks = np.zeros(len(x)) if state.mark < 0 else x[:, state.mark]

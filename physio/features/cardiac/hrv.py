@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Channel, Info
+from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import is_point
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.window import every
 from physio.features.cardiac.heart_rate import mark
 
@@ -22,8 +22,8 @@ LEAST: Final = {"sdnn": 120.0, "hf": 60.0, "lf": 120.0, "lf/hf": 300.0}
 BANDS: Final = {"lf": (0.04, 0.15), "hf": (0.15, 0.40)}
 """Where an index of a band lies (Hz): the Task Force's bands."""
 
-_POOR: Final = Reason.POOR_QUALITY.nan
-_WARMING: Final = Reason.WARMING_UP.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
+_WARMING: Final = MissingReason.WARMING_UP.nan
 _EVEN: Final = 4  # Hz, at which intervals are read off for a spectrum
 
 
@@ -37,13 +37,13 @@ class Intervals(NamedTuple):
 
 
 @dataclass(frozen=True)
-class HeartVariability(Stage):
+class HRV(Stage):
     """How the interval between beats varies; follows `Beats`.
 
     ``sdnn`` (ms): standard deviation of accepted intervals, 120 s; ``hf`` and ``lf``
     (ms^2): power of the intervals from 0.15 to 0.40 Hz, 60 s, and from 0.04 to 0.15 Hz,
     120 s; ``corrected``: the part of the last 60 s of intervals that were not accepted
-    as measured: put right by `Correction`, if it comes before, or left out of ``sdnn``
+    as measured: put right by `RRCorrection`, if it comes before, or left out of ``sdnn``
     and bridged by a line in the spectra. With ``ratio`` also ``lf/hf``, 300 s.
 
     Parameters
@@ -77,11 +77,11 @@ class HeartVariability(Stage):
        balance, Frontiers in Physiology 4, 2013.
     """
 
-    hop: float = 1.0
+    step: float = 1.0
     accepted: float = 0.8
     ratio: bool = False
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a channel for each index."""
         if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
@@ -98,23 +98,23 @@ class HeartVariability(Stage):
         found += [("corrected", "1", 60.0)]
         found += [("lf/hf", "1", 300.0)] if self.ratio else []
         channels = (
-            Channel(name, "misc", unit, source.delay, source.span + width + 2.0)
+            Channel(name, "misc", unit, source.delay, source.memory + width + 2.0)
             for name, unit, width in found
         )
-        return info.at(info.rate / self.grid(info).hop, *channels)
+        return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> tuple[Intervals, float]:
+    def initial_state(self, info: StreamInfo) -> tuple[Intervals, float]:
         """Return a state without beats, and the rate (Hz)."""
-        hop = every(info, self.hop).hop
+        hop = every(info, self.step).step
         beats = np.full((2048, 3), np.nan)
         state = Intervals(beats, np.zeros(3, np.int64), hop, mark(info))
         return state, float(info.rate)
 
-    def step(self, state: tuple[Intervals, float], x: Array) -> Array:
+    def process(self, state: tuple[Intervals, float], x: Array) -> Array:
         """Take in rows of a point stream; return the indices now due."""
         kept, rate = state
         clock, out, done = kept.clock, [], 0

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Info
+from physio.core.block import Array, StreamInfo
 from physio.core.events import is_point
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 from physio.dsp.iir import Sections, butterworth, sections
 from physio.features.columns import column
 
@@ -26,7 +26,7 @@ STEADY: Final = 20
 CHANGE: Final = 0.6, 1 / 0.6
 """How much shorter or longer than usual, or than the one before, an interval may be."""
 
-_POOR: Final = Reason.POOR_QUALITY.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
 _BRIDGE: Final = 0.05  # s
 _TILE: Final = 32  # samples whose energy is summed once
 _FLOOR: Final = 4.0  # s, over which the energy between beats is known
@@ -70,7 +70,7 @@ class Pulse(NamedTuple):
     tiles: Array  # energy of each whole 32 samples; tile k in row k % size
 
 
-def pulse(info: Info, likeness: float) -> Pulse:
+def pulse(info: StreamInfo, likeness: float) -> Pulse:
     """Return an empty state for the one ECG or pulse channel of ``info``."""
     pick = column(info, "ecg", "bio")
     if is_point(info):

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
+from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import is_point
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 from physio.core.stage import Stage
 from physio.features.cardiac.peak_detection import APART, STEADY
 
@@ -18,7 +18,7 @@ Counts = npt.NDArray[np.int64]
 MARKS: Final = ("measured", "one too many", "one missed", "out of turn")
 """What a beat's ``mark`` says: measured, or what was put right before it."""
 
-_POOR: Final = Reason.POOR_QUALITY.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
 _FEWEST: Final = 5  # accepted intervals, before anything is put right
 _MOST: Final = 3  # beats in a gap that can be filled
 _QUEUE: Final = 8
@@ -134,7 +134,7 @@ def _correct(
 
 
 @dataclass(frozen=True)
-class Correction(Stage):
+class RRCorrection(Stage):
     """Beats with what is plainly wrong put right, and marked; follows `Beats`.
 
     A beat whose interval was not accepted is compared with the beats before it. One
@@ -161,7 +161,7 @@ class Correction(Stage):
     length of a gap that is filled.
 
     Intervals that were put right count as not accepted in `HeartRate` and
-    `HeartVariability`; only spectra and ``sdnn`` read them, where a hole would do more
+    `HRV`; only spectra and ``sdnn`` read them, where a hole would do more
     harm.
 
     Shape (n, 4 or more) to (n, 5): rows of a point stream; the unit of intervals is s.
@@ -176,7 +176,7 @@ class Correction(Stage):
 
     near: float = 0.3
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the point stream, with marks."""
         if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
@@ -191,14 +191,14 @@ class Correction(Stage):
         late = APART[1] + _LONGEST + _QUEUE / float(info.rate)
         back = late + (STEADY + 2) * APART[1]
         channels = (
-            replace(c, delay=c.delay + late, span=c.span + back)
+            replace(c, delay=c.delay + late, span=c.memory + back)
             for c in info.channels[:3]
         )
         first = info.channels[0]
-        mark = Channel("mark", "misc", "1", first.delay + late, first.span + back)
-        return info.at(None, *channels, mark)
+        mark = Channel("mark", "misc", "1", first.delay + late, first.memory + back)
+        return info.with_channels(None, *channels, mark)
 
-    def begin(self, info: Info) -> Train:
+    def initial_state(self, info: StreamInfo) -> Train:
         """Return a state without beats."""
         return Train(
             np.full(STEADY, np.nan),
@@ -209,6 +209,6 @@ class Correction(Stage):
             self.near,
         )
 
-    def step(self, state: Train, x: Array) -> Array:
+    def process(self, state: Train, x: Array) -> Array:
         """Take in rows of a point stream; return as many."""
         return np.asarray(_correct(*state, x))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from numba import njit
 
 from physio.core.block import Array
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
 
 SETTINGS: Final = ("default", "cvxeda")
@@ -20,7 +20,7 @@ _MEETS: Final = 0.28  # sqrt(bin * energy of a response): how much noise a drive
 _DEAR: Final = 10.0  # the price of driver, in that noise
 _STIFF: Final = 0.1  # of the level, at 4 samples a second
 _FAINT: Final = 2e-4  # of the level: the least noise a sensor is credited with
-_POOR: Final = Reason.POOR_QUALITY.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
 _BEFORE: Final = 3.0  # s before the record from which responses may come
 _LEAST: Final = 10.0  # s
 _CVXEDA: Final = 8e-4, 1e-2  # what driver costs there, and the splines' weights
@@ -147,7 +147,7 @@ def decompose(
         )
     there = np.isfinite(x) if setting == "cvxeda" else np.isfinite(x) & (x >= 0)
     if not there.any():
-        none = np.where(np.isnan(x), x, Reason.POOR_QUALITY.nan)
+        none = np.where(np.isnan(x), x, MissingReason.POOR_QUALITY.nan)
         return Decomposition(none, none.copy(), none.copy(), 0.0, 0.0, 0)
     parts = _cvxeda if setting == "cvxeda" else _default
     p, r, t, figures, scale = parts(x, there, rate, enough, begin)

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage, sealed
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
 from physio.features.columns import column
@@ -30,7 +30,7 @@ EACH: Final = 4
 """Values in a second."""
 
 _MEAN: Final = STATISTICS.index("mean")
-_WARMING: Final = Reason.WARMING_UP.nan
+_WARMING: Final = MissingReason.WARMING_UP.nan
 _KNOT: Final = 40  # values
 _FAR: Final = float(np.exp(-STEP / 600.0))  # cvxeda's free line: a level of 10 min
 _ENOUGH: Final = 1e-4
@@ -62,7 +62,7 @@ def _compile() -> None:
     decompose(np.ones(10 * EACH), EACH)
 
 
-def recent(info: Info, window: float) -> Recent:
+def recent(info: StreamInfo, window: float) -> Recent:
     """Return an empty memory of the one skin conductance channel of ``info``."""
     pick = column(info, "gsr")
     source = info.channels[pick]
@@ -92,7 +92,7 @@ def recent(info: Info, window: float) -> Recent:
     )
 
 
-def lag(info: Info) -> float:
+def lag(info: StreamInfo) -> float:
     """Return how far a value lies behind its newest sample (s)."""
     return (STEP - 1 / float(info.rate)) / 2
 
@@ -156,7 +156,7 @@ def apart(
     there = np.isfinite(x)
     if there.sum() < share * len(x):
         lost = x[np.isnan(x)]
-        return float(lost[-1]) if len(lost) else Reason.POOR_QUALITY.nan
+        return float(lost[-1]) if len(lost) else MissingReason.POOR_QUALITY.nan
     begin = int(memory.clock[0] - len(x)) % _KNOT
     if setting == "default":
         found = decompose(x, EACH, enough=_ENOUGH, begin=begin)
@@ -164,7 +164,7 @@ def apart(
     level = memory.far[0] / memory.far[1]
     y = np.where(there, x - level, 0.0)
     p, r, t, figures = solve(y, there * 1.0, 8e-4, _KNOT, begin, _LINE, _ENOUGH, 80)
-    lost = np.where(np.isnan(x), x, Reason.POOR_QUALITY.nan)
+    lost = np.where(np.isnan(x), x, MissingReason.POOR_QUALITY.nan)
     t, r, p = (np.where(there, v, lost) for v in (t + level, r, p))
     found = Decomposition(t, r, p, float(figures[0]), 0.0, int(figures[4]))
     return nearer(memory, found, without)
@@ -241,7 +241,7 @@ def spread(x: Array, setting: str, far: float) -> float:
 
 
 @dataclass(frozen=True)
-class Decompose(Stage):
+class EdaDecomposition(Stage):
     """Tonic, phasic and driver of skin conductance, at several ages, once a second.
 
     ``tonic@5s`` and ``phasic@5s`` (uS) are the estimates 5 s behind the newest value,
@@ -276,14 +276,14 @@ class Decompose(Stage):
 
     setting: str = "default"
     window: float = 30.0
-    share: float = 0.5
+    min_valid: float = 0.5
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return three estimates and their errors at each age, and the power."""
         setting_of(self.setting)
         memory = recent(info, self.window)
         source = info.channels[memory.pick]
-        late, span = source.delay + lag(info), source.span + self.window + STEP
+        late, span = source.delay + lag(info), source.memory + self.window + STEP
         channels = []
         for age in AGES:
             for part in PARTS:
@@ -293,24 +293,24 @@ class Decompose(Stage):
                 unit = _UNITS[part]
                 channels += [Channel(n, kind, unit, delay, span) for n in names]
         power = Channel("power@5s", "misc", "(uS)^2", late + 5, span)
-        return info.at(info.rate / self.grid(info).hop, *channels, power)
+        return info.with_channels(info.rate / self.schedule(info).step, *channels, power)
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every second."""
         every(info, STEP)
         return every(info, 1.0)
 
-    def begin(self, info: Info) -> Recent:
+    def initial_state(self, info: StreamInfo) -> Recent:
         """Return an empty memory."""
         return recent(info, self.window)
 
-    def step(self, state: Recent, x: Array) -> Array:
+    def process(self, state: Recent, x: Array) -> Array:
         """Take in ``x``; return the rows now due."""
         rows = [self._row(state) for _ in seconds(state, x)]
         return np.array(rows).reshape(len(rows), 6 * len(AGES) + 1)
 
     def _row(self, memory: Recent) -> Array:
-        found = apart(memory, self.setting, self.share)
+        found = apart(memory, self.setting, self.min_valid)
         if isinstance(found, float):
             return np.full(6 * len(AGES) + 1, found)
         far = memory.far[0] / memory.far[1]
@@ -320,5 +320,5 @@ class Decompose(Stage):
         off = np.where(np.isnan(values), values, off)
         old = found.phasic[len(found.phasic) // 3 : -5 * EACH]
         old = old[~np.isnan(old)]
-        power = float(np.mean(old**2)) if len(old) else Reason.TOO_SHORT.nan
+        power = float(np.mean(old**2)) if len(old) else MissingReason.TOO_SHORT.nan
         return np.append(np.stack([values, off], axis=2).ravel(), power)

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from physio.core.block import Array, Channel, Info
-from physio.core.stage import Grid, Stage, sealed
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, panes, slide
-from physio.features.eda.scr_detection import AGE, Second, SkinResponses, Watch
+from physio.features.eda.scr_detection import AGE, Second, ScrDetection, Watch
 from physio.features.eda.online_decomposition import EACH, STEP, lag, recent
 
 _MEAN, _SLOPE = STATISTICS.index("mean"), STATISTICS.index("slope")
@@ -22,7 +22,7 @@ class Minute(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SkinConductance(Stage):
+class EdaFeatures(Stage):
     """Level of skin conductance, and how much it responds, once a second.
 
     ``tonic`` and ``phasic`` (uS) are the two parts of the signal as they were 5 s ago,
@@ -38,13 +38,13 @@ class SkinConductance(Stage):
     past
         How long responses are counted for (s): whole seconds.
     setting, window
-        As of `SkinResponses`.
+        As of `ScrDetection`.
     share
         Which part of a window must be there.
 
     Notes
     -----
-    A response is that of `SkinResponses`, and counts from the second on in which its
+    A response is that of `ScrDetection`, and counts from the second on in which its
     end is known; ``rate`` and ``amplitude`` are scaled to a minute from the seconds in
     which responses could be seen. The least amplitude in use is 0.01 to 0.05 uS [1]_.
     The delay of the first two is 5 s and the average over 0.25 s; the others lag as
@@ -63,21 +63,21 @@ class SkinConductance(Stage):
     past: float = 60.0
     setting: str = "default"
     window: float = 30.0
-    share: float = 0.5
+    min_valid: float = 0.5
 
-    def _responses(self) -> SkinResponses:
-        return SkinResponses(self.threshold, self.setting, self.window, self.share)
+    def _responses(self) -> ScrDetection:
+        return ScrDetection(self.threshold, self.setting, self.window, self.min_valid)
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the six features."""
         responses = self._responses()
-        told = responses.output(info)
-        self.begin(info)
+        told = responses.output_info(info)
+        self.initial_state(info)
         source = info.channels[recent(info, self.window).pick]
         delay = source.delay + lag(info) + AGE
-        near = source.span + self.window + STEP
+        near = source.memory + self.window + STEP
         far = told.span + self.past
-        return info.at(
+        return info.with_channels(
             told.rate,
             Channel("tonic", "gsr", "uS", delay, near),
             Channel("phasic", "gsr", "uS", delay, near),
@@ -87,18 +87,18 @@ class SkinConductance(Stage):
             Channel("slope", "misc", "uS/min", delay, far),
         )
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every second."""
-        return self._responses().grid(info)
+        return self._responses().schedule(info)
 
-    def begin(self, info: Info) -> Minute:
+    def initial_state(self, info: StreamInfo) -> Minute:
         """Return an empty memory, and empty windows on what it says each second."""
-        watch = self._responses().begin(info)
-        seconds = info.at(info.rate / self.grid(info).hop)
-        windows = panes(seconds, (self.past,), 1.0, self.share, columns=4)
+        watch = self._responses().initial_state(info)
+        seconds = info.with_channels(info.rate / self.schedule(info).step)
+        windows = panes(seconds, (self.past,), 1.0, self.min_valid, columns=4)
         return Minute(watch, windows)
 
-    def step(self, state: Minute, x: Array) -> Array:
+    def process(self, state: Minute, x: Array) -> Array:
         """Take in ``x``; return the features now due."""
         seconds = self._responses().seconds(state.watch, x)
         own = np.array([_parts(s) for s in seconds]).reshape(len(seconds), 2)

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
+from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import Events
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.window import every
 from physio.features.eda.decomposition import Decomposition, setting_of
 from physio.features.eda.online_decomposition import (EACH, STEP, Recent, apart, lag, recent, seconds)
@@ -172,7 +172,7 @@ def event_related(
     times
         When the markers were (s), shape (n,).
     found
-        Responses with a channel ``amplitude``, as `SkinResponses` gives them.
+        Responses with a channel ``amplitude``, as `ScrDetection` gives them.
     after
         From when to when after a marker a response may begin to belong to it (s).
 
@@ -190,18 +190,18 @@ def event_related(
         )
     amplitude = found.data[:, found.info.names.index("amplitude")]
     markers = np.asarray(times, np.float64)
-    y = np.full((len(markers), 3), Reason.TOO_SHORT.nan)
+    y = np.full((len(markers), 3), MissingReason.TOO_SHORT.nan)
     for row, t in zip(y, markers.tolist(), strict=True):
-        if t + after[1] > found.until:
+        if t + after[1] > found.complete_until:
             continue
         mine = (found.times >= t + after[0]) & (found.times <= t + after[1])
-        first = float(found.times[mine][0]) - t if mine.any() else Reason.NO_SIGNAL.nan
+        first = float(found.times[mine][0]) - t if mine.any() else MissingReason.NO_SIGNAL.nan
         row[:] = mine.sum(), first, amplitude[mine].sum()
     return y
 
 
 @dataclass(frozen=True)
-class SkinResponses(Stage):
+class ScrDetection(Stage):
     """Skin conductance responses as events: bursts of the driver 5 s behind.
 
     Each lies at its onset and has its ``amplitude`` (uS), the time from onset to peak
@@ -239,10 +239,10 @@ class SkinResponses(Stage):
     threshold: float = 0.02
     setting: str = "default"
     window: float = 30.0
-    share: float = 0.5
+    min_valid: float = 0.5
 
-    def output(self, info: Info) -> Info:
-        """Return a point stream (see `physio.core.events.points`)."""
+    def output_info(self, info: StreamInfo) -> StreamInfo:
+        """Return a point stream (see `physio.core.events.events_from_grid`)."""
         setting_of(self.setting)
         if not self.threshold > 0:
             raise ValueError(
@@ -253,26 +253,26 @@ class SkinResponses(Stage):
         source = info.channels[memory.pick]
         length = _LONGEST * STEP
         delay = source.delay + lag(info) + AGE + 1 + length
-        span = source.span + self.window + STEP + length + 1 + _SHADE[0]
-        return info.at(
-            info.rate / self.grid(info).hop,
+        span = source.memory + self.window + STEP + length + 1 + _SHADE[0]
+        return info.with_channels(
+            info.rate / self.schedule(info).step,
             Channel("event", "event", "s", delay, span),
             Channel("amplitude", "gsr", "uS", delay, span),
             Channel("rise", "misc", "s", delay, span),
             Channel("recovery", "misc", "s", delay, span),
         )
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return a row every second."""
         every(info, STEP)
         return every(info, 1.0)
 
-    def begin(self, info: Info) -> Watch:
+    def initial_state(self, info: StreamInfo) -> Watch:
         """Return an empty memory and no burst."""
         _compile()
         return Watch(recent(info, self.window), _burst(), lag(info))
 
-    def step(self, state: Watch, x: Array) -> Array:
+    def process(self, state: Watch, x: Array) -> Array:
         """Take in ``x``; return the rows now due, NaN where no burst ended."""
         rows = [_row(second) for second in self.seconds(state, x)]
         return np.array(rows).reshape(len(rows), 4)
@@ -281,7 +281,7 @@ class SkinResponses(Stage):
         """Take in ``x``; return what each second now due has told."""
         memory, burst, late = state
         return [
-            self._second(apart(memory, self.setting, self.share), burst, late)
+            self._second(apart(memory, self.setting, self.min_valid), burst, late)
             for _ in seconds(memory, x)
         ]
 

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
 from physio.core.stage import Stage
 
 Rows = npt.NDArray[np.intp]
@@ -42,7 +42,7 @@ COURSES: Final = (
 FRONTAL: Final = (("F3", "F4"), ("AF3", "AF4"), ("F7", "F8"))
 """Pairs for the frontal asymmetry: the first that is there."""
 
-_POOR: Final = Reason.POOR_QUALITY.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
 _FEWEST_BITS: Final = 0.1  # a ratio to less says nothing
 
 
@@ -95,9 +95,9 @@ class Asymmetry(Stage):
     courses: tuple[tuple[str, str], ...] = COURSES
     ratios: bool = True
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a channel for each comparison."""
-        sides = self.begin(info)
+        sides = self.initial_state(info)
         channels = []
         for kind, unit, rows in (
             ("dasm", "bit", sides.differences),
@@ -112,9 +112,9 @@ class Asymmetry(Stage):
                 name = f"{kind}.{where}{first}-{two.name.split('.', 2)[2]}"
                 delay, span = max(one.delay, two.delay), max(one.span, two.span)
                 channels.append(Channel(name, "eeg", unit, delay, span))
-        return info.at(None, *channels)
+        return info.with_channels(None, *channels)
 
-    def begin(self, info: Info) -> Sides:
+    def initial_state(self, info: StreamInfo) -> Sides:
         """Return which columns are compared."""
         at = {name: i for i, name in enumerate(info.names) if name.startswith("de.")}
         bands = list(dict.fromkeys(name.split(".", 2)[1] for name in at))
@@ -141,7 +141,7 @@ class Asymmetry(Stage):
         ratios = differences if self.ratios else differences[:, :0]
         return Sides(differences, ratios, courses, frontal)
 
-    def step(self, state: Sides, x: Array) -> Array:
+    def process(self, state: Sides, x: Array) -> Array:
         """Compare the columns of ``x``."""
         left, right = x[:, state.ratios[0]], x[:, state.ratios[1]]
         small = np.abs(right) < _FEWEST_BITS

@@ -5,13 +5,13 @@ from typing import Final
 
 import numpy as np
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.window import every
 from physio.features.eeg.differential_entropy import (BANDS, SILENT, Bands, banded, deviations, limited)
 
-_POOR: Final = Reason.POOR_QUALITY.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class BandPower(Stage):
     `scipy.signal.sosfilt`; there is no deviation from it.
     """
 
-    width: float = 4.0
-    hop: float = 0.25
+    window: float = 4.0
+    step: float = 0.25
     bands: tuple[tuple[str, float, float], ...] = BANDS
     order: int = 4
-    share: float = 0.5
+    min_valid: float = 0.5
     bridge: float = 0.05
     relative: bool = False
     highest: float = 0.0
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a channel for each band of each electrode."""
-        state = self.begin(info)
+        state = self.initial_state(info)
         rings = float(state.bank.limits.sum() / info.rate)
         name, unit = ("relative", "1") if self.relative else ("power", "uV^2")
         channels = (
@@ -57,23 +57,23 @@ class BandPower(Stage):
                 "eeg",
                 unit,
                 c.delay,
-                c.span + rings + self.width,
+                c.span + rings + self.window,
             )
             for band, _, _ in limited(self.bands, self.highest)
             for c in (info.channels[i] for i in state.picks)
         )
-        return info.at(info.rate / self.grid(info).hop, *channels)
+        return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> Bands:
+    def initial_state(self, info: StreamInfo) -> Bands:
         """Return filters at rest and empty windows."""
-        settings = (self.width, self.hop, self.order, self.share, self.bridge)
+        settings = (self.window, self.step, self.order, self.min_valid, self.bridge)
         return banded(info, limited(self.bands, self.highest), settings)
 
-    def step(self, state: Bands, x: Array) -> Array:
+    def process(self, state: Bands, x: Array) -> Array:
         """Take in ``x``; return the powers now due."""
         deviation = deviations(state, x)
         power = np.where(deviation < SILENT, _POOR, deviation**2)

@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage, sealed
-from physio.dsp.filterbank import Bank, bank, spread
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.dsp.filterbank import Filterbank, bank, spread
 from physio.dsp.iir import butterworth
 from physio.dsp.window import every
 from physio.features.columns import columns
@@ -32,7 +32,7 @@ _MODES: Final = ("continuous", "paper")
 class Bands(NamedTuple):
     """Filters with windows on what they let through, and which channels they read."""
 
-    bank: Bank
+    bank: Filterbank
     picks: npt.NDArray[np.intp]
 
 
@@ -46,7 +46,7 @@ def limited(
 
 
 def banded(
-    info: Info,
+    info: StreamInfo,
     bands: tuple[tuple[str, float, float], ...],
     settings: tuple[float, float, int, float, float],
     kind: str = "eeg",
@@ -76,7 +76,7 @@ def banded(
     return Bands(bank(info, filters, len(picks), times, share), np.array(picks))
 
 
-def electrodes(info: Info, kind: str = "eeg") -> tuple[int, ...]:
+def electrodes(info: StreamInfo, kind: str = "eeg") -> tuple[int, ...]:
     """Return where the electrodes are, or raise where one is not in uV."""
     picks = columns(info, kind)
     for i in picks:
@@ -156,11 +156,11 @@ class DifferentialEntropy(Stage):
        Neurophysiology 118, 2007.
     """
 
-    width: float = 4.0
-    hop: float = 0.25
+    window: float = 4.0
+    step: float = 0.25
     bands: tuple[tuple[str, float, float], ...] = BANDS
     order: int = 4
-    share: float = 0.5
+    min_valid: float = 0.5
     bridge: float = 0.05
     mode: str = "continuous"
     baseline: float = 0.0
@@ -168,15 +168,15 @@ class DifferentialEntropy(Stage):
     highest: float = 0.0
     kind: str = "eeg"
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a channel for each band of each electrode."""
-        state = self.begin(info)
+        state = self.initial_state(info)
         bands = limited(self.bands, self.highest)
         rings = [0.0] * len(bands)
         if isinstance(state, Bands):
             limits = state.bank.limits
             rings = [float((limits[0] + n) / info.rate) for n in limits[1:]]
-        whole = np.inf if self.baseline else self.width
+        whole = np.inf if self.baseline else self.window
         channels = [
             Channel(
                 f"de.{band}.{source.name}",
@@ -188,13 +188,13 @@ class DifferentialEntropy(Stage):
             for (band, _, _), ring in zip(bands, rings, strict=True)
             for source in (info.channels[i] for i in state.picks)
         ]
-        return info.at(info.rate / self.grid(info).hop, *channels)
+        return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> Bands | Windows:
+    def initial_state(self, info: StreamInfo) -> Bands | Windows:
         """Return filters at rest and empty windows."""
         if self.mode not in _MODES:
             raise ValueError(
@@ -209,7 +209,7 @@ class DifferentialEntropy(Stage):
         if self.mode == "paper":
             rate = self.published_rate or float(info.rate)
             edges = tuple((lo, hi) for _, lo, hi in bands)
-            times = (self.width, self.hop, self.baseline)
+            times = (self.window, self.step, self.baseline)
             return windows(
                 info, np.array(electrodes(info, self.kind)), edges, times, rate
             )
@@ -218,10 +218,10 @@ class DifferentialEntropy(Stage):
                 "a baseline and a published rate belong to the paper mode of entropy: "
                 "give mode = 'paper', or leave them out"
             )
-        settings = (self.width, self.hop, self.order, self.share, self.bridge)
+        settings = (self.window, self.step, self.order, self.min_valid, self.bridge)
         return banded(info, bands, settings, self.kind)
 
-    def step(self, state: Bands | Windows, x: Array) -> Array:
+    def process(self, state: Bands | Windows, x: Array) -> Array:
         """Take in ``x``; return the entropies now due."""
         if isinstance(state, Windows):
             return entropies(state, x)
@@ -230,5 +230,5 @@ class DifferentialEntropy(Stage):
             return deviation
         silent = deviation < SILENT
         bits = np.log2(np.where(silent, 1.0, deviation) * np.sqrt(2 * np.pi * np.e))
-        bits = np.where(silent, Reason.POOR_QUALITY.nan, bits)
+        bits = np.where(silent, MissingReason.POOR_QUALITY.nan, bits)
         return np.where(np.isnan(deviation), deviation, bits)

@@ -6,15 +6,15 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage, sealed
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.eeg.differential_entropy import SILENT, electrodes
 
 Rows = npt.NDArray[np.intp]
 
-_POOR: Final = Reason.POOR_QUALITY.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
 _DEVIATION: Final = STATISTICS.index("deviation")
 
 
@@ -59,17 +59,17 @@ class Hjorth(Stage):
        and Clinical Neurophysiology 29, 1970.
     """
 
-    width: float = 4.0
-    hop: float = 0.25
-    share: float = 0.5
+    window: float = 4.0
+    step: float = 0.25
+    min_valid: float = 0.5
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return three channels for each electrode."""
-        state = self.begin(info)
+        state = self.initial_state(info)
         extra = 2 / float(info.rate)
         channels = (
             Channel(
-                f"{name}.{c.name}", "eeg", unit, c.delay, c.span + self.width + extra
+                f"{name}.{c.name}", "eeg", unit, c.delay, c.span + self.window + extra
             )
             for name, unit in (
                 ("activity", "uV^2"),
@@ -78,20 +78,20 @@ class Hjorth(Stage):
             )
             for c in (info.channels[i] for i in state.picks)
         )
-        return info.at(info.rate / self.grid(info).hop, *channels)
+        return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> Shape:
+    def initial_state(self, info: StreamInfo) -> Shape:
         """Return empty windows."""
         picks = np.array(electrodes(info))
-        windows = panes(info, (self.width,), self.hop, self.share, 3 * len(picks))
-        before = np.full((2, len(picks)), Reason.WARMING_UP.nan)
+        windows = panes(info, (self.window,), self.step, self.min_valid, 3 * len(picks))
+        before = np.full((2, len(picks)), MissingReason.WARMING_UP.nan)
         return Shape(windows, picks, before, float(info.rate))
 
-    def step(self, state: Shape, x: Array) -> Array:
+    def process(self, state: Shape, x: Array) -> Array:
         """Take in ``x``; return what is now due."""
         x = x[:, state.picks]
         all_of = np.vstack([state.before, np.where(np.isinf(x), _POOR, x)])
@@ -143,20 +143,20 @@ class SpectralEntropy(Stage):
        the power spectrum, Electroencephalography and Clinical Neurophysiology 79, 1991.
     """
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a channel for each channel of the spectrum's input."""
         names, first = self._names(info)
         channels = (
-            Channel(f"entropy.{name}", c.kind, "1", c.delay, c.span)
+            Channel(f"entropy.{name}", c.kind, "1", c.delay, c.memory)
             for name, c in zip(names, first, strict=True)
         )
-        return info.at(None, *channels)
+        return info.with_channels(None, *channels)
 
-    def begin(self, info: Info) -> int:
+    def initial_state(self, info: StreamInfo) -> int:
         """Return how many channels there are."""
         return len(self._names(info)[0])
 
-    def step(self, state: int, x: Array) -> Array:
+    def process(self, state: int, x: Array) -> Array:
         """Take in densities; return the entropy of each row."""
         parts = x.reshape(len(x), x.shape[1] // state, state)
         lost = parts[:, 0]
@@ -168,7 +168,7 @@ class SpectralEntropy(Stage):
         y = np.where(flat, _POOR, y)
         return np.where(np.isnan(lost), lost, y)
 
-    def _names(self, info: Info) -> tuple[list[str], list[Channel]]:
+    def _names(self, info: StreamInfo) -> tuple[list[str], list[Channel]]:
         if not all(name.startswith("psd.") for name in info.names):
             raise ValueError(
                 f"spectral entropy is read from a spectrum: put Spectrum before it; "

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import scipy.signal
 from numba import njit
 
-from physio.core.block import Array, Info
-from physio.core.missing import Reason
+from physio.core.block import Array, StreamInfo
+from physio.core.missing import MissingReason
 from physio.core.stage import sealed
 from physio.dsp.simd_codegen import LANES, strands, variance
 from physio.dsp.window import every
@@ -27,9 +27,9 @@ EDGES: Final = ((4.0, 8.0), (8.0, 14.0), (14.0, 31.0), (31.0, 49.0))
 """The bands (Hz): theta, alpha, beta, gamma."""
 
 _ORDER = 5
-_WARMING = Reason.WARMING_UP.nan
-_POOR = Reason.POOR_QUALITY.nan
-_LOST = Reason.NO_SIGNAL.nan
+_WARMING = MissingReason.WARMING_UP.nan
+_POOR = MissingReason.POOR_QUALITY.nan
+_LOST = MissingReason.NO_SIGNAL.nan
 
 
 class Windows(NamedTuple):
@@ -46,7 +46,7 @@ class Windows(NamedTuple):
 
 
 def windows(
-    info: Info,
+    info: StreamInfo,
     picks: npt.NDArray[np.intp],
     edges: tuple[tuple[float, float], ...],
     times: tuple[float, float, float],
@@ -84,7 +84,7 @@ def windows(
             f"a baseline is cut into pieces of 1 s: {baseline} s of {info.name!r} is "
             f"no whole number of them"
         )
-    step = every(info, hop).hop
+    step = every(info, hop).step
     designs = [
         np.array(scipy.signal.butter(_ORDER, edge, "bandpass", fs=rate))
         for edge in edges

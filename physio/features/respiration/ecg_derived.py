@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
+from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import is_point
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage, sealed
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.event_gaps import unseen
 
@@ -23,7 +23,7 @@ BAND: Final = 0.15, 0.5
 """Where breathing at rest is looked for (Hz)."""
 
 _MEAN: Final = STATISTICS.index("mean")
-_POOR: Final = Reason.POOR_QUALITY.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
 _RATE: Final = 4  # values a second of the series that beats make
 _NEAR: Final = 0.04  # Hz, about two bins of a minute's Hann window
 _FEWEST: Final = 20  # beats
@@ -42,7 +42,7 @@ class Series(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DerivedRespiration(Stage):
+class EcgDerivedRespiration(Stage):
     """The rate of breathing that heart beats give away, at rest; follows `Beats`.
 
     ``breath.derived`` (1/min) is where the intervals between beats swing most, 9 to 30
@@ -82,13 +82,13 @@ class DerivedRespiration(Stage):
        photoplethysmogram, IEEE Transactions on Biomedical Engineering 60, 2013.
     """
 
-    width: float = 60.0
-    hop: float = 0.25
+    window: float = 60.0
+    step: float = 0.25
     accepted: float = 0.8
     clear: float = 0.6
     agree: float = 3.0
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``breath.derived``."""
         names = ("interval", "confidence", "height")
         if not is_point(info) or info.names[1:4] != names:
@@ -96,34 +96,34 @@ class DerivedRespiration(Stage):
                 f"breathing is derived from beats, with their interval and height: put "
                 f"Beats before it; {info.name!r} has {', '.join(info.names)}"
             )
-        if self.width < 32:
+        if self.window < 32:
             raise ValueError(
-                f"breathing is derived from 32 s of beats or more, not {self.width:g}"
+                f"breathing is derived from 32 s of beats or more, not {self.window:g}"
             )
-        self.begin(info)
+        self.initial_state(info)
         source = info.channels[0]
-        delay = source.delay + self.width / 2
-        span = source.span + self.width + 2.0
-        rate = info.rate / self.grid(info).hop
-        return info.at(rate, Channel("breath.derived", "misc", "1/min", delay, span))
+        delay = source.delay + self.window / 2
+        span = source.memory + self.window + 2.0
+        rate = info.rate / self.schedule(info).step
+        return info.with_channels(rate, Channel("breath.derived", "misc", "1/min", delay, span))
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""
-        return every(info, self.hop)
+        return every(info, self.step)
 
-    def begin(self, info: Info) -> Series:
+    def initial_state(self, info: StreamInfo) -> Series:
         """Return a state without beats."""
         _compile()
         return Series(
             np.full((512, 3), np.nan),
             np.array([_POOR]),
             np.zeros(3, np.int64),
-            self.grid(info).hop,
+            self.schedule(info).step,
             float(info.rate),
-            panes(info, (self.width,), self.hop, 0.5, columns=1),
+            panes(info, (self.window,), self.step, 0.5, columns=1),
         )
 
-    def step(self, state: Series, x: Array) -> Array:
+    def process(self, state: Series, x: Array) -> Array:
         """Take in rows of a point stream; return what is now due."""
         sight = slide(*state.sight, sealed(unseen(x)))[:, 0, _MEAN, 0]
         if not len(sight):
@@ -154,13 +154,13 @@ class DerivedRespiration(Stage):
         if last < 0 or not heard.any():
             return np.full(len(now), _POOR)
         if np.isinf(state.told[0]):
-            known = _known(state.beats, last, self.width, self.accepted)
+            known = _known(state.beats, last, self.window, self.accepted)
             state.told[0] = self._rate(known)
         return np.where(heard, state.told[0], _POOR)
 
     def _rate(self, good: Array) -> float:
         """Return breaths a minute of beats, shape (n, 3): time, interval, height."""
-        if len(good) < _FEWEST or good[-1, 0] - good[0, 0] < 0.8 * self.width:
+        if len(good) < _FEWEST or good[-1, 0] - good[0, 0] < 0.8 * self.window:
             return _POOR
         length = good[-1, 0] - good[0, 0]
         t = good[0, 0] + np.arange(int(length * _RATE) + 1) / _RATE

@@ -7,16 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from physio.core.block import Array, Channel, Info
-from physio.core.missing import Reason
-from physio.core.stage import Grid, Stage, sealed
+from physio.core.block import Array, Channel, StreamInfo
+from physio.core.missing import MissingReason
+from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.respiration.breath_detection import breaths, sound
 from physio.features.columns import column
 
 _MEAN: Final = STATISTICS.index("mean")
-_WARMING: Final = Reason.WARMING_UP.nan
-_POOR: Final = Reason.POOR_QUALITY.nan
+_WARMING: Final = MissingReason.WARMING_UP.nan
+_POOR: Final = MissingReason.POOR_QUALITY.nan
 _STEP: Final = 0.25  # s, over which a belt is averaged
 _RATE: Final = 4  # values a second
 
@@ -32,7 +32,7 @@ class Girth(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Respiration(Stage):
+class RespirationBelt(Stage):
     """Breathing as a belt about the chest feels it.
 
     ``rate`` (1/min) is 60 over the mean breath of the last ``width`` s, from the
@@ -72,47 +72,47 @@ class Respiration(Stage):
        Processing and Control 65, 2021.
     """
 
-    width: float = 32.0
-    share: float = 0.8
+    window: float = 32.0
+    min_valid: float = 0.8
 
-    def output(self, info: Info) -> Info:
+    def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``rate``, ``depth`` and ``phase``."""
-        state = self.begin(info)
+        state = self.initial_state(info)
         source = info.channels[state.pick]
         delay = source.delay + (_STEP - 1 / float(info.rate)) / 2
-        span = source.span + self.width + 1.0 + _STEP
-        return info.at(
-            info.rate / self.grid(info).hop,
+        span = source.memory + self.window + 1.0 + _STEP
+        return info.with_channels(
+            info.rate / self.schedule(info).step,
             Channel("rate", "misc", "1/min", delay, span),
             Channel("depth", "misc", source.unit, delay, span),
             Channel("phase", "misc", "1", delay, span),
         )
 
-    def grid(self, info: Info) -> Grid:
+    def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every 0.25 s."""
         return every(info, _STEP)
 
-    def begin(self, info: Info) -> Girth:
+    def initial_state(self, info: StreamInfo) -> Girth:
         """Return an empty memory of the one belt of ``info``."""
         pick = column(info, "resp")
-        if not self.width >= 20 or self.width % 1 or not 0 < self.share <= 1:
+        if not self.window >= 20 or self.window % 1 or not 0 < self.min_valid <= 1:
             raise ValueError(
                 f"breathing on {info.name!r} is read from whole seconds, 20 or more, "
-                f"of which a share above 0 is there: {self.width:g}, {self.share:g}"
+                f"of which a share above 0 is there: {self.window:g}, {self.min_valid:g}"
             )
         return Girth(
             panes(info, (_STEP,), _STEP, 0.5, columns=1),
-            np.full(int(self.width) * _RATE, _WARMING),
+            np.full(int(self.window) * _RATE, _WARMING),
             np.zeros(1, np.int64),
             np.full(6, _WARMING),
             pick,
         )
 
-    def step(self, state: Girth, x: Array) -> Array:
+    def process(self, state: Girth, x: Array) -> Array:
         """Take in ``x``; return the rows now due."""
         own = sealed(x[:, state.pick : state.pick + 1])
         values = np.ascontiguousarray(slide(*state.panes, own)[:, 0, _MEAN, 0])
-        return np.asarray(_follow(*state[1:4], self.share, values))
+        return np.asarray(_follow(*state[1:4], self.min_valid, values))
 
 
 @njit(cache=True)

@@ -25,7 +25,7 @@ class Run(NamedTuple):
     epoch: float
 
 
-class Grid(NamedTuple):
+class SampleGrid(NamedTuple):
     """The rate of a stream (Hz), its samples in runs, and where its clock went back."""
 
     rate: Fraction
@@ -33,7 +33,7 @@ class Grid(NamedTuple):
     back: tuple[int, ...]
 
 
-def fit(stamps: Array, nominal: Fraction) -> Grid:
+def fit(stamps: Array, nominal: Fraction) -> SampleGrid:
     """Return the grid on which samples with these stamps lie.
 
     No sample is left out or moved to another's place. A jump is a gap if, beyond the
@@ -60,7 +60,7 @@ def fit(stamps: Array, nominal: Fraction) -> Grid:
     if not np.all(np.isfinite(stamps)):
         raise ValueError("a time stamp is not a finite number")
     if not len(stamps):
-        return Grid(nominal, (), ())
+        return SampleGrid(nominal, (), ())
     period = _period(stamps, 1 / float(nominal))
     cuts = _jumps(stamps, period)
     rate = _rate(stamps, cuts, nominal)
@@ -79,7 +79,7 @@ def fit(stamps: Array, nominal: Fraction) -> Grid:
         runs.extend(_follow(a, b, start, first, slope, f))
         start += b - a
         free = runs[-1].epoch + start / f
-    return Grid(rate, tuple(runs), tuple(back))
+    return SampleGrid(rate, tuple(runs), tuple(back))
 
 
 def _period(stamps: Array, nominal: float) -> float:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
-from physio.core.block import Channel, Info, Origin
+from physio.core.block import Channel, StreamInfo, Origin
 from physio.io.xdf.chunks import UnreadableError
 
 TIMELINE: Final = "session.timeline"
@@ -66,7 +66,7 @@ class Header(NamedTuple):
     """What the header of a stream of ours says: which part, of which stream."""
 
     part: Part
-    info: Info
+    info: StreamInfo
     of: int
 
 
@@ -179,7 +179,7 @@ def read_footer(xml: bytes) -> Footer | None:
     return Footer(json.loads(ended), about, json.loads(ours.findtext("warnings", '""')))
 
 
-def _type(part: Part, info: Info) -> str:
+def _type(part: Part, info: StreamInfo) -> str:
     """Return the content type of a stream, in the words that LSL has for it."""
     if part != Part.BLOCKS:
         own = {Part.TIMELINE, Part.STAMPS, Part.CHECKS}
@@ -194,12 +194,12 @@ def _type(part: Part, info: Info) -> str:
     )
 
 
-def _table(info: Info) -> dict[str, Any]:
+def _table(info: StreamInfo) -> dict[str, Any]:
     return {
         "name": info.name,
         "rate": str(info.rate),
         "origin": str(info.origin),
-        "person": info.person,
+        "person": info.participant,
         "site": info.site,
         "placement": info.placement,
         "reference": info.reference,
@@ -209,15 +209,15 @@ def _table(info: Info) -> dict[str, Any]:
                 "kind": c.kind,
                 "unit": c.unit,
                 "delay": c.delay,
-                "span": c.span,
+                "span": c.memory,
             }
             for c in info.channels
         ],
     }
 
 
-def _info(table: dict[str, Any]) -> Info:
-    return Info(
+def _info(table: dict[str, Any]) -> StreamInfo:
+    return StreamInfo(
         table["name"],
         Fraction(table["rate"]),
         tuple(Channel(**channel) for channel in table["channels"]),

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pyxdf
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
 from physio.io.xdf.chunks import Chunk, Tag, UnreadableError, measure
@@ -105,7 +105,7 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     return Recording(streams_out, events, (), known)
 
 
-def nothing(info: Info) -> Block:
+def nothing(info: StreamInfo) -> Block:
     """Return the block of a stream that never gave a sample."""
     return Block(info, 0, 0.0, np.empty((0, len(info.channels))))
 
@@ -180,12 +180,12 @@ def _pyxdf(
 
 
 def _blocks(
-    info: Info, stamps: Array, own: Array, values: Array
+    info: StreamInfo, stamps: Array, own: Array, values: Array
 ) -> tuple[tuple[Block, ...], list[str]]:
     """Return the blocks of a stream, and what is odd about its time."""
     grid = fit(stamps, info.rate)
     rows = np.ascontiguousarray(values, np.float64).reshape(-1, len(info.channels))
-    on_grid = info.at(grid.rate, *info.channels)
+    on_grid = info.with_channels(grid.rate, *info.channels)
     blocks = tuple(
         Block(on_grid, run.start, run.epoch, rows[a:b], own[a:b])
         for run in grid.runs
@@ -198,7 +198,7 @@ def _blocks(
     return blocks or (nothing(info),), said
 
 
-def _events(info: Info, stamps: Array, values: Any, *, text: bool) -> Events:
+def _events(info: StreamInfo, stamps: Array, values: Any, *, text: bool) -> Events:
     order = np.argsort(stamps, kind="stable")
     times = np.ascontiguousarray(stamps[order], np.float64)
     labels: tuple[str, ...] = ()
@@ -216,7 +216,7 @@ def _is_text(stream: Mapping[str, Any]) -> bool:
     return bool(stream["info"]["channel_format"][0] == "string")
 
 
-def _info(header: Mapping[str, Any], person: str, taken: set[str]) -> Info:
+def _info(header: Mapping[str, Any], person: str, taken: set[str]) -> StreamInfo:
     """Return what a stream is by its header; its name is put into ``taken``."""
     kind = _first(header, "type").lower()
     device = _slug(_first(header, "name")) or "device"
@@ -230,7 +230,7 @@ def _info(header: Mapping[str, Any], person: str, taken: set[str]) -> Info:
     if text or rate < 0:
         rate = Fraction(0)
     channels = () if text else tuple(_channels(header, stream))
-    return Info(name, rate, channels, person=person)
+    return StreamInfo(name, rate, channels, participant=person)
 
 
 def _channels(header: Mapping[str, Any], stream: str) -> Iterator[Channel]:

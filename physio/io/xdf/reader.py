@@ -9,13 +9,13 @@ import numpy as np
 
 from physio.core.block import Array, Block
 from physio.core.events import Events
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 from physio.core.recording import Arrival, Recording
 from physio.io.xdf.checksums import NUMBER
 from physio.io.xdf.chunks import (MAGIC, Chunk, CutOffError, Tag, UnreadableError, read_numbers, read_texts, walk, within)
 from physio.io.xdf.labrecorder import convert, nothing
 from physio.io.xdf.header import (CHECK, ENTRY, Header, Part, read_file_header, read_footer, read_header)
-from physio.io.xdf.recovery import Damage, Salvage, salvage
+from physio.io.xdf.recovery import Damage, RecoveredFile, recover
 from physio.io.xdf.writer import OWN
 
 
@@ -45,7 +45,7 @@ def read(path: Path | str) -> Recording:
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder, not an XDF file") from None
     try:
-        saved = salvage(raw) or _followed(raw)
+        saved = recover(raw) or _followed(raw)
         about = own_about(saved.chunks)
         if saved.cut >= 0:
             left = "" if about is None else _left(assemble(about, saved.chunks))
@@ -210,7 +210,7 @@ def _events(stream: _Stream, beside: _Stream | None, entries: list[Array]) -> Ev
     until = float(entries[-1][3]) if entries else -np.inf
     times = stream.join()[0][:n]
     # Without numbers there is no stream of numbers; or its header is lost.
-    nothing = np.full((n, len(info.channels)), Reason.NO_SIGNAL.nan)
+    nothing = np.full((n, len(info.channels)), MissingReason.NO_SIGNAL.nan)
     data = np.vstack([beside.join()[1][:n], nothing])[:n] if beside else nothing
     labels = tuple(stream.labels[:n]) if any(e[5] for e in entries) else ()
     return Events(info, until, times, data, labels)
@@ -249,9 +249,9 @@ def own_about(chunks: Sequence[Chunk]) -> dict[str, str] | None:
     raise UnreadableError("it has no file header")
 
 
-def _followed(raw: bytes) -> Salvage:
+def _followed(raw: bytes) -> RecoveredFile:
     """Return the chunks of a file without checksums."""
-    found = Salvage()
+    found = RecoveredFile()
     try:
         found.chunks.extend(walk(memoryview(raw)))
     except CutOffError as error:

@@ -29,7 +29,7 @@ class Damage(NamedTuple):
 
 
 @dataclass
-class Salvage:
+class RecoveredFile:
     """The whole chunks of a file of ours, and where it is damaged.
 
     ``cut`` is where a chunk begins that the file ends in, or -1. ``checked`` is where
@@ -42,9 +42,9 @@ class Salvage:
     checked: int = 0
 
 
-def salvage(raw: bytes) -> Salvage | None:
+def recover(raw: bytes) -> RecoveredFile | None:
     """Return what is whole in a file with checksums; None if it has none."""
-    found, view, time = Salvage(), memoryview(raw), 0.0
+    found, view, time = RecoveredFile(), memoryview(raw), 0.0
     for record in records(raw):
         if record.begin > found.checked:
             found.damage.append(Damage(found.checked, record.begin, time))
@@ -60,7 +60,7 @@ def salvage(raw: bytes) -> Salvage | None:
     return found
 
 
-def _tail(found: Salvage, raw: bytes, view: memoryview, time: float) -> None:
+def _tail(found: RecoveredFile, raw: bytes, view: memoryview, time: float) -> None:
     """Take in what follows the last good check: the end, a cut, or damage.
 
     Behind the footers that say how the recording ended, that of the checks alone is

@@ -9,8 +9,8 @@ from physio.io.xdf.chunks import BOUNDARY, MAGIC, Tag, UnreadableError, chunk
 from physio.io.xdf.header import read_file_header
 from physio.io.xdf.create_file import create
 from physio.io.xdf.reader import assemble, own_about
-from physio.io.xdf.recovery import Salvage, salvage
-from physio.io.xdf.valid_chunks import Sound, verbatim
+from physio.io.xdf.recovery import RecoveredFile, recover
+from physio.io.xdf.valid_chunks import ValidChunks, verbatim
 from physio.io.xdf.write_recording import write
 
 
@@ -76,18 +76,18 @@ def repair(path: Path | str, out: Path | str | None = None) -> Repaired:
         raise ValueError(f"the repaired file must be another one than {path}")
     if not MAGIC.startswith(raw[:4]) and BOUNDARY not in raw:
         raise ValueError(f"cannot repair {path}: it does not begin with 'XDF:'")
-    saved = salvage(raw)
-    sound = Sound()
+    saved = recover(raw)
+    sound = ValidChunks()
     if saved is None:
         sound.take(raw)
         if not _is_ours(sound):
             return _as_it_is(raw, sound, out)
         cut = next((a for a, b in sound.bad if b == len(raw)), -1)
-        saved = Salvage(sound.chunks, cut=cut)
+        saved = RecoveredFile(sound.chunks, cut=cut)
     return _anew(raw, saved, out)
 
 
-def _is_ours(sound: Sound) -> bool:
+def _is_ours(sound: ValidChunks) -> bool:
     first = sound.chunks[:1]
     return bool(
         first
@@ -96,7 +96,7 @@ def _is_ours(sound: Sound) -> bool:
     )
 
 
-def _anew(raw: bytes, saved: Salvage, out: Path) -> Repaired:
+def _anew(raw: bytes, saved: RecoveredFile, out: Path) -> Repaired:
     """Write a recording of ours again."""
     about = own_about(saved.chunks)
     if about is None:
@@ -108,7 +108,7 @@ def _anew(raw: bytes, saved: Salvage, out: Path) -> Repaired:
         out,
         len(raw) - saved.cut if saved.cut >= 0 else 0,
         tuple(map(str, saved.damage)),
-        recording.about["ended"],
+        recording.metadata["ended"],
         samples,
         events,
         recording.seconds,
@@ -120,7 +120,7 @@ def _counts(recording: Recording) -> tuple[int, int]:
     return samples, sum(map(len, recording.events.values()))
 
 
-def _as_it_is(raw: bytes, sound: Sound, out: Path) -> Repaired:
+def _as_it_is(raw: bytes, sound: ValidChunks, out: Path) -> Repaired:
     """Write the sound chunks of another program's file, byte for byte."""
     header = chunk(Tag.FILE_HEADER, b"<info><version>1.0</version></info>")
     headed = bool(sound.chunks) and sound.chunks[0].tag == Tag.FILE_HEADER

@@ -21,7 +21,7 @@ WIDTHS: Final = {
 
 
 @dataclass
-class Sound:
+class ValidChunks:
     """Sound chunks, and the bytes between them that are not: begin and end of each."""
 
     chunks: list[Chunk] = field(default_factory=list)

@@ -13,27 +13,27 @@ def write(path: Path | str, recording: Recording) -> None:
 
     ``about["ended"]`` says how it ended; without it, it is marked as completed.
     """
-    about = dict(recording.about)
+    about = dict(recording.metadata)
     ended = about.pop("ended", "completed")
     left = {name: deque(blocks) for name, blocks in recording.streams.items()}
     until: dict[str, float] = {}
     done = dict.fromkeys(recording.events, 0)
     writer = Writer(path, about)
     try:
-        writer.announce(recording.infos)
+        writer.open_streams(recording.infos)
         for item in recording.arrivals() if recording.timeline else ():
             writer.write(item)
             if isinstance(item, Block):
                 left[item.info.name].popleft()
             else:
                 done[item.info.name] += len(item)
-                until[item.info.name] = item.until
+                until[item.info.name] = item.complete_until
         for blocks in left.values():
             for block in blocks:
                 writer.write(block, arrived=False)
         for name, events in recording.events.items():
-            if done[name] < len(events) or until.get(name) != events.until:
-                rest = events.part(done[name], len(events), events.until)
+            if done[name] < len(events) or until.get(name) != events.complete_until:
+                rest = events.part(done[name], len(events), events.complete_until)
                 writer.write(rest, arrived=False)
     except BaseException as error:
         writer.close(outcome(error))

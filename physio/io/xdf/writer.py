@@ -12,7 +12,7 @@ from typing import Final, NoReturn, Self
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Info
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Item
 from physio.io.xdf.checksums import check
@@ -24,8 +24,8 @@ _SECONDS: Final = 10.0  # a boundary at least so often (s, session clock) ...
 _BYTES: Final = 1 << 20  # ... and after so many bytes
 _ENTRIES: Final = 1  # number of the timeline in the file
 OWN: Final = (
-    Header(Part.TIMELINE, Info(TIMELINE, Fraction(0), (Channel("entry"),)), 0),
-    Header(Part.CHECKS, Info(CHECKS, Fraction(0), (Channel("entry"),)), 0),
+    Header(Part.TIMELINE, StreamInfo(TIMELINE, Fraction(0), (Channel("entry"),)), 0),
+    Header(Part.CHECKS, StreamInfo(CHECKS, Fraction(0), (Channel("entry"),)), 0),
 )
 """The streams that each file of ours begins with, number 1 and 2."""
 
@@ -115,7 +115,7 @@ class Writer:
     ) -> None:
         self.close(outcome(error))
 
-    def announce(self, infos: Iterable[Info]) -> None:
+    def open_streams(self, infos: Iterable[StreamInfo]) -> None:
         """Put streams into the file of which no sample may ever come."""
         for info in infos:
             self._main(info)
@@ -143,7 +143,7 @@ class Writer:
             if isinstance(item, Block)
             else self._events(main, item)
         )
-        until = item.until
+        until = item.complete_until
         if math.isfinite(until) and (len(item) or isinstance(item, Events)):
             self._latest = max(self._latest, until)
         now = np.array([self._latest])
@@ -193,7 +193,7 @@ class Writer:
         finally:
             self._release()
 
-    def _main(self, info: Info) -> _Stream:
+    def _main(self, info: StreamInfo) -> _Stream:
         """Return the stream that an item goes to, opened if it is new."""
         part = Part.BLOCKS if info.rate else Part.EVENTS
         other = Part.EVENTS if info.rate else Part.BLOCKS
@@ -239,7 +239,7 @@ class Writer:
             )
             raw = numbers(beside.number, block.times, block.stamps[:, np.newaxis])
             parts.append((beside, block.times, raw))
-        return block.start, block.epoch, block.stamps is not None, parts
+        return block.start, block.t0, block.stamps is not None, parts
 
     def _events(self, main: _Stream, events: Events) -> tuple[int, float, bool, _Parts]:
         parts: _Parts = []
@@ -250,7 +250,7 @@ class Writer:
             beside = self._streams[events.info.name, Part.DATA]
             raw = numbers(beside.number, events.times, events.data)
             parts.append((beside, events.times, raw))
-        return main.count, events.until, bool(events.labels), parts
+        return main.count, events.complete_until, bool(events.labels), parts
 
     def _boundary(self) -> bytes:
         due = self._latest >= self._next or self.size - self._marked >= _BYTES

@@ -39,7 +39,7 @@ def fresh() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerAddress:
     """Where a dashboard is served.
 
     Parameters
@@ -105,7 +105,7 @@ class Place:
         return frozenset(f"{name}:{port}" for name in names)
 
 
-class Guard(Router):
+class AccessControl(Router):
     """Lets requests through to an application, or answers with nothing.
 
     A request must name one of the hosts exactly. A token in the address of the first

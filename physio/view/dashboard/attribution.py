@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from physio.models import model_card as weights
-from physio.models.model_card import Card
-from physio.view.dashboard.session_state import Scene
+from physio.models import model_card
+from physio.models.model_card import ModelCard
+from physio.view.dashboard.session_state import SessionState
 
 _MOVES = 0.08  # g: a limb that moves so much disturbs what is worn on it
 
@@ -18,13 +18,13 @@ class Expert(NamedTuple):
     """Trained weights that are asked in a session."""
 
     name: str
-    card: Card
+    card: ModelCard
 
 
 @lru_cache(maxsize=32)
-def _card(name: str) -> Card | None:
+def _card(name: str) -> ModelCard | None:
     try:
-        return weights.load(name).card
+        return model_card.load(name).card
     except (ValueError, OSError):
         return None
 
@@ -36,7 +36,7 @@ def experts(config: Mapping[str, Any]) -> list[Expert]:
     return [Expert(name, card) for name, card in found if card is not None]
 
 
-def interval(scene: Scene, dimension: str) -> dict[int, str]:
+def interval(scene: SessionState, dimension: str) -> dict[int, str]:
     """Return what the nominal intervals of an estimate were measured to hold (%).
 
     Empty where it was never measured: no interval is shown then.
@@ -50,7 +50,7 @@ def interval(scene: Scene, dimension: str) -> dict[int, str]:
     return found
 
 
-def support(scene: Scene) -> float:
+def support(scene: SessionState) -> float:
     """Return how long the time is that an estimate rests on (s); NaN without any."""
     track = scene.estimates
     if track is None or "support.from" not in track.info.names:
@@ -59,7 +59,7 @@ def support(scene: Scene) -> float:
     return track.last("support.to", scene.now) - begin
 
 
-def read(scene: Scene) -> list[str]:
+def read(scene: SessionState) -> list[str]:
     """Return the columns of features that the experts read and that are there."""
     track = scene.features
     if track is None:
@@ -69,7 +69,7 @@ def read(scene: Scene) -> list[str]:
     return [n for n in dict.fromkeys(wanted) if n in names]
 
 
-def _wanted(card: Card, names: Sequence[str]) -> list[str]:
+def _wanted(card: ModelCard, names: Sequence[str]) -> list[str]:
     """Return the features that weights read: of any electrodes, if by their place."""
     own = [name for name, _ in card.columns]
     if card.config.get("embedding") != "place" or set(own) <= set(names):
@@ -78,7 +78,7 @@ def _wanted(card: Card, names: Sequence[str]) -> list[str]:
     return [name for name in names if name.rpartition(".")[0] in fronts]
 
 
-def usable(scene: Scene, seconds: float = 60.0) -> float:
+def usable(scene: SessionState, seconds: float = 60.0) -> float:
     """Return which share of what the experts read was there in the last ``seconds``."""
     track, names = scene.features, read(scene)
     if track is None or not names:
@@ -88,7 +88,7 @@ def usable(scene: Scene, seconds: float = 60.0) -> float:
     return float(np.isfinite(rows[:, at]).mean()) if len(rows) else float("nan")
 
 
-def contributions(scene: Scene, dimension: str) -> dict[str, float]:
+def contributions(scene: SessionState, dimension: str) -> dict[str, float]:
     """Return by how much each modality moved an estimate away from its prior.
 
     Summed over the features of each chain; what the person's own ratings did is
@@ -106,7 +106,7 @@ def contributions(scene: Scene, dimension: str) -> dict[str, float]:
     return {k: v for k, v in found.items() if abs(v) >= 0.005}
 
 
-def moving(scene: Scene) -> tuple[str, float]:
+def moving(scene: SessionState) -> tuple[str, float]:
     """Return the chain that moves most, and how much (g); ("", NaN) without any."""
     track = scene.features
     best = ("", float("nan"))

@@ -8,20 +8,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Info, Origin
+from physio.core.block import Array, Block, Channel, StreamInfo, Origin
 from physio.core.events import Events
 from physio.core.recording import Item
 
 _SIZE: Final = 4  # bytes that say how long the head is
 
 
-class Packer:
+class Encoder:
     """Turns what a session yields into messages; a stream is described once."""
 
     def __init__(self) -> None:
-        self._known: dict[Info, int] = {}
+        self._known: dict[StreamInfo, int] = {}
 
-    def info(self, info: Info) -> list[bytes]:
+    def info(self, info: StreamInfo) -> list[bytes]:
         """Return the message that describes a stream, if none did yet."""
         if info in self._known:
             return []
@@ -31,7 +31,7 @@ class Packer:
             "rate": str(info.rate),
             "channels": [astuple(c) for c in info.channels],
             "origin": str(info.origin),
-            "person": info.person,
+            "person": info.participant,
             "site": info.site,
         }
         return [_message({"what": "info", "number": number, "info": told})]
@@ -46,9 +46,9 @@ class Packer:
             first.append(self.note(skipped=skipped))
         head: dict[str, Any] = {"stream": self._known[item.info], "at": at}
         if isinstance(item, Block):
-            head |= {"what": "block", "start": item.start, "epoch": item.epoch}
+            head |= {"what": "block", "start": item.start, "epoch": item.t0}
             return [*first, _message(head, item.data)]
-        head |= {"what": "events", "until": item.until, "labels": item.labels}
+        head |= {"what": "events", "until": item.complete_until, "labels": item.labels}
         return [*first, _message(head, item.times, item.data)]
 
     def note(self, **about: Any) -> bytes:
@@ -56,13 +56,13 @@ class Packer:
         return _message({"what": "note", "about": about})
 
 
-class Unpacker:
+class Decoder:
     """Turns messages back into what they were made of."""
 
     def __init__(self) -> None:
-        self._infos: dict[int, Info] = {}
+        self._infos: dict[int, StreamInfo] = {}
 
-    def read(self, message: bytes) -> tuple[Item | Info | dict[str, Any], float]:
+    def read(self, message: bytes) -> tuple[Item | StreamInfo | dict[str, Any], float]:
         """Return an item, a stream or a note, and when it came (s, session clock)."""
         size = int.from_bytes(message[:_SIZE], "little")
         head = json.loads(message[_SIZE : _SIZE + size])
@@ -90,8 +90,8 @@ def _message(head: Mapping[str, Any], *arrays: Array) -> bytes:
     return b"".join([*parts, *(a.tobytes() for a in arrays)])
 
 
-def _info(told: Mapping[str, Any]) -> Info:
-    return Info(
+def _info(told: Mapping[str, Any]) -> StreamInfo:
+    return StreamInfo(
         told["name"],
         Fraction(told["rate"]),
         tuple(Channel(*c) for c in told["channels"]),

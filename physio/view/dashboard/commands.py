@@ -3,8 +3,8 @@
 import json
 from typing import Any, Final, NamedTuple
 
-from physio.core.protocols import Wish
-from physio.view.dashboard.session_state import Scene
+from physio.core.protocols import Command
+from physio.view.dashboard.session_state import SessionState
 from physio.view.labels import DIMENSIONS
 
 LONGEST: Final = 200
@@ -24,16 +24,16 @@ _LATE: Final = 0.5  # s that a wish may be under way before its own time counts 
 _SIZE: Final = 4096  # characters of a message
 
 
-class Told(NamedTuple):
+class ViewerCommand(NamedTuple):
     """What a page wants: a wish, or to look differently (``view``)."""
 
-    wish: Wish
+    wish: Command
     value: str = ""
 
     @property
     def what(self) -> str:
         """What is wanted."""
-        return self.wish.what
+        return self.wish.kind
 
     @property
     def label(self) -> str:
@@ -41,12 +41,12 @@ class Told(NamedTuple):
         return self.wish.label
 
 
-def refused(told: Told, role: str) -> bool:
+def is_forbidden(told: ViewerCommand, role: str) -> bool:
     """Tell whether a kind of viewer may not want this."""
     return told.what not in ALLOWED.get(role, frozenset())
 
 
-def wished(data: Any, scene: Scene, wall: float) -> Told | None:
+def parse_command(data: Any, scene: SessionState, wall: float) -> ViewerCommand | None:
     """Return what a page wants, or None if it cannot be understood.
 
     Parameters
@@ -73,7 +73,7 @@ def wished(data: Any, scene: Scene, wall: float) -> Told | None:
         value = sent.get("value")
         if not isinstance(value, str) or len(value) > 2 * LONGEST:
             return None
-        return Told(Wish(what, at, label), value)
+        return ViewerCommand(Command(what, at, label), value)
     if what == "rate":
         kind = label if label == "rating" else "sam"
         return _rating(sent.get("values"), at, kind, scene.who)
@@ -84,18 +84,18 @@ def wished(data: Any, scene: Scene, wall: float) -> Told | None:
     if what == "stop":
         label = "stopped on the dashboard"
     who = scene.who if what == "mark" and label in RESTS else ""
-    told = Told(Wish(what, at, label, person=who))
+    told = ViewerCommand(Command(what, at, label, participant=who))
     return told if what in ALLOWED["control"] else None
 
 
-def _rating(values: Any, at: float, kind: str, who: str) -> Told | None:
+def _rating(values: Any, at: float, kind: str, who: str) -> ViewerCommand | None:
     if not isinstance(values, dict):
         return None
     given = tuple(_number(values.get(d), float("nan")) for d in DIMENSIONS)
     known = [v for v in given if v == v]
     if not known or any(abs(v) > 1 for v in known):
         return None
-    return Told(Wish("rate", at, kind, given, who))
+    return ViewerCommand(Command("rate", at, kind, given, who))
 
 
 def _number(value: Any, otherwise: float) -> float:

@@ -14,16 +14,16 @@ from bokeh.models import ColumnDataSource, CustomJS
 from jinja2 import Environment
 from jinja2 import Template as Jinja
 
-from physio.core.protocols import Wish
-from physio.view.dashboard import html as words
-from physio.view.dashboard.figures.vad import Course, Plane
+from physio.core.protocols import Command
+from physio.view.dashboard import html
+from physio.view.dashboard.figures.vad import VadHistory, Plane
 from physio.view.dashboard.figures.eda_heart import Heart, Skin
 from physio.view.dashboard.figures.sam import scales
 from physio.view.dashboard.figures.topomap import Scalp
-from physio.view.dashboard.session_state import FILTERS, Scene
+from physio.view.dashboard.session_state import FILTERS, SessionState
 from physio.view.dashboard.figures.signals import Signals, told
 from physio.view.dashboard.figures.theme import THEMES, Theme, asset
-from physio.view.dashboard.commands import refused, wished
+from physio.view.dashboard.commands import is_forbidden, parse_command
 from physio.view.labels import DIMENSIONS
 
 PERIOD: Final = 0.012
@@ -59,11 +59,11 @@ class Views:
         rest = self.others if self.eeg else ()
         self.others_view = Signals(theme, rest, news=self.news, part=1)
         self.plane, self.scalp = Plane(theme), Scalp(theme)
-        self.courses = [Course(theme, name) for name in DIMENSIONS]
+        self.courses = [VadHistory(theme, name) for name in DIMENSIONS]
         self.skin, self.heart = Skin(theme), Heart(theme)
 
     @classmethod
-    def of(cls, scene: Scene, theme: Theme) -> "Views":
+    def of(cls, scene: SessionState, theme: Theme) -> "Views":
         """Return the views that suit what flows."""
         names = scene.sources
         eeg = tuple(
@@ -91,7 +91,7 @@ class Views:
         """Whether signals are to be drawn anew."""
         return self.signals.fresh or self.others_view.fresh
 
-    def fast(self, scene: Scene, *, whole: bool = False) -> None:
+    def fast(self, scene: SessionState, *, whole: bool = False) -> None:
         """Draw the signals, as the next frame."""
         views = self.signals, self.others_view
         parts = [view.update(scene, whole=whole) for view in views]
@@ -101,7 +101,7 @@ class Views:
         self.news.data = {"v": frame}
 
     @property
-    def slow(self) -> list[Callable[[Scene], None]]:
+    def slow(self) -> list[Callable[[SessionState], None]]:
         """What draws what is computed, and judges the signals: one figure each."""
         return [
             self.plane.update,
@@ -113,7 +113,7 @@ class Views:
             self.others_view.judge,
         ]
 
-    def draw(self, scene: Scene) -> None:
+    def draw(self, scene: SessionState) -> None:
         """Draw everything."""
         self.fast(scene, whole=True)
         for part in self.slow:
@@ -144,9 +144,9 @@ class Page:
     """
 
     document: Document
-    scene: Scene
+    scene: SessionState
     role: str = "look"
-    wish: Callable[[Wish], None] | None = None
+    wish: Callable[[Command], None] | None = None
     theme: Theme = THEMES["light"]
     who: str = ""
     at: float | None = None
@@ -229,17 +229,17 @@ class Page:
             parts[k % len(parts)](self.scene)
         self._turn = turn
 
-    def _words(self, scene: Scene) -> None:
+    def _words(self, scene: SessionState) -> None:
         said = {
-            "badges": words.badges(scene),
-            "state": words.state(scene),
-            "estimates": words.estimates(scene),
-            "rests": words.rests(scene),
-            "courses": words.courses(scene),
-            "streams": words.streams(scene, controls=self.role == "control"),
-            "latency": words.latency(scene, self._ages),
-            "log": words.happened(scene),
-            "rest": words.rest(scene),
+            "badges": html.badges(scene),
+            "state": html.state(scene),
+            "estimates": html.estimates(scene),
+            "rests": html.rests(scene),
+            "courses": html.courses(scene),
+            "streams": html.streams(scene, controls=self.role == "control"),
+            "latency": html.latency(scene, self._ages),
+            "log": html.happened(scene),
+            "rest": html.rest(scene),
         }
         # A page that has shown nothing yet may come to know but the last of these.
         known = self._said if self._seen else {}
@@ -275,7 +275,7 @@ class Page:
         """Do what a viewer wants, or nothing if it makes no sense."""
         now = self.scene.tick()
         self.scene.who = self.who
-        told = wished(new, self.scene, wall=time.time())
+        told = parse_command(new, self.scene, wall=time.time())
         if told is not None and told.what == "view":
             self._look(told.label, told.value)
             return
@@ -284,7 +284,7 @@ class Page:
         self._wishes.append(now)
         if told is None:
             return
-        if self.wish is not None and not refused(told, self.role):
+        if self.wish is not None and not is_forbidden(told, self.role):
             self.wish(told.wish)
 
     def _look(self, name: str, value: str) -> None:

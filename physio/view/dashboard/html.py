@@ -8,9 +8,9 @@ import numpy as np
 
 from physio.core.block import Array, Origin
 from physio.core.recording import COMPUTED
-from physio.view.dashboard import attribution as provenance
+from physio.view.dashboard import attribution
 from physio.view.dashboard.figures.vad import missing, withheld
-from physio.view.dashboard.session_state import Scene, Source
+from physio.view.dashboard.session_state import SessionState, Source
 from physio.view.dashboard.figures.theme import plain
 from physio.view.terminal.sparklines import clock, number
 from physio.view.labels import DIMENSIONS, MEANING, labels
@@ -24,7 +24,7 @@ def safe(text: str, longest: int = 60) -> str:
     return escape(plain(text, longest), quote=True)
 
 
-def badges(scene: Scene) -> str:
+def badges(scene: SessionState) -> str:
     """Return what cannot be missed."""
     found = [("origin", label.badge, label.meaning) for label in labels(scene.infos)]
     told = withheld(scene)
@@ -48,7 +48,7 @@ def badges(scene: Scene) -> str:
     )
 
 
-def state(scene: Scene) -> str:
+def state(scene: SessionState) -> str:
     """Return how long the session goes on, of whom, and whether it is recorded."""
     told = clock(scene.now - scene.begin)
     name = scene.who or scene.person
@@ -63,7 +63,7 @@ def state(scene: Scene) -> str:
     return f'{person}<span class="time">{told}</span> {rec}'
 
 
-def estimates(scene: Scene) -> str:
+def estimates(scene: SessionState) -> str:
     """Return each dimension in figures, with its interval and who says so."""
     rows = []
     track = scene.estimates
@@ -84,9 +84,9 @@ def estimates(scene: Scene) -> str:
     )
 
 
-def _shares(scene: Scene, name: str) -> str:
+def _shares(scene: SessionState, name: str) -> str:
     """Return by how much each modality moved a dimension."""
-    moved = provenance.contributions(scene, name)
+    moved = attribution.contributions(scene, name)
     total = sum(map(abs, moved.values()))
     bars = "".join(
         f'<i class="share s{k % 4}" style="width:{100 * abs(v) / total:.0f}%" '
@@ -100,31 +100,31 @@ def _shares(scene: Scene, name: str) -> str:
     )
 
 
-def rests(scene: Scene) -> str:
+def rests(scene: SessionState) -> str:
     """Return what the estimates rest on: weights, time, input, movement, coverage."""
     parts = []
-    span = provenance.support(scene)
+    span = attribution.support(scene)
     if np.isfinite(span):
         parts.append(f"Rests on the last <b>{span:.0f} s</b>, drawn twice a second.")
-    share = provenance.usable(scene)
+    share = attribution.usable(scene)
     if np.isfinite(share):
         low = ' class="warn"' if share < 0.8 else ""
         told = f"Usable input <b>{100 * share:.0f} %</b> of the last minute."
         parts.append(f"<span{low}>{told}</span>")
-    name, value = provenance.moving(scene)
+    name, value = attribution.moving(scene)
     if np.isfinite(value):
         flag = (
             f'<b class="warn">▲ MOVING</b> {value:.2f} g'
-            if provenance.moves(value)
+            if attribution.moves(value)
             else f"still ({value:.2f} g)"
         )
         parts.append(f"{safe(name.partition('.')[0])}: {flag}.")
     said = "".join(f"<p>{p}</p>" for p in parts[:1])
     said += f"<p>{' '.join(parts[1:])}</p>" if parts[1:] else ""
-    return said + "".join(_expert(scene, e) for e in provenance.experts(scene.config))
+    return said + "".join(_expert(scene, e) for e in attribution.experts(scene.config))
 
 
-def _expert(scene: Scene, expert: provenance.Expert) -> str:
+def _expert(scene: SessionState, expert: attribution.Expert) -> str:
     card, name = expert.card, expert.name
     kind = "" if card.origin is Origin.MEASURED else " demo"
     lacks = [d for d in DIMENSIONS if d not in card.supports]
@@ -147,8 +147,8 @@ def _expert(scene: Scene, expert: provenance.Expert) -> str:
     )
 
 
-def _first(scene: Scene, dimension: str, share: int) -> str:
-    figure = provenance.interval(scene, dimension).get(share, "")
+def _first(scene: SessionState, dimension: str, share: int) -> str:
+    figure = attribution.interval(scene, dimension).get(share, "")
     at, _, rest = figure.partition(" (")
     try:
         low, high = (round(100 * float(v)) for v in rest.rstrip(")").split(" to "))
@@ -157,9 +157,9 @@ def _first(scene: Scene, dimension: str, share: int) -> str:
         return ""
 
 
-def courses(scene: Scene) -> str:
+def courses(scene: SessionState) -> str:
     """Return the course of the raw features that the experts read."""
-    track, names = scene.features, provenance.read(scene)
+    track, names = scene.features, attribution.read(scene)
     if track is None or not names:
         return ""
     single = [n for n in names if ".de." not in n][:_MOST]
@@ -201,7 +201,7 @@ def _spark(times: Array, values: Array) -> str:
     )
 
 
-def streams(scene: Scene, *, controls: bool) -> str:
+def streams(scene: SessionState, *, controls: bool) -> str:
     """Return each stream's rate, age, loss and battery."""
     head = "".join(
         f'<th scope="col">{h}</th>'
@@ -213,7 +213,7 @@ def streams(scene: Scene, *, controls: bool) -> str:
     )
 
 
-def _stream(scene: Scene, name: str, source: Source, *, controls: bool) -> str:
+def _stream(scene: SessionState, name: str, source: Source, *, controls: bool) -> str:
     now, meter = scene.now, source.meter
     if scene.at is not None:
         return _recorded(now, name, source)
@@ -268,7 +268,7 @@ def _recorded(now: float, name: str, source: Source) -> str:
     return f'<tr><th scope="row">{safe(name, 24)}</th>{tds}</tr>'
 
 
-def _battery(scene: Scene, name: str) -> str:
+def _battery(scene: SessionState, name: str) -> str:
     """Return how full the battery of a stream's device is, if it tells."""
     device = name.partition(".")[0]
     for other, source in scene.sources.items():
@@ -279,14 +279,14 @@ def _battery(scene: Scene, name: str) -> str:
     return ""
 
 
-def latency(scene: Scene, ages: Sequence[float]) -> str:
+def latency(scene: SessionState, ages: Sequence[float]) -> str:
     """Return where the time goes from the body to the eye."""
     rows = [
         (safe(n, 20), f"{1e3 * float(np.median(s.late)):.0f} ms", "")
         for n, s in scene.sources.items()
         if len(s.late) and scene.at is None
     ]
-    wanted = set(provenance.read(scene))
+    wanted = set(attribution.read(scene))
     channels = scene.features.info.channels if scene.features else ()
     delays = [c.delay for c in channels if c.name in wanted]
     if delays:
@@ -319,7 +319,7 @@ def _table(rows: Iterable[tuple[str, str, str]]) -> str:
     return f"<table>{told}</table>"
 
 
-def happened(scene: Scene, most: int = 12) -> str:
+def happened(scene: SessionState, most: int = 12) -> str:
     """Return the newest lines of what happened, the newest first."""
     lines = [
         f'<li class="{entry.style}"><time>{clock(entry.time - scene.begin)}</time> '
@@ -331,7 +331,7 @@ def happened(scene: Scene, most: int = 12) -> str:
     return f"<ul>{''.join(lines)}</ul>"
 
 
-def rest(scene: Scene) -> str:
+def rest(scene: SessionState) -> str:
     """Return how the rest goes on against which the person is measured."""
     left = scene.rest_left
     since, length = scene.resting()
@@ -349,6 +349,6 @@ def rest(scene: Scene) -> str:
     return f"Rest of {length:.0f} s is over."
 
 
-def computed(scene: Scene) -> bool:
+def computed(scene: SessionState) -> bool:
     """Tell whether anything is computed in a session."""
     return any(name in scene.computed for name in COMPUTED)

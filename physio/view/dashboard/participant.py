@@ -9,15 +9,15 @@ from typing import Any, Protocol
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS, Spacer
 
-from physio.core.protocols import Wish
+from physio.core.protocols import Command
 from physio.view.dashboard.figures.sam import scales
 from physio.view.dashboard.document import page_template
-from physio.view.dashboard.session_state import Scene
+from physio.view.dashboard.session_state import SessionState
 from physio.view.dashboard.figures.theme import Theme, asset
-from physio.view.dashboard.commands import refused, wished
+from physio.view.dashboard.commands import is_forbidden, parse_command
 
 
-class Asking(Protocol):
+class RatingRequest(Protocol):
     """Knows how often the person was asked to rate."""
 
     asked: int
@@ -37,10 +37,10 @@ class Participant:
     """
 
     document: Document
-    scene: Scene
-    wish: Callable[[Wish], None]
+    scene: SessionState
+    wish: Callable[[Command], None]
     theme: Theme
-    asking: Asking
+    asking: RatingRequest
     _answered: int = 0
     _said: str = ""
     _wishes: deque[float] = field(default_factory=lambda: deque(maxlen=80))
@@ -85,8 +85,8 @@ class Participant:
         if len(self._wishes) == self._wishes.maxlen and now - self._wishes[0] < 10:
             return
         self._wishes.append(now)
-        told = wished(new, self.scene, wall=time.time())
-        if told is not None and not refused(told, "participant"):
+        told = parse_command(new, self.scene, wall=time.time())
+        if told is not None and not is_forbidden(told, "participant"):
             self._answered = self.asking.asked
             self.wish(told.wish)
 

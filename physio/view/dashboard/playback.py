@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from tornado.ioloop import IOLoop
 
-from physio.view.dashboard.access import Place, fresh
-from physio.view.dashboard.session_state import Scene
-from physio.view.dashboard.server import Board, server, warm
+from physio.view.dashboard.access import ServerAddress, fresh
+from physio.view.dashboard.session_state import SessionState
+from physio.view.dashboard.server import DashboardServer, server, warm
 
 
 def serve(
-    scene: Scene, told: Callable[[str], None], place: Place | None = None
+    scene: SessionState, told: Callable[[str], None], place: ServerAddress | None = None
 ) -> None:
     """Serve the page of a recording until Ctrl-C.
 
@@ -25,12 +25,12 @@ def serve(
     place
         Where to serve; by default on a free port of the loopback.
     """
-    place = place or Place()
+    place = place or ServerAddress()
     asyncio.set_event_loop(asyncio.new_event_loop())
     listening = socket.create_server((place.address, place.port))
     port = listening.getsockname()[1]
     tokens = fresh()
-    made = server(Board(scene, lambda _: None), place, tokens, listening)
+    made = server(DashboardServer(scene, lambda _: None), place, tokens, listening)
     made.start()
     warm()
     host = min(place.hosts(port))

@@ -21,14 +21,14 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.ioloop import IOLoop
 from tornado.web import OutputTransform
 
-from physio.core.block import Block, Info
-from physio.core.protocols import Wish
-from physio.view.dashboard.access import ROLES, SAFE, Guard, Place
+from physio.core.block import Block, StreamInfo
+from physio.core.protocols import Command
+from physio.view.dashboard.access import ROLES, SAFE, AccessControl, ServerAddress
 from physio.view.dashboard.document import Page
 from physio.view.dashboard.participant import Participant
-from physio.view.dashboard.session_state import Scene
+from physio.view.dashboard.session_state import SessionState
 from physio.view.dashboard.figures.theme import THEMES
-from physio.view.dashboard.codec import Unpacker
+from physio.view.dashboard.codec import Decoder
 
 VIEWERS: Final = 8
 """How many may look at a session at once."""
@@ -65,7 +65,7 @@ class _Safe(OutputTransform):
 
 
 @dataclass
-class Board:
+class DashboardServer:
     """The pages of one session, for each kind of viewer.
 
     Parameters
@@ -76,8 +76,8 @@ class Board:
         What becomes of a wish.
     """
 
-    scene: Scene
-    wish: Callable[[Wish], None]
+    scene: SessionState
+    wish: Callable[[Command], None]
     pages: set[int] = field(default_factory=set)
     asked: int = 0
 
@@ -124,9 +124,9 @@ class Board:
         wish = self.heed if role == "control" else None
         Page(document, self.scene, role, wish, theme).open()
 
-    def heed(self, wish: Wish) -> None:
+    def heed(self, wish: Command) -> None:
         """Do what is wished."""
-        if wish.what == "ask":
+        if wish.kind == "ask":
             self.asked += 1
             return
         self.wish(wish)
@@ -144,8 +144,8 @@ def warm() -> None:
     from physio.view.dashboard.figures.topomap import montage
 
     montage()
-    scene = Scene()
-    info = Info("warm.eeg", Fraction(256), (Channel("Cz", "eeg", "uV"),))
+    scene = SessionState()
+    info = StreamInfo("warm.eeg", Fraction(256), (Channel("Cz", "eeg", "uV"),))
     scene.announce(info)
     scene.take(Block(info, 0, 0.0, np.zeros((512, 1))), 2.0)
     Page(Document(), scene).open()
@@ -158,7 +158,7 @@ def _argument(document: Document, name: str) -> str:
 
 
 def server(
-    board: Board, place: Place, tokens: Mapping[str, str], listening: socket.socket
+    board: DashboardServer, place: ServerAddress, tokens: Mapping[str, str], listening: socket.socket
 ) -> BaseServer:
     """Return a server on a socket that listens already, not started yet."""
     port = listening.getsockname()[1]
@@ -183,7 +183,7 @@ def server(
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(place.certificate, place.key)
     http = HTTPServer(
-        Guard(app, tokens, hosts, place.scheme, port),
+        AccessControl(app, tokens, hosts, place.scheme, port),
         ssl_options=context,
         max_header_size=16 * 1024,
         max_body_size=_LARGEST,
@@ -199,9 +199,9 @@ def server(
 class Feed:
     """Takes in what the session sends, as it comes."""
 
-    def __init__(self, pipe: Connection, scene: Scene, loop: IOLoop) -> None:
+    def __init__(self, pipe: Connection, scene: SessionState, loop: IOLoop) -> None:
         self.pipe, self.scene, self.loop = pipe, scene, loop
-        self._unpack = Unpacker()
+        self._unpack = Decoder()
         loop.add_handler(pipe.fileno(), self._ready, loop.READ)
 
     def _ready(self, *_: Any) -> None:
@@ -221,7 +221,7 @@ class Feed:
         told, at = self._unpack.read(message)
         if isinstance(told, dict):
             self.scene.note(told)
-        elif isinstance(told, Info):
+        elif isinstance(told, StreamInfo):
             self.scene.announce(told)
         else:
             self.scene.take(told, at)
@@ -232,16 +232,16 @@ def main(listening: int, pipe: int) -> None:
     asyncio.set_event_loop(asyncio.new_event_loop())
     loop = IOLoop.current()
     link = Connection(pipe)
-    told, _ = Unpacker().read(link.recv_bytes())
+    told, _ = Decoder().read(link.recv_bytes())
     if not isinstance(told, dict):
         raise TypeError("the first message says where to serve, and to whom")
-    place, tokens = Place(**told["place"]), told["tokens"]
-    scene = Scene()
+    place, tokens = ServerAddress(**told["place"]), told["tokens"]
+    scene = SessionState()
 
-    def wish(wanted: Wish) -> None:
+    def wish(wanted: Command) -> None:
         link.send_bytes(_json(wanted))
 
-    board = Board(scene, wish)
+    board = DashboardServer(scene, wish)
     made = server(board, place, tokens, socket.socket(fileno=listening))
     Feed(link, scene, loop)
     made.start()
@@ -252,7 +252,7 @@ def main(listening: int, pipe: int) -> None:
         loop.start()
 
 
-def _json(wish: Wish) -> bytes:
+def _json(wish: Command) -> bytes:
     import json
 
     return json.dumps(wish).encode()

@@ -9,15 +9,15 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, StreamInfo
 from physio.core.events import Events
-from physio.core.missing import why
-from physio.core.recording import (CALIBRATION, MARKERS, MUTES, SILENCE, Item, Recording, computed, said)
-from physio.core.stage import Flow, Stage
+from physio.core.missing import missing_reason
+from physio.core.recording import (CALIBRATION, MARKERS, MUTES, STREAM_TIMEOUT, Item, Recording, computed, base_name)
+from physio.core.stage import StageRunner, Stage
 from physio.dsp.iir import Bandpass, Highpass
-from physio.view.dashboard.figures.ring_buffer import Track
+from physio.view.dashboard.figures.ring_buffer import RingBuffer
 from physio.view.labels import DIMENSIONS
-from physio.view.stream_stats import Log, Meter
+from physio.view.stream_stats import Log, StreamStats
 from physio.view.terminal.live import TRUTH
 
 FILTERS: Final[Mapping[str, Stage | None]] = {
@@ -27,7 +27,7 @@ FILTERS: Final[Mapping[str, Stage | None]] = {
 }
 """How signals can be looked at; nothing is computed from the filtered ones."""
 
-_QUIET: Final = (SILENCE, "session.status", MUTES)
+_QUIET: Final = (STREAM_TIMEOUT, "session.status", MUTES)
 _LEAST: Final = 0.6  # s without a sample before a stream counts as lost
 _REST, _OVER = "rest", "rest over"
 
@@ -50,16 +50,16 @@ class Rating(NamedTuple):
 class Filtered:
     """A stream as a filter leaves it, from the first sample that it is given."""
 
-    def __init__(self, stage: Stage, info: Info, seconds: float) -> None:
-        self.flow = Flow(stage, info)
-        self.track = Track(self.flow.info, seconds)
+    def __init__(self, stage: Stage, info: StreamInfo, seconds: float) -> None:
+        self.flow = StageRunner(stage, info)
+        self.track = RingBuffer(self.flow.info, seconds)
         self._first: int | None = None
 
     def take(self, block: Block) -> None:
         """Filter a block."""
         if self._first is None:
             self._first = block.start
-        epoch = block.epoch + self._first / float(block.info.rate)
+        epoch = block.t0 + self._first / float(block.info.rate)
         moved = Block(block.info, block.start - self._first, epoch, block.data)
         self.track.take(self.flow.push(moved))
 
@@ -68,8 +68,8 @@ class Filtered:
 class Source:
     """One stream as it is watched: its samples, and how they came."""
 
-    track: Track
-    meter: Meter
+    track: RingBuffer
+    meter: StreamStats
     filtered: dict[str, Filtered] = field(default_factory=dict)
     late: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     """How old the newest sample of each block was when it came (s)."""
@@ -88,7 +88,7 @@ class Source:
         if not len(block):
             return
         self.track.take(block)
-        self.late.append(at - block.until)
+        self.late.append(at - block.complete_until)
         if self._came == self._came:
             self._every += 0.1 * (min(at - self._came, 5.0) - self._every)
         self._came = at
@@ -104,7 +104,7 @@ class Source:
         usual = float(np.median(self.late))
         return bool(age > usual + max(_LEAST, 2.5 * self._every))
 
-    def seen_through(self, name: str) -> Track:
+    def seen_through(self, name: str) -> RingBuffer:
         """Return the samples as a filter of `FILTERS` leaves them."""
         stage = FILTERS[name]
         if stage is None:
@@ -120,7 +120,7 @@ class Source:
         return self.filtered[name].track
 
 
-class Scene:
+class SessionState:
     """A session as people see it: what flows, what is computed, what happened.
 
     Parameters
@@ -145,8 +145,8 @@ class Scene:
         self.who = ""
         self.config: Mapping[str, Any] = {}
         self.sources: dict[str, Source] = {}
-        self.computed: dict[str, Track] = {}
-        self.truths: dict[str, Track] = {}
+        self.computed: dict[str, RingBuffer] = {}
+        self.truths: dict[str, RingBuffer] = {}
         self.log = Log()
         self.marks: deque[Mark] = deque(maxlen=500)
         self.ratings: deque[Rating] = deque(maxlen=500)
@@ -183,7 +183,7 @@ class Scene:
         return self._zero[2]
 
     @property
-    def infos(self) -> list[Info]:
+    def infos(self) -> list[StreamInfo]:
         """What flows and what is computed."""
         known = [s.track.info for s in self.sources.values()]
         return known + [track.info for track in self.computed.values()]
@@ -195,17 +195,17 @@ class Scene:
         return sorted(dict.fromkeys(codes))
 
     @property
-    def estimates(self) -> Track | None:
+    def estimates(self) -> RingBuffer | None:
         """What is estimated of whom one looks at: `who`."""
         return self._of("estimates")
 
     @property
-    def features(self) -> Track | None:
+    def features(self) -> RingBuffer | None:
         """What is computed for it."""
         return self._of("features")
 
     @property
-    def truth(self) -> Track | None:
+    def truth(self) -> RingBuffer | None:
         """What a simulated person feels."""
         found = [t for code, t in self.truths.items() if self.who in {"", code}]
         return found[0] if found else None
@@ -219,7 +219,7 @@ class Scene:
             and (not self.who or r.person in {"", self.who})
         ]
 
-    def _of(self, what: str) -> Track | None:
+    def _of(self, what: str) -> RingBuffer | None:
         people = self.people
         who = self.who if self.who in people else (people or [""])[0]
         return self.computed.get(f"{what}.{who}".rstrip("."))
@@ -239,18 +239,18 @@ class Scene:
         if "config" in about:
             self._rest = rest_of(self.config)
 
-    def announce(self, info: Info) -> None:
+    def announce(self, info: StreamInfo) -> None:
         """Hear of a stream."""
         name = info.name
         if not info.rate:
             return
         if name.endswith(TRUTH):
-            self.truths.setdefault(info.person, Track(info, self.history))
+            self.truths.setdefault(info.participant, RingBuffer(info, self.history))
         elif computed(name):
             if name not in self.computed:
-                self.computed[name] = Track(info, self.history)
+                self.computed[name] = RingBuffer(info, self.history)
         elif name not in self.sources:
-            self.sources[name] = Source(Track(info, self.seconds), Meter(info))
+            self.sources[name] = Source(RingBuffer(info, self.seconds), StreamStats(info))
 
     def take(self, item: Item, at: float) -> None:
         """Take what a session yields, raw or computed, in order.
@@ -268,11 +268,11 @@ class Scene:
         name = item.info.name
         self.announce(item.info)
         if name.endswith(TRUTH):
-            self.truths[item.info.person].take(item)
+            self.truths[item.info.participant].take(item)
         elif what := computed(name):
             self.computed[name].take(item)
             if what == "estimates" and len(item):
-                self.behind.append(at - item.until)
+                self.behind.append(at - item.complete_until)
         else:
             self._arrived(name, item, at)
 
@@ -316,7 +316,7 @@ class Scene:
         _, rows = track.window(self.now - 2, self.now + 1)
         if not len(rows):
             return found
-        codes = dict(zip(track.info.names, why(rows[-1]).tolist(), strict=True))
+        codes = dict(zip(track.info.names, missing_reason(rows[-1]).tolist(), strict=True))
         readers = self.config.get("chains", {})
         mine = [
             c.rpartition(".")[2]
@@ -339,17 +339,17 @@ class Scene:
         before = source.meter.lost
         source.take(block, at)
         if silent and not source.meter.silent:
-            away = f" after {block.until - heard:.1f} s" if heard == heard else ""
-            self.log.add(block.until, f"{name} is back{away}", "good")
+            away = f" after {block.complete_until - heard:.1f} s" if heard == heard else ""
+            self.log.add(block.complete_until, f"{name} is back{away}", "good")
         elif source.meter.lost > before:
-            self.log.lost(block.until, name, source.meter.lost - before)
+            self.log.lost(block.complete_until, name, source.meter.lost - before)
 
     def _happened(self, events: Events) -> None:
         name, columns = events.info.name, events.info.names
         rows = zip(events.times.tolist(), events.data.tolist(), strict=True)
         labels = events.labels or ("",) * len(events)
         for (at, values), label in zip(rows, labels, strict=True):
-            if name == SILENCE:
+            if name == STREAM_TIMEOUT:
                 self._silent(at, label)
             elif name == MUTES:
                 (self.muted.add if values[0] else self.muted.discard)(label)
@@ -359,9 +359,9 @@ class Scene:
                 self.log.add(at, label, "warn")
             elif set(columns) & set(DIMENSIONS):
                 rated = dict(zip(columns, values, strict=True))
-                self.ratings.append(Rating(at, rated, events.info.person))
+                self.ratings.append(Rating(at, rated, events.info.participant))
                 self.log.mark(at, f"rated{': ' if label else ''}{label}", "mark")
-            elif said(name) == CALIBRATION:
+            elif base_name(name) == CALIBRATION:
                 self.known.append(at)
                 self.log.add(at, "told of an earlier calibration", "good")
             elif label:
@@ -370,10 +370,10 @@ class Scene:
                 self.points.setdefault(name, deque(maxlen=5000)).append(Mark(at, ""))
 
     def _marked(self, name: str, at: float, label: str) -> None:
-        told = label if said(name) == MARKERS else f"{name}: {label}"
+        told = label if base_name(name) == MARKERS else f"{name}: {label}"
         self.log.mark(at, told, "mark")
         self.marks.append(Mark(at, label))
-        if said(name) == MARKERS and label in {_REST, _OVER}:
+        if base_name(name) == MARKERS and label in {_REST, _OVER}:
             (self.rests if label == _REST else self.known).append(at)
 
     def _silent(self, at: float, stream: str) -> None:
@@ -387,8 +387,8 @@ class Scene:
         return max(times, default=float("nan"))
 
 
-def of(recording: Recording, computed_too: Iterable[Item] = ()) -> Scene:
-    """Return the scene of a whole recording, looked at where `Scene.at` says.
+def of(recording: Recording, computed_too: Iterable[Item] = ()) -> SessionState:
+    """Return the scene of a whole recording, looked at where `SessionState.at` says.
 
     Parameters
     ----------
@@ -397,43 +397,43 @@ def of(recording: Recording, computed_too: Iterable[Item] = ()) -> Scene:
     computed_too
         Features and estimates, where the recording does not hold them.
     """
-    scene = Scene(recording.seconds + 60, recording.seconds + 60)
+    scene = SessionState(recording.seconds + 60, recording.seconds + 60)
     scene.begin = recording.begin
-    scene.person = recording.about.get("person", "")
-    scene.note({"config": json.loads(recording.about.get("config", "{}"))})
+    scene.person = recording.metadata.get("person", "")
+    scene.note({"config": json.loads(recording.metadata.get("config", "{}"))})
     for name, blocks in recording.streams.items():
         if not any(map(len, blocks)):
             scene.announce(blocks[0].info)
             continue
-        track = Track.of(blocks)
+        track = RingBuffer.of(blocks)
         if name.endswith(TRUTH):
-            scene.truths[track.info.person] = track
+            scene.truths[track.info.participant] = track
         elif computed(name):
             scene.computed[name] = track
         else:
             scene.sources[name] = Source(track, counted(blocks))
     for events in recording.events.values():
-        if events.info.name != SILENCE:
-            scene.take(events, events.until)
+        if events.info.name != STREAM_TIMEOUT:
+            scene.take(events, events.complete_until)
     for item in computed_too:
-        scene.take(item, item.until)
+        scene.take(item, item.complete_until)
     scene.at = recording.end
     return scene
 
 
-def counted(blocks: Sequence[Block]) -> Meter:
+def counted(blocks: Sequence[Block]) -> StreamStats:
     """Return how many samples of a recorded stream there are, and how many not."""
-    meter = Meter(blocks[0].info)
+    meter = StreamStats(blocks[0].info)
     filled = [b for b in blocks if len(b)]
     meter.samples = sum(map(len, filled))
     meter.lost = filled[-1].stop - filled[0].start - meter.samples
-    meter.heard = filled[-1].until
+    meter.heard = filled[-1].complete_until
     return meter
 
 
 def rest_of(config: Mapping[str, Any]) -> float:
     """Return how long a session's rest is (s): as said, or as in the training."""
-    from physio.models import model_card as weights
+    from physio.models import model_card
 
     table = config.get("estimator", {})
     if said := table.get("rest"):
@@ -441,7 +441,7 @@ def rest_of(config: Mapping[str, Any]) -> float:
     found = []
     for expert in table.get("experts", ()):
         try:
-            found.append(weights.load(expert["weights"]).card.rest)
+            found.append(model_card.load(expert["weights"]).card.baseline)
         except (ValueError, OSError, KeyError):
             continue
     return max(found, default=0.0)

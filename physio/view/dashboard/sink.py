@@ -19,10 +19,10 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from physio.core.block import Block, Info
-from physio.core.protocols import Clock, WallClock, Wish
+from physio.core.block import Block, StreamInfo
+from physio.core.protocols import Clock, WallClock, Command
 from physio.core.recording import Item, computed
-from physio.view.dashboard.codec import Packer
+from physio.view.dashboard.codec import Encoder
 
 _CLOCK: Final = 0.5  # s between two comparisons of clocks
 _BUFFER: Final = 1 << 18  # bytes under way
@@ -43,7 +43,7 @@ class Dashboard:
     folder, about, clock
         The session's; filled in by the session.
     address, port, token, certificate, key
-        Where it is served: see `physio.view.dashboard.access.Place`.
+        Where it is served: see `physio.view.dashboard.access.ServerAddress`.
     capacity
         How many items may wait to be sent.
     """
@@ -62,16 +62,16 @@ class Dashboard:
     """Where each kind of viewer looks: ``control``, ``look``, ``participant``."""
 
     def __post_init__(self) -> None:
-        from physio.view.dashboard.access import Place
+        from physio.view.dashboard.access import ServerAddress
 
-        self.place = Place(
+        self.place = ServerAddress(
             self.address, self.port, self.token, self.certificate, self.key
         )
 
     def __enter__(self) -> Self:
         self._queue: Queue[tuple[Item, float, int] | dict[str, Any] | None]
         self._queue = Queue(self.capacity)
-        self._wishes: deque[Wish] = deque(maxlen=1000)
+        self._wishes: deque[Command] = deque(maxlen=1000)
         self._notices: deque[str] = deque()
         self._compute: deque[float] = deque(maxlen=400)
         self._wrote, self._skipped = 0.0, 0
@@ -112,7 +112,7 @@ class Dashboard:
         """The number of the process that serves."""
         return self._process.pid
 
-    def announce(self, streams: Sequence[Info]) -> None:
+    def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Hear what flows."""
         about = told_of(self.about, self.clock.now())
         recorded = self._recorded(json.loads(self.about.get("config", "{}")))
@@ -139,7 +139,7 @@ class Dashboard:
         """Return what there is to say of the dashboard since the last call."""
         return [self._notices.popleft() for _ in range(len(self._notices))]
 
-    def wishes(self) -> list[Wish]:
+    def wishes(self) -> list[Command]:
         """Return what people wanted since the last call."""
         return [self._wishes.popleft() for _ in range(len(self._wishes))]
 
@@ -166,7 +166,7 @@ class Dashboard:
         theirs.close()
         self._link = ours
         self._pipe = Connection(os.dup(ours.fileno()))
-        self._packer = Packer()
+        self._packer = Encoder()
         first = {"place": asdict(self.place), "tokens": tokens}
         self._pipe.send_bytes(self._packer.note(**first))
 
@@ -230,7 +230,7 @@ class Dashboard:
         try:
             while True:
                 what, at, label, values, who = json.loads(self._pipe.recv_bytes())
-                self._wishes.append(Wish(what, at, label, tuple(values), who))
+                self._wishes.append(Command(what, at, label, tuple(values), who))
         except (EOFError, OSError, ValueError, TypeError):
             return
 

@@ -134,7 +134,7 @@ def missing(table: pd.DataFrame, sensors: Sequence[str]) -> pd.DataFrame:
 
     One row a sensor, one column a reason, and ``a value``.
     """
-    from physio.core.missing import Reason
+    from physio.core.missing import MissingReason
 
     found = {}
     for sensor in sensors:
@@ -144,10 +144,10 @@ def missing(table: pd.DataFrame, sensors: Sequence[str]) -> pd.DataFrame:
             if str(c).startswith(f"{sensor}.") and str(c).endswith(".why")
         ]
         codes = table[columns].to_numpy().ravel()
-        counts = np.bincount(codes.astype(np.intp), minlength=len(Reason))
+        counts = np.bincount(codes.astype(np.intp), minlength=len(MissingReason))
         found[sensor] = {
-            ("a value" if r is Reason.OK else r.words): counts[r] / max(len(codes), 1)
-            for r in Reason
+            ("a value" if r is MissingReason.OK else r.words): counts[r] / max(len(codes), 1)
+            for r in MissingReason
         }
     shares = pd.DataFrame(found).T
     kept = [c for c in shares.columns if c == "a value" or shares[c].max() > 0]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from physio.core.block import Array, Block
-from physio.core.missing import Reason
+from physio.core.missing import MissingReason
 
 
 def whole(blocks: Sequence[Block]) -> tuple[Array, Array]:
@@ -28,7 +28,7 @@ def whole(blocks: Sequence[Block]) -> tuple[Array, Array]:
     if not filled:
         return np.empty(0), np.empty((0, len(blocks[0].info.channels)))
     start, stop = filled[0].start, filled[-1].stop
-    data = np.full((stop - start, filled[0].data.shape[1]), Reason.NO_SIGNAL.nan)
+    data = np.full((stop - start, filled[0].data.shape[1]), MissingReason.NO_SIGNAL.nan)
     times = np.full(stop - start, np.nan)
     for block in filled:
         rows = slice(block.start - start, block.stop - start)

@@ -13,7 +13,7 @@ from physio.core.recording import Recording
 from physio.view.labels import (COLOURS, ENDS, MEANING, dimensions, labels, reasons, words)
 from physio.view.plots.envelope import envelope, runs, whole
 from physio.view.plots.signals import signals
-from physio.view.plots.time_axes import INK, PALE, Sheet, bands, shown
+from physio.view.plots.time_axes import INK, PALE, TimeAxes, bands, shown
 
 _ROWS: Final = 16
 """How many channels of a stream `plot` draws one above the other."""
@@ -57,7 +57,7 @@ def session_figure(
     panels = signals(recording, features)
     names = dimensions(estimates.info) if estimates is not None else ()
     infos = [*recording.infos, *(b.info for b in (features, estimates, truth) if b)]
-    sheet = Sheet(
+    sheet = TimeAxes(
         title=title or _title(recording),
         labels=labels(infos),
         about=MEANING if names else "",
@@ -81,7 +81,7 @@ def session_figure(
     sheet.strip(bands(conditions, recording.end) if conditions is not None else [])
     sheet.ticks(_markers(recording))
     hatched = f"Hatched: no estimate ({', '.join(sorted(fine))})" if fine else ""
-    sheet.foot(recording.about.get("citation", ""), hatched)
+    sheet.foot(recording.metadata.get("citation", ""), hatched)
     return sheet.figure
 
 
@@ -95,7 +95,7 @@ def plot(recording: Recording) -> Figure:
     if not streams:
         raise ValueError("there is nothing to plot: no stream has a sample")
     counts = [len(b[0].info.channels) for b in streams.values()]
-    sheet = Sheet(
+    sheet = TimeAxes(
         title=_title(recording),
         labels=labels(recording.infos),
         about="",
@@ -118,7 +118,7 @@ def plot(recording: Recording) -> Figure:
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
     sheet.strip(bands(named[0], recording.end) if named else [])
     sheet.ticks(_markers(recording))
-    sheet.foot(recording.about.get("citation", ""), "")
+    sheet.foot(recording.metadata.get("citation", ""), "")
     return sheet.figure
 
 
@@ -232,5 +232,5 @@ def _stacked(
 
 
 def _title(recording: Recording) -> str:
-    parts = [recording.about.get(key, "") for key in ("person", "source")]
+    parts = [recording.metadata.get(key, "") for key in ("person", "source")]
     return " · ".join(p for p in parts if p) or "session"

@@ -57,7 +57,7 @@ def bands(conditions: Events, end: float) -> list[Band]:
     return [Band(*row) for row in rows]
 
 
-class Sheet:
+class TimeAxes:
     """An empty page with a title, labels and panels that share the axis of time.
 
     Parameters

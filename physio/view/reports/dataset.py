@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from physio.datasets import feature_table as windows
+from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL, RATING
 from physio.view.reports.html import Page
 from physio.view.plots.data_availability import conditions, missing, usable_over_time
@@ -23,7 +23,7 @@ def dataset_report(table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]) -> 
     """
     files = table.attrs.get("files", {})
     about: Mapping[str, Any] = next(iter(files.values()), {})
-    shares = windows.usable(table)
+    shares = feature_table.usable(table)
     sensors = [c for c in shares.columns if c != "windows"]
     lasts = about.get("windows", {})
     name = str(about.get("dataset") or "A table of features")

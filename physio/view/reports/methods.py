@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from physio.models import model_card as weights
+from physio.models import model_card
 
 CITED: Final[Mapping[str, str]] = {
     "Boucsein et al., 2012": "Boucsein W, Fowles DC, Grimnes S, Ben-Shakhar G, Roth "
@@ -85,7 +85,7 @@ def methods(config: Mapping[str, Any], version: str) -> tuple[str, list[str]]:
         references += [CITED["Bradley & Lang, 1994"], CITED["Russell, 1980"]]
     for expert in experts:
         try:
-            card = weights.load(expert["weights"]).card
+            card = model_card.load(expert["weights"]).card
         except (ValueError, OSError, KeyError):
             continue
         name = expert["weights"].rpartition("/")[2]

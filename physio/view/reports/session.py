@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from physio.core.block import Block
 from physio.core.events import Events
-from physio.core.recording import MARKERS, SILENCE, Recording, computed, said
+from physio.core.recording import MARKERS, STREAM_TIMEOUT, Recording, computed, base_name
 from physio.view.plots.coverage import course_figure, quality_figure
 from physio.view.labels import DIMENSIONS, MEANING, labels
 from physio.view.plots.envelope import whole
@@ -58,7 +58,7 @@ def session_report(
     timing
         How late markers are, in words, by the channel that shows what they mark.
     """
-    about = recording.about
+    about = recording.metadata
     page = Page(f"Session {about.get('person', '')}".strip())
     infos = [*recording.infos, *(b.info for b in (features, estimates) if b)]
     for label in labels(infos):
@@ -234,7 +234,7 @@ def _spectrum(recording: Recording) -> Figure | None:
 def _events(page: Page, recording: Recording) -> None:
     rows = []
     for name, events in recording.events.items():
-        quiet = name == SILENCE or name == "session.status" or not len(events)
+        quiet = name == STREAM_TIMEOUT or name == "session.status" or not len(events)
         if quiet or not (events.labels or set(DIMENSIONS) & set(events.info.names)):
             continue
         for i, at in enumerate(events.times.tolist()):
@@ -243,7 +243,7 @@ def _events(page: Page, recording: Recording) -> None:
                 f"{k} {v:+.2f}" for k, v in values if k in DIMENSIONS and v == v
             )
             label = events.labels[i] if events.labels else ""
-            kind = "marker" if said(name) == MARKERS else name
+            kind = "marker" if base_name(name) == MARKERS else name
             if label or told:
                 rows.append((at - recording.begin, kind, label, told))
     rows.sort()
@@ -262,7 +262,7 @@ def _events(page: Page, recording: Recording) -> None:
 
 
 def _sheet(page: Page, recording: Recording, timing: Mapping[str, str]) -> None:
-    about: Mapping[str, str] = recording.about
+    about: Mapping[str, str] = recording.metadata
     page.heading("Data sheet")
     rows = {told: about[key] for key, told in _SHEET.items() if about.get(key)}
     rows |= {f"{channel} behind its marker": told for channel, told in timing.items()}

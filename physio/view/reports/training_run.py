@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from physio.view.plots import results as runs
+from physio.view.plots import results
 from physio.view.reports.html import Page
 
 RESULT: Final = "evaluation.json"
@@ -48,7 +48,7 @@ def _pictures(run: Path, told: Mapping[str, Any]) -> Iterator[tuple[str, str, Fi
         f"{metric} of each person, from the worst to the best by {models[0]!r}. "
         "Below the line is worse than knowing nothing: for such a person what others "
         "share is the other way round.",
-        runs.people_figure(rows, metric, models),
+        results.people_figure(rows, metric, models),
     )
     classes = told.get("classes") or []
     if classes and (run / _OUTPUTS).is_file():
@@ -60,13 +60,13 @@ def _pictures(run: Path, told: Mapping[str, Any]) -> Iterator[tuple[str, str, Fi
                 "Above the line it was surer than it said, below it was not as sure. "
                 "The number is the mean distance, in parts of 1; dots are as large as "
                 "there are windows.",
-                runs.calibration_figure(said, there, classes),
+                results.calibration_figure(said, there, classes),
             )
             yield (
                 "What was taken for what",
                 f"What {there[0]!r} said of each class: shares of its windows, and how "
                 "many.",
-                runs.confusion_figure(said, there[0], classes),
+                results.confusion_figure(said, there[0], classes),
             )
     yield from _networks(run / "networks")
 
@@ -83,7 +83,7 @@ def _networks(folder: Path) -> Iterator[tuple[str, str, Figure]]:
             "Grey: each fold's network. Where a curve still falls at its end, more "
             "epochs would fit the training windows better, and not for that the "
             "people left out.",
-            runs.curves_figure(curves),
+            results.curves_figure(curves),
         )
     read = [
         json.loads(p.read_text("utf-8"))
@@ -98,14 +98,14 @@ def _networks(folder: Path) -> Iterator[tuple[str, str, Figure]]:
         "What moves the answers, mean over folds. It is no evidence that the answers "
         "are right, nor that a rhythm comes from below the electrode; what is high at "
         "the rim of the head, in beta and gamma, is often muscle.",
-        runs.importance_figure(moved, electrodes, bands),
+        results.importance_figure(moved, electrodes, bands),
     )
     if read[0]["attention"]:
         seen = np.mean([one["attention"] for one in read], axis=0)
         yield (
             "Who looks at whom",
-            runs.NOT_CONNECTIVITY,
-            runs.attention_figure(seen, electrodes),
+            results.NOT_CONNECTIVITY,
+            results.attention_figure(seen, electrodes),
         )
 
 

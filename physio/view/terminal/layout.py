@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from physio.core.block import Block
-from physio.core.missing import why
+from physio.core.missing import missing_reason
 from physio.view.terminal.sparklines import bar, clock, number, spark
 from physio.view.labels import (ENDS, MEANING, Label, dimensions, reasons, strongest, words)
-from physio.view.stream_stats import Entry, Meter
+from physio.view.stream_stats import Entry, StreamStats
 
 BADGES = ("bold black on #E69F00", "bold white on #AA3377")
 HUES = {"valence": "#56B4E9", "arousal": "#E69F00", "dominance": "#2FBF9B"}
@@ -25,7 +25,7 @@ _SILENT = Text.assemble((" SILENT ", "bold white on red"))
 
 
 @dataclass
-class Seen:
+class ParticipantPanel:
     """What is computed of one person, as far as it is to be seen.
 
     Parameters
@@ -43,7 +43,7 @@ class Seen:
 
 
 @dataclass
-class Screen:
+class TerminalLayout:
     """A session at one moment, drawn by `rich.print` at any width.
 
     Parameters
@@ -78,8 +78,8 @@ class Screen:
     begin: float
     person: str = ""
     labels: Sequence[Label] = ()
-    meters: Sequence[Meter] = ()
-    people: Mapping[str, Seen] = field(default_factory=dict)
+    meters: Sequence[StreamStats] = ()
+    people: Mapping[str, ParticipantPanel] = field(default_factory=dict)
     missing: Sequence[str] = ()
     happened: Sequence[Entry] = ()
     latency_ms: tuple[float, float] | None = None
@@ -136,7 +136,7 @@ class Screen:
             yield Padding(told, (0, 1))
 
     def _estimates(
-        self, told: Block, seen: Seen, width: int
+        self, told: Block, seen: ParticipantPanel, width: int
     ) -> Iterator[Text | Padding]:
         names = dimensions(told.info)
         sparks = 12 if width >= 100 else 0
@@ -161,7 +161,7 @@ class Screen:
             yield Text(
                 f" arousal moved by {moved}", "dim", no_wrap=True, overflow="crop"
             )
-        late = self.now - float(told.until)
+        late = self.now - float(told.complete_until)
         if late > 2:
             yield Text(f" the newest of these is {late:.0f} s old", "bold yellow")
         diamond = "" if seen.truth is None else " ◇ is what the simulated person feels."
@@ -227,14 +227,14 @@ def present(features: Block) -> list[tuple[str, int, int, str]]:
     row = {n: float(features.column(n)[-1]) for n in names}
     found = []
     for chain, group in groupby(names, key=lambda n: n.split(".")[0]):
-        codes = why(np.array([row[n] for n in group]))
+        codes = missing_reason(np.array([row[n] for n in group]))
         missing = codes[codes > 0]
         reason = words(int(np.bincount(missing).argmax())) if len(missing) else ""
         found.append((chain, int((codes == 0).sum()), len(codes), reason))
     return found
 
 
-def line(screen: Screen) -> str:
+def line(screen: TerminalLayout) -> str:
     """Return the state of a session as one plain line."""
     parts = [clock(screen.now - screen.begin)]
     for code, seen in screen.people.items():
@@ -268,7 +268,7 @@ def _present(code: str, features: Block) -> Padding:
     return Padding(line, (0, 1))
 
 
-def _bar(seen: Seen, name: str, mean: float, sd: float, width: int) -> Text:
+def _bar(seen: ParticipantPanel, name: str, mean: float, sd: float, width: int) -> Text:
     if seen.estimates is None or np.isfinite(mean):
         true = seen.truth is not None and name in seen.truth.info.names
         at = float(seen.truth.column(name)[-1]) if seen.truth and true else np.nan
@@ -283,7 +283,7 @@ def _rule(title: str) -> Rule:
     return Rule(Text(title, "dim"), style="dim", align="left")
 
 
-def _row(meter: Meter, now: float) -> tuple[Text, ...]:
+def _row(meter: StreamStats, now: float) -> tuple[Text, ...]:
     nominal = f"{float(meter.info.rate):g}"
     rate, age = meter.rate(now), meter.age(now)
     lost, share = meter.loss(now)
@@ -307,7 +307,7 @@ def _row(meter: Meter, now: float) -> tuple[Text, ...]:
     )
 
 
-def _good(meter: Meter) -> Text:
+def _good(meter: StreamStats) -> Text:
     share, flat = meter.quality()
     if np.isnan(share):
         return Text("…", "dim")

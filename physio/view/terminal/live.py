@@ -12,14 +12,14 @@ import numpy as np
 from rich.console import Console
 from rich.live import Live
 
-from physio.core.block import Block, Info
+from physio.core.block import Block, StreamInfo
 from physio.core.events import Events
-from physio.core.recording import SILENCE, Item, computed
+from physio.core.recording import STREAM_TIMEOUT, Item, computed
 from physio.view.terminal.sparklines import clock
 from physio.view.terminal.keyboard import Keyboard
 from physio.view.labels import dimensions, labels
-from physio.view.stream_stats import Log, Meter
-from physio.view.terminal.layout import Screen, Seen, line
+from physio.view.stream_stats import Log, StreamStats
+from physio.view.terminal.layout import TerminalLayout, ParticipantPanel, line
 
 TRUTH: Final = ".truth"
 """How the stream ends in which a simulated person tells what they feel."""
@@ -50,16 +50,16 @@ class Terminal:
         How often to print a line where there is no terminal (s).
     """
 
-    streams: Iterable[Info] = ()
+    streams: Iterable[StreamInfo] = ()
     begin: float | None = None
     person: str = ""
     console: Console = field(default_factory=Console)
     tick: Callable[[], float] = time.monotonic
     every: float = 0.2
     plainly: float = 10.0
-    meters: dict[str, Meter] = field(default_factory=dict, init=False)
+    meters: dict[str, StreamStats] = field(default_factory=dict, init=False)
     log: Log = field(default_factory=Log, init=False)
-    people: dict[str, Seen] = field(default_factory=dict, init=False)
+    people: dict[str, ParticipantPanel] = field(default_factory=dict, init=False)
     _truths: dict[str, Block] = field(default_factory=dict, init=False)
     said: str = field(default="", init=False)
     _keyboard: Keyboard = field(default_factory=Keyboard, init=False)
@@ -74,7 +74,7 @@ class Terminal:
     def __post_init__(self) -> None:
         for info in self.streams:
             if info.rate and not info.name.endswith(TRUTH):
-                self.meters[info.name] = Meter(info)
+                self.meters[info.name] = StreamStats(info)
         if self.begin is not None:
             self._now = self.begin
 
@@ -121,7 +121,7 @@ class Terminal:
         if now is not None:
             self._now = now
         elif np.isnan(self._now):
-            self._now = item.until
+            self._now = item.complete_until
         if self.begin is None:
             self.begin = self._now
         if isinstance(item, Events):
@@ -130,7 +130,7 @@ class Terminal:
             self._computed(item)
         elif item.info.name.endswith(TRUTH):
             if len(item):
-                self._truths[item.info.person] = item
+                self._truths[item.info.participant] = item
         else:
             self._arrived(item)
 
@@ -177,7 +177,7 @@ class Terminal:
         """
         return self._keyboard.read() if self._live else []
 
-    def screen(self) -> Screen:
+    def screen(self) -> TerminalLayout:
         """Return what there is to see now."""
         infos = [m.info for m in self.meters.values()]
         for code, seen in self.people.items():
@@ -185,7 +185,7 @@ class Terminal:
             seen.truth = own[0] if own else None
         shown = [b for s in self.people.values() for b in (s.features, s.estimates)]
         infos += [b.info for b in shown if b is not None]
-        return Screen(
+        return TerminalLayout(
             now=self._now,
             begin=self.begin if self.begin is not None else self._now,
             person=self.person,
@@ -204,20 +204,20 @@ class Terminal:
 
     def _arrived(self, block: Block) -> None:
         name = block.info.name
-        meter = self.meters.setdefault(name, Meter(block.info))
+        meter = self.meters.setdefault(name, StreamStats(block.info))
         was, since = meter.silent, meter.heard
         lost = meter.take(block, self._now)
         if was and not meter.silent:
-            away = f" after {block.until - since:.1f} s" if since == since else ""
-            self._tell(block.until, f"{name} is back{away}", "green")
-        elif lost and self.log.lost(block.until, name, lost):
+            away = f" after {block.complete_until - since:.1f} s" if since == since else ""
+            self._tell(block.complete_until, f"{name} is back{away}", "green")
+        elif lost and self.log.lost(block.complete_until, name, lost):
             self._plain(self._entry(self.log.last(1)[0].text))
 
     def _computed(self, block: Block) -> None:
         if not len(block):
             return
         what, _, code = block.info.name.partition(".")
-        seen = self.people.setdefault(code, Seen())
+        seen = self.people.setdefault(code, ParticipantPanel())
         if what == "features":
             seen.features = block
             return
@@ -231,7 +231,7 @@ class Terminal:
     def _happened(self, events: Events) -> None:
         name = events.info.name
         for at, label in zip(events.times.tolist(), events.labels, strict=False):
-            if name == SILENCE:
+            if name == STREAM_TIMEOUT:
                 self._silent(at, label)
             elif name == "session.status":
                 self._tell(at, label, "bold yellow")

@@ -7,17 +7,17 @@ import numpy as np
 from bokeh.models import ColumnDataSource, Label, LinearAxis, Range1d
 
 from physio.core.block import Array
-from physio.core.missing import why
-from physio.view.dashboard.session_state import Scene
+from physio.core.missing import missing_reason
+from physio.view.dashboard.session_state import SessionState
 from physio.view.dashboard.figures.theme import FONT, Theme, scroll, since, timed
-from physio.view.dashboard.figures.ring_buffer import Track
+from physio.view.dashboard.figures.ring_buffer import RingBuffer
 from physio.view.labels import words
 from physio.view.plots.time_axes import shown
 
 _LEAST: Final = 0.1
 
 
-def chain_with(track: Track | None, *columns: str) -> str:
+def chain_with(track: RingBuffer | None, *columns: str) -> str:
     """Return the first chain that has all of these columns; empty if none has."""
     names = track.info.names if track is not None else ()
     chains = dict.fromkeys(n.partition(".")[0] for n in names)
@@ -47,12 +47,12 @@ def _says(theme: Theme) -> Label:
     )  # fmt: skip
 
 
-def _missing(track: Track | None, name: str, now: float) -> str:
+def _missing(track: RingBuffer | None, name: str, now: float) -> str:
     """Return why a feature is missing now; empty if it is there."""
     if track is None or name not in track.info.names:
         return "not computed in this session"
     value = track.last(name, now)
-    return "" if np.isfinite(value) else f"none: {words(int(why(value)[0]))}"
+    return "" if np.isfinite(value) else f"none: {words(int(missing_reason(value)[0]))}"
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Skin:
         self._said = _says(theme)
         fig.add_layout(self._said)
 
-    def update(self, scene: Scene) -> None:
+    def update(self, scene: SessionState) -> None:
         """Draw the present state."""
         now = scene.now
         begin = since(now, self.seconds, scene.begin)
@@ -117,7 +117,7 @@ class Skin:
         self._responses(scene, begin, now)
         _fit(self.root.y_range, raw, level)
 
-    def _levels(self, track: Track, chain: str, begin: float, now: float) -> Array:
+    def _levels(self, track: RingBuffer, chain: str, begin: float, now: float) -> Array:
         info = track.info
         late = info.channels[info.names.index(f"{chain}.tonic")].delay
         times, tonic = track.column(f"{chain}.tonic", begin + late, now + 1e-6)
@@ -130,7 +130,7 @@ class Skin:
         self.root.extra_y_ranges["phasic"].update(start=0, end=2.2 * top)
         return tonic
 
-    def _responses(self, scene: Scene, begin: float, now: float) -> None:
+    def _responses(self, scene: SessionState, begin: float, now: float) -> None:
         found = [
             mark.time
             for name, marks in scene.points.items()
@@ -176,7 +176,7 @@ class Heart:
         self._said = _says(theme)
         fig.add_layout(self._said)
 
-    def update(self, scene: Scene) -> None:
+    def update(self, scene: SessionState) -> None:
         """Draw the present state."""
         now = scene.now
         begin = since(now, self.seconds, scene.begin)

@@ -6,13 +6,13 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Block, Info
+from physio.core.block import Array, Block, StreamInfo
 from physio.view.plots.envelope import whole
 
 _LEAST: Final = 64
 
 
-class Track:
+class RingBuffer:
     """Samples of one stream, those of the last ``seconds``; lost ones are NaN.
 
     Parameters
@@ -23,7 +23,7 @@ class Track:
         How far back it reaches at least (s).
     """
 
-    def __init__(self, info: Info, seconds: float) -> None:
+    def __init__(self, info: StreamInfo, seconds: float) -> None:
         self.info, self.seconds = info, seconds
         self._room = max(_LEAST, int(seconds * float(info.rate)) + 1)
         # Filled, so that all of the memory is taken at once and none later.

@@ -8,10 +8,10 @@ import numpy as np
 from bokeh.models import ColumnDataSource, CustomJS, Spacer
 
 from physio.core.block import Array
-from physio.core.missing import Reason
-from physio.view.dashboard.session_state import Scene
+from physio.core.missing import MissingReason
+from physio.view.dashboard.session_state import SessionState
 from physio.view.dashboard.figures.theme import (FONT, GOOD, LOST, MUTED, POOR, SIGNS, Theme, asset, plain)
-from physio.view.dashboard.figures.ring_buffer import Track, envelopes, spans
+from physio.view.dashboard.figures.ring_buffer import RingBuffer, envelopes, spans
 from physio.view.stream_stats import LIVELY
 from physio.view.plots.time_axes import shown
 
@@ -106,7 +106,7 @@ class Signals:
             setattr(self, name, value)
         self.fresh = True
 
-    def update(self, scene: Scene, *, whole: bool = False) -> Array:
+    def update(self, scene: SessionState, *, whole: bool = False) -> Array:
         """Return what came since the last call; ``whole``: all of what is seen.
 
         Returns
@@ -142,7 +142,7 @@ class Signals:
             self._pixels = int(np.clip(wide, *_WIDE))
             self.fresh = True
 
-    def judge(self, scene: Scene) -> None:
+    def judge(self, scene: SessionState) -> None:
         """Colour the channels by what is known of them, and mark gaps."""
         why = {s: scene.reasons(s) for s in {row.stream for row in self._rows}}
         self._states = {
@@ -169,7 +169,7 @@ class Signals:
         if laid != self.laid.data:
             self.laid.data = laid
 
-    def _lay(self, scene: Scene, now: float) -> None:
+    def _lay(self, scene: SessionState, now: float) -> None:
         """Decide which channels are seen, and begin their lines anew."""
         every = [
             (stream, i, channel.name)
@@ -187,12 +187,12 @@ class Signals:
         ]
         self._name()
 
-    def _named(self, scene: Scene, stream: str, i: int, name: str) -> str:
+    def _named(self, scene: SessionState, stream: str, i: int, name: str) -> str:
         channel = scene.sources[stream].track.info.channels[i]
         return name if channel.kind == "eeg" else f"{name} {shown(channel.unit)}"
 
     def _scaled(
-        self, scene: Scene, stream: str, i: int, now: float
+        self, scene: SessionState, stream: str, i: int, now: float
     ) -> tuple[float, float]:
         """Return the middle and the size of a row."""
         track = self._track(scene, stream)
@@ -207,7 +207,7 @@ class Signals:
         least = _LEAST.get(track.info.channels[i].unit, 1e-3 * (1 + abs(float(high))))
         return float(low + high) / 2, 1.3 * max(float(high - low), least)
 
-    def _rescale(self, scene: Scene) -> None:
+    def _rescale(self, scene: SessionState) -> None:
         """Begin anew where a row has become far too large or small for its scale."""
         for row in self._rows:
             middle, size = self._scaled(scene, row.stream, row.channel, scene.now)
@@ -215,13 +215,13 @@ class Signals:
             if not 0.5 < size / row.size < 1.6 or moved:
                 self.fresh = True
 
-    def _track(self, scene: Scene, stream: str) -> Track:
+    def _track(self, scene: SessionState, stream: str) -> RingBuffer:
         source = scene.sources[stream]
         eeg = any(c.kind == "eeg" for c in source.track.info.channels)
         return source.seen_through(self.look) if eeg else source.track
 
     def _draw(
-        self, scene: Scene, stream: str, begin: float, now: float, zero: float,
+        self, scene: SessionState, stream: str, begin: float, now: float, zero: float,
         parts: list[Array],
     ) -> float:  # fmt: skip
         """Add what is new of a stream; return when its newest sample was taken."""
@@ -256,7 +256,7 @@ class Signals:
         y = np.clip(y, -_TALLEST, _TALLEST)
         return envelopes(times, y, self._bin) if coarse else (times, y)
 
-    def _state(self, scene: Scene, row: Row, why: Mapping[str, int]) -> str:
+    def _state(self, scene: SessionState, row: Row, why: Mapping[str, int]) -> str:
         source = scene.sources[row.stream]
         if row.stream in scene.muted:
             return MUTED
@@ -266,10 +266,10 @@ class Signals:
             return LOST
         channel = source.track.info.channels[row.channel]
         flat = channel.kind in LIVELY and len(times) > 8 and np.ptp(values) == 0
-        poor = why.get(channel.name) == Reason.POOR_QUALITY
+        poor = why.get(channel.name) == MissingReason.POOR_QUALITY
         return POOR if flat or poor else GOOD
 
-    def _holes(self, scene: Scene, row: Row) -> list[tuple[float, float]]:
+    def _holes(self, scene: SessionState, row: Row) -> list[tuple[float, float]]:
         """Return from when to when samples of a channel are missing."""
         now = scene.now
         source = scene.sources[row.stream]

@@ -10,7 +10,7 @@ from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.models import ColumnDataSource, Label, LinearColorMapper, Range1d
 
 from physio.core.block import Array
-from physio.view.dashboard.session_state import Scene
+from physio.view.dashboard.session_state import SessionState
 from physio.view.dashboard.figures.theme import FONT, Theme, blank
 
 FEWEST: Final = 16
@@ -118,7 +118,7 @@ class Scalp:
         )  # fmt: skip
         fig.add_layout(self._said)
 
-    def update(self, scene: Scene) -> None:
+    def update(self, scene: SessionState) -> None:
         """Draw the present state."""
         table = _entropy(scene)
         said = "" if table else "no entropy of EEG is computed in this session"
@@ -189,7 +189,7 @@ def _told(values: Array) -> str:
     return f"{values.min():.1f} to {values.max():.1f} nats"
 
 
-def _entropy(scene: Scene) -> dict[str, tuple[Array, Array]]:
+def _entropy(scene: SessionState) -> dict[str, tuple[Array, Array]]:
     """Return for each band the values and places of the electrodes that have any."""
     track = scene.features
     if track is None or not len(track):

@@ -14,9 +14,9 @@ from bokeh.models import (
 )
 
 from physio.core.block import Array, Origin
-from physio.core.missing import why
+from physio.core.missing import missing_reason
 from physio.view.dashboard.attribution import interval
-from physio.view.dashboard.session_state import Mark, Scene
+from physio.view.dashboard.session_state import Mark, SessionState
 from physio.view.dashboard.figures.theme import (Theme, blank, hatched, plain, scroll, since, timed)
 from physio.view.labels import DIMENSIONS, ENDS, words
 from physio.view.plots.envelope import runs
@@ -28,20 +28,20 @@ _TURN: Final = np.linspace(0, 2 * np.pi, 61)
 _Z: Final = {50: 0.6745, 80: 1.2816, 95: 1.96}
 
 
-def withheld(scene: Scene) -> str:
+def withheld(scene: SessionState) -> str:
     """Return why nothing may be said of affect yet; empty if it may."""
     track = scene.estimates
     if track is None or not len(track):
         return "no estimates are computed"
     if not np.isfinite(scene.resting()[0]):
         values = [track.last(d, scene.now) for d in DIMENSIONS]
-        codes = [int(why(v)[0]) for v in values]
+        codes = [int(missing_reason(v)[0]) for v in values]
         return f"no estimate: {words(min(codes))}" if min(codes) else ""
     left = scene.rest_left
     return f"baseline: {left:.0f} s left, no estimate before" if left > 0 else ""
 
 
-def missing(scene: Scene, name: str) -> str:
+def missing(scene: SessionState, name: str) -> str:
     """Return why a dimension is not estimated now; empty if it is."""
     told = withheld(scene)
     track = scene.estimates
@@ -50,14 +50,14 @@ def missing(scene: Scene, name: str) -> str:
     value = track.last(name, scene.now)
     if np.isfinite(value):
         return ""
-    code = int(why(value)[0])
+    code = int(missing_reason(value)[0])
     if f"{name}.why" in track.info.names:
         said = track.last(f"{name}.why", scene.now)
         code = int(said) if said > 0 else code
     return f"no estimate: {words(code)}"
 
 
-def _demo(scene: Scene) -> bool:
+def _demo(scene: SessionState) -> bool:
     track = scene.estimates
     return track is not None and track.info.origin is Origin.DEMO
 
@@ -128,7 +128,7 @@ class Plane:
         )  # fmt: skip
         fig.add_layout(self._said)
 
-    def update(self, scene: Scene) -> None:
+    def update(self, scene: SessionState) -> None:
         """Draw the present state."""
         told = withheld(scene)
         for name in ("valence", "arousal"):
@@ -151,7 +151,7 @@ class Plane:
             return
         self._draw(scene)
 
-    def _draw(self, scene: Scene) -> None:
+    def _draw(self, scene: SessionState) -> None:
         track, now = scene.estimates, scene.now
         if track is None:
             return
@@ -186,7 +186,7 @@ class Plane:
 
 
 @dataclass
-class Course:
+class VadHistory:
     """One dimension over time, with its interval; hatched where there is none."""
 
     theme: Theme
@@ -242,7 +242,7 @@ class Course:
         )  # fmt: skip
         fig.add_layout(self._said)
 
-    def update(self, scene: Scene) -> None:
+    def update(self, scene: SessionState) -> None:
         """Draw the present state."""
         now = scene.now
         begin = since(now, self.seconds, scene.begin)
@@ -266,7 +266,7 @@ class Course:
         if track is not None and self.name in track.info.names:
             self._draw(scene, begin, now)
 
-    def _draw(self, scene: Scene, begin: float, now: float) -> None:
+    def _draw(self, scene: SessionState, begin: float, now: float) -> None:
         track = scene.estimates
         if track is None:
             return

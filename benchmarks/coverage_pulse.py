@@ -14,13 +14,13 @@ from benchmarks.timing import Row, told
 from physio.core.block import Array, Block
 from physio.core.events import Events
 from physio.core.stage import Chain, apply
-from physio.quality.range_checks import EdaQuality, TemperatureQuality
-from physio.features.cardiac.heart_rate import BeatDetection, HeartRate
-from physio.quality.beat_template import BeatTemplateSQI
 from physio.features.actigraphy import Actigraphy
-from physio.quality.eda_artifacts import EdaStability
-from physio.quality.wristband import ALIKE, PULSE, STEADY
+from physio.features.cardiac.heart_rate import BeatDetection, HeartRate
 from physio.io import empatica
+from physio.quality.beat_template import BeatTemplateSQI
+from physio.quality.eda_artifacts import EdaStability
+from physio.quality.range_checks import EdaQuality, TemperatureQuality
+from physio.quality.wristband import ALIKE, PULSE, STEADY
 
 MAKER: Final = "the maker's intervals (IBI)"
 MOVES: Final = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 9.0)  # g
@@ -34,7 +34,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Wrist(NamedTuple):
-    """One person, every 5 s."""
+    """One participant, every 5 s."""
 
     rate: Array  # ours (1/min)
     loose: Array  # ours, with less confident beats
@@ -121,14 +121,14 @@ def _neurokit(pulse: Block, at: Array) -> Array:
     return rates
 
 
-def _covered(name: str, people: list[Wrist]) -> list[Row]:
+def _covered(name: str, participants: list[Wrist]) -> list[Row]:
     """Return which part of the time has a rate: all of it, and by movement."""
     rate, maker, peer, moves = (
-        np.concatenate([getattr(p, k) for p in people])
+        np.concatenate([getattr(p, k) for p in participants])
         for k in ("rate", "maker", "peer", "moves")
     )
     here = np.isfinite(rate), np.isfinite(maker), np.isfinite(peer)
-    work = f"pulse rate, {len(people)} wrists of {name}: part of the time"
+    work = f"pulse rate, {len(participants)} wrists of {name}: part of the time"
     found = [
         told(
             work,
@@ -136,7 +136,7 @@ def _covered(name: str, people: list[Wrist]) -> list[Row]:
             ours=_part(here[0]),
             maker=_part(here[1]),
             neurokit2=_part(here[2]),
-            by_person=[_part(np.isfinite(p.rate)) for p in people],
+            by_participant=[_part(np.isfinite(p.rate)) for p in participants],
         )
     ]
     for low, high in pairwise(MOVES):
@@ -151,18 +151,22 @@ def _part(here: Flags) -> float:
     return float(here.mean()) if len(here) else float("nan")
 
 
-def _right(people: list[Wrist]) -> list[Row]:
+def _right(participants: list[Wrist]) -> list[Row]:
     """Return how far we and the peer are from the maker, and what loosening adds."""
-    work = f"pulse rate, {len(people)} wrists of WESAD"
-    both = [np.isfinite(p.rate) & np.isfinite(p.maker) for p in people]
-    pairs = list(zip(people, both, strict=True))
+    work = f"pulse rate, {len(participants)} wrists of WESAD"
+    both = [np.isfinite(p.rate) & np.isfinite(p.maker) for p in participants]
+    pairs = list(zip(participants, both, strict=True))
     off = np.abs(np.concatenate([(p.rate - p.maker)[b] for p, b in pairs]))
     shared = [float(b.sum() / np.isfinite(p.maker).sum()) for p, b in pairs]
-    peer = [(p.peer - p.maker, np.isfinite(p.rate)) for p in people]
-    extra = np.concatenate([np.isfinite(p.loose) & np.isnan(p.rate) for p in people])
-    near = np.concatenate([p.loose - p.near for p in people])[extra]
+    peer = [(p.peer - p.maker, np.isfinite(p.rate)) for p in participants]
+    extra = np.concatenate(
+        [np.isfinite(p.loose) & np.isnan(p.rate) for p in participants]
+    )
+    near = np.concatenate([p.loose - p.near for p in participants])[extra]
     return [
-        told(f"{work}: where the maker's is, ours is too", MAKER, by_person=shared),
+        told(
+            f"{work}: where the maker's is, ours is too", MAKER, by_participant=shared
+        ),
         told(
             f"{work}: ours less the maker's (1/min)",
             MAKER,
@@ -191,7 +195,7 @@ def _far(off: Array) -> float:
 
 
 def _told(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
-    """Return areas under the curve: of people left out, and of another laboratory."""
+    """Return areas under the curve: of participants left out, and of another laboratory."""
     found = []
     for what, names, shipped in (
         ("pulse, by likeness and movement", ("likeness", "moves"), PULSE),
@@ -214,7 +218,7 @@ def _told(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
                 "what happened",
                 left_out=float(np.mean(left_out)),
                 other_laboratory=float(np.nanmean(elsewhere)),
-                by_person=left_out,
+                by_participant=left_out,
                 fitted=[constant, *slopes],
                 shipped=shipped,
                 said_seen_windows=_calibrated(whole, far),

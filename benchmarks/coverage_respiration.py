@@ -6,14 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from physio import config
 from benchmarks.timing import Row, told
+from experiments.weights.demo import record
+from physio import config
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.stage import Chain, apply
-from physio.features.respiration.ecg_derived import EcgDerivedRespiration
 from physio.features.cardiac.heart_rate import BeatDetection
+from physio.features.respiration.ecg_derived import EcgDerivedRespiration
 from physio.features.respiration.respiration_belt import RespirationBelt
-from experiments.weights.demo import record
 
 PEOPLE: Final = range(31, 37)
 LENGTH: Final = 240.0  # s of each
@@ -21,7 +21,7 @@ _DERIVED: Final = Chain((BeatDetection(), EcgDerivedRespiration()))
 
 
 def rows(data: Path | None) -> list[Row]:
-    """Return rates beside the truth of simulated people, and a real one's two."""
+    """Return rates beside the truth of simulated participants, and a real one's two."""
     found = _simulated()
     file = None if data is None else data / "biosignals/neurokit_resting_5min_100hz.csv"
     return [*found, *_rest(file)] if file is not None and file.is_file() else found
@@ -32,15 +32,15 @@ def _simulated() -> list[Row]:
     for seed in PEOPLE:
         chest = {"use": "devices.simulated:Chest", "seed": seed}
         lived = record(config.build(chest, "bench"), LENGTH)
-        belt, ecg = (_whole(lived.streams[f"person.{s}"]) for s in ("resp", "ecg"))
+        belt, ecg = (_whole(lived.streams[f"participant.{s}"]) for s in ("resp", "ecg"))
         rate = apply(RespirationBelt(), belt)
         turns = _peaks(belt)
         belts.append(_off(rate, "rate", turns, 30.0))
         derived = apply(_DERIVED, ecg)
-        beats.append(_off(derived, "breath.derived", turns, 60.0))
+        beats.append(_off(derived, "edr_rate", turns, 60.0))
         parts.append(float(np.isfinite(derived.data[240:]).mean()))
     peer = "the simulated truth, over the same window"
-    work = f"breathing, {len(PEOPLE)} simulated people (1/min)"
+    work = f"breathing, {len(PEOPLE)} simulated participants (1/min)"
     off, far = np.concatenate(belts), np.concatenate(beats)
     return [
         told(
@@ -48,7 +48,7 @@ def _simulated() -> list[Row]:
             peer,
             median=float(np.median(off)),
             at_most=float(off.max()),
-            by_person=[float(np.median(b)) for b in belts],
+            by_participant=[float(np.median(b)) for b in belts],
         ),
         told(
             f"{work}: derived from an ECG",
@@ -86,7 +86,7 @@ def _off(block: Block, name: str, peaks: Array, width: float) -> Array:
 
 
 def _rest(file: Path) -> list[Row]:
-    """Return what a belt and beats say of a person at rest."""
+    """Return what a belt and beats say of a participant at rest."""
     table = np.loadtxt(file, delimiter=",", skiprows=1)
     kinds = ("ecg", "bio", "resp")
     blocks = {
@@ -101,7 +101,7 @@ def _rest(file: Path) -> list[Row]:
     seen = apply(RespirationBelt(), blocks["resp"]).column("rate")
     found = [
         told(
-            "breathing, a person at rest (1/min): the belt's rate",
+            "breathing, a participant at rest (1/min): the belt's rate",
             "none",
             part_of_time=float(np.isfinite(seen).mean()),
         )
@@ -111,7 +111,7 @@ def _rest(file: Path) -> list[Row]:
         off = np.abs(derived - seen[: len(derived)])
         found.append(
             told(
-                f"breathing, a person at rest (1/min): derived from {kind}",
+                f"breathing, a participant at rest (1/min): derived from {kind}",
                 "the belt's rate",
                 median=float(np.nanmedian(off)),
                 part_of_time=float(np.isfinite(derived).mean()),

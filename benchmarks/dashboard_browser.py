@@ -18,8 +18,8 @@ import numpy as np
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.protocols import Clock, Sink, WallClock
 from physio.core.recording import Item
-from physio.online.session_config import SessionConfig
 from physio.online.session import Session
+from physio.online.session_config import SessionConfig
 from physio.view.dashboard import Dashboard
 
 CHROMIUM: Final = "/usr/bin/chromium"
@@ -169,9 +169,11 @@ def shown(speed: float = 1.0, rate: int = 512) -> Iterator[Shown]:
     clock = WallClock(speed)
     wearer, lateness = Wearer(clock, rate), Lateness(clock)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
-        board = Dashboard(Path(folder), {"person": "bench"}, clock)
+        board = Dashboard(Path(folder), {"participant": "bench"}, clock)
         sinks: list[Sink] = [lateness, board]
-        session = Session(SessionConfig().plan, [wearer], sinks, clock, poll=0.02 * speed)
+        session = Session(
+            SessionConfig().plan, [wearer], sinks, clock, poll=0.02 * speed
+        )
         thread = Thread(target=_run, args=(session,))
         thread.start()
         try:
@@ -224,9 +226,13 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
     ]
 
 
-def _info(name: str, rate: int, names: Sequence[str], kind: str, unit: str) -> StreamInfo:
+def _info(
+    name: str, rate: int, names: Sequence[str], kind: str, unit: str
+) -> StreamInfo:
     channels = tuple(Channel(n, kind, unit) for n in names)
-    return StreamInfo(name, Fraction(rate), channels, site="left wrist" * ("band" in name))
+    return StreamInfo(
+        name, Fraction(rate), channels, site="left wrist" * ("band" in name)
+    )
 
 
 def _run(session: Session) -> None:

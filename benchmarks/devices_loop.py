@@ -81,7 +81,12 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
             Wristband(name="band", clock=clock, ground_truth=False),
         ]
         session = Session(
-            PipelineConfig(), devices, [Xdf(Path(folder))], clock, POLL, SECONDS + SETTLED
+            PipelineConfig(),
+            devices,
+            [Xdf(Path(folder))],
+            clock,
+            POLL,
+            SECONDS + SETTLED,
         )
         used, since = 0.0, 0.0
         with session:

@@ -13,7 +13,7 @@ import scipy.signal
 
 from benchmarks.timing import PEERS, Row, compiling, interleaved, peak, row, seconds
 from physio.core.block import Array, Block, Channel, StreamInfo
-from physio.core.stage import StageRunner, Stage
+from physio.core.stage import Stage, StageRunner
 from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
 
 CONTINUOUS: Final = 4 * 5 + 4.0
@@ -112,7 +112,9 @@ def _torcheeg() -> list[Row]:
     """Return both modes beside TorchEEG's windows, the latter in its own process."""
     info, x = _info(128, 32), _signal(128, 32, 600)
     modes = {
-        "paper": _work(DifferentialEntropy(window=1.0, step=1.0, mode="paper"), info, x),
+        "paper": _work(
+            DifferentialEntropy(window=1.0, step=1.0, mode="paper"), info, x
+        ),
         "continuous": _work(DifferentialEntropy(window=1.0, step=1.0), info, x),
     }
     name = "TorchEEG 1.1.3 BandDifferentialEntropy per window"

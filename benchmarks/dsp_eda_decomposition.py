@@ -26,8 +26,14 @@ _SKIN: Final = (
 
 def rows(data: Path | None) -> list[Row]:
     """Return the rows of the skin; those beside the peer need real wrists."""
-    found = [] if data is None else _people(sorted(data.glob("wesad/S*/*_wrist.npz")))
-    return [*found, *_growth(), compiling("physio.features.eda.deconvolution_solver", _SKIN)]
+    found = (
+        [] if data is None else _participants(sorted(data.glob("wesad/S*/*_wrist.npz")))
+    )
+    return [
+        *found,
+        *_growth(),
+        compiling("physio.features.eda.deconvolution_solver", _SKIN),
+    ]
 
 
 def _named(files: list[Path]) -> dict[str, Array]:
@@ -48,16 +54,18 @@ def _peer(y: Array) -> Callable[[], Array] | None:
     return work
 
 
-def _people(files: list[Path]) -> list[Row]:
-    people = _named(files)
-    wrists = list(people.values())
+def _participants(files: list[Path]) -> list[Row]:
+    participants = _named(files)
+    wrists = list(participants.values())
     whole = [_whole(y) for y in wrists]
     ours, theirs = (_sum(t[k] for t in whole) for k in (0, 1))
     gap = max(float(t[2]) for t in whole if t[2] is not None)
     name = PEER if theirs is not None else f"{PEER} (not measured: no cvxopt)"
-    work = f"EDA decomposition cvxeda, {len(wrists)} people of WESAD, 4 Hz, summed"
+    work = (
+        f"EDA decomposition cvxeda, {len(wrists)} participants of WESAD, 4 Hz, summed"
+    )
     found = [row(work, name, ours or 0.0, theirs, greatest_gap=gap)]
-    return [*found, *_updates(wrists[0]), *_consistent(people)]
+    return [*found, *_updates(wrists[0]), *_consistent(participants)]
 
 
 def _sum(times: object) -> float | None:
@@ -97,9 +105,11 @@ def _updates(y: Array) -> list[Row]:
 def _consistent(wrists: dict[str, Array]) -> list[Row]:
     """Return how far phasic estimates are from the whole record's, by age.
 
-    Each person's by what was learned from the others alone.
+    Each participant's by what was learned from the others alone.
     """
-    off = np.array([_off(y, name) for name, y in wrists.items()])  # people, ways, ages
+    off = np.array(
+        [_off(y, name) for name, y in wrists.items()]
+    )  # participants, ways, ages
     best = np.median(off[:, 1:], axis=0).min(axis=0)
     return [
         {
@@ -107,14 +117,16 @@ def _consistent(wrists: dict[str, Array]) -> list[Row]:
             "ours_s": None,
             "error": float(np.median(off[:, 0, i])),
             "better_window_s_error": float(best[i]),
-            "people_better_than_both": int((off[:, 0, i] < off[:, 1:, i].min(1)).sum()),
-            "people": len(wrists),
+            "participants_better_than_both": int(
+                (off[:, 0, i] < off[:, 1:, i].min(1)).sum()
+            ),
+            "participants": len(wrists),
         }
         for i, age in enumerate(AGES)
     ]
 
 
-def _off(y: Array, person: str) -> Array:
+def _off(y: Array, participant: str) -> Array:
     """Return root mean squares in units of the phasic spread, (ours, 60, 180) x ages.
 
     The windows are solved by our solver: the same solution to 1e-4 uS.
@@ -124,7 +136,7 @@ def _off(y: Array, person: str) -> Array:
     for i, value in enumerate(y):
         if not remember(memory, value) or i < 720 or (i // 4) % _EVERY:
             continue
-        ours = apart(memory, "cvxeda", 0.5, person)
+        ours = apart(memory, "cvxeda", 0.5, participant)
         again = [decompose(y[i + 1 - w * 4 : i + 1], 4, "cvxeda") for w in WINDOWS]
         ways = [ours, *again]
         told = [

@@ -1,4 +1,4 @@
-"""Skin conductance taken apart, on simulated people whose responses are known.
+"""Skin conductance taken apart, on simulated participants whose responses are known.
 
 Their responses are no Bateman functions, and each has a shape of its own.
 """
@@ -10,15 +10,15 @@ from typing import Final
 
 import numpy as np
 
-from physio import config
 from benchmarks.timing import Row
+from experiments.weights.demo import record
+from physio import config
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import events_from_grid
 from physio.core.stage import apply
-from physio.features.eda.scr_detection import ScrDetection, responses
 from physio.features.eda.decomposition import decompose
 from physio.features.eda.online_decomposition import EdaDecomposition
-from experiments.weights.demo import record
+from physio.features.eda.scr_detection import ScrDetection, responses
 
 PEER: Final = "the whole record by neurokit2's cvxeda problem"
 PEOPLE: Final = 12
@@ -33,7 +33,7 @@ _INFO: Final = StreamInfo("bench.eda", Fraction(4), (Channel("eda", "gsr", "uS")
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
     """Return how well driver and responses are found, 5 s behind, default setting."""
-    told = np.array([_person(seed) for seed in range(1, PEOPLE + 1)])
+    told = np.array([_participant(seed) for seed in range(1, PEOPLE + 1)])
     found: list[Row] = []
     for what, mine, theirs in (
         ("driver, correlation with the truth", 0, (1,)),
@@ -42,7 +42,7 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
         peer = told[:, theirs].max(axis=1)
         found.append(
             {
-                "work": f"EDA streaming default, {PEOPLE} simulated people, at 5 s: "
+                "work": f"EDA streaming default, {PEOPLE} simulated participants, at 5 s: "
                 f"{what}",
                 "peer": PEER,
                 "ours_s": None,
@@ -51,22 +51,22 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
                 "share_of_peak": None,
                 "ours": float(np.median(told[:, mine])),
                 "theirs": float(np.median(peer)),
-                "people_as_good": int((told[:, mine] >= peer).sum()),
-                "people": PEOPLE,
+                "participants_as_good": int((told[:, mine] >= peer).sum()),
+                "participants": PEOPLE,
             }
         )
     return found
 
 
-def _person(seed: int) -> tuple[float, float, float, float, float]:
-    """Return a person's figures: ours and the peer's driver, and responses' F1.
+def _participant(seed: int) -> tuple[float, float, float, float, float]:
+    """Return a participant's figures: ours and the peer's driver, and responses' F1.
 
     The peer's responses are those of neurokit2's ``eda_peaks`` on its phasic part, and
     those that we find in its driver.
     """
     band = {"use": "devices.simulated:Wristband", "seed": seed}
     recording = record(config.build(band, "bench"), LENGTH)
-    blocks = [b for b in recording.streams["person.eda"] if len(b)]
+    blocks = [b for b in recording.streams["participant.eda"] if len(b)]
     y = np.concatenate([b.data for b in blocks])
     said = next(e for n, e in recording.events.items() if n.endswith(".responses"))
     onsets = said.times - float(blocks[0].times[0])

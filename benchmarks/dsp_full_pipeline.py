@@ -1,4 +1,4 @@
-"""A whole person with the shipped chains: 32 electrodes at 512 Hz and a wristband."""
+"""A whole participant with the shipped chains: 32 electrodes at 512 Hz and a wristband."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -30,7 +30,7 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
         (b for info, x in found.items() for b in _cut(info, x)),
         key=lambda b: b.complete_until,
     )
-    work = f"whole person, 32 ch at 512 Hz and wristband, {LENGTH} s, 4 Hz: "
+    work = f"whole participant, 32 ch at 512 Hz and wristband, {LENGTH} s, 4 Hz: "
     return [
         _row(work + "features", replace(made, estimator=Chain()), blocks),
         _row(work + "features and estimates", made, blocks),
@@ -38,7 +38,7 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
 
 
 def signals() -> dict[StreamInfo, Array]:
-    """Return what a whole person sends."""
+    """Return what a whole participant sends."""
     return {info: _signal(info) for info in _streams()}
 
 

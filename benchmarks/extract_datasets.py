@@ -31,11 +31,11 @@ _PEAK: Final = (
     "print(told.split('VmHWM:')[1].split()[0])\n"  # getrusage tells the parent's too
 )
 
-_PAIRS: Final = {"skin.tonic": "eda_process", "heart.rate": "ppg_process"}
+_PAIRS: Final = {"eda.tonic": "eda_process", "heart.rate": "ppg_process"}
 
 
 class Some(Wesad):
-    """The first ``n`` people of WESAD."""
+    """The first ``n`` participants of WESAD."""
 
     def __init__(self, root: Path, n: int) -> None:
         super().__init__(root)
@@ -58,22 +58,22 @@ def rows(data: Path | None) -> list[dict[str, Any]]:
 
     Notes
     -----
-    Each person's windows are computed by us and, right after, by neurokit2, of which
-    only every 100th window is timed, and that time taken as often as there are windows.
-    Coverage is the share of windows with a finite number. neurokit2 gives a pulse
-    rate of any signal, as of a hand in motion; ours is missing where beats are not like
-    each other.
+    Each participant's windows are computed by us and, right after, by neurokit2, of
+    which only every 100th window is timed, and that time taken as often as there are
+    windows. Coverage is the share of windows with a finite number. neurokit2 gives a
+    pulse rate of any signal, as of a hand in motion; ours is missing where beats are
+    not like each other.
     """
     with parallel.one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # neurokit2 warns of short windows, each time
         if data is None or not (data / "wesad").is_dir():
-            return [_person()]
+            return [_participant()]
         root = data / "wesad"
-        return [*_windows(root), _person(), _memory(root), _two(root)]
+        return [*_windows(root), _participant(), _memory(root), _two(root)]
 
 
 def _windows(root: Path) -> list[dict[str, Any]]:
-    """Compare with neurokit2 on the same windows, person by person."""
+    """Compare with neurokit2 on the same windows, participant by participant."""
     wesad, settings = Wesad(root), Windows(60.0, 5.0)
     of(wesad.load(wesad.trials()[0]), settings)  # compiles
     ours, theirs, n = 0.0, 0.0, 0
@@ -102,9 +102,9 @@ def _windows(root: Path) -> list[dict[str, Any]]:
             band = beats[k] if covered[k] >= 0.5 else np.nan
             rates.append((made["heart.rate"][k], rate, band))
         theirs += (time.perf_counter() - began) * count / len(picked)
-    people = len(wesad.trials())
+    participants = len(wesad.trials())
     made = {
-        "work": f"WESAD wrist, {people} people, {n} windows of 60 s every 5 s",
+        "work": f"WESAD wrist, {participants} participants, {n} windows of 60 s every 5 s",
         "peer": "neurokit2 eda_process + ppg_process",
         "ours_s": ours,
         "peer_s": theirs,
@@ -132,18 +132,18 @@ def _off(rates: Array) -> dict[str, Any]:
     }
 
 
-def _worn(root: Path, person: str, begins: Array) -> tuple[Array, Array]:
+def _worn(root: Path, participant: str, begins: Array) -> tuple[Array, Array]:
     """Return for which share of each window the wristband tells intervals, and a rate.
 
     From the ``IBI.csv`` that the maker's software wrote: it is silent where it finds no
     beats that it would vouch for.
     """
     offsets = json.loads((root / "e4_to_sync_offsets.json").read_text("utf-8"))
-    with zipfile.ZipFile(root / person / f"{person}_E4_Data.zip") as file:
+    with zipfile.ZipFile(root / participant / f"{participant}_E4_Data.zip") as file:
         name = next(n for n in file.namelist() if n.endswith("IBI.csv"))
         beats = np.loadtxt(file.open(name), delimiter=",", skiprows=1)
     ends = np.cumsum(beats[:, 1])
-    times = beats[:, 0] - offsets[person]["acc_off_s"]
+    times = beats[:, 0] - offsets[participant]["acc_off_s"]
 
     ends = np.concatenate([[0.0], ends])
     first, last = (np.searchsorted(times, begins + t) for t in (0.0, 60.0))
@@ -185,8 +185,8 @@ def _heart(bvp: Array) -> float:
     return float(signals["PPG_Rate"].mean())
 
 
-def _person() -> dict[str, Any]:
-    """Compare the features of a person of DEAP's shape with reading the file."""
+def _participant() -> dict[str, Any]:
+    """Compare the features of a participant of DEAP's shape with reading the file."""
     settings = Windows(4.0, 2.0)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "s01.dat"
@@ -206,7 +206,7 @@ def _person() -> dict[str, Any]:
             computing.append(time.perf_counter() - began)
             path.touch()  # so that the reader reads again
     return {
-        "work": "a person of DEAP's shape (simulated, 40 x 40 x 8064): features",
+        "work": "a participant of DEAP's shape (simulated, 40 x 40 x 8064): features",
         "peer": "reading the file",
         "ours_s": min(computing),
         "peer_s": min(reading),
@@ -227,16 +227,16 @@ def _simulated() -> bytes:
 
 
 def _memory(root: Path) -> dict[str, Any]:
-    """Compare the memory that three people and all take, in processes of their own."""
-    people = len(Wesad(root).trials())
+    """Compare the memory that three participants and all take, in processes of their own."""
+    participants = len(Wesad(root).trials())
     peaks = []
-    for n in (3, people):
+    for n in (3, participants):
         code = [sys.executable, "-c", _PEAK, str(root), str(n)]
         said = subprocess.run(code, capture_output=True, text=True, check=True)
         peaks.append(float(said.stdout) / 1024)
     return {
-        "work": f"memory of {people} people (MiB)",
-        "peer": "of 3 people",
+        "work": f"memory of {participants} participants (MiB)",
+        "peer": "of 3 participants",
         "ours_mib": peaks[1],
         "peer_mib": peaks[0],
         "ratio": peaks[1] / peaks[0],

@@ -19,11 +19,11 @@ from physio.core.block import Block
 from physio.core.protocols import FastClock
 from physio.core.recording import Item
 from physio.core.stage import Chain
+from physio.inference.estimator import Estimator, Expert
 from physio.models import model_card
 from physio.online.engine import Engine, PipelineConfig
-from physio.inference.estimator import Estimator, Expert
-from physio.online.session_config import SessionConfig
 from physio.online.scheduling import realtime_priority
+from physio.online.session_config import SessionConfig
 
 SECONDS: Final = 45.0
 POLL: Final = 1 / 32  # s between two looks at the devices
@@ -46,7 +46,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
             urgent = [] if refused else _times(heard, plan, begin)
     found = [_row("alone", alone), _row(busy, loaded)]
     if "published-track" in model_card.shipped_names():
-        reads = ("eeg", "skin", "heart", "motion", "temperature")
+        reads = ("eeg", "eda", "heart", "motion", "temperature")
         whole = Estimator((Expert("published-track", reads),))
         past = _times(heard, replace(plan, estimator=whole), begin)
         found.append(_row("alone, from the last minutes", past))
@@ -72,15 +72,19 @@ def _session() -> tuple[list[list[Item]], PipelineConfig, float]:
             clock.wait(POLL)
             looks.append([*headset.read(), *band.read()])
     if names := [n for n in model_card.shipped_names() if n.startswith("published-")]:
-        kinds = ("eeg", "skin", "motion")  # what these devices have whole
+        kinds = ("eeg", "eda", "motion")  # what these devices have whole
         experts = tuple(Expert(n) for n in names if n.rpartition("-")[2] in kinds)
         heart = Expert("published-heart", ("heart",))
         whole = (*experts, heart) if "published-heart" in names else experts
-        plan = PipelineConfig(plan.chains, plan.join, Estimator(whole), plan.stall_timeout)
+        plan = PipelineConfig(
+            plan.chains, plan.join, Estimator(whole), plan.stall_timeout
+        )
     return looks, plan, 0.0
 
 
-def _times(looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float) -> list[float]:
+def _times(
+    looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float
+) -> list[float]:
     """Return how long it takes from what came last to the estimate (ms).
 
     In real time: between two looks the process sleeps, as a session does, and has to
@@ -99,7 +103,9 @@ def _times(looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float) 
     return taken
 
 
-def _engine(looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float) -> Engine:
+def _engine(
+    looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float
+) -> Engine:
     infos = {
         i.info.name: i.info for look in looks for i in look if isinstance(i, Block)
     }
@@ -137,7 +143,7 @@ def _budget(
                     "work": f"delay, {name}: {type(stage).__name__}",
                     "peer": "",
                     "delay_ms": round(1e3 * (delay - before), 1),
-                    "window_s": round(info.span, 2),
+                    "window_s": round(info.memory, 2),
                 }
             )
             before = delay
@@ -164,7 +170,7 @@ def _budget(
 def _capacity(
     looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float
 ) -> list[dict[str, Any]]:
-    """Return how time and memory grow with people, and how many one core serves."""
+    """Return how time and memory grow with participants, and how many one core serves."""
     some = looks[: int(20 / POLL)]
     found = []
     for n in PEOPLE:
@@ -178,10 +184,10 @@ def _capacity(
         share = (time.process_time() - started) / (len(some) * POLL)
         found.append(
             {
-                "work": f"capacity: {n} people on one core",
+                "work": f"capacity: {n} participants on one core",
                 "peer": "",
                 "share_of_core": round(share, 4),
-                "people_a_core": int(n / share),
+                "participants_a_core": int(n / share),
                 "memory_mb": round(_resident() - before, 1),
             }
         )

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Row
-from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
 from physio.inference.onnx import OnnxModel
+from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
 
 CALLS: Final = 3000
 

@@ -11,7 +11,7 @@ from benchmarks.timing import Row
 from physio.models.rbtransformer import RBTransformer, one_thread
 from physio.training.trainer import Run, TrainingConfig
 
-WINDOWS: Final = 79_360  # 32 people, 40 videos, 62 windows each
+WINDOWS: Final = 79_360  # 32 participants, 40 videos, 62 windows each
 KEPT: Final = 0.9
 FOLDS: Final = 5
 HIGH: Final = 0.566  # of the windows: what SMOTE makes even

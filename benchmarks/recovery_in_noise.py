@@ -1,4 +1,4 @@
-"""Beats, skin responses and breaths of simulated people, found again in more noise."""
+"""Beats, skin responses and breaths of simulated participants, found again in more noise."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ import numpy as np
 import scipy.ndimage
 import scipy.signal
 
-from physio import config
 from benchmarks.timing import Row, told
+from experiments.weights.demo import record
+from physio import config
 from physio.core.block import Array, Block
 from physio.core.events import events_from_grid
 from physio.core.recording import Recording
 from physio.core.stage import apply
-from physio.features.eda.scr_detection import ScrDetection
 from physio.features.cardiac.heart_rate import BeatDetection
+from physio.features.eda.scr_detection import ScrDetection
 from physio.features.respiration.respiration_belt import RespirationBelt
-from experiments.weights.demo import record
 
 PEER: Final = "the simulated truth"
 PEOPLE: Final = (31, 32, 33, 34)
@@ -62,7 +62,7 @@ def _row(trial: Trial, level: float) -> Row:
     late = np.concatenate([s[2] for s in scores])
     off = np.concatenate([s[3] for s in scores])
     return told(
-        f"{trial.what}, {len(PEOPLE)} simulated people, noise {level:g} {trial.unit}",
+        f"{trial.what}, {len(PEOPLE)} simulated participants, noise {level:g} {trial.unit}",
         PEER,
         noise=level,
         true=true,
@@ -121,8 +121,8 @@ def _lived(device: str, seed: int) -> Recording:
 
 
 def whole(recording: Recording, stream: str) -> Block:
-    """Return a stream of a person in one block."""
-    blocks = [b for b in recording.streams[f"person.{stream}"] if len(b)]
+    """Return a stream of a participant in one block."""
+    blocks = [b for b in recording.streams[f"participant.{stream}"] if len(b)]
     data = np.concatenate([b.data for b in blocks])
     return Block(blocks[0].info, 0, blocks[0].t0, data)
 
@@ -133,7 +133,7 @@ def _beats(block: Block) -> Array:
 
 
 def _heart(recording: Recording) -> Array:
-    return recording.events["person.beats"].times
+    return recording.events["participant.beats"].times
 
 
 def _bursts(block: Block) -> Array:
@@ -141,7 +141,7 @@ def _bursts(block: Block) -> Array:
 
 
 def _answers(recording: Recording) -> Array:
-    said = recording.events["person.responses"]
+    said = recording.events["participant.responses"]
     return said.times[said.data[:, 0] >= _LEAST]
 
 

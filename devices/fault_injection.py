@@ -9,10 +9,10 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 import numpy as np
 
 from physio.core.block import Array, Block, StreamInfo
-from physio.core.timing.sample_counter import CounterAligner
 from physio.core.protocols import Clock, Item, WallClock
-from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
 from physio.core.timing.clock_model import WrappingCounter
+from physio.core.timing.sample_counter import CounterAligner
+from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
 
 Kind = Literal[
     "unplug", "drop", "duplicate", "reorder", "stall", "burst",
@@ -107,7 +107,7 @@ class FaultInjector:
     wrap
         At what the line's counter begins anew; at 0 there is none, and losses are
         judged by stamps.
-    name, person, clock
+    name, participant, clock
         Filled in by the session; passed on to the device.
     """
 
@@ -116,13 +116,13 @@ class FaultInjector:
     seed: int = 1
     wrap: int = 256
     name: str = "faulty"
-    person: str = ""
+    participant: str = ""
     clock: Clock = field(default_factory=WallClock)
 
     def __post_init__(self) -> None:
         self._wires: dict[str, _Wire] = {}
         self._failed = 0
-        for key in ("name", "person", "clock"):
+        for key in ("name", "participant", "clock"):
             if hasattr(self.device, key):
                 setattr(self.device, key, getattr(self, key))
 
@@ -213,7 +213,9 @@ class _Wire:
         self._rng = np.random.default_rng([faulty.seed, *info.name.encode()])
         self._wrap = faulty.wrap
         rate = float(info.rate)
-        self._numbered = CounterAligner(rate, WrappingCounter(faulty.wrap)) if faulty.wrap else None
+        self._numbered = (
+            CounterAligner(rate, WrappingCounter(faulty.wrap)) if faulty.wrap else None
+        )
         self._stamped = TimestampAligner(rate)
 
     def send(self, block: Block) -> None:

@@ -190,10 +190,12 @@ def _moved(item: Item, shift: float) -> Item:
 
 
 def _moved_block(block: Block, shift: float) -> Block:
-    return replace(block, epoch=block.t0 + shift) if shift else block
+    return replace(block, t0=block.t0 + shift) if shift else block
 
 
 def _moved_events(events: Events, shift: float) -> Events:
     if not shift:
         return events
-    return replace(events, until=events.complete_until + shift, times=events.times + shift)
+    return replace(
+        events, complete_until=events.complete_until + shift, times=events.times + shift
+    )

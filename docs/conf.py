@@ -10,7 +10,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 os.environ |= {"PHYSIO_QUICK": "1", "MPLBACKEND": "Agg"}  # notebooks and gallery
 paths = (str(Path(__file__).parents[1] / "tests"), os.environ.get("PYTHONPATH", ""))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))  # miniatures
-os.environ.pop("PHYSIO_DATA", None)  # simulated people, whose pictures anybody can make
+os.environ.pop(
+    "PHYSIO_DATA", None
+)  # simulated participants, whose pictures anybody can make
 
 project = "physio-affect"
 author = "The physio-affect maintainers"

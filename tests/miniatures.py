@@ -46,7 +46,7 @@ def quest() -> str:
 
 
 def deap(root: Path) -> None:
-    """One person of `data_preprocessed_python`, whole: 40 x 40 x 8064 numbers."""
+    """One participant of `data_preprocessed_python`, whole: 40 x 40 x 8064 numbers."""
     data = np.zeros((40, 40, 8064))
     data[:] = np.sin(np.arange(8064) / 10)
     data[:, 36] = 200_000.0  # Ohm: 5 uS
@@ -59,7 +59,7 @@ def deap(root: Path) -> None:
 
 
 def wesad_chest(root: Path) -> None:
-    """One person's pickle, 60 s long, of protocol 0, and the questionnaire."""
+    """One participant's pickle, 60 s long, of protocol 0, and the questionnaire."""
     rng = np.random.default_rng(5)
     n = 700 * 60
     chest = {
@@ -91,9 +91,9 @@ def wesad_chest(root: Path) -> None:
 
 
 def dreamer(root: Path) -> None:
-    """All 23 people and 18 films, a second of each."""
+    """All 23 participants and 18 films, a second of each."""
     rng = np.random.default_rng(6)
-    people = np.empty((1, 23), object)
+    participants = np.empty((1, 23), object)
     for i in range(23):
         signals = {}
         for name, rate, width in (("EEG", 128, 14), ("ECG", 256, 2)):
@@ -104,12 +104,12 @@ def dreamer(root: Path) -> None:
                     parts[part][film, 0] = rng.normal(0, 9, (rate * seconds, width))
             signals[name] = parts
         scores = np.tile(np.arange(1.0, 6.0), 4)[:18, None]
-        people[0, i] = {
+        participants[0, i] = {
             "Age": "22", "Gender": "male", **signals, "ScoreValence": scores,
             "ScoreArousal": scores[::-1], "ScoreDominance": np.full((18, 1), 3.0),
         }  # fmt: skip
     content = {
-        "Data": people, "EEG_SamplingRate": 128.0, "ECG_SamplingRate": 256.0,
+        "Data": participants, "EEG_SamplingRate": 128.0, "ECG_SamplingRate": 256.0,
         "noOfSubjects": 23.0, "noOfVideoSequences": 18.0, "Version": "1.0.2",
     }  # fmt: skip
     root.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def dreamer(root: Path) -> None:
 
 
 def seed(root: Path) -> None:
-    """One person's two sessions, five seconds a film, and features beside."""
+    """One participant's two sessions, five seconds a film, and features beside."""
     rng = np.random.default_rng(7)
     root.mkdir(parents=True, exist_ok=True)
     for date in ("20131027", "20140404"):
@@ -132,15 +132,15 @@ def seed(root: Path) -> None:
 
 
 def bids(root: Path) -> None:
-    """Two people's rest as EDF, written by mne-bids itself."""
+    """Two participants's rest as EDF, written by mne-bids itself."""
     rng = np.random.default_rng(8)
-    for person in ("01", "02"):
+    for participant in ("01", "02"):
         info = mne.create_info(["Fz", "Cz", "EOG1"], 128.0, ["eeg", "eeg", "eog"])
         raw = mne.io.RawArray(
             rng.normal(0, 2e-5, (3, 128 * 120)), info, verbose="error"
         )
         raw.set_annotations(mne.Annotations([2.0], [3.0], ["eyes closed"]))
-        path = mne_bids.BIDSPath(person, task="rest", root=root, datatype="eeg")
+        path = mne_bids.BIDSPath(participant, task="rest", root=root, datatype="eeg")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no line frequency, no dates
             mne_bids.write_raw_bids(

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from brainflow.board_shim import BoardShim, BrainFlowError, BrainFlowInputParams
 
-from devices.board.presets import BoardPreset, board_id, found, board_presets, number
+from devices.board.presets import BoardPreset, board_id, board_presets, found, number
 from physio.core.block import StreamInfo
 from physio.core.protocols import Clock, Item, WallClock
 
@@ -61,7 +61,7 @@ class Board:
         After how long a silence the session opens it anew (s); never at 0.
     ring
         How much BrainFlow keeps until it is read (s); what is older is lost.
-    name, person, clock
+    name, participant, clock
         Filled in by the session.
 
     Notes
@@ -88,7 +88,7 @@ class Board:
     buffer_seconds: float = 60.0
     reconnect_after: float = 5.0
     name: str = "board"
-    person: str = ""
+    participant: str = ""
     clock: Clock = field(default_factory=WallClock)
     _shim: Any = field(default=None, init=False, repr=False, compare=False)
     _lanes: list[BoardPreset] = field(
@@ -111,7 +111,9 @@ class Board:
         return self.master if self.board == "playback" else self.board
 
     def __enter__(self) -> Self:
-        self._lanes = board_presets(self._source, self.name, self.person, self.streams_used, self.rates)
+        self._lanes = board_presets(
+            self._source, self.name, self.participant, self.streams_used, self.rates
+        )
         if self.file and not Path(self.file).is_file():
             raise FileNotFoundError(f"there is no file {self.file} to play back")
         if self.board == "playback":

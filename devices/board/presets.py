@@ -12,12 +12,12 @@ import numpy as np
 from brainflow.board_shim import BoardIds, BoardShim, BrainFlowPresets
 
 from devices.board.emotibit_packets import Packets
-from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, event_stream
-from physio.core.timing.sample_counter import CounterAligner
 from physio.core.protocols import Item
-from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
 from physio.core.timing.clock_model import WrappingCounter
+from physio.core.timing.sample_counter import CounterAligner
+from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
 
 # BrainFlow's groups of rows: what we call the stream, its kind and unit, and the names
 # of its channels. Many boards list their electrodes as EEG, ECG, EMG and EOG at once:
@@ -38,7 +38,11 @@ _GROUPS: tuple[tuple[str, str, str, str, str], ...] = (
 # How boards count, by preset, where that is known: measured on the synthetic board, in
 # a recording of a Cyton, and read in BrainFlow's drivers for Daisy and Muse, where one
 # packet brings several samples. Other boards are placed by their time stamps.
-_MUSE = (WrappingCounter(65536, rows=12), WrappingCounter(65536, rows=3), WrappingCounter(65536, rows=6))
+_MUSE = (
+    WrappingCounter(65536, rows=12),
+    WrappingCounter(65536, rows=3),
+    WrappingCounter(65536, rows=6),
+)
 _COUNTERS: Mapping[str, tuple[WrappingCounter, ...]] = {
     "synthetic": (WrappingCounter(), WrappingCounter()),
     "cyton": (WrappingCounter(),),
@@ -54,7 +58,7 @@ class BoardPreset:
 
     Parameters
     ----------
-    name, person
+    name, participant
         Of the device, and of who wears it.
     source
         The board.
@@ -71,7 +75,7 @@ class BoardPreset:
     def __init__(
         self,
         name: str,
-        person: str,
+        participant: str,
         source: str,
         preset: int,
         about: Mapping[str, Any],
@@ -84,7 +88,7 @@ class BoardPreset:
         self.markers = event_stream(f"{name}.markers", Channel("value", "stim"))
         if source == "synthetic":
             self.markers = replace(self.markers, origin=Origin.SIMULATED)
-        self.markers = replace(self.markers, person=person)
+        self.markers = replace(self.markers, participant=participant)
         self._stamp = int(about["timestamp_channel"])
         self._mark = about.get("marker_channel")
         self._count = int(about["package_num_channel"])
@@ -192,7 +196,7 @@ def board_id(name: str) -> int:
 def board_presets(
     board: str,
     name: str,
-    person: str = "",
+    participant: str = "",
     only: Sequence[str] = (),
     rates: Mapping[str, int] | None = None,
 ) -> list[BoardPreset]:
@@ -206,7 +210,7 @@ def board_presets(
     made: list[BoardPreset] = []
     taken: list[str] = []
     for preset, about in _descriptions(board_id(board)):
-        lane = BoardPreset(name, person, board, preset, about, taken)
+        lane = BoardPreset(name, participant, board, preset, about, taken)
         told = {rate for n, rate in (rates or {}).items() if n in lane.names}
         if len(told) > 1:
             raise ValueError(
@@ -214,7 +218,7 @@ def board_presets(
                 f"{' and '.join(map(str, sorted(told)))} Hz"
             )
         if told:
-            lane = BoardPreset(name, person, board, preset, about, taken, *told)
+            lane = BoardPreset(name, participant, board, preset, about, taken, *told)
         taken += lane.names
         made.append(lane)
     asked = [*only, *(rates or ())]

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from devices.empatica.messages import Splitter, Wrist
 from devices.empatica.mock_server import MockServer
-from physio.core.block import StreamInfo, Origin
+from physio.core.block import Origin, StreamInfo
 from physio.core.protocols import Clock, Item, WallClock
 
 __all__ = ["E4", "MockServer", "found"]
@@ -46,7 +46,7 @@ class E4:
         How long to wait for an answer (s).
     simulated
         Whether the twin is at the other end: what it sends is labelled so.
-    name, person, clock
+    name, participant, clock
         Filled in by the session.
 
     Notes
@@ -63,7 +63,7 @@ class E4:
     timeout: float = 5.0
     simulated: bool = False
     name: str = "e4"
-    person: str = ""
+    participant: str = ""
     clock: Clock = field(default_factory=WallClock)
     _wrist: Wrist | None = field(default=None, init=False, repr=False, compare=False)
     _line: "_Line | None" = field(default=None, init=False, repr=False, compare=False)
@@ -79,7 +79,7 @@ class E4:
 
     def __enter__(self) -> Self:
         origin = Origin.SIMULATED if self.simulated else Origin.MEASURED
-        self._wrist = Wrist(self.name, self.person, origin)
+        self._wrist = Wrist(self.name, self.participant, origin)
         self._line = self._opened()
         limit = monotonic() + self.timeout
         try:

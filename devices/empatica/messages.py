@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from physio.core.block import Block, Channel, StreamInfo, Origin
+from physio.core.block import Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, single_event
 from physio.core.protocols import Item
 from physio.core.timing.timestamps import TimestampAligner
@@ -116,25 +116,32 @@ class Wrist:
 
     Parameters
     ----------
-    name, person
+    name, participant
         Of the device, and of who wears it.
     origin
         Whether a real wristband or the twin speaks.
     """
 
     def __init__(
-        self, name: str, person: str = "", origin: Origin = Origin.MEASURED
+        self, name: str, participant: str = "", origin: Origin = Origin.MEASURED
     ) -> None:
-        bare = StreamInfo(name, Fraction(0), (), origin, person, "wrist", "dorsal, dry")
+        bare = StreamInfo(
+            name, Fraction(0), (), origin, participant, "wrist", "dorsal, dry"
+        )
         self.status = replace(bare, name=f"{name}.status")
         self._streams = {
             word: Stream(
-                s, replace(bare.with_channels(s.rate, *s.channels), name=f"{name}.{s.name}")
+                s,
+                replace(
+                    bare.with_channels(s.rate, *s.channels), name=f"{name}.{s.name}"
+                ),
             )
             for word, s in SIGNALS.items()
         }
         self._events = {
-            word: replace(bare.with_channels(None, *channels, STAMP), name=f"{name}.{own}")
+            word: replace(
+                bare.with_channels(None, *channels, STAMP), name=f"{name}.{own}"
+            )
             for word, (own, channels) in HAPPENINGS.items()
         }
         self._waiting: list[Events] = []

@@ -57,17 +57,17 @@ class Inlet:
         How long to look for it (s).
     buffer
         How much LSL keeps until it is read (s); what is older is lost.
-    name, person, clock
+    name, participant, clock
         Filled in by the session.
 
     Notes
     -----
     LSL sends time stamps and no counter, so losses are judged by the stamps: see
-    `physio.core.timing.timestamps.TimestampAligner`. `Block.stamps` are the sender's own, in its clock;
-    LSL's estimate of how the two clocks differ brings them onto the session clock, also
-    where a stream is first read long after it began: what waited keeps its time. Only
-    stamps that cannot be of LSL's clock, as of Unix time, are placed by when they
-    arrived, and a notice says so.
+    `physio.core.timing.timestamps.TimestampAligner`. `Block.stamps` are the sender's
+    own, in its clock; LSL's estimate of how the two clocks differ brings them onto the
+    session clock, also where a stream is first read long after it began: what waited
+    keeps its time. Only stamps that cannot be of LSL's clock, as of Unix time, are
+    placed by when they arrived, and a notice says so.
     """
 
     source_id: str = ""
@@ -76,7 +76,7 @@ class Inlet:
     timeout: float = 5.0
     buffer: float = 60.0
     name: str = "lsl"
-    person: str = ""
+    participant: str = ""
     clock: Clock = field(default_factory=WallClock)
     _inlet: Any = field(default=None, init=False, repr=False, compare=False)
     _about: About | None = field(default=None, init=False, repr=False, compare=False)
@@ -107,7 +107,7 @@ class Inlet:
                 f"the LSL stream with {self._which} was found, but sends nothing "
                 f"within {self.timeout:g} s; is there a firewall in between?"
             ) from None
-        self._inlet, self._about = inlet, about(xml, self.name, self.person)
+        self._inlet, self._about = inlet, about(xml, self.name, self.participant)
         self._compared, self._last = self.clock.now(), -np.inf
         self._stamped = TimestampAligner(
             float(self._about.info.rate) or 1.0, oldest=max(OLDEST, 2 * self.buffer)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from unicodedata import normalize
 from xml.etree import ElementTree
 
-from physio.core.block import Channel, StreamInfo, Origin
+from physio.core.block import Channel, Origin, StreamInfo
 
 # LSL's types of streams and channels: what we call the stream, its kind and unit.
 _TYPES: dict[str, tuple[str, str, str]] = {
@@ -80,7 +80,7 @@ class About:
     text: bool
 
 
-def about(xml: str, name: str, person: str = "") -> About:
+def about(xml: str, name: str, participant: str = "") -> About:
     """Return what a stream is, from the XML that describes it.
 
     Channels take their names from ``label``, and kind and unit from ``type`` and
@@ -90,7 +90,7 @@ def about(xml: str, name: str, person: str = "") -> About:
     ----------
     xml
         As ``StreamInfo.as_xml`` gives it.
-    name, person
+    name, participant
         Of the device, and of who wears it.
     """
     root = ElementTree.fromstring(xml)
@@ -113,7 +113,7 @@ def about(xml: str, name: str, person: str = "") -> About:
         Fraction(0) if text else rate,
         () if text else channels,
         _origin(_text(root, "desc/origin")),
-        person,
+        participant,
         reference=_text(root, "desc/reference/label"),
     )
     return About(info, () if text else tuple(r[3] for r in rows), text)

@@ -5,10 +5,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from devices.polar import bleak_adapter
+from devices.polar.ble_connection import TELLS, BleConnection, Gatt
 from devices.polar.messages import ACC, ECG, Strap
-from devices.polar.ble_connection import TELLS, Gatt, BleConnection
 from devices.polar.mock_strap import MockStrap
-from physio.core.block import StreamInfo, Origin
+from physio.core.block import Origin, StreamInfo
 from physio.core.protocols import Clock, Item, WallClock
 
 __all__ = ["H10", "MockStrap", "found"]
@@ -42,7 +42,7 @@ class H10:
         A device on whom the twin is worn in place of a strap: what comes is labelled
         simulated. ``{ use = "devices.simulated:Chest", rate = 130 }`` in a session
         file, or a `MockStrap`.
-    name, person, clock
+    name, participant, clock
         Filled in by the session.
 
     Notes
@@ -57,9 +57,11 @@ class H10:
     timeout: float = 20.0
     twin: Any = None
     name: str = "h10"
-    person: str = ""
+    participant: str = ""
     clock: Clock = field(default_factory=WallClock)
-    _link: BleConnection | None = field(default=None, init=False, repr=False, compare=False)
+    _link: BleConnection | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
     _strap: Strap | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class H10:
         self._worn = self._twin()
         if self._worn is None:
             bleak_adapter.bleak()
-        self._strap = Strap(self.name, self.person, kinds, origin)
+        self._strap = Strap(self.name, self.participant, kinds, origin)
         self._link = BleConnection(self._found, kinds, self.clock.now)
         try:
             self._link.open(self.timeout + min(5.0, self.timeout))

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from devices.polar.clock_sync import Delays
-from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, single_event
 from physio.core.protocols import Item
 from physio.core.timing.timestamps import TimestampAligner
@@ -158,7 +158,7 @@ class Strap:
 
     Parameters
     ----------
-    name, person
+    name, participant
         Of the device, and of who wears it.
     kinds
         Which signals are asked for.
@@ -167,26 +167,31 @@ class Strap:
     """
 
     name: str
-    person: str = ""
+    participant: str = ""
     kinds: tuple[int, ...] = (ECG,)
     origin: Origin = Origin.MEASURED
 
     def __post_init__(self) -> None:
         bare = StreamInfo(
-            self.name, Fraction(0), (), self.origin, self.person, "chest", "strap"
+            self.name, Fraction(0), (), self.origin, self.participant, "chest", "strap"
         )
         self.status = replace(bare, name=f"{self.name}.status")
         self._hr = replace(
-            bare.with_channels(None, Channel("hr", "misc", "1/min"), Channel("contact")),
+            bare.with_channels(
+                None, Channel("hr", "misc", "1/min"), Channel("contact")
+            ),
             name=f"{self.name}.hr",
         )
         self._ibi = replace(
-            bare.with_channels(None, Channel("interval", "misc", "s")), name=f"{self.name}.ibi"
+            bare.with_channels(None, Channel("interval", "misc", "s")),
+            name=f"{self.name}.ibi",
         )
         self._signals = {}
         for kind in self.kinds:
             own, rate, channels = SIGNALS[kind]
-            info = replace(bare.with_channels(rate, *channels), name=f"{self.name}.{own}")
+            info = replace(
+                bare.with_channels(rate, *channels), name=f"{self.name}.{own}"
+            )
             self._signals[kind] = _Signal(info)
         self._last: dict[str, float] = {}
 

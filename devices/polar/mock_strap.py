@@ -7,11 +7,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from devices.polar.messages import (ACC, ANSWER, CONTROL, DATA, ECG, HEART_RATE, START, STOP)
+from devices.polar.messages import (
+    ACC,
+    ANSWER,
+    CONTROL,
+    DATA,
+    ECG,
+    HEART_RATE,
+    START,
+    STOP,
+)
 from physio.core.block import Array, Block
 from physio.core.protocols import Clock, Device, WallClock
 
-STEP: Final = 0.01  # s between two looks at the person
+STEP: Final = 0.01  # s between two looks at the participant
 ZERO: Final = 8.2e8  # of the sensor's clock, which counts from 2000 (s)
 ROWS: Final = {ECG: 73, ACC: 36}  # samples in a frame
 ECG_FORM, ACC_FORM = 0, 1
@@ -28,7 +37,7 @@ class MockStrap:
 
     Parameters
     ----------
-    person
+    participant
         What senses.
     lost
         From when to when it is out of reach (s since the first connection).
@@ -40,7 +49,7 @@ class MockStrap:
         The session clock.
     """
 
-    person: Device
+    participant: Device
     lost: tuple[tuple[float, float], ...] = ()
     refuses: int = 0
     fast: float = 0.0
@@ -73,7 +82,7 @@ class MockStrap:
         """Put the strap on, the first time that it is connected."""
         if not self._begun:
             self._begun, self._begin = True, self.clock.now()
-            self.person.__enter__()
+            self.participant.__enter__()
             self._rows: dict[int, list[Array]] = {ECG: [], ACC: []}
             self._sent = {ECG: 0, ACC: 0}
             self._epochs: dict[int, float] = {}
@@ -85,7 +94,7 @@ class MockStrap:
         """Take it off."""
         if self._begun:
             self._begun = False
-            self.person.__exit__(None, None, None)
+            self.participant.__exit__(None, None, None)
 
     def forget(self) -> None:
         """Measure nothing any more, as a strap that lost its connection."""
@@ -104,7 +113,7 @@ class MockStrap:
 
     def sensed(self) -> list[tuple[str, bytes]]:
         """Return the notifications that are due: whole frames, and the heart rate."""
-        for item in self.person.read():
+        for item in self.participant.read():
             own = item.info.name.rpartition(".")[2]
             if own == "beats":
                 self._beats += item.times.tolist()

@@ -1,4 +1,4 @@
-"""A person with known truth, wearing what we can read: a simulation, never a recording.
+"""A participant with known truth, wearing what we can read: a simulation, never a recording.
 
 Valence, arousal and dominance, each on [-1, 1], drive a body; `Headset`, `Wristband`
 and `Chest` measure it. The hidden course and all that the sensors did comes beside the
@@ -6,12 +6,12 @@ signals as truth. Every stream's origin is ``simulated``.
 
 What one unit of affect (from the middle of a scale to its end) does to the body in the
 preset ``published``; ``exaggerated`` multiplies the mean by 3.5, for trying things out.
-``mean`` is that over people, and each person's own effect is drawn about it with
-``sd``, which is often the larger of the two: many people answer the other way round.
-The directions are the literature's; sizes are set so that, against the noise and the
-differences between people simulated here, effects are as small as it finds them, and
-are our reading, not a table copied from anywhere. No effect not listed here exists:
-posture, for example, does not give the condition away.
+``mean`` is that over participants, and each participant's own effect is drawn about it
+with ``sd``, which is often the larger of the two: many participants answer the other
+way round. The directions are the literature's; sizes are set so that, against the noise
+and the differences between participants simulated here, effects are as small as it
+finds them, and are our reading, not a table copied from anywhere. No effect not listed
+here exists: posture, for example, does not give the condition away.
 
 ===================  =====  ====  =======  =========================================
 effect               mean   sd    unit     how certain, after whom
@@ -35,7 +35,7 @@ asymmetry.valence     0.04  0.10  ln       disputed: right minus left frontal al
                                            (Davidson 1992; Smith et al. 2017)
 beta.arousal          0.05  0.12  ln       weak (Alarcao and Fonseca 2019)
 beta.dominance        0.02  0.08  ln       hardly any (Reuderink et al. 2013)
-gamma.arousal         0.00  0.12  ln       no agreed sign; people differ
+gamma.arousal         0.00  0.12  ln       no agreed sign; participants differ
 gamma.valence         0.03  0.12  ln       weak (Koelstra et al. 2012)
 muscle.arousal        0.15  0.20  ln       fair; it looks like beta and gamma
                                            (Goncharova et al. 2003; Whitham et al.

@@ -1,4 +1,4 @@
-"""What the person feels: the hidden course of valence, arousal and dominance."""
+"""What the participant feels: the hidden course of valence, arousal and dominance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from devices.simulated.noise import SEGMENT, Lag, dice, drift
-from devices.simulated.person import Person
+from devices.simulated.participant import Participant
 from physio.core.block import Array
 
 Protocol = Literal["wesad", "wesad-stress-last", "wesad-stress-first", "random", "rest"]
@@ -14,8 +14,8 @@ Protocol = Literal["wesad", "wesad-stress-last", "wesad-stress-first", "random",
 GRID: Final = 4
 """Samples of the hidden course a second (Hz)."""
 
-# Mean SAM rating after each condition over WESAD's people, (rating - 5) / 4. The study
-# asked for no dominance: those are guesses.
+# Mean SAM rating after each condition over WESAD's participants, (rating - 5) / 4. The
+# study asked for no dominance: those are guesses.
 FELT: Final[Mapping[str, tuple[float, float, float]]] = {
     "baseline": (0.4, -0.6, 0.2),
     "amusement": (0.6, -0.5, 0.3),
@@ -60,14 +60,14 @@ class Piece(NamedTuple):
 
 
 class AffectTrajectory:
-    """The course of one person through one protocol, which begins again at its end.
+    """The course of one participant through one protocol, which begins again at its end.
 
-    A condition pulls the three towards what this person feels in it, within some
+    A condition pulls the three towards what this participant feels in it, within some
     seconds; about that they wander smoothly.
 
     Parameters
     ----------
-    person
+    participant
         Who.
     protocol
         ``"wesad"``: in the order that the seed draws, stress first or last, five to
@@ -76,18 +76,18 @@ class AffectTrajectory:
     cycle
         How long the protocol takes (s).
     steps
-        What the person goes through instead of a protocol: conditions, and how long
-        each lasts (s).
+        What the participant goes through instead of a protocol: conditions, and how
+        long each lasts (s).
     """
 
     def __init__(
         self,
-        person: Person,
+        participant: Participant,
         protocol: Protocol,
         cycle: float,
         steps: Sequence[tuple[str, float]] = (),
     ) -> None:
-        rng = dice(person.seed, "protocol")
+        rng = dice(participant.seed, "protocol")
         drawn = "wesad-stress-first" if rng.random() < 5 / 12 else "wesad-stress-last"
         own = {k: rng.normal(0.0, 0.15, 3) for k in FELT}
         own["random"] = np.zeros(3)
@@ -107,8 +107,8 @@ class AffectTrajectory:
         fade = float(np.clip(cycle / 60, 1, 12))
         tau = float(np.clip(cycle / 12, 4, 40)) if self._free else fade
         self._lag = Lag(0.0 if self._free else fade, GRID)
-        self._wander = drift(dice(person.seed, "course"), tau, GRID, 3)
-        self._noise = dice(person.seed, "ratings")
+        self._wander = drift(dice(participant.seed, "course"), tau, GRID, 3)
+        self._noise = dice(participant.seed, "ratings")
         self._round = self._part = self._row = 0
         self._sum, self._count = np.zeros(3), 0
 

@@ -1,4 +1,4 @@
-"""A device on the simulated person: what came by now, less what was lost."""
+"""A device on the simulated participant: what came by now, less what was lost."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +10,19 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from devices.simulated.physiology import Physiology, PhysiologySegment
 from devices.simulated.affect_trajectory import FELT, AffectTrajectory, Protocol
-from devices.simulated.sampling import AFFECT, SampleFeed, Happening, Losses, Sensor, Truth
 from devices.simulated.noise import SEGMENT, dice
-from devices.simulated.person import Person, Preset
-from physio.core.block import Channel, StreamInfo, Origin
+from devices.simulated.participant import Participant, Preset
+from devices.simulated.physiology import Physiology, PhysiologySegment
+from devices.simulated.sampling import (
+    AFFECT,
+    Happening,
+    Losses,
+    SampleFeed,
+    Sensor,
+    Truth,
+)
+from physio.core.block import Channel, Origin, StreamInfo
 from physio.core.events import Events
 from physio.core.protocols import Clock, Item, WallClock
 
@@ -28,23 +35,24 @@ _TOLD: Mapping[str, tuple[Channel, ...]] = {
 
 @dataclass(kw_only=True)
 class SimulatedDevice(ABC):
-    """A device on a simulated person whose true affect is known.
+    """A device on a simulated participant whose true affect is known.
 
     Devices of one ``seed``, ``preset``, ``protocol`` and ``cycle`` (or, without one,
-    ``seconds``) are on the same person: one course of affect, one train of beats, one
-    breath, each counted from the moment when the device was opened.
+    ``seconds``) are on the same participant: one course of affect, one train of beats,
+    one breath, each counted from the moment when the device was opened.
 
     Parameters
     ----------
-    name, person, clock
+    name, participant, clock
         The device's name in front of its streams', the participant's code and the
         session clock: the session fills them in.
     seed
-        Which person, at least 0.
+        Which participant, at least 0.
     preset
         ``"published"`` or ``"exaggerated"``: see `devices.simulated`.
     protocol
-        What the person goes through: ``"wesad"``, ``"random"`` ...: see `AffectTrajectory`.
+        What the participant goes through: ``"wesad"``, ``"random"`` ...: see
+        `AffectTrajectory`.
     seconds
         How long the device sends; without end by default.
     cycle
@@ -52,7 +60,7 @@ class SimulatedDevice(ABC):
         ``seconds``, so that a short demonstration has every condition, and 600 where
         that has no end.
     steps
-        What the person goes through instead of a protocol: the names of conditions
+        What the participant goes through instead of a protocol: the names of conditions
         (``baseline``, ``stress``, ``amusement``, ``meditation``, ``rest``), and how
         long each lasts (s).
     loss
@@ -65,12 +73,12 @@ class SimulatedDevice(ABC):
     truth
         Whether the truth goes beside, never lost: the stream ``<name>.truth`` (valence,
         arousal, dominance) and the events ``<name>.conditions`` (name and duration),
-        ``<name>.ratings`` (what the person said of a condition at its end),
+        ``<name>.ratings`` (what the participant said of a condition at its end),
         ``<name>.beats``, and what the device's own sensors tell.
     """
 
     name: str = "simulated"
-    person: str = ""
+    participant: str = ""
     clock: Clock = field(default_factory=WallClock, repr=False, compare=False)
     seed: int = 1
     preset: Preset = "published"
@@ -105,7 +113,7 @@ class SimulatedDevice(ABC):
             )
         if unknown := [n for n, seconds in self.steps if n not in FELT or seconds <= 0]:
             raise ValueError(
-                f"{self.name!r} cannot go through {unknown[0]!r}: a simulated person "
+                f"{self.name!r} cannot go through {unknown[0]!r}: a simulated participant "
                 f"knows {', '.join(FELT)}, each for more than 0 s"
             )
         if bad := [gap for gap in self.gaps if not gap[0] < gap[1]]:
@@ -119,14 +127,16 @@ class SimulatedDevice(ABC):
             )
 
     @abstractmethod
-    def _sensors(self, who: Person) -> tuple[Sensor, ...]:
+    def _sensors(self, who: Participant) -> tuple[Sensor, ...]:
         """Return the sensors on ``who``, new."""
 
     def __enter__(self) -> Self:
-        who = Person.born(self.seed, self.preset)
+        who = Participant.born(self.seed, self.preset)
         sensors = self._sensors(who)
         cycle = self.cycle or (self.seconds if self.seconds < inf else 600.0)
-        self._body = Physiology(who, AffectTrajectory(who, self.protocol, cycle, self.steps))
+        self._body = Physiology(
+            who, AffectTrajectory(who, self.protocol, cycle, self.steps)
+        )
         told = {s.tells: s.details for s in sensors if s.tells}
         if self.ground_truth:
             sensors = (*sensors, Truth())
@@ -229,7 +239,7 @@ class SimulatedDevice(ABC):
             sensor.rate,
             sensor.channels,
             Origin.SIMULATED,
-            self.person,
+            self.participant,
             sensor.site,
             sensor.placement,
             sensor.reference,
@@ -237,9 +247,11 @@ class SimulatedDevice(ABC):
         return SampleFeed(info, sensor, self._epoch, self.seconds, losses)
 
     def _events(self, name: str, channels: tuple[Channel, ...]) -> StreamInfo:
-        """Return a stream of events about the person."""
+        """Return a stream of events about the participant."""
         full = f"{self.name}.{name}"
-        return StreamInfo(full, Fraction(0), channels, Origin.SIMULATED, self.person)
+        return StreamInfo(
+            full, Fraction(0), channels, Origin.SIMULATED, self.participant
+        )
 
 
 def _own(span: PhysiologySegment) -> list[float]:

@@ -1,4 +1,4 @@
-"""A chest strap on the simulated person: electrocardiogram and breath."""
+"""A chest strap on the simulated participant: electrocardiogram and breath."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,15 +6,15 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from devices.simulated.base import SimulatedDevice
+from devices.simulated.noise import band, dice, rounded, wander
+from devices.simulated.participant import Participant
 from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.sampling import Sensor
-from devices.simulated.noise import band, dice, rounded, wander
-from devices.simulated.person import Person
-from devices.simulated.base import SimulatedDevice
 from physio.core.block import Array, Channel
 
-# Wave: height (mV; of the person's R or T wave), middle after the R wave (s; of the
-# square root of the beat's length for T), widths before and after the middle (s).
+# Wave: height (mV; of the participant's R or T wave), middle after the R wave (s; of
+# the square root of the beat's length for T), widths before and after the middle (s).
 _P: Final = (0.11, -0.165, 0.022, 0.026)
 _Q: Final = (-0.12, -0.026, 0.009, 0.008)
 _R: Final = (1.0, 0.0, 0.0105, 0.0095)
@@ -28,7 +28,7 @@ class Ecg(Sensor):
     name = "ecg"
     site, placement = "chest", "lead II"
 
-    def __init__(self, who: Person, rate: Fraction) -> None:
+    def __init__(self, who: Participant, rate: Fraction) -> None:
         super().__init__()
         self.rate = rate
         self.channels = (Channel("ecg", "ecg", "mV"),)
@@ -58,7 +58,7 @@ class BreathingBelt(Sensor):
     name = "resp"
     site, placement = "chest", "belt"
 
-    def __init__(self, who: Person) -> None:
+    def __init__(self, who: Participant) -> None:
         super().__init__()
         self.rate = Fraction(25)
         self.channels = (Channel("resp", "resp", "1"),)
@@ -93,7 +93,7 @@ class Chest(SimulatedDevice):
                 f"the rate of {self.name!r} must be 50 Hz or more, not {self.rate}"
             )
 
-    def _sensors(self, who: Person) -> tuple[Sensor, ...]:
+    def _sensors(self, who: Participant) -> tuple[Sensor, ...]:
         return Ecg(who, self.rate), BreathingBelt(who)
 
 

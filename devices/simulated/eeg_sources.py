@@ -5,10 +5,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.affect_trajectory import GRID
 from devices.simulated.noise import Arrivals, band, dice, rhythm, scale_free, wander
-from devices.simulated.person import Person
+from devices.simulated.participant import Participant
+from devices.simulated.physiology import PhysiologySegment
 from physio.core.block import Array
 
 _BACKGROUND: Final = 48  # sources of 1/f noise, all over the head
@@ -20,7 +20,7 @@ Effects = tuple[tuple[str, float], ...]
 class _Rhythm(NamedTuple):
     """Where it is, about which frequency (Hz), how wide, how strong (of a trait).
 
-    The frequency of alpha rhythms is counted from the person's own alpha peak.
+    The frequency of alpha rhythms is counted from the participant's own alpha peak.
     """
 
     place: str
@@ -120,7 +120,7 @@ def electrodes(names: tuple[str, ...], montage: str) -> Array:
 class EegSources:
     """Background and rhythms, mixed onto electrodes ``at`` some directions."""
 
-    def __init__(self, who: Person, at: Array, rate: float) -> None:
+    def __init__(self, who: Participant, at: Array, rate: float) -> None:
         self._who = who
         slope = float(np.clip(who.traits["slope"], 0.8, 1.9))
         self._background = scale_free(
@@ -156,7 +156,7 @@ class EegSources:
 class Muscles:
     """Muscles of temples and forehead: always a little, now and then a burst."""
 
-    def __init__(self, who: Person, at: Array, rate: float) -> None:
+    def __init__(self, who: Participant, at: Array, rate: float) -> None:
         self._who, width = who, len(_MUSCLES)
         self._noise = band(dice(who.seed, "muscles"), 20.0, 100.0, rate, width)
         self._rng = dice(who.seed, "bursts")
@@ -189,7 +189,7 @@ class Muscles:
 class Blinks:
     """Lids that shut fast and open slowly, seen by the electrodes in front."""
 
-    def __init__(self, who: Person, at: Array) -> None:
+    def __init__(self, who: Participant, at: Array) -> None:
         self._who = who
         self._rng = dice(who.seed, "blinks")
         self._arrivals = Arrivals(self._rng, apart=0.5, most=2.0)

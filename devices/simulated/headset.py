@@ -1,4 +1,4 @@
-"""A headset on the simulated person: the voltage between scalp and ears."""
+"""A headset on the simulated participant: the voltage between scalp and ears."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,12 +6,12 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from devices.simulated.physiology import PhysiologySegment
-from devices.simulated.eeg_sources import Blinks, EegSources, Muscles, electrodes
-from devices.simulated.sampling import Sensor
-from devices.simulated.noise import dice, rounded, wander
-from devices.simulated.person import Person
 from devices.simulated.base import SimulatedDevice
+from devices.simulated.eeg_sources import Blinks, EegSources, Muscles, electrodes
+from devices.simulated.noise import dice, rounded, wander
+from devices.simulated.participant import Participant
+from devices.simulated.physiology import PhysiologySegment
+from devices.simulated.sampling import Sensor
 from physio.core.block import Array, Channel
 
 CYTON: Final = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
@@ -27,7 +27,7 @@ class Eeg(Sensor):
     site, placement, reference = "scalp", "dry electrodes", "ears"
     details = (Channel("size", "misc", "uV"), Channel("seconds", "misc", "s"))
 
-    def __init__(self, who: Person, headset: "Headset") -> None:
+    def __init__(self, who: Participant, headset: "Headset") -> None:
         super().__init__()
         names, self.rate = headset.channels, headset.rate
         self.channels = tuple(Channel(name, "eeg", "uV") for name in names)
@@ -89,5 +89,5 @@ class Headset(SimulatedDevice):
             raise ValueError(f"{self.name!r} needs at least one channel")
         electrodes(self.channels, self.montage)
 
-    def _sensors(self, who: Person) -> tuple[Sensor, ...]:
+    def _sensors(self, who: Participant) -> tuple[Sensor, ...]:
         return (Eeg(who, self),)

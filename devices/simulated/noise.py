@@ -14,7 +14,7 @@ SEGMENT: Final = 4
 
 
 def dice(seed: int, what: str) -> np.random.Generator:
-    """Return the chance that belongs to one thing of one person."""
+    """Return the chance that belongs to one thing of one participant."""
     return np.random.default_rng([seed, crc32(what.encode())])
 
 

@@ -1,4 +1,4 @@
-"""What all sensors of one person share: breath, one train of beats, slow answers."""
+"""What all sensors of one participant share: breath, one train of beats, slow answers."""
 
 from typing import Final, NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from devices.simulated.affect_trajectory import GRID, AffectTrajectory, Piece
 from devices.simulated.noise import SEGMENT, Lag, dice, rhythm, wander
-from devices.simulated.person import Person
+from devices.simulated.participant import Participant
 from physio.core.block import Array
 
 FINE: Final = 25
@@ -16,7 +16,7 @@ _ROWS: Final = SEGMENT * GRID
 
 
 class PhysiologySegment(NamedTuple):
-    """A segment of the person's life; times in seconds since the beginning.
+    """A segment of the participant's life; times in seconds since the beginning.
 
     ``latent``: valence, arousal, dominance, shape (17, 3), at ``times``, 4 Hz, the last
     row being the next segment's first. ``quick``: the same as the nerves follow, within
@@ -50,16 +50,16 @@ class _Part(NamedTuple):
 
 
 class Physiology:
-    """One person's autonomic self, a segment at a time.
+    """One participant's autonomic self, a segment at a time.
 
     Heart rate (integral pulse frequency modulation): its level, affect, respiratory
     sinus arrhythmia, Mayer waves about 0.1 Hz, and a slow 1/f-like wandering made of
     three time constants.
     """
 
-    def __init__(self, person: Person, course: AffectTrajectory) -> None:
-        self._person, self._course = person, course
-        seed = person.seed
+    def __init__(self, participant: Participant, course: AffectTrajectory) -> None:
+        self._participant, self._course = participant, course
+        seed = participant.seed
         self._lags = [Lag(tau, GRID) for tau in (3.0, 25.0, 80.0)]
         self._wander = [
             wander(dice(seed, f"heart {tau}"), tau, GRID) for tau in (4.0, 40.0, 300.0)
@@ -84,7 +84,7 @@ class Physiology:
     def _part(self) -> _Part:
         """Return the next segment at 4 Hz; columns as `_live` names them."""
         piece = self._course.advance()
-        traits, effects = self._person.traits, self._person.effects
+        traits, effects = self._participant.traits, self._participant.effects
         quick = self._lags[0].follow(piece.rows)
         slow = [lag.follow(piece.rows[:, 1:2])[:, 0] for lag in self._lags[1:]]
         v, a = quick[:, 0], quick[:, 1]

@@ -10,9 +10,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.affect_trajectory import GRID
 from devices.simulated.noise import SEGMENT
+from devices.simulated.physiology import PhysiologySegment
 from physio.core.block import Array, Block, Channel, StreamInfo
 
 Flags = npt.NDArray[np.bool_]
@@ -24,7 +24,7 @@ AFFECT = tuple(Channel(name) for name in ("valence", "arousal", "dominance"))
 
 
 class Sensor(ABC):
-    """One stream of a device, made from spans of the person's life.
+    """One stream of a device, made from spans of the participant's life.
 
     ``name``, ``rate``, ``channels``, ``site``, ``placement`` and ``reference`` are the
     stream's. A sensor that knows what it did to the signal tells it in ``happened``, as
@@ -117,7 +117,12 @@ class SampleFeed:
     """
 
     def __init__(
-        self, info: StreamInfo, sensor: Sensor, epoch: float, seconds: float, losses: Losses
+        self,
+        info: StreamInfo,
+        sensor: Sensor,
+        epoch: float,
+        seconds: float,
+        losses: Losses,
     ) -> None:
         self.info, self.sensor = info, sensor
         self._epoch, self._seconds, self._losses = epoch, seconds, losses

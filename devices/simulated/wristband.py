@@ -1,4 +1,4 @@
-"""A wristband on the simulated person: skin conductance, pulse, movement, warmth."""
+"""A wristband on the simulated participant: skin conductance, pulse, movement, warmth."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,11 +6,11 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from devices.simulated.base import SimulatedDevice
+from devices.simulated.noise import Arrivals, Lag, band, dice, drift, rounded, wander
+from devices.simulated.participant import Participant
 from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.sampling import Sensor
-from devices.simulated.noise import Arrivals, Lag, band, dice, drift, rounded, wander
-from devices.simulated.person import Person
-from devices.simulated.base import SimulatedDevice
 from physio.core.block import Array, Channel
 
 _FORGOTTEN: Final = 240.0  # s after which nothing of a skin response is left
@@ -19,7 +19,7 @@ _FORGOTTEN: Final = 240.0  # s after which nothing of a skin response is left
 class Motion:
     """Bouts of moving the arm: how strongly (g) at any time of a span."""
 
-    def __init__(self, who: Person) -> None:
+    def __init__(self, who: Participant) -> None:
         self._rng = dice(who.seed, "motion")
         self._arrivals = Arrivals(self._rng, apart=1.0)
         self._rate = who.traits["motion"] / 60
@@ -67,7 +67,7 @@ class Skin(Sensor):
         Channel("recovery", "misc", "s"),
     )
 
-    def __init__(self, who: Person, motion: Motion) -> None:
+    def __init__(self, who: Participant, motion: Motion) -> None:
         super().__init__()
         self.rate = Fraction(4)
         self.channels = (Channel("eda", "gsr", "uS"),)
@@ -127,7 +127,7 @@ class Pulse(Sensor):
     name = "bvp"
     site, placement = "left wrist", "dorsal, optical"
 
-    def __init__(self, who: Person, motion: Motion) -> None:
+    def __init__(self, who: Participant, motion: Motion) -> None:
         super().__init__()
         self.rate = Fraction(64)
         self.channels = (Channel("bvp", "bio", "1"),)
@@ -157,7 +157,7 @@ class Acceleration(Sensor):
     name = "acc"
     site, placement = "left wrist", "dorsal"
 
-    def __init__(self, who: Person, motion: Motion) -> None:
+    def __init__(self, who: Participant, motion: Motion) -> None:
         super().__init__()
         self.rate = Fraction(32)
         self.channels = tuple(Channel(f"acc.{axis}", "misc", "g") for axis in "xyz")
@@ -194,7 +194,7 @@ class Warmth(Sensor):
     name = "temp"
     site, placement = "left wrist", "ventral"
 
-    def __init__(self, who: Person) -> None:
+    def __init__(self, who: Participant) -> None:
         super().__init__()
         self.rate = Fraction(4)
         self.channels = (Channel("temp", "temperature", "degC"),)
@@ -221,7 +221,7 @@ class Wristband(SimulatedDevice):
 
     signals: ClassVar[tuple[str, ...]] = ("eda", "bvp", "acc", "temp")
 
-    def _sensors(self, who: Person) -> tuple[Sensor, ...]:
+    def _sensors(self, who: Participant) -> tuple[Sensor, ...]:
         motion = Motion(who)
         return (
             Skin(who, motion),

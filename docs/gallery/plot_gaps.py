@@ -2,8 +2,9 @@
 Gaps are gaps
 =============
 
-The same wristband on a bad line: it is unplugged for eight seconds, and one block in thirty is lost on the way. Lost
-samples keep their numbers, so a picture, a filter and a window all know that something is missing, and how much.
+The same wristband on a bad line: it is unplugged for eight seconds, and one block in
+thirty is lost on the way. Lost samples keep their numbers, so a picture, a filter and a
+window all know that something is missing, and how much.
 """
 
 from devices.fault_injection import Fault, FaultInjector

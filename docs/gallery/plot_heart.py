@@ -2,18 +2,19 @@
 Beats, and what is withheld
 ===========================
 
-A chest strap's ECG, and heart rate over the last ten seconds below it. Half-way the strap comes off for six seconds: as soon
-as the window holds too little the rate is missing, not held, until enough beats are there again.
+A chest strap's ECG, and heart rate over the last ten seconds below it. Half-way the
+strap comes off for six seconds: as soon as the window holds too little the rate is
+missing, not held, until enough beats are there again.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from devices.simulated import Chest
+from experiments.weights.demo import record
 from physio.core.block import Block
 from physio.core.stage import Chain, apply
 from physio.features.cardiac.heart_rate import BeatDetection, HeartRate
-from experiments.weights.demo import record
 from physio.view.plots.envelope import whole
 
 recording = record(Chest(seed=2), 60)

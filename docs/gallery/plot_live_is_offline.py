@@ -2,24 +2,25 @@
 However it is cut
 =================
 
-A live stream comes in pieces of any size. A stage that gave other numbers for other pieces would compute one thing live
-and another from the file. Here one EEG goes through a chain whole, and in four hundred pieces cut at random.
+A live stream comes in pieces of any size. A stage that gave other numbers for other
+pieces would compute one thing live and another from the file. Here one EEG goes through
+a chain whole, and in four hundred pieces cut at random.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from devices.simulated import Headset
+from experiments.weights.demo import record
 from physio.core.block import Block
 from physio.core.stage import Chain, StageRunner, apply
 from physio.dsp.iir import Notch
 from physio.features.eeg.differential_entropy import DifferentialEntropy
-from experiments.weights.demo import record
 from physio.view.plots.envelope import whole
 
 recording = record(Headset(seed=5), 30)
-times, samples = whole(recording.streams["person.eeg"])
-raw = Block(recording.streams["person.eeg"][0].info, 0, times[0], samples)
+times, samples = whole(recording.streams["participant.eeg"])
+raw = Block(recording.streams["participant.eeg"][0].info, 0, times[0], samples)
 chain = Chain((Notch(freq=50.0), DifferentialEntropy(window=4.0, step=0.25)))
 offline = apply(chain, raw)
 

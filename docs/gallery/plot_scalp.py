@@ -2,8 +2,9 @@
 Differential entropy over the scalp
 ===================================
 
-What RBTransformer and the field's other models read of an EEG: half the binary logarithm of 2πe times the variance in a
-band, here over four seconds, seen from above. MNE draws the heads.
+What RBTransformer and the field's other models read of an EEG: half the binary
+logarithm of 2πe times the variance in a band, here over four seconds, seen from above.
+MNE draws the heads.
 """
 
 import matplotlib.pyplot as plt
@@ -11,23 +12,23 @@ import mne
 import numpy as np
 
 from devices.simulated import Headset
+from experiments.weights.demo import record
 from physio.core.block import Block
 from physio.core.stage import Chain, apply
 from physio.dsp.iir import Notch
 from physio.features.eeg.differential_entropy import DifferentialEntropy
-from experiments.weights.demo import record
 from physio.view.plots.envelope import whole
 
 names = ["Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8"]
 names += ["P7", "P3", "Pz", "P4", "P8", "O1", "Oz", "O2"]
 recording = record(Headset(seed=3, channels=tuple(names)), 20)
-times, samples = whole(recording.streams["person.eeg"])
-info = recording.streams["person.eeg"][0].info
+times, samples = whole(recording.streams["participant.eeg"])
+info = recording.streams["participant.eeg"][0].info
 chain = Chain((Notch(freq=50.0), DifferentialEntropy(window=4.0, step=0.25)))
 entropy = apply(chain, Block(info, 0, times[0], samples))
 
-# %%
-# Columns are called ``de.<band>.<electrode>``; the last row rests on the newest four seconds.
+# %% Columns are called ``de.<band>.<electrode>``; the last row rests on the newest four
+# seconds.
 
 bands = ("theta", "alpha", "beta", "gamma")
 montage = mne.create_info(names, float(info.rate), "eeg")

@@ -2,8 +2,9 @@
 A session at a glance
 =====================
 
-A simulated person wears a wristband for three minutes. Signals are drawn above; below, valence, arousal and dominance
-with bands of one standard deviation and of 95 %. Where there is no estimate it is hatched, and the reason stands there.
+A simulated participant wears a wristband for three minutes. Signals are drawn above;
+below, valence, arousal and dominance with bands of one standard deviation and of 95 %.
+Where there is no estimate it is hatched, and the reason stands there.
 """
 
 import physio

@@ -2,19 +2,20 @@
 Skin conductance, taken apart
 =============================
 
-A level that moves within minutes, responses that rise within a second, and what drives them: one convex problem, solved
-anew each second while a session runs (here over the whole recording).
+A level that moves within minutes, responses that rise within a second, and what drives
+them: one convex problem, solved anew each second while a session runs (here over the
+whole recording).
 """
 
 import matplotlib.pyplot as plt
 
 from devices.simulated import Wristband
-from physio.features.eda.decomposition import decompose
 from experiments.weights.demo import record
+from physio.features.eda.decomposition import decompose
 from physio.view.plots.envelope import whole
 
 recording = record(Wristband(seed=40), 240)
-times, samples = whole(recording.streams["person.eda"])
+times, samples = whole(recording.streams["participant.eda"])
 parts = decompose(samples[:, 0], rate=4.0)
 
 # %%

@@ -1,4 +1,4 @@
-"""Ratings told from the EEG of people who watched: as published, and honestly."""
+"""Ratings told from the EEG of participants who watched: as published, and honestly."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,14 +13,14 @@ import pandas as pd
 from physio import config
 from physio.datasets.base import Dataset
 from physio.datasets.feature_table import LABEL, RATING, features
+from physio.evaluation import results, splits
+from physio.evaluation.evaluate import Evaluation, Task, evaluate
+from physio.evaluation.models.baselines import MajorityClass
+from physio.evaluation.models.nested_cv import Chosen
 from physio.features.eeg.differential_entropy import DifferentialEntropy
 from physio.models import model_card
-from physio.evaluation import splits, results
 from physio.training import eeg_tokens
 from physio.training.rbtransformer import RBTransformerClassifier
-from physio.evaluation.models.nested_cv import Chosen
-from physio.evaluation.models.baselines import MajorityClass
-from physio.evaluation.evaluate import Evaluation, Task, evaluate
 
 NAME: Final = "RBTransformer"
 _FILM: Final = ("positive", "neutral", "negative")
@@ -37,7 +37,7 @@ class RBTransformerBenchmark:
     recipe
         ``paper``: windows, features, dropped windows, oversampling and protocol as the
         authors have them. ``honest``: features as a live session has them, relative to
-        the person's first rest.
+        the participant's first rest.
     dimension
         Which rating is told: valence, arousal, dominance. Empty: what the film was
         chosen for.
@@ -58,7 +58,7 @@ class RBTransformerBenchmark:
         How the network is trained.
     choices
         Other ways to train it, by name: the best of all in inner folds of the training
-        people is run on each outer fold. Not in the recipe ``paper``.
+        participants is run on each outer fold. Not in the recipe ``paper``.
     beside
         Other models, by name.
     protocol, settings
@@ -70,9 +70,10 @@ class RBTransformerBenchmark:
 
     Notes
     -----
-    In the recipe ``honest`` the rest is what lies before second 0 of a person's first
-    trial of a session; where that is shorter than a window, as in DEAP, or nothing, as
-    in SEED, the whole first trial stands for it. It neither trains nor tests.
+    In the recipe ``honest`` the rest is what lies before second 0 of a participant's
+    first trial of a session; where that is shorter than a window, as in DEAP, or
+    nothing, as in SEED, the whole first trial stands for it. It neither trains nor
+    tests.
     """
 
     dataset: str
@@ -94,7 +95,9 @@ class RBTransformerBenchmark:
 
     def __post_init__(self) -> None:
         if not 0 <= self.drop_fraction < 1:
-            raise ValueError(f"dropped must be from 0 to below 1, not {self.drop_fraction}")
+            raise ValueError(
+                f"dropped must be from 0 to below 1, not {self.drop_fraction}"
+            )
         if self.classes < 2:
             raise ValueError(f"classes must be 2 at least, not {self.classes}")
         if self.recipe == "honest" and self.protocol.startswith("paper-"):
@@ -148,7 +151,9 @@ class RBTransformerBenchmark:
             if p.is_file()
         ]
         mark = json.dumps([settings, files, version("physio-affect")])
-        return eeg_tokens.kept(keep, mark, lambda: eeg_tokens.table(data, self._maker()))
+        return eeg_tokens.kept(
+            keep, mark, lambda: eeg_tokens.table(data, self._maker())
+        )
 
     def _maker(self) -> eeg_tokens.Maker:
         if self.recipe == "paper":
@@ -226,7 +231,7 @@ class RBTransformerBenchmark:
             yield (
                 "The recipe of RBTransformer's authors (arXiv 2511.13954): windows of "
                 "one trial, that share 77 % of their samples, train and test. Nothing "
-                "of these figures holds for a person or a trial never seen."
+                "of these figures holds for a participant or a trial never seen."
             )
         for name, model in models.items():
             if isinstance(model, Chosen):
@@ -236,7 +241,7 @@ class RBTransformerBenchmark:
 
 
 def _centred(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, Any]:
-    """Return features relative to each person's first rest, and which rows that is."""
+    """Return features relative to each participant's first rest, and which rows that is."""
     x = table[names].to_numpy(np.float64)
     whole = np.isfinite(x).all(axis=1)
     before = (table[LABEL] == eeg_tokens.BEFORE).to_numpy()
@@ -248,7 +253,7 @@ def _centred(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, Any]:
         if not len(rest):
             rest = first[whole[first]]
         if not len(rest):
-            raise ValueError("a person's first trial has no whole window")
+            raise ValueError("a participant's first trial has no whole window")
         calibration[first] = True
         x[rows] -= x[rest].mean(axis=0)
     made = pd.DataFrame(x, table.index, names)

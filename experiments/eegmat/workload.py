@@ -17,10 +17,15 @@ from physio.core.block import Array
 from physio.datasets.base import Trial
 from physio.datasets.eegmat import Eegmat
 from physio.datasets.feature_table import LABEL, features
-from physio.evaluation import statistics, splits
-from physio.evaluation.models.nested_cv import Chosen
-from physio.evaluation.models.baselines import MajorityClass, FoldData, Model, PermutedLabels
+from physio.evaluation import splits, statistics
 from physio.evaluation.evaluate import Evaluation, Task, evaluate
+from physio.evaluation.models.baselines import (
+    FoldData,
+    MajorityClass,
+    Model,
+    PermutedLabels,
+)
+from physio.evaluation.models.nested_cv import Chosen
 
 _CLASSES: Final = {"rest": ("rest",), "arithmetic": ("arithmetic",)}
 _STREAM: Final = "neurocom.eeg"
@@ -31,9 +36,9 @@ WITHIN: Final = ", rest against rest"
 _NOTES: Final = (
     "This is mental workload, not emotion, and it is confounded with time: everybody "
     "rested first. Whatever drifts within minutes tells the two apart as well.",
-    "Features are relative to the mean of the person's own first {rest:g} s of rest; "
+    "Features are relative to the mean of the participant's own first {rest:g} s of rest; "
     "every window that rests on them is left out.",
-    "'labels swapped': in people drawn by a coin, rest was called arithmetic and "
+    "'labels swapped': in participants drawn by a coin, rest was called arithmetic and "
     "arithmetic rest. What is still told then is not workload but which recording a "
     "window is of.",
 )
@@ -53,12 +58,12 @@ class EegmatWorkload:
         Models on 4 s of signal, by name.
     swapped
         Which of ``models`` are judged once more with labels swapped in half of the
-        people.
+        participants.
     within
         Which of ``models`` are judged on telling the early from the late part of the
         rest that is left.
     rest
-        How much of the person's rest features are measured against (s).
+        How much of the participant's rest features are measured against (s).
     reference
         The model that is compared with each other one.
     pairs
@@ -121,7 +126,10 @@ class EegmatWorkload:
         if self.within:
             own = {f"{k}{WITHIN}": self.models[k] for k in self.within}
             rows += self._judged(self._within(work), own).rows
-        notes = [n.format(rest=self.baseline_seconds) for n in _NOTES[: 3 if self.swapped else 2]]
+        notes = [
+            n.format(rest=self.baseline_seconds)
+            for n in _NOTES[: 3 if self.swapped else 2]
+        ]
         return replace(
             found,
             rows=tuple(rows),
@@ -131,7 +139,7 @@ class EegmatWorkload:
         )
 
     def work(self, table: pd.DataFrame) -> Task:
-        """Return what is to be told of which rows, relative to each person's rest."""
+        """Return what is to be told of which rows, relative to each participant's rest."""
         names = features(table)
         x = table[names].to_numpy(np.float64)
         subjects = table["subject"].astype(str).to_numpy()
@@ -140,11 +148,11 @@ class EegmatWorkload:
         over = self.baseline_seconds * _rate(table)
         calibration = whole & resting & (table["stop"].to_numpy() <= over)
         left = whole & (~resting | (table["rests"].to_numpy() >= over))
-        for person in np.unique(subjects):
-            own = subjects == person
+        for participant in np.unique(subjects):
+            own = subjects == participant
             if not (own & calibration).any():
                 raise ValueError(
-                    f"{person} has no window within the first {self.baseline_seconds:g} s of rest"
+                    f"{participant} has no window within the first {self.baseline_seconds:g} s of rest"
                 )
             x[own] -= x[own & calibration].mean(axis=0)
         centred = pd.concat(
@@ -165,10 +173,11 @@ class EegmatWorkload:
         )
 
     def _swapped(self, work: Task) -> Evaluation:
-        """Judge with labels swapped in people drawn by a coin.
+        """Judge with labels swapped in participants drawn by a coin.
 
-        Where people who are tested never train, coins are thrown anew for the training
-        people of each fold: one throw for all would lean the same way in everybody.
+        Where participants who are tested never train, coins are thrown anew for the
+        training participants of each fold: one throw for all would lean the same way in
+        everybody.
         """
         own = {f"{k}{SWAPPED}": self.models[k] for k in self.swapped}
         by = splits.protocol(self.protocol, **self.settings)
@@ -210,7 +219,9 @@ class EegmatWorkload:
         for subject in np.unique(table["subject"]):
             mine = table["subject"] == subject
             (block,) = data.load(Trial(subject, "", "rest")).streams[_STREAM]
-            spread = block.data[: round(self.baseline_seconds * _rate(table))].std(axis=0)
+            spread = block.data[: round(self.baseline_seconds * _rate(table))].std(
+                axis=0
+            )
             for trial in np.unique(table["trial"][mine]):
                 (block,) = data.load(Trial(subject, "", trial)).streams[_STREAM]
                 if found is None:

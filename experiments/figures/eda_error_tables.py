@@ -1,8 +1,9 @@
 """Write physio/assets/skin_errors.json: python benchmarks/skin_errors.py WESAD_FOLDER.
 
-For each setting, age and part the 90 % quantile, over people, of how far the streaming
-estimates are from the whole record's, in units of `physio.features.eda.online_decomposition.spread`;
-each person counts alike. Prints the coverage of each person by all others' quantile.
+For each setting, age and part the 90 % quantile, over participants, of how far the
+streaming estimates are from the whole record's, in units of
+`physio.features.eda.online_decomposition.spread`; each participant counts alike. Prints
+the coverage of each participant by all others' quantile.
 """
 
 import json
@@ -15,7 +16,15 @@ import numpy as np
 import physio.assets
 from physio.core.block import Array, Channel, StreamInfo
 from physio.features.eda.decomposition import SETTINGS, decompose
-from physio.features.eda.online_decomposition import (AGES, apart, newest, read, recent, remember, spread)
+from physio.features.eda.online_decomposition import (
+    AGES,
+    apart,
+    newest,
+    read,
+    recent,
+    remember,
+    spread,
+)
 
 QUANTILE = 0.9
 INFO = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
@@ -24,7 +33,7 @@ INFO = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 def relative(y: Array, setting: str, without: str, each: int = 4) -> Array:
     """Return absolute errors in units of the spread, shape (n, ages, 3).
 
-    ``without`` is the person, whom what was learned of others does not know.
+    ``without`` is the participant, whom what was learned of others does not know.
     """
     whole, memory, rows = decompose(y, 4, setting), recent(INFO, 30.0), []
     for i, value in enumerate(y):
@@ -44,21 +53,21 @@ def relative(y: Array, setting: str, without: str, each: int = 4) -> Array:
 
 def main(folder: Path) -> None:
     out: dict[str, object] = {"quantile": QUANTILE, "ages": AGES}
-    out["source"] = "12 people of WESAD (Schmidt et al. 2018), wrist, 4 Hz"
+    out["source"] = "12 participants of WESAD (Schmidt et al. 2018), wrist, 4 Hz"
     out["command"] = "python benchmarks/skin_errors.py <folder of WESAD>"
-    people = sorted(folder.glob("S*/S*_wrist.npz"))
+    participants = sorted(folder.glob("S*/S*_wrist.npz"))
     table = {}
     for setting in SETTINGS:
         off = [
             relative(np.load(p)["eda"].astype(float).ravel(), setting, p.parent.name)
-            for p in people
+            for p in participants
         ]
         own = np.array([np.quantile(o, QUANTILE, axis=0) for o in off])
         table[setting] = np.round(pooled(off), 4).tolist()
-        for i, person in enumerate(people):
+        for i, participant in enumerate(participants):
             limit = pooled([o for j, o in enumerate(off) if j != i])
             share = (off[i] <= limit).mean(axis=0)
-            print(setting, person.parent.name, np.round(share, 2).tolist())
+            print(setting, participant.parent.name, np.round(share, 2).tolist())
         cover = np.array(
             [
                 (o <= pooled([p for j, p in enumerate(off) if j != i])).mean(axis=0)
@@ -73,7 +82,7 @@ def main(folder: Path) -> None:
 
 
 def pooled(off: list[Array]) -> Array:
-    """Return the quantile over all people, each as often."""
+    """Return the quantile over all participants, each as often."""
     n = min(len(o) for o in off)
     return np.quantile(
         np.concatenate([o[:: len(o) // n][:n] for o in off]), QUANTILE, 0

@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from physio.core.events import events_from_grid
 from physio.core.stage import apply
-from physio.datasets import wesad, feature_table
+from physio.datasets import feature_table, wesad
 from physio.features.eda.scr_detection import ScrDetection
 
 LEAST = 0.02  # uS, of a response
@@ -49,7 +49,7 @@ def main() -> None:
     root, table, out = map(Path, sys.argv[1:])
     rows = feature_table.read(table)
     rows = rows[rows["label"].isin(CONDITIONS)]
-    people = {}
+    participants = {}
     for name, mine in rows.groupby("subject", sort=False):
         begins = mine["begin"].to_numpy()
         apart = np.r_[
@@ -61,7 +61,7 @@ def main() -> None:
         both = mine["label"].isin(["stress", "amusement"]).to_numpy()
         stress = (mine["label"] == "stress").to_numpy()[both]
         ways = dict(zip(COUNTS, (n[:, 0], n[:, 1], n[:, 0] - n[:, 1]), strict=True))
-        people[str(name)] = {
+        participants[str(name)] = {
             "goes with movement (Spearman)": {
                 k: float(spearmanr(v, moved)[0]) for k, v in ways.items()
             },
@@ -70,13 +70,18 @@ def main() -> None:
                 for k, v in {**ways, "movement alone": moved}.items()
             },
         }
-    kinds = next(iter(people.values()))
+    kinds = next(iter(participants.values()))
     mean = {
-        kind: {k: float(np.mean([p[kind][k] for p in people.values()])) for k in names}
+        kind: {
+            k: float(np.mean([p[kind][k] for p in participants.values()]))
+            for k in names
+        }
         for kind, names in kinds.items()
     }
     found = {"what": __doc__.splitlines()[0], "least_uS": LEAST, "mean": mean}
-    out.write_text(json.dumps({**found, "people": people}, indent=1) + "\n", "utf-8")
+    out.write_text(
+        json.dumps({**found, "participants": participants}, indent=1) + "\n", "utf-8"
+    )
     print(json.dumps(mean, indent=1))
 
 

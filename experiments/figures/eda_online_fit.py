@@ -1,10 +1,11 @@
 """Write physio/assets/skin_nearer.json: python benchmarks/skin_nearer.py WESAD_FOLDER.
 
-For each age the weights with which `physio.features.eda.online_decomposition.nearer` brings streaming
-phasic values of the published problem nearer to the whole record's: least squares,
-every 5 s of all people, each weighing alike in units of their own spread; what is added
-to the uncorrected value has a ridge of 3 % of each term's power. Beside them, for each
-person, those of all others. Prints each person's error without any, and with those.
+For each age the weights with which `physio.features.eda.online_decomposition.nearer`
+brings streaming phasic values of the published problem nearer to the whole record's:
+least squares, every 5 s of all participants, each weighing alike in units of their own
+spread; what is added to the uncorrected value has a ridge of 3 % of each term's power.
+Beside them, for each participant, those of all others. Prints each participant's error
+without any, and with those.
 """
 
 import json
@@ -44,12 +45,12 @@ def learned(y: Array, each: int = 5) -> tuple[Array, Array, Array]:
     return x / whole.phasic.std(), t / whole.phasic.std(), s / whole.phasic.std()
 
 
-def weights(people: list[tuple[Array, Array, Array]]) -> Array:
+def weights(participants: list[tuple[Array, Array, Array]]) -> Array:
     """Return weights, shape (ages, 2, 12)."""
     out = []
     for k in range(len(AGES)):
-        a = sum(x[:, k].T @ x[:, k] / len(x) for x, _, _ in people)
-        b = sum(x[:, k].T @ (t[:, k] - x[:, k, 0]) / len(x) for x, t, _ in people)
+        a = sum(x[:, k].T @ x[:, k] / len(x) for x, _, _ in participants)
+        b = sum(x[:, k].T @ (t[:, k] - x[:, k, 0]) / len(x) for x, t, _ in participants)
         own = np.linalg.solve(a + RIDGE * np.diag(np.diag(a)), b)
         own[0] += 1.0
         out.append(own)
@@ -59,20 +60,20 @@ def weights(people: list[tuple[Array, Array, Array]]) -> Array:
 def main(folder: Path) -> None:
     files = sorted(folder.glob("S*/S*_wrist.npz"))
     names = [f.parent.name for f in files]
-    people = [learned(np.load(f)["eda"].astype(float).ravel()) for f in files]
+    participants = [learned(np.load(f)["eda"].astype(float).ravel()) for f in files]
     without = {}
     for i, name in enumerate(names):
-        own = weights(people[:i] + people[i + 1 :])
-        x, t, said = people[i]
+        own = weights(participants[:i] + participants[i + 1 :])
+        x, t, said = participants[i]
         now = np.einsum("nak,ak->na", x, own.reshape(len(AGES), 24))
         off = [np.sqrt(np.mean((v - t) ** 2, axis=0)).round(3) for v in (said, now)]
         print(name, *(v.tolist() for v in off))
         without[name] = own.round(5).tolist()
     out = {
-        "source": "12 people of WESAD (Schmidt et al. 2018), wrist, 4 Hz",
+        "source": "12 participants of WESAD (Schmidt et al. 2018), wrist, 4 Hz",
         "command": "python benchmarks/skin_nearer.py <folder of WESAD>",
         "ages": AGES,
-        "weights": weights(people).round(5).tolist(),
+        "weights": weights(participants).round(5).tolist(),
         "without": without,
     }
     path = Path(physio.assets.__file__).parent / "skin_nearer.json"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 PROTOCOLS = (
     ("window-kfold", "windows shuffled\n(leaks)"),
     ("time-blocked", "later in the\nsame minute"),
-    ("loso", "people\nnever seen"),
+    ("loso", "participants\nnever seen"),
 )
 MODELS = (
     ("RBTransformer, published", "#D55E00"),
@@ -43,7 +43,7 @@ def main() -> None:
     axes = figure.subplots(1, 2, sharey=True)
     for ax, end, title in (
         (axes[0], "", "Rest or mental arithmetic"),
-        (axes[1], SWAPPED, "The same, labels swapped by a coin for each person"),
+        (axes[1], SWAPPED, "The same, labels swapped by a coin for each participant"),
     ):
         ax.axhline(0.5, color="#444", linewidth=1, linestyle=":")
         for i, (protocol, _) in enumerate(PROTOCOLS):
@@ -52,7 +52,9 @@ def main() -> None:
             for k, (model, colour) in enumerate(there):
                 row = found[model + end]
                 at = i + (k - (len(there) - 1) / 2) * 0.15
-                own = np.array([v for v in row["per_person"].values() if v is not None])
+                own = np.array(
+                    [v for v in row["per_participant"].values() if v is not None]
+                )
                 ax.scatter(np.full(len(own), at), own, 8, color=colour, alpha=0.25)
                 ax.plot([at, at], [row["low"], row["high"]], color=colour, linewidth=2)
                 ax.plot(
@@ -61,7 +63,7 @@ def main() -> None:
         ax.set_xticks(range(len(PROTOCOLS)), [name for _, name in PROTOCOLS])
         ax.set_title(title, fontsize="medium")
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("AUC of each person (pale), mean, 95 % interval")
+    axes[0].set_ylabel("AUC of each participant (pale), mean, 95 % interval")
     axes[1].text(2.4, 0.49, "chance", ha="right", va="top", fontsize="small")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)

@@ -1,4 +1,4 @@
-"""Whether parameters of the skin are recovered, on simulated people: two minutes.
+"""Whether parameters of the skin are recovered, on simulated participants: two minutes.
 
 python benchmarks/wrist_recovery.py --json docs/results/wrist-recovery.json
 """
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.wesad.tonic_model import fit, session
 from experiments.simulated.eda_dynamics import SkinSimulation, simulate
+from experiments.wesad.tonic_model import fit, session
 
 LEVELS = (0.5, 0.8, 0.95)
 SHAPES = ((0.5, 1.8), (0.5, 3.0), (0.7, 2.0), (0.9, 1.8), (0.9, 3.0))
@@ -45,7 +45,7 @@ def recovered(
             told.append(bool(np.isfinite(each[name].known.value)))
     count = 3 * len(seeds)
     return {
-        "people": len(seeds),
+        "participants": len(seeds),
         "median_error": {k: round(float(np.median(v)), 4) for k, v in errors.items()},
         "told": round(float(np.mean(told)), 4),
         "held": {
@@ -64,7 +64,7 @@ def recovered(
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--json", type=Path, required=True)
-    asked.add_argument("--people", type=int, default=40)
+    asked.add_argument("--participants", type=int, default=40)
     asked.add_argument("--shaped", type=int, default=10)
     given = asked.parse_args()
     began, usual = time.monotonic(), SkinSimulation()
@@ -73,7 +73,7 @@ def main() -> None:
         own = replace(usual, rises=(rise, rise), falls=(fall, fall))
         shapes[f"{rise} and {fall} s"] = recovered(own, range(given.shaped), (0.95,))
     result = {
-        "recovery": recovered(usual, range(1000, 1000 + given.people), LEVELS),
+        "recovery": recovered(usual, range(1000, 1000 + given.participants), LEVELS),
         "shapes": shapes,
         "seconds": round(time.monotonic() - began, 1),
     }

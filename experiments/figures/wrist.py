@@ -1,6 +1,6 @@
 """The pictures of docs/wrist.md, from the data and from docs/results.
 
-python benchmarks/wrist_figures.py --data DATA [--person S10]
+python benchmarks/wrist_figures.py --data DATA [--participant S10]
 """
 
 import argparse
@@ -12,14 +12,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from experiments.simulated.eda_dynamics import SkinSimulation, simulate
+from experiments.wesad.multitask import relaxation, wesad
+from experiments.wesad.tonic_model import fit, session
 from physio.core.block import Array
 from physio.datasets.wesad import Wesad
 from physio.features.eda.decomposition import decompose
 from physio.models import model_card
 from physio.models.pinn import Pinn
-from experiments.wesad.tonic_model import fit, session
-from experiments.simulated.eda_dynamics import SkinSimulation, simulate
-from experiments.wesad.multitask import relaxation, wesad
 
 ROOT = Path(__file__).resolve().parents[1]
 COLORS = {
@@ -31,8 +31,8 @@ COLORS = {
 INK, TONIC, DRIVER, FAN = "#22313f", "#1f6f8b", "#b5473c", "#6a51a3"
 
 
-def shade(ax: Axes, data: Wesad, person: str, *, named: bool) -> None:
-    for part in data.conditions(person):
+def shade(ax: Axes, data: Wesad, participant: str, *, named: bool) -> None:
+    for part in data.conditions(participant):
         name = part.name.split()[0]
         ax.axvspan(part.begin / 60, part.end / 60, color=COLORS[name], lw=0)
         if named:
@@ -40,11 +40,13 @@ def shade(ax: Axes, data: Wesad, person: str, *, named: bool) -> None:
             ax.text(middle, 1.02, name, ha="center", transform=ax.get_xaxis_transform())
 
 
-def forecaster(person: str) -> Pinn:
-    """Return the shipped network, if it never saw a person."""
+def forecaster(participant: str) -> Pinn:
+    """Return the shipped network, if it never saw a participant."""
     stored = model_card.load("wrist-network")
-    if person in stored.card.data.partition(")")[0]:
-        raise ValueError(f"the shipped network learned from {person}: take another")
+    if participant in stored.card.data.partition(")")[0]:
+        raise ValueError(
+            f"the shipped network learned from {participant}: take another"
+        )
     return cast("Pinn", stored.model())
 
 
@@ -63,15 +65,15 @@ def fans(ax: Axes, y: Array, at: list[int], model: Pinn) -> None:
         ax.plot(t[0], middle[0], "o", color=FAN, ms=3)
 
 
-def one_session(data: Wesad, person: str, out: Path) -> None:
-    recording = data.person(person)
+def one_session(data: Wesad, participant: str, out: Path) -> None:
+    recording = data.participant(participant)
     (block,) = recording.streams["e4.eda"]
     y = block.data[:, 0]
     parts = decompose(y, 4.0)
     t = np.arange(len(y)) / 4 / 60
     figure, axes = plt.subplots(3, 1, figsize=(11, 8.6), constrained_layout=True)
     for ax in axes[:2]:
-        shade(ax, data, person, named=ax is axes[0])
+        shade(ax, data, participant, named=ax is axes[0])
         ax.set_xlim(0, t[-1])
     axes[0].plot(t, y, color=INK, lw=0.7, label="measured")
     axes[0].plot(t, parts.tonic, color=TONIC, lw=1.6, label="level")
@@ -82,20 +84,20 @@ def one_session(data: Wesad, person: str, out: Path) -> None:
     axes[1].fill_between(np.arange(second) / 60, driver, color=DRIVER, lw=0)
     axes[1].set_ylabel("inferred driver (uS/s)")
     axes[1].set_xlabel("minutes")
-    stress = next(c for c in data.conditions(person) if c.name == "stress")
+    stress = next(c for c in data.conditions(participant) if c.name == "stress")
     first = int((stress.begin - 90) * 4)
     span = slice(first, first + 4 * 420)
-    shade(axes[2], data, person, named=False)
+    shade(axes[2], data, participant, named=False)
     axes[2].plot(t[span], y[span], color=INK, lw=1)
     at = list(range(first + 4 * 30, first + 4 * 390, 4 * 45))
-    fans(axes[2], y, at, forecaster(person))
+    fans(axes[2], y, at, forecaster(participant))
     axes[2].set_xlim(t[span][0], t[span][-1])
     axes[2].set_ylabel("forecast (uS)")
     axes[2].set_xlabel(
         "minutes: 30 s ahead every 45 s, by the shipped network, which never saw this "
-        "person; 80 % bands"
+        "participant; 80 % bands"
     )
-    figure.suptitle(f"WESAD {person}: skin conductance taken apart and foretold")
+    figure.suptitle(f"WESAD {participant}: skin conductance taken apart and foretold")
     figure.savefig(out, dpi=110)
     plt.close(figure)
 
@@ -125,9 +127,9 @@ def parameters(data: Wesad, out: Path) -> None:
     axes[0].axline((1, 1), slope=1, color="0.6", lw=0.8)
     axes[0].set_xlabel("true")
     axes[0].set_ylabel("estimated, 95 % interval")
-    axes[0].set_title("24 simulated people")
+    axes[0].set_title("24 simulated participants")
     axes[0].legend(frameon=False)
-    found = {p: relaxation(data, p) for p in data.people}
+    found = {p: relaxation(data, p) for p in data.participants}
     rows = range(len(found))
     for i, one in zip(rows, found.values(), strict=True):
         high = min(one.time.high, 60.0)
@@ -158,7 +160,7 @@ def parameters(data: Wesad, out: Path) -> None:
     plt.close(figure)
 
 
-def people(results: Path, out: Path) -> None:
+def participants(results: Path, out: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), constrained_layout=True)
     told = json.loads((results / "wesad-primary.json").read_text("utf-8"))
     picks = {
@@ -169,7 +171,7 @@ def people(results: Path, out: Path) -> None:
     }
     rows = {r["model"]: r for r in told["rows"] if r["metric"] == "macro-F1"}
     for j, (name, (color, mark)) in enumerate(picks.items()):
-        each = rows[name]["per_person"]
+        each = rows[name]["per_participant"]
         at = np.arange(len(each)) + 0.14 * (j - 1.5)
         axes[0].plot(at, list(each.values()), mark, color=color, label=name, ms=6)
         axes[0].axhline(rows[name]["mean"], color=color, lw=0.8, ls=":")
@@ -179,7 +181,7 @@ def people(results: Path, out: Path) -> None:
     axes[0].set_title("The other order of conditions trains (dotted: means)")
     axes[0].legend(frameon=False, loc="lower left", ncols=2)
     told = json.loads((results / "wesad-forecast.json").read_text("utf-8"))
-    rows = {(r["model"], r["metric"]): r["per_person"] for r in told["rows"]}
+    rows = {(r["model"], r["metric"]): r["per_participant"] for r in told["rows"]}
     names = ("network", "autoregression", "ridge")
     for j, horizon in enumerate(("5", "15", "30")):
         metric = f"{horizon} s ahead: RMSE"
@@ -196,7 +198,7 @@ def people(results: Path, out: Path) -> None:
     axes[1].axhline(0, color="0.6", lw=0.8)
     axes[1].set_xticks(range(3), ["5 s", "15 s", "30 s"])
     axes[1].set_ylabel("error below persistence (%)")
-    axes[1].set_title("Forecast of skin conductance, a dot a person")
+    axes[1].set_title("Forecast of skin conductance, a dot a participant")
     axes[1].legend(frameon=False)
     figure.savefig(out, dpi=110)
     plt.close(figure)
@@ -205,12 +207,12 @@ def people(results: Path, out: Path) -> None:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--data", type=Path, required=True)
-    asked.add_argument("--person", default="S10")
+    asked.add_argument("--participant", default="S10")
     given = asked.parse_args()
     data, images = wesad(given.data), ROOT / "docs" / "images"
-    one_session(data, given.person, images / "wrist-session.png")
+    one_session(data, given.participant, images / "wrist-session.png")
     parameters(data, images / "wrist-parameters.png")
-    people(ROOT / "docs" / "results", images / "wrist-people.png")
+    participants(ROOT / "docs" / "results", images / "wrist-participants.png")
 
 
 if __name__ == "__main__":

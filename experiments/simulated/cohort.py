@@ -1,4 +1,4 @@
-"""Simulated people who wear everything: made once, kept, read again."""
+"""Simulated participants who wear everything: made once, kept, read again."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -10,30 +10,30 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from experiments.weights.demo import record
 from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
-from physio.training import participants
-from experiments.weights.demo import record
+from physio.training import participant_data
 
 CHAINS: Final[Mapping[str, str]] = {
     "eeg": "head.eeg",
-    "skin": "band.eda",
+    "eda": "band.eda",
     "heart": "band.bvp",
     "motion": "band.acc",
     "temperature": "band.temp",
     "heart2": "chest.ecg",
-    "breath": "chest.resp",
+    "resp": "chest.resp",
 }
 """Which stream each chain reads, by the names that a session gives them."""
 
 TRUTH: Final = "truth"
-"""What is kept of a person beside the features of each chain."""
+"""What is kept of a participant beside the features of each chain."""
 
 
 class SimulatedParticipant(NamedTuple):
-    """A simulated person: features at each tick and what was felt, at 4 Hz.
+    """A simulated participant: features at each tick and what was felt, at 4 Hz.
 
     ``x``: features, prepared nowhere, shape (n, f), in the order of ``names``;
     ``felt``: valence, arousal and dominance, shape (n, 3); ``said``: of each condition
@@ -49,7 +49,7 @@ class SimulatedParticipant(NamedTuple):
 
 @dataclass(frozen=True)
 class SimulatedCohort:
-    """Simulated people of one kind.
+    """Simulated participants of one kind.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ class SimulatedCohort:
     cycle
         How long the protocol takes (s); at 0 all of the time.
     store
-        Folder in which people are kept once they are made, chain by chain, each under
-        a mark of its device and its stages' settings; none by default. After a change
-        of a stage's code its chain's folder must go.
+        Folder in which participants are kept once they are made, chain by chain, each
+        under a mark of its device and its stages' settings; none by default. After a
+        change of a stage's code its chain's folder must go.
     """
 
     devices: Mapping[str, Any]
@@ -75,8 +75,8 @@ class SimulatedCohort:
     cycle: float = 0.0
     store: Path | None = None
 
-    def person(self, seed: int) -> SimulatedParticipant:
-        """Return the person of a seed, made now or read."""
+    def participant(self, seed: int) -> SimulatedParticipant:
+        """Return the participant of a seed, made now or read."""
         parts = {name: self._read(name, seed) for name in (*self.chains, TRUTH)}
         if lacking := [name for name, part in parts.items() if part is None]:
             recording = self.recording(seed, lacking)
@@ -94,34 +94,40 @@ class SimulatedCohort:
 
     @cached_property
     def info(self) -> StreamInfo:
-        """The stream of features of a person."""
+        """The stream of features of a participant."""
         short = replace(self, seconds=8.0, store=None)
-        return participants.features(short.recording(0), self.chains).info
+        return participant_data.features(short.recording(0), self.chains).info
 
     def block(
-        self, person: SimulatedParticipant, every: float, *, without: tuple[str, ...]
+        self,
+        participant: SimulatedParticipant,
+        every: float,
+        *,
+        without: tuple[str, ...],
     ) -> Block:
-        """Return a person's features as a session would have them, each ``every`` s.
+        """Return a participant's features as a session would have them, each ``every`` s.
 
         Those of the chains named in ``without`` are missing, as from devices that are
         not there.
         """
         step = round(every * 4)
         info = replace(self.info, rate=Fraction(4, step))
-        t = np.arange(0, len(person.x), step) / 4
+        t = np.arange(0, len(participant.x), step) / 4
         data = np.empty((len(t), len(info.channels)))
         for i, channel in enumerate(info.channels):
             chain = channel.name.partition(".")[0]
             if chain in without:
                 data[:, i] = MissingReason.NO_SIGNAL.nan
-            elif channel.name in person.names:
-                data[:, i] = person.x[::step, person.names.index(channel.name)]
+            elif channel.name in participant.names:
+                data[:, i] = participant.x[
+                    ::step, participant.names.index(channel.name)
+                ]
             else:
                 data[:, i] = t
         return Block(info, 0, 0.0, data)
 
     def recording(self, seed: int, chains: Sequence[str] = ()) -> Recording:
-        """Return what the devices on a person send that some chains read; or all."""
+        """Return what the devices on a participant send that some chains read; or all."""
         front = next(iter(self.devices))
         used = {self.chains.get(c, front).partition(".")[0] for c in chains}
         streams: dict[str, tuple[Block, ...]] = {}
@@ -139,11 +145,12 @@ class SimulatedCohort:
         """Return a chain's features, or the truth, in the precision that is kept."""
         if name == TRUTH:
             return self._truth(recording)
-        found = participants.features(recording, {name: self.chains[name]})
+        found = participant_data.features(recording, {name: self.chains[name]})
         kept = [
             i
             for i, c in enumerate(found.info.channels)
-            if not c.name.endswith((".from", ".to")) and c.kind != "quality"
+            if not c.name.endswith((".window_start", ".window_end"))
+            and c.kind != "quality"
         ]
         names = np.array([found.info.names[i] for i in kept])
         return {"names": names, "x": found.data[:, kept].astype(np.float32)}
@@ -177,12 +184,16 @@ class SimulatedCohort:
         return part
 
     def _path(self, name: str, seed: int) -> Path | None:
-        """Return where a part of a person is kept: each chain by its own settings."""
+        """Return where a part of a participant is kept: each chain by its own settings."""
         if self.store is None:
             return None
         stream = self.chains.get(name, f"{next(iter(self.devices))}.truth")
         device = self.devices[stream.partition(".")[0]]
-        stages = participants.shipped_chain(name.rstrip("0123456789")) if name != TRUTH else ()
+        stages = (
+            participant_data.shipped_chain(name.rstrip("0123456789"))
+            if name != TRUTH
+            else ()
+        )
         told = repr((stream, device, self.seconds, self.cycle, stages))
         mark = hashlib.sha256(told.encode()).hexdigest()[:8]
         return self.store / f"{name}-{mark}" / f"{seed}.npz"

@@ -1,4 +1,4 @@
-"""Skin conductance of simulated people whose parameters are known."""
+"""Skin conductance of simulated participants whose parameters are known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,8 @@ class SkinSimulation:
     gaps
         How many stretches of 5 s to a minute are lost.
     rises, falls
-        Shortest and longest time constants of a response (s): each person has theirs.
+        Shortest and longest time constants of a response (s): each participant has
+        theirs.
     """
 
     minutes: float = 100.0
@@ -105,7 +106,7 @@ def _tonic(
 
 
 def _phasic(settings: SkinSimulation, rng: np.random.Generator, often: Array) -> Array:
-    """Return responses of random size, of a shape that is each person's own."""
+    """Return responses of random size, of a shape that is each participant's own."""
     rate = settings.rate
     hit = rng.random(len(often)) < often / 60 / rate
     driver = np.where(hit, rng.lognormal(np.log(0.2), 0.7, len(often)), 0.0)

@@ -1,4 +1,4 @@
-"""Networks on simulated people: trained with some electrodes, tested with others."""
+"""Networks on simulated participants: trained with some electrodes, tested with others."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,24 +8,24 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from experiments.weights.demo import record
 from physio import config
 from physio.core.block import Array, Block
 from physio.core.recording import Recording
 from physio.datasets.feature_table import LABEL, features
-from physio.evaluation import statistics, splits
-from physio.training import participants
-from physio.training.rbtransformer import RBTransformerClassifier, Trained
-from physio.evaluation.models.baselines import MajorityClass, FoldData, Model
+from physio.evaluation import splits, statistics
 from physio.evaluation.evaluate import Evaluation, Task, evaluate
-from experiments.weights.demo import record
+from physio.evaluation.models.baselines import FoldData, MajorityClass, Model
+from physio.training import participant_data
+from physio.training.rbtransformer import RBTransformerClassifier, Trained
 
 _CLASSES: Final = {"calm": ("calm",), "aroused": ("aroused",)}
 _CHAIN: Final = "eeg"
 _NOTES: Final = (
-    "Simulated people, effects {preset}: nothing here is evidence about anybody. What "
+    "Simulated participants, effects {preset}: nothing here is evidence about anybody. What "
     "is compared is how networks do with other electrodes than they learned with.",
-    "Whether a person's true arousal is above 0. Features are relative to the mean of "
-    "the person's own first {rest:g} s; every window that rests on them is left out.",
+    "Whether a participant's true arousal is above 0. Features are relative to the mean of "
+    "the participant's own first {rest:g} s; every window that rests on them is left out.",
 )
 
 
@@ -36,23 +36,23 @@ class ElectrodeTransfer:
     Parameters
     ----------
     headset
-        Of the simulated people: a dataclass with ``seed``, ``cycle``, ``seconds``,
-        ``clock`` and all electrodes of ``sets``, whose stream ``.truth`` is what the
-        person feels.
+        Of the simulated participants: a dataclass with ``seed``, ``cycle``,
+        ``seconds``, ``clock`` and all electrodes of ``sets``, whose stream ``.truth``
+        is what the participant feels.
     models
         By name.
     sets
         Electrodes there are in the test, by name.
     only
         Of each model the sets it is tested on; by default all.
-    people
-        How many people.
+    participants
+        How many participants.
     first
-        The first person's seed; the others' follow.
+        The first participant's seed; the others' follow.
     cycles
-        How long the protocol takes (s): each person has the next of these.
+        How long the protocol takes (s): each participant has the next of these.
     seconds
-        How long each person is recorded (s).
+        How long each participant is recorded (s).
     rest
         How much of the beginning features are measured against (s).
     every
@@ -71,7 +71,7 @@ class ElectrodeTransfer:
     models: Mapping[str, RBTransformerClassifier]
     sets: Mapping[str, tuple[str, ...]]
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    people: int = 36
+    participants: int = 36
     first: int = 3000
     cycles: tuple[float, ...] = (60.0, 120.0, 240.0)
     seconds: float = 240.0
@@ -106,16 +106,18 @@ class ElectrodeTransfer:
         return replace(
             found,
             paired=tuple(statistics.compared(found.rows, "", self.pairs, self.seed)),
-            notes=tuple(n.format(preset=preset, rest=self.baseline_seconds) for n in _NOTES),
+            notes=tuple(
+                n.format(preset=preset, rest=self.baseline_seconds) for n in _NOTES
+            ),
         )
 
     def table(self) -> pd.DataFrame:
-        """Return the features of all people, a row each ``every`` s."""
-        parts = [self._person(i) for i in range(self.people)]
+        """Return the features of all participants, a row each ``every`` s."""
+        parts = [self._participant(i) for i in range(self.participants)]
         return pd.concat(parts, ignore_index=True)
 
     def work(self, table: pd.DataFrame) -> Task:
-        """Return what is to be told of which rows, relative to each person's rest."""
+        """Return what is to be told of which rows, relative to each participant's rest."""
         names = features(table)
         x = table[names].to_numpy(np.float64)
         whole = np.isfinite(x).all(axis=1)
@@ -131,7 +133,14 @@ class ElectrodeTransfer:
         centred = pd.DataFrame(x, table.index, names)
         made = pd.concat([table.drop(columns=names), centred], axis=1)
         return Task(
-            made, _CLASSES, None, None, names, calibration, left, "simulated people"
+            made,
+            _CLASSES,
+            None,
+            None,
+            names,
+            calibration,
+            left,
+            "simulated participants",
         )
 
     @property
@@ -147,10 +156,10 @@ class ElectrodeTransfer:
                 found[f"{name}, {key}"] = once.on(self.sets[key])
         return {**found, "commonest": MajorityClass()}
 
-    def _person(self, i: int) -> pd.DataFrame:
+    def _participant(self, i: int) -> pd.DataFrame:
         seed, cycle = self.first + i, self.cycles[i % len(self.cycles)]
         recording = record(replace(self.headset, seed=seed, cycle=cycle), self.seconds)
-        made = participants.features(recording, {_CHAIN: f"person.{_CHAIN}"})
+        made = participant_data.features(recording, {_CHAIN: f"participant.{_CHAIN}"})
         step = round(self.every * float(made.info.rate))
         at = np.arange(step - 1, len(made), step)
         ends = made.times[at]
@@ -160,7 +169,7 @@ class ElectrodeTransfer:
         arousal = self._felt(recording, made, at)
         return pd.DataFrame(
             {
-                "dataset": "simulated people",
+                "dataset": "simulated participants",
                 "subject": f"seed {seed}",
                 "session": "",
                 "trial": "all",
@@ -177,7 +186,7 @@ class ElectrodeTransfer:
 
     def _felt(self, recording: Recording, made: Block, at: Any) -> Array:
         """Return the mean arousal over the time up to each row."""
-        truth = recording.streams["person.truth"]
+        truth = recording.streams["participant.truth"]
         times = np.concatenate([b.times for b in truth])
         felt = np.concatenate([b.column("arousal") for b in truth])
         total = np.concatenate([[0.0], np.cumsum(felt)])

@@ -1,4 +1,4 @@
-"""How good estimates of simulated people never seen are, against what they felt."""
+"""How good estimates of simulated participants never seen are, against what they felt."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -8,24 +8,24 @@ from typing import Any, Final
 import numpy as np
 from scipy.stats import norm
 
+from experiments.simulated.cohort import SimulatedCohort, SimulatedParticipant
+from experiments.weights.rating_error import LEVELS
 from physio import config
 from physio.core.block import Array, Block
-from physio.core.stage import StageRunner, Stage
+from physio.core.stage import Stage, StageRunner
+from physio.evaluation.statistics import summary
 from physio.models.fusion import fuse, nearest
 from physio.models.gaussian import DIMENSIONS
 from physio.models.model_card import load
-from experiments.simulated.cohort import SimulatedCohort, SimulatedParticipant
-from experiments.weights.rating_error import LEVELS
-from physio.evaluation.statistics import summary
 
 ESTIMATOR: Final = "physio.inference.estimator:Estimator"
 LATER: Final = 120.0
-"""From when on people are judged (s)."""
+"""From when on participants are judged (s)."""
 
 DEVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "headset": ("eeg",),
-    "wristband": ("skin", "heart", "motion", "temperature"),
-    "chest": ("heart2", "breath"),
+    "wristband": ("eda", "heart", "motion", "temperature"),
+    "chest": ("heart2", "resp"),
 }
 """The chains that read each device."""
 
@@ -52,7 +52,7 @@ def judge(
     affect
         The training run: see `experiments.weights.published.TrainPublishedExperts`.
     crowd
-        Where people come from.
+        Where participants come from.
     out
         Where the weights are.
     names
@@ -61,7 +61,7 @@ def judge(
         How their errors go together, (3, k, k).
     """
     seeds = range(affect.first_tested, affect.first_tested + affect.tested)
-    people = [crowd.person(s) for s in seeds]
+    participants = [crowd.participant(s) for s in seeds]
     prior = tuple(
         load(str(out / names[0])).arrays[f"prior.{k}"] for k in ("mean", "sd")
     )
@@ -77,9 +77,9 @@ def judge(
         chains = tuple(c for device in off for c in DEVICES[device])
         here = " + ".join(d for d in DEVICES if d not in off)
         own: dict[str, list[Said]] = {}
-        some = people[: affect.fewer] if off else people
-        for person in some:
-            block = crowd.block(person, affect.every, without=chains)
+        some = participants[: affect.fewer] if off else participants
+        for participant in some:
+            block = crowd.block(participant, affect.every, without=chains)
             told = StageRunner(experts, block.info).push(block)
             for name in names:
                 own.setdefault(name, []).append(_column(told, f"{name}."))
@@ -90,27 +90,29 @@ def judge(
         sets[here] = own
         if not off:
             models = {**own, **_rivals(own, names, prior, fixed)}
-    felt = {p.seed: p.felt[:: round(affect.every * 4)] for p in people}
+    felt = {p.seed: p.felt[:: round(affect.every * 4)] for p in participants}
     later = int(LATER / affect.every) + 1
     found: list[dict[str, Any]] = []
     for name, said in models.items():
-        found += _rows(name, said, people, felt, prior, later, affect)
+        found += _rows(name, said, participants, felt, prior, later, affect)
     return {
         "rows": found,
         "subsets": {
             here: _table(
-                own, people[: len(own["joint"])], felt, prior, later, affect.seed
+                own, participants[: len(own["joint"])], felt, prior, later, affect.seed
             )
             for here, own in sets.items()
         },
-        "less the others": _less(models, people, felt, prior[0], later, affect.seed),
+        "less the others": _less(
+            models, participants, felt, prior[0], later, affect.seed
+        ),
         "table": _printed(found),
     }
 
 
 def _less(
     models: Mapping[str, Sequence[Said]],
-    people: Sequence[SimulatedParticipant],
+    participants: Sequence[SimulatedParticipant],
     felt: Mapping[int, Array],
     prior: Array,
     later: int,
@@ -121,7 +123,7 @@ def _less(
         name: np.array(
             [
                 skill(m[later:], felt[p.seed][later:], prior)
-                for (m, *_), p in zip(said, people, strict=True)
+                for (m, *_), p in zip(said, participants, strict=True)
             ]
         )
         for name, said in models.items()
@@ -130,7 +132,7 @@ def _less(
     pairs = [("fused by errors", n) for n in others]
     pairs += [("joint", "fused by errors"), ("tracker", "joint")]
     rng = np.random.default_rng(seed)
-    picked = rng.integers(len(people), size=(2000, len(people)))
+    picked = rng.integers(len(participants), size=(2000, len(participants)))
     found = {}
     for a, b in pairs:
         gain, base = errors[b][:, 0] - errors[a][:, 0], errors[a][:, 1]
@@ -210,7 +212,7 @@ def _rivals(
 def _rows(
     name: str,
     said: Sequence[Said],
-    people: Sequence[SimulatedParticipant],
+    participants: Sequence[SimulatedParticipant],
     felt: Mapping[int, Array],
     prior: Any,
     later: int,
@@ -221,14 +223,14 @@ def _rows(
     errors = np.array(
         [
             skill(m[later:], felt[p.seed][later:], prior[0])
-            for (m, *_), p in zip(said, people, strict=True)
+            for (m, *_), p in zip(said, participants, strict=True)
         ]
     )
     for d, dimension in enumerate(DIMENSIONS):
         told = ratio(errors[:, :, d], affect.seed)
         found.append({"model": name, "metric": f"{dimension} skill", **told})
         corr, held = {}, {level: {} for level in LEVELS}  # type: ignore[var-annotated]
-        for (mean, _, half), p in zip(said, people, strict=True):
+        for (mean, _, half), p in zip(said, participants, strict=True):
             y, m = (v[later:, d] for v in (felt[p.seed], mean))
             rng = np.random.default_rng((affect.seed, p.seed, 1))
             rated = np.clip(y + rng.normal(0, affect.rater, y.shape), -1, 1)
@@ -240,7 +242,9 @@ def _rows(
                 held[level][str(p.seed)] = (
                     float(inside[here].mean()) if here.any() else np.nan
                 )
-        found.append(_short(summary(name, f"{dimension} correlation", corr, affect.seed)))
+        found.append(
+            _short(summary(name, f"{dimension} correlation", corr, affect.seed))
+        )
         for level in LEVELS:
             metric = f"{dimension} coverage of {level:.0%}"
             found.append(_short(summary(name, metric, held[level], affect.seed)))
@@ -248,12 +252,12 @@ def _rows(
 
 
 def _short(one: dict[str, Any]) -> dict[str, Any]:
-    """Return a row without its 300 people."""
-    return {k: v for k, v in one.items() if k != "per_person"}
+    """Return a row without its 300 participants."""
+    return {k: v for k, v in one.items() if k != "per_participant"}
 
 
 def ratio(errors: Array, seed: int) -> dict[str, float]:
-    """Return 1 less the ratio of summed errors, and its interval over people."""
+    """Return 1 less the ratio of summed errors, and its interval over participants."""
     rng = np.random.default_rng(seed)
     picked = rng.integers(len(errors), size=(2000, len(errors)))
     drawn = errors[picked].sum(axis=1)
@@ -268,7 +272,7 @@ def ratio(errors: Array, seed: int) -> dict[str, float]:
 
 def _table(
     own: Mapping[str, Sequence[Said]],
-    people: Sequence[SimulatedParticipant],
+    participants: Sequence[SimulatedParticipant],
     felt: Mapping[int, Array],
     prior: Any,
     later: int,
@@ -279,7 +283,7 @@ def _table(
         name: np.array(
             [
                 skill(m[later:], felt[p.seed][later:], prior[0])
-                for (m, *_), p in zip(said, people, strict=True)
+                for (m, *_), p in zip(said, participants, strict=True)
             ]
         )
         for name, said in own.items()
@@ -290,7 +294,7 @@ def _table(
     together = ("fused", "joint", "tracker")
     singles = [n for n in sums if n not in together]
     rng = np.random.default_rng(seed)
-    picked = rng.integers(len(people), size=(2000, len(people)))
+    picked = rng.integers(len(participants), size=(2000, len(participants)))
     for name in together:
         beside = []
         for d in range(3):

@@ -1,4 +1,4 @@
-"""Whether a simulated person's own ratings help, where what they felt is known."""
+"""Whether a simulated participant's own ratings help, where what they felt is known."""
 
 import time
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from experiments.simulated.cohort import SimulatedCohort
+from experiments.weights.published import TrainPublishedExperts
 from physio import config
 from physio.core.block import Array
-from physio.models.gaussian import DIMENSIONS
-from physio.models.personalization import RatedMoment, personalize
-from physio.models.baseline import BaselinePrior
-from physio.models.model_card import load
-from experiments.weights.published import TrainPublishedExperts
-from experiments.simulated.cohort import SimulatedCohort
-from physio.training.gaussian import centred
 from physio.evaluation.statistics import summary
+from physio.models.baseline import BaselinePrior
+from physio.models.gaussian import DIMENSIONS
+from physio.models.model_card import load
+from physio.models.personalization import RatedMoment, personalize
+from physio.training.gaussian import centred
 
 _RECALL: Final = 30.0  # s that a rating tells of
 _TIMES: Final = (90.0, 150.0, 210.0, 270.0, 330.0)  # s, when ratings are given
@@ -26,7 +26,7 @@ _LATER: Final = 340.0  # s, from when on estimates are judged
 
 
 class PersonEstimates(NamedTuple):
-    """What is said of a person at each moment, and what they felt and would say."""
+    """What is said of a participant at each moment, and what they felt and would say."""
 
     seed: int
     mean: Array
@@ -37,10 +37,10 @@ class PersonEstimates(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelCalibration:
-    """How a person's own ratings are judged on simulated people never seen.
+    """How a participant's own ratings are judged on simulated participants never seen.
 
     Ratings of the last half minute are given at some moments; estimates are judged
-    afterwards, each person against themselves without ratings.
+    afterwards, each participant against themselves without ratings.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class LabelCalibration:
         The training run of the experts, whose weights are in the package.
     weights
         Which of them speak.
-    people
+    participants
         How many are judged.
     seed
         Of the bootstrap.
@@ -56,7 +56,7 @@ class LabelCalibration:
 
     affect: TrainPublishedExperts
     weights: str = "published-all"
-    people: int = 300
+    participants: int = 300
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
@@ -64,10 +64,10 @@ class LabelCalibration:
         began = time.monotonic()
         a = self.affect
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
-        seen = [self._seen(crowd, a.first_tested + i) for i in range(self.people)]
+        seen = [self._seen(crowd, a.first_tested + i) for i in range(self.participants)]
         stored = load(self.weights)
         prior = stored.arrays["prior.mean"]
-        cov = stored.arrays["person.cov"]
+        cov = stored.arrays["participant.cov"]
         found: dict[int, list[tuple[Array, Array]]] = {}
         for k in (0, 1, 3, 5):
             found[k] = [self._judged(s, prior, cov, k) for s in seen]
@@ -79,7 +79,9 @@ class LabelCalibration:
                         str(s.seed): float(j[m][d])
                         for s, j in zip(seen, judged, strict=True)
                     }
-                    rows.append(summary(f"{k} labels", f"{name} {metric}", each, self.seed))
+                    rows.append(
+                        summary(f"{k} labels", f"{name} {metric}", each, self.seed)
+                    )
                     base = found[0]
                     less = {
                         str(s.seed): float(j[m][d] - b[m][d])
@@ -89,10 +91,12 @@ class LabelCalibration:
                         title = f"{k} labels less none"
                         rows.append(summary(title, f"{name} {metric}", less, self.seed))
         return {
-            "dataset": "simulated people, effects as published",
-            "protocol": f"{self.people} people never seen; judged from {_LATER:g} s on",
-            "rows": [{k: v for k, v in r.items() if k != "per_person"} for r in rows],
-            "person": cov[:, 0, 0].tolist(),
+            "dataset": "simulated participants, effects as published",
+            "protocol": f"{self.participants} participants never seen; judged from {_LATER:g} s on",
+            "rows": [
+                {k: v for k, v in r.items() if k != "per_participant"} for r in rows
+            ],
+            "participant": cov[:, 0, 0].tolist(),
             "config": config.describe(self),
             "versions": {"numpy": version("numpy")},
             "seconds": round(time.monotonic() - began, 1),
@@ -100,16 +104,18 @@ class LabelCalibration:
         }
 
     def _seen(self, crowd: SimulatedCohort, seed: int) -> PersonEstimates:
-        person = crowd.person(seed)
+        participant = crowd.participant(seed)
         stored = load(self.weights)
         columns = stored.card.columns
         rest, model = BaselinePrior.restore(stored.part("rest")), stored.model()
-        z, extra = centred(self.affect.moments(person, columns), rest)
+        z, extra = centred(self.affect.moments(participant, columns), rest)
         said = np.array([np.stack(model.predict(r, extra)) for r in z])
-        ratings, felt = self.affect.rated(person)
+        ratings, felt = self.affect.rated(participant)
         return PersonEstimates(seed, said[:, 0], said[:, 1], felt, ratings)
 
-    def _judged(self, s: PersonEstimates, prior: Array, cov: Array, k: int) -> tuple[Array, Array]:
+    def _judged(
+        self, s: PersonEstimates, prior: Array, cov: Array, k: int
+    ) -> tuple[Array, Array]:
         """Return mean squared error and negative log density after ``k`` ratings."""
         at = self.affect.rest + np.arange(len(s.mean)) * self.affect.every
         labels, rng = [], np.random.default_rng((self.seed, s.seed))

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from physio import config
-from physio.core.block import Array
-from physio.models.fusion import fuse, nearest
-from physio.models.baseline import BaselinePrior
-from physio.models.model_card import load
+from experiments.simulated.cohort import SimulatedCohort
+from experiments.simulated.held_out import DEVICES, skill
 from experiments.weights import error_model
 from experiments.weights.published import TrainPublishedExperts
-from experiments.simulated.cohort import SimulatedCohort
-from physio.training.gaussian import centred
+from physio import config
+from physio.core.block import Array
 from physio.evaluation.statistics import summary
-from experiments.simulated.held_out import DEVICES, skill
+from physio.models.baseline import BaselinePrior
+from physio.models.fusion import fuse, nearest
+from physio.models.model_card import load
+from physio.training.gaussian import centred
 
 RATES: Final = tuple(np.round(np.arange(0, 1.01, 0.1), 1).tolist())
 MODES: Final = ("features", "blocks", "devices")
@@ -34,7 +34,7 @@ Says = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class MissingSensors:
-    """How what is missing is judged, on simulated people never seen.
+    """How what is missing is judged, on simulated participants never seen.
 
     Each mode hides a share of what there is: single features at single moments, a
     stretch of the session of each sensor, or whole devices. Judged are the joint
@@ -47,14 +47,14 @@ class MissingSensors:
     ----------
     affect
         The training run of the experts, whose weights are in the package.
-    people
+    participants
         How many to teach the networks on, and to judge on.
     seed
         Of masks, networks and the bootstrap.
     """
 
     affect: TrainPublishedExperts
-    people: tuple[int, int] = (300, 60)
+    participants: tuple[int, int] = (300, 60)
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
@@ -62,8 +62,10 @@ class MissingSensors:
         began = time.monotonic()
         a = self.affect
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
-        taught = [self._view(crowd, a.first + i) for i in range(self.people[0])]
-        tested = [self._view(crowd, a.first_tested + i) for i in range(self.people[1])]
+        taught = [self._view(crowd, a.first + i) for i in range(self.participants[0])]
+        tested = [
+            self._view(crowd, a.first_tested + i) for i in range(self.participants[1])
+        ]
         ways = {**self._gaussians(), **self._networks(taught)}
         rows = []
         curves: dict[str, dict[str, list[float]]] = {}
@@ -75,11 +77,13 @@ class MissingSensors:
                     summary(name, f"area under arousal skill, {mode}", areas, self.seed)
                 )
         return {
-            "dataset": "simulated people, effects as published",
-            "protocol": f"{self.people[1]} people never seen; missing rate 0 to 1",
+            "dataset": "simulated participants, effects as published",
+            "protocol": f"{self.participants[1]} participants never seen; missing rate 0 to 1",
             "rates": RATES,
             "curves": curves,
-            "rows": [{k: v for k, v in r.items() if k != "per_person"} for r in rows],
+            "rows": [
+                {k: v for k, v in r.items() if k != "per_participant"} for r in rows
+            ],
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "torch")},
             "seconds": round(time.monotonic() - began, 1),
@@ -90,12 +94,14 @@ class MissingSensors:
             ),
         }
 
-    def _view(self, crowd: SimulatedCohort, seed: int) -> tuple[int, Array, Array, Array]:
+    def _view(
+        self, crowd: SimulatedCohort, seed: int
+    ) -> tuple[int, Array, Array, Array]:
         """Return seed, centred features, ratings and what was felt at each moment."""
-        person = crowd.person(seed)
-        made = self.affect.moments(person, self.affect.joint)
+        participant = crowd.participant(seed)
+        made = self.affect.moments(participant, self.affect.joint)
         rest = BaselinePrior.restore(load("published-all").part("rest"))
-        ratings, felt = self.affect.rated(person)
+        ratings, felt = self.affect.rated(participant)
         return seed, centred(made, rest)[0], ratings, felt
 
     def _gaussians(self) -> dict[str, Says]:
@@ -193,7 +199,7 @@ class MissingSensors:
     def _curve(
         self, tested: Sequence[tuple[int, Array, Array, Array]], way: Says, mode: str
     ) -> tuple[list[float], dict[str, float]]:
-        """Return arousal's skill at each rate, and each person's area under theirs."""
+        """Return arousal's skill at each rate, and each participant's area under theirs."""
         prior = load("published-all").arrays["prior.mean"]
         curve = []
         each: dict[str, list[float]] = {str(t[0]): [] for t in tested}

@@ -1,4 +1,4 @@
-"""What can be reached: the best linear smoother, and one that learns the person."""
+"""What can be reached: the best linear smoother, and one that learns the participant."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +10,23 @@ from typing import Any, Final
 import numpy as np
 from scipy.linalg import solve_triangular, toeplitz
 
+from experiments.simulated.cohort import SimulatedCohort
+from experiments.simulated.held_out import LATER, ratio
+from experiments.weights.dynamics import START, STEP, PersonTraces, gather, know
+from experiments.weights.published import TrainPublishedExperts
 from physio import config
 from physio.core.block import Array
-from physio.models.gaussian import DIMENSIONS
-from physio.models.gp_smoother import (DynamicsParameters, GaussianSmoother, GaussianSmootherConfig, definite, followed, gathered, wandering)
-from experiments.weights.published import TrainPublishedExperts
-from experiments.weights.dynamics import START, STEP, PersonTraces, gather, know
-from experiments.simulated.cohort import SimulatedCohort
 from physio.evaluation.statistics import summary
-from experiments.simulated.held_out import LATER, ratio
+from physio.models.gaussian import DIMENSIONS
+from physio.models.gp_smoother import (
+    DynamicsParameters,
+    GaussianSmoother,
+    GaussianSmootherConfig,
+    definite,
+    followed,
+    gathered,
+    wandering,
+)
 
 _ROUNDS: Final = 150  # of the sampler, the first third of which counts for nothing
 _ENDS: Final = (200.0, 400.0, 596.0)  # s, when the sampler is asked
@@ -26,31 +34,32 @@ _ENDS: Final = (200.0, 400.0, 596.0)  # s, when the sampler is asked
 
 @dataclass(frozen=True)
 class OptimalSmoother:
-    """What a smoother reaches that knows the generator but not the person.
+    """What a smoother reaches that knows the generator but not the participant.
 
     It sees the features themselves, of all devices, from `START` on, knows how affect
-    wanders, with what lag each feature follows it, how effects differ among people, and
-    how noise lasts. ``linear`` is, of all linear ways, the best there is: Bayes by
-    first and second moments, from the past alone as anything live must, ``whole`` with
-    the future as well. ``sampled`` is not linear: a person's own answer to arousal is
-    drawn, again and again, together with what they felt (Gibbs), from the past alone;
-    ``linear then`` is the linear one at the same moments. ``tracker`` is what is
-    shipped, at every moment.
+    wanders, with what lag each feature follows it, how effects differ among
+    participants, and how noise lasts. ``linear`` is, of all linear ways, the best there
+    is: Bayes by first and second moments, from the past alone as anything live must,
+    ``whole`` with the future as well. ``sampled`` is not linear: a participant's own
+    answer to arousal is drawn, again and again, together with what they felt (Gibbs),
+    from the past alone; ``linear then`` is the linear one at the same moments.
+    ``tracker`` is what is shipped, at every moment.
 
     Notes
     -----
-    The generator is not linear and Gaussian: effects are a person's own and multiply
-    what is felt, which is bounded. What is known comes from training people whose
-    truth is known, not from the generator's code. Drawing a person's effects of valence
-    and dominance too was tried: what lasts in the noises of several features is then
-    taken for them, and the mean is worse than the prior's.
+    The generator is not linear and Gaussian: effects are a participant's own and
+    multiply what is felt, which is bounded. What is known comes from training
+    participants whose truth is known, not from the generator's code. Drawing a
+    participant's effects of valence and dominance too was tried: what lasts in the
+    noises of several features is then taken for them, and the mean is worse than the
+    prior's.
 
     Parameters
     ----------
     affect
-        The training run whose people these are.
+        The training run whose participants these are.
     sampled
-        How many of the people the sampler is tried on.
+        How many of the participants the sampler is tried on.
     seed
         Of the bootstrap and the sampler.
     """
@@ -69,12 +78,12 @@ class OptimalSmoother:
         seen = {
             s: PersonTraces(a.past(p)[first:], p.felt)
             for s in (
-                *range(a.first, a.first + a.people),
+                *range(a.first, a.first + a.participants),
                 *range(a.first_tested, a.first_tested + a.tested),
             )
-            for p in (crowd.person(s),)
+            for p in (crowd.participant(s),)
         }
-        taught = [seen[a.first + i] for i in range(a.people)]
+        taught = [seen[a.first + i] for i in range(a.participants)]
         n = len(taught[0].x)
         knows = know(taught, names, n)
         tested = {s: seen[s] for s in range(a.first_tested, a.first_tested + a.tested)}
@@ -86,8 +95,8 @@ class OptimalSmoother:
         for name, said in told.items():
             rows += _rows(name, said, knows.mean, self.seed)
         return {
-            "dataset": "simulated people, effects as published",
-            "protocol": f"{a.tested} people never seen, from {LATER:g} s on; the "
+            "dataset": "simulated participants, effects as published",
+            "protocol": f"{a.tested} participants never seen, from {LATER:g} s on; the "
             f"sampler on {self.sampled} of them at {len(_ENDS)} moments",
             "rows": rows,
             "tau": float(knows.tau[0]),
@@ -103,11 +112,11 @@ class OptimalSmoother:
 
 
 Told = Mapping[str, tuple[Array, Array]]
-"""Of each person what was said and what was felt, at the same moments, (n, 3) each."""
+"""Of each participant what was said and what was felt, at the same moments, (n, 3) each."""
 
 
 def _rows(name: str, said: Told, mean: Array, seed: int) -> list[dict[str, Any]]:
-    """Return skill in each dimension, and the correlation within people."""
+    """Return skill in each dimension, and the correlation within participants."""
     errors = np.array(
         [[((m - y) ** 2).sum(0), ((mean - y) ** 2).sum(0)] for m, y in said.values()]
     )
@@ -121,19 +130,19 @@ def _rows(name: str, said: Told, mean: Array, seed: int) -> list[dict[str, Any]]
             rows.append(
                 {
                     "model": name,
-                    "metric": f"{dimension} correlation over people",
+                    "metric": f"{dimension} correlation over participants",
                     **dict.fromkeys(("mean", "low", "high"), r),
                 }
             )
             continue
         corr = {s: _correlation(m[:, d], y[:, d]) for s, (m, y) in said.items()}
         one = summary(name, f"{dimension} correlation", corr, seed)
-        rows.append({k: v for k, v in one.items() if k != "per_person"})
+        rows.append({k: v for k, v in one.items() if k != "per_participant"})
     return rows
 
 
-def _felt(person: PersonTraces, n: int) -> Array:
-    return person.felt[int(4 * START) :: int(4 * STEP)][:n]
+def _felt(participant: PersonTraces, n: int) -> Array:
+    return participant.felt[int(4 * START) :: int(4 * STEP)][:n]
 
 
 def _mixed(knows: DynamicsParameters, x: Array) -> Array:
@@ -141,14 +150,16 @@ def _mixed(knows: DynamicsParameters, x: Array) -> Array:
     return np.nan_to_num(gathered(x, knows.level, knows.gather)) @ knows.scale.T
 
 
-def _linear(knows: DynamicsParameters, people: Mapping[int, PersonTraces], n: int) -> dict[str, Told]:
+def _linear(
+    knows: DynamicsParameters, participants: Mapping[int, PersonTraces], n: int
+) -> dict[str, Told]:
     """Return what the best linear smoothers say from the past, and from the whole."""
     at = np.arange(round((LATER - START) / STEP), n, 2)
     gains = [gain(knows, int(k) + 1)[[k, 2 * k + 1, 3 * k + 2]] for k in at]
     full = gain(knows, n)
     causal, whole = {}, {}
-    for s, person in people.items():
-        z, y = _mixed(knows, person.x), _felt(person, n)[at]
+    for s, participant in participants.items():
+        z, y = _mixed(knows, participant.x), _felt(participant, n)[at]
         past = [g @ z[: k + 1].T.ravel() for k, g in zip(at, gains, strict=True)]
         causal[str(s)] = np.array(past) + knows.mean, y
         whole[str(s)] = (full @ z.T.ravel()).reshape(3, n).T[at] + knows.mean, y
@@ -156,17 +167,19 @@ def _linear(knows: DynamicsParameters, people: Mapping[int, PersonTraces], n: in
 
 
 def _tracked(
-    taught: Sequence[PersonTraces], people: Mapping[int, PersonTraces], names: Sequence[str]
+    taught: Sequence[PersonTraces],
+    participants: Mapping[int, PersonTraces],
+    names: Sequence[str],
 ) -> dict[str, Told]:
     """Return what a tracker says that sees and knows the same."""
     size = GaussianSmootherConfig(len(names), len(gather(names)), STEP)
     model = GaussianSmoother(size, know(taught, names, size.moments))
     said = {}
-    for s, person in people.items():
-        n = len(person.x)
+    for s, participant in participants.items():
+        n = len(participant.x)
         at = np.arange(round((LATER - START) / STEP), n, 2)
-        made = np.array([model.track(person.x[k::-1])[0] for k in at])
-        said[str(s)] = made, _felt(person, n)[at]
+        made = np.array([model.track(participant.x[k::-1])[0] for k in at])
+        said[str(s)] = made, _felt(participant, n)[at]
     return {"tracker": said}
 
 
@@ -174,7 +187,7 @@ def gain(known: DynamicsParameters, n: int) -> Array:
     """Return the weights of the first ``n`` moments of all channels, (3 n, k n).
 
     The posterior mean of what is felt at each of these moments, by first and second
-    moments: a person's own effects are noise whose size goes with affect.
+    moments: a participant's own effects are noise whose size goes with affect.
     """
     prior = wandering(float(known.tau[0]), n, STEP) + 1e-4 * np.eye(n)
     inverse = np.kron(np.linalg.inv(known.cov), np.linalg.inv(prior))
@@ -197,21 +210,24 @@ def _channel(
 
 
 def _sampled(
-    known: DynamicsParameters, people: Mapping[int, PersonTraces], n: int, seed: int
+    known: DynamicsParameters,
+    participants: Mapping[int, PersonTraces],
+    n: int,
+    seed: int,
 ) -> dict[str, Told]:
-    """Return what is said by one who draws each person's own answer to arousal."""
+    """Return what is said by one who draws each participant's own answer to arousal."""
     ends = [end for t in _ENDS if (end := round((t - START) / STEP) + 1) <= n]
     rng = np.random.default_rng(seed)
-    drawn: dict[str, list[Array]] = {str(s): [] for s in people}
-    plain: dict[str, list[Array]] = {str(s): [] for s in people}
+    drawn: dict[str, list[Array]] = {str(s): [] for s in participants}
+    plain: dict[str, list[Array]] = {str(s): [] for s in participants}
     for end in ends:
         sample = _sampler(known, end, rng)
         last = gain(known, end)[[end - 1, 2 * end - 1, 3 * end - 1]]
-        for s, person in people.items():
-            z = _mixed(known, person.x)[:end]
+        for s, participant in participants.items():
+            z = _mixed(known, participant.x)[:end]
             drawn[str(s)].append(sample(z) + known.mean)
             plain[str(s)].append(last @ z.T.ravel() + known.mean)
-    felt = {str(s): _felt(p, n)[[e - 1 for e in ends]] for s, p in people.items()}
+    felt = {str(s): _felt(p, n)[[e - 1 for e in ends]] for s, p in participants.items()}
     return {
         "sampled": {s: (np.array(m), felt[s]) for s, m in drawn.items()},
         "linear then": {s: (np.array(m), felt[s]) for s, m in plain.items()},
@@ -223,8 +239,8 @@ def _sampler(
 ) -> Callable[[Array], Array]:
     """Return what gives the mean of what is felt last, of the first ``n`` moments.
 
-    A person's own effects of arousal are drawn given what is felt, what is felt given
-    these, in turn; their effects of valence and dominance stay noise.
+    A participant's own effects of arousal are drawn given what is felt, what is felt
+    given these, in turn; their effects of valence and dominance stay noise.
     """
     prior = wandering(float(known.tau[0]), n, STEP) + 1e-4 * np.eye(n)
     base = np.kron(np.linalg.inv(known.cov), np.linalg.inv(prior))

@@ -1,4 +1,4 @@
-"""How far behind what is felt people report it, and what knowing that is worth."""
+"""How far behind what is felt participants report it, and what knowing that is worth."""
 
 import time
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from experiments.simulated.cohort import SimulatedCohort
+from experiments.simulated.held_out import LATER, estimator
+from experiments.weights.published import TRACKER, TrainPublishedExperts
 from physio import config
 from physio.core.block import Array
 from physio.core.stage import StageRunner
-from physio.models.gaussian import DIMENSIONS
-from experiments.weights.published import TRACKER, TrainPublishedExperts
-from experiments.simulated.cohort import SimulatedCohort
 from physio.evaluation.metrics import concordance, correlation
 from physio.evaluation.statistics import paired_differences, summary
-from experiments.simulated.held_out import LATER, estimator
+from physio.models.gaussian import DIMENSIONS
 
 _EVERY: Final = 1.0  # s between reports
 _MOST: Final = 40.0  # s by which one may lie behind the other
@@ -26,28 +26,28 @@ _AROUSAL: Final = DIMENSIONS.index("arousal")
 
 @dataclass(frozen=True)
 class RatingLag:
-    """How the lag of reports is found on training people, and used on others.
+    """How the lag of reports is found on training participants, and used on others.
 
-    Each person turns a dial once a second: what they felt some seconds ago, with a
+    Each participant turns a dial once a second: what they felt some seconds ago, with a
     rater's noise. By how much an estimate lies behind what is felt is known of
-    simulated people; by how much reports lie behind the estimate is measured; the sum
-    of both is the reports' own lag. People never seen are then judged with reports as
-    they are, and drawn forward by what the training people showed.
+    simulated participants; by how much reports lie behind the estimate is measured; the
+    sum of both is the reports' own lag. Participants never seen are then judged with
+    reports as they are, and drawn forward by what the training participants showed.
 
     Parameters
     ----------
     affect
         The training run, whose weights are in the package.
-    people, tested
+    participants, tested
         How many to learn the lag from, and to judge on.
     lags
-        Between what lags (s) each person's own is drawn.
+        Between what lags (s) each participant's own is drawn.
     seed
         Of lags, noise and the bootstrap.
     """
 
     affect: TrainPublishedExperts
-    people: int = 30
+    participants: int = 30
     tested: int = 30
     lags: tuple[float, float] = (1.0, 6.0)
     seed: int = 23
@@ -57,7 +57,7 @@ class RatingLag:
         began = time.monotonic()
         a = self.affect
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
-        taught = [self._told(crowd, a.first + i) for i in range(self.people)]
+        taught = [self._told(crowd, a.first + i) for i in range(self.participants)]
         tested = [self._told(crowd, a.first_tested + i) for i in range(self.tested)]
         late = behind([t[:2] for t in taught])  # estimates, behind what is felt
         apart = behind([(t[2], t[0]) for t in taught])  # reports, behind estimates
@@ -79,11 +79,12 @@ class RatingLag:
         ]
         more = paired_differences(rows, "lag taken off", self.seed)
         short = [
-            {k: v for k, v in r.items() if k != "per_person"} for r in (*rows, *more)
+            {k: v for k, v in r.items() if k != "per_participant"}
+            for r in (*rows, *more)
         ]
         return {
-            "dataset": "simulated people, effects as published",
-            "protocol": f"lag from {self.people} people, judged on {self.tested} "
+            "dataset": "simulated participants, effects as published",
+            "protocol": f"lag from {self.participants} participants, judged on {self.tested} "
             "others",
             "lag_s": {
                 "estimates behind what is felt": late,
@@ -106,15 +107,17 @@ class RatingLag:
             ),
         }
 
-    def _told(self, crowd: SimulatedCohort, seed: int) -> tuple[Array, Array, Array, float]:
+    def _told(
+        self, crowd: SimulatedCohort, seed: int
+    ) -> tuple[Array, Array, Array, float]:
         """Return estimated, felt and reported arousal each second, and the lag."""
-        person = crowd.person(seed)
-        block = crowd.block(person, _EVERY, without=())
+        participant = crowd.participant(seed)
+        block = crowd.block(participant, _EVERY, without=())
         stage = estimator([TRACKER])
         said = StageRunner(stage, block.info).push(block).column("arousal")
         rng = np.random.default_rng((self.seed, seed))
         lag = float(rng.uniform(*self.lags))
-        felt = person.felt[:, _AROUSAL]
+        felt = participant.felt[:, _AROUSAL]
         then = np.maximum(np.arange(len(felt)) - round(4 * lag), 0)
         step = round(4 * _EVERY)
         reports = felt[then][::step]

@@ -8,20 +8,20 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from experiments.wesad.multitask import wesad
 from physio import config
 from physio.core.recording import Recording
-from physio.datasets.stress_predict import StressPredict
 from physio.datasets.feature_table import LABEL
-from physio.models.baseline import transform
+from physio.datasets.stress_predict import StressPredict
 from physio.evaluation.baseline_correction import baseline_correct
-from physio.evaluation.models.baselines import TimeOnly, MajorityClass
 from physio.evaluation.evaluate import Evaluation, Task, evaluate, together
-from physio.training.participants import features
+from physio.evaluation.models.baselines import MajorityClass, TimeOnly
 from physio.evaluation.splits import CrossDataset
-from experiments.wesad.multitask import wesad
+from physio.models.baseline import transform
+from physio.training.participant_data import features
 
 LEFT_OUT: Final = ("S06",)
-"""Whose labels do not follow the tags of the person's own wristband."""
+"""Whose labels do not follow the tags of the participant's own wristband."""
 
 TASKS: Final = ("Stroop", "interview", "hyperventilation")
 """The stressors of Stress-Predict, in the order in which everybody had them."""
@@ -32,7 +32,7 @@ CLASSES: Final = {
 }
 
 _CHAINS: Final = {
-    "skin": "e4.eda",
+    "eda": "e4.eda",
     "heart": "e4.bvp",
     "motion": "e4.acc",
     "temperature": "e4.temp",
@@ -44,7 +44,7 @@ _SHARE: Final = 0.5
 
 @dataclass(frozen=True)
 class WesadToStressPredict:
-    """Stress of people of another study, by models that never saw that study.
+    """Stress of participants of another study, by models that never saw that study.
 
     Figures are told of all windows, and of each task's windows against those of rest.
 
@@ -55,7 +55,8 @@ class WesadToStressPredict:
     reads
         Features, ``"<chain>.<channel>"``.
     scales, rest, gap, every, seed
-        As in `physio.evaluation.feature_benchmark.FeatureBenchmark`; the gap is as long as the stages remember.
+        As in `physio.evaluation.feature_benchmark.FeatureBenchmark`; the gap is as long
+        as the stages remember.
     reference
         The model that is compared with each other one.
     """
@@ -74,7 +75,9 @@ class WesadToStressPredict:
         del table  # both data sets are read here
         data = wesad(root)
         other = StressPredict((root or Path()) / "stress_predict")
-        parts = [self._rows(data.person(p), p, data.name) for p in data.people]
+        parts = [
+            self._rows(data.participant(p), p, data.name) for p in data.participants
+        ]
         for trial in other.trials():
             recording = other.load(trial)
             if trial.subject in LEFT_OUT or not _labelled(recording):
@@ -83,7 +86,9 @@ class WesadToStressPredict:
         return self._judged(pd.concat(parts, ignore_index=True), other.name)
 
     def _judged(self, table: pd.DataFrame, tested: str) -> Evaluation:
-        made = baseline_correct(table, self.features, rest=self.baseline_seconds, gap=self.embargo)
+        made = baseline_correct(
+            table, self.features, rest=self.baseline_seconds, gap=self.embargo
+        )
         models = {**self.models, "commonest": MajorityClass(), "clock": TimeOnly()}
         found = {}
         for what in ("all", *TASKS):
@@ -107,7 +112,9 @@ class WesadToStressPredict:
             )
         return together(found, config.describe(self))
 
-    def _rows(self, recording: Recording, person: str, dataset: str) -> pd.DataFrame:
+    def _rows(
+        self, recording: Recording, participant: str, dataset: str
+    ) -> pd.DataFrame:
         """Return windows of a whole recording, as `physio.datasets.feature_table` has them."""
         rows = features(recording, _CHAINS)
         rate = float(rows.info.rate or 1)
@@ -129,7 +136,7 @@ class WesadToStressPredict:
         return pd.DataFrame(
             {
                 "dataset": dataset,
-                "subject": person,
+                "subject": participant,
                 "session": "",
                 "trial": "",
                 "part": part,

@@ -1,4 +1,4 @@
-"""Demonstration weights, from simulated people: they show the way and prove nothing."""
+"""Demonstration weights, from simulated participants: they show the way and prove nothing."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from experiments.weights import rating_error
+from experiments.weights.split_audit import audited, settled
 from physio import config
 from physio.core.block import Array, Block, Origin
 from physio.core.events import Events, concatenate
@@ -16,23 +18,27 @@ from physio.core.protocols import Device, FastClock
 from physio.core.recording import Recording
 from physio.io.montage import places
 from physio.models import model_card
-from physio.models.rbtransformer import RBTransformerConfig
 from physio.models.baseline import BaselinePrior
-from experiments.weights import rating_error
+from physio.models.rbtransformer import RBTransformerConfig
 from physio.training import trainer
-from experiments.weights.split_audit import audited, settled
 from physio.training.gaussian import GaussianRecipe, centred, learn, moments, rests
-from physio.training.participants import DIMENSIONS, Person, RatedSegment, features, run
+from physio.training.participant_data import (
+    DIMENSIONS,
+    Participant,
+    RatedSegment,
+    features,
+    run,
+)
 from physio.training.save_weights import minimal_card, store, told
 
 _BANDS: Final = ("theta", "alpha", "beta", "gamma")
 
 _LIMITS: Final = (
-    "Trained on simulated people: nothing here is evidence about anybody. On measured "
+    "Trained on simulated participants: nothing here is evidence about anybody. On measured "
     "input these weights do not answer unless demo weights are asked for.",
     "The effects of the simulation are exaggerated several times over, so that a "
     "minute shows something; real ones are much smaller.",
-    "A simulated person rates at each moment what they feel, with a rater's noise; "
+    "A simulated participant rates at each moment what they feel, with a rater's noise; "
     "real ratings are few and late.",
 )
 
@@ -47,22 +53,22 @@ class TrainDemo:
     ----------
     headset, band
         The two devices: dataclasses with ``seed``, ``cycle``, ``seconds``, ``clock``,
-        whose stream ``.truth`` is what the person feels.
+        whose stream ``.truth`` is what the participant feels.
     electrodes
         Of the headset. The network knows them by their place on the head, and learns to
         do without any of them, so that it runs on other headsets.
     columns
         Features of the wristband, and how each is read.
-    people, tested
-        How many people to train on, and how many more to judge on.
+    participants, tested
+        How many participants to train on, and how many more to judge on.
     first
-        The first person's seed; the others' follow.
+        The first participant's seed; the others' follow.
     cycles
-        How long the protocol takes (s): each person has the next of these.
+        How long the protocol takes (s): each participant has the next of these.
     seconds
-        How long each person is recorded (s).
+        How long each participant is recorded (s).
     rest
-        How long a person's rest is (s).
+        How long a participant's rest is (s).
     every
         Time between the moments that are learned from (s).
     rater
@@ -75,7 +81,7 @@ class TrainDemo:
     band: Any
     electrodes: tuple[str, ...]
     columns: tuple[tuple[str, str], ...]
-    people: int = 40
+    participants: int = 40
     tested: int = 10
     first: int = 1000
     cycles: tuple[float, ...] = (60.0, 120.0, 300.0)
@@ -87,33 +93,40 @@ class TrainDemo:
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Train both, judge both on people left out, store both in ``out``."""
+        """Train both, judge both on participants left out, store both in ``out``."""
         began = time.monotonic()
         found, stored, proved = [], {}, []
         for name in ("eeg-demo", "wrist-demo"):
-            people = [self._person(name, i) for i in range(self.people + self.tested)]
-            taught, tested = people[: self.people], people[self.people :]
+            participants = [
+                self._participant(name, i)
+                for i in range(self.participants + self.tested)
+            ]
+            taught, tested = (
+                participants[: self.participants],
+                participants[self.participants :],
+            )
             recipe = self._recipe(name)
-            seen = [moments(p, recipe) for p in people]
-            proved.append(audited(people, seen, recipe, [p.code for p in tested]))
+            seen = [moments(p, recipe) for p in participants]
+            proved.append(audited(participants, seen, recipe, [p.code for p in tested]))
             trained = self._eeg(taught) if name == "eeg-demo" else self._wrist(taught)
             card = self._card(name)
             store(out / name, card, *trained)
             over = [
-                settled(p, recipe, m.over) for p, m in zip(people, seen, strict=True)
+                settled(p, recipe, m.over)
+                for p, m in zip(participants, seen, strict=True)
             ]
             judged = [
                 self._judge(p, out / name, at)
-                for p, at in zip(tested, over[self.people :], strict=True)
+                for p, at in zip(tested, over[self.participants :], strict=True)
             ]
             rows = rating_error.rows(name, judged, self.seed)
             found += rows
             full = replace(card, figures=told(rows))
             stored[name] = store(out / name, full, *trained).card.sha256
         return {
-            "dataset": "simulated people",
+            "dataset": "simulated participants",
             "protocol": "leave-n-subjects-out",
-            "people": [f"seed {self.first + i}" for i in self._tested],
+            "participants": [f"seed {self.first + i}" for i in self._tested],
             "rows": found,
             "audit": proved[0].told(),
             "audit_wrist": proved[1].told(),
@@ -126,7 +139,7 @@ class TrainDemo:
 
     @property
     def _tested(self) -> range:
-        return range(self.people, self.people + self.tested)
+        return range(self.participants, self.participants + self.tested)
 
     def _columns(self, name: str) -> tuple[tuple[str, str], ...]:
         if name == "wrist-demo":
@@ -138,10 +151,12 @@ class TrainDemo:
         )
 
     def _recipe(self, name: str) -> GaussianRecipe:
-        return GaussianRecipe(self._columns(name), DIMENSIONS, self.rest, 0.0, self.every)
+        return GaussianRecipe(
+            self._columns(name), DIMENSIONS, self.rest, 0.0, self.every
+        )
 
-    def _person(self, name: str, i: int) -> Person:
-        """Return a simulated person, who rates each second."""
+    def _participant(self, name: str, i: int) -> Participant:
+        """Return a simulated participant, who rates each second."""
         device = self.band
         if name == "eeg-demo":
             device = replace(self.headset, channels=self.electrodes)
@@ -149,11 +164,11 @@ class TrainDemo:
         recording = record(replace(device, seed=seed, cycle=cycle), self.seconds)
         streams = {"eeg": "eeg"}
         if name == "wrist-demo":
-            streams = {"skin": "eda", "heart": "bvp", "motion": "acc"}
+            streams = {"eda": "eda", "heart": "bvp", "motion": "acc"}
         used = {column.partition(".")[0] for column, _ in self._columns(name)}
-        chains = {k: f"person.{v}" for k, v in streams.items() if k in used}
+        chains = {k: f"participant.{v}" for k, v in streams.items() if k in used}
         rows = features(recording, chains)
-        truth = recording.streams["person.truth"]
+        truth = recording.streams["participant.truth"]
         times = np.concatenate([b.times for b in truth])
         felt = np.concatenate([b.data for b in truth])
         rng = np.random.default_rng((self.seed, seed))
@@ -164,16 +179,16 @@ class TrainDemo:
             said = felt[here].mean(axis=0) + rng.normal(0, self.rater, 3)
             ratings = np.round(np.clip(said, -1, 1) * 4) / 4  # nine steps
             units.append(RatedSegment(f"{k}", begin, begin + self.every, ratings))
-        return Person(f"seed {seed}", rows, tuple(units))
+        return Participant(f"seed {seed}", rows, tuple(units))
 
-    def _wrist(self, people: Sequence[Person]) -> Trained:
+    def _wrist(self, participants: Sequence[Participant]) -> Trained:
         recipe = self._recipe("wrist-demo")
-        made = learn([moments(p, recipe) for p in people], recipe)
+        made = learn([moments(p, recipe) for p in participants], recipe)
         return made.model, made.rest, made.model.prior
 
-    def _eeg(self, people: Sequence[Person]) -> Trained:
+    def _eeg(self, participants: Sequence[Participant]) -> Trained:
         recipe = self._recipe("eeg-demo")
-        seen = [moments(p, recipe) for p in people]
+        seen = [moments(p, recipe) for p in participants]
         rest = rests(seen, recipe.every)
         z = np.concatenate([centred(p, rest)[0] for p in seen])
         ratings = np.concatenate([p.ratings for p in seen])
@@ -190,10 +205,12 @@ class TrainDemo:
         made = trainer.fit(size, tokens, ratings[whole], schedule, self.seed)
         return made.model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
 
-    def _judge(self, person: Person, folder: Path, over: float) -> rating_error.HeldOutRatings:
-        """Judge what the live estimator tells of a person from ``over`` (s) on."""
-        out = run(person.rows, str(folder))
-        return rating_error.judge(person, *rating_error.estimates(out), over, 0.0)
+    def _judge(
+        self, participant: Participant, folder: Path, over: float
+    ) -> rating_error.HeldOutRatings:
+        """Judge what the live estimator tells of a participant from ``over`` (s) on."""
+        out = run(participant.rows, str(folder))
+        return rating_error.judge(participant, *rating_error.estimates(out), over, 0.0)
 
     def _card(self, name: str) -> model_card.ModelCard:
         model = "rbtransformer:RBTransformer"
@@ -203,20 +220,20 @@ class TrainDemo:
         columns, origin = self._columns(name), Origin.SIMULATED
         return replace(
             minimal_card(use, columns, self.rest, origin, DIMENSIONS),
-            data=f"{self.people} simulated people (seeds {self.first} to "
-            f"{self.first + self.people - 1}), {self.seconds:g} s each, effects "
+            data=f"{self.participants} simulated participants (seeds {self.first} to "
+            f"{self.first + self.participants - 1}), {self.seconds:g} s each, effects "
             f"{self.headset.preset}. DEMONSTRATION ONLY.",
             citation="none: a simulation, physio-affect",
             licence="BSD-3-Clause",
-            protocol=f"Figures: {self.tested} simulated people left out, through the "
-            f"live estimator, the {self.rest:g} s of rest left out; mean over people, "
+            protocol=f"Figures: {self.tested} simulated participants left out, through the "
+            f"live estimator, the {self.rest:g} s of rest left out; mean over participants, "
             "95 % bootstrap interval.",
             limits=_LIMITS,
             command="physio train configs/train-demo.toml",
         )
 
 
-def record(device: Any, seconds: float, name: str = "person") -> Recording:
+def record(device: Any, seconds: float, name: str = "participant") -> Recording:
     """Return what a device, a dataclass, sends in ``seconds`` s, as fast as it can."""
     clock = FastClock()
     streams: dict[str, list[Block]] = {}

@@ -1,4 +1,4 @@
-"""What is learned of bodies by people whose truth is known: lags, effects, noise."""
+"""What is learned of bodies by participants whose truth is known: lags, effects, noise."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -24,12 +24,12 @@ _PLACES: Final = (("Fp1", "Fp2"), ("C3", "C4"), ("P7", "P8", "O1", "O2"))
 _RIGHT: Final = ("Fp2", "C4", "P8", "O2")
 _LEFT: Final = ("Fp1", "C3", "P7", "O1")
 _BANDS: Final = ("theta", "alpha", "beta", "gamma")
-_RARE: Final = ("skin.amplitude",)  # only there while there are responses
+_RARE: Final = ("eda.scr_amplitude",)  # only there while there are responses
 _RATER: Final = 0.2**2
 
 
 class PersonTraces(NamedTuple):
-    """A person's moments, prepared, (n, features), and what was felt, at 4 Hz."""
+    """A participant's moments, prepared, (n, features), and what was felt, at 4 Hz."""
 
     x: Array
     felt: Array
@@ -54,12 +54,14 @@ def gather(columns: Sequence[str]) -> Array:
     return np.asarray(rows[rows.any(axis=1)])
 
 
-def know(people: Sequence[PersonTraces], columns: Sequence[str], moments: int) -> DynamicsParameters:
-    """Return what people whose truth is known tell of bodies.
+def know(
+    participants: Sequence[PersonTraces], columns: Sequence[str], moments: int
+) -> DynamicsParameters:
+    """Return what participants whose truth is known tell of bodies.
 
     Parameters
     ----------
-    people
+    participants
         They; their moments `STEP` apart, from `START` on.
     columns
         The features.
@@ -68,18 +70,18 @@ def know(people: Sequence[PersonTraces], columns: Sequence[str], moments: int) -
 
     Notes
     -----
-    What a person lacks counts as usual here. Effects that chance alone would give are
-    drawn to 0, each by its own error (the positive part of James and Stein's).
+    What a participant lacks counts as usual here. Effects that chance alone would give
+    are drawn to 0, each by its own error (the positive part of James and Stein's).
     """
     made = gather(columns)
-    n = len(people[0].x)
-    level = np.nanmean(np.concatenate([p.x for p in people]), axis=0)
-    x = np.nan_to_num(np.stack([gathered(p.x, level, made) for p in people]))
+    n = len(participants[0].x)
+    level = np.nanmean(np.concatenate([p.x for p in participants]), axis=0)
+    x = np.nan_to_num(np.stack([gathered(p.x, level, made) for p in participants]))
     picked = slice(int(4 * START), None, int(4 * STEP))
-    y = np.stack([p.felt[picked][:n] for p in people])
+    y = np.stack([p.felt[picked][:n] for p in participants])
     mean = y.mean(axis=(0, 1))
     after = {
-        lag: np.stack([follow(p.felt, lag)[picked][:n] for p in people]) - mean
+        lag: np.stack([follow(p.felt, lag)[picked][:n] for p in participants]) - mean
         for lag in LAGS
     }
     head = [i for i, c in enumerate(columns) if c.startswith("eeg.")]
@@ -125,7 +127,7 @@ def _lags(x: Array, after: dict[float, Array]) -> npt.NDArray[np.float64]:
 
 
 def _left(x: Array, after: dict[float, Array], lag: npt.NDArray[np.float64]) -> Array:
-    """Return what each person's own effects leave of each channel, like ``x``."""
+    """Return what each participant's own effects leave of each channel, like ``x``."""
     left = np.empty_like(x)
     for j, own in enumerate(lag.tolist()):
         f = after[own]
@@ -155,7 +157,7 @@ def _apart(left: Array, head: npt.NDArray[np.bool_]) -> Array:
 
 
 def _among(x: Array, felt: Array, noise: Array) -> tuple[Array, Array]:
-    """Return mean and covariance of effects among people, chance taken off."""
+    """Return mean and covariance of effects among participants, chance taken off."""
     inner = np.linalg.inv(definite(toeplitz(noise)))
     chance = np.linalg.inv(
         np.einsum("pta,ts,psb->pab", felt, inner, felt, optimize=True)

@@ -1,4 +1,4 @@
-"""How the errors of experts last, go together, and belong to people."""
+"""How the errors of experts last, go together, and belong to participants."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 
 import physio.assets
+from experiments.weights.rating_error import LEVELS
 from physio.core.block import Array
 from physio.models.gaussian import Gaussian
 from physio.models.gp_smoother import DynamicsParameters
-from experiments.weights.rating_error import LEVELS
 
 ERRORS: Final = Path(physio.assets.__file__).parent / "errors.json"
 
@@ -19,7 +19,7 @@ _LONGEST: Final = 60  # steps over which errors are followed
 
 
 def slopes(ratings: Sequence[Array], said: Sequence[Array], prior: Array) -> Array:
-    """Return the share of what is said about people left out that is to be believed.
+    """Return the share of what is said about participants left out that is to be believed.
 
     The slope of their ratings on the estimates, from 0 to 1, in each dimension, (3,).
     """
@@ -41,8 +41,8 @@ def drawn(
     share
         Of each rating's covariances with the features that is kept, (3,).
     ratings, said
-        Of each person what they rated, and what was said of them when left out; its
-        standard deviations are set to what was missed by.
+        Of each participant what they rated, and what was said of them when left out;
+        its standard deviations are set to what was missed by.
     """
     f = model.config.features
     cov = model.cov.copy()
@@ -80,20 +80,23 @@ def measured(
 
 
 def believed(
-    said: Sequence[Array], share: Array, knows: DynamicsParameters, ratings: Sequence[Array]
+    said: Sequence[Array],
+    share: Array,
+    knows: DynamicsParameters,
+    ratings: Sequence[Array],
 ) -> tuple[list[Array], Array]:
     """Return what a tracker says once it is believed as far as it is right.
 
     Parameters
     ----------
     said
-        What it says of people left out, its ``share`` being 1.
+        What it says of participants left out, its ``share`` being 1.
     share
         How much of each step is to be believed, (3,).
     knows
         What it knows.
     ratings
-        What these people rated.
+        What these participants rated.
 
     Returns
     -------
@@ -112,7 +115,7 @@ def believed(
 
 
 def widths(ratings: Sequence[Array], said: Sequence[Array]) -> Array:
-    """Return halves of intervals that hold ratings of people left out, (3, levels).
+    """Return halves of intervals that hold ratings of participants left out, (3, levels).
 
     In standard deviations about the mean: what a normal distribution has at 1.28 for 80
     in 100, ratings that pile up at the ends of a scale have elsewhere.
@@ -128,7 +131,7 @@ def correlations(
     prior: tuple[Array, Array],
     rater: float,
 ) -> Array:
-    """Return how the errors of experts on people left out go together, (3, k, k)."""
+    """Return how the errors of experts on participants left out go together, (3, k, k)."""
     errors = []
     for parts in said:
         rows = []
@@ -169,11 +172,11 @@ def known(names: Sequence[str]) -> Array:
     return found
 
 
-def persons(ratings: Sequence[Array], said: Sequence[Array]) -> Array:
-    """Return how people differ in what estimates miss of them for good, (3, 1, 1).
+def participants(ratings: Sequence[Array], said: Sequence[Array]) -> Array:
+    """Return how participants differ in what estimates miss of them for good, (3, 1, 1).
 
-    The variance of people's mean errors, less what a person's few independent moments
-    leave of it by chance.
+    The variance of participants's mean errors, less what a participant's few
+    independent moments leave of it by chance.
     """
     errors = [r - s[:, 0] for r, s in zip(ratings, said, strict=True)]
     found = np.zeros((3, 1, 1))

@@ -1,4 +1,4 @@
-"""Experts on each kind of sensor, from simulated people: how they fuse and last."""
+"""Experts on each kind of sensor, from simulated participants: how they fuse and last."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from physio import config
-from physio.core.block import Array, Origin
-from physio.models.gaussian import DIMENSIONS, Gaussian, GaussianConfig, fit, shrunk
-from physio.models.baseline import BaselinePrior, BaselineAccumulator, transform
-from physio.models.gp_smoother import GaussianSmoother, GaussianSmootherConfig
-from experiments.weights import dynamics, error_model
 from experiments.simulated import held_out
 from experiments.simulated.cohort import CHAINS, SimulatedCohort, SimulatedParticipant
+from experiments.weights import dynamics, error_model
+from physio import config
+from physio.core.block import Array, Origin
+from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
+from physio.models.gaussian import DIMENSIONS, Gaussian, GaussianConfig, fit, shrunk
+from physio.models.gp_smoother import GaussianSmoother, GaussianSmootherConfig
 from physio.training.gaussian import TrainingSamples, centred, rests
 from physio.training.save_weights import minimal_card, store
 
@@ -26,12 +26,14 @@ TRACKER: Final = "published-track"
 """What the weights are called that answer from the last minutes."""
 
 _SHRINK: Final = 0.05
-_ALARM: Final = 0.01  # of moments of people left out that count as unlike all seen
+_ALARM: Final = (
+    0.01  # of moments of participants left out that count as unlike all seen
+)
 _PAST: Final = (
     " It answers from the last 400 s; a rest is not needed, and changes nothing."
 )
 _LIMITS: Final = (
-    "Trained on simulated people: nothing here is evidence about anybody. On measured "
+    "Trained on simulated participants: nothing here is evidence about anybody. On measured "
     "input these weights do not answer unless demo weights are asked for.",
     "Effects are as small as the literature finds them: valence and dominance are "
     "hardly told, and the estimates say so by their width.",
@@ -39,11 +41,11 @@ _LIMITS: Final = (
 
 
 class Fitted(NamedTuple):
-    """An expert as it was fitted, and what it says of people it had not seen.
+    """An expert as it was fitted, and what it says of participants it had not seen.
 
-    ``said``: of each training person, left out, mean and standard deviation at each
-    moment, shape (n, 2, 3); ``limit``: see `Gaussian.surprise`; ``widths``: halves of
-    intervals in standard deviations, see `experiments.weights.error_model.widths`.
+    ``said``: of each training participant, left out, mean and standard deviation at
+    each moment, shape (n, 2, 3); ``limit``: see `Gaussian.surprise`; ``widths``: halves
+    of intervals in standard deviations, see `experiments.weights.error_model.widths`.
     """
 
     model: Gaussian | GaussianSmoother
@@ -54,16 +56,16 @@ class Fitted(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainPublishedExperts:
-    """How experts on each kind of sensor are trained and judged on simulated people.
+    """How experts on each kind of sensor are trained and judged on simulated participants.
 
     Parameters
     ----------
     devices
-        What each person wears: see `experiments.simulated.cohort.SimulatedCohort`.
+        What each participant wears: see `experiments.simulated.cohort.SimulatedCohort`.
     experts
         The features of each expert, and how each is read.
-    people, first
-        How many people to train on, and the first one's seed.
+    participants, first
+        How many participants to train on, and the first one's seed.
     tested, first_tested, fewer
         How many to judge on, and the first one's seed; and on how many of these with
         devices off.
@@ -72,10 +74,10 @@ class TrainPublishedExperts:
     every
         Time between the moments that are learned from and judged (s).
     folds
-        In how many parts people are left out.
+        In how many parts participants are left out.
     personal
-        In which ratings a person's own offset is learned from labels: those where it
-        helps people never seen (docs/results/judge-labels.json).
+        In which ratings a participant's own offset is learned from labels: those where
+        it helps participants never seen (docs/results/judge-labels.json).
     rater
         Standard deviation of the rater's noise, on [-1, 1].
     seed
@@ -85,7 +87,7 @@ class TrainPublishedExperts:
     devices: Mapping[str, Any]
     experts: Mapping[str, Columns]
     chains: Mapping[str, str] = field(default_factory=lambda: dict(CHAINS))
-    people: int = 400
+    participants: int = 400
     first: int = 10_000
     tested: int = 300
     fewer: int = 60
@@ -104,31 +106,31 @@ class TrainPublishedExperts:
         Parameters
         ----------
         root
-            Folder in which simulated people are kept once they are made, if any.
+            Folder in which simulated participants are kept once they are made, if any.
         out
             Where the weights go.
         """
         began = time.monotonic()
         crowd = SimulatedCohort(self.devices, self.chains, self.seconds, 0.0, root)
-        seeds = range(self.first, self.first + self.people)
-        people = [crowd.person(s) for s in seeds]
+        seeds = range(self.first, self.first + self.participants)
+        participants = [crowd.participant(s) for s in seeds]
         sets = {**self.experts, "published-all": self.joint}
-        fitted = {name: self.expert(people, cols) for name, cols in sets.items()}
-        sets[TRACKER], fitted[TRACKER] = self.joint, self.tracker(people)
-        ratings = [self.rated(p)[0] for p in people]
-        felt = [self.rated(p)[1] for p in people]
+        fitted = {name: self.expert(participants, cols) for name, cols in sets.items()}
+        sets[TRACKER], fitted[TRACKER] = self.joint, self.tracker(participants)
+        ratings = [self.rated(p)[0] for p in participants]
+        felt = [self.rated(p)[1] for p in participants]
         marks = {}
         own = np.isin(DIMENSIONS, self.personal).astype(np.float64)
         for name, cols in sets.items():
-            moved = [self.moments(p, cols) for p in people]
+            moved = [self.moments(p, cols) for p in participants]
             made = rests(moved, self.every)
             card = self._card(cols, type(fitted[name].model))
             prior = fitted[name].model.prior
             more = {
                 "density.limit": np.array([fitted[name].limit]),
                 "interval.widths": fitted[name].widths,
-                "person.cov": own[:, None, None]
-                * error_model.persons(ratings, fitted[name].said),
+                "participant.cov": own[:, None, None]
+                * error_model.participants(ratings, fitted[name].said),
             }
             folder = out / name
             marks[name] = store(
@@ -137,13 +139,17 @@ class TrainPublishedExperts:
         said = {name: f.said for name, f in fitted.items()}
         prior = fitted["published-all"].model.prior
         names = list(self.experts)
-        errors = error_model.correlations(felt, [said[n] for n in names], prior, self.rater)
+        errors = error_model.correlations(
+            felt, [said[n] for n in names], prior, self.rater
+        )
         error_model.keep(names, errors, marks)
         judged = held_out.judge(self, crowd, out, names, errors)
         return {
-            "dataset": "simulated people, effects as published",
-            "protocol": f"{self.tested} people never seen, against what they felt",
-            "people": [f"seed {self.first_tested + i}" for i in range(self.tested)],
+            "dataset": "simulated participants, effects as published",
+            "protocol": f"{self.tested} participants never seen, against what they felt",
+            "participants": [
+                f"seed {self.first_tested + i}" for i in range(self.tested)
+            ],
             **judged,
             "errors": {"experts": names, "correlation": np.round(errors, 3).tolist()},
             "config": config.describe(self),
@@ -157,29 +163,35 @@ class TrainPublishedExperts:
         """The features of all experts."""
         return tuple(c for columns in self.experts.values() for c in columns)
 
-    def moments(self, person: SimulatedParticipant, columns: Columns) -> TrainingSamples:
-        """Return the moments of a person that can be learned from."""
-        at = [person.names.index(name) for name, _ in columns]
-        x = transform(person.x[:, at], [how for _, how in columns])
+    def moments(
+        self, participant: SimulatedParticipant, columns: Columns
+    ) -> TrainingSamples:
+        """Return the moments of a participant that can be learned from."""
+        at = [participant.names.index(name) for name, _ in columns]
+        x = transform(participant.x[:, at], [how for _, how in columns])
         step = round(self.every * 4)
         resting = BaselineAccumulator.none(len(at))
         for row in x[: int(self.rest * 4) : step]:
             resting.see(row, self.every)
         later = np.arange(int(self.rest * 4), len(x), step)
-        ratings = self.rated(person)[0]
+        ratings = self.rated(participant)[0]
         unit = np.zeros(len(later), np.int_)
-        return TrainingSamples(str(person.seed), x[later], ratings, unit, resting, 0)
+        return TrainingSamples(
+            str(participant.seed), x[later], ratings, unit, resting, 0
+        )
 
-    def rated(self, person: SimulatedParticipant) -> tuple[Array, Array]:
-        """Return what a person says at each moment, and what they feel, (n, 3) each."""
-        rng = np.random.default_rng((self.seed, person.seed))
-        felt = person.felt[int(self.rest * 4) :: round(self.every * 4)]
+    def rated(self, participant: SimulatedParticipant) -> tuple[Array, Array]:
+        """Return what a participant says at each moment, and what they feel, (n, 3) each."""
+        rng = np.random.default_rng((self.seed, participant.seed))
+        felt = participant.felt[int(self.rest * 4) :: round(self.every * 4)]
         said = np.clip(felt + rng.normal(0, self.rater, felt.shape), -1, 1)
         return np.round(said * 4) / 4, felt  # nine steps
 
-    def expert(self, people: Sequence[SimulatedParticipant], columns: Columns) -> Fitted:
-        """Fit an expert; how far to trust each rating by leaving people out."""
-        seen = [self.moments(p, columns) for p in people]
+    def expert(
+        self, participants: Sequence[SimulatedParticipant], columns: Columns
+    ) -> Fitted:
+        """Fit an expert; how far to trust each rating by leaving participants out."""
+        seen = [self.moments(p, columns) for p in participants]
         said: list[Array] = [np.empty(0)] * len(seen)
         odd: list[float] = []
         size = GaussianConfig(len(columns))
@@ -199,16 +211,18 @@ class TrainPublishedExperts:
         limit = float(np.nanquantile(odd, 1 - _ALARM))
         return Fitted(drawn, told, limit, error_model.widths(ratings, told))
 
-    def tracker(self, people: Sequence[SimulatedParticipant]) -> Fitted:
-        """Fit what answers from the past; how far to trust it by leaving people out."""
+    def tracker(self, participants: Sequence[SimulatedParticipant]) -> Fitted:
+        """Fit what answers from the past; how far to trust it by leaving participants out."""
         names = [name for name, _ in self.joint]
-        whole = [self.past(p) for p in people]
+        whole = [self.past(p) for p in participants]
         seen = [
             dynamics.PersonTraces(x[round(dynamics.START / dynamics.STEP) :], p.felt)
-            for x, p in zip(whole, people, strict=True)
+            for x, p in zip(whole, participants, strict=True)
         ]
-        ratings = [self.rated(p)[0] for p in people]
-        size = GaussianSmootherConfig(len(names), len(dynamics.gather(names)), dynamics.STEP)
+        ratings = [self.rated(p)[0] for p in participants]
+        size = GaussianSmootherConfig(
+            len(names), len(dynamics.gather(names)), dynamics.STEP
+        )
         said: list[Array] = [np.empty(0)] * len(seen)
         odd: list[float] = []
         for k in range(self.folds):
@@ -224,10 +238,10 @@ class TrainPublishedExperts:
         limit = float(np.nanquantile(odd, 1 - _ALARM))
         return Fitted(made, told, limit, error_model.widths(ratings, told))
 
-    def past(self, person: SimulatedParticipant) -> Array:
+    def past(self, participant: SimulatedParticipant) -> Array:
         """Return the features of all experts at moments `bodies.STEP` apart."""
-        at = [person.names.index(name) for name, _ in self.joint]
-        rows = person.x[:: round(4 * dynamics.STEP), at]
+        at = [participant.names.index(name) for name, _ in self.joint]
+        rows = participant.x[:: round(4 * dynamics.STEP), at]
         return transform(rows, [how for _, how in self.joint])
 
     def _card(self, columns: Columns, model: type) -> Any:
@@ -235,31 +249,34 @@ class TrainPublishedExperts:
         made = minimal_card(use, columns, self.rest, Origin.SIMULATED, DIMENSIONS)
         return replace(
             made,
-            data=f"{self.people} simulated people (seeds {self.first} to "
-            f"{self.first + self.people - 1}), {self.seconds:g} s each, effects as "
+            data=f"{self.participants} simulated participants (seeds {self.first} to "
+            f"{self.first + self.participants - 1}), {self.seconds:g} s each, effects as "
             "published. DEMONSTRATION ONLY.",
             citation="none: a simulation, physio-affect",
             licence="BSD-3-Clause",
-            protocol=f"{self.folds} folds of people: how far each rating is trusted, "
-            "what is unlike all seen (1 moment in 100 of people left out counts so), "
-            "what intervals hold, and how people differ. Figures: "
-            "docs/results/train-affect.json." + (_PAST if model is GaussianSmoother else ""),
-            figures={"on 300 people never seen": "docs/results/train-affect.json"},
+            protocol=f"{self.folds} folds of participants: how far each rating is trusted, "
+            "what is unlike all seen (1 moment in 100 of participants left out counts so), "
+            "what intervals hold, and how participants differ. Figures: "
+            "docs/results/train-affect.json."
+            + (_PAST if model is GaussianSmoother else ""),
+            figures={
+                "on 300 participants never seen": "docs/results/train-affect.json"
+            },
             limits=_LIMITS,
             command="physio train configs/train-affect.toml",
         )
 
 
 def tracked(model: GaussianSmoother, rows: Array) -> Array:
-    """Return what is said after each moment of a person, (n, 2, 3)."""
+    """Return what is said after each moment of a participant, (n, 2, 3)."""
     made = (model.track(rows[i::-1]) for i in range(len(rows)))
     return np.array([[mean, sd] for mean, sd, _ in made])
 
 
 def _fit(
-    size: GaussianConfig, people: Sequence[TrainingSamples], rest: BaselinePrior
+    size: GaussianConfig, participants: Sequence[TrainingSamples], rest: BaselinePrior
 ) -> tuple[Array, Array]:
-    z = np.concatenate([centred(p, rest)[0] for p in people])
-    ratings = np.concatenate([p.ratings for p in people])
-    units = np.repeat(np.arange(len(people)), [len(p.x) for p in people])
+    z = np.concatenate([centred(p, rest)[0] for p in participants])
+    ratings = np.concatenate([p.ratings for p in participants])
+    units = np.repeat(np.arange(len(participants)), [len(p.x) for p in participants])
     return fit(size, z, ratings, units)

@@ -1,4 +1,4 @@
-"""How good estimates are on people left out, beside what is simpler than a model."""
+"""How good estimates are on participants left out, beside what is simpler than a model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -9,7 +9,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from physio.core.block import Array, Block
 from physio.evaluation.statistics import summary
-from physio.training.participants import DIMENSIONS, Person
+from physio.training.participant_data import DIMENSIONS, Participant
 
 LEVELS: Final = (0.5, 0.8, 0.95)
 """How often central intervals should hold what was rated."""
@@ -18,7 +18,7 @@ STRESS: Final = "stress"
 
 
 class HeldOutRatings(NamedTuple):
-    """What was estimated for a person in each unit, beside what they rated.
+    """What was estimated for a participant in each unit, beside what they rated.
 
     ``mean`` is the mean of the estimates, ``within`` the share of moments whose central
     interval of each of `LEVELS` held the rating, ``nll`` the mean negative log density
@@ -33,24 +33,27 @@ class HeldOutRatings(NamedTuple):
     nll: Array
 
 
-def judge(person: Person, mean: Array, sd: Array, over: float, settle: float) -> HeldOutRatings:
+def judge(
+    participant: Participant, mean: Array, sd: Array, over: float, settle: float
+) -> HeldOutRatings:
     """Compare estimates at each tick with the ratings.
 
     Parameters
     ----------
-    person
+    participant
         Whose they are.
     mean, sd
         The estimates, shape (n, 3) each, NaN where there is none.
     over
-        When the person's rest was over (s, session clock): what was before is left out.
+        When the participant's rest was over (s, session clock): what was before is left
+        out.
     settle
         How long (s) after its beginning a condition is left out.
     """
-    later = person.rows.times >= over
+    later = participant.rows.times >= over
     parts = []
-    for unit in person.units:
-        here = later & person.within(unit, settle)
+    for unit in participant.units:
+        here = later & participant.within(unit, settle)
         off = (unit.ratings - mean[here]) / sd[here]
         missing = np.isnan(off)
         held = [np.where(missing, np.nan, np.abs(off) <= _width(p)) for p in LEVELS]
@@ -59,9 +62,9 @@ def judge(person: Person, mean: Array, sd: Array, over: float, settle: float) ->
             (_mean(mean[here]), np.stack([_mean(h) for h in held], 1), _mean(nll))
         )
     means, within, nlls = (np.array(p) for p in zip(*parts, strict=True))
-    names = tuple(u.name for u in person.units)
-    ratings = np.array([u.ratings for u in person.units])
-    return HeldOutRatings(person.code, names, ratings, means, within, nlls)
+    names = tuple(u.name for u in participant.units)
+    ratings = np.array([u.ratings for u in participant.units])
+    return HeldOutRatings(participant.code, names, ratings, means, within, nlls)
 
 
 def estimates(out: Block) -> tuple[Array, Array]:
@@ -80,12 +83,14 @@ class TimeOnlyRegression:
     training is counted as that of its leaves.
     """
 
-    def __init__(self, people: Sequence[Person], settle: float, seed: int) -> None:
+    def __init__(
+        self, participants: Sequence[Participant], settle: float, seed: int
+    ) -> None:
         t, y, weight = [], [], []
-        for person in people:
-            for unit in person.units:
-                times = person.rows.times[person.within(unit, settle)][::20]
-                t.append(times - person.rows.t0)
+        for participant in participants:
+            for unit in participant.units:
+                times = participant.rows.times[participant.within(unit, settle)][::20]
+                t.append(times - participant.rows.t0)
                 y.append(np.tile(unit.ratings[:2], (len(times), 1)))
                 weight.append(np.full(len(times), 1 / len(times)))
         self._forest = RandomForestRegressor(
@@ -104,7 +109,9 @@ class TimeOnlyRegression:
         return mean, sd
 
 
-def rows(model: str, judged: Sequence[HeldOutRatings], seed: int) -> list[dict[str, Any]]:
+def rows(
+    model: str, judged: Sequence[HeldOutRatings], seed: int
+) -> list[dict[str, Any]]:
     """Return all rows of results of a model."""
     found = []
     if all(STRESS in j.units for j in judged):
@@ -116,7 +123,9 @@ def rows(model: str, judged: Sequence[HeldOutRatings], seed: int) -> list[dict[s
             }
             found.append(summary(model, f"{name} mean absolute error", off, seed))
         corr = {j.code: _correlation(j.mean[:, d], j.ratings[:, d]) for j in judged}
-        found.append(summary(model, f"{name} correlation within the person", corr, seed))
+        found.append(
+            summary(model, f"{name} correlation within the participant", corr, seed)
+        )
         nll = {j.code: float(_mean(j.nll[:, d])) for j in judged}
         found.append(summary(model, f"{name} negative log density", nll, seed))
         for k, p in enumerate(LEVELS):
@@ -135,10 +144,10 @@ def highest(judged: HeldOutRatings) -> str:
 
 
 def table(models: Mapping[str, Sequence[HeldOutRatings]]) -> str:
-    """Return a table: for each person, where arousal was highest by each model."""
+    """Return a table: for each participant, where arousal was highest by each model."""
     names = list(models)
     codes = [j.code for j in models[names[0]]]
-    lines = [["person", *names]]
+    lines = [["participant", *names]]
     for i, code in enumerate(codes):
         lines.append([code, *(highest(models[name][i]) for name in names)])
     counts = [sum(highest(j) == STRESS for j in models[name]) for name in names]

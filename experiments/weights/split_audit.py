@@ -9,23 +9,23 @@ import pandas as pd
 
 from physio.datasets.feature_table import LABEL
 from physio.evaluation import baseline_correction
-from physio.evaluation.leakage.audit import Audit, audit
-from physio.training.gaussian import TrainingSamples, GaussianRecipe, learned
 from physio.evaluation.folds import Fold, Folds, fingerprint
-from physio.training.participants import Person
+from physio.evaluation.leakage.audit import Audit, audit
 from physio.evaluation.splits import Protocol, divide
+from physio.training.gaussian import GaussianRecipe, TrainingSamples, learned
+from physio.training.participant_data import Participant
 
 
-def settled(person: Person, recipe: GaussianRecipe, over: int) -> float:
-    """Return from when on (s) nothing that is judged rests on a person's rest.
+def settled(participant: Participant, recipe: GaussianRecipe, over: int) -> float:
+    """Return from when on (s) nothing that is judged rests on a participant's rest.
 
     A feature remembers: the first moments after the rest still rest on samples of it.
     """
-    return float(person.rows.times[over]) + _memory(person, recipe)
+    return float(participant.rows.times[over]) + _memory(participant, recipe)
 
 
 def audited(
-    people: Sequence[Person],
+    participants: Sequence[Participant],
     seen: Sequence[TrainingSamples],
     recipe: GaussianRecipe,
     by: Protocol | Collection[str],
@@ -34,13 +34,13 @@ def audited(
 
     Parameters
     ----------
-    people, seen
+    participants, seen
         Everybody, and the moments that are learned from.
     recipe
         How an expert is fitted.
     by
-        How people are divided: a protocol, or the codes of those who are tested, where
-        all others train.
+        How participants are divided: a protocol, or the codes of those who are tested,
+        where all others train.
 
     Raises
     ------
@@ -50,12 +50,12 @@ def audited(
     Notes
     -----
     A row is a moment that is learned from; it rests on the ticks that its features
-    remember. A person's rest is that person's calibration. Where units have no name but
-    their number, as in simulated people, there is no label, and columns are not held
-    against it.
+    remember. A participant's rest is that participant's calibration. Where units have
+    no name but their number, as in simulated participants, there is no label, and
+    columns are not held against it.
     """
     table = pd.concat(
-        [_rows(p, m, recipe) for p, m in zip(people, seen, strict=True)],
+        [_rows(p, m, recipe) for p, m in zip(participants, seen, strict=True)],
         ignore_index=True,
     )
     rest = table["part"].to_numpy() < 0
@@ -65,26 +65,30 @@ def audited(
     else:
         tested = np.isin(table["subject"], list(by))
         one = Fold("+".join(by), np.flatnonzero(~tested), np.flatnonzero(tested))
-        folds = Folds("leave-n-subjects-out", (one,), {}, fingerprint(table), len(table))
+        folds = Folds(
+            "leave-n-subjects-out", (one,), {}, fingerprint(table), len(table)
+        )
     folds = baseline_correction.restrict(folds, table, ~rest, rest)
     named = bool((table[LABEL].iloc[kept] != "").all())
     return audit(table, folds, recipe.names, clock=named).check()
 
 
-def _rows(person: Person, moments: TrainingSamples, recipe: GaussianRecipe) -> pd.DataFrame:
+def _rows(
+    participant: Participant, moments: TrainingSamples, recipe: GaussianRecipe
+) -> pd.DataFrame:
     """Return a row for each moment that is judged, and those of the rest."""
-    rate = float(person.rows.info.rate)
-    back = ceil(_memory(person, recipe) * rate)
-    judged = settled(person, recipe, moments.over)
+    rate = float(participant.rows.info.rate)
+    back = ceil(_memory(participant, recipe) * rate)
+    judged = settled(participant, recipe, moments.over)
     parts = [(-1, "", np.arange(0, moments.over, max(back, 1)))]
-    for k, at in learned(person, recipe, moments.over):
-        name = person.units[k].name
-        later = at[person.rows.times[at] >= judged]
+    for k, at in learned(participant, recipe, moments.over):
+        name = participant.units[k].name
+        later = at[participant.rows.times[at] >= judged]
         parts.append((k, "" if name.isdecimal() else name, later))
     at = np.concatenate([p[2] for p in parts])
-    x = person.features(recipe.names)[at]
+    x = participant.features(recipe.names)[at]
     place: dict[str, Any] = {
-        "subject": person.code,
+        "subject": participant.code,
         "session": "",
         "trial": "",
         "part": np.concatenate([np.full(len(p[2]), p[0]) for p in parts]),
@@ -98,7 +102,7 @@ def _rows(person: Person, moments: TrainingSamples, recipe: GaussianRecipe) -> p
     return pd.DataFrame(x, columns=list(recipe.names)).assign(**place)
 
 
-def _memory(person: Person, recipe: GaussianRecipe) -> float:
+def _memory(participant: Participant, recipe: GaussianRecipe) -> float:
     """Return how far back (s) the features reach that an expert reads."""
-    info = person.rows.info
+    info = participant.rows.info
     return max(c.memory for c in info.channels if c.name in recipe.names)

@@ -1,4 +1,4 @@
-"""The wrist expert: a joint Gaussian of features and ratings, from real people."""
+"""The wrist expert: a joint Gaussian of features and ratings, from real participants."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,38 +11,47 @@ from typing import Any, Final
 
 import numpy as np
 
+from experiments.weights import rating_error
+from experiments.weights.split_audit import audited, settled
 from physio import config
 from physio.core.block import Array, Origin
 from physio.datasets.wesad import Wesad
-from physio.models import model_card
-from experiments.weights import rating_error
-from experiments.weights.split_audit import audited, settled
-from physio.training.gaussian import FittedGaussian, TrainingSamples, GaussianRecipe, learn, moments, mahalanobis
-from physio.evaluation.statistics import summary
-from physio.training.participants import Person, features, rated, run
 from physio.evaluation.splits import LeaveOrderOut, Loso
+from physio.evaluation.statistics import summary
+from physio.models import model_card
+from physio.training.gaussian import (
+    FittedGaussian,
+    GaussianRecipe,
+    TrainingSamples,
+    learn,
+    mahalanobis,
+    moments,
+)
+from physio.training.participant_data import Participant, features, rated, run
 from physio.training.save_weights import minimal_card, store, told
 
-_ALARM: Final = 0.01  # of moments of people left out that count as unlike all seen
+_ALARM: Final = (
+    0.01  # of moments of participants left out that count as unlike all seen
+)
 _PROTOCOL: Final = (
-    "Figures: leave one person out; every person is run whole through the live "
-    "estimator. The person's rest at the beginning counts for nothing else, nor does "
-    "the beginning of a condition. Mean over people, 95 % bootstrap interval. "
-    "Shrinkage and noise are chosen by leaving one person out within the training "
-    "people. 'responses' is the plain count of skin responses, 'movement' the plain "
+    "Figures: leave one participant out; every participant is run whole through the live "
+    "estimator. The participant's rest at the beginning counts for nothing else, nor does "
+    "the beginning of a condition. Mean over participants, 95 % bootstrap interval. "
+    "Shrinkage and noise are chosen by leaving one participant out within the training "
+    "participants. 'responses' is the plain count of skin responses, 'movement' the plain "
     "activity of the wrist; 'clock' a forest that sees the seconds since the start; "
     "'prior' says of everybody what the others said of themselves; 'other order' is "
-    "trained on people who had the conditions in the other order."
+    "trained on participants who had the conditions in the other order."
 )
 
 _LIMITS: Final = (
-    "It estimates what a person would say of themselves on a rating scale, not what "
+    "It estimates what a participant would say of themselves on a rating scale, not what "
     "they feel. It is no medical device.",
-    "Twelve young, healthy people in one laboratory, one brand of wristband, one "
+    "Twelve young, healthy participants in one laboratory, one brand of wristband, one "
     "stress test (talking and reckoning before a jury, standing): movement and posture "
     "go with stress in these data (see 'movement': it tells stress nearly as well), "
-    "and heart rate rises with both. Where people move for other reasons, leave the "
-    "movement out: reads = ['skin', 'heart'].",
+    "and heart rate rises with both. Where participants move for other reasons, leave the "
+    "movement out: reads = ['eda', 'heart'].",
     "The optical pulse is lost to movement in nearly all of the stress test, so that "
     "the heart adds little.",
     "Valence is hardly told from the wrist; see the figures.",
@@ -68,7 +77,7 @@ class TrainWrist:
     folder
         Of the data set, in the folder of data.
     held_out
-        People whom the stored weights never see.
+        Participants whom the stored weights never see.
     dimensions
         Which ratings are learned.
     rest, settle, every
@@ -91,10 +100,12 @@ class TrainWrist:
     @property
     def recipe(self) -> GaussianRecipe:
         """How a Gaussian is fitted."""
-        return GaussianRecipe(self.columns, self.dimensions, self.rest, self.settle, self.every)
+        return GaussianRecipe(
+            self.columns, self.dimensions, self.rest, self.settle, self.every
+        )
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
-        """Train and judge on the people of a data set; store weights in ``out``.
+        """Train and judge on the participants of a data set; store weights in ``out``.
 
         Parameters
         ----------
@@ -109,11 +120,11 @@ class TrainWrist:
             The results, as `physio evaluate` writes them, and a ``table`` to print.
         """
         began = time.monotonic()
-        data, people, orders = self.people(root)
-        seen = {p.code: moments(p, self.recipe) for p in people}
+        data, participants, orders = self.participants(root)
+        seen = {p.code: moments(p, self.recipe) for p in participants}
         # Both splits are proved before either is used; one that leaks raises.
         proved = [
-            audited(people, list(seen.values()), self.recipe, by)
+            audited(participants, list(seen.values()), self.recipe, by)
             for by in (Loso(), LeaveOrderOut())
         ]
         learned = {
@@ -121,11 +132,13 @@ class TrainWrist:
             for code in seen
         }
         odd = {code: mahalanobis(seen[code], made) for code, made in learned.items()}
-        models = self._judged(people, seen, orders, learned, odd)
-        found = [r for m, j in models.items() for r in rating_error.rows(m, j, self.seed)]
+        models = self._judged(participants, seen, orders, learned, odd)
+        found = [
+            r for m, j in models.items() for r in rating_error.rows(m, j, self.seed)
+        ]
         alarms = {c: float(np.mean(o > _limit(odd, (c,)))) for c, o in odd.items()}
         found.append(summary("wrist", "moments unlike all seen", alarms, self.seed))
-        kept = [p for p in people if p.code not in self.held_out]
+        kept = [p for p in participants if p.code not in self.held_out]
         made = learn([seen[p.code] for p in kept], self.recipe)
         card = self._card(data, kept, told(found), made)
         prior, more = made.model.prior, _density(odd, self.held_out)
@@ -133,7 +146,7 @@ class TrainWrist:
         return {
             "dataset": data.name,
             "protocol": "loso",
-            "people": [p.code for p in people],
+            "participants": [p.code for p in participants],
             "rows": found,
             "audit": proved[0].to_dict(),
             "audit_other_order": proved[1].to_dict(),
@@ -145,8 +158,10 @@ class TrainWrist:
             "table": "\n".join([rating_error.table(models), *map(str, proved)]),
         }
 
-    def people(self, root: Path | None) -> tuple[Wesad, list[Person], dict[str, str]]:
-        """Return the data set, its people, and who had which order of conditions.
+    def participants(
+        self, root: Path | None
+    ) -> tuple[Wesad, list[Participant], dict[str, str]]:
+        """Return the data set, its participants, and who had which order of conditions.
 
         Raises
         ------
@@ -160,24 +175,28 @@ class TrainWrist:
             )
         own = root / self.folder
         data = Wesad(own if own.is_dir() else root)
-        people = [self.person(data, code) for code in data.people]
-        return data, people, {code: data.order(code) for code in data.people}
+        participants = [self.participant(data, code) for code in data.participants]
+        return (
+            data,
+            participants,
+            {code: data.order(code) for code in data.participants},
+        )
 
-    def person(self, data: Wesad, code: str) -> Person:
-        """Return what is known of a person of the data set."""
-        recording = data.person(code)
+    def participant(self, data: Wesad, code: str) -> Participant:
+        """Return what is known of a participant of the data set."""
+        recording = data.participant(code)
         rows = features(recording, self.chains)
-        return Person(code, rows, rated(recording, "study"))
+        return Participant(code, rows, rated(recording, "study"))
 
     def _judged(
         self,
-        people: Sequence[Person],
+        participants: Sequence[Participant],
         seen: Mapping[str, TrainingSamples],
         orders: Mapping[str, str],
         learned: Mapping[str, FittedGaussian],
         odd: Mapping[str, Array],
     ) -> dict[str, list[rating_error.HeldOutRatings]]:
-        """Judge each model on every person with models that never saw that person."""
+        """Judge each model on every participant with models that never saw that participant."""
         judged: dict[str, list[rating_error.HeldOutRatings]] = {}
         byorder = {
             order: learn(
@@ -185,43 +204,47 @@ class TrainWrist:
             )
             for order in sorted(set(orders.values()))
         }
-        for person in people:
-            rest = [p for p in people if p is not person]
-            turned = [p for p in rest if orders[p.code] != orders[person.code]]
-            made = learned[person.code]
+        for participant in participants:
+            rest = [p for p in participants if p is not participant]
+            turned = [p for p in rest if orders[p.code] != orders[participant.code]]
+            made = learned[participant.code]
             said = {
-                "wrist": self.estimates(person, made, _density(odd, (person.code,))),
-                "responses": _plain(person, "skin.rate"),
-                "movement": _plain(person, "motion.activity"),
-                "clock": self._clock(rest, person),
-                "prior": _prior(made, person),
-                "wrist, other order": self.estimates(
-                    person, byorder[orders[person.code]]
+                "wrist": self.estimates(
+                    participant, made, _density(odd, (participant.code,))
                 ),
-                "clock, other order": self._clock(turned, person),
+                "responses": _plain(participant, "eda.scr_rate"),
+                "movement": _plain(participant, "motion.activity"),
+                "clock": self._clock(rest, participant),
+                "prior": _prior(made, participant),
+                "wrist, other order": self.estimates(
+                    participant, byorder[orders[participant.code]]
+                ),
+                "clock, other order": self._clock(turned, participant),
             }
-            over = settled(person, self.recipe, seen[person.code].over)
+            over = settled(participant, self.recipe, seen[participant.code].over)
             for name, (mean, sd) in said.items():
                 judged.setdefault(name, []).append(
-                    rating_error.judge(person, mean, sd, over, self.settle)
+                    rating_error.judge(participant, mean, sd, over, self.settle)
                 )
         return judged
 
     def estimates(
         self,
-        person: Person,
+        participant: Participant,
         made: FittedGaussian,
         more: Mapping[str, Array] = MappingProxyType({}),
     ) -> tuple[Array, Array]:
-        """Return what the live estimator tells of a person with these weights."""
+        """Return what the live estimator tells of a participant with these weights."""
         with TemporaryDirectory() as folder:
             path = Path(folder) / self.name
             store(path, self._blank(), made.model, made.rest, made.model.prior, more)
-            return rating_error.estimates(run(person.rows, str(path)))
+            return rating_error.estimates(run(participant.rows, str(path)))
 
-    def _clock(self, people: Sequence[Person], person: Person) -> tuple[Array, Array]:
-        clock = rating_error.TimeOnlyRegression(people, self.settle, self.seed)
-        return clock.estimate(person.rows)
+    def _clock(
+        self, participants: Sequence[Participant], participant: Participant
+    ) -> tuple[Array, Array]:
+        clock = rating_error.TimeOnlyRegression(participants, self.settle, self.seed)
+        return clock.estimate(participant.rows)
 
     def _blank(self) -> model_card.ModelCard:
         use, origin = "physio.models.gaussian:Gaussian", Origin.MEASURED
@@ -230,7 +253,7 @@ class TrainWrist:
     def _card(
         self,
         data: Wesad,
-        kept: Sequence[Person],
+        kept: Sequence[Participant],
         figures: dict[str, str],
         made: FittedGaussian,
     ) -> model_card.ModelCard:
@@ -238,15 +261,15 @@ class TrainWrist:
         noise = ", ".join(f"{v:.3f}" for v in made.noise)
         return replace(
             self._blank(),
-            data=f"The wristband of {data.name}: {len(kept)} people ({codes}). "
+            data=f"The wristband of {data.name}: {len(kept)} participants ({codes}). "
             f"{unseen} was never seen and is for demonstration.",
             citation=data.citation,
             licence=data.licence,
             protocol=f"{_PROTOCOL} Here the rest takes {self.rest:g} s, the beginning "
             f"of a condition {self.settle:g} s, correlations are shrunk by "
             f"{made.shrink:g}, the noise added has the variances {noise}. A moment "
-            f"more unlike the training people than all but {_ALARM:.0%} of those of "
-            "people left out has no estimate.",
+            f"more unlike the training participants than all but {_ALARM:.0%} of those of "
+            "participants left out has no estimate.",
             figures=figures,
             limits=_LIMITS,
             command="physio train configs/wrist.toml --data DATA",
@@ -254,7 +277,7 @@ class TrainWrist:
 
 
 def _limit(odd: Mapping[str, Array], without: Sequence[str]) -> float:
-    """Return beyond which surprise a moment is unlike all that people showed."""
+    """Return beyond which surprise a moment is unlike all that participants showed."""
     kept = np.concatenate([o for code, o in odd.items() if code not in without])
     return float(np.nanquantile(kept, 1 - _ALARM))
 
@@ -263,14 +286,16 @@ def _density(odd: Mapping[str, Array], without: Sequence[str]) -> dict[str, Arra
     return {"density.limit": np.array([_limit(odd, without)])}
 
 
-def _plain(person: Person, column: str) -> tuple[Array, Array]:
+def _plain(participant: Participant, column: str) -> tuple[Array, Array]:
     """Return a feature as it is in place of arousal; it knows no spread."""
-    mean = np.full((len(person.rows), 3), np.nan)
-    mean[:, 1] = person.rows.column(column)
+    mean = np.full((len(participant.rows), 3), np.nan)
+    mean[:, 1] = participant.rows.column(column)
     return mean, np.full_like(mean, np.nan)
 
 
-def _prior(made: FittedGaussian, person: Person) -> tuple[Array, Array]:
+def _prior(made: FittedGaussian, participant: Participant) -> tuple[Array, Array]:
     """Return what is said of anybody."""
     mean, sd = made.model.prior
-    return np.tile(mean, (len(person.rows), 1)), np.tile(sd, (len(person.rows), 1))
+    return np.tile(mean, (len(participant.rows), 1)), np.tile(
+        sd, (len(participant.rows), 1)
+    )

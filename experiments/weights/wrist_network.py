@@ -1,4 +1,4 @@
-"""The network of the wrist: condition, ratings and forecasts, from real people."""
+"""The network of the wrist: condition, ratings and forecasts, from real participants."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,67 +11,69 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from experiments.weights import rating_error
+from experiments.weights.split_audit import audited, settled
+from experiments.weights.wrist import TrainWrist
+from experiments.wesad import forecast_calibration
+from experiments.wesad.eda_forecast import trained
+from experiments.wesad.multitask import CLASSES, Physics, physics
 from physio import config
 from physio.core.block import Array, Block, Origin
 from physio.core.missing import MissingReason
 from physio.datasets.wesad import Wesad
+from physio.evaluation.splits import LeaveOrderOut, Loso
 from physio.models import model_card
+from physio.models.baseline import BaselinePrior
 from physio.models.gaussian import DIMENSIONS
 from physio.models.pinn import Moments, Pinn, PinnConfig, bridged
-from physio.models.baseline import BaselinePrior
-from experiments.weights import rating_error
 from physio.training import gaussian
-from experiments.wesad import forecast_calibration
-from experiments.weights.split_audit import audited, settled
-from experiments.wesad.eda_forecast import trained
-from physio.training.participants import Person
-from physio.evaluation.splits import LeaveOrderOut, Loso
+from physio.training.participant_data import Participant
 from physio.training.save_weights import minimal_card, store, told
-from experiments.weights.wrist import TrainWrist
-from experiments.wesad.multitask import CLASSES, Physics, physics
 
 _USE: Final = "physio.models.pinn:Pinn"
 _RATE: Final = 4  # ticks a second
-_GROUPS: Final = 2  # of training people, each left out once to see how far off it is
+_GROUPS: Final = (
+    2  # of training participants, each left out once to see how far off it is
+)
 _BAND: Final = (0.1, 0.9)
 _BLUR: Final = 1e-3  # uS: what a wristband tells apart
 
 _PROTOCOL: Final = (
-    "Figures: leave one person out, every 5 s in conditions, on the features and "
-    "the trace that a live session has. The person's rest at the beginning counts for "
-    "nothing else, nor does the beginning of a condition. Mean over people, 95 % "
+    "Figures: leave one participant out, every 5 s in conditions, on the features and "
+    "the trace that a live session has. The participant's rest at the beginning counts for "
+    "nothing else, nor does the beginning of a condition. Mean over participants, 95 % "
     "bootstrap interval. How wide the bands are, how far the odds are drawn to the "
     "middle and how much the ratings' spread is widened is found on halves of the "
-    "training people, each left out once. 'persistence' says that skin conductance "
+    "training participants, each left out once. 'persistence' says that skin conductance "
     "stays as it is; 'ridge' is linear in the last minute, 'autoregression' in the "
     "last ten seconds; 'wrist' is the joint Gaussian of the same features; 'other "
-    "order' is trained on people who had the conditions in the other order. Of four "
+    "order' is trained on participants who had the conditions in the other order. Of four "
     "classes chance is 0.25; of odds that know nothing the log loss is 1.39."
 )
 
 _LIMITS: Final = (
     "The shipped default is not this network but the weights 'wrist', which widen with "
     "what is missing and with what is not yet known of a rest. This network's errors "
-    "are smaller on people left out, but neither its correlation nor its density is "
-    "shown to be better on twelve people, and of single people it is far too sure (see "
+    "are smaller on participants left out, but neither its correlation nor its density is "
+    "shown to be better on twelve participants, and of single participants it is far too sure (see "
     "the negative log density of valence). It is named where forecasts are wanted.",
-    "It is no medical device, and tells what a person would say on a rating scale.",
+    "It is no medical device, and tells what a participant would say on a rating scale.",
     "Forecasts are hardly better than a linear regression on the last minute.",
     "The odds of a condition are those of this laboratory's four: they tell which of "
     "them a moment is most like, not whether somebody is stressed.",
-    "Twelve young, healthy people in one laboratory, one brand of wristband; movement "
+    "Twelve young, healthy participants in one laboratory, one brand of wristband; movement "
     "and posture go with stress in these data. A missing feature counts as at rest and "
     "does not widen the answer.",
     "Condition and time are confounded in this study; nothing that tells the time is "
     "read (nor skin temperature, which drifts), and the rows of the other order "
     "of conditions show what is left without.",
-    "alpha_0 and beta are those of people on whom they are known, else 2 min and 0: on "
+    "alpha_0 and beta are those of participants on whom they are known, else 2 min and 0: on "
     "WESAD hardly any are (see docs/wrist.md).",
 )
 
 
 class NetworkSamples(NamedTuple):
-    """A person's moments as the network reads them.
+    """A participant's moments as the network reads them.
 
     ``at`` are ticks, (n,); ``trace`` the last minute (uS), (n, samples), NaN where
     there is none; ``ahead`` (uS), (n, horizons), NaN beyond the condition; ``label``
@@ -86,7 +88,7 @@ class NetworkSamples(NamedTuple):
 
 
 class Network(NamedTuple):
-    """What was learned: the network, and how people rest."""
+    """What was learned: the network, and how participants rest."""
 
     model: Pinn
     rest: BaselinePrior
@@ -121,20 +123,20 @@ class TrainWristNetwork(TrainWrist):
         )
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
-        """Train and judge on the people of a data set: see `TrainWrist.train`."""
+        """Train and judge on the participants of a data set: see `TrainWrist.train`."""
         began = time.monotonic()
-        data, people, orders = self.people(root)
-        seen = {p.code: self.seen(p) for p in people}
+        data, participants, orders = self.participants(root)
+        seen = {p.code: self.seen(p) for p in participants}
         proved = [
-            audited(people, [s.moments for s in seen.values()], self.recipe, by)
+            audited(participants, [s.moments for s in seen.values()], self.recipe, by)
             for by in (Loso(), LeaveOrderOut())
         ]
-        found = self._figures(people, seen, orders, physics(data, CLASSES))
-        stored = self._stored(data, people, seen, found, out)
+        found = self._figures(participants, seen, orders, physics(data, CLASSES))
+        stored = self._stored(data, participants, seen, found, out)
         return {
             "dataset": data.name,
             "protocol": "loso",
-            "people": [p.code for p in people],
+            "participants": [p.code for p in participants],
             "rows": found,
             "audit": proved[0].to_dict(),
             "audit_other_order": proved[1].to_dict(),
@@ -148,26 +150,26 @@ class TrainWristNetwork(TrainWrist):
     def _stored(
         self,
         data: Wesad,
-        people: Sequence[Person],
+        participants: Sequence[Participant],
         seen: Mapping[str, NetworkSamples],
         found: list[dict[str, Any]],
         out: Path,
     ) -> model_card.Weights:
         """Learn from all who are not held out, and store that with its figures."""
-        kept = [p for p in people if p.code not in self.held_out]
+        kept = [p for p in participants if p.code not in self.held_out]
         made = self.learn([seen[p.code] for p in kept], physics(data, CLASSES))
         card = self._network_card(data, kept, told(found))
         prior = _prior([seen[p.code].moments for p in kept], self.recipe)
         return store(out / self.name, card, made.model, made.rest, prior)
 
-    def seen(self, person: Person) -> NetworkSamples:
-        """Return the moments of a person that are learned from."""
-        moments = gaussian.moments(person, self.recipe)
-        column = _conductance(person.rows, self.size.trace)
-        times, samples = person.rows.times, self.size.samples
+    def seen(self, participant: Participant) -> NetworkSamples:
+        """Return the moments of a participant that are learned from."""
+        moments = gaussian.moments(participant, self.recipe)
+        column = _conductance(participant.rows, self.size.trace)
+        times, samples = participant.rows.times, self.size.samples
         parts = []
-        for k, at in gaussian.learned(person, self.recipe, moments.over):
-            unit = person.units[k]
+        for k, at in gaussian.learned(participant, self.recipe, moments.over):
+            unit = participant.units[k]
             ahead = np.full((len(at), len(self.size.horizons)), np.nan)
             for j, horizon in enumerate(self.size.horizons):
                 then = at + round(horizon * _RATE)
@@ -181,35 +183,37 @@ class TrainWristNetwork(TrainWrist):
         trace = np.stack([_row(past[i + 1 : i + 1 + samples]) for i in at])
         return NetworkSamples(moments, at, trace, ahead, label)
 
-    def learn(self, people: Sequence[NetworkSamples], of: Physics) -> Network:
-        """Fit to people; what is said of its errors is found on halves left out."""
-        made = self._fitted(people, of)
+    def learn(self, participants: Sequence[NetworkSamples], of: Physics) -> Network:
+        """Fit to participants; what is said of its errors is found on halves left out."""
+        made = self._fitted(participants, of)
         off: list[forecast_calibration.HeldOutErrors] = []
-        for k in range(min(_GROUPS, len(people))):
-            others = [p for i, p in enumerate(people) if i % _GROUPS != k]
+        for k in range(min(_GROUPS, len(participants))):
+            others = [p for i, p in enumerate(participants) if i % _GROUPS != k]
             part = self._fitted(others, of)
             off += [
-                forecast_calibration.held_out_errors(part.model, self.given(p, part.rest), p.moments.unit)
-                for p in people[k::_GROUPS]
+                forecast_calibration.held_out_errors(
+                    part.model, self.given(p, part.rest), p.moments.unit
+                )
+                for p in participants[k::_GROUPS]
             ]
         forecast_calibration.calibrate_uncertainty(made.model, off, _BAND, _BLUR)
         return made
 
-    def given(self, person: NetworkSamples, rest: BaselinePrior) -> Moments:
-        """Return what the network reads of a person, and what is so."""
-        z, _ = gaussian.centred(person.moments, rest)
-        ratings = person.moments.ratings[:, self.recipe.picks]
-        label = torch.from_numpy(np.asarray(person.label, np.int64))
-        parts = (z, person.trace, person.ahead)
+    def given(self, participant: NetworkSamples, rest: BaselinePrior) -> Moments:
+        """Return what the network reads of a participant, and what is so."""
+        z, _ = gaussian.centred(participant.moments, rest)
+        ratings = participant.moments.ratings[:, self.recipe.picks]
+        label = torch.from_numpy(np.asarray(participant.label, np.int64))
+        parts = (z, participant.trace, participant.ahead)
         relative, trace, ahead = (torch.from_numpy(v.astype(np.float32)) for v in parts)
         rated = torch.from_numpy(ratings).float()
         return Moments(relative, trace, ahead, label, rated)
 
-    def _fitted(self, people: Sequence[NetworkSamples], of: Physics) -> Network:
-        rest = gaussian.rests([p.moments for p in people], self.every)
-        each = [self.given(p, rest) for p in people]
+    def _fitted(self, participants: Sequence[NetworkSamples], of: Physics) -> Network:
+        rest = gaussian.rests([p.moments for p in participants], self.every)
+        each = [self.given(p, rest) for p in participants]
         whose = np.concatenate(
-            [np.full(len(p.at), p.moments.code, object) for p in people]
+            [np.full(len(p.at), p.moments.code, object) for p in participants]
         )
         moments = Moments(*(torch.cat(part) for part in zip(*each, strict=True)))
         whole = ~moments.trace.isnan().any(dim=1)
@@ -220,7 +224,7 @@ class TrainWristNetwork(TrainWrist):
             self.size,
             moments._replace(z=moments.z / scale),
             whose[whole.numpy()].astype(str),
-            of(sorted({p.moments.code for p in people})),
+            of(sorted({p.moments.code for p in participants})),
             self.epochs,
             self.rate,
             self.seed,
@@ -236,51 +240,59 @@ class TrainWristNetwork(TrainWrist):
 
     def _figures(
         self,
-        people: Sequence[Person],
+        participants: Sequence[Participant],
         seen: Mapping[str, NetworkSamples],
         orders: Mapping[str, str],
         of: Physics,
     ) -> list[dict[str, Any]]:
-        """Return rows on every person, by models that never saw that person."""
+        """Return rows on every participant, by models that never saw that participant."""
         turned = {
             order: self.learn([seen[c] for c, o in orders.items() if o != order], of)
             for order in sorted(set(orders.values()))
         }
         found = forecast_calibration.Figures(self.seed, self.size.horizons)
         judged: dict[str, list[rating_error.HeldOutRatings]] = {}
-        for person in people:
-            own = seen[person.code]
-            others = [s for c, s in seen.items() if c != person.code]
-            later = settled(person, self.recipe, own.moments.over)
-            counts = person.rows.times[own.at] >= later
+        for participant in participants:
+            own = seen[participant.code]
+            others = [s for c, s in seen.items() if c != participant.code]
+            later = settled(participant, self.recipe, own.moments.over)
+            counts = participant.rows.times[own.at] >= later
             nets = {
                 "network": self.learn(others, of),
-                "network, other order": turned[orders[person.code]],
+                "network, other order": turned[orders[participant.code]],
             }
             plain = gaussian.learn([s.moments for s in others], self.recipe)
             said = {"wrist": _gaussian(plain, own.moments)}
             for name, net in nets.items():
                 given = self.given(own, net.rest)
-                found.add(name, person.code, net.model, given, counts)
+                found.add(name, participant.code, net.model, given, counts)
                 said[name] = _rated(net.model, given)
             traces = np.concatenate([s.trace for s in others])
             aheads = np.concatenate([s.ahead for s in others])
-            found.add_plain(person.code, traces, aheads, own.trace, own.ahead, counts)
+            found.add_plain(
+                participant.code, traces, aheads, own.trace, own.ahead, counts
+            )
             for name, (mean, sd) in said.items():
-                every = [_spread(v, own.at, len(person.rows)) for v in (mean, sd)]
-                one = rating_error.judge(person, every[0], every[1], later, self.settle)
+                every = [_spread(v, own.at, len(participant.rows)) for v in (mean, sd)]
+                one = rating_error.judge(
+                    participant, every[0], every[1], later, self.settle
+                )
                 judged.setdefault(name, []).append(one)
-        affect = [r for m, j in judged.items() for r in rating_error.rows(m, j, self.seed)]
+        affect = [
+            r for m, j in judged.items() for r in rating_error.rows(m, j, self.seed)
+        ]
         return found.rows() + affect
 
     def _network_card(
-        self, data: Wesad, kept: Sequence[Person], figures: dict[str, str]
+        self, data: Wesad, kept: Sequence[Participant], figures: dict[str, str]
     ) -> model_card.ModelCard:
         codes, unseen = ", ".join(p.code for p in kept), ", ".join(self.held_out)
-        card = minimal_card(_USE, self.columns, self.rest, Origin.MEASURED, self.dimensions)
+        card = minimal_card(
+            _USE, self.columns, self.rest, Origin.MEASURED, self.dimensions
+        )
         return replace(
             card,
-            data=f"The wristband of {data.name}: {len(kept)} people ({codes}). "
+            data=f"The wristband of {data.name}: {len(kept)} participants ({codes}). "
             f"{unseen} was never seen and is for demonstration.",
             citation=data.citation,
             licence=data.licence,
@@ -326,17 +338,21 @@ def _rated(model: Pinn, given: Moments) -> tuple[Array, Array]:
     return full[0], full[1]
 
 
-def _gaussian(learned: gaussian.FittedGaussian, moments: gaussian.TrainingSamples) -> tuple[Array, Array]:
+def _gaussian(
+    learned: gaussian.FittedGaussian, moments: gaussian.TrainingSamples
+) -> tuple[Array, Array]:
     """Return what the joint Gaussian of the same features says of the same moments."""
     z, extra = gaussian.centred(moments, learned.rest)
     said = np.array([learned.model.predict(row, extra) for row in z])
     return said[:, 0], said[:, 1]
 
 
-def _prior(people: Sequence[gaussian.TrainingSamples], recipe: gaussian.GaussianRecipe) -> tuple[Array, Array]:
+def _prior(
+    participants: Sequence[gaussian.TrainingSamples], recipe: gaussian.GaussianRecipe
+) -> tuple[Array, Array]:
     """Return mean and deviation of what was rated, a unit counting once, (3,) each."""
     rated = np.concatenate(
-        [[p.ratings[p.unit == k][0] for k in np.unique(p.unit)] for p in people]
+        [[p.ratings[p.unit == k][0] for k in np.unique(p.unit)] for p in participants]
     )
     mean, sd = np.full((2, len(DIMENSIONS)), MissingReason.UNTRAINED.nan)
     mean[recipe.picks] = rated[:, recipe.picks].mean(axis=0)

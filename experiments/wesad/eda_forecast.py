@@ -8,9 +8,9 @@ import torch
 from sklearn.linear_model import Ridge
 
 from physio.core.block import Array
-from physio.models.pinn import Moments, Pinn, PinnConfig, look_back
 from physio.evaluation.models.baselines import FoldData
 from physio.evaluation.row_index import row_ids
+from physio.models.pinn import Moments, Pinn, PinnConfig, look_back
 
 _RATE: Final = 4  # samples a second of what is forecast
 _ORDER: Final = 20  # of the autoregression, at 2 values a second
@@ -18,8 +18,8 @@ _SHRINK: Final = 500.0
 _BELIEF: Final = 0.8
 """Share of what is learned on that is the regression's answer, not what came.
 
-Descent on what came alone follows the people who train: of people left out its
-forecasts were worse than those that it began from.
+Descent on what came alone follows the participants who train: of participants left out
+its forecasts were worse than those that it began from.
 """
 
 _ABSOLUTE: Final = 1.5  # how much more a minute counts that moves more
@@ -114,8 +114,8 @@ class EdaForecast:
     labels
         Number of each row's class, shape (n,); of rows that train alone.
     alpha, beta
-        Of each person (1/min; uS/min of each class), by code; those of the training
-        people count.
+        Of each participant (1/min; uS/min of each class), by code; those of the
+        training participants count.
     config
         Of the network.
     epochs, rate
@@ -144,12 +144,12 @@ class EdaForecast:
     def _forecasts(self, given: FoldData) -> Array:
         """Return what is forecast at all horizons, shape (m, horizons)."""
         train, test = given.fold.train, given.fold.test
-        people = row_ids(given.table, "subject")
+        participants = row_ids(given.table, "subject")
         model = trained(
             self.config,
             self._moments(given, train),
-            people[train],
-            self.physics(sorted(set(people[train]))),
+            participants[train],
+            self.physics(sorted(set(participants[train]))),
             self.epochs,
             self.rate,
             given.seed,
@@ -173,7 +173,7 @@ class EdaForecast:
 def trained(
     config: PinnConfig,
     moments: Moments,
-    people: Any,
+    participants: Any,
     physics: tuple[float, Array],
     epochs: int,
     rate: float,
@@ -188,7 +188,7 @@ def trained(
         Of the network.
     moments
         What trains.
-    people
+    participants
         Whose each moment is, shape (n,).
     physics
         ``alpha_0`` (1/min) and ``beta`` (uS/min) of each class.
@@ -205,7 +205,7 @@ def trained(
         model.alpha.fill_(physics[0])
         model.beta.copy_(torch.from_numpy(physics[1]))
         if config.skin > 0:
-            begin(model, moments, people)
+            begin(model, moments, participants)
             with torch.no_grad():
                 said = model.forecast(moments.z, moments.trace)
             moments = moments._replace(ahead=torch.lerp(moments.ahead, said, _BELIEF))
@@ -234,7 +234,7 @@ def _paces(model: Pinn, rate: float, quick: float) -> list[dict[str, Any]]:
 
 
 @torch.no_grad()
-def begin(model: Pinn, moments: Moments, people: Any) -> None:
+def begin(model: Pinn, moments: Moments, participants: Any) -> None:
     """Set the linear part to what is known without descent, and split it in two.
 
     Half of it is an autoregression, half a ridge regression in which minutes that move
@@ -246,8 +246,8 @@ def begin(model: Pinn, moments: Moments, people: Any) -> None:
     known = np.isfinite(y).all(axis=1)
     y = np.where(known[:, None], y, 0.0)
     weight = np.empty(len(s))
-    for person in np.unique(people):
-        own = people == person
+    for participant in np.unique(participants):
+        own = participants == participant
         weight[own] = (s[own] / np.sqrt(np.mean(s[own] ** 2))) ** _ABSOLUTE
     weight = np.where(known, weight, 0.0)
     gram = (x * weight[:, None]).T @ x + _SHRINK * np.eye(x.shape[1])

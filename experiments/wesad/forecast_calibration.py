@@ -9,10 +9,10 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
-from physio.core.block import Array
-from physio.models.pinn import LAGS, Moments, Pinn, doubt
 from experiments.wesad.eda_forecast import autoregression, iterated
+from physio.core.block import Array
 from physio.evaluation.statistics import summary
+from physio.models.pinn import LAGS, Moments, Pinn, doubt
 
 _TEMPERS: Final = np.geomspace(0.1, 2.0, 31)
 _SHRINK: Final = 100.0
@@ -20,7 +20,7 @@ _ORDER: Final = 20  # of the autoregression's lags, the first of `LAGS`
 
 
 class HeldOutErrors(NamedTuple):
-    """What a network said of a person left out, and what was so.
+    """What a network said of a participant left out, and what was so.
 
     ``off`` (uS), (n, horizons), and what doubts it, (n, 3); logits and class, (n, C)
     and (n,); of each unit the mean square error of the ratings and the mean variance
@@ -36,7 +36,9 @@ class HeldOutErrors(NamedTuple):
 
 
 @torch.no_grad()
-def held_out_errors(model: Pinn, given: Moments, unit: npt.NDArray[np.int_]) -> HeldOutErrors:
+def held_out_errors(
+    model: Pinn, given: Moments, unit: npt.NDArray[np.int_]
+) -> HeldOutErrors:
     """Return how far off a network is; NaN where nothing can be said."""
     logits, mean, log_sd = model(given.z)
     square = (mean - given.ratings).square().double().numpy()
@@ -64,7 +66,7 @@ def calibrate_uncertainty(
     model
         Changed in place.
     off
-        What networks of other people missed; each person counts the same.
+        What networks of other participants missed; each participant counts the same.
     band
         Which quantiles the ends of a forecast are.
     blur
@@ -94,7 +96,7 @@ def calibrate_uncertainty(
 
 
 class Figures:
-    """Forecasts and odds of people left out, row by row.
+    """Forecasts and odds of participants left out, row by row.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ class Figures:
         given: Moments,
         counts: npt.NDArray[np.bool_],
     ) -> None:
-        """Add what a network says of a person at the moments that count."""
+        """Add what a network says of a participant at the moments that count."""
         given = Moments(*(part[torch.from_numpy(counts)] for part in given))
         middle = model.forecast(given.z, given.trace)
         low, high = model.ends(middle, given.trace)
@@ -149,7 +151,7 @@ class Figures:
         truth: Array,
         counts: npt.NDArray[np.bool_],
     ) -> None:
-        """Add what plain forecasts say, learned from traces of other people."""
+        """Add what plain forecasts say, learned from traces of other participants."""
         train = np.isfinite(past).all(axis=1)
         past, ahead, own, truth = past[train], ahead[train], own[counts], truth[counts]
         now, steps = own[:, -1], autoregression(past)

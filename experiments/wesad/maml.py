@@ -1,4 +1,4 @@
-"""A start for quick learning, found over people: first-order MAML, after DSAML."""
+"""A start for quick learning, found over participants: first-order MAML, after DSAML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from physio.core.block import Array
 
-_STEPS: Final = 16  # of learning from a person's labels
+_STEPS: Final = 16  # of learning from a participant's labels
 _RATE: Final = 0.02  # of it
 _ROUNDS: Final = 300
 _WIDTH: Final = 16
@@ -18,18 +18,18 @@ _WIDTH: Final = 16
 
 @dataclass(frozen=True)
 class FirstOrderMAML:
-    """A small network from whose weights a person is learned in a few steps.
+    """A small network from whose weights a participant is learned in a few steps.
 
     It reads the features of a condition and what the expert said of it, and tells what
     to add to that: valence and arousal.
 
     Notes
     -----
-    After Zhang et al. 2025 (DSAML, arXiv 2412.19200): tasks are people, the support is
-    one or two of their conditions, the query the others; gradients of the query are
-    taken at the adapted weights and applied to the start (first order). Theirs is a
-    network on music with another loss; this one has a hundred weights and a squared
-    error, as fits a dozen people.
+    After Zhang et al. 2025 (DSAML, arXiv 2412.19200): tasks are participants, the
+    support is one or two of their conditions, the query the others; gradients of the
+    query are taken at the adapted weights and applied to the start (first order).
+    Theirs is a network on music with another loss; this one has a hundred weights and a
+    squared error, as fits a dozen participants.
     """
 
     net: Any
@@ -37,12 +37,12 @@ class FirstOrderMAML:
     sd: Array
 
     @classmethod
-    def learn(cls, people: Sequence[Any], seed: int) -> Self:
-        """Find a start over people: what was said of each when left out, and rated."""
+    def learn(cls, participants: Sequence[Any], seed: int) -> Self:
+        """Find a start over participants: what was said of each when left out, and rated."""
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
-        scale = np.nanstd(np.concatenate([p.z for p in people]), axis=0)
-        tasks = [_task(p, scale) for p in people]
+        scale = np.nanstd(np.concatenate([p.z for p in participants]), axis=0)
+        tasks = [_task(p, scale) for p in participants]
         net = _network(tasks[0][0].shape[1])
         outer = torch.optim.Adam(net.parameters(), lr=2e-3, weight_decay=1e-3)
         for _ in range(_ROUNDS):
@@ -65,11 +65,11 @@ class FirstOrderMAML:
         sd = np.sqrt(np.nanmean(np.concatenate(off) ** 2, axis=0))
         return cls(net, scale, sd)
 
-    def adapted(self, person: Any, labelled: list[int]) -> tuple[Array, Array]:
-        """Return means and deviations of a person's conditions, (units, 3) each."""
-        x, y = _task(person, self.scale)
+    def adapted(self, participant: Any, labelled: list[int]) -> tuple[Array, Array]:
+        """Return means and deviations of a participant's conditions, (units, 3) each."""
+        x, y = _task(participant, self.scale)
         own = _adapt(self.net, x[labelled], y[labelled]) if labelled else self.net
-        mean, sd = person.mean.copy(), person.sd.copy()
+        mean, sd = participant.mean.copy(), participant.sd.copy()
         mean[:, :2] += own(x).detach().double().numpy()
         sd[:, :2] = self.sd
         return mean, sd
@@ -82,15 +82,15 @@ def _network(width: int) -> nn.Module:
     return nn.Sequential(nn.Linear(width, _WIDTH), nn.Tanh(), last)
 
 
-def _task(person: Any, scale: Array) -> tuple[Tensor, Tensor]:
-    z = np.where(np.isfinite(person.z), person.z, 0.0) / scale
-    x = np.column_stack([z, np.nan_to_num(person.mean[:, :2])])
-    y = (person.ratings - person.mean)[:, :2]
+def _task(participant: Any, scale: Array) -> tuple[Tensor, Tensor]:
+    z = np.where(np.isfinite(participant.z), participant.z, 0.0) / scale
+    x = np.column_stack([z, np.nan_to_num(participant.mean[:, :2])])
+    y = (participant.ratings - participant.mean)[:, :2]
     return torch.tensor(x, dtype=torch.float32), torch.tensor(y, dtype=torch.float32)
 
 
 def _adapt(net: Any, x: Tensor, y: Tensor) -> nn.Module:
-    """Return the network after a few steps on a person's labels; the start stays."""
+    """Return the network after a few steps on a participant's labels; the start stays."""
     own = _network(x.shape[1])
     own.load_state_dict(net.state_dict())
     inner = torch.optim.SGD(own.parameters(), lr=_RATE)

@@ -10,18 +10,24 @@ import numpy as np
 import pandas as pd
 import torch
 
+from experiments.wesad.eda_forecast import (
+    Autoregression,
+    EdaForecast,
+    Persistence,
+    RidgePast,
+    trained,
+)
+from experiments.wesad.tonic_model import TonicRelaxation, fit, session
 from physio import config
 from physio.core.block import Array
 from physio.datasets import feature_table
 from physio.datasets.wesad import Wesad
-from physio.models.pinn import Moments, PinnConfig
 from physio.evaluation import splits
-from physio.evaluation.models.baselines import FoldData
 from physio.evaluation.evaluate import Evaluation, Task, evaluate, together
-from experiments.wesad.eda_forecast import (Autoregression, EdaForecast, Persistence, RidgePast, trained)
-from physio.evaluation.row_index import row_ids, named, numbers
-from experiments.wesad.tonic_model import TonicRelaxation, fit, session
 from physio.evaluation.feature_benchmark import FeatureBenchmark
+from physio.evaluation.models.baselines import FoldData
+from physio.evaluation.row_index import named, numbers, row_ids
+from physio.models.pinn import Moments, PinnConfig
 
 CLASSES: Final = ("baseline", "stress", "amusement", "meditation")
 _SAMPLES: Final = 240
@@ -29,7 +35,7 @@ _RATE: Final = 4
 _TIME: Final = 2.0  # min, a time constant where nobody's is known
 
 Physics = Callable[[Sequence[str]], tuple[float, Array]]
-"""Parameters of some people's skin: ``alpha_0`` (1/min), ``beta`` (uS/min) a class."""
+"""Parameters of some participants's skin: ``alpha_0`` (1/min), ``beta`` (uS/min) a class."""
 
 
 def wesad(root: Path | None) -> Wesad:
@@ -54,13 +60,13 @@ def traces(
     ahead
         At the horizons (uS), shape (n, horizons); NaN beyond the recording.
     """
-    people, ends = named(table, "subject"), numbers(table, "end")
+    participants, ends = named(table, "subject"), numbers(table, "end")
     past = np.full((len(table), _SAMPLES), np.nan)
     ahead = np.full((len(table), len(horizons)), np.nan)
-    for person in np.unique(people):
-        (block,) = data.person(str(person)).streams["e4.eda"]
+    for participant in np.unique(participants):
+        (block,) = data.participant(str(participant)).streams["e4.eda"]
         y = np.concatenate([np.full(_SAMPLES, np.nan), block.data[:, 0]])
-        rows = np.flatnonzero(people == person)
+        rows = np.flatnonzero(participants == participant)
         last = np.floor((ends[rows] - block.t0) * _RATE - 1e-6).astype(np.intp)
         at = last[:, None] + np.arange(1, _SAMPLES + 1)
         past[rows] = y[at]
@@ -72,9 +78,9 @@ def traces(
 
 
 @cache
-def relaxation(data: Wesad, person: str) -> TonicRelaxation:
-    """Return the parameters of a person's skin, from the whole session."""
-    recording = data.person(person)
+def relaxation(data: Wesad, participant: str) -> TonicRelaxation:
+    """Return the parameters of a participant's skin, from the whole session."""
+    recording = data.participant(participant)
     (block,) = recording.streams["e4.eda"]
     parts = recording.events["study.conditions"]
     spans = [
@@ -89,13 +95,13 @@ def relaxation(data: Wesad, person: str) -> TonicRelaxation:
 
 
 def physics(data: Wesad, classes: Sequence[str]) -> Physics:
-    """Return what tells the median parameters of some people: of those that are known.
+    """Return what tells the median parameters of some participants: of those that are known.
 
     Where nobody's are, the time constant is 2 min and the sizes are 0.
     """
 
-    def of(people: Sequence[str]) -> tuple[float, Array]:
-        found = [relaxation(data, str(p)) for p in people]
+    def of(participants: Sequence[str]) -> tuple[float, Array]:
+        found = [relaxation(data, str(p)) for p in participants]
         times = [f.time.known.value for f in found]
         known = np.isfinite(times).any()
         alpha = 1 / (float(np.nanmedian(times)) if known else _TIME)
@@ -141,7 +147,7 @@ class Multitask:
         scale = np.nanstd(x[train], axis=0) + 1e-12
         x = x / scale
         settings = replace(self.settings, features=x.shape[1], classes=given.classes)
-        people = row_ids(given.table, "subject")
+        participants = row_ids(given.table, "subject")
         kept = train[np.isfinite(self.past[train]).all(axis=1)]
         moments = Moments(
             torch.from_numpy(x[kept]).float(),
@@ -150,9 +156,15 @@ class Multitask:
             torch.from_numpy(np.asarray(given.y[kept], np.int64)),
             torch.full((len(kept), len(settings.dimensions)), torch.nan),
         )
-        found = self.physics(given.classes)(sorted(set(people[kept])))
+        found = self.physics(given.classes)(sorted(set(participants[kept])))
         model = trained(
-            settings, moments, people[kept], found, self.epochs, self.rate, given.seed
+            settings,
+            moments,
+            participants[kept],
+            found,
+            self.epochs,
+            self.rate,
+            given.seed,
         )
         with torch.no_grad():
             logits = model(torch.from_numpy(x[test]).float())[0].double().numpy()
@@ -217,7 +229,7 @@ class Picked:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Skin conductance some seconds ahead, of people left out, inside of conditions.
+    """Skin conductance some seconds ahead, of participants left out, inside of conditions.
 
     Parameters
     ----------
@@ -240,7 +252,7 @@ class Forecasts:
     protocol: str = "loso"
     settings: Any = None
     horizons: tuple[float, ...] = (5.0, 15.0, 30.0)
-    features: tuple[str, ...] = ("skin.rate", "heart.rate")
+    features: tuple[str, ...] = ("eda.scr_rate", "heart.rate")
     transforms: Any = None
     baseline_seconds: float = 300.0
     embargo: float = 60.0

@@ -1,4 +1,4 @@
-"""Whether knowing a person helps: their rest, and one or two conditions they rated."""
+"""Whether knowing a participant helps: their rest, and one or two conditions they rated."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,28 +10,37 @@ from typing import Any
 
 import numpy as np
 
+from experiments.weights.participant_effects import (
+    GRID,
+    PersonRatings,
+    left_out,
+    likely,
+    mean_of,
+    pairs_of,
+    participants,
+    say,
+)
+from experiments.weights.wrist import TrainWrist
+from experiments.wesad import maml
 from physio import config
 from physio.core.block import Array
 from physio.datasets.wesad import Wesad
-from physio.models.personalization import RatedMoment, personalize
-from physio.models.baseline import BaselineAccumulator
-from experiments.wesad import maml
-from experiments.weights.person_effects import (GRID, PersonRatings, left_out, likely, mean_of, pairs_of, persons, say)
-from physio.training.gaussian import TrainingSamples, learn, moments
 from physio.evaluation.statistics import summary
-from physio.training.participants import DIMENSIONS
-from experiments.weights.wrist import TrainWrist
+from physio.models.baseline import BaselineAccumulator
+from physio.models.personalization import RatedMoment, personalize
+from physio.training.gaussian import TrainingSamples, learn, moments
+from physio.training.participant_data import DIMENSIONS
 
 
 @dataclass(frozen=True)
 class Personalization:
-    """How personal calibration is judged, on the people that the wrist is trained on.
+    """How personal calibration is judged, on the participants that the wrist is trained on.
 
-    Each person is left out; the expert, and how people differ, are learned from the
-    others. The rest is the beginning of the first condition and counts for nothing
-    else. Conditions that were used as labels leave the test, all choices of one and of
-    two are averaged, and each way is compared with what the rest alone gives on the
-    very same conditions.
+    Each participant is left out; the expert, and how participants differ, are learned
+    from the others. The rest is the beginning of the first condition and counts for
+    nothing else. Conditions that were used as labels leave the test, all choices of one
+    and of two are averaged, and each way is compared with what the rest alone gives on
+    the very same conditions.
 
     Parameters
     ----------
@@ -45,18 +54,20 @@ class Personalization:
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Judge on the people of the data set; nothing is stored."""
+        """Judge on the participants of the data set; nothing is stored."""
         began = time.monotonic()
         if root is None:
             raise ValueError("say where WESAD is, with --data")
         own = root / self.wrist.folder
         data = Wesad(own if own.is_dir() else root)
-        people = [self.wrist.person(data, code) for code in data.people]
-        seen = [moments(p, self.wrist.recipe) for p in people]
+        participants = [
+            self.wrist.participant(data, code) for code in data.participants
+        ]
+        seen = [moments(p, self.wrist.recipe) for p in participants]
         found: dict[str, dict[str, dict[str, float]]] = {}
         for i, held in enumerate(seen):
             others = [p for j, p in enumerate(seen) if j != i]
-            for way, metrics in self._person(held, others).items():
+            for way, metrics in self._participant(held, others).items():
                 for metric, value in metrics.items():
                     found.setdefault(way, {}).setdefault(metric, {})[held.code] = value
         rows = [
@@ -67,8 +78,8 @@ class Personalization:
         rows += _paired(found, self.seed)
         return {
             "dataset": data.name,
-            "protocol": "leave one person out; labelled conditions leave the test",
-            "people": [p.code for p in people],
+            "protocol": "leave one participant out; labelled conditions leave the test",
+            "participants": [p.code for p in participants],
             "rows": rows,
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "torch")},
@@ -76,10 +87,10 @@ class Personalization:
             "table": _printed(rows),
         }
 
-    def _person(
+    def _participant(
         self, held: TrainingSamples, others: list[TrainingSamples]
     ) -> dict[str, dict[str, float]]:
-        """Return each way's metrics on one person who was left out."""
+        """Return each way's metrics on one participant who was left out."""
         recipe = self.wrist.recipe
         made = learn(others, recipe)
         away = left_out(others, recipe, made)
@@ -112,18 +123,20 @@ class Personalization:
 
 def _layer(away: Sequence[PersonRatings], prior: Array, p: int) -> Any:
     """Return the way of an offset, or of an offset and a gain."""
-    cov = persons(away, prior, p)
+    cov = participants(away, prior, p)
 
     def way(t: PersonRatings, labelled: list[int]) -> tuple[Array, Array]:
         labels = [RatedMoment(t.mean[i], t.sd[i], t.ratings[i]) for i in labelled]
-        both = [personalize(m, s, prior, cov, labels) for m, s in pairs_of(t.mean, t.sd)]
+        both = [
+            personalize(m, s, prior, cov, labels) for m, s in pairs_of(t.mean, t.sd)
+        ]
         return np.array([b[0] for b in both]), np.array([b[1] for b in both])
 
     return way
 
 
 def _features(away: Sequence[PersonRatings]) -> Any:
-    """Return the way of a person's own weights on the features, Bayesian."""
+    """Return the way of a participant's own weights on the features, Bayesian."""
     scale = np.nanstd(np.concatenate([t.z for t in away]), axis=0)
 
     def phi(t: PersonRatings) -> Array:
@@ -160,7 +173,7 @@ def _features(away: Sequence[PersonRatings]) -> Any:
 
 
 def _labels_alone(others: Sequence[TrainingSamples]) -> Any:
-    """Return the way that hears labels and no sensor: the person's own mean, shrunk."""
+    """Return the way that hears labels and no sensor: the participant's own mean, shrunk."""
     rated = [
         np.array([p.ratings[p.unit == k][0] for k in np.unique(p.unit)]) for p in others
     ]
@@ -205,7 +218,7 @@ def _judged(t: PersonRatings, way: Any, k: int) -> dict[str, float]:
 def _paired(
     found: Mapping[str, Mapping[str, Mapping[str, float]]], seed: int
 ) -> list[dict[str, Any]]:
-    """Return what each way adds to the rest alone, person by person."""
+    """Return what each way adds to the rest alone, participant by participant."""
     rows = []
     for way, metrics in found.items():
         name, _, k = way.rpartition(", ")

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array
-from physio.datasets import feature_table
-from physio.models.pinn import PinnConfig
-from physio.evaluation.models.baselines import FoldData
 from experiments.wesad.eda_forecast import EdaForecast
 from experiments.wesad.multitask import CLASSES, Multitask, Physics, physics
+from physio.core.block import Array
+from physio.datasets import feature_table
+from physio.evaluation.models.baselines import FoldData
+from physio.models.pinn import PinnConfig
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def networks(
     Parameters
     ----------
     tells
-        ``"condition"`` or ``"skin"``, as in `experiments.wesad.pinn_paper_protocol.PaperRows`.
+        ``"condition"`` or ``"eda"``, as in
+        `experiments.wesad.pinn_paper_protocol.PaperRows`.
     rows
         See `PaperRowsData`.
     parts
@@ -79,7 +80,7 @@ def networks(
     """
     found: dict[str, Any] = {}
     for k, (said, columns) in enumerate(parts.items()):
-        if tells == "skin" and "signals" not in said:
+        if tells == "eda" and "signals" not in said:
             continue  # a forecaster always reads the trace
         for name, weight in (("network", 0.02), ("network without physics", 0.0)):
             if k and not weight:

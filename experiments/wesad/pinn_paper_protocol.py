@@ -1,6 +1,6 @@
 """What the PINN's paper is taken to have done: rows of everybody, shuffled.
 
-For reproduction alone: every person and condition comes to both sides, and answers
+For reproduction alone: every participant and condition comes to both sides, and answers
 given about a condition are inputs.
 """
 
@@ -11,18 +11,22 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from experiments.wesad.eda_forecast import Persistence
+from experiments.wesad.multitask import traces, wesad
+from experiments.wesad.pinn_paper_network import PaperRowsData, labels, networks, scaled
 from physio import config
 from physio.core.block import Array
 from physio.datasets import feature_table
 from physio.datasets.wesad import Wesad
 from physio.evaluation import splits
-from physio.evaluation.models.baselines import MajorityClass, FoldData, LogisticRegression
 from physio.evaluation.evaluate import Evaluation, Task, evaluate
-from experiments.wesad.eda_forecast import Persistence
-from experiments.wesad.pinn_paper_network import PaperRowsData, labels, networks, scaled
-from physio.evaluation.models.adaptive_lda import XGBoost
 from physio.evaluation.feature_benchmark import FeatureBenchmark
-from experiments.wesad.multitask import traces, wesad
+from physio.evaluation.models.adaptive_lda import XGBoost
+from physio.evaluation.models.baselines import (
+    FoldData,
+    LogisticRegression,
+    MajorityClass,
+)
 
 CLASSES: Final = {c: (c,) for c in ("baseline", "stress", "amusement")}
 _LATER: Final = 5.0  # s
@@ -35,13 +39,13 @@ def answers(data: Wesad, table: pd.DataFrame) -> Array:
     of all parts and where no answer was given.
     """
     found = np.full((len(table), 26), np.nan)
-    people = table["subject"].to_numpy()
+    participants = table["subject"].to_numpy()
     labels = table[feature_table.LABEL].to_numpy()
-    for person in np.unique(people):
-        parts = data.conditions(str(person))
+    for participant in np.unique(participants):
+        parts = data.conditions(str(participant))
         items = list(parts[0].panas)  # baseline's: asked of every part
         for part in parts:
-            here = (people == person) & (labels == part.name)
+            here = (participants == participant) & (labels == part.name)
             own = [*part.sam.values(), *(part.panas[i] for i in items)]
             found[here] = own
     return found
@@ -54,7 +58,7 @@ class PaperRows:
     Parameters
     ----------
     tells
-        ``"condition"`` (F1) or ``"skin"``: conductance 5 s after the window's end, on a
+        ``"condition"`` (F1) or ``"eda"``: conductance 5 s after the window's end, on a
         scale on which that of all rows goes from 0 to 1.
     k, seed
         See `physio.evaluation.splits.PaperRowKFold`.
@@ -69,7 +73,7 @@ class PaperRows:
     rate: float = 3e-3
 
     def __post_init__(self) -> None:
-        if self.target not in ("condition", "skin"):
+        if self.target not in ("condition", "eda"):
             raise ValueError(f"tells is condition or skin, not {self.target!r}")
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
@@ -80,7 +84,9 @@ class PaperRows:
         plain = FeatureBenchmark({}, splits.PaperRowKFold.name, classes=CLASSES)
         names = plain.work(table).names
         past, ahead = traces(data, table, [_LATER])
-        known = table[feature_table.LABEL].isin([c for own in CLASSES.values() for c in own])
+        known = table[feature_table.LABEL].isin(
+            [c for own in CLASSES.values() for c in own]
+        )
         left = known.to_numpy() & np.isfinite(past).all(axis=1)
         left &= np.isfinite(ahead[:, 0])
         low, high = ahead[left].min(), ahead[left].max()
@@ -99,7 +105,7 @@ class PaperRows:
             models[f"linear, {name}"] = Columns(LogisticRegression(c=10.0), columns)
         asked: dict[str, Any] = {"classes": CLASSES}
         measured: tuple[str, ...] = ("macro-F1", "accuracy")
-        if self.target == "skin":
+        if self.target == "eda":
             asked = {"y": (ahead[:, 0] - low) / (high - low)}
             measured = ("RMSE", "r")
             models["persistence"] = Columns(Persistence(), slice(n + 26, n + 27))

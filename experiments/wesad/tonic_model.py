@@ -1,4 +1,4 @@
-"""How fast a person's skin relaxes, and how far each condition moves it."""
+"""How fast a participant's skin relaxes, and how far each condition moves it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -266,7 +266,9 @@ def _traced(
     return height, sizes, errors
 
 
-def _likely(found: ParticipantFit, scale: float, logs: Array) -> tuple[float, Array, Array]:
+def _likely(
+    found: ParticipantFit, scale: float, logs: Array
+) -> tuple[float, Array, Array]:
     """Return the log likelihood, and each coefficient with its standard error."""
     minutes = float(np.exp(np.clip(logs[0], *np.log(_TIMES))))
     wander, noise = np.exp(2 * np.clip(logs[1:], -12, 6))

@@ -5,7 +5,21 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import typer
 
-from physio.cli import (bench, dashboard, check, doctor_checks, extract, recordings, evaluate, help_links, personal, report, sessions, study, system)
+from physio.cli import (
+    bench,
+    check,
+    dashboard,
+    doctor_checks,
+    evaluate,
+    extract,
+    help_links,
+    personal,
+    recordings,
+    report,
+    sessions,
+    study,
+    system,
+)
 
 app = typer.Typer(
     name="physio",
@@ -15,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="""From EEG and wristbands to online valence, arousal and dominance.
 
-    `physio demo` runs a simulated person for a minute. `physio replay FILE` runs a
+    `physio demo` runs a simulated participant for a minute. `physio replay FILE` runs a
     recording of yours. `physio live CONFIG.toml` runs devices.""",
 )
 for command in (

@@ -43,8 +43,10 @@ def teller(*, open_it: bool) -> Callable[["Dashboard"], str]:
     def tell(board: "Dashboard") -> str:
         if open_it:
             _open(board.page)
-        look, person = (board.urls[role] for role in ("look", "participant"))
-        return f"dashboard: {board.page}  only to look: {look}  participant: {person}"
+        look, participant = (board.urls[role] for role in ("look", "participant"))
+        return (
+            f"dashboard: {board.page}  only to look: {look}  participant: {participant}"
+        )
 
     return tell
 
@@ -125,7 +127,7 @@ def _computed(
     made = file.plan(recording.inputs)
     kept = {n: b for n, b in recording.streams.items() if not computed(n)}
     about = {**recording.metadata, "config": json.dumps(file.resolved(made))}
-    return replace(recording, streams=kept, about=about), run(recording, made)
+    return replace(recording, streams=kept, metadata=about), run(recording, made)
 
 
 def _open(url: str) -> None:

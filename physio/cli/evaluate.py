@@ -1,4 +1,4 @@
-"""The command that judges models on people they never saw."""
+"""The command that judges models on participants they never saw."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def evaluate(
         list[str], typer.Option(help="Another package that names may be from.")
     ] = [],  # noqa: B006 typer wants a list
 ) -> None:
-    """Judge models on people they never saw, beside baselines, after an audit.
+    """Judge models on participants they never saw, beside baselines, after an audit.
 
     A file's `[evaluation]` says what is judged. Where it has a `[table]` too, features
     are first computed by the stages that run live (kept in OUT/table).
@@ -112,8 +112,8 @@ def _extract(
         Windows, {k: float(v) for k, v in lengths.items()}, f"{path.name}: table"
     )
     settings = type(settings)(settings.width, settings.hop, settings.share, tables)
-    people = len({trial.subject for trial in dataset.trials()})
-    with progress(people) as heard:
+    participants = len({trial.subject for trial in dataset.trials()})
+    with progress(participants) as heard:
         outcomes = extract(dataset, into, settings, engine=engine, heard=heard)
     failed = [o for o in outcomes if o.how == "failed"]
     for one in failed:

@@ -43,7 +43,9 @@ def extract(
     ] = "serial",
     picture: Annotated[
         Path | None,
-        typer.Option(help="Where to draw what is usable of each person (PNG, SVG)."),
+        typer.Option(
+            help="Where to draw what is usable of each participant (PNG, SVG)."
+        ),
     ] = None,
     json_path: Json = None,
     trust: Annotated[
@@ -52,8 +54,9 @@ def extract(
 ) -> None:
     """Compute the features of a whole data set, by the stages that run live.
 
-    Leaves a Parquet file a person, with a row a window. What is there and unchanged is
-    not computed again, so that the same command goes on where it was stopped.
+    Leaves a Parquet file a participant, with a row a window. What is there and
+    unchanged is not computed again, so that the same command goes on where it was
+    stopped.
 
     Example: `physio extract wesad path/to/WESAD table --engine loky:2`
     """
@@ -65,8 +68,8 @@ def extract(
     found = named(dataset, root, tuple(trust))
     tables = files.read(config) if config is not None else {}
     settings = Windows(window, hop, share, tables)
-    people = len({trial.subject for trial in found.trials()})
-    with progress(people) as heard:
+    participants = len({trial.subject for trial in found.trials()})
+    with progress(participants) as heard:
         outcomes = run(found, out, settings, engine=engine, heard=heard)
     _tell(outcomes)
     whole = [o for o in outcomes if o.how != "failed"]
@@ -82,7 +85,7 @@ def extract(
     if json_path is not None:
         told = {
             "dataset": found.name,
-            "people": [o._asdict() for o in outcomes],
+            "participants": [o._asdict() for o in outcomes],
             "usable": {} if shares is None else shares.to_dict("index"),
         }
         json_path.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
@@ -114,7 +117,7 @@ def audit(
     ] = None,
     json_path: Json = None,
 ) -> None:
-    """Find out whether a split leaks: samples, trials, people, columns, the clock.
+    """Find out whether a split leaks: samples, trials, participants, columns, the clock.
 
     With status 1 if it leaks. Folds are of the very rows they were made of: give the
     same --classes again.
@@ -186,8 +189,8 @@ def named(name: str, root: Path, trust: tuple[str, ...]) -> "Dataset":
 
 
 @contextmanager
-def progress(people: int) -> "Iterator[Callable[[Outcome], None]]":
-    """Show how many people are done, at which rate, and how long it will take."""
+def progress(participants: int) -> "Iterator[Callable[[Outcome], None]]":
+    """Show how many participants are done, at which rate, and how long it will take."""
     if not sys.stderr.isatty():
         yield lambda o: typer.echo(_line(o), err=True)
         return
@@ -209,7 +212,7 @@ def progress(people: int) -> "Iterator[Callable[[Outcome], None]]":
         console=Console(stderr=True),
     )
     with bar:
-        task = bar.add_task("people", total=people, rate="")
+        task = bar.add_task("participants", total=participants, rate="")
         rows = 0
 
         def heard(outcome: "Outcome") -> None:
@@ -234,7 +237,7 @@ def _tell(outcomes: "list[Outcome]") -> None:
     for outcome in outcomes:
         count[outcome.how] += 1
     typer.echo(
-        f"{count['done']} people computed, {count['kept']} there and unchanged, "
+        f"{count['done']} participants computed, {count['kept']} there and unchanged, "
         f"{count['failed']} failed"
     )
     for outcome in outcomes:

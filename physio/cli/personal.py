@@ -1,4 +1,4 @@
-"""Commands about one person: what is known of them, and what they say."""
+"""Commands about one participant: what is known of them, and what they say."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,9 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="Where the calibration file goes (JSON).")],
     rest: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="From when to when the person rested (s); in a recording."),
+        typer.Option(
+            help="From when to when the participant rested (s); in a recording."
+        ),
     ] = None,
     worn: Annotated[
         float, typer.Option(min=0.0, help="How long to wear the sensors first (s).")
@@ -24,19 +26,20 @@ def calibrate(
     seconds: Annotated[
         float, typer.Option(min=1.0, help="How long to rest (s): two to five minutes.")
     ] = 180.0,
-    person: Annotated[
+    participant: Annotated[
         str | None, typer.Option(help="Code of the participant; never a name.")
     ] = None,
     consent: Consent = None,
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
-    """Learn what one person is like at rest, and from moments that they rate.
+    """Learn what one participant is like at rest, and from moments that they rate.
 
-    With a session file, the sensors are worn, then the person rests; after that, type m
-    and `sam 7 3 5` (valence, arousal, dominance, 1 to 9) to rate moments, and q to end.
-    Of a recording, the markers `rest` and `rest over` say when the rest was. The file
-    is small and the person's own: delete it, and nothing is known of them any more.
+    With a session file, the sensors are worn, then the participant rests; after that,
+    type m and `sam 7 3 5` (valence, arousal, dominance, 1 to 9) to rate moments, and q
+    to end. Of a recording, the markers `rest` and `rest over` say when the rest was.
+    The file is small and the participant's own: delete it, and nothing is known of them
+    any more.
 
     Example: `physio calibrate configs/simulated.toml --out p07.json`
     """
@@ -50,12 +53,16 @@ def calibrate(
                 f"a rest of {seconds:.0f} s is too short: two to five minutes are "
                 "asked for"
             )
-        folder = _guided(source, worn, seconds, person, consent, demo_weights, trust)
+        folder = _guided(
+            source, worn, seconds, participant, consent, demo_weights, trust
+        )
         source = folder / "recording.xdf"
     recording = read(source)
-    file = session_config.recorded(recording) or session_config.SessionConfig(at=source.name)
+    file = session_config.recorded(recording) or session_config.SessionConfig(
+        at=source.name
+    )
     made = file.plan(recording.inputs, demo_weights=demo_weights)
-    who = person or recording.metadata.get("person", "")
+    who = participant or recording.metadata.get("participant", "")
     found, poor = personal_calibration.calibrate(recording, made, rest, who)
     found.write(out)
     for text in poor:
@@ -76,18 +83,18 @@ def rate(
         Path | None,
         typer.Option(help="The session's folder; by default the newest one."),
     ] = None,
-    person: Annotated[
-        str, typer.Option(help="Whose, in a session of several people.")
+    participant: Annotated[
+        str, typer.Option(help="Whose, in a session of several participants.")
     ] = "",
 ) -> None:
-    """Tell a session that runs in another terminal how its person feels.
+    """Tell a session that runs in another terminal how its participant feels.
 
     Example: `physio rate 7 3 5`, or `physio rate 0.5 -0.2 nan --scale now`
     """
     from physio.cli import session_folder
     from physio.cli.sessions import newest
-    from physio.online import remote_control
     from physio.inference import self_report
+    from physio.online import remote_control
 
     if len(values) > 3:
         raise ValueError(f"a rating has at most 3 numbers, not {len(values)}")
@@ -98,7 +105,7 @@ def rate(
     if scale == "sam":
         told = self_report.from_sam(told)
     found = session_folder.check(session or newest(Path("sessions")))
-    remote_control.rate(found, told, kinds[scale], person)
+    remote_control.rate(found, told, kinds[scale], participant)
 
 
 COMMANDS: Final[list[Callable[..., None]]] = [calibrate]
@@ -108,7 +115,7 @@ def _guided(
     config: Path,
     worn: float,
     seconds: float,
-    person: str | None,
+    participant: str | None,
     consent: str | None,
     demo_weights: bool,
     trust: list[str],
@@ -124,7 +131,7 @@ def _guided(
             worn + seconds, "rest over", "Thank you. Rate moments now, or end with q."
         ),
     )
-    told = {"person": person, "consent": consent}
+    told = {"participant": participant, "consent": consent}
     return run_devices(
         config,
         None,

@@ -19,20 +19,20 @@ import numpy as np
 
 from physio.cli import session_folder
 from physio.core.block import Block
-from physio.core.protocols import Clock, Device, FastClock, Sink
 from physio.core.missing import MissingReason, missing_reason
+from physio.core.protocols import Clock, Device, FastClock, Sink
 from physio.core.recording import Item
-from physio.online import personal_calibration
 from physio.inference.agreement import Agreement
 from physio.inference.calibration import Calibration
+from physio.inference.montage_adaptation import unplaced
+from physio.online import personal_calibration
 from physio.online.engine import PipelineConfig
-from physio.online.session_config import SessionConfig, unused_chains
 from physio.online.scheduling import realtime_priority
 from physio.online.session import Session
+from physio.online.session_config import SessionConfig, unused_chains
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import ChannelStatusFile
 from physio.sinks.xdf import Xdf
-from physio.inference.montage_adaptation import unplaced
 from physio.view.dashboard.sink import Dashboard
 
 OURS = ("begin", "config", "ended", "warnings")  # said of each session anew
@@ -95,7 +95,9 @@ def conduct(
 
     wait = isinstance(clock, FastClock)
     given = {"folder": out, "about": about, "wait": wait, "clock": clock}
-    live = () if wait else (ChannelStatusFile(out),)  # else `physio check` has it faster
+    live = (
+        () if wait else (ChannelStatusFile(out),)
+    )  # else `physio check` has it faster
     sinks = [_behind(s, wait) for s in (*file.sinks(given), *live)]
     session = Session(plan, devices, sinks, clock, poll, seconds)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -112,7 +114,7 @@ def conduct(
         unusable += personal_calibration.apply_calibrations(session, known)
         for who in session.plan.participants:
             name = f"estimates.{who}".rstrip(".")
-            agreements[who] = Agreement(name=name, person=who)
+            agreements[who] = Agreement(name=name, participant=who)
         for board in (s for s in sinks if isinstance(s, Dashboard)):
             line = pages(board) if pages is not None else ""
             if shown is not None:
@@ -120,9 +122,9 @@ def conduct(
         for item in session:
             for agreement in agreements.values():
                 agreement.take(item)
-            what, _, person = item.info.name.partition(".")
+            what, _, participant = item.info.name.partition(".")
             if isinstance(item, Block) and what == "estimates":
-                counts[person].update(_count(item))
+                counts[participant].update(_count(item))
             if shown is not None and not _show(session, shown, item):
                 shown = None
     faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
@@ -137,8 +139,8 @@ def conduct(
 def _unplaced(session: Session) -> list[str]:
     """Return a sentence on electrodes that no weights can read, of everybody once."""
     found = []
-    for person, part in session.engine.parts.items():
-        experts = getattr(session.plan.of(person).estimator, "experts", ())
+    for participant, part in session.engine.parts.items():
+        experts = getattr(session.plan.of(participant).estimator, "experts", ())
         found += unplaced([e.weights for e in experts], part.junction.info.names)
     return list(dict.fromkeys(found))
 
@@ -155,7 +157,7 @@ def _known(paths: Sequence[Path]) -> tuple[list[Calibration], list[str]]:
 
 
 def _reported(agreements: dict[str, Agreement]) -> dict[str, Any]:
-    """Return how estimates agree with what people reported, where they did."""
+    """Return how estimates agree with what participants reported, where they did."""
     told = {who: a.told() for who, a in agreements.items()}
     return told.get("", told) if set(told) == {""} else told
 
@@ -187,7 +189,9 @@ def _shown(session: Session, view: View, item: Item) -> None:
 
 def _behind(sink: Sink, wait: bool) -> Sink:
     """Put a sink behind a thread of its own, except those that have one."""
-    return sink if isinstance(sink, Xdf | Dashboard) else BackgroundSink(sink, wait=wait)
+    return (
+        sink if isinstance(sink, Xdf | Dashboard) else BackgroundSink(sink, wait=wait)
+    )
 
 
 def _fault(sink: Sink) -> str:
@@ -204,7 +208,7 @@ def _fault(sink: Sink) -> str:
 
 def _about(file: SessionConfig) -> dict[str, str]:
     return {
-        "person": file.session.participant,
+        "participant": file.session.participant,
         "consent": file.session.consent,
         "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "physio-affect": version("physio-affect"),
@@ -221,7 +225,7 @@ def _figures(
     lasted = max(times, default=session.begin) - session.begin
     compute = 1e3 * np.array(session.compute) if session.compute else np.full(1, np.nan)
     p50, p99 = np.percentile(compute, [50, 99]).tolist()
-    people = {code: _answers(c) for code, c in sorted(counts.items()) if code}
+    participants = {code: _answers(c) for code, c in sorted(counts.items()) if code}
     return {
         "streams": [
             {
@@ -235,7 +239,7 @@ def _figures(
         "seconds_of_data": lasted,
         "seconds_taken": taken,
         "estimates": _answers(sum(counts.values(), Counter())),
-        **({"people": people} if people else {}),
+        **({"participants": participants} if participants else {}),
         "latency_ms": {"p50": p50, "p99": p99},
         "ended": session.ended,
         "state": session.ended.partition(":")[0].split()[0],

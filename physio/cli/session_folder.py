@@ -17,7 +17,7 @@ CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 
 
 @contextmanager
-def fresh(out: Path | None, person: str) -> Iterator[Path]:
+def fresh(out: Path | None, participant: str) -> Iterator[Path]:
     """Make a new, empty session folder, readable by its owner alone.
 
     A session that is already at ``out`` is kept: it moves to ``<out>_old1`` and so on.
@@ -30,7 +30,7 @@ def fresh(out: Path | None, person: str) -> Iterator[Path]:
     """
     if out is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        out = Path("sessions") / f"{person or 'session'}-{stamp}"
+        out = Path("sessions") / f"{participant or 'session'}-{stamp}"
     kept = _moved_aside(out)
     if kept is not None:
         typer.echo(f"{out} holds a session: it is kept as {kept}")
@@ -92,7 +92,7 @@ def delete(folder: Path) -> int:
     return files
 
 
-def code(person: str) -> str:
+def code(participant: str) -> str:
     """Return a participant's code, or refuse what may be a name.
 
     Raises
@@ -100,9 +100,9 @@ def code(person: str) -> str:
     ValueError
         If it is not a code of letters, digits, ``_``, ``.`` and ``-``.
     """
-    if person and not CODE.fullmatch(person):
+    if participant and not CODE.fullmatch(participant):
         raise ValueError(
-            f"person = {person!r} is no code: use up to 32 letters, digits, '_', '.' "
+            f"participant = {participant!r} is no code: use up to 32 letters, digits, '_', '.' "
             "or '-', and never a name, as in p07"
         )
-    return person
+    return participant

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli import dashboard
+from physio.cli import dashboard as dashboards
 
 if TYPE_CHECKING:
     from physio.cli.run_session import Outcome
     from physio.online.session import Session
 
-KEPT: Final = ("source", "citation", "licence", "person", "begin_unix", "consent")
+KEPT: Final = ("source", "citation", "licence", "participant", "begin_unix", "consent")
 """What is said of a recording and still holds of its replay."""
 
 ASSETS: Final = Path(__file__).parents[1] / "assets"
@@ -32,12 +32,12 @@ DemoWeights = Annotated[
     bool,
     typer.Option(
         "--demo-weights",
-        help="Let weights trained on simulated people answer on measured input.",
+        help="Let weights trained on simulated participants answer on measured input.",
     ),
 ]
 Calibrations = Annotated[
     list[Path],
-    typer.Option(help="What is known of a person: see `physio calibrate`."),
+    typer.Option(help="What is known of a participant: see `physio calibrate`."),
 ]
 Trust = Annotated[
     list[str],
@@ -68,11 +68,11 @@ def demo(
     fast: Annotated[
         bool, typer.Option("--fast", help="Do not wait for the time to pass.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Which simulated person.")] = 7,
+    seed: Annotated[int, typer.Option(help="Which simulated participant.")] = 7,
     dashboard: Board = None,
     open_it: Open = False,
 ) -> None:
-    """Run a simulated person with headset and wristband.
+    """Run a simulated participant with headset and wristband.
 
     Leaves a session folder: the recording (XDF), tables of features and estimates
     (Parquet), and a picture of the signals and the estimates against the truth.
@@ -88,10 +88,12 @@ def demo(
     for device in tables["devices"].values():
         device.update(seed=seed, seconds=float(seconds))
     file = SessionConfig(tables, "demo.toml")
-    if not fast and (dashboard.wanted() if dashboard is None else dashboard or open_it):
-        file = dashboard.added(file)
+    if not fast and (
+        dashboards.wanted() if dashboard is None else dashboard or open_it
+    ):
+        file = dashboards.added(file)
     clock = FastClock() if fast else WallClock()
-    _say("A simulated person with headset and wristband; simulated throughout.")
+    _say("A simulated participant with headset and wristband; simulated throughout.")
     with _folder(out, file.session.participant) as folder:
         outcome = conduct(
             file,
@@ -101,7 +103,7 @@ def demo(
             seconds=seconds,
             poll=0.25 if fast else 0.02,
             view=None if fast else _view,
-            pages=dashboard.teller(open_it=open_it or dashboard is None),
+            pages=dashboards.teller(open_it=open_it or dashboard is None),
         )
     _finish(outcome, json_path)
     _say("Next: physio replay FILE --fast runs a recording of yours;")
@@ -113,7 +115,7 @@ def live(
     out: Out = None,
     json_path: Json = None,
     seconds: Until = None,
-    person: Who = None,
+    participant: Who = None,
     consent: Consent = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
@@ -137,7 +139,7 @@ def live(
         out,
         json_path,
         seconds,
-        {"person": person, "consent": consent},
+        {"participant": participant, "consent": consent},
         demo_weights,
         trust,
         calibrations=calibration,
@@ -151,7 +153,7 @@ def record(
     out: Out = None,
     json_path: Json = None,
     seconds: Until = None,
-    person: Who = None,
+    participant: Who = None,
     consent: Consent = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
@@ -166,7 +168,7 @@ def record(
         out,
         json_path,
         seconds,
-        {"person": person, "consent": consent},
+        {"participant": participant, "consent": consent},
         False,
         trust,
         only_record=True,
@@ -177,7 +179,7 @@ def replay(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A recording: Empatica E4 folder or zip, WESAD person, XDF, "
+            help="A recording: Empatica E4 folder or zip, WESAD participant, XDF, "
             "BrainFlow or OpenBCI text."
         ),
     ],
@@ -213,11 +215,13 @@ def replay(
 
     recording = read(path, board=board)
     if config is None:
-        file = session_config.recorded(recording) or session_config.SessionConfig(at=path.name)
+        file = session_config.recorded(recording) or session_config.SessionConfig(
+            at=path.name
+        )
         file = file.with_session(
             **{
                 k: recording.metadata[k]
-                for k in ("person", "consent")
+                for k in ("participant", "consent")
                 if k in recording.metadata
             }
         )
@@ -226,7 +230,7 @@ def replay(
     file = file.with_sinks(_defaults())
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.metadata.items() if k in KEPT}
-    with _folder(out, recording.metadata.get("person", "")) as folder:
+    with _folder(out, recording.metadata.get("participant", "")) as folder:
         outcome = conduct(
             file,
             [Replay(recording, clock)],
@@ -332,7 +336,7 @@ def run_devices(
             "recording: take it away"
         )
     file = file.recording_only() if only_record else file.with_sinks(_defaults())
-    file = dashboard.added(file) if dashboard else file
+    file = dashboards.added(file) if dashboard else file
     clock = WallClock()
     guides = [guide(clock)] if guide else []
     with _folder(out, file.session.participant) as folder:
@@ -350,7 +354,7 @@ def run_devices(
             seconds=float("inf") if seconds is None else seconds,
             view=_view,
             calibrations=calibrations or (),
-            pages=dashboard.teller(open_it=open_it),
+            pages=dashboards.teller(open_it=open_it),
         )
     _finish(outcome, json_path)
     return folder
@@ -377,10 +381,10 @@ def _defaults() -> dict[str, Any]:
     return sinks
 
 
-def _folder(out: Path | None, person: str) -> AbstractContextManager[Path]:
+def _folder(out: Path | None, participant: str) -> AbstractContextManager[Path]:
     from physio.cli import session_folder
 
-    return session_folder.fresh(out, session_folder.code(person))
+    return session_folder.fresh(out, session_folder.code(participant))
 
 
 def newest(sessions: Path) -> Path:
@@ -397,8 +401,8 @@ def _view(session: "Session") -> Any:
     from physio.view.terminal.live import Terminal
 
     streams = [health.info for health in session.health.values()]
-    people = {info.participant for info in streams}
-    return Terminal(streams, session.begin, ", ".join(sorted(people - {""})))
+    participants = {info.participant for info in streams}
+    return Terminal(streams, session.begin, ", ".join(sorted(participants - {""})))
 
 
 def _finish(outcome: "Outcome", json_path: Path | None) -> None:

@@ -15,8 +15,8 @@ import typer
 if TYPE_CHECKING:
     from physio.core.protocols import Clock, Device
     from physio.online.session_config import SessionConfig
-    from physio.study.study_folder import Study
     from physio.study.questionnaires import Questionnaire
+    from physio.study.study_folder import Study
 
 study = typer.Typer(
     name="study",
@@ -26,7 +26,7 @@ study = typer.Typer(
     help="""A study, from its plan to its table.
 
     `physio study init DIR` begins one, `physio study rehearse DIR` goes through it with
-    simulated people, `physio study table DIR` makes the table.""",
+    simulated participants, `physio study table DIR` makes the table.""",
 )
 
 Root = Annotated[Path, typer.Argument(help="The study's folder.")]
@@ -101,7 +101,7 @@ def run(
 
 @study.command()
 def rehearse(root: Root) -> None:
-    """Go through a whole study with simulated people, mishaps included.
+    """Go through a whole study with simulated participants, mishaps included.
 
     The second loses the first device that measures skin half-way, the third's session
     is killed and taken up again, the fifth withdraws: all of theirs is deleted.
@@ -120,7 +120,7 @@ def rehearse(root: Root) -> None:
         run(
             root,
             code,
-            skip_preflight="rehearsal: simulated people follow no instruction",
+            skip_preflight="rehearsal: simulated participants follow no instruction",
             rehearse=True,
             lose=band if k == 1 else "",
         )
@@ -136,8 +136,8 @@ def _lead(
     from physio.cli.run_session import conduct
     from physio.core.protocols import FastClock, WallClock
     from physio.online.remote_control import ControlSocket
-    from physio.study.protocol_runner import ProtocolRunner
     from physio.study.experimenter_view import ExperimenterView
+    from physio.study.protocol_runner import ProtocolRunner
 
     settings = opened.design.study
     file = _session(opened, code, left, lose) if rehearse else _session(opened, code)
@@ -150,7 +150,11 @@ def _lead(
     answer = _answer(code) if rehearse else None
     course = ProtocolRunner(opened.design, left, clock, heard, answer)
     with session_folder.fresh(out, code) as made:
-        devices: list[Device] = [*file.devices(clock), ControlSocket(made, clock), course]
+        devices: list[Device] = [
+            *file.devices(clock),
+            ControlSocket(made, clock),
+            course,
+        ]
         heard("session", hash=opened.design.hash, conditions=left, simulated=rehearse)
         outcome = conduct(
             file,
@@ -182,7 +186,7 @@ def _session(
 
     path = opened.root / opened.design.study.session
     file = session_config.read(path).with_session(
-        person=code, consent=opened.design.study.consent
+        participant=code, consent=opened.design.study.consent
     )
     file = file.recording_only()
     if left is None:
@@ -271,7 +275,7 @@ def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None
         return
     if rehearsed:
         raise ValueError(
-            "simulated people follow no instruction: leave the checks out with "
+            "simulated participants follow no instruction: leave the checks out with "
             '--skip-preflight "rehearsal"'
         )
     _check(opened, code)
@@ -283,15 +287,19 @@ def _check(opened: "Study", code: str) -> None:
     from physio.cli.run_session import conduct
     from physio.core.protocols import WallClock
     from physio.datasets.open_recording import read
-    from physio.online.remote_control import ControlSocket
     from physio.online.prompts import PromptSequence
+    from physio.online.remote_control import ControlSocket
     from physio.study import preflight
 
     file, clock = _session(opened, code), WallClock()
     out = opened.folder(f"{code}-check")
     with session_folder.fresh(out, code) as made:
         guide = PromptSequence(preflight.STEPS, clock, typer.echo)
-        own: list[Device] = [ControlSocket(made, clock), preflight.Echo(made, clock), guide]
+        own: list[Device] = [
+            ControlSocket(made, clock),
+            preflight.Echo(made, clock),
+            guide,
+        ]
         devices: list[Device] = [*file.devices(clock), *own]
         conduct(file, devices, clock, made, seconds=preflight.SECONDS)
     found = preflight.checks(read(out / "recording.xdf"), opened.root)

@@ -19,13 +19,15 @@ def tell(figures: Mapping[str, Any]) -> list[str]:
         f"{s['name']}: {s['samples']} samples at {s['rate']:g} Hz, {s['lost']} lost"
         for s in figures["streams"]
     ]
-    for person, estimates in figures.get("people", {"": figures["estimates"]}).items():
+    for participant, estimates in figures.get(
+        "participants", {"": figures["estimates"]}
+    ).items():
         for name, count in estimates["finite"].items() if estimates["rows"] else ():
             missing = estimates["missing"].get(name, {})
             reasons = ", ".join(f"{n} {words}" for words, n in missing.items())
             given = f"{count} of {estimates['rows']} estimates"
             why = f"; missing: {reasons}" if reasons else ""
-            lines.append(f"{person} {name}: {given}{why}".lstrip())
+            lines.append(f"{participant} {name}: {given}{why}".lstrip())
     seconds, taken = figures["seconds_of_data"], figures["seconds_taken"]
     lines.append(f"{seconds:.1f} s of data in {taken:.1f} s")
     return [*lines, *figures["notes"], *(f"fault: {f}" for f in figures["faults"])]
@@ -34,7 +36,7 @@ def tell(figures: Mapping[str, Any]) -> list[str]:
 def draw(folder: Path) -> None:
     """Draw a session's signals and estimates from its own files, as `overview.png`.
 
-    Of several people each has a picture of their own, as ``overview.p1.png``.
+    Of several participants each has a picture of their own, as ``overview.p1.png``.
     """
     from physio.io import xdf
     from physio.view.plots.session import session_figure
@@ -60,15 +62,15 @@ def draw(folder: Path) -> None:
             estimates,
             truth=laid_out(next(truth, None)),
             conditions=named[0] if named else None,
-            title=end[1:] or recording.metadata.get("person", ""),
+            title=end[1:] or recording.metadata.get("participant", ""),
         )
         figure.savefig(folder / f"{files[f'overview{end}']}.png", dpi=110)
 
 
-def _of(recording: Recording, person: str) -> Recording:
-    """Return what one of several people wears, and what is computed of them."""
+def _of(recording: Recording, participant: str) -> Recording:
+    """Return what one of several participants wears, and what is computed of them."""
     streams = recording.streams.items()
-    own = {n: b for n, b in streams if b[0].info.participant in {"", person}}
+    own = {n: b for n, b in streams if b[0].info.participant in {"", participant}}
     return replace(recording, streams=own)
 
 

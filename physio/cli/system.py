@@ -122,7 +122,7 @@ def train(
         Path | None, typer.Option(help="Where to write the figures as JSON.")
     ] = None,
 ) -> None:
-    """Train weights, and report them on held-out people beside trivial baselines.
+    """Train weights, and report them on held-out participants beside trivial baselines.
 
     Example: `physio train configs/wrist.toml --data path/to/WESAD`
     """

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.missing import MissingReason
 
 _NOTHING = MissingReason.NO_SIGNAL.nan
@@ -16,11 +16,11 @@ _NOTHING = MissingReason.NO_SIGNAL.nan
 class TickGrid:
     """The newest row of every stream, ``rate`` times a second.
 
-    Tick j is at ``begin + j / rate`` on the session clock, and is due once every
-    stream has come that far or has been declared silent up to there. A cell is NaN
-    (why: no signal) where the newest row is more than ``hold`` s old. Beside each
-    stream's values stand ``<stream>.from`` and ``<stream>.to``: from when to when the
-    samples came that they rest on (s, session clock).
+    Tick j is at ``begin + j / rate`` on the session clock, and is due once every stream
+    has come that far or has been declared silent up to there. A cell is NaN (why: no
+    signal) where the newest row is more than ``hold`` s old. Beside each stream's
+    values stand ``<stream>.window_start`` and ``<stream>.window_end``: from when to
+    when the samples came that they rest on (s, session clock).
 
     The law: in whatever order the blocks of different streams arrive, what comes out
     is the same.
@@ -43,12 +43,14 @@ class StreamAligner:
         When tick 0 is (s, session clock).
     """
 
-    def __init__(self, join: TickGrid, sources: tuple[StreamInfo, ...], begin: float) -> None:
+    def __init__(
+        self, join: TickGrid, sources: tuple[StreamInfo, ...], begin: float
+    ) -> None:
         self.join = join
         self.begin = begin
         self.info = _joined(join, sources)
         self._sources = {info.name: info for info in sources}
-        self._spans = {info.name: info.span for info in sources}
+        self._spans = {info.name: info.memory for info in sources}
         self._rate = float(join.rate)
         self.names = frozenset(self._sources)
         self.reset()
@@ -137,8 +139,11 @@ def _joined(join: TickGrid, sources: tuple[StreamInfo, ...]) -> StreamInfo:
     channels = []
     for info in sources:
         channels += [_named(info.name, c) for c in info.channels]
-        channels += [Channel(f"{info.name}.{end}", unit="s") for end in ("from", "to")]
+        channels += [
+            Channel(f"{info.name}.{end}", unit="s")
+            for end in ("window_start", "window_end")
+        ]
     origin = Origin.worst(*(info.origin for info in sources))
-    people = {info.participant for info in sources if info.participant}
-    person = people.pop() if len(people) == 1 else ""
-    return StreamInfo("features", join.rate, tuple(channels), origin, person)
+    participants = {info.participant for info in sources if info.participant}
+    participant = participants.pop() if len(participants) == 1 else ""
+    return StreamInfo("features", join.rate, tuple(channels), origin, participant)

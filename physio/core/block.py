@@ -68,7 +68,7 @@ class StreamInfo:
         The columns of the data.
     origin
         Measured, simulated or demo; inherited by all that is computed from it.
-    person
+    participant
         Code of the participant who wears it, never a name.
     site, placement
         Where on the body, ``"left wrist"``; and how, ``"dorsal, dry electrodes"``.
@@ -101,7 +101,7 @@ class StreamInfo:
         return tuple(c.name for c in self.channels)
 
     @property
-    def span(self) -> float:
+    def memory(self) -> float:
         """The longest `Channel.span` (s)."""
         return max((c.memory for c in self.channels), default=0.0)
 

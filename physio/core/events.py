@@ -69,7 +69,9 @@ def concatenate(parts: Sequence[Events]) -> Events:
     return Events(parts[0].info, parts[-1].complete_until, times, data, labels)
 
 
-def single_event(info: StreamInfo, time: float, label: str = "", *values: float) -> Events:
+def single_event(
+    info: StreamInfo, time: float, label: str = "", *values: float
+) -> Events:
     """Return a single event of ``info``."""
     data = np.array(values, np.float64).reshape(1, len(info.channels))
     return Events(info, time, np.array([time]), data, (label,))

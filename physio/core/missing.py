@@ -14,8 +14,8 @@ class MissingReason(IntEnum):
     """Why a value is not there.
 
     A reason travels inside the missing value itself, in the payload of the NaN, as R
-    keeps its ``NA`` apart from its ``NaN``; `missing_reason` reads it back. A NaN that nobody
-    gave a reason, a device's own for example, reads as `NO_SIGNAL`.
+    keeps its ``NA`` apart from its ``NaN``; `missing_reason` reads it back. A NaN that
+    nobody gave a reason, a device's own for example, reads as `NO_SIGNAL`.
     """
 
     OK = 0
@@ -34,7 +34,7 @@ class MissingReason(IntEnum):
 
     @property
     def words(self) -> str:
-        """The reason as people read it, as in ``"warming up"``."""
+        """The reason as participants read it, as in ``"warming up"``."""
         return self.name.lower().replace("_", " ")
 
 

@@ -68,8 +68,8 @@ class Command(NamedTuple):
         ``unmute`` (a stream, in ``label``), or ``stop``.
     at
         When it was wished (s, session clock).
-    person
-        Whom a marker or a rating is about, in a session of several people.
+    participant
+        Whom a marker or a rating is about, in a session of several participants.
     """
 
     kind: str
@@ -83,8 +83,8 @@ class Device(Protocol):
     """A source of live streams, open inside a ``with`` block.
 
     A device is a dataclass of settings. Where it has fields called ``name``,
-    ``person`` and ``clock``, the session fills them in: its key in the session file,
-    the participant's code, and the session clock.
+    ``participant`` and ``clock``, the session fills them in: its key in the session
+    file, the participant's code, and the session clock.
 
     The laws: `Block.start` never goes back and counts lost samples too; times rise;
     `read` never waits; nothing runs after ``__exit__``.

@@ -11,26 +11,26 @@ from physio.core.events import Events, event_stream
 
 Item = Block | Events
 
-STREAM_TIMEOUT = "session.silence"
+STREAM_TIMEOUT = "session.stream_timeout"
 """Name of the stream in which a session declares others silent: see `stream_timeout`."""
 
-STREAM_REJECTED = "session.refusal"
+STREAM_REJECTED = "session.stream_rejected"
 """Name of the stream in which a session gives others up: see `stream_rejected`."""
 
 MARKERS = "session.markers"
-"""Name of the stream of what a person marked while the session ran."""
+"""Name of the stream of what a participant marked while the session ran."""
 
 RATINGS = "session.ratings"
-"""Name of the stream of how people rated themselves while the session ran.
+"""Name of the stream of how participants rated themselves while the session ran.
 
-Of several people, the code of the one follows: ``"session.ratings.p1"``.
+Of several participants, the code of the one follows: ``"session.ratings.p1"``.
 """
 
 MUTES = "session.mutes"
-"""Name of the stream in which people leave streams out: see `mute`."""
+"""Name of the stream in which participants leave streams out: see `mute`."""
 
 CALIBRATION = "session.calibration"
-"""Name of the stream in which a session is told what is known of a person."""
+"""Name of the stream in which a session is told what is known of a participant."""
 
 USER_INPUT = (MARKERS, RATINGS, MUTES, CALIBRATION)
 """Names of the streams of a session that are part of what arrived."""
@@ -38,7 +38,7 @@ USER_INPUT = (MARKERS, RATINGS, MUTES, CALIBRATION)
 COMPUTED = ("features", "estimates")
 """Names of the streams that a session computes beside what its chains detect.
 
-In a session of several people, the code of the one that it is about follows:
+In a session of several participants, the code of the one that it is about follows:
 ``"estimates.p1"``.
 """
 
@@ -72,7 +72,7 @@ class Recording:
         recording then repeats, bit for bit, what was computed live.
     about
         What is known of the recording: ``source``, ``citation``, ``licence``,
-        ``person``, ``begin`` (s, session clock) ...
+        ``participant``, ``begin`` (s, session clock) ...
     """
 
     streams: Mapping[str, tuple[Block, ...]]
@@ -91,9 +91,9 @@ class Recording:
         """What flowed into the session, and not what it computed or told of itself.
 
         `COMPUTED` streams and those of the session itself (``session.``) are left out,
-        but for what it was told (`USER_INPUT`). Where there is a timeline, so is what the
-        timeline does not name, unless it is a stream of which nothing ever came; and
-        the declarations of silence are kept, being part of the order.
+        but for what it was told (`USER_INPUT`). Where there is a timeline, so is what
+        the timeline does not name, unless it is a stream of which nothing ever came;
+        and the declarations of silence are kept, being part of the order.
         """
         named = {arrival.stream for arrival in self.timeline}
         return tuple(i for i in self.infos if self._flowed(i.name, named))
@@ -170,7 +170,13 @@ def stream_timeout(stream: str, until: float) -> Events:
     Samples that come for that time all the same are late: they are kept, and count
     from the next tick on.
     """
-    return Events(event_stream(STREAM_TIMEOUT), until, np.array([until]), np.empty((1, 0)), (stream,))
+    return Events(
+        event_stream(STREAM_TIMEOUT),
+        until,
+        np.array([until]),
+        np.empty((1, 0)),
+        (stream,),
+    )
 
 
 def stream_rejected(stream: str, at: float) -> Events:
@@ -178,7 +184,9 @@ def stream_rejected(stream: str, at: float) -> Events:
 
     Its samples are kept. From ``at`` (s) on, all that rests on it counts as silent.
     """
-    return Events(event_stream(STREAM_REJECTED), at, np.array([at]), np.empty((1, 0)), (stream,))
+    return Events(
+        event_stream(STREAM_REJECTED), at, np.array([at]), np.empty((1, 0)), (stream,)
+    )
 
 
 def mute(stream: str, at: float, *, on: bool) -> Events:

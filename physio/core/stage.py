@@ -39,7 +39,9 @@ class OutputSchedule(NamedTuple):
                 f"a stage that answers every {later.step} samples cannot follow "
                 f"one that answers every {self.step}: give one of them a whole number"
             )
-        return OutputSchedule(self.first + self.step * later.first, self.step * later.step)
+        return OutputSchedule(
+            self.first + self.step * later.first, self.step * later.step
+        )
 
 
 class Stage(ABC):
@@ -132,7 +134,9 @@ class Fork(Stage):
                 f"the branches of a fork on {info.name!r} answer at different times "
                 f"({hops}): give them one hop"
             )
-        return info.with_channels(parts[0].rate, *(c for part in parts for c in part.channels))
+        return info.with_channels(
+            parts[0].rate, *(c for part in parts for c in part.channels)
+        )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return the grid that all stages share."""
@@ -183,9 +187,9 @@ class MaskBadSamples(Stage):
                 f"a mask on {info.name!r} has {len(mask.channels)} channels for "
                 f"{len(out.channels)}"
             )
-        spans = (max(c.memory, mask.span) for c in out.channels)
+        spans = (max(c.memory, mask.memory) for c in out.channels)
         pairs = zip(out.channels, spans, strict=True)
-        return out.with_channels(None, *(replace(c, span=span) for c, span in pairs))
+        return out.with_channels(None, *(replace(c, memory=span) for c, span in pairs))
 
     def initial_state(self, info: StreamInfo) -> State:
         """Return a state for each."""

@@ -39,7 +39,7 @@ class Trial(NamedTuple):
 
 
 class Affect(NamedTuple):
-    """How a person rated their own affect, on [-1, 1]; None where it was not asked."""
+    """How a participant rated their own affect, on [-1, 1]; None where it was not asked."""
 
     valence: float | None = None
     arousal: float | None = None
@@ -96,7 +96,8 @@ class ConditionSpan(NamedTuple):
     begin, end
         When it was (s, session clock).
     answers
-        What the person said of it afterwards, by question, on the study's own scale.
+        What the participant said of it afterwards, by question, on the study's own
+        scale.
     """
 
     name: str
@@ -106,7 +107,12 @@ class ConditionSpan(NamedTuple):
 
 
 def condition_events(
-    spans: Sequence[ConditionSpan], low: float, high: float, *, person: str, until: float
+    spans: Sequence[ConditionSpan],
+    low: float,
+    high: float,
+    *,
+    participant: str,
+    until: float,
 ) -> dict[str, Events]:
     """Return what a study knows of parts of a recording, as events.
 
@@ -116,7 +122,7 @@ def condition_events(
         The parts, in order of time, each with answers to the same questions.
     low, high
         The ends of the scale that answers were given on.
-    person
+    participant
         Code of the participant.
     until
         Nothing happens after that (s, session clock).
@@ -130,7 +136,8 @@ def condition_events(
     """
     names = tuple(span.name for span in spans)
     what = replace(
-        event_stream("study.conditions", Channel("end", "misc", "s")), person=person
+        event_stream("study.conditions", Channel("end", "misc", "s")),
+        participant=participant,
     )
     begins = np.array([span.begin for span in spans])
     ends = np.array([span.end for span in spans])
@@ -142,7 +149,9 @@ def condition_events(
             [[span.answers[c] for c in asked] for span in spans], np.float64
         )
         scaled = (given - (low + high) / 2) / ((high - low) / 2)
-        rated = replace(event_stream("study.ratings", *channels), person=person)
+        rated = replace(
+            event_stream("study.ratings", *channels), participant=participant
+        )
         found[rated.name] = Events(
             rated, until, ends, np.hstack([scaled, given]), names
         )

@@ -74,7 +74,7 @@ class Bids:
                 warnings.simplefilter("ignore")  # on side files that may be left out
                 raw = mne_bids.read_raw_bids(paths[trial], verbose="error")
                 found = edf.from_mne(
-                    raw.load_data(verbose="error"), person=trial.subject
+                    raw.load_data(verbose="error"), participant=trial.subject
                 )
         except Exception as error:  # whatever MNE's and mne-bids' parsers run into
             text = " ".join(str(error).split())[:120] or type(error).__name__

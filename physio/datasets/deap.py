@@ -1,4 +1,4 @@
-"""DEAP: EEG and body signals of 32 people who watched 40 music videos."""
+"""DEAP: EEG and body signals of 32 participants who watched 40 music videos."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
-from physio.datasets.base import ConditionSpan, Trial, natural, condition_events
+from physio.datasets.base import ConditionSpan, Trial, condition_events, natural
 from physio.io import safe_pickle
 
 EEG: Final = (
@@ -49,9 +49,9 @@ _BODY: Final = {
 class Deap:
     """The preprocessed signals of DEAP, ``data_preprocessed_python``.
 
-    One trial for each person and video. Second 0 of the session clock is where the
+    One trial for each participant and video. Second 0 of the session clock is where the
     video begins; three seconds of rest come before. Trial 7 is the same video for
-    everybody, and not the seventh that a person saw.
+    everybody, and not the seventh that a participant saw.
 
     Parameters
     ----------
@@ -80,38 +80,43 @@ class Deap:
         object.__setattr__(self, "root", Path(self.root))
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return one trial for each person and video."""
+        """Return one trial for each participant and video."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
-        people = sorted(
+        participants = sorted(
             (p.stem for p in self.root.glob("s[0-9][0-9].dat")), key=natural
         )
-        if not people:
+        if not participants:
             raise ValueError(
                 f"{self.root} is no DEAP folder: it has no file s01.dat or alike"
             )
         videos = range(1, SHAPE[0] + 1)
-        return tuple(Trial(person, "", str(v)) for person in people for v in videos)
+        return tuple(
+            Trial(participant, "", str(v))
+            for participant in participants
+            for v in videos
+        )
 
     def load(self, trial: Trial) -> Recording:
-        """Return the signals of a person during a video, with the ratings.
+        """Return the signals of a participant during a video, with the ratings.
 
         Streams ``biosemi.eeg``, ``.eog`` and ``.emg`` (uV), ``biosemi.eda`` (uS), and
         without units ``biosemi.resp``, ``.bvp`` and ``.temp``; all at 128 Hz. Events
-        ``study.conditions`` and ``study.ratings`` as `physio.datasets.base.condition_events` has
-        them: valence, arousal, dominance and liking.
+        ``study.conditions`` and ``study.ratings`` as
+        `physio.datasets.base.condition_events` has them: valence, arousal, dominance
+        and liking.
 
         Raises
         ------
         FileNotFoundError
-            If there is no file of that person.
+            If there is no file of that participant.
         ValueError
             If there is no such video, or the file is not what it should be.
         """
         path = self.root / f"{trial.subject}.dat"
         if not path.is_file():
             raise FileNotFoundError(
-                f"{self.root} has no person {trial.subject!r} (no file {path.name})"
+                f"{self.root} has no participant {trial.subject!r} (no file {path.name})"
             )
         if trial.trial not in map(str, range(1, SHAPE[0] + 1)):
             raise ValueError(f"DEAP has videos 1 to {SHAPE[0]}, but no {trial.trial!r}")
@@ -124,15 +129,15 @@ class Deap:
             "source": "DEAP, preprocessed",
             "citation": self.citation,
             "licence": self.licence,
-            "person": trial.subject,
+            "participant": trial.subject,
             "begin": repr(-BASELINE),
         }
-        events = condition_events([video], 1, 9, person=trial.subject, until=60.0)
+        events = condition_events([video], 1, 9, participant=trial.subject, until=60.0)
         return Recording(_streams(data[i], trial.subject), events, (), about)
 
 
 def _streams(
-    data: npt.NDArray[np.float64], person: str
+    data: npt.NDArray[np.float64], participant: str
 ) -> dict[str, tuple[Block, ...]]:
     eeg = tuple(Channel(name, "eeg", "uV") for name in EEG)
     parts = {"eeg": (0, eeg), **_BODY}
@@ -143,7 +148,7 @@ def _streams(
             values = _conductance(values)
         reference = "average" if name == "eeg" else ""
         info = StreamInfo(
-            f"biosemi.{name}", Fraction(RATE), channels, participant=person,
+            f"biosemi.{name}", Fraction(RATE), channels, participant=participant,
             reference=reference,
         )  # fmt: skip
         block = Block(info, 0, -BASELINE, np.array(values, np.float64, order="C"))
@@ -159,9 +164,9 @@ def _conductance(ohm: Array) -> Array:
     return np.where(skin, 1e6 / np.where(skin, ohm, 1.0), missing)
 
 
-@lru_cache(maxsize=1)  # all forty videos of a person are in one file
+@lru_cache(maxsize=1)  # all forty videos of a participant are in one file
 def _file(path: Path, changed: int, size: int) -> tuple[Array, Array]:  # noqa: ARG001
-    """Return signals and ratings of a person, as they are in the file."""
+    """Return signals and ratings of a participant, as they are in the file."""
     content = safe_pickle.load(path)
     if not isinstance(content, dict):
         content = {}

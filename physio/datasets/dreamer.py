@@ -1,4 +1,4 @@
-"""DREAMER: headset EEG and ECG of 23 people who watched 18 film clips."""
+"""DREAMER: headset EEG and ECG of 23 participants who watched 18 film clips."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ _SIGNALS: Final = {
 
 @dataclass(frozen=True)
 class Dreamer:
-    """The recordings of DREAMER, one trial for each person and film.
+    """The recordings of DREAMER, one trial for each participant and film.
 
     Second 0 of the session clock is where the film begins; the neutral clip before it
     is the time below 0.
@@ -78,14 +78,14 @@ class Dreamer:
         return self.root / "DREAMER.mat"
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return one trial for each person and film, as the study had them."""
+        """Return one trial for each participant and film, as the study had them."""
         if not self.path.is_file():
             raise FileNotFoundError(f"there is no file {self.path}")
-        people, films = range(1, PEOPLE + 1), range(1, FILMS + 1)
-        return tuple(Trial(str(p), "", str(f)) for p in people for f in films)
+        participants, films = range(1, PEOPLE + 1), range(1, FILMS + 1)
+        return tuple(Trial(str(p), "", str(f)) for p in participants for f in films)
 
     def load(self, trial: Trial) -> Recording:
-        """Return the signals of a person before and during a film, with the ratings.
+        """Return the signals of a participant before and during a film, with the ratings.
 
         Streams ``emotiv.eeg`` (uV, 128 Hz) and ``shimmer.ecg`` (no unit, 256 Hz), two
         blocks each: neutral clip and film. Events ``study.conditions`` (the emotion
@@ -101,12 +101,12 @@ class Dreamer:
         """
         if trial not in self.trials():
             raise ValueError(
-                f"DREAMER has people 1 to {PEOPLE} and films 1 to {FILMS}, but no "
+                f"DREAMER has participants 1 to {PEOPLE} and films 1 to {FILMS}, but no "
                 f"{trial.subject!r}, {trial.trial!r}"
             )
-        person, film = int(trial.subject) - 1, int(trial.trial) - 1
+        participant, film = int(trial.subject) - 1, int(trial.trial) - 1
         state = self.path.stat()
-        content = _person(self.path, person, state.st_mtime_ns, state.st_size)
+        content = _participant(self.path, participant, state.st_mtime_ns, state.st_size)
         streams: dict[str, tuple[Block, ...]] = {}
         for name, device in (("eeg", "emotiv"), ("ecg", "shimmer")):
             rate, channels = _SIGNALS[name]
@@ -129,11 +129,13 @@ class Dreamer:
             "source": "DREAMER",
             "citation": self.citation,
             "licence": self.licence,
-            "person": trial.subject,
+            "participant": trial.subject,
             "begin": repr(begin),
         }
         span = ConditionSpan(TARGETS[film], 0.0, seconds, answers)
-        events = condition_events([span], 1, 5, person=trial.subject, until=seconds)
+        events = condition_events(
+            [span], 1, 5, participant=trial.subject, until=seconds
+        )
         return Recording(streams, events, (), about)
 
 
@@ -161,13 +163,13 @@ def _score(
     return float(values.flat[film])
 
 
-@lru_cache(maxsize=1)  # all films of a person are parsed at once
-def _person(
-    path: Path, person: int, changed: int, size: int  # noqa: ARG001
+@lru_cache(maxsize=1)  # all films of a participant are parsed at once
+def _participant(
+    path: Path, participant: int, changed: int, size: int  # noqa: ARG001
 ) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
-    """Return all that the file has of a person, by its path below the person."""
-    within = f"DREAMER/Data/{person}/"
+    """Return all that the file has of a participant, by its path below the participant."""
+    within = f"DREAMER/Data/{participant}/"
     found = matlab.load(path, "DREAMER", within=within)
     if not found:
-        raise ValueError(f"{path}: there is no DREAMER.Data({person + 1})")
+        raise ValueError(f"{path}: there is no DREAMER.Data({participant + 1})")
     return {name.removeprefix(within): value for name, value in found.items()}

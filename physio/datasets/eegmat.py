@@ -1,4 +1,4 @@
-"""EEG at rest and during mental arithmetic, of 36 people."""
+"""EEG at rest and during mental arithmetic, of 36 participants."""
 
 import csv
 import zipfile
@@ -36,8 +36,8 @@ _DAMAGE: Final = (
 class Eegmat:
     """EEG before and during the serial subtraction of numbers: workload, not emotion.
 
-    Two trials a person, ``rest`` and ``arithmetic``, each a file of its own. Second 0
-    of the session clock is where it begins.
+    Two trials a participant, ``rest`` and ``arithmetic``, each a file of its own.
+    Second 0 of the session clock is where it begins.
 
     Parameters
     ----------
@@ -70,32 +70,34 @@ class Eegmat:
         object.__setattr__(self, "root", Path(self.root))
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return two trials a person, ``arithmetic`` and ``rest``."""
+        """Return two trials a participant, ``arithmetic`` and ``rest``."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
         if self._compact:
-            people = {p.stem for p in (self.root / COMPACT).glob("Subject*.npz")}
+            participants = {p.stem for p in (self.root / COMPACT).glob("Subject*.npz")}
         else:
             first = {p.stem[:-2] for p in self.root.glob("Subject*_1.edf")}
-            people = first & {p.stem[:-2] for p in self.root.glob("Subject*_2.edf")}
-        if not people:
+            participants = first & {
+                p.stem[:-2] for p in self.root.glob("Subject*_2.edf")
+            }
+        if not participants:
             raise ValueError(
                 f"{self.root} is no eegmat folder: it has neither Subject00_1.edf and "
                 f"Subject00_2.edf nor {COMPACT}/Subject00.npz"
             )
-        return tuple(sorted(Trial(p, "", c) for p in people for c in CONDITIONS))
+        return tuple(sorted(Trial(p, "", c) for p in participants for c in CONDITIONS))
 
     def load(self, trial: Trial) -> Recording:
-        """Return the signals of a person in a condition.
+        """Return the signals of a participant in a condition.
 
         Streams ``neurocom.eeg``, ``neurocom.ref`` (``A2-A1``) and ``neurocom.ecg``
         (uV), at 128 Hz if compact, else at 500 Hz; events ``study.conditions``.
-        ``about`` has the person's age, gender, and the number of subtractions.
+        ``about`` has the participant's age, gender, and the number of subtractions.
 
         Raises
         ------
         FileNotFoundError
-            If there are no files of that person.
+            If there are no files of that participant.
         ValueError
             If there is no such condition, or a file is not what it should be.
         """
@@ -116,20 +118,26 @@ class Eegmat:
             ("ref", len(EEG), (Channel("A2-A1", "misc", "uV"),)),
             ("ecg", len(EEG) + 1, (Channel("ecg", "ecg", "uV"),)),
         ):
-            info = StreamInfo(f"neurocom.{name}", rate, channels, participant=trial.subject)
+            info = StreamInfo(
+                f"neurocom.{name}", rate, channels, participant=trial.subject
+            )
             part = np.ascontiguousarray(data[:, first : first + len(channels)])
             streams[info.name] = (Block(info, 0, 0.0, part),)
         seconds = len(data) / float(rate)
         events = condition_events(
-            [ConditionSpan(trial.trial, 0.0, seconds)], 0, 1, person=trial.subject, until=seconds
+            [ConditionSpan(trial.trial, 0.0, seconds)],
+            0,
+            1,
+            participant=trial.subject,
+            until=seconds,
         )
         about = {
             "source": "eegmat",
             "citation": self.citation,
             "licence": self.licence,
-            "person": trial.subject,
+            "participant": trial.subject,
             "begin": "0.0",
-            **self._person(trial.subject),
+            **self._participant(trial.subject),
         }
         return Recording(streams, events, (), about)
 
@@ -138,8 +146,8 @@ class Eegmat:
         there = (self.root / COMPACT).is_dir()
         return there if self.compact is None else self.compact
 
-    def _person(self, subject: str) -> dict[str, str]:
-        """Return what the table of people says, if there is one."""
+    def _participant(self, subject: str) -> dict[str, str]:
+        """Return what the table of participants says, if there is one."""
         path = self.root / "subject-info.csv"
         if not path.is_file():
             return {}
@@ -157,7 +165,7 @@ class Eegmat:
 
 
 def _compact(path: Path, number: int) -> tuple[Array, Fraction]:
-    """Return one part of a person (uV), shape (n, 21), and its rate."""
+    """Return one part of a participant (uV), shape (n, 21), and its rate."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:

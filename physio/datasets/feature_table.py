@@ -1,4 +1,4 @@
-"""Tables of features: one row a window, on disk as Parquet, a file a person.
+"""Tables of features: one row a window, on disk as Parquet, a file a participant.
 
 What every table has, beside its features:
 
@@ -16,8 +16,8 @@ What every table has, beside its features:
 ``begin``, ``end``
     The window on the session clock (s).
 ``rating.<name>``
-    What the person answered about that part; an answer, never a feature.
-``<feature>``, ``<feature>.why``
+    What the participant answered about that part; an answer, never a feature.
+``<feature>``, ``<feature>.missing``
     The value, and the `MissingReason` for which it is missing (0 where it is not).
 ``quality.<chain>``
     The share of the window for which a chain had an answer.
@@ -46,7 +46,7 @@ TIME: Final = ("begin", "end")
 LABEL: Final = "label"
 RATING: Final = "rating."
 QUALITY: Final = "quality."
-WHY: Final = ".why"
+WHY: Final = ".missing"
 SOURCE: Final = "source"
 PART: Final = ".part"
 """What the name of an unfinished file ends in."""
@@ -55,12 +55,12 @@ _FRONT: Final = "physio."
 
 
 def path_of(out: Path, subject: str) -> Path:
-    """Return the file of a person in a table's folder: ``subject=S2/windows.parquet``.
+    """Return the file of a participant in a table's folder: ``subject=S2/windows.parquet``.
 
     Raises
     ------
     ValueError
-        If the person's code cannot be the name of a folder.
+        If the participant's code cannot be the name of a folder.
     """
     if not subject or subject in (".", "..") or set(subject) & set('/\\\0="%'):
         raise ValueError(f"{subject!r} cannot be a subject's code: it names no folder")
@@ -81,7 +81,7 @@ def features(table: pd.DataFrame) -> list[str]:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """Return what the file of a person says of itself: source, config, versions ...
+    """Return what the file of a participant says of itself: source, config, versions ...
 
     Raises
     ------
@@ -102,13 +102,14 @@ def about(path: Path) -> dict[str, Any]:
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Return a table: of all people in a folder, or any one Parquet file.
+    """Return a table: of all participants in a folder, or any one Parquet file.
 
     Returns
     -------
     DataFrame
-        The rows of one person after those of another, in natural order, as they were
-        recorded; ``attrs["files"]`` holds what each person's file says of itself.
+        The rows of one participant after those of another, in natural order, as they
+        were recorded; ``attrs["files"]`` holds what each participant's file says of
+        itself.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def read(path: str | Path) -> pd.DataFrame:
 def write(
     path: Path, tables: Iterable[Mapping[str, Any]], told: Mapping[str, Any]
 ) -> int:
-    """Write the rows of a person, all or nothing; return how many there are.
+    """Write the rows of a participant, all or nothing; return how many there are.
 
     Parameters
     ----------
@@ -180,18 +181,18 @@ def write(
 
 
 def usable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return which share of each person's windows each sensor is good for.
+    """Return which share of each participant's windows each sensor is good for.
 
-    One row a person, one column a chain (the mean of ``quality.<chain>``), and the
+    One row a participant, one column a chain (the mean of ``quality.<chain>``), and the
     number of ``windows``.
     """
     chains = [c for c in map(str, table.columns) if c.startswith(QUALITY)]
     chains = [c for c in chains if "." not in c[len(QUALITY) :]]
-    people = sorted(table["subject"].unique(), key=natural)
+    participants = sorted(table["subject"].unique(), key=natural)
     groups = table.groupby("subject")
-    shares = groups[chains].mean().reindex(people)
+    shares = groups[chains].mean().reindex(participants)
     shares.columns = [c[len(QUALITY) :] for c in chains]
-    return shares.assign(windows=groups.size().reindex(people))
+    return shares.assign(windows=groups.size().reindex(participants))
 
 
 def _like(
@@ -199,7 +200,7 @@ def _like(
 ) -> dict[str, Any]:
     if new := [c for c in columns if c not in names]:
         raise ValueError(
-            f"{path}: one recording of this person has the column {new[0]!r}, and an "
+            f"{path}: one recording of this participant has the column {new[0]!r}, and an "
             "earlier one has not; name the chains in a session file to fix what is "
             "computed"
         )

@@ -1,4 +1,4 @@
-"""SEED: EEG of 15 people who watched 15 film clips, three times each."""
+"""SEED: EEG of 15 participants who watched 15 film clips, three times each."""
 
 import re
 from collections import defaultdict
@@ -37,7 +37,7 @@ _FILE: Final = re.compile(r"(\d+)_(\d{8})\.mat")
 
 @dataclass(frozen=True)
 class Seed:
-    """The preprocessed EEG of SEED, one trial for each person, session and film.
+    """The preprocessed EEG of SEED, one trial for each participant, session and film.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ class Seed:
     Notes
     -----
     Nobody rated anything: the label is what the authors chose the film for, and it is
-    the same for everybody. Sessions count the dates of a person from 1. The authors do
-    not tell the unit of the numbers; they are taken for uV. The first sample stays,
-    though a public reader drops it.
+    the same for everybody. Sessions count the dates of a participant from 1. The
+    authors do not tell the unit of the numbers; they are taken for uV. The first sample
+    stays, though a public reader drops it.
     """
 
     root: Path
@@ -66,13 +66,13 @@ class Seed:
         object.__setattr__(self, "root", Path(self.root))
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return one trial for each person, session and film."""
+        """Return one trial for each participant, session and film."""
         films = range(1, len(LABELS) + 1)
         places = sorted(self._files(), key=lambda place: (int(place[0]), place[1]))
         return tuple(Trial(p, s, str(film)) for p, s in places for film in films)
 
     def load(self, trial: Trial) -> Recording:
-        """Return the EEG of a person during a film.
+        """Return the EEG of a participant during a film.
 
         Stream ``neuroscan.eeg`` (uV, 200 Hz); events ``study.conditions``: positive,
         neutral or negative.
@@ -80,7 +80,7 @@ class Seed:
         Raises
         ------
         FileNotFoundError
-            If there is no such person or session.
+            If there is no such participant or session.
         ValueError
             If there is no such film, or the file is not what it should be.
         """
@@ -92,7 +92,9 @@ class Seed:
                 f"{path}: {name or 'eeg'} has shape {values.shape}, not ({len(EEG)}, n)"
             )
         channels = tuple(Channel(c, "eeg", "uV") for c in EEG)
-        info = StreamInfo("neuroscan.eeg", Fraction(RATE), channels, participant=trial.subject)
+        info = StreamInfo(
+            "neuroscan.eeg", Fraction(RATE), channels, participant=trial.subject
+        )
         block = Block(info, 0, 0.0, np.array(values.T, np.float64, order="C"))
         seconds = len(block) / RATE
         span = ConditionSpan(WORDS[LABELS[film - 1]], 0.0, seconds)
@@ -100,10 +102,12 @@ class Seed:
             "source": "SEED, Preprocessed_EEG",
             "citation": self.citation,
             "licence": self.licence,
-            "person": trial.subject,
+            "participant": trial.subject,
             "begin": "0.0",
         }
-        events = condition_events([span], -1, 1, person=trial.subject, until=seconds)
+        events = condition_events(
+            [span], -1, 1, participant=trial.subject, until=seconds
+        )
         return Recording({info.name: (block,)}, events, (), about)
 
     def features(self, trial: Trial, kind: str = "de_LDS") -> Array:
@@ -151,7 +155,7 @@ class Seed:
         path = self._files().get((trial.subject, trial.session))
         if path is None:
             raise FileNotFoundError(
-                f"{self.root} has no file of person {trial.subject!r}, session "
+                f"{self.root} has no file of participant {trial.subject!r}, session "
                 f"{trial.session!r}"
             )
         if trial.trial not in map(str, range(1, len(LABELS) + 1)):
@@ -161,7 +165,7 @@ class Seed:
         return path, int(trial.trial)
 
     def _files(self) -> dict[tuple[str, str], Path]:
-        """Return the file of each person and session."""
+        """Return the file of each participant and session."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
         dates = defaultdict(list)
@@ -173,7 +177,7 @@ class Seed:
                 f"{self.root} is no SEED folder: it has no file 1_20131027.mat or alike"
             )
         return {
-            (person, str(i)): path
-            for person, files in dates.items()
+            (participant, str(i)): path
+            for participant, files in dates.items()
             for i, (_, path) in enumerate(sorted(files), start=1)
         }

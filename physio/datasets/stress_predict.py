@@ -1,4 +1,4 @@
-"""Stress-Predict: wristbands of 35 people during three tasks that stress."""
+"""Stress-Predict: wristbands of 35 participants during three tasks that stress."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ import numpy as np
 
 from physio.core.events import Events
 from physio.core.recording import Recording
-from physio.datasets.base import ConditionSpan, Trial, natural, condition_events
+from physio.datasets.base import ConditionSpan, Trial, condition_events, natural
 from physio.io import empatica, xlsx
 
 LABELS: Final = "labels_per_second.csv"
@@ -24,7 +24,7 @@ WORDS: Final = {"0": "rest", "1": "stress"}
 class StressPredict:
     """The wristbands of Stress-Predict.
 
-    One trial a person, as long as the wristband recorded; second 0 of the session
+    One trial a participant, as long as the wristband recorded; second 0 of the session
     clock is the earliest start of a sensor.
 
     Parameters
@@ -55,38 +55,38 @@ class StressPredict:
         object.__setattr__(self, "root", Path(self.root))
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return one trial a person."""
+        """Return one trial a participant."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
-        people = [p.stem for p in (self.root / "raw").glob("S[0-9][0-9].zip")]
-        if not people:
+        participants = [p.stem for p in (self.root / "raw").glob("S[0-9][0-9].zip")]
+        if not participants:
             raise ValueError(
                 f"{self.root} is no Stress-Predict folder: it has no raw/S01.zip"
             )
-        return tuple(Trial(name) for name in sorted(people, key=natural))
+        return tuple(Trial(name) for name in sorted(participants, key=natural))
 
     def load(self, trial: Trial) -> Recording:
-        """Return all that a wristband recorded, and when the person was stressed.
+        """Return all that a wristband recorded, and when the participant was stressed.
 
         Streams ``e4.eda``, ``e4.bvp``, ``e4.acc`` and ``e4.temp`` as
         `physio.io.empatica.read` gives them, and its events; tags outside of the
         recording are left out. Events ``study.conditions``: ``rest`` and ``stress``;
-        none for a person without labels.
+        none for a participant without labels.
 
         Raises
         ------
         FileNotFoundError
-            If there is no such person.
+            If there is no such participant.
         ValueError
             If a file is not what it should be.
         """
         path = self.root / "raw" / f"{trial.subject}.zip"
         if not path.is_file():
             raise FileNotFoundError(
-                f"{self.root} has no person {trial.subject!r} (no file "
+                f"{self.root} has no participant {trial.subject!r} (no file "
                 f"raw/{trial.subject}.zip)"
             )
-        band = empatica.read(path, person=trial.subject)
+        band = empatica.read(path, participant=trial.subject)
         zero, end = float(band.metadata["begin_unix"]), band.end
         spans = [
             ConditionSpan(name, begin - zero, stop - zero)
@@ -100,11 +100,11 @@ class StressPredict:
             "citation": self.citation,
             "licence": self.licence,
         }
-        told_of = condition_events(spans, 0, 1, person=trial.subject, until=end)
+        told_of = condition_events(spans, 0, 1, participant=trial.subject, until=end)
         return Recording(band.streams, {**events, **told_of}, (), about)
 
     def answers(self, subject: str) -> dict[str, tuple[float, ...]]:
-        """Return what a person answered before and after, from the study's table.
+        """Return what a participant answered before and after, from the study's table.
 
         Returns
         -------
@@ -117,7 +117,7 @@ class StressPredict:
         ------
         FileNotFoundError, ValueError
             If there is no ``Questionnaires_scores.xlsx``, a damaged one, or nothing of
-            that person in it.
+            that participant in it.
         """
         path = self.root / "Questionnaires_scores.xlsx"
         found: dict[str, tuple[float, ...]] = {}
@@ -140,14 +140,14 @@ class StressPredict:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for line, row in enumerate(csv.DictReader(file), start=2):
                 try:
-                    person = int(row["Participant"])
+                    participant = int(row["Participant"])
                     at, name = float(row["Time(sec)"]), WORDS[row["Label"].strip()]
                 except (KeyError, ValueError, TypeError, AttributeError):
                     raise ValueError(
                         f"{path}, line {line}: it must have Participant, Time(sec) and "
                         "a Label of 0 or 1"
                     ) from None
-                if f"S{person:02d}" != subject:
+                if f"S{participant:02d}" != subject:
                     continue
                 if runs and runs[-1][0] == name and at == runs[-1][2]:
                     runs[-1] = (name, runs[-1][1], at + 1)

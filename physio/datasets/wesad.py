@@ -25,21 +25,21 @@ OFFSETS: Final = "e4_to_sync_offsets.json"
 class Wesad:
     """The wristband side of WESAD.
 
-    One trial a person: the whole span, about 100 minutes, in which the study's own
+    One trial a participant: the whole span, about 100 minutes, in which the study's own
     synchronised file has the wristband's signals. Second 0 of the session clock is
     where that span begins.
 
     Parameters
     ----------
     root
-        The folder with one folder a person (``S2/S2_E4_Data.zip``,
+        The folder with one folder a participant (``S2/S2_E4_Data.zip``,
         ``S2/S2_quest.csv``) and ``e4_to_sync_offsets.json``: how far into each
         wristband session the synchronised span begins.
 
     Notes
     -----
-    Condition and time on the clock are confounded: five of the twelve people at hand
-    had the stress test first, seven had it last. Compare with what the clock alone
+    Condition and time on the clock are confounded: five of the twelve participants at
+    hand had the stress test first, seven had it last. Compare with what the clock alone
     tells, and leave out whole orders (`order`).
     """
 
@@ -57,23 +57,23 @@ class Wesad:
         object.__setattr__(self, "root", Path(self.root))
 
     @property
-    def people(self) -> tuple[str, ...]:
-        """The codes of all people in the folder."""
+    def participants(self) -> tuple[str, ...]:
+        """The codes of all participants in the folder."""
         return tuple(trial.subject for trial in self.trials())
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return one trial a person."""
+        """Return one trial a participant."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
-        people = [p.name for p in self.root.iterdir() if is_person(p)]
-        if not people:
+        participants = [p.name for p in self.root.iterdir() if is_participant(p)]
+        if not participants:
             raise ValueError(
                 f"{self.root} is no WESAD folder: it has no S2/S2_E4_Data.zip or alike"
             )
-        return tuple(Trial(name) for name in sorted(people, key=natural))
+        return tuple(Trial(name) for name in sorted(participants, key=natural))
 
     def load(self, trial: Trial) -> Recording:
-        """Return the signals of a person as recorded, cut to the synchronised span.
+        """Return the signals of a participant as recorded, cut to the synchronised span.
 
         Streams ``e4.eda``, ``e4.bvp``, ``e4.acc`` and ``e4.temp`` at their full rates.
         The span begins between two samples of the slower ones: their first one lies up
@@ -85,14 +85,14 @@ class Wesad:
         Raises
         ------
         FileNotFoundError
-            If the person's files are not there.
+            If the participant's files are not there.
         ValueError
             If one of them is not what it should be.
         """
         subject = self._known(trial.subject)
         offset, n = _span(self.root / OFFSETS, subject)
         whole = empatica.read(
-            self.root / subject / f"{subject}_E4_Data.zip", person=subject
+            self.root / subject / f"{subject}_E4_Data.zip", participant=subject
         )
         streams = {
             name: (_cut(block, offset, n, subject),)
@@ -102,14 +102,14 @@ class Wesad:
             "source": "WESAD, Empatica E4",
             "citation": self.citation,
             "licence": self.licence,
-            "person": subject,
+            "participant": subject,
             "begin": "0.0",
             "begin_unix": repr(float(whole.metadata["begin_unix"]) + offset),
         }
         return Recording(streams, self._events(subject, n / 4), (), about)
 
-    def person(self, subject: str) -> Recording:
-        """Return what `load` gives for a person, say ``"S10"``."""
+    def participant(self, subject: str) -> Recording:
+        """Return what `load` gives for a participant, say ``"S10"``."""
         return self.load(Trial(subject))
 
     def labels(self, subject: str) -> npt.NDArray[np.int8]:
@@ -125,7 +125,7 @@ class Wesad:
             return file["label"].astype(np.int8)
 
     def conditions(self, subject: str) -> tuple[Condition, ...]:
-        """Return the parts of the protocol as this person had them, in order."""
+        """Return the parts of the protocol as this participant had them, in order."""
         path = self.root / self._known(subject) / f"{subject}_quest.csv"
         begin = _number(self.root / OFFSETS, subject, "crop_s")
         return tuple(conditions(path, begin))
@@ -136,9 +136,9 @@ class Wesad:
         return min("stress", "amusement", key=names.index)
 
     def _known(self, subject: str) -> str:
-        if not is_person(self.root / subject):
+        if not is_participant(self.root / subject):
             raise FileNotFoundError(
-                f"{self.root} has no person {subject!r} (no file "
+                f"{self.root} has no participant {subject!r} (no file "
                 f"{subject}/{subject}_E4_Data.zip)"
             )
         return subject
@@ -153,22 +153,22 @@ class Wesad:
         begins, ends = (np.array([c[i] for c in parts]) for i in (1, 2))
         rows = np.array(ratings, np.float64)
         spans = ends[:, None].copy()
-        what, rated = (replace(info, person=subject) for info in (what, rated))
+        what, rated = (replace(info, participant=subject) for info in (what, rated))
         return {
             what.name: Events(what, until, begins, spans, names),
             rated.name: Events(rated, until, ends, rows, names),
         }
 
 
-def is_person(path: Path) -> bool:
-    """Tell whether a folder is a WESAD person's, as ``S2`` with ``S2_E4_Data.zip``."""
+def is_participant(path: Path) -> bool:
+    """Tell whether a folder is a WESAD participant's, as ``S2`` with ``S2_E4_Data.zip``."""
     return (path / f"{path.name}_E4_Data.zip").is_file()
 
 
 def read(path: str | Path) -> Recording:
-    """Return what `Wesad.load` gives for a person's folder."""
+    """Return what `Wesad.load` gives for a participant's folder."""
     path = Path(path).resolve()
-    return Wesad(path.parent).person(path.name)
+    return Wesad(path.parent).participant(path.name)
 
 
 def _cut(block: Block, offset: float, n: int, subject: str) -> Block:

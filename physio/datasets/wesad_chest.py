@@ -1,4 +1,4 @@
-"""WESAD as its authors synchronised it: chest and wrist of a person in one file."""
+"""WESAD as its authors synchronised it: chest and wrist of a participant in one file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
-from physio.datasets.base import ConditionSpan, Trial, natural, condition_events
+from physio.datasets.base import ConditionSpan, Trial, condition_events, natural
 from physio.datasets.wesad_questionnaires import conditions
 from physio.io import safe_pickle
 
@@ -47,12 +47,12 @@ _PARTS: Final = {1: "baseline", 2: "stress", 3: "amusement", 4: "meditation"}
 class WesadChest:
     """The synchronised signals of WESAD, chest strap and wristband.
 
-    One trial a person: second 0 of the session clock is where the file begins.
+    One trial a participant: second 0 of the session clock is where the file begins.
 
     Parameters
     ----------
     root
-        The folder with one folder a person: ``S2/S2.pkl`` and, if ratings are
+        The folder with one folder a participant: ``S2/S2.pkl`` and, if ratings are
         wanted, ``S2/S2_quest.csv``.
 
     Notes
@@ -77,46 +77,47 @@ class WesadChest:
         object.__setattr__(self, "root", Path(self.root))
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return one trial a person."""
+        """Return one trial a participant."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
-        people = [
+        participants = [
             p.name for p in self.root.iterdir() if (p / f"{p.name}.pkl").is_file()
         ]
-        if not people:
+        if not participants:
             raise ValueError(
                 f"{self.root} is no folder of WESAD's synchronised files: it has no "
                 "S2/S2.pkl or alike"
             )
-        return tuple(Trial(name) for name in sorted(people, key=natural))
+        return tuple(Trial(name) for name in sorted(participants, key=natural))
 
     def load(self, trial: Trial) -> Recording:
-        """Return the signals of a person, with conditions and ratings.
+        """Return the signals of a participant, with conditions and ratings.
 
         Streams of the chest at 700 Hz: ``respiban.acc`` (g), ``.ecg`` and ``.emg``
         (mV), ``.eda`` (uS), ``.temp`` (degC), ``.resp`` (%); of the wrist ``e4.acc``
         (g, 32 Hz), ``e4.bvp`` (64 Hz), ``e4.eda`` and ``e4.temp`` (4 Hz). Events
-        ``study.conditions`` and ``study.ratings`` as `physio.datasets.base.condition_events` has
-        them, the latter where there is a questionnaire.
+        ``study.conditions`` and ``study.ratings`` as
+        `physio.datasets.base.condition_events` has them, the latter where there is a
+        questionnaire.
 
         Raises
         ------
         FileNotFoundError
-            If there is no file of that person.
+            If there is no file of that participant.
         ValueError
             If it is not what it should be; the message names the part.
         """
         path = self.root / trial.subject / f"{trial.subject}.pkl"
         if not path.is_file():
             raise FileNotFoundError(
-                f"{self.root} has no person {trial.subject!r} (no file "
+                f"{self.root} has no participant {trial.subject!r} (no file "
                 f"{trial.subject}/{trial.subject}.pkl)"
             )
         content = _mapping(path, safe_pickle.load(path), "the whole")
         if content.get("subject") != trial.subject:
             raise ValueError(
                 f"{path}: 'subject' is {content.get('subject')!r}, not "
-                f"{trial.subject!r}: the file is another person's"
+                f"{trial.subject!r}: the file is another participant's"
             )
         label = content.get("label")
         if not isinstance(label, np.ndarray) or label.dtype.kind not in "iu":
@@ -128,14 +129,14 @@ class WesadChest:
             "source": "WESAD, synchronised",
             "citation": self.citation,
             "licence": self.licence,
-            "person": trial.subject,
+            "participant": trial.subject,
             "begin": "0.0",
         }
         return Recording(streams, self._events(path, label), (), about)
 
     def _events(self, path: Path, label: npt.NDArray[Any]) -> dict[str, Events]:
         parts = _runs(label)
-        person, quest = path.stem, path.with_name(f"{path.stem}_quest.csv")
+        participant, quest = path.stem, path.with_name(f"{path.stem}_quest.csv")
         if quest.is_file():
             asked = list(conditions(quest, 0.0))
             names = [c.name.split(" ")[0] for c in asked]
@@ -148,7 +149,9 @@ class WesadChest:
                 ConditionSpan(c.name, part.begin, part.end, c.sam)
                 for c, part in zip(asked, parts, strict=True)
             ]
-        return condition_events(parts, 1, 9, person=person, until=len(label) / CHEST)
+        return condition_events(
+            parts, 1, 9, participant=participant, until=len(label) / CHEST
+        )
 
 
 def _streams(path: Path, signal: Mapping[str, Any]) -> dict[str, tuple[Block, ...]]:

@@ -1,4 +1,4 @@
-"""What the people of WESAD answered: the study's questionnaire files."""
+"""What the participants of WESAD answered: the study's questionnaire files."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,7 +35,7 @@ _TIMES: Final = ("START", "END")
 
 
 class Condition(NamedTuple):
-    """A part of the protocol, and what the person answered after it.
+    """A part of the protocol, and what the participant answered after it.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Condition(NamedTuple):
 
 
 def conditions(path: Path, begin: float) -> Iterator[Condition]:
-    """Yield the conditions of a questionnaire file, in the order of this person.
+    """Yield the conditions of a questionnaire file, in the order of this participant.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def _seconds(path: Path, text: str) -> float:
 def _answers(
     path: Path, kind: str, fields: list[str], items: tuple[str, ...]
 ) -> dict[str, float]:
-    """Return an answer for each item; NaN where the person gave none."""
+    """Return an answer for each item; NaN where the participant gave none."""
     if len(fields) != len(items):
         raise ValueError(
             f"{path}: {len(fields)} answers in a row of {kind}; it must have "

@@ -184,7 +184,8 @@ class Fir(Stage):
         n = state.phases.shape[1]
         span, delay = (n + int(state.clock[4]) + 1) / rate, (n - 1) / 2 / rate
         channels = (
-            replace(c, delay=c.delay + delay, span=c.memory + span) for c in info.channels
+            replace(c, delay=c.delay + delay, memory=c.memory + span)
+            for c in info.channels
         )
         return info.with_channels(None, *channels)
 

@@ -45,7 +45,7 @@ def steady(sos: Array) -> Array:
     return _at_rest(sos.tobytes(), len(sos))[0]
 
 
-@lru_cache(maxsize=1024)  # the forty trials of a person have the same filters
+@lru_cache(maxsize=1024)  # the forty trials of a participant have the same filters
 def _at_rest(design: bytes, n: int) -> tuple[Array, int]:
     """Return the steady state and the settling time of second-order sections."""
     sos = np.frombuffer(design).reshape(n, 6)
@@ -56,7 +56,9 @@ def _at_rest(design: bytes, n: int) -> tuple[Array, int]:
     return rest, ceil(log(1e-3) / log(slowest)) if slowest > 1e-3 else 1
 
 
-def sections(info: StreamInfo, filters: list[Array], bridge: float, columns: int) -> Sections:
+def sections(
+    info: StreamInfo, filters: list[Array], bridge: float, columns: int
+) -> Sections:
     """Return filters at rest, for `run`; all with as many sections.
 
     Parameters
@@ -222,7 +224,7 @@ class Recursive(Stage):
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the same stream; its values also rest on what the filter holds."""
         memory = self.initial_state(info).limits.sum() / float(info.rate)
-        channels = (replace(c, span=c.memory + memory) for c in info.channels)
+        channels = (replace(c, memory=c.memory + memory) for c in info.channels)
         return info.with_channels(None, *channels)
 
     def initial_state(self, info: StreamInfo) -> Sections:

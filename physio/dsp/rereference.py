@@ -57,7 +57,7 @@ class Rereference(Stage):
         against = self.initial_state(info)
         span = max(info.channels[i].span for i in against.reference)
         channels = [
-            replace(c, span=max(c.span, span)) if c.kind == "eeg" else c
+            replace(c, memory=max(c.span, span)) if c.kind == "eeg" else c
             for c in (info.channels[i] for i in against.kept)
         ]
         name = "+".join(self.electrodes) or "average"

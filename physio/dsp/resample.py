@@ -82,7 +82,8 @@ class Resample(Stage):
         span = (len(state.ring) + int(state.clock[4]) + 2) / rate
         delay = (len(self.design(info)) - 1) / 2 / up / rate
         channels = (
-            replace(c, delay=c.delay + delay, span=c.memory + span) for c in info.channels
+            replace(c, delay=c.delay + delay, memory=c.memory + span)
+            for c in info.channels
         )
         return info.with_channels(info.rate / self.schedule(info).step, *channels)
 

@@ -217,7 +217,9 @@ class Window(Stage):
                 )
         self.initial_state(info)
         channels = (
-            replace(_unit(name, c), name=f"{name}.{c.name}", span=c.memory + self.window)
+            replace(
+                _unit(name, c), name=f"{name}.{c.name}", memory=c.memory + self.window
+            )
             for name in self.statistics
             for c in info.channels
         )

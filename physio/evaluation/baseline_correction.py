@@ -1,4 +1,4 @@
-"""Features relative to a person's own rest, as a live session could have them."""
+"""Features relative to a participant's own rest, as a live session could have them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pandas as pd
 
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Fold, Folds
-from physio.evaluation.row_index import row_ids, named, numbers
+from physio.evaluation.row_index import named, numbers, row_ids
 
 Flags = npt.NDArray[np.bool_]
 
@@ -41,7 +41,7 @@ def baseline_correct(
     gap: float = 60.0,
     label: str = "baseline",
 ) -> BaselineCorrected:
-    """Take from each feature its mean over the first minutes of a person's rest.
+    """Take from each feature its mean over the first minutes of a participant's rest.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def baseline_correct(
 
     Notes
     -----
-    The median would be robuster, and a person's spread at rest would scale: five
+    The median would be robuster, and a participant's spread at rest would scale: five
     minutes are about five independent windows of a minute, too few for a spread.
     """
     recordings = row_ids(table, "dataset", "subject", "session", "trial")
@@ -98,17 +98,19 @@ def baseline_correct(
     return BaselineCorrected(made, calibration, left)
 
 
-def restrict(folds: Folds, table: pd.DataFrame, left: Flags, calibration: Flags) -> Folds:
-    """Return folds of the rows that are left, each with its people's calibration.
+def restrict(
+    folds: Folds, table: pd.DataFrame, left: Flags, calibration: Flags
+) -> Folds:
+    """Return folds of the rows that are left, each with its participants's calibration.
 
     Those in which nothing is left to test, or to train on, are left out.
     """
-    people = row_ids(table, "dataset", "subject")
+    participants = row_ids(table, "dataset", "subject")
     at = np.flatnonzero(calibration)
 
     def of(fold: Fold) -> Fold:
         test = fold.test[left[fold.test]]
-        own = at[np.isin(people[at], np.unique(people[test]))]
+        own = at[np.isin(participants[at], np.unique(participants[test]))]
         return Fold(
             fold.name,
             fold.train[left[fold.train]],

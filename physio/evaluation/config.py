@@ -6,8 +6,8 @@ from typing import Any, Final, Protocol
 import pandas as pd
 
 from physio import config
-from physio.models import model_card
 from physio.evaluation.evaluate import Evaluation
+from physio.models import model_card
 
 TRAINING: Final = "training"
 EVALUATION: Final = "evaluation"
@@ -64,7 +64,7 @@ def train(
         The training file.
     data_root
         The folder of the data set, or the one that it is in under its own name; not
-        needed for simulated people.
+        needed for simulated participants.
     out
         Where a folder for each of the weights goes; by default where the shipped ones
         are.
@@ -72,7 +72,8 @@ def train(
     Returns
     -------
     dict
-        The results: see `experiments.weights.wrist.TrainWrist.train`; ``table`` is for printing.
+        The results: see `experiments.weights.wrist.TrainWrist.train`; ``table`` is for
+        printing.
 
     Raises
     ------

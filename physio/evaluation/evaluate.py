@@ -1,4 +1,4 @@
-"""Models on people they never saw: one protocol, all alike, audited, person by person.
+"""Models on participants they never saw: one protocol, all alike, audited, participant by participant.
 
 Any model that `physio.evaluation.models.baselines.Model` describes can be judged: plain
 estimators, networks on windows, controls that see no physiology. The answers of the
@@ -17,11 +17,11 @@ import pandas as pd
 from physio.core.block import Array
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL, RATING
-from physio.evaluation import (baseline_correction, metrics, statistics)
+from physio.evaluation import baseline_correction, metrics, statistics
+from physio.evaluation.folds import Fold, Folds
 from physio.evaluation.leakage.audit import Audit, audit
 from physio.evaluation.models.baselines import UNKNOWN, FoldData, Model
-from physio.evaluation.folds import Fold, Folds
-from physio.evaluation.row_index import ORDER, Codes, row_ids, parts
+from physio.evaluation.row_index import ORDER, Codes, parts, row_ids
 from physio.evaluation.splits import Protocol, divide
 
 _LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "scikit-learn", "torch")
@@ -35,9 +35,9 @@ class Task:
     Parameters
     ----------
     table
-        The rows, as `physio.datasets.feature_table` describes them. Rows whose label is of no
-        class (or whose ``y`` is NaN) neither train nor test, but can be a person's
-        calibration.
+        The rows, as `physio.datasets.feature_table` describes them. Rows whose label is
+        of no class (or whose ``y`` is NaN) neither train nor test, but can be a
+        participant's calibration.
     classes
         Name and labels of each class, ``{"stress": ("stress",), "calm": ("baseline",
         "amusement")}``, in order; empty for numbers.
@@ -49,7 +49,7 @@ class Task:
         Features of the table that models may read, and that are audited; by default
         all, or none if ``x`` is given.
     calibration
-        Which rows people's features were measured against, shape (n,): see
+        Which rows participants's features were measured against, shape (n,): see
         `physio.evaluation.baseline_correction`.
     left
         Which rows may train and test, shape (n,); by default all but calibration.
@@ -58,8 +58,9 @@ class Task:
     tested
         Which rows may test, shape (n,); the others only train. By default all.
     orders
-        Labels by whose order people are told apart, shape (n,), empty where it does not
-        count; by default the classes. See `physio.evaluation.splits.LeaveOrderOut`.
+        Labels by whose order participants are told apart, shape (n,), empty where it
+        does not count; by default the classes. See
+        `physio.evaluation.splits.LeaveOrderOut`.
     """
 
     table: pd.DataFrame
@@ -92,17 +93,17 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What came out, person by person.
+    """What came out, participant by participant.
 
     Parameters
     ----------
     dataset, protocol
         On what, and how it was divided.
-    people
+    participants
         Who was tested.
     rows
-        For each model and measure: see `physio.evaluation.statistics.summary`; ``pooled`` is the
-        figure over all rows of everybody.
+        For each model and measure: see `physio.evaluation.statistics.summary`;
+        ``pooled`` is the figure over all rows of everybody.
     paired
         How the model of interest differs from each other one: see
         `physio.evaluation.statistics.paired_differences`.
@@ -126,7 +127,7 @@ class Evaluation:
 
     dataset: str
     protocol: str
-    people: tuple[str, ...]
+    participants: tuple[str, ...]
     rows: tuple[dict[str, Any], ...]
     paired: tuple[dict[str, Any], ...]
     audit: Audit
@@ -150,7 +151,7 @@ class Evaluation:
             "dataset": self.dataset,
             "protocol": self.protocol,
             "leaks": self.leaks,
-            "people": list(self.people),
+            "participants": list(self.participants),
             "rows": list(self.rows),
             "paired": list(self.paired),
             "audit": self.audit.to_dict(),
@@ -186,7 +187,7 @@ def evaluate(
     config: Any = None,
     heard: Callable[[str, str], None] | None = None,
 ) -> Evaluation:
-    """Train and test each model on each fold, and tell how good it was for each person.
+    """Train and test each model on each fold, and tell how good it was for each participant.
 
     Parameters
     ----------
@@ -200,14 +201,15 @@ def evaluate(
         Names of measures (`physio.evaluation.metrics`); by default macro-F1, AUC and
         accuracy, or RMSE, mean absolute error, r and CCC.
     reference
-        The model that is compared with each other one, person by person.
+        The model that is compared with each other one, participant by participant.
     every
         Windows that test begin at least so far apart (s); 0: all.
     by_part
         Whether outputs are averaged over each part of a recording before they are
         compared: where there is one rating for it.
     clock
-        Whether the audit trains its clock (see `physio.evaluation.leakage.time_confound`).
+        Whether the audit trains its clock (see
+        `physio.evaluation.leakage.time_confound`).
     seed
         Of all chance.
     config
@@ -236,7 +238,9 @@ def evaluate(
             "calibration"
         )
     if work.tested is not None:
-        folds = baseline_correction.restrict_test(folds, np.asarray(work.tested, np.bool_))
+        folds = baseline_correction.restrict_test(
+            folds, np.asarray(work.tested, np.bool_)
+        )
     if every > 0:
         folds = baseline_correction.thin_test(folds, table, every)
     proved = audit(table, folds, work.names, clock=clock and bool(classes)).check()
@@ -247,7 +251,7 @@ def evaluate(
         for name, model in models.items()
     }
     at = np.sort(np.concatenate([f.test for f in folds.folds]))
-    codes = _people(table)
+    codes = _participants(table)
     found, said = _rows(
         {k: o[at] for k, o in outputs.items()},
         (y[at], codes[at], parts(table)[at]),
@@ -258,13 +262,17 @@ def evaluate(
         seed,
         by_part=by_part,
     )
-    place = [c for c in ("dataset", *feature_table.PLACE, "begin") if c in table.columns]
+    place = [
+        c for c in ("dataset", *feature_table.PLACE, "begin") if c in table.columns
+    ]
     return Evaluation(
         work.dataset,
         folds.protocol,
         tuple(dict.fromkeys(codes[at].tolist())),
         tuple(found),
-        tuple(statistics.paired_differences(found, reference, seed)) if reference else (),
+        tuple(statistics.paired_differences(found, reference, seed))
+        if reference
+        else (),
         proved,
         folds,
         {c: int((y[at] == k).sum()) for k, c in enumerate(classes)},
@@ -312,7 +320,7 @@ def _without_answers(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=own)
 
 
-def _people(table: pd.DataFrame) -> Codes:
+def _participants(table: pd.DataFrame) -> Codes:
     """Return who each row is of; with the data set, where there are several."""
     if "dataset" in table.columns and table["dataset"].nunique() > 1:
         codes = row_ids(table, "dataset", "subject")
@@ -431,7 +439,7 @@ def _averaged(
 
 
 def together(evaluations: Mapping[str, Evaluation], config: Any = None) -> Evaluation:
-    """Return several evaluations of the same people as one, measures named apart.
+    """Return several evaluations of the same participants as one, measures named apart.
 
     What was said of each row is kept of those that tested as many as the first.
 

@@ -9,11 +9,11 @@ import pandas as pd
 
 from physio import config
 from physio.datasets import feature_table
-from physio.models.baseline import transform
 from physio.evaluation import baseline_correction, splits
-from physio.evaluation.models.baselines import TimeOnly, MajorityClass
 from physio.evaluation.evaluate import Evaluation, Task, evaluate
 from physio.evaluation.models.adaptive_lda import ConditionMeanRating, ConditionOracle
+from physio.evaluation.models.baselines import MajorityClass, TimeOnly
+from physio.models.baseline import transform
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class FeatureBenchmark:
     Parameters
     ----------
     models
-        By name, each of `physio.evaluation.models.baselines` or any frozen dataclass that can be
-        called like one.
+        By name, each of `physio.evaluation.models.baselines` or any frozen dataclass
+        that can be called like one.
     protocol
         By name: see `physio.evaluation.splits.PROTOCOLS`.
     settings
@@ -37,22 +37,23 @@ class FeatureBenchmark:
         Features that may be read: columns, or what they begin with before a dot
         (``skin``); by default all.
     rest, gap, rest_label
-        How much rest (s) people's features are measured against, how long after it
-        windows begin to count (s), and what it is called: see
-        `physio.evaluation.baseline_correction.baseline_correct`. With ``rest`` 0, features stay as they are.
+        How much rest (s) participants's features are measured against, how long after
+        it windows begin to count (s), and what it is called: see
+        `physio.evaluation.baseline_correction.baseline_correct`. With ``rest`` 0,
+        features stay as they are.
     scales
         How a feature is read before it is measured against rest: ``raw``, ``sqrt`` or
         ``log``, by its name; raw where it does not say.
     tests
         Labels that test; the others only train. By default all of the classes'.
     order
-        Labels by whose order people are told apart; by default the classes.
+        Labels by whose order participants are told apart; by default the classes.
     oracle
         Whether a model that knows the condition is among them: see
         `physio.evaluation.models.adaptive_lda.ConditionOracle`.
     expected
-        Classifiers of the condition, by name, each of which answers what people rate in
-        it: see `physio.evaluation.models.adaptive_lda.ConditionMeanRating`.
+        Classifiers of the condition, by name, each of which answers what participants
+        rate in it: see `physio.evaluation.models.adaptive_lda.ConditionMeanRating`.
     every
         Windows that test begin at least so far apart (s).
     by_part
@@ -144,7 +145,11 @@ class FeatureBenchmark:
         calibration = left = y = None
         if self.baseline_seconds > 0:
             made = baseline_correction.baseline_correct(
-                table, names, rest=self.baseline_seconds, gap=self.embargo, label=self.baseline_label
+                table,
+                names,
+                rest=self.baseline_seconds,
+                gap=self.embargo,
+                label=self.baseline_label,
             )
             table, calibration, left = made
         if self.target:
@@ -194,7 +199,9 @@ class FeatureBenchmark:
         if not self.features:
             return every
         kept = [
-            c for c in every if any(c == r or c.startswith(f"{r}.") for r in self.features)
+            c
+            for c in every
+            if any(c == r or c.startswith(f"{r}.") for r in self.features)
         ]
         if not kept:
             raise ValueError(

@@ -33,8 +33,8 @@ class Fold:
     inner
         Divisions of ``train`` alone, for every choice of settings.
     calibration
-        Rows of the tested people by which their features are measured, if there are
-        any: they are neither trained on nor tested.
+        Rows of the tested participants by which their features are measured, if there
+        are any: they are neither trained on nor tested.
     """
 
     name: str

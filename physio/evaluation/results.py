@@ -51,17 +51,17 @@ def to_markdown(evaluation: Evaluation) -> str:
     parts += [
         _said(evaluation),
         summary(evaluation),
-        "## Person by person",
-        _persons(evaluation),
+        "## Participant by participant",
+        _participants(evaluation),
     ]
     if evaluation.paired:
-        parts += ["## Differences, person by person", _paired(evaluation)]
+        parts += ["## Differences, participant by participant", _paired(evaluation)]
     parts += ["## Audit", _audit(evaluation)]
     return "\n\n".join(parts) + "\n"
 
 
 def summary(evaluation: Evaluation) -> str:
-    """Return the table of models and measures: mean over people and 95 % interval."""
+    """Return the table of models and measures: mean over participants and 95 % interval."""
     models = list(dict.fromkeys(r["model"] for r in evaluation.rows))
     metrics = list(dict.fromkeys(r["metric"] for r in evaluation.rows))
     cells = {(r["model"], r["metric"]): _cell(r) for r in evaluation.rows}
@@ -74,18 +74,19 @@ def _said(evaluation: Evaluation) -> str:
     n = len(evaluation.tested)
     classes = ", ".join(f"{c} {k}" for c, k in evaluation.balance.items())
     return (
-        f"{len(evaluation.people)} people, {n} rows tested"
+        f"{len(evaluation.participants)} participants, {n} rows tested"
         f"{f' ({classes})' if classes else ''}, {len(evaluation.folds.folds)} folds. "
-        "Mean over people [95 % interval, people drawn anew]."
+        "Mean over participants [95 % interval, participants drawn anew]."
     )
 
 
-def _persons(evaluation: Evaluation) -> str:
+def _participants(evaluation: Evaluation) -> str:
     metric = evaluation.rows[0]["metric"]
     rows = [r for r in evaluation.rows if r["metric"] == metric]
     lines = [[metric, *(r["model"] for r in rows)]]
     lines += [
-        [p, *(_number(r["per_person"].get(p)) for r in rows)] for p in evaluation.people
+        [p, *(_number(r["per_participant"].get(p)) for r in rows)]
+        for p in evaluation.participants
     ]
     return _table(lines)
 
@@ -98,7 +99,7 @@ def _paired(evaluation: Evaluation) -> str:
             r["model"],
             r["than"],
             _cell(r),
-            f"{r['better']} of {r['people']}",
+            f"{r['better']} of {r['participants']}",
             _number(r["p"], 4),
             _number(r["holm"], 4),
         ]

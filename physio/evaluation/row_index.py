@@ -1,4 +1,4 @@
-"""Which samples, trials and people the rows of a table are of."""
+"""Which samples, trials and participants the rows of a table are of."""
 
 from typing import Any, Final
 
@@ -14,17 +14,17 @@ Codes = npt.NDArray[np.str_]
 
 
 ORDER: Final = "order"
-"""A column of labels by whose order people are told apart, in place of ``label``."""
+"""A column of labels by whose order participants are told apart, in place of ``label``."""
 
 
 def orders(table: pd.DataFrame) -> Codes:
-    """Return for each row the order in which its person's labels first came."""
+    """Return for each row the order in which its participant's labels first came."""
     subjects = named(table, "subject")
     labels = named(table, ORDER if ORDER in table.columns else LABEL)
     times = numbers(table, "begin")
     found = np.empty(len(table), object)
-    for person in np.unique(subjects):
-        here = subjects == person
+    for participant in np.unique(subjects):
+        here = subjects == participant
         own = labels[here]
         first = {
             name: times[here][own == name].min() for name in np.unique(own) if name
@@ -34,10 +34,10 @@ def orders(table: pd.DataFrame) -> Codes:
 
 
 def as_table(groups: Any, y: Any) -> pd.DataFrame:
-    """Return groups as a table: they are one, or the people's codes."""
+    """Return groups as a table: they are one, or the participants's codes."""
     if groups is None:
         raise ValueError(
-            "groups must say whose each row is: give the table, or the people's codes"
+            "groups must say whose each row is: give the table, or the participants's codes"
         )
     if not isinstance(groups, pd.DataFrame):
         groups = pd.DataFrame({"subject": np.asarray(groups).astype(np.str_)})

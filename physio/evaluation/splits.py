@@ -1,8 +1,8 @@
-"""Ways to divide people, trials and time, by name; scikit-learn's splitters.
+"""Ways to divide participants, trials and time, by name; scikit-learn's splitters.
 
 Each splitter's ``groups`` is the table itself, or its columns `PLACE` and ``label``:
 ``cross_val_score(model, X, y, groups=table, cv=LeaveSubjectsOut())``. The protocols
-that divide people also take a plain list of people's codes.
+that divide participants also take a plain list of participants's codes.
 """
 
 from abc import abstractmethod
@@ -18,7 +18,15 @@ from sklearn.model_selection import BaseCrossValidator, KFold
 from physio.datasets.base import natural
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Fold, Folds, Rows, fingerprint
-from physio.evaluation.row_index import (as_table, named, numbers, orders, parts, several, overlapping)
+from physio.evaluation.row_index import (
+    as_table,
+    named,
+    numbers,
+    orders,
+    overlapping,
+    parts,
+    several,
+)
 
 
 class Protocol(BaseCrossValidator):
@@ -61,7 +69,7 @@ class Protocol(BaseCrossValidator):
 
 @dataclass(frozen=True)
 class LeaveSubjectsOut(Protocol):
-    """Train on some people, test on ``n`` others; everybody is tested once.
+    """Train on some participants, test on ``n`` others; everybody is tested once.
 
     With more than one, who is left out together is drawn with ``seed``.
     """
@@ -76,19 +84,21 @@ class LeaveSubjectsOut(Protocol):
         _at_least(1, n=self.n)
 
     def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
-        """Yield a fold for each person, or each ``n`` of them."""
+        """Yield a fold for each participant, or each ``n`` of them."""
         codes = named(table, "subject")
-        people = several(codes, self.n + 1, "people", self.name)
+        participants = several(codes, self.n + 1, "participants", self.name)
         if self.n > 1:
-            people = np.random.default_rng(self.seed).permutation(people).tolist()
-        for i in range(0, len(people), self.n):
-            out = sorted(people[i : i + self.n], key=natural)
+            participants = (
+                np.random.default_rng(self.seed).permutation(participants).tolist()
+            )
+        for i in range(0, len(participants), self.n):
+            out = sorted(participants[i : i + self.n], key=natural)
             yield _fold("+".join(out), np.isin(codes, out))
 
 
 @dataclass(frozen=True)
 class Loso(LeaveSubjectsOut):
-    """Train on all people but one, test on that one; everybody once."""
+    """Train on all participants but one, test on that one; everybody once."""
 
     name: ClassVar[str] = "loso"
 
@@ -99,10 +109,10 @@ class Loso(LeaveSubjectsOut):
 
 @dataclass(frozen=True)
 class LeaveOrderOut(Protocol):
-    """Train on people who had one order of conditions, test on the others, both ways.
+    """Train on participants who had one order of conditions, test on the others, both ways.
 
-    A person's order is that in which the labels of the table first came to them. With
-    three orders or more, each is tested once by the people of all others.
+    A participant's order is that in which the labels of the table first came to them.
+    With three orders or more, each is tested once by the participants of all others.
     """
 
     name: ClassVar[str] = "leave-order-out"
@@ -115,17 +125,18 @@ class LeaveOrderOut(Protocol):
             yield _fold(order, codes == order)
 
     def inner(self) -> Protocol:
-        """Leave people out: those who train all had one order."""
+        """Leave participants out: those who train all had one order."""
         return Loso()
 
 
 @dataclass(frozen=True)
 class TrialBlocked(Protocol):
-    """Within a person: whole trials train, others test.
+    """Within a participant: whole trials train, others test.
 
-    Only where a person has at least ``k`` trials of each class; each fold tests one in
-    ``k`` of each class's trials, of every person, as dealt with ``seed``. Where trials
-    are parts of one recording, windows that rest on samples of both sides are left out.
+    Only where a participant has at least ``k`` trials of each class; each fold tests
+    one in ``k`` of each class's trials, of every participant, as dealt with ``seed``.
+    Where trials are parts of one recording, windows that rest on samples of both sides
+    are left out.
     """
 
     k: int = 5
@@ -143,14 +154,14 @@ class TrialBlocked(Protocol):
         subjects = named(table, "subject")
         dealt = np.zeros(len(table), np.intp)
         rng = np.random.default_rng(self.seed)
-        for person in sorted(set(subjects), key=natural):
-            for label in sorted(set(labels[subjects == person]) - {""}):
-                own = (subjects == person) & (labels == label)
+        for participant in sorted(set(subjects), key=natural):
+            for label in sorted(set(labels[subjects == participant]) - {""}):
+                own = (subjects == participant) & (labels == label)
                 trials = sorted(set(units[own]), key=natural)
                 if len(trials) < self.k:
                     raise ValueError(
                         f"{self.name} with k = {self.k} needs as many trials of each "
-                        f"class, but {person} has {len(trials)} of {str(label)!r}; "
+                        f"class, but {participant} has {len(trials)} of {str(label)!r}; "
                         "time-blocked divides within trials"
                     )
                 for i, trial in enumerate(rng.permutation(trials)):
@@ -161,7 +172,7 @@ class TrialBlocked(Protocol):
 
 @dataclass(frozen=True)
 class TimeBlocked(Protocol):
-    """Within a person and each part of a recording: what is early trains.
+    """Within a participant and each part of a recording: what is early trains.
 
     The last of each part tests, from ``share`` of its windows on; windows that rest on
     samples of both sides are left out.
@@ -177,7 +188,7 @@ class TimeBlocked(Protocol):
             raise ValueError(f"share must be between 0 and 1, not {self.share}")
 
     def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
-        """Yield one fold, of all people."""
+        """Yield one fold, of all participants."""
         stop = numbers(table, "stop")
         late = np.zeros(len(table), np.bool_)
         units = parts(table)
@@ -198,7 +209,7 @@ class TimeBlocked(Protocol):
 
 @dataclass(frozen=True)
 class CrossSession(Protocol):
-    """Train on a person's other sessions, test on one: each session once."""
+    """Train on a participant's other sessions, test on one: each session once."""
 
     name: ClassVar[str] = "cross-session"
     promise: ClassVar[str] = "sessions"
@@ -210,7 +221,7 @@ class CrossSession(Protocol):
             yield _fold(session, codes == session)
 
     def inner(self) -> Protocol:
-        """Leave people out: those who train may have one session left."""
+        """Leave participants out: those who train may have one session left."""
         return Loso()
 
 
@@ -236,13 +247,13 @@ class CrossDataset(Protocol):
             yield _fold(one, codes == one)
 
     def inner(self) -> Protocol:
-        """Leave people out."""
+        """Leave participants out."""
         return Loso()
 
 
 @dataclass(frozen=True)
 class PaperWindowKFold(Protocol):
-    """Windows of all people and trials, shuffled: what RBTransformer's authors did.
+    """Windows of all participants and trials, shuffled: what RBTransformer's authors did.
 
     Windows that share most of their samples come to both sides. For reproduction only.
     """
@@ -267,7 +278,7 @@ class PaperWindowKFold(Protocol):
 class PaperRowKFold(PaperWindowKFold):
     """Rows of a feature table, shuffled: what the PINN's paper is taken to have done.
 
-    Every person and condition comes to both sides. For reproduction only.
+    Every participant and condition comes to both sides. For reproduction only.
     """
 
     name: ClassVar[str] = "paper-row-kfold"
@@ -328,7 +339,7 @@ def purged(table: pd.DataFrame, fold: Fold) -> Fold:
 def _inner(table: pd.DataFrame, rows: Rows, by: Protocol) -> tuple[Fold, ...]:
     try:
         folds = list(by.folds(table))
-    except ValueError:  # a single person left, or a single trial
+    except ValueError:  # a single participant left, or a single trial
         return ()
     return tuple(Fold(f.name, rows[f.train], rows[f.test]) for f in folds)
 

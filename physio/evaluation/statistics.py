@@ -1,4 +1,4 @@
-"""Figures over people: means with intervals, and differences between models."""
+"""Figures over participants: means with intervals, and differences between models."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -10,14 +10,14 @@ from physio.core.block import Array
 from physio.evaluation.metrics import LESS_IS_BETTER
 
 _DRAWS: Final = 4000
-_EXACT: Final = 12  # up to so many people all signs are tried: 4096 of them
+_EXACT: Final = 12  # up to so many participants all signs are tried: 4096 of them
 
 
 def summary(
-    model: str, metric: str, per_person: Mapping[str, float], seed: int
+    model: str, metric: str, per_participant: Mapping[str, float], seed: int
 ) -> dict[str, Any]:
-    """Return a row of results: mean over people and its 95 % bootstrap interval."""
-    values = _known(list(per_person.values()))
+    """Return a row of results: mean over participants and its 95 % bootstrap interval."""
+    values = _known(list(per_participant.values()))
     low, high = bootstrap_ci(values, seed)
     return {
         "model": model,
@@ -25,12 +25,12 @@ def summary(
         "mean": _round(values.mean()) if len(values) else float("nan"),
         "low": low,
         "high": high,
-        "per_person": {k: _round(v) for k, v in per_person.items()},
+        "per_participant": {k: _round(v) for k, v in per_participant.items()},
     }
 
 
 def bootstrap_ci(values: Array, seed: int) -> tuple[float, float]:
-    """Return where 95 % of the means lie when people are drawn anew, NaN for none."""
+    """Return where 95 % of the means lie when participants are drawn anew, NaN for none."""
     if not len(values):
         return float("nan"), float("nan")
     picked = np.random.default_rng(seed).integers(
@@ -43,7 +43,7 @@ def bootstrap_ci(values: Array, seed: int) -> tuple[float, float]:
 def paired_differences(
     rows: Sequence[Mapping[str, Any]], reference: str, seed: int
 ) -> list[dict[str, Any]]:
-    """Return how each model differs from one of them, person by person.
+    """Return how each model differs from one of them, participant by participant.
 
     Parameters
     ----------
@@ -53,15 +53,16 @@ def paired_differences(
         The model that the others are taken from: differences are ``reference`` less
         the other.
     seed
-        Of the bootstrap and, with more than 12 people, of the signs tried.
+        Of the bootstrap and, with more than 12 participants, of the signs tried.
 
     Returns
     -------
     list of dict
         For each metric and other model: ``metric``, ``model`` (the reference),
-        ``than``, ``mean``, ``low``, ``high`` (95 % bootstrap over people), ``better``
-        (people in whom the reference did better), ``people``, ``p`` (signs of the
-        differences flipped) and ``holm`` (p after Holm, over the models of a metric).
+        ``than``, ``mean``, ``low``, ``high`` (95 % bootstrap over participants),
+        ``better`` (participants in whom the reference did better), ``participants``,
+        ``p`` (signs of the differences flipped) and ``holm`` (p after Holm, over the
+        models of a metric).
 
     Raises
     ------
@@ -73,7 +74,7 @@ def paired_differences(
         raise ValueError(
             f"there is no model {reference!r} to compare with: {', '.join(names)}"
         )
-    by = {(r["metric"], r["model"]): r["per_person"] for r in rows}
+    by = {(r["metric"], r["model"]): r["per_participant"] for r in rows}
     found = []
     for metric in dict.fromkeys(str(r["metric"]) for r in rows):
         if (metric, reference) not in by:
@@ -97,7 +98,7 @@ def paired_differences(
                     "better": int(
                         (off < 0 if metric in LESS_IS_BETTER else off > 0).sum()
                     ),
-                    "people": len(off),
+                    "participants": len(off),
                     "p": sign_flip_test(off, seed),
                 }
             )
@@ -128,7 +129,8 @@ def compared(
 def sign_flip_test(differences: Array, seed: int) -> float:
     """Return how often a mean is as far from 0 if each sign were a matter of chance.
 
-    Exact for up to 12 people; else from 20,000 draws, the observed one among them.
+    Exact for up to 12 participants; else from 20,000 draws, the observed one among
+    them.
     """
     n = len(differences)
     if not n:

@@ -78,7 +78,9 @@ class Actigraphy(Stage):
         return info.with_channels(
             info.rate / self.schedule(info).step,
             Channel("activity", "misc", "g", delay, span + self.window),
-            Channel("posture", "misc", "deg", delay, span + max(self.window, self.past)),
+            Channel(
+                "posture", "misc", "deg", delay, span + max(self.window, self.past)
+            ),
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:

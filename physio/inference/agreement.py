@@ -1,4 +1,4 @@
-"""How estimates agree with what a person reports: live and offline the same sums."""
+"""How estimates agree with what a participant reports: live and offline the same sums."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -28,14 +28,14 @@ class Agreement:
         The delays of a report behind the estimate that are tried (s).
     name
         Of the stream of estimates.
-    person
-        Whose ratings count, in a session of several people.
+    participant
+        Whose ratings count, in a session of several participants.
     """
 
     longest: float = 8.0
     step: float = 0.5
     name: str = "estimates"
-    person: str = ""
+    participant: str = ""
     _past: deque[tuple[float, Array]] = field(default_factory=deque, repr=False)
     _waiting: deque[tuple[float, Array]] = field(default_factory=deque, repr=False)
 
@@ -46,7 +46,9 @@ class Agreement:
     def take(self, item: Item) -> None:
         """Take in estimates or ratings; anything else is let pass."""
         if isinstance(item, Events):
-            mine = item.info.participant in {"", self.person} or not self.person
+            mine = (
+                item.info.participant in {"", self.participant} or not self.participant
+            )
             if mine and base_name(item.info.name) == RATINGS:
                 rows = zip(item.times.tolist(), item.data, strict=True)
                 self._waiting += [(t, row.copy()) for t, row in rows]

@@ -1,4 +1,4 @@
-"""What is known of one person: their rest, and moments that they rated."""
+"""What is known of one participant: their rest, and moments that they rated."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ CALIBRATION: Final = event_stream(NAME)
 
 @dataclass(frozen=True)
 class ExpertBaseline:
-    """How a person rested, as one expert saw it.
+    """How a participant rested, as one expert saw it.
 
     Parameters
     ----------
@@ -45,16 +45,16 @@ class ExpertBaseline:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A person's own calibration: a small file, theirs to keep and to delete.
+    """A participant's own calibration: a small file, theirs to keep and to delete.
 
     It holds sums over a rest and what was said at a few moments; no signal, no name.
 
     Parameters
     ----------
-    person
+    participant
         Code of the participant, never a name.
     experts
-        How the person rested, as each expert saw it.
+        How the participant rested, as each expert saw it.
     labels
         Of each rated moment: mean, standard deviation, rating; 9 numbers, None for
         what was not said.
@@ -62,7 +62,7 @@ class Calibration:
         Of this layout.
     """
 
-    person: str = ""
+    participant: str = ""
     experts: tuple[ExpertBaseline, ...] = ()
     labels: tuple[tuple[float | None, ...], ...] = ()
     version: int = VERSION
@@ -98,7 +98,7 @@ class Calibration:
         try:
             experts = tuple(_own(e) for e in parts["experts"])
             labels = tuple(tuple(row) for row in parts["labels"])
-            found = cls(str(parts["person"]), experts, labels, version)
+            found = cls(str(parts["participant"]), experts, labels, version)
             if any(len(row) != 9 for row in labels):
                 raise ValueError
             found.moments()
@@ -115,13 +115,13 @@ class Calibration:
             raise ValueError(f"{path} is no calibration file") from None
         return cls.parse(text, str(path))
 
-    def event(self, time: float, person: str = "") -> Events:
+    def event(self, time: float, participant: str = "") -> Events:
         """Return it as the event by which a session begins with it.
 
-        ``person`` is the code of the one meant, in a session of several.
+        ``participant`` is the code of the one meant, in a session of several.
         """
-        name = f"{NAME}.{person}".rstrip(".")
-        info = replace(CALIBRATION, name=name, person=person)
+        name = f"{NAME}.{participant}".rstrip(".")
+        info = replace(CALIBRATION, name=name, participant=participant)
         nothing = np.empty((1, 0))
         return Events(info, time, np.array([time]), nothing, (self.text(),))
 

@@ -12,7 +12,7 @@ from physio.core.block import Array
 from physio.models.fusion import nearest
 
 ERRORS: Final = Path(physio.assets.__file__).parent / "errors.json"
-"""What was measured on people left out, pair by pair: see `experiments.weights.error_model`."""
+"""What was measured on participants left out, pair by pair: see `experiments.weights.error_model`."""
 
 
 @lru_cache(maxsize=64)
@@ -27,8 +27,8 @@ def known_errors(names: tuple[str, ...], marks: tuple[str, ...]) -> Array | None
     Returns
     -------
     ndarray, shape (3, k, k), or None
-        None where two of them were never seen on the same people, or are no longer the
-        weights that were.
+        None where two of them were never seen on the same participants, or are no
+        longer the weights that were.
     """
     pairs = json.loads(ERRORS.read_text("utf-8"))["pairs"] if ERRORS.is_file() else {}
     found = np.tile(np.eye(len(names)), (3, 1, 1))

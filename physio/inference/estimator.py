@@ -1,4 +1,4 @@
-"""From features to how a person would rate their own affect now."""
+"""From features to how a participant would rate their own affect now."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
@@ -6,18 +6,27 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, Channel, StreamInfo, Origin
+from physio.core.block import Array, Channel, Origin, StreamInfo
 from physio.core.events import Events
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import CALIBRATION, RATINGS, base_name
 from physio.core.stage import Stage, State
+from physio.inference.calibration import Calibration, packed
+from physio.inference.error_correlations import known_errors
+from physio.inference.expert import (
+    DIMENSIONS,
+    GAUSSIAN,
+    LEVELS,
+    BoundExpert,
+    Expert,
+    ExpertState,
+    Prediction,
+    primary_reason,
+)
+from physio.inference.forecast import EdaHistory, Forecaster
+from physio.inference.self_report import SAM
 from physio.models.fusion import fuse
 from physio.models.personalization import RatedMoment, personalize
-from physio.inference.calibration import Calibration, packed
-from physio.inference.expert import (DIMENSIONS, GAUSSIAN, LEVELS, Prediction, Expert, BoundExpert, ExpertState, primary_reason)
-from physio.inference.forecast import Forecaster, EdaHistory
-from physio.inference.error_correlations import known_errors
-from physio.inference.self_report import SAM
 
 __all__ = ["DIMENSIONS", "REST", "Estimator", "Expert"]
 
@@ -27,11 +36,11 @@ REST: Final = "rest"
 OVER: Final = "rest over"
 """Label of the event that ends a rest before its time."""
 
-BY: Final = ".by."
-"""What stands between a dimension and what moved it: ``arousal.by.skin.rate``."""
+BY: Final = ".contribution."
+"""What stands between a dimension and what moved it: ``arousal.contribution.eda.scr_rate``."""
 
-PERSON: Final = "person"
-"""What a person's own ratings moved an estimate by: ``arousal.by.person``."""
+PERSON: Final = "participant"
+"""What a participant's own ratings moved an estimate by: ``arousal.contribution.participant``."""
 
 OTHER: Final = "other"
 """What no feature accounts for: what a network says of the rest itself, say."""
@@ -39,7 +48,7 @@ OTHER: Final = "other"
 HALVES: Final = tuple(
     f"{d}.half{round(100 * level)}" for d in DIMENSIONS for level in LEVELS
 )
-"""Half of each interval: ratings lie within ``arousal.half80`` of it 4 times in 5."""
+"""Half of each interval: ratings lie within ``arousal.ci80`` of it 4 times in 5."""
 
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
 _HELD: Final = MissingReason.DEMO_WEIGHTS.nan
@@ -50,48 +59,49 @@ _MOST: Final = 64  # ratings that are remembered
 class Estimator(Stage):
     """Valence, arousal and dominance from features, with their uncertainty.
 
-    The estimate is the predictive distribution of the person's own rating (SAM, on
+    The estimate is the predictive distribution of the participant's own rating (SAM, on
     [-1, 1]) at that moment, label noise included: ``arousal`` is its mean and
-    ``arousal.sd`` its standard deviation. Beside stand ``arousal.why`` (a `MissingReason`, 0
-    where there is an estimate); ``support.from`` and ``support.to``: from when to when
-    the samples came that it rests on (s, session clock); and what each expert says by
-    itself: ``wrist.arousal``, ``wrist.arousal.sd``. ``arousal.half80`` is half of the
-    interval about the mean that holds 80 % of ratings, as people left out of training
-    showed; so with 50 and 95. ``arousal.by.skin.rate`` is by how
-    much that feature moved the mean away from what is said of anybody, and
-    ``arousal.by.person`` by how much the person's own ratings did: exactly where the
-    model is linear, by Shapley values where it is not. With the prior and
-    ``arousal.by.other`` they add up to the mean. Electrodes of a band are told of
-    together.
+    ``arousal.sd`` its standard deviation. Beside stand ``arousal.missing`` (a
+    `MissingReason`, 0 where there is an estimate); ``support.window_start`` and
+    ``support.window_end``: from when to when the samples came that it rests on (s,
+    session clock); and what each expert says by itself: ``wrist.arousal``,
+    ``wrist.arousal.sd``. ``arousal.ci80`` is half of the interval about the mean that
+    holds 80 % of ratings, as participants left out of training showed; so with 50 and
+    95. ``arousal.contribution.eda.scr_rate`` is by how much that feature moved the mean
+    away from what is said of anybody, and ``arousal.contribution.participant`` by how
+    much the participant's own ratings did: exactly where the model is linear, by
+    Shapley values where it is not. With the prior and ``arousal.contribution.other``
+    they add up to the mean. Electrodes of a band are told of together.
 
     Weights that foretell add what skin conductance will be, ``forecast.5s`` (uS) with
     the ends of a band that holds it four times in five, and how likely each condition
     is, ``condition.stress``: see `physio.inference.forecast`.
 
-    A person's features are measured against their own rest: the first ``rest`` s in
-    which an expert has any feature, or those that follow an event labelled ``rest``.
-    Until it is over, what is not yet known of the person widens the estimate. The rest
-    is state, as a calibration is: it is not counted in the support. After a sensor was
-    lost, what it says counts the more the more of its window has come again. A moment
-    unlike all that was seen in training has no estimate (why: out of distribution).
+    A participant's features are measured against their own rest: the first ``rest`` s
+    in which an expert has any feature, or those that follow an event labelled ``rest``.
+    Until it is over, what is not yet known of the participant widens the estimate. The
+    rest is state, as a calibration is: it is not counted in the support. After a sensor
+    was lost, what it says counts the more the more of its window has come again. A
+    moment unlike all that was seen in training has no estimate (why: out of
+    distribution).
 
     What is told to the session is heard: the markers ``rest`` and ``rest over``; a
-    rating of the last moments (`physio.inference.self_report`), from which the person's own
-    way of rating is learned as far as the weights tell how people differ; and a
-    calibration (`physio.inference.calibration`), which stands for an earlier rest and
-    earlier ratings.
+    rating of the last moments (`physio.inference.self_report`), from which the
+    participant's own way of rating is learned as far as the weights tell how
+    participants differ; and a calibration (`physio.inference.calibration`), which
+    stands for an earlier rest and earlier ratings.
 
     Parameters
     ----------
     experts
         What is asked; with several, see `physio.models.fusion.fuse`. An expert trained
-        on simulated people is never fused with one trained on measured people: it is
-        then seen in its own columns alone.
+        on simulated participants is never fused with one trained on measured
+        participants: it is then seen in its own columns alone.
     rest
-        How long the person's rest is (s); by default as long as in the training of each
-        expert, which is 300 for the shipped ``wrist``.
+        How long the participant's rest is (s); by default as long as in the training of
+        each expert, which is 300 for the shipped ``wrist``.
     demo_weights
-        Whether weights trained on simulated people may answer on measured input.
+        Whether weights trained on simulated participants may answer on measured input.
     recall
         How far back a rating of the last moments reaches (s).
     """
@@ -112,16 +122,21 @@ class Estimator(Stage):
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the columns, or raise what an expert lacks."""
-        if info.channels and not any(name.endswith(".to") for name in info.names):
+        if info.channels and not any(
+            name.endswith(".window_end") for name in info.names
+        ):
             raise ValueError(
                 f"an estimator reads features that a junction has joined, with the "
-                f"columns '<chain>.from' and '<chain>.to'; {info.name!r} has none"
+                f"columns '<chain>.window_start' and '<chain>.window_end'; {info.name!r} has none"
             )
         minds = tuple(BoundExpert.bind(e, info) for e in self.experts)
         span = max((m.span for m in minds), default=0.0)
-        names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd", ".why")]
+        names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd", ".missing")]
         told = [Channel(name, memory=span) for name in names]
-        told += [Channel(f"support.{end}", unit="s") for end in ("from", "to")]
+        told += [
+            Channel(f"support.{end}", unit="s")
+            for end in ("window_start", "window_end")
+        ]
         told += [Channel(name, memory=span) for name in HALVES]
         for mind in minds:
             names = [f"{mind.name}.{d}{end}" for d in DIMENSIONS for end in ("", ".sd")]
@@ -136,7 +151,7 @@ class Estimator(Stage):
         return replace(info.with_channels(None, *told), origin=worst)
 
     def initial_state(self, info: StreamInfo) -> State:
-        """Return a state: which expert reads what, and what it knows of the person."""
+        """Return a state: which expert reads what, and what it knows of the participant."""
         minds = tuple(BoundExpert.bind(e, info) for e in self.experts)
         allowed = tuple(self._allowed(m, info) for m in minds)
         tick = 1 / float(info.rate) if info.rate else 0.0
@@ -160,7 +175,9 @@ class Estimator(Stage):
         features = [mind.read(x) for mind in room.minds]
         for i in range(len(x)):
             answers = [
-                mind.answer(seen, own[i], room.tick, self.baseline_seconds or mind.length)
+                mind.answer(
+                    seen, own[i], room.tick, self.baseline_seconds or mind.length
+                )
                 for mind, seen, own in zip(
                     room.minds, state.seen, features, strict=True
                 )
@@ -219,11 +236,11 @@ class Estimator(Stage):
                     for seen in state.seen:
                         seen.begin() if label == REST else seen.end()
 
-    def calibration(self, state: State, person: str = "") -> Calibration:
-        """Return what is known of the person by now, as a file would hold it."""
+    def calibration(self, state: State, participant: str = "") -> Calibration:
+        """Return what is known of the participant by now, as a file would hold it."""
         pairs = zip(state.room.minds, state.seen, strict=True)
         experts = tuple(seen.own(mind) for mind, seen in pairs)
-        return Calibration(person, experts, packed(state.told.labels))
+        return Calibration(participant, experts, packed(state.told.labels))
 
     def refusals(self, info: StreamInfo, calibration: Calibration) -> list[str]:
         """Return a sentence on each expert that cannot use a calibration."""
@@ -252,7 +269,7 @@ class Estimator(Stage):
 
 
 class _RatingHistory(NamedTuple):
-    """What the person said of themselves, and what was estimated lately."""
+    """What the participant said of themselves, and what was estimated lately."""
 
     labels: list[RatedMoment]
     recent: Array  # mean and sd at the last ticks, for anybody, (n, 2, 3)
@@ -282,31 +299,35 @@ class _Runtime(NamedTuple):
     ends: npt.NDArray[np.int_]  # of each column, where its chain's from and to are
     tick: float  # s
     errors: Array | None  # how the errors of those fused go together, (3, k, k)
-    person: Array  # how people differ, (3, p, p)
+    participant: Array  # how participants differ, (3, p, p)
     widths: Array  # halves of intervals in standard deviations, (3, levels)
     moved: tuple[str, ...]  # what moves an estimate
     ahead: Forecaster | None
 
     @classmethod
     def of(
-        cls, minds: tuple[BoundExpert, ...], allowed: tuple[bool, ...], info: StreamInfo, tick: float
+        cls,
+        minds: tuple[BoundExpert, ...],
+        allowed: tuple[bool, ...],
+        info: StreamInfo,
+        tick: float,
     ) -> "_Runtime":
         """Return the room of some experts."""
         rows = _together(minds)
         mine = [minds[k] for k in rows]
         names, marks = tuple(m.name for m in mine), tuple(m.sha256 for m in mine)
         errors = known_errors(names, marks) if len(mine) > 1 else None
-        sizes = {m.person.shape for m in mine}
-        person = np.zeros((len(DIMENSIONS), 1, 1))
+        sizes = {m.participant.shape for m in mine}
+        participant = np.zeros((len(DIMENSIONS), 1, 1))
         if len(sizes) == 1:
-            person = np.mean([m.person for m in mine], axis=0)
+            participant = np.mean([m.participant for m in mine], axis=0)
         moved = _moved(minds, rows)
         widths = np.tile(GAUSSIAN, (len(DIMENSIONS), 1))
         if mine:
             widths = np.mean([m.widths for m in mine], axis=0)
         ends, ahead = _ends(info), Forecaster.bind(minds, info)
         return cls(
-            minds, allowed, rows, ends, tick, errors, person, widths, moved, ahead
+            minds, allowed, rows, ends, tick, errors, participant, widths, moved, ahead
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Runtime":
@@ -329,7 +350,9 @@ class _Runtime(NamedTuple):
         for d in np.flatnonzero(missing):
             out[:, d] = primary_reason(each[:, 0, d])
         told.keep(out)
-        mean, sd = personalize(out[0], out[1], made.prior, self.person, told.labels)
+        mean, sd = personalize(
+            out[0], out[1], made.prior, self.participant, told.labels
+        )
         for j, k in enumerate(rows):
             parts = self.minds[k].grouped(answers[k].parts) * made.weight[j][:, None]
             for g, name in enumerate(self.minds[k].groups):
@@ -366,14 +389,14 @@ class _State(NamedTuple):
 
 
 def _together(minds: tuple[BoundExpert, ...]) -> tuple[int, ...]:
-    """Return which experts are fused: those of measured people, if there are any."""
+    """Return which experts are fused: those of measured participants, if there are any."""
     asked = [k for k, m in enumerate(minds) if m.in_fusion]
     measured = [k for k in asked if minds[k].origin is Origin.MEASURED]
     return tuple(measured or asked)
 
 
 def _moved(minds: tuple[BoundExpert, ...], rows: tuple[int, ...]) -> tuple[str, ...]:
-    """Return what can move an estimate: features, and the person's own ratings."""
+    """Return what can move an estimate: features, and the participant's own ratings."""
     groups = (g for k in rows for g in minds[k].groups)
     return (*dict.fromkeys(groups), OTHER, PERSON) if rows else ()
 
@@ -382,5 +405,8 @@ def _ends(info: StreamInfo) -> npt.NDArray[np.int_]:
     """Return for each column where its chain's ends of support are; -1 for none."""
     at = {name: i for i, name in enumerate(info.names)}
     chains = [name.partition(".")[0] for name in info.names]
-    found = [[at.get(f"{c}.{end}", -1) for end in ("from", "to")] for c in chains]
+    found = [
+        [at.get(f"{c}.{end}", -1) for end in ("window_start", "window_end")]
+        for c in chains
+    ]
     return np.array(found, np.int_).reshape(-1, 2)

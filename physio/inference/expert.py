@@ -1,4 +1,4 @@
-"""An expert: trained weights that read some features, and a person's rest."""
+"""An expert: trained weights that read some features, and a participant's rest."""
 
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -6,14 +6,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.block import Array, StreamInfo, Origin
+from physio.core.block import Array, Origin, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
-from physio.models import model_card
-from physio.models.fusion import shrink_to_prior
-from physio.models.baseline import BaselinePrior, BaselineAccumulator, transform
 from physio.inference.calibration import ExpertBaseline
 from physio.inference.feature_history import FeatureHistory
-from physio.inference.montage_adaptation import read, adapt_to_montage
+from physio.inference.montage_adaptation import adapt_to_montage, read
+from physio.models import model_card
+from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
+from physio.models.fusion import shrink_to_prior
 
 _FEW: Final = 4
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
@@ -66,12 +66,12 @@ class Expert:
 
 
 class ExpertState(NamedTuple):
-    """What an expert remembers of a person; changed in place.
+    """What an expert remembers of a participant; changed in place.
 
     Parameters
     ----------
     rest
-        What was seen of the person's rest.
+        What was seen of the participant's rest.
     debt
         How many seconds are still missing of the window that each feature rests on,
         after it was lost; then of the slowest window of each sensor, after it was. -1
@@ -79,7 +79,8 @@ class ExpertState(NamedTuple):
     over
         Whether the rest was ended before its time, shape (1,).
     past
-        The features of the last ticks, where the model answers from them; see `FeatureHistory`.
+        The features of the last ticks, where the model answers from them; see
+        `FeatureHistory`.
     """
 
     rest: BaselineAccumulator
@@ -89,14 +90,16 @@ class ExpertState(NamedTuple):
 
     @classmethod
     def nothing(cls, mind: "BoundExpert", tick: float) -> "ExpertState":
-        """Return what is remembered of a person not met before."""
+        """Return what is remembered of a participant not met before."""
         features, chains = len(mind.at), len(mind.slowest)
         debt = np.full(features + chains, -1.0)
         past = None
         if hasattr(mind.model, "track"):
             config = mind.model.config
             past = FeatureHistory.none(config.moments, config.every, tick, features)
-        return cls(BaselineAccumulator.none(features), debt, np.zeros(1, np.bool_), past)
+        return cls(
+            BaselineAccumulator.none(features), debt, np.zeros(1, np.bool_), past
+        )
 
     def begin(self) -> None:
         """Begin a new rest."""
@@ -111,7 +114,9 @@ class ExpertState(NamedTuple):
         """Return the rest as a calibration holds it."""
         total, seconds = (tuple(v.tolist()) for v in self.rest[:2])
         past = float(self.rest.past[0])
-        return ExpertBaseline(mind.name, mind.sha256, mind.columns, total, seconds, past)
+        return ExpertBaseline(
+            mind.name, mind.sha256, mind.columns, total, seconds, past
+        )
 
     def restore(self, own: ExpertBaseline) -> None:
         """Take over the rest of a calibration."""
@@ -148,7 +153,9 @@ class BoundExpert:
     chain: npt.NDArray[np.int_]  # which sensor each feature is of
     slowest: Array  # s, of the slowest window of each sensor
     limit: float  # of surprise: beyond it the moment is like nothing seen in training
-    person: Array  # covariance of what makes a person rate otherwise, shape (3, p, p)
+    participant: (
+        Array  # covariance of what makes a participant rate otherwise, shape (3, p, p)
+    )
     widths: Array  # halves of intervals in standard deviations, shape (3, levels)
     columns: tuple[str, ...]  # the features
     sha256: str  # of the weights
@@ -176,7 +183,11 @@ class BoundExpert:
             )
         needed = [name for name in wanted if name.partition(".")[0] in reads]
         if any(name not in info.names for name in needed):
-            given = [n for n in info.names if not n.endswith((".from", ".to", ".why"))]
+            given = [
+                n
+                for n in info.names
+                if not n.endswith((".window_start", ".window_end", ".missing"))
+            ]
             raise ValueError(
                 f"the weights {expert.name!r} want {_some(needed)}; given are "
                 f"{_some(given)}"
@@ -202,7 +213,7 @@ class BoundExpert:
             chain,
             np.array([spans[chain == k].max() for k in range(len(chains))]),
             float(limit[0]) if hasattr(model, "surprise") else np.inf,
-            stored.arrays.get("person.cov", np.zeros((len(DIMENSIONS), 1, 1))),
+            stored.arrays.get("participant.cov", np.zeros((len(DIMENSIONS), 1, 1))),
             stored.arrays.get("interval.widths", np.tile(GAUSSIAN, (3, 1))),
             tuple(wanted),
             card.sha256,
@@ -229,13 +240,15 @@ class BoundExpert:
         used[self.at[self.at >= 0]] = True
         return used & ~np.isnan(x)
 
-    def answer(self, seen: ExpertState, x: Array, tick: float, length: float) -> Prediction:
+    def answer(
+        self, seen: ExpertState, x: Array, tick: float, length: float
+    ) -> Prediction:
         """Return what is said of a moment.
 
         Parameters
         ----------
         seen
-            What is remembered of the person; ``x`` is added to it.
+            What is remembered of the participant; ``x`` is added to it.
         x
             The features of a tick, as `read` gives them, shape (f,).
         tick, length
@@ -250,7 +263,9 @@ class BoundExpert:
         if seen.past is not None:
             return self._tracked(seen.past, x, fill)
         if np.isnan(x).all() or self._only_moves(x):
-            said[:, self.supported] = primary_reason(x if self.moves.all() else x[~self.moves])
+            said[:, self.supported] = primary_reason(
+                x if self.moves.all() else x[~self.moves]
+            )
             return Prediction(said[0], said[1], parts)
         level, spread = self.norm.level(rest.total, rest.seconds)
         # What a rest leaves open of the level was there in training too.
@@ -275,7 +290,9 @@ class BoundExpert:
         odd = self.limit < np.inf and self.model.surprise(x, x) > self.limit
         past.see(np.where(odd, _NOTHING, x), fill < 1)
         if odd or np.isnan(x).all():
-            why_not = MissingReason.OUT_OF_DISTRIBUTION.nan if odd else primary_reason(x)
+            why_not = (
+                MissingReason.OUT_OF_DISTRIBUTION.nan if odd else primary_reason(x)
+            )
             said[:, self.supported] = why_not
             return Prediction(said[0], said[1], parts)
         mean, sd, parts = self.model.track(past.moments())
@@ -301,7 +318,7 @@ class BoundExpert:
         else:
             mean, sd = self.model.predict(z, extra)
             parts = np.zeros((len(DIMENSIONS), len(z)))
-        if self.model.heeds_spread:
+        if self.model.uses_baseline_uncertainty:
             return mean, sd, parts
         share = min(1.0, rest.past[0] / length)
         now, wide = shrink_to_prior(mean, sd, self.prior[0], self.prior[1], share)
@@ -332,7 +349,9 @@ class BoundExpert:
         any_here = np.zeros(len(self.slowest), np.bool_)
         np.logical_or.at(any_here, self.chain, here)
         gone = np.ones(len(self.slowest), np.bool_)
-        np.logical_and.at(gone, self.chain, missing_reason(x) == MissingReason.NO_SIGNAL)
+        np.logical_and.at(
+            gone, self.chain, missing_reason(x) == MissingReason.NO_SIGNAL
+        )
         spans = np.concatenate([self.spans, self.slowest])
         back, lost = np.concatenate([here, any_here]), np.concatenate([~here, gone])
         debt[back] = np.maximum(debt[back] - tick, 0.0)
@@ -344,8 +363,9 @@ class BoundExpert:
     def _only_moves(self, x: Array) -> bool:
         """Tell whether nothing but movement is there, though the main sensor is.
 
-        Movement alone speaks for a person whose other sensors are lost. It says nothing
-        while they warm up, or where they find no skin: the band may lie on a table.
+        Movement alone speaks for a participant whose other sensors are lost. It says
+        nothing while they warm up, or where they find no skin: the band may lie on a
+        table.
         """
         if self.moves.all() or not np.isnan(x[~self.moves]).all():
             return False

@@ -7,8 +7,8 @@ import numpy as np
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
-from physio.models.baseline import BaselineAccumulator
 from physio.inference.expert import BoundExpert
+from physio.models.baseline import BaselineAccumulator
 
 RATE: Final = 4
 """Ticks a second at which a trace is remembered (Hz)."""
@@ -76,7 +76,7 @@ class Forecaster:
             i
             for i, name in enumerate(info.names)
             if name.startswith(f"{config.trace}.")
-            and not name.endswith((".from", ".to"))
+            and not name.endswith((".window_start", ".window_end"))
         ]
         if len(found) != 1:
             raise ValueError(
@@ -86,7 +86,9 @@ class Forecaster:
         source = info.channels[found[0]]
         span = source.memory + config.samples / RATE
         told = [
-            Channel(f"{FORECAST}{h:g}s{end}", "misc", "uS", source.delay - h, memory=span)
+            Channel(
+                f"{FORECAST}{h:g}s{end}", "misc", "uS", source.delay - h, memory=span
+            )
             for h in config.horizons
             for end in ENDS
         ]
@@ -102,7 +104,12 @@ class Forecaster:
         return EdaHistory(empty)
 
     def predict(
-        self, past: EdaHistory, row: Array, own: Array, rest: BaselineAccumulator, share: float
+        self,
+        past: EdaHistory,
+        row: Array,
+        own: Array,
+        rest: BaselineAccumulator,
+        share: float,
     ) -> Array:
         """Return what is foretold at a tick, shape (channels,).
 
@@ -115,8 +122,8 @@ class Forecaster:
         own
             Those of the expert, as `BoundExpert.read` gives them.
         rest, share
-            What is known of the person's rest, and how much of it is over. Till then
-            all conditions are nearly as likely.
+            What is known of the participant's rest, and how much of it is over. Till
+            then all conditions are nearly as likely.
         """
         past.see(row[self.at])
         level, _ = self.mind.norm.level(rest.total, rest.seconds)

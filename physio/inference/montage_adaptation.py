@@ -19,7 +19,7 @@ class MontageAdaptation(NamedTuple):
     """What weights read, and what reads it.
 
     ``columns``: the features; ``model``: in the way in which it answers soonest;
-    ``rest``: how people's rests differ, of those features.
+    ``rest``: how participants's rests differ, of those features.
     """
 
     columns: Columns
@@ -27,7 +27,9 @@ class MontageAdaptation(NamedTuple):
     rest: BaselinePrior
 
 
-def adapt_to_montage(stored: model_card.Weights, names: Sequence[str]) -> MontageAdaptation:
+def adapt_to_montage(
+    stored: model_card.Weights, names: Sequence[str]
+) -> MontageAdaptation:
     """Return weights for the electrodes that there are.
 
     A network that knows electrodes by their place runs on any headset. An electrode
@@ -52,9 +54,13 @@ def adapt_to_montage(stored: model_card.Weights, names: Sequence[str]) -> Montag
         bands = model.config.bands
         model = model.on(places(own).tolist())
         at = [k * bands + b for k in nearest(own, trained) for b in range(bands)]
-        rest = BaselinePrior(**{f.name: getattr(rest, f.name)[at] for f in fields(BaselinePrior)})
+        rest = BaselinePrior(
+            **{f.name: getattr(rest, f.name)[at] for f in fields(BaselinePrior)}
+        )
     if stored.card.use == _NETWORK:
-        from physio.inference.onnx import to_onnx_model  # with torch: only where it is needed
+        from physio.inference.onnx import (
+            to_onnx_model,  # with torch: only where it is needed
+        )
 
         model = to_onnx_model(model)
     return MontageAdaptation(columns, model, rest)

@@ -199,7 +199,7 @@ class OnnxModel:
         The network.
     """
 
-    heeds_spread = RBTransformer.heeds_spread
+    uses_baseline_uncertainty = RBTransformer.uses_baseline_uncertainty
 
     def __init__(self, model: RBTransformer) -> None:
         runtime = _runtime()

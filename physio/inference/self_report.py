@@ -1,4 +1,4 @@
-"""What people say of themselves while a session runs: ratings, as events."""
+"""What participants say of themselves while a session runs: ratings, as events."""
 
 import json
 import re
@@ -28,7 +28,7 @@ _TYPED: Final = re.compile(r"\s*(sam|rate)\b[\s:=]*(.*)", re.IGNORECASE)
 
 
 def rating(
-    time: float, values: Sequence[float], kind: str = SAM, person: str = ""
+    time: float, values: Sequence[float], kind: str = SAM, participant: str = ""
 ) -> Events:
     """Return a rating as an event.
 
@@ -40,8 +40,8 @@ def rating(
         Valence, arousal, dominance on [-1, 1], NaN for what was not said.
     kind
         `SAM` or `CONTINUOUS`.
-    person
-        Whose, in a session of several people.
+    participant
+        Whose, in a session of several participants.
 
     Raises
     ------
@@ -58,7 +58,9 @@ def rating(
         )
     if bad := [v for v in row if not (np.isnan(v) or -1 <= v <= 1)]:
         raise ValueError(f"a rating lies from -1 to 1, not at {bad[0]:g}")
-    info = replace(RATINGS, name=f"{NAME}.{person}".rstrip("."), person=person)
+    info = replace(
+        RATINGS, name=f"{NAME}.{participant}".rstrip("."), participant=participant
+    )
     return Events(info, time, np.array([time]), row[None], (kind,))
 
 
@@ -76,8 +78,8 @@ def from_sam(values: Sequence[float], steps: int = STEPS) -> list[float]:
     return [(v - middle) / (middle - 1) for v in values]
 
 
-def typed(text: str, time: float, person: str = "") -> Events | None:
-    """Return the rating that a person typed, or None if it is none.
+def typed(text: str, time: float, participant: str = "") -> Events | None:
+    """Return the rating that a participant typed, or None if it is none.
 
     ``sam 7 3 5`` are valence, arousal and dominance of 1 to 9, about the last moments;
     ``rate 0.5 -0.2`` is how it is now, on [-1, 1]. What is left out, or ``-``, was not
@@ -102,14 +104,14 @@ def typed(text: str, time: float, person: str = "") -> Events | None:
         raise ValueError(f"a rating has at most 3 numbers; {text!r} has {len(values)}")
     values += [np.nan] * (len(DIMENSIONS) - len(values))
     if found[1].lower() == SAM:
-        return rating(time, from_sam(values), SAM, person)
-    return rating(time, values, CONTINUOUS, person)
+        return rating(time, from_sam(values), SAM, participant)
+    return rating(time, values, CONTINUOUS, participant)
 
 
-def packed(values: Sequence[float], kind: str, person: str = "") -> str:
+def packed(values: Sequence[float], kind: str, participant: str = "") -> str:
     """Return a rating as a line that another program sends: see `unpacked`."""
     told = [None if np.isnan(v) else float(v) for v in values]
-    return json.dumps({"rating": told, "kind": kind, "person": person})
+    return json.dumps({"rating": told, "kind": kind, "participant": participant})
 
 
 def unpacked(line: str, time: float) -> Events | None:
@@ -123,7 +125,10 @@ def unpacked(line: str, time: float) -> Events | None:
     try:
         parts = json.loads(line)
         values = [np.nan if v is None else float(v) for v in parts["rating"]]
-        kind, person = str(parts.get("kind", SAM)), str(parts.get("person", ""))
+        kind, participant = (
+            str(parts.get("kind", SAM)),
+            str(parts.get("participant", "")),
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return rating(time, values, kind, person)
+    return rating(time, values, kind, participant)

@@ -7,7 +7,7 @@ import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
-from physio.core.recording import MARKERS, RATINGS, Recording, computed, base_name
+from physio.core.recording import MARKERS, RATINGS, Recording, base_name, computed
 
 _KINDS = {
     "eeg": "eeg",
@@ -24,28 +24,28 @@ _KINDS = {
 def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
     """Return a recording that tells nothing of who, where, when and with which device.
 
-    Streams are called after what they measure (``device1.eeg``), people ``anon1``,
-    ``anon2`` ... in the order of their streams. Time begins at 0. Left out are all
-    that is known of the recording, sites and placements, the devices' own stamps (they
-    may be dates), and what the session said of itself. The texts of events are
-    numbered, as a marker may hold a name, unless ``keep_labels``. Names of channels,
-    numbers and the times between things stay, and so does that a signal of a person is
-    theirs alone: physiological data are personal whatever is taken away.
+    Streams are called after what they measure (``device1.eeg``), participants
+    ``anon1``, ``anon2`` ... in the order of their streams. Time begins at 0. Left out
+    are all that is known of the recording, sites and placements, the devices' own
+    stamps (they may be dates), and what the session said of itself. The texts of events
+    are numbered, as a marker may hold a name, unless ``keep_labels``. Names of
+    channels, numbers and the times between things stay, and so does that a signal of a
+    participant is theirs alone: physiological data are personal whatever is taken away.
     """
     begin = recording.begin
-    people: dict[str, str] = {}
+    participants: dict[str, str] = {}
     names: dict[str, str] = {}
     devices: dict[str, str] = {}
     streams, events = {}, {}
     for blocks in recording.streams.values():
-        info = _told_less(blocks[0].info, names, devices, people)
+        info = _told_less(blocks[0].info, names, devices, participants)
         streams[info.name] = tuple(
             Block(_like(info, b.info), b.start, b.t0 - begin, b.data) for b in blocks
         )
     for name, happened in recording.events.items():
         if name.startswith("session.") and base_name(name) not in (MARKERS, RATINGS):
             continue
-        info = _told_less(happened.info, names, devices, people)
+        info = _told_less(happened.info, names, devices, participants)
         labels = happened.labels if keep_labels else _numbered(happened.labels)
         events[info.name] = Events(
             info,
@@ -58,16 +58,21 @@ def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
 
 
 def _told_less(
-    info: StreamInfo, names: dict[str, str], devices: dict[str, str], people: dict[str, str]
+    info: StreamInfo,
+    names: dict[str, str],
+    devices: dict[str, str],
+    participants: dict[str, str],
 ) -> StreamInfo:
-    person = people.setdefault(info.participant, f"anon{len(people) + 1}")
+    participant = participants.setdefault(
+        info.participant, f"anon{len(participants) + 1}"
+    )
     if info.name not in names:
-        names[info.name] = _name(info, devices, people, set(names.values()))
+        names[info.name] = _name(info, devices, participants, set(names.values()))
     reference = info.reference if info.reference in info.names else ""
     return replace(
         info,
         name=names[info.name],
-        person=person,
+        participant=participant,
         site="",
         placement="",
         reference=reference,
@@ -80,12 +85,15 @@ def _like(info: StreamInfo, block: StreamInfo) -> StreamInfo:
 
 
 def _name(
-    info: StreamInfo, devices: dict[str, str], people: dict[str, str], taken: set[str]
+    info: StreamInfo,
+    devices: dict[str, str],
+    participants: dict[str, str],
+    taken: set[str],
 ) -> str:
     own = computed(info.name) or base_name(info.name)
     if computed(own) or own in (MARKERS, RATINGS):
-        # Of several people, it is called after whose it is.
-        return own if info.name == own else f"{own}.{people[info.participant]}"
+        # Of several participants, it is called after whose it is.
+        return own if info.name == own else f"{own}.{participants[info.participant]}"
     device, _, _ = info.name.rpartition(".")
     device = devices.setdefault(device, f"device{len(devices) + 1}")
     what = _kind(info.channels) if info.rate != Fraction(0) else "events"

@@ -24,7 +24,7 @@ _PIPELINE: Final = "physio-affect"
 
 @dataclass(frozen=True)
 class Names:
-    """What the files of one person's recording are called by.
+    """What the files of one participant's recording are called by.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Names:
 
     @property
     def folder(self) -> Path:
-        """Where the person's files are, in the dataset."""
+        """Where the participant's files are, in the dataset."""
         parts = [f"sub-{self.subject}"]
         return Path(*parts, *([f"ses-{self.session}"] if self.session else []))
 
@@ -77,8 +77,8 @@ def export(
 ) -> list[Names]:
     """Write a recording into a BIDS dataset, new or there already.
 
-    Each person is a subject. A stream with EEG channels goes through mne-bids, with
-    the labelled events as its ``events.tsv``; every other measured stream is a
+    Each participant is a subject. A stream with EEG channels goes through mne-bids,
+    with the labelled events as its ``events.tsv``; every other measured stream is a
     ``physio.tsv.gz`` of its own with its rate, start and units; features and estimates
     are a derivative. Lost samples are ``n/a``, and NaN in the EEG (BrainVision).
 
@@ -99,7 +99,7 @@ def export(
     Returns
     -------
     list of Names
-        Of each person that the recording has.
+        Of each participant that the recording has.
 
     Raises
     ------
@@ -113,26 +113,28 @@ def export(
         raise ValueError("there is nothing to export: no stream has samples")
     root.mkdir(parents=True, exist_ok=True)
     _describe(root, "raw")
-    people = list(dict.fromkeys(b[0].info.participant for n, b in filled.items()
+    participants = list(dict.fromkeys(b[0].info.participant for n, b in filled.items()
                                 if not computed(n)))  # fmt: skip
     return [
-        _export_person(recording, filled, root, to_raw, person, names, eeg_format)
-        for person, subject in labels(people, "01").items()
+        _export_participant(
+            recording, filled, root, to_raw, participant, names, eeg_format
+        )
+        for participant, subject in labels(participants, "01").items()
         for names in [Names(subject, label(session), label(task))]
     ]
 
 
-def _export_person(
+def _export_participant(
     recording: Recording,
     filled: dict[str, tuple[Block, ...]],
     root: Path,
     to_raw: Callable[[Recording, str], Any],
-    person: str,
+    participant: str,
     names: Names,
     eeg_format: str,
 ) -> Names:
     own = {n: b for n, b in filled.items()
-           if not computed(n) and b[0].info.participant == person}  # fmt: skip
+           if not computed(n) and b[0].info.participant == participant}  # fmt: skip
     eeg = [n for n, b in own.items() if _is_eeg(b[0].info)]
     known = labels(own, "stream")
     zero = float(own[eeg[0] if eeg else next(iter(own))][0].times[0])
@@ -149,7 +151,7 @@ def _export_person(
         stem = f"{names.stem}_recording-{known[name]}_physio"
         _write_physio(own[name], folder / stem, zero)
     made = [n for n, b in filled.items()
-            if computed(n) and b[0].info.participant == person]  # fmt: skip
+            if computed(n) and b[0].info.participant == participant]  # fmt: skip
     if made:
         derived = root / "derivatives" / _PIPELINE
         (derived / names.folder / kind).mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ class Rows:
     markers: Array
     signals: Mapping[str, tuple[tuple[Channel, ...], Array]]
 
-    def recording(self, source: str, person: str) -> Recording:
+    def recording(self, source: str, participant: str) -> Recording:
         """Return the streams ``<board>.<signal>`` and the events ``<board>.markers``.
 
         Sample i of a stream was taken i / rate s after the first one, lost ones
@@ -53,7 +53,9 @@ class Rows:
         cuts = (np.flatnonzero(np.diff(at) != 1) + 1).tolist()
         streams = {}
         for name, (channels, data) in self.signals.items():
-            info = StreamInfo(f"{self.board}.{name}", self.rate, channels, participant=person)
+            info = StreamInfo(
+                f"{self.board}.{name}", self.rate, channels, participant=participant
+            )
             streams[info.name] = tuple(
                 Block(info, int(n[0]), 0.0, np.ascontiguousarray(x), stamps)
                 for n, x, stamps in zip(
@@ -69,16 +71,19 @@ class Rows:
             about["begin_unix"] = repr(float(self.stamps[rows[0]]))
         if len(rows) < len(self.counter):
             about["repeated"] = str(len(self.counter) - len(rows))
-        if person:
-            about["person"] = person
-        events = self._markers(self.markers[rows], at, person)
+        if participant:
+            about["participant"] = participant
+        events = self._markers(self.markers[rows], at, participant)
         return Recording(streams, {events.info.name: events}, (), about)
 
-    def _markers(self, markers: Array, at: Numbers, person: str) -> Events:
+    def _markers(self, markers: Array, at: Numbers, participant: str) -> Events:
         found = np.flatnonzero(markers)
         times = at / float(self.rate)
         info = StreamInfo(
-            f"{self.board}.markers", Fraction(0), (Channel("value"),), participant=person
+            f"{self.board}.markers",
+            Fraction(0),
+            (Channel("value"),),
+            participant=participant,
         )
         labels = tuple(f"{v:g}" for v in markers[found])
         until = float(times[-1]) if len(times) else 0.0

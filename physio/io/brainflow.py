@@ -42,7 +42,9 @@ class Layout(NamedTuple):
     signals: Mapping[str, tuple[tuple[Channel, ...], tuple[int, ...]]]
 
 
-def read(path: str | Path, board: str | None = None, *, person: str = "") -> Recording:
+def read(
+    path: str | Path, board: str | None = None, *, participant: str = ""
+) -> Recording:
     """Read the file of a board's default preset that BrainFlow has written.
 
     Streams ``<board>.eeg`` (uV) and ``<board>.acc`` (g), as far as the board has them;
@@ -55,7 +57,7 @@ def read(path: str | Path, board: str | None = None, *, person: str = "") -> Rec
         The file.
     board
         Which board it was, ``"cyton"`` or another of `boards`: the file does not say.
-    person
+    participant
         Code of the participant.
 
     Raises
@@ -92,7 +94,7 @@ def read(path: str | Path, board: str | None = None, *, person: str = "") -> Rec
             for name, (channels, columns) in layout.signals.items()
         },
     )
-    recording = rows.recording(f"BrainFlow file, {layout.board}", person)
+    recording = rows.recording(f"BrainFlow file, {layout.board}", participant)
     if torn:
         about = {**recording.metadata, "incomplete": "the last line was torn"}
         recording = Recording(recording.streams, recording.events, (), about)

@@ -37,7 +37,7 @@ _PREFIXES: Final = {"EEG": "eeg", "ECG": "ecg", "EKG": "ecg", "EOG": "eog",
 """How the labels of EDF+ tell what a channel is, as in ``EEG Fp1``."""
 
 
-def read(path: str | Path, *, person: str = "") -> Recording:
+def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read a file of EEG and other signals.
 
     One stream for each kind of channel: ``eeg.eeg``, ``eeg.ecg`` ... (uV), ``eeg.stim``
@@ -49,8 +49,8 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     path
         The file: ``.edf``, ``.bdf``, ``.vhdr`` (with ``.eeg`` and ``.vmrk`` beside it)
         or ``.fif``.
-    person
-        Code of the participant; what the file itself says of a person is left out.
+    participant
+        Code of the participant; what the file itself says of a participant is left out.
 
     Raises
     ------
@@ -84,7 +84,9 @@ def read(path: str | Path, *, person: str = "") -> Recording:
             raw = mne.io.read_raw(path, preload=False, verbose="error")
             if raw.n_times * len(raw.ch_names) > most:
                 raise ValueError(f"it makes more than {most} samples; cut it first")
-            recording = from_mne(raw.load_data(verbose="error"), person=person)
+            recording = from_mne(
+                raw.load_data(verbose="error"), participant=participant
+            )
     except Exception as error:  # MNE raises whatever its parsers run into
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
@@ -93,7 +95,7 @@ def read(path: str | Path, *, person: str = "") -> Recording:
 
 
 def from_mne(
-    raw: "mne.io.BaseRaw", *, device: str = "eeg", person: str = ""
+    raw: "mne.io.BaseRaw", *, device: str = "eeg", participant: str = ""
 ) -> Recording:
     """Return what MNE has as a recording: the way back from `physio.to_mne`.
 
@@ -103,7 +105,7 @@ def from_mne(
         Continuous data.
     device
         What streams are called: ``<device>.<kind>``, one for each kind of channel.
-    person
+    participant
         Code of the participant.
 
     Returns
@@ -136,15 +138,19 @@ def from_mne(
                 Channel(raw.ch_names[i], c.kind, c.unit)
                 for i, c in zip(columns, own, strict=True)
             )
-        info = StreamInfo(f"{device}.{kind}", rate, own, participant=person)
+        info = StreamInfo(f"{device}.{kind}", rate, own, participant=participant)
         streams[info.name] = (
             Block(info, 0, 0.0, np.ascontiguousarray(data[:, columns])),
         )
-    about = {"source": "MNE", "begin": "0.0", **({"person": person} if person else {})}
+    about = {
+        "source": "MNE",
+        "begin": "0.0",
+        **({"participant": participant} if participant else {}),
+    }
     if raw.info["meas_date"] is not None:
         begin = raw.info["meas_date"].timestamp() + raw.first_time
         about["begin_unix"] = repr(begin)
-    events = _events(raw, f"{device}.annotations", person)
+    events = _events(raw, f"{device}.annotations", participant)
     return Recording(streams, {events.info.name: events}, (), about)
 
 
@@ -156,7 +162,7 @@ def _named(name: str, kind: str) -> tuple[str, str]:
     return name, kind
 
 
-def _events(raw: "mne.io.BaseRaw", name: str, person: str) -> Events:
+def _events(raw: "mne.io.BaseRaw", name: str, participant: str) -> Events:
     """Return all annotations but those for missing samples, on the session clock."""
     found = [
         (float(a["onset"]) - _first(raw), float(a["duration"]), str(a["description"]))
@@ -166,7 +172,7 @@ def _events(raw: "mne.io.BaseRaw", name: str, person: str) -> Events:
     found.sort(key=lambda row: row[0])
     end = (raw.n_times - 1) / float(raw.info["sfreq"])
     info = event_stream(name, Channel("seconds", "misc", "s"))
-    info = StreamInfo(name, info.rate, info.channels, participant=person)
+    info = StreamInfo(name, info.rate, info.channels, participant=participant)
     times = np.array([at for at, _, _ in found])
     lengths = np.array([[s] for _, s, _ in found]).reshape(-1, 1)
     until = max(end, float(times[-1])) if found else end

@@ -60,7 +60,7 @@ class _Table(NamedTuple):
     values: Array  # (n, columns)
 
 
-def read(path: str | Path, *, person: str = "") -> Recording:
+def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read an Empatica E4 export.
 
     Streams ``e4.eda`` (uS), ``e4.bvp`` (no unit), ``e4.acc`` (g) and ``e4.temp``
@@ -73,7 +73,7 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     path
         The folder, or the zip file as it was downloaded; the files of a zip may lie in
         one folder inside it.
-    person
+    participant
         Code of the participant.
 
     Raises
@@ -103,14 +103,14 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     zero = min(table.begin for table in tables.values())
     streams = {}
     for name, table in tables.items():
-        info = _info(name, table.rate, person)
+        info = _info(name, table.rate, participant)
         data = np.ascontiguousarray(table.values * _SENSORS[name].scale)
         streams[info.name] = (Block(info, 0, table.begin - zero, data),)
-    end = max((b.until for (b,) in streams.values() if len(b)), default=0.0)
+    end = max((b.complete_until for (b,) in streams.values() if len(b)), default=0.0)
     about = {"source": "Empatica E4", "begin": "0.0", "begin_unix": repr(zero)}
-    if person:
-        about["person"] = person
-    return Recording(streams, _events(path, files, zero, end, person), (), about)
+    if participant:
+        about["participant"] = participant
+    return Recording(streams, _events(path, files, zero, end, participant), (), about)
 
 
 def is_export(path: Path) -> bool:
@@ -118,20 +118,20 @@ def is_export(path: Path) -> bool:
     return any((path / name).is_file() for name in _SENSORS)
 
 
-def _info(name: str, rate: Fraction, person: str) -> StreamInfo:
+def _info(name: str, rate: Fraction, participant: str) -> StreamInfo:
     sensor = _SENSORS[name]
     return StreamInfo(
         f"e4.{sensor.stream}",
         rate,
         sensor.channels,
-        participant=person,
+        participant=participant,
         site="wrist",
         placement="dorsal",
     )
 
 
 def _events(
-    path: Path, files: Mapping[str, bytes], zero: float, end: float, person: str
+    path: Path, files: Mapping[str, bytes], zero: float, end: float, participant: str
 ) -> dict[str, Events]:
     """Return the beats and the tags, in order of time."""
     ibi, at = files.get("IBI.csv", b""), f"{path}: IBI.csv"
@@ -146,8 +146,8 @@ def _events(
         tags = _rows(f"{path}: {name}", files[name], 1, skipped=0) - zero
     interval = Channel("interval", "misc", "s")
     return {
-        "e4.ibi": _happenings("e4.ibi", beats, (interval,), "", end, person),
-        "e4.tags": _happenings("e4.tags", tags, (), "tag", end, person),
+        "e4.ibi": _happenings("e4.ibi", beats, (interval,), "", end, participant),
+        "e4.tags": _happenings("e4.tags", tags, (), "tag", end, participant),
     }
 
 
@@ -157,11 +157,13 @@ def _happenings(
     channels: tuple[Channel, ...],
     label: str,
     end: float,
-    person: str,
+    participant: str,
 ) -> Events:
     """Return events from rows of time (s) and values."""
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
-    info = StreamInfo(name, Fraction(0), channels, participant=person, site="wrist")
+    info = StreamInfo(
+        name, Fraction(0), channels, participant=participant, site="wrist"
+    )
     until = max(end, float(rows[-1, 0])) if len(rows) else end
     data = np.ascontiguousarray(rows[:, 1:])
     labels = (label,) * len(rows) if label else ()

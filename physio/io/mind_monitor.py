@@ -21,7 +21,7 @@ _AXES: Final = ("X", "Y", "Z")
 _LARGEST: Final = 2**31  # bytes
 
 
-def read(path: str | Path, *, person: str = "") -> Recording:
+def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read a recording of Mind Monitor.
 
     Streams ``muse.eeg`` (uV) and ``muse.acc`` (g), at the rate that the rows have by
@@ -32,7 +32,7 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     ----------
     path
         The file, ``mindMonitor_....csv``.
-    person
+    participant
         Code of the participant.
 
     Raises
@@ -75,15 +75,17 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     streams: dict[str, tuple[Block, ...]] = {}
     first = 0
     for name, channels in parts.items():
-        info = StreamInfo(f"muse.{name}", rate, channels, participant=person, site="head")
+        info = StreamInfo(
+            f"muse.{name}", rate, channels, participant=participant, site="head"
+        )
         data = np.ascontiguousarray(rows[:, first : first + len(channels)])
         streams[info.name] = (Block(info, 0, 0.0, data, times - times[0]),)
         first += len(channels)
     end = max(float((len(times) - 1) / rate), max((t for t, _ in found), default=0.0))
     events = _elements(sorted((t - times[0], name) for t, name in found), end)
     about = {"source": "Mind Monitor", "begin": "0.0"}
-    if person:
-        about["person"] = person
+    if participant:
+        about["participant"] = participant
     return Recording(streams, {events.info.name: events}, (), about)
 
 
@@ -109,7 +111,10 @@ def _rows(
                 found.append((at, row["Elements"]))
                 continue
             rows.append(
-                [float(row[c]) if row[c] else MissingReason.NO_SIGNAL.nan for c in columns]
+                [
+                    float(row[c]) if row[c] else MissingReason.NO_SIGNAL.nan
+                    for c in columns
+                ]
             )
         except (ValueError, TypeError):
             raise ValueError(f"{path}, line {line}: not a time and numbers") from None

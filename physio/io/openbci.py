@@ -45,7 +45,7 @@ class _Header(NamedTuple):
         return [i for i, c in enumerate(self.columns) if c.startswith(name)]
 
 
-def read(path: str | Path, *, person: str = "") -> Recording:
+def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read a recording of the OpenBCI GUI, version 5 or later.
 
     Streams ``<board>.eeg`` (uV) and ``<board>.acc`` (g), events ``<board>.markers``:
@@ -56,7 +56,7 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     ----------
     path
         The file, ``OpenBCI-RAW-...txt``.
-    person
+    participant
         Code of the participant.
 
     Raises
@@ -80,7 +80,7 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     header = _header(path, lines)
     torn = not text.endswith("\n") and lines[-1].count(",") + 1 < len(header.columns)
     rows = _rows(path, header, lines[header.lines : len(lines) - torn])
-    recording = rows.recording(f"OpenBCI GUI, {rows.board}", person)
+    recording = rows.recording(f"OpenBCI GUI, {rows.board}", participant)
     if torn:
         about = {**recording.metadata, "incomplete": "the last line was torn"}
         recording = Recording(recording.streams, recording.events, (), about)

@@ -18,7 +18,7 @@ _COUNTS: Final = 2.0**16
 _LARGEST: Final = 4 * 2**30  # bytes; two hours have 300 MB
 
 
-def read(path: str | Path, *, person: str = "") -> Recording:
+def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read a recording of a RespiBAN.
 
     Streams ``respiban.ecg`` and ``.emg`` (mV), ``.eda`` (uS), ``.temp`` (degC),
@@ -29,7 +29,7 @@ def read(path: str | Path, *, person: str = "") -> Recording:
     ----------
     path
         The file, ``S2_respiban.txt``.
-    person
+    participant
         Code of the participant.
 
     Raises
@@ -56,14 +56,19 @@ def read(path: str | Path, *, person: str = "") -> Recording:
         columns = [i for i, kind in enumerate(sensors) if kind == sensor]
         if len(columns) != len(channels):
             continue
-        info = StreamInfo(f"respiban.{name}", rate, channels, participant=person, site="chest")
+        info = StreamInfo(
+            f"respiban.{name}", rate, channels, participant=participant, site="chest"
+        )
         data = np.ascontiguousarray(convert(counts[:, columns]))
         streams[info.name] = (Block(info, 0, 0.0, data),)
     if not streams:
         raise ValueError(f"{path} has none of the sensors of a RespiBAN")
     about = {"source": "RespiBAN", "begin": "0.0"}
     return Recording(
-        streams, {}, (), {**about, **({"person": person} if person else {})}
+        streams,
+        {},
+        (),
+        {**about, **({"participant": participant} if participant else {})},
     )
 
 

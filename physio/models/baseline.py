@@ -1,4 +1,4 @@
-"""A person's own rest: what their features are measured against."""
+"""A participant's own rest: what their features are measured against."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -11,24 +11,24 @@ from physio.core.block import Array
 
 @dataclass(frozen=True, eq=False)
 class BaselinePrior:
-    """How people's rests differ, and how well a stretch of rest shows one's own.
+    """How participants's rests differ, and how well a stretch of rest shows one's own.
 
-    A feature of a person at rest is their own level plus what fluctuates. The level is
-    Gaussian among people; the mean of a stretch of rest shows it the better the longer
-    the stretch. So before any rest a person counts as anybody, and the uncertainty
-    about their level widens what is estimated from it.
+    A feature of a participant at rest is their own level plus what fluctuates. The
+    level is Gaussian among participants; the mean of a stretch of rest shows it the
+    better the longer the stretch. So before any rest a participant counts as anybody,
+    and the uncertainty about their level widens what is estimated from it.
 
     Parameters
     ----------
     mean, between
-        Mean and variance of the level among people, shape (f,) each.
+        Mean and variance of the level among participants, shape (f,) each.
     within
         Variance of what fluctuates, shape (f,).
     memory
         How long (s) a fluctuation lasts: a stretch of T s is worth ``T / memory``
         independent looks, shape (f,).
     seconds
-        How long a rest people had in training, shape (f,).
+        How long a rest participants had in training, shape (f,).
     """
 
     mean: Array
@@ -38,7 +38,7 @@ class BaselinePrior:
     seconds: Array
 
     def level(self, total: Array, seconds: Array) -> tuple[Array, Array]:
-        """Return what is known of a person's own level: mean and variance.
+        """Return what is known of a participant's own level: mean and variance.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class BaselinePrior:
 
 
 class BaselineAccumulator(NamedTuple):
-    """What was seen of a person's rest.
+    """What was seen of a participant's rest.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class BaselineAccumulator(NamedTuple):
 
 
 def transform(x: Array, how: Sequence[str]) -> Array:
-    """Return features on the scales on which people vary alike.
+    """Return features on the scales on which participants vary alike.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def fuse(
     """Combine what experts say, with the prior they share counted but once.
 
     What an expert adds to its prior is a measurement of the rating with an error.
-    Errors of one person's sensors go together; with their correlations, the
+    Errors of one participant's sensors go together; with their correlations, the
     measurements are weighted as generalised least squares does. Where these are not
     known, covariance intersection assumes the worst: no more is believed than what
     holds for any correlation.

@@ -52,11 +52,11 @@ class Gaussian:
         Of the features, then of the ratings, shape (f + d,).
     cov
         Their covariance, shape (f + d, f + d). The features are those of a moment, the
-        ratings those of a new person: label noise is included.
+        ratings those of a new participant: label noise is included.
     """
 
-    heeds_spread = True
-    """Whether `predict` widens with what is not yet known of the person's rest."""
+    uses_baseline_uncertainty = True
+    """Whether `predict` widens with what is not yet known of the participant's rest."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Gaussian:
             Features of one moment, shape (f,), NaN where missing.
         spread
             Variance of each that is not in the covariance: what is not yet known of
-            the person's own rest, shape (f,).
+            the participant's own rest, shape (f,).
 
         Returns
         -------
@@ -202,8 +202,8 @@ def fit(
     ratings
         Of each moment the ratings of its unit, shape (n, d), none NaN.
     unit
-        Which unit (a person in a condition) each moment belongs to, shape (n,). Each
-        unit counts the same, however many moments it has.
+        Which unit (a participant in a condition) each moment belongs to, shape (n,).
+        Each unit counts the same, however many moments it has.
 
     Returns
     -------
@@ -268,7 +268,7 @@ def shrunk(
     shrink
         How far: at 0 not at all, at 1 the features tell nothing.
     noise
-        Variance added to each rating, for what a new person adds, shape (d,).
+        Variance added to each rating, for what a new participant adds, shape (d,).
     """
     sd = np.sqrt(np.diag(cov))
     corr = (1 - shrink) * cov / np.outer(sd, sd)

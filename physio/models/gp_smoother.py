@@ -72,7 +72,7 @@ class DynamicsParameters:
     effects
         What one unit of each dimension does to each mixture, (channels, 3).
     spread
-        How people differ in that, (channels, 3, 3).
+        How participants differ in that, (channels, 3, 3).
     noise
         Autocovariance of each mixture, from moment to moment, (channels, moments).
     mean, cov
@@ -102,7 +102,7 @@ class DynamicsParameters:
 class GaussianSmoother:
     """The rating given all of the past, as first and second moments tell it.
 
-    What is felt wanders smoothly; features follow it with a lag, in each person by
+    What is felt wanders smoothly; features follow it with a lag, in each participant by
     other effects, and their errors last. All of that together is taken as one Gaussian
     of what is felt now and of the features of the last minutes, of which the means over
     parts of the past are remembered, finer the nearer. So the answer is the best that
@@ -116,12 +116,14 @@ class GaussianSmoother:
         Of bodies; by default of two features that tell of arousal a little.
     """
 
-    heeds_spread = True
+    uses_baseline_uncertainty = True
     heeds_past = True
     """`track` answers from the past; `predict` from one moment, as if it were first."""
 
     def __init__(
-        self, config: GaussianSmootherConfig = GaussianSmootherConfig(), knows: DynamicsParameters | None = None
+        self,
+        config: GaussianSmootherConfig = GaussianSmootherConfig(),
+        knows: DynamicsParameters | None = None,
     ) -> None:
         self.config = config
         self.knows = _plain(config) if knows is None else knows
@@ -153,7 +155,7 @@ class GaussianSmoother:
         z
             Features of the moment, shape (f,), NaN where missing.
         spread
-            Of no use here: a person's level is part of the noise.
+            Of no use here: a participant's level is part of the noise.
         """
         mean, sd, _ = self.track(z[None])
         return mean, sd
@@ -164,8 +166,9 @@ class GaussianSmoother:
         Parameters
         ----------
         past
-            Features of the last moments, `GaussianSmootherConfig.every` s apart, newest first,
-            shape (n, f); NaN where missing. What is older than it remembers is left.
+            Features of the last moments, `GaussianSmootherConfig.every` s apart, newest
+            first, shape (n, f); NaN where missing. What is older than it remembers is
+            left.
 
         Returns
         -------
@@ -283,7 +286,9 @@ def definite(cov: Array) -> Array:
     return np.asarray((vectors * np.maximum(values, 1e-5 * cov[0, 0])) @ vectors.T)
 
 
-def _covariances(k: DynamicsParameters, parts: Array, every: float) -> tuple[Array, Array]:
+def _covariances(
+    k: DynamicsParameters, parts: Array, every: float
+) -> tuple[Array, Array]:
     """Return the covariance of the parts of all channels, and with what is felt."""
     c, (m, n) = len(k.lag), parts.shape
     felt = wandering(float(k.tau[0]), n + _PAST, every)
@@ -296,7 +301,9 @@ def _covariances(k: DynamicsParameters, parts: Array, every: float) -> tuple[Arr
         cross[:, i] = np.outer(k.cov @ k.effects[i], seen[a] @ felt[-1])
         for j, b in enumerate(k.lag.tolist()):
             size = k.effects[i] @ k.cov @ k.effects[j]
-            if i == j:  # a person's own effects are noise whose size goes with affect
+            if (
+                i == j
+            ):  # a participant's own effects are noise whose size goes with affect
                 size += np.sum(k.spread[i] * k.cov)
             own[i, :, j] = size * (seen[a] @ felt @ seen[b].T)
         own[i, :, i] += parts @ definite(toeplitz(k.noise[i])) @ parts.T

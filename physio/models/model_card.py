@@ -61,7 +61,7 @@ class ModelCard:
         The features read, ``"<chain>.<channel>"``, in order; and how each is read:
         ``raw``, ``sqrt`` or ``log``.
     rest
-        How long (s) the person's rest was in training.
+        How long (s) the participant's rest was in training.
     origin
         What it was trained on: measured or simulated.
     supports
@@ -204,7 +204,9 @@ def save(folder: Path, card: ModelCard, arrays: Arrays) -> Weights:
 @lru_cache(maxsize=64)
 def _load(folder: Path, stamp: int) -> Weights:  # noqa: ARG001  a new card, a new load
     path = folder / "weights.safetensors"
-    card = ModelCard.parse((folder / "card.json").read_text("utf-8"), folder / "card.json")
+    card = ModelCard.parse(
+        (folder / "card.json").read_text("utf-8"), folder / "card.json"
+    )
     if not path.is_file():
         raise ValueError(f"there is no file {path} beside its card")
     raw = path.read_bytes()
@@ -233,7 +235,7 @@ def _check(folder: Path, arrays: Arrays, size: int) -> None:
 
 
 def _told(name: str, card: ModelCard) -> str:
-    """Return the card for people."""
+    """Return the card for participants."""
     figures = "\n".join(f"- {k}: {v}" for k, v in card.figures.items())
     limits = "\n".join(f"- {text}" for text in card.limits)
     columns = ", ".join(c if how == "raw" else f"{how}({c})" for c, how in card.columns)
@@ -244,10 +246,10 @@ def _told(name: str, card: ModelCard) -> str:
 | | |
 |---|---|
 | model | `{card.use}` |
-| trained on | **{card.origin} people** |
+| trained on | **{card.origin} participants** |
 | tells | {", ".join(card.supports)} |
 | reads | {columns} |
-| each against the person's own | {card.baseline:g} s of rest |
+| each against the participant's own | {card.baseline:g} s of rest |
 | cite | {card.citation} |
 | licence | {card.licence} |
 | made by | `{card.command}` |

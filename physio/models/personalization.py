@@ -1,4 +1,4 @@
-"""Learning from what one person rated: how they differ from others."""
+"""Learning from what one participant rated: how they differ from others."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -21,7 +21,7 @@ class RatedMoment(NamedTuple):
 def personalize(
     mean: Array, sd: Array, prior: Array, cov: Array, labels: Sequence[RatedMoment]
 ) -> tuple[Array, Array]:
-    """Return an estimate as it is for the person who gave ``labels``.
+    """Return an estimate as it is for the participant who gave ``labels``.
 
     Parameters
     ----------
@@ -30,17 +30,17 @@ def personalize(
     prior
         What is said of anybody before looking, shape (3,).
     cov
-        How people differ: covariance, in each dimension, of a person's own offset and,
-        where ``p`` is 2, of how much more or less than others an estimate means for
-        them; shape (3, p, p). Part of ``sd`` already.
+        How participants differ: covariance, in each dimension, of a participant's own
+        offset and, where ``p`` is 2, of how much more or less than others an estimate
+        means for them; shape (3, p, p). Part of ``sd`` already.
     labels
-        What the person rated.
+        What the participant rated.
 
     Notes
     -----
-    A Bayesian last layer: what the person's ratings miss the estimates by is a draw
-    from ``cov`` plus what is left of each estimate's variance. With ``p`` of 1 it moves
-    every estimate by one shrunk offset. Without labels nothing changes.
+    A Bayesian last layer: what the participant's ratings miss the estimates by is a
+    draw from ``cov`` plus what is left of each estimate's variance. With ``p`` of 1 it
+    moves every estimate by one shrunk offset. Without labels nothing changes.
     """
     mean, sd = mean.copy(), sd.copy()
     p = cov.shape[1]

@@ -116,7 +116,9 @@ def bridged(trace: Array) -> Array | float:
         return np.asarray(np.interp(at, at[here], trace[here]))
     if not here[-1]:
         return float(trace[-1])
-    gone = missing_reason(trace[~here])  # what is not yet full says so, whatever else is missing
+    gone = missing_reason(
+        trace[~here]
+    )  # what is not yet full says so, whatever else is missing
     warming = bool((gone == MissingReason.WARMING_UP).any())
     return (MissingReason.WARMING_UP if warming else MissingReason.TOO_SHORT).nan
 
@@ -155,7 +157,7 @@ class PinnConfig:
     Parameters
     ----------
     features
-        Of the last minute, relative to the person's rest.
+        Of the last minute, relative to the participant's rest.
     samples
         Of skin conductance that are read: 4 a second, the last is now.
     classes
@@ -242,8 +244,8 @@ class Pinn(nn.Module):
     conventions that make its parameters identifiable: gamma is 1/min, beta of the first
     class 0, the time constants of a response fixed, an l1 price on its driver;
     ``alpha`` and ``beta`` are found on whole sessions with the emotion clamped to the
-    labels (`experiments.wesad.tonic_model`), and fixed here, where the emotion is what the
-    network itself thinks, without a gradient. Also the network: the course of skin
+    labels (`experiments.wesad.tonic_model`), and fixed here, where the emotion is what
+    the network itself thinks, without a gradient. Also the network: the course of skin
     conductance around now is a sum of learned functions of time, so that its
     derivatives come from autograd at any time; the heads; the inputs. Self-reports are
     no inputs, and nothing tells the time of day or of the session.
@@ -252,8 +254,8 @@ class Pinn(nn.Module):
     persistence.
     """
 
-    heeds_spread = False
-    """Whether `predict` widens with what is not yet known of the person's rest."""
+    uses_baseline_uncertainty = False
+    """Whether `predict` widens with what is not yet known of the participant's rest."""
 
     scale: Tensor
     alpha: Tensor
@@ -271,7 +273,8 @@ class Pinn(nn.Module):
         self.register_buffer("scale", torch.ones(config.features))
         self.register_buffer("alpha", torch.tensor(0.5))  # 1/min
         self.register_buffer("beta", torch.zeros(len(config.classes)))  # uS/min
-        # What is found on people left out of a training: see `experiments.weights.wrist_network`.
+        # What is found on participants left out of a training: see
+        # `experiments.weights.wrist_network`.
         classes, horizons = len(config.classes), len(config.horizons)
         self.register_buffer("common", torch.full((classes,), 1 / classes))
         self.register_buffer("temper", torch.tensor(1.0))  # of the odds
@@ -433,7 +436,7 @@ class Pinn(nn.Module):
             Features of one moment relative to rest, shape (features,), NaN where
             missing: then as at rest.
         spread
-            Not used: see `heeds_spread`.
+            Not used: see `uses_baseline_uncertainty`.
 
         Returns
         -------

@@ -253,8 +253,8 @@ class RBTransformer(nn.Module):
     - Dropout has a share of a whole number of 65536ths: 0.1 is 0.100006.
     """
 
-    heeds_spread = False
-    """Whether `predict` widens with what is not yet known of the person's rest."""
+    uses_baseline_uncertainty = False
+    """Whether `predict` widens with what is not yet known of the participant's rest."""
 
     def __init__(self, config: RBTransformerConfig = RBTransformerConfig()) -> None:
         super().__init__()
@@ -373,7 +373,7 @@ class RBTransformer(nn.Module):
             Features of one moment, electrode by electrode, shape (E * bands,). An
             electrode with a NaN among its bands is left out.
         spread
-            Not used: see `heeds_spread`.
+            Not used: see `uses_baseline_uncertainty`.
 
         Returns
         -------
@@ -424,7 +424,7 @@ class RBTransformer(nn.Module):
             As `predict`.
         parts
             Shape (3, E * bands): the Shapley value of each band, over all sets of
-            bands, against the person's own rest, in equal parts on its electrodes;
+            bands, against the participant's own rest, in equal parts on its electrodes;
             they add up to the mean less that of the rest itself.
         """
         bands, size = self.config.bands, self.config.electrodes

@@ -12,7 +12,7 @@ from physio.online.session_config import SessionConfig
 
 
 def features(
-    recording: Recording, config: Path | str | None = None, *, person: str = ""
+    recording: Recording, config: Path | str | None = None, *, participant: str = ""
 ) -> Block:
     """Return the features of a recording, a row each tick.
 
@@ -23,22 +23,22 @@ def features(
     config
         A session file (TOML) whose chains are taken; by default those that the
         recording itself carries, or else those that suit its streams.
-    person
-        Whose, in a recording of several people.
+    participant
+        Whose, in a recording of several participants.
 
     Returns
     -------
     Block
-        Columns ``<chain>.<feature>``, missing values NaN, and ``<chain>.from``,
-        ``<chain>.to``: from when to when the samples came that a row rests on.
+        Columns ``<chain>.<feature>``, missing values NaN, and ``<chain>.window_start``,
+        ``<chain>.window_end``: from when to when the samples came that a row rests on.
 
     Raises
     ------
     ValueError
         If the recording has nothing that a chain reads, or too little of it; or if it
-        is of several people and ``person`` is none of them.
+        is of several participants and ``participant`` is none of them.
     """
-    return _computed(recording, config, "features", person, demo_weights=False)
+    return _computed(recording, config, "features", participant, demo_weights=False)
 
 
 def estimate(
@@ -46,7 +46,7 @@ def estimate(
     config: Path | str | None = None,
     *,
     demo_weights: bool = False,
-    person: str = "",
+    participant: str = "",
 ) -> Block:
     """Return the estimates of a recording, a row each tick.
 
@@ -58,29 +58,31 @@ def estimate(
         A session file (TOML) whose chains and estimator are taken; by default those
         that the recording itself carries, or else those that suit its streams.
     demo_weights
-        Whether weights trained on simulated people may answer on measured input.
-    person
-        Whose, in a recording of several people.
+        Whether weights trained on simulated participants may answer on measured input.
+    participant
+        Whose, in a recording of several participants.
 
     Returns
     -------
     Block
         ``valence``, ``arousal`` and ``dominance`` in [-1, 1], each with ``.sd`` and
-        ``.why``; see `physio.inference.estimator.Estimator`.
+        ``.missing``; see `physio.inference.estimator.Estimator`.
 
     Raises
     ------
     ValueError
         As `features`.
     """
-    return _computed(recording, config, "estimates", person, demo_weights=demo_weights)
+    return _computed(
+        recording, config, "estimates", participant, demo_weights=demo_weights
+    )
 
 
 def _computed(
     recording: Recording,
     config: Path | str | None,
     what: str,
-    person: str,
+    participant: str,
     *,
     demo_weights: bool,
 ) -> Block:
@@ -89,10 +91,12 @@ def _computed(
     else:
         file = session_config.recorded(recording) or SessionConfig()
     made = file.plan(recording.inputs, demo_weights=demo_weights)
-    if made.participants != ("",) and person not in made.participants:
+    if made.participants != ("",) and participant not in made.participants:
         codes = ", ".join(made.participants)
-        raise ValueError(f"this recording is of several people: say whose, of {codes}")
-    name = f"{what}.{person}" if made.participants != ("",) else what
+        raise ValueError(
+            f"this recording is of several participants: say whose, of {codes}"
+        )
+    name = f"{what}.{participant}" if made.participants != ("",) else what
     items = run(recording, made)
     blocks = [i for i in items if isinstance(i, Block) and i.info.name == name]
     if not blocks:

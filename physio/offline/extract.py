@@ -18,7 +18,7 @@ from physio.core.events import Events
 from physio.core.recording import Item, Recording, stream_timeout
 from physio.datasets import feature_table
 from physio.datasets.base import Dataset, Trial
-from physio.offline import windowing, parallel
+from physio.offline import parallel, windowing
 from physio.online.engine import STATUS, Engine, PipelineConfig, run
 from physio.online.session_config import SessionConfig
 
@@ -54,7 +54,9 @@ class Windows:
                 f"{self.step}"
             )
         if not 0 < self.min_valid <= 1:
-            raise ValueError(f"share must be above 0 and at most 1, not {self.min_valid}")
+            raise ValueError(
+                f"share must be above 0 and at most 1, not {self.min_valid}"
+            )
 
     @property
     def file(self) -> SessionConfig:
@@ -64,7 +66,7 @@ class Windows:
 
 
 class Outcome(NamedTuple):
-    """What became of a person: ``rows`` in ``seconds``; ``how`` is done or kept.
+    """What became of a participant: ``rows`` in ``seconds``; ``how`` is done or kept.
 
     ``how`` is ``"done"``, ``"kept"`` (it was there, unchanged), or ``"failed"``, and
     then ``error`` says why.
@@ -85,10 +87,10 @@ def extract(
     engine: str = "serial",
     heard: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
-    """Write the table of a data set: a file a person, the same by any engine.
+    """Write the table of a data set: a file a participant, the same by any engine.
 
-    What is there and unchanged (sources, settings, code) stays. A person that fails is
-    told of in the end, and does not stop the others.
+    What is there and unchanged (sources, settings, code) stays. A participant that
+    fails is told of in the end, and does not stop the others.
 
     Parameters
     ----------
@@ -101,7 +103,7 @@ def extract(
     engine
         Who computes: see `physio.offline.parallel.run_jobs`.
     heard
-        Is told what became of each person, as soon as it is known.
+        Is told what became of each participant, as soon as it is known.
 
     Raises
     ------
@@ -111,11 +113,11 @@ def extract(
     trials: dict[str, list[Trial]] = {}
     for trial in dataset.trials():
         trials.setdefault(trial.subject, []).append(trial)
-    settings.file  # noqa: B018 its faults are the user's, not a person's
+    settings.file  # noqa: B018 its faults are the user's, not a participant's
     out.mkdir(parents=True, exist_ok=True)
     for left in out.glob(f"subject=*/*{feature_table.PART}"):
         left.unlink()
-    work = partial(_person, dataset, tuple(trials), out, settings)
+    work = partial(_participant, dataset, tuple(trials), out, settings)
     outcomes = {}
     for outcome in parallel.run_jobs(work, list(trials.items()), engine):
         outcomes[outcome.subject] = outcome
@@ -217,19 +219,19 @@ def of(
     return Windowed(settings).of(recording, trial)
 
 
-def _person(
+def _participant(
     dataset: Dataset,
-    people: Sequence[str],
+    participants: Sequence[str],
     out: Path,
     settings: Windows,
     job: tuple[str, Sequence[Trial]],
 ) -> Outcome:
-    """Write the file of a person, unless it is there and unchanged."""
+    """Write the file of a participant, unless it is there and unchanged."""
     subject, trials = job
     began = time.monotonic()
     try:
         path = feature_table.path_of(out, subject)
-        told = _told(dataset, people, subject, settings)
+        told = _told(dataset, participants, subject, settings)
         if _fingerprint(path) == told["fingerprint"]:
             return Outcome(subject, "kept")
         first, windowed = dataset.load(trials[0]), Windowed(settings)
@@ -245,7 +247,7 @@ def _person(
             made = _rows(dataset, trials, first, windowed)
             n = feature_table.write(path, made, told)
     except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
-        # A file may be broken in any way; the other people's are not.
+        # A file may be broken in any way; the other participants's are not.
         text = f"{type(error).__name__}: {error}"
         return Outcome(subject, "failed", error=" ".join(text.split()))
     return Outcome(subject, "done", n, time.monotonic() - began)
@@ -259,9 +261,9 @@ def _rows(
 
 
 def _told(
-    dataset: Dataset, people: Sequence[str], subject: str, settings: Windows
+    dataset: Dataset, participants: Sequence[str], subject: str, settings: Windows
 ) -> dict[str, Any]:
-    """Return where a person's rows come from; the same each time, on any engine."""
+    """Return where a participant's rows come from; the same each time, on any engine."""
     about = {
         "dataset": dataset.name,
         "citation": dataset.citation,
@@ -270,7 +272,7 @@ def _told(
         "windows": config.describe(settings),
         "versions": {k: version(k) for k in ("physio-affect", *_LIBRARIES)},
         "code": _code(),
-        "sources": _sources(dataset, people, subject),
+        "sources": _sources(dataset, participants, subject),
     }
     mark = hashlib.sha256(repr(sorted(about.items())).encode()).hexdigest()
     return {**about, "fingerprint": mark}
@@ -283,17 +285,19 @@ def _fingerprint(path: Path) -> str:
         return ""
 
 
-def _sources(dataset: Dataset, people: Sequence[str], subject: str) -> dict[str, str]:
-    """Return the hash of each file that a person's signals can come from.
+def _sources(
+    dataset: Dataset, participants: Sequence[str], subject: str
+) -> dict[str, str]:
+    """Return the hash of each file that a participant's signals can come from.
 
-    These are all files in the data set's folder that do not carry another person's
+    These are all files in the data set's folder that do not carry another participant's
     code: ``S2/...``, ``s02.dat``, ``S2_quest.csv``.
     """
     root = getattr(dataset, "root", None)
     if root is None:
         return {}
     root = Path(root)
-    others = {p for p in people if p != subject}
+    others = {p for p in participants if p != subject}
     found = {}
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
         parts = path.relative_to(root).parts

@@ -7,7 +7,9 @@ from typing import Any, Final
 ENGINES: Final = "serial, loky:N, dask:local:N or dask:tcp://HOST:PORT"
 
 
-def run_jobs(work: Callable[[Any], Any], jobs: Sequence[Any], engine: str) -> Iterator[Any]:
+def run_jobs(
+    work: Callable[[Any], Any], jobs: Sequence[Any], engine: str
+) -> Iterator[Any]:
     """Yield ``work(job)`` of each job, in the order in which they are done.
 
     Parameters

@@ -13,7 +13,7 @@ from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
 from physio.datasets.feature_table import QUALITY, RATING, WHY
 
-_ENDS: Final = (".from", ".to")
+_ENDS: Final = (".window_start", ".window_end")
 _NEAR: Final = 1.0  # s: an answer at the end of a part is about that part
 
 
@@ -43,7 +43,7 @@ class WindowGrid(NamedTuple):
             )
         n = max(0, (len(ticks) - int(ticked)) // int(step) + 1)
         begin = float(ticks.t0 + ticks.start / rate)
-        return cls(n, int(ticked), int(step), begin, rate, ticks.info.span)
+        return cls(n, int(ticked), int(step), begin, rate, ticks.info.memory)
 
     @property
     def begins(self) -> Array:

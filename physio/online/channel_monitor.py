@@ -1,8 +1,8 @@
 """What each sensor looks like now: the same figures before, during and after a session.
 
-`ChannelMonitor` runs `physio.quality.channel_status.ChannelStatus` on every stream that comes in and
-keeps, of each channel, its newest figures and how many seconds it was in which
-condition. `physio check` looks at it before a session or at a recording; while a
+`ChannelMonitor` runs `physio.quality.channel_status.ChannelStatus` on every stream that
+comes in and keeps, of each channel, its newest figures and how many seconds it was in
+which condition. `physio check` looks at it before a session or at a recording; while a
 session runs, the sink `physio.sinks.channel_status.ChannelStatusFile` does.
 """
 
@@ -79,7 +79,9 @@ class ChannelMonitor:
         for info in streams:
             if info.rate >= 1 and not info.name.endswith(".truth"):
                 self._flows[info.name] = StageRunner(self._stage, info)
-                self.seen[info.name] = {c.name: ChannelSummary(c.unit) for c in info.channels}
+                self.seen[info.name] = {
+                    c.name: ChannelSummary(c.unit) for c in info.channels
+                }
 
     def take(self, block: Block) -> tuple[int, list[str]]:
         """Take in a block; return the seconds it completes, and what is news in them.
@@ -97,7 +99,11 @@ class ChannelMonitor:
         for i, (name, seen) in enumerate(self.seen[info.name].items()):
             code, *figures = row[i::n].tolist()
             named = code == code
-            word = CONDITIONS[int(code)] if named else MissingReason(int(missing_reason([code])[0])).words
+            word = (
+                CONDITIONS[int(code)]
+                if named
+                else MissingReason(int(missing_reason([code])[0])).words
+            )
             if said := seen.take(word, tuple(figures)):
                 yield f"{info.name}: {name} {said}"
 

@@ -6,11 +6,24 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from physio.core.block import Block, StreamInfo, Origin
-from physio.core.events import Events, single_event, is_point, event_stream, events_from_grid
-from physio.core.aligner import TickGrid, StreamAligner
-from physio.core.recording import MUTES, STREAM_REJECTED, STREAM_TIMEOUT, Item, Recording, stream_timeout
-from physio.core.stage import Chain, StageRunner, Stage
+from physio.core.aligner import StreamAligner, TickGrid
+from physio.core.block import Block, Origin, StreamInfo
+from physio.core.events import (
+    Events,
+    event_stream,
+    events_from_grid,
+    is_point,
+    single_event,
+)
+from physio.core.recording import (
+    MUTES,
+    STREAM_REJECTED,
+    STREAM_TIMEOUT,
+    Item,
+    Recording,
+    stream_timeout,
+)
+from physio.core.stage import Chain, Stage, StageRunner
 from physio.quality.wear_detection import wear
 
 STATUS = event_stream("session.status")
@@ -33,8 +46,8 @@ class PipelineConfig:
     ----------
     chains
         What is computed from which stream, by name; the name begins the columns. In a
-        session of several people, the code of the one whose chain it is stands before
-        it: ``"p1.skin"``, ``"p2.skin"``.
+        session of several participants, the code of the one whose chain it is stands
+        before it: ``"p1.skin"``, ``"p2.skin"``.
     join
         The grid of ticks on which features meet.
     estimator
@@ -42,7 +55,7 @@ class PipelineConfig:
     patience
         After how many seconds without a sample a stream is declared silent.
     estimators
-        What does so for people who need another one, by their code.
+        What does so for participants who need another one, by their code.
     """
 
     chains: Mapping[str, ChainConfig] = field(default_factory=dict)
@@ -57,16 +70,16 @@ class PipelineConfig:
         codes = (chain.rpartition(".")[0] for chain in self.chains)
         return tuple(dict.fromkeys(codes)) or ("",)
 
-    def of(self, person: str) -> "PipelineConfig":
-        """Return what is computed of one person, chains without the code."""
+    def of(self, participant: str) -> "PipelineConfig":
+        """Return what is computed of one participant, chains without the code."""
         parts = ((*name.rpartition("."), r) for name, r in self.chains.items())
-        chains = {chain: r for code, _, chain, r in parts if code == person}
-        estimator = self.estimators.get(person, self.estimator)
+        chains = {chain: r for code, _, chain, r in parts if code == participant}
+        estimator = self.estimators.get(participant, self.estimator)
         return PipelineConfig(chains, self.join, estimator, self.stall_timeout)
 
 
 class Engine:
-    """A plan running on the streams of one session, for each person by themselves.
+    """A plan running on the streams of one session, for each participant by themselves.
 
     What comes out depends on the items that go in and their order alone: no clock, no
     thread, no chance. So the same items, read from a file, give the same numbers.
@@ -81,12 +94,14 @@ class Engine:
         When tick 0 is (s, session clock).
     """
 
-    def __init__(self, plan: PipelineConfig, streams: Iterable[StreamInfo], begin: float) -> None:
+    def __init__(
+        self, plan: PipelineConfig, streams: Iterable[StreamInfo], begin: float
+    ) -> None:
         known = {info.name: info for info in streams if info.rate}
         self.plan = plan
         self.parts = {
-            person: PersonPipeline(plan.of(person), known, begin, person)
-            for person in plan.participants
+            participant: PersonPipeline(plan.of(participant), known, begin, participant)
+            for participant in plan.participants
         }
 
     @property
@@ -113,35 +128,39 @@ class Engine:
 
 
 class PersonPipeline:
-    """What is computed of one person: chains, a junction, an estimator.
+    """What is computed of one participant: chains, a junction, an estimator.
 
     Parameters
     ----------
     plan
-        What to compute, chains without the person's code.
+        What to compute, chains without the participant's code.
     known
         The regular streams that flow, by name.
     begin
         When tick 0 is (s, session clock).
-    person
+    participant
         The code that tells what is computed from what is computed of others.
 
     Raises
     ------
     ValueError
-        If a chain reads no stream that flows, or what another person wears.
+        If a chain reads no stream that flows, or what another participant wears.
     """
 
     def __init__(
-        self, plan: PipelineConfig, known: Mapping[str, StreamInfo], begin: float, person: str = ""
+        self,
+        plan: PipelineConfig,
+        known: Mapping[str, StreamInfo],
+        begin: float,
+        participant: str = "",
     ) -> None:
-        self.person = person
-        self._end = f".{person}" if person else ""
+        self.participant = participant
+        self._end = f".{participant}" if participant else ""
         self._flows = {c: _flow(c, r, known) for c, r in plan.chains.items()}
         for chain, flow in self._flows.items():
-            if person and flow.info.participant not in {"", person}:
+            if participant and flow.info.participant not in {"", participant}:
                 raise ValueError(
-                    f"chain '{person}.{chain}' is about {person!r}, but "
+                    f"chain '{participant}.{chain}' is about {participant!r}, but "
                     f"{plan.chains[chain].stream!r} is worn by {flow.info.participant!r}"
                 )
         self._every = dict(self._flows)
@@ -192,8 +211,11 @@ class PersonPipeline:
             self._mute(item)
             return []
         if item.info.name not in {STREAM_TIMEOUT, STREAM_REJECTED}:
-            # Only what people tell the session: a device's events may say anything.
-            meant = item.info.participant in {"", self.person} or not self.person
+            # Only what participants tell the session: a device's events may say
+            # anything.
+            meant = (
+                item.info.participant in {"", self.participant} or not self.participant
+            )
             told = item.info.name.startswith("session.") and meant
             return list(self._hear(item)) if told and not self._failed else []
         times = item.times
@@ -237,7 +259,9 @@ class PersonPipeline:
             y = Block(self._infos[chain], y.start, y.t0, y.data)
             yield from self._estimate(self.junction.push(y, block.complete_until))
         elif len(block):
-            yield from self._estimate(self.junction.advance(chain, block.complete_until))
+            yield from self._estimate(
+                self.junction.advance(chain, block.complete_until)
+            )
 
     def _estimate(self, ticks: Block) -> Iterator[Item]:
         if not len(ticks):
@@ -254,7 +278,7 @@ class PersonPipeline:
             yield Block(self._estimates, y.start, y.t0, y.data)
 
     def _hear(self, item: Events) -> Iterator[Item]:
-        """Have the estimator hear what a person tells the session."""
+        """Have the estimator hear what a participant tells the session."""
         try:
             self.estimator.on_events(item)
         except Exception as error:  # as in `_estimate`
@@ -263,13 +287,13 @@ class PersonPipeline:
     def _give_up(self, time: float, error: Exception) -> Events:
         """Give the estimator up, and say so."""
         self._failed = True
-        what = f"the estimator{f' of {self.person}' if self.person else ''} stopped"
+        what = f"the estimator{f' of {self.participant}' if self.participant else ''} stopped"
         return single_event(STATUS, time, f"{what}: {type(error).__name__}: {error}")
 
     def _stop(self, chain: str, block: Block, error: Exception) -> Iterator[Item]:
         """Give a chain up that cannot go on, and say so; the others do."""
         del self._flows[chain]
-        whose = f"{self.person}.{chain}" if self.person else chain
+        whose = f"{self.participant}.{chain}" if self.participant else chain
         what = f"chain {whose} stopped: {type(error).__name__}: {error}"
         yield single_event(STATUS, block.complete_until, what)
         if chain in self.junction.names:
@@ -279,7 +303,9 @@ class PersonPipeline:
 class StallDetector:
     """Declares streams silent that have said nothing for ``patience`` s."""
 
-    def __init__(self, streams: Iterable[StreamInfo], patience: float, begin: float) -> None:
+    def __init__(
+        self, streams: Iterable[StreamInfo], patience: float, begin: float
+    ) -> None:
         self.patience = patience
         regular = [info for info in streams if info.rate]
         self._heard = {info.name: begin for info in regular}
@@ -324,8 +350,8 @@ def run(
     recording, plan
         What came, and what to compute of it.
     told
-        What people tell the session beside, by time: each is heard before the first
-        thing that came later.
+        What participants tell the session beside, by time: each is heard before the
+        first thing that came later.
     engine
         What computes, for those who want to see it afterwards; else a new one.
     """
@@ -349,7 +375,9 @@ def _beside(info: StreamInfo, wear: StreamInfo) -> StreamInfo:
     return info.with_channels(None, *info.channels, *told)
 
 
-def _flow(chain: str, reader: ChainConfig, known: Mapping[str, StreamInfo]) -> StageRunner:
+def _flow(
+    chain: str, reader: ChainConfig, known: Mapping[str, StreamInfo]
+) -> StageRunner:
     if reader.stream not in known:
         raise ValueError(
             f"chains.{chain} reads {reader.stream!r}, but no device sends it; there is "

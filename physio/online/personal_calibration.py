@@ -1,4 +1,4 @@
-"""A person's own calibration: made of a recording, given to a session."""
+"""A participant's own calibration: made of a recording, given to a session."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,8 +10,8 @@ from physio.core.events import Events, single_event
 from physio.core.recording import Recording
 from physio.core.stage import Stage
 from physio.inference.calibration import Calibration, ExpertBaseline
-from physio.online.engine import STATUS, Engine, PipelineConfig, run
 from physio.inference.estimator import OVER, REST, Estimator
+from physio.online.engine import STATUS, Engine, PipelineConfig, run
 from physio.online.session import MARKERS, Session
 
 SHORTEST: Final = 120.0
@@ -28,9 +28,9 @@ def calibrate(
     recording: Recording,
     plan: PipelineConfig,
     rest: tuple[float, float] | None = None,
-    person: str = "",
+    participant: str = "",
 ) -> tuple[Calibration, list[str]]:
-    """Return what a recording tells of its person, and what is wrong with it.
+    """Return what a recording tells of its participant, and what is wrong with it.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ def calibrate(
     plan
         What is computed, as a session would.
     rest
-        From when to when the person rested (s after the beginning); by default from
-        the marker ``rest`` to the marker ``rest over``, or for five minutes.
-    person
+        From when to when the participant rested (s after the beginning); by default
+        from the marker ``rest`` to the marker ``rest over``, or for five minutes.
+    participant
         The participant's code; in a recording of several, whose calibration it is.
 
     Raises
@@ -62,10 +62,12 @@ def calibrate(
         estimators={k: _resting(v, end - begin) for k, v in plan.estimators.items()},
     )
     engine = Engine(plan, recording.infos, recording.begin)
-    whose = person if person in engine.parts else ""
+    whose = participant if participant in engine.parts else ""
     if whose not in engine.parts:
         codes = ", ".join(engine.parts)
-        raise ValueError(f"this recording is of several people: say whose, of {codes}")
+        raise ValueError(
+            f"this recording is of several participants: say whose, of {codes}"
+        )
     part = engine.parts[whose]
     stage = part.estimator.stage
     if not isinstance(stage, Estimator) or not stage.experts:
@@ -73,42 +75,48 @@ def calibrate(
     told = [single_event(MARKERS, begin, REST), single_event(MARKERS, end, OVER)]
     for _ in run(recording, plan, told, engine):
         pass
-    made = stage.calibration(part.estimator.state[0], person)
+    made = stage.calibration(part.estimator.state[0], participant)
     return made, _poor(made, end - begin) + _worn(begin - recording.begin)
 
 
-def apply_calibrations(session: Session, calibrations: Sequence[Calibration]) -> list[str]:
-    """Have a session begin with what is known of its people; return what cannot be.
+def apply_calibrations(
+    session: Session, calibrations: Sequence[Calibration]
+) -> list[str]:
+    """Have a session begin with what is known of its participants; return what cannot be.
 
     What an expert cannot use it does without, and the session says so.
     """
     said: list[str] = []
     for calibration in calibrations:
         parts = session.engine.parts
-        part = parts.get(calibration.person) or parts.get("")
+        part = parts.get(calibration.participant) or parts.get("")
         stage = part.estimator.stage if part is not None else None
         here = {i.info.participant for i in session.health.values()} - {""}
-        if part is None or (here and calibration.person not in here | {""}):
+        if part is None or (here and calibration.participant not in here | {""}):
             names = ", ".join(sorted(here)) or "nobody it knows"
             said.append(
-                f"the calibration is of {calibration.person!r}; here is {names}"
+                f"the calibration is of {calibration.participant!r}; here is {names}"
             )
         elif isinstance(stage, Estimator):
             said += stage.refusals(part.junction.info, calibration)
-            session.inject(calibration.event(session.begin, part.person))
+            session.inject(calibration.event(session.begin, part.participant))
     for text in said:
         session.inject(single_event(STATUS, session.begin, text))
     return said
 
 
 def _resting(stage: Stage, seconds: float) -> Stage:
-    return replace(stage, rest=seconds) if isinstance(stage, Estimator) else stage
+    return (
+        replace(stage, baseline_seconds=seconds)
+        if isinstance(stage, Estimator)
+        else stage
+    )
 
 
 def _rest(
     recording: Recording, rest: tuple[float, float] | None
 ) -> tuple[float, float]:
-    """Return from when to when the person rested (s, session clock)."""
+    """Return from when to when the participant rested (s, session clock)."""
     last = recording.end
     if rest is not None:
         begin, end = (recording.begin + t for t in rest)
@@ -122,7 +130,7 @@ def _rest(
     begins = _when(found, REST)
     if not begins:
         raise ValueError(
-            "it is not said when the person rested: there is no marker 'rest', so say "
+            "it is not said when the participant rested: there is no marker 'rest', so say "
             "from when to when, with --rest"
         )
     ends = [t for t in _when(found, OVER) if t > begins[-1]]
@@ -150,7 +158,7 @@ def _poor(made: Calibration, seconds: float) -> list[str]:
         return []
     named = ", ".join(dict.fromkeys(lacking))
     return [
-        f"missing for most of the rest, so measured against people's means: {named}"
+        f"missing for most of the rest, so measured against participants's means: {named}"
     ]
 
 

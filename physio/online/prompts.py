@@ -1,4 +1,4 @@
-"""Telling a person what to do, and the session when they did it."""
+"""Telling a participant what to do, and the session when they did it."""
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -28,7 +28,7 @@ class PromptSequence:
     clock
         The session clock.
     say
-        Shows a sentence to the person.
+        Shows a sentence to the participant.
     """
 
     ended = True

@@ -135,7 +135,7 @@ class ReconnectingDevice:
             self._shift[name] = start - block.start
         shift = self._shift[name]
         epoch = block.t0 - shift / rate
-        placed = replace(block, start=block.start + shift, epoch=epoch)
+        placed = replace(block, start=block.start + shift, t0=epoch)
         if len(block):
             self._last[name] = placed
         return placed if shift else block

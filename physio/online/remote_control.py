@@ -82,7 +82,9 @@ class ControlSocket:
                 break
             now = self.clock.now()
             try:
-                rated = self_report.unpacked(label, now) or self_report.typed(label, now)
+                rated = self_report.unpacked(label, now) or self_report.typed(
+                    label, now
+                )
             except ValueError as error:
                 rated = single_event(STATUS, now, f"not taken as a rating: {error}")
             found.append(rated or single_event(MARKERS, now, label))
@@ -90,7 +92,10 @@ class ControlSocket:
 
 
 def rate(
-    folder: Path, values: Sequence[float], kind: str = self_report.SAM, person: str = ""
+    folder: Path,
+    values: Sequence[float],
+    kind: str = self_report.SAM,
+    participant: str = "",
 ) -> None:
     """Send a rating to the session that runs in ``folder``.
 
@@ -98,7 +103,7 @@ def rate(
     ----------
     folder
         The session's folder.
-    values, kind, person
+    values, kind, participant
         See `physio.inference.self_report.rating`.
 
     Raises
@@ -108,8 +113,8 @@ def rate(
     ValueError
         If it is outside its scale.
     """
-    self_report.rating(0.0, values, kind, person)
-    send(folder, self_report.packed(values, kind, person))
+    self_report.rating(0.0, values, kind, participant)
+    send(folder, self_report.packed(values, kind, participant))
 
 
 def send(folder: Path, label: str) -> None:

@@ -12,17 +12,17 @@ import numpy as np
 
 from physio.core import recording
 from physio.core.block import Block, StreamInfo
-from physio.core.events import Events, single_event, event_stream
-from physio.core.protocols import Clock, Device, Sink, WallClock, Command
+from physio.core.events import Events, event_stream, single_event
+from physio.core.protocols import Clock, Command, Device, Sink, WallClock
 from physio.core.recording import STREAM_TIMEOUT, Item, mute, stream_rejected
 from physio.inference import self_report
-from physio.online.engine import STATUS, Engine, PipelineConfig, StallDetector
-from physio.online.stream_health import StreamHealth, SleepDetector
-from physio.online.reconnect import ReconnectingDevice
 from physio.inference.self_report import RATINGS
+from physio.online.engine import STATUS, Engine, PipelineConfig, StallDetector
+from physio.online.reconnect import ReconnectingDevice
+from physio.online.stream_health import SleepDetector, StreamHealth
 
 MARKERS = event_stream(recording.MARKERS)
-"""What a person marked while the session ran."""
+"""What a participant marked while the session ran."""
 
 
 class Session:
@@ -116,22 +116,24 @@ class Session:
             else:
                 self.clock.wait(self.poll)
 
-    def mark(self, label: str, at: float | None = None, *, person: str = "") -> None:
+    def mark(
+        self, label: str, at: float | None = None, *, participant: str = ""
+    ) -> None:
         """Put a marker at this moment, or where it belongs a moment ago (s).
 
-        Of several people, all are meant, or the one whose code is given. A text like
-        ``sam 7 3 5`` is a rating: see `physio.inference.self_report.typed`.
+        Of several participants, all are meant, or the one whose code is given. A text
+        like ``sam 7 3 5`` is a rating: see `physio.inference.self_report.typed`.
         """
         try:
             told = self_report.typed(label, self.clock.now())
             if told is not None:
                 values = told.data[0].tolist()
-                self.rate(*values, label=told.labels[0], at=at, person=person)
+                self.rate(*values, label=told.labels[0], at=at, participant=participant)
                 return
         except ValueError as error:
             self._say([f"not taken as a rating: {error}"])
             return
-        self._tell(self._about(MARKERS, person), at, label)
+        self._tell(self._about(MARKERS, participant), at, label)
 
     def rate(
         self,
@@ -141,9 +143,9 @@ class Session:
         *,
         label: str = "",
         at: float | None = None,
-        person: str = "",
+        participant: str = "",
     ) -> None:
-        """Put in how the person rates their own affect, on [-1, 1]; NaN: not asked.
+        """Put in how the participant rates their own affect, on [-1, 1]; NaN: not asked.
 
         With the label ``sam`` it is an answer about the last moments, from which the
         estimator learns; with any other, estimates are compared with it.
@@ -152,20 +154,20 @@ class Session:
         ------
         ValueError
             If a rating is outside of the scale, or none is given; or if there are
-            several people and it is not said whose it is.
+            several participants and it is not said whose it is.
         """
-        people = self.plan.participants
-        if len(people) > 1 and not person:
+        participants = self.plan.participants
+        if len(participants) > 1 and not participant:
             raise ValueError(
-                f"a rating is one person's: say whose, {' or '.join(people)}"
+                f"a rating is one participant's: say whose, {' or '.join(participants)}"
             )
         given = np.array([valence, arousal, dominance])
         if np.isnan(given).all() or np.any(np.abs(given) > 1):
             raise ValueError(f"a rating lies between -1 and 1: {given.tolist()}")
-        self._tell(self._about(RATINGS, person), at, label, *given.tolist())
+        self._tell(self._about(RATINGS, participant), at, label, *given.tolist())
 
     def inject(self, events: Events) -> None:
-        """Put in what is known of a person: it is recorded, and replayed."""
+        """Put in what is known of a participant: it is recorded, and replayed."""
         self._said.append(events)
 
     def mute(self, stream: str, *, on: bool = True) -> None:
@@ -222,30 +224,37 @@ class Session:
             self._keep(out)
             yield out
 
-    def _tell(self, info: StreamInfo, at: float | None, label: str, *values: float) -> None:
+    def _tell(
+        self, info: StreamInfo, at: float | None, label: str, *values: float
+    ) -> None:
         """Put in an event of a moment ago, never before the last one of its stream."""
         now = self.clock.now()
         time = max(min(now, now if at is None else at), self._told.get(info.name, 0.0))
         self._told[info.name] = time
         self._said.append(single_event(info, time, label, *values))
 
-    def _about(self, info: StreamInfo, person: str) -> StreamInfo:
-        """Return the stream of what is told of one person, or of all."""
-        people = self.plan.participants
-        if not person or people == ("",):
+    def _about(self, info: StreamInfo, participant: str) -> StreamInfo:
+        """Return the stream of what is told of one participant, or of all."""
+        participants = self.plan.participants
+        if not participant or participants == ("",):
             return info
-        if person not in people:
-            raise ValueError(f"nobody here is {person!r}: there is {', '.join(people)}")
-        return replace(info, name=f"{info.name}.{person}", person=person)
+        if participant not in participants:
+            raise ValueError(
+                f"nobody here is {participant!r}: there is {', '.join(participants)}"
+            )
+        return replace(info, name=f"{info.name}.{participant}", participant=participant)
 
     def _execute(self, wish: Command) -> None:
         """Do what somebody who watches wants; say so where it cannot be done."""
         try:
             if wish.kind == "mark":
-                self.mark(wish.label, wish.time, person=wish.participant)
+                self.mark(wish.label, wish.time, participant=wish.participant)
             elif wish.kind == "rate":
                 self.rate(
-                    *wish.values, label=wish.label, at=wish.time, person=wish.participant
+                    *wish.values,
+                    label=wish.label,
+                    at=wish.time,
+                    participant=wish.participant,
                 )
             elif wish.kind in {"mute", "unmute"}:
                 self.mute(wish.label, on=wish.kind == "mute")

@@ -10,14 +10,14 @@ from typing import Any, Final, Self
 import physio.assets
 from physio import config
 from physio.core import filename
-from physio.core.block import StreamInfo, Origin
 from physio.core.aligner import TickGrid
+from physio.core.block import Origin, StreamInfo
 from physio.core.protocols import Clock, Device, Sink
 from physio.core.recording import Recording
 from physio.core.stage import Chain
-from physio.models import model_card
-from physio.online.engine import PersonPipeline, PipelineConfig, ChainConfig
 from physio.inference.estimator import Estimator, Expert
+from physio.models import model_card
+from physio.online.engine import ChainConfig, PersonPipeline, PipelineConfig
 
 CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
 XDF: Final = "physio.sinks.xdf:Xdf"
@@ -49,7 +49,7 @@ class SessionSettings:
 
     Parameters
     ----------
-    person
+    participant
         Code of the participant, never a name.
     rate
         Ticks and estimates a second (Hz).
@@ -190,19 +190,21 @@ class SessionConfig:
 
     def devices(self, clock: Clock) -> list[Device]:
         """Return the devices, not open yet, on ``clock``."""
-        given = {"clock": clock, "person": self.session.participant}
+        given = {"clock": clock, "participant": self.session.participant}
         return self._built("devices", given)
 
     def sinks(self, given: Mapping[str, Any]) -> list[Sink]:
         """Return the sinks, not open yet; ``given`` fills the fields that they have."""
         return self._built("sinks", given)
 
-    def plan(self, streams: Sequence[StreamInfo], *, demo_weights: bool = False) -> PipelineConfig:
+    def plan(
+        self, streams: Sequence[StreamInfo], *, demo_weights: bool = False
+    ) -> PipelineConfig:
         """Return what is to be computed from ``streams``.
 
         Where the file has no chains, those that suit the streams are taken; where it
-        has no estimator, the shipped weights that suit the features. Of several people
-        each has chains and an estimator of their own.
+        has no estimator, the shipped weights that suit the features. Of several
+        participants each has chains and an estimator of their own.
         """
         tables = _flat(self.table("chains"))
         if not tables and self.computes:
@@ -212,10 +214,10 @@ class SessionConfig:
         join = TickGrid(rate=settings.rate)
         plan = PipelineConfig(chains, join, stall_timeout=settings.stall_timeout)
         made = {
-            person: self._estimator(
-                plan.of(person), streams, person, demo_weights=demo_weights
+            participant: self._estimator(
+                plan.of(participant), streams, participant, demo_weights=demo_weights
             )
-            for person in plan.participants
+            for participant in plan.participants
         }
         if plan.participants == ("",):
             return replace(plan, estimator=made[""])
@@ -225,14 +227,14 @@ class SessionConfig:
         self,
         plan: PipelineConfig,
         streams: Sequence[StreamInfo],
-        person: str,
+        participant: str,
         *,
         demo_weights: bool,
     ) -> Any:
-        """Return what estimates of one person."""
+        """Return what estimates of one participant."""
         table, at = self.table("estimator"), f"{self.at}: estimator"
-        if "use" not in table and isinstance(table.get(person), Mapping):
-            table, at = table[person], f"{at}.{person}"
+        if "use" not in table and isinstance(table.get(participant), Mapping):
+            table, at = table[participant], f"{at}.{participant}"
         if table:
             estimator = config.build(table, at, self.trust)
         else:
@@ -245,8 +247,8 @@ class SessionConfig:
         """Return the tables of a session file that says all that was decided here."""
         chains: dict[str, Any] = {}
         for name, r in plan.chains.items():
-            person, _, chain = name.rpartition(".")
-            own = chains.setdefault(person, {}) if person else chains
+            participant, _, chain = name.rpartition(".")
+            own = chains.setdefault(participant, {}) if participant else chains
             own[chain] = {"stream": r.stream, "stages": config.describe(r.stages)}
         estimators = {p: config.describe(e) for p, e in plan.estimators.items()}
         session = config.describe(self.session)
@@ -285,23 +287,27 @@ def read(path: Path, trust: tuple[str, ...] = ()) -> SessionConfig:
     return SessionConfig(config.read(path), path.name, trust)
 
 
-def default_chains(streams: Iterable[StreamInfo], asked: Collection[str] = ()) -> dict[str, Any]:
+def default_chains(
+    streams: Iterable[StreamInfo], asked: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the tables of the chains that suit ``streams``.
 
     The shipped ``chains.toml`` says which kind of channel is read how. A second stream
     of a kind gets a number: ``skin``, ``skin2``; those of a device that measures the
-    skin come first. Where several people wear devices, the code of each stands before
-    their chains, ``p1.skin``, ``p2.skin``, and what nobody wears is not read. A chain
-    that says so there is taken only where it is in ``asked``.
+    skin come first. Where several participants wear devices, the code of each stands
+    before their chains, ``p1.skin``, ``p2.skin``, and what nobody wears is not read. A
+    chain that says so there is taken only where it is in ``asked``.
     """
     streams = tuple(streams)
-    people = dict.fromkeys(i.participant for i in streams if i.rate and i.participant)
-    if len(people) > 1:
+    participants = dict.fromkeys(
+        i.participant for i in streams if i.rate and i.participant
+    )
+    if len(participants) > 1:
         return {
-            f"{person}.{chain}": table
-            for person in people
+            f"{participant}.{chain}": table
+            for participant in participants
             for chain, table in default_chains(
-                (i for i in streams if i.participant == person), asked
+                (i for i in streams if i.participant == participant), asked
             ).items()
         }
     known = config.read(CHAINS)
@@ -311,7 +317,7 @@ def default_chains(streams: Iterable[StreamInfo], asked: Collection[str] = ()) -
         for name, table in known.items():
             if not info.rate or not _reads(table, info):
                 continue
-            if table.get("asked") and name not in asked:
+            if table.get("on_demand") and name not in asked:
                 continue
             names = (f"{name}{i or ''}" for i in (0, *range(2, 100)))
             new = next(n for n in names if n not in found)
@@ -379,9 +385,10 @@ def _only_computing(value: Any, at: str, depth: int = 0) -> None:
 def default_estimator(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> Estimator:
     """Return an estimator with the shipped weights that suit a plan's features.
 
-    On simulated input these are the ones trained on simulated people, if any suits; on
-    measured input, of those only the ones that read what no other weights read. Those
-    of `PUBLISHED` effects are for sessions that name them: `configs/affect.toml`.
+    On simulated input these are the ones trained on simulated participants, if any
+    suits; on measured input, of those only the ones that read what no other weights
+    read. Those of `PUBLISHED` effects are for sessions that name them:
+    `configs/affect.toml`.
     """
     info = features(plan, streams)
     names = [n for n in model_card.shipped_names() if not n.startswith(PUBLISHED)]
@@ -397,8 +404,14 @@ def default_estimator(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> Es
 def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> list[str]:
     """Return a sentence on each chain, and all weights, that tell nothing here."""
     if plan.participants != ("",):
-        people = ((p, unused_chains(plan.of(p), origin)) for p in plan.participants)
-        return [f"{person}: {told}" for person, idle in people for told in idle]
+        participants = (
+            (p, unused_chains(plan.of(p), origin)) for p in plan.participants
+        )
+        return [
+            f"{participant}: {told}"
+            for participant, idle in participants
+            for told in idle
+        ]
     experts = getattr(plan.estimator, "experts", ())
     read = {chain for e in experts for chain in e.reads or _chains(e.weights)}
     idle = [
@@ -411,13 +424,15 @@ def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> lis
         return idle
     held = [e for e in experts if model_card.load(e.weights).card.origin != "measured"]
     return idle + [
-        f"{e.name}: held back on measured input, being trained on simulated people; "
+        f"{e.name}: held back on measured input, being trained on simulated participants; "
         "--demo-weights lets them answer, apart from all others"
         for e in held
     ]
 
 
-def _expert(name: str, plan: PipelineConfig, streams: Sequence[StreamInfo]) -> Expert | None:
+def _expert(
+    name: str, plan: PipelineConfig, streams: Sequence[StreamInfo]
+) -> Expert | None:
     """Return shipped weights that can read a plan's features, if they can.
 
     The chain that their card names first must be there, and only chains on the same
@@ -477,18 +492,18 @@ def features(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> StreamInfo:
 
 
 def _names(kind: str, table: Mapping[str, Any]) -> list[str]:
-    """Return what a table names by itself: what it describes, or a person's chains."""
+    """Return what a table names by itself: what it describes, or a participant's chains."""
     if kind == "chains":
         return [k for k, v in table.items() if isinstance(v, Mapping)]
     return [v for k, v in table.items() if k == "name" and isinstance(v, str)]
 
 
 def _flat(chains: Mapping[str, Any]) -> dict[str, Any]:
-    """Return chains by name; those in a person's table get the code before theirs."""
+    """Return chains by name; those in a participant's table get the code before theirs."""
     found: dict[str, Any] = {}
     for key, table in chains.items():
-        person = {"stream", "stages"}.isdisjoint(table) and table
-        own = person and all(isinstance(part, Mapping) for part in table.values())
+        participant = {"stream", "stages"}.isdisjoint(table) and table
+        own = participant and all(isinstance(part, Mapping) for part in table.values())
         parts = {f"{key}.{name}": part for name, part in table.items()} if own else {}
         found |= parts or {key: table}
     return found

@@ -63,7 +63,9 @@ class BeatTemplateSQI(Stage):
         source = info.channels[0]
         delay, span = source.delay + self.window / 2, source.memory + self.window
         rate = info.rate / self.schedule(info).step
-        return info.with_channels(rate, Channel("likeness", "quality", "1", delay, span))
+        return info.with_channels(
+            rate, Channel("template_sqi", "quality", "1", delay, span)
+        )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""

@@ -80,12 +80,12 @@ class Newest(NamedTuple):
 class ChannelStatus(Stage):
     """What the last seconds of each channel look like, once a second.
 
-    For a check that a person can follow channel by channel before a session, and for
-    the same figures during it. Of each channel: ``condition`` (the number of one of
-    `CONDITIONS`), ``present`` (the part of its samples that are there, 1), ``mean``
-    and ``range`` (its own unit), ``mains`` (root mean square within 1 Hz of the mains)
-    and ``fast`` (root mean square from 20 to 45 Hz without it, own unit too). Channels
-    are called ``condition.<channel>`` and so on.
+    For a check that a participant can follow channel by channel before a session, and
+    for the same figures during it. Of each channel: ``condition`` (the number of one of
+    `CONDITIONS`), ``present`` (the part of its samples that are there, 1), ``mean`` and
+    ``range`` (its own unit), ``mains`` (root mean square within 1 Hz of the mains) and
+    ``fast`` (root mean square from 20 to 45 Hz without it, own unit too). Channels are
+    called ``condition.<channel>`` and so on.
 
     Parameters
     ----------
@@ -111,9 +111,9 @@ class ChannelStatus(Stage):
     500 uV, an ECG over more than 10 mV (IEC 60601-2-27: plus and minus 5 mV); skin
     above 60 uS [1]_, temperature above 40 degC [1]_. *Line noise*: there is more mains
     than of everything from 1 to 45 Hz (ours). *Muscle*: more than 10 uV from 20 to 45
-    Hz, which 99.9 % of 13,680 stretches of 4 s of 24 people at rest and at arithmetic
-    stay below (eegmat); muscle fills that band [2]_. *Blink*: a frontal electrode
-    ranges over more than 100 uV; it is no fault.
+    Hz, which 99.9 % of 13,680 stretches of 4 s of 24 participants at rest and at
+    arithmetic stay below (eegmat); muscle fills that band [2]_. *Blink*: a frontal
+    electrode ranges over more than 100 uV; it is no fault.
 
     Spectra: mean taken out, Hann window, lost samples as the mean. Bands that the rate
     does not reach are 0. The delay is half of ``width``.
@@ -198,7 +198,9 @@ class ChannelStatus(Stage):
         there = np.isfinite(x)
         own = x[there]
         if not len(own):
-            return [float(x[-1]) if np.isnan(x[-1]) else MissingReason.POOR_QUALITY.nan] * 6
+            return [
+                float(x[-1]) if np.isnan(x[-1]) else MissingReason.POOR_QUALITY.nan
+            ] * 6
         limits = _KINDS.get(channel.kind, _OTHER)
         scale = _UNITS.get(channel.unit, 1.0)
         figures = [float(own.mean()), float(np.ptp(own)), *sums[:2].tolist()]

@@ -101,7 +101,9 @@ class EdaStability(Stage):
             )
         delay, span = source.delay + self.window / 2, source.memory + self.window + 1
         rate = info.rate / self.schedule(info).step
-        return info.with_channels(rate, Channel("steady", "quality", "1", delay, span))
+        return info.with_channels(
+            rate, Channel("stability", "quality", "1", delay, span)
+        )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every second."""

@@ -162,7 +162,9 @@ def _limit(newest: Array, since: Counts, hold: int, limits: Array, x: Array) -> 
     return y
 
 
-def _limits(info: StreamInfo, low: float, high: float, rise: float, hold: float) -> Limits:
+def _limits(
+    info: StreamInfo, low: float, high: float, rise: float, hold: float
+) -> Limits:
     samples = int(info.rate * Fraction(str(hold)))
     if not (low < high and rise > 0 and hold >= 0):
         raise ValueError(
@@ -254,8 +256,8 @@ class TemperatureQuality(Stage):
     The method is that of Kleckner et al. (see `EdaQuality`), who take 30 to 40 degC for
     skin that is worn on. Deviation: 15 to 45 degC, from where skin is in pain to where
     it is burnt, as this is to find sensors that are dead and not hands that are cold:
-    the wrists of 23 people are between 26.3 and 36 degC (WESAD, Stress-Predict), below
-    their lower limit for minutes. Whether a band is worn is told by more than
+    the wrists of 23 participants are between 26.3 and 36 degC (WESAD, Stress-Predict),
+    below their lower limit for minutes. Whether a band is worn is told by more than
     temperature: see `physio.quality.wristband.WearDetection`. There is no delay.
 
     Shape (n, channels) to (n, channels), unit 1. The two limits are ours.

@@ -81,9 +81,10 @@ class SpikeDetection(Stage):
 
     Notes
     -----
-    The method and its limit are ours: on the wrists of 23 people (WESAD, Stress-
+    The method and its limit are ours: on the wrists of 23 participants (WESAD, Stress-
     Predict), 34 hours with all that their arms did, no sample changes five times faster
-    than those of the two seconds before, and on a person at rest (ECG and pulse) none
+    than those of the two seconds before, and on a participant at rest (ECG and pulse)
+    none
     1.4 times. Changes are taken over the present tenth of ``width`` and the nine before
     it; until these are full, and half of them have seen any change, all is good. There
     is no delay.

@@ -8,8 +8,8 @@ from physio.core.stage import Fork, Stage
 from physio.quality.wristband import WearDetection
 
 _ENDS: Final = {
-    "likeness": ("likeness", "bio"),
-    "steady": ("steady", "gsr"),
+    "likeness": ("template_sqi", "bio"),
+    "steady": ("stability", "gsr"),
     "warmth": ("level", "temperature"),
     "movement": ("activity", "misc"),
 }

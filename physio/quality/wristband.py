@@ -47,27 +47,28 @@ class WearDetection(Stage):
         `Temperature`, the activity of `Actigraphy`. ``""`` for none.
     low, high
         What skin of the wrist is (degC): the limits of Kleckner et al. (`EdaQuality`),
-        with the lower one at 27: people at rest indoors have 29 (WESAD, S15).
+        with the lower one at 27: participants at rest indoors have 29 (WESAD, S15).
 
     Notes
     -----
     These are figures, and mask nothing: a wrist that moves already has no pulse rate,
     as its beats are not alike, and what is left is wrong as often (2.9 % by more than
     5/min, both data sets) with and without the windows in which the limb moves. Nor
-    does temperature alone tell that a band is off: the wrist of one person of
+    does temperature alone tell that a band is off: the wrist of one participant of
     Stress-Predict (S06) is at 26.4 degC for minutes, and conducts.
 
     The constants are of a logistic regression (ours) on the twelve wrists of WESAD: of
     whether the maker's list of intervals fills half of the same 10 s, and of whether
-    conductance jumps in them. Left out in turn, people have an area under the curve of
+    conductance jumps in them. Left out in turn, participants have an area under the
+    curve of
     0.93 and 0.85; the eleven of Stress-Predict, another laboratory's, 0.89 and 0.86
     (`physio bench coverage`). The delay is the longest of what is read.
 
     Shape (n, columns) to (n, 1 to 3).
     """
 
-    likeness: str = "heart.likeness"
-    steady: str = "skin.steady"
+    likeness: str = "heart.template_sqi"
+    steady: str = "eda.stability"
     warmth: str = "temperature.level"
     movement: str = "motion.activity"
     low: float = 27.0
@@ -77,7 +78,7 @@ class WearDetection(Stage):
         """Return ``on``, ``pulse`` and ``skin``, as far as their sensors are there."""
         self.initial_state(info)
         read = [c for c in info.channels if c.name in self._names]
-        delay, span = (max(getattr(c, k) for c in read) for k in ("delay", "span"))
+        delay, span = (max(getattr(c, k) for c in read) for k in ("delay", "memory"))
         return info.with_channels(
             None, *(Channel(n, "quality", "1", delay, span) for n in self._told)
         )
@@ -88,8 +89,8 @@ class WearDetection(Stage):
 
     @property
     def _told(self) -> tuple[str, ...]:
-        pulse = ("pulse",) if self.likeness else ()
-        return ("on", *pulse, *(("skin",) if self.steady else ()))
+        pulse = ("pulse_sqi",) if self.likeness else ()
+        return ("worn", *pulse, *(("eda_sqi",) if self.steady else ()))
 
     def initial_state(self, info: StreamInfo) -> Sources:
         """Return where the columns are."""
@@ -110,7 +111,7 @@ class WearDetection(Stage):
     def process(self, state: Sources, x: Array) -> Array:
         """Judge rows of joined features."""
         y = _judge(x, *state)
-        every = ("on", "pulse", "skin")
+        every = ("worn", "pulse_sqi", "eda_sqi")
         kept = [k for k, name in enumerate(every) if name in self._told]
         return y if len(kept) == len(every) else np.ascontiguousarray(y[:, kept])
 

@@ -53,7 +53,7 @@ class JsonLines:
         """Take a block of estimates; leave the rest."""
         if not isinstance(item, Block) or computed(item.info.name) not in self.streams:
             return
-        whose = {"person": item.info.participant} if item.info.participant else {}
+        whose = {"participant": item.info.participant} if item.info.participant else {}
         for time, row in zip(item.times.tolist(), item.data.tolist(), strict=True):
             values = (None if np.isnan(v) else v for v in row)
             line = {"stream": item.info.name, "origin": item.info.origin, "time": time}

@@ -21,9 +21,9 @@ class Lsl:
 
     Anybody on the network can read what LSL sends, and nothing keeps them out: so this
     sink is off unless a session file names it, and the code of the participant is not
-    sent. In a session of several people each has an outlet, and the codes must tell
-    them apart: they stand behind name and ``source_id``. A missing value goes out as
-    NaN, of which LSL keeps the reason.
+    sent. In a session of several participants each has an outlet, and the codes must
+    tell them apart: they stand behind name and ``source_id``. A missing value goes out
+    as NaN, of which LSL keeps the reason.
 
     Parameters
     ----------

@@ -18,19 +18,22 @@ from physio.core.recording import COMPUTED, Item, computed
 def columns(block: Block) -> dict[str, Any]:
     """Return a block as columns: ``time``, each channel, and why it is missing.
 
-    Beside each column of numbers stands ``<column>.why``, the `MissingReason` as an integer,
-    except where a stage gives one itself, and except for ``.from`` and ``.to``.
+    Beside each column of numbers stands ``<column>.missing``, the `MissingReason` as an
+    integer, except where a stage gives one itself, and except for ``.from`` and
+    ``.to``.
     """
     names = block.info.names
     found: dict[str, Any] = {"time": block.times}
     for i, name in enumerate(names):
         values = np.ascontiguousarray(block.data[:, i])
-        if name.endswith(".why"):
+        if name.endswith(".missing"):
             found[name] = np.nan_to_num(values).astype(np.int8)
             continue
         found[name] = values
-        if f"{name}.why" not in names and not name.endswith((".from", ".to")):
-            found[f"{name}.why"] = missing_reason(values)
+        if f"{name}.missing" not in names and not name.endswith(
+            (".window_start", ".window_end")
+        ):
+            found[f"{name}.missing"] = missing_reason(values)
     return found
 
 
@@ -38,11 +41,12 @@ def columns(block: Block) -> dict[str, Any]:
 class ParquetTables:
     """``features.parquet`` and ``estimates.parquet`` in a session's folder.
 
-    In a session of several people each has their own, as ``estimates.p1.parquet``; a
-    code that can be no file's name is written otherwise: see `physio.core.filename`.
-    Each row has its ``time`` (s, session clock), the values, why one is missing, and
-    from when to when the samples came that it rests on. The file's metadata holds
-    where the numbers come from (measured, simulated, demo) and the units.
+    In a session of several participants each has their own, as
+    ``estimates.p1.parquet``; a code that can be no file's name is written otherwise:
+    see `physio.core.filename`. Each row has its ``time`` (s, session clock), the
+    values, why one is missing, and from when to when the samples came that it rests on.
+    The file's metadata holds where the numbers come from (measured, simulated, demo)
+    and the units.
 
     Parameters
     ----------
@@ -115,9 +119,11 @@ def _metadata(info: StreamInfo, about: Mapping[str, str]) -> dict[str, str]:
     units = {c.name: c.unit for c in info.channels}
     return {
         "physio.origin": info.origin.value,
-        "physio.person": info.participant,
+        "physio.participant": info.participant,
         "physio.rate": str(info.rate),
         "physio.units": json.dumps(units),
-        "physio.why": json.dumps({int(reason): reason.words for reason in MissingReason}),
+        "physio.missing": json.dumps(
+            {int(reason): reason.words for reason in MissingReason}
+        ),
         "physio.about": json.dumps(dict(about)),
     }

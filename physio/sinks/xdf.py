@@ -15,7 +15,7 @@ from physio.core.block import StreamInfo
 from physio.core.filename import plain
 from physio.core.recording import Item
 from physio.io.xdf import Writer, outcome
-from physio.sinks.disk_space import RetryBuffer, DiskSpace
+from physio.sinks.disk_space import DiskSpace, RetryBuffer
 
 _SYNC = 1.0  # what a power cut may take (s)
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -35,7 +35,7 @@ class Xdf:
     folder
         Where the file goes.
     about
-        What is known of the session: person, consent, begin, config ...
+        What is known of the session: participant, consent, begin, config ...
     inputs
         Names of the streams that come from outside, which the timeline is to tell from
         those computed; by default those that were announced and the session's own

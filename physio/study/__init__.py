@@ -1,1 +1,1 @@
-"""What a laboratory does around the signals: design, people, sessions, the table."""
+"""What a laboratory does around the signals: design, participants, sessions, the table."""

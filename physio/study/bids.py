@@ -10,13 +10,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from physio.core.block import Block, Channel, StreamInfo, Origin
+from physio.core.block import Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, event_stream
 from physio.core.recording import MARKERS, Recording
 from physio.datasets.open_recording import read
 from physio.io import bids_export
-from physio.study.study_folder import Study
 from physio.study.outcomes import answers, spans
+from physio.study.study_folder import Study
 from physio.study.table import RecordedSession
 from physio.view.convert import to_mne
 
@@ -37,13 +37,15 @@ def export(study: Study, root: Path) -> int:
     for code in study.participants:
         for number, folder in enumerate(study.sessions(code), 1):
             recording = read(folder / "recording.xdf")
-            bids_export.export(recording, root, to_mne, session=f"{number:02d}", task=TASK)
+            bids_export.export(
+                recording, root, to_mne, session=f"{number:02d}", task=TASK
+            )
             count += 1
     return count
 
 
 def sessions(root: Path) -> Iterator[RecordedSession]:
-    """Yield what a BIDS dataset has of each person and session.
+    """Yield what a BIDS dataset has of each participant and session.
 
     Read are the ``physio.tsv.gz`` files with their sidecars, and ``events.tsv``; not
     the EEG, which no measure of the table rests on.
@@ -67,13 +69,15 @@ def sessions(root: Path) -> Iterator[RecordedSession]:
             block = _block(path, parts["sub"])
             streams[block.info.name] = (block,)
         told = _events(events)
-        recording = Recording(streams, {MARKERS: told}, (), {"person": parts["sub"]})
+        recording = Recording(
+            streams, {MARKERS: told}, (), {"participant": parts["sub"]}
+        )
         name = "-".join(filter(None, (parts["sub"], parts.get("ses", ""))))
         found = spans(recording)
         yield RecordedSession(parts["sub"], name, recording, found, answers(recording))
 
 
-def _block(path: Path, person: str) -> Block:
+def _block(path: Path, participant: str) -> Block:
     """Return the stream of a ``physio.tsv.gz`` file."""
     sidecar = path.with_name(path.name.removesuffix(".tsv.gz") + ".json")
     about: dict[str, Any] = json.loads(sidecar.read_text("utf-8"))
@@ -91,7 +95,7 @@ def _block(path: Path, person: str) -> Block:
     name = path.name.partition("_recording-")[2].partition("_")[0]
     origin = Origin(about.get("Origin", Origin.MEASURED))
     rate = Fraction(about["SamplingFrequency"]).limit_denominator(10_000)
-    info = StreamInfo(name, rate, tuple(channels), origin, person)
+    info = StreamInfo(name, rate, tuple(channels), origin, participant)
     rows = np.ascontiguousarray(data.to_numpy(np.float64))
     return Block(info, 0, float(about["StartTime"]), rows)
 
@@ -102,4 +106,6 @@ def _events(path: Path) -> Events:
     times = frame["onset"].to_numpy(np.float64).copy()
     labels = tuple(frame["trial_type"].astype(str))
     until = float(times[-1]) if len(times) else 0.0
-    return Events(event_stream(MARKERS), until, times, np.empty((len(times), 0)), labels)
+    return Events(
+        event_stream(MARKERS), until, times, np.empty((len(times), 0)), labels
+    )

@@ -11,9 +11,18 @@ from physio.core.block import Origin
 from physio.datasets.wesad import Wesad
 from physio.study import bids, write_up
 from physio.study.design import Design
-from physio.study.study_folder import DERIVED, Study, whole
 from physio.study.outcomes import answers, spans
-from physio.study.table import (Difference, RecordedSession, contrasts, flow, mixed, sessions, tidy, write)
+from physio.study.study_folder import DERIVED, Study, whole
+from physio.study.table import (
+    Difference,
+    RecordedSession,
+    contrasts,
+    flow,
+    mixed,
+    sessions,
+    tidy,
+    write,
+)
 
 
 def make(study: Study) -> tuple[Path, pd.DataFrame, list[Difference]]:
@@ -79,12 +88,14 @@ def foreign(
 
 
 def _wesad(root: Path) -> Iterator[RecordedSession]:
-    """Yield WESAD's people, their conditions and their answers."""
+    """Yield WESAD's participants, their conditions and their answers."""
     data = Wesad(root)
     for trial in data.trials():
         recording = data.load(trial)
         own = spans(recording)
-        yield RecordedSession(trial.subject, trial.subject, recording, own, answers(recording))
+        yield RecordedSession(
+            trial.subject, trial.subject, recording, own, answers(recording)
+        )
 
 
 def finish(

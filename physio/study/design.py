@@ -85,7 +85,7 @@ class Contrast:
     Parameters
     ----------
     of, against
-        Two conditions; the figure is the first less the second, within a person.
+        Two conditions; the figure is the first less the second, within a participant.
     measures
         Names of measures: see `physio.study.outcomes`.
     """

@@ -1,4 +1,4 @@
-"""What the person who leads a session sees and presses, in the terminal."""
+"""What the participant who leads a session sees and presses, in the terminal."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack

@@ -10,11 +10,11 @@ import numpy as np
 from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events, events_from_grid
 from physio.core.recording import MARKERS, Recording
-from physio.core.stage import StageRunner, MaskBadSamples, Stage
-from physio.quality.range_checks import EdaQuality
+from physio.core.stage import MaskBadSamples, Stage, StageRunner
 from physio.dsp.select_channels import SelectChannels
-from physio.features.eda.scr_detection import ScrDetection
 from physio.features.cardiac.heart_rate import BeatDetection
+from physio.features.eda.scr_detection import ScrDetection
+from physio.quality.range_checks import EdaQuality
 from physio.study.protocol_runner import BEGIN, END
 from physio.study.questionnaires import load
 

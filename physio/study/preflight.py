@@ -1,4 +1,4 @@
-"""Checks before a session: a minute and a half that a person is led through."""
+"""Checks before a session: a minute and a half that a participant is led through."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,10 +15,10 @@ from physio.core.events import Events
 from physio.core.protocols import Clock
 from physio.core.recording import Recording
 from physio.core.stage import StageRunner
-from physio.quality.range_checks import EegQuality
-from physio.online.remote_control import send
 from physio.online.prompts import Step
+from physio.online.remote_control import send
 from physio.online.session import MARKERS
+from physio.quality.range_checks import EegQuality
 from physio.study.outcomes import Signals, marked
 from physio.view.plots.envelope import whole
 
@@ -125,7 +125,9 @@ def _electrodes(recording: Recording) -> Iterator[PreflightCheck]:
         good = np.concatenate([flow.push(b).data for b in blocks])
         share = np.nanmean(good, axis=0) if len(good) else np.zeros(len(info.names))
         for name, each in zip(info.names, share.tolist(), strict=True):
-            yield PreflightCheck(f"{name} usable", each, "of 1", "0.9 or more", each >= 0.9)
+            yield PreflightCheck(
+                f"{name} usable", each, "of 1", "0.9 or more", each >= 0.9
+            )
 
 
 def _resistances(recording: Recording) -> Iterator[PreflightCheck]:
@@ -165,9 +167,13 @@ def _eyes(recording: Recording, at: dict[str, float]) -> Iterator[PreflightCheck
             ]
             ratio = powers[1] / powers[0]
     need = "5 or more of the ten"
-    yield PreflightCheck("blinks in front", blinks, "blinks", need, _told(blinks, blinks >= 5))
+    yield PreflightCheck(
+        "blinks in front", blinks, "blinks", need, _told(blinks, blinks >= 5)
+    )
     need = "1.3 times or more"
-    yield PreflightCheck("alpha, eyes closed", ratio, "times", need, _told(ratio, ratio >= 1.3))
+    yield PreflightCheck(
+        "alpha, eyes closed", ratio, "times", need, _told(ratio, ratio >= 1.3)
+    )
 
 
 def _alpha(times: Array, x: Array, begin: float, end: float, rate: float) -> float:
@@ -200,7 +206,9 @@ def _body(
         sizes = found.responses.data[(since >= 0.5) & (since < 8.0), column]
         size = float(sizes.max()) if len(sizes) else 0.0
     need = "0.02 or more: else a non-responder, or dry electrodes"
-    yield PreflightCheck("skin answers a breath", size, "uS", need, _told(size, size >= 0.02))
+    yield PreflightCheck(
+        "skin answers a breath", size, "uS", need, _told(size, size >= 0.02)
+    )
 
 
 def _moved(recording: Recording, begin: float, end: float) -> float:

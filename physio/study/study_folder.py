@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import physio.assets
-from physio.study.design import Design
 from physio.study.counterbalancing import orders
+from physio.study.design import Design
 
 FILE: Final = "study.toml"
 FROZEN: Final = "frozen.json"

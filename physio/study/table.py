@@ -10,8 +10,8 @@ import pandas as pd
 
 from physio.core.recording import Recording
 from physio.study.design import Contrast, Exclusion
+from physio.study.outcomes import Measure, Segment, Signals, answers, spans
 from physio.study.study_folder import Study
-from physio.study.outcomes import Measure, Signals, Segment, answers, spans
 
 COLUMNS = (
     "participant", "condition", "position", "session", "measure", "value", "unit",
@@ -43,7 +43,9 @@ def sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSession]:
         for folder in study.sessions(code):
             recording = read(folder / "recording.xdf")
             found = spans(recording)
-            yield RecordedSession(code, folder.name, recording, found, answers(recording))
+            yield RecordedSession(
+                code, folder.name, recording, found, answers(recording)
+            )
 
 
 def recorded(study: Study, code: str) -> list[str]:
@@ -117,10 +119,11 @@ def excluded(
 
 @dataclass(frozen=True)
 class Difference:
-    """A planned contrast: of one measure, within people.
+    """A planned contrast: of one measure, within participants.
 
-    ``mean`` and its 95 % interval (bootstrap over people), ``n`` people with both
-    conditions, ``per_person``, and ``d``, the mean by the spread of the differences.
+    ``mean`` and its 95 % interval (bootstrap over participants), ``n`` participants
+    with both conditions, ``per_participant``, and ``d``, the mean by the spread of the
+    differences.
     """
 
     measure: str
@@ -131,7 +134,7 @@ class Difference:
     high: float
     n: int
     d: float
-    per_person: dict[str, float] = field(default_factory=dict)
+    per_participant: dict[str, float] = field(default_factory=dict)
 
 
 def contrasts(
@@ -156,16 +159,20 @@ def _difference(
     if lacking:
         return Difference(*told, np.nan, np.nan, np.nan, 0, np.nan)
     each = (wide[contrast.of] - wide[contrast.against]).dropna()
-    per_person = {str(k): float(v) for k, v in each.items()}
+    per_participant = {str(k): float(v) for k, v in each.items()}
     if len(each) < 2:
         mean = float(each.mean()) if len(each) else np.nan
-        return Difference(*told, mean, np.nan, np.nan, len(each), np.nan, per_person)
+        return Difference(
+            *told, mean, np.nan, np.nan, len(each), np.nan, per_participant
+        )
     rng = np.random.default_rng(seed)
     drawn = rng.choice(each.to_numpy(), (4000, len(each))).mean(axis=1)
     low, high = np.percentile(drawn, [2.5, 97.5]).tolist()
     spread = float(each.std(ddof=1))
     d = float(each.mean()) / spread if spread else np.nan
-    return Difference(*told, float(each.mean()), low, high, len(each), d, per_person)
+    return Difference(
+        *told, float(each.mean()), low, high, len(each), d, per_participant
+    )
 
 
 def flow(study: Study, table: pd.DataFrame) -> dict[str, int]:
@@ -187,7 +194,7 @@ def flow(study: Study, table: pd.DataFrame) -> dict[str, int]:
 
 
 def mixed(table: pd.DataFrame, measure: str, baseline: str) -> dict[str, Any]:
-    """Return a linear mixed model: value ~ condition + position, a level per person.
+    """Return a linear mixed model: value ~ condition + position, a level per participant.
 
     Raises
     ------
@@ -203,15 +210,15 @@ def mixed(table: pd.DataFrame, measure: str, baseline: str) -> dict[str, Any]:
     import warnings
 
     counts = table[(table["exclusion"] == "") & (table["measure"] == measure)]
-    people, seen = counts["participant"].nunique(), counts["condition"].nunique()
+    participants, seen = counts["participant"].nunique(), counts["condition"].nunique()
     if (
-        people < 3
+        participants < 3
         or baseline not in set(counts["condition"])
         or len(counts) <= seen + 2
     ):
         raise ValueError(
-            f"a mixed model of {measure!r} needs three people and {baseline!r}; there "
-            f"are {people} with {seen} conditions"
+            f"a mixed model of {measure!r} needs three participants and {baseline!r}; there "
+            f"are {participants} with {seen} conditions"
         )
     formula = f"value ~ C(condition, Treatment({baseline!r})) + position"
     with warnings.catch_warnings():
@@ -221,7 +228,7 @@ def mixed(table: pd.DataFrame, measure: str, baseline: str) -> dict[str, Any]:
     return {
         "measure": measure,
         "formula": formula,
-        "people": people,
+        "participants": participants,
         "values": len(counts),
         "converged": bool(fitted.converged),
         "effects": {

@@ -21,7 +21,7 @@ class WithdrawalReport(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What to tell the person who asked for it."""
+        """What to tell the participant who asked for it."""
         if self.left:
             places = ", ".join(map(str, self.left))
             return f"NOT all is deleted: the code still stands in {places}"

@@ -89,7 +89,7 @@ def draw(
     *,
     simulated: bool,
 ) -> None:
-    """Draw a panel for each contrast: a line for each person, and the difference."""
+    """Draw a panel for each contrast: a line for each participant, and the difference."""
     import matplotlib
 
     matplotlib.use("Agg")

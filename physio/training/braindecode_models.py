@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
 from physio.core.block import Array
-from physio.models.rbtransformer import one_thread
 from physio.evaluation.models.baselines import FoldData
+from physio.models.rbtransformer import one_thread
 
 _SHOWN = 256  # windows that are told at once
 

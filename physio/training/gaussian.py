@@ -1,4 +1,4 @@
-"""Fitting the Gaussian expert: the person's rest, shrinkage, honest noise."""
+"""Fitting the Gaussian expert: the participant's rest, shrinkage, honest noise."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
+from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
 from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
-from physio.models.baseline import BaselinePrior, BaselineAccumulator, transform
-from physio.training.participants import DIMENSIONS, Person, RatedSegment
+from physio.training.participant_data import DIMENSIONS, Participant, RatedSegment
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,14 @@ class GaussianRecipe:
     dimensions
         Which ratings it learns.
     rest
-        How long a person's rest is (s).
+        How long a participant's rest is (s).
     settle
         How long (s) after its beginning a condition is left out.
     every
         Time (s) between the moments that are learned from.
     shrinks
-        Shrinkages to choose from, by leaving one person out within the training people.
+        Shrinkages to choose from, by leaving one participant out within the training
+        participants.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -57,7 +58,7 @@ class GaussianRecipe:
 
 
 class TrainingSamples(NamedTuple):
-    """A person's moments that can be learned from, and how they rested."""
+    """A participant's moments that can be learned from, and how they rested."""
 
     code: str
     x: Array  # features, prepared, (n, f)
@@ -76,10 +77,12 @@ class FittedGaussian(NamedTuple):
     noise: Array
 
 
-def moments(person: Person, recipe: GaussianRecipe) -> TrainingSamples:
-    """Return the moments of a person: in units with ratings, after the rest."""
-    rate = float(person.rows.info.rate)
-    x = transform(person.features(recipe.names), [how for _, how in recipe.columns])
+def moments(participant: Participant, recipe: GaussianRecipe) -> TrainingSamples:
+    """Return the moments of a participant: in units with ratings, after the rest."""
+    rate = float(participant.rows.info.rate)
+    x = transform(
+        participant.features(recipe.names), [how for _, how in recipe.columns]
+    )
     resting, over = BaselineAccumulator.none(x.shape[1]), len(x) - 1
     for i, row in enumerate(x):
         if resting.past[0] >= recipe.rest:
@@ -87,30 +90,32 @@ def moments(person: Person, recipe: GaussianRecipe) -> TrainingSamples:
             break
         resting.see(row, 1 / rate)
     parts = []
-    for k, at in learned(person, recipe, over):
-        ratings = person.units[k].ratings
+    for k, at in learned(participant, recipe, over):
+        ratings = participant.units[k].ratings
         parts.append((x[at], np.tile(ratings, (len(at), 1)), np.full(len(at), k)))
     xs, ratings, units = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return TrainingSamples(person.code, xs, ratings, units, resting, over)
+    return TrainingSamples(participant.code, xs, ratings, units, resting, over)
 
 
 def learned(
-    person: Person, recipe: GaussianRecipe, over: int
+    participant: Participant, recipe: GaussianRecipe, over: int
 ) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
     """Yield each unit that is learned from, and its ticks: those from ``over`` on."""
-    ticks = np.arange(len(person.rows))
-    step = max(round(recipe.every * float(person.rows.info.rate)), 1)
+    ticks = np.arange(len(participant.rows))
+    step = max(round(recipe.every * float(participant.rows.info.rate)), 1)
     later = (ticks >= over) & (ticks % step == 0)
-    for k, unit in enumerate(person.units):
+    for k, unit in enumerate(participant.units):
         if _known(unit, recipe):
-            yield k, np.flatnonzero(later & person.within(unit, recipe.settle))
+            yield k, np.flatnonzero(later & participant.within(unit, recipe.settle))
 
 
-def learn(people: list[TrainingSamples], recipe: GaussianRecipe) -> FittedGaussian:
-    """Fit to people; shrinkage and noise by leaving each of them out in turn."""
+def learn(
+    participants: list[TrainingSamples], recipe: GaussianRecipe
+) -> FittedGaussian:
+    """Fit to participants; shrinkage and noise by leaving each of them out in turn."""
     folds = []
-    for held in people:
-        others = [p for p in people if p is not held]
+    for held in participants:
+        others = [p for p in participants if p is not held]
         rest = rests(others, recipe.every)
         folds.append((held, rest, fitted(others, rest, recipe)))
     best = -np.inf, 0.0, np.zeros(len(recipe.dimensions))
@@ -122,50 +127,52 @@ def learn(people: list[TrainingSamples], recipe: GaussianRecipe) -> FittedGaussi
         noise = _noise(answers)
         best = max(best, (_score(answers, noise), shrink, noise), key=lambda b: b[0])
     _, shrink, noise = best
-    rest = rests(people, recipe.every)
-    found = fitted(people, rest, recipe)
-    return FittedGaussian(shrunk(recipe.size, *found, shrink, noise), rest, shrink, noise)
+    rest = rests(participants, recipe.every)
+    found = fitted(participants, rest, recipe)
+    return FittedGaussian(
+        shrunk(recipe.size, *found, shrink, noise), rest, shrink, noise
+    )
 
 
-def rests(people: list[TrainingSamples], every: float) -> BaselinePrior:
-    """Return how the rests of people differ, and how features fluctuate in them.
+def rests(participants: list[TrainingSamples], every: float) -> BaselinePrior:
+    """Return how the rests of participants differ, and how features fluctuate in them.
 
-    A feature that fewer than two people have at rest, as one that takes a minute to
-    warm up, is measured against people's means instead. ``every`` is the time (s)
-    between moments.
+    A feature that fewer than two participants have at rest, as one that takes a minute
+    to warm up, is measured against participants's means instead. ``every`` is the time
+    (s) between moments.
 
     Raises
     ------
     ValueError
-        If fewer than two people have a feature at all.
+        If fewer than two participants have a feature at all.
     """
-    total = np.stack([p.resting.total for p in people])
-    seconds = np.stack([p.resting.seconds for p in people])
+    total = np.stack([p.resting.total for p in participants])
+    seconds = np.stack([p.resting.seconds for p in participants])
     seen = seconds > 0
     own = np.divide(total, seconds, out=np.full_like(total, np.nan), where=seen)
     rare = seen.sum(axis=0) < 2
-    own[:, rare] = np.stack([_mean(p.x) for p in people])[:, rare]
+    own[:, rare] = np.stack([_mean(p.x) for p in participants])[:, rare]
     if (few := np.isfinite(own).sum(axis=0) < 2).any():
         raise ValueError(
             f"feature number {np.flatnonzero(few)[0]} is missing in all of "
-            f"{len(people)} people but one, or in all"
+            f"{len(participants)} participants but one, or in all"
         )
-    within, memory = _fluctuation(people, every)
+    within, memory = _fluctuation(participants, every)
     between = np.maximum(np.nanvar(own, axis=0, ddof=1), 1e-9)
     usual = np.median(seconds, axis=0)
     return BaselinePrior(np.nanmean(own, axis=0), between, within, memory, usual)
 
 
-def centred(person: TrainingSamples, rest: BaselinePrior) -> tuple[Array, Array]:
-    """Return features against the person's own rest, (n, f), and the extra spread."""
-    level, spread = rest.level(person.resting.total, person.resting.seconds)
+def centred(participant: TrainingSamples, rest: BaselinePrior) -> tuple[Array, Array]:
+    """Return features against the participant's own rest, (n, f), and the extra spread."""
+    level, spread = rest.level(participant.resting.total, participant.resting.seconds)
     usual = rest.level(np.zeros(len(level)), rest.seconds)[1]
-    return person.x - level, np.maximum(spread - usual, 0)
+    return participant.x - level, np.maximum(spread - usual, 0)
 
 
-def mahalanobis(person: TrainingSamples, made: FittedGaussian) -> Array:
-    """Return how unlike a model's people each moment of a person is, (n,)."""
-    z, extra = centred(person, made.rest)
+def mahalanobis(participant: TrainingSamples, made: FittedGaussian) -> Array:
+    """Return how unlike a model's participants each moment of a participant is, (n,)."""
+    z, extra = centred(participant, made.rest)
     return np.array([made.model.surprise(row, extra) for row in z])
 
 
@@ -174,17 +181,17 @@ def _known(unit: RatedSegment, recipe: GaussianRecipe) -> bool:
 
 
 def _fluctuation(
-    people: list[TrainingSamples], every: float, longest: int = 24
+    participants: list[TrainingSamples], every: float, longest: int = 24
 ) -> tuple[Array, Array]:
     """Return variance within units, and for how long (s) a fluctuation lasts.
 
     Twice the sum of the autocorrelation, up to where it is first not positive.
     """
-    f = people[0].x.shape[1]
+    f = participants[0].x.shape[1]
     shares, count = np.zeros((longest + 1, f)), np.zeros((longest + 1, f))
-    for person in people:
-        for k in np.unique(person.unit):
-            x = person.x[person.unit == k]
+    for participant in participants:
+        for k in np.unique(participant.unit):
+            x = participant.x[participant.unit == k]
             x = x - _mean(x)
             for lag in range(min(longest + 1, len(x))):
                 product = x[: len(x) - lag] * x[lag:]
@@ -197,42 +204,47 @@ def _fluctuation(
     return within, every * (2 * np.sum(corr * alive, axis=0) - 1.0)
 
 
-def fitted(people: list[TrainingSamples], rest: BaselinePrior, recipe: GaussianRecipe) -> tuple[Array, Array]:
-    """Fit to the moments of all people, against each one's own rest."""
-    z = np.concatenate([centred(p, rest)[0] for p in people])
-    ratings = np.concatenate([p.ratings[:, recipe.picks] for p in people])
-    most = 1 + max(int(p.unit.max()) for p in people)
-    units = np.concatenate([most * i + p.unit for i, p in enumerate(people)])
+def fitted(
+    participants: list[TrainingSamples], rest: BaselinePrior, recipe: GaussianRecipe
+) -> tuple[Array, Array]:
+    """Fit to the moments of all participants, against each one's own rest."""
+    z = np.concatenate([centred(p, rest)[0] for p in participants])
+    ratings = np.concatenate([p.ratings[:, recipe.picks] for p in participants])
+    most = 1 + max(int(p.unit.max()) for p in participants)
+    units = np.concatenate([most * i + p.unit for i, p in enumerate(participants)])
     return fit(recipe.size, z, ratings, units)
 
 
 def _answers(
-    person: TrainingSamples, rest: BaselinePrior, model: Gaussian, recipe: GaussianRecipe
+    participant: TrainingSamples,
+    rest: BaselinePrior,
+    model: Gaussian,
+    recipe: GaussianRecipe,
 ) -> tuple[Array, Array]:
-    """Return errors and variances of a model on a person, units counting the same.
+    """Return errors and variances of a model on a participant, units counting the same.
 
     Shape (2, d) a unit: mean square error and mean variance.
     """
-    z, extra = centred(person, rest)
+    z, extra = centred(participant, rest)
     said = np.array([model.predict(row, extra) for row in z])[:, :, recipe.picks]
-    off = (person.ratings[:, recipe.picks] - said[:, 0]) ** 2
+    off = (participant.ratings[:, recipe.picks] - said[:, 0]) ** 2
     parts = [
         (np.nanmean(off[here], axis=0), np.nanmean(said[here, 1] ** 2, axis=0))
-        for k in np.unique(person.unit)
-        if np.isfinite(said[here := person.unit == k]).any()
+        for k in np.unique(participant.unit)
+        if np.isfinite(said[here := participant.unit == k]).any()
     ]
     errors, variances = zip(*parts, strict=True)
     return np.array(errors), np.array(variances)
 
 
 def _noise(answers: list[tuple[Array, Array]]) -> Array:
-    """Return the variance by which people left out miss more than was said."""
+    """Return the variance by which participants left out miss more than was said."""
     errors, variances = (np.concatenate(parts) for parts in zip(*answers, strict=True))
     return np.maximum(errors.mean(axis=0) - variances.mean(axis=0), 0)
 
 
 def _score(answers: list[tuple[Array, Array]], noise: Array) -> float:
-    """Return the mean log density (nats) of the ratings of people left out."""
+    """Return the mean log density (nats) of the ratings of participants left out."""
     errors, variances = (np.concatenate(parts) for parts in zip(*answers, strict=True))
     wide = variances + noise
     return float(np.mean(-0.5 * errors / wide - 0.5 * np.log(2 * np.pi * wide)))

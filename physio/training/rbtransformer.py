@@ -12,11 +12,11 @@ import torch
 
 from physio.core.block import Array
 from physio.datasets.feature_table import WHY
+from physio.evaluation.models.baselines import FoldData
+from physio.evaluation.models.nested_cv import INNER
 from physio.io.montage import nearest, places
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig, one_thread
-from physio.training import (attribution, trainer, masked_pretraining)
-from physio.evaluation.models.nested_cv import INNER
-from physio.evaluation.models.baselines import FoldData
+from physio.training import attribution, masked_pretraining, trainer
 from physio.training.trainer import TrainingConfig
 
 CURVE: Final = "curve.json"
@@ -55,7 +55,7 @@ class Tokens(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What a fold's training people taught.
+    """What a fold's training participants taught.
 
     ``networks``: one for each seed; ``electrodes``: those they were trained with;
     ``scale``: what features are divided by, shape (electrodes, bands).
@@ -113,8 +113,8 @@ class RBTransformerClassifier:
     oversample
         Whether classes are made equally common by SMOTE, in the training rows alone.
     pretrain
-        Epochs in which it first learns, from the training people's windows without
-        labels, to tell the features of electrodes that are hidden from it.
+        Epochs in which it first learns, from the training participants's windows
+        without labels, to tell the features of electrodes that are hidden from it.
     learns
         Which electrodes it is trained with; by default all of the table.
     present

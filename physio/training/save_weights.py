@@ -57,7 +57,7 @@ def store(
     prior
         Mean and standard deviation of the ratings where nothing is known, (3,) each.
     more
-        Other arrays: ``density.limit``, ``person.cov``.
+        Other arrays: ``density.limit``, ``participant.cov``.
     """
     arrays = {f"model.{k}": v for k, v in model.arrays().items()}
     arrays |= {f"rest.{k}": v for k, v in rest.arrays().items()}

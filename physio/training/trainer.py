@@ -15,7 +15,12 @@ import torch
 from torch import Tensor
 
 from physio.core.block import Array
-from physio.models.rbtransformer import (Dropout, RBTransformer, RBTransformerConfig, one_thread)
+from physio.models.rbtransformer import (
+    Dropout,
+    RBTransformer,
+    RBTransformerConfig,
+    one_thread,
+)
 from physio.training import checkpoint
 
 Heard = Callable[[int, float], None]
@@ -44,8 +49,8 @@ class TrainingConfig:
         share, so that the network learns to do without. It keeps one at least.
     jitter
         Standard deviation of what is added to the features, the same for a band of all
-        electrodes of a window and as much again for each alone: people's rests are
-        known only so well.
+        electrodes of a window and as much again for each alone: participants's rests
+        are known only so well.
     precision
         ``bfloat16`` computes products in 16 bits.
     compile
@@ -177,7 +182,10 @@ class Run:
     """
 
     def __init__(
-        self, model: RBTransformer, tensors: tuple[Tensor, Tensor], schedule: TrainingConfig
+        self,
+        model: RBTransformer,
+        tensors: tuple[Tensor, Tensor],
+        schedule: TrainingConfig,
     ) -> None:
         self.schedule = schedule
         self.model = model.to(schedule.device).train()

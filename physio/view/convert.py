@@ -49,11 +49,11 @@ def to_pandas(
     Returns
     -------
     DataFrame, or dict of DataFrame
-        Of a block, one column a channel, and beside each ``<channel>.why``: in words
-        why a value is missing, ``ok`` where it is not; none beside ``.from`` and
+        Of a block, one column a channel, and beside each ``<channel>.missing``: in
+        words why a value is missing, ``ok`` where it is not; none beside ``.from`` and
         ``.to``. Of events, the ``label`` and what is known of each. Of a recording, a
-        frame for each stream by name: samples as they were taken, a row of NaN for
-        each that was lost; ``.why`` beside the columns of computed streams alone. The
+        frame for each stream by name: samples as they were taken, a row of NaN for each
+        that was lost; ``.missing`` beside the columns of computed streams alone. The
         frame's ``attrs`` hold units, rate, origin, and the participant's code.
     """
     if isinstance(what, Block):
@@ -142,17 +142,17 @@ def _reasoned(times: Array, data: Array, block: Block) -> "pd.DataFrame":
     columns: dict[str, Any] = {}
     words = pd.Index([reason.words for reason in MissingReason])
     for i, name in enumerate(block.info.names):
-        if name.endswith(".why"):
+        if name.endswith(".missing"):
             continue
         values = np.ascontiguousarray(data[:, i])
         columns[name] = values
-        if name.endswith((".from", ".to")):
+        if name.endswith((".window_start", ".window_end")):
             continue
         codes = missing_reason(values)
-        if f"{name}.why" in block.info.names:
-            told = np.nan_to_num(data[:, block.info.names.index(f"{name}.why")])
+        if f"{name}.missing" in block.info.names:
+            told = np.nan_to_num(data[:, block.info.names.index(f"{name}.missing")])
             codes = np.where(told > 0, told, codes).astype(np.int8)
-        columns[f"{name}.why"] = pd.Categorical.from_codes(codes, words)
+        columns[f"{name}.missing"] = pd.Categorical.from_codes(codes, words)
     return _described(pd.DataFrame(columns, index=pd.Index(times, name="time")), block)
 
 
@@ -162,7 +162,7 @@ def _described(frame: "pd.DataFrame", block: Block) -> "pd.DataFrame":
         "stream": info.name,
         "rate": float(info.rate),
         "origin": str(info.origin),
-        "person": info.participant,
+        "participant": info.participant,
         "units": {c.name: c.unit for c in info.channels},
     }
     return frame

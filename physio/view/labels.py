@@ -1,9 +1,9 @@
-"""What must stand beside numbers wherever people see them."""
+"""What must stand beside numbers wherever participants see them."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from physio.core.block import Array, Block, StreamInfo, Origin
+from physio.core.block import Array, Block, Origin, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
 
 
@@ -20,13 +20,13 @@ LABELS: Final = {
     ),
     Origin.DEMO: Label(
         "DEMO WEIGHTS",
-        "trained on simulated people: of a real one they know nothing",
+        "trained on simulated participants: of a real one they know nothing",
     ),
 }
 """What is said of numbers that do not come from measurements alone."""
 
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
-"""What is estimated, in the order in which people see it."""
+"""What is estimated, in the order in which participants see it."""
 
 ENDS: Final = {
     "valence": ("unpleasant", "pleasant"),
@@ -36,13 +36,13 @@ ENDS: Final = {
 """What the ends of each scale, -1 and 1, are called."""
 
 MEANING: Final = (
-    "How the person would rate themselves now, -1 to +1, ±1 sd: an estimated "
+    "How the participant would rate themselves now, -1 to +1, ±1 sd: an estimated "
     "self-report, not a measured emotion."
 )
 """What the numbers are."""
 
 COLOURS: Final = {"valence": "#0072B2", "arousal": "#D55E00", "dominance": "#009E73"}
-"""A colour each, told apart by people who see colours differently (Okabe and Ito)."""
+"""A colour each, told apart by participants who see colours differently (Okabe and Ito)."""
 
 
 def labels(infos: Iterable[StreamInfo | None]) -> list[Label]:
@@ -63,7 +63,7 @@ def dimensions(info: StreamInfo) -> tuple[str, ...]:
 
 def strongest(block: Block, name: str, most: int = 3) -> str:
     """Return in words what moved the newest estimate of a dimension most."""
-    front = f"{name}.by."
+    front = f"{name}.contribution."
     moved = {
         n.removeprefix(front): float(block.column(n)[-1])
         for n in block.info.names
@@ -76,15 +76,15 @@ def strongest(block: Block, name: str, most: int = 3) -> str:
 def reasons(block: Block, name: str) -> Array:
     """Return the `MissingReason` of each value of a channel, shape (n,), 0 where it is there.
 
-    Where a stage gives reasons in a column ``<name>.why`` of its own, these count.
+    Where a stage gives reasons in a column ``<name>.missing`` of its own, these count.
     """
     found = missing_reason(block.column(name))
-    if f"{name}.why" in block.info.names:
-        told = block.column(f"{name}.why")
+    if f"{name}.missing" in block.info.names:
+        told = block.column(f"{name}.missing")
         found[told > 0] = told[told > 0].astype(found.dtype)
     return found.astype(float)
 
 
 def words(code: float) -> str:
-    """Return a reason as people read it."""
+    """Return a reason as participants read it."""
     return MissingReason(int(code)).words

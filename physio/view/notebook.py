@@ -14,9 +14,9 @@ from physio.core.protocols import Clock, WallClock
 from physio.core.recording import Item, Recording
 from physio.view.dashboard import html
 from physio.view.dashboard.document import Views
+from physio.view.dashboard.figures.theme import THEMES
 from physio.view.dashboard.session_state import SessionState, of
 from physio.view.dashboard.sink import told_of
-from physio.view.dashboard.figures.theme import THEMES
 
 _EVERY: Final = 200  # ms between two drawings
 _ROOM: Final = 20_000  # items that wait for a notebook that does not draw

@@ -1,4 +1,4 @@
-"""Beats found on the simulated person, against the truth, by level of noise."""
+"""Beats found on the simulated participant, against the truth, by level of noise."""
 
 from typing import NamedTuple
 

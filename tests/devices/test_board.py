@@ -12,7 +12,11 @@ from devices.board import Board, found
 from devices.board.presets import BoardPreset, board_presets
 from physio.core.block import Array, Block, Origin
 from physio.core.events import Events
-from physio.core.timing.clock_model import SampleNumbering, WrappingCounter, StartTimeEstimator
+from physio.core.timing.clock_model import (
+    SampleNumbering,
+    StartTimeEstimator,
+    WrappingCounter,
+)
 
 
 def described(board: str) -> dict[str, tuple[int, tuple[str, ...]]]:
@@ -100,7 +104,7 @@ def test_only_some_streams() -> None:
     assert [i.name for lane in made for i in lane.streams] == ["x.eeg", "x.eda"]
 
 
-def test_origin_and_person() -> None:
+def test_origin_and_participant() -> None:
     (info, _) = board_presets("cyton", "x", "p07")[0].streams
     assert (info.participant, info.origin) == ("p07", Origin.MEASURED)
     assert board_presets("synthetic", "x")[0].streams[0].origin is Origin.SIMULATED
@@ -194,7 +198,9 @@ def test_a_packet_cut_in_two_reads_is_one() -> None:
 
 
 def test_a_packet_that_comes_twice_counts_once() -> None:
-    assert SampleNumbering(WrappingCounter()).number(np.array([4, 5, 5, 6])).tolist() == [0, 1, -1, 2]
+    assert SampleNumbering(WrappingCounter()).number(
+        np.array([4, 5, 5, 6])
+    ).tolist() == [0, 1, -1, 2]
 
 
 def test_a_device_that_begins_anew_has_lost_nothing_that_is_known() -> None:
@@ -219,7 +225,10 @@ def test_a_stall_is_no_loss() -> None:
 
 
 def test_a_full_store_leaves_no_doubt() -> None:
-    assert SampleNumbering(WrappingCounter()).missing(behind=515.0, now=10.0, full=True) == 512
+    assert (
+        SampleNumbering(WrappingCounter()).missing(behind=515.0, now=10.0, full=True)
+        == 512
+    )
 
 
 def test_times_follow_the_samples_that_came_soonest() -> None:

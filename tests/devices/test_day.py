@@ -11,9 +11,9 @@ from devices.fault_injection import Fault, FaultInjector
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.protocols import Clock, FastClock
-from physio.online.engine import PipelineConfig, ChainConfig
-from physio.online.session_config import SessionConfig
+from physio.online.engine import ChainConfig, PipelineConfig
 from physio.online.session import Session
+from physio.online.session_config import SessionConfig
 
 DAY = 86_400
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from physio.core.block import Channel, StreamInfo
 from physio.core.protocols import FastClock
-from physio.online.engine import PipelineConfig, ChainConfig
+from physio.online.engine import ChainConfig, PipelineConfig
 from physio.online.session import Session
 
 PAGE = Path(__file__).parents[2] / "docs" / "devices.md"
@@ -27,7 +27,9 @@ def test_a_device_in_thirty_lines() -> None:
     room: dict[str, Any] = {}
     exec(text, room)
     clock = FastClock(100.0)
-    device = room["Thermometer"](lambda: 20.0 + clock.now(), person="p1", clock=clock)
+    device = room["Thermometer"](
+        lambda: 20.0 + clock.now(), participant="p1", clock=clock
+    )
     plan = PipelineConfig({"air": ChainConfig("room.temp")})
     with Session(plan, [device], (), clock, poll=0.4, seconds=10.0) as session:
         items = list(session)
@@ -53,7 +55,9 @@ def test_the_faulty_band_of_the_page_is_a_session_file() -> None:
             assert getattr(device, "name", None) == "band"
             continue
         eda = Channel("eda", "gsr", "uS")
-        plan = file.plan([StreamInfo("band.eda", Fraction(4), (eda,), participant="p1")])
+        plan = file.plan(
+            [StreamInfo("band.eda", Fraction(4), (eda,), participant="p1")]
+        )
         assert list(plan.chains) == ["p1.skin"]
         assert set(plan.estimators) == {"p1"}
 
@@ -63,8 +67,8 @@ def test_who_wears_a_device_is_in_its_streams() -> None:
 
     use = {"use": "devices.simulated:Wristband", "ground_truth": False}
     tables = {
-        "session": {"person": "p1"},
-        "devices": {"a": use, "b": {**use, "person": "p2"}},
+        "session": {"participant": "p1"},
+        "devices": {"a": use, "b": {**use, "participant": "p2"}},
     }
     a, b = SessionConfig(tables, "dyad").devices(FastClock())
     with a, b:

@@ -315,7 +315,9 @@ def test_a_clock_that_is_set_loses_nothing(jump: float) -> None:
     assert np.abs(there - sender.taken).max() < 0.005
 
 
-def backlog(stamps: Array, rate: float, now: float) -> tuple[list[PlacedSamples], TimestampAligner]:
+def backlog(
+    stamps: Array, rate: float, now: float
+) -> tuple[list[PlacedSamples], TimestampAligner]:
     """Push what waits at ``now``, 1000 by 1000, then what comes, in chunks of 8."""
     stamped = TimestampAligner(rate)
     waiting = int(np.searchsorted(stamps, now, side="right"))
@@ -381,7 +383,10 @@ def test_a_clock_that_is_set_after_a_backlog_loses_nothing(jump: float) -> None:
 )
 def test_how_old_or_new_a_first_sample_can_be(offset: float, shifted: bool) -> None:
     rate = 250.0
-    stamps, stamped = 1000 + offset + np.arange(8) / rate, TimestampAligner(rate, oldest=60.0)
+    stamps, stamped = (
+        1000 + offset + np.arange(8) / rate,
+        TimestampAligner(rate, oldest=60.0),
+    )
     (placed,) = stamped.push(stamps, stamps, np.zeros((8, 1)), 1000.0)
     where = 1000.0 - 7 / rate if shifted else 1000 + offset
     assert placed.t0 == pytest.approx(where, abs=1e-9)

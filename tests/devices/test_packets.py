@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.board.presets import board_presets
 from devices.board.emotibit_packets import Packets
+from devices.board.presets import board_presets
 from physio.core.block import Array, Block
 
 RATE = 25.0

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from devices.polar.messages import (ACC, CONTROL, DATA, ECG, HEART_RATE, START, Strap, heart_rate, measured, refused)
+from devices.polar.messages import (
+    ACC,
+    CONTROL,
+    DATA,
+    ECG,
+    HEART_RATE,
+    START,
+    Strap,
+    heart_rate,
+    measured,
+    refused,
+)
 from devices.polar.mock_strap import framed
 from physio.core.block import Block
 from physio.core.events import Events

@@ -9,7 +9,7 @@ import pytest
 
 from devices.replay import Replay
 from physio.core.block import Block, Channel, StreamInfo
-from physio.core.events import Events, single_event, event_stream
+from physio.core.events import Events, event_stream, single_event
 from physio.core.protocols import FastClock, WallClock
 from physio.core.recording import Arrival, Recording, stream_timeout
 
@@ -37,7 +37,9 @@ def with_gap() -> Recording:
             TAGS.name: Events(
                 TAGS, 9.0, np.array([7.5, 8.8]), np.empty((2, 0)), ("a", "b")
             ),
-            "session.status": single_event(event_stream("session.status"), 8.0, "ended"),
+            "session.status": single_event(
+                event_stream("session.status"), 8.0, "ended"
+            ),
         },
     )
 
@@ -54,7 +56,10 @@ def live() -> Recording:
             "estimates": (samples(replace(EDA, name="estimates"), 0, 8, 7.2),),
         },
         events=with_gap().events
-        | {told.info.name: told, "skin": single_event(event_stream("skin"), 8.0, "response")},
+        | {
+            told.info.name: told,
+            "skin": single_event(event_stream("skin"), 8.0, "response"),
+        },
         timeline=(
             Arrival(EDA.name, 0, 2, 7.2),
             Arrival(TAGS.name, 0, 1, 7.6),
@@ -111,7 +116,9 @@ def test_what_comes_is_what_is_due(recording: Recording) -> None:
         while not replay.ended:
             now = clock.now()
             for item in replay.read():
-                newest = item.complete_until if isinstance(item, Block) else item.times[-1]
+                newest = (
+                    item.complete_until if isinstance(item, Block) else item.times[-1]
+                )
                 assert newest <= now
             clock.wait(0.004)
 
@@ -138,7 +145,7 @@ def test_a_timeline_is_repeated_item_by_item() -> None:
         ("band.tags", ("a",), 1),
         ("headset.eeg", 0, 100),
         ("headset.eeg", 130, 370),
-        ("session.silence", ("band.eda",), 1),
+        ("session.stream_timeout", ("band.eda",), 1),
         ("band.eda", 2, 6),
         ("band.tags", ("b",), 1),
     ]
@@ -160,7 +167,7 @@ def test_what_was_computed_is_not_replayed() -> None:
         "band.eda",
         "band.temp",
         "band.tags",
-        "session.silence",
+        "session.stream_timeout",
     ]
 
 

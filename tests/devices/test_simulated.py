@@ -1,4 +1,4 @@
-"""What a simulated person sends: the same whenever read, and all accounted for."""
+"""What a simulated participant sends: the same whenever read, and all accounted for."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -11,8 +11,8 @@ import pytest
 
 from devices import simulated
 from devices.simulated import Chest, Headset, Wristband
-from devices.simulated.person import EFFECTS
 from devices.simulated.base import SimulatedDevice
+from devices.simulated.participant import EFFECTS
 from physio.config import build
 from physio.core.block import Block, Origin
 from physio.core.events import Events
@@ -23,7 +23,9 @@ EPOCH = 1000.1  # no whole number, so that times are rounded
 
 
 def live(
-    make: Callable[..., SimulatedDevice], polls: np.ndarray | float = 0.5, **settings: Any
+    make: Callable[..., SimulatedDevice],
+    polls: np.ndarray | float = 0.5,
+    **settings: Any,
 ) -> tuple[SimulatedDevice, dict[str, list[Block]], dict[str, list[Events]]]:
     """Read a device to its end, waiting for each of ``polls`` (s) in turn."""
     clock = FastClock(EPOCH)
@@ -74,14 +76,14 @@ def test_names_rates_and_units() -> None:
     }
     truth = [("truth", 4, "1", "misc")]
     for make, streams in expected.items():
-        with make(name="d", person="p07", clock=FastClock()) as device:
+        with make(name="d", participant="p07", clock=FastClock()) as device:
             regular = [i for i in device.streams if i.rate]
             assert [
                 (i.name, i.rate, i.channels[0].unit, i.channels[0].kind)
                 for i in regular
             ] == [(f"d.{n}", Fraction(r), u, k) for n, r, u, k in streams + truth]
             assert {i.origin for i in device.streams} == {Origin.SIMULATED}
-            assert {i.person for i in device.streams} == {"p07"}
+            assert {i.participant for i in device.streams} == {"p07"}
     with Wristband(clock=FastClock()) as device:
         acc = next(i for i in device.streams if i.name.endswith(".acc"))
         assert acc.names == ("acc.x", "acc.y", "acc.z")
@@ -118,7 +120,7 @@ def test_every_sample_comes_in_order_and_ends_in_time(
         assert device.produced[name] == device.delivered[name] == count
 
 
-def test_a_seed_is_a_person_and_another_is_another() -> None:
+def test_a_seed_is_a_participant_and_another_is_another() -> None:
     for make in DEVICES:
         runs = [live(make, seconds=8.0, seed=s)[1] for s in (4, 4, 5)]
         for name in runs[0]:
@@ -127,7 +129,7 @@ def test_a_seed_is_a_person_and_another_is_another() -> None:
             assert not np.array_equal(same, other)
 
 
-def test_devices_of_a_seed_are_on_one_person() -> None:
+def test_devices_of_a_seed_are_on_one_participant() -> None:
     runs = [live(make, seconds=60.0, seed=7) for make in DEVICES]
     for _, blocks, events in runs[1:]:
         np.testing.assert_array_equal(

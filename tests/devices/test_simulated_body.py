@@ -1,4 +1,4 @@
-"""What drives a simulated person's signals shows in them, and people differ."""
+"""What drives a simulated participant's signals shows in them, and participants differ."""
 
 from fractions import Fraction
 from functools import cache
@@ -9,7 +9,7 @@ import pytest
 from scipy.signal import find_peaks, welch
 
 from devices.simulated import Chest, Headset, Wristband
-from devices.simulated.person import EFFECTS, Person
+from devices.simulated.participant import EFFECTS, Participant
 from devices.simulated.wristband import _responses
 from physio.core.block import Block
 from physio.core.protocols import FastClock
@@ -59,7 +59,7 @@ def alpha(lived: Life, spell: tuple[float, float]) -> float:
 
 
 def contrasts(preset: str) -> np.ndarray:
-    """Return stress less baseline of each person: responses, heart rate, alpha."""
+    """Return stress less baseline of each participant: responses, heart rate, alpha."""
     rows = []
     back: dict[str, Any] = {"channels": ("O1", "Pz", "O2"), "rate": Fraction(128)}
     for seed in PEOPLE:
@@ -83,14 +83,14 @@ def test_effects_point_where_the_table_says() -> None:
     strong, weak = contrasts("exaggerated"), contrasts("published")
     error = strong.std(axis=0, ddof=1) / np.sqrt(len(PEOPLE))
     responses, heart, back = (strong.mean(axis=0) / error).tolist()
-    # means over people at least four standard errors from nothing
+    # means over participants at least four standard errors from nothing
     assert responses > 4
     assert heart > 4
     assert back < -4
     assert np.all(np.abs(weak.mean(axis=0)) < 0.6 * np.abs(strong.mean(axis=0)))
 
 
-def test_people_answer_differently() -> None:
+def test_participants_answer_differently() -> None:
     weak = contrasts("published")
     alpha = weak[:, 2]
     assert np.any(alpha > 0)  # against the mean, as the table's sd has it
@@ -99,13 +99,13 @@ def test_people_answer_differently() -> None:
 
 
 def test_effects_are_drawn_about_the_table() -> None:
-    people = [Person.born(seed, "published") for seed in range(400)]
+    participants = [Participant.born(seed, "published") for seed in range(400)]
     for name, (mean, sd) in EFFECTS.items():
-        own = np.array([p.effects[name] for p in people])
+        own = np.array([p.effects[name] for p in participants])
         # 400 draws: 5 standard errors of a mean and of a standard deviation
         assert abs(own.mean() - mean) < 5 * sd / 20
         assert abs(own.std() - sd) < 5 * sd / np.sqrt(800)
-    rates = [p.traits["heart"] for p in people]
+    rates = [p.traits["heart"] for p in participants]
     assert 6 < np.std(rates) < 10
 
 
@@ -125,7 +125,7 @@ def test_a_short_demonstration_has_every_condition() -> None:
     assert set(np.unique(lived["ratings"] * 4 % 1)) == {0.0}
 
 
-def test_people_go_through_it_in_both_orders() -> None:
+def test_participants_go_through_it_in_both_orders() -> None:
     orders = [life(Chest, seed, seconds=20.0).labels for seed in range(12)]
     first = [labels.index("stress") < labels.index("amusement") for labels in orders]
     assert 1 < sum(first) < 11
@@ -144,7 +144,7 @@ def test_a_random_course_covers_the_space_and_moves_slowly() -> None:
 
 def test_eeg_falls_as_one_over_f_with_an_alpha_peak_behind() -> None:
     for seed in (1, 2, 9):
-        who = Person.born(seed, "published")
+        who = Participant.born(seed, "published")
         lived = life(Headset, seed)
         f, power = welch(lived["eeg"], 250, nperseg=1000, axis=0)
         central = power[:, 2:4].mean(axis=1)
@@ -192,7 +192,7 @@ def test_ecg_and_pulse_come_from_one_train_of_beats() -> None:
         assert np.percentile(off, 95) < 0.006
         upstroke = np.diff(band["bvp"][:, 0])
         lags = [np.argmax(upstroke[int(b * 64) :][:40]) / 64 for b in beats]
-        transit = Person.born(seed, "published").traits["transit"]
+        transit = Participant.born(seed, "published").traits["transit"]
         # steepest some 40 to 70 ms after the foot
         assert 0.02 < np.median(lags) - transit < 0.09
 

@@ -1,8 +1,9 @@
-"""The simulated person is frozen: models are trained and judged on it.
+"""The simulated participant is frozen: models are trained and judged on it.
 
 The signals are hashed as whole steps of each sensor, and true times in microseconds, so
 that the last bits of another processor's exponential do not matter. What changes a hash
-makes another person: every weight file trained on the old ones must then be made anew.
+makes another participant: every weight file trained on the old ones must then be made
+anew.
 """
 
 from hashlib import sha256

@@ -67,7 +67,9 @@ def live(
     return tally, store.items, session
 
 
-def check(tally: dict[str, SampleAccounting], items: list[Item], session: Session) -> None:
+def check(
+    tally: dict[str, SampleAccounting], items: list[Item], session: Session
+) -> None:
     for name, each in tally.items():
         kept = [i for i in items if isinstance(i, Block) and i.info.name == name]
         assert each.recorded == sum(map(len, kept)) == session.health[name].samples
@@ -133,7 +135,9 @@ def test_whatever_befalls_it(faults: list[Fault], seed: int) -> None:
 
 
 def test_the_law_bites() -> None:
-    tally = SampleAccounting(produced=100, duplicated=2, recorded=97, repeated=2, lost=3)
+    tally = SampleAccounting(
+        produced=100, duplicated=2, recorded=97, repeated=2, lost=3
+    )
     assert tally.balance == 0
     tally.lost = 2
     assert tally.balance == 1

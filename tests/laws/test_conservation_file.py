@@ -70,7 +70,9 @@ def _facts(items: list[Item]) -> list[tuple[str, int, bytes]]:
     return [(b.info.name, b.start, b.data.tobytes()) for b in found]
 
 
-def accounted(recording: Recording, tally: dict[str, SampleAccounting] | None = None) -> None:
+def accounted(
+    recording: Recording, tally: dict[str, SampleAccounting] | None = None
+) -> None:
     """Check that samples and gaps of each stream make up its numbers."""
     for name, parts in recording.streams.items():
         kept = sum(map(len, parts))

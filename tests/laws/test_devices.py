@@ -86,7 +86,9 @@ def faulty(clock: Clock, wrap: int) -> Device:
     if wrap:
         faults += [Fault("drop"), Fault("duplicate"), Fault("reorder")]
     band = Wristband(clock=clock, ground_truth=False)
-    return FaultInjector(band, tuple(faults), wrap=wrap, name="it", person="p07", clock=clock)
+    return FaultInjector(
+        band, tuple(faults), wrap=wrap, name="it", participant="p07", clock=clock
+    )
 
 
 def made() -> Iterator[Any]:
@@ -111,7 +113,7 @@ def made() -> Iterator[Any]:
             name = "-".join([cls.__name__, *settings])
 
             def build(clock: Clock, c: type = cls, s: Any = settings) -> Device:
-                device = c(name="it", person="p07", clock=clock, **s)
+                device = c(name="it", participant="p07", clock=clock, **s)
                 return cast(Device, device)
 
             yield pytest.param(build, id=name)

@@ -8,12 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physio.core.block import Block, Channel, StreamInfo, Origin
-from physio.core.aligner import TickGrid, StreamAligner
+from physio.core.aligner import StreamAligner, TickGrid
+from physio.core.block import Block, Channel, Origin, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
 
-EEG = StreamInfo("eeg", Fraction(8), (Channel("a", memory=2.0), Channel("b", memory=4.0)))
-EDA = StreamInfo("eda", Fraction(5), (Channel("tonic"),), Origin.SIMULATED, participant="p1")
+EEG = StreamInfo(
+    "eeg", Fraction(8), (Channel("a", memory=2.0), Channel("b", memory=4.0))
+)
+EDA = StreamInfo(
+    "eda", Fraction(5), (Channel("tonic"),), Origin.SIMULATED, participant="p1"
+)
 BEGIN = 100.0
 
 
@@ -59,7 +63,10 @@ def test_7_bites_on_a_junction_that_does_not_wait() -> None:
             return super().push(block, until)
 
     eeg, eda = stream(EEG, 80, BEGIN, 0), stream(EDA, 50, BEGIN, 1)
-    first, second = Hasty(TickGrid(), (EEG, EDA), BEGIN), Hasty(TickGrid(), (EEG, EDA), BEGIN)
+    first, second = (
+        Hasty(TickGrid(), (EEG, EDA), BEGIN),
+        Hasty(TickGrid(), (EEG, EDA), BEGIN),
+    )
     one = [first.push(eeg).data, first.push(eda).data]
     two = [second.push(eda).data, second.push(eeg).data]
     assert not np.array_equal(np.concatenate(one), np.concatenate(two), equal_nan=True)
@@ -71,7 +78,7 @@ def test_a_tick_has_the_newest_row_and_what_it_rests_on() -> None:
     eda = stream(EDA, 50, BEGIN + 0.05, 1)
     out = junction.push(eda)
     assert out.info.names == (
-        "eeg.a", "eeg.b", "eeg.from", "eeg.to", "eda.tonic", "eda.from", "eda.to",
+        "eeg.a", "eeg.b", "eeg.window_start", "eeg.window_end", "eda.tonic", "eda.window_start", "eda.window_end",
     )  # fmt: skip
     assert (out.info.origin, out.info.participant) == (Origin.SIMULATED, "p1")
     assert out.t0 == BEGIN
@@ -80,9 +87,11 @@ def test_a_tick_has_the_newest_row_and_what_it_rests_on() -> None:
     newest = np.searchsorted(eda.times, out.times, side="right") - 1
     expected = np.where(newest >= 0, eda.data[newest, 0], np.nan)
     np.testing.assert_array_equal(column(out, "eda.tonic"), expected)
-    begins = np.maximum(column(out, "eeg.to") - 4.0, BEGIN)  # nothing came before
-    np.testing.assert_array_equal(column(out, "eeg.from"), begins)
-    assert np.all(column(out, "eeg.to") <= out.times)
+    begins = np.maximum(
+        column(out, "eeg.window_end") - 4.0, BEGIN
+    )  # nothing came before
+    np.testing.assert_array_equal(column(out, "eeg.window_start"), begins)
+    assert np.all(column(out, "eeg.window_end") <= out.times)
 
 
 def test_a_stream_declared_silent_does_not_stop_the_others() -> None:
@@ -94,7 +103,9 @@ def test_a_stream_declared_silent_does_not_stop_the_others() -> None:
     last = (10 - 1) / 5 + 1.0
     missing = np.isnan(column(out, "eda.tonic"))
     np.testing.assert_array_equal(missing, out.times - BEGIN > last)
-    assert set(missing_reason(column(out, "eda.tonic"))[missing]) == {MissingReason.NO_SIGNAL}
+    assert set(missing_reason(column(out, "eda.tonic"))[missing]) == {
+        MissingReason.NO_SIGNAL
+    }
     assert not np.isnan(column(out, "eeg.a")).any()
 
 

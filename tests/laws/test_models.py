@@ -17,8 +17,8 @@ import physio.models
 from physio.core.block import Array, Origin
 from physio.core.missing import MissingReason, missing_reason
 from physio.models import model_card
+from physio.models.baseline import BaselineAccumulator, BaselinePrior
 from physio.models.pinn import Moments, Pinn
-from physio.models.baseline import BaselinePrior, BaselineAccumulator
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "weights"
 
@@ -211,11 +211,11 @@ def test_weights_are_small_and_their_card_is_whole(name: str) -> None:
     assert card.limits
     told = (model_card.STORE / name / "CARD.md").read_text("utf-8")
     assert all(limit in told for limit in card.limits)
-    assert f"**{card.origin} people**" in told
+    assert f"**{card.origin} participants**" in told
     assert len(card.columns) == width(stored.model())
 
 
-def test_the_wrist_weights_never_saw_the_person_of_the_demonstration() -> None:
+def test_the_wrist_weights_never_saw_the_participant_of_the_demonstration() -> None:
     card = model_card.load("wrist").card
     seen = card.data.partition("(")[2].partition(")")[0].split(", ")
     assert len(seen) == 11

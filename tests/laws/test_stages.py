@@ -20,7 +20,16 @@ import physio
 from physio.config import build, describe
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
-from physio.core.stage import Chain, StageRunner, Fork, OutputSchedule, MaskBadSamples, Stage, State, apply
+from physio.core.stage import (
+    Chain,
+    Fork,
+    MaskBadSamples,
+    OutputSchedule,
+    Stage,
+    StageRunner,
+    State,
+    apply,
+)
 
 
 def stream(name: str, rate: int, *channels: Channel) -> StreamInfo:
@@ -49,7 +58,7 @@ EXAMPLES = (
     stream(
         "joined",
         4,
-        *(Channel(c) for c in ("heart.likeness", "skin.steady")),
+        *(Channel(c) for c in ("heart.template_sqi", "eda.stability")),
         *(Channel(c) for c in ("temperature.level", "motion.activity")),
     ),
 )
@@ -246,7 +255,7 @@ def test_3_lost_samples_are_rows_of_nan(
 @pytest.mark.parametrize("share", [0.3, 0.5])
 def test_3_one_nan_is_forgotten(stage: Stage, info: StreamInfo, share: float) -> None:
     whole = recording(info)
-    span = stage.output_info(info).span
+    span = stage.output_info(info).memory
     # Behind the hole there must be more than the stage remembers.
     room = len(whole) - int((span + 5.0) * float(info.rate))
     hole = min(int(len(whole) * share), room)
@@ -271,7 +280,9 @@ def test_3_nothing_is_made_up(stage: Stage, info: StreamInfo) -> None:
     n = int(20 * info.rate)
     nothing = np.full((n, len(info.channels)), MissingReason.NO_SIGNAL.nan)
     out = apply(stage, Block(info, 0, 0.0, nothing))
-    mask = [c.kind != "stim" and not c.name.endswith(".why") for c in out.info.channels]
+    mask = [
+        c.kind != "stim" and not c.name.endswith(".missing") for c in out.info.channels
+    ]
     assert np.isnan(out.data[:, mask]).all()
 
 

@@ -65,7 +65,8 @@ def test_nothing_is_infinite_and_what_is_missing_says_why(
         events = out.info.channels[:1] and out.info.channels[0].kind == "event"
         if trouble == "disconnected":
             told = [
-                not c.name.endswith((".why", "condition")) for c in out.info.channels
+                not c.name.endswith((".missing", "condition"))
+                for c in out.info.channels
             ]
             assert np.isnan(out.data[:, told]).all(), trouble
         if not events:  # where nothing happened a point stream has the plain NaN

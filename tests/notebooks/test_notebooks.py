@@ -59,7 +59,7 @@ def test_notebooks_are_kept_without_outputs(path: Path) -> None:
 
 
 SAID = {
-    "1": ("arousal.why", "<picture>", "wrist-demo - simulated"),
+    "1": ("arousal.missing", "<picture>", "wrist-demo - simulated"),
     "2": (
         "channels",
         "'completed: the reader had seen enough'",
@@ -68,15 +68,15 @@ SAID = {
     "3": ("poor quality", "True", "<picture>"),
     "4": ("duality gap", "solution:", "<picture>"),
     "5": ("(32, 4)", "(0.0, ", "<picture>"),
-    "6": ("windows shuffled: leaks: True", "new people: leaks: False"),
+    "6": ("windows shuffled: leaks: True", "new participants: leaks: False"),
     "7": ("neuroscan.eeg", "'shrinkage'"),
-    "8": ("breath.depth", "True", "'clock': 1.0"),
+    "8": ("resp.amplitude", "True", "'clock': 1.0"),
 }
 """What a reader must have seen, by notebook."""
 
 
 @each
-def test_notebooks_run_on_simulated_people(
+def test_notebooks_run_on_simulated_participants(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PHYSIO_QUICK", "1")
@@ -87,7 +87,7 @@ def test_notebooks_run_on_simulated_people(
 
 @pytest.mark.long
 @each
-def test_notebooks_run_on_real_people(
+def test_notebooks_run_on_real_participants(
     path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PHYSIO_DATA", str(data.resolve()))

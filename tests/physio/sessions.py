@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, StreamInfo, Origin
-from physio.core.events import single_event, event_stream
+from physio.core.block import Block, Channel, Origin, StreamInfo
+from physio.core.events import event_stream, single_event
 from physio.core.missing import MissingReason
 from physio.core.recording import Item, stream_timeout
 from physio.io.xdf import Writer, read
@@ -57,7 +57,7 @@ def items(seed: int = 5, n: int = 12) -> Iterator[Item]:
 
 
 def session(path: Path) -> Path:
-    with Writer(path, {"person": "p07", "begin": "3.0"}) as writer:
+    with Writer(path, {"participant": "p07", "begin": "3.0"}) as writer:
         for item in items():
             writer.write(item)
     return path

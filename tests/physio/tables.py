@@ -5,16 +5,21 @@ import pandas as pd
 
 
 def table(
-    people: int = 6, seed: int = 5, width: int = 240, hop: int = 20, reach: int = 350
+    participants: int = 6,
+    seed: int = 5,
+    width: int = 240,
+    hop: int = 20,
+    reach: int = 350,
 ) -> pd.DataFrame:
-    """Return windows of people who had two conditions twice, half of them turned.
+    """Return windows of participants who had two conditions twice, half of them turned.
 
     At 4 samples a second: windows of 60 s every 5 s. Three features, as a sensor has
-    them: people differ, a window resembles the next, and the label shifts the first.
+    them: participants differ, a window resembles the next, and the label shifts the
+    first.
     """
     rng = np.random.default_rng(seed)
     parts = []
-    for p in range(people):
+    for p in range(participants):
         names = ["calm", "stress", "calm", "stress"]
         names = names if p % 2 else names[::-1]
         own = rng.normal(0, 1, 3)
@@ -28,7 +33,7 @@ def table(
             x += own
             x[:, 0] += 1.5 * (name == "stress")
             part = pd.DataFrame(
-                x, columns=["skin.rate", "heart.rate", "motion.activity"]
+                x, columns=["eda.scr_rate", "heart.rate", "motion.activity"]
             )
             place = {
                 "subject": f"S{p + 1}",

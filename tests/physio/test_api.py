@@ -30,21 +30,26 @@ def test_the_example_of_the_readme_runs(
     assert len(code.strip().splitlines()) <= 13
     assert np.isfinite(table["arousal"]).mean() > 0.95
     assert (table["arousal.sd"].dropna() > 0.1).all()
-    assert set(table["dominance.why"]) == {"untrained"}
+    assert set(table["dominance.missing"]) == {"untrained"}
     assert table.index[-1] > 6000
 
 
-def test_features_of_a_person(data: Path) -> None:
+def test_features_of_a_participant(data: Path) -> None:
     recording = physio.read(data / "wesad" / "S2")
     got = physio.features(recording)
     assert isinstance(got, Block)
     assert got.info.rate == 4
-    names = [n for n in got.info.names if n.endswith(".to")]
-    assert names == ["skin.to", "heart.to", "motion.to", "temperature.to"]
-    rate = got.column("skin.rate")
+    names = [n for n in got.info.names if n.endswith(".window_end")]
+    assert names == [
+        "eda.window_end",
+        "heart.window_end",
+        "motion.window_end",
+        "temperature.window_end",
+    ]
+    rate = got.column("eda.scr_rate")
     assert np.isfinite(rate).mean() > 0.9
     # A row rests on nothing that came after it, and on nothing before the recording.
-    for chain in ("skin", "heart", "motion", "temperature"):
+    for chain in ("eda", "heart", "motion", "temperature"):
         begins, ends = got.column(f"{chain}.from"), got.column(f"{chain}.to")
         there = ~np.isnan(ends)
         assert (ends[there] <= got.times[there]).all()
@@ -55,10 +60,10 @@ def test_features_of_a_person(data: Path) -> None:
 def test_estimates_with_a_session_file_of_ones_own(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text(
-        '[session]\nrate = 2\n[chains.skin]\nstream = "e4.eda"\n'
+        '[session]\nrate = 2\n[chains.eda]\nstream = "e4.eda"\n'
         'stages = [{ use = "physio.features.eda.scl_scr:EdaFeatures", past = 30.0 }]\n'
         '[estimator]\nuse = "physio.inference.estimator:Estimator"\n'
-        'experts = [{ weights = "wrist", features = ["skin"] }]\n',
+        'experts = [{ weights = "wrist", features = ["eda"] }]\n',
         "utf-8",
     )
     recording = physio.read(data / "wesad" / "S10")

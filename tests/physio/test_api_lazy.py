@@ -40,7 +40,9 @@ def test_every_name_is_there_and_listed() -> None:
 
 
 def test_features_is_the_function_and_the_package() -> None:
-    import_module("physio.features.eeg.differential_entropy")  # which puts the package in the name's place
+    import_module(
+        "physio.features.eeg.differential_entropy"
+    )  # which puts the package in the name's place
     assert isinstance(physio.features, ModuleType)
     assert callable(physio.features)
     offline = import_module("physio.offline.compute")

@@ -10,12 +10,12 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 from tables import table
 
-from physio.evaluation.leakage.audit import Audit, audit
 from physio.evaluation.folds import Fold, Folds
-from physio.evaluation.splits import divide, protocol
+from physio.evaluation.leakage.audit import Audit, audit
 from physio.evaluation.leakage.columns import fitted_outside
+from physio.evaluation.splits import divide, protocol
 
-FEATURES = ["skin.rate", "heart.rate", "motion.activity"]
+FEATURES = ["eda.scr_rate", "heart.rate", "motion.activity"]
 
 
 def loso(rows: pd.DataFrame) -> Folds:
@@ -34,11 +34,16 @@ def test_an_honest_split_is_clean(name: str) -> None:
     found = audit(rows, divide(rows, protocol(name)), clock=False).check()
     assert found.ok
     assert found.findings == ()
-    assert found.to_dict() == {"ok": True, "protocol": name, "findings": [], "clock": None}
+    assert found.to_dict() == {
+        "ok": True,
+        "protocol": name,
+        "findings": [],
+        "clock": None,
+    }
 
 
 def with_row_moved(folds: Folds) -> Folds:
-    """Let one row of a tested person train too."""
+    """Let one row of a tested participant train too."""
     fold = folds.folds[0]
     train = np.sort(np.append(fold.train, fold.test[5]))
     test = np.delete(fold.test, 5)
@@ -93,7 +98,7 @@ def test_a_paper_may_leak_but_it_is_said(name: str) -> None:
     assert not found.ok
     assert {"shared samples", "shared trials", "shared subjects"} <= kinds(found)
     first = next(f for f in found.findings if f.kind == "shared subjects")
-    assert first.text == "6 of 6 people that are tested train too, as S1"
+    assert first.text == "6 of 6 participants that are tested train too, as S1"
     assert str(found).endswith(f"{name}: this split leaks")
 
 
@@ -219,8 +224,8 @@ def test_a_table_without_samples_proves_nothing() -> None:
 def test_the_clock_is_told_where_all_had_one_order() -> None:
     rows = table()
     told = audit(rows, loso(rows))
-    # Half of the people had the conditions the other way round, so that time tells
-    # nothing: chance is 0.5, and less where it is misleading.
+    # Half of the participants had the conditions the other way round, so that time
+    # tells nothing: chance is 0.5, and less where it is misleading.
     assert told.clock is not None
     assert told.clock.reached < 0.6
     same = rows[rows["subject"].isin(["S2", "S4", "S6"])].reset_index(drop=True)

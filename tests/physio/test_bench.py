@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import (dsp_full_pipeline, paper_training_epoch)
+from benchmarks import dsp_full_pipeline, paper_training_epoch
 from benchmarks.dsp_beat_detection import f1
 from benchmarks.timing import compiling, interleaved, row
 from physio.cli import app
@@ -40,7 +40,9 @@ def test_compiling_is_timed_in_new_processes() -> None:
     assert one["peer_s"] > 0
 
 
-def test_a_whole_person_is_faster_than_life(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_participant_is_faster_than_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(dsp_full_pipeline, "LENGTH", 4)
     for one in dsp_full_pipeline.rows(None):
         assert one["ratio"] > 1

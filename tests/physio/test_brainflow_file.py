@@ -33,7 +33,7 @@ def rows(at: Numbers, marker: dict[int, float] | None = None) -> str:
 def test_streams_have_the_names_and_units_of_the_board(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(rows(np.arange(300), {10: 7.0}))
-    found = read(path, "cyton", person="p07")
+    found = read(path, "cyton", participant="p07")
     (eeg,), (acc,) = found.streams["cyton.eeg"], found.streams["cyton.acc"]
     names = ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
     assert eeg.info.channels == tuple(Channel(n, "eeg", "uV") for n in names)

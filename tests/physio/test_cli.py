@@ -1,4 +1,4 @@
-"""The command line, as a person or a script meets it."""
+"""The command line, as a participant or a script meets it."""
 
 import json
 import os
@@ -103,7 +103,7 @@ def test_the_demo_leaves_a_whole_session(demo: Path) -> None:
     assert len(table) == figures["estimates"]["rows"]
     for name, count in figures["estimates"]["finite"].items():
         assert np.isfinite(table[name]).sum() == count > 0
-        assert set(table.loc[table[name].isna(), f"{name}.why"]) <= {2}
+        assert set(table.loc[table[name].isna(), f"{name}.missing"]) <= {2}
     recording = xdf.read(demo / "recording.xdf")
     assert recording.metadata["ended"].startswith("completed")
     assert {info.origin.value for info in recording.infos if info.channels} <= {
@@ -186,7 +186,7 @@ use = "devices.simulated:Wristband"
         ("[sesion]\n", "s.toml: a session file has no setting 'sesion'; it has "),
         (
             CONFIG.replace('"p1"', '"Jane Doe"'),
-            "person = 'Jane Doe' is no code: use up to 32 letters, digits, ",
+            "participant = 'Jane Doe' is no code: use up to 32 letters, digits, ",
         ),
         (
             CONFIG + '[chains.eeg]\nstream = "band.eeg"\n',

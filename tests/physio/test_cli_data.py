@@ -1,4 +1,4 @@
-"""`physio extract` and `physio audit`, on real people, as a script meets them."""
+"""`physio extract` and `physio audit`, on real participants, as a script meets them."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def physio(monkeypatch: pytest.MonkeyPatch, *args: str | Path) -> int:
 
 @pytest.fixture(scope="module")
 def wesad(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the table of the twelve people, a window every 15 s."""
+    """Return the table of the twelve participants, a window every 15 s."""
     out = tmp_path_factory.mktemp("wesad") / "table"
     with pytest.MonkeyPatch.context() as patch:
         figures = out.with_suffix(".json")
@@ -35,17 +35,17 @@ def wesad(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_twelve_people_come_to_a_table(wesad: Path) -> None:
+def test_twelve_participants_come_to_a_table(wesad: Path) -> None:
     told = json.loads(wesad.with_suffix(".json").read_text())
-    assert [p["how"] for p in told["people"]] == ["done"] * 12
+    assert [p["how"] for p in told["participants"]] == ["done"] * 12
     rows = feature_table.read(wesad)
     assert rows["subject"].unique().tolist()[:3] == ["S2", "S3", "S4"]
-    assert sum(p["rows"] for p in told["people"]) == len(rows)
+    assert sum(p["rows"] for p in told["participants"]) == len(rows)
     assert set(rows["label"]) == {
         *("", "baseline", "stress", "amusement", "meditation 1", "meditation 2")
     }
     # A wristband that is worn has skin conductance nearly all of the time.
-    assert all(one["skin"] > 0.9 for one in told["usable"].values())
+    assert all(one["eda"] > 0.9 for one in told["usable"].values())
     assert wesad.with_suffix(".png").stat().st_size > 10_000
 
 
@@ -68,7 +68,7 @@ def test_a_split_is_kept_and_audited_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     file, folds, found = (tmp_path / n for n in ("t.parquet", "f.json", "a.json"))
-    table(people=4).to_parquet(file)
+    table(participants=4).to_parquet(file)
     made = ("--protocol", "leave-order-out", "--save", folds)
     assert physio(monkeypatch, "audit", file, *made) == 0
     again = ("--folds", folds, "--json", found)
@@ -113,7 +113,7 @@ def test_bad_input_is_one_sentence(
     capsys: Capture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    table(people=2).to_parquet("t.parquet")
+    table(participants=2).to_parquet("t.parquet")
     assert physio(monkeypatch, *args) == 2
     said, _, more = capsys.readouterr().err.partition(" (more: docs/")
     assert said == f"physio: {message}"

@@ -12,38 +12,50 @@ import pytest
 from bokeh.document import Document
 
 from physio import config
-from physio.core.block import Block, Channel, StreamInfo, Origin
-from physio.core.events import single_event, event_stream
-from physio.core.protocols import Command
+from physio.core.block import Block, Channel, Origin, StreamInfo
+from physio.core.events import event_stream, single_event
 from physio.core.missing import MissingReason
+from physio.core.protocols import Command
 from physio.core.recording import MARKERS, Recording, mute, stream_timeout
 from physio.io import xdf
 from physio.models import model_card
 from physio.view.dashboard import Dashboard, html
-from physio.view.dashboard.figures.vad import VadHistory, Plane, missing, withheld
 from physio.view.dashboard.access import ServerAddress
-from physio.view.dashboard.document import Page
 from physio.view.dashboard.attribution import contributions, interval, support
-from physio.view.dashboard.figures.topomap import Scalp
-from physio.view.dashboard.session_state import SessionState, of
-from physio.view.dashboard.server import VIEWERS, DashboardServer
+from physio.view.dashboard.codec import Decoder, Encoder
+from physio.view.dashboard.commands import is_forbidden, parse_command
+from physio.view.dashboard.document import Page
+from physio.view.dashboard.figures.ring_buffer import RingBuffer, envelopes
 from physio.view.dashboard.figures.signals import Signals
 from physio.view.dashboard.figures.theme import DARK, LIGHT, plain
-from physio.view.dashboard.figures.ring_buffer import RingBuffer, envelopes
-from physio.view.dashboard.codec import Encoder, Decoder
-from physio.view.dashboard.commands import is_forbidden, parse_command
+from physio.view.dashboard.figures.topomap import Scalp
+from physio.view.dashboard.figures.vad import Plane, VadHistory, missing, withheld
+from physio.view.dashboard.server import VIEWERS, DashboardServer
+from physio.view.dashboard.session_state import SessionState, of
 
 EEG = StreamInfo(
     "head.eeg", Fraction(64), (Channel("Fz", "eeg", "uV"), Channel("Cz", "eeg", "uV"))
 )
-EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant="p1")
+EDA = StreamInfo(
+    "band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant="p1"
+)
 NAMES = tuple(
     f"{d}{end}" for d in ("valence", "arousal", "dominance") for end in ("", ".sd")
 )
 ESTIMATES = StreamInfo(
     "estimates",
     Fraction(4),
-    tuple(map(Channel, (*NAMES, "support.from", "support.to", "arousal.by.skin.rate"))),
+    tuple(
+        map(
+            Channel,
+            (
+                *NAMES,
+                "support.window_start",
+                "support.window_end",
+                "arousal.contribution.eda.scr_rate",
+            ),
+        )
+    ),
 )
 WRIST = {"estimator": {"experts": [{"weights": "wrist"}]}}
 
@@ -65,7 +77,9 @@ def estimated(made: SessionState, seconds: int, rest: float = 0.0) -> None:
     """Put in estimates of ``seconds`` until 100 s; dominance is untrained."""
     made.note({"config": {"estimator": {**WRIST["estimator"], "rest": rest}}})
     n = 4 * seconds
-    rows = np.tile([0.2, 0.3, -0.4, 0.3, *2 * [MissingReason.UNTRAINED.nan], 40, 100, 0.1], n)
+    rows = np.tile(
+        [0.2, 0.3, -0.4, 0.3, *2 * [MissingReason.UNTRAINED.nan], 40, 100, 0.1], n
+    )
     made.take(block(ESTIMATES, 401 - n, rows), 100.0)
 
 
@@ -237,7 +251,7 @@ def test_intervals_come_with_their_coverage_or_not_at_all() -> None:
     plane = Plane(LIGHT)
     plane.update(made)
     assert len(plane._ellipses.data["x"]) == 2
-    assert "80 % intervals held, in people left out: V" in html.rests(made)
+    assert "80 % intervals held, in participants left out: V" in html.rests(made)
     made.note({"config": {"estimator": {"rest": 5.0}}})
     plane.update(made)
     assert len(plane._ellipses.data["x"]) == 0
@@ -251,7 +265,7 @@ def test_an_estimate_says_what_it_rests_on() -> None:
     estimated(made, 30, rest=5.0)
     assert support(made) == 60.0
     assert "Rests on the last <b>60 s</b>" in html.rests(made)
-    assert contributions(made, "arousal") == {"skin": pytest.approx(0.1)}
+    assert contributions(made, "arousal") == {"eda": pytest.approx(0.1)}
     assert "skin +0.10" in html.estimates(made)
 
 
@@ -313,7 +327,7 @@ EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 def test_a_strangers_text_is_never_markup() -> None:
     made = scene()
     made.announce(StreamInfo(f"{EVIL}.eeg", Fraction(4), (Channel(EVIL, "eeg", "uV"),)))
-    made.note({"person": EVIL, "recorded_at": EVIL, "ended": EVIL})
+    made.note({"participant": EVIL, "recorded_at": EVIL, "ended": EVIL})
     made.take(single_event(event_stream(MARKERS), 99.0, EVIL), 99.0)
     made.take(single_event(event_stream("session.status"), 99.0, EVIL), 99.0)
     made.take(mute(f"{EVIL}.eeg", 99.0, on=True), 99.0)
@@ -339,7 +353,9 @@ def told(**sent: Any) -> dict[str, list[str]]:
 
 
 def test_a_wish_counts_from_when_it_was_made() -> None:
-    wish = parse_command(told(what="mark", label=" film ", at=999.8), scene(), wall=1000.0)
+    wish = parse_command(
+        told(what="mark", label=" film ", at=999.8), scene(), wall=1000.0
+    )
     assert wish is not None
     assert wish.label == "film"
     assert wish.wish.time == pytest.approx(99.8)
@@ -366,7 +382,9 @@ def test_what_makes_no_sense_is_no_wish(sent: Any) -> None:
 
 
 def test_who_may_want_what() -> None:
-    rate = parse_command(told(what="rate", values={"valence": "0.5"}), scene(), wall=0.0)
+    rate = parse_command(
+        told(what="rate", values={"valence": "0.5"}), scene(), wall=0.0
+    )
     stop = parse_command(told(what="stop"), scene(), wall=0.0)
     assert rate is not None
     assert stop is not None

@@ -69,7 +69,7 @@ def test_trials_are_named_without_reading(root: Path) -> None:
     assert trials[1] == Trial("s02", "", "2")
 
 
-def test_wrong_folders_people_and_videos(root: Path, tmp_path: Path) -> None:
+def test_wrong_folders_participants_and_videos(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^.* is no DEAP folder: it has no file s01"):
         Deap(tmp_path).trials()
     with pytest.raises(FileNotFoundError) as missing:
@@ -77,7 +77,7 @@ def test_wrong_folders_people_and_videos(root: Path, tmp_path: Path) -> None:
     assert str(missing.value) == f"there is no folder {tmp_path / 'no'}"
     with pytest.raises(FileNotFoundError) as missing:
         Deap(root).load(Trial("s40", "", "1"))
-    assert str(missing.value) == f"{root} has no person 's40' (no file s40.dat)"
+    assert str(missing.value) == f"{root} has no participant 's40' (no file s40.dat)"
     with pytest.raises(ValueError, match=r"^DEAP has videos 1 to 40, but no '41'$"):
         Deap(root).load(Trial("s02", "", "41"))
 

@@ -36,7 +36,7 @@ def recording() -> Recording:
 
 def test_there_and_back_keeps_samples_losses_units_events_and_date() -> None:
     before = recording()
-    after = edf.from_mne(to_mne(before), person="p1")
+    after = edf.from_mne(to_mne(before), participant="p1")
     (block,) = after.streams["eeg.eeg"]
     assert block.info == before.streams["eeg.eeg"][0].info
     # uV to V and back: two roundings.
@@ -75,7 +75,7 @@ def test_brainvision_files(tmp_path: Path) -> None:
     whole = recording()
     last = Recording({"eeg.eeg": whole.streams["eeg.eeg"][1:]}, {}, (), {})
     mne.export.export_raw(path, to_mne(last), verbose="error")
-    (block,) = read(path, person="p1").streams["eeg.eeg"]
+    (block,) = read(path, participant="p1").streams["eeg.eeg"]
     assert block.info == whole.streams["eeg.eeg"][0].info
     # They keep tenths of microvolts, as MNE exports them, or better.
     assert np.allclose(block.data[-500:], last.streams["eeg.eeg"][0].data, atol=0.1)
@@ -84,7 +84,7 @@ def test_brainvision_files(tmp_path: Path) -> None:
 def test_fif_files(tmp_path: Path) -> None:
     path = tmp_path / "a_raw.fif"
     to_mne(recording()).save(path, verbose="error")
-    (block,) = read(path, person="p1").streams["eeg.eeg"]
+    (block,) = read(path, participant="p1").streams["eeg.eeg"]
     # FIF keeps numbers as float32.
     (want, _) = recording().streams["eeg.eeg"]
     assert np.allclose(block.data[:400], want.data, rtol=1e-6)
@@ -104,7 +104,7 @@ def test_labels_twice_uneven_rates_and_stim_channels(data: Path) -> None:
 
 
 def test_kinds_come_from_the_labels_where_all_is_called_eeg(data: Path) -> None:
-    streams = edf.read(data / "eegmat" / "Subject00_1.edf", person="00").streams
+    streams = edf.read(data / "eegmat" / "Subject00_1.edf", participant="00").streams
     assert {n: b.info.channels[0].unit for n, (b,) in streams.items()} == {
         "eeg.eeg": "uV",
         "eeg.ecg": "uV",

@@ -41,7 +41,7 @@ def packed(path: Path, under: str = "", **more: str) -> Path:
 
 
 def test_streams_have_their_units_rates_and_places(tmp_path: Path) -> None:
-    found = read(folder(tmp_path / "e4"), person="p07")
+    found = read(folder(tmp_path / "e4"), participant="p07")
     (eda,), (bvp,), (acc,), (temp,) = found.streams.values()
     assert list(found.streams) == ["e4.eda", "e4.bvp", "e4.acc", "e4.temp"]
     assert eda.info.channels == (Channel("eda", "gsr", "uS"),)
@@ -54,7 +54,11 @@ def test_streams_have_their_units_rates_and_places(tmp_path: Path) -> None:
     assert acc.data.tolist() == [[-1 / 64, 65 / 64, 5 / 64], [1.0, -1.0, 0.5]]
     assert temp.data.tolist() == [[33.13]]
     for info in found.infos[:4]:
-        assert (info.participant, info.site, info.placement) == ("p07", "wrist", "dorsal")
+        assert (info.participant, info.site, info.placement) == (
+            "p07",
+            "wrist",
+            "dorsal",
+        )
 
 
 def test_each_stream_keeps_its_own_start(tmp_path: Path) -> None:

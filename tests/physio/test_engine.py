@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from physio.core.block import Array, Block, Channel, StreamInfo
-from physio.core.events import Events, single_event, event_stream
+from physio.core.events import Events, event_stream, single_event
 from physio.core.protocols import FastClock
 from physio.core.recording import Recording, stream_timeout
 from physio.core.stage import Chain, Stage, State
-from physio.online.engine import Engine, PipelineConfig, ChainConfig, StallDetector, run
+from physio.online.engine import ChainConfig, Engine, PipelineConfig, StallDetector, run
 from physio.online.session import Session
 
 EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 EEG = StreamInfo("head.eeg", Fraction(32), (Channel("Fz", "eeg", "uV"),))
-PLAN = PipelineConfig({"skin": ChainConfig("band.eda"), "eeg": ChainConfig("head.eeg")})
+PLAN = PipelineConfig({"eda": ChainConfig("band.eda"), "eeg": ChainConfig("head.eeg")})
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def test_a_stream_that_dies_is_declared_silent_and_the_others_go_on() -> None:
     assert not np.isnan(eeg).any()
     # The last sample is at 3.75 s, and holds for 1 s.
     np.testing.assert_array_equal(np.isnan(skin), np.arange(len(skin)) / 4 > 4.75)
-    declared = [i for i in items if i.info.name == "session.silence"]
+    declared = [i for i in items if i.info.name == "session.stream_timeout"]
     assert {label for d in declared for label in d.labels} == {"band.eda"}
 
 
@@ -152,7 +152,10 @@ def test_a_file_gives_what_a_session_with_it_would() -> None:
 
 
 def test_a_chain_that_fails_is_named_and_the_others_go_on() -> None:
-    chains = {"skin": ChainConfig("band.eda", (Brittle(),)), "eeg": ChainConfig("head.eeg")}
+    chains = {
+        "eda": ChainConfig("band.eda", (Brittle(),)),
+        "eeg": ChainConfig("head.eeg"),
+    }
     script = steady(EEG, 6) + steady(EDA, 3) + [(4.0, block(EDA, 99, 1))]
     items = go(session(script, PipelineConfig(chains)))
     told = [x for i in items if i.info.name == "session.status" for x in i.labels]
@@ -177,7 +180,7 @@ def test_the_estimator_hears_markers() -> None:
 
 
 def test_what_is_missing_in_a_plan_is_named() -> None:
-    plan = PipelineConfig({"skin": ChainConfig("band.gsr")})
+    plan = PipelineConfig({"eda": ChainConfig("band.gsr")})
     with pytest.raises(ValueError, match=r".*") as caught:
         Engine(plan, (EDA, EEG), 0.0)
     assert str(caught.value) == (

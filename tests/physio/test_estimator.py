@@ -9,30 +9,30 @@ import pytest
 import torch
 
 from physio.config import build
-from physio.core.block import Array, Block, Channel, StreamInfo, Origin
-from physio.core.events import single_event, event_stream
+from physio.core.block import Array, Block, Channel, Origin, StreamInfo
+from physio.core.events import event_stream, single_event
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import StageRunner
+from physio.inference.estimator import DIMENSIONS, HALVES, Estimator, Expert
 from physio.models import model_card
+from physio.models.baseline import BaselinePrior
 from physio.models.fusion import fuse
 from physio.models.gaussian import Gaussian, GaussianConfig
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
-from physio.models.baseline import BaselinePrior
-from physio.inference.estimator import DIMENSIONS, HALVES, Estimator, Expert
 
 RATE = 4
-COLUMNS = (("skin.rate", "sqrt"), ("skin.tonic", "log"), ("heart.rate", "raw"))
+COLUMNS = (("eda.scr_rate", "sqrt"), ("eda.tonic", "log"), ("heart.rate", "raw"))
 INFO = StreamInfo(
     "features",
     Fraction(RATE),
     (
-        Channel("skin.tonic", "misc", "uS", memory=30),
-        Channel("skin.rate", "misc", "1/min", memory=60),
-        Channel("skin.from", unit="s"),
-        Channel("skin.to", unit="s"),
+        Channel("eda.tonic", "misc", "uS", memory=30),
+        Channel("eda.scr_rate", "misc", "1/min", memory=60),
+        Channel("eda.window_start", unit="s"),
+        Channel("eda.window_end", unit="s"),
         Channel("heart.rate", "misc", "1/min", memory=10),
-        Channel("heart.from", unit="s"),
-        Channel("heart.to", unit="s"),
+        Channel("heart.window_start", unit="s"),
+        Channel("heart.window_end", unit="s"),
     ),
 )
 REST = BaselinePrior(
@@ -91,32 +91,36 @@ def run(stage: Estimator, x: Array, info: StreamInfo = INFO) -> Block:
 
 
 def estimator(*names: str, demo: bool = False) -> Estimator:
-    return Estimator(tuple(Expert(n) for n in names), baseline_seconds=60.0, demo_weights=demo)
+    return Estimator(
+        tuple(Expert(n) for n in names), baseline_seconds=60.0, demo_weights=demo
+    )
 
 
 def test_nobody_asked_nothing_told() -> None:
     out = run(Estimator(), rows(8))
-    assert out.info.names[:3] == ("valence", "valence.sd", "valence.why")
-    assert out.info.names[9:] == ("support.from", "support.to", *HALVES)
+    assert out.info.names[:3] == ("valence", "valence.sd", "valence.missing")
+    assert out.info.names[9:] == ("support.window_start", "support.window_end", *HALVES)
     codes = missing_reason(out.data[:, [0, 1, 3, 4, 6, 7]])
     assert set(codes.ravel()) == {MissingReason.UNTRAINED}
-    assert set(out.column("arousal.why")) == {MissingReason.UNTRAINED}
+    assert set(out.column("arousal.missing")) == {MissingReason.UNTRAINED}
 
 
 def test_columns_and_untrained_dominance(tmp_path: Path) -> None:
     out = run(estimator(wrist(tmp_path / "wrist")), rows())
-    expected = [f"{d}{e}" for d in DIMENSIONS for e in ("", ".sd", ".why")]
-    expected += ["support.from", "support.to", *HALVES]
+    expected = [f"{d}{e}" for d in DIMENSIONS for e in ("", ".sd", ".missing")]
+    expected += ["support.window_start", "support.window_end", *HALVES]
     expected += [f"wrist.{d}{e}" for d in DIMENSIONS for e in ("", ".sd")]
-    moved = ("skin.rate", "skin.tonic", "heart.rate", "other", "person")
-    expected += [f"{d}.by.{m}" for d in DIMENSIONS for m in moved]
+    moved = ("eda.scr_rate", "eda.tonic", "heart.rate", "other", "participant")
+    expected += [f"{d}.contribution.{m}" for d in DIMENSIONS for m in moved]
     assert list(out.info.names) == expected
-    assert set(out.column("arousal.why")) == {MissingReason.OK}
-    assert set(out.column("dominance.why")) == {MissingReason.UNTRAINED}
+    assert set(out.column("arousal.missing")) == {MissingReason.OK}
+    assert set(out.column("dominance.missing")) == {MissingReason.UNTRAINED}
     assert set(missing_reason(out.column("dominance.sd"))) == {MissingReason.UNTRAINED}
-    assert set(missing_reason(out.column("dominance.half80"))) == {MissingReason.UNTRAINED}
+    assert set(missing_reason(out.column("dominance.ci80"))) == {
+        MissingReason.UNTRAINED
+    }
     half = 1.28155 * out.column("arousal.sd")  # these weights say nothing else
-    np.testing.assert_allclose(out.column("arousal.half80"), half, rtol=1e-5)
+    np.testing.assert_allclose(out.column("arousal.ci80"), half, rtol=1e-5)
     np.testing.assert_array_equal(out.column("arousal"), out.column("wrist.arousal"))
 
 
@@ -155,19 +159,19 @@ def test_a_state_brings_the_past_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(flow.push(b).data, first)
 
 
-def test_the_estimate_narrows_while_the_person_rests(tmp_path: Path) -> None:
+def test_the_estimate_narrows_while_the_participant_rests(tmp_path: Path) -> None:
     x = np.tile(rows()[0], (300, 1))
     sd = run(estimator(wrist(tmp_path / "wrist")), x).column("arousal.sd")
     assert np.all(np.diff(sd[: 60 * RATE]) < 0)
     assert np.all(sd[60 * RATE :] == sd[-1])
-    # At first almost nothing is known of the person: 0.25 s of 60 s of memory.
+    # At first almost nothing is known of the participant: 0.25 s of 60 s of memory.
     prior = model_card.load(str(tmp_path / "wrist")).arrays["prior.sd"][1]
     assert 0.9 * prior < sd[0] < prior
 
 
 def test_an_event_begins_a_new_rest(tmp_path: Path) -> None:
     stage, x = estimator(wrist(tmp_path / "wrist")), rows()
-    x[300:, 4] += 20  # the person's heart beats faster from here on
+    x[300:, 4] += 20  # the participant's heart beats faster from here on
     flow = StageRunner(stage, INFO)
     a, b = Block(INFO, 0, 0.0, x).split([300])
     flow.push(a)
@@ -191,9 +195,9 @@ def test_a_missing_source_widens_and_does_not_stop(tmp_path: Path) -> None:
     half = run(estimator(name), x)
     assert np.all(half.column("arousal.sd")[400:] > whole.column("arousal.sd")[400:])
     np.testing.assert_array_equal(half.data[:400], whole.data[:400])
-    assert set(half.column("arousal.why")) == {MissingReason.OK}
-    np.testing.assert_array_equal(half.column("support.from")[400:], x[400:, 2])
-    chosen = Estimator((Expert(name, ("skin",)),), baseline_seconds=60.0)
+    assert set(half.column("arousal.missing")) == {MissingReason.OK}
+    np.testing.assert_array_equal(half.column("support.window_start")[400:], x[400:, 2])
+    chosen = Estimator((Expert(name, ("eda",)),), baseline_seconds=60.0)
     gone = x.copy()
     gone[:, 4:7] = MissingReason.NO_SIGNAL.nan
     skin = run(chosen, gone)
@@ -203,11 +207,15 @@ def test_a_missing_source_widens_and_does_not_stop(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("skin", "heart", "said"),
+    ("eda", "heart", "said"),
     [
         (MissingReason.WARMING_UP, MissingReason.NO_SIGNAL, MissingReason.WARMING_UP),
         (MissingReason.NO_SIGNAL, MissingReason.NO_SIGNAL, MissingReason.NO_SIGNAL),
-        (MissingReason.NO_SIGNAL, MissingReason.POOR_QUALITY, MissingReason.POOR_QUALITY),
+        (
+            MissingReason.NO_SIGNAL,
+            MissingReason.POOR_QUALITY,
+            MissingReason.POOR_QUALITY,
+        ),
     ],
 )
 def test_nothing_there_says_why(
@@ -216,28 +224,30 @@ def test_nothing_there_says_why(
     x = rows(8)
     x[:, :4], x[:, 4:] = skin.nan, heart.nan
     out = run(estimator(wrist(tmp_path / "wrist")), x)
-    assert set(out.column("arousal.why")) == {said}
+    assert set(out.column("arousal.missing")) == {said}
     assert set(missing_reason(out.column("arousal.sd"))) == {said}
-    assert set(missing_reason(out.column("support.to"))) == {said}
-    assert set(out.column("dominance.why")) == {MissingReason.UNTRAINED}
+    assert set(missing_reason(out.column("support.window_end"))) == {said}
+    assert set(out.column("dominance.missing")) == {MissingReason.UNTRAINED}
 
 
 def test_support_reaches_over_all_that_was_used(tmp_path: Path) -> None:
     x = rows()
     out = run(estimator(wrist(tmp_path / "wrist")), x)
-    np.testing.assert_array_equal(out.column("support.from"), x[:, 2])
-    np.testing.assert_array_equal(out.column("support.to"), x[:, 3])
-    assert out.info.span == 60
+    np.testing.assert_array_equal(out.column("support.window_start"), x[:, 2])
+    np.testing.assert_array_equal(out.column("support.window_end"), x[:, 3])
+    assert out.info.memory == 60
 
 
 def test_demo_weights_do_not_answer_on_measured_input(tmp_path: Path) -> None:
     name = wrist(tmp_path / "toy", Origin.SIMULATED, DIMENSIONS)
     refused = run(estimator(name), rows())
-    assert set(refused.column("arousal.why")) == {MissingReason.DEMO_WEIGHTS}
-    assert set(missing_reason(refused.column("toy.arousal"))) == {MissingReason.DEMO_WEIGHTS}
+    assert set(refused.column("arousal.missing")) == {MissingReason.DEMO_WEIGHTS}
+    assert set(missing_reason(refused.column("toy.arousal"))) == {
+        MissingReason.DEMO_WEIGHTS
+    }
     assert refused.info.origin is Origin.MEASURED
     allowed = run(estimator(name, demo=True), rows())
-    assert set(allowed.column("dominance.why")) == {MissingReason.OK}
+    assert set(allowed.column("dominance.missing")) == {MissingReason.OK}
     assert allowed.info.origin is Origin.DEMO
     simulated = run(estimator(name), rows(), replace(INFO, origin=Origin.SIMULATED))
     np.testing.assert_array_equal(simulated.data, allowed.data)
@@ -249,7 +259,12 @@ def test_demo_weights_are_never_fused_with_measured_ones(tmp_path: Path) -> None
     toy = wrist(tmp_path / "toy", Origin.SIMULATED, DIMENSIONS)
     out = run(estimator(real, toy, demo=True), rows())
     alone = run(estimator(real), rows())
-    for column in ("arousal", "arousal.sd", "support.from", "dominance.why"):
+    for column in (
+        "arousal",
+        "arousal.sd",
+        "support.window_start",
+        "dominance.missing",
+    ):
         np.testing.assert_array_equal(out.column(column), alone.column(column))
     assert np.isfinite(out.column("toy.dominance")).all()
 
@@ -257,7 +272,7 @@ def test_demo_weights_are_never_fused_with_measured_ones(tmp_path: Path) -> None
 def test_two_experts_are_fused(tmp_path: Path) -> None:
     a, b = wrist(tmp_path / "a"), wrist(tmp_path / "b")
     x = rows()
-    two = Estimator((Expert(a, ("skin",)), Expert(b, ("heart",))), baseline_seconds=60.0)
+    two = Estimator((Expert(a, ("eda",)), Expert(b, ("heart",))), baseline_seconds=60.0)
     out = run(two, x)
     prior = model_card.load(a).arrays
     said = [
@@ -302,11 +317,11 @@ def test_a_channel_set_that_does_not_suit_is_refused(tmp_path: Path) -> None:
     poor = INFO.with_channels(None, *INFO.channels[:4])
     with pytest.raises(
         ValueError,
-        match=r"^the weights 'wrist' want skin.rate, skin.tonic, heart.rate; given are "
-        r"skin.tonic, skin.rate$",
+        match=r"^the weights 'wrist' want eda.scr_rate, eda.tonic, heart.rate; given are "
+        r"eda.tonic, eda.scr_rate$",
     ):
         estimator(name).output_info(poor)
-    assert Estimator((Expert(name, ("skin",)),)).output_info(poor).names[0] == "valence"
+    assert Estimator((Expert(name, ("eda",)),)).output_info(poor).names[0] == "valence"
     with pytest.raises(
         ValueError, match=r"^the weights 'wrist' read skin, heart, not eeg$"
     ):
@@ -317,11 +332,11 @@ def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
     name = wrist(tmp_path / "wrist")
     table = {
         "use": "physio.inference.estimator:Estimator",
-        "experts": [{"weights": name, "features": ["skin", "heart"]}],
+        "experts": [{"weights": name, "features": ["eda", "heart"]}],
     }
-    expected = Estimator((Expert(name, ("skin", "heart")),))
+    expected = Estimator((Expert(name, ("eda", "heart")),))
     assert build(table, "a.toml: estimator") == expected
-    table["experts"][0]["reeds"] = ["skin"]  # type: ignore[index]
+    table["experts"][0]["reeds"] = ["eda"]  # type: ignore[index]
     with pytest.raises(
         ValueError,
         match=r"^a.toml: estimator.experts\[0\]: Expert has no setting 'reeds'; it has "

@@ -1,4 +1,4 @@
-"""Models are judged on people they never saw, and never see the answers."""
+"""Models are judged on participants they never saw, and never see the answers."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn import linear_model
 from sklearn.metrics import (
     balanced_accuracy_score,
     brier_score_loss,
@@ -20,14 +20,22 @@ from tables import table
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.evaluation import metrics, statistics, results
+from physio.evaluation import metrics, results, statistics
 from physio.evaluation.baseline_correction import baseline_correct
-from physio.evaluation.models.baselines import (Best, TimeOnly, MajorityClass, SklearnModel, FoldData, LogisticRegression, PermutedLabels)
 from physio.evaluation.evaluate import Task, evaluate, together
+from physio.evaluation.models.baselines import (
+    Best,
+    FoldData,
+    LogisticRegression,
+    MajorityClass,
+    PermutedLabels,
+    SklearnModel,
+    TimeOnly,
+)
 from physio.evaluation.splits import protocol
 
 STRESS = {"calm": ("calm",), "stress": ("stress",)}
-FEATURES = ["skin.rate", "heart.rate", "motion.activity"]
+FEATURES = ["eda.scr_rate", "heart.rate", "motion.activity"]
 
 
 def work(rows: pd.DataFrame) -> Task:
@@ -35,7 +43,7 @@ def work(rows: pd.DataFrame) -> Task:
 
 
 def test_what_follows_the_label_is_told_and_chance_is_not() -> None:
-    rows = table(people=8)
+    rows = table(participants=8)
     found = evaluate(
         work(rows),
         protocol("loso"),
@@ -49,7 +57,7 @@ def test_what_follows_the_label_is_told_and_chance_is_not() -> None:
         every=60,
         clock=False,
     )
-    assert found.people == tuple(f"S{i}" for i in range(1, 9))
+    assert found.participants == tuple(f"S{i}" for i in range(1, 9))
     assert found.figure("logistic", "AUC")["mean"] > 0.8
     shuffled = found.figure("shuffled", "AUC")
     assert shuffled["low"] < 0.5 < shuffled["high"]
@@ -58,14 +66,14 @@ def test_what_follows_the_label_is_told_and_chance_is_not() -> None:
     own = {(r["metric"], r["than"]): r for r in found.paired}
     better = own["AUC", "commonest"]
     assert better["low"] > 0
-    assert better["people"] == 8
+    assert better["participants"] == 8
     assert better["p"] <= better["holm"] < 0.1
-    # The clock: half of the people had the conditions the other way round.
+    # The clock: half of the participants had the conditions the other way round.
     assert found.figure("clock", "AUC")["mean"] < 0.6
 
 
 def test_the_answers_of_the_test_are_told_to_no_model() -> None:
-    rows = table(people=4).assign(**{"rating.valence": 0.5})
+    rows = table(participants=4).assign(**{"rating.valence": 0.5})
     seen = []
 
     def spy(given: FoldData) -> np.ndarray:
@@ -84,8 +92,8 @@ def test_the_answers_of_the_test_are_told_to_no_model() -> None:
 
 
 def test_a_number_is_told_with_its_spread() -> None:
-    rows = table(people=5)
-    y = rows["skin.rate"].to_numpy() * 2 + 1
+    rows = table(participants=5)
+    y = rows["eda.scr_rate"].to_numpy() * 2 + 1
 
     def knows(given: FoldData) -> np.ndarray:
         x = given.x[given.fold.test, 0] * 2 + 1
@@ -111,7 +119,7 @@ def test_a_number_is_told_with_its_spread() -> None:
 
 
 def test_a_model_that_says_nothing_is_shown_to() -> None:
-    rows = table(people=3)
+    rows = table(participants=3)
 
     def half(given: FoldData) -> np.ndarray:
         said = np.full((len(given.fold.test), 2), 0.5)
@@ -125,7 +133,7 @@ def test_a_model_that_says_nothing_is_shown_to() -> None:
 
 
 def test_the_best_is_chosen_by_inner_folds_alone() -> None:
-    rows = table(people=6)
+    rows = table(participants=6)
     names = []
 
     def says(name: str, right: bool) -> object:
@@ -147,7 +155,7 @@ def test_the_best_is_chosen_by_inner_folds_alone() -> None:
 
 
 def test_a_split_that_leaks_is_refused_or_said_to() -> None:
-    rows = table(people=3)
+    rows = table(participants=3)
     models = {"logistic": LogisticRegression()}
     found = evaluate(work(rows), protocol("paper-window-kfold"), models, clock=False)
     assert found.leaks
@@ -169,18 +177,18 @@ def test_a_split_that_leaks_is_refused_or_said_to() -> None:
     ],
 )
 def test_a_model_that_does_not_fit_is_told_of(model: object, message: str) -> None:
-    rows = table(people=3, hop=40)
+    rows = table(participants=3, hop=40)
     with pytest.raises(ValueError, match=re.escape(message)):
         evaluate(work(rows), protocol("loso"), {"m": model}, clock=False)
 
 
 def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
-    rows = table(people=4)
+    rows = table(participants=4)
     rows[FEATURES] += 100 * rows["subject"].str[1:].astype(float).to_numpy()[:, None]
     made = baseline_correct(rows, FEATURES, rest=300, gap=60, label="")
     assert made.table[FEATURES].abs().max().max() < 20
-    for person in ("S1", "S4"):
-        own = ((rows["subject"] == person) & (rows["session"] == "1")).to_numpy()
+    for participant in ("S1", "S4"):
+        own = ((rows["subject"] == participant) & (rows["session"] == "1")).to_numpy()
         rest = own & made.calibration
         assert rows["end"][rest].max() <= 300
         assert rows["begin"][own & made.left].min() >= rows["end"][rest].max() + 60
@@ -201,10 +209,10 @@ def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
 
 
 def test_who_has_no_answer_is_left_out() -> None:
-    rows = table(people=4)
+    rows = table(participants=4)
     rows.loc[rows["subject"] == "S2", "label"] = "other"
     found = evaluate(work(rows), protocol("loso"), {"m": MajorityClass()}, clock=False)
-    assert found.people == ("S1", "S3", "S4")
+    assert found.participants == ("S1", "S3", "S4")
     assert [f.name for f in found.folds.folds] == ["S1", "S3", "S4"]
     lone = rows.assign(label=np.where(rows["subject"] == "S1", rows["label"], ""))
     with pytest.raises(ValueError, match=r"^loso leaves nothing to train on and to "):
@@ -240,18 +248,24 @@ def test_differences_are_paired_and_stepped_down() -> None:
     expected = multipletests(p[:4], method="holm")[1]
     np.testing.assert_allclose(statistics.holm(p)[:4], expected, atol=1e-4)
     assert np.isnan(statistics.holm(p)[4])
-    # 5 people, all better: 2 of 32 sign patterns are as far from 0.
-    assert statistics.sign_flip_test(np.array([1.0, 2, 3, 4, 5]), 1) == pytest.approx(2 / 32)
+    # 5 participants, all better: 2 of 32 sign patterns are as far from 0.
+    assert statistics.sign_flip_test(np.array([1.0, 2, 3, 4, 5]), 1) == pytest.approx(
+        2 / 32
+    )
     many = statistics.sign_flip_test(np.random.default_rng(0).normal(0, 1, 40), 1)
     assert 0.01 < many <= 1
     with pytest.raises(ValueError, match=r"^there is no model 'x' to compare with: a"):
-        statistics.paired_differences([statistics.summary("a", "m", {"S1": 1.0}, 1)], "x", 1)
+        statistics.paired_differences(
+            [statistics.summary("a", "m", {"S1": 1.0}, 1)], "x", 1
+        )
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:
-    rows = table(people=4)
+    rows = table(participants=4)
     models = {
-        "own": SklearnModel(LogisticRegression(), ("heart", "skin.rate")),
+        "own": SklearnModel(
+            linear_model.LogisticRegression(), ("heart", "eda.scr_rate")
+        ),
         "shuffled": PermutedLabels(LogisticRegression()),
     }
     one, two = (
@@ -267,7 +281,7 @@ FILE = """
 use = "physio.evaluation.feature_benchmark:FeatureBenchmark"
 protocol = "loso"
 classes = { calm = ["calm"], stress = ["stress"] }
-features = ["skin", "heart"]
+features = ["eda", "heart"]
 test_spacing = 60
 reference = "logistic"
 [evaluation.models.logistic]
@@ -277,7 +291,7 @@ use = "physio.evaluation.models.baselines:LogisticRegression"
 
 def test_the_command_leaves_what_the_contract_says(tmp_path: Path) -> None:
     rows = tmp_path / "table.parquet"
-    table(people=4).to_parquet(rows)
+    table(participants=4).to_parquet(rows)
     config = tmp_path / "e.toml"
     config.write_text(FILE)
     out, result = tmp_path / "out", tmp_path / "r.json"
@@ -292,14 +306,16 @@ def test_the_command_leaves_what_the_contract_says(tmp_path: Path) -> None:
     assert "| logistic " in said.output
     found = json.loads(result.read_text())
     assert {
-        *("dataset", "protocol", "people", "rows", "audit", "config", "versions"),
+        *("dataset", "protocol", "participants", "rows", "audit", "config", "versions"),
         "seconds",
     } <= set(found)
     assert found["audit"]["ok"] is True
-    assert found["config"]["use"] == "physio.evaluation.feature_benchmark:FeatureBenchmark"
+    assert (
+        found["config"]["use"] == "physio.evaluation.feature_benchmark:FeatureBenchmark"
+    )
     assert {r["model"] for r in found["rows"]} == {"logistic", "commonest", "clock"}
     for row in found["rows"]:
-        assert set(row["per_person"]) == {"S1", "S2", "S3", "S4"}
+        assert set(row["per_participant"]) == {"S1", "S2", "S3", "S4"}
         assert row["low"] <= row["mean"] <= row["high"]
     outputs = pd.read_parquet(out / results.OUTPUTS)
     assert {"subject", "begin", "y", "logistic.stress", "clock.calm"} <= set(outputs)
@@ -319,12 +335,12 @@ def test_the_command_leaves_what_the_contract_says(tmp_path: Path) -> None:
             FILE.replace('reference = "logistic"', 'reference = "net"'),
             "e.toml: evaluation: reference 'net' is none of the models logistic",
         ),
-        (FILE.replace('"skin", "heart"', '"eeg"'), "the table has no feature of eeg"),
+        (FILE.replace('"eda", "heart"', '"eeg"'), "the table has no feature of eeg"),
     ],
 )
 def test_bad_files_are_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     rows = tmp_path / "table.parquet"
-    table(people=3).to_parquet(rows)
+    table(participants=3).to_parquet(rows)
     config = tmp_path / "e.toml"
     config.write_text(text)
     said = CliRunner().invoke(app, ["evaluate", str(config), "--table", str(rows)])

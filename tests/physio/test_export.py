@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from physio.cli import app
 from physio.core.block import Block, Channel, StreamInfo
-from physio.core.events import Events, single_event, event_stream
+from physio.core.events import Events, event_stream, single_event
 from physio.core.recording import Recording
 from physio.io import xdf
 from physio.io.anonymize import anonymize
@@ -50,7 +50,9 @@ def recording() -> Recording:
     eda = StreamInfo(
         "labhost3.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant="Erika"
     )
-    made = StreamInfo("estimates", Fraction(1), (Channel("arousal"),), participant="Erika")
+    made = StreamInfo(
+        "estimates", Fraction(1), (Channel("arousal"),), participant="Erika"
+    )
     stamps = UNIX + np.arange(1000) / 250
     streams = {
         "sn_8841.eeg": (
@@ -68,12 +70,14 @@ def recording() -> Recording:
         np.empty((3, 0)),
         ("film", "Erika coughs", "film"),
     )
-    status = single_event(event_stream("session.status"), UNIX, "labhost3 on /home/jdoe/study")
+    status = single_event(
+        event_stream("session.status"), UNIX, "labhost3 on /home/jdoe/study"
+    )
     about = {
         "begin": repr(UNIX),
         "begin_unix": repr(UNIX),
         "began": "2026-03-14T09:20:00",
-        "person": "Erika",
+        "participant": "Erika",
         "config": json.dumps({"serial": "SN-8841", "mac": "00:07:80:ab:cd:ef"}),
         "source": "/home/jdoe/study/20260314",
     }

@@ -22,8 +22,8 @@ from physio.datasets.base import Trial
 from physio.features.actigraphy import Actigraphy
 from physio.offline import extract as extraction
 from physio.offline import windowing
-from physio.online.engine import run
 from physio.offline.extract import Windows, extract
+from physio.online.engine import run
 
 WIDTH, HOP = 20.0, 5.0
 SETTINGS = Windows(WIDTH, HOP)
@@ -31,7 +31,7 @@ SETTINGS = Windows(WIDTH, HOP)
 
 @dataclass(frozen=True)
 class Few:
-    """Four people with two trials of skin conductance and movement; a file each.
+    """Four participants with two trials of skin conductance and movement; a file each.
 
     Where a file says so, reading it fails or takes long.
     """
@@ -43,8 +43,8 @@ class Few:
     licence = "none"
 
     def trials(self) -> tuple[Trial, ...]:
-        people = sorted(p.stem for p in self.root.glob("S*.txt"))
-        return tuple(Trial(p, "", str(k)) for p in people for k in (1, 2))
+        participants = sorted(p.stem for p in self.root.glob("S*.txt"))
+        return tuple(Trial(p, "", str(k)) for p in participants for k in (1, 2))
 
     def load(self, trial: Trial) -> Recording:
         text = (self.root / f"{trial.subject}.txt").read_text()
@@ -58,8 +58,12 @@ class Few:
 
 def recording(trial: Trial, seconds: float = 100.0) -> Recording:
     rng = np.random.default_rng([ord(c) for c in trial.subject + trial.trial])
-    eda = StreamInfo("e4.eda", 4, (Channel("eda", "gsr", "uS"),), participant=trial.subject)
-    acc = StreamInfo("e4.acc", 32, tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz"))
+    eda = StreamInfo(
+        "e4.eda", 4, (Channel("eda", "gsr", "uS"),), participant=trial.subject
+    )
+    acc = StreamInfo(
+        "e4.acc", 32, tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")
+    )
     slow = 2 + np.cumsum(rng.normal(0, 0.02, (int(4 * seconds), 1)), axis=0)
     fast = rng.normal(0, 0.02, (int(32 * seconds), 3)) + np.eye(3)[2]
     said = event_stream("study.ratings", Channel("valence"), Channel("arousal"))
@@ -82,8 +86,8 @@ def recording(trial: Trial, seconds: float = 100.0) -> Recording:
 def few(tmp_path: Path) -> Few:
     root = tmp_path / "few"
     root.mkdir()
-    for person in ("S1", "S2", "S3", "S10"):
-        (root / f"{person}.txt").write_text("fine")
+    for participant in ("S1", "S2", "S3", "S10"):
+        (root / f"{participant}.txt").write_text("fine")
     return Few(root)
 
 
@@ -118,11 +122,11 @@ def test_a_row_a_window_with_its_place_labels_and_reasons(
     said = {"calm": 0.5, "stress": -0.5, "": np.nan}
     np.testing.assert_array_equal(one["rating.valence"], [said[p] for p in parts])
     first = one.iloc[0]
-    assert np.isnan(first["skin.rate"])
-    assert first["skin.rate.why"] == MissingReason.WARMING_UP
+    assert np.isnan(first["eda.scr_rate"])
+    assert first["eda.scr_rate.missing"] == MissingReason.WARMING_UP
     assert 0 <= first["quality.skin"] < one.iloc[-1]["quality.skin"] <= 1
     names = feature_table.features(table)
-    assert "skin.tonic" in names
+    assert "eda.tonic" in names
     assert "motion.activity" in names
     assert not [n for n in names if n.startswith(("rating.", "quality.", "begin"))]
 
@@ -141,7 +145,7 @@ def test_features_are_those_of_a_live_session(few: Few, tmp_path: Path) -> None:
     ticks = np.concatenate([b.data for b in live])
     names = live[0].info.names
     spans = {c.name: c.memory for c in live[0].info.channels}
-    for name in ("skin.tonic", "skin.rate", "motion.activity"):
+    for name in ("eda.tonic", "eda.scr_rate", "motion.activity"):
         column = ticks[:, names.index(name)]
         for k, value in enumerate(one[name]):
             first = min(int(np.ceil(spans[name] * 4)), 79)
@@ -151,7 +155,7 @@ def test_features_are_those_of_a_live_session(few: Few, tmp_path: Path) -> None:
                 assert value == pytest.approx(np.nanmean(cells), rel=80 * 2.3e-16)
             else:
                 assert np.isfinite(cells).mean() < 0.5
-        assert np.isfinite(one[name]).any() or name == "skin.rate"
+        assert np.isfinite(one[name]).any() or name == "eda.scr_rate"
 
 
 def test_losses_are_those_of_a_live_session(few: Few) -> None:
@@ -170,13 +174,15 @@ def test_losses_are_those_of_a_live_session(few: Few) -> None:
         int(MissingReason.WARMING_UP),
         int(MissingReason.TOO_SHORT),
     }
-    skin = missing_reason(made["skin.tonic"])  # its window of 30 s fills; then nothing is missing
+    skin = missing_reason(
+        made["eda.tonic"]
+    )  # its window of 30 s fills; then nothing is missing
     assert set(skin.tolist()) == {0, int(MissingReason.WARMING_UP)}
     assert np.all(np.diff((skin != 0).astype(int)) <= 0)
 
 
 def test_what_came_before_changes_no_row(few: Few) -> None:
-    """One engine reads all trials of a person; each is as if it were alone."""
+    """One engine reads all trials of a participant; each is as if it were alone."""
     windowed = extraction.Windowed(SETTINGS)
     first, second = few.trials()[:2]
     windowed.of(few.load(first), first)
@@ -192,7 +198,7 @@ def test_what_came_before_changes_no_row(few: Few) -> None:
     assert not any(name.startswith("motion") for name in short)
 
 
-def test_a_chain_that_fails_fails_its_person(
+def test_a_chain_that_fails_fails_its_participant(
     few: Few, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: Actigraphy, state: object, x: np.ndarray) -> np.ndarray:
@@ -218,7 +224,7 @@ def test_a_mean_needs_its_share_of_answers() -> None:
     # Of the first 4 ticks one is known: 6; of the last, 8 10 12 14. A value that
     # rests on as much as a window is that of the last tick.
     assert made["a.x"][1] == 11.0
-    assert made["a.x.why"].tolist() == [int(MissingReason.POOR_QUALITY), 0]
+    assert made["a.x.missing"].tolist() == [int(MissingReason.POOR_QUALITY), 0]
     assert made["a.late"].tolist() == [7.0, 15.0]
     assert made["quality.a"].tolist() == [0.625, 1.0]
     assert windowing.values(ticks, grid, 0.25)["a.x"].tolist() == [6.0, 11.0]
@@ -244,11 +250,11 @@ def test_what_is_there_and_unchanged_stays(few: Few, tmp_path: Path) -> None:
     after = {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")}
     moved = {p.parent.name for p in after if after[p] != before[p]}
     assert moved == {"subject=S2", "subject=S3"}
-    other = extract(few, out, replace(SETTINGS, hop=10.0))
+    other = extract(few, out, replace(SETTINGS, step=10.0))
     assert [o.how for o in other] == ["done"] * 4
 
 
-def test_one_bad_person_does_not_stop_the_others(few: Few, tmp_path: Path) -> None:
+def test_one_bad_participant_does_not_stop_the_others(few: Few, tmp_path: Path) -> None:
     (few.root / "S10.txt").write_text("broken")
     out = extract(few, tmp_path / "out", SETTINGS)
     assert [(o.subject, o.how, o.error) for o in out] == [
@@ -286,8 +292,8 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(
 ) -> None:
     from distributed import LocalCluster
 
-    for person in ("S1", "S2", "S3", "S10"):
-        (few.root / f"{person}.txt").write_text("slow")
+    for participant in ("S1", "S2", "S3", "S10"):
+        (few.root / f"{participant}.txt").write_text("slow")
     extract(few, tmp_path / "serial", SETTINGS)
     for began in few.root.parent.glob("began-*"):
         began.unlink()
@@ -324,8 +330,8 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(
 
 def test_killed_midway_it_goes_on(few: Few, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    for person in ("S2", "S3"):
-        (few.root / f"{person}.txt").write_text("slow")
+    for participant in ("S2", "S3"):
+        (few.root / f"{participant}.txt").write_text("slow")
     code = (
         "from pathlib import Path\n"
         "from test_extract import Few, SETTINGS\n"
@@ -343,7 +349,9 @@ def test_killed_midway_it_goes_on(few: Few, tmp_path: Path) -> None:
         "subject=S10",
     ]
     feature_table.path_of(out, "S2").parent.mkdir()
-    (feature_table.path_of(out, "S2").parent / "windows.parquet.123.part").write_bytes(b"x")
+    (feature_table.path_of(out, "S2").parent / "windows.parquet.123.part").write_bytes(
+        b"x"
+    )
     again = extract(few, out, SETTINGS)
     assert [o.how for o in again] == ["kept", "kept", "done", "done"]
     extract(few, tmp_path / "whole", SETTINGS)

@@ -75,11 +75,15 @@ def test_an_expert_less_sure_than_its_prior_does_not_break_the_product() -> None
 
 def test_tempering_takes_a_share_of_what_was_learned() -> None:
     own, prior = (np.array([0.4]), np.array([0.3])), (np.array([-0.3]), np.array([0.6]))
-    np.testing.assert_allclose(np.ravel(shrink_to_prior(*own, *prior, 0.0)), [-0.3, 0.6])
+    np.testing.assert_allclose(
+        np.ravel(shrink_to_prior(*own, *prior, 0.0)), [-0.3, 0.6]
+    )
     np.testing.assert_allclose(np.ravel(shrink_to_prior(*own, *prior, 1.0)), [0.4, 0.3])
     ratio = bell(Y, 0.4, 0.3) / bell(Y, -0.3, 0.6)
     half = moments(Y, bell(Y, -0.3, 0.6) * np.sqrt(ratio))
-    np.testing.assert_allclose(np.ravel(shrink_to_prior(*own, *prior, 0.5)), half, atol=1e-9)
+    np.testing.assert_allclose(
+        np.ravel(shrink_to_prior(*own, *prior, 0.5)), half, atol=1e-9
+    )
 
 
 def test_correlated_errors_are_weighted_as_least_squares_does() -> None:

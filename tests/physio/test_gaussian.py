@@ -5,8 +5,8 @@ import pytest
 
 from physio.core.block import Array
 from physio.core.missing import MissingReason, missing_reason
-from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
 from physio.models.baseline import BaselinePrior, transform
+from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
 
 NONE = np.zeros(3)
 
@@ -82,12 +82,18 @@ def test_what_is_far_from_all_training_counts_as_missing() -> None:
     np.testing.assert_array_equal(model.predict(far, NONE), model.predict(gone, NONE))
     assert not np.array_equal(model.predict(far, NONE)[0], model.predict(z, NONE)[0])
     codes = missing_reason(model.predict(np.full(3, 1e3), NONE)[0])
-    assert codes.tolist() == [MissingReason.OUT_OF_DISTRIBUTION] * 2 + [MissingReason.UNTRAINED]
+    assert codes.tolist() == [MissingReason.OUT_OF_DISTRIBUTION] * 2 + [
+        MissingReason.UNTRAINED
+    ]
 
 
 def test_an_untrained_rating_is_missing() -> None:
     mean, sd = some().predict(np.zeros(3), NONE)
-    assert missing_reason(mean).tolist() == missing_reason(sd).tolist() == [0, 0, MissingReason.UNTRAINED]
+    assert (
+        missing_reason(mean).tolist()
+        == missing_reason(sd).tolist()
+        == [0, 0, MissingReason.UNTRAINED]
+    )
 
 
 def test_fitting_whole_moments_is_their_mean_and_covariance() -> None:
@@ -167,7 +173,7 @@ def test_a_wrong_shape_is_refused() -> None:
 REST = BaselinePrior(*(np.array([v]) for v in (2.0, 4.0, 1.0, 50.0, 300.0)))
 
 
-def test_before_any_rest_a_person_is_anybody() -> None:
+def test_before_any_rest_a_participant_is_anybody() -> None:
     level, spread = REST.level(np.zeros(1), np.zeros(1))
     assert (level[0], spread[0]) == (2.0, 4.0)
 

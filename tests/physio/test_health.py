@@ -12,14 +12,14 @@ from devices.simulated import Wristband
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.protocols import FastClock, Item
 from physio.io import xdf
-from physio.online.engine import PipelineConfig, ChainConfig, run
-from physio.online.stream_health import SleepDetector
+from physio.online.engine import ChainConfig, PipelineConfig, run
 from physio.online.session import Session
+from physio.online.stream_health import SleepDetector
 from physio.sinks.xdf import Xdf
 
 EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 EEG = StreamInfo("head.eeg", Fraction(32), (Channel("Fz", "eeg", "uV"),))
-PLAN = PipelineConfig({"skin": ChainConfig("band.eda"), "eeg": ChainConfig("head.eeg")})
+PLAN = PipelineConfig({"eda": ChainConfig("band.eda"), "eeg": ChainConfig("head.eeg")})
 
 
 @dataclass
@@ -121,7 +121,9 @@ def test_a_stall_is_said_within_a_second_and_what_it_cost() -> None:
     faults = (Fault("unplug", 10.0, 3.0, stream="bvp"),)
     band = Wristband(clock=clock, seconds=20.0, ground_truth=False)
     device = FaultInjector(band, faults, name="band", clock=clock)
-    with Session(PipelineConfig(stall_timeout=0.9), [device], (), clock, poll=0.02) as session:
+    with Session(
+        PipelineConfig(stall_timeout=0.9), [device], (), clock, poll=0.02
+    ) as session:
         items = list(session)
     told = [i for i in items if i.info.name == "session.status"]
     assert told[0].labels == ("stalled: no data of band.bvp for 0.9 s",)
@@ -161,7 +163,9 @@ def test_a_device_that_fails_or_is_silent_is_opened_again() -> None:
     clock = FastClock(1000.0)
     band = Failing(name="band", clock=clock, ground_truth=False, fails=(1005.0,),
                    away=(1010.0, 1020.0))  # fmt: skip
-    with Session(PipelineConfig(), [band], (), clock, poll=0.1, seconds=40.0) as session:
+    with Session(
+        PipelineConfig(), [band], (), clock, poll=0.1, seconds=40.0
+    ) as session:
         items = list(session)
         bvp = session.health["band.bvp"]
     told = [x.removeprefix("device band: ") for x in status(items) if "device" in x]

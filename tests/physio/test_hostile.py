@@ -23,8 +23,8 @@ def written(path: Path, recording: Recording) -> Path:
     return path
 
 
-def skin(name: str = "band.eda", person: str = "", seconds: int = 20) -> Block:
-    info = StreamInfo(name, Fraction(4), EDA, participant=person)
+def skin(name: str = "band.eda", participant: str = "", seconds: int = 20) -> Block:
+    info = StreamInfo(name, Fraction(4), EDA, participant=participant)
     rng = np.random.default_rng(3)
     return Block(info, 0, 0.0, 3 + 0.1 * rng.standard_normal((4 * seconds, 1)))
 
@@ -61,12 +61,12 @@ def test_a_replay_takes_no_sink_from_the_recording(
     sink = {k: v.replace("ELSEWHERE", str(elsewhere)) for k, v in sink.items()}
     stages = [{"use": "physio.features.eda.scl_scr:EdaFeatures"}]
     config = {
-        "session": {"rate": 2, "person": "p1"},
-        "chains": {"skin": {"stream": "band.eda", "stages": stages}},
+        "session": {"rate": 2, "participant": "p1"},
+        "chains": {"eda": {"stream": "band.eda", "stages": stages}},
         "devices": {"band": {"use": "devices.simulated:Wristband"}},
         "sinks": {"mine": sink},
     }
-    about = {"config": json.dumps(config), "person": "p1", "consent": "form-2"}
+    about = {"config": json.dumps(config), "participant": "p1", "consent": "form-2"}
     recording = Recording({"band.eda": (skin(),)}, metadata=about)
     source = written(tmp_path / "in" / "recording.xdf", recording)
     before = tree(tmp_path)
@@ -81,7 +81,7 @@ def test_a_replay_takes_no_sink_from_the_recording(
     assert "filename" not in text
     assert "elsewhere" not in text
     assert "devices.simulated" not in text
-    assert 'person = "p1"' in text
+    assert 'participant = "p1"' in text
     assert "rate = 2" in text
 
 
@@ -111,7 +111,9 @@ def test_an_export_stays_in_its_folder(kind: str, tmp_path: Path) -> None:
     assert not away.exists()
 
 
-def test_bids_tells_streams_and_people_apart_by_their_labels(tmp_path: Path) -> None:
+def test_bids_tells_streams_and_participants_apart_by_their_labels(
+    tmp_path: Path,
+) -> None:
     names = ("a.b", "ab", "../ab", "", "x" * 400)
     streams = {name: (skin(name, "p1"),) for name in names}
     streams |= {"other": (skin("other", "p-1"),)}
@@ -124,11 +126,11 @@ def test_bids_tells_streams_and_people_apart_by_their_labels(tmp_path: Path) -> 
     assert sum("sub-p12" in name for name in files) == 1
 
 
-def test_tables_and_pictures_of_hostile_people_stay_in_the_folder(
+def test_tables_and_pictures_of_hostile_participants_stay_in_the_folder(
     tmp_path: Path,
 ) -> None:
-    people = ("../../p", "/abs", "p1")
-    streams = {f"b{i}.eda": (skin(f"b{i}.eda", p),) for i, p in enumerate(people)}
+    participants = ("../../p", "/abs", "p1")
+    streams = {f"b{i}.eda": (skin(f"b{i}.eda", p),) for i, p in enumerate(participants)}
     source = written(tmp_path / "in" / "r.xdf", Recording(streams))
     done = run("replay", source, "--fast", "--out", tmp_path / "a" / "b" / "out")
     assert done.exit_code == 0, done.output

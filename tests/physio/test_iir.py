@@ -57,7 +57,9 @@ def test_settling_is_when_an_impulse_has_died_away(stage: Recursive) -> None:
 def test_a_bridged_gap_leaves_no_trace_once_settled(stage: Recursive) -> None:
     x = noise()
     holes = x.copy()
-    holes[2000:2012, 0] = MissingReason.NO_SIGNAL.nan  # 12 samples: 48 of the 50 ms bridged
+    holes[2000:2012, 0] = (
+        MissingReason.NO_SIGNAL.nan
+    )  # 12 samples: 48 of the 50 ms bridged
     y, whole = filtered(stage, holes), filtered(stage, x)
     assert np.all(missing_reason(y[2000:2012, 0]) == MissingReason.NO_SIGNAL)
     held = np.where(np.isnan(holes), x[1999, 0], holes)

@@ -1,4 +1,4 @@
-"""A sensor that is lost in mid-session and comes back: on simulated and real people."""
+"""A sensor that is lost in mid-session and comes back: on simulated and real participants."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 
 import physio
 from devices.simulated import Wristband
+from experiments.weights.demo import record
 from physio.core.block import Block
 from physio.core.recording import Recording
-from experiments.weights.demo import record
 
 FROM, TO = 420.0, 520.0  # s after the beginning
 SECONDS = 720.0
@@ -45,7 +45,9 @@ def without(recording: Recording, *streams: str, back: float = TO) -> Recording:
 
 @pytest.fixture(scope="module")
 def simulated() -> Recording:
-    return record(Wristband(seed=8, protocol="random", ground_truth=False), SECONDS, "band")
+    return record(
+        Wristband(seed=8, protocol="random", ground_truth=False), SECONDS, "band"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +92,11 @@ def check(recording: Recording, streams: tuple[str, ...], demo: bool) -> None:
 
 
 @pytest.mark.parametrize("streams", [("band.eda",), ("band.eda", "band.bvp")])
-def test_of_a_simulated_person(simulated: Recording, streams: tuple[str, ...]) -> None:
+def test_of_a_simulated_participant(
+    simulated: Recording, streams: tuple[str, ...]
+) -> None:
     check(simulated, streams, demo=False)
 
 
-def test_of_a_real_person(real: Recording) -> None:
+def test_of_a_real_participant(real: Recording) -> None:
     check(real, ("e4.eda",), demo=False)

@@ -10,11 +10,11 @@ import physio
 from devices.simulated import Headset, Wristband
 from physio.core.block import Block
 from physio.core.events import Events
-from physio.core.protocols import FastClock
 from physio.core.missing import MissingReason, missing_reason
+from physio.core.protocols import FastClock
 from physio.core.recording import Item
-from physio.online.session_config import SessionConfig
 from physio.online.session import Session
+from physio.online.session_config import SessionConfig
 
 SECONDS = 240.0
 HALF = SECONDS / 2
@@ -22,7 +22,9 @@ HALF = SECONDS / 2
 
 def run(**band: object) -> tuple[Session, list[Item], tuple[Headset, Wristband]]:
     clock = FastClock()
-    headset = Headset(name="head", clock=clock, seed=5, seconds=SECONDS, ground_truth=False)
+    headset = Headset(
+        name="head", clock=clock, seed=5, seconds=SECONDS, ground_truth=False
+    )
     wrist = Wristband(
         name="band", clock=clock, seed=5, seconds=SECONDS, ground_truth=False,
         preset="published", **band,
@@ -59,7 +61,7 @@ def conserved(
     silent = {
         label: until
         for item in items
-        if isinstance(item, Events) and item.info.name == "session.silence"
+        if isinstance(item, Events) and item.info.name == "session.stream_timeout"
         for label, until in zip(item.labels, item.times, strict=True)
     }
     for device in devices:
@@ -86,7 +88,7 @@ def test_a_sensor_that_dies_half_way(whole: list[Item]) -> None:
     assert session.health["band.eda"].silent
     skin = stacked(items, "features")
     after = skin.times > HALF + 2  # patience and hold
-    rate = skin.column("skin.rate")
+    rate = skin.column("eda.scr_rate")
     assert set(missing_reason(rate[after])) == {MissingReason.NO_SIGNAL}
     # Before: the same. After: wider than with the sensor.
     assert sd(items, 100, HALF - 5) == pytest.approx(sd(whole, 100, HALF - 5), rel=1e-9)
@@ -99,7 +101,7 @@ def test_a_sensor_that_never_starts(whole: list[Item]) -> None:
     conserved(session, devices, items)
     assert session.health["band.eda"].samples == 0
     assert sd(items, 100, SECONDS - 5) > sd(whole, 100, SECONDS - 5)
-    rate = stacked(items, "features").column("skin.rate")
+    rate = stacked(items, "features").column("eda.scr_rate")
     assert set(missing_reason(rate)) == {MissingReason.NO_SIGNAL}
 
 
@@ -124,4 +126,8 @@ def test_a_band_on_a_table_is_nobody(data: Path) -> None:
     estimates = physio.estimate(recording)
     assert np.isnan(estimates.column("arousal")).all()
     told = set(missing_reason(estimates.column("arousal")).tolist())
-    assert told <= {MissingReason.WARMING_UP, MissingReason.POOR_QUALITY, MissingReason.NO_SIGNAL}
+    assert told <= {
+        MissingReason.WARMING_UP,
+        MissingReason.POOR_QUALITY,
+        MissingReason.NO_SIGNAL,
+    }

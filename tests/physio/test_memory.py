@@ -1,4 +1,4 @@
-"""A day of a whole person through the shipped chains: memory stays as it was."""
+"""A day of a whole participant through the shipped chains: memory stays as it was."""
 
 import resource
 from dataclasses import replace

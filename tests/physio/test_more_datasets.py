@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from miniatures import bids
-from physio.datasets.bids import Bids
 from physio.datasets.base import Trial
+from physio.datasets.bids import Bids
 from physio.datasets.eegmat import EEG, Eegmat
 from physio.datasets.open_recording import read
 from physio.datasets.stress_predict import StressPredict
@@ -68,7 +68,7 @@ def test_stress_predict_goes_by_the_labels_and_not_by_the_tags(
         assert {b.info.rate for (b,) in recording.streams.values()} == {4, 32, 64}
 
 
-def test_a_person_without_labels_has_signals_all_the_same(data: Path) -> None:
+def test_a_participant_without_labels_has_signals_all_the_same(data: Path) -> None:
     recording = StressPredict(data / "stress_predict").load(Trial("S01"))
     assert len(recording.events["study.conditions"]) == 0
     assert len(recording.streams["e4.eda"][0]) > 10_000
@@ -79,7 +79,10 @@ def test_stress_predicts_faults_are_told(data: Path, tmp_path: Path) -> None:
         StressPredict(tmp_path).trials()
     with pytest.raises(FileNotFoundError) as missing:
         StressPredict(tmp_path).load(Trial("S05"))
-    assert str(missing.value) == f"{tmp_path} has no person 'S05' (no file raw/S05.zip)"
+    assert (
+        str(missing.value)
+        == f"{tmp_path} has no participant 'S05' (no file raw/S05.zip)"
+    )
     (tmp_path / "raw").symlink_to(data / "stress_predict" / "raw")
     (tmp_path / "labels_per_second.csv").write_text(
         "Participant,Time(sec),Label\n5,1,?\n"
@@ -120,7 +123,7 @@ def test_damaged_tables_of_answers_are_told(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_stress_questionnaire_has_nine_items(data: Path) -> None:
-    for subject in Wesad(data / "wesad").people:
+    for subject in Wesad(data / "wesad").participants:
         for part in Wesad(data / "wesad").conditions(subject):
             assert len(part.sssq) == (9 if part.name == "stress" else 0)
             assert all(1 <= v <= 5 for v in part.sssq.values() if not np.isnan(v))
@@ -162,7 +165,7 @@ def test_a_folder_that_is_no_study(tmp_path: Path) -> None:
 
 
 def test_a_muse_table_by_its_path(data: Path) -> None:
-    recording = read(data / "biosignals" / "mind_monitor_muse.csv", person="p1")
+    recording = read(data / "biosignals" / "mind_monitor_muse.csv", participant="p1")
     (eeg,) = recording.streams["muse.eeg"]
     assert eeg.info.names == mind_monitor.EEG
     assert (eeg.info.rate, eeg.info.participant) == (256, "p1")

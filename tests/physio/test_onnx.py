@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from physio.core.missing import MissingReason
+from physio.inference import onnx
 from physio.io.montage import places
 from physio.models import model_card
 from physio.models.gaussian import Gaussian
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
-from physio.inference import onnx
 
 pytest.importorskip("onnxruntime")
 PLACES = tuple(tuple(p) for p in places(("Fp1", "Cz", "O2", "T7", "Pz")).tolist())

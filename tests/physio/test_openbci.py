@@ -41,7 +41,7 @@ def test_streams_are_those_of_the_board_that_the_file_names(tmp_path: Path) -> N
     lines = [row(i, marker=5.0 if i == 3 else 0) for i in (0, 1, 2, 3, 7, 8)]
     path = write(tmp_path, text(*lines))
     assert is_file(path)
-    found = read(path, person="p07")
+    found = read(path, participant="p07")
     assert list(found.streams) == ["ganglion.eeg", "ganglion.acc"]
     eeg = found.streams["ganglion.eeg"]
     assert eeg[0].info.channels == tuple(

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from physio.models.pinn import (GAMMA, TAUS, Moments, Pinn, PinnConfig, derivatives, phasic_residual, tonic_residual)
+from physio.models.pinn import (
+    GAMMA,
+    TAUS,
+    Moments,
+    Pinn,
+    PinnConfig,
+    derivatives,
+    phasic_residual,
+    tonic_residual,
+)
 
 ALPHA = torch.tensor(0.4, dtype=torch.float64)  # 1/min
 REST = torch.tensor(2.0, dtype=torch.float64)  # uS
@@ -124,7 +133,7 @@ def test_what_follows_linearly_is_in_the_unit_of_the_trace() -> None:
         ),
         ({"physics": 0.0}, "forecast reconstruction classes ratings"),
         ({"emotion": 0.0}, "forecast reconstruction tonic phasic driver"),
-        ({"skin": 0.0}, "classes ratings"),
+        ({"eda": 0.0}, "classes ratings"),
     ],
 )
 def test_each_part_can_be_left_out(settings: dict[str, float], names: str) -> None:

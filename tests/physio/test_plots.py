@@ -9,7 +9,7 @@ import pytest
 from matplotlib.collections import FillBetweenPolyCollection, PolyCollection
 from matplotlib.figure import Figure
 
-from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, event_stream
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
@@ -24,13 +24,15 @@ EEG = StreamInfo(
     (Channel("F3", "eeg", "uV"), Channel("Cz", "eeg", "uV")),
     Origin.SIMULATED,
 )
-EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
+EDA = StreamInfo(
+    "band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED
+)
 MICRO = "\N{MICRO SIGN}"
 NAMES = ("valence", "arousal", "dominance")
 
 
 def block(name: str, rate: int, origin: Origin, **columns: Array) -> Block:
-    units = {"skin.tonic": "uS", "skin.rate": "1/min", "heart.rate": "1/min"}
+    units = {"eda.tonic": "uS", "eda.scr_rate": "1/min", "heart.rate": "1/min"}
     named = {n.replace("__", "."): values for n, values in columns.items()}
     channels = tuple(Channel(n, unit=units.get(n, "1")) for n in named)
     data = np.ascontiguousarray(np.stack(list(named.values()), axis=1))
@@ -49,7 +51,11 @@ def session(seconds: int = 60) -> Recording:
     )
     eda = (Block(EDA, 0, 100.0, 2 + rng.normal(size=(seconds * 4, 1)) * 0.01),)
     markers = Events(
-        event_stream("session.markers"), 160.0, np.array([110.0]), np.empty((1, 0)), ("tone",)
+        event_stream("session.markers"),
+        160.0,
+        np.array([110.0]),
+        np.empty((1, 0)),
+        ("tone",),
     )
     rated = Events(
         event_stream("study.ratings", Channel("valence")),
@@ -302,12 +308,12 @@ def test_an_empty_recording_cannot_be_plotted() -> None:
         plot(empty)
 
 
-def test_a_real_person_is_plotted_with_conditions_and_ratings(
+def test_a_real_participant_is_plotted_with_conditions_and_ratings(
     data: Path, tmp_path: Path
 ) -> None:
     from physio.datasets.open_recording import read
 
     recording = read(data / "wesad" / "S10")
     figure = plot(recording)
-    figure.savefig(tmp_path / "person.png")
+    figure.savefig(tmp_path / "participant.png")
     assert {"baseline", "stress", "amusement"} <= set(texts(figure))

@@ -17,7 +17,7 @@ RATE = 250
 def recording(
     *, blinks: bool = True, alpha: float = 12.0, breath: bool = True
 ) -> Recording:
-    """A person who does what is asked, or not."""
+    """A participant who does what is asked, or not."""
     rng = np.random.default_rng(3)
     t = np.arange(98 * RATE) / RATE
     eeg = rng.normal(0, 4.0, (len(t), 3))
@@ -48,7 +48,9 @@ def recording(
     told.sort()
     times = np.array([at for at, _ in told])
     labels = tuple(label for _, label in told)
-    events = Events(event_stream(MARKERS), 98.0, times, np.empty((len(told), 0)), labels)
+    events = Events(
+        event_stream(MARKERS), 98.0, times, np.empty((len(told), 0)), labels
+    )
     return Recording(streams, {MARKERS: events})
 
 
@@ -84,7 +86,7 @@ def test_who_does_what_is_asked_passes_and_what_is_not_there_is_not_told(
     [
         ({"blinks": False}, "blinks in front"),
         ({"alpha": 2.0}, "alpha, eyes closed"),
-        ({"breath": False}, "skin answers a breath"),
+        ({"resp": False}, "skin answers a breath"),
     ],
 )
 def test_what_does_not_happen_is_seen(

@@ -197,7 +197,9 @@ def test_predict_leaves_out_electrodes_with_a_missing_band() -> None:
     np.testing.assert_allclose(mean, out[:3], rtol=1e-6)
     np.testing.assert_allclose(sd, np.exp(out[3:]), rtol=1e-6)
     z[:] = MissingReason.POOR_QUALITY.nan
-    assert set(missing_reason(model.predict(z, np.zeros(12))[0])) == {MissingReason.POOR_QUALITY}
+    assert set(missing_reason(model.predict(z, np.zeros(12))[0])) == {
+        MissingReason.POOR_QUALITY
+    }
 
 
 def test_weights_of_another_size_are_refused() -> None:

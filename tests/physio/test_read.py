@@ -47,10 +47,10 @@ def test_xdf_by_itself_or_in_a_session_s_folder(
     assert read(path).streams
 
 
-def test_the_person_is_who_the_recording_says_or_who_is_told(data: Path) -> None:
+def test_the_participant_is_who_the_recording_says_or_who_is_told(data: Path) -> None:
     zipped = data / "wesad" / "S10" / "S10_E4_Data.zip"
-    assert read(zipped, person="p07").metadata["person"] == "p07"
-    assert read(zipped.parent, person="p07").metadata["person"] == "S10"
+    assert read(zipped, participant="p07").metadata["participant"] == "p07"
+    assert read(zipped.parent, participant="p07").metadata["participant"] == "S10"
 
 
 def fails(path: Path, says: str, **options: str) -> None:
@@ -67,13 +67,16 @@ def test_a_folder_that_is_no_recording(tmp_path: Path) -> None:
     fails(
         tmp_path,
         f"{tmp_path} is no Empatica E4 export (no EDA.csv, BVP.csv, ACC.csv or "
-        f"TEMP.csv) and no WESAD person's folder; what can be read is {KINDS}",
+        f"TEMP.csv) and no WESAD participant's folder; what can be read is {KINDS}",
     )
 
 
-def test_a_folder_of_several_people(data: Path) -> None:
+def test_a_folder_of_several_participants(data: Path) -> None:
     path = data / "wesad"
-    fails(path, f"{path} has several people: give the folder of one, as {path / 'S2'}")
+    fails(
+        path,
+        f"{path} has several participants: give the folder of one, as {path / 'S2'}",
+    )
 
 
 def test_one_file_of_an_export(data: Path) -> None:

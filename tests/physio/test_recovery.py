@@ -1,4 +1,4 @@
-"""What simulated people did is found again, in more and more noise."""
+"""What simulated participants did is found again, in more and more noise."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import pytest
 from benchmarks import recovery_in_noise
 from benchmarks.recovery_in_noise import TRIALS, matched
 
-# Least precision and recall, and most error of time (ms), of one person: without
+# Least precision and recall, and most error of time (ms), of one participant: without
 # noise, and with the third level of the table. The table's own figures, of four
-# people, are in docs/signal-chain.md.
+# participants, are in docs/signal-chain.md.
 LEAST = {
     "beats in ECG": ((0.99, 0.99, 5.0), (0.99, 0.99, 5.0)),
     "beats in PPG": ((0.95, 0.85, 10.0), (0.95, 0.80, 15.0)),

@@ -12,22 +12,24 @@ from typer.testing import CliRunner
 from physio.cli import app
 from physio.core.missing import MissingReason
 from physio.datasets import feature_table
+from physio.view.plots.data_availability import conditions, missing
 from physio.view.reports.dataset import dataset_report
 from physio.view.reports.html import Page
-from physio.view.plots.data_availability import conditions, missing
 
 
 def rows() -> pd.DataFrame:
     """Return a table with qualities and reasons: S2's heart is never usable."""
-    made = table(people=3, hop=40)
+    made = table(participants=3, hop=40)
     lost = (made["subject"] == "S2").to_numpy()
     made["heart.rate"] = made["heart.rate"].where(~lost, MissingReason.POOR_QUALITY.nan)
-    for chain in ("skin", "heart", "motion"):
+    for chain in ("eda", "heart", "motion"):
         made[f"quality.{chain}"] = 1.0
     made.loc[lost, "quality.heart"] = 0.0
-    made["skin.rate.why"] = np.int8(0)
-    made["heart.rate.why"] = np.where(lost, int(MissingReason.POOR_QUALITY), 0).astype(np.int8)
-    made["motion.activity.why"] = np.int8(0)
+    made["eda.scr_rate.missing"] = np.int8(0)
+    made["heart.rate.missing"] = np.where(
+        lost, int(MissingReason.POOR_QUALITY), 0
+    ).astype(np.int8)
+    made["motion.activity.missing"] = np.int8(0)
     return made
 
 
@@ -42,15 +44,15 @@ def stored(out: Path) -> Path:
         "source": {"stream": "e4.eda", "rate": "4"},
         "versions": {"numpy": "2"},
     }
-    for person in made["subject"].unique():
-        own = made[made["subject"] == person].drop(columns="subject")
+    for participant in made["subject"].unique():
+        own = made[made["subject"] == participant].drop(columns="subject")
         columns = {c: own[c].to_numpy() for c in own}
-        feature_table.write(feature_table.path_of(out, person), [columns], about)
+        feature_table.write(feature_table.path_of(out, participant), [columns], about)
     return out
 
 
 def test_what_is_usable_and_why_not() -> None:
-    found = missing(rows(), ["skin", "heart"])
+    found = missing(rows(), ["eda", "heart"])
     assert found.loc["heart"].to_dict() == {
         "a value": pytest.approx(2 / 3),
         "poor quality": pytest.approx(1 / 3),
@@ -65,7 +67,7 @@ def test_the_page_of_a_data_set_needs_nothing_else(tmp_path: Path) -> None:
     page = (out / "report.html").read_text("utf-8")
     assert not re.search(r"(src|href)=\"(?!data:)", page)  # nothing is fetched
     assert "<script" not in page
-    assert "The signals are simulated, not measured on people." in page
+    assert "The signals are simulated, not measured on participants." in page
     assert re.search(r"<th>S2</th>\s*<td>100%</td>\s*<td>0%</td>", page)
     assert "loso: nothing leaks." in page
     assert "Nobody (2026)" in page

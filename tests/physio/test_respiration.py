@@ -9,8 +9,8 @@ import pytest
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import Chain, Stage, apply
-from physio.features.respiration.ecg_derived import EcgDerivedRespiration
 from physio.features.cardiac.heart_rate import BeatDetection
+from physio.features.respiration.ecg_derived import EcgDerivedRespiration
 from physio.features.respiration.respiration_belt import RespirationBelt
 
 
@@ -101,7 +101,7 @@ def test_one_percent_of_loss_and_a_gap() -> None:
     x[25 * 80 : 25 * 100] = MissingReason.NO_SIGNAL.nan
     c = read(x)
     assert np.all(missing_reason(c.data[4 * 81 : 4 * 100]) == MissingReason.NO_SIGNAL)
-    later = c.times > 100 + c.info.span
+    later = c.times > 100 + c.info.memory
     np.testing.assert_array_equal(c.data[later], a.data[later])
 
 
@@ -110,7 +110,7 @@ def rest(data: Path) -> Array:
     return np.loadtxt(file, delimiter=",", skiprows=1)
 
 
-def test_a_person_at_rest(data: Path) -> None:
+def test_a_participant_at_rest(data: Path) -> None:
     y = read(rest(data)[:, 2], 100).column("rate")
     assert np.isfinite(y).mean() > 0.5
     # Counted by eye in the trace: 14 to 18 a minute where it is even.
@@ -126,7 +126,7 @@ def test_beats_give_the_rate_of_the_belt_away(
     info = StreamInfo(f"a.{kind}", Fraction(100), (Channel(kind, kind, "1"),))
     source = Block(info, 0, 0.0, np.ascontiguousarray(x[:, column : column + 1]))
     y = apply(Chain((BeatDetection(), EcgDerivedRespiration())), source)
-    assert y.info.names == ("breath.derived",)
+    assert y.info.names == ("edr_rate",)
     seen = read(x[:, 2], 100).column("rate")
     off = np.abs(y.data[:, 0] - seen[: len(y)])
     assert np.isfinite(y.data).mean() > 0.25

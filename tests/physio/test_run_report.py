@@ -25,14 +25,14 @@ def words(figure: Figure) -> str:
 
 
 def row(model: str, mean: float) -> dict[str, object]:
-    people = {f"S{i}": float(v) for i, v in enumerate(RNG.random(5))}
-    people["S9"] = None  # type: ignore[assignment]
+    participants = {f"S{i}": float(v) for i, v in enumerate(RNG.random(5))}
+    participants["S9"] = None  # type: ignore[assignment]
     base = {"metric": "AUC", "mean": mean, "low": mean - 0.1, "high": mean + 0.1}
-    return {"model": model, **base, "per_person": people}
+    return {"model": model, **base, "per_participant": participants}
 
 
-def test_people_are_bars_from_chance() -> None:
-    figure = results.people_figure([row("net", 0.8), row("plain", 0.7)], "AUC")
+def test_participants_are_bars_from_chance() -> None:
+    figure = results.participants_figure([row("net", 0.8), row("plain", 0.7)], "AUC")
     said = words(figure)
     assert "chance" in said
     assert "net: 0.80 [0.70, 0.90]" in said
@@ -40,7 +40,7 @@ def test_people_are_bars_from_chance() -> None:
     assert len(bars) == 12
     assert all(bar.get_y() == 0.5 for bar in bars)
     with pytest.raises(ValueError, match=r"^no model has a figure called 'r'$"):
-        results.people_figure([row("net", 0.8)], "r")
+        results.participants_figure([row("net", 0.8)], "r")
 
 
 def test_calibration_is_how_often_it_was_so() -> None:
@@ -94,7 +94,7 @@ def test_a_run_s_page_shows_all_there_is(tmp_path: Path) -> None:
     network = run / "networks" / "S0 0"
     network.mkdir(parents=True)
     told = {
-        "dataset": "eegmat", "people": ["S0"], "leaks": True,
+        "dataset": "eegmat", "participants": ["S0"], "leaks": True,
         "protocol": "paper-window-kfold",
         "rows": [row("net", 0.9), row("commonest", 0.5)], "classes": ["a", "b"],
         "notes": ["Workload, not emotion."],

@@ -12,18 +12,22 @@ import pytest
 from typer.testing import CliRunner
 
 from physio.cli import app
-from physio.core.block import Block, Channel, StreamInfo, Origin
-from physio.core.events import Events, single_event, event_stream
+from physio.core.block import Block, Channel, Origin, StreamInfo
+from physio.core.events import Events, event_stream, single_event
 from physio.core.missing import MissingReason
 from physio.core.recording import MARKERS, Recording
 from physio.view.plots.coverage import course_figure, quality_figure, there
+from physio.view.plots.time_axes import Band
 from physio.view.reports.evaluation import audit_report, evaluation_report, forest
 from physio.view.reports.methods import methods
 from physio.view.reports.session import session_report
-from physio.view.plots.time_axes import Band
 
-EDA = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED)
-BVP = StreamInfo("band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),), Origin.SIMULATED)
+EDA = StreamInfo(
+    "band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), Origin.SIMULATED
+)
+BVP = StreamInfo(
+    "band.bvp", Fraction(64), (Channel("bvp", "bio", "1"),), Origin.SIMULATED
+)
 EVIL = "<script>alert(1)</script>"
 
 
@@ -64,9 +68,16 @@ def session() -> Recording:
     bvp = block(BVP, 0, rng.normal(size=64 * 30))
     events = {
         MARKERS: single_event(event_stream(MARKERS), 5.0, EVIL),
-        "session.status": single_event(event_stream("session.status"), 20.0, "stalled: no data"),
+        "session.status": single_event(
+            event_stream("session.status"), 20.0, "stalled: no data"
+        ),
     }
-    about = {"person": "p07", "consent": EVIL, "begin": "0.0", "ended": "completed"}
+    about = {
+        "participant": "p07",
+        "consent": EVIL,
+        "begin": "0.0",
+        "ended": "completed",
+    }
     return Recording({"band.eda": eda, "band.bvp": (bvp,)}, events, (), about)
 
 
@@ -148,9 +159,9 @@ def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
 def result(**more: Any) -> dict[str, Any]:
     each = {"S1": 0.5, "S2": 0.9, "S3": None}
     row = {"model": "wrist", "metric": "macro-F1", "mean": 0.7, "low": 0.5, "high": 0.9,
-           "per_person": each}  # fmt: skip
+           "per_participant": each}  # fmt: skip
     clock = {**row, "model": EVIL, "mean": 0.2, "low": None, "high": None}
-    return {"dataset": "WESAD", "protocol": "loso", "people": list(each),
+    return {"dataset": "WESAD", "protocol": "loso", "participants": list(each),
             "rows": [row, clock], **more}  # fmt: skip
 
 
@@ -169,7 +180,7 @@ def test_a_report_on_an_evaluation_has_the_audit_on_top() -> None:
     assert "the label goes on" in Reader(str(audit_report(audit))).text
 
 
-def test_a_picture_of_a_measure_has_every_person() -> None:
+def test_a_picture_of_a_measure_has_every_participant() -> None:
     ax = forest(result()["rows"], "macro-F1").axes[0]
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [0.5, 0.9])
     assert [t.get_text() for t in ax.get_yticklabels()] == ["wrist", EVIL]
@@ -213,12 +224,12 @@ def test_markers_against_a_photodiode_are_a_row_of_the_data_sheet() -> None:
 
 
 def test_responses_and_the_heart_are_drawn_where_there_are_any() -> None:
-    columns = tuple(map(Channel, ("skin.rate", "heart.rate", "eeg.de.alpha.F3")))
+    columns = tuple(map(Channel, ("eda.scr_rate", "heart.rate", "eeg.de.alpha.F3")))
     info = StreamInfo("features", Fraction(4), columns)
     data = np.tile([3.0, 62.0, 1.0], (40, 1))
     figure = course_figure(Block(info, 0, 0.0, data), [Band("rest", 0.0, 5.0)])
     assert figure is not None
     labels = [ax.get_ylabel().partition("\n")[0] for ax in figure.axes]
-    assert labels == ["skin.rate", "heart.rate"]
+    assert labels == ["eda.scr_rate", "heart.rate"]
     nothing = Block(info, 0, 0.0, np.full((40, 3), np.nan))
     assert course_figure(nothing, []) is None

@@ -20,7 +20,7 @@ def exact(message: str) -> str:
     return f"^{re.escape(message)}$"
 
 
-FEATURES = ["skin.rate", "heart.rate", "motion.activity"]
+FEATURES = ["eda.scr_rate", "heart.rate", "motion.activity"]
 
 
 def all_of(name: str) -> tuple[pd.DataFrame, Folds]:
@@ -68,7 +68,7 @@ def test_no_sample_is_on_both_sides(name: str) -> None:
 
 def test_touching_is_what_samples_tell() -> None:
     rng = np.random.default_rng(3)
-    rows = table(people=2)
+    rows = table(participants=2)
     dealt = rng.random(len(rows)) < 0.02
     train, test = np.flatnonzero(dealt), np.flatnonzero(~dealt)
     slow = [
@@ -106,7 +106,7 @@ def test_orders_are_tested_both_ways() -> None:
         assert not set(rows["subject"].iloc[fold.train]) & turned[fold.name]
 
 
-def test_time_blocks_have_all_people_and_classes_on_both_sides() -> None:
+def test_time_blocks_have_all_participants_and_classes_on_both_sides() -> None:
     rows, folds = all_of("time-blocked")
     (fold,) = folds.folds
     for side in (fold.train, fold.test):
@@ -175,7 +175,7 @@ def test_folds_of_another_table_are_refused() -> None:
         folds.of(other)
 
 
-def test_one_person_cannot_be_left_out() -> None:
-    message = "loso needs at least 2 people; the table has 1"
+def test_one_participant_cannot_be_left_out() -> None:
+    message = "loso needs at least 2 participants; the table has 1"
     with pytest.raises(ValueError, match=exact(message)):
-        divide(table(people=1), protocol("loso"))
+        divide(table(participants=1), protocol("loso"))

@@ -17,15 +17,15 @@ from physio.core.events import Events, event_stream
 from physio.core.protocols import FastClock
 from physio.core.recording import MARKERS, Recording
 from physio.study import bids, epochs, questionnaires
-from physio.study.protocol_runner import ProtocolRunner
+from physio.study.counterbalancing import orders, williams
 from physio.study.design import Contrast, Design, Exclusion
 from physio.study.epochs import related, summary
-from physio.study.study_folder import Study
-from physio.study.withdrawal import search
-from physio.study.outcomes import Signals
 from physio.study.marker_latency import marker_latency
-from physio.study.counterbalancing import orders, williams
+from physio.study.outcomes import Signals
+from physio.study.protocol_runner import ProtocolRunner
+from physio.study.study_folder import Study
 from physio.study.table import contrasts, excluded, sessions
+from physio.study.withdrawal import search
 
 EXAMPLE = Path(physio.assets.__file__).parent / "study"
 
@@ -250,7 +250,7 @@ def test_mishaps_are_in_the_flow_and_not_in_the_figures(rehearsed: Path) -> None
     assert by["sam.arousal"]["n"] == 5
     # The second lost the wristband half-way: their stress or their amusement is none.
     assert by["heart.rate"]["n"] <= 4
-    assert "sim2" not in by["heart.rate"]["per_person"]
+    assert "sim2" not in by["heart.rate"]["per_participant"]
     table = pd.read_csv(rehearsed / "derived" / "table.csv")
     third = table[table["participant"] == "sim3"]
     assert set(third["session"]) == {"sim3-1", "sim3-2"}
@@ -315,7 +315,11 @@ def test_events_have_amplitudes_over_responses_and_magnitudes_over_all() -> None
     info = StreamInfo("band.eda", 4, (Channel("eda", "gsr", "uS"),))
     times = np.array([60.0, 120.0, 180.0])
     events = Events(
-        event_stream(MARKERS), 240.0, times, np.empty((3, 0)), ("film a", "film b", "film c")
+        event_stream(MARKERS),
+        240.0,
+        times,
+        np.empty((3, 0)),
+        ("film a", "film b", "film c"),
     )
     block = Block(info, 0, 0.0, level[:, None].copy())
     frame = related(Recording({"band.eda": (block,)}, {MARKERS: events}), "film")
@@ -344,7 +348,11 @@ def test_eeg_after_events_is_cleaned_apart_and_says_how() -> None:
     eeg += np.outer(blinks, (1.0, 0.3, 0.15, 0.05))
     at = np.arange(2.0, 38.0, 2.5)
     events = Events(
-        event_stream(MARKERS), 40.0, at.copy(), np.empty((len(at), 0)), ("tone",) * len(at)
+        event_stream(MARKERS),
+        40.0,
+        at.copy(),
+        np.empty((len(at), 0)),
+        ("tone",) * len(at),
     )
     info = StreamInfo("cap.eeg", rate, tuple(Channel(n, "eeg", "uV") for n in names))
     recording = Recording({"cap.eeg": (Block(info, 0, 0.0, eeg),)}, {MARKERS: events})
@@ -374,7 +382,7 @@ def test_an_exclusion_says_why() -> None:
     assert excluded("heart.rate", 0.2, np.nan, rules) == "nothing to measure"
 
 
-def test_a_contrast_is_within_people_and_its_interval_holds_the_truth() -> None:
+def test_a_contrast_is_within_participants_and_its_interval_holds_the_truth() -> None:
     rng = np.random.default_rng(5)
     rows = []
     for k in range(40):
@@ -402,7 +410,11 @@ def test_a_flank_is_found_between_two_samples() -> None:
         light += np.clip((t - (one + late)) / 0.004 + 0.5, 0, 1) * (t < one + 0.5)
     info = StreamInfo("box.light", int(rate), (Channel("photodiode"),))
     events = Events(
-        event_stream(MARKERS), 20.0, at.copy(), np.empty((len(at), 0)), ("flip",) * len(at)
+        event_stream(MARKERS),
+        20.0,
+        at.copy(),
+        np.empty((len(at), 0)),
+        ("flip",) * len(at),
     )
     recording = Recording(
         {"box.light": (Block(info, 0, 0.0, light[:, None].copy()),)}, {MARKERS: events}

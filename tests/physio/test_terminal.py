@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from physio.core.block import Block, Channel, StreamInfo, Origin
-from physio.core.events import single_event, event_stream
-from physio.core.protocols import FastClock
+from physio.core.block import Block, Channel, Origin, StreamInfo
+from physio.core.events import event_stream, single_event
 from physio.core.missing import MissingReason
+from physio.core.protocols import FastClock
 from physio.core.recording import stream_timeout
-from physio.online.engine import PipelineConfig, ChainConfig
+from physio.online.engine import ChainConfig, PipelineConfig
 from physio.online.session import Session
-from physio.view.terminal.sparklines import bar, clock, number, spark
-from physio.view.terminal.keyboard import QUIT, Keyboard, Keys
 from physio.view.labels import LABELS, MEANING
 from physio.view.stream_stats import Log, StreamStats
+from physio.view.terminal.keyboard import QUIT, Keyboard, Keys
 from physio.view.terminal.live import Terminal
+from physio.view.terminal.sparklines import bar, clock, number, spark
 
 EEG = StreamInfo(
     "headset.eeg",
@@ -194,7 +194,7 @@ def test_measured_numbers_carry_no_label_but_still_say_what_they_are() -> None:
 
 
 def test_a_reason_that_the_estimator_gives_beside_counts() -> None:
-    names = ("valence", "valence.sd", "valence.why")
+    names = ("valence", "valence.sd", "valence.missing")
     info = StreamInfo("estimates", Fraction(4), tuple(map(Channel, names)))
     terminal = view()
     row = np.array([[np.nan, np.nan, float(MissingReason.OUT_OF_DISTRIBUTION)]])
@@ -223,7 +223,14 @@ def test_a_stream_that_never_started_and_one_that_died_are_silent() -> None:
 
 
 def test_features_are_counted_by_chain_with_the_main_reason() -> None:
-    names = ("eeg.de.Fz", "eeg.de.Cz", "eeg.from", "eeg.to", "skin.tonic", "skin.from")
+    names = (
+        "eeg.de.Fz",
+        "eeg.de.Cz",
+        "eeg.window_start",
+        "eeg.window_end",
+        "eda.tonic",
+        "eda.window_start",
+    )
     info = StreamInfo("features", Fraction(4), tuple(map(Channel, names)))
     terminal = view()
     warming = MissingReason.WARMING_UP.nan
@@ -236,7 +243,9 @@ def test_features_are_counted_by_chain_with_the_main_reason() -> None:
 def test_markers_and_what_befell_the_session_are_told() -> None:
     terminal = view()
     terminal.take(single_event(event_stream("session.markers"), 61.0, "stress begins"))
-    terminal.take(single_event(event_stream("session.status"), 62.0, "chain skin stopped: no"))
+    terminal.take(
+        single_event(event_stream("session.status"), 62.0, "chain skin stopped: no")
+    )
     terminal.take(single_event(event_stream("band.beats"), 63.0))
     told = [line for line in shown(terminal) if line.startswith(" 01:")]
     assert told == [" 01:01  ◆ stress begins", " 01:02  chain skin stopped: no"]
@@ -251,10 +260,12 @@ def test_old_estimates_are_called_old() -> None:
     assert " the newest of these is 8 s old" in shown(terminal)
 
 
-def test_the_truth_of_a_simulated_person_is_a_diamond_and_no_stream() -> None:
+def test_the_truth_of_a_simulated_participant_is_a_diamond_and_no_stream() -> None:
     terminal = view(120)
     terminal.take(estimate(*(0.0, 0.2) * 3))
-    info = StreamInfo("body.truth", Fraction(4), (Channel("valence"), Channel("arousal")))
+    info = StreamInfo(
+        "body.truth", Fraction(4), (Channel("valence"), Channel("arousal"))
+    )
     terminal.take(Block(info, 0, 0.0, np.array([[1.0, -1.0]])))
     lines = shown(terminal)
     assert sum(line.count("◇") for line in lines) == 3  # two bars, and what it is
@@ -323,7 +334,7 @@ class Still:
 
 def test_all_that_a_session_yields_can_be_shown() -> None:
     clock = FastClock()
-    plan = PipelineConfig({"skin": ChainConfig("band.eda")})
+    plan = PipelineConfig({"eda": ChainConfig("band.eda")})
     terminal, marked = view(100, 30), False
     with Session(plan, [Still(clock)], clock=clock, seconds=15.0) as session:
         for item in session:

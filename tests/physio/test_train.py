@@ -1,4 +1,4 @@
-"""Training: the same features as live, honest fits, judged on people left out."""
+"""Training: the same features as live, honest fits, judged on participants left out."""
 
 import json
 from dataclasses import replace
@@ -9,29 +9,37 @@ import numpy as np
 import pytest
 
 from devices.simulated import Headset, Wristband
+from experiments.weights import rating_error
+from experiments.weights.demo import TrainDemo, record
+from experiments.weights.split_audit import audited
+from physio.core.aligner import TickGrid
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream
-from physio.core.aligner import TickGrid
 from physio.core.recording import Recording
-from physio.models import model_card
-from physio.online.engine import PipelineConfig, ChainConfig
-from physio.online.engine import run as live
-from experiments.weights import rating_error
 from physio.evaluation import config
-from experiments.weights.split_audit import audited
-from physio.training.gaussian import GaussianRecipe, learn, moments, rests
-from physio.training.participants import Person, RatedSegment, features, rated, shipped_chain
-from experiments.weights.demo import TrainDemo, record
 from physio.evaluation.splits import Loso
+from physio.models import model_card
+from physio.online.engine import ChainConfig, PipelineConfig
+from physio.online.engine import run as live
+from physio.training.gaussian import GaussianRecipe, learn, moments, rests
+from physio.training.participant_data import (
+    Participant,
+    RatedSegment,
+    features,
+    rated,
+    shipped_chain,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-INFO = StreamInfo("features", Fraction(4), (Channel("skin.rate"), Channel("heart.rate")))
+INFO = StreamInfo(
+    "features", Fraction(4), (Channel("eda.scr_rate"), Channel("heart.rate"))
+)
 RECIPE = GaussianRecipe(
-    (("skin.rate", "raw"), ("heart.rate", "raw")), rest=60.0, settle=0.0, every=5.0
+    (("eda.scr_rate", "raw"), ("heart.rate", "raw")), rest=60.0, settle=0.0, every=5.0
 )
 
 
-def person(seed: int, tells: float = 0.7) -> Person:
+def participant(seed: int, tells: float = 0.7) -> Participant:
     """Return someone whose ratings are in the features, beside a level of their own."""
     rng = np.random.default_rng(seed)
     n = 4 * 60
@@ -44,14 +52,15 @@ def person(seed: int, tells: float = 0.7) -> Person:
         ratings = np.array([-felt, felt, np.nan])
         units.append(RatedSegment(f"{k}", 60.0 * (k + 1), 60.0 * (k + 2), ratings))
     rows = Block(INFO, 0, 0.0, np.ascontiguousarray(level + np.concatenate(parts)))
-    return Person(f"P{seed}", rows, tuple(units))
+    return Participant(f"P{seed}", rows, tuple(units))
 
 
 def test_features_are_those_of_a_live_session() -> None:
     recording = record(Wristband(seed=5), 90.0)
-    chains = {"skin": "person.eda", "motion": "person.acc"}
+    chains = {"eda": "participant.eda", "motion": "participant.acc"}
     plan = PipelineConfig(
-        {name: ChainConfig(s, shipped_chain(name)) for name, s in chains.items()}, TickGrid()
+        {name: ChainConfig(s, shipped_chain(name)) for name, s in chains.items()},
+        TickGrid(),
     )
     ticks = [b.data for b in live(recording, plan) if b.info.name == "features"]
     rows = features(recording, chains)
@@ -63,10 +72,10 @@ def test_unknown_chains_and_streams_are_named() -> None:
     recording = record(Wristband(seed=5, ground_truth=False), 4.0)
     with pytest.raises(
         ValueError,
-        match=r"^chains.skin reads 'e4.eda'; the recording has person.eda, "
-        r"person.bvp, person.acc, person.temp$",
+        match=r"^chains.skin reads 'e4.eda'; the recording has participant.eda, "
+        r"participant.bvp, participant.acc, participant.temp$",
     ):
-        features(recording, {"skin": "e4.eda"})
+        features(recording, {"eda": "e4.eda"})
     with pytest.raises(
         ValueError, match=r"^there is no chain 'mood'; chains.toml has "
     ):
@@ -90,9 +99,9 @@ def test_units_are_conditions_with_their_ratings(column: str, value: float) -> N
     np.testing.assert_array_equal(unit.ratings, [-0.25, 0.5, np.nan])
 
 
-def test_rests_are_the_levels_of_people() -> None:
-    people = [moments(person(seed), RECIPE) for seed in range(200)]
-    rest = rests(people, RECIPE.every)
+def test_rests_are_the_levels_of_participants() -> None:
+    participants = [moments(participant(seed), RECIPE) for seed in range(200)]
+    rest = rests(participants, RECIPE.every)
     # levels have a standard deviation of 5; that of a variance of 200 is 10 % of it
     np.testing.assert_allclose(rest.between, 25, rtol=0.4)
     # within a unit: noise of 0.3, new at each moment
@@ -102,20 +111,22 @@ def test_rests_are_the_levels_of_people() -> None:
 
 
 def test_moments_leave_out_the_rest_and_the_unrated() -> None:
-    someone = person(0)
+    someone = participant(0)
     unrated = RatedSegment("x", 120.0, 180.0, np.full(3, np.nan))
     early = RatedSegment("y", 0.0, 120.0, np.zeros(3))
-    odd = Person("odd", someone.rows, (early, unrated, *someone.units[2:]))
+    odd = Participant("odd", someone.rows, (early, unrated, *someone.units[2:]))
     seen = moments(odd, replace(RECIPE, settle=10.0))
     times = np.flatnonzero(seen.unit == 0)
-    assert len(times) == 12  # every 5 s from 60 to 120 s: before that, the person rests
+    assert (
+        len(times) == 12
+    )  # every 5 s from 60 to 120 s: before that, the participant rests
     assert 1 not in seen.unit
     assert seen.over == 4 * 60
 
 
-def named(seed: int, *, leaks: bool = False) -> Person:
+def named(seed: int, *, leaks: bool = False) -> Participant:
     """Return someone whose units are called calm and stress by turns."""
-    someone = person(seed)
+    someone = participant(seed)
     units = tuple(
         u._replace(name="stress" if k % 2 else "calm")
         for k, u in enumerate(someone.units)
@@ -125,26 +136,26 @@ def named(seed: int, *, leaks: bool = False) -> Person:
         x = rows.data.copy()
         x[:, 1] = np.arange(len(x)) // 240 % 2 + 0.01 * x[:, 0]
         rows = Block(rows.info, 0, 0.0, x)
-    return Person(someone.code, rows, units)
+    return Participant(someone.code, rows, units)
 
 
 def test_what_trains_and_tests_is_audited() -> None:
-    people = [named(s) for s in range(5)]
-    seen = [moments(p, RECIPE) for p in people]
-    found = audited(people, seen, RECIPE, Loso())
+    participants = [named(s) for s in range(5)]
+    seen = [moments(p, RECIPE) for p in participants]
+    found = audited(participants, seen, RECIPE, Loso())
     assert found.ok
     assert found.clock is not None  # all have one order, so the time tells
     assert found.clock.reached > 0.9
-    unnamed = [person(s) for s in range(5)]
+    unnamed = [participant(s) for s in range(5)]
     assert audited(unnamed, seen, RECIPE, ["P3", "P4"]).findings == ()
     leaky = [named(s, leaks=True) for s in range(5)]
     with pytest.raises(ValueError, match="leaks and is refused: gives the label"):
         audited(leaky, seen, RECIPE, Loso())
 
 
-def judged(made, people: list[Person]) -> list[rating_error.HeldOutRatings]:  # type: ignore[no-untyped-def]
+def judged(made, participants: list[Participant]) -> list[rating_error.HeldOutRatings]:  # type: ignore[no-untyped-def]
     found = []
-    for someone in people:
+    for someone in participants:
         x = someone.features(RECIPE.names)
         level, _ = made.rest.level(x[:240].mean(axis=0) * 60, np.full(2, 60.0))
         said = np.array([made.model.predict(row - level, np.zeros(2)) for row in x])
@@ -152,26 +163,28 @@ def judged(made, people: list[Person]) -> list[rating_error.HeldOutRatings]:  # 
     return found
 
 
-def test_learning_tells_people_never_seen_and_how_sure_it_is() -> None:
-    made = learn([moments(person(s), RECIPE) for s in range(16)], RECIPE)
-    rows = rating_error.rows("m", judged(made, [person(s) for s in range(100, 140)]), 0)
+def test_learning_tells_participants_never_seen_and_how_sure_it_is() -> None:
+    made = learn([moments(participant(s), RECIPE) for s in range(16)], RECIPE)
+    rows = rating_error.rows(
+        "m", judged(made, [participant(s) for s in range(100, 140)]), 0
+    )
     told = {r["metric"]: r["mean"] for r in rows}
-    assert told["arousal correlation within the person"] > 0.7
-    assert told["valence correlation within the person"] > 0.7
-    # 240 units: an interval of 80 % holds 80 % give or take 2.6 (one sd); 16 people to
-    # learn from add as much
+    assert told["arousal correlation within the participant"] > 0.7
+    assert told["valence correlation within the participant"] > 0.7
+    # 240 units: an interval of 80 % holds 80 % give or take 2.6 (one sd); 16
+    # participants to learn from add as much
     assert told["arousal coverage of 80%"] == pytest.approx(0.8, abs=0.1)
     assert told["arousal coverage of 95%"] == pytest.approx(0.95, abs=0.05)
 
 
 def test_where_there_is_nothing_to_learn_shrinkage_is_strong() -> None:
-    mute = learn([moments(person(s, tells=0.0), RECIPE) for s in range(8)], RECIPE)
-    speaks = learn([moments(person(s), RECIPE) for s in range(8)], RECIPE)
+    mute = learn([moments(participant(s, tells=0.0), RECIPE) for s in range(8)], RECIPE)
+    speaks = learn([moments(participant(s), RECIPE) for s in range(8)], RECIPE)
     assert mute.shrink > 2 * speaks.shrink
 
 
 def test_judging_counts_what_intervals_hold() -> None:
-    someone = person(1)
+    someone = participant(1)
     n = len(someone.rows)
     truth = np.zeros((n, 3))
     for unit in someone.units:
@@ -184,9 +197,12 @@ def test_judging_counts_what_intervals_hold() -> None:
 
 
 def test_what_does_not_differ_has_no_highest() -> None:
-    someone = person(1)
+    someone = participant(1)
     flat = np.zeros((len(someone.rows), 3))
-    assert rating_error.highest(rating_error.judge(someone, flat, flat + 1, 0.0, 0.0)) == "-"
+    assert (
+        rating_error.highest(rating_error.judge(someone, flat, flat + 1, 0.0, 0.0))
+        == "-"
+    )
 
 
 def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) -> None:
@@ -194,8 +210,8 @@ def test_demonstration_weights_are_made_and_say_that_they_are(tmp_path: Path) ->
         headset=Headset(preset="exaggerated", channels=("C3", "C4")),
         band=Wristband(preset="exaggerated"),
         electrodes=("C3", "C4"),
-        columns=(("skin.tonic", "log"), ("motion.activity", "log")),
-        people=3,
+        columns=(("eda.tonic", "log"), ("motion.activity", "log")),
+        participants=3,
         tested=1,
         seconds=60.0,
         every=2.0,
@@ -258,12 +274,12 @@ def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
     result = config.train(ROOT / "configs" / "wrist.toml", data, tmp_path)
     assert result["weights"] == model_card.load("wrist").card.sha256
     stress = {
-        r["model"]: sum(r["per_person"].values())
+        r["model"]: sum(r["per_participant"].values())
         for r in result["rows"]
         if r["metric"] == "stress highest"
     }
     assert result["audit"]["ok"] is True
-    # The clock tells the condition where people had the same order.
+    # The clock tells the condition where participants had the same order.
     same, other = (result[k]["clock"] for k in ("audit", "audit_other_order"))
     assert same["reached"] > 5 * same["guess"]
     assert other["reached"] < 0.6 * same["reached"]

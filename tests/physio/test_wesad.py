@@ -10,7 +10,7 @@ import pytest
 
 from physio.datasets.base import Affect, Trial
 from physio.datasets.wesad import LABELS, Wesad
-from physio.datasets.wesad import read as read_person
+from physio.datasets.wesad import read as read_participant
 from physio.datasets.wesad_questionnaires import CONDITIONS, conditions
 
 PEOPLE = ("S2", "S3", "S4", "S5", "S6", "S7", "S9", "S10", "S13", "S14", "S15", "S17")
@@ -22,16 +22,16 @@ def wesad(data: Path) -> Wesad:
     return Wesad(data / "wesad")
 
 
-def test_trials_are_people_in_natural_order(wesad: Wesad) -> None:
+def test_trials_are_participants_in_natural_order(wesad: Wesad) -> None:
     assert wesad.trials() == tuple(Trial(name) for name in PEOPLE)
-    assert wesad.people == PEOPLE
+    assert wesad.participants == PEOPLE
 
 
 @pytest.mark.parametrize("subject", PEOPLE)
 def test_the_cut_is_the_study_s_own_sample_for_sample(
     wesad: Wesad, subject: str
 ) -> None:
-    found = wesad.person(subject)
+    found = wesad.participant(subject)
     with np.load(wesad.root / subject / f"{subject}_wrist.npz") as official:
         pairs = {"eda": "eda", "bvp": "bvp_64", "temp": "temp"}
         for stream, key in pairs.items():
@@ -61,7 +61,7 @@ def test_conditions_agree_with_the_study_s_labels(wesad: Wesad, subject: str) ->
 
 
 def test_second_0_is_where_the_synchronised_span_begins(wesad: Wesad) -> None:
-    found = wesad.person("S10")
+    found = wesad.participant("S10")
     epochs = {name: block.t0 for name, (block,) in found.streams.items()}
     # It begins at 1280.84375 s of this wristband's session, between two samples of EDA.
     late = -0.09375
@@ -72,8 +72,8 @@ def test_second_0_is_where_the_synchronised_span_begins(wesad: Wesad) -> None:
 
 
 def test_a_recording_tells_whose_it_is_and_whom_to_cite(wesad: Wesad) -> None:
-    found = wesad.person("S10")
-    assert found.metadata["person"] == "S10"
+    found = wesad.participant("S10")
+    assert found.metadata["participant"] == "S10"
     assert found.metadata["source"] == "WESAD, Empatica E4"
     assert "Schmidt" in found.metadata["citation"]
     assert found.metadata["licence"] == "CC BY 4.0"
@@ -81,7 +81,7 @@ def test_a_recording_tells_whose_it_is_and_whom_to_cite(wesad: Wesad) -> None:
 
 
 def test_conditions_and_ratings_are_events(wesad: Wesad) -> None:
-    events = wesad.person("S10").events
+    events = wesad.participant("S10").events
     assert set(events) == {"study.conditions", "study.ratings"}
     what, rated = events["study.conditions"], events["study.ratings"]
     names = ("baseline", "amusement", "meditation 1", "stress", "meditation 2")
@@ -146,16 +146,16 @@ def test_ratings_as_affect(wesad: Wesad) -> None:
     assert wesad.conditions("S10")[3].affect == Affect(-0.5, 0.75, None)
 
 
-def test_a_person_s_folder_by_its_path(wesad: Wesad) -> None:
-    one, same = wesad.person("S9"), read_person(wesad.root / "S9")
+def test_a_participant_s_folder_by_its_path(wesad: Wesad) -> None:
+    one, same = wesad.participant("S9"), read_participant(wesad.root / "S9")
     assert one.metadata == same.metadata
     assert len(one.streams["e4.bvp"][0]) == len(same.streams["e4.bvp"][0])
 
 
-def test_a_person_who_is_not_there(wesad: Wesad) -> None:
-    says = f"{wesad.root} has no person 'S12' (no file S12/S12_E4_Data.zip)"
+def test_a_participant_who_is_not_there(wesad: Wesad) -> None:
+    says = f"{wesad.root} has no participant 'S12' (no file S12/S12_E4_Data.zip)"
     with pytest.raises(FileNotFoundError, match=f"^{re.escape(says)}$"):
-        wesad.person("S12")
+        wesad.participant("S12")
 
 
 def test_offsets_that_are_not_there_or_of_somebody_else(
@@ -168,17 +168,17 @@ def test_offsets_that_are_not_there_or_of_somebody_else(
         "synchronised span begins"
     )
     with pytest.raises(FileNotFoundError, match=f"^{re.escape(says)}$"):
-        Wesad(tmp_path).person("S10")
+        Wesad(tmp_path).participant("S10")
     path.write_text(json.dumps({"S2": {}}))
     says = f"{path} has no number 'acc_off_s' for 'S10'"
     with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
-        Wesad(tmp_path).person("S10")
+        Wesad(tmp_path).participant("S10")
     path.write_text(json.dumps({"S10": {"acc_off_s": 3000, "n4": 21984}}))
     with pytest.raises(ValueError, match=r"json is of another recording$"):
-        Wesad(tmp_path).person("S10")
+        Wesad(tmp_path).participant("S10")
 
 
-def test_folders_without_people(tmp_path: Path) -> None:
+def test_folders_without_participants(tmp_path: Path) -> None:
     says = f"{tmp_path} is no WESAD folder: it has no S2/S2_E4_Data.zip or alike"
     with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
         Wesad(tmp_path).trials()

@@ -68,13 +68,13 @@ def test_what_is_wrong_is_told(root: Path, tmp_path: Path) -> None:
         WesadChest(tmp_path).trials()
     with pytest.raises(FileNotFoundError) as missing:
         WesadChest(root).load(Trial("S9"))
-    assert str(missing.value) == f"{root} has no person 'S9' (no file S9/S9.pkl)"
+    assert str(missing.value) == f"{root} has no participant 'S9' (no file S9/S9.pkl)"
     path = tmp_path / "S3" / "S3.pkl"
     path.parent.mkdir()
     for content, message in (
         (
             {"subject": "S2"},
-            "'subject' is 'S2', not 'S3': the file is another person's",
+            "'subject' is 'S2', not 'S3': the file is another participant's",
         ),
         (
             {"subject": "S3", "label": 1},
@@ -103,7 +103,7 @@ def raw(path: Path, rows: list[list[int]], rate: int = 700) -> None:
 def test_counts_of_the_chest_strap_become_units(tmp_path: Path) -> None:
     path = tmp_path / "S2_respiban.txt"
     raw(path, [[2**15, 2**15, 2**14, 2**15, 28000, 33000, 38000, 2**15]] * 3)
-    streams = opensignals.read(path, person="S2").streams
+    streams = opensignals.read(path, participant="S2").streams
     first = {name: b.data[0].tolist() for name, (b,) in streams.items()}
     assert first["respiban.ecg"] == [0]
     assert first["respiban.emg"] == [-0.75]  # (1/4 - 1/2) of 3 V

@@ -10,14 +10,14 @@ import pytest
 import pyxdf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sessions import BEATS, EEG, facts, items, session
 
-from physio.core.block import Block, Channel, StreamInfo, Origin
-from physio.core.events import Events, single_event, event_stream
+from physio.core.block import Block, Channel, Origin, StreamInfo
+from physio.core.events import Events, event_stream, single_event
 from physio.core.missing import MissingReason
 from physio.core.recording import Arrival, Recording
 from physio.io.xdf import Writer, read, write
 from physio.io.xdf.chunks import Tag, walk
+from sessions import BEATS, EEG, facts, items, session
 
 RATES = [Fraction(250), Fraction(1000, 3), Fraction(4), Fraction(1, 10)]
 REASONS = [reason.nan for reason in MissingReason if reason]
@@ -130,7 +130,7 @@ def test_computed_streams_are_kept_and_the_timeline_leaves_them_out(
     got = read(tmp_path / "a.xdf")
     assert {arrival.stream for arrival in got.timeline} == {
         "headset.eeg",
-        "session.silence",
+        "session.stream_timeout",
     }
     assert len(got.events["skin.beats"]) == 12
 
@@ -202,10 +202,10 @@ def test_the_file_says_how_the_session_ended(
 
 def test_a_recording_is_never_overwritten_and_private(tmp_path: Path) -> None:
     path = tmp_path / "a.xdf"
-    for person in ("p01", "p02", "p03"):
-        with Writer(path, {"person": person}):
+    for participant in ("p01", "p02", "p03"):
+        with Writer(path, {"participant": participant}):
             pass
-    names = {p.name: read(p).metadata["person"] for p in tmp_path.glob("*.xdf")}
+    names = {p.name: read(p).metadata["participant"] for p in tmp_path.glob("*.xdf")}
     assert names == {"a_old1.xdf": "p01", "a_old2.xdf": "p02", "a.xdf": "p03"}
     assert path.stat().st_mode & 0o777 == 0o600
 

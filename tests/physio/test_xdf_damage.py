@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from sessions import cuts, facts, items, session, survives, whole_or_told
 
 from physio.io.xdf import read
 from physio.io.xdf.chunks import Tag, walk
+from sessions import cuts, facts, items, session, survives, whole_or_told
 
 KILLED = """
 import os, signal, sys

@@ -9,17 +9,17 @@ import pytest
 import pyxdf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sessions import cuts, survives, whole_or_told
 
 from physio.core.block import Array
 from physio.io.xdf import read
 from physio.io.xdf.chunks import MAGIC, Tag, chunk, numbers
 from physio.io.xdf.dejitter import SampleGrid, fit
+from sessions import cuts, survives, whole_or_told
 
 
-@pytest.mark.parametrize("person", ["P001", "P031", "P032", "P050"])
-def test_a_muse_is_read_without_loss(data: Path, person: str) -> None:
-    path = data / "xdf" / f"sub-{person}_ses-S001_task-Default_run-001_eeg.xdf"
+@pytest.mark.parametrize("participant", ["P001", "P031", "P032", "P050"])
+def test_a_muse_is_read_without_loss(data: Path, participant: str) -> None:
+    path = data / "xdf" / f"sub-{participant}_ses-S001_task-Default_run-001_eeg.xdf"
     got = read(path)
     found, _ = pyxdf.load_xdf(path, dejitter_timestamps=False)
     raw, _ = pyxdf.load_xdf(path, dejitter_timestamps=False, synchronize_clocks=False)
@@ -32,7 +32,7 @@ def test_a_muse_is_read_without_loss(data: Path, person: str) -> None:
     assert set(got.streams) == set(names.values())
     for stream, own in zip(found, raw, strict=True):
         made = got.streams[names[stream["info"]["type"][0]]]
-        assert made[0].info.participant == person
+        assert made[0].info.participant == participant
         values = np.concatenate([block.data for block in made])
         np.testing.assert_array_equal(values, stream["time_series"])
         if not len(values):

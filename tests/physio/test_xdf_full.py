@@ -8,11 +8,11 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from sessions import facts, items
 
 from physio.io.xdf import read
-from physio.sinks.disk_space import RetryBuffer, DiskSpace
+from physio.sinks.disk_space import DiskSpace, RetryBuffer
 from physio.sinks.xdf import Xdf
+from sessions import facts, items
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import pyxdf
-from sessions import items
 
 from physio.core.block import Block, Channel, StreamInfo
 from physio.io.xdf import Writer
 from physio.io.xdf.chunks import Tag, walk
+from sessions import items
 
 
 def loaded(path: Path) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import pyxdf
-from sessions import facts, items, session
 
 from physio.core.block import Block
 from physio.core.recording import Recording
 from physio.io.xdf import read, repair
 from physio.io.xdf.chunks import MAGIC, Tag, chunk, measure, walk, within
+from sessions import facts, items, session
 
 RECORDING = """
 import sys
@@ -171,7 +171,7 @@ def damaged_at_each(folder: Path, raw: bytes, at: Iterable[int]) -> None:
         assert len(arrived) >= len(want) - 1, n
         last = next(c for c in walk(memoryview(raw)) if c.stream == 2 and c.tag == 6)
         assert ("warnings" in got.metadata) == (n < last.at), n
-        assert got.metadata["person"] == "p07"
+        assert got.metadata["participant"] == "p07"
 
 
 def test_a_changed_byte_costs_one_record_and_is_told(tmp_path: Path) -> None:

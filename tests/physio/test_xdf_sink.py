@@ -5,26 +5,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sessions import BEATS, EEG, facts, items
 
 from physio.config import build
 from physio.core.block import Block, Channel, StreamInfo
 from physio.io.xdf import read
 from physio.sinks.xdf import Xdf
+from sessions import BEATS, EEG, facts, items
 
 USE = {"use": "physio.sinks.xdf:Xdf"}
 WIDE = StreamInfo("wide.eeg", Fraction(250), (Channel("x"),))
 
 
 def test_a_session_is_recorded_in_the_order_it_came(tmp_path: Path) -> None:
-    inputs = {"headset.eeg", "session.silence", "band.eda"}
+    inputs = {"headset.eeg", "session.stream_timeout", "band.eda"}
     silent = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
-    with Xdf(tmp_path, {"person": "p07"}) as sink:
+    with Xdf(tmp_path, {"participant": "p07"}) as sink:
         sink.open_streams([silent, EEG])
         for item in items():
             sink.write(item)
     got = read(tmp_path / "recording.xdf")
-    assert dict(got.metadata) == {"person": "p07", "ended": "completed"}
+    assert dict(got.metadata) == {"participant": "p07", "ended": "completed"}
     came = [facts(item) for item in items() if item.info.name in inputs]
     assert list(map(facts, got.arrivals())) == came
     assert len(got.events[BEATS.name]) == 12
@@ -41,7 +41,7 @@ def test_what_arrives_may_be_named(tmp_path: Path) -> None:
 
 
 def test_the_session_file_needs_to_name_it_only(tmp_path: Path) -> None:
-    about = {"person": "p07"}
+    about = {"participant": "p07"}
     given = {"folder": tmp_path, "about": about, "inputs": frozenset({"a"}), "rate": 4}
     assert build(USE, "a.toml", given=given) == Xdf(tmp_path, about, frozenset({"a"}))
 

@@ -31,7 +31,7 @@ def blocks(items: list[Item], name: str) -> list[Block]:
 
 
 def test_the_synthetic_board_loses_nothing() -> None:
-    board = Board(name="headset", person="p07", streams_used=("eeg", "eda", "acc"))
+    board = Board(name="headset", participant="p07", streams_used=("eeg", "eda", "acc"))
     # Not waiting is a matter of milliseconds; 0.2 s is what a busy machine may take.
     with board:
         begin = board.clock.now()

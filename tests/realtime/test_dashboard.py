@@ -22,8 +22,8 @@ from physio.core.block import StreamInfo
 from physio.core.protocols import WallClock
 from physio.core.recording import MARKERS, RATINGS, Item
 from physio.io import xdf
-from physio.online.session_config import SessionConfig
 from physio.online.session import Session
+from physio.online.session_config import SessionConfig
 from physio.sinks.xdf import Xdf
 from physio.view.dashboard import Dashboard
 
@@ -69,7 +69,9 @@ class Running:
 
     def __post_init__(self) -> None:
         clock = WallClock()
-        band = Wristband(name="band", seed=7, seconds=3600, ground_truth=False, clock=clock)
+        band = Wristband(
+            name="band", seed=7, seconds=3600, ground_truth=False, clock=clock
+        )
         self.band = Switched(band)
         head = Headset(
             name="<b>head", seed=7, seconds=3600, preset="exaggerated", clock=clock
@@ -77,7 +79,7 @@ class Running:
         path = Path(config.__file__).parent / "assets" / "demo.toml"
         tables = config.read(path)
         file = SessionConfig({"session": tables["session"]})
-        about = {"person": "p07"}
+        about = {"participant": "p07"}
         self.board = Dashboard(self.folder, about, clock)
         self.session = Session(
             file.plan, [head, self.band], [Xdf(self.folder, about), self.board], clock
@@ -256,7 +258,7 @@ def test_a_muted_stream_is_left_out_until_it_is_heard_again(
     assert said == [("band.eda", 1.0), ("band.eda", 0.0)]
 
 
-def test_who_may_only_look_wants_in_vain_and_the_person_sees_no_estimates(
+def test_who_may_only_look_wants_in_vain_and_the_participant_sees_no_estimates(
     browser: Any, live: Running
 ) -> None:
     context = browser.new_context()

@@ -59,7 +59,7 @@ def test_two_wristbands_give_what_they_sensed(settings: dict[str, Any]) -> None:
     with server(**settings) as twin:
         assert found(port=twin.port) == ["9ff167", "7a3166"]
         bands = [
-            E4(serial, port=twin.port, name=name, person=who, simulated=True,
+            E4(serial, port=twin.port, name=name, participant=who, simulated=True,
                clock=twin.clock, btle=True)
             for serial, name, who in (("9ff167", "a", "p1"), ("7a3166", "b", "p2"))
         ]  # fmt: skip

@@ -16,7 +16,7 @@ import pylsl
 import pytest
 
 from devices.lsl import Inlet, found
-from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import Events
 from physio.core.protocols import Item, WallClock
 from physio.online.engine import PipelineConfig
@@ -58,7 +58,7 @@ def column(parts: list[Block], name: str) -> Array:
 
 def test_eeg_eda_and_markers_for_eight_seconds() -> None:
     inlets = [
-        Inlet(source_id="all-EEG", name="headset", person="p07"),
+        Inlet(source_id="all-EEG", name="headset", participant="p07"),
         Inlet(stream_type="GSR", name="band"),
         Inlet(stream_name="all-Markers", name="stimuli"),
     ]
@@ -334,7 +334,9 @@ def test_a_frozen_sender_is_told_within_a_second_and_loses_nothing() -> None:
 def test_estimates_go_out_and_come_in_again() -> None:
     names = ("valence", "valence.sd")
     channels = tuple(Channel(n, unit="1", memory=12.0) for n in names)
-    info = StreamInfo("estimates", Fraction(4), channels, Origin.SIMULATED, participant="p07")
+    info = StreamInfo(
+        "estimates", Fraction(4), channels, Origin.SIMULATED, participant="p07"
+    )
     sink = Lsl(source_id="out-test")
     inlet = Inlet(source_id="out-test", name="far")
     begin = time.monotonic()
@@ -373,8 +375,8 @@ def test_estimates_go_out_and_come_in_again() -> None:
     np.testing.assert_allclose(at, expected, rtol=0, atol=0.002)
 
 
-def test_features_of_two_people_go_out_as_two_streams() -> None:
-    info = StreamInfo("features.p1", Fraction(4), (Channel("skin.tonic", "gsr", "uS"),))
+def test_features_of_two_participants_go_out_as_two_streams() -> None:
+    info = StreamInfo("features.p1", Fraction(4), (Channel("eda.tonic", "gsr", "uS"),))
     infos = [info, replace(info, name="features.p2")]
     sinks = [Lsl("features"), Lsl("estimates")]
     with sinks[0], sinks[1]:
@@ -388,7 +390,7 @@ def test_features_of_two_people_go_out_as_two_streams() -> None:
         (f"physio-affect-{p}", "Features", f"physio-affect-features-{p}")
         for p in ("p1", "p2")
     }
-    assert [(c.name, c.unit) for c in told.channels] == [("skin.tonic", "uS")]
+    assert [(c.name, c.unit) for c in told.channels] == [("eda.tonic", "uS")]
     with pytest.raises(ValueError, match=r".*") as error:
         Lsl("signals")
     assert str(error.value) == (

@@ -24,7 +24,9 @@ def test_the_light_is_found_where_it_was_behind_the_markers(tmp_path: Path) -> N
     sink = Xdf(folder=tmp_path)
     with subprocess.Popen([sys.executable, str(SENDER), "flip"]) as process:
         try:
-            with Session(PipelineConfig(), devices, [sink], clock, seconds=9.0) as session:
+            with Session(
+                PipelineConfig(), devices, [sink], clock, seconds=9.0
+            ) as session:
                 for _ in session:
                     pass
         finally:

@@ -25,7 +25,7 @@ def worn(**settings: Any) -> tuple[H10, MockStrap]:
     clock = WallClock(SPEED)
     chest = Chest(name="x", clock=clock, rate=130, seed=3)
     twin = MockStrap(chest, clock=clock, **settings)
-    return H10(twin=twin, name="belt", person="p1", clock=clock), twin
+    return H10(twin=twin, name="belt", participant="p1", clock=clock), twin
 
 
 def gather(

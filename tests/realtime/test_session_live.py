@@ -13,8 +13,8 @@ from devices.lsl import Inlet
 from physio.core.block import Block
 from physio.core.protocols import WallClock
 from physio.core.recording import Item
-from physio.online.session_config import SessionConfig
 from physio.online.session import Session
+from physio.online.session_config import SessionConfig
 from physio.sinks.xdf import Xdf
 
 RATES = {"headset.eeg": 250, "band.eda": 4, "board.eeg": 250}
@@ -72,7 +72,9 @@ def test_the_loop_never_waits_long(tmp_path: Path) -> None:
     clock = WallClock()
     board = Board(name="board", clock=clock)
     longest, last = 0.0, time.monotonic()
-    session = Session(SessionConfig().plan, [board], [Xdf(tmp_path)], clock, seconds=5.0)
+    session = Session(
+        SessionConfig().plan, [board], [Xdf(tmp_path)], clock, seconds=5.0
+    )
     with session:
         last = time.monotonic()
         for item in session:

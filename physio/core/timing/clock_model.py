@@ -201,7 +201,8 @@ class SampleNumbering:
         Parameters
         ----------
         behind
-            How many samples there should be beyond the newest: `StartTimeEstimator.behind`.
+            How many samples there should be beyond the newest:
+            `StartTimeEstimator.behind`.
         now
             The time (s).
         full

@@ -7,8 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array
+from physio.core.timing.clock_model import (
+    SampleNumbering,
+    StartTimeEstimator,
+    WrappingCounter,
+)
 from physio.core.timing.timestamps import PlacedSamples
-from physio.core.timing.clock_model import SampleNumbering, WrappingCounter, StartTimeEstimator
 
 PAUSE: Final = 0.5  # s without a sample after which a device may have slept
 BACK: Final = 1.0  # s by which stamps go back when a device begins anew

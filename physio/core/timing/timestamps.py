@@ -204,5 +204,7 @@ class TimestampAligner:
             self._start = numbers[a]
             self._given = slewed(self._given, self._epoch, moved, self.rate)
             data = np.ascontiguousarray(self._rows[a:b])
-            placed.append(PlacedSamples(self._start, self._given, data, self._stamps[a:b]))
+            placed.append(
+                PlacedSamples(self._start, self._given, data, self._stamps[a:b])
+            )
         return placed

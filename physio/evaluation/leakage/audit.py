@@ -1,4 +1,4 @@
-"""Does a split leak? Proved from which samples, trials and people are on both sides."""
+"""Does a split leak? Proved from which samples, trials and participants are on both sides."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,15 @@ import pandas as pd
 
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL
-from physio.evaluation.leakage import time_confound, columns as suspects
 from physio.evaluation.folds import PAPER, Fold, Folds, Rows
-from physio.evaluation.row_index import row_ids, orders, overlapping
+from physio.evaluation.leakage import columns as suspects
+from physio.evaluation.leakage import time_confound
+from physio.evaluation.row_index import orders, overlapping, row_ids
 from physio.evaluation.splits import PROTOCOLS
 
 _TRIAL: Final = ("dataset", "subject", "session", "trial", "part")
 _KEPT: Final = {
-    "subjects": ("people", ("dataset", "subject")),
+    "subjects": ("participants", ("dataset", "subject")),
     "sessions": ("sessions", ("dataset", "subject", "session")),
     "data sets": ("data sets", ("dataset",)),
     "trials": ("trials", _TRIAL),
@@ -123,8 +124,8 @@ def audit(
     Parameters
     ----------
     table
-        The rows, as `physio.datasets.feature_table` describes them; those without a label are
-        never judged, but whatever a fold names is proved.
+        The rows, as `physio.datasets.feature_table` describes them; those without a
+        label are never judged, but whatever a fold names is proved.
     folds
         The split.
     columns
@@ -160,7 +161,11 @@ def audit(
     ]
     if text := suspects.interpolated_rows(labelled, names):
         found.append(LeakageFinding("made-up rows", "", leak=True, text=text))
-    timed = time_confound.time_confound(table, folds) if clock and "begin" in table else None
+    timed = (
+        time_confound.time_confound(table, folds)
+        if clock and "begin" in table
+        else None
+    )
     if timed is not None and timed.confounds:
         found.append(LeakageFinding("clock", "", leak=False, text=timed.text))
     found.sort(key=lambda f: not f.leak)
@@ -209,7 +214,7 @@ def _shared(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[LeakageFi
         kept = ["subjects"]
         codes = orders(table)
         if same := sorted(set(codes[fold.train]) & set(codes[fold.test])):
-            text = f"people with the order {same[0]} both train and test"
+            text = f"participants with the order {same[0]} both train and test"
             yield LeakageFinding("shared orders", fold.name, leak=True, text=text)
     if promise == "nothing":
         kept = ["trials", "subjects"]
@@ -229,7 +234,7 @@ def _calibrated(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
     both = overlapping(table, fold.test, fold.calibration)
     if both:
         text = (
-            f"{len(both)} test rows rest on samples by which the person's features "
+            f"{len(both)} test rows rest on samples by which the participant's features "
             f"were calibrated, as {_where(table, both[0])}"
         )
         yield LeakageFinding("calibration in the test", fold.name, leak=True, text=text)
@@ -252,7 +257,9 @@ def _inside(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
                 f"in the inner fold {one.name!r}, {len(both)} rows share samples with "
                 "rows they are compared with"
             )
-            yield LeakageFinding("shared samples inside", fold.name, leak=True, text=text)
+            yield LeakageFinding(
+                "shared samples inside", fold.name, leak=True, text=text
+            )
             return  # the others are made alike
 
 
@@ -267,16 +274,16 @@ def _one_sided(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
         yield LeakageFinding("one-sided classes", fold.name, leak=False, text=text)
     if "subject" not in table.columns:
         return
-    people = table["subject"].astype(str).to_numpy()
+    participants = table["subject"].astype(str).to_numpy()
     one = [
-        person
-        for person in sorted(set(people[fold.test]))
-        if len(_classes(labels, fold.test[people[fold.test] == person])) < 2
+        participant
+        for participant in sorted(set(participants[fold.test]))
+        if len(_classes(labels, fold.test[participants[fold.test] == participant])) < 2
     ]
     if one:
         text = (
             f"of {', '.join(one)} only one class is tested: who it is tells the class, "
-            "and a figure for that person means nothing"
+            "and a figure for that participant means nothing"
         )
         yield LeakageFinding("one-sided classes", fold.name, leak=False, text=text)
 

@@ -22,13 +22,17 @@ _ANSWERS: Final = (
 )
 """Words that name an answer or a label; physiology has none of them."""
 
-_GIVES: Final = 0.98  # macro-F1 of one column across people: no sensor is that good
+_GIVES: Final = (
+    0.98  # macro-F1 of one column across participants: no sensor is that good
+)
 _SAMPLED: Final = 400  # rows that are looked at for being made of two others
 
 Prepare = Callable[[Array, Any, npt.NDArray[np.intp], npt.NDArray[np.intp]], Array]
 
 
-def leaky_columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def leaky_columns(
+    table: pd.DataFrame, names: Sequence[str]
+) -> Iterator[tuple[str, str]]:
     """Yield kind and text of what is wrong with each column.
 
     Parameters
@@ -39,7 +43,7 @@ def leaky_columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[s
         The columns that a model is to read.
     """
     labels = table[LABEL].astype(str).to_numpy()
-    people = row_ids(table, "dataset", "subject")
+    participants = row_ids(table, "dataset", "subject")
     parts = row_ids(table, "dataset", "subject", "session", "trial", "part")
     scaled = []
     for name in names:
@@ -60,11 +64,11 @@ def leaky_columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[s
         x = table[name].to_numpy(np.float64)
         if len(np.unique(x[np.isfinite(x)])) < 2:
             continue
-        if text := _constant(name, x, parts) or _gives(name, x, labels, people):
+        if text := _constant(name, x, parts) or _gives(name, x, labels, participants):
             yield "gives the label", text
-        elif text := _simulated(name, x, labels, people, parts):
+        elif text := _simulated(name, x, labels, participants, parts):
             yield "simulated from the label", text
-        if text := _standardised(name, x, people):
+        if text := _standardised(name, x, participants):
             yield "fitted outside the fold", text
         scaled.append(np.nanmin(x) == 0 and np.nanmax(x) == 1)
     if len(scaled) > 1 and all(scaled):
@@ -164,63 +168,68 @@ def _constant(name: str, x: Array, parts: Any) -> str:
     )
 
 
-def _gives(name: str, x: Array, labels: Any, people: Any) -> str:
-    """Tell of a column that by itself gives the label of people never seen."""
-    k = min(5, len(set(people)))
+def _gives(name: str, x: Array, labels: Any, participants: Any) -> str:
+    """Tell of a column that by itself gives the label of participants never seen."""
+    k = min(5, len(set(participants)))
     if k < 2 or len(set(labels)) < 2:
         return ""
     tree = DecisionTreeClassifier(max_leaf_nodes=16, min_samples_leaf=5, random_state=0)
     z = np.where(np.isnan(x), np.nanmin(x) - 1, x)[:, None]
-    said = cross_val_predict(tree, z, labels, groups=people, cv=GroupKFold(k))
+    said = cross_val_predict(tree, z, labels, groups=participants, cv=GroupKFold(k))
     reached = f1_score(labels, said, average="macro", zero_division=0.0)
     if reached < _GIVES:
         return ""
     return (
-        f"{name} by itself gives the label of people never seen, macro-F1 "
+        f"{name} by itself gives the label of participants never seen, macro-F1 "
         f"{reached:.2f}: it was made from the label, or after it"
     )
 
 
-def _simulated(name: str, x: Array, labels: Any, people: Any, parts: Any) -> str:
+def _simulated(name: str, x: Array, labels: Any, participants: Any, parts: Any) -> str:
     """Tell of a column that follows the label and nothing else.
 
-    People differ in whatever is measured, and a window resembles the next. A column
-    drawn anew for each row around a mean for each label has neither.
+    Participants differ in whatever is measured, and a window resembles the next. A
+    column drawn anew for each row around a mean for each label has neither.
     """
     known = np.isfinite(x)
-    if known.sum() < 100 or len(set(people)) < 3 or len(set(labels)) < 2:
+    if known.sum() < 100 or len(set(participants)) < 3 or len(set(labels)) < 2:
         return ""
-    frame = pd.DataFrame({"x": x, "label": labels, "person": people, "part": parts})
+    frame = pd.DataFrame(
+        {"x": x, "label": labels, "participant": participants, "part": parts}
+    )
     frame = frame[known]
     total = frame["x"].var()
     means = frame.groupby("label")["x"].transform("mean")
     left = frame["x"] - means
     if total == 0 or 1 - left.var() / total < 0.1:
         return ""
-    own = left.groupby([frame["label"], frame["person"]]).transform("mean")
+    own = left.groupby([frame["label"], frame["participant"]]).transform("mean")
     after = left.groupby(frame["part"]).shift(1)
     both = after.notna()
     follows = float(np.corrcoef(left[both], after[both])[0, 1])
-    chance = frame.groupby(["label", "person"]).ngroups / len(frame)
+    chance = frame.groupby(["label", "participant"]).ngroups / len(frame)
     if own.var() / left.var() > 0.02 + 3 * chance or abs(follows) > 0.1:
         return ""
     return (
-        f"{name} follows the label, but differs neither from person to person nor less "
+        f"{name} follows the label, but differs neither from participant to participant nor less "
         "from one window to the next than to any other: it was drawn from the label"
     )
 
 
-def _standardised(name: str, x: Array, people: Any) -> str:
+def _standardised(name: str, x: Array, participants: Any) -> str:
     known = np.isfinite(x)
     if _is_standard(x[known]):
         return (
             f"{name} has mean 0 and standard deviation 1 over all rows: it was "
             "standardised before the split, by the rows that test too"
         )
-    each = [x[known & (people == person)] for person in np.unique(people)]
+    each = [
+        x[known & (participants == participant)]
+        for participant in np.unique(participants)
+    ]
     if len(each) > 1 and all(_is_standard(own) for own in each if len(own) > 2):
         return (
-            f"{name} has mean 0 and standard deviation 1 in each person: it was "
+            f"{name} has mean 0 and standard deviation 1 in each participant: it was "
             "standardised over whole recordings, by what is tested too"
         )
     return ""

@@ -18,19 +18,19 @@ class TimeConfound(NamedTuple):
     Parameters
     ----------
     reached
-        Macro-F1 over the classes, the mean over the people tested.
+        Macro-F1 over the classes, the mean over the participants tested.
     guess
         The same for saying the commonest class of the training rows.
     classes
         How many classes there are.
-    per_person
+    per_participant
         Macro-F1 of each.
     """
 
     reached: float
     guess: float
     classes: int
-    per_person: dict[str, float]
+    per_participant: dict[str, float]
 
     @property
     def confounds(self) -> bool:
@@ -49,12 +49,14 @@ class TimeConfound(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"clock alone: macro-F1 {self.reached:.2f} over {len(self.per_person)} "
-            f"people (always the commonest class: {self.guess:.2f})"
+            f"clock alone: macro-F1 {self.reached:.2f} over {len(self.per_participant)} "
+            f"participants (always the commonest class: {self.guess:.2f})"
         )
 
 
-def time_confound(table: pd.DataFrame, folds: Folds, seed: int = 23) -> TimeConfound | None:
+def time_confound(
+    table: pd.DataFrame, folds: Folds, seed: int = 23
+) -> TimeConfound | None:
     """Train and test the clock on each fold; None where there are not two classes.
 
     Parameters
@@ -67,7 +69,7 @@ def time_confound(table: pd.DataFrame, folds: Folds, seed: int = 23) -> TimeConf
         Of the forest.
     """
     labels = table[LABEL].astype(str).to_numpy()
-    people = row_ids(table, "dataset", "subject")
+    participants = row_ids(table, "dataset", "subject")
     recordings = row_ids(table, "dataset", "subject", "session", "trial")
     begins = table["begin"].to_numpy(np.float64)
     first = pd.Series(begins).groupby(recordings).transform("min").to_numpy()
@@ -89,10 +91,10 @@ def time_confound(table: pd.DataFrame, folds: Folds, seed: int = 23) -> TimeConf
     if len(classes) < 2:
         return None
     scores: list[dict[str, float]] = [{}, {}]
-    for person in sorted(set(people[tested])):
-        here = tested & (people == person)
+    for participant in sorted(set(participants[tested])):
+        here = tested & (participants == participant)
         for k in range(2):
-            scores[k][person.replace("\x1f", " ")] = float(
+            scores[k][participant.replace("\x1f", " ")] = float(
                 f1_score(
                     labels[here],
                     told[k, here].astype(str),

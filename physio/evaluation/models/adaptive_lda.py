@@ -1,4 +1,4 @@
-"""A discriminant whose threshold follows the person, by what they did so far."""
+"""A discriminant whose threshold follows the participant, by what they did so far."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
@@ -8,16 +8,17 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from physio.core.block import Array
 from physio.evaluation.models.baselines import UNKNOWN, FoldData, chosen
-from physio.evaluation.row_index import row_ids, named, numbers
+from physio.evaluation.row_index import named, numbers, row_ids
 
 _LEAST: Final = 1e-3
 
 
 class Learned(NamedTuple):
-    """What is learned of scores from people who did not train the discriminant.
+    """What is learned of scores from participants who did not train the discriminant.
 
-    ``means`` of the classes, shape (k, d); ``within`` the covariance of a person's
-    scores in a class, ``between`` that of people's own offsets, shape (d, d) each.
+    ``means`` of the classes, shape (k, d); ``within`` the covariance of a participant's
+    scores in a class, ``between`` that of participants's own offsets, shape (d, d)
+    each.
     """
 
     means: Array
@@ -27,22 +28,22 @@ class Learned(NamedTuple):
 
 @dataclass(frozen=True)
 class AdaptiveThresholdLDA:
-    """Discriminant analysis, and a filter that finds where the person's threshold is.
+    """Discriminant analysis, and a filter that finds where the participant's threshold is.
 
     The order in which a discriminant puts the windows of somebody new is nearly right,
-    where it cuts them is not: people differ by an offset. The offset is Gaussian among
-    people, as seen on training people left out; of somebody new it is inferred window
-    by window, together with the class, from the windows so far. No label of that person
-    is used but that the calibration is rest, and no window of the future; nothing is
-    told of the time but that states last.
+    where it cuts them is not: participants differ by an offset. The offset is Gaussian
+    among participants, as seen on training participants left out; of somebody new it is
+    inferred window by window, together with the class, from the windows so far. No
+    label of that participant is used but that the calibration is rest, and no window of
+    the future; nothing is told of the time but that states last.
 
     Parameters
     ----------
     reads
-        Columns, as in `contenders.chosen`; relative to the person's rest. What is
+        Columns, as in `contenders.chosen`; relative to the participant's rest. What is
         missing counts as at rest.
     rest
-        The class that a person's calibration is of; empty: not known.
+        The class that a participant's calibration is of; empty: not known.
     lasts
         How long a state lasts on average (s).
 
@@ -63,8 +64,8 @@ class AdaptiveThresholdLDA:
         if not given.classes:
             raise ValueError("thresholds are placed between classes, not of numbers")
         x = np.nan_to_num(chosen(given, self.features).reshape(len(given.x), -1))
-        people = row_ids(given.table, "dataset", "subject")
-        scores, learned = _scores(x, people, given)
+        participants = row_ids(given.table, "dataset", "subject")
+        scores, learned = _scores(x, participants, given)
         return self._followed(scores, learned, given)
 
     def _followed(self, scores: Array, learned: Learned, given: FoldData) -> Array:
@@ -73,7 +74,11 @@ class AdaptiveThresholdLDA:
         recordings = row_ids(given.table, "dataset", "subject", "session", "trial")
         calm = np.zeros(len(scores), np.bool_)
         calm[given.fold.calibration] = True
-        rest = given.classes.index(self.baseline_label) if self.baseline_label in given.classes else -1
+        rest = (
+            given.classes.index(self.baseline_label)
+            if self.baseline_label in given.classes
+            else -1
+        )
         found = np.full((len(scores), len(given.classes)), np.nan)
         for one in np.unique(recordings[given.fold.test]):
             rows = np.flatnonzero(recordings == one)
@@ -81,7 +86,9 @@ class AdaptiveThresholdLDA:
             width = float(np.median(end[rows] - begin[rows]))
             gaps = np.diff(begin[rows], prepend=begin[rows[0]] - width)
             known = np.where(calm[rows], rest, -1)
-            found[rows] = follow(scores[rows], gaps, known, learned, width, self.state_duration)
+            found[rows] = follow(
+                scores[rows], gaps, known, learned, width, self.state_duration
+            )
         return found[given.fold.test]
 
 
@@ -130,18 +137,18 @@ def follow(
     return found
 
 
-def _scores(x: Array, people: Any, given: FoldData) -> tuple[Array, Learned]:
-    """Return the scores of all rows, and what scores are like on people left out."""
+def _scores(x: Array, participants: Any, given: FoldData) -> tuple[Array, Learned]:
+    """Return the scores of all rows, and what scores are like on participants left out."""
     train = given.fold.train
     scores = _discriminant(x, given.y, train)(x)
-    codes = np.unique(people[train])
+    codes = np.unique(participants[train])
     if len(codes) < 3:
         raise ValueError(
-            f"an offset between people takes 3 who train, not {len(codes)}"
+            f"an offset between participants takes 3 who train, not {len(codes)}"
         )
     out = np.full_like(scores, np.nan)
     for code in codes:
-        own = train[people[train] == code]
+        own = train[participants[train] == code]
         others = np.setdiff1d(train, own)
         out[own] = _discriminant(x, given.y, others)(x[own])
     k = len(given.classes)
@@ -149,7 +156,7 @@ def _scores(x: Array, people: Any, given: FoldData) -> tuple[Array, Learned]:
     within = []
     for i, code in enumerate(codes):
         for c in range(k):
-            own = train[(people[train] == code) & (given.y[train] == c)]
+            own = train[(participants[train] == code) & (given.y[train] == c)]
             if len(own):
                 cells[i, c] = out[own].mean(axis=0)
                 within.append(out[own] - cells[i, c])
@@ -180,9 +187,10 @@ def _discriminant(x: Array, y: Any, rows: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class ConditionOracle:
-    """Knows the condition, and answers with what the other people rated in it.
+    """Knows the condition, and answers with what the other participants rated in it.
 
-    The most that anything can reach that tells the condition and nothing of the person.
+    The most that anything can reach that tells the condition and nothing of the
+    participant.
 
     Parameters
     ----------
@@ -194,12 +202,13 @@ class ConditionOracle:
 
     def __call__(self, given: FoldData) -> Array:
         train, test = given.fold.train, given.fold.test
-        people = named(given.table, "subject")
+        participants = named(given.table, "subject")
         told = {}
         for label in np.unique(self.labels[train]):
             own = train[self.labels[train] == label]
             each = [
-                given.y[own][people[own] == p].mean() for p in np.unique(people[own])
+                given.y[own][participants[own] == p].mean()
+                for p in np.unique(participants[own])
             ]
             told[label] = float(np.mean(each))
         return np.array([told.get(label, np.nan) for label in self.labels[test]])
@@ -207,10 +216,10 @@ class ConditionOracle:
 
 @dataclass(frozen=True, eq=False)
 class ConditionMeanRating:
-    """What people rate in the condition that a person seems to be in.
+    """What participants rate in the condition that a participant seems to be in.
 
     A classifier tells how likely each condition is; the answer is the mean of the other
-    people's ratings in each, weighted so.
+    participants's ratings in each, weighted so.
 
     Parameters
     ----------
@@ -238,8 +247,8 @@ class MatchedOnCovariate:
     """A model on windows alone in which a column takes values that each class has.
 
     Windows of everybody that lie between the 10 % quantile of each class and its 90 %
-    quantile, as the training people have them, train and are answered: what is told
-    then is not told by that column.
+    quantile, as the training participants have them, train and are answered: what is
+    told then is not told by that column.
 
     Parameters
     ----------

@@ -8,11 +8,12 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 from scipy.special import expit, softmax
+from sklearn import linear_model
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
@@ -38,7 +39,7 @@ class FoldData(NamedTuple):
         ratings.
     fold
         Which rows train, which test, which choose between settings (`Fold.inner`), by
-        which the tested people were calibrated.
+        which the tested participants were calibrated.
     classes
         Their names; empty for numbers.
     seed
@@ -75,7 +76,7 @@ class SklearnModel:
         selected: it is fitted inside of the fold then.
     reads
         Columns of the table, or what their names begin with before a dot: ``skin``
-        is all of ``skin.tonic``, ``skin.rate`` ...; by default ``x``.
+        is all of ``eda.tonic``, ``eda.scr_rate`` ...; by default ``x``.
     """
 
     estimator: Any
@@ -110,7 +111,7 @@ def chosen(given: FoldData, reads: tuple[str, ...]) -> Array:
             str(c)
             for c in given.table.columns
             if (c == one or str(c).startswith(f"{one}."))
-            and not str(c).endswith(".why")
+            and not str(c).endswith(".missing")
         ]
         if not own:
             raise ValueError(
@@ -131,7 +132,7 @@ class LogisticRegression:
     def __call__(self, given: FoldData) -> Array:
         one: Any = Ridge(1 / self.c)
         if given.classes:
-            one = LogisticRegression(
+            one = linear_model.LogisticRegression(
                 C=self.c, class_weight="balanced", max_iter=5000, tol=1e-4
             )
         return _plain(one, self.features)(given)
@@ -213,7 +214,7 @@ class TimeOnly:
 
 @dataclass(frozen=True)
 class PermutedLabels:
-    """A model whose training labels were dealt anew among each person's parts.
+    """A model whose training labels were dealt anew among each participant's parts.
 
     The control that must come out at chance: what it reaches above that is a leak.
     """
@@ -223,13 +224,13 @@ class PermutedLabels:
     def __call__(self, given: FoldData) -> Array:
         model: Model = self.model
         columns = ("dataset", "subject", "session", "trial")
-        people = row_ids(given.table, "dataset", "subject")
+        participants = row_ids(given.table, "dataset", "subject")
         parts = row_ids(given.table, *columns, "part")
         # Anew in each fold: one deal for all would lean the same way in everybody.
         rng = np.random.default_rng([given.seed, crc32(given.fold.name.encode())])
         y, train = given.y.copy(), given.fold.train
-        for person in np.unique(people[train]):
-            own = train[people[train] == person]
+        for participant in np.unique(participants[train]):
+            own = train[participants[train] == participant]
             # Parts have one label each; where they have not, rows are dealt.
             units = parts[own]
             if any(len(np.unique(y[own][units == u])) > 1 for u in np.unique(units)):

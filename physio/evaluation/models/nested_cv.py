@@ -1,4 +1,4 @@
-"""Settings chosen by people who train, and never by those who test."""
+"""Settings chosen by participants who train, and never by those who test."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from physio.core.block import Array
-from physio.evaluation.models.baselines import UNKNOWN, FoldData, Model
 from physio.evaluation.folds import Fold, Rows
 from physio.evaluation.metrics import measure
+from physio.evaluation.models.baselines import UNKNOWN, FoldData, Model
 from physio.evaluation.row_index import Codes, row_ids
 
 PICKED: Final = "picked"
@@ -20,22 +20,23 @@ INNER: Final = "inner "
 
 @dataclass(frozen=True)
 class Chosen:
-    """That of several models which is best on people left out of the training people.
+    """That of several models which is best on participants left out of the training participants.
 
-    People are dealt into groups once. For a fold that tests people of one group, the
-    inner folds are the other groups: trained on all people of neither the tested
-    people's group nor the inner one. So a network trained for one outer fold serves all
-    that test the same group, and the one where the two groups change places.
+    Participants are dealt into groups once. For a fold that tests participants of one
+    group, the inner folds are the other groups: trained on all participants of neither
+    the tested participants's group nor the inner one. So a network trained for one
+    outer fold serves all that test the same group, and the one where the two groups
+    change places.
 
     Parameters
     ----------
     models
         By name.
     groups
-        How many; three at least. Where the tested people are of several groups, or
-        train too, the training people's groups are the inner folds.
+        How many; three at least. Where the tested participants are of several groups,
+        or train too, the training participants's groups are the inner folds.
     measure
-        What decides: the mean over people.
+        What decides: the mean over participants.
     told
         By fold which was picked, and the figure of each: filled as folds are run.
     """
@@ -57,9 +58,11 @@ class Chosen:
             raise ValueError(f"groups must be 3 at least, not {self.groups}")
 
     def __call__(self, given: FoldData) -> Array:
-        people = row_ids(given.table, "dataset", "subject")
-        inner = self._inner(people, given.fold, given.seed)
-        scores = {name: self._score(name, people, given, inner) for name in self.models}
+        participants = row_ids(given.table, "dataset", "subject")
+        inner = self._inner(participants, given.fold, given.seed)
+        scores = {
+            name: self._score(name, participants, given, inner) for name in self.models
+        }
         best = max(scores, key=lambda name: scores[name])
         self.told[given.fold.name] = {PICKED: best, **scores}
         model: Model = self.models[best]
@@ -72,31 +75,37 @@ class Chosen:
         told = ", ".join(f"{k} in {n}" for k, n in counts.items())
         return (
             f"{name}: {len(self.models)} settings were compared in inner folds of the "
-            f"training people, and one was run on each outer fold ({told})."
+            f"training participants, and one was run on each outer fold ({told})."
         )
 
-    def _inner(self, people: Codes, fold: Fold, seed: int) -> list[tuple[Rows, Rows]]:
+    def _inner(
+        self, participants: Codes, fold: Fold, seed: int
+    ) -> list[tuple[Rows, Rows]]:
         """Return rows that train and rows that choose, for each inner fold."""
-        every = np.unique(people[np.concatenate([fold.train, fold.test])])
+        every = np.unique(participants[np.concatenate([fold.train, fold.test])])
         dealt = np.random.default_rng(seed).permutation(len(every)) % self.groups
-        group = dealt[np.searchsorted(every, people)]
-        tested = np.unique(people[fold.test])
+        group = dealt[np.searchsorted(every, participants)]
+        tested = np.unique(participants[fold.test])
         out = set(dealt[np.isin(every, tested)].tolist())
-        if len(out) > 1 or np.isin(tested, people[fold.train]).any():
+        if len(out) > 1 or np.isin(tested, participants[fold.train]).any():
             out = set()  # nobody's group can be spared: all who train are divided
         rows = fold.train[~np.isin(group[fold.train], list(out))]
         left = sorted(set(range(self.groups)) - out)
         return [(rows[group[rows] != g], rows[group[rows] == g]) for g in left]
 
     def _score(
-        self, name: str, people: Codes, given: FoldData, inner: list[tuple[Rows, Rows]]
+        self,
+        name: str,
+        participants: Codes,
+        given: FoldData,
+        inner: list[tuple[Rows, Rows]],
     ) -> float:
         judged = measure(self.measure, classes=bool(given.classes))
         found = []
         for train, chooses in inner:
             said = self._said(name, given, train)
-            for person in np.unique(people[chooses]):
-                own = chooses[people[chooses] == person]
+            for participant in np.unique(participants[chooses]):
+                own = chooses[participants[chooses] == participant]
                 found.append(judged(given.y[own], said[own]))
         return float(np.nanmean(found))
 

@@ -14,7 +14,14 @@ from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.iir import run
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.cardiac.peak_detection import (APART, KNOWN, STEADY, Pulse, find, pulse)
+from physio.features.cardiac.peak_detection import (
+    APART,
+    KNOWN,
+    STEADY,
+    Pulse,
+    find,
+    pulse,
+)
 from physio.features.event_gaps import unseen
 
 Counts = npt.NDArray[np.int64]

@@ -43,8 +43,8 @@ class HRV(Stage):
     ``sdnn`` (ms): standard deviation of accepted intervals, 120 s; ``hf`` and ``lf``
     (ms^2): power of the intervals from 0.15 to 0.40 Hz, 60 s, and from 0.04 to 0.15 Hz,
     120 s; ``corrected``: the part of the last 60 s of intervals that were not accepted
-    as measured: put right by `RRCorrection`, if it comes before, or left out of ``sdnn``
-    and bridged by a line in the spectra. With ``ratio`` also ``lf/hf``, 300 s.
+    as measured: put right by `RRCorrection`, if it comes before, or left out of
+    ``sdnn`` and bridged by a line in the spectra. With ``ratio`` also ``lf/hf``, 300 s.
 
     Parameters
     ----------

@@ -191,7 +191,7 @@ class RRCorrection(Stage):
         late = APART[1] + _LONGEST + _QUEUE / float(info.rate)
         back = late + (STEADY + 2) * APART[1]
         channels = (
-            replace(c, delay=c.delay + late, span=c.memory + back)
+            replace(c, delay=c.delay + late, memory=c.memory + back)
             for c in info.channels[:3]
         )
         first = info.channels[0]

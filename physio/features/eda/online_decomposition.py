@@ -15,9 +15,9 @@ from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
 from physio.features.columns import column
 from physio.features.eda.decomposition import Decomposition, decompose, setting_of
+from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
 
 AGES: Final = (0, 1, 2, 5, 10)
 """How far behind the newest value the estimates are (s)."""
@@ -148,7 +148,7 @@ def apart(
 ) -> Decomposition | float:
     """Take the newest values apart; or return the NaN that says why not.
 
-    ``without`` leaves a person of WESAD out of what `nearer` has learned.
+    ``without`` leaves a participant of WESAD out of what `nearer` has learned.
     """
     x = newest(memory)
     if memory.clock[0] < len(x):
@@ -173,9 +173,9 @@ def apart(
 def nearer(memory: Recent, found: Decomposition, without: str = "") -> Decomposition:
     """Bring phasic values of the published problem nearer to the whole record's.
 
-    At each of `AGES` a linear function, learned from people, of what two windows say:
-    this one, on a slow level, and the one twice as long, half as fine, on a line of its
-    own. What is added to the phasic part is taken from the level.
+    At each of `AGES` a linear function, learned from participants, of what two windows
+    say: this one, on a slow level, and the one twice as long, half as fine, on a line
+    of its own. What is added to the phasic part is taken from the level.
     """
     x = memory.values
     if memory.clock[0] < len(x):
@@ -247,9 +247,9 @@ class EdaDecomposition(Stage):
     ``tonic@5s`` and ``phasic@5s`` (uS) are the estimates 5 s behind the newest value,
     ``driver@5s`` (uS/s) is the mean over the second that ends there. The older, the
     surer: ``tonic.error@5s`` and the like tell what 90 % of errors are below, against
-    what the whole record would have said, as measured on other people (see
-    `physio.features.eda.decomposition.decompose`). ``power@5s`` (uS squared) is the mean square
-    of the phasic part from 5 s back to two thirds of the window.
+    what the whole record would have said, as measured on other participants (see
+    `physio.features.eda.decomposition.decompose`). ``power@5s`` (uS squared) is the
+    mean square of the phasic part from 5 s back to two thirds of the window.
 
     Parameters
     ----------
@@ -293,7 +293,9 @@ class EdaDecomposition(Stage):
                 unit = _UNITS[part]
                 channels += [Channel(n, kind, unit, delay, span) for n in names]
         power = Channel("power@5s", "misc", "(uS)^2", late + 5, span)
-        return info.with_channels(info.rate / self.schedule(info).step, *channels, power)
+        return info.with_channels(
+            info.rate / self.schedule(info).step, *channels, power
+        )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every second."""

@@ -8,8 +8,8 @@ import numpy as np
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, panes, slide
-from physio.features.eda.scr_detection import AGE, Second, ScrDetection, Watch
 from physio.features.eda.online_decomposition import EACH, STEP, lag, recent
+from physio.features.eda.scr_detection import AGE, ScrDetection, Second, Watch
 
 _MEAN, _SLOPE = STATISTICS.index("mean"), STATISTICS.index("slope")
 
@@ -76,14 +76,14 @@ class EdaFeatures(Stage):
         source = info.channels[recent(info, self.window).pick]
         delay = source.delay + lag(info) + AGE
         near = source.memory + self.window + STEP
-        far = told.span + self.past
+        far = told.memory + self.past
         return info.with_channels(
             told.rate,
             Channel("tonic", "gsr", "uS", delay, near),
             Channel("phasic", "gsr", "uS", delay, near),
-            Channel("rate", "misc", "1/min", delay, far),
-            Channel("amplitude", "misc", "uS/min", delay, far),
-            Channel("power", "misc", "(uS)^2", delay, far),
+            Channel("scr_rate", "misc", "1/min", delay, far),
+            Channel("scr_amplitude", "misc", "uS/min", delay, far),
+            Channel("phasic_power", "misc", "(uS)^2", delay, far),
             Channel("slope", "misc", "uS/min", delay, far),
         )
 

@@ -14,7 +14,15 @@ from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.window import every
 from physio.features.eda.decomposition import Decomposition, setting_of
-from physio.features.eda.online_decomposition import (EACH, STEP, Recent, apart, lag, recent, seconds)
+from physio.features.eda.online_decomposition import (
+    EACH,
+    STEP,
+    Recent,
+    apart,
+    lag,
+    recent,
+    seconds,
+)
 
 AGE: Final = 5
 """How far behind the newest value a driver is believed (s)."""
@@ -195,7 +203,11 @@ def event_related(
         if t + after[1] > found.complete_until:
             continue
         mine = (found.times >= t + after[0]) & (found.times <= t + after[1])
-        first = float(found.times[mine][0]) - t if mine.any() else MissingReason.NO_SIGNAL.nan
+        first = (
+            float(found.times[mine][0]) - t
+            if mine.any()
+            else MissingReason.NO_SIGNAL.nan
+        )
         row[:] = mine.sum(), first, amplitude[mine].sum()
     return y
 

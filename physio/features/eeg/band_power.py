@@ -9,7 +9,14 @@ from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.window import every
-from physio.features.eeg.differential_entropy import (BANDS, SILENT, Bands, banded, deviations, limited)
+from physio.features.eeg.differential_entropy import (
+    BANDS,
+    SILENT,
+    Bands,
+    banded,
+    deviations,
+    limited,
+)
 
 _POOR: Final = MissingReason.POOR_QUALITY.nan
 
@@ -24,8 +31,8 @@ class BandPower(Stage):
     Parameters
     ----------
     width, hop, bands, order, share, bridge, highest
-        As in `physio.features.eeg.differential_entropy.DifferentialEntropy`, whose filters these are: the
-        entropy is ``0.5 log2(2 pi e power)``.
+        As in `physio.features.eeg.differential_entropy.DifferentialEntropy`, whose
+        filters these are: the entropy is ``0.5 log2(2 pi e power)``.
     relative
         Whether to give parts of the sum.
 

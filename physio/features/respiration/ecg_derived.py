@@ -45,7 +45,7 @@ class Series(NamedTuple):
 class EcgDerivedRespiration(Stage):
     """The rate of breathing that heart beats give away, at rest; follows `Beats`.
 
-    ``breath.derived`` (1/min) is where the intervals between beats swing most, 9 to 30
+    ``edr_rate`` (1/min) is where the intervals between beats swing most, 9 to 30
     times a minute (respiratory sinus arrhythmia), if the height of their waves does not
     say otherwise. It is *derived*: no breath was seen. Depth and phase cannot be had
     so.
@@ -71,8 +71,8 @@ class EcgDerivedRespiration(Stage):
     heights must agree where they are; 3/min apart at most, where [1]_ has a standard
     deviation of 4; a Hann window over 60 s, a line between beats at 4 Hz. Below 9/min
     waves of blood pressure, about 6/min, look the same; a rate above half the heart's
-    cannot be seen. Where people move, speak, or have little sinus arrhythmia it is
-    missing (poor quality). The delay is that of the beats and half the window.
+    cannot be seen. Where participants move, speak, or have little sinus arrhythmia it
+    is missing (poor quality). The delay is that of the beats and half the window.
 
     Shape (n, 4 or more) to (m, 1).
 
@@ -89,7 +89,7 @@ class EcgDerivedRespiration(Stage):
     agree: float = 3.0
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return ``breath.derived``."""
+        """Return ``edr_rate``."""
         names = ("interval", "confidence", "height")
         if not is_point(info) or info.names[1:4] != names:
             raise ValueError(
@@ -105,7 +105,9 @@ class EcgDerivedRespiration(Stage):
         delay = source.delay + self.window / 2
         span = source.memory + self.window + 2.0
         rate = info.rate / self.schedule(info).step
-        return info.with_channels(rate, Channel("breath.derived", "misc", "1/min", delay, span))
+        return info.with_channels(
+            rate, Channel("edr_rate", "misc", "1/min", delay, span)
+        )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
         """Return an output every hop."""

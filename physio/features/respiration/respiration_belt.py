@@ -11,8 +11,8 @@ from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.respiration.breath_detection import breaths, sound
 from physio.features.columns import column
+from physio.features.respiration.breath_detection import breaths, sound
 
 _MEAN: Final = STATISTICS.index("mean")
 _WARMING: Final = MissingReason.WARMING_UP.nan
@@ -37,8 +37,8 @@ class RespirationBelt(Stage):
 
     ``rate`` (1/min) is 60 over the mean breath of the last ``width`` s, from the
     beginning of a breath in to that of the next; ``depth`` (in the belt's own unit) the
-    median way from there to the peak; ``phase`` (1) where in a breath the person is
-    now: 0 where a breath in begins, 0.5 where the breath out begins, below 1.
+    median way from there to the peak; ``phase`` (1) where in a breath the participant
+    is now: 0 where a breath in begins, 0.5 where the breath out begins, below 1.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class RespirationBelt(Stage):
         return info.with_channels(
             info.rate / self.schedule(info).step,
             Channel("rate", "misc", "1/min", delay, span),
-            Channel("depth", "misc", source.unit, delay, span),
+            Channel("amplitude", "misc", source.unit, delay, span),
             Channel("phase", "misc", "1", delay, span),
         )
 

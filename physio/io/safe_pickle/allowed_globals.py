@@ -2,7 +2,14 @@
 
 from typing import Any, Final
 
-from physio.io.safe_pickle.ndarray_parts import (Array, Dtype, Raw, UnfitError, filled, scalar)
+from physio.io.safe_pickle.ndarray_parts import (
+    Array,
+    Dtype,
+    Raw,
+    UnfitError,
+    filled,
+    scalar,
+)
 
 _MULTIARRAY: Final = (
     "numpy.core.multiarray", "numpy._core.multiarray",

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from physio.io.safe_pickle.build_values import Finish
 from physio.io.safe_pickle.allowed_globals import Token, made
+from physio.io.safe_pickle.build_values import Finish
 from physio.io.safe_pickle.ndarray_parts import Array, Dtype, Raw, UnfitError
 
 OPERATIONS: Final = 200_000

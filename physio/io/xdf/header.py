@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
-from physio.core.block import Channel, StreamInfo, Origin
+from physio.core.block import Channel, Origin, StreamInfo
 from physio.io.xdf.chunks import UnreadableError
 
 TIMELINE: Final = "session.timeline"
@@ -199,7 +199,7 @@ def _table(info: StreamInfo) -> dict[str, Any]:
         "name": info.name,
         "rate": str(info.rate),
         "origin": str(info.origin),
-        "person": info.participant,
+        "participant": info.participant,
         "site": info.site,
         "placement": info.placement,
         "reference": info.reference,
@@ -222,7 +222,7 @@ def _info(table: dict[str, Any]) -> StreamInfo:
         Fraction(table["rate"]),
         tuple(Channel(**channel) for channel in table["channels"]),
         Origin(table["origin"]),
-        table["person"],
+        table["participant"],
         table["site"],
         table["placement"],
         table["reference"],

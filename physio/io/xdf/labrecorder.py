@@ -88,11 +88,11 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     streams, raws = _load(raw, count)
     streams_out: dict[str, tuple[Block, ...]] = {}
     events: dict[str, Events] = {}
-    person = _person(path)
+    participant = _participant(path)
     warnings = []
     taken: set[str] = set()
     for stream in streams:
-        info = _info(stream["info"], person, taken)
+        info = _info(stream["info"], participant, taken)
         stamps, values = stream["time_stamps"], stream["time_series"]
         if _is_text(stream) or not info.rate:
             events[info.name] = _events(info, stamps, values, text=_is_text(stream))
@@ -100,7 +100,11 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
         own = np.concatenate([np.empty(0), *raws[stream["info"]["stream_id"]]])
         streams_out[info.name], said = _blocks(info, stamps, own, values)
         warnings += said
-    about = {"source": path.name, "person": person, "warnings": "; ".join(warnings)}
+    about = {
+        "source": path.name,
+        "participant": participant,
+        "warnings": "; ".join(warnings),
+    }
     known = {key: text for key, text in about.items() if text}
     return Recording(streams_out, events, (), known)
 
@@ -216,7 +220,7 @@ def _is_text(stream: Mapping[str, Any]) -> bool:
     return bool(stream["info"]["channel_format"][0] == "string")
 
 
-def _info(header: Mapping[str, Any], person: str, taken: set[str]) -> StreamInfo:
+def _info(header: Mapping[str, Any], participant: str, taken: set[str]) -> StreamInfo:
     """Return what a stream is by its header; its name is put into ``taken``."""
     kind = _first(header, "type").lower()
     device = _slug(_first(header, "name")) or "device"
@@ -230,7 +234,7 @@ def _info(header: Mapping[str, Any], person: str, taken: set[str]) -> StreamInfo
     if text or rate < 0:
         rate = Fraction(0)
     channels = () if text else tuple(_channels(header, stream))
-    return StreamInfo(name, rate, channels, participant=person)
+    return StreamInfo(name, rate, channels, participant=participant)
 
 
 def _channels(header: Mapping[str, Any], stream: str) -> Iterator[Channel]:
@@ -282,7 +286,7 @@ def _slug(text: str) -> str:
     return "_".join(re.findall("[a-z0-9]+", plain.lower()))
 
 
-def _person(path: Path) -> str:
+def _participant(path: Path) -> str:
     """Return the participant's code, where the file is named as BIDS wants it."""
     found = re.match("sub-([A-Za-z0-9]+)_", path.name)
     return found[1] if found else ""

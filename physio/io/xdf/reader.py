@@ -12,9 +12,27 @@ from physio.core.events import Events
 from physio.core.missing import MissingReason
 from physio.core.recording import Arrival, Recording
 from physio.io.xdf.checksums import NUMBER
-from physio.io.xdf.chunks import (MAGIC, Chunk, CutOffError, Tag, UnreadableError, read_numbers, read_texts, walk, within)
+from physio.io.xdf.chunks import (
+    MAGIC,
+    Chunk,
+    CutOffError,
+    Tag,
+    UnreadableError,
+    read_numbers,
+    read_texts,
+    walk,
+    within,
+)
+from physio.io.xdf.header import (
+    CHECK,
+    ENTRY,
+    Header,
+    Part,
+    read_file_header,
+    read_footer,
+    read_header,
+)
 from physio.io.xdf.labrecorder import convert, nothing
-from physio.io.xdf.header import (CHECK, ENTRY, Header, Part, read_file_header, read_footer, read_header)
 from physio.io.xdf.recovery import Damage, RecoveredFile, recover
 from physio.io.xdf.writer import OWN
 

@@ -7,7 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from physio.io.xdf.checksums import NUMBER, claimed, records
-from physio.io.xdf.chunks import (MAGIC, Chunk, CutOffError, Tag, UnreadableError, read_numbers, within)
+from physio.io.xdf.chunks import (
+    MAGIC,
+    Chunk,
+    CutOffError,
+    Tag,
+    UnreadableError,
+    read_numbers,
+    within,
+)
 from physio.io.xdf.header import ENTRY
 
 _CHECK = 43  # bytes of the chunk of a check

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from physio.core.recording import Recording
 from physio.io.xdf.chunks import BOUNDARY, MAGIC, Tag, UnreadableError, chunk
-from physio.io.xdf.header import read_file_header
 from physio.io.xdf.create_file import create
+from physio.io.xdf.header import read_file_header
 from physio.io.xdf.reader import assemble, own_about
 from physio.io.xdf.recovery import RecoveredFile, recover
 from physio.io.xdf.valid_chunks import ValidChunks, verbatim

@@ -8,7 +8,15 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from physio.io.xdf.chunks import (BOUNDARY, MAGIC, Chunk, Tag, UnreadableError, measure, within)
+from physio.io.xdf.chunks import (
+    BOUNDARY,
+    MAGIC,
+    Chunk,
+    Tag,
+    UnreadableError,
+    measure,
+    within,
+)
 
 WIDTHS: Final = {
     "double64": 8,

@@ -17,8 +17,17 @@ from physio.core.events import Events
 from physio.core.recording import Item
 from physio.io.xdf.checksums import check
 from physio.io.xdf.chunks import BOUNDARY, MAGIC, Tag, chunk, numbers, same_clock, texts
-from physio.io.xdf.header import (CHECKS, TIMELINE, Footer, Header, Part, write_file_header, write_footer, write_header)
 from physio.io.xdf.create_file import create
+from physio.io.xdf.header import (
+    CHECKS,
+    TIMELINE,
+    Footer,
+    Header,
+    Part,
+    write_file_header,
+    write_footer,
+    write_header,
+)
 
 _SECONDS: Final = 10.0  # a boundary at least so often (s, session clock) ...
 _BYTES: Final = 1 << 20  # ... and after so many bytes
@@ -79,7 +88,8 @@ class Writer:
         The file; only its owner may read it. One that is there already is kept as
         ``<stem>_old1.xdf``, as LabRecorder does.
     about
-        What is known of the recording: ``person``, ``consent``, ``begin``, ``config``.
+        What is known of the recording: ``participant``, ``consent``, ``begin``,
+        ``config``.
 
     Raises
     ------

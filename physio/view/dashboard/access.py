@@ -18,7 +18,7 @@ from tornado.httputil import (
 from tornado.routing import Router
 
 ROLES: Final = ("control", "look", "participant")
-"""Who may come: to steer, to watch, and the person that is measured."""
+"""Who may come: to steer, to watch, and the participant that is measured."""
 
 MAY_OPEN: Final[Mapping[str, frozenset[str]]] = {
     "control": frozenset(ROLES),
@@ -28,7 +28,7 @@ MAY_OPEN: Final[Mapping[str, frozenset[str]]] = {
 """Which pages each may open."""
 
 SHORTEST: Final = 32
-"""How many characters a token that people choose has at least."""
+"""How many characters a token that participants choose has at least."""
 
 _FOREIGN: Final = ("cross-site", "same-site")
 

@@ -53,10 +53,10 @@ def interval(scene: SessionState, dimension: str) -> dict[int, str]:
 def support(scene: SessionState) -> float:
     """Return how long the time is that an estimate rests on (s); NaN without any."""
     track = scene.estimates
-    if track is None or "support.from" not in track.info.names:
+    if track is None or "support.window_start" not in track.info.names:
         return float("nan")
-    begin = track.last("support.from", scene.now)
-    return track.last("support.to", scene.now) - begin
+    begin = track.last("support.window_start", scene.now)
+    return track.last("support.window_end", scene.now) - begin
 
 
 def read(scene: SessionState) -> list[str]:
@@ -91,13 +91,13 @@ def usable(scene: SessionState, seconds: float = 60.0) -> float:
 def contributions(scene: SessionState, dimension: str) -> dict[str, float]:
     """Return by how much each modality moved an estimate away from its prior.
 
-    Summed over the features of each chain; what the person's own ratings did is
-    ``person``, what no feature accounts for ``other``.
+    Summed over the features of each chain; what the participant's own ratings did is
+    ``participant``, what no feature accounts for ``other``.
     """
     track = scene.estimates
     found: dict[str, float] = {}
     for name in track.info.names if track is not None else ():
-        head, by, what = name.partition(".by.")
+        head, by, what = name.partition(".contribution.")
         if by and head == dimension and track is not None:
             value = track.last(name, scene.now)
             if np.isfinite(value):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, StreamInfo, Origin
+from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Item
 
@@ -31,7 +31,7 @@ class Encoder:
             "rate": str(info.rate),
             "channels": [astuple(c) for c in info.channels],
             "origin": str(info.origin),
-            "person": info.participant,
+            "participant": info.participant,
             "site": info.site,
         }
         return [_message({"what": "info", "number": number, "info": told})]
@@ -96,6 +96,6 @@ def _info(told: Mapping[str, Any]) -> StreamInfo:
         Fraction(told["rate"]),
         tuple(Channel(*c) for c in told["channels"]),
         Origin(told["origin"]),
-        told["person"],
+        told["participant"],
         told["site"],
     )

@@ -18,7 +18,7 @@ ALLOWED: Final = {
 """What each kind of viewer may want, beside looking differently."""
 
 RESTS: Final = ("rest", "rest over")
-"""Markers that are about one person's baseline."""
+"""Markers that are about one participant's baseline."""
 
 _LATE: Final = 0.5  # s that a wish may be under way before its own time counts no more
 _SIZE: Final = 4096  # characters of a message

@@ -16,14 +16,14 @@ from jinja2 import Template as Jinja
 
 from physio.core.protocols import Command
 from physio.view.dashboard import html
-from physio.view.dashboard.figures.vad import VadHistory, Plane
+from physio.view.dashboard.commands import is_forbidden, parse_command
 from physio.view.dashboard.figures.eda_heart import Heart, Skin
 from physio.view.dashboard.figures.sam import scales
-from physio.view.dashboard.figures.topomap import Scalp
-from physio.view.dashboard.session_state import FILTERS, SessionState
 from physio.view.dashboard.figures.signals import Signals, told
 from physio.view.dashboard.figures.theme import THEMES, Theme, asset
-from physio.view.dashboard.commands import is_forbidden, parse_command
+from physio.view.dashboard.figures.topomap import Scalp
+from physio.view.dashboard.figures.vad import Plane, VadHistory
+from physio.view.dashboard.session_state import FILTERS, SessionState
 from physio.view.labels import DIMENSIONS
 
 PERIOD: Final = 0.012
@@ -138,7 +138,7 @@ class Page:
     wish
         What to do with a wish; None for viewers who may only look.
     who
-        Code of the one to look at, where there are several people.
+        Code of the one to look at, where there are several participants.
     at
         Where in a recording to look (s, session clock).
     """
@@ -162,8 +162,8 @@ class Page:
 
     def open(self) -> None:
         """Put everything into the document, and begin."""
-        people = [code for code in self.scene.people if code]
-        self.who = self.who or (people[0] if len(people) > 1 else "")
+        participants = [code for code in self.scene.participants if code]
+        self.who = self.who or (participants[0] if len(participants) > 1 else "")
         self.scene.who = self.who
         if self.at is not None:
             self.scene.at = self.at
@@ -260,7 +260,7 @@ class Page:
             "recorded": self.at is not None,
             "seconds": max(0.0, self.scene.end - self.scene.begin),
             "first": 0.0 if self.at is None else self.at - self.scene.begin,
-            "people": [code for code in self.scene.people if code],
+            "participants": [code for code in self.scene.participants if code],
             "pages": self.views.signals.pages,
             "scales": scales(),
         }
@@ -295,7 +295,7 @@ class Page:
             self.at = _between(value, self.scene.begin, self.scene.end, self.at)
         elif name == "play" and self.at is not None:
             self._plays, self._ticked = value == "1", self.scene.tick()
-        elif name == "who" and value in self.scene.people:
+        elif name == "who" and value in self.scene.participants:
             self.who = value
         elif name == "look" and value in FILTERS:
             signals.set(look=value)

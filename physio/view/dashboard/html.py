@@ -9,11 +9,11 @@ import numpy as np
 from physio.core.block import Array, Origin
 from physio.core.recording import COMPUTED
 from physio.view.dashboard import attribution
+from physio.view.dashboard.figures.theme import plain
 from physio.view.dashboard.figures.vad import missing, withheld
 from physio.view.dashboard.session_state import SessionState, Source
-from physio.view.dashboard.figures.theme import plain
-from physio.view.terminal.sparklines import clock, number
 from physio.view.labels import DIMENSIONS, MEANING, labels
+from physio.view.terminal.sparklines import clock, number
 
 _SPARK: Final = 60.0  # s of a feature's course
 _MOST: Final = 8  # features whose course is drawn
@@ -51,16 +51,16 @@ def badges(scene: SessionState) -> str:
 def state(scene: SessionState) -> str:
     """Return how long the session goes on, of whom, and whether it is recorded."""
     told = clock(scene.now - scene.begin)
-    name = scene.who or scene.person
-    person = f"<b>{safe(name)}</b> " if name else ""
+    name = scene.who or scene.participant
+    participant = f"<b>{safe(name)}</b> " if name else ""
     if scene.at is not None:
-        return f'{person}<span class="time">{told}</span> recorded'
+        return f'{participant}<span class="time">{told}</span> recorded'
     rec = (
         f'<span class="rec" title="{safe(scene.recorded_at, 200)}">● REC</span>'
         if scene.recorded_at and not scene.ended
         else '<span class="norec">not recorded</span>'
     )
-    return f'{person}<span class="time">{told}</span> {rec}'
+    return f'{participant}<span class="time">{told}</span> {rec}'
 
 
 def estimates(scene: SessionState) -> str:
@@ -136,7 +136,7 @@ def _expert(scene: SessionState, expert: attribution.Expert) -> str:
     ]
     measured = [h for h in held if not h.endswith(" ")]
     coverage = (
-        f"80 % intervals held, in people left out: {', '.join(measured)}."
+        f"80 % intervals held, in participants left out: {', '.join(measured)}."
         if measured
         else "The coverage of its intervals was never measured: none is shown."
     )
@@ -332,7 +332,7 @@ def happened(scene: SessionState, most: int = 12) -> str:
 
 
 def rest(scene: SessionState) -> str:
-    """Return how the rest goes on against which the person is measured."""
+    """Return how the rest goes on against which the participant is measured."""
     left = scene.rest_left
     since, length = scene.resting()
     if not length:

@@ -1,4 +1,4 @@
-"""What the person sees: no estimates, for feedback is an intervention."""
+"""What the participant sees: no estimates, for feedback is an intervention."""
 
 import time
 from collections import deque
@@ -10,22 +10,22 @@ from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS, Spacer
 
 from physio.core.protocols import Command
-from physio.view.dashboard.figures.sam import scales
-from physio.view.dashboard.document import page_template
-from physio.view.dashboard.session_state import SessionState
-from physio.view.dashboard.figures.theme import Theme, asset
 from physio.view.dashboard.commands import is_forbidden, parse_command
+from physio.view.dashboard.document import page_template
+from physio.view.dashboard.figures.sam import scales
+from physio.view.dashboard.figures.theme import Theme, asset
+from physio.view.dashboard.session_state import SessionState
 
 
 class RatingRequest(Protocol):
-    """Knows how often the person was asked to rate."""
+    """Knows how often the participant was asked to rate."""
 
     asked: int
 
 
 @dataclass
 class Participant:
-    """The page of the person: whether it is recorded, and how they feel when asked.
+    """The page of the participant: whether it is recorded, and how they feel when asked.
 
     Parameters
     ----------
@@ -60,7 +60,11 @@ class Participant:
         self.document.add_root(root)
         self.document.template = page_template("static/participant.html")
         self.document.template_variables.update(
-            {"theme": self.theme.name, "css": asset("static/document.css"), "scales": scales()}
+            {
+                "theme": self.theme.name,
+                "css": asset("static/document.css"),
+                "scales": scales(),
+            }
         )
         self.document.title = "physio"
         self.document.add_periodic_callback(self.tick, 250)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from tornado.ioloop import IOLoop
 
 from physio.view.dashboard.access import ServerAddress, fresh
-from physio.view.dashboard.session_state import SessionState
 from physio.view.dashboard.server import DashboardServer, server, warm
+from physio.view.dashboard.session_state import SessionState
 
 
 def serve(

@@ -24,11 +24,11 @@ from tornado.web import OutputTransform
 from physio.core.block import Block, StreamInfo
 from physio.core.protocols import Command
 from physio.view.dashboard.access import ROLES, SAFE, AccessControl, ServerAddress
+from physio.view.dashboard.codec import Decoder
 from physio.view.dashboard.document import Page
+from physio.view.dashboard.figures.theme import THEMES
 from physio.view.dashboard.participant import Participant
 from physio.view.dashboard.session_state import SessionState
-from physio.view.dashboard.figures.theme import THEMES
-from physio.view.dashboard.codec import Decoder
 
 VIEWERS: Final = 8
 """How many may look at a session at once."""
@@ -158,7 +158,10 @@ def _argument(document: Document, name: str) -> str:
 
 
 def server(
-    board: DashboardServer, place: ServerAddress, tokens: Mapping[str, str], listening: socket.socket
+    board: DashboardServer,
+    place: ServerAddress,
+    tokens: Mapping[str, str],
+    listening: socket.socket,
 ) -> BaseServer:
     """Return a server on a socket that listens already, not started yet."""
     port = listening.getsockname()[1]

@@ -12,8 +12,17 @@ import numpy as np
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Events
 from physio.core.missing import missing_reason
-from physio.core.recording import (CALIBRATION, MARKERS, MUTES, STREAM_TIMEOUT, Item, Recording, computed, base_name)
-from physio.core.stage import StageRunner, Stage
+from physio.core.recording import (
+    CALIBRATION,
+    MARKERS,
+    MUTES,
+    STREAM_TIMEOUT,
+    Item,
+    Recording,
+    base_name,
+    computed,
+)
+from physio.core.stage import Stage, StageRunner
 from physio.dsp.iir import Bandpass, Highpass
 from physio.view.dashboard.figures.ring_buffer import RingBuffer
 from physio.view.labels import DIMENSIONS
@@ -40,11 +49,11 @@ class Mark(NamedTuple):
 
 
 class Rating(NamedTuple):
-    """How a person rated themselves, at a time (s, session clock)."""
+    """How a participant rated themselves, at a time (s, session clock)."""
 
     time: float
     values: Mapping[str, float]
-    person: str = ""
+    participant: str = ""
 
 
 class Filtered:
@@ -121,7 +130,7 @@ class Source:
 
 
 class SessionState:
-    """A session as people see it: what flows, what is computed, what happened.
+    """A session as participants see it: what flows, what is computed, what happened.
 
     Parameters
     ----------
@@ -141,7 +150,7 @@ class SessionState:
     ) -> None:
         self.seconds, self.history, self.tick = seconds, history, tick
         self.begin = float("nan")
-        self.person = ""
+        self.participant = ""
         self.who = ""
         self.config: Mapping[str, Any] = {}
         self.sources: dict[str, Source] = {}
@@ -189,7 +198,7 @@ class SessionState:
         return known + [track.info for track in self.computed.values()]
 
     @property
-    def people(self) -> list[str]:
+    def participants(self) -> list[str]:
         """The codes of those about whom something is computed, in their order."""
         codes = (name.partition(".")[2] for name in self.computed)
         return sorted(dict.fromkeys(codes))
@@ -206,7 +215,7 @@ class SessionState:
 
     @property
     def truth(self) -> RingBuffer | None:
-        """What a simulated person feels."""
+        """What a simulated participant feels."""
         found = [t for code, t in self.truths.items() if self.who in {"", code}]
         return found[0] if found else None
 
@@ -216,12 +225,12 @@ class SessionState:
             r
             for r in self.ratings
             if begin <= r.time <= self.now
-            and (not self.who or r.person in {"", self.who})
+            and (not self.who or r.participant in {"", self.who})
         ]
 
     def _of(self, what: str) -> RingBuffer | None:
-        people = self.people
-        who = self.who if self.who in people else (people or [""])[0]
+        participants = self.participants
+        who = self.who if self.who in participants else (participants or [""])[0]
         return self.computed.get(f"{what}.{who}".rstrip("."))
 
     def note(self, about: Mapping[str, Any]) -> None:
@@ -233,7 +242,14 @@ class SessionState:
                 source.skipped = True
         if "compute" in about:
             self.compute = tuple(about["compute"])
-        for name in ("begin", "person", "config", "ended", "recorded_at", "dropped"):
+        for name in (
+            "begin",
+            "participant",
+            "config",
+            "ended",
+            "recorded_at",
+            "dropped",
+        ):
             if name in about:
                 setattr(self, name, about[name])
         if "config" in about:
@@ -250,7 +266,9 @@ class SessionState:
             if name not in self.computed:
                 self.computed[name] = RingBuffer(info, self.history)
         elif name not in self.sources:
-            self.sources[name] = Source(RingBuffer(info, self.seconds), StreamStats(info))
+            self.sources[name] = Source(
+                RingBuffer(info, self.seconds), StreamStats(info)
+            )
 
     def take(self, item: Item, at: float) -> None:
         """Take what a session yields, raw or computed, in order.
@@ -279,7 +297,7 @@ class SessionState:
     def resting(self) -> tuple[float, float]:
         """Return since when the present rest goes on (s), and how long it takes (s).
 
-        What is estimated before it is over does not know the person yet.
+        What is estimated before it is over does not know the participant yet.
         """
         length = self._rest
         track = self.estimates
@@ -316,7 +334,9 @@ class SessionState:
         _, rows = track.window(self.now - 2, self.now + 1)
         if not len(rows):
             return found
-        codes = dict(zip(track.info.names, missing_reason(rows[-1]).tolist(), strict=True))
+        codes = dict(
+            zip(track.info.names, missing_reason(rows[-1]).tolist(), strict=True)
+        )
         readers = self.config.get("chains", {})
         mine = [
             c.rpartition(".")[2]
@@ -326,7 +346,7 @@ class SessionState:
         for column, code in codes.items():
             chain, _, rest = column.partition(".")
             last = rest.rpartition(".")[2]
-            if chain not in mine or last in ("from", "to", "why"):
+            if chain not in mine or last in ("window_start", "window_end", "missing"):
                 continue
             told = [last] if last in found else names if len(names) == 1 else []
             for name in told:
@@ -339,7 +359,9 @@ class SessionState:
         before = source.meter.lost
         source.take(block, at)
         if silent and not source.meter.silent:
-            away = f" after {block.complete_until - heard:.1f} s" if heard == heard else ""
+            away = (
+                f" after {block.complete_until - heard:.1f} s" if heard == heard else ""
+            )
             self.log.add(block.complete_until, f"{name} is back{away}", "good")
         elif source.meter.lost > before:
             self.log.lost(block.complete_until, name, source.meter.lost - before)
@@ -399,7 +421,7 @@ def of(recording: Recording, computed_too: Iterable[Item] = ()) -> SessionState:
     """
     scene = SessionState(recording.seconds + 60, recording.seconds + 60)
     scene.begin = recording.begin
-    scene.person = recording.metadata.get("person", "")
+    scene.participant = recording.metadata.get("participant", "")
     scene.note({"config": json.loads(recording.metadata.get("config", "{}"))})
     for name, blocks in recording.streams.items():
         if not any(map(len, blocks)):

@@ -1,4 +1,4 @@
-"""A sink that shows the session in a browser, and hears what people want there."""
+"""A sink that shows the session in a browser, and hears what participants want there."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
-from physio.core.protocols import Clock, WallClock, Command
+from physio.core.protocols import Clock, Command, WallClock
 from physio.core.recording import Item, computed
 from physio.view.dashboard.codec import Encoder
 
@@ -140,7 +140,7 @@ class Dashboard:
         return [self._notices.popleft() for _ in range(len(self._notices))]
 
     def wishes(self) -> list[Command]:
-        """Return what people wanted since the last call."""
+        """Return what participants wanted since the last call."""
         return [self._wishes.popleft() for _ in range(len(self._wishes))]
 
     def _start(self) -> None:
@@ -226,7 +226,7 @@ class Dashboard:
         return about | {"dropped": self.dropped}
 
     def _hear(self) -> None:
-        """Hear what people want, as long as the other process lives."""
+        """Hear what participants want, as long as the other process lives."""
         try:
             while True:
                 what, at, label, values, who = json.loads(self._pipe.recv_bytes())
@@ -246,6 +246,6 @@ def told_of(about: Mapping[str, str], now: float) -> dict[str, Any]:
     config = json.loads(about.get("config", "{}"))
     return {
         "begin": float(about.get("begin", now)),
-        "person": about.get("person", ""),
+        "participant": about.get("participant", ""),
         "config": {key: config.get(key, {}) for key in ("chains", "estimator")},
     }

@@ -11,8 +11,8 @@ from matplotlib.patches import Patch
 
 from physio.core.block import Array, Block
 from physio.view.plots.envelope import whole
-from physio.view.stream_stats import LIVELY
 from physio.view.plots.time_axes import Band, shown
+from physio.view.stream_stats import LIVELY
 
 BINS: Final = 400
 _BODY: Final = ("rate", "amplitude", "rmssd")  # what responses and beats are told by

@@ -1,4 +1,4 @@
-"""Pictures of what is usable of each person of a data set."""
+"""Pictures of what is usable of each participant of a data set."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,13 +18,13 @@ _HUES: Final = "Set2"
 
 
 def usable_figure(shares: pd.DataFrame, title: str = "") -> Figure:
-    """Draw for each person and sensor in which share of windows it was usable.
+    """Draw for each participant and sensor in which share of windows it was usable.
 
     Parameters
     ----------
     shares
-        One row a person, one column a sensor, on [0, 1]; a column ``windows`` is told
-        beside the names: see `physio.datasets.feature_table.usable`.
+        One row a participant, one column a sensor, on [0, 1]; a column ``windows`` is
+        told beside the names: see `physio.datasets.feature_table.usable`.
     title
         What stands above it.
     """
@@ -39,7 +39,7 @@ def usable_figure(shares: pd.DataFrame, title: str = "") -> Figure:
 
 
 def usable_over_time(table: pd.DataFrame, shares: pd.DataFrame, hop: float) -> Figure:
-    """Draw what is usable of each person, in all and from window to window.
+    """Draw what is usable of each participant, in all and from window to window.
 
     Parameters
     ----------
@@ -96,26 +96,26 @@ def _shares(ax: Axes, shares: pd.DataFrame, sensors: Sequence[str]) -> Any:
         for j, share in enumerate(row):
             ink = "black" if share > 0.5 else "white"
             ax.text(j, i, f"{share:.0%}", ha="center", va="center", color=ink)
-    ax.set_ylabel("person (windows)")
+    ax.set_ylabel("participant (windows)")
     return image
 
 
 def _lanes(
     ax: Axes,
     table: pd.DataFrame,
-    people: Sequence[str],
+    participants: Sequence[str],
     named: tuple[Sequence[str], Sequence[str]],
     hop: float,
 ) -> None:
-    """Draw for each person a lane of conditions, and one a sensor, along the time."""
+    """Draw for each participant a lane of conditions, and one a sensor, along the time."""
     sensors, conditions = named
     shades, hues = colormaps[_SHADES], colormaps[_HUES].resampled(8)
     owners = table["subject"].astype(str).to_numpy()
-    longest = max((owners == p).sum() for p in people)
+    longest = max((owners == p).sum() for p in participants)
     many = len(sensors) + 2  # the last is a gap
-    cells = np.ones((many * len(people), longest, 4))
-    for i, person in enumerate(people):
-        own = table[owners == person]
+    cells = np.ones((many * len(participants), longest, 4))
+    for i, participant in enumerate(participants):
+        own = table[owners == participant]
         n = len(own)
         for j, name in enumerate(conditions):
             here = np.flatnonzero((own[LABEL] == name).to_numpy())
@@ -123,7 +123,7 @@ def _lanes(
         for k, sensor in enumerate(sensors):
             values = own[f"{QUALITY}{sensor}"].to_numpy(np.float64)
             cells[many * i + 1 + k, :n] = shades(np.nan_to_num(values))
-    extent = (0.0, longest * hop / 60, len(people) - 0.5, -0.5)
+    extent = (0.0, longest * hop / 60, len(participants) - 0.5, -0.5)
     ax.imshow(cells, aspect="auto", interpolation="nearest", extent=extent)
     ax.set_xlabel("min of windows, trials one after another")
     ax.tick_params(length=0, axis="y", labelleft=False)
@@ -141,12 +141,13 @@ def missing(table: pd.DataFrame, sensors: Sequence[str]) -> pd.DataFrame:
         columns = [
             c
             for c in table.columns
-            if str(c).startswith(f"{sensor}.") and str(c).endswith(".why")
+            if str(c).startswith(f"{sensor}.") and str(c).endswith(".missing")
         ]
         codes = table[columns].to_numpy().ravel()
         counts = np.bincount(codes.astype(np.intp), minlength=len(MissingReason))
         found[sensor] = {
-            ("a value" if r is MissingReason.OK else r.words): counts[r] / max(len(codes), 1)
+            ("a value" if r is MissingReason.OK else r.words): counts[r]
+            / max(len(codes), 1)
             for r in MissingReason
         }
     shares = pd.DataFrame(found).T
@@ -155,7 +156,7 @@ def missing(table: pd.DataFrame, sensors: Sequence[str]) -> pd.DataFrame:
 
 
 def conditions(table: pd.DataFrame) -> pd.DataFrame:
-    """Return how many windows each person has of each condition."""
+    """Return how many windows each participant has of each condition."""
     labelled = table[table[LABEL] != ""]
     counts = pd.crosstab(labelled["subject"].astype(str), labelled[LABEL])
     return counts.reindex(sorted(counts.index, key=natural))

@@ -58,10 +58,10 @@ def curves_figure(curves: Mapping[str, Sequence[float]], floor: float = 0.0) -> 
     return figure
 
 
-def people_figure(
+def participants_figure(
     rows: Sequence[Mapping[str, Any]], metric: str, models: Sequence[str] = ()
 ) -> Figure:
-    """Draw how good each model was for each person, sorted, with chance beside.
+    """Draw how good each model was for each participant, sorted, with chance beside.
 
     Parameters
     ----------
@@ -76,16 +76,18 @@ def people_figure(
     names = [m for m in (models or found) if m in found][: len(_COLOURS)]
     if not names:
         raise ValueError(f"no model has a figure called {metric!r}")
-    first = found[names[0]]["per_person"]
-    people = sorted(first, key=lambda p: -np.inf if first[p] is None else first[p])
-    figure = Figure((max(7.0, 0.33 * len(people) + 3), 4.4), layout="constrained")
+    first = found[names[0]]["per_participant"]
+    participants = sorted(
+        first, key=lambda p: -np.inf if first[p] is None else first[p]
+    )
+    figure = Figure((max(7.0, 0.33 * len(participants) + 3), 4.4), layout="constrained")
     ax = figure.subplots()
     width = 0.8 / len(names)
     chance = _chance(found, metric)
     for k, name in enumerate(names):
         row = found[name]
-        values = [number(row["per_person"].get(p)) for p in people]
-        at = np.arange(len(people)) + (k - (len(names) - 1) / 2) * width
+        values = [number(row["per_participant"].get(p)) for p in participants]
+        at = np.arange(len(participants)) + (k - (len(names) - 1) / 2) * width
         base = 0.0 if chance is None else chance
         told = f"{name}: {row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
         ax.bar(
@@ -94,11 +96,19 @@ def people_figure(
         )  # fmt: skip
     if chance is not None:
         ax.axhline(chance, color=INK, linewidth=1)
-        ax.annotate("chance", (len(people) - 0.4, chance), color=INK, va="bottom")
-    ax.set_xticks(range(len(people)), people, rotation=60, ha="right", fontsize="small")
-    ax.set_xlim(-0.6, len(people) + 0.6)
+        ax.annotate("chance", (len(participants) - 0.4, chance), color=INK, va="bottom")
+    ax.set_xticks(
+        range(len(participants)),
+        participants,
+        rotation=60,
+        ha="right",
+        fontsize="small",
+    )
+    ax.set_xlim(-0.6, len(participants) + 0.6)
     ax.set_ylabel(metric)
-    ax.set_title(f"{metric} of each person (mean over people, 95 % interval)")
+    ax.set_title(
+        f"{metric} of each participant (mean over participants, 95 % interval)"
+    )
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     _bare(ax)
     return figure

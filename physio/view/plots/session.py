@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 from physio.core.block import Array, Block, Channel
 from physio.core.events import Events
 from physio.core.recording import Recording
-from physio.view.labels import (COLOURS, ENDS, MEANING, dimensions, labels, reasons, words)
+from physio.view.labels import (
+    COLOURS,
+    ENDS,
+    MEANING,
+    dimensions,
+    labels,
+    reasons,
+    words,
+)
 from physio.view.plots.envelope import envelope, runs, whole
 from physio.view.plots.signals import signals
 from physio.view.plots.time_axes import INK, PALE, TimeAxes, bands, shown
@@ -32,8 +40,8 @@ def session_figure(
 
     Signals are drawn above, the estimates below, each as a line with bands of ±1
     standard deviation and of 95 %. Where there is no estimate the scale is hatched and
-    the reason stands there, or below if it does not fit. Ratings that the person gave
-    are dots; the truth of a simulated person is a dashed line.
+    the reason stands there, or below if it does not fit. Ratings that the participant
+    gave are dots; the truth of a simulated participant is a dashed line.
 
     Parameters
     ----------
@@ -42,7 +50,7 @@ def session_figure(
     features, estimates
         The computed streams, each as one block.
     truth
-        What a simulated person feels: channels called like the estimates.
+        What a simulated participant feels: channels called like the estimates.
     conditions
         Parts of a study. They last until the channel ``end`` (s, session clock), for
         so long as the channel ``seconds`` says, or until the next begins.
@@ -193,7 +201,7 @@ def _legend(ax: Axes) -> None:
 
 def _markers(recording: Recording) -> Mapping[float, str]:
     """Return what was marked: labelled events, but for what the session itself says."""
-    quiet = ("session.silence", "session.status")
+    quiet = ("session.stream_timeout", "session.status")
     return {
         float(time): label
         for name, events in recording.events.items()
@@ -232,5 +240,5 @@ def _stacked(
 
 
 def _title(recording: Recording) -> str:
-    parts = [recording.metadata.get(key, "") for key in ("person", "source")]
+    parts = [recording.metadata.get(key, "") for key in ("participant", "source")]
     return " · ".join(p for p in parts if p) or "session"

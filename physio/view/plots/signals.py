@@ -1,4 +1,4 @@
-"""The signals of a session that people look for first."""
+"""The signals of a session that participants look for first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Panel:
 
 
 def signals(recording: Recording, features: Block | None) -> list[Panel]:
-    """Return the panels of the signals that people look for first."""
+    """Return the panels of the signals that participants look for first."""
     found = []
     if eeg := _first(recording, lambda c: c.kind == "eeg"):
         found.append(_raw(recording, *eeg, 1.2))

@@ -19,7 +19,7 @@ _TINTS: Final = (
     "#77AADD", "#EE8866", "#EEDD88", "#44BB99", "#FFAABB", "#BBCC33", "#99DDFF",
     "#AAAA00",
 )  # fmt: skip
-"""Light colours that people who see colours differently tell apart (Tol, `light`)."""
+"""Light colours that participants who see colours differently tell apart (Tol, `light`)."""
 
 _MICRO: Final = "\N{MICRO SIGN}"
 _UNITS: Final = {"uV": f"{_MICRO}V", "uS": f"{_MICRO}S", "degC": "°C", "1": ""}
@@ -34,7 +34,7 @@ class Band(NamedTuple):
 
 
 def shown(unit: str) -> str:
-    """Return a unit as people write it."""
+    """Return a unit as participants write it."""
     return _UNITS.get(unit, unit)
 
 

@@ -1,4 +1,4 @@
-"""What is usable of a data set, per person and sensor, as a page."""
+"""What is usable of a data set, per participant and sensor, as a page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,8 +7,8 @@ import pandas as pd
 
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL, RATING
-from physio.view.reports.html import Page
 from physio.view.plots.data_availability import conditions, missing, usable_over_time
+from physio.view.reports.html import Page
 
 
 def dataset_report(table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]) -> Page:
@@ -29,13 +29,13 @@ def dataset_report(table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]) -> 
     name = str(about.get("dataset") or "A table of features")
     page = Page(f"{name}: what is usable")
     if about.get("origin", "measured") != "measured":
-        page.notice(f"The signals are {about['origin']}, not measured on people.")
+        page.notice(f"The signals are {about['origin']}, not measured on participants.")
     _about(page, table, about, len(shares))
     page.heading("What is usable")
     hop = float(lasts.get("hop", 1.0))
     page.picture(
         usable_over_time(table, shares, hop),
-        "For each person and sensor: for how much of a window its features have "
+        "For each participant and sensor: for how much of a window its features have "
         "values, in the mean and window by window along the recording, beneath the "
         "condition. What needs a minute to warm up is missing in short trials.",
     )
@@ -47,9 +47,9 @@ def dataset_report(table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]) -> 
         page.heading("Windows of each condition")
         page.table(conditions(table))
     if answers := _answers(table):
-        page.heading("What people answered")
+        page.heading("What participants answered")
         page.text(
-            "Mean over people, and standard deviation between them; .sam is on the "
+            "Mean over participants, and standard deviation between them; .sam is on the "
             "study's own scale."
         )
         page.table(pd.DataFrame(answers))
@@ -62,19 +62,19 @@ def dataset_report(table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]) -> 
 
 
 def _about(
-    page: Page, table: pd.DataFrame, about: Mapping[str, Any], people: int
+    page: Page, table: pd.DataFrame, about: Mapping[str, Any], participants: int
 ) -> None:
     lasts = about.get("windows", {})
     length = ""
     if lasts:
         length = f" of {lasts['width']:g} s every {lasts['hop']:g} s"
-    page.text(f"{people} people, {len(table)} windows{length}.")
+    page.text(f"{participants} participants, {len(table)} windows{length}.")
     if about.get("citation"):
         page.text(f"Cite: {about['citation']}. {about['licence']}.", small=True)
 
 
 def _answers(table: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Return what was answered of each condition, one answer a person and part."""
+    """Return what was answered of each condition, one answer a participant and part."""
     columns = [
         c
         for c in table.columns

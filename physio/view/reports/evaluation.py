@@ -19,9 +19,9 @@ def evaluation_report(told: Mapping[str, Any]) -> Page:
     Parameters
     ----------
     told
-        ``dataset``, ``protocol``, ``people``, ``rows`` (model, metric, mean, low, high,
-        per_person), and where they are known ``audit``, ``paired``, ``config``,
-        ``versions``.
+        ``dataset``, ``protocol``, ``participants``, ``rows`` (model, metric, mean, low,
+        high, per_participant), and where they are known ``audit``, ``paired``,
+        ``config``, ``versions``.
     """
     protocol = str(told.get("protocol", ""))
     page = Page(f"{told.get('dataset', 'An evaluation')}: {protocol}")
@@ -35,22 +35,24 @@ def evaluation_report(told: Mapping[str, Any]) -> Page:
         page.notice("No audit of the split was made.")
     rows = list(told.get("rows", ()))
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    page.heading("How well, on people who were left out")
-    people = told.get("people", ())
+    page.heading("How well, on participants who were left out")
+    participants = told.get("participants", ())
     page.text(
-        f"{len(people)} people. Each dot is a person, the line the 95 % interval of "
-        "the mean over people (people drawn anew)."
+        f"{len(participants)} participants. Each dot is a participant, the line the 95 % interval of "
+        "the mean over participants (participants drawn anew)."
     )
     for metric in metrics[:_MOST]:
         mine = [row for row in rows if row["metric"] == metric]
         name = "".join(c if c.isalnum() else "-" for c in metric)
-        page.picture(forest(mine, metric), f"{metric}, by model and person.", name)
+        page.picture(forest(mine, metric), f"{metric}, by model and participant.", name)
     page.table(_table(rows))
     if paired := told.get("paired"):
-        page.heading("Differences, person by person")
-        page.table(pd.DataFrame(paired).drop(columns="per_person", errors="ignore"))
-    page.heading("Each person")
-    page.table(_people(rows, metrics[:3]))
+        page.heading("Differences, participant by participant")
+        page.table(
+            pd.DataFrame(paired).drop(columns="per_participant", errors="ignore")
+        )
+    page.heading("Each participant")
+    page.table(_participants(rows, metrics[:3]))
     page.heading("Where it comes from")
     kept = {
         k: str(v)
@@ -67,11 +69,11 @@ def audit_report(told: Mapping[str, Any]) -> Page:
 
 
 def forest(rows: Sequence[Mapping[str, Any]], metric: str) -> Figure:
-    """Draw one measure: a line a model, with each person as a dot."""
+    """Draw one measure: a line a model, with each participant as a dot."""
     figure = Figure((9, 1.1 + 0.34 * len(rows)), layout="constrained")
     ax: Any = figure.subplots()
     for i, row in enumerate(rows):
-        each = [v for v in row.get("per_person", {}).values() if v is not None]
+        each = [v for v in row.get("per_participant", {}).values() if v is not None]
         ax.plot(each, np.full(len(each), i), "o", ms=4, color=_DOT, alpha=0.7, mew=0)
         low, high = row.get("low"), row.get("high")
         if low is not None and high is not None:
@@ -102,9 +104,11 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return table.T
 
 
-def _people(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> pd.DataFrame:
+def _participants(
+    rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]
+) -> pd.DataFrame:
     found = {
-        f"{row['model']}: {row['metric']}": row.get("per_person", {})
+        f"{row['model']}: {row['metric']}": row.get("per_participant", {})
         for row in rows
         if row["metric"] in metrics
     }

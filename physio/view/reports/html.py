@@ -111,7 +111,7 @@ class Page:
             self.text(
                 f"A forest that sees nothing but the seconds since the start reaches "
                 f"macro-F1 {clock['reached']:.2f}, the mean over "
-                f"{len(clock['per_person'])} people (always the commonest class: "
+                f"{len(clock['per_participant'])} participants (always the commonest class: "
                 f"{clock['guess']:.2f})."
             )
         return self

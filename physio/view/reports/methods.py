@@ -91,7 +91,7 @@ def methods(config: Mapping[str, Any], version: str) -> tuple[str, list[str]]:
         name = expert["weights"].rpartition("/")[2]
         sentences.append(
             f"The weights {name!r} were trained on: {card.data.rstrip('.')} "
-            f"({card.origin} people)."
+            f"({card.origin} participants)."
         )
         if not card.citation.startswith("none"):
             references.append(card.citation)

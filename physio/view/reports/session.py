@@ -12,17 +12,23 @@ from matplotlib.figure import Figure
 
 from physio.core.block import Block
 from physio.core.events import Events
-from physio.core.recording import MARKERS, STREAM_TIMEOUT, Recording, computed, base_name
-from physio.view.plots.coverage import course_figure, quality_figure
+from physio.core.recording import (
+    MARKERS,
+    STREAM_TIMEOUT,
+    Recording,
+    base_name,
+    computed,
+)
 from physio.view.labels import DIMENSIONS, MEANING, labels
+from physio.view.plots.coverage import course_figure, quality_figure
 from physio.view.plots.envelope import whole
-from physio.view.reports.methods import methods
-from physio.view.reports.html import Page
 from physio.view.plots.session import session_figure
 from physio.view.plots.time_axes import Band, bands, shown
+from physio.view.reports.html import Page
+from physio.view.reports.methods import methods
 
 _SHEET: Final = {
-    "person": "participant",
+    "participant": "participant",
     "began": "began",
     "source": "source",
     "consent": "consent text",
@@ -54,12 +60,13 @@ def session_report(
     features, estimates
         What was computed of it, each as one block; None where nothing was.
     conditions
-        The parts of a study, if there were any: see `physio.view.plots.time_axes.bands`.
+        The parts of a study, if there were any: see
+        `physio.view.plots.time_axes.bands`.
     timing
         How late markers are, in words, by the channel that shows what they mark.
     """
     about = recording.metadata
-    page = Page(f"Session {about.get('person', '')}".strip())
+    page = Page(f"Session {about.get('participant', '')}".strip())
     infos = [*recording.infos, *(b.info for b in (features, estimates) if b)]
     for label in labels(infos):
         page.notice(f"{label.badge}: {label.meaning}.")
@@ -190,7 +197,7 @@ def _body(page: Page, features: Block, parts: list[Band]) -> None:
         rows[f"{len(rows) + 1}. {part.name}"] = row
     page.table(pd.DataFrame(rows).T)
     page.text(
-        "Means over each part of what is there. skin.rate counts the skin's responses.",
+        "Means over each part of what is there. eda.scr_rate counts the skin's responses.",
         small=True,
     )
 

@@ -45,10 +45,10 @@ def _pictures(run: Path, told: Mapping[str, Any]) -> Iterator[tuple[str, str, Fi
     models = _models(rows, metric)
     yield (
         "From the worst to the best told",
-        f"{metric} of each person, from the worst to the best by {models[0]!r}. "
-        "Below the line is worse than knowing nothing: for such a person what others "
+        f"{metric} of each participant, from the worst to the best by {models[0]!r}. "
+        "Below the line is worse than knowing nothing: for such a participant what others "
         "share is the other way round.",
-        results.people_figure(rows, metric, models),
+        results.participants_figure(rows, metric, models),
     )
     classes = told.get("classes") or []
     if classes and (run / _OUTPUTS).is_file():
@@ -82,7 +82,7 @@ def _networks(folder: Path) -> Iterator[tuple[str, str, Figure]]:
             "Training",
             "Grey: each fold's network. Where a curve still falls at its end, more "
             "epochs would fit the training windows better, and not for that the "
-            "people left out.",
+            "participants left out.",
             results.curves_figure(curves),
         )
     read = [

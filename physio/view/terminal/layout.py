@@ -15,9 +15,17 @@ from rich.text import Text
 
 from physio.core.block import Block
 from physio.core.missing import missing_reason
-from physio.view.terminal.sparklines import bar, clock, number, spark
-from physio.view.labels import (ENDS, MEANING, Label, dimensions, reasons, strongest, words)
+from physio.view.labels import (
+    ENDS,
+    MEANING,
+    Label,
+    dimensions,
+    reasons,
+    strongest,
+    words,
+)
 from physio.view.stream_stats import Entry, StreamStats
+from physio.view.terminal.sparklines import bar, clock, number, spark
 
 BADGES = ("bold black on #E69F00", "bold white on #AA3377")
 HUES = {"valence": "#56B4E9", "arousal": "#E69F00", "dominance": "#2FBF9B"}
@@ -26,12 +34,13 @@ _SILENT = Text.assemble((" SILENT ", "bold white on red"))
 
 @dataclass
 class ParticipantPanel:
-    """What is computed of one person, as far as it is to be seen.
+    """What is computed of one participant, as far as it is to be seen.
 
     Parameters
     ----------
     features, estimates, truth
-        The newest blocks, if there are any; truth is what a simulated person feels.
+        The newest blocks, if there are any; truth is what a simulated participant
+        feels.
     trend
         The newest means of each dimension.
     """
@@ -50,7 +59,7 @@ class TerminalLayout:
     ----------
     now, begin
         The time, and when the session began (s, session clock).
-    person
+    participant
         Code of the participant.
     labels
         What must be said of the numbers.
@@ -58,8 +67,8 @@ class TerminalLayout:
         The streams.
     missing
         Names of streams that never sent anything and were declared silent.
-    people
-        What is computed of each person, by code; of the only one, by ``""``.
+    participants
+        What is computed of each participant, by code; of the only one, by ``""``.
     happened
         The newest lines of what happened.
     latency_ms
@@ -76,10 +85,10 @@ class TerminalLayout:
 
     now: float
     begin: float
-    person: str = ""
+    participant: str = ""
     labels: Sequence[Label] = ()
     meters: Sequence[StreamStats] = ()
-    people: Mapping[str, ParticipantPanel] = field(default_factory=dict)
+    participants: Mapping[str, ParticipantPanel] = field(default_factory=dict)
     missing: Sequence[str] = ()
     happened: Sequence[Entry] = ()
     latency_ms: tuple[float, float] | None = None
@@ -95,7 +104,7 @@ class TerminalLayout:
         top: list[RenderableType] = [self._head(width), *self._labels()]
         if self.said:
             top.append(Text(f" {self.said}", "bold", overflow="fold"))
-        for code, seen in self.people.items():
+        for code, seen in self.participants.items():
             if seen.estimates is not None and len(seen.estimates):
                 top += [_rule(f"estimates {code}".rstrip())]
                 top += self._estimates(seen.estimates, seen, width)
@@ -120,7 +129,7 @@ class TerminalLayout:
     def _head(self, width: int) -> Text:
         left = Text.assemble(
             (" physio ", "bold"),
-            (f" {self.person} " if self.person else "", "dim"),
+            (f" {self.participant} " if self.participant else "", "dim"),
             (f" {clock(self.now - self.begin)} ", "bold"),
         )
         right = Text(" ").join(
@@ -164,7 +173,9 @@ class TerminalLayout:
         late = self.now - float(told.complete_until)
         if late > 2:
             yield Text(f" the newest of these is {late:.0f} s old", "bold yellow")
-        diamond = "" if seen.truth is None else " ◇ is what the simulated person feels."
+        diamond = (
+            "" if seen.truth is None else " ◇ is what the simulated participant feels."
+        )
         yield Padding(Text(MEANING + diamond, "dim"), (0, 1))
 
     def _streams(self, width: int) -> Table:
@@ -186,7 +197,7 @@ class TerminalLayout:
         return table
 
     def _features(self) -> Iterator[Padding]:
-        for code, seen in self.people.items():
+        for code, seen in self.participants.items():
             if seen.features is not None and len(seen.features):
                 yield _present(code, seen.features)
 
@@ -223,7 +234,11 @@ class TerminalLayout:
 
 def present(features: Block) -> list[tuple[str, int, int, str]]:
     """Return of each chain how many features the last row has, of how many, and why."""
-    names = [n for n in features.info.names if not n.endswith((".from", ".to", ".why"))]
+    names = [
+        n
+        for n in features.info.names
+        if not n.endswith((".window_start", ".window_end", ".missing"))
+    ]
     row = {n: float(features.column(n)[-1]) for n in names}
     found = []
     for chain, group in groupby(names, key=lambda n: n.split(".")[0]):
@@ -237,7 +252,7 @@ def present(features: Block) -> list[tuple[str, int, int, str]]:
 def line(screen: TerminalLayout) -> str:
     """Return the state of a session as one plain line."""
     parts = [clock(screen.now - screen.begin)]
-    for code, seen in screen.people.items():
+    for code, seen in screen.participants.items():
         e = seen.estimates
         if e is None or not len(e):
             continue

@@ -15,14 +15,14 @@ from rich.live import Live
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import STREAM_TIMEOUT, Item, computed
-from physio.view.terminal.sparklines import clock
-from physio.view.terminal.keyboard import Keyboard
 from physio.view.labels import dimensions, labels
 from physio.view.stream_stats import Log, StreamStats
-from physio.view.terminal.layout import TerminalLayout, ParticipantPanel, line
+from physio.view.terminal.keyboard import Keyboard
+from physio.view.terminal.layout import ParticipantPanel, TerminalLayout, line
+from physio.view.terminal.sparklines import clock
 
 TRUTH: Final = ".truth"
-"""How the stream ends in which a simulated person tells what they feel."""
+"""How the stream ends in which a simulated participant tells what they feel."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Terminal:
         What flows, so that a stream that never starts is seen as well.
     begin
         When the session began (s, session clock); by default, with the first item.
-    person
+    participant
         Code of the participant.
     console
         Where to draw.
@@ -52,14 +52,14 @@ class Terminal:
 
     streams: Iterable[StreamInfo] = ()
     begin: float | None = None
-    person: str = ""
+    participant: str = ""
     console: Console = field(default_factory=Console)
     tick: Callable[[], float] = time.monotonic
     every: float = 0.2
     plainly: float = 10.0
     meters: dict[str, StreamStats] = field(default_factory=dict, init=False)
     log: Log = field(default_factory=Log, init=False)
-    people: dict[str, ParticipantPanel] = field(default_factory=dict, init=False)
+    participants: dict[str, ParticipantPanel] = field(default_factory=dict, init=False)
     _truths: dict[str, Block] = field(default_factory=dict, init=False)
     said: str = field(default="", init=False)
     _keyboard: Keyboard = field(default_factory=Keyboard, init=False)
@@ -180,18 +180,20 @@ class Terminal:
     def screen(self) -> TerminalLayout:
         """Return what there is to see now."""
         infos = [m.info for m in self.meters.values()]
-        for code, seen in self.people.items():
+        for code, seen in self.participants.items():
             own = [b for who, b in self._truths.items() if code in {"", who}]
             seen.truth = own[0] if own else None
-        shown = [b for s in self.people.values() for b in (s.features, s.estimates)]
+        shown = [
+            b for s in self.participants.values() for b in (s.features, s.estimates)
+        ]
         infos += [b.info for b in shown if b is not None]
         return TerminalLayout(
             now=self._now,
             begin=self.begin if self.begin is not None else self._now,
-            person=self.person,
+            participant=self.participant,
             labels=labels(infos),
             meters=list(self.meters.values()),
-            people=self.people,
+            participants=self.participants,
             happened=self.log.last(50),
             missing=sorted(self._missing - set(self.meters)),
             latency_ms=_percentiles(self._latency),
@@ -208,7 +210,9 @@ class Terminal:
         was, since = meter.silent, meter.heard
         lost = meter.take(block, self._now)
         if was and not meter.silent:
-            away = f" after {block.complete_until - since:.1f} s" if since == since else ""
+            away = (
+                f" after {block.complete_until - since:.1f} s" if since == since else ""
+            )
             self._tell(block.complete_until, f"{name} is back{away}", "green")
         elif lost and self.log.lost(block.complete_until, name, lost):
             self._plain(self._entry(self.log.last(1)[0].text))
@@ -217,7 +221,7 @@ class Terminal:
         if not len(block):
             return
         what, _, code = block.info.name.partition(".")
-        seen = self.people.setdefault(code, ParticipantPanel())
+        seen = self.participants.setdefault(code, ParticipantPanel())
         if what == "features":
             seen.features = block
             return

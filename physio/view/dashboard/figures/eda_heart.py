@@ -8,9 +8,9 @@ from bokeh.models import ColumnDataSource, Label, LinearAxis, Range1d
 
 from physio.core.block import Array
 from physio.core.missing import missing_reason
-from physio.view.dashboard.session_state import SessionState
-from physio.view.dashboard.figures.theme import FONT, Theme, scroll, since, timed
 from physio.view.dashboard.figures.ring_buffer import RingBuffer
+from physio.view.dashboard.figures.theme import FONT, Theme, scroll, since, timed
+from physio.view.dashboard.session_state import SessionState
 from physio.view.labels import words
 from physio.view.plots.time_axes import shown
 

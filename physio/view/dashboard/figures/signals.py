@@ -9,11 +9,21 @@ from bokeh.models import ColumnDataSource, CustomJS, Spacer
 
 from physio.core.block import Array
 from physio.core.missing import MissingReason
-from physio.view.dashboard.session_state import SessionState
-from physio.view.dashboard.figures.theme import (FONT, GOOD, LOST, MUTED, POOR, SIGNS, Theme, asset, plain)
 from physio.view.dashboard.figures.ring_buffer import RingBuffer, envelopes, spans
-from physio.view.stream_stats import LIVELY
+from physio.view.dashboard.figures.theme import (
+    FONT,
+    GOOD,
+    LOST,
+    MUTED,
+    POOR,
+    SIGNS,
+    Theme,
+    asset,
+    plain,
+)
+from physio.view.dashboard.session_state import SessionState
 from physio.view.plots.time_axes import shown
+from physio.view.stream_stats import LIVELY
 
 PAGE: Final = 32
 """How many channels a page has."""

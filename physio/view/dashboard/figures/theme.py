@@ -26,7 +26,7 @@ _TEX: Final = re.compile(r"\$\$|\\\(|\\\[")
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a page: all told apart by people who see colours differently."""
+    """The colours of a page: all told apart by participants who see colours differently."""
 
     name: str
     page: str

@@ -10,8 +10,8 @@ from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.models import ColumnDataSource, Label, LinearColorMapper, Range1d
 
 from physio.core.block import Array
-from physio.view.dashboard.session_state import SessionState
 from physio.view.dashboard.figures.theme import FONT, Theme, blank
+from physio.view.dashboard.session_state import SessionState
 
 FEWEST: Final = 16
 """With fewer electrodes nothing is interpolated: dots stand where they are."""

@@ -16,8 +16,16 @@ from bokeh.models import (
 from physio.core.block import Array, Origin
 from physio.core.missing import missing_reason
 from physio.view.dashboard.attribution import interval
+from physio.view.dashboard.figures.theme import (
+    Theme,
+    blank,
+    hatched,
+    plain,
+    scroll,
+    since,
+    timed,
+)
 from physio.view.dashboard.session_state import Mark, SessionState
-from physio.view.dashboard.figures.theme import (Theme, blank, hatched, plain, scroll, since, timed)
 from physio.view.labels import DIMENSIONS, ENDS, words
 from physio.view.plots.envelope import runs
 
@@ -51,8 +59,8 @@ def missing(scene: SessionState, name: str) -> str:
     if np.isfinite(value):
         return ""
     code = int(missing_reason(value)[0])
-    if f"{name}.why" in track.info.names:
-        said = track.last(f"{name}.why", scene.now)
+    if f"{name}.missing" in track.info.names:
+        said = track.last(f"{name}.missing", scene.now)
         code = int(said) if said > 0 else code
     return f"no estimate: {words(code)}"
 

@@ -1,0 +1,123 @@
+"""How participants differ from what an expert says of them when they are left out."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from physio.core.block import Array
+from physio.models.baseline import BaselinePrior
+from physio.models.gaussian import shrunk
+from physio.training.gaussian import (
+    FittedGaussian,
+    GaussianRecipe,
+    TrainingSamples,
+    centred,
+    fitted,
+    rests,
+)
+from physio.training.participant_data import DIMENSIONS
+
+GRID: Final = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+"""Variances tried for how participants differ, by the likelihood of training participants."""
+
+
+class PersonRatings(NamedTuple):
+    """What is said of a participant's conditions by one way; shapes (units, 3) each.
+
+    ``z``: mean of the centred features of each condition, (units, f).
+    """
+
+    mean: Array
+    sd: Array
+    ratings: Array
+    z: Array
+
+
+def say(
+    participant: TrainingSamples,
+    rest: BaselinePrior,
+    made: FittedGaussian,
+    recipe: GaussianRecipe,
+) -> PersonRatings:
+    """Return what an expert says of each condition of a participant: the mean of moments."""
+    z, extra = centred(participant, rest)
+    said = np.array([np.stack(made.model.predict(r, e)) for r, e in pairs_of(z, extra)])
+    parts = []
+    for k in np.unique(participant.unit):
+        here = participant.unit == k
+        with np.errstate(invalid="ignore"):
+            mean = mean_of(said[here, 0])
+            sd = np.sqrt(mean_of(said[here, 1] ** 2))
+        parts.append((mean, sd, participant.ratings[here][0], mean_of(z[here])))
+    ratings = np.full((len(parts), len(DIMENSIONS)), np.nan)
+    ratings[:, recipe.picks] = np.array([p[2] for p in parts])[:, recipe.picks]
+    return PersonRatings(
+        np.array([p[0] for p in parts]),
+        np.array([p[1] for p in parts]),
+        ratings,
+        np.array([p[3] for p in parts]),
+    )
+
+
+def left_out(
+    participants: list[TrainingSamples], recipe: GaussianRecipe, made: FittedGaussian
+) -> list[PersonRatings]:
+    """Return what is said of training participants, each left out of the fit."""
+    found = []
+    for held in participants:
+        kept = [p for p in participants if p is not held]
+        rest = rests(kept, recipe.every)
+        model = shrunk(
+            recipe.size, *fitted(kept, rest, recipe), made.shrink, made.noise
+        )
+        found.append(say(held, rest, made._replace(model=model), recipe))
+    return found
+
+
+def participants(away: Sequence[PersonRatings], prior: Array, p: int) -> Array:
+    """Return how participants differ from what is said of them, (3, p, p).
+
+    The variances of a participant's offset and, with ``p`` of 2, of their gain that
+    make what was rated most likely, given what was said when they were left out.
+    """
+    found = np.zeros((len(DIMENSIONS), p, p))
+    for d in range(len(DIMENSIONS)):
+        best = (-np.inf, np.zeros(p))
+        for offset in GRID:
+            for gain in GRID if p == 2 else (0.0,):
+                var = np.array([offset, 4 * gain][:p])
+                score = 0.0
+                for t in away:
+                    phi = np.column_stack(
+                        [np.ones(len(t.mean)), t.mean[:, d] - prior[d]]
+                    )
+                    score += likely(t, d, phi[:, :p], var)
+                best = max(best, (score, var), key=lambda b: b[0])
+        found[d] = np.diag(best[1])
+    return found
+
+
+def likely(t: PersonRatings, d: int, phi: Array, var: Array) -> float:
+    """Return the log density of a participant's ratings, up to what is the same for all."""
+    here = np.isfinite(t.ratings[:, d]) & np.isfinite(t.mean[:, d])
+    if not here.any():
+        return 0.0
+    off, own = (t.ratings - t.mean)[here, d], phi[here]
+    left = t.sd[here, d] ** 2 - np.einsum("ij,j,ij->i", own, var, own)
+    cov = (own * var) @ own.T + np.diag(np.maximum(left, 0.1 * t.sd[here, d] ** 2))
+    _, det = np.linalg.slogdet(cov)
+    return float(-0.5 * (det + off @ np.linalg.solve(cov, off)))
+
+
+def pairs_of(a: Array, b: Array) -> Any:
+    """Return rows of both side by side."""
+    rows = np.broadcast_to(b, a.shape) if b.ndim < a.ndim else b
+    return zip(a, rows, strict=True)
+
+
+def mean_of(x: Array) -> Array:
+    """Return the mean over the first axis of what is there; NaN where nothing is."""
+    count = np.isfinite(x).sum(axis=0)
+    total = np.where(np.isfinite(x), x, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

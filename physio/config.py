@@ -1,16 +1,23 @@
 """Settings from TOML files: a table with a ``use`` key becomes an object."""
 
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from fractions import Fraction
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from types import ModuleType
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-TRUSTED = ("physio", "devices")
+TRUSTED: Final = ("physio", "devices")
+"""Packages that a file may name without being asked."""
+
+RESEARCH: Final = ("experiments", "benchmarks")
+"""Packages of the source repository that are not installed with the library."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -64,8 +71,8 @@ def build(
     parts = {k: build(v, f"{at}.{k}", trust) for k, v in value.items() if k != "use"}
     if "use" not in value:
         return parts
-    cls = _named(value["use"], at, trust)
-    known = [f.name for f in fields(cls) if _told(f)]
+    cls = _settings_class(value["use"], at, trust)
+    known = [f.name for f in fields(cls) if _is_setting(f)]
     filled = {k: v for k, v in given.items() if k in known and k not in parts}
     return make(cls, parts, at, filled)
 
@@ -74,7 +81,7 @@ def make(
     cls: type, parts: Mapping[str, Any], at: str, given: Mapping[str, Any] = {}
 ) -> Any:
     """Return ``cls(**parts, **given)``, each part checked against its field."""
-    known = {f.name: f for f in fields(cls) if _told(f)}
+    known = {f.name: f for f in fields(cls) if _is_setting(f)}
     allow(parts, tuple(known), at, cls.__name__)
     hints = get_type_hints(cls)
     for name, field in known.items():
@@ -95,7 +102,9 @@ def describe(value: Any) -> Any:
     """
     if is_dataclass(value) and not isinstance(value, type):
         cls = type(value)
-        named = ((f.name, getattr(value, f.name)) for f in fields(cls) if _told(f))
+        named = (
+            (f.name, getattr(value, f.name)) for f in fields(cls) if _is_setting(f)
+        )
         parts = {k: describe(v) for k, v in named if v is not None}
         return {"use": f"{cls.__module__}:{cls.__qualname__}", **parts}
     if isinstance(value, Mapping):
@@ -116,26 +125,104 @@ def allow(parts: Mapping[str, Any], known: tuple[str, ...], at: str, what: str) 
         )
 
 
-def _named(use: Any, at: str, trust: tuple[str, ...]) -> type:
-    """Return the dataclass that an import path names, from a trusted package alone."""
-    if not isinstance(use, str) or use.count(":") != 1:
-        raise ValueError(f"{at}: use = {use!r} must be 'package.module:Name'")
-    module, _, name = use.partition(":")
-    if module.split(".")[0] not in (*TRUSTED, *trust):
+def load_module(name: str, at: str, trust: tuple[str, ...] = ()) -> ModuleType:
+    """Import a module of the library, of its checkout or of a trusted package.
+
+    ``experiments`` and ``benchmarks`` are loaded by path from the checkout that this
+    library runs from. Packages in ``trust`` are also looked for in the current folder,
+    after the installed ones.
+
+    Parameters
+    ----------
+    name
+        Import path: ``"experiments.weights.wrist"``.
+    at
+        Place of the name in a file or a command, for messages.
+    trust
+        Packages allowed beside the library and its checkout.
+
+    Raises
+    ------
+    ValueError
+        If the package is not trusted, or the module is missing or cannot be imported.
+    """
+    package = name.split(".")[0]
+    if package in trust:
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
+    elif package in RESEARCH:
+        _load_research(package, at)
+    elif package not in TRUSTED:
         raise ValueError(
-            f"{at}: use = {use!r} is outside {', '.join((*TRUSTED, *trust))}; "
-            f"--trust {module.split('.')[0]} would allow it"
+            f"{at}: {package!r} is outside {', '.join((*TRUSTED, *trust))}; "
+            f"--trust {package} would allow it"
         )
     try:
-        cls = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{at}: there is no {use!r}: {error}") from None
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if name != missing and not name.startswith(f"{missing}."):
+            problem = f"{name!r} needs {missing!r}, which is not installed"
+        elif package in trust:
+            problem = f"no module {name!r} is installed or in {Path.cwd()}"
+        else:
+            problem = f"there is no module {name!r}"
+        raise ValueError(f"{at}: {problem}") from None
+    except ImportError as error:
+        raise ValueError(f"{at}: {name!r} cannot be imported: {error}") from None
+
+
+def load_object(use: Any, at: str, trust: tuple[str, ...] = ()) -> Any:
+    """Return what an import path ``"package.module:Name"`` names.
+
+    Parameters and errors as of `load_module`.
+    """
+    if not isinstance(use, str) or use.count(":") != 1:
+        raise ValueError(f"{at}: use = {use!r} must be 'package.module:Name'")
+    name, _, attribute = use.partition(":")
+    module = load_module(name, at, trust)
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        raise ValueError(f"{at}: {name!r} defines no {attribute!r}") from None
+
+
+def checkout() -> Path | None:
+    """Return the root of the source repository this library runs from, if it does."""
+    root = Path(__file__).resolve().parents[1]
+    packages = all((root / name / "__init__.py").is_file() for name in RESEARCH)
+    return root if packages and (root / "pyproject.toml").is_file() else None
+
+
+def _load_research(package: str, at: str) -> None:
+    """Load a package of the checkout by its path, whatever else has its name."""
+    root = checkout()
+    if root is None:
+        raise ValueError(
+            f"{at}: {package!r} is part of the source repository and not of the "
+            "installed package: clone the repository and run `pip install -e .` in it"
+        )
+    file = root / package / "__init__.py"
+    if (loaded := sys.modules.get(package)) is not None:
+        if Path(loaded.__file__ or "").resolve() != file:
+            raise ValueError(f"{at}: another {package!r} is loaded: {loaded.__file__}")
+        return
+    spec = spec_from_file_location(package, file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{at}: {file} cannot be loaded")
+    sys.modules[package] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def _settings_class(use: Any, at: str, trust: tuple[str, ...]) -> type:
+    """Return the dataclass that an import path names."""
+    cls = load_object(use, at, trust)
     if not (isinstance(cls, type) and is_dataclass(cls)):
         raise ValueError(f"{at}: {use!r} is not a class of settings")
     return cls
 
 
-def _told(field: Field[Any]) -> bool:
+def _is_setting(field: Field[Any]) -> bool:
     """Tell whether a field is a setting, which a file may give."""
     return field.init and not field.name.startswith("_")
 

@@ -1,10 +1,12 @@
 """TOML becomes settings, or one clear sentence."""
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from physio import config
 from physio.config import build, read
 from physio.core.aligner import TickGrid
 from physio.core.stage import Chain, Fork
@@ -31,7 +33,7 @@ def test_given_values_fill_fields_that_are_there() -> None:
     [
         (
             {**JOIN, "holt": 1.0},
-            "a.toml: Join has no setting 'holt'; it has rate, hold",
+            "a.toml: TickGrid has no setting 'holt'; it has rate, hold",
         ),
         (
             {**JOIN, "hold": "1"},
@@ -43,8 +45,7 @@ def test_given_values_fill_fields_that_are_there() -> None:
         ),
         (
             {"use": "os:system"},
-            "a.toml: use = 'os:system' is outside physio, devices; "
-            "--trust os would allow it",
+            "a.toml: 'os' is outside physio, devices; --trust os would allow it",
         ),
         (
             {"use": "physio.core.stage:StageRunner"},
@@ -54,8 +55,7 @@ def test_given_values_fill_fields_that_are_there() -> None:
         ({"use": 3}, "a.toml: use = 3 must be 'package.module:Name'"),
         (
             {"use": "physio.core.stage:Chian"},
-            "a.toml: there is no 'physio.core.stage:Chian': module "
-            "'physio.core.stage' has no attribute 'Chian'",
+            "a.toml: 'physio.core.stage' defines no 'Chian'",
         ),
         (
             {"use": "physio.core.protocols:FastClock", "_zero": 1.0},
@@ -72,6 +72,36 @@ def test_what_is_wrong_is_said_in_one_sentence(value: object, message: str) -> N
 def test_a_trusted_package_may_be_named() -> None:
     with pytest.raises(ValueError, match="is not a class of settings"):
         build({"use": "json:JSONDecoder"}, "a.toml", trust=("json",))
+
+
+def test_a_trusted_module_may_lie_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    source = "from dataclasses import dataclass\n@dataclass\nclass Mine:\n    gain: int"
+    (tmp_path / "my_gain.py").write_text(source, "utf-8")
+    (tmp_path / "my_fault.py").write_text("import not_there\n", "utf-8")
+    value = {"use": "my_gain:Mine", "gain": 2}
+    with pytest.raises(ValueError, match="--trust my_gain would allow it"):
+        build(value, "a.toml")
+    assert build(value, "a.toml", trust=("my_gain",)).gain == 2
+    with pytest.raises(ValueError, match=f"'my_gian' is installed or in {tmp_path}"):
+        build({"use": "my_gian:Mine"}, "a.toml", trust=("my_gian",))
+    with pytest.raises(ValueError, match="'my_fault' needs 'not_there', which is not"):
+        build({"use": "my_fault:Mine"}, "a.toml", trust=("my_fault",))
+
+
+def test_research_is_loaded_from_the_checkout_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = config.load_module("experiments.weights", "a.toml")
+    root = config.checkout()
+    assert root is not None
+    assert Path(module.__path__[0]) == root / "experiments" / "weights"
+    monkeypatch.setattr(config, "checkout", lambda: None)
+    with pytest.raises(ValueError, match="'experiments' is part of the source reposit"):
+        config.load_module("experiments.weights", "a.toml")
 
 
 def test_files(tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ class Rereference(Stage):
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the same electrodes, against another reference."""
         against = self.initial_state(info)
-        span = max(info.channels[i].span for i in against.reference)
+        span = max(info.channels[i].memory for i in against.reference)
         channels = [
-            replace(c, memory=max(c.span, span)) if c.kind == "eeg" else c
+            replace(c, memory=max(c.memory, span)) if c.kind == "eeg" else c
             for c in (info.channels[i] for i in against.kept)
         ]
         name = "+".join(self.electrodes) or "average"

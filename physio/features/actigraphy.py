@@ -73,7 +73,7 @@ class Actigraphy(Stage):
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``activity`` and ``posture``."""
         axes = [info.channels[i] for i in self.initial_state(info).picks]
-        span = max(c.span for c in axes)
+        span = max(c.memory for c in axes)
         delay = max(c.delay for c in axes)
         return info.with_channels(
             info.rate / self.schedule(info).step,

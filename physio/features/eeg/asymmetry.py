@@ -110,7 +110,7 @@ class Asymmetry(Stage):
                 _, band, first = one.name.split(".", 2)
                 where = "" if kind == "frontal" else f"{band}."
                 name = f"{kind}.{where}{first}-{two.name.split('.', 2)[2]}"
-                delay, span = max(one.delay, two.delay), max(one.span, two.span)
+                delay, span = max(one.delay, two.delay), max(one.memory, two.memory)
                 channels.append(Channel(name, "eeg", unit, delay, span))
         return info.with_channels(None, *channels)
 

@@ -64,7 +64,7 @@ class BandPower(Stage):
                 "eeg",
                 unit,
                 c.delay,
-                c.span + rings + self.window,
+                c.memory + rings + self.window,
             )
             for band, _, _ in limited(self.bands, self.highest)
             for c in (info.channels[i] for i in state.picks)

@@ -183,7 +183,7 @@ class DifferentialEntropy(Stage):
                 self.kind,
                 "bit",
                 source.delay,
-                source.span + ring + whole,
+                source.memory + ring + whole,
             )
             for (band, _, _), ring in zip(bands, rings, strict=True)
             for source in (info.channels[i] for i in state.picks)

@@ -69,7 +69,7 @@ class Hjorth(Stage):
         extra = 2 / float(info.rate)
         channels = (
             Channel(
-                f"{name}.{c.name}", "eeg", unit, c.delay, c.span + self.window + extra
+                f"{name}.{c.name}", "eeg", unit, c.delay, c.memory + self.window + extra
             )
             for name, unit in (
                 ("activity", "uV^2"),

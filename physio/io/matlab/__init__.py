@@ -84,7 +84,7 @@ def load(
 
 
 def _parse(path: Path, wanted: list[str], made: Path, seconds: float) -> None:
-    child = Path(__file__).with_name("child.py")
+    child = Path(__file__).with_name("worker.py")
     # -P: a folder of data must not be where modules are looked for.
     command = [sys.executable, "-P", str(child), str(path), str(made), *wanted]
     try:

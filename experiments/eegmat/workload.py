@@ -104,7 +104,7 @@ class EegmatWorkload:
             The folder of data; for models on the signal.
         table
             Features of eegmat, as `physio extract` makes them with
-            ``configs/eegmat.toml``.
+            ``experiments/eegmat/features.toml``.
 
         Raises
         ------

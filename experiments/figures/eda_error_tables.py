@@ -1,4 +1,4 @@
-"""Write physio/assets/skin_errors.json: python benchmarks/skin_errors.py WESAD_FOLDER.
+"""Write physio/assets/skin_errors.json: python -m experiments.figures.eda_error_tables WESAD_FOLDER.
 
 For each setting, age and part the 90 % quantile, over participants, of how far the
 streaming estimates are from the whole record's, in units of
@@ -54,7 +54,7 @@ def relative(y: Array, setting: str, without: str, each: int = 4) -> Array:
 def main(folder: Path) -> None:
     out: dict[str, object] = {"quantile": QUANTILE, "ages": AGES}
     out["source"] = "12 participants of WESAD (Schmidt et al. 2018), wrist, 4 Hz"
-    out["command"] = "python benchmarks/skin_errors.py <folder of WESAD>"
+    out["command"] = "python -m experiments.figures.eda_error_tables <folder of WESAD>"
     participants = sorted(folder.glob("S*/S*_wrist.npz"))
     table = {}
     for setting in SETTINGS:

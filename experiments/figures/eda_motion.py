@@ -1,6 +1,6 @@
 """How far skin responses follow the wrist's movement, counted in two ways.
 
-python benchmarks/skin_movement.py WESAD TABLE docs/results/skin-movement.json
+python -m experiments.figures.eda_motion WESAD TABLE experiments/figures/results/eda-motion.json
 
 where TABLE is what `physio extract wesad WESAD TABLE` made: windows of 60 s.
 """

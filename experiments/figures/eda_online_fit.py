@@ -1,4 +1,4 @@
-"""Write physio/assets/skin_nearer.json: python benchmarks/skin_nearer.py WESAD_FOLDER.
+"""Write physio/assets/skin_nearer.json: python -m experiments.figures.eda_online_fit WESAD_FOLDER.
 
 For each age the weights with which `physio.features.eda.online_decomposition.nearer`
 brings streaming phasic values of the published problem nearer to the whole record's:
@@ -71,7 +71,7 @@ def main(folder: Path) -> None:
         without[name] = own.round(5).tolist()
     out = {
         "source": "12 participants of WESAD (Schmidt et al. 2018), wrist, 4 Hz",
-        "command": "python benchmarks/skin_nearer.py <folder of WESAD>",
+        "command": "python -m experiments.figures.eda_online_fit <folder of WESAD>",
         "ages": AGES,
         "weights": weights(participants).round(5).tolist(),
         "without": without,

@@ -1,6 +1,6 @@
 """The figure of docs/leakage.md, from the results beside it.
 
-python benchmarks/leakage_figure.py docs/results docs/images/leakage.png
+python -m experiments.figures.leakage experiments/eegmat/results docs/images/leakage.png
 """
 
 import json
@@ -29,7 +29,7 @@ def rows(folder: Path, protocol: str) -> dict[str, dict]:
     """Return the AUC of each model by one protocol."""
     found = {}
     # The shortest name first: its settings were chosen in inner folds.
-    paths = folder.glob(f"eegmat-{protocol}*.json")
+    paths = folder.glob(f"{protocol}*.json")
     for path in sorted(paths, key=lambda p: (len(p.name), p.name)):
         for row in json.loads(path.read_text("utf-8"))["rows"]:
             if row["metric"] == "AUC":

@@ -1,6 +1,7 @@
 """Whether parameters of the skin are recovered, on simulated participants: two minutes.
 
-python benchmarks/wrist_recovery.py --json docs/results/wrist-recovery.json
+python -m experiments.figures.parameter_recovery \
+    --json experiments/figures/results/parameter-recovery.json
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""The pictures of docs/wrist.md, from the data and from docs/results.
+"""The figures of docs/wrist.md, from the data and from experiments/wesad/results.
 
-python benchmarks/wrist_figures.py --data DATA [--participant S10]
+python -m experiments.figures.wrist --data DATA [--participant S10]
 """
 
 import argparse
@@ -21,7 +21,7 @@ from physio.features.eda.decomposition import decompose
 from physio.models import model_card
 from physio.models.pinn import Pinn
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COLORS = {
     "baseline": "#dfe7ee",
     "stress": "#f6cfc4",
@@ -162,7 +162,7 @@ def parameters(data: Wesad, out: Path) -> None:
 
 def participants(results: Path, out: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), constrained_layout=True)
-    told = json.loads((results / "wesad-primary.json").read_text("utf-8"))
+    told = json.loads((results / "primary.json").read_text("utf-8"))
     picks = {
         "placed": (TONIC, "o"),
         "discriminant": (INK, "s"),
@@ -180,7 +180,7 @@ def participants(results: Path, out: Path) -> None:
     axes[0].set_ylabel("macro-F1, stress against amusement")
     axes[0].set_title("The other order of conditions trains (dotted: means)")
     axes[0].legend(frameon=False, loc="lower left", ncols=2)
-    told = json.loads((results / "wesad-forecast.json").read_text("utf-8"))
+    told = json.loads((results / "forecast.json").read_text("utf-8"))
     rows = {(r["model"], r["metric"]): r["per_participant"] for r in told["rows"]}
     names = ("network", "autoregression", "ridge")
     for j, horizon in enumerate(("5", "15", "30")):
@@ -212,7 +212,7 @@ def main() -> None:
     data, images = wesad(given.data), ROOT / "docs" / "images"
     one_session(data, given.participant, images / "wrist-session.png")
     parameters(data, images / "wrist-parameters.png")
-    participants(ROOT / "docs" / "results", images / "wrist-participants.png")
+    participants(ROOT / "experiments" / "wesad" / "results", images / "wrist-participants.png")
 
 
 if __name__ == "__main__":

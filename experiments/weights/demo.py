@@ -229,7 +229,7 @@ class TrainDemo:
             f"live estimator, the {self.rest:g} s of rest left out; mean over participants, "
             "95 % bootstrap interval.",
             limits=_LIMITS,
-            command="physio train configs/train-demo.toml",
+            command="physio train experiments/weights/demo.toml",
         )
 
 

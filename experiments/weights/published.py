@@ -77,7 +77,7 @@ class TrainPublishedExperts:
         In how many parts participants are left out.
     personal
         In which ratings a participant's own offset is learned from labels: those where
-        it helps participants never seen (docs/results/judge-labels.json).
+        it helps participants never seen (experiments/simulated/results/label-calibration.json).
     rater
         Standard deviation of the rater's noise, on [-1, 1].
     seed
@@ -257,13 +257,13 @@ class TrainPublishedExperts:
             protocol=f"{self.folds} folds of participants: how far each rating is trusted, "
             "what is unlike all seen (1 moment in 100 of participants left out counts so), "
             "what intervals hold, and how participants differ. Figures: "
-            "docs/results/train-affect.json."
+            "experiments/weights/results/published.json."
             + (_PAST if model is GaussianSmoother else ""),
             figures={
-                "on 300 participants never seen": "docs/results/train-affect.json"
+                "on 300 participants never seen": "experiments/weights/results/published.json"
             },
             limits=_LIMITS,
-            command="physio train configs/train-affect.toml",
+            command="physio train experiments/weights/published.toml",
         )
 
 

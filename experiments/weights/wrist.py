@@ -272,7 +272,7 @@ class TrainWrist:
             "participants left out has no estimate.",
             figures=figures,
             limits=_LIMITS,
-            command="physio train configs/wrist.toml --data DATA",
+            command="physio train experiments/weights/wrist.toml --data DATA",
         )
 
 

@@ -299,7 +299,7 @@ class TrainWristNetwork(TrainWrist):
             protocol=_PROTOCOL,
             figures=figures,
             limits=_LIMITS,
-            command="physio train configs/wrist-network.toml --data DATA",
+            command="physio train experiments/weights/wrist-network.toml --data DATA",
         )
 
 

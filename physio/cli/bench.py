@@ -19,7 +19,7 @@ VERSIONS: Final = ("physio-affect", "numpy", "scipy", "numba", "neurokit2")
 
 def bench(
     name: Annotated[
-        str, typer.Argument(help="What to measure: chain, devices, chain_skin ...")
+        str, typer.Argument(help="What to measure: dsp, devices, dsp_beat_detection ...")
     ],
     data: Annotated[
         Path | None,
@@ -31,8 +31,8 @@ def bench(
 ) -> None:
     """Measure ours beside a peer: in turn, in one run, on one thread.
 
-    Example: `physio bench chain --data path/to/data --json figures.json`, or
-    `physio bench chain_skin` for a part of it
+    Example: `physio bench dsp --data path/to/data --json figures.json`, or
+    `physio bench dsp_eda_decomposition` for a part of it
     """
     from importlib import import_module
     from importlib.metadata import version

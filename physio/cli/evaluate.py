@@ -63,7 +63,9 @@ def evaluate(
 
 COMMANDS: Final[list[Callable[..., None]]] = [evaluate]
 
-_KNOWN: Final = ("dataset", "folder", "width", "hop", "share", "session", "chains")
+_KNOWN: Final = (
+    "dataset", "folder", "window", "step", "min_valid", "session", "chains",
+)  # fmt: skip
 
 
 def _table(
@@ -98,6 +100,8 @@ def _table(
 def _extract(
     asked: Mapping[str, Any], path: Path, data: Path, into: Path, engine: str
 ) -> None:
+    from dataclasses import replace
+
     from physio import config
     from physio.cli.extract import named, progress
     from physio.offline.extract import Windows, extract
@@ -107,11 +111,11 @@ def _extract(
     tables = {k: v for k, v in asked.items() if k == "chains"}
     if "session" in asked:
         tables = config.read(path.parent / str(asked["session"]))
-    lengths = {k: asked[k] for k in ("width", "hop", "share") if k in asked}
+    lengths = {k: asked[k] for k in ("window", "step", "min_valid") if k in asked}
     settings = config.make(
         Windows, {k: float(v) for k, v in lengths.items()}, f"{path.name}: table"
     )
-    settings = type(settings)(settings.width, settings.hop, settings.share, tables)
+    settings = replace(settings, tables=tables)
     participants = len({trial.subject for trial in dataset.trials()})
     with progress(participants) as heard:
         outcomes = extract(dataset, into, settings, engine=engine, heard=heard)

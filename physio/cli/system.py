@@ -52,14 +52,14 @@ def devices(
     from devices import board, empatica, lsl, polar
 
     typer.echo("LSL streams on this network:")
-    for line in [str(stream) for stream in lsl.found(seconds)] or ["none"]:
+    for line in [str(stream) for stream in lsl.discover(seconds)] or ["none"]:
         typer.echo(f"  {line}")
-    wrists = ", ".join(empatica.found(port=port)) or "none"
+    wrists = ", ".join(empatica.discover(port=port)) or "none"
     typer.echo(f"E4 wristbands of the server at 127.0.0.1:{port}: {wrists}")
-    straps = ", ".join(polar.found(seconds)) or "none"
+    straps = ", ".join(polar.discover(seconds)) or "none"
     typer.echo(f"Polar H10 straps in reach of this computer's Bluetooth: {straps}")
     typer.echo("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
-    typer.echo("  " + ", ".join(board.found()))
+    typer.echo("  " + ", ".join(board.available_boards()))
     typer.echo("always there: devices.simulated:Headset, :Wristband, :Chest")
 
 
@@ -124,7 +124,7 @@ def train(
 ) -> None:
     """Train weights, and report them on held-out participants beside trivial baselines.
 
-    Example: `physio train configs/wrist.toml --data path/to/WESAD`
+    Example: `physio train experiments/weights/wrist.toml --data path/to/WESAD`
     """
     from physio.evaluation.config import train as run
 

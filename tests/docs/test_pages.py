@@ -18,6 +18,7 @@ PAGES = (
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "decisions").glob("*.md")),
+    *sorted((ROOT / "experiments").glob("*/README.md")),
 )
 each = pytest.mark.parametrize(
     "page", PAGES, ids=lambda page: str(page.relative_to(ROOT))
@@ -84,7 +85,8 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
 
 @each
 def test_results_that_are_named_are_there(page: Path) -> None:
-    named = set(re.findall(r"docs/results/[a-z][\w.-]*\.json", page.read_text("utf-8")))
+    pattern = r"(?:experiments|benchmarks)/(?:[\w-]+/)*[a-z][\w-]*\.(?:json|toml|py)\b"
+    named = set(re.findall(pattern, page.read_text("utf-8")))
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 

@@ -32,7 +32,8 @@ WORK = ElectrodeTransfer(
     settings={"n": 2},
     pairs=(("place, fewer", "learned, fewer"),),
 )
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "simulated-headsets.toml"
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "experiments" / "simulated" / "electrode-transfer.toml"
 
 
 def test_rows_are_measured_against_the_participants_own_rest() -> None:

@@ -20,7 +20,8 @@ from physio.features.eeg.differential_entropy import DifferentialEntropy
 from physio.training import eeg_tokens
 from python2 import dumped
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "experiments" / "deap_seed_dreamer"
 
 
 def deap(root: Path, participants: int = 3) -> Path:
@@ -93,7 +94,7 @@ def test_deap_has_as_many_windows_as_published(tmp_path: Path) -> None:
 
 def test_a_row_of_the_paper_is_one_command_and_goes_on(tmp_path: Path) -> None:
     root = deap(tmp_path / "DEAP", 1)
-    path = quick(CONFIGS / "paper" / "deap-valence.toml", tmp_path)
+    path = quick(CONFIGS / "paper-deap-valence.toml", tmp_path)
     out, results = tmp_path / "run", tmp_path / "run.json"
     command = [sys.executable, "-m", "physio.cli", "train", str(path)]
     command += ["--data", str(root), "--out", str(out)]
@@ -121,7 +122,7 @@ def test_other_rows_train_too(tmp_path: Path, name: str) -> None:
         MINIATURES["Seed"](tmp_path / "data")
     else:
         deap(tmp_path / "data", 1)
-    path = quick(CONFIGS / "paper" / f"{name}.toml", tmp_path)
+    path = quick(CONFIGS / f"paper-{name}.toml", tmp_path)
     found = config.train(path, tmp_path / "data", tmp_path / "out")
     assert found["classes"][0] in ("1", "positive")
     assert found["leaks"]
@@ -156,7 +157,7 @@ def dreamer(root: Path) -> None:
 @pytest.mark.parametrize("name", ["dreamer-valence", "dreamer-dominance-5"])
 def test_dreamer_trains_too(tmp_path: Path, name: str) -> None:
     dreamer(tmp_path / "data")
-    path = quick(CONFIGS / "paper" / f"{name}.toml", tmp_path)
+    path = quick(CONFIGS / f"paper-{name}.toml", tmp_path)
     found = config.train(path, tmp_path / "data", tmp_path / "out")
     assert len(found["participants"]) == 23
 
@@ -165,7 +166,7 @@ def test_honestly_participants_never_seen_are_told_by_what_they_share(
     tmp_path: Path,
 ) -> None:
     root = deap(tmp_path / "data", 3)
-    path = quick(CONFIGS / "honest-deap.toml", tmp_path)
+    path = quick(CONFIGS / "loso-deap.toml", tmp_path)
     found = config.train(path, root, tmp_path / "out")
     assert found["protocol"] == "loso"
     assert not found["leaks"]
@@ -186,7 +187,7 @@ def test_honestly_participants_never_seen_are_told_by_what_they_share(
 
 
 def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
-    text = (CONFIGS / "honest-deap.toml").read_text("utf-8")
+    text = (CONFIGS / "loso-deap.toml").read_text("utf-8")
     path = tmp_path / "wrong.toml"
     path.write_text(text.replace('"loso"', '"paper-window-kfold"'), "utf-8")
     with pytest.raises(ValueError, match=r"the honest recipe has no protocol 'paper-"):
@@ -194,8 +195,8 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     path.write_text(text.replace('"honest"', '"paper"'), "utf-8")
     with pytest.raises(ValueError, match=r"the paper's recipe has one setting: it "):
         config.read(path)
-    right = config.read(CONFIGS / "honest-deap.toml")
+    right = config.read(CONFIGS / "loso-deap.toml")
     with pytest.raises(ValueError, match=r"^a run keeps its networks: say where, with"):
-        config.train(CONFIGS / "honest-deap.toml", tmp_path)
+        config.train(CONFIGS / "loso-deap.toml", tmp_path)
     with pytest.raises(ValueError, match=r"is needed: say where it is, with --data$"):
         right.train(None, tmp_path)

@@ -264,14 +264,14 @@ def test_without_data_it_says_where_they_are_asked_for(tmp_path: Path) -> None:
         match=r"^the weights 'wrist' are trained on WESAD: say where it is, with "
         r"--data$",
     ):
-        config.train(ROOT / "configs" / "wrist.toml", None, tmp_path)
+        config.train(ROOT / "experiments" / "weights" / "wrist.toml", None, tmp_path)
 
 
 @pytest.mark.long
 def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
     data: Path, tmp_path: Path
 ) -> None:
-    result = config.train(ROOT / "configs" / "wrist.toml", data, tmp_path)
+    result = config.train(ROOT / "experiments" / "weights" / "wrist.toml", data, tmp_path)
     assert result["weights"] == model_card.load("wrist").card.sha256
     stress = {
         r["model"]: sum(r["per_participant"].values())
@@ -293,7 +293,7 @@ def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
 def test_the_shipped_network_of_the_wrist_comes_out_again(
     data: Path, tmp_path: Path
 ) -> None:
-    result = config.train(ROOT / "configs" / "wrist-network.toml", data, tmp_path)
+    result = config.train(ROOT / "experiments" / "weights" / "wrist-network.toml", data, tmp_path)
     assert result["weights"] == model_card.load("wrist-network").card.sha256
     assert result["audit_other_order"]["findings"] == []
     rmse = {

@@ -24,7 +24,7 @@ def test_a_handful_of_participants_through_all_of_it(
 ) -> None:
     for module in (error_model, error_correlations):
         monkeypatch.setattr(module, "ERRORS", tmp_path / "errors.json")
-    settings = read(ROOT / "configs" / "train-affect.toml")
+    settings = read(ROOT / "experiments" / "weights" / "published.toml")
     small = replace(
         settings, participants=8, tested=3, fewer=2, seconds=240.0, rest=24.0, folds=2
     )  # type: ignore[type-var]
@@ -48,7 +48,7 @@ def test_a_handful_of_participants_through_all_of_it(
 
 
 def test_what_devices_off_take_away_says_so() -> None:
-    settings = read(ROOT / "configs" / "train-affect.toml")
+    settings = read(ROOT / "experiments" / "weights" / "published.toml")
     chains = {k: v for k, v in settings.chains.items() if k in {"eeg", "eda"}}  # type: ignore[attr-defined]
     devices = {k: v for k, v in settings.devices.items() if k != "chest"}  # type: ignore[attr-defined]
     crowd = SimulatedCohort(devices, chains, seconds=40.0)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 import numpy as np
 
 from physio.core.block import Array, Block, StreamInfo
-from physio.core.protocols import Clock, Item, WallClock
+from physio.core.protocols import Clock, Device, Item, WallClock
 from physio.core.timing.clock_model import WrappingCounter
 from physio.core.timing.sample_counter import CounterAligner
 from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
@@ -61,10 +61,10 @@ class Fault:
                 f"a device can be slow, 0 to 1 of its rate, and not {self.amount}"
             )
 
-    def befalls(self, name: str, passed: float) -> bool:
+    def applies(self, name: str, passed: float) -> bool:
         """Tell whether it befalls a stream's sample of ``passed`` s."""
-        own = name.rpartition(".")[2]
-        meant = self.stream in {"", own}
+        suffix = name.rpartition(".")[2]
+        meant = self.stream in {"", suffix}
         return meant and self.at <= passed < self.at + self.seconds
 
 
@@ -89,7 +89,7 @@ class SampleAccounting:
 
 
 @dataclass
-class FaultInjector:
+class FaultInjector(Device):
     """A device whose samples go through a line that can be told to be bad.
 
     Each sample gets a count or at least a stamp, as devices have them, undergoes the
@@ -155,13 +155,13 @@ class FaultInjector:
     @property
     def ended(self) -> bool:
         """Whether the device has ended and all that was late has come."""
-        left = any(wire.waiting for wire in self._wires.values())
-        return bool(self.device.ended) and not left
+        waiting = any(wire.waiting for wire in self._wires.values())
+        return bool(self.device.ended) and not waiting
 
     @property
-    def tally(self) -> dict[str, SampleAccounting]:
+    def accounting(self) -> dict[str, SampleAccounting]:
         """What became of the samples of each stream that is not under way."""
-        return {name: wire.tally for name, wire in self._wires.items()}
+        return {name: wire.accounting for name, wire in self._wires.items()}
 
     def read(self) -> list[Item]:
         """Return what has come since the last call.
@@ -201,7 +201,7 @@ class _Wire:
 
     def __init__(self, info: StreamInfo, faulty: FaultInjector, begin: float) -> None:
         self.info, self.begin = info, begin
-        self.tally = SampleAccounting()
+        self.accounting = SampleAccounting()
         self.waiting: deque[_Packet] = deque()
         faults = (f for f in faulty.faults if f.kind not in {"fail", "rate"})
         self._slow = [f for f in faulty.faults if f.kind == "rate"]
@@ -220,7 +220,7 @@ class _Wire:
 
     def send(self, block: Block) -> None:
         """Put the samples of a block on the line."""
-        self.tally.produced = block.stop
+        self.accounting.produced = block.stop
         times = block.times.tolist()
         stamps = times if block.stamps is None else block.stamps.tolist()
         if self._ahead is None and len(times):
@@ -230,57 +230,59 @@ class _Wire:
             row = block.data[i].copy()
             number = block.start + i
             packet = _Packet(self._slowed(time), number, number, stamp, row)
-            self.waiting.extend(self._befallen(packet, passed))
+            self.waiting.extend(self._apply_faults(packet, passed))
 
     def _slowed(self, time: float) -> float:
         """Return when a slow device has a sample."""
         for f in self._slow:
             passed = time - self.begin
-            if f.befalls(self.info.name, passed):
+            if f.applies(self.info.name, passed):
                 time = self.begin + f.at + (passed - f.at) / f.amount
         return time
 
     def due(self, now: float) -> Iterator[Block]:
         """Yield what has come by ``now`` and has its place."""
-        here: list[_Packet] = []
+        packets: list[_Packet] = []
         while self.waiting and self.waiting[0].due <= now:
-            here.append(self.waiting.popleft())
-        if not here and (self._numbered or not self._stamped.held):
+            packets.append(self.waiting.popleft())
+        if not packets and (self._numbered or not self._stamped.held):
             return
-        n = len(here)
-        rows = np.array([p.row for p in here]).reshape(n, len(self.info.channels))
-        stamps = np.array([p.stamp for p in here])
-        for part in self._placed(here, stamps, rows, now):
-            self.tally.recorded += len(part.rows)
-            self.tally.lost = part.start + len(part.rows) - self.tally.recorded
+        n = len(packets)
+        rows = np.array([p.row for p in packets]).reshape(n, len(self.info.channels))
+        stamps = np.array([p.stamp for p in packets])
+        for part in self._placed(packets, stamps, rows, now):
+            self.accounting.recorded += len(part.rows)
+            self.accounting.lost = (
+                part.start + len(part.rows) - self.accounting.recorded
+            )
             yield Block(self.info, part.start, part.t0, part.rows, part.stamps)
 
     def _placed(
-        self, here: list[_Packet], stamps: Array, rows: Array, now: float
+        self, packets: list[_Packet], stamps: Array, rows: Array, now: float
     ) -> list[PlacedSamples]:
         if self._numbered is None:
             times = stamps + (self._ahead or 0.0)
             placed = self._stamped.push(times, stamps, rows, now)
-            self.tally.repeated = self._stamped.repeated
+            self.accounting.repeated = self._stamped.repeated
             return placed
-        counts = np.array([p.counted % self._wrap for p in here], np.int64)
+        counts = np.array([p.counted % self._wrap for p in packets], np.int64)
         placed = self._numbered.push(counts, stamps, rows, now)
-        self.tally.repeated = self._numbered.counted.repeated
+        self.accounting.repeated = self._numbered.counted.repeated
         return placed
 
-    def _befallen(self, packet: _Packet, passed: float) -> list[_Packet]:
+    def _apply_faults(self, packet: _Packet, passed: float) -> list[_Packet]:
         """Return what arrives of a sample: nothing, itself, twice, changed, late."""
         copies = [packet]
         for fault in self._faults:
-            if not copies or not fault.befalls(self.info.name, passed):
+            if not copies or not fault.applies(self.info.name, passed):
                 continue
             copies = self._through(fault, copies, passed)
-        copies = [self._told(c) if c.number == packet.number else c for c in copies]
-        own = sum(copy.number == packet.number for copy in copies)
-        self.tally.duplicated += max(0, own - 1)
+        copies = [self._as_sent(c) if c.number == packet.number else c for c in copies]
+        copies_sent = sum(copy.number == packet.number for copy in copies)
+        self.accounting.duplicated += max(0, copies_sent - 1)
         return copies
 
-    def _told(self, packet: _Packet) -> _Packet:
+    def _as_sent(self, packet: _Packet) -> _Packet:
         """Return a packet with the count and the stamp that the device has for it."""
         return packet._replace(
             counted=packet.number - self._off, stamp=packet.stamp - self._zero

@@ -9,12 +9,12 @@ import numpy as np
 
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Events
-from physio.core.protocols import Clock, Item, WallClock
+from physio.core.protocols import Clock, Device, Item, WallClock
 from physio.core.recording import Recording
 
 
 @dataclass
-class Replay:
+class Replay(Device):
     """Any recording, at the pace of a clock.
 
     An item is due once the clock has passed the time of its last sample. A recording
@@ -102,10 +102,10 @@ class _Merged:
 
     def __init__(self, recording: Recording, shift: float) -> None:
         names = [info.name for info in recording.inputs]
-        self._lines: list[_Samples | _Happenings] = [
-            _Samples(recording.streams[name], shift)
+        self._lines: list[_SampleStream | _EventStream] = [
+            _SampleStream(recording.streams[name], shift)
             if name in recording.streams
-            else _Happenings(recording.events[name], shift)
+            else _EventStream(recording.events[name], shift)
             for name in names
         ]
 
@@ -119,7 +119,7 @@ class _Merged:
         return sorted(items, key=_newest)
 
 
-class _Samples:
+class _SampleStream:
     """A regular stream that is still to be replayed; ``next`` is when it goes on."""
 
     def __init__(self, blocks: tuple[Block, ...], shift: float) -> None:
@@ -127,21 +127,24 @@ class _Samples:
         self._follow()
 
     def _follow(self) -> None:
-        self._left = next(self._turn, None)
-        self.next = np.inf if self._left is None else _time(self._left, 0)
+        self._pending = next(self._turn, None)
+        self.next = np.inf if self._pending is None else _time(self._pending, 0)
 
     def due(self, now: float) -> Iterator[Block]:
-        while self._left is not None and self.next <= now:
-            block, cut = self._left, self._left.start + _passed(self._left, now)
+        while self._pending is not None and self.next <= now:
+            block, cut = (
+                self._pending,
+                self._pending.start + _passed(self._pending, now),
+            )
             yield block.part(block.start, cut)
             if cut == block.stop:
                 self._follow()
             else:
-                self._left = block.part(cut, block.stop)
-                self.next = _time(self._left, 0)
+                self._pending = block.part(cut, block.stop)
+                self.next = _time(self._pending, 0)
 
 
-class _Happenings:
+class _EventStream:
     """Events that are still to be replayed; ``next`` is when they go on."""
 
     def __init__(self, events: Events, shift: float) -> None:
@@ -150,8 +153,8 @@ class _Happenings:
         self._follow()
 
     def _follow(self) -> None:
-        left = self._given < len(self._events)
-        self.next = float(self._events.times[self._given]) if left else np.inf
+        pending = self._given < len(self._events)
+        self.next = float(self._events.times[self._given]) if pending else np.inf
 
     def due(self, now: float) -> Iterator[Events]:
         stop = int(np.searchsorted(self._events.times, now, side="right"))

@@ -10,11 +10,17 @@ from typing import Any, Self
 import numpy as np
 from brainflow.board_shim import BoardShim, BrainFlowError, BrainFlowInputParams
 
-from devices.board.presets import BoardPreset, board_id, board_presets, found, number
+from devices.board.presets import (
+    BoardPreset,
+    available_boards,
+    board_id,
+    board_presets,
+    number,
+)
 from physio.core.block import StreamInfo
-from physio.core.protocols import Clock, Item, WallClock
+from physio.core.protocols import Clock, Device, Item, WallClock
 
-__all__ = ["Board", "found"]
+__all__ = ["Board", "available_boards"]
 
 _REASONS = {
     1: "its port is in use",
@@ -31,7 +37,7 @@ _PULSE = {"muse_2": "p50", "muse_s": "p61"}
 
 
 @dataclass
-class Board:
+class Board(Device):
     """A board that BrainFlow can read, or a file that one of them wrote.
 
     Its streams are ``<name>.eeg``, ``<name>.acc``, ``<name>.eda`` and so on, as the
@@ -94,7 +100,7 @@ class Board:
     _lanes: list[BoardPreset] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
-    _left: int = field(default=0, init=False, repr=False, compare=False)
+    _remaining: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.board == "playback" and not (self.file and self.master):
@@ -117,12 +123,12 @@ class Board:
         if self.file and not Path(self.file).is_file():
             raise FileNotFoundError(f"there is no file {self.file} to play back")
         if self.board == "playback":
-            self._left = _lines(Path(self.file), self._lanes[0].width)
+            self._remaining = _lines(Path(self.file), self._lanes[0].width)
             self._lanes = self._lanes[:1]
         self._shim = BoardShim(number(self.board), self._params())
         try:
             self._shim.prepare_session()
-            for command in self.told:
+            for command in self.startup_commands:
                 self._shim.config_board(command)
             self._shim.start_stream(max(self._room(lane) for lane in self._lanes))
         except BrainFlowError as error:
@@ -145,7 +151,7 @@ class Board:
         return (*regular, *(lane.markers for lane in self._lanes[:1]))
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def startup_commands(self) -> tuple[str, ...]:
         """What is sent to the board before it streams."""
         pulse = _PULSE.get(self.board, "")
         wanted = not self.streams_used or "ppg" in self.streams_used
@@ -154,7 +160,7 @@ class Board:
     @property
     def ended(self) -> bool:
         """Whether a playback is at the end of its file, or the board is closed."""
-        return self._shim is None or (self.board == "playback" and self._left <= 0)
+        return self._shim is None or (self.board == "playback" and self._remaining <= 0)
 
     def read(self) -> list[Item]:
         """Return what has come since the last call."""
@@ -167,7 +173,7 @@ class Board:
             except BrainFlowError as error:
                 raise OSError(f"board {self.board!r} stopped: {error}") from None
             now = self.clock.now()
-            self._left -= rows.shape[1]
+            self._remaining -= rows.shape[1]
             ahead = now - time.time()  # BrainFlow stamps with the computer's date
             items += lane.take(np.ascontiguousarray(rows.T), now, ahead, full=full)
         return items

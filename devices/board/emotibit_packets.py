@@ -36,7 +36,7 @@ class Packets:
     def __init__(self, rate: float, wrap: int = 65_536) -> None:
         self.rate, self.wrap = rate, wrap
         self._stamped = TimestampAligner(rate, _BURST, repeats=False)
-        self._seen: deque[int] = deque(maxlen=64)
+        self._numbers: deque[int] = deque(maxlen=64)
         self._newest, self._stamp = -1, -np.inf
         self._rises: deque[int] = deque(maxlen=32)  # of the number, packet to packet
         self._before, self._time = -1, 0.0  # number and time of the row before
@@ -64,11 +64,11 @@ class Packets:
         """
         edges = np.flatnonzero(np.diff(counts)) + 1
         parts = [p for p in np.split(np.arange(len(counts)), edges) if len(p)]
-        kept = [p for part in self._in_order(parts, counts) for p in
+        packets = [p for part in self._in_order(parts, counts) for p in
                 self._new(part, int(counts[part[0]]), stamps)]  # fmt: skip
-        order = np.concatenate(kept) if kept else np.empty(0, np.int64)
+        order = np.concatenate(packets) if packets else np.empty(0, np.int64)
         spread = times.copy()
-        for part in kept:
+        for part in packets:
             spread[part] -= np.arange(len(part) - 1, -1, -1) / self.rate
             self._follow(spread, part, int(counts[part[0]]))
         return self._stamped.push(spread[order], stamps[order], rows[order], now)
@@ -115,14 +115,14 @@ class Packets:
         self.repeated += len(part) - len(whole)
         goes_on = number == self._newest and stamps[whole[0]] < self._stamp + _AT_ONCE
         ahead = (number - self._newest) % self.wrap
-        if number in self._seen and not goes_on:
+        if number in self._numbers and not goes_on:
             self.repeated += len(whole)
             return []
         back = self.wrap - ahead
         if self._newest >= 0 and not goes_on and back <= _BACK:
-            self._seen.append(number)
+            self._numbers.append(number)
             self.late += len(whole)
             return []
-        self._seen.append(number)
+        self._numbers.append(number)
         self._newest, self._stamp = number, float(stamps[whole[-1]])
         return [whole]

@@ -170,7 +170,7 @@ class BoardPreset:
         return items
 
 
-def found() -> list[str]:
+def available_boards() -> list[str]:
     """Return the names of the boards that `Board` knows, the simulated one first."""
     names = [_name(board) for board in BoardIds if board.value >= 0]
     return ["synthetic", *sorted(names)]
@@ -184,9 +184,14 @@ def board_id(name: str) -> int:
     ValueError
         If there is no such board; the message says which names are near.
     """
-    if name not in found():
-        near = get_close_matches(name, found(), 3, 0.5)
-        near = near or ["synthetic", "cyton", "muse_2", f"{len(found()) - 3} others"]
+    if name not in available_boards():
+        near = get_close_matches(name, available_boards(), 3, 0.5)
+        near = near or [
+            "synthetic",
+            "cyton",
+            "muse_2",
+            f"{len(available_boards()) - 3} others",
+        ]
         raise ValueError(
             f"BrainFlow knows no board {name!r}; it knows {', '.join(near)}"
         )
@@ -207,28 +212,28 @@ def board_presets(
     ValueError
         If there is no such board, or it has no such stream as one of ``only``.
     """
-    made: list[BoardPreset] = []
+    presets: list[BoardPreset] = []
     taken: list[str] = []
     for preset, about in _descriptions(board_id(board)):
         lane = BoardPreset(name, participant, board, preset, about, taken)
-        told = {rate for n, rate in (rates or {}).items() if n in lane.names}
-        if len(told) > 1:
+        stated = {rate for n, rate in (rates or {}).items() if n in lane.names}
+        if len(stated) > 1:
             raise ValueError(
                 f"{' and '.join(lane.names)} of board {board!r} share one rate, not "
-                f"{' and '.join(map(str, sorted(told)))} Hz"
+                f"{' and '.join(map(str, sorted(stated)))} Hz"
             )
-        if told:
-            lane = BoardPreset(name, participant, board, preset, about, taken, *told)
+        if stated:
+            lane = BoardPreset(name, participant, board, preset, about, taken, *stated)
         taken += lane.names
-        made.append(lane)
+        presets.append(lane)
     asked = [*only, *(rates or ())]
     if unknown := [stream for stream in asked if stream not in taken]:
         raise ValueError(
             f"board {board!r} has no stream {unknown[0]!r}; it has {', '.join(taken)}"
         )
-    for lane in made:
+    for lane in presets:
         lane.keep(only or taken)
-    return [lane for lane in made if lane.streams]
+    return [lane for lane in presets if lane.streams]
 
 
 @cache

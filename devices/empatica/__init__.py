@@ -11,16 +11,16 @@ from typing import Final, Self
 from devices.empatica.messages import Splitter, Wrist
 from devices.empatica.mock_server import MockServer
 from physio.core.block import Origin, StreamInfo
-from physio.core.protocols import Clock, Item, WallClock
+from physio.core.protocols import Clock, Device, Item, WallClock
 
-__all__ = ["E4", "MockServer", "found"]
+__all__ = ["E4", "MockServer", "discover"]
 
 SUBSCRIPTIONS: Final = ("acc", "bvp", "gsr", "ibi", "tmp", "bat", "tag")
 LONGEST_PAUSE: Final = 30.0  # s between two tries to reconnect
 
 
 @dataclass
-class E4:
+class E4(Device):
     """A wristband of Empatica's, through the E4 streaming server (TCP).
 
     Its streams are ``<name>.eda`` (4 Hz, uS), ``.bvp`` (64 Hz), ``.acc`` (32 Hz, g) and
@@ -139,10 +139,10 @@ class E4:
             if not text.startswith("R "):
                 if not wrist.take(text, now):
                     wrist.say(f"not understood: {text[:80]}", now)
-            elif told := _told(text):
-                wrist.say(told, now)
+            elif status := wristband_status(text):
+                wrist.say(status, now)
             else:
-                line.heard(text.split()[1:])
+                line.on_reply(text.split()[1:])
 
     def _drop(self, why: str, now: float) -> None:
         if self._line is not None:
@@ -175,9 +175,9 @@ class _Line:
         self._asked = ""
         self._limit = monotonic() + timeout
         self._splitter = Splitter()
-        self._left: deque[str] = deque(["device_list"])
+        self._questions: deque[str] = deque(["device_list"])
         if btle:
-            self._left.appendleft(f"device_connect_btle {serial}")
+            self._questions.appendleft(f"device_connect_btle {serial}")
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.settimeout(0)
         try:  # a name is looked up here; an address connects without waiting
@@ -221,7 +221,7 @@ class _Line:
             raise OSError(self.unanswered)
         return self._splitter.push(raw)
 
-    def heard(self, words: list[str]) -> None:
+    def on_reply(self, words: list[str]) -> None:
         """Take in a reply, and ask what comes next."""
         asked = self._asked.split()
         if not asked or words[:1] not in ([asked[0]], ["device_list"]):
@@ -251,11 +251,13 @@ class _Line:
         self._socket.close()
 
     def _ask(self) -> None:
-        if not self._left:
+        if not self._questions:
             self.ready = True
             return
-        self._socket.send(f"{self._left[0]}\r\n".encode())  # may not be connected yet
-        self._asked = self._left.popleft()
+        self._socket.send(
+            f"{self._questions[0]}\r\n".encode()
+        )  # may not be connected yet
+        self._asked = self._questions.popleft()
 
     def _chosen(self, text: str) -> None:
         """Take the wristband from the list of those there are."""
@@ -269,7 +271,7 @@ class _Line:
                 f"the E4 server at {self.where} has {wanted}; it has "
                 f"{', '.join(there) or 'none at all'}"
             )
-        self._left += [
+        self._questions += [
             f"device_connect {which}",
             "pause ON",
             *(f"device_subscribe {s} ON" for s in SUBSCRIPTIONS),
@@ -283,7 +285,7 @@ class _Line:
         )
 
 
-def found(
+def discover(
     host: str = "127.0.0.1", port: int = 28000, timeout: float = 1.0
 ) -> list[str]:
     """Return the serial of each wristband that a server has; none without a server."""
@@ -302,7 +304,7 @@ def found(
     return [part.split()[0] for part in text.split("|")[1:] if part.split()]
 
 
-def _told(text: str) -> str:
+def wristband_status(text: str) -> str:
     """Return what the server says of a wristband unasked, or nothing."""
     words = text.removeprefix("R ")
     known = ("connection lost to", "connection re-established to")

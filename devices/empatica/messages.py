@@ -84,7 +84,7 @@ class Stream:
         self._stamped = TimestampAligner(float(signal.rate), BURST)
         self._stamps: list[float] = []
         self._rows: list[list[float]] = []
-        self._heard = -np.inf
+        self._last_arrival = -np.inf
 
     def add(self, stamp: float, values: list[float]) -> None:
         """Take in one line."""
@@ -102,8 +102,8 @@ class Stream:
         times = stamps
         if n:
             back = np.maximum(stamps[-1] - stamps, 0.0)
-            times = np.maximum.accumulate(np.maximum(now - back, self._heard))
-            self._heard = now
+            times = np.maximum.accumulate(np.maximum(now - back, self._last_arrival))
+            self._last_arrival = now
         rows *= self.signal.factor
         return [
             Block(self.info, p.start, p.t0, p.rows, p.stamps)
@@ -140,9 +140,9 @@ class Wrist:
         }
         self._events = {
             word: replace(
-                bare.with_channels(None, *channels, STAMP), name=f"{name}.{own}"
+                bare.with_channels(None, *channels, STAMP), name=f"{name}.{suffix}"
             )
-            for word, (own, channels) in HAPPENINGS.items()
+            for word, (suffix, channels) in HAPPENINGS.items()
         }
         self._waiting: list[Events] = []
         self._last: dict[str, float] = {}
@@ -156,10 +156,10 @@ class Wrist:
 
     def take(self, line: str, now: float) -> bool:
         """Take in a line of data; tell whether it was one."""
-        word, *said = line.split()
+        word, *fields = line.split()
         word = _ALSO.get(word, word)
         try:
-            numbers = [float(part.replace(",", ".")) for part in said]
+            numbers = [float(part.replace(",", ".")) for part in fields]
         except ValueError:
             return False
         stream, info = self._streams.get(word), self._events.get(word)

@@ -116,7 +116,7 @@ class MockServer:
         away = any(a <= passed < b for a, b in self.lost) or passed >= self.off
         if away != self._away:
             self._away = away
-            self._tell_away(off=passed >= self.off)
+            self._send_status(off=passed >= self.off)
         pressed = sum(t <= passed for t in self.tags)
         for serial, device in self.wristbands.items():
             lines = [(_key(i), line) for i in device.read() for line in self._lines(i)]
@@ -128,13 +128,13 @@ class MockServer:
                     client.say(*(text for key, text in lines if key in client.wants))
         self._pressed = pressed
 
-    def _tell_away(self, *, off: bool) -> None:
+    def _send_status(self, *, off: bool) -> None:
         for client in self._clients:
             if client.serial and off:
                 client.say(f"R device {client.serial} turned off via button")
             elif client.serial:
-                what = "lost" if self._away else "re-established"
-                client.say(f"R connection {what} to device {client.serial}")
+                change = "lost" if self._away else "re-established"
+                client.say(f"R connection {change} to device {client.serial}")
 
     def _lines(self, item: Block | Events) -> list[str]:
         word = WORDS.get(item.info.name.rpartition(".")[2])
@@ -153,34 +153,34 @@ class MockServer:
 
     def _answers(self, client: "_Client", line: str) -> list[str]:
         words = line.split()
-        name, *said = words or [""]
+        name, *arguments = words or [""]
         if name in {"device_list", "device_discover_list"}:
             allowed = " allowed" if name == "device_discover_list" else ""
             there = [f"{serial} Empatica_E4{allowed}" for serial in self.wristbands]
             return [" | ".join([f"R {name} {len(there)}", *there])]
         if name in {"device_connect_btle", "device_disconnect_btle", "device_connect"}:
-            if not said or said[0] not in self.wristbands:
+            if not arguments or arguments[0] not in self.wristbands:
                 return [f"R {name} ERR The requested device is not available"]
             if name == "device_connect":
-                client.serial, client.wants = said[0], set()
+                client.serial, client.wants = arguments[0], set()
             return [f"R {name} OK"]
         if name == "server_status":
             return ["R server_status OK"]
         if not client.serial:
             return [f"R {name} ERR You are not connected to any device"]
-        return self._asked(client, name, said)
+        return self._asked(client, name, arguments)
 
-    def _asked(self, client: "_Client", name: str, said: list[str]) -> list[str]:
+    def _asked(self, client: "_Client", name: str, arguments: list[str]) -> list[str]:
         """Answer what only a client with a wristband may ask."""
-        on = said[-1:] == ["ON"]
-        if name == "device_subscribe" and len(said) == 2:
-            if said[0] not in {"acc", "bvp", "gsr", "ibi", "tmp", "bat", "tag"}:
-                return [f"R device_subscribe {said[0]} ERR unknown stream"]
-            (client.wants.add if on else client.wants.discard)(said[0])
-            return [f"R device_subscribe {said[0]} OK"]
-        if name == "pause" and said:
+        on = arguments[-1:] == ["ON"]
+        if name == "device_subscribe" and len(arguments) == 2:
+            if arguments[0] not in {"acc", "bvp", "gsr", "ibi", "tmp", "bat", "tag"}:
+                return [f"R device_subscribe {arguments[0]} ERR unknown stream"]
+            (client.wants.add if on else client.wants.discard)(arguments[0])
+            return [f"R device_subscribe {arguments[0]} OK"]
+        if name == "pause" and arguments:
             client.paused = on
-            return [f"R pause {said[0]}"]
+            return [f"R pause {arguments[0]}"]
         if name == "device_disconnect":
             client.open = False
             return ["R device_disconnect OK"]

@@ -10,20 +10,20 @@ import pylsl
 from pylsl.util import LostError
 from pylsl.util import TimeoutError as NoAnswer
 
-from devices.lsl.stream_info import About, about
+from devices.lsl.stream_info import StreamDescription, read_description
 from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
-from physio.core.protocols import Clock, Item, WallClock
+from physio.core.protocols import Clock, Device, Item, WallClock
 from physio.core.timing.timestamps import OLDEST, TimestampAligner
 
-__all__ = ["Found", "Inlet", "found"]
+__all__ = ["DiscoveredStream", "Inlet", "discover"]
 
 _MOST = 4096  # samples taken at once, if no more wait
 _SILENT = 3.0  # after how long without a sample it is asked who has the source_id (s)
 _CORRECT = 1.0  # how often the sender's clock is compared with ours (s)
 
 
-class Found(NamedTuple):
+class DiscoveredStream(NamedTuple):
     """A stream on the network."""
 
     name: str
@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 
 @dataclass
-class Inlet:
+class Inlet(Device):
     """One stream of the lab streaming layer.
 
     What it carries is ``<name>.<kind>``, the kind following from the stream's type:
@@ -79,9 +79,11 @@ class Inlet:
     participant: str = ""
     clock: Clock = field(default_factory=WallClock)
     _inlet: Any = field(default=None, init=False, repr=False, compare=False)
-    _about: About | None = field(default=None, init=False, repr=False, compare=False)
+    _description: StreamDescription | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
     _stamped: TimestampAligner = field(init=False, repr=False, compare=False)
-    _ahead: float = field(default=0.0, init=False, repr=False, compare=False)
+    _clock_offset: float = field(default=0.0, init=False, repr=False, compare=False)
     _compared: float = field(default=0.0, init=False, repr=False, compare=False)
     _last: float = field(default=-np.inf, init=False, repr=False, compare=False)
 
@@ -101,18 +103,22 @@ class Inlet:
         try:
             inlet.open_stream(self.timeout)
             xml = inlet.info(self.timeout).as_xml()
-            self._ahead = inlet.time_correction(self.timeout)
+            self._clock_offset = inlet.time_correction(self.timeout)
         except (NoAnswer, LostError):
             raise OSError(
                 f"the LSL stream with {self._which} was found, but sends nothing "
                 f"within {self.timeout:g} s; is there a firewall in between?"
             ) from None
-        self._inlet, self._about = inlet, about(xml, self.name, self.participant)
+        self._inlet, self._description = (
+            inlet,
+            read_description(xml, self.name, self.participant),
+        )
         self._compared, self._last = self.clock.now(), -np.inf
         self._stamped = TimestampAligner(
-            float(self._about.info.rate) or 1.0, oldest=max(OLDEST, 2 * self.buffer)
+            float(self._description.info.rate) or 1.0,
+            oldest=max(OLDEST, 2 * self.buffer),
         )
-        self._heard, self._rivals = self.clock.now(), None
+        self._last_arrival, self._rivals = self.clock.now(), None
         self._notices: list[str] = []
         return self
 
@@ -129,7 +135,7 @@ class Inlet:
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
         """The stream."""
-        return () if self._about is None else (self._about.info,)
+        return () if self._description is None else (self._description.info,)
 
     @property
     def ended(self) -> bool:
@@ -139,7 +145,7 @@ class Inlet:
     def read(self) -> list[Item]:
         """Return what has come since the last call."""
         items: list[Item] = []
-        while self._inlet is not None and self._about is not None:
+        while self._inlet is not None and self._description is not None:
             try:
                 # All that waits, so that the last is the one that has just arrived.
                 waiting = max(_MOST, self._inlet.samples_available())
@@ -148,45 +154,45 @@ class Inlet:
                 self._inlet = None
                 break
             if len(stamps) or self._stamped.held:
-                items += self._placed(self._about, rows, stamps)
+                items += self._placed(self._description, rows, stamps)
             if not len(stamps):
                 break
-            self._heard, self._rivals = self.clock.now(), None
+            self._last_arrival, self._rivals = self.clock.now(), None
         if self._inlet is not None and self.source_id:
-            self._look(self.clock.now())
+            self._check_rivals(self.clock.now())
         return items
 
     def notices(self) -> list[str]:
         """Return what there is to say of the stream since the last call."""
-        said, self._notices = self._notices, []
-        return said
+        notices, self._notices = self._notices, []
+        return notices
 
-    def _look(self, now: float) -> None:
+    def _check_rivals(self, now: float) -> None:
         """Say it once where two senders have the source_id: LSL then takes neither."""
-        if now < self._heard + _SILENT:
+        if now < self._last_arrival + _SILENT:
             return
         if self._rivals is None:
             self._rivals = pylsl.ContinuousResolver("source_id", self.source_id)
-            self._asked, self._told = now, False
-        elif not self._told and now >= self._asked + _CORRECT:
+            self._asked, self._warned = now, False
+        elif not self._warned and now >= self._asked + _CORRECT:
             self._asked = now
             there = {info.uid(): info for info in self._rivals.results()}
             if len(there) > 1:
-                self._told = True
-                named = "; ".join(str(_found(info)) for info in there.values())
+                self._warned = True
+                named = "; ".join(str(_discovered(info)) for info in there.values())
                 self._notices.append(
                     f"{len(there)} LSL streams have source_id {self.source_id!r}: "
                     f"{named}; end all but one, for which is meant cannot be told"
                 )
 
-    def _placed(self, about: About, rows: Any, stamps: Array) -> list[Item]:
+    def _placed(self, about: StreamDescription, rows: Any, stamps: Array) -> list[Item]:
         """Return samples, with their times on the session clock."""
         now = self.clock.now()
         if now >= self._compared + _CORRECT:
             self._compared = now
             with suppress(NoAnswer):  # the sender is new: wait for an estimate
-                self._ahead = self._inlet.time_correction(0.0)
-        times = stamps + (self._ahead + _offset(self.clock))
+                self._clock_offset = self._inlet.time_correction(0.0)
+        times = stamps + (self._clock_offset + _offset(self.clock))
         if about.info.rate == 0:
             return [self._events(about, rows, times)]
         data = rows.astype(np.float64) * np.array(about.factors)
@@ -200,7 +206,7 @@ class Inlet:
             )
         return [Block(about.info, p.start, p.t0, p.rows, p.stamps) for p in placed]
 
-    def _events(self, about: About, rows: Any, times: Array) -> Events:
+    def _events(self, about: StreamDescription, rows: Any, times: Array) -> Events:
         times = np.maximum.accumulate(np.maximum(times, self._last))
         self._last = float(times[-1])
         if about.text:
@@ -227,25 +233,25 @@ class Inlet:
         fitting = pylsl.resolve_bypred(asked, 1, self.timeout)
         if fitting:  # a second one may answer a little later
             fitting = pylsl.resolve_bypred(asked, 2, 1.0) or fitting
-        one = {info.uid(): info for info in fitting}
-        if not one:
-            there = "; ".join(map(str, found())) or "no stream at all"
+        candidates = {info.uid(): info for info in fitting}
+        if not candidates:
+            there = "; ".join(map(str, discover())) or "no stream at all"
             raise OSError(
                 f"no LSL stream with {self._which} was found within "
                 f"{self.timeout:g} s; the network has {there}"
             )
-        if len(one) > 1:
-            several = "; ".join(str(_found(info)) for info in one.values())
+        if len(candidates) > 1:
+            several = "; ".join(str(_discovered(info)) for info in candidates.values())
             raise OSError(
-                f"{len(one)} LSL streams have {self._which}: {several}; say which by "
+                f"{len(candidates)} LSL streams have {self._which}: {several}; say which by "
                 f"its {' or '.join(k for k, v in self._wanted.items() if not v)}"
             )
         return fitting[0]
 
 
-def found(seconds: float = 1.0) -> list[Found]:
+def discover(seconds: float = 1.0) -> list[DiscoveredStream]:
     """Return the streams that answer within some seconds."""
-    return sorted(_found(info) for info in pylsl.resolve_streams(seconds))
+    return sorted(_discovered(info) for info in pylsl.resolve_streams(seconds))
 
 
 def _offset(clock: Clock) -> float:
@@ -260,8 +266,8 @@ def _offset(clock: Clock) -> float:
     return min(readings)[1]
 
 
-def _found(info: pylsl.StreamInfo) -> Found:
-    return Found(
+def _discovered(info: pylsl.StreamInfo) -> DiscoveredStream:
+    return DiscoveredStream(
         info.name(),
         info.type(),
         info.source_id(),

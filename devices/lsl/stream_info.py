@@ -1,5 +1,6 @@
 """What an LSL stream says of itself, in our words."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from unicodedata import normalize
 from xml.etree import ElementTree
 
 from physio.core.block import Channel, Origin, StreamInfo
+from physio.core.stream_codec import from_dict
 
 # LSL's types of streams and channels: what we call the stream, its kind and unit.
 _TYPES: dict[str, tuple[str, str, str]] = {
@@ -62,7 +64,7 @@ _SI = {"eeg", "ecg", "emg", "eog", "gsr"}  # kinds of which our unit is 1e-6 of 
 
 
 @dataclass(frozen=True)
-class About:
+class StreamDescription:
     """A stream of the network, described.
 
     Parameters
@@ -80,7 +82,7 @@ class About:
     text: bool
 
 
-def about(xml: str, name: str, participant: str = "") -> About:
+def read_description(xml: str, name: str, participant: str = "") -> StreamDescription:
     """Return what a stream is, from the XML that describes it.
 
     Channels take their names from ``label``, and kind and unit from ``type`` and
@@ -94,8 +96,10 @@ def about(xml: str, name: str, participant: str = "") -> About:
         Of the device, and of who wears it.
     """
     root = ElementTree.fromstring(xml)
-    said = _text(root, "type")
-    part, kind, unit = _TYPES.get(said.lower(), (_plain(said), "misc", "1"))
+    stream_type = _text(root, "type")
+    part, kind, unit = _TYPES.get(
+        stream_type.lower(), (_plain(stream_type), "misc", "1")
+    )
     text = _text(root, "channel_format") == "string"
     rate = Fraction(_text(root, "nominal_srate") or "0").limit_denominator(10**6)
     n = int(_text(root, "channel_count") or 1)
@@ -116,7 +120,25 @@ def about(xml: str, name: str, participant: str = "") -> About:
         participant,
         reference=_text(root, "desc/reference/label"),
     )
-    return About(info, () if text else tuple(r[3] for r in rows), text)
+    factors = () if text else tuple(r[3] for r in rows)
+    if (exact := _exact(root, info)) is not None:
+        return StreamDescription(exact, (1.0,) * len(exact.channels), text)
+    return StreamDescription(info, factors, text)
+
+
+def _exact(root: ElementTree.Element, info: StreamInfo) -> StreamInfo | None:
+    """Return the description that an outlet of this package sends, or None.
+
+    Name, participant and rate are the receiver's: the sender's name of the stream and
+    its participant's code stay with the sender, and its ticks can come late.
+    """
+    try:
+        table = json.loads(_text(root, "desc/physio/stream"))
+        table |= {"name": info.name, "rate": str(info.rate)}
+        exact = from_dict(table | {"participant": info.participant})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return exact if len(exact.channels) == len(info.channels) else None
 
 
 def _channel(
@@ -126,19 +148,19 @@ def _channel(
     if element is None:
         return "", kind, unit, 1.0
     label = _text(element, "label") or _text(element, "name")
-    if (said := _text(element, "type").lower()) in _TYPES:
-        _, kind, unit = _TYPES[said]
+    if (channel_type := _text(element, "type").lower()) in _TYPES:
+        _, kind, unit = _TYPES[channel_type]
     unit, factor = _unit(_text(element, "unit"), kind, unit)
     return label, kind, unit, factor
 
 
-def _unit(said: str, kind: str, usual: str) -> tuple[str, float]:
+def _unit(text: str, kind: str, usual: str) -> tuple[str, float]:
     """Return our unit of a channel and the factor to it; what is unknown stays."""
-    if not said:
+    if not text:
         return usual, 1.0
-    if re.fullmatch(r"[+-]?\d+", said):
-        return usual, float(f"1e{int(said) + 6}") if kind in _SI else 1.0
-    plain = normalize("NFKC", said).replace("\N{GREEK SMALL LETTER MU}", "u")
+    if re.fullmatch(r"[+-]?\d+", text):
+        return usual, float(f"1e{int(text) + 6}") if kind in _SI else 1.0
+    plain = normalize("NFKC", text).replace("\N{GREEK SMALL LETTER MU}", "u")
     key = plain.lower().replace("\N{DEGREE SIGN}", "")
     ours = _UNITS.get(key.rstrip("s") if len(key) > 2 else key, ("", 1.0))
     return ours if ours[0] == usual else (plain, 1.0)
@@ -154,20 +176,20 @@ def _default_names(part: str, n: int) -> Sequence[str]:
 
 def _unique(names: Sequence[str]) -> list[str]:
     """Return names of which no two are alike."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     unique = []
     for name in names:
-        seen[name] += 1
-        unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+        counts[name] += 1
+        unique.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
     return unique
 
 
-def _origin(said: str) -> Origin:
-    return Origin(said) if said in set(Origin) else Origin.MEASURED
+def _origin(text: str) -> Origin:
+    return Origin(text) if text in set(Origin) else Origin.MEASURED
 
 
-def _plain(said: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", said.lower()).strip("_") or "signal"
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "signal"
 
 
 def _text(element: ElementTree.Element, path: str) -> str:

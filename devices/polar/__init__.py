@@ -5,19 +5,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from devices.polar import bleak_adapter
-from devices.polar.ble_connection import TELLS, BleConnection, Gatt
+from devices.polar.ble_connection import STATUS, BleConnection, Gatt
 from devices.polar.messages import ACC, ECG, Strap
 from devices.polar.mock_strap import MockStrap
 from physio.core.block import Origin, StreamInfo
-from physio.core.protocols import Clock, Item, WallClock
+from physio.core.protocols import Clock, Device, Item, WallClock
 
-__all__ = ["H10", "MockStrap", "found"]
+__all__ = ["H10", "MockStrap", "discover"]
 
-found = bleak_adapter.found
+discover = bleak_adapter.discover
 
 
 @dataclass
-class H10:
+class H10(Device):
     """A Polar H10: electrocardiogram, heart rate and the intervals between beats.
 
     Its streams are ``<name>.ecg`` (130 Hz, uV), if wanted ``<name>.acc`` (200 Hz, g),
@@ -75,7 +75,7 @@ class H10:
         if self._worn is None:
             bleak_adapter.bleak()
         self._strap = Strap(self.name, self.participant, kinds, origin)
-        self._link = BleConnection(self._found, kinds, self.clock.now)
+        self._link = BleConnection(self._find, kinds, self.clock.now)
         try:
             self._link.open(self.timeout + min(5.0, self.timeout))
         except BaseException:
@@ -106,16 +106,20 @@ class H10:
         if self._link is None or self._strap is None:
             return []
         items: list[Item] = []
-        for heard in self._link.heard():
-            if heard.characteristic == TELLS:
-                items.append(self._strap.say(heard.raw.decode(), heard.time))
+        for notification in self._link.notifications():
+            if notification.characteristic == STATUS:
+                items.append(
+                    self._strap.say(notification.raw.decode(), notification.time)
+                )
             else:
-                items += self._strap.take(heard.characteristic, heard.raw, heard.time)
+                items += self._strap.take(
+                    notification.characteristic, notification.raw, notification.time
+                )
         return [*items, *self._strap.due(self.clock.now())]
 
-    async def _found(self, gone: Any) -> Gatt:
+    async def _find(self, gone: Any) -> Gatt:
         if self._worn is not None:
-            return await self._worn.found(gone)
+            return await self._worn.find(gone)
         return await bleak_adapter.strap(self.address, self.timeout, gone)
 
     def _twin(self) -> MockStrap | None:

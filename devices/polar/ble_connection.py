@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from devices.polar.messages import CONTROL, DATA, HEART_RATE, START, STOP
 
 LONGEST: Final = 30.0  # s between two tries to connect
-TELLS: Final = ""
+STATUS: Final = ""
 """The characteristic under which the link itself says what befell it."""
 
 
@@ -29,7 +29,7 @@ class Gatt(Protocol):
     ) -> Any: ...
 
 
-Found = Callable[[Callable[[Any], None]], Awaitable[Gatt]]
+FindPeripheral = Callable[[Callable[[Any], None]], Awaitable[Gatt]]
 """Finds the peripheral; is given what to call when the connection is gone."""
 
 
@@ -57,10 +57,10 @@ class BleConnection:
     """
 
     def __init__(
-        self, found: Found, kinds: tuple[int, ...], now: Callable[[], float]
+        self, find: FindPeripheral, kinds: tuple[int, ...], now: Callable[[], float]
     ) -> None:
-        self._found, self._kinds, self._now = found, kinds, now
-        self._heard: deque[Notification] = deque()
+        self._find, self._kinds, self._now = find, kinds, now
+        self._notifications: deque[Notification] = deque()
         self._ready, self._failed = Event(), ""
         self._loop = asyncio.new_event_loop()
         self._done: asyncio.Event | None = None
@@ -82,9 +82,9 @@ class BleConnection:
                 self.close()
                 raise OSError(why)
 
-    def heard(self) -> list[Notification]:
+    def notifications(self) -> list[Notification]:
         """Return what came since the last call."""
-        return [self._heard.popleft() for _ in range(len(self._heard))]
+        return [self._notifications.popleft() for _ in range(len(self._notifications))]
 
     def close(self) -> None:
         """Stop the measurements, disconnect, end the thread."""
@@ -120,7 +120,7 @@ class BleConnection:
     async def _once(self, tries: int) -> bool:
         """Find the strap, and serve until it is gone; tell whether it was there."""
         gone = asyncio.Event()
-        client = await self._until_done(self._found(lambda _: gone.set()))
+        client = await self._until_done(self._find(lambda _: gone.set()))
         if client is not None:
             await self._serve(client, gone, tries)
         return client is not None
@@ -145,7 +145,9 @@ class BleConnection:
 
     async def _listen(self, client: Gatt, characteristic: str) -> None:
         def hear(_: Any, raw: bytearray) -> None:
-            self._heard.append(Notification(characteristic, bytes(raw), self._now()))
+            self._notifications.append(
+                Notification(characteristic, bytes(raw), self._now())
+            )
 
         await client.start_notify(characteristic, hear)
 
@@ -161,4 +163,4 @@ class BleConnection:
         return tasks[0].result() if tasks[0] in done else None
 
     def _say(self, text: str) -> None:
-        self._heard.append(Notification(TELLS, text.encode(), self._now()))
+        self._notifications.append(Notification(STATUS, text.encode(), self._now()))

@@ -44,17 +44,17 @@ async def strap(address: str, timeout: float, gone: Callable[[Any], None]) -> Ga
             return address.lower() in {device.address.lower(), name[-8:].lower()}
         return bool(name.startswith("Polar H10"))
 
-    found = await package.BleakScanner.find_device_by_filter(fits, timeout)
-    if found is None:
+    device = await package.BleakScanner.find_device_by_filter(fits, timeout)
+    if device is None:
         which = f"no Polar H10 {address!r}" if address else "no Polar H10"
         raise OSError(
             f"{which} answers within {timeout:g} s; is it worn, and not in use?"
         )
-    client: Gatt = package.BleakClient(found, disconnected_callback=gone)
+    client: Gatt = package.BleakClient(device, disconnected_callback=gone)
     return client
 
 
-def found(seconds: float = 2.0) -> list[str]:
+def discover(seconds: float = 2.0) -> list[str]:
     """Return name and address of each strap in reach; none without Bluetooth."""
     try:
         scanner = bleak().BleakScanner

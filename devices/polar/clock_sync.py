@@ -10,7 +10,7 @@ _DRIFT: Final = 5e-5  # how much crystals usually differ (s a second)
 _SET: Final = 10.0  # by how much delays leap when the device's clock was set (s)
 
 
-class Delays:
+class DelayEstimator:
     """The line under the delays of frames: offset and drift of the device's clock.
 
     No frame comes before it was sent, and some come with little delay. So of all lines
@@ -27,7 +27,7 @@ class Delays:
     def __init__(self) -> None:
         self._least: list[tuple[float, float]] = []  # stamp, delay; one a period
 
-    def hear(self, stamp: float, now: float) -> None:
+    def update(self, stamp: float, now: float) -> None:
         """Take note that what was stamped ``stamp`` (s) came at ``now`` (s)."""
         delay = now - stamp
         if self._least and abs(delay - self._least[-1][1]) > _SET:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from devices.polar.clock_sync import Delays
+from devices.polar.clock_sync import DelayEstimator
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, single_event
 from physio.core.protocols import Item
@@ -66,7 +66,7 @@ class Frame(NamedTuple):
     rows: Array
 
 
-def heart_rate(raw: bytes) -> Beats:
+def read_heart_rate(raw: bytes) -> Beats:
     """Return what a heart rate measurement says.
 
     Raises
@@ -88,7 +88,7 @@ def heart_rate(raw: bytes) -> Beats:
     return Beats(float(rate), contact, intervals)
 
 
-def measured(raw: bytes) -> Frame:
+def read_frame(raw: bytes) -> Frame:
     """Return the samples of a data frame: ECG in uV, acceleration in g.
 
     Raises
@@ -109,7 +109,7 @@ def measured(raw: bytes) -> Frame:
     return Frame(kind, unpack_from("<Q", raw, 1)[0], rows.astype(np.float64))
 
 
-def refused(raw: bytes) -> str:
+def refusal(raw: bytes) -> str:
     """Return why the control point refuses a command; nothing if it does not."""
     if len(raw) < 4 or raw[0] != ANSWER or raw[3] in {0, _GOES_ON}:
         return ""
@@ -127,14 +127,14 @@ class _Signal:
         self.info = info
         self.rate = float(info.rate)
         self._stamped = TimestampAligner(self.rate, _BURST)
-        self._delays = Delays()
+        self._delays = DelayEstimator()
 
     def take(self, frame: Frame, now: float) -> list[Block]:
         """Take in a frame that came at ``now`` (s, session clock)."""
         n = len(frame.rows)
         back = np.arange(n - 1, -1, -1) / self.rate
         stamps = frame.stamp / 1e9 - back
-        self._delays.hear(frame.stamp / 1e9, now)
+        self._delays.update(frame.stamp / 1e9, now)
         return self._blocks(stamps, frame.rows, now)
 
     def due(self, now: float) -> list[Block]:
@@ -188,9 +188,9 @@ class Strap:
         )
         self._signals = {}
         for kind in self.kinds:
-            own, rate, channels = SIGNALS[kind]
+            suffix, rate, channels = SIGNALS[kind]
             info = replace(
-                bare.with_channels(rate, *channels), name=f"{self.name}.{own}"
+                bare.with_channels(rate, *channels), name=f"{self.name}.{suffix}"
             )
             self._signals[kind] = _Signal(info)
         self._last: dict[str, float] = {}
@@ -205,13 +205,13 @@ class Strap:
         """Return what a notification that came at ``now`` (s) says."""
         try:
             if characteristic == HEART_RATE:
-                return list(self._beats(heart_rate(raw), now))
+                return list(self._beats(read_heart_rate(raw), now))
             if characteristic == DATA:
-                frame = measured(raw)
+                frame = read_frame(raw)
                 if frame.kind in self._signals and len(frame.rows):
                     return list(self._signals[frame.kind].take(frame, now))
                 return []
-            why = refused(raw)
+            why = refusal(raw)
             return [self.say(f"the strap refused a measurement: {why}", now)] * bool(
                 why
             )

@@ -60,7 +60,7 @@ class MockStrap:
         self._measures: set[int] = set()
         self._open = self._begun = False
 
-    async def found(self, gone: Callable[[Any], None]) -> "Connection":
+    async def find(self, gone: Callable[[Any], None]) -> "Connection":
         """Return a connection, as a scan does that finds the strap.
 
         Raises
@@ -88,7 +88,7 @@ class MockStrap:
             self._epochs: dict[int, float] = {}
             self._rates: dict[int, float] = {}
             self._beats: list[float] = []
-            self._told = self._begin
+            self._last_heart_rate = self._begin
 
     def end(self) -> None:
         """Take it off."""
@@ -114,17 +114,17 @@ class MockStrap:
     def sensed(self) -> list[tuple[str, bytes]]:
         """Return the notifications that are due: whole frames, and the heart rate."""
         for item in self.participant.read():
-            own = item.info.name.rpartition(".")[2]
-            if own == "beats":
+            suffix = item.info.name.rpartition(".")[2]
+            if suffix == "beats":
                 self._beats += item.times.tolist()
-            elif isinstance(item, Block) and own in {"ecg", "acc"} and len(item):
-                kind = ECG if own == "ecg" else ACC
+            elif isinstance(item, Block) and suffix in {"ecg", "acc"} and len(item):
+                kind = ECG if suffix == "ecg" else ACC
                 self._epochs.setdefault(kind, item.t0)
                 self._rates[kind] = float(item.info.rate)
                 self._rows[kind] += [_steps(item, kind)]
         due = [frame for kind in ROWS for frame in self._frames(kind)]
-        if self.clock.now() >= self._told + 1.0:
-            self._told += 1.0
+        if self.clock.now() >= self._last_heart_rate + 1.0:
+            self._last_heart_rate += 1.0
             due.append((HEART_RATE, self._heart()))
         return due
 
@@ -138,7 +138,7 @@ class MockStrap:
             last = (self._sent[kind] - 1) / self._rates[kind]
             time = ZERO + (self._epochs[kind] + last) * (1 + self.fast)
             if kind in self._measures:
-                frames.append((DATA, framed(kind, round(1e9 * time), part)))
+                frames.append((DATA, write_frame(kind, round(1e9 * time), part)))
         self._rows[kind] = [rows] if len(rows) else []
         return frames
 
@@ -210,7 +210,7 @@ class Connection:
                     hear(None, bytearray(raw))
 
 
-def framed(kind: int, stamp: int, rows: Array) -> bytes:
+def write_frame(kind: int, stamp: int, rows: Array) -> bytes:
     """Return a data frame: rows in whole uV or thousandths of g, stamp in ns."""
     head = bytes([kind]) + stamp.to_bytes(8, "little")
     if kind == ACC:

@@ -5,7 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from devices.simulated.noise import SEGMENT, Lag, dice, drift
+from devices.simulated.noise import SEGMENT, Lag, drift, random_stream
 from devices.simulated.participant import Participant
 from physio.core.block import Array
 
@@ -16,7 +16,7 @@ GRID: Final = 4
 
 # Mean SAM rating after each condition over WESAD's participants, (rating - 5) / 4. The
 # study asked for no dominance: those are guesses.
-FELT: Final[Mapping[str, tuple[float, float, float]]] = {
+CONDITION_AFFECT: Final[Mapping[str, tuple[float, float, float]]] = {
     "baseline": (0.4, -0.6, 0.2),
     "amusement": (0.6, -0.5, 0.3),
     "stress": (-0.1, 0.45, -0.4),
@@ -47,7 +47,7 @@ _FIRST: Final = (
 )
 
 
-class Piece(NamedTuple):
+class TrajectorySegment(NamedTuple):
     """A segment of the course.
 
     ``rows``: valence, arousal, dominance at 4 Hz, shape (16, 3). ``conditions``: onset
@@ -87,11 +87,14 @@ class AffectTrajectory:
         cycle: float,
         steps: Sequence[tuple[str, float]] = (),
     ) -> None:
-        rng = dice(participant.seed, "protocol")
+        rng = random_stream(participant.seed, "protocol")
         drawn = "wesad-stress-first" if rng.random() < 5 / 12 else "wesad-stress-last"
-        own = {k: rng.normal(0.0, 0.15, 3) for k in FELT}
-        own["random"] = np.zeros(3)
-        self._felt = {k: np.clip(np.add(v, own[k]), -0.9, 0.9) for k, v in FELT.items()}
+        offsets = {k: rng.normal(0.0, 0.15, 3) for k in CONDITION_AFFECT}
+        offsets["random"] = np.zeros(3)
+        self._felt = {
+            k: np.clip(np.add(v, offsets[k]), -0.9, 0.9)
+            for k, v in CONDITION_AFFECT.items()
+        }
         chosen = drawn if protocol == "wesad" else protocol
         self._parts: tuple[tuple[str, float], ...] = {
             "wesad-stress-last": _LAST,
@@ -107,12 +110,12 @@ class AffectTrajectory:
         fade = float(np.clip(cycle / 60, 1, 12))
         tau = float(np.clip(cycle / 12, 4, 40)) if self._free else fade
         self._lag = Lag(0.0 if self._free else fade, GRID)
-        self._wander = drift(dice(participant.seed, "course"), tau, GRID, 3)
-        self._noise = dice(participant.seed, "ratings")
+        self._wander = drift(random_stream(participant.seed, "course"), tau, GRID, 3)
+        self._noise = random_stream(participant.seed, "ratings")
         self._round = self._part = self._row = 0
         self._sum, self._count = np.zeros(3), 0
 
-    def advance(self) -> Piece:
+    def advance(self) -> TrajectorySegment:
         """Return the next segment."""
         at = (self._row + np.arange(SEGMENT * GRID)) / GRID
         which = np.searchsorted(self._edges, (at / self._cycle) % 1.0, side="right")
@@ -126,7 +129,7 @@ class AffectTrajectory:
             rows = np.clip(pulled + 0.1 * z, -1.0, 1.0)
         conditions, ratings = self._pass(at, rows)
         self._row += len(at)
-        return Piece(rows, conditions, ratings)
+        return TrajectorySegment(rows, conditions, ratings)
 
     def _end(self) -> float:
         """Return when the present condition ends (s)."""
@@ -156,5 +159,5 @@ class AffectTrajectory:
         """Return the rating of a condition: its mean, a rater's noise, nine steps."""
         mean = (self._sum + rows.sum(axis=0)) / max(self._count + len(rows), 1)
         self._sum, self._count = np.zeros(3), 0
-        said = np.clip(mean + self._noise.normal(0.0, 0.2, 3), -1.0, 1.0)
-        return np.asarray(np.round(said * 4) / 4)
+        rating = np.clip(mean + self._noise.normal(0.0, 0.2, 3), -1.0, 1.0)
+        return np.asarray(np.round(rating * 4) / 4)

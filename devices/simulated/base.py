@@ -10,23 +10,27 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from devices.simulated.affect_trajectory import FELT, AffectTrajectory, Protocol
-from devices.simulated.noise import SEGMENT, dice
+from devices.simulated.affect_trajectory import (
+    CONDITION_AFFECT,
+    AffectTrajectory,
+    Protocol,
+)
+from devices.simulated.noise import SEGMENT, random_stream
 from devices.simulated.participant import Participant, Preset
 from devices.simulated.physiology import Physiology, PhysiologySegment
 from devices.simulated.sampling import (
     AFFECT,
-    Happening,
-    Losses,
+    LabelledEvent,
     SampleFeed,
+    SampleLoss,
     Sensor,
     Truth,
 )
 from physio.core.block import Channel, Origin, StreamInfo
 from physio.core.events import Events
-from physio.core.protocols import Clock, Item, WallClock
+from physio.core.protocols import Clock, Device, Item, WallClock
 
-_TOLD: Mapping[str, tuple[Channel, ...]] = {
+_TRUTH_EVENTS: Mapping[str, tuple[Channel, ...]] = {
     "conditions": (Channel("seconds", "misc", "s"),),
     "ratings": AFFECT,
     "beats": (),
@@ -34,7 +38,7 @@ _TOLD: Mapping[str, tuple[Channel, ...]] = {
 
 
 @dataclass(kw_only=True)
-class SimulatedDevice(ABC):
+class SimulatedDevice(Device):
     """A device on a simulated participant whose true affect is known.
 
     Devices of one ``seed``, ``preset``, ``protocol`` and ``cycle`` (or, without one,
@@ -96,7 +100,7 @@ class SimulatedDevice(ABC):
 
     def __post_init__(self) -> None:
         self._feeds: tuple[SampleFeed, ...] = ()
-        self._told: dict[str, StreamInfo] = {}
+        self._event_infos: dict[str, StreamInfo] = {}
         self._open, self._ended = False, False
         if self.seed < 0:
             raise ValueError(
@@ -111,10 +115,12 @@ class SimulatedDevice(ABC):
                 f"{self.name!r} must send for more than 0 s, in cycles of 0 s or more "
                 f"that end; got seconds = {self.seconds}, cycle = {self.cycle}"
             )
-        if unknown := [n for n, seconds in self.steps if n not in FELT or seconds <= 0]:
+        if unknown := [
+            n for n, seconds in self.steps if n not in CONDITION_AFFECT or seconds <= 0
+        ]:
             raise ValueError(
                 f"{self.name!r} cannot go through {unknown[0]!r}: a simulated participant "
-                f"knows {', '.join(FELT)}, each for more than 0 s"
+                f"knows {', '.join(CONDITION_AFFECT)}, each for more than 0 s"
             )
         if bad := [gap for gap in self.gaps if not gap[0] < gap[1]]:
             raise ValueError(
@@ -131,17 +137,24 @@ class SimulatedDevice(ABC):
         """Return the sensors on ``who``, new."""
 
     def __enter__(self) -> Self:
-        who = Participant.born(self.seed, self.preset)
+        who = Participant.draw(self.seed, self.preset)
         sensors = self._sensors(who)
         cycle = self.cycle or (self.seconds if self.seconds < inf else 600.0)
         self._body = Physiology(
             who, AffectTrajectory(who, self.protocol, cycle, self.steps)
         )
-        told = {s.tells: s.details for s in sensors if s.tells}
+        sensor_events = {
+            s.event_name: s.event_channels for s in sensors if s.event_name
+        }
         if self.ground_truth:
             sensors = (*sensors, Truth())
-            self._told = {k: self._events(k, v) for k, v in {**_TOLD, **told}.items()}
-        self._waiting: dict[str, list[Happening]] = {k: [] for k in self._told}
+            self._event_infos = {
+                k: self._events(k, v)
+                for k, v in {**_TRUTH_EVENTS, **sensor_events}.items()
+            }
+        self._waiting: dict[str, list[LabelledEvent]] = {
+            k: [] for k in self._event_infos
+        }
         self._grown = 0
         self._ended = False
         self._epoch = self.clock.now()
@@ -160,7 +173,7 @@ class SimulatedDevice(ABC):
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
         """What flows, the truth included."""
-        return (*(feed.info for feed in self._feeds), *self._told.values())
+        return (*(feed.info for feed in self._feeds), *self._event_infos.values())
 
     @property
     def ended(self) -> bool:
@@ -196,18 +209,18 @@ class SimulatedDevice(ABC):
         self._grown += SEGMENT
         for feed in self._feeds:
             feed.grow(span)
-            told, feed.sensor.happened = feed.sensor.happened, []
-            if feed.sensor.tells in self._waiting:
-                self._waiting[feed.sensor.tells] += told
+            events, feed.sensor.events = feed.sensor.events, []
+            if feed.sensor.event_name in self._waiting:
+                self._waiting[feed.sensor.event_name] += events
         if self.ground_truth:
-            self._waiting["beats"] += [(float(t), "", ()) for t in _own(span)]
+            self._waiting["beats"] += [(float(t), "", ()) for t in _beats_within(span)]
             self._waiting["conditions"] += [
                 (t, name, (long,))
                 for t, name, long in span.course.conditions
                 if t < self.seconds
             ]
             self._waiting["ratings"] += [
-                (t, "", tuple(said.tolist())) for t, said in span.course.ratings
+                (t, "", tuple(rating.tolist())) for t, rating in span.course.ratings
             ]
 
     def _happened(self, passed: float) -> Iterator[Events]:
@@ -217,7 +230,7 @@ class SimulatedDevice(ABC):
             if not n:
                 continue
             ripe, self._waiting[name] = waiting[:n], waiting[n:]
-            info = self._told[name]
+            info = self._event_infos[name]
             data = np.array([values for _, _, values in ripe], np.float64)
             yield Events(
                 info,
@@ -229,9 +242,9 @@ class SimulatedDevice(ABC):
 
     def _feed(self, sensor: Sensor) -> SampleFeed:
         """Return the stream of a sensor, with the losses asked for."""
-        rng = dice(self.seed, f"loss {sensor.name}")
+        rng = random_stream(self.seed, f"loss {sensor.name}")
         asked = (self.loss, self.gaps, self.dies.get(sensor.name, inf))
-        losses = Losses(
+        losses = SampleLoss(
             rng, *(asked if sensor.name in self.signals else (0.0, (), inf))
         )
         info = StreamInfo(
@@ -254,7 +267,7 @@ class SimulatedDevice(ABC):
         )
 
 
-def _own(span: PhysiologySegment) -> list[float]:
+def _beats_within(span: PhysiologySegment) -> list[float]:
     """Return when the heart beat within the span itself."""
     beats = span.beats[:, 0]
     return beats[(beats > span.begin) & (beats <= span.begin + SEGMENT)].tolist()

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from devices.simulated.base import SimulatedDevice
-from devices.simulated.noise import band, dice, rounded, wander
+from devices.simulated.noise import band, random_stream, rounded, wander
 from devices.simulated.participant import Participant
 from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.sampling import Sensor
@@ -34,8 +34,8 @@ class Ecg(Sensor):
         self.channels = (Channel("ecg", "ecg", "mV"),)
         self._r, self._t = who.traits["r.wave"], who.traits["t.wave"]
         hz = float(rate)
-        self._muscle = band(dice(who.seed, "ecg muscle"), 15.0, 90.0, hz)
-        self._base = wander(dice(who.seed, "ecg baseline"), 3.0, hz)
+        self._muscle = band(random_stream(who.seed, "ecg muscle"), 15.0, 90.0, hz)
+        self._base = wander(random_stream(who.seed, "ecg baseline"), 3.0, hz)
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the voltage (mV), in steps of 1 uV."""
@@ -62,8 +62,8 @@ class BreathingBelt(Sensor):
         super().__init__()
         self.rate = Fraction(25)
         self.channels = (Channel("resp", "resp", "1"),)
-        self._slow = wander(dice(who.seed, "belt"), 20.0, 25.0)
-        self._noise = dice(who.seed, "belt noise")
+        self._slow = wander(random_stream(who.seed, "belt"), 20.0, 25.0)
+        self._noise = random_stream(who.seed, "belt noise")
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the girth, in steps of 0.001."""

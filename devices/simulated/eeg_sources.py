@@ -6,7 +6,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from devices.simulated.affect_trajectory import GRID
-from devices.simulated.noise import Arrivals, band, dice, rhythm, scale_free, wander
+from devices.simulated.noise import (
+    Arrivals,
+    band,
+    random_stream,
+    rhythm,
+    scale_free,
+    wander,
+)
 from devices.simulated.participant import Participant
 from devices.simulated.physiology import PhysiologySegment
 from physio.core.block import Array
@@ -113,8 +120,8 @@ def electrodes(names: tuple[str, ...], montage: str) -> Array:
     # the sphere that fits the electrodes best: |p|^2 = 2 p.c + (r^2 - |c|^2)
     lines = np.column_stack([2 * everywhere, np.ones(len(everywhere))])
     middle = np.linalg.lstsq(lines, np.sum(everywhere**2, axis=1))[0][:3]
-    found = np.array([where[name] for name in names]) - middle
-    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))
+    directions = np.array([where[name] for name in names]) - middle
+    return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
 
 
 class EegSources:
@@ -124,20 +131,22 @@ class EegSources:
         self._who = who
         slope = float(np.clip(who.traits["slope"], 0.8, 1.9))
         self._background = scale_free(
-            dice(who.seed, "background"), slope, rate, _BACKGROUND
+            random_stream(who.seed, "background"), slope, rate, _BACKGROUND
         )
         peak = who.traits["alpha.freq"]
         self._rhythms = []
-        for i, one in enumerate(_RHYTHMS):
-            freq = one.freq + (peak if one.trait == "alpha" else 0.0)
-            if freq + one.band < rate / 2:  # the others a slow headset cannot see
-                chance = dice(who.seed, f"rhythm {i}")
-                self._rhythms.append((one, rhythm(chance, freq, one.band, rate)))
-        self._wax = wander(dice(who.seed, "waxing"), 2.5, GRID, len(_RHYTHMS))
+        for i, source in enumerate(_RHYTHMS):
+            freq = source.freq + (peak if source.trait == "alpha" else 0.0)
+            if freq + source.band < rate / 2:  # the others a slow headset cannot see
+                chance = random_stream(who.seed, f"rhythm {i}")
+                self._rhythms.append((source, rhythm(chance, freq, source.band, rate)))
+        self._wax = wander(random_stream(who.seed, "waxing"), 2.5, GRID, len(_RHYTHMS))
         self._waxed = self._wax.take(1)
-        everywhere = _seen(at, _sphere(_BACKGROUND), 0.55)
+        everywhere = _lead_field(at, _sphere(_BACKGROUND), 0.55)
         everywhere /= np.linalg.norm(everywhere, axis=1, keepdims=True)
-        rhythms = _seen(at, _directions(*(one.place for one, _ in self._rhythms)), 0.5)
+        rhythms = _lead_field(
+            at, _directions(*(one.place for one, _ in self._rhythms)), 0.5
+        )
         self._mixing = np.hstack([who.traits["background"] * everywhere, rhythms]).T
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
@@ -146,9 +155,9 @@ class EegSources:
         waxing = np.vstack([self._waxed, self._wax.take(len(span.times) - 1)])
         self._waxed = waxing[-1:]
         columns = [self._background.take(n)]
-        for i, (one, process) in enumerate(self._rhythms):
-            power = felt(span, effects, one.effects) + 0.7 * waxing[:, i]
-            size = self._who.traits[one.trait] * one.share * np.exp(power / 2)
+        for i, (source, process) in enumerate(self._rhythms):
+            power = total_effect(span, effects, source.effects) + 0.7 * waxing[:, i]
+            size = self._who.traits[source.trait] * source.share * np.exp(power / 2)
             columns.append(process.take(n) * span.at(t, size)[:, None])
         return np.asarray(np.hstack(columns) @ self._mixing)
 
@@ -158,18 +167,18 @@ class Muscles:
 
     def __init__(self, who: Participant, at: Array, rate: float) -> None:
         self._who, width = who, len(_MUSCLES)
-        self._noise = band(dice(who.seed, "muscles"), 20.0, 100.0, rate, width)
-        self._rng = dice(who.seed, "bursts")
+        self._noise = band(random_stream(who.seed, "muscles"), 20.0, 100.0, rate, width)
+        self._rng = random_stream(who.seed, "bursts")
         self._arrivals = Arrivals(self._rng, apart=2.0)
         self._bursts = np.empty((0, 2 + width))  # begin (s), length (s), strengths
-        self._mixing = _seen(at, _directions(*_MUSCLES), 0.4).T
+        self._mixing = _lead_field(at, _directions(*_MUSCLES), 0.4).T
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return what each electrode sees of them (uV), shape (n, electrodes)."""
         effects, width = self._who.effects, len(_MUSCLES)
 
         def rate(at: Array) -> Array:
-            power = felt(span, effects, (("muscle.arousal", 1.0),))
+            power = total_effect(span, effects, (("muscle.arousal", 1.0),))
             return np.minimum(np.exp(span.at(at, power)) / 75, 0.5)
 
         begin = self._arrivals.take(span.begin, rate)
@@ -180,8 +189,8 @@ class Muscles:
         self._bursts = np.vstack([self._bursts[recent], new])
         u = (t[:, None] - self._bursts[:, 0]) / self._bursts[:, 1]
         burst = np.sin(np.pi * np.clip(u, 0.0, 1.0)) ** 2 @ self._bursts[:, 2:]
-        steady = [np.exp(felt(span, effects, e) / 2) for e in _MUSCLES.values()]
-        tone = np.column_stack([span.at(t, one) for one in steady]) + burst
+        steady = [np.exp(total_effect(span, effects, e) / 2) for e in _MUSCLES.values()]
+        tone = np.column_stack([span.at(t, power) for power in steady]) + burst
         work = self._who.traits["muscle"] * tone * self._noise.take(len(t))
         return np.asarray(work @ self._mixing)
 
@@ -191,17 +200,17 @@ class Blinks:
 
     def __init__(self, who: Participant, at: Array) -> None:
         self._who = who
-        self._rng = dice(who.seed, "blinks")
+        self._rng = random_stream(who.seed, "blinks")
         self._arrivals = Arrivals(self._rng, apart=0.5, most=2.0)
         self._active = np.empty((0, 3))  # begin (s), size (uV), length (s)
-        self._mixing = _seen(at, _directions("eyes"), 0.45).T
+        self._mixing = _lead_field(at, _directions("eyes"), 0.45).T
 
     def advance(self, span: PhysiologySegment) -> Array:
         """Draw the blinks of a span; return begin (s), size (uV) and length (s)."""
         traits, effects = self._who.traits, self._who.effects
 
         def rate(at: Array) -> Array:
-            power = felt(span, effects, (("blink.arousal", 1.0),))
+            power = total_effect(span, effects, (("blink.arousal", 1.0),))
             return np.minimum(traits["blinks"] / 60 * np.exp(span.at(at, power)), 2.0)
 
         at = self._arrivals.take(span.begin, rate)
@@ -220,11 +229,13 @@ class Blinks:
         return np.asarray(lids[:, None] * self._mixing)
 
 
-def felt(span: PhysiologySegment, own: Mapping[str, float], effects: Effects) -> Array:
+def total_effect(
+    span: PhysiologySegment, gains: Mapping[str, float], effects: Effects
+) -> Array:
     """Return the sum of effects (logarithm) at the times of a span."""
     columns = ("valence", "arousal", "dominance")
     terms = [
-        share * own[name] * span.quick[:, columns.index(name.partition(".")[2])]
+        share * gains[name] * span.quick[:, columns.index(name.partition(".")[2])]
         for name, share in effects
     ]
     return np.asarray(np.sum(terms, axis=0))
@@ -244,7 +255,7 @@ def _sphere(n: int) -> Array:
     return np.column_stack([wide * np.cos(turn), wide * np.sin(turn), up])
 
 
-def _seen(at: Array, sources: Array, width: float) -> Array:
+def _lead_field(at: Array, sources: Array, width: float) -> Array:
     """Return how much electrodes see of sources, by the angle between (rad)."""
     angle = np.arccos(np.clip(at @ sources.T, -1.0, 1.0))
     return np.asarray(np.exp(-((angle / width) ** 2) / 2))

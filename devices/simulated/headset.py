@@ -8,7 +8,7 @@ import numpy as np
 
 from devices.simulated.base import SimulatedDevice
 from devices.simulated.eeg_sources import Blinks, EegSources, Muscles, electrodes
-from devices.simulated.noise import dice, rounded, wander
+from devices.simulated.noise import random_stream, rounded, wander
 from devices.simulated.participant import Participant
 from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.sampling import Sensor
@@ -35,16 +35,18 @@ class Eeg(Sensor):
         self._brain = EegSources(who, at, rate)
         self._muscles = Muscles(who, at, rate)
         self._blinks = Blinks(who, at)
-        hum = dice(who.seed, "hum")
+        hum = random_stream(who.seed, "hum")
         self._mains = headset.mains
         self._hum = 0.3 * np.exp(0.4 * hum.standard_normal(len(names)))
-        self._drift = wander(dice(who.seed, "electrodes"), 6.0, rate, len(names))
-        self._noise = dice(who.seed, "electrode noise")
+        self._drift = wander(
+            random_stream(who.seed, "electrodes"), 6.0, rate, len(names)
+        )
+        self._noise = random_stream(who.seed, "electrode noise")
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the voltage of each electrode (uV), in steps of `STEP`."""
         blinks = self._blinks.advance(span)
-        self.happened += [(float(b[0]), "", (float(b[1]), float(b[2]))) for b in blinks]
+        self.events += [(float(b[0]), "", (float(b[1]), float(b[2]))) for b in blinks]
         y = self._brain.sense(span, t) + self._muscles.sense(span, t)
         y += self._blinks.sense(t)
         y += np.sin(2 * np.pi * self._mains * t)[:, None] * self._hum

@@ -13,9 +13,9 @@ SEGMENT: Final = 4
 """Everything is made in whole pieces of so many seconds, however it is then read."""
 
 
-def dice(seed: int, what: str) -> np.random.Generator:
+def random_stream(seed: int, purpose: str) -> np.random.Generator:
     """Return the chance that belongs to one thing of one participant."""
-    return np.random.default_rng([seed, crc32(what.encode())])
+    return np.random.default_rng([seed, crc32(purpose.encode())])
 
 
 class Noise:
@@ -132,12 +132,12 @@ class Arrivals:
         n = self._rng.poisson(self._most * SEGMENT)
         times = begin + SEGMENT * np.sort(self._rng.random(n))
         chance = self._rng.random(n) * self._most
-        kept = []
+        times_apart = []
         for t in times[chance < rate(times)]:
             if t - self._last >= self._apart:
-                kept.append(t)
+                times_apart.append(t)
                 self._last = t
-        return np.array(kept)
+        return np.array(times_apart)
 
 
 def rounded(x: Array, step: float) -> Array:

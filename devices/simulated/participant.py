@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from devices.simulated.noise import dice
+from devices.simulated.noise import random_stream
 
 Preset = Literal["published", "exaggerated"]
 
@@ -96,16 +96,16 @@ class Participant:
     effects: Mapping[str, float]
 
     @classmethod
-    def born(cls, seed: int, preset: Preset) -> "Participant":
+    def draw(cls, seed: int, preset: Preset) -> "Participant":
         """Draw the participant whom a seed stands for."""
-        rng = dice(seed, "traits")
+        rng = random_stream(seed, "traits")
         traits = {
             name: float(mid * np.exp(sd * z) if kind else mid + sd * z)
             for name, (mid, sd, kind) in _TRAITS.items()
             for z in (np.clip(rng.standard_normal(), -2.5, 2.5),)
         }
         scale = EXAGGERATION if preset == "exaggerated" else 1.0
-        rng = dice(seed, "effects")
+        rng = random_stream(seed, "effects")
         effects = {
             name: float(scale * mean + sd * rng.standard_normal())
             for name, (mean, sd) in EFFECTS.items()

@@ -4,8 +4,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from devices.simulated.affect_trajectory import GRID, AffectTrajectory, Piece
-from devices.simulated.noise import SEGMENT, Lag, dice, rhythm, wander
+from devices.simulated.affect_trajectory import (
+    GRID,
+    AffectTrajectory,
+    TrajectorySegment,
+)
+from devices.simulated.noise import SEGMENT, Lag, random_stream, rhythm, wander
 from devices.simulated.participant import Participant
 from physio.core.block import Array
 
@@ -35,7 +39,7 @@ class PhysiologySegment(NamedTuple):
     fine: Array
     breath: Array
     beats: Array
-    course: Piece
+    course: TrajectorySegment
 
     def at(self, t: Array, values: Array) -> Array:
         """Return a column of 4 Hz at times ``t``."""
@@ -45,7 +49,7 @@ class PhysiologySegment(NamedTuple):
 class _Part(NamedTuple):
     """What is known of a segment before the next one."""
 
-    piece: Piece
+    piece: TrajectorySegment
     table: Array
 
 
@@ -62,11 +66,12 @@ class Physiology:
         seed = participant.seed
         self._lags = [Lag(tau, GRID) for tau in (3.0, 25.0, 80.0)]
         self._wander = [
-            wander(dice(seed, f"heart {tau}"), tau, GRID) for tau in (4.0, 40.0, 300.0)
+            wander(random_stream(seed, f"heart {tau}"), tau, GRID)
+            for tau in (4.0, 40.0, 300.0)
         ]
-        self._mayer = rhythm(dice(seed, "mayer"), 0.095, 0.02, GRID)
-        self._lungs = wander(dice(seed, "lungs"), 8.0, GRID, 2)
-        self._vessels = wander(dice(seed, "vessels"), 20.0, GRID, 2)
+        self._mayer = rhythm(random_stream(seed, "mayer"), 0.095, 0.02, GRID)
+        self._lungs = wander(random_stream(seed, "lungs"), 8.0, GRID, 2)
+        self._vessels = wander(random_stream(seed, "vessels"), 20.0, GRID, 2)
         self._phase = self._cycle = 0.0
         self._number = -1
         self._ahead = self._part()

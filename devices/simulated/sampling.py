@@ -17,7 +17,7 @@ from physio.core.block import Array, Block, Channel, StreamInfo
 
 Flags = npt.NDArray[np.bool_]
 
-Happening = tuple[float, str, tuple[float, ...]]
+LabelledEvent = tuple[float, str, tuple[float, ...]]
 """Time since the beginning (s), label, numbers."""
 
 AFFECT = tuple(Channel(name) for name in ("valence", "arousal", "dominance"))
@@ -35,13 +35,13 @@ class Sensor(ABC):
     site: ClassVar[str] = ""
     placement: ClassVar[str] = ""
     reference: ClassVar[str] = ""
-    tells: ClassVar[str] = ""
-    details: ClassVar[tuple[Channel, ...]] = ()
+    event_name: ClassVar[str] = ""
+    event_channels: ClassVar[tuple[Channel, ...]] = ()
     rate: Fraction
     channels: tuple[Channel, ...]
 
     def __init__(self) -> None:
-        self.happened: list[Happening] = []
+        self.events: list[LabelledEvent] = []
 
     @abstractmethod
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
@@ -58,7 +58,7 @@ class Truth(Sensor):
         return np.column_stack([span.at(t, column) for column in span.latent.T])
 
 
-class Losses:
+class SampleLoss:
     """Which samples of a stream never arrive: the same ones each time.
 
     Parameters
@@ -82,21 +82,21 @@ class Losses:
     ) -> None:
         self._rng, self._share, self._gaps, self._dies = rng, share, gaps, dies
 
-    def keep(self, t: Array) -> Flags:
+    def mask(self, t: Array) -> Flags:
         """Tell which of the next samples, at ``t`` (s), arrive; shape (n,)."""
-        kept = (self._rng.random(len(t)) >= self._share) & (t < self._dies)
+        arrives = (self._rng.random(len(t)) >= self._share) & (t < self._dies)
         for begin, end in self._gaps:
-            kept &= (t < begin) | (t >= end)
-        return kept
+            arrives &= (t < begin) | (t >= end)
+        return arrives
 
 
-class _Made(NamedTuple):
+class _Pending(NamedTuple):
     """Samples not all of which were read: times (s, session clock), which arrive."""
 
     start: int
     times: Array
     rows: Array
-    kept: Flags
+    arrives: Flags
 
 
 class SampleFeed:
@@ -122,32 +122,34 @@ class SampleFeed:
         sensor: Sensor,
         epoch: float,
         seconds: float,
-        losses: Losses,
+        losses: SampleLoss,
     ) -> None:
         self.info, self.sensor = info, sensor
         self._epoch, self._seconds, self._losses = epoch, seconds, losses
-        self._waiting: deque[_Made] = deque()
-        self._made = 0
+        self._waiting: deque[_Pending] = deque()
+        self._produced_until = 0
         self.produced = self.delivered = 0
 
     def grow(self, span: PhysiologySegment) -> None:
         """Make the samples of a span."""
         stop = ceil((round(span.begin) + SEGMENT) * self.info.rate)
-        t = np.arange(self._made, stop) / float(self.info.rate)
+        t = np.arange(self._produced_until, stop) / float(self.info.rate)
         rows = np.ascontiguousarray(self.sensor.sense(span, t))
         n = int(np.searchsorted(t, self._seconds))  # none at the end or after it
-        kept = self._losses.keep(t)
-        self._waiting.append(_Made(self._made, self._epoch + t[:n], rows[:n], kept[:n]))
-        self._made = stop
+        arrives = self._losses.mask(t)
+        self._waiting.append(
+            _Pending(self._produced_until, self._epoch + t[:n], rows[:n], arrives[:n])
+        )
+        self._produced_until = stop
 
     def due(self, now: float) -> Iterator[Block]:
         """Yield what was taken by ``now`` (s, session clock) and was not lost."""
         while self._waiting:
-            start, times, rows, kept = self._waiting[0]
+            start, times, rows, arrives = self._waiting[0]
             a = self.produced - start
             ripe = int(np.searchsorted(times, now, side="right"))
             self.produced = start + ripe
-            for first, stop in _runs(kept[a:ripe]):
+            for first, stop in _runs(arrives[a:ripe]):
                 self.delivered += stop - first
                 part = rows[a + first : a + stop]
                 yield Block(self.info, start + a + first, self._epoch, part)
@@ -156,10 +158,10 @@ class SampleFeed:
             self._waiting.popleft()
 
 
-def _runs(kept: Flags) -> list[tuple[int, int]]:
+def _runs(mask: Flags) -> list[tuple[int, int]]:
     """Return from where to where something is true without a break."""
-    if kept.all():
-        return [(0, len(kept))] if len(kept) else []
-    padded = np.concatenate([[False], kept, [False]])
+    if mask.all():
+        return [(0, len(mask))] if len(mask) else []
+    padded = np.concatenate([[False], mask, [False]])
     edges = np.flatnonzero(np.diff(padded)).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))

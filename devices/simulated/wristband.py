@@ -7,7 +7,15 @@ from typing import ClassVar, Final
 import numpy as np
 
 from devices.simulated.base import SimulatedDevice
-from devices.simulated.noise import Arrivals, Lag, band, dice, drift, rounded, wander
+from devices.simulated.noise import (
+    Arrivals,
+    Lag,
+    band,
+    drift,
+    random_stream,
+    rounded,
+    wander,
+)
 from devices.simulated.participant import Participant
 from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.sampling import Sensor
@@ -20,7 +28,7 @@ class Motion:
     """Bouts of moving the arm: how strongly (g) at any time of a span."""
 
     def __init__(self, who: Participant) -> None:
-        self._rng = dice(who.seed, "motion")
+        self._rng = random_stream(who.seed, "motion")
         self._arrivals = Arrivals(self._rng, apart=1.0)
         self._rate = who.traits["motion"] / 60
         self._effect = who.effects["motion.arousal"]
@@ -72,14 +80,16 @@ class Skin(Sensor):
         self.rate = Fraction(4)
         self.channels = (Channel("eda", "gsr", "uS"),)
         self._who, self._motion = who, motion
-        self._rng = dice(who.seed, "skin responses")
+        self._rng = random_stream(who.seed, "skin responses")
         self._arrivals = Arrivals(self._rng, apart=0.8)
-        self._level = drift(dice(who.seed, "skin level"), 45.0, 4.0)
-        self._contact = wander(dice(who.seed, "skin contact"), 0.4, 4.0)
-        self._noise = dice(who.seed, "skin noise")
+        self._level = drift(random_stream(who.seed, "skin level"), 45.0, 4.0)
+        self._contact = wander(random_stream(who.seed, "skin contact"), 0.4, 4.0)
+        self._noise = random_stream(who.seed, "skin noise")
         rate = who.traits["responses"]
         # one in ten hardly responds at all
-        self._rest = rate * (0.2 if dice(who.seed, "skin").random() < 0.1 else 1) / 60
+        self._rest = (
+            rate * (0.2 if random_stream(who.seed, "skin").random() < 0.1 else 1) / 60
+        )
         self._active = np.empty((0, 5))  # onset, amplitude, rise, half recovery, p
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
@@ -118,7 +128,7 @@ class Skin(Sensor):
         )
         fresh = self._active[:, 0] > span.begin - _FORGOTTEN
         self._active = np.vstack([self._active[fresh], new])
-        self.happened += [(float(r[0]), "", tuple(r[1:4].tolist())) for r in new]
+        self.events += [(float(r[0]), "", tuple(r[1:4].tolist())) for r in new]
 
 
 class Pulse(Sensor):
@@ -133,9 +143,9 @@ class Pulse(Sensor):
         self.channels = (Channel("bvp", "bio", "1"),)
         self._who, self._motion = who, motion
         self._mean = Lag(0.6, 64.0)
-        self._light = wander(dice(who.seed, "bvp light"), 1.0, 64.0)
-        self._shake = band(dice(who.seed, "bvp shake"), 0.7, 6.0, 64.0)
-        self._noise = dice(who.seed, "bvp noise")
+        self._light = wander(random_stream(who.seed, "bvp light"), 1.0, 64.0)
+        self._shake = band(random_stream(who.seed, "bvp shake"), 0.7, 6.0, 64.0)
+        self._noise = random_stream(who.seed, "bvp noise")
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the pulse as a wristband counts it, its mean taken off."""
@@ -162,12 +172,12 @@ class Acceleration(Sensor):
         self.rate = Fraction(32)
         self.channels = tuple(Channel(f"acc.{axis}", "misc", "g") for axis in "xyz")
         self._motion = motion
-        self._rng = dice(who.seed, "posture")
+        self._rng = random_stream(who.seed, "posture")
         self._arrivals = Arrivals(self._rng, apart=5.0)
         self._turn = Lag(0.5, 32.0)
         self._pose = self._draw()
-        self._shake = band(dice(who.seed, "shake"), 0.6, 6.0, 32.0, 3)
-        self._tremor = band(dice(who.seed, "tremor"), 4.0, 12.0, 32.0, 3)
+        self._shake = band(random_stream(who.seed, "shake"), 0.6, 6.0, 32.0, 3)
+        self._tremor = band(random_stream(who.seed, "tremor"), 4.0, 12.0, 32.0, 3)
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the acceleration (g), in steps of 1/64 and at most 2."""
@@ -199,8 +209,8 @@ class Warmth(Sensor):
         self.rate = Fraction(4)
         self.channels = (Channel("temp", "temperature", "degC"),)
         self._who = who
-        self._slow = wander(dice(who.seed, "warmth"), 200.0, 4.0)
-        self._noise = dice(who.seed, "warmth noise")
+        self._slow = wander(random_stream(who.seed, "warmth"), 200.0, 4.0)
+        self._noise = random_stream(who.seed, "warmth noise")
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the temperature (degC), in steps of 0.02."""

@@ -50,10 +50,10 @@ def init(
     """
     from physio.study.study_folder import Study
 
-    made = Study.begin(root, plan)
+    created = Study.begin(root, plan)
     typer.echo(
-        f"{root}: {made.design.study.name}, {len(made.frozen['orders'])} orders drawn, "
-        f"frozen as {made.design.hash[:12]}"
+        f"{root}: {created.design.study.name}, {len(created.frozen['orders'])} orders drawn, "
+        f"frozen as {created.design.hash[:12]}"
     )
 
 
@@ -91,12 +91,12 @@ def run(
     code = session_folder.code(participant)
     conditions = opened.assign(code, order)
     done = recorded(opened, code)
-    left = [name for name in conditions if name not in done]
-    if not left:
+    remaining = [name for name in conditions if name not in done]
+    if not remaining:
         raise ValueError(f"{code!r} has been through all conditions: see the log")
     _preflight(opened, code, skip_preflight, rehearsed=rehearse)
-    typer.echo(f"{code}: {', '.join(left)}" + (f" ({len(done)} done)" if done else ""))
-    _lead(opened, code, left, rehearse=rehearse, lose=lose)
+    typer.echo(f"{code}: {', '.join(remaining)}" + (f" ({len(done)} done)" if done else ""))
+    _run_session(opened, code, remaining, rehearse=rehearse, lose=lose)
 
 
 @study.command()
@@ -112,11 +112,11 @@ def rehearse(root: Root) -> None:
     from physio.study.withdrawal import forget
 
     opened = Study.open(root)
-    band = _band(opened)
+    band = _first_wristband(opened)
     for k in range(opened.design.study.participants):
         code = f"sim{k + 1}"
         if k == 2:
-            _killed(root, code, opened)
+            _kill_and_resume(root, code, opened)
         run(
             root,
             code,
@@ -128,8 +128,8 @@ def rehearse(root: Root) -> None:
             typer.echo(forget(opened, code).sentence)
 
 
-def _lead(
-    opened: "Study", code: str, left: list[str], *, rehearse: bool, lose: str
+def _run_session(
+    opened: "Study", code: str, conditions: list[str], *, rehearse: bool, lose: str
 ) -> None:
     """Run the session of a participant."""
     from physio.cli import session_folder
@@ -140,7 +140,7 @@ def _lead(
     from physio.study.protocol_runner import ProtocolRunner
 
     settings = opened.design.study
-    file = _session(opened, code, left, lose) if rehearse else _session(opened, code)
+    file = _session(opened, code, conditions, lose) if rehearse else _session(opened, code)
     clock: Clock = FastClock() if rehearse else WallClock()
     out = opened.folder(code)
 
@@ -148,21 +148,21 @@ def _lead(
         opened.tell(what, participant=code, session=out.name, **about)
 
     answer = _answer(code) if rehearse else None
-    course = ProtocolRunner(opened.design, left, clock, heard, answer)
-    with session_folder.fresh(out, code) as made:
+    runner = ProtocolRunner(opened.design, conditions, clock, heard, answer)
+    with session_folder.fresh(out, code) as folder:
         devices: list[Device] = [
             *file.devices(clock),
-            ControlSocket(made, clock),
-            course,
+            ControlSocket(folder, clock),
+            runner,
         ]
-        heard("session", hash=opened.design.hash, conditions=left, simulated=rehearse)
+        heard("session", hash=opened.design.hash, conditions=conditions, simulated=rehearse)
         outcome = conduct(
             file,
             devices,
             clock,
-            made,
+            folder,
             poll=0.25 if rehearse else 0.02,
-            view=lambda session: ExperimenterView(course, session),
+            view=lambda session: ExperimenterView(runner, session),
             about={
                 "study": settings.name,
                 "study.hash": opened.design.hash,
@@ -176,7 +176,7 @@ def _lead(
 
 
 def _session(
-    opened: "Study", code: str, left: list[str] | None = None, lose: str = ""
+    opened: "Study", code: str, conditions: list[str] | None = None, lose: str = ""
 ) -> "SessionConfig":
     """Return the session file, its simulated devices on this participant."""
     from dataclasses import replace
@@ -189,11 +189,11 @@ def _session(
         participant=code, consent=opened.design.study.consent
     )
     file = file.recording_only()
-    if left is None:
+    if conditions is None:
         return file
     steps: list[tuple[str, float]] = [
         (name, seconds)
-        for condition in left
+        for condition in conditions
         for name, seconds in (
             ("rest", float(PAUSE)),
             (condition, opened.design.conditions[condition].seconds),
@@ -206,11 +206,11 @@ def _session(
                 f"{path}: a rehearsal needs simulated devices, and {name!r} is "
                 f"{table.get('use')!r}"
             )
-        own = {**table, "seed": crc32(code.encode()) % 10_000, "steps": steps}
+        settings = {**table, "seed": crc32(code.encode()) % 10_000, "steps": steps}
         if name == lose:
             half = sum(seconds for _, seconds in steps) / 2
-            own["dies"] = dict.fromkeys(("eda", "bvp", "acc", "temp"), half)
-        devices[name] = own
+            settings["dies"] = dict.fromkeys(("eda", "bvp", "acc", "temp"), half)
+        devices[name] = settings
     if lose and lose not in devices:
         raise ValueError(
             f"{path} has no device {lose!r} to lose; it has {', '.join(devices)}"
@@ -222,17 +222,17 @@ def _answer(code: str) -> Any:
     """Return how a simulated participant answers: what is felt there, and noise."""
     import numpy as np
 
-    from devices.simulated.affect_trajectory import FELT
+    from devices.simulated.affect_trajectory import CONDITION_AFFECT
 
     rng = np.random.default_rng(crc32(code.encode()))
 
     def answer(condition: str, asked: "Questionnaire") -> Mapping[str, float]:
         middle, half = (asked.high + asked.low) / 2, (asked.high - asked.low) / 2
-        felt = dict(
-            zip(("valence", "arousal", "dominance"), FELT[condition], strict=True)
+        affect = dict(
+            zip(("valence", "arousal", "dominance"), CONDITION_AFFECT[condition], strict=True)
         )
         said = {
-            item: middle + half * (felt.get(item, 0.0) + rng.normal(0, 0.2))
+            item: middle + half * (affect.get(item, 0.0) + rng.normal(0, 0.2))
             for item in asked.items
         }
         return {
@@ -243,7 +243,7 @@ def _answer(code: str) -> Any:
     return answer
 
 
-def _band(opened: "Study") -> str:
+def _first_wristband(opened: "Study") -> str:
     """Return the first simulated wristband of a study's session file."""
     devices = _session(opened, "nobody").table("devices")
     for name, table in devices.items():
@@ -252,7 +252,7 @@ def _band(opened: "Study") -> str:
     return ""
 
 
-def _killed(root: Path, code: str, opened: "Study") -> None:
+def _kill_and_resume(root: Path, code: str, opened: "Study") -> None:
     """Run a session in a process of its own, and kill it in its third condition."""
     command = [
         sys.executable, "-m", "physio.cli", "study", "run", str(root),
@@ -260,8 +260,8 @@ def _killed(root: Path, code: str, opened: "Study") -> None:
     ]  # fmt: skip
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(os.environ))
     while child.poll() is None:
-        own = [li for li in opened.log() if li.get("participant") == code]
-        if sum(line["what"] == "begin" for line in own) >= 3:
+        lines = [li for li in opened.log() if li.get("participant") == code]
+        if sum(line["what"] == "begin" for line in lines) >= 3:
             child.send_signal(signal.SIGKILL)
         time.sleep(0.01)
     typer.echo(f"{code}: killed in its third condition, and taken up again")
@@ -278,10 +278,10 @@ def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None
             "simulated participants follow no instruction: leave the checks out with "
             '--skip-preflight "rehearsal"'
         )
-    _check(opened, code)
+    _run_preflight(opened, code)
 
 
-def _check(opened: "Study", code: str) -> None:
+def _run_preflight(opened: "Study", code: str) -> None:
     """Lead through the checks; where one fails, a typed reason goes on."""
     from physio.cli import session_folder
     from physio.cli.run_session import conduct
@@ -293,24 +293,24 @@ def _check(opened: "Study", code: str) -> None:
 
     file, clock = _session(opened, code), WallClock()
     out = opened.folder(f"{code}-check")
-    with session_folder.fresh(out, code) as made:
+    with session_folder.fresh(out, code) as folder:
         guide = PromptSequence(preflight.STEPS, clock, typer.echo)
-        own: list[Device] = [
-            ControlSocket(made, clock),
-            preflight.Echo(made, clock),
+        helpers: list[Device] = [
+            ControlSocket(folder, clock),
+            preflight.Echo(folder, clock),
             guide,
         ]
-        devices: list[Device] = [*file.devices(clock), *own]
-        conduct(file, devices, clock, made, seconds=preflight.SECONDS)
-    found = preflight.checks(read(out / "recording.xdf"), opened.root)
-    for check in found:
+        devices: list[Device] = [*file.devices(clock), *helpers]
+        conduct(file, devices, clock, folder, seconds=preflight.SECONDS)
+    results = preflight.checks(read(out / "recording.xdf"), opened.root)
+    for check in results:
         typer.echo(str(check))
-    bad = [check.what for check in found if check.ok is False]
+    bad = [check.what for check in results if check.ok is False]
     opened.tell(
         "preflight",
         participant=code,
         session=out.name,
-        checks=[{"what": c.what, "figure": repr(c.figure), "ok": c.ok} for c in found],
+        checks=[{"what": c.what, "figure": repr(c.figure), "ok": c.ok} for c in results],
     )
     if not bad:
         return
@@ -344,21 +344,21 @@ def epochs(
     rows = []
     (opened.root / DERIVED).mkdir(mode=0o700, exist_ok=True)
     with whole(opened.root / DERIVED / "epochs") as folder:
-        for one in sessions(opened, opened.participants):
-            frame = events.related(one.recording, event)
+        for recorded in sessions(opened, opened.participants):
+            frame = events.related(recorded.recording, event)
             if not len(frame):
                 continue
-            made, done = (
-                events.eeg(one.recording, event, clean=clean) if eeg else (0, {})
+            n_epochs, done = (
+                events.eeg(recorded.recording, event, clean=clean) if eeg else (0, {})
             )
-            events.save(folder, one.name, frame, made or None, done)
-            rows.append({"participant": one.participant, "session": one.name,
+            events.save(folder, recorded.name, frame, n_epochs or None, done)
+            rows.append({"participant": recorded.participant, "session": recorded.name,
                          **events.summary(frame)})  # fmt: skip
         if not rows:
             raise ValueError(f"no marker of any session begins with {event!r}")
-        told = pd.DataFrame(rows)
-        told.to_csv(folder / "summary.csv", index=False)
-    typer.echo(told.to_string(index=False))
+        summary = pd.DataFrame(rows)
+        summary.to_csv(folder / "summary.csv", index=False)
+    typer.echo(summary.to_string(index=False))
 
 
 @study.command()
@@ -377,7 +377,7 @@ def export(
 
 
 @study.command()
-def offset(
+def marker_latency(
     recording: Annotated[Path, typer.Argument(help="A recording.")],
     channel: Annotated[str, typer.Option(help="Of the photodiode or microphone.")],
     label: Annotated[str, typer.Option(help="What the markers begin with.")] = "",
@@ -389,11 +389,11 @@ def offset(
     from physio.datasets.open_recording import read
     from physio.study import marker_latency
 
-    found = marker_latency.marker_latency(read(recording), channel, label)
+    latency = marker_latency.marker_latency(read(recording), channel, label)
     typer.echo(
-        f"{channel}: {1e3 * found.median:+.2f} ms behind the marker, jitter "
-        f"{1e3 * found.jitter:.2f} ms, worst {1e3 * found.worst:.2f} ms "
-        f"({found.n} of {found.markers} markers)"
+        f"{channel}: {1e3 * latency.median:+.2f} ms behind the marker, jitter "
+        f"{1e3 * latency.jitter:.2f} ms, worst {1e3 * latency.worst:.2f} ms "
+        f"({latency.n} of {latency.markers} markers)"
     )
 
 
@@ -424,17 +424,17 @@ def table(
     if plan is None:
         opened = Study.open(root)
         opened.check(deviation)
-        folder, made, differences = derivatives.make(opened)
+        folder, rows, differences = derivatives.make(opened)
     elif out is None:
         raise ValueError(f"{root} is read only: say with --out where the table goes")
     else:
-        folder, made, differences = derivatives.foreign(root, plan, out)
-    excluded = int((made["exclusion"] != "").sum())
-    typer.echo(f"{folder}: {len(made)} values, {excluded} excluded")
-    for one in differences:
+        folder, rows, differences = derivatives.foreign(root, plan, out)
+    excluded = int((rows["exclusion"] != "").sum())
+    typer.echo(f"{folder}: {len(rows)} values, {excluded} excluded")
+    for contrast in differences:
         typer.echo(
-            f"{one.of} - {one.against}, {one.measure}: {one.mean:+.3f} "
-            f"[{one.low:+.3f}, {one.high:+.3f}], n = {one.n}"
+            f"{contrast.of} - {contrast.against}, {contrast.measure}: {contrast.mean:+.3f} "
+            f"[{contrast.low:+.3f}, {contrast.high:+.3f}], n = {contrast.n}"
         )
     if json_path is not None:
         json_path.write_text((folder / "results.json").read_text("utf-8"), "utf-8")

@@ -63,20 +63,20 @@ def devices(
     typer.echo("always there: devices.simulated:Headset, :Wristband, :Chest")
 
 
-def _simulate(what: str, port: int) -> None:
+def _simulate(kind: str, port: int) -> None:
     """Be a device for programs on this machine, until Ctrl-C."""
     from time import sleep
 
     from devices.empatica import MockServer
     from devices.simulated import Wristband
 
-    if what != "e4":
-        raise ValueError(f"cannot simulate {what!r}: there is e4")
+    if kind != "e4":
+        raise ValueError(f"cannot simulate {kind!r}: there is e4")
     band = Wristband(name="simulated", ground_truth=False)
-    with MockServer({"51a7ed": band}, port) as twin:
+    with MockServer({"51a7ed": band}, port) as server:
         typer.echo(
             f"an E4 streaming server with a simulated wristband, 51a7ed, on "
-            f"127.0.0.1:{twin.port}; Ctrl-C ends it"
+            f"127.0.0.1:{server.port}; Ctrl-C ends it"
         )
         try:
             while True:
@@ -102,7 +102,7 @@ def doctor() -> None:
         _board(),
     ]
     for finding in findings:
-        typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}")
+        typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.text}")
         if not finding.ok:
             typer.echo(f"     {finding.help}")
     if not all(f.ok for f in findings):
@@ -144,10 +144,10 @@ def _python() -> Finding:
 
 def _package(name: str) -> Finding:
     try:
-        return Finding(ok=True, what=f"{name} {version(name)}")
+        return Finding(ok=True, text=f"{name} {version(name)}")
     except PackageNotFoundError:
         return Finding(
-            ok=False, what=f"{name} is missing", help=f"Run: pip install {name}"
+            ok=False, text=f"{name} is missing", help=f"Run: pip install {name}"
         )
 
 
@@ -171,12 +171,12 @@ def _lsl() -> Finding:
     except (ImportError, RuntimeError, OSError) as error:
         return Finding(
             ok=False,
-            what=f"liblsl does not load: {error}",
+            text=f"liblsl does not load: {error}",
             help="Reinstall pylsl.",
         )
     settings = environ.get("LSLAPICFG", "its own defaults or lsl_api.cfg")
     text = f"liblsl {pylsl.library_version()}, set up by {settings}"
-    return Finding(ok=True, what=text)
+    return Finding(ok=True, text=text)
 
 
 def _board() -> Finding:
@@ -188,7 +188,7 @@ def _board() -> Finding:
     except Exception as error:  # the library's own loader fails in many ways
         return Finding(
             ok=False,
-            what=f"BrainFlow does not load: {error}",
+            text=f"BrainFlow does not load: {error}",
             help="On Python 3.11 it needs: pip install 'setuptools<82'",
         )
-    return Finding(ok=True, what=text)
+    return Finding(ok=True, text=text)

@@ -119,12 +119,12 @@ class StreamAligner:
             return
         newest = times.searchsorted(ticks, side="right") - 1
         stamps = times[newest]
-        here = (newest >= 0) & (ticks - stamps <= self.join.hold)
-        cells[here, :-2] = rows[newest[here]]
-        cells[here, -2] = np.maximum(stamps - self._spans[name], self._first[name])[
-            here
+        recent = (newest >= 0) & (ticks - stamps <= self.join.hold)
+        cells[recent, :-2] = rows[newest[recent]]
+        cells[recent, -2] = np.maximum(stamps - self._spans[name], self._first[name])[
+            recent
         ]
-        cells[here, -1] = stamps[here]
+        cells[recent, -1] = stamps[recent]
         if newest[-1] > 0:
             self._times[name] = times[newest[-1] :].copy()
             self._rows[name] = rows[newest[-1] :].copy()

@@ -31,7 +31,7 @@ def fault(name: str) -> str:
     return ""
 
 
-def plain(name: str, what: str) -> str:
+def plain(name: str, kind: str) -> str:
     """Return a name that can be part of a file's name, or refuse it.
 
     Parameters
@@ -49,7 +49,7 @@ def plain(name: str, what: str) -> str:
     if reason := fault(name):
         short = name if len(name) <= LONGEST else f"{name[:40]}..."
         raise ValueError(
-            f"{what} cannot be called {short!r}, as files are called after it: {reason}"
+            f"{kind} cannot be called {short!r}, as files are called after it: {reason}"
         )
     return name
 

@@ -122,8 +122,8 @@ class Recording:
     def _flowed(self, name: str, named: set[str]) -> bool:
         if name in {STREAM_TIMEOUT, STREAM_REJECTED}:
             return bool(self.timeline)
-        told = base_name(name) in USER_INPUT
-        if computed(name) or (name.startswith("session.") and not told):
+        is_user_input = base_name(name) in USER_INPUT
+        if computed(name) or (name.startswith("session.") and not is_user_input):
             return False
         empty = name in self.streams and not any(map(len, self.streams[name]))
         return not self.timeline or name in named or empty
@@ -147,16 +147,16 @@ class Recording:
                 parts.append((part.complete_until, len(parts), part))
         for e in self.events.values():
             for i in range(len(e)):
-                one = e.part(i, i + 1, float(e.times[i]))
-                parts.append((one.complete_until, len(parts), one))
+                event = e.part(i, i + 1, float(e.times[i]))
+                parts.append((event.complete_until, len(parts), event))
         for _, _, item in sorted(parts, key=lambda p: p[:2]):
             yield item
 
 
 def computed(name: str) -> str:
     """Return which of `COMPUTED` a stream is, whosever it is; ``""`` for another."""
-    what = name.partition(".")[0]
-    return what if what in COMPUTED else ""
+    base = name.partition(".")[0]
+    return base if base in COMPUTED else ""
 
 
 def base_name(name: str) -> str:

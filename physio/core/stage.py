@@ -106,14 +106,14 @@ class Chain(Stage):
 
     def process(self, state: State, x: Array) -> Array:
         """Pass ``x`` through the stages."""
-        for stage, own in zip(self.stages, state, strict=True):
-            x = sealed(stage.process(own, x))
+        for stage, stage_state in zip(self.stages, state, strict=True):
+            x = sealed(stage.process(stage_state, x))
         return x
 
     def on_events(self, state: State, events: Events) -> None:
         """Tell every stage."""
-        for stage, own in zip(self.stages, state, strict=True):
-            stage.on_events(own, events)
+        for stage, stage_state in zip(self.stages, state, strict=True):
+            stage.on_events(stage_state, events)
 
 
 @dataclass(frozen=True)
@@ -149,13 +149,13 @@ class Fork(Stage):
     def process(self, state: State, x: Array) -> Array:
         """Pass ``x`` through each stage."""
         pairs = zip(self.stages, state, strict=True)
-        parts = [stage.process(own, x) for stage, own in pairs]
+        parts = [stage.process(stage_state, x) for stage, stage_state in pairs]
         return np.hstack(parts) if parts else np.empty((len(x), 0))
 
     def on_events(self, state: State, events: Events) -> None:
         """Tell every stage."""
-        for stage, own in zip(self.stages, state, strict=True):
-            stage.on_events(own, events)
+        for stage, stage_state in zip(self.stages, state, strict=True):
+            stage.on_events(stage_state, events)
 
 
 @dataclass(frozen=True)

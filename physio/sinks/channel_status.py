@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from physio.core.block import Block, StreamInfo
+from physio.core.protocols import Sink
 from physio.core.recording import Item
 from physio.online.channel_monitor import ChannelMonitor
 
@@ -16,7 +17,7 @@ FILE: Final = "conditions.json"
 
 
 @dataclass
-class ChannelStatusFile:
+class ChannelStatusFile(Sink):
     """``conditions.json`` in the session's folder: the figures of every channel.
 
     It is written anew once a second, as a whole, and stays when the session ends. What
@@ -34,7 +35,7 @@ class ChannelStatusFile:
     folder: Path
     mains: float = 50.0
     conditions: ChannelMonitor = field(init=False, repr=False)
-    _said: deque[str] = field(default_factory=deque, init=False, repr=False)
+    _messages: deque[str] = field(default_factory=deque, init=False, repr=False)
     _failed: bool = field(default=False, init=False, repr=False)
     _until: float = field(default=0.0, init=False, repr=False)
 
@@ -62,14 +63,14 @@ class ChannelStatusFile:
         if not isinstance(item, Block):
             return
         seconds, news = self.conditions.take(item)
-        self._said += [f"condition: {text}" for text in news]
+        self._messages += [f"condition: {text}" for text in news]
         if seconds and item.complete_until >= self._until + 1.0:
             self._until = float(item.complete_until)
             self._write()
 
     def notices(self) -> list[str]:
         """Return what there is to say since the last call."""
-        return [self._said.popleft() for _ in range(len(self._said))]
+        return [self._messages.popleft() for _ in range(len(self._messages))]
 
     def _write(self) -> None:
         """Put the figures where a reader never sees half of them."""
@@ -80,5 +81,5 @@ class ChannelStatusFile:
             part.replace(self.folder / FILE)
         except OSError as error:  # the disk may have room again in a second
             if not self._failed:
-                self._said.append(f"condition: {FILE} is not written: {error}")
+                self._messages.append(f"condition: {FILE} is not written: {error}")
             self._failed = True

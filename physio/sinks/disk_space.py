@@ -8,7 +8,7 @@ from pathlib import Path
 from physio.core.block import Block, StreamInfo
 from physio.core.recording import Item
 
-Kept = Item | tuple[StreamInfo, ...]
+Buffered = Item | tuple[StreamInfo, ...]
 
 WARNINGS = (10.0, 2.0)  # minutes left
 _WINDOW = 60.0  # over how long the rate of writing is measured (s)
@@ -28,11 +28,11 @@ class DiskSpace:
 
     folder: Path
     reserve: int
-    _seen: deque[tuple[float, int]] = field(default_factory=deque, init=False)
+    _history: deque[tuple[float, int]] = field(default_factory=deque, init=False)
     _warned: int = field(default=0, init=False)
 
     @property
-    def left(self) -> int:
+    def available(self) -> int:
         """Bytes left before the reserve."""
         return shutil.disk_usage(self.folder).free - self.reserve
 
@@ -46,14 +46,14 @@ class DiskSpace:
         written
             Bytes written so far.
         """
-        self._seen.append((now, written))
-        while self._seen[0][0] < now - _WINDOW:
-            self._seen.popleft()
-        (since, first), left = self._seen[0], max(self.left, 0)
+        self._history.append((now, written))
+        while self._history[0][0] < now - _WINDOW:
+            self._history.popleft()
+        (since, first), available = self._history[0], max(self.available, 0)
         seconds, grown = now - since, written - first
         if seconds < 1.0 or grown <= 0:
             return ""
-        minutes = left / (grown / seconds) / 60
+        minutes = available / (grown / seconds) / 60
         passed = sum(minutes < limit for limit in WARNINGS)
         due, self._warned = passed > self._warned, max(passed, self._warned)
         if not due:
@@ -69,27 +69,27 @@ class RetryBuffer:
     """The newest of what could not be written, up to ``size`` bytes of memory."""
 
     size: int
-    _kept: deque[tuple[Kept, int]] = field(default_factory=deque, init=False)
+    _items: deque[tuple[Buffered, int]] = field(default_factory=deque, init=False)
     _held: int = field(default=0, init=False)
     _lost: int = field(default=0, init=False)
 
-    def keep(self, item: Kept) -> None:
+    def add(self, item: Buffered) -> None:
         """Keep an item, and let go of the oldest where there is no room."""
-        self._kept.append((item, _size(item)))
-        self._held += self._kept[-1][1]
-        while self._held > self.size and len(self._kept) > 1:
-            self._held -= self._kept.popleft()[1]
+        self._items.append((item, _size(item)))
+        self._held += self._items[-1][1]
+        while self._held > self.size and len(self._items) > 1:
+            self._held -= self._items.popleft()[1]
             self._lost += 1
 
-    def take(self) -> tuple[list[Kept], int]:
+    def take(self) -> tuple[list[Buffered], int]:
         """Return what is kept, and how many items were let go; be empty again."""
-        kept, lost = [item for item, _ in self._kept], self._lost
-        self._kept.clear()
+        items, lost = [item for item, _ in self._items], self._lost
+        self._items.clear()
         self._held = self._lost = 0
-        return kept, lost
+        return items, lost
 
 
-def _size(item: Kept) -> int:
+def _size(item: Buffered) -> int:
     if isinstance(item, tuple):
         return 1000
     stamps = (

@@ -11,11 +11,12 @@ from typing import Self
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
+from physio.core.protocols import Sink
 from physio.core.recording import Item, computed
 
 
 @dataclass
-class JsonLines:
+class JsonLines(Sink):
     """``estimates.jsonl`` in a session's folder: one object a tick, null for missing.
 
     Parameters

@@ -1,7 +1,8 @@
 """Estimates as a stream of the lab streaming layer, for other programs."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, Self
@@ -9,14 +10,15 @@ from typing import Any, Final, Self
 import pylsl
 
 from physio.core.block import Block, StreamInfo
-from physio.core.protocols import Clock, Item, WallClock
+from physio.core.protocols import Clock, Item, Sink, WallClock
 from physio.core.recording import COMPUTED, computed
+from physio.core.stream_codec import to_dict
 
 _TYPES: Final = {"estimates": "Affect", "features": "Features"}
 
 
 @dataclass
-class Lsl:
+class Lsl(Sink):
     """An LSL outlet of one computed stream; none exists until it has a first row.
 
     Anybody on the network can read what LSL sends, and nothing keeps them out: so this
@@ -75,15 +77,15 @@ class Lsl:
             return
         name = item.info.name
         if name not in self._outlets:
-            self._outlets[name] = pylsl.StreamOutlet(self._described(item.info))
-        here = pylsl.local_clock() - self.clock.now()
+            self._outlets[name] = pylsl.StreamOutlet(self.describe(item.info))
+        clock_offset = pylsl.local_clock() - self.clock.now()
         for time, row in zip(item.times.tolist(), item.data.tolist(), strict=True):
-            self._outlets[name].push_sample(row, time + here)
+            self._outlets[name].push_sample(row, time + clock_offset)
 
-    def _described(self, info: StreamInfo) -> pylsl.StreamInfo:
-        """Return what the network is told: as ticks can be late, it has no rate."""
+    def describe(self, info: StreamInfo) -> pylsl.StreamInfo:
+        """Return the outlet's description: as ticks can be late, it has no rate."""
         end = info.name.removeprefix(self.stream).replace(".", "-", 1)
-        told = pylsl.StreamInfo(
+        outlet_info = pylsl.StreamInfo(
             f"{self.stream_name}{end}",
             _TYPES[self.stream],
             len(info.channels),
@@ -91,23 +93,26 @@ class Lsl:
             pylsl.cf_double64,
             (self.source_id or f"physio-affect-{self.stream}") + end,
         )
-        about = told.desc()
-        about.append_child_value("origin", info.origin.value)
-        about.append_child_value("nominal_rate", f"{float(info.rate):g}")
-        made = about.append_child("acquisition")
-        made.append_child_value("manufacturer", "physio-affect")
-        made.append_child_value("model", version("physio-affect"))
+        desc = outlet_info.desc()
+        # The exact description, without the participant's code.
+        description = json.dumps(to_dict(replace(info, participant="")))
+        desc.append_child("physio").append_child_value("stream", description)
+        desc.append_child_value("origin", info.origin.value)
+        desc.append_child_value("nominal_rate", f"{float(info.rate):g}")
+        acquisition = desc.append_child("acquisition")
+        acquisition.append_child_value("manufacturer", "physio-affect")
+        acquisition.append_child_value("model", version("physio-affect"))
         # Without it pyxdf lays the ticks of a recorder's file evenly over their gaps.
-        drops = about.append_child("synchronization")
+        drops = desc.append_child("synchronization")
         drops.append_child_value("can_drop_samples", "true")
-        channels = about.append_child("channels")
+        channels = desc.append_child("channels")
         for channel in info.channels:
-            one = channels.append_child("channel")
-            one.append_child_value("label", channel.name)
-            one.append_child_value("type", channel.kind)
+            element = channels.append_child("channel")
+            element.append_child_value("label", channel.name)
+            element.append_child_value("type", channel.kind)
             # MNE-LSL takes a number for a power of ten.
             unit = "none" if channel.unit == "1" else channel.unit
-            one.append_child_value("unit", unit)
-            one.append_child_value("delay", f"{channel.delay:g}")
-            one.append_child_value("span", f"{channel.memory:g}")
-        return told
+            element.append_child_value("unit", unit)
+            element.append_child_value("delay", f"{channel.delay:g}")
+            element.append_child_value("memory", f"{channel.memory:g}")
+        return outlet_info

@@ -12,7 +12,9 @@ import numpy as np
 from physio.core.block import Block, StreamInfo
 from physio.core.filename import Files
 from physio.core.missing import MissingReason, missing_reason
+from physio.core.protocols import Sink
 from physio.core.recording import COMPUTED, Item, computed
+from physio.core.stream_codec import to_dict
 
 
 def columns(block: Block) -> dict[str, Any]:
@@ -23,30 +25,32 @@ def columns(block: Block) -> dict[str, Any]:
     ``.to``.
     """
     names = block.info.names
-    found: dict[str, Any] = {"time": block.times}
+    table: dict[str, Any] = {"time": block.times}
     for i, name in enumerate(names):
         values = np.ascontiguousarray(block.data[:, i])
         if name.endswith(".missing"):
-            found[name] = np.nan_to_num(values).astype(np.int8)
+            table[name] = np.nan_to_num(values).astype(np.int8)
             continue
-        found[name] = values
+        table[name] = values
         if f"{name}.missing" not in names and not name.endswith(
             (".window_start", ".window_end")
         ):
-            found[f"{name}.missing"] = missing_reason(values)
-    return found
+            table[f"{name}.missing"] = missing_reason(values)
+    return table
 
 
 @dataclass
-class ParquetTables:
+class ParquetTables(Sink):
     """``features.parquet`` and ``estimates.parquet`` in a session's folder.
 
     In a session of several participants each has their own, as
     ``estimates.p1.parquet``; a code that can be no file's name is written otherwise:
     see `physio.core.filename`. Each row has its ``time`` (s, session clock), the
     values, why one is missing, and from when to when the samples came that it rests on.
-    The file's metadata holds where the numbers come from (measured, simulated, demo)
-    and the units.
+    The file's metadata holds JSON texts: ``physio.stream``, the description of the
+    stream with its origin (measured, simulated, demo) and units
+    (`physio.core.stream_codec`); ``physio.missing``, the reason of each integer in the
+    ``.missing`` columns; ``physio.about``, what is known of the session.
 
     Parameters
     ----------
@@ -116,14 +120,9 @@ class ParquetTables:
 
 
 def _metadata(info: StreamInfo, about: Mapping[str, str]) -> dict[str, str]:
-    units = {c.name: c.unit for c in info.channels}
+    reasons = {int(reason): reason.words for reason in MissingReason}
     return {
-        "physio.origin": info.origin.value,
-        "physio.participant": info.participant,
-        "physio.rate": str(info.rate),
-        "physio.units": json.dumps(units),
-        "physio.missing": json.dumps(
-            {int(reason): reason.words for reason in MissingReason}
-        ),
+        "physio.stream": json.dumps(to_dict(info)),
+        "physio.missing": json.dumps(reasons),
         "physio.about": json.dumps(dict(about)),
     }

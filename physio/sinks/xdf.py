@@ -13,6 +13,7 @@ from typing import Self
 
 from physio.core.block import StreamInfo
 from physio.core.filename import plain
+from physio.core.protocols import Sink
 from physio.core.recording import Item
 from physio.io.xdf import Writer, outcome
 from physio.sinks.disk_space import DiskSpace, RetryBuffer
@@ -22,7 +23,7 @@ _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 @dataclass
-class Xdf:
+class Xdf(Sink):
     """A sink that records what it is given into an XDF file.
 
     A thread of its own writes, each item at once, and sees to it once a second that
@@ -73,7 +74,7 @@ class Xdf:
     wait: bool = field(default=False, kw_only=True)
     fault: str = field(default="", init=False)
     _error: Exception | None = field(default=None, init=False, repr=False)
-    _told: bool = field(default=False, init=False, repr=False)
+    _raised: bool = field(default=False, init=False, repr=False)
     _ended: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,15 +86,15 @@ class Xdf:
 
     def __enter__(self) -> Self:
         self._writer = Writer(self.folder / self.filename, self.about)
-        self._room_left = DiskSpace(self.folder, int(1e6 * self.reserve_mb))
+        self._disk = DiskSpace(self.folder, int(1e6 * self.reserve_mb))
         self._ring = RetryBuffer(int(1e6 * self.ring_mb))
         self._notices: deque[str] = deque()
         self._infos: dict[str, StreamInfo] = {}
         self._parts, self._stopped, self.fault = 1, False, ""
         self._announced: set[str] = set()
         self._queue: SimpleQueue[Item | tuple[StreamInfo, ...] | None] = SimpleQueue()
-        self._room = Semaphore(self.capacity)
-        self._error, self._told, self._ended = None, False, ""
+        self._capacity = Semaphore(self.capacity)
+        self._error, self._raised, self._ended = None, False, ""
         self._thread = Thread(target=self._run, name="recording", daemon=True)
         self._thread.start()
         return self
@@ -108,8 +109,8 @@ class Xdf:
             self._ended = outcome(error)
         self._queue.put(None)
         self._thread.join()
-        if self._error is not None and not self._told and error is None:
-            self._tell()
+        if self._error is not None and not self._raised and error is None:
+            self._raise_error()
 
     @property
     def error(self) -> Exception | None:
@@ -123,7 +124,7 @@ class Xdf:
 
     def open_streams(self, infos: Iterable[StreamInfo]) -> None:
         """Name streams that belong into the file even if no sample of them comes."""
-        self._put(tuple(infos))
+        self._enqueue(tuple(infos))
 
     def write(self, item: Item) -> None:
         """Take a block or events.
@@ -133,7 +134,7 @@ class Xdf:
         OSError
             If the recording has stopped: the disk is full, broken or too slow.
         """
-        self._put(item)
+        self._enqueue(item)
 
     def end(self, how: str) -> None:
         """Say how the session ended, where no error that leaves it tells."""
@@ -143,18 +144,18 @@ class Xdf:
         """Return what there is to say of the disk since the last call."""
         return [self._notices.popleft() for _ in range(len(self._notices))]
 
-    def _put(self, what: Item | tuple[StreamInfo, ...]) -> None:
-        if self._error is None and not self._room.acquire(blocking=self.wait):
+    def _enqueue(self, item: Item | tuple[StreamInfo, ...]) -> None:
+        if self._error is None and not self._capacity.acquire(blocking=self.wait):
             self._error = OSError(
                 f"the recording {self.file} stopped: the disk did not keep up and "
                 f"{self.capacity} items were waiting; what came before is in the file"
             )
         if self._error is not None:
-            self._tell()
-        self._queue.put(what)
+            self._raise_error()
+        self._queue.put(item)
 
-    def _tell(self) -> None:
-        self._told = True
+    def _raise_error(self) -> None:
+        self._raised = True
         if self._error is not None:
             raise self._error
 
@@ -172,12 +173,12 @@ class Xdf:
                 if not failed:
                     self._take(item)
                     if time.monotonic() - synced >= _SYNC:
-                        self._look()
+                        self._check_disk()
                         synced = time.monotonic()
             except Exception as error:  # told by `write`, or in the end
                 self._error, failed = error, True
             if item != ():
-                self._room.release()
+                self._capacity.release()
         self._close()
 
     def _take(self, item: Item | tuple[StreamInfo, ...]) -> None:
@@ -185,33 +186,33 @@ class Xdf:
             self._announced |= {info.name for info in item}
             self._infos |= {info.name: info for info in item}
         if self._stopped:
-            self._ring.keep(item)
+            self._ring.add(item)
             return
         try:
             self._store(item)
         except OSError as error:
             if not _is_full(error):
                 raise
-            self._ring.keep(item)
+            self._ring.add(item)
             self._stop()
 
     def _store(self, item: Item | tuple[StreamInfo, ...]) -> None:
         if isinstance(item, tuple):
             self._writer.open_streams(item)
         else:
-            self._writer.write(item, arrived=self._arrived(item.info.name))
+            self._writer.write(item, arrived=self._is_input(item.info.name))
 
-    def _look(self) -> None:
+    def _check_disk(self) -> None:
         """See to it that the disk has what is written, and that there is room."""
         if self._stopped:
-            if self._room_left.left > self._room_left.reserve:
-                self._go_on(self.folder)
+            if self._disk.available > self._disk.reserve:
+                self._resume(self.folder)
             return
         self._writer.sync()
-        if self._room_left.left <= 0:
+        if self._disk.available <= 0:
             self._stop()
-        elif said := self._room_left.warning(time.monotonic(), self._writer.size):
-            self._notices.append(said)
+        elif warning := self._disk.warning(time.monotonic(), self._writer.size):
+            self._notices.append(warning)
 
     def _stop(self) -> None:
         """Close the file; go on in the other folder, or in memory."""
@@ -220,42 +221,42 @@ class Xdf:
         self._writer.close(why)
         if self.fallback and Path(self.fallback).resolve() != self.folder.resolve():
             Path(self.fallback).mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._go_on(Path(self.fallback))
+            self._resume(Path(self.fallback))
             return
         self._notices.append(
             f"{why}; the newest {self.ring_mb:g} MB are kept in memory and written "
             f"once there is room; another folder can be given as fallback"
         )
 
-    def _go_on(self, folder: Path) -> None:
+    def _resume(self, folder: Path) -> None:
         """Begin another file, with what was kept in memory."""
         self._parts += 1
         path = (folder / self.filename).with_stem(
             f"{Path(self.filename).stem}_part{self._parts}"
         )
         about = {**self.about, "continues": self.file.name}
-        kept, lost = self._ring.take()
+        items, lost = self._ring.take()
         self.folder = folder
-        self._room_left = DiskSpace(folder, int(1e6 * self.reserve_mb))
+        self._disk = DiskSpace(folder, int(1e6 * self.reserve_mb))
         self._writer, self._stopped = Writer(path, about), False
         self._writer.open_streams(self._infos.values())
-        said = f"the recording goes on in {path}"
+        message = f"the recording goes on in {path}"
         self._notices.append(
-            f"{said}; {lost} items before it are lost" if lost else said
+            f"{message}; {lost} items before it are lost" if lost else message
         )
-        for item in kept:
+        for item in items:
             self._take(item)
 
-    def _arrived(self, name: str) -> bool:
+    def _is_input(self, name: str) -> bool:
         if self.inputs is not None:
             return name in self.inputs
-        own = name.startswith("session.")
-        return own or not self._announced or name in self._announced
+        is_session_stream = name.startswith("session.")
+        return is_session_stream or not self._announced or name in self._announced
 
     def _close(self) -> None:
         if self._stopped:
-            kept, lost = self._ring.take()
-            self.fault += f"; {len(kept) + lost} items after that are lost"
+            items, lost = self._ring.take()
+            self.fault += f"; {len(items) + lost} items after that are lost"
         try:
             self._writer.close(str(self._error or self._ended or "completed"))
         except OSError as error:

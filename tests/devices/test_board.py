@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.board import Board, found
+from devices.board import Board, available_boards
 from devices.board.presets import BoardPreset, board_presets
 from physio.core.block import Array, Block, Origin
 from physio.core.events import Events
@@ -71,7 +71,7 @@ def test_electrodes_that_are_all_things_at_once_are_given_once() -> None:
 
 
 def test_every_board_that_has_a_stream_can_be_described() -> None:
-    boards = {board: described(board) for board in found()}
+    boards = {board: described(board) for board in available_boards()}
     assert boards.keys() >= {"synthetic", "cyton", "muse_2", "unicorn", "ganglion"}
     # GForce reads gestures from EMG, and not all that BrainFlow knows has electrodes.
     assert sum("x.eeg" in streams for streams in boards.values()) > 40
@@ -324,7 +324,7 @@ def test_a_marker_lies_at_its_sample() -> None:
 def test_a_muse_is_told_to_send_the_pulse(
     board: str, settings: dict[str, Any], told: tuple[str, ...]
 ) -> None:
-    assert Board(board, **settings).told == told
+    assert Board(board, **settings).startup_commands == told
 
 
 def test_the_rows_of_a_unicorn_begin_at_0() -> None:

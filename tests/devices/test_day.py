@@ -64,7 +64,7 @@ def test_a_day_loses_count_of_nothing_and_memory_stays_flat() -> None:
             hour = int((clock.now() - 1000.0) // 3600)
             if hour not in used:
                 used[hour] = resident()
-        (tally,) = device.tally.values()
+        (tally,) = device.accounting.values()
     assert tally.produced == pytest.approx(16 * DAY, abs=16)
     assert 0 <= tally.balance <= 1  # the very last may be lost, which no other shows
     assert tally.lost == pytest.approx(0.01 * 16 * DAY + 112, rel=0.03)

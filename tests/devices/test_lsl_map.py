@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from devices.lsl import Found, Inlet
-from devices.lsl.stream_info import about
+from devices.lsl import DiscoveredStream, Inlet
+from devices.lsl.stream_info import read_description
 from physio.core.block import Array, Channel, Origin
 from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
 
@@ -37,7 +37,7 @@ def described(
 def test_an_eeg_stream() -> None:
     channels = [{"label": n, "unit": "microvolts", "type": "EEG"} for n in ("Fz", "Cz")]
     more = "<reference><label>A2</label></reference>"
-    said = about(described("EEG", channels, more=more), "headset", "p07")
+    said = read_description(described("EEG", channels, more=more), "headset", "p07")
     assert said.info.name == "headset.eeg"
     assert said.info.rate == Fraction(256)
     assert said.info.channels == (
@@ -73,7 +73,7 @@ def test_an_eeg_stream() -> None:
     ],
 )
 def test_units(kind: str, unit: str, expected: str, factor: float) -> None:
-    said = about(described(kind, [{"label": "a", "unit": unit}]), "x")
+    said = read_description(described(kind, [{"label": "a", "unit": unit}]), "x")
     assert said.info.channels[0].unit == expected
     assert said.factors == (factor,)
 
@@ -93,7 +93,7 @@ def test_units(kind: str, unit: str, expected: str, factor: float) -> None:
 def test_a_stream_without_a_word_on_its_channel(
     kind: str, name: str, first: Channel
 ) -> None:
-    said = about(described(kind, [{}]), "x")
+    said = read_description(described(kind, [{}]), "x")
     assert said.info.name == name
     assert said.info.channels == (first,)
 
@@ -105,13 +105,13 @@ def test_a_channel_may_differ_from_its_stream() -> None:
         {"label": "Fz"},
         {"name": "Cz"},
     ]
-    said = about(described("EEG", channels), "x")
+    said = read_description(described("EEG", channels), "x")
     assert said.info.names == ("Fz", "breath", "Fz#2", "Cz")
     assert [c.kind for c in said.info.channels] == ["eeg", "resp", "eeg", "eeg"]
 
 
 def test_three_axes_without_labels() -> None:
-    assert about(described("ACC", [{}, {}, {}]), "x").info.names == (
+    assert read_description(described("ACC", [{}, {}, {}]), "x").info.names == (
         "acc.x",
         "acc.y",
         "acc.z",
@@ -119,29 +119,36 @@ def test_three_axes_without_labels() -> None:
 
 
 def test_markers_are_events() -> None:
-    said = about(described("Markers", [{}], rate=0, form="string"), "stimuli")
+    said = read_description(
+        described("Markers", [{}], rate=0, form="string"), "stimuli"
+    )
     assert (said.info.name, said.info.rate) == ("stimuli.markers", 0)
     assert (said.info.channels, said.text) == ((), True)
-    numbers = about(described("Markers", [{}], rate=0, form="int32"), "stimuli")
+    numbers = read_description(
+        described("Markers", [{}], rate=0, form="int32"), "stimuli"
+    )
     assert numbers.info.channels == (Channel("markers", "stim", "1"),)
     assert not numbers.text
 
 
 def test_a_rate_that_is_no_whole_number() -> None:
-    said = about(described("EEG", [{}], rate=512 / 3), "x")
+    said = read_description(described("EEG", [{}], rate=512 / 3), "x")
     assert said.info.rate == Fraction(512, 3)
 
 
 def test_our_own_streams_say_that_they_are_simulated() -> None:
     more = "<origin>simulated</origin>"
-    assert about(described("EEG", [{}], more=more), "x").info.origin == "simulated"
+    assert (
+        read_description(described("EEG", [{}], more=more), "x").info.origin
+        == "simulated"
+    )
 
 
 def test_a_found_stream_in_words() -> None:
-    assert str(Found("Muse", "EEG", "m1", "lab", 256.0, 4)) == (
+    assert str(DiscoveredStream("Muse", "EEG", "m1", "lab", 256.0, 4)) == (
         "'Muse' (EEG, 4 x 256 Hz, source_id 'm1')"
     )
-    assert str(Found("PsychoPy", "Markers", "", "lab", 0.0, 1)) == (
+    assert str(DiscoveredStream("PsychoPy", "Markers", "", "lab", 0.0, 1)) == (
         "'PsychoPy' (Markers, 1 x irregular)"
     )
 

@@ -11,11 +11,11 @@ from devices.polar.messages import (
     HEART_RATE,
     START,
     Strap,
-    heart_rate,
-    measured,
-    refused,
+    read_frame,
+    read_heart_rate,
+    refusal,
 )
-from devices.polar.mock_strap import framed
+from devices.polar.mock_strap import write_frame
 from physio.core.block import Block
 from physio.core.events import Events
 
@@ -34,7 +34,7 @@ RATE = 130.0
 def test_a_heart_rate(
     raw: str, rate: float, contact: bool | None, ticks: tuple[int, ...]
 ) -> None:
-    got = heart_rate(bytes.fromhex(raw))
+    got = read_heart_rate(bytes.fromhex(raw))
     assert (got.rate, got.contact) == (rate, contact)
     assert got.intervals == tuple(t / 1024 for t in ticks)
 
@@ -42,12 +42,14 @@ def test_a_heart_rate(
 @pytest.mark.parametrize("raw", ["", "10", "11 48", "10 48 2c", "18 48 10"])
 def test_a_heart_rate_that_is_cut_is_told(raw: str) -> None:
     with pytest.raises(ValueError, match="a heart rate"):
-        heart_rate(bytes.fromhex(raw))
+        read_heart_rate(bytes.fromhex(raw))
 
 
 def test_an_ecg_frame_is_signed_microvolts() -> None:
     head = "00 00 94 35 77 00 00 00 00 00"  # 2 000 000 000 ns
-    got = measured(bytes.fromhex(head + "01 00 00 ff ff ff ff ff 7f 00 00 80 39 30 00"))
+    got = read_frame(
+        bytes.fromhex(head + "01 00 00 ff ff ff ff ff 7f 00 00 80 39 30 00")
+    )
     assert (got.kind, got.stamp) == (ECG, 2_000_000_000)
     assert got.rows[:, 0].tolist() == [1, -1, 8388607, -8388608, 12345]
 
@@ -56,7 +58,7 @@ def test_acceleration_is_thousandths_of_g() -> None:
     raw = (
         bytes([ACC]) + (5).to_bytes(8, "little") + bytes.fromhex("01 e8 03 18 fc 00 00")
     )
-    got = measured(raw)
+    got = read_frame(raw)
     assert (got.kind, got.stamp, got.rows.tolist()) == (ACC, 5, [[1.0, -1.0, 0.0]])
 
 
@@ -65,17 +67,17 @@ def test_acceleration_is_thousandths_of_g() -> None:
 )
 def test_what_is_no_frame_is_told(raw: str) -> None:
     with pytest.raises(ValueError, match="a frame of"):
-        measured(bytes.fromhex(raw))
+        read_frame(bytes.fromhex(raw))
     (said,) = Strap("h").take(DATA, bytes.fromhex(raw), 1.0)
     assert isinstance(said, Events)
     assert said.labels[0].startswith("not understood: a frame of")
 
 
 def test_the_control_point_says_why() -> None:
-    assert refused(bytes.fromhex("f0 02 00 00 00 01")) == ""
-    assert refused(bytes.fromhex("f0 02 00 06 00")) == ""  # it measures already
-    assert refused(bytes.fromhex("f0 02 00 0a 00")) == "the strap must be on the skin"
-    assert refused(bytes.fromhex("f0 02 00 63 00")) == "error 99"
+    assert refusal(bytes.fromhex("f0 02 00 00 00 01")) == ""
+    assert refusal(bytes.fromhex("f0 02 00 06 00")) == ""  # it measures already
+    assert refusal(bytes.fromhex("f0 02 00 0a 00")) == "the strap must be on the skin"
+    assert refusal(bytes.fromhex("f0 02 00 63 00")) == "error 99"
     (said,) = Strap("h").take(CONTROL, bytes.fromhex("f0 02 00 05 00"), 1.0)
     assert isinstance(said, Events)
     assert said.labels == (
@@ -114,7 +116,7 @@ def test_a_gap_is_as_long_as_it_was(gap: int, fast: float) -> None:
     for k in numbers:
         rows = np.arange(k * 73, (k + 1) * 73, dtype=np.float64)[:, None] % 8_000_000
         last = (k * 73 + 72) / (RATE * (1 + fast))
-        raw = framed(ECG, round(1e9 * (5e8 + last)), rows)
+        raw = write_frame(ECG, round(1e9 * (5e8 + last)), rows)
         now = 100.0 + last + 0.02 + rng.uniform(0.0, 0.06)
         blocks += [b for b in strap.take(DATA, raw, now) if isinstance(b, Block)]
     blocks += [b for b in strap.due(now + 5.0) if isinstance(b, Block)]
@@ -141,7 +143,7 @@ def test_a_clock_that_was_set_begins_anew() -> None:
         zero = 5e8 if k < 40 else 10.0  # the strap was off the skin: its clock is reset
         last = (k * 73 + 72) / RATE
         rows = np.full((73, 1), float(k))
-        raw = framed(ECG, round(1e9 * (zero + last)), rows)
+        raw = write_frame(ECG, round(1e9 * (zero + last)), rows)
         for item in strap.take(DATA, raw, 100.0 + last + 0.02):
             assert isinstance(item, Block)
             times.append(item.times)

@@ -69,7 +69,7 @@ def live() -> Recording:
             Arrival(EDA.name, 2, 6, 7.2),
             Arrival(TAGS.name, 1, 1, 8.9),
         ),
-        about={"begin": "7.0"},
+        metadata={"begin": "7.0"},
     )
 
 

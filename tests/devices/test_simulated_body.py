@@ -99,7 +99,7 @@ def test_participants_answer_differently() -> None:
 
 
 def test_effects_are_drawn_about_the_table() -> None:
-    participants = [Participant.born(seed, "published") for seed in range(400)]
+    participants = [Participant.draw(seed, "published") for seed in range(400)]
     for name, (mean, sd) in EFFECTS.items():
         own = np.array([p.effects[name] for p in participants])
         # 400 draws: 5 standard errors of a mean and of a standard deviation
@@ -144,7 +144,7 @@ def test_a_random_course_covers_the_space_and_moves_slowly() -> None:
 
 def test_eeg_falls_as_one_over_f_with_an_alpha_peak_behind() -> None:
     for seed in (1, 2, 9):
-        who = Participant.born(seed, "published")
+        who = Participant.draw(seed, "published")
         lived = life(Headset, seed)
         f, power = welch(lived["eeg"], 250, nperseg=1000, axis=0)
         central = power[:, 2:4].mean(axis=1)
@@ -192,7 +192,7 @@ def test_ecg_and_pulse_come_from_one_train_of_beats() -> None:
         assert np.percentile(off, 95) < 0.006
         upstroke = np.diff(band["bvp"][:, 0])
         lags = [np.argmax(upstroke[int(b * 64) :][:40]) / 64 for b in beats]
-        transit = Participant.born(seed, "published").traits["transit"]
+        transit = Participant.draw(seed, "published").traits["transit"]
         # steepest some 40 to 70 ms after the foot
         assert 0.02 < np.median(lags) - transit < 0.09
 

@@ -63,7 +63,7 @@ def live(
     with Session(PipelineConfig(), [device], [store], clock, poll=0.05) as session:
         for _ in session:
             pass
-        tally = device.tally
+        tally = device.accounting
     return tally, store.items, session
 
 

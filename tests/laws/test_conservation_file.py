@@ -50,7 +50,7 @@ def session(
     sink = Xdf(folder, fallback=fallback, reserve_mb=0.0, wait=True)
     with Session(PipelineConfig(), [device], [sink], clock, poll=0.05) as made:
         items = list(made)
-        tally = device.tally
+        tally = device.accounting
     return made, items, tally
 
 

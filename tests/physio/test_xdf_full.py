@@ -81,7 +81,7 @@ def test_what_is_in_memory_is_written_once_there_is_room(
     free = [0]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1, 1, free[0]))
     with Xdf(tmp_path, reserve_mb=1.0) as sink:
-        sink._look()
+        sink._check_disk()
         assert sink.fault.endswith("stopped: the disk is full")
         for item in items():
             sink.write(item)
@@ -119,7 +119,7 @@ def test_memory_keeps_the_newest() -> None:
     ring = RetryBuffer(10_000)
     made = list(items())
     for item in made:
-        ring.keep(item)
+        ring.add(item)
     kept, lost = ring.take()
     assert kept == made[lost:]
     assert 5 < len(kept) < len(made)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.empatica import E4, MockServer, found
+from devices.empatica import E4, MockServer, discover
 from devices.simulated import Wristband
 from physio.core.block import Block, Origin
 from physio.core.events import Events
@@ -57,7 +57,7 @@ def labels(items: list[Item], name: str) -> list[str]:
 ])  # fmt: skip
 def test_two_wristbands_give_what_they_sensed(settings: dict[str, Any]) -> None:
     with server(**settings) as twin:
-        assert found(port=twin.port) == ["9ff167", "7a3166"]
+        assert discover(port=twin.port) == ["9ff167", "7a3166"]
         bands = [
             E4(serial, port=twin.port, name=name, participant=who, simulated=True,
                clock=twin.clock, btle=True)
@@ -136,4 +136,4 @@ def test_what_is_wrong_is_said_in_a_sentence() -> None:
         f"no E4 streaming server answers at 127.0.0.1:{port}: is it started, and its "
         "port the same? (ConnectionRefusedError)"
     )
-    assert found(port=port) == []
+    assert discover(port=port) == []

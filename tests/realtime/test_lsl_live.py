@@ -15,7 +15,7 @@ import numpy as np
 import pylsl
 import pytest
 
-from devices.lsl import Inlet, found
+from devices.lsl import Inlet, discover
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import Events
 from physio.core.protocols import Item, WallClock
@@ -65,7 +65,7 @@ def test_eeg_eda_and_markers_for_eight_seconds() -> None:
     with sending("all"), ExitStack() as stack:
         for inlet in inlets:
             stack.enter_context(inlet)
-        assert {f.source_id for f in found(1.0)} >= {
+        assert {f.source_id for f in discover(1.0)} >= {
             "all-EEG",
             "all-GSR",
             "all-Markers",
@@ -359,7 +359,7 @@ def test_estimates_go_out_and_come_in_again() -> None:
     drops = about.child("synchronization")
     assert drops.child_value("can_drop_samples") == "true"
     channel = about.child("channels").child("channel")
-    keys = ("label", "type", "unit", "delay", "span")
+    keys = ("label", "type", "unit", "delay", "memory")
     known = ["valence", "misc", "none", "0", "12"]
     assert [channel.child_value(k) for k in keys] == known
     (described,) = inlet.streams
@@ -383,7 +383,7 @@ def test_features_of_two_participants_go_out_as_two_streams() -> None:
         for i in infos:
             for sink in sinks:
                 sink.write(Block(i, 0, time.monotonic(), np.ones((1, 1))))
-        there = {f for f in found(1.0) if f.source_id.startswith("physio-affect")}
+        there = {f for f in discover(1.0) if f.source_id.startswith("physio-affect")}
         with Inlet(source_id="physio-affect-features-p2", name="b") as inlet:
             (told,) = inlet.streams
     assert {(f.name, f.type, f.source_id) for f in there} == {

@@ -62,4 +62,4 @@ def test_the_page_names_the_ports() -> None:
 
 def test_clocks_and_ports_are_looked_at() -> None:
     assert clocks().ok
-    assert ports().what.endswith("of 32 LSL ports free (16572 to 16603)")
+    assert ports().text.endswith("of 32 LSL ports free (16572 to 16603)")

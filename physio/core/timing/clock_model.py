@@ -180,8 +180,8 @@ class SampleNumbering:
 
     def _overtaken(self, back: int) -> bool:
         """Tell whether a count so far back is that of a packet that came late."""
-        one = self.counter.rows == 1 and not back % self.counter.step
-        return one and 0 < back // self.counter.step <= BACK
+        single = self.counter.rows == 1 and not back % self.counter.step
+        return single and 0 < back // self.counter.step <= BACK
 
     def _in_place(self, back: int, given: int) -> int:
         """Return the number of a sample that was overtaken; -1 if it is of no use."""

@@ -37,7 +37,7 @@ class CounterAligner:
         self.rate = rate
         self.counted = SampleNumbering(counter)
         self._epoch = StartTimeEstimator(rate)
-        self._heard = np.inf  # when samples came last
+        self._last_arrival = np.inf  # when samples came last
         self._stamp = np.nan
         self._slept: tuple[float, float] | None = None  # since when, how many are short
 
@@ -61,9 +61,9 @@ class CounterAligner:
         full
             Whether the device's own store was full, so that some may have been lost.
         """
-        paused = now - self._heard > PAUSE
+        paused = now - self._last_arrival > PAUSE
         if len(counts):
-            self._heard = now
+            self._last_arrival = now
         numbers = self._numbers(counts, stamps, now, full=full)
         self._sleep(now, paused=paused)
         self._epoch.update(now, self.counted.newest)
@@ -96,14 +96,14 @@ class CounterAligner:
     def _counted(
         self, counts: npt.NDArray[np.int64], now: float, *, full: bool
     ) -> npt.NDArray[np.int64]:
-        counted, slack = self.counted, 0.25 * self.rate
-        room = self._epoch.behind(now, counted.newest)
-        if counted.newest < 0:  # no time to go by yet: less was lost than came
+        numbering, slack = self.counted, 0.25 * self.rate
+        room = self._epoch.behind(now, numbering.newest)
+        if numbering.newest < 0:  # no time to go by yet: less was lost than came
             room = 2.0 * len(counts)
-        last = counted.newest + room + slack
-        numbers = counted.number(counts, np.inf if full else last)
-        late = self._epoch.behind(now, counted.newest)
-        missing = counted.missing(late, now, full=full)
+        last = numbering.newest + room + slack
+        numbers = numbering.number(counts, np.inf if full else last)
+        late = self._epoch.behind(now, numbering.newest)
+        missing = numbering.missing(late, now, full=full)
         numbers[numbers >= 0] += missing if full else 0
         return numbers
 

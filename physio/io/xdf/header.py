@@ -4,11 +4,12 @@ import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from fractions import Fraction
 from typing import Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
-from physio.core.block import Channel, Origin, StreamInfo
+from physio.core.block import Channel, StreamInfo
+from physio.core.recording import STREAM_REJECTED, STREAM_TIMEOUT
+from physio.core.stream_codec import from_dict, to_dict
 from physio.io.xdf.chunks import UnreadableError
 
 TIMELINE: Final = "session.timeline"
@@ -45,6 +46,12 @@ _UNITS: Final = {
     "degC": "celsius",
     "s": "seconds",
     "ms": "milliseconds",
+}
+# Names in files of version 0.1, which are still read.
+_FIELDS_0_1: Final = {"person": "participant", "span": "memory"}
+_STREAMS_0_1: Final = {
+    "session.silence": STREAM_TIMEOUT,
+    "session.refusal": STREAM_REJECTED,
 }
 _NO_XML: Final = re.compile(
     "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # XML 1.0, section 2.2
@@ -84,7 +91,12 @@ def write_file_header(about: Mapping[str, str], writer: str) -> bytes:
 def read_file_header(xml: bytes) -> dict[str, str] | None:
     """Return what is known of a recording, or None if the file is not one of ours."""
     about = ET.fromstring(xml).findtext("physio/about")
-    return None if about is None else dict(json.loads(about))
+    return None if about is None else _about(about)
+
+
+def _about(text: str) -> dict[str, str]:
+    about: dict[str, str] = json.loads(text)
+    return {_FIELDS_0_1.get(key, key): value for key, value in about.items()}
 
 
 def write_header(header: Header) -> bytes:
@@ -138,7 +150,7 @@ def read_header(xml: bytes) -> Header:
         raise UnreadableError("the header of a stream does not say what it is")
     table = json.loads(ours.findtext("stream", ""))
     part = Part(ours.findtext("part", ""))
-    return Header(part, _info(table), int(ours.findtext("of", "")))
+    return Header(part, from_dict(_from_0_1(table)), int(ours.findtext("of", "")))
 
 
 class Footer(NamedTuple):
@@ -175,7 +187,7 @@ def read_footer(xml: bytes) -> Footer | None:
     ours = ET.fromstring(xml).find("physio")
     if ours is None or (ended := ours.findtext("ended")) is None:
         return None
-    about = dict(json.loads(ours.findtext("about", "{}")))
+    about = _about(ours.findtext("about", "{}"))
     return Footer(json.loads(ended), about, json.loads(ours.findtext("warnings", '""')))
 
 
@@ -194,46 +206,22 @@ def _type(part: Part, info: StreamInfo) -> str:
     )
 
 
-def _table(info: StreamInfo) -> dict[str, Any]:
-    return {
-        "name": info.name,
-        "rate": str(info.rate),
-        "origin": str(info.origin),
-        "participant": info.participant,
-        "site": info.site,
-        "placement": info.placement,
-        "reference": info.reference,
-        "channels": [
-            {
-                "name": c.name,
-                "kind": c.kind,
-                "unit": c.unit,
-                "delay": c.delay,
-                "span": c.memory,
-            }
-            for c in info.channels
-        ],
-    }
-
-
-def _info(table: dict[str, Any]) -> StreamInfo:
-    return StreamInfo(
-        table["name"],
-        Fraction(table["rate"]),
-        tuple(Channel(**channel) for channel in table["channels"]),
-        Origin(table["origin"]),
-        table["participant"],
-        table["site"],
-        table["placement"],
-        table["reference"],
-    )
+def _from_0_1(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a stream's description under today's names of fields and streams."""
+    fields = {_FIELDS_0_1.get(key, key): value for key, value in table.items()}
+    fields["name"] = _STREAMS_0_1.get(fields["name"], fields["name"])
+    fields["channels"] = [
+        {_FIELDS_0_1.get(key, key): value for key, value in channel.items()}
+        for channel in fields["channels"]
+    ]
+    return fields
 
 
 def _own(parent: ET.Element, header: Header) -> None:
     """Say exactly what a stream is."""
     _add(parent, "part", header.part)
     _add(parent, "of", str(header.of))
-    _add(parent, "stream", json.dumps(_table(header.info)))
+    _add(parent, "stream", json.dumps(to_dict(header.info)))
 
 
 def _add(parent: ET.Element, tag: str, text: str) -> None:

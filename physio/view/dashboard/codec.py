@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple
-from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
 
-from physio.core.block import Array, Block, Channel, Origin, StreamInfo
+from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Item
+from physio.core.stream_codec import from_dict, to_dict
 
 _SIZE: Final = 4  # bytes that say how long the head is
 
@@ -26,15 +25,8 @@ class Encoder:
         if info in self._known:
             return []
         number = self._known[info] = len(self._known)
-        told = {
-            "name": info.name,
-            "rate": str(info.rate),
-            "channels": [astuple(c) for c in info.channels],
-            "origin": str(info.origin),
-            "participant": info.participant,
-            "site": info.site,
-        }
-        return [_message({"what": "info", "number": number, "info": told})]
+        head = {"what": "info", "number": number, "info": to_dict(info)}
+        return [_message(head)]
 
     def item(self, item: Item, at: float, skipped: int = 0) -> list[bytes]:
         """Return the messages for what came at ``at`` (s, session clock).
@@ -70,7 +62,7 @@ class Decoder:
         if head["what"] == "note":
             return head["about"], float("nan")
         if head["what"] == "info":
-            info = self._infos[head["number"]] = _info(head["info"])
+            info = self._infos[head["number"]] = from_dict(head["info"])
             return info, float("nan")
         info = self._infos[head["stream"]]
         wide = len(info.channels)
@@ -88,14 +80,3 @@ def _message(head: Mapping[str, Any], *arrays: Array) -> bytes:
     text += b" " * (-(len(text) + _SIZE) % 8)  # so that the numbers lie aligned
     parts = [len(text).to_bytes(_SIZE, "little"), text]
     return b"".join([*parts, *(a.tobytes() for a in arrays)])
-
-
-def _info(told: Mapping[str, Any]) -> StreamInfo:
-    return StreamInfo(
-        told["name"],
-        Fraction(told["rate"]),
-        tuple(Channel(*c) for c in told["channels"]),
-        Origin(told["origin"]),
-        told["participant"],
-        told["site"],
-    )

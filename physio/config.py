@@ -2,16 +2,26 @@
 
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from fractions import Fraction
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Final,
+    Protocol,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from physio.core.filename import fault
 
 TRUSTED: Final = ("physio", "devices")
 """Packages that a file may name without being asked."""
@@ -20,16 +30,75 @@ RESEARCH: Final = ("experiments", "benchmarks")
 """Packages of the source repository that are not installed with the library."""
 
 
+class Adapter(Protocol):
+    """Builder of objects whose classes are no dataclasses, for one other package."""
+
+    def build(self, cls: Any, parts: Mapping[str, Any], at: str) -> Any:
+        """Return the object that a table with ``use`` describes."""
+
+    def combine(self, parts: Sequence[Any], at: str) -> Any:
+        """Return one object from a list whose items all are built by this adapter."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """Object whose settings are not fields: it writes its tables itself."""
+
+    def to_config(self) -> Any:
+        """Return the tables that it is built from."""
+
+
 def read(path: Path) -> dict[str, Any]:
-    """Return the tables of a TOML file.
+    """Return the tables of a TOML file, with those of the file that it includes.
+
+    A file whose first key is ``include = "defaults.toml"`` takes over the tables of
+    another file of its folder, which may include a further one. Tables are merged at
+    every depth; where both files have a value or a list, the including file's stands.
+    A table whose ``use`` names another class than the included one replaces it whole.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    dict
+        The merged tables, without the key ``include``; included keys come first.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is no such file, or none of the included name.
     ValueError
-        If it is not TOML.
+        If a file is not TOML, if ``include`` is not the name of a file in the same
+        folder, or if a file includes itself.
     """
+    return _with_included(path, ())
+
+
+def _with_included(path: Path, including: tuple[str, ...]) -> dict[str, Any]:
+    tables = _parse(path)
+    if "include" not in tables:
+        return tables
+    name = tables.pop("include")
+    if not isinstance(name, str) or not name.endswith(".toml") or fault(name):
+        raise ValueError(
+            f"{path.name}: include = {name!r} must be the name of a TOML file in the "
+            'same folder, such as "defaults.toml"'
+        )
+    chain = (*including, path.name)
+    if name in chain:
+        cycle = " > ".join((*chain, name))
+        raise ValueError(f"{path.name}: it includes itself: {cycle}")
+    if not (path.parent / name).is_file():
+        raise FileNotFoundError(
+            f"{path.name}: include = {name!r}: there is no such file in {path.parent}"
+        )
+    return _merge(_with_included(path.parent / name, chain), tables)
+
+
+def _parse(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -39,8 +108,26 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not TOML: {error}") from None
 
 
+def _merge(included: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return included tables, with those of the including file put over them."""
+    merged = dict(included)
+    for key, value in tables.items():
+        below = merged.get(key)
+        tables_of_one_class = (
+            isinstance(below, Mapping)
+            and isinstance(value, Mapping)
+            and ("use" not in value or value["use"] == below.get("use", value["use"]))
+        )
+        merged[key] = _merge(below, value) if tables_of_one_class else value
+    return merged
+
+
 def build(
-    value: Any, at: str, trust: tuple[str, ...] = (), given: Mapping[str, Any] = {}
+    value: Any,
+    at: str,
+    trust: tuple[str, ...] = (),
+    given: Mapping[str, Any] = {},
+    adapters: Mapping[str, Adapter] = {},
 ) -> Any:
     """Build what a value describes, its parts first.
 
@@ -57,6 +144,9 @@ def build(
         Packages that ``use`` may name beside ``physio`` and ``devices``.
     given
         Values for fields of these names, where the outermost object has them.
+    adapters
+        Builders for the classes of further packages, by the name of the package: such a
+        package is trusted as far as its adapter builds its classes.
 
     Raises
     ------
@@ -65,12 +155,25 @@ def build(
         the place, the value and what would be right.
     """
     if isinstance(value, list):
-        return tuple(build(v, f"{at}[{i}]", trust) for i, v in enumerate(value))
+        items = tuple(
+            build(v, f"{at}[{i}]", trust, adapters=adapters)
+            for i, v in enumerate(value)
+        )
+        adapter = _common_adapter(value, adapters)
+        return items if adapter is None else adapter.combine(items, at)
     if not isinstance(value, Mapping):
         return value
-    parts = {k: build(v, f"{at}.{k}", trust) for k, v in value.items() if k != "use"}
+    parts = {
+        k: build(v, f"{at}.{k}", trust, adapters=adapters)
+        for k, v in value.items()
+        if k != "use"
+    }
     if "use" not in value:
         return parts
+    adapter = _adapter(value, adapters)
+    if adapter is not None:
+        cls = load_object(value["use"], at, (*trust, *adapters))
+        return adapter.build(cls, parts, at)
     cls = _settings_class(value["use"], at, trust)
     known = [f.name for f in fields(cls) if _is_setting(f)]
     filled = {k: v for k, v in given.items() if k in known and k not in parts}
@@ -100,6 +203,8 @@ def describe(value: Any) -> Any:
 
     Settings that are None are left out: TOML has no word for them.
     """
+    if isinstance(value, Described):
+        return describe(value.to_config())
     if is_dataclass(value) and not isinstance(value, type):
         cls = type(value)
         named = (
@@ -194,6 +299,18 @@ def checkout() -> Path | None:
     return root if packages and (root / "pyproject.toml").is_file() else None
 
 
+def shipped(name: str) -> Path | None:
+    """Return a configuration file that comes with the library, or None.
+
+    ``"dyad"``, ``"dyad.toml"`` and ``"configs/dyad.toml"`` name the same file.
+    """
+    folder, root = Path(__file__).parent / "configs", checkout()
+    if not folder.is_dir() and root is not None:
+        folder = root / "configs"
+    path = Path(name.removeprefix("configs/")).with_suffix(".toml")
+    return folder / path if path.name == str(path) and (folder / path).is_file() else None
+
+
 def _load_research(package: str, at: str) -> None:
     """Load a package of the checkout by its path, whatever else has its name."""
     root = checkout()
@@ -220,6 +337,23 @@ def _settings_class(use: Any, at: str, trust: tuple[str, ...]) -> type:
     if not (isinstance(cls, type) and is_dataclass(cls)):
         raise ValueError(f"{at}: {use!r} is not a class of settings")
     return cls
+
+
+def _adapter(value: Any, adapters: Mapping[str, Adapter]) -> Adapter | None:
+    """Return the adapter of the package that a table's ``use`` names, if any."""
+    use = value.get("use") if isinstance(value, Mapping) else None
+    if not isinstance(use, str):
+        return None
+    return adapters.get(use.partition(":")[0].partition(".")[0])
+
+
+def _common_adapter(
+    values: Sequence[Any], adapters: Mapping[str, Adapter]
+) -> Adapter | None:
+    """Return the adapter that builds all items of a list, if there is one."""
+    every = [_adapter(value, adapters) for value in values]
+    same = bool(every) and all(adapter is every[0] for adapter in every)
+    return every[0] if same else None
 
 
 def _is_setting(field: Field[Any]) -> bool:

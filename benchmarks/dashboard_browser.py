@@ -16,8 +16,8 @@ from typing import Any, Final, Self
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.events import Item
 from physio.core.protocols import Clock, Sink, WallClock
-from physio.core.recording import Item
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig
 from physio.view.dashboard import Dashboard

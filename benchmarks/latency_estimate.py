@@ -16,8 +16,8 @@ import numpy as np
 
 from devices.simulated import Headset, Wristband
 from physio.core.block import Block
+from physio.core.events import Item
 from physio.core.protocols import FastClock
-from physio.core.recording import Item
 from physio.core.stage import Chain
 from physio.inference.estimator import Estimator, Expert
 from physio.models import model_card

@@ -1,15 +1,16 @@
 """Any device, with what befalls devices: lost, repeated, late, broken samples."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Literal, NamedTuple, Self, get_args
 
 import numpy as np
 
 from physio.core.block import Array, Block, StreamInfo
-from physio.core.protocols import Clock, Device, Item, WallClock
+from physio.core.events import Item
+from physio.core.protocols import Clock, Command, Device, WallClock
 from physio.core.timing.clock_model import WrappingCounter
 from physio.core.timing.sample_counter import CounterAligner
 from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
@@ -111,7 +112,7 @@ class FaultInjector(Device):
         Filled in by the session; passed on to the device.
     """
 
-    device: Any
+    device: Device
     faults: tuple[Fault, ...] = ()
     seed: int = 1
     wrap: int = 256
@@ -122,9 +123,8 @@ class FaultInjector(Device):
     def __post_init__(self) -> None:
         self._wires: dict[str, _Wire] = {}
         self._failed = 0
-        for key in ("name", "participant", "clock"):
-            if hasattr(self.device, key):
-                setattr(self.device, key, getattr(self, key))
+        self.device.name, self.device.participant = self.name, self.participant
+        self.device.clock = self.clock
 
     def __enter__(self) -> Self:
         self.device.__enter__()
@@ -146,17 +146,28 @@ class FaultInjector(Device):
         self._wires = {}
         self.device.__exit__(kind, error, trace)
 
+    def notices(self) -> Sequence[str]:
+        """Return the device's notices."""
+        return self.device.notices()
+
+    def commands(self) -> Sequence[Command]:
+        """Return the device's commands."""
+        return self.device.commands()
+
+    def reply(self, command: Command, refusal: str) -> None:
+        """Pass the result of a command on to the device."""
+        self.device.reply(command, refusal)
+
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
         """What the device streams."""
-        streams: tuple[StreamInfo, ...] = self.device.streams
-        return streams
+        return self.device.streams
 
     @property
     def ended(self) -> bool:
         """Whether the device has ended and all that was late has come."""
         waiting = any(wire.waiting for wire in self._wires.values())
-        return bool(self.device.ended) and not waiting
+        return self.device.ended and not waiting
 
     @property
     def accounting(self) -> dict[str, SampleAccounting]:

@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
-from physio.core.events import Events
-from physio.core.protocols import Clock, Device, Item, WallClock
+from physio.core.events import Events, Item
+from physio.core.protocols import Clock, Device, WallClock
 from physio.core.recording import Recording
 
 

@@ -18,7 +18,8 @@ from devices.board.presets import (
     number,
 )
 from physio.core.block import StreamInfo
-from physio.core.protocols import Clock, Device, Item, WallClock
+from physio.core.events import Item
+from physio.core.protocols import Clock, Device, WallClock
 
 __all__ = ["Board", "available_boards"]
 

@@ -13,8 +13,7 @@ from brainflow.board_shim import BoardIds, BoardShim, BrainFlowPresets
 
 from devices.board.emotibit_packets import Packets
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
-from physio.core.events import Events, event_stream
-from physio.core.protocols import Item
+from physio.core.events import Events, Item, event_stream
 from physio.core.timing.clock_model import WrappingCounter
 from physio.core.timing.sample_counter import CounterAligner
 from physio.core.timing.timestamps import PlacedSamples, TimestampAligner

@@ -11,7 +11,8 @@ from typing import Final, Self
 from devices.empatica.messages import Splitter, Wrist
 from devices.empatica.mock_server import MockServer
 from physio.core.block import Origin, StreamInfo
-from physio.core.protocols import Clock, Device, Item, WallClock
+from physio.core.events import Item
+from physio.core.protocols import Clock, Device, WallClock
 
 __all__ = ["E4", "MockServer", "discover"]
 

@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 
 from physio.core.block import Block, Channel, Origin, StreamInfo
-from physio.core.events import Events, single_event
-from physio.core.protocols import Item
+from physio.core.events import Events, Item, single_event
 from physio.core.timing.timestamps import TimestampAligner
 
 LONGEST: Final = 65_536  # bytes without an end of line that no such server sends

@@ -12,8 +12,8 @@ from pylsl.util import TimeoutError as NoAnswer
 
 from devices.lsl.stream_info import StreamDescription, read_description
 from physio.core.block import Array, Block, StreamInfo
-from physio.core.events import Events
-from physio.core.protocols import Clock, Device, Item, WallClock
+from physio.core.events import Events, Item
+from physio.core.protocols import Clock, Device, WallClock
 from physio.core.timing.timestamps import OLDEST, TimestampAligner
 
 __all__ = ["DiscoveredStream", "Inlet", "discover"]

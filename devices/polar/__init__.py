@@ -9,7 +9,8 @@ from devices.polar.ble_connection import STATUS, BleConnection, Gatt
 from devices.polar.messages import ACC, ECG, Strap
 from devices.polar.mock_strap import MockStrap
 from physio.core.block import Origin, StreamInfo
-from physio.core.protocols import Clock, Device, Item, WallClock
+from physio.core.events import Item
+from physio.core.protocols import Clock, Device, WallClock
 
 __all__ = ["H10", "MockStrap", "discover"]
 
@@ -125,8 +126,7 @@ class H10(Device):
     def _twin(self) -> MockStrap | None:
         if self.twin is None or isinstance(self.twin, MockStrap):
             return self.twin
-        if hasattr(self.twin, "clock"):
-            self.twin.clock = self.clock
+        self.twin.clock = self.clock
         return MockStrap(self.twin, clock=self.clock)
 
     def _close(self) -> None:

@@ -13,8 +13,7 @@ import numpy as np
 
 from devices.polar.clock_sync import DelayEstimator
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
-from physio.core.events import Events, single_event
-from physio.core.protocols import Item
+from physio.core.events import Events, Item, single_event
 from physio.core.timing.timestamps import TimestampAligner
 
 HEART_RATE: Final = "00002a37-0000-1000-8000-00805f9b34fb"

@@ -27,8 +27,8 @@ from devices.simulated.sampling import (
     Truth,
 )
 from physio.core.block import Channel, Origin, StreamInfo
-from physio.core.events import Events
-from physio.core.protocols import Clock, Device, Item, WallClock
+from physio.core.events import Events, Item
+from physio.core.protocols import Clock, Device, WallClock
 
 _TRUTH_EVENTS: Mapping[str, tuple[Channel, ...]] = {
     "conditions": (Channel("seconds", "misc", "s"),),

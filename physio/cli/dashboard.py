@@ -1,4 +1,4 @@
-"""The dashboard of a session, on the command line."""
+"""The dashboard of a session, and the command that plays a recording in it."""
 
 import json
 import os
@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from physio.cli.output import config_path
+
 if TYPE_CHECKING:
     from physio.core.block import Block
-    from physio.core.recording import Item, Recording
+    from physio.core.events import Item
+    from physio.core.recording import Recording
     from physio.online.session_config import SessionConfig
     from physio.view.dashboard.session_state import SessionState
     from physio.view.dashboard.sink import Dashboard
@@ -22,13 +25,13 @@ if TYPE_CHECKING:
 USE: Final = "physio.view.dashboard:Dashboard"
 
 
-def wanted() -> bool:
-    """Tell whether somebody sits before a display and could look at a page."""
+def has_display() -> bool:
+    """Tell whether there is a display that can show a page."""
     display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return bool(display) and sys.stdout.isatty()
 
 
-def added(file: "SessionConfig") -> "SessionConfig":
+def with_dashboard(file: "SessionConfig") -> "SessionConfig":
     """Return a session file with a dashboard among its sinks."""
     sinks = dict(file.table("sinks"))
     if any(sink.get("use") == USE for sink in sinks.values()):
@@ -37,66 +40,70 @@ def added(file: "SessionConfig") -> "SessionConfig":
     return replace(file, tables={**file.tables, "sinks": sinks})
 
 
-def teller(*, open_it: bool) -> Callable[["Dashboard"], str]:
-    """Return what opens a dashboard, and says where it is."""
+def announcer(*, open_it: bool) -> Callable[["Dashboard"], str]:
+    """Return a function that opens a dashboard and returns a line with its address."""
 
-    def tell(board: "Dashboard") -> str:
+    def announce(board: "Dashboard") -> str:
         if open_it:
             _open(board.page)
-        look, participant = (board.urls[role] for role in ("look", "participant"))
+        viewer, participant = (board.urls[role] for role in ("look", "participant"))
         return (
-            f"dashboard: {board.page}  only to look: {look}  participant: {participant}"
+            f"dashboard: {board.page}  read-only: {viewer}  participant: {participant}"
         )
 
-    return tell
+    return announce
 
 
 def view(
     path: Annotated[
-        Path, typer.Argument(help="A recording, or the folder of a session.")
+        Path, typer.Argument(help="A recording or the folder of a session.")
     ],
     config: Annotated[
-        Path | None, typer.Option(help="A session file: its chains and estimator.")
+        Path | None,
+        typer.Option(
+            help="Session file whose chains and estimator are used.",
+            callback=config_path,
+        ),
     ] = None,
     board: Annotated[
-        str | None, typer.Option(help="The board of a BrainFlow file, as cyton.")
+        str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
     ] = None,
     open_it: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open it in the browser.")
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
 ) -> None:
-    """Look at a recording in the browser: the dashboard, with a slider for the time.
+    """Show a recording in the browser: the dashboard, with a slider for the time.
 
-    What a session computed is shown as it was; of any other recording it is computed
-    now. Nothing is changed.
+    Features and estimates stored by a session are shown as they were; of any other
+    recording they are computed now. No file is changed.
 
     Example: `physio view sessions/p07-20260412-101500`
     """
     from physio.view.dashboard import playback
 
-    scene = _scene(path, config, board)
+    state = _state(path, config, board)
 
-    def tell(url: str) -> None:
+    def announce(url: str) -> None:
         typer.echo(f"{path}: {url}  (Ctrl-C ends it)")
         if open_it:
             _open(url)
 
-    playback.serve(scene, tell)
+    playback.serve(state, announce)
 
 
 COMMANDS: Final[list[Callable[..., None]]] = [view]
 
 
-def _scene(path: Path, config: Path | None, board: str | None) -> "SessionState":
-    """Return the scene of a recording, with what is computed of it."""
-    from physio.view.dashboard.session_state import of
+def _state(path: Path, config: Path | None, board: str | None) -> "SessionState":
+    """Return the state of a recording with its features and estimates."""
+    from physio.view.dashboard.session_state import state_of_recording
 
-    return of(*_computed(path, config, board))
+    return state_of_recording(*_computed(path, config, board))
 
 
-def whole_of(path: Path) -> "tuple[Recording, Block | None, Block | None]":
-    """Return a recording, its features and its estimates, computed where they lack."""
-    from physio.cli.summary import laid_out
+def session_or_computed(path: Path) -> "tuple[Recording, Block | None, Block | None]":
+    """Return a recording, its features and its estimates, computed where missing."""
+    from physio.cli.summary import as_one_block
 
     recording, items = _computed(path, None, None)
     kinds: dict[str, list[Block]] = {"features": [], "estimates": []}
@@ -104,7 +111,7 @@ def whole_of(path: Path) -> "tuple[Recording, Block | None, Block | None]":
         if item.info.name in kinds:
             kinds[item.info.name].append(item)  # type: ignore[arg-type]
     features, estimates = (
-        laid_out(recording.streams.get(name, blocks)) for name, blocks in kinds.items()
+        as_one_block(recording.streams.get(name, blocks)) for name, blocks in kinds.items()
     )
     return recording, features, estimates
 
@@ -112,7 +119,7 @@ def whole_of(path: Path) -> "tuple[Recording, Block | None, Block | None]":
 def _computed(
     path: Path, config: Path | None, board: str | None
 ) -> "tuple[Recording, Iterable[Item]]":
-    """Return a recording, and what is computed of it where it does not hold that."""
+    """Return a recording and, where it lacks them, computed features and estimates."""
     from physio.core.recording import computed
     from physio.datasets.open_recording import read
     from physio.online import session_config
@@ -124,14 +131,14 @@ def _computed(
         return recording, ()
     file = session_config.read(config) if config else session_config.recorded(recording)
     file = file or session_config.SessionConfig(at=path.name)
-    made = file.plan(recording.inputs)
-    kept = {n: b for n, b in recording.streams.items() if not computed(n)}
-    about = {**recording.metadata, "config": json.dumps(file.resolved(made))}
-    return replace(recording, streams=kept, metadata=about), run(recording, made)
+    pipeline = file.plan(recording.inputs)
+    measured = {n: b for n, b in recording.streams.items() if not computed(n)}
+    about = {**recording.metadata, "config": json.dumps(file.resolved(pipeline))}
+    return replace(recording, streams=measured, metadata=about), run(recording, pipeline)
 
 
 def _open(url: str) -> None:
-    """Open a page without its token being seen among the running programs."""
+    """Open a page so that the list of processes does not show its token."""
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or gettempdir())
     path = folder / f"physio-dashboard-{os.getpid()}.html"
     path.unlink(missing_ok=True)

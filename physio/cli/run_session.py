@@ -19,9 +19,9 @@ import numpy as np
 
 from physio.cli import session_folder
 from physio.core.block import Block
+from physio.core.events import Item
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.protocols import Clock, Device, FastClock, Sink
-from physio.core.recording import Item
 from physio.inference.agreement import Agreement
 from physio.inference.calibration import Calibration
 from physio.inference.montage_adaptation import unplaced

@@ -60,6 +60,10 @@ class Events:
         return Events(self.info, until, self.times[rows], self.data[rows], labels)
 
 
+Item = Block | Events
+"""Data of one stream on its way through a session."""
+
+
 def concatenate(parts: Sequence[Events]) -> Events:
     """Return events of one stream that came in parts, at least one, as a whole."""
     times, data = (

@@ -1,15 +1,13 @@
 """Sessions that have ended."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from physio.core.block import Block, Channel, StreamInfo
-from physio.core.events import Events, event_stream
-
-Item = Block | Events
+from physio.core.events import Events, Item, event_stream
 
 STREAM_TIMEOUT = "session.stream_timeout"
 """Name of the stream in which a session declares others silent: see `stream_timeout`."""
@@ -162,6 +160,22 @@ def computed(name: str) -> str:
 def base_name(name: str) -> str:
     """Return what a stream of the session's own is called, whomever it is about."""
     return ".".join(name.split(".")[:2])
+
+
+def addressed(info: StreamInfo, participant: str) -> StreamInfo:
+    """Return a stream of the session as that of one participant: ``"estimates.p1"``.
+
+    The code stands in the name, so that names stay unique, and in
+    `StreamInfo.participant`, where it is read. Without a code the stream stays.
+    """
+    if not participant:
+        return info
+    return replace(info, name=f"{info.name}.{participant}", participant=participant)
+
+
+def several_participants(infos: Iterable[StreamInfo]) -> bool:
+    """Tell whether streams that were computed are of several participants."""
+    return len({info.participant for info in infos if computed(info.name)}) > 1
 
 
 def stream_timeout(stream: str, until: float) -> Events:

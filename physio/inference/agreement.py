@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 
 from physio.core.block import Array, Block
-from physio.core.events import Events
-from physio.core.recording import RATINGS, Item, base_name
+from physio.core.events import Events, Item
+from physio.core.recording import RATINGS, base_name
 
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
 FEWEST: Final = 10  # reports, below which nothing is said

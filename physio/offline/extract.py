@@ -14,8 +14,8 @@ import numpy as np
 
 from physio import config
 from physio.core.block import Block
-from physio.core.events import Events
-from physio.core.recording import Item, Recording, stream_timeout
+from physio.core.events import Events, Item
+from physio.core.recording import Recording, stream_timeout
 from physio.datasets import feature_table
 from physio.datasets.base import Dataset, Trial
 from physio.offline import parallel, windowing

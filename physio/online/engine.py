@@ -10,6 +10,7 @@ from physio.core.aligner import StreamAligner, TickGrid
 from physio.core.block import Block, Origin, StreamInfo
 from physio.core.events import (
     Events,
+    Item,
     event_stream,
     events_from_grid,
     is_point,
@@ -19,7 +20,6 @@ from physio.core.recording import (
     MUTES,
     STREAM_REJECTED,
     STREAM_TIMEOUT,
-    Item,
     Recording,
     stream_timeout,
 )

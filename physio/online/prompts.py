@@ -1,45 +1,43 @@
-"""Telling a participant what to do, and the session when they did it."""
+"""Timed instructions to a participant, each with the marker of its moment."""
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from physio.core.block import StreamInfo
-from physio.core.events import Events, single_event
-from physio.core.protocols import Clock
+from physio.core.events import Item
+from physio.core.protocols import Clock, Command, Device
 from physio.online.session import MARKERS
 
 
 class Step(NamedTuple):
-    """What is said ``at`` s after the beginning, and the marker set with it, if any."""
+    """An instruction ``at`` s after the beginning, and its marker, if it has one."""
 
     at: float
     label: str
     words: str
 
 
-class PromptSequence:
-    """A device that says steps and marks them; it never keeps a session going.
+class PromptSequence(Device):
+    """Shows instructions in turn and marks them; it never keeps a session going.
 
     Parameters
     ----------
     steps
-        In order of time.
+        The instructions, in order of time.
     clock
         The session clock.
     say
         Shows a sentence to the participant.
     """
 
-    ended = True
-
     def __init__(
         self, steps: Sequence[Step], clock: Clock, say: Callable[[str], object]
     ) -> None:
-        self._steps, self._clock, self._say = list(steps), clock, say
+        self._steps, self.clock, self._say = list(steps), clock, say
 
     def __enter__(self) -> Self:
-        self._begin = self._clock.now()
+        self._begin = self.clock.now()
         return self
 
     def __exit__(
@@ -52,15 +50,25 @@ class PromptSequence:
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """Markers."""
+        """Markers, so that files hold them even where none comes."""
         return (MARKERS,)
 
-    def read(self) -> Sequence[Events]:
-        """Return the markers of the steps that are due."""
-        now, found = self._clock.now(), []
+    @property
+    def ended(self) -> bool:
+        """Always true: it never keeps a session going."""
+        return True
+
+    def read(self) -> Sequence[Item]:
+        """Return nothing: its markers are commands."""
+        return ()
+
+    def commands(self) -> Sequence[Command]:
+        """Show the instructions that are due; return their markers."""
+        now = self.clock.now()
+        commands: list[Command] = []
         while self._steps and self._begin + self._steps[0].at <= now:
             step = self._steps.pop(0)
             self._say(step.words)
             if step.label:
-                found.append(single_event(MARKERS, now, step.label))
-        return found
+                commands.append(Command("mark", now, step.label))
+        return commands

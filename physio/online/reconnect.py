@@ -1,5 +1,6 @@
-"""A device that is opened anew when it falls silent."""
+"""Reconnection: a device that is opened again when it falls silent."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Thread
 from types import TracebackType
@@ -8,18 +9,20 @@ from typing import Final, Self
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
-from physio.core.events import single_event
-from physio.core.protocols import Clock, Device, FastClock, Item
+from physio.core.events import Events, Item, single_event
+from physio.core.protocols import Clock, Command, Device, FastClock
 from physio.online.engine import STATUS
 
-LONGEST: Final = 30.0  # s between two tries
+LONGEST: Final = 30.0
+"""Longest pause between two attempts (s)."""
 
 
-class ReconnectingDevice:
-    """A device that is closed and opened again when nothing comes or reading fails.
+class ReconnectingDevice(Device):
+    """A device that is closed and opened again after a silence or a read error.
 
-    It is tried at once, then after 1 s, 2 s, 4 s up to 30 s, in a thread of its own,
-    so that nobody waits. Its streams go on with a gap as long as it was.
+    The first attempt follows at once, then after 1 s, 2 s, 4 s up to 30 s, in a thread
+    of its own, so that nothing waits. Its streams go on with a gap as long as the
+    interruption.
 
     Parameters
     ----------
@@ -28,23 +31,24 @@ class ReconnectingDevice:
     clock
         The session clock.
     after
-        After how long a silence of all its streams it is opened anew (s).
+        Silence of all its streams after which it is opened again (s).
     """
 
     def __init__(self, device: Device, clock: Clock, after: float) -> None:
         self.device, self.clock, self.after = device, clock, after
-        self.streams: tuple[StreamInfo, ...] = ()
+        self.name, self.participant = device.name, device.participant
+        self._streams: tuple[StreamInfo, ...] = ()
         self._open = False
         self._opening: Thread | None = None
         self._error: Exception | None = None
 
     def __enter__(self) -> Self:
         self.device.__enter__()
-        self.streams = self.device.streams
-        self._open, self._heard = True, self.clock.now()
+        self._streams = self.device.streams
+        self._open, self._newest = True, self.clock.now()
         self._last: dict[str, Block] = {}
         self._shift: dict[str, int] = {}
-        self._tries, self._pause, self._again = 0, 0.0, np.inf
+        self._attempts, self._pause, self._next = 0, 0.0, np.inf
         return self
 
     def __exit__(
@@ -61,50 +65,71 @@ class ReconnectingDevice:
             self.device.__exit__(kind, error, trace)
 
     @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        """The device's streams, as they were when it was first opened."""
+        return self._streams
+
+    @property
     def ended(self) -> bool:
         """Whether the device has ended by itself."""
         return self._open and self._opening is None and self.device.ended
 
+    @property
+    def declares_silence(self) -> bool:
+        """As the device says."""
+        return self.device.declares_silence
+
+    def notices(self) -> Sequence[str]:
+        """Return the device's notices; none while it is closed."""
+        return self.device.notices() if self._open else ()
+
+    def commands(self) -> Sequence[Command]:
+        """Return the device's commands; none while it is closed."""
+        return self.device.commands() if self._open else ()
+
+    def reply(self, command: Command, refusal: str) -> None:
+        """Pass the result of a command on to the device."""
+        self.device.reply(command, refusal)
+
     def read(self) -> list[Item]:
-        """Return what came, and what befell the device."""
+        """Return the device's items, and events on its interruptions."""
         now = self.clock.now()
-        if not self._open and not self._opened(now):
+        if not self._open and not self._reopened(now):
             return []
         items: list[Item] = []
-        if self._tries:
-            items.append(self._told(now, f"opened again (try {self._tries})"))
-            self._tries = 0
+        if self._attempts:
+            items.append(self._status(now, f"opened again (try {self._attempts})"))
+            self._attempts = 0
         try:
-            came = list(self.device.read())
+            received = list(self.device.read())
         except OSError as error:
-            return [*items, self._lost(now, str(error))]
-        items += [self._placed(i) if isinstance(i, Block) else i for i in came]
-        if any(isinstance(i, Block) and len(i) for i in came):
-            self._heard, self._pause = now, 0.0
-        elif now - self._heard > self.after and not self.device.ended:
-            items.append(self._lost(now, f"nothing came for {self.after:g} s"))
+            return [*items, self._close(now, str(error))]
+        items += [self._shifted(i) if isinstance(i, Block) else i for i in received]
+        if any(isinstance(i, Block) and len(i) for i in received):
+            self._newest, self._pause = now, 0.0
+        elif now - self._newest > self.after and not self.device.ended:
+            items.append(self._close(now, f"nothing came for {self.after:g} s"))
         return items
 
-    def _told(self, now: float, what: str) -> Item:
-        name = getattr(self.device, "name", "a device")
-        return single_event(STATUS, now, f"device {name}: {what}")
+    def _status(self, now: float, text: str) -> Events:
+        return single_event(STATUS, now, f"device {self.device.name}: {text}")
 
-    def _lost(self, now: float, why: str) -> Item:
-        """Close the device, and say so."""
+    def _close(self, now: float, reason: str) -> Events:
+        """Close the device, and return the event that says so."""
         self._open, self._shift = False, {}
-        self._again = now + self._pause
-        told = self._told(now, f"{why}; next try in {self._pause:g} s")
+        self._next = now + self._pause
+        status = self._status(now, f"{reason}; next try in {self._pause:g} s")
         self.device.__exit__(None, None, None)
-        return told
+        return status
 
-    def _opened(self, now: float) -> bool:
-        """Go on with opening; tell whether it is done."""
+    def _reopened(self, now: float) -> bool:
+        """Go on with opening; return whether it is done."""
         if self._opening is None:
-            if now < self._again:
+            if now < self._next:
                 return False
-            self._tries += 1
+            self._attempts += 1
             self._error = None
-            self._opening = Thread(target=self._try, name="reopen", daemon=True)
+            self._opening = Thread(target=self._try, name="reconnect", daemon=True)
             self._opening.start()
             if isinstance(self.clock, FastClock):
                 self._opening.join()
@@ -113,19 +138,19 @@ class ReconnectingDevice:
         self._opening = None
         self._pause = min(max(1.0, 2 * self._pause), LONGEST)
         if self._error is not None:
-            self._again = now + self._pause
+            self._next = now + self._pause
             return False
-        self._open, self._heard = True, now
+        self._open, self._newest = True, now
         return True
 
     def _try(self) -> None:
         try:
             self.device.__enter__()
-        except Exception as error:  # whatever it is: it is tried again
+        except Exception as error:  # any error: it is tried again
             self._error = error
 
-    def _placed(self, block: Block) -> Block:
-        """Return a block with its place among all that came before."""
+    def _shifted(self, block: Block) -> Block:
+        """Return a block with its sample numbers counted from the first opening."""
         name, rate = block.info.name, float(block.info.rate)
         if name not in self._shift:
             start, last = block.start, self._last.get(name)
@@ -135,7 +160,7 @@ class ReconnectingDevice:
             self._shift[name] = start - block.start
         shift = self._shift[name]
         epoch = block.t0 - shift / rate
-        placed = replace(block, start=block.start + shift, t0=epoch)
+        shifted = replace(block, start=block.start + shift, t0=epoch)
         if len(block):
-            self._last[name] = placed
-        return placed if shift else block
+            self._last[name] = shifted
+        return shifted if shift else block

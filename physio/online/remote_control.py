@@ -1,51 +1,61 @@
-"""Markers and ratings from outside: how they reach a session that runs."""
+"""Control socket: commands to a running session from other programs of the same user.
+
+A command is one datagram on a Unix socket: JSON as `physio.online.commands.encode`
+writes it, or any other text, which is a marker. A program that binds its own socket
+gets one datagram back: empty if the command was carried out, else the reason for which
+it was refused.
+"""
 
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from tempfile import gettempdir
 from types import TracebackType
 from typing import Final, Self
 
 from physio.core.block import StreamInfo
-from physio.core.events import Events, single_event
-from physio.core.protocols import Clock, WallClock
-from physio.inference import self_report
-from physio.online.engine import STATUS
+from physio.core.events import Item
+from physio.core.protocols import Clock, Command, Device, WallClock
+from physio.inference.self_report import RATINGS, SAM
+from physio.online.commands import LONGEST, decode, encode
 from physio.online.session import MARKERS
 
-LONGEST: Final = 4096  # bytes of a marker
+TIMEOUT: Final = 5.0
+"""Time that a sender waits for the session's answer (s)."""
 
 
 def socket_address(folder: Path) -> Path:
-    """Return the socket of the session in ``folder``.
+    """Return the path of the socket of the session in ``folder``.
 
     It lies in the user's runtime folder: a socket's path may have 100 characters.
     """
-    place = Path(os.environ.get("XDG_RUNTIME_DIR") or gettempdir())
     inode = folder.stat()
-    return place / f"physio-{os.getuid()}-{inode.st_dev:x}-{inode.st_ino:x}.sock"
+    return _place() / f"physio-{os.getuid()}-{inode.st_dev:x}-{inode.st_ino:x}.sock"
+
+
+def _place() -> Path:
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or gettempdir())
 
 
 @dataclass
-class ControlSocket:
-    """Takes markers and ratings that other programs of the same user send.
+class ControlSocket(Device):
+    """Receives commands that other programs of the same user send.
 
     Parameters
     ----------
     folder
         The session's folder.
     clock
-        The session clock; what is sent counts from the moment when it is read.
+        The session clock; a command counts from the moment when it is read.
     """
 
     folder: Path
     clock: Clock = field(default_factory=WallClock)
     _socket: socket.socket | None = field(default=None, init=False, repr=False)
-
-    ended = True  # it never keeps a session going
 
     def __enter__(self) -> Self:
         path = socket_address(self.folder)
@@ -69,35 +79,41 @@ class ControlSocket:
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """Markers, and ratings."""
-        return (MARKERS, self_report.RATINGS)
+        """Markers and ratings, so that files hold them even where none comes."""
+        return (MARKERS, RATINGS)
 
-    def read(self) -> Sequence[Events]:
-        """Return what came since the last call."""
-        found: list[Events] = []
+    @property
+    def ended(self) -> bool:
+        """Always true: it never keeps a session going."""
+        return True
+
+    def read(self) -> Sequence[Item]:
+        """Return nothing: what comes are commands."""
+        return ()
+
+    def commands(self) -> Sequence[Command]:
+        """Return the commands that came since the last call."""
+        commands: list[Command] = []
         while self._socket is not None:
             try:
-                label = self._socket.recv(LONGEST).decode("utf-8", "replace")
+                data, sender = self._socket.recvfrom(LONGEST)
             except BlockingIOError:
                 break
-            now = self.clock.now()
-            try:
-                rated = self_report.unpacked(label, now) or self_report.typed(
-                    label, now
-                )
-            except ValueError as error:
-                rated = single_event(STATUS, now, f"not taken as a rating: {error}")
-            found.append(rated or single_event(MARKERS, now, label))
-        return found
+            text = data.decode("utf-8", "replace")
+            commands.append(decode(text, self.clock.now(), sender or ""))
+        return commands
+
+    def reply(self, command: Command, refusal: str) -> None:
+        """Answer a sender that waits for it."""
+        if self._socket is not None and command.sender:
+            with suppress(OSError):  # the sender is gone
+                self._socket.sendto(refusal.encode()[:LONGEST], command.sender)
 
 
 def rate(
-    folder: Path,
-    values: Sequence[float],
-    kind: str = self_report.SAM,
-    participant: str = "",
+    folder: Path, values: Sequence[float], kind: str = SAM, participant: str = ""
 ) -> None:
-    """Send a rating to the session that runs in ``folder``.
+    """Send a rating to the session that runs in ``folder``, and wait for its answer.
 
     Parameters
     ----------
@@ -109,24 +125,82 @@ def rate(
     Raises
     ------
     OSError
-        If none runs there.
+        If no session runs there, or it does not answer.
     ValueError
-        If it is outside its scale.
+        If the session refuses it.
     """
-    self_report.rating(0.0, values, kind, participant)
-    send(folder, self_report.packed(values, kind, participant))
+    request(folder, Command("rate", 0.0, kind, tuple(values), participant))
 
 
-def send(folder: Path, label: str) -> None:
-    """Send a marker to the session that runs in ``folder``.
+def mark(folder: Path, label: str, participant: str = "") -> None:
+    """Send a marker to the session that runs in ``folder``, and wait for its answer.
 
     Raises
     ------
     OSError
-        If none runs there.
+        If no session runs there, or it does not answer.
+    ValueError
+        If the session refuses it.
+    """
+    request(folder, Command("mark", 0.0, label, (), participant))
+
+
+def request(folder: Path, command: Command, timeout: float = TIMEOUT) -> None:
+    """Send a command to the session that runs in ``folder``, and wait for its answer.
+
+    Parameters
+    ----------
+    folder
+        The session's folder.
+    command
+        The command; the session sets its time.
+    timeout
+        Time to wait (s).
+
+    Raises
+    ------
+    OSError
+        If no session runs there, or it does not answer in time.
+    ValueError
+        If the session refuses it.
+    """
+    answers = _place() / f"physio-{os.getuid()}-{token_hex(8)}.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.bind(str(answers))
+        try:
+            answers.chmod(0o600)
+            out.settimeout(timeout)
+            _send(out, folder, encode(command))
+            refusal = out.recv(LONGEST).decode("utf-8", "replace")
+        except TimeoutError:
+            raise OSError(
+                f"the session in {folder} did not answer within {timeout:g} s; look in "
+                "its status whether the command was carried out"
+            ) from None
+        finally:
+            answers.unlink(missing_ok=True)
+    if refusal:
+        raise ValueError(refusal)
+
+
+def send(folder: Path, text: str) -> None:
+    """Send a marker to the session that runs in ``folder``, and do not wait.
+
+    A refusal is then seen in the session's status alone.
+
+    Raises
+    ------
+    OSError
+        If no session runs there.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-        try:
-            out.sendto(label.encode()[:LONGEST], str(socket_address(folder)))
-        except OSError:
-            raise OSError(f"no session runs in {folder}") from None
+        _send(out, folder, text)
+
+
+def _send(out: socket.socket, folder: Path, text: str) -> None:
+    try:
+        out.sendto(text.encode()[:LONGEST], str(socket_address(folder)))
+    except TimeoutError:
+        raise
+    except OSError:
+        raise OSError(f"no session runs in {folder}") from None

@@ -4,7 +4,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -12,11 +11,18 @@ import numpy as np
 
 from physio.core import recording
 from physio.core.block import Block, StreamInfo
-from physio.core.events import Events, event_stream, single_event
-from physio.core.protocols import Clock, Command, Device, Sink, WallClock
-from physio.core.recording import STREAM_TIMEOUT, Item, mute, stream_rejected
-from physio.inference import self_report
+from physio.core.events import Events, Item, event_stream, single_event
+from physio.core.protocols import (
+    Clock,
+    Command,
+    CommandSource,
+    Device,
+    Sink,
+    WallClock,
+)
+from physio.core.recording import STREAM_TIMEOUT, addressed, mute, stream_rejected
 from physio.inference.self_report import RATINGS
+from physio.online.commands import validate
 from physio.online.engine import STATUS, Engine, PipelineConfig, StallDetector
 from physio.online.reconnect import ReconnectingDevice
 from physio.online.stream_health import SleepDetector, StreamHealth
@@ -63,13 +69,13 @@ class Session:
         self.compute: deque[float] = deque(maxlen=100_000)
         self.ended = ""
         self._plan = plan
-        self._devices = [_lasting(d, self.clock) for d in devices]
-        self._sinks = list(sinks)
+        self._devices = [_reconnecting(d, self.clock) for d in devices]
+        self._sinks = [_checked(sink) for sink in sinks]
         self._wake = SleepDetector() if isinstance(self.clock, WallClock) else None
         self._looked = -np.inf
         self.faults: list[str] = []
-        self._said: deque[Events] = deque()
-        self._told: dict[str, float] = {}  # when the last of each stream was (s)
+        self._pending: deque[Events] = deque()
+        self._newest: dict[str, float] = {}  # time of the last event by stream (s)
         self._refused: set[str] = set()
         self._stack = ExitStack()
 
@@ -116,24 +122,62 @@ class Session:
             else:
                 self.clock.wait(self.poll)
 
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """Codes of the participants, as commands may name them; none without codes."""
+        if self.plan.participants != ("",):
+            return self.plan.participants
+        worn = (h.info.participant for h in self.health.values())
+        return tuple(dict.fromkeys(code for code in worn if code))
+
+    def execute(self, command: Command) -> None:
+        """Check a command and carry it out.
+
+        Raises
+        ------
+        ValueError
+            If it is refused: see `physio.online.commands.validate`. Nothing is recorded
+            then.
+        """
+        command = validate(command, self.participants, self.health)
+        match command.kind:
+            case "mark":
+                self._record(MARKERS, command)
+            case "rate":
+                self._record(RATINGS, command)
+            case "mute" | "unmute":
+                on = command.kind == "mute"
+                self._pending.append(mute(command.label, self.clock.now(), on=on))
+            case "stop":
+                self.stop(f"completed: {command.label or 'stopped by a command'}")
+
+    def serve(self, source: CommandSource) -> None:
+        """Take the notices and the commands of a source, and reply to each command."""
+        self._report(source.notices())
+        for command in source.commands():
+            refusal = ""
+            try:
+                self.execute(command)
+            except ValueError as error:
+                refusal = str(error)
+                self._report([f"refused: {refusal}"])
+            source.reply(command, refusal)
+
     def mark(
         self, label: str, at: float | None = None, *, participant: str = ""
     ) -> None:
-        """Put a marker at this moment, or where it belongs a moment ago (s).
+        """Set a marker, at this moment or at an earlier time (s, session clock).
 
-        Of several participants, all are meant, or the one whose code is given. A text
-        like ``sam 7 3 5`` is a rating: see `physio.inference.self_report.typed`.
+        Of several participants, it is about all of them, or about the one whose code is
+        given. A text like ``sam 7 3 5`` is a rating: see
+        `physio.online.commands.typed_rating`.
+
+        Raises
+        ------
+        ValueError
+            As `execute`.
         """
-        try:
-            told = self_report.typed(label, self.clock.now())
-            if told is not None:
-                values = told.data[0].tolist()
-                self.rate(*values, label=told.labels[0], at=at, participant=participant)
-                return
-        except ValueError as error:
-            self._say([f"not taken as a rating: {error}"])
-            return
-        self._tell(self._about(MARKERS, participant), at, label)
+        self.execute(Command("mark", self._time(at), label, (), participant))
 
     def rate(
         self,
@@ -145,7 +189,7 @@ class Session:
         at: float | None = None,
         participant: str = "",
     ) -> None:
-        """Put in how the participant rates their own affect, on [-1, 1]; NaN: not asked.
+        """Enter a participant's rating of their own affect, on [-1, 1]; NaN: not given.
 
         With the label ``sam`` it is an answer about the last moments, from which the
         estimator learns; with any other, estimates are compared with it.
@@ -153,66 +197,63 @@ class Session:
         Raises
         ------
         ValueError
-            If a rating is outside of the scale, or none is given; or if there are
-            several participants and it is not said whose it is.
+            If a value is outside the scale, or none is given; or if the session has
+            several participants and ``participant`` names none of them.
         """
-        participants = self.plan.participants
-        if len(participants) > 1 and not participant:
-            raise ValueError(
-                f"a rating is one participant's: say whose, {' or '.join(participants)}"
-            )
-        given = np.array([valence, arousal, dominance])
-        if np.isnan(given).all() or np.any(np.abs(given) > 1):
-            raise ValueError(f"a rating lies between -1 and 1: {given.tolist()}")
-        self._tell(self._about(RATINGS, participant), at, label, *given.tolist())
+        values = (valence, arousal, dominance)
+        self.execute(Command("rate", self._time(at), label, values, participant))
 
     def inject(self, events: Events) -> None:
-        """Put in what is known of a participant: it is recorded, and replayed."""
-        self._said.append(events)
+        """Enter events of the session itself, as a calibration: they are recorded."""
+        self._pending.append(events)
 
     def mute(self, stream: str, *, on: bool = True) -> None:
-        """Compute nothing of a stream any more, or do so again; it stays recorded."""
-        if stream not in self.health:
-            known = ", ".join(self.health) or "none at all"
-            raise ValueError(f"cannot mute {stream!r}: the streams are {known}")
-        self._said.append(mute(stream, self.clock.now(), on=on))
+        """Leave a stream out of the computation, or take it in; it stays recorded.
 
-    def stop(self, why: str = "completed") -> None:
+        Raises
+        ------
+        ValueError
+            If no device sends the stream.
+        """
+        self.execute(Command("mute" if on else "unmute", self.clock.now(), stream))
+
+    def stop(self, reason: str = "completed") -> None:
         """End the session with the present step."""
-        self.ended = self.ended or why
+        self.ended = self.ended or reason
 
     def _arrivals(self, now: float) -> Iterator[Item]:
         for device in tuple(self._devices):
             try:
                 yield from device.read()
-                self._say(getattr(device, "notices", list)())
+                self.serve(device)
             except Exception as error:  # one device's bug must not end the session
                 self._devices.remove(device)
                 self.faults.append(f"a device stopped: {error}")
                 yield single_event(STATUS, now, self.faults[-1])
-        for sink in self._sinks:  # the recording has things to say of the disk
-            self._say(getattr(sink, "notices", list)())
-            for wish in getattr(sink, "wishes", list)():
-                self._execute(wish)
-        while self._said:
-            yield self._said.popleft()
+        for sink in tuple(self._sinks):
+            try:
+                self.serve(sink)
+            except Exception as error:  # as in `_keep`
+                self._drop(sink, f"{type(sink).__name__} stopped: {error}")
+        while self._pending:
+            yield self._pending.popleft()
         if self._wake is not None and now >= self._looked + 1.0:
             self._looked = now
-            self._say(self._wake.check())
+            self._report(self._wake.check())
         if not self._repeats:
             yield from self._watch.check(now, 1 / float(self.plan.join.rate))
 
     def _push(self, item: Item) -> Iterator[Item]:
         if isinstance(item, Block):
-            self._say(self.health[item.info.name].take(item))
+            self._report(self.health[item.info.name].take(item))
             self._refuse(self.health[item.info.name])
             if self._watch.update(item):
                 late = f"late: {len(item)} samples of {item.info.name}"
                 self.health[item.info.name].late += len(item)
-                self._said.append(single_event(STATUS, self.clock.now(), late))
+                self._pending.append(single_event(STATUS, self.clock.now(), late))
         elif item.info.name == STREAM_TIMEOUT:
             for label in item.labels:
-                self._say(self.health[label].set_silent(self.clock.now()))
+                self._report(self.health[label].set_silent(self.clock.now()))
         self._keep(item)
         yield item
         began = time.perf_counter()
@@ -224,77 +265,68 @@ class Session:
             self._keep(out)
             yield out
 
-    def _tell(
-        self, info: StreamInfo, at: float | None, label: str, *values: float
-    ) -> None:
-        """Put in an event of a moment ago, never before the last one of its stream."""
-        now = self.clock.now()
-        time = max(min(now, now if at is None else at), self._told.get(info.name, 0.0))
-        self._told[info.name] = time
-        self._said.append(single_event(info, time, label, *values))
+    def _time(self, at: float | None) -> float:
+        return self.clock.now() if at is None else at
 
-    def _about(self, info: StreamInfo, participant: str) -> StreamInfo:
-        """Return the stream of what is told of one participant, or of all."""
-        participants = self.plan.participants
-        if not participant or participants == ("",):
-            return info
-        if participant not in participants:
-            raise ValueError(
-                f"nobody here is {participant!r}: there is {', '.join(participants)}"
-            )
-        return replace(info, name=f"{info.name}.{participant}", participant=participant)
+    def _record(self, info: StreamInfo, command: Command) -> None:
+        """Enter a marker or a rating, never before the last event of its stream."""
+        several = len(self.participants) > 1
+        info = addressed(info, command.participant if several else "")
+        time = min(self.clock.now(), command.time)
+        time = max(time, self._newest.get(info.name, 0.0))
+        self._newest[info.name] = time
+        self._pending.append(single_event(info, time, command.label, *command.values))
 
-    def _execute(self, wish: Command) -> None:
-        """Do what somebody who watches wants; say so where it cannot be done."""
-        try:
-            if wish.kind == "mark":
-                self.mark(wish.label, wish.time, participant=wish.participant)
-            elif wish.kind == "rate":
-                self.rate(
-                    *wish.values,
-                    label=wish.label,
-                    at=wish.time,
-                    participant=wish.participant,
-                )
-            elif wish.kind in {"mute", "unmute"}:
-                self.mute(wish.label, on=wish.kind == "mute")
-            elif wish.kind == "stop":
-                self.stop(f"completed: {wish.label or 'stopped by wish'}")
-        except (ValueError, TypeError) as error:
-            self._say([f"refused: {error}"])
-
-    def _say(self, told: Sequence[str]) -> None:
+    def _report(self, notices: Sequence[str]) -> None:
         """Put sentences into the status."""
-        now = self.clock.now() if told else 0.0
-        self._said += [single_event(STATUS, now, text) for text in told]
+        now = self.clock.now() if notices else 0.0
+        self._pending += [single_event(STATUS, now, text) for text in notices]
 
     def _refuse(self, health: StreamHealth) -> None:
         """Declare a stream unfit whose rate is not what it says."""
         name = health.info.name
         if health.refused and name not in self._refused and not self._repeats:
             self._refused.add(name)
-            self._said.append(stream_rejected(name, self.clock.now()))
+            self._pending.append(stream_rejected(name, self.clock.now()))
 
     @property
     def _repeats(self) -> bool:
         """Whether what is declared is part of what comes, as in a replay."""
-        return any(getattr(d, "declares_silence", False) for d in self._devices)
+        return any(device.declares_silence for device in self._devices)
 
     def _keep(self, item: Item) -> None:
         for sink in tuple(self._sinks):
             try:
                 sink.write(item)
             except Exception as error:  # a sink's bug or a full disk ends itself alone
-                self._sinks.remove(sink)
-                self._said.append(single_event(STATUS, self.clock.now(), str(error)))
-                self.faults.append(str(error))
+                self._drop(sink, str(error))
+
+    def _drop(self, sink: Sink, fault: str) -> None:
+        """Go on without a sink, and report it."""
+        self._sinks.remove(sink)
+        self.faults.append(fault)
+        self._report([fault])
 
 
 def _labels(item: Item) -> tuple[str, ...]:
     return item.labels if isinstance(item, Events) else ()
 
 
-def _lasting(device: Device, clock: Clock) -> Device:
-    """Return a device that, if it says after how long a silence, is opened anew."""
-    after = getattr(device, "reopen", 0.0)
+def _reconnecting(device: Device, clock: Clock) -> Device:
+    """Return a device that is opened again after a silence, if it asks for that."""
+    if not isinstance(device, Device):
+        raise TypeError(
+            f"{type(device).__name__} is no device: derive it from "
+            "physio.core.protocols.Device"
+        )
+    after = device.reconnect_after
     return ReconnectingDevice(device, clock, after) if after > 0 else device
+
+
+def _checked(sink: Sink) -> Sink:
+    if not isinstance(sink, Sink):
+        raise TypeError(
+            f"{type(sink).__name__} is no sink: derive it from "
+            "physio.core.protocols.Sink"
+        )
+    return sink

@@ -1,4 +1,4 @@
-"""Sinks that may lag behind without anybody waiting for them."""
+"""Background sink: another sink in a thread of its own, so that nothing waits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,31 +8,32 @@ from types import TracebackType
 from typing import Self
 
 from physio.core.block import StreamInfo
-from physio.core.protocols import Sink
-from physio.core.recording import Item
+from physio.core.events import Item
+from physio.core.protocols import Command, Sink
 
 
 @dataclass
-class BackgroundSink:
+class BackgroundSink(Sink):
     """Another sink, fed from a thread of its own.
 
-    Where that sink is too slow, what does not fit in the queue is dropped and counted:
-    a view or a table may have holes, acquisition and the recording may not.
+    If that sink is too slow, items that do not fit in the queue are dropped and counted:
+    a view or a table may have gaps, acquisition and the recording may not.
 
     Parameters
     ----------
     sink
-        The slow one.
-    room
-        How many items may wait.
+        The sink that may be slow.
+    capacity
+        Number of items that may wait.
     wait
-        Whether `write` may wait instead of dropping, as where a session runs as fast as
-        it can.
+        Whether `write` may wait instead of dropping, as in a session that runs as fast
+        as possible.
     """
 
     sink: Sink
-    room: int = 4096
+    capacity: int = 4096
     wait: bool = field(default=False, kw_only=True)
+    threaded = True
     dropped: int = field(default=0, init=False)
     fault: BaseException | None = field(default=None, init=False, repr=False)
     _queue: Queue[Callable[[], None] | None] = field(init=False, repr=False)
@@ -40,7 +41,7 @@ class BackgroundSink:
 
     def __enter__(self) -> Self:
         self.sink.__enter__()
-        self._queue = Queue(self.room)
+        self._queue = Queue(self.capacity)
         self._thread = Thread(target=self._work, daemon=True, name="sink")
         self._thread.start()
         return self
@@ -64,21 +65,38 @@ class BackgroundSink:
         self._queue.put(lambda: self.sink.end(how))
 
     def write(self, item: Item) -> None:
-        """Hand an item over, or count it as dropped."""
+        """Put an item into the queue, or count it as dropped."""
         try:
             self._queue.put(lambda: self.sink.write(item), block=self.wait)
         except Full:
             self.dropped += 1
 
-    def notices(self) -> list[str]:
-        """Return what the other one has to say since the last call."""
-        said: list[str] = getattr(self.sink, "notices", list)()
-        return said
+    def notices(self) -> Sequence[str]:
+        """Return the notices of the other sink."""
+        return self.sink.notices()
+
+    def commands(self) -> Sequence[Command]:
+        """Return the commands of the other sink."""
+        return self.sink.commands()
+
+    def reply(self, command: Command, refusal: str) -> None:
+        """Pass the result of a command on to the other sink."""
+        self.sink.reply(command, refusal)
+
+    def faults(self) -> Sequence[str]:
+        """Return the faults of the other sink, its error and the number of losses."""
+        name = type(self.sink).__name__
+        faults = list(self.sink.faults())
+        if self.fault is not None:
+            faults.append(f"{name} stopped: {self.fault}")
+        elif self.dropped:
+            faults.append(f"{name} was too slow: {self.dropped} items dropped")
+        return faults
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
             if self.fault is None:
                 try:
                     job()
-                except Exception as error:  # told at the end: see `fault`
+                except Exception as error:  # reported at the end: see `faults`
                     self.fault = error

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from physio.core.block import Block, StreamInfo
+from physio.core.events import Item
 from physio.core.protocols import Sink
-from physio.core.recording import Item
 from physio.online.channel_monitor import ChannelMonitor
 
 FILE: Final = "conditions.json"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from physio.core.block import Block, StreamInfo
-from physio.core.recording import Item
+from physio.core.events import Item
 
 Buffered = Item | tuple[StreamInfo, ...]
 

@@ -11,8 +11,9 @@ from typing import Self
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
+from physio.core.events import Item
 from physio.core.protocols import Sink
-from physio.core.recording import Item, computed
+from physio.core.recording import computed
 
 
 @dataclass

@@ -10,7 +10,8 @@ from typing import Any, Final, Self
 import pylsl
 
 from physio.core.block import Block, StreamInfo
-from physio.core.protocols import Clock, Item, Sink, WallClock
+from physio.core.events import Item
+from physio.core.protocols import Clock, Sink, WallClock
 from physio.core.recording import COMPUTED, computed
 from physio.core.stream_codec import to_dict
 

@@ -10,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
+from physio.core.events import Item
 from physio.core.filename import Files
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.protocols import Sink
-from physio.core.recording import COMPUTED, Item, computed
+from physio.core.recording import COMPUTED, computed
 from physio.core.stream_codec import to_dict
 
 

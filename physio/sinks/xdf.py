@@ -3,7 +3,7 @@
 import errno
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from physio.core.block import StreamInfo
+from physio.core.events import Item
 from physio.core.filename import plain
 from physio.core.protocols import Sink
-from physio.core.recording import Item
 from physio.io.xdf import Writer, outcome
 from physio.sinks.disk_space import DiskSpace, RetryBuffer
 
@@ -72,6 +72,7 @@ class Xdf(Sink):
     reserve_mb: float = 64.0
     ring_mb: float = 64.0
     wait: bool = field(default=False, kw_only=True)
+    threaded = True
     fault: str = field(default="", init=False)
     _error: Exception | None = field(default=None, init=False, repr=False)
     _raised: bool = field(default=False, init=False, repr=False)
@@ -139,6 +140,10 @@ class Xdf(Sink):
     def end(self, how: str) -> None:
         """Say how the session ended, where no error that leaves it tells."""
         self._ended = how
+
+    def faults(self) -> Sequence[str]:
+        """Return the reason for which the recording stopped early, if it did."""
+        return [self.fault] if self.fault else []
 
     def notices(self) -> list[str]:
         """Return what there is to say of the disk since the last call."""

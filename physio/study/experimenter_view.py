@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
-from physio.core.recording import Item
+from physio.core.events import Item
 from physio.online.session import Session
 from physio.study.protocol_runner import ProtocolRunner
 from physio.view.terminal.keyboard import Keyboard, Keys

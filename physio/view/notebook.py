@@ -10,13 +10,14 @@ from typing import Any, Final, Self
 import panel as pn
 
 from physio.core.block import StreamInfo
-from physio.core.protocols import Clock, WallClock
-from physio.core.recording import Item, Recording
+from physio.core.events import Item
+from physio.core.protocols import Clock, Sink, WallClock
+from physio.core.recording import Recording
 from physio.view.dashboard import html
-from physio.view.dashboard.document import Views
+from physio.view.dashboard.document import FigureSet
 from physio.view.dashboard.figures.theme import THEMES
-from physio.view.dashboard.session_state import SessionState, of
-from physio.view.dashboard.sink import told_of
+from physio.view.dashboard.session_state import SessionState, state_of_recording
+from physio.view.dashboard.sink import session_about
 
 _EVERY: Final = 200  # ms between two drawings
 _ROOM: Final = 20_000  # items that wait for a notebook that does not draw
@@ -61,25 +62,25 @@ def show(
     panel.Column
         What a notebook shows when it is the last line of a cell.
     """
-    scene = of(recording, computed)
-    views = Views.of(scene, THEMES[theme])
-    said = pn.pane.HTML("", stylesheets=[_STYLE])
+    session = state_of_recording(recording, computed)
+    views = FigureSet.of(session, THEMES[theme])
+    text_pane = pn.pane.HTML("", stylesheets=[_STYLE])
     slider = pn.widgets.FloatSlider(
         label="at (s)", start=0.0, end=max(recording.seconds, 0.1), step=0.25,
         value=recording.seconds / 2, sizing_mode="stretch_width",
     )  # fmt: skip
 
     def look(at: float) -> None:
-        scene.at = recording.begin + at
-        _draw(views, scene, said)
+        session.at = recording.begin + at
+        _draw(views, session, text_pane)
 
     slider.param.watch(lambda event: look(event.new), "value")
     look(slider.value)
-    return pn.Column(slider, *_laid(views, said))
+    return pn.Column(slider, *_layout(views, text_pane))
 
 
 @dataclass
-class NotebookSink:
+class NotebookSink(Sink):
     """A sink whose views a notebook shows while the session runs.
 
     Give it to a `physio.Session` that runs in a thread, and let ``panel()`` be the
@@ -95,8 +96,8 @@ class NotebookSink:
 
     about: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = field(default_factory=WallClock)
-    scene: SessionState = field(default_factory=SessionState, init=False)
-    _came: deque[tuple[Item, float]] = field(
+    session: SessionState = field(default_factory=SessionState, init=False)
+    _pending: deque[tuple[Item, float]] = field(
         default_factory=lambda: deque(maxlen=_ROOM), init=False, repr=False
     )
 
@@ -109,52 +110,52 @@ class NotebookSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.scene.ended = self.scene.ended or "ended"
+        self.session.ended = self.session.ended or "ended"
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Hear what flows."""
-        speed = float(getattr(self.clock, "speed", 1.0))
+        speed = self.clock.speed
         now = self.clock.now()
-        self.scene.note({**told_of(self.about, now)})
-        self.scene.note({"clock": (now, time.monotonic(), speed)})
+        self.session.update({**session_about(self.about, now)})
+        self.session.update({"clock": (now, time.monotonic(), speed)})
         for info in streams:
-            self.scene.announce(info)
+            self.session.add_stream(info)
 
     def write(self, item: Item) -> None:
         """Take an item; the oldest that waits gives way."""
-        self._came.append((item, self.clock.now()))
+        self._pending.append((item, self.clock.now()))
 
-    def end(self, how: str) -> None:
+    def end(self, outcome: str) -> None:
         """Hear how it ended."""
-        self.scene.ended = how or "ended"
+        self.session.ended = outcome or "ended"
 
     def panel(self, theme: str = "light") -> Any:
         """Return the views, redrawn five times a second in a notebook that runs."""
-        views = Views.of(self.scene, THEMES[theme])
-        said = pn.pane.HTML("", stylesheets=[_STYLE])
+        views = FigureSet.of(self.session, THEMES[theme])
+        text_pane = pn.pane.HTML("", stylesheets=[_STYLE])
 
         def draw() -> None:
             self.take()
-            _draw(views, self.scene, said)
+            _draw(views, self.session, text_pane)
 
         draw()
-        made = pn.Column(*_laid(views, said))
+        column = pn.Column(*_layout(views, text_pane))
         pn.state.add_periodic_callback(draw, _EVERY)
-        return made
+        return column
 
     def take(self) -> None:
-        """Put what came into the scene."""
-        while self._came:
-            self.scene.take(*self._came.popleft())
+        """Put what came into the session."""
+        while self._pending:
+            self.session.take(*self._pending.popleft())
 
 
-def _draw(views: Views, scene: SessionState, said: Any) -> None:
-    views.draw(scene)
-    parts = html.badges(scene), html.estimates(scene), html.rests(scene)
-    said.object = "<br>".join(parts)
+def _draw(views: FigureSet, session: SessionState, text_pane: Any) -> None:
+    views.draw(session)
+    parts = html.badges(session), html.estimates(session), html.estimate_basis(session)
+    text_pane.object = "<br>".join(parts)
 
 
-def _laid(views: Views, said: Any) -> list[Any]:
+def _layout(views: FigureSet, text_pane: Any) -> list[Any]:
     """Return rows of figures and words."""
     roots = {name: pn.pane.Bokeh(root) for name, root in views.roots.items()}
     for pane in roots.values():
@@ -163,11 +164,11 @@ def _laid(views: Views, said: Any) -> list[Any]:
     def cell(name: str, height: int) -> Any:
         return pn.Column(roots[name], height=height, sizing_mode="stretch_width")
 
-    courses = [cell(name, 120) for name in ("valence", "arousal", "dominance")]
-    seen = ["signals", *(["others"] if views.eeg and views.others else [])]
+    histories = [cell(name, 120) for name in ("valence", "arousal", "dominance")]
+    signal_names = ["signals", *(["others"] if views.eeg and views.others else [])]
     return [
-        pn.Row(*(cell(name, 320) for name in seen)),
-        pn.Row(cell("plane", 360), pn.Column(*courses), said),
+        pn.Row(*(cell(name, 320) for name in signal_names)),
+        pn.Row(cell("plane", 360), pn.Column(*histories), text_pane),
         pn.Row(cell("skin", 180), cell("heart", 180), cell("scalp", 180)),
         pn.pane.HTML(_BEGIN, width=0, height=0, margin=0),
     ]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from devices.fault_injection import Fault, FaultInjector, SampleAccounting
 from devices.simulated import Wristband
 from physio.core.block import Block
-from physio.core.protocols import FastClock, Item
+from physio.core.events import Item
+from physio.core.protocols import FastClock
 from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 

@@ -13,7 +13,8 @@ import pytest
 from devices.fault_injection import Fault, FaultInjector, SampleAccounting
 from devices.simulated import Wristband
 from physio.core.block import Block
-from physio.core.protocols import FastClock, Item
+from physio.core.events import Item
+from physio.core.protocols import FastClock
 from physio.core.recording import Recording
 from physio.io import xdf
 from physio.online.engine import PipelineConfig

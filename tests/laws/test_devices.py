@@ -20,8 +20,8 @@ from devices.fault_injection import Fault, FaultInjector
 from devices.replay import Replay
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, StreamInfo
-from physio.core.events import Events, event_stream
-from physio.core.protocols import Clock, Device, FastClock, Item
+from physio.core.events import Events, Item, event_stream
+from physio.core.protocols import Clock, Device, FastClock
 from physio.core.recording import Arrival, Recording
 
 BEGIN = 1000.0

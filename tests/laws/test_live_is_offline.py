@@ -10,9 +10,9 @@ import pytest
 from devices.replay import Replay
 from devices.simulated import Headset, Wristband
 from physio.core.block import Block
+from physio.core.events import Item
 from physio.core.missing import missing_reason
 from physio.core.protocols import FastClock
-from physio.core.recording import Item
 from physio.io import xdf
 from physio.online.engine import PipelineConfig, run
 from physio.online.session import Session

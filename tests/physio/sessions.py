@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from physio.core.block import Block, Channel, Origin, StreamInfo
-from physio.core.events import event_stream, single_event
+from physio.core.events import Item, event_stream, single_event
 from physio.core.missing import MissingReason
-from physio.core.recording import Item, stream_timeout
+from physio.core.recording import stream_timeout
 from physio.io.xdf import Writer, read
 from physio.io.xdf.chunks import walk
 

@@ -8,8 +8,9 @@ import numpy as np
 from test_engine import EDA, EEG, PLAN, Script, columns, go, session, steady
 
 from physio.core.block import StreamInfo
+from physio.core.events import Item
 from physio.core.protocols import Command, FastClock
-from physio.core.recording import MARKERS, MUTES, RATINGS, Item
+from physio.core.recording import MARKERS, MUTES, RATINGS
 from physio.io import xdf
 from physio.online.engine import run
 from physio.online.session import Session

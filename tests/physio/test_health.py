@@ -10,7 +10,8 @@ import pytest
 from devices.fault_injection import Fault, FaultInjector
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, StreamInfo
-from physio.core.protocols import FastClock, Item
+from physio.core.events import Item
+from physio.core.protocols import FastClock
 from physio.io import xdf
 from physio.online.engine import ChainConfig, PipelineConfig, run
 from physio.online.session import Session

@@ -9,10 +9,9 @@ import pytest
 import physio
 from devices.simulated import Headset, Wristband
 from physio.core.block import Block
-from physio.core.events import Events
+from physio.core.events import Events, Item
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.protocols import FastClock
-from physio.core.recording import Item
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig
 

@@ -15,8 +15,8 @@ from devices.fault_injection import Fault, FaultInjector
 from devices.simulated import Headset, Wristband
 from physio.cli import app
 from physio.core.block import Array, Block, Channel, StreamInfo
-from physio.core.events import Events, single_event
-from physio.core.protocols import FastClock, Item
+from physio.core.events import Events, Item, single_event
+from physio.core.protocols import FastClock
 from physio.core.recording import computed
 from physio.core.stage import Chain, Stage, State
 from physio.io import xdf

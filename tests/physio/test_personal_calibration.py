@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from devices.simulated import Wristband
 from physio.cli import app
 from physio.core.block import Block
+from physio.core.events import Item
 from physio.core.protocols import FastClock
-from physio.core.recording import Item
 from physio.inference import self_report
 from physio.inference.calibration import Calibration
 from physio.io import xdf

@@ -8,8 +8,7 @@ import pytest
 
 from devices.board import Board
 from physio.core.block import Block
-from physio.core.events import Events
-from physio.core.protocols import Item
+from physio.core.events import Events, Item
 
 
 def read(board: Board, seconds: float, most: float = 0.02) -> list[Item]:

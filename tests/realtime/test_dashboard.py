@@ -19,8 +19,9 @@ import pytest
 from devices.simulated import Headset, Wristband
 from physio import config
 from physio.core.block import StreamInfo
+from physio.core.events import Item
 from physio.core.protocols import WallClock
-from physio.core.recording import MARKERS, RATINGS, Item
+from physio.core.recording import MARKERS, RATINGS
 from physio.io import xdf
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig

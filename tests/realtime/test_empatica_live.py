@@ -11,8 +11,8 @@ import pytest
 from devices.empatica import E4, MockServer, discover
 from devices.simulated import Wristband
 from physio.core.block import Block, Origin
-from physio.core.events import Events
-from physio.core.protocols import FastClock, Item, WallClock
+from physio.core.events import Events, Item
+from physio.core.protocols import FastClock, WallClock
 
 
 @contextmanager

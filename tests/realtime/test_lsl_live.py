@@ -17,8 +17,8 @@ import pytest
 
 from devices.lsl import Inlet, discover
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
-from physio.core.events import Events
-from physio.core.protocols import Item, WallClock
+from physio.core.events import Events, Item
+from physio.core.protocols import WallClock
 from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 from physio.sinks.lsl import Lsl

@@ -14,8 +14,8 @@ from devices.polar import H10, MockStrap
 from devices.polar.messages import CONTROL, ECG, START, STOP
 from devices.simulated import Chest
 from physio.core.block import Block, Origin
-from physio.core.events import Events
-from physio.core.protocols import FastClock, Item, WallClock
+from physio.core.events import Events, Item
+from physio.core.protocols import FastClock, WallClock
 from physio.online.session_config import SessionConfig
 
 SPEED = 4.0

@@ -11,8 +11,8 @@ from test_lsl_live import sending
 from devices.board import Board
 from devices.lsl import Inlet
 from physio.core.block import Block
+from physio.core.events import Item
 from physio.core.protocols import WallClock
-from physio.core.recording import Item
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig
 from physio.sinks.xdf import Xdf

@@ -13,8 +13,7 @@ from typing import Final, NoReturn, Self
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
-from physio.core.events import Events
-from physio.core.recording import Item
+from physio.core.events import Events, Item
 from physio.io.xdf.checksums import check
 from physio.io.xdf.chunks import BOUNDARY, MAGIC, Tag, chunk, numbers, same_clock, texts
 from physio.io.xdf.create_file import create

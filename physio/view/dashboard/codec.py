@@ -7,8 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from physio.core.block import Array, Block, StreamInfo
-from physio.core.events import Events
-from physio.core.recording import Item
+from physio.core.events import Events, Item
 from physio.core.stream_codec import from_dict, to_dict
 
 _SIZE: Final = 4  # bytes that say how long the head is

@@ -10,14 +10,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
-from physio.core.events import Events
+from physio.core.events import Events, Item
 from physio.core.missing import missing_reason
 from physio.core.recording import (
     CALIBRATION,
     MARKERS,
     MUTES,
     STREAM_TIMEOUT,
-    Item,
     Recording,
     base_name,
     computed,
@@ -26,7 +25,7 @@ from physio.core.stage import Stage, StageRunner
 from physio.dsp.iir import Bandpass, Highpass
 from physio.view.dashboard.figures.ring_buffer import RingBuffer
 from physio.view.labels import DIMENSIONS
-from physio.view.stream_stats import Log, StreamStats
+from physio.view.stream_stats import EventLog, StreamStats
 from physio.view.terminal.live import TRUTH
 
 FILTERS: Final[Mapping[str, Stage | None]] = {
@@ -41,7 +40,7 @@ _LEAST: Final = 0.6  # s without a sample before a stream counts as lost
 _REST, _OVER = "rest", "rest over"
 
 
-class Mark(NamedTuple):
+class Marker(NamedTuple):
     """A happening with a name, at a time (s, session clock)."""
 
     time: float
@@ -56,12 +55,12 @@ class Rating(NamedTuple):
     participant: str = ""
 
 
-class Filtered:
+class FilteredStream:
     """A stream as a filter leaves it, from the first sample that it is given."""
 
     def __init__(self, stage: Stage, info: StreamInfo, seconds: float) -> None:
-        self.flow = StageRunner(stage, info)
-        self.track = RingBuffer(self.flow.info, seconds)
+        self.runner = StageRunner(stage, info)
+        self.buffer = RingBuffer(self.runner.info, seconds)
         self._first: int | None = None
 
     def take(self, block: Block) -> None:
@@ -70,63 +69,63 @@ class Filtered:
             self._first = block.start
         epoch = block.t0 + self._first / float(block.info.rate)
         moved = Block(block.info, block.start - self._first, epoch, block.data)
-        self.track.take(self.flow.push(moved))
+        self.buffer.take(self.runner.push(moved))
 
 
 @dataclass
-class Source:
+class StreamView:
     """One stream as it is watched: its samples, and how they came."""
 
-    track: RingBuffer
-    meter: StreamStats
-    filtered: dict[str, Filtered] = field(default_factory=dict)
-    late: deque[float] = field(default_factory=lambda: deque(maxlen=200))
+    buffer: RingBuffer
+    stats: StreamStats
+    filtered: dict[str, FilteredStream] = field(default_factory=dict)
+    delays: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     """How old the newest sample of each block was when it came (s)."""
     skipped: bool = False
     """Whether the view, not the line, may have lost what is missing next."""
-    _every: float = 0.1  # s between two blocks, of late
-    _came: float = float("nan")
+    _block_interval: float = 0.1  # s between two blocks, of late
+    _last_arrival: float = float("nan")
 
     def take(self, block: Block, at: float) -> None:
         """Put in a block that came at ``at`` (s, session clock)."""
         if self.skipped:
-            self.meter.samples = block.start - self.meter.lost
+            self.stats.samples = block.start - self.stats.lost
             self.skipped = False
-        self.meter.take(block, at)
-        self.meter.forget(at)
+        self.stats.take(block, at)
+        self.stats.drop_old(at)
         if not len(block):
             return
-        self.track.take(block)
-        self.late.append(at - block.complete_until)
-        if self._came == self._came:
-            self._every += 0.1 * (min(at - self._came, 5.0) - self._every)
-        self._came = at
-        for made in self.filtered.values():
-            made.take(block)
+        self.buffer.take(block)
+        self.delays.append(at - block.complete_until)
+        if self._last_arrival == self._last_arrival:
+            self._block_interval += 0.1 * (min(at - self._last_arrival, 5.0) - self._block_interval)
+        self._last_arrival = at
+        for filtered in self.filtered.values():
+            filtered.take(block)
 
-    def lost(self, now: float) -> bool:
+    def is_lost(self, now: float) -> bool:
         """Tell whether nothing has come for longer than this stream is used to."""
-        if not self.late:  # it was recorded, or never came
-            times, _ = self.track.window(now - 2.0, now + 1e-6)
+        if not self.delays:  # it was recorded, or never came
+            times, _ = self.buffer.window(now - 2.0, now + 1e-6)
             return not len(times)
-        age = self.meter.age(now)
-        usual = float(np.median(self.late))
-        return bool(age > usual + max(_LEAST, 2.5 * self._every))
+        age = self.stats.age(now)
+        usual = float(np.median(self.delays))
+        return bool(age > usual + max(_LEAST, 2.5 * self._block_interval))
 
-    def seen_through(self, name: str) -> RingBuffer:
+    def filtered_buffer(self, name: str) -> RingBuffer:
         """Return the samples as a filter of `FILTERS` leaves them."""
         stage = FILTERS[name]
         if stage is None:
-            return self.track
+            return self.buffer
         if name not in self.filtered:
             try:
-                made = Filtered(stage, self.track.info, self.track.seconds)
+                filtered = FilteredStream(stage, self.buffer.info, self.buffer.seconds)
             except ValueError:  # the stream is too slow for it
-                return self.track
-            if (kept := self.track.block()) is not None:
-                made.take(kept)
-            self.filtered[name] = made
-        return self.filtered[name].track
+                return self.buffer
+            if (past := self.buffer.block()) is not None:
+                filtered.take(past)
+            self.filtered[name] = filtered
+        return self.filtered[name].buffer
 
 
 class SessionState:
@@ -153,32 +152,32 @@ class SessionState:
         self.participant = ""
         self.who = ""
         self.config: Mapping[str, Any] = {}
-        self.sources: dict[str, Source] = {}
+        self.sources: dict[str, StreamView] = {}
         self.computed: dict[str, RingBuffer] = {}
         self.truths: dict[str, RingBuffer] = {}
-        self.log = Log()
-        self.marks: deque[Mark] = deque(maxlen=500)
+        self.log = EventLog()
+        self.marks: deque[Marker] = deque(maxlen=500)
         self.ratings: deque[Rating] = deque(maxlen=500)
-        self.points: dict[str, deque[Mark]] = {}
+        self.unlabelled: dict[str, deque[Marker]] = {}
         self.muted: set[str] = set()
-        self.rests: deque[float] = deque(maxlen=20)
+        self.baseline_begins: deque[float] = deque(maxlen=20)
         self.known: deque[float] = deque(maxlen=20)
         """When a rest was ended, or an earlier one was told of (s)."""
-        self.compute: tuple[float, float] | None = None  # ms: half, 99 of 100
-        self.behind: deque[float] = deque(maxlen=400)  # s, newest sample to estimate
+        self.compute_ms: tuple[float, float] | None = None  # ms: half, 99 of 100
+        self.estimate_delays: deque[float] = deque(maxlen=400)  # s, newest sample to estimate
         self.recorded_at = ""
         self.ended = ""
         self.dropped = 0
         self.at: float | None = None
-        self._rest = 0.0
-        self._zero = (float("nan"), float("nan"), 1.0)
+        self._baseline_length = 0.0
+        self._clock = (float("nan"), float("nan"), 1.0)
 
     @property
     def now(self) -> float:
         """The time (s, session clock): of the session, or where one looks."""
         if self.at is not None:
             return self.at
-        now, tick, speed = self._zero
+        now, tick, speed = self._clock
         return now + (self.tick() - tick) * speed if now == now else self._newest()
 
     @property
@@ -189,13 +188,13 @@ class SessionState:
     @property
     def speed(self) -> float:
         """How many times as fast as the real one the session's time goes."""
-        return self._zero[2]
+        return self._clock[2]
 
     @property
     def infos(self) -> list[StreamInfo]:
         """What flows and what is computed."""
-        known = [s.track.info for s in self.sources.values()]
-        return known + [track.info for track in self.computed.values()]
+        baseline_ends = [s.buffer.info for s in self.sources.values()]
+        return baseline_ends + [track.info for track in self.computed.values()]
 
     @property
     def participants(self) -> list[str]:
@@ -206,18 +205,18 @@ class SessionState:
     @property
     def estimates(self) -> RingBuffer | None:
         """What is estimated of whom one looks at: `who`."""
-        return self._of("estimates")
+        return self._computed_buffer("estimates")
 
     @property
     def features(self) -> RingBuffer | None:
         """What is computed for it."""
-        return self._of("features")
+        return self._computed_buffer("features")
 
     @property
     def truth(self) -> RingBuffer | None:
         """What a simulated participant feels."""
-        found = [t for code, t in self.truths.items() if self.who in {"", code}]
-        return found[0] if found else None
+        buffers = [t for code, t in self.truths.items() if self.who in {"", code}]
+        return buffers[0] if buffers else None
 
     def rated(self, begin: float = -np.inf) -> list[Rating]:
         """Return how the one whom one looks at rated themselves, from ``begin`` on."""
@@ -228,20 +227,20 @@ class SessionState:
             and (not self.who or r.participant in {"", self.who})
         ]
 
-    def _of(self, what: str) -> RingBuffer | None:
+    def _computed_buffer(self, kind: str) -> RingBuffer | None:
         participants = self.participants
-        who = self.who if self.who in participants else (participants or [""])[0]
-        return self.computed.get(f"{what}.{who}".rstrip("."))
+        selected = self.who if self.who in participants else (participants or [""])[0]
+        return self.computed.get(f"{kind}.{selected}".rstrip("."))
 
-    def note(self, about: Mapping[str, Any]) -> None:
+    def update(self, about: Mapping[str, Any]) -> None:
         """Hear something about the session itself."""
         if "clock" in about:
-            self._zero = tuple(about["clock"])
+            self._clock = tuple(about["clock"])
         if "skipped" in about:
             for source in self.sources.values():
                 source.skipped = True
         if "compute" in about:
-            self.compute = tuple(about["compute"])
+            self.compute_ms = tuple(about["compute"])
         for name in (
             "begin",
             "participant",
@@ -253,9 +252,9 @@ class SessionState:
             if name in about:
                 setattr(self, name, about[name])
         if "config" in about:
-            self._rest = rest_of(self.config)
+            self._baseline_length = baseline_seconds(self.config)
 
-    def announce(self, info: StreamInfo) -> None:
+    def add_stream(self, info: StreamInfo) -> None:
         """Hear of a stream."""
         name = info.name
         if not info.rate:
@@ -266,7 +265,7 @@ class SessionState:
             if name not in self.computed:
                 self.computed[name] = RingBuffer(info, self.history)
         elif name not in self.sources:
-            self.sources[name] = Source(
+            self.sources[name] = StreamView(
                 RingBuffer(info, self.seconds), StreamStats(info)
             )
 
@@ -281,44 +280,44 @@ class SessionState:
             When it came (s, session clock).
         """
         if isinstance(item, Events):
-            self._happened(item)
+            self._take_events(item)
             return
         name = item.info.name
-        self.announce(item.info)
+        self.add_stream(item.info)
         if name.endswith(TRUTH):
             self.truths[item.info.participant].take(item)
-        elif what := computed(name):
+        elif kind := computed(name):
             self.computed[name].take(item)
-            if what == "estimates" and len(item):
-                self.behind.append(at - item.complete_until)
+            if kind == "estimates" and len(item):
+                self.estimate_delays.append(at - item.complete_until)
         else:
-            self._arrived(name, item, at)
+            self._take_block(name, item, at)
 
-    def resting(self) -> tuple[float, float]:
+    def baseline_period(self) -> tuple[float, float]:
         """Return since when the present rest goes on (s), and how long it takes (s).
 
         What is estimated before it is over does not know the participant yet.
         """
-        length = self._rest
-        track = self.estimates
-        since = max((t for t in self.rests if t <= self.now), default=float("nan"))
+        length = self._baseline_length
+        buffer = self.estimates
+        since = max((t for t in self.baseline_begins if t <= self.now), default=float("nan"))
         known = max((t for t in self.known if t <= self.now), default=float("nan"))
         if known == known and not since > known:
             return known - length, length
-        if since != since and track is not None and len(track):
-            times, rows = track.window(-np.inf, self.now)
-            names = track.info.names
+        if since != since and buffer is not None and len(buffer):
+            times, rows = buffer.window(-np.inf, self.now)
+            names = buffer.info.names
             at = [names.index(d) for d in DIMENSIONS if d in names]
-            there = np.flatnonzero(np.isfinite(rows[:, at]).any(axis=1))
-            full = len(track) > 0.9 * self.history * float(track.info.rate)
-            if len(there):
-                since = self.begin if full else float(times[there[0]])
+            valid = np.flatnonzero(np.isfinite(rows[:, at]).any(axis=1))
+            full = len(buffer) > 0.9 * self.history * float(buffer.info.rate)
+            if len(valid):
+                since = self.begin if full else float(times[valid[0]])
         return since, length
 
     @property
-    def rest_left(self) -> float:
+    def baseline_remaining(self) -> float:
         """How long the rest still takes (s); 0 if it is over, NaN if none began."""
-        since, length = self.resting()
+        since, length = self.baseline_period()
         return float(np.maximum(0.0, since + length - self.now)) if length else 0.0
 
     def reasons(self, stream: str) -> dict[str, int]:
@@ -326,16 +325,16 @@ class SessionState:
 
         The chains of one channel speak for all of its stream.
         """
-        names = self.sources[stream].track.info.names
-        found = dict.fromkeys(names, 0)
-        track = self.features
-        if track is None or not len(track):
-            return found
-        _, rows = track.window(self.now - 2, self.now + 1)
+        names = self.sources[stream].buffer.info.names
+        worst = dict.fromkeys(names, 0)
+        buffer = self.features
+        if buffer is None or not len(buffer):
+            return worst
+        _, rows = buffer.window(self.now - 2, self.now + 1)
         if not len(rows):
-            return found
+            return worst
         codes = dict(
-            zip(track.info.names, missing_reason(rows[-1]).tolist(), strict=True)
+            zip(buffer.info.names, missing_reason(rows[-1]).tolist(), strict=True)
         )
         readers = self.config.get("chains", {})
         mine = [
@@ -348,31 +347,31 @@ class SessionState:
             last = rest.rpartition(".")[2]
             if chain not in mine or last in ("window_start", "window_end", "missing"):
                 continue
-            told = [last] if last in found else names if len(names) == 1 else []
-            for name in told:
-                found[name] = max(found[name], code)
-        return found
+            affected = [last] if last in worst else names if len(names) == 1 else []
+            for name in affected:
+                worst[name] = max(worst[name], code)
+        return worst
 
-    def _arrived(self, name: str, block: Block, at: float) -> None:
+    def _take_block(self, name: str, block: Block, at: float) -> None:
         source = self.sources[name]
-        silent, heard = source.meter.silent, source.meter.heard
-        before = source.meter.lost
+        silent, newest = source.stats.silent, source.stats.newest_time
+        before = source.stats.lost
         source.take(block, at)
-        if silent and not source.meter.silent:
+        if silent and not source.stats.silent:
             away = (
-                f" after {block.complete_until - heard:.1f} s" if heard == heard else ""
+                f" after {block.complete_until - newest:.1f} s" if newest == newest else ""
             )
             self.log.add(block.complete_until, f"{name} is back{away}", "good")
-        elif source.meter.lost > before:
-            self.log.lost(block.complete_until, name, source.meter.lost - before)
+        elif source.stats.lost > before:
+            self.log.lost(block.complete_until, name, source.stats.lost - before)
 
-    def _happened(self, events: Events) -> None:
+    def _take_events(self, events: Events) -> None:
         name, columns = events.info.name, events.info.names
         rows = zip(events.times.tolist(), events.data.tolist(), strict=True)
         labels = events.labels or ("",) * len(events)
         for (at, values), label in zip(rows, labels, strict=True):
             if name == STREAM_TIMEOUT:
-                self._silent(at, label)
+                self._take_timeout(at, label)
             elif name == MUTES:
                 (self.muted.add if values[0] else self.muted.discard)(label)
                 done = "left out" if values[0] else "taken in again"
@@ -387,30 +386,30 @@ class SessionState:
                 self.known.append(at)
                 self.log.add(at, "told of an earlier calibration", "good")
             elif label:
-                self._marked(name, at, label)
+                self._take_marker(name, at, label)
             elif not name.startswith("session."):
-                self.points.setdefault(name, deque(maxlen=5000)).append(Mark(at, ""))
+                self.unlabelled.setdefault(name, deque(maxlen=5000)).append(Marker(at, ""))
 
-    def _marked(self, name: str, at: float, label: str) -> None:
-        told = label if base_name(name) == MARKERS else f"{name}: {label}"
-        self.log.mark(at, told, "mark")
-        self.marks.append(Mark(at, label))
+    def _take_marker(self, name: str, at: float, label: str) -> None:
+        text = label if base_name(name) == MARKERS else f"{name}: {label}"
+        self.log.mark(at, text, "mark")
+        self.marks.append(Marker(at, label))
         if base_name(name) == MARKERS and label in {_REST, _OVER}:
-            (self.rests if label == _REST else self.known).append(at)
+            (self.baseline_begins if label == _REST else self.known).append(at)
 
-    def _silent(self, at: float, stream: str) -> None:
+    def _take_timeout(self, at: float, stream: str) -> None:
         source = self.sources.get(stream)
-        if source is not None and not source.meter.silent:
-            source.meter.silent = True
+        if source is not None and not source.stats.silent:
+            source.stats.silent = True
             self.log.add(at, f"{stream} is silent", "bad")
 
     def _newest(self) -> float:
-        times = [s.track.newest for s in self.sources.values() if len(s.track)]
+        times = [s.buffer.newest for s in self.sources.values() if len(s.buffer)]
         return max(times, default=float("nan"))
 
 
-def of(recording: Recording, computed_too: Iterable[Item] = ()) -> SessionState:
-    """Return the scene of a whole recording, looked at where `SessionState.at` says.
+def state_of_recording(recording: Recording, computed_too: Iterable[Item] = ()) -> SessionState:
+    """Return the session of a whole recording, looked at where `SessionState.at` says.
 
     Parameters
     ----------
@@ -419,51 +418,51 @@ def of(recording: Recording, computed_too: Iterable[Item] = ()) -> SessionState:
     computed_too
         Features and estimates, where the recording does not hold them.
     """
-    scene = SessionState(recording.seconds + 60, recording.seconds + 60)
-    scene.begin = recording.begin
-    scene.participant = recording.metadata.get("participant", "")
-    scene.note({"config": json.loads(recording.metadata.get("config", "{}"))})
+    session = SessionState(recording.seconds + 60, recording.seconds + 60)
+    session.begin = recording.begin
+    session.participant = recording.metadata.get("participant", "")
+    session.update({"config": json.loads(recording.metadata.get("config", "{}"))})
     for name, blocks in recording.streams.items():
         if not any(map(len, blocks)):
-            scene.announce(blocks[0].info)
+            session.add_stream(blocks[0].info)
             continue
-        track = RingBuffer.of(blocks)
+        buffer = RingBuffer.of(blocks)
         if name.endswith(TRUTH):
-            scene.truths[track.info.participant] = track
+            session.truths[buffer.info.participant] = buffer
         elif computed(name):
-            scene.computed[name] = track
+            session.computed[name] = buffer
         else:
-            scene.sources[name] = Source(track, counted(blocks))
+            session.sources[name] = StreamView(buffer, recorded_stats(blocks))
     for events in recording.events.values():
         if events.info.name != STREAM_TIMEOUT:
-            scene.take(events, events.complete_until)
+            session.take(events, events.complete_until)
     for item in computed_too:
-        scene.take(item, item.complete_until)
-    scene.at = recording.end
-    return scene
+        session.take(item, item.complete_until)
+    session.at = recording.end
+    return session
 
 
-def counted(blocks: Sequence[Block]) -> StreamStats:
+def recorded_stats(blocks: Sequence[Block]) -> StreamStats:
     """Return how many samples of a recorded stream there are, and how many not."""
-    meter = StreamStats(blocks[0].info)
+    stats = StreamStats(blocks[0].info)
     filled = [b for b in blocks if len(b)]
-    meter.samples = sum(map(len, filled))
-    meter.lost = filled[-1].stop - filled[0].start - meter.samples
-    meter.heard = filled[-1].complete_until
-    return meter
+    stats.samples = sum(map(len, filled))
+    stats.lost = filled[-1].stop - filled[0].start - stats.samples
+    stats.newest_time = filled[-1].complete_until
+    return stats
 
 
-def rest_of(config: Mapping[str, Any]) -> float:
+def baseline_seconds(config: Mapping[str, Any]) -> float:
     """Return how long a session's rest is (s): as said, or as in the training."""
     from physio.models import model_card
 
     table = config.get("estimator", {})
-    if said := table.get("rest"):
-        return float(said)
-    found = []
+    if seconds := table.get("rest"):
+        return float(seconds)
+    lengths = []
     for expert in table.get("experts", ()):
         try:
-            found.append(model_card.load(expert["weights"]).card.baseline)
+            lengths.append(model_card.load(expert["weights"]).card.baseline)
         except (ValueError, OSError, KeyError):
             continue
-    return max(found, default=0.0)
+    return max(lengths, default=0.0)

@@ -20,8 +20,9 @@ from typing import Any, Final, Self
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
-from physio.core.protocols import Clock, Command, WallClock
-from physio.core.recording import Item, computed
+from physio.core.events import Item
+from physio.core.protocols import Clock, Command, Sink, WallClock
+from physio.core.recording import computed
 from physio.view.dashboard.codec import Encoder
 
 _CLOCK: Final = 0.5  # s between two comparisons of clocks
@@ -31,7 +32,7 @@ _GRACE: Final = 5.0  # s that the other process has to end by itself
 
 
 @dataclass
-class Dashboard:
+class Dashboard(Sink):
     """A page in the browser: signals, estimates and what they rest on, controls.
 
     It is served by a process of its own. What that process cannot take in time is left
@@ -57,6 +58,7 @@ class Dashboard:
     certificate: str = ""
     key: str = ""
     capacity: int = 2048
+    threaded = True
     dropped: int = field(default=0, init=False)
     urls: Mapping[str, str] = field(default_factory=dict, init=False, repr=False)
     """Where each kind of viewer looks: ``control``, ``look``, ``participant``."""
@@ -71,14 +73,14 @@ class Dashboard:
     def __enter__(self) -> Self:
         self._queue: Queue[tuple[Item, float, int] | dict[str, Any] | None]
         self._queue = Queue(self.capacity)
-        self._wishes: deque[Command] = deque(maxlen=1000)
+        self._commands: deque[Command] = deque(maxlen=1000)
         self._notices: deque[str] = deque()
         self._compute: deque[float] = deque(maxlen=400)
-        self._wrote, self._skipped = 0.0, 0
+        self._last_write, self._skipped = 0.0, 0
         self._start()
         self._threads = [
             Thread(target=work, name="dashboard", daemon=True)
-            for work in (self._send, self._hear)
+            for work in (self._send, self._receive)
         ]
         for thread in self._threads:
             thread.start()
@@ -114,44 +116,48 @@ class Dashboard:
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Hear what flows."""
-        about = told_of(self.about, self.clock.now())
-        recorded = self._recorded(json.loads(self.about.get("config", "{}")))
+        about = session_about(self.about, self.clock.now())
+        recorded = self._recording_path(json.loads(self.about.get("config", "{}")))
         self._put({**about, "recorded_at": recorded, "streams": list(streams)})
 
     def write(self, item: Item) -> None:
         """Hand an item over, or count it as dropped."""
         now = time.perf_counter()
-        what = computed(item.info.name)
-        if what == "estimates":
-            self._compute.append(1e3 * (now - self._wrote))
-        elif not what:
-            self._wrote = now
+        kind = computed(item.info.name)
+        if kind == "estimates":
+            self._compute.append(1e3 * (now - self._last_write))
+        elif not kind:
+            self._last_write = now
         skipped, self._skipped = self._skipped, 0
         self._put((item, self.clock.now(), skipped))
         if self._skipped:  # this one as well
             self._skipped += skipped
 
-    def end(self, how: str) -> None:
+    def end(self, outcome: str) -> None:
         """Hear how the session ended."""
-        self._put({"ended": how or "ended"}, insist=True)
+        self._put({"ended": outcome or "ended"}, insist=True)
 
     def notices(self) -> list[str]:
         """Return what there is to say of the dashboard since the last call."""
         return [self._notices.popleft() for _ in range(len(self._notices))]
 
-    def wishes(self) -> list[Command]:
+    def commands(self) -> list[Command]:
         """Return what participants wanted since the last call."""
-        return [self._wishes.popleft() for _ in range(len(self._wishes))]
+        return [self._commands.popleft() for _ in range(len(self._commands))]
+
+    def reply(self, command: Command, refusal: str) -> None:
+        """Tell the viewer who sent a command of its result."""
+        self._put({"reply": [command.sender, refusal]})
 
     def _start(self) -> None:
-        from physio.view.dashboard.access import fresh
+        from physio.view.dashboard.access import new_tokens
 
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         listening = socket.create_server((self.address, self.port), family=family)
         ours, theirs = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         port = listening.getsockname()[1]
-        tokens = fresh() | ({"control": self.token} if self.token else {})
+        tokens = new_tokens() | ({"control": self.token} if self.token else {})
         host = sorted(self.place.hosts(port))[0]
         at = f"{self.place.scheme}://{host}/?token="
         self.urls = {role: at + token for role, token in tokens.items()}
@@ -170,9 +176,9 @@ class Dashboard:
         first = {"place": asdict(self.place), "tokens": tokens}
         self._pipe.send_bytes(self._packer.note(**first))
 
-    def _put(self, what: Any, *, insist: bool = False) -> None:
+    def _put(self, message: Any, *, insist: bool = False) -> None:
         try:
-            self._queue.put(what, block=insist, timeout=1.0 if insist else None)
+            self._queue.put(message, block=insist, timeout=1.0 if insist else None)
         except Full:
             self.dropped += 1
             self._skipped += 1
@@ -214,35 +220,35 @@ class Dashboard:
 
     def _stale(self, item: Item, at: float) -> bool:
         """Tell whether samples have waited so long that newer ones matter more."""
-        speed = float(getattr(self.clock, "speed", 1.0))
+        speed = self.clock.speed
         return isinstance(item, Block) and self.clock.now() - at > _STALE * speed
 
     def _clock(self) -> dict[str, Any]:
-        speed = float(getattr(self.clock, "speed", 1.0))
+        speed = self.clock.speed
         about: dict[str, Any] = {"clock": (self.clock.now(), time.monotonic(), speed)}
         recent = list(islice(reversed(tuple(self._compute)), 400))
         if recent:
             about["compute"] = np.percentile(recent, [50, 99]).tolist()
         return about | {"dropped": self.dropped}
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         """Hear what participants want, as long as the other process lives."""
         try:
             while True:
-                what, at, label, values, who = json.loads(self._pipe.recv_bytes())
-                self._wishes.append(Command(what, at, label, tuple(values), who))
+                kind, at, label, values, who = json.loads(self._pipe.recv_bytes())
+                self._wishes.append(Command(kind, at, label, tuple(values), who))
         except (EOFError, OSError, ValueError, TypeError):
             return
 
-    def _recorded(self, config: Mapping[str, Any]) -> str:
+    def _recording_path(self, config: Mapping[str, Any]) -> str:
         """Return where the session is recorded; empty if it is not."""
         uses = [str(sink.get("use", "")) for sink in config.get("sinks", {}).values()]
-        kept = any(use.endswith("xdf:Xdf") for use in uses)
-        return str(self.folder / "recording.xdf") if kept else ""
+        has_xdf = any(use.endswith("xdf:Xdf") for use in uses)
+        return str(self.folder / "recording.xdf") if has_xdf else ""
 
 
-def told_of(about: Mapping[str, str], now: float) -> dict[str, Any]:
-    """Return what a scene is told of a session that begins."""
+def session_about(about: Mapping[str, str], now: float) -> dict[str, Any]:
+    """Return what a session is told of a session that begins."""
     config = json.loads(about.get("config", "{}"))
     return {
         "begin": float(about.get("begin", now)),

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.live import Live
 
 from physio.core.block import Block, StreamInfo
-from physio.core.events import Events
-from physio.core.recording import STREAM_TIMEOUT, Item, computed
-from physio.view.labels import dimensions, labels
-from physio.view.stream_stats import Log, StreamStats
+from physio.core.events import Events, Item
+from physio.core.recording import STREAM_TIMEOUT, computed
+from physio.view.labels import estimated_dimensions, origin_labels
+from physio.view.stream_stats import EventLog, StreamStats
 from physio.view.terminal.keyboard import Keyboard
-from physio.view.terminal.layout import ParticipantPanel, TerminalLayout, line
+from physio.view.terminal.layout import ParticipantPanel, TerminalLayout, status_line
 from physio.view.terminal.sparklines import clock
 
 TRUTH: Final = ".truth"
@@ -58,7 +58,7 @@ class Terminal:
     every: float = 0.2
     plainly: float = 10.0
     meters: dict[str, StreamStats] = field(default_factory=dict, init=False)
-    log: Log = field(default_factory=Log, init=False)
+    log: EventLog = field(default_factory=EventLog, init=False)
     participants: dict[str, ParticipantPanel] = field(default_factory=dict, init=False)
     _truths: dict[str, Block] = field(default_factory=dict, init=False)
     said: str = field(default="", init=False)
@@ -106,7 +106,7 @@ class Terminal:
         if drawn:
             self.console.print(self.screen())
         else:
-            self._plain(line(self.screen()))
+            self._plain(status_line(self.screen()))
 
     def take(self, item: Item, now: float | None = None) -> None:
         """Take what a session yields, raw or computed, in order.
@@ -157,11 +157,11 @@ class Terminal:
         first = not np.isfinite(self._due)
         self._due = self.tick() + (self.every if self._live else self.plainly)
         for meter in self.meters.values():
-            meter.forget(now)
+            meter.drop_old(now)
         if self._live:
             self._live.update(self.screen(), refresh=True)
         elif not first:  # there is nothing to tell yet
-            self._plain(line(self.screen()))
+            self._plain(status_line(self.screen()))
 
     def tell(self, line: str) -> None:
         """Keep a line in sight; where there is no screen, print it once."""
@@ -191,15 +191,15 @@ class Terminal:
             now=self._now,
             begin=self.begin if self.begin is not None else self._now,
             participant=self.participant,
-            labels=labels(infos),
-            meters=list(self.meters.values()),
+            labels=origin_labels(infos),
+            stats=list(self.meters.values()),
             participants=self.participants,
-            happened=self.log.last(50),
-            missing=sorted(self._missing - set(self.meters)),
+            log=self.log.last(50),
+            missing_streams=sorted(self._missing - set(self.meters)),
             latency_ms=_percentiles(self._latency),
             listening=self._keyboard.listening,
             entry=self._keyboard.keys.entry,
-            said=self.said,
+            notice=self.said,
             # Said here, for what `rich` wraps a screen in does not pass it on.
             height=self.console.size.height if self._live else None,
         )
@@ -207,7 +207,7 @@ class Terminal:
     def _arrived(self, block: Block) -> None:
         name = block.info.name
         meter = self.meters.setdefault(name, StreamStats(block.info))
-        was, since = meter.silent, meter.heard
+        was, since = meter.silent, meter.newest_time
         lost = meter.take(block, self._now)
         if was and not meter.silent:
             away = (
@@ -226,7 +226,7 @@ class Terminal:
             seen.features = block
             return
         seen.estimates = block
-        for name in dimensions(block.info):
+        for name in estimated_dimensions(block.info):
             # What a bar shows comes at most `rate` times a second: 60 s of it.
             room = int(60 * block.info.rate) + 1
             kept = seen.trend.setdefault(name, deque(maxlen=room))

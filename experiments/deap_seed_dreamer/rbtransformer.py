@@ -16,7 +16,7 @@ from physio.datasets.feature_table import LABEL, RATING, features
 from physio.evaluation import results, splits
 from physio.evaluation.evaluate import Evaluation, Task, evaluate
 from physio.evaluation.models.baselines import MajorityClass
-from physio.evaluation.models.nested_cv import Chosen
+from physio.evaluation.models.nested_cv import NestedCV
 from physio.features.eeg.differential_entropy import DifferentialEntropy
 from physio.models import model_card
 from physio.training import eeg_tokens
@@ -178,13 +178,13 @@ class RBTransformerBenchmark:
         )
         return replace(made, notes=tuple(self._notes(models)))
 
-    def _network(self, folder: Path | None) -> RBTransformerClassifier | Chosen:
+    def _network(self, folder: Path | None) -> RBTransformerClassifier | NestedCV:
         """Return the network, or what chooses how it is trained."""
         first = replace(self.model, folder=folder)
         if not self.choices:
             return first
         others = {k: replace(m, folder=folder) for k, m in self.choices.items()}
-        return Chosen({"model": first, **others}, measure=self.metrics[0])
+        return NestedCV({"model": first, **others}, metric=self.metrics[0])
 
     def work(self, table: pd.DataFrame) -> Task:
         """Return what is to be told of which rows."""
@@ -234,8 +234,8 @@ class RBTransformerBenchmark:
                 "of these figures holds for a participant or a trial never seen."
             )
         for name, model in models.items():
-            if isinstance(model, Chosen):
-                yield model.said(name)
+            if isinstance(model, NestedCV):
+                yield model.describe_choices(name)
             else:
                 yield f"{name}: one setting, which touched each outer fold once."
 

@@ -25,7 +25,7 @@ from physio.evaluation.models.baselines import (
     Model,
     PermutedLabels,
 )
-from physio.evaluation.models.nested_cv import Chosen
+from physio.evaluation.models.nested_cv import NestedCV
 
 _CLASSES: Final = {"rest": ("rest",), "arithmetic": ("arithmetic",)}
 _STREAM: Final = "neurocom.eeg"
@@ -146,8 +146,8 @@ class EegmatWorkload:
         resting = table[LABEL].astype(str).to_numpy() == "rest"
         whole = np.isfinite(x).all(axis=1)
         over = self.baseline_seconds * _rate(table)
-        calibration = whole & resting & (table["stop"].to_numpy() <= over)
-        left = whole & (~resting | (table["rests"].to_numpy() >= over))
+        calibration = whole & resting & (table["end_sample"].to_numpy() <= over)
+        left = whole & (~resting | (table["support_start_sample"].to_numpy() >= over))
         for participant in np.unique(subjects):
             own = subjects == participant
             if not (own & calibration).any():
@@ -196,8 +196,8 @@ class EegmatWorkload:
         """Return the telling of the late from the early half of the rest left."""
         table = work.table
         resting = (table[LABEL].astype(str) == "rest").to_numpy() & work.left
-        begin = table["begin"].to_numpy(np.float64)
-        middle = table["begin"][resting].groupby(table["subject"][resting]).median()
+        begin = table["start_s"].to_numpy(np.float64)
+        middle = table["start_s"][resting].groupby(table["subject"][resting]).median()
         late = begin > table["subject"].map(middle).to_numpy(np.float64)
         labels = np.where(resting, np.where(late, "late", "early"), "")
         classes = {"early": ("early",), "late": ("late",)}
@@ -227,7 +227,7 @@ class EegmatWorkload:
                 if found is None:
                     found = np.zeros((len(table), block.data.shape[1], width), "f4")
                 for row in np.flatnonzero(mine & (table["trial"] == trial)):
-                    stop = int(table["stop"].iloc[row])
+                    stop = int(table["end_sample"].iloc[row])
                     if stop >= width:
                         part = block.data[stop - width : stop] / spread
                         found[row] = (part - part.mean(axis=0)).T
@@ -237,7 +237,7 @@ class EegmatWorkload:
 
     def _chosen(self) -> list[str]:
         """Tell of each model that was chosen how it was."""
-        return [m.said(k) for k, m in self.models.items() if isinstance(m, Chosen)]
+        return [m.describe_choices(k) for k, m in self.models.items() if isinstance(m, NestedCV)]
 
 
 def _reading(model: Model, x: Array) -> Callable[[FoldData], Any]:
@@ -247,7 +247,7 @@ def _reading(model: Model, x: Array) -> Callable[[FoldData], Any]:
 
 def _rate(table: pd.DataFrame) -> float:
     """Return how many samples of the source there are in a second (Hz)."""
-    row: npt.NDArray[np.float64] = table[["start", "stop", "begin", "end"]].to_numpy()[
+    row: npt.NDArray[np.float64] = table[["start_sample", "end_sample", "start_s", "end_s"]].to_numpy()[
         0
     ]
     return float((row[1] - row[0]) / (row[3] - row[2]))

@@ -51,12 +51,12 @@ def main() -> None:
     rows = rows[rows["label"].isin(CONDITIONS)]
     participants = {}
     for name, mine in rows.groupby("subject", sort=False):
-        begins = mine["begin"].to_numpy()
+        begins = mine["start_s"].to_numpy()
         apart = np.r_[
             True, np.floor(begins[1:] / APART) > np.floor(begins[:-1] / APART)
         ]
         mine = mine[apart & mine["motion.activity"].notna().to_numpy()]
-        n = counts(root / str(name), mine["begin"].to_numpy())
+        n = counts(root / str(name), mine["start_s"].to_numpy())
         moved = mine["motion.activity"].to_numpy()
         both = mine["label"].isin(["stress", "amusement"]).to_numpy()
         stress = (mine["label"] == "stress").to_numpy()[both]

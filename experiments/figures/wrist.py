@@ -54,7 +54,7 @@ def fans(ax: Axes, y: Array, at: list[int], model: Pinn) -> None:
     ahead = np.array([0.0, *model.config.horizons])
     nothing = np.zeros(model.config.features)  # as at rest
     for now in at:
-        said = model.forecast_quantiles(nothing, y[now - 239 : now + 1])
+        said = model.forecast(nothing, y[now - 239 : now + 1])
         low, middle, high = (
             np.concatenate([[y[now]], part])
             for part in (said.low, said.middle, said.high)

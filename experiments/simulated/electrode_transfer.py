@@ -121,8 +121,8 @@ class ElectrodeTransfer:
         names = features(table)
         x = table[names].to_numpy(np.float64)
         whole = np.isfinite(x).all(axis=1)
-        calibration = whole & (table["end"].to_numpy() <= self.baseline_seconds)
-        left = whole & (table["rests"].to_numpy() >= self.baseline_seconds * self._rate)
+        calibration = whole & (table["end_s"].to_numpy() <= self.baseline_seconds)
+        left = whole & (table["support_start_sample"].to_numpy() >= self.baseline_seconds * self._rate)
         for own in table.groupby("subject", sort=False).indices.values():
             resting = own[calibration[own]]
             if not len(resting):
@@ -173,13 +173,13 @@ class ElectrodeTransfer:
                 "subject": f"seed {seed}",
                 "session": "",
                 "trial": "all",
-                "part": 0,
+                "segment": 0,
                 LABEL: np.where(arousal > 0, "aroused", "calm"),
-                "start": np.maximum(stop - round(self.every * self._rate), 0),
-                "stop": stop,
-                "rests": np.maximum(stop - int(np.ceil(span * self._rate)), 0),
-                "begin": ends - self.every,
-                "end": ends,
+                "start_sample": np.maximum(stop - round(self.every * self._rate), 0),
+                "end_sample": stop,
+                "support_start_sample": np.maximum(stop - int(np.ceil(span * self._rate)), 0),
+                "start_s": ends - self.every,
+                "end_s": ends,
                 **{n: made.column(n)[at] for n in names},
             }
         )

@@ -178,7 +178,7 @@ def _tracked(
     for s, participant in participants.items():
         n = len(participant.x)
         at = np.arange(round((LATER - START) / STEP), n, 2)
-        made = np.array([model.track(participant.x[k::-1])[0] for k in at])
+        made = np.array([model.history(participant.x[k::-1])[0] for k in at])
         said[str(s)] = made, _felt(participant, n)[at]
     return {"tracker": said}
 

@@ -202,7 +202,7 @@ class TrainPublishedExperts:
             for i in range(k, len(seen), self.folds):
                 z, extra = centred(seen[i], rest)
                 said[i] = np.array([np.stack(model.predict(row, extra)) for row in z])
-                odd += [model.surprise(row, extra) for row in z[::10]]
+                odd += [model.novelty(row, extra) for row in z[::10]]
         rest = rests(seen, self.every)
         model = shrunk(size, *_fit(size, seen, rest), _SHRINK, np.zeros(3))
         share = error_model.slopes([p.ratings for p in seen], said, model.prior[0])
@@ -230,7 +230,7 @@ class TrainPublishedExperts:
             model = GaussianSmoother(size, dynamics.know(kept, names, size.moments))
             for i in range(k, len(seen), self.folds):
                 said[i] = tracked(model, whole[i])[-len(ratings[i]) :]
-                odd += [model.surprise(row, row) for row in whole[i][15::10]]
+                odd += [model.novelty(row, row) for row in whole[i][15::10]]
         knows = dynamics.know(seen, names, size.moments)
         share = error_model.slopes(ratings, said, knows.mean)
         told, rater = error_model.believed(said, share, knows, ratings)
@@ -269,7 +269,7 @@ class TrainPublishedExperts:
 
 def tracked(model: GaussianSmoother, rows: Array) -> Array:
     """Return what is said after each moment of a participant, (n, 2, 3)."""
-    made = (model.track(rows[i::-1]) for i in range(len(rows)))
+    made = (model.history(rows[i::-1]) for i in range(len(rows)))
     return np.array([[mean, sd] for mean, sd, _ in made])
 
 

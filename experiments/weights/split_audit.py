@@ -58,7 +58,7 @@ def audited(
         [_rows(p, m, recipe) for p, m in zip(participants, seen, strict=True)],
         ignore_index=True,
     )
-    rest = table["part"].to_numpy() < 0
+    rest = table["segment"].to_numpy() < 0
     kept = np.flatnonzero(~rest)
     if isinstance(by, Protocol):
         folds = divide(table, by)
@@ -91,13 +91,13 @@ def _rows(
         "subject": participant.code,
         "session": "",
         "trial": "",
-        "part": np.concatenate([np.full(len(p[2]), p[0]) for p in parts]),
+        "segment": np.concatenate([np.full(len(p[2]), p[0]) for p in parts]),
         LABEL: np.concatenate([np.full(len(p[2]), p[1], object) for p in parts]),
-        "start": at,
-        "stop": at + 1,
-        "rests": np.maximum(at - back, 0),
-        "begin": at / rate,
-        "end": (at + 1) / rate,
+        "start_sample": at,
+        "end_sample": at + 1,
+        "support_start_sample": np.maximum(at - back, 0),
+        "start_s": at / rate,
+        "end_s": (at + 1) / rate,
     }
     return pd.DataFrame(x, columns=list(recipe.names)).assign(**place)
 

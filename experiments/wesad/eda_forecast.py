@@ -156,7 +156,7 @@ class EdaForecast:
         )
         asked = self._moments(given, test)
         with torch.no_grad():
-            said: Array = model.forecast(asked.z, asked.trace).double().numpy()
+            said: Array = model.predict_eda(asked.z, asked.trace).double().numpy()
         return said
 
     def _moments(self, given: FoldData, rows: Any) -> Moments:
@@ -204,10 +204,10 @@ def trained(
         model = Pinn(config)
         model.alpha.fill_(physics[0])
         model.beta.copy_(torch.from_numpy(physics[1]))
-        if config.skin > 0:
+        if config.eda > 0:
             begin(model, moments, participants)
             with torch.no_grad():
-                said = model.forecast(moments.z, moments.trace)
+                said = model.predict_eda(moments.z, moments.trace)
             moments = moments._replace(ahead=torch.lerp(moments.ahead, said, _BELIEF))
         optimizer = torch.optim.AdamW(
             _paces(model, rate, quick), lr=rate, weight_decay=0.01

@@ -46,7 +46,7 @@ def held_out_errors(
     units = [unit == k for k in np.unique(unit)]
     fair = logits - model.common.log()
     return HeldOutErrors(
-        (given.ahead - model.forecast(given.z, given.trace)).double().numpy(),
+        (given.ahead - model.predict_eda(given.z, given.trace)).double().numpy(),
         doubt(given.trace).double().numpy(),
         fair.double().numpy(),
         given.label.numpy(),
@@ -121,7 +121,7 @@ class Figures:
     ) -> None:
         """Add what a network says of a participant at the moments that count."""
         given = Moments(*(part[torch.from_numpy(counts)] for part in given))
-        middle = model.forecast(given.z, given.trace)
+        middle = model.predict_eda(given.z, given.trace)
         low, high = model.ends(middle, given.trace)
         self._errors(name, code, (given.ahead - middle).double().numpy())
         held = ((given.ahead >= low) & (given.ahead <= high)).double().numpy()

@@ -60,7 +60,7 @@ def traces(
     ahead
         At the horizons (uS), shape (n, horizons); NaN beyond the recording.
     """
-    participants, ends = named(table, "subject"), numbers(table, "end")
+    participants, ends = named(table, "subject"), numbers(table, "end_s")
     past = np.full((len(table), _SAMPLES), np.nan)
     ahead = np.full((len(table), len(horizons)), np.nan)
     for participant in np.unique(participants):
@@ -349,7 +349,7 @@ def _same_part(table: pd.DataFrame, horizons: Sequence[float]) -> Any:
 
     A part goes as far as its last window does.
     """
-    parts = row_ids(table, "subject", "session", "trial", "part")
-    end = numbers(table, "end")
+    parts = row_ids(table, "subject", "session", "trial", "segment")
+    end = numbers(table, "end_s")
     last = pd.Series(end).groupby(parts).transform("max").to_numpy()
     return end[:, None] + np.array(horizons) <= last[:, None] + 1e-3

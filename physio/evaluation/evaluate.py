@@ -158,7 +158,7 @@ class Evaluation:
             "balance": dict(self.balance),
             "classes": list(self.classes),
             "models_tested": len(self.outputs),
-            "folds": self.folds.to_dict(),
+            "folds": self.folds.summary(),
             "notes": list(self.notes),
             "config": self.config,
             "versions": {k: version(k) for k in _LIBRARIES},
@@ -263,7 +263,7 @@ def evaluate(
         by_part=by_part,
     )
     place = [
-        c for c in ("dataset", *feature_table.PLACE, "begin") if c in table.columns
+        c for c in ("dataset", *feature_table.PLACE, "start_s") if c in table.columns
     ]
     return Evaluation(
         work.dataset,

@@ -96,13 +96,26 @@ class Folds:
         return self.protocol.startswith(PAPER)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return them as JSON has them, to be stored with every result."""
+        """Return them as JSON has them: see `read`."""
         return {
             "protocol": self.protocol,
             "settings": dict(self.settings),
             "table": self.table,
             "rows": self.rows,
             "folds": [fold.to_dict() for fold in self.folds],
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Return what identifies them, without row numbers.
+
+        ``folds`` is their number, and ``fingerprint`` the SHA-256 of all row numbers:
+        folds that are made again from the same table have the same one.
+        """
+        numbers = json.dumps([fold.to_dict() for fold in self.folds])
+        return {
+            **self.to_dict(),
+            "folds": len(self.folds),
+            "fingerprint": hashlib.sha256(numbers.encode()).hexdigest(),
         }
 
     def write(self, path: Path) -> None:

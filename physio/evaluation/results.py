@@ -11,10 +11,11 @@ from physio.evaluation.evaluate import Evaluation
 RESULT: Final = "evaluation.json"
 PAGE: Final = "evaluation.md"
 OUTPUTS: Final = "outputs.parquet"
+FOLDS: Final = "folds.json"
 
 
 def save(evaluation: Evaluation, out: Path) -> None:
-    """Write an evaluation into a folder: JSON, Markdown, and what was said of each row.
+    """Write an evaluation into a folder: JSON, Markdown, folds, output for each row.
 
     ``outputs.parquet`` has the rows that were tested, ``y``, and a column
     ``<model>.<class>`` (or ``<model>.mean`` and ``<model>.sd``) for each output.
@@ -22,6 +23,7 @@ def save(evaluation: Evaluation, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / RESULT).write_text(dumped(evaluation.to_dict()), "utf-8")
     (out / PAGE).write_text(to_markdown(evaluation), "utf-8")
+    evaluation.folds.write(out / FOLDS)
     table = evaluation.tested
     names = evaluation.classes or ("mean", "sd")
     columns = {

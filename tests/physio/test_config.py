@@ -113,3 +113,49 @@ def test_files(tmp_path: Path) -> None:
         read(path)
     path.write_text("[session]\nrate = 4\n", "utf-8")
     assert read(path) == {"session": {"rate": 4}}
+
+
+def written(folder: Path, **files: str) -> Path:
+    """Write TOML files; return the path of the first."""
+    for name, text in files.items():
+        (folder / f"{name}.toml").write_text(text, "utf-8")
+    return folder / f"{next(iter(files))}.toml"
+
+
+def test_an_included_file_is_merged_and_the_including_one_wins(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        a='include = "b.toml"\n[x]\nlist = [3]\n[x.y]\nq = 2\n[z]\nuse = "m:B"\nv = 1',
+        b='include = "c.toml"\n[x]\np = 1\nlist = [1, 2]\n[x.y]\nq = 1\nr = 1',
+        c='[w]\nk = 0\n[x]\np = 0\n[z]\nuse = "m:A"\nu = 1',
+    )
+    tables = read(path)
+    assert tables == {
+        "w": {"k": 0},
+        "x": {"p": 1, "list": [3], "y": {"q": 2, "r": 1}},
+        "z": {"use": "m:B", "v": 1},
+    }
+    assert list(tables) == ["w", "x", "z"]
+
+
+@pytest.mark.parametrize(
+    ("include", "message"),
+    [
+        ('"../b.toml"', r"^a.toml: include = '../b.toml' must be the name of a TOML "),
+        ('"/tmp/b.toml"', r"^a.toml: include = '/tmp/b.toml' must be the name of a "),
+        ('"b.json"', r"^a.toml: include = 'b.json' must be the name of a TOML file"),
+        ('["b.toml"]', r"^a.toml: include = \['b.toml'\] must be the name of a TOML "),
+        ('"a.toml"', r"^a.toml: it includes itself: a.toml > a.toml$"),
+        ('"b.toml"', r"^b.toml: it includes itself: a.toml > b.toml > a.toml$"),
+    ],
+)
+def test_a_wrong_include_is_refused(tmp_path: Path, include: str, message: str) -> None:
+    path = written(tmp_path, a=f"include = {include}", b='include = "a.toml"')
+    with pytest.raises(ValueError, match=message):
+        read(path)
+
+
+def test_an_included_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, a='include = "b.toml"')
+    with pytest.raises(FileNotFoundError, match=r"^a.toml: include = 'b.toml': there "):
+        read(path)

@@ -40,21 +40,30 @@ def deap(root: Path, participants: int = 3) -> Path:
     return root
 
 
+def copied(path: Path, into: Path, *changes: tuple[str, str]) -> Path:
+    """Copy a training file and its defaults with changed text; return its new path."""
+    for file in (path, *path.parent.glob("defaults-*.toml")):
+        text = file.read_text("utf-8")
+        for old, new in changes:
+            text = text.replace(old, new)
+        (into / file.name).write_text(text, "utf-8")
+    return into / path.name
+
+
 def quick(path: Path, into: Path) -> Path:
-    """Return a shipped training file with one epoch of a small network."""
-    text = path.read_text("utf-8")
-    assert "epochs = 300" in text or "epochs = 30," in text
-    for old, new in (
+    """Copy a training file with one epoch of a small network; return its new path."""
+    return copied(
+        path,
+        into,
         ("epochs = 300, batches = [256, 64]", "epochs = 6, batches = [32, 16]"),
         ("epochs = 30, batches = [256]", "epochs = 2, batches = [128]"),
         ("width = 128, blocks = 4", "width = 16, blocks = 1"),
         ("k = 5", "k = 2"),
-        ("dropped = 0.1", "dropped = 0.8" if "deap" in path.name else "dropped = 0.1"),
-    ):
-        text = text.replace(old, new)
-    made = into / path.name
-    made.write_text(text, "utf-8")
-    return made
+        (
+            "drop_fraction = 0.1",
+            f"drop_fraction = {0.8 if 'deap' in path.name else 0.1}",
+        ),
+    )
 
 
 def test_windows_are_those_of_the_stage_in_the_paper_mode() -> None:
@@ -87,9 +96,9 @@ def test_deap_has_as_many_windows_as_published(tmp_path: Path) -> None:
     MINIATURES["Deap"](tmp_path)
     made, place = eeg_tokens.published(Deap(tmp_path).load(Trial("s02", "", "1")), 3.0)
     assert made.shape == (62, 32, 4)  # of 79,360 in all: 32 participants, 40 videos
-    assert place["start"][:2].tolist() == [384, 501]
-    assert place["begin"][:2].tolist() == [0.0, 117 / 128]
-    assert set(place["rests"]) == {0}  # the baseline is in all of them
+    assert place["start_sample"][:2].tolist() == [384, 501]
+    assert place["start_s"][:2].tolist() == [0.0, 117 / 128]
+    assert set(place["support_start_sample"]) == {0}  # the baseline is in all of them
 
 
 def test_a_row_of_the_paper_is_one_command_and_goes_on(tmp_path: Path) -> None:
@@ -183,18 +192,17 @@ def test_honestly_participants_never_seen_are_told_by_what_they_share(
     kept = sorted(p.name for p in (tmp_path / "out" / "networks").iterdir())
     assert kept == ["s01 0", "s02 0", "s03 0"]  # and none that only chose
     table = pd.read_parquet(tmp_path / "out" / "windows.parquet")
-    assert (table["part"] == -1).sum() > 0
+    assert (table["segment"] == -1).sum() > 0
 
 
 def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
-    text = (CONFIGS / "loso-deap.toml").read_text("utf-8")
-    path = tmp_path / "wrong.toml"
-    path.write_text(text.replace('"loso"', '"paper-window-kfold"'), "utf-8")
+    path = CONFIGS / "loso-deap.toml"
+    wrong = copied(path, tmp_path, ('"loso"', '"paper-window-kfold"'))
     with pytest.raises(ValueError, match=r"the honest recipe has no protocol 'paper-"):
-        config.read(path)
-    path.write_text(text.replace('"honest"', '"paper"'), "utf-8")
+        config.read(wrong)
+    wrong = copied(path, tmp_path, ('"honest"', '"paper"'))
     with pytest.raises(ValueError, match=r"the paper's recipe has one setting: it "):
-        config.read(path)
+        config.read(wrong)
     right = config.read(CONFIGS / "loso-deap.toml")
     with pytest.raises(ValueError, match=r"^a run keeps its networks: say where, with"):
         config.train(CONFIGS / "loso-deap.toml", tmp_path)

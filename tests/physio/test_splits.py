@@ -36,6 +36,8 @@ def test_folds_are_data_and_the_same_each_time(name: str, tmp_path) -> None:
     rows, folds = all_of(name)
     _, again = all_of(name)
     assert folds.to_dict() == again.to_dict()
+    assert folds.summary() == again.summary()
+    assert folds.summary()["folds"] == len(folds.folds)
     folds.write(tmp_path / "folds.json")
     back = stored.read(tmp_path / "folds.json").of(rows)
     assert back.to_dict() == folds.to_dict()
@@ -59,7 +61,7 @@ def test_no_sample_is_on_both_sides(name: str) -> None:
             used = set()
             for _, r in rows.iloc[side].iterrows():
                 key = (r.get("dataset"), r["subject"], r["session"])
-                used |= {(*key, i) for i in range(r["rests"], r["stop"], 5)}
+                used |= {(*key, i) for i in range(r["support_start_sample"], r["end_sample"], 5)}
             sides.append(used)
         # Spans begin and end at multiples of 5 samples, so every fifth tells.
         assert not sides[0] & sides[1]
@@ -78,8 +80,8 @@ def test_touching_is_what_samples_tell() -> None:
         if any(
             a["subject"] == b["subject"]
             and a["session"] == b["session"]
-            and a["rests"] < b["stop"]
-            and b["rests"] < a["stop"]
+            and a["support_start_sample"] < b["end_sample"]
+            and b["support_start_sample"] < a["end_sample"]
             for _, b in rows.iloc[train].iterrows()
         )
     ]
@@ -117,7 +119,7 @@ def test_time_blocks_have_all_participants_and_classes_on_both_sides() -> None:
     # A window reaches 350 samples back, that is over 17 hops, at each of 24 cuts; and
     # the windows of a part begin before the part before it has been tested to the end.
     assert 24 * 17 <= left <= 24 * 2 * 18
-    for part, own in rows.groupby(["subject", "part"]).groups.items():
+    for part, own in rows.groupby(["subject", "segment"]).groups.items():
         early = np.intersect1d(fold.train, own)
         late = np.intersect1d(fold.test, own)
         assert early.max() < late.min(), part

@@ -12,8 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from experiments.shared import open_wesad
 from experiments.simulated.eda_dynamics import SkinSimulation, simulate
-from experiments.wesad.multitask import relaxation, wesad
+from experiments.wesad.multitask import relaxation
 from experiments.wesad.tonic_model import fit, session
 from physio.core.block import Array
 from physio.datasets.wesad import Wesad
@@ -209,10 +210,12 @@ def main() -> None:
     asked.add_argument("--data", type=Path, required=True)
     asked.add_argument("--participant", default="S10")
     given = asked.parse_args()
-    data, images = wesad(given.data), ROOT / "docs" / "images"
+    data, images = open_wesad(given.data), ROOT / "docs" / "images"
     one_session(data, given.participant, images / "wrist-session.png")
     parameters(data, images / "wrist-parameters.png")
-    participants(ROOT / "experiments" / "wesad" / "results", images / "wrist-participants.png")
+    participants(
+        ROOT / "experiments" / "wesad" / "results", images / "wrist-participants.png"
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from experiments.wesad.multitask import wesad
+from experiments.shared import open_wesad
 from physio import config
 from physio.core.recording import Recording
 from physio.datasets.feature_table import LABEL
@@ -73,7 +73,7 @@ class WesadToStressPredict:
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
         """Train on the one and judge on the other; whole, and task by task."""
         del table  # both data sets are read here
-        data = wesad(root)
+        data = open_wesad(root)
         other = StressPredict((root or Path()) / "stress_predict")
         parts = [
             self._rows(data.participant(p), p, data.name) for p in data.participants

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from experiments.shared import open_wesad
 from experiments.wesad.eda_forecast import (
     Autoregression,
     EdaForecast,
@@ -36,16 +37,6 @@ _TIME: Final = 2.0  # min, a time constant where nobody's is known
 
 Physics = Callable[[Sequence[str]], tuple[float, Array]]
 """Parameters of some participants's skin: ``alpha_0`` (1/min), ``beta`` (uS/min) a class."""
-
-
-def wesad(root: Path | None) -> Wesad:
-    """Return the data set in a folder, or in its folder ``wesad``."""
-    if root is None:
-        raise ValueError(
-            "skin conductance is read from WESAD itself: say where it is, with --data"
-        )
-    own = root / "wesad"
-    return Wesad(own if own.is_dir() else root)
 
 
 def traces(
@@ -193,7 +184,7 @@ class Wristband(FeatureBenchmark):
         models = super().contenders(root, table)
         if not self.networks:
             return models
-        data = wesad(root)
+        data = open_wesad(root)
         whole = PinnConfig()
         past, ahead = traces(data, table, whole.horizons)
         # Never beyond the part of the recording that the window is of.
@@ -265,7 +256,7 @@ class Forecasts:
         """Train and judge the forecasters on a table."""
         if table is None:
             raise ValueError("forecasts need a table: give [table] or --table")
-        data = wesad(root)
+        data = open_wesad(root)
         plain = FeatureBenchmark(
             {},
             self.protocol,

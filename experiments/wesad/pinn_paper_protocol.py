@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from experiments.shared import open_wesad
 from experiments.wesad.eda_forecast import Persistence
-from experiments.wesad.multitask import traces, wesad
+from experiments.wesad.multitask import traces
 from experiments.wesad.pinn_paper_network import PaperRowsData, labels, networks, scaled
 from physio import config
 from physio.core.block import Array
@@ -80,7 +81,7 @@ class PaperRows:
         """Train and judge on a table."""
         if table is None:
             raise ValueError("rows of a table are shuffled: give [table] or --table")
-        data = wesad(root)
+        data = open_wesad(root)
         plain = FeatureBenchmark({}, splits.PaperRowKFold.name, classes=CLASSES)
         names = plain.work(table).names
         past, ahead = traces(data, table, [_LATER])

@@ -1,15 +1,16 @@
-"""The check before a session, and during it: what each channel looks like."""
+"""The command that checks the signal of every channel."""
 
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli.output import JsonPath, Trust, config_path, write_json
+
 if TYPE_CHECKING:
-    from physio.online.channel_monitor import ChannelMonitor
+    from physio.quality.channel_monitor import ChannelMonitor
 
 _COLUMNS: Final = ("stream", "channel", "condition", "there", "range", "mains", "fast")
 
@@ -17,39 +18,38 @@ _COLUMNS: Final = ("stream", "channel", "condition", "there", "range", "mains", 
 def check(
     source: Annotated[
         Path,
-        typer.Argument(help="A session file (TOML), a recording, a session's folder."),
+        typer.Argument(
+            help="Session file (TOML, or the name of a shipped one), recording or "
+            "folder of a session.",
+            callback=config_path,
+        ),
     ],
     seconds: Annotated[
-        float, typer.Option(min=5.0, help="How long to look at devices (s).")
+        float, typer.Option(min=5.0, help="Duration of the check of devices (s).")
     ] = 10.0,
-    mains: Annotated[
-        float, typer.Option(min=1.0, help="Frequency of the mains (Hz).")
+    line_freq: Annotated[
+        float, typer.Option(min=1.0, help="Power line frequency (Hz).")
     ] = 50.0,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
-    ] = None,
-    trust: Annotated[
-        list[str],
-        typer.Option(help="Another package that `use` in a session file may name."),
-    ] = [],  # noqa: B006 typer wants a list
+    json_path: JsonPath = None,
+    trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
-    """Look at every channel: flat, railed, off, noisy, or good.
+    """Check every channel: flat, railed, off, noisy or good.
 
-    Before a session, given its file, shows each channel once a second while it looks,
-    and the whole table at the end; nothing is recorded. Given a recording, does so for
-    all of it; given the folder of a session that runs, shows what its channels are now.
-    Status 1 if a channel is not fit for a session.
+    Of a session file, the devices run for some seconds: the status of each channel is
+    shown once a second and in a table at the end; nothing is recorded. Of a recording,
+    all of it is checked. Of the folder of a running session, the present status is
+    shown. The exit status is 1 if a channel is not fit for a session.
 
     Example: `physio check configs/synthetic-board.toml --seconds 10`
     """
-    from physio.online.channel_monitor import ChannelMonitor, unfit
+    from physio.quality.channel_monitor import ChannelMonitor, unfit
     from physio.sinks.channel_status import FILE
 
     key = "condition"
     if source.is_dir() and (source / FILE).is_file():
         figures, key = json.loads((source / FILE).read_text("utf-8"))["streams"], "now"
     else:
-        conditions = ChannelMonitor(mains=mains)
+        conditions = ChannelMonitor(mains=line_freq)
         if source.suffix == ".toml":
             _watch(conditions, source, tuple(trust), seconds)
         else:
@@ -60,24 +60,22 @@ def check(
         typer.echo(line)
     bad = unfit(figures, key)
     typer.echo(f"not fit: {', '.join(bad)}" if bad else "every channel is fit")
-    if json_path:
-        json_path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    write_json(json_path, figures)
     if bad:
         raise typer.Exit(1)
-
-
-COMMANDS: Final[list[Callable[..., None]]] = [check]
 
 
 def _table(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]:
     """Return the lines of a table of all channels."""
     rows = [_COLUMNS]
     for stream, channels in figures.items():
-        for name, told in channels.items():
-            numbers = [_short(told[k]) for k in ("range", "mains", "fast")]
-            there = "" if told["present"] is None else f"{told['present']:.0%}"
-            numbers = [f"{n} {told['unit']}" if n else "" for n in numbers]
-            rows.append((stream, name, told[key], there, *numbers))
+        for name, figures_of in channels.items():
+            numbers = [_short(figures_of[k]) for k in ("range", "mains", "fast")]
+            there = (
+                "" if figures_of["present"] is None else f"{figures_of['present']:.0%}"
+            )
+            numbers = [f"{n} {figures_of['unit']}" if n else "" for n in numbers]
+            rows.append((stream, name, figures_of[key], there, *numbers))
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     return [
         "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
@@ -86,7 +84,7 @@ def _table(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]
 
 
 def _recorded(conditions: "ChannelMonitor", source: Path) -> None:
-    """Look at a recording, stream by stream."""
+    """Check a recording, stream by stream."""
     import physio
 
     recording = physio.read(source)
@@ -99,7 +97,7 @@ def _recorded(conditions: "ChannelMonitor", source: Path) -> None:
 def _watch(
     conditions: "ChannelMonitor", file: Path, trust: tuple[str, ...], seconds: float
 ) -> None:
-    """Look at devices for some seconds, and say what is seen."""
+    """Check devices for some seconds; print the status of their channels."""
     from physio.core.block import Block
     from physio.core.protocols import WallClock
     from physio.online import session_config
@@ -107,17 +105,17 @@ def _watch(
     clock = WallClock()
     with ExitStack() as stack:
         devices = session_config.read(file, trust).devices(clock)
-        opened = [stack.enter_context(device) for device in devices]
-        for device in opened:
+        connected = [stack.enter_context(device) for device in devices]
+        for device in connected:
             conditions.know(device.streams)
         end = clock.now() + seconds
         while clock.now() < end:
             clock.wait(0.1)
-            for item in (i for device in opened for i in device.read()):
+            for item in (i for device in connected for i in device.read()):
                 if isinstance(item, Block) and conditions.take(item)[0]:
                     now = conditions.now(item.info.name).items()
-                    said = ", ".join(f"{name} {word}" for name, word in now)
-                    typer.echo(f"{item.info.name}: {said}")
+                    status = ", ".join(f"{name} {word}" for name, word in now)
+                    typer.echo(f"{item.info.name}: {status}")
 
 
 def _short(value: float | None) -> str:

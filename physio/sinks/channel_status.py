@@ -11,7 +11,7 @@ from typing import Final, Self
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
 from physio.core.protocols import Sink
-from physio.online.channel_monitor import ChannelMonitor
+from physio.quality.channel_monitor import ChannelMonitor
 
 FILE: Final = "conditions.json"
 

@@ -14,9 +14,9 @@ from physio.cli import app
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.protocols import FastClock
-from physio.online.channel_monitor import HELD, ChannelMonitor, unfit
 from physio.online.engine import STATUS, PipelineConfig
 from physio.online.session import Session
+from physio.quality.channel_monitor import HELD, ChannelMonitor, unfit
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import FILE, ChannelStatusFile
 

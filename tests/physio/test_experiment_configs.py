@@ -33,7 +33,7 @@ def test_a_file_can_be_used(path: Path) -> None:
 def test_the_command_in_a_file_names_it(path: Path) -> None:
     lines = path.read_text("utf-8").splitlines()
     commands = [line for line in lines if line.startswith("#   physio ")]
-    assert all(str(path.relative_to(ROOT)) in line for line in commands)
+    assert not commands or any(str(path.relative_to(ROOT)) in x for x in commands)
 
 
 def test_simulated_experiments_examine_the_shipped_training_run() -> None:

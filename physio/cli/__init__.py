@@ -1,7 +1,9 @@
-"""The ``physio`` command: the one place that imports across everything."""
+"""The ``physio`` command line, the top layer of the package."""
 
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution, version
+from typing import Annotated, Final
 
 import typer
 
@@ -20,51 +22,87 @@ from physio.cli import (
     study,
     system,
 )
+from physio.cli.output import routed
 
 app = typer.Typer(
     name="physio",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="""From EEG and wristbands to online valence, arousal and dominance.
+    help="""Online valence, arousal and dominance from EEG and wristbands.
 
-    `physio demo` runs a simulated participant for a minute. `physio replay FILE` runs a
-    recording of yours. `physio live CONFIG.toml` runs devices.""",
+    `physio demo` runs a simulated participant for a minute. `physio replay FILE`
+    replays a recording. `physio live CONFIG.toml` runs devices.""",
 )
-for command in (
-    sessions.COMMANDS
-    + check.COMMANDS
-    + dashboard.COMMANDS
-    + personal.COMMANDS
-    + extract.COMMANDS
-    + evaluate.COMMANDS
-    + report.COMMANDS
-    + recordings.COMMANDS
-    + system.COMMANDS
-    + bench.COMMANDS
-):
-    app.command()(command)
-# Negative numbers are no options.
-app.command(context_settings={"ignore_unknown_options": True})(personal.rate)
-app.add_typer(study.study)
+
+PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
+    "Live": (
+        sessions.demo,
+        sessions.live,
+        sessions.record,
+        sessions.replay,
+        check.check,
+        personal.calibrate,
+        personal.rate,
+        sessions.mark,
+    ),
+    "Files": (
+        dashboard.view,
+        recordings.repair,
+        recordings.export,
+        sessions.delete,
+    ),
+    "Analysis": (extract.extract, extract.audit, evaluate.evaluate, report.report),
+    "Models": (system.train,),
+}
+"""Commands by their heading in ``physio --help``."""
+
+for panel, commands in PANELS.items():
+    for command in commands:
+        # A rating holds negative numbers, which are not options.
+        context = {"ignore_unknown_options": command is personal.rate}
+        app.command(rich_help_panel=panel, context_settings=context)(routed(command))
+app.add_typer(study.study, rich_help_panel="Study")
+for command in (system.devices, system.doctor, bench.bench):
+    app.command(rich_help_panel="System")(routed(command))
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"physio-affect {version('physio-affect')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Take the options that precede a command."""
 
 
 def main() -> None:
-    """Run the command line: status 1 for a fault that was found, 2 for bad input."""
+    """Run the command line: exit status 1 for a fault, 2 for invalid input."""
     try:
         refuse_namesake()
         doctor_checks.configure_lsl()
         app()
     except (ValueError, OSError) as error:
-        where = help_links.page(error)
-        told = f" (more: {where})" if where else ""
-        typer.echo(f"physio: {_sentence(error)}{told}", err=True)
+        page = help_links.page(error)
+        hint = f" (see {page})" if page else ""
+        typer.echo(f"physio: {_sentence(error)}{hint}", err=True)
         sys.exit(2)
 
 
 def refuse_namesake() -> None:
-    """Refuse to run beside another distribution that owns the name ``physio``.
+    """Refuse to run beside another distribution named ``physio``.
 
     Raises
     ------

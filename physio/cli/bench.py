@@ -1,66 +1,74 @@
-"""How fast it is here."""
+"""The command that runs benchmarks."""
 
-import json
 import os
 import platform
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-THREADS: Final = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-)  # no kernel of ours has any
+from physio.cli.output import JsonPath, write_json
+
+THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Variables of the libraries that use threads; the kernels here use none."""
+
 VERSIONS: Final = ("physio-affect", "numpy", "scipy", "numba", "neurokit2")
 
 
 def bench(
     name: Annotated[
-        str, typer.Argument(help="What to measure: dsp, devices, dsp_beat_detection ...")
+        str,
+        typer.Argument(
+            help="Benchmark or group of benchmarks: dsp, devices, dsp_full_pipeline ..."
+        ),
     ],
     data: Annotated[
         Path | None,
-        typer.Option(help="Real recordings; else the folder that PHYSIO_DATA names."),
+        typer.Option(help="Folder of recordings; default: the variable PHYSIO_DATA."),
     ] = None,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
-    ] = None,
+    json_path: JsonPath = None,
 ) -> None:
-    """Measure ours beside a peer: in turn, in one run, on one thread.
+    """Compare the speed of this package with that of others, on one thread.
 
-    Example: `physio bench dsp --data path/to/data --json figures.json`, or
-    `physio bench dsp_eda_decomposition` for a part of it
+    Both sides run in turn in one process. Benchmarks are part of the source
+    repository: the command needs a checkout (`pip install -e .`).
+
+    Example: `physio bench dsp --data path/to/data --json results.json`, or
+    `physio bench dsp_full_pipeline` for one benchmark
     """
-    from importlib import import_module
     from importlib.metadata import version
     from pkgutil import iter_modules
 
     os.environ.update(dict.fromkeys(THREADS, "1"))
     from rich.progress import track
 
-    import benchmarks
+    from physio.config import load_module
 
-    found = sorted(m.name for m in iter_modules(benchmarks.__path__) if "_" in m.name)
-    mine = [m for m in found if m == name or m.startswith(f"{name}_")]
-    if not mine:
-        known = ", ".join(sorted({m.split("_")[0] for m in found}))
-        raise ValueError(f"no bench is called {name!r}: there are {known}")
-    folder = data or (Path(os.environ["PHYSIO_DATA"]) if _named() else None)
+    benchmarks = load_module("benchmarks", "physio bench")
+    modules = sorted(m.name for m in iter_modules(benchmarks.__path__) if "_" in m.name)
+    selected = [m for m in modules if m == name or m.startswith(f"{name}_")]
+    if not selected:
+        known = ", ".join(sorted({m.split("_")[0] for m in modules}))
+        raise ValueError(f"there is no benchmark {name!r}: choose one of {known}")
+    folder = data or (Path(os.environ["PHYSIO_DATA"]) if _data_is_set() else None)
     rows: list[dict[str, Any]] = []
-    for module in track(mine, "measuring", disable=not sys.stdout.isatty()):
-        rows += import_module(f"benchmarks.{module}").rows(folder)
+    for module in track(selected, "measuring", disable=not sys.stdout.isatty()):
+        rows += load_module(f"benchmarks.{module}", "physio bench").rows(folder)
     _show(rows)
-    if json_path:
+    if json_path is not None:
         machine = f"{_processor()}, {os.cpu_count()} cores, {platform.system()}"
         versions = {v: version(v) for v in VERSIONS}
-        text = {"bench": name, "rows": rows, "machine": machine, "versions": versions}
-        json_path.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+        results = {
+            "bench": name,
+            "rows": rows,
+            "machine": machine,
+            "versions": versions,
+        }
+        write_json(json_path, results)
 
 
-def _named() -> bool:
+def _data_is_set() -> bool:
     return bool(os.environ.get("PHYSIO_DATA"))
 
 
@@ -77,7 +85,9 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("work", "peer", "ours (s)", "peer (s)", "ratio", "of peak", "more")
+    table = Table(
+        "task", "peer", "physio (s)", "peer (s)", "ratio", "of peak", "details"
+    )
     usual = ("work", "peer", "ours_s", "peer_s", "ratio", "share_of_peak")
     for row in rows:
         figures = [row.get(key) for key in usual[2:]]
@@ -89,6 +99,3 @@ def _show(rows: list[dict[str, Any]]) -> None:
         )
         table.add_row(row["work"], row["peer"], *cells, ", ".join(more))
     Console().print(table)
-
-
-COMMANDS: Final[list[Callable[..., None]]] = [bench]

@@ -91,9 +91,6 @@ def view(
     playback.serve(state, announce)
 
 
-COMMANDS: Final[list[Callable[..., None]]] = [view]
-
-
 def _state(path: Path, config: Path | None, board: str | None) -> "SessionState":
     """Return the state of a recording with its features and estimates."""
     from physio.view.dashboard.session_state import state_of_recording
@@ -111,7 +108,8 @@ def session_or_computed(path: Path) -> "tuple[Recording, Block | None, Block | N
         if item.info.name in kinds:
             kinds[item.info.name].append(item)  # type: ignore[arg-type]
     features, estimates = (
-        as_one_block(recording.streams.get(name, blocks)) for name, blocks in kinds.items()
+        as_one_block(recording.streams.get(name, blocks))
+        for name, blocks in kinds.items()
     )
     return recording, features, estimates
 
@@ -134,7 +132,9 @@ def _computed(
     pipeline = file.plan(recording.inputs)
     measured = {n: b for n, b in recording.streams.items() if not computed(n)}
     about = {**recording.metadata, "config": json.dumps(file.resolved(pipeline))}
-    return replace(recording, streams=measured, metadata=about), run(recording, pipeline)
+    return replace(recording, streams=measured, metadata=about), run(
+        recording, pipeline
+    )
 
 
 def _open(url: str) -> None:

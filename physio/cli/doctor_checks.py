@@ -18,17 +18,19 @@ class Finding:
     """One line of ``physio doctor``."""
 
     ok: bool
-    what: str
+    text: str
     help: str = ""
 
 
 def configure_lsl(environ: MutableMapping[str, str] = os.environ) -> str:
     """Have LSL use our settings, unless the user has any; return whose are used."""
-    own = (str(Path(p).expanduser()) for p in OTHERS if Path(p).expanduser().is_file())
+    files = (
+        str(Path(p).expanduser()) for p in OTHERS if Path(p).expanduser().is_file()
+    )
     if "LSLAPICFG" not in environ:
-        found = next(own, None)
-        if found is not None:
-            return found
+        existing = next(files, None)
+        if existing is not None:
+            return existing
         environ["LSLAPICFG"] = str(CONFIG)
     return environ["LSLAPICFG"]
 
@@ -52,11 +54,11 @@ def ports() -> Finding:
 
 def permissions() -> Iterator[Finding]:
     """See whether sessions can be written here, and serial ports opened."""
-    here = Path.cwd()
-    writable = os.access(here, os.W_OK)
+    folder = Path.cwd()
+    writable = os.access(folder, os.W_OK)
     yield Finding(
         writable,
-        f"{here} can {'' if writable else 'not '}be written",
+        f"{folder} can {'' if writable else 'not '}be written",
         "Sessions go into ./sessions: change to another folder, or say --out.",
     )
     for path in sorted(Path("/dev").glob("tty[UA]*[0-9]")):

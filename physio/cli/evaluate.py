@@ -1,43 +1,46 @@
-"""The command that judges models on participants they never saw."""
+"""The command that evaluates models on held-out participants."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from physio.cli.output import JsonPath, Trust, config_path, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def evaluate(
-    config: Annotated[Path, typer.Argument(help="What to judge, and how (TOML).")],
+    config: Annotated[
+        Path, typer.Argument(help="Evaluation file (TOML).", callback=config_path)
+    ],
     data: Annotated[
-        Path | None, typer.Option(help="The folder of data, where it needs one.")
+        Path | None, typer.Option(help="Folder of the data set, if it needs one.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where results go: JSON, Markdown, outputs; and the table."),
+        typer.Option(
+            help="Folder for results (JSON, Markdown), model outputs and the table."
+        ),
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option(help="A table of features that is there, for the file's [table]."),
+        typer.Option(help="Existing table of features, instead of the file's [table]."),
     ] = None,
-    engine: Annotated[
-        str, typer.Option(help="Who computes the table: see `physio extract`.")
+    backend: Annotated[
+        str, typer.Option(help="Backend that computes the table: see `physio extract`.")
     ] = "serial",
-    json: Annotated[
-        Path | None, typer.Option(help="Where to write the results as JSON.")
-    ] = None,
-    trust: Annotated[
-        list[str], typer.Option(help="Another package that names may be from.")
-    ] = [],  # noqa: B006 typer wants a list
+    json_path: JsonPath = None,
+    trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
-    """Judge models on participants they never saw, beside baselines, after an audit.
+    """Evaluate models on held-out participants, with baselines and a leakage audit.
 
-    A file's `[evaluation]` says what is judged. Where it has a `[table]` too, features
-    are first computed by the stages that run live (kept in OUT/table).
+    The file's table `[evaluation]` names the data, split and models. If it also has
+    `[table]`, features are computed first by the stages that run live (stored in
+    OUT/table).
 
     Example: `physio evaluate configs/evaluate-wesad-stress.toml --data DATA --out OUT`
     """
@@ -46,22 +49,19 @@ def evaluate(
     from physio.evaluation import results
     from physio.evaluation.config import read_evaluation
 
-    work = read_evaluation(config, tuple(trust))
-    rows = _table(config, data, out, table, engine)
-    with Console(stderr=True).status("training and judging models"):
-        found = work.evaluate(data, rows)
-    if found.leaks:
-        typer.echo("this split LEAKS; it is for the reproduction of a paper alone")
-    typer.echo(results.summary(found))
-    typer.echo(str(found.audit))
+    settings = read_evaluation(config, tuple(trust))
+    rows = _table(config, data, out, table, backend)
+    with Console(stderr=True).status("training and evaluating models"):
+        evaluation = settings.evaluate(data, rows)
+    if evaluation.leaks:
+        typer.echo("this split LEAKS: use it only to reproduce a published result")
+    typer.echo(results.summary(evaluation))
+    typer.echo(str(evaluation.audit))
     if out is not None:
-        results.save(found, out)
+        results.save(evaluation, out)
         typer.echo(f"results: {out / results.PAGE}")
-    if json is not None:
-        json.write_text(results.dumped(found.to_dict()), "utf-8")
+    write_text(json_path, results.dumped(evaluation.to_dict()))
 
-
-COMMANDS: Final[list[Callable[..., None]]] = [evaluate]
 
 _KNOWN: Final = (
     "dataset", "folder", "window", "step", "min_valid", "session", "chains",
@@ -69,7 +69,7 @@ _KNOWN: Final = (
 
 
 def _table(
-    path: Path, data: Path | None, out: Path | None, there: Path | None, engine: str
+    path: Path, data: Path | None, out: Path | None, existing: Path | None, backend: str
 ) -> "pd.DataFrame | None":
     """Return the table of features that a file asks for, computed if need be."""
     from tempfile import TemporaryDirectory
@@ -78,8 +78,8 @@ def _table(
     from physio.datasets import feature_table
     from physio.evaluation.config import TABLE
 
-    if there is not None:
-        return feature_table.read(there)
+    if existing is not None:
+        return feature_table.read(existing)
     asked = config.read(path).get(TABLE)
     if asked is None:
         return None
@@ -88,26 +88,28 @@ def _table(
         raise ValueError(f"{path.name}: {TABLE} needs a value for 'dataset'")
     if data is None:
         raise ValueError(
-            f"{path.name} computes features of {asked['dataset']}: say where it is, "
-            "with --data, or give a table that is there with --table"
+            f"{path.name} computes features of {asked['dataset']}: give its folder "
+            "with --data, or an existing table with --table"
         )
     with TemporaryDirectory() as folder:
         into = (out if out is not None else Path(folder)) / "table"
-        _extract(asked, path, data, into, engine)
+        _extract(asked, path, data, into, backend)
         return feature_table.read(into)
 
 
 def _extract(
-    asked: Mapping[str, Any], path: Path, data: Path, into: Path, engine: str
+    asked: Mapping[str, Any], path: Path, data: Path, into: Path, backend: str
 ) -> None:
     from dataclasses import replace
 
     from physio import config
-    from physio.cli.extract import named, progress
+    from physio.cli.extract import open_dataset, progress
     from physio.offline.extract import Windows, extract
 
-    own = data / str(asked.get("folder", asked["dataset"]))
-    dataset = named(str(asked["dataset"]), own if own.is_dir() else data, ())
+    subfolder = data / str(asked.get("folder", asked["dataset"]))
+    dataset = open_dataset(
+        str(asked["dataset"]), subfolder if subfolder.is_dir() else data, ()
+    )
     tables = {k: v for k, v in asked.items() if k == "chains"}
     if "session" in asked:
         tables = config.read(path.parent / str(asked["session"]))
@@ -117,11 +119,11 @@ def _extract(
     )
     settings = replace(settings, tables=tables)
     participants = len({trial.subject for trial in dataset.trials()})
-    with progress(participants) as heard:
-        outcomes = extract(dataset, into, settings, engine=engine, heard=heard)
+    with progress(participants) as report:
+        outcomes = extract(dataset, into, settings, engine=backend, heard=report)
     failed = [o for o in outcomes if o.how == "failed"]
-    for one in failed:
-        typer.echo(f"{one.subject} is left out: {one.error}", err=True)
+    for outcome in failed:
+        typer.echo(f"{outcome.subject} is excluded: {outcome.error}", err=True)
     if len(failed) == len(outcomes):
-        typer.echo("nobody's features could be computed", err=True)
+        typer.echo("features could be computed of no participant", err=True)
         sys.exit(1)

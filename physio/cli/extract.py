@@ -1,126 +1,145 @@
-"""Commands about data sets and tables of features."""
+"""Commands that compute and audit tables of features."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from physio.cli.output import JsonPath, Trust, config_path, write_json
+from physio.cli.plugins import installed
 
 if TYPE_CHECKING:
     from physio.datasets.base import Dataset
     from physio.offline.extract import Outcome
 
-Json = Annotated[
-    Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
-]
+
+def _list_datasets(value: bool) -> None:
+    """Print the data sets that ``physio extract`` knows, and exit."""
+    if not value:
+        return
+    for name in _library():
+        typer.echo(name)
+    for plugin in installed("physio.datasets"):
+        typer.echo(str(plugin))
+    raise typer.Exit
 
 
 def extract(
     dataset: Annotated[
-        str, typer.Argument(help="Which data set: wesad ..., or package.module:Class.")
+        str, typer.Argument(help="Data set: wesad ..., or package.module:Class.")
     ],
-    root: Annotated[Path, typer.Argument(help="The data set's folder.")],
-    out: Annotated[Path, typer.Argument(help="The table's folder, made if need be.")],
-    window: Annotated[float, typer.Option(help="How long a window is (s).")] = 60.0,
-    hop: Annotated[
-        float, typer.Option(help="From one window's beginning to the next one's (s).")
+    root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    out: Annotated[
+        Path, typer.Argument(help="Folder of the table; created if missing.")
+    ],
+    window: Annotated[float, typer.Option(help="Window length (s).")] = 60.0,
+    step: Annotated[
+        float, typer.Option(help="Step from one window to the next (s).")
     ] = 5.0,
-    share: Annotated[
-        float, typer.Option(help="Below this share of answers a feature is missing.")
+    min_valid: Annotated[
+        float,
+        typer.Option(help="Smallest valid fraction of a window that gives a feature."),
     ] = 0.5,
     config: Annotated[
         Path | None,
-        typer.Option(help="A session file (TOML) whose chains are taken."),
+        typer.Option(
+            help="Session file (TOML) whose chains are used.", callback=config_path
+        ),
     ] = None,
-    engine: Annotated[
+    backend: Annotated[
         str,
         typer.Option(
-            help="Who computes: serial, loky:N, dask:local:N or dask:tcp://HOST:PORT."
+            help="Parallel backend: serial, loky:N, dask:local:N or "
+            "dask:tcp://HOST:PORT."
         ),
     ] = "serial",
-    picture: Annotated[
+    plot: Annotated[
         Path | None,
-        typer.Option(
-            help="Where to draw what is usable of each participant (PNG, SVG)."
-        ),
+        typer.Option(help="File for a plot of the usable data per participant."),
     ] = None,
-    json_path: Json = None,
-    trust: Annotated[
-        list[str], typer.Option(help="Another package that names may be from.")
-    ] = [],  # noqa: B006 typer wants a list
+    json_path: JsonPath = None,
+    trust: Trust = [],  # noqa: B006 typer wants a list
+    _list: Annotated[
+        bool,
+        typer.Option(
+            "--list",
+            callback=_list_datasets,
+            is_eager=True,
+            help="List data sets, those of installed packages too, and exit.",
+        ),
+    ] = False,
 ) -> None:
-    """Compute the features of a whole data set, by the stages that run live.
+    """Compute the features of a whole data set by the stages that run live.
 
-    Leaves a Parquet file a participant, with a row a window. What is there and
-    unchanged is not computed again, so that the same command goes on where it was
-    stopped.
+    Writes a Parquet file per participant with a row per window. Files that are up to
+    date are not computed again, so the same command resumes an interrupted run.
 
-    Example: `physio extract wesad path/to/WESAD table --engine loky:2`
+    Example: `physio extract wesad path/to/WESAD table --backend loky:2`
     """
     from physio import config as files
     from physio.datasets import feature_table
     from physio.offline.extract import Windows
     from physio.offline.extract import extract as run
 
-    found = named(dataset, root, tuple(trust))
+    source = open_dataset(dataset, root, tuple(trust))
     tables = files.read(config) if config is not None else {}
-    settings = Windows(window, hop, share, tables)
-    participants = len({trial.subject for trial in found.trials()})
-    with progress(participants) as heard:
-        outcomes = run(found, out, settings, engine=engine, heard=heard)
-    _tell(outcomes)
+    settings = Windows(window, step, min_valid, tables)
+    participants = len({trial.subject for trial in source.trials()})
+    with progress(participants) as report:
+        outcomes = run(source, out, settings, engine=backend, heard=report)
+    _summarize(outcomes)
     whole = [o for o in outcomes if o.how != "failed"]
     shares = feature_table.usable(feature_table.read(out)) if whole else None
     if shares is not None:
-        typer.echo("share of windows in which a sensor was usable:")
+        typer.echo("fraction of windows in which a sensor was usable:")
         typer.echo(shares.round(2).to_string())
-        if picture is not None:
-            from physio.view.plots.data_availability import usable_figure
+        if plot is not None:
+            from physio.view.plots.data_availability import valid_figure
 
-            usable_figure(shares, found.name).savefig(picture)
-            typer.echo(f"picture: {picture}")
+            valid_figure(shares, source.name).savefig(plot)
+            typer.echo(f"plot: {plot}")
     if json_path is not None:
-        told = {
-            "dataset": found.name,
+        figures = {
+            "dataset": source.name,
             "participants": [o._asdict() for o in outcomes],
             "usable": {} if shares is None else shares.to_dict("index"),
         }
-        json_path.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        write_json(json_path, figures)
     if len(whole) < len(outcomes):
         raise typer.Exit(1)
 
 
 def audit(
     table: Annotated[
-        Path, typer.Argument(help="A table's folder, or one Parquet file.")
+        Path, typer.Argument(help="Folder of a table, or one Parquet file.")
     ],
-    folds: Annotated[
-        Path | None, typer.Option(help="The split to audit (JSON).")
-    ] = None,
+    folds: Annotated[Path | None, typer.Option(help="Split to audit (JSON).")] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(help="Split by this protocol, and audit that: loso ..."),
+        typer.Option(help="Split by this protocol and audit the result: loso ..."),
     ] = None,
     save: Annotated[
-        Path | None, typer.Option(help="Where to keep the folds of --protocol (JSON).")
+        Path | None, typer.Option(help="File for the folds of --protocol (JSON).")
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(help="Only windows with these labels: baseline,stress."),
+        typer.Option(help="Restrict to windows with these labels: baseline,stress."),
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="What the model reads, by commas; by default all features."),
+        typer.Option(
+            help="Features the model reads, separated by commas; default: all."
+        ),
     ] = None,
-    json_path: Json = None,
+    json_path: JsonPath = None,
 ) -> None:
-    """Find out whether a split leaks: samples, trials, participants, columns, the clock.
+    """Audit a split for leakage: samples, trials, participants, columns and time.
 
-    With status 1 if it leaks. Folds are of the very rows they were made of: give the
-    same --classes again.
+    The exit status is 1 if it leaks. Folds belong to the rows they were computed from:
+    repeat the same --classes.
 
     Example: `physio audit table --protocol loso --classes baseline,stress`
     """
@@ -139,7 +158,7 @@ def audit(
     if unknown := [c for c in wanted if c not in set(labels)]:
         raise ValueError(
             f"{table} has no window labelled {unknown[0]!r}; it has "
-            f"{', '.join(sorted(set(labels) - {''})) or 'no label at all'}"
+            f"{', '.join(sorted(set(labels) - {''})) or 'no label'}"
         )
     rows = rows[labels.isin(wanted)].reset_index(drop=True)
     if folds is not None:
@@ -148,49 +167,53 @@ def audit(
         split = splits.divide(rows, splits.protocol(str(protocol)))
         if save is not None:
             split.write(save)
-    found = run(rows, split, columns.split(",") if columns else None)
-    typer.echo(str(found))
-    if json_path is not None:
-        json_path.write_text(json.dumps(found.to_dict(), indent=1) + "\n", "utf-8")
-    if not found.ok:
+    result = run(rows, split, columns.split(",") if columns else None)
+    typer.echo(str(result))
+    write_json(json_path, result.to_dict())
+    if not result.ok:
         raise typer.Exit(1)
 
 
-COMMANDS: Final[list[Callable[..., None]]] = [extract, audit]
+def open_dataset(name: str, root: Path, trust: tuple[str, ...]) -> "Dataset":
+    """Return the data set of a name, as ``wesad``, or of an import path."""
+    from physio import config
+
+    if ":" not in name:
+        if (cls := _library().get(name)) is not None:
+            return cls(root)
+        plugins = {p.name: p.use for p in installed("physio.datasets")}
+        if name not in plugins:
+            raise ValueError(
+                f"there is no data set {name!r}: `physio extract --list` names them; "
+                "one of your own is package.module:Class with --trust package"
+            )
+        name = plugins[name]
+    loaded: Dataset = config.build({"use": name, "root": root}, "DATASET", trust)
+    return loaded
 
 
-def named(name: str, root: Path, trust: tuple[str, ...]) -> "Dataset":
-    """Return the data set of that name: the one in ``physio/data/<name>.py``."""
+def _library() -> "dict[str, Callable[[Path], Dataset]]":
+    """Return the data sets of the library by the names of their modules."""
     import inspect
     from dataclasses import is_dataclass
     from importlib import import_module
-    from importlib.util import find_spec
     from pkgutil import iter_modules
 
     import physio.datasets
-    from physio import config
 
-    if ":" in name:
-        made: Dataset = config.build({"use": name, "root": root}, "DATASET", trust)
-        return made
-    if name.isidentifier() and find_spec(f"physio.datasets.{name}") is not None:
-        module = import_module(f"physio.datasets.{name}")
+    classes: dict[str, Any] = {}
+    for info in iter_modules(physio.datasets.__path__):
+        module = import_module(f"physio.datasets.{info.name}")
         for _, cls in inspect.getmembers(module, inspect.isclass):
-            own = cls.__module__ == module.__name__ and is_dataclass(cls)
-            if own and {"trials", "load"} <= set(dir(cls)):
-                make: Any = cls
-                one: Dataset = make(root)
-                return one
-    names = [m.name for m in iter_modules(physio.datasets.__path__)]
-    raise ValueError(
-        f"there is no data set {name!r}: it is a file of physio.datasets with a data set "
-        f"in it ({', '.join(names)}), or package.module:Class"
-    )
+            defined = cls.__module__ == module.__name__ and is_dataclass(cls)
+            if defined and {"trials", "load"} <= set(dir(cls)):
+                classes.setdefault(info.name, cls)
+    return classes
 
 
 @contextmanager
 def progress(participants: int) -> "Iterator[Callable[[Outcome], None]]":
-    """Show how many participants are done, at which rate, and how long it will take."""
+    """Show progress over participants, the rate and the time that remains."""
     if not sys.stderr.isatty():
         yield lambda o: typer.echo(_line(o), err=True)
         return
@@ -232,7 +255,7 @@ def _line(outcome: "Outcome") -> str:
     return f"{outcome.subject}: {outcome.rows} windows in {outcome.seconds:.1f} s"
 
 
-def _tell(outcomes: "list[Outcome]") -> None:
+def _summarize(outcomes: "list[Outcome]") -> None:
     count: dict[str, Any] = dict.fromkeys(("done", "kept", "failed"), 0)
     for outcome in outcomes:
         count[outcome.how] += 1

@@ -1,4 +1,4 @@
-"""Which page of the documentation explains what a command refused."""
+"""Documentation pages that explain error messages."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -26,35 +26,36 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.io.xdf": "recording",
     "physio.models": "affect",
     "physio.online": "session",
-    "physio.inference.calibration": "affect",
-    "physio.online.remote_control": "affect",
-    "physio.inference.estimator": "affect",
-    "physio.offline.extract": "extract",
+    "physio.evaluation": "evaluate",
+    "physio.evaluation.leakage": "splits",
+    "physio.evaluation.splits": "splits",
+    "physio.inference": "affect",
+    "physio.offline": "extract",
     "physio.online.personal_calibration": "affect",
+    "physio.online.remote_control": "affect",
+    "physio.quality": "signal-chain",
     "physio.sinks": "recording",
     "physio.study": "study",
-    "physio.train": "evaluate",
-    "physio.evaluation.leakage.audit": "splits",
-    "physio.evaluation.splits": "splits",
+    "physio.training": "evaluate",
     "physio.view": "dashboard",
 }
-"""Pages, by the package that refused: the longest name that fits counts."""
+"""Pages by the package that raised the error; the longest matching name counts."""
 
 
 def page(error: BaseException) -> str:
     """Return the page that explains an error, as ``docs/recording.md``.
 
-    It is that of the innermost of our packages which has one, so that a message needs
-    no address of its own and none goes stale; empty where there is none.
+    It belongs to the innermost package of this project in the traceback that has one,
+    so messages hold no addresses; empty if there is none.
     """
-    found = ""
+    topic = ""
     while error.__cause__ is not None:
         error = error.__cause__
     trace = error.__traceback__
     while trace is not None:
-        found = _of(str(trace.tb_frame.f_globals.get("__name__", ""))) or found
+        topic = _of(str(trace.tb_frame.f_globals.get("__name__", ""))) or topic
         trace = trace.tb_next
-    return f"docs/{found}.md" if found else ""
+    return f"docs/{topic}.md" if topic else ""
 
 
 def _of(module: str) -> str:

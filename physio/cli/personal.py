@@ -1,45 +1,46 @@
-"""Commands about one participant: what is known of them, and what they say."""
+"""Commands for one participant: personal calibration and ratings."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from physio.cli.sessions import Consent, DemoWeights, Trust
+from physio.cli.output import Trust, config_path
+from physio.cli.sessions import Consent, DemoWeights
 
 
 def calibrate(
     source: Annotated[
-        Path, typer.Argument(help="A session file (TOML) to run, or a recording.")
-    ],
-    out: Annotated[Path, typer.Option(help="Where the calibration file goes (JSON).")],
-    rest: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            help="From when to when the participant rested (s); in a recording."
+        Path,
+        typer.Argument(
+            help="Session file (TOML) to run, or a recording.", callback=config_path
         ),
+    ],
+    out: Annotated[Path, typer.Option(help="The new calibration file (JSON).")],
+    baseline: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Start and end of the baseline in a recording (s)."),
     ] = None,
-    worn: Annotated[
-        float, typer.Option(min=0.0, help="How long to wear the sensors first (s).")
+    settle: Annotated[
+        float, typer.Option(min=0.0, help="Settling time of the sensors (s).")
     ] = 600.0,
     seconds: Annotated[
-        float, typer.Option(min=1.0, help="How long to rest (s): two to five minutes.")
+        float,
+        typer.Option(min=1.0, help="Duration of the baseline (s): 120 to 300."),
     ] = 180.0,
     participant: Annotated[
-        str | None, typer.Option(help="Code of the participant; never a name.")
+        str | None, typer.Option(help="Participant code; never a name.")
     ] = None,
     consent: Consent = None,
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
-    """Learn what one participant is like at rest, and from moments that they rate.
+    """Calibrate the estimates to one participant: a resting baseline and ratings.
 
-    With a session file, the sensors are worn, then the participant rests; after that,
+    With a session file, the sensors settle and a baseline is recorded at rest; then
     type m and `sam 7 3 5` (valence, arousal, dominance, 1 to 9) to rate moments, and q
-    to end. Of a recording, the markers `rest` and `rest over` say when the rest was.
-    The file is small and the participant's own: delete it, and nothing is known of them
-    any more.
+    to end. In a recording, markers delimit the baseline, or --baseline does. The file
+    is small and personal: deleting it deletes all that was learned of the participant.
 
     Example: `physio calibrate configs/simulated.toml --out p07.json`
     """
@@ -50,44 +51,46 @@ def calibrate(
     if source.suffix == ".toml":
         if seconds < personal_calibration.SHORTEST:
             raise ValueError(
-                f"a rest of {seconds:.0f} s is too short: two to five minutes are "
-                "asked for"
+                f"a baseline of {seconds:.0f} s is too short: it takes two to five "
+                "minutes"
             )
         folder = _guided(
-            source, worn, seconds, participant, consent, demo_weights, trust
+            source, settle, seconds, participant, consent, demo_weights, trust
         )
         source = folder / "recording.xdf"
     recording = read(source)
     file = session_config.recorded(recording) or session_config.SessionConfig(
         at=source.name
     )
-    made = file.plan(recording.inputs, demo_weights=demo_weights)
-    who = participant or recording.metadata.get("participant", "")
-    found, poor = personal_calibration.calibrate(recording, made, rest, who)
-    found.write(out)
+    pipeline = file.plan(recording.inputs, demo_weights=demo_weights)
+    code = participant or recording.metadata.get("participant", "")
+    calibration, poor = personal_calibration.calibrate(
+        recording, pipeline, baseline, code
+    )
+    calibration.write(out)
     for text in poor:
         typer.echo(text)
-    rested = ", ".join(f"{e.weights} {e.past:.0f} s" for e in found.experts)
-    typer.echo(f"{out}: rest ({rested}), {len(found.labels)} rated moments")
+    baselines = ", ".join(f"{e.weights} {e.past:.0f} s" for e in calibration.experts)
+    typer.echo(f"{out}: baseline ({baselines}), {len(calibration.labels)} ratings")
 
 
 def rate(
     values: Annotated[
         list[float],
-        typer.Argument(help="Valence, arousal, dominance; nan for what is not said."),
+        typer.Argument(help="Valence, arousal, dominance; nan for none."),
     ],
     scale: Annotated[
-        str, typer.Option(help="sam: 1 to 9, about the last moments; now: -1 to 1.")
+        str, typer.Option(help="sam: 1 to 9, of the last seconds; now: -1 to 1.")
     ] = "sam",
     session: Annotated[
         Path | None,
-        typer.Option(help="The session's folder; by default the newest one."),
+        typer.Option(help="Folder of the session; default: the newest."),
     ] = None,
     participant: Annotated[
-        str, typer.Option(help="Whose, in a session of several participants.")
+        str, typer.Option(help="Participant code, in a session of several.")
     ] = "",
 ) -> None:
-    """Tell a session that runs in another terminal how its participant feels.
+    """Send a rating to a session that runs in another terminal.
 
     Example: `physio rate 7 3 5`, or `physio rate 0.5 -0.2 nan --scale now`
     """
@@ -98,46 +101,50 @@ def rate(
 
     if len(values) > 3:
         raise ValueError(f"a rating has at most 3 numbers, not {len(values)}")
-    told = [*values, *[float("nan")] * (3 - len(values))]
+    rating = [*values, *[float("nan")] * (3 - len(values))]
     kinds = {"sam": self_report.SAM, "now": self_report.CONTINUOUS}
     if scale not in kinds:
         raise ValueError(f"the scale is sam or now, not {scale!r}")
     if scale == "sam":
-        told = self_report.from_sam(told)
-    found = session_folder.check(session or newest(Path("sessions")))
-    remote_control.rate(found, told, kinds[scale], participant)
-
-
-COMMANDS: Final[list[Callable[..., None]]] = [calibrate]
+        rating = self_report.from_sam(rating)
+    folder = session_folder.check(session or newest(Path("sessions")))
+    remote_control.rate(folder, rating, kinds[scale], participant)
 
 
 def _guided(
     config: Path,
-    worn: float,
+    settle: float,
     seconds: float,
     participant: str | None,
     consent: str | None,
     demo_weights: bool,
     trust: list[str],
 ) -> Path:
-    """Run the devices, say when to rest, and return the session's folder."""
+    """Run the devices with prompts for the baseline; return the session's folder."""
     from physio.cli.sessions import run_devices
+    from physio.core.recording import BASELINE_END, BASELINE_START
     from physio.online.prompts import PromptSequence, Step
 
     steps = (
-        Step(0.0, "", f"Wear the sensors for {worn / 60:.0f} min and do as you like."),
-        Step(worn, "rest", f"Sit still, eyes open, and rest for {seconds:.0f} s."),
+        Step(0.0, "", f"Wear the sensors for {settle / 60:.0f} min; move freely."),
         Step(
-            worn + seconds, "rest over", "Thank you. Rate moments now, or end with q."
+            settle,
+            BASELINE_START,
+            f"Rest for {seconds:.0f} s, still, eyes open.",
+        ),
+        Step(
+            settle + seconds,
+            BASELINE_END,
+            "Thank you. Rate moments now, or end with q.",
         ),
     )
-    told = {"participant": participant, "consent": consent}
+    details = {"participant": participant, "consent": consent}
     return run_devices(
         config,
         None,
         None,
         None,
-        told,
+        details,
         demo_weights,
         trust,
         guide=lambda clock: PromptSequence(steps, clock, typer.echo),

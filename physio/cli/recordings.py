@@ -1,6 +1,5 @@
-"""Commands that mend recordings, and hand them on."""
+"""Commands that repair and export recordings."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,25 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from physio.cli.output import JsonPath, write_json
+
 if TYPE_CHECKING:
     from physio.core.recording import Recording
 
-Json = Annotated[
-    Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
-]
-
 
 def repair(
-    path: Annotated[Path, typer.Argument(help="The XDF file that was cut or damaged.")],
+    path: Annotated[Path, typer.Argument(help="A truncated or damaged XDF file.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The new file; by default FILE_repaired.xdf beside it."),
+        typer.Option(help="The new file; default: FILE_repaired.xdf beside it."),
     ] = None,
-    json_path: Json = None,
+    json_path: JsonPath = None,
 ) -> None:
-    """Keep all that is whole of a recording cut off by a crash, or damaged.
+    """Repair a recording that a crash truncated, or that is damaged.
 
-    The file itself stays as it is. Works on other programs' XDF files too.
+    All intact chunks are written to a new file; the damaged file is not changed. XDF
+    files of other programs are repaired too.
 
     Example: `physio repair sessions/p07-20260412-101500/recording.xdf`
     """
@@ -36,35 +34,38 @@ def repair(
 
     done = xdf.repair(path, out)
     for text in done.damage:
-        typer.echo(f"left out: {text}")
+        typer.echo(f"dropped: {text}")
     if done.cut:
-        typer.echo(f"left out: {done.cut} bytes at the end, of nothing whole")
+        typer.echo(f"dropped: {done.cut} bytes at the end, of an incomplete chunk")
     if done.samples is not None:
         typer.echo(
-            f"kept: {done.samples} samples and {done.events} events over "
+            f"recovered: {done.samples} samples and {done.events} events over "
             f"{done.seconds:.1f} s; the session: {done.ended}"
         )
-    typer.echo(f"{done.path} opens again; {path} is as it was")
-    if json_path is not None:
-        figures = {**asdict(done), "path": str(done.path)}
-        json_path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    typer.echo(f"{done.path} is written; {path} is unchanged")
+    write_json(json_path, {**asdict(done), "path": str(done.path)})
 
 
 def export(
-    path: Annotated[Path, typer.Argument(help="A recording: any that replay reads.")],
-    out: Annotated[Path, typer.Argument(help="The folder, made if need be.")],
+    path: Annotated[
+        Path, typer.Argument(help="A recording in any format that replay reads.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Output folder; created if missing.")],
     kind: Annotated[
-        str, typer.Option("--format", help="bids, parquet, csv or edf.")
+        str, typer.Option("--format", help="Format: bids, parquet, csv or edf.")
     ] = "bids",
     anonymise: Annotated[
         bool,
         typer.Option(
-            "--anonymise", help="Leave out all that says who, where, when, and by what."
+            "--anonymise",
+            help="Remove participant, place, date and serial numbers of devices.",
         ),
     ] = False,
     keep_labels: Annotated[
         bool,
-        typer.Option("--keep-labels", help="Keep markers' texts when anonymising."),
+        typer.Option(
+            "--keep-labels", help="Keep the texts of markers when anonymising."
+        ),
     ] = False,
     session: Annotated[str, typer.Option(help="BIDS session.")] = "",
     task: Annotated[str, typer.Option(help="BIDS task.")] = "rest",
@@ -72,11 +73,11 @@ def export(
         str, typer.Option(help="EEG in BIDS: BrainVision or EDF.")
     ] = "BrainVision",
     board: Annotated[
-        str | None, typer.Option(help="The board of a BrainFlow file, as cyton.")
+        str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
     ] = None,
-    json_path: Json = None,
+    json_path: JsonPath = None,
 ) -> None:
-    """Hand a recording on: as BIDS, or as tables or EDF, one file a stream.
+    """Export a recording as BIDS, or as tables or EDF with a file per stream.
 
     Example: `physio export sessions/p07/recording.xdf bids --task films --anonymise`
     """
@@ -96,11 +97,9 @@ def export(
     else:
         _WRITERS[kind](recording, out)
     written = sorted(p for p in out.rglob("*") if p.is_file())
-    for one in written:
-        typer.echo(str(one))
-    if json_path is not None:
-        figures = {"files": [str(one.relative_to(out)) for one in written]}
-        json_path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    for file in written:
+        typer.echo(str(file))
+    write_json(json_path, {"files": [str(file.relative_to(out)) for file in written]})
 
 
 def _to_bids(
@@ -113,11 +112,11 @@ def _to_bids(
     *,
     whole: bool,
 ) -> None:
-    """Write the dataset, and the recording itself (``whole``: as it is) beside it."""
+    """Write a BIDS dataset; put the recording, or a copy, under ``sourcedata``."""
     from physio.io import bids_export, xdf
     from physio.view import convert
 
-    made = bids_export.export(
+    exported = bids_export.export(
         recording,
         out,
         convert.to_mne,
@@ -125,7 +124,7 @@ def _to_bids(
         task=task,
         eeg_format=eeg_format,
     )
-    for names in made[:1]:
+    for names in exported[:1]:
         folder = out / "sourcedata" / names.folder
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{names.stem}.xdf"
@@ -151,7 +150,7 @@ def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
 
 
 def _to_edf(recording: "Recording", out: Path) -> None:
-    """Write each regular stream that has samples; what was lost is 0 and annotated."""
+    """Write each regular stream with samples; lost samples are 0 and annotated."""
     import mne
     import numpy as np
 
@@ -176,5 +175,3 @@ _WRITERS: Final[dict[str, Callable[["Recording", Path], None]]] = {
     "csv": lambda recording, out: _to_tables(recording, out, "csv"),
     "edf": _to_edf,
 }
-
-COMMANDS: Final[list[Callable[..., None]]] = [repair, export]

@@ -1,7 +1,6 @@
-"""The command that makes a page of what was measured."""
+"""The command that writes HTML reports."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,55 +10,54 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from physio.core.recording import Recording
-    from physio.view.reports.html import Page
+    from physio.view.reports.html import HtmlReport
 
 
 def report(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A session's folder or a recording; the folder of an evaluation or a "
-            "training run, or the JSON of one or of an audit; or a table of features, "
-            "as `physio extract` makes it."
+            help="Folder of a session, evaluation or training run; recording; results "
+            "of an evaluation or audit (JSON); or a table of features."
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Where the page goes; by default PATH/report.html."),
+        typer.Option(help="The HTML file; default: PATH/report.html."),
     ] = None,
     protocol: Annotated[
         str,
-        typer.Option(help="Audit this split of a table, too; `none` for no audit."),
+        typer.Option(
+            help="Protocol of the audited split of a table; `none` for no audit."
+        ),
     ] = "loso",
     figures: Annotated[
         Path | None,
-        typer.Option(help="A folder for the pictures, as PNG, SVG and PDF."),
+        typer.Option(help="Folder for the figures as PNG, SVG and PDF."),
     ] = None,
 ) -> None:
-    """Make a page that needs nothing else, with all pictures inside.
+    """Write a self-contained HTML report.
 
-    Of a session: what was recorded and how good it is, estimates by condition, a data
-    sheet, methods ready to paste. Of an evaluation: its audit, tables and pictures. Of
-    a table of features: what is usable, of whom, and why not.
+    Of a session: streams and signal quality, estimates by condition, a data sheet and a
+    methods text. Of an evaluation: audit, tables and figures. Of a table of features:
+    usable data per participant and the reasons for missing values.
 
-    Example: `physio report sessions/p07-20260412-101500 --figures pictures`
+    Example: `physio report sessions/p07-20260412-101500 --figures figures`
     """
     page = _page(path, protocol)
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
     into = out or beside
     into.write_text(str(page), "utf-8")
     typer.echo(f"report: {into}")
-    for one in page.keep(figures) if figures else ():
-        typer.echo(f"  {one}")
+    for file in page.save_figures(figures) if figures else ():
+        typer.echo(f"  {file}")
 
 
-_SHOWING: Final = ("photodiode", "microphone")  # channels that show what is marked
-
-COMMANDS: Final[list[Callable[..., None]]] = [report]
+_STIMULUS_CHANNELS: Final = ("photodiode", "microphone")
 
 
-def _page(path: Path, protocol: str) -> "Page":
-    """Return the page of whatever a path holds."""
+def _page(path: Path, protocol: str) -> "HtmlReport":
+    """Return the report of what a path holds."""
     if not path.exists():
         raise FileNotFoundError(f"there is no {path}")
     if any(path.glob("subject=*/windows.parquet")) or path.suffix == ".parquet":
@@ -69,42 +67,42 @@ def _page(path: Path, protocol: str) -> "Page":
         page = _of_result(result)
         return _of_run(page, path) if path.is_dir() else page
     if path.is_dir() and not any(path.iterdir()):
-        raise ValueError(f"there is nothing in {path} that a report is made of")
+        raise ValueError(f"{path} is empty: there is nothing to report")
     return _of_session(path)
 
 
-def _of_run(page: "Page", run: Path) -> "Page":
-    """Add to an evaluation's page what else its folder holds."""
-    from physio.view.reports.training_run import added
+def _of_run(page: "HtmlReport", run: Path) -> "HtmlReport":
+    """Add the training results in the folder to the report of an evaluation."""
+    from physio.view.reports.training_run import add_run_figures
 
-    return added(page, run)
+    return add_run_figures(page, run)
 
 
-def _of_result(path: Path) -> "Page":
-    """Return the page of an evaluation or an audit."""
+def _of_result(path: Path) -> "HtmlReport":
+    """Return the report of an evaluation or an audit."""
     from physio.view.reports.evaluation import audit_report, evaluation_report
 
     try:
-        told = json.loads(path.read_text("utf-8"))
+        result = json.loads(path.read_text("utf-8"))
     except ValueError:
-        told = None
-    if isinstance(told, dict) and isinstance(told.get("rows"), list):
-        if all({"model", "metric"} <= row.keys() for row in told["rows"]):
-            return evaluation_report(told)
-    elif isinstance(told, dict) and {"protocol", "findings", "ok"} <= told.keys():
-        return audit_report(told)
+        result = None
+    if isinstance(result, dict) and isinstance(result.get("rows"), list):
+        if all({"model", "metric"} <= row.keys() for row in result["rows"]):
+            return evaluation_report(result)
+    elif isinstance(result, dict) and {"protocol", "findings", "ok"} <= result.keys():
+        return audit_report(result)
     raise ValueError(
         f"{path} is neither an evaluation (dataset, protocol, rows) nor an audit "
         "(protocol, ok, findings)"
     )
 
 
-def _of_session(path: Path) -> "Page":
-    """Return the page of a session, or of any recording: then it is computed now."""
-    from physio.cli.dashboard import whole_of
+def _of_session(path: Path) -> "HtmlReport":
+    """Return the report of a session, or of a recording, which is computed now."""
+    from physio.cli.dashboard import session_or_computed
     from physio.view.reports.session import session_report
 
-    recording, features, estimates = whole_of(path)
+    recording, features, estimates = session_or_computed(path)
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
     conditions = named[0] if named else None
     timing = _timing(recording)
@@ -112,27 +110,28 @@ def _of_session(path: Path) -> "Page":
 
 
 def _timing(recording: "Recording") -> dict[str, str]:
-    """Return how late markers are against each channel that shows what they mark."""
+    """Return the latency of markers to each photodiode or microphone channel."""
     from physio.study.marker_latency import marker_latency
 
-    found = {}
+    latencies = {}
     for info in recording.infos:
         for name in info.names:
-            if not any(word in name.lower() for word in _SHOWING):
+            if not any(word in name.lower() for word in _STIMULUS_CHANNELS):
                 continue
             try:
-                late = marker_latency(recording, name)
+                latency = marker_latency(recording, name)
             except ValueError as error:  # no marker, or none with a flank
-                found[name] = str(error)
+                latencies[name] = str(error)
                 continue
-            found[name] = (
-                f"{1e3 * late.median:+.1f} ms, jitter {1e3 * late.jitter:.1f} ms, "
-                f"worst {1e3 * late.worst:.1f} ms ({late.n} of {late.markers} markers)"
+            latencies[name] = (
+                f"{1e3 * latency.median:+.1f} ms, jitter {1e3 * latency.jitter:.1f} "
+                f"ms, worst {1e3 * latency.worst:.1f} ms "
+                f"({latency.n} of {latency.markers} markers)"
             )
-    return found
+    return latencies
 
 
-def _of_table(path: Path, protocol: str) -> "Page":
+def _of_table(path: Path, protocol: str) -> "HtmlReport":
     from physio.datasets import feature_table
     from physio.view.reports.dataset import dataset_report
 
@@ -142,7 +141,7 @@ def _of_table(path: Path, protocol: str) -> "Page":
 
 
 def _audits(table: "pd.DataFrame", protocol: str) -> list[dict[str, Any]]:
-    """Return the audit of the labelled windows by a protocol, if it divides them."""
+    """Return the audit of the labelled windows under a protocol that divides them."""
     from physio.datasets.feature_table import LABEL
     from physio.evaluation import splits
     from physio.evaluation.leakage.audit import audit

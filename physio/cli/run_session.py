@@ -139,9 +139,9 @@ def conduct(
 def _unplaced(session: Session) -> list[str]:
     """Return a sentence on electrodes that no weights can read, of everybody once."""
     found = []
-    for participant, part in session.engine.parts.items():
+    for participant, part in session.engine.pipelines.items():
         experts = getattr(session.plan.of(participant).estimator, "experts", ())
-        found += unplaced([e.weights for e in experts], part.junction.info.names)
+        found += unplaced([e.weights for e in experts], part.aligner.info.names)
     return list(dict.fromkeys(found))
 
 

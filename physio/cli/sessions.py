@@ -1,6 +1,5 @@
-"""Commands that run a session, or act on one."""
+"""Commands that run a session or act on one."""
 
-import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,51 +9,55 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli import dashboard as dashboards
+from physio.cli.output import JsonPath, Trust, config_path, write_json
 
 if TYPE_CHECKING:
     from physio.cli.run_session import Outcome
     from physio.online.session import Session
 
-KEPT: Final = ("source", "citation", "licence", "participant", "begin_unix", "consent")
-"""What is said of a recording and still holds of its replay."""
+REPLAYED_METADATA: Final = (
+    "source", "citation", "licence", "participant", "begin_unix", "consent",
+)  # fmt: skip
+"""Metadata of a recording that also hold for its replay."""
 
 ASSETS: Final = Path(__file__).parents[1] / "assets"
 
 Out = Annotated[
     Path | None,
-    typer.Option(help="The session's folder; by default one under ./sessions."),
+    typer.Option(help="Folder of the session; default: a new one under ./sessions."),
 ]
-Json = Annotated[
-    Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
-]
-Seconds = Annotated[float, typer.Option(min=1.0, help="How long to run (s).")]
+Seconds = Annotated[float, typer.Option(min=1.0, help="Duration of the session (s).")]
 DemoWeights = Annotated[
     bool,
     typer.Option(
         "--demo-weights",
-        help="Let weights trained on simulated participants answer on measured input.",
+        help="Use weights trained on simulated participants with measured signals.",
     ),
 ]
 Calibrations = Annotated[
     list[Path],
-    typer.Option(help="What is known of a participant: see `physio calibrate`."),
-]
-Trust = Annotated[
-    list[str],
-    typer.Option(help="Another package that `use` in a session file may name."),
+    typer.Option(help="Calibration file of a participant: see `physio calibrate`."),
 ]
 
-File = Annotated[Path, typer.Argument(help="The session file (TOML).")]
+File = Annotated[
+    Path,
+    typer.Argument(
+        help="Session file (TOML), or the name of a shipped one: dyad, simulated ...",
+        callback=config_path,
+    ),
+]
 Until = Annotated[
-    float | None, typer.Option(min=1.0, help="When to stop (s); else with Ctrl-C.")
+    float | None, typer.Option(min=1.0, help="Duration (s); default: until Ctrl-C.")
 ]
-Who = Annotated[str | None, typer.Option(help="Code of the participant; never a name.")]
+Participant = Annotated[
+    str | None, typer.Option(help="Participant code; never a name.")
+]
 Consent = Annotated[
-    str | None, typer.Option(help="Name and version of the consent text given.")
+    str | None, typer.Option(help="Name and version of the consent text.")
 ]
-Board = Annotated[
+Dashboard = Annotated[
     bool | None,
-    typer.Option("--dashboard/--no-dashboard", help="Show it in the browser."),
+    typer.Option("--dashboard/--no-dashboard", help="Serve the dashboard."),
 ]
 Open = Annotated[
     bool, typer.Option("--open", help="Open the dashboard in the browser.")
@@ -64,18 +67,18 @@ Open = Annotated[
 def demo(
     seconds: Seconds = 60.0,
     out: Out = None,
-    json_path: Json = None,
+    json_path: JsonPath = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Do not wait for the time to pass.")
+        bool, typer.Option("--fast", help="Run as fast as possible.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Which simulated participant.")] = 7,
-    dashboard: Board = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated participant.")] = 7,
+    dashboard: Dashboard = None,
     open_it: Open = False,
 ) -> None:
-    """Run a simulated participant with headset and wristband.
+    """Run a session with a simulated participant wearing a headset and a wristband.
 
-    Leaves a session folder: the recording (XDF), tables of features and estimates
-    (Parquet), and a picture of the signals and the estimates against the truth.
+    Writes a session folder: the recording (XDF), tables of features and estimates
+    (Parquet) and a plot of signals, estimates and ground truth.
 
     Example: `physio demo --seconds 30 --out mydemo`
     """
@@ -89,11 +92,11 @@ def demo(
         device.update(seed=seed, seconds=float(seconds))
     file = SessionConfig(tables, "demo.toml")
     if not fast and (
-        dashboards.wanted() if dashboard is None else dashboard or open_it
+        dashboards.has_display() if dashboard is None else dashboard or open_it
     ):
-        file = dashboards.added(file)
+        file = dashboards.with_dashboard(file)
     clock = FastClock() if fast else WallClock()
-    _say("A simulated participant with headset and wristband; simulated throughout.")
+    _say("Simulated participant with headset and wristband; no measured signal.")
     with _folder(out, file.session.participant) as folder:
         outcome = conduct(
             file,
@@ -103,34 +106,34 @@ def demo(
             seconds=seconds,
             poll=0.25 if fast else 0.02,
             view=None if fast else _view,
-            pages=dashboards.teller(open_it=open_it or dashboard is None),
+            pages=dashboards.announcer(open_it=open_it or dashboard is None),
         )
     _finish(outcome, json_path)
-    _say("Next: physio replay FILE --fast runs a recording of yours;")
-    _say("      physio live CONFIG.toml runs your own devices: see configs/.")
+    _say("Next: physio replay FILE --fast replays a recording;")
+    _say("      physio live CONFIG.toml runs your devices: see configs/.")
 
 
 def live(
     config: File,
     out: Out = None,
-    json_path: Json = None,
+    json_path: JsonPath = None,
     seconds: Until = None,
-    participant: Who = None,
+    participant: Participant = None,
     consent: Consent = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
-    dashboard: Board = None,
+    dashboard: Dashboard = None,
     open_it: Open = False,
 ) -> None:
-    """Run the devices of a session file: signals, features, estimates, recording.
+    """Run a session with the devices of a session file: record, compute, estimate.
 
-    Keys: 1 to 9 mark the moment, m marks it with a text, q ends. Ctrl-C ends too, with
-    all that came so far readable. The text `sam 7 3 5` rates the last moments: valence,
-    arousal, dominance, 1 to 9.
+    Keys: 1 to 9 set a marker, m sets a marker with a text, q ends the session, as does
+    Ctrl-C. The text `sam 7 3 5` rates the last seconds: valence, arousal, dominance,
+    1 to 9.
 
-    With `--dashboard` it can be watched, marked and steered in a browser; the terminal
-    tells the address.
+    With `--dashboard` the session is shown and controlled in a browser; the terminal
+    prints the address.
 
     Example: `physio live configs/synthetic-board.toml --seconds 60 --open`
     """
@@ -151,15 +154,15 @@ def live(
 def record(
     config: File,
     out: Out = None,
-    json_path: Json = None,
+    json_path: JsonPath = None,
     seconds: Until = None,
-    participant: Who = None,
+    participant: Participant = None,
     consent: Consent = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
-    """Record the devices of a session file, and compute nothing.
+    """Record the devices of a session file without computing features or estimates.
 
-    Estimates can be had later: `physio replay SESSION/recording.xdf --fast`.
+    To compute them later: `physio replay SESSION/recording.xdf --fast`.
 
     Example: `physio record configs/synthetic-board.toml --seconds 60`
     """
@@ -179,31 +182,36 @@ def replay(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A recording: Empatica E4 folder or zip, WESAD participant, XDF, "
+            help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, "
             "BrainFlow or OpenBCI text."
         ),
     ],
     config: Annotated[
         Path | None,
-        typer.Option(help="A session file: its chains, estimator and sinks."),
+        typer.Option(
+            help="Session file whose chains, estimator and sinks are used.",
+            callback=config_path,
+        ),
     ] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="As fast as possible.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Run as fast as possible.")
+    ] = False,
     speed: Annotated[
-        float, typer.Option(min=0.01, help="How many times as fast as it was.")
+        float, typer.Option(min=0.01, help="Speed relative to the recording.")
     ] = 1.0,
     out: Out = None,
-    json_path: Json = None,
+    json_path: JsonPath = None,
     board: Annotated[
-        str | None, typer.Option(help="The board of a BrainFlow file, as cyton.")
+        str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
     ] = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
-    """Run a recording through the live path.
+    """Replay a recording through the chains, estimator and sinks of a live session.
 
-    Of what a recording of ours carries, its chains and its estimator are taken, never
-    its devices or sinks: what is written where is said here, or in the session file.
+    A recording of a session brings its own chains and estimator, but never devices or
+    sinks: options or the session file say where results are written.
 
     Example: `physio replay S10_E4_Data.zip --fast --out s10`
     """
@@ -229,7 +237,7 @@ def replay(
         file = session_config.read(config, tuple(trust))
     file = file.with_sinks(_defaults())
     clock = FastClock(recording.begin) if fast else WallClock(speed)
-    about = {k: v for k, v in recording.metadata.items() if k in KEPT}
+    about = {k: v for k, v in recording.metadata.items() if k in REPLAYED_METADATA}
     with _folder(out, recording.metadata.get("participant", "")) as folder:
         outcome = conduct(
             file,
@@ -246,13 +254,13 @@ def replay(
 
 
 def mark(
-    label: Annotated[str, typer.Argument(help="What to write.")],
+    label: Annotated[str, typer.Argument(help="Text of the marker.")],
     session: Annotated[
         Path | None,
-        typer.Option(help="The session's folder; by default the newest one."),
+        typer.Option(help="Folder of the session; default: the newest."),
     ] = None,
 ) -> None:
-    """Put a marker into a session that runs in another terminal.
+    """Set a marker in a session that runs in another terminal.
 
     Example: `physio mark "film 3 begins"`
     """
@@ -265,14 +273,16 @@ def mark(
 def delete(
     session: Annotated[
         Path,
-        typer.Argument(help="The session's folder; of a participant, the study's."),
+        typer.Argument(help="Folder of the session; with --participant, of the study."),
     ],
     participant: Annotated[
-        str | None, typer.Option(help="Delete all of a participant of a study.")
+        str | None, typer.Option(help="Delete all data of this participant.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask for confirmation.")
+    ] = False,
 ) -> None:
-    """Delete a session whole, or a participant: and prove that nothing is left.
+    """Delete a session, or all data of a participant of a study, and verify it.
 
     Example: `physio delete sessions/p07-20260412-101500`
 
@@ -286,7 +296,7 @@ def delete(
 
         study = Study.open(session)
         study.of(participant)
-        if not (yes or typer.confirm(f"Delete all of {participant} for good?")):
+        if not (yes or typer.confirm(f"Delete all data of {participant}?", err=True)):
             raise typer.Exit(1)
         gone = forget(study, participant)
         typer.echo(gone.sentence)
@@ -294,12 +304,9 @@ def delete(
             raise typer.Exit(1)
         return
     session_folder.check(session)
-    if not (yes or typer.confirm(f"Delete {session} for good?")):
+    if not (yes or typer.confirm(f"Delete {session}?", err=True)):
         raise typer.Exit(1)
     typer.echo(f"{session}: {session_folder.delete(session)} files deleted")
-
-
-COMMANDS: Final[list[Callable[..., None]]] = [demo, live, record, replay, mark, delete]
 
 
 def run_devices(
@@ -307,7 +314,7 @@ def run_devices(
     out: Path | None,
     json_path: Path | None,
     seconds: float | None,
-    told: dict[str, str | None],
+    details: dict[str, str | None],
     demo_weights: bool,
     trust: list[str],
     *,
@@ -317,26 +324,30 @@ def run_devices(
     dashboard: bool = False,
     open_it: bool = False,
 ) -> Path:
-    """Run a session file's devices until the end, and return the session's folder."""
+    """Run the devices of a session file; return the folder of the session.
+
+    The parameters are the options of `live` and `record`; ``details`` holds participant
+    and consent, ``guide`` makes a device that prompts the participant.
+    """
     from physio.cli.run_session import conduct
     from physio.core.protocols import WallClock
     from physio.online import session_config
     from physio.online.remote_control import ControlSocket
 
     file = session_config.read(config, tuple(trust))
-    told = {"consent": file.session.consent or None, **_given(told)}
-    if not told["consent"]:
-        told["consent"] = _ask_for_consent()
-    file = file.with_session(**_given(told))
+    details = {"consent": file.session.consent or None, **_given(details)}
+    if not details["consent"]:
+        details["consent"] = _ask_for_consent()
+    file = file.with_session(**_given(details))
     if not file.table("devices"):
-        raise ValueError(f"{file.at} names no device: it needs a table [devices.NAME]")
+        raise ValueError(f"{file.at} names no device: add a table [devices.NAME]")
     if guide is not None and not file.session.record:
         raise ValueError(
-            f"{file.at}: session.record = false, but what is asked for reads the "
-            "recording: take it away"
+            f"{file.at}: session.record = false, but a calibration needs the "
+            "recording: remove that line"
         )
     file = file.recording_only() if only_record else file.with_sinks(_defaults())
-    file = dashboards.added(file) if dashboard else file
+    file = dashboards.with_dashboard(file) if dashboard else file
     clock = WallClock()
     guides = [guide(clock)] if guide else []
     with _folder(out, file.session.participant) as folder:
@@ -354,22 +365,23 @@ def run_devices(
             seconds=float("inf") if seconds is None else seconds,
             view=_view,
             calibrations=calibrations or (),
-            pages=dashboards.teller(open_it=open_it),
+            pages=dashboards.announcer(open_it=open_it),
         )
     _finish(outcome, json_path)
     return folder
 
 
-def _given(told: dict[str, str | None]) -> dict[str, str | None]:
-    return {k: v for k, v in told.items() if v is not None}
+def _given(values: dict[str, str | None]) -> dict[str, str | None]:
+    return {k: v for k, v in values.items() if v is not None}
 
 
 def _ask_for_consent() -> str:
     if not sys.stdin.isatty():
-        _say("No consent text is named: say which with --consent.")
+        _say("No consent text is named: name it with --consent.")
         return "not stated"
     text: str = typer.prompt(
-        "Which consent text did the participant agree to (name and version)?"
+        "Which consent text did the participant agree to (name and version)?",
+        err=True,
     )
     return text
 
@@ -388,13 +400,19 @@ def _folder(out: Path | None, participant: str) -> AbstractContextManager[Path]:
 
 
 def newest(sessions: Path) -> Path:
-    """Return the folder of the newest session, or raise that there is none."""
-    found = [p.parent for p in sessions.glob("*/session.json")]
-    if not found:
+    """Return the folder of the newest session.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    folders = [p.parent for p in sessions.glob("*/session.json")]
+    if not folders:
         raise FileNotFoundError(
             f"there is no session under {sessions}: name one with --session"
         )
-    return max(found, key=lambda p: p.stat().st_mtime)
+    return max(folders, key=lambda p: p.stat().st_mtime)
 
 
 def _view(session: "Session") -> Any:
@@ -406,19 +424,17 @@ def _view(session: "Session") -> Any:
 
 
 def _finish(outcome: "Outcome", json_path: Path | None) -> None:
-    """Say what there is, draw it, write the figures; end with the status."""
-    from physio.cli.summary import draw, tell
+    """Print and plot the session, write its figures, exit with its status."""
+    from physio.cli.summary import draw_overview, session_lines
 
     figures = outcome.figures
-    for line in tell(figures):
+    for line in session_lines(figures):
         _say(line)
-    draw(outcome.folder)
+    draw_overview(outcome.folder)
     _say(f"{outcome.folder}: {outcome.ended}")
     for path in sorted(outcome.folder.iterdir()):
         _say(f"  {path.name} ({_size(path)})")
-    if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    write_json(json_path, figures)
     if outcome.status:
         raise typer.Exit(outcome.status)
 

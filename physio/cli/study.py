@@ -1,4 +1,4 @@
-"""Commands of a study: from its plan to its table."""
+"""Commands of a study, from its plan to its results."""
 
 import os
 import signal
@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 from zlib import crc32
 
 import typer
+
+from physio.cli.output import JsonPath, routed, write_text
 
 if TYPE_CHECKING:
     from physio.core.protocols import Clock, Device
@@ -23,62 +25,61 @@ study = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="""A study, from its plan to its table.
+    help="""Run a study, from its plan to its results.
 
-    `physio study init DIR` begins one, `physio study rehearse DIR` goes through it with
-    simulated participants, `physio study table DIR` makes the table.""",
+    `physio study init DIR` creates a study, `physio study rehearse DIR` runs it with
+    simulated participants, `physio study table DIR` computes the results.""",
 )
 
-Root = Annotated[Path, typer.Argument(help="The study's folder.")]
-Code = Annotated[str, typer.Option(help="Code of the participant; never a name.")]
+Root = Annotated[Path, typer.Argument(help="Folder of the study.")]
+Code = Annotated[str, typer.Option(help="Participant code; never a name.")]
 Deviation = Annotated[
-    str, typer.Option(help="Why the plan was changed since it was frozen: is logged.")
+    str, typer.Option(help="Reason for a change of the frozen plan; it is logged.")
 ]
-KILLED: Final = "amusement"
 
 
-@study.command()
 def init(
     root: Root,
     plan: Annotated[
-        Path | None, typer.Option(help="The study file (TOML); else an example.")
+        Path | None, typer.Option(help="Study file (TOML); default: an example.")
     ] = None,
 ) -> None:
-    """Begin a study: take its plan, draw the orders, freeze both.
+    """Create a study: copy its plan, draw the orders of conditions, freeze both.
 
     Example: `physio study init films --plan films.toml`
     """
     from physio.study.study_folder import Study
 
     created = Study.begin(root, plan)
+    orders = len(created.frozen["orders"])
     typer.echo(
-        f"{root}: {created.design.study.name}, {len(created.frozen['orders'])} orders drawn, "
+        f"{root}: {created.design.study.name}, {orders} orders drawn, "
         f"frozen as {created.design.hash[:12]}"
     )
 
 
-@study.command()
 def run(
     root: Root,
     participant: Code,
     order: Annotated[
-        int | None, typer.Option(min=0, help="Number of the order; else the next free.")
+        int | None, typer.Option(min=0, help="Number of the order; default: next free.")
     ] = None,
     deviation: Deviation = "",
     skip_preflight: Annotated[
-        str, typer.Option(help="Why the checks before are left out: is logged.")
+        str,
+        typer.Option(help="Reason to skip the preflight checks; it is logged."),
     ] = "",
     rehearse: Annotated[
-        bool, typer.Option(help="A simulated participant, as fast as it goes.")
+        bool, typer.Option(help="Use a simulated participant, as fast as possible.")
     ] = False,
     lose: Annotated[
-        str, typer.Option(help="In a rehearsal: the device that is lost half-way.")
+        str, typer.Option(help="Device that fails half-way, in a rehearsal.")
     ] = "",
 ) -> None:
-    """Lead a participant through the conditions that they have not been through.
+    """Run a participant through the conditions not completed yet.
 
-    Every transition is marked in the recording. After a crash, run it again: it goes on
-    with the condition in which it broke off.
+    Every transition is marked in the recording. After a crash, run it again: it resumes
+    with the interrupted condition.
 
     Example: `physio study run films --participant p07`
     """
@@ -93,18 +94,19 @@ def run(
     done = recorded(opened, code)
     remaining = [name for name in conditions if name not in done]
     if not remaining:
-        raise ValueError(f"{code!r} has been through all conditions: see the log")
+        raise ValueError(f"{code!r} has completed all conditions: see the log")
     _preflight(opened, code, skip_preflight, rehearsed=rehearse)
-    typer.echo(f"{code}: {', '.join(remaining)}" + (f" ({len(done)} done)" if done else ""))
+    typer.echo(
+        f"{code}: {', '.join(remaining)}" + (f" ({len(done)} done)" if done else "")
+    )
     _run_session(opened, code, remaining, rehearse=rehearse, lose=lose)
 
 
-@study.command()
 def rehearse(root: Root) -> None:
-    """Go through a whole study with simulated participants, mishaps included.
+    """Run a whole study with simulated participants, failures included.
 
-    The second loses the first device that measures skin half-way, the third's session
-    is killed and taken up again, the fifth withdraws: all of theirs is deleted.
+    The wristband of the second fails half-way, the session of the third is killed and
+    resumed, and the fifth withdraws: all data of that participant are deleted.
 
     Example: `physio study rehearse trial`, after `physio study init trial`
     """
@@ -140,7 +142,9 @@ def _run_session(
     from physio.study.protocol_runner import ProtocolRunner
 
     settings = opened.design.study
-    file = _session(opened, code, conditions, lose) if rehearse else _session(opened, code)
+    file = (
+        _session(opened, code, conditions, lose) if rehearse else _session(opened, code)
+    )
     clock: Clock = FastClock() if rehearse else WallClock()
     out = opened.folder(code)
 
@@ -155,7 +159,12 @@ def _run_session(
             ControlSocket(folder, clock),
             runner,
         ]
-        heard("session", hash=opened.design.hash, conditions=conditions, simulated=rehearse)
+        heard(
+            "session",
+            hash=opened.design.hash,
+            conditions=conditions,
+            simulated=rehearse,
+        )
         outcome = conduct(
             file,
             devices,
@@ -178,7 +187,7 @@ def _run_session(
 def _session(
     opened: "Study", code: str, conditions: list[str] | None = None, lose: str = ""
 ) -> "SessionConfig":
-    """Return the session file, its simulated devices on this participant."""
+    """Return the session file, with its devices simulating this participant."""
     from dataclasses import replace
 
     from physio.online import session_config
@@ -203,7 +212,7 @@ def _session(
     for name, table in file.table("devices").items():
         if not str(table.get("use", "")).startswith("devices.simulated:"):
             raise ValueError(
-                f"{path}: a rehearsal needs simulated devices, and {name!r} is "
+                f"{path}: a rehearsal needs simulated devices, but {name!r} is "
                 f"{table.get('use')!r}"
             )
         settings = {**table, "seed": crc32(code.encode()) % 10_000, "steps": steps}
@@ -212,14 +221,12 @@ def _session(
             settings["dies"] = dict.fromkeys(("eda", "bvp", "acc", "temp"), half)
         devices[name] = settings
     if lose and lose not in devices:
-        raise ValueError(
-            f"{path} has no device {lose!r} to lose; it has {', '.join(devices)}"
-        )
+        raise ValueError(f"{path} has no device {lose!r}; it has {', '.join(devices)}")
     return replace(file, tables={**file.tables, "devices": devices})
 
 
 def _answer(code: str) -> Any:
-    """Return how a simulated participant answers: what is felt there, and noise."""
+    """Return the answers of a simulated participant: ground truth plus noise."""
     import numpy as np
 
     from devices.simulated.affect_trajectory import CONDITION_AFFECT
@@ -229,7 +236,11 @@ def _answer(code: str) -> Any:
     def answer(condition: str, asked: "Questionnaire") -> Mapping[str, float]:
         middle, half = (asked.high + asked.low) / 2, (asked.high - asked.low) / 2
         affect = dict(
-            zip(("valence", "arousal", "dominance"), CONDITION_AFFECT[condition], strict=True)
+            zip(
+                ("valence", "arousal", "dominance"),
+                CONDITION_AFFECT[condition],
+                strict=True,
+            )
         )
         said = {
             item: middle + half * (affect.get(item, 0.0) + rng.normal(0, 0.2))
@@ -253,7 +264,7 @@ def _first_wristband(opened: "Study") -> str:
 
 
 def _kill_and_resume(root: Path, code: str, opened: "Study") -> None:
-    """Run a session in a process of its own, and kill it in its third condition."""
+    """Run a session in another process and kill it in its third condition."""
     command = [
         sys.executable, "-m", "physio.cli", "study", "run", str(root),
         "--participant", code, "--rehearse", "--skip-preflight", "rehearsal",
@@ -264,7 +275,7 @@ def _kill_and_resume(root: Path, code: str, opened: "Study") -> None:
         if sum(line["what"] == "begin" for line in lines) >= 3:
             child.send_signal(signal.SIGKILL)
         time.sleep(0.01)
-    typer.echo(f"{code}: killed in its third condition, and taken up again")
+    typer.echo(f"{code}: killed in the third condition, then resumed")
 
 
 def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None:
@@ -275,14 +286,14 @@ def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None
         return
     if rehearsed:
         raise ValueError(
-            "simulated participants follow no instruction: leave the checks out with "
+            "simulated participants cannot follow instructions: skip the checks with "
             '--skip-preflight "rehearsal"'
         )
     _run_preflight(opened, code)
 
 
 def _run_preflight(opened: "Study", code: str) -> None:
-    """Lead through the checks; where one fails, a typed reason goes on."""
+    """Run the preflight checks; after a failure, continue only for a typed reason."""
     from physio.cli import session_folder
     from physio.cli.run_session import conduct
     from physio.core.protocols import WallClock
@@ -310,7 +321,9 @@ def _run_preflight(opened: "Study", code: str) -> None:
         "preflight",
         participant=code,
         session=out.name,
-        checks=[{"what": c.what, "figure": repr(c.figure), "ok": c.ok} for c in results],
+        checks=[
+            {"what": c.what, "figure": repr(c.figure), "ok": c.ok} for c in results
+        ],
     )
     if not bad:
         return
@@ -321,16 +334,15 @@ def _run_preflight(opened: "Study", code: str) -> None:
     opened.tell("override", participant=code, check=", ".join(bad), why=why)
 
 
-@study.command()
 def epochs(
     root: Root,
-    event: Annotated[str, typer.Option(help="What the events' markers begin with.")],
-    eeg: Annotated[bool, typer.Option("--eeg", help="Epochs of the EEG too.")] = False,
+    event: Annotated[str, typer.Option(help="Prefix of the markers of the events.")],
+    eeg: Annotated[bool, typer.Option("--eeg", help="Save EEG epochs too.")] = False,
     clean: Annotated[
-        bool, typer.Option("--clean", help="With ICA and autoreject, after the fact.")
+        bool, typer.Option("--clean", help="Clean EEG epochs with ICA and autoreject.")
     ] = False,
 ) -> None:
-    """Look at what follows events: skin responses, heart rate, EEG.
+    """Compute event-related responses: SCR, heart rate change, EEG epochs.
 
     Example: `physio study epochs films --event "begin stress"`
     """
@@ -361,12 +373,11 @@ def epochs(
     typer.echo(summary.to_string(index=False))
 
 
-@study.command()
 def export(
     root: Root,
-    out: Annotated[Path, typer.Argument(help="The BIDS dataset, a new folder.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the new BIDS dataset.")],
 ) -> None:
-    """Write all sessions into one BIDS dataset.
+    """Export all sessions into one BIDS dataset.
 
     Example: `physio study export films films-bids`
     """
@@ -376,20 +387,21 @@ def export(
     typer.echo(f"{out}: {bids.export(Study.open(root), out)} sessions")
 
 
-@study.command()
 def marker_latency(
-    recording: Annotated[Path, typer.Argument(help="A recording.")],
-    channel: Annotated[str, typer.Option(help="Of the photodiode or microphone.")],
-    label: Annotated[str, typer.Option(help="What the markers begin with.")] = "",
+    recording: Annotated[Path, typer.Argument(help="Recording.")],
+    channel: Annotated[
+        str, typer.Option(help="Channel of the photodiode or microphone.")
+    ],
+    label: Annotated[str, typer.Option(help="Prefix of the markers.")] = "",
 ) -> None:
-    """Measure how late a signal is against its markers, and how evenly.
+    """Measure the latency and jitter of stimuli after their markers.
 
-    Example: `physio study offset p07/recording.xdf --channel photodiode`
+    Example: `physio study marker-latency p07/recording.xdf --channel photodiode`
     """
     from physio.datasets.open_recording import read
-    from physio.study import marker_latency
+    from physio.study.marker_latency import marker_latency as measure
 
-    latency = marker_latency.marker_latency(read(recording), channel, label)
+    latency = measure(read(recording), channel, label)
     typer.echo(
         f"{channel}: {1e3 * latency.median:+.2f} ms behind the marker, jitter "
         f"{1e3 * latency.jitter:.2f} ms, worst {1e3 * latency.worst:.2f} ms "
@@ -397,24 +409,21 @@ def marker_latency(
     )
 
 
-@study.command()
 def table(
     root: Annotated[
-        Path, typer.Argument(help="The study's folder; or its BIDS export; or WESAD.")
+        Path, typer.Argument(help="Folder of a study, of its BIDS export or of WESAD.")
     ],
     deviation: Deviation = "",
     plan: Annotated[
         Path | None,
-        typer.Option(help="The study file, where the folder holds none."),
+        typer.Option(help="Study file, if the folder has none."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where to, if not into the study's folder.")
+        Path | None, typer.Option(help="Output folder; default: inside the study.")
     ] = None,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="Where to write the figures as JSON.")
-    ] = None,
+    json_path: JsonPath = None,
 ) -> None:
-    """Make the table: participant x condition x measure, contrasts, words, a picture.
+    """Compute the results: table of outcomes, contrasts, methods text, plot.
 
     Example: `physio study table films`
     """
@@ -426,15 +435,20 @@ def table(
         opened.check(deviation)
         folder, rows, differences = derivatives.make(opened)
     elif out is None:
-        raise ValueError(f"{root} is read only: say with --out where the table goes")
+        raise ValueError(f"{root} is only read: give an output folder with --out")
     else:
         folder, rows, differences = derivatives.foreign(root, plan, out)
     excluded = int((rows["exclusion"] != "").sum())
     typer.echo(f"{folder}: {len(rows)} values, {excluded} excluded")
     for contrast in differences:
         typer.echo(
-            f"{contrast.of} - {contrast.against}, {contrast.measure}: {contrast.mean:+.3f} "
-            f"[{contrast.low:+.3f}, {contrast.high:+.3f}], n = {contrast.n}"
+            f"{contrast.of} - {contrast.against}, {contrast.measure}: "
+            f"{contrast.mean:+.3f} [{contrast.low:+.3f}, {contrast.high:+.3f}], "
+            f"n = {contrast.n}"
         )
     if json_path is not None:
-        json_path.write_text((folder / "results.json").read_text("utf-8"), "utf-8")
+        write_text(json_path, (folder / "results.json").read_text("utf-8"))
+
+
+for command in (init, run, rehearse, epochs, export, marker_latency, table):
+    study.command()(routed(command))

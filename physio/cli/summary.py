@@ -1,4 +1,4 @@
-"""What a session left, in words and as a picture."""
+"""The summary of a session in words and as a plot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,8 +13,8 @@ from physio.core.missing import MissingReason
 from physio.core.recording import Recording, computed
 
 
-def tell(figures: Mapping[str, Any]) -> list[str]:
-    """Return lines on what came, what was estimated, and what was not and why."""
+def session_lines(figures: Mapping[str, Any]) -> list[str]:
+    """Return lines on samples, estimates and the reasons for missing ones."""
     lines = [
         f"{s['name']}: {s['samples']} samples at {s['rate']:g} Hz, {s['lost']} lost"
         for s in figures["streams"]
@@ -33,10 +33,10 @@ def tell(figures: Mapping[str, Any]) -> list[str]:
     return [*lines, *figures["notes"], *(f"fault: {f}" for f in figures["faults"])]
 
 
-def draw(folder: Path) -> None:
-    """Draw a session's signals and estimates from its own files, as `overview.png`.
+def draw_overview(folder: Path) -> None:
+    """Plot the signals and estimates of a session's files as ``overview.png``.
 
-    Of several participants each has a picture of their own, as ``overview.p1.png``.
+    Of several participants, each has a plot: ``overview.p1.png``.
     """
     from physio.io import xdf
     from physio.view.plots.session import session_figure
@@ -50,17 +50,17 @@ def draw(folder: Path) -> None:
         if computed(name) != "estimates":
             continue
         end = name.removeprefix("estimates")
-        own = _of(recording, end[1:]) if end else recording
-        features = laid_out(own.streams.get(f"features{end}"))
-        estimates = laid_out(own.streams[name])
+        selected = _of(recording, end[1:]) if end else recording
+        features = as_one_block(selected.streams.get(f"features{end}"))
+        estimates = as_one_block(selected.streams[name])
         if features is None or estimates is None:
             continue
-        truth = (s for n, s in own.streams.items() if n.endswith(".truth"))
+        truth = (s for n, s in selected.streams.items() if n.endswith(".truth"))
         figure = session_figure(
-            own,
+            selected,
             features,
             estimates,
-            truth=laid_out(next(truth, None)),
+            truth=as_one_block(next(truth, None)),
             conditions=named[0] if named else None,
             title=end[1:] or recording.metadata.get("participant", ""),
         )
@@ -68,14 +68,14 @@ def draw(folder: Path) -> None:
 
 
 def _of(recording: Recording, participant: str) -> Recording:
-    """Return what one of several participants wears, and what is computed of them."""
+    """Return the recorded and computed streams of one of several participants."""
     streams = recording.streams.items()
-    own = {n: b for n, b in streams if b[0].info.participant in {"", participant}}
-    return replace(recording, streams=own)
+    selected = {n: b for n, b in streams if b[0].info.participant in {"", participant}}
+    return replace(recording, streams=selected)
 
 
-def laid_out(blocks: Sequence[Block] | None) -> Block | None:
-    """Return the blocks of a stream as one, lost samples as missing."""
+def as_one_block(blocks: Sequence[Block] | None) -> Block | None:
+    """Return the blocks of a stream as one, with lost samples as NaN."""
     filled = [b for b in blocks or () if len(b)]
     if not filled:
         return None

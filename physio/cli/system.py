@@ -1,9 +1,7 @@
-"""Commands about the machine, the devices and the models."""
+"""Commands about devices, the computer and the training of models."""
 
 import sys
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from json import dumps
 from os import environ
 from pathlib import Path
 from shutil import disk_usage
@@ -14,8 +12,10 @@ import typer
 
 from physio.cli import doctor_checks
 from physio.cli.doctor_checks import Finding
+from physio.cli.output import JsonPath, Trust, config_path, write_json
+from physio.cli.plugins import installed
 
-STAND_ON: Final = (
+REQUIRED: Final = (
     "numpy",
     "scipy",
     "numba",
@@ -32,17 +32,17 @@ STAND_ON: Final = (
 
 def devices(
     seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long to look for LSL streams (s).")
+        float, typer.Option(min=0.1, help="Duration of the search for LSL streams (s).")
     ] = 1.0,
     simulate: Annotated[
         str | None,
-        typer.Option(help="Be a device until Ctrl-C: `e4`, an E4 streaming server."),
+        typer.Option(help="Simulate a device until Ctrl-C: `e4`, an E4 server."),
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where an E4 server listens.")
+        int, typer.Option(min=0, max=65535, help="Port of the E4 streaming server.")
     ] = 28000,
 ) -> None:
-    """List the devices that are there: LSL streams, wristbands, boards BrainFlow knows.
+    """List LSL streams, wristbands and boards, and plugins of installed packages.
 
     Example: `physio devices`, or `physio devices --simulate e4` in another terminal
     """
@@ -60,18 +60,21 @@ def devices(
     typer.echo(f"Polar H10 straps in reach of this computer's Bluetooth: {straps}")
     typer.echo("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
     typer.echo("  " + ", ".join(board.available_boards()))
-    typer.echo("always there: devices.simulated:Headset, :Wristband, :Chest")
+    typer.echo("simulated: devices.simulated:Headset, :Wristband, :Chest")
+    typer.echo("extensions of installed packages:")
+    for line in [str(plugin) for plugin in installed()] or ["none"]:
+        typer.echo(f"  {line}")
 
 
 def _simulate(kind: str, port: int) -> None:
-    """Be a device for programs on this machine, until Ctrl-C."""
+    """Simulate a device for programs on this computer until Ctrl-C."""
     from time import sleep
 
     from devices.empatica import MockServer
     from devices.simulated import Wristband
 
     if kind != "e4":
-        raise ValueError(f"cannot simulate {kind!r}: there is e4")
+        raise ValueError(f"cannot simulate {kind!r}: choose e4")
     band = Wristband(name="simulated", ground_truth=False)
     with MockServer({"51a7ed": band}, port) as server:
         typer.echo(
@@ -86,13 +89,13 @@ def _simulate(kind: str, port: int) -> None:
 
 
 def doctor() -> None:
-    """Check what the product stands on, and say what to do about it.
+    """Check Python, packages, clocks, disk and ports; suggest a fix for each fault.
 
     Example: `physio doctor`
     """
     findings = [
         _python(),
-        *map(_package, STAND_ON),
+        *map(_package, REQUIRED),
         _clock(),
         doctor_checks.clocks(),
         _disk(),
@@ -110,31 +113,28 @@ def doctor() -> None:
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="What to train (TOML).")],
+    config: Annotated[
+        Path, typer.Argument(help="Training file (TOML).", callback=config_path)
+    ],
     data: Annotated[
-        Path | None, typer.Option(help="The data set's folder, where it needs one.")
+        Path | None, typer.Option(help="Folder of the data set, if it needs one.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where weights and cards go; else into the package."),
+        typer.Option(help="Folder for weights and cards; default: the package."),
     ] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Where to write the figures as JSON.")
-    ] = None,
+    json_path: JsonPath = None,
+    trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
-    """Train weights, and report them on held-out participants beside trivial baselines.
+    """Train weights and evaluate them on held-out participants against baselines.
 
     Example: `physio train experiments/weights/wrist.toml --data path/to/WESAD`
     """
     from physio.evaluation.config import train as run
 
-    result = run(config, data, out)
+    result = run(config, data, out, tuple(trust))
     typer.echo(result.pop("table"))
-    if json:
-        json.write_text(dumps(result, indent=1) + "\n", "utf-8")
-
-
-COMMANDS: Final[list[Callable[..., None]]] = [devices, doctor, train]
+    write_json(json_path, result)
 
 
 def _python() -> Finding:

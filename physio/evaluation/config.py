@@ -7,6 +7,7 @@ import pandas as pd
 
 from physio import config
 from physio.evaluation.evaluate import Evaluation
+from physio.evaluation.models.sklearn_config import ADAPTERS
 from physio.models import model_card
 
 TRAINING: Final = "training"
@@ -54,7 +55,10 @@ def read_evaluation(path: Path, trust: tuple[str, ...] = ()) -> EvaluationConfig
 
 
 def train(
-    config_path: Path, data_root: Path | None = None, out: Path | None = None
+    config_path: Path,
+    data_root: Path | None = None,
+    out: Path | None = None,
+    trust: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Train as a file says.
 
@@ -68,6 +72,8 @@ def train(
     out
         Where a folder for each of the weights goes; by default where the shipped ones
         are.
+    trust
+        Packages that the file may name beside the library.
 
     Returns
     -------
@@ -80,7 +86,7 @@ def train(
     FileNotFoundError, ValueError
         If the training file or the data are not what they must be.
     """
-    return read(config_path).train(data_root, model_card.STORE if out is None else out)
+    return read(config_path, trust).train(data_root, model_card.STORE if out is None else out)
 
 
 def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:
@@ -90,7 +96,10 @@ def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:
     config.allow(tables, (TRAINING, EVALUATION, TABLE), path.name, what)
     if "use" not in tables.get(name, {}):
         raise ValueError(f"{path.name}: {what} has a table [{name}] with use")
-    found = config.build(tables[name], f"{path.name}: {name}", trust)
+    adapters = ADAPTERS if name == EVALUATION else {}
+    found = config.build(
+        tables[name], f"{path.name}: {name}", trust, adapters=adapters
+    )
     if not callable(getattr(found, verb, None)):
         raise ValueError(f"{path.name}: {tables[name]['use']} cannot {verb} anything")
     return found

@@ -7,10 +7,15 @@ from typing import Final
 import numpy as np
 
 from physio.core.events import Events, single_event
-from physio.core.recording import Recording
+from physio.core.recording import (
+    BASELINE_END,
+    BASELINE_START,
+    Recording,
+    baseline_marker,
+)
 from physio.core.stage import Stage
 from physio.inference.calibration import Calibration, ExpertBaseline
-from physio.inference.estimator import OVER, REST, Estimator
+from physio.inference.estimator import Estimator
 from physio.online.engine import STATUS, Engine, PipelineConfig, run
 from physio.online.session import MARKERS, Session
 
@@ -40,7 +45,7 @@ def calibrate(
         What is computed, as a session would.
     rest
         From when to when the participant rested (s after the beginning); by default
-        from the marker ``rest`` to the marker ``rest over``, or for five minutes.
+        from the marker ``baseline start`` to ``baseline end``, or for five minutes.
     participant
         The participant's code; in a recording of several, whose calibration it is.
 
@@ -62,18 +67,21 @@ def calibrate(
         estimators={k: _resting(v, end - begin) for k, v in plan.estimators.items()},
     )
     engine = Engine(plan, recording.infos, recording.begin)
-    whose = participant if participant in engine.parts else ""
-    if whose not in engine.parts:
-        codes = ", ".join(engine.parts)
+    whose = participant if participant in engine.pipelines else ""
+    if whose not in engine.pipelines:
+        codes = ", ".join(engine.pipelines)
         raise ValueError(
             f"this recording is of several participants: say whose, of {codes}"
         )
-    part = engine.parts[whose]
+    part = engine.pipelines[whose]
     stage = part.estimator.stage
     if not isinstance(stage, Estimator) or not stage.experts:
         raise ValueError("no weights at hand read what is in this recording")
-    told = [single_event(MARKERS, begin, REST), single_event(MARKERS, end, OVER)]
-    for _ in run(recording, plan, told, engine):
+    markers = [
+        single_event(MARKERS, begin, BASELINE_START),
+        single_event(MARKERS, end, BASELINE_END),
+    ]
+    for _ in run(recording, plan, markers, engine):
         pass
     made = stage.calibration(part.estimator.state[0], participant)
     return made, _poor(made, end - begin) + _worn(begin - recording.begin)
@@ -88,7 +96,7 @@ def apply_calibrations(
     """
     said: list[str] = []
     for calibration in calibrations:
-        parts = session.engine.parts
+        parts = session.engine.pipelines
         part = parts.get(calibration.participant) or parts.get("")
         stage = part.estimator.stage if part is not None else None
         here = {i.info.participant for i in session.health.values()} - {""}
@@ -98,7 +106,7 @@ def apply_calibrations(
                 f"the calibration is of {calibration.participant!r}; here is {names}"
             )
         elif isinstance(stage, Estimator):
-            said += stage.refusals(part.junction.info, calibration)
+            said += stage.refusals(part.aligner.info, calibration)
             session.inject(calibration.event(session.begin, part.participant))
     for text in said:
         session.inject(single_event(STATUS, session.begin, text))
@@ -127,13 +135,13 @@ def _rest(
             )
         return begin, min(end, last)
     found = recording.events.get(MARKERS.name)
-    begins = _when(found, REST)
+    begins = _when(found, BASELINE_START)
     if not begins:
         raise ValueError(
-            "it is not said when the participant rested: there is no marker 'rest', so say "
-            "from when to when, with --rest"
+            f"the recording has no marker {BASELINE_START!r}: name the resting baseline, "
+            "from when to when, with --baseline"
         )
-    ends = [t for t in _when(found, OVER) if t > begins[-1]]
+    ends = [t for t in _when(found, BASELINE_END) if t > begins[-1]]
     return begins[-1], min([*ends, begins[-1] + LONGEST, last])
 
 
@@ -141,7 +149,7 @@ def _when(events: Events | None, label: str) -> list[float]:
     if events is None:
         return []
     pairs = zip(events.times.tolist(), events.labels, strict=True)
-    return [t for t, text in pairs if text == label]
+    return [t for t, text in pairs if baseline_marker(text) == label]
 
 
 def _poor(made: Calibration, seconds: float) -> list[str]:

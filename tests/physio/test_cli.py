@@ -31,7 +31,7 @@ def physio(*args: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedP
     )
 
 
-MORE = re.compile(r"(.*?)(?: \(more: (docs/[\w-]+\.md)\))?\n")
+MORE = re.compile(r"(.*?)(?: \(see (docs/[\w-]+\.md)\))?\n")
 
 
 def refused(done: subprocess.CompletedProcess, sentence: str) -> None:
@@ -133,7 +133,7 @@ def test_nothing_is_overwritten_and_delete_deletes(demo: Path, tmp_path: Path) -
     assert done.returncode == 0
     assert not out.exists()
     refused(physio("delete", tmp_path, "--yes"), (
-        f"{tmp_path} is no session: a session's folder holds a file session.json"
+        f"{tmp_path} is not a session: it has no file session.json"
     ))  # fmt: skip
 
 
@@ -186,7 +186,7 @@ use = "devices.simulated:Wristband"
         ("[sesion]\n", "s.toml: a session file has no setting 'sesion'; it has "),
         (
             CONFIG.replace('"p1"', '"Jane Doe"'),
-            "participant = 'Jane Doe' is no code: use up to 32 letters, digits, ",
+            "participant = 'Jane Doe' is not a code: use up to 32 letters, ",
         ),
         (
             CONFIG + '[chains.eeg]\nstream = "band.eeg"\n',
@@ -194,7 +194,7 @@ use = "devices.simulated:Wristband"
         ),
         (
             CONFIG.replace("devices.simulated:Wristband", "evil.module:Thing"),
-            "s.toml: devices.band: use = 'evil.module:Thing' is outside physio, ",
+            "s.toml: devices.band: 'evil' is outside physio, devices",
         ),
         (
             CONFIG.replace("devices.simulated:Wristband", "devices.lsl:Inlet")

@@ -30,7 +30,7 @@ def wesad(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         figures = out.with_suffix(".json")
         picture = out.with_suffix(".png")
         root = data / "wesad"
-        options = ("--hop", "15", "--json", figures, "--picture", picture)
+        options = ("--step", "15", "--json", figures, "--plot", picture)
         assert physio(patch, "extract", "wesad", root, out, *options) == 0
     return out
 
@@ -115,7 +115,7 @@ def test_bad_input_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     table(participants=2).to_parquet("t.parquet")
     assert physio(monkeypatch, *args) == 2
-    said, _, more = capsys.readouterr().err.partition(" (more: docs/")
+    said, _, more = capsys.readouterr().err.partition(" (see docs/")
     assert said == f"physio: {message}"
     assert more in {"extract.md)\n", "splits.md)\n", "data.md)\n", "evaluate.md)\n"}
 
@@ -125,5 +125,5 @@ def test_an_unknown_data_set_is_told_what_there_is(
 ) -> None:
     assert physio(monkeypatch, "extract", "nope", ".", "out") == 2
     said = capsys.readouterr().err
-    assert said.startswith("physio: there is no data set 'nope': it is ")
-    assert "wesad" in said
+    assert said.startswith("physio: there is no data set 'nope': ")
+    assert "physio extract --list" in said

@@ -36,7 +36,7 @@ def session(folder: Path | None, seconds: float = SECONDS) -> Session:
     )
     sinks = [Xdf(folder, about={"begin": "50.0"}, wait=True)] if folder else []
     guide = PromptSequence(
-        (Step(60.0, "rest", "x"), Step(250.0, "rest over", "y")), clock, len
+        (Step(60.0, "baseline start", "x"), Step(250.0, "baseline end", "y")), clock, len
     )
     return Session(SessionConfig().plan, [band, guide], sinks, clock, poll=0.5)
 
@@ -52,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Calibration]:
     folder = tmp_path_factory.mktemp("worn")
     with session(folder) as running:
         for item in running:
-            if item.info.name == "session.markers" and "rest over" in item.labels:  # type: ignore[union-attr]
+            if item.info.name == "session.markers" and "baseline end" in item.labels:  # type: ignore[union-attr]
                 running.rate(0.5, -0.5, 0.25, label=self_report.SAM)
                 running.rate(0.1, 0.1, label=self_report.CONTINUOUS)
     recording = xdf.read(folder / "recording.xdf")
@@ -120,7 +120,7 @@ def test_a_rest_that_tells_nothing(
     result = CliRunner().invoke(
         app,
         ["calibrate", str(folder / "recording.xdf"), "--out", str(folder / "x.json"),
-         "--rest", *map(str, rest)],
+         "--baseline", *map(str, rest)],
     )  # fmt: skip
     assert not (folder / "x.json").exists()
     assert isinstance(result.exception, ValueError)

@@ -47,10 +47,10 @@ def test_what_is_no_session_is_neither_used_nor_deleted(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("dear", "utf-8")
     with pytest.raises(
         ValueError,
-        match=f"{tmp_path} holds files that are no session's: give a new folder",
+        match=f"{tmp_path} holds other files: give a new folder",
     ):
         make(tmp_path)
-    with pytest.raises(ValueError, match=f"{tmp_path} is no session: a session's"):
+    with pytest.raises(ValueError, match=f"{tmp_path} is not a session: it has"):
         session_folder.delete(tmp_path)
     assert (tmp_path / "mine.txt").is_file()
 
@@ -70,5 +70,5 @@ def test_codes(participant: str) -> None:
 
 @pytest.mark.parametrize("participant", ["Jane Doe", "ä", "../x", "p" * 40])
 def test_names_are_refused(participant: str) -> None:
-    with pytest.raises(ValueError, match="is no code: use up to 32 letters"):
+    with pytest.raises(ValueError, match="is not a code: use up to 32 letters"):
         session_folder.code(participant)

@@ -1,0 +1,103 @@
+"""Output of commands: quiet runs, JSON on standard output, shared options."""
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextvars import ContextVar
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Final, TextIO
+
+import typer
+
+STANDARD_OUTPUT: Final = "-"
+"""The path that stands for standard output, as in ``--json -``."""
+
+JsonPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        help="Write the results as JSON to this file; `-` is standard output, which "
+        "then holds nothing else.",
+    ),
+]
+Trust = Annotated[
+    list[str],
+    typer.Option(
+        help="Allow a package or module that `use` may name, installed or in the "
+        "current folder.",
+    ),
+]
+
+_stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
+
+
+def routed(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with ``--quiet``, whose text leaves ``--json -`` alone.
+
+    With ``--json -``, text goes to standard error; with ``--quiet``, only errors and
+    questions are printed.
+    """
+
+    @wraps(command)
+    def run(*, quiet: bool = False, **options: Any) -> None:
+        to_stdout = str(options.get("json_path")) == STANDARD_OUTPUT
+        with _redirected(quiet=quiet, to_stdout=to_stdout):
+            command(**options)
+
+    option = Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors and questions only.")
+    ]
+    signature = inspect.signature(command)
+    quiet = inspect.Parameter(
+        "quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option
+    )
+    parameters = (*signature.parameters.values(), quiet)
+    run.__annotations__ = {**command.__annotations__, "quiet": option}
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def write_json(path: Path | None, results: Any) -> None:
+    """Write results as JSON to a file or to standard output; to None, nothing."""
+    write_text(path, json.dumps(results, indent=1) + "\n")
+
+
+def write_text(path: Path | None, text: str) -> None:
+    """Write text to a file or to standard output; to None, nothing."""
+    if path is None:
+        return
+    if str(path) == STANDARD_OUTPUT:
+        stream = _stdout.get() or sys.stdout
+        stream.write(text)
+        stream.flush()
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def config_path(path: Path | None) -> Path | None:
+    """Return a configuration file's path: a shipped one where there is no such file."""
+    if path is None or path.exists():
+        return path
+    from physio.config import shipped
+
+    return shipped(path.as_posix()) or path
+
+
+@contextmanager
+def _redirected(*, quiet: bool, to_stdout: bool) -> Iterator[None]:
+    """Send text to nowhere, or to standard error where JSON takes standard output."""
+    with ExitStack() as stack:
+        if to_stdout:
+            token = _stdout.set(sys.stdout)
+            stack.callback(_stdout.reset, token)
+        if quiet:
+            sink = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
+            stack.enter_context(redirect_stdout(sink))
+        elif to_stdout:
+            stack.enter_context(redirect_stdout(sys.stderr))
+        yield

@@ -15,11 +15,11 @@ from experiments.weights.demo import record
 from physio.core.block import Block
 from physio.core.stage import Chain, apply
 from physio.features.cardiac.heart_rate import BeatDetection, HeartRate
-from physio.view.plots.envelope import whole
+from physio.view.plots.envelope import stitched
 
 recording = record(Chest(seed=2), 60)
 name = next(n for n in recording.streams if n.endswith(".ecg"))
-times, samples = whole(recording.streams[name])
+times, samples = stitched(recording.streams[name])
 info = recording.streams[name][0].info
 rate = float(info.rate)
 samples = samples.copy()

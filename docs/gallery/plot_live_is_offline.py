@@ -16,10 +16,10 @@ from physio.core.block import Block
 from physio.core.stage import Chain, StageRunner, apply
 from physio.dsp.iir import Notch
 from physio.features.eeg.differential_entropy import DifferentialEntropy
-from physio.view.plots.envelope import whole
+from physio.view.plots.envelope import stitched
 
 recording = record(Headset(seed=5), 30)
-times, samples = whole(recording.streams["participant.eeg"])
+times, samples = stitched(recording.streams["participant.eeg"])
 raw = Block(recording.streams["participant.eeg"][0].info, 0, times[0], samples)
 chain = Chain((Notch(freq=50.0), DifferentialEntropy(window=4.0, step=0.25)))
 offline = apply(chain, raw)

@@ -17,12 +17,12 @@ from physio.core.block import Block
 from physio.core.stage import Chain, apply
 from physio.dsp.iir import Notch
 from physio.features.eeg.differential_entropy import DifferentialEntropy
-from physio.view.plots.envelope import whole
+from physio.view.plots.envelope import stitched
 
 names = ["Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8"]
 names += ["P7", "P3", "Pz", "P4", "P8", "O1", "Oz", "O2"]
 recording = record(Headset(seed=3, channels=tuple(names)), 20)
-times, samples = whole(recording.streams["participant.eeg"])
+times, samples = stitched(recording.streams["participant.eeg"])
 info = recording.streams["participant.eeg"][0].info
 chain = Chain((Notch(freq=50.0), DifferentialEntropy(window=4.0, step=0.25)))
 entropy = apply(chain, Block(info, 0, times[0], samples))

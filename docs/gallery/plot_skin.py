@@ -12,10 +12,10 @@ import matplotlib.pyplot as plt
 from devices.simulated import Wristband
 from experiments.weights.demo import record
 from physio.features.eda.decomposition import decompose
-from physio.view.plots.envelope import whole
+from physio.view.plots.envelope import stitched
 
 recording = record(Wristband(seed=40), 240)
-times, samples = whole(recording.streams["participant.eda"])
+times, samples = stitched(recording.streams["participant.eda"])
 parts = decompose(samples[:, 0], rate=4.0)
 
 # %%

@@ -1,4 +1,4 @@
-"""Recordings as other packages have them: pandas frames, MNE's raw objects."""
+"""Conversion of recordings to pandas data frames and MNE Raw objects."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, overload
@@ -9,7 +9,7 @@ from physio.core.block import Array, Block, Channel
 from physio.core.events import Events
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import STREAM_TIMEOUT, Recording
-from physio.view.plots.envelope import runs, whole
+from physio.view.plots.envelope import code_runs, stitched
 
 if TYPE_CHECKING:
     import mne
@@ -29,98 +29,102 @@ _MNE: Final = {
     "stim": {},
     "misc": {},
 }
-"""MNE's channel types, and by what units are multiplied to become the type's own."""
+"""MNE channel types, with the factor of each unit to the type's SI unit."""
 
 
 @overload
-def to_pandas(what: Recording) -> "dict[str, pd.DataFrame]": ...
+def to_pandas(source: Recording) -> "dict[str, pd.DataFrame]": ...
 @overload
-def to_pandas(what: Block | Events) -> "pd.DataFrame": ...
+def to_pandas(source: Block | Events) -> "pd.DataFrame": ...
 def to_pandas(
-    what: Recording | Block | Events,
+    source: Recording | Block | Events,
 ) -> "pd.DataFrame | dict[str, pd.DataFrame]":
-    """Return data as pandas frames, with time (s, session clock) for an index.
+    """Convert data to pandas frames, indexed by time (s, session clock).
 
     Parameters
     ----------
-    what
+    source
         A recording, a block, or events.
 
     Returns
     -------
     DataFrame, or dict of DataFrame
-        Of a block, one column a channel, and beside each ``<channel>.missing``: in
-        words why a value is missing, ``ok`` where it is not; none beside ``.from`` and
-        ``.to``. Of events, the ``label`` and what is known of each. Of a recording, a
-        frame for each stream by name: samples as they were taken, a row of NaN for each
-        that was lost; ``.missing`` beside the columns of computed streams alone. The
+        Of a block: one column per channel, each followed by ``<channel>.missing``, the
+        reason for a missing value in words, ``ok`` where it is present (none for
+        ``.window_start`` and ``.window_end``). Of events: ``label`` and one column per
+        channel. Of a recording: one frame per stream, by name; samples as recorded, a
+        row of NaN for each lost sample; ``.missing`` for computed streams only. The
         frame's ``attrs`` hold units, rate, origin, and the participant's code.
     """
-    if isinstance(what, Block):
-        return _reasoned(what.times, what.data, what)
-    if isinstance(what, Events):
-        return _happenings(what)
+    if isinstance(source, Block):
+        return _frame_with_reasons(source.times, source.data, source)
+    if isinstance(source, Events):
+        return _event_frame(source)
     frames = {}
-    for name, blocks in what.streams.items():
-        times, data = whole(blocks)
-        frame = _reasoned if name in ("features", "estimates") else _plain
+    for name, blocks in source.streams.items():
+        times, data = stitched(blocks)
+        frame = (
+            _frame_with_reasons if name in ("features", "estimates") else _sample_frame
+        )
         frames[name] = frame(times, data, blocks[0])
-    return {**frames, **{name: _happenings(e) for name, e in what.events.items()}}
+    return {**frames, **{name: _event_frame(e) for name, e in source.events.items()}}
 
 
 def to_mne(recording: Recording, stream: str | None = None) -> "mne.io.RawArray":
-    """Return a regular stream as MNE has it: types, SI units, annotations, montage.
+    """Convert a regular stream to MNE: channel types, SI units, annotations, montage.
 
     Parameters
     ----------
     recording
-        Where to take it from.
+        The recording.
     stream
-        Which one; by default the one with EEG channels, or the only one there is.
+        Name of the stream; by default the one with EEG channels, or the only one.
 
     Returns
     -------
     mne.io.RawArray
         Sample i lies at ``i / rate`` s after the first one. uV become V and uS become
-        S; a channel whose unit is none of its type's in MNE becomes ``misc`` and keeps
-        its values. Where electrodes are called as in the 10-20 system or its
-        extensions, they get the places of the ``colin27_1005`` montage.
+        S; a channel whose unit MNE does not know for its type becomes ``misc`` and
+        keeps its values. Electrodes with names of the 10-20 system or its extensions
+        get the positions of the ``colin27_1005`` montage.
 
     Raises
     ------
     ValueError
-        If there is no such stream, or none that is to be preferred, or it is empty.
+        If there is no such stream, the choice is ambiguous, or the stream is empty.
 
     Notes
     -----
-    Nothing is made up: a lost sample is NaN, and the time it covers is annotated
-    ``BAD_ACQ_SKIP``, which MNE's filters and epochs leave out. Where single channels
-    miss values, ``BAD_NAN`` is annotated for these channels; a filter spreads such NaN
+    Nothing is interpolated: a lost sample is NaN, and its time is annotated
+    ``BAD_ACQ_SKIP``, which MNE's filters and epochs exclude. Missing values of single
+    channels are annotated ``BAD_NAN`` for these channels; a filter spreads such NaN
     over the channel.
 
-    Labelled events become annotations at the sample that was taken then, whatever the
-    clock drifted; those outside of the stream's time are left out, and so are
-    declarations of silence. An event lasts 0 s, or until its ``end``, or ``seconds``
-    long, where it has such a channel.
+    Labelled events become annotations at the sample of that time, also under clock
+    drift; events outside the stream's time and stream timeouts are excluded. An event
+    lasts 0 s, or until its channel ``end``, or for its channel ``seconds``.
     """
     import mne
 
-    name = _chosen(recording, stream)
-    times, data = whole(recording.streams[name])
+    name = _select_stream(recording, stream)
+    times, data = stitched(recording.streams[name])
     if not len(times):
-        raise ValueError(f"cannot give {name!r} to MNE: it has no samples")
+        raise ValueError(f"cannot convert {name!r} to MNE: it has no samples")
     info = recording.streams[name][0].info
-    kinds = [_kind(c) for c in info.channels]
+    kinds = [_mne_type(c) for c in info.channels]
     rate = float(info.rate)
-    made = mne.create_info(list(info.names), rate, [kind for kind, _ in kinds])
+    mne_info = mne.create_info(list(info.names), rate, [kind for kind, _ in kinds])
     values = data.T * np.array([scale for _, scale in kinds])[:, None]
-    raw = mne.io.RawArray(values, made, verbose="error")
+    raw = mne.io.RawArray(values, mne_info, verbose="error")
     if "begin_unix" in recording.metadata:
         unix = float(recording.metadata["begin_unix"]) + times[0] - recording.begin
         raw.set_meas_date(datetime.fromtimestamp(unix, UTC))
-    _place(raw)
-    told = [*_gaps(data, info.names, rate), *_marked(recording, times, rate)]
-    parts = zip(*told, strict=True) if told else ((), (), (), ())
+    _set_montage(raw)
+    annotations = [
+        *_gap_annotations(data, info.names, rate),
+        *_event_annotations(recording, times, rate),
+    ]
+    parts = zip(*annotations, strict=True) if annotations else ((), (), (), ())
     onsets, lengths, labels, channels = (list(part) for part in parts)
     raw.set_annotations(
         mne.Annotations(onsets, lengths, labels, raw.info["meas_date"], channels)
@@ -128,15 +132,15 @@ def to_mne(recording: Recording, stream: str | None = None) -> "mne.io.RawArray"
     return raw
 
 
-def _plain(times: Array, data: Array, block: Block) -> "pd.DataFrame":
+def _sample_frame(times: Array, data: Array, block: Block) -> "pd.DataFrame":
     import pandas as pd
 
     index = pd.Index(times, name="time")
     frame = pd.DataFrame(data.copy(), index=index, columns=list(block.info.names))
-    return _described(frame, block)
+    return _with_attrs(frame, block)
 
 
-def _reasoned(times: Array, data: Array, block: Block) -> "pd.DataFrame":
+def _frame_with_reasons(times: Array, data: Array, block: Block) -> "pd.DataFrame":
     import pandas as pd
 
     columns: dict[str, Any] = {}
@@ -150,13 +154,13 @@ def _reasoned(times: Array, data: Array, block: Block) -> "pd.DataFrame":
             continue
         codes = missing_reason(values)
         if f"{name}.missing" in block.info.names:
-            told = np.nan_to_num(data[:, block.info.names.index(f"{name}.missing")])
-            codes = np.where(told > 0, told, codes).astype(np.int8)
+            given = np.nan_to_num(data[:, block.info.names.index(f"{name}.missing")])
+            codes = np.where(given > 0, given, codes).astype(np.int8)
         columns[f"{name}.missing"] = pd.Categorical.from_codes(codes, words)
-    return _described(pd.DataFrame(columns, index=pd.Index(times, name="time")), block)
+    return _with_attrs(pd.DataFrame(columns, index=pd.Index(times, name="time")), block)
 
 
-def _described(frame: "pd.DataFrame", block: Block) -> "pd.DataFrame":
+def _with_attrs(frame: "pd.DataFrame", block: Block) -> "pd.DataFrame":
     info = block.info
     frame.attrs = {
         "stream": info.name,
@@ -168,7 +172,7 @@ def _described(frame: "pd.DataFrame", block: Block) -> "pd.DataFrame":
     return frame
 
 
-def _happenings(events: Events) -> "pd.DataFrame":
+def _event_frame(events: Events) -> "pd.DataFrame":
     import pandas as pd
 
     labels = list(events.labels) or [""] * len(events)
@@ -178,13 +182,13 @@ def _happenings(events: Events) -> "pd.DataFrame":
     return pd.DataFrame(columns, index=pd.Index(events.times, name="time"))
 
 
-def _chosen(recording: Recording, stream: str | None) -> str:
+def _select_stream(recording: Recording, stream: str | None) -> str:
     names = list(recording.streams)
     if stream is not None:
         if stream not in names:
             raise ValueError(
-                f"there is no regular stream {stream!r}; there is "
-                f"{', '.join(names) or 'none at all'}"
+                f"there is no regular stream {stream!r}; the recording has: "
+                f"{', '.join(names) or 'none'}"
             )
         return stream
     eeg = [
@@ -192,25 +196,25 @@ def _chosen(recording: Recording, stream: str | None) -> str:
         for name, blocks in recording.streams.items()
         if name != "features" and any(c.kind == "eeg" for c in blocks[0].info.channels)
     ]
-    wanted = eeg or names
-    if len(wanted) != 1:
+    candidates = eeg or names
+    if len(candidates) != 1:
         raise ValueError(
-            "say which stream MNE is to have: there is "
-            f"{', '.join(names) or 'none at all'}"
+            "name the stream to convert to MNE; the recording has: "
+            f"{', '.join(names) or 'none'}"
         )
-    return wanted[0]
+    return candidates[0]
 
 
-def _kind(channel: Channel) -> tuple[str, float]:
-    """Return a channel's type in MNE, and what makes its values SI."""
+def _mne_type(channel: Channel) -> tuple[str, float]:
+    """Return a channel's MNE type, and the factor to its SI unit."""
     units = _MNE.get(channel.kind, {})
     if channel.unit in units:
         return channel.kind, units[channel.unit]
     return ("stim" if channel.kind == "stim" else "misc"), 1.0
 
 
-def _place(raw: Any) -> None:
-    """Put electrodes in their places, if all are called as the standard calls them."""
+def _set_montage(raw: Any) -> None:
+    """Set electrode positions, if all names are in the standard montage."""
     import mne
 
     eeg = [n for n, t in zip(raw.ch_names, raw.get_channel_types(), strict=True)
@@ -221,40 +225,45 @@ def _place(raw: Any) -> None:
         raw.set_montage(montage, match_case=False, verbose="error")
 
 
-Told = tuple[float, float, str, tuple[str, ...]]
+Annotation = tuple[float, float, str, tuple[str, ...]]
 
 
-def _gaps(data: Array, names: tuple[str, ...], rate: float) -> list[Told]:
+def _gap_annotations(
+    data: Array, names: tuple[str, ...], rate: float
+) -> list[Annotation]:
     missing = np.isnan(data)
-    whole_rows = missing.all(axis=1)
-    found: list[Told] = [
+    lost_rows = missing.all(axis=1)
+    annotations: list[Annotation] = [
         (a / rate, (b - a) / rate, "BAD_ACQ_SKIP", ())
-        for a, b, _ in runs(whole_rows.astype(float))
+        for a, b, _ in code_runs(lost_rows.astype(float))
     ]
     for i, name in enumerate(names):
-        single = (missing[:, i] & ~whole_rows).astype(float)
-        found += [
-            (a / rate, (b - a) / rate, "BAD_NAN", (name,)) for a, b, _ in runs(single)
+        single = (missing[:, i] & ~lost_rows).astype(float)
+        annotations += [
+            (a / rate, (b - a) / rate, "BAD_NAN", (name,))
+            for a, b, _ in code_runs(single)
         ]
-    return found
+    return annotations
 
 
-def _marked(recording: Recording, times: Array, rate: float) -> list[Told]:
-    found: list[Told] = []
+def _event_annotations(
+    recording: Recording, times: Array, rate: float
+) -> list[Annotation]:
+    annotations: list[Annotation] = []
     for name, events in recording.events.items():
         if name == STREAM_TIMEOUT or not events.labels:
             continue
         for i, label in enumerate(events.labels):
-            at, until = float(events.times[i]), _until(events, i)
+            at, until = float(events.times[i]), _event_end(events, i)
             if not times[0] <= at <= times[-1]:
                 continue
             rows = np.interp([at, min(until, times[-1])], times, np.arange(len(times)))
             onset, end = (rows / rate).tolist()
-            found.append((onset, end - onset, label or name, ()))
-    return found
+            annotations.append((onset, end - onset, label or name, ()))
+    return annotations
 
 
-def _until(events: Events, i: int) -> float:
+def _event_end(events: Events, i: int) -> float:
     at, names = float(events.times[i]), events.info.names
     if "end" in names:
         return max(at, float(events.data[i, names.index("end")]))

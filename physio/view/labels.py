@@ -1,4 +1,4 @@
-"""What must stand beside numbers wherever participants see them."""
+"""Labels, scale ends, colours and reasons that every view shows beside its numbers."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -7,84 +7,86 @@ from physio.core.block import Array, Block, Origin, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
 
 
-class Label(NamedTuple):
-    """Words that cannot be missed, and what they mean."""
+class OriginLabel(NamedTuple):
+    """Badge that marks the origin of numbers, and its meaning."""
 
     badge: str
     meaning: str
 
 
 LABELS: Final = {
-    Origin.SIMULATED: Label(
-        "SIMULATED", "the signals are computed: nobody was measured here"
+    Origin.SIMULATED: OriginLabel(
+        "SIMULATED", "the signals are simulated: no participant was measured"
     ),
-    Origin.DEMO: Label(
+    Origin.DEMO: OriginLabel(
         "DEMO WEIGHTS",
-        "trained on simulated participants: of a real one they know nothing",
+        "trained on simulated participants: not valid for real participants",
     ),
 }
-"""What is said of numbers that do not come from measurements alone."""
+"""Badges of data that are not purely measured, by origin."""
 
 DIMENSIONS: Final = ("valence", "arousal", "dominance")
-"""What is estimated, in the order in which participants see it."""
+"""The dimensions of affect, in the order in which every view shows them."""
 
 ENDS: Final = {
     "valence": ("unpleasant", "pleasant"),
     "arousal": ("calm", "excited"),
     "dominance": ("controlled", "in control"),
 }
-"""What the ends of each scale, -1 and 1, are called."""
+"""Names of the ends (-1 and 1) of each scale."""
 
 MEANING: Final = (
-    "How the participant would rate themselves now, -1 to +1, ±1 sd: an estimated "
-    "self-report, not a measured emotion."
+    "Estimated self-report of the participant on a scale from -1 to +1, ±1 SD; "
+    "not a measurement of emotion."
 )
-"""What the numbers are."""
+"""Meaning of the estimates, shown wherever they are."""
 
 COLOURS: Final = {"valence": "#0072B2", "arousal": "#D55E00", "dominance": "#009E73"}
-"""A colour each, told apart by participants who see colours differently (Okabe and Ito)."""
+"""Colour of each dimension, distinguishable with colour-vision deficiency (Okabe, Ito)."""
 
 
-def labels(infos: Iterable[StreamInfo | None]) -> list[Label]:
-    """Return what must be said of what these streams hold."""
-    found = {info.origin for info in infos if info is not None}
-    return [label for origin, label in LABELS.items() if origin in found]
+def origin_labels(infos: Iterable[StreamInfo | None]) -> list[OriginLabel]:
+    """Return the badges of the origins among these streams."""
+    origins = {info.origin for info in infos if info is not None}
+    return [label for origin, label in LABELS.items() if origin in origins]
 
 
-def dimensions(info: StreamInfo) -> tuple[str, ...]:
-    """Return which estimates a stream holds: columns with a ``<name>.sd`` beside.
+def estimated_dimensions(info: StreamInfo) -> tuple[str, ...]:
+    """Return the estimated dimensions of a stream: columns with a ``<name>.sd``.
 
-    What single experts say (``<expert>.<name>``) is left out.
+    `DIMENSIONS` come first, in their order. Estimates of single experts
+    (``<expert>.<name>``) are excluded.
     """
-    found = [n for n in info.names if f"{n}.sd" in info.names and "." not in n]
-    known = [n for n in DIMENSIONS if n in found]
-    return (*known, *(n for n in found if n not in known))
+    names = [n for n in info.names if f"{n}.sd" in info.names and "." not in n]
+    known = [n for n in DIMENSIONS if n in names]
+    return (*known, *(n for n in names if n not in known))
 
 
-def strongest(block: Block, name: str, most: int = 3) -> str:
-    """Return in words what moved the newest estimate of a dimension most."""
-    front = f"{name}.contribution."
-    moved = {
-        n.removeprefix(front): float(block.column(n)[-1])
+def largest_contributions(block: Block, name: str, most: int = 3) -> str:
+    """Return as text the features that contribute most to the newest estimate."""
+    prefix = f"{name}.contribution."
+    contributions = {
+        n.removeprefix(prefix): float(block.column(n)[-1])
         for n in block.info.names
-        if n.startswith(front)
+        if n.startswith(prefix)
     }
-    known = sorted((abs(v), k) for k, v in moved.items() if abs(v) >= 0.01)
-    return ", ".join(f"{k} {moved[k]:+.2f}" for _, k in known[::-1][:most])
+    ranked = sorted((abs(v), k) for k, v in contributions.items() if abs(v) >= 0.01)
+    return ", ".join(f"{k} {contributions[k]:+.2f}" for _, k in ranked[::-1][:most])
 
 
-def reasons(block: Block, name: str) -> Array:
-    """Return the `MissingReason` of each value of a channel, shape (n,), 0 where it is there.
+def reason_codes(block: Block, name: str) -> Array:
+    """Return the `MissingReason` of each value of a channel, shape (n,); 0: present.
 
-    Where a stage gives reasons in a column ``<name>.missing`` of its own, these count.
+    A column ``<name>.missing`` of the same block takes precedence over the reason in
+    the NaN itself.
     """
-    found = missing_reason(block.column(name))
+    codes = missing_reason(block.column(name))
     if f"{name}.missing" in block.info.names:
-        told = block.column(f"{name}.missing")
-        found[told > 0] = told[told > 0].astype(found.dtype)
-    return found.astype(float)
+        given = block.column(f"{name}.missing")
+        codes[given > 0] = given[given > 0].astype(codes.dtype)
+    return codes.astype(float)
 
 
-def words(code: float) -> str:
-    """Return a reason as participants read it."""
+def reason_words(code: float) -> str:
+    """Return the words for a reason's code."""
     return MissingReason(int(code)).words

@@ -1,4 +1,4 @@
-"""How a stream does, counted from what arrives."""
+"""Statistics of streams from the blocks that arrive, and a log of events."""
 
 import re
 from collections import deque
@@ -9,12 +9,12 @@ import numpy as np
 
 from physio.core.block import Array, Block, StreamInfo
 
-LIVELY: Final = ("eeg", "ecg", "eog", "emg", "bio", "resp")
-"""Kinds of channel that never stand still on a living body."""
+ALWAYS_VARYING: Final = ("eeg", "ecg", "eog", "emg", "bio", "resp")
+"""Kinds of channel that are never constant on a body: a constant one is flat."""
 
 
-class Arrival(NamedTuple):
-    """A block: when it came, with how many samples, after how many lost ones."""
+class BlockArrival(NamedTuple):
+    """Arrival of a block: time (s), samples in it, samples lost before it."""
 
     time: float
     n: int
@@ -22,25 +22,25 @@ class Arrival(NamedTuple):
     stop: float
 
 
-class Quality(NamedTuple):
-    """How much of a stream is of use."""
+class StreamQuality(NamedTuple):
+    """Fraction of valid values, and the names of flat channels."""
 
-    share: float
+    valid_fraction: float
     flat: tuple[str, ...]
 
 
 class BlockQuality(NamedTuple):
-    """What a block says of quality: see `StreamStats.quality`."""
+    """Finite values, minimum and maximum of each channel in one block."""
 
     until: float
     n: int
-    good: Array  # (channels,): how many values are numbers
+    good: Array  # (channels,): number of finite values
     low: Array
     high: Array
 
     @classmethod
     def of(cls, block: Block) -> Self:
-        """Return what a block says that has samples."""
+        """Return the summary of a block that has samples."""
         finite = np.isfinite(block.data)
         low = np.where(finite, block.data, np.inf).min(axis=0)
         high = np.where(finite, block.data, -np.inf).max(axis=0)
@@ -49,16 +49,16 @@ class BlockQuality(NamedTuple):
 
 @dataclass
 class StreamStats:
-    """What came of one stream, and what did not.
+    """Rate, age, loss and quality of one stream.
 
     Parameters
     ----------
     info
         The stream.
     recent
-        Rate and quality are of the last so many seconds,
+        Window of the rate and the quality (s).
     losses
-        losses of these.
+        Window of the losses (s).
     """
 
     info: StreamInfo
@@ -66,133 +66,142 @@ class StreamStats:
     losses: float = 60.0
     samples: int = field(default=0, init=False)
     lost: int = field(default=0, init=False)
-    heard: float = field(default=float("nan"), init=False)
+    newest_time: float = field(default=float("nan"), init=False)
     silent: bool = field(default=False, init=False)
-    _came: deque[Arrival] = field(default_factory=deque, init=False, repr=False)
-    _judged: deque[BlockQuality] = field(default_factory=deque, init=False, repr=False)
+    _arrivals: deque[BlockArrival] = field(
+        default_factory=deque, init=False, repr=False
+    )
+    _qualities: deque[BlockQuality] = field(
+        default_factory=deque, init=False, repr=False
+    )
 
     def take(self, block: Block, now: float) -> int:
-        """Count a block that came at ``now`` (s); return how many were lost before."""
+        """Add a block that arrived at ``now`` (s); return the samples lost before it."""
         lost = block.start - (self.samples + self.lost)
         if len(block):
-            self.heard, self.silent = block.complete_until, False
-            self._judged.append(BlockQuality.of(block))
+            self.newest_time, self.silent = block.complete_until, False
+            self._qualities.append(BlockQuality.of(block))
         self.samples += len(block)
         self.lost += lost
-        self._came.append(Arrival(now, len(block), lost, block.stop))
+        self._arrivals.append(BlockArrival(now, len(block), lost, block.stop))
         return lost
 
-    def forget(self, now: float) -> None:
-        """Let go of what is too old to tell."""
-        while self._came and self._came[0].time <= now - self.losses:
-            self._came.popleft()
-        while self._judged and self._judged[0].until <= self.heard - self.recent:
-            self._judged.popleft()
+    def drop_old(self, now: float) -> None:
+        """Remove arrivals that are older than the windows."""
+        while self._arrivals and self._arrivals[0].time <= now - self.losses:
+            self._arrivals.popleft()
+        while (
+            self._qualities
+            and self._qualities[0].until <= self.newest_time - self.recent
+        ):
+            self._qualities.popleft()
 
     def age(self, now: float) -> float:
-        """Return how old the newest sample is (s); NaN if there never was one."""
-        return now - self.heard
+        """Return the age of the newest sample (s); NaN without any."""
+        return now - self.newest_time
 
     def rate(self, now: float) -> float:
-        """Return how many samples a second came lately (Hz); NaN if too few to tell.
+        """Return the measured sampling rate (Hz); NaN with too few blocks.
 
-        It is counted by when blocks came: samples after the first block, over the time
-        since that block, so that coarse blocks do not make the rate jump.
+        Computed from arrival times: samples after the first block, divided by the time
+        since that block, so that large blocks do not make the rate jump.
         """
-        came = [c for c in self._came if c.n and c.time > now - self.recent]
-        if self.silent or (self.samples and not came):
+        arrivals = [c for c in self._arrivals if c.n and c.time > now - self.recent]
+        if self.silent or (self.samples and not arrivals):
             return 0.0
-        if len(came) < 2 or came[-1].time <= came[0].time:
+        if len(arrivals) < 2 or arrivals[-1].time <= arrivals[0].time:
             return float("nan")
-        return sum(c.n for c in came[1:]) / (came[-1].time - came[0].time)
+        return sum(c.n for c in arrivals[1:]) / (arrivals[-1].time - arrivals[0].time)
 
     def loss(self, now: float) -> tuple[int, float]:
-        """Return how many samples were lost lately, and their share of all."""
-        came = [c for c in self._came if c.time > now - self.losses]
-        lost = sum(c.lost for c in came)
-        return lost, lost / max(1, lost + sum(c.n for c in came))
+        """Return the samples lost within `losses`, and their proportion of all."""
+        arrivals = [c for c in self._arrivals if c.time > now - self.losses]
+        lost = sum(c.lost for c in arrivals)
+        return lost, lost / max(1, lost + sum(c.n for c in arrivals))
 
-    def quality(self) -> Quality:
-        """Return the share of recent values that are numbers, of channels that move.
+    def quality(self) -> StreamQuality:
+        """Return the fraction of recent values that are finite and not flat.
 
-        A channel that should be lively counts as flat, and all its values as useless,
-        when its values are all the same for 5 s or more.
+        A channel of a kind in `ALWAYS_VARYING` is flat, and all its values invalid,
+        when it is constant for 5 s or more.
         """
-        if not self._judged:
-            return Quality(float("nan"), ())
-        _, counts, goods, lows, highs = zip(*self._judged, strict=True)
+        if not self._qualities:
+            return StreamQuality(float("nan"), ())
+        _, counts, goods, lows, highs = zip(*self._qualities, strict=True)
         n, good = sum(counts), np.sum(goods, axis=0)
         flat = np.zeros(len(good), bool)
         if n >= 5 * self.info.rate:
-            lively = np.array([c.kind in LIVELY for c in self.info.channels], bool)
+            lively = np.array(
+                [c.kind in ALWAYS_VARYING for c in self.info.channels], bool
+            )
             flat = (np.min(lows, axis=0) == np.max(highs, axis=0)) & lively
         good[flat] = 0
         names = tuple(np.array(self.info.names)[flat]) if flat.any() else ()
-        return Quality(float(good.sum()) / (n * max(1, len(good))), names)
+        return StreamQuality(float(good.sum()) / (n * max(1, len(good))), names)
 
 
 @dataclass
-class Entry:
-    """One line of what happened, and how often."""
+class LogEntry:
+    """Line of the log, with the number of its repetitions."""
 
     time: float
     text: str
     style: str
     kind: str
-    times: int = 1
-    count: int = 0
+    repetitions: int = 1
+    lost_samples: int = 0
 
 
 @dataclass
-class Log:
-    """The last few things that happened; what repeats stays one line.
+class EventLog:
+    """Log of the newest events; repetitions are counted in one line.
 
     Parameters
     ----------
     room
-        How many lines are kept.
+        Maximum number of lines.
     within
-        What repeats within so many seconds is counted, not told again.
+        Repetitions within this time (s) are counted instead of listed.
     """
 
-    room: int = 50
-    within: float = 30.0
-    entries: deque[Entry] = field(default_factory=deque, init=False)
+    capacity: int = 50
+    merge_window: float = 30.0
+    entries: deque[LogEntry] = field(default_factory=deque, init=False)
 
     def add(self, time: float, text: str, style: str = "") -> bool:
-        """Put in what happened at ``time`` (s); tell whether it is news.
+        """Add an event at ``time`` (s); return True if it is a new line.
 
-        What differs in its figures alone counts as a repetition.
+        Texts that differ only in their digits count as repetitions.
         """
         kind = re.sub(r"[0-9]+", "#", text)
         for entry in self.entries:
-            if entry.kind == kind and time - entry.time <= self.within:
-                entry.text, entry.times = text, entry.times + 1
+            if entry.kind == kind and time - entry.time <= self.merge_window:
+                entry.text, entry.repetitions = text, entry.repetitions + 1
                 return False
-        self._put(Entry(time, text, style, kind))
+        self._append(LogEntry(time, text, style, kind))
         return True
 
     def mark(self, time: float, text: str, style: str = "") -> None:
-        """Put in what stays a line of its own however often it comes: a marker."""
-        self._put(Entry(time, text, style, ""))
+        """Add an event that is always a line of its own: a marker, a rating."""
+        self._append(LogEntry(time, text, style, ""))
 
     def lost(self, time: float, stream: str, n: int) -> bool:
-        """Put in ``n`` lost samples of a stream; tell whether it is news."""
+        """Add ``n`` lost samples of a stream; return True if it is a new line."""
         kind = f"lost {stream}"
         for entry in self.entries:
-            if entry.kind == kind and time - entry.time <= self.within:
-                entry.count += n
-                entry.text = f"{stream} lost {entry.count} samples"
+            if entry.kind == kind and time - entry.time <= self.merge_window:
+                entry.lost_samples += n
+                entry.text = f"{stream} lost {entry.lost_samples} samples"
                 return False
         text = f"{stream} lost {n} sample{'s' if n > 1 else ''}"
-        self._put(Entry(time, text, "yellow", kind, count=n))
+        self._append(LogEntry(time, text, "yellow", kind, lost_samples=n))
         return True
 
-    def last(self, n: int) -> list[Entry]:
-        """Return the newest ``n`` lines, the oldest of them first."""
+    def last(self, n: int) -> list[LogEntry]:
+        """Return the newest ``n`` lines, oldest first."""
         return list(self.entries)[-n:]
 
-    def _put(self, entry: Entry) -> None:
+    def _append(self, entry: LogEntry) -> None:
         self.entries.append(entry)
-        while len(self.entries) > self.room:
+        while len(self.entries) > self.capacity:
             self.entries.popleft()

@@ -21,17 +21,26 @@ from physio.io import xdf
 from physio.models import model_card
 from physio.view.dashboard import Dashboard, html
 from physio.view.dashboard.access import ServerAddress
-from physio.view.dashboard.attribution import contributions, interval, support
+from physio.view.dashboard.attribution import (
+    contributions,
+    interval_coverage,
+    support_seconds,
+)
 from physio.view.dashboard.codec import Decoder, Encoder
 from physio.view.dashboard.commands import is_forbidden, parse_command
-from physio.view.dashboard.document import Page
+from physio.view.dashboard.document import ViewerPage
 from physio.view.dashboard.figures.ring_buffer import RingBuffer, envelopes
-from physio.view.dashboard.figures.signals import Signals
-from physio.view.dashboard.figures.theme import DARK, LIGHT, plain
-from physio.view.dashboard.figures.topomap import Scalp
-from physio.view.dashboard.figures.vad import Plane, VadHistory, missing, withheld
+from physio.view.dashboard.figures.signals import SignalFigure
+from physio.view.dashboard.figures.theme import DARK, LIGHT, plain_text
+from physio.view.dashboard.figures.topomap import TopomapFigure
+from physio.view.dashboard.figures.vad import (
+    VadHistory,
+    ValenceArousalPlane,
+    missing_text,
+    withheld_reason,
+)
 from physio.view.dashboard.server import VIEWERS, DashboardServer
-from physio.view.dashboard.session_state import SessionState, of
+from physio.view.dashboard.session_state import SessionState, state_of_recording
 
 EEG = StreamInfo(
     "head.eeg", Fraction(64), (Channel("Fz", "eeg", "uV"), Channel("Cz", "eeg", "uV"))
@@ -60,12 +69,12 @@ ESTIMATES = StreamInfo(
 WRIST = {"estimator": {"experts": [{"weights": "wrist"}]}}
 
 
-def scene(config: dict[str, Any] = WRIST) -> SessionState:
-    made = SessionState(tick=lambda: 100.0)
-    made.note({"begin": 0.0, "config": config, "clock": [100.0, 100.0, 1.0]})
-    made.announce(EEG)
-    made.announce(EDA)
-    return made
+def session_state(config: dict[str, Any] = WRIST) -> SessionState:
+    state = SessionState(tick=lambda: 100.0)
+    state.update({"begin": 0.0, "config": config, "clock": [100.0, 100.0, 1.0]})
+    state.add_stream(EEG)
+    state.add_stream(EDA)
+    return state
 
 
 def block(info: StreamInfo, start: int, data: Any) -> Block:
@@ -73,14 +82,16 @@ def block(info: StreamInfo, start: int, data: Any) -> Block:
     return Block(info, start, 0.0, rows)
 
 
-def estimated(made: SessionState, seconds: int, rest: float = 0.0) -> None:
+def estimated(state: SessionState, seconds: int, rest: float = 0.0) -> None:
     """Put in estimates of ``seconds`` until 100 s; dominance is untrained."""
-    made.note({"config": {"estimator": {**WRIST["estimator"], "rest": rest}}})
+    state.update(
+        {"config": {"estimator": {**WRIST["estimator"], "baseline_seconds": rest}}}
+    )
     n = 4 * seconds
     rows = np.tile(
         [0.2, 0.3, -0.4, 0.3, *2 * [MissingReason.UNTRAINED.nan], 40, 100, 0.1], n
     )
-    made.take(block(ESTIMATES, 401 - n, rows), 100.0)
+    state.take(block(ESTIMATES, 401 - n, rows), 100.0)
 
 
 @pytest.mark.parametrize("item", [
@@ -142,19 +153,19 @@ def test_streamed_signals_are_those_drawn_at_once() -> None:
     rng = np.random.default_rng(1)
     data = rng.normal(0, 20, (64 * 30, 2))
     now = [0.0]
-    made = SessionState(tick=lambda: now[0])
-    made.note({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
-    made.announce(EEG)
-    grown = Signals(LIGHT, ("head.eeg",), look="as recorded")
+    state = SessionState(tick=lambda: now[0])
+    state.update({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
+    state.add_stream(EEG)
+    grown = SignalFigure(LIGHT, ("head.eeg",), filter_name="as recorded")
     done, came = 0, []
     for step in range(1, 400):
         now[0] = 0.05 * step
         stop = int(now[0] * 64)
-        made.take(block(EEG, done, data[done:stop]), now[0])
+        state.take(block(EEG, done, data[done:stop]), now[0])
         done = stop
-        came += pieces(grown.update(made))
-    whole = Signals(LIGHT, ("head.eeg",), look="as recorded")
-    ((times, values),) = pieces(whole.update(made, whole=True))
+        came += pieces(grown.update(state))
+    whole = SignalFigure(LIGHT, ("head.eeg",), filter_name="as recorded")
+    ((times, values),) = pieces(whole.update(state, whole=True))
     n = len(times) - 4
     at, drawn = (np.concatenate(part) for part in zip(*came, strict=True))
     np.testing.assert_allclose(at[-n:], times[-n:], rtol=0, atol=1e-9)
@@ -176,117 +187,122 @@ def pieces(sent: Any) -> list[tuple[Any, Any]]:
 
 def test_a_line_is_not_drawn_over_what_was_not_seen() -> None:
     now = [0.0]
-    made = SessionState(tick=lambda: now[0])
-    made.note({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
-    made.announce(EEG)
-    view = Signals(LIGHT, ("head.eeg",), look="as recorded")
+    state = SessionState(tick=lambda: now[0])
+    state.update({"begin": 0.0, "clock": [0.0, 0.0, 1.0]})
+    state.add_stream(EEG)
+    view = SignalFigure(LIGHT, ("head.eeg",), filter_name="as recorded")
     for start in (0, 64 * 30):
         now[0] = (start + 64) / 64
-        made.take(block(EEG, start, np.ones((64, 2))), now[0])
-        ((_, values),) = pieces(view.update(made))
+        state.take(block(EEG, start, np.ones((64, 2))), now[0])
+        ((_, values),) = pieces(view.update(state))
     assert np.isnan(values[0]).all()
     assert np.isfinite(values[-1]).all()
 
 
 def test_what_is_kept_of_a_stream_does_not_grow() -> None:
-    made = scene()
+    state = session_state()
     for k in range(400):
-        made.take(block(EEG, 64 * k, np.ones((64, 2))), k + 1.0)
-    meter = made.sources["head.eeg"].meter
-    assert len(meter._came) == 60
-    assert len(meter._judged) == 10
+        state.take(block(EEG, 64 * k, np.ones((64, 2))), k + 1.0)
+    meter = state.sources["head.eeg"].stats
+    assert len(meter._arrivals) == 60
+    assert len(meter._qualities) == 10
     assert meter.samples == 64 * 400
 
 
 def test_gaps_and_dead_streams_are_hatched_and_named() -> None:
-    made = scene()
-    made.take(block(EEG, 64 * 92, np.ones((64 * 3, 2))), 95.0)
-    made.take(block(EEG, 64 * 96, np.ones((64 * 2, 2))), 98.0)
-    view = Signals(LIGHT, ("head.eeg",))
-    view.update(made)
-    view.judge(made)
+    state = session_state()
+    state.take(block(EEG, 64 * 92, np.ones((64 * 3, 2))), 95.0)
+    state.take(block(EEG, 64 * 96, np.ones((64 * 2, 2))), 98.0)
+    view = SignalFigure(LIGHT, ("head.eeg",))
+    view.update(state)
+    view.update_states(state)
     assert view.laid.data == {"name": ["✕ Fz", "✕ Cz"], "state": ["lost"] * 2}
     gaps = view.gaps.data
     np.testing.assert_allclose(gaps["l"][:2], [95, 98], rtol=0, atol=0.05)
     np.testing.assert_allclose(gaps["r"][:2], [96, 100], rtol=0, atol=0.05)
-    assert "LOST: head.eeg" in html.badges(made)
+    assert "LOST: head.eeg" in html.badges(state)
 
 
 def test_before_the_baseline_is_over_nothing_is_said_of_affect() -> None:
-    made = scene()
-    estimated(made, 30, rest=60.0)
-    assert withheld(made) == "baseline: 30 s left, no estimate before"
-    assert "+0.20" not in html.estimates(made)
-    plane, course = Plane(LIGHT), VadHistory(LIGHT, "valence")
-    plane.update(made)
-    course.update(made)
+    state = session_state()
+    estimated(state, 30, rest=60.0)
+    assert withheld_reason(state) == "baseline: 30 s left, no estimate before"
+    assert "+0.20" not in html.estimates(state)
+    plane, course = ValenceArousalPlane(LIGHT), VadHistory(LIGHT, "valence")
+    plane.update(state)
+    course.update(state)
     assert len(plane._now.data["x"]) == 0
     assert np.isnan(course._line.data["y"]).all()
-    estimated(made := scene(), 70, rest=60.0)
-    assert withheld(made) == ""
-    assert "+0.20 ± 0.30" in html.estimates(made)
-    made.take(single_event(event_stream(MARKERS), 99.0, "rest"), 99.0)
-    assert withheld(made) == "baseline: 59 s left, no estimate before"
-    made.take(single_event(event_stream(MARKERS), 99.5, "rest over"), 99.5)
-    assert withheld(made) == ""
+    estimated(state := session_state(), 70, rest=60.0)
+    assert withheld_reason(state) == ""
+    assert "+0.20 ± 0.30" in html.estimates(state)
+    state.take(single_event(event_stream(MARKERS), 99.0, "baseline start"), 99.0)
+    assert withheld_reason(state) == "baseline: 59 s left, no estimate before"
+    state.take(single_event(event_stream(MARKERS), 99.5, "baseline end"), 99.5)
+    assert withheld_reason(state) == ""
 
 
 def test_what_no_data_supports_is_refused_in_words() -> None:
-    made = scene()
-    estimated(made, 30, rest=5.0)
-    assert missing(made, "dominance") == "no estimate: untrained"
-    assert "ABSTAINING: dominance" in html.badges(made)
-    assert "No training data has dominance" in html.rests(made)
+    state = session_state()
+    estimated(state, 30, rest=5.0)
+    assert missing_text(state, "dominance") == "no estimate: untrained"
+    assert "ABSTAINING: dominance" in html.badges(state)
+    assert "No training data has dominance" in html.estimate_basis(state)
     course = VadHistory(LIGHT, "dominance")
-    course.update(made)
+    course.update(state)
     assert np.isnan(course._line.data["y"]).all()
     assert course._none.data["l"]
 
 
 def test_intervals_come_with_their_coverage_or_not_at_all() -> None:
-    made = scene()
-    estimated(made, 30, rest=5.0)
+    state = session_state()
+    estimated(state, 30, rest=5.0)
     figures = model_card.load("wrist").card.figures
-    assert interval(made, "arousal")[80] == figures["wrist: arousal coverage of 80%"]
-    plane = Plane(LIGHT)
-    plane.update(made)
+    assert (
+        interval_coverage(state, "arousal")[80]
+        == figures["wrist: arousal coverage of 80%"]
+    )
+    plane = ValenceArousalPlane(LIGHT)
+    plane.update(state)
     assert len(plane._ellipses.data["x"]) == 2
-    assert "80 % intervals held, in participants left out: V" in html.rests(made)
-    made.note({"config": {"estimator": {"rest": 5.0}}})
-    plane.update(made)
+    assert "80 % intervals held, in participants left out: V" in html.estimate_basis(
+        state
+    )
+    state.update({"config": {"estimator": {"baseline_seconds": 5.0}}})
+    plane.update(state)
     assert len(plane._ellipses.data["x"]) == 0
     course = VadHistory(LIGHT, "arousal")
-    course.update(made)
+    course.update(state)
     assert len(course._bands.data["x"]) == 0
 
 
 def test_an_estimate_says_what_it_rests_on() -> None:
-    made = scene()
-    estimated(made, 30, rest=5.0)
-    assert support(made) == 60.0
-    assert "Rests on the last <b>60 s</b>" in html.rests(made)
-    assert contributions(made, "arousal") == {"eda": pytest.approx(0.1)}
-    assert "skin +0.10" in html.estimates(made)
+    state = session_state()
+    estimated(state, 30, rest=5.0)
+    assert support_seconds(state) == 60.0
+    assert "Rests on the last <b>60 s</b>" in html.estimate_basis(state)
+    assert contributions(state, "arousal") == {"eda": pytest.approx(0.1)}
+    assert "skin +0.10" in html.estimates(state)
 
 
 def test_old_estimates_are_called_old() -> None:
-    made = scene()
-    estimated(made, 30, rest=5.0)
-    assert "s old" not in html.estimates(made)
-    made.note({"clock": [107.0, 100.0, 1.0]})
-    assert "The newest of these is 7 s old." in html.estimates(made)
+    state = session_state()
+    estimated(state, 30, rest=5.0)
+    assert "s old" not in html.estimates(state)
+    state.update({"clock": [107.0, 100.0, 1.0]})
+    assert "The newest of these is 7 s old." in html.estimates(state)
 
 
 def test_demo_weights_lie_on_hatching() -> None:
-    made = scene()
+    state = session_state()
     info = StreamInfo("estimates", Fraction(4), ESTIMATES.channels, Origin.DEMO)
-    made.take(block(info, 390, np.tile(0.1, 9 * 10)), 100.0)
-    plane, course = Plane(DARK), VadHistory(DARK, "valence")
-    plane.update(made)
-    course.update(made)
+    state.take(block(info, 390, np.tile(0.1, 9 * 10)), 100.0)
+    plane, course = ValenceArousalPlane(DARK), VadHistory(DARK, "valence")
+    plane.update(state)
+    course.update(state)
     assert plane._hatch.visible
     assert course._hatch.visible
-    assert "DEMO WEIGHTS" in html.badges(made)
+    assert "DEMO WEIGHTS" in html.badges(state)
 
 
 @pytest.mark.parametrize(("names", "mapped"), [
@@ -299,10 +315,10 @@ def test_few_electrodes_are_dots_and_never_interpolated(
 ) -> None:
     channels = tuple(Channel(f"eeg.de.alpha.{n}") for n in names)
     info = StreamInfo("features", Fraction(4), channels)
-    made = scene()
-    made.take(block(info, 400, np.arange(float(len(names)))), 100.0)
-    scalp = Scalp(LIGHT)
-    scalp.update(made)
+    state = session_state()
+    state.take(block(info, 400, np.arange(float(len(names)))), 100.0)
+    scalp = TopomapFigure(LIGHT)
+    scalp.update(state)
     assert bool(scalp._maps.data["image"]) is mapped
     assert len(scalp._dots.data["x"]) == len(names)
     if mapped:
@@ -325,16 +341,18 @@ EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 
 
 def test_a_strangers_text_is_never_markup() -> None:
-    made = scene()
-    made.announce(StreamInfo(f"{EVIL}.eeg", Fraction(4), (Channel(EVIL, "eeg", "uV"),)))
-    made.note({"participant": EVIL, "recorded_at": EVIL, "ended": EVIL})
-    made.take(single_event(event_stream(MARKERS), 99.0, EVIL), 99.0)
-    made.take(single_event(event_stream("session.status"), 99.0, EVIL), 99.0)
-    made.take(mute(f"{EVIL}.eeg", 99.0, on=True), 99.0)
+    state = session_state()
+    state.add_stream(
+        StreamInfo(f"{EVIL}.eeg", Fraction(4), (Channel(EVIL, "eeg", "uV"),))
+    )
+    state.update({"participant": EVIL, "recorded_at": EVIL, "ended": EVIL})
+    state.take(single_event(event_stream(MARKERS), 99.0, EVIL), 99.0)
+    state.take(single_event(event_stream("session.status"), 99.0, EVIL), 99.0)
+    state.take(mute(f"{EVIL}.eeg", 99.0, on=True), 99.0)
     parts = [
-        html.badges(made), html.state(made), html.estimates(made),
-        html.rests(made), html.streams(made, controls=True), html.happened(made),
-        html.latency(made, [1.0]), html.rest(made), html.courses(made),
+        html.badges(state), html.session_status(state), html.estimates(state),
+        html.estimate_basis(state), html.streams(state, controls=True), html.event_log(state),
+        html.latency(state, [1.0]), html.baseline(state), html.feature_sparklines(state),
     ]  # fmt: skip
     tags = Tags()
     for part in parts:
@@ -344,8 +362,8 @@ def test_a_strangers_text_is_never_markup() -> None:
 
 
 def test_a_label_starts_no_formula_and_no_second_line() -> None:
-    assert plain("a$$x$$\n\\[b") == "a$ $x$ $ \\ [b"
-    assert len(plain("x" * 500)) == 40
+    assert plain_text("a$$x$$\n\\[b") == "a$ $x$ $ \\ [b"
+    assert len(plain_text("x" * 500)) == 40
 
 
 def told(**sent: Any) -> dict[str, list[str]]:
@@ -354,14 +372,16 @@ def told(**sent: Any) -> dict[str, list[str]]:
 
 def test_a_wish_counts_from_when_it_was_made() -> None:
     wish = parse_command(
-        told(what="mark", label=" film ", at=999.8), scene(), wall=1000.0
+        told(what="mark", label=" film ", at=999.8), session_state(), wall=1000.0
     )
     assert wish is not None
     assert wish.label == "film"
-    assert wish.wish.time == pytest.approx(99.8)
-    late = parse_command(told(what="mark", label="film", at=10.0), scene(), wall=1000.0)
+    assert wish.command.time == pytest.approx(99.8)
+    late = parse_command(
+        told(what="mark", label="film", at=10.0), session_state(), wall=1000.0
+    )
     assert late is not None
-    assert late.wish.time == 100.0  # a clock that is so far off is not believed
+    assert late.command.time == 100.0  # a clock that is so far off is not believed
 
 
 @pytest.mark.parametrize("sent", [
@@ -378,17 +398,17 @@ def test_a_wish_counts_from_when_it_was_made() -> None:
     told(what="rate", values={"valence": True}), told(what="rate", values={"pain": 0}),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_no_wish(sent: Any) -> None:
-    assert parse_command(sent, scene(), wall=1000.0) is None
+    assert parse_command(sent, session_state(), wall=1000.0) is None
 
 
 def test_who_may_want_what() -> None:
     rate = parse_command(
-        told(what="rate", values={"valence": "0.5"}), scene(), wall=0.0
+        told(what="rate", values={"valence": "0.5"}), session_state(), wall=0.0
     )
-    stop = parse_command(told(what="stop"), scene(), wall=0.0)
+    stop = parse_command(told(what="stop"), session_state(), wall=0.0)
     assert rate is not None
     assert stop is not None
-    np.testing.assert_array_equal(rate.wish.values, [0.5, np.nan, np.nan])
+    np.testing.assert_array_equal(rate.command.values, [0.5, np.nan, np.nan])
     assert [is_forbidden(rate, r) for r in ("control", "participant", "look")] == [
         False,
         False,
@@ -404,9 +424,9 @@ def test_who_may_want_what() -> None:
 
 def test_a_page_that_shows_nothing_is_sent_nothing() -> None:
     """Three frames are sent ahead; then the page must have seen one."""
-    made = scene()
-    made.take(block(EEG, 64 * 95, np.ones((64 * 5, 2))), 100.0)
-    page = Page(Document(), made)
+    state = session_state()
+    state.take(block(EEG, 64 * 95, np.ones((64 * 5, 2))), 100.0)
+    page = ViewerPage(Document(), state)
     page.open()
     for _ in range(20):
         page.tick()
@@ -418,28 +438,28 @@ def test_a_page_that_shows_nothing_is_sent_nothing() -> None:
 
 
 def test_a_page_that_comes_late_still_hears_every_word() -> None:
-    made = scene()
-    made.take(block(EEG, 64 * 95, np.ones((64 * 5, 2))), 100.0)
-    page = Page(Document(), made)
+    state = session_state()
+    state.take(block(EEG, 64 * 95, np.ones((64 * 5, 2))), 100.0)
+    page = ViewerPage(Document(), state)
     page.open()
     first = set(page.outbox.data["id"])
-    page._words(made)
+    page._update_texts(state)
     assert {"badges", "streams"} <= first == set(page.outbox.data["id"])
     page.ack.data = {"v": [1.0, 40.0]}
-    made.log.add(99.0, "news")
-    page._words(made)
+    state.log.add(99.0, "news")
+    page._update_texts(state)
     assert "log" in page.outbox.data["id"]
     assert "badges" not in page.outbox.data["id"]
 
 
 def test_wishes_are_limited_and_none_comes_from_who_may_look() -> None:
     heard: list[Command] = []
-    page = Page(Document(), scene(), "control", heard.append)
+    page = ViewerPage(Document(), session_state(), "control", heard.append)
     page.open()
     for i in range(100):
         page.inbox.data = told(what="mark", label=f"m{i}")
     assert len(heard) == 80
-    watcher = Page(Document(), scene(), "look", None)
+    watcher = ViewerPage(Document(), session_state(), "look", None)
     watcher.open()
     watcher.inbox.data = told(what="mark", label="forged")
     assert len(heard) == 80
@@ -447,10 +467,10 @@ def test_wishes_are_limited_and_none_comes_from_who_may_look() -> None:
 
 def test_eight_may_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("physio.view.dashboard.server.VIEWERS", 1)
-    board = DashboardServer(scene(), lambda _: None)
+    board = DashboardServer(session_state(), lambda _: None)
     first, second = Document(), Document()
-    board.make(first, "look")
-    board.make(second, "look")
+    board.open_page(first, "look")
+    board.open_page(second, "look")
     assert first.roots
     assert not second.roots
     assert "viewers look at this session already" in str(second.template)
@@ -459,19 +479,20 @@ def test_eight_may_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("settings", "message"), [
     ({"address": "192.168.1.5"}, (
-        "the dashboard is served on the loopback alone; on 192.168.1.5 it needs a "
-        "token of your own and a certificate and key for TLS")),
+        "serving the dashboard on 192.168.1.5, outside loopback, needs a token and a "
+        "certificate and key for TLS")),
     ({"address": "192.168.1.5", "token": "t" * 32}, (
-        "the dashboard is served on the loopback alone; on 192.168.1.5 it needs a "
-        "token of your own and a certificate and key for TLS")),
+        "serving the dashboard on 192.168.1.5, outside loopback, needs a token and a "
+        "certificate and key for TLS")),
     ({"address": "0.0.0.0", "token": "t" * 32, "certificate": "c", "key": "k"}, (
-        "the dashboard is not served on all interfaces (0.0.0.0): name one address")),
+        "the dashboard cannot be served on all interfaces (0.0.0.0): give one "
+        "address")),
     ({"token": "short"}, (
-        "the dashboard's token has 5 characters: give at least 32, or none, and a "
-        "fresh one is made")),
-    ({"certificate": "c"}, "TLS needs both, the certificate and its key"),
-    ({"address": "here"}, "'here' is no address: give numbers, as 127.0.0.1"),
-    ({"port": 70000}, "a port lies between 0 and 65535, not 70000"),
+        "the dashboard's token has 5 characters: use at least 32, or omit it to get a "
+        "random one")),
+    ({"certificate": "c"}, "TLS needs both a certificate and its key"),
+    ({"address": "here"}, "'here' is not an IP address: use numbers, as in 127.0.0.1"),
+    ({"port": 70000}, "port must be between 0 and 65535, not 70000"),
 ])  # fmt: skip
 def test_refuses_to_be_served_elsewhere(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -494,14 +515,14 @@ def test_nothing_waits_for_a_dashboard_that_does_not_answer(tmp_path: Path) -> N
     board = Dashboard(tmp_path, {}, capacity=50)
     big = block(EEG, 0, np.zeros((5000, 2)))
     with board:
-        os.kill(board.process, signal.SIGSTOP)
+        os.kill(board.process_id, signal.SIGSTOP)
         board.open_streams([EEG])
         began = time.thread_time()
         for _ in range(500):
             board.write(big)
         took = time.thread_time() - began
-        os.kill(board.process, signal.SIGCONT)
-        board._process.kill()
+        os.kill(board.process_id, signal.SIGCONT)
+        board._server.process.kill()
     assert board.dropped > 300
     assert took < 0.1
 
@@ -526,10 +547,10 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 
 def test_a_recording_is_looked_at_where_the_slider_is(recording: Recording) -> None:
-    whole = of(recording)
-    page = Page(Document(), whole, at=recording.begin + 20)
+    whole = state_of_recording(recording)
+    page = ViewerPage(Document(), whole, at=recording.begin + 20)
     page.open()
-    skin = page.views.skin
+    skin = page.views.eda
     assert max(skin._raw.data["t"]) <= recording.begin + 20
     page.inbox.data = told(what="view", label="at", value="50")
     page.tick()
@@ -537,12 +558,12 @@ def test_a_recording_is_looked_at_where_the_slider_is(recording: Recording) -> N
     assert recording.begin + 49.5 < max(skin._raw.data["t"]) <= recording.begin + 50
     row = whole.estimates
     assert row is not None
-    assert f"{row.last('arousal', whole.now):+.2f}" in page._said["estimates"]
+    assert f"{row.last('arousal', whole.now):+.2f}" in page._shown_texts["estimates"]
     for nonsense in ("nan", "x", "1e999", ""):
         page.inbox.data = told(what="view", label="at", value=nonsense)
         page.tick()
         assert recording.begin <= whole.now <= recording.end
-    assert "<button" not in page._said["streams"]
+    assert "<button" not in page._shown_texts["streams"]
 
 
 def test_a_notebook_shows_the_same_views(recording: Recording) -> None:
@@ -567,9 +588,9 @@ def test_a_notebook_follows_a_session_and_keeps_nobody_waiting() -> None:
         for start in range(0, 64 * 10, 64):
             sink.write(block(EEG, 64 * 90 + start, np.ones((64, 2))))
         sink.take()
-        assert sink.scene.sources["head.eeg"].meter.samples == 640
+        assert sink.session.sources["head.eeg"].stats.samples == 640
         for _ in range(30_000):
             sink.write(stream_timeout("head.eeg", 100.0))
-        assert len(sink._came) == 20_000
+        assert len(sink._pending) == 20_000
         sink.end("completed")
-    assert sink.scene.ended == "completed"
+    assert sink.session.ended == "completed"

@@ -14,9 +14,9 @@ from physio.core.events import Events, event_stream
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
 from physio.view.labels import LABELS, MEANING
-from physio.view.plots.envelope import envelope, runs, whole
+from physio.view.plots.envelope import code_runs, envelope, stitched
 from physio.view.plots.session import plot, session_figure
-from physio.view.plots.time_axes import Band, bands
+from physio.view.plots.time_axes import ConditionSpan, condition_spans
 
 EEG = StreamInfo(
     "headset.eeg",
@@ -111,7 +111,7 @@ def test_lost_samples_are_laid_out_as_missing_between_their_neighbours() -> None
     info = StreamInfo("a", Fraction(10), (Channel("x"),))
     early = Block(info, 0, 0.0, np.array([[1.0], [2.0]]))
     late = Block(info, 4, 0.03, np.array([[5.0]]))  # the clock was slewed by 30 ms
-    times, data = whole([early, late])
+    times, data = stitched([early, late])
     np.testing.assert_array_equal(data[:, 0], [1.0, 2.0, np.nan, np.nan, 5.0])
     # Samples 1 and 4 are at 0.1 and 0.43 s; those between are spread evenly.
     np.testing.assert_allclose(times, [0.0, 0.1, 0.21, 0.32, 0.43], rtol=1e-12)
@@ -119,7 +119,7 @@ def test_lost_samples_are_laid_out_as_missing_between_their_neighbours() -> None
 
 def test_a_stream_without_samples_lays_out_as_nothing() -> None:
     info = StreamInfo("a", Fraction(10), (Channel("x"), Channel("y")))
-    times, data = whole([Block(info, 0, 0.0, np.empty((0, 2)))])
+    times, data = stitched([Block(info, 0, 0.0, np.empty((0, 2)))])
     assert times.shape == (0,)
     assert data.shape == (0, 2)
 
@@ -145,8 +145,12 @@ def test_a_short_signal_is_drawn_as_it_is() -> None:
 
 
 def test_runs_of_a_code_are_found_without_the_zeros() -> None:
-    assert runs(np.array([0, 2, 2, 3, 0, 2.0])) == [(1, 3, 2), (3, 4, 3), (5, 6, 2)]
-    assert runs(np.array([])) == []
+    assert code_runs(np.array([0, 2, 2, 3, 0, 2.0])) == [
+        (1, 3, 2),
+        (3, 4, 3),
+        (5, 6, 2),
+    ]
+    assert code_runs(np.array([])) == []
 
 
 @pytest.mark.parametrize(
@@ -165,7 +169,10 @@ def test_conditions_last_as_they_say_or_until_the_next(
     info, times = event_stream("c", *channels), np.array([100.0, 105.0])
     events = Events(info, 120.0, times, np.array(data), ("calm", "stress"))
     (a, b), (c, d) = wanted
-    assert bands(events, 120.0) == [Band("calm", a, b), Band("stress", c, d)]
+    assert condition_spans(events, 120.0) == [
+        ConditionSpan("calm", a, b),
+        ConditionSpan("stress", c, d),
+    ]
 
 
 # A session

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from physio.cli import app
 from physio.core.missing import MissingReason
 from physio.datasets import feature_table
-from physio.view.plots.data_availability import conditions, missing
+from physio.view.plots.data_availability import missing_reasons, windows_per_condition
 from physio.view.reports.dataset import dataset_report
-from physio.view.reports.html import Page
+from physio.view.reports.html import HtmlReport
 
 
 def rows() -> pd.DataFrame:
@@ -23,8 +23,8 @@ def rows() -> pd.DataFrame:
     lost = (made["subject"] == "S2").to_numpy()
     made["heart.rate"] = made["heart.rate"].where(~lost, MissingReason.POOR_QUALITY.nan)
     for chain in ("eda", "heart", "motion"):
-        made[f"quality.{chain}"] = 1.0
-    made.loc[lost, "quality.heart"] = 0.0
+        made[f"valid_fraction.{chain}"] = 1.0
+    made.loc[lost, "valid_fraction.heart"] = 0.0
     made["eda.scr_rate.missing"] = np.int8(0)
     made["heart.rate.missing"] = np.where(
         lost, int(MissingReason.POOR_QUALITY), 0
@@ -52,12 +52,15 @@ def stored(out: Path) -> Path:
 
 
 def test_what_is_usable_and_why_not() -> None:
-    found = missing(rows(), ["eda", "heart"])
+    found = missing_reasons(rows(), ["eda", "heart"])
     assert found.loc["heart"].to_dict() == {
         "a value": pytest.approx(2 / 3),
         "poor quality": pytest.approx(1 / 3),
     }
-    assert conditions(rows()).loc["S1"].to_dict() == {"calm": 108, "stress": 108}
+    assert windows_per_condition(rows()).loc["S1"].to_dict() == {
+        "calm": 108,
+        "stress": 108,
+    }
 
 
 def test_the_page_of_a_data_set_needs_nothing_else(tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_a_leak_stands_out() -> None:
     page = str(dataset_report(rows(), [told]))
     assert '<p class="notice" role="note">paper-row-kfold: this split leaks.' in page
     assert "3 rows &amp; &lt;b&gt;" in page
-    assert "<b>" not in str(Page("<b>").text("<b>"))
+    assert "<b>" not in str(HtmlReport("<b>").text("<b>"))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from physio.datasets.eegmat import EEG
 from physio.view.plots import results
-from physio.view.reports.html import Page
-from physio.view.reports.training_run import added
+from physio.view.reports.html import HtmlReport
+from physio.view.reports.training_run import add_run_figures
 
 BANDS = ("theta", "alpha", "beta", "gamma")
 RNG = np.random.default_rng(0)
@@ -109,7 +109,7 @@ def test_a_run_s_page_shows_all_there_is(tmp_path: Path) -> None:
     read = {"electrodes": EEG[:4], "bands": BANDS, "importance": np.eye(4).tolist()}
     read["attention"] = np.full((4, 4), 0.25).tolist()
     (network / "explained.json").write_text(json.dumps(read))
-    page = str(added(Page("eegmat"), run))
+    page = str(add_run_figures(HtmlReport("eegmat"), run))
     assert page.count("<img ") == 6
     assert "Workload, not emotion." in page
     assert "not connectivity" in page

@@ -16,10 +16,10 @@ from physio.core.block import Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, event_stream, single_event
 from physio.core.missing import MissingReason
 from physio.core.recording import MARKERS, Recording
-from physio.view.plots.coverage import course_figure, quality_figure, there
-from physio.view.plots.time_axes import Band
-from physio.view.reports.evaluation import audit_report, evaluation_report, forest
-from physio.view.reports.methods import methods
+from physio.view.plots.coverage import feature_figure, quality_figure, valid_fraction
+from physio.view.plots.time_axes import ConditionSpan
+from physio.view.reports.evaluation import audit_report, evaluation_report, forest_plot
+from physio.view.reports.methods import methods_paragraph
 from physio.view.reports.session import session_report
 
 EDA = StreamInfo(
@@ -90,13 +90,13 @@ def conditions() -> Events:
 
 def test_shares_of_time_tell_gaps_slow_streams_and_what_stands_still() -> None:
     edges = np.linspace(0, 30, 121)  # pieces of 0.25 s, one sample of EDA each
-    eda = there(session().streams["band.eda"], edges)
+    eda = valid_fraction(session().streams["band.eda"], edges)
     np.testing.assert_array_equal(eda[:40], 1)
     np.testing.assert_array_equal(eda[40:80], 0)  # lost
     np.testing.assert_array_equal(eda[80:120], 1)  # the skin may stand still
-    fine = there(session().streams["band.eda"], np.linspace(0, 9.75, 391))
+    fine = valid_fraction(session().streams["band.eda"], np.linspace(0, 9.75, 391))
     np.testing.assert_array_equal(fine[:380], 1)  # no sample in most: none was due
-    still = there((block(BVP, 0, np.ones(64 * 4)),), np.linspace(0, 4, 5))
+    still = valid_fraction((block(BVP, 0, np.ones(64 * 4)),), np.linspace(0, 4, 5))
     np.testing.assert_array_equal(still, 0)  # a pulse that stands still is none
 
 
@@ -123,7 +123,7 @@ def test_a_report_on_a_session_that_computed_nothing() -> None:
 
 def test_pictures_are_kept_in_three_formats(tmp_path: Path) -> None:
     page = session_report(session(), None, None)
-    made = page.keep(tmp_path / "figures")
+    made = page.save_figures(tmp_path / "figures")
     names = sorted(p.name for p in made)
     kinds = ("pdf", "png", "svg")
     assert names == [f"{n}.{k}" for n in ("overview", "quality") for k in kinds]
@@ -138,7 +138,7 @@ def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
         "chains": {"heart": {"stream": "band.bvp", "stages": [stage]}},
         "estimator": {"experts": [{"weights": "wrist"}]},
     }
-    text, references = methods(config, "1.2.3")
+    text, references = methods_paragraph(config, "1.2.3")
     assert "physio-affect 1.2.3" in text
     assert (
         "heart rate over 10.0 s and RMSSD over 60.0 s (Task Force, 1996)"
@@ -149,7 +149,7 @@ def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
     assert any("Task Force of the European Society" in r for r in references)
     assert any("WESAD" in r for r in references)
     assert not any("Differential entropy" in r for r in references)
-    assert methods({}, "1") == (
+    assert methods_paragraph({}, "1") == (
         "Signals were recorded and processed with physio-affect 1; what is computed "
         "while recording is what is computed from the file.",
         [],
@@ -181,7 +181,7 @@ def test_a_report_on_an_evaluation_has_the_audit_on_top() -> None:
 
 
 def test_a_picture_of_a_measure_has_every_participant() -> None:
-    ax = forest(result()["rows"], "macro-F1").axes[0]
+    ax = forest_plot(result()["rows"], "macro-F1").axes[0]
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [0.5, 0.9])
     assert [t.get_text() for t in ax.get_yticklabels()] == ["wrist", EVIL]
 
@@ -227,9 +227,11 @@ def test_responses_and_the_heart_are_drawn_where_there_are_any() -> None:
     columns = tuple(map(Channel, ("eda.scr_rate", "heart.rate", "eeg.de.alpha.F3")))
     info = StreamInfo("features", Fraction(4), columns)
     data = np.tile([3.0, 62.0, 1.0], (40, 1))
-    figure = course_figure(Block(info, 0, 0.0, data), [Band("rest", 0.0, 5.0)])
+    figure = feature_figure(
+        Block(info, 0, 0.0, data), [ConditionSpan("rest", 0.0, 5.0)]
+    )
     assert figure is not None
     labels = [ax.get_ylabel().partition("\n")[0] for ax in figure.axes]
     assert labels == ["eda.scr_rate", "heart.rate"]
     nothing = Block(info, 0, 0.0, np.full((40, 3), np.nan))
-    assert course_figure(nothing, []) is None
+    assert feature_figure(nothing, []) is None

@@ -19,7 +19,7 @@ from physio.core.recording import stream_timeout
 from physio.online.engine import ChainConfig, PipelineConfig
 from physio.online.session import Session
 from physio.view.labels import LABELS, MEANING
-from physio.view.stream_stats import Log, StreamStats
+from physio.view.stream_stats import EventLog, StreamStats
 from physio.view.terminal.keyboard import QUIT, Keyboard, Keys
 from physio.view.terminal.live import Terminal
 from physio.view.terminal.sparklines import bar, clock, number, spark
@@ -92,10 +92,10 @@ def test_losses_are_counted_within_the_last_minute_and_in_all() -> None:
     meter.take(noise(EDA, 0, 10), now=0.0)
     assert meter.take(noise(EDA, 16, 4), now=10.0) == 6
     meter.take(noise(EDA, 20, 30), now=65.0)
-    meter.forget(65.0)
+    meter.drop_old(65.0)
     # Of the last 60 s are the 6 lost and the 4 + 30 that came: 6 of 40.
     assert meter.loss(65.0) == (6, pytest.approx(0.15, rel=1e-12))
-    meter.forget(75.0)
+    meter.drop_old(75.0)
     assert meter.loss(75.0) == (0, 0.0)
     assert meter.lost == 6
 
@@ -118,14 +118,14 @@ def test_what_may_stand_still_is_not_called_flat() -> None:
 
 
 def test_what_repeats_stays_one_line() -> None:
-    log = Log()
+    log = EventLog()
     assert log.add(1.0, "late: 12 samples of band.acc")
     assert not log.add(2.0, "late: 7 samples of band.acc")
     assert log.lost(3.0, "headset.eeg", 1)
     assert not log.lost(4.0, "headset.eeg", 4)
     log.mark(5.0, "stress")
     log.mark(6.0, "stress")
-    assert [(e.text, e.times) for e in log.last(9)] == [
+    assert [(e.text, e.repetitions) for e in log.last(9)] == [
         ("late: 7 samples of band.acc", 2),
         ("headset.eeg lost 5 samples", 1),
         ("stress", 1),

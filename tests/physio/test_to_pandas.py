@@ -132,14 +132,14 @@ def test_electrodes_get_their_places_if_all_are_known() -> None:
         (
             ("band.eda", "band.temp"),
             None,
-            "say which stream MNE is to have: there is band.eda, band.temp",
+            "name the stream to convert to MNE; the recording has: band.eda, band.temp",
         ),
         (
             ("band.eda",),
             "band.bvp",
-            "there is no regular stream 'band.bvp'; there is band.eda",
+            "there is no regular stream 'band.bvp'; the recording has: band.eda",
         ),
-        (("band.eda",), None, "cannot give 'band.eda' to MNE: it has no samples"),
+        (("band.eda",), None, "cannot convert 'band.eda' to MNE: it has no samples"),
     ],
 )
 def test_what_mne_cannot_have_is_told(

@@ -1,4 +1,4 @@
-"""Who may see anything at all: exact hosts and origins, and a token."""
+"""Access control of the dashboard: exact hosts and origins, and a token per role."""
 
 import hmac
 import ipaddress
@@ -18,40 +18,40 @@ from tornado.httputil import (
 from tornado.routing import Router
 
 ROLES: Final = ("control", "look", "participant")
-"""Who may come: to steer, to watch, and the participant that is measured."""
+"""Roles of viewers: experimenter, observer, and the measured participant."""
 
-MAY_OPEN: Final[Mapping[str, frozenset[str]]] = {
+PAGES_BY_ROLE: Final[Mapping[str, frozenset[str]]] = {
     "control": frozenset(ROLES),
     "look": frozenset({"look"}),
     "participant": frozenset({"participant"}),
 }
-"""Which pages each may open."""
+"""Pages that each role may open."""
 
-SHORTEST: Final = 32
-"""How many characters a token that participants choose has at least."""
+MIN_TOKEN_LENGTH: Final = 32
+"""Minimum length of a token that a user chooses (characters)."""
 
-_FOREIGN: Final = ("cross-site", "same-site")
+_CROSS_SITE: Final = ("cross-site", "same-site")
 
 
-def fresh() -> dict[str, str]:
+def new_tokens() -> dict[str, str]:
     """Return a new token for each role."""
     return {role: secrets.token_urlsafe(32) for role in ROLES}
 
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """Where a dashboard is served.
+    """Address, port and credentials at which a dashboard is served.
 
     Parameters
     ----------
     address
-        An address of this computer: one of the loopback, unless all else is given.
+        IP address of this computer; other than loopback only with token and TLS.
     port
-        0 takes a free one.
+        TCP port; 0 takes a free one.
     token
-        For other addresses: what gives control; at least 32 characters.
+        Token of the experimenter, at least 32 characters; required off loopback.
     certificate, key
-        For other addresses: files for TLS (PEM).
+        PEM files for TLS; required off loopback.
     """
 
     address: str = "127.0.0.1"
@@ -62,35 +62,35 @@ class ServerAddress:
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:
-            raise ValueError(f"a port lies between 0 and 65535, not {self.port}")
-        if self.token and len(self.token) < SHORTEST:
+            raise ValueError(f"port must be between 0 and 65535, not {self.port}")
+        if self.token and len(self.token) < MIN_TOKEN_LENGTH:
             raise ValueError(
-                f"the dashboard's token has {len(self.token)} characters: give at "
-                f"least {SHORTEST}, or none, and a fresh one is made"
+                f"the dashboard's token has {len(self.token)} characters: use at "
+                f"least {MIN_TOKEN_LENGTH}, or omit it to get a random one"
             )
         if bool(self.certificate) != bool(self.key):
-            raise ValueError("TLS needs both, the certificate and its key")
+            raise ValueError("TLS needs both a certificate and its key")
         if self.loopback:
             return
         if ipaddress.ip_address(self.address).is_unspecified:
             raise ValueError(
-                f"the dashboard is not served on all interfaces ({self.address}): "
-                "name one address"
+                f"the dashboard cannot be served on all interfaces ({self.address}): "
+                "give one address"
             )
         if not (self.token and self.certificate):
             raise ValueError(
-                f"the dashboard is served on the loopback alone; on {self.address} it "
-                "needs a token of your own and a certificate and key for TLS"
+                f"serving the dashboard on {self.address}, outside loopback, needs a "
+                "token and a certificate and key for TLS"
             )
 
     @property
     def loopback(self) -> bool:
-        """Whether nobody outside of this computer can come."""
+        """True if the address can be reached from this computer only."""
         try:
             return ipaddress.ip_address(self.address).is_loopback
         except ValueError:
             raise ValueError(
-                f"{self.address!r} is no address: give numbers, as 127.0.0.1"
+                f"{self.address!r} is not an IP address: use numbers, as in 127.0.0.1"
             ) from None
 
     @property
@@ -99,27 +99,27 @@ class ServerAddress:
         return "https" if self.certificate else "http"
 
     def hosts(self, port: int) -> frozenset[str]:
-        """Return what browsers may call this place in ``Host``."""
+        """Return the accepted values of the ``Host`` header."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         names = {host, "localhost"} if self.loopback else {host}
         return frozenset(f"{name}:{port}" for name in names)
 
 
 class AccessControl(Router):
-    """Lets requests through to an application, or answers with nothing.
+    """Router that passes allowed requests to an application and answers 403 otherwise.
 
     A request must name one of the hosts exactly. A token in the address of the first
-    page is exchanged for a cookie; all else needs the cookie of a role that may open
-    that page. Where a browser tells the origin, it must be this very place.
+    page is exchanged for a cookie; every other request needs the cookie of a role that
+    may open that page. If the browser sends an origin, it must be this server.
 
     Parameters
     ----------
-    inside
+    application
         The application.
     tokens
-        What gives each role.
+        Token of each role.
     hosts
-        What may stand in ``Host``.
+        Accepted values of the ``Host`` header.
     scheme
         ``http`` or ``https``.
     port
@@ -128,13 +128,13 @@ class AccessControl(Router):
 
     def __init__(
         self,
-        inside: Any,
+        application: Any,
         tokens: Mapping[str, str],
         hosts: frozenset[str],
         scheme: str,
         port: int,
     ) -> None:
-        self.inside, self.tokens, self.hosts = inside, dict(tokens), hosts
+        self.application, self.tokens, self.hosts = application, dict(tokens), hosts
         self.scheme, self.port = scheme, port
 
     def find_handler(
@@ -142,25 +142,25 @@ class AccessControl(Router):
         request: HTTPServerRequest,
         **_kwargs: Any,
     ) -> HTTPMessageDelegate | None:
-        """Return who answers a request."""
+        """Return the handler of a request."""
         host = request.headers.get("Host", "")
-        if host not in self.hosts or not self._own(request, host):
-            return _Answer(request, 403)
+        if host not in self.hosts or not self._is_same_origin(request, host):
+            return _PlainResponse(request, 403)
         path, _, query = str(request.uri or "/").partition("?")
         if path == "/":
-            return self._welcome(request, query)
-        roles = {r for r in ROLES if self._holds(request, r)}
+            return self._exchange_token(request, query)
+        roles = {r for r in ROLES if self._has_cookie(request, r)}
         if not roles or ".." in path:
-            return _Answer(request, 403)
+            return _PlainResponse(request, 403)
         first = path.split("/")[1]
-        opened = {page for role in roles for page in MAY_OPEN[role]}
+        opened = {page for role in roles for page in PAGES_BY_ROLE[role]}
         if first not in opened and first != "static":
-            return _Answer(request, 403)
-        found: HTTPMessageDelegate | None = self.inside.find_handler(request)
-        return found
+            return _PlainResponse(request, 403)
+        handler: HTTPMessageDelegate | None = self.application.find_handler(request)
+        return handler
 
-    def _own(self, request: HTTPServerRequest, host: str) -> bool:
-        """Tell whether a request comes from this very place, as far as it is told."""
+    def _is_same_origin(self, request: HTTPServerRequest, host: str) -> bool:
+        """Return whether the headers of a request are consistent with this server."""
         headers = request.headers
         if len(headers.get_list("Host")) != 1:
             return False
@@ -170,18 +170,20 @@ class AccessControl(Router):
         if headers.get("Upgrade", "").lower() == "websocket" and origin is None:
             return False
         first = request.uri is not None and request.uri.startswith("/?")
-        return first or headers.get("Sec-Fetch-Site", "none") not in _FOREIGN
+        return first or headers.get("Sec-Fetch-Site", "none") not in _CROSS_SITE
 
-    def _welcome(self, request: HTTPServerRequest, query: str) -> HTTPMessageDelegate:
-        """Exchange a token for a cookie, and lead on."""
+    def _exchange_token(
+        self, request: HTTPServerRequest, query: str
+    ) -> HTTPMessageDelegate:
+        """Exchange a token for a cookie, and redirect to the page."""
         given = parse_qs(query).get("token", [""])[0]
         for role, token in self.tokens.items():
             if hmac.compare_digest(given.encode(), token.encode()):
-                return self._lead(request, role, token)
-        known = next((r for r in ROLES if self._holds(request, r)), "")
-        return self._lead(request, known) if known else _Answer(request, 403)
+                return self._redirect(request, role, token)
+        known = next((r for r in ROLES if self._has_cookie(request, r)), "")
+        return self._redirect(request, known) if known else _PlainResponse(request, 403)
 
-    def _lead(
+    def _redirect(
         self, request: HTTPServerRequest, role: str, token: str = ""
     ) -> HTTPMessageDelegate:
         secure = "; Secure" if self.scheme == "https" else ""
@@ -189,19 +191,19 @@ class AccessControl(Router):
             "Set-Cookie": f"{self._cookie(role)}={token}; Path=/; HttpOnly; "
             f"SameSite=Strict{secure}"
         }
-        # A page that leads on by itself: after a redirect, a strict cookie would not be
-        # sent if the way here began at another site.
+        # A page that reloads itself: after an HTTP redirect, a strict cookie would not
+        # be sent if the navigation began at another site.
         body = (
             '<!DOCTYPE html><meta charset="utf-8"><title>physio</title>'
             '<link rel="icon" href="data:,">'
             f'<meta http-equiv="refresh" content="0;url=/{role}">'
         )
-        return _Answer(request, 200, headers if token else {}, body)
+        return _PlainResponse(request, 200, headers if token else {}, body)
 
     def _cookie(self, role: str) -> str:
         return f"physio-{self.port}-{role}"
 
-    def _holds(self, request: HTTPServerRequest, role: str) -> bool:
+    def _has_cookie(self, request: HTTPServerRequest, role: str) -> bool:
         try:
             jar = SimpleCookie(request.headers.get("Cookie", ""))
         except CookieError:
@@ -211,8 +213,8 @@ class AccessControl(Router):
         return hmac.compare_digest(given.encode(), self.tokens[role].encode())
 
 
-class _Answer(HTTPMessageDelegate):
-    """An answer that needs no application."""
+class _PlainResponse(HTTPMessageDelegate):
+    """Response without an application."""
 
     def __init__(
         self,
@@ -222,15 +224,15 @@ class _Answer(HTTPMessageDelegate):
         body: str = "",
     ) -> None:
         self.request, self.status, self.body = request, status, body.encode()
-        self.headers = HTTPHeaders({**SAFE, **(headers or {})})
+        self.headers = HTTPHeaders({**SECURITY_HEADERS, **(headers or {})})
         self.headers["Content-Length"] = str(len(self.body))
         self.headers["Content-Type"] = "text/html; charset=utf-8"
 
     def data_received(self, chunk: bytes) -> None:
-        """Pay no heed to what is sent."""
+        """Ignore the request's body."""
 
     def finish(self) -> None:
-        """Answer."""
+        """Send the response."""
         connection = self.request.connection
         if connection is None:
             return
@@ -239,10 +241,10 @@ class _Answer(HTTPMessageDelegate):
         connection.finish()
 
     def on_connection_close(self) -> None:
-        """Let it go."""
+        """Do nothing."""
 
 
-SAFE: Final[Mapping[str, str]] = {
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self' 'unsafe-inline' "
     "'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -254,4 +256,4 @@ SAFE: Final[Mapping[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""What every answer carries: nothing from elsewhere, nothing for elsewhere."""
+"""Headers of every response: no content from and none for other origins."""

@@ -11,10 +11,10 @@ from physio.models import model_card
 from physio.models.model_card import ModelCard
 from physio.view.dashboard.session_state import SessionState
 
-_MOVES = 0.08  # g: a limb that moves so much disturbs what is worn on it
+_MOVEMENT_LIMIT = 0.08  # g: a limb that moves so much disturbs what is worn on it
 
 
-class Expert(NamedTuple):
+class ExpertCard(NamedTuple):
     """Trained weights that are asked in a session."""
 
     name: str
@@ -29,95 +29,95 @@ def _card(name: str) -> ModelCard | None:
         return None
 
 
-def experts(config: Mapping[str, Any]) -> list[Expert]:
+def experts(config: Mapping[str, Any]) -> list[ExpertCard]:
     """Return the weights that a session asks, with their cards."""
-    asked = [e["weights"] for e in config.get("estimator", {}).get("experts", ())]
-    found = [(name.rstrip("/").rpartition("/")[2], _card(name)) for name in asked]
-    return [Expert(name, card) for name, card in found if card is not None]
+    names = [e["weights"] for e in config.get("estimator", {}).get("experts", ())]
+    cards = [(name.rstrip("/").rpartition("/")[2], _card(name)) for name in names]
+    return [ExpertCard(name, card) for name, card in cards if card is not None]
 
 
-def interval(scene: SessionState, dimension: str) -> dict[int, str]:
+def interval_coverage(session: SessionState, dimension: str) -> dict[int, str]:
     """Return what the nominal intervals of an estimate were measured to hold (%).
 
     Empty where it was never measured: no interval is shown then.
     """
-    found: dict[int, str] = {}
-    for expert in experts(scene.config):
+    coverage: dict[int, str] = {}
+    for expert in experts(session.config):
         for name, figure in expert.card.figures.items():
-            at = re.fullmatch(rf"(.+): {dimension} coverage of (\d+)%", name)
-            if at and at[1] in (expert.name, "fused"):
-                found.setdefault(int(at[2]), str(figure))
-    return found
+            match = re.fullmatch(rf"(.+): {dimension} coverage of (\d+)%", name)
+            if match and match[1] in (expert.name, "fused"):
+                coverage.setdefault(int(match[2]), str(figure))
+    return coverage
 
 
-def support(scene: SessionState) -> float:
+def support_seconds(session: SessionState) -> float:
     """Return how long the time is that an estimate rests on (s); NaN without any."""
-    track = scene.estimates
+    track = session.estimates
     if track is None or "support.window_start" not in track.info.names:
         return float("nan")
-    begin = track.last("support.window_start", scene.now)
-    return track.last("support.window_end", scene.now) - begin
+    begin = track.last("support.window_start", session.now)
+    return track.last("support.window_end", session.now) - begin
 
 
-def read(scene: SessionState) -> list[str]:
+def expert_columns(session: SessionState) -> list[str]:
     """Return the columns of features that the experts read and that are there."""
-    track = scene.features
+    track = session.features
     if track is None:
         return []
     names = track.info.names
-    wanted = [n for e in experts(scene.config) for n in _wanted(e.card, names)]
+    wanted = [n for e in experts(session.config) for n in _card_columns(e.card, names)]
     return [n for n in dict.fromkeys(wanted) if n in names]
 
 
-def _wanted(card: ModelCard, names: Sequence[str]) -> list[str]:
+def _card_columns(card: ModelCard, names: Sequence[str]) -> list[str]:
     """Return the features that weights read: of any electrodes, if by their place."""
-    own = [name for name, _ in card.columns]
-    if card.config.get("embedding") != "place" or set(own) <= set(names):
-        return own
-    fronts = {name.rpartition(".")[0] for name in own}
+    columns = [name for name, _ in card.columns]
+    if card.config.get("embedding") != "place" or set(columns) <= set(names):
+        return columns
+    fronts = {name.rpartition(".")[0] for name in columns}
     return [name for name in names if name.rpartition(".")[0] in fronts]
 
 
-def usable(scene: SessionState, seconds: float = 60.0) -> float:
+def valid_fraction(session: SessionState, seconds: float = 60.0) -> float:
     """Return which share of what the experts read was there in the last ``seconds``."""
-    track, names = scene.features, read(scene)
+    track, names = session.features, expert_columns(session)
     if track is None or not names:
         return float("nan")
-    _, rows = track.window(scene.now - seconds, scene.now + 1e-6)
+    _, rows = track.window(session.now - seconds, session.now + 1e-6)
     at = [track.info.names.index(n) for n in names]
     return float(np.isfinite(rows[:, at]).mean()) if len(rows) else float("nan")
 
 
-def contributions(scene: SessionState, dimension: str) -> dict[str, float]:
+def contributions(session: SessionState, dimension: str) -> dict[str, float]:
     """Return by how much each modality moved an estimate away from its prior.
 
     Summed over the features of each chain; what the participant's own ratings did is
     ``participant``, what no feature accounts for ``other``.
     """
-    track = scene.estimates
-    found: dict[str, float] = {}
+    track = session.estimates
+    totals: dict[str, float] = {}
     for name in track.info.names if track is not None else ():
-        head, by, what = name.partition(".contribution.")
+        head, by, feature = name.partition(".contribution.")
         if by and head == dimension and track is not None:
-            value = track.last(name, scene.now)
+            value = track.last(name, session.now)
             if np.isfinite(value):
-                chain = what.partition(".")[0]
-                found[chain] = found.get(chain, 0.0) + value
-    return {k: v for k, v in found.items() if abs(v) >= 0.005}
+                chain = feature.partition(".")[0]
+                totals[chain] = totals.get(chain, 0.0) + value
+    return {k: v for k, v in totals.items() if abs(v) >= 0.005}
 
 
-def moving(scene: SessionState) -> tuple[str, float]:
+def strongest_movement(session: SessionState) -> tuple[str, float]:
     """Return the chain that moves most, and how much (g); ("", NaN) without any."""
-    track = scene.features
+    track = session.features
     best = ("", float("nan"))
     for channel in track.info.channels if track is not None else ():
         if channel.unit == "g" and track is not None:
-            value = track.last(channel.name, scene.now)
+            value = track.last(channel.name, session.now)
             if np.isfinite(value) and not value <= best[1]:
                 best = (channel.name, value)
     return best
 
 
-def moves(value: float) -> bool:
+def is_moving(value: float) -> bool:
     """Tell whether so much movement (g) disturbs what is worn."""
-    return value > _MOVES
+    return value > _MOVEMENT_LIMIT

@@ -1,101 +1,105 @@
-"""What a page may want, and how it is understood: all it sends is a stranger's."""
+"""Commands of a dashboard page: reading what a viewer's browser sent.
+
+Everything that comes from a browser is untrusted. This module checks its form alone;
+the session checks the command itself, see `physio.online.commands.validate`.
+"""
 
 import json
 from typing import Any, Final, NamedTuple
 
 from physio.core.protocols import Command
+from physio.core.recording import baseline_marker
 from physio.view.dashboard.session_state import SessionState
 from physio.view.labels import DIMENSIONS
 
 LONGEST: Final = 200
-"""How many characters a marker may have."""
+"""Characters of a marker at most."""
 
 ALLOWED: Final = {
     "control": frozenset({"mark", "rate", "mute", "unmute", "stop", "ask"}),
     "participant": frozenset({"rate"}),
     "look": frozenset(),
 }
-"""What each kind of viewer may want, beside looking differently."""
+"""Commands that each kind of viewer may send, beside changes of the view."""
 
-RESTS: Final = ("rest", "rest over")
-"""Markers that are about one participant's baseline."""
-
-_LATE: Final = 0.5  # s that a wish may be under way before its own time counts no more
+_LATE: Final = 0.5  # s under way, beyond which a command's own time is not used
 _SIZE: Final = 4096  # characters of a message
 
 
 class ViewerCommand(NamedTuple):
-    """What a page wants: a wish, or to look differently (``view``)."""
+    """A command of a page, or a change of its view (kind ``view``)."""
 
-    wish: Command
+    command: Command
     value: str = ""
 
     @property
-    def what(self) -> str:
-        """What is wanted."""
-        return self.wish.kind
+    def kind(self) -> str:
+        """Kind of the command."""
+        return self.command.kind
 
     @property
     def label(self) -> str:
-        """Of what."""
-        return self.wish.label
+        """Label of the command."""
+        return self.command.label
 
 
-def is_forbidden(told: ViewerCommand, role: str) -> bool:
-    """Tell whether a kind of viewer may not want this."""
-    return told.what not in ALLOWED.get(role, frozenset())
+def is_forbidden(command: ViewerCommand, role: str) -> bool:
+    """Tell whether a kind of viewer may not send a command."""
+    return command.kind not in ALLOWED.get(role, frozenset())
 
 
-def parse_command(data: Any, scene: SessionState, wall: float) -> ViewerCommand | None:
-    """Return what a page wants, or None if it cannot be understood.
+def parse_command(
+    data: Any,
+    session: SessionState,
+    wall: float,
+    participant: str = "",
+    sender: str = "",
+) -> ViewerCommand | None:
+    """Return the command that a page sent, or None if it has not the form of one.
 
     Parameters
     ----------
     data
-        As the page sent it.
-    scene
-        The session; a stream to mute must be one of its.
+        The data as the page sent it.
+    session
+        The session as it is shown.
     wall
-        The computer's date (s): a wish counts from when it was made, if the page's
+        The computer's date (s): a command counts from when it was made, if the page's
         clock agrees with this one to half a second.
+    participant
+        Code of the participant whom the page shows.
+    sender
+        Identifier of the page.
     """
-    sent = _parsed(data)
-    if not isinstance(sent, dict):
+    message = _message(data)
+    if not isinstance(message, dict):
         return None
-    what, label = sent.get("what"), sent.get("label", "")
-    if not isinstance(what, str) or not isinstance(label, str) or len(label) > LONGEST:
+    kind, label = message.get("what"), message.get("label", "")
+    if not isinstance(kind, str) or not isinstance(label, str) or len(label) > LONGEST:
         return None
     label = "".join(c for c in label if c.isprintable()).strip()
-    late = _number(sent.get("at"), wall)
-    late = wall - late if 0 <= wall - late <= _LATE else 0.0
-    at = scene.now - late * scene.speed
-    if what == "view":
-        value = sent.get("value")
+    age = wall - _number(message.get("at"), wall)
+    time = session.now - (age if 0 <= age <= _LATE else 0.0) * session.speed
+    command = Command(kind, time, label, sender=sender)
+    if kind == "view":
+        value = message.get("value")
         if not isinstance(value, str) or len(value) > 2 * LONGEST:
             return None
-        return ViewerCommand(Command(what, at, label), value)
-    if what == "rate":
-        kind = label if label == "rating" else "sam"
-        return _rating(sent.get("values"), at, kind, scene.who)
-    if what == "mark" and not label:
+        return ViewerCommand(command, value)
+    if kind not in ALLOWED["control"]:
         return None
-    if what in ("mute", "unmute") and label not in scene.sources:
-        return None
-    if what == "stop":
-        label = "stopped on the dashboard"
-    who = scene.who if what == "mark" and label in RESTS else ""
-    told = ViewerCommand(Command(what, at, label, participant=who))
-    return told if what in ALLOWED["control"] else None
-
-
-def _rating(values: Any, at: float, kind: str, who: str) -> ViewerCommand | None:
-    if not isinstance(values, dict):
-        return None
-    given = tuple(_number(values.get(d), float("nan")) for d in DIMENSIONS)
-    known = [v for v in given if v == v]
-    if not known or any(abs(v) > 1 for v in known):
-        return None
-    return ViewerCommand(Command("rate", at, kind, given, who))
+    if kind == "rate":
+        values = message.get("values")
+        if not isinstance(values, dict):
+            return None
+        given = tuple(_number(values.get(d), float("nan")) for d in DIMENSIONS)
+        label = label if label == "rating" else "sam"
+        command = command._replace(label=label, values=given, participant=participant)
+    elif kind == "mark" and baseline_marker(label):
+        command = command._replace(participant=participant)
+    elif kind == "stop":
+        command = command._replace(label="stopped on the dashboard")
+    return ViewerCommand(command)
 
 
 def _number(value: Any, otherwise: float) -> float:
@@ -107,7 +111,7 @@ def _number(value: Any, otherwise: float) -> float:
         return otherwise
 
 
-def _parsed(data: Any) -> Any:
+def _message(data: Any) -> Any:
     try:
         (text,) = data["wish"]
         return json.loads(text) if isinstance(text, str) and len(text) < _SIZE else None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from secrets import token_hex
 from typing import Any, Final
 
 import numpy as np
@@ -17,24 +18,26 @@ from jinja2 import Template as Jinja
 from physio.core.protocols import Command
 from physio.view.dashboard import html
 from physio.view.dashboard.commands import is_forbidden, parse_command
-from physio.view.dashboard.figures.eda_heart import Heart, Skin
+from physio.view.dashboard.figures.eda_heart import EdaFigure, HeartFigure
 from physio.view.dashboard.figures.sam import scales
-from physio.view.dashboard.figures.signals import Signals, told
+from physio.view.dashboard.figures.signals import SignalFigure, frame_message
 from physio.view.dashboard.figures.theme import THEMES, Theme, asset
-from physio.view.dashboard.figures.topomap import Scalp
-from physio.view.dashboard.figures.vad import Plane, VadHistory
+from physio.view.dashboard.figures.topomap import TopomapFigure
+from physio.view.dashboard.figures.vad import VadHistory, ValenceArousalPlane
 from physio.view.dashboard.session_state import FILTERS, SessionState
 from physio.view.labels import DIMENSIONS
 
 PERIOD: Final = 0.012
 """Time between two looks at whether there is something new to draw (s)."""
 
-_AHEAD: Final = 3  # frames that a page may be behind before it is sent no more
-_ROUND: Final = 0.5  # s, in which all that is computed is drawn, one figure at a time
+_MAX_UNACKNOWLEDGED: Final = (
+    3  # frames that a page may be behind before it is sent no more
+)
+_CYCLE: Final = 0.5  # s, in which all that is computed is drawn, one figure at a time
 
 
 @dataclass
-class Views:
+class FigureSet:
     """The figures of a session, each updated as often as its eye needs.
 
     Parameters
@@ -53,75 +56,75 @@ class Views:
 
     def __post_init__(self) -> None:
         theme = self.theme
-        first = told(0, np.nan, [], live=True)
+        first = frame_message(0, np.nan, [], live=True)
         self.news = ColumnDataSource({"v": first}, name="frames")
-        self.signals = Signals(theme, self.eeg or self.others, news=self.news)
+        self.signals = SignalFigure(theme, self.eeg or self.others, news=self.news)
         rest = self.others if self.eeg else ()
-        self.others_view = Signals(theme, rest, news=self.news, part=1)
-        self.plane, self.scalp = Plane(theme), Scalp(theme)
-        self.courses = [VadHistory(theme, name) for name in DIMENSIONS]
-        self.skin, self.heart = Skin(theme), Heart(theme)
+        self.other_signals = SignalFigure(theme, rest, news=self.news, part=1)
+        self.plane, self.topomap = ValenceArousalPlane(theme), TopomapFigure(theme)
+        self.histories = [VadHistory(theme, name) for name in DIMENSIONS]
+        self.eda, self.heart = EdaFigure(theme), HeartFigure(theme)
 
     @classmethod
-    def of(cls, scene: SessionState, theme: Theme) -> "Views":
+    def of(cls, session: SessionState, theme: Theme) -> "FigureSet":
         """Return the views that suit what flows."""
-        names = scene.sources
+        names = session.sources
         eeg = tuple(
             n for n in names
-            if any(c.kind == "eeg" for c in names[n].track.info.channels)
+            if any(c.kind == "eeg" for c in names[n].buffer.info.channels)
         )  # fmt: skip
         return cls(theme, eeg, tuple(n for n in names if n not in eeg))
 
     @property
     def roots(self) -> dict[str, Any]:
         """The figures by name."""
-        named = {course.name: course.root for course in self.courses}
+        named = {course.name: course.root for course in self.histories}
         return {
             "signals": self.signals.root,
-            "others": self.others_view.root,
+            "others": self.other_signals.root,
             "plane": self.plane.root,
             **named,
-            "skin": self.skin.root,
+            "skin": self.eda.root,
             "heart": self.heart.root,
-            "scalp": self.scalp.root,
+            "scalp": self.topomap.root,
         }
 
     @property
-    def fresh(self) -> bool:
+    def needs_redraw(self) -> bool:
         """Whether signals are to be drawn anew."""
-        return self.signals.fresh or self.others_view.fresh
+        return self.signals.needs_redraw or self.other_signals.needs_redraw
 
-    def fast(self, scene: SessionState, *, whole: bool = False) -> None:
+    def draw_signals(self, session: SessionState, *, whole: bool = False) -> None:
         """Draw the signals, as the next frame."""
-        views = self.signals, self.others_view
-        parts = [view.update(scene, whole=whole) for view in views]
+        views = self.signals, self.other_signals
+        parts = [view.update(session, whole=whole) for view in views]
         self.frame += 1
-        wall = time.time() - (scene.now - self.signals.newest) / scene.speed
-        frame = told(self.frame, wall, parts, live=not scene.ended)
+        wall = time.time() - (session.now - self.signals.newest) / session.speed
+        frame = frame_message(self.frame, wall, parts, live=not session.ended)
         self.news.data = {"v": frame}
 
     @property
-    def slow(self) -> list[Callable[[SessionState], None]]:
+    def slow_updates(self) -> list[Callable[[SessionState], None]]:
         """What draws what is computed, and judges the signals: one figure each."""
         return [
             self.plane.update,
-            *(course.update for course in self.courses),
-            self.skin.update,
+            *(course.update for course in self.histories),
+            self.eda.update,
             self.heart.update,
-            self.scalp.update,
-            self.signals.judge,
-            self.others_view.judge,
+            self.topomap.update,
+            self.signals.update_states,
+            self.other_signals.update_states,
         ]
 
-    def draw(self, scene: SessionState) -> None:
+    def draw(self, session: SessionState) -> None:
         """Draw everything."""
-        self.fast(scene, whole=True)
-        for part in self.slow:
-            part(scene)
+        self.draw_signals(session, whole=True)
+        for part in self.slow_updates:
+            part(session)
 
 
 @dataclass
-class Page:
+class ViewerPage:
     """What one viewer sees and wants.
 
     A frame is sent only while the page has acknowledged all but the last three, so
@@ -131,7 +134,7 @@ class Page:
     ----------
     document
         The viewer's.
-    scene
+    session
         What there is to see.
     role
         ``control`` or ``look``.
@@ -144,40 +147,43 @@ class Page:
     """
 
     document: Document
-    scene: SessionState
+    session: SessionState
     role: str = "look"
-    wish: Callable[[Command], None] | None = None
+    submit: Callable[[Command], None] | None = None
     theme: Theme = THEMES["light"]
-    who: str = ""
+    selected: str = ""
     at: float | None = None
     dropped: int = 0
-    _seen: int = 0
-    _turn: int = 0
-    _shown: float = float("nan")
-    _plays: bool = False
-    _ticked: float = 0.0
-    _said: dict[str, str] = field(default_factory=dict)
+    sender: str = field(default_factory=token_hex)
+    _acknowledged_frame: int = 0
+    _step: int = 0
+    _shown_time: float = float("nan")
+    _playing: bool = False
+    _tick_time: float = 0.0
+    _shown_texts: dict[str, str] = field(default_factory=dict)
     _ages: deque[float] = field(default_factory=lambda: deque(maxlen=400))
-    _wishes: deque[float] = field(default_factory=lambda: deque(maxlen=80))
+    _command_times: deque[float] = field(default_factory=lambda: deque(maxlen=80))
 
     def open(self) -> None:
         """Put everything into the document, and begin."""
-        participants = [code for code in self.scene.participants if code]
-        self.who = self.who or (participants[0] if len(participants) > 1 else "")
-        self.scene.who = self.who
+        participants = [code for code in self.session.participants if code]
+        self.selected = self.selected or (
+            participants[0] if len(participants) > 1 else ""
+        )
+        self.session.selected = self.selected
         if self.at is not None:
-            self.scene.at = self.at
+            self.session.at = self.at
         # All is drawn once before it belongs to a document, which then looks through
         # its models once, not once for every line.
-        self.views = Views.of(self.scene, self.theme)
-        self.views.draw(self.scene)
+        self.views = FigureSet.of(self.session, self.theme)
+        self.views.draw(self.session)
         self.beat = self.views.news
         self.ack = ColumnDataSource({"v": [0.0, 0.0]})
         self.inbox = ColumnDataSource({"wish": [""]}, name="inbox")
         self.outbox = ColumnDataSource({"id": [], "html": []})
-        self.ack.on_change("data", self._acknowledged)
-        self.inbox.on_change("data", self._heard)
-        with held(self.document), self.document.models.freeze():
+        self.ack.on_change("data", self._on_acknowledged)
+        self.inbox.on_change("data", self._on_command)
+        with combined_updates(self.document), self.document.models.freeze():
             for name, root in self.views.roots.items():
                 root.name = name
                 self.document.add_root(root)
@@ -189,62 +195,66 @@ class Page:
         self.document.template = page_template()
         self.document.template_variables.update(self._variables())
         self.document.title = "physio"
-        self._words(self.scene)
+        self._update_texts(self.session)
         self.document.add_periodic_callback(self.tick, int(1e3 * PERIOD))
 
     def tick(self) -> None:
         """Send a frame, if the page keeps up and there is anything new."""
-        if self.at is not None and self._plays:
-            now = self.scene.tick()
-            self.at = min(self.at + now - self._ticked, self.scene.end)
-            self._ticked = now
-        elif self.at is not None and self.at == self._shown and not self.views.fresh:
+        if self.at is not None and self._playing:
+            now = self.session.tick()
+            self.at = min(self.at + now - self._tick_time, self.session.end)
+            self._tick_time = now
+        elif (
+            self.at is not None
+            and self.at == self._shown_time
+            and not self.views.needs_redraw
+        ):
             return
-        if self.views.frame - self._seen > _AHEAD:
+        if self.views.frame - self._acknowledged_frame > _MAX_UNACKNOWLEDGED:
             self.dropped += 1
             return
         self.draw()
 
     def draw(self) -> None:
         """Draw what is new."""
-        now = self.scene.tick()
-        self.scene.who = self.who
-        moved = self.at is not None and self.at != self._shown
+        now = self.session.tick()
+        self.session.selected = self.selected
+        moved = self.at is not None and self.at != self._shown_time
         if self.at is not None:
-            self.scene.at = self._shown = self.at
-        with held(self.document):
-            if moved and not self._plays:
-                self.views.draw(self.scene)
-                self._words(self.scene)
+            self.session.at = self._shown_time = self.at
+        with combined_updates(self.document):
+            if moved and not self._playing:
+                self.views.draw(self.session)
+                self._update_texts(self.session)
             else:
-                self.views.fast(self.scene)
-                self._some(now)
+                self.views.draw_signals(self.session)
+                self._draw_next(now)
 
-    def _some(self, now: float) -> None:
+    def _draw_next(self, now: float) -> None:
         """Draw the next of what is computed, so that no frame waits for all of it."""
-        slow = self.views.slow
-        parts = [*slow[:4], self._words, *slow[4:], self._words]
-        turn = int(now / _ROUND * len(parts))
-        for k in range(max(self._turn + 1, turn + 1 - len(parts)), turn + 1):
-            parts[k % len(parts)](self.scene)
-        self._turn = turn
+        slow = self.views.slow_updates
+        parts = [*slow[:4], self._update_texts, *slow[4:], self._update_texts]
+        turn = int(now / _CYCLE * len(parts))
+        for k in range(max(self._step + 1, turn + 1 - len(parts)), turn + 1):
+            parts[k % len(parts)](self.session)
+        self._step = turn
 
-    def _words(self, scene: SessionState) -> None:
-        said = {
-            "badges": html.badges(scene),
-            "state": html.state(scene),
-            "estimates": html.estimates(scene),
-            "rests": html.rests(scene),
-            "courses": html.courses(scene),
-            "streams": html.streams(scene, controls=self.role == "control"),
-            "latency": html.latency(scene, self._ages),
-            "log": html.happened(scene),
-            "rest": html.rest(scene),
+    def _update_texts(self, session: SessionState) -> None:
+        texts = {
+            "badges": html.badges(session),
+            "state": html.session_status(session),
+            "estimates": html.estimates(session),
+            "rests": html.estimate_basis(session),
+            "courses": html.feature_sparklines(session),
+            "streams": html.streams(session, controls=self.role == "control"),
+            "latency": html.latency(session, self._ages),
+            "log": html.event_log(session),
+            "rest": html.baseline(session),
         }
         # A page that has shown nothing yet may come to know but the last of these.
-        known = self._said if self._seen else {}
-        new = {k: v for k, v in said.items() if known.get(k) != v}
-        self._said = said
+        known = self._shown_texts if self._acknowledged_frame else {}
+        new = {k: v for k, v in texts.items() if known.get(k) != v}
+        self._shown_texts = texts
         if new:
             self.outbox.data = {"id": list(new), "html": list(new.values())}
 
@@ -258,51 +268,60 @@ class Page:
             "looks": list(FILTERS),
             "eeg": bool(self.views.eeg),
             "recorded": self.at is not None,
-            "seconds": max(0.0, self.scene.end - self.scene.begin),
-            "first": 0.0 if self.at is None else self.at - self.scene.begin,
-            "participants": [code for code in self.scene.participants if code],
+            "seconds": max(0.0, self.session.end - self.session.begin),
+            "first": 0.0 if self.at is None else self.at - self.session.begin,
+            "participants": [code for code in self.session.participants if code],
             "pages": self.views.signals.pages,
             "scales": scales(),
         }
 
-    def _acknowledged(self, _name: str, _old: Any, new: Any) -> None:
-        frame, age = _two(new)
-        self._seen = min(max(self._seen, int(frame)), self.views.frame)
+    def _on_acknowledged(self, _name: str, _old: Any, new: Any) -> None:
+        frame, age = _pair(new)
+        self._acknowledged_frame = min(
+            max(self._acknowledged_frame, int(frame)), self.views.frame
+        )
         if 0 <= age < 1e5:
             self._ages.append(age)
 
-    def _heard(self, _name: str, _old: Any, new: Any) -> None:
+    def _on_command(self, _name: str, _old: Any, new: Any) -> None:
         """Do what a viewer wants, or nothing if it makes no sense."""
-        now = self.scene.tick()
-        self.scene.who = self.who
-        told = parse_command(new, self.scene, wall=time.time())
-        if told is not None and told.what == "view":
-            self._look(told.label, told.value)
+        now = self.session.tick()
+        self.session.selected = self.selected
+        command = parse_command(
+            new, self.session, time.time(), self.selected, self.sender
+        )
+        if command is not None and command.kind == "view":
+            self._change_view(command.label, command.value)
             return
-        if len(self._wishes) == self._wishes.maxlen and now - self._wishes[0] < 10:
+        if (
+            len(self._command_times) == self._command_times.maxlen
+            and now - self._command_times[0] < 10
+        ):
             return
-        self._wishes.append(now)
-        if told is None:
+        self._command_times.append(now)
+        if command is None:
             return
-        if self.wish is not None and not is_forbidden(told, self.role):
-            self.wish(told.wish)
+        if self.submit is not None and not is_forbidden(command, self.role):
+            self.submit(command.command)
 
-    def _look(self, name: str, value: str) -> None:
+    def _change_view(self, name: str, value: str) -> None:
         """Change how signals are looked at."""
-        views = (self.views.signals, self.views.others_view)
+        figures = (self.views.signals, self.views.other_signals)
         signals = self.views.signals
         if name == "at" and self.at is not None:
-            self.at = _between(value, self.scene.begin, self.scene.end, self.at)
+            self.at = _clamped_time(
+                value, self.session.begin, self.session.end, self.at
+            )
         elif name == "play" and self.at is not None:
-            self._plays, self._ticked = value == "1", self.scene.tick()
-        elif name == "who" and value in self.scene.participants:
-            self.who = value
+            self._playing, self._tick_time = value == "1", self.session.tick()
+        elif name == "who" and value in self.session.participants:
+            self.selected = value
         elif name == "look" and value in FILTERS:
             signals.set(look=value)
         elif name == "scale" and value.isdecimal() and 0 < int(value) <= 10_000:
             signals.set(scale=float(value))
         elif name == "seconds" and value in ("5", "10", "20", "60"):
-            for view in views:
+            for view in figures:
                 view.set(seconds=float(value))
         elif name == "page" and value.isdecimal() and int(value) < signals.pages:
             signals.set(page=int(value))
@@ -310,7 +329,7 @@ class Page:
             signals.set(chosen=tuple(n.strip() for n in value.split(",") if n.strip()))
 
 
-def _between(value: str, begin: float, end: float, otherwise: float) -> float:
+def _clamped_time(value: str, begin: float, end: float, otherwise: float) -> float:
     """Return a time since the beginning (s) as one on the session clock."""
     try:
         at = float(value)
@@ -319,7 +338,7 @@ def _between(value: str, begin: float, end: float, otherwise: float) -> float:
     return float(np.clip(begin + at, begin, end)) if np.isfinite(at) else otherwise
 
 
-def _two(data: Any) -> tuple[float, float]:
+def _pair(data: Any) -> tuple[float, float]:
     try:
         first, second = data["v"]
         return float(first), float(second)
@@ -328,7 +347,7 @@ def _two(data: Any) -> tuple[float, float]:
 
 
 @contextmanager
-def held(document: Document) -> Iterator[None]:
+def combined_updates(document: Document) -> Iterator[None]:
     """Send all changes made inside as one message."""
     document.hold("combine")
     try:

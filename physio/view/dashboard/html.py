@@ -1,4 +1,4 @@
-"""What the page says in words and tables: HTML, every stranger's text escaped."""
+"""Texts and tables of the dashboard as HTML; all text of others is escaped."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -7,182 +7,203 @@ from typing import Final
 import numpy as np
 
 from physio.core.block import Array, Origin
-from physio.core.recording import COMPUTED
 from physio.view.dashboard import attribution
-from physio.view.dashboard.figures.theme import plain
-from physio.view.dashboard.figures.vad import missing, withheld
-from physio.view.dashboard.session_state import SessionState, Source
-from physio.view.labels import DIMENSIONS, MEANING, labels
+from physio.view.dashboard.figures.theme import plain_text
+from physio.view.dashboard.figures.vad import missing_text, withheld_reason
+from physio.view.dashboard.session_state import SessionState, StreamView
+from physio.view.labels import DIMENSIONS, MEANING, origin_labels
+from physio.view.stream_stats import StreamStats
 from physio.view.terminal.sparklines import clock, number
 
-_SPARK: Final = 60.0  # s of a feature's course
-_MOST: Final = 8  # features whose course is drawn
+_SPARK: Final = 60.0  # s of a feature that a sparkline shows
+_MAX_FEATURES: Final = 8  # features with a sparkline
+_MIN_VALID: Final = 0.8  # fraction of valid input below which a warning is shown
 
 
-def safe(text: str, longest: int = 60) -> str:
-    """Return a stranger's text for a page: short, printable, nothing of it markup."""
-    return escape(plain(text, longest), quote=True)
+def escaped(text: str, longest: int = 60) -> str:
+    """Return a text of another source for a page: short, printable, without markup."""
+    return escape(plain_text(text, longest), quote=True)
 
 
-def badges(scene: SessionState) -> str:
-    """Return what cannot be missed."""
-    found = [("origin", label.badge, label.meaning) for label in labels(scene.infos)]
-    told = withheld(scene)
-    silent = [d for d in DIMENSIONS if missing(scene, d)]
-    if told:
-        found.append(("abstains", "ABSTAINING", told))
+def badges(session: SessionState) -> str:
+    """Return the badges of the page's header."""
+    rows = [("origin", o.badge, o.meaning) for o in origin_labels(session.infos)]
+    reason = withheld_reason(session)
+    silent = [d for d in session.dimensions if missing_text(session, d)]
+    if reason:
+        rows.append(("abstains", "ABSTAINING", reason))
     elif silent:
         names = ", ".join(silent)
-        found.append(("abstains", f"ABSTAINING: {names}", missing(scene, silent[0])))
-    lost = [n for n, s in scene.sources.items() if s.lost(scene.now)]
-    if lost and not scene.ended and scene.at is None:
-        found.append(("lost", f"LOST: {', '.join(lost)}", "nothing comes of it"))
-    if scene.muted:
-        found.append(("muted", f"MUTED: {', '.join(scene.muted)}", "not computed"))
-    if scene.ended:
-        found.append(("ended", "ENDED", scene.ended))
+        rows.append(
+            ("abstains", f"ABSTAINING: {names}", missing_text(session, silent[0]))
+        )
+    lost = [n for n, s in session.sources.items() if s.is_lost(session.now)]
+    if lost and not session.ended and session.at is None:
+        rows.append(("lost", f"LOST: {', '.join(lost)}", "no samples arrive"))
+    if session.muted:
+        rows.append(
+            (
+                "muted",
+                f"MUTED: {', '.join(session.muted)}",
+                "excluded from all features",
+            )
+        )
+    if session.ended:
+        rows.append(("ended", "ENDED", session.ended))
     return "".join(
-        f'<span class="badge {kind}" title="{safe(meaning, 120)}">{safe(badge, 80)}'
-        "</span>"
-        for kind, badge, meaning in found
+        f'<span class="badge {kind}" title="{escaped(meaning, 120)}">'
+        f"{escaped(badge, 80)}</span>"
+        for kind, badge, meaning in rows
     )
 
 
-def state(scene: SessionState) -> str:
-    """Return how long the session goes on, of whom, and whether it is recorded."""
-    told = clock(scene.now - scene.begin)
-    name = scene.who or scene.participant
-    participant = f"<b>{safe(name)}</b> " if name else ""
-    if scene.at is not None:
-        return f'{participant}<span class="time">{told}</span> recorded'
+def session_status(session: SessionState) -> str:
+    """Return participant, duration, and whether the session is being recorded."""
+    duration = clock(session.now - session.begin)
+    name = session.selected or session.participant
+    participant = f"<b>{escaped(name)}</b> " if name else ""
+    if session.at is not None:
+        return f'{participant}<span class="time">{duration}</span> recorded'
     rec = (
-        f'<span class="rec" title="{safe(scene.recorded_at, 200)}">● REC</span>'
-        if scene.recorded_at and not scene.ended
+        f'<span class="rec" title="{escaped(session.recorded_at, 200)}">● REC</span>'
+        if session.recorded_at and not session.ended
         else '<span class="norec">not recorded</span>'
     )
-    return f'{participant}<span class="time">{told}</span> {rec}'
+    return f'{participant}<span class="time">{duration}</span> {rec}'
 
 
-def estimates(scene: SessionState) -> str:
-    """Return each dimension in figures, with its interval and who says so."""
+def estimates(session: SessionState) -> str:
+    """Return each estimated dimension: value, SD, and contributions by modality."""
     rows = []
-    track = scene.estimates
-    for name in DIMENSIONS:
-        gone = missing(scene, name)
-        if gone or track is None:
-            told = f'<td colspan="2" class="none">{safe(gone, 90)}</td>'
+    buffer = session.estimates
+    for name in session.dimensions:
+        reason = missing_text(session, name)
+        if reason or buffer is None:
+            cells = f'<td colspan="2" class="none">{escaped(reason, 90)}</td>'
         else:
-            mean, sd = (track.last(n, scene.now) for n in (name, f"{name}.sd"))
-            shares = _shares(scene, name)
-            told = f'<td class="figure">{number(mean, sd)}</td><td>{shares}</td>'
-        rows.append(f'<tr class="{name}"><th scope="row">{name}</th>{told}</tr>')
-    late = scene.now - track.newest if track is not None and scene.at is None else 0.0
-    old = f'<p class="warn">The newest of these is {late:.0f} s old.</p>'
+            mean, sd = (buffer.last(n, session.now) for n in (name, f"{name}.sd"))
+            bars = _contribution_bars(session, name)
+            cells = f'<td class="figure">{number(mean, sd)}</td><td>{bars}</td>'
+        label = escaped(name, 20)
+        rows.append(f'<tr class="{label}"><th scope="row">{label}</th>{cells}</tr>')
+    live = buffer is not None and session.at is None
+    age = session.now - buffer.newest if buffer is not None and live else 0.0
+    old = f'<p class="warn">The newest estimate is {age:.0f} s old.</p>'
     return (
-        f'<table class="estimates">{"".join(rows)}</table>{old if late > 2 else ""}'
+        f'<table class="estimates">{"".join(rows)}</table>{old if age > 2 else ""}'
         f'<p class="meaning">{MEANING}</p>'
     )
 
 
-def _shares(scene: SessionState, name: str) -> str:
-    """Return by how much each modality moved a dimension."""
-    moved = attribution.contributions(scene, name)
-    total = sum(map(abs, moved.values()))
+def _contribution_bars(session: SessionState, name: str) -> str:
+    """Return the contribution of each modality to an estimate."""
+    totals = attribution.contributions(session, name)
+    total = sum(map(abs, totals.values()))
     bars = "".join(
         f'<i class="share s{k % 4}" style="width:{100 * abs(v) / total:.0f}%" '
-        f'title="{safe(n)} moved it by {v:+.2f}"></i>'
-        for k, (n, v) in enumerate(moved.items())
+        f'title="contribution of {escaped(n)}: {v:+.2f}"></i>'
+        for k, (n, v) in enumerate(totals.items())
     )
-    told = ", ".join(f"{safe(n, 14)} {v:+.2f}" for n, v in moved.items())
+    text = ", ".join(f"{escaped(n, 14)} {v:+.2f}" for n, v in totals.items())
     return (
-        f'<span class="bar">{bars}</span><small title="{told}">'
-        f"{told or 'as of anybody'}</small>"
+        f'<span class="bar">{bars}</span><small title="{text}">'
+        f"{text or 'no contributions: population mean'}</small>"
     )
 
 
-def rests(scene: SessionState) -> str:
-    """Return what the estimates rest on: weights, time, input, movement, coverage."""
-    parts = []
-    span = attribution.support(scene)
-    if np.isfinite(span):
-        parts.append(f"Rests on the last <b>{span:.0f} s</b>, drawn twice a second.")
-    share = attribution.usable(scene)
-    if np.isfinite(share):
-        low = ' class="warn"' if share < 0.8 else ""
-        told = f"Usable input <b>{100 * share:.0f} %</b> of the last minute."
-        parts.append(f"<span{low}>{told}</span>")
-    name, value = attribution.moving(scene)
-    if np.isfinite(value):
-        flag = (
-            f'<b class="warn">▲ MOVING</b> {value:.2f} g'
-            if attribution.moves(value)
-            else f"still ({value:.2f} g)"
-        )
-        parts.append(f"{safe(name.partition('.')[0])}: {flag}.")
-    said = "".join(f"<p>{p}</p>" for p in parts[:1])
-    said += f"<p>{' '.join(parts[1:])}</p>" if parts[1:] else ""
-    return said + "".join(_expert(scene, e) for e in attribution.experts(scene.config))
+def estimate_basis(session: SessionState) -> str:
+    """Return the basis of the estimates: window, valid input, movement, weights."""
+    window = attribution.support_seconds(session)
+    basis = (
+        f"<p>Based on the last <b>{window:.0f} s</b>; shown twice a second.</p>"
+        if np.isfinite(window)
+        else ""
+    )
+    parts = [p for p in (_valid_input(session), _movement(session)) if p]
+    basis += f"<p>{' '.join(parts)}</p>" if parts else ""
+    return basis + "".join(
+        _expert(session, e) for e in attribution.experts(session.config)
+    )
 
 
-def _expert(scene: SessionState, expert: attribution.Expert) -> str:
+def _valid_input(session: SessionState) -> str:
+    fraction = attribution.valid_fraction(session)
+    if not np.isfinite(fraction):
+        return ""
+    warning = ' class="warn"' if fraction < _MIN_VALID else ""
+    text = f"Valid input in the last minute: <b>{100 * fraction:.0f} %</b>."
+    return f"<span{warning}>{text}</span>"
+
+
+def _movement(session: SessionState) -> str:
+    name, value = attribution.strongest_movement(session)
+    if not np.isfinite(value):
+        return ""
+    text = (
+        f'<b class="warn">▲ MOVEMENT</b> {value:.2f} g'
+        if attribution.is_moving(value)
+        else f"no movement ({value:.2f} g)"
+    )
+    return f"{escaped(name.partition('.')[0])}: {text}."
+
+
+def _expert(session: SessionState, expert: attribution.ExpertCard) -> str:
     card, name = expert.card, expert.name
     kind = "" if card.origin is Origin.MEASURED else " demo"
-    lacks = [d for d in DIMENSIONS if d not in card.supports]
-    no = f" No training data has {' or '.join(lacks)}." if lacks else ""
-    held = [
-        f"{d[0].upper()} {_first(scene, d, 80)}"
-        for d in DIMENSIONS
-        if d in card.supports
-    ]
-    measured = [h for h in held if not h.endswith(" ")]
+    lacking = [d for d in DIMENSIONS if d not in card.supports]
+    untrained = f" No training data for {' or '.join(lacking)}." if lacking else ""
+    figures = {d: _coverage(session, d, 80) for d in DIMENSIONS if d in card.supports}
+    measured = [f"{d[0].upper()} {figure}" for d, figure in figures.items() if figure]
     coverage = (
-        f"80 % intervals held, in participants left out: {', '.join(measured)}."
+        f"Coverage of 80 % intervals in held-out participants: {', '.join(measured)}."
         if measured
-        else "The coverage of its intervals was never measured: none is shown."
+        else "Coverage of the intervals was not measured: no interval is shown."
     )
     return (
-        f'<p class="expert{kind}" title="{safe(card.data, 300)}"><b>{safe(name)}</b>: '
-        f"trained on {safe(card.data.partition(' (')[0], 70)}.{safe(no, 90)} "
-        f"<small>{coverage}</small></p>"
+        f'<p class="expert{kind}" title="{escaped(card.data, 300)}">'
+        f"<b>{escaped(name)}</b>: "
+        f"trained on {escaped(card.data.partition(' (')[0], 70)}."
+        f"{escaped(untrained, 90)} <small>{coverage}</small></p>"
     )
 
 
-def _first(scene: SessionState, dimension: str, share: int) -> str:
-    figure = attribution.interval(scene, dimension).get(share, "")
-    at, _, rest = figure.partition(" (")
+def _coverage(session: SessionState, dimension: str, level: int) -> str:
+    """Return the measured coverage of an interval with its 95 % interval."""
+    figure = attribution.interval_coverage(session, dimension).get(level, "")
+    mean, _, limits = figure.partition(" (")
     try:
-        low, high = (round(100 * float(v)) for v in rest.rstrip(")").split(" to "))
-        return f"{100 * float(at):.0f} % [{low}, {high}]"
+        low, high = (round(100 * float(v)) for v in limits.rstrip(")").split(" to "))
+        return f"{100 * float(mean):.0f} % [{low}, {high}]"
     except ValueError:
         return ""
 
 
-def courses(scene: SessionState) -> str:
-    """Return the course of the raw features that the experts read."""
-    track, names = scene.features, attribution.read(scene)
-    if track is None or not names:
+def feature_sparklines(session: SessionState) -> str:
+    """Return sparklines of the raw features that the experts read."""
+    buffer, names = session.features, attribution.expert_columns(session)
+    if buffer is None or not names:
         return ""
-    single = [n for n in names if ".de." not in n][:_MOST]
+    single = [n for n in names if ".de." not in n][:_MAX_FEATURES]
     items = []
     for name in single:
-        times, values = track.column(name, scene.now - _SPARK, scene.now + 1e-6)
-        unit = track.info.channels[track.info.names.index(name)].unit
+        times, values = buffer.column(name, session.now - _SPARK, session.now + 1e-6)
+        unit = buffer.info.channels[buffer.info.names.index(name)].unit
         newest = values[-1] if len(values) else np.nan
         newest = 0.0 if abs(newest) < 1e-3 else newest
-        told = (
+        text = (
             f"{newest:.3g} {unit if unit != '1' else ''}"
             if np.isfinite(newest)
-            else "none"
+            else "missing"
         )
         items.append(
-            f"<li><span>{safe(name, 18)}</span>{_spark(times, values)}"
-            f"<b>{safe(told, 12)}</b></li>"
+            f"<li><span>{escaped(name, 18)}</span>{_spark(times, values)}"
+            f"<b>{escaped(text, 12)}</b></li>"
         )
-    return f'<ul class="courses">{"".join(items)}</ul>'
+    return f'<ul class="features">{"".join(items)}</ul>'
 
 
 def _spark(times: Array, values: Array) -> str:
-    """Return a line of a feature over time, broken where it is missing."""
+    """Return a line of a feature over time as SVG, interrupted where it is missing."""
     y, t = values[::4], times[::4]
     good = np.isfinite(y)
     if good.sum() < 2:
@@ -201,154 +222,167 @@ def _spark(times: Array, values: Array) -> str:
     )
 
 
-def streams(scene: SessionState, *, controls: bool) -> str:
-    """Return each stream's rate, age, loss and battery."""
+def streams(session: SessionState, *, controls: bool) -> str:
+    """Return the table of streams: rate, age, loss, validity, battery, mute button."""
     head = "".join(
         f'<th scope="col">{h}</th>'
-        for h in ("stream", "Hz", "newest", "lost 60 s", "good", "")
+        for h in ("stream", "Hz", "newest", "lost (60 s)", "valid", "")
     )
-    rows = [_stream(scene, n, s, controls=controls) for n, s in scene.sources.items()]
+    row = _live_row if session.at is None else _recorded_row
+    rows = [row(session, n, s, controls=controls) for n, s in session.sources.items()]
     return (
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 
 
-def _stream(scene: SessionState, name: str, source: Source, *, controls: bool) -> str:
-    now, meter = scene.now, source.meter
-    if scene.at is not None:
-        return _recorded(now, name, source)
-    rate, nominal = meter.rate(now), float(meter.info.rate)
-    age = meter.age(now)
-    lost, share = meter.loss(now)
-    good = meter.quality().share
-    live = scene.at is None
-    gone = live and not scene.ended and source.lost(now)
-    told = "never" if age != age else f"{age:.2f} s" if age < 10 else f"{age:.0f} s"
-    off = np.isfinite(rate) and abs(rate / nominal - 1) > 0.05
-    muted = name in scene.muted
-    what, said = ("unmute", "hear") if muted else ("mute", "mute")
-    button = (
-        f'<button data-what="{what}" data-label="{safe(name)}" '
-        f'aria-label="{said} {safe(name)}">{said}</button>'
-        if controls
-        else ""
-    )
-    battery = _battery(scene, name)
-    cells = (
-        f"{'…' if rate != rate else f'{rate:.1f}'} <small>of {nominal:g}</small>",
-        told if live else "",
-        f"{lost} <small>{100 * share:.1f} %</small>" if lost else "0",
-        "…" if good != good else f"{100 * good:.0f} %",
-        button,
-    )
-    kinds = ("warn" if off and live else "", "lost" if gone else "",
-             "lost" if share > 0.05 else "warn" if lost else "",
-             "warn" if good < 0.9 else "", "")  # fmt: skip
-    tds = "".join(
-        f'<td class="{k}">{c}</td>' for k, c in zip(kinds, cells, strict=True)
-    )
-    mark = '<b class="lost">LOST</b> ' if gone else "○ " if muted else ""
-    return f'<tr><th scope="row">{mark}{safe(name, 24)}{battery}</th>{tds}</tr>'
+Cell = tuple[str, str]  # CSS class, text
 
 
-def _recorded(now: float, name: str, source: Source) -> str:
-    """Return what came of a recorded stream, and how much of it is there now."""
-    meter = source.meter
-    _, data = source.track.window(now - 10.0, now + 1e-6)
-    good = f"{100 * np.isfinite(data).mean():.0f} %" if data.size else "none"
-    share = meter.lost / max(1, meter.lost + meter.samples)
-    cells = (
-        f"{float(meter.info.rate):g}",
-        "",
-        f"{meter.lost} <small>{100 * share:.1f} %, in all</small>",
-        good,
-        "",
+def _row(header: str, cells: Iterable[Cell]) -> str:
+    tds = "".join(f'<td class="{kind}">{text}</td>' for kind, text in cells)
+    return f'<tr><th scope="row">{header}</th>{tds}</tr>'
+
+
+def _live_row(
+    session: SessionState, name: str, source: StreamView, *, controls: bool
+) -> str:
+    """Return the row of a stream of a running session."""
+    lost = not session.ended and source.is_lost(session.now)
+    mark = '<b class="lost">LOST</b> ' if lost else ""
+    if not lost and name in session.muted:
+        mark = "○ "
+    age_kind, age = "lost" if lost else "", _age_text(source.stats.age(session.now))
+    return _row(
+        f"{mark}{escaped(name, 24)}{_battery(session, name)}",
+        (
+            _rate_cell(source.stats, session.now),
+            (age_kind, age),
+            _loss_cell(source.stats, session.now),
+            _valid_cell(source.stats),
+            ("", _mute_button(session, name) if controls else ""),
+        ),
     )
-    tds = "".join(f"<td>{c}</td>" for c in cells)
-    return f'<tr><th scope="row">{safe(name, 24)}</th>{tds}</tr>'
 
 
-def _battery(scene: SessionState, name: str) -> str:
-    """Return how full the battery of a stream's device is, if it tells."""
+def _rate_cell(stats: StreamStats, now: float) -> Cell:
+    rate, nominal = stats.rate(now), float(stats.info.rate)
+    wrong = np.isfinite(rate) and abs(rate / nominal - 1) > 0.05
+    text = f"{rate:.1f}" if np.isfinite(rate) else "…"
+    return "warn" if wrong else "", f"{text} <small>of {nominal:g}</small>"
+
+
+def _age_text(age: float) -> str:
+    if not np.isfinite(age):
+        return "never"
+    return f"{age:.2f} s" if age < 10 else f"{age:.0f} s"
+
+
+def _loss_cell(stats: StreamStats, now: float) -> Cell:
+    lost, fraction = stats.loss(now)
+    if not lost:
+        return "", "0"
+    text = f"{lost} <small>{100 * fraction:.1f} %</small>"
+    return "lost" if fraction > 0.05 else "warn", text
+
+
+def _valid_cell(stats: StreamStats) -> Cell:
+    valid = stats.quality().valid_fraction
+    if not np.isfinite(valid):
+        return "", "…"
+    return "warn" if valid < 0.9 else "", f"{100 * valid:.0f} %"
+
+
+def _mute_button(session: SessionState, name: str) -> str:
+    kind = "unmute" if name in session.muted else "mute"
+    label = escaped(name)
+    return (
+        f'<button data-what="{kind}" data-label="{label}" '
+        f'aria-label="{kind} {label}">{kind}</button>'
+    )
+
+
+def _recorded_row(
+    session: SessionState, name: str, source: StreamView, *, controls: bool
+) -> str:
+    """Return the row of a recorded stream: total loss, and validity of 10 s."""
+    del controls  # a recording has none
+    stats = source.stats
+    _, data = source.buffer.window(session.now - 10.0, session.now + 1e-6)
+    valid = f"{100 * np.isfinite(data).mean():.0f} %" if data.size else "none"
+    fraction = stats.lost / max(1, stats.lost + stats.samples)
+    lost = f"{stats.lost} <small>{100 * fraction:.1f} %, in total</small>"
+    cells = (f"{float(stats.info.rate):g}", "", lost, valid, "")
+    return _row(escaped(name, 24), (("", text) for text in cells))
+
+
+def _battery(session: SessionState, name: str) -> str:
+    """Return the battery level of a stream's device, if it has such a stream."""
     device = name.partition(".")[0]
-    for other, source in scene.sources.items():
+    for other, source in session.sources.items():
         if other.partition(".")[0] == device and "battery" in other.lower():
-            _, data = source.track.window(-np.inf, scene.now + 1)
+            _, data = source.buffer.window(-np.inf, session.now + 1)
             if len(data):
                 return f' <small class="battery">battery {data[-1, 0]:.3g}</small>'
     return ""
 
 
-def latency(scene: SessionState, ages: Sequence[float]) -> str:
-    """Return where the time goes from the body to the eye."""
+def latency(session: SessionState, ages: Sequence[float]) -> str:
+    """Return the delays from the sensor to the screen, step by step."""
+    live = session.at is None
     rows = [
-        (safe(n, 20), f"{1e3 * float(np.median(s.late)):.0f} ms", "")
-        for n, s in scene.sources.items()
-        if len(s.late) and scene.at is None
+        (escaped(n, 20), f"{1e3 * float(np.median(s.delays)):.0f} ms", "")
+        for n, s in session.sources.items()
+        if len(s.delays) and live
     ]
-    wanted = set(attribution.read(scene))
-    channels = scene.features.info.channels if scene.features else ()
-    delays = [c.delay for c in channels if c.name in wanted]
+    columns = set(attribution.expert_columns(session))
+    channels = session.features.info.channels if session.features else ()
+    delays = [c.delay for c in channels if c.name in columns]
     if delays:
-        rows.append(("feature lag", f"{max(delays):.2f} s", ""))
-    if scene.compute:
-        half, most = scene.compute
-        rows.append(("computing", f"{half:.1f} ms", f"p99 {most:.1f}"))
-    if scene.behind:
-        half, most = np.percentile(scene.behind, [50, 99])
-        rows.append(
-            (
-                "to the estimate",
-                f"{1e3 * half:.0f} ms",
-                f"p99 {1e3 * most:.0f}",
-            )
-        )
-    if len(ages) and scene.at is None:
-        half, most = np.percentile(ages, [50, 95])
-        rows.append(("to this page", f"{half:.0f} ms", f"p95 {most:.0f}"))
-    if scene.dropped:
-        rows.append(("left out here", str(scene.dropped), ""))
-    return _table(rows)
-
-
-def _table(rows: Iterable[tuple[str, str, str]]) -> str:
-    told = "".join(
+        rows.append(("feature delay", f"{max(delays):.2f} s", ""))
+    if session.compute_ms:
+        median, p99 = session.compute_ms
+        rows.append(("computation", f"{median:.1f} ms", f"p99 {p99:.1f}"))
+    if session.estimate_delays:
+        median, p99 = 1e3 * np.percentile(session.estimate_delays, [50, 99])
+        rows.append(("to the estimate", f"{median:.0f} ms", f"p99 {p99:.0f}"))
+    if len(ages) and live:
+        median, p95 = np.percentile(ages, [50, 95])
+        rows.append(("to this page", f"{median:.0f} ms", f"p95 {p95:.0f}"))
+    if session.dropped:
+        rows.append(("items not shown", str(session.dropped), ""))
+    text = "".join(
         f'<tr><th scope="row">{a}</th><td>{b}</td><td><small>{c}</small></td></tr>'
         for a, b, c in rows
     )
-    return f"<table>{told}</table>"
+    return f"<table>{text}</table>"
 
 
-def happened(scene: SessionState, most: int = 12) -> str:
-    """Return the newest lines of what happened, the newest first."""
+def event_log(session: SessionState, most: int = 12) -> str:
+    """Return the newest lines of the event log, newest first."""
     lines = [
-        f'<li class="{entry.style}"><time>{clock(entry.time - scene.begin)}</time> '
-        f"{safe(entry.text, 90)}"
-        f"{f' <small>{entry.times} times</small>' if entry.times > 1 else ''}</li>"
-        for entry in reversed(scene.log.last(most))
-        if entry.time <= scene.now + 1
+        f'<li class="{entry.style}"><time>{clock(entry.time - session.begin)}</time> '
+        f"{escaped(entry.text, 90)}"
+        + (f" <small>{entry.repetitions} times</small>" * (entry.repetitions > 1))
+        + "</li>"
+        for entry in reversed(session.log.last(most))
+        if entry.time <= session.now + 1
     ]
     return f"<ul>{''.join(lines)}</ul>"
 
 
-def rest(scene: SessionState) -> str:
-    """Return how the rest goes on against which the participant is measured."""
-    left = scene.rest_left
-    since, length = scene.resting()
+def baseline(session: SessionState) -> str:
+    """Return the progress of the participant's baseline."""
+    remaining = session.baseline_remaining
+    begin, length = session.baseline_period()
     if not length:
-        return "No rest is needed in this session."
-    if not np.isfinite(since):
-        return f"Rest of {length:.0f} s: not begun, no input yet."
-    if left > 0:
-        done = 100 * (1 - left / length)
+        return "No baseline is needed in this session."
+    if not np.isfinite(begin):
+        return f"Baseline of {length:.0f} s: not started, no input yet."
+    if remaining > 0:
+        done = 100 * (1 - remaining / length)
         bar = f'<i class="share s0" style="width:{done:.0f}%"></i>'
         return (
-            f"Rest: <b>{clock(left)}</b> left of {length:.0f} s."
+            f"Baseline: <b>{clock(remaining)}</b> of {length:.0f} s remaining."
             f'<span class="bar">{bar}</span>'
         )
-    return f"Rest of {length:.0f} s is over."
-
-
-def computed(scene: SessionState) -> bool:
-    """Tell whether anything is computed in a session."""
-    return any(name in scene.computed for name in COMPUTED)
+    return f"Baseline of {length:.0f} s is complete."

@@ -1,9 +1,11 @@
-"""What the participant sees: no estimates, for feedback is an intervention."""
+"""The participant's page: no estimates, because feedback is an intervention."""
 
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import escape
+from secrets import token_hex
 from typing import Any, Protocol
 
 from bokeh.document import Document
@@ -18,41 +20,48 @@ from physio.view.dashboard.session_state import SessionState
 
 
 class RatingRequest(Protocol):
-    """Knows how often the participant was asked to rate."""
+    """Counts how often the participant was asked for a rating."""
 
-    asked: int
+    rating_requests: int
 
 
 @dataclass
 class Participant:
-    """The page of the participant: whether it is recorded, and how they feel when asked.
+    """The page of the participant: the state of the recording, and rating scales.
 
     Parameters
     ----------
-    document, scene, wish, theme
-        As for `physio.view.dashboard.document.Page`.
-    asking
-        How often a rating was asked for: the scales come with each time, and go once
-        it is given.
+    document, session, submit, theme
+        As for `physio.view.dashboard.document.ViewerPage`.
+    requests
+        The number of ratings asked for: the scales appear with each, and go once the
+        rating was accepted.
+    participant
+        Code of the participant, in a session of several.
+    sender
+        Identifier of the page, by which replies find it.
     """
 
     document: Document
-    scene: SessionState
-    wish: Callable[[Command], None]
+    session: SessionState
+    submit: Callable[[Command], None]
     theme: Theme
-    asking: RatingRequest
+    requests: RatingRequest
+    participant: str = ""
+    sender: str = field(default_factory=token_hex)
     _answered: int = 0
-    _said: str = ""
-    _wishes: deque[float] = field(default_factory=lambda: deque(maxlen=80))
+    _refusal: str = ""
+    _text: str = ""
+    _command_times: deque[float] = field(default_factory=lambda: deque(maxlen=80))
 
     def open(self) -> None:
         """Put everything into the document, and begin."""
-        self._answered = self.asking.asked
+        self._answered = self.requests.rating_requests
         self.beat = ColumnDataSource({"v": [0.0, float("nan"), 1.0]})
         self.ack = ColumnDataSource({"v": [0.0, 0.0]})
         self.inbox = ColumnDataSource({"wish": [""]})
         self.outbox = ColumnDataSource({"id": [], "html": []})
-        self.inbox.on_change("data", self._heard)
+        self.inbox.on_change("data", self._on_command)
         args = {n: getattr(self, n) for n in ("beat", "ack", "inbox", "outbox")}
         script = CustomJS(args=args, code=asset("static/document.js"))
         self.document.js_on_event("document_ready", script)
@@ -70,29 +79,47 @@ class Participant:
         self.document.add_periodic_callback(self.tick, 250)
 
     def tick(self) -> None:
-        """Ask, thank, or say that the session is over."""
-        if self.scene.ended:
-            said = "<p>The session is over. Thank you.</p>"
-        elif self.asking.asked > self._answered:
-            said = "<p>How do you feel right now?</p>"
+        """Ask, thank, name a refusal, or say that the session is over."""
+        self._take_replies()
+        asked = self.requests.rating_requests > self._answered
+        if self.session.ended:
+            text = "<p>The session is over. Thank you.</p>"
+        elif asked:
+            text = "<p>How do you feel right now?</p>"
         else:
-            said = "<p>You are being recorded. You may stop at any time.</p>"
-        if said != self._said:
-            self._said = said
-            asked = self.asking.asked > self._answered and not self.scene.ended
-            self.outbox.data = {"id": ["told", "asked"], "html": [said, _SHOW[asked]]}
+            text = "<p>You are being recorded. You may stop at any time.</p>"
+        if self._refusal and not self.session.ended:
+            text += f"<p>Your rating was not taken: {escape(self._refusal)}</p>"
+        if text != self._text:
+            self._text = text
+            scales_shown = asked and not self.session.ended
+            self.outbox.data = {
+                "id": ["told", "asked"],
+                "html": [text, _SHOW[scales_shown]],
+            }
         frame = self.beat.data["v"][0] + 1
-        self.beat.data = {"v": [frame, float("nan"), float(not self.scene.ended)]}
+        self.beat.data = {"v": [frame, float("nan"), float(not self.session.ended)]}
 
-    def _heard(self, _name: str, _old: Any, new: Any) -> None:
-        now = self.scene.tick()
-        if len(self._wishes) == self._wishes.maxlen and now - self._wishes[0] < 10:
+    def _take_replies(self) -> None:
+        for reply in tuple(self.session.replies):
+            sender, refusal = reply
+            if sender == self.sender:
+                self.session.replies.remove(reply)
+                self._refusal = refusal
+                if not refusal:
+                    self._answered = self.requests.rating_requests
+
+    def _on_command(self, _name: str, _old: Any, new: Any) -> None:
+        now = self.session.tick()
+        times = self._command_times
+        if len(times) == times.maxlen and now - times[0] < 10:
             return
-        self._wishes.append(now)
-        told = parse_command(new, self.scene, wall=time.time())
-        if told is not None and not is_forbidden(told, "participant"):
-            self._answered = self.asking.asked
-            self.wish(told.wish)
+        times.append(now)
+        command = parse_command(
+            new, self.session, time.time(), self.participant, self.sender
+        )
+        if command is not None and not is_forbidden(command, "participant"):
+            self.submit(command.command)
 
 
 _SHOW = {

@@ -6,36 +6,40 @@ from collections.abc import Callable
 
 from tornado.ioloop import IOLoop
 
-from physio.view.dashboard.access import ServerAddress, fresh
-from physio.view.dashboard.server import DashboardServer, server, warm
+from physio.view.dashboard.access import ServerAddress, new_tokens
+from physio.view.dashboard.server import DashboardServer, create_server, warm_up
 from physio.view.dashboard.session_state import SessionState
 
 
 def serve(
-    scene: SessionState, told: Callable[[str], None], place: ServerAddress | None = None
+    session: SessionState,
+    announce: Callable[[str], None],
+    address: ServerAddress | None = None,
 ) -> None:
     """Serve the page of a recording until Ctrl-C.
 
     Parameters
     ----------
-    scene
+    session
         As `physio.view.dashboard.session_state.of` gives it.
     told
         Hears the address as soon as the page can be opened.
     place
         Where to serve; by default on a free port of the loopback.
     """
-    place = place or ServerAddress()
+    address = address or ServerAddress()
     asyncio.set_event_loop(asyncio.new_event_loop())
-    listening = socket.create_server((place.address, place.port))
+    listening = socket.create_server((address.address, address.port))
     port = listening.getsockname()[1]
-    tokens = fresh()
-    made = server(DashboardServer(scene, lambda _: None), place, tokens, listening)
-    made.start()
-    warm()
-    host = min(place.hosts(port))
-    told(f"{place.scheme}://{host}/?token={tokens['look']}")
+    tokens = new_tokens()
+    http_server = create_server(
+        DashboardServer(session, lambda _: None), address, tokens, listening
+    )
+    http_server.start()
+    warm_up()
+    host = min(address.hosts(port))
+    announce(f"{address.scheme}://{host}/?token={tokens['look']}")
     try:
         IOLoop.current().start()
     except KeyboardInterrupt:
-        made.stop()
+        http_server.stop()

@@ -23,9 +23,14 @@ from tornado.web import OutputTransform
 
 from physio.core.block import Block, StreamInfo
 from physio.core.protocols import Command
-from physio.view.dashboard.access import ROLES, SAFE, AccessControl, ServerAddress
+from physio.view.dashboard.access import (
+    ROLES,
+    SECURITY_HEADERS,
+    AccessControl,
+    ServerAddress,
+)
 from physio.view.dashboard.codec import Decoder
-from physio.view.dashboard.document import Page
+from physio.view.dashboard.document import ViewerPage
 from physio.view.dashboard.figures.theme import THEMES
 from physio.view.dashboard.participant import Participant
 from physio.view.dashboard.session_state import SessionState
@@ -38,7 +43,7 @@ _IDLE: Final = 5_000  # ms after which a page that does not come is forgotten
 _SLICE: Final = 200  # messages taken in before others have their turn
 
 
-class _Safe(OutputTransform):
+class _SecureHeaders(OutputTransform):
     """Puts the safe headers onto all that Bokeh answers."""
 
     def __init__(self, request: HTTPServerRequest) -> None:
@@ -52,10 +57,10 @@ class _Safe(OutputTransform):
         finishing: bool,  # noqa: ARG002, FBT001 tornado's
     ) -> tuple[int, HTTPHeaders, bytes]:
         host = self.request.host
-        for name, value in SAFE.items():
+        for name, value in SECURITY_HEADERS.items():
             headers[name] = value
         scheme = "wss" if self.request.protocol == "https" else "ws"
-        policy = SAFE["Content-Security-Policy"]
+        policy = SECURITY_HEADERS["Content-Security-Policy"]
         headers["Content-Security-Policy"] = policy.replace(
             "connect-src 'self'", f"connect-src 'self' {scheme}://{host}"
         )
@@ -70,16 +75,16 @@ class DashboardServer:
 
     Parameters
     ----------
-    scene
+    session
         What there is to see.
     wish
         What becomes of a wish.
     """
 
-    scene: SessionState
-    wish: Callable[[Command], None]
+    session: SessionState
+    submit: Callable[[Command], None]
     pages: set[int] = field(default_factory=set)
-    asked: int = 0
+    rating_requests: int = 0
 
     def applications(self) -> dict[str, Application]:
         """Return Bokeh's applications by path."""
@@ -90,84 +95,88 @@ class DashboardServer:
 
     def _maker(self, role: str) -> Callable[[Document], None]:
         def make(document: Document) -> None:
-            self.make(document, role)
+            self.open_page(document, role)
 
         return make
 
-    def make(self, document: Document, role: str) -> None:
+    def open_page(self, document: Document, role: str) -> None:
         """Fill a viewer's document."""
         if len(self.pages) >= VIEWERS:
             document.template = _page(
                 f"{VIEWERS} viewers look at this session already: close one."
             )
             return
-        if not self.scene.sources:
+        if not self.session.sources:
             document.template = _page(
                 '<meta http-equiv="refresh" content="1">The session begins.'
             )
             return
         self.pages.add(id(document))
 
-        def left(_context: Any) -> None:
+        def closed(_context: Any) -> None:
             self.pages.discard(id(document))
 
-        document.on_session_destroyed(left)
+        document.on_session_destroyed(closed)
         theme = THEMES.get(_argument(document, "theme"), THEMES["light"])
         if role == "participant":
-            Participant(document, self.scene, self.heed, theme, self).open()
+            code = _argument(document, "participant")
+            page = Participant(
+                document, self.session, self.submit_command, theme, self, code
+            )
+            page.open()
             return
-        if self.scene.at is not None:  # a recording: there is nothing to steer
-            begin, end = self.scene.begin, self.scene.end
+        if self.session.at is not None:  # a recording: there is nothing to steer
+            begin, end = self.session.begin, self.session.end
             first = begin + min(30.0, (end - begin) / 2)
-            Page(document, self.scene, "look", None, theme, at=first).open()
+            ViewerPage(document, self.session, "look", None, theme, at=first).open()
             return
-        wish = self.heed if role == "control" else None
-        Page(document, self.scene, role, wish, theme).open()
+        wish = self.submit_command if role == "control" else None
+        ViewerPage(document, self.session, role, wish, theme).open()
 
-    def heed(self, wish: Command) -> None:
+    def submit_command(self, wish: Command) -> None:
         """Do what is wished."""
         if wish.kind == "ask":
-            self.asked += 1
+            self.rating_requests += 1
             return
-        self.wish(wish)
+        self.submit(wish)
 
 
 def _page(text: str) -> str:
     return f"<!DOCTYPE html><title>physio</title><p>{text}"
 
 
-def warm() -> None:
+def warm_up() -> None:
     """Load and compile what the first viewer would otherwise wait for."""
     from fractions import Fraction
 
     from physio.core.block import Channel
-    from physio.view.dashboard.figures.topomap import montage
+    from physio.view.dashboard.figures.topomap import electrode_positions
 
-    montage()
-    scene = SessionState()
+    electrode_positions()
+    session = SessionState()
     info = StreamInfo("warm.eeg", Fraction(256), (Channel("Cz", "eeg", "uV"),))
-    scene.announce(info)
-    scene.take(Block(info, 0, 0.0, np.zeros((512, 1))), 2.0)
-    Page(Document(), scene).open()
+    session.add_stream(info)
+    session.take(Block(info, 0, 0.0, np.zeros((512, 1))), 2.0)
+    ViewerPage(Document(), session).open()
 
 
 def _argument(document: Document, name: str) -> str:
     context = document.session_context
-    found = context.request.arguments.get(name, [b""]) if context else [b""]
-    return found[0].decode("utf-8", "replace")
+    values = context.request.arguments.get(name, [b""]) if context else [b""]
+    return values[0].decode("utf-8", "replace")
 
 
-def server(
-    board: DashboardServer,
-    place: ServerAddress,
+def create_server(
+    dashboard: DashboardServer,
+    address: ServerAddress,
     tokens: Mapping[str, str],
     listening: socket.socket,
 ) -> BaseServer:
     """Return a server on a socket that listens already, not started yet."""
     port = listening.getsockname()[1]
-    hosts = place.hosts(port)
+    hosts = address.hosts(port)
     app = BokehTornado(
-        board.applications(),
+        dashboard.applications(),
         extra_websocket_origins=sorted(hosts),
         secret_key=secrets.token_bytes(32),
         sign_sessions=True,
@@ -180,13 +189,13 @@ def server(
         include_headers=["none"],
         include_cookies=["none"],
     )
-    app.add_transform(_Safe)
+    app.add_transform(_SecureHeaders)
     context = None
-    if place.certificate:
+    if address.certificate:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(place.certificate, place.key)
+        context.load_cert_chain(address.certificate, address.key)
     http = HTTPServer(
-        AccessControl(app, tokens, hosts, place.scheme, port),
+        AccessControl(app, tokens, hosts, address.scheme, port),
         ssl_options=context,
         max_header_size=16 * 1024,
         max_body_size=_LARGEST,
@@ -199,11 +208,11 @@ def server(
     return BaseServer(IOLoop.current(), app, http)
 
 
-class Feed:
+class SessionFeed:
     """Takes in what the session sends, as it comes."""
 
-    def __init__(self, pipe: Connection, scene: SessionState, loop: IOLoop) -> None:
-        self.pipe, self.scene, self.loop = pipe, scene, loop
+    def __init__(self, pipe: Connection, session: SessionState, loop: IOLoop) -> None:
+        self.pipe, self.session, self.loop = pipe, session, loop
         self._unpack = Decoder()
         loop.add_handler(pipe.fileno(), self._ready, loop.READ)
 
@@ -216,18 +225,18 @@ class Feed:
         except (EOFError, OSError):
             self.loop.remove_handler(self.pipe.fileno())
             gone = "the session's own process is gone"
-            self.scene.ended = self.scene.ended or gone
+            self.session.ended = self.session.ended or gone
             self.loop.call_later(2.0, self.loop.stop)
 
     def take(self, message: bytes) -> None:
-        """Put a message into the scene."""
-        told, at = self._unpack.read(message)
-        if isinstance(told, dict):
-            self.scene.note(told)
-        elif isinstance(told, StreamInfo):
-            self.scene.announce(told)
+        """Put a message into the session."""
+        content, at = self._unpack.read(message)
+        if isinstance(content, dict):
+            self.session.update(content)
+        elif isinstance(content, StreamInfo):
+            self.session.add_stream(content)
         else:
-            self.scene.take(told, at)
+            self.session.take(content, at)
 
 
 def main(listening: int, pipe: int) -> None:
@@ -235,20 +244,22 @@ def main(listening: int, pipe: int) -> None:
     asyncio.set_event_loop(asyncio.new_event_loop())
     loop = IOLoop.current()
     link = Connection(pipe)
-    told, _ = Decoder().read(link.recv_bytes())
-    if not isinstance(told, dict):
+    first, _ = Decoder().read(link.recv_bytes())
+    if not isinstance(first, dict):
         raise TypeError("the first message says where to serve, and to whom")
-    place, tokens = ServerAddress(**told["place"]), told["tokens"]
-    scene = SessionState()
+    address, tokens = ServerAddress(**first["place"]), first["tokens"]
+    session = SessionState()
 
-    def wish(wanted: Command) -> None:
+    def submit(wanted: Command) -> None:
         link.send_bytes(_json(wanted))
 
-    board = DashboardServer(scene, wish)
-    made = server(board, place, tokens, socket.socket(fileno=listening))
-    Feed(link, scene, loop)
-    made.start()
-    warm()
+    dashboard = DashboardServer(session, submit)
+    http_server = create_server(
+        dashboard, address, tokens, socket.socket(fileno=listening)
+    )
+    SessionFeed(link, session, loop)
+    http_server.start()
+    warm_up()
     try:
         loop.start()
     except KeyboardInterrupt:  # Ctrl-C goes to all: the session ends it in order

@@ -1,4 +1,4 @@
-"""All that a page may show of a session, live or recorded."""
+"""State of a session, live or recorded, that the dashboard's figures and texts show."""
 
 import json
 import time
@@ -13,18 +13,20 @@ from physio.core.block import Block, StreamInfo
 from physio.core.events import Events, Item
 from physio.core.missing import missing_reason
 from physio.core.recording import (
+    BASELINE_START,
     CALIBRATION,
     MARKERS,
     MUTES,
     STREAM_TIMEOUT,
     Recording,
     base_name,
+    baseline_marker,
     computed,
 )
 from physio.core.stage import Stage, StageRunner
 from physio.dsp.iir import Bandpass, Highpass
 from physio.view.dashboard.figures.ring_buffer import RingBuffer
-from physio.view.labels import DIMENSIONS
+from physio.view.labels import DIMENSIONS, estimated_dimensions
 from physio.view.stream_stats import EventLog, StreamStats
 from physio.view.terminal.live import TRUTH
 
@@ -33,22 +35,20 @@ FILTERS: Final[Mapping[str, Stage | None]] = {
     "1 to 40 Hz": Bandpass(1.0, 40.0),
     "above 0.5 Hz": Highpass(0.5),
 }
-"""How signals can be looked at; nothing is computed from the filtered ones."""
+"""Display filters of EEG; no feature is computed from the filtered signals."""
 
-_QUIET: Final = (STREAM_TIMEOUT, "session.status", MUTES)
-_LEAST: Final = 0.6  # s without a sample before a stream counts as lost
-_REST, _OVER = "rest", "rest over"
+_MIN_SILENCE: Final = 0.6  # s without a sample before a stream counts as lost
 
 
 class Marker(NamedTuple):
-    """A happening with a name, at a time (s, session clock)."""
+    """Labelled event at a time (s, session clock)."""
 
     time: float
     label: str
 
 
 class Rating(NamedTuple):
-    """How a participant rated themselves, at a time (s, session clock)."""
+    """Self-report of a participant at a time (s, session clock)."""
 
     time: float
     values: Mapping[str, float]
@@ -56,7 +56,7 @@ class Rating(NamedTuple):
 
 
 class FilteredStream:
-    """A stream as a filter leaves it, from the first sample that it is given."""
+    """Filtered copy of a stream, from the first sample that it receives."""
 
     def __init__(self, stage: Stage, info: StreamInfo, seconds: float) -> None:
         self.runner = StageRunner(stage, info)
@@ -74,20 +74,20 @@ class FilteredStream:
 
 @dataclass
 class StreamView:
-    """One stream as it is watched: its samples, and how they came."""
+    """Samples and statistics of one displayed stream."""
 
     buffer: RingBuffer
     stats: StreamStats
     filtered: dict[str, FilteredStream] = field(default_factory=dict)
     delays: deque[float] = field(default_factory=lambda: deque(maxlen=200))
-    """How old the newest sample of each block was when it came (s)."""
+    """Age of the newest sample of each block on arrival (s)."""
     skipped: bool = False
-    """Whether the view, not the line, may have lost what is missing next."""
-    _block_interval: float = 0.1  # s between two blocks, of late
+    """True if the view itself may have dropped the samples before the next block."""
+    _block_interval: float = 0.1  # s between two blocks, smoothed
     _last_arrival: float = float("nan")
 
     def take(self, block: Block, at: float) -> None:
-        """Put in a block that came at ``at`` (s, session clock)."""
+        """Add a block that arrived at ``at`` (s, session clock)."""
         if self.skipped:
             self.stats.samples = block.start - self.stats.lost
             self.skipped = False
@@ -98,29 +98,30 @@ class StreamView:
         self.buffer.take(block)
         self.delays.append(at - block.complete_until)
         if self._last_arrival == self._last_arrival:
-            self._block_interval += 0.1 * (min(at - self._last_arrival, 5.0) - self._block_interval)
+            interval = min(at - self._last_arrival, 5.0)
+            self._block_interval += 0.1 * (interval - self._block_interval)
         self._last_arrival = at
         for filtered in self.filtered.values():
             filtered.take(block)
 
     def is_lost(self, now: float) -> bool:
-        """Tell whether nothing has come for longer than this stream is used to."""
-        if not self.delays:  # it was recorded, or never came
+        """Return whether no sample came for longer than usual for this stream."""
+        if not self.delays:  # recorded, or without any block
             times, _ = self.buffer.window(now - 2.0, now + 1e-6)
             return not len(times)
         age = self.stats.age(now)
         usual = float(np.median(self.delays))
-        return bool(age > usual + max(_LEAST, 2.5 * self._block_interval))
+        return bool(age > usual + max(_MIN_SILENCE, 2.5 * self._block_interval))
 
     def filtered_buffer(self, name: str) -> RingBuffer:
-        """Return the samples as a filter of `FILTERS` leaves them."""
+        """Return the samples after a filter of `FILTERS`."""
         stage = FILTERS[name]
         if stage is None:
             return self.buffer
         if name not in self.filtered:
             try:
                 filtered = FilteredStream(stage, self.buffer.info, self.buffer.seconds)
-            except ValueError:  # the stream is too slow for it
+            except ValueError:  # the sampling rate is too low for this filter
                 return self.buffer
             if (past := self.buffer.block()) is not None:
                 filtered.take(past)
@@ -129,16 +130,16 @@ class StreamView:
 
 
 class SessionState:
-    """A session as participants see it: what flows, what is computed, what happened.
+    """State of a session as it is displayed: streams, computed streams, events.
 
     Parameters
     ----------
     seconds
-        How much of the streams is kept (s),
+        Time for which samples of raw streams are kept (s).
     history
-        and how much of what is computed from them.
+        Time for which features and estimates are kept (s).
     tick
-        A clock that all processes of this machine share (s).
+        Clock shared by all processes of this machine (s).
     """
 
     def __init__(
@@ -150,7 +151,9 @@ class SessionState:
         self.seconds, self.history, self.tick = seconds, history, tick
         self.begin = float("nan")
         self.participant = ""
-        self.who = ""
+        self.selected = ""
+        self.replies: deque[tuple[str, str]] = deque(maxlen=100)
+        """Results of viewers' commands: sender, and reason for a refusal or ``""``."""
         self.config: Mapping[str, Any] = {}
         self.sources: dict[str, StreamView] = {}
         self.computed: dict[str, RingBuffer] = {}
@@ -161,10 +164,11 @@ class SessionState:
         self.unlabelled: dict[str, deque[Marker]] = {}
         self.muted: set[str] = set()
         self.baseline_begins: deque[float] = deque(maxlen=20)
-        self.known: deque[float] = deque(maxlen=20)
-        """When a rest was ended, or an earlier one was told of (s)."""
-        self.compute_ms: tuple[float, float] | None = None  # ms: half, 99 of 100
-        self.estimate_delays: deque[float] = deque(maxlen=400)  # s, newest sample to estimate
+        self.baseline_ends: deque[float] = deque(maxlen=20)
+        """Ends of baselines, and times of restored calibrations (s)."""
+        self.compute_ms: tuple[float, float] | None = None  # ms: median, p99
+        self.estimate_delays: deque[float] = deque(maxlen=400)
+        """Time from the newest sample to the estimate (s)."""
         self.recorded_at = ""
         self.ended = ""
         self.dropped = 0
@@ -174,7 +178,7 @@ class SessionState:
 
     @property
     def now(self) -> float:
-        """The time (s, session clock): of the session, or where one looks."""
+        """Displayed time (s, session clock): `at` in a recording, else the present."""
         if self.at is not None:
             return self.at
         now, tick, speed = self._clock
@@ -182,60 +186,71 @@ class SessionState:
 
     @property
     def end(self) -> float:
-        """When the newest sample of any stream was taken (s, session clock)."""
+        """Time of the newest sample of any stream (s, session clock)."""
         return self._newest()
 
     @property
     def speed(self) -> float:
-        """How many times as fast as the real one the session's time goes."""
+        """Speed of the session clock relative to real time."""
         return self._clock[2]
 
     @property
     def infos(self) -> list[StreamInfo]:
-        """What flows and what is computed."""
-        baseline_ends = [s.buffer.info for s in self.sources.values()]
-        return baseline_ends + [track.info for track in self.computed.values()]
+        """Descriptions of all raw and computed streams."""
+        infos = [s.buffer.info for s in self.sources.values()]
+        return infos + [buffer.info for buffer in self.computed.values()]
 
     @property
     def participants(self) -> list[str]:
-        """The codes of those about whom something is computed, in their order."""
-        codes = (name.partition(".")[2] for name in self.computed)
-        return sorted(dict.fromkeys(codes))
+        """Codes of the participants of computed streams, sorted."""
+        return sorted({buffer.info.participant for buffer in self.computed.values()})
 
     @property
     def estimates(self) -> RingBuffer | None:
-        """What is estimated of whom one looks at: `who`."""
+        """Estimates of the participant `selected`."""
         return self._computed_buffer("estimates")
 
     @property
     def features(self) -> RingBuffer | None:
-        """What is computed for it."""
+        """Features of the participant `selected`."""
         return self._computed_buffer("features")
 
     @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Estimated dimensions; `DIMENSIONS` while there is no estimator's stream."""
+        buffer = self.estimates
+        return DIMENSIONS if buffer is None else estimated_dimensions(buffer.info)
+
+    @property
     def truth(self) -> RingBuffer | None:
-        """What a simulated participant feels."""
-        buffers = [t for code, t in self.truths.items() if self.who in {"", code}]
+        """Simulated affect of the participant `selected`, in a simulated session."""
+        buffers = [t for code, t in self.truths.items() if self.selected in {"", code}]
         return buffers[0] if buffers else None
 
     def rated(self, begin: float = -np.inf) -> list[Rating]:
-        """Return how the one whom one looks at rated themselves, from ``begin`` on."""
+        """Return the ratings of the participant `selected` from ``begin`` (s) on."""
         return [
             r
             for r in self.ratings
             if begin <= r.time <= self.now
-            and (not self.who or r.participant in {"", self.who})
+            and (not self.selected or r.participant in {"", self.selected})
         ]
 
     def _computed_buffer(self, kind: str) -> RingBuffer | None:
-        participants = self.participants
-        selected = self.who if self.who in participants else (participants or [""])[0]
-        return self.computed.get(f"{kind}.{selected}".rstrip("."))
+        codes = self.participants
+        code = self.selected if self.selected in codes else next(iter(codes), "")
+        for name, buffer in self.computed.items():
+            if computed(name) == kind and buffer.info.participant == code:
+                return buffer
+        return None
 
     def update(self, about: Mapping[str, Any]) -> None:
-        """Hear something about the session itself."""
+        """Update the description of the session: clock, status, settings, outcome."""
         if "clock" in about:
             self._clock = tuple(about["clock"])
+        if "reply" in about:
+            sender, refusal = about["reply"]
+            self.replies.append((str(sender), str(refusal)))
         if "skipped" in about:
             for source in self.sources.values():
                 source.skipped = True
@@ -255,7 +270,7 @@ class SessionState:
             self._baseline_length = baseline_seconds(self.config)
 
     def add_stream(self, info: StreamInfo) -> None:
-        """Hear of a stream."""
+        """Add a stream, unless it is known or irregular."""
         name = info.name
         if not info.rate:
             return
@@ -270,14 +285,14 @@ class SessionState:
             )
 
     def take(self, item: Item, at: float) -> None:
-        """Take what a session yields, raw or computed, in order.
+        """Add an item of the session, raw or computed; items come in order.
 
         Parameters
         ----------
         item
             A block or events.
         at
-            When it came (s, session clock).
+            Time of its arrival (s, session clock).
         """
         if isinstance(item, Events):
             self._take_events(item)
@@ -294,36 +309,39 @@ class SessionState:
             self._take_block(name, item, at)
 
     def baseline_period(self) -> tuple[float, float]:
-        """Return since when the present rest goes on (s), and how long it takes (s).
+        """Return begin (session clock; NaN without any) and length of the baseline (s).
 
-        What is estimated before it is over does not know the participant yet.
+        Estimates before its end are not relative to the participant yet.
         """
         length = self._baseline_length
         buffer = self.estimates
-        since = max((t for t in self.baseline_begins if t <= self.now), default=float("nan"))
-        known = max((t for t in self.known if t <= self.now), default=float("nan"))
-        if known == known and not since > known:
-            return known - length, length
-        if since != since and buffer is not None and len(buffer):
+        begin = self._latest(self.baseline_begins)
+        end = self._latest(self.baseline_ends)
+        if end == end and not begin > end:
+            return end - length, length
+        if begin != begin and buffer is not None and len(buffer):
             times, rows = buffer.window(-np.inf, self.now)
-            names = buffer.info.names
-            at = [names.index(d) for d in DIMENSIONS if d in names]
-            valid = np.flatnonzero(np.isfinite(rows[:, at]).any(axis=1))
+            columns = [buffer.info.names.index(d) for d in self.dimensions]
+            valid = np.flatnonzero(np.isfinite(rows[:, columns]).any(axis=1))
             full = len(buffer) > 0.9 * self.history * float(buffer.info.rate)
             if len(valid):
-                since = self.begin if full else float(times[valid[0]])
-        return since, length
+                begin = self.begin if full else float(times[valid[0]])
+        return begin, length
+
+    def _latest(self, times: Iterable[float]) -> float:
+        return max((t for t in times if t <= self.now), default=float("nan"))
 
     @property
     def baseline_remaining(self) -> float:
-        """How long the rest still takes (s); 0 if it is over, NaN if none began."""
+        """Remaining time of the baseline (s); 0 after its end, NaN before its begin."""
         since, length = self.baseline_period()
         return float(np.maximum(0.0, since + length - self.now)) if length else 0.0
 
     def reasons(self, stream: str) -> dict[str, int]:
-        """Return for each channel of a stream why its features are missing, 0 if not.
+        """Return for each channel of a stream the `MissingReason` of its features.
 
-        The chains of one channel speak for all of its stream.
+        0 where all features are present. Features without a channel in their name count
+        for the channel of a stream that has only one.
         """
         names = self.sources[stream].buffer.info.names
         worst = dict.fromkeys(names, 0)
@@ -358,10 +376,9 @@ class SessionState:
         before = source.stats.lost
         source.take(block, at)
         if silent and not source.stats.silent:
-            away = (
-                f" after {block.complete_until - newest:.1f} s" if newest == newest else ""
-            )
-            self.log.add(block.complete_until, f"{name} is back{away}", "good")
+            gap = block.complete_until - newest
+            after = f" after {gap:.1f} s" if gap == gap else ""
+            self.log.add(block.complete_until, f"{name} is back{after}", "good")
         elif source.stats.lost > before:
             self.log.lost(block.complete_until, name, source.stats.lost - before)
 
@@ -374,28 +391,30 @@ class SessionState:
                 self._take_timeout(at, label)
             elif name == MUTES:
                 (self.muted.add if values[0] else self.muted.discard)(label)
-                done = "left out" if values[0] else "taken in again"
-                self.log.add(at, f"{label} is {done}", "warn")
+                action = "muted" if values[0] else "unmuted"
+                self.log.add(at, f"{label} is {action}", "warn")
             elif name == "session.status":
                 self.log.add(at, label, "warn")
             elif set(columns) & set(DIMENSIONS):
-                rated = dict(zip(columns, values, strict=True))
-                self.ratings.append(Rating(at, rated, events.info.participant))
-                self.log.mark(at, f"rated{': ' if label else ''}{label}", "mark")
+                rating = dict(zip(columns, values, strict=True))
+                self.ratings.append(Rating(at, rating, events.info.participant))
+                self.log.mark(at, f"rating{': ' if label else ''}{label}", "mark")
             elif base_name(name) == CALIBRATION:
-                self.known.append(at)
-                self.log.add(at, "told of an earlier calibration", "good")
+                self.baseline_ends.append(at)
+                self.log.add(at, "calibration restored from an earlier session", "good")
             elif label:
                 self._take_marker(name, at, label)
             elif not name.startswith("session."):
-                self.unlabelled.setdefault(name, deque(maxlen=5000)).append(Marker(at, ""))
+                points = self.unlabelled.setdefault(name, deque(maxlen=5000))
+                points.append(Marker(at, ""))
 
     def _take_marker(self, name: str, at: float, label: str) -> None:
         text = label if base_name(name) == MARKERS else f"{name}: {label}"
         self.log.mark(at, text, "mark")
         self.marks.append(Marker(at, label))
-        if base_name(name) == MARKERS and label in {_REST, _OVER}:
-            (self.baseline_begins if label == _REST else self.known).append(at)
+        if base_name(name) == MARKERS and (edge := baseline_marker(label)):
+            started = edge == BASELINE_START
+            (self.baseline_begins if started else self.baseline_ends).append(at)
 
     def _take_timeout(self, at: float, stream: str) -> None:
         source = self.sources.get(stream)
@@ -408,15 +427,17 @@ class SessionState:
         return max(times, default=float("nan"))
 
 
-def state_of_recording(recording: Recording, computed_too: Iterable[Item] = ()) -> SessionState:
-    """Return the session of a whole recording, looked at where `SessionState.at` says.
+def state_of_recording(
+    recording: Recording, computed_too: Iterable[Item] = ()
+) -> SessionState:
+    """Return the state of a whole recording, displayed at `SessionState.at`.
 
     Parameters
     ----------
     recording
-        What was recorded.
+        The recording.
     computed_too
-        Features and estimates, where the recording does not hold them.
+        Features and estimates, if the recording does not contain them.
     """
     session = SessionState(recording.seconds + 60, recording.seconds + 60)
     session.begin = recording.begin
@@ -443,7 +464,7 @@ def state_of_recording(recording: Recording, computed_too: Iterable[Item] = ()) 
 
 
 def recorded_stats(blocks: Sequence[Block]) -> StreamStats:
-    """Return how many samples of a recorded stream there are, and how many not."""
+    """Return the numbers of recorded and of lost samples of a whole stream."""
     stats = StreamStats(blocks[0].info)
     filled = [b for b in blocks if len(b)]
     stats.samples = sum(map(len, filled))
@@ -453,11 +474,11 @@ def recorded_stats(blocks: Sequence[Block]) -> StreamStats:
 
 
 def baseline_seconds(config: Mapping[str, Any]) -> float:
-    """Return how long a session's rest is (s): as said, or as in the training."""
+    """Return the length of a session's baseline (s): as set, or as in training."""
     from physio.models import model_card
 
     table = config.get("estimator", {})
-    if seconds := table.get("rest"):
+    if seconds := table.get("baseline_seconds"):
         return float(seconds)
     lengths = []
     for expert in table.get("experts", ()):

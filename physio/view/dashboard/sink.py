@@ -1,4 +1,4 @@
-"""A sink that shows the session in a browser, and hears what participants want there."""
+"""Sink that shows a session in a browser, and receives the viewers' commands."""
 
 import json
 import os
@@ -7,46 +7,166 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Thread
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
-from physio.core.events import Item
 from physio.core.protocols import Clock, Command, Sink, WallClock
-from physio.core.recording import computed
+from physio.core.recording import Item, computed
 from physio.view.dashboard.codec import Encoder
 
+if TYPE_CHECKING:
+    from physio.view.dashboard.access import ServerAddress
+
 _CLOCK: Final = 0.5  # s between two comparisons of clocks
-_BUFFER: Final = 1 << 18  # bytes under way
-_STALE: Final = 2.0  # s that samples may wait before they are left out of the view
-_GRACE: Final = 5.0  # s that the other process has to end by itself
+_BUFFER: Final = 1 << 18  # bytes on the way to the server
+_STALE: Final = 2.0  # s in the queue after which samples are not shown any more
+_GRACE: Final = 5.0  # s for the server to end by itself
+
+
+class ServerProcess:
+    """The process that serves the pages, and its link to the session.
+
+    Parameters
+    ----------
+    place
+        Address and credentials.
+    """
+
+    def __init__(self, place: "ServerAddress") -> None:
+        from physio.view.dashboard.access import new_tokens
+
+        family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
+        listening = socket.create_server((place.address, place.port), family=family)
+        self._link, theirs = socket.socketpair()
+        self._link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        port = listening.getsockname()[1]
+        tokens = new_tokens() | ({"control": place.token} if place.token else {})
+        root = f"{place.scheme}://{sorted(place.hosts(port))[0]}/?token="
+        self.urls = {role: root + token for role, token in tokens.items()}
+        fds = listening.fileno(), theirs.fileno()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "physio.view.dashboard.server", *map(str, fds)],
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is the session's
+        )
+        listening.close()
+        theirs.close()
+        self._pipe = Connection(os.dup(self._link.fileno()))
+        self.encoder = Encoder()
+        self.send([self.encoder.note(place=asdict(place), tokens=tokens)])
+
+    def send(self, messages: Iterable[bytes]) -> None:
+        """Send messages to the server; raises OSError if it has ended."""
+        for message in messages:
+            self._pipe.send_bytes(message)
+
+    def receive(self) -> bytes:
+        """Return the next message of the server; raises EOFError if it has ended."""
+        return self._pipe.recv_bytes()
+
+    def stop(self) -> None:
+        """Close the link's traffic, and wait until the process has ended."""
+        self._link.shutdown(socket.SHUT_RDWR)
+        try:
+            self.process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def close(self) -> None:
+        """Release the link."""
+        self._link.close()
+        self._pipe.close()
+
+
+class Outbox:
+    """Bounded queue of messages to the server; what does not fit is dropped.
+
+    Parameters
+    ----------
+    capacity
+        Maximum number of messages.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._queue: Queue[Any] = Queue(capacity)
+        self.dropped = 0
+        self._skipped = 0
+
+    def put(self, message: Any, *, insist: bool = False) -> bool:
+        """Add a message, waiting up to 1 s if ``insist``; return False if dropped."""
+        try:
+            self._queue.put(message, block=insist, timeout=1.0 if insist else None)
+        except Full:
+            self.dropped += 1
+            self._skipped += 1
+            return False
+        return True
+
+    def put_item(self, item: Item, at: float) -> None:
+        """Add an item that came at ``at`` (s), with the number dropped before it."""
+        skipped = self._skipped
+        if self.put((item, at, skipped)):
+            self._skipped -= skipped
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Return the next message, or ``{}`` after ``timeout`` (s)."""
+        try:
+            return self._queue.get(timeout=timeout)
+        except Empty:
+            return {}
+
+
+class ComputeTimer:
+    """Time from the last raw item to each estimate (ms), of the newest 400."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=400)
+        self._last_raw = 0.0
+
+    def add(self, item: Item) -> None:
+        """Take note of an item that is written now."""
+        now = time.perf_counter()
+        kind = computed(item.info.name)
+        if kind == "estimates":
+            self._times.append(1e3 * (now - self._last_raw))
+        elif not kind:
+            self._last_raw = now
+
+    def percentiles(self) -> dict[str, list[float]]:
+        """Return median and 99th percentile as ``compute``; empty without any."""
+        recent = tuple(self._times)
+        if not recent:
+            return {}
+        return {"compute": np.percentile(recent, [50, 99]).tolist()}
 
 
 @dataclass
 class Dashboard(Sink):
-    """A page in the browser: signals, estimates and what they rest on, controls.
+    """A page in the browser: signals, estimates with their basis, and controls.
 
-    It is served by a process of its own. What that process cannot take in time is left
-    out of the view and counted; nothing here ever waits, and what is shown, hidden or
-    dead in a browser makes no difference to what is acquired, computed or recorded.
+    A separate process serves it. Items that this process cannot take in time are not
+    shown and are counted; nothing here waits, and the state of a browser has no effect
+    on acquisition, computation or recording.
 
     Parameters
     ----------
     folder, about, clock
-        The session's; filled in by the session.
+        The session's; set by the session.
     address, port, token, certificate, key
-        Where it is served: see `physio.view.dashboard.access.ServerAddress`.
+        Address and credentials: see `physio.view.dashboard.access.ServerAddress`.
     capacity
-        How many items may wait to be sent.
+        Maximum number of items that wait to be sent.
     """
 
     folder: Path = Path()
@@ -59,9 +179,6 @@ class Dashboard(Sink):
     key: str = ""
     capacity: int = 2048
     threaded = True
-    dropped: int = field(default=0, init=False)
-    urls: Mapping[str, str] = field(default_factory=dict, init=False, repr=False)
-    """Where each kind of viewer looks: ``control``, ``look``, ``participant``."""
 
     def __post_init__(self) -> None:
         from physio.view.dashboard.access import ServerAddress
@@ -69,17 +186,17 @@ class Dashboard(Sink):
         self.place = ServerAddress(
             self.address, self.port, self.token, self.certificate, self.key
         )
-
-    def __enter__(self) -> Self:
-        self._queue: Queue[tuple[Item, float, int] | dict[str, Any] | None]
-        self._queue = Queue(self.capacity)
+        self._server: ServerProcess | None = None
+        self._outbox = Outbox(self.capacity)
+        self._timer = ComputeTimer()
         self._commands: deque[Command] = deque(maxlen=1000)
         self._notices: deque[str] = deque()
-        self._compute: deque[float] = deque(maxlen=400)
-        self._last_write, self._skipped = 0.0, 0
-        self._start()
+        self._threads: list[Thread] = []
+
+    def __enter__(self) -> Self:
+        server = self._server = ServerProcess(self.place)
         self._threads = [
-            Thread(target=work, name="dashboard", daemon=True)
+            Thread(target=work, args=(server,), name="dashboard", daemon=True)
             for work in (self._send, self._receive)
         ]
         for thread in self._threads:
@@ -92,163 +209,120 @@ class Dashboard(Sink):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._put(None, insist=True)
+        if self._server is None:
+            return
+        self._outbox.put(None, insist=True)
         self._threads[0].join(_GRACE)
-        self._link.shutdown(socket.SHUT_RDWR)
-        try:
-            self._process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._server.stop()
         self._threads[1].join(_GRACE)
-        self._link.close()
-        self._pipe.close()
+        self._server.close()
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """Address for each role: ``control``, ``look``, ``participant``."""
+        return self._server.urls if self._server is not None else {}
 
     @property
     def page(self) -> str:
-        """The address that gives control."""
+        """Address of the page with controls."""
         return self.urls["control"]
 
     @property
-    def process(self) -> int:
-        """The number of the process that serves."""
-        return self._process.pid
+    def process_id(self) -> int:
+        """Number of the process that serves; 0 before it is started."""
+        return self._server.process.pid if self._server is not None else 0
+
+    @property
+    def dropped(self) -> int:
+        """Number of items that were not shown."""
+        return self._outbox.dropped
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
-        """Hear what flows."""
+        """Announce the streams of the devices to the server."""
         about = session_about(self.about, self.clock.now())
-        recorded = self._recording_path(json.loads(self.about.get("config", "{}")))
-        self._put({**about, "recorded_at": recorded, "streams": list(streams)})
+        path = self._recording_path(json.loads(self.about.get("config", "{}")))
+        self._outbox.put({**about, "recorded_at": path, "streams": list(streams)})
 
     def write(self, item: Item) -> None:
-        """Hand an item over, or count it as dropped."""
-        now = time.perf_counter()
-        kind = computed(item.info.name)
-        if kind == "estimates":
-            self._compute.append(1e3 * (now - self._last_write))
-        elif not kind:
-            self._last_write = now
-        skipped, self._skipped = self._skipped, 0
-        self._put((item, self.clock.now(), skipped))
-        if self._skipped:  # this one as well
-            self._skipped += skipped
+        """Queue an item, or count it as dropped."""
+        self._timer.add(item)
+        self._outbox.put_item(item, self.clock.now())
 
     def end(self, outcome: str) -> None:
-        """Hear how the session ended."""
-        self._put({"ended": outcome or "ended"}, insist=True)
+        """Show the outcome of the session."""
+        self._outbox.put({"ended": outcome or "ended"}, insist=True)
 
     def notices(self) -> list[str]:
-        """Return what there is to say of the dashboard since the last call."""
+        """Return messages about the dashboard since the last call."""
         return [self._notices.popleft() for _ in range(len(self._notices))]
 
     def commands(self) -> list[Command]:
-        """Return what participants wanted since the last call."""
+        """Return the viewers' commands since the last call."""
         return [self._commands.popleft() for _ in range(len(self._commands))]
 
     def reply(self, command: Command, refusal: str) -> None:
         """Tell the viewer who sent a command of its result."""
-        self._put({"reply": [command.sender, refusal]})
+        self._outbox.put({"reply": [command.sender, refusal]})
 
-    def _start(self) -> None:
-        from physio.view.dashboard.access import new_tokens
-
-        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
-        listening = socket.create_server((self.address, self.port), family=family)
-        ours, theirs = socket.socketpair()
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-        port = listening.getsockname()[1]
-        tokens = new_tokens() | ({"control": self.token} if self.token else {})
-        host = sorted(self.place.hosts(port))[0]
-        at = f"{self.place.scheme}://{host}/?token="
-        self.urls = {role: at + token for role, token in tokens.items()}
-        fds = listening.fileno(), theirs.fileno()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "physio.view.dashboard.server", *map(str, fds)],
-            pass_fds=fds,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is the session's
-        )
-        listening.close()
-        theirs.close()
-        self._link = ours
-        self._pipe = Connection(os.dup(ours.fileno()))
-        self._packer = Encoder()
-        first = {"place": asdict(self.place), "tokens": tokens}
-        self._pipe.send_bytes(self._packer.note(**first))
-
-    def _put(self, message: Any, *, insist: bool = False) -> None:
-        try:
-            self._queue.put(message, block=insist, timeout=1.0 if insist else None)
-        except Full:
-            self.dropped += 1
-            self._skipped += 1
-
-    def _send(self) -> None:
-        """Send what waits, and now and then what time it is."""
+    def _send(self, server: ServerProcess) -> None:
+        """Send what is queued and, every 0.5 s, the session clock."""
         compared, stale = -np.inf, 0
         try:
-            while True:
-                try:
-                    what = self._queue.get(timeout=_CLOCK)
-                except Empty:
-                    what = {}
-                if what is None:
-                    return
+            while (message := self._outbox.get(_CLOCK)) is not None:
                 if time.monotonic() - compared >= _CLOCK:
                     compared = time.monotonic()
-                    self._pipe.send_bytes(self._packer.note(**self._clock()))
-                if isinstance(what, dict):
-                    streams = what.pop("streams", ())
-                    messages = [m for info in streams for m in self._packer.info(info)]
-                    messages.append(self._packer.note(**what))
-                elif self._stale(*what[:2]):
-                    self.dropped += 1
+                    server.send([server.encoder.note(**self._clock_note())])
+                if isinstance(message, dict):
+                    server.send(self._encoded_note(server.encoder, message))
+                    continue
+                item, at, skipped = message
+                if self._is_stale(item, at):
+                    self._outbox.dropped += 1
                     stale += 1
                     continue
-                else:
-                    item, at, skipped = what
-                    messages = self._packer.item(item, at, skipped + stale)
-                    stale = 0
-                for message in messages:
-                    self._pipe.send_bytes(message)
+                server.send(server.encoder.item(item, at, skipped + stale))
+                stale = 0
         except (OSError, ValueError) as error:
             self._notices.append(
-                f"the dashboard is gone ({error}); the session goes on"
+                f"the dashboard has stopped ({error}); the session continues"
             )
-            while self._queue.get() is not None:
+            while self._outbox.get() is not None:
                 pass
 
-    def _stale(self, item: Item, at: float) -> bool:
-        """Tell whether samples have waited so long that newer ones matter more."""
+    @staticmethod
+    def _encoded_note(encoder: Encoder, note: dict[str, Any]) -> list[bytes]:
+        streams = note.pop("streams", ())
+        messages = [m for info in streams for m in encoder.info(info)]
+        return [*messages, encoder.note(**note)]
+
+    def _is_stale(self, item: Item, at: float) -> bool:
+        """Return whether samples have waited too long to be shown."""
         speed = self.clock.speed
         return isinstance(item, Block) and self.clock.now() - at > _STALE * speed
 
-    def _clock(self) -> dict[str, Any]:
+    def _clock_note(self) -> dict[str, Any]:
         speed = self.clock.speed
-        about: dict[str, Any] = {"clock": (self.clock.now(), time.monotonic(), speed)}
-        recent = list(islice(reversed(tuple(self._compute)), 400))
-        if recent:
-            about["compute"] = np.percentile(recent, [50, 99]).tolist()
-        return about | {"dropped": self.dropped}
+        clock = (self.clock.now(), time.monotonic(), speed)
+        return {"clock": clock, "dropped": self.dropped, **self._timer.percentiles()}
 
-    def _receive(self) -> None:
-        """Hear what participants want, as long as the other process lives."""
+    def _receive(self, server: ServerProcess) -> None:
+        """Queue the viewers' commands until the server ends."""
         try:
             while True:
-                kind, at, label, values, who = json.loads(self._pipe.recv_bytes())
-                self._wishes.append(Command(kind, at, label, tuple(values), who))
+                kind, at, label, values, *rest = json.loads(server.receive())
+                self._commands.append(Command(kind, at, label, tuple(values), *rest))
         except (EOFError, OSError, ValueError, TypeError):
             return
 
     def _recording_path(self, config: Mapping[str, Any]) -> str:
-        """Return where the session is recorded; empty if it is not."""
+        """Return the path of the session's recording; empty if there is none."""
         uses = [str(sink.get("use", "")) for sink in config.get("sinks", {}).values()]
         has_xdf = any(use.endswith("xdf:Xdf") for use in uses)
         return str(self.folder / "recording.xdf") if has_xdf else ""
 
 
 def session_about(about: Mapping[str, str], now: float) -> dict[str, Any]:
-    """Return what a session is told of a session that begins."""
+    """Return the description of a session that `SessionState.update` takes."""
     config = json.loads(about.get("config", "{}"))
     return {
         "begin": float(about.get("begin", now)),

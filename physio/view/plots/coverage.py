@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from physio.core.block import Array, Block
-from physio.view.plots.envelope import whole
-from physio.view.plots.time_axes import Band, shown
-from physio.view.stream_stats import LIVELY
+from physio.view.plots.envelope import stitched
+from physio.view.plots.time_axes import ConditionSpan, display_unit
+from physio.view.stream_stats import ALWAYS_VARYING
 
 BINS: Final = 400
 _BODY: Final = ("rate", "amplitude", "rmssd")  # what responses and beats are told by
@@ -21,7 +21,7 @@ _KINDS: Final = ("missing", "flat or partly missing", "there")
 _COLOURS: Final = ("#c8321e", "#f0c36a", "#0072b2")
 
 
-def there(blocks: Sequence[Block], edges: Array) -> Array:
+def valid_fraction(blocks: Sequence[Block], edges: Array) -> Array:
     """Return for each piece of time which share of a stream's values is of use.
 
     Parameters
@@ -37,26 +37,26 @@ def there(blocks: Sequence[Block], edges: Array) -> Array:
         Shape (k,), NaN where no sample is due: the stream is too slow for the pieces,
         or did not run yet. A channel that ought to move and stands still is of no use.
     """
-    times, data = whole(blocks)
+    times, data = stitched(blocks)
     good = np.isfinite(data)
-    lively = np.array([c.kind in LIVELY for c in blocks[0].info.channels], bool)
+    lively = np.array([c.kind in ALWAYS_VARYING for c in blocks[0].info.channels], bool)
     still = np.zeros_like(good)
     if len(data) > 1 and lively.any():
         still[1:] = (np.diff(data, axis=0) == 0) & lively
     at = np.searchsorted(times, edges)
-    found = np.full(len(edges) - 1, np.nan)
+    fractions = np.full(len(edges) - 1, np.nan)
     for i, (a, b) in enumerate(pairwise(at.tolist())):
         if b > a:
             unmoved = still[a:b].mean(axis=0) > 0.95
-            found[i] = float((good[a:b] & ~unmoved).mean())
-    inside = np.flatnonzero(np.isfinite(found))
+            fractions[i] = float((good[a:b] & ~unmoved).mean())
+    inside = np.flatnonzero(np.isfinite(fractions))
     if len(inside):  # slow streams have no sample in some pieces: those are as before
         for i in range(inside[0], inside[-1] + 1):
-            if np.isnan(found[i]):
+            if np.isnan(fractions[i]):
                 late = edges[i] - times[max(at[i] - 1, 0)]
                 held = late < 2 / float(blocks[0].info.rate)
-                found[i] = found[i - 1] if held else 0.0
-    return found
+                fractions[i] = fractions[i - 1] if held else 0.0
+    return fractions
 
 
 def quality_figure(
@@ -65,7 +65,9 @@ def quality_figure(
     """Draw when each stream was there, with gaps and dead channels in sight."""
     filled = {n: b for n, b in streams.items() if any(map(len, b))}
     edges = np.linspace(begin, max(end, begin + 1e-3), BINS + 1)
-    shares = np.array([there(b, edges) for b in filled.values()]).reshape(-1, BINS)
+    shares = np.array([valid_fraction(b, edges) for b in filled.values()]).reshape(
+        -1, BINS
+    )
     code = np.where(shares >= 0.95, 2.0, np.where(shares > 0, 1.0, 0.0))
     code[np.isnan(shares)] = 0.0
     figure = Figure((11, 1.3 + 0.3 * len(filled)), layout="constrained")
@@ -87,7 +89,7 @@ def quality_figure(
     return figure
 
 
-def course_figure(features: Block, parts: Sequence[Band]) -> Figure | None:
+def feature_figure(features: Block, parts: Sequence[ConditionSpan]) -> Figure | None:
     """Draw skin responses and the heart over time, on the conditions of a session.
 
     Returns
@@ -102,7 +104,7 @@ def course_figure(features: Block, parts: Sequence[Band]) -> Figure | None:
     ]  # fmt: skip
     if not names:
         return None
-    unit = {c.name: shown(c.unit) for c in features.info.channels}
+    unit = {c.name: display_unit(c.unit) for c in features.info.channels}
     begin = float(features.times[0])
     figure = Figure((11, 0.6 + 1.15 * len(names)), layout="constrained")
     axes: Any = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from physio.datasets.base import natural
-from physio.datasets.feature_table import LABEL, QUALITY
+from physio.datasets.feature_table import LABEL, VALID_FRACTION
 
 _SHADES: Final = "cividis"
 _HUES: Final = "Set2"
 
 
-def usable_figure(shares: pd.DataFrame, title: str = "") -> Figure:
+def valid_figure(fractions: pd.DataFrame, title: str = "") -> Figure:
     """Draw for each participant and sensor in which share of windows it was usable.
 
     Parameters
@@ -28,17 +28,17 @@ def usable_figure(shares: pd.DataFrame, title: str = "") -> Figure:
     title
         What stands above it.
     """
-    sensors = [c for c in shares.columns if c != "windows"]
-    height = 1.2 + 0.3 * len(shares)
+    sensors = [c for c in fractions.columns if c != "windows"]
+    height = 1.2 + 0.3 * len(fractions)
     figure = Figure((2.5 + 1.1 * len(sensors), height), layout="constrained")
     ax = figure.subplots()
-    image = _shares(ax, shares, sensors)
+    image = _draw_fractions(ax, fractions, sensors)
     ax.set_title(f"{title}: usable share of windows".lstrip(": "))
     figure.colorbar(image, ax=ax, format=lambda v, _: f"{v:.0%}")
     return figure
 
 
-def usable_over_time(table: pd.DataFrame, shares: pd.DataFrame, hop: float) -> Figure:
+def valid_over_time(table: pd.DataFrame, fractions: pd.DataFrame, hop: float) -> Figure:
     """Draw what is usable of each participant, in all and from window to window.
 
     Parameters
@@ -50,23 +50,23 @@ def usable_over_time(table: pd.DataFrame, shares: pd.DataFrame, hop: float) -> F
     hop
         From one window to the next (s).
     """
-    sensors = [c for c in shares.columns if c != "windows"]
-    height = 1.6 + max(0.34, 0.11 * (len(sensors) + 1)) * len(shares)
+    sensors = [c for c in fractions.columns if c != "windows"]
+    height = 1.6 + max(0.34, 0.11 * (len(sensors) + 1)) * len(fractions)
     figure = Figure((12.0, height), layout="constrained")
-    left, right = figure.subplots(
+    totals_ax, windows_ax = figure.subplots(
         1, 2, width_ratios=[0.9 + 0.62 * len(sensors), 7], sharey=True
     )
-    image = _shares(left, shares, sensors)
-    left.set_title("usable share, mean of windows", fontsize=10)
+    image = _draw_fractions(totals_ax, fractions, sensors)
+    totals_ax.set_title("usable share, mean of windows", fontsize=10)
     names = [n for n in table[LABEL].unique() if n]
-    _lanes(right, table, list(shares.index), (sensors, names), hop)
-    right.set_title(
+    _draw_lanes(windows_ax, table, list(fractions.index), (sensors, names), hop)
+    windows_ax.set_title(
         f"window by window; lanes from above: condition, {', '.join(sensors)}",
         fontsize=10,
     )
     figure.colorbar(
         image,
-        ax=right,
+        ax=windows_ax,
         fraction=0.025,
         pad=0.01,
         format=lambda v, _: f"{v:.0%}",
@@ -81,13 +81,13 @@ def usable_over_time(table: pd.DataFrame, shares: pd.DataFrame, hop: float) -> F
     return figure
 
 
-def _shares(ax: Axes, shares: pd.DataFrame, sensors: Sequence[str]) -> Any:
+def _draw_fractions(ax: Axes, fractions: pd.DataFrame, sensors: Sequence[str]) -> Any:
     """Draw shares as numbers on shades; return what a colour bar needs."""
-    values = shares[list(sensors)].to_numpy()
+    values = fractions[list(sensors)].to_numpy()
     image = ax.imshow(values, vmin=0, vmax=1, cmap=_SHADES, aspect="auto")
-    names = [str(p) for p in shares.index]
-    if "windows" in shares.columns:
-        counts = shares["windows"].astype(int)
+    names = [str(p) for p in fractions.index]
+    if "windows" in fractions.columns:
+        counts = fractions["windows"].astype(int)
         names = [f"{p} ({n})" for p, n in zip(names, counts, strict=True)]
     ax.set_xticks(range(len(sensors)), list(sensors))
     ax.set_yticks(range(len(names)), names)
@@ -100,7 +100,7 @@ def _shares(ax: Axes, shares: pd.DataFrame, sensors: Sequence[str]) -> Any:
     return image
 
 
-def _lanes(
+def _draw_lanes(
     ax: Axes,
     table: pd.DataFrame,
     participants: Sequence[str],
@@ -115,13 +115,13 @@ def _lanes(
     many = len(sensors) + 2  # the last is a gap
     cells = np.ones((many * len(participants), longest, 4))
     for i, participant in enumerate(participants):
-        own = table[owners == participant]
-        n = len(own)
+        windows = table[owners == participant]
+        n = len(windows)
         for j, name in enumerate(conditions):
-            here = np.flatnonzero((own[LABEL] == name).to_numpy())
-            cells[many * i, here] = hues(j % 8)
+            columns = np.flatnonzero((windows[LABEL] == name).to_numpy())
+            cells[many * i, columns] = hues(j % 8)
         for k, sensor in enumerate(sensors):
-            values = own[f"{QUALITY}{sensor}"].to_numpy(np.float64)
+            values = windows[f"{VALID_FRACTION}{sensor}"].to_numpy(np.float64)
             cells[many * i + 1 + k, :n] = shades(np.nan_to_num(values))
     extent = (0.0, longest * hop / 60, len(participants) - 0.5, -0.5)
     ax.imshow(cells, aspect="auto", interpolation="nearest", extent=extent)
@@ -129,14 +129,14 @@ def _lanes(
     ax.tick_params(length=0, axis="y", labelleft=False)
 
 
-def missing(table: pd.DataFrame, sensors: Sequence[str]) -> pd.DataFrame:
+def missing_reasons(table: pd.DataFrame, sensors: Sequence[str]) -> pd.DataFrame:
     """Return why values of each sensor are missing: shares of all its values.
 
     One row a sensor, one column a reason, and ``a value``.
     """
     from physio.core.missing import MissingReason
 
-    found = {}
+    proportions = {}
     for sensor in sensors:
         columns = [
             c
@@ -145,17 +145,17 @@ def missing(table: pd.DataFrame, sensors: Sequence[str]) -> pd.DataFrame:
         ]
         codes = table[columns].to_numpy().ravel()
         counts = np.bincount(codes.astype(np.intp), minlength=len(MissingReason))
-        found[sensor] = {
+        proportions[sensor] = {
             ("a value" if r is MissingReason.OK else r.words): counts[r]
             / max(len(codes), 1)
             for r in MissingReason
         }
-    shares = pd.DataFrame(found).T
-    kept = [c for c in shares.columns if c == "a value" or shares[c].max() > 0]
-    return shares[kept]
+    shares = pd.DataFrame(proportions).T
+    shown = [c for c in shares.columns if c == "a value" or shares[c].max() > 0]
+    return shares[shown]
 
 
-def conditions(table: pd.DataFrame) -> pd.DataFrame:
+def windows_per_condition(table: pd.DataFrame) -> pd.DataFrame:
     """Return how many windows each participant has of each condition."""
     labelled = table[table[LABEL] != ""]
     counts = pd.crosstab(labelled["subject"].astype(str), labelled[LABEL])

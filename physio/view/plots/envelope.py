@@ -8,7 +8,7 @@ from physio.core.block import Array, Block
 from physio.core.missing import MissingReason
 
 
-def whole(blocks: Sequence[Block]) -> tuple[Array, Array]:
+def stitched(blocks: Sequence[Block]) -> tuple[Array, Array]:
     """Return all samples of a stream, the lost ones too.
 
     Parameters
@@ -62,11 +62,11 @@ def envelope(times: Array, values: Array, bins: int = 1500) -> tuple[Array, Arra
     return np.repeat(middle, 2), np.stack([low, high], 1).ravel()
 
 
-def runs(codes: Array) -> list[tuple[int, int, int]]:
+def code_runs(codes: Array) -> list[tuple[int, int, int]]:
     """Return where a code stays the same: (from row, to row, code), 0 left out."""
     if not len(codes):
         return []
     edges = np.flatnonzero(np.diff(codes)) + 1
     begins, ends = [0, *edges.tolist()], [*edges.tolist(), len(codes)]
-    found = [(a, b, int(codes[a])) for a, b in zip(begins, ends, strict=True)]
-    return [run for run in found if run[2]]
+    spans = [(a, b, int(codes[a])) for a, b in zip(begins, ends, strict=True)]
+    return [run for run in spans if run[2]]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from physio.core.block import Array
 from physio.view.plots.time_axes import INK, PALE
 
-ENOUGH: Final = 16
+MIN_MAP_ELECTRODES: Final = 16
 """Electrodes that a map of the head needs: with fewer it is mostly made up."""
 
 NOT_CONNECTIVITY: Final = (
@@ -54,7 +54,7 @@ def curves_figure(curves: Mapping[str, Sequence[float]], floor: float = 0.0) -> 
     ax.set_xlabel("epoch")
     ax.set_ylabel("training loss (nats)")
     ax.set_title("How training went; what is learned of others is not here")
-    _bare(ax)
+    _remove_spines(ax)
     return figure
 
 
@@ -72,27 +72,27 @@ def participants_figure(
     models
         Which, in order; by default all that have it (at most six).
     """
-    found = {str(r["model"]): r for r in rows if r["metric"] == metric}
-    names = [m for m in (models or found) if m in found][: len(_COLOURS)]
+    by_model = {str(r["model"]): r for r in rows if r["metric"] == metric}
+    names = [m for m in (models or by_model) if m in by_model][: len(_COLOURS)]
     if not names:
         raise ValueError(f"no model has a figure called {metric!r}")
-    first = found[names[0]]["per_participant"]
+    first = by_model[names[0]]["per_participant"]
     participants = sorted(
         first, key=lambda p: -np.inf if first[p] is None else first[p]
     )
     figure = Figure((max(7.0, 0.33 * len(participants) + 3), 4.4), layout="constrained")
     ax = figure.subplots()
     width = 0.8 / len(names)
-    chance = _chance(found, metric)
+    chance = _chance_level(by_model, metric)
     for k, name in enumerate(names):
-        row = found[name]
+        row = by_model[name]
         values = [number(row["per_participant"].get(p)) for p in participants]
         at = np.arange(len(participants)) + (k - (len(names) - 1) / 2) * width
         base = 0.0 if chance is None else chance
-        told = f"{name}: {row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        label = f"{name}: {row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
         ax.bar(
             at, np.array(values) - base, width * 0.92, bottom=base,
-            color=_COLOURS[k], label=told,
+            color=_COLOURS[k], label=label,
         )  # fmt: skip
     if chance is not None:
         ax.axhline(chance, color=INK, linewidth=1)
@@ -110,7 +110,7 @@ def participants_figure(
         f"{metric} of each participant (mean over participants, 95 % interval)"
     )
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    _bare(ax)
+    _remove_spines(ax)
     return figure
 
 
@@ -132,26 +132,32 @@ def calibration_figure(
     ax.annotate("as often as said", (0.62, 0.6), ha="left", va="top", rotation=45)
     y = outputs["y"].to_numpy().astype(int)
     for k, model in enumerate(models[: len(_COLOURS)]):
-        said = outputs[[f"{model}.{c}" for c in classes]].to_numpy(np.float64)
-        columns = said[:, 1:] if len(classes) == 2 else said
+        probabilities = outputs[[f"{model}.{c}" for c in classes]].to_numpy(np.float64)
+        columns = probabilities[:, 1:] if len(classes) == 2 else probabilities
         offset = 1 if len(classes) == 2 else 0
-        so = y[:, None] == np.arange(columns.shape[1]) + offset
+        occurred = y[:, None] == np.arange(columns.shape[1]) + offset
         known = np.isfinite(columns)
-        where, rate, count = _bins(columns[known], so[known])
-        error = float(np.sum(count * np.abs(where - rate)) / count.sum())
+        predicted, observed, count = _reliability_bins(columns[known], occurred[known])
+        error = float(np.sum(count * np.abs(predicted - observed)) / count.sum())
         ax.plot(
-            where, rate, color=_COLOURS[k], marker="o", label=f"{model}: {error:.3f}"
+            predicted,
+            observed,
+            color=_COLOURS[k],
+            marker="o",
+            label=f"{model}: {error:.3f}",
         )
-        ax.scatter(where, rate, 6 + 200 * count / count.sum(), color=_COLOURS[k])
+        ax.scatter(
+            predicted, observed, 6 + 200 * count / count.sum(), color=_COLOURS[k]
+        )
     ax.set_xlim(-0.02, 1.02)
     ax.set_ylim(-0.02, 1.02)
     ax.set_aspect("equal")
-    what = f"of {classes[1]!r}" if len(classes) == 2 else "of a class"
-    ax.set_xlabel(f"probability {what}, as said")
+    event = f"of {classes[1]!r}" if len(classes) == 2 else "of a class"
+    ax.set_xlabel(f"probability {event}, as said")
     ax.set_ylabel("how often it was so")
     ax.set_title("Calibration: mean distance from the line")
     figure.legend(loc="outside lower center", frameon=False)
-    _bare(ax)
+    _remove_spines(ax)
     return figure
 
 
@@ -159,12 +165,12 @@ def confusion_figure(
     outputs: pd.DataFrame, model: str, classes: Sequence[str]
 ) -> Figure:
     """Draw what was said of each class, in shares of its windows, and their number."""
-    said = outputs[[f"{model}.{c}" for c in classes]].to_numpy(np.float64)
-    known = np.isfinite(said).all(axis=1)
+    probabilities = outputs[[f"{model}.{c}" for c in classes]].to_numpy(np.float64)
+    known = np.isfinite(probabilities).all(axis=1)
     y = outputs["y"].to_numpy().astype(int)[known]
     n = len(classes)
     counts = np.zeros((n, n))
-    np.add.at(counts, (y, said[known].argmax(axis=1)), 1)
+    np.add.at(counts, (y, probabilities[known].argmax(axis=1)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure((2.6 + 0.9 * n, 2.2 + 0.8 * n), layout="constrained")
     ax = figure.subplots()
@@ -198,9 +204,9 @@ def importance_figure(
         Their names.
     """
     values = np.asarray(importance, np.float64)
-    info = _placed(electrodes) if len(electrodes) >= ENOUGH else None
+    info = _mne_info(electrodes) if len(electrodes) >= MIN_MAP_ELECTRODES else None
     if info is None:
-        return _bars(values, electrodes, bands)
+        return _importance_bars(values, electrodes, bands)
     import mne
 
     figure = Figure((2.6 * len(bands) + 0.8, 3.6), layout="constrained")
@@ -254,11 +260,13 @@ def attention_figure(attention: Array, electrodes: Sequence[str]) -> Figure:
         f"from {least:.2f} to {most:.2f} times an equal share",
         fontsize="medium",
     )
-    figure.supxlabel(_folded(NOT_CONNECTIVITY, 12 + 4 * n), fontsize="small")
+    figure.supxlabel(_wrapped(NOT_CONNECTIVITY, 12 + 4 * n), fontsize="small")
     return figure
 
 
-def _bars(values: Array, electrodes: Sequence[str], bands: Sequence[str]) -> Figure:
+def _importance_bars(
+    values: Array, electrodes: Sequence[str], bands: Sequence[str]
+) -> Figure:
     figure = Figure((max(5.0, 1.1 * len(electrodes) + 2), 3.8), layout="constrained")
     ax = figure.subplots()
     width = 0.8 / len(bands)
@@ -271,11 +279,11 @@ def _bars(values: Array, electrodes: Sequence[str], bands: Sequence[str]) -> Fig
         "How much the answer moves when a feature is taken from another window"
     )
     figure.legend(loc="outside lower center", ncols=len(bands), frameon=False)
-    _bare(ax)
+    _remove_spines(ax)
     return figure
 
 
-def _placed(electrodes: Sequence[str]) -> Any:
+def _mne_info(electrodes: Sequence[str]) -> Any:
     """Return MNE's description of electrodes and their places; None if one has none."""
     import mne
 
@@ -288,21 +296,25 @@ def _placed(electrodes: Sequence[str]) -> Any:
     return info
 
 
-def _bins(said: Array, so: Any, n: int = 10) -> tuple[Array, Array, Array]:
+def _reliability_bins(
+    predicted: Array, occurred: Any, n: int = 10
+) -> tuple[Array, Array, Array]:
     """Return mean of what was said, share that was so, and number, of each bin."""
-    at = np.minimum((said * n).astype(int), n - 1)
+    at = np.minimum((predicted * n).astype(int), n - 1)
     count = np.bincount(at, minlength=n)
     used = count > 0
-    where = np.bincount(at, said, n)[used] / count[used]
-    rate = np.bincount(at, so, n)[used] / count[used]
+    where = np.bincount(at, predicted, n)[used] / count[used]
+    rate = np.bincount(at, occurred, n)[used] / count[used]
     return where, rate, count[used].astype(np.float64)
 
 
-def _chance(found: Mapping[str, Mapping[str, Any]], metric: str) -> float | None:
+def _chance_level(
+    by_model: Mapping[str, Mapping[str, Any]], metric: str
+) -> float | None:
     """Return what is reached without knowing anything; None where that is unknown."""
     if _CHANCE.get(metric) is not None:
         return _CHANCE[metric]
-    row = found.get("commonest")
+    row = by_model.get("commonest")
     return None if row is None else float(row["mean"])
 
 
@@ -311,11 +323,11 @@ def number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _folded(text: str, width: int) -> str:
+def _wrapped(text: str, width: int) -> str:
     from textwrap import fill
 
     return fill(text, max(width, 40))
 
 
-def _bare(ax: Axes) -> None:
+def _remove_spines(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)

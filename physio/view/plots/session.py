@@ -14,14 +14,20 @@ from physio.view.labels import (
     COLOURS,
     ENDS,
     MEANING,
-    dimensions,
-    labels,
-    reasons,
-    words,
+    estimated_dimensions,
+    origin_labels,
+    reason_codes,
+    reason_words,
 )
-from physio.view.plots.envelope import envelope, runs, whole
-from physio.view.plots.signals import signals
-from physio.view.plots.time_axes import INK, PALE, TimeAxes, bands, shown
+from physio.view.plots.envelope import code_runs, envelope, stitched
+from physio.view.plots.signals import signal_panels
+from physio.view.plots.time_axes import (
+    INK,
+    PALE,
+    TimeAxes,
+    condition_spans,
+    display_unit,
+)
 
 _ROWS: Final = 16
 """How many channels of a stream `plot` draws one above the other."""
@@ -62,35 +68,37 @@ def session_figure(
     Signals of more than some thousand samples are drawn as the smallest and largest
     value of each of 1500 pieces of time.
     """
-    panels = signals(recording, features)
-    names = dimensions(estimates.info) if estimates is not None else ()
+    panels = signal_panels(recording, features)
+    names = estimated_dimensions(estimates.info) if estimates is not None else ()
     infos = [*recording.infos, *(b.info for b in (features, estimates, truth) if b)]
-    sheet = TimeAxes(
+    page = TimeAxes(
         title=title or _title(recording),
-        labels=labels(infos),
+        labels=origin_labels(infos),
         about=MEANING if names else "",
         heights=[*(p.height for p in panels), *(1.5 for _ in names)],
         begin=recording.begin,
         end=recording.end,
     )
-    axes = sheet.axes
+    axes = page.axes
     for panel, ax in zip(panels, axes, strict=False):
         panel.draw(ax)
-        sheet.name(ax, panel.title)
-    fine: set[str] = set()
+        page.label_panel(ax, panel.title)
+    reasons: set[str] = set()
     for name, ax in zip(names, axes[len(panels) :], strict=True):
         if estimates is not None:
-            fine |= _estimate(ax, estimates, name)
-        _truth(ax, truth, name)
-        _ratings(ax, recording, name)
-        sheet.name(ax, name.capitalize())
+            reasons |= _draw_estimate(ax, estimates, name)
+        _draw_truth(ax, truth, name)
+        _draw_ratings(ax, recording, name)
+        page.label_panel(ax, name.capitalize())
     if axes[len(panels) :]:
         _legend(axes[len(panels)])
-    sheet.strip(bands(conditions, recording.end) if conditions is not None else [])
-    sheet.ticks(_markers(recording))
-    hatched = f"Hatched: no estimate ({', '.join(sorted(fine))})" if fine else ""
-    sheet.foot(recording.metadata.get("citation", ""), hatched)
-    return sheet.figure
+    page.draw_conditions(
+        condition_spans(conditions, recording.end) if conditions is not None else []
+    )
+    page.draw_markers(_marker_labels(recording))
+    hatched = f"Hatched: no estimate ({', '.join(sorted(reasons))})" if reasons else ""
+    page.draw_footer(recording.metadata.get("citation", ""), hatched)
+    return page.figure
 
 
 def plot(recording: Recording) -> Figure:
@@ -103,84 +111,90 @@ def plot(recording: Recording) -> Figure:
     if not streams:
         raise ValueError("there is nothing to plot: no stream has a sample")
     counts = [len(b[0].info.channels) for b in streams.values()]
-    sheet = TimeAxes(
+    page = TimeAxes(
         title=_title(recording),
-        labels=labels(recording.infos),
+        labels=origin_labels(recording.infos),
         about="",
         heights=[1.0 if n <= 3 else 1.0 + 0.18 * min(n, _ROWS) for n in counts],
         begin=recording.begin,
         end=recording.end,
     )
-    for (name, blocks), ax in zip(streams.items(), sheet.axes, strict=True):
+    for (name, blocks), ax in zip(streams.items(), page.axes, strict=True):
         channels = blocks[0].info.channels
-        times, data = whole(blocks)
+        times, data = stitched(blocks)
         if len(channels) <= 3 and len({c.unit for c in channels}) == 1:
-            _together(ax, times, data, channels)
-            sheet.name(ax, f"{name}\n{shown(channels[0].unit)}".strip())
+            _draw_overlaid(ax, times, data, channels)
+            page.label_panel(ax, f"{name}\n{display_unit(channels[0].unit)}".strip())
         else:
-            _stacked(ax, times, data, channels)
+            _draw_stacked(ax, times, data, channels)
             more = len(channels) > _ROWS
-            sheet.name(
+            page.label_panel(
                 ax, f"{name}\n{_ROWS} of {len(channels)} shown" if more else name
             )
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
-    sheet.strip(bands(named[0], recording.end) if named else [])
-    sheet.ticks(_markers(recording))
-    sheet.foot(recording.metadata.get("citation", ""), "")
-    return sheet.figure
+    page.draw_conditions(condition_spans(named[0], recording.end) if named else [])
+    page.draw_markers(_marker_labels(recording))
+    page.draw_footer(recording.metadata.get("citation", ""), "")
+    return page.figure
 
 
-def _estimate(ax: Axes, block: Block, name: str) -> set[str]:
+def _draw_estimate(ax: Axes, block: Block, name: str) -> set[str]:
     """Draw an estimate; return the reasons for which there was none."""
     step = max(1, len(block) // 4000)  # far more rows than there are pixels
     rows = slice(None, None, step)
     times, colour = block.times, COLOURS.get(name, INK)
     mean, sd = block.column(name), block.column(f"{name}.sd")
-    here = "" if np.isfinite(mean).any() else "_"  # matplotlib leaves "_..." untold
+    prefix = "" if np.isfinite(mean).any() else "_"  # matplotlib leaves "_..." untold
     for width, alpha, label in ((1.96, 0.15, "95 %"), (1.0, 0.28, "±1 sd")):
         low, high = ((mean + width * sd * sign)[rows] for sign in (-1, 1))
         ax.fill_between(
-            times[rows], low, high, color=colour, alpha=alpha, lw=0, label=here + label
+            times[rows],
+            low,
+            high,
+            color=colour,
+            alpha=alpha,
+            lw=0,
+            label=prefix + label,
         )
     ax.plot(*envelope(times, mean), color=colour, lw=1.3)
     ax.axhline(0, color=PALE, lw=0.6, zorder=0)
     ax.set_ylim(-1.05, 1.05)
     low_end, high_end = ENDS.get(name, ("-1", "+1"))
     ax.set_yticks([-1, 0, 1], [low_end, "0", high_end], fontsize=7)
-    return _abstained(ax, block, name)
+    return _hatch_missing(ax, block, name)
 
 
-def _abstained(ax: Axes, block: Block, name: str) -> set[str]:
-    times, codes = block.times, reasons(block, name)
-    left, right = ax.get_xlim()
+def _hatch_missing(ax: Axes, block: Block, name: str) -> set[str]:
+    times, codes = block.times, reason_codes(block, name)
+    begin_limit, end_limit = ax.get_xlim()
     ends = np.append(times, times[-1:] + 1 / float(block.info.rate))
-    found = runs(codes)
-    for code in {code for _, _, code in found}:
-        spans = [(ends[a], ends[b] - ends[a]) for a, b, c in found if c == code]
+    spans_by_code = code_runs(codes)
+    for code in {code for _, _, code in spans_by_code}:
+        spans = [(ends[a], ends[b] - ends[a]) for a, b, c in spans_by_code if c == code]
         ax.broken_barh(
             spans, (-1.05, 2.1), facecolor="none", edgecolor=PALE, hatch="////", lw=0
         )
         begin, length = max(spans, key=lambda s: float(s[1]))
         # About 180 characters of this size fit across the panel.
-        room = length / (right - left) * 180
-        said = (f"no estimate: {words(code)}", words(code), "")
-        fits = next(s for s in said if not s or len(s) + 2 <= room)
+        room = length / (end_limit - begin_limit) * 180
+        captions = (f"no estimate: {reason_words(code)}", reason_words(code), "")
+        fits = next(s for s in captions if not s or len(s) + 2 <= room)
         if fits:
             ax.text(
                 begin + length / 2, 0, fits, fontsize=8,
                 ha="center", va="center", color=INK,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
             )  # fmt: skip
-    return {words(code) for _, _, code in found}
+    return {reason_words(code) for _, _, code in spans_by_code}
 
 
-def _truth(ax: Axes, truth: Block | None, name: str) -> None:
+def _draw_truth(ax: Axes, truth: Block | None, name: str) -> None:
     if truth is not None and name in truth.info.names:
         times, values = envelope(truth.times, truth.column(name))
         ax.plot(times, values, color="black", lw=1.1, ls=(0, (4, 2)), label="truth")
 
 
-def _ratings(ax: Axes, recording: Recording, name: str) -> None:
+def _draw_ratings(ax: Axes, recording: Recording, name: str) -> None:
     for events in recording.events.values():
         if name in events.info.names and len(events):
             values = events.data[:, events.info.names.index(name)]
@@ -199,7 +213,7 @@ def _legend(ax: Axes) -> None:
         ).set_zorder(6)
 
 
-def _markers(recording: Recording) -> Mapping[float, str]:
+def _marker_labels(recording: Recording) -> Mapping[float, str]:
     """Return what was marked: labelled events, but for what the session itself says."""
     quiet = ("session.stream_timeout", "session.status")
     return {
@@ -211,7 +225,7 @@ def _markers(recording: Recording) -> Mapping[float, str]:
     }
 
 
-def _together(
+def _draw_overlaid(
     ax: Axes, times: Array, data: Array, channels: tuple[Channel, ...]
 ) -> None:
     colours = [INK] if len(channels) == 1 else list(COLOURS.values())
@@ -222,7 +236,7 @@ def _together(
         ax.legend(loc="upper right", fontsize=7, ncols=3)
 
 
-def _stacked(
+def _draw_stacked(
     ax: Axes, times: Array, data: Array, channels: tuple[Channel, ...]
 ) -> None:
     count = min(len(channels), _ROWS)

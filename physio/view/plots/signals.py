@@ -9,15 +9,15 @@ from matplotlib.axes import Axes
 
 from physio.core.block import Array, Block, Channel
 from physio.core.recording import Recording
-from physio.view.plots.envelope import envelope, whole
-from physio.view.plots.time_axes import INK, shown
+from physio.view.plots.envelope import envelope, stitched
+from physio.view.plots.time_axes import INK, display_unit
 
 _CENTRAL: Final = ("Cz", "Fz", "Pz", "AFz", "FCz", "CPz")
 """Which EEG channel stands for all, the first of these that is there."""
 
 
 @dataclass(frozen=True)
-class Panel:
+class SignalPanel:
     """One signal of a session: what it is called, how it is drawn, and how high."""
 
     title: str
@@ -25,107 +25,115 @@ class Panel:
     height: float = 1.0
 
 
-def signals(recording: Recording, features: Block | None) -> list[Panel]:
+def signal_panels(recording: Recording, features: Block | None) -> list[SignalPanel]:
     """Return the panels of the signals that participants look for first."""
-    found = []
-    if eeg := _first(recording, lambda c: c.kind == "eeg"):
-        found.append(_raw(recording, *eeg, 1.2))
-    skin = _first(recording, lambda c: c.kind == "gsr")
-    tonic = _column(features, lambda c: c.unit == "uS" and "tonic" in c.name)
+    panels = []
+    if eeg := _first_channel(recording, lambda c: c.kind == "eeg"):
+        panels.append(_raw_panel(recording, *eeg, 1.2))
+    skin = _first_channel(recording, lambda c: c.kind == "gsr")
+    tonic = _first_column(features, lambda c: c.unit == "uS" and "tonic" in c.name)
     if skin or tonic:
-        found.append(_skin(recording, skin, features, tonic))
-    beats = _beats(features)
+        panels.append(_eda_panel(recording, skin, features, tonic))
+    beats = _heart_rate_column(features)
     if features is not None and beats:
-        found.append(Panel("Heart rate\n1/min", _line(features, beats, "#AA3377")))
-    elif pulse := _first(recording, lambda c: c.kind in ("bio", "ecg")):
-        found.append(_raw(recording, *pulse, 1.0))
-    moved = _column(features, lambda c: c.unit == "g")
-    if features is not None and moved:
-        found.append(Panel("Movement\ng", _line(features, moved, "#555555"), 0.7))
-    elif acc := _first(recording, lambda c: c.unit == "g"):
-        found.append(_acceleration(recording, acc[0]))
-    return found
+        panels.append(
+            SignalPanel("Heart rate\n1/min", _feature_line(features, beats, "#AA3377"))
+        )
+    elif pulse := _first_channel(recording, lambda c: c.kind in ("bio", "ecg")):
+        panels.append(_raw_panel(recording, *pulse, 1.0))
+    movement = _first_column(features, lambda c: c.unit == "g")
+    if features is not None and movement:
+        panels.append(
+            SignalPanel(
+                "Movement\ng", _feature_line(features, movement, "#555555"), 0.7
+            )
+        )
+    elif acc := _first_channel(recording, lambda c: c.unit == "g"):
+        panels.append(_acceleration_panel(recording, acc[0]))
+    return panels
 
 
-def _first(
+def _first_channel(
     recording: Recording, wanted: Callable[[Channel], bool]
 ) -> tuple[str, int] | None:
     """Return the stream and the number of a channel of a raw stream."""
     for name, blocks in recording.streams.items():
-        found = [i for i, c in enumerate(blocks[0].info.channels) if wanted(c)]
-        if found and name != "features" and any(map(len, blocks)):
+        candidates = [i for i, c in enumerate(blocks[0].info.channels) if wanted(c)]
+        if candidates and name != "features" and any(map(len, blocks)):
             names = blocks[0].info.names
             central = [names.index(n) for n in _CENTRAL if n in names]
-            return name, next((i for i in central if i in found), found[0])
+            return name, next((i for i in central if i in candidates), candidates[0])
     return None
 
 
-def _column(features: Block | None, wanted: Callable[[Channel], bool]) -> str:
+def _first_column(features: Block | None, wanted: Callable[[Channel], bool]) -> str:
     if features is None:
         return ""
     return next((c.name for c in features.info.channels if wanted(c)), "")
 
 
-def _beats(features: Block | None) -> str:
+def _heart_rate_column(features: Block | None) -> str:
     """Return the heart rate: breaths and skin responses have a rate as well."""
 
     def wanted(channel: Channel) -> bool:
-        chain, _, what = channel.name.rpartition(".")
+        chain, _, quantity = channel.name.rpartition(".")
         beside = features is not None and f"{chain}.rmssd" in features.info.names
-        return what == "rate" and (beside or "heart" in chain)
+        return quantity == "rate" and (beside or "heart" in chain)
 
-    return _column(features, wanted)
+    return _first_column(features, wanted)
 
 
-def _raw(recording: Recording, stream: str, i: int, height: float) -> Panel:
+def _raw_panel(recording: Recording, stream: str, i: int, height: float) -> SignalPanel:
     blocks = recording.streams[stream]
     channel = blocks[0].info.channels[i]
     centred = channel.kind in ("eeg", "bio", "ecg")
 
     def draw(ax: Axes) -> None:
-        times, data = whole(blocks)
+        times, data = stitched(blocks)
         values = data[:, i]
         if centred and np.isfinite(values).any():
             values = values - np.nanmedian(values)
         ax.plot(*envelope(times, values), color=INK, lw=0.6)
-        _within(ax, values)
+        _scale_to_percentiles(ax, values)
 
     kind = {"eeg": "EEG ", "ecg": "ECG ", "bio": "Pulse "}.get(channel.kind, "")
     name = "" if kind and channel.kind != "eeg" else channel.name
-    unit = shown(channel.unit)
-    return Panel(f"{kind}{name}".strip() + (f"\n{unit}" if unit else ""), draw, height)
+    unit = display_unit(channel.unit)
+    return SignalPanel(
+        f"{kind}{name}".strip() + (f"\n{unit}" if unit else ""), draw, height
+    )
 
 
-def _acceleration(recording: Recording, stream: str) -> Panel:
+def _acceleration_panel(recording: Recording, stream: str) -> SignalPanel:
     def draw(ax: Axes) -> None:
         blocks = recording.streams[stream]
-        times, data = whole(blocks)
+        times, data = stitched(blocks)
         axes = [i for i, c in enumerate(blocks[0].info.channels) if c.unit == "g"]
         size = np.sqrt(np.sum(data[:, axes] ** 2, axis=1))
         ax.plot(*envelope(times, size), color="#555555", lw=0.6)
 
-    return Panel("Movement\ng", draw, 0.7)
+    return SignalPanel("Movement\ng", draw, 0.7)
 
 
-def _skin(
+def _eda_panel(
     recording: Recording,
     raw: tuple[str, int] | None,
     features: Block | None,
     tonic: str,
-) -> Panel:
+) -> SignalPanel:
     def draw(ax: Axes) -> None:
         if raw is not None:
-            times, data = whole(recording.streams[raw[0]])
+            times, data = stitched(recording.streams[raw[0]])
             ax.plot(*envelope(times, data[:, raw[1]]), color=INK, lw=0.8)
         if features is not None and tonic:
-            _line(features, tonic, "#CC79A7")(ax)
+            _feature_line(features, tonic, "#CC79A7")(ax)
             ax.lines[-1].set_label("tonic")
             ax.legend(loc="upper right", fontsize=7, frameon=False)
 
-    return Panel(f"Skin cond.\n{shown('uS')}", draw, 1.2)
+    return SignalPanel(f"Skin cond.\n{display_unit('uS')}", draw, 1.2)
 
 
-def _line(block: Block, name: str, colour: str) -> Callable[[Axes], None]:
+def _feature_line(block: Block, name: str, colour: str) -> Callable[[Axes], None]:
     def draw(ax: Axes) -> None:
         late = block.info.channels[block.info.names.index(name)].delay
         times, values = envelope(block.times - late, block.column(name))
@@ -134,7 +142,7 @@ def _line(block: Block, name: str, colour: str) -> Callable[[Axes], None]:
     return draw
 
 
-def _within(ax: Axes, values: Array) -> None:
+def _scale_to_percentiles(ax: Axes, values: Array) -> None:
     """Scale to what is usual, so that a few spikes do not flatten all else."""
     good = values[np.isfinite(values)]
     if len(good):

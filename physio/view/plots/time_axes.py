@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from physio.core.events import Events
-from physio.view.labels import Label
+from physio.view.labels import OriginLabel
 
 INK: Final = "#333333"
 PALE: Final = "#BBBBBB"
@@ -25,7 +25,7 @@ _MICRO: Final = "\N{MICRO SIGN}"
 _UNITS: Final = {"uV": f"{_MICRO}V", "uS": f"{_MICRO}S", "degC": "°C", "1": ""}
 
 
-class Band(NamedTuple):
+class ConditionSpan(NamedTuple):
     """A part of a study, from when to when (s, session clock)."""
 
     name: str
@@ -33,12 +33,12 @@ class Band(NamedTuple):
     end: float
 
 
-def shown(unit: str) -> str:
+def display_unit(unit: str) -> str:
     """Return a unit as participants write it."""
     return _UNITS.get(unit, unit)
 
 
-def bands(conditions: Events, end: float) -> list[Band]:
+def condition_spans(conditions: Events, end: float) -> list[ConditionSpan]:
     """Return the parts of a study that events stand for.
 
     They last until the channel ``end`` (s, session clock), or for so long as the
@@ -54,7 +54,7 @@ def bands(conditions: Events, end: float) -> list[Band]:
         ends = np.append(begins[1:], end)
     named = conditions.labels or ("",) * len(begins)
     rows = zip(named, begins.tolist(), ends.tolist(), strict=True)
-    return [Band(*row) for row in rows]
+    return [ConditionSpan(*row) for row in rows]
 
 
 class TimeAxes:
@@ -77,15 +77,15 @@ class TimeAxes:
     def __init__(
         self,
         title: str,
-        labels: Sequence[Label],
+        labels: Sequence[OriginLabel],
         about: str,
         heights: Sequence[float],
         begin: float,
         end: float,
     ) -> None:
         self.begin, self.end = begin, max(end, begin + 1e-3)
-        told = [f"{label.badge}: {label.meaning}" for label in labels]
-        lines = [*told, *([about] if about else [])]
+        badges = [f"{label.badge}: {label.meaning}" for label in labels]
+        lines = [*badges, *([about] if about else [])]
         top = 0.75 + 0.19 * len(lines)  # inches that the title and the strip take
         height = top + 0.75 + 0.95 * sum(heights)
         self._inch = 1 / height
@@ -98,16 +98,16 @@ class TimeAxes:
         for i in range(len(heights)):
             shared = self.axes[0] if self.axes else None
             self.axes.append(self.figure.add_subplot(grid[i], sharex=shared))
-        self._above(title, labels, lines)
-        self._time()
+        self._draw_header(title, labels, lines)
+        self._format_time_axis()
 
-    def name(self, ax: Axes, text: str) -> None:
+    def label_panel(self, ax: Axes, text: str) -> None:
         """Put the name of a panel on its left."""
         box = ax.get_position()
         middle = (box.y0 + box.y1) / 2
         self.figure.text(0.012, middle, text, fontsize=9, va="center", linespacing=1.4)
 
-    def strip(self, parts: Sequence[Band]) -> None:
+    def draw_conditions(self, parts: Sequence[ConditionSpan]) -> None:
         """Draw the parts of a study as bands, named above the panels."""
         if not parts or not self.axes:
             return
@@ -135,7 +135,7 @@ class TimeAxes:
                     middle, 0.45, part.name, fontsize=8, ha="center", va="center"
                 )
 
-    def ticks(self, markers: Mapping[float, str]) -> None:
+    def draw_markers(self, markers: Mapping[float, str]) -> None:
         """Draw markers as lines through all panels, named at the first if they fit."""
         if not self.axes:
             return
@@ -153,15 +153,17 @@ class TimeAxes:
                 )  # fmt: skip
                 free = time + room * (len(label[:24]) + 3)
 
-    def foot(self, left: str, right: str) -> None:
+    def draw_footer(self, text: str, note: str) -> None:
         """Put a line below everything: whose data these are, and what else is said."""
-        room = 205 - len(right)  # characters of this size that fit across the page
-        left = left if len(left) <= room else f"{left[: room - 1]}…"
+        room = 205 - len(note)  # characters of this size that fit across the page
+        text = text if len(text) <= room else f"{text[: room - 1]}…"
         y = 0.1 * self._inch
-        self.figure.text(0.012, y, left, fontsize=7, color=INK)
-        self.figure.text(0.985, y, right, fontsize=7, ha="right", color=INK)
+        self.figure.text(0.012, y, text, fontsize=7, color=INK)
+        self.figure.text(0.985, y, note, fontsize=7, ha="right", color=INK)
 
-    def _above(self, title: str, labels: Sequence[Label], lines: Sequence[str]) -> None:
+    def _draw_header(
+        self, title: str, labels: Sequence[OriginLabel], lines: Sequence[str]
+    ) -> None:
         text, y = self.figure.text, 1 - 0.12 * self._inch
         text(0.012, y, title, fontsize=14, weight="bold", va="top")
         x = 0.985
@@ -176,7 +178,7 @@ class TimeAxes:
             text(0.012, y - (0.32 + 0.19 * i) * self._inch, line, fontsize=8.5,
                  va="top", color=INK)  # fmt: skip
 
-    def _time(self) -> None:
+    def _format_time_axis(self) -> None:
         if not self.axes:
             return
         unit, name = (60.0, "minutes") if self.end - self.begin > 180 else (1.0, "s")

@@ -7,11 +7,17 @@ import pandas as pd
 
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL, RATING
-from physio.view.plots.data_availability import conditions, missing, usable_over_time
-from physio.view.reports.html import Page
+from physio.view.plots.data_availability import (
+    missing_reasons,
+    valid_over_time,
+    windows_per_condition,
+)
+from physio.view.reports.html import HtmlReport
 
 
-def dataset_report(table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]) -> Page:
+def dataset_report(
+    table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]
+) -> HtmlReport:
     """Return the report on a table of features.
 
     Parameters
@@ -23,57 +29,57 @@ def dataset_report(table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]) -> 
     """
     files = table.attrs.get("files", {})
     about: Mapping[str, Any] = next(iter(files.values()), {})
-    shares = feature_table.usable(table)
-    sensors = [c for c in shares.columns if c != "windows"]
-    lasts = about.get("windows", {})
+    fractions = feature_table.usable(table)
+    sensors = [c for c in fractions.columns if c != "windows"]
+    windows = about.get("windows", {})
     name = str(about.get("dataset") or "A table of features")
-    page = Page(f"{name}: what is usable")
+    page = HtmlReport(f"{name}: what is usable")
     if about.get("origin", "measured") != "measured":
         page.notice(f"The signals are {about['origin']}, not measured on participants.")
-    _about(page, table, about, len(shares))
+    _add_overview(page, table, about, len(fractions))
     page.heading("What is usable")
-    hop = float(lasts.get("hop", 1.0))
-    page.picture(
-        usable_over_time(table, shares, hop),
+    hop = float(windows.get("hop", 1.0))
+    page.figure(
+        valid_over_time(table, fractions, hop),
         "For each participant and sensor: for how much of a window its features have "
         "values, in the mean and window by window along the recording, beneath the "
         "condition. What needs a minute to warm up is missing in short trials.",
     )
-    page.table(shares, _share_or_count)
+    page.table(fractions, _percent_or_count)
     page.heading("Why values are missing")
     page.text("Shares of all values of a sensor's features.")
-    page.table(missing(table, sensors), "{:.1%}".format)
+    page.table(missing_reasons(table, sensors), "{:.1%}".format)
     if (table[LABEL] != "").any():
         page.heading("Windows of each condition")
-        page.table(conditions(table))
-    if answers := _answers(table):
+        page.table(windows_per_condition(table))
+    if answers := _rating_summary(table):
         page.heading("What participants answered")
         page.text(
             "Mean over participants, and standard deviation between them; .sam is on the "
             "study's own scale."
         )
         page.table(pd.DataFrame(answers))
-    for told in audits:
-        page.audit(told)
+    for audit in audits:
+        page.audit(audit)
     page.heading("Where it comes from")
     if lines := _provenance(about):
         page.table(pd.DataFrame({"": lines}))
     return page
 
 
-def _about(
-    page: Page, table: pd.DataFrame, about: Mapping[str, Any], participants: int
+def _add_overview(
+    page: HtmlReport, table: pd.DataFrame, about: Mapping[str, Any], participants: int
 ) -> None:
-    lasts = about.get("windows", {})
+    windows = about.get("windows", {})
     length = ""
-    if lasts:
-        length = f" of {lasts['width']:g} s every {lasts['hop']:g} s"
+    if windows:
+        length = f" of {windows['width']:g} s every {windows['hop']:g} s"
     page.text(f"{participants} participants, {len(table)} windows{length}.")
     if about.get("citation"):
         page.text(f"Cite: {about['citation']}. {about['licence']}.", small=True)
 
 
-def _answers(table: pd.DataFrame) -> dict[str, dict[str, str]]:
+def _rating_summary(table: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Return what was answered of each condition, one answer a participant and part."""
     columns = [
         c
@@ -81,19 +87,19 @@ def _answers(table: pd.DataFrame) -> dict[str, dict[str, str]]:
         if str(c).startswith(RATING) and f"{c}.sam" not in table.columns
     ]
     labelled = table[table[LABEL] != ""]
-    found: dict[str, dict[str, str]] = {}
+    columns_by_rating: dict[str, dict[str, str]] = {}
     for column in columns:
         known = labelled[labelled[column].notna()]
         once = known.groupby(["subject", LABEL], observed=True)[column].mean()
-        each = once.groupby(level=LABEL, observed=True)
+        groups = once.groupby(level=LABEL, observed=True)
         if len(once):
-            found[str(column)[len(RATING) :]] = {
+            columns_by_rating[str(column)[len(RATING) :]] = {
                 str(k): f"{m:.2f} ± {s:.2f}" if s == s else f"{m:.2f}"
                 for k, m, s in zip(
-                    each.mean().index, each.mean(), each.std(), strict=True
+                    groups.mean().index, groups.mean(), groups.std(), strict=True
                 )
             }
-    return found
+    return columns_by_rating
 
 
 def _provenance(about: Mapping[str, Any]) -> dict[str, str]:
@@ -108,7 +114,7 @@ def _provenance(about: Mapping[str, Any]) -> dict[str, str]:
     return lines
 
 
-def _share_or_count(value: Any) -> str:
+def _percent_or_count(value: Any) -> str:
     if isinstance(value, float) and value <= 1:
         return f"{value:.0%}"
     return f"{value:.0f}"

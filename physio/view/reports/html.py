@@ -31,7 +31,7 @@ tr.leak td:first-child { color: #b42318; font-weight: 600; }
 
 
 @dataclass
-class Page:
+class HtmlReport:
     """A page under construction; each method adds to its end.
 
     Parameters
@@ -62,52 +62,52 @@ class Page:
         self, table: pd.DataFrame, shown: Callable[[Any], str] | None = None
     ) -> Self:
         """Add a table; ``shown`` turns each of its cells into text."""
-        how = None if shown is None else [shown] * len(table.columns)
+        formatters = None if shown is None else [shown] * len(table.columns)
         html = table.rename_axis(None).rename_axis(None, axis=1).to_html(
-            border=0, justify="right", formatters=how, na_rep="-"
+            border=0, justify="right", formatters=formatters, na_rep="-"
         )  # fmt: skip
         return self._add(f'<div class="wide">{html}</div>')
 
-    def picture(self, figure: Figure, caption: str, name: str = "") -> Self:
+    def figure(self, figure: Figure, caption: str, name: str = "") -> Self:
         """Add a picture, and what it shows for those who cannot see it."""
         if name:
             self.figures[name] = figure
         content = BytesIO()
         figure.savefig(content, format="png", dpi=140)
         data = base64.b64encode(content.getvalue()).decode("ascii")
-        said = escape(caption)
+        text = escape(caption)
         return self._add(
-            f'<figure><img alt="{said}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{said}</figcaption></figure>"
+            f'<figure><img alt="{text}" src="data:image/png;base64,{data}">'
+            f"<figcaption>{text}</figcaption></figure>"
         )
 
-    def keep(self, folder: Path) -> list[Path]:
+    def save_figures(self, folder: Path) -> list[Path]:
         """Write the named pictures as PNG, SVG and PDF; return the files."""
         folder.mkdir(parents=True, exist_ok=True)
-        made, files = [], distinct(self.figures)
+        written, files = [], distinct(self.figures)
         for name, figure in self.figures.items():
             for kind in ("png", "svg", "pdf"):
                 path = folder / f"{files[name]}.{kind}"
                 figure.savefig(path, dpi=200)
-                made.append(path)
-        return made
+                written.append(path)
+        return written
 
-    def audit(self, told: Mapping[str, Any]) -> Self:
+    def audit(self, audit: Mapping[str, Any]) -> Self:
         """Add the audit of a split, as `physio.evaluation.leakage.audit.Audit.told` gives it."""
-        said = "nothing leaks" if told["ok"] else "this split leaks"
+        verdict = "nothing leaks" if audit["ok"] else "this split leaks"
         self.heading("Audit")
-        add = self.text if told["ok"] else self.notice
-        add(f"{told['protocol']}: {said}.")
+        add = self.text if audit["ok"] else self.notice
+        add(f"{audit['protocol']}: {verdict}.")
         rows = [
             f'<tr class="{"leak" if f["leak"] else "note"}">'
             f"<td>{'leak' if f['leak'] else 'note'}</td><td>{escape(f['kind'])}</td>"
             f"<td>{escape(f['fold'])}</td>"
             f'<td style="text-align:left">{escape(f["text"])}</td></tr>'
-            for f in told["findings"]
+            for f in audit["findings"]
         ]
         if rows:
             self._add(f"<table><tbody>{''.join(rows)}</tbody></table>")
-        if clock := told.get("clock"):
+        if clock := audit.get("clock"):
             self.text(
                 f"A forest that sees nothing but the seconds since the start reaches "
                 f"macro-F1 {clock['reached']:.2f}, the mean over "

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from physio.models import model_card
 
-CITED: Final[Mapping[str, str]] = {
+REFERENCES: Final[Mapping[str, str]] = {
     "Boucsein et al., 2012": "Boucsein W, Fowles DC, Grimnes S, Ben-Shakhar G, Roth "
     "WT, Dawson ME, Filion DL (2012). Publication recommendations for electrodermal "
     "measurements. Psychophysiology 49(8), 1017-1034.",
@@ -27,7 +27,7 @@ CITED: Final[Mapping[str, str]] = {
 }
 """What the sentences below cite."""
 
-_SAID: Final[Mapping[str, str]] = {
+_CLAUSES: Final[Mapping[str, str]] = {
     "EegQuality": "EEG channels that were flat (within {flat} uV), out of range "
     "({wild} uV) or at the amplifier's rail were left out, each for as long as it was "
     "so",
@@ -52,7 +52,7 @@ _SAID: Final[Mapping[str, str]] = {
 """What is said of a stage, with its settings."""
 
 
-def methods(config: Mapping[str, Any], version: str) -> tuple[str, list[str]]:
+def methods_paragraph(config: Mapping[str, Any], version: str) -> tuple[str, list[str]]:
     """Return a paragraph on what a session computed, and the references it cites.
 
     Parameters
@@ -67,12 +67,14 @@ def methods(config: Mapping[str, Any], version: str) -> tuple[str, list[str]]:
         "computed while recording is what is computed from the file."
     ]
     for name, chain in config.get("chains", {}).items():
-        said = [s for stage in chain.get("stages", ()) for s in _sentences(stage)]
-        if said:
-            text = "; ".join(said)
+        clauses = [
+            s for stage in chain.get("stages", ()) for s in _stage_clauses(stage)
+        ]
+        if clauses:
+            text = "; ".join(clauses)
             sentences.append(f"{name}: {text[0].upper()}{text[1:]}.")
-    cited = [key for key in CITED if any(key in s for s in sentences)]
-    references = [CITED[key] for key in cited]
+    keys = [key for key in REFERENCES if any(key in s for s in sentences)]
+    references = [REFERENCES[key] for key in keys]
     experts = config.get("estimator", {}).get("experts", ())
     if experts:
         sentences.append(
@@ -82,7 +84,7 @@ def methods(config: Mapping[str, Any], version: str) -> tuple[str, list[str]]:
             "relative to the participant's rest; they are estimates of a self-report, "
             "not measurements of emotion."
         )
-        references += [CITED["Bradley & Lang, 1994"], CITED["Russell, 1980"]]
+        references += [REFERENCES["Bradley & Lang, 1994"], REFERENCES["Russell, 1980"]]
     for expert in experts:
         try:
             card = model_card.load(expert["weights"]).card
@@ -98,21 +100,21 @@ def methods(config: Mapping[str, Any], version: str) -> tuple[str, list[str]]:
     return " ".join(sentences), sorted(dict.fromkeys(references))
 
 
-def _sentences(stage: Any) -> Iterator[str]:
+def _stage_clauses(stage: Any) -> Iterator[str]:
     """Yield what is to be said of a stage and of those inside it."""
     if isinstance(stage, Mapping):
         name = str(stage.get("use", "")).rpartition(":")[2]
         for value in stage.values():
-            yield from _sentences(value)
-        if name in _SAID:
-            told = {k: _shown(v) for k, v in stage.items()}
+            yield from _stage_clauses(value)
+        if name in _CLAUSES:
+            settings = {k: _shown(v) for k, v in stage.items()}
             try:
-                yield _SAID[name].format(**told)
+                yield _CLAUSES[name].format(**settings)
             except (KeyError, ValueError):  # settings of another version
                 yield f"{name} was applied"
     elif isinstance(stage, list | tuple):
-        for each in stage:
-            yield from _sentences(each)
+        for part in stage:
+            yield from _stage_clauses(part)
 
 
 def _shown(value: Any) -> Any:

@@ -19,13 +19,13 @@ from physio.core.recording import (
     base_name,
     computed,
 )
-from physio.view.labels import DIMENSIONS, MEANING, labels
-from physio.view.plots.coverage import course_figure, quality_figure
-from physio.view.plots.envelope import whole
+from physio.view.labels import DIMENSIONS, MEANING, origin_labels
+from physio.view.plots.coverage import feature_figure, quality_figure
+from physio.view.plots.envelope import stitched
 from physio.view.plots.session import session_figure
-from physio.view.plots.time_axes import Band, bands, shown
-from physio.view.reports.html import Page
-from physio.view.reports.methods import methods
+from physio.view.plots.time_axes import ConditionSpan, condition_spans, display_unit
+from physio.view.reports.html import HtmlReport
+from physio.view.reports.methods import methods_paragraph
 
 _SHEET: Final = {
     "participant": "participant",
@@ -50,7 +50,7 @@ def session_report(
     estimates: Block | None,
     conditions: Events | None = None,
     timing: Mapping[str, str] | None = None,
-) -> Page:
+) -> HtmlReport:
     """Return the report on a session, with all pictures inside.
 
     Parameters
@@ -66,33 +66,33 @@ def session_report(
         How late markers are, in words, by the channel that shows what they mark.
     """
     about = recording.metadata
-    page = Page(f"Session {about.get('participant', '')}".strip())
+    page = HtmlReport(f"Session {about.get('participant', '')}".strip())
     infos = [*recording.infos, *(b.info for b in (features, estimates) if b)]
-    for label in labels(infos):
+    for label in origin_labels(infos):
         page.notice(f"{label.badge}: {label.meaning}.")
-    parts = bands(conditions, recording.end) if conditions is not None else []
-    _recorded(page, recording)
+    parts = condition_spans(conditions, recording.end) if conditions is not None else []
+    _add_streams(page, recording)
     page.heading("Signals and estimates")
     truth = [s for n, s in recording.streams.items() if n.endswith(".truth")]
     figure = session_figure(
         recording,
         features,
         estimates,
-        truth=_one(truth[0]) if truth else None,
+        truth=_joined_block(truth[0]) if truth else None,
         conditions=conditions,
     )
-    page.picture(
+    page.figure(
         figure,
         "Signals above; below, valence, arousal and dominance with bands of one "
         "standard deviation and of 95 %. Hatched where there is no estimate.",
         "overview",
     )
     if estimates is not None:
-        _affect(page, estimates, parts or _all(recording))
+        _add_estimates(page, estimates, parts or _whole_session(recording))
     if features is not None:
-        _body(page, features, parts or _all(recording))
-        if (course := course_figure(features, parts)) is not None:
-            page.picture(
+        _add_features(page, features, parts or _whole_session(recording))
+        if (course := feature_figure(features, parts)) is not None:
+            page.figure(
                 course,
                 "Skin responses and the heart over time. Where a line is broken, the "
                 "value is missing.",
@@ -100,15 +100,15 @@ def session_report(
             )
     if (spectrum := _spectrum(recording)) is not None:
         page.heading("Spectrum of the EEG")
-        page.picture(
+        page.figure(
             spectrum, "Power by frequency, a line for each channel.", "spectrum"
         )
-    _events(page, recording)
-    _sheet(page, recording, timing or {})
+    _add_events(page, recording)
+    _add_data_sheet(page, recording, timing or {})
     return page
 
 
-def _recorded(page: Page, recording: Recording) -> None:
+def _add_streams(page: HtmlReport, recording: Recording) -> None:
     page.heading("What was recorded")
     streams = {
         n: b
@@ -116,7 +116,7 @@ def _recorded(page: Page, recording: Recording) -> None:
         if not computed(n) and not n.endswith(".truth")
     }
     page.text(f"{recording.seconds:.1f} s of {len(streams)} streams.")
-    page.picture(
+    page.figure(
         quality_figure(streams, recording.begin, recording.end),
         "When each stream was there: missing samples and channels that stand still.",
         "quality",
@@ -124,30 +124,32 @@ def _recorded(page: Page, recording: Recording) -> None:
     rows = {}
     for name, blocks in streams.items():
         filled = [b for b in blocks if len(b)]
-        kept = sum(map(len, filled))
-        due = filled[-1].stop - filled[0].start if filled else 0
+        n_samples = sum(map(len, filled))
+        n_expected = filled[-1].stop - filled[0].start if filled else 0
         rate = float(blocks[0].info.rate)
         jumps = pairwise(filled)
         longest = max((b.start - a.stop for a, b in jumps), default=0) / rate
         rows[name] = {
             "Hz": f"{rate:g}",
-            "channels": _named(blocks[0]),
-            "samples": kept,
-            "lost": due - kept,
-            "share lost": f"{(due - kept) / max(due, 1):.2%}",
+            "channels": _channel_list(blocks[0]),
+            "samples": n_samples,
+            "lost": n_expected - n_samples,
+            "share lost": f"{(n_expected - n_samples) / max(n_expected, 1):.2%}",
             "longest gap (s)": f"{longest:.2f}",
             "worn": blocks[0].info.site or "",
         }
     page.table(pd.DataFrame(rows).T)
 
 
-def _named(block: Block) -> str:
-    names = [f"{c.name} {shown(c.unit)}".strip() for c in block.info.channels]
+def _channel_list(block: Block) -> str:
+    names = [f"{c.name} {display_unit(c.unit)}".strip() for c in block.info.channels]
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return ", ".join(names[:6]) + more
 
 
-def _affect(page: Page, estimates: Block, parts: list[Band]) -> None:
+def _add_estimates(
+    page: HtmlReport, estimates: Block, parts: list[ConditionSpan]
+) -> None:
     page.heading("Valence, arousal and dominance")
     page.text(MEANING)
     rows: dict[str, Any] = {}
@@ -159,13 +161,13 @@ def _affect(page: Page, estimates: Block, parts: list[Band]) -> None:
                 continue
             mean = estimates.column(name)[inside]
             sd = estimates.column(f"{name}.sd")[inside]
-            there = np.isfinite(mean)
+            valid = np.isfinite(mean)
             row[name] = (
-                f"{mean[there].mean():+.2f} ± {sd[there].mean():.2f}"
-                if there.any()
+                f"{mean[valid].mean():+.2f} ± {sd[valid].mean():.2f}"
+                if valid.any()
                 else "none"
             )
-            row[f"{name} known"] = f"{there.mean():.0%}" if len(there) else "0%"
+            row[f"{name} known"] = f"{valid.mean():.0%}" if len(valid) else "0%"
         rows[f"{len(rows) + 1}. {part.name}"] = row
     page.table(pd.DataFrame(rows).T)
     page.text(
@@ -175,7 +177,9 @@ def _affect(page: Page, estimates: Block, parts: list[Band]) -> None:
     )
 
 
-def _body(page: Page, features: Block, parts: list[Band]) -> None:
+def _add_features(
+    page: HtmlReport, features: Block, parts: list[ConditionSpan]
+) -> None:
     names = [
         n
         for n in features.info.names
@@ -192,8 +196,8 @@ def _body(page: Page, features: Block, parts: list[Band]) -> None:
         for name in names:
             values = features.column(name)[inside]
             good = values[np.isfinite(values)]
-            told = f"{name} ({shown(unit[name])})".replace(" ()", "")
-            row[told] = f"{good.mean():.3g}" if len(good) else "none"
+            column = f"{name} ({display_unit(unit[name])})".replace(" ()", "")
+            row[column] = f"{good.mean():.3g}" if len(good) else "none"
         rows[f"{len(rows) + 1}. {part.name}"] = row
     page.table(pd.DataFrame(rows).T)
     page.text(
@@ -202,8 +206,8 @@ def _body(page: Page, features: Block, parts: list[Band]) -> None:
     )
 
 
-def _all(recording: Recording) -> list[Band]:
-    return [Band("the whole session", recording.begin, recording.end + 1e-6)]
+def _whole_session(recording: Recording) -> list[ConditionSpan]:
+    return [ConditionSpan("the whole session", recording.begin, recording.end + 1e-6)]
 
 
 def _spectrum(recording: Recording) -> Figure | None:
@@ -216,7 +220,7 @@ def _spectrum(recording: Recording) -> Figure | None:
         if not eeg or computed(name) or not any(map(len, blocks)):
             continue
         rate = float(blocks[0].info.rate)
-        _, data = whole(blocks)
+        _, data = stitched(blocks)
         data = np.nan_to_num(data[:, eeg] - np.nanmedian(data[:, eeg], axis=0))
         n = int(min(4 * rate, len(data)))
         if n < rate:
@@ -238,7 +242,7 @@ def _spectrum(recording: Recording) -> Figure | None:
     return None
 
 
-def _events(page: Page, recording: Recording) -> None:
+def _add_events(page: HtmlReport, recording: Recording) -> None:
     rows = []
     for name, events in recording.events.items():
         quiet = name == STREAM_TIMEOUT or name == "session.status" or not len(events)
@@ -246,13 +250,13 @@ def _events(page: Page, recording: Recording) -> None:
             continue
         for i, at in enumerate(events.times.tolist()):
             values = zip(events.info.names, events.data[i].tolist(), strict=True)
-            told = ", ".join(
+            rating = ", ".join(
                 f"{k} {v:+.2f}" for k, v in values if k in DIMENSIONS and v == v
             )
             label = events.labels[i] if events.labels else ""
             kind = "marker" if base_name(name) == MARKERS else name
-            if label or told:
-                rows.append((at - recording.begin, kind, label, told))
+            if label or rating:
+                rows.append((at - recording.begin, kind, label, rating))
     rows.sort()
     if rows:
         page.heading("Markers and ratings")
@@ -268,22 +272,24 @@ def _events(page: Page, recording: Recording) -> None:
         page.table(pd.DataFrame({"what": status.labels[:_MOST]}, index=at))
 
 
-def _sheet(page: Page, recording: Recording, timing: Mapping[str, str]) -> None:
+def _add_data_sheet(
+    page: HtmlReport, recording: Recording, timing: Mapping[str, str]
+) -> None:
     about: Mapping[str, str] = recording.metadata
     page.heading("Data sheet")
-    rows = {told: about[key] for key, told in _SHEET.items() if about.get(key)}
+    rows = {name: about[key] for key, name in _SHEET.items() if about.get(key)}
     rows |= {f"{channel} behind its marker": told for channel, told in timing.items()}
     page.table(pd.DataFrame({"": rows}))
     config = json.loads(about.get("config", "{}"))
-    text, references = methods(config, version("physio-affect"))
+    text, references = methods_paragraph(config, version("physio-affect"))
     page.heading("Methods, ready to paste")
     page.text(text)
     for reference in references:
         page.text(reference, small=True)
 
 
-def _one(blocks: Any) -> Block | None:
-    times, data = whole(blocks)
+def _joined_block(blocks: Any) -> Block | None:
+    times, data = stitched(blocks)
     if not len(times):
         return None
     first = next(b for b in blocks if len(b))

@@ -18,13 +18,13 @@ from physio.core.missing import missing_reason
 from physio.view.labels import (
     ENDS,
     MEANING,
-    Label,
-    dimensions,
-    reasons,
-    strongest,
-    words,
+    OriginLabel,
+    estimated_dimensions,
+    largest_contributions,
+    reason_codes,
+    reason_words,
 )
-from physio.view.stream_stats import Entry, StreamStats
+from physio.view.stream_stats import LogEntry, StreamStats
 from physio.view.terminal.sparklines import bar, clock, number, spark
 
 BADGES = ("bold black on #E69F00", "bold white on #AA3377")
@@ -86,15 +86,15 @@ class TerminalLayout:
     now: float
     begin: float
     participant: str = ""
-    labels: Sequence[Label] = ()
-    meters: Sequence[StreamStats] = ()
+    labels: Sequence[OriginLabel] = ()
+    stats: Sequence[StreamStats] = ()
     participants: Mapping[str, ParticipantPanel] = field(default_factory=dict)
-    missing: Sequence[str] = ()
-    happened: Sequence[Entry] = ()
+    missing_streams: Sequence[str] = ()
+    log: Sequence[LogEntry] = ()
     latency_ms: tuple[float, float] | None = None
     listening: bool = False
     entry: str | None = None
-    said: str = ""
+    notice: str = ""
     height: int | None = None
 
     def __rich_console__(
@@ -102,79 +102,79 @@ class TerminalLayout:
     ) -> RenderResult:
         width, height = options.max_width, self.height or options.height
         top: list[RenderableType] = [self._head(width), *self._labels()]
-        if self.said:
-            top.append(Text(f" {self.said}", "bold", overflow="fold"))
-        for code, seen in self.participants.items():
-            if seen.estimates is not None and len(seen.estimates):
+        if self.notice:
+            top.append(Text(f" {self.notice}", "bold", overflow="fold"))
+        for code, panel in self.participants.items():
+            if panel.estimates is not None and len(panel.estimates):
                 top += [_rule(f"estimates {code}".rstrip())]
-                top += self._estimates(seen.estimates, seen, width)
+                top += self._estimates(panel.estimates, panel, width)
         top += [_rule("streams"), self._streams(width), *self._features()]
         free = options.reset_height()
         rows = sum(len(console.render_lines(part, free)) for part in top)
         room = 6
         if height is not None:
             room = max(0, height - rows - 2)
-        told = self._happened(room)
+        lines = self._log_lines(room)
         yield from top
-        if told:
+        if lines:
             yield _rule("what happened")
-            yield from told
+            yield from lines
         if height is not None:
-            taken = rows + len(told) + bool(told) + 1
+            taken = rows + len(lines) + bool(lines) + 1
             yield Segment("\n" * max(0, height - taken))
         foot = self._foot()
         foot.end = "\n" if height is None else ""
         yield foot
 
     def _head(self, width: int) -> Text:
-        left = Text.assemble(
+        title = Text.assemble(
             (" physio ", "bold"),
             (f" {self.participant} " if self.participant else "", "dim"),
             (f" {clock(self.now - self.begin)} ", "bold"),
         )
-        right = Text(" ").join(
+        badges = Text(" ").join(
             Text(f" {label.badge} ", BADGES[i % 2])
             for i, label in enumerate(self.labels)
         )
-        gap = max(1, width - left.cell_len - right.cell_len - 1)
-        return Text.assemble(left, " " * gap, right, no_wrap=True)
+        gap = max(1, width - title.cell_len - badges.cell_len - 1)
+        return Text.assemble(title, " " * gap, badges, no_wrap=True)
 
     def _labels(self) -> Iterator[Padding]:
         for label in self.labels:
-            told = Text.assemble((label.badge, "bold"), f": {label.meaning}")
-            yield Padding(told, (0, 1))
+            text = Text.assemble((label.badge, "bold"), f": {label.meaning}")
+            yield Padding(text, (0, 1))
 
     def _estimates(
-        self, told: Block, seen: ParticipantPanel, width: int
+        self, block: Block, panel: ParticipantPanel, width: int
     ) -> Iterator[Text | Padding]:
-        names = dimensions(told.info)
+        names = estimated_dimensions(block.info)
         sparks = 12 if width >= 100 else 0
         room = width - 14 - 26 - 17 - sparks
         for name in names:
             low, high = ENDS.get(name, ("-1", "+1"))
-            mean = float(told.column(name)[-1])
-            sd = float(told.column(f"{name}.sd")[-1])
-            recent = list(seen.trend.get(name, ()))
+            mean = float(block.column(name)[-1])
+            sd = float(block.column(f"{name}.sd")[-1])
+            recent = list(panel.trend.get(name, ()))
             hue = HUES.get(name, "white")
             yield Text.assemble(
                 (f" {name.capitalize():<11}", f"bold {hue}"),
                 (f"{low:>11} ", "dim"),
-                _bar(seen, name, mean, sd, max(15, room | 1)),
+                _bar(panel, name, mean, sd, max(15, room | 1)),
                 (f" {high:<11}", "dim"),
                 (f" {number(mean, sd):<14}", "bold"),
                 ("  " + spark(recent, sparks) if sparks else "", hue),
                 no_wrap=True,
                 overflow="crop",
             )
-        if moved := strongest(told, "arousal"):
+        if moved := largest_contributions(block, "arousal"):
             yield Text(
                 f" arousal moved by {moved}", "dim", no_wrap=True, overflow="crop"
             )
-        late = self.now - float(told.complete_until)
+        late = self.now - float(block.complete_until)
         if late > 2:
             yield Text(f" the newest of these is {late:.0f} s old", "bold yellow")
         diamond = (
-            "" if seen.truth is None else " ◇ is what the simulated participant feels."
+            "" if panel.truth is None else " ◇ is what the simulated participant feels."
         )
         yield Padding(Text(MEANING + diamond, "dim"), (0, 1))
 
@@ -188,31 +188,31 @@ class TerminalLayout:
         if wide:
             table.add_column("lost in all", justify="right", no_wrap=True)
         table.add_column("good", no_wrap=True, min_width=24 if wide else 18)
-        for meter in self.meters:
+        for meter in self.stats:
             row = _row(meter, self.now)
             table.add_row(*(row if wide else row[:4] + row[5:]))
-        for name in self.missing:
+        for name in self.missing_streams:
             never = (Text(name, "bold red"), "", Text("never", "yellow"), "")
             table.add_row(*never, *([""] if wide else []), _SILENT)
         return table
 
     def _features(self) -> Iterator[Padding]:
-        for code, seen in self.participants.items():
-            if seen.features is not None and len(seen.features):
-                yield _present(code, seen.features)
+        for code, panel in self.participants.items():
+            if panel.features is not None and len(panel.features):
+                yield _present(code, panel.features)
 
-    def _happened(self, room: int) -> list[Text]:
-        if not self.happened or room < 2:
+    def _log_lines(self, room: int) -> list[Text]:
+        if not self.log or room < 2:
             return []
         return [
             Text.assemble(
                 (f" {clock(e.time - self.begin)}  ", "dim"),
                 (e.text, e.style),
-                (f"  {e.times} times" if e.times > 1 else "", "dim"),
+                (f"  {e.repetitions} times" if e.repetitions > 1 else "", "dim"),
                 no_wrap=True,
                 overflow="ellipsis",
             )
-            for e in self.happened[-(room - 1) :]
+            for e in self.log[-(room - 1) :]
         ]
 
     def _foot(self) -> Text:
@@ -232,7 +232,7 @@ class TerminalLayout:
         return Text(" " + "   ".join(parts), "dim")
 
 
-def present(features: Block) -> list[tuple[str, int, int, str]]:
+def feature_counts(features: Block) -> list[tuple[str, int, int, str]]:
     """Return of each chain how many features the last row has, of how many, and why."""
     names = [
         n
@@ -240,33 +240,35 @@ def present(features: Block) -> list[tuple[str, int, int, str]]:
         if not n.endswith((".window_start", ".window_end", ".missing"))
     ]
     row = {n: float(features.column(n)[-1]) for n in names}
-    found = []
+    counts = []
     for chain, group in groupby(names, key=lambda n: n.split(".")[0]):
         codes = missing_reason(np.array([row[n] for n in group]))
         missing = codes[codes > 0]
-        reason = words(int(np.bincount(missing).argmax())) if len(missing) else ""
-        found.append((chain, int((codes == 0).sum()), len(codes), reason))
-    return found
+        reason = (
+            reason_words(int(np.bincount(missing).argmax())) if len(missing) else ""
+        )
+        counts.append((chain, int((codes == 0).sum()), len(codes), reason))
+    return counts
 
 
-def line(screen: TerminalLayout) -> str:
+def status_line(screen: TerminalLayout) -> str:
     """Return the state of a session as one plain line."""
     parts = [clock(screen.now - screen.begin)]
-    for code, seen in screen.participants.items():
-        e = seen.estimates
+    for code, panel in screen.participants.items():
+        e = panel.estimates
         if e is None or not len(e):
             continue
-        for name in dimensions(e.info):
+        for name in estimated_dimensions(e.info):
             mean, sd = float(e.column(name)[-1]), float(e.column(f"{name}.sd")[-1])
-            missing = f"none ({words(reasons(e, name)[-1])})"
-            told = number(mean, sd) if np.isfinite(mean) else missing
-            parts.append(f"{code} {name} {told}".lstrip())
-    for meter in screen.meters:
+            missing = f"none ({reason_words(reason_codes(e, name)[-1])})"
+            text = number(mean, sd) if np.isfinite(mean) else missing
+            parts.append(f"{code} {name} {text}".lstrip())
+    for meter in screen.stats:
         rate, lost = meter.rate(screen.now), f"{meter.lost} lost"
-        told = "silent" if meter.silent else f"{rate:.1f} Hz, {lost}"
+        text = "silent" if meter.silent else f"{rate:.1f} Hz, {lost}"
         if not meter.silent and np.isnan(rate):
-            told = lost if meter.samples else "nothing yet"
-        parts.append(f"{meter.info.name} {told}")
+            text = lost if meter.samples else "nothing yet"
+        parts.append(f"{meter.info.name} {text}")
     if screen.latency_ms is not None:
         half, most = screen.latency_ms
         parts.append(f"computing {half:.1f} ms, p99 {most:.1f} ms")
@@ -275,23 +277,25 @@ def line(screen: TerminalLayout) -> str:
 
 def _present(code: str, features: Block) -> Padding:
     parts = []
-    for chain, good, n, reason in present(features):
+    for chain, good, n, reason in feature_counts(features):
         style = "green" if good == n else "yellow" if good else "bold yellow"
-        told = f" ({reason})" if good < n else ""
-        parts.append(Text(f"{chain} {good} of {n}{told}", style))
+        text = f" ({reason})" if good < n else ""
+        parts.append(Text(f"{chain} {good} of {n}{text}", style))
     line = Text.assemble((f"features {code} ", "dim"), Text(", ").join(parts))
     return Padding(line, (0, 1))
 
 
-def _bar(seen: ParticipantPanel, name: str, mean: float, sd: float, width: int) -> Text:
-    if seen.estimates is None or np.isfinite(mean):
-        true = seen.truth is not None and name in seen.truth.info.names
-        at = float(seen.truth.column(name)[-1]) if seen.truth and true else np.nan
+def _bar(
+    panel: ParticipantPanel, name: str, mean: float, sd: float, width: int
+) -> Text:
+    if panel.estimates is None or np.isfinite(mean):
+        true = panel.truth is not None and name in panel.truth.info.names
+        at = float(panel.truth.column(name)[-1]) if panel.truth and true else np.nan
         return bar(mean, sd, width, HUES.get(name, "white"), at)
-    reason = words(reasons(seen.estimates, name)[-1])
-    said = f" none: {reason} "
-    said = said if len(said) <= width else reason[:width]
-    return Text(said.center(width, "╌"), "bold yellow")
+    reason = reason_words(reason_codes(panel.estimates, name)[-1])
+    caption = f" none: {reason} "
+    caption = caption if len(caption) <= width else reason[:width]
+    return Text(caption.center(width, "╌"), "bold yellow")
 
 
 def _rule(title: str) -> Rule:

@@ -9,15 +9,21 @@ from bokeh.models import ColumnDataSource, Label, LinearAxis, Range1d
 from physio.core.block import Array
 from physio.core.missing import missing_reason
 from physio.view.dashboard.figures.ring_buffer import RingBuffer
-from physio.view.dashboard.figures.theme import FONT, Theme, scroll, since, timed
+from physio.view.dashboard.figures.theme import (
+    FONT,
+    Theme,
+    new_time_figure,
+    set_time_range,
+    view_begin,
+)
 from physio.view.dashboard.session_state import SessionState
-from physio.view.labels import words
-from physio.view.plots.time_axes import shown
+from physio.view.labels import reason_words
+from physio.view.plots.time_axes import display_unit
 
 _LEAST: Final = 0.1
 
 
-def chain_with(track: RingBuffer | None, *columns: str) -> str:
+def first_chain_with(track: RingBuffer | None, *columns: str) -> str:
     """Return the first chain that has all of these columns; empty if none has."""
     names = track.info.names if track is not None else ()
     chains = dict.fromkeys(n.partition(".")[0] for n in names)
@@ -25,7 +31,7 @@ def chain_with(track: RingBuffer | None, *columns: str) -> str:
     return next(has, "")
 
 
-def _fit(axis_range: Range1d, *values: Array, least: float = _LEAST) -> None:
+def _expand_range(axis_range: Range1d, *values: Array, least: float = _LEAST) -> None:
     """Make a range hold all values, moving only where it must."""
     good = [v[np.isfinite(v)] for v in values]
     known = np.concatenate(good) if good else np.empty(0)
@@ -39,7 +45,7 @@ def _fit(axis_range: Range1d, *values: Array, least: float = _LEAST) -> None:
         axis_range.update(start=low, end=high)
 
 
-def _says(theme: Theme) -> Label:
+def _message_label(theme: Theme) -> Label:
     return Label(
         x=8, y=6, x_units="screen", y_units="screen", text="", visible=False,
         text_font_size="11px", text_color=theme.ink,
@@ -47,16 +53,20 @@ def _says(theme: Theme) -> Label:
     )  # fmt: skip
 
 
-def _missing(track: RingBuffer | None, name: str, now: float) -> str:
+def _missing_message(track: RingBuffer | None, name: str, now: float) -> str:
     """Return why a feature is missing now; empty if it is there."""
     if track is None or name not in track.info.names:
         return "not computed in this session"
     value = track.last(name, now)
-    return "" if np.isfinite(value) else f"none: {words(int(missing_reason(value)[0]))}"
+    return (
+        ""
+        if np.isfinite(value)
+        else f"none: {reason_words(int(missing_reason(value)[0]))}"
+    )
 
 
 @dataclass
-class Skin:
+class EdaFigure:
     """Skin conductance: as measured, its level, what rises above it, responses."""
 
     theme: Theme
@@ -64,87 +74,89 @@ class Skin:
 
     def __post_init__(self) -> None:
         theme = self.theme
-        fig = self.root = timed(
-            theme, f"Skin conductance ({shown('uS')})", y_range=Range1d(0, 1)
+        fig = self.root = new_time_figure(
+            theme, f"Skin conductance ({display_unit('uS')})", y_range=Range1d(0, 1)
         )
         fig.extra_y_ranges = {"phasic": Range1d(0, 1)}
         self._raw = ColumnDataSource({"t": [], "y": []})
-        self._level = ColumnDataSource({"t": [], "tonic": [], "phasic": []})
-        self._risen = ColumnDataSource({"t": [], "y": []})
+        self._components = ColumnDataSource({"t": [], "tonic": [], "phasic": []})
+        self._response_source = ColumnDataSource({"t": [], "y": []})
         measured = fig.line(
             "t", "y", source=self._raw, line_color=theme.trace, line_width=1.4
         )
         tonic = fig.line(
-            "t", "tonic", source=self._level, line_color=theme.series[0], line_width=2,
+            "t", "tonic", source=self._components, line_color=theme.series[0], line_width=2,
             line_dash=[6, 3],
         )  # fmt: skip
         phasic = fig.varea(
-            "t", 0, "phasic", source=self._level, y_range_name="phasic",
+            "t", 0, "phasic", source=self._components, y_range_name="phasic",
             fill_color=theme.series[1], fill_alpha=0.35,
         )  # fmt: skip
         risen = fig.scatter(
-            "t", "y", source=self._risen, marker="triangle", size=8,
+            "t", "y", source=self._response_source, marker="triangle", size=8,
             fill_color=theme.series[1], line_color=theme.card,
         )  # fmt: skip
         _legend(
             fig, theme,
             {"measured": measured, "tonic": tonic, "phasic": phasic, "response": risen},
         )  # fmt: skip
-        self._said = _says(theme)
-        fig.add_layout(self._said)
+        self._message = _message_label(theme)
+        fig.add_layout(self._message)
 
-    def update(self, scene: SessionState) -> None:
+    def update(self, session: SessionState) -> None:
         """Draw the present state."""
-        now = scene.now
-        begin = since(now, self.seconds, scene.begin)
-        scroll(self.root, begin, now, scene.begin)
+        now = session.now
+        begin = view_begin(now, self.seconds, session.begin)
+        set_time_range(self.root, begin, now, session.begin)
         raw = np.empty(0)
-        for source in scene.sources.values():
-            kinds = [c.kind for c in source.track.info.channels]
+        for source in session.sources.values():
+            kinds = [c.kind for c in source.buffer.info.channels]
             if "gsr" in kinds:
-                times, data = source.track.window(begin, now + 1e-6)
+                times, data = source.buffer.window(begin, now + 1e-6)
                 raw = data[:, kinds.index("gsr")]
                 step = max(1, len(raw) // 1200)
                 self._raw.data = {"t": times[::step].copy(), "y": raw[::step].copy()}
                 break
-        track = scene.features
-        chain = chain_with(track, "tonic", "phasic")
-        self._said.text = _missing(track, f"{chain}.tonic", now)
-        self._said.visible = bool(self._said.text)
+        track = session.features
+        chain = first_chain_with(track, "tonic", "phasic")
+        self._message.text = _missing_message(track, f"{chain}.tonic", now)
+        self._message.visible = bool(self._message.text)
         level = np.empty(0)
         if track is not None and chain:
-            level = self._levels(track, chain, begin, now)
-        self._responses(scene, begin, now)
-        _fit(self.root.y_range, raw, level)
+            level = self._draw_components(track, chain, begin, now)
+        self._draw_responses(session, begin, now)
+        _expand_range(self.root.y_range, raw, level)
 
-    def _levels(self, track: RingBuffer, chain: str, begin: float, now: float) -> Array:
+    def _draw_components(
+        self, track: RingBuffer, chain: str, begin: float, now: float
+    ) -> Array:
         info = track.info
         late = info.channels[info.names.index(f"{chain}.tonic")].delay
         times, tonic = track.column(f"{chain}.tonic", begin + late, now + 1e-6)
         _, phasic = track.column(f"{chain}.phasic", begin + late, now + 1e-6)
         times = times - late  # drawn where it was, not where it became known
         risen = np.nan_to_num(np.maximum(phasic, 0.0))
-        self._level.data = {"t": times, "tonic": tonic.copy(), "phasic": risen}
+        self._components.data = {"t": times, "tonic": tonic.copy(), "phasic": risen}
         top = max(_LEAST, float(risen.max(initial=0.0)))
         # It takes the lower half of the panel, so that it does not hide the rest.
         self.root.extra_y_ranges["phasic"].update(start=0, end=2.2 * top)
         return tonic
 
-    def _responses(self, scene: SessionState, begin: float, now: float) -> None:
-        found = [
+    def _draw_responses(self, session: SessionState, begin: float, now: float) -> None:
+        times = [
             mark.time
-            for name, marks in scene.points.items()
+            for name, marks in session.unlabelled.items()
             if "respons" in name or "skin" in name
             for mark in marks
             if begin <= mark.time <= now
         ]
         low = self.root.y_range.start
         size = self.root.y_range.end - low
-        self._risen.data = {"t": found, "y": [low + 0.04 * size] * len(found)}
+        self._response_source.data = {"t": times, "y": [low + 0.04 * size] * len(times)}
 
 
 @dataclass
-class Heart:
+class HeartFigure:
     """Heart rate, and how it varies from beat to beat."""
 
     theme: Theme
@@ -152,7 +164,7 @@ class Heart:
 
     def __post_init__(self) -> None:
         theme = self.theme
-        fig = self.root = timed(
+        fig = self.root = new_time_figure(
             theme, "Heart rate (1/min) and RMSSD (ms)", y_range=Range1d(50, 100)
         )
         fig.extra_y_ranges = {"rmssd": Range1d(0, 100)}
@@ -173,18 +185,18 @@ class Heart:
             line_width=1.5, line_dash=[4, 3], y_range_name="rmssd",
         )  # fmt: skip
         _legend(fig, theme, {"heart rate": rate, "RMSSD": varied})
-        self._said = _says(theme)
-        fig.add_layout(self._said)
+        self._message = _message_label(theme)
+        fig.add_layout(self._message)
 
-    def update(self, scene: SessionState) -> None:
+    def update(self, session: SessionState) -> None:
         """Draw the present state."""
-        now = scene.now
-        begin = since(now, self.seconds, scene.begin)
-        scroll(self.root, begin, now, scene.begin)
-        track = scene.features
-        chain = chain_with(track, "rate", "rmssd")
-        said = _missing(track, f"{chain}.rate", now)
-        self._said.update(text=said, visible=bool(said))
+        now = session.now
+        begin = view_begin(now, self.seconds, session.begin)
+        set_time_range(self.root, begin, now, session.begin)
+        track = session.features
+        chain = first_chain_with(track, "rate", "rmssd")
+        message = _missing_message(track, f"{chain}.rate", now)
+        self._message.update(text=message, visible=bool(message))
         if track is None or not chain:
             return
         times, rate = track.column(f"{chain}.rate", begin, now + 1e-6)
@@ -192,8 +204,8 @@ class Heart:
         channel = track.info.channels[track.info.names.index(f"{chain}.rmssd")]
         varied = varied * (1e3 if channel.unit == "s" else 1.0)
         self._beats.data = {"t": times.copy(), "rate": rate.copy(), "rmssd": varied}
-        _fit(self.root.y_range, rate, least=10.0)
-        _fit(self.root.extra_y_ranges["rmssd"], varied, least=20.0)
+        _expand_range(self.root.y_range, rate, least=10.0)
+        _expand_range(self.root.extra_y_ranges["rmssd"], varied, least=20.0)
 
 
 def _legend(fig: Any, theme: Theme, entries: dict[str, Any]) -> None:

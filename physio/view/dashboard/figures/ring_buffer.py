@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array, Block, StreamInfo
-from physio.view.plots.envelope import whole
+from physio.view.plots.envelope import stitched
 
-_LEAST: Final = 64
+_MIN_CAPACITY: Final = 64
 
 
 class RingBuffer:
@@ -25,22 +25,22 @@ class RingBuffer:
 
     def __init__(self, info: StreamInfo, seconds: float) -> None:
         self.info, self.seconds = info, seconds
-        self._room = max(_LEAST, int(seconds * float(info.rate)) + 1)
+        self._capacity = max(_MIN_CAPACITY, int(seconds * float(info.rate)) + 1)
         # Filled, so that all of the memory is taken at once and none later.
-        self._times = np.full(2 * self._room, np.nan)
-        self._data = np.full((2 * self._room, len(info.channels)), np.nan)
+        self._times = np.full(2 * self._capacity, np.nan)
+        self._data = np.full((2 * self._capacity, len(info.channels)), np.nan)
         self._begin = self._end = 0
         self.stop: int | None = None
 
     @classmethod
     def of(cls, blocks: Sequence[Block]) -> Self:
         """Return the track of a whole stream that was recorded."""
-        made = cls(blocks[0].info, 0.0)
-        made._times, made._data = whole(blocks)
-        made._end = made._room = len(made._times)
-        made.seconds = made._end / float(made.info.rate)
-        made.stop = blocks[-1].stop
-        return made
+        buffer = cls(blocks[0].info, 0.0)
+        buffer._times, buffer._data = stitched(blocks)
+        buffer._end = buffer._capacity = len(buffer._times)
+        buffer.seconds = buffer._end / float(buffer.info.rate)
+        buffer.stop = blocks[-1].stop
+        return buffer
 
     def __len__(self) -> int:
         return self._end - self._begin
@@ -49,11 +49,11 @@ class RingBuffer:
         """Put in a block; what was lost before it becomes rows of NaN."""
         if not len(block):
             return
-        gone = 0 if self.stop is None else max(0, block.start - self.stop)
-        gone = min(gone, self._room)
-        if gone:
-            back = np.arange(-gone, 0) / float(self.info.rate)
-            empty = np.full((gone, len(self.info.channels)), np.nan)
+        n_lost = 0 if self.stop is None else max(0, block.start - self.stop)
+        n_lost = min(n_lost, self._capacity)
+        if n_lost:
+            back = np.arange(-n_lost, 0) / float(self.info.rate)
+            empty = np.full((n_lost, len(self.info.channels)), np.nan)
             self._append(block.times[0] + back, empty)
         self._append(block.times, block.data)
         self.stop = block.stop
@@ -90,18 +90,18 @@ class RingBuffer:
         return float(values[-1]) if len(values) else float("nan")
 
     def _append(self, times: Array, data: Array) -> None:
-        times, data = times[-self._room :], data[-self._room :]
+        times, data = times[-self._capacity :], data[-self._capacity :]
         n = len(times)
         if self._end + n > len(self._times):
-            kept = min(len(self), self._room - n) if n < self._room else 0
-            rows = slice(self._end - kept, self._end)
-            self._times[:kept] = self._times[rows].copy()
-            self._data[:kept] = self._data[rows].copy()
-            self._begin, self._end = 0, kept
+            n_old = min(len(self), self._capacity - n) if n < self._capacity else 0
+            rows = slice(self._end - n_old, self._end)
+            self._times[:n_old] = self._times[rows].copy()
+            self._data[:n_old] = self._data[rows].copy()
+            self._begin, self._end = 0, n_old
         self._times[self._end : self._end + n] = times
         self._data[self._end : self._end + n] = data
         self._end += n
-        self._begin = max(self._begin, self._end - self._room)
+        self._begin = max(self._begin, self._end - self._capacity)
 
 
 Bins = tuple[Array, Array]
@@ -140,7 +140,9 @@ def envelopes(times: Array, data: Array, width: float) -> Bins:
     return at, out
 
 
-def spans(times: Array, missing: npt.NDArray[np.bool_]) -> list[tuple[float, float]]:
+def missing_spans(
+    times: Array, missing: npt.NDArray[np.bool_]
+) -> list[tuple[float, float]]:
     """Return from when to when (s) something is missing, as few spans as it takes."""
     edges = np.diff(np.concatenate([[0], missing.astype(np.int8), [0]]))
     begins = np.flatnonzero(edges == 1).tolist()

@@ -9,7 +9,11 @@ from bokeh.models import ColumnDataSource, CustomJS, Spacer
 
 from physio.core.block import Array
 from physio.core.missing import MissingReason
-from physio.view.dashboard.figures.ring_buffer import RingBuffer, envelopes, spans
+from physio.view.dashboard.figures.ring_buffer import (
+    RingBuffer,
+    envelopes,
+    missing_spans,
+)
 from physio.view.dashboard.figures.theme import (
     FONT,
     GOOD,
@@ -19,11 +23,11 @@ from physio.view.dashboard.figures.theme import (
     SIGNS,
     Theme,
     asset,
-    plain,
+    plain_text,
 )
 from physio.view.dashboard.session_state import SessionState
-from physio.view.plots.time_axes import shown
-from physio.view.stream_stats import LIVELY
+from physio.view.plots.time_axes import display_unit
+from physio.view.stream_stats import ALWAYS_VARYING
 
 PAGE: Final = 32
 """How many channels a page has."""
@@ -34,7 +38,7 @@ _TALLEST: Final = 1.4  # rows that a signal may reach beyond its own
 _LEAST: Final = {"uS": 0.02, "g": 0.1, "degC": 0.2}  # of what a row shows
 
 
-class Row(NamedTuple):
+class ChannelRow(NamedTuple):
     """One channel that is drawn: which, where, and on what scale."""
 
     stream: str
@@ -45,7 +49,7 @@ class Row(NamedTuple):
 
 
 @dataclass
-class Signals:
+class SignalFigure:
     """The channels of some streams, one below the other.
 
     Parameters
@@ -73,18 +77,18 @@ class Signals:
     streams: Sequence[str]
     seconds: float = 10.0
     scale: float = 100.0
-    look: str = "1 to 40 Hz"
+    filter_name: str = "1 to 40 Hz"
     page: int = 0
-    chosen: tuple[str, ...] = ()
+    selected: tuple[str, ...] = ()
     news: ColumnDataSource = field(default_factory=lambda: ColumnDataSource({"v": []}))
     part: int = 0
     newest: float = field(default=float("nan"), init=False)
     """When the newest sample drawn was taken (s, session clock)."""
-    _rows: list[Row] = field(default_factory=list, init=False)
+    _rows: list[ChannelRow] = field(default_factory=list, init=False)
     _states: dict[tuple[str, int], str] = field(default_factory=dict, init=False)
-    _drawn: dict[str, float] = field(default_factory=dict, init=False)
-    _bin: float = field(default=0.0, init=False)
-    fresh: bool = field(default=True, init=False)
+    _drawn_until: dict[str, float] = field(default_factory=dict, init=False)
+    _bin_width: float = field(default=0.0, init=False)
+    needs_redraw: bool = field(default=True, init=False)
     """Whether all is to be drawn anew."""
     _count: int = field(default=0, init=False)
     _pixels: int = field(default=_PIXELS, init=False)
@@ -103,7 +107,7 @@ class Signals:
         self.news.js_on_change("data", draw)
         # What hangs on no root is not part of the document: nobody would hear of it.
         self.root.tags = list(models.values())
-        self.width.on_change("data", self._heard)
+        self.width.on_change("data", self._on_width)
 
     @property
     def pages(self) -> int:
@@ -114,9 +118,9 @@ class Signals:
         """Look differently: another page, scale, filter, length or choice."""
         for name, value in settings.items():
             setattr(self, name, value)
-        self.fresh = True
+        self.needs_redraw = True
 
-    def update(self, scene: SessionState, *, whole: bool = False) -> Array:
+    def update(self, session: SessionState, *, whole: bool = False) -> Array:
         """Return what came since the last call; ``whole``: all of what is seen.
 
         Returns
@@ -127,22 +131,22 @@ class Signals:
             with anything new: how many times n and rows m, which rows, the times, and
             the values (n, m), in rows from the middle of each.
         """
-        now = scene.now
+        now = session.now
         width = self.seconds / self._pixels
-        whole = whole or self.fresh or width != self._bin
+        whole = whole or self.needs_redraw or width != self._bin_width
         if whole:
-            self._bin, self._drawn, self.fresh = width, {}, False
-            self._lay(scene, now)
+            self._bin_width, self._drawn_until, self.needs_redraw = width, {}, False
+            self._assign_rows(session, now)
         begin = now - self.seconds
-        zero = scene.begin if np.isfinite(scene.begin) else 0.0
+        zero = session.begin if np.isfinite(session.begin) else 0.0
         parts: list[Array] = []
         streams = dict.fromkeys(row.stream for row in self._rows)
-        newest = [self._draw(scene, n, begin, now, zero, parts) for n in streams]
+        newest = [self._draw(session, n, begin, now, zero, parts) for n in streams]
         self.newest = max((t for t in newest if t == t), default=float("nan"))
         head = np.array([whole, now - zero, self.seconds, len(self._rows)], float)
         return np.concatenate([head, *parts])
 
-    def _heard(self, _name: str, _old: Any, new: Any) -> None:
+    def _on_width(self, _name: str, _old: Any, new: Any) -> None:
         """Hear how many pixels the paper is wide in the browser."""
         try:
             wide = float(new["v"][0])
@@ -150,66 +154,71 @@ class Signals:
             return
         if np.isfinite(wide):
             self._pixels = int(np.clip(wide, *_WIDE))
-            self.fresh = True
+            self.needs_redraw = True
 
-    def judge(self, scene: SessionState) -> None:
+    def update_states(self, session: SessionState) -> None:
         """Colour the channels by what is known of them, and mark gaps."""
-        why = {s: scene.reasons(s) for s in {row.stream for row in self._rows}}
+        why = {s: session.reasons(s) for s in {row.stream for row in self._rows}}
         self._states = {
-            row[:2]: self._state(scene, row, why[row.stream]) for row in self._rows
+            row[:2]: self._state(session, row, why[row.stream]) for row in self._rows
         }
-        self._name()
-        zero = scene.begin if np.isfinite(scene.begin) else 0.0
-        found: dict[str, list[float]] = {"l": [], "r": [], "row": []}
+        self._update_labels()
+        zero = session.begin if np.isfinite(session.begin) else 0.0
+        gaps: dict[str, list[float]] = {"l": [], "r": [], "row": []}
         for i, row in enumerate(self._rows):
-            for begin, end in self._holes(scene, row):
-                found["l"].append(begin - zero)
-                found["r"].append(end - zero)
-                found["row"].append(i)
-        if found != self.gaps.data:
-            self.gaps.data = found
-        self._rescale(scene)
+            for begin, end in self._missing_spans(session, row):
+                gaps["l"].append(begin - zero)
+                gaps["r"].append(end - zero)
+                gaps["row"].append(i)
+        if gaps != self.gaps.data:
+            self.gaps.data = gaps
+        self._check_scales(session)
 
-    def _name(self) -> None:
+    def _update_labels(self) -> None:
         """Put the names beside the rows, each with the sign of its state."""
         states = [self._states.get(row[:2], GOOD) for row in self._rows]
         named = zip(self._rows, states, strict=True)
-        names = [SIGNS[state] + plain(row.name, 16) for row, state in named]
-        laid = {"name": names, "state": states}
-        if laid != self.laid.data:
-            self.laid.data = laid
+        names = [SIGNS[state] + plain_text(row.name, 16) for row, state in named]
+        row_labels = {"name": names, "state": states}
+        if row_labels != self.laid.data:
+            self.laid.data = row_labels
 
-    def _lay(self, scene: SessionState, now: float) -> None:
+    def _assign_rows(self, session: SessionState, now: float) -> None:
         """Decide which channels are seen, and begin their lines anew."""
         every = [
             (stream, i, channel.name)
             for stream in self.streams
-            if stream in scene.sources
-            for i, channel in enumerate(scene.sources[stream].track.info.channels)
-            if not self.chosen or channel.name in self.chosen
+            if stream in session.sources
+            for i, channel in enumerate(session.sources[stream].buffer.info.channels)
+            if not self.selected or channel.name in self.selected
         ]
         self._count = len(every)
         self.page = min(self.page, self.pages - 1)
-        seen = every[PAGE * self.page :][:PAGE]
+        visible = every[PAGE * self.page :][:PAGE]
         self._rows = [
-            Row(s, i, self._named(scene, s, i, name), *self._scaled(scene, s, i, now))
-            for s, i, name in seen
+            ChannelRow(
+                s,
+                i,
+                self._row_name(session, s, i, name),
+                *self._row_scale(session, s, i, now),
+            )
+            for s, i, name in visible
         ]
-        self._name()
+        self._update_labels()
 
-    def _named(self, scene: SessionState, stream: str, i: int, name: str) -> str:
-        channel = scene.sources[stream].track.info.channels[i]
-        return name if channel.kind == "eeg" else f"{name} {shown(channel.unit)}"
+    def _row_name(self, session: SessionState, stream: str, i: int, name: str) -> str:
+        channel = session.sources[stream].buffer.info.channels[i]
+        return name if channel.kind == "eeg" else f"{name} {display_unit(channel.unit)}"
 
-    def _scaled(
-        self, scene: SessionState, stream: str, i: int, now: float
+    def _row_scale(
+        self, session: SessionState, stream: str, i: int, now: float
     ) -> tuple[float, float]:
         """Return the middle and the size of a row."""
-        track = self._track(scene, stream)
+        track = self._buffer(session, stream)
         _, data = track.window(now - self.seconds, now + 1)
         good = data[:, i][np.isfinite(data[:, i])]
         if track.info.channels[i].kind == "eeg":
-            raw = self.look == "as recorded" and len(good)
+            raw = self.filter_name == "as recorded" and len(good)
             return (float(np.median(good)) if raw else 0.0), self.scale
         if not len(good):
             return 0.0, 1.0
@@ -217,82 +226,97 @@ class Signals:
         least = _LEAST.get(track.info.channels[i].unit, 1e-3 * (1 + abs(float(high))))
         return float(low + high) / 2, 1.3 * max(float(high - low), least)
 
-    def _rescale(self, scene: SessionState) -> None:
+    def _check_scales(self, session: SessionState) -> None:
         """Begin anew where a row has become far too large or small for its scale."""
         for row in self._rows:
-            middle, size = self._scaled(scene, row.stream, row.channel, scene.now)
+            middle, size = self._row_scale(
+                session, row.stream, row.channel, session.now
+            )
             moved = abs(middle - row.middle) > 0.35 * row.size
             if not 0.5 < size / row.size < 1.6 or moved:
-                self.fresh = True
+                self.needs_redraw = True
 
-    def _track(self, scene: SessionState, stream: str) -> RingBuffer:
-        source = scene.sources[stream]
-        eeg = any(c.kind == "eeg" for c in source.track.info.channels)
-        return source.seen_through(self.look) if eeg else source.track
+    def _buffer(self, session: SessionState, stream: str) -> RingBuffer:
+        source = session.sources[stream]
+        eeg = any(c.kind == "eeg" for c in source.buffer.info.channels)
+        return source.filtered_buffer(self.filter_name) if eeg else source.buffer
 
     def _draw(
-        self, scene: SessionState, stream: str, begin: float, now: float, zero: float,
+        self, session: SessionState, stream: str, begin: float, now: float, zero: float,
         parts: list[Array],
     ) -> float:  # fmt: skip
         """Add what is new of a stream; return when its newest sample was taken."""
-        track = self._track(scene, stream)
-        coarse = float(track.info.rate) * self._bin > 2
-        after = self._drawn.get(stream, -np.inf)
-        times, data = track.window(max(after, begin - self._bin), now + 1e-9)
+        track = self._buffer(session, stream)
+        coarse = float(track.info.rate) * self._bin_width > 2
+        after = self._drawn_until.get(stream, -np.inf)
+        times, data = track.window(max(after, begin - self._bin_width), now + 1e-9)
         if coarse and len(times):  # the bin that is not full yet comes later
-            full = np.floor(times[-1] / self._bin) * self._bin
+            full = np.floor(times[-1] / self._bin_width) * self._bin_width
             n = int(np.searchsorted(times, full))
             times, data = times[:n], data[:n]
         if len(times):
             rows = [(i, r) for i, r in enumerate(self._rows) if r.stream == stream]
             at, y = self._points(times, data, rows, coarse=coarse)
-            if np.isfinite(after) and after < begin - self._bin:  # no line to them
+            if (
+                np.isfinite(after) and after < begin - self._bin_width
+            ):  # no line to them
                 at, y = (
                     np.append(at[0], at),
                     np.pad(y, ((1, 0), (0, 0)), constant_values=np.nan),
                 )
             numbers = [len(at), len(rows), *(i for i, _ in rows)]
             parts += [np.array(numbers, float), at - zero, y.ravel()]
-            self._drawn[stream] = float(times[-1]) + 0.25 / float(track.info.rate)
-        return self._drawn.get(stream, float("nan"))
+            self._drawn_until[stream] = float(times[-1]) + 0.25 / float(track.info.rate)
+        return self._drawn_until.get(stream, float("nan"))
 
     def _points(
-        self, times: Array, data: Array, rows: list[tuple[int, Row]], *, coarse: bool
+        self,
+        times: Array,
+        data: Array,
+        rows: list[tuple[int, ChannelRow]],
+        *,
+        coarse: bool,
     ) -> tuple[Array, Array]:
         """Return times and values of some rows, in rows from the middle of each."""
         middle = np.array([row.middle for _, row in rows])
         size = np.array([row.size for _, row in rows])
         y = (data[:, [row.channel for _, row in rows]] - middle) / size
         y = np.clip(y, -_TALLEST, _TALLEST)
-        return envelopes(times, y, self._bin) if coarse else (times, y)
+        return envelopes(times, y, self._bin_width) if coarse else (times, y)
 
-    def _state(self, scene: SessionState, row: Row, why: Mapping[str, int]) -> str:
-        source = scene.sources[row.stream]
-        if row.stream in scene.muted:
+    def _state(
+        self, session: SessionState, row: ChannelRow, reason_codes: Mapping[str, int]
+    ) -> str:
+        source = session.sources[row.stream]
+        if row.stream in session.muted:
             return MUTED
-        times, data = source.track.window(scene.now - 2.0, scene.now + 1)
+        times, data = source.buffer.window(session.now - 2.0, session.now + 1)
         values = data[:, row.channel]
-        if source.lost(scene.now) or not np.isfinite(values).any():
+        if source.is_lost(session.now) or not np.isfinite(values).any():
             return LOST
-        channel = source.track.info.channels[row.channel]
-        flat = channel.kind in LIVELY and len(times) > 8 and np.ptp(values) == 0
-        poor = why.get(channel.name) == MissingReason.POOR_QUALITY
+        channel = source.buffer.info.channels[row.channel]
+        flat = channel.kind in ALWAYS_VARYING and len(times) > 8 and np.ptp(values) == 0
+        poor = reason_codes.get(channel.name) == MissingReason.POOR_QUALITY
         return POOR if flat or poor else GOOD
 
-    def _holes(self, scene: SessionState, row: Row) -> list[tuple[float, float]]:
+    def _missing_spans(
+        self, session: SessionState, row: ChannelRow
+    ) -> list[tuple[float, float]]:
         """Return from when to when samples of a channel are missing."""
-        now = scene.now
-        source = scene.sources[row.stream]
-        times, data = source.track.window(now - self.seconds, now + 1)
+        now = session.now
+        source = session.sources[row.stream]
+        times, data = source.buffer.window(now - self.seconds, now + 1)
         if not len(times):
             return [(now - self.seconds, now)]
-        found = spans(times, np.isnan(data[:, row.channel]))[-20:]
-        if source.lost(now):
-            found.append((float(times[-1]), now))
-        return found
+        gaps = missing_spans(times, np.isnan(data[:, row.channel]))[-20:]
+        if source.is_lost(now):
+            gaps.append((float(times[-1]), now))
+        return gaps
 
 
-def told(frame: float, wall: float, parts: Sequence[Array], *, live: bool) -> Array:
+def frame_message(
+    frame: float, wall: float, parts: Sequence[Array], *, live: bool
+) -> Array:
     """Return what the browser hears of a frame, as one row of numbers.
 
     Parameters
@@ -306,5 +330,5 @@ def told(frame: float, wall: float, parts: Sequence[Array], *, live: bool) -> Ar
     live
         Whether more is to come.
     """
-    each = [np.append(len(part), part) for part in parts]
-    return np.concatenate([[frame, wall, live], *each])
+    prefixed = [np.append(len(part), part) for part in parts]
+    return np.concatenate([[frame, wall, live], *prefixed])

@@ -67,14 +67,14 @@ def asset(name: str) -> str:
     return (Path(__file__).parents[1] / name).read_text("utf-8")
 
 
-def plain(text: str, longest: int = 40) -> str:
+def plain_text(text: str, longest: int = 40) -> str:
     """Return a stranger's text as a figure may show it: short, one line, no TeX."""
-    one = "".join(c if c.isprintable() else " " for c in text)
-    one = _TEX.sub(lambda m: " ".join(m.group()), one)
-    return one if len(one) <= longest else one[: longest - 1] + "…"
+    line = "".join(c if c.isprintable() else " " for c in text)
+    line = _TEX.sub(lambda m: " ".join(m.group()), line)
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def blank(theme: Theme, title: str, **settings: Any) -> figure:
+def new_figure(theme: Theme, title: str, **settings: Any) -> figure:
     """Return an empty figure in the colours of a page, without a toolbar."""
     fig = figure(
         toolbar_location=None,
@@ -108,27 +108,27 @@ def blank(theme: Theme, title: str, **settings: Any) -> figure:
     return fig
 
 
-def timed(theme: Theme, title: str, **settings: Any) -> figure:
+def new_time_figure(theme: Theme, title: str, **settings: Any) -> figure:
     """Return a figure over time, told in minutes and seconds since the beginning."""
-    fig = blank(theme, title, x_range=Range1d(0, 1), **settings)
+    fig = new_figure(theme, title, x_range=Range1d(0, 1), **settings)
     fig.xaxis.formatter = CustomJSTickFormatter(args={"begin": 0.0}, code=_CLOCK)
     fig.xgrid.grid_line_color = None
     return fig
 
 
-def scroll(fig: figure, begin: float, end: float, zero: float) -> None:
+def set_time_range(fig: figure, begin: float, end: float, zero: float) -> None:
     """Move a figure over time to ``begin`` and ``end`` (s), told since ``zero``."""
     if fig.xaxis.formatter.args.get("begin") != zero:
         fig.xaxis.formatter.args = {"begin": zero}
     fig.x_range.update(start=begin, end=end)
 
 
-def since(now: float, seconds: float, begin: float) -> float:
+def view_begin(now: float, seconds: float, begin: float) -> float:
     """Return where a view over time begins (s): not long before the session did."""
     return max(now - seconds, min(begin, now - 20.0)) if begin == begin else now - 20.0
 
 
-def hatched(theme: Theme, fig: figure) -> BoxAnnotation:
+def add_hatching(theme: Theme, fig: figure) -> BoxAnnotation:
     """Return a hatching that covers a figure, and is not seen yet."""
     box = BoxAnnotation(
         fill_color=theme.demo,

@@ -10,10 +10,10 @@ from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.models import ColumnDataSource, Label, LinearColorMapper, Range1d
 
 from physio.core.block import Array
-from physio.view.dashboard.figures.theme import FONT, Theme, blank
+from physio.view.dashboard.figures.theme import FONT, Theme, new_figure
 from physio.view.dashboard.session_state import SessionState
 
-FEWEST: Final = 16
+MIN_ELECTRODES: Final = 16
 """With fewer electrodes nothing is interpolated: dots stand where they are."""
 
 _SIDE: Final = 44  # pixels of a map
@@ -23,49 +23,49 @@ _APART: Final = 2.5  # radii from one head to the next
 
 
 @lru_cache(maxsize=1)
-def montage() -> dict[str, tuple[float, float]]:
+def electrode_positions() -> dict[str, tuple[float, float]]:
     """Return where electrodes lie on a head seen from above, radius 1."""
     import mne
 
-    made = mne.channels.make_standard_montage("colin27_1005")
-    places = made.get_positions()["ch_pos"]
-    found = {}
+    standard = mne.channels.make_standard_montage("colin27_1005")
+    places = standard.get_positions()["ch_pos"]
+    positions = {}
     for name, (x, y, z) in places.items():
         # Flattened so that the angle from the top becomes the distance.
         size = float(np.sqrt(x * x + y * y + (z - 0.03) ** 2))
         angle = float(np.arccos(np.clip((z - 0.03) / size, -1, 1)))
         turned = float(np.arctan2(y, x))
         r = angle / (np.pi / 2) * 0.9
-        found[name.lower()] = (r * np.cos(turned), r * np.sin(turned))
-    return found
+        positions[name.lower()] = (r * np.cos(turned), r * np.sin(turned))
+    return positions
 
 
 @lru_cache(maxsize=8)
-def _weights(places: tuple[tuple[float, float], ...]) -> Array:
+def _spline_weights(places: tuple[tuple[float, float], ...]) -> Array:
     """Return what makes a map from values: thin plates, (pixels, electrodes)."""
     at = np.array(places)
     side = np.linspace(-1, 1, _SIDE)
     grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
     n = len(at)
     system = np.zeros((n + 3, n + 3))
-    system[:n, :n] = _plate(at, at)
+    system[:n, :n] = _thin_plate(at, at)
     system[:n, n:] = system[n:, :n].T
     flat = np.column_stack([np.ones(n), at])
     system[:n, n:], system[n:, :n] = flat, flat.T
     solved = np.linalg.pinv(system)[:, :n]
-    there = np.hstack([_plate(grid, at), np.ones((len(grid), 1)), grid])
-    found = there @ solved
-    found[np.hypot(*grid.T) > 1.0] = np.nan
-    return np.asarray(found)
+    basis = np.hstack([_thin_plate(grid, at), np.ones((len(grid), 1)), grid])
+    weights = basis @ solved
+    weights[np.hypot(*grid.T) > 1.0] = np.nan
+    return np.asarray(weights)
 
 
-def _plate(a: Array, b: Array) -> Array:
+def _thin_plate(a: Array, b: Array) -> Array:
     d = np.sum((a[:, None] - b[None]) ** 2, axis=-1)
     return 0.5 * d * np.log(np.maximum(d, 1e-12))
 
 
 @dataclass
-class Scalp:
+class TopomapFigure:
     """Differential entropy by band and electrode, seen from above.
 
     From 16 electrodes on the maps are interpolated (thin plates); with fewer, dots are
@@ -79,7 +79,7 @@ class Scalp:
 
     def __post_init__(self) -> None:
         theme = self.theme
-        fig = self.root = blank(
+        fig = self.root = new_figure(
             theme, "EEG: differential entropy by band",
             x_range=Range1d(-1.2, 1.2), y_range=Range1d(-1.6, 1.6),
         )  # fmt: skip
@@ -112,24 +112,24 @@ class Scalp:
             "x", -1.55, "range", source=self._names, text_align="center",
             text_color=theme.dim, text_font=value(FONT), text_font_size="9px",
         )  # fmt: skip
-        self._said = Label(
+        self._message = Label(
             x=8, y=8, x_units="screen", y_units="screen", text="",
             text_color=theme.dim, text_font=FONT, text_font_size="11px",
         )  # fmt: skip
-        fig.add_layout(self._said)
+        fig.add_layout(self._message)
 
-    def update(self, scene: SessionState) -> None:
+    def update(self, session: SessionState) -> None:
         """Draw the present state."""
-        table = _entropy(scene)
-        said = "" if table else "no entropy of EEG is computed in this session"
-        self._said.update(text=said, visible=bool(said))
+        table = _entropy_by_band(session)
+        message = "" if table else "no entropy of EEG is computed in this session"
+        self._message.update(text=message, visible=bool(message))
         if not table:
             return
         bands = tuple(table)
         if bands != self._bands:
             self._bands = bands
-            self._lay()
-        self._fit()
+            self._draw_heads()
+        self._fit_ranges()
         maps: dict[str, list[Any]] = {"image": [], "x": []}
         dots: dict[str, list[float]] = {"x": [], "y": [], "v": [], "s": []}
         none: dict[str, list[float]] = {"x": [], "y": []}
@@ -137,18 +137,18 @@ class Scalp:
         for k, band in enumerate(bands):
             values, places = table[band]
             good = np.isfinite(values)
-            ranges.append(_told(values[good]))
+            ranges.append(_range_text(values[good]))
             low, high = (
                 (values[good].min(), values[good].max()) if good.any() else (0, 1)
             )
             scaled = (values - low) / max(high - low, 1e-9)
             shift = _APART * k
-            if good.sum() >= FEWEST:
-                mapped = _weights(tuple(map(tuple, places[good].tolist())))
+            if good.sum() >= MIN_ELECTRODES:
+                mapped = _spline_weights(tuple(map(tuple, places[good].tolist())))
                 image = np.clip(mapped @ scaled[good], 0, 1).reshape(_SIDE, _SIDE)
                 maps["image"].append(image.astype(np.float32))
                 maps["x"].append(shift - 1)
-            size = 3.0 if good.sum() >= FEWEST else 13.0
+            size = 3.0 if good.sum() >= MIN_ELECTRODES else 13.0
             dots["x"] += (places[good, 0] + shift).tolist()
             dots["y"] += places[good, 1].tolist()
             dots["v"] += scaled[good].tolist()
@@ -160,7 +160,7 @@ class Scalp:
         at = [_APART * k for k in range(len(bands))]
         self._names.data = {"x": at, "name": names, "range": ranges}
 
-    def _lay(self) -> None:
+    def _draw_heads(self) -> None:
         xs, ys = [], []
         for k in range(len(self._bands)):
             shift = _APART * k
@@ -168,7 +168,7 @@ class Scalp:
             ys += [np.sin(_TURN), np.array([0.99, 1.13, 0.99])]
         self._heads.data = {"x": xs, "y": ys}
 
-    def _fit(self) -> None:
+    def _fit_ranges(self) -> None:
         """Show all heads, and round ones."""
         try:
             shape = self.root.inner_width / max(self.root.inner_height, 1)
@@ -183,27 +183,27 @@ class Scalp:
                 axis.update(start=at - size / 2, end=at + size / 2)
 
 
-def _told(values: Array) -> str:
+def _range_text(values: Array) -> str:
     if not len(values):
         return "none now"
     return f"{values.min():.1f} to {values.max():.1f} nats"
 
 
-def _entropy(scene: SessionState) -> dict[str, tuple[Array, Array]]:
+def _entropy_by_band(session: SessionState) -> dict[str, tuple[Array, Array]]:
     """Return for each band the values and places of the electrodes that have any."""
-    track = scene.features
+    track = session.features
     if track is None or not len(track):
         return {}
-    _, rows = track.window(scene.now - 2.0, scene.now + 1e-6)
+    _, rows = track.window(session.now - 2.0, session.now + 1e-6)
     if not len(rows):
         return {}
-    places = montage()
-    found: dict[str, list[tuple[float, tuple[float, float]]]] = {}
+    places = electrode_positions()
+    by_band: dict[str, list[tuple[float, tuple[float, float]]]] = {}
     for name, entropy in zip(track.info.names, rows[-1].tolist(), strict=True):
         parts = name.split(".")
         if len(parts) == 4 and parts[1] == "de" and parts[3].lower() in places:
-            found.setdefault(parts[2], []).append((entropy, places[parts[3].lower()]))
+            by_band.setdefault(parts[2], []).append((entropy, places[parts[3].lower()]))
     return {
         band: (np.array([v for v, _ in row]), np.array([p for _, p in row]))
-        for band, row in found.items()
+        for band, row in by_band.items()
     }

@@ -15,63 +15,65 @@ from bokeh.models import (
 
 from physio.core.block import Array, Origin
 from physio.core.missing import missing_reason
-from physio.view.dashboard.attribution import interval
+from physio.view.dashboard.attribution import interval_coverage
 from physio.view.dashboard.figures.theme import (
     Theme,
-    blank,
-    hatched,
-    plain,
-    scroll,
-    since,
-    timed,
+    add_hatching,
+    new_figure,
+    new_time_figure,
+    plain_text,
+    set_time_range,
+    view_begin,
 )
-from physio.view.dashboard.session_state import Mark, SessionState
-from physio.view.labels import DIMENSIONS, ENDS, words
-from physio.view.plots.envelope import runs
+from physio.view.dashboard.session_state import Marker, SessionState
+from physio.view.labels import DIMENSIONS, ENDS, reason_words
+from physio.view.plots.envelope import code_runs
 
-TRAIL: Final = 30.0
+TRAIL_SECONDS: Final = 30.0
 """How much of the past the plane shows (s)."""
 
 _TURN: Final = np.linspace(0, 2 * np.pi, 61)
 _Z: Final = {50: 0.6745, 80: 1.2816, 95: 1.96}
 
 
-def withheld(scene: SessionState) -> str:
+def withheld_reason(session: SessionState) -> str:
     """Return why nothing may be said of affect yet; empty if it may."""
-    track = scene.estimates
+    track = session.estimates
     if track is None or not len(track):
         return "no estimates are computed"
-    if not np.isfinite(scene.resting()[0]):
-        values = [track.last(d, scene.now) for d in DIMENSIONS]
+    if not np.isfinite(session.baseline_period()[0]):
+        values = [track.last(d, session.now) for d in DIMENSIONS]
         codes = [int(missing_reason(v)[0]) for v in values]
-        return f"no estimate: {words(min(codes))}" if min(codes) else ""
-    left = scene.rest_left
-    return f"baseline: {left:.0f} s left, no estimate before" if left > 0 else ""
+        return f"no estimate: {reason_words(min(codes))}" if min(codes) else ""
+    remaining = session.baseline_remaining
+    return (
+        f"baseline: {remaining:.0f} s left, no estimate before" if remaining > 0 else ""
+    )
 
 
-def missing(scene: SessionState, name: str) -> str:
+def missing_text(session: SessionState, name: str) -> str:
     """Return why a dimension is not estimated now; empty if it is."""
-    told = withheld(scene)
-    track = scene.estimates
-    if told or track is None:
-        return told
-    value = track.last(name, scene.now)
+    reason = withheld_reason(session)
+    track = session.estimates
+    if reason or track is None:
+        return reason
+    value = track.last(name, session.now)
     if np.isfinite(value):
         return ""
     code = int(missing_reason(value)[0])
     if f"{name}.missing" in track.info.names:
-        said = track.last(f"{name}.missing", scene.now)
-        code = int(said) if said > 0 else code
-    return f"no estimate: {words(code)}"
+        given = track.last(f"{name}.missing", session.now)
+        code = int(given) if given > 0 else code
+    return f"no estimate: {reason_words(code)}"
 
 
-def _demo(scene: SessionState) -> bool:
-    track = scene.estimates
+def _is_demo(session: SessionState) -> bool:
+    track = session.estimates
     return track is not None and track.info.origin is Origin.DEMO
 
 
 @dataclass
-class Plane:
+class ValenceArousalPlane:
     """The plane of valence and arousal, with a fading trail and an ellipse.
 
     The ellipse holds the estimate's interval of each axis; it is drawn only where the
@@ -81,14 +83,14 @@ class Plane:
     theme: Theme
 
     def __post_init__(self) -> None:
-        fig = self.root = blank(
+        fig = self.root = new_figure(
             self.theme,
             "",
             x_range=Range1d(-1.05, 1.05),
             y_range=Range1d(-1.05, 1.05),
         )
         theme = self.theme
-        self._hatch = hatched(theme, fig)
+        self._hatch = add_hatching(theme, fig)
         for axis, name in ((fig.xaxis, "valence"), (fig.yaxis, "arousal")):
             low, high = ENDS[name]
             axis.ticker = FixedTicker(ticks=[-1, 0, 1])
@@ -129,47 +131,49 @@ class Plane:
             "x", "y", source=self._now, size=15, fill_color=ink,
             line_color=theme.card, line_width=2,
         )  # fmt: skip
-        self._said = Label(
+        self._message = Label(
             x=0, y=0, text="", text_align="center", text_baseline="middle",
             text_color=theme.ink, text_font_size="13px",
             background_fill_color=theme.card, background_fill_alpha=0.9, padding=6,
         )  # fmt: skip
-        fig.add_layout(self._said)
+        fig.add_layout(self._message)
 
-    def update(self, scene: SessionState) -> None:
+    def update(self, session: SessionState) -> None:
         """Draw the present state."""
-        told = withheld(scene)
+        message = withheld_reason(session)
         for name in ("valence", "arousal"):
-            told = told or missing(scene, name).replace("no est", f"{name}: no est")
-        self._said.update(text=told, visible=bool(told))
-        self._hatch.visible = _demo(scene)
+            message = message or missing_text(session, name).replace(
+                "no est", f"{name}: no est"
+            )
+        self._message.update(text=message, visible=bool(message))
+        self._hatch.visible = _is_demo(session)
         none: dict[str, Any] = {"x": [], "y": []}
-        ratings = [r.values for r in scene.rated()]
+        ratings = [r.values for r in session.rated()]
         both = [r for r in ratings if {"valence", "arousal"} <= r.keys()][-5:]
-        _put(
+        _set_data(
             self._rated,
             {"x": [r["valence"] for r in both], "y": [r["arousal"] for r in both]},
         )
-        track = scene.estimates
-        if told or track is None:
-            _put(self._now, none)
-            _put(self._true, none)
-            _put(self._ellipses, none)
-            _put(self._trail, {**none, "a": [], "s": []})
+        track = session.estimates
+        if message or track is None:
+            _set_data(self._now, none)
+            _set_data(self._true, none)
+            _set_data(self._ellipses, none)
+            _set_data(self._trail, {**none, "a": [], "s": []})
             return
-        self._draw(scene)
+        self._draw(session)
 
-    def _draw(self, scene: SessionState) -> None:
-        track, now = scene.estimates, scene.now
+    def _draw(self, session: SessionState) -> None:
+        track, now = session.estimates, session.now
         if track is None:
             return
-        rest, length = scene.resting()
-        begin = max(now - TRAIL, rest + length)
+        rest, length = session.baseline_period()
+        begin = max(now - TRAIL_SECONDS, rest + length)
         times, v = track.column("valence", begin, now + 1e-6)
         _, a = track.column("arousal", begin, now + 1e-6)
-        age = (now - times) / TRAIL
+        age = (now - times) / TRAIL_SECONDS
         good = np.isfinite(v) & np.isfinite(a)
-        _put(
+        _set_data(
             self._trail,
             {
                 "x": v[good],
@@ -179,18 +183,21 @@ class Plane:
             },
         )
         x, y = v[-1:], a[-1:]
-        _put(self._now, {"x": x, "y": y})
+        _set_data(self._now, {"x": x, "y": y})
         sds = [track.last(f"{d}.sd", now) for d in ("valence", "arousal")]
         rings: dict[str, list[Array]] = {"x": [], "y": []}
-        told = interval(scene, "valence"), interval(scene, "arousal")
-        if len(x) and all(told) and np.isfinite(sds).all():
+        coverage = (
+            interval_coverage(session, "valence"),
+            interval_coverage(session, "arousal"),
+        )
+        if len(x) and all(coverage) and np.isfinite(sds).all():
             for share in (50, 80):
                 rings["x"].append(x[0] + _Z[share] * sds[0] * np.cos(_TURN))
                 rings["y"].append(y[0] + _Z[share] * sds[1] * np.sin(_TURN))
-        _put(self._ellipses, rings)
-        if scene.truth is not None and len(scene.truth):
-            at = [scene.truth.last(d, now) for d in ("valence", "arousal")]
-            _put(self._true, {"x": at[:1], "y": at[1:]})
+        _set_data(self._ellipses, rings)
+        if session.truth is not None and len(session.truth):
+            at = [session.truth.last(d, now) for d in ("valence", "arousal")]
+            _set_data(self._true, {"x": at[:1], "y": at[1:]})
 
 
 @dataclass
@@ -204,12 +211,12 @@ class VadHistory:
 
     def __post_init__(self) -> None:
         theme, hue = self.theme, self.theme.hues[self.name]
-        fig = self.root = timed(theme, "", y_range=Range1d(-1.05, 1.05))
+        fig = self.root = new_time_figure(theme, "", y_range=Range1d(-1.05, 1.05))
         low, high = ENDS[self.name]
         fig.yaxis.ticker = FixedTicker(ticks=[-1, 0, 1])
         fig.yaxis.major_label_overrides = {-1: low, 0: self.name, 1: high}
         fig.min_border_left = 74
-        self._hatch = hatched(theme, fig)
+        self._hatch = add_hatching(theme, fig)
         self._bands = ColumnDataSource({"x": [], "y": [], "a": []})
         self._line = ColumnDataSource({"t": [], "y": []})
         self._true = ColumnDataSource({"t": [], "y": []})
@@ -243,68 +250,68 @@ class VadHistory:
             text_color=theme.dim, text_baseline="top", x_offset=3,
             background_fill_color=theme.card, background_fill_alpha=0.85,
         )  # fmt: skip
-        self._said = Label(
+        self._message = Label(
             x=10, y=8, x_units="screen", y_units="screen", text="",
             text_font_size="11px", text_color=theme.ink,
             background_fill_color=theme.card, background_fill_alpha=0.9, padding=4,
         )  # fmt: skip
-        fig.add_layout(self._said)
+        fig.add_layout(self._message)
 
-    def update(self, scene: SessionState) -> None:
+    def update(self, session: SessionState) -> None:
         """Draw the present state."""
-        now = scene.now
-        begin = since(now, self.seconds, scene.begin)
-        scroll(self.root, begin, now, scene.begin)
-        told = missing(scene, self.name)
-        self._said.update(text=told, visible=bool(told))
-        self._hatch.visible = _demo(scene)
-        marks = [m for m in scene.marks if begin <= m.time <= now][-12:]
-        labels = spaced(marks, 0.13 * (now - begin))
-        _put(self._ticks, {"t": [m.time for m in marks], "label": labels})
+        now = session.now
+        begin = view_begin(now, self.seconds, session.begin)
+        set_time_range(self.root, begin, now, session.begin)
+        message = missing_text(session, self.name)
+        self._message.update(text=message, visible=bool(message))
+        self._hatch.visible = _is_demo(session)
+        marks = [m for m in session.marks if begin <= m.time <= now][-12:]
+        labels = spaced_labels(marks, 0.13 * (now - begin))
+        _set_data(self._ticks, {"t": [m.time for m in marks], "label": labels})
         rated = [
             (r.time, r.values[self.name])
-            for r in scene.rated(begin)
+            for r in session.rated(begin)
             if self.name in r.values
         ]
-        _put(self._rated, {"t": [t for t, _ in rated], "y": [y for _, y in rated]})
-        if scene.truth is not None and self.name in scene.truth.info.names:
-            times, values = scene.truth.column(self.name, begin, now)
-            _put(self._true, {"t": times, "y": values})
-        track = scene.estimates
+        _set_data(self._rated, {"t": [t for t, _ in rated], "y": [y for _, y in rated]})
+        if session.truth is not None and self.name in session.truth.info.names:
+            times, values = session.truth.column(self.name, begin, now)
+            _set_data(self._true, {"t": times, "y": values})
+        track = session.estimates
         if track is not None and self.name in track.info.names:
-            self._draw(scene, begin, now)
+            self._draw(session, begin, now)
 
-    def _draw(self, scene: SessionState, begin: float, now: float) -> None:
-        track = scene.estimates
+    def _draw(self, session: SessionState, begin: float, now: float) -> None:
+        track = session.estimates
         if track is None:
             return
         times, rows = track.window(begin, now + 1e-6)
         names = track.info.names
         mean = rows[:, names.index(self.name)].copy()
         sd = rows[:, names.index(f"{self.name}.sd")]
-        rest, length = scene.resting()
+        rest, length = session.baseline_period()
         mean[times < rest + length] = np.nan
         if not np.isfinite(rest):
             mean[:] = np.nan
-        _put(self._line, {"t": times, "y": mean})
+        _set_data(self._line, {"t": times, "y": mean})
         good = np.isfinite(mean) & np.isfinite(sd)
-        shares = (80, 50) if interval(scene, self.name) else ()
-        _put(self._bands, _bands(times, mean, sd, good, shares))
+        shares = (80, 50) if interval_coverage(session, self.name) else ()
+        _set_data(self._bands, _bands(times, mean, sd, good, shares))
         step = 1 / float(track.info.rate)
         gone = [
             (float(times[a]), float(times[b - 1]) + step)
-            for a, b, _ in runs((~good).astype(float))
+            for a, b, _ in code_runs((~good).astype(float))
         ]
-        _put(self._none, {"l": [a for a, _ in gone], "r": [b for _, b in gone]})
+        _set_data(self._none, {"l": [a for a, _ in gone], "r": [b for _, b in gone]})
 
 
-def spaced(marks: list[Mark], apart: float) -> list[str]:
+def spaced_labels(marks: list[Marker], apart: float) -> list[str]:
     """Return the labels of marks, none where the one before takes its place."""
-    found, free = [], -np.inf
+    labels, free = [], -np.inf
     for mark in marks:
-        found.append(plain(mark.label, 12) if mark.time >= free else "")
-        free = mark.time + apart if found[-1] else free
-    return found
+        labels.append(plain_text(mark.label, 12) if mark.time >= free else "")
+        free = mark.time + apart if labels[-1] else free
+    return labels
 
 
 def _bands(
@@ -317,7 +324,7 @@ def _bands(
     """Return the outlines of intervals, one for each run of estimates."""
     out: dict[str, list[Any]] = {"x": [], "y": [], "a": []}
     for share in shares:
-        for a, b, _ in runs(good.astype(float)):
+        for a, b, _ in code_runs(good.astype(float)):
             t, m, s = times[a:b], mean[a:b], _Z[share] * sd[a:b]
             low, high = np.clip(m - s, -1.05, 1.05), np.clip(m + s, -1.05, 1.05)
             out["x"].append(np.concatenate([t, t[::-1]]))
@@ -326,7 +333,7 @@ def _bands(
     return out
 
 
-def _put(source: ColumnDataSource, data: dict[str, Any]) -> None:
+def _set_data(source: ColumnDataSource, data: dict[str, Any]) -> None:
     """Give a source new data, unless it is empty and stays so."""
     first = next(iter(data.values()))
     if len(first) or len(next(iter(source.data.values()))):

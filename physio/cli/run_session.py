@@ -1,29 +1,32 @@
-"""One session from its first sample to its picture."""
+"""Run of one session: its devices, sinks, view and figures, from start to end."""
 
 import json
 import signal
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from physio.cli import session_folder
-from physio.core.block import Block
+from physio.core.affect import DIMENSIONS
+from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
 from physio.core.missing import MissingReason, missing_reason
-from physio.core.protocols import Clock, Device, FastClock, Sink
+from physio.core.protocols import Clock, Command, Device, FastClock, Sink
+from physio.core.recording import computed
 from physio.inference.agreement import Agreement
 from physio.inference.calibration import Calibration
+from physio.inference.estimator import Estimator
 from physio.inference.montage_adaptation import unplaced
 from physio.online import personal_calibration
 from physio.online.engine import PipelineConfig
@@ -32,26 +35,61 @@ from physio.online.session import Session
 from physio.online.session_config import SessionConfig, unused_chains
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import ChannelStatusFile
-from physio.sinks.xdf import Xdf
 from physio.view.dashboard.sink import Dashboard
 
-OURS = ("begin", "config", "ended", "warnings")  # said of each session anew
-AFFECT = ("valence", "arousal", "dominance")
+OWN_METADATA: Final = ("begin", "config", "ended", "warnings")
+"""Metadata that each session writes anew."""
+
+LATENCIES: Final = 400
+"""Number of the newest compute times that a view shows."""
 
 
 class View(Protocol):
-    """Shows a session while it runs."""
+    """A display of a session while it runs, and a source of commands."""
 
     def take(self, item: Item, now: float | None = None) -> None: ...
     def due(self) -> bool: ...
     def show(self, now: float, latency_ms: Sequence[float]) -> None: ...
-    def keys(self) -> list[str]: ...
     def tell(self, line: str) -> None: ...
+    def notices(self) -> Sequence[str]: ...
+    def commands(self) -> Sequence[Command]: ...
+    def reply(self, command: Command, refusal: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run.
+
+    Parameters
+    ----------
+    demo_weights
+        Whether weights trained on simulated participants may answer on measured input.
+    seconds
+        Duration after which the session ends (s).
+    poll
+        Time between two looks at the devices (s).
+    view
+        Makes the display of the session, if there is to be one.
+    about
+        Further metadata.
+    calibrations
+        Files of personal calibrations.
+    pages
+        Is called with each dashboard; returns a line that the view keeps in sight.
+    """
+
+    demo_weights: bool = False
+    seconds: float = np.inf
+    poll: float = 0.02
+    view: Callable[[Session], AbstractContextManager[View]] | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+    calibrations: Sequence[Path] = ()
+    pages: Callable[[Dashboard], str] | None = None
 
 
 @dataclass
 class Outcome:
-    """What a session left."""
+    """Result of a session: its folder, how it ended, and its figures."""
 
     folder: Path
     ended: str
@@ -59,157 +97,297 @@ class Outcome:
 
     @property
     def status(self) -> int:
-        """0, or 1 if the session ran and found a fault."""
+        """Exit status: 0, or 1 if the session failed or reported a fault."""
         return int(self.ended.startswith("failed") or bool(self.figures["faults"]))
 
 
-def conduct(
-    file: SessionConfig,
+def run_session(
+    config: SessionConfig,
     devices: Sequence[Device],
     clock: Clock,
-    out: Path,
-    *,
-    demo_weights: bool = False,
-    seconds: float = np.inf,
-    poll: float = 0.02,
-    view: Callable[[Session], AbstractContextManager[View]] | None = None,
-    about: dict[str, str] | None = None,
-    calibrations: Sequence[Path] = (),
-    pages: Callable[[Dashboard], str] | None = None,
+    folder: Path,
+    options: RunOptions = RunOptions(),
 ) -> Outcome:
-    """Run a session and leave its folder whole, however it ends.
+    """Run a session, and complete its folder however the session ends.
 
-    ``pages`` hears of a dashboard, and returns a line to keep in sight.
+    Parameters
+    ----------
+    config
+        The session file.
+    devices
+        The devices, not open yet.
+    clock
+        The session clock.
+    folder
+        Folder of the session, which is there already.
+    options
+        Options of the run.
     """
-    known, unusable = _known(calibrations)
-    about = {**_about(file), **(about or {})}
-    about = {k: v for k, v in about.items() if k not in OURS}
-    plans: list[PipelineConfig] = []
+    return _Run(config, clock, folder, options).run(devices)
 
-    def plan(streams: Any) -> PipelineConfig:
-        plans.append(file.plan(streams, demo_weights=demo_weights))
-        tables = file.resolved(plans[0])
-        about["config"] = json.dumps(tables)
-        about["begin"] = repr(session.begin)
-        return plans[0]
 
-    wait = isinstance(clock, FastClock)
-    given = {"folder": out, "about": about, "wait": wait, "clock": clock}
-    live = (
-        () if wait else (ChannelStatusFile(out),)
-    )  # else `physio check` has it faster
-    sinks = [_behind(s, wait) for s in (*file.sinks(given), *live)]
-    session = Session(plan, devices, sinks, clock, poll, seconds)
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    agreements: dict[str, Agreement] = {}
-    began = time.perf_counter()
-    with (
-        _stoppable(session),
-        session,
-        view(session) if view else nullcontext() as shown,
-        realtime_priority(asked=file.session.realtime and not wait) as refused,
-    ):
-        unusable += refused
-        session_folder.describe(out, file.resolved(plans[0]), **about, state="running")
-        unusable += personal_calibration.apply_calibrations(session, known)
-        for who in session.plan.participants:
-            name = f"estimates.{who}".rstrip(".")
-            agreements[who] = Agreement(name=name, participant=who)
-        for board in (s for s in sinks if isinstance(s, Dashboard)):
-            line = pages(board) if pages is not None else ""
-            if shown is not None:
-                shown.tell(line)
-        for item in session:
-            for agreement in agreements.values():
-                agreement.take(item)
-            what, _, participant = item.info.name.partition(".")
-            if isinstance(item, Block) and what == "estimates":
-                counts[participant].update(_count(item))
-            if shown is not None and not _show(session, shown, item):
-                shown = None
-    faults = [*session.faults, *(f for s in sinks if (f := _fault(s)))]
-    figures = _figures(session, counts, faults, time.perf_counter() - began)
-    idle = unused_chains(plans[0], session.engine.origin)
-    figures["notes"] = [*idle, *_unplaced(session), *unusable]
-    figures["reports"] = _reported(agreements)
-    session_folder.describe(out, file.resolved(plans[0]), **{**about, **figures})
-    return Outcome(out, session.ended, figures)
+class _Run:
+    """One run of a session: see `run_session`."""
+
+    def __init__(
+        self, config: SessionConfig, clock: Clock, folder: Path, options: RunOptions
+    ) -> None:
+        self.config, self.clock = config, clock
+        self.folder, self.options = folder, options
+        self.fast = isinstance(clock, FastClock)
+        about = {**_metadata(config), **options.about}
+        self.about = {k: v for k, v in about.items() if k not in OWN_METADATA}
+        self.calibrations, self.notes = _calibrations(options.calibrations)
+        self.sinks: list[Sink] = []
+
+    def run(self, devices: Sequence[Device]) -> Outcome:
+        """Run the session on these devices."""
+        self.sinks = self._sinks()
+        options = self.options
+        self.session = session = Session(
+            self._plan, devices, self.sinks, self.clock, options.poll, options.seconds
+        )
+        began = time.perf_counter()
+        with (
+            _StopOnSignal(session),
+            session,
+            options.view(session) if options.view else nullcontext() as view,
+            self._realtime() as refusals,
+        ):
+            self.notes += refusals
+            self._describe(state="running")
+            self.notes += personal_calibration.apply_calibrations(
+                session, self.calibrations
+            )
+            observers, summary = _Observers(session), _Summary(session)
+            observers.add("the count of estimates", summary.count)
+            observers.add("the agreement with ratings", summary.compare)
+            if view is not None:
+                observers.add("the view", _Display(session, view).take)
+            self._announce_pages(view)
+            for item in session:
+                observers.take(item)
+        figures = self._figures(summary, time.perf_counter() - began)
+        self._describe(**figures)
+        return Outcome(self.folder, session.ended, figures)
+
+    def _plan(self, streams: Sequence[StreamInfo]) -> PipelineConfig:
+        """Return the computation on these streams, and take note of it."""
+        plan = self.config.plan(streams, demo_weights=self.options.demo_weights)
+        self.resolved = self.config.resolved(plan)
+        self.about["config"] = json.dumps(self.resolved)
+        self.about["begin"] = repr(self.session.begin)
+        return plan
+
+    def _sinks(self) -> list[Sink]:
+        """Return the sinks, each in a thread of its own."""
+        given = {
+            "folder": self.folder,
+            "about": self.about,
+            "wait": self.fast,
+            "clock": self.clock,
+        }
+        sinks = self.config.sinks(given)
+        if not self.fast:  # else `physio check` computes it faster from the recording
+            sinks.append(ChannelStatusFile(self.folder))
+        return [s if s.threaded else BackgroundSink(s, wait=self.fast) for s in sinks]
+
+    def _realtime(self) -> AbstractContextManager[list[str]]:
+        asked = self.config.session.realtime and not self.fast
+        return realtime_priority(asked=asked)
+
+    def _describe(self, **figures: Any) -> None:
+        """Write the description of the session into its folder."""
+        about = {**self.about, **figures}
+        session_folder.describe(self.folder, self.resolved, **about)
+
+    def _announce_pages(self, view: View | None) -> None:
+        for sink in self.sinks:
+            if isinstance(sink, Dashboard) and self.options.pages is not None:
+                line = self.options.pages(sink)
+                if view is not None:
+                    view.tell(line)
+
+    def _figures(self, summary: "_Summary", taken: float) -> dict[str, Any]:
+        """Return the figures of the session, as ``--json`` writes them."""
+        session = self.session
+        faults = [*session.faults, *(f for s in self.sinks for f in s.faults())]
+        unused = unused_chains(session.plan, session.engine.origin)
+        return {
+            "streams": [
+                {
+                    "name": name,
+                    "rate": float(h.info.rate),
+                    "samples": h.samples,
+                    "lost": h.lost,
+                }
+                for name, h in session.health.items()
+            ],
+            **_durations(session, taken),
+            **summary.estimates(),
+            "ended": session.ended,
+            "state": session.ended.partition(":")[0].split()[0],
+            "faults": faults,
+            "notes": [*unused, *_unplaced(session), *self.notes],
+            "reports": summary.reports(),
+        }
+
+
+class _Observers:
+    """Receivers of a session's items; one that raises an error is given up alone."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._receivers: dict[str, Callable[[Item], None]] = {}
+
+    def add(self, name: str, take: Callable[[Item], None]) -> None:
+        """Add a receiver; ``name`` begins the sentence on its failure."""
+        self._receivers[name] = take
+
+    def take(self, item: Item) -> None:
+        """Pass an item on to every receiver."""
+        for name, take in tuple(self._receivers.items()):
+            try:
+                take(item)
+            except Exception as error:  # its bug must not end the session
+                del self._receivers[name]
+                description = f"{type(error).__name__}: {error}"
+                self._session.faults.append(f"{name} stopped: {description}")
+
+
+class _Display:
+    """A view that is shown the items, and whose commands are carried out."""
+
+    def __init__(self, session: Session, view: View) -> None:
+        self._session, self._view = session, view
+
+    def take(self, item: Item) -> None:
+        """Show an item; where the view is due, redraw it and take its commands."""
+        session = self._session
+        self._view.take(item, session.clock.now())
+        if self._view.due():
+            newest = islice(reversed(session.compute), LATENCIES)
+            self._view.show(session.clock.now(), [1e3 * s for s in newest])
+            session.serve(self._view)
+
+
+@dataclass
+class EstimateCounts:
+    """Number of estimates, of those with a value, and of the missing by reason."""
+
+    rows: int = 0
+    finite: Counter[str] = field(default_factory=Counter)
+    missing: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def add(self, estimates: Block) -> None:
+        """Count the rows of a block."""
+        self.rows += len(estimates)
+        for name in DIMENSIONS:
+            if name not in estimates.info.names:
+                continue
+            missing = self.missing.setdefault(name, Counter())
+            for code in missing_reason(estimates.column(name)).tolist():
+                if code:
+                    missing[MissingReason(code).words] += 1
+                else:
+                    self.finite[name] += 1
+
+    def merge(self, other: "EstimateCounts") -> None:
+        """Add the counts of another participant."""
+        self.rows += other.rows
+        self.finite.update(other.finite)
+        for name, missing in other.missing.items():
+            self.missing.setdefault(name, Counter()).update(missing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts of the dimensions that the estimator gives."""
+        names = [d for d in DIMENSIONS if d in self.missing] or list(DIMENSIONS)
+        reasons = [reason.words for reason in MissingReason]
+        return {
+            "rows": self.rows,
+            "finite": {name: self.finite[name] for name in names},
+            "missing": {
+                name: {r: missing[r] for r in reasons if missing[r]}
+                for name in names
+                for missing in [self.missing.get(name, Counter())]
+            },
+        }
+
+
+class _Summary:
+    """Counts of estimates and their agreement with ratings, by participant."""
+
+    def __init__(self, session: Session) -> None:
+        self._several = session.plan.participants != ("",)
+        codes = session.plan.participants
+        self._counts = {code: EstimateCounts() for code in codes}
+        self._agreements = {code: Agreement(participant=code) for code in codes}
+
+    def count(self, item: Item) -> None:
+        """Count estimates."""
+        if isinstance(item, Block) and computed(item.info.name) == "estimates":
+            code = item.info.participant if self._several else ""
+            self._counts[code].add(item)
+
+    def compare(self, item: Item) -> None:
+        """Compare ratings with estimates."""
+        for agreement in self._agreements.values():
+            agreement.take(item)
+
+    def estimates(self) -> dict[str, Any]:
+        """Return the counts of all participants, and of each of several."""
+        total = EstimateCounts()
+        for counts in self._counts.values():
+            total.merge(counts)
+        parts = {c: n.to_dict() for c, n in sorted(self._counts.items()) if n.rows}
+        participants = {"participants": parts} if self._several and parts else {}
+        return {"estimates": total.to_dict(), **participants}
+
+    def reports(self) -> dict[str, Any]:
+        """Return the agreement with ratings: see `Agreement.summary`."""
+        parts = {code: a.summary() for code, a in self._agreements.items()}
+        return parts if self._several else parts[""]
+
+
+def _durations(session: Session, taken: float) -> dict[str, Any]:
+    """Return the duration of the data, of the run, and of the computation."""
+    newest = [h.received for h in session.health.values() if h.samples]
+    compute = 1e3 * np.array(session.compute) if session.compute else np.full(1, np.nan)
+    p50, p99 = np.percentile(compute, [50, 99]).tolist()
+    return {
+        "seconds_of_data": max(newest, default=session.begin) - session.begin,
+        "seconds_taken": taken,
+        "latency_ms": {"p50": p50, "p99": p99},
+    }
 
 
 def _unplaced(session: Session) -> list[str]:
-    """Return a sentence on electrodes that no weights can read, of everybody once."""
-    found = []
+    """Return a sentence on each set of electrodes that no weights can read."""
+    notes: list[str] = []
     for participant, part in session.engine.pipelines.items():
-        experts = getattr(session.plan.of(participant).estimator, "experts", ())
-        found += unplaced([e.weights for e in experts], part.aligner.info.names)
-    return list(dict.fromkeys(found))
+        estimator = session.plan.of(participant).estimator
+        if isinstance(estimator, Estimator):
+            weights = [expert.weights for expert in estimator.experts]
+            notes += unplaced(weights, part.aligner.info.names)
+    return list(dict.fromkeys(notes))
 
 
-def _known(paths: Sequence[Path]) -> tuple[list[Calibration], list[str]]:
+def _calibrations(paths: Sequence[Path]) -> tuple[list[Calibration], list[str]]:
     """Return the calibrations that can be read, and a sentence on each other."""
-    found, said = [], []
+    calibrations: list[Calibration] = []
+    notes: list[str] = []
     for path in paths:
         try:
-            found.append(Calibration.read(path))
+            calibrations.append(Calibration.read(path))
         except (ValueError, OSError) as error:
-            said.append(f"without a calibration: {error}")
-    return found, said
+            notes.append(f"without a calibration: {error}")
+    return calibrations, notes
 
 
-def _reported(agreements: dict[str, Agreement]) -> dict[str, Any]:
-    """Return how estimates agree with what participants reported, where they did."""
-    told = {who: a.told() for who, a in agreements.items()}
-    return told.get("", told) if set(told) == {""} else told
-
-
-def _show(session: Session, view: View, item: Item) -> bool:
-    """Have an item shown; tell whether the view can go on. The session does anyhow."""
-    try:
-        _shown(session, view, item)
-    except Exception as error:
-        session.faults.append(f"the view stopped: {type(error).__name__}: {error}")
-        return False
-    return True
-
-
-def _shown(session: Session, view: View, item: Item) -> None:
-    view.take(item, session.clock.now())
-    if not view.due():
-        return
-    view.show(
-        session.clock.now(), [1e3 * s for s in islice(reversed(session.compute), 400)]
-    )
-    pressed = view.keys()
-    for key in pressed:
-        if key == "quit":
-            session.stop("completed: stopped by key")
-        else:
-            session.mark(key)
-
-
-def _behind(sink: Sink, wait: bool) -> Sink:
-    """Put a sink behind a thread of its own, except those that have one."""
-    return (
-        sink if isinstance(sink, Xdf | Dashboard) else BackgroundSink(sink, wait=wait)
-    )
-
-
-def _fault(sink: Sink) -> str:
-    """Return what a sink that lags behind could not do."""
-    if isinstance(sink, Xdf):
-        return sink.fault
-    if not isinstance(sink, BackgroundSink):
-        return ""
-    name = type(sink.sink).__name__
-    if sink.fault is not None:
-        return f"{name} stopped: {sink.fault}"
-    return f"{name} was too slow: {sink.dropped} items dropped" if sink.dropped else ""
-
-
-def _about(file: SessionConfig) -> dict[str, str]:
+def _metadata(config: SessionConfig) -> dict[str, str]:
     return {
-        "participant": file.session.participant,
-        "consent": file.session.consent,
+        "participant": config.session.participant,
+        "consent": config.session.consent,
         "began": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "physio-affect": version("physio-affect"),
         "python": sys.version.split()[0],
@@ -217,65 +395,8 @@ def _about(file: SessionConfig) -> dict[str, str]:
     }
 
 
-def _figures(
-    session: Session, counts: dict[str, Counter[str]], faults: list[str], taken: float
-) -> dict[str, Any]:
-    """Return what ``--json`` holds."""
-    times = [h.received for h in session.health.values() if h.samples]
-    lasted = max(times, default=session.begin) - session.begin
-    compute = 1e3 * np.array(session.compute) if session.compute else np.full(1, np.nan)
-    p50, p99 = np.percentile(compute, [50, 99]).tolist()
-    participants = {code: _answers(c) for code, c in sorted(counts.items()) if code}
-    return {
-        "streams": [
-            {
-                "name": name,
-                "rate": float(h.info.rate),
-                "samples": h.samples,
-                "lost": h.lost,
-            }
-            for name, h in session.health.items()
-        ],
-        "seconds_of_data": lasted,
-        "seconds_taken": taken,
-        "estimates": _answers(sum(counts.values(), Counter())),
-        **({"participants": participants} if participants else {}),
-        "latency_ms": {"p50": p50, "p99": p99},
-        "ended": session.ended,
-        "state": session.ended.partition(":")[0].split()[0],
-        "faults": faults,
-    }
-
-
-def _answers(counts: Counter[str]) -> dict[str, Any]:
-    """Return how many estimates there are, and why others are missing."""
-    return {
-        "rows": counts["rows"],
-        "finite": {name: counts[name] for name in AFFECT},
-        "missing": {
-            name: {
-                reason.words: counts[f"{name}.{reason.words}"]
-                for reason in MissingReason
-                if counts[f"{name}.{reason.words}"]
-            }
-            for name in AFFECT
-        },
-    }
-
-
-def _count(estimates: Block) -> Counter[str]:
-    """Return how many rows a block has, how many are numbers, and why the rest not."""
-    counts: Counter[str] = Counter(rows=len(estimates))
-    for name in AFFECT:
-        if name not in estimates.info.names:
-            continue
-        for code in missing_reason(estimates.column(name)).tolist():
-            counts[f"{name}.{MissingReason(code).words}" if code else name] += 1
-    return counts
-
-
-class _stoppable:  # noqa: N801 reads as a word in a with statement
-    """Ctrl-C and SIGTERM end the session with its present step."""
+class _StopOnSignal:
+    """Ends the session with its present step on Ctrl-C and SIGTERM."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

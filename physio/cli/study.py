@@ -12,7 +12,7 @@ from zlib import crc32
 
 import typer
 
-from physio.cli.output import JsonPath, routed, write_text
+from physio.cli.output import JsonPath, config_path, routed, write_text
 
 if TYPE_CHECKING:
     from physio.core.protocols import Clock, Device
@@ -41,7 +41,10 @@ Deviation = Annotated[
 def init(
     root: Root,
     plan: Annotated[
-        Path | None, typer.Option(help="Study file (TOML); default: an example.")
+        Path | None,
+        typer.Option(
+            help="Study file (TOML); default: an example.", callback=config_path
+        ),
     ] = None,
 ) -> None:
     """Create a study: copy its plan, draw the orders of conditions, freeze both.
@@ -416,7 +419,7 @@ def table(
     deviation: Deviation = "",
     plan: Annotated[
         Path | None,
-        typer.Option(help="Study file, if the folder has none."),
+        typer.Option(help="Study file, if the folder has none.", callback=config_path),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Output folder; default: inside the study.")

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tables import table
 
 from physio.io import xdf
 
@@ -273,3 +275,85 @@ def test_doctor_finds_this_environment_well() -> None:
     done = physio("doctor")
     assert done.returncode == 0, done.stdout
     assert "BAD" not in done.stdout
+
+
+def test_the_version_and_the_groups_of_commands() -> None:
+    done = physio("--version")
+    assert done.stdout == f"physio-affect {version('physio-affect')}\n"
+    text = physio("--help").stdout
+    groups = re.findall(r"─ (\w+) ─", text)
+    assert groups[0] == "Options"
+    assert set(groups[1:]) == {
+        "Live", "Files", "Analysis", "Models", "Study", "System",
+    }  # fmt: skip
+    verbs = re.findall(r"^│ (\w+) ", text, flags=re.MULTILINE)
+    assert len(verbs) == len(set(verbs)) == 21
+    assert "--install-completion" in text
+
+
+def test_json_on_standard_output_is_all_there_is(tmp_path: Path) -> None:
+    file = tmp_path / "t.parquet"
+    table(participants=4).to_parquet(file)
+    done = physio("audit", file, "--protocol", "leave-order-out", "--json", "-")
+    assert json.loads(done.stdout)["protocol"] == "leave-order-out"
+    assert "leave-order-out: nothing leaks" in done.stderr
+    quiet = physio("audit", file, "--protocol", "leave-order-out", "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    both = physio("audit", file, "--protocol", "leave-order-out", "-q", "--json", "-")
+    assert (both.stdout, both.stderr) == (done.stdout, "")
+
+
+STRANGER = """
+from dataclasses import dataclass
+from pathlib import Path
+
+print("imported")
+
+
+@dataclass(frozen=True)
+class Folder:
+    root: Path
+
+    def trials(self):
+        raise ValueError(f"no trials in {self.root.name}")
+"""
+
+
+def test_installed_extensions_are_listed_but_not_imported(tmp_path: Path) -> None:
+    info = tmp_path / "stranger-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\n")
+    (info / "entry_points.txt").write_text(
+        "[physio.datasets]\nfolders = stranger_data:Folder\n"
+        "[physio.devices]\nbox = stranger_box:Box\n"
+    )
+    (tmp_path / "stranger_data.py").write_text(STRANGER)
+    path = {"PYTHONPATH": str(tmp_path)}
+    done = physio("extract", "--list", **path)
+    assert done.returncode == 0, done.stderr
+    assert "wesad" in done.stdout.splitlines()
+    assert (
+        'data set folders (stranger): use = "stranger_data:Folder" with '
+        "--trust stranger_data"
+    ) in done.stdout
+    assert "imported" not in done.stdout
+    done = physio("devices", "--seconds", 0.1, **path)
+    assert 'device box (stranger): use = "stranger_box:Box"' in done.stdout
+    done = physio("extract", "folders", tmp_path, tmp_path / "out", **path)
+    assert "'stranger_data' is outside physio, devices; --trust" in done.stderr
+    assert "imported" not in done.stdout
+    trust = ("--trust", "stranger_data")
+    done = physio("extract", "folders", tmp_path, tmp_path / "out", *trust, **path)
+    assert "imported" in done.stdout
+    assert f"no trials in {tmp_path.name}" in done.stderr
+
+
+def test_a_trusted_module_is_found_in_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "my_data.py").write_text(STRANGER)
+    args = ("extract", "my_data:Folder", ".", "out")
+    safe = {"cwd": tmp_path, "PYTHONSAFEPATH": "1"}
+    done = physio(*args, "--trust", "my_data", **safe)
+    assert "no trials in" in done.stderr
+    done = physio("extract", "my_dta:Folder", ".", "out", "--trust", "my_dta",
+                  **safe)  # fmt: skip
+    refused(done, f"DATASET: no module 'my_dta' is installed or in {tmp_path}")

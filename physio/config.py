@@ -29,6 +29,36 @@ TRUSTED: Final = ("physio", "devices")
 RESEARCH: Final = ("experiments", "benchmarks")
 """Packages of the source repository that are not installed with the library."""
 
+RENAMED: Final[Mapping[str, tuple[str, ...]]] = {
+    "asked": ("on_demand",),
+    "beside": ("comparisons",),
+    "by_part": ("per_segment",),
+    "dropped": ("drop_fraction",),
+    "every": ("test_spacing",),
+    "fused": ("in_fusion",),
+    "gap": ("embargo",),
+    "hop": ("step",),
+    "lasts": ("state_duration",),
+    "measures": ("metrics", "outcomes"),
+    "only": ("streams_used",),
+    "order": ("order_labels",),
+    "patience": ("stall_timeout",),
+    "person": ("participant",),
+    "reads": ("features",),
+    "recall": ("rating_lookback",),
+    "reopen": ("reconnect_after",),
+    "rest": ("baseline_seconds",),
+    "rest_label": ("baseline_label",),
+    "ring": ("buffer_seconds",),
+    "scales": ("transforms",),
+    "share": ("min_valid",),
+    "tells": ("target",),
+    "tests": ("test_labels",),
+    "truth": ("ground_truth",),
+    "width": ("window",),
+}
+"""Settings of version 0.1 and their present names, for messages alone."""
+
 
 class Adapter(Protocol):
     """Builder of objects whose classes are no dataclasses, for one other package."""
@@ -113,12 +143,12 @@ def _merge(included: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, 
     merged = dict(included)
     for key, value in tables.items():
         below = merged.get(key)
-        tables_of_one_class = (
+        tables_of_same_class = (
             isinstance(below, Mapping)
             and isinstance(value, Mapping)
             and ("use" not in value or value["use"] == below.get("use", value["use"]))
         )
-        merged[key] = _merge(below, value) if tables_of_one_class else value
+        merged[key] = _merge(below, value) if tables_of_same_class else value
     return merged
 
 
@@ -221,12 +251,18 @@ def describe(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def allow(parts: Mapping[str, Any], known: tuple[str, ...], at: str, what: str) -> None:
+def allow(parts: Mapping[str, Any], known: tuple[str, ...], at: str, kind: str) -> None:
     """Refuse keys that are not ``known``, naming those that are."""
     if unknown := [k for k in parts if k not in known]:
+        renamed = (
+            f"; {k!r} is now called {name!r}"
+            for k in unknown
+            for name in RENAMED.get(k, ())
+            if name in known
+        )
         raise ValueError(
-            f"{at}: {what} has no setting {', '.join(map(repr, unknown))}; "
-            f"it has {', '.join(known) or 'none'}"
+            f"{at}: {kind} has no setting {', '.join(map(repr, unknown))}; "
+            f"it has {', '.join(known) or 'none'}{''.join(renamed)}"
         )
 
 
@@ -308,7 +344,8 @@ def shipped(name: str) -> Path | None:
     if not folder.is_dir() and root is not None:
         folder = root / "configs"
     path = Path(name.removeprefix("configs/")).with_suffix(".toml")
-    return folder / path if path.name == str(path) and (folder / path).is_file() else None
+    is_name = path.name == str(path)
+    return folder / path if is_name and (folder / path).is_file() else None
 
 
 def _load_research(package: str, at: str) -> None:
@@ -386,5 +423,5 @@ def _checked(value: Any, hint: Any, at: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"[{p}]" for p in first["loc"] if isinstance(p, int))
-        said = first["msg"][0].lower() + first["msg"][1:]
-        raise ValueError(f"{at}{where} = {first['input']!r}: {said}") from None
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise ValueError(f"{at}{where} = {first['input']!r}: {message}") from None

@@ -69,6 +69,28 @@ def test_what_is_wrong_is_said_in_one_sentence(value: object, message: str) -> N
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("use", "key", "name"),
+    [
+        ("devices.board:Board", "ring", "buffer_seconds"),
+        ("devices.board:Board", "only", "streams_used"),
+        ("devices.simulated:Wristband", "truth", "ground_truth"),
+        ("physio.inference.expert:Expert", "reads", "features"),
+        ("physio.inference.estimator:Estimator", "recall", "rating_lookback"),
+        ("physio.offline.extract:Windows", "hop", "step"),
+        ("physio.offline.extract:Windows", "share", "min_valid"),
+        ("physio.online.session_config:SessionSettings", "patience", "stall_timeout"),
+        ("physio.evaluation.feature_benchmark:FeatureBenchmark", "gap", "embargo"),
+        ("physio.study.design:Contrast", "measures", "outcomes"),
+    ],
+)
+def test_a_setting_of_version_0_1_is_told_its_present_name(
+    use: str, key: str, name: str
+) -> None:
+    with pytest.raises(ValueError, match=f"; '{key}' is now called '{name}'"):
+        build({"use": use, key: 1}, "a.toml")
+
+
 def test_a_trusted_package_may_be_named() -> None:
     with pytest.raises(ValueError, match="is not a class of settings"):
         build({"use": "json:JSONDecoder"}, "a.toml", trust=("json",))

@@ -165,7 +165,7 @@ class RBTransformerBenchmark:
         models = {
             NAME: self._network(folder),
             **self.comparisons,
-            "commonest": MajorityClass(),
+            "majority class": MajorityClass(),
         }
         made = evaluate(
             self.work(table),

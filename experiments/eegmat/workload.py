@@ -114,7 +114,7 @@ class EegmatWorkload:
         if table is None:
             raise ValueError("features of eegmat are needed: give [table] or --table")
         work = self.work(table)
-        models: dict[str, Model] = {**self.models, "commonest": MajorityClass()}
+        models: dict[str, Model] = {**self.models, "majority class": MajorityClass()}
         if self.raw:
             signal = self._signal(root, work)
             models |= {k: _reading(m, signal) for k, m in self.raw.items()}

@@ -18,12 +18,12 @@ from physio.core.block import Array, Channel, StreamInfo
 from physio.features.eda.decomposition import SETTINGS, decompose
 from physio.features.eda.online_decomposition import (
     AGES,
-    apart,
-    newest,
-    read,
-    recent,
-    remember,
-    spread,
+    decompose_recent,
+    window_values,
+    estimates,
+    eda_window,
+    append,
+    error_unit,
 )
 
 QUANTILE = 0.9
@@ -35,18 +35,18 @@ def relative(y: Array, setting: str, without: str, each: int = 4) -> Array:
 
     ``without`` is the participant, whom what was learned of others does not know.
     """
-    whole, memory, rows = decompose(y, 4, setting), recent(INFO, 30.0), []
+    whole, memory, rows = decompose(y, 4, setting), eda_window(INFO, 30.0), []
     for i, value in enumerate(y):
-        if not remember(memory, value) or (i // 4) % each or i < 720:
+        if not append(memory, value) or (i // 4) % each or i < 720:
             continue
-        found = apart(memory, setting, 0.5, without)
+        found = decompose_recent(memory, setting, 0.5, without)
         part = whole._replace(
             tonic=whole.tonic[: i + 1],
             phasic=whole.phasic[: i + 1],
             driver=whole.driver[: i + 1],
         )
-        unit = spread(newest(memory), setting, memory.far[0] / memory.far[1])
-        pairs = [np.subtract(read(found, a), read(part, a)) for a in AGES]
+        unit = error_unit(window_values(memory), setting, memory.far[0] / memory.far[1])
+        pairs = [np.subtract(estimates(found, a), estimates(part, a)) for a in AGES]
         rows.append(np.abs(pairs) / unit)
     return np.array(rows)
 

@@ -19,7 +19,7 @@ import physio.assets
 from physio.core.block import Array, Channel, StreamInfo
 from physio.features.eda import online_decomposition
 from physio.features.eda.decomposition import decompose
-from physio.features.eda.online_decomposition import AGES, apart, recent, remember
+from physio.features.eda.online_decomposition import AGES, decompose_recent, eda_window, append
 
 RIDGE = 0.03
 INFO = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
@@ -27,20 +27,20 @@ INFO = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 
 def learned(y: Array, each: int = 5) -> tuple[Array, Array, Array]:
     """Return terms, shape (n, ages, 24), the truth and what was said, (n, ages)."""
-    whole, memory, rows = decompose(y, 4, "cvxeda"), recent(INFO, 30.0), []
+    whole, memory, rows = decompose(y, 4, "cvxeda"), eda_window(INFO, 30.0), []
     kept: list[Array] = []
-    seen = online_decomposition.seen
-    online_decomposition.seen = lambda *a: kept.append(seen(*a)) or np.empty((0, 12))
+    seen = online_decomposition.correction_inputs
+    online_decomposition.correction_inputs = lambda *a: kept.append(seen(*a)) or np.empty((0, 12))
     for i, value in enumerate(y):
-        if not remember(memory, value) or (i // 4) % each or i < 720:
+        if not append(memory, value) or (i // 4) % each or i < 720:
             continue
-        found = apart(memory, "cvxeda", 0.5)
+        found = decompose_recent(memory, "cvxeda", 0.5)
         scale = np.log(abs(memory.far[0] / memory.far[1]) + 1e-3)
         terms = np.hstack([kept[-1], scale * kept[-1]])
         at = [i - 4 * age for age in AGES]
         said = [found.phasic[-1 - 4 * age] for age in AGES]
         rows.append((terms, whole.phasic[at], said))
-    online_decomposition.seen = seen
+    online_decomposition.correction_inputs = seen
     x, t, s = (np.array(v) for v in zip(*rows, strict=True))
     return x / whole.phasic.std(), t / whole.phasic.std(), s / whole.phasic.std()
 

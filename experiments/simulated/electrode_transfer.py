@@ -154,7 +154,7 @@ class ElectrodeTransfer:
             once = _Once(model)
             for key in self.only.get(name, tuple(self.sets)):
                 found[f"{name}, {key}"] = once.on(self.sets[key])
-        return {**found, "commonest": MajorityClass()}
+        return {**found, "majority class": MajorityClass()}
 
     def _participant(self, i: int) -> pd.DataFrame:
         seed, cycle = self.first + i, self.cycles[i % len(self.cycles)]

@@ -30,7 +30,7 @@ DEVICES: Final[Mapping[str, tuple[str, ...]]] = {
 """The chains that read each device."""
 
 HALVES: Final = tuple(
-    f"{d}.half{round(100 * level)}" for d in DIMENSIONS for level in LEVELS
+    f"{d}.ci{round(100 * level)}" for d in DIMENSIONS for level in LEVELS
 )
 GAUSSIAN: Final = norm.ppf(0.5 + np.array(LEVELS) / 2)
 

@@ -89,7 +89,7 @@ class WesadToStressPredict:
         made = baseline_correct(
             table, self.features, rest=self.baseline_seconds, gap=self.embargo
         )
-        models = {**self.models, "commonest": MajorityClass(), "clock": TimeOnly()}
+        models = {**self.models, "majority class": MajorityClass(), "time only": TimeOnly()}
         found = {}
         for what in ("all", *TASKS):
             rows = ~table[LABEL].isin([t for t in TASKS if what not in ("all", t)])

@@ -18,6 +18,7 @@ from physio.core.protocols import Device, FastClock
 from physio.core.recording import Recording
 from physio.io.montage import places
 from physio.models import model_card
+from physio.models.base import Model
 from physio.models.baseline import BaselinePrior
 from physio.models.rbtransformer import RBTransformerConfig
 from physio.training import trainer
@@ -42,7 +43,7 @@ _LIMITS: Final = (
     "real ratings are few and late.",
 )
 
-Trained = tuple[model_card.Model, BaselinePrior, tuple[Array, Array]]
+Trained = tuple[Model, BaselinePrior, tuple[Array, Array]]
 
 
 @dataclass(frozen=True)

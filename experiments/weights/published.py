@@ -170,9 +170,9 @@ class TrainPublishedExperts:
         at = [participant.names.index(name) for name, _ in columns]
         x = transform(participant.x[:, at], [how for _, how in columns])
         step = round(self.every * 4)
-        resting = BaselineAccumulator.none(len(at))
+        resting = BaselineAccumulator.empty(len(at))
         for row in x[: int(self.rest * 4) : step]:
-            resting.see(row, self.every)
+            resting.add(row, self.every)
         later = np.arange(int(self.rest * 4), len(x), step)
         ratings = self.rated(participant)[0]
         unit = np.zeros(len(later), np.int_)

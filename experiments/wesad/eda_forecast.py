@@ -9,7 +9,6 @@ from sklearn.linear_model import Ridge
 
 from physio.core.block import Array
 from physio.evaluation.models.baselines import FoldData
-from physio.evaluation.row_index import row_ids
 from physio.models.pinn import Moments, Pinn, PinnConfig, look_back
 
 _RATE: Final = 4  # samples a second of what is forecast
@@ -144,7 +143,7 @@ class EdaForecast:
     def _forecasts(self, given: FoldData) -> Array:
         """Return what is forecast at all horizons, shape (m, horizons)."""
         train, test = given.fold.train, given.fold.test
-        participants = row_ids(given.table, "subject")
+        participants = given.rows.ids("subject")
         model = trained(
             self.config,
             self._moments(given, train),

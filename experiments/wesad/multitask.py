@@ -27,7 +27,7 @@ from physio.evaluation import splits
 from physio.evaluation.evaluate import Evaluation, Task, evaluate, together
 from physio.evaluation.feature_benchmark import FeatureBenchmark
 from physio.evaluation.models.baselines import FoldData
-from physio.evaluation.row_index import named, numbers, row_ids
+from physio.evaluation.row_index import RowIndex, named, numbers
 from physio.models.pinn import Moments, PinnConfig
 
 CLASSES: Final = ("baseline", "stress", "amusement", "meditation")
@@ -138,7 +138,7 @@ class Multitask:
         scale = np.nanstd(x[train], axis=0) + 1e-12
         x = x / scale
         settings = replace(self.settings, features=x.shape[1], classes=given.classes)
-        participants = row_ids(given.table, "subject")
+        participants = given.rows.ids("subject")
         kept = train[np.isfinite(self.past[train]).all(axis=1)]
         moments = Moments(
             torch.from_numpy(x[kept]).float(),
@@ -340,7 +340,7 @@ def _same_part(table: pd.DataFrame, horizons: Sequence[float]) -> Any:
 
     A part goes as far as its last window does.
     """
-    parts = row_ids(table, "subject", "session", "trial", "segment")
+    parts = RowIndex(table).ids("subject", "session", "trial", "segment")
     end = numbers(table, "end_s")
     last = pd.Series(end).groupby(parts).transform("max").to_numpy()
     return end[:, None] + np.array(horizons) <= last[:, None] + 1e-3

@@ -95,7 +95,7 @@ class Personalization:
         made = learn(others, recipe)
         away = left_out(others, recipe, made)
         told = say(held, made.rest, made, recipe)
-        nobody = held._replace(resting=BaselineAccumulator.none(held.x.shape[1]))
+        nobody = held._replace(resting=BaselineAccumulator.empty(held.x.shape[1]))
         stranger = say(nobody, made.rest, made, recipe)
         prior = made.model.prior[0]
         start = maml.FirstOrderMAML.learn(away, self.seed)

@@ -18,7 +18,8 @@ PAGES = (
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "decisions").glob("*.md")),
-    *sorted((ROOT / "experiments").glob("*/README.md")),
+    *sorted((ROOT / "experiments").rglob("README.md")),
+    ROOT / "benchmarks" / "README.md",
 )
 each = pytest.mark.parametrize(
     "page", PAGES, ids=lambda page: str(page.relative_to(ROOT))
@@ -208,15 +209,15 @@ def test_a_model_of_ones_own_is_evaluated(tmp_path: Path) -> None:
     n = 24
     made = {
         "dataset": "made up", "subject": np.repeat(["a", "b", "c", "d"], n // 4),
-        "session": "", "trial": "", "part": np.tile([0, 0, 0, 1, 1, 1], 4),
+        "session": "", "trial": "", "segment": np.tile([0, 0, 0, 1, 1, 1], 4),
         "label": np.tile(["rest"] * 3 + ["task"] * 3, 4),
     }  # fmt: skip
     table = pd.DataFrame(made)
-    table["begin"] = np.tile(60.0 * np.arange(6), 4)
-    table["end"] = table["begin"] + 60
-    table["start"] = (4 * table["begin"]).astype(int)
-    table["stop"] = table["start"] + 240
-    table["rests"] = table["start"]
+    table["start_s"] = np.tile(60.0 * np.arange(6), 4)
+    table["end_s"] = table["start_s"] + 60
+    table["start_sample"] = (4 * table["start_s"]).astype(int)
+    table["end_sample"] = table["start_sample"] + 240
+    table["support_start_sample"] = table["start_sample"]
     task = (table["label"] == "task").to_numpy()
     tokens = rng.normal(size=(n, 5, 2)) + 2 * task[:, None, None]
 

@@ -59,7 +59,7 @@ _STIMULUS_CHANNELS: Final = ("photodiode", "microphone")
 def _page(path: Path, protocol: str) -> "HtmlReport":
     """Return the report of what a path holds."""
     if not path.exists():
-        raise FileNotFoundError(f"there is no {path}")
+        raise FileNotFoundError(f"there is no file or folder {path}")
     if any(path.glob("subject=*/windows.parquet")) or path.suffix == ".parquet":
         return _of_table(path, protocol)
     result = path / "evaluation.json" if path.is_dir() else path

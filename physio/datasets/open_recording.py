@@ -1,5 +1,6 @@
 """Any recording there is a reader for, by its path alone."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,9 @@ KINDS: Final = (
 
 EEG: Final = (".edf", ".bdf", ".vhdr", ".fif", ".fif.gz")
 """How files are called that are read through MNE."""
+
+_NUMBERS: Final = re.compile(rb"[-+.\d]+\t[-+.\d]")
+"""Beginning of a BrainFlow file: numbers with tabs, without a header."""
 
 
 def read(
@@ -65,7 +69,7 @@ def read(
         raise ValueError(
             f"{path} is one file of an Empatica E4 export: give the folder it is in"
         )
-    if path.suffix in (".csv", ".tsv") and (board or b"\t" in head):
+    if path.suffix in (".csv", ".tsv") and (board or _NUMBERS.match(head)):
         from physio.io import brainflow
 
         return brainflow.read(path, board, participant=participant)

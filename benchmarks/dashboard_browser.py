@@ -246,13 +246,13 @@ def _seen(live: Shown) -> dict[str, float]:
     page = live.page
     look = "({f: physio.frames, c: physio.count, t: performance.now()})"
     page.evaluate("physio.ages.length = 0")
-    first, spent = page.evaluate(look), _spent(live.board.process)
+    first, spent = page.evaluate(look), _spent(live.board.process_id)
     ages: list[float] = []
     for _ in range(int(SECONDS)):
         page.wait_for_timeout(1_000)
         ages += page.evaluate("physio.ages.splice(0)")
     last = page.evaluate(look)
-    used = [b - a for a, b in zip(spent, _spent(live.board.process), strict=True)]
+    used = [b - a for a, b in zip(spent, _spent(live.board.process_id), strict=True)]
     seconds = (last["t"] - first["t"]) / 1e3
     updates = last["c"] - first["c"]
     return {

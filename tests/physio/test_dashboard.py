@@ -216,7 +216,7 @@ def test_gaps_and_dead_streams_are_hatched_and_named() -> None:
     view = SignalFigure(LIGHT, ("head.eeg",))
     view.update(state)
     view.update_states(state)
-    assert view.laid.data == {"name": ["✕ Fz", "✕ Cz"], "state": ["lost"] * 2}
+    assert view.row_labels.data == {"name": ["✕ Fz", "✕ Cz"], "state": ["lost"] * 2}
     gaps = view.gaps.data
     np.testing.assert_allclose(gaps["l"][:2], [95, 98], rtol=0, atol=0.05)
     np.testing.assert_allclose(gaps["r"][:2], [96, 100], rtol=0, atol=0.05)
@@ -366,36 +366,36 @@ def test_a_label_starts_no_formula_and_no_second_line() -> None:
     assert len(plain_text("x" * 500)) == 40
 
 
-def told(**sent: Any) -> dict[str, list[str]]:
-    return {"wish": [json.dumps(sent)]}
+def message(**sent: Any) -> dict[str, list[str]]:
+    return {"command": [json.dumps(sent)]}
 
 
 def test_a_wish_counts_from_when_it_was_made() -> None:
     wish = parse_command(
-        told(what="mark", label=" film ", at=999.8), session_state(), wall=1000.0
+        message(kind="mark", label=" film ", at=999.8), session_state(), wall=1000.0
     )
     assert wish is not None
     assert wish.label == "film"
     assert wish.command.time == pytest.approx(99.8)
     late = parse_command(
-        told(what="mark", label="film", at=10.0), session_state(), wall=1000.0
+        message(kind="mark", label="film", at=10.0), session_state(), wall=1000.0
     )
     assert late is not None
     assert late.command.time == 100.0  # a clock that is so far off is not believed
 
 
 @pytest.mark.parametrize("sent", [
-    None, [], "x", 5, {}, {"wish": []}, {"wish": ["x", "y"]}, {"wish": [5]},
-    {"wish": ["no json"]}, {"wish": ["[1]"]}, {"wish": ["[" * 3000]},
-    {"wish": [json.dumps({"what": "mark", "label": "x" * 5000})]},
-    told(what="mark"), told(what="mark", label=" \n"), told(what="mark", label=5),
-    told(what="mark", label="x" * 201), told(what=5), told(what="erase", label="all"),
-    told(what="mute", label="head.none"), told(what="view", label="look", value=5),
-    told(what="view", label="look"), told(what="rate"), told(what="rate", values=[1]),
-    told(what="rate", values={}), told(what="rate", values={"valence": 2}),
-    told(what="rate", values={"valence": "inf"}),
-    told(what="rate", values={"valence": None}),
-    told(what="rate", values={"valence": True}), told(what="rate", values={"pain": 0}),
+    None, [], "x", 5, {}, {"command": []}, {"command": ["x", "y"]}, {"command": [5]},
+    {"command": ["no json"]}, {"command": ["[1]"]}, {"command": ["[" * 3000]},
+    {"command": [json.dumps({"kind": "mark", "label": "x" * 5000})]},
+    message(kind="mark"), message(kind="mark", label=" \n"), message(kind="mark", label=5),
+    message(kind="mark", label="x" * 201), message(kind=5), message(kind="erase", label="all"),
+    message(kind="mute", label="head.none"), message(kind="view", label="filter", value=5),
+    message(kind="view", label="filter"), message(kind="rate"), message(kind="rate", values=[1]),
+    message(kind="rate", values={}), message(kind="rate", values={"valence": 2}),
+    message(kind="rate", values={"valence": "inf"}),
+    message(kind="rate", values={"valence": None}),
+    message(kind="rate", values={"valence": True}), message(kind="rate", values={"pain": 0}),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_no_wish(sent: Any) -> None:
     assert parse_command(sent, session_state(), wall=1000.0) is None
@@ -403,9 +403,9 @@ def test_what_makes_no_sense_is_no_wish(sent: Any) -> None:
 
 def test_who_may_want_what() -> None:
     rate = parse_command(
-        told(what="rate", values={"valence": "0.5"}), session_state(), wall=0.0
+        message(kind="rate", values={"valence": "0.5"}), session_state(), wall=0.0
     )
-    stop = parse_command(told(what="stop"), session_state(), wall=0.0)
+    stop = parse_command(message(kind="stop"), session_state(), wall=0.0)
     assert rate is not None
     assert stop is not None
     np.testing.assert_array_equal(rate.command.values, [0.5, np.nan, np.nan])
@@ -457,11 +457,11 @@ def test_wishes_are_limited_and_none_comes_from_who_may_look() -> None:
     page = ViewerPage(Document(), session_state(), "control", heard.append)
     page.open()
     for i in range(100):
-        page.inbox.data = told(what="mark", label=f"m{i}")
+        page.inbox.data = message(kind="mark", label=f"m{i}")
     assert len(heard) == 80
     watcher = ViewerPage(Document(), session_state(), "look", None)
     watcher.open()
-    watcher.inbox.data = told(what="mark", label="forged")
+    watcher.inbox.data = message(kind="mark", label="forged")
     assert len(heard) == 80
 
 
@@ -473,7 +473,7 @@ def test_eight_may_look(monkeypatch: pytest.MonkeyPatch) -> None:
     board.open_page(second, "look")
     assert first.roots
     assert not second.roots
-    assert "viewers look at this session already" in str(second.template)
+    assert "already has" in str(second.template)
     assert VIEWERS == 8
 
 
@@ -530,7 +530,7 @@ def test_nothing_waits_for_a_dashboard_that_does_not_answer(tmp_path: Path) -> N
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """Return a simulated minute, with what was computed of it."""
-    from physio.cli.run_session import conduct
+    from physio.cli.run_session import RunOptions, run_session
     from physio.core.protocols import FastClock
     from physio.online.session_config import SessionConfig
 
@@ -542,7 +542,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     tables["estimator"]["experts"] = [{"weights": "wrist-demo"}]
     clock = FastClock()
     file = SessionConfig(tables)
-    conduct(file, file.devices(clock), clock, folder, seconds=60, poll=0.5)
+    options = RunOptions(seconds=60, poll=0.5)
+    run_session(file, file.devices(clock), clock, folder, options)
     return xdf.read(folder / "recording.xdf")
 
 
@@ -550,9 +551,9 @@ def test_a_recording_is_looked_at_where_the_slider_is(recording: Recording) -> N
     whole = state_of_recording(recording)
     page = ViewerPage(Document(), whole, at=recording.begin + 20)
     page.open()
-    skin = page.views.eda
+    skin = page.figures.eda
     assert max(skin._raw.data["t"]) <= recording.begin + 20
-    page.inbox.data = told(what="view", label="at", value="50")
+    page.inbox.data = message(kind="view", label="at", value="50")
     page.tick()
     assert whole.now == recording.begin + 50
     assert recording.begin + 49.5 < max(skin._raw.data["t"]) <= recording.begin + 50
@@ -560,7 +561,7 @@ def test_a_recording_is_looked_at_where_the_slider_is(recording: Recording) -> N
     assert row is not None
     assert f"{row.last('arousal', whole.now):+.2f}" in page._shown_texts["estimates"]
     for nonsense in ("nan", "x", "1e999", ""):
-        page.inbox.data = told(what="view", label="at", value=nonsense)
+        page.inbox.data = message(kind="view", label="at", value=nonsense)
         page.tick()
         assert recording.begin <= whole.now <= recording.end
     assert "<button" not in page._shown_texts["streams"]

@@ -170,15 +170,15 @@ def test_it_opens_and_its_signals_move_and_nothing_is_fetched_elsewhere(
     page: Any,
 ) -> None:
     assert "token" not in page.url  # it does not stay in the history
-    strip = "Bokeh.documents[0].get_model_by_name('signals').tape"
+    strip = "Bokeh.documents[0].get_model_by_name('signals').panel"
     page.wait_for_function(f"{strip}?.wide > 100")
     first, frames = page.evaluate(f"{strip}.cleared"), page.evaluate("physio.count")
     page.wait_for_function(
         f"{strip}.cleared > {first} + 0.5 && physio.count > {frames} + 4"
     )
     drawn = page.evaluate(
-        f"(() => {{ const s = {strip}, n = s.paper.width * s.paper.height; "
-        "const p = s.pen.getImageData(0, 0, s.paper.width, s.paper.height).data; "
+        f"(() => {{ const s = {strip}, n = s.strip.width * s.strip.height; "
+        "const p = s.pen.getImageData(0, 0, s.strip.width, s.strip.height).data; "
         "let k = 0; for (let i = 3; i < 4 * n; i += 4) k += p[i] > 0; return k })()"
     )
     assert drawn > 1000  # pixels of ink
@@ -253,7 +253,7 @@ def test_a_muted_stream_is_left_out_until_it_is_heard_again(
 ) -> None:
     page.get_by_role("button", name="mute band.eda").click()
     page.wait_for_function("document.body.innerText.includes('MUTED: band.eda')")
-    page.get_by_role("button", name="hear band.eda").click()
+    page.get_by_role("button", name="unmute band.eda").click()
     page.wait_for_function("!document.body.innerText.includes('MUTED')")
     said = [(e.labels[0], e.data[0, 0]) for e in live.events("session.mutes")]
     assert said == [("band.eda", 1.0), ("band.eda", 0.0)]
@@ -268,16 +268,16 @@ def test_who_may_only_look_wants_in_vain_and_the_participant_sees_no_estimates(
     page.goto(live.board.urls["look"])
     ready(page)
     assert page.locator("button").count() == 0
-    wish = '{"what": "mark", "label": "forged", "at": 0}'
+    wish = '{"kind": "mark", "label": "forged", "at": 0}'
     page.evaluate(
         "(w) => { const d = Bokeh.documents[0]; const t = d.roots()[0].tags;"
-        " t.find((m) => m.name === 'inbox').data = {wish: [w]} }",
+        " t.find((m) => m.name === 'inbox').data = {command: [w]} }",
         wish,
     )
     for other in ("/control", "/participant", "/control/ws"):
         assert page.request.get(_at(live, other)).status == 403
     page.goto(live.board.urls["participant"])
-    page.wait_for_function("document.querySelector('#told')?.innerText.length > 9")
+    page.wait_for_function("document.querySelector('#status')?.innerText.length > 9")
     told = page.locator("main").inner_text()
     assert "recorded" in told
     assert not re.search(r"arousal|valence|±|estimate", told)

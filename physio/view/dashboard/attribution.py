@@ -1,4 +1,4 @@
-"""What an estimate rests on: said beside it, always."""
+"""Basis of the estimates: weights, coverage, input, movement, contributions."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ from physio.models import model_card
 from physio.models.model_card import ModelCard
 from physio.view.dashboard.session_state import SessionState
 
-_MOVEMENT_LIMIT = 0.08  # g: a limb that moves so much disturbs what is worn on it
+_MOVEMENT_LIMIT = 0.08  # g: more movement disturbs sensors on that limb
 
 
 class ExpertCard(NamedTuple):
-    """Trained weights that are asked in a session."""
+    """Trained weights of a session, with their model card."""
 
     name: str
     card: ModelCard
@@ -30,16 +30,16 @@ def _card(name: str) -> ModelCard | None:
 
 
 def experts(config: Mapping[str, Any]) -> list[ExpertCard]:
-    """Return the weights that a session asks, with their cards."""
+    """Return the weights that a session's estimator uses, with their cards."""
     names = [e["weights"] for e in config.get("estimator", {}).get("experts", ())]
     cards = [(name.rstrip("/").rpartition("/")[2], _card(name)) for name in names]
     return [ExpertCard(name, card) for name, card in cards if card is not None]
 
 
 def interval_coverage(session: SessionState, dimension: str) -> dict[int, str]:
-    """Return what the nominal intervals of an estimate were measured to hold (%).
+    """Return the measured coverage of an estimate's intervals by nominal level (%).
 
-    Empty where it was never measured: no interval is shown then.
+    Empty if it was not measured: no interval is shown then.
     """
     coverage: dict[int, str] = {}
     for expert in experts(session.config):
@@ -51,26 +51,26 @@ def interval_coverage(session: SessionState, dimension: str) -> dict[int, str]:
 
 
 def support_seconds(session: SessionState) -> float:
-    """Return how long the time is that an estimate rests on (s); NaN without any."""
-    track = session.estimates
-    if track is None or "support.window_start" not in track.info.names:
+    """Return the length of the window of the newest estimate (s); NaN without any."""
+    buffer = session.estimates
+    if buffer is None or "support.window_start" not in buffer.info.names:
         return float("nan")
-    begin = track.last("support.window_start", session.now)
-    return track.last("support.window_end", session.now) - begin
+    begin = buffer.last("support.window_start", session.now)
+    return buffer.last("support.window_end", session.now) - begin
 
 
 def expert_columns(session: SessionState) -> list[str]:
-    """Return the columns of features that the experts read and that are there."""
-    track = session.features
-    if track is None:
+    """Return the columns of the features that the experts read, if present."""
+    buffer = session.features
+    if buffer is None:
         return []
-    names = track.info.names
-    wanted = [n for e in experts(session.config) for n in _card_columns(e.card, names)]
-    return [n for n in dict.fromkeys(wanted) if n in names]
+    names = buffer.info.names
+    columns = [n for e in experts(session.config) for n in _card_columns(e.card, names)]
+    return [n for n in dict.fromkeys(columns) if n in names]
 
 
 def _card_columns(card: ModelCard, names: Sequence[str]) -> list[str]:
-    """Return the features that weights read: of any electrodes, if by their place."""
+    """Return the features that weights read; with position embedding, of any channel."""
     columns = [name for name, _ in card.columns]
     if card.config.get("embedding") != "place" or set(columns) <= set(names):
         return columns
@@ -79,27 +79,27 @@ def _card_columns(card: ModelCard, names: Sequence[str]) -> list[str]:
 
 
 def valid_fraction(session: SessionState, seconds: float = 60.0) -> float:
-    """Return which share of what the experts read was there in the last ``seconds``."""
-    track, names = session.features, expert_columns(session)
-    if track is None or not names:
+    """Return the fraction of the experts' inputs that was valid in the last seconds."""
+    buffer, names = session.features, expert_columns(session)
+    if buffer is None or not names:
         return float("nan")
-    _, rows = track.window(session.now - seconds, session.now + 1e-6)
-    at = [track.info.names.index(n) for n in names]
+    _, rows = buffer.window(session.now - seconds, session.now + 1e-6)
+    at = [buffer.info.names.index(n) for n in names]
     return float(np.isfinite(rows[:, at]).mean()) if len(rows) else float("nan")
 
 
 def contributions(session: SessionState, dimension: str) -> dict[str, float]:
-    """Return by how much each modality moved an estimate away from its prior.
+    """Return the contribution of each modality to an estimate, relative to its prior.
 
-    Summed over the features of each chain; what the participant's own ratings did is
-    ``participant``, what no feature accounts for ``other``.
+    Sums over the features of each chain; ``participant`` is the contribution of the
+    participant's own ratings, ``other`` the part that no feature explains.
     """
-    track = session.estimates
+    buffer = session.estimates
     totals: dict[str, float] = {}
-    for name in track.info.names if track is not None else ():
+    for name in buffer.info.names if buffer is not None else ():
         head, by, feature = name.partition(".contribution.")
-        if by and head == dimension and track is not None:
-            value = track.last(name, session.now)
+        if by and head == dimension and buffer is not None:
+            value = buffer.last(name, session.now)
             if np.isfinite(value):
                 chain = feature.partition(".")[0]
                 totals[chain] = totals.get(chain, 0.0) + value
@@ -107,17 +107,17 @@ def contributions(session: SessionState, dimension: str) -> dict[str, float]:
 
 
 def strongest_movement(session: SessionState) -> tuple[str, float]:
-    """Return the chain that moves most, and how much (g); ("", NaN) without any."""
-    track = session.features
+    """Return the feature with the most movement, and its value (g); else ("", NaN)."""
+    buffer = session.features
     best = ("", float("nan"))
-    for channel in track.info.channels if track is not None else ():
-        if channel.unit == "g" and track is not None:
-            value = track.last(channel.name, session.now)
+    for channel in buffer.info.channels if buffer is not None else ():
+        if channel.unit == "g" and buffer is not None:
+            value = buffer.last(channel.name, session.now)
             if np.isfinite(value) and not value <= best[1]:
                 best = (channel.name, value)
     return best
 
 
 def is_moving(value: float) -> bool:
-    """Tell whether so much movement (g) disturbs what is worn."""
+    """Return whether a movement (g) is likely to disturb the sensors."""
     return value > _MOVEMENT_LIMIT

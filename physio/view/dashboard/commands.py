@@ -74,7 +74,7 @@ def parse_command(
     message = _message(data)
     if not isinstance(message, dict):
         return None
-    kind, label = message.get("what"), message.get("label", "")
+    kind, label = message.get("kind"), message.get("label", "")
     if not isinstance(kind, str) or not isinstance(label, str) or len(label) > LONGEST:
         return None
     label = "".join(c for c in label if c.isprintable()).strip()
@@ -113,7 +113,7 @@ def _number(value: Any, otherwise: float) -> float:
 
 def _message(data: Any) -> Any:
     try:
-        (text,) = data["wish"]
+        (text,) = data["command"]
         return json.loads(text) if isinstance(text, str) and len(text) < _SIZE else None
     except (KeyError, TypeError, ValueError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""The document of one viewer: figures, words, and what the viewer wants."""
+"""Bokeh document of one viewer: figures, texts, and the viewer's commands."""
 
 import time
 from collections import deque
@@ -28,46 +28,44 @@ from physio.view.dashboard.session_state import FILTERS, SessionState
 from physio.view.labels import DIMENSIONS
 
 PERIOD: Final = 0.012
-"""Time between two looks at whether there is something new to draw (s)."""
+"""Time between two checks for new data to draw (s)."""
 
-_MAX_UNACKNOWLEDGED: Final = (
-    3  # frames that a page may be behind before it is sent no more
-)
-_CYCLE: Final = 0.5  # s, in which all that is computed is drawn, one figure at a time
+_MAX_UNACKNOWLEDGED: Final = 3  # frames sent ahead of the page's acknowledgement
+_CYCLE: Final = 0.5  # s in which each figure of computed data is drawn once
 
 
 @dataclass
 class FigureSet:
-    """The figures of a session, each updated as often as its eye needs.
+    """The figures of a session: signals each frame, computed data twice a second.
 
     Parameters
     ----------
     theme
         Colours.
     eeg, others
-        Names of the streams that each of the two pages of signals shows.
+        Names of the streams in each of the two figures of signals.
     """
 
     theme: Theme
     eeg: tuple[str, ...]
     others: tuple[str, ...]
     frame: int = field(default=0, init=False)
-    """How many were sent."""
+    """Number of frames sent."""
 
     def __post_init__(self) -> None:
         theme = self.theme
         first = frame_message(0, np.nan, [], live=True)
         self.news = ColumnDataSource({"v": first}, name="frames")
         self.signals = SignalFigure(theme, self.eeg or self.others, news=self.news)
-        rest = self.others if self.eeg else ()
-        self.other_signals = SignalFigure(theme, rest, news=self.news, part=1)
+        others = self.others if self.eeg else ()
+        self.other_signals = SignalFigure(theme, others, news=self.news, part=1)
         self.plane, self.topomap = ValenceArousalPlane(theme), TopomapFigure(theme)
         self.histories = [VadHistory(theme, name) for name in DIMENSIONS]
         self.eda, self.heart = EdaFigure(theme), HeartFigure(theme)
 
     @classmethod
     def of(cls, session: SessionState, theme: Theme) -> "FigureSet":
-        """Return the views that suit what flows."""
+        """Return the figures for the streams of a session."""
         names = session.sources
         eeg = tuple(
             n for n in names
@@ -78,26 +76,26 @@ class FigureSet:
     @property
     def roots(self) -> dict[str, Any]:
         """The figures by name."""
-        named = {course.name: course.root for course in self.histories}
+        histories = {history.name: history.root for history in self.histories}
         return {
             "signals": self.signals.root,
             "others": self.other_signals.root,
             "plane": self.plane.root,
-            **named,
-            "skin": self.eda.root,
+            **histories,
+            "eda": self.eda.root,
             "heart": self.heart.root,
-            "scalp": self.topomap.root,
+            "topomap": self.topomap.root,
         }
 
     @property
     def needs_redraw(self) -> bool:
-        """Whether signals are to be drawn anew."""
+        """True if all signals must be drawn again."""
         return self.signals.needs_redraw or self.other_signals.needs_redraw
 
     def draw_signals(self, session: SessionState, *, whole: bool = False) -> None:
         """Draw the signals, as the next frame."""
-        views = self.signals, self.other_signals
-        parts = [view.update(session, whole=whole) for view in views]
+        figures = self.signals, self.other_signals
+        parts = [figure.update(session, whole=whole) for figure in figures]
         self.frame += 1
         wall = time.time() - (session.now - self.signals.newest) / session.speed
         frame = frame_message(self.frame, wall, parts, live=not session.ended)
@@ -105,10 +103,10 @@ class FigureSet:
 
     @property
     def slow_updates(self) -> list[Callable[[SessionState], None]]:
-        """What draws what is computed, and judges the signals: one figure each."""
+        """Updates of the figures of computed data and of the signals' states."""
         return [
             self.plane.update,
-            *(course.update for course in self.histories),
+            *(history.update for history in self.histories),
             self.eda.update,
             self.heart.update,
             self.topomap.update,
@@ -119,31 +117,37 @@ class FigureSet:
     def draw(self, session: SessionState) -> None:
         """Draw everything."""
         self.draw_signals(session, whole=True)
-        for part in self.slow_updates:
-            part(session)
+        for update in self.slow_updates:
+            update(session)
 
 
 @dataclass
 class ViewerPage:
-    """What one viewer sees and wants.
+    """Page of one viewer.
 
     A frame is sent only while the page has acknowledged all but the last three, so
-    that one that is slow, hidden or dead costs nothing but a look now and then.
+    that a slow, hidden or closed page costs next to nothing.
 
     Parameters
     ----------
     document
-        The viewer's.
+        The viewer's document.
     session
-        What there is to see.
+        State of the session.
     role
         ``control`` or ``look``.
-    wish
-        What to do with a wish; None for viewers who may only look.
-    who
-        Code of the one to look at, where there are several participants.
+    submit
+        Function that takes the viewer's commands; None for observers.
+    theme
+        Colours.
+    selected
+        Code of the displayed participant, in a session of several.
     at
-        Where in a recording to look (s, session clock).
+        Displayed time of a recording (s, session clock); None for a live session.
+    dropped
+        Number of frames that were not sent.
+    sender
+        Identifier of the page, by which replies find it.
     """
 
     document: Document
@@ -155,17 +159,16 @@ class ViewerPage:
     at: float | None = None
     dropped: int = 0
     sender: str = field(default_factory=token_hex)
-    _acknowledged_frame: int = 0
-    _step: int = 0
-    _shown_time: float = float("nan")
-    _playing: bool = False
-    _tick_time: float = 0.0
-    _shown_texts: dict[str, str] = field(default_factory=dict)
-    _ages: deque[float] = field(default_factory=lambda: deque(maxlen=400))
-    _command_times: deque[float] = field(default_factory=lambda: deque(maxlen=80))
+
+    def __post_init__(self) -> None:
+        self._acknowledged_frame = self._step = 0
+        self._shown_time, self._playing, self._tick_time = float("nan"), False, 0.0
+        self._shown_texts: dict[str, str] = {}
+        self._ages: deque[float] = deque(maxlen=400)
+        self._command_times: deque[float] = deque(maxlen=80)
 
     def open(self) -> None:
-        """Put everything into the document, and begin."""
+        """Fill the document, and start its updates."""
         participants = [code for code in self.session.participants if code]
         self.selected = self.selected or (
             participants[0] if len(participants) > 1 else ""
@@ -173,22 +176,22 @@ class ViewerPage:
         self.session.selected = self.selected
         if self.at is not None:
             self.session.at = self.at
-        # All is drawn once before it belongs to a document, which then looks through
-        # its models once, not once for every line.
-        self.views = FigureSet.of(self.session, self.theme)
-        self.views.draw(self.session)
-        self.beat = self.views.news
+        # Everything is drawn once before it belongs to a document, which then
+        # traverses its models once, not once for every line.
+        self.figures = FigureSet.of(self.session, self.theme)
+        self.figures.draw(self.session)
+        self.beat = self.figures.news
         self.ack = ColumnDataSource({"v": [0.0, 0.0]})
-        self.inbox = ColumnDataSource({"wish": [""]}, name="inbox")
+        self.inbox = ColumnDataSource({"command": [""]}, name="inbox")
         self.outbox = ColumnDataSource({"id": [], "html": []})
         self.ack.on_change("data", self._on_acknowledged)
         self.inbox.on_change("data", self._on_command)
         with combined_updates(self.document), self.document.models.freeze():
-            for name, root in self.views.roots.items():
+            for name, root in self.figures.roots.items():
                 root.name = name
                 self.document.add_root(root)
         args = {n: getattr(self, n) for n in ("beat", "ack", "inbox", "outbox")}
-        # What hangs on no root is not part of the document: nobody would hear of it.
+        # Models without a root are not part of the document and would not be updated.
         self.document.roots[0].tags += list(args.values())
         script = CustomJS(args=args, code=asset("static/document.js"))
         self.document.js_on_event("document_ready", script)
@@ -199,7 +202,7 @@ class ViewerPage:
         self.document.add_periodic_callback(self.tick, int(1e3 * PERIOD))
 
     def tick(self) -> None:
-        """Send a frame, if the page keeps up and there is anything new."""
+        """Send a frame, if the page keeps up and there is new data."""
         if self.at is not None and self._playing:
             now = self.session.tick()
             self.at = min(self.at + now - self._tick_time, self.session.end)
@@ -207,16 +210,16 @@ class ViewerPage:
         elif (
             self.at is not None
             and self.at == self._shown_time
-            and not self.views.needs_redraw
+            and not self.figures.needs_redraw
         ):
             return
-        if self.views.frame - self._acknowledged_frame > _MAX_UNACKNOWLEDGED:
+        if self.figures.frame - self._acknowledged_frame > _MAX_UNACKNOWLEDGED:
             self.dropped += 1
             return
         self.draw()
 
     def draw(self) -> None:
-        """Draw what is new."""
+        """Draw the new data."""
         now = self.session.tick()
         self.session.selected = self.selected
         moved = self.at is not None and self.at != self._shown_time
@@ -224,34 +227,34 @@ class ViewerPage:
             self.session.at = self._shown_time = self.at
         with combined_updates(self.document):
             if moved and not self._playing:
-                self.views.draw(self.session)
+                self.figures.draw(self.session)
                 self._update_texts(self.session)
             else:
-                self.views.draw_signals(self.session)
+                self.figures.draw_signals(self.session)
                 self._draw_next(now)
 
     def _draw_next(self, now: float) -> None:
-        """Draw the next of what is computed, so that no frame waits for all of it."""
-        slow = self.views.slow_updates
+        """Draw the next figures of computed data: only a few with each frame."""
+        slow = self.figures.slow_updates
         parts = [*slow[:4], self._update_texts, *slow[4:], self._update_texts]
-        turn = int(now / _CYCLE * len(parts))
-        for k in range(max(self._step + 1, turn + 1 - len(parts)), turn + 1):
+        step = int(now / _CYCLE * len(parts))
+        for k in range(max(self._step + 1, step + 1 - len(parts)), step + 1):
             parts[k % len(parts)](self.session)
-        self._step = turn
+        self._step = step
 
     def _update_texts(self, session: SessionState) -> None:
         texts = {
             "badges": html.badges(session),
             "state": html.session_status(session),
             "estimates": html.estimates(session),
-            "rests": html.estimate_basis(session),
-            "courses": html.feature_sparklines(session),
+            "basis": html.estimate_basis(session),
+            "features": html.feature_sparklines(session),
             "streams": html.streams(session, controls=self.role == "control"),
             "latency": html.latency(session, self._ages),
             "log": html.event_log(session),
-            "rest": html.baseline(session),
+            "baseline": html.baseline(session),
         }
-        # A page that has shown nothing yet may come to know but the last of these.
+        # A page that has shown nothing yet may receive only the last of these updates.
         known = self._shown_texts if self._acknowledged_frame else {}
         new = {k: v for k, v in texts.items() if known.get(k) != v}
         self._shown_texts = texts
@@ -265,26 +268,26 @@ class ViewerPage:
             "other": other,
             "css": asset("static/document.css"),
             "role": self.role,
-            "looks": list(FILTERS),
-            "eeg": bool(self.views.eeg),
+            "filters": list(FILTERS),
+            "eeg": bool(self.figures.eeg),
             "recorded": self.at is not None,
             "seconds": max(0.0, self.session.end - self.session.begin),
             "first": 0.0 if self.at is None else self.at - self.session.begin,
             "participants": [code for code in self.session.participants if code],
-            "pages": self.views.signals.pages,
+            "pages": self.figures.signals.pages,
             "scales": scales(),
         }
 
     def _on_acknowledged(self, _name: str, _old: Any, new: Any) -> None:
         frame, age = _pair(new)
         self._acknowledged_frame = min(
-            max(self._acknowledged_frame, int(frame)), self.views.frame
+            max(self._acknowledged_frame, int(frame)), self.figures.frame
         )
         if 0 <= age < 1e5:
             self._ages.append(age)
 
     def _on_command(self, _name: str, _old: Any, new: Any) -> None:
-        """Do what a viewer wants, or nothing if it makes no sense."""
+        """Change the view or submit a command; ignore what is invalid or forbidden."""
         now = self.session.tick()
         self.session.selected = self.selected
         command = parse_command(
@@ -305,32 +308,32 @@ class ViewerPage:
             self.submit(command.command)
 
     def _change_view(self, name: str, value: str) -> None:
-        """Change how signals are looked at."""
-        figures = (self.views.signals, self.views.other_signals)
-        signals = self.views.signals
+        """Change the displayed time, the participant, or settings of the signals."""
+        signals = self.figures.signals
         if name == "at" and self.at is not None:
             self.at = _clamped_time(
                 value, self.session.begin, self.session.end, self.at
             )
         elif name == "play" and self.at is not None:
             self._playing, self._tick_time = value == "1", self.session.tick()
-        elif name == "who" and value in self.session.participants:
+        elif name == "participant" and value in self.session.participants:
             self.selected = value
-        elif name == "look" and value in FILTERS:
-            signals.set(look=value)
+        elif name == "filter" and value in FILTERS:
+            signals.set(filter_name=value)
         elif name == "scale" and value.isdecimal() and 0 < int(value) <= 10_000:
             signals.set(scale=float(value))
         elif name == "seconds" and value in ("5", "10", "20", "60"):
-            for view in figures:
-                view.set(seconds=float(value))
+            for figure in (signals, self.figures.other_signals):
+                figure.set(seconds=float(value))
         elif name == "page" and value.isdecimal() and int(value) < signals.pages:
             signals.set(page=int(value))
-        elif name == "chosen":
-            signals.set(chosen=tuple(n.strip() for n in value.split(",") if n.strip()))
+        elif name == "channels":
+            names = (n.strip() for n in value.split(","))
+            signals.set(selected=tuple(n for n in names if n))
 
 
 def _clamped_time(value: str, begin: float, end: float, otherwise: float) -> float:
-    """Return a time since the beginning (s) as one on the session clock."""
+    """Return a time since the session began (s) on the session clock, within limits."""
     try:
         at = float(value)
     except (ValueError, OverflowError):
@@ -348,7 +351,7 @@ def _pair(data: Any) -> tuple[float, float]:
 
 @contextmanager
 def combined_updates(document: Document) -> Iterator[None]:
-    """Send all changes made inside as one message."""
+    """Send all changes inside a ``with`` block as one message."""
     document.hold("combine")
     try:
         yield
@@ -358,7 +361,7 @@ def combined_updates(document: Document) -> Iterator[None]:
 
 @lru_cache
 def page_template(name: str = "static/document.html") -> Jinja:
-    """Return the template of a page, with Bokeh's macros at hand."""
+    """Return the Jinja template of a page, with Bokeh's macros."""
     from bokeh.core.templates import get_env
 
     env: Environment = get_env()

@@ -296,7 +296,7 @@ def _mute_button(session: SessionState, name: str) -> str:
     kind = "unmute" if name in session.muted else "mute"
     label = escaped(name)
     return (
-        f'<button data-what="{kind}" data-label="{label}" '
+        f'<button data-kind="{kind}" data-label="{label}" '
         f'aria-label="{kind} {label}">{kind}</button>'
     )
 

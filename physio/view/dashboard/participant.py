@@ -59,7 +59,7 @@ class Participant:
         self._answered = self.requests.rating_requests
         self.beat = ColumnDataSource({"v": [0.0, float("nan"), 1.0]})
         self.ack = ColumnDataSource({"v": [0.0, 0.0]})
-        self.inbox = ColumnDataSource({"wish": [""]})
+        self.inbox = ColumnDataSource({"command": [""]})
         self.outbox = ColumnDataSource({"id": [], "html": []})
         self.inbox.on_change("data", self._on_command)
         args = {n: getattr(self, n) for n in ("beat", "ack", "inbox", "outbox")}
@@ -94,7 +94,7 @@ class Participant:
             self._text = text
             scales_shown = asked and not self.session.ended
             self.outbox.data = {
-                "id": ["told", "asked"],
+                "id": ["status", "scales-style"],
                 "html": [text, _SHOW[scales_shown]],
             }
         frame = self.beat.data["v"][0] + 1

@@ -1,4 +1,4 @@
-"""The dashboard on a recording, with a slider for the time."""
+"""Dashboard of a recording, with a slider for the time."""
 
 import asyncio
 import socket
@@ -21,11 +21,11 @@ def serve(
     Parameters
     ----------
     session
-        As `physio.view.dashboard.session_state.of` gives it.
-    told
-        Hears the address as soon as the page can be opened.
-    place
-        Where to serve; by default on a free port of the loopback.
+        See `physio.view.dashboard.session_state.state_of_recording`.
+    announce
+        Function that receives the page's address once it can be opened.
+    address
+        Address to serve at; by default a free port of the loopback.
     """
     address = address or ServerAddress()
     asyncio.set_event_loop(asyncio.new_event_loop())

@@ -1,6 +1,7 @@
-"""The process that serves a dashboard: started by `physio.view.dashboard.sink`."""
+"""Process that serves a dashboard, started by `physio.view.dashboard.sink`."""
 
 import asyncio
+import json
 import secrets
 import socket
 import ssl
@@ -36,15 +37,15 @@ from physio.view.dashboard.participant import Participant
 from physio.view.dashboard.session_state import SessionState
 
 VIEWERS: Final = 8
-"""How many may look at a session at once."""
+"""Maximum number of simultaneous viewers of a session."""
 
-_LARGEST: Final = 64 * 1024  # bytes that a page may send at once
-_IDLE: Final = 5_000  # ms after which a page that does not come is forgotten
-_SLICE: Final = 200  # messages taken in before others have their turn
+_MAX_MESSAGE: Final = 64 * 1024  # bytes of one message of a page
+_IDLE: Final = 5_000  # ms after which an unused browser session is removed
+_SLICE: Final = 200  # messages read before other tasks of the loop run
 
 
 class _SecureHeaders(OutputTransform):
-    """Puts the safe headers onto all that Bokeh answers."""
+    """Adds the security headers to all responses of Bokeh."""
 
     def __init__(self, request: HTTPServerRequest) -> None:
         self.request = request
@@ -71,14 +72,18 @@ class _SecureHeaders(OutputTransform):
 
 @dataclass
 class DashboardServer:
-    """The pages of one session, for each kind of viewer.
+    """The pages of one session, for each role.
 
     Parameters
     ----------
     session
-        What there is to see.
-    wish
-        What becomes of a wish.
+        State of the session.
+    submit
+        Function that takes the viewers' commands.
+    pages
+        Identifiers of the open documents.
+    rating_requests
+        Number of ratings that the experimenter has requested.
     """
 
     session: SessionState
@@ -103,12 +108,12 @@ class DashboardServer:
         """Fill a viewer's document."""
         if len(self.pages) >= VIEWERS:
             document.template = _page(
-                f"{VIEWERS} viewers look at this session already: close one."
+                f"This session already has {VIEWERS} viewers: close one first."
             )
             return
         if not self.session.sources:
             document.template = _page(
-                '<meta http-equiv="refresh" content="1">The session begins.'
+                '<meta http-equiv="refresh" content="1">Waiting for the session.'
             )
             return
         self.pages.add(id(document))
@@ -125,20 +130,20 @@ class DashboardServer:
             )
             page.open()
             return
-        if self.session.at is not None:  # a recording: there is nothing to steer
+        if self.session.at is not None:  # a recording takes no commands
             begin, end = self.session.begin, self.session.end
             first = begin + min(30.0, (end - begin) / 2)
             ViewerPage(document, self.session, "look", None, theme, at=first).open()
             return
-        wish = self.submit_command if role == "control" else None
-        ViewerPage(document, self.session, role, wish, theme).open()
+        submit = self.submit_command if role == "control" else None
+        ViewerPage(document, self.session, role, submit, theme).open()
 
-    def submit_command(self, wish: Command) -> None:
-        """Do what is wished."""
-        if wish.kind == "ask":
+    def submit_command(self, command: Command) -> None:
+        """Request a rating, or pass a command on to the session."""
+        if command.kind == "ask":
             self.rating_requests += 1
             return
-        self.submit(wish)
+        self.submit(command)
 
 
 def _page(text: str) -> str:
@@ -146,7 +151,7 @@ def _page(text: str) -> str:
 
 
 def warm_up() -> None:
-    """Load and compile what the first viewer would otherwise wait for."""
+    """Load and compile in advance, so that the first viewer does not wait."""
     from fractions import Fraction
 
     from physio.core.block import Channel
@@ -172,7 +177,7 @@ def create_server(
     tokens: Mapping[str, str],
     listening: socket.socket,
 ) -> BaseServer:
-    """Return a server on a socket that listens already, not started yet."""
+    """Return a server, not started yet, on a listening socket."""
     port = listening.getsockname()[1]
     hosts = address.hosts(port)
     app = BokehTornado(
@@ -185,7 +190,7 @@ def create_server(
         keep_alive_milliseconds=5_000,
         check_unused_sessions_milliseconds=1_000,
         unused_session_lifetime_milliseconds=_IDLE,
-        websocket_max_message_size_bytes=_LARGEST,
+        websocket_max_message_size_bytes=_MAX_MESSAGE,
         include_headers=["none"],
         include_cookies=["none"],
     )
@@ -198,10 +203,10 @@ def create_server(
         AccessControl(app, tokens, hosts, address.scheme, port),
         ssl_options=context,
         max_header_size=16 * 1024,
-        max_body_size=_LARGEST,
+        max_body_size=_MAX_MESSAGE,
         idle_connection_timeout=60,
     )
-    # Frames of several small parts must not wait for one another's receipts.
+    # Frames of several small parts must not wait for acknowledgements.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.setblocking(False)  # noqa: FBT003 the standard library's
     http.add_sockets([listening])
@@ -209,11 +214,11 @@ def create_server(
 
 
 class SessionFeed:
-    """Takes in what the session sends, as it comes."""
+    """Reads the messages of the session into its state."""
 
     def __init__(self, pipe: Connection, session: SessionState, loop: IOLoop) -> None:
         self.pipe, self.session, self.loop = pipe, session, loop
-        self._unpack = Decoder()
+        self._decoder = Decoder()
         loop.add_handler(pipe.fileno(), self._ready, loop.READ)
 
     def _ready(self, *_: Any) -> None:
@@ -224,13 +229,13 @@ class SessionFeed:
                 self.take(self.pipe.recv_bytes())
         except (EOFError, OSError):
             self.loop.remove_handler(self.pipe.fileno())
-            gone = "the session's own process is gone"
-            self.session.ended = self.session.ended or gone
+            reason = "the process of the session has ended"
+            self.session.ended = self.session.ended or reason
             self.loop.call_later(2.0, self.loop.stop)
 
     def take(self, message: bytes) -> None:
-        """Put a message into the session."""
-        content, at = self._unpack.read(message)
+        """Add a message to the session's state."""
+        content, at = self._decoder.read(message)
         if isinstance(content, dict):
             self.session.update(content)
         elif isinstance(content, StreamInfo):
@@ -240,18 +245,18 @@ class SessionFeed:
 
 
 def main(listening: int, pipe: int) -> None:
-    """Serve until the session is over."""
+    """Serve until the session has ended."""
     asyncio.set_event_loop(asyncio.new_event_loop())
     loop = IOLoop.current()
     link = Connection(pipe)
     first, _ = Decoder().read(link.recv_bytes())
     if not isinstance(first, dict):
-        raise TypeError("the first message says where to serve, and to whom")
+        raise TypeError("the first message must hold the address and the tokens")
     address, tokens = ServerAddress(**first["place"]), first["tokens"]
     session = SessionState()
 
-    def submit(wanted: Command) -> None:
-        link.send_bytes(_json(wanted))
+    def submit(command: Command) -> None:
+        link.send_bytes(json.dumps(command).encode())
 
     dashboard = DashboardServer(session, submit)
     http_server = create_server(
@@ -262,14 +267,8 @@ def main(listening: int, pipe: int) -> None:
     warm_up()
     try:
         loop.start()
-    except KeyboardInterrupt:  # Ctrl-C goes to all: the session ends it in order
+    except KeyboardInterrupt:  # Ctrl-C reaches all processes: the session ends this
         loop.start()
-
-
-def _json(wish: Command) -> bytes:
-    import json
-
-    return json.dumps(wish).encode()
 
 
 if __name__ == "__main__":

@@ -314,7 +314,7 @@ def _chance_level(
     """Return what is reached without knowing anything; None where that is unknown."""
     if _CHANCE.get(metric) is not None:
         return _CHANCE[metric]
-    row = by_model.get("commonest")
+    row = by_model.get("majority class")
     return None if row is None else float(row["mean"])
 
 

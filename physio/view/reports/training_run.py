@@ -116,4 +116,4 @@ def _network_figures(folder: Path) -> Iterator[tuple[str, str, Figure]]:
 def _shown_models(rows: list[dict[str, Any]], metric: str) -> list[str]:
     """Return which models are shown: the first that know anything."""
     names = [str(r["model"]) for r in rows if r["metric"] == metric]
-    return [n for n in names if n != "commonest"][:_SHOWN] or names
+    return [n for n in names if n != "majority class"][:_SHOWN] or names

@@ -1,4 +1,4 @@
-"""Keys pressed while a session runs, as markers."""
+"""Keyboard: keys pressed while a session runs, as commands."""
 
 import os
 import select
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
+from physio.core.protocols import Command
+
 try:  # where there is no termios, there are no keys: sessions run all the same
     import termios
     import tty
@@ -14,56 +16,53 @@ except ImportError:  # pragma: no cover
     termios = tty = None  # type: ignore[assignment]
 
 QUIT: Final = "quit"
-"""What `Keys.press` and `Keyboard.read` give for a wish to end.
+"""Text that `Keys.press` and `Keyboard.read` return for the key that ends a session.
 
-A label that is typed so comes in quotation marks."""
+A label that is typed like this comes in quotation marks."""
 
 LONGEST: Final = 200
-"""How many characters a typed label may have."""
+"""Characters of a typed label at most."""
 
 
 @dataclass
 class Keys:
-    """What keys mean: digits are markers, ``m`` begins a label, ``q`` quits.
+    """Meaning of keys: digits are markers, ``m`` begins a label, ``q`` quits.
 
-    While a label is typed, Enter sets it, Escape drops it and Backspace takes the last
-    character back.
+    While a label is typed, Enter sets it, Escape drops it and Backspace deletes one
+    character.
 
     Parameters
     ----------
     more
-        Further keys that count, each by itself.
+        Further keys that are reported as they are.
     """
 
     more: str = ""
     entry: str | None = field(default=None, init=False)
-    """What was typed of a label so far; None while none is being typed."""
+    """The label typed so far; None while none is being typed."""
 
     def press(self, text: str) -> list[str]:
         """Take in characters; return the markers set, and `QUIT`."""
-        found: list[str] = []
-        for one in text:
-            found += self._one(one)
-        return found
+        return [label for character in text for label in self._press(character)]
 
-    def _one(self, one: str) -> list[str]:
+    def _press(self, key: str) -> list[str]:
         if self.entry is None:
-            if one == "m":
+            if key == "m":
                 self.entry = ""
-            elif one in "qQ\x04":
+            elif key in "qQ\x04":
                 return [QUIT]
-            elif one in "123456789" + self.more:
-                return [one]
+            elif key in "123456789" + self.more:
+                return [key]
             return []
-        if one in "\r\n":
+        if key in "\r\n":
             label, self.entry = self.entry.strip(), None
             return [f'"{label}"' if label == QUIT else label] if label else []
-        if one == "\x1b":
+        if key == "\x1b":
             self.entry = None
-        elif one in "\x7f\b":
+        elif key in "\x7f\b":
             self.entry = self.entry[:-1]
-        elif one.isprintable() and len(self.entry) < LONGEST:
-            self.entry += one
+        elif key.isprintable() and len(self.entry) < LONGEST:
+            self.entry += key
         return []
 
 
@@ -77,7 +76,7 @@ class Keyboard:
     Parameters
     ----------
     source
-        Where keys come from; standard input by default.
+        The terminal; standard input by default.
     """
 
     source: TextIO | None = None
@@ -105,15 +104,32 @@ class Keyboard:
 
     @property
     def listening(self) -> bool:
-        """Whether keys can come."""
+        """Whether keys are read."""
         return self._file is not None
+
+    def commands(self, now: float) -> list[Command]:
+        """Return the commands of the keys pressed since the last call; never wait.
+
+        Parameters
+        ----------
+        now
+            The time (s, session clock).
+        """
+        return [command(text, now) for text in self.read()]
 
     def read(self) -> list[str]:
         """Return the markers set since the last call, and `QUIT`; never wait."""
         text = b""
         while self._file is not None and select.select([self._file], [], [], 0)[0]:
-            got = os.read(self._file, 1024)
-            if not got:  # the terminal is gone
+            data = os.read(self._file, 1024)
+            if not data:  # the terminal is gone
                 break
-            text += got
+            text += data
         return self.keys.press(text.decode("utf-8", "ignore"))
+
+
+def command(text: str, now: float) -> Command:
+    """Return the command that `Keys.press` means by a text."""
+    if text == QUIT:
+        return Command("stop", now, "stopped by key")
+    return Command("mark", now, text)

@@ -14,6 +14,7 @@ from rich.live import Live
 
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Events, Item
+from physio.core.protocols import Command, CommandSource
 from physio.core.recording import STREAM_TIMEOUT, computed
 from physio.view.labels import estimated_dimensions, origin_labels
 from physio.view.stream_stats import EventLog, StreamStats
@@ -26,7 +27,7 @@ TRUTH: Final = ".truth"
 
 
 @dataclass
-class Terminal:
+class Terminal(CommandSource):
     """A session as it runs: streams, estimates with their error bars, what happened.
 
     On a terminal it is redrawn a few times a second and listens to keys; elsewhere it
@@ -169,17 +170,20 @@ class Terminal:
         if not self._live:
             self._write(line)
 
-    def keys(self) -> list[str]:
-        """Return the labels of markers that were set by keys, and `QUIT`; never wait.
+    def commands(self) -> list[Command]:
+        """Return the commands of the keys pressed since the last call; never wait.
 
         The keys 1 to 9 set markers of these names at once; ``m`` lets a label be typed;
-        ``q`` is a wish to end.
+        ``q`` ends the session.
         """
-        return self._keyboard.read() if self._live else []
+        return self._keyboard.commands(self._now) if self._live else []
 
     def screen(self) -> TerminalLayout:
         """Return what there is to see now."""
         infos = [m.info for m in self.meters.values()]
+        panels = self.participants
+        if len(panels) == 1:  # a code tells participants apart: one needs none
+            panels = {"": panel for panel in panels.values()}
         for code, seen in self.participants.items():
             own = [b for who, b in self._truths.items() if code in {"", who}]
             seen.truth = own[0] if own else None
@@ -193,7 +197,7 @@ class Terminal:
             participant=self.participant,
             labels=origin_labels(infos),
             stats=list(self.meters.values()),
-            participants=self.participants,
+            participants=panels,
             log=self.log.last(50),
             missing_streams=sorted(self._missing - set(self.meters)),
             latency_ms=_percentiles(self._latency),
@@ -220,9 +224,9 @@ class Terminal:
     def _computed(self, block: Block) -> None:
         if not len(block):
             return
-        what, _, code = block.info.name.partition(".")
+        code = block.info.participant
         seen = self.participants.setdefault(code, ParticipantPanel())
-        if what == "features":
+        if computed(block.info.name) == "features":
             seen.features = block
             return
         seen.estimates = block

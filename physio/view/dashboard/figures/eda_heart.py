@@ -1,4 +1,4 @@
-"""The skin and the heart, as they are computed."""
+"""Figures of skin conductance (SCL, SCR) and of heart rate and HRV."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,18 +21,19 @@ from physio.view.labels import reason_words
 from physio.view.plots.time_axes import display_unit
 
 _LEAST: Final = 0.1
+_SCR_STREAMS: Final = ("scr", "respons", "eda", "skin")  # in names of SCR event streams
 
 
-def first_chain_with(track: RingBuffer | None, *columns: str) -> str:
-    """Return the first chain that has all of these columns; empty if none has."""
-    names = track.info.names if track is not None else ()
+def first_chain_with(buffer: RingBuffer | None, *columns: str) -> str:
+    """Return the first chain with all of these columns; empty without any."""
+    names = buffer.info.names if buffer is not None else ()
     chains = dict.fromkeys(n.partition(".")[0] for n in names)
     has = (c for c in chains if all(f"{c}.{column}" in names for column in columns))
     return next(has, "")
 
 
 def _expand_range(axis_range: Range1d, *values: Array, least: float = _LEAST) -> None:
-    """Make a range hold all values, moving only where it must."""
+    """Change a range, only if necessary, so that it contains all values."""
     good = [v[np.isfinite(v)] for v in values]
     known = np.concatenate(good) if good else np.empty(0)
     if not len(known):
@@ -53,21 +54,21 @@ def _message_label(theme: Theme) -> Label:
     )  # fmt: skip
 
 
-def _missing_message(track: RingBuffer | None, name: str, now: float) -> str:
-    """Return why a feature is missing now; empty if it is there."""
-    if track is None or name not in track.info.names:
+def _missing_message(buffer: RingBuffer | None, name: str, now: float) -> str:
+    """Return the reason for which a feature is missing now; empty if it is present."""
+    if buffer is None or name not in buffer.info.names:
         return "not computed in this session"
-    value = track.last(name, now)
+    value = buffer.last(name, now)
     return (
         ""
         if np.isfinite(value)
-        else f"none: {reason_words(int(missing_reason(value)[0]))}"
+        else f"missing: {reason_words(int(missing_reason(value)[0]))}"
     )
 
 
 @dataclass
 class EdaFigure:
-    """Skin conductance: as measured, its level, what rises above it, responses."""
+    """Skin conductance: measured, tonic (SCL) and phasic component, and SCRs."""
 
     theme: Theme
     seconds: float = 60.0
@@ -85,20 +86,20 @@ class EdaFigure:
             "t", "y", source=self._raw, line_color=theme.trace, line_width=1.4
         )
         tonic = fig.line(
-            "t", "tonic", source=self._components, line_color=theme.series[0], line_width=2,
-            line_dash=[6, 3],
+            "t", "tonic", source=self._components, line_color=theme.series[0],
+            line_width=2, line_dash=[6, 3],
         )  # fmt: skip
         phasic = fig.varea(
             "t", 0, "phasic", source=self._components, y_range_name="phasic",
             fill_color=theme.series[1], fill_alpha=0.35,
         )  # fmt: skip
-        risen = fig.scatter(
+        responses = fig.scatter(
             "t", "y", source=self._response_source, marker="triangle", size=8,
             fill_color=theme.series[1], line_color=theme.card,
         )  # fmt: skip
         _legend(
             fig, theme,
-            {"measured": measured, "tonic": tonic, "phasic": phasic, "response": risen},
+            {"measured": measured, "SCL": tonic, "phasic": phasic, "SCR": responses},
         )  # fmt: skip
         self._message = _message_label(theme)
         fig.add_layout(self._message)
@@ -117,28 +118,28 @@ class EdaFigure:
                 step = max(1, len(raw) // 1200)
                 self._raw.data = {"t": times[::step].copy(), "y": raw[::step].copy()}
                 break
-        track = session.features
-        chain = first_chain_with(track, "tonic", "phasic")
-        self._message.text = _missing_message(track, f"{chain}.tonic", now)
+        buffer = session.features
+        chain = first_chain_with(buffer, "tonic", "phasic")
+        self._message.text = _missing_message(buffer, f"{chain}.tonic", now)
         self._message.visible = bool(self._message.text)
         level = np.empty(0)
-        if track is not None and chain:
-            level = self._draw_components(track, chain, begin, now)
+        if buffer is not None and chain:
+            level = self._draw_components(buffer, chain, begin, now)
         self._draw_responses(session, begin, now)
         _expand_range(self.root.y_range, raw, level)
 
     def _draw_components(
-        self, track: RingBuffer, chain: str, begin: float, now: float
+        self, buffer: RingBuffer, chain: str, begin: float, now: float
     ) -> Array:
-        info = track.info
+        info = buffer.info
         late = info.channels[info.names.index(f"{chain}.tonic")].delay
-        times, tonic = track.column(f"{chain}.tonic", begin + late, now + 1e-6)
-        _, phasic = track.column(f"{chain}.phasic", begin + late, now + 1e-6)
-        times = times - late  # drawn where it was, not where it became known
-        risen = np.nan_to_num(np.maximum(phasic, 0.0))
-        self._components.data = {"t": times, "tonic": tonic.copy(), "phasic": risen}
-        top = max(_LEAST, float(risen.max(initial=0.0)))
-        # It takes the lower half of the panel, so that it does not hide the rest.
+        times, tonic = buffer.column(f"{chain}.tonic", begin + late, now + 1e-6)
+        _, phasic = buffer.column(f"{chain}.phasic", begin + late, now + 1e-6)
+        times = times - late  # drawn at the time of the signal, without the delay
+        positive = np.nan_to_num(np.maximum(phasic, 0.0))
+        self._components.data = {"t": times, "tonic": tonic.copy(), "phasic": positive}
+        top = max(_LEAST, float(positive.max(initial=0.0)))
+        # The phasic component takes the lower half of the panel.
         self.root.extra_y_ranges["phasic"].update(start=0, end=2.2 * top)
         return tonic
 
@@ -146,7 +147,7 @@ class EdaFigure:
         times = [
             mark.time
             for name, marks in session.unlabelled.items()
-            if "respons" in name or "skin" in name
+            if any(part in name for part in _SCR_STREAMS)
             for mark in marks
             if begin <= mark.time <= now
         ]
@@ -157,7 +158,7 @@ class EdaFigure:
 
 @dataclass
 class HeartFigure:
-    """Heart rate, and how it varies from beat to beat."""
+    """Heart rate and its beat-to-beat variability (RMSSD)."""
 
     theme: Theme
     seconds: float = 120.0
@@ -180,11 +181,11 @@ class HeartFigure:
         rate = fig.line(
             "t", "rate", source=self._beats, line_color=theme.series[0], line_width=2
         )
-        varied = fig.line(
+        rmssd = fig.line(
             "t", "rmssd", source=self._beats, line_color=theme.series[1],
             line_width=1.5, line_dash=[4, 3], y_range_name="rmssd",
         )  # fmt: skip
-        _legend(fig, theme, {"heart rate": rate, "RMSSD": varied})
+        _legend(fig, theme, {"heart rate": rate, "RMSSD": rmssd})
         self._message = _message_label(theme)
         fig.add_layout(self._message)
 
@@ -193,19 +194,19 @@ class HeartFigure:
         now = session.now
         begin = view_begin(now, self.seconds, session.begin)
         set_time_range(self.root, begin, now, session.begin)
-        track = session.features
-        chain = first_chain_with(track, "rate", "rmssd")
-        message = _missing_message(track, f"{chain}.rate", now)
+        buffer = session.features
+        chain = first_chain_with(buffer, "rate", "rmssd")
+        message = _missing_message(buffer, f"{chain}.rate", now)
         self._message.update(text=message, visible=bool(message))
-        if track is None or not chain:
+        if buffer is None or not chain:
             return
-        times, rate = track.column(f"{chain}.rate", begin, now + 1e-6)
-        _, varied = track.column(f"{chain}.rmssd", begin, now + 1e-6)
-        channel = track.info.channels[track.info.names.index(f"{chain}.rmssd")]
-        varied = varied * (1e3 if channel.unit == "s" else 1.0)
-        self._beats.data = {"t": times.copy(), "rate": rate.copy(), "rmssd": varied}
+        times, rate = buffer.column(f"{chain}.rate", begin, now + 1e-6)
+        _, rmssd = buffer.column(f"{chain}.rmssd", begin, now + 1e-6)
+        channel = buffer.info.channels[buffer.info.names.index(f"{chain}.rmssd")]
+        rmssd = rmssd * (1e3 if channel.unit == "s" else 1.0)
+        self._beats.data = {"t": times.copy(), "rate": rate.copy(), "rmssd": rmssd}
         _expand_range(self.root.y_range, rate, least=10.0)
-        _expand_range(self.root.extra_y_ranges["rmssd"], varied, least=20.0)
+        _expand_range(self.root.extra_y_ranges["rmssd"], rmssd, least=20.0)
 
 
 def _legend(fig: Any, theme: Theme, entries: dict[str, Any]) -> None:

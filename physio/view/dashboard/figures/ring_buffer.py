@@ -1,4 +1,4 @@
-"""The newest samples of one stream, for eyes."""
+"""Ring buffer of a stream's newest samples, and min-max bins for drawing them."""
 
 from collections.abc import Sequence
 from typing import Final, Self
@@ -13,20 +13,20 @@ _MIN_CAPACITY: Final = 64
 
 
 class RingBuffer:
-    """Samples of one stream, those of the last ``seconds``; lost ones are NaN.
+    """Samples of the last ``seconds`` of one stream; lost samples are NaN.
 
     Parameters
     ----------
     info
         The stream.
     seconds
-        How far back it reaches at least (s).
+        Minimum length (s).
     """
 
     def __init__(self, info: StreamInfo, seconds: float) -> None:
         self.info, self.seconds = info, seconds
         self._capacity = max(_MIN_CAPACITY, int(seconds * float(info.rate)) + 1)
-        # Filled, so that all of the memory is taken at once and none later.
+        # Filled, so that all memory is allocated at once.
         self._times = np.full(2 * self._capacity, np.nan)
         self._data = np.full((2 * self._capacity, len(info.channels)), np.nan)
         self._begin = self._end = 0
@@ -34,7 +34,7 @@ class RingBuffer:
 
     @classmethod
     def of(cls, blocks: Sequence[Block]) -> Self:
-        """Return the track of a whole stream that was recorded."""
+        """Return a buffer that holds a whole recorded stream."""
         buffer = cls(blocks[0].info, 0.0)
         buffer._times, buffer._data = stitched(blocks)
         buffer._end = buffer._capacity = len(buffer._times)
@@ -46,7 +46,7 @@ class RingBuffer:
         return self._end - self._begin
 
     def take(self, block: Block) -> None:
-        """Put in a block; what was lost before it becomes rows of NaN."""
+        """Append a block; samples lost before it become rows of NaN."""
         if not len(block):
             return
         n_lost = 0 if self.stop is None else max(0, block.start - self.stop)
@@ -60,11 +60,11 @@ class RingBuffer:
 
     @property
     def newest(self) -> float:
-        """When the newest sample was taken (s, session clock); NaN without any."""
+        """Time of the newest sample (s, session clock); NaN without any."""
         return float(self._times[self._end - 1]) if len(self) else float("nan")
 
     def block(self) -> Block | None:
-        """Return all that is kept as one block; None if that is nothing."""
+        """Return the content as one block; None if it is empty."""
         if self.stop is None or not len(self):
             return None
         rate = float(self.info.rate)
@@ -73,7 +73,7 @@ class RingBuffer:
         return Block(self.info, self.stop - len(self), epoch, data)
 
     def window(self, begin: float, end: float) -> tuple[Array, Array]:
-        """Return times and samples from ``begin`` to ``end`` (s), that not included."""
+        """Return times and samples in [``begin``, ``end``) (s)."""
         times = self._times[self._begin : self._end]
         a, b = np.searchsorted(times, np.array([begin, end])).tolist()
         data = self._data[self._begin : self._end]
@@ -108,22 +108,22 @@ Bins = tuple[Array, Array]
 
 
 def envelopes(times: Array, data: Array, width: float) -> Bins:
-    """Return the smallest and largest value of each ``width`` s, two rows each.
+    """Return minimum and maximum of each bin of ``width`` s, two rows per bin.
 
-    Bins lie on multiples of ``width``, so that what is drawn does not depend on when
-    it was asked for. A bin without any value is NaN: a gap is drawn as a gap.
+    Bins begin at multiples of ``width``, so that they do not depend on the time of the
+    call. A bin without any value is NaN: a gap remains a gap.
 
     Parameters
     ----------
     times, data
         Shape (n,) and (n, channels); times rise.
     width
-        s.
+        Width of a bin (s).
 
     Returns
     -------
     times, data
-        Shape (2 k,) and (2 k, channels), k the number of bins that have a sample.
+        Shape (2 k,) and (2 k, channels), k the number of bins with a sample.
     """
     if not len(times):
         return np.empty(0), np.empty((0, data.shape[1]))
@@ -143,7 +143,7 @@ def envelopes(times: Array, data: Array, width: float) -> Bins:
 def missing_spans(
     times: Array, missing: npt.NDArray[np.bool_]
 ) -> list[tuple[float, float]]:
-    """Return from when to when (s) something is missing, as few spans as it takes."""
+    """Return begin and end (s) of each run of missing values."""
     edges = np.diff(np.concatenate([[0], missing.astype(np.int8), [0]]))
     begins = np.flatnonzero(edges == 1).tolist()
     ends = np.flatnonzero(edges == -1).tolist()

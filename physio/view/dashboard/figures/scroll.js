@@ -1,41 +1,41 @@
-// Signals as on a strip of paper: what is new is drawn once, then only moved.
-const make = () => {
+// Scrolling signals: new samples are drawn once into a ring buffer of pixels ("strip").
+const createPanel = () => {
   const view = cb_context.index.find_one(host)
   if (!view) return null
-  const canvas = document.createElement("canvas"), paper = document.createElement("canvas")
+  const canvas = document.createElement("canvas"), strip = document.createElement("canvas")
   canvas.style.cssText = "position:absolute;inset:0;width:100%;height:100%"
   canvas.setAttribute("role", "img")
   view.shadow_el.append(canvas)
-  const made = host.tape = { view, canvas, paper, ink: canvas.getContext("2d"), pen: paper.getContext("2d"), last: [] }
+  const panel = host.panel = { view, canvas, strip, ink: canvas.getContext("2d"), pen: strip.getContext("2d"), last: [] }
   const size = () => {
     const box = canvas.getBoundingClientRect(), scale = devicePixelRatio || 1
     if (!box.width || !box.height) return
     canvas.width = Math.round(box.width * scale)
     canvas.height = Math.round(box.height * scale)
-    Object.assign(made, { scale, left: Math.round(74 * scale), foot: Math.round(18 * scale), cleared: NaN, named: null })
-    made.wide = Math.max(canvas.width - made.left - Math.round(4 * scale), 50)
-    made.high = canvas.height - made.foot
-    paper.width = made.wide + 16 // a ring: time goes round it
-    paper.height = made.high
-    width.data = { v: [made.wide] }
+    Object.assign(panel, { scale, left: Math.round(74 * scale), foot: Math.round(18 * scale), cleared: NaN, named: null })
+    panel.wide = Math.max(canvas.width - panel.left - Math.round(4 * scale), 50)
+    panel.high = canvas.height - panel.foot
+    strip.width = panel.wide + 16 // a ring: time wraps around
+    strip.height = panel.high
+    width.data = { v: [panel.wide] }
   }
   new ResizeObserver(size).observe(canvas)
   size()
-  return made
+  return panel
 }
 
-const s = (host.tape?.view.is_destroyed ? null : host.tape) ?? make()
+const s = (host.panel?.view.is_destroyed ? null : host.panel) ?? createPanel()
 if (!s?.wide) return
-const { ink, pen, paper, canvas, wide, high, left, scale } = s
+const { ink, pen, strip, canvas, wide, high, left, scale } = s
 const v = news.data.v
-let at = 3 // behind the frame's number, its time, and whether more is to come
+let at = 3 // after the frame's number, its time, and the flag of a live session
 for (let k = 0; k < part; k++) at += 1 + v[at]
 const stop = at + 1 + v[at], [whole, now, seconds, count] = v.slice(at + 1, at + 5)
-const names = laid.data.name, states = laid.data.state
-const ring = paper.width, per = wide / seconds, row = high / Math.max(count, 1)
+const names = row_labels.data.name, states = row_labels.data.state
+const ring = strip.width, per = wide / seconds, row = high / Math.max(count, 1)
 const x = (t) => t * per, y = (v) => (0.5 - v) * row
 
-// Paper: room for what is to come, then the new pieces of each line.
+// Strip: clear the pixels of the new time, then draw the new part of each line.
 if (whole || !(now - s.cleared < seconds)) {
   pen.setTransform(1, 0, 0, 1, 0, 0)
   pen.clearRect(0, 0, ring, high)
@@ -79,7 +79,7 @@ for (let turn = Math.floor(first / ring); turn <= Math.floor(latest / ring); tur
   for (const [state, path] of Object.entries(strokes)) { pen.strokeStyle = look[state] ?? look.good; pen.stroke(path) }
 }
 
-// Names, only when they change: shape and colour both tell a channel's state.
+// Labels, only when they change: sign and colour both show a channel's state.
 ink.font = `${10 * scale}px ${look.font}`
 ink.textBaseline = "middle"
 if (s.named !== names || s.count !== count) {
@@ -87,7 +87,7 @@ if (s.named !== names || s.count !== count) {
   ink.fillStyle = look.card
   ink.fillRect(0, 0, canvas.width, canvas.height)
   ink.textAlign = "right"
-  const crowded = row < 11 * scale // then in two columns
+  const crowded = row < 11 * scale // two columns of labels
   names.forEach((name, i) => {
     ink.fillStyle = states[i] === "good" ? look.dim : look[states[i]]
     ink.fillText(name, left - (crowded && i % 2 ? 40 : 6) * scale, y(-i), left / (crowded ? 2 : 1) - 6 * scale)
@@ -95,7 +95,7 @@ if (s.named !== names || s.count !== count) {
   canvas.setAttribute("aria-label", `${names.length} signals: ${names.join(", ")}`)
 }
 
-// The window: rows, gaps, paper, clock.
+// The window: rows, gaps, strip, clock.
 ink.fillStyle = look.card
 ink.fillRect(left, 0, canvas.width - left, canvas.height)
 ink.fillStyle = look.grid
@@ -107,8 +107,8 @@ gaps.data.row.forEach((i, k) => {
   if (to > from) ink.fillRect(from, y(0.5 - i), to - from, row)
 })
 const end = Math.floor(x(now)), begin = (((end - wide) % ring) + ring) % ring, some = Math.min(ring - begin, wide)
-ink.drawImage(paper, begin, 0, some, high, left, 0, some, high)
-if (some < wide) ink.drawImage(paper, 0, 0, wide - some, high, left + some, 0, wide - some, high)
+ink.drawImage(strip, begin, 0, some, high, left, 0, some, high)
+if (some < wide) ink.drawImage(strip, 0, 0, wide - some, high, left + some, 0, wide - some, high)
 const step = [1, 2, 5, 10, 20].find((n) => seconds / n <= 10) ?? 30
 ink.fillStyle = look.dim
 ink.textAlign = "center"

@@ -1,4 +1,4 @@
-"""Signals as they come in, one row a channel, gaps drawn as gaps."""
+"""Scrolling raw signals, one row per channel, with hatched gaps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,22 +30,22 @@ from physio.view.plots.time_axes import display_unit
 from physio.view.stream_stats import ALWAYS_VARYING
 
 PAGE: Final = 32
-"""How many channels a page has."""
+"""Number of channels on one page."""
 
-_PIXELS: Final = 640  # as long as the browser has not told how wide the paper is
-_WIDE: Final = (200, 4000)  # pixels, whatever a browser tells
-_TALLEST: Final = 1.4  # rows that a signal may reach beyond its own
-_LEAST: Final = {"uS": 0.02, "g": 0.1, "degC": 0.2}  # of what a row shows
+_PIXELS: Final = 640  # width of the canvas until the browser reports it
+_PIXEL_LIMITS: Final = (200, 4000)  # accepted widths
+_MAX_AMPLITUDE: Final = 1.4  # rows, from the middle of a signal's own row
+_MIN_RANGE: Final = {"uS": 0.02, "g": 0.1, "degC": 0.2}  # of a row, by unit
 
 
 class ChannelRow(NamedTuple):
-    """One channel that is drawn: which, where, and on what scale."""
+    """A drawn channel with its scale."""
 
     stream: str
     channel: int
     name: str
     middle: float
-    size: float  # of one row, in the channel's unit
+    size: float  # height of one row, in the channel's unit
 
 
 @dataclass
@@ -57,20 +57,20 @@ class SignalFigure:
     theme
         Colours.
     streams
-        Which streams.
+        Names of the streams.
     seconds
-        How much time is seen (s).
+        Displayed time (s).
     scale
-        How much one row is (uV) for EEG; others are scaled to what they do.
-    look
-        Through which of `FILTERS` EEG is looked at.
+        Height of one row (uV) for EEG; other channels are scaled to their range.
+    filter_name
+        Display filter of EEG: a key of `FILTERS`.
     page
-        Which 32 channels.
-    chosen
-        Names of the channels to show; all, if none is named.
+        Number of the page of 32 channels.
+    selected
+        Names of the displayed channels; empty: all.
     news, part
-        By what the browser hears of new samples, and which part of that is ours:
-        see `told`.
+        Source of the frames that the browser draws, and the number of this figure's
+        part in them: see `frame_message`.
     """
 
     theme: Theme
@@ -83,53 +83,51 @@ class SignalFigure:
     news: ColumnDataSource = field(default_factory=lambda: ColumnDataSource({"v": []}))
     part: int = 0
     newest: float = field(default=float("nan"), init=False)
-    """When the newest sample drawn was taken (s, session clock)."""
-    _rows: list[ChannelRow] = field(default_factory=list, init=False)
-    _states: dict[tuple[str, int], str] = field(default_factory=dict, init=False)
-    _drawn_until: dict[str, float] = field(default_factory=dict, init=False)
-    _bin_width: float = field(default=0.0, init=False)
+    """Time of the newest drawn sample (s, session clock)."""
     needs_redraw: bool = field(default=True, init=False)
-    """Whether all is to be drawn anew."""
-    _count: int = field(default=0, init=False)
-    _pixels: int = field(default=_PIXELS, init=False)
+    """True if everything must be drawn again."""
 
     def __post_init__(self) -> None:
-        self.laid = ColumnDataSource({"name": [], "state": []})
+        self._rows: list[ChannelRow] = []
+        self._states: dict[tuple[str, int], str] = {}
+        self._drawn_until: dict[str, float] = {}
+        self._bin_width, self._count, self._pixels = 0.0, 0, _PIXELS
+        self.row_labels = ColumnDataSource({"name": [], "state": []})
         self.gaps = ColumnDataSource({"l": [], "r": [], "row": []})
         self.width = ColumnDataSource({"v": [_PIXELS]})
         self.root = Spacer(sizing_mode="stretch_both")
         theme = self.theme
         colours = {state: theme.colour(state) for state in SIGNS}
         look = {"card": theme.card, "dim": theme.dim, "grid": theme.grid, "font": FONT}
-        models = {n: getattr(self, n) for n in ("news", "laid", "gaps", "width")}
+        models = {n: getattr(self, n) for n in ("news", "row_labels", "gaps", "width")}
         args = {"host": self.root, "look": look | colours, "part": self.part, **models}
         draw = CustomJS(args=args, code=asset("figures/scroll.js"))
         self.news.js_on_change("data", draw)
-        # What hangs on no root is not part of the document: nobody would hear of it.
+        # Models without a root are not part of the document and would not be updated.
         self.root.tags = list(models.values())
         self.width.on_change("data", self._on_width)
 
     @property
     def pages(self) -> int:
-        """How many pages there are."""
+        """Number of pages."""
         return max(1, -(-self._count // PAGE))
 
     def set(self, **settings: Any) -> None:
-        """Look differently: another page, scale, filter, length or choice."""
+        """Change settings: page, scale, filter_name, seconds or selected."""
         for name, value in settings.items():
             setattr(self, name, value)
         self.needs_redraw = True
 
     def update(self, session: SessionState, *, whole: bool = False) -> Array:
-        """Return what came since the last call; ``whole``: all of what is seen.
+        """Return the samples since the last call; ``whole``: of all displayed time.
 
         Returns
         -------
         numpy.ndarray
-            Whether all is to be drawn anew, the time now (s since the session began),
-            how much time is seen (s), how many rows there are; then for each stream
-            with anything new: how many times n and rows m, which rows, the times, and
-            the values (n, m), in rows from the middle of each.
+            1 to draw everything again, present time (s since the session began),
+            displayed time (s), number of rows; then for each stream with new samples:
+            number of times n and of rows m, the rows, the times, and the values (n, m)
+            relative to the middle of their row, in rows.
         """
         now = session.now
         width = self.seconds / self._pixels
@@ -147,20 +145,20 @@ class SignalFigure:
         return np.concatenate([head, *parts])
 
     def _on_width(self, _name: str, _old: Any, new: Any) -> None:
-        """Hear how many pixels the paper is wide in the browser."""
+        """Take the width of the canvas in the browser (pixels)."""
         try:
             wide = float(new["v"][0])
         except (KeyError, IndexError, TypeError, ValueError):
             return
         if np.isfinite(wide):
-            self._pixels = int(np.clip(wide, *_WIDE))
+            self._pixels = int(np.clip(wide, *_PIXEL_LIMITS))
             self.needs_redraw = True
 
     def update_states(self, session: SessionState) -> None:
-        """Colour the channels by what is known of them, and mark gaps."""
-        why = {s: session.reasons(s) for s in {row.stream for row in self._rows}}
+        """Update the state of each channel, and the gaps."""
+        codes = {s: session.reasons(s) for s in {row.stream for row in self._rows}}
         self._states = {
-            row[:2]: self._state(session, row, why[row.stream]) for row in self._rows
+            row[:2]: self._state(session, row, codes[row.stream]) for row in self._rows
         }
         self._update_labels()
         zero = session.begin if np.isfinite(session.begin) else 0.0
@@ -175,16 +173,16 @@ class SignalFigure:
         self._check_scales(session)
 
     def _update_labels(self) -> None:
-        """Put the names beside the rows, each with the sign of its state."""
+        """Update the labels of the rows: sign of the state, and channel name."""
         states = [self._states.get(row[:2], GOOD) for row in self._rows]
         named = zip(self._rows, states, strict=True)
         names = [SIGNS[state] + plain_text(row.name, 16) for row, state in named]
-        row_labels = {"name": names, "state": states}
-        if row_labels != self.laid.data:
-            self.laid.data = row_labels
+        labels = {"name": names, "state": states}
+        if labels != self.row_labels.data:
+            self.row_labels.data = labels
 
     def _assign_rows(self, session: SessionState, now: float) -> None:
-        """Decide which channels are seen, and begin their lines anew."""
+        """Select the displayed channels and their scales."""
         every = [
             (stream, i, channel.name)
             for stream in self.streams
@@ -213,21 +211,23 @@ class SignalFigure:
     def _row_scale(
         self, session: SessionState, stream: str, i: int, now: float
     ) -> tuple[float, float]:
-        """Return the middle and the size of a row."""
-        track = self._buffer(session, stream)
-        _, data = track.window(now - self.seconds, now + 1)
+        """Return the middle and the height of a row, in the channel's unit."""
+        buffer = self._buffer(session, stream)
+        _, data = buffer.window(now - self.seconds, now + 1)
         good = data[:, i][np.isfinite(data[:, i])]
-        if track.info.channels[i].kind == "eeg":
+        if buffer.info.channels[i].kind == "eeg":
             raw = self.filter_name == "as recorded" and len(good)
             return (float(np.median(good)) if raw else 0.0), self.scale
         if not len(good):
             return 0.0, 1.0
         low, high = np.percentile(good, (1, 99))
-        least = _LEAST.get(track.info.channels[i].unit, 1e-3 * (1 + abs(float(high))))
+        least = _MIN_RANGE.get(
+            buffer.info.channels[i].unit, 1e-3 * (1 + abs(float(high)))
+        )
         return float(low + high) / 2, 1.3 * max(float(high - low), least)
 
     def _check_scales(self, session: SessionState) -> None:
-        """Begin anew where a row has become far too large or small for its scale."""
+        """Redraw everything if a signal no longer fits its scale."""
         for row in self._rows:
             middle, size = self._row_scale(
                 session, row.stream, row.channel, session.now
@@ -245,12 +245,12 @@ class SignalFigure:
         self, session: SessionState, stream: str, begin: float, now: float, zero: float,
         parts: list[Array],
     ) -> float:  # fmt: skip
-        """Add what is new of a stream; return when its newest sample was taken."""
-        track = self._buffer(session, stream)
-        coarse = float(track.info.rate) * self._bin_width > 2
+        """Add the new samples of a stream to ``parts``; return the newest time (s)."""
+        buffer = self._buffer(session, stream)
+        coarse = float(buffer.info.rate) * self._bin_width > 2
         after = self._drawn_until.get(stream, -np.inf)
-        times, data = track.window(max(after, begin - self._bin_width), now + 1e-9)
-        if coarse and len(times):  # the bin that is not full yet comes later
+        times, data = buffer.window(max(after, begin - self._bin_width), now + 1e-9)
+        if coarse and len(times):  # without the bin that is not complete yet
             full = np.floor(times[-1] / self._bin_width) * self._bin_width
             n = int(np.searchsorted(times, full))
             times, data = times[:n], data[:n]
@@ -266,7 +266,9 @@ class SignalFigure:
                 )
             numbers = [len(at), len(rows), *(i for i, _ in rows)]
             parts += [np.array(numbers, float), at - zero, y.ravel()]
-            self._drawn_until[stream] = float(times[-1]) + 0.25 / float(track.info.rate)
+            self._drawn_until[stream] = float(times[-1]) + 0.25 / float(
+                buffer.info.rate
+            )
         return self._drawn_until.get(stream, float("nan"))
 
     def _points(
@@ -277,15 +279,15 @@ class SignalFigure:
         *,
         coarse: bool,
     ) -> tuple[Array, Array]:
-        """Return times and values of some rows, in rows from the middle of each."""
+        """Return times and values of rows, relative to the middle, in rows."""
         middle = np.array([row.middle for _, row in rows])
         size = np.array([row.size for _, row in rows])
         y = (data[:, [row.channel for _, row in rows]] - middle) / size
-        y = np.clip(y, -_TALLEST, _TALLEST)
+        y = np.clip(y, -_MAX_AMPLITUDE, _MAX_AMPLITUDE)
         return envelopes(times, y, self._bin_width) if coarse else (times, y)
 
     def _state(
-        self, session: SessionState, row: ChannelRow, reason_codes: Mapping[str, int]
+        self, session: SessionState, row: ChannelRow, codes: Mapping[str, int]
     ) -> str:
         source = session.sources[row.stream]
         if row.stream in session.muted:
@@ -296,13 +298,13 @@ class SignalFigure:
             return LOST
         channel = source.buffer.info.channels[row.channel]
         flat = channel.kind in ALWAYS_VARYING and len(times) > 8 and np.ptp(values) == 0
-        poor = reason_codes.get(channel.name) == MissingReason.POOR_QUALITY
+        poor = codes.get(channel.name) == MissingReason.POOR_QUALITY
         return POOR if flat or poor else GOOD
 
     def _missing_spans(
         self, session: SessionState, row: ChannelRow
     ) -> list[tuple[float, float]]:
-        """Return from when to when samples of a channel are missing."""
+        """Return begin and end (s) of the gaps of a channel."""
         now = session.now
         source = session.sources[row.stream]
         times, data = source.buffer.window(now - self.seconds, now + 1)
@@ -317,18 +319,18 @@ class SignalFigure:
 def frame_message(
     frame: float, wall: float, parts: Sequence[Array], *, live: bool
 ) -> Array:
-    """Return what the browser hears of a frame, as one row of numbers.
+    """Return a frame for the browser, as one array of numbers.
 
     Parameters
     ----------
     frame
-        Its number.
+        Number of the frame.
     wall
-        When the newest sample in it was taken (s, the computer's date).
+        Time of its newest sample (s, the computer's date).
     parts
-        What `Signals.update` returned, for each view of signals.
+        Results of `SignalFigure.update`, one per figure.
     live
-        Whether more is to come.
+        True if more frames are to come.
     """
     prefixed = [np.append(len(part), part) for part in parts]
     return np.concatenate([[frame, wall, live], *prefixed])

@@ -1,4 +1,4 @@
-"""Colours and figures that all views share."""
+"""Colour themes and figure templates that all dashboard figures share."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from physio.view.terminal.layout import HUES
 
 GOOD, POOR, LOST, MUTED = "good", "poor", "lost", "muted"
 SIGNS: Final = {GOOD: "", POOR: "▲ ", LOST: "✕ ", MUTED: "○ "}
-"""What stands before a channel's name, for those who do not tell colours apart."""
+"""Sign before a channel's name, so that states do not depend on colour alone."""
 
 FONT: Final = "system-ui, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', sans-serif"
 _CLOCK: Final = """
@@ -26,7 +26,7 @@ _TEX: Final = re.compile(r"\$\$|\\\(|\\\[")
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a page: all told apart by participants who see colours differently."""
+    """Colours of a page, distinguishable with colour-vision deficiency."""
 
     name: str
     page: str
@@ -68,14 +68,14 @@ def asset(name: str) -> str:
 
 
 def plain_text(text: str, longest: int = 40) -> str:
-    """Return a stranger's text as a figure may show it: short, one line, no TeX."""
+    """Return a text of another source for a figure: short, one line, without TeX."""
     line = "".join(c if c.isprintable() else " " for c in text)
     line = _TEX.sub(lambda m: " ".join(m.group()), line)
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def new_figure(theme: Theme, title: str, **settings: Any) -> figure:
-    """Return an empty figure in the colours of a page, without a toolbar."""
+    """Return an empty figure in a theme's colours, without a toolbar."""
     fig = figure(
         toolbar_location=None,
         tools="",
@@ -109,7 +109,7 @@ def new_figure(theme: Theme, title: str, **settings: Any) -> figure:
 
 
 def new_time_figure(theme: Theme, title: str, **settings: Any) -> figure:
-    """Return a figure over time, told in minutes and seconds since the beginning."""
+    """Return a figure over time, with ticks in min:s since the session began."""
     fig = new_figure(theme, title, x_range=Range1d(0, 1), **settings)
     fig.xaxis.formatter = CustomJSTickFormatter(args={"begin": 0.0}, code=_CLOCK)
     fig.xgrid.grid_line_color = None
@@ -117,19 +117,19 @@ def new_time_figure(theme: Theme, title: str, **settings: Any) -> figure:
 
 
 def set_time_range(fig: figure, begin: float, end: float, zero: float) -> None:
-    """Move a figure over time to ``begin`` and ``end`` (s), told since ``zero``."""
+    """Set the limits of the time axis (s, session clock); ticks count from ``zero``."""
     if fig.xaxis.formatter.args.get("begin") != zero:
         fig.xaxis.formatter.args = {"begin": zero}
     fig.x_range.update(start=begin, end=end)
 
 
 def view_begin(now: float, seconds: float, begin: float) -> float:
-    """Return where a view over time begins (s): not long before the session did."""
+    """Return the begin of a view of the last ``seconds``, at most 20 s too early."""
     return max(now - seconds, min(begin, now - 20.0)) if begin == begin else now - 20.0
 
 
 def add_hatching(theme: Theme, fig: figure) -> BoxAnnotation:
-    """Return a hatching that covers a figure, and is not seen yet."""
+    """Add a hatching over the whole figure, hidden at first, and return it."""
     box = BoxAnnotation(
         fill_color=theme.demo,
         fill_alpha=0.04,

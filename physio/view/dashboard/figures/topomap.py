@@ -1,4 +1,4 @@
-"""Differential entropy over the scalp, one head for each band."""
+"""Topographic maps of differential entropy, one per frequency band."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +14,7 @@ from physio.view.dashboard.figures.theme import FONT, Theme, new_figure
 from physio.view.dashboard.session_state import SessionState
 
 MIN_ELECTRODES: Final = 16
-"""With fewer electrodes nothing is interpolated: dots stand where they are."""
+"""Minimum number of electrodes for interpolation; with fewer, dots are drawn."""
 
 _SIDE: Final = 44  # pixels of a map
 _HEAD: Final = 0.095  # m, the radius drawn
@@ -24,14 +24,14 @@ _APART: Final = 2.5  # radii from one head to the next
 
 @lru_cache(maxsize=1)
 def electrode_positions() -> dict[str, tuple[float, float]]:
-    """Return where electrodes lie on a head seen from above, radius 1."""
+    """Return electrode positions on a head of radius 1, seen from above."""
     import mne
 
     standard = mne.channels.make_standard_montage("colin27_1005")
     places = standard.get_positions()["ch_pos"]
     positions = {}
     for name, (x, y, z) in places.items():
-        # Flattened so that the angle from the top becomes the distance.
+        # Azimuthal equidistant projection: the angle from the vertex is the radius.
         size = float(np.sqrt(x * x + y * y + (z - 0.03) ** 2))
         angle = float(np.arccos(np.clip((z - 0.03) / size, -1, 1)))
         turned = float(np.arctan2(y, x))
@@ -42,7 +42,7 @@ def electrode_positions() -> dict[str, tuple[float, float]]:
 
 @lru_cache(maxsize=8)
 def _spline_weights(places: tuple[tuple[float, float], ...]) -> Array:
-    """Return what makes a map from values: thin plates, (pixels, electrodes)."""
+    """Return interpolation weights (thin-plate splines), (pixels, electrodes)."""
     at = np.array(places)
     side = np.linspace(-1, 1, _SIDE)
     grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
@@ -66,16 +66,15 @@ def _thin_plate(a: Array, b: Array) -> Array:
 
 @dataclass
 class TopomapFigure:
-    """Differential entropy by band and electrode, seen from above.
+    """Topographic maps of differential entropy by band.
 
-    From 16 electrodes on the maps are interpolated (thin plates); with fewer, dots are
-    drawn where the electrodes are. The colours of each head go from the smallest to the
-    largest value of its band now.
+    With 16 or more electrodes the maps are interpolated (thin-plate splines); with
+    fewer, dots mark the electrodes. The colours of each map range from the smallest to
+    the largest present value of its band.
     """
 
     theme: Theme
     _bands: tuple[str, ...] = field(default=(), init=False)
-    _laid: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         theme = self.theme
@@ -121,7 +120,7 @@ class TopomapFigure:
     def update(self, session: SessionState) -> None:
         """Draw the present state."""
         table = _entropy_by_band(session)
-        message = "" if table else "no entropy of EEG is computed in this session"
+        message = "" if table else "EEG entropy is not computed in this session"
         self._message.update(text=message, visible=bool(message))
         if not table:
             return
@@ -169,7 +168,7 @@ class TopomapFigure:
         self._heads.data = {"x": xs, "y": ys}
 
     def _fit_ranges(self) -> None:
-        """Show all heads, and round ones."""
+        """Set the axis ranges so that all heads are visible and circular."""
         try:
             shape = self.root.inner_width / max(self.root.inner_height, 1)
         except UnsetValueError:
@@ -185,21 +184,21 @@ class TopomapFigure:
 
 def _range_text(values: Array) -> str:
     if not len(values):
-        return "none now"
+        return "missing"
     return f"{values.min():.1f} to {values.max():.1f} nats"
 
 
 def _entropy_by_band(session: SessionState) -> dict[str, tuple[Array, Array]]:
-    """Return for each band the values and places of the electrodes that have any."""
-    track = session.features
-    if track is None or not len(track):
+    """Return for each band the newest values and the positions of its electrodes."""
+    buffer = session.features
+    if buffer is None or not len(buffer):
         return {}
-    _, rows = track.window(session.now - 2.0, session.now + 1e-6)
+    _, rows = buffer.window(session.now - 2.0, session.now + 1e-6)
     if not len(rows):
         return {}
     places = electrode_positions()
     by_band: dict[str, list[tuple[float, tuple[float, float]]]] = {}
-    for name, entropy in zip(track.info.names, rows[-1].tolist(), strict=True):
+    for name, entropy in zip(buffer.info.names, rows[-1].tolist(), strict=True):
         parts = name.split(".")
         if len(parts) == 4 and parts[1] == "de" and parts[3].lower() in places:
             by_band.setdefault(parts[2], []).append((entropy, places[parts[3].lower()]))

@@ -1,4 +1,4 @@
-"""Valence, arousal and dominance: where they are now, and how they went."""
+"""Figures of valence, arousal and dominance: present state, and course over time."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,58 +26,60 @@ from physio.view.dashboard.figures.theme import (
     view_begin,
 )
 from physio.view.dashboard.session_state import Marker, SessionState
-from physio.view.labels import DIMENSIONS, ENDS, reason_words
+from physio.view.labels import ENDS, reason_words
 from physio.view.plots.envelope import code_runs
 
 TRAIL_SECONDS: Final = 30.0
-"""How much of the past the plane shows (s)."""
+"""Length of the trail in the plane (s)."""
 
 _TURN: Final = np.linspace(0, 2 * np.pi, 61)
 _Z: Final = {50: 0.6745, 80: 1.2816, 95: 1.96}
 
 
 def withheld_reason(session: SessionState) -> str:
-    """Return why nothing may be said of affect yet; empty if it may."""
-    track = session.estimates
-    if track is None or not len(track):
+    """Return the reason for which no dimension is shown yet; empty without any."""
+    buffer = session.estimates
+    if buffer is None or not len(buffer):
         return "no estimates are computed"
     if not np.isfinite(session.baseline_period()[0]):
-        values = [track.last(d, session.now) for d in DIMENSIONS]
-        codes = [int(missing_reason(v)[0]) for v in values]
-        return f"no estimate: {reason_words(min(codes))}" if min(codes) else ""
+        values = [buffer.last(d, session.now) for d in session.dimensions]
+        code = min((int(missing_reason(v)[0]) for v in values), default=0)
+        return f"no estimate: {reason_words(code)}" if code else ""
     remaining = session.baseline_remaining
-    return (
-        f"baseline: {remaining:.0f} s left, no estimate before" if remaining > 0 else ""
-    )
+    if remaining > 0:
+        return f"baseline: {remaining:.0f} s remaining, no estimates yet"
+    return ""
 
 
 def missing_text(session: SessionState, name: str) -> str:
-    """Return why a dimension is not estimated now; empty if it is."""
+    """Return the reason for which a dimension has no estimate now; empty if it has."""
     reason = withheld_reason(session)
-    track = session.estimates
-    if reason or track is None:
+    buffer = session.estimates
+    if buffer is not None and name not in session.dimensions:
+        return "not estimated in this session"
+    if reason or buffer is None:
         return reason
-    value = track.last(name, session.now)
+    value = buffer.last(name, session.now)
     if np.isfinite(value):
         return ""
     code = int(missing_reason(value)[0])
-    if f"{name}.missing" in track.info.names:
-        given = track.last(f"{name}.missing", session.now)
+    if f"{name}.missing" in buffer.info.names:
+        given = buffer.last(f"{name}.missing", session.now)
         code = int(given) if given > 0 else code
     return f"no estimate: {reason_words(code)}"
 
 
 def _is_demo(session: SessionState) -> bool:
-    track = session.estimates
-    return track is not None and track.info.origin is Origin.DEMO
+    buffer = session.estimates
+    return buffer is not None and buffer.info.origin is Origin.DEMO
 
 
 @dataclass
 class ValenceArousalPlane:
-    """The plane of valence and arousal, with a fading trail and an ellipse.
+    """Present estimate in the plane of valence and arousal, with trail and intervals.
 
-    The ellipse holds the estimate's interval of each axis; it is drawn only where the
-    coverage of the weights was measured.
+    Ellipses are the 50 % and 80 % intervals of each axis; they are drawn only if the
+    coverage of the weights' intervals was measured.
     """
 
     theme: Theme
@@ -142,9 +144,8 @@ class ValenceArousalPlane:
         """Draw the present state."""
         message = withheld_reason(session)
         for name in ("valence", "arousal"):
-            message = message or missing_text(session, name).replace(
-                "no est", f"{name}: no est"
-            )
+            reason = missing_text(session, name)
+            message = message or (f"{name}: {reason}" if reason else "")
         self._message.update(text=message, visible=bool(message))
         self._hatch.visible = _is_demo(session)
         none: dict[str, Any] = {"x": [], "y": []}
@@ -154,8 +155,8 @@ class ValenceArousalPlane:
             self._rated,
             {"x": [r["valence"] for r in both], "y": [r["arousal"] for r in both]},
         )
-        track = session.estimates
-        if message or track is None:
+        buffer = session.estimates
+        if message or buffer is None:
             _set_data(self._now, none)
             _set_data(self._true, none)
             _set_data(self._ellipses, none)
@@ -164,13 +165,13 @@ class ValenceArousalPlane:
         self._draw(session)
 
     def _draw(self, session: SessionState) -> None:
-        track, now = session.estimates, session.now
-        if track is None:
+        buffer, now = session.estimates, session.now
+        if buffer is None:
             return
-        rest, length = session.baseline_period()
-        begin = max(now - TRAIL_SECONDS, rest + length)
-        times, v = track.column("valence", begin, now + 1e-6)
-        _, a = track.column("arousal", begin, now + 1e-6)
+        baseline, length = session.baseline_period()
+        begin = max(now - TRAIL_SECONDS, baseline + length)
+        times, v = buffer.column("valence", begin, now + 1e-6)
+        _, a = buffer.column("arousal", begin, now + 1e-6)
         age = (now - times) / TRAIL_SECONDS
         good = np.isfinite(v) & np.isfinite(a)
         _set_data(
@@ -184,7 +185,7 @@ class ValenceArousalPlane:
         )
         x, y = v[-1:], a[-1:]
         _set_data(self._now, {"x": x, "y": y})
-        sds = [track.last(f"{d}.sd", now) for d in ("valence", "arousal")]
+        sds = [buffer.last(f"{d}.sd", now) for d in ("valence", "arousal")]
         rings: dict[str, list[Array]] = {"x": [], "y": []}
         coverage = (
             interval_coverage(session, "valence"),
@@ -202,7 +203,7 @@ class ValenceArousalPlane:
 
 @dataclass
 class VadHistory:
-    """One dimension over time, with its interval; hatched where there is none."""
+    """Course of one dimension with its intervals; hatched without an estimate."""
 
     theme: Theme
     name: str
@@ -211,11 +212,12 @@ class VadHistory:
 
     def __post_init__(self) -> None:
         theme, hue = self.theme, self.theme.hues[self.name]
-        fig = self.root = new_time_figure(theme, "", y_range=Range1d(-1.05, 1.05))
+        fig = self.root = new_time_figure(
+            theme, "", y_range=Range1d(-1.05, 1.05), min_border_left=74
+        )
         low, high = ENDS[self.name]
         fig.yaxis.ticker = FixedTicker(ticks=[-1, 0, 1])
         fig.yaxis.major_label_overrides = {-1: low, 0: self.name, 1: high}
-        fig.min_border_left = 74
         self._hatch = add_hatching(theme, fig)
         self._bands = ColumnDataSource({"x": [], "y": [], "a": []})
         self._line = ColumnDataSource({"t": [], "y": []})
@@ -277,36 +279,38 @@ class VadHistory:
         if session.truth is not None and self.name in session.truth.info.names:
             times, values = session.truth.column(self.name, begin, now)
             _set_data(self._true, {"t": times, "y": values})
-        track = session.estimates
-        if track is not None and self.name in track.info.names:
+        buffer = session.estimates
+        if buffer is not None and self.name in session.dimensions:
             self._draw(session, begin, now)
 
     def _draw(self, session: SessionState, begin: float, now: float) -> None:
-        track = session.estimates
-        if track is None:
+        buffer = session.estimates
+        if buffer is None:
             return
-        times, rows = track.window(begin, now + 1e-6)
-        names = track.info.names
+        times, rows = buffer.window(begin, now + 1e-6)
+        names = buffer.info.names
         mean = rows[:, names.index(self.name)].copy()
         sd = rows[:, names.index(f"{self.name}.sd")]
-        rest, length = session.baseline_period()
-        mean[times < rest + length] = np.nan
-        if not np.isfinite(rest):
+        baseline, length = session.baseline_period()
+        mean[times < baseline + length] = np.nan
+        if not np.isfinite(baseline):
             mean[:] = np.nan
         _set_data(self._line, {"t": times, "y": mean})
         good = np.isfinite(mean) & np.isfinite(sd)
         shares = (80, 50) if interval_coverage(session, self.name) else ()
         _set_data(self._bands, _bands(times, mean, sd, good, shares))
-        step = 1 / float(track.info.rate)
-        gone = [
+        step = 1 / float(buffer.info.rate)
+        missing = [
             (float(times[a]), float(times[b - 1]) + step)
             for a, b, _ in code_runs((~good).astype(float))
         ]
-        _set_data(self._none, {"l": [a for a, _ in gone], "r": [b for _, b in gone]})
+        _set_data(
+            self._none, {"l": [a for a, _ in missing], "r": [b for _, b in missing]}
+        )
 
 
 def spaced_labels(marks: list[Marker], apart: float) -> list[str]:
-    """Return the labels of marks, none where the one before takes its place."""
+    """Return the labels of markers, empty where they would overlap the one before."""
     labels, free = [], -np.inf
     for mark in marks:
         labels.append(plain_text(mark.label, 12) if mark.time >= free else "")
@@ -321,7 +325,7 @@ def _bands(
     good: npt.NDArray[np.bool_],
     shares: tuple[int, ...],
 ) -> dict[str, list[Any]]:
-    """Return the outlines of intervals, one for each run of estimates."""
+    """Return the outlines of intervals, one per uninterrupted run of estimates."""
     out: dict[str, list[Any]] = {"x": [], "y": [], "a": []}
     for share in shares:
         for a, b, _ in code_runs(good.astype(float)):
@@ -334,7 +338,7 @@ def _bands(
 
 
 def _set_data(source: ColumnDataSource, data: dict[str, Any]) -> None:
-    """Give a source new data, unless it is empty and stays so."""
+    """Set the data of a source, unless it is empty and remains empty."""
     first = next(iter(data.values()))
     if len(first) or len(next(iter(source.data.values()))):
         source.data = data

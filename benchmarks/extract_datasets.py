@@ -86,12 +86,12 @@ def _windows(root: Path) -> list[dict[str, Any]]:
         began = time.perf_counter()
         made = of(recording, settings)
         ours += time.perf_counter() - began
-        count = len(made["start"])
+        count = len(made["start_sample"])
         n += count
         for name in _PAIRS:
             known.setdefault(name, []).append(np.isfinite(made[name]))
         eda, bvp = (recording.streams[s][0].data[:, 0] for s in ("e4.eda", "e4.bvp"))
-        covered, beats = _worn(root, trial.subject, made["begin"])
+        covered, beats = _worn(root, trial.subject, made["start_s"])
         worn.append(covered >= 0.5)
         picked = range(0, count, 100)
         began = time.perf_counter()

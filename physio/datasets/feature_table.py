@@ -4,25 +4,25 @@ What every table has, beside its features:
 
 ``dataset``, ``subject``, ``session``, ``trial``
     Which recording the window is of, as the data set names it.
-``part``
-    Which part of the protocol of that recording it lies in, from 0; -1 for none.
+``segment``
+    Which segment of the protocol of that recording it lies in, from 0; -1 for none.
 ``label``
-    What the study calls that part; empty where the window lies in none.
-``start``, ``stop``
-    The window, in samples of the source (`SOURCE` in the metadata).
-``rests``
-    The first sample of the source on which any of its features rests: at or before
-    ``start``, as a stage may remember longer than a window lasts.
-``begin``, ``end``
+    What the study calls that segment; empty where the window lies in none.
+``start_sample``, ``end_sample``
+    The window, in samples of the source (`SOURCE` in the metadata); the end excluded.
+``support_start_sample``
+    The first sample of the source that any of its features depends on: at or before
+    ``start_sample``, as a stage may remember longer than a window lasts.
+``start_s``, ``end_s``
     The window on the session clock (s).
 ``rating.<name>``
-    What the participant answered about that part; an answer, never a feature.
+    What the participant answered about that segment; an answer, never a feature.
 ``<feature>``, ``<feature>.missing``
     The value, and the `MissingReason` for which it is missing (0 where it is not).
-``quality.<chain>``
-    The share of the window for which a chain had an answer.
-``quality.<chain>.<figure>``
-    What a sensor was good for, the mean over the window; no feature either.
+``valid_fraction.<chain>``
+    The fraction of the window for which a chain had a valid value.
+``quality.<chain>.<index>``
+    A signal quality index, its mean over the window; no feature either.
 """
 
 import json
@@ -37,15 +37,19 @@ import pandas as pd
 from physio.core.missing import MissingReason
 from physio.datasets.base import natural
 
-PLACE: Final = ("subject", "session", "trial", "part", "start", "stop", "rests")
+PLACE: Final = (
+    *("subject", "session", "trial", "segment"),
+    *("start_sample", "end_sample", "support_start_sample"),
+)
 """The columns that say which samples of which recording a row is of."""
 
-TIME: Final = ("begin", "end")
+TIME: Final = ("start_s", "end_s")
 """The columns that tell the time, and so often the label."""
 
 LABEL: Final = "label"
 RATING: Final = "rating."
 QUALITY: Final = "quality."
+VALID_FRACTION: Final = "valid_fraction."
 WHY: Final = ".missing"
 SOURCE: Final = "source"
 PART: Final = ".part"
@@ -74,7 +78,7 @@ def features(table: pd.DataFrame) -> list[str]:
         str(c)
         for c in table.columns
         if c not in own
-        and not str(c).startswith((RATING, QUALITY))
+        and not str(c).startswith((RATING, QUALITY, VALID_FRACTION))
         and not str(c).endswith(WHY)
         and pd.api.types.is_numeric_dtype(table[c])
     ]
@@ -181,17 +185,16 @@ def write(
 
 
 def usable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return which share of each participant's windows each sensor is good for.
+    """Return the valid fraction of each sensor's windows, participant by participant.
 
-    One row a participant, one column a chain (the mean of ``quality.<chain>``), and the
-    number of ``windows``.
+    One row a participant, one column a chain (the mean of ``valid_fraction.<chain>``),
+    and the number of ``windows``.
     """
-    chains = [c for c in map(str, table.columns) if c.startswith(QUALITY)]
-    chains = [c for c in chains if "." not in c[len(QUALITY) :]]
+    chains = [c for c in map(str, table.columns) if c.startswith(VALID_FRACTION)]
     participants = sorted(table["subject"].unique(), key=natural)
     groups = table.groupby("subject")
     shares = groups[chains].mean().reindex(participants)
-    shares.columns = [c[len(QUALITY) :] for c in chains]
+    shares.columns = [c[len(VALID_FRACTION) :] for c in chains]
     return shares.assign(windows=groups.size().reindex(participants))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Fold, Folds
-from physio.evaluation.row_index import named, numbers, row_ids
+from physio.evaluation.row_index import RowIndex, Table, named, numbers
 
 Flags = npt.NDArray[np.bool_]
 
@@ -67,8 +67,8 @@ def baseline_correct(
     The median would be robuster, and a participant's spread at rest would scale: five
     minutes are about five independent windows of a minute, too few for a spread.
     """
-    recordings = row_ids(table, "dataset", "subject", "session", "trial")
-    begin, end = numbers(table, "begin"), numbers(table, "end")
+    recordings = RowIndex(table).recordings
+    begin, end = numbers(table, "start_s"), numbers(table, "end_s")
     labels = named(table, LABEL)
     x = table[list(columns)].to_numpy(np.float64)
     found = np.array(x)
@@ -98,14 +98,12 @@ def baseline_correct(
     return BaselineCorrected(made, calibration, left)
 
 
-def restrict(
-    folds: Folds, table: pd.DataFrame, left: Flags, calibration: Flags
-) -> Folds:
+def restrict(folds: Folds, table: Table, left: Flags, calibration: Flags) -> Folds:
     """Return folds of the rows that are left, each with its participants's calibration.
 
     Those in which nothing is left to test, or to train on, are left out.
     """
-    participants = row_ids(table, "dataset", "subject")
+    participants = RowIndex.of(table).participants
     at = np.flatnonzero(calibration)
 
     def of(fold: Fold) -> Fold:
@@ -133,14 +131,14 @@ def restrict_test(folds: Folds, tested: Flags) -> Folds:
     return replace(folds, folds=tuple(of(f) for f in folds.folds))
 
 
-def thin_test(folds: Folds, table: pd.DataFrame, every: float) -> Folds:
+def thin_test(folds: Folds, table: Table, every: float) -> Folds:
     """Return folds that test windows at least ``every`` s apart in each part.
 
     Windows that overlap are one window told several times: they train, but a figure
     should not count them.
     """
-    names = ("dataset", "subject", "session", "trial", "part")
-    parts, begin = row_ids(table, *names), numbers(table, "begin")
+    index = RowIndex.of(table)
+    parts, begin = index.segments, numbers(index.table, "start_s")
 
     def of(fold: Fold) -> Fold:
         test = [

@@ -86,7 +86,9 @@ def train(
     FileNotFoundError, ValueError
         If the training file or the data are not what they must be.
     """
-    return read(config_path, trust).train(data_root, model_card.STORE if out is None else out)
+    return read(config_path, trust).train(
+        data_root, model_card.STORE if out is None else out
+    )
 
 
 def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:
@@ -97,9 +99,7 @@ def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:
     if "use" not in tables.get(name, {}):
         raise ValueError(f"{path.name}: {what} has a table [{name}] with use")
     adapters = ADAPTERS if name == EVALUATION else {}
-    found = config.build(
-        tables[name], f"{path.name}: {name}", trust, adapters=adapters
-    )
+    found = config.build(tables[name], f"{path.name}: {name}", trust, adapters=adapters)
     if not callable(getattr(found, verb, None)):
         raise ValueError(f"{path.name}: {tables[name]['use']} cannot {verb} anything")
     return found

@@ -21,11 +21,11 @@ from physio.evaluation import baseline_correction, metrics, statistics
 from physio.evaluation.folds import Fold, Folds
 from physio.evaluation.leakage.audit import Audit, audit
 from physio.evaluation.models.baselines import UNKNOWN, FoldData, Model
-from physio.evaluation.row_index import ORDER, Codes, parts, row_ids
+from physio.evaluation.row_index import ORDER, Codes, RowIndex
 from physio.evaluation.splits import Protocol, divide
 
 _LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "scikit-learn", "torch")
-ANSWER_RATE: Final = "share answered"
+ANSWER_RATE: Final = "answer rate"
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,12 +225,13 @@ def evaluate(
     """
     began = time.monotonic()
     table, y, classes = _asked(work)
-    folds: Folds = by if isinstance(by, Folds) else divide(table, by)
+    rows = RowIndex(table)
+    folds: Folds = by if isinstance(by, Folds) else divide(rows, by)
     left = _left(work, y, classes)
     calibration = np.zeros(len(table), np.bool_)
     if work.calibration is not None:
         calibration = np.asarray(work.calibration, np.bool_)
-    folds = baseline_correction.restrict(folds.of(table), table, left, calibration)
+    folds = baseline_correction.restrict(folds.of(table), rows, left, calibration)
     if not folds.folds:
         raise ValueError(
             f"{folds.protocol} leaves nothing to train on and to test: of "
@@ -242,19 +243,19 @@ def evaluate(
             folds, np.asarray(work.tested, np.bool_)
         )
     if every > 0:
-        folds = baseline_correction.thin_test(folds, table, every)
-    proved = audit(table, folds, work.names, clock=clock and bool(classes)).check()
+        folds = baseline_correction.thin_test(folds, rows, every)
+    proved = audit(rows, folds, work.names, clock=clock and bool(classes)).check()
     x = work.x if work.x is not None else table[work.names].to_numpy(np.float64)
-    known = _without_answers(table)
+    known = rows.without(_answers(table))
     outputs = {
         name: _outputs(model, name, (x, y, known, classes), folds, seed, heard)
         for name, model in models.items()
     }
     at = np.sort(np.concatenate([f.test for f in folds.folds]))
-    codes = _participants(table)
+    codes = _participants(rows)
     found, said = _rows(
         {k: o[at] for k, o in outputs.items()},
-        (y[at], codes[at], parts(table)[at]),
+        (y[at], codes[at], rows.segments[at]),
         [
             (name, metrics.measure(name, classes=bool(classes)))
             for name in _measured(measured, classes)
@@ -315,29 +316,33 @@ def _left(work: Task, y: Any, classes: tuple[str, ...]) -> Any:
     return left
 
 
-def _without_answers(table: pd.DataFrame) -> pd.DataFrame:
-    own = [c for c in table.columns if c in (LABEL, ORDER) or str(c).startswith(RATING)]
-    return table.drop(columns=own)
+def _answers(table: pd.DataFrame) -> list[str]:
+    """Return the columns that no model may read."""
+    return [
+        str(c)
+        for c in table.columns
+        if c in (LABEL, ORDER) or str(c).startswith(RATING)
+    ]
 
 
-def _participants(table: pd.DataFrame) -> Codes:
+def _participants(rows: RowIndex) -> Codes:
     """Return who each row is of; with the data set, where there are several."""
+    table = rows.table
     if "dataset" in table.columns and table["dataset"].nunique() > 1:
-        codes = row_ids(table, "dataset", "subject")
-        return np.array([c.replace("\x1f", " ") for c in codes], np.str_)
-    return row_ids(table, "subject")
+        return np.array([c.replace("\x1f", " ") for c in rows.participants], np.str_)
+    return rows.ids("subject")
 
 
 def _outputs(
     model: Model,
     name: str,
-    known: tuple[Any, Any, pd.DataFrame, tuple[str, ...]],
+    known: tuple[Any, Any, RowIndex, tuple[str, ...]],
     folds: Folds,
     seed: int,
     heard: Callable[[str, str], None] | None,
 ) -> Array:
     """Return what a model says of each row, trained anew in each fold; else NaN."""
-    x, y, table, classes = known
+    x, y, rows, classes = known
     width = len(classes)
     found = np.full((len(y), max(width, 2)), np.nan)
     seen = np.zeros(len(y), np.bool_)
@@ -349,7 +354,9 @@ def _outputs(
         seen[fold.test] = True
         own = np.full(len(y), UNKNOWN[bool(classes)], y.dtype)
         own[fold.train] = y[fold.train]
-        said = _said(model, FoldData(x, own, table, fold, classes, seed), name)
+        said = _said(
+            model, FoldData(x, own, rows.table, fold, classes, seed, rows), name
+        )
         found[fold.test, : said.shape[1]] = said
     return found
 

@@ -64,7 +64,7 @@ class FeatureBenchmark:
         The model that is compared with each other one.
     controls
         Whether two models that see no physiology are among them, under the names
-        ``commonest`` and ``clock``.
+        ``majority class`` and ``time only``.
     seed
         Of all chance.
     """
@@ -130,7 +130,7 @@ class FeatureBenchmark:
         del root
         models = dict(self.models)
         if self.controls:
-            models |= {"commonest": MajorityClass(), "clock": TimeOnly()}
+            models |= {"majority class": MajorityClass(), "time only": TimeOnly()}
         labels = table[feature_table.LABEL].astype(str).str.split().str[0].fillna("")
         if self.oracle:
             models["oracle"] = ConditionOracle(labels.to_numpy())

@@ -1,16 +1,22 @@
-"""How good outputs are, by name: of classes, and of numbers."""
+"""Metrics of classification and regression by name, from scikit-learn and SciPy.
 
-from collections.abc import Callable
+Written here are only those that neither has: Lin's concordance, the negative log density
+and the coverage of intervals.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import norm, rankdata
-from sklearn.metrics import f1_score
+import sklearn.metrics
+from scipy.stats import norm, pearsonr
 
 from physio.core.block import Array
 
 Measure = Callable[[Any, Array], float]
-"""``measure(y, output)``: what was so, shape (n,), and what was said of it.
+"""``measure(y, output)``: true values, shape (n,), and the model's output.
 
 Classes are numbers from 0 and outputs their probabilities, shape (n, classes); numbers
 have outputs of shape (n, 1), or (n, 2) with a standard deviation beside.
@@ -18,75 +24,99 @@ have outputs of shape (n, 1), or (n, 2) with a standard deviation beside.
 
 
 def accuracy(y: Any, output: Array) -> float:
-    """Return the share of rows whose likeliest class is right."""
-    return float(np.mean(output.argmax(axis=1) == y))
+    """Return the proportion of rows whose most probable class is right."""
+    return float(sklearn.metrics.accuracy_score(y, output.argmax(axis=1)))
 
 
 def balanced_accuracy(y: Any, output: Array) -> float:
-    """Return the share that is right, the mean over the classes that there are."""
-    said = output.argmax(axis=1)
-    return float(np.mean([np.mean(said[y == c] == c) for c in np.unique(y)]))
+    """Return the mean recall over the classes that these rows have."""
+    predicted = output.argmax(axis=1)
+    return float(
+        sklearn.metrics.recall_score(
+            y, predicted, labels=np.unique(y), average="macro", zero_division=0.0
+        )
+    )
 
 
 def macro_f1(y: Any, output: Array) -> float:
-    """Return F1, the mean over the classes that there are in these rows."""
-    said = output.argmax(axis=1)
-    labels = np.unique(y)
-    return float(f1_score(y, said, labels=labels, average="macro", zero_division=0.0))
+    """Return F1, the mean over the classes that these rows have."""
+    predicted = output.argmax(axis=1)
+    return float(
+        sklearn.metrics.f1_score(
+            y, predicted, labels=np.unique(y), average="macro", zero_division=0.0
+        )
+    )
 
 
 def auc(y: Any, output: Array) -> float:
-    """Return the area under the ROC, the mean over classes; NaN where there is one.
+    """Return the area under the ROC curve; NaN where all rows are of one class.
 
-    It is the probability that a row of a class is given a higher probability of it than
-    a row of another class (ties count half).
+    With more than two classes: one against the rest, the mean over the classes that
+    these rows have.
     """
-    found = []
     classes = np.unique(y)
-    for c in classes if output.shape[1] > 2 else classes[-1:]:
-        own = y == c
-        n, others = int(own.sum()), int((~own).sum())
-        if n and others:
-            above = rankdata(output[:, c])[own].sum() - n * (n + 1) / 2
-            found.append(above / (n * others))
-    return float(np.mean(found)) if found else float("nan")
+    if len(classes) < 2:
+        return float("nan")
+    scores = [
+        sklearn.metrics.roc_auc_score(y == c, output[:, c])
+        for c in (classes if output.shape[1] > 2 else classes[-1:])
+    ]
+    return float(np.mean(scores))
 
 
 def log_loss(y: Any, output: Array) -> float:
-    """Return the mean negative log probability of what was so (nats)."""
-    rows = np.arange(len(y))
-    return float(-np.mean(np.log(np.maximum(output[rows, y], 1e-12))))
+    """Return the mean negative log probability of the true class (nats).
+
+    Probabilities below 1e-12 count as 1e-12.
+    """
+    probabilities = np.maximum(output, 1e-12)
+    labels = np.arange(output.shape[1])
+    with _single_precision():
+        return float(sklearn.metrics.log_loss(y, probabilities, labels=labels))
 
 
 def brier(y: Any, output: Array) -> float:
     """Return the mean squared error of the probabilities, summed over classes."""
-    so = np.eye(output.shape[1])[y]
-    return float(np.mean(((output - so) ** 2).sum(axis=1)))
+    labels = np.arange(output.shape[1])
+    with _single_precision():
+        return float(
+            sklearn.metrics.brier_score_loss(
+                y, output, labels=labels, scale_by_half=False
+            )
+        )
+
+
+@contextmanager
+def _single_precision() -> Iterator[None]:
+    """Accept probabilities that sum to 1 in single precision only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*values do not sum to one", UserWarning)
+        yield
 
 
 def rmse(y: Any, output: Array) -> float:
     """Return the root of the mean squared error, in the unit of ``y``."""
-    return float(np.sqrt(np.mean((output[:, 0] - y) ** 2)))
+    return float(sklearn.metrics.root_mean_squared_error(y, output[:, 0]))
 
 
 def mae(y: Any, output: Array) -> float:
     """Return the mean absolute error, in the unit of ``y``."""
-    return float(np.mean(np.abs(output[:, 0] - y)))
+    return float(sklearn.metrics.mean_absolute_error(y, output[:, 0]))
 
 
 def correlation(y: Any, output: Array) -> float:
     """Return Pearson's r; NaN where either is constant, or of fewer than 3 rows."""
-    said = output[:, 0]
-    if len(y) < 3 or np.std(y) < 1e-12 or np.std(said) < 1e-12:
+    predicted = output[:, 0]
+    if len(y) < 3 or np.std(y) < 1e-12 or np.std(predicted) < 1e-12:
         return float("nan")
-    return float(np.corrcoef(y, said)[0, 1])
+    return float(pearsonr(y, predicted).statistic)
 
 
 def concordance(y: Any, output: Array) -> float:
     """Return Lin's concordance correlation; NaN where both are constant."""
-    said = output[:, 0]
-    both = np.mean((y - y.mean()) * (said - said.mean()))
-    scale = y.var() + said.var() + (y.mean() - said.mean()) ** 2
+    predicted = output[:, 0]
+    both = np.mean((y - y.mean()) * (predicted - predicted.mean()))
+    scale = y.var() + predicted.var() + (y.mean() - predicted.mean()) ** 2
     return float(2 * both / scale) if scale > 1e-12 else float("nan")
 
 
@@ -98,11 +128,11 @@ def log_density(y: Any, output: Array) -> float:
     return float(np.mean(0.5 * off**2 + np.log(output[:, 1]) + 0.5 * np.log(2 * np.pi)))
 
 
-def coverage(y: Any, output: Array, share: float = 0.95) -> float:
-    """Return how often the central interval of ``share`` held it; NaN without an sd."""
+def coverage(y: Any, output: Array, level: float = 0.95) -> float:
+    """Return the proportion of rows in the central interval; NaN without an sd."""
     if output.shape[1] < 2:
         return float("nan")
-    reach = norm.ppf(0.5 + share / 2) * output[:, 1]
+    reach = norm.ppf(0.5 + level / 2) * output[:, 1]
     return float(np.mean(np.abs(y - output[:, 0]) <= reach))
 
 
@@ -128,11 +158,11 @@ LESS_IS_BETTER: Final = (
     *("log loss", "Brier score", "RMSE", "mean absolute error"),
     "negative log density",
 )
-"""Measures of which a smaller figure is the better one."""
+"""Metrics of which a smaller value is better."""
 
 
 def measure(name: str, *, classes: bool) -> Measure:
-    """Return a measure by its name.
+    """Return a metric by its name.
 
     Raises
     ------
@@ -141,8 +171,8 @@ def measure(name: str, *, classes: bool) -> Measure:
     """
     known = OF_CLASSES if classes else OF_NUMBERS
     if name not in known:
-        what = "classes" if classes else "numbers"
+        kind = "classes" if classes else "numbers"
         raise ValueError(
-            f"there is no measure {name!r} of {what}; it is {', '.join(known)}"
+            f"there is no metric {name!r} of {kind}; it is {', '.join(known)}"
         )
     return known[name]

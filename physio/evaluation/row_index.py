@@ -1,6 +1,7 @@
-"""Which samples, trials and participants the rows of a table are of."""
+"""Identity of the rows of a table: participant, recording, segment and samples."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +15,79 @@ Codes = npt.NDArray[np.str_]
 
 
 ORDER: Final = "order"
-"""A column of labels by whose order participants are told apart, in place of ``label``."""
+"""A column of labels whose order divides participants, in place of ``label``."""
+
+_RECORDING: Final = ("dataset", "subject", "session", "trial")
+
+
+class RowIndex:
+    """A table with the identities of its rows, each computed once and handed on.
+
+    Parameters
+    ----------
+    table
+        The rows, as `physio.datasets.feature_table` describes them.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+        self._ids: dict[tuple[str, ...], Codes] = {}
+
+    @classmethod
+    def of(cls, table: "Table") -> "RowIndex":
+        """Return the index of a table; an index as it is."""
+        return table if isinstance(table, RowIndex) else cls(table)
+
+    @property
+    def participants(self) -> Codes:
+        """Code of each row's participant, with the data set where there is one."""
+        return self.ids("dataset", "subject")
+
+    @property
+    def recordings(self) -> Codes:
+        """Code of each row's recording."""
+        return self.ids(*_RECORDING)
+
+    @property
+    def segments(self) -> Codes:
+        """Code of each row's segment of a recording: the unit of a trial."""
+        named(self.table.iloc[:0], "subject")
+        return self.ids(*_RECORDING, "segment")
+
+    def ids(self, *columns: str) -> Codes:
+        """Return the code of each row by those of ``columns`` that the table has."""
+        key = tuple(c for c in columns if c in self.table.columns)
+        if key not in self._ids:
+            texts = (named(self.table, c) for c in key)
+            joined = ["\x1f".join(row) for row in zip(*texts, strict=True)]
+            self._ids[key] = np.array(joined, np.str_)
+        return self._ids[key]
+
+    def take(self, rows: Rows) -> Self:
+        """Return the index of some rows, without computing codes anew."""
+        return self._derived(
+            self.table.iloc[rows], {k: v[rows] for k, v in self._ids.items()}
+        )
+
+    def without(self, columns: Sequence[str]) -> Self:
+        """Return the index of the same rows without some columns, none of identity."""
+        return self._derived(self.table.drop(columns=list(columns)), dict(self._ids))
+
+    def _derived(self, table: pd.DataFrame, ids: dict[tuple[str, ...], Codes]) -> Self:
+        derived = type(self)(table)
+        derived._ids = ids
+        return derived
+
+
+Table = pd.DataFrame | RowIndex
+"""A table of rows, with or without its index."""
 
 
 def orders(table: pd.DataFrame) -> Codes:
     """Return for each row the order in which its participant's labels first came."""
     subjects = named(table, "subject")
     labels = named(table, ORDER if ORDER in table.columns else LABEL)
-    times = numbers(table, "begin")
+    times = numbers(table, "start_s")
     found = np.empty(len(table), object)
     for participant in np.unique(subjects):
         here = subjects == participant
@@ -61,19 +127,6 @@ def numbers(table: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
     return table[column].to_numpy(np.float64)
 
 
-def parts(table: pd.DataFrame) -> Codes:
-    """Return which trial each row is of; the parts of a recording are trials too."""
-    named(table.iloc[:0], "subject")
-    return row_ids(table, "dataset", "subject", "session", "trial", "part")
-
-
-def row_ids(table: pd.DataFrame, *columns: str) -> Codes:
-    """Return what identifies each row by those of ``columns`` that there are."""
-    parts = [named(table, c) for c in columns if c in table.columns]
-    rows = zip(*parts, strict=True)
-    return np.array(["\x1f".join(row) for row in rows], np.str_)
-
-
 def several(codes: Codes, least: int, what: str, name: str) -> list[str]:
     """Return the different codes in natural order; refuse fewer than ``least``."""
     found = sorted(set(codes.tolist()), key=natural)
@@ -97,16 +150,21 @@ def overlap(
     return touched
 
 
-def overlapping(table: pd.DataFrame, rows: Rows, others: Rows) -> list[int]:
-    """Return those of ``rows`` that rest on a sample on which any of the others does.
+def overlapping(table: Table, rows: Rows, others: Rows) -> list[int]:
+    """Return those of ``rows`` that share a raw sample with any of the others.
 
-    Proved from the raw spans ``rests`` to ``stop`` within each recording.
+    Compared are the spans ``support_start_sample`` to ``end_sample`` within each
+    recording.
     """
-    recordings = row_ids(table, "dataset", "subject", "session", "trial")
-    rests, stop = (numbers(table, k) for k in ("rests", "stop"))
-    found: list[int] = []
-    there = recordings[others]
-    for one in np.unique(recordings[rows]):
-        a, b = rows[recordings[rows] == one], others[there == one]
-        found += a[overlap(rests[a], stop[a], rests[b], stop[b])].tolist()
-    return sorted(found)
+    index = RowIndex.of(table)
+    recordings = index.recordings
+    first, stop = (
+        numbers(index.table, k) for k in ("support_start_sample", "end_sample")
+    )
+    shared: list[int] = []
+    other_recordings = recordings[others]
+    for recording in np.unique(recordings[rows]):
+        a = rows[recordings[rows] == recording]
+        b = others[other_recordings == recording]
+        shared += a[overlap(first[a], stop[a], first[b], stop[b])].tolist()
+    return sorted(shared)

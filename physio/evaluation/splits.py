@@ -19,12 +19,13 @@ from physio.datasets.base import natural
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Fold, Folds, Rows, fingerprint
 from physio.evaluation.row_index import (
+    RowIndex,
+    Table,
     as_table,
     named,
     numbers,
     orders,
     overlapping,
-    parts,
     several,
 )
 
@@ -40,7 +41,7 @@ class Protocol(BaseCrossValidator):
     promise: ClassVar[str]
 
     @abstractmethod
-    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+    def folds(self, table: Table) -> Iterator[Fold]:
         """Yield the divisions of a table, without inner ones."""
 
     def inner(self) -> "Protocol":
@@ -83,9 +84,9 @@ class LeaveSubjectsOut(Protocol):
     def __post_init__(self) -> None:
         _at_least(1, n=self.n)
 
-    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+    def folds(self, table: Table) -> Iterator[Fold]:
         """Yield a fold for each participant, or each ``n`` of them."""
-        codes = named(table, "subject")
+        codes = named(RowIndex.of(table).table, "subject")
         participants = several(codes, self.n + 1, "participants", self.name)
         if self.n > 1:
             participants = (
@@ -118,9 +119,9 @@ class LeaveOrderOut(Protocol):
     name: ClassVar[str] = "leave-order-out"
     promise: ClassVar[str] = "orders"
 
-    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+    def folds(self, table: Table) -> Iterator[Fold]:
         """Yield a fold for each order."""
-        codes = orders(table)
+        codes = orders(RowIndex.of(table).table)
         for order in several(codes, 2, "orders of conditions", self.name):
             yield _fold(order, codes == order)
 
@@ -148,11 +149,12 @@ class TrialBlocked(Protocol):
     def __post_init__(self) -> None:
         _at_least(2, k=self.k)
 
-    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+    def folds(self, table: Table) -> Iterator[Fold]:
         """Yield ``k`` folds."""
-        units, labels = parts(table), named(table, LABEL)
-        subjects = named(table, "subject")
-        dealt = np.zeros(len(table), np.intp)
+        index = RowIndex.of(table)
+        units, labels = index.segments, named(index.table, LABEL)
+        subjects = named(index.table, "subject")
+        dealt = np.zeros(len(units), np.intp)
         rng = np.random.default_rng(self.seed)
         for participant in sorted(set(subjects), key=natural):
             for label in sorted(set(labels[subjects == participant]) - {""}):
@@ -167,7 +169,7 @@ class TrialBlocked(Protocol):
                 for i, trial in enumerate(rng.permutation(trials)):
                     dealt[units == trial] = i % self.k
         for i in range(self.k):
-            yield purged(table, _fold(f"{i + 1} of {self.k}", dealt == i))
+            yield purged(index, _fold(f"{i + 1} of {self.k}", dealt == i))
 
 
 @dataclass(frozen=True)
@@ -187,16 +189,16 @@ class TimeBlocked(Protocol):
         if not 0 < self.share < 1:
             raise ValueError(f"share must be between 0 and 1, not {self.share}")
 
-    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+    def folds(self, table: Table) -> Iterator[Fold]:
         """Yield one fold, of all participants."""
-        stop = numbers(table, "stop")
-        late = np.zeros(len(table), np.bool_)
-        units = parts(table)
+        index = RowIndex.of(table)
+        stop, units = numbers(index.table, "end_sample"), index.segments
+        late = np.zeros(len(units), np.bool_)
         for unit in np.unique(units):
             rows = np.flatnonzero(units == unit)
             rows = rows[np.argsort(stop[rows], kind="stable")]
             late[rows[int(np.ceil(self.share * len(rows))) :]] = True
-        fold = purged(table, _fold("late", late))
+        fold = purged(index, _fold("late", late))
         if not len(fold.train) or not len(fold.test):
             what = "test" if len(fold.train) else "train"
             raise ValueError(
@@ -214,9 +216,9 @@ class CrossSession(Protocol):
     name: ClassVar[str] = "cross-session"
     promise: ClassVar[str] = "sessions"
 
-    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+    def folds(self, table: Table) -> Iterator[Fold]:
         """Yield a fold for each session."""
-        codes = named(table, "session")
+        codes = named(RowIndex.of(table).table, "session")
         for session in several(codes, 2, "sessions", self.name):
             yield _fold(session, codes == session)
 
@@ -234,9 +236,9 @@ class CrossDataset(Protocol):
     name: ClassVar[str] = "cross-dataset"
     promise: ClassVar[str] = "data sets"
 
-    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+    def folds(self, table: Table) -> Iterator[Fold]:
         """Yield a fold for each data set."""
-        codes = named(table, "dataset")
+        codes = named(RowIndex.of(table).table, "dataset")
         there = several(codes, 2, "data sets", self.name)
         if self.test and self.test not in there:
             raise ValueError(
@@ -267,10 +269,12 @@ class PaperWindowKFold(Protocol):
     def __post_init__(self) -> None:
         _at_least(2, k=self.k)
 
-    def folds(self, table: pd.DataFrame) -> Iterator[Fold]:
+    def folds(self, table: Table) -> Iterator[Fold]:
         """Yield ``k`` folds, as `sklearn.model_selection.KFold` shuffles them."""
         dealt = KFold(self.k, shuffle=True, random_state=self.seed)
-        for i, (train, test) in enumerate(dealt.split(np.zeros(len(table)))):
+        for i, (train, test) in enumerate(
+            dealt.split(np.zeros(len(RowIndex.of(table).table)))
+        ):
             yield Fold(f"{i + 1} of {self.k}", train, test)
 
 
@@ -316,27 +320,29 @@ def protocol(name: str, **settings: Any) -> Protocol:
         raise ValueError(f"protocol {name}: {error}") from None
 
 
-def divide(table: pd.DataFrame, by: Protocol, *, inner: bool = True) -> Folds:
+def divide(table: Table, by: Protocol, *, inner: bool = True) -> Folds:
     """Return all divisions of a table; the same for the same table each time.
 
     Where the rows that train are too few to be divided again, there are no inner folds.
     """
-    made = []
-    for fold in by.folds(table):
-        found: tuple[Fold, ...] = ()
+    index = RowIndex.of(table)
+    folds = []
+    for fold in by.folds(index):
+        inner_folds: tuple[Fold, ...] = ()
         if inner:
-            found = _inner(table.iloc[fold.train], fold.train, by.inner())
-        made.append(replace(fold, inner=found))
-    return Folds(by.name, tuple(made), asdict(by), fingerprint(table), len(table))
+            inner_folds = _inner(index.take(fold.train), fold.train, by.inner())
+        folds.append(replace(fold, inner=inner_folds))
+    mark, n = fingerprint(index.table), len(index.table)
+    return Folds(by.name, tuple(folds), asdict(by), mark, n)
 
 
-def purged(table: pd.DataFrame, fold: Fold) -> Fold:
+def purged(table: Table, fold: Fold) -> Fold:
     """Return a fold without the training rows that rest on samples of test rows."""
     both = overlapping(table, fold.train, fold.test)
     return replace(fold, train=np.setdiff1d(fold.train, both))
 
 
-def _inner(table: pd.DataFrame, rows: Rows, by: Protocol) -> tuple[Fold, ...]:
+def _inner(table: RowIndex, rows: Rows, by: Protocol) -> tuple[Fold, ...]:
     try:
         folds = list(by.folds(table))
     except ValueError:  # a single participant left, or a single trial

@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any, Final
 
 import numpy as np
+import scipy.stats
 
 from physio.core.block import Array
 from physio.evaluation.metrics import LESS_IS_BETTER
@@ -30,14 +31,19 @@ def summary(
 
 
 def bootstrap_ci(values: Array, seed: int) -> tuple[float, float]:
-    """Return where 95 % of the means lie when participants are drawn anew, NaN for none."""
+    """Return the 95 % percentile bootstrap interval of the mean; NaN without values."""
     if not len(values):
         return float("nan"), float("nan")
-    picked = np.random.default_rng(seed).integers(
-        len(values), size=(_DRAWS, len(values))
-    )
-    low, high = np.percentile(values[picked].mean(axis=1), [2.5, 97.5])
-    return _round(low), _round(high)
+    if len(values) == 1:  # nothing to resample
+        return _round(values[0]), _round(values[0])
+    interval = scipy.stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=_DRAWS,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return _round(interval.low), _round(interval.high)
 
 
 def paired_differences(

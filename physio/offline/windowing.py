@@ -11,7 +11,7 @@ from physio.core.block import Array, Block
 from physio.core.events import Events
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
-from physio.datasets.feature_table import QUALITY, RATING, WHY
+from physio.datasets.feature_table import QUALITY, RATING, VALID_FRACTION, WHY
 
 _ENDS: Final = (".window_start", ".window_end")
 _NEAR: Final = 1.0  # s: an answer at the end of a part is about that part
@@ -79,11 +79,11 @@ def place(first: Block, grid: WindowGrid) -> dict[str, Any]:
     numbers = (np.ceil(np.round((t - first.t0) * rate, 6)) for t in times)
     start, stop, rests = (np.maximum(n, 0).astype(np.int64) for n in numbers)
     return {
-        "start": start,
-        "stop": stop,
-        "rests": rests,
-        "begin": grid.begins,
-        "end": grid.ends,
+        "start_sample": start,
+        "end_sample": stop,
+        "support_start_sample": rests,
+        "start_s": grid.begins,
+        "end_s": grid.ends,
     }
 
 
@@ -113,7 +113,7 @@ def labels(recording: Recording, grid: WindowGrid) -> dict[str, Any]:
         for i, kind in enumerate(kinds):
             ratings[kind][here] = np.nan if answer is None else answer[i]
     told = {f"{RATING}{kind}": values for kind, values in ratings.items()}
-    return {"part": part, "label": label, **told}
+    return {"segment": part, "label": label, **told}
 
 
 def values(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def values(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
         found[f"{names[i]}{WHY}"] = np.ascontiguousarray(reasons[:, k])
         chains.setdefault(names[i].partition(".")[0], []).append(k)
     for chain, at in chains.items():
-        found[f"{QUALITY}{chain}"] = known[:, at].mean(axis=1)
+        found[f"{VALID_FRACTION}{chain}"] = known[:, at].mean(axis=1)
     return {**found, **_told(ticks, grid, share)}
 
 

@@ -92,13 +92,13 @@ def published(
     if baseline:
         rest = x[: min(zero, int(baseline) * published_de.PIECE)]
     starts = np.arange(zero, len(x) - published_de.WIDTH + 1, published_de.STRIDE)
-    made = published_de.published(x, starts.tolist(), rate or own, rest)
+    made = published_de.published_entropy(x, starts.tolist(), rate or own, rest)
     return made, {
-        "start": starts,
-        "stop": starts + published_de.WIDTH,
-        "rests": np.zeros_like(starts) if baseline else starts,
-        "begin": (starts - zero) / own,
-        "end": (starts - zero + published_de.WIDTH) / own,
+        "start_sample": starts,
+        "end_sample": starts + published_de.WIDTH,
+        "support_start_sample": np.zeros_like(starts) if baseline else starts,
+        "start_s": (starts - zero) / own,
+        "end_s": (starts - zero + published_de.WIDTH) / own,
         "before": np.zeros(len(starts), np.bool_),
     }
 
@@ -128,11 +128,11 @@ def continuous(
     bands = len(stage.bands)
     tokens = rows.reshape(len(rows), bands, -1).transpose(0, 2, 1)
     return np.ascontiguousarray(tokens), {
-        "start": np.maximum(stops - round(stage.window * own), 0),
-        "stop": stops,
-        "rests": np.maximum(stops - int(np.ceil(spans * own)), 0),
-        "begin": ends - stage.window,
-        "end": ends,
+        "start_sample": np.maximum(stops - round(stage.window * own), 0),
+        "end_sample": stops,
+        "support_start_sample": np.maximum(stops - int(np.ceil(spans * own)), 0),
+        "start_s": ends - stage.window,
+        "end_s": ends,
         "before": ends <= 0,
     }
 
@@ -150,7 +150,7 @@ def _parts(dataset: Dataset, make: Maker) -> Iterator[pd.DataFrame]:
             {
                 "dataset": dataset.name,
                 **_named(trial),
-                "part": np.where(before, -1, 0),
+                "segment": np.where(before, -1, 0),
                 **place,
                 "label": np.where(before, BEFORE, _label(recording)),
                 **{f"rating.{k}": v for k, v in _ratings(recording).items()},

@@ -39,13 +39,13 @@ def table(
                 "subject": f"S{p + 1}",
                 "session": str(1 + k // 2),
                 "trial": "",
-                "part": k,
+                "segment": k,
                 "label": name,
-                "start": start,
-                "stop": start + width,
-                "rests": np.maximum(start + width - reach, 0),
-                "begin": start / 4,
-                "end": (start + width) / 4,
+                "start_sample": start,
+                "end_sample": start + width,
+                "support_start_sample": np.maximum(start + width - reach, 0),
+                "start_s": start / 4,
+                "end_s": (start + width) / 4,
             }
             parts.append(part.assign(**place))
     return pd.concat(parts, ignore_index=True)

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 import torch
 
 from experiments.wesad.eda_forecast import (
@@ -26,17 +28,13 @@ from physio.evaluation.models.adaptive_lda import (
     ConditionOracle,
     Learned,
     MatchedOnCovariate,
-    XGBoost,
     follow,
 )
-from physio.evaluation.models.baselines import (
-    FoldData,
-    LogisticRegression,
-    ShrinkageLDA,
-)
+from physio.evaluation.models.baselines import FoldData, SklearnModel
 from physio.evaluation.splits import LeaveOrderOut, Loso
 from physio.models.pinn import Moments, PinnConfig
 
+LOGISTIC = SklearnModel(LogisticRegression(class_weight="balanced"))
 ROOT = Path(__file__).resolve().parents[2]
 ONE = Learned(np.array([[-2.0], [2.0]]), np.array([[1.0]]), np.array([[4.0]]))
 
@@ -57,9 +55,9 @@ def table(participants: int = 8, seed: int = 3) -> pd.DataFrame:
             pd.DataFrame(
                 {
                     "dataset": "made", "subject": f"P{p}", "session": "", "trial": "",
-                    "part": np.repeat([0, 1, 2], 60), "label": labels,
-                    "start": np.arange(n) * 10, "stop": np.arange(n) * 10 + 10,
-                    "rests": np.arange(n) * 10, "begin": begin, "end": begin + 10,
+                    "segment": np.repeat([0, 1, 2], 60), "label": labels,
+                    "start_sample": np.arange(n) * 10, "end_sample": np.arange(n) * 10 + 10,
+                    "support_start_sample": np.arange(n) * 10, "start_s": begin, "end_s": begin + 10,
                     "skin.x": x, "skin.noise": rng.normal(0, 1, n),
                 }
             )
@@ -68,7 +66,7 @@ def table(participants: int = 8, seed: int = 3) -> pd.DataFrame:
 
 
 def work(rows: pd.DataFrame) -> Task:
-    calibration = (rows["begin"] < 300).to_numpy()
+    calibration = (rows["start_s"] < 300).to_numpy()
     classes = {"calm": ("calm", "rest"), "stress": ("stress",)}
     return Task(
         rows,
@@ -86,14 +84,18 @@ def test_a_threshold_that_follows_beats_one_that_stays() -> None:
         LeaveOrderOut(),
         {
             "placed": AdaptiveThresholdLDA(baseline_label="calm"),
-            "plain": ShrinkageLDA(),
+            "plain": SklearnModel(
+                LinearDiscriminantAnalysis(
+                    solver="lsqr", shrinkage="auto", priors=[0.5, 0.5]
+                )
+            ),
         },
         clock=False,
     )
     ours, plain = (found.figure(m, "macro-F1")["mean"] for m in ("placed", "plain"))
     assert ours > plain + 0.03
     # Rest trains and is never tested.
-    assert set(found.tested["part"]) == {1, 2}
+    assert set(found.tested["segment"]) == {1, 2}
 
 
 def test_no_window_of_the_future_counts() -> None:
@@ -134,7 +136,7 @@ def test_alike_answers_where_every_class_has_such_a_value() -> None:
     motion = rng.uniform(0, 1, 400) + 0.5 * y
     rows = pd.DataFrame({"subject": "P", "motion": motion})
     x = rng.normal(0, 1, (400, 1)) + y[:, None]
-    said = MatchedOnCovariate(LogisticRegression(), "motion")(
+    said = MatchedOnCovariate(LOGISTIC, "motion")(
         given(x, y, rows, ("a", "b"))
     )
     answered = np.isfinite(said[:, 0])
@@ -159,21 +161,9 @@ def test_expected_ratings_are_those_of_the_likely_condition() -> None:
     rows = pd.DataFrame({"subject": np.repeat(["a", "b"], 100)})
     labels = np.array(["calm", "stress"])[kind]
     y = np.where(kind == 1, 0.7, -0.5)
-    said = ConditionMeanRating(LogisticRegression(), labels)(given(x, y, rows, ()))
+    said = ConditionMeanRating(LOGISTIC, labels)(given(x, y, rows, ()))
     np.testing.assert_allclose(said, y[100:], atol=0.2)
     assert np.corrcoef(said, y[100:])[0, 1] > 0.98
-
-
-@pytest.mark.parametrize("classes", [("a", "b"), ()])
-def test_boosted_trees_learn(classes: tuple[str, ...]) -> None:
-    rng = np.random.default_rng(6)
-    y = np.tile([0, 1], 100)
-    x = y[:, None] + rng.normal(0, 0.2, (200, 1))
-    rows = pd.DataFrame({"subject": "P"}, index=range(200))
-    values = y if classes else y.astype(np.float64)
-    said = XGBoost(30)(given(x, values, rows, classes))
-    told = said[:, 1] if classes else said
-    assert np.mean((told > 0.5) == y[100:]) > 0.95
 
 
 def test_an_autoregression_goes_on_as_it_is_iterated() -> None:

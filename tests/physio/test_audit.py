@@ -84,7 +84,7 @@ def test_what_is_on_both_sides_is_found(
 def test_a_purge_that_forgets_the_memory_of_a_stage_is_found() -> None:
     rows = table()
     # Windows do not overlap, but what they rest on does.
-    blind = rows.assign(rests=rows["start"])
+    blind = rows.assign(support_start_sample=rows["start_sample"])
     folds = replace(divide(blind, protocol("time-blocked")), table="")
     assert audit(blind, folds, clock=False).ok
     found = audit(rows, folds, clock=False)
@@ -120,7 +120,7 @@ def standard(x: pd.Series) -> pd.Series:
             lambda r: (r["label"] == "stress") + 0.1 * r["heart.rate"],
             "gives the label",
         ),
-        ("heart.rmssd", lambda r: 1.0 * r["part"] % 3 + 1, "gives the label"),
+        ("heart.rmssd", lambda r: 1.0 * r["segment"] % 3 + 1, "gives the label"),
         ("panas.nervous", lambda r: 1.0 * r["heart.rate"], "self-report"),
         ("rating.arousal", lambda r: 1.0 * r["heart.rate"], "self-report"),
         (
@@ -147,9 +147,9 @@ def test_columns_that_know_too_much_are_found(
 
 def test_time_is_no_feature() -> None:
     rows = table()
-    found = audit(rows, loso(rows), [*FEATURES, "begin"], clock=False)
+    found = audit(rows, loso(rows), [*FEATURES, "start_s"], clock=False)
     assert [f.text for f in found.findings] == [
-        "begin names the row or its time; it is no feature"
+        "start_s names the row or its time; it is no feature"
     ]
 
 
@@ -216,7 +216,7 @@ def test_classes_on_one_side_are_told_and_not_refused() -> None:
 
 
 def test_a_table_without_samples_proves_nothing() -> None:
-    rows = table().drop(columns=["rests"])
+    rows = table().drop(columns=["support_start_sample"])
     found = audit(rows, loso(rows), clock=False)
     assert kinds(found) == {"unproved"}
 

@@ -41,7 +41,7 @@ def test_rows_are_measured_against_the_participants_own_rest() -> None:
     assert len(table) == 4 * 30
     assert set(table["label"]) == {"calm", "aroused"}
     work = WORK.work(table)
-    rests = table["rests"].to_numpy()
+    rests = table["support_start_sample"].to_numpy()
     assert (rests[work.left] >= 10 * 250).all()
     means = work.table[work.calibration].groupby("subject")[work.names].mean()
     np.testing.assert_allclose(means, 0, rtol=0, atol=1e-12)
@@ -64,7 +64,7 @@ def test_each_network_is_trained_once_a_fold_whatever_it_is_tested_on(
     models = {r["model"] for r in found.rows}
     assert models == {
         "place, own", "place, fewer", "place, others", "learned, own", "learned, fewer",
-        "commonest",
+        "majority class",
     }  # fmt: skip
     said = found.outputs
     assert not np.array_equal(said["place, own"], said["place, others"])

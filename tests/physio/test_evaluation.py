@@ -24,18 +24,22 @@ from physio.evaluation import metrics, results, statistics
 from physio.evaluation.baseline_correction import baseline_correct
 from physio.evaluation.evaluate import Task, evaluate, together
 from physio.evaluation.models.baselines import (
-    Best,
     FoldData,
-    LogisticRegression,
     MajorityClass,
     PermutedLabels,
     SklearnModel,
     TimeOnly,
 )
+from physio.evaluation.models.nested_cv import NestedCV
 from physio.evaluation.splits import protocol
 
 STRESS = {"calm": ("calm",), "stress": ("stress",)}
 FEATURES = ["eda.scr_rate", "heart.rate", "motion.activity"]
+
+
+def logistic(features: tuple[str, ...] = ()) -> SklearnModel:
+    model = linear_model.LogisticRegression(class_weight="balanced", max_iter=5000)
+    return SklearnModel(model, features)
 
 
 def work(rows: pd.DataFrame) -> Task:
@@ -48,10 +52,10 @@ def test_what_follows_the_label_is_told_and_chance_is_not() -> None:
         work(rows),
         protocol("loso"),
         {
-            "logistic": LogisticRegression(),
-            "shuffled": PermutedLabels(LogisticRegression()),
-            "commonest": MajorityClass(),
-            "clock": TimeOnly(),
+            "logistic": logistic(),
+            "shuffled": PermutedLabels(logistic()),
+            "majority class": MajorityClass(),
+            "time only": TimeOnly(),
         },
         reference="logistic",
         every=60,
@@ -61,15 +65,15 @@ def test_what_follows_the_label_is_told_and_chance_is_not() -> None:
     assert found.figure("logistic", "AUC")["mean"] > 0.8
     shuffled = found.figure("shuffled", "AUC")
     assert shuffled["low"] < 0.5 < shuffled["high"]
-    assert found.figure("commonest", "AUC")["mean"] == 0.5
+    assert found.figure("majority class", "AUC")["mean"] == 0.5
     assert found.balance == {"calm": 8 * 2 * 9, "stress": 8 * 2 * 9}  # of 600 s
     own = {(r["metric"], r["than"]): r for r in found.paired}
-    better = own["AUC", "commonest"]
+    better = own["AUC", "majority class"]
     assert better["low"] > 0
     assert better["participants"] == 8
     assert better["p"] <= better["holm"] < 0.1
-    # The clock: half of the participants had the conditions the other way round.
-    assert found.figure("clock", "AUC")["mean"] < 0.6
+    # Time only: half of the participants had the conditions the other way round.
+    assert found.figure("time only", "AUC")["mean"] < 0.6
 
 
 def test_the_answers_of_the_test_are_told_to_no_model() -> None:
@@ -102,7 +106,7 @@ def test_a_number_is_told_with_its_spread() -> None:
     found = evaluate(
         Task(rows, y=y, columns=FEATURES),
         protocol("loso"),
-        {"knows": knows, "ridge": LogisticRegression(c=1e6), "mean": MajorityClass()},
+        {"knows": knows, "ridge": SklearnModel(linear_model.Ridge(1e-6)), "mean": MajorityClass()},
         measured=("RMSE", "CCC", "coverage of 95 %"),
         by_part=True,
     )
@@ -127,7 +131,7 @@ def test_a_model_that_says_nothing_is_shown_to() -> None:
         return said
 
     found = evaluate(work(rows), protocol("loso"), {"half": half}, clock=False)
-    assert found.figure("half", "share answered")["mean"] == pytest.approx(
+    assert found.figure("half", "answer rate")["mean"] == pytest.approx(
         0.5, abs=0.01
     )
 
@@ -148,7 +152,8 @@ def test_the_best_is_chosen_by_inner_folds_alone() -> None:
 
     for measure in ("macro-F1", "log loss"):
         names.clear()
-        best = Best((says("wrong", False), says("right", True)), measure)
+        models = {"wrong": says("wrong", False), "right": says("right", True)}
+        best = NestedCV(models, groups=0, metric=measure)
         evaluate(work(rows), protocol("loso"), {"best": best}, clock=False)
         outer = [name for name, inner in names if not inner]
         assert outer == ["right"] * 6
@@ -156,7 +161,7 @@ def test_the_best_is_chosen_by_inner_folds_alone() -> None:
 
 def test_a_split_that_leaks_is_refused_or_said_to() -> None:
     rows = table(participants=3)
-    models = {"logistic": LogisticRegression()}
+    models = {"logistic": logistic()}
     found = evaluate(work(rows), protocol("paper-window-kfold"), models, clock=False)
     assert found.leaks
     assert found.to_dict()["leaks"] is True
@@ -171,7 +176,7 @@ def test_a_split_that_leaks_is_refused_or_said_to() -> None:
     [
         (lambda _: np.zeros(3), "model 'm' said shape (3, 1) of 216 rows of fold 'S1'"),
         (
-            LogisticRegression(features=("eeg",)),
+            logistic(("eeg",)),
             "model 'm', fold 'S1': a model reads 'eeg', and the table",
         ),
     ],
@@ -190,8 +195,8 @@ def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
     for participant in ("S1", "S4"):
         own = ((rows["subject"] == participant) & (rows["session"] == "1")).to_numpy()
         rest = own & made.calibration
-        assert rows["end"][rest].max() <= 300
-        assert rows["begin"][own & made.left].min() >= rows["end"][rest].max() + 60
+        assert rows["end_s"][rest].max() <= 300
+        assert rows["start_s"][own & made.left].min() >= rows["end_s"][rest].max() + 60
         # Sums of 49 numbers of 800 at most are off by 49 * 800 * 2**-53.
         np.testing.assert_allclose(made.table.loc[rest, FEATURES].mean(), 0, atol=1e-11)
     given = Task(
@@ -201,7 +206,7 @@ def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
         calibration=made.calibration,
         left=made.left,
     )
-    found = evaluate(given, protocol("loso"), {"l": LogisticRegression()}, clock=False)
+    found = evaluate(given, protocol("loso"), {"l": logistic()}, clock=False)
     fold = found.folds.folds[0]
     assert made.calibration[fold.calibration].all()
     assert len(fold.calibration) == made.calibration[rows["subject"] == "S1"].sum()
@@ -239,7 +244,7 @@ def test_measures_are_those_of_scikit_learn() -> None:
     assert metrics.auc(y, two) == pytest.approx(roc_auc_score(y, two[:, 1]), rel=1e-9)
     brier = brier_score_loss(y, two[:, 1])
     assert metrics.brier(y, two) == pytest.approx(2 * brier, rel=1e-9)
-    with pytest.raises(ValueError, match=r"^there is no measure 'AUC' of numbers; "):
+    with pytest.raises(ValueError, match=r"^there is no metric 'AUC' of numbers; "):
         metrics.measure("AUC", classes=False)
 
 
@@ -266,7 +271,7 @@ def test_the_same_seed_gives_the_same_figures() -> None:
         "own": SklearnModel(
             linear_model.LogisticRegression(), ("heart", "eda.scr_rate")
         ),
-        "shuffled": PermutedLabels(LogisticRegression()),
+        "shuffled": PermutedLabels(logistic()),
     }
     one, two = (
         evaluate(work(rows), protocol("loso"), models, clock=False).to_dict()
@@ -285,7 +290,9 @@ features = ["eda", "heart"]
 test_spacing = 60
 reference = "logistic"
 [evaluation.models.logistic]
-use = "physio.evaluation.models.baselines:LogisticRegression"
+use = "sklearn.linear_model:LogisticRegression"
+C = 0.5
+class_weight = "balanced"
 """
 
 
@@ -313,12 +320,14 @@ def test_the_command_leaves_what_the_contract_says(tmp_path: Path) -> None:
     assert (
         found["config"]["use"] == "physio.evaluation.feature_benchmark:FeatureBenchmark"
     )
-    assert {r["model"] for r in found["rows"]} == {"logistic", "commonest", "clock"}
+    assert {r["model"] for r in found["rows"]} == {
+        *("logistic", "majority class", "time only")
+    }
     for row in found["rows"]:
         assert set(row["per_participant"]) == {"S1", "S2", "S3", "S4"}
         assert row["low"] <= row["mean"] <= row["high"]
     outputs = pd.read_parquet(out / results.OUTPUTS)
-    assert {"subject", "begin", "y", "logistic.stress", "clock.calm"} <= set(outputs)
+    assert {"subject", "start_s", "y", "logistic.stress"} <= set(outputs)
     assert "nothing leaks" in (out / results.PAGE).read_text()
 
 

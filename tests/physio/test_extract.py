@@ -111,24 +111,24 @@ def test_a_row_a_window_with_its_place_labels_and_reasons(
     one = table[(table["subject"] == "S1") & (table["trial"] == "2")]
     # Windows begin every 5 s, of 100 s, and last 20: 17. Samples are the fastest
     # stream's, 32 a second.
-    assert one["begin"].tolist() == [5.0 * k for k in range(17)]
-    assert one["start"].tolist() == [160 * k for k in range(17)]
-    assert (one["stop"] - one["start"] == 640).all()
-    assert (one["rests"] <= one["start"]).all()
+    assert one["start_s"].tolist() == [5.0 * k for k in range(17)]
+    assert one["start_sample"].tolist() == [160 * k for k in range(17)]
+    assert (one["end_sample"] - one["start_sample"] == 640).all()
+    assert (one["support_start_sample"] <= one["start_sample"]).all()
     # The first part lasts to 45 s, the second from 50 to 100.
     parts = ["calm"] * 6 + [""] * 4 + ["stress"] * 7
     assert one["label"].tolist() == parts
-    assert one["part"].tolist() == [0] * 6 + [-1] * 4 + [1] * 7
+    assert one["segment"].tolist() == [0] * 6 + [-1] * 4 + [1] * 7
     said = {"calm": 0.5, "stress": -0.5, "": np.nan}
     np.testing.assert_array_equal(one["rating.valence"], [said[p] for p in parts])
     first = one.iloc[0]
     assert np.isnan(first["eda.scr_rate"])
     assert first["eda.scr_rate.missing"] == MissingReason.WARMING_UP
-    assert 0 <= first["quality.skin"] < one.iloc[-1]["quality.skin"] <= 1
+    assert 0 <= first["valid_fraction.eda"] < one.iloc[-1]["valid_fraction.eda"] <= 1
     names = feature_table.features(table)
     assert "eda.tonic" in names
     assert "motion.activity" in names
-    assert not [n for n in names if n.startswith(("rating.", "quality.", "begin"))]
+    assert not [n for n in names if n.startswith(("rating.", "valid_fraction.", "start_s"))]
 
 
 def test_features_are_those_of_a_live_session(few: Few, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_mean_needs_its_share_of_answers() -> None:
     assert made["a.x"][1] == 11.0
     assert made["a.x.missing"].tolist() == [int(MissingReason.POOR_QUALITY), 0]
     assert made["a.late"].tolist() == [7.0, 15.0]
-    assert made["quality.a"].tolist() == [0.625, 1.0]
+    assert made["valid_fraction.a"].tolist() == [0.625, 1.0]
     assert windowing.values(ticks, grid, 0.25)["a.x"].tolist() == [6.0, 11.0]
 
 

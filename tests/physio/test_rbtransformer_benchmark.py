@@ -79,17 +79,17 @@ def test_windows_are_those_of_the_stage_in_the_paper_mode() -> None:
     )
     flow = StageRunner(DifferentialEntropy(mode="paper", step=4.0), info)
     staged = flow.push(Block(info, 0, 0.0, x)).data.reshape(3, 4, 3).transpose(0, 2, 1)
-    whole = published_de.published(x, [1, 513], 128.0)
+    whole = published_de.published_entropy(x, [1, 513], 128.0)
     np.testing.assert_array_equal(whole, staged[1:])  # its first ends with sample 0
     rest = rng.normal(0, 20, (128 * 3 + 5, 3))
-    less = published_de.published(x, [1, 513], 128.0, rest)
+    less = published_de.published_entropy(x, [1, 513], 128.0, rest)
     # the same is taken from every window, and the fourth second's five samples are not
     np.testing.assert_allclose(*(whole - less), rtol=0, atol=1e-12)
-    again = published_de.published(x, [1, 513], 128.0, rest[:384])
+    again = published_de.published_entropy(x, [1, 513], 128.0, rest[:384])
     np.testing.assert_array_equal(again, less)
     assert not np.allclose(less, whole)
     with pytest.raises(ValueError, match=r"^a baseline of 100 samples has no whole "):
-        published_de.published(x, [0], 128.0, rest[:100])
+        published_de.published_entropy(x, [0], 128.0, rest[:100])
 
 
 def test_deap_has_as_many_windows_as_published(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_row_of_the_paper_is_one_command_and_goes_on(tmp_path: Path) -> None:
     assert told["protocol"] == "paper-window-kfold"
     assert told["leaks"]
     rows = {(r["model"], r["metric"]): r["mean"] for r in told["rows"]}
-    assert rows["RBTransformer", "accuracy"] > rows["commonest", "accuracy"] + 0.1
+    assert rows["RBTransformer", "accuracy"] > rows["majority class", "accuracy"] + 0.1
     networks = sorted((out / "networks").iterdir())
     assert len(networks) == 2
     first = (networks[0] / "checkpoint.safetensors").read_bytes()
@@ -183,12 +183,12 @@ def test_honestly_participants_never_seen_are_told_by_what_they_share(
     rows = {(r["model"], r["metric"]): r["mean"] for r in found["rows"]}
     assert rows["logistic regression", "AUC"] > 0.95
     assert rows["RBTransformer", "AUC"] > 0.8
-    chosen, plain, commonest = found["notes"]
+    chosen, plain, majority = found["notes"]
     assert chosen.startswith(
         "RBTransformer: 2 settings were compared in inner folds of"
     )
     assert plain.startswith("logistic regression: 3 settings were compared in inner ")
-    assert commonest == "commonest: one setting, which touched each outer fold once."
+    assert majority == "majority class: one setting, which touched each outer fold once."
     kept = sorted(p.name for p in (tmp_path / "out" / "networks").iterdir())
     assert kept == ["s01 0", "s02 0", "s03 0"]  # and none that only chose
     table = pd.read_parquet(tmp_path / "out" / "windows.parquet")

@@ -14,7 +14,7 @@ from physio.evaluation.evaluate import evaluate
 from physio.evaluation.folds import Fold
 from physio.evaluation.metrics import measure
 from physio.evaluation.models.baselines import FoldData
-from physio.evaluation.models.nested_cv import Chosen
+from physio.evaluation.models.nested_cv import NestedCV
 from physio.evaluation.splits import Loso, PaperWindowKFold, divide
 from physio.models.rbtransformer import RBTransformerConfig
 from physio.training import attribution, masked_pretraining, rbtransformer
@@ -44,9 +44,9 @@ def table(participants: int = 6, effect: float = 3.0) -> pd.DataFrame:
             stop = 256 * np.arange(1, 31)
             place = {
                 "dataset": "eegmat", "subject": f"Subject{participant:02d}", "session": "",
-                "trial": trial, "part": 0, "label": trial, "start": stop - 256,
-                "stop": stop, "rests": np.maximum(stop - 512, 0),
-                "begin": (stop - 256) / 128, "end": stop / 128,
+                "trial": trial, "segment": 0, "label": trial, "start_sample": stop - 256,
+                "end_sample": stop, "support_start_sample": np.maximum(stop - 512, 0),
+                "start_s": (stop - 256) / 128, "end_s": stop / 128,
             }  # fmt: skip
             names = [f"eeg.de.{b}.{e}" for e in ELECTRODES for b in BANDS]
             parts.append(pd.DataFrame({**place, **dict(zip(names, x.T, strict=True))}))
@@ -201,7 +201,7 @@ class Knowing:
 def test_the_best_inside_is_picked_and_inner_networks_are_shared() -> None:
     found = table(8)
     good, bad = Knowing(True), Knowing(False)
-    chosen = Chosen({"bad": bad, "good": good}, groups=4)
+    chosen = NestedCV({"bad": bad, "good": good}, groups=4)
     made = evaluate(
         EegmatWorkload({"any": None}).work(found),
         Loso(),
@@ -209,11 +209,11 @@ def test_the_best_inside_is_picked_and_inner_networks_are_shared() -> None:
         clock=False,
     )
     assert made.figure("chosen", "AUC")["mean"] == 1.0
-    assert {v["picked"] for v in chosen.told.values()} == {"good"}
+    assert {v["picked"] for v in chosen.choices.values()} == {"good"}
     assert bad.calls == 6  # pairs of four groups
     assert good.calls == 6 + 8
-    with pytest.raises(ValueError, match=r"^groups must be 3 at least, not 2$"):
-        Chosen({"good": good}, groups=2)
+    with pytest.raises(ValueError, match=r"^groups must be 3 at least, or 0 for the inner folds of "):
+        NestedCV({"good": good}, groups=2)
 
 
 def test_inner_folds_never_see_the_tested_participant() -> None:
@@ -225,7 +225,7 @@ def test_inner_folds_never_see_the_tested_participant() -> None:
         seen.append((set(participants[one.y >= 0]), set(participants[one.fold.train])))
         return np.full((len(one.fold.test), 2), 0.5)
 
-    chosen = Chosen({"one": watch, "two": watch})
+    chosen = NestedCV({"one": watch, "two": watch})
     for fold in divide(found, Loso()).folds:
         seen.clear()
         one = given(found, fold.name)
@@ -260,12 +260,15 @@ def test_workload_is_judged_with_its_controls() -> None:
     resting = (found["label"] == "rest").to_numpy()
     assert rows.calibration.sum() == 6 * 10  # 20 s of rest, two seconds a row
     assert not (rows.calibration & ~resting).any()
-    assert not (rows.left & (found["rests"] < 20 * 128) & resting).any()
+    assert not (rows.left & (found["support_start_sample"] < 20 * 128) & resting).any()
     means = rows.table[rows.calibration].groupby("subject")[rows.names].mean()
     np.testing.assert_allclose(means, 0, rtol=0, atol=1e-12)
-    from physio.evaluation.models.baselines import LogisticRegression
+    from sklearn.linear_model import LogisticRegression
 
-    plain = {"plain": LogisticRegression(0.1)}
+    from physio.evaluation.models.baselines import SklearnModel
+
+    model = LogisticRegression(C=0.1, class_weight="balanced", max_iter=5000)
+    plain = {"plain": SklearnModel(model)}
     honest = EegmatWorkload(
         plain, swapped=("plain",), within=("plain",), reference="plain"
     )

@@ -96,7 +96,7 @@ def test_a_run_s_page_shows_all_there_is(tmp_path: Path) -> None:
     told = {
         "dataset": "eegmat", "participants": ["S0"], "leaks": True,
         "protocol": "paper-window-kfold",
-        "rows": [row("net", 0.9), row("commonest", 0.5)], "classes": ["a", "b"],
+        "rows": [row("net", 0.9), row("majority class", 0.5)], "classes": ["a", "b"],
         "notes": ["Workload, not emotion."],
         "audit": {"ok": False, "protocol": "paper-window-kfold", "findings": []},
     }  # fmt: skip

@@ -12,10 +12,10 @@ from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import PAPER, Fold, Folds, Rows
 from physio.evaluation.leakage import columns as suspects
 from physio.evaluation.leakage import time_confound
-from physio.evaluation.row_index import orders, overlapping, row_ids
+from physio.evaluation.row_index import RowIndex, Table, orders, overlapping
 from physio.evaluation.splits import PROTOCOLS
 
-_TRIAL: Final = ("dataset", "subject", "session", "trial", "part")
+_TRIAL: Final = ("dataset", "subject", "session", "trial", "segment")
 _KEPT: Final = {
     "subjects": ("participants", ("dataset", "subject")),
     "sessions": ("sessions", ("dataset", "subject", "session")),
@@ -24,7 +24,7 @@ _KEPT: Final = {
 }
 """What a promise is about, and by which columns it is proved."""
 
-_NEEDED: Final = ("subject", "session", "trial", "rests", "stop")
+_NEEDED: Final = ("subject", "session", "trial", "support_start_sample", "end_sample")
 
 
 class LeakageFinding(NamedTuple):
@@ -113,7 +113,7 @@ class Audit:
 
 
 def audit(
-    table: pd.DataFrame,
+    table: Table,
     folds: Folds,
     columns: Sequence[str] | None = None,
     *,
@@ -140,6 +140,8 @@ def audit(
         no such columns.
     """
     promise = _promise(folds)
+    index = RowIndex.of(table)
+    table = index.table
     folds.of(table)
     names = list(feature_table.features(table) if columns is None else columns)
     if lacking := [c for c in (*names, LABEL) if c not in table.columns]:
@@ -148,8 +150,8 @@ def audit(
         )
     found: list[LeakageFinding] = []
     for fold in folds.folds:
-        found += _fold(table, fold, promise)
-    labelled = table[table[LABEL].astype(str) != ""]
+        found += _fold(index, fold, promise)
+    labelled = index.take(np.flatnonzero(table[LABEL].astype(str) != ""))
     found += [
         LeakageFinding(kind, "", leak=True, text=text)
         for kind, text in suspects.leaky_columns(labelled, names)
@@ -159,11 +161,11 @@ def audit(
         for fold in folds.folds
         if (text := suspects.duplicated_rows(table, names, fold))
     ]
-    if text := suspects.interpolated_rows(labelled, names):
+    if text := suspects.interpolated_rows(labelled.table, names):
         found.append(LeakageFinding("made-up rows", "", leak=True, text=text))
     timed = (
-        time_confound.time_confound(table, folds)
-        if clock and "begin" in table
+        time_confound.time_confound(index, folds)
+        if clock and "start_s" in table
         else None
     )
     if timed is not None and timed.confounds:
@@ -183,9 +185,9 @@ def _promise(folds: Folds) -> str:
     )
 
 
-def _fold(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
+def _fold(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
     """Yield what is wrong with a fold, and with the folds inside of it."""
-    if lacking := [c for c in _NEEDED if c not in table.columns]:
+    if lacking := [c for c in _NEEDED if c not in index.table.columns]:
         yield LeakageFinding(
             "unproved",
             fold.name,
@@ -194,25 +196,25 @@ def _fold(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[LeakageFind
             "on is unknown, so it cannot be shown that none is on both sides",
         )
     else:
-        yield from _shared(table, fold, promise)
-        yield from _calibrated(table, fold)
-    yield from _inside(table, fold)
-    yield from _one_sided(table, fold)
+        yield from _shared(index, fold, promise)
+        yield from _calibrated(index, fold)
+    yield from _inside(index, fold)
+    yield from _one_sided(index.table, fold)
 
 
-def _shared(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
+def _shared(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
     """Yield what is on both sides of a fold and must not be."""
-    both = overlapping(table, fold.test, fold.train)
+    both = overlapping(index, fold.test, fold.train)
     if both:
         text = (
             f"{len(both)} of {len(fold.test)} test rows rest on samples that training "
-            f"rows rest on too, as {_where(table, both[0])}"
+            f"rows rest on too, as {_where(index.table, both[0])}"
         )
         yield LeakageFinding("shared samples", fold.name, leak=True, text=text)
     kept = [promise] if promise in _KEPT else []
     if promise == "orders":
         kept = ["subjects"]
-        codes = orders(table)
+        codes = orders(index.table)
         if same := sorted(set(codes[fold.train]) & set(codes[fold.test])):
             text = f"participants with the order {same[0]} both train and test"
             yield LeakageFinding("shared orders", fold.name, leak=True, text=text)
@@ -220,7 +222,7 @@ def _shared(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[LeakageFi
         kept = ["trials", "subjects"]
     for what in kept:
         name, columns = _KEPT[what]
-        codes = row_ids(table, *columns)
+        codes = index.ids(*columns)
         same = sorted(set(codes[fold.train]) & set(codes[fold.test]))
         if same:
             text = (
@@ -230,19 +232,19 @@ def _shared(table: pd.DataFrame, fold: Fold, promise: str) -> Iterator[LeakageFi
             yield LeakageFinding(f"shared {what}", fold.name, leak=True, text=text)
 
 
-def _calibrated(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
-    both = overlapping(table, fold.test, fold.calibration)
+def _calibrated(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
+    both = overlapping(index, fold.test, fold.calibration)
     if both:
         text = (
             f"{len(both)} test rows rest on samples by which the participant's features "
-            f"were calibrated, as {_where(table, both[0])}"
+            f"were calibrated, as {_where(index.table, both[0])}"
         )
         yield LeakageFinding("calibration in the test", fold.name, leak=True, text=text)
 
 
-def _inside(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
+def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
     """Yield where settings would be chosen by rows that test."""
-    proved = set(_NEEDED) <= set(table.columns)
+    proved = set(_NEEDED) <= set(index.table.columns)
     for one in fold.inner:
         used = np.concatenate([one.train, one.test])
         outside = len(np.setdiff1d(used, fold.train))
@@ -252,7 +254,7 @@ def _inside(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
                 "settings would be chosen by what is tested"
             )
             yield LeakageFinding("chosen by the test", fold.name, leak=True, text=text)
-        elif proved and (both := overlapping(table, one.test, one.train)):
+        elif proved and (both := overlapping(index, one.test, one.train)):
             text = (
                 f"in the inner fold {one.name!r}, {len(both)} rows share samples with "
                 "rows they are compared with"
@@ -295,7 +297,7 @@ def _classes(labels: Any, rows: Rows) -> set[str]:
 def _where(table: pd.DataFrame, row: int) -> str:
     one = table.iloc[row]
     name = " ".join(str(one[c]) for c in ("subject", "session", "trial") if one[c])
-    return f"row {row} ({name}, samples {one['rests']} to {one['stop']})"
+    return f"row {row} ({name}, samples {one['support_start_sample']} to {one['end_sample']})"
 
 
 def _said(code: str) -> str:

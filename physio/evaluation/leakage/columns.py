@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 from physio.core.block import Array
 from physio.datasets.feature_table import LABEL, PLACE, RATING, TIME
 from physio.evaluation.folds import Fold
-from physio.evaluation.row_index import row_ids
+from physio.evaluation.row_index import RowIndex, Table
 
 _ANSWERS: Final = (
     *("panas", "stai", "sssq", "sam", "rating", "valence", "arousal", "dominance"),
@@ -30,9 +30,7 @@ _SAMPLED: Final = 400  # rows that are looked at for being made of two others
 Prepare = Callable[[Array, Any, npt.NDArray[np.intp], npt.NDArray[np.intp]], Array]
 
 
-def leaky_columns(
-    table: pd.DataFrame, names: Sequence[str]
-) -> Iterator[tuple[str, str]]:
+def leaky_columns(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield kind and text of what is wrong with each column.
 
     Parameters
@@ -42,9 +40,10 @@ def leaky_columns(
     names
         The columns that a model is to read.
     """
+    index = RowIndex.of(table)
+    table = index.table
     labels = table[LABEL].astype(str).to_numpy()
-    participants = row_ids(table, "dataset", "subject")
-    parts = row_ids(table, "dataset", "subject", "session", "trial", "part")
+    participants, parts = index.participants, index.segments
     scaled = []
     for name in names:
         words = set(name.lower().replace(".", " ").replace("_", " ").split())
@@ -195,7 +194,7 @@ def _simulated(name: str, x: Array, labels: Any, participants: Any, parts: Any) 
     if known.sum() < 100 or len(set(participants)) < 3 or len(set(labels)) < 2:
         return ""
     frame = pd.DataFrame(
-        {"x": x, "label": labels, "participant": participants, "part": parts}
+        {"x": x, "label": labels, "participant": participants, "segment": parts}
     )
     frame = frame[known]
     total = frame["x"].var()
@@ -204,7 +203,7 @@ def _simulated(name: str, x: Array, labels: Any, participants: Any, parts: Any) 
     if total == 0 or 1 - left.var() / total < 0.1:
         return ""
     own = left.groupby([frame["label"], frame["participant"]]).transform("mean")
-    after = left.groupby(frame["part"]).shift(1)
+    after = left.groupby(frame["segment"]).shift(1)
     both = after.notna()
     follows = float(np.corrcoef(left[both], after[both])[0, 1])
     chance = frame.groupby(["label", "participant"]).ngroups / len(frame)

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Folds
-from physio.evaluation.row_index import row_ids
+from physio.evaluation.row_index import RowIndex, Table
 
 
 class TimeConfound(NamedTuple):
@@ -54,9 +54,7 @@ class TimeConfound(NamedTuple):
         )
 
 
-def time_confound(
-    table: pd.DataFrame, folds: Folds, seed: int = 23
-) -> TimeConfound | None:
+def time_confound(table: Table, folds: Folds, seed: int = 23) -> TimeConfound | None:
     """Train and test the clock on each fold; None where there are not two classes.
 
     Parameters
@@ -68,10 +66,10 @@ def time_confound(
     seed
         Of the forest.
     """
+    index = RowIndex.of(table)
+    table, participants, recordings = index.table, index.participants, index.recordings
     labels = table[LABEL].astype(str).to_numpy()
-    participants = row_ids(table, "dataset", "subject")
-    recordings = row_ids(table, "dataset", "subject", "session", "trial")
-    begins = table["begin"].to_numpy(np.float64)
+    begins = table["start_s"].to_numpy(np.float64)
     first = pd.Series(begins).groupby(recordings).transform("min").to_numpy()
     seconds = (begins - first)[:, None]
     told = np.full((2, len(table)), "", object)

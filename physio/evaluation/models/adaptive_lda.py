@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from physio.core.block import Array
-from physio.evaluation.models.baselines import UNKNOWN, FoldData, chosen
-from physio.evaluation.row_index import named, numbers, row_ids
+from physio.evaluation.models.baselines import UNKNOWN, FoldData, select_features
+from physio.evaluation.row_index import named, numbers
 
 _LEAST: Final = 1e-3
 
@@ -40,7 +40,7 @@ class AdaptiveThresholdLDA:
     Parameters
     ----------
     reads
-        Columns, as in `contenders.chosen`; relative to the participant's rest. What is
+        Columns, as in `physio.evaluation.models.baselines.select_features`; relative to the participant's rest. What is
         missing counts as at rest.
     rest
         The class that a participant's calibration is of; empty: not known.
@@ -63,15 +63,17 @@ class AdaptiveThresholdLDA:
     def __call__(self, given: FoldData) -> Array:
         if not given.classes:
             raise ValueError("thresholds are placed between classes, not of numbers")
-        x = np.nan_to_num(chosen(given, self.features).reshape(len(given.x), -1))
-        participants = row_ids(given.table, "dataset", "subject")
+        x = np.nan_to_num(
+            select_features(given, self.features).reshape(len(given.x), -1)
+        )
+        participants = given.rows.participants
         scores, learned = _scores(x, participants, given)
         return self._followed(scores, learned, given)
 
     def _followed(self, scores: Array, learned: Learned, given: FoldData) -> Array:
         """Return the classes' probabilities of the rows that test, so far each."""
-        begin, end = (numbers(given.table, k) for k in ("begin", "end"))
-        recordings = row_ids(given.table, "dataset", "subject", "session", "trial")
+        begin, end = (numbers(given.table, k) for k in ("start_s", "end_s"))
+        recordings = given.rows.recordings
         calm = np.zeros(len(scores), np.bool_)
         calm[given.fold.calibration] = True
         rest = (
@@ -281,36 +283,3 @@ class MatchedOnCovariate:
         fold = replace(given.fold, train=kept, test=asked, inner=())
         found[inside[test]] = self.model(given._replace(y=y, fold=fold))
         return found
-
-
-@dataclass(frozen=True)
-class XGBoost:
-    """Boosted trees (XGBoost), classes weighted alike."""
-
-    trees: int = 200
-    depth: int = 3
-    rate: float = 0.05
-    features: tuple[str, ...] = ()
-
-    def __call__(self, given: FoldData) -> Array:
-        from xgboost import XGBClassifier, XGBRegressor
-
-        train, test = given.fold.train, given.fold.test
-        x = chosen(given, self.features).reshape(len(given.y), -1)
-        settings: dict[str, Any] = {
-            "n_estimators": self.trees,
-            "max_depth": self.depth,
-            "learning_rate": self.rate,
-            "subsample": 0.8,
-            "random_state": given.seed,
-            "n_jobs": 1,
-        }
-        y = given.y[train]
-        if not given.classes:
-            made = XGBRegressor(**settings).fit(x[train], y)
-            return np.asarray(made.predict(x[test]), np.float64)
-        count = np.bincount(y, minlength=len(given.classes))
-        made = XGBClassifier(**settings).fit(
-            x[train], y, sample_weight=len(y) / count[y] / len(count)
-        )
-        return np.asarray(made.predict_proba(x[test]), np.float64)

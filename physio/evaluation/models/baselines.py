@@ -1,27 +1,25 @@
 """Models that are compared: plain ones, and those that see no physiology at all."""
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, softmax
-from sklearn import linear_model
-from sklearn.base import clone
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, SVR
+from sklearn.utils.class_weight import compute_sample_weight
 
 from physio.core.block import Array
 from physio.evaluation.folds import Fold
-from physio.evaluation.metrics import LESS_IS_BETTER, measure
-from physio.evaluation.row_index import row_ids
+from physio.evaluation.row_index import RowIndex
 
 
 class FoldData(NamedTuple):
@@ -44,6 +42,8 @@ class FoldData(NamedTuple):
         Their names; empty for numbers.
     seed
         Of all chance.
+    row_index
+        Identities of the rows of ``table``: see `rows`.
     """
 
     x: Any
@@ -52,6 +52,12 @@ class FoldData(NamedTuple):
     fold: Fold
     classes: tuple[str, ...]
     seed: int
+    row_index: RowIndex | None = None
+
+    @property
+    def rows(self) -> RowIndex:
+        """Participants, recordings and segments of the rows of ``table``."""
+        return RowIndex(self.table) if self.row_index is None else self.row_index
 
 
 UNKNOWN: Final = {True: -1, False: np.nan}
@@ -72,117 +78,107 @@ class SklearnModel:
     Parameters
     ----------
     estimator
-        Any classifier or regressor; a pipeline, where something is to be scaled or
-        selected: it is fitted inside of the fold then.
-    reads
-        Columns of the table, or what their names begin with before a dot: ``skin``
-        is all of ``eda.tonic``, ``eda.scr_rate`` ...; by default ``x``.
+        Any classifier or regressor with scikit-learn's interface. Missing values are
+        replaced by the median of the training rows and features are scaled by their
+        mean and standard deviation before it. A `sklearn.pipeline.Pipeline` is fitted as
+        it stands: that is the way to other preprocessing, or to none.
+    features
+        Columns of the table, or what their names begin with before a dot: ``eda`` is
+        all of ``eda.tonic``, ``eda.scr_rate`` ...; by default ``x``.
+    sample_weight
+        ``"balanced"`` weights training rows so that all classes count alike, for
+        classifiers without a parameter ``class_weight``; empty: rows count alike.
+
+    Notes
+    -----
+    Every ``random_state`` that is not set becomes the seed of the fold: equal settings
+    give equal results. Probabilities of a classifier that has none (`sklearn.svm.SVC`)
+    are its decision function through a logistic function.
     """
 
     estimator: Any
     features: tuple[str, ...] = ()
+    sample_weight: str = ""
+
+    def __post_init__(self) -> None:
+        if self.sample_weight not in ("", "balanced"):
+            raise ValueError(
+                f"sample_weight = {self.sample_weight!r} must be 'balanced' or empty"
+            )
 
     def __call__(self, given: FoldData) -> Array:
         train, test = given.fold.train, given.fold.test
-        x = chosen(given, self.features)
+        x = select_features(given, self.features)
         x = x.reshape(len(x), -1)
-        made = clone(self.estimator)
-        made.fit(x[train], given.y[train])
+        y = given.y[train]
+        pipeline = self._pipeline(given)
+        weights = {}
+        if self.sample_weight:
+            step = pipeline.steps[-1][0]
+            weights[f"{step}__sample_weight"] = compute_sample_weight("balanced", y)
+        pipeline.fit(x[train], y, **weights)
         if not given.classes:
-            return np.asarray(made.predict(x[test]), np.float64)
-        found = np.zeros((len(test), len(given.classes)))
-        found[:, made.classes_.astype(np.intp)] = _probabilities(made, x[test])
-        return found
+            return np.asarray(pipeline.predict(x[test]), np.float64)
+        output = np.zeros((len(test), len(given.classes)))
+        columns = pipeline.classes_.astype(np.intp)
+        output[:, columns] = _probabilities(pipeline, x[test])
+        return output
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the table of an evaluation file that describes this model."""
+        table = _to_config(self.estimator)
+        if self.features:
+            table["features"] = self.features
+        if self.sample_weight:
+            table["sample_weight"] = self.sample_weight
+        return table
+
+    def _pipeline(self, given: FoldData) -> Pipeline:
+        """Return an unfitted copy with its preprocessing, seeded, of the right kind."""
+        model = clone(self.estimator)
+        name = type(model).__name__
+        if given.classes and is_regressor(model):
+            raise ValueError(
+                f"{name} is a regressor, and the target has classes; choose a classifier"
+            )
+        if not given.classes and is_classifier(model):
+            raise ValueError(
+                f"{name} is a classifier, and the target is numeric; choose a regressor"
+            )
+        unset = [k for k, v in model.get_params().items() if v is None]
+        seeds = {k: given.seed for k in unset if k.split("__")[-1] == "random_state"}
+        model.set_params(**seeds)
+        if isinstance(model, Pipeline):
+            return model
+        fill = SimpleImputer(strategy="median", keep_empty_features=True)
+        return make_pipeline(fill, StandardScaler(), model)
 
 
-def chosen(given: FoldData, reads: tuple[str, ...]) -> Array:
-    """Return the columns that ``reads`` names, shape (n, f); ``x`` if it is empty.
+def select_features(given: FoldData, selectors: tuple[str, ...]) -> Array:
+    """Return the columns that ``selectors`` name, shape (n, f); ``x`` if it is empty.
 
     Raises
     ------
     ValueError
         If a name is of no column.
     """
-    if not reads:
+    if not selectors:
         return np.asarray(given.x, np.float64)
     names: list[str] = []
-    for one in reads:
-        own = [
+    for selector in selectors:
+        columns = [
             str(c)
             for c in given.table.columns
-            if (c == one or str(c).startswith(f"{one}."))
+            if (c == selector or str(c).startswith(f"{selector}."))
             and not str(c).endswith(".missing")
         ]
-        if not own:
+        if not columns:
             raise ValueError(
-                f"a model reads {one!r}, and the table has no such column; it has "
+                f"a model reads {selector!r}, and the table has no such column; it has "
                 f"{', '.join(map(str, given.table.columns))}"
             )
-        names += [c for c in own if c not in names]
+        names += [c for c in columns if c not in names]
     return given.table[names].to_numpy(np.float64)
-
-
-@dataclass(frozen=True)
-class LogisticRegression:
-    """Logistic regression, classes weighted alike; ridge regression for numbers."""
-
-    c: float = 1.0
-    features: tuple[str, ...] = ()
-
-    def __call__(self, given: FoldData) -> Array:
-        one: Any = Ridge(1 / self.c)
-        if given.classes:
-            one = linear_model.LogisticRegression(
-                C=self.c, class_weight="balanced", max_iter=5000, tol=1e-4
-            )
-        return _plain(one, self.features)(given)
-
-
-@dataclass(frozen=True)
-class ShrinkageLDA:
-    """Linear discriminant analysis, covariance shrunk after Ledoit and Wolf."""
-
-    features: tuple[str, ...] = ()
-
-    def __call__(self, given: FoldData) -> Array:
-        k = len(given.classes)
-        if not k:
-            raise ValueError("discriminant analysis tells classes, not numbers")
-        one = LinearDiscriminantAnalysis(
-            solver="lsqr", shrinkage="auto", priors=np.full(k, 1 / k)
-        )
-        return _plain(one, self.features)(given)
-
-
-@dataclass(frozen=True)
-class RandomForest:
-    """A random forest, classes weighted alike."""
-
-    trees: int = 300
-    leaf: int = 5
-    features: tuple[str, ...] = ()
-
-    def __call__(self, given: FoldData) -> Array:
-        made: Any = RandomForestRegressor if not given.classes else _forest
-        one = made(
-            self.trees, min_samples_leaf=self.leaf, random_state=given.seed, n_jobs=1
-        )
-        return _plain(one, self.features)(given)
-
-
-@dataclass(frozen=True)
-class SVM:
-    """A support vector machine with a Gaussian kernel, classes weighted alike."""
-
-    c: float = 1.0
-    gamma: str = "scale"
-    features: tuple[str, ...] = ()
-
-    def __call__(self, given: FoldData) -> Array:
-        one: Any = SVR(C=self.c, gamma=self.gamma)
-        if given.classes:
-            one = SVC(C=self.c, gamma=self.gamma, class_weight="balanced")
-        return _plain(one, self.features)(given)
 
 
 @dataclass(frozen=True)
@@ -205,11 +201,16 @@ class TimeOnly:
     leaf: int = 20
 
     def __call__(self, given: FoldData) -> Array:
-        names = row_ids(given.table, "dataset", "subject", "session", "trial")
-        begins = given.table["begin"].to_numpy(np.float64)
+        names = given.rows.recordings
+        begins = given.table["start_s"].to_numpy(np.float64)
         first = pd.Series(begins).groupby(names).transform("min").to_numpy()
         x = (begins - first)[:, None]
-        return RandomForest(100, self.leaf)(given._replace(x=x))
+        forest: Any = RandomForestRegressor(100, min_samples_leaf=self.leaf)
+        if given.classes:
+            forest = RandomForestClassifier(
+                100, min_samples_leaf=self.leaf, class_weight="balanced"
+            )
+        return SklearnModel(forest)(given._replace(x=x))
 
 
 @dataclass(frozen=True)
@@ -223,69 +224,20 @@ class PermutedLabels:
 
     def __call__(self, given: FoldData) -> Array:
         model: Model = self.model
-        columns = ("dataset", "subject", "session", "trial")
-        participants = row_ids(given.table, "dataset", "subject")
-        parts = row_ids(given.table, *columns, "part")
+        participants, segments = given.rows.participants, given.rows.segments
         # Anew in each fold: one deal for all would lean the same way in everybody.
         rng = np.random.default_rng([given.seed, crc32(given.fold.name.encode())])
         y, train = given.y.copy(), given.fold.train
         for participant in np.unique(participants[train]):
             own = train[participants[train] == participant]
             # Parts have one label each; where they have not, rows are dealt.
-            units = parts[own]
+            units = segments[own]
             if any(len(np.unique(y[own][units == u])) > 1 for u in np.unique(units)):
                 units = np.arange(len(own)).astype(np.str_)
             names, first = np.unique(units, return_index=True)
             dealt = dict(zip(names, rng.permutation(y[own][first]), strict=True))
             y[own] = [dealt[u] for u in units]
         return model(given._replace(y=y))
-
-
-@dataclass(frozen=True)
-class Best:
-    """That of several models which is best in the inner folds; see `Fold.inner`.
-
-    The mean of ``measure`` over the inner folds decides; the test has no part in it.
-    Where there are no inner folds, it is the first.
-    """
-
-    models: tuple[Any, ...]
-    measure: str = "macro-F1"
-
-    def __post_init__(self) -> None:
-        if not self.models:
-            raise ValueError("the best of no models is none")
-
-    def __call__(self, given: FoldData) -> Array:
-        scores = [self._inside(model, given) for model in self.models]
-        best: Model = self.models[int(np.argmax(scores))]
-        return best(given)
-
-    def _inside(self, model: Model, given: FoldData) -> float:
-        judged = measure(self.measure, classes=bool(given.classes))
-        found = []
-        for fold in given.fold.inner:
-            y = given.y.copy()
-            others = np.setdiff1d(np.arange(len(y)), fold.train)
-            y[others] = UNKNOWN[bool(given.classes)]
-            said = model(given._replace(y=y, fold=replace(fold, inner=())))
-            output = said.reshape(len(said), -1)
-            known = np.isfinite(output).all(axis=1)
-            output = output[known]
-            found.append(judged(given.y[fold.test][known], output))
-        good = [f for f in found if np.isfinite(f)]
-        mean = float(np.mean(good)) if good else -np.inf if found else 0.0
-        return -mean if self.measure in LESS_IS_BETTER and good else mean
-
-
-def _forest(trees: int, **settings: Any) -> Any:
-    return RandomForestClassifier(trees, class_weight="balanced", **settings)
-
-
-def _plain(estimator: Any, reads: tuple[str, ...]) -> SklearnModel:
-    """Fill what is missing by the training median, scale by the training spread."""
-    fill = SimpleImputer(strategy="median", keep_empty_features=True)
-    return SklearnModel(make_pipeline(fill, StandardScaler(), estimator), reads)
 
 
 def _probabilities(made: Any, x: Array) -> Array:
@@ -297,3 +249,31 @@ def _probabilities(made: Any, x: Array) -> Array:
         return np.stack([expit(-far), expit(far)], axis=1)
     found: Array = softmax(far, axis=1)
     return found
+
+
+def _to_config(estimator: Any) -> dict[str, Any]:
+    """Return the table of an estimator: import path and parameters not at default."""
+    cls = type(estimator)
+    public = [p for p in cls.__module__.split(".") if not p.startswith("_")]
+    package = public[0]
+    module = ".".join(public)
+    if not hasattr(import_module(module), cls.__name__):
+        module = package if hasattr(import_module(package), cls.__name__) else module
+    defaults = {k: p.default for k, p in inspect.signature(cls).parameters.items()}
+    parameters = {
+        k: _parameter(v)
+        for k, v in estimator.get_params(deep=False).items()
+        if v is not None and (k not in defaults or v is not defaults[k])
+    }
+    return {"use": f"{module}:{cls.__qualname__}", **parameters}
+
+
+def _parameter(value: Any) -> Any:
+    """Return a parameter of an estimator as a file writes it."""
+    if isinstance(value, BaseEstimator):
+        return _to_config(value)
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_parameter(v) for v in value]
+    return value

@@ -1,4 +1,4 @@
-"""Settings chosen by participants who train, and never by those who test."""
+"""Model selection in inner folds of the training participants (nested cross-validation)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,42 +9,44 @@ import numpy as np
 
 from physio.core.block import Array
 from physio.evaluation.folds import Fold, Rows
-from physio.evaluation.metrics import measure
+from physio.evaluation.metrics import LESS_IS_BETTER, measure
 from physio.evaluation.models.baselines import UNKNOWN, FoldData, Model
-from physio.evaluation.row_index import Codes, row_ids
+from physio.evaluation.row_index import Codes
 
 PICKED: Final = "picked"
 INNER: Final = "inner "
-"""What the name of a fold begins with that only chooses."""
+"""Prefix of the names of inner folds."""
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """That of several models which is best on participants left out of the training participants.
+class NestedCV:
+    """The model that scores best in inner folds of the training participants.
 
-    Participants are dealt into groups once. For a fold that tests participants of one
+    Participants are divided into groups once. For a fold that tests participants of one
     group, the inner folds are the other groups: trained on all participants of neither
-    the tested participants's group nor the inner one. So a network trained for one
+    the tested participants' group nor the inner one. So a network trained for one
     outer fold serves all that test the same group, and the one where the two groups
     change places.
 
     Parameters
     ----------
     models
-        By name.
+        The candidates, by name.
     groups
-        How many; three at least. Where the tested participants are of several groups,
-        or train too, the training participants's groups are the inner folds.
-    measure
-        What decides: the mean over participants.
-    told
-        By fold which was picked, and the figure of each: filled as folds are run.
+        Number of groups, three at least. Where the tested participants are of several
+        groups, or train too, the training participants' groups are the inner folds.
+        0: the inner folds of the protocol (`physio.evaluation.folds.Fold.inner`);
+        without any, the first candidate is taken.
+    metric
+        The score: its mean over participants and inner folds decides.
+    choices
+        By fold the selected candidate and the scores of all: filled as folds are run.
     """
 
     models: Mapping[str, Any]
     groups: int = 4
-    measure: str = "AUC"
-    told: dict[str, Any] = field(
+    metric: str = "AUC"
+    choices: dict[str, Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     _known: dict[str, Array] = field(
@@ -53,35 +55,47 @@ class Chosen:
 
     def __post_init__(self) -> None:
         if not self.models:
-            raise ValueError("the best of no models is none")
-        if self.groups < 3:
-            raise ValueError(f"groups must be 3 at least, not {self.groups}")
+            raise ValueError("models is empty: name at least one candidate")
+        if self.groups and self.groups < 3:
+            raise ValueError(
+                f"groups must be 3 at least, or 0 for the inner folds of the protocol, "
+                f"not {self.groups}"
+            )
 
     def __call__(self, given: FoldData) -> Array:
-        participants = row_ids(given.table, "dataset", "subject")
+        participants = given.rows.participants
         inner = self._inner(participants, given.fold, given.seed)
         scores = {
             name: self._score(name, participants, given, inner) for name in self.models
         }
         best = max(scores, key=lambda name: scores[name])
-        self.told[given.fold.name] = {PICKED: best, **scores}
+        self.choices[given.fold.name] = {
+            PICKED: best,
+            **{k: self._sign * score for k, score in scores.items()},
+        }
         model: Model = self.models[best]
         return model(given)
 
-    def said(self, name: str) -> str:
-        """Return how many settings were compared, and how many touched outer folds."""
-        picked = [one[PICKED] for one in self.told.values()]
+    def describe_choices(self, name: str) -> str:
+        """Return how many candidates were compared and which the outer folds took."""
+        picked = [choice[PICKED] for choice in self.choices.values()]
         counts = {k: picked.count(k) for k in self.models if k in picked}
-        told = ", ".join(f"{k} in {n}" for k, n in counts.items())
+        folds = ", ".join(f"{k} in {n}" for k, n in counts.items())
         return (
             f"{name}: {len(self.models)} settings were compared in inner folds of the "
-            f"training participants, and one was run on each outer fold ({told})."
+            f"training participants, and one was run on each outer fold ({folds})."
         )
+
+    @property
+    def _sign(self) -> int:
+        return -1 if self.metric in LESS_IS_BETTER else 1
 
     def _inner(
         self, participants: Codes, fold: Fold, seed: int
     ) -> list[tuple[Rows, Rows]]:
-        """Return rows that train and rows that choose, for each inner fold."""
+        """Return training rows and validation rows of each inner fold."""
+        if not self.groups:
+            return [(inner.train, inner.test) for inner in fold.inner]
         every = np.unique(participants[np.concatenate([fold.train, fold.test])])
         dealt = np.random.default_rng(seed).permutation(len(every)) % self.groups
         group = dealt[np.searchsorted(every, participants)]
@@ -90,8 +104,8 @@ class Chosen:
         if len(out) > 1 or np.isin(tested, participants[fold.train]).any():
             out = set()  # nobody's group can be spared: all who train are divided
         rows = fold.train[~np.isin(group[fold.train], list(out))]
-        left = sorted(set(range(self.groups)) - out)
-        return [(rows[group[rows] != g], rows[group[rows] == g]) for g in left]
+        remaining = sorted(set(range(self.groups)) - out)
+        return [(rows[group[rows] != g], rows[group[rows] == g]) for g in remaining]
 
     def _score(
         self,
@@ -100,28 +114,34 @@ class Chosen:
         given: FoldData,
         inner: list[tuple[Rows, Rows]],
     ) -> float:
-        judged = measure(self.measure, classes=bool(given.classes))
-        found = []
-        for train, chooses in inner:
-            said = self._said(name, given, train)
-            for participant in np.unique(participants[chooses]):
-                own = chooses[participants[chooses] == participant]
-                found.append(judged(given.y[own], said[own]))
-        return float(np.nanmean(found))
+        """Return the mean score over participants and inner folds; higher is better."""
+        metric = measure(self.metric, classes=bool(given.classes))
+        scores = []
+        for train, validation in inner:
+            output = self._output(name, given, train)
+            answered = validation[np.isfinite(output[validation]).all(axis=1)]
+            for participant in np.unique(participants[answered]):
+                rows = answered[participants[answered] == participant]
+                scores.append(metric(given.y[rows], output[rows]))
+        known = [score for score in scores if np.isfinite(score)]
+        if not known:  # without inner folds all are equal; without a score, worst
+            return -np.inf if inner else 0.0
+        return self._sign * float(np.mean(known))
 
-    def _said(self, name: str, given: FoldData, train: Rows) -> Array:
-        """Return what a model, trained on some rows, says of all: computed once."""
-        told = train.tobytes() + given.y[train].tobytes()
-        key = hashlib.sha256(name.encode() + told).hexdigest()
+    def _output(self, name: str, given: FoldData, train: Rows) -> Array:
+        """Return a model's output for all other rows, trained on some: computed once."""
+        content = train.tobytes() + given.y[train].tobytes()
+        key = hashlib.sha256(name.encode() + content).hexdigest()
         if key not in self._known:
             y = np.full(len(given.y), UNKNOWN[bool(given.classes)], given.y.dtype)
             y[train] = given.y[train]
-            rest = np.setdiff1d(np.arange(len(y)), train)
+            others = np.setdiff1d(np.arange(len(y)), train)
             numbers = given.x.reshape(len(given.x), -1)
-            rest = rest[np.isfinite(numbers[rest]).any(axis=1)]
+            others = others[np.isfinite(numbers[others]).any(axis=1)]
             model: Model = self.models[name]
-            said = model(given._replace(y=y, fold=Fold(f"{INNER}{key}", train, rest)))
-            whole = np.full((len(y), said.shape[1]), np.nan)
-            whole[rest] = said
+            fold = Fold(f"{INNER}{key}", train, others)
+            output = model(given._replace(y=y, fold=fold)).reshape(len(others), -1)
+            whole = np.full((len(y), output.shape[1]), np.nan)
+            whole[others] = output
             self._known[key] = whole
         return self._known[key]

@@ -53,7 +53,7 @@ def show(
         The recording.
     computed
         Features and estimates, if the recording does not contain them: blocks, as
-        `physio.features` and `physio.estimate` return them.
+        `physio.compute_features` and `physio.estimate` return them.
     theme
         ``light`` or ``dark``.
 

@@ -113,7 +113,10 @@ def test_what_is_sent_arrives_as_it_was(item: Any) -> None:
     if isinstance(item, Block):
         assert (found.start, found.t0) == (item.start, item.t0)
     else:
-        assert (found.complete_until, found.labels) == (item.until, item.labels)
+        assert (found.complete_until, found.labels) == (
+            item.complete_until,
+            item.labels,
+        )
 
 
 def test_a_track_keeps_the_newest_and_what_was_lost_is_missing() -> None:
@@ -226,7 +229,7 @@ def test_gaps_and_dead_streams_are_hatched_and_named() -> None:
 def test_before_the_baseline_is_over_nothing_is_said_of_affect() -> None:
     state = session_state()
     estimated(state, 30, rest=60.0)
-    assert withheld_reason(state) == "baseline: 30 s left, no estimate before"
+    assert withheld_reason(state) == "baseline: 30 s remaining, no estimates yet"
     assert "+0.20" not in html.estimates(state)
     plane, course = ValenceArousalPlane(LIGHT), VadHistory(LIGHT, "valence")
     plane.update(state)
@@ -237,7 +240,7 @@ def test_before_the_baseline_is_over_nothing_is_said_of_affect() -> None:
     assert withheld_reason(state) == ""
     assert "+0.20 ± 0.30" in html.estimates(state)
     state.take(single_event(event_stream(MARKERS), 99.0, "baseline start"), 99.0)
-    assert withheld_reason(state) == "baseline: 59 s left, no estimate before"
+    assert withheld_reason(state) == "baseline: 59 s remaining, no estimates yet"
     state.take(single_event(event_stream(MARKERS), 99.5, "baseline end"), 99.5)
     assert withheld_reason(state) == ""
 
@@ -247,11 +250,35 @@ def test_what_no_data_supports_is_refused_in_words() -> None:
     estimated(state, 30, rest=5.0)
     assert missing_text(state, "dominance") == "no estimate: untrained"
     assert "ABSTAINING: dominance" in html.badges(state)
-    assert "No training data has dominance" in html.estimate_basis(state)
+    assert "No training data for dominance" in html.estimate_basis(state)
     course = VadHistory(LIGHT, "dominance")
     course.update(state)
     assert np.isnan(course._line.data["y"]).all()
     assert course._none.data["l"]
+
+
+def test_an_estimator_of_arousal_alone_is_shown_as_such() -> None:
+    names = ("arousal", "arousal.sd", "support.window_start", "support.window_end")
+    info = StreamInfo("estimates", Fraction(4), tuple(map(Channel, names)))
+    state = session_state({"estimator": {"baseline_seconds": 5.0}})
+    state.add_stream(info)
+    assert "ABSTAINING" in html.badges(state)  # there is no estimate yet
+    state.take(block(info, 281, np.tile([0.25, 0.3, 40, 100], (120, 1))), 100.0)
+    assert "+0.25 ± 0.30" in html.estimates(state)
+    assert "valence" not in html.estimates(state)
+    assert "ABSTAINING" not in html.badges(state)
+    assert missing_text(state, "valence") == "not estimated in this session"
+    plane, arousal = ValenceArousalPlane(LIGHT), VadHistory(LIGHT, "arousal")
+    valence = VadHistory(LIGHT, "valence")
+    for figure in (plane, arousal, valence):
+        figure.update(state)
+    assert plane._message.text == "valence: not estimated in this session"
+    assert valence._message.text == "not estimated in this session"
+    assert not arousal._message.visible
+    assert np.isfinite(arousal._line.data["y"]).any()
+    page = ViewerPage(Document(), state)
+    page.open()
+    assert "+0.25 ± 0.30" in page._shown_texts["estimates"]
 
 
 def test_intervals_come_with_their_coverage_or_not_at_all() -> None:
@@ -265,8 +292,9 @@ def test_intervals_come_with_their_coverage_or_not_at_all() -> None:
     plane = ValenceArousalPlane(LIGHT)
     plane.update(state)
     assert len(plane._ellipses.data["x"]) == 2
-    assert "80 % intervals held, in participants left out: V" in html.estimate_basis(
-        state
+    assert (
+        "Coverage of 80 % intervals in held-out participants: V"
+        in html.estimate_basis(state)
     )
     state.update({"config": {"estimator": {"baseline_seconds": 5.0}}})
     plane.update(state)
@@ -280,9 +308,9 @@ def test_an_estimate_says_what_it_rests_on() -> None:
     state = session_state()
     estimated(state, 30, rest=5.0)
     assert support_seconds(state) == 60.0
-    assert "Rests on the last <b>60 s</b>" in html.estimate_basis(state)
+    assert "Based on the last <b>60 s</b>" in html.estimate_basis(state)
     assert contributions(state, "arousal") == {"eda": pytest.approx(0.1)}
-    assert "skin +0.10" in html.estimates(state)
+    assert "eda +0.10" in html.estimates(state)
 
 
 def test_old_estimates_are_called_old() -> None:
@@ -290,7 +318,7 @@ def test_old_estimates_are_called_old() -> None:
     estimated(state, 30, rest=5.0)
     assert "s old" not in html.estimates(state)
     state.update({"clock": [107.0, 100.0, 1.0]})
-    assert "The newest of these is 7 s old." in html.estimates(state)
+    assert "The newest estimate is 7 s old." in html.estimates(state)
 
 
 def test_demo_weights_lie_on_hatching() -> None:
@@ -370,13 +398,13 @@ def message(**sent: Any) -> dict[str, list[str]]:
     return {"command": [json.dumps(sent)]}
 
 
-def test_a_wish_counts_from_when_it_was_made() -> None:
-    wish = parse_command(
+def test_a_command_has_the_time_at_which_it_was_sent() -> None:
+    command = parse_command(
         message(kind="mark", label=" film ", at=999.8), session_state(), wall=1000.0
     )
-    assert wish is not None
-    assert wish.label == "film"
-    assert wish.command.time == pytest.approx(99.8)
+    assert command is not None
+    assert command.label == "film"
+    assert command.command.time == pytest.approx(99.8)
     late = parse_command(
         message(kind="mark", label="film", at=10.0), session_state(), wall=1000.0
     )
@@ -388,16 +416,12 @@ def test_a_wish_counts_from_when_it_was_made() -> None:
     None, [], "x", 5, {}, {"command": []}, {"command": ["x", "y"]}, {"command": [5]},
     {"command": ["no json"]}, {"command": ["[1]"]}, {"command": ["[" * 3000]},
     {"command": [json.dumps({"kind": "mark", "label": "x" * 5000})]},
-    message(kind="mark"), message(kind="mark", label=" \n"), message(kind="mark", label=5),
-    message(kind="mark", label="x" * 201), message(kind=5), message(kind="erase", label="all"),
-    message(kind="mute", label="head.none"), message(kind="view", label="filter", value=5),
-    message(kind="view", label="filter"), message(kind="rate"), message(kind="rate", values=[1]),
-    message(kind="rate", values={}), message(kind="rate", values={"valence": 2}),
-    message(kind="rate", values={"valence": "inf"}),
-    message(kind="rate", values={"valence": None}),
-    message(kind="rate", values={"valence": True}), message(kind="rate", values={"pain": 0}),
+    message(kind="mark", label=5), message(kind="mark", label="x" * 201),
+    message(kind=5), message(kind="erase", label="all"),
+    message(kind="view", label="filter", value=5), message(kind="view", label="filter"),
+    message(kind="rate"), message(kind="rate", values=[1]),
 ])  # fmt: skip
-def test_what_makes_no_sense_is_no_wish(sent: Any) -> None:
+def test_messages_without_the_form_of_a_command_are_ignored(sent: Any) -> None:
     assert parse_command(sent, session_state(), wall=1000.0) is None
 
 
@@ -452,7 +476,7 @@ def test_a_page_that_comes_late_still_hears_every_word() -> None:
     assert "badges" not in page.outbox.data["id"]
 
 
-def test_wishes_are_limited_and_none_comes_from_who_may_look() -> None:
+def test_commands_are_limited_and_observers_send_none() -> None:
     heard: list[Command] = []
     page = ViewerPage(Document(), session_state(), "control", heard.append)
     page.open()
@@ -538,7 +562,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     path = Path(config.__file__).parent / "assets" / "demo.toml"
     tables = dict(config.read(path))
     del tables["devices"]["headset"]
-    tables["devices"]["band"].update(seconds=60.0, truth=True)
+    tables["devices"]["band"].update(seconds=60.0, ground_truth=True)
     tables["estimator"]["experts"] = [{"weights": "wrist-demo"}]
     clock = FastClock()
     file = SessionConfig(tables)

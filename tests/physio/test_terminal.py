@@ -14,13 +14,14 @@ from rich.console import Console
 from physio.core.block import Block, Channel, Origin, StreamInfo
 from physio.core.events import event_stream, single_event
 from physio.core.missing import MissingReason
-from physio.core.protocols import FastClock
+from physio.core.protocols import Device, FastClock
 from physio.core.recording import stream_timeout
 from physio.online.engine import ChainConfig, PipelineConfig
 from physio.online.session import Session
 from physio.view.labels import LABELS, MEANING
 from physio.view.stream_stats import EventLog, StreamStats
 from physio.view.terminal.keyboard import QUIT, Keyboard, Keys
+from physio.view.terminal.layout import status_line
 from physio.view.terminal.live import Terminal
 from physio.view.terminal.sparklines import bar, clock, number, spark
 
@@ -176,9 +177,9 @@ def test_labels_meanings_and_reasons_are_on_the_screen(width: int) -> None:
         assert f"{label.badge}: {label.meaning}" in text
     assert MEANING in text
     assert "+0.25 ± 0.40" in text
-    assert "none: untrained" in text
+    assert "missing: untrained" in text
     # The median of 1, 1, 3 ms is 1; 99 of 100 are below 1 + 0.98 * (3 - 1).
-    assert "computing 1.0 ms, p99 3.0 ms" in text
+    assert "computation 1.0 ms, p99 3.0 ms" in text
     assert max(map(len, lines)) <= width
     assert len(lines) <= 24
 
@@ -201,6 +202,20 @@ def test_a_reason_that_the_estimator_gives_beside_counts() -> None:
     terminal.take(Block(info, 0, 0.0, row))
     # The narrow screen has room for the reason alone.
     assert any("╌out of distribution╌" in line for line in shown(terminal))
+
+
+def test_an_estimator_of_arousal_alone_is_shown_without_the_other_dimensions() -> None:
+    names = ("arousal", "arousal.sd", "arousal.contribution.eda.scr_rate")
+    info = StreamInfo("estimates", Fraction(4), tuple(map(Channel, names)))
+    terminal = view(120)
+    terminal.take(Block(info, 0, 0.0, np.array([[0.25, 0.4, 0.1]])))
+    text = "\n".join(shown(terminal))
+    assert "+0.25 ± 0.40" in text
+    assert " contributions to arousal: eda.scr_rate +0.10" in text
+    assert "Valence" not in text
+    assert "Dominance" not in text
+    assert "arousal +0.25 ± 0.40" in status_line(terminal.screen())
+    assert "valence" not in status_line(terminal.screen())
 
 
 def test_a_stream_that_never_started_and_one_that_died_are_silent() -> None:
@@ -236,7 +251,7 @@ def test_features_are_counted_by_chain_with_the_main_reason() -> None:
     warming = MissingReason.WARMING_UP.nan
     row = np.array([[1.0, 2.0, 0.0, 0.0, warming, np.nan]])
     terminal.take(Block(info, 0, 0.0, row))
-    wanted = " features  eeg 2 of 2, skin 0 of 1 (warming up)"
+    wanted = " features  eeg 2 of 2, eda 0 of 1 (warming up)"
     assert wanted in shown(terminal)
 
 
@@ -257,7 +272,7 @@ def test_old_estimates_are_called_old() -> None:
     terminal.show(2.0)
     assert not any("s old" in line for line in shown(terminal))
     terminal.show(9.0)
-    assert " the newest of these is 8 s old" in shown(terminal)
+    assert " the newest estimate is 8 s old" in shown(terminal)
 
 
 def test_the_truth_of_a_simulated_participant_is_a_diamond_and_no_stream() -> None:
@@ -297,12 +312,12 @@ def test_without_a_terminal_there_are_plain_lines_with_the_labels_first() -> Non
             terminal.take(noise(simulated, 250 * second, 250))
             terminal.take(estimate(*(0.1, 0.4) * 2, UNTRAINED, UNTRAINED))
             terminal.show(now[0])
-        assert terminal.keys() == []
+        assert terminal.commands() == []
     lines = file.getvalue().splitlines()
     label = LABELS[Origin.SIMULATED]
     assert lines[0] == f"{label.badge}: {label.meaning}"
     state = (
-        "valence +0.10 ± 0.40 | arousal +0.10 ± 0.40 | dominance none (untrained) | "
+        "valence +0.10 ± 0.40 | arousal +0.10 ± 0.40 | dominance missing (untrained) | "
         "headset.eeg 250.0 Hz, 0 lost"
     )
     # One line each 10 s, and the state in which it ended.
@@ -310,20 +325,15 @@ def test_without_a_terminal_there_are_plain_lines_with_the_labels_first() -> Non
     assert "\x1b" not in file.getvalue()
 
 
-class Still:
+class TenSeconds(Device):
     """A device with one stream that sends ten seconds of it and then nothing."""
-
-    ended = False
-    streams = (EDA,)
 
     def __init__(self, clock: FastClock) -> None:
         self.clock, self.sent = clock, 0
 
-    def __enter__(self) -> "Still":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        return (EDA,)
 
     def read(self) -> list[Block]:
         due = min(40, int(self.clock.now() * 4) + 1)
@@ -336,7 +346,7 @@ def test_all_that_a_session_yields_can_be_shown() -> None:
     clock = FastClock()
     plan = PipelineConfig({"eda": ChainConfig("band.eda")})
     terminal, marked = view(100, 30), False
-    with Session(plan, [Still(clock)], clock=clock, seconds=15.0) as session:
+    with Session(plan, [TenSeconds(clock)], clock=clock, seconds=15.0) as session:
         for item in session:
             terminal.take(item)
             terminal.show(clock.now(), [1e3 * s for s in session.compute])
@@ -346,7 +356,7 @@ def test_all_that_a_session_yields_can_be_shown() -> None:
     text = "\n".join(shown(terminal))
     assert "SILENT" in text
     assert "◆ five" in text
-    assert "skin 0 of 1 (no signal)" in text
+    assert "eda 0 of 1 (no signal)" in text
 
 
 # Keys
@@ -380,7 +390,7 @@ def test_what_is_being_typed_is_on_the_screen() -> None:
     console = terminal.console
     lines = console.render_lines(screen, console.options, pad=False)
     last = "".join(part.text for part in lines[-1])
-    assert last == " marker: stress be▏   Enter sets it, Escape drops it"
+    assert last == " marker: stress be▏   Enter: set, Escape: cancel"
 
 
 @pytest.fixture

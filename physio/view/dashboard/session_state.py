@@ -28,7 +28,7 @@ from physio.dsp.iir import Bandpass, Highpass
 from physio.view.dashboard.figures.ring_buffer import RingBuffer
 from physio.view.labels import DIMENSIONS, estimated_dimensions
 from physio.view.stream_stats import EventLog, StreamStats
-from physio.view.terminal.live import TRUTH
+from physio.view.terminal.state import TRUTH
 
 FILTERS: Final[Mapping[str, Stage | None]] = {
     "as recorded": None,

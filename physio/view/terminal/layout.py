@@ -1,6 +1,5 @@
-"""What the terminal view draws."""
+"""Layout of the terminal view."""
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -26,6 +25,7 @@ from physio.view.labels import (
 )
 from physio.view.stream_stats import LogEntry, StreamStats
 from physio.view.terminal.sparklines import bar, clock, number, spark
+from physio.view.terminal.state import ParticipantPanel
 
 BADGES = ("bold black on #E69F00", "bold white on #AA3377")
 HUES = {"valence": "#56B4E9", "arousal": "#E69F00", "dominance": "#2FBF9B"}
@@ -33,54 +33,35 @@ _SILENT = Text.assemble((" SILENT ", "bold white on red"))
 
 
 @dataclass
-class ParticipantPanel:
-    """What is computed of one participant, as far as it is to be seen.
-
-    Parameters
-    ----------
-    features, estimates, truth
-        The newest blocks, if there are any; truth is what a simulated participant
-        feels.
-    trend
-        The newest means of each dimension.
-    """
-
-    features: Block | None = None
-    estimates: Block | None = None
-    truth: Block | None = None
-    trend: dict[str, deque[float]] = field(default_factory=dict)
-
-
-@dataclass
 class TerminalLayout:
-    """A session at one moment, drawn by `rich.print` at any width.
+    """State of a session at one moment, drawn by `rich.print` at any width.
 
     Parameters
     ----------
     now, begin
-        The time, and when the session began (s, session clock).
+        The time, and the begin of the session (s, session clock).
     participant
         Code of the participant.
     labels
-        What must be said of the numbers.
-    meters
-        The streams.
-    missing
-        Names of streams that never sent anything and were declared silent.
+        Badges of the data's origins.
+    stats
+        Statistics of the streams.
+    missing_streams
+        Names of streams that timed out without any sample.
     participants
-        What is computed of each participant, by code; of the only one, by ``""``.
-    happened
-        The newest lines of what happened.
+        Computed data of each participant, by code; of the only one, by ``""``.
+    log
+        The newest lines of the event log.
     latency_ms
-        How long it takes to compute an estimate: half of them, 99 of 100 (ms).
+        Computation time of an estimate: median, 99th percentile (ms).
     listening
-        Whether keys can be pressed.
+        True if keys are read.
     entry
-        What was typed of a label so far.
-    said
-        A line to keep in sight.
+        The marker label typed so far; None while none is being typed.
+    notice
+        A line that stays visible.
     height
-        How many lines there are to fill; as many as it takes, if nothing is said.
+        Number of lines to fill; None: as many as needed.
     """
 
     now: float
@@ -117,7 +98,7 @@ class TerminalLayout:
         lines = self._log_lines(room)
         yield from top
         if lines:
-            yield _rule("what happened")
+            yield _rule("events")
             yield from lines
         if height is not None:
             taken = rows + len(lines) + bool(lines) + 1
@@ -166,16 +147,14 @@ class TerminalLayout:
                 no_wrap=True,
                 overflow="crop",
             )
-        if moved := largest_contributions(block, "arousal"):
-            yield Text(
-                f" arousal moved by {moved}", "dim", no_wrap=True, overflow="crop"
-            )
+        explained = "arousal" if "arousal" in names else next(iter(names), "")
+        if contributions := largest_contributions(block, explained):
+            text = f" contributions to {explained}: {contributions}"
+            yield Text(text, "dim", no_wrap=True, overflow="crop")
         late = self.now - float(block.complete_until)
         if late > 2:
-            yield Text(f" the newest of these is {late:.0f} s old", "bold yellow")
-        diamond = (
-            "" if panel.truth is None else " ◇ is what the simulated participant feels."
-        )
+            yield Text(f" the newest estimate is {late:.0f} s old", "bold yellow")
+        diamond = "" if panel.truth is None else " ◇ simulated true value."
         yield Padding(Text(MEANING + diamond, "dim"), (0, 1))
 
     def _streams(self, width: int) -> Table:
@@ -184,12 +163,12 @@ class TerminalLayout:
         table.add_column("stream", no_wrap=True)
         table.add_column("Hz (nominal)", justify="right", no_wrap=True)
         table.add_column("newest", justify="right", no_wrap=True)
-        table.add_column("lost in 60 s", justify="right", no_wrap=True)
+        table.add_column("lost (60 s)", justify="right", no_wrap=True)
         if wide:
-            table.add_column("lost in all", justify="right", no_wrap=True)
-        table.add_column("good", no_wrap=True, min_width=24 if wide else 18)
-        for meter in self.stats:
-            row = _row(meter, self.now)
+            table.add_column("lost (total)", justify="right", no_wrap=True)
+        table.add_column("valid", no_wrap=True, min_width=24 if wide else 18)
+        for stats in self.stats:
+            row = _row(stats, self.now)
             table.add_row(*(row if wide else row[:4] + row[5:]))
         for name in self.missing_streams:
             never = (Text(name, "bold red"), "", Text("never", "yellow"), "")
@@ -199,7 +178,7 @@ class TerminalLayout:
     def _features(self) -> Iterator[Padding]:
         for code, panel in self.participants.items():
             if panel.features is not None and len(panel.features):
-                yield _present(code, panel.features)
+                yield _feature_line(code, panel.features)
 
     def _log_lines(self, room: int) -> list[Text]:
         if not self.log or room < 2:
@@ -221,19 +200,19 @@ class TerminalLayout:
                 (" marker: ", "bold cyan"),
                 self.entry,
                 ("▏", "bold cyan blink"),
-                ("   Enter sets it, Escape drops it", "dim"),
+                ("   Enter: set, Escape: cancel", "dim"),
             )
         parts = []
         if self.latency_ms is not None:
-            half, most = self.latency_ms
-            parts.append(f"computing {half:.1f} ms, p99 {most:.1f} ms")
+            median, p99 = self.latency_ms
+            parts.append(f"computation {median:.1f} ms, p99 {p99:.1f} ms")
         if self.listening:
-            parts.append("keys: 1-9 marker, m typed marker, q end")
+            parts.append("keys: 1-9 marker, m typed marker, q stop")
         return Text(" " + "   ".join(parts), "dim")
 
 
 def feature_counts(features: Block) -> list[tuple[str, int, int, str]]:
-    """Return of each chain how many features the last row has, of how many, and why."""
+    """Return for each chain: name, valid and all features, main missing reason."""
     names = [
         n
         for n in features.info.names
@@ -252,7 +231,7 @@ def feature_counts(features: Block) -> list[tuple[str, int, int, str]]:
 
 
 def status_line(screen: TerminalLayout) -> str:
-    """Return the state of a session as one plain line."""
+    """Return the state of a session as one line of plain text."""
     parts = [clock(screen.now - screen.begin)]
     for code, panel in screen.participants.items():
         e = panel.estimates
@@ -260,22 +239,22 @@ def status_line(screen: TerminalLayout) -> str:
             continue
         for name in estimated_dimensions(e.info):
             mean, sd = float(e.column(name)[-1]), float(e.column(f"{name}.sd")[-1])
-            missing = f"none ({reason_words(reason_codes(e, name)[-1])})"
+            missing = f"missing ({reason_words(reason_codes(e, name)[-1])})"
             text = number(mean, sd) if np.isfinite(mean) else missing
             parts.append(f"{code} {name} {text}".lstrip())
-    for meter in screen.stats:
-        rate, lost = meter.rate(screen.now), f"{meter.lost} lost"
-        text = "silent" if meter.silent else f"{rate:.1f} Hz, {lost}"
-        if not meter.silent and np.isnan(rate):
-            text = lost if meter.samples else "nothing yet"
-        parts.append(f"{meter.info.name} {text}")
+    for stats in screen.stats:
+        rate, lost = stats.rate(screen.now), f"{stats.lost} lost"
+        text = "silent" if stats.silent else f"{rate:.1f} Hz, {lost}"
+        if not stats.silent and np.isnan(rate):
+            text = lost if stats.samples else "no samples yet"
+        parts.append(f"{stats.info.name} {text}")
     if screen.latency_ms is not None:
-        half, most = screen.latency_ms
-        parts.append(f"computing {half:.1f} ms, p99 {most:.1f} ms")
+        median, p99 = screen.latency_ms
+        parts.append(f"computation {median:.1f} ms, p99 {p99:.1f} ms")
     return " | ".join(parts)
 
 
-def _present(code: str, features: Block) -> Padding:
+def _feature_line(code: str, features: Block) -> Padding:
     parts = []
     for chain, good, n, reason in feature_counts(features):
         style = "green" if good == n else "yellow" if good else "bold yellow"
@@ -293,7 +272,7 @@ def _bar(
         at = float(panel.truth.column(name)[-1]) if panel.truth and true else np.nan
         return bar(mean, sd, width, HUES.get(name, "white"), at)
     reason = reason_words(reason_codes(panel.estimates, name)[-1])
-    caption = f" none: {reason} "
+    caption = f" missing: {reason} "
     caption = caption if len(caption) <= width else reason[:width]
     return Text(caption.center(width, "╌"), "bold yellow")
 
@@ -302,11 +281,11 @@ def _rule(title: str) -> Rule:
     return Rule(Text(title, "dim"), style="dim", align="left")
 
 
-def _row(meter: StreamStats, now: float) -> tuple[Text, ...]:
-    nominal = f"{float(meter.info.rate):g}"
-    rate, age = meter.rate(now), meter.age(now)
-    lost, share = meter.loss(now)
-    off = abs(rate / float(meter.info.rate) - 1) > 0.02
+def _row(stats: StreamStats, now: float) -> tuple[Text, ...]:
+    nominal = f"{float(stats.info.rate):g}"
+    rate, age = stats.rate(now), stats.age(now)
+    lost, fraction = stats.loss(now)
+    off = abs(rate / float(stats.info.rate) - 1) > 0.02
     measured = Text.assemble(
         ("…" if np.isnan(rate) else f"{rate:.1f}", "yellow" if off else ""),
         (f" ({nominal})", "dim"),
@@ -314,26 +293,26 @@ def _row(meter: StreamStats, now: float) -> tuple[Text, ...]:
     newest = (
         "never" if np.isnan(age) else f"{age:.2f} s" if age < 10 else f"{age:.0f} s"
     )
-    gone = Text(f"{lost} = {100 * share:.1f} %" if lost else "0")
-    gone.stylize("bold red" if share > 0.05 else "yellow" if lost else "dim")
+    loss = Text(f"{lost} = {100 * fraction:.1f} %" if lost else "0")
+    loss.stylize("bold red" if fraction > 0.05 else "yellow" if lost else "dim")
     return (
-        Text(meter.info.name, "bold red" if meter.silent else ""),
+        Text(stats.info.name, "bold red" if stats.silent else ""),
         measured,
         Text(newest, "yellow" if not age <= 1.5 else ""),
-        gone,
-        Text(str(meter.lost), "yellow" if meter.lost else "dim"),
-        _SILENT if meter.silent else _good(meter),
+        loss,
+        Text(str(stats.lost), "yellow" if stats.lost else "dim"),
+        _SILENT if stats.silent else _quality_text(stats),
     )
 
 
-def _good(meter: StreamStats) -> Text:
-    share, flat = meter.quality()
-    if np.isnan(share):
+def _quality_text(stats: StreamStats) -> Text:
+    fraction, flat = stats.quality()
+    if np.isnan(fraction):
         return Text("…", "dim")
-    style = "green" if share > 0.95 else "yellow" if share > 0.5 else "bold red"
+    style = "green" if fraction > 0.95 else "yellow" if fraction > 0.5 else "bold red"
     text = Text.assemble(
-        ("■" * round(5 * share)).ljust(5, "·"), f" {100 * share:.0f} %"
+        ("■" * round(5 * fraction)).ljust(5, "·"), f" {100 * fraction:.0f} %"
     )
     text.stylize(style)
-    shown = " ".join(flat[:3]) + (f" +{len(flat) - 3}" if len(flat) > 3 else "")
-    return text.append(f" flat: {shown}", "bold yellow") if flat else text
+    names = " ".join(flat[:3]) + (f" +{len(flat) - 3}" if len(flat) > 3 else "")
+    return text.append(f" flat: {names}", "bold yellow") if flat else text

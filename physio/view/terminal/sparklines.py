@@ -1,4 +1,4 @@
-"""Numbers drawn with characters."""
+"""Bars, sparklines, numbers and durations as text."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,9 +10,9 @@ SPARKS: Final = "▁▂▃▄▅▆▇█"
 
 
 def bar(mean: float, sd: float, width: int, hue: str, true: float = np.nan) -> Text:
-    """Return an estimate on [-1, 1]: a dot, and ±1 sd around it.
+    """Return an estimate on [-1, 1] as a dot with an error bar of ±1 SD.
 
-    An arrow stands where the error bar leaves the scale, a diamond where ``true`` is.
+    An arrow marks an error bar that exceeds the scale, a diamond the value ``true``.
     """
 
     def cell(value: float) -> int:
@@ -39,14 +39,14 @@ def bar(mean: float, sd: float, width: int, hue: str, true: float = np.nan) -> T
 
 
 def number(mean: float, sd: float) -> str:
-    """Return an estimate in figures, a dash where it is missing."""
+    """Return an estimate as ``+0.12 ± 0.34``, a dash if it is missing."""
     if not np.isfinite(mean):
         return "—"
     return f"{mean:+.2f} ± {sd:.2f}"
 
 
 def spark(values: Sequence[float], width: int) -> str:
-    """Return a course on [-1, 1] as ``width`` characters, blank where it is missing."""
+    """Return values on [-1, 1] as ``width`` characters, blank where missing."""
     if not values or not width:
         return " " * width
     parts = np.array_split(np.array(values), min(width, len(values)))

@@ -15,9 +15,9 @@ from dataclasses import replace
 from benchmarks.dsp_full_pipeline import signals
 from physio.core.stage import Chain
 from physio.online.engine import Engine
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 found = signals()
-plan = SessionFile().plan(tuple(found))
+plan = SessionConfig().plan(tuple(found))
 Engine(replace(plan, estimator=Chain()), found, 0.0)
 """
 
@@ -57,10 +57,10 @@ from physio.features.cardiac.heart_rate import Beats
 from physio.features.respiration.respiration_belt import Respiration
 from physio.features.cardiac.hrv import HeartVariability
 from physio.online.engine import Engine
-from physio.online.session_config import SessionFile
+from physio.online.session_config import SessionConfig
 
 found = signals()
-engine = Engine(SessionFile().plan(tuple(found)), found, 0.0)
+engine = Engine(SessionConfig().plan(tuple(found)), found, 0.0)
 by_kind = {info.channels[0].kind: info for info in found}
 belt = Info("belt.resp", Fraction(25), (Channel("resp", "resp", "1"),))
 for stage, info in (

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Row
-from physio.inference.onnx import OnnxModel
+from physio.inference.onnx import to_onnx_model
 from physio.models.rbtransformer import RBTransformer, RBTransformerConfig
 
 CALLS: Final = 3000
@@ -22,7 +22,7 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
     z = np.random.default_rng(0).standard_normal(128)
     torch.set_num_threads(1)
     ways = {
-        "ONNX Runtime, as live": OnnxModel(model).predict,
+        "ONNX Runtime, as live": to_onnx_model(model).predict,
         "torch, eager": model.predict,
     }
     taken = _latencies({k: _call(f, z) for k, f in ways.items()})

@@ -13,7 +13,7 @@ from experiments.weights.demo import record
 from physio.view.plots.session import session_figure
 
 recording = record(Wristband(seed=7, preset="exaggerated"), 180)
-features = physio.features(recording)
+features = physio.compute_features(recording)
 estimates = physio.estimate(recording)
 
 # %%

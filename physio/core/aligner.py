@@ -48,7 +48,7 @@ class StreamAligner:
     ) -> None:
         self.join = join
         self.begin = begin
-        self.info = _joined(join, sources)
+        self.info = aligned_info(join, sources)
         self._sources = {info.name: info for info in sources}
         self._spans = {info.name: info.memory for info in sources}
         self._rate = float(join.rate)
@@ -135,7 +135,7 @@ def _named(stream: str, channel: Channel) -> Channel:
     return replace(channel, name=f"{stream}.{channel.name}")
 
 
-def _joined(join: TickGrid, sources: tuple[StreamInfo, ...]) -> StreamInfo:
+def aligned_info(join: TickGrid, sources: tuple[StreamInfo, ...]) -> StreamInfo:
     channels = []
     for info in sources:
         channels += [_named(info.name, c) for c in info.channels]

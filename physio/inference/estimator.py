@@ -1,22 +1,28 @@
-"""From features to how a participant would rate their own affect now."""
+"""Estimator: valence, arousal and dominance from features, with their uncertainty."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from physio.core.affect import DIMENSIONS, LEVELS
 from physio.core.block import Array, Channel, Origin, StreamInfo
 from physio.core.events import Events
 from physio.core.missing import MissingReason, missing_reason
-from physio.core.recording import CALIBRATION, RATINGS, base_name
+from physio.core.recording import (
+    BASELINE_START,
+    CALIBRATION,
+    RATINGS,
+    base_name,
+    baseline_marker,
+)
 from physio.core.stage import Stage, State
 from physio.inference.calibration import Calibration, packed
 from physio.inference.error_correlations import known_errors
 from physio.inference.expert import (
-    DIMENSIONS,
     GAUSSIAN,
-    LEVELS,
     BoundExpert,
     Expert,
     ExpertState,
@@ -28,30 +34,24 @@ from physio.inference.self_report import SAM
 from physio.models.fusion import fuse
 from physio.models.personalization import RatedMoment, personalize
 
-__all__ = ["DIMENSIONS", "REST", "Estimator", "Expert"]
+__all__ = ["DIMENSIONS", "Estimator", "Expert"]
 
-REST: Final = "rest"
-"""Label of the event that begins a new rest."""
+CONTRIBUTION: Final = ".contribution."
+"""Middle of the columns of contributions: ``arousal.contribution.eda.scr_rate``."""
 
-OVER: Final = "rest over"
-"""Label of the event that ends a rest before its time."""
-
-BY: Final = ".contribution."
-"""What stands between a dimension and what moved it: ``arousal.contribution.eda.scr_rate``."""
-
-PERSON: Final = "participant"
-"""What a participant's own ratings moved an estimate by: ``arousal.contribution.participant``."""
+PARTICIPANT: Final = "participant"
+"""Contribution of the participant's own ratings."""
 
 OTHER: Final = "other"
-"""What no feature accounts for: what a network says of the rest itself, say."""
+"""Contribution that no feature accounts for, as a network's output at the baseline."""
 
-HALVES: Final = tuple(
-    f"{d}.half{round(100 * level)}" for d in DIMENSIONS for level in LEVELS
+INTERVALS: Final = tuple(
+    f"{d}.ci{round(100 * level)}" for d in DIMENSIONS for level in LEVELS
 )
-"""Half of each interval: ratings lie within ``arousal.ci80`` of it 4 times in 5."""
+"""Half-widths of the intervals: 80 % of ratings lie within ``arousal.ci80`` of it."""
 
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
-_HELD: Final = MissingReason.DEMO_WEIGHTS.nan
+_DEMO: Final = MissingReason.DEMO_WEIGHTS.nan
 _MOST: Final = 64  # ratings that are remembered
 
 
@@ -61,49 +61,51 @@ class Estimator(Stage):
 
     The estimate is the predictive distribution of the participant's own rating (SAM, on
     [-1, 1]) at that moment, label noise included: ``arousal`` is its mean and
-    ``arousal.sd`` its standard deviation. Beside stand ``arousal.missing`` (a
+    ``arousal.sd`` its standard deviation. The other columns are ``arousal.missing`` (a
     `MissingReason`, 0 where there is an estimate); ``support.window_start`` and
-    ``support.window_end``: from when to when the samples came that it rests on (s,
-    session clock); and what each expert says by itself: ``wrist.arousal``,
-    ``wrist.arousal.sd``. ``arousal.ci80`` is half of the interval about the mean that
-    holds 80 % of ratings, as participants left out of training showed; so with 50 and
-    95. ``arousal.contribution.eda.scr_rate`` is by how much that feature moved the mean
-    away from what is said of anybody, and ``arousal.contribution.participant`` by how
-    much the participant's own ratings did: exactly where the model is linear, by
-    Shapley values where it is not. With the prior and ``arousal.contribution.other``
-    they add up to the mean. Electrodes of a band are told of together.
+    ``support.window_end``, the first and last time of the samples that it rests on (s,
+    session clock); and the estimate of each expert alone, ``wrist.arousal`` and
+    ``wrist.arousal.sd``. ``arousal.ci80`` is the half-width of the interval about the
+    mean that holds 80 % of ratings, calibrated on held-out participants; the same for
+    50 and 95. ``arousal.contribution.eda.scr_rate`` is the contribution of that feature
+    to the difference from the prior's mean, and
+    ``arousal.contribution.participant`` that of the participant's own ratings: exact
+    where the model is linear, Shapley values where it is not. With the prior and
+    ``arousal.contribution.other`` they add up to the mean. The electrodes of a band
+    have one contribution.
 
-    Weights that foretell add what skin conductance will be, ``forecast.5s`` (uS) with
-    the ends of a band that holds it four times in five, and how likely each condition
-    is, ``condition.stress``: see `physio.inference.forecast`.
+    Weights with a forecast add skin conductance ahead, ``forecast.5s`` (uS) with the
+    ends of its 80 % interval, and the probability of each condition,
+    ``condition.stress``: see `physio.inference.forecast`.
 
-    A participant's features are measured against their own rest: the first ``rest`` s
-    in which an expert has any feature, or those that follow an event labelled ``rest``.
-    Until it is over, what is not yet known of the participant widens the estimate. The
-    rest is state, as a calibration is: it is not counted in the support. After a sensor
-    was lost, what it says counts the more the more of its window has come again. A
-    moment unlike all that was seen in training has no estimate (why: out of
-    distribution).
+    A participant's features are measured against their own baseline: the first
+    ``baseline_seconds`` s in which an expert has any feature, or those that follow the
+    marker ``baseline start``. Until it is over, the remaining uncertainty about the
+    participant widens the estimate. The baseline is state, as a calibration is: it is
+    not counted in the support. After a sensor was lost, its features gain weight as
+    their windows fill again. A moment unlike the training data has no estimate (reason:
+    out of distribution).
 
-    What is told to the session is heard: the markers ``rest`` and ``rest over``; a
-    rating of the last moments (`physio.inference.self_report`), from which the
-    participant's own way of rating is learned as far as the weights tell how
-    participants differ; and a calibration (`physio.inference.calibration`), which
-    stands for an earlier rest and earlier ratings.
+    The estimator reacts to events of the session: the markers ``baseline start`` and
+    ``baseline end``; a rating of the last moments (`physio.inference.self_report`),
+    from which the participant's offset and slope are learned as far as the weights
+    describe differences between participants; and a calibration
+    (`physio.inference.calibration`), which stands for an earlier baseline and earlier
+    ratings.
 
     Parameters
     ----------
     experts
-        What is asked; with several, see `physio.models.fusion.fuse`. An expert trained
-        on simulated participants is never fused with one trained on measured
-        participants: it is then seen in its own columns alone.
-    rest
-        How long the participant's rest is (s); by default as long as in the training of
-        each expert, which is 300 for the shipped ``wrist``.
+        Experts; with several, see `physio.models.fusion.fuse`. An expert trained on
+        simulated participants is never fused with one trained on measured participants:
+        it then has its own columns alone.
+    baseline_seconds
+        Duration of the participant's baseline (s); by default as long as in the
+        training of each expert, which is 300 for the shipped ``wrist``.
     demo_weights
         Whether weights trained on simulated participants may answer on measured input.
-    recall
-        How far back a rating of the last moments reaches (s).
+    rating_lookback
+        Duration of the past that a rating of the last moments is about (s).
     """
 
     experts: tuple[Expert, ...] = ()
@@ -113,300 +115,362 @@ class Estimator(Stage):
 
     def __post_init__(self) -> None:
         if self.baseline_seconds is not None and self.baseline_seconds <= 0:
-            raise ValueError(f"rest must be above 0 s, not {self.baseline_seconds}")
+            raise ValueError(
+                f"baseline_seconds must be above 0 s, not {self.baseline_seconds}"
+            )
         if self.rating_lookback <= 0:
-            raise ValueError(f"recall must be above 0 s, not {self.rating_lookback}")
+            raise ValueError(
+                f"rating_lookback must be above 0 s, not {self.rating_lookback}"
+            )
         names = [e.name for e in self.experts]
         if len(set(names)) != len(names):
-            raise ValueError(f"two experts are called alike: {', '.join(names)}")
+            raise ValueError(f"two experts have the same name: {', '.join(names)}")
+
+    def trusting(self, packages: Sequence[str]) -> Self:
+        """Return this with ``packages`` from which its experts' models may come."""
+        experts = tuple(e.trusting(packages) for e in self.experts)
+        return replace(self, experts=experts)
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the columns, or raise what an expert lacks."""
-        if info.channels and not any(
-            name.endswith(".window_end") for name in info.names
-        ):
-            raise ValueError(
-                f"an estimator reads features that a junction has joined, with the "
-                f"columns '<chain>.window_start' and '<chain>.window_end'; {info.name!r} has none"
-            )
-        minds = tuple(BoundExpert.bind(e, info) for e in self.experts)
-        span = max((m.span for m in minds), default=0.0)
-        names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd", ".missing")]
-        told = [Channel(name, memory=span) for name in names]
-        told += [
-            Channel(f"support.{end}", unit="s")
-            for end in ("window_start", "window_end")
-        ]
-        told += [Channel(name, memory=span) for name in HALVES]
-        for mind in minds:
-            names = [f"{mind.name}.{d}{end}" for d in DIMENSIONS for end in ("", ".sd")]
-            told += [Channel(name, memory=mind.span) for name in names]
-        moved = _moved(minds, _together(minds))
-        told += [Channel(f"{d}{BY}{g}", memory=span) for d in DIMENSIONS for g in moved]
-        ahead = Forecaster.bind(minds, info)
-        told += ahead.channels if ahead else ()
-        heard = [m for m in minds if self._allowed(m, info)]
-        demo = any(m.origin is not Origin.MEASURED for m in heard)
-        worst = Origin.worst(info.origin, Origin.DEMO) if demo else info.origin
-        return replace(info.with_channels(None, *told), origin=worst)
+        """Return the columns; raise ValueError where an expert lacks one of its own."""
+        experts = self._bind(info)
+        channels = _estimate_channels(experts)
+        channels += _expert_channels(experts)
+        channels += _contribution_channels(experts)
+        if (forecaster := Forecaster.bind(experts, info)) is not None:
+            channels += forecaster.channels
+        answering = [e for e in experts if self._allows(e, info)]
+        demo = any(e.origin is not Origin.MEASURED for e in answering)
+        origin = Origin.worst(info.origin, Origin.DEMO) if demo else info.origin
+        return replace(info.with_channels(None, *channels), origin=origin)
 
     def initial_state(self, info: StreamInfo) -> State:
-        """Return a state: which expert reads what, and what it knows of the participant."""
-        minds = tuple(BoundExpert.bind(e, info) for e in self.experts)
-        allowed = tuple(self._allowed(m, info) for m in minds)
+        """Return the bound experts, and what is known of the participant."""
+        experts = self._bind(info)
         tick = 1 / float(info.rate) if info.rate else 0.0
-        room = _Runtime.of(minds, allowed, info, tick)
-        seen = tuple(ExpertState.nothing(m, tick) for m in minds)
-        recent = np.full(
-            (max(round(self.rating_lookback / tick), 1) if tick else 1, 2, 3), np.nan
+        allowed = tuple(self._allows(e, info) for e in experts)
+        runtime = _Runtime.bind(experts, allowed, info, tick)
+        ticks = max(round(self.rating_lookback / tick), 1) if tick else 1
+        return _State(
+            runtime,
+            tuple(ExpertState.initial(e, tick) for e in experts),
+            _RatingHistory([], np.full((ticks, 2, 3), np.nan), np.zeros(1, np.int_)),
+            runtime.forecaster.initial_state() if runtime.forecaster else None,
         )
-        told = _RatingHistory([], recent, np.zeros(1, np.int_))
-        past = room.ahead.begin() if room.ahead else None
-        return _State(room, seen, told, past)
 
     def process(self, state: State, x: Array) -> Array:
-        """Estimate at each tick by itself, so that cuts change nothing."""
-        room = state.room
-        each = np.empty((len(x), len(room.minds), 2, len(DIMENSIONS)))
-        fused = np.empty((len(x), 2, len(DIMENSIONS)))
-        moved = np.empty((len(x), len(DIMENSIONS), len(room.moved)))
-        ahead = np.empty((len(x), len(room.ahead.channels) if room.ahead else 0))
-        # Prepared at once: what is done to each number does not depend on the rest.
-        features = [mind.read(x) for mind in room.minds]
+        """Estimate at each tick alone, so that cuts change nothing."""
+        runtime, d = state.runtime, len(DIMENSIONS)
+        by_expert = np.empty((len(x), len(runtime.experts), 2, d))
+        fused = np.empty((len(x), 2, d))
+        contributions = np.empty((len(x), d, len(runtime.groups)))
+        width = len(runtime.forecaster.channels) if runtime.forecaster else 0
+        forecast = np.empty((len(x), width))
+        # Transformed at once: the transform of a value depends on that value alone.
+        features = [expert.features.read(x) for expert in runtime.experts]
         for i in range(len(x)):
-            answers = [
-                mind.answer(
-                    seen, own[i], room.tick, self.baseline_seconds or mind.length
-                )
-                for mind, seen, own in zip(
-                    room.minds, state.seen, features, strict=True
+            predictions = [
+                expert.predict(s, z[i], runtime.tick, self._length(expert))
+                for expert, s, z in zip(
+                    runtime.experts, state.experts, features, strict=True
                 )
             ]
-            for k, (mind, answer) in enumerate(zip(room.minds, answers, strict=True)):
-                each[i, k] = answer.mean, answer.sd
-                if not room.allowed[k]:
-                    each[i, k][:, mind.supported] = MissingReason.DEMO_WEIGHTS.nan
-            fused[i], moved[i] = room.fused(each[i], answers, state.told)
-            if room.ahead:
-                ahead[i] = self._foretold(room, room.ahead, state, x[i], features, i)
-        told = np.stack([fused[:, 0], fused[:, 1], missing_reason(fused[:, 0])], axis=2)
-        support = room.support(x, each, fused)
-        halves = fused[:, 1, :, None] * room.widths
-        own = each.transpose(0, 1, 3, 2)
-        return np.hstack(
-            [
-                told.reshape(len(x), 9),
-                support,
-                halves.reshape(len(x), len(HALVES)),
-                own.reshape(len(x), 6 * len(room.minds)),
-                moved.reshape(len(x), len(DIMENSIONS) * len(room.moved)),
-                ahead,
-            ]
-        )
-
-    def _foretold(
-        self,
-        room: "_Runtime",
-        ahead: Forecaster,
-        state: State,
-        row: Array,
-        features: list[Array],
-        tick: int,
-    ) -> Array:
-        """Return what the expert that foretells says at a tick, if it may."""
-        k = ahead.expert
-        rest, length = state.seen[k].rest, self.baseline_seconds or ahead.mind.length
-        share = min(1.0, float(rest.past[0]) / length)
-        told = ahead.predict(state.past, row, features[k][tick], rest, share)
-        return told if room.allowed[k] else np.full_like(told, _HELD)
+            by_expert[i] = runtime.answers(predictions)
+            fused[i], contributions[i] = runtime.fuse(
+                by_expert[i], predictions, state.ratings
+            )
+            if runtime.forecaster and state.eda:
+                k = runtime.forecaster.index
+                forecast[i] = self._forecast(state, state.eda, x[i], features[k][i])
+        rows = [
+            np.stack([fused[:, 0], fused[:, 1], missing_reason(fused[:, 0])], axis=2),
+            runtime.support(x, by_expert, fused),
+            fused[:, 1, :, None] * runtime.widths,
+            by_expert.transpose(0, 1, 3, 2),
+            contributions,
+            forecast,
+        ]
+        return np.hstack([r.reshape(len(x), int(np.prod(r.shape[1:]))) for r in rows])
 
     def on_events(self, state: State, events: Events) -> None:
-        """Take in what is told to the session: see the class."""
+        """React to ratings, calibrations and markers: see the class."""
         name = base_name(events.info.name)
         if name == RATINGS:
             for row, kind in zip(events.data, events.labels, strict=True):
                 if kind == SAM:
-                    state.told.label(row)
+                    state.ratings.learn(row)
         elif name == CALIBRATION:
             for text in events.labels:
                 self._calibrate(state, text)
         else:
-            for label in events.labels:
-                if label in {REST, OVER}:
-                    for seen in state.seen:
-                        seen.begin() if label == REST else seen.end()
+            self._mark(state, events.labels)
 
     def calibration(self, state: State, participant: str = "") -> Calibration:
         """Return what is known of the participant by now, as a file would hold it."""
-        pairs = zip(state.room.minds, state.seen, strict=True)
-        experts = tuple(seen.own(mind) for mind, seen in pairs)
-        return Calibration(participant, experts, packed(state.told.labels))
+        pairs = zip(state.runtime.experts, state.experts, strict=True)
+        experts = tuple(s.expert_baseline(expert) for expert, s in pairs)
+        return Calibration(participant, experts, packed(state.ratings.labels))
 
     def refusals(self, info: StreamInfo, calibration: Calibration) -> list[str]:
         """Return a sentence on each expert that cannot use a calibration."""
-        minds = [BoundExpert.bind(e, info) for e in self.experts]
-        return calibration.refusals(minds)
+        return calibration.refusals(self._bind(info))
 
-    def _calibrate(self, state: State, text: str) -> None:
-        """Begin with a calibration, as far as it is of these experts."""
+    def _bind(self, info: StreamInfo) -> tuple[BoundExpert, ...]:
+        """Return the experts bound to the features of ``info``."""
+        if info.channels and not any(n.endswith(".window_end") for n in info.names):
+            raise ValueError(
+                f"an estimator reads aligned features, with the columns "
+                f"'<chain>.window_start' and '<chain>.window_end'; {info.name!r} has "
+                "none"
+            )
+        return tuple(BoundExpert.bind(e, info) for e in self.experts)
+
+    def _allows(self, expert: BoundExpert, info: StreamInfo) -> bool:
+        """Return whether an expert may answer on the input's origin."""
+        measured = expert.origin is Origin.MEASURED
+        return measured or info.origin is not Origin.MEASURED or self.demo_weights
+
+    def _length(self, expert: BoundExpert) -> float:
+        """Return the duration of an expert's baseline (s)."""
+        return self.baseline_seconds or expert.baseline_seconds
+
+    def _forecast(
+        self, state: "_State", past: EdaHistory, row: Array, features: Array
+    ) -> Array:
+        """Return the forecast at a tick, missing where its expert may not answer."""
+        runtime = state.runtime
+        forecaster = runtime.forecaster
+        if forecaster is None:
+            return np.empty(0)
+        baseline = state.experts[forecaster.index].baseline
+        share = min(1.0, float(baseline.past[0]) / self._length(forecaster.expert))
+        values = forecaster.predict(past, row, features, baseline, share)
+        answers = runtime.allowed[forecaster.index]
+        return values if answers else np.full_like(values, _DEMO)
+
+    def _mark(self, state: "_State", labels: Sequence[str]) -> None:
+        """Begin and end baselines at their markers."""
+        for label in labels:
+            if edge := baseline_marker(label):
+                for s in state.experts:
+                    s.begin() if edge == BASELINE_START else s.end()
+
+    def _calibrate(self, state: "_State", text: str) -> None:
+        """Take over a calibration, as far as it is of these experts."""
         try:
-            found = Calibration.parse(text)
+            calibration = Calibration.parse(text)
         except ValueError:
-            return  # whoever gave it was told; a recording repeats it
-        known = {own.weights: own for own in found.experts}
+            return  # refused where it was given; a recording repeats it
+        known = {b.weights: b for b in calibration.experts}
         same = True
-        for mind, seen in zip(state.room.minds, state.seen, strict=True):
-            own = known.get(mind.name)
-            if own is not None and own.columns == mind.columns:
-                seen.restore(own)
-            same &= own is not None and own.sha256 == mind.sha256
+        for expert, s in zip(state.runtime.experts, state.experts, strict=True):
+            stored = known.get(expert.name)
+            if stored is not None and stored.columns == expert.features.names:
+                s.restore(stored)
+            same &= stored is not None and stored.sha256 == expert.sha256
         if same:
-            state.told.labels[:] = found.moments()
-
-    def _allowed(self, mind: "BoundExpert", info: StreamInfo) -> bool:
-        trusted = mind.origin is Origin.MEASURED or info.origin is not Origin.MEASURED
-        return trusted or self.demo_weights
+            state.ratings.labels[:] = calibration.moments()
 
 
 class _RatingHistory(NamedTuple):
-    """What the participant said of themselves, and what was estimated lately."""
+    """Ratings of the participant, and the latest estimates without them."""
 
     labels: list[RatedMoment]
     recent: Array  # mean and sd at the last ticks, for anybody, (n, 2, 3)
-    at: npt.NDArray[np.int_]  # how many ticks there were, (1,)
+    at: npt.NDArray[np.int_]  # number of ticks so far, (1,)
 
-    def keep(self, fused: Array) -> None:
-        """Remember what was estimated at a tick."""
+    def append(self, fused: Array) -> None:
+        """Add the estimate of a tick."""
         self.recent[self.at[0] % len(self.recent)] = fused
         self.at[0] += 1
 
-    def label(self, rating: Array) -> None:
+    def learn(self, rating: Array) -> None:
         """Learn from a rating of the last moments."""
-        here = np.isfinite(self.recent)
-        count = here.sum(axis=0)
-        total = np.where(here, self.recent, 0).sum(axis=0)
+        present = np.isfinite(self.recent)
+        count = present.sum(axis=0)
+        total = np.where(present, self.recent, 0).sum(axis=0)
         mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         self.labels.append(RatedMoment(mean[0], mean[1], np.array(rating)))
         del self.labels[:-_MOST]
 
 
 class _Runtime(NamedTuple):
-    """What never changes while an estimator runs."""
+    """Parts of a running estimator that never change."""
 
-    minds: tuple[BoundExpert, ...]
+    experts: tuple[BoundExpert, ...]
     allowed: tuple[bool, ...]
-    together: tuple[int, ...]  # the experts that are fused
-    ends: npt.NDArray[np.int_]  # of each column, where its chain's from and to are
+    in_fusion: tuple[int, ...]  # the experts that are fused
+    ends: npt.NDArray[np.int_]  # of each column, its chain's window_start and _end
     tick: float  # s
-    errors: Array | None  # how the errors of those fused go together, (3, k, k)
-    participant: Array  # how participants differ, (3, p, p)
-    widths: Array  # halves of intervals in standard deviations, (3, levels)
-    moved: tuple[str, ...]  # what moves an estimate
-    ahead: Forecaster | None
+    errors: Array | None  # correlations of the errors of those fused, (3, k, k)
+    participant: Array  # covariance between participants, (3, p, p)
+    widths: Array  # half-widths of intervals in standard deviations, (3, levels)
+    groups: tuple[str, ...]  # of contributions
+    forecaster: Forecaster | None
 
     @classmethod
-    def of(
+    def bind(
         cls,
-        minds: tuple[BoundExpert, ...],
+        experts: tuple[BoundExpert, ...],
         allowed: tuple[bool, ...],
         info: StreamInfo,
         tick: float,
     ) -> "_Runtime":
-        """Return the room of some experts."""
-        rows = _together(minds)
-        mine = [minds[k] for k in rows]
-        names, marks = tuple(m.name for m in mine), tuple(m.sha256 for m in mine)
-        errors = known_errors(names, marks) if len(mine) > 1 else None
-        sizes = {m.participant.shape for m in mine}
+        """Return the parts for some experts on the features of ``info``."""
+        rows = _in_fusion(experts)
+        fused = [experts[k] for k in rows]
+        errors = None
+        if len(fused) > 1:
+            hashes = tuple(e.sha256 for e in fused)
+            errors = known_errors(tuple(e.name for e in fused), hashes)
         participant = np.zeros((len(DIMENSIONS), 1, 1))
-        if len(sizes) == 1:
-            participant = np.mean([m.participant for m in mine], axis=0)
-        moved = _moved(minds, rows)
+        if len({e.ratings.participant.shape for e in fused}) == 1:
+            participant = np.mean([e.ratings.participant for e in fused], axis=0)
         widths = np.tile(GAUSSIAN, (len(DIMENSIONS), 1))
-        if mine:
-            widths = np.mean([m.widths for m in mine], axis=0)
-        ends, ahead = _ends(info), Forecaster.bind(minds, info)
+        if fused:
+            widths = np.mean([e.ratings.widths for e in fused], axis=0)
         return cls(
-            minds, allowed, rows, ends, tick, errors, participant, widths, moved, ahead
+            experts,
+            allowed,
+            rows,
+            _window_ends(info),
+            tick,
+            errors,
+            participant,
+            widths,
+            _groups(experts),
+            Forecaster.bind(experts, info),
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Runtime":
         return self
 
-    def fused(
-        self, said: Array, answers: list[Prediction], told: _RatingHistory
+    def answers(self, predictions: list[Prediction]) -> Array:
+        """Return means and deviations, shape (k, 2, 3), of experts that may answer."""
+        out = np.empty((len(predictions), 2, len(DIMENSIONS)))
+        for k, (expert, prediction) in enumerate(
+            zip(self.experts, predictions, strict=True)
+        ):
+            out[k] = prediction.mean, prediction.sd
+            if not self.allowed[k]:
+                out[k][:, expert.ratings.supported] = _DEMO
+        return out
+
+    def fuse(
+        self, answers: Array, predictions: list[Prediction], ratings: _RatingHistory
     ) -> tuple[Array, Array]:
-        """Return what the experts say together, (2, 3), and what moved it, (3, g)."""
-        rows = list(self.together)
-        moved = np.zeros((len(DIMENSIONS), len(self.moved)))
+        """Return the fused estimate, (2, 3), and its contributions, (3, groups)."""
+        rows = list(self.in_fusion)
+        contributions = np.zeros((len(DIMENSIONS), len(self.groups)))
         if not rows:
-            told.keep(np.full((2, len(DIMENSIONS)), _UNTRAINED))
-            return np.full((2, len(DIMENSIONS)), _UNTRAINED), moved
-        prior = np.array([self.minds[k].prior for k in rows])
-        each = said[rows]
-        made = fuse(each[:, 0], each[:, 1], prior[:, 0], prior[:, 1], self.errors)
-        out = np.stack([made.mean, made.sd])
+            ratings.append(np.full((2, len(DIMENSIONS)), _UNTRAINED))
+            return np.full((2, len(DIMENSIONS)), _UNTRAINED), contributions
+        prior = np.array([self.experts[k].ratings.prior for k in rows])
+        mine = answers[rows]
+        fused = fuse(mine[:, 0], mine[:, 1], prior[:, 0], prior[:, 1], self.errors)
+        out = np.stack([fused.mean, fused.sd])
         missing = np.isnan(out[0])
         for d in np.flatnonzero(missing):
-            out[:, d] = primary_reason(each[:, 0, d])
-        told.keep(out)
+            out[:, d] = primary_reason(mine[:, 0, d])
+        ratings.append(out)
         mean, sd = personalize(
-            out[0], out[1], made.prior, self.participant, told.labels
+            out[0], out[1], fused.prior, self.participant, ratings.labels
         )
         for j, k in enumerate(rows):
-            parts = self.minds[k].grouped(answers[k].parts) * made.weight[j][:, None]
-            for g, name in enumerate(self.minds[k].groups):
-                moved[:, self.moved.index(name)] += parts[:, g]
-        moved[:, -2] = out[0] - made.prior - moved.sum(axis=1)
-        moved[:, -1] = mean - out[0]
-        moved[missing] = out[0, missing, None]
-        return np.stack([mean, sd]), moved
+            groups = self.experts[k].groups
+            parts = groups.total(predictions[k].parts) * fused.weight[j][:, None]
+            for g, name in enumerate(groups.names):
+                contributions[:, self.groups.index(name)] += parts[:, g]
+        contributions[:, -2] = out[0] - fused.prior - contributions.sum(axis=1)
+        contributions[:, -1] = mean - out[0]
+        contributions[missing] = out[0, missing, None]
+        return np.stack([mean, sd]), contributions
 
-    def support(self, x: Array, said: Array, fused: Array) -> Array:
-        """Return from when to when the samples came that were used, shape (n, 2)."""
+    def support(self, x: Array, by_expert: Array, fused: Array) -> Array:
+        """Return first and last time of the samples that were used, shape (n, 2)."""
         used = np.zeros(x.shape, np.bool_)
-        for k in self.together:
-            speaks = np.isfinite(said[:, k, 0]).any(axis=1, keepdims=True)
-            used |= speaks & self.minds[k].touched(x)
+        for k in self.in_fusion:
+            answers = np.isfinite(by_expert[:, k, 0]).any(axis=1, keepdims=True)
+            used |= answers & self.experts[k].features.used(x)
         silent = ~np.isfinite(fused[:, 0]).any(axis=1)
         reasons = [primary_reason(row) for row in fused[silent, 0]]
         ends = []
         for end, pick, none in ((0, np.min, np.inf), (1, np.max, -np.inf)):
             at = self.ends[:, end]
             times = np.where(used & (at >= 0) & ~np.isnan(x[:, at]), x[:, at], none)
-            found = pick(times, axis=1, initial=none)
-            found[np.isinf(found)] = np.nan
-            found[silent] = reasons
-            ends.append(found)
+            extreme = pick(times, axis=1, initial=none)
+            extreme[np.isinf(extreme)] = np.nan
+            extreme[silent] = reasons
+            ends.append(extreme)
         return np.column_stack(ends)
 
 
 class _State(NamedTuple):
-    room: _Runtime
-    seen: tuple[ExpertState, ...]
-    told: _RatingHistory
-    past: EdaHistory | None
+    runtime: _Runtime
+    experts: tuple[ExpertState, ...]
+    ratings: _RatingHistory
+    eda: EdaHistory | None
 
 
-def _together(minds: tuple[BoundExpert, ...]) -> tuple[int, ...]:
-    """Return which experts are fused: those of measured participants, if there are any."""
-    asked = [k for k, m in enumerate(minds) if m.in_fusion]
-    measured = [k for k in asked if minds[k].origin is Origin.MEASURED]
-    return tuple(measured or asked)
+def _estimate_channels(experts: tuple[BoundExpert, ...]) -> list[Channel]:
+    """Return the columns of the estimate, its support and its intervals."""
+    span = _longest(experts)
+    names = [f"{d}{end}" for d in DIMENSIONS for end in ("", ".sd", ".missing")]
+    return [
+        *(Channel(name, memory=span) for name in names),
+        *(
+            Channel(f"support.{end}", unit="s")
+            for end in ("window_start", "window_end")
+        ),
+        *(Channel(name, memory=span) for name in INTERVALS),
+    ]
 
 
-def _moved(minds: tuple[BoundExpert, ...], rows: tuple[int, ...]) -> tuple[str, ...]:
-    """Return what can move an estimate: features, and the participant's own ratings."""
-    groups = (g for k in rows for g in minds[k].groups)
-    return (*dict.fromkeys(groups), OTHER, PERSON) if rows else ()
+def _expert_channels(experts: tuple[BoundExpert, ...]) -> list[Channel]:
+    """Return the columns of each expert alone."""
+    return [
+        Channel(f"{e.name}.{d}{end}", memory=e.features.longest)
+        for e in experts
+        for d in DIMENSIONS
+        for end in ("", ".sd")
+    ]
 
 
-def _ends(info: StreamInfo) -> npt.NDArray[np.int_]:
-    """Return for each column where its chain's ends of support are; -1 for none."""
+def _contribution_channels(experts: tuple[BoundExpert, ...]) -> list[Channel]:
+    """Return the columns of contributions."""
+    span, groups = _longest(experts), _groups(experts)
+    return [
+        Channel(f"{d}{CONTRIBUTION}{g}", memory=span)
+        for d in DIMENSIONS
+        for g in groups
+    ]
+
+
+def _longest(experts: tuple[BoundExpert, ...]) -> float:
+    """Return the longest window of the features of all experts (s)."""
+    return max((e.features.longest for e in experts), default=0.0)
+
+
+def _in_fusion(experts: tuple[BoundExpert, ...]) -> tuple[int, ...]:
+    """Return the fused experts: those of measured participants, if there are any."""
+    fused = [k for k, e in enumerate(experts) if e.in_fusion]
+    measured = [k for k in fused if experts[k].origin is Origin.MEASURED]
+    return tuple(measured or fused)
+
+
+def _groups(experts: tuple[BoundExpert, ...]) -> tuple[str, ...]:
+    """Return the groups of contributions: features, the rest, and the ratings."""
+    rows = _in_fusion(experts)
+    groups = (g for k in rows for g in experts[k].groups.names)
+    return (*dict.fromkeys(groups), OTHER, PARTICIPANT) if rows else ()
+
+
+def _window_ends(info: StreamInfo) -> npt.NDArray[np.int_]:
+    """Return of each column those of its chain's window ends, -1 for none, (n, 2)."""
     at = {name: i for i, name in enumerate(info.names)}
     chains = [name.partition(".")[0] for name in info.names]
-    found = [
+    ends = [
         [at.get(f"{c}.{end}", -1) for end in ("window_start", "window_end")]
         for c in chains
     ]
-    return np.array(found, np.int_).reshape(-1, 2)
+    return np.array(ends, np.int_).reshape(-1, 2)

@@ -1,24 +1,28 @@
-"""An expert: trained weights that read some features, and a participant's rest."""
+"""Expert: trained weights on the features of a session, with the baseline as state."""
 
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from physio.core.affect import DIMENSIONS, LEVELS
 from physio.core.block import Array, Origin, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
 from physio.inference.calibration import ExpertBaseline
 from physio.inference.feature_history import FeatureHistory
-from physio.inference.montage_adaptation import adapt_to_montage, read
+from physio.inference.montage_adaptation import Columns, adapt_to_montage, read
 from physio.models import model_card
+from physio.models.base import Lookback, Model
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
 from physio.models.fusion import shrink_to_prior
 
-_FEW: Final = 4
-DIMENSIONS: Final = ("valence", "arousal", "dominance")
+__all__ = ["DIMENSIONS", "LEVELS", "BoundExpert", "Expert", "ExpertState"]
 
-_HOPE: Final = (  # what is said of several reasons: the one that passes soonest
+_LISTED: Final = 4  # names of columns in a message
+
+_PRIORITY: Final = (  # of several reasons, the one that passes soonest is reported
     MissingReason.WARMING_UP,
     MissingReason.TOO_SHORT,
     MissingReason.POOR_QUALITY,
@@ -28,11 +32,8 @@ _HOPE: Final = (  # what is said of several reasons: the one that passes soonest
     MissingReason.UNTRAINED,
 )
 
-LEVELS: Final = (0.5, 0.8, 0.95)
-"""Of the intervals that are told."""
-
 GAUSSIAN: Final = np.array([0.67449, 1.28155, 1.95996])
-"""Half of each, of a normal distribution, in standard deviations."""
+"""Half-widths of a normal distribution's intervals at `LEVELS` (standard deviations)."""
 
 _NOTHING: Final = MissingReason.NO_SIGNAL.nan
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
@@ -40,95 +41,308 @@ _UNTRAINED: Final = MissingReason.UNTRAINED.nan
 
 @dataclass(frozen=True)
 class Expert:
-    """Trained weights, and what they read.
+    """Trained weights, and the chains they read.
 
     Parameters
     ----------
     weights
         Name of shipped weights, or the path of a folder; its last part is the name of
         the expert.
-    reads
-        The chains they read, by the names that the weights' card gives them; by
-        default all of the card's. The features of a chain left out count as missing.
-    fused
-        Whether it has a part in the estimate; else it is seen in its own columns alone,
-        and for what it foretells.
+    features
+        Chains that are read, by the names on the weights' card; by default all of them.
+        The features of a chain left out count as missing.
+    in_fusion
+        Whether it contributes to the fused estimate; else it has its own columns alone,
+        and its forecast.
     """
 
     weights: str
     features: tuple[str, ...] = ()
     in_fusion: bool = True
+    _trust: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def name(self) -> str:
-        """What its columns begin with."""
+        """Name of the expert, the first part of its columns."""
         return self.weights.rstrip("/").rpartition("/")[2]
 
+    def trusting(self, packages: Sequence[str]) -> Self:
+        """Return this with ``packages`` from which the weights' model may come.
 
-class ExpertState(NamedTuple):
-    """What an expert remembers of a participant; changed in place.
+        It is no setting: a file cannot extend the trust that its reader gives it.
+        """
+        return replace(self, _trust=tuple(packages))
+
+    @property
+    def trust(self) -> tuple[str, ...]:
+        """Packages, beside this library, from which the model may come."""
+        return self._trust
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureBinding:
+    """Columns of a tick's row that an expert reads; never changes.
 
     Parameters
     ----------
-    rest
-        What was seen of the participant's rest.
-    debt
-        How many seconds are still missing of the window that each feature rests on,
-        after it was lost; then of the slowest window of each sensor, after it was. -1
-        before it was there at all. Shape (f + chains,).
-    over
-        Whether the rest was ended before its time, shape (1,).
-    past
-        The features of the last ticks, where the model answers from them; see
-        `FeatureHistory`.
+    names, transforms
+        Features, and the transform of each: see `physio.models.baseline.transform`.
+    index
+        Column of each feature in the row, -1 where it is left out, shape (f,).
+    memory
+        Window of each feature (s), shape (f,).
+    chain
+        Index of the chain of each feature, shape (f,).
+    chain_memory
+        Longest window of each chain (s), shape (chains,).
+    is_motion
+        Mask of the features of movement, shape (f,).
+    is_main
+        Mask of the features of the chain that the card names first, shape (f,).
     """
 
-    rest: BaselineAccumulator
+    names: tuple[str, ...]
+    transforms: tuple[str, ...]
+    index: npt.NDArray[np.int_]
+    memory: Array
+    chain: npt.NDArray[np.int_]
+    chain_memory: Array
+    is_motion: npt.NDArray[np.bool_]
+    is_main: npt.NDArray[np.bool_]
+
+    @classmethod
+    def bind(cls, expert: Expert, columns: Columns, info: StreamInfo) -> Self:
+        """Return the columns of ``info`` that an expert reads.
+
+        Raises
+        ------
+        ValueError
+            If the expert asks for a chain that its weights do not know, or a column is
+            missing.
+        """
+        names = tuple(name for name, _ in columns)
+        of_chain = [name.partition(".")[0] for name in names]
+        chains = tuple(dict.fromkeys(of_chain))
+        selected = expert.features or chains
+        if unknown := [chain for chain in selected if chain not in chains]:
+            raise ValueError(
+                f"the weights {expert.name!r} read {', '.join(chains)}, "
+                f"not {', '.join(unknown)}"
+            )
+        pairs = zip(names, of_chain, strict=True)
+        needed = [name for name, chain in pairs if chain in selected]
+        if any(name not in info.names for name in needed):
+            ends = (".window_start", ".window_end", ".missing")
+            given = [name for name in info.names if not name.endswith(ends)]
+            raise ValueError(
+                f"the weights {expert.name!r} want {_first(needed)}; given are "
+                f"{_first(given)}"
+            )
+        index = [info.names.index(n) if n in needed else -1 for n in names]
+        memory = np.array([info.channels[i].memory if i >= 0 else 0.0 for i in index])
+        chain = np.array([chains.index(c) for c in of_chain])
+        return cls(
+            names=names,
+            transforms=tuple(scale for _, scale in columns),
+            index=np.array(index),
+            memory=memory,
+            chain=chain,
+            chain_memory=np.array(
+                [memory[chain == k].max() for k in range(len(chains))]
+            ),
+            is_motion=np.array([c == "motion" for c in of_chain]),
+            is_main=np.array([c == chains[0] for c in of_chain]),
+        )
+
+    @property
+    def longest(self) -> float:
+        """Longest window of the features that are read (s)."""
+        return float(self.memory[self.index >= 0].max())
+
+    def read(self, x: Array) -> Array:
+        """Return the features in rows, transformed, shape (n, f)."""
+        selected = np.where(self.index >= 0, x[:, self.index], _NOTHING)
+        return transform(selected, self.transforms)
+
+    def used(self, x: Array) -> npt.NDArray[np.bool_]:
+        """Return the mask of the cells of rows that are read, shape (n, columns)."""
+        mask = np.zeros(x.shape[1], np.bool_)
+        mask[self.index[self.index >= 0]] = True
+        return mask & ~np.isnan(x)
+
+    def refill(self, debt: Array, x: Array, tick: float) -> Array:
+        """Return the proportion of each feature's window that has data again, (f,).
+
+        After a loss, a window holds only what came since: the missing duration must
+        pass before it counts as full, and until then the estimate gains from the
+        feature no more than that proportion. Where a whole sensor was lost, that holds
+        for its longest window. A feature that was not there before has no debt: it is
+        missing until its window is full enough.
+
+        Parameters
+        ----------
+        debt
+            See `ExpertState`; changed in place.
+        x
+            Features of a tick, shape (f,).
+        tick
+            Duration of a tick (s).
+        """
+        f, chains = len(x), len(self.chain_memory)
+        present = ~np.isnan(x)
+        any_present = np.zeros(chains, np.bool_)
+        np.logical_or.at(any_present, self.chain, present)
+        gone = np.ones(chains, np.bool_)
+        no_signal = missing_reason(x) == MissingReason.NO_SIGNAL
+        np.logical_and.at(gone, self.chain, no_signal)
+        memory = np.concatenate([self.memory, self.chain_memory])
+        back = np.concatenate([present, any_present])
+        lost = np.concatenate([~present, gone])
+        debt[back] = np.maximum(debt[back] - tick, 0.0)
+        lost &= debt >= 0
+        debt[lost] = np.minimum(debt[lost] + tick, memory[lost])
+        share = 1 - np.maximum(debt, 0.0) / np.maximum(memory, tick)
+        return np.asarray(np.minimum(share[:f], share[f:][self.chain]))
+
+    def only_motion(self, x: Array) -> bool:
+        """Return whether only movement is present although the main sensor has signal.
+
+        Movement alone speaks for a participant whose other sensors are lost. It does
+        not while they warm up, or where they have no contact: the band may lie on a
+        table.
+        """
+        if self.is_motion.all() or not np.isnan(x[~self.is_motion]).all():
+            return False
+        reasons = missing_reason(x[self.is_main])
+        return bool(np.any(reasons != MissingReason.NO_SIGNAL))
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureGroups:
+    """Features whose contributions are reported together; never changes.
+
+    ``names`` of the groups; ``index``, the group of each feature, shape (f,).
+    """
+
+    names: tuple[str, ...]
+    index: npt.NDArray[np.int_]
+
+    @classmethod
+    def of(cls, features: Sequence[str]) -> Self:
+        """Return a group per feature, the electrodes of a band together."""
+        groups = [_group(name) for name in features]
+        names = tuple(dict.fromkeys(groups))
+        return cls(names, np.array([names.index(g) for g in groups]))
+
+    def total(self, parts: Array) -> Array:
+        """Return the sum of contributions in each group, shape (3, groups)."""
+        out = np.zeros((len(DIMENSIONS), len(self.names)))
+        np.add.at(out.T, self.index, parts.T)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class RatingModel:
+    """Distribution of ratings as the weights describe it; never changes.
+
+    Parameters
+    ----------
+    prior
+        Mean and standard deviation without any feature, shape (2, 3).
+    supported
+        Mask of the dimensions that were trained, shape (3,).
+    widths
+        Half-widths of the intervals at `LEVELS` (standard deviations), shape (3,
+        levels).
+    participant
+        Covariance of the participants' offset and slope, shape (3, p, p): see
+        `physio.models.personalization.personalize`.
+    novelty_limit
+        Limit of `Model.novelty`: above it a moment is out of distribution.
+    """
+
+    prior: Array
+    supported: npt.NDArray[np.bool_]
+    widths: Array
+    participant: Array
+    novelty_limit: float
+
+    @classmethod
+    def of(cls, stored: model_card.Weights) -> Self:
+        """Return what stored weights hold of it."""
+        arrays, d = stored.arrays, len(DIMENSIONS)
+        return cls(
+            prior=np.stack([arrays["prior.mean"], arrays["prior.sd"]]),
+            supported=np.isin(DIMENSIONS, stored.card.supports),
+            widths=arrays.get("interval.widths", np.tile(GAUSSIAN, (d, 1))),
+            participant=arrays.get("participant.cov", np.zeros((d, 1, 1))),
+            novelty_limit=float(arrays.get("density.limit", np.array([np.inf]))[0]),
+        )
+
+
+class ExpertState(NamedTuple):
+    """State of an expert for one participant; changed in place.
+
+    Parameters
+    ----------
+    baseline
+        Sums over the participant's baseline.
+    debt
+        Seconds that are missing of the window of each feature after it was lost; then
+        of the longest window of each chain, after it was. -1 before any data. Shape
+        (f + chains,).
+    over
+        Whether the baseline was ended before its time, shape (1,).
+    past
+        Features of the last ticks, for a model with a `Model.lookback`.
+    """
+
+    baseline: BaselineAccumulator
     debt: Array
     over: npt.NDArray[np.bool_]
     past: FeatureHistory | None = None
 
     @classmethod
-    def nothing(cls, mind: "BoundExpert", tick: float) -> "ExpertState":
-        """Return what is remembered of a participant not met before."""
-        features, chains = len(mind.at), len(mind.slowest)
-        debt = np.full(features + chains, -1.0)
+    def initial(cls, expert: "BoundExpert", tick: float) -> Self:
+        """Return the state for a participant without any data."""
+        features = len(expert.features.index)
+        chains = len(expert.features.chain_memory)
         past = None
-        if hasattr(mind.model, "track"):
-            config = mind.model.config
-            past = FeatureHistory.none(config.moments, config.every, tick, features)
-        return cls(
-            BaselineAccumulator.none(features), debt, np.zeros(1, np.bool_), past
-        )
+        if (lookback := expert.model.lookback) is not None:
+            past = _empty_history(lookback, tick, features)
+        debt = np.full(features + chains, -1.0)
+        over = np.zeros(1, np.bool_)
+        return cls(BaselineAccumulator.empty(features), debt, over, past)
 
     def begin(self) -> None:
-        """Begin a new rest."""
-        self.rest.forget()
+        """Begin a new baseline."""
+        self.baseline.reset()
         self.over[0] = False
 
     def end(self) -> None:
-        """End the rest before its time."""
+        """End the baseline before its time."""
         self.over[0] = True
 
-    def own(self, mind: "BoundExpert") -> ExpertBaseline:
-        """Return the rest as a calibration holds it."""
-        total, seconds = (tuple(v.tolist()) for v in self.rest[:2])
-        past = float(self.rest.past[0])
+    def expert_baseline(self, expert: "BoundExpert") -> ExpertBaseline:
+        """Return the baseline as a calibration holds it."""
+        total, seconds = (tuple(v.tolist()) for v in self.baseline[:2])
+        past = float(self.baseline.past[0])
         return ExpertBaseline(
-            mind.name, mind.sha256, mind.columns, total, seconds, past
+            expert.name, expert.sha256, expert.features.names, total, seconds, past
         )
 
-    def restore(self, own: ExpertBaseline) -> None:
-        """Take over the rest of a calibration."""
-        self.rest.total[:], self.rest.seconds[:] = own.total, own.seconds
-        self.rest.past[:], self.over[:] = own.past, True
+    def restore(self, stored: ExpertBaseline) -> None:
+        """Take over the baseline of a calibration."""
+        self.baseline.total[:] = stored.total
+        self.baseline.seconds[:] = stored.seconds
+        self.baseline.past[:], self.over[:] = stored.past, True
 
 
 class Prediction(NamedTuple):
-    """What an expert says at one tick.
+    """Estimate of an expert at one tick.
 
-    ``mean`` and ``sd``, shape (3,); ``parts``, by how much each feature moved the mean
-    away from the prior's, shape (3, f), 0 where the model cannot tell.
+    ``mean`` and ``sd``, shape (3,); ``parts``, the contribution of each feature to the
+    difference from the prior's mean, shape (3, f), 0 where the model has none.
     """
 
     mean: Array
@@ -138,264 +352,196 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class BoundExpert:
-    """An expert that knows where in a row its features are; never changes."""
+    """An expert bound to the columns of a session's features; never changes.
+
+    Parameters
+    ----------
+    name, sha256, origin
+        Name of the weights, hash of their file, and origin of their training data.
+    in_fusion
+        Whether it contributes to the fused estimate.
+    model
+        The model, adapted to the headset that is worn.
+    features, groups
+        Columns that are read, and the groups of their contributions.
+    ratings
+        Prior, intervals and differences between participants.
+    baseline
+        How the participants' baselines are distributed.
+    baseline_seconds
+        Duration of the baseline in training (s).
+    residual
+        Variance of the level after a baseline as long as in training, shape (f,).
+    """
 
     name: str
-    model: Any  # a weights.Model, that may `explain` and tell its `surprise`
-    norm: BaselinePrior
-    prior: Array  # mean and sd, shape (2, 3)
+    sha256: str
     origin: Origin
-    at: npt.NDArray[np.int_]  # column of each feature; -1 where it is left out
-    how: tuple[str, ...]
-    supported: npt.NDArray[np.bool_]
-    span: float
-    spans: Array  # s, of the window of each feature
-    chain: npt.NDArray[np.int_]  # which sensor each feature is of
-    slowest: Array  # s, of the slowest window of each sensor
-    limit: float  # of surprise: beyond it the moment is like nothing seen in training
-    participant: (
-        Array  # covariance of what makes a participant rate otherwise, shape (3, p, p)
-    )
-    widths: Array  # halves of intervals in standard deviations, shape (3, levels)
-    columns: tuple[str, ...]  # the features
-    sha256: str  # of the weights
-    groups: tuple[str, ...]  # of features that are told of together
-    group: npt.NDArray[np.int_]  # which each feature belongs to
-    length: float  # s, of a rest in training
-    full: Array  # variance of the level after the rest of training, shape (f,)
-    moves: npt.NDArray[np.bool_]  # which features tell of movement
-    main: npt.NDArray[np.bool_]  # which are of the chain that the card names first
-    in_fusion: bool  # whether it has a part in the estimate
+    in_fusion: bool
+    model: Model
+    features: FeatureBinding
+    groups: FeatureGroups
+    ratings: RatingModel
+    baseline: BaselinePrior
+    baseline_seconds: float
+    residual: Array
 
     @classmethod
-    def bind(cls, expert: Expert, info: StreamInfo) -> "BoundExpert":
-        """Return an expert's mind on the features of ``info``, or raise what lacks."""
+    def bind(cls, expert: Expert, info: StreamInfo) -> Self:
+        """Bind an expert to the features of ``info``.
+
+        Raises
+        ------
+        ValueError
+            If the weights are missing or damaged, their model is not trusted, or a
+            column is missing.
+        """
         stored = model_card.load(expert.weights)
         card = stored.card
-        columns = read(card, info.names)
-        wanted = [name for name, _ in columns]
-        chains = tuple(dict.fromkeys(name.partition(".")[0] for name in wanted))
-        reads = expert.features or chains
-        if unknown := [chain for chain in reads if chain not in chains]:
-            raise ValueError(
-                f"the weights {expert.name!r} read {', '.join(chains)}, "
-                f"not {', '.join(unknown)}"
-            )
-        needed = [name for name in wanted if name.partition(".")[0] in reads]
-        if any(name not in info.names for name in needed):
-            given = [
-                n
-                for n in info.names
-                if not n.endswith((".window_start", ".window_end", ".missing"))
-            ]
-            raise ValueError(
-                f"the weights {expert.name!r} want {_some(needed)}; given are "
-                f"{_some(given)}"
-            )
-        at = [info.names.index(n) if n in needed else -1 for n in wanted]
-        _, model, norm = adapt_to_montage(stored, info.names)
-        grouped = [_group(n) for n in wanted]
-        groups = tuple(dict.fromkeys(grouped))
-        spans = np.array([info.channels[i].memory if i >= 0 else 0.0 for i in at])
-        chain = np.array([chains.index(n.partition(".")[0]) for n in wanted])
-        limit = stored.arrays.get("density.limit", np.array([np.inf]))
+        columns = read(stored, info.names, expert.trust)
+        features = FeatureBinding.bind(expert, columns, info)
+        _, model, baseline = adapt_to_montage(stored, info.names, expert.trust)
         return cls(
-            expert.name,
-            model,
-            norm,
-            np.stack([stored.arrays["prior.mean"], stored.arrays["prior.sd"]]),
-            card.origin,
-            np.array(at),
-            tuple(how for _, how in columns),
-            np.isin(DIMENSIONS, card.supports),
-            max(info.channels[i].memory for i in at if i >= 0),
-            spans,
-            chain,
-            np.array([spans[chain == k].max() for k in range(len(chains))]),
-            float(limit[0]) if hasattr(model, "surprise") else np.inf,
-            stored.arrays.get("participant.cov", np.zeros((len(DIMENSIONS), 1, 1))),
-            stored.arrays.get("interval.widths", np.tile(GAUSSIAN, (3, 1))),
-            tuple(wanted),
-            card.sha256,
-            groups,
-            np.array([groups.index(g) for g in grouped]),
-            card.baseline,
-            norm.level(np.zeros(len(wanted)), norm.seconds)[1],
-            np.array([name.startswith("motion.") for name in wanted]),
-            np.array([name.startswith(f"{chains[0]}.") for name in wanted]),
-            expert.in_fusion,
+            name=expert.name,
+            sha256=card.sha256,
+            origin=card.origin,
+            in_fusion=expert.in_fusion,
+            model=model,
+            features=features,
+            groups=FeatureGroups.of(features.names),
+            ratings=RatingModel.of(stored),
+            baseline=baseline,
+            baseline_seconds=card.baseline,
+            residual=baseline.level(np.zeros(len(columns)), baseline.seconds)[1],
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "BoundExpert":
         return self
 
-    def read(self, x: Array) -> Array:
-        """Return the features in rows, each as the model reads it, shape (n, f)."""
-        found = np.where(self.at >= 0, x[:, self.at], _NOTHING)
-        return transform(found, self.how)
-
-    def touched(self, x: Array) -> npt.NDArray[np.bool_]:
-        """Tell which cells of rows the answers rest on, shape (n, columns)."""
-        used = np.zeros(x.shape[1], np.bool_)
-        used[self.at[self.at >= 0]] = True
-        return used & ~np.isnan(x)
-
-    def answer(
-        self, seen: ExpertState, x: Array, tick: float, length: float
+    def predict(
+        self, state: ExpertState, x: Array, tick: float, length: float
     ) -> Prediction:
-        """Return what is said of a moment.
+        """Return the estimate at a tick.
 
         Parameters
         ----------
-        seen
-            What is remembered of the participant; ``x`` is added to it.
+        state
+            The expert's state for the participant; ``x`` is added to it.
         x
-            The features of a tick, as `read` gives them, shape (f,).
+            Features of the tick, as `FeatureBinding.read` returns them, shape (f,).
         tick, length
-            How long a tick and a rest are (s).
+            Duration of a tick and of a baseline (s).
         """
-        rest = seen.rest
-        if rest.past[0] < length and not seen.over[0]:
-            rest.see(x, tick)
-        fill = self._refill(seen.debt, x, tick)
-        said = np.full((2, len(DIMENSIONS)), _UNTRAINED)
-        parts = np.zeros((len(DIMENSIONS), len(x)))
-        if seen.past is not None:
-            return self._tracked(seen.past, x, fill)
-        if np.isnan(x).all() or self._only_moves(x):
-            said[:, self.supported] = primary_reason(
-                x if self.moves.all() else x[~self.moves]
-            )
-            return Prediction(said[0], said[1], parts)
-        level, spread = self.norm.level(rest.total, rest.seconds)
-        # What a rest leaves open of the level was there in training too.
-        extra = np.maximum(spread - self.full, 0)
+        baseline = state.baseline
+        if baseline.past[0] < length and not state.over[0]:
+            baseline.add(x, tick)
+        fill = self.features.refill(state.debt, x, tick)
+        if state.past is not None:
+            return self._from_history(state.past, x, fill)
+        if np.isnan(x).all() or self.features.only_motion(x):
+            motion = self.features.is_motion
+            return self._missing(primary_reason(x if motion.all() else x[~motion]))
+        level, spread = self.baseline.level(baseline.total, baseline.seconds)
+        # The uncertainty that a full baseline leaves was there in training too.
+        extra = np.maximum(spread - self.residual, 0)
         z = x - level
-        if self.limit < np.inf and self.model.surprise(z, extra) > self.limit:
-            said[:, self.supported] = MissingReason.OUT_OF_DISTRIBUTION.nan
-            return Prediction(said[0], said[1], parts)
-        mean, sd, parts = self._explained(z, extra, rest, length)
+        limit = self.ratings.novelty_limit
+        if limit < np.inf and self.model.novelty(z, extra) > limit:
+            return self._missing(MissingReason.OUT_OF_DISTRIBUTION.nan)
+        mean, sd, parts = self._explain(z, extra, baseline, length)
         filling = ~np.isnan(x) & (fill < 1)
         if filling.any():
-            old = self._without(np.where(filling, _NOTHING, z), extra, rest, length)
-            mean, sd, parts = _tempered((mean, sd, parts), old, fill[filling].min())
-        said[:, self.supported] = mean[self.supported], sd[self.supported]
-        return Prediction(said[0], said[1], parts)
-
-    def _tracked(self, past: FeatureHistory, x: Array, fill: Array) -> Prediction:
-        """Return what a model says that answers from the last minutes."""
-        said = np.full((2, len(DIMENSIONS)), _UNTRAINED)
-        parts = np.zeros((len(DIMENSIONS), len(x)))
-        # A moment unlike all that was seen is not remembered either.
-        odd = self.limit < np.inf and self.model.surprise(x, x) > self.limit
-        past.see(np.where(odd, _NOTHING, x), fill < 1)
-        if odd or np.isnan(x).all():
-            why_not = (
-                MissingReason.OUT_OF_DISTRIBUTION.nan if odd else primary_reason(x)
+            before = self._without(
+                np.where(filling, _NOTHING, z), extra, baseline, length
             )
-            said[:, self.supported] = why_not
-            return Prediction(said[0], said[1], parts)
-        mean, sd, parts = self.model.track(past.moments())
+            mean, sd, parts = _blend((mean, sd, parts), before, fill[filling].min())
+        return self._supported(mean, sd, parts)
+
+    def _from_history(self, past: FeatureHistory, x: Array, fill: Array) -> Prediction:
+        """Return the estimate of a model that reads the last minutes."""
+        # A moment out of distribution does not enter the history either.
+        limit = self.ratings.novelty_limit
+        novel = limit < np.inf and self.model.novelty(x, x) > limit
+        past.append(np.where(novel, _NOTHING, x), fill < 1)
+        if novel:
+            return self._missing(MissingReason.OUT_OF_DISTRIBUTION.nan)
+        if np.isnan(x).all():
+            return self._missing(primary_reason(x))
+        mean, sd, parts = self.model.history(past.moments())
         filling = ~np.isnan(x) & (fill < 1)
         if filling.any():
-            old = self.model.track(past.moments(filling))
-            mean, sd, parts = _tempered((mean, sd, parts), old, fill[filling].min())
-        said[:, self.supported] = mean[self.supported], sd[self.supported]
-        return Prediction(said[0], said[1], parts)
+            before = self.model.history(past.moments(filling))
+            mean, sd, parts = _blend((mean, sd, parts), before, fill[filling].min())
+        return self._supported(mean, sd, parts)
 
-    def grouped(self, parts: Array) -> Array:
-        """Return what each group of features adds, shape (3, groups)."""
-        out = np.zeros((len(DIMENSIONS), len(self.groups)))
-        np.add.at(out.T, self.group, parts.T)
-        return out
+    def _supported(self, mean: Array, sd: Array, parts: Array) -> Prediction:
+        """Return an estimate of the trained dimensions alone."""
+        rating = np.full((2, len(DIMENSIONS)), _UNTRAINED)
+        trained = self.ratings.supported
+        rating[:, trained] = mean[trained], sd[trained]
+        return Prediction(rating[0], rating[1], parts)
 
-    def _explained(
-        self, z: Array, extra: Array, rest: BaselineAccumulator, length: float
+    def _missing(self, reason: float) -> Prediction:
+        """Return a missing estimate, for a reason given as its NaN."""
+        rating = np.full((2, len(DIMENSIONS)), _UNTRAINED)
+        rating[:, self.ratings.supported] = reason
+        parts = np.zeros((len(DIMENSIONS), len(self.features.index)))
+        return Prediction(rating[0], rating[1], parts)
+
+    def _explain(
+        self, z: Array, extra: Array, baseline: BaselineAccumulator, length: float
     ) -> tuple[Array, Array, Array]:
-        """Return mean, sd and what moved the mean, as far as the rest is over."""
-        if hasattr(self.model, "explain"):
-            mean, sd, parts = self.model.explain(z, extra)
-        else:
-            mean, sd = self.model.predict(z, extra)
-            parts = np.zeros((len(DIMENSIONS), len(z)))
+        """Return mean, sd and contributions, shrunk until the baseline is over."""
+        mean, sd, parts = self.model.explain(z, extra)
         if self.model.uses_baseline_uncertainty:
             return mean, sd, parts
-        share = min(1.0, rest.past[0] / length)
-        now, wide = shrink_to_prior(mean, sd, self.prior[0], self.prior[1], share)
-        step = mean - self.prior[0]
-        part = np.divide(now - self.prior[0], step, out=np.ones(3), where=step != 0)
-        return now, wide, part[:, None] * parts
+        share = min(1.0, baseline.past[0] / length)
+        prior = self.ratings.prior
+        shrunk, wide = shrink_to_prior(mean, sd, prior[0], prior[1], share)
+        step = mean - prior[0]
+        part = np.divide(shrunk - prior[0], step, out=np.ones(3), where=step != 0)
+        return shrunk, wide, part[:, None] * parts
 
     def _without(
-        self, z: Array, extra: Array, rest: BaselineAccumulator, length: float
+        self, z: Array, extra: Array, baseline: BaselineAccumulator, length: float
     ) -> tuple[Array, Array, Array]:
-        """Return what is said without the features whose windows fill again."""
-        mean, sd, parts = self._explained(z, extra, rest, length)
+        """Return the estimate without the features whose windows fill again."""
+        mean, sd, parts = self._explain(z, extra, baseline, length)
         missing = np.isnan(mean)
-        mean = np.where(missing, self.prior[0], mean)
-        return mean, np.where(missing, self.prior[1], sd), parts
-
-    def _refill(self, debt: Array, x: Array, tick: float) -> Array:
-        """Return the share of each feature's window that is there again, shape (f,).
-
-        After a loss, a window has only what came since: as much as was missing of it
-        must come before it counts as full, and till then the answer gains of what the
-        feature adds no more than that share. Where a whole sensor was gone, that holds
-        for the slowest window on it. A feature that was not there yet has none to make
-        up for: it says itself when it has enough.
-        """
-        f = len(x)
-        here = ~np.isnan(x)
-        any_here = np.zeros(len(self.slowest), np.bool_)
-        np.logical_or.at(any_here, self.chain, here)
-        gone = np.ones(len(self.slowest), np.bool_)
-        np.logical_and.at(
-            gone, self.chain, missing_reason(x) == MissingReason.NO_SIGNAL
-        )
-        spans = np.concatenate([self.spans, self.slowest])
-        back, lost = np.concatenate([here, any_here]), np.concatenate([~here, gone])
-        debt[back] = np.maximum(debt[back] - tick, 0.0)
-        lost &= debt >= 0
-        debt[lost] = np.minimum(debt[lost] + tick, spans[lost])
-        share = 1 - np.maximum(debt, 0.0) / np.maximum(spans, tick)
-        return np.asarray(np.minimum(share[:f], share[f:][self.chain]))
-
-    def _only_moves(self, x: Array) -> bool:
-        """Tell whether nothing but movement is there, though the main sensor is.
-
-        Movement alone speaks for a participant whose other sensors are lost. It says
-        nothing while they warm up, or where they find no skin: the band may lie on a
-        table.
-        """
-        if self.moves.all() or not np.isnan(x[~self.moves]).all():
-            return False
-        return bool(np.any(missing_reason(x[self.main]) != MissingReason.NO_SIGNAL))
-
-
-def _tempered(
-    new: tuple[Array, Array, Array], old: tuple[Array, Array, Array], share: float
-) -> tuple[Array, Array, Array]:
-    """Return the share of what a new answer adds to an old one: mean, sd and parts."""
-    now, wide = shrink_to_prior(new[0], new[1], old[0], old[1], float(share))
-    step = new[0] - old[0]
-    part = np.divide(now - old[0], step, out=np.ones(3), where=step != 0)
-    return now, wide, old[2] + part[:, None] * (new[2] - old[2])
-
-
-def _group(column: str) -> str:
-    """Return under which name a feature is told of: electrodes of a band together."""
-    parts = column.split(".")
-    return ".".join(parts[:3] if len(parts) > 3 else parts)
-
-
-def _some(names: list[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    more = len(names) - _FEW
-    told = ", ".join(names[:_FEW]) or "none"
-    return f"{told} and {more} more" if more > 0 else told
+        prior = self.ratings.prior
+        mean = np.where(missing, prior[0], mean)
+        return mean, np.where(missing, prior[1], sd), parts
 
 
 def primary_reason(values: Array) -> float:
     """Return, of missing values, the NaN whose reason passes soonest."""
     codes = set(missing_reason(values).tolist())
-    return next((r.nan for r in _HOPE if int(r) in codes), MissingReason.NO_SIGNAL.nan)
+    reasons = (r.nan for r in _PRIORITY if int(r) in codes)
+    return next(reasons, MissingReason.NO_SIGNAL.nan)
+
+
+def _empty_history(lookback: Lookback, tick: float, features: int) -> FeatureHistory:
+    return FeatureHistory.empty(lookback.moments, lookback.spacing, tick, features)
+
+
+def _blend(
+    new: tuple[Array, Array, Array], old: tuple[Array, Array, Array], share: float
+) -> tuple[Array, Array, Array]:
+    """Return ``share`` of the step from an old estimate to a new one."""
+    mean, wide = shrink_to_prior(new[0], new[1], old[0], old[1], float(share))
+    step = new[0] - old[0]
+    part = np.divide(mean - old[0], step, out=np.ones(3), where=step != 0)
+    return mean, wide, old[2] + part[:, None] * (new[2] - old[2])
+
+
+def _group(column: str) -> str:
+    """Return the group of a feature: electrodes of a band have one."""
+    parts = column.split(".")
+    return ".".join(parts[:3] if len(parts) > 3 else parts)
+
+
+def _first(names: Sequence[str]) -> str:
+    """Return the first few names, and the number of the others."""
+    more = len(names) - _LISTED
+    listed = ", ".join(names[:_LISTED]) or "none"
+    return f"{listed} and {more} more" if more > 0 else listed

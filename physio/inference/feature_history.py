@@ -1,4 +1,4 @@
-"""The last minutes of an expert's features."""
+"""History of an expert's features over the last minutes."""
 
 from typing import NamedTuple, Self
 
@@ -12,18 +12,18 @@ _NOTHING = MissingReason.NO_SIGNAL.nan
 
 
 class FeatureHistory(NamedTuple):
-    """Features of the last ticks; changed in place, the same work at each tick.
+    """Features of the last ticks; changed in place, at the same cost in each tick.
 
     Parameters
     ----------
     rows
-        A ring of ticks, shape (n, f), NaN where missing.
+        Ring of ticks, shape (n, f), NaN where missing.
     filling
-        Which features had lost some of their window then, shape (n, f).
+        Mask of the features whose window was incomplete then, shape (n, f).
     ticks
-        How many ticks there were, shape (1,).
+        Number of ticks so far, shape (1,).
     step
-        How many ticks apart the moments are that a model asks for, shape (1,).
+        Number of ticks between two moments that a model reads, shape (1,).
     """
 
     rows: Array
@@ -32,26 +32,26 @@ class FeatureHistory(NamedTuple):
     step: npt.NDArray[np.int_]
 
     @classmethod
-    def none(cls, moments: int, every: float, tick: float, features: int) -> Self:
-        """Return the past of somebody not met before.
+    def empty(cls, moments: int, spacing: float, tick: float, features: int) -> Self:
+        """Return a history without any tick.
 
         Parameters
         ----------
-        moments, every
-            How many moments are asked for, and how far apart they are (s).
+        moments, spacing
+            Number of moments that a model reads, and the time between two (s).
         tick
-            Time between ticks (s).
+            Duration of a tick (s).
         features
-            How many features there are.
+            Number of features.
         """
-        step = max(round(every / tick), 1) if tick else 1
+        step = max(round(spacing / tick), 1) if tick else 1
         size = (moments - 1) * step + 1
         rows = np.full((size, features), _NOTHING)
         filling = np.zeros((size, features), np.bool_)
         return cls(rows, filling, np.zeros(1, np.int_), np.array([step]))
 
-    def see(self, x: Array, filling: npt.NDArray[np.bool_]) -> None:
-        """Take in the features of a tick, and which have lost some of their window."""
+    def append(self, x: Array, filling: npt.NDArray[np.bool_]) -> None:
+        """Add the features of a tick, and the mask of incomplete windows."""
         at = self.ticks[0] % len(self.rows)
         self.rows[at], self.filling[at] = x, filling
         self.ticks[0] += 1
@@ -62,12 +62,12 @@ class FeatureHistory(NamedTuple):
         Parameters
         ----------
         without
-            Features that count as missing at every tick at which they had lost some of
-            their window.
+            Mask of features that count as missing at every tick at which their window
+            was incomplete.
         """
         ages = np.arange(0, len(self.rows), self.step[0])
         at = (self.ticks[0] - 1 - ages) % len(self.rows)
-        found = self.rows[at]
+        rows = self.rows[at]
         if without is not None:
-            found[self.filling[at] & without] = _NOTHING
-        return found
+            rows[self.filling[at] & without] = _NOTHING
+        return rows

@@ -1,4 +1,4 @@
-"""What weights tell beside affect: skin conductance ahead, and the condition."""
+"""Forecast of skin conductance, and the condition, from an expert that has them."""
 
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
@@ -8,126 +8,164 @@ import numpy as np
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.inference.expert import BoundExpert
+from physio.models.base import ForecastSpec
 from physio.models.baseline import BaselineAccumulator
 
 RATE: Final = 4
-"""Ticks a second at which a trace is remembered (Hz)."""
+"""Rate of the ticks at which skin conductance is remembered (Hz)."""
 
 FORECAST: Final = "forecast."
-"""What columns of skin conductance ahead begin with: ``forecast.5s``."""
+"""Beginning of the columns of skin conductance ahead: ``forecast.5s``."""
 
 CONDITION: Final = "condition."
-"""What the columns of a condition's probability begin with: ``condition.stress``."""
+"""Beginning of the columns of a condition's probability: ``condition.stress``."""
 
 ENDS: Final = ("", ".low", ".high")
+"""Ends of the columns of a horizon: expected value, and the 80 % interval."""
 
 
 class EdaHistory(NamedTuple):
-    """The last minute of skin conductance (uS); changed in place."""
+    """Last minute of skin conductance (uS); changed in place."""
 
     trace: Array  # oldest first
 
-    def see(self, value: float) -> None:
-        """Take in the value of a tick."""
+    def append(self, value: float) -> None:
+        """Add the value of a tick."""
         self.trace[:-1] = self.trace[1:]
         self.trace[-1] = value
 
 
 @dataclass(frozen=True, eq=False)
 class Forecaster:
-    """An expert that foretells, and where in a row its trace is; never changes.
+    """Expert with a forecast, bound to the column of skin conductance; never changes.
 
     Parameters
     ----------
+    index
+        Index of the expert among the estimator's.
     expert
-        Which of the estimator's it is.
-    mind
-        What it reads.
-    at
-        The column of skin conductance.
+        The expert.
+    spec
+        Input and output of its model's forecast.
+    column
+        Column of skin conductance.
     channels
-        Its columns: for each horizon what is expected (uS), and from where to where
-        four of five come to lie; then the probability of each condition. That of a
-        forecast for 5 s ahead has a delay of -5 s.
+        Columns of the forecast: for each horizon the expected value (uS), and the ends
+        of the 80 % interval; then the probability of each condition. A forecast for 5 s
+        ahead has a delay of -5 s.
     """
 
-    expert: int
-    mind: BoundExpert
-    at: int
+    index: int
+    expert: BoundExpert
+    spec: ForecastSpec
+    column: int
     channels: tuple[Channel, ...]
 
     @classmethod
-    def bind(cls, minds: tuple[BoundExpert, ...], info: StreamInfo) -> Self | None:
-        """Return the one expert that foretells, or None; raise what it lacks."""
-        able = [k for k, m in enumerate(minds) if hasattr(m.model, "foretell")]
+    def bind(cls, experts: tuple[BoundExpert, ...], info: StreamInfo) -> Self | None:
+        """Return the one expert that has a forecast, or None.
+
+        Raises
+        ------
+        ValueError
+            If two experts have one, or its input is missing.
+        """
+        able = [
+            (k, expert, spec)
+            for k, expert in enumerate(experts)
+            if (spec := expert.model.forecasts) is not None
+        ]
         if not able:
             return None
         if len(able) > 1:
-            names = " and ".join(repr(minds[k].name) for k in able)
-            raise ValueError(f"{names} both foretell skin conductance: ask one of them")
-        mind = minds[able[0]]
-        if info.rate != RATE:
+            names = " and ".join(repr(expert.name) for _, expert, _ in able)
             raise ValueError(
-                f"the weights {mind.name!r} remember {RATE} ticks a second, not "
-                f"{info.rate}: give [session] rate = {RATE}"
+                f"{names} both forecast skin conductance: take one of them alone"
             )
-        config = mind.model.config
-        found = [
-            i
-            for i, name in enumerate(info.names)
-            if name.startswith(f"{config.trace}.")
-            and not name.endswith((".window_start", ".window_end"))
-        ]
-        if len(found) != 1:
-            raise ValueError(
-                f"the weights {mind.name!r} want a chain {config.trace!r} that gives "
-                f"skin conductance itself in one column, not in {len(found)}"
-            )
-        source = info.channels[found[0]]
-        span = source.memory + config.samples / RATE
-        told = [
+        ((k, expert, spec),) = able
+        column = trace_column(expert.name, spec.chain, info)
+        source = info.channels[column]
+        span = source.memory + spec.samples / RATE
+        channels = [
             Channel(
                 f"{FORECAST}{h:g}s{end}", "misc", "uS", source.delay - h, memory=span
             )
-            for h in config.horizons
+            for h in spec.horizons
             for end in ENDS
         ]
-        told += [Channel(f"{CONDITION}{c}", memory=mind.span) for c in config.classes]
-        return cls(able[0], mind, found[0], tuple(told))
+        longest = expert.features.longest
+        channels += [
+            Channel(f"{CONDITION}{c}", memory=longest) for c in spec.conditions
+        ]
+        return cls(k, expert, spec, column, tuple(channels))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Forecaster":
         return self
 
-    def begin(self) -> EdaHistory:
-        """Return an empty memory."""
-        empty = np.full(self.mind.model.config.samples, MissingReason.WARMING_UP.nan)
-        return EdaHistory(empty)
+    def initial_state(self) -> EdaHistory:
+        """Return an empty history."""
+        return EdaHistory(np.full(self.spec.samples, MissingReason.WARMING_UP.nan))
 
     def predict(
         self,
         past: EdaHistory,
         row: Array,
-        own: Array,
-        rest: BaselineAccumulator,
+        features: Array,
+        baseline: BaselineAccumulator,
         share: float,
     ) -> Array:
-        """Return what is foretold at a tick, shape (channels,).
+        """Return the forecast at a tick, shape (channels,).
 
         Parameters
         ----------
         past
-            What is remembered; the tick is added to it.
+            History; the tick is added to it.
         row
-            The features of the tick.
-        own
-            Those of the expert, as `BoundExpert.read` gives them.
-        rest, share
-            What is known of the participant's rest, and how much of it is over. Till
-            then all conditions are nearly as likely.
+            Row of the tick.
+        features
+            Features of the expert, as `FeatureBinding.read` returns them.
+        baseline, share
+            The participant's baseline, and the proportion of it that is over. Until
+            then the conditions are shrunk to equal probabilities.
         """
-        past.see(row[self.at])
-        level, _ = self.mind.norm.level(rest.total, rest.seconds)
-        said = self.mind.model.foretell(own - level, past.trace)
-        ahead = np.stack([said.middle, said.low, said.high], axis=1).ravel()
-        odds = share * said.odds + (1 - share) / len(said.odds)
+        past.append(row[self.column])
+        level, _ = self.expert.baseline.level(baseline.total, baseline.seconds)
+        forecast = self.expert.model.forecast(features - level, past.trace)
+        ahead = np.stack([forecast.middle, forecast.low, forecast.high], axis=1).ravel()
+        odds = share * forecast.odds + (1 - share) / len(forecast.odds)
         return np.concatenate([ahead, odds])
+
+
+def trace_column(weights: str, chain: str, info: StreamInfo) -> int:
+    """Return the column of skin conductance that a forecast reads.
+
+    Parameters
+    ----------
+    weights, chain
+        Names of the weights, and of the chain whose one column it is.
+    info
+        The stream of features.
+
+    Raises
+    ------
+    ValueError
+        If the ticks have another rate than `RATE`, or the chain has another number of
+        columns than one.
+    """
+    if info.rate != RATE:
+        raise ValueError(
+            f"the weights {weights!r} remember {RATE} ticks a second, not "
+            f"{info.rate}: give [session] rate = {RATE}"
+        )
+    ends = (".window_start", ".window_end")
+    columns = [
+        i
+        for i, name in enumerate(info.names)
+        if name.startswith(f"{chain}.") and not name.endswith(ends)
+    ]
+    if len(columns) != 1:
+        raise ValueError(
+            f"the weights {weights!r} want a chain {chain!r} that gives skin conductance "
+            f"itself in one column, not in {len(columns)}"
+        )
+    return columns[0]

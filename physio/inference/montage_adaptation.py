@@ -1,119 +1,134 @@
-"""Weights on the headset that is worn: which of its electrodes a network can read."""
+"""Adaptation of a model to the headset that is worn."""
 
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from physio.inference.onnx import to_onnx_model
 from physio.models import model_card
+from physio.models.base import Model
 from physio.models.baseline import BaselinePrior
 
-Columns = tuple[tuple[str, str], ...]
-"""Features, ``<chain>.<feature>.<band>.<electrode>``, and how each is read."""
+if TYPE_CHECKING:
+    from physio.inference.expert import Expert
 
-_NETWORK: Final = "physio.models.rbtransformer:RBTransformer"
-_TRACKER: Final = "physio.models.gp_smoother:GaussianSmoother"
+Columns = tuple[tuple[str, str], ...]
+"""Features, ``<chain>.<feature>.<band>.<electrode>``, and the transform of each."""
 
 
 class MontageAdaptation(NamedTuple):
-    """What weights read, and what reads it.
+    """A model on the electrodes that are worn.
 
-    ``columns``: the features; ``model``: in the way in which it answers soonest;
-    ``rest``: how participants's rests differ, of those features.
+    ``columns``, the features that it reads; ``model``, in its fastest form;
+    ``baseline``, the distribution of the participants' baselines of those features.
     """
 
     columns: Columns
-    model: model_card.Model
-    rest: BaselinePrior
+    model: Model
+    baseline: BaselinePrior
 
 
 def adapt_to_montage(
-    stored: model_card.Weights, names: Sequence[str]
+    stored: model_card.Weights, names: Sequence[str], trust: tuple[str, ...] = ()
 ) -> MontageAdaptation:
-    """Return weights for the electrodes that there are.
+    """Return weights for the electrodes that are present.
 
-    A network that knows electrodes by their place runs on any headset. An electrode
-    that it was not trained with rests as the nearest one does that it was.
+    A network that knows electrodes by their positions runs on any headset. An electrode
+    that it was not trained with has the baseline of the nearest one that it was.
 
     Parameters
     ----------
     stored
         The weights.
     names
-        The features there are.
+        The features that are present.
+    trust
+        Packages, beside this library, from which the model may come.
+
+    Raises
+    ------
+    ValueError
+        If the model is of no trusted package.
     """
-    columns, rest = read(stored.card, names), BaselinePrior.restore(stored.part("rest"))
-    model = _shared(stored) if stored.card.use == _TRACKER else stored.model()
+    columns = read(stored, names, trust)
+    baseline = BaselinePrior.restore(stored.part("rest"))
+    model = _restored(stored, trust)
     if columns != stored.card.columns:
         from physio.io.montage import nearest, places
-        from physio.models.rbtransformer import RBTransformer
 
-        if not isinstance(model, RBTransformer):
-            raise TypeError(f"{stored.card.use} does not know electrodes by place")
-        own, trained = _electrodes(columns), _electrodes(stored.card.columns)
-        bands = model.config.bands
-        model = model.on(places(own).tolist())
-        at = [k * bands + b for k in nearest(own, trained) for b in range(bands)]
-        rest = BaselinePrior(
-            **{f.name: getattr(rest, f.name)[at] for f in fields(BaselinePrior)}
+        worn, trained = _electrodes(columns), _electrodes(stored.card.columns)
+        bands = len(columns) // len(worn)
+        model = model.for_montage(places(worn).tolist())
+        at = [k * bands + b for k in nearest(worn, trained) for b in range(bands)]
+        baseline = BaselinePrior(
+            **{f.name: getattr(baseline, f.name)[at] for f in fields(BaselinePrior)}
         )
-    if stored.card.use == _NETWORK:
-        from physio.inference.onnx import (
-            to_onnx_model,  # with torch: only where it is needed
-        )
-
-        model = to_onnx_model(model)
-    return MontageAdaptation(columns, model, rest)
+    return MontageAdaptation(columns, to_onnx_model(model), baseline)
 
 
 @lru_cache(maxsize=8)
-def _shared(stored: model_card.Weights) -> model_card.Model:
+def _shared(stored: model_card.Weights, trust: tuple[str, ...]) -> Model:
     """Return a model that all sessions share: it is large, and slow to make."""
-    return stored.model()
+    return stored.model(trust)
 
 
-def read(card: model_card.ModelCard, names: Sequence[str]) -> Columns:
-    """Return the features that weights read where there are ``names``.
+def _restored(stored: model_card.Weights, trust: tuple[str, ...]) -> Model:
+    """Return the model of weights, a shared one where its class says so."""
+    if stored.model_class(trust).shared:
+        return _shared(stored, trust)
+    return stored.model(trust)
 
-    Those on their card; or, where they know electrodes by place, the same features of
-    the electrodes there are. Electrodes that nobody knows the place of are left out.
+
+def read(
+    stored: model_card.Weights, names: Sequence[str], trust: tuple[str, ...] = ()
+) -> Columns:
+    """Return the features that weights read where ``names`` are present.
+
+    Those on their card; or, where the model knows electrodes by their positions, the
+    same features of the electrodes that are present. Electrodes of unknown position are
+    left out. Parameters and errors as of `adapt_to_montage`.
     """
-    if not _anywhere(card) or {name for name, _ in card.columns} <= set(names):
+    card = stored.card
+    trained = {name for name, _ in card.columns}
+    if trained <= set(names) or not _fits_any_montage(stored, trust):
         return card.columns
     from physio.io.montage import known
 
-    how = {name.rpartition(".")[0]: kind for name, kind in card.columns}
-    each = [set(_of(front, names)) for front in how]
-    there = [e for e in _of(next(iter(how)), names) if all(e in s for s in each)]
-    found = known(there)
-    if not found:
+    transforms = {name.rpartition(".")[0]: scale for name, scale in card.columns}
+    of_feature = [set(_of(front, names)) for front in transforms]
+    candidates = _of(next(iter(transforms)), names)
+    electrodes = known([e for e in candidates if all(e in s for s in of_feature)])
+    if not electrodes:
         return card.columns
-    return tuple((f"{front}.{e}", kind) for e in found for front, kind in how.items())
+    return tuple(
+        (f"{front}.{e}", scale)
+        for e in electrodes
+        for front, scale in transforms.items()
+    )
 
 
-def unplaced(experts: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return a sentence on each of some weights that cannot read all electrodes."""
+def unplaced(experts: Sequence["Expert"], names: Sequence[str]) -> list[str]:
+    """Return a sentence on each expert whose model cannot read all electrodes."""
     from physio.io.montage import known
 
-    said = []
+    messages = []
     for expert in experts:
-        card = model_card.load(expert).card
-        if not _anywhere(card):
+        stored = model_card.load(expert.weights)
+        if not _fits_any_montage(stored, expert.trust):
             continue
-        there = _of(card.columns[0][0].rpartition(".")[0], names)
-        lost = [e for e in there if e not in known(there)]
-        if lost:
-            said.append(
-                f"{expert}: without {', '.join(lost)}, as nobody knows where that is; "
+        present = _of(stored.card.columns[0][0].rpartition(".")[0], names)
+        unknown = [e for e in present if e not in known(present)]
+        if unknown:
+            messages.append(
+                f"{expert.weights}: without {', '.join(unknown)}, whose positions are unknown; "
                 "names are those of the 10-05 system"
             )
-    return said
+    return messages
 
 
-def _anywhere(card: model_card.ModelCard) -> bool:
-    """Tell whether weights run on electrodes that they were not trained with."""
-    by_place = card.config.get("embedding") == "place"
-    return card.use == _NETWORK and by_place and card.config.get("pooling") == "mean"
+def _fits_any_montage(stored: model_card.Weights, trust: tuple[str, ...]) -> bool:
+    return stored.model_class(trust).fits_any_montage(stored.card.config)
 
 
 def _electrodes(columns: Columns) -> tuple[str, ...]:
@@ -122,5 +137,5 @@ def _electrodes(columns: Columns) -> tuple[str, ...]:
 
 def _of(front: str, names: Sequence[str]) -> list[str]:
     """Return the electrodes that have a feature."""
-    found = [n.removeprefix(f"{front}.") for n in names if n.startswith(f"{front}.")]
-    return [e for e in found if "." not in e]
+    rests = [n.removeprefix(f"{front}.") for n in names if n.startswith(f"{front}.")]
+    return [e for e in rests if "." not in e]

@@ -80,16 +80,16 @@ class BaselineAccumulator(NamedTuple):
     past: Array
 
     @classmethod
-    def none(cls, features: int) -> Self:
+    def empty(cls, features: int) -> Self:
         """Return what is seen before any rest."""
         return cls(np.zeros(features), np.zeros(features), np.zeros(1))
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin a new rest."""
         for part in self:
             part[:] = 0
 
-    def see(self, x: Array, tick: float) -> None:
+    def add(self, x: Array, tick: float) -> None:
         """Take in the features of one tick of ``tick`` s."""
         here = ~np.isnan(x)
         if here.any() or self.past[0] > 0:  # it begins with the first feature there is

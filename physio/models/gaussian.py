@@ -1,4 +1,4 @@
-"""A joint Gaussian of features and ratings: small, exact about what is missing."""
+"""Joint Gaussian of features and ratings, exact for any set of missing features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,30 +7,29 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.core.missing import MissingReason
-
-DIMENSIONS = ("valence", "arousal", "dominance")
-"""What `Gaussian.predict` tells, in this order."""
+from physio.models.base import Model
 
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
-_FLOOR: Final = 1e-9  # least variance
-_ROUNDS: Final = 300  # of expectation maximisation, at most
+_FLOOR: Final = 1e-9  # smallest variance
+_ROUNDS: Final = 300  # iterations of expectation maximization, at most
 
 
 @dataclass(frozen=True)
 class GaussianConfig:
-    """Size of a joint Gaussian.
+    """Settings of a joint Gaussian.
 
     Parameters
     ----------
     features
-        How many features there are.
+        Number of features.
     dimensions
-        Which ratings it was trained on.
+        Ratings that the model was trained on.
     reach
-        A feature further than so many standard deviations from all that was seen in
-        training counts as missing: nothing is extrapolated.
+        Limit of the distance from the training mean (standard deviations): a feature
+        beyond it counts as missing, so that nothing is extrapolated.
     """
 
     features: int = 4
@@ -38,25 +37,24 @@ class GaussianConfig:
     reach: float = 5.0
 
 
-class Gaussian:
-    """Features and ratings of one moment as one Gaussian.
+class Gaussian(Model):
+    """Joint Gaussian of the features and the ratings of one moment.
 
-    The rating given whichever features are present is exact: the others are
-    marginalised, so each one that is missing widens the answer, never narrows it.
+    The rating is conditioned on the features that are present; missing ones are
+    marginalized, so each missing feature widens the estimate and none narrows it.
 
     Parameters
     ----------
     config
-        Size.
+        Number of features, and the ratings.
     mean
-        Of the features, then of the ratings, shape (f + d,).
+        Mean of the features, then of the ratings, shape (f + d,).
     cov
         Their covariance, shape (f + d, f + d). The features are those of a moment, the
         ratings those of a new participant: label noise is included.
     """
 
     uses_baseline_uncertainty = True
-    """Whether `predict` widens with what is not yet known of the participant's rest."""
 
     def __init__(
         self,
@@ -82,9 +80,11 @@ class Gaussian:
 
     @property
     def prior(self) -> tuple[Array, Array]:
-        """Mean and standard deviation where nothing is known, shape (3,) each."""
+        """Mean and standard deviation without any feature, shape (3,) each."""
         f = self.config.features
-        return self._told(self.mean[f:]), self._told(np.sqrt(np.diag(self.cov)[f:]))
+        return self._among_all(self.mean[f:]), self._among_all(
+            np.sqrt(np.diag(self.cov)[f:])
+        )
 
     def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of valence, arousal and dominance.
@@ -94,84 +94,90 @@ class Gaussian:
         z
             Features of one moment, shape (f,), NaN where missing.
         spread
-            Variance of each that is not in the covariance: what is not yet known of
-            the participant's own rest, shape (f,).
+            Variance of each that is not in the covariance: the remaining uncertainty
+            about the participant's baseline, shape (f,).
 
         Returns
         -------
         mean, sd
-            Shape (3,) each; NaN (why: untrained) for a rating the model was not
+            Shape (3,) each; NaN (reason: untrained) for a rating that the model was not
             trained on, and the NaN of a feature where none is present.
         """
         mean, sd, _ = self.explain(z, spread)
         return mean, sd
 
     def explain(self, z: Array, spread: Array) -> tuple[Array, Array, Array]:
-        """Return what `predict` does, and what each feature has moved the means by.
+        """Return what `predict` does, and the contribution of each feature.
 
         Returns
         -------
         mean, sd
             As `predict`.
         parts
-            What each feature adds to the mean where nothing is known, exactly: the
-            answer is linear in the features that are there. Shape (3, f); 0 for one
-            that is missing or for a rating the model was not trained on.
+            Contribution of each feature to the difference from the mean without any
+            feature; exact, as the estimate is linear in the features that are present.
+            Shape (3, f); 0 for a missing feature or a rating that the model was not
+            trained on.
         """
         f = self.config.features
         off = z - self.mean[:f]
         far = np.abs(off) > self.config.reach * np.sqrt(np.diag(self.cov)[:f] + spread)
-        here = ~np.isnan(z) & ~far
+        present = ~np.isnan(z) & ~far
         parts = np.zeros((len(DIMENSIONS), f))
-        if not here.any():
+        if not present.any():
             why = MissingReason.OUT_OF_DISTRIBUTION.nan if far.any() else z[0]
-            missing = self._told(np.full(len(self.config.dimensions), why))
+            missing = self._among_all(np.full(len(self.config.dimensions), why))
             return missing, missing.copy(), parts
-        gain, sd = self._given(here, spread)
-        moved = gain * off[here]
+        gain, sd = self._condition(present, spread)
+        moved = gain * off[present]
         for i, at in enumerate(self._at):
-            parts[at, here] = moved[i]
+            parts[at, present] = moved[i]
         mean = self.mean[f:] + moved.sum(axis=1)
-        return self._told(mean), self._told(sd), parts
+        return self._among_all(mean), self._among_all(sd), parts
 
-    def surprise(self, z: Array, spread: Array) -> float:
-        """Return how unlike all that was seen in training a moment is.
+    def novelty(self, z: Array, spread: Array) -> float:
+        """Return the distance of a moment from the training data.
 
-        About a standard normal number for what is alike, whichever features are there:
+        About standard normal within the training data, whichever features are present:
         the squared Mahalanobis distance of those present, its cube root scaled as
-        Wilson and Hilferty (1931) do a chi square; NaN where none is.
+        Wilson and Hilferty (1931) do for a chi square; NaN where none is present.
         """
         f = self.config.features
-        here = ~np.isnan(z)
-        n = int(here.sum())
+        present = ~np.isnan(z)
+        n = int(present.sum())
         if not n:
             return float("nan")
-        off = (z - self.mean[:f])[here]
-        own = self.cov[:f, :f][np.ix_(here, here)] + np.diag(spread[here])
-        far = float(off @ np.linalg.solve(own, off))
+        off = (z - self.mean[:f])[present]
+        cov = self.cov[:f, :f][np.ix_(present, present)] + np.diag(spread[present])
+        far = float(off @ np.linalg.solve(cov, off))
         middle = 2 / (9 * n)
         return float(((far / n) ** (1 / 3) - (1 - middle)) / np.sqrt(middle))
 
-    def _given(self, here: npt.NDArray[np.bool_], spread: Array) -> tuple[Array, Array]:
-        """Return the gain of the features present, and what stays unknown."""
-        key = here.tobytes() + spread[here].tobytes()
+    def _condition(
+        self, present: npt.NDArray[np.bool_], spread: Array
+    ) -> tuple[Array, Array]:
+        """Return the gain of the present features, and the standard deviation."""
+        key = present.tobytes() + spread[present].tobytes()
         if key not in self._gains:
-            if len(self._gains) > 64:  # while a rest runs, each tick has its own
+            if len(self._gains) > 64:  # during a baseline every tick has a new key
                 self._gains.clear()
             f = self.config.features
-            own, cross = self.cov[:f, :f][np.ix_(here, here)], self.cov[f:, :f][:, here]
-            solved = np.linalg.solve(own + np.diag(spread[here]), cross.T)
+            cov, cross = (
+                self.cov[:f, :f][np.ix_(present, present)],
+                self.cov[f:, :f][:, present],
+            )
+            solved = np.linalg.solve(cov + np.diag(spread[present]), cross.T)
             gain = solved.T.astype(np.float64)  # (d, n)
-            left: Array = np.diag(self.cov[f:, f:]) - np.sum(gain * cross, axis=1)
-            sd: Array = np.sqrt(left)
+            residual: Array = np.diag(self.cov[f:, f:]) - np.sum(gain * cross, axis=1)
+            sd: Array = np.sqrt(residual)
             self._gains[key] = gain, sd
         return self._gains[key]
 
-    def _told(self, values: Array) -> Array:
-        """Return values of the trained ratings among all three."""
-        told = np.full(len(DIMENSIONS), _UNTRAINED)
-        told[self._at] = values
-        return told
+    def _among_all(self, values: Array) -> Array:
+        """Return values of the trained ratings as values of all three."""
+        full = np.full(len(DIMENSIONS), _UNTRAINED)
+        full[self._at] = values
+        return full
 
     def arrays(self) -> dict[str, Array]:
         """Return the parameters by name."""
@@ -190,20 +196,20 @@ def fit(
     ratings: Array,
     unit: npt.NDArray[np.int_],
 ) -> tuple[Array, Array]:
-    """Return the mean and covariance most likely for moments, of features and ratings.
+    """Estimate mean and covariance of features and ratings by maximum likelihood.
 
     Parameters
     ----------
     config
-        Size.
+        Number of features, and the ratings.
     z
         Features of each moment, shape (n, f), NaN where missing; moments without any
         are left out.
     ratings
-        Of each moment the ratings of its unit, shape (n, d), none NaN.
+        Ratings of the unit of each moment, shape (n, d), none NaN.
     unit
-        Which unit (a participant in a condition) each moment belongs to, shape (n,).
-        Each unit counts the same, however many moments it has.
+        Unit (a participant in a condition) of each moment, shape (n,). All units have
+        the same weight, however many moments they have.
 
     Returns
     -------
@@ -217,19 +223,20 @@ def fit(
 
     Notes
     -----
-    Expectation maximisation: missing features are what the others and the ratings make
-    of them, with the uncertainty that leaves. That takes a feature to be missing
-    whatever it would have been, given the others; a pulse that movement hides is so
-    only roughly.
+    Expectation maximization: missing features are estimated from the others and the
+    ratings, with the remaining uncertainty. This assumes that features are missing at
+    random, given the others; for a pulse hidden by movement that holds only roughly.
     """
     some = ~np.isnan(z).all(axis=1)
-    _, own, count = np.unique(unit[some], return_inverse=True, return_counts=True)
+    _, unit_index, count = np.unique(
+        unit[some], return_inverse=True, return_counts=True
+    )
     if len(count) < 3:
         raise ValueError(
             f"a joint Gaussian of {config.features} features needs 3 units with a "
             f"moment that has any; there are {len(count)}"
         )
-    weight = 1 / (count[own] * len(count))
+    weight = 1 / (count[unit_index] * len(count))
     both = np.hstack([z[some], ratings[some]])
     patterns, which = np.unique(np.isnan(both), axis=0, return_inverse=True)
     groups = [np.flatnonzero(which == i) for i in range(len(patterns))]
@@ -243,8 +250,8 @@ def fit(
                 )
                 known = both[np.ix_(rows, ~lost)] - mean[~lost]
                 full[np.ix_(rows, lost)] = mean[lost] + known @ gain
-                left = cov[np.ix_(lost, lost)] - cov[np.ix_(lost, ~lost)] @ gain
-                extra[np.ix_(lost, lost)] += weight[rows].sum() * left
+                residual = cov[np.ix_(lost, lost)] - cov[np.ix_(lost, ~lost)] @ gain
+                extra[np.ix_(lost, lost)] += weight[rows].sum() * residual
         mean = weight @ full
         off = full - mean
         old, cov = cov, (off * weight[:, None]).T @ off + extra
@@ -257,18 +264,18 @@ def fit(
 def shrunk(
     config: GaussianConfig, mean: Array, cov: Array, shrink: float, noise: npt.ArrayLike
 ) -> Gaussian:
-    """Return a joint Gaussian whose correlations are drawn to 0.
+    """Return a joint Gaussian with its correlations shrunk toward 0.
 
     Parameters
     ----------
     config
-        Size.
+        Number of features, and the ratings.
     mean, cov
-        As `fit` found them.
+        Result of `fit`.
     shrink
-        How far: at 0 not at all, at 1 the features tell nothing.
+        Shrinkage: 0 leaves the correlations as they are, 1 sets them to 0.
     noise
-        Variance added to each rating, for what a new participant adds, shape (d,).
+        Variance added to each rating for a new participant, shape (d,).
     """
     sd = np.sqrt(np.diag(cov))
     corr = (1 - shrink) * cov / np.outer(sd, sd)

@@ -1,4 +1,7 @@
-"""What is felt as it wanders, seen through features whose errors last: one Gaussian."""
+"""Gaussian smoother: estimates affect from the features of the last 400 s.
+
+Models lag, autocorrelated noise and differences between participants.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,32 +12,32 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, toeplitz
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.core.missing import MissingReason
+from physio.models.base import Lookback, Model
 
-DIMENSIONS = ("valence", "arousal", "dominance")
-
-_KEPT: Final = 256  # patterns of what is missing whose gains are kept
-_SHARE: Final = 0.5  # of a part of the past that must be there for it to count
-_PAST: Final = 100  # moments before those remembered, which what is felt comes from
+_CACHED: Final = 256  # patterns of missing values whose gains are cached
+_SHARE: Final = 0.5  # proportion of a part of the past that must be present
+_PAST: Final = 100  # earlier moments that the features still follow
 
 
 @dataclass(frozen=True)
 class GaussianSmootherConfig:
-    """Size of a tracker.
+    """Settings of a Gaussian smoother.
 
     Parameters
     ----------
     features
-        How many features it reads.
+        Number of features.
     channels
-        How many channels it makes of them.
+        Number of channels made of them.
     every
-        Time between the moments that it remembers (s).
+        Time between two moments of the past (s).
     edges
-        Where the parts of the past begin and end, of which it takes the means, in
-        moments before the newest; rising from 0. The work of a tick goes with their
-        number, not with how far they reach.
+        Ends of the parts of the past that are averaged, in moments before the newest;
+        rising from 0. The cost of a tick grows with the number of parts, not with the
+        length of the past.
     """
 
     features: int = 2
@@ -49,40 +52,40 @@ class GaussianSmootherConfig:
 
     @property
     def moments(self) -> int:
-        """How many moments it remembers."""
+        """Number of moments of the past."""
         return self.edges[-1]
 
 
 @dataclass(frozen=True, eq=False)
 class DynamicsParameters:
-    """What a tracker knows of bodies.
+    """Parameters of the dynamics of affect and of the features that follow it.
 
     Parameters
     ----------
     level
-        What each feature is about, (features,).
+        Mean of each feature, (features,).
     gather
-        How channels are made: the mean of the features with weights above 0, less the
-        mean of those below, of those that are there; (channels, features).
+        Weights that make the channels: the mean of the present features with weights
+        above 0, less the mean of those below; (channels, features).
     scale
-        Which mixtures of channels have noises that go their own ways, (channels,
-        channels): rows make the mixtures.
+        Unmixing matrix: its rows make mixtures of channels whose noises are
+        independent, (channels, channels).
     lag
-        How fast each mixture follows what is felt (s), (channels,).
+        Time constant with which each mixture follows affect (s), (channels,).
     effects
-        What one unit of each dimension does to each mixture, (channels, 3).
+        Effect of one unit of each dimension on each mixture, (channels, 3).
     spread
-        How participants differ in that, (channels, 3, 3).
+        Covariance of these effects between participants, (channels, 3, 3).
     noise
         Autocovariance of each mixture, from moment to moment, (channels, moments).
     mean, cov
-        Of what is felt, (3,) and (3, 3).
+        Mean and covariance of affect, (3,) and (3, 3).
     tau
-        How fast that wanders (s), (1,).
+        Time constant of affect (s), (1,).
     share
-        How much of a step away from the mean is to be believed, (3,).
+        Shrinkage of the step away from the mean, (3,): 1 for none.
     rater
-        Variance of a rating about what is felt and what else is missed, (3,).
+        Variance of a rating about affect, and of other errors, (3,).
     """
 
     level: Array
@@ -99,26 +102,25 @@ class DynamicsParameters:
     rater: Array
 
 
-class GaussianSmoother:
-    """The rating given all of the past, as first and second moments tell it.
+class GaussianSmoother(Model):
+    """Rating given the features of the last minutes, by first and second moments.
 
-    What is felt wanders smoothly; features follow it with a lag, in each participant by
-    other effects, and their errors last. All of that together is taken as one Gaussian
-    of what is felt now and of the features of the last minutes, of which the means over
-    parts of the past are remembered, finer the nearer. So the answer is the best that
-    is linear in them; whatever is missing, of whichever moment, is marginalised.
+    Affect varies smoothly; features follow it with a lag, with effects that differ
+    between participants, and with autocorrelated noise. Affect now and the features of
+    the last minutes are taken as one joint Gaussian, with the past averaged over parts
+    that are shorter the nearer they are. The estimate is the best linear one; missing
+    values of any moment are marginalized.
 
     Parameters
     ----------
     config
-        Size.
+        Settings.
     knows
-        Of bodies; by default of two features that tell of arousal a little.
+        Parameters; by default of two features with a small effect of arousal.
     """
 
     uses_baseline_uncertainty = True
-    heeds_past = True
-    """`track` answers from the past; `predict` from one moment, as if it were first."""
+    shared = True
 
     def __init__(
         self,
@@ -130,86 +132,93 @@ class GaussianSmoother:
         shape = (config.channels, config.features)
         if self.knows.gather.shape != shape:
             raise ValueError(
-                f"a tracker of {config.features} features and {config.channels} "
-                f"channels gathers by weights of shape {shape}, not "
+                f"a smoother of {config.features} features and {config.channels} "
+                f"channels needs weights 'gather' of shape {shape}, not "
                 f"{self.knows.gather.shape}"
             )
         edges = config.edges
         self._parts = np.zeros((len(edges) - 1, config.moments))
         for i, (low, high) in enumerate(pairwise(edges)):
             self._parts[i, low:high] = 1 / (high - low)
-        self._own, self._cross = _covariances(self.knows, self._parts, config.every)
+        self._cov, self._cross = _covariances(self.knows, self._parts, config.every)
         self._gains: dict[bytes, tuple[Array, Array]] = {}
 
     @property
     def prior(self) -> tuple[Array, Array]:
-        """Mean and standard deviation where nothing is known, shape (3,) each."""
+        """Mean and standard deviation without any feature, shape (3,) each."""
         k = self.knows
         return k.mean, np.sqrt(np.diag(k.cov) + k.rater)
 
     def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:  # noqa: ARG002
-        """Return mean and standard deviation from one moment, the first there is.
+        """Return mean and standard deviation from one moment without a past.
 
         Parameters
         ----------
         z
             Features of the moment, shape (f,), NaN where missing.
         spread
-            Of no use here: a participant's level is part of the noise.
+            Not used: a participant's level is part of the noise.
         """
-        mean, sd, _ = self.track(z[None])
+        mean, sd, _ = self.history(z[None])
         return mean, sd
 
-    def track(self, past: Array) -> tuple[Array, Array, Array]:
-        """Return what is to be said after some moments.
+    @property
+    def lookback(self) -> Lookback:
+        """Moments that `history` reads."""
+        return Lookback(self.config.moments, self.config.every)
+
+    def history(self, past: Array) -> tuple[Array, Array, Array]:
+        """Return mean, standard deviation and contributions from the last moments.
 
         Parameters
         ----------
         past
             Features of the last moments, `GaussianSmootherConfig.every` s apart, newest
-            first, shape (n, f); NaN where missing. What is older than it remembers is
-            left.
+            first, shape (n, f); NaN where missing. Older moments than `lookback` are
+            not used.
 
         Returns
         -------
         mean, sd
-            Shape (3,) each; where nothing is there the NaN of the newest moment.
+            Shape (3,) each; the NaN of the newest moment where all is missing.
         parts
-            What each feature adds to the mean where nothing is known, exactly, over all
-            of the past; shape (3, f).
+            Contribution of each feature, over all of the past, to the difference from
+            the mean without any feature; exact, shape (3, f).
         """
         c, f = self.config.channels, self.config.features
-        y = self._told(past)
-        here = ~np.isnan(y)
-        if not here.any():
+        y = self._channel_means(past)
+        present = ~np.isnan(y)
+        if not present.any():
             missing = np.full(len(DIMENSIONS), past[0, 0] if len(past) else np.nan)
             if not np.isnan(missing[0]):
                 missing[:] = MissingReason.TOO_SHORT.nan
             return missing, missing.copy(), np.zeros((len(DIMENSIONS), f))
-        gain, sd = self._given(here)
+        gain, sd = self._condition(present)
         moved = np.zeros((len(DIMENSIONS), len(y)))
-        moved[:, here] = gain * y[here]
-        each = moved.reshape(len(DIMENSIONS), c, -1).sum(axis=2)
+        moved[:, present] = gain * y[present]
+        per_channel = moved.reshape(len(DIMENSIONS), c, -1).sum(axis=2)
         worth = np.abs(self.knows.gather)
-        parts = each @ (worth / worth.sum(axis=1, keepdims=True))
+        parts = per_channel @ (worth / worth.sum(axis=1, keepdims=True))
         return self.knows.mean + moved.sum(axis=1), sd, parts
 
-    def surprise(self, z: Array, spread: Array) -> float:  # noqa: ARG002
-        """Return how unlike all that was seen in training a moment is.
+    def novelty(self, z: Array, spread: Array) -> float:  # noqa: ARG002
+        """Return the distance of a moment from the training data.
 
-        About a standard normal number for what is alike: see `Gaussian.surprise`.
+        About standard normal within the training data: see `Gaussian.novelty`.
         """
-        y = self._told(z[None])
-        here = ~np.isnan(y)
-        n = int(here.sum())
+        y = self._channel_means(z[None])
+        present = ~np.isnan(y)
+        n = int(present.sum())
         if not n:
             return float("nan")
-        far = y[here] @ np.linalg.solve(self._own[np.ix_(here, here)], y[here])
+        far = y[present] @ np.linalg.solve(
+            self._cov[np.ix_(present, present)], y[present]
+        )
         middle = 2 / (9 * n)
         return float(((far / n) ** (1 / 3) - (1 - middle)) / np.sqrt(middle))
 
-    def _told(self, past: Array) -> Array:
-        """Return the mean of each channel over each part of the past, flat."""
+    def _channel_means(self, past: Array) -> Array:
+        """Return the mean of each channel over each part of the past, as one vector."""
         near = past[: self.config.moments]
         channels = gathered(near, self.knows.level, self.knows.gather)
         known = ~np.isnan(channels)
@@ -218,18 +227,18 @@ class GaussianSmoother:
         means = (parts @ np.where(known, channels, 0.0)) / np.maximum(share, 1e-9)
         return np.asarray(np.where(share >= _SHARE, means, np.nan).T.ravel())
 
-    def _given(self, here: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
-        """Return the gain of what is there, and the standard deviation that is left."""
-        key = here.tobytes()
+    def _condition(self, present: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+        """Return the gain of the present values, and the standard deviation."""
+        key = present.tobytes()
         if key not in self._gains:
-            if len(self._gains) >= _KEPT:
+            if len(self._gains) >= _CACHED:
                 self._gains.pop(next(iter(self._gains)))
-            k, cross = self.knows, self._cross[:, here]
-            own = cho_factor(self._own[np.ix_(here, here)], check_finite=False)
-            gain = cho_solve(own, cross.T, check_finite=False).T
-            told = np.sum(gain * cross, axis=1)  # variance that is explained
-            left = np.diag(k.cov) - k.share**2 * told
-            sd = np.sqrt(np.maximum(left, 1e-6) + k.rater)
+            k, cross = self.knows, self._cross[:, present]
+            factor = cho_factor(self._cov[np.ix_(present, present)], check_finite=False)
+            gain = cho_solve(factor, cross.T, check_finite=False).T
+            explained = np.sum(gain * cross, axis=1)  # variance
+            residual = np.diag(k.cov) - k.share**2 * explained
+            sd = np.sqrt(np.maximum(residual, 1e-6) + k.rater)
             self._gains[key] = np.ascontiguousarray(k.share[:, None] * gain), sd
         return self._gains[key]
 
@@ -240,12 +249,12 @@ class GaussianSmoother:
     @classmethod
     def restore(cls, config: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
         """Return the model that `arrays` came from."""
-        made = GaussianSmootherConfig(**{**config, "edges": tuple(config["edges"])})
-        return cls(made, DynamicsParameters(**arrays))
+        settings = {**config, "edges": tuple(config["edges"])}
+        return cls(GaussianSmootherConfig(**settings), DynamicsParameters(**arrays))
 
 
 def gathered(x: Array, level: Array, gather: Array) -> Array:
-    """Return the channels of moments, (n, channels), NaN where too little is there.
+    """Return the channels of moments, (n, channels), NaN where too many are missing.
 
     Parameters
     ----------
@@ -256,32 +265,32 @@ def gathered(x: Array, level: Array, gather: Array) -> Array:
     """
     there = ~np.isnan(x)
     off = np.where(there, x - level, 0.0)
-    found = np.zeros((len(x), len(gather)))
+    channels = np.zeros((len(x), len(gather)))
     for sign in (1, -1):
         weight = np.maximum(sign * gather, 0).T
         some, whole = there @ weight, weight.sum(axis=0)
-        found += sign * (off @ weight) / np.maximum(some, 1e-9)
-        found[some < _SHARE * whole] = np.nan
-    return found
+        channels += sign * (off @ weight) / np.maximum(some, 1e-9)
+        channels[some < _SHARE * whole] = np.nan
+    return channels
 
 
 def followed(lag: float, n: int, every: float) -> Array:
-    """Return what follows within ``lag`` s as a matrix on moments, (n, n)."""
+    """Return a first-order lag of ``lag`` s as a matrix on moments, (n, n)."""
     a = 1 - np.exp(-every / lag)
     back = np.subtract.outer(np.arange(n), np.arange(n))
-    found = np.where(back >= 0, a * (1 - a) ** np.maximum(back, 0), 0.0)
-    found[:, 0] += 1 - found.sum(axis=1)
-    return np.asarray(found)
+    response = np.where(back >= 0, a * (1 - a) ** np.maximum(back, 0), 0.0)
+    response[:, 0] += 1 - response.sum(axis=1)
+    return np.asarray(response)
 
 
 def wandering(tau: float, n: int, every: float) -> Array:
-    """Return the correlation of what wanders smoothly at moments, (n, n)."""
+    """Return the Matern 3/2 correlation matrix of moments, (n, n)."""
     t = np.arange(n) * every / tau
     return np.asarray(toeplitz((1 + t) * np.exp(-t)))
 
 
 def definite(cov: Array) -> Array:
-    """Return a covariance without eigenvalues that are 0 or less."""
+    """Return a covariance with its eigenvalues raised above 0."""
     values, vectors = np.linalg.eigh(cov)
     return np.asarray((vectors * np.maximum(values, 1e-5 * cov[0, 0])) @ vectors.T)
 
@@ -289,32 +298,30 @@ def definite(cov: Array) -> Array:
 def _covariances(
     k: DynamicsParameters, parts: Array, every: float
 ) -> tuple[Array, Array]:
-    """Return the covariance of the parts of all channels, and with what is felt."""
+    """Return the covariance of the parts of all channels, and with affect."""
     c, (m, n) = len(k.lag), parts.shape
-    felt = wandering(float(k.tau[0]), n + _PAST, every)
-    seen = {  # newest first
+    affect = wandering(float(k.tau[0]), n + _PAST, every)
+    responses = {  # newest first
         lag: parts @ followed(lag, n + _PAST, every)[: _PAST - 1 : -1]
         for lag in set(k.lag.tolist())
     }
-    own, cross = np.zeros((c, m, c, m)), np.zeros((len(DIMENSIONS), c, m))
+    cov, cross = np.zeros((c, m, c, m)), np.zeros((len(DIMENSIONS), c, m))
     for i, a in enumerate(k.lag.tolist()):
-        cross[:, i] = np.outer(k.cov @ k.effects[i], seen[a] @ felt[-1])
+        cross[:, i] = np.outer(k.cov @ k.effects[i], responses[a] @ affect[-1])
         for j, b in enumerate(k.lag.tolist()):
             size = k.effects[i] @ k.cov @ k.effects[j]
-            if (
-                i == j
-            ):  # a participant's own effects are noise whose size goes with affect
+            if i == j:  # differences between participants act as noise
                 size += np.sum(k.spread[i] * k.cov)
-            own[i, :, j] = size * (seen[a] @ felt @ seen[b].T)
-        own[i, :, i] += parts @ definite(toeplitz(k.noise[i])) @ parts.T
+            cov[i, :, j] = size * (responses[a] @ affect @ responses[b].T)
+        cov[i, :, i] += parts @ definite(toeplitz(k.noise[i])) @ parts.T
     back = np.linalg.inv(k.scale)
-    own = np.einsum("ai,imjn,bj->ambn", back, own, back, optimize=True)
+    cov = np.einsum("ai,imjn,bj->ambn", back, cov, back, optimize=True)
     cross = np.einsum("ai,dim->dam", back, cross)
-    return own.reshape(c * m, c * m), cross.reshape(len(DIMENSIONS), c * m)
+    return cov.reshape(c * m, c * m), cross.reshape(len(DIMENSIONS), c * m)
 
 
 def _plain(config: GaussianSmootherConfig) -> DynamicsParameters:
-    """Return what is known of channels that are one feature each."""
+    """Return parameters for channels of one feature each."""
     c, three = config.channels, np.zeros(3)
     effects = np.zeros((c, 3))
     effects[:, 1] = 0.5

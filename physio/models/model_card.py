@@ -1,4 +1,4 @@
-"""Trained weights on disk: numbers, and a card that says what they are."""
+"""Trained weights on disk: arrays, and a model card that describes them."""
 
 import hashlib
 import json
@@ -6,78 +6,57 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialize
 
 import physio.assets
-from physio.core.block import Array, Origin
+from physio import config
+from physio.core.block import Origin
+from physio.models.base import Arrays, Model
 
 STORE: Final = Path(physio.assets.__file__).parent / "weights"
-"""Where the shipped weights are."""
+"""Folder of the shipped weights."""
 
-_REST: Final = ("mean", "between", "within", "memory", "seconds")
-LIMIT: Final = 3_000_000  # bytes of a weights file
-
-Arrays = Mapping[str, np.ndarray[Any, Any]]
-
-
-class Model(Protocol):
-    """What can be trained and stored.
-
-    A model is made from a frozen dataclass of settings, ``config``; ``restore`` undoes
-    ``arrays``.
-    """
-
-    uses_baseline_uncertainty: bool
-    config: Any
-
-    def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation of the ratings at one moment."""
-
-    def arrays(self) -> Arrays:
-        """Return the parameters by name."""
-
-    @classmethod
-    def restore(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
-        """Return the model that ``arrays`` came from."""
+_BASELINE: Final = ("mean", "between", "within", "memory", "seconds")
+LIMIT: Final = 3_000_000  # bytes, largest weights file
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What weights are, where they come from, and what they are good for.
+    """Description of weights: model, features, training data, evaluation and limits.
 
     Parameters
     ----------
     use
-        Import path of the model.
+        Import path of the model, ``"package.module:Name"``.
     config
-        Its settings.
+        Settings of the model. ``trace`` among them is the name of the chain that a
+        forecast reads sample by sample.
     columns
-        The features read, ``"<chain>.<channel>"``, in order; and how each is read:
-        ``raw``, ``sqrt`` or ``log``.
-    rest
-        How long (s) the participant's rest was in training.
+        Features of the model, ``"<chain>.<channel>"``, in order, each with its
+        transform: ``raw``, ``sqrt`` or ``log``.
+    baseline
+        Duration of the participants' baseline in training (s).
     origin
-        What it was trained on: measured or simulated.
+        Training data: measured or simulated.
     supports
-        Which of valence, arousal and dominance it was trained on.
+        Dimensions (valence, arousal, dominance) that the model was trained on.
     data, citation, licence
-        The training data, whom to cite, and the licence of these weights.
+        Training data, citation, and licence of the weights.
     protocol
-        How it was trained and evaluated.
+        Training and evaluation protocol.
     figures
-        What came out of the evaluation.
+        Results of the evaluation.
     limits
-        What it must not be used for, or is not known to be good for.
+        Uses that are excluded or not evaluated.
     command
-        What reproduces the weights.
+        Command that reproduces the weights.
     sha256
-        Of the weights file.
+        Hash of the weights file.
     """
 
     use: str
@@ -104,25 +83,25 @@ class ModelCard:
         """Return the card that `json` wrote."""
         try:
             parts = json.loads(text)
-            parts["columns"] = tuple((name, how) for name, how in parts["columns"])
+            parts["columns"] = tuple((name, scale) for name, scale in parts["columns"])
             parts["origin"] = Origin(parts["origin"])
             for key in ("supports", "limits"):
                 parts[key] = tuple(parts[key])
             return cls(**parts)
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{at} is no card of weights: {error}") from None
+            raise ValueError(f"{at} is not a model card: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Weights as they were stored: the card, the model's arrays, and others.
+    """Weights as they are stored: a model card and arrays.
 
     Parameters
     ----------
     name
-        What they are called.
+        Name of the weights.
     card
-        What they are.
+        Their description.
     arrays
         ``model.<name>``, ``rest.<name>``, ``prior.mean`` and ``prior.sd`` (shape (3,)).
     """
@@ -140,50 +119,65 @@ class Weights:
             if k.startswith(front)
         }
 
-    def model(self) -> Model:
-        """Return the model, ready to predict; imports what it needs."""
-        module, _, name = self.card.use.partition(":")
-        if not module.startswith("physio.models."):
+    def model_class(self, trust: tuple[str, ...] = ()) -> type[Model]:
+        """Import the class of the model.
+
+        Parameters
+        ----------
+        trust
+            Packages that the card may name beside this library.
+
+        Raises
+        ------
+        ValueError
+            If the card names a package that is not trusted, or something that is no
+            `Model`.
+        """
+        at = f"the weights {self.name!r}"
+        cls = config.load_object(self.card.use, at, trust)
+        if not (isinstance(cls, type) and issubclass(cls, Model)):
             raise ValueError(
-                f"the weights {self.name!r} name {self.card.use!r}, which is no model "
-                "of physio.models"
+                f"{at}: {self.card.use!r} is no model: its class must inherit from "
+                "physio.models.base.Model"
             )
-        cls = getattr(import_module(module), name)
-        found: Model = cls.restore(self.card.config, self.part("model"))
-        return found
+        return cls
+
+    def model(self, trust: tuple[str, ...] = ()) -> Model:
+        """Return the model, ready to predict; parameters and errors as `model_class`."""
+        return self.model_class(trust).restore(self.card.config, self.part("model"))
 
 
 def load(name: str) -> Weights:
-    """Return stored weights, checked.
+    """Load stored weights and check them against their card.
 
     Parameters
     ----------
     name
-        Of shipped weights, as ``"wrist"``; or the path of a folder.
+        Name of shipped weights, as ``"wrist"``; or the path of a folder.
 
     Raises
     ------
     ValueError
-        If there are none of that name, or they are not what their card says.
+        If there are no weights of that name, or they do not match their card.
     """
     shipped = re.fullmatch(r"[a-z0-9-]+", name) is not None
     folder = STORE / name if shipped else Path(name)
     card = folder / "card.json"
     if not card.is_file():
         raise ValueError(
-            f"there are no weights {name!r}; shipped are "
-            f"{', '.join(shipped_names()) or 'none'}, others are named by their folder"
+            f"there are no weights {name!r}: give the name of shipped weights "
+            f"({', '.join(shipped_names()) or 'none'}) or the path of a folder"
         )
     return _load(folder, card.stat().st_mtime_ns)
 
 
 def shipped_names() -> tuple[str, ...]:
-    """Return the names of the weights that are shipped."""
+    """Return the names of the shipped weights."""
     return tuple(sorted(p.parent.name for p in STORE.glob("*/card.json")))
 
 
 def save(folder: Path, card: ModelCard, arrays: Arrays) -> Weights:
-    """Store weights: ``weights.safetensors``, ``card.json``, and ``CARD.md``.
+    """Write weights: ``weights.safetensors``, ``card.json``, and ``CARD.md``.
 
     Raises
     ------
@@ -197,7 +191,7 @@ def save(folder: Path, card: ModelCard, arrays: Arrays) -> Weights:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.safetensors").write_bytes(raw)
     (folder / "card.json").write_text(card.json(), "utf-8")
-    (folder / "CARD.md").write_text(_told(folder.name, card), "utf-8")
+    (folder / "CARD.md").write_text(to_markdown(folder.name, card), "utf-8")
     return Weights(folder.name, card, arrays)
 
 
@@ -211,14 +205,12 @@ def _load(folder: Path, stamp: int) -> Weights:  # noqa: ARG001  a new card, a n
         raise ValueError(f"there is no file {path} beside its card")
     raw = path.read_bytes()
     if hashlib.sha256(raw).hexdigest() != card.sha256:
-        raise ValueError(
-            f"{path} is not the file that its card describes: its sha256 differs"
-        )
+        raise ValueError(f"{path} does not match its card: its sha256 differs")
     arrays = parse(raw)
     _check(folder, arrays, len(raw))
     n = len(card.columns)
     shapes = {"prior.mean": (3,), "prior.sd": (3,)}
-    shapes |= {f"rest.{k}": (n,) for k in _REST}
+    shapes |= {f"rest.{k}": (n,) for k in _BASELINE}
     for key, shape in shapes.items():
         if key not in arrays or arrays[key].shape != shape:
             raise ValueError(f"{path} must hold {key!r} of shape {shape}")
@@ -234,11 +226,14 @@ def _check(folder: Path, arrays: Arrays, size: int) -> None:
             raise ValueError(f"the array {key!r} in {folder} is not finite")
 
 
-def _told(name: str, card: ModelCard) -> str:
-    """Return the card for participants."""
+def to_markdown(name: str, card: ModelCard) -> str:
+    """Return a card as a page, ``CARD.md``."""
     figures = "\n".join(f"- {k}: {v}" for k, v in card.figures.items())
     limits = "\n".join(f"- {text}" for text in card.limits)
-    columns = ", ".join(c if how == "raw" else f"{how}({c})" for c, how in card.columns)
+    columns = ", ".join(
+        column if scale == "raw" else f"{scale}({column})"
+        for column, scale in card.columns
+    )
     return f"""# {name}
 
 {card.data}
@@ -247,12 +242,12 @@ def _told(name: str, card: ModelCard) -> str:
 |---|---|
 | model | `{card.use}` |
 | trained on | **{card.origin} participants** |
-| tells | {", ".join(card.supports)} |
-| reads | {columns} |
-| each against the participant's own | {card.baseline:g} s of rest |
-| cite | {card.citation} |
+| estimates | {", ".join(card.supports)} |
+| features | {columns} |
+| baseline | {card.baseline:g} s, of the participant |
+| citation | {card.citation} |
 | licence | {card.licence} |
-| made by | `{card.command}` |
+| command | `{card.command}` |
 
 ## Protocol
 

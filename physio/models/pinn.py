@@ -1,4 +1,4 @@
-"""A network of the wrist whose skin conductance obeys an equation."""
+"""Physics-informed network: skin conductance, condition and affect from a wristband."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,26 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.core.missing import MissingReason, missing_reason
-
-DIMENSIONS = ("valence", "arousal", "dominance")
-"""What `Pinn.predict` tells, in this order."""
+from physio.models.base import Forecast, ForecastSpec, Model
 
 GAMMA: Final = 1 / 60
 """Time scaling (1/s): ``alpha_0`` is per minute."""
 
 TAUS: Final = (0.7, 2.0)
-"""Rise and decay of a response of the skin (s)."""
+"""Rise and decay times of a skin conductance response (s)."""
 
 _HALF_LOG_2PI: Final = 0.5 * float(np.log(2 * np.pi))
 LAGS: Final = (*(0.5 * k for k in range(1, 21)), 15.0, 20.0, 30.0, 45.0, 59.0)
-"""How long ago (s) the values are that are looked at one by one."""
+"""Lags (s) of the single values that are read."""
 
-_BINS: Final = (0, 1, 2, 3, 5, 8, 15, 30, 60)  # s, between them means are taken
-_LEAST: Final = 0.02  # spread of a trace (share of its level) that is not called noise
-_NEAR: Final = 20  # samples: how much the newest five seconds move tells of the next
-_SHARE: Final = 0.9  # of a minute's samples that must be there
+_BINS: Final = (0, 1, 2, 3, 5, 8, 15, 30, 60)  # s, ends of the averaged parts
+_LEAST: Final = 0.02  # smallest spread of a trace, as a proportion of its level
+_NEAR: Final = 20  # samples, the newest five seconds
+_SHARE: Final = 0.9  # proportion of a minute's samples that must be present
 
 VadTimeSeries = Callable[[Tensor], Tensor]
 """A part of skin conductance as a function of time (s), element by element."""
@@ -38,14 +37,14 @@ VadTimeSeries = Callable[[Tensor], Tensor]
 def tonic_residual(
     tonic: VadTimeSeries, t: Tensor, rest: Tensor, alpha: Tensor, drive: Tensor
 ) -> Tensor:
-    """Return by how much a level breaks ``T' = gamma (-alpha (T - rest) + drive)``.
+    """Return the residual of ``T' = gamma (-alpha (T - rest) + drive)``.
 
     Parameters
     ----------
     tonic
         The level T (uS).
     t
-        Where to look (s), any shape; the derivative is autograd's.
+        Times (s), any shape; the derivative is autograd's.
     rest, alpha, drive
         T0 (uS), alpha_0 (1/min) and beta e (uS/min), each to be broadcast to ``t``.
 
@@ -59,10 +58,10 @@ def tonic_residual(
 
 
 def phasic_residual(phasic: VadTimeSeries, t: Tensor, driver: Tensor) -> Tensor:
-    """Return by how much responses break ``tau0 tau1 R'' + (tau0 + tau1) R' + R = u``.
+    """Return the residual of ``tau0 tau1 R'' + (tau0 + tau1) R' + R = u`` (uS).
 
-    The response of the skin to a driver u (uS), after Bateman; ``driver`` is to be
-    broadcast to ``t``. In uS.
+    The skin conductance response R to a driver u (uS), after Bateman; ``driver`` is to
+    be broadcast to ``t``.
     """
     value, slope, bend = derivatives(phasic, t)
     rise, fall = TAUS
@@ -70,7 +69,7 @@ def phasic_residual(phasic: VadTimeSeries, t: Tensor, driver: Tensor) -> Tensor:
 
 
 def derivatives(course: VadTimeSeries, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a course at ``t`` with its first and second derivatives, by autograd."""
+    """Return a function at ``t`` with its first and second derivatives, by autograd."""
     t = t if t.requires_grad else t.detach().requires_grad_(True)  # noqa: FBT003
     value = course(t)
     slope = _slope(value, t)
@@ -90,9 +89,9 @@ def _slope(value: Tensor, t: Tensor) -> Tensor:
 def look_back(trace: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the shape of the last minute, its newest value, and its spread.
 
-    The shape, (B, 33): values at `LAGS` and means between some, relative to the
-    newest value (uS, (B, 1)) and to the spread (uS, (B, 1)): how far the minute strays
-    from the newest value, and at least 2 % of that.
+    The shape, (B, 33): values at `LAGS` and means of parts, relative to the newest
+    value (uS, (B, 1)) and to the spread (uS, (B, 1)): the root mean square deviation of
+    the minute from the newest value, at least 2 % of that value.
     """
     now = trace[:, -1:]
     least = _LEAST * now.clamp(min=0.05)
@@ -104,30 +103,30 @@ def look_back(trace: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def bridged(trace: Array) -> Array | float:
-    """Return a minute of skin conductance without gaps, or the NaN that says why not.
+    """Return a minute of skin conductance with its gaps interpolated, or a NaN.
 
-    Nine tenths of its samples and the newest one must be there; a line goes over gaps.
+    90 % of its samples and the newest one must be present; else the NaN holds the
+    reason.
     """
-    here = ~np.isnan(trace)
-    if here[-1] and here.mean() >= _SHARE:
-        if here.all():
+    present = ~np.isnan(trace)
+    if present[-1] and present.mean() >= _SHARE:
+        if present.all():
             return trace
         at = np.arange(len(trace))
-        return np.asarray(np.interp(at, at[here], trace[here]))
-    if not here[-1]:
+        return np.asarray(np.interp(at, at[present], trace[present]))
+    if not present[-1]:
         return float(trace[-1])
-    gone = missing_reason(
-        trace[~here]
-    )  # what is not yet full says so, whatever else is missing
+    gone = missing_reason(trace[~present])
+    # A trace that is not yet full is warming up, whatever else is missing.
     warming = bool((gone == MissingReason.WARMING_UP).any())
     return (MissingReason.WARMING_UP if warming else MissingReason.TOO_SHORT).nan
 
 
 def doubt(trace: Tensor) -> Tensor:
-    """Return what tells how far off a forecast may be, shape (B, 3).
+    """Return predictors of the forecast error, shape (B, 3).
 
-    A one, and the logs of how far the minute (as in `look_back`) and its newest five
-    seconds stray from the newest value (uS).
+    A constant of 1, and the logs of the root mean square deviations of the minute (as in
+    `look_back`) and of its newest five seconds from the newest value (uS).
     """
     now, spread = trace[:, -1:], look_back(trace)[2]
     least = _LEAST * now.clamp(min=0.05)
@@ -136,52 +135,38 @@ def doubt(trace: Tensor) -> Tensor:
     return torch.cat([torch.ones_like(now), spread.log(), newest.log()], dim=1)
 
 
-class Forecast(NamedTuple):
-    """What is foretold at one moment.
-
-    ``middle``, ``low`` and ``high`` of skin conductance at the horizons (uS), shape
-    (horizons,) each: in four of five cases it comes to lie between ``low`` and
-    ``high``. ``odds`` of the classes, each as common as any other, shape (classes,).
-    """
-
-    middle: Array
-    low: Array
-    high: Array
-    odds: Array
-
-
 @dataclass(frozen=True)
 class PinnConfig:
-    """Size of the network, and what its terms weigh.
+    """Size of the network, and weights of the terms of its loss.
 
     Parameters
     ----------
     features
-        Of the last minute, relative to the participant's rest.
+        Number of features of the last minute, relative to the participant's baseline.
     samples
-        Of skin conductance that are read: 4 a second, the last is now.
+        Number of samples of skin conductance that are read: 4 a second, the last is now.
     classes
-        Conditions; of the first, beta is 0.
+        Conditions; beta of the first is 0.
     dimensions
-        Ratings that are learned.
+        Ratings that the network is trained on.
     horizons
-        How far ahead (s) skin conductance is forecast.
+        Horizons (s) of the forecast of skin conductance.
     width
-        Of the hidden layers.
+        Width of the hidden layers.
     waves
-        Of how many functions of time each part of a course is made.
+        Number of basis functions of time of each component of skin conductance.
     physics
         Weight of the two residuals; 0 leaves the equations out.
     price
-        Of the driver (the l1 norm, in spreads of the trace).
+        Weight of the driver's l1 norm, in spreads of the trace.
     past
         Weight of the reconstruction of the last minute.
     emotion
         Weight of classes and ratings; 0 leaves them out.
-    skin
+    eda
         Weight of forecast and reconstruction; 0 leaves them out.
     trace
-        The chain whose column is skin conductance, in sessions.
+        Name of the chain whose one column is skin conductance, in sessions.
     """
 
     features: int = 4
@@ -195,23 +180,23 @@ class PinnConfig:
     price: float = 0.01
     past: float = 0.02
     emotion: float = 1.0
-    skin: float = 1.0
+    eda: float = 1.0
     trace: str = "trace"
 
 
 class Moments(NamedTuple):
-    """What is learned from, and what is so.
+    """Training samples: inputs and targets of some moments.
 
     Parameters
     ----------
     z
-        Features relative to rest and scaled, shape (B, features); NaN where missing.
+        Features relative to the baseline, shape (B, features); NaN where missing.
     trace
         Skin conductance of the last minute (uS), 4 a second, shape (B, samples).
     ahead
         Skin conductance at the horizons (uS), shape (B, horizons); NaN where missing.
     label
-        Number of the class, shape (B,); -1 where there is none.
+        Index of the class, shape (B,); -1 where there is none.
     ratings
         On [-1, 1], shape (B, dimensions); NaN where there is none.
     """
@@ -223,39 +208,37 @@ class Moments(NamedTuple):
     ratings: Tensor
 
 
-class Pinn(nn.Module):
+class Pinn(nn.Module, Model):
     """Skin conductance, condition and affect from the last minute of a wristband.
 
     Parameters
     ----------
     config
-        Size, and the weights of the terms.
+        Size, and the weights of the terms of the loss.
 
     Notes
     -----
-    After Mandal 2025, arXiv 2505.18169, of which only what the abstract says was at
-    hand.
+    After Mandal 2025, arXiv 2505.18169, of which only the abstract was available.
 
     From there: skin conductance and emotion are learned together, the loss has a term
     for the residual of an equation, and the equation has a decay rate (alpha_0), an
     influence of emotion (beta), and a scaling of time (gamma).
 
-    Ours: the equation itself (of the level, and Bateman's of the responses), with the
-    conventions that make its parameters identifiable: gamma is 1/min, beta of the first
-    class 0, the time constants of a response fixed, an l1 price on its driver;
-    ``alpha`` and ``beta`` are found on whole sessions with the emotion clamped to the
-    labels (`experiments.wesad.tonic_model`), and fixed here, where the emotion is what
-    the network itself thinks, without a gradient. Also the network: the course of skin
-    conductance around now is a sum of learned functions of time, so that its
-    derivatives come from autograd at any time; the heads; the inputs. Self-reports are
-    no inputs, and nothing tells the time of day or of the session.
+    Differences: the equation itself (of the level, and Bateman's of the responses),
+    with the conventions that make its parameters identifiable: gamma is 1/min, beta of
+    the first class 0, the time constants of a response are fixed, and its driver has an
+    l1 penalty. ``alpha`` and ``beta`` are estimated on whole sessions with the emotion
+    clamped to the labels (`experiments.wesad.tonic_model`), and fixed here, where the
+    emotion is the network's own class probability, without a gradient. Also the
+    network: skin conductance around now is a sum of learned functions of time, so that
+    its derivatives come from autograd at any time; the heads; the inputs. Self-reports
+    are no inputs, nor is the time of day or of the session.
 
-    Forecasts go through what is measured now: without any learning they would be
+    Forecasts pass through the value measured now: an untrained network forecasts
     persistence.
     """
 
     uses_baseline_uncertainty = False
-    """Whether `predict` widens with what is not yet known of the participant's rest."""
 
     scale: Tensor
     alpha: Tensor
@@ -273,8 +256,7 @@ class Pinn(nn.Module):
         self.register_buffer("scale", torch.ones(config.features))
         self.register_buffer("alpha", torch.tensor(0.5))  # 1/min
         self.register_buffer("beta", torch.zeros(len(config.classes)))  # uS/min
-        # What is found on participants left out of a training: see
-        # `experiments.weights.wrist_network`.
+        # Calibrated on held-out participants: see `experiments.weights.wrist_network`.
         classes, horizons = len(config.classes), len(config.horizons)
         self.register_buffer("common", torch.full((classes,), 1 / classes))
         self.register_buffer("temper", torch.tensor(1.0))  # of the odds
@@ -284,10 +266,10 @@ class Pinn(nn.Module):
         self.feel = nn.Sequential(nn.Linear(config.features, width), nn.Tanh())
         self.classify = nn.Linear(width, len(config.classes))
         self.rate = nn.Linear(width, 2 * len(config.dimensions))
-        seen = len(LAGS) + len(_BINS) - 1
-        self.look = nn.Sequential(nn.Linear(seen + 2 + width, width), nn.Tanh())
-        # What is linear in the past by itself: most of what can be foreseen is.
-        self.follow = nn.Linear(seen, 2 * k, bias=False)
+        looks = len(LAGS) + len(_BINS) - 1
+        self.look = nn.Sequential(nn.Linear(looks + 2 + width, width), nn.Tanh())
+        # Linear part: most of what can be forecast is linear in the past.
+        self.follow = nn.Linear(looks, 2 * k, bias=False)
         self.parts = nn.Linear(width, 2 * k + 2)  # of tonic and phasic; T0, R now
         self.waves = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 3 * k))
         self.drive = nn.Linear(width, k)
@@ -302,7 +284,7 @@ class Pinn(nn.Module):
         return self.classify(hidden), mean, log_sd
 
     def course(self, z: Tensor, trace: Tensor) -> "_Course":
-        """Return the course of skin conductance around now: see `forecast`."""
+        """Return skin conductance around now as a function of time."""
         shape, now, spread = look_back(trace)
         size = (spread / now.clamp(min=0.05)).log()
         level = now.clamp(min=0.05).log()
@@ -311,27 +293,32 @@ class Pinn(nn.Module):
         parts = torch.cat([parts[:, :-2] + self.follow(shape), parts[:, -2:]], dim=1)
         return _Course(self, parts, self.drive(hidden), now, spread)
 
-    def forecast(self, z: Tensor, trace: Tensor) -> Tensor:
+    def predict_eda(self, z: Tensor, trace: Tensor) -> Tensor:
         """Return skin conductance at the horizons (uS), shape (B, horizons)."""
         return self.course(z, trace).ahead(self.config.horizons)
 
+    @property
+    def forecasts(self) -> ForecastSpec:
+        """Input and output of `forecast`."""
+        c = self.config
+        return ForecastSpec(c.trace, c.samples, c.horizons, c.classes)
+
     @torch.no_grad()
-    def forecast_quantiles(self, z: Array, trace: Array) -> Forecast:
-        """Return what is foretold at one moment.
+    def forecast(self, z: Array, trace: Array) -> Forecast:
+        """Return skin conductance ahead of one moment, and the condition at it.
 
         Parameters
         ----------
         z
-            Features relative to rest, shape (features,), NaN where missing.
+            Features relative to the baseline, shape (features,), NaN where missing.
         trace
-            The last minute of skin conductance (uS), shape (samples,), NaN where
-            missing.
+            Last minute of skin conductance (uS), shape (samples,), NaN where missing.
 
         Returns
         -------
-        Foretold
-            NaN, with the reason of what is missing: the forecasts without a newest
-            value or most of a minute, the odds without any feature.
+        Forecast
+            NaN, with the reason: the forecasts without the newest value or 90 % of the
+            minute, the odds without any feature.
         """
         given = torch.from_numpy(z.astype(np.float32))[None]
         odds = np.full(len(self.config.classes), z[0])
@@ -342,18 +329,18 @@ class Pinn(nn.Module):
             missing = np.full(len(self.config.horizons), whole)
             return Forecast(missing, missing, missing, odds)
         past = torch.from_numpy(whole.astype(np.float32))[None]
-        middle = self.forecast(given, past)
+        middle = self.predict_eda(given, past)
         low, high = (end[0].double().numpy() for end in self.ends(middle, past))
         return Forecast(middle[0].double().numpy(), low, high, odds)
 
     def odds(self, z: Tensor) -> Tensor:
-        """Return how likely each class is, had all been as common, shape (B, C)."""
+        """Return the class probabilities under equal priors, shape (B, C)."""
         logits = self.classify(self._felt(z))
         fair: Tensor = self.temper * (logits - self.common.log())
         return fair.softmax(dim=1)
 
     def ends(self, middle: Tensor, trace: Tensor) -> tuple[Tensor, Tensor]:
-        """Return from where to where four of five come to lie, (B, horizons) each."""
+        """Return the ends of the 80 % interval of a forecast, (B, horizons) each."""
         wide = (doubt(trace) @ self.stretch.T).exp()
         low, high = middle + wide * self.reach[:, 0], middle + wide * self.reach[:, 1]
         return low.clamp(min=0.0), high
@@ -363,11 +350,11 @@ class Pinn(nn.Module):
 
         ``forecast`` and ``reconstruction`` are mean squares relative to the spread of
         the trace; ``tonic`` and ``phasic`` the residuals at random times from a minute
-        ago to the last horizon; ``driver`` its price; ``classes`` a cross entropy and
-        ``ratings`` a negative log likelihood (nats).
+        ago to the last horizon; ``driver`` the l1 penalty; ``classes`` a cross entropy
+        and ``ratings`` a negative log likelihood (nats).
         """
         terms: dict[str, Tensor] = {}
-        if self.config.skin > 0:
+        if self.config.eda > 0:
             terms |= self._skin(moments)
         if self.config.emotion > 0:
             terms |= self._emotion(moments)
@@ -380,15 +367,15 @@ class Pinn(nn.Module):
         known = ~moments.ahead.isnan()
         target = torch.where(known, moments.ahead, trace[:, -1:])
         off = (course.skin(ahead) - target) / course.spread * known
-        # Half-way between relative and absolute: quiet minutes are foreseen anyhow.
+        # Between relative and absolute errors: quiet minutes are easy to forecast.
         weight = course.spread / course.spread.square().mean().sqrt()
         missed = (off.square() * weight).sum() / known.sum().clamp(min=1)
         past = torch.tensor(LAGS)
         back = trace[:, [-1 - round(4 * lag) for lag in LAGS]]
         lost = (course.skin(-past.expand(len(trace), -1)) - back) / course.spread
         return {
-            "forecast": config.skin * missed,
-            "reconstruction": config.skin * config.past * lost.square().mean(),
+            "forecast": config.eda * missed,
+            "reconstruction": config.eda * config.past * lost.square().mean(),
             **(self._physics(moments, course) if config.physics > 0 else {}),
         }
 
@@ -401,8 +388,8 @@ class Pinn(nn.Module):
         tonic = tonic_residual(course.tonic, t, course.rest, self.alpha, drive)
         driver = course.driver(t)
         phasic = phasic_residual(course.phasic, t, driver)
-        weight = config.skin * config.physics
-        return {  # a residual of the level is what it would be off by after 10 s
+        weight = config.eda * config.physics
+        return {  # the level's residual is scaled to its error after 10 s
             "tonic": weight * (10 * tonic / course.spread).square().mean(),
             "phasic": weight * (phasic / course.spread).square().mean(),
             "driver": weight * config.price * (driver / course.spread).mean(),
@@ -433,8 +420,8 @@ class Pinn(nn.Module):
         Parameters
         ----------
         z
-            Features of one moment relative to rest, shape (features,), NaN where
-            missing: then as at rest.
+            Features of one moment relative to the baseline, shape (features,), NaN
+            where missing: these count as at the baseline.
         spread
             Not used: see `uses_baseline_uncertainty`.
 
@@ -447,11 +434,11 @@ class Pinn(nn.Module):
             return np.full(len(DIMENSIONS), z[0]), np.full(len(DIMENSIONS), z[0])
         _, mean, log_sd = self(torch.from_numpy(z.astype(np.float32))[None])
         at = [DIMENSIONS.index(d) for d in self.config.dimensions]
-        told = np.zeros((2, len(DIMENSIONS)))
-        told[1] = 1.0
-        told[0, at] = mean[0].double().numpy()
-        told[1, at] = (log_sd[0].exp().square() + self.noise).sqrt().double().numpy()
-        return told[0], told[1]
+        rating = np.zeros((2, len(DIMENSIONS)))
+        rating[1] = 1.0
+        rating[0, at] = mean[0].double().numpy()
+        rating[1, at] = (log_sd[0].exp().square() + self.noise).sqrt().double().numpy()
+        return rating[0], rating[1]
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the parameters by name."""
@@ -504,7 +491,7 @@ class _Course:
         return self._phasic_now + self.spread * self._sum(self._response, t, 1)
 
     def driver(self, t: Tensor) -> Tensor:
-        """Return what the nerves drive the responses with (uS), at least 0."""
+        """Return the sudomotor driver of the responses (uS), at least 0."""
         waves = self._at(t, 2)
         return self.spread * F.softplus((waves * self._drive[:, None]).sum(dim=-1))
 
@@ -514,5 +501,5 @@ class _Course:
 
     def _at(self, t: Tensor, part: int) -> Tensor:
         """Return the functions of time of a part, (B, n, waves)."""
-        made: Tensor = self._waves((t / 10)[..., None])
-        return made[..., part * self._k : (part + 1) * self._k]
+        waves: Tensor = self._waves((t / 10)[..., None])
+        return waves[..., part * self._k : (part + 1) * self._k]

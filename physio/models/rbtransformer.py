@@ -12,49 +12,47 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
-
-Numbers = np.ndarray[Any, Any]
-
-DIMENSIONS = ("valence", "arousal", "dominance")
-"""What the "affect" head tells, in this order."""
+from physio.models.base import Model, Numbers, OnnxNetwork
+from physio.models.onnx_graph import graph
 
 
 @dataclass(frozen=True)
 class RBTransformerConfig:
-    """Size and kind of an RBTransformer; the defaults are the published ones.
+    """Settings of an RBTransformer; the defaults are the published ones.
 
     Parameters
     ----------
     electrodes
-        How many there are: one token each.
+        Number of electrodes: one token each.
     bands
-        Features of an electrode, as theta, alpha, beta, gamma.
+        Number of features of an electrode, as theta, alpha, beta, gamma.
     width
-        Of a token inside the network.
+        Width of a token inside the network.
     blocks, heads, head_width
-        Of the attention; ``heads * head_width`` need not be ``width``.
+        Size of the attention; ``heads * head_width`` need not be ``width``.
     dropout
-        Share left out in training.
+        Proportion dropped in training.
     head
         ``"classes"`` as published, or ``"affect"``: mean and log of the standard
         deviation of valence, arousal and dominance.
     classes
-        How many, with ``head = "classes"``.
+        Number of classes, with ``head = "classes"``.
     smoothing
-        Of the labels, with ``head = "classes"``.
+        Label smoothing, with ``head = "classes"``.
     embedding
-        How an electrode is told from another: ``"learned"``, a vector for each as
-        published; ``"place"``, computed from where it is on the head, so that the same
-        weights run on other electrodes; or ``"none"``.
+        Electrode embedding: ``"learned"``, a vector for each as published;
+        ``"place"``, computed from the position on the head, so that the same weights
+        run on other electrodes; or ``"none"``.
     places
-        With ``embedding = "place"``: where each electrode is, as points of the unit
+        With ``embedding = "place"``: positions of the electrodes, as points of the unit
         sphere (right, front, up).
     attention
-        Whether electrodes look at each other at all.
+        Whether there is attention between electrodes.
     pooling
-        What the head sees: the ``mean`` over electrodes, as published, or all of them
-        ``flat``, one behind the other.
+        Input of the head: the ``mean`` over electrodes, as published, or all of them
+        ``flat``, concatenated.
     """
 
     electrodes: int = 32
@@ -93,7 +91,7 @@ def predicted(
     config: RBTransformerConfig,
     z: Array,
 ) -> tuple[Array, Array]:
-    """Return what a network with the affect head, run by ``outputs``, predicts."""
+    """Return the prediction of an affect head whose outputs ``outputs`` computes."""
     tokens = z.reshape(config.electrodes, config.bands)
     mask: Any = np.isfinite(tokens).all(axis=1)
     if not mask.any():
@@ -105,10 +103,10 @@ def predicted(
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: on a busy machine others only wait for each other.
+def single_thread() -> Iterator[None]:
+    """Restrict torch to one thread, which is faster on a busy machine.
 
-    Sums are then in one order too, whatever the machine's cores.
+    Sums then have the same order whatever the number of cores.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -125,18 +123,18 @@ def random_bits(n: int) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """Leave numbers out at random, as `torch.nn.Dropout` does, but faster on a CPU.
+    """Dropout as of `torch.nn.Dropout`, but faster on a CPU.
 
     Parameters
     ----------
     p
-        The share left out, to the next 65536th.
+        Proportion dropped, rounded to a multiple of 1/65536.
 
     Notes
     -----
-    `torch.nn.Dropout` draws a number for each number; here 64 random bits serve four.
-    ``bits`` can hold them, drawn by a training loop for all layers at once; ``size`` is
-    how many numbers the last input had.
+    `torch.nn.Dropout` draws a random number per value; here 64 random bits serve four
+    values. ``bits`` can hold them, drawn by a training loop for all layers at once;
+    ``size`` is the number of values of the last input.
     """
 
     def __init__(self, p: float) -> None:
@@ -145,7 +143,7 @@ class Dropout(nn.Module):
         self.bits: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x``, in training with some of it set to 0 and the rest enlarged."""
+        """Return ``x``, in training with some values set to 0 and the rest scaled up."""
         if not self.training or not self.steps:
             return x
         if x.device.type != "cpu":
@@ -157,12 +155,12 @@ class Dropout(nn.Module):
 
 
 class Place(nn.Module):
-    """What is special about a place on the head, the same for any headset.
+    """Electrode embedding from the position on the head, the same for any headset.
 
     Notes
     -----
-    Coordinates and their first two harmonics, then a small network: neighbours are
-    alike, and a place between two that were seen is between them.
+    Coordinates and their first two harmonics, then a small network: neighbouring
+    positions have similar embeddings, and new positions are interpolated.
     """
 
     def __init__(self, width: int) -> None:
@@ -176,12 +174,12 @@ class Place(nn.Module):
         waves = [
             f(k * torch.pi * places) for k in (0.5, 1) for f in (torch.sin, torch.cos)
         ]
-        found: Tensor = self.mlp(torch.cat([places, *waves], dim=-1))
-        return found
+        embedding: Tensor = self.mlp(torch.cat([places, *waves], dim=-1))
+        return embedding
 
 
 class Attention(nn.Module):
-    """Every electrode looks at every electrode that is present."""
+    """Multi-head attention of every electrode to every electrode that is present."""
 
     def __init__(self, config: RBTransformerConfig) -> None:
         super().__init__()
@@ -194,7 +192,7 @@ class Attention(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the tokens mixed, (B, E, W), and who looked at whom, (B, H, E, E)."""
+        """Return the mixed tokens, (B, E, W), and the attention maps, (B, H, E, E)."""
         b, e, _ = x.shape
         qkv = self.qkv(x).view(b, e, 3, self.heads, self.head_width)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, E, D)
@@ -208,7 +206,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention between electrodes, then a small network on each."""
+    """Attention between electrodes, then a feed-forward network on each."""
 
     def __init__(self, config: RBTransformerConfig) -> None:
         super().__init__()
@@ -231,30 +229,29 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x)), maps
 
 
-class RBTransformer(nn.Module):
-    """A transformer whose tokens are electrodes.
+class RBTransformer(nn.Module, Model):
+    """Transformer whose tokens are electrodes.
 
     Parameters
     ----------
     config
-        Size and kind.
+        Settings.
 
     Notes
     -----
     After Kumar, Bhandari and Maragatham 2025, arXiv 2511.13954. With ``head =
     "classes"`` and all electrodes present it is the published network, parameter by
-    parameter. What differs:
+    parameter. Differences:
 
-    - The head ``"affect"`` is ours: the last layer gives a Gaussian for each of
+    - The head ``"affect"`` is added: the last layer gives a Gaussian for each of
       valence, arousal and dominance instead of classes.
-    - An electrode may be missing: nobody looks at it and it is left out of the mean.
-      The published network needs all of them.
-    - ``embedding = "place"`` is ours: see `on`.
-    - Dropout has a share of a whole number of 65536ths: 0.1 is 0.100006.
+    - An electrode may be missing: it is masked in the attention and left out of the
+      mean. The published network needs all of them.
+    - ``embedding = "place"`` is added: see `for_montage`.
+    - The dropout proportion is a multiple of 1/65536: 0.1 is 0.100006.
     """
 
     uses_baseline_uncertainty = False
-    """Whether `predict` widens with what is not yet known of the participant's rest."""
 
     def __init__(self, config: RBTransformerConfig = RBTransformerConfig()) -> None:
         super().__init__()
@@ -288,7 +285,7 @@ class RBTransformer(nn.Module):
         return self.drop(tokens)
 
     def answer(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the output, (B, outputs), that follows from the last tokens."""
+        """Return the output, (B, outputs), of the head on the last tokens."""
         if mask is not None:
             x = x * mask[..., None]
         if self.config.pooling == "flat":
@@ -297,7 +294,7 @@ class RBTransformer(nn.Module):
         return self.head(x.sum(dim=1) / n)
 
     def attend(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the output and who looked at whom.
+        """Return the output and the attention maps.
 
         Parameters
         ----------
@@ -305,8 +302,8 @@ class RBTransformer(nn.Module):
             Differential entropy, shape (B, E, bands); anything finite where ``mask``
             is false.
         mask
-            Which electrodes are present, bool, shape (B, E); by default all. A row
-            needs one at least: without any, its output means nothing.
+            Mask of the electrodes that are present, bool, shape (B, E); by default all.
+            A row needs at least one: without any, its output is meaningless.
 
         Returns
         -------
@@ -315,13 +312,13 @@ class RBTransformer(nn.Module):
             valence, arousal and dominance, shape (B, 6).
         maps
             Attention, shape (B, blocks, heads, E, E); each row sums to 1 over the
-            electrodes that are present. It tells what the network reads, and nothing
-            of how parts of a brain are connected.
+            electrodes that are present. The maps describe the network's inputs, not
+            connectivity of the brain.
         """
         tokens, maps = self.embed(x), []
         for block in self.blocks:
-            tokens, seen = block(tokens, mask)
-            maps.append(seen)
+            tokens, attention = block(tokens, mask)
+            maps.append(attention)
         return self.answer(tokens, mask), torch.stack(maps, dim=1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -341,15 +338,15 @@ class RBTransformer(nn.Module):
         x, mask
             As in `attend`.
         target
-            Class numbers, shape (B,); or ratings on [-1, 1], shape (B, 3), NaN where
-            there is none.
+            Class indices, shape (B,); or ratings on [-1, 1], shape (B, 3), NaN where
+            missing.
 
         Returns
         -------
         dict
             ``cross_entropy``; or the mean negative log likelihood (nats) of
-            ``valence``, ``arousal`` and ``dominance`` over the ratings there are, 0
-            where there are none.
+            ``valence``, ``arousal`` and ``dominance`` over the ratings that are not
+            missing, 0 where all are.
         """
         out = self(x, mask)
         if self.config.head == "classes":
@@ -371,7 +368,7 @@ class RBTransformer(nn.Module):
         ----------
         z
             Features of one moment, electrode by electrode, shape (E * bands,). An
-            electrode with a NaN among its bands is left out.
+            electrode with a NaN in any band is left out.
         spread
             Not used: see `uses_baseline_uncertainty`.
 
@@ -380,28 +377,34 @@ class RBTransformer(nn.Module):
         mean, sd
             Shape (3,) each; the first NaN of ``z`` where no electrode is present.
         """
-        return predicted(self.outputs, self.config, z)
+        return self.predict_by(self.outputs, z)
+
+    def predict_by(
+        self, outputs: Callable[[Numbers, Numbers], Numbers], z: Array
+    ) -> tuple[Array, Array]:
+        """Return what `predict` does, with the network run by ``outputs``."""
+        return predicted(outputs, self.config, z)
 
     @torch.no_grad()
     def outputs(self, x: Numbers, mask: Numbers) -> Numbers:
-        """Return the outputs of tokens and who is present, as arrays, on one thread."""
-        with one_thread():
+        """Return the outputs for tokens and a mask, as arrays, on one thread."""
+        with single_thread():
             return self(torch.from_numpy(x), torch.from_numpy(mask)).numpy()
 
-    def on(self, places: Sequence[Sequence[float]]) -> "RBTransformer":
+    def for_montage(self, places: Sequence[Sequence[float]]) -> "RBTransformer":
         """Return this network for other electrodes, with the same weights.
 
         Parameters
         ----------
         places
-            Where each electrode is: points of the unit sphere (right, front, up).
+            Positions of the electrodes: points of the unit sphere (right, front, up).
 
         Raises
         ------
         ValueError
-            If this network knows its electrodes by number, not by place.
+            If the embedding is of the electrode's index, not of its position.
         """
-        if self.config.embedding != "place" or self.config.pooling == "flat":
+        if not self.fits_any_montage(vars(self.config)):
             raise ValueError(
                 "only a network with embedding = 'place' and pooling = 'mean' runs on "
                 f"other electrodes; this one has {self.config.embedding!r} and "
@@ -414,9 +417,20 @@ class RBTransformer(nn.Module):
         other.load_state_dict(self.state_dict())
         return other.train(self.training)
 
+    @classmethod
+    def fits_any_montage(cls, config: Mapping[str, Any]) -> bool:
+        """Return whether the electrodes are known by their positions."""
+        return config.get("embedding") == "place" and config.get("pooling") == "mean"
+
+    def to_onnx(self) -> OnnxNetwork | None:
+        """Return the network with the affect head as ONNX graphs, else None."""
+        if self.config.head != "affect":
+            return None
+        return OnnxNetwork(graph(self), graph(self, complete=True), self.predict_by)
+
     @torch.no_grad()
     def explain(self, z: Array, spread: Array) -> tuple[Array, Array, Array]:
-        """Return what `predict` does, and what each band has moved the means by.
+        """Return what `predict` does, and the contribution of each band.
 
         Returns
         -------
@@ -424,8 +438,8 @@ class RBTransformer(nn.Module):
             As `predict`.
         parts
             Shape (3, E * bands): the Shapley value of each band, over all sets of
-            bands, against the participant's own rest, in equal parts on its electrodes;
-            they add up to the mean less that of the rest itself.
+            bands, against the participant's baseline, in equal parts on its electrodes;
+            they add up to the mean less that of the baseline.
         """
         bands, size = self.config.bands, self.config.electrodes
         parts = np.zeros((len(DIMENSIONS), size, bands))
@@ -435,9 +449,9 @@ class RBTransformer(nn.Module):
             return *self.predict(z, spread), parts.reshape(len(DIMENSIONS), -1)
         sets = np.array(list(product((0.0, 1.0), repeat=bands)))
         x = np.where(mask[:, None], tokens, 0) * sets[:, None, :]
-        here = torch.from_numpy(np.tile(mask, (len(sets), 1)))
-        with one_thread():
-            out = self(torch.from_numpy(x.astype(np.float32)), here)
+        present = torch.from_numpy(np.tile(mask, (len(sets), 1)))
+        with single_thread():
+            out = self(torch.from_numpy(x.astype(np.float32)), present)
         worth, log_sd = np.hsplit(out.double().numpy(), 2)
         for b in range(bands):
             given = np.flatnonzero(sets[:, b] == 1)

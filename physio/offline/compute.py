@@ -1,17 +1,18 @@
-"""What a live session would compute, of a recording."""
+"""Features and estimates of a recording, by the engine of a live session."""
 
 from pathlib import Path
 
 import numpy as np
 
 from physio.core.block import Block
-from physio.core.recording import Recording
+from physio.core.events import Events
+from physio.core.recording import Item, Recording, stream_timeout
 from physio.online import session_config
-from physio.online.engine import run
+from physio.online.engine import STATUS, Engine, PipelineConfig, run
 from physio.online.session_config import SessionConfig
 
 
-def features(
+def compute_features(
     recording: Recording, config: Path | str | None = None, *, participant: str = ""
 ) -> Block:
     """Return the features of a recording, a row each tick.
@@ -76,6 +77,63 @@ def estimate(
     return _computed(
         recording, config, "estimates", participant, demo_weights=demo_weights
     )
+
+
+def feature_ticks(
+    recording: Recording, plan: PipelineConfig, engine: Engine | None = None
+) -> Block:
+    """Return the features of a recording at each tick, as a session computes them.
+
+    Parameters
+    ----------
+    recording
+        The recording, of one participant.
+    plan
+        The computation.
+    engine
+        An engine of this very plan for recordings of the same streams, to be restarted;
+        by default a new one.
+
+    Raises
+    ------
+    ValueError
+        If a chain fails, or there are no features.
+
+    Notes
+    -----
+    A recording without losses and without a timeline is given to the engine stream by
+    stream: that cuts and order of arrival change nothing is a law of the engine.
+    """
+    if engine is None:
+        engine = Engine(plan, recording.infos, recording.begin)
+    else:
+        engine.restart(recording.begin)
+    if engine.notices:
+        raise ValueError("; ".join(engine.notices))
+    whole = all(len(blocks) == 1 for blocks in recording.streams.values())
+    if recording.timeline or not whole:
+        items = list(run(recording, plan, engine=engine))
+    else:
+        items = _stream_by_stream(recording, engine)
+    for item in items:
+        if isinstance(item, Events) and item.info.name == STATUS.name:
+            raise ValueError("; ".join(item.labels))
+    blocks = [i for i in items if isinstance(i, Block) and i.info.name == "features"]
+    if not blocks:
+        names = ", ".join(recording.streams) or "nothing"
+        raise ValueError(f"no chain reads any of its streams ({names}), or too little")
+    data = np.concatenate([b.data for b in blocks])
+    return Block(blocks[0].info, blocks[0].start, blocks[0].t0, data)
+
+
+def _stream_by_stream(recording: Recording, engine: Engine) -> list[Item]:
+    """Return all output for a recording whose streams are one block each."""
+    items = [i for (b,) in recording.streams.values() for i in engine.push(b)]
+    until = recording.end - engine.plan.stall_timeout
+    for name, (block,) in recording.streams.items():
+        if not len(block) or block.complete_until < until:
+            items += engine.push(stream_timeout(name, until))
+    return items
 
 
 def _computed(

@@ -1,4 +1,4 @@
-"""A participant's own calibration: made of a recording, given to a session."""
+"""Personal calibration: computed from a recording, applied to a session."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,165 +20,172 @@ from physio.online.engine import STATUS, Engine, PipelineConfig, run
 from physio.online.session import MARKERS, Session
 
 SHORTEST: Final = 120.0
-"""How long a rest must be (s): two to five minutes are asked for."""
+"""Shortest baseline (s); two to five minutes are recommended."""
 
 LONGEST: Final = 300.0
-WORN: Final = 600.0
-"""How long sensors should have been worn before it (s)."""
+"""Longest baseline without a marker of its end (s)."""
 
-_SHARE: Final = 0.5  # of a rest in which a feature must be there
+SETTLING: Final = 600.0
+"""Recommended time of wearing before the baseline (s)."""
+
+_PROPORTION: Final = 0.5  # of a baseline in which a feature must be present
 
 
 def calibrate(
     recording: Recording,
     plan: PipelineConfig,
-    rest: tuple[float, float] | None = None,
+    baseline: tuple[float, float] | None = None,
     participant: str = "",
 ) -> tuple[Calibration, list[str]]:
-    """Return what a recording tells of its participant, and what is wrong with it.
+    """Return the calibration of a participant from a recording, and its limitations.
 
     Parameters
     ----------
     recording
-        With a rest in it, and perhaps with ratings (``session.ratings``).
+        A recording with a resting baseline, and perhaps ratings (``session.ratings``).
     plan
-        What is computed, as a session would.
-    rest
-        From when to when the participant rested (s after the beginning); by default
-        from the marker ``baseline start`` to ``baseline end``, or for five minutes.
+        The computation, as in a session.
+    baseline
+        Start and end of the baseline (s after the beginning); by default from the
+        marker ``baseline start`` to ``baseline end``, or for five minutes.
     participant
-        The participant's code; in a recording of several, whose calibration it is.
+        Code of the participant, in a recording of several.
 
     Raises
     ------
     ValueError
-        If there is no rest in it, or one too short or too poor to tell anything.
+        If there is no baseline, or it is too short or lacks all features.
     """
-    begin, end = _rest(recording, rest)
-    if end - begin < SHORTEST:
+    begin, end = _baseline(recording, baseline)
+    seconds = end - begin
+    if seconds < SHORTEST:
         raise ValueError(
-            f"the rest of {end - begin:.0f} s is too short: two to five minutes are "
-            "asked for"
+            f"the baseline of {seconds:.0f} s is too short: record two to five minutes"
         )
-    # All of the rest counts, however long it was in the training of an expert.
+    # The whole baseline counts, whatever its length in the training of an expert.
     plan = replace(
         plan,
-        estimator=_resting(plan.estimator, end - begin),
-        estimators={k: _resting(v, end - begin) for k, v in plan.estimators.items()},
+        estimator=_with_baseline(plan.estimator, seconds),
+        estimators={k: _with_baseline(v, seconds) for k, v in plan.estimators.items()},
     )
     engine = Engine(plan, recording.infos, recording.begin)
-    whose = participant if participant in engine.pipelines else ""
-    if whose not in engine.pipelines:
+    code = participant if participant in engine.pipelines else ""
+    if code not in engine.pipelines:
         codes = ", ".join(engine.pipelines)
         raise ValueError(
             f"this recording is of several participants: say whose, of {codes}"
         )
-    part = engine.pipelines[whose]
-    stage = part.estimator.stage
-    if not isinstance(stage, Estimator) or not stage.experts:
-        raise ValueError("no weights at hand read what is in this recording")
+    runner = engine.pipelines[code].estimator
+    stage = runner.stage if runner is not None else None
+    if runner is None or not isinstance(stage, Estimator) or not stage.experts:
+        raise ValueError("no available weights read the features of this recording")
     markers = [
         single_event(MARKERS, begin, BASELINE_START),
         single_event(MARKERS, end, BASELINE_END),
     ]
     for _ in run(recording, plan, markers, engine):
         pass
-    made = stage.calibration(part.estimator.state[0], participant)
-    return made, _poor(made, end - begin) + _worn(begin - recording.begin)
+    calibration = stage.calibration(runner.state[0], participant)
+    limitations = _missing_features(calibration, seconds)
+    return calibration, limitations + _settling(begin - recording.begin)
 
 
 def apply_calibrations(
     session: Session, calibrations: Sequence[Calibration]
 ) -> list[str]:
-    """Have a session begin with what is known of its participants; return what cannot be.
+    """Begin a session with the calibrations of its participants.
 
-    What an expert cannot use it does without, and the session says so.
+    Returns
+    -------
+    list of str
+        A sentence on each calibration, or part of one, that cannot be used; the session
+        records it too, and goes on without.
     """
-    said: list[str] = []
+    notices: list[str] = []
+    worn = {health.info.participant for health in session.health.values()} - {""}
+    pipelines = session.engine.pipelines
     for calibration in calibrations:
-        parts = session.engine.pipelines
-        part = parts.get(calibration.participant) or parts.get("")
-        stage = part.estimator.stage if part is not None else None
-        here = {i.info.participant for i in session.health.values()} - {""}
-        if part is None or (here and calibration.participant not in here | {""}):
-            names = ", ".join(sorted(here)) or "nobody it knows"
-            said.append(
-                f"the calibration is of {calibration.participant!r}; here is {names}"
-            )
-        elif isinstance(stage, Estimator):
-            said += stage.refusals(part.aligner.info, calibration)
-            session.inject(calibration.event(session.begin, part.participant))
-    for text in said:
+        code = calibration.participant
+        pipeline = pipelines.get(code) or pipelines.get("")
+        if pipeline is None or (worn and code not in worn | {""}):
+            known = ", ".join(sorted(worn)) or "nobody it knows"
+            notices.append(f"the calibration is of {code!r}; here is {known}")
+            continue
+        stage = pipeline.estimator.stage if pipeline.estimator is not None else None
+        if isinstance(stage, Estimator):
+            notices += stage.refusals(pipeline.aligner.info, calibration)
+            session.inject(calibration.event(session.begin, pipeline.participant))
+    for text in notices:
         session.inject(single_event(STATUS, session.begin, text))
-    return said
+    return notices
 
 
-def _resting(stage: Stage, seconds: float) -> Stage:
-    return (
-        replace(stage, baseline_seconds=seconds)
-        if isinstance(stage, Estimator)
-        else stage
-    )
+def _with_baseline(stage: Stage, seconds: float) -> Stage:
+    """Return an estimator with a baseline of this length; any other stage unchanged."""
+    if not isinstance(stage, Estimator):
+        return stage
+    return replace(stage, baseline_seconds=seconds)
 
 
-def _rest(
-    recording: Recording, rest: tuple[float, float] | None
+def _baseline(
+    recording: Recording, baseline: tuple[float, float] | None
 ) -> tuple[float, float]:
-    """Return from when to when the participant rested (s, session clock)."""
+    """Return start and end of the baseline (s, session clock)."""
     last = recording.end
-    if rest is not None:
-        begin, end = (recording.begin + t for t in rest)
+    if baseline is not None:
+        begin, end = (recording.begin + t for t in baseline)
         if begin >= last:
             raise ValueError(
-                f"a rest from {rest[0]:g} s on is not in this recording, which lasts "
-                f"{recording.seconds:.0f} s"
+                f"a baseline from {baseline[0]:g} s on is not in this recording, which "
+                f"lasts {recording.seconds:.0f} s"
             )
         return begin, min(end, last)
-    found = recording.events.get(MARKERS.name)
-    begins = _when(found, BASELINE_START)
+    markers = recording.events.get(MARKERS.name)
+    begins = _times(markers, BASELINE_START)
     if not begins:
         raise ValueError(
-            f"the recording has no marker {BASELINE_START!r}: name the resting baseline, "
-            "from when to when, with --baseline"
+            f"the recording has no marker {BASELINE_START!r}: give start and end of "
+            "the resting baseline with --baseline"
         )
-    ends = [t for t in _when(found, BASELINE_END) if t > begins[-1]]
+    ends = [t for t in _times(markers, BASELINE_END) if t > begins[-1]]
     return begins[-1], min([*ends, begins[-1] + LONGEST, last])
 
 
-def _when(events: Events | None, label: str) -> list[float]:
+def _times(events: Events | None, label: str) -> list[float]:
     if events is None:
         return []
     pairs = zip(events.times.tolist(), events.labels, strict=True)
     return [t for t, text in pairs if baseline_marker(text) == label]
 
 
-def _poor(made: Calibration, seconds: float) -> list[str]:
-    """Return a sentence on what the rest lacked; raise if that is everything."""
-    lacking = [name for own in made.experts for name in _lacking(own, seconds)]
-    every = [name for own in made.experts for name in own.columns]
-    if len(lacking) == len(every):
-        best = max(max(own.seconds, default=0.0) for own in made.experts)
+def _missing_features(calibration: Calibration, seconds: float) -> list[str]:
+    """Return a sentence on features missing from the baseline; raise if all are."""
+    missing = [n for expert in calibration.experts for n in _missing(expert, seconds)]
+    columns = [name for expert in calibration.experts for name in expert.columns]
+    if len(missing) == len(columns):
+        longest = max(max(e.seconds, default=0.0) for e in calibration.experts)
         raise ValueError(
-            f"the rest is too poor: of {seconds:.0f} s, no feature was there for more "
-            f"than {best:.0f} s"
+            f"the baseline is too poor: of {seconds:.0f} s, no feature was present for "
+            f"more than {longest:.0f} s"
         )
-    if not lacking:
+    if not missing:
         return []
-    named = ", ".join(dict.fromkeys(lacking))
+    names = ", ".join(dict.fromkeys(missing))
     return [
-        f"missing for most of the rest, so measured against participants's means: {named}"
+        "missing for most of the baseline, so centred by the mean of the training "
+        f"participants: {names}"
     ]
 
 
-def _lacking(own: ExpertBaseline, seconds: float) -> list[str]:
-    there = np.array(own.seconds) >= _SHARE * seconds
-    return [name for name, ok in zip(own.columns, there, strict=True) if not ok]
+def _missing(expert: ExpertBaseline, seconds: float) -> list[str]:
+    present = np.array(expert.seconds) >= _PROPORTION * seconds
+    return [name for name, ok in zip(expert.columns, present, strict=True) if not ok]
 
 
-def _worn(seconds: float) -> list[str]:
-    if seconds >= WORN:
+def _settling(seconds: float) -> list[str]:
+    if seconds >= SETTLING:
         return []
     return [
-        f"the sensors were worn for {seconds / 60:.0f} min before the rest: ten "
+        f"the sensors were worn for {seconds / 60:.0f} min before the baseline: ten "
         "minutes let electrodes and skin settle"
     ]

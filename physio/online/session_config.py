@@ -1,46 +1,46 @@
-"""A session file: what records, what is computed, where it goes."""
+"""Session file: devices, chains, estimator and sinks."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, Self
 
-import physio.assets
 from physio import config
 from physio.core import filename
 from physio.core.aligner import TickGrid
-from physio.core.block import Origin, StreamInfo
+from physio.core.block import StreamInfo
 from physio.core.protocols import Clock, Device, Sink
 from physio.core.recording import Recording
-from physio.core.stage import Chain
-from physio.inference.estimator import Estimator, Expert
-from physio.models import model_card
-from physio.online.engine import ChainConfig, PersonPipeline, PipelineConfig
+from physio.core.stage import Chain, Stage
+from physio.inference.estimator import Estimator
+from physio.online.default_pipeline import (
+    default_chains,
+    default_estimator,
+    on_demand_chains,
+)
+from physio.online.engine import ChainConfig, PipelineConfig
 
-CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
 XDF: Final = "physio.sinks.xdf:Xdf"
 EXAMPLE: Final = {"devices": "devices.board:Board", "sinks": XDF}
-PUBLISHED: Final = "published-"
-"""What the names of weights begin with that were trained on effects as published."""
-
 TABLES: Final = ("session", "devices", "chains", "estimator", "sinks")
 COMPUTING: Final = (
     "physio.core.aligner",
     "physio.core.stage",
     "physio.dsp",
     "physio.features",
+    "physio.quality",
     "physio.inference.estimator",
     "physio.inference.expert",
 )
-"""Where the classes are that ``use`` may name in what a recording carries."""
+"""Modules whose classes a recording's configuration may name."""
 
-_INSTEAD: Final = "a session file, --config, can say instead what is to be computed"
+_INSTEAD: Final = "name the chains and the estimator in a session file with --config"
 _DEEPEST: Final = 24  # tables within tables, of what a recording carries
 
-OWN: Final = ("features", "estimates", "session")
-"""What no device may be called: the session's own streams begin with it."""
+RESERVED: Final = ("features", "estimates", "session")
+"""Names that no device may have: the session's own streams begin with them."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class SessionSettings:
     participant
         Code of the participant, never a name.
     rate
-        Ticks and estimates a second (Hz).
-    patience
-        After how many seconds without a sample a stream is declared silent.
+        Rate of ticks and estimates (Hz).
+    stall_timeout
+        Time without a sample after which a stream is declared silent (s).
     consent
         Name and version of the consent text that was given.
     realtime
@@ -65,7 +65,7 @@ class SessionSettings:
 
     participant: str = ""
     rate: Fraction = Fraction(4)
-    stall_timeout: float = 0.9  # so that a stall is told within a second
+    stall_timeout: float = 0.9  # so that a stall is reported within a second
     consent: str = ""
     realtime: bool = False
     record: bool = True
@@ -74,7 +74,9 @@ class SessionSettings:
         if self.rate <= 0:
             raise ValueError(f"rate must be above 0 Hz, not {self.rate}")
         if self.stall_timeout <= 0:
-            raise ValueError(f"patience must be above 0 s, not {self.stall_timeout}")
+            raise ValueError(
+                f"stall_timeout must be above 0 s, not {self.stall_timeout}"
+            )
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,13 @@ class SessionConfig:
     Parameters
     ----------
     tables
-        The file as `tomllib` gives it.
+        Tables of the file, as `tomllib` returns them.
     at
-        The file's name, for messages.
+        Name of the file, for messages.
     trust
-        Packages that ``use`` may name beside our own.
+        Packages, beside this library, that ``use`` and the cards of weights may name.
     computes
-        Whether chains and an estimator that the file does not name are chosen.
+        Whether defaults stand for chains and an estimator that the file does not name.
     """
 
     tables: Mapping[str, Any] = field(default_factory=dict)
@@ -100,33 +102,33 @@ class SessionConfig:
 
     def __post_init__(self) -> None:
         config.allow(self.tables, TABLES, self.at, "a session file")
-        for name, what in (
+        for name, entry in (
             ("devices", "device"),
             ("chains", "chain"),
             ("sinks", "sink"),
         ):
             for key, value in self.table(name).items():
-                filename.plain(key, f"{self.at}: a {what}")
+                filename.plain(key, f"{self.at}: a {entry}")
                 if not isinstance(value, Mapping):
                     raise ValueError(
                         f"{self.at}: {name}.{key} = {value!r} must be a table, "
                         f"[{name}.{key}]"
                     )
                 for text in _names(name, value):
-                    filename.plain(text, f"{self.at}: {name}.{key}: a {what}")
-        for key in OWN:
+                    filename.plain(text, f"{self.at}: {name}.{key}: a {entry}")
+        for key in RESERVED:
             if key in self.table("devices"):
                 raise ValueError(
                     f"{self.at}: no device may be called {key!r}, as streams of the "
-                    f"session are: {', '.join(OWN)}"
+                    f"session are: {', '.join(RESERVED)}"
                 )
 
     def table(self, name: str) -> Mapping[str, Any]:
         """Return one of the file's tables, empty if it is not there."""
-        found = self.tables.get(name, {})
-        if not isinstance(found, Mapping):
-            raise ValueError(f"{self.at}: {name} = {found!r} must be a table, [{name}]")
-        return found
+        table = self.tables.get(name, {})
+        if not isinstance(table, Mapping):
+            raise ValueError(f"{self.at}: {name} = {table!r} must be a table, [{name}]")
+        return table
 
     def with_session(self, **settings: Any) -> Self:
         """Return this with other values in its ``[session]`` table."""
@@ -135,15 +137,15 @@ class SessionConfig:
         return replace(self, tables=tables)
 
     def with_sinks(self, sinks: Mapping[str, Any]) -> Self:
-        """Return this with ``sinks`` beside its own.
+        """Return this with ``sinks`` added to its own.
 
-        One whose class it names itself stays as it is there. Whatever it names, the
-        recording is among them, unless ``record = false`` says otherwise.
+        A sink whose class the file names itself stays as it is there. Whatever the file
+        names, the recording is among them, unless ``record = false``.
 
         Raises
         ------
         ValueError
-            If it names a recording and says that there is to be none.
+            If the file names a recording and has ``record = false``.
         """
         record = self.session.record
         every = dict(self.table("sinks"))
@@ -152,7 +154,7 @@ class SessionConfig:
             if use == XDF and not record:
                 raise ValueError(
                     f"{self.at}: session.record = false leaves no recording, but "
-                    f"sinks.{key} is one: take one of the two away"
+                    f"sinks.{key} is one: remove one of the two"
                 )
         for key, value in sinks.items():
             use = value["use"]
@@ -163,21 +165,23 @@ class SessionConfig:
         return replace(self, tables={**self.tables, "sinks": every})
 
     def recording_only(self) -> Self:
-        """Return this with nothing computed, and a recording as its one sink.
+        """Return this without computation, and with a recording as its one sink.
 
         Raises
         ------
         ValueError
-            If it says that there is to be none.
+            If the file has ``record = false``.
         """
         if not self.session.record:
             raise ValueError(
-                f"{self.at}: session.record = false, and nothing is done here but to "
-                "record: take it away"
+                f"{self.at}: session.record = false, but this only records: remove "
+                "that line"
             )
-        own = {k: v for k, v in self.table("sinks").items() if v.get("use") == XDF}
+        recordings = {
+            k: v for k, v in self.table("sinks").items() if v.get("use") == XDF
+        }
         tables = {"session": self.table("session"), "devices": self.table("devices")}
-        sinks = own or {"recording": {"use": XDF}}
+        sinks = recordings or {"recording": {"use": XDF}}
         return replace(self, tables={**tables, "sinks": sinks}, computes=False)
 
     @property
@@ -185,8 +189,8 @@ class SessionConfig:
         """The ``[session]`` table."""
         at = f"{self.at}: session"
         parts = self.table("session")
-        made: SessionSettings = config.make(SessionSettings, parts, at)
-        return made
+        settings: SessionSettings = config.make(SessionSettings, parts, at)
+        return settings
 
     def devices(self, clock: Clock) -> list[Device]:
         """Return the devices, not open yet, on ``clock``."""
@@ -200,28 +204,37 @@ class SessionConfig:
     def plan(
         self, streams: Sequence[StreamInfo], *, demo_weights: bool = False
     ) -> PipelineConfig:
-        """Return what is to be computed from ``streams``.
+        """Return the computation on ``streams``.
 
         Where the file has no chains, those that suit the streams are taken; where it
         has no estimator, the shipped weights that suit the features. Of several
-        participants each has chains and an estimator of their own.
+        participants each has chains and an estimator of their own. Nothing is built or
+        compiled: the engine does.
+
+        Parameters
+        ----------
+        streams
+            The streams of the devices.
+        demo_weights
+            Whether weights trained on simulated participants may answer on measured
+            input.
         """
         tables = _flat(self.table("chains"))
         if not tables and self.computes:
-            tables = default_chains(streams, _remembered(self.table("estimator")))
+            tables = default_chains(streams, on_demand_chains(self.table("estimator")))
         chains = {name: self._reader(name, table) for name, table in tables.items()}
         settings = self.session
         join = TickGrid(rate=settings.rate)
         plan = PipelineConfig(chains, join, stall_timeout=settings.stall_timeout)
-        made = {
+        estimators = {
             participant: self._estimator(
                 plan.of(participant), streams, participant, demo_weights=demo_weights
             )
             for participant in plan.participants
         }
         if plan.participants == ("",):
-            return replace(plan, estimator=made[""])
-        return replace(plan, estimators=made)
+            return replace(plan, estimator=estimators[""])
+        return replace(plan, estimators=estimators)
 
     def _estimator(
         self,
@@ -231,12 +244,12 @@ class SessionConfig:
         *,
         demo_weights: bool,
     ) -> Any:
-        """Return what estimates of one participant."""
+        """Return the estimator of one participant."""
         table, at = self.table("estimator"), f"{self.at}: estimator"
         if "use" not in table and isinstance(table.get(participant), Mapping):
             table, at = table[participant], f"{at}.{participant}"
         if table:
-            estimator = config.build(table, at, self.trust)
+            estimator = _with_trust(config.build(table, at, self.trust), self.trust)
         else:
             estimator = default_estimator(plan, streams)
         if demo_weights and isinstance(estimator, Estimator):
@@ -244,12 +257,13 @@ class SessionConfig:
         return estimator
 
     def resolved(self, plan: PipelineConfig) -> dict[str, Any]:
-        """Return the tables of a session file that says all that was decided here."""
+        """Return the tables of a session file with every default written out."""
         chains: dict[str, Any] = {}
         for name, r in plan.chains.items():
-            participant, _, chain = name.rpartition(".")
-            own = chains.setdefault(participant, {}) if participant else chains
-            own[chain] = {"stream": r.stream, "stages": config.describe(r.stages)}
+            participant = r.participant
+            target = chains.setdefault(participant, {}) if participant else chains
+            chain = name.removeprefix(PipelineConfig.key(participant, ""))
+            target[chain] = {"stream": r.stream, "stages": config.describe(r.stages)}
         estimators = {p: config.describe(e) for p, e in plan.estimators.items()}
         session = config.describe(self.session)
         del session["use"]
@@ -287,56 +301,18 @@ def read(path: Path, trust: tuple[str, ...] = ()) -> SessionConfig:
     return SessionConfig(config.read(path), path.name, trust)
 
 
-def default_chains(
-    streams: Iterable[StreamInfo], asked: Collection[str] = ()
-) -> dict[str, Any]:
-    """Return the tables of the chains that suit ``streams``.
-
-    The shipped ``chains.toml`` says which kind of channel is read how. A second stream
-    of a kind gets a number: ``skin``, ``skin2``; those of a device that measures the
-    skin come first. Where several participants wear devices, the code of each stands
-    before their chains, ``p1.skin``, ``p2.skin``, and what nobody wears is not read. A
-    chain that says so there is taken only where it is in ``asked``.
-    """
-    streams = tuple(streams)
-    participants = dict.fromkeys(
-        i.participant for i in streams if i.rate and i.participant
-    )
-    if len(participants) > 1:
-        return {
-            f"{participant}.{chain}": table
-            for participant in participants
-            for chain, table in default_chains(
-                (i for i in streams if i.participant == participant), asked
-            ).items()
-        }
-    known = config.read(CHAINS)
-    found: dict[str, Any] = {}
-    skin = {_device(i) for i in streams if any(c.kind == "gsr" for c in i.channels)}
-    for info in sorted(streams, key=lambda i: _device(i) not in skin):
-        for name, table in known.items():
-            if not info.rate or not _reads(table, info):
-                continue
-            if table.get("on_demand") and name not in asked:
-                continue
-            names = (f"{name}{i or ''}" for i in (0, *range(2, 100)))
-            new = next(n for n in names if n not in found)
-            found[new] = {"stream": info.name, "stages": _stages(table, info)}
-    return found
-
-
 def recorded(recording: Recording) -> SessionConfig | None:
-    """Return the chains and the estimator that a recording of ours carries, if it does.
+    """Return the chains and the estimator in a recording's configuration, or None.
 
-    With them come the rate of ticks and the patience, without which the numbers would
-    not be the same; nothing else, as a recording may come from anybody: what devices
-    or sinks it names is ignored, and ``use`` may name `COMPUTING` modules alone. One of
-    a session that only recorded leaves open what is to be computed.
+    With them come the rate of ticks and the stall timeout, without which the numbers
+    would differ; nothing else, as a recording may come from anybody: its devices and
+    sinks are ignored, and ``use`` may name `COMPUTING` modules alone. A session that
+    only recorded leaves chains and estimator open.
 
     Raises
     ------
     ValueError
-        If what it carries is not what chains and an estimator are written as.
+        If the configuration holds no valid chains and estimator.
     """
     if "config" not in recording.metadata:
         return None
@@ -351,8 +327,13 @@ def recorded(recording: Recording) -> SessionConfig | None:
     if not isinstance(session, dict):
         raise ValueError(f"{at}: session must be a table; {_INSTEAD}")
     computed: dict[str, Any] = {
-        "session": {k: session[k] for k in ("rate", "patience") if k in session}
+        "session": {k: session[k] for k in ("rate", "stall_timeout") if k in session}
     }
+    if tables.get("chains") and "patience" in session:
+        raise ValueError(
+            f"{at} was written by version 0.1, and its chains and estimator have other "
+            f"names now; {_INSTEAD}"
+        )
     if tables.get("chains"):
         parts = ("chains", "estimator")
         computed |= {k: tables[k] for k in parts if k in tables}
@@ -362,7 +343,7 @@ def recorded(recording: Recording) -> SessionConfig | None:
 
 
 def _only_computing(value: Any, at: str, depth: int = 0) -> None:
-    """Refuse tables of a recording that name anything but what computes."""
+    """Refuse tables of a recording that name a class outside `COMPUTING`."""
     if depth > _DEEPEST:
         raise ValueError(f"{at.partition('.')[0]} is nested too deep; {_INSTEAD}")
     if isinstance(value, list):
@@ -382,143 +363,37 @@ def _only_computing(value: Any, at: str, depth: int = 0) -> None:
         )
 
 
-def default_estimator(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> Estimator:
-    """Return an estimator with the shipped weights that suit a plan's features.
-
-    On simulated input these are the ones trained on simulated participants, if any
-    suits; on measured input, of those only the ones that read what no other weights
-    read. Those of `PUBLISHED` effects are for sessions that name them:
-    `configs/affect.toml`.
-    """
-    info = features(plan, streams)
-    names = [n for n in model_card.shipped_names() if not n.startswith(PUBLISHED)]
-    experts = [e for n in names if (e := _expert(n, plan, streams))]
-    demo = [e for e in experts if model_card.load(e.weights).card.origin != "measured"]
-    real = [e for e in experts if e not in demo]
-    if info.origin is not Origin.MEASURED:
-        return Estimator(tuple(demo or real))
-    read = {chain for e in real for chain in e.features}
-    return Estimator((*real, *(e for e in demo if not read & set(e.features))))
-
-
-def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> list[str]:
-    """Return a sentence on each chain, and all weights, that tell nothing here."""
-    if plan.participants != ("",):
-        participants = (
-            (p, unused_chains(plan.of(p), origin)) for p in plan.participants
-        )
-        return [
-            f"{participant}: {told}"
-            for participant, idle in participants
-            for told in idle
-        ]
-    experts = getattr(plan.estimator, "experts", ())
-    read = {chain for e in experts for chain in e.reads or _chains(e.weights)}
-    idle = [
-        f"{chain} ({reader.stream}): no weights at hand read these features"
-        for chain, reader in plan.chains.items()
-        if chain not in read
-    ]
-    allowed = getattr(plan.estimator, "demo_weights", False)
-    if allowed or origin is not Origin.MEASURED:
-        return idle
-    held = [e for e in experts if model_card.load(e.weights).card.origin != "measured"]
-    return idle + [
-        f"{e.name}: held back on measured input, being trained on simulated participants; "
-        "--demo-weights lets them answer, apart from all others"
-        for e in held
-    ]
-
-
-def _expert(
-    name: str, plan: PipelineConfig, streams: Sequence[StreamInfo]
-) -> Expert | None:
-    """Return shipped weights that can read a plan's features, if they can.
-
-    The chain that their card names first must be there, and only chains on the same
-    device or the same site of the body are read with it: the movement of a headset is
-    not that of a wrist.
-    """
-    known = {info.name: info for info in streams}
-    worn = {chain: known[reader.stream] for chain, reader in plan.chains.items()}
-    first, *others = _chains(name)
-    trace = _trace(name)
-    if first not in worn or (trace and trace not in worn):
-        return None
-    reads = [c for c in others if c in worn and _together(worn[first], worn[c])]
-    expert = Expert(name, (first, *reads))
-    try:
-        Estimator((expert,)).output_info(features(plan, streams))
-    except ValueError:
-        return None
-    return expert
-
-
-def _chains(name: str) -> tuple[str, ...]:
-    """Return the chains that weights read, in the order of their card."""
-    columns = model_card.load(name).card.columns
-    names = [*(column.partition(".")[0] for column, _ in columns), _trace(name)]
-    return tuple(dict.fromkeys(filter(None, names)))
-
-
-def _trace(name: str) -> str:
-    """Return the chain that weights remember sample by sample; empty for none."""
-    return str(model_card.load(name).card.config.get("trace", ""))
-
-
-def _remembered(estimator: Any) -> set[str]:
-    """Return the chains that an estimator's weights remember sample by sample."""
-    if not isinstance(estimator, Mapping):
-        return set()
-    found: set[str] = set()
-    for expert in estimator.get("experts", ()):
-        if isinstance(expert, Mapping) and isinstance(expert.get("weights"), str):
-            found.add(_trace(expert["weights"]))
-    return found.union(*(_remembered(own) for own in estimator.values())) - {""}
-
-
-def _together(a: StreamInfo, b: StreamInfo) -> bool:
-    return _device(a) == _device(b) or bool(a.site and a.site == b.site)
-
-
-def _device(info: StreamInfo) -> str:
-    return info.name.partition(".")[0]
-
-
-def features(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> StreamInfo:
-    """Return the stream of features that a plan computes."""
-    known = {info.name: info for info in streams if info.rate}
-    return PersonPipeline(replace(plan, estimator=Chain()), known, 0.0).junction.info
-
-
 def _names(kind: str, table: Mapping[str, Any]) -> list[str]:
-    """Return what a table names by itself: what it describes, or a participant's chains."""
+    """Return names inside a table: its own, or those of a participant's chains."""
     if kind == "chains":
         return [k for k, v in table.items() if isinstance(v, Mapping)]
     return [v for k, v in table.items() if k == "name" and isinstance(v, str)]
 
 
 def _flat(chains: Mapping[str, Any]) -> dict[str, Any]:
-    """Return chains by name; those in a participant's table get the code before theirs."""
-    found: dict[str, Any] = {}
+    """Return chains by key, those in a participant's table with the code."""
+    flat: dict[str, Any] = {}
     for key, table in chains.items():
-        participant = {"stream", "stages"}.isdisjoint(table) and table
-        own = participant and all(isinstance(part, Mapping) for part in table.values())
-        parts = {f"{key}.{name}": part for name, part in table.items()} if own else {}
-        found |= parts or {key: table}
-    return found
+        if _is_participant(table):
+            for name, part in table.items():
+                chain = {**part, "participant": key}
+                flat[PipelineConfig.key(key, name)] = chain
+        else:
+            flat[key] = table
+    return flat
 
 
-def _stages(table: Mapping[str, Any], info: StreamInfo) -> list[Any]:
-    """Return a chain's stages; before those for one channel, the first that suits."""
-    suiting = [c.name for c in info.channels if c.kind in table["kinds"]]
-    if not table.get("single") or len(suiting) == 1:
-        return list(table["stages"])
-    pick = {"use": "physio.dsp.select_channels:SelectChannels", "channels": suiting[:1]}
-    return [pick, *table["stages"]]
+def _is_participant(table: Mapping[str, Any]) -> bool:
+    """Return whether a table holds a participant's chains, and is no chain itself."""
+    if not table or not {"stream", "stages"}.isdisjoint(table):
+        return False
+    return all(isinstance(part, Mapping) for part in table.values())
 
 
-def _reads(table: Mapping[str, Any], info: StreamInfo) -> bool:
-    return not info.name.endswith(".truth") and any(
-        c.kind in table["kinds"] and c.unit in table["units"] for c in info.channels
-    )
+def _with_trust(stage: Stage, trust: tuple[str, ...]) -> Stage:
+    """Return a stage whose experts may have models of the trusted packages."""
+    if isinstance(stage, Estimator):
+        return stage.trusting(trust)
+    if isinstance(stage, Chain):
+        return replace(stage, stages=tuple(_with_trust(s, trust) for s in stage.stages))
+    return stage

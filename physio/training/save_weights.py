@@ -8,6 +8,7 @@ from typing import Any
 
 from physio.core.block import Array, Origin
 from physio.models import model_card
+from physio.models.base import Model
 from physio.models.baseline import BaselinePrior
 
 
@@ -39,7 +40,7 @@ def minimal_card(
 def store(
     folder: Path,
     card: model_card.ModelCard,
-    model: model_card.Model,
+    model: Model,
     rest: BaselinePrior,
     prior: tuple[Array, Array],
     more: Mapping[str, Array] = MappingProxyType({}),

@@ -17,6 +17,7 @@ import physio.models
 from physio.core.block import Array, Origin
 from physio.core.missing import MissingReason, missing_reason
 from physio.models import model_card
+from physio.models.base import Model
 from physio.models.baseline import BaselineAccumulator, BaselinePrior
 from physio.models.pinn import Moments, Pinn
 
@@ -28,8 +29,8 @@ def models() -> Iterator[type]:
     for module in pkgutil.iter_modules(physio.models.__path__, "physio.models."):
         found = importlib.import_module(module.name)
         for _, cls in inspect.getmembers(found, inspect.isclass):
-            ours = cls.__module__ == module.name and cls is not model_card.Model
-            if ours and all(hasattr(cls, k) for k in ("predict", "arrays", "restore")):
+            ours = cls.__module__ == module.name and not inspect.isabstract(cls)
+            if ours and issubclass(cls, Model):
                 yield cls
 
 
@@ -224,12 +225,12 @@ def test_the_wrist_weights_never_saw_the_participant_of_the_demonstration() -> N
 
 
 def test_a_rest_is_the_sum_over_its_seconds() -> None:
-    resting = BaselineAccumulator.none(2)
+    resting = BaselineAccumulator.empty(2)
     rows = np.array([[np.nan, np.nan], [1.0, np.nan], [np.nan, np.nan], [3.0, 5.0]])
     for row in rows:
-        resting.see(row, 0.25)
+        resting.add(row, 0.25)
     assert resting.total.tolist() == [1.0, 1.25]
     assert resting.seconds.tolist() == [0.5, 0.25]
     assert resting.past[0] == 0.75  # it began with the first feature there was
-    resting.forget()
+    resting.reset()
     assert not any(part.any() for part in resting)

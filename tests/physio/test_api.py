@@ -36,7 +36,7 @@ def test_the_example_of_the_readme_runs(
 
 def test_features_of_a_participant(data: Path) -> None:
     recording = physio.read(data / "wesad" / "S2")
-    got = physio.features(recording)
+    got = physio.compute_features(recording)
     assert isinstance(got, Block)
     assert got.info.rate == 4
     names = [n for n in got.info.names if n.endswith(".window_end")]
@@ -90,7 +90,7 @@ def test_a_recording_of_nothing_that_is_read() -> None:
     info = StreamInfo("x.y", Fraction(10), (Channel("a"),))
     recording = Recording({"x.y": (Block(info, 0, 0.0, np.zeros((20, 1))),)})
     with pytest.raises(ValueError, match=r".*") as caught:
-        physio.features(recording)
+        physio.compute_features(recording)
     assert str(caught.value) == (
         "no features can be had of this recording of 1.9 s: no chain reads any of its "
         "streams (x.y) or they are empty"

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
 
@@ -39,18 +38,11 @@ def test_every_name_is_there_and_listed() -> None:
     assert physio.__version__ == version("physio-affect")
 
 
-def test_features_is_the_function_and_the_package() -> None:
-    import_module(
-        "physio.features.eeg.differential_entropy"
-    )  # which puts the package in the name's place
-    assert isinstance(physio.features, ModuleType)
-    assert callable(physio.features)
-    offline = import_module("physio.offline.compute")
-    with pytest.raises(AttributeError) as one:
-        physio.features(None)  # type: ignore[arg-type]
-    with pytest.raises(AttributeError) as other:
-        offline.features(None)
-    assert str(one.value) == str(other.value)
+def test_the_package_of_features_is_no_function() -> None:
+    import physio.features
+
+    assert type(physio.features) is ModuleType
+    assert callable(physio.compute_features)
 
 
 def test_a_name_that_is_not_there_is_refused_as_by_any_module() -> None:

@@ -13,7 +13,7 @@ from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import event_stream, single_event
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import StageRunner
-from physio.inference.estimator import DIMENSIONS, HALVES, Estimator, Expert
+from physio.inference.estimator import DIMENSIONS, INTERVALS, Estimator, Expert
 from physio.models import model_card
 from physio.models.baseline import BaselinePrior
 from physio.models.fusion import fuse
@@ -99,7 +99,7 @@ def estimator(*names: str, demo: bool = False) -> Estimator:
 def test_nobody_asked_nothing_told() -> None:
     out = run(Estimator(), rows(8))
     assert out.info.names[:3] == ("valence", "valence.sd", "valence.missing")
-    assert out.info.names[9:] == ("support.window_start", "support.window_end", *HALVES)
+    assert out.info.names[9:] == ("support.window_start", "support.window_end", *INTERVALS)
     codes = missing_reason(out.data[:, [0, 1, 3, 4, 6, 7]])
     assert set(codes.ravel()) == {MissingReason.UNTRAINED}
     assert set(out.column("arousal.missing")) == {MissingReason.UNTRAINED}
@@ -108,7 +108,7 @@ def test_nobody_asked_nothing_told() -> None:
 def test_columns_and_untrained_dominance(tmp_path: Path) -> None:
     out = run(estimator(wrist(tmp_path / "wrist")), rows())
     expected = [f"{d}{e}" for d in DIMENSIONS for e in ("", ".sd", ".missing")]
-    expected += ["support.window_start", "support.window_end", *HALVES]
+    expected += ["support.window_start", "support.window_end", *INTERVALS]
     expected += [f"wrist.{d}{e}" for d in DIMENSIONS for e in ("", ".sd")]
     moved = ("eda.scr_rate", "eda.tonic", "heart.rate", "other", "participant")
     expected += [f"{d}.contribution.{m}" for d in DIMENSIONS for m in moved]
@@ -181,7 +181,7 @@ def test_an_event_begins_a_new_rest(tmp_path: Path) -> None:
     flow.on_events(single_event(event_stream("session.markers"), 75.0, "stress"))
     assert flow.push(b).column("arousal")[-1] == high
     flow.state = kept
-    flow.on_events(single_event(event_stream("session.markers"), 75.0, "rest"))
+    flow.on_events(single_event(event_stream("session.markers"), 75.0, "baseline start"))
     again = flow.push(b)
     assert again.column("arousal")[-1] < high - 0.2
     fresh = run(stage, x[300:])

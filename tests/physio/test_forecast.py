@@ -187,9 +187,9 @@ def test_a_session_that_does_not_name_it_loads_no_torch() -> None:
     code = (
         "import sys; from fractions import Fraction;"
         "from physio.core.block import Channel, Info;"
-        "from physio.online.session_config import SessionFile;"
+        "from physio.online.session_config import SessionConfig;"
         "eda = Info('e4.eda', Fraction(4), (Channel('eda', 'gsr', 'uS'),));"
-        "plan = SessionFile().plan([eda]);"
+        "plan = SessionConfig().plan([eda]);"
         "assert [e.weights for e in plan.estimator.experts] == ['wrist'], plan;"
         "assert 'torch' not in sys.modules"
     )

@@ -73,7 +73,7 @@ def test_it_is_as_near_and_as_sure_as_it_says() -> None:
     k = knows(12)
     model = GaussianSmoother(GaussianSmootherConfig(4, 3, 4.0, EACH), k)
     x, felt = participants(k, 1500, 12, 1)
-    mean, sd, _ = zip(*(model.track(one[::-1]) for one in x), strict=True)
+    mean, sd, _ = zip(*(model.history(one[::-1]) for one in x), strict=True)
     off = np.array(mean) - felt
     says = np.array(sd) ** 2 - 0.04
     # variances of 1500 draws are known to 4 %; a participant's own effects make tails
@@ -88,12 +88,12 @@ def test_what_is_missing_is_marginalised() -> None:
     x, felt = participants(k, 1500, 12, 2)
     x[:, 4:9, 2] = np.nan  # a stretch of one sensor
     x[:, -1, :2] = np.nan  # another, now
-    mean, sd, _ = zip(*(model.track(one[::-1]) for one in x), strict=True)
+    mean, sd, _ = zip(*(model.history(one[::-1]) for one in x), strict=True)
     off = np.array(mean) - felt
     np.testing.assert_allclose(
         (off**2).mean(0), (np.array(sd) ** 2 - 0.04).mean(0), rtol=0.15
     )
-    full = model.track(participants(k, 1, 12, 2)[0][0, ::-1])[1]
+    full = model.history(participants(k, 1, 12, 2)[0][0, ::-1])[1]
     assert np.all(np.array(sd)[0] >= full)
 
 
@@ -102,10 +102,10 @@ def test_parts_add_up_and_nothing_says_nothing() -> None:
         GaussianSmootherConfig(4, 3, 4.0, (0, 1, 3, 12)), knows(12)
     )
     x = participants(model.knows, 1, 12, 3)[0][0, ::-1]
-    mean, _, parts = model.track(x)
+    mean, _, parts = model.history(x)
     np.testing.assert_allclose(parts.sum(axis=1) + model.knows.mean, mean)
     nothing = np.full((12, 4), MissingReason.POOR_QUALITY.nan)
-    assert set(missing_reason(model.track(nothing)[0])) == {MissingReason.POOR_QUALITY}
+    assert set(missing_reason(model.history(nothing)[0])) == {MissingReason.POOR_QUALITY}
 
 
 def test_two_sides_are_a_difference_and_half_a_place_counts() -> None:
@@ -179,7 +179,7 @@ def test_intervals_stand_beside_and_a_moment_like_none_has_no_estimate() -> None
     for d, name in enumerate(("valence", "arousal", "dominance")):
         sd = told.column(f"{name}.sd")
         for k, level in enumerate((50, 80, 95)):
-            half = told.column(f"{name}.half{level}")
+            half = told.column(f"{name}.ci{level}")
             np.testing.assert_allclose(half, widths[d, k] * sd)
     data = whole.data.copy()
     data[30, :30] += 40.0

@@ -82,7 +82,7 @@ def test_an_electrode_not_learned_with_rests_as_the_nearest_that_was(
     z = np.random.default_rng(0).standard_normal(6)
     whole = stored.model()
     assert isinstance(whole, RBTransformer)
-    bare = whole.on(places(("O2", "FCz", "Fp1")).tolist())
+    bare = whole.for_montage(places(("O2", "FCz", "Fp1")).tolist())
     for ours, theirs in zip(on.model.predict(z, z), bare.predict(z, z), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
     # three of the electrodes it learned with, and the same three among all of them
@@ -114,7 +114,7 @@ def test_electrodes_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     made(tmp_path, "learned")
     both = [str(tmp_path / k) for k in ("place", "learned")]
     (said,) = montage_adaptation.unplaced(both, names("Fz", "EXG1", "EXG2"))
-    assert said.startswith(f"{both[0]}: without EXG1, EXG2, as nobody knows where ")
+    assert said.startswith(f"{both[0]}: without EXG1, EXG2, whose positions are ")
     assert montage_adaptation.unplaced(both, names("Fz", "Cz")) == []
 
 
@@ -141,7 +141,7 @@ def test_the_shipped_weights_answer_on_any_headset(name: str) -> None:
     assert out.info.origin == Origin.DEMO
     streams = tuple(b[0].info for b in recording.streams.values())
     (expert,) = SessionConfig().plan(streams).estimator.experts  # type: ignore[attr-defined]
-    features = physio.features(recording)
+    features = physio.compute_features(recording)
     assert len(BoundExpert.bind(expert, features.info).columns) == 4 * len(electrodes)
 
 

@@ -23,7 +23,8 @@ from physio.io import xdf
 from physio.io.anonymize import anonymize
 from physio.online.engine import ChainConfig, Engine, PipelineConfig, run
 from physio.online.session import MARKERS, Session
-from physio.online.session_config import SessionConfig, default_chains, unused_chains
+from physio.online.default_pipeline import default_chains, unused_chains
+from physio.online.session_config import SessionConfig
 from physio.sinks.jsonl import JsonLines
 from physio.sinks.parquet import ParquetTables
 from physio.sinks.xdf import Xdf
@@ -109,7 +110,7 @@ def test_the_file_repeats_what_was_computed_of_each(dyad: Dyad) -> None:
         assert was.tobytes() == now.tobytes()
     arousal = physio.estimate(recording, participant="p2").column("arousal")
     assert arousal.tobytes() == column(items, "estimates.p2", "arousal").tobytes()
-    assert len(physio.features(recording, participant="p1"))
+    assert len(physio.compute_features(recording, participant="p1"))
     with pytest.raises(ValueError, match="several participants") as error:
         physio.estimate(recording)
     assert (

@@ -186,7 +186,7 @@ def test_a_rest_can_be_ended_before_its_time(tmp_path: Path) -> None:
     flow = StageRunner(estimator(name), INFO)
     a, b = Block(INFO, 0, 0.0, x).split([120])
     flow.push(a)
-    flow.on_events(single_event(told, 30.0, "rest over"))
+    flow.on_events(single_event(told, 30.0, "baseline end"))
     ended = flow.push(b).column("arousal")[-1]
     assert ended > run(estimator(name), x).column("arousal")[-1] + 0.1
 

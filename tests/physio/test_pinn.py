@@ -111,15 +111,15 @@ def test_the_course_goes_through_what_is_measured_now() -> None:
 
 def test_before_it_learns_it_forecasts_that_nothing_changes() -> None:
     model, given = net(), moments()
-    said = model.forecast(given.z, given.trace)
+    said = model.predict_eda(given.z, given.trace)
     torch.testing.assert_close(said, given.trace[:, -1:].expand(-1, 3))
 
 
 def test_what_follows_linearly_is_in_the_unit_of_the_trace() -> None:
     model, given = net(), moments()
     torch.nn.init.normal_(model.follow.weight)
-    ours = model.forecast(given.z, given.trace) - given.trace[:, -1:]
-    tenfold = model.forecast(given.z, 10 * given.trace) - 10 * given.trace[:, -1:]
+    ours = model.predict_eda(given.z, given.trace) - given.trace[:, -1:]
+    tenfold = model.predict_eda(given.z, 10 * given.trace) - 10 * given.trace[:, -1:]
     assert ours.abs().max() > 0.01
     torch.testing.assert_close(tenfold, 10 * ours, rtol=1e-3, atol=1e-3)
 

@@ -104,7 +104,7 @@ def test_places_take_the_part_of_learned_vectors() -> None:
     model = net(electrodes=4, embedding="place", places=PLACES)
     x = torch.randn(1, 4, 4)
     order = [2, 0, 3, 1]
-    turned = model.on([PLACES[i] for i in order])
+    turned = model.for_montage([PLACES[i] for i in order])
     # the same sums in another order, in float32
     torch.testing.assert_close(turned(x[:, order]), model(x), rtol=0, atol=1e-5)
     assert not torch.allclose(model(x[:, order]), model(x), atol=1e-4)
@@ -113,7 +113,7 @@ def test_places_take_the_part_of_learned_vectors() -> None:
 def test_on_fewer_electrodes_it_says_what_it_says_with_the_others_missing() -> None:
     model = net(electrodes=4, embedding="place", places=PLACES)
     x, mask = torch.randn(2, 4, 4), torch.tensor([[True, False, True, False]] * 2)
-    few = model.on(PLACES[::2])
+    few = model.for_montage(PLACES[::2])
     torch.testing.assert_close(few(x[:, ::2]), model(x, mask), rtol=0, atol=1e-5)
     assert few.config.electrodes == 2
     again = RBTransformer.restore(few.config.__dict__, few.arrays())
@@ -123,7 +123,7 @@ def test_on_fewer_electrodes_it_says_what_it_says_with_the_others_missing() -> N
 def test_a_network_that_learned_its_electrodes_runs_on_no_others() -> None:
     said = "^only a network with embedding = 'place' and pooling = 'mean' runs on other"
     with pytest.raises(ValueError, match=said):
-        net(electrodes=4).on(PLACES)
+        net(electrodes=4).for_montage(PLACES)
     with pytest.raises(ValueError, match=r"^4 electrodes with embedding = 'place' "):
         net(electrodes=4, embedding="place", places=PLACES[:2])
 

@@ -18,10 +18,10 @@ def test_the_runtime_starts_with_telemetry_off(
     pytest.importorskip("onnxruntime")
     program = (
         "import os\n"
-        "from physio.models import weights\n"
-        "from physio.online import onnx\n"
-        "quick = onnx.quickened(weights.load('eeg-demo').model())\n"
-        "assert isinstance(quick, onnx.Quick)\n"
+        "from physio.models import model_card\n"
+        "from physio.inference import onnx\n"
+        "quick = onnx.to_onnx_model(model_card.load('eeg-demo').model())\n"
+        "assert isinstance(quick, onnx.OnnxModel)\n"
         "print(os.environ['ORT_DISABLE_TELEMETRY'])"
     )
     # Without the variables of a test service, which would turn it off as well.
@@ -52,4 +52,4 @@ def test_the_calls_are_turned_off_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_place_alone_loads_the_runtime() -> None:
     sources = [p for d in ("physio", "devices") for p in (ROOT / d).rglob("*.py")]
     loading = [p for p in sources if LOADS.search(p.read_text("utf-8"))]
-    assert loading == [ROOT / "physio" / "online" / "onnx.py"]
+    assert loading == [ROOT / "physio" / "inference" / "onnx.py"]

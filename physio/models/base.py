@@ -1,0 +1,215 @@
+"""Base class of models that run in a session, from a package or a folder of weights."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from physio.core.affect import DIMENSIONS
+from physio.core.block import Array
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+"""Parameters of a model by name."""
+
+Numbers = np.ndarray[Any, Any]
+"""An array of any type."""
+
+
+class Lookback(NamedTuple):
+    """Moments of the past that a model reads: see `Model.history`.
+
+    ``moments``, how many; ``spacing``, the time between two of them (s).
+    """
+
+    moments: int
+    spacing: float
+
+
+class ForecastSpec(NamedTuple):
+    """Input and output of `Model.forecast`.
+
+    ``chain``, the name of the chain whose one column is skin conductance (uS);
+    ``samples``, how many of its newest values are read, 4 a second; ``horizons``, how
+    far ahead (s) skin conductance is forecast; ``conditions``, the classes whose
+    probabilities are estimated.
+    """
+
+    chain: str
+    samples: int
+    horizons: tuple[float, ...]
+    conditions: tuple[str, ...]
+
+
+class Forecast(NamedTuple):
+    """Skin conductance ahead of one moment, and the condition at it.
+
+    ``middle``, ``low`` and ``high`` of skin conductance at the horizons (uS), shape
+    (horizons,) each: 80 % of values lie between ``low`` and ``high``. ``odds``, the
+    probability of each condition under equal priors, shape (conditions,).
+    """
+
+    middle: Array
+    low: Array
+    high: Array
+    odds: Array
+
+
+class OnnxNetwork(NamedTuple):
+    """A network as ONNX graphs, and the way from its outputs to a prediction.
+
+    ``masked``, an ONNX model with the inputs ``x`` and ``mask``; ``complete``, the same
+    network for moments without missing inputs, with the input ``x`` alone; ``predict``,
+    a function of the outputs for ``(x, mask)`` and of one moment's features that
+    returns what `Model.predict` does.
+    """
+
+    masked: Any
+    complete: Any
+    predict: Callable[
+        [Callable[[Numbers, Numbers], Numbers], Array], tuple[Array, Array]
+    ]
+
+
+class Model(ABC):
+    """A trained model that estimates valence, arousal and dominance.
+
+    A model is made from a frozen dataclass of settings, ``config``, whose values JSON
+    can hold; `restore` undoes `arrays`. `predict`, `arrays` and `restore` must be
+    given, everything else has a default. A model is never changed while it runs: what
+    is known of a participant is state of the session.
+
+    Its class is named on the card of its weights, ``use = "package.module:Name"``, and
+    must be of this library or of a package that ``--trust`` names.
+    """
+
+    config: Any
+
+    uses_baseline_uncertainty: bool = False
+    """Whether `predict` widens with ``spread``. Where it does not, the estimate is
+    drawn to the prior until the baseline is over."""
+
+    shared: bool = False
+    """Whether sessions share one instance: for a model that is slow to make."""
+
+    @abstractmethod
+    def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation of the rating at one moment.
+
+        Parameters
+        ----------
+        z
+            Features relative to the participant's baseline, shape (f,), NaN where
+            missing.
+        spread
+            Variance of each that the baseline leaves open, shape (f,).
+
+        Returns
+        -------
+        mean, sd
+            Shape (3,) each: valence, arousal, dominance on [-1, 1].
+        """
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """Return the parameters by name."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Return the model that ``arrays`` came from."""
+
+    def explain(self, z: Array, spread: Array) -> tuple[Array, Array, Array]:
+        """Return what `predict` does, and the contribution of each feature.
+
+        Returns
+        -------
+        mean, sd
+            As `predict`.
+        contributions
+            By how much each feature moves the mean away from the prior's, shape (3, f);
+            0 by default.
+        """
+        mean, sd = self.predict(z, spread)
+        return mean, sd, np.zeros((len(DIMENSIONS), len(z)))
+
+    def novelty(self, z: Array, spread: Array) -> float:  # noqa: ARG002
+        """Return the distance of a moment from the training data.
+
+        About standard normal within the training data, larger outside it; compared with
+        the array ``density.limit`` of the weights. NaN, the default, where the model
+        cannot tell: then no moment counts as out of distribution.
+        """
+        return float("nan")
+
+    @property
+    def lookback(self) -> Lookback | None:
+        """Moments that `history` reads; None where one moment is enough."""
+        return None
+
+    def history(self, past: Array) -> tuple[Array, Array, Array]:
+        """Return what `explain` does, from the last moments instead of one.
+
+        Called instead of `explain` where `lookback` is not None.
+
+        Parameters
+        ----------
+        past
+            Features as they are, not relative to a baseline, newest first, shape
+            (n, f); NaN where missing.
+        """
+        return self.explain(past[0], np.zeros(past.shape[1]))
+
+    @property
+    def forecasts(self) -> ForecastSpec | None:
+        """Input and output of `forecast`; None where there is no forecast.
+
+        Its ``chain`` is the value of the setting ``trace`` in the card's config.
+        """
+        return None
+
+    def forecast(self, z: Array, trace: Array) -> Forecast:
+        """Return skin conductance ahead, and the probabilities of the conditions.
+
+        Parameters
+        ----------
+        z
+            As of `predict`.
+        trace
+            Newest skin conductance (uS), oldest first, shape (samples,), NaN where
+            missing.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forecast")
+
+    @classmethod
+    def fits_any_montage(cls, config: Mapping[str, Any]) -> bool:  # noqa: ARG003
+        """Return whether a model of these settings has a `for_montage`."""
+        return False
+
+    def for_montage(self, places: Sequence[Sequence[float]]) -> "Model":
+        """Return this model for other electrodes, with the same parameters.
+
+        Parameters
+        ----------
+        places
+            Positions of the electrodes: points of the unit sphere (right, front, up).
+
+        Raises
+        ------
+        ValueError
+            If the model is bound to the electrodes that it was trained with.
+        """
+        raise ValueError(
+            f"{type(self).__name__} runs only on the electrodes it was trained with, "
+            f"not on {len(places)} others"
+        )
+
+    def to_onnx(self) -> OnnxNetwork | None:
+        """Return the model as ONNX graphs; None, the default, where it has none.
+
+        Raises
+        ------
+        ValueError
+            If the package ``onnx`` is not installed.
+        """
+        return None

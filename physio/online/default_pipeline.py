@@ -1,0 +1,251 @@
+"""Default pipeline: the chains and the experts that suit the streams of a session."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import physio.assets
+from physio import config
+from physio.core.aligner import aligned_info
+from physio.core.block import Origin, StreamInfo
+from physio.core.events import is_point
+from physio.core.stage import Chain, Stage
+from physio.inference.estimator import Estimator, Expert
+from physio.inference.expert import FeatureBinding
+from physio.inference.forecast import trace_column
+from physio.inference.montage_adaptation import read
+from physio.models import model_card
+from physio.online.engine import ChainConfig, PipelineConfig
+
+CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
+"""The shipped chains: which kind of channel is read by which stages."""
+
+PUBLISHED: Final = "published-"
+"""Beginning of the names of weights that were trained on published effects."""
+
+
+def default_chains(
+    streams: Iterable[StreamInfo], on_demand: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the tables of the chains that suit ``streams``.
+
+    Parameters
+    ----------
+    streams
+        The streams of the devices.
+    on_demand
+        Names of the chains to take that `CHAINS` marks as ``on_demand``.
+
+    Returns
+    -------
+    dict
+        Chains by name. A second stream of a kind gets a number: ``eda``, ``eda2``;
+        those of a device that measures skin conductance come first. Where several
+        participants wear devices, each has chains of their own, ``p1.eda``,
+        ``p2.eda``, and streams of no participant are not read.
+    """
+    streams = tuple(streams)
+    codes = dict.fromkeys(i.participant for i in streams if i.rate and i.participant)
+    if len(codes) < 2:
+        return _chains_of_one(streams, on_demand)
+    chains: dict[str, Any] = {}
+    for code in codes:
+        worn = [info for info in streams if info.participant == code]
+        for chain, table in _chains_of_one(worn, on_demand).items():
+            key = PipelineConfig.key(code, chain)
+            chains[key] = {**table, "participant": code}
+    return chains
+
+
+def on_demand_chains(estimator: Any) -> set[str]:
+    """Return the chains that a table of an estimator reads sample by sample."""
+    if not isinstance(estimator, Mapping):
+        return set()
+    chains: set[str] = set()
+    for expert in estimator.get("experts", ()):
+        if isinstance(expert, Mapping) and isinstance(expert.get("weights"), str):
+            chains.add(_trace(expert["weights"]))
+    return chains.union(*map(on_demand_chains, estimator.values())) - {""}
+
+
+def feature_info(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> StreamInfo:
+    """Return the stream of features of a plan for one participant.
+
+    Nothing is built or compiled. A chain that fails is left out, as the engine does.
+
+    Raises
+    ------
+    ValueError
+        If a chain reads a stream that no device sends.
+    """
+    known = {info.name: info for info in streams if info.rate}
+    outputs = tuple(_chain_outputs(plan.chains, known))
+    return aligned_info(plan.join, tuple(i for i in outputs if not is_point(i)))
+
+
+def default_estimator(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> Estimator:
+    """Return an estimator with the shipped weights that suit a plan's features.
+
+    On simulated input these are the weights trained on simulated participants, if any
+    suits; on measured input, of those only the ones that read chains that no other
+    weights read. Weights of `PUBLISHED` effects are for sessions that name them:
+    `configs/affect.toml`.
+    """
+    info = feature_info(plan, streams)
+    known = {i.name: i for i in streams}
+    sources = {chain: known[c.stream] for chain, c in plan.chains.items()}
+    names = [n for n in model_card.shipped_names() if not n.startswith(PUBLISHED)]
+    experts = [e for n in names if (e := _default_expert(n, sources, info))]
+    demo = [e for e in experts if _is_demo(e)]
+    real = [e for e in experts if e not in demo]
+    if info.origin is not Origin.MEASURED:
+        return Estimator(tuple(demo or real))
+    read_chains = {chain for e in real for chain in e.features}
+    return Estimator((*real, *(e for e in demo if not read_chains & set(e.features))))
+
+
+def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> list[str]:
+    """Return a sentence on each chain and each expert that does not enter the estimate.
+
+    Of an estimator that is not `Estimator` it is unknown what it reads: there is no
+    sentence.
+    """
+    if plan.participants != ("",):
+        return [
+            f"{participant}: {sentence}"
+            for participant in plan.participants
+            for sentence in unused_chains(plan.of(participant), origin)
+        ]
+    estimators = _estimators(plan.estimator)
+    if not estimators and plan.estimator != Chain():
+        return []
+    experts = [expert for estimator in estimators for expert in estimator.experts]
+    read_chains = {c for e in experts for c in e.features or _chains(e.weights)}
+    sentences = [
+        f"{name} ({chain.stream}): no shipped or named weights read these features"
+        for name, chain in plan.chains.items()
+        if name not in read_chains
+    ]
+    if origin is not Origin.MEASURED:
+        return sentences
+    return sentences + [
+        f"{expert.name}: no answer on measured input, as it was trained on simulated "
+        "participants; --demo-weights allows it, apart from all others"
+        for estimator in estimators
+        if not estimator.demo_weights
+        for expert in estimator.experts
+        if _is_demo(expert)
+    ]
+
+
+def _chains_of_one(
+    streams: Sequence[StreamInfo], on_demand: Collection[str]
+) -> dict[str, Any]:
+    """Return the tables of the chains for the streams of one participant."""
+    shipped = config.read(CHAINS)
+    with_eda = {_device(i) for i in streams if any(c.kind == "gsr" for c in i.channels)}
+    chains: dict[str, Any] = {}
+    for info in sorted(streams, key=lambda i: _device(i) not in with_eda):
+        for name, table in shipped.items():
+            if table.get("on_demand") and name not in on_demand:
+                continue
+            if info.rate and _reads(table, info):
+                numbered = (f"{name}{i or ''}" for i in (0, *range(2, 100)))
+                key = next(n for n in numbered if n not in chains)
+                chains[key] = {"stream": info.name, "stages": _stages(table, info)}
+    return chains
+
+
+def _chain_outputs(
+    chains: Mapping[str, ChainConfig], known: Mapping[str, StreamInfo]
+) -> Iterator[StreamInfo]:
+    """Yield the output of each chain that works, under the chain's name."""
+    for name, chain in chains.items():
+        if chain.stream not in known:
+            raise ValueError(
+                f"chains.{name} reads {chain.stream!r}, but no device sends it; there "
+                f"is {', '.join(sorted(known)) or 'no stream at all'}"
+            )
+        try:
+            output = Chain(chain.stages).output_info(known[chain.stream])
+        except Exception:  # the engine gives the chain up, and names it
+            continue
+        yield replace(output, name=name)
+
+
+def _default_expert(
+    name: str, sources: Mapping[str, StreamInfo], info: StreamInfo
+) -> Expert | None:
+    """Return shipped weights that can read the features ``info``, if they can.
+
+    The chain that their card names first must be there, and only chains on the same
+    device or the same site of the body are read with it: the movement of a headset is
+    not that of a wrist.
+    """
+    first, *others = _chains(name)
+    trace = _trace(name)
+    if first not in sources or (trace and trace not in sources):
+        return None
+    chains = [c for c in others if c in sources]
+    chains = [c for c in chains if _on_same_body_part(sources[first], sources[c])]
+    expert = Expert(name, (first, *chains))
+    try:
+        columns = read(model_card.load(name), info.names)
+        FeatureBinding.bind(expert, columns, info)
+        if trace:
+            trace_column(name, trace, info)
+    except ValueError:
+        return None
+    return expert
+
+
+def _estimators(stage: Stage) -> list[Estimator]:
+    """Return the estimators in a stage: itself, or those of a chain."""
+    if isinstance(stage, Estimator):
+        return [stage]
+    if isinstance(stage, Chain):
+        return [e for inner in stage.stages for e in _estimators(inner)]
+    return []
+
+
+def _is_demo(expert: Expert) -> bool:
+    return model_card.load(expert.weights).card.origin is not Origin.MEASURED
+
+
+def _chains(name: str) -> tuple[str, ...]:
+    """Return the chains that weights read, in the order of their card."""
+    columns = model_card.load(name).card.columns
+    names = [*(column.partition(".")[0] for column, _ in columns), _trace(name)]
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _trace(name: str) -> str:
+    """Return the chain that weights read sample by sample; empty for none."""
+    return str(model_card.load(name).card.config.get("trace", ""))
+
+
+def _on_same_body_part(a: StreamInfo, b: StreamInfo) -> bool:
+    return _device(a) == _device(b) or bool(a.site and a.site == b.site)
+
+
+def _device(info: StreamInfo) -> str:
+    return info.name.partition(".")[0]
+
+
+def _stages(table: Mapping[str, Any], info: StreamInfo) -> list[Any]:
+    """Return a chain's stages; for a chain of one channel, the first that suits."""
+    suiting = [c.name for c in info.channels if c.kind in table["kinds"]]
+    if not table.get("single") or len(suiting) == 1:
+        return list(table["stages"])
+    select = {
+        "use": "physio.dsp.select_channels:SelectChannels",
+        "channels": suiting[:1],
+    }
+    return [select, *table["stages"]]
+
+
+def _reads(table: Mapping[str, Any], info: StreamInfo) -> bool:
+    return not info.name.endswith(".truth") and any(
+        c.kind in table["kinds"] and c.unit in table["units"] for c in info.channels
+    )

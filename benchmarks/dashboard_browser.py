@@ -17,7 +17,7 @@ import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Item
-from physio.core.protocols import Clock, Sink, WallClock
+from physio.core.protocols import Clock, Device, Sink, WallClock
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig
 from physio.view.dashboard import Dashboard
@@ -37,7 +37,7 @@ _WRIST: Final[Sequence[tuple[str, int, tuple[str, ...], str, str]]] = (
 
 
 @dataclass
-class Wearer:
+class Wearer(Device):
     """Noise shaped like a headset and a wristband, as late as the loop that reads it.
 
     Parameters
@@ -51,9 +51,9 @@ class Wearer:
     clock: Clock
     rate: int = 512
     on: bool = True
-    ended: bool = False
     _given: dict[str, int] = field(default_factory=dict, init=False)
     _begin: float = field(default=0.0, init=False)
+    _closed: bool = field(default=False, init=False)
 
     def __enter__(self) -> Self:
         rng = np.random.default_rng(5)
@@ -81,7 +81,12 @@ class Wearer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.ended = True
+        self._closed = True
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is closed."""
+        return self._closed
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
@@ -104,7 +109,7 @@ class Wearer:
 
 
 @dataclass
-class Lateness:
+class Lateness(Sink):
     """A sink that notes how old the newest sample of EEG is when it is recorded."""
 
     clock: Clock

@@ -25,7 +25,7 @@ SETTLED: Final = 1.0  # s: what is loaded for the first time belongs to no secon
 
 
 @dataclass
-class Wide:
+class Wide(Device):
     """64 channels of noise, 2000 a second, each with the device's own stamp."""
 
     clock: Clock = field(default_factory=WallClock)
@@ -33,20 +33,30 @@ class Wide:
 
     def __enter__(self) -> Self:
         channels = tuple(Channel(f"e{i + 1}", "eeg", "uV") for i in range(CHANNELS))
-        self.streams = (StreamInfo(f"{self.name}.eeg", Fraction(RATE), channels),)
+        self._streams = (StreamInfo(f"{self.name}.eeg", Fraction(RATE), channels),)
         rng = np.random.default_rng(1)
         self._noise: Array = rng.normal(0, 20, (2 * RATE, CHANNELS))
-        self._begin, self._sent, self.ended = self.clock.now(), 0, False
+        self._begin, self._sent, self._ended = self.clock.now(), 0, False
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.ended = True
+        self._ended = True
+
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        """The amplifier's stream."""
+        return self._streams
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is closed."""
+        return self._ended
 
     def read(self) -> list[Block]:
         """Return what is due."""
         stop = int((self.clock.now() - self._begin) * RATE)
         start, self._sent = self._sent, max(stop, self._sent)
-        if self.ended or start == self._sent:
+        if self._ended or start == self._sent:
             return []
         rows = np.arange(start, self._sent)
         stamps = rows / RATE

@@ -56,7 +56,7 @@ class Board(Device):
         A recording in BrainFlow's layout, for playback.
     master
         Which board wrote ``file``.
-    commands
+    board_commands
         What to send to the board before it streams; a Muse is told by itself to send
         the pulse, if that is wanted and nothing else is said.
     rates
@@ -89,7 +89,7 @@ class Board(Device):
     timeout: int = 0
     file: str = ""
     master: str = ""
-    commands: tuple[str, ...] = ()
+    board_commands: tuple[str, ...] = ()
     rates: Mapping[str, int] = field(default_factory=dict)
     streams_used: tuple[str, ...] = ()
     buffer_seconds: float = 60.0
@@ -156,7 +156,7 @@ class Board(Device):
         """What is sent to the board before it streams."""
         pulse = _PULSE.get(self.board, "")
         wanted = not self.streams_used or "ppg" in self.streams_used
-        return self.commands or ((pulse,) if pulse and wanted else ())
+        return self.board_commands or ((pulse,) if pulse and wanted else ())
 
     @property
     def ended(self) -> bool:

@@ -13,8 +13,9 @@ from pylsl.util import TimeoutError as NoAnswer
 from devices.lsl.stream_info import StreamDescription, read_description
 from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events, Item
-from physio.core.protocols import Clock, Device, WallClock
+from physio.core.protocols import Clock, Command, Device, WallClock
 from physio.core.timing.timestamps import OLDEST, TimestampAligner
+from physio.online.commands import rating_commands
 
 __all__ = ["DiscoveredStream", "Inlet", "discover"]
 
@@ -120,6 +121,7 @@ class Inlet(Device):
         )
         self._last_arrival, self._rivals = self.clock.now(), None
         self._notices: list[str] = []
+        self._commands: list[Command] = []
         return self
 
     def __exit__(
@@ -154,7 +156,11 @@ class Inlet(Device):
                 self._inlet = None
                 break
             if len(stamps) or self._stamped.held:
-                items += self._placed(self._description, rows, stamps)
+                placed = self._placed(self._description, rows, stamps)
+                items += placed
+                for item in placed:
+                    if isinstance(item, Events):
+                        self._commands += rating_commands(item, self.participant)
             if not len(stamps):
                 break
             self._last_arrival, self._rivals = self.clock.now(), None
@@ -166,6 +172,11 @@ class Inlet(Device):
         """Return what there is to say of the stream since the last call."""
         notices, self._notices = self._notices, []
         return notices
+
+    def commands(self) -> list[Command]:
+        """Return the ratings among its text markers, new since the last call."""
+        commands, self._commands = self._commands, []
+        return commands
 
     def _check_rivals(self, now: float) -> None:
         """Say it once where two senders have the source_id: LSL then takes neither."""

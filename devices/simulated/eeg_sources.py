@@ -145,7 +145,7 @@ class EegSources:
         everywhere = _lead_field(at, _sphere(_BACKGROUND), 0.55)
         everywhere /= np.linalg.norm(everywhere, axis=1, keepdims=True)
         rhythms = _lead_field(
-            at, _directions(*(one.place for one, _ in self._rhythms)), 0.5
+            at, _directions(*(source.place for source, _ in self._rhythms)), 0.5
         )
         self._mixing = np.hstack([who.traits["background"] * everywhere, rhythms]).T
 

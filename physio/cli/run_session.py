@@ -13,7 +13,7 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from physio.core.affect import DIMENSIONS
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
 from physio.core.missing import MissingReason, missing_reason
-from physio.core.protocols import Clock, Command, Device, FastClock, Sink
+from physio.core.protocols import Clock, Device, FastClock, Sink, View
 from physio.core.recording import computed
 from physio.inference.agreement import Agreement
 from physio.inference.calibration import Calibration
@@ -32,7 +32,8 @@ from physio.online import personal_calibration
 from physio.online.engine import PipelineConfig
 from physio.online.scheduling import realtime_priority
 from physio.online.session import Session
-from physio.online.session_config import SessionConfig, unused_chains
+from physio.online.default_pipeline import unused_chains
+from physio.online.session_config import SessionConfig
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import ChannelStatusFile
 from physio.view.dashboard.sink import Dashboard
@@ -42,18 +43,6 @@ OWN_METADATA: Final = ("begin", "config", "ended", "warnings")
 
 LATENCIES: Final = 400
 """Number of the newest compute times that a view shows."""
-
-
-class View(Protocol):
-    """A display of a session while it runs, and a source of commands."""
-
-    def take(self, item: Item, now: float | None = None) -> None: ...
-    def due(self) -> bool: ...
-    def show(self, now: float, latency_ms: Sequence[float]) -> None: ...
-    def tell(self, line: str) -> None: ...
-    def notices(self) -> Sequence[str]: ...
-    def commands(self) -> Sequence[Command]: ...
-    def reply(self, command: Command, refusal: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -367,8 +356,7 @@ def _unplaced(session: Session) -> list[str]:
     for participant, part in session.engine.pipelines.items():
         estimator = session.plan.of(participant).estimator
         if isinstance(estimator, Estimator):
-            weights = [expert.weights for expert in estimator.experts]
-            notes += unplaced(weights, part.aligner.info.names)
+            notes += unplaced(estimator.experts, part.aligner.info.names)
     return list(dict.fromkeys(notes))
 
 

@@ -83,7 +83,7 @@ def demo(
     Example: `physio demo --seconds 30 --out mydemo`
     """
     from physio import config
-    from physio.cli.run_session import conduct
+    from physio.cli.run_session import RunOptions, run_session
     from physio.core.protocols import FastClock, WallClock
     from physio.online.session_config import SessionConfig
 
@@ -98,16 +98,13 @@ def demo(
     clock = FastClock() if fast else WallClock()
     _say("Simulated participant with headset and wristband; no measured signal.")
     with _folder(out, file.session.participant) as folder:
-        outcome = conduct(
-            file,
-            file.devices(clock),
-            clock,
-            folder,
+        options = RunOptions(
             seconds=seconds,
             poll=0.25 if fast else 0.02,
             view=None if fast else _view,
             pages=dashboards.announcer(open_it=open_it or dashboard is None),
         )
+        outcome = run_session(file, file.devices(clock), clock, folder, options)
     _finish(outcome, json_path)
     _say("Next: physio replay FILE --fast replays a recording;")
     _say("      physio live CONFIG.toml runs your devices: see configs/.")
@@ -216,7 +213,7 @@ def replay(
     Example: `physio replay S10_E4_Data.zip --fast --out s10`
     """
     from devices.replay import Replay
-    from physio.cli.run_session import conduct
+    from physio.cli.run_session import RunOptions, run_session
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
     from physio.online import session_config
@@ -239,17 +236,14 @@ def replay(
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.metadata.items() if k in REPLAYED_METADATA}
     with _folder(out, recording.metadata.get("participant", "")) as folder:
-        outcome = conduct(
-            file,
-            [Replay(recording, clock)],
-            clock,
-            folder,
+        options = RunOptions(
             demo_weights=demo_weights,
             poll=1.0 if fast else 0.02,
             view=None if fast else _view,
             about={**about, "replayed": path.name},
             calibrations=calibration,
         )
+        outcome = run_session(file, [Replay(recording, clock)], clock, folder, options)
     _finish(outcome, json_path)
 
 
@@ -259,15 +253,19 @@ def mark(
         Path | None,
         typer.Option(help="Folder of the session; default: the newest."),
     ] = None,
+    participant: Annotated[
+        str, typer.Option(help="Participant code, in a session of several.")
+    ] = "",
 ) -> None:
     """Set a marker in a session that runs in another terminal.
 
     Example: `physio mark "film 3 begins"`
     """
     from physio.cli import session_folder
-    from physio.online.remote_control import send
+    from physio.online import remote_control
 
-    send(session_folder.check(session or newest(Path("sessions"))), label)
+    folder = session_folder.check(session or newest(Path("sessions")))
+    remote_control.mark(folder, label, participant)
 
 
 def delete(
@@ -292,15 +290,15 @@ def delete(
 
     if participant is not None:
         from physio.study.study_folder import Study
-        from physio.study.withdrawal import forget
+        from physio.study.withdrawal import delete_participant
 
         study = Study.open(session)
-        study.of(participant)
+        study.log_of(participant)
         if not (yes or typer.confirm(f"Delete all data of {participant}?", err=True)):
             raise typer.Exit(1)
-        gone = forget(study, participant)
+        gone = delete_participant(study, participant)
         typer.echo(gone.sentence)
-        if gone.left:
+        if gone.remaining:
             raise typer.Exit(1)
         return
     session_folder.check(session)
@@ -329,7 +327,7 @@ def run_devices(
     The parameters are the options of `live` and `record`; ``details`` holds participant
     and consent, ``guide`` makes a device that prompts the participant.
     """
-    from physio.cli.run_session import conduct
+    from physio.cli.run_session import RunOptions, run_session
     from physio.core.protocols import WallClock
     from physio.online import session_config
     from physio.online.remote_control import ControlSocket
@@ -356,17 +354,15 @@ def run_devices(
         if seconds is None:
             _say("Ctrl-C or q ends the session.")
         _say(f"Markers from elsewhere: physio mark TEXT --session {folder}")
-        outcome = conduct(
-            file,
-            [*file.devices(clock), ControlSocket(folder, clock), *guides],
-            clock,
-            folder,
+        devices = [*file.devices(clock), ControlSocket(folder, clock), *guides]
+        options = RunOptions(
             demo_weights=demo_weights,
             seconds=float("inf") if seconds is None else seconds,
             view=_view,
             calibrations=calibrations or (),
             pages=dashboards.announcer(open_it=open_it),
         )
+        outcome = run_session(file, devices, clock, folder, options)
     _finish(outcome, json_path)
     return folder
 

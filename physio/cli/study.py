@@ -88,13 +88,13 @@ def run(
     """
     from physio.cli import session_folder
     from physio.study.study_folder import Study
-    from physio.study.table import recorded
+    from physio.study.table import completed_conditions
 
     opened = Study.open(root)
     opened.check(deviation)
     code = session_folder.code(participant)
     conditions = opened.assign(code, order)
-    done = recorded(opened, code)
+    done = completed_conditions(opened, code)
     remaining = [name for name in conditions if name not in done]
     if not remaining:
         raise ValueError(f"{code!r} has completed all conditions: see the log")
@@ -114,7 +114,7 @@ def rehearse(root: Root) -> None:
     Example: `physio study rehearse trial`, after `physio study init trial`
     """
     from physio.study.study_folder import Study
-    from physio.study.withdrawal import forget
+    from physio.study.withdrawal import delete_participant
 
     opened = Study.open(root)
     band = _first_wristband(opened)
@@ -130,7 +130,7 @@ def rehearse(root: Root) -> None:
             lose=band if k == 1 else "",
         )
         if k == 4:
-            typer.echo(forget(opened, code).sentence)
+            typer.echo(delete_participant(opened, code).sentence)
 
 
 def _run_session(
@@ -138,7 +138,7 @@ def _run_session(
 ) -> None:
     """Run the session of a participant."""
     from physio.cli import session_folder
-    from physio.cli.run_session import conduct
+    from physio.cli.run_session import RunOptions, run_session
     from physio.core.protocols import FastClock, WallClock
     from physio.online.remote_control import ControlSocket
     from physio.study.experimenter_view import ExperimenterView
@@ -149,10 +149,10 @@ def _run_session(
         _session(opened, code, conditions, lose) if rehearse else _session(opened, code)
     )
     clock: Clock = FastClock() if rehearse else WallClock()
-    out = opened.folder(code)
+    out = opened.next_session_folder(code)
 
     def heard(what: str, **about: Any) -> None:
-        opened.tell(what, participant=code, session=out.name, **about)
+        opened.write_log(what, participant=code, session=out.name, **about)
 
     answer = _answer(code) if rehearse else None
     runner = ProtocolRunner(opened.design, conditions, clock, heard, answer)
@@ -168,11 +168,7 @@ def _run_session(
             conditions=conditions,
             simulated=rehearse,
         )
-        outcome = conduct(
-            file,
-            devices,
-            clock,
-            folder,
+        options = RunOptions(
             poll=0.25 if rehearse else 0.02,
             view=lambda session: ExperimenterView(runner, session),
             about={
@@ -183,6 +179,7 @@ def _run_session(
                 "consent.scope": ", ".join(settings.scope),
             },
         )
+        outcome = run_session(file, devices, clock, folder, options)
     heard("ended", how=outcome.ended, faults=outcome.figures["faults"])
     typer.echo(f"{outcome.folder}: {outcome.ended}")
 
@@ -285,7 +282,7 @@ def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None
     if not opened.design.study.preflight:
         return
     if why:
-        opened.tell("override", participant=code, check="preflight", why=why)
+        opened.write_log("override", participant=code, check="preflight", why=why)
         return
     if rehearsed:
         raise ValueError(
@@ -298,7 +295,7 @@ def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None
 def _run_preflight(opened: "Study", code: str) -> None:
     """Run the preflight checks; after a failure, continue only for a typed reason."""
     from physio.cli import session_folder
-    from physio.cli.run_session import conduct
+    from physio.cli.run_session import RunOptions, run_session
     from physio.core.protocols import WallClock
     from physio.datasets.open_recording import read
     from physio.online.prompts import PromptSequence
@@ -306,26 +303,27 @@ def _run_preflight(opened: "Study", code: str) -> None:
     from physio.study import preflight
 
     file, clock = _session(opened, code), WallClock()
-    out = opened.folder(f"{code}-check")
+    out = opened.next_session_folder(f"{code}-check")
     with session_folder.fresh(out, code) as folder:
         guide = PromptSequence(preflight.STEPS, clock, typer.echo)
         helpers: list[Device] = [
             ControlSocket(folder, clock),
-            preflight.Echo(folder, clock),
+            preflight.MarkerEcho(folder, clock),
             guide,
         ]
         devices: list[Device] = [*file.devices(clock), *helpers]
-        conduct(file, devices, clock, folder, seconds=preflight.SECONDS)
+        options = RunOptions(seconds=preflight.SECONDS)
+        run_session(file, devices, clock, folder, options)
     results = preflight.checks(read(out / "recording.xdf"), opened.root)
     for check in results:
         typer.echo(str(check))
-    bad = [check.what for check in results if check.ok is False]
-    opened.tell(
+    bad = [check.quantity for check in results if check.ok is False]
+    opened.write_log(
         "preflight",
         participant=code,
         session=out.name,
         checks=[
-            {"what": c.what, "figure": repr(c.figure), "ok": c.ok} for c in results
+            {"what": c.quantity, "figure": repr(c.value), "ok": c.ok} for c in results
         ],
     )
     if not bad:
@@ -334,7 +332,7 @@ def _run_preflight(opened: "Study", code: str) -> None:
                        default="", show_default=False)  # fmt: skip
     if not why.strip():
         raise typer.Exit(1)
-    opened.tell("override", participant=code, check=", ".join(bad), why=why)
+    opened.write_log("override", participant=code, check=", ".join(bad), why=why)
 
 
 def epochs(
@@ -352,19 +350,19 @@ def epochs(
     import pandas as pd
 
     from physio.study import epochs as events
-    from physio.study.study_folder import DERIVED, Study, whole
-    from physio.study.table import sessions
+    from physio.study.study_folder import DERIVED, Study, replace_folder
+    from physio.study.table import read_sessions
 
     opened = Study.open(root)
     rows = []
     (opened.root / DERIVED).mkdir(mode=0o700, exist_ok=True)
-    with whole(opened.root / DERIVED / "epochs") as folder:
-        for recorded in sessions(opened, opened.participants):
-            frame = events.related(recorded.recording, event)
+    with replace_folder(opened.root / DERIVED / "epochs") as folder:
+        for recorded in read_sessions(opened, opened.participants):
+            frame = events.event_related_responses(recorded.recording, event)
             if not len(frame):
                 continue
             n_epochs, done = (
-                events.eeg(recorded.recording, event, clean=clean) if eeg else (0, {})
+                events.eeg_epochs(recorded.recording, event, clean=clean) if eeg else (0, {})
             )
             events.save(folder, recorded.name, frame, n_epochs or None, done)
             rows.append({"participant": recorded.participant, "session": recorded.name,
@@ -436,16 +434,16 @@ def table(
     if plan is None:
         opened = Study.open(root)
         opened.check(deviation)
-        folder, rows, differences = derivatives.make(opened)
+        folder, rows, differences = derivatives.compute_results(opened)
     elif out is None:
         raise ValueError(f"{root} is only read: give an output folder with --out")
     else:
-        folder, rows, differences = derivatives.foreign(root, plan, out)
+        folder, rows, differences = derivatives.compute_results_of_dataset(root, plan, out)
     excluded = int((rows["exclusion"] != "").sum())
     typer.echo(f"{folder}: {len(rows)} values, {excluded} excluded")
     for contrast in differences:
         typer.echo(
-            f"{contrast.of} - {contrast.against}, {contrast.measure}: "
+            f"{contrast.of} - {contrast.against}, {contrast.outcome}: "
             f"{contrast.mean:+.3f} [{contrast.low:+.3f}, {contrast.high:+.3f}], "
             f"n = {contrast.n}"
         )

@@ -10,7 +10,7 @@ import numpy as np
 from physio.core.block import Block
 from physio.core.filename import Files
 from physio.core.missing import MissingReason
-from physio.core.recording import Recording, computed
+from physio.core.recording import Recording, computed, several_participants
 
 
 def session_lines(figures: Mapping[str, Any]) -> list[str]:
@@ -46,13 +46,14 @@ def draw_overview(folder: Path) -> None:
         return
     recording, files = xdf.read(path), Files()
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
-    for name in recording.streams:
+    several = several_participants(recording.infos)
+    for name, blocks in recording.streams.items():
         if computed(name) != "estimates":
             continue
-        end = name.removeprefix("estimates")
-        selected = _of(recording, end[1:]) if end else recording
-        features = as_one_block(selected.streams.get(f"features{end}"))
-        estimates = as_one_block(selected.streams[name])
+        code = blocks[0].info.participant if several else ""
+        selected = _of(recording, code) if several else recording
+        features = as_one_block(_computed(selected, "features"))
+        estimates = as_one_block(blocks)
         if features is None or estimates is None:
             continue
         truth = (s for n, s in selected.streams.items() if n.endswith(".truth"))
@@ -62,9 +63,16 @@ def draw_overview(folder: Path) -> None:
             estimates,
             truth=as_one_block(next(truth, None)),
             conditions=named[0] if named else None,
-            title=end[1:] or recording.metadata.get("participant", ""),
+            title=code or recording.metadata.get("participant", ""),
         )
-        figure.savefig(folder / f"{files[f'overview{end}']}.png", dpi=110)
+        stem = files[f"overview.{code}" if code else "overview"]
+        figure.savefig(folder / f"{stem}.png", dpi=110)
+
+
+def _computed(recording: Recording, kind: str) -> Sequence[Block] | None:
+    """Return the blocks of the first computed stream of a kind, if there is one."""
+    streams = recording.streams.items()
+    return next((blocks for name, blocks in streams if computed(name) == kind), None)
 
 
 def _of(recording: Recording, participant: str) -> Recording:

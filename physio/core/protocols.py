@@ -1,20 +1,26 @@
-"""What a session is made of at its edges: a clock, devices, sinks."""
+"""Edges of a session: the clock, devices, sinks, and commands from those who watch."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
 
-from physio.core.block import Block, StreamInfo
-from physio.core.events import Events
+from physio.core.block import StreamInfo
+from physio.core.events import Item
 
-Item = Block | Events
+CommandKind = Literal["mark", "rate", "mute", "unmute", "stop"]
+"""The commands that a session takes: see `Command`."""
 
 
 @runtime_checkable
 class Clock(Protocol):
     """The session clock: seconds that never go back."""
+
+    @property
+    def speed(self) -> float:
+        """Session seconds per second of real time."""
 
     def now(self) -> float:
         """Return the time (s)."""
@@ -48,6 +54,11 @@ class FastClock:
 
     time: float = 0.0
 
+    @property
+    def speed(self) -> float:
+        """Always 1: times are not scaled."""
+        return 1.0
+
     def now(self) -> float:
         """Return the time (s)."""
         return self.time
@@ -58,18 +69,30 @@ class FastClock:
 
 
 class Command(NamedTuple):
-    """What somebody who watches a session wants of it.
+    """A request to a running session, from whichever door it came.
+
+    The keyboard, the control socket, the dashboard, markers of other programs and
+    Python code all send commands; the session alone checks them
+    (`physio.online.commands.validate`) and turns them into events.
 
     Parameters
     ----------
-    what
-        ``mark`` (the marker's text in ``label``), ``rate`` (valence, arousal and
-        dominance on [-1, 1] in ``values``, NaN for one not given), ``mute`` and
-        ``unmute`` (a stream, in ``label``), or ``stop``.
-    at
-        When it was wished (s, session clock).
+    kind
+        ``mark`` (a marker with the text ``label``; a new baseline is the marker
+        ``baseline start``, its end ``baseline end``), ``rate`` (valence, arousal and dominance on
+        [-1, 1] in ``values``, NaN for one not given), ``mute`` and ``unmute`` (the
+        stream named by ``label``), or ``stop``.
+    time
+        Time of the request (s, session clock).
+    label
+        Text of a marker, kind of a rating, name of a stream, or reason for the stop.
+    values
+        Values of a rating.
     participant
-        Whom a marker or a rating is about, in a session of several participants.
+        Code of the participant whom a marker or a rating is about, in a session of
+        several participants.
+    sender
+        Who sent it, in terms of its source: see `CommandSource.reply`.
     """
 
     kind: str
@@ -77,57 +100,111 @@ class Command(NamedTuple):
     label: str = ""
     values: tuple[float, ...] = ()
     participant: str = ""
+    sender: str = ""
 
 
-class Device(Protocol):
+class CommandSource:
+    """Optional members that devices, sinks and views share: commands and notices."""
+
+    def notices(self) -> Sequence[str]:
+        """Return sentences for the session's status, new since the last call."""
+        return ()
+
+    def commands(self) -> Sequence[Command]:
+        """Return the commands that came since the last call; never wait."""
+        return ()
+
+    def reply(self, command: Command, refusal: str) -> None:
+        """Tell the sender of a command the result.
+
+        Parameters
+        ----------
+        command
+            One of those that `commands` returned.
+        refusal
+            The reason for which it was refused; empty if it was carried out.
+        """
+
+
+class Device(CommandSource, ABC):
     """A source of live streams, open inside a ``with`` block.
 
-    A device is a dataclass of settings. Where it has fields called ``name``,
-    ``participant`` and ``clock``, the session fills them in: its key in the session
-    file, the participant's code, and the session clock.
+    A device is a dataclass of settings that derives from this class. Only `streams` and
+    `read` must be written; all other members have defaults. Fields called ``name``,
+    ``participant`` and ``clock`` are set by the session: the device's key in the
+    session file, the participant's code, and the session clock.
 
     The laws: `Block.start` never goes back and counts lost samples too; times rise;
     `read` never waits; nothing runs after ``__exit__``.
     """
 
-    def __enter__(self) -> Self: ...
+    name: str = "a device"
+    """The device's key in the session file."""
+
+    participant: str = ""
+    """Code of the participant who wears it."""
+
+    clock: Clock
+    """The session clock."""
+
+    reconnect_after: float = 0.0
+    """Silence of all streams after which the session opens it again (s); 0: never."""
+
+    def __enter__(self) -> Self:
+        return self
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        return None
 
     @property
+    @abstractmethod
     def streams(self) -> tuple[StreamInfo, ...]:
-        """What flows, events (rate 0) included; known once open."""
+        """Its streams, event streams (rate 0) included; known once it is open."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is to come any more, as at the end of a file."""
+        """Whether no more data will come, as at the end of a file."""
+        return False
 
+    @property
+    def declares_silence(self) -> bool:
+        """Whether its items include the declarations of silence, as in a replay."""
+        return False
+
+    @abstractmethod
     def read(self) -> Sequence[Item]:
-        """Return what came since the last call, each stream in order; never wait."""
+        """Return the items since the last call, each stream in order; never wait."""
 
 
-class Sink(Protocol):
-    """Where blocks and events end up, open inside a ``with`` block.
+class Sink(CommandSource, ABC):
+    """A receiver of blocks and events, open inside a ``with`` block.
 
-    A sink may have ``notices()``, sentences for the session's status, and ``wishes()``,
-    each a `Command`: what came of either since the last call, without waiting.
+    Only `write` must be written; all other members have defaults.
     """
 
-    def __enter__(self) -> Self: ...
+    threaded: bool = False
+    """Whether `write` hands over to a thread of its own, so that nothing waits."""
+
+    def __enter__(self) -> Self:
+        return self
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        return None
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
-        """Hear, once open, what flows into the session: the rest is computed."""
+        """Take note of the streams of the devices; other streams are computed."""
 
+    @abstractmethod
     def write(self, item: Item) -> None:
         """Take a block or events of any stream; never wait.
 
@@ -137,5 +214,37 @@ class Sink(Protocol):
             If nothing more can be taken; the session goes on without this sink.
         """
 
-    def end(self, how: str) -> None:
-        """Hear, before it is closed, how the session ended."""
+    def end(self, outcome: str) -> None:
+        """Take note, before it is closed, of how the session ended."""
+
+    def faults(self) -> Sequence[str]:
+        """Return sentences on what it failed to do, once the session has ended."""
+        return ()
+
+
+class View(CommandSource, ABC):
+    """A display of a session while it runs, and a source of commands."""
+
+    @abstractmethod
+    def take(self, item: Item, now: float | None = None) -> None:
+        """Take in an item of the session; ``now`` is on the session clock (s)."""
+
+    @abstractmethod
+    def due(self) -> bool:
+        """Return whether `show` would draw now."""
+
+    @abstractmethod
+    def show(self, now: float, latency_ms: Sequence[float] = ()) -> None:
+        """Redraw, if it is time to.
+
+        Parameters
+        ----------
+        now
+            The time (s, session clock).
+        latency_ms
+            Compute times of the latest estimates (ms).
+        """
+
+    @abstractmethod
+    def tell(self, line: str) -> None:
+        """Keep a line in sight."""

@@ -18,6 +18,14 @@ STREAM_REJECTED = "session.stream_rejected"
 MARKERS = "session.markers"
 """Name of the stream of what a participant marked while the session ran."""
 
+BASELINE_START = "baseline start"
+"""Label of the marker that begins a participant's resting baseline."""
+
+BASELINE_END = "baseline end"
+"""Label of the marker that ends it before its time."""
+
+_BASELINE_0_1 = {"rest": BASELINE_START, "rest over": BASELINE_END}
+
 RATINGS = "session.ratings"
 """Name of the stream of how participants rated themselves while the session ran.
 
@@ -155,6 +163,15 @@ def computed(name: str) -> str:
     """Return which of `COMPUTED` a stream is, whosever it is; ``""`` for another."""
     base = name.partition(".")[0]
     return base if base in COMPUTED else ""
+
+
+def baseline_marker(label: str) -> str:
+    """Return `BASELINE_START` or `BASELINE_END` if a marker is one, ``""`` if not.
+
+    Recordings of version 0.1 call them ``rest`` and ``rest over``.
+    """
+    label = _BASELINE_0_1.get(label, label)
+    return label if label in {BASELINE_START, BASELINE_END} else ""
 
 
 def base_name(name: str) -> str:

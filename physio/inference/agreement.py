@@ -1,4 +1,4 @@
-"""How estimates agree with what a participant reports: live and offline the same sums."""
+"""Agreement of estimates with a participant's ratings, live and offline the same."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -6,35 +6,36 @@ from typing import Any, Final
 
 import numpy as np
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block
 from physio.core.events import Events, Item
-from physio.core.recording import RATINGS, base_name
+from physio.core.recording import RATINGS, base_name, computed
 
-DIMENSIONS: Final = ("valence", "arousal", "dominance")
-FEWEST: Final = 10  # reports, below which nothing is said
+FEWEST: Final = 10
+"""Number of ratings below which no agreement is reported."""
+
+_MARGIN: Final = 4.0  # s that estimates are kept beyond the longest delay
 
 
 @dataclass
 class Agreement:
-    """Concordance, correlation and delay between estimates and reports.
+    """Concordance, correlation and delay between estimates and ratings.
 
-    Each report is compared with the estimates of the moments before it, ``longest`` s
-    back, by sums that grow no larger: what it costs does not depend on how long a
-    session is.
+    Each rating is compared with the estimates of the moments before it, up to
+    ``longest`` s back, by running sums: the cost does not depend on the length of the
+    session. A dimension that an estimator does not give is left out.
 
     Parameters
     ----------
     longest, step
-        The delays of a report behind the estimate that are tried (s).
-    name
-        Of the stream of estimates.
+        The longest delay of a rating behind the estimate, and the step of the delays
+        (s).
     participant
-        Whose ratings count, in a session of several participants.
+        Code of the participant, in a session of several.
     """
 
     longest: float = 8.0
     step: float = 0.5
-    name: str = "estimates"
     participant: str = ""
     _past: deque[tuple[float, Array]] = field(default_factory=deque, repr=False)
     _waiting: deque[tuple[float, Array]] = field(default_factory=deque, repr=False)
@@ -44,25 +45,25 @@ class Agreement:
         self._sums = np.zeros((len(self.delays), len(DIMENSIONS), 6))
 
     def take(self, item: Item) -> None:
-        """Take in estimates or ratings; anything else is let pass."""
+        """Take in estimates or ratings; ignore any other item."""
+        about = item.info.participant
         if isinstance(item, Events):
-            mine = (
-                item.info.participant in {"", self.participant} or not self.participant
-            )
-            if mine and base_name(item.info.name) == RATINGS:
+            concerned = not self.participant or about in {"", self.participant}
+            if concerned and base_name(item.info.name) == RATINGS:
                 rows = zip(item.times.tolist(), item.data, strict=True)
                 self._waiting += [(t, row.copy()) for t, row in rows]
-        elif item.info.name == self.name:
-            self._see(item)
+        elif computed(item.info.name) == "estimates":
+            if not self.participant or about == self.participant:
+                self._add_estimates(item)
 
-    def told(self) -> dict[str, dict[str, float | int]]:
-        """Return of each dimension with enough reports how they agree.
+    def summary(self) -> dict[str, dict[str, float | int]]:
+        """Return the agreement for each dimension with at least `FEWEST` ratings.
 
-        ``n`` of them; ``ccc`` (Lin 1989) and ``r`` are those at no delay; ``delay_s``
-        is how far the report lies behind the estimate where they correlate best, and
-        ``r_at_delay`` how well.
+        ``n`` is their number; ``ccc`` (Lin 1989) and ``r`` are those at no delay;
+        ``delay_s`` is the delay of the rating behind the estimate at which they
+        correlate best, and ``r_at_delay`` the correlation there.
         """
-        found: dict[str, dict[str, float | int]] = {}
+        summary: dict[str, dict[str, float | int]] = {}
         for d, name in enumerate(DIMENSIONS):
             n = int(self._sums[0, d, 0])
             if n < FEWEST:
@@ -71,17 +72,20 @@ class Agreement:
             if np.isnan(r).all():
                 continue
             best = int(np.nanargmax(r))
-            found[name] = {
+            summary[name] = {
                 "n": n,
                 "ccc": float(ccc[0]),
                 "r": float(r[0]),
                 "delay_s": float(self.delays[best]),
                 "r_at_delay": float(r[best]),
             }
-        return found
+        return summary
 
-    def _see(self, block: Block) -> None:
-        columns = [block.column(d) for d in DIMENSIONS]
+    def _add_estimates(self, block: Block) -> None:
+        missing = np.full(len(block), np.nan)
+        columns = [
+            block.column(d) if d in block.info.names else missing for d in DIMENSIONS
+        ]
         for time, row in zip(
             block.times.tolist(), np.column_stack(columns), strict=True
         ):
@@ -89,7 +93,7 @@ class Agreement:
             while self._waiting and self._waiting[0][0] <= time:
                 self._compare(*self._waiting.popleft())
         newest = self._past[-1][0] if self._past else 0.0
-        while self._past and self._past[0][0] < newest - self.longest - 4.0:
+        while self._past and self._past[0][0] < newest - self.longest - _MARGIN:
             self._past.popleft()
 
     def _compare(self, time: float, rated: Array) -> None:
@@ -104,16 +108,16 @@ class Agreement:
 
 
 def agree(a: Array, b: Array) -> tuple[float, float]:
-    """Return concordance and correlation of two series, where both are there."""
-    here = np.isfinite(a) & np.isfinite(b)
-    x, y = a[here], b[here]
+    """Return concordance and correlation of two series, where both have values."""
+    finite = np.isfinite(a) & np.isfinite(b)
+    x, y = a[finite], b[finite]
     terms = [np.ones_like(x), x, y, x * x, y * y, x * y]
     ccc, r = _agree(np.sum(terms, axis=1)[None])
     return float(ccc[0]), float(r[0])
 
 
 def _agree(sums: Array) -> tuple[Any, Any]:
-    """Return both of sums of 1, x, y, xx, yy, xy, shape (..., 6)."""
+    """Return both from sums of 1, x, y, xx, yy, xy, shape (..., 6)."""
     n = np.maximum(sums[..., 0], 1.0)
     x, y, xx, yy, xy = np.moveaxis(sums[..., 1:] / n[..., None], -1, 0)
     vx, vy, cov = xx - x * x, yy - y * y, xy - x * y

@@ -1,4 +1,4 @@
-"""From what arrives to what is estimated: the one path, live and offline."""
+"""Engine: from the items that arrive to features and estimates, live and offline."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,46 +16,59 @@ from physio.core.events import (
     is_point,
     single_event,
 )
+from physio.core.missing import MissingReason
 from physio.core.recording import (
     MUTES,
     STREAM_REJECTED,
     STREAM_TIMEOUT,
     Recording,
+    addressed,
     stream_timeout,
 )
 from physio.core.stage import Chain, Stage, StageRunner
 from physio.quality.wear_detection import wear
 
 STATUS = event_stream("session.status")
-"""What befell the session: losses, late samples, failures, how it ended."""
+"""Incidents of the session: losses, late samples, failures, how it ended."""
 
 
 @dataclass(frozen=True)
 class ChainConfig:
-    """Stages that read one stream, by the stream's name."""
+    """A chain: the stages that read one stream.
+
+    Parameters
+    ----------
+    stream
+        Name of the stream.
+    stages
+        The stages, in order.
+    participant
+        Code of the participant whom it is about, in a session of several.
+    """
 
     stream: str
     stages: tuple[Stage, ...] = ()
+    participant: str = ""
 
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """What is computed in a session.
+    """The computation of a session.
 
     Parameters
     ----------
     chains
-        What is computed from which stream, by name; the name begins the columns. In a
-        session of several participants, the code of the one whose chain it is stands
-        before it: ``"p1.skin"``, ``"p2.skin"``.
+        The chains by name; the name begins the columns. In a session of several
+        participants, the key of a chain is preceded by the participant's code, so that
+        keys are unique: ``"p1.eda"``, ``"p2.eda"``; see `key`.
     join
         The grid of ticks on which features meet.
     estimator
-        What turns features into estimates.
-    patience
-        After how many seconds without a sample a stream is declared silent.
+        The stage that turns features into estimates.
+    stall_timeout
+        Time without a sample after which a stream is declared silent (s).
     estimators
-        What does so for participants who need another one, by their code.
+        Estimators of participants who need another one, by their code.
     """
 
     chains: Mapping[str, ChainConfig] = field(default_factory=dict)
@@ -66,32 +79,48 @@ class PipelineConfig:
 
     @property
     def participants(self) -> tuple[str, ...]:
-        """The codes that stand before chains; ``("",)`` where none does."""
-        codes = (chain.rpartition(".")[0] for chain in self.chains)
+        """Codes of the participants whom chains are about; ``("",)`` without codes."""
+        codes = (chain.participant for chain in self.chains.values())
         return tuple(dict.fromkeys(codes)) or ("",)
 
+    @staticmethod
+    def key(participant: str, chain: str) -> str:
+        """Return the key of a participant's chain in `chains`."""
+        return f"{participant}.{chain}" if participant else chain
+
     def of(self, participant: str) -> "PipelineConfig":
-        """Return what is computed of one participant, chains without the code."""
-        parts = ((*name.rpartition("."), r) for name, r in self.chains.items())
-        chains = {chain: r for code, _, chain, r in parts if code == participant}
+        """Return the computation for one participant, with keys without the code."""
+        chains = {
+            key.removeprefix(self.key(participant, "")): replace(chain, participant="")
+            for key, chain in self.chains.items()
+            if chain.participant == participant
+        }
         estimator = self.estimators.get(participant, self.estimator)
         return PipelineConfig(chains, self.join, estimator, self.stall_timeout)
 
 
 class Engine:
-    """A plan running on the streams of one session, for each participant by themselves.
+    """The computation of a session on its streams, for each participant separately.
 
-    What comes out depends on the items that go in and their order alone: no clock, no
-    thread, no chance. So the same items, read from a file, give the same numbers.
+    The output depends on the items and their order alone: on no clock, no thread and no
+    chance. So the same items, read from a file, give the same numbers.
+
+    A chain or an estimator that raises an error is given up alone, and named in a
+    status event or, if it does not even start, in `notices`.
 
     Parameters
     ----------
     plan
-        What to compute.
+        The computation.
     streams
-        What flows.
+        The streams of the devices.
     begin
-        When tick 0 is (s, session clock).
+        Time of tick 0 (s, session clock).
+
+    Raises
+    ------
+    ValueError
+        If a chain reads a stream that no device sends, or that of another participant.
     """
 
     def __init__(
@@ -99,52 +128,57 @@ class Engine:
     ) -> None:
         known = {info.name: info for info in streams if info.rate}
         self.plan = plan
-        self.parts = {
+        self.pipelines = {
             participant: PersonPipeline(plan.of(participant), known, begin, participant)
             for participant in plan.participants
         }
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences on the chains and estimators that did not start."""
+        return tuple(n for part in self.pipelines.values() for n in part.notices)
+
+    @property
     def outputs(self) -> tuple[StreamInfo, ...]:
-        """The streams that are computed: features, estimates, detected events."""
-        return tuple(info for part in self.parts.values() for info in part.outputs)
+        """The computed streams: features, estimates, detected events."""
+        return tuple(info for part in self.pipelines.values() for info in part.outputs)
 
     @property
     def origin(self) -> Origin:
-        """Where the features come from: the least trustworthy of them."""
-        return Origin.worst(*(p.junction.info.origin for p in self.parts.values()))
+        """Origin of the features: the least trustworthy of them."""
+        return Origin.worst(*(p.aligner.info.origin for p in self.pipelines.values()))
 
     def push(self, item: Item) -> list[Item]:
-        """Take in what arrived next; return what can now be said, in order."""
-        return [out for part in self.parts.values() for out in part.push(item)]
+        """Take in the next item; return what can now be computed, in order."""
+        return [out for part in self.pipelines.values() for out in part.push(item)]
 
-    def again(self, begin: float) -> None:
-        """Forget all that came; tick 0 is now at ``begin`` (s, session clock).
+    def restart(self, begin: float) -> None:
+        """Forget all items; tick 0 is now at ``begin`` (s, session clock).
 
-        Another recording of the same streams then costs its samples alone.
+        Another recording of the same streams then needs no new compilation.
         """
-        for part in self.parts.values():
+        for part in self.pipelines.values():
             part.restart(begin)
 
 
 class PersonPipeline:
-    """What is computed of one participant: chains, a junction, an estimator.
+    """The computation for one participant: chains, an aligner, an estimator.
 
     Parameters
     ----------
     plan
-        What to compute, chains without the participant's code.
+        The computation, with chains without the participant's code.
     known
-        The regular streams that flow, by name.
+        The regular streams of the devices, by name.
     begin
-        When tick 0 is (s, session clock).
+        Time of tick 0 (s, session clock).
     participant
-        The code that tells what is computed from what is computed of others.
+        Code of the participant, in a session of several.
 
     Raises
     ------
     ValueError
-        If a chain reads no stream that flows, or what another participant wears.
+        If a chain reads a stream that no device sends, or that of another participant.
     """
 
     def __init__(
@@ -155,180 +189,244 @@ class PersonPipeline:
         participant: str = "",
     ) -> None:
         self.participant = participant
-        self._end = f".{participant}" if participant else ""
-        self._flows = {c: _flow(c, r, known) for c, r in plan.chains.items()}
-        for chain, flow in self._flows.items():
-            if participant and flow.info.participant not in {"", participant}:
-                raise ValueError(
-                    f"chain '{participant}.{chain}' is about {participant!r}, but "
-                    f"{plan.chains[chain].stream!r} is worn by {flow.info.participant!r}"
-                )
-        self._every = dict(self._flows)
-        self._infos = {c: replace(f.info, name=c) for c, f in self._flows.items()}
-        joined = tuple(info for info in self._infos.values() if not is_point(info))
-        self._join, self._joined = plan.join, joined
-        self.junction = StreamAligner(plan.join, joined, begin)
-        self.estimator = StageRunner(plan.estimator, self.junction.info)
-        worn = wear(joined, {c: known[r.stream] for c, r in plan.chains.items()})
-        self._wear = StageRunner(worn, self.junction.info)
-        self._features = self._named(_beside(self.junction.info, self._wear.info))
-        self._estimates = self._named(replace(self.estimator.info, name="estimates"))
-        self._refused: set[str] = set()
+        self.notices: list[str] = []
+        """Sentences on the chains and the estimator, if they did not start."""
+        self._all_chains = self._start_chains(plan, known)
+        self._chains = dict(self._all_chains)
+        self._infos = {c: replace(r.info, name=c) for c, r in self._chains.items()}
+        inputs = tuple(info for info in self._infos.values() if not is_point(info))
+        self._join, self._inputs = plan.join, inputs
+        self.aligner = StreamAligner(plan.join, inputs, begin)
+        sources = {c: known[plan.chains[c].stream] for c in self._chains}
+        self._wear = StageRunner(wear(inputs, sources), self.aligner.info)
+        self._wear_failed = False
+        features = _with_wear(self.aligner.info, self._wear.info)
+        self._features = addressed(features, participant)
+        self.estimator = self._start_estimator(plan.estimator)
+        """The running estimator; None if it did not start."""
+        self._rejected: set[str] = set()
         self._muted: set[str] = set()
-        self._failed = False  # the estimator cannot go on
+        self._failed = self.estimator is None  # the estimator was given up
         self._readers = {
-            name: [c for c, r in plan.chains.items() if r.stream == name]
+            name: [c for c in self._chains if plan.chains[c].stream == name]
             for name in known
         }
 
     def restart(self, begin: float) -> None:
-        """Forget all that came; tick 0 is now at ``begin`` (s, session clock)."""
-        self._flows = dict(self._every)
-        for flow in (*self._flows.values(), self._wear, self.estimator):
-            flow.reset()
-        self.junction = StreamAligner(self._join, self._joined, begin)
-        self._refused, self._muted, self._failed = set(), set(), False
+        """Forget all items; tick 0 is now at ``begin`` (s, session clock)."""
+        self._chains = dict(self._all_chains)
+        for runner in (*self._chains.values(), self._wear):
+            runner.reset()
+        if self.estimator is not None:
+            self.estimator.reset()
+        self.aligner = StreamAligner(self._join, self._inputs, begin)
+        self._rejected, self._muted, self._wear_failed = set(), set(), False
+        self._failed = self.estimator is None
 
     @property
     def outputs(self) -> tuple[StreamInfo, ...]:
-        """The streams that are computed: features, estimates, detected events."""
-        found = (
+        """The computed streams: features, estimates, detected events."""
+        points = (
             info.with_channels(info.rate * 0, *info.channels[1:])
             for info in self._infos.values()
             if is_point(info)
         )
-        return (self._features, self._estimates, *map(self._named, found))
+        estimates = () if self.estimator is None else (self._estimates,)
+        events = (addressed(info, self.participant) for info in points)
+        return (self._features, *estimates, *events)
 
     def push(self, item: Item) -> list[Item]:
-        """Take in what arrived next; return what can now be said, in order."""
+        """Take in the next item; return what can now be computed, in order."""
         if isinstance(item, Block):
-            if item.info.name in self._muted and len(item):
-                return self._silent(item.info.name, item.complete_until)
-            refused = item.info.name in self._refused
-            chains = () if refused else self._readers.get(item.info.name, ())
-            return [out for chain in chains for out in self._chain(chain, item)]
-        if item.info.name == MUTES:
+            return self._push_block(item)
+        name = item.info.name
+        if name == MUTES:
             self._mute(item)
             return []
-        if item.info.name not in {STREAM_TIMEOUT, STREAM_REJECTED}:
-            # Only what participants tell the session: a device's events may say
-            # anything.
-            meant = (
-                item.info.participant in {"", self.participant} or not self.participant
+        if name == STREAM_TIMEOUT:
+            times = item.times.tolist()
+        elif name == STREAM_REJECTED:
+            self._rejected.update(item.labels)
+            times = [np.inf] * len(item)
+        else:
+            return list(self._push_events(item))
+        silent = zip(item.labels, times, strict=True)
+        return [out for stream, at in silent for out in self._set_silent(stream, at)]
+
+    def _start_chains(
+        self, plan: PipelineConfig, known: Mapping[str, StreamInfo]
+    ) -> dict[str, StageRunner]:
+        """Return the running chains by name, without those that do not start."""
+        runners: dict[str, StageRunner] = {}
+        for name, chain in plan.chains.items():
+            if chain.stream not in known:
+                raise ValueError(
+                    f"chains.{name} reads {chain.stream!r}, but no device sends it; "
+                    f"there is {', '.join(sorted(known)) or 'no stream at all'}"
+                )
+            info = known[chain.stream]
+            if self.participant and info.participant not in {"", self.participant}:
+                raise ValueError(
+                    f"chain {self._label(name)!r} is about {self.participant!r}, but "
+                    f"{chain.stream!r} is worn by {info.participant!r}"
+                )
+            try:
+                runners[name] = StageRunner(Chain(chain.stages), info)
+            except Exception as error:  # the other chains go on without it
+                self.notices.append(
+                    f"chain {self._label(name)} did not start: {_description(error)}"
+                )
+        return runners
+
+    def _start_estimator(self, stage: Stage) -> StageRunner | None:
+        """Return the running estimator, or None if it does not start."""
+        try:
+            runner = StageRunner(stage, self.aligner.info)
+        except Exception as error:  # features and the recording go on without it
+            self.notices.append(
+                f"{self._estimator_label} did not start: {_description(error)}"
             )
-            told = item.info.name.startswith("session.") and meant
-            return list(self._hear(item)) if told and not self._failed else []
-        times = item.times
-        if item.info.name == STREAM_REJECTED:
-            self._refused.update(item.labels)
-            times = np.full(len(item), np.inf)
-        silent = zip(item.labels, times.tolist(), strict=True)
-        return [out for stream, at in silent for out in self._silent(stream, at)]
+            return None
+        estimates = replace(runner.info, name="estimates")
+        self._estimates = addressed(estimates, self.participant)
+        return runner
 
-    def _named(self, info: StreamInfo) -> StreamInfo:
-        """Return a computed stream under a name that says whose it is."""
-        return replace(info, name=f"{info.name}{self._end}") if self._end else info
+    def _label(self, chain: str) -> str:
+        return PipelineConfig.key(self.participant, chain)
 
-    def _silent(self, stream: str, until: float) -> list[Item]:
-        """Count all that reads a stream as silent up to ``until`` (s)."""
+    @property
+    def _estimator_label(self) -> str:
+        return f"the estimator{f' of {self.participant}' if self.participant else ''}"
+
+    def _push_block(self, block: Block) -> list[Item]:
+        name = block.info.name
+        if name in self._muted and len(block):
+            return self._set_silent(name, block.complete_until)
+        chains = () if name in self._rejected else self._readers.get(name, ())
+        return [out for chain in chains for out in self._run_chain(chain, block)]
+
+    def _set_silent(self, stream: str, until: float) -> list[Item]:
+        """Count all chains that read a stream as silent up to ``until`` (s)."""
         return [
             out
             for chain in self._readers.get(stream, ())
-            if chain in self.junction.names
-            for out in self._estimate(self.junction.advance(chain, until))
+            if chain in self.aligner.names
+            for out in self._estimate(self.aligner.advance(chain, until))
         ]
 
     def _mute(self, events: Events) -> None:
-        """Leave streams out, or take them in again: the gap is then as any other."""
+        """Leave streams out or take them in again: the gap is then as any other."""
         for stream, on in zip(events.labels, events.data[:, 0].tolist(), strict=True):
             (self._muted.add if on else self._muted.discard)(stream)
 
-    def _chain(self, chain: str, block: Block) -> Iterator[Item]:
-        flow = self._flows.get(chain)
-        if flow is None:
+    def _run_chain(self, chain: str, block: Block) -> Iterator[Item]:
+        runner = self._chains.get(chain)
+        if runner is None:
             return
         try:
-            y = flow.push(block)
+            y = runner.push(block)
+            out = Block(self._infos[chain], y.start, y.t0, y.data)
+            events = events_from_grid(out) if is_point(y.info) else None
         except Exception as error:  # one chain's bug must not end the session
-            yield from self._stop(chain, block, error)
+            yield from self._stop_chain(chain, block, error)
             return
-        if is_point(y.info):
-            found = events_from_grid(Block(self._infos[chain], y.start, y.t0, y.data))
-            yield replace(found, info=self._named(found.info)) if self._end else found
+        if events is not None:
+            yield replace(events, info=addressed(events.info, self.participant))
         elif len(y):
-            y = Block(self._infos[chain], y.start, y.t0, y.data)
-            yield from self._estimate(self.junction.push(y, block.complete_until))
+            yield from self._estimate(self.aligner.push(out, block.complete_until))
         elif len(block):
-            yield from self._estimate(
-                self.junction.advance(chain, block.complete_until)
-            )
+            yield from self._estimate(self.aligner.advance(chain, block.complete_until))
 
     def _estimate(self, ticks: Block) -> Iterator[Item]:
         if not len(ticks):
             return
-        data = np.hstack([ticks.data, self._wear.push(ticks).data])
+        shape = len(ticks), len(self._wear.info.channels)
+        worn = np.full(shape, MissingReason.NO_SIGNAL.nan)
+        if not self._wear_failed:
+            try:
+                worn = self._wear.push(ticks).data
+            except Exception as error:  # the features of the chains go on
+                self._wear_failed = True
+                text = f"wear detection stopped: {_description(error)}"
+                yield single_event(STATUS, ticks.complete_until, text)
+        data = np.hstack([ticks.data, worn])
         yield Block(self._features, ticks.start, ticks.t0, data)
-        if self._failed:
+        if self._failed or self.estimator is None:
             return
         try:
             y = self.estimator.push(ticks)
         except Exception as error:  # features and the recording go on
-            yield self._give_up(ticks.complete_until, error)
+            yield self._stop_estimator(ticks.complete_until, error)
         else:
             yield Block(self._estimates, y.start, y.t0, y.data)
 
-    def _hear(self, item: Events) -> Iterator[Item]:
-        """Have the estimator hear what a participant tells the session."""
+    def _push_events(self, events: Events) -> Iterator[Item]:
+        """Pass events of the session on to the estimator, if they concern it.
+
+        The labels of a device's own events may be any text, so they are left out.
+        """
+        about = events.info.participant
+        concerned = not self.participant or about in {"", self.participant}
+        from_session = events.info.name.startswith("session.")
+        if self._failed or self.estimator is None or not (from_session and concerned):
+            return
         try:
-            self.estimator.on_events(item)
+            self.estimator.on_events(events)
         except Exception as error:  # as in `_estimate`
-            yield self._give_up(item.complete_until, error)
+            yield self._stop_estimator(events.complete_until, error)
 
-    def _give_up(self, time: float, error: Exception) -> Events:
-        """Give the estimator up, and say so."""
+    def _stop_estimator(self, time: float, error: Exception) -> Events:
+        """Give the estimator up; return the event that says so."""
         self._failed = True
-        what = f"the estimator{f' of {self.participant}' if self.participant else ''} stopped"
-        return single_event(STATUS, time, f"{what}: {type(error).__name__}: {error}")
+        text = f"{self._estimator_label} stopped: {_description(error)}"
+        return single_event(STATUS, time, text)
 
-    def _stop(self, chain: str, block: Block, error: Exception) -> Iterator[Item]:
-        """Give a chain up that cannot go on, and say so; the others do."""
-        del self._flows[chain]
-        whose = f"{self.participant}.{chain}" if self.participant else chain
-        what = f"chain {whose} stopped: {type(error).__name__}: {error}"
-        yield single_event(STATUS, block.complete_until, what)
-        if chain in self.junction.names:
-            yield from self._estimate(self.junction.advance(chain, np.inf))
+    def _stop_chain(self, chain: str, block: Block, error: Exception) -> Iterator[Item]:
+        """Give a chain up; yield the event that says so, and what can go on now."""
+        del self._chains[chain]
+        text = f"chain {self._label(chain)} stopped: {_description(error)}"
+        yield single_event(STATUS, block.complete_until, text)
+        if chain in self.aligner.names:
+            yield from self._estimate(self.aligner.advance(chain, np.inf))
 
 
 class StallDetector:
-    """Declares streams silent that have said nothing for ``patience`` s."""
+    """Declares a stream silent after ``timeout`` s without a sample.
+
+    Parameters
+    ----------
+    streams
+        The streams; event streams are left out.
+    timeout
+        The time (s); of a slow stream at least 1.5 sampling intervals.
+    begin
+        Beginning of the session (s, session clock).
+    """
 
     def __init__(
-        self, streams: Iterable[StreamInfo], patience: float, begin: float
+        self, streams: Iterable[StreamInfo], timeout: float, begin: float
     ) -> None:
-        self.patience = patience
         regular = [info for info in streams if info.rate]
-        self._heard = {info.name: begin for info in regular}
-        # A slow stream is not silent between two samples.
-        self._patience = {
-            info.name: max(patience, 1.5 / float(info.rate)) for info in regular
+        self._newest = {info.name: begin for info in regular}
+        self._timeouts = {
+            info.name: max(timeout, 1.5 / float(info.rate)) for info in regular
         }
-        self._declared = dict.fromkeys(self._heard, -np.inf)
+        self._declared = dict.fromkeys(self._newest, -np.inf)
 
     def update(self, block: Block) -> bool:
-        """Take note of a block; tell whether it came for a time declared silent."""
+        """Take note of a block; return whether its time was already declared silent."""
         if not len(block):
             return False
         name = block.info.name
-        self._heard[name] = max(self._heard[name], block.complete_until)
+        self._newest[name] = max(self._newest[name], block.complete_until)
         return bool(block.times[0] <= self._declared[name])
 
     def check(self, now: float, step: float) -> list[Events]:
         """Return the declarations due at ``now`` (s), at most one each ``step`` s."""
         due = []
-        for name, heard in self._heard.items():
-            until = now - self._patience[name]
-            if until > heard and until >= self._declared[name] + step:
+        for name, newest in self._newest.items():
+            until = now - self._timeouts[name]
+            if until > newest and until >= self._declared[name] + step:
                 self._declared[name] = until
                 due.append(stream_timeout(name, until))
         return due
@@ -337,26 +435,28 @@ class StallDetector:
 def run(
     recording: Recording,
     plan: PipelineConfig,
-    told: Sequence[Events] = (),
+    events: Sequence[Events] = (),
     engine: Engine | None = None,
 ) -> Iterator[Item]:
     """Yield all that a session with this recording computes, in order.
 
-    A recording that keeps its timeline is repeated bit for bit. Of any other, all
+    A recording that keeps its timeline is repeated bit for bit. For any other, all
     samples count as having come in time, and a stream as silent where it has a gap.
 
     Parameters
     ----------
     recording, plan
-        What came, and what to compute of it.
-    told
-        What participants tell the session beside, by time: each is heard before the
-        first thing that came later.
+        The items, and the computation.
+    events
+        Further events of the session, in order of time: each comes before the first
+        item that is later.
     engine
-        What computes, for those who want to see it afterwards; else a new one.
+        The engine, for a caller who needs its state afterwards; by default a new one.
     """
     engine = engine or Engine(plan, recording.infos, recording.begin)
-    waiting = deque(told)
+    for notice in engine.notices:
+        yield single_event(STATUS, recording.begin, notice)
+    waiting = deque(events)
     watch = StallDetector(recording.infos, plan.stall_timeout, recording.begin)
     step = 1 / float(plan.join.rate)
     for item in recording.arrivals(min(1.0, plan.stall_timeout)):
@@ -364,26 +464,16 @@ def run(
             yield from engine.push(waiting.popleft())
         if not recording.timeline and isinstance(item, Block):
             watch.update(item)
-            for declared in watch.check(item.complete_until, step):
-                yield from engine.push(declared)
+            for timeout in watch.check(item.complete_until, step):
+                yield from engine.push(timeout)
         yield from engine.push(item)
 
 
-def _beside(info: StreamInfo, wear: StreamInfo) -> StreamInfo:
-    """Return the stream of features: those of the chains, and how a band is worn."""
-    told = (replace(c, name=f"wear.{c.name}") for c in wear.channels)
-    return info.with_channels(None, *info.channels, *told)
+def _with_wear(info: StreamInfo, wear: StreamInfo) -> StreamInfo:
+    """Return the stream of features: those of the chains, and of wear detection."""
+    channels = (replace(c, name=f"wear.{c.name}") for c in wear.channels)
+    return info.with_channels(None, *info.channels, *channels)
 
 
-def _flow(
-    chain: str, reader: ChainConfig, known: Mapping[str, StreamInfo]
-) -> StageRunner:
-    if reader.stream not in known:
-        raise ValueError(
-            f"chains.{chain} reads {reader.stream!r}, but no device sends it; there is "
-            f"{', '.join(sorted(known)) or 'no stream at all'}"
-        )
-    try:
-        return StageRunner(Chain(reader.stages), known[reader.stream])
-    except ValueError as error:
-        raise ValueError(f"chains.{chain}: {error}") from error
+def _description(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

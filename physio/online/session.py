@@ -87,6 +87,8 @@ class Session:
             streams = [info for d in self._devices for info in d.streams]
             self.plan = self._plan(streams) if callable(self._plan) else self._plan
             self.engine = Engine(self.plan, streams, self.begin)
+            self.faults += self.engine.notices
+            self._report(self.engine.notices)
             self.health = {i.name: StreamHealth(i) for i in streams if i.rate}
             self._watch = StallDetector(streams, self.plan.stall_timeout, self.begin)
             for sink in self._sinks:

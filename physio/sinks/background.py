@@ -60,9 +60,9 @@ class BackgroundSink(Sink):
         """Pass it on."""
         self._queue.put(lambda: self.sink.open_streams(streams))
 
-    def end(self, how: str) -> None:
+    def end(self, outcome: str) -> None:
         """Pass it on."""
-        self._queue.put(lambda: self.sink.end(how))
+        self._queue.put(lambda: self.sink.end(outcome))
 
     def write(self, item: Item) -> None:
         """Put an item into the queue, or count it as dropped."""

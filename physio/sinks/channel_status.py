@@ -55,7 +55,7 @@ class ChannelStatusFile(Sink):
         """Look at these, and at nothing that is computed."""
         self.conditions.know(streams)
 
-    def end(self, how: str) -> None:
+    def end(self, outcome: str) -> None:
         """Need nothing of how it ended."""
 
     def write(self, item: Item) -> None:

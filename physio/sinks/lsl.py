@@ -69,7 +69,7 @@ class Lsl(Sink):
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Need nothing of the streams that come in."""
 
-    def end(self, how: str) -> None:
+    def end(self, outcome: str) -> None:
         """Need nothing of how it ended."""
 
     def write(self, item: Item) -> None:

@@ -137,9 +137,9 @@ class Xdf(Sink):
         """
         self._enqueue(item)
 
-    def end(self, how: str) -> None:
+    def end(self, outcome: str) -> None:
         """Say how the session ended, where no error that leaves it tells."""
-        self._ended = how
+        self._ended = outcome
 
     def faults(self) -> Sequence[str]:
         """Return the reason for which the recording stopped early, if it did."""

@@ -1,4 +1,4 @@
-"""What the participant who leads a session sees and presses, in the terminal."""
+"""Experimenter's view in the terminal: the condition, its questions, and keys."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,47 +12,49 @@ from rich.panel import Panel
 from rich.text import Text
 
 from physio.core.events import Item
+from physio.core.protocols import Command, View
 from physio.online.session import Session
 from physio.study.protocol_runner import ProtocolRunner
 from physio.view.terminal.keyboard import Keyboard, Keys
 from physio.view.terminal.live import Terminal
 
-_EVERY = 0.25  # s between two pictures
+_EVERY = 0.25  # s between two redraws
 
 
 @dataclass
-class ExperimenterView:
-    """Shows the condition, its prompt, the time left and what is asked; takes keys.
+class ExperimenterView(View):
+    """Shows the condition, its prompt, the time left and the question; takes keys.
 
-    Digits answer what is asked, ``p`` pauses and goes on, ``q`` ends the session early.
+    Digits answer a question, ``p`` pauses and continues, ``m`` lets the label of a
+    marker be typed, ``q`` ends the session early.
 
     Parameters
     ----------
-    course
-        What the session goes through.
+    runner
+        The protocol of the session.
     session
-        The session; it is stopped when the course is over.
+        The session; it is stopped when the protocol is over.
     console
-        Where it is shown; nothing is drawn where that is no terminal.
+        The terminal; elsewhere nothing is drawn.
     """
 
-    course: ProtocolRunner
+    runner: ProtocolRunner
     session: Session
     console: Console = field(default_factory=Console)
-    said: str = ""
+    message: str = ""
 
     def __post_init__(self) -> None:
         streams = [health.info for health in self.session.health.values()]
         self._streams = Terminal(streams, self.session.begin)
-        self._keys = Keyboard()
-        self._keys.keys = Keys("p")
+        self._keyboard = Keyboard()
+        self._keyboard.keys = Keys("p")
         self._stack = ExitStack()
         self._live: Live | None = None
-        self._due = 0.0
+        self._next = 0.0
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
-            self._stack.enter_context(self._keys)
+            self._stack.enter_context(self._keyboard)
             live = Live(console=self.console, auto_refresh=False, screen=True)
             self._live = self._stack.enter_context(live)
         return self
@@ -66,59 +68,64 @@ class ExperimenterView:
         self._stack.__exit__(kind, error, trace)
 
     def take(self, item: Item, now: float | None = None) -> None:
-        """Hear what came."""
+        """Take in an item of the session."""
         if self._live is not None:
             self._streams.take(item, now)
 
     def due(self) -> bool:
-        """Always: the course may be over at any item."""
+        """Always true: the protocol may be over at any item."""
         return True
 
     def show(self, now: float, latency_ms: Sequence[float] = ()) -> None:  # noqa: ARG002
-        """Draw where the course is; stop the session when it is over."""
-        if self.course.ended:
+        """Draw the state of the protocol; stop the session when it is over."""
+        if self.runner.ended:
             self.session.stop("completed: every condition was done")
-        if self._live is not None and now >= self._due:
-            self._due = now + _EVERY
-            self._live.update(self.picture(), refresh=True)
+        if self._live is not None and now >= self._next:
+            self._next = now + _EVERY
+            self._live.update(self.render(), refresh=True)
 
-    def keys(self) -> list[str]:
-        """Return ``quit``, if it was pressed; all else goes to the course."""
+    def commands(self) -> list[Command]:
+        """Return the commands for the session; digits and ``p`` go to the runner."""
         if self._live is None:
             return []
-        pressed = self._keys.read()
-        for key in pressed:
-            try:
-                if key.isdigit():
-                    self.course.take(float(key))
-                elif key == "p":
-                    self.course.pause()
-                self.said = ""
-            except ValueError as error:
-                self.said = str(error)
-        return [key for key in pressed if key == "quit"]
+        commands = self._keyboard.commands(self.session.clock.now())
+        return [c for c in commands if not (c.kind == "mark" and self._press(c.label))]
+
+    def _press(self, key: str) -> bool:
+        """Pass a key on to the runner; return whether it is one of the runner's."""
+        if not (key.isdigit() or key == "p"):
+            return False
+        try:
+            if key == "p":
+                self.runner.pause()
+            else:
+                self.runner.take(float(key))
+            self.message = ""
+        except ValueError as error:
+            self.message = str(error)
+        return True
 
     def tell(self, line: str) -> None:
-        """Say a line below what is asked."""
-        self.said = line
+        """Show a line below the question."""
+        self.message = line
 
-    def picture(self) -> Group:
-        """Return what is shown."""
-        course = self.course
-        done = f"{course.at + 1} of {len(course.conditions)}"
-        lines = [Text(f"{course.condition or 'soon'}  ({done})", style="bold")]
-        question = course.question
+    def render(self) -> Group:
+        """Return the picture."""
+        runner = self.runner
+        done = f"{runner.index + 1} of {len(runner.conditions)}"
+        lines = [Text(f"{runner.condition or 'soon'}  ({done})", style="bold")]
+        question = runner.question
         if question is not None:
             asked, item = question
             lines.append(Text(f"{asked.title}: {asked.items[item]}"))
             ends = f"{asked.low} {asked.anchors[0]} ... {asked.high} {asked.anchors[1]}"
             lines.append(Text(ends, style="dim"))
-        elif course.state in {"condition", "paused"}:
-            lines.append(Text(course.design.conditions[course.condition].prompt))
-            minutes, seconds = divmod(int(course.remaining), 60)
-            paused = "  paused: p goes on" if course.state == "paused" else ""
+        elif runner.state in {"condition", "paused"}:
+            lines.append(Text(runner.design.conditions[runner.condition].prompt))
+            minutes, seconds = divmod(int(runner.remaining), 60)
+            paused = "  paused: p goes on" if runner.state == "paused" else ""
             lines.append(Text(f"{minutes}:{seconds:02d} left{paused}"))
-        if self.said:
-            lines.append(Text(self.said, style="red"))
+        if self.message:
+            lines.append(Text(self.message, style="red"))
         lines.append(Text("1-9 answer   p pause   q end", style="dim"))
         return Group(Panel(Group(*lines)), self._streams.screen())

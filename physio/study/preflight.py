@@ -12,15 +12,15 @@ from scipy import signal
 
 from physio.core.block import Array, StreamInfo
 from physio.core.events import Events
-from physio.core.protocols import Clock
+from physio.core.protocols import Clock, Device
 from physio.core.recording import Recording
 from physio.core.stage import StageRunner
 from physio.online.prompts import Step
 from physio.online.remote_control import send
 from physio.online.session import MARKERS
 from physio.quality.range_checks import EegQuality
-from physio.study.outcomes import Signals, marked
-from physio.view.plots.envelope import whole
+from physio.study.outcomes import Signals, iter_markers
+from physio.view.plots.envelope import stitched
 
 STEPS: Final = (
     Step(1.0, "check blink", "Blink ten times, about once a second."),
@@ -44,32 +44,30 @@ class PreflightCheck:
     ``ok`` is None where it cannot be told: the sensor is not there.
     """
 
-    what: str
-    figure: float
+    quantity: str
+    value: float
     unit: str
-    need: str
+    criterion: str
     ok: bool | None
 
     def __str__(self) -> str:
         mark = {True: "ok  ", False: "BAD ", None: "--  "}[self.ok]
-        figure = "not measured" if np.isnan(self.figure) else f"{self.figure:.3g}"
-        return f"{mark} {self.what}: {figure} {self.unit} ({self.need})"
+        figure = "not measured" if np.isnan(self.value) else f"{self.value:.3g}"
+        return f"{mark} {self.quantity}: {figure} {self.unit} ({self.criterion})"
 
 
-class Echo:
+class MarkerEcho(Device):
     """A device that sends a marker to its own session each few seconds.
 
     How late it comes back is what a marker of other software is late by.
     """
 
-    ended = True
-
     def __init__(self, folder: Path, clock: Clock, every: float = 5.0) -> None:
-        self._folder, self._clock, self._every = folder, clock, every
+        self._folder, self.clock, self._every = folder, clock, every
         self._next = np.inf
 
     def __enter__(self) -> Self:
-        self._next = self._clock.now() + self._every
+        self._next = self.clock.now() + self._every
         return self
 
     def __exit__(
@@ -85,9 +83,14 @@ class Echo:
         """Markers, though none of its own."""
         return (MARKERS,)
 
+    @property
+    def ended(self) -> bool:
+        """Always true: it never keeps a session going."""
+        return True
+
     def read(self) -> Sequence[Events]:
         """Send the marker, if it is time."""
-        now = self._clock.now()
+        now = self.clock.now()
         if now >= self._next:
             self._next = now + self._every
             send(self._folder, f"{ECHO}{now!r}")
@@ -96,13 +99,13 @@ class Echo:
 
 def checks(recording: Recording, folder: Path) -> list[PreflightCheck]:
     """Return every check of a recording of `STEPS`; ``folder``: where sessions go."""
-    at = {label: t for t, label in marked(recording)}
-    found = Signals.of(recording)
+    at = {label: t for t, label in iter_markers(recording)}
+    signals = Signals.of(recording)
     return [
         *_electrodes(recording),
         *_resistances(recording),
         *_eyes(recording, at),
-        *_body(recording, found, at),
+        *_body(recording, signals, at),
         *_machine(recording, folder),
     ]
 
@@ -111,7 +114,7 @@ def _eeg(recording: Recording) -> Iterator[tuple[StreamInfo, Array, Array]]:
     for blocks in recording.streams.values():
         info = blocks[0].info
         if any(c.kind == "eeg" for c in info.channels) and any(map(len, blocks)):
-            times, data = whole(blocks)
+            times, data = stitched(blocks)
             yield info, times, data
 
 
@@ -124,9 +127,9 @@ def _electrodes(recording: Recording) -> Iterator[PreflightCheck]:
         flow = StageRunner(EegQuality(), info)
         good = np.concatenate([flow.push(b).data for b in blocks])
         share = np.nanmean(good, axis=0) if len(good) else np.zeros(len(info.names))
-        for name, each in zip(info.names, share.tolist(), strict=True):
+        for name, fraction in zip(info.names, share.tolist(), strict=True):
             yield PreflightCheck(
-                f"{name} usable", each, "of 1", "0.9 or more", each >= 0.9
+                f"{name} usable", fraction, "of 1", "0.9 or more", fraction >= 0.9
             )
 
 
@@ -168,58 +171,58 @@ def _eyes(recording: Recording, at: dict[str, float]) -> Iterator[PreflightCheck
             ratio = powers[1] / powers[0]
     need = "5 or more of the ten"
     yield PreflightCheck(
-        "blinks in front", blinks, "blinks", need, _told(blinks, blinks >= 5)
+        "blinks in front", blinks, "blinks", need, _passed(blinks, blinks >= 5)
     )
     need = "1.3 times or more"
     yield PreflightCheck(
-        "alpha, eyes closed", ratio, "times", need, _told(ratio, ratio >= 1.3)
+        "alpha, eyes closed", ratio, "times", need, _passed(ratio, ratio >= 1.3)
     )
 
 
 def _alpha(times: Array, x: Array, begin: float, end: float, rate: float) -> float:
     """Return the median over channels of the power from 8 to 12 Hz (uV^2)."""
-    here = np.nan_to_num(x[(times >= begin) & (times < end)])
-    if len(here) < 2 * rate:
+    segment = np.nan_to_num(x[(times >= begin) & (times < end)])
+    if len(segment) < 2 * rate:
         return float("nan")
-    f, p = signal.welch(here, rate, nperseg=int(2 * rate), axis=0)
+    f, p = signal.welch(segment, rate, nperseg=int(2 * rate), axis=0)
     return float(np.median(p[(f >= 8) & (f <= 12)].mean(axis=0)))
 
 
 def _body(
-    recording: Recording, found: Signals, at: dict[str, float]
+    recording: Recording, signals: Signals, at: dict[str, float]
 ) -> Iterator[PreflightCheck]:
     """Look for a pulse, stillness, and an answer of the skin to a deep breath."""
     begin, end = at.get("check open", 0.0), at.get("check closed", 0.0)
     pulse = np.nan
-    if found.beats is not None and end > begin:
-        pulse = found.measured(begin, end)["heart.rate"].coverage
+    if signals.beats is not None and end > begin:
+        pulse = signals.outcomes(begin, end)["heart.rate"].coverage
     need = "0.8 or more accepted"
-    yield PreflightCheck("pulse found", pulse, "of 1", need, _told(pulse, pulse >= 0.8))
-    still = _moved(recording, begin, end)
+    yield PreflightCheck("pulse found", pulse, "of 1", need, _passed(pulse, pulse >= 0.8))
+    still = _acceleration_sd(recording, begin, end)
     yield PreflightCheck(
-        "sitting still", still, "g", "0.05 or less", _told(still, still <= 0.05)
+        "sitting still", still, "g", "0.05 or less", _passed(still, still <= 0.05)
     )
     size = np.nan
-    if found.responses is not None and "check breath" in at:
-        since = found.responses.times - at["check breath"]
-        column = found.responses.info.names.index("amplitude")
-        sizes = found.responses.data[(since >= 0.5) & (since < 8.0), column]
+    if signals.responses is not None and "check breath" in at:
+        since = signals.responses.times - at["check breath"]
+        column = signals.responses.info.names.index("amplitude")
+        sizes = signals.responses.data[(since >= 0.5) & (since < 8.0), column]
         size = float(sizes.max()) if len(sizes) else 0.0
     need = "0.02 or more: else a non-responder, or dry electrodes"
     yield PreflightCheck(
-        "skin answers a breath", size, "uS", need, _told(size, size >= 0.02)
+        "skin answers a breath", size, "uS", need, _passed(size, size >= 0.02)
     )
 
 
-def _moved(recording: Recording, begin: float, end: float) -> float:
+def _acceleration_sd(recording: Recording, begin: float, end: float) -> float:
     """Return how much the acceleration varied (g), the largest of its axes."""
     for blocks in recording.streams.values():
         info = blocks[0].info
         axes = [i for i, c in enumerate(info.channels) if c.unit == "g"]
         if axes and any(map(len, blocks)):
-            times, data = whole(blocks)
-            here = data[(times >= begin) & (times < end)][:, axes]
-            return float(np.nanstd(here, axis=0).max()) if len(here) else np.nan
+            times, data = stitched(blocks)
+            segment = data[(times >= begin) & (times < end)][:, axes]
+            return float(np.nanstd(segment, axis=0).max()) if len(segment) else np.nan
     return float("nan")
 
 
@@ -227,19 +230,19 @@ def _machine(recording: Recording, folder: Path) -> Iterator[PreflightCheck]:
     """Look at markers' way back, at clocks, and at the disk."""
     late = [
         1e3 * (t - float(label.removeprefix(ECHO)))
-        for t, label in marked(recording)
+        for t, label in iter_markers(recording)
         if label.startswith(ECHO)
     ]
     worst = max(late, default=float("nan"))
-    ok = _told(worst, worst <= 50)
+    ok = _passed(worst, worst <= 50)
     yield PreflightCheck("marker there and back", worst, "ms", "50 or less", ok)
     status = recording.events.get("session.status")
-    told = () if status is None else status.labels
-    jumps = float(sum(text.startswith("clock:") for text in told))
+    messages = () if status is None else status.labels
+    jumps = float(sum(text.startswith("clock:") for text in messages))
     yield PreflightCheck("clock", jumps, "jumps", "none", jumps == 0)
     free = shutil.disk_usage(folder).free / 1e9
     yield PreflightCheck("room on the disk", free, "GB", "2 or more", free >= 2)
 
 
-def _told(figure: float, ok: bool) -> bool | None:  # noqa: FBT001
+def _passed(figure: float, ok: bool) -> bool | None:  # noqa: FBT001
     return None if np.isnan(figure) else bool(ok)

@@ -1,67 +1,68 @@
-"""A participant's session: conditions one after another, questions between them."""
+"""Protocol of a participant's session: conditions in turn, questionnaires between."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Literal, Self
 
-import numpy as np
-
+from physio.core.affect import DIMENSIONS
 from physio.core.block import StreamInfo
-from physio.core.events import Events, single_event
-from physio.core.protocols import Clock
-from physio.inference import self_report
+from physio.core.events import Item
+from physio.core.protocols import Clock, Command, Device
+from physio.inference.self_report import RATINGS, SAM, from_sam
 from physio.online.session import MARKERS
 from physio.study.design import Design
 from physio.study.questionnaires import Questionnaire, load
 
 BEGIN, END = "begin ", "end "
-"""What markers of a condition begin with; its name follows."""
+"""Beginning of the markers of a condition; its name follows."""
 
 State = Literal["waiting", "condition", "asking", "paused", "over"]
 PAUSE: Final = 2.0  # s between two conditions
-TAIL: Final = 20.0  # s behind the last: skin responses are told of so late
+TAIL: Final = 20.0  # s after the last condition: SCRs are reported so late
 
 
 @dataclass
-class ProtocolRunner:
-    """A device that leads through conditions, marks them, and asks.
+class ProtocolRunner(Device):
+    """A device that runs through conditions, marks them, and asks questionnaires.
 
     It marks ``begin NAME`` and ``end NAME`` of each condition. Answers become markers
-    too, ``answer sam valence 7``, and those to the self-assessment manikin a rating, so
-    that the recording alone tells all of the session. When everything is done, it has
+    too, ``answer sam valence 7``, and those to the Self-Assessment Manikin a rating, so
+    that the recording alone documents the session. After the last condition it has
     ended.
 
     Parameters
     ----------
     design
-        The study's plan.
+        The study's design.
     conditions
-        Which are still to come, in order.
+        The conditions still to come, in order.
     clock
         The session clock.
-    heard
-        Is told what happened and of which condition, once it is so: ``"begin"``,
-        ``"condition"`` (it was completed), ``"answers"``.
+    on_progress
+        Called with each kind of progress and its condition: ``"begin"``,
+        ``"condition"`` (it is completed), ``"answers"``.
     answer
-        Answers in the participant's place, where nobody sits: from the condition and
-        the questionnaire.
+        Returns the answers of a simulated participant, from the condition and the
+        questionnaire.
     """
 
     design: Design
     conditions: Sequence[str]
     clock: Clock
-    heard: Callable[..., object] = field(default=lambda *_a, **_k: None, repr=False)
+    on_progress: Callable[..., object] = field(
+        default=lambda *_a, **_k: None, repr=False
+    )
     answer: Callable[[str, Questionnaire], Mapping[str, float]] | None = None
 
     def __post_init__(self) -> None:
         self.state: State = "waiting"
-        self.at = -1  # which condition it is
-        self.asked: list[str] = []  # questionnaires still to be answered
+        self.index = -1  # of the present condition
+        self.questionnaires: list[str] = []  # still to be answered
         self.answers: dict[str, float] = {}  # to the first of them
         self._since = 0.0
-        self._left = 0.0  # s that a paused condition still has
-        self._out: list[Events] = []
+        self._time_left = 0.0  # s that a paused condition still has
+        self._pending: list[Command] = []
 
     def __enter__(self) -> Self:
         self._since = self.clock.now()
@@ -73,58 +74,63 @@ class ProtocolRunner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._out.clear()
+        self._pending.clear()
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """Markers and ratings."""
-        return (MARKERS, self_report.RATINGS)
+        """Markers and ratings, so that files hold them even where none comes."""
+        return (MARKERS, RATINGS)
 
     @property
     def ended(self) -> bool:
-        """Whether all conditions are done."""
-        return self.state == "over" and not self._out
+        """Whether all conditions are completed."""
+        return self.state == "over" and not self._pending
 
     @property
     def condition(self) -> str:
-        """The condition that goes on, or was the last."""
-        return self.conditions[self.at] if 0 <= self.at < len(self.conditions) else ""
+        """The present condition, or the last one."""
+        begun = 0 <= self.index < len(self.conditions)
+        return self.conditions[self.index] if begun else ""
 
     @property
     def remaining(self) -> float:
-        """How much longer the present condition lasts (s)."""
+        """Time left of the present condition (s)."""
         if self.state != "condition":
-            return self._left
-        return max(0.0, self._since + self._left - self.clock.now())
+            return self._time_left
+        return max(0.0, self._since + self._time_left - self.clock.now())
 
     @property
     def question(self) -> tuple[Questionnaire, str] | None:
-        """What is asked now: the questionnaire, and its item."""
+        """The questionnaire and the item that is asked now, if one is."""
         if self.state != "asking":
             return None
-        asked = load(self.asked[0])
-        item = next(i for i in asked.items if i not in self.answers)
-        return asked, item
+        questionnaire = load(self.questionnaires[0])
+        item = next(i for i in questionnaire.items if i not in self.answers)
+        return questionnaire, item
 
-    def read(self) -> Sequence[Events]:
-        """Go on as far as it is time; return the markers of that."""
+    def read(self) -> Sequence[Item]:
+        """Go on as far as it is time; its markers and ratings are `commands`."""
         now = self.clock.now()
-        last = self.at + 1 >= len(self.conditions) and self.at >= 0
+        last = self.index + 1 >= len(self.conditions) and self.index >= 0
         if self.state == "waiting" and now >= self._since + (TAIL if last else PAUSE):
             self._begin(now)
-        elif self.state == "condition" and now >= self._since + self._left:
+        elif self.state == "condition" and now >= self._since + self._time_left:
             self._end(now)
         if self.state == "asking" and self.answer is not None:
             while self.state == "asking":
                 self._answer_all(now)
-        out, self._out = self._out, []
-        return out
+        return ()
+
+    def commands(self) -> Sequence[Command]:
+        """Return the markers and ratings since the last call."""
+        commands, self._pending = self._pending, []
+        return commands
 
     def pause(self) -> None:
-        """Pause the condition, or go on with it."""
+        """Pause the condition, or continue it."""
         now = self.clock.now()
         if self.state == "condition":
-            self._left = self.remaining
+            self._time_left = self.remaining
             self.state = "paused"
             self._mark(now, f"pause {self.condition}")
         elif self.state == "paused":
@@ -132,16 +138,16 @@ class ProtocolRunner:
             self._mark(now, f"continue {self.condition}")
 
     def take(self, value: float) -> None:
-        """Take the answer to what is asked now.
+        """Take the answer to the present question.
 
         Raises
         ------
         ValueError
-            If it is not on the item's scale, or nothing is asked.
+            If it is not on the item's scale, or there is no question now.
         """
         question = self.question
         if question is None:
-            raise ValueError(f"nothing is asked now: {value:g} answers no question")
+            raise ValueError(f"there is no question now for the answer {value:g}")
         asked, item = question
         if not asked.low <= value <= asked.high:
             raise ValueError(
@@ -149,53 +155,64 @@ class ProtocolRunner:
                 f"not by {value:g}"
             )
         now = self.clock.now()
-        self.answers[item] = value
-        self._mark(now, f"answer {asked.name} {item} {value:g}")
+        self._answer(now, asked, item, value)
         if len(self.answers) == len(asked.items):
-            self._answered(now, asked)
+            self._submit(now, asked)
 
     def _begin(self, now: float) -> None:
-        self.at += 1
-        if self.at >= len(self.conditions):
+        self.index += 1
+        if self.index >= len(self.conditions):
             self.state = "over"
             return
         self.state, self._since = "condition", now
-        self._left = self.design.conditions[self.condition].seconds
+        self._time_left = self.design.conditions[self.condition].seconds
         self._mark(now, f"{BEGIN}{self.condition}")
-        self.heard("begin", condition=self.condition)
+        self.on_progress("begin", condition=self.condition)
 
     def _end(self, now: float) -> None:
         self._mark(now, f"{END}{self.condition}")
-        self._left = 0.0
-        self.asked = list(self.design.conditions[self.condition].questionnaires)
-        if self.asked:
+        self._time_left = 0.0
+        condition = self.design.conditions[self.condition]
+        self.questionnaires = list(condition.questionnaires)
+        if self.questionnaires:
             self.state = "asking"
         else:
-            self._over(now)
+            self._complete(now)
 
     def _answer_all(self, now: float) -> None:
-        asked = load(self.asked[0])
-        given = self.answer(self.condition, asked) if self.answer else {}
-        asked.check(given)
-        for item in asked.items:
-            self.answers[item] = given[item]
-            self._mark(now, f"answer {asked.name} {item} {given[item]:g}")
-        self._answered(now, asked)
+        """Answer a whole questionnaire in a simulated participant's place."""
+        questionnaire = load(self.questionnaires[0])
+        answers = self.answer(self.condition, questionnaire) if self.answer else {}
+        questionnaire.check(answers)
+        for item in questionnaire.items:
+            self._answer(now, questionnaire, item, answers[item])
+        self._submit(now, questionnaire)
 
-    def _answered(self, now: float, asked: Questionnaire) -> None:
-        if asked.name == self_report.SAM:
-            said = [self.answers.get(d, float(np.nan)) for d in self_report.DIMENSIONS]
-            self._out.append(self_report.rating(now, self_report.from_sam(said)))
-        self.heard("answers", condition=self.condition, questionnaire=asked.name,
-                   answers=dict(self.answers))  # fmt: skip
+    def _answer(
+        self, now: float, questionnaire: Questionnaire, item: str, value: float
+    ) -> None:
+        self.answers[item] = value
+        self._mark(now, f"answer {questionnaire.name} {item} {value:g}")
+
+    def _submit(self, now: float, questionnaire: Questionnaire) -> None:
+        """Close a questionnaire that is answered; of a SAM, enter the rating."""
+        if questionnaire.name == SAM:
+            values = from_sam([self.answers.get(d, float("nan")) for d in DIMENSIONS])
+            self._pending.append(Command("rate", now, SAM, tuple(values)))
+        self.on_progress(
+            "answers",
+            condition=self.condition,
+            questionnaire=questionnaire.name,
+            answers=dict(self.answers),
+        )
         self.answers = {}
-        self.asked.pop(0)
-        if not self.asked:
-            self._over(now)
+        self.questionnaires.pop(0)
+        if not self.questionnaires:
+            self._complete(now)
 
-    def _over(self, now: float) -> None:
-        self.heard("condition", condition=self.condition)
+    def _complete(self, now: float) -> None:
+        self.on_progress("condition", condition=self.condition)
         self.state, self._since = "waiting", now
 
     def _mark(self, now: float, label: str) -> None:
-        self._out.append(single_event(MARKERS, now, label))
+        self._pending.append(Command("mark", now, label))

@@ -317,7 +317,7 @@ def test_a_marker_lies_at_its_sample() -> None:
         ("muse_s", {}, ("p61",)),
         ("muse_2", {"only": ("eeg",)}, ()),
         ("muse_2", {"only": ("eeg", "ppg")}, ("p50",)),
-        ("muse_2", {"commands": ("p51",)}, ("p51",)),
+        ("muse_2", {"board_commands": ("p51",)}, ("p51",)),
         ("cyton", {}, ()),
     ],
 )

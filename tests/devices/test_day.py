@@ -10,7 +10,7 @@ import pytest
 from devices.fault_injection import Fault, FaultInjector
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, StreamInfo
-from physio.core.protocols import Clock, FastClock
+from physio.core.protocols import Clock, Device, FastClock
 from physio.online.engine import ChainConfig, PipelineConfig
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig
@@ -19,7 +19,7 @@ DAY = 86_400
 
 
 @dataclass
-class Steady:
+class Steady(Device):
     """Sends 16 samples a second."""
 
     name: str = "it"
@@ -27,17 +27,25 @@ class Steady:
 
     def __enter__(self) -> "Steady":
         channel = Channel("eda", "gsr", "uS")
-        self.streams = (StreamInfo(f"{self.name}.eda", Fraction(16), (channel,)),)
-        self.begin, self.sent, self.ended = self.clock.now(), 0, False
+        self._streams = (StreamInfo(f"{self.name}.eda", Fraction(16), (channel,)),)
+        self.begin, self.sent, self._ended = self.clock.now(), 0, False
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.ended = True
+        self._ended = True
+
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        return self._streams
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
 
     def read(self) -> list[Block]:
         stop = int((self.clock.now() - self.begin) * 16)
         start, self.sent = self.sent, max(stop, self.sent)
-        if self.ended or start == self.sent:
+        if self._ended or start == self.sent:
             return []
         data = np.arange(start, self.sent, dtype=np.float64)[:, None] % 100
         return [Block(self.streams[0], start, self.begin, data)]

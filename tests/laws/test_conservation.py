@@ -11,7 +11,7 @@ from devices.fault_injection import Fault, FaultInjector, SampleAccounting
 from devices.simulated import Wristband
 from physio.core.block import Block
 from physio.core.events import Item
-from physio.core.protocols import FastClock
+from physio.core.protocols import FastClock, Sink
 from physio.online.engine import PipelineConfig
 from physio.online.session import Session
 
@@ -39,7 +39,7 @@ ASLEEP = {
 
 
 @dataclass
-class Store:
+class Store(Sink):
     """A sink that keeps everything."""
 
     items: list[Item] = field(default_factory=list)

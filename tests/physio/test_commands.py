@@ -9,7 +9,7 @@ from test_engine import EDA, EEG, PLAN, Script, columns, go, session, steady
 
 from physio.core.block import StreamInfo
 from physio.core.events import Item
-from physio.core.protocols import Command, FastClock
+from physio.core.protocols import Command, FastClock, Sink
 from physio.core.recording import MARKERS, MUTES, RATINGS
 from physio.io import xdf
 from physio.online.engine import run
@@ -18,7 +18,7 @@ from physio.sinks.xdf import Xdf
 
 
 @dataclass
-class Watcher:
+class Watcher(Sink):
     """A sink whose participants want something, each at its time."""
 
     clock: FastClock
@@ -40,7 +40,7 @@ class Watcher:
     def end(self, how: str) -> None:
         self.how = how
 
-    def wishes(self) -> list[Command]:
+    def commands(self) -> list[Command]:
         due = [w for w in self.wants if w.time <= self.clock.now()]
         self.wants = [w for w in self.wants if w not in due]
         return due
@@ -81,8 +81,11 @@ def test_a_rating_is_an_event_and_one_off_the_scale_is_refused_in_words() -> Non
     np.testing.assert_array_equal(rating.data, [[0.5, -0.25, np.nan]])
     assert rating.labels == ("SAM",)
     told = [label for i in found(items, "session.status") for label in i.labels]
-    assert "refused: a rating lies between -1 and 1: [1.5, 0.0, 0.0]" in told
-    assert "refused: a rating lies between -1 and 1: [nan, nan, nan]" in told
+    assert "refused: a rating lies from -1 to 1, not at 1.5" in told
+    assert (
+        "refused: a rating has valence, arousal and dominance, one of them at least, "
+        "not [nan, nan, nan]"
+    ) in told
     assert (
         "refused: cannot mute 'band.nothing': the streams are band.eda, head.eeg"
     ) in told
@@ -97,7 +100,7 @@ def test_a_wish_to_stop_ends_the_session() -> None:
 def test_a_muted_stream_is_missing_until_it_is_heard_again_and_others_go_on() -> None:
     wants = [Command("mute", 2.0, "band.eda"), Command("unmute", 5.0, "band.eda")]
     items = go(watched(wants))
-    skin, eeg = columns(items, "skin.eda"), columns(items, "eeg.Fz")
+    skin, eeg = columns(items, "eda.eda"), columns(items, "eeg.Fz")
     assert len(skin) == len(eeg) > 28
     assert not np.isnan(eeg).any()
     times = np.arange(len(skin)) / 4
@@ -117,11 +120,11 @@ def test_a_recording_repeats_what_was_muted_bit_for_bit(tmp_path: Path) -> None:
     recording = xdf.read(tmp_path / "recording.xdf")
     assert {MUTES, RATINGS} <= {info.name for info in recording.inputs}
     again = list(run(recording, PLAN))
-    for name in ("skin.eda", "eeg.Fz"):
+    for name in ("eda.eda", "eeg.Fz"):
         np.testing.assert_array_equal(columns(again, name), columns(items, name))
 
 
 def test_without_wishes_nothing_changes() -> None:
     plain, seen = go(session(steady(EDA, 8) + steady(EEG, 8))), go(watched([]))
-    for name in ("skin.eda", "eeg.Fz"):
+    for name in ("eda.eda", "eeg.Fz"):
         np.testing.assert_array_equal(columns(plain, name), columns(seen, name))

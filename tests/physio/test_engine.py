@@ -9,7 +9,7 @@ import pytest
 
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream, single_event
-from physio.core.protocols import FastClock
+from physio.core.protocols import Device, FastClock
 from physio.core.recording import Recording, stream_timeout
 from physio.core.stage import Chain, Stage, State
 from physio.online.engine import ChainConfig, Engine, PipelineConfig, StallDetector, run
@@ -37,10 +37,10 @@ class Brittle(Stage):
 
 
 @dataclass
-class Script:
+class Script(Device):
     """A device that says what a script has for each time."""
 
-    streams: tuple[StreamInfo, ...]
+    sends: tuple[StreamInfo, ...]
     script: Sequence[tuple[float, Block | Events]]
     clock: FastClock
     given: int = 0
@@ -50,6 +50,10 @@ class Script:
 
     def __exit__(self, *_: object) -> None:
         self.given = len(self.script)
+
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        return self.sends
 
     @property
     def ended(self) -> bool:
@@ -93,14 +97,14 @@ def go(live: Session) -> list:
 
 def test_features_of_all_streams_meet_on_ticks() -> None:
     items = go(session(steady(EDA, 5) + steady(EEG, 5)))
-    np.testing.assert_array_equal(columns(items, "skin.eda"), np.arange(20))
+    np.testing.assert_array_equal(columns(items, "eda.eda"), np.arange(20))
     np.testing.assert_array_equal(columns(items, "eeg.Fz"), np.arange(0, 160, 8))
 
 
 def test_a_stream_that_dies_is_declared_silent_and_the_others_go_on() -> None:
     live = session(steady(EDA, 9, until=4) + steady(EEG, 9))
     items = go(live)
-    skin, eeg = columns(items, "skin.eda"), columns(items, "eeg.Fz")
+    skin, eeg = columns(items, "eda.eda"), columns(items, "eeg.Fz")
     assert len(skin) == len(eeg) > 30
     assert not np.isnan(eeg).any()
     # The last sample is at 3.75 s, and holds for 1 s.
@@ -114,7 +118,7 @@ def test_samples_that_come_late_are_flagged_and_counted() -> None:
     script += [(8.0, block(EDA, 0, 20)), (8.1, block(EDA, 20, 12))]
     live = session(script)
     items = go(live)
-    skin = columns(items, "skin.eda")
+    skin = columns(items, "eda.eda")
     told = [x for i in items if i.info.name == "session.status" for x in i.labels]
     assert "late: 20 samples of band.eda" in told
     assert np.isnan(skin[:24]).all()
@@ -131,7 +135,7 @@ def test_the_order_of_arrival_repeats_it_bit_for_bit() -> None:
     again = Engine(PLAN, (EDA, EEG), 0.0)
     computed = [out for i in arrived for out in again.push(i)]
     np.testing.assert_array_equal(
-        columns(items, "skin.eda"), columns(computed, "skin.eda")
+        columns(items, "eda.eda"), columns(computed, "eda.eda")
     )
 
 
@@ -144,7 +148,7 @@ def test_a_file_gives_what_a_session_with_it_would() -> None:
     with Session(PLAN, [Replay(recording, clock)], clock=clock, poll=0.3) as live:
         items = list(live)
     offline = list(run(recording, PLAN))
-    a, b = columns(items, "skin.eda"), columns(offline, "skin.eda")
+    a, b = columns(items, "eda.eda"), columns(offline, "eda.eda")
     n = min(len(a), len(b))
     assert n >= 36
     np.testing.assert_array_equal(a[:n], b[:n])
@@ -159,7 +163,7 @@ def test_a_chain_that_fails_is_named_and_the_others_go_on() -> None:
     script = steady(EEG, 6) + steady(EDA, 3) + [(4.0, block(EDA, 99, 1))]
     items = go(session(script, PipelineConfig(chains)))
     told = [x for i in items if i.info.name == "session.status" for x in i.labels]
-    assert "chain skin stopped: RuntimeError: 99 came" in told
+    assert "chain eda stopped: RuntimeError: 99 came" in told
     assert len(columns(items, "eeg.Fz")) >= 20
 
 
@@ -184,7 +188,7 @@ def test_what_is_missing_in_a_plan_is_named() -> None:
     with pytest.raises(ValueError, match=r".*") as caught:
         Engine(plan, (EDA, EEG), 0.0)
     assert str(caught.value) == (
-        "chains.skin reads 'band.gsr', but no device sends it; there is "
+        "chains.eda reads 'band.gsr', but no device sends it; there is "
         "band.eda, head.eeg"
     )
 

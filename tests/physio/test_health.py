@@ -11,7 +11,7 @@ from devices.fault_injection import Fault, FaultInjector
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Item
-from physio.core.protocols import FastClock
+from physio.core.protocols import Device, FastClock
 from physio.io import xdf
 from physio.online.engine import ChainConfig, PipelineConfig, run
 from physio.online.session import Session
@@ -24,7 +24,7 @@ PLAN = PipelineConfig({"eda": ChainConfig("band.eda"), "eeg": ChainConfig("head.
 
 
 @dataclass
-class Sender:
+class Sender(Device):
     """Sends at rates of its own: each stream so many times as fast as it says."""
 
     clock: FastClock
@@ -33,7 +33,9 @@ class Sender:
     seconds: float = 60.0
     sent: dict[str, int] = field(default_factory=dict)
 
-    streams = (EDA, EEG)
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]:
+        return (EDA, EEG)
 
     def __enter__(self) -> "Sender":
         self.begin = self.clock.now()
@@ -85,7 +87,7 @@ def test_a_rate_that_is_a_little_off_is_said_and_much_is_refused(
     column = np.concatenate([f.column("eeg.Fz") for f in features])
     assert np.isfinite(column[:60]).all()
     assert np.isnan(column[100:]).all()
-    skin = np.concatenate([f.column("skin.eda") for f in features])
+    skin = np.concatenate([f.column("eda.eda") for f in features])
     assert np.isfinite(skin).all()
     recording = xdf.read(tmp_path / "recording.xdf")
     again = [i for i in run(recording, PLAN) if i.info.name == "features"]
@@ -136,7 +138,7 @@ def test_a_stall_is_said_within_a_second_and_what_it_cost() -> None:
 class Failing(Wristband):
     """A wristband that falls silent or fails, and cannot be opened twice in between."""
 
-    reopen: float = 2.0
+    reconnect_after: float = 2.0
     fails: tuple[float, ...] = ()
     away: tuple[float, float] = (0.0, 0.0)
     opened: int = 0

@@ -145,8 +145,8 @@ def test_what_nobody_wears_is_not_read() -> None:
     )
     streams = [eda, replace(eda, name="b.eda", participant="p2"),
                replace(eda, name="room.eda", participant="")]  # fmt: skip
-    assert list(default_chains(streams)) == ["p1.skin", "p2.skin"]
-    assert list(default_chains([eda, streams[2]])) == ["eda", "skin2"]
+    assert list(default_chains(streams)) == ["p1.eda", "p2.eda"]
+    assert list(default_chains([eda, streams[2]])) == ["eda", "eda2"]
     plan = SessionConfig().plan(streams)
     assert all(told.startswith(("p1: ", "p2: ")) for told in unused_chains(plan))
 
@@ -156,9 +156,13 @@ def test_a_chain_about_one_that_reads_another_is_refused() -> None:
         "b.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant="p2"
     )
     with pytest.raises(ValueError, match="is worn by") as error:
-        Engine(PipelineConfig({"p1.skin": ChainConfig("b.eda")}), [eda], 0.0)
+        Engine(
+            PipelineConfig({"p1.eda": ChainConfig("b.eda", participant="p1")}),
+            [eda],
+            0.0,
+        )
     assert str(error.value) == (
-        "chain 'p1.skin' is about 'p1', but 'b.eda' is worn by 'p2'"
+        "chain 'p1.eda' is about 'p1', but 'b.eda' is worn by 'p2'"
     )
 
 
@@ -195,7 +199,10 @@ def test_an_event_about_one_participant_is_heard_by_their_estimator_alone() -> N
         "a.eda", Fraction(4), (Channel("eda", "gsr", "uS"),), participant="p1"
     )
     other = replace(eda, name="b.eda", participant="p2")
-    chains = {"p1.skin": ChainConfig("a.eda"), "p2.skin": ChainConfig("b.eda")}
+    chains = {
+        "p1.eda": ChainConfig("a.eda", participant="p1"),
+        "p2.eda": ChainConfig("b.eda", participant="p2"),
+    }
     engine = Engine(PipelineConfig(chains, estimator=Listening()), [eda, other], 0.0)
     engine.push(single_event(MARKERS, 0.1, "all"))
     engine.push(single_event(replace(MARKERS, participant="p2"), 0.2, "rest"))
@@ -214,7 +221,10 @@ def test_a_rating_says_whose_it_is(tmp_path: Path) -> None:
         Wristband(name=n, participant=p, clock=clock, seconds=5.0, ground_truth=False)
         for n, p in (("a", "p1"), ("b", "p2"))
     ]
-    chains = {"p1.air": ChainConfig("a.eda"), "p2.air": ChainConfig("b.eda")}
+    chains = {
+        "p1.air": ChainConfig("a.eda", participant="p1"),
+        "p2.air": ChainConfig("b.eda", participant="p2"),
+    }
     plan = PipelineConfig(chains, estimator=Listening())
     with Session(plan, bands, [Xdf(tmp_path, wait=True)], clock, poll=0.1) as session:
         session.rate(0.5, participant="p2")
@@ -241,7 +251,10 @@ def test_an_estimator_that_fails_is_named_and_all_else_goes_on(tmp_path: Path) -
         Wristband(name=n, participant=p, clock=clock, seconds=10.0, ground_truth=False)
         for n, p in (("a", "p1"), ("b", "p2"))
     ]
-    chains = {"p1.air": ChainConfig("a.eda"), "p2.air": ChainConfig("b.eda")}
+    chains = {
+        "p1.air": ChainConfig("a.eda", participant="p1"),
+        "p2.air": ChainConfig("b.eda", participant="p2"),
+    }
     plan = PipelineConfig(
         chains, estimators={"p1": Listening(fails=True), "p2": Chain()}
     )

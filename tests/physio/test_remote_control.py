@@ -1,51 +1,123 @@
-"""Markers reach a session that runs."""
+"""Commands of other programs reach a session, and its answer reaches them."""
 
+import socket
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from test_engine import EDA, PLAN, Script, steady
 
 from physio.core.protocols import FastClock
 from physio.inference import self_report
-from physio.online.remote_control import ControlSocket, rate, send, socket_address
+from physio.online.commands import LONGEST
+from physio.online.remote_control import (
+    ControlSocket,
+    mark,
+    rate,
+    request,
+    send,
+    socket_address,
+)
+from physio.online.session import Session
+
+
+def answered(entrance: ControlSocket, refusal: str, ask: Callable[[], None]) -> Future:
+    """Return what becomes of a request that the session answers with ``refusal``."""
+    with ThreadPoolExecutor() as pool:
+        future = pool.submit(ask)
+        commands = []
+        while not commands and not future.done():
+            commands = list(entrance.commands())
+        for command in commands:
+            entrance.reply(command, refusal)
+    return future
 
 
 def test_a_marker_reaches_the_session(tmp_path: Path) -> None:
     with ControlSocket(tmp_path, FastClock(5.0)) as entrance:
-        assert entrance.read() == []
+        assert entrance.commands() == []
         send(tmp_path, "film 3 begins: größer")
         send(tmp_path, "b")
-        first, second = entrance.read()
-        assert first.labels == ("film 3 begins: größer",)
-        assert first.times.tolist() == [5.0]
-        assert second.labels == ("b",)
+        first, second = entrance.commands()
+        assert (first.kind, first.label) == ("mark", "film 3 begins: größer")
+        assert first.time == 5.0
+        assert second.label == "b"
         assert socket_address(tmp_path).stat().st_mode & 0o777 == 0o600
     assert not socket_address(tmp_path).exists()
-    assert entrance.read() == []
+    assert entrance.commands() == []
 
 
-def test_no_session(tmp_path: Path) -> None:
+@pytest.mark.parametrize("to", [send, mark])
+def test_no_session(tmp_path: Path, to: Callable[[Path, str], None]) -> None:
     with pytest.raises(OSError, match=f"no session runs in {tmp_path}"):
-        send(tmp_path, "x")
+        to(tmp_path, "x")
 
 
-def test_a_rating_reaches_the_session(tmp_path: Path) -> None:
+def test_a_rating_reaches_the_session_as_it_was_sent(tmp_path: Path) -> None:
+    values = [0.5, float("nan"), -0.25]
     with ControlSocket(tmp_path, FastClock(5.0)) as entrance:
-        rate(tmp_path, [0.5, float("nan"), -0.25], self_report.CONTINUOUS, "p2")
-        send(tmp_path, "sam 7 3 5")
-        send(tmp_path, "sam 12")
-        send(tmp_path, "sam smith comes in")
-        now, sam, bad, marker = entrance.read()
-    assert (now.info.name, sam.info.name) == ("session.ratings.p2", "session.ratings")
-    assert (now.info.participant, now.labels) == ("p2", ("rating",))
-    assert repr(now.data.tolist()) == "[[0.5, nan, -0.25]]"
-    assert sam.data.tolist() == [[0.5, -0.5, 0.0]]
-    assert bad.labels == (
-        "not taken as a rating: the scale goes from 1 to 9; 12 is not on it",
-    )
-    assert bad.info.name == "session.status"
-    assert marker.labels == ("sam smith comes in",)
+        with ThreadPoolExecutor() as pool:
+            sent = pool.submit(rate, tmp_path, values, self_report.CONTINUOUS, "p2")
+            while not (commands := entrance.commands()):
+                pass
+            (command,) = commands
+            entrance.reply(command, "")
+            sent.result(5)
+    assert (command.kind, command.label, command.time) == ("rate", "rating", 5.0)
+    assert command.participant == "p2"
+    np.testing.assert_array_equal(command.values, values)
 
 
-def test_a_rating_outside_its_scale_is_not_sent(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^a rating lies from -1 to 1, not at 3$"):
-        rate(tmp_path, [3.0, 0.0, 0.0])
+def test_a_refusal_reaches_the_sender(tmp_path: Path) -> None:
+    with ControlSocket(tmp_path, FastClock(5.0)) as entrance:
+        done = answered(entrance, "nobody here is 'p9'", lambda: mark(tmp_path, "x"))
+        with pytest.raises(ValueError, match=r"^nobody here is 'p9'$"):
+            done.result()
+    assert not [p for p in socket_address(tmp_path).parent.glob("physio-*.sock")
+                if p == socket_address(tmp_path)]  # fmt: skip
+
+
+def test_a_session_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    with ControlSocket(tmp_path) as entrance:
+        from physio.core.protocols import Command
+
+        with pytest.raises(OSError, match="did not answer within 0.05 s"):
+            request(tmp_path, Command("mark", 0.0, "x"), timeout=0.05)
+        (command,) = entrance.commands()
+        entrance.reply(command, "the sender is gone already")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"command": "rate", "values": "high"}',
+        '{"command": "rate", "values": {"valence": 1}}',
+        '{"command": "rate", "values": [null, null, null]}',
+        '{"command": "rate", "values": [0.1, "x", 0]}',
+        '{"command": "rate", "values": [1e999, 0, 0]}',
+        '{"command": "erase", "label": 5}',
+        '{"command": ["mark"], "label": []}',
+        '{"command": "mark", "label": "  "}',
+        '{"command": "mark", "label": "sam 12"}',
+        '{"command": "mute", "label": "nothing"}',
+        "sam 0",
+        "",
+    ],
+)
+def test_what_is_no_command_of_this_session_records_nothing(
+    tmp_path: Path, line: str
+) -> None:
+    clock = FastClock()
+    entrance = ControlSocket(tmp_path, clock)
+    device = Script((EDA,), steady(EDA, 2), clock)
+    plan = type(PLAN)({"eda": PLAN.chains["eda"]})
+    with Session(plan, [device, entrance], clock=clock, poll=0.25) as session:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.sendto(line.encode()[:LONGEST], str(socket_address(tmp_path)))
+        items = list(session)
+    names = {i.info.name for i in items}
+    assert not {n for n in names if n.startswith(("session.mark", "session.rat"))}
+    status = [x for i in items if i.info.name == "session.status" for x in i.labels]
+    assert len([x for x in status if x.startswith("refused: ")]) == 1

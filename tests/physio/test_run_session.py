@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from physio.cli.run_session import conduct
+from physio.cli.run_session import RunOptions, run_session
 from physio.core.block import Block, Channel, StreamInfo
-from physio.core.protocols import FastClock
+from physio.core.protocols import FastClock, View
 from physio.io import xdf
 from physio.online.engine import StallDetector
 from physio.online.session_config import SessionConfig
@@ -19,7 +19,7 @@ from physio.online.session_config import SessionConfig
 FILE = SessionConfig({"sinks": {"recording": {"use": "physio.sinks.xdf:Xdf"}}})
 
 
-class Broken:
+class Broken(View):
     """A view that cannot draw its fifth item."""
 
     def __init__(self, states: list[str], folder: Path) -> None:
@@ -35,6 +35,9 @@ class Broken:
     def due(self) -> bool:
         return False
 
+    def show(self, *_: Any) -> None: ...
+    def tell(self, line: str) -> None: ...
+
 
 def test_a_view_that_fails_is_named_and_the_recording_goes_on(tmp_path: Path) -> None:
     from devices.simulated import Wristband
@@ -47,8 +50,12 @@ def test_a_view_that_fails_is_named_and_the_recording_goes_on(tmp_path: Path) ->
 
     clock = FastClock(1000.0)
     band = Wristband(name="band", clock=clock, seconds=10.0, ground_truth=False)
-    outcome = conduct(
-        FILE.recording_only(), [band], clock, tmp_path, view=view, poll=0.1
+    outcome = run_session(
+        FILE.recording_only(),
+        [band],
+        clock,
+        tmp_path,
+        RunOptions(view=view, poll=0.1),
     )
     assert outcome.figures["faults"] == [
         "the view stopped: RuntimeError: no such colour"

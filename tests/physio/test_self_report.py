@@ -8,11 +8,12 @@ import pytest
 
 from physio.core.block import Block, Channel, StreamInfo
 from physio.inference import self_report
+from physio.core.affect import DIMENSIONS
+from physio.core.protocols import Command
 from physio.inference.agreement import Agreement, agree
+from physio.online.commands import typed_rating, validate
 
-ESTIMATES = StreamInfo(
-    "estimates", Fraction(4), tuple(Channel(d) for d in self_report.DIMENSIONS)
-)
+ESTIMATES = StreamInfo("estimates", Fraction(4), tuple(Channel(d) for d in DIMENSIONS))
 
 
 @pytest.mark.parametrize(
@@ -25,15 +26,18 @@ ESTIMATES = StreamInfo(
     ],
 )
 def test_typed_ratings(text: str, said: list[float]) -> None:
-    event = self_report.typed(text, 3.0)
-    assert event is not None
-    assert event.times.tolist() == [3.0]
-    np.testing.assert_array_equal(event.data, [said])
+    rating = typed_rating(text)
+    assert rating is not None
+    kind, values = rating
+    assert kind == ("rating" if text.startswith("rate") else "sam")
+    np.testing.assert_array_equal(values, said)
 
 
 @pytest.mark.parametrize("text", ["film 3", "sam", "sam smith", "samba 3", "rest"])
 def test_other_markers_stay_markers(text: str) -> None:
-    assert self_report.typed(text, 0.0) is None
+    assert typed_rating(text) is None
+    marker = Command("mark", 0.0, text)
+    assert validate(marker, (), ()) == marker
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,7 @@ def test_other_markers_stay_markers(text: str) -> None:
 )  # fmt: skip
 def test_ratings_that_are_none(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        self_report.typed(text, 0.0)
+        validate(Command("mark", 0.0, text), (), ())
 
 
 @pytest.mark.parametrize("cut", [1, 7, 2400])
@@ -67,7 +71,7 @@ def test_concordance_and_delay_of_a_report(cut: int) -> None:
         )
     for part in block.split(list(range(cut, 2400, cut))):
         found.take(part)
-    told = found.told()
+    told = found.summary()
     assert set(told) == {"valence", "dominance"}
     assert told["valence"]["delay_s"] == 2.5
     assert told["valence"]["r_at_delay"] > 0.999
@@ -85,3 +89,17 @@ def test_concordance_against_its_definition() -> None:
     assert ccc == pytest.approx(expected, rel=1e-12)
     assert r == pytest.approx(np.corrcoef(x, y)[0, 1], rel=1e-12)
     assert np.isnan(agree(x, np.ones(500))).all()
+
+
+def test_agreement_of_an_estimator_that_gives_arousal_alone() -> None:
+    info = StreamInfo("estimates", Fraction(4), (Channel("arousal"),))
+    values = np.sin(np.arange(80) / 5)[:, None]
+    agreement = Agreement()
+    for i in range(20, 60, 2):
+        rating = [0.5, values[i, 0], np.nan]
+        agreement.take(self_report.rating(i / 4, rating, self_report.CONTINUOUS))
+    agreement.take(Block(info, 0, 0.0, np.ascontiguousarray(values)))
+    summary = agreement.summary()
+    assert set(summary) == {"arousal"}
+    assert summary["arousal"]["n"] == 20
+    assert summary["arousal"]["ccc"] == pytest.approx(1.0)

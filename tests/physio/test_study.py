@@ -17,15 +17,15 @@ from physio.core.events import Events, event_stream
 from physio.core.protocols import FastClock
 from physio.core.recording import MARKERS, Recording
 from physio.study import bids, epochs, questionnaires
-from physio.study.counterbalancing import orders, williams
+from physio.study.counterbalancing import draw_orders, williams_design
 from physio.study.design import Contrast, Design, Exclusion
-from physio.study.epochs import related, summary
+from physio.study.epochs import event_related_responses, summary
 from physio.study.marker_latency import marker_latency
 from physio.study.outcomes import Signals
 from physio.study.protocol_runner import ProtocolRunner
 from physio.study.study_folder import Study
-from physio.study.table import contrasts, excluded, sessions
-from physio.study.withdrawal import search
+from physio.study.table import estimate_contrasts, exclusion_reason, read_sessions
+from physio.study.withdrawal import find_code
 
 EXAMPLE = Path(physio.assets.__file__).parent / "study"
 
@@ -65,7 +65,7 @@ def refused(*arguments: str) -> str:
 def test_each_condition_comes_as_often_in_each_place_and_after_each_other(
     n: int,
 ) -> None:
-    rows = np.array(williams(n))
+    rows = np.array(williams_design(n))
     assert len(rows) == (n if n % 2 == 0 else 2 * n)
     for column in rows.T:
         assert len(set(np.bincount(column, minlength=n))) == 1
@@ -78,9 +78,9 @@ def test_each_condition_comes_as_often_in_each_place_and_after_each_other(
 
 
 def test_orders_come_from_the_seed_and_more_participants_change_none_of_them() -> None:
-    few = orders(("a",), ("b", "c", "d"), ("e",), 7, seed=3)
-    assert few == orders(("a",), ("b", "c", "d"), ("e",), 12, seed=3)[:7]
-    assert few != orders(("a",), ("b", "c", "d"), ("e",), 7, seed=4)
+    few = draw_orders(("a",), ("b", "c", "d"), ("e",), 7, seed=3)
+    assert few == draw_orders(("a",), ("b", "c", "d"), ("e",), 12, seed=3)[:7]
+    assert few != draw_orders(("a",), ("b", "c", "d"), ("e",), 7, seed=4)
     assert all(row[0] == "a" and row[-1] == "e" for row in few)
 
 
@@ -177,7 +177,8 @@ def test_a_paused_condition_keeps_what_is_left_of_it() -> None:
     def wait(seconds: float) -> None:
         for _ in range(int(seconds * 4)):
             clock.wait(0.25)
-            labels.extend(label for e in course.read() for label in e.labels)
+            assert course.read() == ()
+            labels.extend(command.label for command in course.commands())
 
     with course:
         wait(32)
@@ -213,11 +214,11 @@ def test_the_rehearsal_ends_in_a_table_that_is_true(rehearsed: Path) -> None:
     table = pd.read_csv(rehearsed / "derived" / "table.csv", keep_default_na=False)
     table["value"] = pd.to_numeric(table["value"], errors="coerce")
     rates, responses = [], []
-    for session in sessions(study, study.participants):
+    for session in read_sessions(study, study.participants):
         beats = session.recording.events["band.beats"].times
         told = session.recording.events["band.responses"]
         sizes = told.data[:, told.info.names.index("amplitude")]
-        for span in session.spans:
+        for span in session.segments:
             key = (table["participant"] == session.participant) & (
                 table["condition"] == span.condition
             )
@@ -263,13 +264,13 @@ def test_mishaps_are_in_the_flow_and_not_in_the_figures(rehearsed: Path) -> None
 
 def test_each_recording_carries_the_frozen_plan(rehearsed: Path) -> None:
     study = Study.open(rehearsed)
-    for session in sessions(study, study.participants):
+    for session in read_sessions(study, study.participants):
         assert session.recording.metadata["study.hash"] == study.frozen["hash"]
 
 
 def test_who_withdrew_is_nowhere_any_more(rehearsed: Path) -> None:
-    assert search(rehearsed, "sim5") == []
-    assert search(rehearsed, "sim4")
+    assert find_code(rehearsed, "sim5") == []
+    assert find_code(rehearsed, "sim4")
     with pytest.raises(ValueError, match="order 4 was used by somebody who withdrew"):
         Study.open(rehearsed).assign("new", 4)
 
@@ -322,7 +323,7 @@ def test_events_have_amplitudes_over_responses_and_magnitudes_over_all() -> None
         ("film a", "film b", "film c"),
     )
     block = Block(info, 0, 0.0, level[:, None].copy())
-    frame = related(Recording({"band.eda": (block,)}, {MARKERS: events}), "film")
+    frame = event_related_responses(Recording({"band.eda": (block,)}, {MARKERS: events}), "film")
     assert frame["scr"].tolist() == [1.0, 1.0, 0.0]
     assert np.isnan(frame["amplitude"][2])
     assert frame["magnitude"][2] == 0.0
@@ -356,30 +357,30 @@ def test_eeg_after_events_is_cleaned_apart_and_says_how() -> None:
     )
     info = StreamInfo("cap.eeg", rate, tuple(Channel(n, "eeg", "uV") for n in names))
     recording = Recording({"cap.eeg": (Block(info, 0, 0.0, eeg),)}, {MARKERS: events})
-    plain, done = epochs.eeg(recording, "tone")
+    plain, done = epochs.eeg_epochs(recording, "tone")
     assert len(plain) == len(at)
     assert not done["clean"]
-    clean, done = epochs.eeg(recording, "tone", clean=True)
+    clean, done = epochs.eeg_epochs(recording, "tone", clean=True)
     assert done["ica"]["removed"]
     assert {"converged", "seed"} <= set(done["ica"])
     assert len(clean) == done["autoreject"]["kept"]
     frontal = plain.get_data(picks="Fp1").std(), clean.get_data(picks="Fp1").std()
     assert frontal[1] < 0.6 * frontal[0]
     with pytest.raises(ValueError, match="no marker begins with 'click'"):
-        epochs.eeg(recording, "click")
+        epochs.eeg_epochs(recording, "click")
 
 
 def test_no_sensor_is_no_value_and_no_error() -> None:
-    found = Signals.of(Recording({})).measured(0.0, 60.0)
+    found = Signals.of(Recording({})).outcomes(0.0, 60.0)
     assert all(np.isnan(m.value) and m.coverage == 0 for m in found.values())
 
 
 def test_an_exclusion_says_why() -> None:
     rules = (Exclusion(0.5, ("scr",)),)
-    assert excluded("scr.rate", 0.2, 3.0, rules) == "coverage 0.20 is below 0.5"
-    assert excluded("scr.rate", 0.9, 3.0, rules) == ""
-    assert excluded("heart.rate", 0.2, 60.0, rules) == ""
-    assert excluded("heart.rate", 0.2, np.nan, rules) == "nothing to measure"
+    assert exclusion_reason("scr.rate", 0.2, 3.0, rules) == "coverage 0.20 is below 0.5"
+    assert exclusion_reason("scr.rate", 0.9, 3.0, rules) == ""
+    assert exclusion_reason("heart.rate", 0.2, 60.0, rules) == ""
+    assert exclusion_reason("heart.rate", 0.2, np.nan, rules) == "nothing to measure"
 
 
 def test_a_contrast_is_within_participants_and_its_interval_holds_the_truth() -> None:
@@ -393,7 +394,7 @@ def test_a_contrast_is_within_participants_and_its_interval_holds_the_truth() ->
     columns = ["participant", "condition", "measure", "value", "exclusion"]
     table = pd.DataFrame(rows, columns=columns)
     planned = (Contrast("stress", "calm", ("heart.rate", "scr.rate")),)
-    found, none = contrasts(table, planned)
+    found, none = estimate_contrasts(table, planned)
     assert found.low < 8.0 < found.high
     assert found.high - found.low < 4.0
     assert found.n == 40

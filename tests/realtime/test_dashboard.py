@@ -20,7 +20,7 @@ from devices.simulated import Headset, Wristband
 from physio import config
 from physio.core.block import StreamInfo
 from physio.core.events import Item
-from physio.core.protocols import WallClock
+from physio.core.protocols import Device, WallClock
 from physio.core.recording import MARKERS, RATINGS
 from physio.io import xdf
 from physio.online.session import Session
@@ -34,7 +34,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 
 @dataclass
-class Switched:
+class Switched(Device):
     """A device that can be switched off: what comes then is gone."""
 
     device: Any

@@ -7,10 +7,10 @@ the session checks the command itself, see `physio.online.commands.validate`.
 import json
 from typing import Any, Final, NamedTuple
 
+from physio.core.affect import DIMENSIONS
 from physio.core.protocols import Command
 from physio.core.recording import baseline_marker
 from physio.view.dashboard.session_state import SessionState
-from physio.view.labels import DIMENSIONS
 
 LONGEST: Final = 200
 """Characters of a marker at most."""

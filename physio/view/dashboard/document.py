@@ -15,6 +15,7 @@ from bokeh.models import ColumnDataSource, CustomJS
 from jinja2 import Environment
 from jinja2 import Template as Jinja
 
+from physio.core.affect import DIMENSIONS
 from physio.core.protocols import Command
 from physio.view.dashboard import html
 from physio.view.dashboard.commands import is_forbidden, parse_command
@@ -25,7 +26,6 @@ from physio.view.dashboard.figures.theme import THEMES, Theme, asset
 from physio.view.dashboard.figures.topomap import TopomapFigure
 from physio.view.dashboard.figures.vad import VadHistory, ValenceArousalPlane
 from physio.view.dashboard.session_state import FILTERS, SessionState
-from physio.view.labels import DIMENSIONS
 
 PERIOD: Final = 0.012
 """Time between two checks for new data to draw (s)."""

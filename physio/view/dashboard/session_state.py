@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Events, Item
 from physio.core.missing import missing_reason
@@ -26,7 +27,7 @@ from physio.core.recording import (
 from physio.core.stage import Stage, StageRunner
 from physio.dsp.iir import Bandpass, Highpass
 from physio.view.dashboard.figures.ring_buffer import RingBuffer
-from physio.view.labels import DIMENSIONS, estimated_dimensions
+from physio.view.labels import estimated_dimensions
 from physio.view.stream_stats import EventLog, StreamStats
 from physio.view.terminal.state import TRUTH
 

@@ -1,8 +1,9 @@
 """Labels, scale ends, colours and reasons that every view shows beside its numbers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block, Origin, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
 
@@ -25,9 +26,6 @@ LABELS: Final = {
 }
 """Badges of data that are not purely measured, by origin."""
 
-DIMENSIONS: Final = ("valence", "arousal", "dominance")
-"""The dimensions of affect, in the order in which every view shows them."""
-
 ENDS: Final = {
     "valence": ("unpleasant", "pleasant"),
     "arousal": ("calm", "excited"),
@@ -42,7 +40,7 @@ MEANING: Final = (
 """Meaning of the estimates, shown wherever they are."""
 
 COLOURS: Final = {"valence": "#0072B2", "arousal": "#D55E00", "dominance": "#009E73"}
-"""Colour of each dimension, distinguishable with colour-vision deficiency (Okabe, Ito)."""
+"""Colour of each dimension, for colour-vision deficiency too (Okabe, Ito)."""
 
 
 def origin_labels(infos: Iterable[StreamInfo | None]) -> list[OriginLabel]:
@@ -60,6 +58,11 @@ def estimated_dimensions(info: StreamInfo) -> tuple[str, ...]:
     names = [n for n in info.names if f"{n}.sd" in info.names and "." not in n]
     known = [n for n in DIMENSIONS if n in names]
     return (*known, *(n for n in names if n not in known))
+
+
+def joined(names: Sequence[str]) -> str:
+    """Return names as an enumeration: ``valence, arousal and dominance``."""
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def largest_contributions(block: Block, name: str, most: int = 3) -> str:

@@ -91,8 +91,8 @@ def features(seconds: int = 60) -> Block:
         "features",
         4,
         Origin.SIMULATED,
-        skin__tonic=np.full(n, 1.9),
-        skin__rate=np.full(n, 3.0),
+        eda__tonic=np.full(n, 1.9),
+        eda__scr_rate=np.full(n, 3.0),
         heart__rate=np.full(n, 71.0),
     )
 
@@ -198,7 +198,7 @@ def test_a_measured_session_carries_no_label() -> None:
 
 def test_panels_are_those_that_there_are_signals_for_then_the_estimates() -> None:
     figure = session_figure(session(), features(), estimates())
-    wanted = [f"EEG Cz\n{MICRO}V", f"Skin cond.\n{MICRO}S", "Heart rate\n1/min"]
+    wanted = [f"EEG Cz\n{MICRO}V", f"Skin conductance\n{MICRO}S", "Heart rate\n1/min"]
     wanted += [name.capitalize() for name in NAMES]
     found = texts(figure)
     assert [text for text in found if text in wanted] == wanted
@@ -233,7 +233,7 @@ def test_bands_are_one_standard_deviation_and_95_percent() -> None:
     figure = session_figure(session(), None, estimates())
     valence = figure.axes[-3]
     fills = [c for c in valence.collections if isinstance(c, FillBetweenPolyCollection)]
-    assert [c.get_label() for c in fills] == ["95 %", "±1 sd"]
+    assert [c.get_label() for c in fills] == ["95 %", "±1 SD"]
     line = np.asarray(valence.lines[0].get_ydata())
     for fill, width in zip(fills, (1.96, 1.0), strict=True):
         points = np.vstack([path.vertices for path in fill.get_paths()])
@@ -259,7 +259,7 @@ def test_truth_ratings_markers_and_conditions_are_on_it() -> None:
     lines = {str(line.get_label()): line for line in figure.axes[-4].lines}
     assert set(np.asarray(lines["truth"].get_ydata())) == {0.25}
     assert lines["truth"].get_linestyle() == "--"
-    assert lines["own rating"].get_xydata().tolist() == [[130.0, 0.75]]
+    assert lines["self-report"].get_xydata().tolist() == [[130.0, 0.75]]
 
 
 def test_a_condition_that_the_session_did_not_last_for_ends_with_it() -> None:
@@ -310,7 +310,7 @@ def test_many_channels_are_drawn_one_above_the_other_and_the_rest_told() -> None
 def test_an_empty_recording_cannot_be_plotted() -> None:
     empty = Recording({"band.eda": (Block(EDA, 0, 0.0, np.empty((0, 1))),)})
     with pytest.raises(
-        ValueError, match=r"^there is nothing to plot: no stream has a sample$"
+        ValueError, match=r"^cannot plot the recording: no stream has a sample$"
     ):
         plot(empty)
 

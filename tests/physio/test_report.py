@@ -54,7 +54,7 @@ def stored(out: Path) -> Path:
 def test_what_is_usable_and_why_not() -> None:
     found = missing_reasons(rows(), ["eda", "heart"])
     assert found.loc["heart"].to_dict() == {
-        "a value": pytest.approx(2 / 3),
+        "present": pytest.approx(2 / 3),
         "poor quality": pytest.approx(1 / 3),
     }
     assert windows_per_condition(rows()).loc["S1"].to_dict() == {
@@ -72,7 +72,7 @@ def test_the_page_of_a_data_set_needs_nothing_else(tmp_path: Path) -> None:
     assert "<script" not in page
     assert "The signals are simulated, not measured on participants." in page
     assert re.search(r"<th>S2</th>\s*<td>100%</td>\s*<td>0%</td>", page)
-    assert "loso: nothing leaks." in page
+    assert "loso: no leakage found." in page
     assert "Nobody (2026)" in page
     assert len(re.findall(r"<img alt=\"[^\"]{40,}", page)) == 1
 
@@ -92,15 +92,17 @@ def test_a_leak_stands_out() -> None:
         "clock": None,
     }
     page = str(dataset_report(rows(), [told]))
-    assert '<p class="notice" role="note">paper-row-kfold: this split leaks.' in page
+    assert (
+        '<p class="notice" role="note">paper-row-kfold: this split has leakage.' in page
+    )
     assert "3 rows &amp; &lt;b&gt;" in page
     assert "<b>" not in str(HtmlReport("<b>").text("<b>"))
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("none", "there is no "), ("", "there is nothing in ")],
+    [("none", "there is no "), ("", "is empty: there is nothing to report")],
 )
 def test_what_no_report_is_made_of(tmp_path: Path, name: str, message: str) -> None:
     said = CliRunner().invoke(app, ["report", str(tmp_path / name)])
-    assert str(said.exception).startswith(message)
+    assert message in str(said.exception)

@@ -39,7 +39,7 @@ def test_participants_are_bars_from_chance() -> None:
     bars = figure.axes[0].patches
     assert len(bars) == 12
     assert all(bar.get_y() == 0.5 for bar in bars)
-    with pytest.raises(ValueError, match=r"^no model has a figure called 'r'$"):
+    with pytest.raises(ValueError, match=r"^no model has the metric 'r'$"):
         results.participants_figure([row("net", 0.8)], "r")
 
 
@@ -74,7 +74,7 @@ def test_a_head_is_drawn_with_enough_electrodes_and_bars_below() -> None:
     values[3, 1] = 1.5
     heads = results.importance_figure(values, EEG, BANDS)
     assert len(heads.axes) == 5  # and a scale
-    assert f"most: alpha at {EEG[3]}, 1.5e+02 points" in words(heads)
+    assert f"maximum: alpha at {EEG[3]}, 1.5e+02 percentage points" in words(heads)
     few = results.importance_figure(values[:8], EEG[:8], BANDS)
     assert len(few.axes[0].patches) == 32
     unknown = [f"E{i}" for i in range(19)]
@@ -85,7 +85,7 @@ def test_attention_says_what_it_is_not() -> None:
     figure = results.attention_figure(RNG.dirichlet(np.ones(5), 5), EEG[:5])
     assert "This is not connectivity" in words(figure).replace("\n", " ")
     even = results.attention_figure(np.full((4, 4), 0.25), EEG[:4])
-    assert "from 1.00 to 1.00 times an equal share" in words(even)
+    assert "1.00 to 1.00 times uniform attention" in words(even)
     assert even.axes[0].images[0].get_clim() == (0.8, 1.25)
 
 
@@ -119,4 +119,4 @@ def test_a_run_s_page_shows_all_there_is(tmp_path: Path) -> None:
     assert done.returncode == 0
     whole = (run / "report.html").read_text("utf-8")
     assert whole.count("<img ") == 7  # and one of the evaluation itself
-    assert "leaks" in whole
+    assert "leakage" in whole

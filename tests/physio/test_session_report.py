@@ -1,25 +1,33 @@
 """Reports on sessions, evaluations and audits: one file, nothing from elsewhere."""
 
+import dataclasses
+import importlib
 import json
+import pkgutil
 import re
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import physio.dsp
+import physio.features
+import physio.quality
 from physio.cli import app
 from physio.core.block import Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, event_stream, single_event
 from physio.core.missing import MissingReason
 from physio.core.recording import MARKERS, Recording
+from physio.core.stage import Stage
 from physio.view.plots.coverage import feature_figure, quality_figure, valid_fraction
 from physio.view.plots.time_axes import ConditionSpan
 from physio.view.reports.evaluation import audit_report, evaluation_report, forest_plot
-from physio.view.reports.methods import methods_paragraph
+from physio.view.reports.methods import _CLAUSES, methods_paragraph
 from physio.view.reports.session import session_report
 
 EDA = StreamInfo(
@@ -116,6 +124,20 @@ def test_a_report_on_a_session_says_what_was_there_and_stands_by_itself() -> Non
     assert "stalled: no data" in words
 
 
+def test_a_report_on_estimates_of_arousal_alone() -> None:
+    names = ("arousal", "arousal.sd")
+    info = StreamInfo("estimates", Fraction(4), tuple(map(Channel, names)))
+    only = Block(info, 0, 0.0, np.tile([0.25, 0.3], (120, 1)))
+    text = Reader(str(session_report(session(), None, only, conditions()))).text
+    text = re.sub(r"\s+", " ", text)
+    assert "Signals (above) and arousal (below)" in text
+    assert "+0.25 ± 0.30" in text
+    assert "100%" in text
+    before_methods = text.split("Methods")[0].lower()
+    assert "valence" not in before_methods
+    assert "dominance" not in before_methods
+
+
 def test_a_report_on_a_session_that_computed_nothing() -> None:
     page = session_report(session(), None, None)
     assert "Valence" not in Reader(str(page)).text.split("Methods")[0]
@@ -150,10 +172,26 @@ def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
     assert any("WESAD" in r for r in references)
     assert not any("Differential entropy" in r for r in references)
     assert methods_paragraph({}, "1") == (
-        "Signals were recorded and processed with physio-affect 1; what is computed "
-        "while recording is what is computed from the file.",
+        "Signals were recorded and processed with physio-affect 1; online processing and "
+        "offline processing of the recording give identical results.",
         [],
     )
+
+
+def test_every_clause_of_the_methods_belongs_to_a_stage_and_its_settings() -> None:
+    stages = {
+        value.__name__: value
+        for package in (physio.dsp, physio.features, physio.quality)
+        for _, name, _ in pkgutil.walk_packages(
+            package.__path__, package.__name__ + "."
+        )
+        for value in vars(importlib.import_module(name)).values()
+        if isinstance(value, type) and issubclass(value, Stage)
+    }
+    for name, clause in _CLAUSES.items():
+        fields = {field.name for field in dataclasses.fields(stages[name])}
+        used = {part[1] for part in Formatter().parse(clause) if part[1]}
+        assert used <= fields, name
 
 
 def result(**more: Any) -> dict[str, Any]:
@@ -171,12 +209,12 @@ def test_a_report_on_an_evaluation_has_the_audit_on_top() -> None:
     read = Reader(str(evaluation_report(result(audit=audit))))
     assert "script" not in read.tags
     text = re.sub(r"\s+", " ", read.text)
-    assert text.index("this split leaks") < text.index("How well")
+    assert text.index("this split has leakage") < text.index("Performance in held-out")
     assert "0.7 (0.5 to 0.9)" in text
     without = Reader(str(evaluation_report(result()))).text
-    assert "No audit of the split was made." in without
+    assert "The split was not audited for leakage." in without
     leaky = Reader(str(evaluation_report({**result(), "protocol": "paper-row"}))).text
-    assert "This protocol leaks" in leaky
+    assert "This protocol has leakage" in leaky
     assert "the label goes on" in Reader(str(audit_report(audit))).text
 
 
@@ -220,7 +258,7 @@ def test_the_command_reports_on_a_result_and_keeps_its_pictures(tmp_path: Path) 
 def test_markers_against_a_photodiode_are_a_row_of_the_data_sheet() -> None:
     made = session_report(session(), None, None, None, {"photodiode": "+19.8 ms"})
     told = Reader(str(made)).text
-    assert re.search(r"photodiode behind its marker\s+\+19\.8 ms", told)
+    assert re.search(r"delay of photodiode behind its marker\s+\+19\.8 ms", told)
 
 
 def test_responses_and_the_heart_are_drawn_where_there_are_any() -> None:

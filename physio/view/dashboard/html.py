@@ -6,12 +6,13 @@ from typing import Final
 
 import numpy as np
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Origin
 from physio.view.dashboard import attribution
 from physio.view.dashboard.figures.theme import plain_text
 from physio.view.dashboard.figures.vad import missing_text, withheld_reason
 from physio.view.dashboard.session_state import SessionState, StreamView
-from physio.view.labels import DIMENSIONS, MEANING, origin_labels
+from physio.view.labels import MEANING, origin_labels
 from physio.view.stream_stats import StreamStats
 from physio.view.terminal.sparklines import clock, number
 

@@ -1,4 +1,4 @@
-"""What there was of each stream, second by second, as a picture."""
+"""Figures of signal coverage over time, and of features by condition."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -15,27 +15,27 @@ from physio.view.plots.time_axes import ConditionSpan, display_unit
 from physio.view.stream_stats import ALWAYS_VARYING
 
 BINS: Final = 400
-_BODY: Final = ("rate", "amplitude", "rmssd")  # what responses and beats are told by
+_SUMMARY: Final = ("scr_rate", "scr_amplitude", "rate", "amplitude", "rmssd")
 _SHADES: Final = ("#e8eef5", "#f7f1e3")
-_KINDS: Final = ("missing", "flat or partly missing", "there")
+_KINDS: Final = ("missing", "flat or partly missing", "valid")
 _COLOURS: Final = ("#c8321e", "#f0c36a", "#0072b2")
 
 
 def valid_fraction(blocks: Sequence[Block], edges: Array) -> Array:
-    """Return for each piece of time which share of a stream's values is of use.
+    """Return the fraction of a stream's values that is valid in each interval of time.
 
     Parameters
     ----------
     blocks
         The stream.
     edges
-        Between the pieces (s, session clock), shape (k + 1,).
+        Limits of the intervals (s, session clock), shape (k + 1,).
 
     Returns
     -------
     ndarray
-        Shape (k,), NaN where no sample is due: the stream is too slow for the pieces,
-        or did not run yet. A channel that ought to move and stands still is of no use.
+        Shape (k,), NaN before the first and after the last sample. A flat channel of a
+        kind that is never constant on a body is invalid.
     """
     times, data = stitched(blocks)
     good = np.isfinite(data)
@@ -50,19 +50,19 @@ def valid_fraction(blocks: Sequence[Block], edges: Array) -> Array:
             unmoved = still[a:b].mean(axis=0) > 0.95
             fractions[i] = float((good[a:b] & ~unmoved).mean())
     inside = np.flatnonzero(np.isfinite(fractions))
-    if len(inside):  # slow streams have no sample in some pieces: those are as before
+    if len(inside):  # an interval shorter than a sample takes the previous value
         for i in range(inside[0], inside[-1] + 1):
             if np.isnan(fractions[i]):
                 late = edges[i] - times[max(at[i] - 1, 0)]
-                held = late < 2 / float(blocks[0].info.rate)
-                fractions[i] = fractions[i - 1] if held else 0.0
+                due = late >= 2 / float(blocks[0].info.rate)
+                fractions[i] = 0.0 if due else fractions[i - 1]
     return fractions
 
 
 def quality_figure(
     streams: Mapping[str, Sequence[Block]], begin: float, end: float
 ) -> Figure:
-    """Draw when each stream was there, with gaps and dead channels in sight."""
+    """Draw the coverage of each stream over time: valid, flat or missing."""
     filled = {n: b for n, b in streams.items() if any(map(len, b))}
     edges = np.linspace(begin, max(end, begin + 1e-3), BINS + 1)
     shares = np.array([valid_fraction(b, edges) for b in filled.values()]).reshape(
@@ -90,16 +90,16 @@ def quality_figure(
 
 
 def feature_figure(features: Block, parts: Sequence[ConditionSpan]) -> Figure | None:
-    """Draw skin responses and the heart over time, on the conditions of a session.
+    """Draw SCRs, heart rate, HRV and respiration over time, with the conditions.
 
     Returns
     -------
     Figure or None
-        None where nothing of the kind is there.
+        None without any such feature.
     """
     names = [
         c.name for c in features.info.channels
-        if c.name.count(".") == 1 and c.name.partition(".")[2] in _BODY
+        if c.name.count(".") == 1 and c.name.partition(".")[2] in _SUMMARY
         and np.isfinite(features.column(c.name)).any()
     ]  # fmt: skip
     if not names:

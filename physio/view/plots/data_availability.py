@@ -1,4 +1,4 @@
-"""Pictures of what is usable of each participant of a data set."""
+"""Figures and tables of valid data per participant and sensor of a data set."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,28 +18,28 @@ _HUES: Final = "Set2"
 
 
 def valid_figure(fractions: pd.DataFrame, title: str = "") -> Figure:
-    """Draw for each participant and sensor in which share of windows it was usable.
+    """Draw for each participant and sensor the proportion of valid windows.
 
     Parameters
     ----------
     shares
-        One row a participant, one column a sensor, on [0, 1]; a column ``windows`` is
-        told beside the names: see `physio.datasets.feature_table.usable`.
+        One row per participant, one column per sensor, on [0, 1]; a column ``windows``
+        is shown beside the names: see `physio.datasets.feature_table.usable`.
     title
-        What stands above it.
+        Title of the figure.
     """
     sensors = [c for c in fractions.columns if c != "windows"]
     height = 1.2 + 0.3 * len(fractions)
     figure = Figure((2.5 + 1.1 * len(sensors), height), layout="constrained")
     ax = figure.subplots()
     image = _draw_fractions(ax, fractions, sensors)
-    ax.set_title(f"{title}: usable share of windows".lstrip(": "))
+    ax.set_title(f"{title}: proportion of valid windows".lstrip(": "))
     figure.colorbar(image, ax=ax, format=lambda v, _: f"{v:.0%}")
     return figure
 
 
 def valid_over_time(table: pd.DataFrame, fractions: pd.DataFrame, hop: float) -> Figure:
-    """Draw what is usable of each participant, in all and from window to window.
+    """Draw the valid data of each participant, in total and window by window.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def valid_over_time(table: pd.DataFrame, fractions: pd.DataFrame, hop: float) ->
     shares
         `physio.datasets.feature_table.usable` of them.
     hop
-        From one window to the next (s).
+        Time from one window to the next (s).
     """
     sensors = [c for c in fractions.columns if c != "windows"]
     height = 1.6 + max(0.34, 0.11 * (len(sensors) + 1)) * len(fractions)
@@ -57,11 +57,11 @@ def valid_over_time(table: pd.DataFrame, fractions: pd.DataFrame, hop: float) ->
         1, 2, width_ratios=[0.9 + 0.62 * len(sensors), 7], sharey=True
     )
     image = _draw_fractions(totals_ax, fractions, sensors)
-    totals_ax.set_title("usable share, mean of windows", fontsize=10)
+    totals_ax.set_title("valid fraction, mean of windows", fontsize=10)
     names = [n for n in table[LABEL].unique() if n]
     _draw_lanes(windows_ax, table, list(fractions.index), (sensors, names), hop)
     windows_ax.set_title(
-        f"window by window; lanes from above: condition, {', '.join(sensors)}",
+        f"valid fraction by window; rows from above: condition, {', '.join(sensors)}",
         fontsize=10,
     )
     figure.colorbar(
@@ -70,11 +70,11 @@ def valid_over_time(table: pd.DataFrame, fractions: pd.DataFrame, hop: float) ->
         fraction=0.025,
         pad=0.01,
         format=lambda v, _: f"{v:.0%}",
-        label="usable share of the window",
+        label="valid fraction of the window",
     )
     hues = colormaps[_HUES].resampled(8)
     patches = [Patch(color=hues(i % 8), label=name) for i, name in enumerate(names)]
-    if 0 < len(patches) <= 12:  # forty videos are no legend
+    if 0 < len(patches) <= 12:  # not a legend of forty videos
         figure.legend(
             handles=patches, loc="outside lower right", ncols=6, frameon=False
         )
@@ -82,7 +82,7 @@ def valid_over_time(table: pd.DataFrame, fractions: pd.DataFrame, hop: float) ->
 
 
 def _draw_fractions(ax: Axes, fractions: pd.DataFrame, sensors: Sequence[str]) -> Any:
-    """Draw shares as numbers on shades; return what a colour bar needs."""
+    """Draw fractions as numbers on shades; return the image for a colour bar."""
     values = fractions[list(sensors)].to_numpy()
     image = ax.imshow(values, vmin=0, vmax=1, cmap=_SHADES, aspect="auto")
     names = [str(p) for p in fractions.index]
@@ -107,7 +107,7 @@ def _draw_lanes(
     named: tuple[Sequence[str], Sequence[str]],
     hop: float,
 ) -> None:
-    """Draw for each participant a lane of conditions, and one a sensor, along the time."""
+    """Draw for each participant a lane of conditions, and one per sensor, over time."""
     sensors, conditions = named
     shades, hues = colormaps[_SHADES], colormaps[_HUES].resampled(8)
     owners = table["subject"].astype(str).to_numpy()
@@ -125,14 +125,14 @@ def _draw_lanes(
             cells[many * i + 1 + k, :n] = shades(np.nan_to_num(values))
     extent = (0.0, longest * hop / 60, len(participants) - 0.5, -0.5)
     ax.imshow(cells, aspect="auto", interpolation="nearest", extent=extent)
-    ax.set_xlabel("min of windows, trials one after another")
+    ax.set_xlabel("time (min of windows, trials concatenated)")
     ax.tick_params(length=0, axis="y", labelleft=False)
 
 
 def missing_reasons(table: pd.DataFrame, sensors: Sequence[str]) -> pd.DataFrame:
-    """Return why values of each sensor are missing: shares of all its values.
+    """Return the proportions of present and missing values of each sensor, by reason.
 
-    One row a sensor, one column a reason, and ``a value``.
+    One row per sensor; columns ``present`` and one per reason.
     """
     from physio.core.missing import MissingReason
 
@@ -146,17 +146,17 @@ def missing_reasons(table: pd.DataFrame, sensors: Sequence[str]) -> pd.DataFrame
         codes = table[columns].to_numpy().ravel()
         counts = np.bincount(codes.astype(np.intp), minlength=len(MissingReason))
         proportions[sensor] = {
-            ("a value" if r is MissingReason.OK else r.words): counts[r]
+            ("present" if r is MissingReason.OK else r.words): counts[r]
             / max(len(codes), 1)
             for r in MissingReason
         }
     shares = pd.DataFrame(proportions).T
-    shown = [c for c in shares.columns if c == "a value" or shares[c].max() > 0]
+    shown = [c for c in shares.columns if c == "present" or shares[c].max() > 0]
     return shares[shown]
 
 
 def windows_per_condition(table: pd.DataFrame) -> pd.DataFrame:
-    """Return how many windows each participant has of each condition."""
+    """Return the number of windows of each participant and condition."""
     labelled = table[table[LABEL] != ""]
     counts = pd.crosstab(labelled["subject"].astype(str), labelled[LABEL])
     return counts.reindex(sorted(counts.index, key=natural))

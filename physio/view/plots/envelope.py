@@ -1,4 +1,4 @@
-"""Blocks laid out in time, for eyes rather than for computing."""
+"""Blocks joined to gap-free arrays, min-max envelopes, and runs of codes."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from physio.core.missing import MissingReason
 
 
 def stitched(blocks: Sequence[Block]) -> tuple[Array, Array]:
-    """Return all samples of a stream, the lost ones too.
+    """Return all samples of a stream as one array, with lost samples as NaN.
 
     Parameters
     ----------
@@ -19,10 +19,9 @@ def stitched(blocks: Sequence[Block]) -> tuple[Array, Array]:
     Returns
     -------
     times
-        When each sample was taken (s, session clock), shape (n,). A lost one is put
-        where it would have been between its neighbours.
+        Time of each sample (s, session clock), shape (n,); interpolated for lost ones.
     data
-        Shape (n, channels); NaN (why: no signal) where a sample was lost.
+        Shape (n, channels); NaN (reason: no signal) where a sample was lost.
     """
     filled = [b for b in blocks if len(b)]
     if not filled:
@@ -41,17 +40,17 @@ def stitched(blocks: Sequence[Block]) -> tuple[Array, Array]:
 
 
 def envelope(times: Array, values: Array, bins: int = 1500) -> tuple[Array, Array]:
-    """Return a line that looks like ``values`` but has few points.
+    """Return the min-max envelope of a signal, for drawing it with few points.
 
-    A long signal is cut into ``bins`` pieces, and each gives its smallest and its
-    largest value, so that no spike is lost. A piece without any value stays missing.
+    A long signal is divided into ``bins`` intervals; each gives its minimum and its
+    maximum, so that spikes remain. An interval without any value remains missing.
 
     Parameters
     ----------
     times, values
         Shape (n,) each.
     bins
-        A signal of up to 4 points a bin comes back as it is.
+        A signal of up to 4 samples per bin is returned unchanged.
     """
     if len(values) <= 4 * bins:
         return times, values
@@ -63,7 +62,7 @@ def envelope(times: Array, values: Array, bins: int = 1500) -> tuple[Array, Arra
 
 
 def code_runs(codes: Array) -> list[tuple[int, int, int]]:
-    """Return where a code stays the same: (from row, to row, code), 0 left out."""
+    """Return the runs of equal codes except 0: (first row, last row + 1, code)."""
     if not len(codes):
         return []
     edges = np.flatnonzero(np.diff(codes)) + 1

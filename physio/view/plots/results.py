@@ -1,4 +1,4 @@
-"""Pictures of training runs and of how models were judged."""
+"""Figures of training runs and of evaluations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -13,11 +13,11 @@ from physio.core.block import Array
 from physio.view.plots.time_axes import INK, PALE
 
 MIN_MAP_ELECTRODES: Final = 16
-"""Electrodes that a map of the head needs: with fewer it is mostly made up."""
+"""Minimum number of electrodes for a topographic map; fewer leave too much to guess."""
 
 NOT_CONNECTIVITY: Final = (
-    "What the network reads of which electrode. This is not connectivity: it says "
-    "nothing of how parts of the brain are connected."
+    "Attention weights between the electrodes' tokens. This is not connectivity: "
+    "it does not show how brain areas are connected."
 )
 
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -32,7 +32,7 @@ def curves_figure(curves: Mapping[str, Sequence[float]], floor: float = 0.0) -> 
     curves
         By fold: the mean loss of each epoch.
     floor
-        The least that label smoothing leaves (nats), if that is known.
+        Minimum of the loss under label smoothing (nats), if known.
     """
     figure = Figure((7, 4), layout="constrained")
     ax = figure.subplots()
@@ -48,12 +48,12 @@ def curves_figure(curves: Mapping[str, Sequence[float]], floor: float = 0.0) -> 
     if floor:
         ax.axhline(floor, color=INK, linestyle=":", linewidth=1)
         ax.annotate(
-            "as low as smoothed labels let it be", (1, floor), (0, 4),
+            "minimum with smoothed labels", (1, floor), (0, 4),
             textcoords="offset points", color=INK, fontsize="small",
         )  # fmt: skip
     ax.set_xlabel("epoch")
     ax.set_ylabel("training loss (nats)")
-    ax.set_title("How training went; what is learned of others is not here")
+    ax.set_title("Training loss (says nothing about held-out participants)")
     _remove_spines(ax)
     return figure
 
@@ -61,21 +61,21 @@ def curves_figure(curves: Mapping[str, Sequence[float]], floor: float = 0.0) -> 
 def participants_figure(
     rows: Sequence[Mapping[str, Any]], metric: str, models: Sequence[str] = ()
 ) -> Figure:
-    """Draw how good each model was for each participant, sorted, with chance beside.
+    """Draw a metric of each model for each participant, sorted, with the chance level.
 
     Parameters
     ----------
     rows
-        Of an evaluation's JSON.
+        Rows of an evaluation's JSON.
     metric
-        Which figure.
+        Name of the metric.
     models
-        Which, in order; by default all that have it (at most six).
+        Models in order; by default all with this metric (at most six).
     """
     by_model = {str(r["model"]): r for r in rows if r["metric"] == metric}
     names = [m for m in (models or by_model) if m in by_model][: len(_COLOURS)]
     if not names:
-        raise ValueError(f"no model has a figure called {metric!r}")
+        raise ValueError(f"no model has the metric {metric!r}")
     first = by_model[names[0]]["per_participant"]
     participants = sorted(
         first, key=lambda p: -np.inf if first[p] is None else first[p]
@@ -107,7 +107,7 @@ def participants_figure(
     ax.set_xlim(-0.6, len(participants) + 0.6)
     ax.set_ylabel(metric)
     ax.set_title(
-        f"{metric} of each participant (mean over participants, 95 % interval)"
+        f"{metric} by participant (legend: mean over participants, 95 % interval)"
     )
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     _remove_spines(ax)
@@ -117,19 +117,19 @@ def participants_figure(
 def calibration_figure(
     outputs: pd.DataFrame, models: Sequence[str], classes: Sequence[str]
 ) -> Figure:
-    """Draw how often what was said with a probability was so, in ten bins.
+    """Draw the reliability diagram of predicted probabilities in ten bins.
 
     Parameters
     ----------
     outputs
-        Of an evaluation: ``y``, and ``<model>.<class>`` for each model.
+        Outputs of an evaluation: ``y``, and ``<model>.<class>`` for each model.
     models, classes
         Their names.
     """
     figure = Figure((5.6, 5.6), layout="constrained")
     ax = figure.subplots()
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
-    ax.annotate("as often as said", (0.62, 0.6), ha="left", va="top", rotation=45)
+    ax.annotate("perfect calibration", (0.62, 0.6), ha="left", va="top", rotation=45)
     y = outputs["y"].to_numpy().astype(int)
     for k, model in enumerate(models[: len(_COLOURS)]):
         probabilities = outputs[[f"{model}.{c}" for c in classes]].to_numpy(np.float64)
@@ -153,9 +153,9 @@ def calibration_figure(
     ax.set_ylim(-0.02, 1.02)
     ax.set_aspect("equal")
     event = f"of {classes[1]!r}" if len(classes) == 2 else "of a class"
-    ax.set_xlabel(f"probability {event}, as said")
-    ax.set_ylabel("how often it was so")
-    ax.set_title("Calibration: mean distance from the line")
+    ax.set_xlabel(f"predicted probability {event}")
+    ax.set_ylabel("observed frequency")
+    ax.set_title("Calibration (legend: expected calibration error)")
     figure.legend(loc="outside lower center", frameon=False)
     _remove_spines(ax)
     return figure
@@ -164,7 +164,7 @@ def calibration_figure(
 def confusion_figure(
     outputs: pd.DataFrame, model: str, classes: Sequence[str]
 ) -> Figure:
-    """Draw what was said of each class, in shares of its windows, and their number."""
+    """Draw the confusion matrix: proportions of each class's windows, and counts."""
     probabilities = outputs[[f"{model}.{c}" for c in classes]].to_numpy(np.float64)
     known = np.isfinite(probabilities).all(axis=1)
     y = outputs["y"].to_numpy().astype(int)[known]
@@ -183,8 +183,8 @@ def confusion_figure(
     ax.set_xticks(range(n), classes)
     ax.set_yticks(range(n), classes)
     ax.tick_params(length=0)
-    ax.set_xlabel("what was said")
-    ax.set_ylabel("what was so")
+    ax.set_xlabel("predicted class")
+    ax.set_ylabel("true class")
     ax.set_title(model)
     return figure
 
@@ -192,9 +192,9 @@ def confusion_figure(
 def importance_figure(
     importance: Array, electrodes: Sequence[str], bands: Sequence[str]
 ) -> Figure:
-    """Draw which band of which electrode moves the answers.
+    """Draw the permutation importance of each band and electrode.
 
-    On maps of the head where there are 16 electrodes with known places, else as bars.
+    As topographic maps with at least 16 electrodes of known position, else as bars.
 
     Parameters
     ----------
@@ -219,19 +219,20 @@ def importance_figure(
         )  # fmt: skip
         ax.set_title(name)
     bar = figure.colorbar(image, ax=list(axes), shrink=0.7)
-    bar.set_label("change of the answer")
+    bar.set_label("change of the probability")
     electrode, band = divmod(int(values.argmax()), len(bands))
     figure.suptitle(
-        "How much the probability changes when this band of this electrode is taken "
-        f"from another window\nmost: {bands[band]} at {electrodes[electrode]}, "
-        f"{100 * top:.2g} points of 100; the less, the more electrodes say the same",
+        "Mean change of the predicted probability when this band of this electrode is "
+        f"permuted between windows\nmaximum: {bands[band]} at "
+        f"{electrodes[electrode]}, {100 * top:.2g} percentage points; smaller the more "
+        "the electrodes are correlated",
         fontsize="medium",
     )
     return figure
 
 
 def attention_figure(attention: Array, electrodes: Sequence[str]) -> Figure:
-    """Draw who looks at whom, as a matrix: it is not connectivity, and says so.
+    """Draw the mean attention matrix, with a note that it is not connectivity.
 
     Parameters
     ----------
@@ -245,19 +246,19 @@ def attention_figure(attention: Array, electrodes: Sequence[str]) -> Figure:
     figure = Figure((2.5 + 0.24 * n, 2.6 + 0.24 * n), layout="constrained")
     ax = figure.subplots()
     least, most = float(values.min()) * n, float(values.max()) * n
-    # What is within a fifth of an equal share looks pale, as it is next to nothing.
+    # Values within a fifth of uniform attention are pale: they are negligible.
     about = TwoSlopeNorm(1.0, min(least, 0.8), max(most, 1.25))
     image = ax.imshow(values * n, cmap="PuOr_r", norm=about)
     ax.set_xticks(range(n), electrodes, rotation=90, fontsize="small")
     ax.set_yticks(range(n), electrodes, fontsize="small")
     ax.tick_params(length=0)
-    ax.set_xlabel("is looked at")
-    ax.set_ylabel("looks")
+    ax.set_xlabel("attended electrode (key)")
+    ax.set_ylabel("electrode (query)")
     bar = figure.colorbar(image, ax=ax, shrink=0.8)
-    bar.set_label("times an equal share")
+    bar.set_label("relative to uniform attention")
     ax.set_title(
         "Attention, mean over windows, blocks and heads:\n"
-        f"from {least:.2f} to {most:.2f} times an equal share",
+        f"{least:.2f} to {most:.2f} times uniform attention",
         fontsize="medium",
     )
     figure.supxlabel(_wrapped(NOT_CONNECTIVITY, 12 + 4 * n), fontsize="small")
@@ -275,16 +276,14 @@ def _importance_bars(
         ax.bar(at, values[:, k], 0.92 * width, color=_COLOURS[k], label=name)
     ax.set_xticks(range(len(electrodes)), electrodes)
     ax.set_ylabel("mean change of the probability")
-    ax.set_title(
-        "How much the answer moves when a feature is taken from another window"
-    )
+    ax.set_title("Change of the probability when a feature is permuted between windows")
     figure.legend(loc="outside lower center", ncols=len(bands), frameon=False)
     _remove_spines(ax)
     return figure
 
 
 def _mne_info(electrodes: Sequence[str]) -> Any:
-    """Return MNE's description of electrodes and their places; None if one has none."""
+    """Return MNE's info with electrode positions; None if a position is unknown."""
     import mne
 
     montage = mne.channels.make_standard_montage("colin27_1005")
@@ -299,7 +298,7 @@ def _mne_info(electrodes: Sequence[str]) -> Any:
 def _reliability_bins(
     predicted: Array, occurred: Any, n: int = 10
 ) -> tuple[Array, Array, Array]:
-    """Return mean of what was said, share that was so, and number, of each bin."""
+    """Return mean prediction, observed frequency, and count of each bin."""
     at = np.minimum((predicted * n).astype(int), n - 1)
     count = np.bincount(at, minlength=n)
     used = count > 0
@@ -311,7 +310,7 @@ def _reliability_bins(
 def _chance_level(
     by_model: Mapping[str, Mapping[str, Any]], metric: str
 ) -> float | None:
-    """Return what is reached without knowing anything; None where that is unknown."""
+    """Return the chance level of a metric; None if it is unknown."""
     if _CHANCE.get(metric) is not None:
         return _CHANCE[metric]
     row = by_model.get("majority class")
@@ -319,7 +318,7 @@ def _chance_level(
 
 
 def number(value: float | None) -> float:
-    """Return a figure of JSON as a number: NaN where it is null."""
+    """Return a JSON value as a number: NaN for null."""
     return float("nan") if value is None else float(value)
 
 

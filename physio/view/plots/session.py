@@ -1,4 +1,4 @@
-"""Pictures of sessions: signals and estimates that share one axis of time."""
+"""Figures of sessions: signals and estimates on one time axis."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -30,7 +30,7 @@ from physio.view.plots.time_axes import (
 )
 
 _ROWS: Final = 16
-"""How many channels of a stream `plot` draws one above the other."""
+"""Maximum number of channels of a stream that `plot` draws."""
 
 
 def session_figure(
@@ -42,12 +42,12 @@ def session_figure(
     conditions: Events | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw what was recorded and what was estimated from it.
+    """Draw the signals of a session and the estimates from them.
 
-    Signals are drawn above, the estimates below, each as a line with bands of ±1
-    standard deviation and of 95 %. Where there is no estimate the scale is hatched and
-    the reason stands there, or below if it does not fit. Ratings that the participant
-    gave are dots; the truth of a simulated participant is a dashed line.
+    Signals are above, estimates below, each as a line with bands of ±1 standard
+    deviation and of 95 %. Where there is no estimate the panel is hatched and shows the
+    reason, or the line below the figure if it does not fit. Self-reports are dots; the
+    true affect of a simulated participant is a dashed line.
 
     Parameters
     ----------
@@ -56,17 +56,16 @@ def session_figure(
     features, estimates
         The computed streams, each as one block.
     truth
-        What a simulated participant feels: channels called like the estimates.
+        True affect of a simulated participant: channels named as the estimates.
     conditions
-        Parts of a study. They last until the channel ``end`` (s, session clock), for
-        so long as the channel ``seconds`` says, or until the next begins.
+        Conditions of a study: see `physio.view.plots.time_axes.condition_spans`.
     title
-        What stands above it.
+        Title of the figure.
 
     Notes
     -----
-    Signals of more than some thousand samples are drawn as the smallest and largest
-    value of each of 1500 pieces of time.
+    Signals of more than 6000 samples are drawn as the minimum and maximum of each of
+    1500 intervals.
     """
     panels = signal_panels(recording, features)
     names = estimated_dimensions(estimates.info) if estimates is not None else ()
@@ -109,7 +108,7 @@ def plot(recording: Recording) -> Figure:
     """
     streams = {n: b for n, b in recording.streams.items() if any(map(len, b))}
     if not streams:
-        raise ValueError("there is nothing to plot: no stream has a sample")
+        raise ValueError("cannot plot the recording: no stream has a sample")
     counts = [len(b[0].info.channels) for b in streams.values()]
     page = TimeAxes(
         title=_title(recording),
@@ -139,13 +138,13 @@ def plot(recording: Recording) -> Figure:
 
 
 def _draw_estimate(ax: Axes, block: Block, name: str) -> set[str]:
-    """Draw an estimate; return the reasons for which there was none."""
+    """Draw an estimate; return the reasons of its missing values."""
     step = max(1, len(block) // 4000)  # far more rows than there are pixels
     rows = slice(None, None, step)
     times, colour = block.times, COLOURS.get(name, INK)
     mean, sd = block.column(name), block.column(f"{name}.sd")
-    prefix = "" if np.isfinite(mean).any() else "_"  # matplotlib leaves "_..." untold
-    for width, alpha, label in ((1.96, 0.15, "95 %"), (1.0, 0.28, "±1 sd")):
+    prefix = "" if np.isfinite(mean).any() else "_"  # matplotlib omits labels "_..."
+    for width, alpha, label in ((1.96, 0.15, "95 %"), (1.0, 0.28, "±1 SD")):
         low, high = ((mean + width * sd * sign)[rows] for sign in (-1, 1))
         ax.fill_between(
             times[rows],
@@ -200,7 +199,7 @@ def _draw_ratings(ax: Axes, recording: Recording, name: str) -> None:
             values = events.data[:, events.info.names.index(name)]
             ax.plot(
                 events.times, values, "o", ms=6, mfc="white", mec="black", mew=1.2,
-                label="own rating", zorder=4, clip_on=False,
+                label="self-report", zorder=4, clip_on=False,
             )  # fmt: skip
 
 
@@ -214,7 +213,7 @@ def _legend(ax: Axes) -> None:
 
 
 def _marker_labels(recording: Recording) -> Mapping[float, str]:
-    """Return what was marked: labelled events, but for what the session itself says."""
+    """Return the labels of markers by time, without the session's own messages."""
     quiet = ("session.stream_timeout", "session.status")
     return {
         float(time): label

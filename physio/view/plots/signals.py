@@ -1,4 +1,4 @@
-"""The signals of a session that participants look for first."""
+"""Panels of the main signals of a session."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from physio.view.plots.envelope import envelope, stitched
 from physio.view.plots.time_axes import INK, display_unit
 
 _CENTRAL: Final = ("Cz", "Fz", "Pz", "AFz", "FCz", "CPz")
-"""Which EEG channel stands for all, the first of these that is there."""
+"""The EEG channel that is drawn: the first of these that is present."""
 
 
 @dataclass(frozen=True)
 class SignalPanel:
-    """One signal of a session: what it is called, how it is drawn, and how high."""
+    """Panel of one signal: title, drawing function, and relative height."""
 
     title: str
     draw: Callable[[Axes], None]
@@ -26,7 +26,7 @@ class SignalPanel:
 
 
 def signal_panels(recording: Recording, features: Block | None) -> list[SignalPanel]:
-    """Return the panels of the signals that participants look for first."""
+    """Return the panels of EEG, skin conductance, heart rate and movement."""
     panels = []
     if eeg := _first_channel(recording, lambda c: c.kind == "eeg"):
         panels.append(_raw_panel(recording, *eeg, 1.2))
@@ -54,11 +54,11 @@ def signal_panels(recording: Recording, features: Block | None) -> list[SignalPa
 
 
 def _first_channel(
-    recording: Recording, wanted: Callable[[Channel], bool]
+    recording: Recording, matches: Callable[[Channel], bool]
 ) -> tuple[str, int] | None:
-    """Return the stream and the number of a channel of a raw stream."""
+    """Return stream and number of the first raw channel that meets a condition."""
     for name, blocks in recording.streams.items():
-        candidates = [i for i, c in enumerate(blocks[0].info.channels) if wanted(c)]
+        candidates = [i for i, c in enumerate(blocks[0].info.channels) if matches(c)]
         if candidates and name != "features" and any(map(len, blocks)):
             names = blocks[0].info.names
             central = [names.index(n) for n in _CENTRAL if n in names]
@@ -66,21 +66,21 @@ def _first_channel(
     return None
 
 
-def _first_column(features: Block | None, wanted: Callable[[Channel], bool]) -> str:
+def _first_column(features: Block | None, matches: Callable[[Channel], bool]) -> str:
     if features is None:
         return ""
-    return next((c.name for c in features.info.channels if wanted(c)), "")
+    return next((c.name for c in features.info.channels if matches(c)), "")
 
 
 def _heart_rate_column(features: Block | None) -> str:
-    """Return the heart rate: breaths and skin responses have a rate as well."""
+    """Return the column of the heart rate (``rate`` beside ``rmssd``)."""
 
-    def wanted(channel: Channel) -> bool:
+    def matches(channel: Channel) -> bool:
         chain, _, quantity = channel.name.rpartition(".")
         beside = features is not None and f"{chain}.rmssd" in features.info.names
         return quantity == "rate" and (beside or "heart" in chain)
 
-    return _first_column(features, wanted)
+    return _first_column(features, matches)
 
 
 def _raw_panel(recording: Recording, stream: str, i: int, height: float) -> SignalPanel:
@@ -127,10 +127,10 @@ def _eda_panel(
             ax.plot(*envelope(times, data[:, raw[1]]), color=INK, lw=0.8)
         if features is not None and tonic:
             _feature_line(features, tonic, "#CC79A7")(ax)
-            ax.lines[-1].set_label("tonic")
+            ax.lines[-1].set_label("SCL (tonic)")
             ax.legend(loc="upper right", fontsize=7, frameon=False)
 
-    return SignalPanel(f"Skin cond.\n{display_unit('uS')}", draw, 1.2)
+    return SignalPanel(f"Skin conductance\n{display_unit('uS')}", draw, 1.2)
 
 
 def _feature_line(block: Block, name: str, colour: str) -> Callable[[Axes], None]:
@@ -143,7 +143,7 @@ def _feature_line(block: Block, name: str, colour: str) -> Callable[[Axes], None
 
 
 def _scale_to_percentiles(ax: Axes, values: Array) -> None:
-    """Scale to what is usual, so that a few spikes do not flatten all else."""
+    """Scale the axis to percentiles, so that single spikes do not determine it."""
     good = values[np.isfinite(values)]
     if len(good):
         low, high = np.percentile(good, [0.5, 99.5])

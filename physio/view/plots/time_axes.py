@@ -1,4 +1,4 @@
-"""A page of panels above one axis of time."""
+"""Figure of panels that share one time axis."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -19,14 +19,14 @@ _TINTS: Final = (
     "#77AADD", "#EE8866", "#EEDD88", "#44BB99", "#FFAABB", "#BBCC33", "#99DDFF",
     "#AAAA00",
 )  # fmt: skip
-"""Light colours that participants who see colours differently tell apart (Tol, `light`)."""
+"""Light colours for conditions, for colour-vision deficiency too (Tol, `light`)."""
 
 _MICRO: Final = "\N{MICRO SIGN}"
 _UNITS: Final = {"uV": f"{_MICRO}V", "uS": f"{_MICRO}S", "degC": "°C", "1": ""}
 
 
 class ConditionSpan(NamedTuple):
-    """A part of a study, from when to when (s, session clock)."""
+    """A condition with its begin and end (s, session clock)."""
 
     name: str
     begin: float
@@ -34,15 +34,15 @@ class ConditionSpan(NamedTuple):
 
 
 def display_unit(unit: str) -> str:
-    """Return a unit as participants write it."""
+    """Return a unit in common notation."""
     return _UNITS.get(unit, unit)
 
 
 def condition_spans(conditions: Events, end: float) -> list[ConditionSpan]:
-    """Return the parts of a study that events stand for.
+    """Return the conditions of a study from their events.
 
-    They last until the channel ``end`` (s, session clock), or for so long as the
-    channel ``seconds`` says; else until the next begins, the last one until ``end``.
+    They last until the channel ``end`` (s, session clock) or for the channel
+    ``seconds``; else until the next one begins, the last one until ``end``.
     """
     begins = conditions.times
     names = conditions.info.names
@@ -58,20 +58,20 @@ def condition_spans(conditions: Events, end: float) -> list[ConditionSpan]:
 
 
 class TimeAxes:
-    """An empty page with a title, labels and panels that share the axis of time.
+    """Figure with a title, badges and panels that share the time axis.
 
     Parameters
     ----------
     title
-        What it shows.
+        Title of the figure.
     labels
-        What must be said of the numbers.
+        Badges of the data's origins.
     about
-        What the numbers are.
+        Meaning of the numbers.
     heights
-        The height of each panel, relative to each other.
+        Relative heights of the panels.
     begin, end
-        From when to when (s, session clock).
+        Limits of the time axis (s, session clock).
     """
 
     def __init__(
@@ -102,13 +102,13 @@ class TimeAxes:
         self._format_time_axis()
 
     def label_panel(self, ax: Axes, text: str) -> None:
-        """Put the name of a panel on its left."""
+        """Write the name of a panel to its left."""
         box = ax.get_position()
         middle = (box.y0 + box.y1) / 2
         self.figure.text(0.012, middle, text, fontsize=9, va="center", linespacing=1.4)
 
     def draw_conditions(self, parts: Sequence[ConditionSpan]) -> None:
-        """Draw the parts of a study as bands, named above the panels."""
+        """Draw the conditions as bands, with their names above the panels."""
         if not parts or not self.axes:
             return
         names = list(dict.fromkeys(part.name for part in parts))
@@ -122,7 +122,7 @@ class TimeAxes:
         for part in parts:
             colour = tint[part.name]
             begin, end = max(part.begin, self.begin), min(part.end, self.end)
-            if begin >= end:  # the session ended before
+            if begin >= end:  # after the end of the session
                 continue
             strip.axvspan(begin, end, color=colour, lw=0)
             for ax in self.axes:
@@ -136,7 +136,7 @@ class TimeAxes:
                 )
 
     def draw_markers(self, markers: Mapping[float, str]) -> None:
-        """Draw markers as lines through all panels, named at the first if they fit."""
+        """Draw markers as lines through all panels, with labels if they fit."""
         if not self.axes:
             return
         top = self.axes[0]
@@ -154,7 +154,7 @@ class TimeAxes:
                 free = time + room * (len(label[:24]) + 3)
 
     def draw_footer(self, text: str, note: str) -> None:
-        """Put a line below everything: whose data these are, and what else is said."""
+        """Write a line below the panels: citation, and a note."""
         room = 205 - len(note)  # characters of this size that fit across the page
         text = text if len(text) <= room else f"{text[: room - 1]}…"
         y = 0.1 * self._inch

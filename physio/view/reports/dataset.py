@@ -1,4 +1,4 @@
-"""What is usable of a data set, per participant and sensor, as a page."""
+"""Report on a data set: valid data per participant and sensor, ratings, audits."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,12 +18,12 @@ from physio.view.reports.html import HtmlReport
 def dataset_report(
     table: pd.DataFrame, audits: Sequence[Mapping[str, Any]]
 ) -> HtmlReport:
-    """Return the report on a table of features.
+    """Return the report on a feature table.
 
     Parameters
     ----------
     table
-        As `physio.datasets.feature_table.read` gives it.
+        A feature table: see `physio.datasets.feature_table.read`.
     audits
         Of splits of it, as `physio.evaluation.leakage.audit.Audit.told` gives them.
     """
@@ -32,36 +32,36 @@ def dataset_report(
     fractions = feature_table.usable(table)
     sensors = [c for c in fractions.columns if c != "windows"]
     windows = about.get("windows", {})
-    name = str(about.get("dataset") or "A table of features")
-    page = HtmlReport(f"{name}: what is usable")
+    name = str(about.get("dataset") or "Feature table")
+    page = HtmlReport(f"{name}: data availability")
     if about.get("origin", "measured") != "measured":
         page.notice(f"The signals are {about['origin']}, not measured on participants.")
     _add_overview(page, table, about, len(fractions))
-    page.heading("What is usable")
+    page.heading("Valid data")
     hop = float(windows.get("hop", 1.0))
     page.figure(
         valid_over_time(table, fractions, hop),
-        "For each participant and sensor: for how much of a window its features have "
-        "values, in the mean and window by window along the recording, beneath the "
-        "condition. What needs a minute to warm up is missing in short trials.",
+        "Valid fraction of the features of each participant and sensor: mean over "
+        "windows, and window by window below the condition. Features that need a "
+        "minute of signal are missing in short trials.",
     )
     page.table(fractions, _percent_or_count)
-    page.heading("Why values are missing")
-    page.text("Shares of all values of a sensor's features.")
+    page.heading("Reasons for missing values")
+    page.text("Proportions of all values of a sensor's features.")
     page.table(missing_reasons(table, sensors), "{:.1%}".format)
     if (table[LABEL] != "").any():
         page.heading("Windows of each condition")
         page.table(windows_per_condition(table))
     if answers := _rating_summary(table):
-        page.heading("What participants answered")
+        page.heading("Self-reports")
         page.text(
-            "Mean over participants, and standard deviation between them; .sam is on the "
-            "study's own scale."
+            "Mean and standard deviation over participants; .sam is on the original scale "
+            "of the study."
         )
         page.table(pd.DataFrame(answers))
     for audit in audits:
         page.audit(audit)
-    page.heading("Where it comes from")
+    page.heading("Provenance")
     if lines := _provenance(about):
         page.table(pd.DataFrame({"": lines}))
     return page
@@ -80,7 +80,7 @@ def _add_overview(
 
 
 def _rating_summary(table: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Return what was answered of each condition, one answer a participant and part."""
+    """Return mean and SD of each rating by condition, over participants."""
     columns = [
         c
         for c in table.columns
@@ -106,7 +106,9 @@ def _provenance(about: Mapping[str, Any]) -> dict[str, str]:
     lines = {}
     if "source" in about:
         source = about["source"]
-        lines["samples are counted in"] = f"{source['stream']} ({source['rate']} Hz)"
+        lines["window positions are samples of"] = (
+            f"{source['stream']} ({source['rate']} Hz)"
+        )
     for package, number in about.get("versions", {}).items():
         lines[package] = str(number)
     if "code" in about:

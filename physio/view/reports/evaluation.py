@@ -1,4 +1,4 @@
-"""The report on an evaluation: audit on top, then who did how well, on whom."""
+"""Report on an evaluation: leakage audit, metrics by model and by participant."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -10,38 +10,38 @@ from matplotlib.figure import Figure
 from physio.view.reports.html import HtmlReport
 
 _INK, _DOT = "#0072b2", "#9aa7b6"
-_MOST: Final = 8  # measures that are drawn
+_MAX_FIGURES: Final = 8  # metrics that are drawn
 
 
 def evaluation_report(result: Mapping[str, Any]) -> HtmlReport:
-    """Return the report on what ``physio evaluate`` or ``physio train`` wrote.
+    """Return the report on a result of ``physio evaluate`` or ``physio train``.
 
     Parameters
     ----------
     told
         ``dataset``, ``protocol``, ``participants``, ``rows`` (model, metric, mean, low,
-        high, per_participant), and where they are known ``audit``, ``paired``,
+        high, per_participant), and if known ``audit``, ``paired``,
         ``config``, ``versions``.
     """
     protocol = str(result.get("protocol", ""))
     page = HtmlReport(f"{result.get('dataset', 'An evaluation')}: {protocol}")
     if protocol.startswith("paper-"):
         page.notice(
-            "This protocol leaks; it is here to compare with published figures."
+            "This protocol has leakage; it only serves comparison with published results."
         )
     if audit := result.get("audit"):
         page.audit(audit)
     else:
-        page.notice("No audit of the split was made.")
+        page.notice("The split was not audited for leakage.")
     rows = list(result.get("rows", ()))
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    page.heading("How well, on participants who were left out")
+    page.heading("Performance in held-out participants")
     participants = result.get("participants", ())
     page.text(
-        f"{len(participants)} participants. Each dot is a participant, the line the 95 % interval of "
-        "the mean over participants (participants drawn anew)."
+        f"{len(participants)} participants. Each dot is a participant; the line is the "
+        "95 % bootstrap interval of the mean over participants."
     )
-    for metric in metrics[:_MOST]:
+    for metric in metrics[:_MAX_FIGURES]:
         mine = [row for row in rows if row["metric"] == metric]
         name = "".join(c if c.isalnum() else "-" for c in metric)
         page.figure(
@@ -49,13 +49,13 @@ def evaluation_report(result: Mapping[str, Any]) -> HtmlReport:
         )
     page.table(_metric_table(rows))
     if paired := result.get("paired"):
-        page.heading("Differences, participant by participant")
+        page.heading("Paired differences between models")
         page.table(
             pd.DataFrame(paired).drop(columns="per_participant", errors="ignore")
         )
-    page.heading("Each participant")
+    page.heading("Results by participant")
     page.table(_participant_table(rows, metrics[:3]))
-    page.heading("Where it comes from")
+    page.heading("Provenance")
     provenance = {
         k: str(v)
         for k, v in result.items()
@@ -66,12 +66,12 @@ def evaluation_report(result: Mapping[str, Any]) -> HtmlReport:
 
 
 def audit_report(audit: Mapping[str, Any]) -> HtmlReport:
-    """Return the report on the audit of a split."""
+    """Return the report on a leakage audit of a split."""
     return HtmlReport(f"Audit: {audit['protocol']}").audit(audit)
 
 
 def forest_plot(rows: Sequence[Mapping[str, Any]], metric: str) -> Figure:
-    """Draw one measure: a line a model, with each participant as a dot."""
+    """Draw one metric: a line per model, each participant as a dot."""
     figure = Figure((9, 1.1 + 0.34 * len(rows)), layout="constrained")
     ax: Any = figure.subplots()
     for i, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""A page that needs nothing else: HTML with its pictures inside."""
+"""Self-contained HTML report with embedded figures."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -32,17 +32,17 @@ tr.leak td:first-child { color: #b42318; font-weight: 600; }
 
 @dataclass
 class HtmlReport:
-    """A page under construction; each method adds to its end.
+    """Report under construction; each method appends to it.
 
     Parameters
     ----------
     title
-        What stands above it.
+        Title of the report.
     """
 
     title: str
     figures: dict[str, Figure] = field(default_factory=dict, init=False)
-    """The pictures that have names, to be kept as files as well: see `keep`."""
+    """Named figures, which `save_figures` writes."""
     _parts: list[str] = field(default_factory=list)
 
     def heading(self, text: str) -> Self:
@@ -55,13 +55,13 @@ class HtmlReport:
         return self._add(f"<p{kind}>{escape(text)}</p>")
 
     def notice(self, text: str) -> Self:
-        """Add what must not be overlooked: simulated, demonstration, leaky."""
+        """Add a highlighted notice, as for simulated data or leakage."""
         return self._add(f'<p class="notice" role="note">{escape(text)}</p>')
 
     def table(
         self, table: pd.DataFrame, shown: Callable[[Any], str] | None = None
     ) -> Self:
-        """Add a table; ``shown`` turns each of its cells into text."""
+        """Add a table; ``shown`` formats each of its cells."""
         formatters = None if shown is None else [shown] * len(table.columns)
         html = table.rename_axis(None).rename_axis(None, axis=1).to_html(
             border=0, justify="right", formatters=formatters, na_rep="-"
@@ -69,7 +69,7 @@ class HtmlReport:
         return self._add(f'<div class="wide">{html}</div>')
 
     def figure(self, figure: Figure, caption: str, name: str = "") -> Self:
-        """Add a picture, and what it shows for those who cannot see it."""
+        """Add a figure with a caption, which is also its alternative text."""
         if name:
             self.figures[name] = figure
         content = BytesIO()
@@ -82,7 +82,7 @@ class HtmlReport:
         )
 
     def save_figures(self, folder: Path) -> list[Path]:
-        """Write the named pictures as PNG, SVG and PDF; return the files."""
+        """Write the named figures as PNG, SVG and PDF; return the files."""
         folder.mkdir(parents=True, exist_ok=True)
         written, files = [], distinct(self.figures)
         for name, figure in self.figures.items():
@@ -93,9 +93,9 @@ class HtmlReport:
         return written
 
     def audit(self, audit: Mapping[str, Any]) -> Self:
-        """Add the audit of a split, as `physio.evaluation.leakage.audit.Audit.told` gives it."""
-        verdict = "nothing leaks" if audit["ok"] else "this split leaks"
-        self.heading("Audit")
+        """Add the leakage audit of a split, of `physio.evaluation.leakage.audit`."""
+        verdict = "no leakage found" if audit["ok"] else "this split has leakage"
+        self.heading("Leakage audit")
         add = self.text if audit["ok"] else self.notice
         add(f"{audit['protocol']}: {verdict}.")
         rows = [
@@ -109,9 +109,9 @@ class HtmlReport:
             self._add(f"<table><tbody>{''.join(rows)}</tbody></table>")
         if clock := audit.get("clock"):
             self.text(
-                f"A forest that sees nothing but the seconds since the start reaches "
-                f"macro-F1 {clock['reached']:.2f}, the mean over "
-                f"{len(clock['per_participant'])} participants (always the commonest class: "
+                "A random forest with the time since the start as its only feature reaches "
+                f"macro-F1 {clock['reached']:.2f}, mean over "
+                f"{len(clock['per_participant'])} participants (majority class: "
                 f"{clock['guess']:.2f})."
             )
         return self

@@ -1,4 +1,4 @@
-"""The report on one session: what was recorded, how good it was, what came of it."""
+"""Report on one session: streams, signal quality, estimates, features, events."""
 
 import json
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Block
 from physio.core.events import Events
 from physio.core.recording import (
@@ -19,7 +20,7 @@ from physio.core.recording import (
     base_name,
     computed,
 )
-from physio.view.labels import DIMENSIONS, MEANING, origin_labels
+from physio.view.labels import MEANING, estimated_dimensions, joined, origin_labels
 from physio.view.plots.coverage import feature_figure, quality_figure
 from physio.view.plots.envelope import stitched
 from physio.view.plots.session import session_figure
@@ -40,8 +41,11 @@ _SHEET: Final = {
     "python": "Python",
     "numpy": "NumPy",
 }
-_BODY: Final = ("tonic", "rate", "amplitude", "rmssd", "activity", "level", "slope")
-_MOST: Final = 60  # rows of a table of events
+_SUMMARY: Final = (
+    "tonic", "scr_rate", "scr_amplitude", "rate", "amplitude", "rmssd", "activity",
+    "level", "slope",
+)  # fmt: skip
+_MAX_ROWS: Final = 60  # of a table of events
 
 
 def session_report(
@@ -51,19 +55,19 @@ def session_report(
     conditions: Events | None = None,
     timing: Mapping[str, str] | None = None,
 ) -> HtmlReport:
-    """Return the report on a session, with all pictures inside.
+    """Return the report on a session, with embedded figures.
 
     Parameters
     ----------
     recording
-        What was recorded.
+        The recording.
     features, estimates
-        What was computed of it, each as one block; None where nothing was.
+        The computed streams, each as one block; None without any.
     conditions
-        The parts of a study, if there were any: see
+        The conditions of a study, if any: see
         `physio.view.plots.time_axes.bands`.
     timing
-        How late markers are, in words, by the channel that shows what they mark.
+        Delay of each channel behind its markers, as text, by channel.
     """
     about = recording.metadata
     page = HtmlReport(f"Session {about.get('participant', '')}".strip())
@@ -83,8 +87,7 @@ def session_report(
     )
     page.figure(
         figure,
-        "Signals above; below, valence, arousal and dominance with bands of one "
-        "standard deviation and of 95 %. Hatched where there is no estimate.",
+        _overview_caption(estimates),
         "overview",
     )
     if estimates is not None:
@@ -94,8 +97,8 @@ def session_report(
         if (course := feature_figure(features, parts)) is not None:
             page.figure(
                 course,
-                "Skin responses and the heart over time. Where a line is broken, the "
-                "value is missing.",
+                "SCRs, heart rate, RMSSD and respiration over time; lines are interrupted "
+                "where values are missing.",
                 "body",
             )
     if (spectrum := _spectrum(recording)) is not None:
@@ -108,8 +111,18 @@ def session_report(
     return page
 
 
+def _overview_caption(estimates: Block | None) -> str:
+    names = estimated_dimensions(estimates.info) if estimates is not None else ()
+    if not names:
+        return "Signals of the session."
+    return (
+        f"Signals (above) and {joined(names)} (below) with bands of ±1 standard "
+        "deviation and of 95 %; hatched where there is no estimate."
+    )
+
+
 def _add_streams(page: HtmlReport, recording: Recording) -> None:
-    page.heading("What was recorded")
+    page.heading("Recorded streams")
     streams = {
         n: b
         for n, b in recording.streams.items()
@@ -118,7 +131,7 @@ def _add_streams(page: HtmlReport, recording: Recording) -> None:
     page.text(f"{recording.seconds:.1f} s of {len(streams)} streams.")
     page.figure(
         quality_figure(streams, recording.begin, recording.end),
-        "When each stream was there: missing samples and channels that stand still.",
+        "Coverage of each stream over time: valid, flat or partly missing, missing.",
         "quality",
     )
     rows = {}
@@ -134,9 +147,9 @@ def _add_streams(page: HtmlReport, recording: Recording) -> None:
             "channels": _channel_list(blocks[0]),
             "samples": n_samples,
             "lost": n_expected - n_samples,
-            "share lost": f"{(n_expected - n_samples) / max(n_expected, 1):.2%}",
+            "proportion lost": f"{(n_expected - n_samples) / max(n_expected, 1):.2%}",
             "longest gap (s)": f"{longest:.2f}",
-            "worn": blocks[0].info.site or "",
+            "body site": blocks[0].info.site or "",
         }
     page.table(pd.DataFrame(rows).T)
 
@@ -150,29 +163,29 @@ def _channel_list(block: Block) -> str:
 def _add_estimates(
     page: HtmlReport, estimates: Block, parts: list[ConditionSpan]
 ) -> None:
-    page.heading("Valence, arousal and dominance")
+    names = estimated_dimensions(estimates.info)
+    page.heading(joined(names).capitalize() or "Estimates")
     page.text(MEANING)
     rows: dict[str, Any] = {}
     for part in parts:
         inside = (estimates.times >= part.begin) & (estimates.times < part.end)
         row: dict[str, Any] = {"from (s)": f"{part.begin - parts[0].begin:.0f}"}
-        for name in DIMENSIONS:
-            if name not in estimates.info.names:
-                continue
+        for name in names:
             mean = estimates.column(name)[inside]
             sd = estimates.column(f"{name}.sd")[inside]
             valid = np.isfinite(mean)
             row[name] = (
                 f"{mean[valid].mean():+.2f} ± {sd[valid].mean():.2f}"
                 if valid.any()
-                else "none"
+                else "missing"
             )
-            row[f"{name} known"] = f"{valid.mean():.0%}" if len(valid) else "0%"
+            row[f"{name} available"] = f"{valid.mean():.0%}" if len(valid) else "0%"
         rows[f"{len(rows) + 1}. {part.name}"] = row
     page.table(pd.DataFrame(rows).T)
     page.text(
-        "Means over each part, with the mean standard deviation of a single estimate; "
-        "and in which share of it there is an estimate. Parts lie in order of time.",
+        "Mean over each condition ± mean standard deviation of a single estimate, and "
+        "the proportion of the condition with an estimate. Conditions are in order of "
+        "time.",
         small=True,
     )
 
@@ -183,11 +196,11 @@ def _add_features(
     names = [
         n
         for n in features.info.names
-        if n.rpartition(".")[2] in _BODY and n.count(".") == 1
+        if n.rpartition(".")[2] in _SUMMARY and n.count(".") == 1
     ]
     if not names:
         return
-    page.heading("Skin, heart and movement")
+    page.heading("Skin conductance, heart, respiration and movement")
     unit = {c.name: c.unit for c in features.info.channels}
     rows: dict[str, Any] = {}
     for part in parts:
@@ -197,21 +210,22 @@ def _add_features(
             values = features.column(name)[inside]
             good = values[np.isfinite(values)]
             column = f"{name} ({display_unit(unit[name])})".replace(" ()", "")
-            row[column] = f"{good.mean():.3g}" if len(good) else "none"
+            row[column] = f"{good.mean():.3g}" if len(good) else "missing"
         rows[f"{len(rows) + 1}. {part.name}"] = row
     page.table(pd.DataFrame(rows).T)
     page.text(
-        "Means over each part of what is there. eda.scr_rate counts the skin's responses.",
+        "Means of the available values in each condition. scr_rate is the rate of skin "
+        "conductance responses (SCR), tonic the skin conductance level (SCL).",
         small=True,
     )
 
 
 def _whole_session(recording: Recording) -> list[ConditionSpan]:
-    return [ConditionSpan("the whole session", recording.begin, recording.end + 1e-6)]
+    return [ConditionSpan("whole session", recording.begin, recording.end + 1e-6)]
 
 
 def _spectrum(recording: Recording) -> Figure | None:
-    """Draw the power of the first stream with EEG, by MNE's Welch estimate."""
+    """Draw the power spectrum of the first EEG stream (Welch's method, MNE)."""
     from mne.time_frequency import psd_array_welch
 
     for name, blocks in recording.streams.items():
@@ -260,16 +274,18 @@ def _add_events(page: HtmlReport, recording: Recording) -> None:
     rows.sort()
     if rows:
         page.heading("Markers and ratings")
-        table = pd.DataFrame(rows[:_MOST], columns=["s", "of", "label", "rating"])
-        table["s"] = table["s"].map("{:.2f}".format)
-        page.table(table.set_index("s"))
-        if len(rows) > _MOST:
-            page.text(f"and {len(rows) - _MOST} more", small=True)
+        table = pd.DataFrame(
+            rows[:_MAX_ROWS], columns=["time (s)", "stream", "label", "rating"]
+        )
+        table["time (s)"] = table["time (s)"].map("{:.2f}".format)
+        page.table(table.set_index("time (s)"))
+        if len(rows) > _MAX_ROWS:
+            page.text(f"and {len(rows) - _MAX_ROWS} more", small=True)
     status = recording.events.get("session.status")
     if status is not None and len(status):
-        page.heading("What befell the session")
-        at = [f"{t - recording.begin:.2f}" for t in status.times.tolist()[:_MOST]]
-        page.table(pd.DataFrame({"what": status.labels[:_MOST]}, index=at))
+        page.heading("Status messages")
+        at = [f"{t - recording.begin:.2f}" for t in status.times.tolist()[:_MAX_ROWS]]
+        page.table(pd.DataFrame({"message": status.labels[:_MAX_ROWS]}, index=at))
 
 
 def _add_data_sheet(
@@ -278,11 +294,13 @@ def _add_data_sheet(
     about: Mapping[str, str] = recording.metadata
     page.heading("Data sheet")
     rows = {name: about[key] for key, name in _SHEET.items() if about.get(key)}
-    rows |= {f"{channel} behind its marker": told for channel, told in timing.items()}
+    rows |= {
+        f"delay of {channel} behind its marker": d for channel, d in timing.items()
+    }
     page.table(pd.DataFrame({"": rows}))
     config = json.loads(about.get("config", "{}"))
     text, references = methods_paragraph(config, version("physio-affect"))
-    page.heading("Methods, ready to paste")
+    page.heading("Methods")
     page.text(text)
     for reference in references:
         page.text(reference, small=True)

@@ -1,4 +1,4 @@
-"""The page of a run: how good it is for whom, how sure, and what it reads."""
+"""Figures of a training run: by participant, calibration, importance, attention."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,16 +18,15 @@ _SHOWN: Final = 4  # models in a picture
 
 
 def add_run_figures(page: HtmlReport, run: Path) -> HtmlReport:
-    """Add to the page of an evaluation what only its folder tells.
+    """Add the figures of a run's folder to the report on its evaluation.
 
     Parameters
     ----------
     page
         See `physio.view.reports.evaluation`.
     run
-        A folder that `physio evaluate --out` or `physio train --out` left: its results
-        and what was said of each row; training curves and what the networks read, where
-        networks were kept.
+        Output folder of `physio evaluate` or `physio train`: results and predictions,
+        and with saved networks their training curves and explanations.
     """
     result = json.loads((run / RESULT).read_text("utf-8"))
     for note in result.get("notes", ()):
@@ -41,15 +40,14 @@ def add_run_figures(page: HtmlReport, run: Path) -> HtmlReport:
 def _result_figures(
     run: Path, result: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, Figure]]:
-    """Yield heading, what it tells, and the picture itself."""
+    """Yield heading, caption and figure of each result."""
     rows = result["rows"]
     metric = str(rows[0]["metric"])
     models = _shown_models(rows, metric)
     yield (
-        "From the worst to the best told",
-        f"{metric} of each participant, from the worst to the best by {models[0]!r}. "
-        "Below the line is worse than knowing nothing: for such a participant what others "
-        "share is the other way round.",
+        "Results by participant",
+        f"{metric} of each participant, sorted by {models[0]!r}. Bars below the line are "
+        "worse than chance: in such a participant the common pattern is reversed.",
         results.participants_figure(rows, metric, models),
     )
     classes = result.get("classes") or []
@@ -59,22 +57,22 @@ def _result_figures(
         if calibrated:
             yield (
                 "Calibration",
-                "Above the line it was surer than it said, below it was not as sure. "
-                "The number is the mean distance, in parts of 1; dots are as large as "
-                "there are windows.",
+                "Points below the diagonal are overconfident, points above it "
+                "underconfident. The number is the expected calibration error; the area "
+                "of a dot shows the number of windows.",
                 results.calibration_figure(outputs, calibrated, classes),
             )
             yield (
-                "What was taken for what",
-                f"What {calibrated[0]!r} said of each class: shares of its windows, and how "
-                "many.",
+                "Confusion matrix",
+                f"Classes predicted by {calibrated[0]!r}: proportion of each true class's "
+                "windows, and their number.",
                 results.confusion_figure(outputs, calibrated[0], classes),
             )
     yield from _network_figures(run / "networks")
 
 
 def _network_figures(folder: Path) -> Iterator[tuple[str, str, Figure]]:
-    """Yield pictures of the networks that were kept."""
+    """Yield figures of the saved networks."""
     curves = {
         p.parent.name: json.loads(p.read_text("utf-8"))["losses"]
         for p in sorted(folder.glob("*/curve.json"))
@@ -82,9 +80,9 @@ def _network_figures(folder: Path) -> Iterator[tuple[str, str, Figure]]:
     if curves:
         yield (
             "Training",
-            "Grey: each fold's network. Where a curve still falls at its end, more "
-            "epochs would fit the training windows better, and not for that the "
-            "participants left out.",
+            "Grey: network of each fold. A curve that still falls at its end would fit the "
+            "training windows better with more epochs, not necessarily held-out "
+            "participants.",
             results.curves_figure(curves),
         )
     explanations = [
@@ -98,22 +96,24 @@ def _network_figures(folder: Path) -> Iterator[tuple[str, str, Figure]]:
         [explanation["importance"] for explanation in explanations], axis=0
     )
     yield (
-        "Which bands of which electrodes",
-        "What moves the answers, mean over folds. It is no evidence that the answers "
-        "are right, nor that a rhythm comes from below the electrode; what is high at "
-        "the rim of the head, in beta and gamma, is often muscle.",
+        "Permutation importance of bands and electrodes",
+        "Change of the predicted probability, mean over folds. It does not show that the "
+        "predictions are right, nor that a rhythm originates below the electrode; high "
+        "values at the rim of the head in beta and gamma are often muscle artifacts.",
         results.importance_figure(importance, electrodes, bands),
     )
     if explanations[0]["attention"]:
-        attention = np.mean([one["attention"] for one in explanations], axis=0)
+        attention = np.mean(
+            [explanation["attention"] for explanation in explanations], axis=0
+        )
         yield (
-            "Who looks at whom",
+            "Attention between electrodes",
             results.NOT_CONNECTIVITY,
             results.attention_figure(attention, electrodes),
         )
 
 
 def _shown_models(rows: list[dict[str, Any]], metric: str) -> list[str]:
-    """Return which models are shown: the first that know anything."""
+    """Return the displayed models: the first except the majority class."""
     names = [str(r["model"]) for r in rows if r["metric"] == metric]
     return [n for n in names if n != "majority class"][:_SHOWN] or names

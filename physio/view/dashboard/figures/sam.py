@@ -4,7 +4,8 @@ from functools import lru_cache
 from math import cos, pi, sin
 from typing import Final
 
-from physio.view.labels import DIMENSIONS, ENDS
+from physio.core.affect import DIMENSIONS
+from physio.view.labels import ENDS
 
 LEVELS: Final = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """What the five figures of a scale stand for; ratings lie on them and between."""

@@ -110,7 +110,9 @@ class Board(Device):
             )
         board_id(self._source)
         if self.buffer_seconds <= 0:
-            raise ValueError(f"ring must be above 0 s, not {self.buffer_seconds}")
+            raise ValueError(
+                f"buffer_seconds must be above 0 s, not {self.buffer_seconds}"
+            )
 
     @property
     def _source(self) -> str:

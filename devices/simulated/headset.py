@@ -23,9 +23,9 @@ STEP: Final = 0.0223517
 class Eeg(Sensor):
     """Brain, muscles, blinks, mains hum, the electrodes' own drift and noise."""
 
-    name, tells = "eeg", "blinks"
+    name, event_name = "eeg", "blinks"
     site, placement, reference = "scalp", "dry electrodes", "ears"
-    details = (Channel("size", "misc", "uV"), Channel("seconds", "misc", "s"))
+    event_channels = (Channel("size", "misc", "uV"), Channel("seconds", "misc", "s"))
 
     def __init__(self, who: Participant, headset: "Headset") -> None:
         super().__init__()

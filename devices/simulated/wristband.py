@@ -67,9 +67,9 @@ class Skin(Sensor):
     and its rise, half recovery ``h`` and exponent ``p`` are its own.
     """
 
-    name, tells = "eda", "responses"
+    name, event_name = "eda", "responses"
     site, placement = "left wrist", "ventral, dry electrodes"
-    details = (
+    event_channels = (
         Channel("amplitude", "misc", "uS"),
         Channel("rise", "misc", "s"),
         Channel("recovery", "misc", "s"),

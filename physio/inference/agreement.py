@@ -52,9 +52,10 @@ class Agreement:
             if concerned and base_name(item.info.name) == RATINGS:
                 rows = zip(item.times.tolist(), item.data, strict=True)
                 self._waiting += [(t, row.copy()) for t, row in rows]
-        elif computed(item.info.name) == "estimates":
-            if not self.participant or about == self.participant:
-                self._add_estimates(item)
+        elif computed(item.info.name) == "estimates" and (
+            not self.participant or about == self.participant
+        ):
+            self._add_estimates(item)
 
     def summary(self) -> dict[str, dict[str, float | int]]:
         """Return the agreement for each dimension with at least `FEWEST` ratings.

@@ -1,10 +1,10 @@
-"""What is known of one participant: their rest, and moments that they rated."""
+"""Calibration of a participant: the resting baseline, and rated moments."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -12,27 +12,30 @@ from physio.core.events import Events, event_stream
 from physio.core.recording import CALIBRATION as NAME
 from physio.models.personalization import RatedMoment
 
+if TYPE_CHECKING:
+    from physio.inference.expert import BoundExpert
+
 VERSION: Final = 1
 CALIBRATION: Final = event_stream(NAME)
-"""A calibration that a session begins with; the label is its text."""
+"""Calibration that a session begins with; the label is its text."""
 
 
 @dataclass(frozen=True)
 class ExpertBaseline:
-    """How a participant rested, as one expert saw it.
+    """Baseline of a participant in the features of one expert.
 
     Parameters
     ----------
     weights
-        The expert's name.
+        Name of the expert.
     sha256
-        Of its weights: what was estimated of the labels holds for these alone.
+        Hash of its weights: the estimates at the labels hold for these alone.
     columns
-        The features it reads: those of another montage are no use to it.
+        Features of the expert: those of another montage cannot be used.
     total, seconds
         See `physio.models.baseline.BaselineAccumulator`.
     past
-        How long the rest was (s).
+        Duration of the baseline (s).
     """
 
     weights: str
@@ -45,21 +48,21 @@ class ExpertBaseline:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A participant's own calibration: a small file, theirs to keep and to delete.
+    """Calibration of a participant: a small file that the participant may keep or delete.
 
-    It holds sums over a rest and what was said at a few moments; no signal, no name.
+    It holds sums over a baseline and the ratings of a few moments; no signal, no name.
 
     Parameters
     ----------
     participant
         Code of the participant, never a name.
     experts
-        How the participant rested, as each expert saw it.
+        Baseline of the participant in the features of each expert.
     labels
-        Of each rated moment: mean, standard deviation, rating; 9 numbers, None for
-        what was not said.
+        Rated moments, each with mean, standard deviation and rating: 9 numbers, None
+        for a dimension that was not rated.
     version
-        Of this layout.
+        Version of the layout.
     """
 
     participant: str = ""
@@ -68,22 +71,22 @@ class Calibration:
     version: int = VERSION
 
     def text(self) -> str:
-        """Return it is stored."""
+        """Return the calibration as a file holds it."""
         return json.dumps(asdict(self))
 
     def write(self, path: Path) -> None:
-        """Store it, readable by its owner alone."""
+        """Write the calibration to a file that only its owner can read."""
         path.write_text(self.text() + "\n", "utf-8")
         path.chmod(0o600)
 
     @classmethod
     def parse(cls, text: str, at: str = "the calibration") -> Self:
-        """Return the calibration that `text` gave.
+        """Return the calibration from its `text`.
 
         Raises
         ------
         ValueError
-            If it is none, or of another version.
+            If it is damaged, no calibration, or of another version.
         """
         try:
             parts = json.loads(text)
@@ -96,19 +99,19 @@ class Calibration:
                 "calibrate anew"
             )
         try:
-            experts = tuple(_own(e) for e in parts["experts"])
+            experts = tuple(_expert_baseline(e) for e in parts["experts"])
             labels = tuple(tuple(row) for row in parts["labels"])
-            found = cls(str(parts["participant"]), experts, labels, version)
+            calibration = cls(str(parts["participant"]), experts, labels, version)
             if any(len(row) != 9 for row in labels):
                 raise ValueError
-            found.moments()
+            calibration.moments()
         except (ValueError, TypeError, KeyError):
             raise ValueError(f"{at} is damaged: calibrate anew") from None
-        return found
+        return calibration
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return the calibration in a file, or raise what is wrong with it."""
+        """Return the calibration in a file; raise ValueError as `parse`."""
         try:
             text = path.read_text("utf-8")
         except UnicodeDecodeError:
@@ -116,9 +119,9 @@ class Calibration:
         return cls.parse(text, str(path))
 
     def event(self, time: float, participant: str = "") -> Events:
-        """Return it as the event by which a session begins with it.
+        """Return the event that gives the calibration to a session.
 
-        ``participant`` is the code of the one meant, in a session of several.
+        ``participant`` is the code of its participant, in a session of several.
         """
         name = f"{NAME}.{participant}".rstrip(".")
         info = replace(CALIBRATION, name=name, participant=participant)
@@ -130,32 +133,26 @@ class Calibration:
         rows = [[np.nan if v is None else float(v) for v in row] for row in self.labels]
         return [RatedMoment(*np.array(row).reshape(3, 3)) for row in rows]
 
-    def refusals(self, minds: Sequence[Any]) -> list[str]:
-        """Return a sentence on each expert that cannot use it.
-
-        Parameters
-        ----------
-        minds
-            The experts of the session: ``name``, ``columns`` and ``sha256``.
-        """
-        told = []
-        known = {own.weights: own for own in self.experts}
-        for mind in minds:
-            own = known.get(mind.name)
-            if own is None:
-                told.append(f"the calibration knows nothing of {mind.name!r}")
-            elif own.columns != mind.columns:
-                told.append(
+    def refusals(self, experts: Sequence["BoundExpert"]) -> list[str]:
+        """Return a sentence on each expert of a session that cannot use it."""
+        messages = []
+        known = {baseline.weights: baseline for baseline in self.experts}
+        for expert in experts:
+            stored, names = known.get(expert.name), expert.features.names
+            if stored is None:
+                messages.append(f"the calibration has no baseline for {expert.name!r}")
+            elif stored.columns != names:
+                messages.append(
                     f"the calibration is of another montage: it has "
-                    f"{_few(own.columns)}, but {mind.name!r} reads "
-                    f"{_few(mind.columns)} here"
+                    f"{_first(stored.columns)}, but {expert.name!r} reads "
+                    f"{_first(names)} in this session"
                 )
-            elif self.labels and own.sha256 != mind.sha256:
-                told.append(
-                    f"the weights {mind.name!r} are not those of the calibration: its "
-                    "rest is used, its labels are not"
+            elif self.labels and stored.sha256 != expert.sha256:
+                messages.append(
+                    f"the weights {expert.name!r} are not those of the calibration: its "
+                    "baseline is used, its ratings are not"
                 )
-        return told
+        return messages
 
 
 def packed(labels: Sequence[RatedMoment]) -> tuple[tuple[float | None, ...], ...]:
@@ -164,7 +161,7 @@ def packed(labels: Sequence[RatedMoment]) -> tuple[tuple[float | None, ...], ...
     return tuple(tuple(None if np.isnan(v) else v for v in row) for row in rows)
 
 
-def _own(parts: Mapping[str, Any]) -> ExpertBaseline:
+def _expert_baseline(parts: Mapping[str, Any]) -> ExpertBaseline:
     n = len(parts["columns"])
     total, seconds = (tuple(map(float, parts[k])) for k in ("total", "seconds"))
     if (
@@ -183,6 +180,6 @@ def _own(parts: Mapping[str, Any]) -> ExpertBaseline:
     )
 
 
-def _few(names: Sequence[str], most: int = 4) -> str:
+def _first(names: Sequence[str], most: int = 4) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -124,9 +124,13 @@ def test_origin_and_participant() -> None:
             ValueError,
             "a playback board needs a file, and as master the board that wrote it",
         ),
-        ({"ring": 0.0}, ValueError, "ring must be above 0 s, not 0.0"),
         (
-            {"only": ("egg",)},
+            {"buffer_seconds": 0.0},
+            ValueError,
+            "buffer_seconds must be above 0 s, not 0.0",
+        ),
+        (
+            {"streams_used": ("egg",)},
             ValueError,
             "board 'synthetic' has no stream 'egg'; it has eeg, acc, gyro, eda, ppg, "
             "temp, acc2, gyro2, eda2, ppg2, temp2",
@@ -315,8 +319,8 @@ def test_a_marker_lies_at_its_sample() -> None:
     [
         ("muse_2", {}, ("p50",)),
         ("muse_s", {}, ("p61",)),
-        ("muse_2", {"only": ("eeg",)}, ()),
-        ("muse_2", {"only": ("eeg", "ppg")}, ("p50",)),
+        ("muse_2", {"streams_used": ("eeg",)}, ()),
+        ("muse_2", {"streams_used": ("eeg", "ppg")}, ("p50",)),
         ("muse_2", {"board_commands": ("p51",)}, ("p51",)),
         ("cyton", {}, ()),
     ],

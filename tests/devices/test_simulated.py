@@ -184,7 +184,7 @@ def test_nothing_comes_before_or_after_the_with_block_and_it_opens_again() -> No
         clock.wait(5.0)
         assert device.read() == ()
     for first, second in zip(*runs, strict=True):
-        assert (second.epoch, second.start) == (first.epoch + 10, first.start)
+        assert (second.t0, second.start) == (first.t0 + 10, first.start)
         np.testing.assert_array_equal(first.data, second.data)
 
 

@@ -379,8 +379,9 @@ def test_a_strangers_text_is_never_markup() -> None:
     state.take(mute(f"{EVIL}.eeg", 99.0, on=True), 99.0)
     parts = [
         html.badges(state), html.session_status(state), html.estimates(state),
-        html.estimate_basis(state), html.streams(state, controls=True), html.event_log(state),
-        html.latency(state, [1.0]), html.baseline(state), html.feature_sparklines(state),
+        html.estimate_basis(state), html.streams(state, controls=True),
+        html.event_log(state), html.latency(state, [1.0]), html.baseline(state),
+        html.feature_sparklines(state),
     ]  # fmt: skip
     tags = Tags()
     for part in parts:

@@ -219,10 +219,10 @@ def test_a_missing_source_widens_and_does_not_stop(tmp_path: Path) -> None:
     ],
 )
 def test_nothing_there_says_why(
-    tmp_path: Path, skin: MissingReason, heart: MissingReason, said: MissingReason
+    tmp_path: Path, eda: MissingReason, heart: MissingReason, said: MissingReason
 ) -> None:
     x = rows(8)
-    x[:, :4], x[:, 4:] = skin.nan, heart.nan
+    x[:, :4], x[:, 4:] = eda.nan, heart.nan
     out = run(estimator(wrist(tmp_path / "wrist")), x)
     assert set(out.column("arousal.missing")) == {said}
     assert set(missing_reason(out.column("arousal.sd"))) == {said}
@@ -323,7 +323,7 @@ def test_a_channel_set_that_does_not_suit_is_refused(tmp_path: Path) -> None:
         estimator(name).output_info(poor)
     assert Estimator((Expert(name, ("eda",)),)).output_info(poor).names[0] == "valence"
     with pytest.raises(
-        ValueError, match=r"^the weights 'wrist' read skin, heart, not eeg$"
+        ValueError, match=r"^the weights 'wrist' read eda, heart, not eeg$"
     ):
         Estimator((Expert(name, ("eeg",)),)).output_info(INFO)
 
@@ -340,7 +340,7 @@ def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
         match=r"^a.toml: estimator.experts\[0\]: Expert has no setting 'reeds'; it has "
-        r"weights, reads, fused$",
+        r"weights, features, in_fusion$",
     ):
         build(table, "a.toml: estimator")
 
@@ -348,15 +348,15 @@ def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
-        (lambda: Estimator(baseline_seconds=0.0), r"^rest must be above 0 s, not 0.0$"),
+        (lambda: Estimator(baseline_seconds=0.0), r"^baseline_seconds must be above 0 s, not 0.0$"),
         (
             lambda: Estimator((Expert("a/x"), Expert("x"))),
-            r"^two experts are called alike: x, x$",
+            r"^two experts have the same name: x, x$",
         ),
         (
             lambda: Estimator((Expert("nowhere"),)).output_info(INFO),
-            r"^there are no weights 'nowhere'; shipped are .*, others are named by "
-            r"their folder$",
+            r"^there are no weights 'nowhere': give the name of shipped weights "
+            r"\(.*\) or the path of a folder$",
         ),
     ],
 )
@@ -375,7 +375,7 @@ def test_weights_that_are_not_what_their_card_says_are_refused(tmp_path: Path) -
     model_card._load.cache_clear()
     with pytest.raises(
         ValueError,
-        match=r"is not the file that its card describes: its sha256 differs$",
+        match=r"does not match its card: its sha256 differs$",
     ):
         model_card.load(name)
 

@@ -191,7 +191,7 @@ def test_a_rest_can_be_ended_before_its_time(tmp_path: Path) -> None:
     assert ended > run(estimator(name), x).column("arousal")[-1] + 0.1
 
 
-def mind(name: str) -> BoundExpert:
+def bound(name: str) -> BoundExpert:
     return BoundExpert.bind(estimator(name).experts[0], INFO)
 
 
@@ -201,21 +201,21 @@ def test_a_calibration_of_something_else_is_refused(tmp_path: Path) -> None:
     flow = StageRunner(stage, INFO)
     flow.push(Block(INFO, 0, 0.0, rows()))
     made = stage.calibration(flow.state[0], "p07")
-    assert made.refusals([mind(name)]) == []
+    assert made.refusals([bound(name)]) == []
     (own,) = made.experts
     other = replace(made, experts=(replace(own, columns=("eeg.de.alpha.F3",) * 3),))
-    assert other.refusals([mind(name)]) == [
+    assert other.refusals([bound(name)]) == [
         "the calibration is of another montage: it has eeg.de.alpha.F3, "
         "eeg.de.alpha.F3, eeg.de.alpha.F3, but 'wrist' reads eda.scr_rate, eda.tonic, "
-        "heart.rate here"
+        "heart.rate in this session"
     ]
     newer = replace(made, experts=(replace(own, sha256="0"),), labels=((0.0,) * 9,))
-    assert newer.refusals([mind(name)]) == [
-        "the weights 'wrist' are not those of the calibration: its rest is used, its "
-        "labels are not"
+    assert newer.refusals([bound(name)]) == [
+        "the weights 'wrist' are not those of the calibration: its baseline is used, "
+        "its ratings are not"
     ]
-    assert replace(made, experts=()).refusals([mind(name)]) == [
-        "the calibration knows nothing of 'wrist'"
+    assert replace(made, experts=()).refusals([bound(name)]) == [
+        "the calibration has no baseline for 'wrist'"
     ]
     plain = flow.push(Block(INFO, 600, 0.0, rows()[:1])).data
     flow.on_events(other.event(0.0))  # no use to this montage: nothing changes

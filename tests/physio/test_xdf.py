@@ -223,7 +223,7 @@ def test_a_stream_cannot_become_another(tmp_path: Path) -> None:
     other = EEG.with_channels(Fraction(500), *EEG.channels)
     with Writer(tmp_path / "a.xdf") as writer:
         writer.open_streams([EEG])
-        with pytest.raises(ValueError, match="cannot go on as Info") as error:
+        with pytest.raises(ValueError, match="cannot go on as StreamInfo") as error:
             writer.open_streams([other])
         assert str(error.value) == (
             f"'headset.eeg' in {tmp_path / 'a.xdf'} is {EEG}, and cannot go on as "

@@ -78,7 +78,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     about = {"person": "p07", "begin": "1.0", "config": json.dumps(config)}
     recording = Recording({EDA.name: (block,)}, events, timeline, about)
     monkeypatch.setattr(header, "to_dict", old_description)
-    write(recording, tmp_path / "old.xdf")
+    write(tmp_path / "old.xdf", recording)
     return tmp_path / "old.xdf"
 
 

@@ -16,6 +16,7 @@ from devices.simulated.noise import (
 )
 from devices.simulated.participant import Participant
 from devices.simulated.physiology import PhysiologySegment
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 
 _BACKGROUND: Final = 48  # sources of 1/f noise, all over the head
@@ -233,9 +234,8 @@ def total_effect(
     span: PhysiologySegment, gains: Mapping[str, float], effects: Effects
 ) -> Array:
     """Return the sum of effects (logarithm) at the times of a span."""
-    columns = ("valence", "arousal", "dominance")
     terms = [
-        share * gains[name] * span.quick[:, columns.index(name.partition(".")[2])]
+        share * gains[name] * span.quick[:, DIMENSIONS.index(name.partition(".")[2])]
         for name, share in effects
     ]
     return np.asarray(np.sum(terms, axis=0))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from devices.simulated.affect_trajectory import GRID
 from devices.simulated.noise import SEGMENT
 from devices.simulated.physiology import PhysiologySegment
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block, Channel, StreamInfo
 
 Flags = npt.NDArray[np.bool_]
@@ -20,7 +21,7 @@ Flags = npt.NDArray[np.bool_]
 LabelledEvent = tuple[float, str, tuple[float, ...]]
 """Time since the beginning (s), label, numbers."""
 
-AFFECT = tuple(Channel(name) for name in ("valence", "arousal", "dominance"))
+AFFECT = tuple(Channel(name) for name in DIMENSIONS)
 
 
 class Sensor(ABC):

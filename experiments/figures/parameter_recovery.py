@@ -15,8 +15,8 @@ import numpy as np
 
 from experiments.simulated.eda_dynamics import SkinSimulation, simulate
 from experiments.wesad.tonic_model import fit, session
+from physio.core.affect import LEVELS
 
-LEVELS = (0.5, 0.8, 0.95)
 SHAPES = ((0.5, 1.8), (0.5, 3.0), (0.7, 2.0), (0.9, 1.8), (0.9, 3.0))
 """Rise and decay (s) that are so, where 0.7 and 2.0 s are assumed."""
 
@@ -29,26 +29,26 @@ def recovered(
     With binomial limits of what a nominal rate allows (three deviations).
     """
     errors: dict[str, list[float]] = {}
-    held: dict[str, dict[str, list[bool]]] = {str(level): {} for level in levels}
-    told: list[bool] = []
+    covered: dict[str, dict[str, list[bool]]] = {str(level): {} for level in levels}
+    known: list[bool] = []
     for seed in seeds:
-        made = simulate(settings, seed)
-        one = session(made.eda, settings.rate, made.conditions)
-        truth = {"time": made.time, **made.sizes}
+        simulated = simulate(settings, seed)
+        data = session(simulated.eda, settings.rate, simulated.conditions)
+        truth = {"time": simulated.time, **simulated.sizes}
         for level in levels:
-            said = fit(one, level)
-            each = {"time": said.time, **{k: said.size[k] for k in made.sizes}}
+            estimate = fit(data, level)
+            estimates = {"time": estimate.time, **{k: estimate.size[k] for k in simulated.sizes}}
             for name, value in truth.items():
-                inside = each[name].low <= value <= each[name].high
-                held[str(level)].setdefault(name, []).append(bool(inside))
+                inside = estimates[name].low <= value <= estimates[name].high
+                covered[str(level)].setdefault(name, []).append(bool(inside))
         for name, value in truth.items():  # of the widest interval's fit: the last
-            errors.setdefault(name, []).append(abs(each[name].value / value - 1))
-            told.append(bool(np.isfinite(each[name].known.value)))
+            errors.setdefault(name, []).append(abs(estimates[name].value / value - 1))
+            known.append(bool(np.isfinite(estimates[name].known.value)))
     count = 3 * len(seeds)
     return {
         "participants": len(seeds),
         "median_error": {k: round(float(np.median(v)), 4) for k, v in errors.items()},
-        "told": round(float(np.mean(told)), 4),
+        "told": round(float(np.mean(known)), 4),
         "held": {
             level: {
                 **{k: round(float(np.mean(v)), 4) for k, v in by.items()},
@@ -57,7 +57,7 @@ def recovered(
                     float(3 * np.sqrt(float(level) * (1 - float(level)) / count)), 4
                 ),
             }
-            for level, by in held.items()
+            for level, by in covered.items()
         },
     }
 
@@ -71,8 +71,8 @@ def main() -> None:
     began, usual = time.monotonic(), SkinSimulation()
     shapes = {}
     for rise, fall in SHAPES:
-        own = replace(usual, rises=(rise, rise), falls=(fall, fall))
-        shapes[f"{rise} and {fall} s"] = recovered(own, range(given.shaped), (0.95,))
+        settings = replace(usual, rises=(rise, rise), falls=(fall, fall))
+        shapes[f"{rise} and {fall} s"] = recovered(settings, range(given.shaped), (0.95,))
     result = {
         "recovery": recovered(usual, range(1000, 1000 + given.participants), LEVELS),
         "shapes": shapes,

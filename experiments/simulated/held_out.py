@@ -9,13 +9,12 @@ import numpy as np
 from scipy.stats import norm
 
 from experiments.simulated.cohort import SimulatedCohort, SimulatedParticipant
-from experiments.weights.rating_error import LEVELS
 from physio import config
+from physio.core.affect import DIMENSIONS, LEVELS
 from physio.core.block import Array, Block
 from physio.core.stage import Stage, StageRunner
 from physio.evaluation.statistics import summary
 from physio.models.fusion import fuse, nearest
-from physio.models.gaussian import DIMENSIONS
 from physio.models.model_card import load
 
 ESTIMATOR: Final = "physio.inference.estimator:Estimator"

@@ -12,10 +12,10 @@ import numpy as np
 from experiments.simulated.cohort import SimulatedCohort
 from experiments.weights.published import TrainPublishedExperts
 from physio import config
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.evaluation.statistics import summary
 from physio.models.baseline import BaselinePrior
-from physio.models.gaussian import DIMENSIONS
 from physio.models.model_card import load
 from physio.models.personalization import RatedMoment, personalize
 from physio.training.gaussian import centred
@@ -120,11 +120,11 @@ class LabelCalibration:
         at = self.affect.rest + np.arange(len(s.mean)) * self.affect.every
         labels, rng = [], np.random.default_rng((self.seed, s.seed))
         for t in _TIMES[len(_TIMES) - k :]:
-            here = (at > t - _RECALL) & (at <= t)
-            noisy = s.felt[here].mean(axis=0) + rng.normal(0, self.affect.rater, 3)
+            recalled = (at > t - _RECALL) & (at <= t)
+            noisy = s.felt[recalled].mean(axis=0) + rng.normal(0, self.affect.rater, 3)
             rated = np.round(np.clip(noisy, -1, 1) * 4) / 4
             labels.append(
-                RatedMoment(s.mean[here].mean(axis=0), s.sd[here].mean(axis=0), rated)
+                RatedMoment(s.mean[recalled].mean(axis=0), s.sd[recalled].mean(axis=0), rated)
             )
         later = np.flatnonzero(at > _LATER)
         both = [personalize(s.mean[i], s.sd[i], prior, cov, labels) for i in later]

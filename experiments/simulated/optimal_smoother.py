@@ -15,9 +15,9 @@ from experiments.simulated.held_out import LATER, ratio
 from experiments.weights.dynamics import START, STEP, PersonTraces, gather, know
 from experiments.weights.published import TrainPublishedExperts
 from physio import config
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.evaluation.statistics import summary
-from physio.models.gaussian import DIMENSIONS
 from physio.models.gp_smoother import (
     DynamicsParameters,
     GaussianSmoother,

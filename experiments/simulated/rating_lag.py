@@ -13,11 +13,11 @@ from experiments.simulated.cohort import SimulatedCohort
 from experiments.simulated.held_out import LATER, estimator
 from experiments.weights.published import TRACKER, TrainPublishedExperts
 from physio import config
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.core.stage import StageRunner
 from physio.evaluation.metrics import concordance, correlation
 from physio.evaluation.statistics import paired_differences, summary
-from physio.models.gaussian import DIMENSIONS
 
 _EVERY: Final = 1.0  # s between reports
 _MOST: Final = 40.0  # s by which one may lie behind the other

@@ -12,6 +12,7 @@ import numpy as np
 from experiments.weights import rating_error
 from experiments.weights.split_audit import audited, settled
 from physio import config
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block, Origin
 from physio.core.events import Events, concatenate
 from physio.core.protocols import Device, FastClock
@@ -23,13 +24,7 @@ from physio.models.baseline import BaselinePrior
 from physio.models.rbtransformer import RBTransformerConfig
 from physio.training import trainer
 from physio.training.gaussian import GaussianRecipe, centred, learn, moments, rests
-from physio.training.participant_data import (
-    DIMENSIONS,
-    Participant,
-    RatedSegment,
-    features,
-    run,
-)
+from physio.training.participant_data import Participant, RatedSegment, features, run
 from physio.training.save_weights import minimal_card, store, told
 
 _BANDS: Final = ("theta", "alpha", "beta", "gamma")

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 import physio.assets
-from experiments.weights.rating_error import LEVELS
+from physio.core.affect import LEVELS
 from physio.core.block import Array
 from physio.models.gaussian import Gaussian
 from physio.models.gp_smoother import DynamicsParameters

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.models.baseline import BaselinePrior
 from physio.models.gaussian import shrunk
@@ -16,7 +17,6 @@ from physio.training.gaussian import (
     fitted,
     rests,
 )
-from physio.training.participant_data import DIMENSIONS
 
 GRID: Final = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Variances tried for how participants differ, by the likelihood of training participants."""

@@ -13,9 +13,10 @@ from experiments.simulated import held_out
 from experiments.simulated.cohort import CHAINS, SimulatedCohort, SimulatedParticipant
 from experiments.weights import dynamics, error_model
 from physio import config
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Origin
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
-from physio.models.gaussian import DIMENSIONS, Gaussian, GaussianConfig, fit, shrunk
+from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
 from physio.models.gp_smoother import GaussianSmoother, GaussianSmootherConfig
 from physio.training.gaussian import TrainingSamples, centred, rests
 from physio.training.save_weights import minimal_card, store

@@ -7,11 +7,11 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.ensemble import RandomForestRegressor
 
+from physio.core.affect import DIMENSIONS, LEVELS
 from physio.core.block import Array, Block
 from physio.evaluation.statistics import summary
-from physio.training.participant_data import DIMENSIONS, Participant
+from physio.training.participant_data import Participant
 
-LEVELS: Final = (0.5, 0.8, 0.95)
 """How often central intervals should hold what was rated."""
 
 STRESS: Final = "stress"

@@ -18,13 +18,13 @@ from experiments.wesad import forecast_calibration
 from experiments.wesad.eda_forecast import trained
 from experiments.wesad.multitask import CLASSES, Physics, physics
 from physio import config
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block, Origin
 from physio.core.missing import MissingReason
 from physio.datasets.wesad import Wesad
 from physio.evaluation.splits import LeaveOrderOut, Loso
 from physio.models import model_card
 from physio.models.baseline import BaselinePrior
-from physio.models.gaussian import DIMENSIONS
 from physio.models.pinn import Moments, Pinn, PinnConfig, bridged
 from physio.training import gaussian
 from physio.training.participant_data import Participant

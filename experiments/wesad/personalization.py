@@ -23,13 +23,13 @@ from experiments.weights.participant_effects import (
 from experiments.weights.wrist import TrainWrist
 from experiments.wesad import maml
 from physio import config
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.datasets.wesad import Wesad
 from physio.evaluation.statistics import summary
 from physio.models.baseline import BaselineAccumulator
 from physio.models.personalization import RatedMoment, personalize
 from physio.training.gaussian import TrainingSamples, learn, moments
-from physio.training.participant_data import DIMENSIONS
 
 
 @dataclass(frozen=True)

@@ -151,18 +151,18 @@ def _run_session(
     clock: Clock = FastClock() if rehearse else WallClock()
     out = opened.next_session_folder(code)
 
-    def heard(what: str, **about: Any) -> None:
-        opened.write_log(what, participant=code, session=out.name, **about)
+    def write_log(event: str, **about: Any) -> None:
+        opened.write_log(event, participant=code, session=out.name, **about)
 
     answer = _answer(code) if rehearse else None
-    runner = ProtocolRunner(opened.design, conditions, clock, heard, answer)
+    runner = ProtocolRunner(opened.design, conditions, clock, write_log, answer)
     with session_folder.fresh(out, code) as folder:
         devices: list[Device] = [
             *file.devices(clock),
             ControlSocket(folder, clock),
             runner,
         ]
-        heard(
+        write_log(
             "session",
             hash=opened.design.hash,
             conditions=conditions,
@@ -180,7 +180,7 @@ def _run_session(
             },
         )
         outcome = run_session(file, devices, clock, folder, options)
-    heard("ended", how=outcome.ended, faults=outcome.figures["faults"])
+    write_log("ended", how=outcome.ended, faults=outcome.figures["faults"])
     typer.echo(f"{outcome.folder}: {outcome.ended}")
 
 
@@ -230,18 +230,13 @@ def _answer(code: str) -> Any:
     import numpy as np
 
     from devices.simulated.affect_trajectory import CONDITION_AFFECT
+    from physio.core.affect import DIMENSIONS
 
     rng = np.random.default_rng(crc32(code.encode()))
 
     def answer(condition: str, asked: "Questionnaire") -> Mapping[str, float]:
         middle, half = (asked.high + asked.low) / 2, (asked.high - asked.low) / 2
-        affect = dict(
-            zip(
-                ("valence", "arousal", "dominance"),
-                CONDITION_AFFECT[condition],
-                strict=True,
-            )
-        )
+        affect = dict(zip(DIMENSIONS, CONDITION_AFFECT[condition], strict=True))
         said = {
             item: middle + half * (affect.get(item, 0.0) + rng.normal(0, 0.2))
             for item in asked.items
@@ -272,7 +267,7 @@ def _kill_and_resume(root: Path, code: str, opened: "Study") -> None:
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(os.environ))
     while child.poll() is None:
         lines = [li for li in opened.log() if li.get("participant") == code]
-        if sum(line["what"] == "begin" for line in lines) >= 3:
+        if sum(line["event"] == "begin" for line in lines) >= 3:
             child.send_signal(signal.SIGKILL)
         time.sleep(0.01)
     typer.echo(f"{code}: killed in the third condition, then resumed")
@@ -323,7 +318,8 @@ def _run_preflight(opened: "Study", code: str) -> None:
         participant=code,
         session=out.name,
         checks=[
-            {"what": c.quantity, "figure": repr(c.value), "ok": c.ok} for c in results
+            {"quantity": c.quantity, "value": repr(c.value), "ok": c.ok}
+            for c in results
         ],
     )
     if not bad:
@@ -362,7 +358,9 @@ def epochs(
             if not len(frame):
                 continue
             n_epochs, done = (
-                events.eeg_epochs(recorded.recording, event, clean=clean) if eeg else (0, {})
+                events.eeg_epochs(recorded.recording, event, clean=clean)
+                if eeg
+                else (0, {})
             )
             events.save(folder, recorded.name, frame, n_epochs or None, done)
             rows.append({"participant": recorded.participant, "session": recorded.name,
@@ -438,7 +436,9 @@ def table(
     elif out is None:
         raise ValueError(f"{root} is only read: give an output folder with --out")
     else:
-        folder, rows, differences = derivatives.compute_results_of_dataset(root, plan, out)
+        folder, rows, differences = derivatives.compute_results_of_dataset(
+            root, plan, out
+        )
     excluded = int((rows["exclusion"] != "").sum())
     typer.echo(f"{folder}: {len(rows)} values, {excluded} excluded")
     for contrast in differences:

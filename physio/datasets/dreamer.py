@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, Trial, condition_events
@@ -21,7 +22,7 @@ EEG: Final = (
 )
 """The electrodes, in the order of the file."""
 
-PEOPLE: Final = 23
+PARTICIPANTS: Final = 23
 FILMS: Final = 18
 TARGETS: Final = (
     *("calmness", "surprise", "amusement", "fear", "excitement", "disgust"),
@@ -30,7 +31,7 @@ TARGETS: Final = (
 )
 """Which emotion each film was meant to bring about."""
 
-QUESTIONS: Final = ("valence", "arousal", "dominance")
+QUESTIONS: Final = DIMENSIONS
 
 _SIGNALS: Final = {
     "eeg": (128, tuple(Channel(name, "eeg", "uV") for name in EEG)),
@@ -81,7 +82,7 @@ class Dreamer:
         """Return one trial for each participant and film, as the study had them."""
         if not self.path.is_file():
             raise FileNotFoundError(f"there is no file {self.path}")
-        participants, films = range(1, PEOPLE + 1), range(1, FILMS + 1)
+        participants, films = range(1, PARTICIPANTS + 1), range(1, FILMS + 1)
         return tuple(Trial(str(p), "", str(f)) for p in participants for f in films)
 
     def load(self, trial: Trial) -> Recording:
@@ -101,7 +102,7 @@ class Dreamer:
         """
         if trial not in self.trials():
             raise ValueError(
-                f"DREAMER has participants 1 to {PEOPLE} and films 1 to {FILMS}, but no "
+                f"DREAMER has participants 1 to {PARTICIPANTS} and films 1 to {FILMS}, but no "
                 f"{trial.subject!r}, {trial.trial!r}"
             )
         participant, film = int(trial.subject) - 1, int(trial.trial) - 1
@@ -169,7 +170,7 @@ def _participant(
 ) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
     """Return all that the file has of a participant, by its path below the participant."""
     within = f"DREAMER/Data/{participant}/"
-    found = matlab.load(path, "DREAMER", within=within)
-    if not found:
+    arrays = matlab.load(path, "DREAMER", within=within)
+    if not arrays:
         raise ValueError(f"{path}: there is no DREAMER.Data({participant + 1})")
-    return {name.removeprefix(within): value for name, value in found.items()}
+    return {name.removeprefix(within): value for name, value in arrays.items()}

@@ -34,7 +34,7 @@ from physio.inference.self_report import SAM
 from physio.models.fusion import fuse
 from physio.models.personalization import RatedMoment, personalize
 
-__all__ = ["DIMENSIONS", "Estimator", "Expert"]
+__all__ = ["Estimator", "Expert"]
 
 CONTRIBUTION: Final = ".contribution."
 """Middle of the columns of contributions: ``arousal.contribution.eda.scr_rate``."""

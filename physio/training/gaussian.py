@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
 from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
-from physio.training.participant_data import DIMENSIONS, Participant, RatedSegment
+from physio.training.participant_data import Participant, RatedSegment
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,12 @@ def moments(participant: Participant, recipe: GaussianRecipe) -> TrainingSamples
     x = transform(
         participant.features(recipe.names), [how for _, how in recipe.columns]
     )
-    resting, over = BaselineAccumulator.none(x.shape[1]), len(x) - 1
+    resting, over = BaselineAccumulator.empty(x.shape[1]), len(x) - 1
     for i, row in enumerate(x):
         if resting.past[0] >= recipe.rest:
             over = i
             break
-        resting.see(row, 1 / rate)
+        resting.add(row, 1 / rate)
     parts = []
     for k, at in learned(participant, recipe, over):
         ratings = participant.units[k].ratings
@@ -173,7 +174,7 @@ def centred(participant: TrainingSamples, rest: BaselinePrior) -> tuple[Array, A
 def mahalanobis(participant: TrainingSamples, made: FittedGaussian) -> Array:
     """Return how unlike a model's participants each moment of a participant is, (n,)."""
     z, extra = centred(participant, made.rest)
-    return np.array([made.model.surprise(row, extra) for row in z])
+    return np.array([made.model.novelty(row, extra) for row in z])
 
 
 def _known(unit: RatedSegment, recipe: GaussianRecipe) -> bool:

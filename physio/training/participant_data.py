@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from physio import config
+from physio.core.affect import DIMENSIONS
 from physio.core.aligner import StreamAligner, TickGrid
 from physio.core.block import Array, Block
 from physio.core.recording import Recording
 from physio.core.stage import Chain, Stage, StageRunner
-
-DIMENSIONS: Final = ("valence", "arousal", "dominance")
 
 _ESTIMATOR: Final = "physio.inference.estimator:Estimator"
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import panel as pn
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import StreamInfo
 from physio.core.events import Item
 from physio.core.protocols import Clock, Sink, WallClock
@@ -24,7 +25,7 @@ _CAPACITY: Final = 20_000  # items that wait for the next update
 _START_SCRIPT: Final = """<script>
 let tries = 20
 const draw = setInterval(() => {
-  const models = Bokeh.documents.flatMap((document) => [...document._all_models.values()])
+  const models = Bokeh.documents.flatMap((doc) => [...doc._all_models.values()])
   for (const model of models)
     if (model.name === "frames") model.properties.data.change.emit()
   if (!--tries || models.some((model) => model.panel)) clearInterval(draw)
@@ -160,7 +161,7 @@ def _layout(figures: FigureSet, text_pane: Any) -> list[Any]:
     def cell(name: str, height: int) -> Any:
         return pn.Column(roots[name], height=height, sizing_mode="stretch_width")
 
-    histories = [cell(name, 120) for name in ("valence", "arousal", "dominance")]
+    histories = [cell(name, 120) for name in DIMENSIONS]
     signal_names = ["signals", *(["others"] if figures.eeg and figures.others else [])]
     return [
         pn.Row(*(cell(name, 320) for name in signal_names)),

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from physio.config import build
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block, Channel, Origin, StreamInfo
 from physio.core.events import event_stream, single_event
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import StageRunner
-from physio.inference.estimator import DIMENSIONS, INTERVALS, Estimator, Expert
+from physio.inference.estimator import INTERVALS, Estimator, Expert
 from physio.models import model_card
 from physio.models.baseline import BaselinePrior
 from physio.models.fusion import fuse

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block
 from physio.core.events import event_stream, single_event
 from physio.core.missing import MissingReason
 from physio.core.stage import StageRunner
 from physio.inference import self_report
 from physio.inference.calibration import Calibration
-from physio.inference.estimator import DIMENSIONS, Estimator
+from physio.inference.estimator import Estimator
 from physio.inference.expert import BoundExpert
 from physio.models import model_card
 from physio.models.personalization import RatedMoment, personalize

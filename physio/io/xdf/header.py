@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Channel, StreamInfo
 from physio.core.recording import STREAM_REJECTED, STREAM_TIMEOUT
 from physio.core.stream_codec import from_dict, to_dict
@@ -125,12 +126,12 @@ def write_header(header: Header) -> bytes:
     _add(ET.SubElement(desc, "synchronization"), "can_drop_samples", "true")
     channels = ET.SubElement(desc, "channels")
     for column in columns:
-        one = ET.SubElement(channels, "channel")
-        _add(one, "label", column.name)
-        _add(one, "type", column.kind)
-        _add(one, "unit", _UNITS.get(column.unit, column.unit))
+        element = ET.SubElement(channels, "channel")
+        _add(element, "label", column.name)
+        _add(element, "type", column.kind)
+        _add(element, "unit", _UNITS.get(column.unit, column.unit))
     _add(desc, "reference", info.reference)
-    _own(ET.SubElement(desc, "physio"), header)
+    _add_description(ET.SubElement(desc, "physio"), header)
     return _bytes(root)
 
 
@@ -165,7 +166,7 @@ class Footer(NamedTuple):
 
 
 def write_footer(
-    count: int, first: float, last: float, header: Header, said: Footer | None = None
+    count: int, first: float, last: float, header: Header, footer: Footer | None = None
 ) -> bytes:
     """Return the XML of a stream footer.
 
@@ -176,8 +177,8 @@ def write_footer(
     _add(root, "last_timestamp", repr(last))
     _add(root, "sample_count", str(count))
     ours = ET.SubElement(root, "physio")
-    _own(ours, header)
-    for key, value in (said._asdict() if said else {}).items():
+    _add_description(ours, header)
+    for key, value in (footer._asdict() if footer else {}).items():
         _add(ours, key, json.dumps(value))
     return _bytes(root)
 
@@ -194,12 +195,12 @@ def read_footer(xml: bytes) -> Footer | None:
 def _type(part: Part, info: StreamInfo) -> str:
     """Return the content type of a stream, in the words that LSL has for it."""
     if part != Part.BLOCKS:
-        own = {Part.TIMELINE, Part.STAMPS, Part.CHECKS}
-        return part.capitalize() if part in own else "Misc"
+        capitalized = {Part.TIMELINE, Part.STAMPS, Part.CHECKS}
+        return part.capitalize() if part in capitalized else "Misc"
     kinds = {channel.kind for channel in info.channels}
     if len(kinds) == 1 and (known := _TYPES.get(min(kinds))):
         return known
-    if {"valence", "arousal", "dominance"} & {n.split(".")[0] for n in info.names}:
+    if set(DIMENSIONS) & {n.split(".")[0] for n in info.names}:
         return "Affect"
     return (
         "Accelerometer" if all(n.startswith("acc.") for n in info.names) else "Features"
@@ -217,7 +218,7 @@ def _from_0_1(table: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _own(parent: ET.Element, header: Header) -> None:
+def _add_description(parent: ET.Element, header: Header) -> None:
     """Say exactly what a stream is."""
     _add(parent, "part", header.part)
     _add(parent, "of", str(header.of))

@@ -76,7 +76,7 @@ class StreamStats:
     )
 
     def take(self, block: Block, now: float) -> int:
-        """Add a block that arrived at ``now`` (s); return the samples lost before it."""
+        """Add a block that arrived at ``now`` (s); return samples lost before it."""
         lost = block.start - (self.samples + self.lost)
         if len(block):
             self.newest_time, self.silent = block.complete_until, False

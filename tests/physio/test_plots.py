@@ -198,7 +198,7 @@ def test_a_measured_session_carries_no_label() -> None:
 
 def test_panels_are_those_that_there_are_signals_for_then_the_estimates() -> None:
     figure = session_figure(session(), features(), estimates())
-    wanted = [f"EEG Cz\n{MICRO}V", f"Skin conductance\n{MICRO}S", "Heart rate\n1/min"]
+    wanted = [f"EEG Cz\n{MICRO}V", f"Skin\nconductance\n{MICRO}S", "Heart rate\n1/min"]
     wanted += [name.capitalize() for name in NAMES]
     found = texts(figure)
     assert [text for text in found if text in wanted] == wanted
@@ -257,8 +257,8 @@ def test_truth_ratings_markers_and_conditions_are_on_it() -> None:
     found = texts(figure)
     assert {"calm", "stress", "▾ tone"} <= set(found)
     lines = {str(line.get_label()): line for line in figure.axes[-4].lines}
-    assert set(np.asarray(lines["truth"].get_ydata())) == {0.25}
-    assert lines["truth"].get_linestyle() == "--"
+    assert set(np.asarray(lines["true value"].get_ydata())) == {0.25}
+    assert lines["true value"].get_linestyle() == "--"
     assert lines["self-report"].get_xydata().tolist() == [[130.0, 0.75]]
 
 

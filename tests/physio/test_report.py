@@ -39,7 +39,7 @@ def stored(out: Path) -> Path:
         "dataset": "made",
         "citation": "Nobody (2026)",
         "licence": "none",
-        "windows": {"width": 60.0, "hop": 10.0},
+        "windows": {"window": 60.0, "step": 10.0},
         "origin": "simulated",
         "source": {"stream": "e4.eda", "rate": "4"},
         "versions": {"numpy": "2"},

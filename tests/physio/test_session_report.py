@@ -5,6 +5,7 @@ import importlib
 import json
 import pkgutil
 import re
+from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
@@ -124,6 +125,20 @@ def test_a_report_on_a_session_says_what_was_there_and_stands_by_itself() -> Non
     assert "stalled: no data" in words
 
 
+def test_the_true_affect_of_a_simulated_participant_is_drawn() -> None:
+    info = StreamInfo("band.truth", Fraction(4), (Channel("valence"),))
+    truth = block(info, 0, np.full(120, 0.25))
+    recording = session()
+    recording = replace(
+        recording, streams={**recording.streams, "band.truth": (truth,)}
+    )
+    page = session_report(recording, None, estimates(30))
+    lines = {
+        line.get_label() for ax in page.figures["overview"].axes for line in ax.lines
+    }
+    assert "true value" in lines
+
+
 def test_a_report_on_estimates_of_arousal_alone() -> None:
     names = ("arousal", "arousal.sd")
     info = StreamInfo("estimates", Fraction(4), tuple(map(Channel, names)))
@@ -154,8 +169,8 @@ def test_pictures_are_kept_in_three_formats(tmp_path: Path) -> None:
 
 
 def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
-    stage = {"use": "physio.features.cardiac.heart_rate:HeartRate", "window": 10.0, "past": 60.0,
-             "accepted": 0.8}  # fmt: skip
+    stage = {"use": "physio.features.cardiac.heart_rate:HeartRate", "window": 10.0,
+             "past": 60.0, "accepted": 0.8}  # fmt: skip
     config = {
         "chains": {"heart": {"stream": "band.bvp", "stages": [stage]}},
         "estimator": {"experts": [{"weights": "wrist"}]},
@@ -172,8 +187,8 @@ def test_methods_are_those_of_the_session_with_whom_to_cite() -> None:
     assert any("WESAD" in r for r in references)
     assert not any("Differential entropy" in r for r in references)
     assert methods_paragraph({}, "1") == (
-        "Signals were recorded and processed with physio-affect 1; online processing and "
-        "offline processing of the recording give identical results.",
+        "Signals were recorded and processed with physio-affect 1; online processing "
+        "and offline processing of the recording give identical results.",
         [],
     )
 

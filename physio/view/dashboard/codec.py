@@ -14,7 +14,7 @@ _SIZE: Final = 4  # bytes that say how long the head is
 
 
 class Encoder:
-    """Turns what a session yields into messages; a stream is described once."""
+    """Encodes the items of a session as messages; a stream is described once."""
 
     def __init__(self) -> None:
         self._known: dict[StreamInfo, int] = {}
@@ -24,11 +24,11 @@ class Encoder:
         if info in self._known:
             return []
         number = self._known[info] = len(self._known)
-        head = {"what": "info", "number": number, "info": to_dict(info)}
+        head = {"kind": "info", "number": number, "info": to_dict(info)}
         return [_message(head)]
 
     def item(self, item: Item, at: float, skipped: int = 0) -> list[bytes]:
-        """Return the messages for what came at ``at`` (s, session clock).
+        """Return the messages for an item that came at ``at`` (s, session clock).
 
         ``skipped`` items before it were left out of the view.
         """
@@ -37,18 +37,18 @@ class Encoder:
             first.append(self.note(skipped=skipped))
         head: dict[str, Any] = {"stream": self._known[item.info], "at": at}
         if isinstance(item, Block):
-            head |= {"what": "block", "start": item.start, "epoch": item.t0}
+            head |= {"kind": "block", "start": item.start, "epoch": item.t0}
             return [*first, _message(head, item.data)]
-        head |= {"what": "events", "until": item.complete_until, "labels": item.labels}
+        head |= {"kind": "events", "until": item.complete_until, "labels": item.labels}
         return [*first, _message(head, item.times, item.data)]
 
     def note(self, **about: Any) -> bytes:
         """Return a message about the session itself."""
-        return _message({"what": "note", "about": about})
+        return _message({"kind": "note", "about": about})
 
 
 class Decoder:
-    """Turns messages back into what they were made of."""
+    """Decodes the messages of an `Encoder`."""
 
     def __init__(self) -> None:
         self._infos: dict[int, StreamInfo] = {}
@@ -58,14 +58,14 @@ class Decoder:
         size = int.from_bytes(message[:_SIZE], "little")
         head = json.loads(message[_SIZE : _SIZE + size])
         rest = np.frombuffer(message, np.float64, offset=_SIZE + size)
-        if head["what"] == "note":
+        if head["kind"] == "note":
             return head["about"], float("nan")
-        if head["what"] == "info":
+        if head["kind"] == "info":
             info = self._infos[head["number"]] = from_dict(head["info"])
             return info, float("nan")
         info = self._infos[head["stream"]]
         wide = len(info.channels)
-        if head["what"] == "block":
+        if head["kind"] == "block":
             data = rest.reshape(-1, wide).copy()
             return Block(info, head["start"], head["epoch"], data), head["at"]
         n = len(rest) // (wide + 1)

@@ -38,7 +38,9 @@ def valid_figure(fractions: pd.DataFrame, title: str = "") -> Figure:
     return figure
 
 
-def valid_over_time(table: pd.DataFrame, fractions: pd.DataFrame, hop: float) -> Figure:
+def valid_over_time(
+    table: pd.DataFrame, fractions: pd.DataFrame, step: float
+) -> Figure:
     """Draw the valid data of each participant, in total and window by window.
 
     Parameters
@@ -47,7 +49,7 @@ def valid_over_time(table: pd.DataFrame, fractions: pd.DataFrame, hop: float) ->
         The windows: see `physio.datasets.feature_table`.
     shares
         `physio.datasets.feature_table.usable` of them.
-    hop
+    step
         Time from one window to the next (s).
     """
     sensors = [c for c in fractions.columns if c != "windows"]
@@ -59,7 +61,7 @@ def valid_over_time(table: pd.DataFrame, fractions: pd.DataFrame, hop: float) ->
     image = _draw_fractions(totals_ax, fractions, sensors)
     totals_ax.set_title("valid fraction, mean of windows", fontsize=10)
     names = [n for n in table[LABEL].unique() if n]
-    _draw_lanes(windows_ax, table, list(fractions.index), (sensors, names), hop)
+    _draw_lanes(windows_ax, table, list(fractions.index), (sensors, names), step)
     windows_ax.set_title(
         f"valid fraction by window; rows from above: condition, {', '.join(sensors)}",
         fontsize=10,
@@ -105,7 +107,7 @@ def _draw_lanes(
     table: pd.DataFrame,
     participants: Sequence[str],
     named: tuple[Sequence[str], Sequence[str]],
-    hop: float,
+    step: float,
 ) -> None:
     """Draw for each participant a lane of conditions, and one per sensor, over time."""
     sensors, conditions = named
@@ -123,7 +125,7 @@ def _draw_lanes(
         for k, sensor in enumerate(sensors):
             values = windows[f"{VALID_FRACTION}{sensor}"].to_numpy(np.float64)
             cells[many * i + 1 + k, :n] = shades(np.nan_to_num(values))
-    extent = (0.0, longest * hop / 60, len(participants) - 0.5, -0.5)
+    extent = (0.0, longest * step / 60, len(participants) - 0.5, -0.5)
     ax.imshow(cells, aspect="auto", interpolation="nearest", extent=extent)
     ax.set_xlabel("time (min of windows, trials concatenated)")
     ax.tick_params(length=0, axis="y", labelleft=False)

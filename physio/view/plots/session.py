@@ -190,7 +190,9 @@ def _hatch_missing(ax: Axes, block: Block, name: str) -> set[str]:
 def _draw_truth(ax: Axes, truth: Block | None, name: str) -> None:
     if truth is not None and name in truth.info.names:
         times, values = envelope(truth.times, truth.column(name))
-        ax.plot(times, values, color="black", lw=1.1, ls=(0, (4, 2)), label="truth")
+        ax.plot(
+            times, values, color="black", lw=1.1, ls=(0, (4, 2)), label="true value"
+        )
 
 
 def _draw_ratings(ax: Axes, recording: Recording, name: str) -> None:

@@ -125,12 +125,12 @@ def _eda_panel(
         if raw is not None:
             times, data = stitched(recording.streams[raw[0]])
             ax.plot(*envelope(times, data[:, raw[1]]), color=INK, lw=0.8)
-        if features is not None and tonic:
+        if features is not None and tonic and np.isfinite(features.column(tonic)).any():
             _feature_line(features, tonic, "#CC79A7")(ax)
             ax.lines[-1].set_label("SCL (tonic)")
             ax.legend(loc="upper right", fontsize=7, frameon=False)
 
-    return SignalPanel(f"Skin conductance\n{display_unit('uS')}", draw, 1.2)
+    return SignalPanel(f"Skin\nconductance\n{display_unit('uS')}", draw, 1.2)
 
 
 def _feature_line(block: Block, name: str, colour: str) -> Callable[[Axes], None]:

@@ -25,7 +25,7 @@ def dataset_report(
     table
         A feature table: see `physio.datasets.feature_table.read`.
     audits
-        Of splits of it, as `physio.evaluation.leakage.audit.Audit.told` gives them.
+        Leakage audits of its splits: see `physio.evaluation.leakage.audit.Audit`.
     """
     files = table.attrs.get("files", {})
     about: Mapping[str, Any] = next(iter(files.values()), {})
@@ -38,9 +38,9 @@ def dataset_report(
         page.notice(f"The signals are {about['origin']}, not measured on participants.")
     _add_overview(page, table, about, len(fractions))
     page.heading("Valid data")
-    hop = float(windows.get("hop", 1.0))
+    step = float(windows.get("step", 1.0))
     page.figure(
-        valid_over_time(table, fractions, hop),
+        valid_over_time(table, fractions, step),
         "Valid fraction of the features of each participant and sensor: mean over "
         "windows, and window by window below the condition. Features that need a "
         "minute of signal are missing in short trials.",
@@ -55,8 +55,8 @@ def dataset_report(
     if answers := _rating_summary(table):
         page.heading("Self-reports")
         page.text(
-            "Mean and standard deviation over participants; .sam is on the original scale "
-            "of the study."
+            "Mean and standard deviation over participants; .sam is on the original "
+            "scale of the study."
         )
         page.table(pd.DataFrame(answers))
     for audit in audits:
@@ -73,7 +73,7 @@ def _add_overview(
     windows = about.get("windows", {})
     length = ""
     if windows:
-        length = f" of {windows['width']:g} s every {windows['hop']:g} s"
+        length = f" of {windows['window']:g} s every {windows['step']:g} s"
     page.text(f"{participants} participants, {len(table)} windows{length}.")
     if about.get("citation"):
         page.text(f"Cite: {about['citation']}. {about['licence']}.", small=True)

@@ -18,7 +18,7 @@ def evaluation_report(result: Mapping[str, Any]) -> HtmlReport:
 
     Parameters
     ----------
-    told
+    result
         ``dataset``, ``protocol``, ``participants``, ``rows`` (model, metric, mean, low,
         high, per_participant), and if known ``audit``, ``paired``,
         ``config``, ``versions``.
@@ -27,7 +27,7 @@ def evaluation_report(result: Mapping[str, Any]) -> HtmlReport:
     page = HtmlReport(f"{result.get('dataset', 'An evaluation')}: {protocol}")
     if protocol.startswith("paper-"):
         page.notice(
-            "This protocol has leakage; it only serves comparison with published results."
+            "This protocol has leakage; it serves comparison with published results."
         )
     if audit := result.get("audit"):
         page.audit(audit)

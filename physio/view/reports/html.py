@@ -109,8 +109,8 @@ class HtmlReport:
             self._add(f"<table><tbody>{''.join(rows)}</tbody></table>")
         if clock := audit.get("clock"):
             self.text(
-                "A random forest with the time since the start as its only feature reaches "
-                f"macro-F1 {clock['reached']:.2f}, mean over "
+                "A random forest with the time since the start as its only feature "
+                f"reaches macro-F1 {clock['reached']:.2f}, mean over "
                 f"{len(clock['per_participant'])} participants (majority class: "
                 f"{clock['guess']:.2f})."
             )

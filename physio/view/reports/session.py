@@ -97,8 +97,8 @@ def session_report(
         if (course := feature_figure(features, parts)) is not None:
             page.figure(
                 course,
-                "SCRs, heart rate, RMSSD and respiration over time; lines are interrupted "
-                "where values are missing.",
+                "SCRs, heart rate, RMSSD and respiration over time; lines are "
+                "interrupted where values are missing.",
                 "body",
             )
     if (spectrum := _spectrum(recording)) is not None:
@@ -311,4 +311,4 @@ def _joined_block(blocks: Any) -> Block | None:
     if not len(times):
         return None
     first = next(b for b in blocks if len(b))
-    return Block(first.info, first.start, first.epoch, np.ascontiguousarray(data))
+    return Block(first.info, first.start, first.t0, np.ascontiguousarray(data))

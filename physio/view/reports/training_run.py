@@ -46,8 +46,8 @@ def _result_figures(
     models = _shown_models(rows, metric)
     yield (
         "Results by participant",
-        f"{metric} of each participant, sorted by {models[0]!r}. Bars below the line are "
-        "worse than chance: in such a participant the common pattern is reversed.",
+        f"{metric} of each participant, sorted by {models[0]!r}. Bars below the line "
+        "are worse than chance: in such a participant the common pattern is reversed.",
         results.participants_figure(rows, metric, models),
     )
     classes = result.get("classes") or []
@@ -57,15 +57,15 @@ def _result_figures(
         if calibrated:
             yield (
                 "Calibration",
-                "Points below the diagonal are overconfident, points above it "
-                "underconfident. The number is the expected calibration error; the area "
+                "Points below the diagonal are overconfident, points above "
+                "it underconfident. The number is the expected calibration error; the area "
                 "of a dot shows the number of windows.",
                 results.calibration_figure(outputs, calibrated, classes),
             )
             yield (
                 "Confusion matrix",
-                f"Classes predicted by {calibrated[0]!r}: proportion of each true class's "
-                "windows, and their number.",
+                f"Classes predicted by {calibrated[0]!r}: proportion of the windows of "
+                "each true class, and their number.",
                 results.confusion_figure(outputs, calibrated[0], classes),
             )
     yield from _network_figures(run / "networks")
@@ -80,8 +80,8 @@ def _network_figures(folder: Path) -> Iterator[tuple[str, str, Figure]]:
     if curves:
         yield (
             "Training",
-            "Grey: network of each fold. A curve that still falls at its end would fit the "
-            "training windows better with more epochs, not necessarily held-out "
+            "Grey: network of each fold. A curve that still falls at its end would fit "
+            "the training windows better with more epochs, not necessarily held-out "
             "participants.",
             results.curves_figure(curves),
         )
@@ -97,9 +97,9 @@ def _network_figures(folder: Path) -> Iterator[tuple[str, str, Figure]]:
     )
     yield (
         "Permutation importance of bands and electrodes",
-        "Change of the predicted probability, mean over folds. It does not show that the "
-        "predictions are right, nor that a rhythm originates below the electrode; high "
-        "values at the rim of the head in beta and gamma are often muscle artifacts.",
+        "Change of the predicted probability, mean over folds. It does not show that "
+        "the predictions are right, nor that a rhythm originates below the electrode; "
+        "high values at the rim of the head in beta and gamma are often muscle artifacts.",
         results.importance_figure(importance, electrodes, bands),
     )
     if explanations[0]["attention"]:

@@ -1,4 +1,4 @@
-"""Figures for rating how one feels without words, in the manner of Lang's manikin."""
+"""Pictograms for self-reports of affect, after the self-assessment manikin."""
 
 from functools import lru_cache
 from math import cos, pi, sin
@@ -8,17 +8,17 @@ from physio.core.affect import DIMENSIONS
 from physio.view.labels import ENDS
 
 LEVELS: Final = (-1.0, -0.5, 0.0, 0.5, 1.0)
-"""What the five figures of a scale stand for; ratings lie on them and between."""
+"""Values of the five figures of a scale; ratings lie on them and between."""
 
 _BODY: Final = "M9 44V30q0-9 9-9h8q9 0 9 9V44M13 44V31M31 44V31"
 
 
 @lru_cache(maxsize=32)
 def manikin(dimension: str, level: float) -> str:
-    """Return a figure as SVG, drawn in the colour of the text around it.
+    """Return a figure as SVG, in the current text colour.
 
-    Valence is told by the face, arousal by the eyes and by what goes on in the chest,
-    dominance by how much of the frame the figure fills.
+    The face shows valence, eyes and chest show arousal, and the size within the frame
+    shows dominance.
 
     Parameters
     ----------
@@ -35,14 +35,14 @@ def manikin(dimension: str, level: float) -> str:
     Notes
     -----
     Five figures and nine points a scale are those of the self-assessment manikin
-    (Bradley and Lang, 1994, doi:10.1016/0005-7916(94)90063-9). The drawings are our
-    own; the original ones are not free to be passed on.
+    (Bradley and Lang, 1994, doi:10.1016/0005-7916(94)90063-9). The drawings are
+    new; the licence of the original ones does not permit redistribution.
     """
     drawn = {"valence": _face, "arousal": _chest, "dominance": _size}
     if dimension not in drawn or not -1 <= level <= 1:
         raise ValueError(
-            f"no figure shows {dimension} {level:g}: there are {', '.join(drawn)}, "
-            "from -1 to 1"
+            f"there is no figure of {dimension} {level:g}: dimensions are "
+            f"{', '.join(drawn)}, levels -1 to 1"
         )
     return (
         '<svg viewBox="0 0 44 44" fill="none" stroke="currentColor" '
@@ -94,5 +94,5 @@ def _size(level: float) -> str:
 
 
 def scales() -> list[tuple[str, str, str, list[tuple[float, str]]]]:
-    """Return each dimension: its name, its ends in words, its five figures."""
+    """Return name, names of both ends, and the five figures of each dimension."""
     return [(d, *ENDS[d], [(x, manikin(d, x)) for x in LEVELS]) for d in DIMENSIONS]

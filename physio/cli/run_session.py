@@ -29,10 +29,10 @@ from physio.inference.calibration import Calibration
 from physio.inference.estimator import Estimator
 from physio.inference.montage_adaptation import unplaced
 from physio.online import personal_calibration
+from physio.online.default_pipeline import unused_chains
 from physio.online.engine import PipelineConfig
 from physio.online.scheduling import realtime_priority
 from physio.online.session import Session
-from physio.online.default_pipeline import unused_chains
 from physio.online.session_config import SessionConfig
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import ChannelStatusFile

@@ -79,9 +79,9 @@ class Command(NamedTuple):
     ----------
     kind
         ``mark`` (a marker with the text ``label``; a new baseline is the marker
-        ``baseline start``, its end ``baseline end``), ``rate`` (valence, arousal and dominance on
-        [-1, 1] in ``values``, NaN for one not given), ``mute`` and ``unmute`` (the
-        stream named by ``label``), or ``stop``.
+        ``baseline start``, its end ``baseline end``), ``rate`` (valence, arousal and
+        dominance on [-1, 1] in ``values``, NaN for one not given), ``mute`` and
+        ``unmute`` (the stream named by ``label``), or ``stop``.
     time
         Time of the request (s, session clock).
     label

@@ -6,10 +6,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from physio.core.block import Block, Channel, StreamInfo
-from physio.inference import self_report
 from physio.core.affect import DIMENSIONS
+from physio.core.block import Block, Channel, StreamInfo
 from physio.core.protocols import Command
+from physio.inference import self_report
 from physio.inference.agreement import Agreement, agree
 from physio.online.commands import typed_rating, validate
 

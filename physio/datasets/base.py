@@ -1,4 +1,4 @@
-"""What a data set is: trials that can be named without reading a signal, and loaded."""
+"""Protocol of data sets: trials, listed without reading a signal, and their loading."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class Trial(NamedTuple):
 
 
 class Affect(NamedTuple):
-    """How a participant rated their own affect, on [-1, 1]; None where it was not asked."""
+    """Self-rated affect on [-1, 1]; None for a dimension that was not rated."""
 
     valence: float | None = None
     arousal: float | None = None
@@ -69,35 +69,34 @@ class Dataset(Protocol):
 
     @property
     def name(self) -> str:
-        """What the data set is called."""
+        """Name of the data set."""
 
     @property
     def citation(self) -> str:
-        """Whom to cite wherever results are shown."""
+        """Reference to cite with any result."""
 
     @property
     def licence(self) -> str:
         """The terms under which the data were published."""
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return what there is, sorted."""
+        """Return all trials, sorted."""
 
     def load(self, trial: Trial) -> Recording:
         """Return the signals of a trial, with its ratings as events, if it has any."""
 
 
 class ConditionSpan(NamedTuple):
-    """A part of a recording that has a name: a video, a condition of a study.
+    """Named part of a recording: a video, a condition of a study.
 
     Parameters
     ----------
     name
-        What the study calls it.
+        Name in the study.
     begin, end
-        When it was (s, session clock).
+        Start and end (s, session clock).
     answers
-        What the participant said of it afterwards, by question, on the study's own
-        scale.
+        Ratings by the participant after it, by question, on the scale of the study.
     """
 
     name: str
@@ -114,7 +113,7 @@ def condition_events(
     participant: str,
     until: float,
 ) -> dict[str, Events]:
-    """Return what a study knows of parts of a recording, as events.
+    """Return the conditions and ratings of a study as events.
 
     Parameters
     ----------
@@ -125,23 +124,25 @@ def condition_events(
     participant
         Code of the participant.
     until
-        Nothing happens after that (s, session clock).
+        End of the events (s, session clock).
 
     Returns
     -------
     dict of Events
-        ``study.conditions`` (the label names the part, its ``end`` is beside); and, if
-        there are answers, ``study.ratings`` at the end of each part: every answer on
-        [-1, 1] by its name, and as it was given by its name and ``.sam``.
+        ``study.conditions`` (the label names the part, with a channel ``end``); and, if
+        there are answers, ``study.ratings`` at the end of each part: every rating on
+        [-1, 1] by its name, and on the original scale by its name and ``.sam``.
     """
     names = tuple(span.name for span in spans)
-    what = replace(
+    conditions = replace(
         event_stream("study.conditions", Channel("end", "misc", "s")),
         participant=participant,
     )
     begins = np.array([span.begin for span in spans])
     ends = np.array([span.end for span in spans])
-    found = {what.name: Events(what, until, begins, ends[:, None].copy(), names)}
+    events = {
+        conditions.name: Events(conditions, until, begins, ends[:, None].copy(), names)
+    }
     asked = list(spans[0].answers) if spans else []
     if asked:
         channels = [Channel(c) for c in (*asked, *(f"{c}.sam" for c in asked))]
@@ -152,10 +153,10 @@ def condition_events(
         rated = replace(
             event_stream("study.ratings", *channels), participant=participant
         )
-        found[rated.name] = Events(
+        events[rated.name] = Events(
             rated, until, ends, np.hstack([scaled, given]), names
         )
-    return found
+    return events
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -26,8 +26,8 @@ class Bids:
     Notes
     -----
     Types, units and bad channels are those of ``channels.tsv``, and events those of
-    ``events.tsv``, as mne-bids reads them. Which events are ratings is the study's own
-    affair: none is scaled here.
+    ``events.tsv``, as mne-bids reads them. Which events are ratings depends on the
+    study: none is scaled here.
     """
 
     root: Path
@@ -39,14 +39,14 @@ class Bids:
 
     @property
     def citation(self) -> str:
-        """Whom the folder says to cite."""
+        """Reference that the folder asks to cite."""
         about = self._about()
-        said = about.get("HowToAcknowledge") or about.get("DatasetDOI")
-        return str(said or about.get("Name") or self.root.name)
+        reference = about.get("HowToAcknowledge") or about.get("DatasetDOI")
+        return str(reference or about.get("Name") or self.root.name)
 
     @property
     def licence(self) -> str:
-        """The folder's licence, or that it has none."""
+        """Licence of the folder, or "not stated"."""
         return str(self._about().get("License") or "not stated")
 
     def trials(self) -> tuple[Trial, ...]:
@@ -54,14 +54,14 @@ class Bids:
         return tuple(sorted(self._paths()))
 
     def load(self, trial: Trial) -> Recording:
-        """Return what `physio.io.edf.from_mne` makes of a file.
+        """Return a file as a recording, converted by `physio.io.edf.from_mne`.
 
         Raises
         ------
         FileNotFoundError
             If there is no such folder or trial.
         ValueError
-            If a file is not what it should be.
+            If a file is damaged or of another format.
         """
         paths = self._paths()
         if trial not in paths:
@@ -73,32 +73,32 @@ class Bids:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # on side files that may be left out
                 raw = mne_bids.read_raw_bids(paths[trial], verbose="error")
-                found = edf.from_mne(
+                recording = edf.from_mne(
                     raw.load_data(verbose="error"), participant=trial.subject
                 )
         except Exception as error:  # whatever MNE's and mne-bids' parsers run into
             text = " ".join(str(error).split())[:120] or type(error).__name__
             raise ValueError(f"{paths[trial].fpath} cannot be read: {text}") from None
         about = {
-            **found.metadata,
+            **recording.metadata,
             "source": "BIDS",
             "citation": self.citation,
             "licence": self.licence,
         }
-        return Recording(found.streams, found.events, (), about)
+        return Recording(recording.streams, recording.events, (), about)
 
     def _paths(self) -> dict[Trial, Any]:
-        """Return where mne-bids finds each trial."""
+        """Return the path of each trial, from mne-bids."""
         if not is_bids(self.root):
             raise FileNotFoundError(
                 f"{self.root} is no BIDS folder: it has no dataset_description.json"
             )
         mne_bids = _package()
-        found = mne_bids.find_matching_paths(
+        paths = mne_bids.find_matching_paths(
             self.root, datatypes="eeg", suffixes="eeg",
             extensions=[".edf", ".bdf", ".vhdr", ".set", ".fif"],
         )  # fmt: skip
-        if not found:
+        if not paths:
             raise ValueError(f"{self.root} has no EEG")
         return {
             Trial(
@@ -106,7 +106,7 @@ class Bids:
                 path.session or "",
                 " ".join(filter(None, (path.task, path.run))),
             ): path
-            for path in found
+            for path in paths
         }
 
     def _about(self) -> dict[str, Any]:

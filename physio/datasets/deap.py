@@ -23,17 +23,17 @@ EEG: Final = (
 """The electrodes, in the order of the files."""
 
 QUESTIONS: Final = ("valence", "arousal", "dominance", "liking")
-"""What was asked after each video, on a scale from 1 to 9."""
+"""Dimensions rated after each video, on a scale from 1 to 9."""
 
 SHAPE: Final = (40, 40, 8064)
 """Videos, channels and samples of a file."""
 
 RATE: Final = 128
 BASELINE: Final = 3.0
-"""How long before each video its recording begins (s)."""
+"""Length of the recording before each video (s)."""
 
 _SKIN: Final = (1e4, 1e8)
-"""Between which resistances (Ohm) there is skin: 100 to 0.01 uS."""
+"""Range of resistances of skin (Ohm): 100 to 0.01 uS."""
 
 _BODY: Final = {
     "eog": (32, (Channel("hEOG", "eog", "uV"), Channel("vEOG", "eog", "uV"))),
@@ -51,7 +51,7 @@ class Deap:
 
     One trial for each participant and video. Second 0 of the session clock is where the
     video begins; three seconds of rest come before. Trial 7 is the same video for
-    everybody, and not the seventh that a participant saw.
+    all participants, and not the seventh that a participant saw.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ class Deap:
     Notes
     -----
     The authors have filtered the EEG to 4-45 Hz, so there is no delta band, and took
-    the common average for reference. They say that skin is given in Ohm; it becomes uS
-    here, and is NaN where the number is the resistance of no skin. They tell no unit of
-    respiration, pulse and temperature, which have none here either.
+    the common average for reference. They give skin resistance in Ohm; it becomes uS
+    here, and is NaN outside of the range of skin. They state no unit of respiration,
+    pulse and temperature, which have none here either.
     """
 
     root: Path
@@ -111,7 +111,7 @@ class Deap:
         FileNotFoundError
             If there is no file of that participant.
         ValueError
-            If there is no such video, or the file is not what it should be.
+            If there is no such video, or the file is damaged.
         """
         path = self.root / f"{trial.subject}.dat"
         if not path.is_file():
@@ -173,8 +173,10 @@ def _file(path: Path, changed: int, size: int) -> tuple[Array, Array]:  # noqa: 
     for key, shape in (("data", SHAPE), ("labels", (SHAPE[0], len(QUESTIONS)))):
         part = content.get(key)
         if not isinstance(part, np.ndarray) or part.shape != shape:
-            what = f"shape {part.shape}" if isinstance(part, np.ndarray) else "no array"
-            raise ValueError(f"{path}: {key!r} is {what}; DEAP's has shape {shape}")
+            problem = (
+                f"shape {part.shape}" if isinstance(part, np.ndarray) else "no array"
+            )
+            raise ValueError(f"{path}: {key!r} is {problem}; DEAP's has shape {shape}")
     labels = content["labels"]
     if not ((labels >= 1) & (labels <= 9)).all():
         raise ValueError(f"{path}: 'labels' has a rating outside of 1 to 9")

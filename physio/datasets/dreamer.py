@@ -29,7 +29,7 @@ TARGETS: Final = (
     *("happiness", "anger", "sadness", "disgust", "calmness", "amusement"),
     *("happiness", "anger", "fear", "excitement", "sadness", "surprise"),
 )
-"""Which emotion each film was meant to bring about."""
+"""Target emotion of each film."""
 
 QUESTIONS: Final = DIMENSIONS
 
@@ -54,9 +54,9 @@ class Dreamer:
 
     Notes
     -----
-    Between the neutral clip and the film there may have been a pause that the file does
-    not tell of: signals before and after second 0 are blocks of their own, one behind
-    the other. Films differ in length. The unit of the ECG is not told.
+    The file does not state whether there was a pause between the neutral clip and the
+    film: signals before and after second 0 are separate, adjacent blocks. Films differ
+    in length. The unit of the ECG is not stated.
     """
 
     root: Path
@@ -86,11 +86,11 @@ class Dreamer:
         return tuple(Trial(str(p), "", str(f)) for p in participants for f in films)
 
     def load(self, trial: Trial) -> Recording:
-        """Return the signals of a participant before and during a film, with the ratings.
+        """Return the signals before and during a film, with the participant's ratings.
 
         Streams ``emotiv.eeg`` (uV, 128 Hz) and ``shimmer.ecg`` (no unit, 256 Hz), two
-        blocks each: neutral clip and film. Events ``study.conditions`` (the emotion
-        that the film was meant to bring about) and ``study.ratings`` as
+        blocks each: neutral clip and film. Events ``study.conditions`` (the target
+        emotion of the film) and ``study.ratings`` as
         `physio.datasets.base.condition_events` has them, from 1 to 5.
 
         Raises
@@ -98,12 +98,12 @@ class Dreamer:
         FileNotFoundError
             If there is no file.
         ValueError
-            If there is no such trial, or the file is not what it should be.
+            If there is no such trial, or the file is damaged.
         """
         if trial not in self.trials():
             raise ValueError(
-                f"DREAMER has participants 1 to {PARTICIPANTS} and films 1 to {FILMS}, but no "
-                f"{trial.subject!r}, {trial.trial!r}"
+                f"DREAMER has participants 1 to {PARTICIPANTS} and films 1 to {FILMS}, "
+                f"but no {trial.subject!r}, {trial.trial!r}"
             )
         participant, film = int(trial.subject) - 1, int(trial.trial) - 1
         state = self.path.stat()
@@ -168,7 +168,7 @@ def _score(
 def _participant(
     path: Path, participant: int, changed: int, size: int  # noqa: ARG001
 ) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
-    """Return all that the file has of a participant, by its path below the participant."""
+    """Return all arrays of a participant, by their paths below the participant."""
     within = f"DREAMER/Data/{participant}/"
     arrays = matlab.load(path, "DREAMER", within=within)
     if not arrays:

@@ -21,7 +21,7 @@ EEG: Final = (
 """The electrodes, in the order of the files; ``A2-A1`` and the ECG come after."""
 
 CONDITIONS: Final = ("rest", "arithmetic")
-"""The parts, in the order in which everybody had them."""
+"""The parts, in the order of the experiment."""
 
 COMPACT: Final = "compact128"
 """The folder of the last minute of rest and the first of arithmetic, at 128 Hz."""
@@ -29,7 +29,7 @@ COMPACT: Final = "compact128"
 _DAMAGE: Final = (
     *(ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile),
 )
-"""What NumPy raises on damaged files."""
+"""Errors that NumPy raises on damaged files."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Eegmat:
         The folder with ``Subject00_1.edf`` (rest) and ``Subject00_2.edf``, or with the
         folder ``compact128``.
     compact
-        Whether to read the latter; by default where it is there, as mixing the two
-        would mix rates.
+        Read the latter; by default if it is present, as mixing the two would mix
+        sampling rates.
 
     Notes
     -----
-    Rest came first for everybody, so the condition is confounded with time. The
+    Rest came first for all participants, so the condition is confounded with time. The
     derivation ``A2-A1`` and the ECG are streams of their own, though the files call
     the former EEG as well.
     """
@@ -99,7 +99,7 @@ class Eegmat:
         FileNotFoundError
             If there are no files of that participant.
         ValueError
-            If there is no such condition, or a file is not what it should be.
+            If there is no such condition, or a file is damaged.
         """
         if trial.trial not in CONDITIONS:
             raise ValueError(
@@ -147,20 +147,20 @@ class Eegmat:
         return there if self.compact is None else self.compact
 
     def _participant(self, subject: str) -> dict[str, str]:
-        """Return what the table of participants says, if there is one."""
+        """Return the participant's entry in ``subject-info.csv``, if there is one."""
         path = self.root / "subject-info.csv"
         if not path.is_file():
             return {}
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = {row.get("Subject", ""): row for row in csv.DictReader(file)}
-        found = rows.get(subject, {})
+        entry = rows.get(subject, {})
         keys = {
             "Age": "age",
             "Gender": "gender",
             "Number of subtractions": "subtractions",
         }
         return {
-            ours: found[theirs] for theirs, ours in keys.items() if found.get(theirs)
+            ours: entry[theirs] for theirs, ours in keys.items() if entry.get(theirs)
         }
 
 

@@ -1,4 +1,4 @@
-"""Any recording there is a reader for, by its path alone."""
+"""Reader for any supported recording, chosen by path and content."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ KINDS: Final = (
 )
 
 EEG: Final = (".edf", ".bdf", ".vhdr", ".fif", ".fif.gz")
-"""How files are called that are read through MNE."""
+"""Suffixes of files that are read through MNE."""
 
 _NUMBERS: Final = re.compile(rb"[-+.\d]+\t[-+.\d]")
 """Beginning of a BrainFlow file: numbers with tabs, without a header."""
@@ -25,25 +25,25 @@ _NUMBERS: Final = re.compile(rb"[-+.\d]+\t[-+.\d]")
 def read(
     path: str | Path, *, board: str | None = None, participant: str = ""
 ) -> Recording:
-    """Read a recording, whatever it is.
+    """Read a recording of any supported format.
 
     Parameters
     ----------
     path
-        A file or a folder: `KINDS` says of what. The folder of a session stands for
-        the XDF file in it.
+        A file or a folder: see `KINDS`. The folder of a session stands for the XDF file
+        in it.
     board
-        Which board a BrainFlow file was recorded with, say ``"cyton"``.
+        Board with which a BrainFlow file was recorded, such as ``"cyton"``.
     participant
-        Code of the participant, for recordings that have no place for it; a WESAD
+        Code of the participant, for formats that do not store it; a WESAD
         participant and the streams of an XDF file keep the codes that they have.
 
     Raises
     ------
     FileNotFoundError
-        If nothing is there.
+        If there is no such file or folder.
     ValueError
-        If it is nothing that can be read, or damaged; the message says what would be.
+        If it is of no supported format, or damaged; the message names the formats.
     """
     path = Path(path)
     if path.is_dir():
@@ -77,7 +77,7 @@ def read(
 
 
 def _text(path: Path, head: bytes, participant: str) -> Recording | None:
-    """Read a text file that its first line tells apart, if it is one."""
+    """Read a text file whose first line identifies its format; None for others."""
     if head.startswith(b"%OpenBCI"):
         from physio.io import openbci
 
@@ -110,9 +110,9 @@ def _folder(path: Path, participant: str) -> Recording:
     if len(sessions) == 1:
         return read(sessions[0])
     if any(wesad.is_participant(p) for p in path.iterdir()):
-        one = path / wesad.Wesad(path).participants[0]
+        example = path / wesad.Wesad(path).participants[0]
         raise ValueError(
-            f"{path} has several participants: give the folder of one, as {one}"
+            f"{path} has several participants: give the folder of one, as {example}"
         )
     raise ValueError(
         f"{path} is no Empatica E4 export (no EDA.csv, BVP.csv, ACC.csv or TEMP.csv) "

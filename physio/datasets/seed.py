@@ -26,7 +26,7 @@ EEG: Final = (
 """The electrodes, in the order of the files."""
 
 LABELS: Final = (1, 0, -1, -1, 0, 1, -1, 0, 1, 1, 0, -1, 0, 1, -1)
-"""Of each film whether it is positive (1), neutral (0) or negative (-1)."""
+"""Label of each film: positive (1), neutral (0) or negative (-1)."""
 
 WORDS: Final = {1: "positive", 0: "neutral", -1: "negative"}
 RATE: Final = 200
@@ -46,9 +46,9 @@ class Seed:
 
     Notes
     -----
-    Nobody rated anything: the label is what the authors chose the film for, and it is
-    the same for everybody. Sessions count the dates of a participant from 1. The
-    authors do not tell the unit of the numbers; they are taken for uV. The first sample
+    Participants gave no ratings: the label is the emotion for which the authors chose
+    the film, the same for all participants. Sessions count the dates of a participant from 1. The
+    authors do not state the unit; values are taken as uV. The first sample
     stays, though a public reader drops it.
     """
 
@@ -82,11 +82,11 @@ class Seed:
         FileNotFoundError
             If there is no such participant or session.
         ValueError
-            If there is no such film, or the file is not what it should be.
+            If there is no such film, or the file is damaged.
         """
         path, film = self._find(trial)
-        found = matlab.load(path, f"*_eeg{film}")
-        ((name, values),) = list(found.items())[:1] or [("", np.empty(0))]
+        arrays = matlab.load(path, f"*_eeg{film}")
+        ((name, values),) = list(arrays.items())[:1] or [("", np.empty(0))]
         if values.ndim != 2 or values.shape[0] != len(EEG):
             raise ValueError(
                 f"{path}: {name or 'eeg'} has shape {values.shape}, not ({len(EEG)}, n)"
@@ -116,7 +116,7 @@ class Seed:
         Parameters
         ----------
         trial
-            Which one.
+            Participant, session and film.
         kind
             ``"de_LDS"``, ``"de_movingAve"``, ``"psd_LDS"`` or ``"psd_movingAve"``.
 

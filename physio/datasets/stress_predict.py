@@ -1,4 +1,4 @@
-"""Stress-Predict: wristbands of 35 participants during three tasks that stress."""
+"""Stress-Predict: wristbands of 35 participants during three stress tasks."""
 
 import csv
 import re
@@ -24,7 +24,7 @@ WORDS: Final = {"0": "rest", "1": "stress"}
 class StressPredict:
     """The wristbands of Stress-Predict.
 
-    One trial a participant, as long as the wristband recorded; second 0 of the session
+    One trial a participant, of the whole wristband recording; second 0 of the session
     clock is the earliest start of a sensor.
 
     Parameters
@@ -38,7 +38,7 @@ class StressPredict:
     Conditions are the authors' labels in Unix time, and not the tags of the wristbands
     (12 hours off in S30, and at odds with the labels in S06) nor the written logs
     (whose clock has twelve hours and no a.m. or p.m.). Breathing fast on purpose is
-    labelled stress as well. Nobody rated valence or arousal.
+    labelled stress as well. There are no ratings of valence or arousal.
     """
 
     root: Path
@@ -66,7 +66,7 @@ class StressPredict:
         return tuple(Trial(name) for name in sorted(participants, key=natural))
 
     def load(self, trial: Trial) -> Recording:
-        """Return all that a wristband recorded, and when the participant was stressed.
+        """Return the signals of a wristband, with rest and stress as events.
 
         Streams ``e4.eda``, ``e4.bvp``, ``e4.acc`` and ``e4.temp`` as
         `physio.io.empatica.read` gives them, and its events; tags outside of the
@@ -78,7 +78,7 @@ class StressPredict:
         FileNotFoundError
             If there is no such participant.
         ValueError
-            If a file is not what it should be.
+            If a file is damaged or of another format.
         """
         path = self.root / "raw" / f"{trial.subject}.zip"
         if not path.is_file():
@@ -100,11 +100,11 @@ class StressPredict:
             "citation": self.citation,
             "licence": self.licence,
         }
-        told_of = condition_events(spans, 0, 1, participant=trial.subject, until=end)
-        return Recording(band.streams, {**events, **told_of}, (), about)
+        conditions = condition_events(spans, 0, 1, participant=trial.subject, until=end)
+        return Recording(band.streams, {**events, **conditions}, (), about)
 
     def answers(self, subject: str) -> dict[str, tuple[float, ...]]:
-        """Return what a participant answered before and after, from the study's table.
+        """Return a participant's questionnaires before and after, from the study's table.
 
         Returns
         -------
@@ -120,7 +120,7 @@ class StressPredict:
             that participant in it.
         """
         path = self.root / "Questionnaires_scores.xlsx"
-        found: dict[str, tuple[float, ...]] = {}
+        results: dict[str, tuple[float, ...]] = {}
         for number, name in ((1, "stai"), (2, "pss")):
             cells = xlsx.read(path, number)
             names = {v: c[:-1] for c, v in cells.items() if _FIRST.fullmatch(c)}
@@ -128,11 +128,11 @@ class StressPredict:
                 raise ValueError(f"{path} has no column of {subject!r}")
             before = names[subject]
             for time, column in (("before", before), ("after", _next(before))):
-                found[f"{name}.{time}"] = _column(path, cells, column)
-        return found
+                results[f"{name}.{time}"] = _column(path, cells, column)
+        return results
 
     def _labels(self, subject: str) -> list[tuple[str, float, float]]:
-        """Return each run of one label with when it was (Unix seconds)."""
+        """Return each run of one label, with its start and end (Unix seconds)."""
         path = self.root / LABELS
         if not path.is_file():
             return []
@@ -157,7 +157,7 @@ class StressPredict:
 
 
 def _next(column: str) -> str:
-    """Return which column comes after one: AA after Z."""
+    """Return the name of the next column: AA after Z."""
     head, last = column[:-1], column[-1]
     if last < "Z":
         return head + chr(ord(last) + 1)
@@ -165,7 +165,7 @@ def _next(column: str) -> str:
 
 
 def _column(path: Path, cells: dict[str, str], column: str) -> tuple[float, ...]:
-    """Return the answer to each item: those of the rows that have a number."""
+    """Return the answer to each item, from the numbered rows."""
     rows = [c[1:] for c, v in cells.items() if c[0] == "A" and c[1:].isdecimal()
             and v.isdecimal()]  # fmt: skip
     try:
@@ -177,12 +177,12 @@ def _column(path: Path, cells: dict[str, str], column: str) -> tuple[float, ...]
 
 
 def _inside(events: Events, end: float) -> Events:
-    """Return the events that were while the wristband recorded."""
-    here = (events.times >= 0) & (events.times <= end)
+    """Return the events during the recording of the wristband."""
+    inside = (events.times >= 0) & (events.times <= end)
     labels = events.labels
     if labels:
-        labels = tuple(name for name, kept in zip(labels, here, strict=True) if kept)
+        labels = tuple(name for name, keep in zip(labels, inside, strict=True) if keep)
     return Events(
-        events.info, end, events.times[here], np.ascontiguousarray(events.data[here]),
+        events.info, end, events.times[inside], np.ascontiguousarray(events.data[inside]),
         labels,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from physio.datasets.wesad_questionnaires import SAM, Condition, conditions
 from physio.io import empatica
 
 LABELS: Final = ("undefined", "baseline", "stress", "amusement", "meditation")
-"""What the first codes of `Wesad.labels` mean; 5 to 7 are to be ignored."""
+"""Meanings of the first codes of `Wesad.labels`; 5 to 7 are to be ignored."""
 
 OFFSETS: Final = "e4_to_sync_offsets.json"
 
@@ -33,14 +33,14 @@ class Wesad:
     ----------
     root
         The folder with one folder a participant (``S2/S2_E4_Data.zip``,
-        ``S2/S2_quest.csv``) and ``e4_to_sync_offsets.json``: how far into each
-        wristband session the synchronised span begins.
+        ``S2/S2_quest.csv``) and ``e4_to_sync_offsets.json``: start of the
+        synchronised span within each wristband session.
 
     Notes
     -----
     Condition and time on the clock are confounded: five of the twelve participants at
-    hand had the stress test first, seven had it last. Compare with what the clock alone
-    tells, and leave out whole orders (`order`).
+    hand had the stress test first, seven had it last. Compare with a model of time alone,
+    and hold out whole orders (`order`).
     """
 
     root: Path
@@ -73,12 +73,12 @@ class Wesad:
         return tuple(Trial(name) for name in sorted(participants, key=natural))
 
     def load(self, trial: Trial) -> Recording:
-        """Return the signals of a participant as recorded, cut to the synchronised span.
+        """Return the recorded signals of a participant, cut to the synchronised span.
 
         Streams ``e4.eda``, ``e4.bvp``, ``e4.acc`` and ``e4.temp`` at their full rates.
         The span begins between two samples of the slower ones: their first one lies up
         to 0.25 s before second 0. Events ``study.conditions`` (the label names the
-        condition, its ``end`` is beside) and, at the end of each, ``study.ratings``
+        condition, with a channel ``end``) and, at the end of each, ``study.ratings``
         (``valence`` and ``arousal`` on [-1, 1]; ``valence.sam`` and ``arousal.sam`` as
         answered, 1 to 9).
 
@@ -87,7 +87,7 @@ class Wesad:
         FileNotFoundError
             If the participant's files are not there.
         ValueError
-            If one of them is not what it should be.
+            If one of them is damaged or of another format.
         """
         subject = self._known(trial.subject)
         offset, n = _span(self.root / OFFSETS, subject)
@@ -109,7 +109,7 @@ class Wesad:
         return Recording(streams, self._events(subject, n / 4), (), about)
 
     def participant(self, subject: str) -> Recording:
-        """Return what `load` gives for a participant, say ``"S10"``."""
+        """Load a participant by code, such as ``"S10"``."""
         return self.load(Trial(subject))
 
     def labels(self, subject: str) -> npt.NDArray[np.int8]:
@@ -131,7 +131,7 @@ class Wesad:
         return tuple(conditions(path, begin))
 
     def order(self, subject: str) -> str:
-        """Return which came first of the two, ``"stress"`` or ``"amusement"``."""
+        """Return the first of the two conditions, ``"stress"`` or ``"amusement"``."""
         names = [condition.name for condition in self.conditions(subject)]
         return min("stress", "amusement", key=names.index)
 
@@ -146,27 +146,29 @@ class Wesad:
     def _events(self, subject: str, until: float) -> dict[str, Events]:
         parts = self.conditions(subject)
         names = tuple(c.name for c in parts)
-        what = event_stream("study.conditions", Channel("end", "misc", "s"))
+        conditions = event_stream("study.conditions", Channel("end", "misc", "s"))
         channels = [Channel(c) for c in (*SAM, *(f"{c}.sam" for c in SAM))]
         rated = event_stream("study.ratings", *channels)
         ratings = [(*c.affect[:2], *c.sam.values()) for c in parts]
         begins, ends = (np.array([c[i] for c in parts]) for i in (1, 2))
         rows = np.array(ratings, np.float64)
         spans = ends[:, None].copy()
-        what, rated = (replace(info, participant=subject) for info in (what, rated))
+        conditions, rated = (
+            replace(info, participant=subject) for info in (conditions, rated)
+        )
         return {
-            what.name: Events(what, until, begins, spans, names),
+            conditions.name: Events(conditions, until, begins, spans, names),
             rated.name: Events(rated, until, ends, rows, names),
         }
 
 
 def is_participant(path: Path) -> bool:
-    """Tell whether a folder is a WESAD participant's, as ``S2`` with ``S2_E4_Data.zip``."""
+    """Return whether a folder is a WESAD participant's: ``S2/S2_E4_Data.zip``."""
     return (path / f"{path.name}_E4_Data.zip").is_file()
 
 
 def read(path: str | Path) -> Recording:
-    """Return what `Wesad.load` gives for a participant's folder."""
+    """Load a participant's folder, as `Wesad.load` does."""
     path = Path(path).resolve()
     return Wesad(path.parent).participant(path.name)
 
@@ -187,15 +189,15 @@ def _cut(block: Block, offset: float, n: int, subject: str) -> Block:
 
 
 def _span(path: Path, subject: str) -> tuple[float, int]:
-    """Return where in the wristband session the span begins (s), and its length / 4."""
+    """Return the start of the span in the session (s), and its number of 0.25 s."""
     return _number(path, subject, "acc_off_s"), int(_number(path, subject, "n4"))
 
 
 def _number(path: Path, subject: str, key: str) -> float:
     if not path.is_file():
         raise FileNotFoundError(
-            f"there is no file {path}: it tells where in each wristband session the "
-            "synchronised span begins"
+            f"there is no file {path}: it holds the start of the synchronised span "
+            "in each wristband session"
         )
     try:
         return float(json.loads(path.read_text())[subject][key])

@@ -1,4 +1,4 @@
-"""WESAD as its authors synchronised it: chest and wrist of a participant in one file."""
+"""WESAD as synchronised by its authors: chest and wrist of a participant in a file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _SIGNALS: Final = {
         "TEMP": ("temp", 4, (Channel("temp", "temperature", "degC"),), 1.0),
     },
 }
-"""Of each signal its stream, rate (Hz), channels, and by what it is multiplied."""
+"""Stream, rate (Hz), channels and factor of each signal."""
 
 _DEVICES: Final = {"chest": "respiban", "wrist": "e4"}
 _PARTS: Final = {1: "baseline", 2: "stress", 3: "amusement", 4: "meditation"}
@@ -57,9 +57,9 @@ class WesadChest:
 
     Notes
     -----
-    When conditions were is taken from the file's own label, which leaves out some
-    seconds at their ends; answers are put to them in order. Label 0 is what came
-    between, 5 to 7 mean nothing, as the authors say. About time and condition being
+    Times of conditions are those of the file's label, which leaves out some seconds at
+    their ends; ratings are assigned to them in order. Label 0 is the time between
+    conditions, and 5 to 7 have no meaning, according to the authors. About time and condition being
     confounded see `physio.datasets.wesad`.
     """
 
@@ -105,7 +105,7 @@ class WesadChest:
         FileNotFoundError
             If there is no file of that participant.
         ValueError
-            If it is not what it should be; the message names the part.
+            If it is damaged or of another format; the message names the part.
         """
         path = self.root / trial.subject / f"{trial.subject}.pkl"
         if not path.is_file():
@@ -171,7 +171,7 @@ def _streams(path: Path, signal: Mapping[str, Any]) -> dict[str, tuple[Block, ..
 
 
 def _runs(label: npt.NDArray[Any]) -> list[ConditionSpan]:
-    """Return when each condition was, by the label of each sample."""
+    """Return the span of each condition, from the label of each sample."""
     cuts = [0, *(np.flatnonzero(np.diff(label)) + 1).tolist(), len(label)]
     return [
         ConditionSpan(_PARTS[int(label[a])], a / CHEST, b / CHEST)
@@ -180,10 +180,10 @@ def _runs(label: npt.NDArray[Any]) -> list[ConditionSpan]:
     ]
 
 
-def _mapping(path: Path, value: Any, what: str) -> Mapping[str, Any]:
+def _mapping(path: Path, value: Any, quantity: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(
-            f"{path}: {what} is no table of names; WESAD's files have 'subject', "
+            f"{path}: {quantity} is no table of names; WESAD's files have 'subject', "
             "'signal' (of 'chest' and 'wrist') and 'label'"
         )
     return value

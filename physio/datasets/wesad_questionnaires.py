@@ -1,4 +1,4 @@
-"""What the participants of WESAD answered: the study's questionnaire files."""
+"""Questionnaires of WESAD: PANAS, STAI, SSSQ and self-assessment manikins."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,14 +35,14 @@ _TIMES: Final = ("START", "END")
 
 
 class Condition(NamedTuple):
-    """A part of the protocol, and what the participant answered after it.
+    """A condition of the protocol, and the questionnaires after it.
 
     Parameters
     ----------
     name
         One of `CONDITIONS`.
     begin, end
-        When it was (s, session clock).
+        Start and end (s, session clock).
     sam
         Self-assessment manikins as answered, ``valence`` and ``arousal``, 1 to 9.
     panas
@@ -65,7 +65,7 @@ class Condition(NamedTuple):
 
     @property
     def affect(self) -> Affect:
-        """The manikins on [-1, 1]; dominance was not asked."""
+        """The manikins on [-1, 1]; dominance was not rated."""
         return Affect.rated(1, 9, self.sam["valence"], self.sam["arousal"])
 
 
@@ -77,12 +77,12 @@ def conditions(path: Path, begin: float) -> Iterator[Condition]:
     path
         The file, ``S2_quest.csv``.
     begin
-        How far into the study's own time second 0 of the session clock is (s).
+        Second 0 of the session clock on the clock of the study (s).
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is not there, or not what it should be; the message says what would be.
+        If it is missing, or damaged; the message says what would be right.
 
     Notes
     -----

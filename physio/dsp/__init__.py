@@ -1,1 +1,1 @@
-"""Stages on samples: one family of signal processing a file."""
+"""Signal processing stages on samples: one family of methods in each file."""

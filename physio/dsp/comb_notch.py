@@ -1,4 +1,4 @@
-"""The mains and all their harmonics taken out."""
+"""Comb of notch filters: removes line noise and all its harmonics."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from physio.dsp.iir import Recursive
 
 @dataclass(frozen=True)
 class Comb(Recursive):
-    """Causal comb filter: a frequency and all its harmonics are taken out.
+    """Causal comb filter: removes a frequency and all its harmonics.
 
     Parameters
     ----------
     freq
-        The lowest that is taken out (Hz).
+        The lowest frequency that is removed (Hz).
     quality
-        ``freq`` over the width of each notch at -3 dB: all are as wide.
+        ``freq`` over the width of a notch at -3 dB; all notches have this width.
     bridge
         Longest gap (s) that the filter runs through: see `Recursive`.
 
@@ -26,7 +26,7 @@ class Comb(Recursive):
     -----
     A notch of `scipy.signal.iirnotch` for each harmonic below half the rate, one after
     another. `scipy.signal.iircomb` needs a rate that ``freq`` divides, which 250 Hz and
-    60 Hz are not, and takes 0 Hz or half the rate out too.
+    60 Hz are not, and removes 0 Hz or half the rate as well.
 
     H(z) = H1(z) H2(z) ..., those of the notches (see `Notch`): a deviation from a comb
     proper, whose notches share one equation. Shape (n, channels) to (n, channels), in
@@ -43,7 +43,7 @@ class Comb(Recursive):
         rate = float(info.rate)
         if not (0 < self.freq < rate / 2 and self.quality > 0):
             raise ValueError(
-                f"cannot take {self.freq:g} Hz and its harmonics out of {info.name!r} "
+                f"cannot remove {self.freq:g} Hz and its harmonics from {info.name!r} "
                 f"with quality {self.quality:g}: they must lie between 0 and "
                 f"{rate / 2:g} Hz, and the quality above 0"
             )

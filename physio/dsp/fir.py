@@ -1,4 +1,4 @@
-"""Filters without feedback: linear in phase, and honest about their delay."""
+"""Finite impulse response filters of linear phase, with their delay declared."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,13 +22,13 @@ _LOST: Final = MissingReason.NO_SIGNAL.nan
 
 
 class Taps(NamedTuple):
-    """A filter in its phases, and the newest samples."""
+    """Polyphase filter, and the newest samples."""
 
     phases: Array  # (up, taps): phase k is every up-th tap from tap k on
     ring: Array  # (taps + 1, channels): sample i in row i % (taps + 1)
     runs: Counts  # (2, channels): missing in a row, samples since the restart
-    clock: Counts  # (5,): samples seen, outputs given, up, down, samples to bridge
-    newest: Array  # (channels,): what came last, NaN and all
+    clock: Counts  # (5,): samples, outputs, up, down, samples to bridge
+    newest: Array  # (channels,): the last sample, missing or not
 
 
 def taps(
@@ -45,9 +45,9 @@ def taps(
     ratio
         ``up`` and ``down``: the rate is multiplied by one and divided by the other.
     bridge
-        Up to how long a gap (s) it runs on, with the last valid sample held.
+        Longest gap (s) that it runs through, with the last valid sample held.
     columns
-        How many channels it filters.
+        Number of channels.
     """
     if bridge < 0:
         raise ValueError(
@@ -73,7 +73,7 @@ def polyphase(
     """Filter samples, shape (n, channels), and change their rate.
 
     Output m is that of `scipy.signal.upfirdn`, due with input ``ceil(m * down / up)``.
-    Missing are those at a missing sample, and those until every tap has a sample.
+    Outputs are missing at a missing sample, and until every tap has a sample.
     """
     size, channels = ring.shape
     n = size - 1
@@ -126,15 +126,15 @@ def polyphase(
 class Fir(Stage):
     """Low-pass, high-pass or band-pass filter of linear phase.
 
-    What comes out lies half the filter's length behind what went in: the ``delay`` of
-    its channels. No frequency lies further behind than another.
+    The output lags half the filter's length behind the input: the ``delay`` of its
+    channels. The delay is the same at all frequencies.
 
     Parameters
     ----------
     low, high
         Cutoffs at -6 dB (Hz); 0 for none.
     transition
-        How wide the passage from what is let through to what is not is (Hz).
+        Width of the transition band (Hz).
     bridge
         Longest gap (s) that the filter runs through, with the last valid sample held.
 
@@ -145,7 +145,7 @@ class Fir(Stage):
     `scipy.signal.lfilter` to rounding; until then, and for as long after a gap longer
     than ``bridge``, the output is missing (warming up).
 
-    y(t) = sum of taps(k) x(t - k). Deviation: what is missing at the beginning is not
+    y(t) = sum of taps(k) x(t - k). Deviation: missing samples at the beginning are not
     taken as 0. Shape (n, channels) to (n, channels), in the input's unit.
 
     References
@@ -160,7 +160,7 @@ class Fir(Stage):
     bridge: float = 0.05
 
     def design(self, info: StreamInfo) -> Array:
-        """Return the taps, shape (n,), or raise why there are none."""
+        """Return the taps, shape (n,), or raise the reason why there are none."""
         rate = float(info.rate)
         cutoffs = [f for f in (self.low, self.high) if f]
         edges = [0.0, *cutoffs, rate / 2]

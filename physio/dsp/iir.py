@@ -1,4 +1,4 @@
-"""Recursive filters: causal, and honest about what they still ring with."""
+"""Causal recursive filters; the output is missing until their transient has decayed."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
@@ -21,11 +21,11 @@ Counts = npt.NDArray[np.int64]
 
 _WARMING: Final = MissingReason.WARMING_UP.nan
 _LOST: Final = MissingReason.NO_SIGNAL.nan
-_NOTHING: Final = 1e-200  # below it a section is at rest: subnormals are slow
+_SUBNORMAL: Final = 1e-200  # below it a section is at rest: subnormals are slow
 
 
 class Sections(NamedTuple):
-    """Filters side by side on the same channels, and what they remember."""
+    """Filters in parallel on the same channels, and their state."""
 
     sos: Array  # (filters, sections, 6)
     rest: Array  # (filters, sections, 2): steady state for an input of 1
@@ -35,18 +35,18 @@ class Sections(NamedTuple):
     limits: Counts  # (1 + filters,): samples to bridge, samples each needs to settle
 
 
-def settling(sos: Array) -> int:
-    """Return after how many samples a filter's slowest pole has decayed to 1e-3."""
-    return _at_rest(sos.tobytes(), len(sos))[1]
+def settling_samples(sos: Array) -> int:
+    """Return the number of samples in which the slowest pole decays to 1e-3."""
+    return _rest_and_settling(sos.tobytes(), len(sos))[1]
 
 
-def steady(sos: Array) -> Array:
-    """Return what sections remember of an input that was always 1: (sections, 2)."""
-    return _at_rest(sos.tobytes(), len(sos))[0]
+def steady_state(sos: Array) -> Array:
+    """Return the state of sections for a constant input of 1, shape (sections, 2)."""
+    return _rest_and_settling(sos.tobytes(), len(sos))[0]
 
 
 @lru_cache(maxsize=1024)  # the forty trials of a participant have the same filters
-def _at_rest(design: bytes, n: int) -> tuple[Array, int]:
+def _rest_and_settling(design: bytes, n: int) -> tuple[Array, int]:
     """Return the steady state and the settling time of second-order sections."""
     sos = np.frombuffer(design).reshape(n, 6)
     rest = np.asarray(scipy.signal.sosfilt_zi(sos), np.float64)
@@ -68,9 +68,9 @@ def sections(
     filters
         Second-order sections of each, shape (sections, 6).
     bridge
-        Up to how long a gap (s) they run on, with the last valid input held.
+        Longest gap (s) that they run through, with the last valid input held.
     columns
-        How many channels they filter.
+        Number of channels.
     """
     if bridge < 0:
         raise ValueError(
@@ -83,11 +83,11 @@ def sections(
     runs[0] = across + 1
     return Sections(
         sos,
-        np.array([steady(f) for f in filters]),
+        np.array([steady_state(f) for f in filters]),
         np.zeros((*sos.shape[:2], 2, columns)),
         np.zeros(columns),
         runs,
-        np.array([across, *(settling(f) for f in filters)], np.int64),
+        np.array([across, *(settling_samples(f) for f in filters)], np.int64),
     )
 
 
@@ -141,7 +141,7 @@ def run(
                 z0, z1 = memory[f, s, 0], memory[f, s, 1]
                 for c in range(channels):
                     w = b0 * v[c] + z0[c]
-                    w = w if abs(w) > _NOTHING else 0.0
+                    w = w if abs(w) > _SUBNORMAL else 0.0
                     z0[c] = b1 * v[c] - a1 * w + z1[c]
                     z1[c] = b2 * v[c] - a2 * w
                     v[c] = w
@@ -156,7 +156,7 @@ def run(
 
 
 def butterworth(
-    info: StreamInfo, kind: str, order: int, cutoffs: tuple[float, ...], what: str
+    info: StreamInfo, kind: str, order: int, cutoffs: tuple[float, ...], purpose: str
 ) -> Array:
     """Return a Butterworth filter for ``info``, shape (sections, 6).
 
@@ -169,22 +169,22 @@ def butterworth(
     order
         Order of the low-pass prototype.
     cutoffs
-        Where it passes half the power (Hz), rising.
+        Frequencies at which it passes half the power (Hz), rising.
     what
-        Words for the error: ``"pass 4 to 8 Hz"``.
+        Text for the error message: ``"pass 4 to 8 Hz"``.
     """
     edges = (0.0, *cutoffs, float(info.rate) / 2)
     if any(a >= b for a, b in pairwise(edges)):
         raise ValueError(
-            f"cannot {what} of {info.name!r}: cutoffs must rise and lie between 0 and "
+            f"cannot {purpose} of {info.name!r}: cutoffs must rise and lie between 0 and "
             f"{float(info.rate) / 2:g} Hz"
         )
     if not 1 <= order <= 12:
         raise ValueError(
-            f"cannot {what} of {info.name!r} with order {order}: it must be 1 to 12"
+            f"cannot {purpose} of {info.name!r} with order {order}: it must be 1 to 12"
         )
-    at = cutoffs[0] if len(cutoffs) == 1 else cutoffs
-    return _designed(order, at, kind, float(info.rate)).copy()
+    edge = cutoffs[0] if len(cutoffs) == 1 else cutoffs
+    return _designed(order, edge, kind, float(info.rate)).copy()
 
 
 @lru_cache(maxsize=256)  # a data set of 1280 trials designs its filters once
@@ -196,13 +196,13 @@ def _designed(
 
 
 class Recursive(Stage):
-    """A filter of second-order sections: what all those below have in common.
+    """Filter of second-order sections: the base of all those below.
 
-    NaN in a row, for up to ``bridge`` seconds, are bridged: the filter runs on with the
-    last valid sample held, and its output is the incoming NaN. After more, and at the
+    Gaps of up to ``bridge`` seconds are bridged: the filter runs on with the last valid
+    sample held, and its output is the incoming NaN. After a longer gap, and at the
     start of a stream, it begins again at the next valid sample, from the steady state
     for that sample, and its output is missing (warming up) until it has settled.
-    An infinite sample is a lost one. Without either, and once settled, it is
+    An infinite sample is a lost one. Without gaps, and once settled, it is
     `scipy.signal.sosfilt` with ``zi = sosfilt_zi(sos) * x[0]``, bit for bit where the
     compiler fuses no multiplication with an addition (x86-64), else to rounding.
     """
@@ -214,15 +214,15 @@ class Recursive(Stage):
         """Return the sections, shape (sections, 6), or raise why there are none."""
 
     def settle(self, info: StreamInfo) -> float:
-        """Return how long after a restart the output is missing (s).
+        """Return the time for which the output is missing after a restart (s).
 
-        Until the slowest pole has decayed to a thousandth: a matter of the settings
+        The slowest pole then has decayed to a thousandth; this depends on the settings
         and the rate alone.
         """
-        return settling(self.design(info)) / float(info.rate)
+        return settling_samples(self.design(info)) / float(info.rate)
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the same stream; its values also rest on what the filter holds."""
+        """Return the same stream, with the memory of the filter added."""
         memory = self.initial_state(info).limits.sum() / float(info.rate)
         channels = (replace(c, memory=c.memory + memory) for c in info.channels)
         return info.with_channels(None, *channels)
@@ -265,8 +265,8 @@ class Lowpass(Recursive):
 
     def design(self, info: StreamInfo) -> Array:
         """Return the sections, shape (sections, 6)."""
-        what = f"pass up to {self.high:g} Hz"
-        return butterworth(info, "lowpass", self.order, (self.high,), what)
+        purpose = f"pass up to {self.high:g} Hz"
+        return butterworth(info, "lowpass", self.order, (self.high,), purpose)
 
 
 @dataclass(frozen=True)
@@ -297,8 +297,8 @@ class Highpass(Recursive):
 
     def design(self, info: StreamInfo) -> Array:
         """Return the sections, shape (sections, 6)."""
-        what = f"pass {self.low:g} Hz and more"
-        return butterworth(info, "highpass", self.order, (self.low,), what)
+        purpose = f"pass {self.low:g} Hz and more"
+        return butterworth(info, "highpass", self.order, (self.low,), purpose)
 
 
 @dataclass(frozen=True)
@@ -330,19 +330,19 @@ class Bandpass(Recursive):
 
     def design(self, info: StreamInfo) -> Array:
         """Return the sections, shape (sections, 6)."""
-        what = f"pass {self.low:g} to {self.high:g} Hz"
+        purpose = f"pass {self.low:g} to {self.high:g} Hz"
         cutoffs = (self.low, self.high)
-        return butterworth(info, "bandpass", self.order, cutoffs, what)
+        return butterworth(info, "bandpass", self.order, cutoffs, purpose)
 
 
 @dataclass(frozen=True)
 class Notch(Recursive):
-    """Causal notch filter: one frequency, as that of the mains, is taken out.
+    """Causal notch filter: removes one frequency, such as line noise.
 
     Parameters
     ----------
     freq
-        What is taken out (Hz).
+        The frequency that is removed (Hz).
     quality
         ``freq`` over the width of the notch at -3 dB.
     bridge
@@ -366,12 +366,12 @@ class Notch(Recursive):
         """Return the sections, shape (1, 6)."""
         if not 0 < self.freq < info.rate / 2:
             raise ValueError(
-                f"cannot take {self.freq:g} Hz out of {info.name!r}: a notch must lie "
+                f"cannot remove {self.freq:g} Hz from {info.name!r}: a notch must lie "
                 f"between 0 and {float(info.rate) / 2:g} Hz"
             )
         if not self.quality > 0:
             raise ValueError(
-                f"cannot take {self.freq:g} Hz out of {info.name!r} with quality "
+                f"cannot remove {self.freq:g} Hz from {info.name!r} with quality "
                 f"{self.quality:g}: it must be above 0"
             )
         b, a = scipy.signal.iirnotch(self.freq, self.quality, fs=float(info.rate))

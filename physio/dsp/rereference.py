@@ -1,4 +1,4 @@
-"""What electrodes are measured against."""
+"""EEG references: a named electrode, linked electrodes, or the average."""
 
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -10,22 +10,22 @@ from physio.core.block import Array, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import Stage
 
-FEWEST: Final = 20
-"""With fewer electrodes the average is not near 0, and no reference."""
+MIN_AVERAGE: Final = 20
+"""Fewest electrodes for an average reference: with fewer the mean is not near 0."""
 
 
-class Against(NamedTuple):
-    """Where the reference and what is measured against it are."""
+class ReferenceColumns(NamedTuple):
+    """Columns of the reference and of the electrodes measured against it."""
 
     reference: npt.NDArray[np.intp]
     measured: npt.NDArray[np.intp]
-    kept: npt.NDArray[np.intp]
-    fewest: int  # of the reference that must be there
+    output: npt.NDArray[np.intp]
+    min_count: int  # electrodes of the reference that must be present
 
 
 @dataclass(frozen=True)
 class Rereference(Stage):
-    """EEG against a named electrode, linked ones, or the average.
+    """EEG re-referenced to a named electrode, linked electrodes, or the average.
 
     Parameters
     ----------
@@ -35,13 +35,13 @@ class Rereference(Stage):
 
     Notes
     -----
-    ``y = x - mean(reference)``. Named electrodes are not put out again; without one of
-    them everything is missing. Of the average, missing electrodes (mask bad ones
-    before) are left out; with fewer than 20 there is none (poor quality): the sum over
+    ``y = x - mean(reference)``. Named electrodes are not in the output; where one of
+    them is missing everything is missing. The average leaves missing electrodes out
+    (mask bad ones before); with fewer than 20 there is none (poor quality): the sum over
     the head is near 0 for dense and even coverage alone [1]_. Channels of other kinds
     than ``eeg`` pass unchanged. No delay.
 
-    Shape (n, channels) to (n, channels but those named), in uV or what the input has.
+    Shape (n, channels) to (n, channels but those named), in the unit of the input (uV).
     There is no deviation from the formula.
 
     References
@@ -58,39 +58,39 @@ class Rereference(Stage):
         span = max(info.channels[i].memory for i in against.reference)
         channels = [
             replace(c, memory=max(c.memory, span)) if c.kind == "eeg" else c
-            for c in (info.channels[i] for i in against.kept)
+            for c in (info.channels[i] for i in against.output)
         ]
         name = "+".join(self.electrodes) or "average"
         return replace(info.with_channels(None, *channels), reference=name)
 
-    def initial_state(self, info: StreamInfo) -> Against:
-        """Return where the electrodes are."""
+    def initial_state(self, info: StreamInfo) -> ReferenceColumns:
+        """Return the columns of the electrodes."""
         eeg = [i for i, c in enumerate(info.channels) if c.kind == "eeg"]
         names = [info.channels[i].name for i in eeg]
-        if lacking := [n for n in self.electrodes if n not in names]:
+        if missing := [n for n in self.electrodes if n not in names]:
             raise ValueError(
-                f"{info.name!r} has no electrode {', '.join(map(repr, lacking))} to "
+                f"{info.name!r} has no electrode {', '.join(map(repr, missing))} to "
                 f"measure against; it has {', '.join(names) or 'none'}"
             )
-        if not self.electrodes and len(eeg) < FEWEST:
+        if not self.electrodes and len(eeg) < MIN_AVERAGE:
             raise ValueError(
-                f"an average reference needs at least {FEWEST} electrodes, and "
+                f"an average reference needs at least {MIN_AVERAGE} electrodes, and "
                 f"{info.name!r} has {len(eeg)}: name one, or linked ones"
             )
         reference = [i for i, n in zip(eeg, names, strict=True) if n in self.electrodes]
         measured = [i for i in eeg if i not in reference]
         if not measured:
             raise ValueError(
-                f"nothing of {info.name!r} is left to measure against "
+                f"no electrode of {info.name!r} remains to be measured against "
                 f"{', '.join(self.electrodes)}"
             )
-        fewest = len(reference) if reference else FEWEST
-        kept = [i for i in range(len(info.channels)) if i not in reference]
-        return Against(
-            np.array(reference or eeg), np.array(measured), np.array(kept), fewest
+        fewest = len(reference) if reference else MIN_AVERAGE
+        output = [i for i in range(len(info.channels)) if i not in reference]
+        return ReferenceColumns(
+            np.array(reference or eeg), np.array(measured), np.array(output), fewest
         )
 
-    def process(self, state: Against, x: Array) -> Array:
+    def process(self, state: ReferenceColumns, x: Array) -> Array:
         """Subtract the reference from each electrode."""
         total, n = np.zeros(len(x)), np.zeros(len(x))
         lost = np.full(len(x), MissingReason.POOR_QUALITY.nan)
@@ -99,10 +99,10 @@ class Rereference(Stage):
             gone = np.isnan(v)
             total += np.where(gone, 0.0, v)
             n += ~gone
-            lost = np.where(gone & (state.fewest == len(state.reference)), v, lost)
-        mean = np.where(n >= state.fewest, total / np.maximum(n, 1), lost)
+            lost = np.where(gone & (state.min_count == len(state.reference)), v, lost)
+        mean = np.where(n >= state.min_count, total / np.maximum(n, 1), lost)
         y = x.copy()
         for i in state.measured:
             there = np.where(np.isnan(mean), mean, x[:, i] - mean)
             y[:, i] = np.where(np.isnan(x[:, i]), x[:, i], there)
-        return np.ascontiguousarray(y[:, state.kept])
+        return np.ascontiguousarray(y[:, state.output])

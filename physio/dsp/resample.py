@@ -1,4 +1,4 @@
-"""Another rate, by a rational factor."""
+"""Resampling by a rational factor."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,15 +16,15 @@ _FINEST: Final = 1000  # the greatest denominator of a factor
 
 @dataclass(frozen=True)
 class Resample(Stage):
-    """A stream at another rate, without what that rate cannot carry.
+    """A stream at another sampling rate, low-pass filtered against aliasing.
 
     Parameters
     ----------
     rate
-        Samples per second that come out (Hz).
+        Sampling rate of the output (Hz).
     taken
-        How many samples a second the device truly takes (Hz), where that is not its
-        nominal rate; 0 for the nominal one.
+        True sampling rate of the device (Hz), where that is not its nominal rate; 0 for
+        the nominal one.
     bridge
         Longest gap (s) that the filter runs through, with the last valid sample held.
 
@@ -36,12 +36,12 @@ class Resample(Stage):
     hides them. Until every tap has a sample, the output is missing (warming up).
 
     With ``taken``, the factor is ``rate / taken``, to within 1e-6: there are ``rate``
-    samples in a true second. The stream's own idea of its rate is off by as much as its
-    source's.
+    samples in a true second. The nominal rate of the output is wrong by the same factor as
+    that of the input.
 
     y = every q-th of (taps * x with p - 1 zeros between samples), p / q the ratio.
     Shape (n, channels) to (m, channels), in the input's unit. Deviation: causal, so
-    that all is late by the delay.
+    that the output lags by the delay.
     """
 
     rate: float = 64.0
@@ -49,7 +49,7 @@ class Resample(Stage):
     bridge: float = 0.05
 
     def factor(self, info: StreamInfo) -> Fraction:
-        """Return what the rate is multiplied by."""
+        """Return the factor of the sampling rate."""
         if not (self.rate > 0 and self.taken >= 0):
             raise ValueError(
                 f"cannot bring {info.name!r} from {self.taken:g} to {self.rate:g} Hz: "

@@ -1,4 +1,4 @@
-"""Some of a stream's channels."""
+"""Selection of channels."""
 
 from dataclasses import dataclass
 
@@ -20,22 +20,22 @@ class SelectChannels(Stage):
     Notes
     -----
     y(t, k) = x(t, channels[k]); ours, with no deviation, no unit of its own and no
-    delay. Shape (n, channels) to (n, picked).
+    delay. Shape (n, channels) to (n, selected).
     """
 
     channels: tuple[str, ...] = ()
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the stream with these channels alone, or say which is not there."""
-        if lacking := [name for name in self.channels if name not in info.names]:
+        """Return the stream with these channels alone, or raise which one is missing."""
+        if missing := [name for name in self.channels if name not in info.names]:
             raise ValueError(
-                f"{info.name!r} has no channel {', '.join(map(repr, lacking))}; it has "
+                f"{info.name!r} has no channel {', '.join(map(repr, missing))}; it has "
                 f"{', '.join(info.names)}"
             )
         return info.with_channels(None, *(info.channels[i] for i in self._rows(info)))
 
     def initial_state(self, info: StreamInfo) -> State:
-        """Return where the channels are."""
+        """Return the columns of the channels."""
         return np.array(self._rows(info), np.int64)
 
     def process(self, state: State, x: Array) -> Array:

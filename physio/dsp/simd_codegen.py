@@ -1,11 +1,11 @@
-"""Recursive filters, eight channels abreast: each fills a place of the widest register.
+"""SIMD kernels of recursive filters, eight channels at a time.
 
-A compiler turns loops over channels into such instructions by itself, but then keeps
-what a filter remembers in memory, and moves it at every sample. So these loops over
-samples are put together by hand, in LLVM's own terms, for whatever width the machine
-has: they are vectors of eight numbers on any, in one register or in several.
+A compiler vectorizes loops over channels by itself, but then keeps the state of a
+filter in memory and moves it at every sample. So these loops over samples are written
+in LLVM's intermediate representation, for a machine of any width: they work on vectors
+of eight numbers, in one register or in several.
 
-What is written as a fused multiplication and addition rounds once on every machine.
+A fused multiplication and addition rounds once on every machine.
 """
 
 from typing import Any, Final
@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES: Final = 8
-"""How many channels go abreast."""
+"""Number of channels that are filtered together."""
 
 _REAL: Final = ir.DoubleType()
 _VECTOR: Final = ir.VectorType(_REAL, LANES)
@@ -24,13 +24,13 @@ _INT: Final = ir.IntType(64)
 
 
 class KernelBuilder:
-    """Writes instructions on vectors of eight."""
+    """Builder of instructions on vectors of eight numbers."""
 
     def __init__(self, builder: Any) -> None:
         self.at = builder
 
     def pointer(self, base: Any, offset: Any) -> Any:
-        """Return where the vector at ``base`` and ``offset`` numbers is."""
+        """Return the address of the vector at ``base`` and ``offset`` numbers."""
         place = self.at.gep(base, [offset])
         return self.at.bitcast(place, _VECTOR.as_pointer())
 
@@ -42,32 +42,32 @@ class KernelBuilder:
         """Write a vector."""
         self.at.store(value, self.pointer(base, offset), align=8)
 
-    def place(self, value: Any) -> Any:
+    def register(self, value: Any) -> Any:
         """Return a variable that holds ``value``; it becomes a register."""
         return cgutils.alloca_once_value(self.at, value)
 
-    def fused(self, a: Any, b: Any, c: Any) -> Any:
+    def fused_multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """Return ``a * b + c``, rounded once."""
         kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
         name = f"llvm.fma.v{LANES}f64"
         fma = cgutils.get_or_insert_function(self.at.module, kind, name)
         return self.at.call(fma, (a, b, c))
 
-    def spread(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Return a vector of one number."""
         empty = ir.Constant(_VECTOR, ir.Undefined)
-        one = self.at.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
+        vector = self.at.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return self.at.shuffle_vector(one, empty, zeros)
+        return self.at.shuffle_vector(vector, empty, zeros)
 
 
 def data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Return where an array's numbers are."""
+    """Return the address of an array's numbers."""
     return context.make_array(kind)(context, builder, value).data
 
 
 def number(value: int) -> Any:
-    """Return a whole number that is known beforehand."""
+    """Return an integer constant."""
     return ir.Constant(_INT, value)
 
 
@@ -82,7 +82,7 @@ def resonate(
     weights: Any,
     steps: Any,
 ) -> Any:
-    """Filter samples, eight lanes abreast; add up what comes out, and its squares.
+    """Filter samples, eight lanes at a time; add up the output and its squares.
 
     Each section is ``(1 - z**-2) / (1 + a1 z**-1 + a2 z**-2)``, in the transposed
     direct form II, with fused operations.
@@ -94,15 +94,15 @@ def resonate(
     poles
         Of each section ``-a1`` and ``-a2`` of eight lanes, shape (blocks, s, 2, 8).
     memory
-        What each section remembers, shape (blocks, s, 2, 8); changed.
+        State of each section, shape (blocks, s, 2, 8); changed.
     sums
-        Whose second row is the sum and the third that of squares, shape (3, lanes);
-        changed.
+        Array of shape (3, lanes): the second row is the sum and the third the sum of
+        squares; changed.
     x, weights
-        Samples, and 1 where what comes out counts, else 0: flat, from the first on.
+        Samples, and 1 where the output counts, else 0: flat, from the first on.
     steps
-        After how many lanes ``x`` begins again; from sample to sample in ``x`` and in
-        ``weights``; how many samples.
+        Number of lanes after which ``x`` begins again; distance from sample to sample
+        in ``x`` and in ``weights``; number of samples.
     """
     four = types.UniTuple(types.int64, 4)
     del steps
@@ -118,29 +118,31 @@ def resonate(
         array = context.make_array(signature.args[1])(context, builder, args[1])
         blocks = builder.extract_value(array.shape, 0)
         lanes = builder.mul(blocks, number(LANES))
-        with cgutils.for_range(builder, blocks) as each:
-            lane = builder.mul(each.index, number(LANES))
-            apart = builder.mul(each.index, number(2 * len(order) * LANES))
+        with cgutils.for_range(builder, blocks) as block:
+            lane = builder.mul(block.index, number(LANES))
+            apart = builder.mul(block.index, number(2 * len(order) * LANES))
             offsets = apart, apart, lane, builder.srem(lane, wrap), lane
             base = [builder.gep(b, [o]) for b, o in zip(bases, offsets, strict=True)]
             ends = [lanes, builder.add(lanes, lanes)]
             pole = [[w.load(base[0], number(at)) for at in pair] for pair in places]
-            z = [[w.place(w.load(base[1], number(at))) for at in p] for p in places]
-            added = [w.place(w.load(base[2], end)) for end in ends]
+            z = [[w.register(w.load(base[1], number(at))) for at in p] for p in places]
+            added = [w.register(w.load(base[2], end)) for end in ends]
             with cgutils.for_range(builder, n) as loop:
                 v = w.load(base[3], builder.mul(loop.index, hop))
                 weight = w.load(base[4], builder.mul(loop.index, skip))
                 for (a1, a2), (z0, z1) in zip(pole, z, strict=True):
                     back = builder.fneg(v)
                     v = builder.fadd(v, builder.load(z0))
-                    builder.store(w.fused(a1, v, builder.load(z1)), z0)
-                    builder.store(w.fused(a2, v, back), z1)
+                    builder.store(w.fused_multiply_add(a1, v, builder.load(z1)), z0)
+                    builder.store(w.fused_multiply_add(a2, v, back), z1)
                 part = builder.fmul(weight, v)
                 builder.store(builder.fadd(builder.load(added[0]), part), added[0])
-                builder.store(w.fused(part, v, builder.load(added[1])), added[1])
-            for pair, kept in zip(places, z, strict=True):
-                for at, one in zip(pair, kept, strict=True):
-                    w.store(builder.load(one), base[1], number(at))
+                builder.store(
+                    w.fused_multiply_add(part, v, builder.load(added[1])), added[1]
+                )
+            for pair, registers in zip(places, z, strict=True):
+                for at, value in zip(pair, registers, strict=True):
+                    w.store(builder.load(value), base[1], number(at))
             for end, total in zip(ends, added, strict=True):
                 w.store(builder.load(total), base[2], end)
         return context.get_dummy_value()
@@ -152,7 +154,7 @@ def resonate(
 def variance(
     _: Any, order: Any, ba: Any, x: Any, steps: Any, room: Any, out: Any
 ) -> Any:
-    """Filter samples of eight channels from rest; write the variance of what comes out.
+    """Filter samples of eight channels from rest; write the variance of the output.
 
     The transposed direct form II, in the order and the roundings of
     `scipy.signal.lfilter` on machines that fuse nothing; then the mean, and the mean
@@ -168,11 +170,11 @@ def variance(
     x
         The first sample of the eight.
     steps
-        From sample to sample in ``x``, and how many samples.
+        Distance from sample to sample in ``x``, and number of samples.
     room
         Scratch, 8 numbers for each sample.
     out
-        Where the eight variances go.
+        The eight variances are written here.
     """
     del steps
     pair = types.UniTuple(types.int64, 2)
@@ -186,13 +188,13 @@ def variance(
         )
         hop, n = (builder.extract_value(args[3], i) for i in range(2))
         taps = [
-            w.spread(builder.load(builder.gep(ba, [number(k)])))
+            w.broadcast(builder.load(builder.gep(ba, [number(k)])))
             for k in range(2 * poles + 2)
         ]
         b, a = taps[: poles + 1], taps[poles + 1 :]
         nothing = ir.Constant(_VECTOR, [0.0] * LANES)
-        z = [w.place(nothing) for _ in range(poles)]
-        mean, square = w.place(nothing), w.place(nothing)
+        z = [w.register(nothing) for _ in range(poles)]
+        mean, square = w.register(nothing), w.register(nothing)
         with cgutils.for_range(builder, n) as loop:
             v = w.load(x, builder.mul(loop.index, hop))
             y = builder.fadd(builder.fmul(b[0], v), builder.load(z[0]))
@@ -206,7 +208,7 @@ def variance(
                 builder.store(builder.fsub(come, builder.fmul(y, a[k + 1])), z[k])
             builder.store(builder.fadd(builder.load(mean), y), mean)
             w.store(y, room, builder.mul(loop.index, number(LANES)))
-        count = w.spread(builder.sitofp(n, _REAL))
+        count = w.broadcast(builder.sitofp(n, _REAL))
         middle = builder.fdiv(builder.load(mean), count)
         with cgutils.for_range(builder, n) as loop:
             y = w.load(room, builder.mul(loop.index, number(LANES)))
@@ -220,7 +222,7 @@ def variance(
 
 
 @intrinsic
-def strands(_: Any, x: Any, n: Any, out: Any) -> Any:
+def strided_sums(_: Any, x: Any, n: Any, out: Any) -> Any:
     """Write eight sums: of every eighth of ``n`` numbers, from each of the first eight.
 
     Parameters
@@ -228,7 +230,7 @@ def strands(_: Any, x: Any, n: Any, out: Any) -> Any:
     x
         The numbers, flat; ``n`` of them, a multiple of 8.
     out
-        Where the eight sums go.
+        The eight sums are written here.
     """
     del n
     sig = types.void(x, types.int64, out)
@@ -236,7 +238,7 @@ def strands(_: Any, x: Any, n: Any, out: Any) -> Any:
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         w = KernelBuilder(builder)
         x, out = (data(context, builder, signature.args[i], args[i]) for i in (0, 2))
-        total = w.place(ir.Constant(_VECTOR, [0.0] * LANES))
+        total = w.register(ir.Constant(_VECTOR, [0.0] * LANES))
         with cgutils.for_range(builder, builder.sdiv(args[1], number(LANES))) as loop:
             v = w.load(x, builder.mul(loop.index, number(LANES)))
             builder.store(builder.fadd(builder.load(total), v), total)

@@ -1,4 +1,4 @@
-"""How much of each frequency there is, in a sliding window."""
+"""Power spectral density in a sliding window."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,25 +20,25 @@ METHODS: Final = ("welch", "multitaper")
 _WARMING: Final = MissingReason.WARMING_UP.nan
 
 
-class Recent(NamedTuple):
-    """The newest samples, and how they are looked at."""
+class SampleRing(NamedTuple):
+    """The newest samples, and the settings of the spectrum."""
 
     ring: Array  # (width, channels): sample i in row i % width
-    clock: Counts  # (4,): samples seen, outputs given, hop as p / q samples
-    starts: Counts  # (segments,): where each begins in the window
+    clock: Counts  # (4,): samples, outputs, step as p / q samples
+    starts: Counts  # (segments,): first sample in the window
     tapers: Array  # (tapers, segment): each with a sum of squares of 1
-    rows: Counts  # (frequencies,): which of the transform's are told
+    rows: Counts  # (frequencies,): bins of the transform that are returned
     scale: Array  # (frequencies,): 1 / rate, twice where a frequency stands for two
     share: float
 
 
-def recent(ring: Array, clock: Counts, x: Array, done: int) -> tuple[int, bool]:
+def fill_ring(ring: Array, clock: Counts, x: Array, done: int) -> tuple[int, bool]:
     """Take samples of ``x`` from row ``done`` on into a ring, up to the next output.
 
     Returns
     -------
     int
-        How many rows of ``x`` are in.
+        Number of rows of ``x`` that have been taken in.
     bool
         Whether an output is due with the last of them.
     """
@@ -68,9 +68,9 @@ class Spectrum(Stage):
         ``welch``: Hann windows on segments that overlap by half [1]_. ``multitaper``:
         the whole window under each of the sine-like tapers that keep a band of
         ``bandwidth`` together best [2]_, weighted alike.
-    width
+    window
         How long a window is (s).
-    hop
+    step
         Time from one output to the next (s).
     segment
         How long a segment is (s), for ``welch``.
@@ -78,7 +78,7 @@ class Spectrum(Stage):
         How wide the band is that a frequency is smeared over (Hz), for ``multitaper``.
     low, high
         The first and the last frequency (Hz).
-    share
+    min_valid
         Which part of the segments must be whole.
 
     Notes
@@ -126,14 +126,14 @@ class Spectrum(Stage):
         return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
-    def initial_state(self, info: StreamInfo) -> Recent:
+    def initial_state(self, info: StreamInfo) -> SampleRing:
         """Return an empty window."""
         if self.method not in METHODS:
             raise ValueError(
-                f"no spectrum is called {self.method!r}: there are {', '.join(METHODS)}"
+                f"there is no spectrum {self.method!r}: there are {', '.join(METHODS)}"
             )
         rate = float(info.rate)
         welch = self.method == "welch"
@@ -142,7 +142,7 @@ class Spectrum(Stage):
         if not 2 <= n <= width or not 0 < self.min_valid <= 1:
             raise ValueError(
                 f"a spectrum of {info.name!r} needs segments of at least 2 samples in "
-                f"a window that holds them, and a share above 0 and at most 1: "
+                f"a window that holds them, and min_valid above 0 and at most 1: "
                 f"{self.segment:g} s, {self.window:g} s, {self.min_valid:g}"
             )
         rows = np.arange(n // 2 + 1)
@@ -157,7 +157,7 @@ class Spectrum(Stage):
         twice = np.where((rows == 0) | (2 * rows == n), 1.0, 2.0)
         starts = np.arange(0, width - n + 1, max(n // 2, 1))
         step = every(info, self.step).step
-        return Recent(
+        return SampleRing(
             np.zeros((width, len(info.channels))),
             np.array([0, 0, step.numerator, step.denominator], np.int64),
             starts,
@@ -167,12 +167,12 @@ class Spectrum(Stage):
             self.min_valid,
         )
 
-    def process(self, state: Recent, x: Array) -> Array:
+    def process(self, state: SampleRing, x: Array) -> Array:
         """Take in ``x``; return the densities now due."""
         x = np.where(np.isinf(x), MissingReason.NO_SIGNAL.nan, x)
         out, done = [], 0
         while True:
-            done, due = recent(state.ring, state.clock, x, done)
+            done, due = fill_ring(state.ring, state.clock, x, done)
             if not due:
                 break
             out.append(_density(state).ravel())
@@ -193,7 +193,7 @@ def _tapers(n: int, half: float) -> Array:
     return np.asarray(scipy.signal.windows.dpss(n, half, count), np.float64)
 
 
-def _density(state: Recent) -> Array:
+def _density(state: SampleRing) -> Array:
     """Return the density in the window that ends now, (frequencies, channels)."""
     width, channels = state.ring.shape
     y = np.empty((len(state.rows), channels))

@@ -1,4 +1,4 @@
-"""Statistics of sliding windows: spans of time, over the samples that are there."""
+"""Statistics of sliding windows, over the samples that are not missing."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,39 +15,39 @@ from physio.core.stage import OutputSchedule, Stage
 Counts = npt.NDArray[np.int64]
 
 STATISTICS: Final = ("mean", "power", "deviation", "slope")
-"""What `slide` tells of every window, in this order."""
+"""The statistics that `slide` returns, in this order."""
 
 _WARMING: Final = MissingReason.WARMING_UP.nan
 _TOO_SHORT: Final = MissingReason.TOO_SHORT.nan
 
 
 class Panes(NamedTuple):
-    """The sums that sliding windows are put together from.
+    """Sums from which sliding windows are assembled.
 
-    A window is a whole number of hops wide, so it is a row of panes, each one hop wide
-    and summed afresh: nothing drifts, and a sample leaves without a trace.
+    A window is a whole number of steps wide, so it is a row of panes, each one step
+    wide and summed anew: no rounding error accumulates when a sample leaves.
     """
 
     sums: Array  # (panes, 6, channels): n, and the sums of j, jj, x, jx, xx
     lost: Array  # (panes, channels): the newest NaN in each pane, or 0
     widths: Counts  # (windows,): panes in each window
-    clock: Counts  # (4,): samples seen, outputs given, hop as p / q samples
-    share: float  # of a window's samples that must be there
+    clock: Counts  # (4,): samples, outputs, step as p / q samples
+    share: float  # of a window's samples that must be present
 
 
 def every(info: StreamInfo, hop: float) -> OutputSchedule:
-    """Return the grid with an output every ``hop`` seconds from the first sample on.
+    """Return the schedule with an output every ``hop`` seconds from the first sample on.
 
     Raises
     ------
     ValueError
-        Where ``info`` has no rate, or fewer than one sample a hop.
+        If ``info`` has no rate, or fewer than one sample in a step.
     """
     samples = info.rate * Fraction(str(hop))
     if samples < 1:
         raise ValueError(
-            f"cannot answer every {hop} s on {info.name!r}: a hop must hold at least "
-            f"one sample, and it has {float(info.rate):g} a second"
+            f"cannot give an output every {hop} s on {info.name!r}: a step must hold "
+            f"at least one sample, and its rate is {float(info.rate):g} Hz"
         )
     return OutputSchedule(Fraction(0), samples)
 
@@ -55,24 +55,24 @@ def every(info: StreamInfo, hop: float) -> OutputSchedule:
 def panes(
     info: StreamInfo, widths: tuple[float, ...], hop: float, share: float, columns: int
 ) -> Panes:
-    """Return the state that `slide` begins with, for windows of ``widths`` seconds."""
+    """Return empty windows of ``widths`` seconds: the initial state of `slide`."""
     step = every(info, hop).step
     hops = [Fraction(str(width)) / Fraction(str(hop)) for width in widths]
     for width, n in zip(widths, hops, strict=True):
         if n < 1 or n.denominator != 1:
             raise ValueError(
-                f"a window of {width} s on {info.name!r} is no whole number of hops "
+                f"a window of {width} s on {info.name!r} is no whole number of steps "
                 f"of {hop} s"
             )
     if not 0 < share <= 1:
         raise ValueError(
-            f"the share of samples that a window of {info.name!r} needs must be above "
-            f"0 and at most 1: {share}"
+            f"the proportion of samples that a window of {info.name!r} needs must be "
+            f"above 0 and at most 1: {share}"
         )
-    most = int(max(hops))
+    longest = int(max(hops))
     return Panes(
-        np.zeros((most, 6, columns)),
-        np.zeros((most, columns)),
+        np.zeros((longest, 6, columns)),
+        np.zeros((longest, columns)),
         np.array([int(n) for n in hops], np.int64),
         np.array([0, 0, step.numerator, step.denominator], np.int64),
         share,
@@ -134,8 +134,9 @@ def slide(
     -------
     ndarray, shape (m, windows, 4, channels)
         `STATISTICS`: mean, mean square, standard deviation (divided by n), and the
-        slope a sample of the least-squares line. Missing are windows that are not full
-        yet (warming up), and those with too few samples (for the newest NaN's reason).
+        slope a sample of the least-squares line. Windows that are not full yet are
+        missing (warming up), and so are those with too few samples (for the reason of
+        the newest missing sample).
     """
     count, _, channels = sums.shape
     p, q = clock[2], clock[3]
@@ -181,12 +182,12 @@ class Window(Stage):
         Any of ``mean``, ``power`` (mean square), ``deviation`` (standard deviation,
         divided by n) and ``slope`` (of the least-squares line, a minute). Channels are
         called ``<statistic>.<channel>``.
-    width
-        How long a window is (s): a whole number of hops.
-    hop
+    window
+        Length of a window (s): a whole number of steps.
+    step
         Time from one output to the next (s).
-    share
-        Which part of a window's samples must be there; below it the output is missing,
+    min_valid
+        Proportion of a window's samples that must be present; below it the output is missing,
         for the reason of the newest missing sample.
 
     Notes
@@ -212,7 +213,7 @@ class Window(Stage):
         for name in self.statistics:
             if name not in STATISTICS:
                 raise ValueError(
-                    f"no statistic of a window is called {name!r}: there are "
+                    f"there is no statistic {name!r} of a window: there are "
                     f"{', '.join(STATISTICS)}"
                 )
         self.initial_state(info)
@@ -226,11 +227,11 @@ class Window(Stage):
         return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
     def initial_state(self, info: StreamInfo) -> tuple[Panes, Array]:
-        """Return empty panes, and what each statistic is multiplied by."""
+        """Return empty panes, and the factor of each statistic."""
         rows = [STATISTICS.index(s) for s in self.statistics]
         scale = np.array([1.0, 1.0, 1.0, 60 * float(info.rate)])[rows]
         width = len(info.channels)

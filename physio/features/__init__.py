@@ -1,1 +1,1 @@
-"""Stages with named outputs, one modality a folder."""
+"""Feature extraction: stages with named outputs, one folder for each modality."""

@@ -1,4 +1,4 @@
-"""What a wristband feels besides the body's answers: movement, posture, warmth."""
+"""Actigraphy and skin temperature: movement, posture, level and slope."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,8 +22,8 @@ _POOR = MissingReason.POOR_QUALITY.nan
 _GRAVITY = (0.5, 2.0)  # g, that a window's mean magnitude may be
 
 
-class Axes(NamedTuple):
-    """Windows on the three axes and the magnitude, and where the axes are."""
+class AxisWindows(NamedTuple):
+    """Windows on the three axes and the magnitude, and the columns of the axes."""
 
     windows: Panes
     picks: npt.NDArray[np.intp]
@@ -31,27 +31,27 @@ class Axes(NamedTuple):
 
 @dataclass(frozen=True)
 class Actigraphy(Stage):
-    """How much a limb moves, and how far it has turned.
+    """Movement of a limb, and its change of posture.
 
     ``activity`` is the standard deviation (g) of the magnitude of acceleration in the
-    last ``width`` s: what is left once gravity is, without a filter. ``posture`` is the
-    angle (deg) between the mean acceleration of the last ``width`` s and that of the
+    last ``window`` s, which removes gravity without a filter. ``posture`` is the
+    angle (deg) between the mean acceleration of the last ``window`` s and that of the
     last ``past`` s: 0 for a limb held as before.
 
     Parameters
     ----------
-    width, past
-        How long the windows are (s): whole numbers of hops.
-    hop
+    window, past
+        Lengths of the windows (s): whole numbers of steps.
+    step
         Time from one output to the next (s).
-    share
-        Which part of a window's samples must be there.
+    min_valid
+        Proportion of a window's samples that must be present.
 
     Notes
     -----
     Reads the three channels named ``acc.x``, ``acc.y`` and ``acc.z``, in g. Where the
-    mean magnitude over ``width`` s is no gravity, below 0.5 or above 2 g, the sensor is
-    dead or railed and both are missing (poor quality; ours). After the
+    mean magnitude over ``window`` s is not gravity, below 0.5 or above 2 g, the sensor
+    is dead or saturated and both are missing (poor quality; ours). After the
     mean amplitude deviation of [1]_, with the root of the mean square deviation in
     place of the mean absolute one, and 10 s in place of 6. No delay is added.
 
@@ -84,10 +84,10 @@ class Actigraphy(Stage):
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
-    def initial_state(self, info: StreamInfo) -> Axes:
+    def initial_state(self, info: StreamInfo) -> AxisWindows:
         """Return empty windows."""
         picks = []
         for name in ("acc.x", "acc.y", "acc.z"):
@@ -103,26 +103,30 @@ class Actigraphy(Stage):
                 )
         widths = (self.window, self.past)
         windows = panes(info, widths, self.step, self.min_valid, columns=4)
-        return Axes(windows, np.array(picks))
+        return AxisWindows(windows, np.array(picks))
 
-    def process(self, state: Axes, x: Array) -> Array:
-        """Take in ``x``; return what is now due."""
-        return np.asarray(_turn(slide(*state.windows, _measured(x, state.picks))))
+    def process(self, state: AxisWindows, x: Array) -> Array:
+        """Take in ``x``; return the outputs now due."""
+        return np.asarray(
+            _activity_posture(
+                slide(*state.windows, _axes_and_magnitude(x, state.picks))
+            )
+        )
 
 
 @njit(cache=True)
-def _length(a: float, b: float, c: float) -> float:
+def _norm(a: float, b: float, c: float) -> float:
     return np.sqrt(a**2 + b**2 + c**2)
 
 
 @njit(cache=True)
-def _measured(x: Array, picks: npt.NDArray[np.intp]) -> Array:
+def _axes_and_magnitude(x: Array, picks: npt.NDArray[np.intp]) -> Array:
     """Return the three axes and the magnitude, missing where one of them is, (n, 4)."""
     y = np.empty((len(x), 4))
     for i in range(len(x)):
         for k in range(3):
             y[i, k] = x[i, picks[k]]
-        y[i, 3] = _length(y[i, 0], y[i, 1], y[i, 2])
+        y[i, 3] = _norm(y[i, 0], y[i, 1], y[i, 2])
         for k in range(3):
             if np.isnan(y[i, k]):
                 y[i, 3] = y[i, k]
@@ -130,7 +134,7 @@ def _measured(x: Array, picks: npt.NDArray[np.intp]) -> Array:
 
 
 @njit(cache=True)
-def _turn(y: Array) -> Array:
+def _activity_posture(y: Array) -> Array:
     """Return activity and the angle (deg) between the two windows' means, (m, 2).
 
     The angle is exact near 0 too.
@@ -142,7 +146,7 @@ def _turn(y: Array) -> Array:
         out[i, 0] = _POOR if dead else y[i, 0, _DEVIATION, 3]
         a, b, c = y[i, 0, _MEAN, 0], y[i, 0, _MEAN, 1], y[i, 0, _MEAN, 2]
         d, e, f = y[i, 1, _MEAN, 0], y[i, 1, _MEAN, 1], y[i, 1, _MEAN, 2]
-        across = _length(b * f - c * e, c * d - a * f, a * e - b * d)
+        across = _norm(b * f - c * e, c * d - a * f, a * e - b * d)
         along = a * d + b * e + c * f
         nowhere = across == 0 and along == 0
         out[i, 1] = _POOR if nowhere or dead else np.degrees(np.arctan2(across, along))
@@ -155,24 +159,24 @@ def _turn(y: Array) -> Array:
 
 @dataclass(frozen=True)
 class Temperature(Stage):
-    """Skin temperature and where it is going.
+    """Level and slope of skin temperature.
 
-    ``level`` is the mean (degC) of the last ``width`` s, ``slope`` that of the
+    ``level`` is the mean (degC) of the last ``window`` s, ``slope`` that of the
     least-squares line (degC/min) through the last ``past`` s.
 
     Parameters
     ----------
-    width, past
-        How long the windows are (s): whole numbers of hops.
-    hop
+    window, past
+        Lengths of the windows (s): whole numbers of steps.
+    step
         Time from one output to the next (s).
-    share
-        Which part of a window's samples must be there.
+    min_valid
+        Proportion of a window's samples that must be present.
 
     Notes
     -----
     Windows end with their output: no delay is added. Steps of a sensor, 0.02 degC on an
-    E4, are averaged away by ``width``.
+    E4, are averaged away by ``window``.
 
     level = mean(x), slope = 60 cov(t, x) / var(t), as `numpy.polyfit` has it, without
     deviation. Shape (n, channels) to (m, 2).
@@ -200,7 +204,7 @@ class Temperature(Stage):
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
     def initial_state(self, info: StreamInfo) -> tuple[Panes, int, float]:
@@ -210,7 +214,7 @@ class Temperature(Stage):
         return windows, column(info, "temperature"), 60 * float(info.rate)
 
     def process(self, state: tuple[Panes, int, float], x: Array) -> Array:
-        """Take in ``x``; return what is now due."""
+        """Take in ``x``; return the outputs now due."""
         windows, pick, minute = state
         y = slide(*windows, sealed(x[:, pick : pick + 1]))[..., 0]
         if not len(y):

@@ -1,38 +1,38 @@
-"""Which columns of a stream a feature reads."""
+"""Lookup of the columns of a stream by kind of channel."""
 
 from physio.core.block import StreamInfo
 
 
 def columns(info: StreamInfo, *kinds: str) -> tuple[int, ...]:
-    """Return where the channels of these kinds are.
+    """Return the columns of all channels of these kinds.
 
     Raises
     ------
     ValueError
-        Where there is none.
+        If there is none.
     """
-    found = tuple(i for i, c in enumerate(info.channels) if c.kind in kinds)
-    if not found:
+    matches = tuple(i for i, c in enumerate(info.channels) if c.kind in kinds)
+    if not matches:
         has = ", ".join(f"{c.name} ({c.kind})" for c in info.channels) or "nothing"
         raise ValueError(
             f"{info.name!r} has no channel of kind {' or '.join(kinds)}; it has {has}"
         )
-    return found
+    return matches
 
 
 def column(info: StreamInfo, *kinds: str) -> int:
-    """Return where the one channel of these kinds is.
+    """Return the column of the only channel of these kinds.
 
     Raises
     ------
     ValueError
-        Where there is none, or several.
+        If there is none, or more than one.
     """
-    found = columns(info, *kinds)
-    if len(found) > 1:
-        names = ", ".join(info.channels[i].name for i in found)
+    matches = columns(info, *kinds)
+    if len(matches) > 1:
+        names = ", ".join(info.channels[i].name for i in matches)
         raise ValueError(
-            f"{info.name!r} has {len(found)} channels of kind {' or '.join(kinds)} "
-            f"({names}): pick the one to read"
+            f"{info.name!r} has {len(matches)} channels of kind {' or '.join(kinds)} "
+            f"({names}): select the one to read"
         )
-    return found[0]
+    return matches[0]

@@ -1,4 +1,4 @@
-"""When nothing could be seen in a stream of events, and when nothing happened."""
+"""Gaps in a stream of events, told apart from stretches without events."""
 
 from typing import Final
 
@@ -8,21 +8,21 @@ from numba import njit
 from physio.core.block import Array
 
 _PLAIN: Final = np.array(np.nan).view(np.uint64) << np.uint64(1)
-_ONE: Final = np.uint64(1)
+_SHIFT: Final = np.uint64(1)
 
 
 @njit(cache=True)
-def unseen(x: Array) -> Array:
-    """Return 0 for a row in which something was seen, else why not, shape (n, 1).
+def missing_reasons(x: Array) -> Array:
+    """Return 0 for a row with data, else the NaN that says why not, shape (n, 1).
 
     Rows of a point stream, shape (n, channels), have the NaN without a reason where
-    nothing happened: something was seen there. A NaN with a reason stays.
+    there was no event: such a row has data. A NaN with a reason stays.
     """
     y = np.empty((len(x), 1))
     for i in range(len(x)):
         y[i, 0] = x[i, 0]
     bits = y.view(np.uint64)
     for i in range(len(x)):
-        if not np.isnan(y[i, 0]) or bits[i, 0] << _ONE == _PLAIN:
+        if not np.isnan(y[i, 0]) or bits[i, 0] << _SHIFT == _PLAIN:
             y[i, 0] = 0.0
     return y

@@ -1,1 +1,1 @@
-"""File formats, one a file."""
+"""Readers and writers of file formats."""

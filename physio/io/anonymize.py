@@ -1,4 +1,4 @@
-"""Recordings without anything that says who, where or when."""
+"""Anonymization of recordings: removal of identity, place and date."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -22,15 +22,15 @@ _KINDS = {
 
 
 def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
-    """Return a recording that tells nothing of who, where, when and with which device.
+    """Return a recording without identity, place, date and name of the device.
 
-    Streams are called after what they measure (``device1.eeg``), participants
-    ``anon1``, ``anon2`` ... in the order of their streams. Time begins at 0. Left out
-    are all that is known of the recording, sites and placements, the devices' own
-    stamps (they may be dates), and what the session said of itself. The texts of events
+    Streams are named by what they measure (``device1.eeg``), participants
+    ``anon1``, ``anon2`` ... in the order of their streams. Time begins at 0. The metadata
+    of the recording, sites and placements, the devices' own stamps (they may be dates)
+    and the events of the session are removed. The texts of events
     are numbered, as a marker may hold a name, unless ``keep_labels``. Names of
-    channels, numbers and the times between things stay, and so does that a signal of a
-    participant is theirs alone: physiological data are personal whatever is taken away.
+    channels, values and intervals of time stay. Physiological signals identify a
+    participant by themselves: such data remain personal.
     """
     begin = recording.begin
     participants: dict[str, str] = {}
@@ -38,14 +38,14 @@ def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
     devices: dict[str, str] = {}
     streams, events = {}, {}
     for blocks in recording.streams.values():
-        info = _told_less(blocks[0].info, names, devices, participants)
+        info = _anonymous_info(blocks[0].info, names, devices, participants)
         streams[info.name] = tuple(
             Block(_like(info, b.info), b.start, b.t0 - begin, b.data) for b in blocks
         )
     for name, happened in recording.events.items():
         if name.startswith("session.") and base_name(name) not in (MARKERS, RATINGS):
             continue
-        info = _told_less(happened.info, names, devices, participants)
+        info = _anonymous_info(happened.info, names, devices, participants)
         labels = happened.labels if keep_labels else _numbered(happened.labels)
         events[info.name] = Events(
             info,
@@ -57,7 +57,7 @@ def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
     return Recording(streams, events, (), {"begin": "0.0"})
 
 
-def _told_less(
+def _anonymous_info(
     info: StreamInfo,
     names: dict[str, str],
     devices: dict[str, str],
@@ -90,17 +90,17 @@ def _name(
     participants: dict[str, str],
     taken: set[str],
 ) -> str:
-    own = computed(info.name) or base_name(info.name)
-    if computed(own) or own in (MARKERS, RATINGS):
-        # Of several participants, it is called after whose it is.
-        return own if info.name == own else f"{own}.{participants[info.participant]}"
+    base = computed(info.name) or base_name(info.name)
+    if computed(base) or base in (MARKERS, RATINGS):
+        # With several participants, the name ends in the participant's.
+        return base if info.name == base else f"{base}.{participants[info.participant]}"
     device, _, _ = info.name.rpartition(".")
     device = devices.setdefault(device, f"device{len(devices) + 1}")
-    what = _kind(info.channels) if info.rate != Fraction(0) else "events"
-    name, number = f"{device}.{what}", 1
+    kind = _kind(info.channels) if info.rate != Fraction(0) else "events"
+    name, number = f"{device}.{kind}", 1
     while name in taken:
         number += 1
-        name = f"{device}.{what}{number}"
+        name = f"{device}.{kind}{number}"
     return name
 
 
@@ -118,7 +118,7 @@ def _numbered(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _shifted(events: Events, begin: float) -> Array:
-    """Return the numbers of events, those that are times on the new clock."""
+    """Return the numbers of events, with times moved to the new clock."""
     data = np.array(events.data)
     for i, name in enumerate(events.info.names):
         if name in ("end", "from", "to"):

@@ -1,4 +1,4 @@
-"""Recordings as a BIDS dataset: EEG through mne-bids, all else beside it."""
+"""Export of recordings to BIDS: EEG through mne-bids, other signals as physio files."""
 
 import gzip
 import io
@@ -24,7 +24,7 @@ _PIPELINE: Final = "physio-affect"
 
 @dataclass(frozen=True)
 class Names:
-    """What the files of one participant's recording are called by.
+    """BIDS entities in the file names of one participant's recording.
 
     Parameters
     ----------
@@ -38,19 +38,19 @@ class Names:
 
     @property
     def folder(self) -> Path:
-        """Where the participant's files are, in the dataset."""
+        """Folder of the participant within the dataset."""
         parts = [f"sub-{self.subject}"]
         return Path(*parts, *([f"ses-{self.session}"] if self.session else []))
 
     @property
     def stem(self) -> str:
-        """How each file's name begins."""
+        """Beginning of each file's name."""
         ses = f"_ses-{self.session}" if self.session else ""
         return f"sub-{self.subject}{ses}_task-{self.task}"
 
 
 def label(text: str) -> str:
-    """Return a text as BIDS has labels: its letters and digits."""
+    """Return a text as a BIDS label: its letters and digits."""
     return re.sub("[^A-Za-z0-9]", "", text)
 
 
@@ -75,7 +75,7 @@ def export(
     task: str = "rest",
     eeg_format: str = "BrainVision",
 ) -> list[Names]:
-    """Write a recording into a BIDS dataset, new or there already.
+    """Write a recording into a new or existing BIDS dataset.
 
     Each participant is a subject. A stream with EEG channels goes through mne-bids,
     with the labelled events as its ``events.tsv``; every other measured stream is a
@@ -85,7 +85,7 @@ def export(
     Parameters
     ----------
     recording
-        What to write.
+        The recording.
     root
         The dataset's folder.
     to_raw
@@ -93,13 +93,13 @@ def export(
     session, task
         BIDS entities.
     eeg_format
-        ``"BrainVision"``, which keeps what is missing as NaN, or ``"EDF"``, in which
+        ``"BrainVision"``, which keeps missing samples as NaN, or ``"EDF"``, in which
         lost samples are 0 and annotated ``BAD_ACQ_SKIP``.
 
     Returns
     -------
     list of Names
-        Of each participant that the recording has.
+        Names of each participant in the recording.
 
     Raises
     ------
@@ -133,11 +133,11 @@ def _export_participant(
     names: Names,
     eeg_format: str,
 ) -> Names:
-    own = {n: b for n, b in filled.items()
+    measured = {n: b for n, b in filled.items()
            if not computed(n) and b[0].info.participant == participant}  # fmt: skip
-    eeg = [n for n, b in own.items() if _is_eeg(b[0].info)]
-    known = labels(own, "stream")
-    zero = float(own[eeg[0] if eeg else next(iter(own))][0].times[0])
+    eeg = [n for n, b in measured.items() if _is_eeg(b[0].info)]
+    known = labels(measured, "stream")
+    zero = float(measured[eeg[0] if eeg else next(iter(measured))][0].times[0])
     for name in eeg:
         acquisition = known[name] if len(eeg) > 1 else None
         _write_eeg(to_raw(recording, name), root, names, acquisition, eeg_format)
@@ -147,19 +147,19 @@ def _export_participant(
     if not eeg:
         _write_events(recording, folder / f"{names.stem}_events", zero)
         _participants(root, names.subject)
-    for name in [n for n in own if n not in eeg]:
+    for name in [n for n in measured if n not in eeg]:
         stem = f"{names.stem}_recording-{known[name]}_physio"
-        _write_physio(own[name], folder / stem, zero)
-    made = [n for n, b in filled.items()
+        _write_physio(measured[name], folder / stem, zero)
+    derived_streams = [n for n, b in filled.items()
             if computed(n) and b[0].info.participant == participant]  # fmt: skip
-    if made:
+    if derived_streams:
         derived = root / "derivatives" / _PIPELINE
         (derived / names.folder / kind).mkdir(parents=True, exist_ok=True)
         _describe(derived, "derivative")
-        kinds = [computed(name) for name in made]
-        several = labels(made, "stream")
-        for name, what in zip(made, kinds, strict=True):
-            described = what if kinds.count(what) == 1 else several[name]
+        kinds = [computed(name) for name in derived_streams]
+        several = labels(derived_streams, "stream")
+        for name, stream_kind in zip(derived_streams, kinds, strict=True):
+            described = stream_kind if kinds.count(stream_kind) == 1 else several[name]
             stem = f"{names.stem}_desc-{described}_physio"
             _write_physio(filled[name], derived / names.folder / kind / stem, zero)
     return names
@@ -211,9 +211,9 @@ def _write_physio(blocks: Sequence[Block], stem: Path, zero: float) -> None:
         "Origin": str(info.origin),
     }
     for channel in info.channels:
-        said = f"{channel.name} of {info.name}"
+        description = f"{channel.name} of {info.name}"
         table[channel.name] = {
-            "Description": said,
+            "Description": description,
             "Units": channel.unit,
             "Type": channel.kind,
         }
@@ -251,8 +251,8 @@ def _write_events(recording: Recording, stem: Path, zero: float) -> None:
     lines = ["onset\tduration\ttrial_type"]
     lines += [f"{onset!r}\t0\t{text}" for onset, text in rows]
     Path(f"{stem}.tsv").write_text("\n".join(lines) + "\n", "utf-8")
-    said = {"trial_type": {"Description": "the marker's text, or its stream"}}
-    Path(f"{stem}.json").write_text(json.dumps(said, indent=1) + "\n", "utf-8")
+    description = {"trial_type": {"Description": "the marker's text, or its stream"}}
+    Path(f"{stem}.json").write_text(json.dumps(description, indent=1) + "\n", "utf-8")
 
 
 def _labels(events: Events) -> list[str]:
@@ -273,12 +273,12 @@ def _describe(root: Path, kind: str) -> None:
     path = root / "dataset_description.json"
     if path.exists():
         return
-    own = {"Name": _PIPELINE, "Version": version("physio-affect")}
+    generator = {"Name": _PIPELINE, "Version": version("physio-affect")}
     table = {
         "Name": "Recorded with physio-affect",
         "BIDSVersion": "1.9.0",
         "DatasetType": kind,
-        "GeneratedBy": [own],
+        "GeneratedBy": [generator],
     }
     path.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
     readme = root / "README"

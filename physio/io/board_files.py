@@ -1,4 +1,4 @@
-"""What files of biosignal boards have in common: a counter that tells what was lost."""
+"""Samples of biosignal boards, with losses detected by the package counter."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class BoardSamples:
     """A board's samples as they stand in a file, n of them.
 
     Parameters
     ----------
     board
-        Its name, which its streams begin with.
+        Its name, with which the names of its streams begin.
     rate
         Samples per second (Hz).
     counter
         The package number of each sample, shape (n,).
     stamps
-        The time of each as it was written (Unix s), shape (n,), 0 where it was not.
+        Time stamp of each in the file (Unix s), shape (n,), 0 where there is none.
     markers
         The marker of each, shape (n,); 0 for none.
     signals
@@ -45,8 +45,8 @@ class Rows:
         """Return the streams ``<board>.<signal>`` and the events ``<board>.markers``.
 
         Sample i of a stream was taken i / rate s after the first one, lost ones
-        included; the file's own stamps, which bunch and at times go back, stay beside
-        it as they are.
+        included; the file's own stamps, which bunch and at times go back, are kept as
+        the stamps of the blocks.
         """
         at = positions(self.counter, self.stamps, float(self.rate))
         rows, at = _rising(at)
@@ -77,7 +77,7 @@ class Rows:
         return Recording(streams, {events.info.name: events}, (), about)
 
     def _markers(self, markers: Array, at: Numbers, participant: str) -> Events:
-        found = np.flatnonzero(markers)
+        rows = np.flatnonzero(markers)
         times = at / float(self.rate)
         info = StreamInfo(
             f"{self.board}.markers",
@@ -85,9 +85,9 @@ class Rows:
             (Channel("value"),),
             participant=participant,
         )
-        labels = tuple(f"{v:g}" for v in markers[found])
+        labels = tuple(f"{v:g}" for v in markers[rows])
         until = float(times[-1]) if len(times) else 0.0
-        return Events(info, until, times[found], markers[found, None].copy(), labels)
+        return Events(info, until, times[rows], markers[rows, None].copy(), labels)
 
 
 def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
@@ -96,12 +96,11 @@ def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
     Parameters
     ----------
     counter
-        Package numbers, shape (n,). They wrap, here at 256 and there at 100; they may
-        rise by 2, and be shared by the samples of a package: all that is taken from
-        the numbers themselves.
+        Package numbers, shape (n,). They wrap at 256 or at 100; they may rise by 2, and
+        be shared by the samples of a package: all this is inferred from the numbers.
     stamps
-        Time of each sample (s), shape (n,), however rough: they tell how often the
-        counter wrapped unseen. Without them (0) a loss counts as short as it can be.
+        Time of each sample (s), shape (n,), however rough: they show how often the
+        counter wrapped during a loss. Without them (0) the shortest loss is assumed.
     rate
         Samples per second (Hz).
 
@@ -115,9 +114,9 @@ def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
         return np.empty(0, np.int64)
     value = np.round(counter).astype(np.int64)
     new = np.diff(value, prepend=value[0] - 1) != 0
-    share = _most(np.diff(np.flatnonzero(new), append=len(value)))  # have one number
+    share = _mode(np.diff(np.flatnonzero(new), append=len(value)))  # have one number
     jumps = np.diff(value[new])
-    step = _most(jumps[jumps > 0])
+    step = _mode(jumps[jumps > 0])
     wrap = _wrap(value, jumps, step)
     stamped = wrap and bool(np.all(stamps > 0))
     scale = rate / share * step  # package numbers a second
@@ -129,7 +128,7 @@ def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
     if stamped:
         half = wrap // 2
         jumps = (jumps + half) % wrap - half  # the shortest way, forwards or back
-        jumps += wrap * _unseen(jumps, stamps[first], wrap, scale)
+        jumps += wrap * _missed_rounds(jumps, stamps[first], wrap, scale)
     elif wrap:
         jumps %= wrap
     packages = np.concatenate([[0], np.cumsum(jumps)]) // step
@@ -138,40 +137,40 @@ def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
     return np.repeat(packages, lengths) * share + np.minimum(inside, share - 1)
 
 
-def _most(values: Numbers) -> int:
-    """Return the value that there is most of; 1 for none."""
-    found, counts = np.unique(values, return_counts=True)
-    return int(found[counts.argmax()]) if len(found) else 1
+def _mode(values: Numbers) -> int:
+    """Return the most frequent value; 1 for none."""
+    distinct, counts = np.unique(values, return_counts=True)
+    return int(distinct[counts.argmax()]) if len(distinct) else 1
 
 
 def _wrap(value: Numbers, jumps: Numbers, step: int) -> int:
-    """Return how many numbers the counter has; 0 if it never starts again."""
+    """Return the number at which the counter wraps; 0 if it never does."""
     reach = int(value.max() - value.min())
     back = jumps[jumps < -reach / 2]
     if len(back):
-        return step - _most(back)
+        return step - _mode(back)
     return 256 if value.max() < 256 else 0
 
 
-def _unseen(jumps: Numbers, stamps: Array, wrap: int, scale: float) -> Numbers:
-    """Return how many times the counter went round, unseen, in each jump.
+def _missed_rounds(jumps: Numbers, stamps: Array, wrap: int, scale: float) -> Numbers:
+    """Return the number of complete rounds of the counter that were lost in each jump.
 
-    A computer that stalls stamps late what it reads afterwards, and catches up: so
-    the stamps are asked by how much the *earliest* of them lie behind the counter,
-    before a jump and after it.
+    A computer that stalls gives late stamps to the samples that it reads afterwards, and
+    catches up: so the *earliest* stamps relative to the counter are compared, before a
+    jump and after it.
     """
     behind = stamps * scale - np.concatenate([[0], np.cumsum(jumps)])
-    unseen = np.zeros(len(jumps), np.int64)
+    missed = np.zeros(len(jumps), np.int64)
     for i in np.flatnonzero(np.abs(np.diff(behind)) > wrap / 2):
         reach = int(2 * scale + 2 * abs(behind[i + 1] - behind[i]))
         before = behind[max(0, i + 1 - reach) : i + 1].min()
         after = behind[i + 1 : i + 1 + reach].min()
-        unseen[i] = max(0, round((after - before) / wrap))
-        behind[i + 1 :] -= wrap * unseen[i]
-    return unseen
+        missed[i] = max(0, round((after - before) / wrap))
+        behind[i + 1 :] -= wrap * missed[i]
+    return missed
 
 
 def _rising(at: Numbers) -> tuple[Numbers, Numbers]:
-    """Return which rows to take, in what order, that each number comes once, rising."""
+    """Return the rows that give each number once, in rising order, and the numbers."""
     number, rows = np.unique(at, return_index=True)
     return rows.astype(np.int64), number - (number[0] if len(number) else 0)

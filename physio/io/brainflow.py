@@ -1,4 +1,4 @@
-"""BrainFlow's files: tab-separated numbers without a header, as its streamer writes."""
+"""BrainFlow files: tab-separated numbers without a header, as its streamer writes."""
 
 import warnings
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ import numpy as np
 
 from physio.core.block import Array, Channel
 from physio.core.recording import Recording
-from physio.io.board_files import Rows
+from physio.io.board_files import BoardSamples
 
 _NONE: Final = ("no", "playback_file", "streaming")
 
 
 class Layout(NamedTuple):
-    """Which column of a board's data is what, by BrainFlow's own description.
+    """Meaning of the columns of a board's data, from BrainFlow's description.
 
     Parameters
     ----------
@@ -48,15 +48,15 @@ def read(
     """Read the file of a board's default preset that BrainFlow has written.
 
     Streams ``<board>.eeg`` (uV) and ``<board>.acc`` (g), as far as the board has them;
-    events ``<board>.markers``. The package counter tells the time and what was lost:
-    the computer's stamps bunch and do not always rise, and stay beside the samples.
+    events ``<board>.markers``. Times and losses come from the package counter: the
+    computer's stamps bunch and do not always rise, and are kept with the samples.
 
     Parameters
     ----------
     path
         The file.
     board
-        Which board it was, ``"cyton"`` or another of `boards`: the file does not say.
+        The board, ``"cyton"`` or another of `boards`: it is not in the file.
     participant
         Code of the participant.
 
@@ -65,8 +65,8 @@ def read(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the board is not told or unknown, or the file is not one of that board; the
-        message tells the line.
+        If the board is missing or unknown, or the file is not one of that board; the
+        message names the line.
 
     Notes
     -----
@@ -78,12 +78,12 @@ def read(
     path = Path(path)
     if board is None:
         raise ValueError(
-            f"{path} does not say which columns are what: give the board that it was "
-            "recorded with, as in --board cyton"
+            f"{path} does not state the meaning of its columns: give the board that it "
+            "was recorded with, as in --board cyton"
         )
     layout = describe(board)
     data, torn = _numbers(path, layout)
-    rows = Rows(
+    rows = BoardSamples(
         layout.board,
         layout.rate,
         data[:, layout.counter],
@@ -182,7 +182,7 @@ def _numbers(path: Path, layout: Layout) -> tuple[Array, bool]:
 
 
 def _fault(path: Path, lines: list[bytes], layout: Layout) -> str:
-    """Return what is wrong with the first line that is."""
+    """Return the fault of the first damaged line."""
     for i, line in enumerate(lines, start=1):
         fields = line.decode("utf-8", "replace").split("\t")
         if len(fields) != layout.width:

@@ -30,11 +30,11 @@ _UNITS: Final = {
     "stim": ("1", 1.0),
     "misc": ("1", 1.0),
 }
-"""Of each of MNE's types the unit here, and by what SI units are multiplied."""
+"""Unit of each of MNE's types here, and the factor from SI units."""
 
 _PREFIXES: Final = {"EEG": "eeg", "ECG": "ecg", "EKG": "ecg", "EOG": "eog",
                     "EMG": "emg", "RESP": "resp", "TEMP": "temperature"}  # fmt: skip
-"""How the labels of EDF+ tell what a channel is, as in ``EEG Fp1``."""
+"""Kinds of channels by the prefix of their EDF+ labels, as in ``EEG Fp1``."""
 
 
 def read(path: str | Path, *, participant: str = "") -> Recording:
@@ -50,19 +50,19 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
         The file: ``.edf``, ``.bdf``, ``.vhdr`` (with ``.eeg`` and ``.vmrk`` beside it)
         or ``.fif``.
     participant
-        Code of the participant; what the file itself says of a participant is left out.
+        Code of the participant; the identification in the file itself is left out.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, or its header tells of more than it has; the message says so.
+        If it is damaged, or its header declares more than it has.
 
     Notes
     -----
-    The sizes that an EDF or BDF header tells are compared with the file before anything
-    is read. Labels as ``EEG Fp1`` and ``ECG ECG`` tell the kind where MNE takes all for
+    The sizes in an EDF or BDF header are compared with the file before anything is
+    read. Labels as ``EEG Fp1`` and ``ECG ECG`` give the kind where MNE takes all for
     EEG, and become ``Fp1`` and ``ECG``; the same label twice becomes ``F1-0`` and
     ``F1-1``. Channels of different rates are brought to the fastest by MNE. Samples
     under an annotation ``BAD_ACQ_SKIP`` are NaN.
@@ -97,14 +97,14 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
 def from_mne(
     raw: "mne.io.BaseRaw", *, device: str = "eeg", participant: str = ""
 ) -> Recording:
-    """Return what MNE has as a recording: the way back from `physio.to_mne`.
+    """Return MNE's raw data as a recording: the inverse of `physio.to_mne`.
 
     Parameters
     ----------
     raw
         Continuous data.
     device
-        What streams are called: ``<device>.<kind>``, one for each kind of channel.
+        First part of the streams' names: ``<device>.<kind>``, one for each kind.
     participant
         Code of the participant.
 
@@ -112,7 +112,7 @@ def from_mne(
     -------
     Recording
         V become uV, and S become uS. Annotations are events
-        ``<device>.annotations`` (``seconds`` beside); those of `physio.to_mne` for
+        ``<device>.annotations`` (with a channel ``seconds``); those of `physio.to_mne` for
         missing samples become NaN again. ``about["begin_unix"]`` is the date of
         measurement, if there is one.
     """
@@ -132,13 +132,15 @@ def from_mne(
     data[missing & ~np.isnan(data)] = MissingReason.NO_SIGNAL.nan
     streams: dict[str, tuple[Block, ...]] = {}
     for kind, columns in kinds.items():
-        own = tuple(channels[i] for i in columns)
-        if len({c.name for c in own}) < len(own):  # "EEG A" and "A": as they were
-            own = tuple(
+        selected = tuple(channels[i] for i in columns)
+        if len({c.name for c in selected}) < len(
+            selected
+        ):  # "EEG A" and "A": as they were
+            selected = tuple(
                 Channel(raw.ch_names[i], c.kind, c.unit)
-                for i, c in zip(columns, own, strict=True)
+                for i, c in zip(columns, selected, strict=True)
             )
-        info = StreamInfo(f"{device}.{kind}", rate, own, participant=participant)
+        info = StreamInfo(f"{device}.{kind}", rate, selected, participant=participant)
         streams[info.name] = (
             Block(info, 0, 0.0, np.ascontiguousarray(data[:, columns])),
         )
@@ -155,7 +157,7 @@ def from_mne(
 
 
 def _named(name: str, kind: str) -> tuple[str, str]:
-    """Return name and kind of a channel, by its label as EDF+ has them."""
+    """Return name and kind of a channel, from its EDF+ label."""
     prefix, _, rest = name.partition(" ")
     if kind == "eeg" and rest.strip() and prefix.upper() in _PREFIXES:
         return rest.strip(), _PREFIXES[prefix.upper()]
@@ -164,28 +166,28 @@ def _named(name: str, kind: str) -> tuple[str, str]:
 
 def _events(raw: "mne.io.BaseRaw", name: str, participant: str) -> Events:
     """Return all annotations but those for missing samples, on the session clock."""
-    found = [
+    rows = [
         (float(a["onset"]) - _first(raw), float(a["duration"]), str(a["description"]))
         for a in raw.annotations
         if a["description"] not in ("BAD_ACQ_SKIP", "BAD_NAN")
     ]
-    found.sort(key=lambda row: row[0])
+    rows.sort(key=lambda row: row[0])
     end = (raw.n_times - 1) / float(raw.info["sfreq"])
     info = event_stream(name, Channel("seconds", "misc", "s"))
     info = StreamInfo(name, info.rate, info.channels, participant=participant)
-    times = np.array([at for at, _, _ in found])
-    lengths = np.array([[s] for _, s, _ in found]).reshape(-1, 1)
-    until = max(end, float(times[-1])) if found else end
-    return Events(info, until, times, lengths, tuple(label for *_, label in found))
+    times = np.array([at for at, _, _ in rows])
+    lengths = np.array([[s] for _, s, _ in rows]).reshape(-1, 1)
+    until = max(end, float(times[-1])) if rows else end
+    return Events(info, until, times, lengths, tuple(label for *_, label in rows))
 
 
 def _first(raw: "mne.io.BaseRaw") -> float:
-    """Return from where annotations count: the first sample, or the file's clock."""
+    """Return the origin of annotations (s): the first sample, or the file's clock."""
     return 0.0 if raw.annotations.orig_time is None else float(raw.first_time)
 
 
 def _missing(raw: "mne.io.BaseRaw", shape: tuple[int, int]) -> Any:
-    """Return which samples an annotation says are missing, shape (n, channels)."""
+    """Return the mask of samples annotated as missing, shape (n, channels)."""
     missing = np.zeros(shape, bool)
     rate = float(raw.info["sfreq"])
     for a in raw.annotations:
@@ -197,7 +199,7 @@ def _missing(raw: "mne.io.BaseRaw", shape: tuple[int, int]) -> Any:
 
 
 def _check(path: Path) -> None:
-    """Refuse an EDF or BDF file whose header does not tell of what is there."""
+    """Refuse an EDF or BDF file whose header does not match its size."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(256)
@@ -206,8 +208,11 @@ def _check(path: Path) -> None:
             "number of records": (236, 244),
             "number of signals": (252, 256),
         }
-        said = {what: _number(path, head[a:b], what) for what, (a, b) in fields.items()}
-        length, records, signals = said.values()
+        sizes = {
+            quantity: _number(path, head[a:b], quantity)
+            for quantity, (a, b) in fields.items()
+        }
+        length, records, signals = sizes.values()
         if not 0 < signals < 10_000 or length != 256 * (signals + 1):
             raise ValueError(
                 f"{path}: a header of {length} bytes for {signals} signals; it must "
@@ -223,16 +228,16 @@ def _check(path: Path) -> None:
     there = (size - length) // record
     if records != -1 and there < records:  # -1: a recording that was never closed
         raise ValueError(
-            f"{path} is truncated: its header tells of {records} records, {there} are "
-            "there"
+            f"{path} is truncated: its header declares {records} records, but it has "
+            f"{there}"
         )
 
 
-def _number(path: Path, field: bytes, what: str) -> int:
+def _number(path: Path, field: bytes, quantity: str) -> int:
     try:
         return int(field.decode("ascii").strip())
     except ValueError:
         shown = field.decode("latin-1").strip()
         raise ValueError(
-            f"{path} is no EDF or BDF file: {shown!r} stands where the {what} belongs"
+            f"{path} is no EDF or BDF file: {shown!r} stands where the {quantity} belongs"
         ) from None

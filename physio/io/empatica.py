@@ -1,4 +1,4 @@
-"""Wristband exports: the folder or zip file that Empatica gives for an E4 session."""
+"""Empatica E4 exports: the folder or zip file of a session."""
 
 import io
 import re
@@ -20,13 +20,13 @@ MEMBER: Final = 512 * 2**20
 """The largest file of an export that is read (bytes); a day of BVP has 40 MB."""
 
 RATIO: Final = 200
-"""How many times its packed size a file of a zip may have, if over `SMALL` bytes."""
+"""Largest ratio of a file's size to its packed size, above `SMALL` bytes."""
 
 SMALL: Final = 2**20
-"""Files up to here (bytes) may pack as well as they like: an idle sensor's do."""
+"""Size (bytes) up to which any ratio is allowed: an idle sensor packs very well."""
 
 NAMES: Final = ("ACC.csv", "BVP.csv", "EDA.csv", "HR.csv", "IBI.csv", "TEMP.csv")
-"""The tables of an export, one of which is not read."""
+"""The tables of an export; ``HR.csv`` is not read."""
 
 _READ: Final = re.compile(r"(ACC|BVP|EDA|IBI|TEMP)\.csv|tags.*\.csv")
 
@@ -35,7 +35,7 @@ _DAMAGE: Final = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError),
     UnicodeDecodeError,
 )
-"""What `zipfile` raises on damaged files."""
+"""Errors that `zipfile` raises on damaged files."""
 
 
 class _Sensor(NamedTuple):
@@ -79,15 +79,15 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     Raises
     ------
     FileNotFoundError
-        If nothing is there.
+        If there is no such file or folder.
     ValueError
         If it is no E4 export, a damaged or a hostile one; the message names the file,
         the line, the value and what would be right.
 
     Notes
     -----
-    ``HR.csv`` is left out: it is computed by the maker from the whole session, samples
-    that come later included, so that nothing live could take it for input.
+    ``HR.csv`` is left out: the manufacturer computes it from the whole session,
+    including later samples, so it cannot be the input of an online method.
     """
     path = Path(path)
     files = _files(path)
@@ -114,7 +114,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
 
 
 def is_export(path: Path) -> bool:
-    """Tell whether a folder holds at least one signal of an E4 export."""
+    """Return whether a folder holds at least one signal of an E4 export."""
     return any((path / name).is_file() for name in _SENSORS)
 
 
@@ -146,12 +146,12 @@ def _events(
         tags = _rows(f"{path}: {name}", files[name], 1, skipped=0) - zero
     interval = Channel("interval", "misc", "s")
     return {
-        "e4.ibi": _happenings("e4.ibi", beats, (interval,), "", end, participant),
-        "e4.tags": _happenings("e4.tags", tags, (), "tag", end, participant),
+        "e4.ibi": _sorted_events("e4.ibi", beats, (interval,), "", end, participant),
+        "e4.tags": _sorted_events("e4.tags", tags, (), "tag", end, participant),
     }
 
 
-def _happenings(
+def _sorted_events(
     name: str,
     rows: Array,
     channels: tuple[Channel, ...],
@@ -181,14 +181,14 @@ def _table(at: str, text: bytes, width: int) -> _Table:
     return _Table(float(begin), Fraction(rate), _rows(at, rows, width, skipped=2))
 
 
-def _header(at: str, line: int, lines: list[bytes], width: int, what: str) -> str:
-    """Return the number that line ``line`` says once for each of ``width`` columns."""
+def _header(at: str, line: int, lines: list[bytes], width: int, quantity: str) -> str:
+    """Return the number that line ``line`` repeats for each of ``width`` columns."""
     text = lines[line - 1] if len(lines) >= line else b""
     fields = text.split(b",")
-    numbers = {_number(at, line, field, what) for field in fields}
+    numbers = {_number(at, line, field, quantity) for field in fields}
     if len(fields) != width or len(numbers) != 1:
         raise ValueError(
-            f"{at}, line {line}: {_shown(text)}; it must be {what}"
+            f"{at}, line {line}: {_shown(text)}; it must be {quantity}"
             + (f", {width} times" if width > 1 else "")
         )
     return fields[0].strip().decode()
@@ -205,7 +205,7 @@ def _rows(at: str, text: bytes, width: int, *, skipped: int) -> Array:
         rows = np.empty((0, 0))
     if rows.shape[1] == width and np.isfinite(rows).all():
         return rows
-    # Only now, that something is wrong, is it worth to go line by line.
+    # Line by line only to locate the fault: it is slow.
     for line, fields in enumerate(text.split(b"\n"), start=skipped + 1):
         values = fields.split(b",")
         if not fields.strip():
@@ -220,29 +220,29 @@ def _rows(at: str, text: bytes, width: int, *, skipped: int) -> Array:
     raise ValueError(f"{at}: not a table of {width} columns of numbers")
 
 
-def _number(at: str, line: int, text: bytes, what: str) -> float:
+def _number(at: str, line: int, text: bytes, quantity: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
-        raise ValueError(f"{at}, line {line}: {_shown(text)}; it must be {what}")
+        raise ValueError(f"{at}, line {line}: {_shown(text)}; it must be {quantity}")
     return value
 
 
 def _shown(text: bytes) -> str:
-    """Return the start of some text as a message can carry it."""
+    """Return the start of a text for a message."""
     shown = text.strip().decode("utf-8", "replace")
     return repr(shown if len(shown) <= 40 else shown[:40] + "...")
 
 
 def _files(path: Path) -> dict[str, bytes]:
-    """Return the files of an export by name, without what is not read."""
+    """Return the files of an export that are read, by name."""
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if _READ.fullmatch(p.name))
-        sizes = [(p.name, p.stat().st_size) for p in found]
+        paths = sorted(p for p in path.iterdir() if _READ.fullmatch(p.name))
+        sizes = [(p.name, p.stat().st_size) for p in paths]
         _check(path, sizes)
-        return {p.name: p.read_bytes().removeprefix(b"\xef\xbb\xbf") for p in found}
+        return {p.name: p.read_bytes().removeprefix(b"\xef\xbb\xbf") for p in paths}
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
     with path.open("rb") as raw:
@@ -277,12 +277,12 @@ def _check(path: Path, sizes: list[tuple[str, int]]) -> None:
 
 
 def _members(path: Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return what is to be read of a zip file by base name; refuse a hostile one.
+    """Return the members of a zip file that are read, by base name; refuse a hostile one.
 
-    Nothing is ever extracted, so a name cannot lead anywhere; but a zip file with
-    names that try to is none that Empatica made.
+    Nothing is extracted, so no name leads outside; but a zip file with such names does
+    not come from Empatica.
     """
-    found: list[tuple[PurePosixPath, zipfile.ZipInfo]] = []
+    members: list[tuple[PurePosixPath, zipfile.ZipInfo]] = []
     for member in file.infolist():
         name = member.orig_filename
         place = PurePosixPath(name)
@@ -296,14 +296,14 @@ def _members(path: Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f"{path}: {name} is packed in an unusual way; unpack it")
         if _READ.fullmatch(place.name) and not member.is_dir():
-            found.append((place, member))
-    if len({place.parent for place, _ in found}) > 1:
+            members.append((place, member))
+    if len({place.parent for place, _ in members}) > 1:
         raise ValueError(f"{path} holds more than one export; give one at a time")
-    _check(path, [(place.name, member.file_size) for place, member in found])
-    for place, member in found:
+    _check(path, [(place.name, member.file_size) for place, member in members])
+    for place, member in members:
         if member.file_size > max(SMALL, RATIO * member.compress_size):
             raise ValueError(
                 f"{path}: {place.name} unpacks to {member.file_size} bytes from "
                 f"{member.compress_size}, more than {RATIO} times; no signal does"
             )
-    return {place.name: member for place, member in found}
+    return {place.name: member for place, member in members}

@@ -1,4 +1,4 @@
-"""The tables that the app Mind Monitor records from a Muse headband."""
+"""Recordings of a Muse headband by the app Mind Monitor (CSV)."""
 
 import csv
 from datetime import datetime
@@ -15,7 +15,7 @@ from physio.core.recording import Recording
 
 EEG: Final = ("TP9", "AF7", "AF8", "TP10")
 RATE: Final = 256
-"""What the headband samples (Hz), if the app was told to record every sample."""
+"""Sampling rate of the headband (Hz), if the app is set to record every sample."""
 
 _AXES: Final = ("X", "Y", "Z")
 _LARGEST: Final = 2**31  # bytes
@@ -25,7 +25,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read a recording of Mind Monitor.
 
     Streams ``muse.eeg`` (uV) and ``muse.acc`` (g), at the rate that the rows have by
-    their stamps; events ``muse.elements``, as blinks and markers. Second 0 of the
+    their stamps; events ``muse.elements``, such as blinks and markers. Second 0 of the
     session clock is the first row.
 
     Parameters
@@ -40,14 +40,14 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no such file, a damaged one, or too short to tell the rate.
+        If it is no such file, damaged, or too short to measure the rate.
 
     Notes
     -----
-    The app stamps to a millisecond and hands rows on in bursts: rows count as evenly
+    The app stamps to a millisecond and writes rows in bursts: rows count as evenly
     spaced, at 256 Hz where they come within a tenth of that, else at the mean rate of
-    the file, to a tenth of a Hz. The app's settings decide which; at less than 256 Hz
-    it has left samples out, and the spectrum is folded. The mean that the headband adds
+    the file, to a tenth of a Hz. The rate depends on the app's settings; below 256 Hz
+    samples are left out, and the spectrum is aliased. The mean that the headband adds
     (about 800 uV) stays; the app's own band powers are left out.
     """
     path = Path(path)
@@ -62,7 +62,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
             raise ValueError(
                 f"{path} is no file of Mind Monitor: it has no column {missing[0]}"
             )
-        times, rows, found = _rows(path, table)
+        times, rows, elements = _rows(path, table)
     if len(times) < 2 or times[-1] <= times[0]:
         raise ValueError(
             f"{path} has fewer than two rows of samples that differ in time"
@@ -81,8 +81,10 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
         data = np.ascontiguousarray(rows[:, first : first + len(channels)])
         streams[info.name] = (Block(info, 0, 0.0, data, times - times[0]),)
         first += len(channels)
-    end = max(float((len(times) - 1) / rate), max((t for t, _ in found), default=0.0))
-    events = _elements(sorted((t - times[0], name) for t, name in found), end)
+    end = max(
+        float((len(times) - 1) / rate), max((t for t, _ in elements), default=0.0)
+    )
+    events = _elements(sorted((t - times[0], name) for t, name in elements), end)
     about = {"source": "Mind Monitor", "begin": "0.0"}
     if participant:
         about["participant"] = participant
@@ -97,10 +99,10 @@ def _needed() -> list[str]:
 def _rows(
     path: Path, table: "csv.DictReader[str]"
 ) -> tuple[Array, Array, list[tuple[float, str]]]:
-    """Return time and values of each row of samples, and what else happened."""
+    """Return time and values of each row of samples, and the elements."""
     times: list[float] = []
     rows: list[list[float]] = []
-    found: list[tuple[float, str]] = []
+    elements: list[tuple[float, str]] = []
     columns = _needed()[1:-1]
     for line, row in enumerate(table, start=2):
         stamp = row["TimeStamp"]
@@ -108,7 +110,7 @@ def _rows(
             # Without a zone, as it is written; only differences are used.
             at = (datetime.fromisoformat(stamp) - datetime(1970, 1, 1)).total_seconds()
             if row["Elements"]:
-                found.append((at, row["Elements"]))
+                elements.append((at, row["Elements"]))
                 continue
             rows.append(
                 [
@@ -120,7 +122,7 @@ def _rows(
             raise ValueError(f"{path}, line {line}: not a time and numbers") from None
         times.append(at)
     # A row may be written a few milliseconds after a later one.
-    return np.sort(np.array(times)), np.array(rows).reshape(-1, len(columns)), found
+    return np.sort(np.array(times)), np.array(rows).reshape(-1, len(columns)), elements
 
 
 def _rate(times: Array) -> Fraction:
@@ -130,8 +132,8 @@ def _rate(times: Array) -> Fraction:
     return Fraction(max(1, round(mean * 10)), 10)
 
 
-def _elements(found: list[tuple[float, str]], end: float) -> Events:
-    inside = [(max(0.0, t), name) for t, name in found]
+def _elements(elements: list[tuple[float, str]], end: float) -> Events:
+    inside = [(max(0.0, t), name) for t, name in elements]
     times = np.array([t for t, _ in inside])
     labels = tuple(name for _, name in inside)
     end = max([end, *times.tolist()])

@@ -1,4 +1,4 @@
-"""Where electrodes are on the head, by their names in the 10-05 system."""
+"""Positions of electrodes by their names in the 10-05 system."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -11,11 +11,11 @@ from physio.core.block import Array
 MONTAGE: Final = "colin27_1005"
 
 _ALIKE: Final = {"cb1": "po9", "cb2": "po10"}
-"""SEED's electrodes over the cerebellum, which the 10-05 system lacks: the nearest."""
+"""Replacements of SEED's electrodes over the cerebellum, which the 10-05 system lacks."""
 
 
 def places(names: Sequence[str]) -> Array:
-    """Return where electrodes are: points of the unit sphere, shape (n, 3).
+    """Return the positions of electrodes on the unit sphere, shape (n, 3).
 
     Parameters
     ----------
@@ -41,20 +41,20 @@ def places(names: Sequence[str]) -> Array:
     keys = [_ALIKE.get(name.lower(), name.lower()) for name in names]
     if lacking := [n for n, key in zip(names, keys, strict=True) if key not in known]:
         raise ValueError(
-            f"nobody knows where the electrode {lacking[0]!r} is: names are those of "
+            f"the position of the electrode {lacking[0]!r} is unknown: names are those of "
             f"the 10-05 system, as in MNE's {MONTAGE}"
         )
     return np.array([known[key] for key in keys]).reshape(len(keys), 3)
 
 
 def known(names: Sequence[str]) -> tuple[str, ...]:
-    """Return those of some electrodes whose place `places` knows, in their order."""
+    """Return the electrodes whose position is known, in their order."""
     at = _known()
     return tuple(n for n in names if _ALIKE.get(n.lower(), n.lower()) in at)
 
 
 def nearest(names: Sequence[str], among: Sequence[str]) -> list[int]:
-    """Return which electrode of ``among`` is nearest to each of ``names``.
+    """Return the index in ``among`` of the electrode nearest to each of ``names``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The text files that the OpenBCI GUI records."""
+"""Recordings of the OpenBCI GUI (text files)."""
 
 from fractions import Fraction
 from itertools import takewhile
@@ -9,7 +9,7 @@ import numpy as np
 
 from physio.core.block import Array, Channel
 from physio.core.recording import Recording
-from physio.io.board_files import Rows
+from physio.io.board_files import BoardSamples
 
 HEADER: Final = "%OpenBCI Raw EXG Data"
 
@@ -48,9 +48,9 @@ class _Header(NamedTuple):
 def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read a recording of the OpenBCI GUI, version 5 or later.
 
-    Streams ``<board>.eeg`` (uV) and ``<board>.acc`` (g), events ``<board>.markers``:
-    what `physio.io.brainflow` makes of the same session. The sample counter tells
-    the time and what was lost.
+    Streams ``<board>.eeg`` (uV) and ``<board>.acc`` (g), events ``<board>.markers``,
+    equal to those of `physio.io.brainflow` for the same session. Times and losses come
+    from the sample counter.
 
     Parameters
     ----------
@@ -64,11 +64,11 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no such file or a damaged one; the message tells the line.
+        If it is no such file or a damaged one; the message names the line.
 
     Notes
     -----
-    Electrode names are those of OpenBCI's own standard montage for the Cyton and its
+    Electrode names are those of OpenBCI's standard montage for the Cyton and its
     Daisy; of any other board channels are called ``ch1``, ``ch2`` ... A last line
     without an end is left out; ``about`` then says so (``incomplete``).
     """
@@ -88,34 +88,34 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
 
 
 def is_file(path: Path) -> bool:
-    """Tell whether a file begins as the GUI's do."""
+    """Return whether a file begins with the header of the GUI."""
     with path.open("rb") as file:
         return file.read(len(HEADER)) == HEADER.encode()
 
 
 def _header(path: Path, lines: list[str]) -> _Header:
-    """Return what the lines before the first sample say."""
+    """Return the header, from the lines before the first sample."""
     if not lines or lines[0].strip() != HEADER:
         raise ValueError(
             f"{path} is no file of the OpenBCI GUI: it must begin with {HEADER!r}"
         )
     comments = list(takewhile(lambda line: line.startswith("%"), lines))
     parts = (line[1:].partition("=") for line in comments)
-    said = {key.strip(): value.strip() for key, _, value in parts}
+    fields = {key.strip(): value.strip() for key, _, value in parts}
     names = lines[len(comments)] if len(lines) > len(comments) else ""
     columns = [c.strip() for c in names.split(",")]
-    rate = said.get("Sample Rate", "").removesuffix("Hz").strip()
+    rate = fields.get("Sample Rate", "").removesuffix("Hz").strip()
     if not rate.isdecimal() or int(rate) == 0 or columns[0] != "Sample Index":
         raise ValueError(
             f"{path} lacks a line '%Sample Rate = 250 Hz', or one that names the "
             "columns (Sample Index, EXG Channel 0, ...), as version 5 and later write"
         )
-    board = said.get("Board", "").rpartition("$")[2]
+    board = fields.get("Board", "").rpartition("$")[2]
     return _Header(board, Fraction(rate), columns, len(comments) + 1)
 
 
-def _rows(path: Path, header: _Header, lines: list[str]) -> Rows:
-    """Return the samples of all ``lines``, each column found by its name."""
+def _rows(path: Path, header: _Header, lines: list[str]) -> BoardSamples:
+    """Return the samples of all ``lines``, with columns selected by name."""
     exg, acc = header.find("EXG Channel"), header.find("Accel Channel")
     marker = header.find("Marker Channel")[:1]
     first = [*header.find("Sample Index")[:1], *header.find("Timestamp")[:1]]
@@ -136,7 +136,7 @@ def _rows(path: Path, header: _Header, lines: list[str]) -> Rows:
         axes = tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")
         signals["acc"] = (axes, data[:, stop : stop + 3])
     markers = data[:, -1] if marker else np.zeros(len(data))
-    return Rows(board.name, header.rate, data[:, 0], stamps, markers, signals)
+    return BoardSamples(board.name, header.rate, data[:, 0], stamps, markers, signals)
 
 
 def _numbers(path: Path, header: _Header, rows: list[str], use: list[int]) -> Array:

@@ -1,4 +1,4 @@
-"""Raw counts of the RespiBAN chest strap, as the OpenSignals text format has them."""
+"""Recordings of the RespiBAN chest strap in the OpenSignals text format."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read a recording of a RespiBAN.
 
     Streams ``respiban.ecg`` and ``.emg`` (mV), ``.eda`` (uS), ``.temp`` (degC),
-    ``.acc`` (g) and ``.resp`` (%), as far as the file has the sensors, at the file's
+    ``.acc`` (g) and ``.resp`` (%), for the sensors in the file, at the file's
     rate. Second 0 of the session clock is the first sample.
 
     Parameters
@@ -41,8 +41,8 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
 
     Notes
     -----
-    Counts become units by the formulas of WESAD's authors: 16 bits, 3 V. Where the
-    thermistor's divider reads an end of its range, temperature is NaN.
+    Counts are converted by the formulas of WESAD's authors: 16 bits, 3 V. At the ends
+    of the thermistor's range, temperature is NaN.
     """
     path = Path(path)
     if not path.is_file():
@@ -73,7 +73,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
 
 
 def _header(path: Path) -> tuple[list[str], Fraction]:
-    """Return what each column measures, and the rate."""
+    """Return the sensor of each column, and the rate."""
     with path.open("rb") as file:
         lines = [file.readline(2**16).decode("utf-8", "replace") for _ in range(3)]
     try:
@@ -87,7 +87,7 @@ def _header(path: Path) -> tuple[list[str], Fraction]:
     if not lines[0].startswith(HEADER) or not sensors or not 0 < rate <= 10_000:
         raise ValueError(
             f"{path} is no file of a RespiBAN: its first three lines must be "
-            f"{HEADER!r}, one that tells 'sensor' and 'sampling rate', and the end of "
+            f"{HEADER!r}, one with 'sensor' and 'sampling rate', and the end of "
             "the header"
         )
     return sensors, rate

@@ -1,4 +1,4 @@
-"""Tables of office programs (.xlsx): the values of the cells, and nothing else."""
+"""Spreadsheets (.xlsx): the values of the cells only."""
 
 import re
 import zipfile
@@ -22,12 +22,12 @@ def read(path: str | Path, number: int = 1) -> dict[str, str]:
     path
         The file.
     number
-        Which sheet, from 1, in the order in which they were made.
+        Number of the sheet, from 1, in the order of creation.
 
     Returns
     -------
     dict of str
-        What is written in each cell that is not empty, by its name, ``"AB12"``.
+        Content of each cell that is not empty, by its name, ``"AB12"``.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def read(path: str | Path, number: int = 1) -> dict[str, str]:
             texts: list[str] = []
             if "xl/sharedStrings.xml" in file.namelist():
                 shared = _part(file, "xl/sharedStrings.xml")
-                texts = ["".join(one.itertext()) for one in shared.iter(f"{_MAIN}si")]
+                texts = ["".join(item.itertext()) for item in shared.iter(f"{_MAIN}si")]
         return _cells(sheet, texts)
     except _DAMAGE as error:
         text = " ".join(str(error).split())[:100] or type(error).__name__
@@ -56,7 +56,7 @@ _DAMAGE: Final = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ET.ParseError),
     *(KeyError, IndexError, ValueError, NotImplementedError),
 )
-"""What a damaged file makes the standard library raise."""
+"""Errors that the standard library raises on a damaged file."""
 
 
 def _part(file: zipfile.ZipFile, name: str) -> ET.Element:
@@ -67,11 +67,11 @@ def _part(file: zipfile.ZipFile, name: str) -> ET.Element:
 
 
 def _cells(sheet: ET.Element, texts: list[str]) -> dict[str, str]:
-    found = {}
+    cells = {}
     for cell in sheet.iter(f"{_MAIN}c"):
         name, kind = cell.get("r", ""), cell.get("t", "n")
         value = cell.findtext(f"{_MAIN}v")
         if value is None or not _CELL.fullmatch(name):
             continue
-        found[name] = texts[int(value)] if kind == "s" else value
-    return found
+        cells[name] = texts[int(value)] if kind == "s" else value
+    return cells

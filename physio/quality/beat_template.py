@@ -1,4 +1,4 @@
-"""How alike heart beats are: whether a signal has the shape of a heart's at all."""
+"""Template-matching signal quality index (SQI) of heart beats."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,35 +10,35 @@ from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import is_point
 from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.event_gaps import unseen
+from physio.features.event_gaps import missing_reasons
 
 _MEAN: Final = STATISTICS.index("mean")
 
 
 @dataclass(frozen=True)
 class BeatTemplateSQI(Stage):
-    """How alike the beats of the last seconds are, from 0 to 1; follows `Beats`.
+    """Mean template correlation of recent beats, 0 to 1; follows `BeatDetection`.
 
-    ``likeness`` (1) is the mean of the beats' ``confidence``: the sum over the beats
-    told in the last ``width`` s, divided by their number. It is 0 where something was
-    seen and no beat among it.
+    ``template_sqi`` (1) is the mean of the beats' ``confidence``: the sum over the beats
+    detected in the last ``window`` s, divided by their number. It is 0 where there is
+    data without any beat.
 
     Parameters
     ----------
-    width
-        How far back it looks (s): a whole number of hops.
-    hop
+    window
+        Length of the window (s): a whole number of steps.
+    step
         Time from one output to the next (s).
-    share
-        Which part of the window's samples must be there.
+    min_valid
+        Proportion of the window's samples that must be present.
 
     Notes
     -----
     The quality index of [1]_, which averages the correlation of each wave with the mean
     wave over 10 s and calls a pulse good from 0.86 on, an ECG from 0.66. Deviations:
-    the mean wave is that of the last five beats, no heart rate or gap is judged beside,
-    and the index is given, not a verdict. The delay is that of the beats and half of
-    ``width``.
+    the mean wave is that of the last five beats, heart rates and gaps are not tested,
+    and the index is given, not a decision. The delay is that of the beats and half of
+    ``window``.
 
     Shape (n, 4 or more) to (m, 1).
 
@@ -53,11 +53,11 @@ class BeatTemplateSQI(Stage):
     min_valid: float = 0.5
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return ``likeness``."""
+        """Return ``template_sqi``."""
         if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
-                f"how alike beats are is read from beats, with their confidence: put "
-                f"Beats before it; {info.name!r} has {', '.join(info.names)}"
+                f"the template SQI is read from beats, with their confidence: put "
+                f"BeatDetection before it; {info.name!r} has {', '.join(info.names)}"
             )
         self.initial_state(info)
         source = info.channels[0]
@@ -68,7 +68,7 @@ class BeatTemplateSQI(Stage):
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
     def initial_state(self, info: StreamInfo) -> Panes:
@@ -76,8 +76,10 @@ class BeatTemplateSQI(Stage):
         return panes(info, (self.window,), self.step, self.min_valid, columns=2)
 
     def process(self, state: Panes, x: Array) -> Array:
-        """Take in rows of a point stream; return what is now due."""
-        means = slide(*state, sealed(_rows(x, unseen(x))))[:, 0, _MEAN]
+        """Take in rows of a point stream; return the outputs now due."""
+        means = slide(*state, sealed(_confidence_rows(x, missing_reasons(x))))[
+            :, 0, _MEAN
+        ]
         if not len(means):
             return np.empty((0, 1))
         n, none = means[:, :1], means[:, :1] == 0
@@ -85,8 +87,8 @@ class BeatTemplateSQI(Stage):
 
 
 @njit(cache=True)
-def _rows(x: Array, lost: Array) -> Array:
-    """Return whether there is a beat, and its confidence, shape (n, 2)."""
+def _confidence_rows(x: Array, lost: Array) -> Array:
+    """Return 1 where there is a beat, and its confidence, shape (n, 2)."""
     y = np.zeros((len(x), 2))
     for i in range(len(x)):
         if not np.isnan(x[i, 0]):

@@ -1,4 +1,4 @@
-"""What the last seconds of each channel look like: in order, flat, railed, off."""
+"""Status of each channel over the last seconds: good, flat, railed, electrode off."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +23,7 @@ CONDITIONS: Final = (
     "muscle",
     "blink",
 )
-"""What a channel's ``condition`` says, by number; `BAD` of them are bad."""
+"""Values of ``condition``, by number; `BAD` of them are bad."""
 
 BAD: Final = frozenset(CONDITIONS[1:7])
 
@@ -32,12 +32,12 @@ FIGURES: Final = ("condition", "present", "mean", "range", "mains", "fast")
 _WARMING: Final = MissingReason.WARMING_UP.nan
 _UNITS: Final = {"uV": 1.0, "mV": 1e3, "V": 1e6}
 _RAILED: Final = 0.05  # of the samples, at the very end of the range
-_DISTINCT: Final = 20  # values; fewer are a converter's steps, and no rail is told
+_DISTINCT: Final = 20  # values; fewer are a converter's steps, and no rail is reported
 _FRONTAL: Final = ("Fp", "AF")
 
 
-class Limits(NamedTuple):
-    """Of one kind of channel, in uV, uS, degC; infinite where there is none.
+class StatusLimits(NamedTuple):
+    """Limits of one kind of channel, in uV, uS, degC; infinite where there is none.
 
     ``flat`` is the least range (0: it must change at all, below: it need not), ``wild``
     the greatest; ``low`` and ``high`` bound the mean, ``rail`` any sample, ``hum`` the
@@ -56,21 +56,21 @@ class Limits(NamedTuple):
 
 
 _KINDS: Final = {
-    "eeg": Limits(0.5, 500.0, rail=187312.0, hum=100.0, fast=10.0, blink=100.0),
-    "ecg": Limits(50.0, 10_000.0, hum=1000.0),
-    "gsr": Limits(0.0, low=0.05, high=60.0),
-    "temperature": Limits(-1.0, low=27.0, high=40.0),
-    "bio": Limits(0.0),
-    "resp": Limits(0.0),
+    "eeg": StatusLimits(0.5, 500.0, rail=187312.0, hum=100.0, fast=10.0, blink=100.0),
+    "ecg": StatusLimits(50.0, 10_000.0, hum=1000.0),
+    "gsr": StatusLimits(0.0, low=0.05, high=60.0),
+    "temperature": StatusLimits(-1.0, low=27.0, high=40.0),
+    "bio": StatusLimits(0.0),
+    "resp": StatusLimits(0.0),
 }
-_OTHER: Final = Limits(-1.0)
+_OTHER: Final = StatusLimits(-1.0)
 
 
-class Newest(NamedTuple):
+class SampleWindow(NamedTuple):
     """The newest samples."""
 
     ring: Array  # (window, channels): sample i in row i % window
-    clock: npt.NDArray[np.int64]  # (2,): samples seen, outputs given
+    clock: npt.NDArray[np.int64]  # (2,): samples, outputs
     hop: Fraction
     rate: float
     channels: tuple[Channel, ...]
@@ -78,29 +78,29 @@ class Newest(NamedTuple):
 
 @dataclass(frozen=True)
 class ChannelStatus(Stage):
-    """What the last seconds of each channel look like, once a second.
+    """Status of each channel over the last seconds, once a second.
 
-    For a check that a participant can follow channel by channel before a session, and
-    for the same figures during it. Of each channel: ``condition`` (the number of one of
-    `CONDITIONS`), ``present`` (the part of its samples that are there, 1), ``mean`` and
-    ``range`` (its own unit), ``mains`` (root mean square within 1 Hz of the mains) and
-    ``fast`` (root mean square from 20 to 45 Hz without it, own unit too). Channels are
+    For the check of all channels before a session, and for the same figures during
+    it. For each channel: ``condition`` (the number of one of
+    `CONDITIONS`), ``present`` (the proportion of its samples that are not missing, 1),
+    ``mean`` and ``range`` (unit of the channel), ``mains`` (root mean square within 1 Hz of the mains) and
+    ``fast`` (root mean square from 20 to 45 Hz without it, same unit). Channels are
     called ``condition.<channel>`` and so on.
 
     Parameters
     ----------
     mains
         Frequency of the mains (Hz).
-    width
-        How far back it looks (s).
-    share
-        Which part of the samples must be there.
+    window
+        Length of the window (s).
+    min_valid
+        Proportion of the samples that must be present.
 
     Notes
     -----
     The first that applies, in this order:
 
-    *missing*: fewer than ``share`` of the samples. *Railed*: EEG within a thousandth of
+    *missing*: fewer than ``min_valid`` of the samples. *Railed*: EEG within a thousandth of
     187.5 mV (ADS1299 at gain 24, Texas Instruments SBAS499); any kind, more than 5 % of
     the samples in runs at the very highest or lowest of 20 values or more (ours).
     *Electrode off*: mains above 100 uV (EEG) or 1 mV (ECG), which only an open input
@@ -109,14 +109,14 @@ class ChannelStatus(Stage):
     raw data inspection), an ECG over less than 50 uV (ours); skin, pulse and belt do
     not change at all; temperature may stay. *Out of range*: EEG ranges over more than
     500 uV, an ECG over more than 10 mV (IEC 60601-2-27: plus and minus 5 mV); skin
-    above 60 uS [1]_, temperature above 40 degC [1]_. *Line noise*: there is more mains
-    than of everything from 1 to 45 Hz (ours). *Muscle*: more than 10 uV from 20 to 45
+    above 60 uS [1]_, temperature above 40 degC [1]_. *Line noise*: the mains exceed
+    all else from 1 to 45 Hz (ours). *Muscle*: more than 10 uV from 20 to 45
     Hz, which 99.9 % of 13,680 stretches of 4 s of 24 participants at rest and at
     arithmetic stay below (eegmat); muscle fills that band [2]_. *Blink*: a frontal
     electrode ranges over more than 100 uV; it is no fault.
 
     Spectra: mean taken out, Hann window, lost samples as the mean. Bands that the rate
-    does not reach are 0. The delay is half of ``width``.
+    does not reach are 0. The delay is half of ``window``.
 
     Shape (n, channels) to (m, 6 channels). Deviations are those marked as ours.
 
@@ -138,8 +138,8 @@ class ChannelStatus(Stage):
         state = self.initial_state(info)
         if not (0 < self.min_valid <= 1 and len(state.ring) >= 4 and self.mains > 0):
             raise ValueError(
-                f"the condition of {info.name!r} is judged by 4 samples or more, a "
-                f"share above 0 and mains above 0 Hz: {self.window:g} s, "
+                f"the status of {info.name!r} needs a window of 4 samples or more, "
+                f"min_valid above 0 and mains above 0 Hz: {self.window:g} s, "
                 f"{self.min_valid:g}, {self.mains:g} Hz"
             )
         out = []
@@ -154,10 +154,10 @@ class ChannelStatus(Stage):
         """Return an output every second."""
         return every(info, 1.0)
 
-    def initial_state(self, info: StreamInfo) -> Newest:
+    def initial_state(self, info: StreamInfo) -> SampleWindow:
         """Return an empty memory."""
         n = int(info.rate * Fraction(str(self.window)))
-        return Newest(
+        return SampleWindow(
             np.full((n, len(info.channels)), _WARMING),
             np.zeros(2, np.int64),
             self.schedule(info).step,
@@ -165,14 +165,14 @@ class ChannelStatus(Stage):
             info.channels,
         )
 
-    def process(self, state: Newest, x: Array) -> Array:
+    def process(self, state: SampleWindow, x: Array) -> Array:
         """Take in ``x``; return the figures now due."""
         rows, done = [], 0
         while True:
             k, hop = int(state.clock[1]), state.hop
             due = -((-k * hop.numerator) // hop.denominator)
             stop = min(done + due - int(state.clock[0]) + 1, len(x))
-            _remember(state, x[done:stop])
+            _append(state, x[done:stop])
             done = stop
             if state.clock[0] != due + 1:
                 break
@@ -181,7 +181,7 @@ class ChannelStatus(Stage):
         width = len(FIGURES) * len(state.channels)
         return np.array(rows).reshape(len(rows), width)
 
-    def _row(self, state: Newest) -> Array:
+    def _row(self, state: SampleWindow) -> Array:
         y = np.empty((len(FIGURES), len(state.channels)))
         if state.clock[0] < len(state.ring):
             return np.full(y.size, _WARMING)
@@ -191,28 +191,30 @@ class ChannelStatus(Stage):
         bands = [line, (f >= 20) & (f <= 45) & ~line, (f >= 1) & (f <= 45) & ~line]
         sums = np.array([np.sqrt(power[b].sum(axis=0)) for b in bands])
         for c, channel in enumerate(state.channels):
-            y[:, c] = self._judge(values[:, c], sums[:, c], channel)
+            y[:, c] = self._status(values[:, c], sums[:, c], channel)
         return y.ravel()
 
-    def _judge(self, x: Array, sums: Array, channel: Channel) -> list[float]:
+    def _status(self, x: Array, sums: Array, channel: Channel) -> list[float]:
         there = np.isfinite(x)
-        own = x[there]
-        if not len(own):
+        present = x[there]
+        if not len(present):
             return [
                 float(x[-1]) if np.isnan(x[-1]) else MissingReason.POOR_QUALITY.nan
             ] * 6
         limits = _KINDS.get(channel.kind, _OTHER)
         scale = _UNITS.get(channel.unit, 1.0)
-        figures = [float(own.mean()), float(np.ptp(own)), *sums[:2].tolist()]
+        figures = [float(present.mean()), float(np.ptp(present)), *sums[:2].tolist()]
         if there.mean() < self.min_valid:
             name = "missing"
         else:
             frontal = channel.name.startswith(_FRONTAL)
-            name = _named(own * scale, figures, sums * scale, limits, frontal, scale)
+            name = _first_condition(
+                present * scale, figures, sums * scale, limits, frontal, scale
+            )
         return [float(CONDITIONS.index(name)), float(there.mean()), *figures]
 
 
-def _remember(state: Newest, x: Array) -> None:
+def _append(state: SampleWindow, x: Array) -> None:
     keep = x[-len(state.ring) :]
     first = int(state.clock[0]) + len(x) - len(keep)
     state.ring[np.arange(first, first + len(keep)) % len(state.ring)] = keep
@@ -231,15 +233,15 @@ def _spectrum(values: Array, rate: float) -> tuple[Array, Array]:
     return power / (len(y) * np.sum(window**2)), f
 
 
-def _named(
+def _first_condition(
     x: Array,
     figures: list[float],
     sums: Array,
-    limits: Limits,
+    limits: StatusLimits,
     frontal: bool,  # noqa: FBT001
     scale: float,
 ) -> str:
-    """Return the first condition that applies to what is there, in the limits' unit."""
+    """Return the first condition that applies, from values in the limits' unit."""
     mean, spread = figures[0] * scale, figures[1] * scale
     line, fast, slow = sums.tolist()
     alike = np.flatnonzero(np.diff(x) == 0)

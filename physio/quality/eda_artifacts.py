@@ -1,4 +1,4 @@
-"""Whether skin conductance changes as skin can, or as a moved electrode does."""
+"""Artifact detection in skin conductance: changes faster than those of skin."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -19,21 +19,21 @@ _MEAN: Final = STATISTICS.index("mean")
 _POOR: Final = int(MissingReason.POOR_QUALITY)
 
 
-class Second(NamedTuple):
-    """The samples of the last second, and the window on what was said of them."""
+class LastSecond(NamedTuple):
+    """The samples of the last second, and the window on their judgements."""
 
     ring: Array  # (samples in a second,): sample i in place i % samples
-    clock: Counts  # (1,): samples seen
+    clock: Counts  # (1,): samples
     limits: Array  # (3,): rise, fall, least conductance (uS)
     windows: Panes
     pick: int
 
 
 @njit(cache=True)
-def _steady(
+def _is_stable(
     ring: Array, clock: Counts, limits: Array, x: Array, masked: Array
 ) -> Array:
-    """Return 1 for a sample that changed as skin can, 0 for another, shape (n, 1)."""
+    """Return 1 for a sample that changed no faster than skin, else 0, shape (n, 1)."""
     y = np.empty((len(x), 1))
     for i in range(len(x)):
         v, at = x[i], clock[0] % len(ring)
@@ -50,9 +50,9 @@ def _steady(
 
 @dataclass(frozen=True)
 class EdaStability(Stage):
-    """Which part of the last seconds skin conductance changed as skin can, 0 to 1.
+    """Proportion of recent samples of skin conductance without artifacts, 0 to 1.
 
-    ``steady`` (1) is the part of the samples of the last ``width`` s that are good: an
+    ``stability`` (1) is the proportion of the samples of the last ``window`` s that are good: an
     electrode that moves on the skin makes conductance jump, faster than sweat does. A
     sample x(t) is bad where (x(t) - x(t - 1 s)) / x(t - 1 s) is above ``rise`` or below
     minus ``fall``, and where it was masked before (poor quality). Lost samples are
@@ -61,23 +61,23 @@ class EdaStability(Stage):
     Parameters
     ----------
     rise, fall
-        The greatest rise and fall within a second, as part of the level.
+        The greatest rise and fall within a second, relative to the level.
     least
         The least level (uS) that changes are divided by.
-    width
-        How far back it looks (s): whole seconds.
-    share
-        Which part of the window's samples must be there.
+    window
+        Length of the window (s): whole seconds.
+    min_valid
+        Proportion of the window's samples that must be present.
 
     Notes
     -----
     The limits are those of [1]_. Deviations: the change is over a second instead of
     from sample to sample, and no level below ``least``, that of electrodes off the skin
-    (see `EdaQuality`), makes it look large. On the wrists of WESAD 0.01 % of samples
+    (see `EdaQuality`), makes it large. On the wrists of WESAD 0.01 % of samples
     are bad on a limb that moves less than 5 mg, and 7 % above 200 mg. The delay is half
-    of ``width``.
+    of ``window``.
 
-    steady = mean(good). Shape (n, channels) to (m, 1).
+    stability = mean(good). Shape (n, channels) to (m, 1).
 
     References
     ----------
@@ -92,11 +92,11 @@ class EdaStability(Stage):
     min_valid: float = 0.5
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return ``steady``."""
+        """Return ``stability``."""
         source = info.channels[self.initial_state(info).pick]
         if source.unit != "uS":
             raise ValueError(
-                f"whether skin conductance is steady is judged in uS, but "
+                f"the stability of skin conductance is judged in uS, but "
                 f"{source.name!r} of {info.name!r} is in {source.unit}"
             )
         delay, span = source.delay + self.window / 2, source.memory + self.window + 1
@@ -109,14 +109,14 @@ class EdaStability(Stage):
         """Return an output every second."""
         return every(info, 1.0)
 
-    def initial_state(self, info: StreamInfo) -> Second:
+    def initial_state(self, info: StreamInfo) -> LastSecond:
         """Return an empty memory."""
         if not (self.rise > 0 and self.fall > 0 and self.least > 0):
             raise ValueError(
-                f"the steadiness of {info.name!r} needs a rise, a fall and a least "
+                f"the stability of {info.name!r} needs a rise, a fall and a least "
                 f"level above 0: {self.rise}, {self.fall}, {self.least}"
             )
-        return Second(
+        return LastSecond(
             np.full(max(int(info.rate), 1), np.nan),
             np.zeros(1, np.int64),
             np.array([self.rise, self.fall, self.least]),
@@ -124,9 +124,9 @@ class EdaStability(Stage):
             column(info, "gsr"),
         )
 
-    def process(self, state: Second, x: Array) -> Array:
-        """Take in ``x``; return what is now due."""
-        own = sealed(x[:, state.pick])
-        masked = sealed(np.where(missing_reason(own) == _POOR, 1.0, 0.0))
-        good = _steady(state.ring, state.clock, state.limits, own, masked)
+    def process(self, state: LastSecond, x: Array) -> Array:
+        """Take in ``x``; return the outputs now due."""
+        signal = sealed(x[:, state.pick])
+        masked = sealed(np.where(missing_reason(signal) == _POOR, 1.0, 0.0))
+        good = _is_stable(state.ring, state.clock, state.limits, signal, masked)
         return np.ascontiguousarray(slide(*state.windows, sealed(good))[:, 0, _MEAN])

@@ -1,4 +1,4 @@
-"""Which samples can be trusted: 1 for a good one, 0 for a bad one."""
+"""Masks of valid samples by range, slope and level: 1 for a good one, 0 for a bad."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,18 +18,18 @@ _PANES: Final = 10  # in the time over which a range is taken
 
 
 class Ranges(NamedTuple):
-    """How far each channel has ranged in each tenth of a window."""
+    """Range of each channel in each tenth of a window."""
 
     low: Array  # (panes, channels): pane k in row k % panes
     high: Array  # (panes, channels)
-    seen: Counts  # (panes, channels): samples there
-    clock: Counts  # (2,): samples seen, samples in a pane
+    counts: Counts  # (panes, channels): samples not missing
+    clock: Counts  # (2,): samples, samples in a pane
     limits: Array  # (3,): least and greatest range, rail
 
 
 @njit(cache=True)
-def _range(
-    low: Array, high: Array, seen: Counts, clock: Counts, limits: Array, x: Array
+def _check_range(
+    low: Array, high: Array, counts: Counts, clock: Counts, limits: Array, x: Array
 ) -> Array:
     """Judge each sample, shape (n, channels), by the range of those before it."""
     panes, channels = low.shape
@@ -42,24 +42,24 @@ def _range(
         if i == 0 or clock[0] % width == 0:
             for c in range(channels):
                 if clock[0] % width == 0:
-                    low[slot, c], high[slot, c], seen[slot, c] = np.inf, -np.inf, 0
+                    low[slot, c], high[slot, c], counts[slot, c] = np.inf, -np.inf, 0
                 rest[0, c], rest[1, c], there[c] = np.inf, -np.inf, 0
                 for p in range(panes):
                     if p != slot:
                         rest[0, c] = min(rest[0, c], low[p, c])
                         rest[1, c] = max(rest[1, c], high[p, c])
-                        there[c] += seen[p, c]
+                        there[c] += counts[p, c]
         clock[0] += 1
-        for c in range(channels):  # without branches: channels go abreast
+        for c in range(channels):  # without branches: channels are vectorized
             v = x[i, c]
             least, most = low[slot, c], high[slot, c]
             least = v if v < least else least
             most = v if v > most else most
             low[slot, c], high[slot, c] = least, most
-            seen[slot, c] += v == v
+            counts[slot, c] += v == v
             least = rest[0, c] if rest[0, c] < least else least
             most = rest[1, c] if rest[1, c] > most else most
-            full = 2 * (there[c] + seen[slot, c]) >= (panes - 1) * width
+            full = 2 * (there[c] + counts[slot, c]) >= (panes - 1) * width
             flat = (most - least < limits[0]) & full
             bad = flat | (most - least > limits[1]) | (abs(v) >= limits[2])
             good = 0.0 if bad else 1.0
@@ -69,28 +69,28 @@ def _range(
 
 @dataclass(frozen=True)
 class EegQuality(Stage):
-    """Whether each electrode gives what can be a signal: flat, railed, or torn off.
+    """Mask of EEG samples whose electrode is neither flat, railed nor loose.
 
     Parameters
     ----------
     flat
-        An electrode whose range (uV) over the last ``width`` s is less is dead. By
+        An electrode whose range (uV) over the last ``window`` s is less is dead. By
         default 0.5 uV, the lowest activity that BrainVision Analyzer's raw data
         inspection lets pass.
     wild
-        One whose range (uV) is more is loose, or its owner moves. By default 500 uV:
+        One whose range (uV) is more is loose, or the participant moves. By default 500 uV:
         blinks, of 100 to 300 uV, stay.
     rail
         At this distance from 0 (uV) the amplifier ends: by default that of the ADS1299
         at a gain of 24, 187.5 mV, less one part in a thousand (Texas Instruments,
         SBAS499).
-    width
-        How far back a range reaches (s).
+    window
+        Length of the window of a range (s).
 
     Notes
     -----
-    Ranges are taken over the present tenth of ``width`` and the nine before it. A flat
-    electrode is known once half of these samples have been seen. The offset of an
+    Ranges are taken over the present tenth of ``window`` and the nine before it. A flat
+    electrode is detected once half of these samples are present. The offset of an
     electrode, tens of mV on an amplifier coupled to d.c., does not matter. There is no
     delay.
 
@@ -134,11 +134,11 @@ class EegQuality(Stage):
 
     def process(self, state: Ranges, x: Array) -> Array:
         """Judge ``x``."""
-        return np.asarray(_range(*state, x))
+        return np.asarray(_check_range(*state, x))
 
 
-class Limits(NamedTuple):
-    """What the judgement by limits remembers of each channel."""
+class LimitState(NamedTuple):
+    """State of the check by limits for each channel."""
 
     newest: Array  # (channels,): the sample before
     since: Counts  # (channels,): samples since the last bad one
@@ -147,7 +147,9 @@ class Limits(NamedTuple):
 
 
 @njit(cache=True)
-def _limit(newest: Array, since: Counts, hold: int, limits: Array, x: Array) -> Array:
+def _check_limits(
+    newest: Array, since: Counts, hold: int, limits: Array, x: Array
+) -> Array:
     """Judge each sample, shape (n, channels), by its value and its step."""
     y = np.empty_like(x)
     for i in range(len(x)):
@@ -162,9 +164,9 @@ def _limit(newest: Array, since: Counts, hold: int, limits: Array, x: Array) -> 
     return y
 
 
-def _limits(
+def _limit_state(
     info: StreamInfo, low: float, high: float, rise: float, hold: float
-) -> Limits:
+) -> LimitState:
     samples = int(info.rate * Fraction(str(hold)))
     if not (low < high and rise > 0 and hold >= 0):
         raise ValueError(
@@ -174,11 +176,11 @@ def _limits(
     n = len(info.channels)
     step = rise / float(info.rate)
     since = np.full(n, samples, np.int64)
-    return Limits(np.full(n, np.nan), since, samples, np.array([low, high, step]))
+    return LimitState(np.full(n, np.nan), since, samples, np.array([low, high, step]))
 
 
 def masks(info: StreamInfo, seconds: float) -> StreamInfo:
-    """Return a mask for each channel, that rests on ``seconds`` of it."""
+    """Return a mask for each channel, with ``seconds`` added to its memory."""
     channels = (
         Channel(c.name, "misc", "1", c.delay, c.memory + seconds) for c in info.channels
     )
@@ -187,16 +189,16 @@ def masks(info: StreamInfo, seconds: float) -> StreamInfo:
 
 @dataclass(frozen=True)
 class EdaQuality(Stage):
-    """Whether skin conductance can be that of skin.
+    """Mask of skin conductance within the limits of skin.
 
     Parameters
     ----------
     low, high
-        What skin conducts (uS); below, the electrodes are not on it.
+        Range of skin conductance (uS); below it the electrodes are off the skin.
     rise
-        The fastest it changes (uS/s).
+        The fastest change (uS/s).
     hold
-        For how long after a bad sample the next ones are bad too (s).
+        Time after a bad sample in which the next ones are bad too (s).
 
     Notes
     -----
@@ -229,27 +231,27 @@ class EdaQuality(Stage):
                 )
         return masks(info, (self.initial_state(info).hold + 1) / float(info.rate))
 
-    def initial_state(self, info: StreamInfo) -> Limits:
-        """Return a state in which nothing bad has been seen."""
-        return _limits(info, self.low, self.high, self.rise, self.hold)
+    def initial_state(self, info: StreamInfo) -> LimitState:
+        """Return the state before the first sample."""
+        return _limit_state(info, self.low, self.high, self.rise, self.hold)
 
-    def process(self, state: Limits, x: Array) -> Array:
+    def process(self, state: LimitState, x: Array) -> Array:
         """Judge ``x``."""
-        return np.asarray(_limit(*state, x))
+        return np.asarray(_check_limits(*state, x))
 
 
 @dataclass(frozen=True)
 class TemperatureQuality(Stage):
-    """Whether a temperature can be that of skin, or of what lies on it.
+    """Mask of temperatures within the limits of skin.
 
     A sample x(t) is good where ``low`` <= x(t) <= ``high`` and was so for ``hold`` s.
 
     Parameters
     ----------
     low, high
-        What a sensor on a living body may say (degC).
+        Range of a sensor on a living body (degC).
     hold
-        For how long after a bad sample the next ones are bad too (s).
+        Time after a bad sample in which the next ones are bad too (s).
 
     Notes
     -----
@@ -257,7 +259,7 @@ class TemperatureQuality(Stage):
     skin that is worn on. Deviation: 15 to 45 degC, from where skin is in pain to where
     it is burnt, as this is to find sensors that are dead and not hands that are cold:
     the wrists of 23 participants are between 26.3 and 36 degC (WESAD, Stress-Predict),
-    below their lower limit for minutes. Whether a band is worn is told by more than
+    below their lower limit for minutes. Detecting whether a band is worn needs more than
     temperature: see `physio.quality.wristband.WearDetection`. There is no delay.
 
     Shape (n, channels) to (n, channels), unit 1. The two limits are ours.
@@ -277,10 +279,10 @@ class TemperatureQuality(Stage):
                 )
         return masks(info, (self.initial_state(info).hold + 1) / float(info.rate))
 
-    def initial_state(self, info: StreamInfo) -> Limits:
-        """Return a state in which nothing bad has been seen."""
-        return _limits(info, self.low, self.high, np.inf, self.hold)
+    def initial_state(self, info: StreamInfo) -> LimitState:
+        """Return the state before the first sample."""
+        return _limit_state(info, self.low, self.high, np.inf, self.hold)
 
-    def process(self, state: Limits, x: Array) -> Array:
+    def process(self, state: LimitState, x: Array) -> Array:
         """Judge ``x``."""
-        return np.asarray(_limit(*state, x))
+        return np.asarray(_check_limits(*state, x))

@@ -1,4 +1,4 @@
-"""Which samples of a pulse or an ECG jump as no body does: steps and spikes."""
+"""Detection of spikes and steps in a pulse wave or an ECG."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,18 +18,18 @@ Counts = npt.NDArray[np.int64]
 _PANES: Final = 10  # in the time over which changes are taken
 
 
-class Changes(NamedTuple):
-    """How fast each channel has changed in each tenth of a window."""
+class ChangeHistory(NamedTuple):
+    """Greatest change of each channel in each tenth of a window."""
 
     most: Array  # (panes, channels): pane k in row k % panes
     last: Array  # (channels,): the newest good sample
     away: Counts  # (channels,): bad samples since
-    clock: Counts  # (3,): samples seen, samples in a pane, samples of a hold
+    clock: Counts  # (3,): samples, samples in a pane, samples of a hold
     times: float
 
 
 @njit(cache=True)
-def _jumps(
+def _find_jumps(
     most: Array, last: Array, away: Counts, clock: Counts, times: float, x: Array
 ) -> Array:
     """Judge samples, shape (n, channels), by their distance from the last good one."""
@@ -63,29 +63,29 @@ def _jumps(
 
 @dataclass(frozen=True)
 class SpikeDetection(Stage):
-    """Whether a pulse wave or an ECG changes as it did, or jumps.
+    """Mask of a pulse wave or an ECG without spikes and steps.
 
     A sample x(i) is bad (0, else 1; no unit) where abs(x(i) - x(g)), g being the last
     good sample, is more than ``times`` the greatest change from sample to sample of the
-    last ``width`` s, which hold two heart beats of the slowest heart. So a spike is
-    left out and what follows it is not, and after ``hold`` s a step is the new level.
+    last ``window`` s, which hold two heart beats of the slowest heart. So a spike is
+    masked and the samples after it are not, and after ``hold`` s a step is the new
+    level.
 
     Parameters
     ----------
     times
-        How many times faster than before a change must be.
-    width
-        How far back changes are looked at (s).
+        Least ratio of a jump to the greatest change before.
+    window
+        Length of the window of changes (s).
     hold
-        For how long at most samples are bad (s).
+        Longest time for which samples are bad (s).
 
     Notes
     -----
     The method and its limit are ours: on the wrists of 23 participants (WESAD, Stress-
     Predict), 34 hours with all that their arms did, no sample changes five times faster
     than those of the two seconds before, and on a participant at rest (ECG and pulse)
-    none
-    1.4 times. Changes are taken over the present tenth of ``width`` and the nine before
+    none 1.4 times. Changes are taken over the present tenth of ``window`` and the nine before
     it; until these are full, and half of them have seen any change, all is good. There
     is no delay.
 
@@ -108,17 +108,17 @@ class SpikeDetection(Stage):
         clock = self.initial_state(info).clock
         return masks(info, float((_PANES * clock[1] + clock[2]) / info.rate))
 
-    def initial_state(self, info: StreamInfo) -> Changes:
-        """Return a state in which nothing has changed."""
+    def initial_state(self, info: StreamInfo) -> ChangeHistory:
+        """Return the state before the first sample."""
         if not (self.times > 1 and self.window > 0 and self.hold >= 0):
             raise ValueError(
-                f"jumps of {info.name!r} need times above 1, a width above 0 and a "
+                f"jumps of {info.name!r} need times above 1, a window above 0 and a "
                 f"hold of at least 0: {self.times}, {self.window}, {self.hold}"
             )
         n = len(info.channels)
         pane = ceil(info.rate * Fraction(str(self.window)) / _PANES)
         hold = int(info.rate * Fraction(str(self.hold)))
-        return Changes(
+        return ChangeHistory(
             np.zeros((_PANES, n)),
             np.full(n, np.nan),
             np.zeros(n, np.int64),
@@ -126,6 +126,6 @@ class SpikeDetection(Stage):
             self.times,
         )
 
-    def process(self, state: Changes, x: Array) -> Array:
+    def process(self, state: ChangeHistory, x: Array) -> Array:
         """Judge ``x``."""
-        return np.asarray(_jumps(*state, x))
+        return np.asarray(_find_jumps(*state, x))

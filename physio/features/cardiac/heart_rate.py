@@ -1,4 +1,4 @@
-"""What the heart does: beats, their rate and how it varies."""
+"""Heart beats, heart rate, and its short-term variability (RMSSD)."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,14 +15,14 @@ from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.iir import run
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.cardiac.peak_detection import (
-    APART,
-    KNOWN,
-    STEADY,
-    Pulse,
-    find,
-    pulse,
+    RECENT_INTERVALS,
+    RR_RANGE,
+    TEMPLATE_BEATS,
+    BeatState,
+    detect_beats,
+    detector_state,
 )
-from physio.features.event_gaps import unseen
+from physio.features.event_gaps import missing_reasons
 
 Counts = npt.NDArray[np.int64]
 
@@ -35,13 +35,13 @@ class BeatDetection(Stage):
     """Heart beats in an ECG or a pulse wave, as events.
 
     Each lies at the R peak or the systolic peak and has the ``interval`` since the beat
-    before (s), missing (poor quality) unless it is accepted, a ``confidence``: how much
-    its wave is like those of the beats before it (0 to 1), and the ``height`` of its
+    before (s), missing (poor quality) unless it is accepted, a ``confidence``: the
+    correlation of its wave with those of the beats before it (0 to 1), and the ``height`` of its
     wave, filtered, over the lowest value of the half second (ECG: 0.2 s) before.
 
     Parameters
     ----------
-    likeness
+    min_confidence
         Least confidence of both beats of an interval that is accepted.
 
     Notes
@@ -79,16 +79,18 @@ class BeatDetection(Stage):
        40, 2019.
     """
 
-    likeness: float = 0.7
+    min_confidence: float = 0.7
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a point stream (see `physio.core.events.events_from_grid`)."""
         state = self.initial_state(info)
         source, rate = info.channels[state.pick], float(info.rate)
-        _, beat, floor, longest, around, lag, search = (int(s) for s in state.spans)
+        _, beat, floor, longest, around, lag, search = (
+            int(s) for s in state.beats.spans
+        )
         latest = (beat + longest + lag + search + 1) / rate
         rings = float(state.filters.limits.sum() + floor + around) / rate
-        beats = (STEADY + KNOWN + 2) * APART[1]
+        beats = (RECENT_INTERVALS + TEMPLATE_BEATS + 2) * RR_RANGE[1]
         delay, span = source.delay + latest, source.memory + latest + rings + beats
         return info.with_channels(
             None,
@@ -98,46 +100,46 @@ class BeatDetection(Stage):
             Channel("height", "misc", source.unit, delay, span),
         )
 
-    def initial_state(self, info: StreamInfo) -> Pulse:
+    def initial_state(self, info: StreamInfo) -> BeatState:
         """Return the state before the first sample."""
-        return pulse(info, self.likeness)
+        return detector_state(info, self.min_confidence)
 
-    def process(self, state: Pulse, x: Array) -> Array:
-        """Take in ``x``; return a row for each sample, NaN but where a beat is told."""
-        own = x[:, state.pick : state.pick + 1]
-        own = sealed(np.where(unexplained(own), MissingReason.NO_SIGNAL.nan, own))
-        passed = sealed(run(*state.filters, own))
-        return np.asarray(find(*state[1:8], state.tiles, own, passed))
+    def process(self, state: BeatState, x: Array) -> Array:
+        """Take in ``x``; return a row for each sample, NaN where no beat is detected."""
+        signal = x[:, state.pick : state.pick + 1]
+        lost = has_no_reason(signal)
+        signal = sealed(np.where(lost, MissingReason.NO_SIGNAL.nan, signal))
+        passed = sealed(run(*state.filters, signal))
+        return np.asarray(detect_beats(*state.beats, state.tiles, signal, passed))
 
 
-def unexplained(x: Array) -> npt.NDArray[np.bool_]:
-    """Tell where a value is the NaN that has no reason.
+def has_no_reason(x: Array) -> npt.NDArray[np.bool_]:
+    """Return which values are the NaN that has no reason.
 
-    In a point stream that is where nothing happened, while a NaN with a reason is where
-    nothing could be seen.
+    In a point stream such a row has no event, while a NaN with a reason is a gap.
     """
     plain = np.ascontiguousarray(x).view(np.uint64) << np.uint64(1)
     return plain == np.array(np.nan).view(np.uint64) << np.uint64(1)
 
 
-def mark(info: StreamInfo) -> int:
-    """Return the column of beats that says what was put right; -1 for none."""
+def mark_column(info: StreamInfo) -> int:
+    """Return the column that marks corrected beats; -1 for none."""
     return info.names.index("mark") if "mark" in info.names else -1
 
 
-class Rhythm(NamedTuple):
+class BeatHistory(NamedTuple):
     """The beats of the last minute."""
 
-    beats: Array  # (size, 2): sample told at, interval; beat k in row k % size
-    clock: Counts  # (5,): samples seen, beats, outputs given, hop as p / q samples
+    beats: Array  # (size, 2): sample of detection, interval; beat k in row k % size
+    clock: Counts  # (5,): samples, beats, outputs given, hop as p / q samples
     widths: Array  # (2,): windows of the rate and of its variability (samples)
     limits: Array  # (3,): rate, share accepted, share of the time covered
-    sight: Panes
-    mark: int  # the column that says what was put right; -1 for none
+    coverage: Panes
+    mark: int  # column that marks corrected beats; -1 for none
 
 
 @njit(cache=True)
-def _heart(
+def _rate_and_rmssd(
     beats: Array, clock: Counts, widths: Array, limits: Array, x: Array
 ) -> Array:
     """Take in event, interval and mark; return rate (1/min) and RMSSD (ms), (m, 2)."""
@@ -181,24 +183,24 @@ def _heart(
 
 @dataclass(frozen=True)
 class HeartRate(Stage):
-    """Heart rate, and how it varies from beat to beat; follows `BeatDetection`.
+    """Heart rate and RMSSD; follows `BeatDetection`.
 
-    ``rate`` (1/min) is 60 over the mean accepted interval of the last ``width`` s;
+    ``rate`` (1/min) is 60 over the mean accepted interval of the last ``window`` s;
     ``rmssd`` (ms) the root mean square of the differences between accepted intervals
     that follow one another, in the last ``past`` s.
 
     Parameters
     ----------
-    width
-        Window of the rate (s), at least 10: a whole number of hops.
+    window
+        Window of the rate (s), at least 10: a whole number of steps.
     past
-        Window of the variability (s), at least 60: a whole number of hops.
-    hop
+        Window of the variability (s), at least 60: a whole number of steps.
+    step
         Time from one output to the next (s).
     accepted
-        Which part of the beats in a window must have an accepted interval.
-    share
-        Which part of a window the accepted intervals must fill.
+        Proportion of the beats in a window that must have an accepted interval.
+    min_valid
+        Proportion of a window that the accepted intervals must fill.
 
     Notes
     -----
@@ -226,7 +228,7 @@ class HeartRate(Stage):
         if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
                 f"a heart rate is read from beats, with their interval and confidence: "
-                f"put Beats before it; {info.name!r} has {', '.join(info.names)}"
+                f"put BeatDetection before it; {info.name!r} has {', '.join(info.names)}"
             )
         if self.window < 10 or self.past < 60:
             raise ValueError(
@@ -243,26 +245,26 @@ class HeartRate(Stage):
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
-    def initial_state(self, info: StreamInfo) -> Rhythm:
+    def initial_state(self, info: StreamInfo) -> BeatHistory:
         """Return a state without beats."""
         widths, rate = (self.window, self.past), float(info.rate)
         hop = self.schedule(info).step
-        most = int(max(widths) / APART[0]) + 2
-        return Rhythm(
+        most = int(max(widths) / RR_RANGE[0]) + 2
+        return BeatHistory(
             np.zeros((most, 2)),
             np.array([0, 0, 0, hop.numerator, hop.denominator], np.int64),
             np.array([float(Fraction(str(w)) * info.rate) for w in widths]),
             np.array([rate, self.accepted, self.min_valid]),
             panes(info, widths, self.step, 0.5, columns=1),
-            mark(info),
+            mark_column(info),
         )
 
-    def process(self, state: Rhythm, x: Array) -> Array:
-        """Take in rows of a point stream; return what is now due."""
-        sight = slide(*state.sight, sealed(unseen(x)))[:, :, _MEAN, 0]
+    def process(self, state: BeatHistory, x: Array) -> Array:
+        """Take in rows of a point stream; return the outputs now due."""
+        coverage = slide(*state.coverage, sealed(missing_reasons(x)))[:, :, _MEAN, 0]
         marks = np.zeros(len(x)) if state.mark < 0 else x[:, state.mark]
-        y = _heart(*state[:4], sealed(np.column_stack([x[:, :2], marks])))
-        return np.where(np.isnan(sight), sight, y)
+        y = _rate_and_rmssd(*state[:4], sealed(np.column_stack([x[:, :2], marks])))
+        return np.where(np.isnan(coverage), coverage, y)

@@ -1,4 +1,4 @@
-"""How the interval between beats varies, each index with a window of its own."""
+"""Heart rate variability (HRV): SDNN and band powers of RR intervals."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,55 +12,55 @@ from physio.core.events import is_point
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.window import every
-from physio.features.cardiac.heart_rate import mark
+from physio.features.cardiac.heart_rate import mark_column
 
 Counts = npt.NDArray[np.int64]
 
-LEAST: Final = {"sdnn": 120.0, "hf": 60.0, "lf": 120.0, "lf/hf": 300.0}
+MIN_WINDOW: Final = {"sdnn": 120.0, "hf": 60.0, "lf": 120.0, "lf/hf": 300.0}
 """The shortest window (s) that each index may rest on."""
 
 BANDS: Final = {"lf": (0.04, 0.15), "hf": (0.15, 0.40)}
-"""Where an index of a band lies (Hz): the Task Force's bands."""
+"""Frequency bands (Hz) of the Task Force."""
 
 _POOR: Final = MissingReason.POOR_QUALITY.nan
 _WARMING: Final = MissingReason.WARMING_UP.nan
-_EVEN: Final = 4  # Hz, at which intervals are read off for a spectrum
+_RESAMPLING_RATE: Final = 4  # Hz, of the intervals in a spectrum
 
 
-class Intervals(NamedTuple):
-    """The newest beats: when each was, and the interval before it."""
+class RRIntervals(NamedTuple):
+    """The newest beats: their times, and the RR intervals before them."""
 
     beats: Array  # (size, 3): time, interval (s), mark; beat k in row k % size
-    clock: Counts  # (3,): samples seen, beats, outputs given
+    clock: Counts  # (3,): samples, beats, outputs given
     hop: Fraction
-    mark: int  # the column that says what was put right; -1 for none
+    mark: int  # column that marks corrected beats; -1 for none
 
 
 @dataclass(frozen=True)
 class HRV(Stage):
-    """How the interval between beats varies; follows `Beats`.
+    """Heart rate variability (HRV) of RR intervals; follows `BeatDetection`.
 
     ``sdnn`` (ms): standard deviation of accepted intervals, 120 s; ``hf`` and ``lf``
     (ms^2): power of the intervals from 0.15 to 0.40 Hz, 60 s, and from 0.04 to 0.15 Hz,
-    120 s; ``corrected``: the part of the last 60 s of intervals that were not accepted
-    as measured: put right by `RRCorrection`, if it comes before, or left out of
-    ``sdnn`` and bridged by a line in the spectra. With ``ratio`` also ``lf/hf``, 300 s.
+    120 s; ``corrected``: the proportion of intervals of the last 60 s that were not
+    accepted as measured: corrected by `RRCorrection`, if it comes before, or left out
+    of ``sdnn`` and interpolated in the spectra. With ``ratio`` also ``lf/hf``, 300 s.
 
     Parameters
     ----------
-    hop
+    step
         Time from one output to the next (s).
     accepted
-        Which part of the beats in a window must have an accepted interval.
+        Proportion of the beats in a window that must have an accepted interval.
     ratio
-        Whether to give LF over HF. It is no measure of a balance of the nervous system
+        Give LF over HF as well. It is no measure of a balance of the nervous system
         [2]_, and is refused from a wrist.
 
     Notes
     -----
     From a pulse wave these are indices of *pulse-rate* variability, which movement and
     the pulse's travel time change too. Spectra: intervals at their beats, a line from
-    one to the next read off at 4 Hz, its mean taken out, a Hann window, one-sided
+    one to the next sampled at 4 Hz, its mean subtracted, a Hann window, one-sided
     periodogram, summed over the band. Deviation from [1]_: windows of 60 and 120 s in
     place of 5 minutes. Each index is missing (warming up) until its own window has
     passed, and (poor quality) where fewer than ``accepted`` of its beats are accepted,
@@ -86,7 +86,7 @@ class HRV(Stage):
         if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
                 f"variability is read from beats, with their interval and confidence: "
-                f"put Beats before it; {info.name!r} has {', '.join(info.names)}"
+                f"put BeatDetection before it; {info.name!r} has {', '.join(info.names)}"
             )
         if self.ratio and "wrist" in info.site:
             raise ValueError(
@@ -94,59 +94,63 @@ class HRV(Stage):
                 f"leave ratio out"
             )
         source = info.channels[0]
-        found = [("sdnn", "ms", 120.0), ("hf", "ms^2", 60.0), ("lf", "ms^2", 120.0)]
-        found += [("corrected", "1", 60.0)]
-        found += [("lf/hf", "1", 300.0)] if self.ratio else []
+        indices = [("sdnn", "ms", 120.0), ("hf", "ms^2", 60.0), ("lf", "ms^2", 120.0)]
+        indices += [("corrected", "1", 60.0)]
+        indices += [("lf/hf", "1", 300.0)] if self.ratio else []
         channels = (
             Channel(name, "misc", unit, source.delay, source.memory + width + 2.0)
-            for name, unit, width in found
+            for name, unit, width in indices
         )
         return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
-    def initial_state(self, info: StreamInfo) -> tuple[Intervals, float]:
+    def initial_state(self, info: StreamInfo) -> tuple[RRIntervals, float]:
         """Return a state without beats, and the rate (Hz)."""
         hop = every(info, self.step).step
         beats = np.full((2048, 3), np.nan)
-        state = Intervals(beats, np.zeros(3, np.int64), hop, mark(info))
+        state = RRIntervals(beats, np.zeros(3, np.int64), hop, mark_column(info))
         return state, float(info.rate)
 
-    def process(self, state: tuple[Intervals, float], x: Array) -> Array:
+    def process(self, state: tuple[RRIntervals, float], x: Array) -> Array:
         """Take in rows of a point stream; return the indices now due."""
-        kept, rate = state
-        clock, out, done = kept.clock, [], 0
+        intervals, rate = state
+        clock, out, done = intervals.clock, [], 0
         while True:
-            due = -((-int(clock[2]) * kept.hop.numerator) // kept.hop.denominator)
+            due = -(
+                (-int(clock[2]) * intervals.hop.numerator) // intervals.hop.denominator
+            )
             stop = min(len(x), done + due - int(clock[0]) + 1)
             for i in np.flatnonzero(~np.isnan(x[done:stop, 0])) + done:
                 at = (clock[0] + i - done) / rate + x[i, 0]
-                put = 0.0 if kept.mark < 0 else x[i, kept.mark]
-                kept.beats[clock[1] % len(kept.beats)] = at, x[i, 1], put
+                put = 0.0 if intervals.mark < 0 else x[i, intervals.mark]
+                intervals.beats[clock[1] % len(intervals.beats)] = at, x[i, 1], put
                 clock[1] += 1
             clock[0] += stop - done
             done = stop
             if clock[0] != due + 1:
                 break
             clock[2] += 1
-            out.append(self._due(kept, due / rate))
+            out.append(self._indices(intervals, due / rate))
         return np.array(out).reshape(len(out), 5 if self.ratio else 4)
 
-    def _due(self, kept: Intervals, now: float) -> list[float]:
-        n = min(int(kept.clock[1]), len(kept.beats))
-        rows = kept.beats[np.arange(kept.clock[1] - n, kept.clock[1]) % len(kept.beats)]
+    def _indices(self, intervals: RRIntervals, now: float) -> list[float]:
+        n = min(int(intervals.clock[1]), len(intervals.beats))
+        rows = intervals.beats[
+            np.arange(intervals.clock[1] - n, intervals.clock[1]) % len(intervals.beats)
+        ]
         sdnn = self._index("sdnn", rows, now)
         hf, lf = self._index("hf", rows, now), self._index("lf", rows, now)
         recent = rows[rows[:, 0] > now - 60]
         part = 1 - float(_accepted(recent).mean()) if len(recent) > 1 else _POOR
-        found = [sdnn, hf, lf, part if now >= 60 else _WARMING]
-        return [*found, self._index("lf/hf", rows, now)] if self.ratio else found
+        indices = [sdnn, hf, lf, part if now >= 60 else _WARMING]
+        return [*indices, self._index("lf/hf", rows, now)] if self.ratio else indices
 
     def _index(self, name: str, rows: Array, now: float) -> float:
         """Return one index over its own window, (beats, 3) rows ending ``now``."""
-        width = LEAST[name]
+        width = MIN_WINDOW[name]
         if now < width:
             return _WARMING
         rows = rows[rows[:, 0] > now - width]
@@ -164,19 +168,19 @@ class HRV(Stage):
 
 
 def _accepted(rows: Array) -> npt.NDArray[np.bool_]:
-    """Tell which beats have an interval as it was measured, and accepted."""
+    """Return which beats have an accepted interval, as it was measured."""
     return ~np.isnan(rows[:, 1]) & (rows[:, 2] == 0)
 
 
 def _power(good: Array, band: str) -> float:
     """Return the power (ms^2) of intervals, (beats, 3), in a band."""
     first, last = good[0, 0], good[-1, 0]
-    t = first + np.arange(int((last - first) * _EVEN) + 1) / _EVEN
+    t = first + np.arange(int((last - first) * _RESAMPLING_RATE) + 1) / _RESAMPLING_RATE
     v = np.interp(t, good[:, 0], 1000 * good[:, 1])
     window = np.hanning(len(t) + 1)[:-1]
     power = np.abs(np.fft.rfft((v - v.mean()) * window)) ** 2
-    density = 2 * power / (_EVEN * np.sum(window**2))
-    f = np.arange(len(power)) * _EVEN / len(t)
+    density = 2 * power / (_RESAMPLING_RATE * np.sum(window**2))
+    f = np.arange(len(power)) * _RESAMPLING_RATE / len(t)
     low, high = BANDS[band]
     inside = (f >= low) & (f < high)
-    return float(density[inside].sum() * _EVEN / len(t))
+    return float(density[inside].sum() * _RESAMPLING_RATE / len(t))

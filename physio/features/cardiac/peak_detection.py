@@ -1,4 +1,4 @@
-"""Beats in an ECG or a pulse wave: where the energy of one stands out."""
+"""Detection of R peaks in an ECG and of systolic peaks in a pulse wave."""
 
 from typing import Final, NamedTuple
 
@@ -14,37 +14,37 @@ from physio.features.columns import column
 
 Counts = npt.NDArray[np.int64]
 
-APART: Final = 0.3, 2.0
+RR_RANGE: Final = 0.3, 2.0
 """The shortest and the longest interval between beats (s)."""
 
-KNOWN: Final = 5
-"""How many beats a new one is compared with."""
+TEMPLATE_BEATS: Final = 5
+"""Number of beats with which a new one is compared."""
 
-STEADY: Final = 20
-"""How many intervals a new one is compared with."""
+RECENT_INTERVALS: Final = 20
+"""Number of intervals with which a new one is compared."""
 
-CHANGE: Final = 0.6, 1 / 0.6
-"""How much shorter or longer than usual, or than the one before, an interval may be."""
+RATIO_RANGE: Final = 0.6, 1 / 0.6
+"""Accepted range of an interval relative to the median, and to the one before."""
 
 _POOR: Final = MissingReason.POOR_QUALITY.nan
 _BRIDGE: Final = 0.05  # s
 _TILE: Final = 32  # samples whose energy is summed once
-_FLOOR: Final = 4.0  # s, over which the energy between beats is known
-_AGREE: Final = 0.05  # s, by which peaks and rises may disagree about an interval
+_FLOOR: Final = 4.0  # s, over which the mean energy is taken
+_AGREE: Final = 0.05  # s, by which intervals of peaks and of rises may differ
 
 
 class Wave(NamedTuple):
-    """How a beat looks in one kind of signal."""
+    """Shape of a beat in one kind of signal."""
 
     low: float  # Hz, band in which it stands out
     high: float
-    peak: float  # s, how long its peak is
-    beat: float  # s, how long all of it is
+    peak: float  # s, length of its peak
+    beat: float  # s, length of the whole wave
     offset: float  # of the mean energy, that a peak must exceed
     sign: int  # 1 where only what is above the mean counts
-    around: float  # s, what is compared of it, on either side of its peak
-    lag: float  # s, how far the filtered peak lies behind the true one
-    search: float  # s, how far from there the raw peak may be; 0 for the filtered one
+    around: float  # s on either side of its peak that are compared
+    lag: float  # s, delay of the filtered peak behind the true one
+    search: float  # s, distance from there to the raw peak; 0 for the filtered one
 
 
 _WAVES: Final = {
@@ -53,62 +53,67 @@ _WAVES: Final = {
 }
 
 
-class Pulse(NamedTuple):
-    """What the detection of beats remembers."""
+class BeatMemory(NamedTuple):
+    """The newest samples and beats."""
 
-    filters: Sections
     rings: Array  # (3, size): raw, filtered, energy; sample i in column i % size
     known: Array  # (beats, segment): the newest beats' waves
-    steady: Array  # (intervals,): the newest that were sure (s); others are NaN
+    steady: Array  # (intervals,): the newest reliable ones (s); others are NaN
     past: Array  # (5,): the newest beat's sample, interval, confidence, half of its
     # rise, and whether its interval was accepted
-    clock: Counts  # (5,): samples seen, block's first, newest candidate, beats known,
+    clock: Counts  # (5,): samples, block's first, newest candidate, beats known,
     # beats in all
-    spans: Counts  # (7,): of the wave in samples; see `pulse`
-    limits: Array  # (4,): offset, rate, least likeness, sign
-    pick: int
+    spans: Counts  # (7,): of the wave in samples; see `initial_state`
+    limits: Array  # (4,): offset, rate, least confidence, sign
+
+
+class BeatState(NamedTuple):
+    """State of the beat detection."""
+
+    filters: Sections
+    beats: BeatMemory
     tiles: Array  # energy of each whole 32 samples; tile k in row k % size
+    pick: int  # column of the signal
 
 
-def pulse(info: StreamInfo, likeness: float) -> Pulse:
+def detector_state(info: StreamInfo, min_confidence: float) -> BeatState:
     """Return an empty state for the one ECG or pulse channel of ``info``."""
     pick = column(info, "ecg", "bio")
     if is_point(info):
         raise ValueError(f"{info.name!r} carries events already, not a pulse")
-    if not 0 < likeness < 1:
+    if not 0 < min_confidence < 1:
         raise ValueError(
-            f"the likeness of beats on {info.name!r} must be above 0 and below 1: "
-            f"{likeness}"
+            f"min_confidence of beats on {info.name!r} must be above 0 and below 1: "
+            f"{min_confidence}"
         )
     wave = _WAVES[info.channels[pick].kind]
     rate = float(info.rate)
-    what = f"find beats in the {wave.low:g} to {wave.high:g} Hz"
-    sos = butterworth(info, "bandpass", 2, (wave.low, wave.high), what)
+    purpose = f"find beats in the {wave.low:g} to {wave.high:g} Hz"
+    sos = butterworth(info, "bandpass", 2, (wave.low, wave.high), purpose)
     half = [int(s * rate / 2) for s in (wave.peak, wave.beat)]
     durations = (_FLOOR, wave.around, wave.lag, wave.search)
     floor, around, lag, search = (round(s * rate) for s in durations)
     longest = 2 * half[1] + 1  # of a block
     spans = [*half, floor, longest, around, lag, search]
     size = floor + longest + sum(spans[4:]) + half[1] + 2
-    return Pulse(
-        sections(info, [sos], _BRIDGE, 1),
+    beats = BeatMemory(
         np.full((3, size), 0.0),
-        np.zeros((KNOWN, 2 * around + 1)),
-        np.full(STEADY, np.nan),
+        np.zeros((TEMPLATE_BEATS, 2 * around + 1)),
+        np.full(RECENT_INTERVALS, np.nan),
         np.zeros(5),
         np.array([0, -1, -1, 0, 0], np.int64),
         np.array(spans, np.int64),
-        np.array([wave.offset, rate, likeness, wave.sign]),
-        pick,
-        np.zeros(floor // _TILE + 2),
+        np.array([wave.offset, rate, min_confidence, wave.sign]),
     )
+    tiles = np.zeros(floor // _TILE + 2)
+    return BeatState(sections(info, [sos], _BRIDGE, 1), beats, tiles, pick)
 
 
 @njit(cache=True)
 def _mean(energy: Array, first: int, last: int) -> float:
     """Return the mean of a ring from sample ``first`` to ``last``."""
     total, at = 0.0, first % len(energy)
-    for _ in range(first, last + 1):  # a remainder for each sample took most of it
+    for _ in range(first, last + 1):  # a remainder for each sample would be slow
         total += energy[at]
         at = at + 1 if at + 1 < len(energy) else 0
     return total / (last + 1 - first)
@@ -127,11 +132,11 @@ def _long_mean(energy: Array, tiles: Array, first: int, last: int) -> float:
 
 
 @njit(cache=True)
-def _likeness(known: Array, beats: int, wave: Array) -> float:
-    """Return the correlation of a wave with the mean of those known; file it there.
+def _template_correlation(known: Array, beats: int, wave: Array) -> float:
+    """Return the correlation of a wave with the mean of the last ones; add it to them.
 
     The wave is brought to mean 0 and length 1. With fewer than two to compare it with,
-    it is like none: 0.
+    the correlation is 0.
     """
     middle, size = 0.0, 0.0
     for v in wave:
@@ -155,8 +160,8 @@ def _likeness(known: Array, beats: int, wave: Array) -> float:
 
 
 @njit(cache=True)
-def _summit(ring: Array, near: int, search: int) -> float:
-    """Return where a signal is highest, between samples, close to ``near``."""
+def _peak_position(ring: Array, near: int, search: int) -> float:
+    """Return the position of the peak close to ``near``, between samples."""
     size = len(ring)
     best, top = near, -np.inf
     for j in range(near - search, near + search + 1):
@@ -170,8 +175,8 @@ def _summit(ring: Array, near: int, search: int) -> float:
 
 
 @njit(cache=True)
-def _half(ring: Array, peak: int, back: int) -> float:
-    """Return where a wave has risen by half, between samples, on its way to ``peak``.
+def _half_rise(ring: Array, peak: int, back: int) -> float:
+    """Return the half-rise point of a wave before ``peak``, between samples.
 
     It rises from the lowest sample of the ``back`` before its peak.
     """
@@ -188,46 +193,37 @@ def _half(ring: Array, peak: int, back: int) -> float:
 
 
 @njit(cache=True)
-def _usual(steady: Array) -> float:
-    """Return the median of the intervals that were sure; NaN of fewer than three."""
+def _median_interval(steady: Array) -> float:
+    """Return the median of the reliable intervals; NaN of fewer than three."""
     sure = steady[~np.isnan(steady)]
     return float(np.median(sure)) if len(sure) > 2 else np.nan
 
 
 @njit(cache=True)
-def _tell(
-    rings: Array,
-    known: Array,
-    steady: Array,
-    past: Array,
-    clock: Counts,
-    spans: Counts,
-    limits: Array,
-    p: int,
-    row: Array,
-) -> None:
+def _write_beat(beats: BeatMemory, p: int, row: Array) -> None:
     """Write the beat whose filtered peak is sample ``p`` into the newest row."""
+    rings, known, steady, past, clock, spans, limits = beats
     around, lag, search = spans[4], spans[5], spans[6]
     rate, least = limits[1], limits[2]
     size = rings.shape[1]
-    if p - lag - past[0] > APART[1] * rate:
+    if p - lag - past[0] > RR_RANGE[1] * rate:
         clock[3], past[4] = 0, 0.0
         steady[:] = np.nan
-    at = _summit(rings[0 if search > 0 else 1], p - lag, search)
+    at = _peak_position(rings[0 if search > 0 else 1], p - lag, search)
     middle = int(np.round(at)) + lag
     wave = np.empty(2 * around + 1)
     for j in range(len(wave)):
         wave[j] = rings[1, (middle - around + j) % size]
-    like = _likeness(known, clock[3], wave)
-    half = at if search > 0 else _half(rings[1], p, 2 * around)
+    like = _template_correlation(known, clock[3], wave)
+    half = at if search > 0 else _half_rise(rings[1], p, 2 * around)
     interval, risen = (at - past[0]) / rate, (half - past[3]) / rate
     sure = min(like, past[2]) >= least and abs(interval - risen) <= _AGREE
-    sure = sure and clock[3] > 0 and APART[0] <= interval <= APART[1]
-    usual = _usual(steady)
+    sure = sure and clock[3] > 0 and RR_RANGE[0] <= interval <= RR_RANGE[1]
+    usual = _median_interval(steady)
     steady[clock[4] % len(steady)] = interval if sure else np.nan
-    fine = sure and CHANGE[0] <= interval / usual <= CHANGE[1]
+    fine = sure and RATIO_RANGE[0] <= interval / usual <= RATIO_RANGE[1]
     if fine and past[4] > 0:
-        fine = CHANGE[0] <= interval / past[1] <= CHANGE[1]
+        fine = RATIO_RANGE[0] <= interval / past[1] <= RATIO_RANGE[1]
     row[0] = (at - (clock[0] - 1)) / rate
     row[1] = interval if fine else _POOR
     row[2] = like
@@ -242,7 +238,7 @@ def _tell(
 
 
 @njit(cache=True)
-def find(
+def detect_beats(
     rings: Array,
     known: Array,
     steady: Array,
@@ -258,8 +254,11 @@ def find(
 
     Parameters
     ----------
-    rings, known, steady, past, clock, spans, limits, tiles
-        Parts of a state of `Pulse`, changed in place.
+    rings, known, steady, past, clock, spans, limits
+        The parts of `Beats`, changed in place. They come one by one: Numba takes 1 us
+        longer to unpack a named tuple.
+    tiles
+        Energy of each whole 32 samples, changed in place.
     x, passed
         Samples and their filtered values, shape (n, 1).
 
@@ -296,8 +295,9 @@ def find(
         p = first
         for j in range(first, t):
             p = j if rings[2, j % size] > rings[2, p % size] else p
-        close = p - clock[2] < APART[0] * rate
+        close = p - clock[2] < RR_RANGE[0] * rate
         clock[2] = p
         if not close:
-            _tell(rings, known, steady, past, clock, spans, limits, p, y[i])
+            beats = BeatMemory(rings, known, steady, past, clock, spans, limits)
+            _write_beat(beats, p, y[i])
     return y

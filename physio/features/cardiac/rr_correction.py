@@ -1,4 +1,4 @@
-"""Beats that came too often, too rarely or out of turn, put right and marked."""
+"""Correction of RR intervals: extra, missed and ectopic beats, corrected and marked."""
 
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -11,33 +11,33 @@ from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import is_point
 from physio.core.missing import MissingReason
 from physio.core.stage import Stage
-from physio.features.cardiac.peak_detection import APART, STEADY
+from physio.features.cardiac.peak_detection import RECENT_INTERVALS, RR_RANGE
 
 Counts = npt.NDArray[np.int64]
 
 MARKS: Final = ("measured", "one too many", "one missed", "out of turn")
-"""What a beat's ``mark`` says: measured, or what was put right before it."""
+"""Meanings of a beat's ``mark``: measured, or the correction before it."""
 
 _POOR: Final = MissingReason.POOR_QUALITY.nan
-_FEWEST: Final = 5  # accepted intervals, before anything is put right
+_FEWEST: Final = 5  # accepted intervals, before anything is corrected
 _MOST: Final = 3  # beats in a gap that can be filled
 _QUEUE: Final = 8
-_LONGEST: Final = 4.0  # s, between two beats; beyond, nothing is known any more
+_LONGEST: Final = 4.0  # s, between two beats; after it the history is discarded
 
 
-class Train(NamedTuple):
-    """What is known of the last beats. Times are in samples since the first one."""
+class RecentBeats(NamedTuple):
+    """The last beats. Times are in samples since the first one."""
 
     usual: Array  # (intervals,): the newest accepted (s), else NaN; k in k % size
-    last: Array  # (3,): the last beat told; one that waits, and its confidence
-    queue: Array  # (queue, 4): beats to be told: time, interval, confidence, mark
-    clock: Counts  # (4,): samples seen, intervals seen, queue's first, queue's last
+    last: Array  # (3,): the last beat given out; one that waits, and its confidence
+    queue: Array  # (queue, 4): beats to be given out: time, interval, confidence, mark
+    clock: Counts  # (4,): samples, intervals seen, queue's first, queue's last
     rate: float
     near: float
 
 
 @njit(cache=True)
-def _put(
+def _append(
     queue: Array, clock: Counts, t: float, interval: float, like: float, mark: float
 ) -> None:
     row = queue[clock[3] % len(queue)]
@@ -46,53 +46,44 @@ def _put(
 
 
 @njit(cache=True)
-def _filled(
+def _insert(
     queue: Array, clock: Counts, rate: float, last: float, t: float, n: int, mark: float
 ) -> None:
-    """Tell ``n`` beats, as far from each other, the last of them at ``t`` (samples)."""
+    """Insert ``n`` beats at equal distances, the last of them at ``t`` (samples)."""
     apart = (t - last) / n
     for j in range(1, n + 1):
-        _put(queue, clock, last + j * apart, apart / rate, 0.0, mark)
+        _append(queue, clock, last + j * apart, apart / rate, 0.0, mark)
 
 
 @njit(cache=True)
-def _judge(
-    usual: Array,
-    last: Array,
-    queue: Array,
-    clock: Counts,
-    rate: float,
-    near: float,
-    t: float,
-    interval: float,
-    like: float,
-) -> None:
+def _classify(beats: RecentBeats, t: float, interval: float, like: float) -> None:
     """Take in a beat at ``t`` (samples)."""
+    usual, last, queue, clock, rate, near = beats
     known = usual[~np.isnan(usual)]
     beat = np.median(known) * rate if len(known) >= _FEWEST else np.nan
     since, early = t - last[0], last[1]
     if not np.isnan(early):
         last[1] = np.nan
         if abs(since - beat) <= near * beat:
-            _filled(queue, clock, rate, last[0], t, 1, 1.0)
+            _insert(queue, clock, rate, last[0], t, 1, 1.0)
         elif abs(since - 2 * beat) <= 2 * near * beat:
-            _filled(queue, clock, rate, last[0], t, 2, 3.0)
+            _insert(queue, clock, rate, last[0], t, 2, 3.0)
         else:
-            _put(queue, clock, early, _POOR, last[2], 0.0)
-            _put(queue, clock, t, interval, like, 0.0)
+            _append(queue, clock, early, _POOR, last[2], 0.0)
+            _append(queue, clock, t, interval, like, 0.0)
         last[0] = t
         return
     if not np.isnan(interval) or not since <= _LONGEST * rate or np.isnan(beat):
-        _put(queue, clock, t, interval, like, 0.0)
+        _append(queue, clock, t, interval, like, 0.0)
     elif since < (1 - near) * beat:
         last[1], last[2] = t, like
         return
     else:
         n = int(np.round(since / beat))
         if 1 < n <= _MOST and abs(since - n * beat) <= near * beat:
-            _filled(queue, clock, rate, last[0], t, n, 2.0)
+            _insert(queue, clock, rate, last[0], t, n, 2.0)
         else:
-            _put(queue, clock, t, interval, like, 0.0)
+            _append(queue, clock, t, interval, like, 0.0)
     last[0] = t
 
 
@@ -115,11 +106,12 @@ def _correct(
             t = now + x[i, 0] * rate
             if t - last[0] > _LONGEST * rate:
                 usual[:] = np.nan
-            _judge(usual, last, queue, clock, rate, near, t, x[i, 1], x[i, 2])
+            beats = RecentBeats(usual, last, queue, clock, rate, near)
+            _classify(beats, t, x[i, 1], x[i, 2])
             usual[clock[1] % len(usual)] = x[i, 1]
             clock[1] += 1
-        elif now - last[1] > APART[1] * rate:  # nothing came after it
-            _put(queue, clock, last[1], _POOR, last[2], 0.0)
+        elif now - last[1] > RR_RANGE[1] * rate:  # nothing came after it
+            _append(queue, clock, last[1], _POOR, last[2], 0.0)
             last[0], last[1] = last[1], np.nan
         if clock[2] < clock[3]:
             row = queue[clock[2] % len(queue)]
@@ -135,37 +127,37 @@ def _correct(
 
 @dataclass(frozen=True)
 class RRCorrection(Stage):
-    """Beats with what is plainly wrong put right, and marked; follows `Beats`.
+    """Beats with clear errors corrected and marked; follows `BeatDetection`.
 
     A beat whose interval was not accepted is compared with the beats before it. One
     that came too early, so that the next lies where a single interval would have put
     it, is left out (``mark`` 1); where a gap is two or three usual intervals long, the
-    beats missing in it are put in, as far from each other (2); one early with the next
+    missing beats are inserted at equal distances (2); one early with the next
     late in return, as after an extrasystole, is moved half way (3). A beat as it was
     measured has the mark 0, and an interval that cannot be explained stays missing.
 
     Parameters
     ----------
     near
-        How far, relative to it, an interval may be from the usual one and still be
-        taken for one.
+        Largest relative distance of an interval from the usual one that still counts as
+        a usual one.
 
     Notes
     -----
     The usual interval is the median of those accepted among the last 20; with fewer
-    than five nothing is put right. The kinds are those of [1]_; the thresholds are
-    not: theirs follow the quartiles of 91 intervals around a beat, which are not there
-    yet when a beat is heard. Units and shape are those of `Beats`: a row a sample, with
-    the channel ``mark`` beside. Beats that were put right have the confidence 0. The
+    than five nothing is corrected. The kinds are those of [1]_; the thresholds are
+    not: theirs follow the quartiles of 91 intervals around a beat, which are not
+    available yet when a beat is detected. Units and shape are those of `BeatDetection`:
+    a row for each sample, with the additional channel ``mark``. Corrected beats have
+    the confidence 0. The
     delay is that of the beats, 2 s in which an early beat waits for the next, and the
     length of a gap that is filled.
 
-    Intervals that were put right count as not accepted in `HeartRate` and
-    `HRV`; only spectra and ``sdnn`` read them, where a hole would do more
-    harm.
+    Corrected intervals count as not accepted in `HeartRate` and `HRV`; only spectra and
+    ``sdnn`` read them, where a gap would bias more.
 
     Shape (n, 4 or more) to (n, 5): rows of a point stream; the unit of intervals is s.
-    Deviation from [1]_: the thresholds, as said.
+    Deviation from [1]_: the thresholds, as above.
 
     References
     ----------
@@ -180,7 +172,7 @@ class RRCorrection(Stage):
         """Return the point stream, with marks."""
         if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
             raise ValueError(
-                f"beats are put right from their intervals and confidence: put Beats "
+                f"beats are corrected by their intervals and confidence: put BeatDetection "
                 f"before it; {info.name!r} has {', '.join(info.names)}"
             )
         if not 0 < self.near < 0.5:
@@ -188,8 +180,8 @@ class RRCorrection(Stage):
                 f"an interval near the usual one of {info.name!r} may be off by above "
                 f"0 and below 0.5 of it, not {self.near}"
             )
-        late = APART[1] + _LONGEST + _QUEUE / float(info.rate)
-        back = late + (STEADY + 2) * APART[1]
+        late = RR_RANGE[1] + _LONGEST + _QUEUE / float(info.rate)
+        back = late + (RECENT_INTERVALS + 2) * RR_RANGE[1]
         channels = (
             replace(c, delay=c.delay + late, memory=c.memory + back)
             for c in info.channels[:3]
@@ -198,10 +190,10 @@ class RRCorrection(Stage):
         mark = Channel("mark", "misc", "1", first.delay + late, first.memory + back)
         return info.with_channels(None, *channels, mark)
 
-    def initial_state(self, info: StreamInfo) -> Train:
+    def initial_state(self, info: StreamInfo) -> RecentBeats:
         """Return a state without beats."""
-        return Train(
-            np.full(STEADY, np.nan),
+        return RecentBeats(
+            np.full(RECENT_INTERVALS, np.nan),
             np.array([-np.inf, np.nan, np.nan]),
             np.zeros((_QUEUE, 4)),
             np.zeros(4, np.int64),
@@ -209,6 +201,6 @@ class RRCorrection(Stage):
             self.near,
         )
 
-    def process(self, state: Train, x: Array) -> Array:
+    def process(self, state: RecentBeats, x: Array) -> Array:
         """Take in rows of a point stream; return as many."""
         return np.asarray(_correct(*state, x))

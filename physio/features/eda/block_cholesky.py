@@ -1,8 +1,8 @@
-"""A problem that is a chain in time, eliminated in the order of time.
+"""Cholesky factorization of a matrix that is a chain in time.
 
-Sample ``i`` ties together three values of the filtered driver ``q``, four splines of
-the level and, in one setting, a line; so unknowns are eliminated in the order in which
-their time has passed, and no more than nine are ever in hand.
+Sample ``i`` couples three values of the filtered driver ``q``, four splines of the
+level and, in one setting, a line; so unknowns are eliminated in the order of time, and
+the front never holds more than nine.
 """
 
 from typing import Final
@@ -14,14 +14,14 @@ from numba import njit
 from physio.core.block import Array
 
 KNOTS: Final = 4
-"""Splines that a sample lies under."""
+"""Number of splines that contribute to a sample."""
 
 
 @njit(cache=True, error_model="numpy")
-def _drop(g: Array, e: int, kept: Array) -> None:
-    """Eliminate unknown ``e`` from the front; keep its multipliers and its pivot."""
+def _eliminate(g: Array, e: int, factors: Array) -> None:
+    """Eliminate unknown ``e`` from the front; store its multipliers and its pivot."""
     size = len(g)
-    h = kept[:size]
+    h = factors[:size]
     for r in range(e):
         h[r] = g[e, r]
     for r in range(e, size):
@@ -36,12 +36,14 @@ def _drop(g: Array, e: int, kept: Array) -> None:
     for r in range(size):
         h[r] *= part
         g[max(r, e), min(r, e)] = 0.0
-    kept[size] = pivot
+    factors[size] = pivot
 
 
 @njit(cache=True, error_model="numpy")
-def order(n: int, width: int, begin: int, line: int) -> npt.NDArray[np.int64]:
-    """Return who is eliminated when: place in the front and number, shape (steps, 2).
+def elimination_order(
+    n: int, width: int, begin: int, line: int
+) -> npt.NDArray[np.int64]:
+    """Return the order of elimination: place in the front and number, (steps, 2).
 
     Unknowns are numbered ``q`` first, then the splines, then the line.
     """
@@ -75,8 +77,8 @@ def order(n: int, width: int, begin: int, line: int) -> npt.NDArray[np.int64]:
 
 
 @njit(cache=True, error_model="numpy")
-def _enter(g: Array, k: int, weight: float, stiff: float) -> None:
-    """Take spline ``k`` into the front, and what ties it to the two before."""
+def _add_spline(g: Array, k: int, weight: float, stiff: float) -> None:
+    """Add spline ``k`` and its coupling to the two before to the front."""
     g[k % KNOTS, k % KNOTS] += weight
     if k < 2 or stiff == 0.0:
         return
@@ -91,24 +93,24 @@ def _enter(g: Array, k: int, weight: float, stiff: float) -> None:
 @njit(cache=True, error_model="numpy")
 def factor(
     weights: Array,
-    curved: Array,
-    pull: Array,
+    curvature: Array,
+    diagonal: Array,
     width: int,
     begin: int,
     shape: tuple[Array, Array, int, float, float, int, bool],
     steps: npt.NDArray[np.int64],
-    kept: Array,
+    factors: Array,
 ) -> None:
     """Factor the matrix of a step: multipliers and pivots, shape (steps, size + 1).
 
     Parameters
     ----------
     weights
-        1 for each sample that is there and 0 for one that is not, shape (n,).
+        1 for each sample that is present and 0 for one that is missing, shape (n,).
     curved
-        What the barrier adds for each sample's driver, shape (n,).
+        Term of the barrier for each sample's driver, shape (n,).
     pull
-        What the splines' weights have on the diagonal, shape (knots,).
+        Diagonal term of each spline's weight, shape (knots,).
     """
     ar, bell, first, _, stiff, line, _ = shape
     n = len(weights)
@@ -117,16 +119,16 @@ def factor(
     u = np.zeros(size)
     at = 0
     for k in range(KNOTS):
-        _enter(g, k, pull[k], stiff)
+        _add_spline(g, k, diagonal[k], stiff)
     gone, place = 0, begin - 1
     for i in range(n):
         place += 1
         if place == width:
-            _drop(g, gone % KNOTS, kept[at])
+            _eliminate(g, gone % KNOTS, factors[at])
             at += 1
             gone += 1
             place = 0
-            _enter(g, gone + 3, pull[gone + 3], stiff)
+            _add_spline(g, gone + 3, diagonal[gone + 3], stiff)
         for m in range(KNOTS):
             u[(gone + m) % KNOTS] = bell[m, place]
         if line:
@@ -143,7 +145,7 @@ def factor(
             h = w * u[r]
             for s in range(r + 1):
                 g[r, s] += h * u[s]
-        t = curved[i] * on
+        t = curvature[i] * on
         g[a, a] += t * ar[0] * ar[0]
         if i >= 1:
             g[max(a, b), min(a, b)] += t * ar[0] * ar[1]
@@ -152,16 +154,16 @@ def factor(
             g[max(a, c), min(a, c)] += t * ar[0] * ar[2]
             g[max(b, c), min(b, c)] += t * ar[1] * ar[2]
             g[c, c] += t * ar[2] * ar[2]
-            _drop(g, c, kept[at])
+            _eliminate(g, c, factors[at])
             at += 1
     for rest in range(at, len(steps)):
-        _drop(g, steps[rest, 0], kept[rest])
+        _eliminate(g, steps[rest, 0], factors[rest])
 
 
 @njit(cache=True, error_model="numpy")
-def backsolve(steps: npt.NDArray[np.int64], kept: Array, x: Array) -> None:
+def backsolve(steps: npt.NDArray[np.int64], factors: Array, x: Array) -> None:
     """Solve with a factored matrix, in place."""
-    size = kept.shape[1] - 1
+    size = factors.shape[1] - 1
     f = np.zeros(size)
     for at in range(len(steps)):
         e, number = steps[at, 0], steps[at, 1]
@@ -169,12 +171,12 @@ def backsolve(steps: npt.NDArray[np.int64], kept: Array, x: Array) -> None:
         x[number] = y
         f[e] = 0.0
         for r in range(size):
-            f[r] -= kept[at, r] * y
+            f[r] -= factors[at, r] * y
     f[:] = 0.0
     for at in range(len(steps) - 1, -1, -1):
         e, number = steps[at, 0], steps[at, 1]
-        y = x[number] / kept[at, size]
+        y = x[number] / factors[at, size]
         for r in range(size):
-            y -= kept[at, r] * f[r]
+            y -= factors[at, r] * f[r]
         x[number] = y
         f[e] = y

@@ -1,4 +1,4 @@
-"""Skin conductance taken apart: a level, responses, and the nerves' driver of them."""
+"""Decomposition of skin conductance into tonic level, phasic part and driver."""
 
 from functools import cache
 from typing import Final, NamedTuple
@@ -12,22 +12,24 @@ from physio.core.missing import MissingReason
 from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
 
 SETTINGS: Final = ("default", "cvxeda")
-"""What `decompose` can solve."""
+"""Names of the problems that `decompose` solves."""
 
 _KNOT: Final = 10.0  # s from knot to knot
 _BIN: Final = 0.25  # s over which noise is looked at
-_MEETS: Final = 0.28  # sqrt(bin * energy of a response): how much noise a driver meets
-_DEAR: Final = 10.0  # the price of driver, in that noise
+_NOISE_GAIN: Final = (
+    0.28  # sqrt(bin * energy of a response): gain of noise into the driver
+)
+_ALPHA: Final = 10.0  # alpha, in that noise
 _STIFF: Final = 0.1  # of the level, at 4 samples a second
-_FAINT: Final = 2e-4  # of the level: the least noise a sensor is credited with
+_MIN_NOISE: Final = 2e-4  # of the level: the lowest noise assumed of a sensor
 _POOR: Final = MissingReason.POOR_QUALITY.nan
-_BEFORE: Final = 3.0  # s before the record from which responses may come
-_LEAST: Final = 10.0  # s
+_LEAD: Final = 3.0  # s before the record in which responses may begin
+_MIN_SECONDS: Final = 10.0  # s
 _CVXEDA: Final = 8e-4, 1e-2  # what driver costs there, and the splines' weights
 
 
 class Decomposition(NamedTuple):
-    """What skin conductance is made of.
+    """Tonic level, phasic part and driver of skin conductance.
 
     ``tonic`` and ``phasic`` (uS) and ``driver`` (uS/s) have shape (n,); ``objective``
     is in uS squared, ``gap`` the duality gap relative to it, ``steps`` those of the
@@ -44,12 +46,12 @@ class Decomposition(NamedTuple):
 
 @njit(cache=True)
 def noise_at_rest(y: Array, rate: float) -> float:
-    """Return how noisy the quiet quarter of a record is (uS), each 0.25 s.
+    """Return the noise (uS) in 0.25 s of the quietest quarter of a record.
 
     The standard deviation, over 5 s, of second differences of values 0.25 s apart,
     divided by the square root of 6 that white noise has there; of all stretches the
     lower quartile. Above 8 Hz samples are averaged to about that first. At least
-    0.02 % of the median level: no sensor is credited with less. So it is as many times
+    0.02 % of the median level: no sensor is assumed to have less. So it is as many times
     larger as the signal is, and the same for a signal that is only sampled more often.
     """
     many = max(int(rate / 8), 1)
@@ -69,15 +71,15 @@ def noise_at_rest(y: Array, rate: float) -> float:
         at = 0.25 * (len(powers) - 1)
         low, high = powers[int(at)], powers[min(int(at) + 1, len(powers) - 1)]
         quiet = np.sqrt(low + (at - int(at)) * (high - low))
-    return max(quiet, _FAINT * np.nanmedian(y))
+    return max(quiet, _MIN_NOISE * np.nanmedian(y))
 
 
-def setting_of(setting: str) -> str:
-    """Return the setting, or raise which there are."""
+def check_setting(setting: str) -> str:
+    """Return the setting, or raise which settings there are."""
     if setting not in SETTINGS:
         raise ValueError(
-            f"skin conductance is taken apart by one of {', '.join(SETTINGS)}, not by "
-            f"{setting!r}"
+            f"there is no decomposition {setting!r} of skin conductance: there are "
+            f"{', '.join(SETTINGS)}"
         )
     return setting
 
@@ -87,10 +89,10 @@ def decompose(
     rate: float,
     setting: str = "default",
     *,
-    enough: float = 1e-7,
+    tolerance: float = 1e-7,
     begin: int = 0,
 ) -> Decomposition:
-    """Take a record of skin conductance apart, all of it at once.
+    """Decompose a whole record of skin conductance.
 
     Minimises ``sum((tonic + phasic - y)**2) / 2 + alpha * sum(driver)`` and a penalty
     on the level, where ``driver >= 0``, ``phasic`` is the driver's Bateman response
@@ -107,8 +109,8 @@ def decompose(
         Samples a second (Hz), at least 2.
     setting
         ``"cvxeda"`` is the problem as neurokit2 poses it (alpha 0.0008, a penalty of
-        0.01 on the splines' weights, a free line); ``"default"`` mends what that gets
-        wrong on real wrists.
+        0.01 on the splines' weights, a free line); ``"default"`` corrects its
+        errors on real wrists.
     enough
         The duality gap to reach, relative to the objective.
     begin
@@ -117,7 +119,7 @@ def decompose(
     Returns
     -------
     Decomposition
-        NaN where ``y`` is not there.
+        NaN where ``y`` is missing.
 
     Raises
     ------
@@ -130,8 +132,8 @@ def decompose(
     ``tonic >= 0``; there is no free line; responses may have begun up to 3 s before the
     record, and none falls below 0; ``phasic`` is cut to ``0 <= phasic <= y``; alpha is
     ten times the noise that a response meets at rest (`noise_at_rest`), and the level's
-    second differences are penalised, at any rate alike, instead of its weights. So what
-    comes out of ``c * y`` is ``c`` times what comes out of ``y``.
+    second differences are penalised, at any rate alike, instead of its weights. So the
+    decomposition of ``c * y`` is ``c`` times that of ``y``.
 
     References
     ----------
@@ -139,10 +141,10 @@ def decompose(
        activity processing, IEEE Trans. Biomed. Eng. 63, 2016.
     """
     x = np.ascontiguousarray(y, np.float64)
-    setting_of(setting)
-    if rate < 2 or len(x) < _LEAST * rate:
+    check_setting(setting)
+    if rate < 2 or len(x) < _MIN_SECONDS * rate:
         raise ValueError(
-            f"skin conductance is taken apart from 2 samples a second and {_LEAST:g} s "
+            f"skin conductance is decomposed from 2 samples a second and {_MIN_SECONDS:g} s "
             f"on: these are {len(x)} samples at {rate:g} Hz"
         )
     there = np.isfinite(x) if setting == "cvxeda" else np.isfinite(x) & (x >= 0)
@@ -150,8 +152,8 @@ def decompose(
         none = np.where(np.isnan(x), x, MissingReason.POOR_QUALITY.nan)
         return Decomposition(none, none.copy(), none.copy(), 0.0, 0.0, 0)
     parts = _cvxeda if setting == "cvxeda" else _default
-    p, r, t, figures, scale = parts(x, there, rate, enough, begin)
-    _lay(x, there, scale, p, r, t)
+    p, r, t, figures, scale = parts(x, there, rate, tolerance, begin)
+    _scale_parts(x, there, scale, p, r, t)
     r = np.minimum(r, x) if setting == "default" else r  # rounding set apart
     cost = float(figures[0])
     gap = float(figures[1]) / max(abs(cost), 1e-12 * len(x))
@@ -159,37 +161,43 @@ def decompose(
 
 
 def _cvxeda(
-    x: Array, there: npt.NDArray[np.bool_], rate: float, enough: float, _: int
+    x: Array, there: npt.NDArray[np.bool_], rate: float, tolerance: float, _: int
 ) -> tuple[Array, Array, Array, Array, float]:
     alpha, ridge = _CVXEDA
     width = round(_KNOT * rate)
-    shape = Shape(response(1 / rate), splines(width), 2, ridge, 0.0, 2, above=False)
+    shape = Shape(
+        response(1 / rate), splines(width), 2, ridge, 0.0, 2, nonnegative=False
+    )
     filled = np.where(there, x, 0.0)
-    found = solve(filled, there * 1.0, alpha, width, 0, shape, enough, 80)
-    return *found, 1.0
+    solution = solve(filled, there * 1.0, alpha, width, 0, shape, tolerance, 80)
+    return *solution, 1.0
 
 
 @cache
-def _free(rate: float) -> tuple[Shape, int, int]:
-    """Return the default's shape at a rate, samples between knots and before."""
+def _default_shape(rate: float) -> tuple[Shape, int, int]:
+    """Return the default problem at a rate, samples between knots and before."""
     width = round(_KNOT * rate)
     stiff = _STIFF * _BIN * rate
-    shape = Shape(response(1 / rate), splines(width), 0, 0.0, stiff, 0, above=True)
-    return shape, width, round(_BEFORE * rate)
+    shape = Shape(
+        response(1 / rate), splines(width), 0, 0.0, stiff, 0, nonnegative=True
+    )
+    return shape, width, round(_LEAD * rate)
 
 
 def _default(
-    x: Array, there: npt.NDArray[np.bool_], rate: float, enough: float, begin: int
+    x: Array, there: npt.NDArray[np.bool_], rate: float, tolerance: float, begin: int
 ) -> tuple[Array, Array, Array, Array, float]:
-    return _fitted(x, there, float(rate), enough, begin, *_free(rate))
+    return _solve_default(
+        x, there, float(rate), tolerance, begin, *_default_shape(rate)
+    )
 
 
 @njit(cache=True)
-def _fitted(
+def _solve_default(
     x: Array,
     there: npt.NDArray[np.bool_],
     rate: float,
-    enough: float,
+    tolerance: float,
     begin: int,
     shape: Shape,
     width: int,
@@ -200,23 +208,23 @@ def _fitted(
     scale = scale if scale != 0 else 1.0
     y = np.where(there, x / scale, np.nan)
     noise = noise_at_rest(y, rate)
-    alpha = _DEAR * _MEETS * (noise if noise != 0 else _FAINT)
+    alpha = _ALPHA * _NOISE_GAIN * (noise if noise != 0 else _MIN_NOISE)
     filled, weights = np.zeros(pad + len(x)), np.zeros(pad + len(x))
     for i in range(len(x)):
         if there[i]:
             filled[pad + i], weights[pad + i] = y[i], 1.0
     at = (begin - pad) % width
-    p, r, t, figures = solve(filled, weights, alpha, width, at, shape, enough, 80)
+    p, r, t, figures = solve(filled, weights, alpha, width, at, shape, tolerance, 80)
     most = filled[pad:]
     phasic = np.minimum(np.maximum(r[pad:], 0.0), most)
     return np.maximum(p[pad:], 0.0), phasic, np.maximum(t[pad:], 0.0), figures, scale
 
 
 @njit(cache=True)
-def _lay(
+def _scale_parts(
     x: Array, there: npt.NDArray[np.bool_], scale: float, p: Array, r: Array, t: Array
 ) -> None:
-    """Bring the parts to uS; write why they are missing where they are."""
+    """Scale the parts to uS; write the reason where they are missing."""
     for i in range(len(x)):
         if there[i]:
             p[i], r[i], t[i] = p[i] * scale, r[i] * scale, t[i] * scale

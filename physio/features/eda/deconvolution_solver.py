@@ -1,7 +1,7 @@
-"""A driver, what the skin makes of it, and a slow level under it: the convex solver.
+"""Convex solver for the driver, phasic part and tonic level of skin conductance.
 
-A primal-dual interior-point method whose step costs the same for every sample: see
-`physio.features.eda.block_cholesky`.
+A primal-dual interior-point method whose iterations cost the same for every sample:
+see `physio.features.eda.block_cholesky`.
 """
 
 from typing import NamedTuple
@@ -10,17 +10,22 @@ import numpy as np
 from numba import njit
 
 from physio.core.block import Array
-from physio.features.eda.block_cholesky import KNOTS, backsolve, factor, order
+from physio.features.eda.block_cholesky import (
+    KNOTS,
+    backsolve,
+    elimination_order,
+    factor,
+)
 
 
 class Shape(NamedTuple):
-    """What does not change from one record to the next.
+    """Constants of the problem, the same for every record.
 
     ``ar`` are the coefficients of the driver on ``q`` (see `response`), ``splines`` the
     values of the four splines over a sample, shape (4, w), for each place between two
     knots. From sample ``first`` on there is a response. ``ridge`` pulls the splines'
     weights to 0, ``stiff`` to a straight line; ``line`` is 2 where there is a free line
-    and else 0; ``above`` says whether the level may not be below 0.
+    and else 0; ``nonnegative`` says whether the level may not be below 0.
     """
 
     ar: Array
@@ -29,7 +34,7 @@ class Shape(NamedTuple):
     ridge: float
     stiff: float
     line: int
-    above: bool
+    nonnegative: bool
 
 
 def response(step: float, slow: float = 2.0, fast: float = 0.7) -> Array:
@@ -62,19 +67,13 @@ def splines(width: int) -> Array:
 
 
 @njit(cache=True, error_model="numpy")
-def _made(
-    x: Array,
-    n: int,
-    width: int,
-    begin: int,
-    shape: tuple[Array, Array, int, float, float, int, bool],
-    p: Array,
-    r: Array,
-    t: Array,
+def _evaluate(
+    x: Array, width: int, begin: int, shape: Shape, p: Array, r: Array, t: Array
 ) -> None:
-    """Write the driver, the phasic part and the level that unknowns stand for."""
+    """Write the driver, the phasic part and the tonic level of unknowns ``x``."""
     ar, bell, first, _, _, line, _ = shape
-    j, place = begin // width, begin % width  # counted on: a division is dear
+    n = len(p)
+    j, place = begin // width, begin % width  # counted on: faster
     for i in range(n):
         a = x[i]
         b = x[i - 1] if i >= 1 else 0.0
@@ -94,15 +93,13 @@ def _made(
 
 
 @njit(cache=True, error_model="numpy")
-def _back(
-    u: Array,
-    v: Array,
-    width: int,
-    begin: int,
-    shape: tuple[Array, Array, int, float, float, int, bool],
-    y: Array,
+def _adjoint(
+    u: Array, v: Array, width: int, begin: int, shape: Shape, y: Array
 ) -> None:
-    """Write what residuals ``u`` and driver values ``v`` weigh on each unknown."""
+    """Write the gradient in each unknown from residuals ``u`` and driver terms ``v``.
+
+    The adjoint of `_evaluate`.
+    """
     ar, bell, first, _, _, line, _ = shape
     n = len(u)
     y[:] = 0.0
@@ -125,27 +122,164 @@ def _back(
 
 
 @njit(cache=True, error_model="numpy")
-def _longest(s: Array, ds: Array) -> float:
-    """Return how far along ``ds`` a positive ``s`` stays so, at most 1."""
-    far = 1.0
-    for i in range(len(s)):
-        if ds[i] < 0 and s[i] + far * ds[i] < 0:
-            far = -s[i] / ds[i]
-    return far
+def _step_length(s: Array, ds: Array, first: int) -> float:
+    """Return the largest step along ``ds`` that keeps ``s`` positive, at most 1."""
+    length = 1.0
+    for i in range(first, len(s)):
+        if ds[i] < 0 and s[i] + length * ds[i] < 0:
+            length = -s[i] / ds[i]
+    return length
 
 
 @njit(cache=True, error_model="numpy")
-def _bends(l: Array, stiff: float, y: Array) -> float:  # noqa: E741
+def _add_stiffness(level: Array, stiff: float, y: Array) -> float:
     """Add the gradient of the stiffness to ``y``; return its cost."""
     cost = 0.0
     if stiff > 0.0:
-        for k in range(2, len(l)):
-            bend = l[k] - 2 * l[k - 1] + l[k - 2]
+        for k in range(2, len(level)):
+            bend = level[k] - 2 * level[k - 1] + level[k - 2]
             cost += 0.5 * stiff * bend * bend
             y[k] += stiff * bend
             y[k - 1] -= 2 * stiff * bend
             y[k - 2] += stiff * bend
     return cost
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _misfit(
+    y: Array, weights: Array, alpha: float, p: Array, r: Array, t: Array, u: Array
+) -> float:
+    """Write the weighted residuals of a record to ``u``; return cost with driver's."""
+    cost = 0.0
+    for i in range(len(y)):
+        u[i] = weights[i] * (r[i] + t[i] - y[i])
+        cost += 0.5 * u[i] * u[i] + alpha * p[i]
+    return cost
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _add_ridge(
+    level: Array, dual: Array, ridge: float, fixed: Array, gradient: Array, cost: float
+) -> float:
+    """Add the gradient of the ridge and the multipliers; return the cost with it.
+
+    ``dual`` is empty where the level may be below 0.
+    """
+    for k in range(len(level)):
+        cost += 0.5 * ridge * level[k] ** 2
+        gradient[k] += ridge * level[k] - (dual[k] if len(dual) else 0.0)
+        if fixed[k] > 0:
+            gradient[k] = 0.0
+            level[k] = 0.0
+    return cost
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _feasibility(
+    p: Array, x: Array, s: Array, z: Array, first: int, primal: Array
+) -> tuple[float, float]:
+    """Write the primal residuals; return the duality gap and their greatest size."""
+    gap, norm = 0.0, 0.0
+    for i in range(first, len(s)):
+        primal[i] = (p[i] if i < len(p) else x[i]) - s[i]
+        norm = max(norm, abs(primal[i]))
+        gap += s[i] * z[i]
+    return gap, norm
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _greatest(x: Array) -> float:
+    """Return the greatest absolute value."""
+    norm = 0.0
+    for i in range(len(x)):
+        norm = max(norm, abs(x[i]))
+    return norm
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _barrier(
+    s: Array,
+    z: Array,
+    first: int,
+    ridge: float,
+    fixed: Array,
+    curvature: Array,
+    diagonal: Array,
+) -> None:
+    """Write what bounds and ridge add to the normal equations."""
+    n = len(curvature)
+    for i in range(first, n):
+        curvature[i] = z[i] / s[i]
+    for k in range(len(fixed)):
+        diagonal[k] = ridge + fixed[k]
+        if len(s) > n:
+            diagonal[k] += z[n + k] / s[n + k]
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _complement(
+    s: Array,
+    z: Array,
+    ds: Array,
+    dz: Array,
+    primal: Array,
+    first: int,
+    target: float,
+    corrector: int,
+) -> None:
+    """Write to ``dz`` the step of the multipliers before the unknowns have moved.
+
+    Each slack times its multiplier shall become ``target``; the corrector takes the
+    second-order term from the predictor's step.
+    """
+    for i in range(first, len(s)):
+        c = target - s[i] * z[i] - (ds[i] * dz[i] if corrector else 0.0)
+        dz[i] = (c - z[i] * primal[i]) / s[i]
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _right_side(rhs: Array, gradient: Array, dz: Array, n: int, dx: Array) -> None:
+    """Write the right-hand side of the normal equations to ``dx``."""
+    for i in range(len(dx)):
+        dx[i] = rhs[i] - gradient[i]
+    for i in range(n, len(dz)):
+        dx[i] += dz[i]
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _bound_steps(
+    dp: Array,
+    dx: Array,
+    primal: Array,
+    s: Array,
+    z: Array,
+    ds: Array,
+    dz: Array,
+    first: int,
+) -> None:
+    """Write the steps of slacks and multipliers for those of driver and unknowns."""
+    for i in range(first, len(s)):
+        moved = dp[i] if i < len(dp) else dx[i]
+        ds[i] = moved + primal[i]
+        dz[i] -= z[i] * moved / s[i]
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _complementarity(
+    s: Array, z: Array, ds: Array, dz: Array, first: int, a: float, b: float
+) -> float:
+    """Return the duality gap after steps of length ``a`` and ``b``."""
+    gap = 0.0
+    for i in range(first, len(s)):
+        gap += (s[i] + a * ds[i]) * (z[i] + b * dz[i])
+    return gap
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _advance(x: Array, dx: Array, length: float, first: int) -> None:
+    """Move values from number ``first`` on."""
+    for i in range(first, len(x)):
+        x[i] += length * dx[i]
 
 
 @njit(cache=True, error_model="numpy")
@@ -155,121 +289,90 @@ def solve(
     alpha: float,
     width: int,
     begin: int,
-    shape: tuple[Array, Array, int, float, float, int, bool],
-    enough: float,
-    most: int,
+    shape: Shape,
+    tolerance: float,
+    max_steps: int,
 ) -> tuple[Array, Array, Array, Array]:
-    """Find driver, phasic part and level of a record (Mehrotra's predictor-corrector).
+    """Return driver, phasic part and tonic level of a record.
 
     Parameters
     ----------
     y
         Conductance, shape (n,), n at least 8.
     weights
-        1 where a sample is there, else 0, shape (n,).
+        1 where a sample is present, else 0, shape (n,).
     alpha
         The price of driver, for each sample.
     width
         Samples from knot to knot.
     begin
-        Where between two knots the first sample lies.
+        Place between two knots at which the first sample lies.
     shape
         All else: `Shape`.
-    enough, most
-        The relative duality gap to reach, and in how many steps at most.
+    tolerance, max_steps
+        The relative duality gap to reach, and the most steps.
 
     Returns
     -------
     tuple of ndarray
         Driver (per second), phasic part and level, each of shape (n,), and figures:
         objective, duality gap, greatest dual and primal residual, steps.
+
+    Notes
+    -----
+    Mehrotra's predictor-corrector method.
     """
-    _, _, first, ridge, stiff, line, above = shape
+    _, _, first, ridge, stiff, line, nonnegative = shape
     n = len(y)
-    steps = order(n, width, begin, line)
+    steps = elimination_order(n, width, begin, line)
     knots = len(steps) - n - line
-    kept = np.empty((len(steps), KNOTS + line + 4))
-    x, dx, rhs = np.zeros(len(steps)), np.zeros(len(steps)), np.zeros(len(steps))
-    p, r, t = np.zeros(n), np.zeros(n), np.zeros(n)
-    dp, dr, dt = np.zeros(n), np.zeros(n), np.zeros(n)
-    bounded = knots if above else 0
-    m = n - first + bounded
-    s, z = np.ones(n + bounded), np.full(n + bounded, alpha)
-    ds, dz = np.zeros(n + bounded), np.zeros(n + bounded)
-    rp = np.zeros(n + bounded)
-    u, v = np.zeros(n), np.zeros(n)
-    s[:first] = 1.0
+    bounds = n + knots if nonnegative else n
+    factors = np.empty((len(steps), KNOTS + line + 4))
+    x, p, r, t = np.zeros(len(steps)), np.zeros(n), np.zeros(n), np.zeros(n)
+    dx, dp, dr, dt = np.zeros(len(steps)), np.zeros(n), np.zeros(n), np.zeros(n)
+    s, z = np.ones(bounds), np.full(bounds, alpha)
     z[:first] = 0.0
-    pull, off = np.empty(knots), np.zeros(knots)
+    ds, dz, primal = np.zeros(bounds), np.zeros(bounds), np.zeros(bounds)
+    u, v, nothing = np.zeros(n), np.zeros(n), np.zeros(n)
+    gradient, rhs = np.zeros(len(steps)), np.zeros(len(steps))
+    curvature, diagonal, fixed = np.zeros(n), np.empty(knots), np.zeros(knots)
     for k in range(knots):
         if line and (k == 0 or (k - 1) * width >= n):
-            off[k] = 1e12
-    curved = np.zeros(n)
-    rhs_d = np.zeros(len(steps))
+            fixed[k] = 1e12
+    level, slope = x[n : n + knots], gradient[n : n + knots]
     figures = np.zeros(5)
-    for turn in range(most):
-        _made(x, n, width, begin, shape, p, r, t)
-        cost, gap, far, near = 0.0, 0.0, 0.0, 0.0
+    for iteration in range(max_steps):
+        _evaluate(x, width, begin, shape, p, r, t)
+        cost = _misfit(y, weights, alpha, p, r, t, u)
         for i in range(n):
-            u[i] = weights[i] * (r[i] + t[i] - y[i])
-            cost += 0.5 * u[i] * u[i] + alpha * p[i]
             v[i] = alpha - z[i]
-        _back(u, v, width, begin, shape, rhs_d)
-        cost += _bends(x[n : n + knots], stiff, rhs_d[n : n + knots])
-        for k in range(knots):
-            cost += 0.5 * ridge * x[n + k] ** 2
-            rhs_d[n + k] += ridge * x[n + k] - (z[n + k] if above else 0.0)
-            if off[k] > 0:
-                rhs_d[n + k] = 0.0
-                x[n + k] = 0.0
-        for i in range(first, n + bounded):
-            rp[i] = (p[i] if i < n else x[i]) - s[i]
-            near = max(near, abs(rp[i]))
-            gap += s[i] * z[i]
-        for i in range(len(steps)):
-            far = max(far, abs(rhs_d[i]))
-        figures[0], figures[1], figures[2], figures[3] = cost, gap, far, near
-        figures[4] = turn
-        if gap <= enough * abs(cost) + 1e-13 * n and near <= 1e-6 and far <= 1e-7:
+        _adjoint(u, v, width, begin, shape, gradient)
+        cost += _add_stiffness(level, stiff, slope)
+        cost = _add_ridge(level, z[n:], ridge, fixed, slope, cost)
+        gap, primal_norm = _feasibility(p, x, s, z, first, primal)
+        dual_norm = _greatest(gradient)
+        figures[0], figures[1], figures[2] = cost, gap, dual_norm
+        figures[3], figures[4] = primal_norm, iteration
+        closed = gap <= tolerance * abs(cost) + 1e-13 * n
+        if closed and primal_norm <= 1e-6 and dual_norm <= 1e-7:
             break
-        for i in range(first, n):
-            curved[i] = z[i] / s[i]
-        for k in range(knots):
-            pull[k] = ridge + off[k]
-            if above:
-                pull[k] += z[n + k] / s[n + k]
-        factor(weights, curved, pull, width, begin, shape, steps, kept)
-        mu, aim = gap / m, 0.0
+        _barrier(s, z, first, ridge, fixed, curvature, diagonal)
+        factor(weights, curvature, diagonal, width, begin, shape, steps, factors)
+        target, length = 0.0, 1.0
         for corrector in range(2):
-            for i in range(first, n + bounded):
-                c = aim - s[i] * z[i] - (ds[i] * dz[i] if corrector else 0.0)
-                dz[i] = (c - z[i] * rp[i]) / s[i]
-            for i in range(n):
-                u[i] = 0.0
-                v[i] = dz[i] if i >= first else 0.0
-            _back(u, v, width, begin, shape, rhs)
-            for i in range(len(steps)):
-                dx[i] = rhs[i] - rhs_d[i]
-            if above:
-                for k in range(knots):
-                    dx[n + k] += dz[n + k]
-            backsolve(steps, kept, dx)
-            _made(dx, n, width, begin, shape, dp, dr, dt)
-            for i in range(first, n + bounded):
-                moved = dp[i] if i < n else dx[i]
-                ds[i] = moved + rp[i]
-                dz[i] -= z[i] * moved / s[i]
-            one, two = _longest(s[first:], ds[first:]), _longest(z[first:], dz[first:])
+            _complement(s, z, ds, dz, primal, first, target, corrector)
+            _adjoint(nothing, dz, width, begin, shape, rhs)
+            _right_side(rhs, gradient, dz, n, dx)
+            backsolve(steps, factors, dx)
+            _evaluate(dx, width, begin, shape, dp, dr, dt)
+            _bound_steps(dp, dx, primal, s, z, ds, dz, first)
+            a, b = _step_length(s, ds, first), _step_length(z, dz, first)
             if not corrector:
-                after = 0.0
-                for i in range(first, n + bounded):
-                    after += (s[i] + one * ds[i]) * (z[i] + two * dz[i])
-                aim = mu * (after / gap) ** 3
-        reach = min(one, two)
-        reach = min(1.0, reach * 0.99) if reach < 1.0 else 1.0
-        for i in range(len(steps)):
-            x[i] += reach * dx[i]
-        for i in range(first, n + bounded):
-            s[i] += reach * ds[i]
-            z[i] += reach * dz[i]
+                affine = _complementarity(s, z, ds, dz, first, a, b)
+                target = gap / (bounds - first) * (affine / gap) ** 3
+            length = min(a, b)
+        length = min(1.0, length * 0.99) if length < 1.0 else 1.0
+        _advance(x, dx, length, 0)
+        _advance(s, ds, length, first)
+        _advance(z, dz, length, first)
     return p, r, t, figures

@@ -1,4 +1,4 @@
-"""Skin conductance taken apart while it comes in, at several ages."""
+"""Online decomposition of skin conductance, with estimates at several ages."""
 
 import json
 from collections.abc import Iterator
@@ -16,36 +16,36 @@ from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
-from physio.features.eda.decomposition import Decomposition, decompose, setting_of
+from physio.features.eda.decomposition import Decomposition, check_setting, decompose
 from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
 
 AGES: Final = (0, 1, 2, 5, 10)
-"""How far behind the newest value the estimates are (s)."""
+"""Ages of the estimates behind the newest value (s)."""
 
 PARTS: Final = ("tonic", "phasic", "driver")
 STEP: Final = 0.25
-"""From value to value (s): samples are averaged over it."""
+"""Time from value to value (s), over which samples are averaged."""
 
-EACH: Final = 4
-"""Values in a second."""
+VALUES_PER_SECOND: Final = 4
+"""Number of values in a second."""
 
 _MEAN: Final = STATISTICS.index("mean")
 _WARMING: Final = MissingReason.WARMING_UP.nan
 _KNOT: Final = 40  # values
 _FAR: Final = float(np.exp(-STEP / 600.0))  # cvxeda's free line: a level of 10 min
-_ENOUGH: Final = 1e-4
-_LINE: Final = Shape(response(STEP), splines(_KNOT), 2, 1e-2, 0.0, 0, above=False)
+_TOLERANCE: Final = 1e-4
+_LINE: Final = Shape(response(STEP), splines(_KNOT), 2, 1e-2, 0.0, 0, nonnegative=False)
 _COARSE: Final = 2  # values at a time, in the longer window
 _FREE: Final = Shape(
     response(_COARSE * STEP), splines(_KNOT // _COARSE), 2, 1e-2 / _COARSE, 0.0, 2,
-    above=False,
+    nonnegative=False,
 )  # fmt: skip
 _STEPS: Final = 9  # of the solver: to 1e-4 uS
 _LEVELS: Final = (0, 2, 5, 10, 14)  # s behind the newest value
 _UNITS: Final = {"tonic": "uS", "phasic": "uS", "driver": "uS/s"}
 
 
-class Recent(NamedTuple):
+class EdaWindow(NamedTuple):
     """The newest values of skin conductance, four a second."""
 
     panes: Panes
@@ -58,11 +58,11 @@ class Recent(NamedTuple):
 
 @cache
 def _compile() -> None:
-    """Solve once, so that the first second does not wait for a compiler."""
-    decompose(np.ones(10 * EACH), EACH)
+    """Solve once, so that the first second does not wait for compilation."""
+    decompose(np.ones(10 * VALUES_PER_SECOND), VALUES_PER_SECOND)
 
 
-def recent(info: StreamInfo, window: float) -> Recent:
+def eda_window(info: StreamInfo, window: float) -> EdaWindow:
     """Return an empty memory of the one skin conductance channel of ``info``."""
     pick = column(info, "gsr")
     source = info.channels[pick]
@@ -78,52 +78,52 @@ def recent(info: StreamInfo, window: float) -> Recent:
         )
     if not window >= 20 or window % 1:
         raise ValueError(
-            f"skin conductance of {info.name!r} is taken apart over whole seconds, 20 "
+            f"skin conductance of {info.name!r} is decomposed over whole seconds, 20 "
             f"or more: {window:g}"
         )
     _compile()
-    return Recent(
+    return EdaWindow(
         panes(info, (STEP,), STEP, 0.5, columns=1),
-        np.full(2 * int(window) * EACH, _WARMING),
+        np.full(2 * int(window) * VALUES_PER_SECOND, _WARMING),
         np.zeros(2),
         np.zeros(1, np.int64),
         pick,
-        int(window) * EACH,
+        int(window) * VALUES_PER_SECOND,
     )
 
 
 def lag(info: StreamInfo) -> float:
-    """Return how far a value lies behind its newest sample (s)."""
+    """Return the delay of a value behind its newest sample (s)."""
     return (STEP - 1 / float(info.rate)) / 2
 
 
-def taken(memory: Recent, x: Array) -> Array:
+def binned(memory: EdaWindow, x: Array) -> Array:
     """Take in samples; return the values now due, shape (m,)."""
-    own = sealed(x[:, memory.pick : memory.pick + 1])
-    return np.asarray(slide(*memory.panes, own)[:, 0, _MEAN, 0])
+    signal = sealed(x[:, memory.pick : memory.pick + 1])
+    return np.asarray(slide(*memory.panes, signal)[:, 0, _MEAN, 0])
 
 
-def remember(memory: Recent, value: float) -> bool:
-    """Take in a value; tell whether a whole second has passed since the first."""
-    return _upto(*memory[1:4], np.array([value]), 0) > 0
+def append(memory: EdaWindow, value: float) -> bool:
+    """Take in a value; return whether a whole second has passed since the first."""
+    return _append_until_second(*memory[1:4], np.array([value]), 0) > 0
 
 
-def seconds(memory: Recent, x: Array) -> Iterator[None]:
+def seconds(memory: EdaWindow, x: Array) -> Iterator[None]:
     """Take in samples; stop at each whole second that has passed."""
-    values = np.ascontiguousarray(taken(memory, x))
-    at = _upto(*memory[1:4], values, 0)
+    values = np.ascontiguousarray(binned(memory, x))
+    at = _append_until_second(*memory[1:4], values, 0)
     while at:
         yield
-        at = _upto(*memory[1:4], values, at)
+        at = _append_until_second(*memory[1:4], values, at)
 
 
 @njit(cache=True)
-def _upto(
+def _append_until_second(
     newest: Array, far: Array, clock: npt.NDArray[np.int64], x: Array, first: int
 ) -> int:
-    """Take in values from ``first`` until a second has passed; tell where to go on.
+    """Take in values from ``first`` until a second has passed; return the next one.
 
-    0 where they end before that.
+    0 if they end before that.
     """
     for at in range(first, len(x)):
         for i in range(len(newest) - 1):
@@ -133,24 +133,25 @@ def _upto(
         if np.isfinite(x[at]):
             far[0] = _FAR * far[0] + x[at]
             far[1] = _FAR * far[1] + 1.0
-        if (clock[0] - 1) % EACH == 0:
+        if (clock[0] - 1) % VALUES_PER_SECOND == 0:
             return at + 1
     return 0
 
 
-def newest(memory: Recent) -> Array:
+def window_values(memory: EdaWindow) -> Array:
     """Return the values of the window, shape (window,)."""
     return memory.values[-memory.window :]
 
 
-def apart(
-    memory: Recent, setting: str, share: float, without: str = ""
+def decompose_recent(
+    memory: EdaWindow, setting: str, share: float, without: str = ""
 ) -> Decomposition | float:
-    """Take the newest values apart; or return the NaN that says why not.
+    """Decompose the newest values, or return the NaN that says why not.
 
-    ``without`` leaves a participant of WESAD out of what `nearer` has learned.
+    ``without`` names a participant of WESAD who is held out of the weights of
+    `refine_phasic`.
     """
-    x = newest(memory)
+    x = window_values(memory)
     if memory.clock[0] < len(x):
         return _WARMING
     there = np.isfinite(x)
@@ -159,85 +160,102 @@ def apart(
         return float(lost[-1]) if len(lost) else MissingReason.POOR_QUALITY.nan
     begin = int(memory.clock[0] - len(x)) % _KNOT
     if setting == "default":
-        found = decompose(x, EACH, enough=_ENOUGH, begin=begin)
-        return found if there[-1] or np.isfinite(found.tonic).any() else _WARMING
+        decomposition = decompose(
+            x, VALUES_PER_SECOND, tolerance=_TOLERANCE, begin=begin
+        )
+        return (
+            decomposition
+            if there[-1] or np.isfinite(decomposition.tonic).any()
+            else _WARMING
+        )
     level = memory.far[0] / memory.far[1]
     y = np.where(there, x - level, 0.0)
-    p, r, t, figures = solve(y, there * 1.0, 8e-4, _KNOT, begin, _LINE, _ENOUGH, 80)
+    p, r, t, figures = solve(y, there * 1.0, 8e-4, _KNOT, begin, _LINE, _TOLERANCE, 80)
     lost = np.where(np.isnan(x), x, MissingReason.POOR_QUALITY.nan)
     t, r, p = (np.where(there, v, lost) for v in (t + level, r, p))
-    found = Decomposition(t, r, p, float(figures[0]), 0.0, int(figures[4]))
-    return nearer(memory, found, without)
+    decomposition = Decomposition(t, r, p, float(figures[0]), 0.0, int(figures[4]))
+    return refine_phasic(memory, decomposition, without)
 
 
-def nearer(memory: Recent, found: Decomposition, without: str = "") -> Decomposition:
-    """Bring phasic values of the published problem nearer to the whole record's.
+def refine_phasic(
+    memory: EdaWindow, decomposition: Decomposition, without: str = ""
+) -> Decomposition:
+    """Correct phasic values of the cvxEDA problem towards those of the whole record.
 
-    At each of `AGES` a linear function, learned from participants, of what two windows
-    say: this one, on a slow level, and the one twice as long, half as fine, on a line
-    of its own. What is added to the phasic part is taken from the level.
+    The correction at each of `AGES` is a linear function, fitted on participants, of
+    the solutions of two windows: this one, on a slow level, and one of twice the length
+    and half the resolution, on a line of its own. The change of the phasic part is
+    subtracted from the level.
     """
     x = memory.values
     if memory.clock[0] < len(x):
-        return found
+        return decomposition
     two = x.reshape(-1, _COARSE).mean(axis=1)
     there = np.isfinite(two)
     y, width = np.where(there, two, 0.0), _KNOT // _COARSE
-    _, r, t, _ = solve(y, there * 1.0, 8e-4, width, 0, _FREE, _ENOUGH, _STEPS)
+    _, r, t, _ = solve(y, there * 1.0, 8e-4, width, 0, _FREE, _TOLERANCE, _STEPS)
     weights = _weights(without)
     scale = np.log(abs(memory.far[0] / memory.far[1]) + 1e-3)
-    for k, terms in enumerate(seen(x, found, r, t)):
+    for k, terms in enumerate(correction_inputs(x, decomposition, r, t)):
         more = float(terms @ (weights[k, 0] + scale * weights[k, 1]))
-        at = len(found.phasic) - 1 - AGES[k] * EACH
+        at = len(decomposition.phasic) - 1 - AGES[k] * VALUES_PER_SECOND
         if np.isfinite(more):
-            found.tonic[at] += found.phasic[at] - more
-            found.phasic[at] = more
-    return found
+            decomposition.tonic[at] += decomposition.phasic[at] - more
+            decomposition.phasic[at] = more
+    return decomposition
 
 
-def seen(x: Array, found: Decomposition, phasic: Array, tonic: Array) -> Array:
-    """Return what `nearer` rests on at each of `AGES`, shape (ages, 12)."""
-    back, far = (-1 - each * np.array(_LEVELS) for each in (EACH, EACH // _COARSE))
-    levels = np.concatenate([found.tonic[back], tonic[far]])
-    at, other = (-1 - each * np.array(AGES) for each in (EACH, EACH // _COARSE))
-    ends = np.column_stack([found.phasic[at], phasic[other]])
+def correction_inputs(
+    x: Array, decomposition: Decomposition, phasic: Array, tonic: Array
+) -> Array:
+    """Return the inputs of `refine_phasic` at each of `AGES`, shape (ages, 12)."""
+    back, far = (
+        -1 - per_second * np.array(_LEVELS)
+        for per_second in (VALUES_PER_SECOND, VALUES_PER_SECOND // _COARSE)
+    )
+    levels = np.concatenate([decomposition.tonic[back], tonic[far]])
+    at, other = (
+        -1 - per_second * np.array(AGES)
+        for per_second in (VALUES_PER_SECOND, VALUES_PER_SECOND // _COARSE)
+    )
+    ends = np.column_stack([decomposition.phasic[at], phasic[other]])
     return np.hstack([ends, x[at][:, None] - levels])
 
 
 @cache
 def _weights(without: str) -> Array:
-    """Return the weights of `nearer`, shape (ages, 2, 12)."""
+    """Return the weights of `refine_phasic`, shape (ages, 2, 12)."""
     text = files("physio.assets").joinpath("skin_nearer.json").read_text("utf-8")
     known = json.loads(text)
     return np.array(known["without"][without] if without else known["weights"])
 
 
 @cache
-def errors(setting: str) -> Array:
+def error_quantiles(setting: str) -> Array:
     """Return the 90 % quantile of errors per unit of spread, shape (ages, 3)."""
     text = files("physio.assets").joinpath("skin_errors.json").read_text("utf-8")
     return np.array(json.loads(text)["quantiles"][setting])
 
 
-def read(found: Decomposition, age: int) -> tuple[float, float, float]:
-    """Return the level and the phasic part at an age, and the driver of a second."""
-    at = len(found.tonic) - 1 - age * EACH
-    driver = found.driver[at - EACH + 1 : at + 1]
+def estimates(decomposition: Decomposition, age: int) -> tuple[float, float, float]:
+    """Return the level and the phasic part at an age, and a second's mean driver."""
+    at = len(decomposition.tonic) - 1 - age * VALUES_PER_SECOND
+    driver = decomposition.driver[at - VALUES_PER_SECOND + 1 : at + 1]
     lost = driver[np.isnan(driver)]
     mean = float(lost[-1]) if len(lost) else float(driver.mean())
-    return float(found.tonic[at]), float(found.phasic[at]), mean
+    return float(decomposition.tonic[at]), float(decomposition.phasic[at]), mean
 
 
-def spread(x: Array, setting: str, far: float) -> float:
-    """Return the unit of errors (uS): how far the newest values are spread.
+def error_unit(x: Array, setting: str, far: float) -> float:
+    """Return the unit of errors (uS), from the spread of the newest values.
 
     In the setting ``cvxeda`` the distance from the far level counts too, as the price
     of splines pulls them towards it.
     """
-    own = x[np.isfinite(x)]
-    distance = float(own.mean()) - far if setting == "cvxeda" else 0.0
-    least = 1e-3 * abs(float(own.mean()))
-    return float(np.sqrt(own.var() + least**2 + 0.01 * distance**2))
+    values = x[np.isfinite(x)]
+    distance = float(values.mean()) - far if setting == "cvxeda" else 0.0
+    least = 1e-3 * abs(float(values.mean()))
+    return float(np.sqrt(values.var() + least**2 + 0.01 * distance**2))
 
 
 @dataclass(frozen=True)
@@ -245,10 +263,10 @@ class EdaDecomposition(Stage):
     """Tonic, phasic and driver of skin conductance, at several ages, once a second.
 
     ``tonic@5s`` and ``phasic@5s`` (uS) are the estimates 5 s behind the newest value,
-    ``driver@5s`` (uS/s) is the mean over the second that ends there. The older, the
-    surer: ``tonic.error@5s`` and the like tell what 90 % of errors are below, against
-    what the whole record would have said, as measured on other participants (see
-    `physio.features.eda.decomposition.decompose`). ``power@5s`` (uS squared) is the
+    ``driver@5s`` (uS/s) is the mean over the second that ends there. Errors
+    decrease with age: ``tonic.error@5s`` and so on are the 90 % quantiles of errors
+    relative to the decomposition of the whole record, as measured on other participants
+    (see `physio.features.eda.decomposition.decompose`). ``power@5s`` (uS squared) is the
     mean square of the phasic part from 5 s back to two thirds of the window.
 
     Parameters
@@ -256,18 +274,18 @@ class EdaDecomposition(Stage):
     setting
         ``"default"`` or ``"cvxeda"``, as of `decompose`.
     window
-        How far back each solution looks (s): whole seconds, at least 20.
-    share
-        Which part of a window must be there.
+        Length of the window of each solution (s): whole seconds, at least 20.
+    min_valid
+        Proportion of a window that must be present.
 
     Notes
     -----
     Samples are averaged over 0.25 s; every second the last ``window`` s are solved
     anew, with the knots where they were before. So each row is a function of its window
-    alone and of nothing computed before. The setting ``cvxeda`` differs from the full
+    alone and of no earlier result. The setting ``cvxeda`` differs from the full
     problem in its free line, which cannot be known before the record's end: a level
     that forgets with 10 min stands for it, beyond the stated span, and its newest
-    values are corrected by what twice the window says: see `nearer`. The delay is the
+    values are corrected by the solution over twice the window: see `refine_phasic`. The delay is the
     age and the average's, half of 0.25 s; of a driver 0.375 s more, half of its second.
 
     Shape (n, channels) to (m, 31). Its source is the solver's, and the deviations from
@@ -280,8 +298,8 @@ class EdaDecomposition(Stage):
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return three estimates and their errors at each age, and the power."""
-        setting_of(self.setting)
-        memory = recent(info, self.window)
+        check_setting(self.setting)
+        memory = eda_window(info, self.window)
         source = info.channels[memory.pick]
         late, span = source.delay + lag(info), source.memory + self.window + STEP
         channels = []
@@ -302,25 +320,27 @@ class EdaDecomposition(Stage):
         every(info, STEP)
         return every(info, 1.0)
 
-    def initial_state(self, info: StreamInfo) -> Recent:
+    def initial_state(self, info: StreamInfo) -> EdaWindow:
         """Return an empty memory."""
-        return recent(info, self.window)
+        return eda_window(info, self.window)
 
-    def process(self, state: Recent, x: Array) -> Array:
+    def process(self, state: EdaWindow, x: Array) -> Array:
         """Take in ``x``; return the rows now due."""
         rows = [self._row(state) for _ in seconds(state, x)]
         return np.array(rows).reshape(len(rows), 6 * len(AGES) + 1)
 
-    def _row(self, memory: Recent) -> Array:
-        found = apart(memory, self.setting, self.min_valid)
-        if isinstance(found, float):
-            return np.full(6 * len(AGES) + 1, found)
+    def _row(self, memory: EdaWindow) -> Array:
+        decomposition = decompose_recent(memory, self.setting, self.min_valid)
+        if isinstance(decomposition, float):
+            return np.full(6 * len(AGES) + 1, decomposition)
         far = memory.far[0] / memory.far[1]
-        unit = spread(newest(memory), self.setting, far)
-        values = np.array([read(found, age) for age in AGES])
-        off = errors(self.setting) * unit
+        unit = error_unit(window_values(memory), self.setting, far)
+        values = np.array([estimates(decomposition, age) for age in AGES])
+        off = error_quantiles(self.setting) * unit
         off = np.where(np.isnan(values), values, off)
-        old = found.phasic[len(found.phasic) // 3 : -5 * EACH]
+        old = decomposition.phasic[
+            len(decomposition.phasic) // 3 : -5 * VALUES_PER_SECOND
+        ]
         old = old[~np.isnan(old)]
         power = float(np.mean(old**2)) if len(old) else MissingReason.TOO_SHORT.nan
         return np.append(np.stack([values, off], axis=2).ravel(), power)

@@ -1,4 +1,4 @@
-"""Responses of the skin as bursts of its driver, while it comes in or all at once."""
+"""Detection of skin conductance responses (SCRs) as bursts of the driver."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,69 +13,76 @@ from physio.core.events import Events
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.window import every
-from physio.features.eda.decomposition import Decomposition, setting_of
+from physio.features.eda.decomposition import Decomposition, check_setting
 from physio.features.eda.online_decomposition import (
-    EACH,
     STEP,
-    Recent,
-    apart,
+    VALUES_PER_SECOND,
+    EdaWindow,
+    decompose_recent,
+    eda_window,
     lag,
-    recent,
     seconds,
 )
 
 AGE: Final = 5
-"""How far behind the newest value a driver is believed (s)."""
+"""Age behind the newest value at which the driver is used (s)."""
 
 _REST: Final = 3  # values without driver that end a burst
 _LONGEST: Final = 32  # values of one burst
 _FLOOR: Final = 0.1  # of the threshold, a second: less is no driver
 _SLOW, _FAST = 2.0, 0.7  # s
-_SHADE: Final = 4.0, 0.35  # s after a burst, in which so much of it counts as its tail
-_FINE: Final = 0.05  # s, to which rise and recovery are told
+_SHADE: Final = (
+    4.0,
+    0.35,
+)  # s after a burst, in which a response below this share of it counts as its tail
+_FINE: Final = 0.05  # s, resolution of rise and recovery
 _FINER: Final = round(STEP / _FINE)
-_TAIL: Final = np.arange(0.0, 12.0, _FINE)  # s, looked at behind a burst
+_TAIL: Final = np.arange(0.0, 12.0, _FINE)  # s, evaluated after a burst
 _SINCE: Final = np.arange(0.0, _LONGEST * STEP + 12.0, _FINE)
 _ALONE: Final = np.exp(-_SINCE / _SLOW) - np.exp(
     -_SINCE / _FAST
-)  # what one value makes
+)  # response of a single value
 
 
-class Burst(NamedTuple):
-    """The burst that goes on."""
+class BurstState(NamedTuple):
+    """The burst in progress."""
 
     driver: Array  # (longest,)
-    size: npt.NDArray[np.int64]  # (2,): its values, and how many since it rests
-    last: Array  # (2,): how long ago a response began (s), its amplitude (uS)
+    size: npt.NDArray[
+        np.int64
+    ]  # (2,): number of values, and of those since the driver is at rest
+    last: Array  # (2,): time since the last response began (s), its amplitude (uS)
 
 
-class Watch(NamedTuple):
-    """What the detection of responses remembers."""
+class ScrState(NamedTuple):
+    """State of the detection of responses."""
 
-    memory: Recent
-    burst: Burst
-    late: float  # how far a value lags (s)
+    memory: EdaWindow
+    burst: BurstState
+    late: float  # delay of a value (s)
 
 
-class Second(NamedTuple):
-    """What is known of a second of driver once it is old enough.
+class SecondResult(NamedTuple):
+    """Result for a second of driver once it is 5 s old.
 
-    ``found`` is the newest window taken apart, or the NaN that says why it is not;
+    ``decomposition`` is that of the newest window, or the NaN that says why there is none;
     ``response`` is the one that ended: onset (s from now), amplitude (uS), rise and
-    half recovery (s); ``lost`` is the NaN of driver that is missing, else 0.
+    half recovery (s); ``missing`` is the NaN of driver that is missing, else 0.
     """
 
-    found: Decomposition | float
+    decomposition: Decomposition | float
     response: tuple[float, float, float, float] | None
-    lost: float
+    missing: float
 
 
-def _burst() -> Burst:
-    return Burst(np.zeros(_LONGEST), np.zeros(2, np.int64), np.array([np.inf, 0.0]))
+def _burst() -> BurstState:
+    return BurstState(
+        np.zeros(_LONGEST), np.zeros(2, np.int64), np.array([np.inf, 0.0])
+    )
 
 
 @njit(cache=True)
-def _shape(burst: Array) -> tuple[float, float, float]:
+def _scr_shape(burst: Array) -> tuple[float, float, float]:
     """Return amplitude (uS), rise and half recovery (s) of a burst's own response."""
     y = np.zeros(len(burst) * _FINER + len(_TAIL))
     for j in range(len(burst)):
@@ -89,11 +96,11 @@ def _shape(burst: Array) -> tuple[float, float, float]:
 
 
 @njit(cache=True)
-def _next(burst: Burst, p: float, threshold: float, told: Array) -> bool:
-    """Take in a value of the driver; tell whether it completes a response.
+def _take_value(burst: BurstState, p: float, threshold: float, response: Array) -> bool:
+    """Take in a value of the driver; return whether it completes a response.
 
-    Which is written to ``told``: how long ago it began (s), amplitude, rise, recovery.
-    A missing value ends a burst that is not told of: nobody knows how it went on.
+    Writes to ``response``: time since its onset (s), amplitude, rise, recovery. A
+    missing value discards the burst, as its end is unknown.
     """
     driver, size, last = burst
     last[0] += STEP
@@ -108,35 +115,37 @@ def _next(burst: Burst, p: float, threshold: float, told: Array) -> bool:
     if not size[0] or (size[1] < _REST and size[0] < len(driver)):
         return False
     ago = (size[0] - 1) * STEP
-    told[0] = ago
-    told[1], told[2], told[3] = _shape(driver[: size[0] - size[1]])
+    response[0] = ago
+    response[1], response[2], response[3] = _scr_shape(driver[: size[0] - size[1]])
     size[:] = 0
     within, share = _SHADE
-    if told[1] < threshold or (last[0] - ago <= within and told[1] < share * last[1]):
+    if response[1] < threshold or (
+        last[0] - ago <= within and response[1] < share * last[1]
+    ):
         return False
-    last[0], last[1] = ago, told[1]
+    last[0], last[1] = ago, response[1]
     return True
 
 
 @njit(cache=True)
-def _second(
-    burst: Burst, driver: Array, threshold: float, told: Array
+def _take_second(
+    burst: BurstState, driver: Array, threshold: float, response: Array
 ) -> tuple[bool, float]:
-    """Take in the second of driver that has become old enough; see `_next`.
+    """Take in the second of driver that has become 5 s old; see `_take_value`.
 
-    Tells whether a response ended in it, and the NaN of driver that is missing, else 0.
-    ``told`` then begins with how long before the newest value it began (s).
+    Returns whether a response ended in it, and the NaN of driver that is missing, else
+    0. ``response`` then begins with its onset before the newest value (s).
     """
-    found, lost = False, 0.0
-    kept = np.empty(4)
-    for back in range(EACH - 1, -1, -1):
-        p = driver[len(driver) - 1 - AGE * EACH - back]
+    complete, lost = False, 0.0
+    candidate = np.empty(4)
+    for back in range(VALUES_PER_SECOND - 1, -1, -1):
+        p = driver[len(driver) - 1 - AGE * VALUES_PER_SECOND - back]
         lost = p if np.isnan(p) else lost
-        if _next(burst, p, threshold, kept):
-            found = True
-            told[:] = kept
-            told[0] += AGE + back * STEP
-    return found, lost
+        if _take_value(burst, p, threshold, candidate):
+            complete = True
+            response[:] = candidate
+            response[0] += AGE + back * STEP
+    return complete, lost
 
 
 def responses(driver: npt.ArrayLike, threshold: float = 0.02) -> Array:
@@ -155,56 +164,56 @@ def responses(driver: npt.ArrayLike, threshold: float = 0.02) -> Array:
         Onset (s from the first value), amplitude (uS), rise (s), half recovery (s).
     """
     values = np.append(np.asarray(driver, np.float64), np.zeros(_REST))
-    return np.asarray(_all(_burst(), values, threshold))
+    return np.asarray(_detect_all(_burst(), values, threshold))
 
 
 @njit(cache=True)
-def _all(burst: Burst, driver: Array, threshold: float) -> Array:
+def _detect_all(burst: BurstState, driver: Array, threshold: float) -> Array:
     """Return onset, amplitude, rise and recovery of each response in a driver."""
-    found = np.empty((len(driver), 4))
+    responses = np.empty((len(driver), 4))
     n = 0
     for i in range(len(driver)):
-        if _next(burst, driver[i], threshold, found[n]):
-            found[n, 0] = i * STEP - found[n, 0]
+        if _take_value(burst, driver[i], threshold, responses[n]):
+            responses[n, 0] = i * STEP - responses[n, 0]
             n += 1
-    return found[:n]
+    return responses[:n]
 
 
 def event_related(
-    times: npt.ArrayLike, found: Events, after: tuple[float, float] = (1.0, 5.0)
+    times: npt.ArrayLike, events: Events, after: tuple[float, float] = (1.0, 5.0)
 ) -> Array:
-    """Return what the skin answered to each marker.
+    """Return the skin conductance responses to each marker.
 
     Parameters
     ----------
     times
-        When the markers were (s), shape (n,).
+        Times of the markers (s), shape (n,).
     found
         Responses with a channel ``amplitude``, as `ScrDetection` gives them.
     after
-        From when to when after a marker a response may begin to belong to it (s).
+        Window after a marker in which the onset of its responses lies (s).
 
     Returns
     -------
     ndarray, shape (n, 3)
-        How many responses began in the window, the latency of the first (s), the sum of
-        their amplitudes (uS). All missing (too short) where the window had not passed
-        when ``found`` ended; the latency missing (no signal) where there was none.
+        Number of responses that began in the window, latency of the first (s), sum of
+        their amplitudes (uS). All missing (too short) where ``events`` end before the
+        window; the latency missing (no signal) where there was no response.
     """
     if not 0 <= after[0] < after[1]:
         raise ValueError(
             f"a response belongs to a marker from a to b s after it, 0 <= a < b: "
             f"{after[0]:g} to {after[1]:g} s"
         )
-    amplitude = found.data[:, found.info.names.index("amplitude")]
+    amplitude = events.data[:, events.info.names.index("amplitude")]
     markers = np.asarray(times, np.float64)
     y = np.full((len(markers), 3), MissingReason.TOO_SHORT.nan)
     for row, t in zip(y, markers.tolist(), strict=True):
-        if t + after[1] > found.complete_until:
+        if t + after[1] > events.complete_until:
             continue
-        mine = (found.times >= t + after[0]) & (found.times <= t + after[1])
+        mine = (events.times >= t + after[0]) & (events.times <= t + after[1])
         first = (
-            float(found.times[mine][0]) - t
+            float(events.times[mine][0]) - t
             if mine.any()
             else MissingReason.NO_SIGNAL.nan
         )
@@ -228,24 +237,24 @@ class ScrDetection(Stage):
     setting
         As of `physio.features.eda.decomposition.decompose`.
     window
-        How far back each solution looks (s): whole seconds, at least 20.
-    share
-        Which part of a window must be there.
+        Length of the window of each solution (s): whole seconds, at least 20.
+    min_valid
+        Proportion of a window that must be present.
 
     Notes
     -----
-    Every second, a second of driver becomes 5 s old and is not looked at again. Driver
+    Every second, a second of driver becomes 5 s old and is evaluated once. Driver
     below a tenth of the threshold a second counts as none; 0.75 s without any end a
     burst, and so do 8 s. A burst within 4 s of a response's onset that makes less than
     0.35 of it counts as its tail: the skin's responses last longer than the solver's,
-    and their falling limb asks for a second, smaller one. Rise and recovery are in the
+    and their falling limb produces a second, smaller one. Rise and recovery are in the
     Bateman shape that the solver assumes: with a burst's length they grow, with the
     skin's own shape they do not. A burst with missing values is left out. The delay is
     at most 14 s: the age, a second, and the longest burst.
 
     amplitude = max of the burst convolved with the Bateman shape. Shape (n, channels)
     to (m, 4): a point stream, a row a second. Its source is the solver's (see
-    `decompose`); what is a burst is ours.
+    `decompose`); the definition of a burst is ours.
     """
 
     threshold: float = 0.02
@@ -255,13 +264,13 @@ class ScrDetection(Stage):
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a point stream (see `physio.core.events.events_from_grid`)."""
-        setting_of(self.setting)
+        check_setting(self.setting)
         if not self.threshold > 0:
             raise ValueError(
                 f"the least response on {info.name!r} must be above 0 uS: "
                 f"{self.threshold}"
             )
-        memory = recent(info, self.window)
+        memory = eda_window(info, self.window)
         source = info.channels[memory.pick]
         length = _LONGEST * STEP
         delay = source.delay + lag(info) + AGE + 1 + length
@@ -279,45 +288,51 @@ class ScrDetection(Stage):
         every(info, STEP)
         return every(info, 1.0)
 
-    def initial_state(self, info: StreamInfo) -> Watch:
+    def initial_state(self, info: StreamInfo) -> ScrState:
         """Return an empty memory and no burst."""
         _compile()
-        return Watch(recent(info, self.window), _burst(), lag(info))
+        return ScrState(eda_window(info, self.window), _burst(), lag(info))
 
-    def process(self, state: Watch, x: Array) -> Array:
+    def process(self, state: ScrState, x: Array) -> Array:
         """Take in ``x``; return the rows now due, NaN where no burst ended."""
         rows = [_row(second) for second in self.seconds(state, x)]
         return np.array(rows).reshape(len(rows), 4)
 
-    def seconds(self, state: Watch, x: Array) -> list[Second]:
-        """Take in ``x``; return what each second now due has told."""
+    def seconds(self, state: ScrState, x: Array) -> list[SecondResult]:
+        """Take in ``x``; return the result of each second now due."""
         memory, burst, late = state
         return [
-            self._second(apart(memory, self.setting, self.min_valid), burst, late)
+            self._detect(
+                decompose_recent(memory, self.setting, self.min_valid), burst, late
+            )
             for _ in seconds(memory, x)
         ]
 
-    def _second(
-        self, found: Decomposition | float, burst: Burst, late: float
-    ) -> Second:
-        if isinstance(found, float):
+    def _detect(
+        self, decomposition: Decomposition | float, burst: BurstState, late: float
+    ) -> SecondResult:
+        if isinstance(decomposition, float):
             burst.size[:] = 0
-            return Second(found, None, found)
-        told = np.empty(4)
-        ended, lost = _second(burst, found.driver, self.threshold, told)
+            return SecondResult(decomposition, None, decomposition)
+        response = np.empty(4)
+        ended, lost = _take_second(
+            burst, decomposition.driver, self.threshold, response
+        )
         if not ended:
-            return Second(found, None, lost)
-        ago, amplitude, rise, recovery = told.tolist()
-        return Second(found, (-(ago + late), amplitude, rise, recovery), lost)
+            return SecondResult(decomposition, None, lost)
+        ago, amplitude, rise, recovery = response.tolist()
+        return SecondResult(
+            decomposition, (-(ago + late), amplitude, rise, recovery), lost
+        )
 
 
 @cache
 def _compile() -> None:
-    """Take in a second, so that the first full window does not wait for a compiler."""
-    _second(_burst(), np.zeros(EACH * (AGE + 2)), 1.0, np.empty(4))
+    """Take in a second, so that the first full window does not wait for compilation."""
+    _take_second(_burst(), np.zeros(VALUES_PER_SECOND * (AGE + 2)), 1.0, np.empty(4))
 
 
-def _row(second: Second) -> tuple[float, float, float, float]:
+def _row(second: SecondResult) -> tuple[float, float, float, float]:
     """Return a row of a point stream."""
-    lost = second.lost if np.isnan(second.lost) else np.nan
+    lost = second.missing if np.isnan(second.missing) else np.nan
     return second.response or (lost, lost, lost, lost)

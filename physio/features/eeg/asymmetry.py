@@ -1,4 +1,4 @@
-"""Left against right and front against back."""
+"""Hemispheric asymmetry and front-to-back differences of EEG."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -30,7 +30,7 @@ PAIRS: Final = (
 )
 """Left and right electrodes that mirror each other, of the 32 of DEAP."""
 
-COURSES: Final = (
+FRONT_BACK: Final = (
     ("Fp1", "O1"),
     ("Fp2", "O2"),
     ("F3", "P3"),
@@ -40,35 +40,35 @@ COURSES: Final = (
 """Frontal and posterior electrodes of one line from front to back."""
 
 FRONTAL: Final = (("F3", "F4"), ("AF3", "AF4"), ("F7", "F8"))
-"""Pairs for the frontal asymmetry: the first that is there."""
+"""Pairs for the frontal asymmetry: the first that is present is used."""
 
 _POOR: Final = MissingReason.POOR_QUALITY.nan
-_FEWEST_BITS: Final = 0.1  # a ratio to less says nothing
+_MIN_ENTROPY: Final = 0.1  # bit; a ratio to less is missing
 
 
-class Sides(NamedTuple):
-    """Which columns are compared, (2, n) each."""
+class Comparisons(NamedTuple):
+    """Columns that are compared, shape (2, n) for each kind."""
 
     differences: Rows
     ratios: Rows
-    courses: Rows
+    caudality: Rows
     frontal: Rows
 
 
 @dataclass(frozen=True)
 class Asymmetry(Stage):
-    """Left against right, and front against back; follows `DifferentialEntropy`.
+    """Left-right asymmetry and front-back differences; follows `DifferentialEntropy`.
 
     ``dasm.<band>.<left>-<right>``: difference of entropies (bit);
     ``rasm.<band>.<left>-<right>``: their ratio;
     ``dcau.<band>.<front>-<back>``: front less back (bit);
     ``frontal.<right>-<left>``: ln of the alpha power at the right less that at the left
-    one, of the first of `FRONTAL` that is there.
+    one, of the first of `FRONTAL` that is present.
 
     Parameters
     ----------
     pairs, courses
-        Which electrodes are compared; those that are not there are left out.
+        Electrodes that are compared; those that are not present are left out.
     ratios
         Whether to give ratios.
 
@@ -77,7 +77,7 @@ class Asymmetry(Stage):
     After [1]_. A ratio to an entropy below 0.1 bit is missing (poor quality): in bits
     of uV^2, 0 is no absence of signal. Entropy being half the binary logarithm of
     power, the frontal index is ``2 ln 2`` times a difference of entropies. It is one of
-    many proposed and its tie to valence is weak [2]_. No delay.
+    many proposed indices and its relation to valence is weak [2]_. No delay.
 
     dasm = DE(left) - DE(right), rasm = DE(left) / DE(right), dcau = DE(front) -
     DE(back). Shape (n, entropies) to (n, pairs and bands). Deviation from [1]_:
@@ -92,7 +92,7 @@ class Asymmetry(Stage):
     """
 
     pairs: tuple[tuple[str, str], ...] = PAIRS
-    courses: tuple[tuple[str, str], ...] = COURSES
+    courses: tuple[tuple[str, str], ...] = FRONT_BACK
     ratios: bool = True
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
@@ -102,20 +102,22 @@ class Asymmetry(Stage):
         for kind, unit, rows in (
             ("dasm", "bit", sides.differences),
             ("rasm", "1", sides.ratios),
-            ("dcau", "bit", sides.courses),
+            ("dcau", "bit", sides.caudality),
             ("frontal", "1", sides.frontal),
         ):
             for a, b in rows.T:
-                one, two = info.channels[a], info.channels[b]
-                _, band, first = one.name.split(".", 2)
-                where = "" if kind == "frontal" else f"{band}."
-                name = f"{kind}.{where}{first}-{two.name.split('.', 2)[2]}"
-                delay, span = max(one.delay, two.delay), max(one.memory, two.memory)
-                channels.append(Channel(name, "eeg", unit, delay, span))
+                minuend, subtrahend = info.channels[a], info.channels[b]
+                _, band, first = minuend.name.split(".", 2)
+                second = subtrahend.name.split(".", 2)[2]
+                prefix = kind if kind == "frontal" else f"{kind}.{band}"
+                delay = max(minuend.delay, subtrahend.delay)
+                memory = max(minuend.memory, subtrahend.memory)
+                name = f"{prefix}.{first}-{second}"
+                channels.append(Channel(name, "eeg", unit, delay, memory))
         return info.with_channels(None, *channels)
 
-    def initial_state(self, info: StreamInfo) -> Sides:
-        """Return which columns are compared."""
+    def initial_state(self, info: StreamInfo) -> Comparisons:
+        """Return the columns that are compared."""
         at = {name: i for i, name in enumerate(info.names) if name.startswith("de.")}
         bands = list(dict.fromkeys(name.split(".", 2)[1] for name in at))
         if not bands:
@@ -126,8 +128,8 @@ class Asymmetry(Stage):
 
         def rows(pairs: tuple[tuple[str, str], ...], over: list[str]) -> Rows:
             names = ((f"de.{b}.{x}", f"de.{b}.{y}") for b in over for x, y in pairs)
-            found = [(at[x], at[y]) for x, y in names if x in at and y in at]
-            return np.array(found, np.intp).reshape(len(found), 2).T
+            present = [(at[x], at[y]) for x, y in names if x in at and y in at]
+            return np.array(present, np.intp).reshape(len(present), 2).T
 
         differences = rows(self.pairs, bands)
         courses = rows(self.courses, bands)
@@ -136,20 +138,20 @@ class Asymmetry(Stage):
                 f"{info.name!r} has no two electrodes that mirror each other among "
                 f"{', '.join(name for name in at)}"
             )
-        swapped = tuple((right, left) for left, right in FRONTAL)
+        swapped = tuple((b, a) for a, b in FRONTAL)
         frontal = rows(swapped, ["alpha"])[:, :1]
         ratios = differences if self.ratios else differences[:, :0]
-        return Sides(differences, ratios, courses, frontal)
+        return Comparisons(differences, ratios, courses, frontal)
 
-    def process(self, state: Sides, x: Array) -> Array:
+    def process(self, state: Comparisons, x: Array) -> Array:
         """Compare the columns of ``x``."""
-        left, right = x[:, state.ratios[0]], x[:, state.ratios[1]]
-        small = np.abs(right) < _FEWEST_BITS
-        ratio = np.where(small, _POOR, left / np.where(small, 1.0, right))
+        numerator, denominator = x[:, state.ratios[0]], x[:, state.ratios[1]]
+        small = np.abs(denominator) < _MIN_ENTROPY
+        ratio = np.where(small, _POOR, numerator / np.where(small, 1.0, denominator))
         parts = [
             _difference(x, state.differences),
-            _missing(_missing(ratio, right), left),
-            _difference(x, state.courses),
+            _missing(_missing(ratio, denominator), numerator),
+            _difference(x, state.caudality),
             2 * np.log(2) * _difference(x, state.frontal),
         ]
         parts[3] = _missing(parts[3], _difference(x, state.frontal))

@@ -1,4 +1,4 @@
-"""How strong the brain's rhythms are."""
+"""Power of EEG frequency bands."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,10 +12,10 @@ from physio.dsp.window import every
 from physio.features.eeg.differential_entropy import (
     BANDS,
     SILENT,
-    Bands,
-    banded,
+    BandFilters,
+    band_filters,
     deviations,
-    limited,
+    limit_bands,
 )
 
 _POOR: Final = MissingReason.POOR_QUALITY.nan
@@ -23,18 +23,18 @@ _POOR: Final = MissingReason.POOR_QUALITY.nan
 
 @dataclass(frozen=True)
 class BandPower(Stage):
-    """Power of each electrode in each band: the variance of what the filter passes.
+    """Power of each electrode in each band: the variance of the filtered signal.
 
-    ``power.<band>.<electrode>`` (uV^2), or ``relative.<band>.<electrode>``: its part of
-    the sum over all bands.
+    ``power.<band>.<electrode>`` (uV^2), or ``relative.<band>.<electrode>``: its proportion
+    of the sum over all bands.
 
     Parameters
     ----------
-    width, hop, bands, order, share, bridge, highest
+    window, step, bands, order, min_valid, bridge, highest
         As in `physio.features.eeg.differential_entropy.DifferentialEntropy`, whose
         filters these are: the entropy is ``0.5 log2(2 pi e power)``.
     relative
-        Whether to give parts of the sum.
+        Give proportions of the sum.
 
     Notes
     -----
@@ -66,21 +66,21 @@ class BandPower(Stage):
                 c.delay,
                 c.memory + rings + self.window,
             )
-            for band, _, _ in limited(self.bands, self.highest)
+            for band, _, _ in limit_bands(self.bands, self.highest)
             for c in (info.channels[i] for i in state.picks)
         )
         return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
-    def initial_state(self, info: StreamInfo) -> Bands:
+    def initial_state(self, info: StreamInfo) -> BandFilters:
         """Return filters at rest and empty windows."""
         settings = (self.window, self.step, self.order, self.min_valid, self.bridge)
-        return banded(info, limited(self.bands, self.highest), settings)
+        return band_filters(info, limit_bands(self.bands, self.highest), settings)
 
-    def process(self, state: Bands, x: Array) -> Array:
+    def process(self, state: BandFilters, x: Array) -> Array:
         """Take in ``x``; return the powers now due."""
         deviation = deviations(state, x)
         power = np.where(deviation < SILENT, _POOR, deviation**2)

@@ -1,4 +1,4 @@
-"""What the brain's rhythms say: differential entropy."""
+"""Differential entropy of EEG frequency bands."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -9,11 +9,15 @@ import numpy.typing as npt
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage, sealed
-from physio.dsp.filterbank import Filterbank, bank, spread
+from physio.dsp.filterbank import Filterbank, filterbank, spread
 from physio.dsp.iir import butterworth
 from physio.dsp.window import every
 from physio.features.columns import columns
-from physio.features.eeg.published_de import Windows, entropies, windows
+from physio.features.eeg.published_de import (
+    WindowedFilters,
+    entropies,
+    windowed_filters,
+)
 
 BANDS: Final = (
     ("theta", 4.0, 8.0),
@@ -21,22 +25,22 @@ BANDS: Final = (
     ("beta", 14.0, 31.0),
     ("gamma", 31.0, 49.0),
 )
-"""Name, lower and upper edge (Hz) of the rhythms, as RBTransformer has them."""
+"""Name, lower and upper edge (Hz) of the bands, as in RBTransformer."""
 
 SILENT: Final = 1e-6
-"""A deviation (uV) below it is none: no amplifier is as quiet."""
+"""A standard deviation (uV) below it is no signal: no amplifier has less noise."""
 
 _MODES: Final = ("continuous", "paper")
 
 
-class Bands(NamedTuple):
-    """Filters with windows on what they let through, and which channels they read."""
+class BandFilters(NamedTuple):
+    """Band-pass filters with windows on their outputs, and the columns that they read."""
 
     bank: Filterbank
     picks: npt.NDArray[np.intp]
 
 
-def limited(
+def limit_bands(
     bands: tuple[tuple[str, float, float], ...], highest: float
 ) -> tuple[tuple[str, float, float], ...]:
     """Return bands cut off at ``highest`` Hz, without those above; 0 for no limit."""
@@ -45,12 +49,12 @@ def limited(
     return tuple((b, lo, min(hi, highest)) for b, lo, hi in bands if lo < highest)
 
 
-def banded(
+def band_filters(
     info: StreamInfo,
     bands: tuple[tuple[str, float, float], ...],
     settings: tuple[float, float, int, float, float],
     kind: str = "eeg",
-) -> Bands:
+) -> BandFilters:
     """Return filters at rest and empty windows for the electrodes of ``info``.
 
     Parameters
@@ -60,7 +64,7 @@ def banded(
     bands
         Name, lower and upper edge (Hz) of each.
     settings
-        Width and hop (s), order, share and bridge: see `DifferentialEntropy`.
+        Window and step (s), order, min_valid and bridge: see `DifferentialEntropy`.
     kind
         Of the channels that are read.
     """
@@ -73,11 +77,13 @@ def banded(
         for band, lo, hi in bands
     ]
     times = (bridge, width, hop)
-    return Bands(bank(info, filters, len(picks), times, share), np.array(picks))
+    return BandFilters(
+        filterbank(info, filters, len(picks), times, share), np.array(picks)
+    )
 
 
 def electrodes(info: StreamInfo, kind: str = "eeg") -> tuple[int, ...]:
-    """Return where the electrodes are, or raise where one is not in uV."""
+    """Return the columns of the electrodes, or raise if one is not in uV."""
     picks = columns(info, kind)
     for i in picks:
         if info.channels[i].unit != "uV":
@@ -88,8 +94,8 @@ def electrodes(info: StreamInfo, kind: str = "eeg") -> tuple[int, ...]:
     return picks
 
 
-def deviations(state: Bands, x: Array) -> Array:
-    """Take in ``x``; return the deviations now due, (m, bands * electrodes)."""
+def deviations(state: BandFilters, x: Array) -> Array:
+    """Take in ``x``; return the standard deviations now due, (m, bands * electrodes)."""
     if len(state.picks) < x.shape[1]:
         x = sealed(x[:, state.picks])
     return np.asarray(spread(*state.bank, x))
@@ -104,16 +110,16 @@ class DifferentialEntropy(Stage):
 
     Parameters
     ----------
-    width
-        How long a window is (s): a whole number of hops.
-    hop
+    window
+        Length of a window (s): a whole number of steps.
+    step
         Time from one output to the next (s).
     bands
         Name, lower and upper edge (Hz) of each.
     order
         Order of the Butterworth prototype: each filter has twice as many poles.
-    share
-        Which part of a window's samples must be there.
+    min_valid
+        Proportion of a window's samples that must be present.
     bridge
         Longest gap (s) that the filters run through: see `physio.dsp.iir.Recursive`.
     mode
@@ -123,22 +129,22 @@ class DifferentialEntropy(Stage):
         numbers that RBTransformer and TorchEEG have; a window with a sample missing
         is missing.
     baseline
-        In the paper mode: the first so many seconds of the stream are the baseline,
+        In the paper mode: length of the baseline (s) at the start of the stream. It is
         cut into pieces of 1 s that are averaged, and whose entropy, after z-scoring,
-        is subtracted; 0 for none. It is part of all that follows.
+        is subtracted from all outputs; 0 for none.
     published_rate
         In the paper mode: the rate (Hz) that filters are designed for, whatever the
         stream's own; 0 for the stream's own. RBTransformer's code says 128 for all its
         data sets: on SEED's 200 Hz its theta is 6.25 to 12.5 Hz.
     highest
-        Leave out what is above (Hz): largely muscle above 20 [2]_; 0 for no limit.
+        Highest frequency (Hz): above 20 Hz it is largely muscle [2]_; 0 for no limit.
     kind
-        Of the channels that are read: ``ecg`` shows what is told without any brain.
+        Of the channels that are read: ``ecg`` gives a control without EEG.
 
     Notes
     -----
     Output channels are ``de.<band>.<electrode>``, in bits; channels of other kinds are
-    passed over. An electrode without any signal in a band has no entropy:
+    skipped. An electrode without any signal in a band has no entropy:
     poor quality.
 
     Deviations from [1]_: the filters are causal and run on from window to window,
@@ -171,9 +177,9 @@ class DifferentialEntropy(Stage):
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a channel for each band of each electrode."""
         state = self.initial_state(info)
-        bands = limited(self.bands, self.highest)
+        bands = limit_bands(self.bands, self.highest)
         rings = [0.0] * len(bands)
-        if isinstance(state, Bands):
+        if isinstance(state, BandFilters):
             limits = state.bank.limits
             rings = [float((limits[0] + n) / info.rate) for n in limits[1:]]
         whole = np.inf if self.baseline else self.window
@@ -191,16 +197,16 @@ class DifferentialEntropy(Stage):
         return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
-    def initial_state(self, info: StreamInfo) -> Bands | Windows:
+    def initial_state(self, info: StreamInfo) -> BandFilters | WindowedFilters:
         """Return filters at rest and empty windows."""
         if self.mode not in _MODES:
             raise ValueError(
                 f"entropy has no mode {self.mode!r}: there are {', '.join(_MODES)}"
             )
-        bands = limited(self.bands, self.highest)
+        bands = limit_bands(self.bands, self.highest)
         if not bands:
             raise ValueError(
                 f"no band of {info.name!r} begins below {self.highest:g} Hz: "
@@ -210,7 +216,7 @@ class DifferentialEntropy(Stage):
             rate = self.published_rate or float(info.rate)
             edges = tuple((lo, hi) for _, lo, hi in bands)
             times = (self.window, self.step, self.baseline)
-            return windows(
+            return windowed_filters(
                 info, np.array(electrodes(info, self.kind)), edges, times, rate
             )
         if self.baseline or self.published_rate:
@@ -219,11 +225,11 @@ class DifferentialEntropy(Stage):
                 "give mode = 'paper', or leave them out"
             )
         settings = (self.window, self.step, self.order, self.min_valid, self.bridge)
-        return banded(info, bands, settings, self.kind)
+        return band_filters(info, bands, settings, self.kind)
 
-    def process(self, state: Bands | Windows, x: Array) -> Array:
+    def process(self, state: BandFilters | WindowedFilters, x: Array) -> Array:
         """Take in ``x``; return the entropies now due."""
-        if isinstance(state, Windows):
+        if isinstance(state, WindowedFilters):
             return entropies(state, x)
         deviation = deviations(state, x)
         if not len(deviation):

@@ -1,4 +1,4 @@
-"""The shape of brain waves, and how they spread over frequencies."""
+"""Hjorth parameters and spectral entropy of EEG."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -18,7 +18,7 @@ _POOR: Final = MissingReason.POOR_QUALITY.nan
 _DEVIATION: Final = STATISTICS.index("deviation")
 
 
-class Shape(NamedTuple):
+class HjorthState(NamedTuple):
     """Windows on a signal and its two differences, and the two newest samples."""
 
     windows: Panes
@@ -38,18 +38,18 @@ class Hjorth(Stage):
 
     Parameters
     ----------
-    width
-        How long a window is (s): a whole number of hops.
-    hop
+    window
+        Length of a window (s): a whole number of steps.
+    step
         Time from one output to the next (s).
-    share
-        Which part of a window's samples must be there.
+    min_valid
+        Proportion of a window's samples that must be present.
 
     Notes
     -----
     Slopes are differences of neighbours, as in [1]_: at 10 Hz sampled with 128,
-    mobility is 1 % below the true slope's. Band-pass the signal before, to 20 Hz to
-    leave muscle out. No delay beyond the window.
+    mobility is 1 % below the true slope's. Band-pass the signal before, up to 20 Hz to
+    exclude muscle. No delay beyond the window.
 
     Shape (n, channels) to (m, 3 electrodes).
 
@@ -81,24 +81,24 @@ class Hjorth(Stage):
         return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
-    def initial_state(self, info: StreamInfo) -> Shape:
+    def initial_state(self, info: StreamInfo) -> HjorthState:
         """Return empty windows."""
         picks = np.array(electrodes(info))
         windows = panes(info, (self.window,), self.step, self.min_valid, 3 * len(picks))
         before = np.full((2, len(picks)), MissingReason.WARMING_UP.nan)
-        return Shape(windows, picks, before, float(info.rate))
+        return HjorthState(windows, picks, before, float(info.rate))
 
-    def process(self, state: Shape, x: Array) -> Array:
-        """Take in ``x``; return what is now due."""
+    def process(self, state: HjorthState, x: Array) -> Array:
+        """Take in ``x``; return the outputs now due."""
         x = x[:, state.picks]
-        all_of = np.vstack([state.before, np.where(np.isinf(x), _POOR, x)])
-        slope = _difference(all_of)
+        samples = np.vstack([state.before, np.where(np.isinf(x), _POOR, x)])
+        slope = _difference(samples)
         bend = _difference(slope)
-        state.before[:] = all_of[len(all_of) - 2 :]
-        rows = np.hstack([all_of[2:], slope[1:], bend])
+        state.before[:] = samples[len(samples) - 2 :]
+        rows = np.hstack([samples[2:], slope[1:], bend])
         y = slide(*state.windows, sealed(rows))[:, 0, _DEVIATION]
         signal, first, second = np.split(y, 3, axis=1)
         flat = (signal < SILENT) | (first < SILENT)
@@ -125,9 +125,9 @@ def _difference(x: Array) -> Array:
 
 @dataclass(frozen=True)
 class SpectralEntropy(Stage):
-    """How evenly power is spread over frequencies; follows `Spectrum`.
+    """Spectral entropy: evenness of power over frequencies; follows `Spectrum`.
 
-    ``entropy.<electrode>``: ``-sum(p log p) / log n`` with ``p`` the part of the power
+    ``entropy.<electrode>``: ``-sum(p log p) / log n`` with ``p`` the proportion of the power
     at each of the ``n`` frequencies [1]_: 0 for a sine, 1 for white noise.
 
     Notes
@@ -153,7 +153,7 @@ class SpectralEntropy(Stage):
         return info.with_channels(None, *channels)
 
     def initial_state(self, info: StreamInfo) -> int:
-        """Return how many channels there are."""
+        """Return the number of channels."""
         return len(self._names(info)[0])
 
     def process(self, state: int, x: Array) -> Array:

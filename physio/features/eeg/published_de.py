@@ -1,4 +1,4 @@
-"""Differential entropy as published code computes it: each window on its own."""
+"""Differential entropy as published code computes it, for each window alone."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -12,7 +12,7 @@ from numba import njit
 from physio.core.block import Array, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import sealed
-from physio.dsp.simd_codegen import LANES, strands, variance
+from physio.dsp.simd_codegen import LANES, strided_sums, variance
 from physio.dsp.window import every
 
 Counts = npt.NDArray[np.int64]
@@ -20,8 +20,8 @@ Counts = npt.NDArray[np.int64]
 WIDTH: Final = 512
 STRIDE: Final = 117
 PIECE: Final = 128
-"""Samples of a window, from one to the next, and of a piece of the baseline: the same
-in all published data sets, whatever their rate."""
+"""Samples of a window, of a step, and of a piece of the baseline: the same in all
+published data sets, whatever their rate."""
 
 EDGES: Final = ((4.0, 8.0), (8.0, 14.0), (14.0, 31.0), (31.0, 49.0))
 """The bands (Hz): theta, alpha, beta, gamma."""
@@ -32,7 +32,7 @@ _POOR = MissingReason.POOR_QUALITY.nan
 _LOST = MissingReason.NO_SIGNAL.nan
 
 
-class Windows(NamedTuple):
+class WindowedFilters(NamedTuple):
     """The newest samples, the filters, and the baseline."""
 
     picks: npt.NDArray[np.intp]
@@ -42,29 +42,29 @@ class Windows(NamedTuple):
     clock: Counts  # (5,): seen, outputs given, hop as p / q samples, baseline's samples
     mean: Array  # (2, piece, electrodes): sum and count of the baseline's pieces
     rest: Array  # (bands, electrodes): the baseline's entropy
-    known: Counts  # (1,): whether it is known
+    known: Counts  # (1,): 1 once it is computed
 
 
-def windows(
+def windowed_filters(
     info: StreamInfo,
     picks: npt.NDArray[np.intp],
     edges: tuple[tuple[float, float], ...],
     times: tuple[float, float, float],
     rate: float,
-) -> Windows:
+) -> WindowedFilters:
     """Return empty windows.
 
     Parameters
     ----------
     info, picks
-        The stream, and where its electrodes are.
+        The stream, and the columns of its electrodes.
     edges
         Lower and upper edge (Hz) of each band.
     times
-        Width of a window, time from one output to the next, and how long the baseline
-        at the start of the stream is (s).
+        Length of a window, time from one output to the next, and length of the baseline
+        at the start of the stream (s).
     rate
-        What filters are designed for (Hz).
+        Sampling rate that the filters are designed for (Hz).
     """
     width, hop, baseline = times
     for lo, hi in edges:
@@ -90,7 +90,7 @@ def windows(
         for edge in edges
     ]
     clock = [0, 0, step.numerator, step.denominator, int(baseline) * piece]
-    return Windows(
+    return WindowedFilters(
         picks,
         (0,) * (2 * _ORDER),
         np.array(designs),
@@ -102,7 +102,7 @@ def windows(
     )
 
 
-def published(
+def published_entropy(
     x: Array, starts: Sequence[int], rate: float, rest: Array | None = None
 ) -> Array:
     """Return the entropy (bit) of whole windows, (n, electrodes, bands).
@@ -112,9 +112,9 @@ def published(
     x
         Samples of a recording, shape (samples, electrodes), none missing.
     starts
-        Where windows of `WIDTH` samples begin.
+        First samples of windows of `WIDTH` samples.
     rate
-        What filters are designed for (Hz).
+        Sampling rate that the filters are designed for (Hz).
     rest
         The baseline, shape (samples, electrodes): its seconds of ``PIECE`` samples are
         averaged, and the entropy of that is subtracted.
@@ -147,7 +147,7 @@ def published(
 def _leaf(x: Array, start: int, n: int, r: Array) -> float:
     """Return the sum of up to 128 numbers, in eight strands."""
     whole = n - n % 8
-    strands(x[start:], whole, r)
+    strided_sums(x[start:], whole, r)
     total = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
     for i in range(start + whole, start + n):
         total += x[i]
@@ -164,7 +164,7 @@ def pairwise(x: Array, n: int) -> float:
     strands = np.empty(8)
     sizes = np.empty(64, np.int64)  # of the parts that the present one lies in
     turns = np.zeros(64, np.int64)  # halves of each that are summed
-    lefts = np.empty(64)
+    first_halves = np.empty(64)
     deep, start, total = 0, 0, 0.0
     sizes[0] = n
     while deep >= 0:
@@ -175,7 +175,7 @@ def pairwise(x: Array, n: int) -> float:
         elif turns[deep] < 2:
             half = size // 2 - size // 2 % 8
             if turns[deep] == 1:
-                lefts[deep] = total
+                first_halves[deep] = total
                 half = size - half
             turns[deep] += 1
             deep += 1
@@ -183,7 +183,7 @@ def pairwise(x: Array, n: int) -> float:
             turns[deep] = 0
             continue
         else:
-            total = lefts[deep] + total
+            total = first_halves[deep] + total
         deep -= 1
     return total
 
@@ -192,13 +192,13 @@ def pairwise(x: Array, n: int) -> float:
 def _entropy(order: tuple[int, ...], ba: Array, x: Array, first: int, y: Array) -> None:
     """Write the entropy (bit) of each electrode in each band: (bands, electrodes).
 
-    The mean is that of electrodes by samples, as published code lays them out, in
+    The mean is taken over electrodes by samples, in the layout of published code and in
     NumPy's order: the filters' direct form turns another order of this sum (1e-16) into
     1e-8 of the entropy. ``first`` is the row of ``x`` with the oldest sample.
     """
     n, electrodes = x.shape
     flat = np.empty(n * electrodes)
-    here = np.empty(electrodes, np.int64)
+    columns = np.empty(electrodes, np.int64)
     count = 0
     for c in range(electrodes):
         at = count * n
@@ -210,7 +210,7 @@ def _entropy(order: tuple[int, ...], ba: Array, x: Array, first: int, y: Array) 
         for v in flat[at : at + n]:
             lost += v * 0.0  # NaN for NaN alone
         if not np.isnan(lost):
-            here[count] = c
+            columns[count] = c
             count += 1
             continue
         for v in flat[at : at + n]:
@@ -226,7 +226,7 @@ def _entropy(order: tuple[int, ...], ba: Array, x: Array, first: int, y: Array) 
         square[i] = flat[i] * flat[i]
     deviation = np.sqrt(pairwise(square, size) / size)
     if not 0.0 < deviation < np.inf:
-        for c in here[:count]:
+        for c in columns[:count]:
             y[:, c] = _POOR
         return
     for i in range(size):
@@ -237,15 +237,15 @@ def _entropy(order: tuple[int, ...], ba: Array, x: Array, first: int, y: Array) 
         for c in range(count):
             z[i, c] = flat[c * n + i]
     room = np.empty((n, LANES))
-    found = np.empty(LANES)
+    variances = np.empty(LANES)
     for k in range(blocks):
         lane = k * LANES
         for f in range(len(ba)):
-            variance(order, ba[f], z.ravel()[lane:], (z.shape[1], n), room, found)
+            variance(order, ba[f], z.ravel()[lane:], (z.shape[1], n), room, variances)
             for c in range(lane, min(lane + LANES, count)):
-                spread = found[c - lane]
+                spread = variances[c - lane]
                 bits = 0.5 * np.log2(2 * np.pi * np.e * spread)
-                y[f, here[c]] = bits if spread > 0 else _POOR
+                y[f, columns[c]] = bits if spread > 0 else _POOR
 
 
 @njit(cache=True)
@@ -286,27 +286,27 @@ def _run(
     return out[:m]
 
 
-def _listen(state: Windows, x: Array) -> None:
-    """Add what of ``x`` is baseline to its mean piece; know its entropy at its end."""
-    seen, total = int(state.clock[0]), int(state.clock[4])
+def _update_baseline(state: WindowedFilters, x: Array) -> None:
+    """Add the baseline in ``x`` to its mean piece; compute its entropy at its end."""
+    first, total = int(state.clock[0]), int(state.clock[4])
     if state.known[0]:
         return
     piece = state.mean.shape[1]
-    for i in range(min(len(x), total - seen)):
-        here = np.isfinite(x[i])
-        state.mean[0, (seen + i) % piece, here] += x[i, here]
-        state.mean[1, (seen + i) % piece, here] += 1
-    if seen + len(x) >= total:
+    for i in range(min(len(x), total - first)):
+        valid = np.isfinite(x[i])
+        state.mean[0, (first + i) % piece, valid] += x[i, valid]
+        state.mean[1, (first + i) % piece, valid] += 1
+    if first + len(x) >= total:
         known = state.mean[1] > 0
         mean = np.where(known, state.mean[0] / np.maximum(state.mean[1], 1), _LOST)
         _entropy(state.order, state.ba, mean, 0, state.rest)
         state.known[0] = 1
 
 
-def entropies(state: Windows, x: Array) -> Array:
+def entropies(state: WindowedFilters, x: Array) -> Array:
     """Take in ``x``; return the entropies now due, (m, bands * electrodes)."""
     if len(state.picks) < x.shape[1]:
         x = sealed(x[:, state.picks])
-    _listen(state, x)
+    _update_baseline(state, x)
     y = _run(state.order, state.ba, state.ring, state.clock, state.rest, x)
     return np.asarray(y).reshape(len(y), state.rest.size)

@@ -1,4 +1,4 @@
-"""Single breaths in a stretch of a belt, and whether they are breaths."""
+"""Detection of single breaths in a segment of a belt's signal, with their quality."""
 
 from typing import Final, NamedTuple
 
@@ -10,13 +10,13 @@ from physio.core.block import Array
 
 Counts = npt.NDArray[np.int64]
 
-_FIRST: Final = 0.2  # of the range of the middle 80 %, a turn of the first look
-_TURN: Final = 0.3  # of the usual depth, a turn of the second
-_FEWEST: Final = 3
-_SHAPE: Final = 25  # values that a breath is brought to, to be compared
-_ROUGH: Final = (
-    0.65  # of what random values would have, the most by which values differ
+_FIRST: Final = (
+    0.2  # of the range of the middle 80 %, a turning point of the first pass
 )
+_TURN: Final = 0.3  # of the median amplitude, a turning point of the second pass
+_FEWEST: Final = 3
+_SHAPE: Final = 25  # values to which a breath is resampled for comparison
+_ROUGH: Final = 0.65  # upper limit of `Breaths.roughness`
 _SPREAD: Final = 0.25
 _ODD: Final = 0.5, 1.5, 0.15
 _FILLED: Final = 0.6
@@ -24,13 +24,13 @@ _ALIKE: Final = 0.75
 
 
 class Breaths(NamedTuple):
-    """The breaths in a stretch; times are in its values.
+    """The breaths in a segment; times are in its values.
 
-    ``begins`` and ``peaks`` take turns; there is no breath where there are fewer than
-    two of the former. ``inward`` and ``outward`` are the usual lengths of a breath in
-    and out, ``depth`` the usual way between begin and peak, ``alike`` the mean
-    correlation of a breath with the mean breath, ``rough`` how much neighbouring values
-    differ, where 1 is what random ones do.
+    ``begins`` and ``peaks`` alternate; there is no breath where there are fewer than
+    two of the former. ``inward`` and ``outward`` are the median durations of inspiration
+    and expiration, ``depth`` the median amplitude from begin to peak, ``correlation``
+    the mean correlation of a breath with the mean breath, ``roughness`` the size of
+    differences of neighbouring values, 1 for white noise.
     """
 
     begins: Array
@@ -39,13 +39,13 @@ class Breaths(NamedTuple):
     depth: float
     inward: float
     outward: float
-    alike: float
-    rough: float
+    correlation: float
+    roughness: float
 
 
 @njit(cache=True)
 def _quantile(ordered: Array, q: float) -> float:
-    """Return a quantile of values in order, between two of them by a line."""
+    """Return a quantile of sorted values, interpolated linearly."""
     at = q * (len(ordered) - 1)
     low = int(at)
     high = min(low + 1, len(ordered) - 1)
@@ -53,7 +53,7 @@ def _quantile(ordered: Array, q: float) -> float:
 
 
 @njit(cache=True)
-def _spread(x: Array) -> float:
+def _std(x: Array) -> float:
     """Return the standard deviation of values."""
     mean = 0.0
     for v in x:
@@ -65,9 +65,9 @@ def _spread(x: Array) -> float:
 
 
 @njit(cache=True)
-def _turns(y: Array, turn: float) -> Counts:
-    """Return where ``y`` turns by more than ``turn``: lows and highs, one by one."""
-    found = np.empty(len(y), np.int64)
+def _turning_points(y: Array, turn: float) -> Counts:
+    """Return the alternating minima and maxima of ``y`` that exceed ``turn``."""
+    turns = np.empty(len(y), np.int64)
     n = low = high = 0
     rising = 0  # not known yet
     for i in range(len(y)):
@@ -80,14 +80,14 @@ def _turns(y: Array, turn: float) -> Counts:
         elif rising <= 0 and v > y[low] + turn:
             at, rising, high = low, 1, i
         if at > 0:
-            found[n] = at
+            turns[n] = at
             n += 1
-    return found[:n]
+    return turns[:n]
 
 
 @njit(cache=True)
-def _fine(y: Array, at: int, sign: float) -> float:
-    """Return where a turn is between values: the vertex of a parabola."""
+def _vertex(y: Array, at: int, sign: float) -> float:
+    """Return the position of a turning point: the vertex of a parabola."""
     if not 0 < at < len(y) - 1:
         return float(at)
     before, top, after = sign * y[at - 1], sign * y[at], sign * y[at + 1]
@@ -96,8 +96,8 @@ def _fine(y: Array, at: int, sign: float) -> float:
 
 
 @njit(cache=True)
-def _alike(y: Array, begins: Counts) -> float:
-    """Return the mean correlation of breaths, of one length now, with their mean."""
+def _template_correlation(y: Array, begins: Counts) -> float:
+    """Return the mean correlation of breaths, at equal length, with their mean."""
     shapes = np.empty((len(begins) - 1, _SHAPE))
     for k in range(len(shapes)):
         first, last = begins[k], begins[k + 1]
@@ -116,8 +116,8 @@ def _alike(y: Array, begins: Counts) -> float:
 
 
 @njit(cache=True)
-def _pairs(begins: Counts, ends: Counts) -> Array:
-    """Return how long it is from each of ``begins`` to the first end behind it."""
+def _durations(begins: Counts, ends: Counts) -> Array:
+    """Return the duration from each of ``begins`` to the first end after it."""
     lengths = np.empty(len(begins))
     n = k = 0
     for begin in begins:
@@ -130,53 +130,53 @@ def _pairs(begins: Counts, ends: Counts) -> Array:
 
 
 @njit(cache=True)
-def _ways(y: Array, turns: Counts) -> Array:
-    """Return how far it is from turn to turn."""
+def _amplitudes(y: Array, turns: Counts) -> Array:
+    """Return the distance in value from turning point to turning point."""
     return np.abs(y[turns[1:]] - y[turns[:-1]])
 
 
 @njit(cache=True)
-def breaths(x: Array, rate: float) -> Breaths:
-    """Return the breaths in a stretch of a belt, shape (n,), ``rate`` values a second.
+def detect_breaths(x: Array, rate: float) -> Breaths:
+    """Return the breaths in a segment of a belt, shape (n,), ``rate`` values a second.
 
-    Nothing may be missing in it.
+    No value may be missing.
     """
     n = len(x)
-    spread = _spread(x - np.linspace(x[0], x[-1], n))
-    rough = _spread(x[1:] - x[:-1]) / (np.sqrt(2) * spread) if spread > 0 else np.inf
+    spread = _std(x - np.linspace(x[0], x[-1], n))
+    rough = _std(x[1:] - x[:-1]) / (np.sqrt(2) * spread) if spread > 0 else np.inf
     y = np.empty(n)
     for i in range(n):
         y[i] = (x[max(i - 1, 0)] + x[i] + x[min(i + 1, n - 1)]) / 3
     ordered = np.sort(y)
     low, high = _quantile(ordered, 0.1), _quantile(ordered, 0.9)
-    found = _turns(y, _FIRST * (high - low))
-    if len(found) > 1:
-        found = _turns(y, _TURN * np.median(_ways(y, found)))
+    turns = _turning_points(y, _FIRST * (high - low))
+    if len(turns) > 1:
+        turns = _turning_points(y, _TURN * np.median(_amplitudes(y, turns)))
     none = np.empty(0)
     gone = np.nan
-    if len(found) < 2 * _FEWEST or not high > low:
+    if len(turns) < 2 * _FEWEST or not high > low:
         return Breaths(none, none, gone, gone, gone, gone, gone, rough)
-    up = 0 if y[found[1]] > y[found[0]] else 1
-    begins, peaks = found[up::2], found[1 - up :: 2]
+    up = 0 if y[turns[1]] > y[turns[0]] else 1
+    begins, peaks = turns[up::2], turns[1 - up :: 2]
     if len(begins) < _FEWEST:
         return Breaths(none, none, gone, gone, gone, gone, gone, rough)
     return Breaths(
-        np.array([_fine(y, b, -1.0) for b in begins]),
-        np.array([_fine(y, p, 1.0) for p in peaks]),
+        np.array([_vertex(y, b, -1.0) for b in begins]),
+        np.array([_vertex(y, p, 1.0) for p in peaks]),
         60 * rate * (len(begins) - 1) / float(begins[-1] - begins[0]),
-        np.median(_ways(y, found)),
-        np.median(_pairs(begins, peaks)),
-        np.median(_pairs(peaks, begins)),
-        _alike(y, begins),
+        np.median(_amplitudes(y, turns)),
+        np.median(_durations(begins, peaks)),
+        np.median(_durations(peaks, begins)),
+        _template_correlation(y, begins),
         rough,
     )
 
 
 @njit(cache=True)
-def sound(found: Breaths, n: int) -> bool:
-    """Tell whether what was found in ``n`` values is breathing."""
-    begins, peaks = found.begins, found.peaks
-    if len(begins) < _FEWEST or found.rough > _ROUGH:
+def is_breathing(result: Breaths, n: int) -> bool:
+    """Return whether the breaths in ``n`` values have the regularity of breathing."""
+    begins, peaks = result.begins, result.peaks
+    if len(begins) < _FEWEST or result.roughness > _ROUGH:
         return False
     lengths = begins[1:] - begins[:-1]
     usual = np.median(lengths)
@@ -185,8 +185,8 @@ def sound(found: Breaths, n: int) -> bool:
         odd += v < _ODD[0] * usual or v > _ODD[1] * usual
     first, last = min(begins[0], peaks[0]), max(begins[-1], peaks[-1])
     return (
-        _spread(lengths) <= _SPREAD * lengths.mean()
+        _std(lengths) <= _SPREAD * lengths.mean()
         and odd <= _ODD[2] * len(lengths)
         and last - first >= _FILLED * n
-        and found.alike >= _ALIKE
+        and result.correlation >= _ALIKE
     )

@@ -1,4 +1,4 @@
-"""The rate of breathing that heart beats give away."""
+"""Respiratory rate derived from heart beats."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,59 +15,59 @@ from physio.core.events import is_point
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage, sealed
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
-from physio.features.event_gaps import unseen
+from physio.features.event_gaps import missing_reasons
 
 Counts = npt.NDArray[np.int64]
 
 BAND: Final = 0.15, 0.5
-"""Where breathing at rest is looked for (Hz)."""
+"""Frequency range of breathing at rest (Hz)."""
 
 _MEAN: Final = STATISTICS.index("mean")
 _POOR: Final = MissingReason.POOR_QUALITY.nan
-_RATE: Final = 4  # values a second of the series that beats make
+_RATE: Final = 4  # values a second of the resampled beat series
 _NEAR: Final = 0.04  # Hz, about two bins of a minute's Hann window
 _FEWEST: Final = 20  # beats
-_SILENT: Final = 5.0  # s without a beat, after which nothing is told
+_SILENT: Final = 5.0  # s without a beat, after which the rate is missing
 
 
-class Series(NamedTuple):
-    """The newest beats, and what their last spectrum said."""
+class BeatSeries(NamedTuple):
+    """The newest beats, and the rate from their last spectrum."""
 
     beats: Array  # (size, 3): time (s), interval (s), height; beat k in row k % size
-    told: Array  # (1,): breaths a minute; infinite until they are looked at
-    clock: Counts  # (3,): samples seen, beats, outputs given
+    rate_now: Array  # (1,): breaths a minute; infinite until computed
+    clock: Counts  # (3,): samples, beats, outputs given
     hop: Fraction
     rate: float
-    sight: Panes
+    coverage: Panes
 
 
 @dataclass(frozen=True)
 class EcgDerivedRespiration(Stage):
-    """The rate of breathing that heart beats give away, at rest; follows `Beats`.
+    """Respiratory rate derived from heart beats at rest; follows `BeatDetection`.
 
-    ``edr_rate`` (1/min) is where the intervals between beats swing most, 9 to 30
-    times a minute (respiratory sinus arrhythmia), if the height of their waves does not
-    say otherwise. It is *derived*: no breath was seen. Depth and phase cannot be had
-    so.
+    ``edr_rate`` (1/min) is the frequency at which RR intervals vary most, 9 to 30
+    times a minute (respiratory sinus arrhythmia), if the modulation of the height of
+    their waves does not contradict it. It is *derived*: no breath is measured. Depth
+    and phase cannot be derived in this way.
 
     Parameters
     ----------
-    width
-        How far back beats are looked at (s): a whole number of hops, at least 32.
-    hop
+    window
+        Length of the window of beats (s): a whole number of steps, at least 32.
+    step
         Time from one output to the next (s).
     accepted
-        Which part of the beats must have an accepted interval.
+        Proportion of the beats that must have an accepted interval.
     clear
-        Which part of the power from 0.15 to 0.5 Hz must lie within 0.04 Hz of a peak,
-        for it to count.
+        Proportion of the power from 0.15 to 0.5 Hz that must lie within 0.04 Hz of a
+        peak.
     agree
-        How far the rates of intervals and heights may be apart (1/min).
+        Largest difference of the rates of intervals and heights (1/min).
 
     Notes
     -----
     That modulations must agree is the fusion of [1]_. Deviations: two of them, as
-    wristbands take the baseline off, of which the intervals must be clear and the
+    wristbands remove the baseline, of which the intervals must be clear and the
     heights must agree where they are; 3/min apart at most, where [1]_ has a standard
     deviation of 4; a Hann window over 60 s, a line between beats at 4 Hz. Below 9/min
     waves of blood pressure, about 6/min, look the same; a rate above half the heart's
@@ -94,7 +94,7 @@ class EcgDerivedRespiration(Stage):
         if not is_point(info) or info.names[1:4] != names:
             raise ValueError(
                 f"breathing is derived from beats, with their interval and height: put "
-                f"Beats before it; {info.name!r} has {', '.join(info.names)}"
+                f"BeatDetection before it; {info.name!r} has {', '.join(info.names)}"
             )
         if self.window < 32:
             raise ValueError(
@@ -110,13 +110,13 @@ class EcgDerivedRespiration(Stage):
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every hop."""
+        """Return an output every step."""
         return every(info, self.step)
 
-    def initial_state(self, info: StreamInfo) -> Series:
+    def initial_state(self, info: StreamInfo) -> BeatSeries:
         """Return a state without beats."""
         _compile()
-        return Series(
+        return BeatSeries(
             np.full((512, 3), np.nan),
             np.array([_POOR]),
             np.zeros(3, np.int64),
@@ -125,40 +125,40 @@ class EcgDerivedRespiration(Stage):
             panes(info, (self.window,), self.step, 0.5, columns=1),
         )
 
-    def process(self, state: Series, x: Array) -> Array:
-        """Take in rows of a point stream; return what is now due."""
-        sight = slide(*state.sight, sealed(unseen(x)))[:, 0, _MEAN, 0]
-        if not len(sight):
-            _take(*state[:3], x, np.flatnonzero(~np.isnan(x[:, 0])), state.rate)
+    def process(self, state: BeatSeries, x: Array) -> Array:
+        """Take in rows of a point stream; return the outputs now due."""
+        coverage = slide(*state.coverage, sealed(missing_reasons(x)))[:, 0, _MEAN, 0]
+        if not len(coverage):
+            _add_beats(*state[:3], x, np.flatnonzero(~np.isnan(x[:, 0])), state.rate)
             state.clock[0] += len(x)
             return np.empty((0, 1))
         begin, given = int(state.clock[0]), int(state.clock[2])
         hop = state.hop
-        due = -(-(given + np.arange(len(sight))) * hop.numerator // hop.denominator)
+        due = -(-(given + np.arange(len(coverage))) * hop.numerator // hop.denominator)
         beats = np.flatnonzero(~np.isnan(x[:, 0]))
         known = np.searchsorted(beats, due - begin, side="right")
-        y, done = np.empty((len(sight), 1)), 0
+        y, done = np.empty((len(coverage), 1)), 0
         runs = np.flatnonzero(np.diff(known, prepend=-1, append=-1)).tolist()
         for first, last in pairwise(runs):  # outputs that know the same beats
-            _take(*state[:3], x, beats[done : known[first]], state.rate)
+            _add_beats(*state[:3], x, beats[done : known[first]], state.rate)
             done = int(known[first])
             y[first:last, 0] = self._read(state, due[first:last] / state.rate)
-        _take(*state[:3], x, beats[done:], state.rate)
-        state.clock[0], state.clock[2] = begin + len(x), given + len(sight)
-        lost = np.isnan(sight)
-        y[lost, 0] = sight[lost]
+        _add_beats(*state[:3], x, beats[done:], state.rate)
+        state.clock[0], state.clock[2] = begin + len(x), given + len(coverage)
+        lost = np.isnan(coverage)
+        y[lost, 0] = coverage[lost]
         return y
 
-    def _read(self, state: Series, now: Array) -> Array:
+    def _read(self, state: BeatSeries, now: Array) -> Array:
         """Return the rate of the window that ends with the newest beat."""
         size, last = len(state.beats), int(state.clock[1]) - 1
-        heard = now - state.beats[last % size, 0] <= _SILENT
-        if last < 0 or not heard.any():
+        recent = now - state.beats[last % size, 0] <= _SILENT
+        if last < 0 or not recent.any():
             return np.full(len(now), _POOR)
-        if np.isinf(state.told[0]):
-            known = _known(state.beats, last, self.window, self.accepted)
-            state.told[0] = self._rate(known)
-        return np.where(heard, state.told[0], _POOR)
+        if np.isinf(state.rate_now[0]):
+            known = _accepted_beats(state.beats, last, self.window, self.accepted)
+            state.rate_now[0] = self._rate(known)
+        return np.where(recent, state.rate_now[0], _POOR)
 
     def _rate(self, good: Array) -> float:
         """Return breaths a minute of beats, shape (n, 3): time, interval, height."""
@@ -178,28 +178,28 @@ class EcgDerivedRespiration(Stage):
 
 
 @njit(cache=True)
-def _take(
-    beats: Array, told: Array, clock: Counts, x: Array, rows: Counts, rate: float
+def _add_beats(
+    beats: Array, rate_now: Array, clock: Counts, x: Array, rows: Counts, rate: float
 ) -> None:
-    """Keep the beats in those rows of a point stream; those before do not change."""
+    """Add the beats in those rows of a point stream; those before do not change."""
     for i in rows:
         row = beats[clock[1] % len(beats)]
         row[0], row[1], row[2] = (clock[0] + i) / rate + x[i, 0], x[i, 1], x[i, 3]
         clock[1] += 1
-        told[0] = np.inf  # to be looked at again
+        rate_now[0] = np.inf  # to be computed again
 
 
 @cache
 def _compile() -> None:
-    """Look at no beats, so that the first ones do not wait for a compiler."""
-    _known(np.full((512, 3), np.nan), 0, 60.0, 0.8)
+    """Call the kernel once, so that the first beats do not wait for compilation."""
+    _accepted_beats(np.full((512, 3), np.nan), 0, 60.0, 0.8)
 
 
 @njit(cache=True)
-def _known(beats: Array, last: int, width: float, accepted: float) -> Array:
-    """Return those of the newest beats whose interval is known, in order.
+def _accepted_beats(beats: Array, last: int, width: float, accepted: float) -> Array:
+    """Return those of the newest beats whose interval is accepted, in order.
 
-    None where it is of too few.
+    Empty if they are too few.
     """
     good, n = np.empty((len(beats), 3)), 0
     begin = beats[last % len(beats), 0] - width
@@ -222,7 +222,7 @@ def _basis(n: int) -> tuple[Array, Array]:
 
 
 def _peak(swing: Array, fastest: float, clear: float) -> float:
-    """Return where a series, four values a second, swings most (Hz); NaN if nowhere."""
+    """Return the spectral peak (Hz) of a series, four values a second; NaN if none."""
     bends, window = _basis(len(swing))
     level = bends.T @ (bends @ swing)
     n = 1024
@@ -230,8 +230,8 @@ def _peak(swing: Array, fastest: float, clear: float) -> float:
     f = np.arange(len(power)) * _RATE / n
     inside = np.flatnonzero((f >= BAND[0]) & (f <= fastest))
     top = inside[np.argmax(power[inside])]
-    own = power[inside]
-    near = own[np.abs(f[inside] - f[top]) <= _NEAR].sum()
-    if top in (inside[0], inside[-1]) or not near >= clear * own.sum() > 0:
+    power_inside = power[inside]
+    near = power_inside[np.abs(f[inside] - f[top]) <= _NEAR].sum()
+    if top in (inside[0], inside[-1]) or not near >= clear * power_inside.sum() > 0:
         return np.nan
     return float(f[top])

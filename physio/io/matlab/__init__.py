@@ -1,4 +1,4 @@
-"""MATLAB's files, parsed in a process of their own that may not grow nor linger."""
+"""MATLAB files, parsed in a separate process with limits on time and memory."""
 
 import subprocess
 import sys
@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 SECONDS: Final = 300.0
-"""How long parsing may take (s)."""
+"""Time limit of parsing (s)."""
 
 MEMORY: Final = 4 * 2**30
-"""How much memory parsing may take (bytes), or eight times the file if that is more."""
+"""Memory limit of parsing (bytes), or eight times the file if that is more."""
 
 _CRASHED: Final = "the parser crashed on it"
 
@@ -33,11 +33,11 @@ def load(
     path
         The file.
     names
-        Which variables, as a file pattern: ``"*_eeg7"``.
+        Variables, as a file pattern: ``"*_eeg7"``.
     within
-        Only what lies here: ``"DREAMER/Data/0/"``.
+        Path of the values to be read: ``"DREAMER/Data/0/"``.
     seconds, memory
-        What the parser may take (s, bytes).
+        Limits of the parser (s, bytes).
 
     Returns
     -------
@@ -55,10 +55,10 @@ def load(
 
     Notes
     -----
-    SciPy's parser is not made for what strangers send: a crafted file crashes it. It
-    runs in another process, which the operating system keeps within its limits, and
-    gives back plain arrays alone. Where the system knows no limits of memory (Windows)
-    the time alone is limited.
+    SciPy's parser is not safe for untrusted files: a crafted file crashes it. It runs in
+    another process, which the operating system keeps within its limits, and returns
+    plain arrays only. Where the system has no limits of memory (Windows) only the time
+    is limited.
     """
     path = Path(path)
     if not path.is_file():
@@ -74,19 +74,19 @@ def load(
         )
     limit = max(memory, 8 * path.stat().st_size)
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "arrays.npz"
-        _parse(path, [names, within, str(limit)], made, seconds)
-        with np.load(made, allow_pickle=False) as arrays:
+        output = Path(folder) / "arrays.npz"
+        _parse(path, [names, within, str(limit)], output, seconds)
+        with np.load(output, allow_pickle=False) as arrays:
             # A slash at the end would be lost in the zip; the names are kept apart.
             return {
                 name: arrays[f"a{i}"] for i, name in enumerate(arrays["names"].tolist())
             }
 
 
-def _parse(path: Path, wanted: list[str], made: Path, seconds: float) -> None:
+def _parse(path: Path, wanted: list[str], output: Path, seconds: float) -> None:
     child = Path(__file__).with_name("worker.py")
-    # -P: a folder of data must not be where modules are looked for.
-    command = [sys.executable, "-P", str(child), str(path), str(made), *wanted]
+    # -P: modules must not be imported from a folder of data.
+    command = [sys.executable, "-P", str(child), str(path), str(output), *wanted]
     try:
         done = subprocess.run(
             command, capture_output=True, timeout=seconds, check=False, text=True
@@ -95,7 +95,7 @@ def _parse(path: Path, wanted: list[str], made: Path, seconds: float) -> None:
         raise ValueError(
             f"{path} cannot be read: parsing it took more than {seconds:g} s"
         ) from None
-    if done.returncode == 0 and made.is_file():
+    if done.returncode == 0 and output.is_file():
         return
-    told = done.stdout.strip().splitlines()
-    raise ValueError(f"{path} cannot be read: {told[-1] if told else _CRASHED}")
+    lines = done.stdout.strip().splitlines()
+    raise ValueError(f"{path} cannot be read: {lines[-1] if lines else _CRASHED}")

@@ -1,4 +1,4 @@
-"""The process in which a MATLAB file is parsed; see the package."""
+"""Process that parses a MATLAB file; see the package."""
 
 import fnmatch
 import os
@@ -9,9 +9,9 @@ from typing import Any
 DEPTH = 16
 
 
-def main(path: str, made: str, names: str, within: str, memory: str) -> int:
-    """Write the arrays of ``path`` to ``made``; print what is wrong, if anything is."""
-    limit(int(memory))
+def main(path: str, output: str, names: str, within: str, memory: str) -> int:
+    """Write the arrays of ``path`` to ``made``; print the error, if any."""
+    limit_memory(int(memory))
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     import numpy as np
     import scipy.io
@@ -25,12 +25,12 @@ def main(path: str, made: str, names: str, within: str, memory: str) -> int:
                 return 1
             file.seek(0)
             content = scipy.io.loadmat(file, variable_names=wanted)
-            found: dict[str, Any] = {}
+            values: dict[str, Any] = {}
             for name in wanted:
-                found.update(flat(name, content[name], within, 0))
-            labels = np.array(list(found), dtype=np.str_)
-            arrays = {f"a{i}": value for i, value in enumerate(found.values())}
-            np.savez(made, names=labels, **arrays)
+                values.update(flatten(name, content[name], within, 0))
+            labels = np.array(list(values), dtype=np.str_)
+            arrays = {f"a{i}": value for i, value in enumerate(values.values())}
+            np.savez(output, names=labels, **arrays)
     except MemoryError:
         print(f"it needs more than {int(memory) / 2**30:.1f} GB")  # noqa: T201
         return 1
@@ -41,8 +41,8 @@ def main(path: str, made: str, names: str, within: str, memory: str) -> int:
     return 0
 
 
-def limit(memory: int) -> None:
-    """Have the system hold this process to ``memory`` bytes."""
+def limit_memory(memory: int) -> None:
+    """Limit this process to ``memory`` bytes."""
     try:
         import resource
     except ImportError:
@@ -52,21 +52,25 @@ def limit(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def flat(name: str, value: Any, within: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """Yield the plain arrays inside of a value, by their paths."""
+def flatten(
+    name: str, value: Any, within: str, depth: int
+) -> Iterator[tuple[str, Any]]:
+    """Yield the plain arrays within a value, with their paths."""
     if depth > DEPTH:
         raise ValueError(f"values nested more than {DEPTH} deep")
     ours = name.startswith(within) or within.startswith(f"{name}/")
     if not ours:
         return
     if value.dtype.names:
-        for i, one in enumerate(value.ravel(order="F")):
+        for i, element in enumerate(value.ravel(order="F")):
             place = name if value.size == 1 else f"{name}/{i}"
             for field in value.dtype.names:
-                yield from flat(f"{place}/{field}", one[field], within, depth + 1)
+                yield from flatten(
+                    f"{place}/{field}", element[field], within, depth + 1
+                )
     elif value.dtype == object:
-        for i, one in enumerate(value.ravel(order="F")):
-            yield from flat(f"{name}/{i}", one, within, depth + 1)
+        for i, element in enumerate(value.ravel(order="F")):
+            yield from flatten(f"{name}/{i}", element, within, depth + 1)
     elif value.dtype.kind in "biufcU":
         yield name, value
 

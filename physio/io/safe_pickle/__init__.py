@@ -1,4 +1,4 @@
-"""Pickled arrays, read without ever running what a pickle says."""
+"""Reader of pickled arrays that runs no code of the pickle."""
 
 from physio.io.safe_pickle.pickle_vm import RefusedError, load, loads
 

@@ -1,4 +1,4 @@
-"""The names that a pickle of arrays gives, and what they stand for here."""
+"""Global names that a pickle of arrays may refer to, and their replacements."""
 
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ _NAMES: Final = {
 
 
 class Token:
-    """A name that the file gave; there is nothing behind it that could run."""
+    """A global name of the file, without any object behind it."""
 
     def __init__(self, module: str, name: str) -> None:
         known = _NAMES.get(f"{module} {name}")
@@ -41,8 +41,8 @@ class Token:
         self.name = known
 
 
-def made(token: Token, args: tuple[Any, ...]) -> Any:
-    """Return what the function of that name would have given, made here."""
+def construct(token: Token, args: tuple[Any, ...]) -> Any:
+    """Return the result of the function of that name, computed here."""
     match token.name:
         case "reconstruct" if len(args) == 3 and _is_ndarray(args[0]):
             return Array()

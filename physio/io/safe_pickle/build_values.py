@@ -1,4 +1,4 @@
-"""Plain values, made of what a pickle left on the stack."""
+"""Conversion of the final stack of a pickle to plain values."""
 
 from typing import Any, Final
 
@@ -6,21 +6,21 @@ from physio.io.safe_pickle.allowed_globals import Token
 from physio.io.safe_pickle.ndarray_parts import Array, Dtype, Raw, UnfitError
 
 VALUES: Final = 200_000
-"""How many values a file may hold, repeated ones counted; an array is one."""
+"""Most values of a file, counting repeated ones; an array is one."""
 
 DEPTH: Final = 32
-"""How deep a value may be nested."""
+"""Deepest nesting of a value."""
 
 
-class Finish:
-    """Makes plain values, each once, however often the pickle refers to it."""
+class ValueBuilder:
+    """Builder of plain values, each built once, however often it is referred to."""
 
     def __init__(self) -> None:
         self._done: dict[int, tuple[Any, int]] = {}
         self._open: set[int] = set()
 
     def plain(self, value: Any, depth: int = 0) -> tuple[Any, int]:
-        """Return a plain value, and how many there are in it."""
+        """Return a plain value, and the number of values in it."""
         if depth > DEPTH:
             raise UnfitError(f"values nested more than {DEPTH} deep")
         if isinstance(value, Array) and value.values is not None:
@@ -40,13 +40,13 @@ class Finish:
         if isinstance(value, Raw):
             return value.value(), 1
         parts = list(value.values()) if isinstance(value, dict) else list(value)
-        found, size = [], 1
+        values, size = [], 1
         for part in parts:
-            made, n = self.plain(part, depth + 1)
-            found.append(made)
+            result, n = self.plain(part, depth + 1)
+            values.append(result)
             size += n
             if size > VALUES:
                 raise UnfitError(f"more than {VALUES} values, counting repeated ones")
         if isinstance(value, dict):
-            return dict(zip(value, found, strict=True)), size
-        return (tuple(found) if isinstance(value, tuple) else found), size
+            return dict(zip(value, values, strict=True)), size
+        return (tuple(values) if isinstance(value, tuple) else values), size

@@ -1,4 +1,4 @@
-"""What the machine has on its stack: bytes of the file, and arrays made from them."""
+"""Values on the stack of the pickle machine: bytes of the file, dtypes and arrays."""
 
 import codecs
 import math
@@ -29,26 +29,26 @@ _PIECE: Final = 2**20
 
 
 class UnfitError(ValueError):
-    """What a part of a pickle says does not fit; the machine adds file and offset."""
+    """Error in a part of a pickle; the machine adds file and offset."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Raw:
-    """Bytes of the file that stand for a text, or for bytes.
+    """Bytes of the file that represent a text, or bytes.
 
     Parameters
     ----------
     data
         As they are in the file.
     codec
-        How they become text; ``""`` for bytes.
+        Encoding of the text; ``""`` for bytes.
     """
 
     data: bytes | memoryview
     codec: str = "latin-1"
 
     def text(self) -> str:
-        """Return the text they stand for."""
+        """Return the text."""
         if len(self.data) > TEXT:
             raise UnfitError(
                 f"a text of {len(self.data)} bytes; at most {TEXT} are read"
@@ -58,7 +58,7 @@ class Raw:
         return _decoded(self.data, self.codec)
 
     def value(self) -> str | bytes:
-        """Return the text, or the bytes, they stand for."""
+        """Return the text, or the bytes."""
         if self.codec:
             return self.text()
         if len(self.data) > TEXT:
@@ -66,7 +66,7 @@ class Raw:
         return bytes(self.data)
 
     def binary(self) -> bytes | memoryview:
-        """Return the bytes, as a text of Python 2 stands for them too."""
+        """Return the bytes; a text of Python 2 represents bytes as well."""
         if self.codec not in ("", "latin-1"):
             raise UnfitError("a text where the bytes of an array belong")
         return self.data
@@ -81,20 +81,20 @@ class Raw:
             raise UnfitError("asks to encode what is no text")
         if self.codec == "raw-unicode-escape":
             return Raw(_escaped(bytes(self.data)), "")
-        decoder, found = codecs.getincrementaldecoder("utf-8")(), bytearray()
+        decoder, encoded = codecs.getincrementaldecoder("utf-8")(), bytearray()
         try:
             for i in range(0, len(self.data), _PIECE):
-                found += decoder.decode(self.data[i : i + _PIECE]).encode("latin-1")
+                encoded += decoder.decode(self.data[i : i + _PIECE]).encode("latin-1")
             decoder.decode(b"", final=True)
         except UnicodeError:
             raise UnfitError(
                 "a text that is not Latin-1 for the bytes of an array"
             ) from None
-        return Raw(memoryview(found).toreadonly(), "")
+        return Raw(memoryview(encoded).toreadonly(), "")
 
 
 class Dtype:
-    """A type of numbers on its way: its code, then its byte order."""
+    """A dtype under construction: its code, then its byte order."""
 
     def __init__(self, args: object) -> None:
         args = args if isinstance(args, tuple) and len(args) == 3 else (None,) * 3
@@ -117,7 +117,7 @@ class Dtype:
 
 
 class Array:
-    """An array on its way."""
+    """An array under construction."""
 
     def __init__(self, values: npt.NDArray[np.generic] | None = None) -> None:
         self.values = values

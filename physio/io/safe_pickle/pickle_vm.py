@@ -1,4 +1,4 @@
-"""A machine for the few pickles that recordings come in, and nothing else."""
+"""Virtual machine for the pickle operations that recordings need."""
 
 import codecs
 import pickletools
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from physio.io.safe_pickle.allowed_globals import Token, made
-from physio.io.safe_pickle.build_values import Finish
+from physio.io.safe_pickle.allowed_globals import Token, construct
+from physio.io.safe_pickle.build_values import ValueBuilder
 from physio.io.safe_pickle.ndarray_parts import Array, Dtype, Raw, UnfitError
 
 OPERATIONS: Final = 200_000
-"""How much a file may ask for; DEAP's need under a hundred, each makes an object."""
+"""Most operations of a file; DEAP's files need under a hundred."""
 
 _LINE: Final = 80
 """The longest number that is written out (bytes)."""
@@ -28,7 +28,7 @@ _MARK: Final = object()
 
 
 class RefusedError(ValueError):
-    """A pickle that is damaged, or asks for what no recording needs."""
+    """A pickle that is damaged, or has operations that no recording needs."""
 
 
 def load(path: str | Path) -> Any:
@@ -54,9 +54,8 @@ def load(path: str | Path) -> Any:
 
     Notes
     -----
-    Nothing that the file names is ever looked up or called. Names are compared with
-    the few that numpy writes and become tokens; what is to be done with them is done
-    here. The state of an array is checked and its bytes are viewed, instead of giving
+    No name in the file is looked up or called. Names are compared with the few that
+    numpy writes and become tokens, whose functions are implemented here. The state of an array is checked and its bytes are viewed, instead of giving
     it to numpy, which trusts it.
     """
     path = Path(path)
@@ -75,7 +74,7 @@ def loads(data: bytes, name: str = "the pickle") -> Any:
 
 
 class _Machine:
-    """Goes through a pickle, one operation at a time."""
+    """Interpreter of a pickle, one operation at a time."""
 
     def __init__(self, data: bytes) -> None:
         self.data = memoryview(data)
@@ -116,9 +115,9 @@ class _Machine:
             raise UnfitError("the file ends too early: it was truncated")
         if longest is not None and end - self.place > longest:
             raise UnfitError(f"a number or name of {end - self.place} characters")
-        found = self.take(end - self.place)
+        text = self.take(end - self.place)
         self.take(1)
-        return found
+        return text
 
     def written(self, kind: Callable[[str], Any]) -> Any:
         text = bytes(self.line())
@@ -146,9 +145,9 @@ class _Machine:
     def marked(self) -> list[Any]:
         for i in range(len(self.stack) - 1, -1, -1):
             if self.stack[i] is _MARK:
-                found = self.stack[i + 1 :]
+                values = self.stack[i + 1 :]
                 del self.stack[i:]
-                return found
+                return values
         raise UnfitError("the pickle is damaged: a mark is missing")
 
     # -- operations
@@ -226,7 +225,7 @@ class _Machine:
         args, token = self.pop(), self.pop()
         if not isinstance(token, Token) or not isinstance(args, tuple):
             raise UnfitError("asks to call what is no function")
-        value = made(token, args)
+        value = construct(token, args)
         if token.name == "encode":
             self.encoded += len(value.data)
             if self.encoded > len(self.data):
@@ -244,7 +243,7 @@ class _Machine:
         value = self.pop()
         if self.stack:
             raise UnfitError("the pickle is damaged: values are left over")
-        return Finish().plain(value)[0]
+        return ValueBuilder().plain(value)[0]
 
 
 def _protocol(version: int) -> None:

@@ -1,4 +1,4 @@
-"""XDF, the recording format of the Lab Streaming Layer: written, and read."""
+"""Reading and writing of XDF, the recording format of the Lab Streaming Layer."""
 
 from physio.io.xdf.reader import read
 from physio.io.xdf.repair import Repaired, repair

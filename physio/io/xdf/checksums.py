@@ -1,6 +1,6 @@
-"""Checksums in a recording, so that damage shows and costs one record at most.
+"""Checksums in a recording, so that damage is detected and limited to one record.
 
-A record is what `Writer` appends in one go: a header, a block, the footers. Behind each
+A record is a unit that `Writer` appends at once: a header, a block, the footers. Behind each
 stands a sample of the stream ``session.checks``: where the record begins in the file,
 how many bytes it has, and the CRC32 of them, these two numbers and the sample's time.
 Other programs see a stream of three numbers without a rate.
@@ -30,7 +30,7 @@ class Record(NamedTuple):
 
 
 def check(at: int, raw: bytes, time: float) -> bytes:
-    """Return the chunk that goes behind the record ``raw``, which begins at ``at``."""
+    """Return the chunk that follows the record ``raw``, which begins at ``at``."""
     entry = (float(at), float(len(raw)), float(_crc(raw, at, time)))
     return numbers(NUMBER, np.array([time]), np.array([entry]))
 
@@ -38,8 +38,8 @@ def check(at: int, raw: bytes, time: float) -> bytes:
 def records(raw: bytes) -> Iterator[Record]:
     """Yield the records of a file whose checksum is right, in order.
 
-    They are found by their checks alone, so neither chunks that cannot be followed nor
-    bytes that were lost or put in between hide what comes after.
+    They are located by their checksums alone, so neither damaged chunks nor lost or
+    inserted bytes hide the records after them.
     """
     done, at = 0, raw.find(_PREFIX)
     while at >= 0:
@@ -56,7 +56,7 @@ def records(raw: bytes) -> Iterator[Record]:
 
 
 def claimed(raw: bytes, begin: int) -> int:
-    """Return where the check ends that speaks of a record from ``begin`` on; or -1."""
+    """Return the end of the check of a record that begins at ``begin``, or -1."""
     at = raw.find(_PREFIX, begin)
     while 0 <= at <= len(raw) - len(_PREFIX) - _BODY.size:
         _, _, size, _ = _BODY.unpack_from(raw, at + len(_PREFIX))
@@ -75,4 +75,4 @@ def _crc(raw: bytes | memoryview, at: int, time: float) -> int:
 
 
 _PREFIX: Final = numbers(NUMBER, np.zeros(1), np.zeros((1, 3)))[: -_BODY.size]
-"""How the chunk of every check begins."""
+"""First bytes of the chunk of every check."""

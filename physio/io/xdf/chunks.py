@@ -1,4 +1,4 @@
-"""The chunks an XDF file is made of, to and from bytes."""
+"""Chunks of an XDF file, to and from bytes."""
 
 import struct
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from physio.core.block import Array
 
 MAGIC: Final = b"XDF:"
 BOUNDARY: Final = bytes.fromhex("0112050043A546DCCBF5410FB30ED5467383CBE4")
-"""The whole chunk from which on damaged files can be read again."""
+"""Boundary chunk, at which reading of damaged files resumes."""
 
 
 class Tag(IntEnum):
-    """What a chunk holds."""
+    """Kind of a chunk."""
 
     FILE_HEADER = 1
     STREAM_HEADER = 2
@@ -31,7 +31,7 @@ _OF_STREAM: Final = frozenset(Tag) - {Tag.FILE_HEADER, Tag.BOUNDARY}
 
 
 class Chunk(NamedTuple):
-    """One chunk: where it begins in the file (bytes), of which stream, its content."""
+    """A chunk: its first byte in the file, its kind, stream and content."""
 
     at: int
     tag: Tag
@@ -40,7 +40,7 @@ class Chunk(NamedTuple):
 
 
 class UnreadableError(ValueError):
-    """Why a file cannot be read, in words that follow its name."""
+    """A file that cannot be read; the message follows its name."""
 
 
 class CutOffError(UnreadableError):
@@ -77,9 +77,9 @@ def numbers(stream: int, times: Array, rows: Array) -> bytes:
 
 
 def same_clock(stream: int, time: float) -> bytes:
-    """Return a measurement that a stream's clock is that of the file, at ``time`` (s).
+    """Return a clock offset of 0 at ``time`` (s): the stream has the clock of the file.
 
-    Readers that bring clocks together then know that there is nothing to do.
+    Readers that synchronize clocks then apply no correction.
     """
     return chunk(Tag.CLOCK_OFFSET, struct.pack("<dd", time, 0.0), stream)
 
@@ -94,14 +94,14 @@ def texts(stream: int, times: Array, labels: tuple[str, ...]) -> bytes:
 
 
 def walk(raw: memoryview) -> Iterator[Chunk]:
-    """Yield the chunks of a file, none of them read further.
+    """Yield the chunks of a file, without parsing their content.
 
     Raises
     ------
     CutOffError
         If the file ends inside a chunk; all before it have been yielded.
     UnreadableError
-        If what stands there is no chunk at all.
+        If there is no chunk.
     """
     if bytes(raw[:4]) != MAGIC:
         raise UnreadableError("it does not begin with 'XDF:'")
@@ -130,14 +130,14 @@ def within(raw: memoryview, at: int, stop: int) -> Iterator[Chunk]:
 
 
 def measure(raw: memoryview, at: int) -> tuple[int, int]:
-    """Return the length that stands at byte ``at``, and where it ends.
+    """Return the length field at byte ``at``, and its end.
 
     Raises
     ------
     struct.error
         If the bytes end before it does.
     UnreadableError
-        If no length stands there.
+        If there is no length.
     """
     form = {1: "<B", 4: "<I", 8: "<Q"}.get(struct.unpack_from("<B", raw, at)[0])
     if form is None:
@@ -151,7 +151,7 @@ def read_numbers(content: memoryview, channels: int) -> tuple[Array, Array]:
     Raises
     ------
     UnreadableError, struct.error
-        If the chunk is not of that make.
+        If the chunk has another layout.
     """
     n, at = measure(content, 0)
     kind = _sample(channels)
@@ -171,7 +171,7 @@ def read_texts(content: memoryview) -> tuple[list[float], list[str]]:
     Raises
     ------
     UnreadableError, struct.error
-        If the chunk is not of that make.
+        If the chunk has another layout.
     """
     n, at = measure(content, 0)
     times, labels = [], []

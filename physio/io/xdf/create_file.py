@@ -1,11 +1,11 @@
-"""Where a recording goes: a file of its own, and private."""
+"""Creation of a new, private file for a recording."""
 
 import os
 from pathlib import Path
 
 
 def create(path: Path) -> int:
-    """Make a file of its own for the recording; keep one that is there."""
+    """Create a new file for the recording; rename an existing one."""
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"cannot record into {path}: there is no folder {path.parent}"

@@ -1,4 +1,4 @@
-"""Time stamps with jitter, drift and gaps, brought onto a grid of samples."""
+"""Dejittering: time stamps with jitter, drift and gaps on a grid of samples."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -8,15 +8,15 @@ import numpy as np
 
 from physio.core.block import Array
 
-_TOLERANCE: Final = 1e-3  # share by which a nominal rate may be wrong and still be kept
-_REACH: Final = 1.0  # how far to either side of a jump stamps are compared (s)
+_TOLERANCE: Final = 1e-3  # relative error of a nominal rate that is tolerated
+_REACH: Final = 1.0  # time on either side of a jump in which stamps are compared (s)
 _ERROR: Final = 1e-3  # error of time at which a grid starts to follow the drift (s)
 
 
 class Run(NamedTuple):
     """Samples number ``first`` to ``last`` of a file, none lost between them.
 
-    ``start`` and ``epoch`` are those of the block that they make.
+    ``start`` and ``epoch`` are the first sample number and the ``t0`` of their block.
     """
 
     first: int
@@ -26,7 +26,7 @@ class Run(NamedTuple):
 
 
 class SampleGrid(NamedTuple):
-    """The rate of a stream (Hz), its samples in runs, and where its clock went back."""
+    """Rate of a stream (Hz), its samples in runs, and samples at which its clock went back."""
 
     rate: Fraction
     runs: tuple[Run, ...]
@@ -85,8 +85,8 @@ def fit(stamps: Array, nominal: Fraction) -> SampleGrid:
 def _period(stamps: Array, nominal: float) -> float:
     """Return the usual time between samples (s), whatever is lost.
 
-    Smooth stamps tell it themselves. Of others the nominal one is trusted up to 2 %,
-    as what is lost here and there seems to slow a stream down by as much.
+    It is measured from smooth stamps. For others the nominal one is kept within 2 %, as
+    scattered losses seem to slow a stream down by as much.
     """
     steps = np.diff(stamps)
     if len(steps) < 8:
@@ -105,16 +105,16 @@ def _jumps(stamps: Array, period: float) -> list[int]:
     """Return the samples before which time jumps, beyond jitter."""
     lag = stamps - np.arange(len(stamps)) * period
     reach = max(8, int(_REACH / period))
-    found = [0]
+    jumps = [0]
     for i in (np.flatnonzero(np.abs(np.diff(lag)) > period / 2) + 1).tolist():
-        before = lag[max(found[-1], i - reach) : i]
+        before = lag[max(jumps[-1], i - reach) : i]
         after = lag[i : i + reach]
         # What comes in bursts is late and early by turns; a jump divides all that is
         # before from all that is after, by more than either varies.
         apart = max(after.min() - before.max(), before.min() - after.max())
         if apart > max(period / 2, min(np.ptp(before), np.ptp(after)) / 2):
-            found.append(i)
-    return found[1:]
+            jumps.append(i)
+    return jumps[1:]
 
 
 def _rate(stamps: Array, cuts: list[int], nominal: Fraction) -> Fraction:
@@ -151,7 +151,7 @@ def _line(stamps: Array, period: float) -> tuple[float, float]:
 def _follow(
     a: int, b: int, start: int, first: float, slope: float, rate: float
 ) -> Iterator[Run]:
-    """Yield runs so short that the epoch never moves by more than half a sample."""
+    """Yield runs short enough that time is off by at most half a sample."""
     wrong = abs(slope * rate - 1)
     size = b - a if wrong < 1e-12 else max(1, min(int(rate), int(0.5 / wrong)))
     for i in range(a, b, size):

@@ -1,4 +1,4 @@
-"""What a stream is, in the words of XDF's headers and back, exactly."""
+"""Stream descriptions to and from the XML of XDF headers, without loss."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from physio.core.stream_codec import from_dict, to_dict
 from physio.io.xdf.chunks import UnreadableError
 
 TIMELINE: Final = "session.timeline"
-"""Name of the stream that tells in which order the others were written."""
+"""Name of the stream that holds the order in which the others were written."""
 
 ENTRY: Final = ("stream", "start", "n", "epoch", "arrived", "beside")
 """Its channels: number of the stream in the file; the first sample or event; how many;
@@ -60,7 +60,7 @@ _NO_XML: Final = re.compile(
 
 
 class Part(StrEnum):
-    """Which part of a recording a stream of the file is."""
+    """Role of a stream of the file in the recording."""
 
     TIMELINE = "timeline"
     BLOCKS = "blocks"
@@ -71,7 +71,7 @@ class Part(StrEnum):
 
 
 class Header(NamedTuple):
-    """What the header of a stream of ours says: which part, of which stream."""
+    """Header of a stream written by `Writer`: its role, and the stream it belongs to."""
 
     part: Part
     info: StreamInfo
@@ -90,7 +90,7 @@ def write_file_header(about: Mapping[str, str], writer: str) -> bytes:
 
 
 def read_file_header(xml: bytes) -> dict[str, str] | None:
-    """Return what is known of a recording, or None if the file is not one of ours."""
+    """Return the metadata of a recording, or None for a file of another program."""
     about = ET.fromstring(xml).findtext("physio/about")
     return None if about is None else _about(about)
 
@@ -155,9 +155,9 @@ def read_header(xml: bytes) -> Header:
 
 
 class Footer(NamedTuple):
-    """What the timeline's footer says of the recording: how it ended, what it is.
+    """Footer of the timeline: how the recording ended, and its metadata.
 
-    ``warnings`` tells what a repair could not save.
+    ``warnings`` names the data that a repair could not recover.
     """
 
     ended: str
@@ -170,7 +170,7 @@ def write_footer(
 ) -> bytes:
     """Return the XML of a stream footer.
 
-    It says again what the header and that of the file said, should those be damaged.
+    It repeats the header of the stream and that of the file, should those be damaged.
     """
     root = ET.Element("info")
     _add(root, "first_timestamp", repr(first))
@@ -184,7 +184,7 @@ def write_footer(
 
 
 def read_footer(xml: bytes) -> Footer | None:
-    """Return how the recording ended and what it is, if this footer tells."""
+    """Return the footer's content, or None if it is not that of the timeline."""
     ours = ET.fromstring(xml).find("physio")
     if ours is None or (ended := ours.findtext("ended")) is None:
         return None
@@ -193,7 +193,7 @@ def read_footer(xml: bytes) -> Footer | None:
 
 
 def _type(part: Part, info: StreamInfo) -> str:
-    """Return the content type of a stream, in the words that LSL has for it."""
+    """Return the content type of a stream, in the vocabulary of LSL."""
     if part != Part.BLOCKS:
         capitalized = {Part.TIMELINE, Part.STAMPS, Part.CHECKS}
         return part.capitalize() if part in capitalized else "Misc"
@@ -219,14 +219,14 @@ def _from_0_1(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_description(parent: ET.Element, header: Header) -> None:
-    """Say exactly what a stream is."""
+    """Add the exact description of a stream."""
     _add(parent, "part", header.part)
     _add(parent, "of", str(header.of))
     _add(parent, "stream", json.dumps(to_dict(header.info)))
 
 
 def _add(parent: ET.Element, tag: str, text: str) -> None:
-    """Add an element; what XML cannot hold is shown by a stand-in."""
+    """Add an element; characters that XML cannot hold are replaced."""
     ET.SubElement(parent, tag).text = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

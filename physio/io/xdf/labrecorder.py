@@ -1,4 +1,4 @@
-"""XDF files of other programs, as LabRecorder writes them, read through pyxdf."""
+"""XDF files of other programs, such as LabRecorder, read through pyxdf."""
 
 import io
 import logging
@@ -68,12 +68,11 @@ _WIDTHS: Final = {  # bytes of a value; a text has at least its length
 
 
 def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
-    """Return the recording that a file of another program holds.
+    """Return the recording in a file of another program.
 
-    Clocks are brought together as pyxdf does it, its smoothing of time stamps is not
-    used: it draws straight lines through losses. Instead each regular stream is put on
-    its own grid (`physio.io.xdf.dejitter.fit`), cut where samples are missing, with
-    the file's own stamps beside. No sample is left out, also where a footer counts
+    Clocks are synchronized by pyxdf, but its dejittering is not used: it draws straight
+    lines through losses. Instead each regular stream is put on its own grid (`physio.io.xdf.dejitter.fit`), cut where samples are missing, with
+    the file's own stamps kept. No sample is left out, also where a footer counts
     fewer. Texts and irregular numbers become events, in the order of their times;
     several texts at once are joined by tabs. A stream of type T from a device called
     "Name" is ``"name.t"``, and ``"name.t2"`` if there is another. A stream without
@@ -97,9 +96,9 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
         if _is_text(stream) or not info.rate:
             events[info.name] = _events(info, stamps, values, text=_is_text(stream))
             continue
-        own = np.concatenate([np.empty(0), *raws[stream["info"]["stream_id"]]])
-        streams_out[info.name], said = _blocks(info, stamps, own, values)
-        warnings += said
+        original = np.concatenate([np.empty(0), *raws[stream["info"]["stream_id"]]])
+        streams_out[info.name], messages = _blocks(info, stamps, original, values)
+        warnings += messages
     about = {
         "source": path.name,
         "participant": participant,
@@ -109,8 +108,8 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     return Recording(streams_out, events, (), known)
 
 
-def nothing(info: StreamInfo) -> Block:
-    """Return the block of a stream that never gave a sample."""
+def empty_block(info: StreamInfo) -> Block:
+    """Return the block of a stream without samples."""
     return Block(info, 0, 0.0, np.empty((0, len(info.channels))))
 
 
@@ -184,22 +183,22 @@ def _pyxdf(
 
 
 def _blocks(
-    info: StreamInfo, stamps: Array, own: Array, values: Array
+    info: StreamInfo, stamps: Array, original: Array, values: Array
 ) -> tuple[tuple[Block, ...], list[str]]:
-    """Return the blocks of a stream, and what is odd about its time."""
+    """Return the blocks of a stream, and warnings about its time."""
     grid = fit(stamps, info.rate)
     rows = np.ascontiguousarray(values, np.float64).reshape(-1, len(info.channels))
     on_grid = info.with_channels(grid.rate, *info.channels)
     blocks = tuple(
-        Block(on_grid, run.start, run.epoch, rows[a:b], own[a:b])
+        Block(on_grid, run.start, run.epoch, rows[a:b], original[a:b])
         for run in grid.runs
         for a, b in [run[:2]]
     )
-    said = [f"time went back in {info.name} before sample {i}" for i in grid.back]
+    messages = [f"time went back in {info.name} before sample {i}" for i in grid.back]
     if grid.rate != info.rate:
         measured = f"{float(grid.rate):.2f} Hz, not {float(info.rate):g} Hz"
-        said.append(f"{info.name} measures {measured}")
-    return blocks or (nothing(info),), said
+        messages.append(f"{info.name} measures {measured}")
+    return blocks or (empty_block(info),), messages
 
 
 def _events(info: StreamInfo, stamps: Array, values: Any, *, text: bool) -> Events:
@@ -221,7 +220,7 @@ def _is_text(stream: Mapping[str, Any]) -> bool:
 
 
 def _info(header: Mapping[str, Any], participant: str, taken: set[str]) -> StreamInfo:
-    """Return what a stream is by its header; its name is put into ``taken``."""
+    """Return the description of a stream from its header; add its name to ``taken``."""
     kind = _first(header, "type").lower()
     device = _slug(_first(header, "name")) or "device"
     stream = _STREAMS.get(kind, _slug(kind)) or "stream"
@@ -242,42 +241,44 @@ def _channels(header: Mapping[str, Any], stream: str) -> Iterator[Channel]:
     usual = _KINDS.get(_first(header, "type").lower(), "misc")
     taken: set[str] = set()
     for i in range(int(header["channel_count"][0])):
-        said = described[i] if i < len(described) else {}
-        label = _first(said, "label") or f"{stream}{i + 1}"
+        description = described[i] if i < len(described) else {}
+        label = _first(description, "label") or f"{stream}{i + 1}"
         if stream == "acc":  # "ACC_X", "x", "AccelX": one way of writing it
             label = re.sub(r"^.*([xyz])$", r"acc.\1", label.lower())
-        unit = _first(said, "unit").replace("\N{MICRO SIGN}", "u").strip()
+        unit = _first(description, "unit").replace("\N{MICRO SIGN}", "u").strip()
         unit = unit.replace("\N{GREEK SMALL LETTER MU}", "u")
-        own = _first(said, "type").lower()
+        channel_type = _first(description, "type").lower()
         yield Channel(
             _unique(label, taken),
-            _KINDS.get(own, usual if not own else "misc"),
+            _KINDS.get(channel_type, usual if not channel_type else "misc"),
             _UNITS.get(unit.lower(), unit),
         )
 
 
 def _described(header: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield what a header says of each channel, where it keeps to the convention."""
+    """Yield the header's description of each channel, where it follows the convention."""
     for desc in header.get("desc", []):
         for channels in desc.get("channels", []) if isinstance(desc, Mapping) else []:
-            found = channels.get("channel", []) if isinstance(channels, Mapping) else []
-            yield from (c if isinstance(c, Mapping) else {} for c in found)
+            entries = (
+                channels.get("channel", []) if isinstance(channels, Mapping) else []
+            )
+            yield from (c if isinstance(c, Mapping) else {} for c in entries)
 
 
 def _first(table: Mapping[str, Any], key: str) -> str:
     """Return the text of the first element of a name, or no text at all."""
-    found = table.get(key) or [""]
-    return found[0] if isinstance(found[0], str) else ""
+    values = table.get(key) or [""]
+    return values[0] if isinstance(values[0], str) else ""
 
 
 def _unique(name: str, taken: set[str]) -> str:
     """Return ``name``, or it with the first number that is free."""
-    number, one = 1, name
-    while one in taken:
+    number, candidate = 1, name
+    while candidate in taken:
         number += 1
-        one = f"{name}{number}"
-    taken.add(one)
-    return one
+        candidate = f"{name}{number}"
+    taken.add(candidate)
+    return candidate
 
 
 def _slug(text: str) -> str:
@@ -288,5 +289,5 @@ def _slug(text: str) -> str:
 
 def _participant(path: Path) -> str:
     """Return the participant's code, where the file is named as BIDS wants it."""
-    found = re.match("sub-([A-Za-z0-9]+)_", path.name)
-    return found[1] if found else ""
+    match = re.match("sub-([A-Za-z0-9]+)_", path.name)
+    return match[1] if match else ""

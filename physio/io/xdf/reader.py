@@ -1,4 +1,4 @@
-"""XDF files: those that `Writer` wrote, bit for bit, and everybody else's."""
+"""Reader of XDF files: those of `Writer`, bit for bit, and of other programs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -32,28 +32,28 @@ from physio.io.xdf.header import (
     read_footer,
     read_header,
 )
-from physio.io.xdf.labrecorder import convert, nothing
+from physio.io.xdf.labrecorder import convert, empty_block
 from physio.io.xdf.recovery import Damage, RecoveredFile, recover
 from physio.io.xdf.writer import OWN
 
 
 def read(path: Path | str) -> Recording:
-    """Return the recording that an XDF file holds.
+    """Return the recording in an XDF file.
 
     A file that `Writer` wrote comes back bit for bit, and ``about["ended"]`` says how
     the recording ended: ``"completed"``, ``"interrupted"`` where it was never closed,
-    or in the words it was closed with. Where bytes of it have changed, the records
-    that hold them are left out, all others are kept, and ``about["warnings"]`` says
-    which. How any other file is taken is told in `physio.io.xdf.labrecorder`.
+    or the text with which it was closed. Records with damaged bytes are left out, all
+    others are kept, and ``about["warnings"]`` names them. For files of other programs
+    see `physio.io.xdf.labrecorder`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is cut off, damaged beyond what its checksums can tell, or no XDF
-        at all. What a file cut off can still give is said, not given: no part passes
-        for the whole. `repair` makes a file of it that can be read.
+        If the file is cut off, damaged beyond what its checksums can isolate, or no XDF
+        at all. The message states what can be recovered of a file that is cut off, as a
+        part must not pass for the whole; `repair` writes it to a new file.
     """
     path = Path(path)
     try:
@@ -63,27 +63,27 @@ def read(path: Path | str) -> Recording:
     except IsADirectoryError:
         raise ValueError(f"{path} is a folder, not an XDF file") from None
     try:
-        saved = recover(raw) or _followed(raw)
-        about = own_about(saved.chunks)
+        saved = recover(raw) or _walk_chunks(raw)
+        about = recording_metadata(saved.chunks)
         if saved.cut >= 0:
-            left = "" if about is None else _left(assemble(about, saved.chunks))
+            remaining = "" if about is None else _extent(assemble(about, saved.chunks))
             raise UnreadableError(
                 f"{CutOffError(saved.cut)} and has {len(raw)} bytes; before that, "
-                f"{len(saved.chunks)} chunks are whole{left}: physio repair keeps them"
+                f"{len(saved.chunks)} chunks are whole{remaining}: physio repair keeps them"
             )
         if about is None:
             return convert(path, raw, saved.chunks)
         return assemble(about, saved.chunks, saved.damage)
     except Exception as error:
-        # Whatever the bytes do to a parser, here or in pyxdf, they are the cause.
+        # Any error of a parser, here or in pyxdf, is caused by the bytes of the file.
         ours = isinstance(error, UnreadableError)
-        what = f"{error}" if ours else f"it is damaged ({error!r})"
-        raise ValueError(f"cannot read {path} as XDF: {what}") from error
+        problem = f"{error}" if ours else f"it is damaged ({error!r})"
+        raise ValueError(f"cannot read {path} as XDF: {problem}") from error
 
 
 @dataclass
 class _Stream:
-    """What the chunks of one stream hold, whole once `join` is called."""
+    """Content of the chunks of one stream, assembled by `join`."""
 
     header: Header
     times: list[Array] = field(default_factory=list)
@@ -122,11 +122,10 @@ def assemble(
     *,
     tail: bool = False,
 ) -> Recording:
-    """Return the recording that the chunks of a file of ours hold.
+    """Return the recording in the chunks of a file of `Writer`.
 
-    Samples that no entry of the timeline speaks of were not wholly written, and are
-    left out, unless the ``tail`` is asked for; so are those of streams whose headers
-    are lost.
+    Samples without an entry in the timeline were not completely written, and are left
+    out, unless ``tail`` is true; so are those of streams whose headers are lost.
     """
     streams = {n: _Stream(header) for n, header in headers(chunks).items()}
     ended, warnings = "interrupted", [str(d) for d in damage]
@@ -134,14 +133,14 @@ def assemble(
         if chunk.tag == Tag.SAMPLES and (stream := streams.get(chunk.stream)):
             stream.add(chunk.content)
         elif chunk.tag == Tag.STREAM_FOOTER and (
-            said := read_footer(bytes(chunk.content))
+            footer := read_footer(bytes(chunk.content))
         ):
-            ended = said.ended
-            warnings += [said.warnings] if said.warnings else []
+            ended = footer.ended
+            warnings += [footer.warnings] if footer.warnings else []
     numbers = {(s.header.info.name, s.header.part): n for n, s in streams.items()}
     entries = defaultdict(list)
     timeline = []
-    happened: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     rows = _timeline(streams)
     if tail:
         rows = np.vstack([rows, *_without_entry(streams, numbers, rows)])
@@ -152,8 +151,8 @@ def assemble(
         entries[number].append(row)
         info = streams[number].header.info
         # Events are counted as they are here: some may have been lost to damage.
-        start = int(row[1]) if info.rate else happened[number]
-        happened[number] += n
+        start = int(row[1]) if info.rate else counts[number]
+        counts[number] += n
         if row[4]:
             timeline.append(Arrival(info.name, start, n, float(row[3])))
     about = {**about, **({"warnings": "; ".join(warnings)} if warnings else {})}
@@ -185,21 +184,21 @@ def _without_entry(
         if header.part not in {Part.BLOCKS, Part.EVENTS}:
             continue
         info = header.info
-        own = entries[entries[:, 0] == number]
-        times = stream.join()[0][int(own[:, 2].sum()) :]
+        previous = entries[entries[:, 0] == number]
+        times = stream.join()[0][int(previous[:, 2].sum()) :]
         if not len(times):
             continue
-        arrived = own[-1, 4] if len(own) else 1.0
+        arrived = previous[-1, 4] if len(previous) else 1.0
         if header.part == Part.EVENTS:
-            start, epoch, beside = own[:, 2].sum(), times[-1], 1.0
+            start, epoch, beside = previous[:, 2].sum(), times[-1], 1.0
         else:
-            _, at, n, epoch, *_ = own[-1] if len(own) else (0, 0, 0, times[0])
+            _, at, n, epoch, *_ = previous[-1] if len(previous) else (0, 0, 0, times[0])
             start = max(at + n, round((times[0] - epoch) * float(info.rate)))
             epoch = times[0] - start / float(info.rate)
             stamps = streams.get(numbers.get((info.name, Part.STAMPS), 0))
-            taken = own[own[:, 5] > 0, 2].sum()
-            left = 0 if stamps is None else len(stamps.join()[0]) - taken
-            beside = float(left == len(times))
+            taken = previous[previous[:, 5] > 0, 2].sum()
+            remaining = 0 if stamps is None else len(stamps.join()[0]) - taken
+            beside = float(remaining == len(times))
         yield np.array([[number, start, len(times), epoch, arrived, beside]])
 
 
@@ -216,10 +215,10 @@ def _blocks(
         has_stamps = has_stamps and (beside is not None or not n)  # its header is lost
         if len(data) < n or (has_stamps and len(stamps) - stamped < n):
             raise UnreadableError(f"samples of {info.name!r} are missing")
-        own = stamps[stamped : stamped + n].copy() if has_stamps else None
-        blocks.append(Block(info, int(start), float(epoch), data, own))
+        block_stamps = stamps[stamped : stamped + n].copy() if has_stamps else None
+        blocks.append(Block(info, int(start), float(epoch), data, block_stamps))
         at, stamped = at + n, stamped + (n if has_stamps else 0)
-    return tuple(blocks) or (nothing(info),)
+    return tuple(blocks) or (empty_block(info),)
 
 
 def _events(stream: _Stream, beside: _Stream | None, entries: list[Array]) -> Events:
@@ -228,58 +227,58 @@ def _events(stream: _Stream, beside: _Stream | None, entries: list[Array]) -> Ev
     until = float(entries[-1][3]) if entries else -np.inf
     times = stream.join()[0][:n]
     # Without numbers there is no stream of numbers; or its header is lost.
-    nothing = np.full((n, len(info.channels)), MissingReason.NO_SIGNAL.nan)
-    data = np.vstack([beside.join()[1][:n], nothing])[:n] if beside else nothing
+    missing = np.full((n, len(info.channels)), MissingReason.NO_SIGNAL.nan)
+    data = np.vstack([beside.join()[1][:n], missing])[:n] if beside else missing
     labels = tuple(stream.labels[:n]) if any(e[5] for e in entries) else ()
     return Events(info, until, times, data, labels)
 
 
 def headers(chunks: Sequence[Chunk]) -> dict[int, Header]:
-    """Return the header of each stream of a file of ours, from its footer if need be.
+    """Return the header of each stream of a file of `Writer`, or that in its footer.
 
     The timeline is always there.
     """
-    found = {1: OWN[0]}
+    result = {1: OWN[0]}
     for tag in (Tag.STREAM_FOOTER, Tag.STREAM_HEADER):
         for chunk in chunks:
             if chunk.tag == tag:
-                found[chunk.stream] = read_header(bytes(chunk.content))
-    return dict(sorted(found.items()))
+                result[chunk.stream] = read_header(bytes(chunk.content))
+    return dict(sorted(result.items()))
 
 
-def own_about(chunks: Sequence[Chunk]) -> dict[str, str] | None:
-    """Return what is known of a recording, or None if the file is not one of ours.
+def recording_metadata(chunks: Sequence[Chunk]) -> dict[str, str] | None:
+    """Return the metadata of a recording, or None for a file of another program.
 
     Raises
     ------
     UnreadableError
-        If the file does not begin with a header, and says nothing elsewhere.
+        If the file has no file header, and no copy of it elsewhere.
     """
     for chunk in chunks:
         if chunk.tag == Tag.FILE_HEADER:
             return read_file_header(bytes(chunk.content))
     for chunk in chunks:
         footer = chunk.tag == Tag.STREAM_FOOTER
-        if footer and (said := read_footer(bytes(chunk.content))):
-            return said.about
+        if footer and (content := read_footer(bytes(chunk.content))):
+            return content.about
     if any(c.tag == Tag.SAMPLES and c.stream == NUMBER for c in chunks):
         return {}
     raise UnreadableError("it has no file header")
 
 
-def _followed(raw: bytes) -> RecoveredFile:
+def _walk_chunks(raw: bytes) -> RecoveredFile:
     """Return the chunks of a file without checksums."""
-    found = RecoveredFile()
+    recovered = RecoveredFile()
     try:
-        found.chunks.extend(walk(memoryview(raw)))
+        recovered.chunks.extend(walk(memoryview(raw)))
     except CutOffError as error:
-        found.cut = error.at
-        found.chunks.extend(within(memoryview(raw), len(MAGIC), error.at))
-    return found
+        recovered.cut = error.at
+        recovered.chunks.extend(within(memoryview(raw), len(MAGIC), error.at))
+    return recovered
 
 
-def _left(recording: Recording) -> str:
-    """Return how much of a recording there is, in words."""
+def _extent(recording: Recording) -> str:
+    """Return the extent of a recording, for a message."""
     n = sum(len(b) for blocks in recording.streams.values() for b in blocks)
     e = sum(len(events) for events in recording.events.values())
     return f", with {n} samples and {e} events over {recording.seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""What is whole in a file that is damaged."""
+"""Recovery of the undamaged chunks of a damaged file."""
 
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,7 +23,7 @@ _HEAD = 11  # of what stands before the content of a footer of 256 bytes or more
 
 
 class Damage(NamedTuple):
-    """Bytes that are not what was written, and when about that was (s from begin)."""
+    """Damaged bytes, and their approximate time in the recording (s)."""
 
     begin: int
     end: int
@@ -38,10 +38,10 @@ class Damage(NamedTuple):
 
 @dataclass
 class RecoveredFile:
-    """The whole chunks of a file of ours, and where it is damaged.
+    """The complete chunks of a file of `Writer`, and its damaged bytes.
 
-    ``cut`` is where a chunk begins that the file ends in, or -1. ``checked`` is where
-    the last record ends whose checksum is right.
+    ``cut`` is the first byte of an incomplete last chunk, or -1. ``checked`` is the end
+    of the last record whose checksum is right.
     """
 
     chunks: list[Chunk] = field(default_factory=list)
@@ -51,41 +51,43 @@ class RecoveredFile:
 
 
 def recover(raw: bytes) -> RecoveredFile | None:
-    """Return what is whole in a file with checksums; None if it has none."""
-    found, view, time = RecoveredFile(), memoryview(raw), 0.0
+    """Return the complete chunks of a file with checksums; None if it has none."""
+    recovered, view, time = RecoveredFile(), memoryview(raw), 0.0
     for record in records(raw):
-        if record.begin > found.checked:
-            found.damage.append(Damage(found.checked, record.begin, time))
+        if record.begin > recovered.checked:
+            recovered.damage.append(Damage(recovered.checked, record.begin, time))
         begin = record.begin or len(MAGIC)
-        found.chunks += within(view, begin, record.stop)
-        found.checked = record.stop
-        time = _time(found.chunks)
-    if not found.checked:
+        recovered.chunks += within(view, begin, record.stop)
+        recovered.checked = record.stop
+        time = _time(recovered.chunks)
+    if not recovered.checked:
         return None
-    _tail(found, raw, view, time)
-    zero = next(iter(_times(found.chunks)), 0.0)
-    found.damage = [d._replace(time=max(d.time - zero, 0.0)) for d in found.damage]
-    return found
+    _tail(recovered, raw, view, time)
+    zero = next(iter(_times(recovered.chunks)), 0.0)
+    recovered.damage = [
+        d._replace(time=max(d.time - zero, 0.0)) for d in recovered.damage
+    ]
+    return recovered
 
 
-def _tail(found: RecoveredFile, raw: bytes, view: memoryview, time: float) -> None:
-    """Take in what follows the last good check: the end, a cut, or damage.
+def _tail(recovered: RecoveredFile, raw: bytes, view: memoryview, time: float) -> None:
+    """Add the bytes after the last good check: the end, a cut, or damage.
 
-    Behind the footers that say how the recording ended, that of the checks alone is
-    to come, which nobody needs.
+    After the footers that state how the recording ended, only that of the checks
+    follows, which is not needed.
     """
-    if any(c.tag == Tag.STREAM_FOOTER and c.stream == 1 for c in found.chunks):
+    if any(c.tag == Tag.STREAM_FOOTER and c.stream == 1 for c in recovered.chunks):
         return
     rest: list[Chunk] = []
-    begin = max(found.checked, claimed(raw, found.checked))  # a wrong check
+    begin = max(recovered.checked, claimed(raw, recovered.checked))  # a wrong check
     try:
-        for one in within(view, begin, len(raw)):
-            rest.append(one)
-            if (one.tag, one.stream) == (Tag.SAMPLES, NUMBER):  # a wrong check
+        for chunk in within(view, begin, len(raw)):
+            rest.append(chunk)
+            if (chunk.tag, chunk.stream) == (Tag.SAMPLES, NUMBER):  # a wrong check
                 rest.clear()
-                begin = one.at + _CHECK
+                begin = chunk.at + _CHECK
     except CutOffError as error:
-        found.cut = error.at
+        recovered.cut = error.at
     except UnreadableError:
         rest.clear()
         begin = len(raw)
@@ -93,22 +95,22 @@ def _tail(found: RecoveredFile, raw: bytes, view: memoryview, time: float) -> No
     if closed:  # behind which a check must follow that is right
         end = rest[closed[0]].at + _HEAD + len(rest[closed[0]].content)
         if len(raw) - end >= _CHECK:
-            found.damage.append(Damage(end, end + _CHECK, time))
-            found.cut = -1
+            recovered.damage.append(Damage(end, end + _CHECK, time))
+            recovered.cut = -1
             del rest[closed[0] + 1 :]
-    if begin > found.checked:
-        found.damage.append(Damage(found.checked, begin, time))
-    found.chunks += rest
+    if begin > recovered.checked:
+        recovered.damage.append(Damage(recovered.checked, begin, time))
+    recovered.chunks += rest
 
 
 def _times(chunks: list[Chunk]) -> "chain[float]":
     return chain.from_iterable(map(_timeline_times, chunks))
 
 
-def _timeline_times(one: Chunk) -> list[float]:
-    if (one.tag, one.stream) != (Tag.SAMPLES, 1):
+def _timeline_times(chunk: Chunk) -> list[float]:
+    if (chunk.tag, chunk.stream) != (Tag.SAMPLES, 1):
         return []
-    times: list[float] = np.asarray(read_numbers(one.content, len(ENTRY))[0]).tolist()
+    times: list[float] = np.asarray(read_numbers(chunk.content, len(ENTRY))[0]).tolist()
     return times
 
 

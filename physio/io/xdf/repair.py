@@ -1,4 +1,4 @@
-"""Files that are cut off or damaged, made readable without touching them."""
+"""Repair of truncated or damaged files, written to a new file."""
 
 import os
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from physio.core.recording import Recording
 from physio.io.xdf.chunks import BOUNDARY, MAGIC, Tag, UnreadableError, chunk
 from physio.io.xdf.create_file import create
 from physio.io.xdf.header import read_file_header
-from physio.io.xdf.reader import assemble, own_about
+from physio.io.xdf.reader import assemble, recording_metadata
 from physio.io.xdf.recovery import RecoveredFile, recover
 from physio.io.xdf.valid_chunks import ValidChunks, verbatim
 from physio.io.xdf.write_recording import write
@@ -16,20 +16,20 @@ from physio.io.xdf.write_recording import write
 
 @dataclass(frozen=True)
 class Repaired:
-    """What a repair made.
+    """Result of a repair.
 
     Parameters
     ----------
     path
         The new file.
     cut
-        How many bytes at the end belong to nothing whole.
+        Number of bytes at the end in an incomplete chunk.
     damage
-        What was left out in between, a text each.
+        Descriptions of the damage that was left out.
     ended
-        How the recording ended, where it is one of ours.
+        End of the recording as stated in a file of `Writer`.
     samples, events, seconds
-        What the new file holds; None for a file of another program.
+        Content of the new file; None for a file of another program.
     """
 
     path: Path
@@ -42,10 +42,10 @@ class Repaired:
 
 
 def repair(path: Path | str, out: Path | str | None = None) -> Repaired:
-    """Write what is whole of a file into a new one, which can always be read.
+    """Write the complete chunks of a file into a new one, which can always be read.
 
-    All whole chunks are kept, also those behind damage: of a file of ours by its
-    checksums, of another program's by its boundaries. The file itself stays as it is.
+    Chunks after damage are kept too: those of a file of `Writer` by its checksums, of
+    another program's by its boundaries. The file itself stays as it is.
 
     Parameters
     ----------
@@ -77,18 +77,18 @@ def repair(path: Path | str, out: Path | str | None = None) -> Repaired:
     if not MAGIC.startswith(raw[:4]) and BOUNDARY not in raw:
         raise ValueError(f"cannot repair {path}: it does not begin with 'XDF:'")
     saved = recover(raw)
-    sound = ValidChunks()
+    valid = ValidChunks()
     if saved is None:
-        sound.take(raw)
-        if not _is_ours(sound):
-            return _as_it_is(raw, sound, out)
-        cut = next((a for a, b in sound.bad if b == len(raw)), -1)
-        saved = RecoveredFile(sound.chunks, cut=cut)
+        valid.take(raw)
+        if not _is_ours(valid):
+            return _as_it_is(raw, valid, out)
+        cut = next((a for a, b in valid.bad if b == len(raw)), -1)
+        saved = RecoveredFile(valid.chunks, cut=cut)
     return _anew(raw, saved, out)
 
 
-def _is_ours(sound: ValidChunks) -> bool:
-    first = sound.chunks[:1]
+def _is_ours(valid: ValidChunks) -> bool:
+    first = valid.chunks[:1]
     return bool(
         first
         and first[0].tag == Tag.FILE_HEADER
@@ -97,8 +97,8 @@ def _is_ours(sound: ValidChunks) -> bool:
 
 
 def _anew(raw: bytes, saved: RecoveredFile, out: Path) -> Repaired:
-    """Write a recording of ours again."""
-    about = own_about(saved.chunks)
+    """Write a recording of `Writer` again."""
+    about = recording_metadata(saved.chunks)
     if about is None:
         raise UnreadableError("it is of another program, with checksums of ours")
     recording = assemble(about, saved.chunks, saved.damage, tail=True)
@@ -120,14 +120,14 @@ def _counts(recording: Recording) -> tuple[int, int]:
     return samples, sum(map(len, recording.events.values()))
 
 
-def _as_it_is(raw: bytes, sound: ValidChunks, out: Path) -> Repaired:
-    """Write the sound chunks of another program's file, byte for byte."""
+def _as_it_is(raw: bytes, valid: ValidChunks, out: Path) -> Repaired:
+    """Write the valid chunks of another program's file, byte for byte."""
     header = chunk(Tag.FILE_HEADER, b"<info><version>1.0</version></info>")
-    headed = bool(sound.chunks) and sound.chunks[0].tag == Tag.FILE_HEADER
+    headed = bool(valid.chunks) and valid.chunks[0].tag == Tag.FILE_HEADER
     with os.fdopen(create(out), "wb") as file:
         file.write(MAGIC + (b"" if headed else header))
-        for part in verbatim(memoryview(raw), sound.chunks):
+        for part in verbatim(memoryview(raw), valid.chunks):
             file.write(part)
-    cut = sum(b - a for a, b in sound.bad if b == len(raw))
-    damage = [f"bytes {a} to {b}" for a, b in sound.bad if b < len(raw)]
+    cut = sum(b - a for a, b in valid.bad if b == len(raw))
+    damage = [f"bytes {a} to {b}" for a, b in valid.bad if b < len(raw)]
     return Repaired(out, cut, tuple(damage))

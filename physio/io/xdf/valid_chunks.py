@@ -1,4 +1,4 @@
-"""The chunks of any XDF file that say what they should, damaged or cut as it may be."""
+"""Valid chunks of any XDF file, damaged or truncated."""
 
 import struct
 from collections.abc import Iterator
@@ -30,84 +30,86 @@ WIDTHS: Final = {
 
 @dataclass
 class ValidChunks:
-    """Sound chunks, and the bytes between them that are not: begin and end of each."""
+    """Valid chunks, and the invalid bytes between them: begin and end of each."""
 
     chunks: list[Chunk] = field(default_factory=list)
     bad: list[tuple[int, int]] = field(default_factory=list)
     _streams: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def take(self, raw: bytes) -> None:
-        """Read a file; where it cannot be followed, go on at the next boundary."""
+        """Read a file; after damage, resume at the next boundary."""
         view = memoryview(raw)
         at = len(MAGIC) if raw.startswith(MAGIC) else self._skip(raw, 0)
         while at < len(raw):
-            one = _next(view, at)
-            if one is not None and self._is_sound(one):
-                self.chunks.append(one)
-                at = _end(view, one)
-            elif one is not None and _next(view, end := _end(view, one)) is not None:
+            chunk = _next(view, at)
+            if chunk is not None and self._is_valid(chunk):
+                self.chunks.append(chunk)
+                at = _end(view, chunk)
+            elif (
+                chunk is not None and _next(view, end := _end(view, chunk)) is not None
+            ):
                 self.bad.append((at, end))  # its frame is right
                 at = end
             else:
                 at = self._skip(raw, at)
 
     def _skip(self, raw: bytes, at: int) -> int:
-        """Leave out what is from ``at`` to the next boundary."""
+        """Skip the bytes from ``at`` to the next boundary."""
         to = raw.find(BOUNDARY, at + 1)
         to = len(raw) if to < 0 else to
         self.bad.append((at, to))
         return to
 
-    def _is_sound(self, one: Chunk) -> bool:
+    def _is_valid(self, chunk: Chunk) -> bool:
         try:
-            return self._says(one)
+            return self._check_content(chunk)
         except (ValueError, TypeError, struct.error, ET.ParseError):
             return False
 
-    def _says(self, one: Chunk) -> bool:
-        if one.tag == Tag.BOUNDARY:
-            return bytes(one.content) == BOUNDARY[-16:]
-        if one.tag == Tag.FILE_HEADER:
-            ET.fromstring(bytes(one.content))
+    def _check_content(self, chunk: Chunk) -> bool:
+        if chunk.tag == Tag.BOUNDARY:
+            return bytes(chunk.content) == BOUNDARY[-16:]
+        if chunk.tag == Tag.FILE_HEADER:
+            ET.fromstring(bytes(chunk.content))
             return not self.chunks
-        if one.tag == Tag.STREAM_HEADER:
-            return one.stream not in self._streams and self._open(one)
-        if one.stream not in self._streams:
+        if chunk.tag == Tag.STREAM_HEADER:
+            return chunk.stream not in self._streams and self._open(chunk)
+        if chunk.stream not in self._streams:
             return False
-        if one.tag == Tag.CLOCK_OFFSET:
-            return bool(np.isfinite(struct.unpack("<dd", one.content)).all())
-        if one.tag == Tag.STREAM_FOOTER:
-            ET.fromstring(bytes(one.content))
+        if chunk.tag == Tag.CLOCK_OFFSET:
+            return bool(np.isfinite(struct.unpack("<dd", chunk.content)).all())
+        if chunk.tag == Tag.STREAM_FOOTER:
+            ET.fromstring(bytes(chunk.content))
             return True
-        return _fills(one.content, *self._streams[one.stream])
+        return _fills(chunk.content, *self._streams[chunk.stream])
 
-    def _open(self, one: Chunk) -> bool:
-        xml = ET.fromstring(bytes(one.content))
+    def _open(self, chunk: Chunk) -> bool:
+        xml = ET.fromstring(bytes(chunk.content))
         kind = xml.findtext("channel_format", "")
         channels = int(xml.findtext("channel_count", ""))
         float(xml.findtext("nominal_srate", ""))
         named = xml.findtext("name") is not None and xml.findtext("type") is not None
         if channels < 0 or not named or kind not in {*WIDTHS, "string"}:
             return False
-        self._streams[one.stream] = (channels, WIDTHS.get(kind, 0))
+        self._streams[chunk.stream] = (channels, WIDTHS.get(kind, 0))
         return True
 
 
 def _next(raw: memoryview, at: int) -> Chunk | None:
-    """Return the chunk that begins at byte ``at``, if one does and is whole."""
+    """Return the chunk that begins at byte ``at``, or None if it is incomplete."""
     try:
         return next(within(raw, at, len(raw)), None)
     except UnreadableError:
         return None
 
 
-def _end(raw: memoryview, one: Chunk) -> int:
-    length, begin = measure(raw, one.at)
+def _end(raw: memoryview, chunk: Chunk) -> int:
+    length, begin = measure(raw, chunk.at)
     return begin + length
 
 
 def _fills(content: memoryview, channels: int, width: int) -> bool:
-    """Tell whether samples are as many as they say, to the last byte."""
+    """Return whether the declared number of samples fills the chunk exactly."""
     n, at = measure(content, 0)
     size = 9 + channels * width
     if width and len(content) - at == n * size:
@@ -128,6 +130,6 @@ def _fills(content: memoryview, channels: int, width: int) -> bool:
 
 
 def verbatim(raw: memoryview, chunks: list[Chunk]) -> Iterator[memoryview]:
-    """Yield the bytes of chunks as the file has them."""
-    for one in chunks:
-        yield raw[one.at : _end(raw, one)]
+    """Yield the bytes of chunks, unchanged."""
+    for chunk in chunks:
+        yield raw[chunk.at : _end(raw, chunk)]

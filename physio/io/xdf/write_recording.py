@@ -1,4 +1,4 @@
-"""Whole recordings, written at once."""
+"""Writing of a whole recording at once."""
 
 from collections import deque
 from pathlib import Path
@@ -9,13 +9,13 @@ from physio.io.xdf.writer import Writer, outcome
 
 
 def write(path: Path | str, recording: Recording) -> None:
-    """Write a whole recording: what arrived in its order, then what was computed.
+    """Write a whole recording: inputs in their order, then computed streams.
 
-    ``about["ended"]`` says how it ended; without it, it is marked as completed.
+    ``about["ended"]`` states how it ended; without it, it is marked as completed.
     """
     about = dict(recording.metadata)
     ended = about.pop("ended", "completed")
-    left = {name: deque(blocks) for name, blocks in recording.streams.items()}
+    remaining = {name: deque(blocks) for name, blocks in recording.streams.items()}
     until: dict[str, float] = {}
     done = dict.fromkeys(recording.events, 0)
     writer = Writer(path, about)
@@ -24,11 +24,11 @@ def write(path: Path | str, recording: Recording) -> None:
         for item in recording.arrivals() if recording.timeline else ():
             writer.write(item)
             if isinstance(item, Block):
-                left[item.info.name].popleft()
+                remaining[item.info.name].popleft()
             else:
                 done[item.info.name] += len(item)
                 until[item.info.name] = item.complete_until
-        for blocks in left.values():
+        for blocks in remaining.values():
             for block in blocks:
                 writer.write(block, arrived=False)
         for name, events in recording.events.items():

@@ -1,4 +1,4 @@
-"""Recordings on disk, so written that what is there can always be read."""
+"""Crash-safe writer of XDF recordings."""
 
 import math
 import os
@@ -35,14 +35,14 @@ OWN: Final = (
     Header(Part.TIMELINE, StreamInfo(TIMELINE, Fraction(0), (Channel("entry"),)), 0),
     Header(Part.CHECKS, StreamInfo(CHECKS, Fraction(0), (Channel("entry"),)), 0),
 )
-"""The streams that each file of ours begins with, number 1 and 2."""
+"""First two streams of each file, number 1 and 2."""
 
 _SYNC: Final = getattr(os, "fdatasync", os.fsync)
 
 
 @dataclass
 class _Stream:
-    """A stream of the file: its number, and what its footer will say."""
+    """A stream of the file: its number, and the content of its footer."""
 
     number: int
     header: Header
@@ -51,12 +51,12 @@ class _Stream:
     last: float = 0.0
 
     def clock(self, times: Array) -> bytes:
-        """Return what goes before the first samples."""
+        """Return the clock offset that precedes the first samples."""
         return b"" if self.count else same_clock(self.number, float(times[0]))
 
-    def footer(self, said: Footer | None = None) -> bytes:
-        """Return what goes behind the last samples."""
-        xml = write_footer(self.count, self.first, self.last, self.header, said)
+    def footer(self, content: Footer | None = None) -> bytes:
+        """Return the footer, after the last samples."""
+        xml = write_footer(self.count, self.first, self.last, self.header, content)
         return chunk(Tag.STREAM_FOOTER, xml, self.number)
 
     def add(self, times: Array) -> None:
@@ -73,12 +73,12 @@ class Writer:
     """An XDF file that grows by whole items, for `read` to give back bit for bit.
 
     Each block or events go to the file in one write, ending with their entry in the
-    stream ``session.timeline``: what has no entry was not wholly written. A checksum
+    stream ``session.timeline``: items without an entry were not completely written. A checksum
     follows in the stream ``session.checks``. Samples are
     stamped with their times on the session clock, each with its own; the device's own
     stamps are the stream ``<name>.stamps``. Of events, the labels are the marker
     stream ``<name>`` (an empty text where there is none), the numbers the stream
-    ``<name>.data``. The footer of the timeline says how the recording ended; a file
+    ``<name>.data``. The footer of the timeline states how the recording ended; a file
     without it was interrupted.
 
     Parameters
@@ -87,13 +87,13 @@ class Writer:
         The file; only its owner may read it. One that is there already is kept as
         ``<stem>_old1.xdf``, as LabRecorder does.
     about
-        What is known of the recording: ``participant``, ``consent``, ``begin``,
+        Metadata of the recording: ``participant``, ``consent``, ``begin``,
         ``config``.
 
     Raises
     ------
     OSError
-        If the file cannot be made.
+        If the file cannot be created.
     """
 
     def __init__(self, path: Path | str, about: Mapping[str, str] = {}) -> None:
@@ -125,7 +125,7 @@ class Writer:
         self.close(outcome(error))
 
     def open_streams(self, infos: Iterable[StreamInfo]) -> None:
-        """Put streams into the file of which no sample may ever come."""
+        """Add streams to the file that may stay without samples."""
         for info in infos:
             self._main(info)
 
@@ -137,7 +137,7 @@ class Writer:
         item
             The block or events.
         arrived
-            Whether they came from outside, as the timeline is to say, or were computed.
+            True for inputs, false for computed items, as recorded in the timeline.
 
         Raises
         ------
@@ -168,7 +168,7 @@ class Writer:
             self._marked, self._next = self.size, self._latest + _SECONDS
 
     def sync(self) -> None:
-        """Wait until all written is on the disk and would survive a power cut."""
+        """Flush all written data to the disk, safe from a power cut."""
         if self._file is None:
             return
         try:
@@ -177,19 +177,19 @@ class Writer:
             self._fail(error)
 
     def close(self, ended: str = "completed") -> None:
-        """Write the footers, which say how the recording ended, and close the file.
+        """Write the footers, which state how the recording ended, and close the file.
 
-        The timeline's says it, and is written before that of the checks alone. After a
-        failed write the footers are tried all the same: room may have come back.
+        The footer of the timeline states it, and is written before that of the checks.
+        After a failed write the footers are tried all the same: space may be free again.
         """
         if self._file is None:
             return
         failed, self._error = self._error, ""
         try:
             checks = self._streams[CHECKS, Part.CHECKS]
-            said = Footer(ended or "completed", self._about)
+            content = Footer(ended or "completed", self._about)
             raw = b"".join(
-                s.footer(said if s.header.part == Part.TIMELINE else None)
+                s.footer(content if s.header.part == Part.TIMELINE else None)
                 for s in reversed(self._streams.values())
                 if s is not checks
             )
@@ -226,11 +226,13 @@ class Writer:
         """Open streams, each with the next number; return the first."""
         first = len(self._streams) + 1
         new = [_Stream(first + i, header) for i, header in enumerate(headers)]
-        made = [chunk(Tag.STREAM_HEADER, write_header(s.header), s.number) for s in new]
+        chunks = [
+            chunk(Tag.STREAM_HEADER, write_header(s.header), s.number) for s in new
+        ]
         known = dict(self._streams)
         self._streams |= {(s.header.info.name, s.header.part): s for s in new}
         try:
-            self._record(before + b"".join(made))
+            self._record(before + b"".join(chunks))
         except BaseException:
             self._streams = known
             raise
@@ -306,7 +308,7 @@ class Writer:
 
 
 def outcome(error: BaseException | None) -> str:
-    """Return how a recording ended that this error, if any, ended."""
+    """Return the description of a recording's end by this error, if any."""
     if error is None:
         return "completed"
     if isinstance(error, KeyboardInterrupt):

@@ -1,1 +1,1 @@
-"""What a laboratory does around the signals: design, participants, sessions, the table."""
+"""Studies: design, participants, guided sessions, outcomes and results."""

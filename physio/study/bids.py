@@ -1,4 +1,4 @@
-"""A study as a BIDS dataset, there and back."""
+"""Export of a study to BIDS, and sessions read from a BIDS dataset."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ from physio.core.events import Events, event_stream
 from physio.core.recording import MARKERS, Recording
 from physio.datasets.open_recording import read
 from physio.io import bids_export
-from physio.study.outcomes import answers, spans
+from physio.study.outcomes import completed_segments, questionnaire_scores
 from physio.study.study_folder import Study
 from physio.study.table import RecordedSession
 from physio.view.convert import to_mne
@@ -24,12 +24,12 @@ TASK: Final = "study"
 
 
 def export(study: Study, root: Path) -> int:
-    """Write every session of a study into one BIDS dataset; return how many.
+    """Write all sessions of a study into one BIDS dataset; return their number.
 
     Raises
     ------
     ValueError
-        If ``root`` holds something already: nothing is overwritten.
+        If ``root`` is not empty: nothing is overwritten.
     """
     if root.exists() and any(root.iterdir()):
         raise ValueError(f"{root} is not empty: give a new folder")
@@ -44,22 +44,22 @@ def export(study: Study, root: Path) -> int:
     return count
 
 
-def sessions(root: Path) -> Iterator[RecordedSession]:
-    """Yield what a BIDS dataset has of each participant and session.
+def read_sessions(root: Path) -> Iterator[RecordedSession]:
+    """Yield the sessions of a BIDS dataset.
 
-    Read are the ``physio.tsv.gz`` files with their sidecars, and ``events.tsv``; not
-    the EEG, which no measure of the table rests on.
+    The ``physio.tsv.gz`` files with their sidecars and ``events.tsv`` are read; the EEG
+    is not, since no outcome of the table needs it.
 
     Raises
     ------
     FileNotFoundError
-        If ``root`` is no BIDS dataset.
+        If ``root`` is not a BIDS dataset.
     ValueError
-        If a sidecar lacks what it must have.
+        If a sidecar lacks a required key.
     """
     if not (root / "dataset_description.json").is_file():
         raise FileNotFoundError(
-            f"{root} is no BIDS dataset: it has no dataset_description.json"
+            f"{root} is not a BIDS dataset: it has no dataset_description.json"
         )
     for events in sorted(root.glob("sub-*/**/*_events.tsv")):
         stem = events.name.removesuffix("_events.tsv")
@@ -68,13 +68,15 @@ def sessions(root: Path) -> Iterator[RecordedSession]:
         for path in sorted(events.parent.glob(f"{stem}_recording-*_physio.tsv.gz")):
             block = _block(path, parts["sub"])
             streams[block.info.name] = (block,)
-        told = _events(events)
+        markers = _events(events)
         recording = Recording(
-            streams, {MARKERS: told}, (), {"participant": parts["sub"]}
+            streams, {MARKERS: markers}, (), {"participant": parts["sub"]}
         )
         name = "-".join(filter(None, (parts["sub"], parts.get("ses", ""))))
-        found = spans(recording)
-        yield RecordedSession(parts["sub"], name, recording, found, answers(recording))
+        segments = completed_segments(recording)
+        yield RecordedSession(
+            parts["sub"], name, recording, segments, questionnaire_scores(recording)
+        )
 
 
 def _block(path: Path, participant: str) -> Block:
@@ -83,7 +85,7 @@ def _block(path: Path, participant: str) -> Block:
     about: dict[str, Any] = json.loads(sidecar.read_text("utf-8"))
     for key in ("SamplingFrequency", "StartTime", "Columns"):
         if key not in about:
-            raise ValueError(f"{sidecar} lacks {key!r}, which BIDS asks for")
+            raise ValueError(f"{sidecar} lacks {key!r}, which BIDS requires")
     with gzip.open(path, "rt", encoding="utf-8") as file:
         data = pd.read_csv(file, sep="\t", header=None, na_values="n/a")
     channels = []

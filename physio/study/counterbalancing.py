@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def williams(n: int) -> list[list[int]]:
-    """Return a Williams design: every item as often in each place and after each other.
+def williams_design(n: int) -> list[list[int]]:
+    """Return a Williams design, balanced for position and first-order carry-over.
 
     Parameters
     ----------
     n
-        How many items.
+        Number of items.
 
     Returns
     -------
@@ -37,35 +37,35 @@ def williams(n: int) -> list[list[int]]:
     return rows if n % 2 == 0 else rows + [row[::-1] for row in rows]
 
 
-def orders(
+def draw_orders(
     first: Sequence[str],
     balanced: Sequence[str],
     last: Sequence[str],
     participants: int,
     seed: int,
 ) -> list[list[str]]:
-    """Return an order of conditions for each of ``participants``.
+    """Return the orders of conditions of all participants.
 
-    Within each round of the Williams design the sequences are shuffled, so that who
-    comes when is not told by a number, and after any whole round the design is
+    Within a round of the Williams design the sequences are shuffled, so that the number
+    of a participant does not reveal the order; after a complete round the design is
     balanced.
 
     Parameters
     ----------
     first, last
-        Conditions that everybody has first and last, in this order.
+        Conditions that all participants have first and last, in this order.
     balanced
-        Those whose place changes from one participant to the next.
+        Conditions whose position is balanced over participants.
     participants
-        How many orders.
+        Number of orders.
     seed
-        Of the shuffling.
+        Seed of the shuffling.
     """
     rng = np.random.default_rng(seed)
-    design = williams(len(balanced))
-    found: list[list[str]] = []
-    while len(found) < participants:
+    design = williams_design(len(balanced))
+    sequences: list[list[str]] = []
+    while len(sequences) < participants:
         for k in rng.permutation(len(design)):
             middle = [balanced[i] for i in design[k]]
-            found.append([*first, *middle, *last])
-    return found[:participants]
+            sequences.append([*first, *middle, *last])
+    return sequences[:participants]

@@ -1,4 +1,4 @@
-"""All that is made of a study's recordings, in one folder that may be deleted."""
+"""Results computed from the recordings of a study, in a folder that may be deleted."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -11,134 +11,140 @@ from physio.core.block import Origin
 from physio.datasets.wesad import Wesad
 from physio.study import bids, write_up
 from physio.study.design import Design
-from physio.study.outcomes import answers, spans
-from physio.study.study_folder import DERIVED, Study, whole
+from physio.study.outcomes import completed_segments, questionnaire_scores
+from physio.study.study_folder import DERIVED, Study, replace_folder
 from physio.study.table import (
-    Difference,
+    ContrastEstimate,
     RecordedSession,
-    contrasts,
-    flow,
-    mixed,
-    sessions,
-    tidy,
-    write,
+    estimate_contrasts,
+    mixed_model,
+    outcome_table,
+    participant_flow,
+    read_sessions,
+    write_table,
 )
 
 
-def make(study: Study) -> tuple[Path, pd.DataFrame, list[Difference]]:
-    """Make the table of a study and what goes with it, in ``derived``.
+def compute_results(study: Study) -> tuple[Path, pd.DataFrame, list[ContrastEstimate]]:
+    """Compute the results of a study and write them into ``derived``.
 
     ``table.csv`` and ``.parquet``, ``codebook.csv``, ``results.json`` (participant
     flow, planned contrasts, a mixed model for the first of them), ``methods.txt`` and
     ``contrasts.png``.
     """
-    found = list(sessions(study, study.participants))
-    table = tidy(found, study.design.exclusions)
-    deviations = [li["why"] for li in study.log() if li["what"] == "deviation"]
+    recorded = list(read_sessions(study, study.participants))
+    table = outcome_table(recorded, study.design.exclusions)
+    deviations = [li["why"] for li in study.log() if li["event"] == "deviation"]
     return (
         study.root / DERIVED,
         table,
-        finish(
+        write_results(
             study.root / DERIVED,
             table,
             study.design,
-            flow(study, table),
+            participant_flow(study, table),
             deviations,
-            simulated=_simulated(found),
+            simulated=_simulated(recorded),
         ),
     )
 
 
-def foreign(
+def compute_results_of_dataset(
     root: Path, plan: Path, out: Path
-) -> tuple[Path, pd.DataFrame, list[Difference]]:
-    """Make the table of a BIDS dataset, or of WESAD, as if it were such a study.
+) -> tuple[Path, pd.DataFrame, list[ContrastEstimate]]:
+    """Compute the results of a BIDS dataset, or of WESAD, under a study plan.
 
     Parameters
     ----------
     root
-        The data set's folder.
+        Folder of the data set.
     plan
-        The study file: its contrasts and exclusions.
+        Study file: its contrasts and exclusions.
     out
-        Where the table goes, a new folder.
+        New folder for the results.
 
     Raises
     ------
     ValueError
-        If ``out`` holds something, or nothing can be read.
+        If ``out`` is not empty, or no recording has conditions.
     """
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty: give a new folder to --out")
     design = Design.read(plan)
     described = (root / "dataset_description.json").is_file()
-    found = list(bids.sessions(root) if described else _wesad(root))
-    if not found:
+    recorded = list(bids.read_sessions(root) if described else _wesad(root))
+    if not recorded:
         raise ValueError(f"{root} has no recording with conditions")
-    table = tidy(found, design.exclusions)
-    counted = {
+    table = outcome_table(recorded, design.exclusions)
+    flow = {
         "planned": design.study.participants,
-        "enrolled": len({s.participant for s in found}),
+        "enrolled": len({s.participant for s in recorded}),
         "withdrew and were deleted": 0,
         "values": len(table),
         "values excluded": int((table["exclusion"] != "").sum()),
     }
-    simulated = _simulated(found)
-    return out, table, finish(out, table, design, counted, simulated=simulated)
+    simulated = _simulated(recorded)
+    return out, table, write_results(out, table, design, flow, simulated=simulated)
 
 
 def _wesad(root: Path) -> Iterator[RecordedSession]:
-    """Yield WESAD's participants, their conditions and their answers."""
+    """Yield the sessions of WESAD's participants."""
     data = Wesad(root)
     for trial in data.trials():
         recording = data.load(trial)
-        own = spans(recording)
+        segments = completed_segments(recording)
         yield RecordedSession(
-            trial.subject, trial.subject, recording, own, answers(recording)
+            trial.subject,
+            trial.subject,
+            recording,
+            segments,
+            questionnaire_scores(recording),
         )
 
 
-def finish(
+def write_results(
     folder: Path,
     table: pd.DataFrame,
     design: Design,
-    counted: dict[str, int],
+    flow: dict[str, int],
     deviations: Sequence[str] = (),
     *,
     simulated: bool,
-) -> list[Difference]:
-    """Write a table and what goes with it into ``folder``, all or nothing."""
-    found = contrasts(table, design.contrasts)
-    with whole(folder) as made:
-        write(table, made)
-        write_up.codebook(table).to_csv(made / "codebook.csv", index=False)
-        text = write_up.results(
-            found,
-            flow=counted,
+) -> list[ContrastEstimate]:
+    """Write table, codebook, results, methods and plot, all or nothing."""
+    contrasts = estimate_contrasts(table, design.contrasts)
+    with replace_folder(folder) as new:
+        write_table(table, new)
+        write_up.codebook(table).to_csv(new / "codebook.csv", index=False)
+        text = write_up.results_json(
+            contrasts,
+            flow=flow,
             models=_models(table, design),
             simulated=simulated,
             plan=design.hash,
         )
-        (made / "results.json").write_text(text, "utf-8")
-        said = write_up.methods(design, counted, deviations, simulated=simulated)
-        (made / "methods.txt").write_text(said, "utf-8")
-        write_up.draw(table, found, made / "contrasts.png", simulated=simulated)
+        (new / "results.json").write_text(text, "utf-8")
+        methods = write_up.methods_text(design, flow, deviations, simulated=simulated)
+        (new / "methods.txt").write_text(methods, "utf-8")
+        write_up.plot_contrasts(
+            table, contrasts, new / "contrasts.png", simulated=simulated
+        )
         about = {"source": "physio study table", "plan": design.hash}
-        (made / "provenance.json").write_text(json.dumps(about) + "\n", "utf-8")
-    return found
+        (new / "provenance.json").write_text(json.dumps(about) + "\n", "utf-8")
+    return contrasts
 
 
 def _models(table: pd.DataFrame, design: Design) -> list[Any]:
-    """Return the mixed model of the first contrast's first measure, or why none."""
+    """Return the mixed model of the first planned outcome, or the reason for none."""
     if not design.contrasts:
         return []
     first = design.contrasts[0]
     try:
-        return [mixed(table, first.outcomes[0], first.against)]
+        return [mixed_model(table, first.outcomes[0], first.against)]
     except ValueError as error:
-        return [{"measure": first.outcomes[0], "missing": str(error)}]
+        return [{"outcome": first.outcomes[0], "missing": str(error)}]
 
 
-def _simulated(found: Sequence[RecordedSession]) -> bool:
-    infos = (i for s in found for i in s.recording.infos)
+def _simulated(recorded: Sequence[RecordedSession]) -> bool:
+    infos = (i for s in recorded for i in s.recording.infos)
     return any(i.origin is not Origin.MEASURED for i in infos)

@@ -1,4 +1,4 @@
-"""A study's plan: conditions, questionnaires, exclusions, contrasts; and its hash."""
+"""The plan of a study: conditions, questionnaires, exclusions, contrasts, hash."""
 
 import hashlib
 import json
@@ -20,19 +20,19 @@ class Settings:
     Parameters
     ----------
     name
-        Short, for files and recordings.
+        Short name for files and recordings.
     participants
-        How many are planned.
+        Planned number of participants.
     consent
         Name and version of the consent text.
     scope
-        What participants agree to, a phrase each.
+        Uses that participants agree to.
     seed
-        Of the orders.
+        Seed of the orders.
     session
-        The session file with the devices, beside the study file.
+        Session file with the devices, beside the study file.
     preflight
-        Whether sessions begin with the checks of `physio.study.preflight`.
+        Begin sessions with the checks of `physio.study.preflight`.
     """
 
     name: str
@@ -54,18 +54,18 @@ class Settings:
 
 @dataclass(frozen=True)
 class Condition:
-    """One of the ``[conditions.NAME]``.
+    """A table ``[conditions.NAME]``.
 
     Parameters
     ----------
     seconds
-        How long it lasts (s).
+        Duration (s).
     prompt
-        What the participant reads while it lasts.
+        Instruction shown to the participant.
     place
-        ``first`` or ``last`` for everybody, or ``balanced`` over participants.
+        ``first`` or ``last`` for all participants, or ``balanced`` over them.
     questionnaires
-        What is asked when it has ended.
+        Questionnaires after the condition.
     """
 
     seconds: float
@@ -80,14 +80,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One of the ``[[contrasts]]``, planned before the first participant.
+    """A table of ``[[contrasts]]``, planned before the first participant.
 
     Parameters
     ----------
     of, against
-        Two conditions; the figure is the first less the second, within a participant.
-    measures
-        Names of measures: see `physio.study.outcomes`.
+        Two conditions; the contrast is the first minus the second, within participants.
+    outcomes
+        Names of outcomes: see `physio.study.outcomes`.
     """
 
     of: str
@@ -97,14 +97,14 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """One of the ``[[exclusions]]``: when a value does not count.
+    """A table of ``[[exclusions]]``: a rule that excludes values.
 
     Parameters
     ----------
-    measures
-        Beginnings of the names of measures, as ``"scr"``; empty for all.
+    outcomes
+        Prefixes of the names of outcomes, as ``"eda"``; empty for all.
     coverage
-        The least share of a condition that must be usable, 0 to 1.
+        Smallest valid fraction of a condition, 0 to 1.
     """
 
     coverage: float
@@ -112,16 +112,16 @@ class Exclusion:
 
     def __post_init__(self) -> None:
         if not 0 <= self.coverage <= 1:
-            raise ValueError(f"coverage is a share from 0 to 1, not {self.coverage:g}")
+            raise ValueError(f"coverage must be from 0 to 1, not {self.coverage:g}")
 
-    def concerns(self, measure: str) -> bool:
-        """Tell whether a measure is meant."""
-        return not self.outcomes or measure.startswith(self.outcomes)
+    def applies_to(self, outcome: str) -> bool:
+        """Tell whether the rule concerns an outcome."""
+        return not self.outcomes or outcome.startswith(self.outcomes)
 
 
 @dataclass(frozen=True)
 class Design:
-    """A study's plan, whole.
+    """The plan of a study.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Design:
         FileNotFoundError
             If there is none.
         ValueError
-            If a key or a value is not what it must be.
+            If a key or a value is invalid.
         """
         tables = config.read(path)
         at = path.name
@@ -167,7 +167,7 @@ class Design:
             if not isinstance(tables.get(table), dict):
                 raise ValueError(f"{at}: a study file needs a table [{table}]")
         conditions = {
-            name: _made(Condition, parts, f"{at}: conditions.{name}")
+            name: _from_table(Condition, parts, f"{at}: conditions.{name}")
             for name, parts in tables["conditions"].items()
         }
         several: list[tuple[Any, ...]] = []
@@ -177,11 +177,11 @@ class Design:
                 raise ValueError(f"{at}: {key} is a list of tables, [[{key}]]")
             several.append(
                 tuple(
-                    _made(kind, parts, f"{at}: {key}[{i}]")
+                    _from_table(kind, parts, f"{at}: {key}[{i}]")
                     for i, parts in enumerate(rows)
                 )
             )
-        settings = _made(Settings, tables["study"], f"{at}: study")
+        settings = _from_table(Settings, tables["study"], f"{at}: study")
         try:
             return cls(settings, conditions, several[0], several[1], tables)
         except ValueError as error:
@@ -189,7 +189,7 @@ class Design:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of what the file says: spaces and comments do not count."""
+        """SHA-256 of the content; white space and comments do not count."""
         text = json.dumps(self.tables, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -198,8 +198,8 @@ class Design:
         return tuple(n for n, c in self.conditions.items() if c.place == place)
 
 
-def _made(kind: type, parts: Any, at: str) -> Any:
-    """Return what a table of the file says, lists as tuples."""
+def _from_table(kind: type, parts: Any, at: str) -> Any:
+    """Return the settings of a table of the file."""
     if not isinstance(parts, dict):
         raise ValueError(f"{at} = {parts!r} must be a table")
     return config.make(kind, config.build(parts, at), at)

@@ -1,4 +1,4 @@
-"""What follows an event: skin responses, heart rate, EEG."""
+"""Event-related responses: SCR, heart rate change, EEG epochs."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,75 +10,75 @@ import pandas as pd
 
 from physio.core.recording import Recording
 from physio.features.eda.scr_detection import event_related
-from physio.study.outcomes import Signals, marked
+from physio.study.outcomes import Signals, iter_markers
 from physio.view.convert import to_mne
 
 WITHIN: Final = (1.0, 3.0)
 BEFORE: Final = (-5.0, 0.0)
 AFTER: Final = (0.0, 6.0)
-_ROUNDS: Final = 500  # of ICA
-_LIKE: Final = (
-    0.7  # correlation with a frontal electrode; of a few, none stands out by z
-)
+_ICA_ITERATIONS: Final = 500
+_EOG_CORRELATION: Final = 0.7  # with few electrodes no z-score stands out
 
 
-def related(
+def event_related_responses(
     recording: Recording,
     label: str,
     *,
     within: tuple[float, float] = WITHIN,
     signals: Signals | None = None,
 ) -> pd.DataFrame:
-    """Return what skin and heart did after each event.
+    """Return the event-related SCR and heart rate change of the events.
 
     Parameters
     ----------
     recording
-        Where the events and signals are.
+        Recording with events and signals.
     label
-        What the markers of these events begin with.
+        Prefix of the markers of the events.
     within
-        From when to when after an event a skin response begins that belongs to it (s).
+        Window after an event for the onset of its SCR (s).
     signals
-        What `Signals.of` gave for the recording, if that was computed already.
+        Result of `Signals.of`, if computed already.
 
     Returns
     -------
     DataFrame
-        One row an event: ``time`` (s, session clock), ``label``, ``scr`` (1 if there
-        was a response), ``latency`` (s), ``amplitude`` (uS, missing without response),
-        ``magnitude`` (uS, 0 without), and ``heart.change`` (1/min: the mean rate of the
-        6 s after, less that of the 5 s before). Missing where the sensor is not there
-        or not usable.
+        A row per event: ``time`` (s, session clock), ``label``, ``scr`` (1 with a
+        response), ``latency`` (s), ``amplitude`` (uS, NaN without response),
+        ``magnitude`` (uS, 0 without response) and ``heart.change`` (1/min: mean rate of
+        the 6 s after minus that of the 5 s before). NaN where the sensor is absent or
+        not usable.
 
     References
     ----------
     Boucsein et al. (2012), Psychophysiology 49:1017: the window of 1 to 3 s.
     """
-    found = signals or Signals.of(recording)
-    chosen = [(t, text) for t, text in marked(recording) if text.startswith(label)]
+    measured = signals or Signals.of(recording)
+    chosen = [
+        (t, text) for t, text in iter_markers(recording) if text.startswith(label)
+    ]
     times = np.array([t for t, _ in chosen])
     frame = pd.DataFrame({"time": times, "label": [text for _, text in chosen]})
     frame["scr"], frame["latency"], frame["amplitude"] = np.nan, np.nan, np.nan
     frame["magnitude"] = np.nan
-    if found.responses is not None and found.skin is not None and len(times):
-        count, latency, total = event_related(times, found.responses, within).T
-        here = ~np.isnan(count) & _usable(found.skin, times, within)
-        some = here & (count > 0)
-        frame.loc[here, "scr"] = some[here].astype(float)
-        frame.loc[here, "magnitude"] = np.where(some, total, 0.0)[here]
-        frame.loc[some, "amplitude"] = total[some]
-        frame.loc[some, "latency"] = latency[some]
+    if measured.responses is not None and measured.skin is not None and len(times):
+        count, latency, total = event_related(times, measured.responses, within).T
+        usable = ~np.isnan(count) & _usable(measured.skin, times, within)
+        responded = usable & (count > 0)
+        frame.loc[usable, "scr"] = responded[usable].astype(float)
+        frame.loc[usable, "magnitude"] = np.where(responded, total, 0.0)[usable]
+        frame.loc[responded, "amplitude"] = total[responded]
+        frame.loc[responded, "latency"] = latency[responded]
     frame["heart.change"] = [
-        found.rate(t + AFTER[0], t + AFTER[1])
-        - found.rate(t + BEFORE[0], t + BEFORE[1])
+        measured.heart_rate(t + AFTER[0], t + AFTER[1])
+        - measured.heart_rate(t + BEFORE[0], t + BEFORE[1])
         for t in times
     ]
     return frame
 
 
 def summary(frame: pd.DataFrame) -> dict[str, float]:
-    """Return means over events: amplitude over responses, magnitude over all events."""
+    """Return means over events; amplitude over responses, magnitude over all events."""
     return {
         "events": float(len(frame)),
         "usable": float(frame["scr"].notna().sum()),
@@ -89,7 +89,7 @@ def summary(frame: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def eeg(
+def eeg_epochs(
     recording: Recording,
     label: str,
     *,
@@ -97,23 +97,22 @@ def eeg(
     clean: bool = False,
     seed: int = 1,
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the EEG around each event as `mne.Epochs`, and what was done to it.
+    """Return EEG epochs as `mne.Epochs`, and a record of the processing.
 
     Parameters
     ----------
     recording
-        Where the events and the EEG are.
+        Recording with events and EEG.
     label
-        What the markers of these events begin with.
+        Prefix of the markers of the events.
     span
-        From when to when about an event (s); what lies before it is the baseline.
+        Begin and end of an epoch relative to the event (s); baseline: before it.
     clean
-        Whether components that follow the frontal electrodes are taken out (MNE's ICA)
-        and epochs mended or dropped (autoreject). That looks at the whole recording:
-        such epochs are for analysis afterwards, and no feature of a live session or of
-        an estimator is ever computed from them.
+        Remove components that correlate with frontal electrodes (MNE's ICA) and repair
+        or drop epochs (autoreject). This uses the whole recording: such epochs are for
+        offline analysis, and no live feature or estimate is computed from them.
     seed
-        Of ICA and autoreject.
+        Seed of ICA and autoreject.
 
     Raises
     ------
@@ -129,49 +128,51 @@ def eeg(
     ]
     if not wanted:
         raise ValueError(f"no marker begins with {label!r} while there is EEG")
-    done: dict[str, Any] = {"span": list(span), "events": wanted, "clean": clean}
+    processing: dict[str, Any] = {"span": list(span), "events": wanted, "clean": clean}
     raw.filter(1.0, 40.0, verbose="error")
-    done["filter"] = "1 to 40 Hz, zero phase (FIR, MNE's default)"
+    processing["filter"] = "1 to 40 Hz, zero phase (FIR, MNE's default)"
     if clean:
-        done |= _without_eyes(raw, seed)
+        processing |= _remove_ocular_components(raw, seed)
     names = {name: i for i, name in enumerate(wanted, 1)}
     at, ids = mne.events_from_annotations(raw, names, verbose="error")
-    made = mne.Epochs(
+    epochs = mne.Epochs(
         raw, at, ids, *span, baseline=(None, 0), preload=True,
         event_repeated="drop", verbose="error",
     )  # fmt: skip
-    done["epochs"] = len(made)
+    processing["epochs"] = len(epochs)
     if clean:
-        made, told = _mended(made, seed)
-        done |= told
-    return made, done
+        epochs, repair = _repair_epochs(epochs, seed)
+        processing |= repair
+    return epochs, processing
 
 
-def _without_eyes(raw: Any, seed: int) -> dict[str, Any]:
-    """Take out the components that go with the frontal electrodes."""
+def _remove_ocular_components(raw: Any, seed: int) -> dict[str, Any]:
+    """Remove the components that correlate with frontal electrodes."""
     from mne.preprocessing import ICA
 
     frontal = [n for n in ("Fp1", "Fp2", "AF7", "AF8") if n in raw.ch_names]
     parts = min(15, len(raw.ch_names) - 1)
     if not frontal or parts < 2:
-        return {"ica": "left out: no frontal electrode, or fewer than three in all"}
-    ica = ICA(parts, random_state=seed, max_iter=_ROUNDS, verbose="error")
+        return {"ica": "skipped: no frontal electrode, or fewer than three in all"}
+    ica = ICA(parts, random_state=seed, max_iter=_ICA_ITERATIONS, verbose="error")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is told below whether it has converged
+        warnings.simplefilter("ignore")  # "converged" is reported below
         ica.fit(raw, verbose="error")
     bad, _ = ica.find_bads_eog(
-        raw, frontal, _LIKE, measure="correlation", verbose="error"
+        raw, frontal, _EOG_CORRELATION, measure="correlation", verbose="error"
     )
     ica.exclude = bad
     ica.apply(raw, verbose="error")
-    told = {"components": parts, "removed": [int(b) for b in bad], "seed": seed}
-    return {"ica": {**told, "converged": ica.n_iter_ < _ROUNDS}}
+    result = {"components": parts, "removed": [int(b) for b in bad], "seed": seed}
+    return {"ica": {**result, "converged": ica.n_iter_ < _ICA_ITERATIONS}}
 
 
-def _mended(epochs: Any, seed: int) -> tuple[Any, dict[str, Any]]:
-    """Mend or drop epochs with autoreject, where there are enough of them."""
+def _repair_epochs(epochs: Any, seed: int) -> tuple[Any, dict[str, Any]]:
+    """Repair or drop epochs with autoreject, if there are enough of them."""
     if len(epochs) < 10:
-        return epochs, {"autoreject": f"left out: {len(epochs)} epochs, 10 are needed"}
+        return epochs, {
+            "autoreject": f"skipped: {len(epochs)} epochs, at least 10 are needed"
+        }
     try:
         from autoreject import AutoReject
     except ImportError:
@@ -187,29 +188,30 @@ def _mended(epochs: Any, seed: int) -> tuple[Any, dict[str, Any]]:
 
 
 def save(
-    folder: Path, name: str, frame: pd.DataFrame, made: Any, done: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    frame: pd.DataFrame,
+    epochs: Any,
+    processing: Mapping[str, Any],
 ) -> None:
-    """Write a session's events as CSV and its epochs as FIF."""
+    """Write the events of a session as CSV and its epochs as FIF."""
     import json
 
     frame.to_csv(folder / f"{name}.csv", index=False)
-    if made is not None:
-        made.save(folder / f"{name}-epo.fif", verbose="error")
-    (folder / f"{name}.json").write_text(json.dumps(done, indent=1) + "\n", "utf-8")
+    if epochs is not None:
+        epochs.save(folder / f"{name}-epo.fif", verbose="error")
+    (folder / f"{name}.json").write_text(
+        json.dumps(processing, indent=1) + "\n", "utf-8"
+    )
 
 
 def _usable(
     skin: tuple[np.ndarray, np.ndarray], times: np.ndarray, within: tuple[float, float]
 ) -> np.ndarray:
-    """Tell after which events the skin was measured in the whole window."""
+    """Tell for which events EDA is valid in the whole window."""
     t, x = skin
-    return np.array(
-        [
-            bool(
-                len(here := x[(t >= one + within[0]) & (t <= one + within[1])])
-                and not np.isnan(here).any()
-            )
-            for one in times
-        ],
-        np.bool_,
-    )
+    usable = np.zeros(len(times), np.bool_)
+    for i, time in enumerate(times):
+        segment = x[(t >= time + within[0]) & (t <= time + within[1])]
+        usable[i] = len(segment) > 0 and not np.isnan(segment).any()
+    return usable

@@ -1,19 +1,19 @@
-"""How late markers are against what they mark: a photodiode, a microphone."""
+"""Latency between markers and stimuli at a photodiode or a microphone."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from physio.core.recording import Recording
-from physio.study.outcomes import marked
-from physio.view.plots.envelope import whole
+from physio.study.outcomes import iter_markers
+from physio.view.plots.envelope import stitched
 
 
 class MarkerLatency(NamedTuple):
-    """By how much signals came after their markers (s).
+    """Delay of stimuli after their markers (s).
 
-    ``median``; ``jitter``, the standard deviation; ``worst``, the largest distance from
-    the median; ``n`` markers with a signal, of ``markers``.
+    ``median``; ``jitter``, the standard deviation; ``worst``, the largest deviation
+    from the median; ``n`` markers with a stimulus, of ``markers``.
     """
 
     median: float
@@ -31,30 +31,30 @@ def marker_latency(
     within: tuple[float, float] = (-0.1, 0.3),
     threshold: float | None = None,
 ) -> MarkerLatency:
-    """Measure the time from each marker to the flank of a signal.
+    """Measure the time from markers to the rising edge of a signal.
 
     Parameters
     ----------
     recording
-        Where both are.
+        Recording with markers and signal.
     channel
         The channel of the photodiode or the microphone.
     label
-        What the markers begin with.
+        Prefix of the markers.
     within
-        Where about a marker the flank may lie (s).
+        Window about a marker for the edge (s).
     threshold
-        What the signal rises above; by default the middle between its 1st and 99th
-        percentile. Between two samples the crossing is interpolated.
+        Level that the edge crosses; default: the middle between the 1st and the 99th
+        percentile. The crossing is interpolated between samples.
 
     Raises
     ------
     ValueError
-        If there is no such channel or marker, or no marker has a flank.
+        If there is no such channel or marker, or no marker has an edge.
     """
     for blocks in recording.streams.values():
         if channel in blocks[0].info.names and any(map(len, blocks)):
-            times, data = whole(blocks)
+            times, data = stitched(blocks)
             x = data[:, blocks[0].info.names.index(channel)]
             break
     else:
@@ -67,19 +67,21 @@ def marker_latency(
     up = np.flatnonzero((x[:-1] < level) & (x[1:] >= level))
     part = (level - x[up]) / (x[up + 1] - x[up])
     flanks = times[up] + part * (times[up + 1] - times[up])
-    marks = np.array([t for t, text in marked(recording) if text.startswith(label)])
-    found = []
+    marks = np.array(
+        [t for t, text in iter_markers(recording) if text.startswith(label)]
+    )
+    latencies = []
     for t in marks:
         near = flanks[(flanks >= t + within[0]) & (flanks <= t + within[1])]
         if len(near):
-            found.append(float(near[np.argmin(np.abs(near - t))] - t))
-    if not found:
+            latencies.append(float(near[np.argmin(np.abs(near - t))] - t))
+    if not latencies:
         raise ValueError(
-            f"none of {len(marks)} markers has a flank of {channel!r} above "
+            f"none of {len(marks)} markers has an edge of {channel!r} above "
             f"{level:.4g} from {within[0]:g} to {within[1]:g} s about it"
         )
-    late = np.array(found)
-    median = float(np.median(late))
-    worst = float(np.abs(late - median).max())
-    spread = float(late.std(ddof=1)) if len(late) > 1 else 0.0
-    return MarkerLatency(median, spread, worst, len(late), len(marks))
+    delays = np.array(latencies)
+    median = float(np.median(delays))
+    worst = float(np.abs(delays - median).max())
+    spread = float(delays.std(ddof=1)) if len(delays) > 1 else 0.0
+    return MarkerLatency(median, spread, worst, len(delays), len(marks))

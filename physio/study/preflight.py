@@ -1,4 +1,4 @@
-"""Checks before a session: a minute and a half that a participant is led through."""
+"""Preflight checks: a guided recording of 98 s before a session."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -39,9 +39,9 @@ BACK: Final = ("O1", "O2", "Oz", "PO7", "PO8", "PO3", "PO4", "Pz")
 
 @dataclass(frozen=True)
 class PreflightCheck:
-    """What was looked at, its figure, and what it must be.
+    """A check: quantity, value and criterion.
 
-    ``ok`` is None where it cannot be told: the sensor is not there.
+    ``ok`` is None where the sensor is absent.
     """
 
     quantity: str
@@ -57,9 +57,9 @@ class PreflightCheck:
 
 
 class MarkerEcho(Device):
-    """A device that sends a marker to its own session each few seconds.
+    """A device that sends a marker to its own session every few seconds.
 
-    How late it comes back is what a marker of other software is late by.
+    Its delay is that of markers of other software.
     """
 
     def __init__(self, folder: Path, clock: Clock, every: float = 5.0) -> None:
@@ -80,7 +80,7 @@ class MarkerEcho(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """Markers, though none of its own."""
+        """The markers of the session."""
         return (MARKERS,)
 
     @property
@@ -89,7 +89,7 @@ class MarkerEcho(Device):
         return True
 
     def read(self) -> Sequence[Events]:
-        """Send the marker, if it is time."""
+        """Send the marker when it is due."""
         now = self.clock.now()
         if now >= self._next:
             self._next = now + self._every
@@ -98,7 +98,7 @@ class MarkerEcho(Device):
 
 
 def checks(recording: Recording, folder: Path) -> list[PreflightCheck]:
-    """Return every check of a recording of `STEPS`; ``folder``: where sessions go."""
+    """Return all checks of a recording of `STEPS`; ``folder``: parent of sessions."""
     at = {label: t for t, label in iter_markers(recording)}
     signals = Signals.of(recording)
     return [
@@ -119,7 +119,7 @@ def _eeg(recording: Recording) -> Iterator[tuple[StreamInfo, Array, Array]]:
 
 
 def _electrodes(recording: Recording) -> Iterator[PreflightCheck]:
-    """Tell of each EEG channel how much of it was usable."""
+    """Yield the usable fraction of the EEG channels."""
     for blocks in recording.streams.values():
         info = blocks[0].info
         if not any(c.kind == "eeg" for c in info.channels):
@@ -134,7 +134,7 @@ def _electrodes(recording: Recording) -> Iterator[PreflightCheck]:
 
 
 def _resistances(recording: Recording) -> Iterator[PreflightCheck]:
-    """Tell of each electrode's resistance, where the board measures it."""
+    """Yield the electrode impedances that the board measures."""
     scale = {"Ohm": 1e-3, "kOhm": 1.0}
     for blocks in recording.streams.values():
         for i, channel in enumerate(blocks[0].info.channels):
@@ -143,12 +143,12 @@ def _resistances(recording: Recording) -> Iterator[PreflightCheck]:
                 kohm = float(np.nanmedian(values)) * scale[channel.unit]
                 need = "50 or less"
                 yield PreflightCheck(
-                    f"{channel.name} resistance", kohm, "kOhm", need, kohm <= 50
+                    f"{channel.name} impedance", kohm, "kOhm", need, kohm <= 50
                 )
 
 
 def _eyes(recording: Recording, at: dict[str, float]) -> Iterator[PreflightCheck]:
-    """Look for blinks in front, and for alpha at the back when eyes close."""
+    """Detect frontal blinks, and posterior alpha with eyes closed."""
     blinks, ratio = np.nan, np.nan
     for info, times, data in _eeg(recording):
         rate = float(info.rate)
@@ -171,7 +171,7 @@ def _eyes(recording: Recording, at: dict[str, float]) -> Iterator[PreflightCheck
             ratio = powers[1] / powers[0]
     need = "5 or more of the ten"
     yield PreflightCheck(
-        "blinks in front", blinks, "blinks", need, _passed(blinks, blinks >= 5)
+        "frontal blinks", blinks, "blinks", need, _passed(blinks, blinks >= 5)
     )
     need = "1.3 times or more"
     yield PreflightCheck(
@@ -191,13 +191,15 @@ def _alpha(times: Array, x: Array, begin: float, end: float, rate: float) -> flo
 def _body(
     recording: Recording, signals: Signals, at: dict[str, float]
 ) -> Iterator[PreflightCheck]:
-    """Look for a pulse, stillness, and an answer of the skin to a deep breath."""
+    """Check pulse, movement and the SCR to a deep breath."""
     begin, end = at.get("check open", 0.0), at.get("check closed", 0.0)
     pulse = np.nan
     if signals.beats is not None and end > begin:
         pulse = signals.outcomes(begin, end)["heart.rate"].coverage
     need = "0.8 or more accepted"
-    yield PreflightCheck("pulse found", pulse, "of 1", need, _passed(pulse, pulse >= 0.8))
+    yield PreflightCheck(
+        "pulse valid", pulse, "of 1", need, _passed(pulse, pulse >= 0.8)
+    )
     still = _acceleration_sd(recording, begin, end)
     yield PreflightCheck(
         "sitting still", still, "g", "0.05 or less", _passed(still, still <= 0.05)
@@ -208,14 +210,14 @@ def _body(
         column = signals.responses.info.names.index("amplitude")
         sizes = signals.responses.data[(since >= 0.5) & (since < 8.0), column]
         size = float(sizes.max()) if len(sizes) else 0.0
-    need = "0.02 or more: else a non-responder, or dry electrodes"
+    need = "0.02 or more: else a non-responder or dry electrodes"
     yield PreflightCheck(
-        "skin answers a breath", size, "uS", need, _passed(size, size >= 0.02)
+        "SCR to a breath", size, "uS", need, _passed(size, size >= 0.02)
     )
 
 
 def _acceleration_sd(recording: Recording, begin: float, end: float) -> float:
-    """Return how much the acceleration varied (g), the largest of its axes."""
+    """Return the largest standard deviation of the acceleration axes (g)."""
     for blocks in recording.streams.values():
         info = blocks[0].info
         axes = [i for i, c in enumerate(info.channels) if c.unit == "g"]
@@ -227,7 +229,7 @@ def _acceleration_sd(recording: Recording, begin: float, end: float) -> float:
 
 
 def _machine(recording: Recording, folder: Path) -> Iterator[PreflightCheck]:
-    """Look at markers' way back, at clocks, and at the disk."""
+    """Check marker delay, clock and free disk space."""
     late = [
         1e3 * (t - float(label.removeprefix(ECHO)))
         for t, label in iter_markers(recording)
@@ -235,13 +237,13 @@ def _machine(recording: Recording, folder: Path) -> Iterator[PreflightCheck]:
     ]
     worst = max(late, default=float("nan"))
     ok = _passed(worst, worst <= 50)
-    yield PreflightCheck("marker there and back", worst, "ms", "50 or less", ok)
+    yield PreflightCheck("marker round trip", worst, "ms", "50 or less", ok)
     status = recording.events.get("session.status")
     messages = () if status is None else status.labels
     jumps = float(sum(text.startswith("clock:") for text in messages))
     yield PreflightCheck("clock", jumps, "jumps", "none", jumps == 0)
     free = shutil.disk_usage(folder).free / 1e9
-    yield PreflightCheck("room on the disk", free, "GB", "2 or more", free >= 2)
+    yield PreflightCheck("free disk space", free, "GB", "2 or more", free >= 2)
 
 
 def _passed(figure: float, ok: bool) -> bool | None:  # noqa: FBT001

@@ -19,11 +19,11 @@ class Scale:
     Parameters
     ----------
     items
-        Which items are added up.
+        Items that are summed.
     reverse
-        Those of them that count the other way round.
+        Items with reversed scoring.
     factor
-        What the sum is multiplied by.
+        Factor of the sum.
     """
 
     items: tuple[str, ...]
@@ -38,15 +38,15 @@ class Questionnaire:
     Parameters
     ----------
     name, title, citation
-        What it is, and whom to cite.
+        Identifier, full name and reference.
     low, high
-        The first and the last step of every item.
+        Lowest and highest response of all items.
     anchors
-        Words for both ends.
+        Labels of both ends.
     items
-        What is asked, by the item's name.
+        Wording of the items by name.
     scales
-        What is made of the answers, by name.
+        Scales by name.
     """
 
     name: str
@@ -59,17 +59,17 @@ class Questionnaire:
     scales: Mapping[str, Scale]
 
     def check(self, answers: Mapping[str, float]) -> None:
-        """Refuse answers that lack an item or lie outside the scale.
+        """Check that answers are complete and within the response range.
 
         Raises
         ------
         ValueError
-            Naming the item, the value and what would be right.
+            If not; the message names item, value and range.
         """
         if missing := [item for item in self.items if item not in answers]:
             raise ValueError(
-                f"the answers to {self.name!r} lack the item {missing[0]!r}: it is "
-                f"answered from {self.low} to {self.high}"
+                f"the answers to {self.name!r} lack the item {missing[0]!r}: it takes "
+                f"{self.low} to {self.high}"
             )
         for item, value in answers.items():
             if item not in self.items:
@@ -84,7 +84,7 @@ class Questionnaire:
                 )
 
     def scores(self, answers: Mapping[str, float]) -> dict[str, float]:
-        """Return the score of each scale, of answers that `check` lets pass."""
+        """Return the scores of all scales; errors as of `check`."""
         self.check(answers)
         turned = self.low + self.high
         return {
@@ -99,12 +99,12 @@ class Questionnaire:
 
 @cache
 def load(name: str) -> Questionnaire:
-    """Return a questionnaire that is shipped.
+    """Return a shipped questionnaire.
 
     Raises
     ------
     ValueError
-        If there is none of this name, or its file is not whole.
+        If there is none of this name, or its file is incomplete.
     """
     path = HOME / f"{name}.toml"
     if not path.is_file():

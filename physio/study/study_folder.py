@@ -1,4 +1,4 @@
-"""A study's folder: the frozen plan, who had which order, what happened."""
+"""The folder of a study: frozen plan, orders of conditions, log, sessions."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import physio.assets
-from physio.study.counterbalancing import orders
+from physio.study.counterbalancing import draw_orders
 from physio.study.design import Design
 
 FILE: Final = "study.toml"
@@ -25,19 +25,19 @@ EXAMPLE: Final = Path(physio.assets.__file__).parent / "study"
 class Study:
     """A study in its folder.
 
-    The folder holds the plan (``study.toml``) with the session file, what was frozen
-    of it (``frozen.json``: hash and orders), a log to which lines are only added
-    (``log.jsonl``), the sessions (``sessions/CODE-1`` ...) and what was made of them
-    (``derived``, which may be deleted at any time).
+    The folder holds the plan (``study.toml``) with the session file, its frozen hash
+    and orders (``frozen.json``), an append-only log (``log.jsonl``), the sessions
+    (``sessions/CODE-1`` ...) and the results (``derived``, which may be deleted at any
+    time).
 
     Parameters
     ----------
     root
         The folder.
     design
-        The plan as it is now.
+        The present plan.
     frozen
-        What was frozen when the study began.
+        The frozen hash, seed and orders.
     """
 
     root: Path
@@ -46,12 +46,12 @@ class Study:
 
     @classmethod
     def begin(cls, root: Path, plan: Path | None = None) -> Self:
-        """Make a study's folder of a plan, by default the example, and freeze it.
+        """Create the folder of a study from a plan, by default the example; freeze it.
 
         Raises
         ------
         ValueError
-            If the plan is not whole, or the folder holds a study already.
+            If the plan is incomplete, or the folder holds a study already.
         """
         if (root / FROZEN).exists():
             raise ValueError(
@@ -62,8 +62,8 @@ class Study:
         session = source.parent / design.study.session
         if not session.is_file():
             raise FileNotFoundError(
-                f"{source} names the session file {design.study.session!r}, and there "
-                f"is none in {source.parent}"
+                f"{source} names the session file {design.study.session!r}, which is "
+                f"not in {source.parent}"
             )
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path, name in ((source, FILE), (session, design.study.session)):
@@ -72,7 +72,7 @@ class Study:
         frozen = {
             "hash": design.hash,
             "seed": design.study.seed,
-            "orders": orders(
+            "orders": draw_orders(
                 design.placed("first"),
                 design.placed("balanced"),
                 design.placed("last"),
@@ -83,7 +83,7 @@ class Study:
         }
         _write(root / FROZEN, json.dumps(frozen, indent=1) + "\n")
         study = cls(root, design, frozen)
-        study.tell("frozen", hash=design.hash)
+        study.write_log("frozen", hash=design.hash)
         return study
 
     @classmethod
@@ -97,48 +97,56 @@ class Study:
         """
         if not (root / FROZEN).is_file():
             raise FileNotFoundError(
-                f"{root} holds no study: make one with `physio study init {root}`"
+                f"{root} holds no study: create one with `physio study init {root}`"
             )
         frozen = json.loads((root / FROZEN).read_text("utf-8"))
         return cls(root, Design.read(root / FILE), frozen)
 
     def check(self, deviation: str = "") -> None:
-        """Refuse a plan that is no longer the frozen one, or log why it is not.
+        """Compare the plan with the frozen one; log a deviation or refuse it.
 
         Parameters
         ----------
         deviation
-            Why the plan was changed: it is logged, and the new plan accepted.
+            Reason for the change: it is logged, and the new plan accepted.
 
         Raises
         ------
         ValueError
-            If it was changed and nobody says why.
+            If the plan was changed and no reason is given.
         """
         accepted = [self.frozen["hash"]]
-        accepted += [line["hash"] for line in self.log() if line["what"] == "deviation"]
+        accepted += [
+            line["hash"] for line in self.log() if line["event"] == "deviation"
+        ]
         if self.design.hash == accepted[-1]:
             return
         if not deviation:
             raise ValueError(
-                f"{self.root / FILE} is not as it was frozen (hash "
-                f"{self.design.hash[:12]}, not {accepted[-1][:12]}): take the change "
-                'back, or log it with --deviation "why"'
+                f"{self.root / FILE} differs from the frozen plan (hash "
+                f"{self.design.hash[:12]}, not {accepted[-1][:12]}): undo the "
+                'change, or log it with --deviation "reason"'
             )
-        self.tell("deviation", hash=self.design.hash, why=deviation)
+        self.write_log("deviation", hash=self.design.hash, why=deviation)
 
     def log(self) -> list[dict[str, Any]]:
-        """Return what happened, in order."""
+        """Return the log in order of time."""
         path = self.root / LOG
         if not path.is_file():
             return []
         lines = path.read_text("utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.strip()]
+        entries = [json.loads(line) for line in lines if line.strip()]
+        if any("event" not in entry for entry in entries):
+            raise ValueError(
+                f"{path} is the log of a study of version 0.1, which this version "
+                "cannot continue"
+            )
+        return entries
 
-    def tell(self, what: str, **about: Any) -> None:
-        """Add a line to the log, safe on the disk when this returns."""
+    def write_log(self, event: str, **about: Any) -> None:
+        """Append a line to the log and flush it to disk."""
         line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds")}
-        text = json.dumps({**line, "what": what, **about}) + "\n"
+        text = json.dumps({**line, "event": event, **about}) + "\n"
         handle = os.open(self.root / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(handle, "a", encoding="utf-8") as file:
             file.write(text)
@@ -147,36 +155,36 @@ class Study:
 
     @property
     def participants(self) -> dict[str, int]:
-        """Who takes part, and the number of their order."""
+        """Participant codes with the numbers of their orders."""
         return {
             line["participant"]: line["order"]
             for line in self.log()
-            if line["what"] == "assigned"
+            if line["event"] == "assigned"
         }
 
     @property
     def withdrawn(self) -> int:
-        """How many were deleted on their wish; who they were is not known any more."""
-        return sum(line["what"] == "deleted" for line in self.log())
+        """Number of participants who withdrew; their codes are deleted."""
+        return sum(line["event"] == "deleted" for line in self.log())
 
-    def of(self, code: str) -> list[dict[str, Any]]:
+    def log_of(self, code: str) -> list[dict[str, Any]]:
         """Return the log of one participant.
 
         Raises
         ------
         ValueError
-            If nobody has this code.
+            If no participant has this code.
         """
         if code not in self.participants:
-            known = ", ".join(self.participants) or "nobody yet"
-            raise ValueError(f"no participant is called {code!r}; there is {known}")
+            known = ", ".join(self.participants) or "none yet"
+            raise ValueError(f"there is no participant {code!r}; enrolled: {known}")
         return [line for line in self.log() if line.get("participant") == code]
 
     @property
     def orders(self) -> list[list[str]]:
-        """The frozen orders, and behind them those of participants planned since."""
+        """The frozen orders, then those of participants planned later."""
         frozen: list[list[str]] = self.frozen["orders"]
-        now = orders(
+        now = draw_orders(
             self.design.placed("first"),
             self.design.placed("balanced"),
             self.design.placed("last"),
@@ -186,78 +194,81 @@ class Study:
         return [*frozen, *now[len(frozen) :]]
 
     def assign(self, code: str, order: int | None = None) -> list[str]:
-        """Return a participant's order of conditions; a new one gets the next free.
+        """Return the order of conditions of a participant, assigned at the first call.
 
         Parameters
         ----------
         code
-            Of the participant.
+            Participant code.
         order
-            Its number, 0 the first, if it is not to be the next free one.
+            Number of the order from 0; default: the next free one.
 
         Raises
         ------
         ValueError
-            If the order is another's, or theirs is another, or none is left.
+            If the order is taken, differs from the assigned one, or none is free.
         """
         plans = self.orders
         taken = {n: who for who, n in self.participants.items()}
         used = set(taken) | {
-            line["order"] for line in self.log() if line["what"] == "deleted"
+            line["order"] for line in self.log() if line["event"] == "deleted"
         }
         if code in self.participants:
-            own = self.participants[code]
-            if order is not None and order != own:
+            number = self.participants[code]
+            if order is not None and order != number:
                 raise ValueError(
-                    f"{code!r} has order {own}, not {order}: an order is kept for life"
+                    f"{code!r} has order {number}, not {order}: an assigned order is "
+                    "final"
                 )
-            return plans[own]
+            return plans[number]
         if order is None:
             order = next((n for n in range(len(plans)) if n not in used), len(plans))
         if order in used:
-            whose = taken.get(order, "somebody who withdrew")
+            whose = taken.get(order, "a participant who withdrew")
             raise ValueError(
-                f"order {order} was used by {whose}: leave --order out, and the next "
-                "free one is taken"
+                f"order {order} was used by {whose}: without --order the next free one "
+                "is assigned"
             )
         if not 0 <= order < len(plans):
             raise ValueError(
                 f"all {len(plans)} planned orders are used: plan more participants in "
                 f"{FILE}, and log the deviation"
             )
-        self.tell("assigned", participant=code, order=order, conditions=plans[order])
+        self.write_log(
+            "assigned", participant=code, order=order, conditions=plans[order]
+        )
         return plans[order]
 
-    def folder(self, code: str) -> Path:
-        """Return where the next session of a participant goes."""
+    def next_session_folder(self, code: str) -> Path:
+        """Return the folder of the next session of a participant."""
         (self.root / SESSIONS).mkdir(mode=0o700, exist_ok=True)
         names = (self.root / SESSIONS / f"{code}-{n}" for n in range(1, 1000))
         return next(path for path in names if not path.exists())
 
     def sessions(self, code: str) -> list[Path]:
-        """Return the folders of a participant's sessions, in order."""
-        found = []
+        """Return the folders of the sessions of a participant, in order."""
+        folders = []
         for path in (self.root / SESSIONS).glob(f"{code}-*"):
             number = path.name.removeprefix(f"{code}-")
             if number.isdigit() and (path / "recording.xdf").is_file():
-                found.append((int(number), path))
-        return [path for _, path in sorted(found)]
+                folders.append((int(number), path))
+        return [path for _, path in sorted(folders)]
 
 
 @contextmanager
-def whole(folder: Path) -> Iterator[Path]:
-    """Yield a folder beside; put it where ``folder`` is once it is filled."""
+def replace_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder that replaces ``folder`` when the block ends without error."""
     import shutil
 
-    made = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(mode=0o700, parents=True)
+    new = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700, parents=True)
     try:
-        yield made
+        yield new
         shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
+        new.rename(folder)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def _write(path: Path, text: str) -> None:

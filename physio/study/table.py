@@ -1,4 +1,4 @@
-"""The table of a study: participant x condition x measure, and what goes with it."""
+"""The table of outcomes of a study, planned contrasts and mixed models."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,123 +10,128 @@ import pandas as pd
 
 from physio.core.recording import Recording
 from physio.study.design import Contrast, Exclusion
-from physio.study.outcomes import Measure, Segment, Signals, answers, spans
+from physio.study.outcomes import (
+    Outcome,
+    Segment,
+    Signals,
+    completed_segments,
+    questionnaire_scores,
+)
 from physio.study.study_folder import Study
 
 COLUMNS = (
-    "participant", "condition", "position", "session", "measure", "value", "unit",
+    "participant", "condition", "position", "session", "outcome", "value", "unit",
     "coverage", "exclusion",
 )  # fmt: skip
 
 
 class RecordedSession(NamedTuple):
-    """A recording, and which conditions it has.
+    """A recording with its completed conditions.
 
-    ``said``: scores of questionnaires by condition, as `answers` gives them.
+    ``scores``: of questionnaires by condition, as of `questionnaire_scores`.
     """
 
     participant: str
     name: str
     recording: Recording
-    spans: Sequence[Segment]
-    said: Mapping[str, Mapping[str, Measure]]
+    segments: Sequence[Segment]
+    scores: Mapping[str, Mapping[str, Outcome]]
 
 
-def sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSession]:
-    """Yield what was recorded of participants, one recording after another.
+def read_sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSession]:
+    """Yield the recordings of participants one by one.
 
-    Of a session that was killed, all that is whole is read.
+    Of an interrupted session, all intact chunks are read.
     """
     from physio.datasets.open_recording import read
 
     for code in codes:
         for folder in study.sessions(code):
             recording = read(folder / "recording.xdf")
-            found = spans(recording)
+            segments = completed_segments(recording)
             yield RecordedSession(
-                code, folder.name, recording, found, answers(recording)
+                code, folder.name, recording, segments, questionnaire_scores(recording)
             )
 
 
-def recorded(study: Study, code: str) -> list[str]:
-    """Return the conditions that a participant's recordings have whole, answers too.
+def completed_conditions(study: Study, code: str) -> list[str]:
+    """Return the conditions that a participant completed, questionnaires included.
 
-    The log may know of more: what a session had not written when it was killed is to be
-    gone through again.
+    The log may list more: data that an interrupted session had not written are lost, so
+    that condition is repeated.
     """
-    found = []
-    for session in sessions(study, [code]):
-        for span in session.spans:
+    completed = []
+    for session in read_sessions(study, [code]):
+        for span in session.segments:
             asked = study.design.conditions[span.condition].questionnaires
-            said = {
-                name.partition(".")[0] for name in session.said.get(span.condition, {})
+            answered = {
+                name.partition(".")[0]
+                for name in session.scores.get(span.condition, {})
             }
-            if set(asked) <= said:
-                found.append(span.condition)
-    return found
+            if set(asked) <= answered:
+                completed.append(span.condition)
+    return completed
 
 
-def tidy(
-    found: Iterable[RecordedSession], exclusions: Sequence[Exclusion] = ()
+def outcome_table(
+    recorded: Iterable[RecordedSession], exclusions: Sequence[Exclusion] = ()
 ) -> pd.DataFrame:
-    """Return the table, one row a participant, condition and measure.
+    """Return the table with a row per participant, condition and outcome.
 
     Parameters
     ----------
     found
-        What was recorded; of a condition that somebody went through twice, the last
-        whole one counts.
+        Recorded sessions; of a condition completed twice, the last one counts.
     exclusions
-        When a value does not count: it stays in the table, and ``exclusion`` says why.
+        Rules of exclusion: an excluded value stays in the table with its reason.
 
     Returns
     -------
     DataFrame
-        ``participant``, ``condition``, ``position`` (1 for the first of the
-        participant's), ``session``, ``measure``, ``value``, ``unit``, ``coverage`` (the
-        share of the condition that the value rests on) and ``exclusion`` (empty where
-        the value counts).
+        ``participant``, ``condition``, ``position`` (1 for the participant's first),
+        ``session``, ``outcome``, ``value``, ``unit``, ``coverage`` (valid fraction of
+        the condition) and ``exclusion`` (empty if the value is included).
     """
     rows: dict[tuple[str, str, str], tuple[Any, ...]] = {}
     positions: dict[tuple[str, str], int] = {}
-    for session in found:
+    for session in recorded:
         signals = Signals.of(session.recording)
-        for span in session.spans:
+        for span in session.segments:
             key = (session.participant, span.condition)
             before = sum(who == session.participant for who, _ in positions)
             position = positions.setdefault(key, before + 1)
-            measured = {
-                **signals.measured(span.begin, span.end),
-                **session.said.get(span.condition, {}),
+            values = {
+                **signals.outcomes(span.begin, span.end),
+                **session.scores.get(span.condition, {}),
             }
-            for name, (value, unit, coverage) in measured.items():
+            for name, (value, unit, coverage) in values.items():
                 rows[*key, name] = (
                     *key, position, session.name, name, value, unit, coverage,
-                    excluded(name, coverage, value, exclusions),
+                    exclusion_reason(name, coverage, value, exclusions),
                 )  # fmt: skip
     return pd.DataFrame(list(rows.values()), columns=list(COLUMNS))
 
 
-def excluded(
-    measure: str, coverage: float, value: float, exclusions: Sequence[Exclusion]
+def exclusion_reason(
+    outcome: str, coverage: float, value: float, exclusions: Sequence[Exclusion]
 ) -> str:
-    """Return why a value does not count; ``""`` if it does."""
+    """Return the reason for the exclusion of a value; ``""`` if it is included."""
     for rule in exclusions:
-        if rule.concerns(measure) and coverage < rule.coverage:
+        if rule.applies_to(outcome) and coverage < rule.coverage:
             return f"coverage {coverage:.2f} is below {rule.coverage:g}"
-    return "nothing to measure" if np.isnan(value) else ""
+    return "no valid data" if np.isnan(value) else ""
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A planned contrast: of one measure, within participants.
+class ContrastEstimate:
+    """The estimate of a planned contrast of an outcome, within participants.
 
     ``mean`` and its 95 % interval (bootstrap over participants), ``n`` participants
-    with both conditions, ``per_participant``, and ``d``, the mean by the spread of the
-    differences.
+    with both conditions, ``per_participant``, and ``d``, the mean divided by the
+    standard deviation of the differences.
     """
 
-    measure: str
+    outcome: str
     of: str
     against: str
     mean: float
@@ -137,69 +142,71 @@ class Difference:
     per_participant: dict[str, float] = field(default_factory=dict)
 
 
-def contrasts(
+def estimate_contrasts(
     table: pd.DataFrame, planned: Sequence[Contrast], seed: int = 1
-) -> list[Difference]:
-    """Return the planned contrasts, of the values that count."""
-    counts = table[table["exclusion"] == ""]
+) -> list[ContrastEstimate]:
+    """Return the estimates of the planned contrasts, of the included values."""
+    included = table[table["exclusion"] == ""]
     return [
-        _difference(counts, contrast, measure, seed)
+        _estimate(included, contrast, outcome, seed)
         for contrast in planned
-        for measure in contrast.outcomes
+        for outcome in contrast.outcomes
     ]
 
 
-def _difference(
-    counts: pd.DataFrame, contrast: Contrast, measure: str, seed: int
-) -> Difference:
-    own = counts[counts["measure"] == measure]
-    wide = own.pivot_table(index="participant", columns="condition", values="value")
-    lacking = [c for c in (contrast.of, contrast.against) if c not in wide.columns]
-    told = (measure, contrast.of, contrast.against)
-    if lacking:
-        return Difference(*told, np.nan, np.nan, np.nan, 0, np.nan)
-    each = (wide[contrast.of] - wide[contrast.against]).dropna()
-    per_participant = {str(k): float(v) for k, v in each.items()}
-    if len(each) < 2:
-        mean = float(each.mean()) if len(each) else np.nan
-        return Difference(
-            *told, mean, np.nan, np.nan, len(each), np.nan, per_participant
+def _estimate(
+    included: pd.DataFrame, contrast: Contrast, outcome: str, seed: int
+) -> ContrastEstimate:
+    values = included[included["outcome"] == outcome]
+    wide = values.pivot_table(index="participant", columns="condition", values="value")
+    absent = [c for c in (contrast.of, contrast.against) if c not in wide.columns]
+    key = (outcome, contrast.of, contrast.against)
+    if absent:
+        return ContrastEstimate(*key, np.nan, np.nan, np.nan, 0, np.nan)
+    differences = (wide[contrast.of] - wide[contrast.against]).dropna()
+    per_participant = {str(k): float(v) for k, v in differences.items()}
+    if len(differences) < 2:
+        mean = float(differences.mean()) if len(differences) else np.nan
+        return ContrastEstimate(
+            *key, mean, np.nan, np.nan, len(differences), np.nan, per_participant
         )
     rng = np.random.default_rng(seed)
-    drawn = rng.choice(each.to_numpy(), (4000, len(each))).mean(axis=1)
+    drawn = rng.choice(differences.to_numpy(), (4000, len(differences))).mean(axis=1)
     low, high = np.percentile(drawn, [2.5, 97.5]).tolist()
-    spread = float(each.std(ddof=1))
-    d = float(each.mean()) / spread if spread else np.nan
-    return Difference(
-        *told, float(each.mean()), low, high, len(each), d, per_participant
+    spread = float(differences.std(ddof=1))
+    d = float(differences.mean()) / spread if spread else np.nan
+    return ContrastEstimate(
+        *key, float(differences.mean()), low, high, len(differences), d, per_participant
     )
 
 
-def flow(study: Study, table: pd.DataFrame) -> dict[str, int]:
-    """Return how many were planned, came, withdrew, went through all, and count."""
-    here = study.participants
-    seen = table.groupby("participant")["condition"].agg(set).to_dict()
-    whole = [c for c in here if set(study.orders[here[c]]) <= seen.get(c, set())]
-    counts = table[table["exclusion"] == ""]
+def participant_flow(study: Study, table: pd.DataFrame) -> dict[str, int]:
+    """Return the participant flow from planned to included."""
+    orders = study.participants
+    completed = table.groupby("participant")["condition"].agg(set).to_dict()
+    complete = [
+        c for c in orders if set(study.orders[orders[c]]) <= completed.get(c, set())
+    ]
+    included = table[table["exclusion"] == ""]
     return {
         "planned": study.design.study.participants,
-        "enrolled": len(here) + study.withdrawn,
+        "enrolled": len(orders) + study.withdrawn,
         "withdrew and were deleted": study.withdrawn,
-        "went through all conditions": len(whole),
+        "completed all conditions": len(complete),
         "in the table": int(table["participant"].nunique()),
-        "with at least one value that counts": int(counts["participant"].nunique()),
+        "with at least one included value": int(included["participant"].nunique()),
         "values": len(table),
         "values excluded": int((table["exclusion"] != "").sum()),
     }
 
 
-def mixed(table: pd.DataFrame, measure: str, baseline: str) -> dict[str, Any]:
-    """Return a linear mixed model: value ~ condition + position, a level per participant.
+def mixed_model(table: pd.DataFrame, outcome: str, baseline: str) -> dict[str, Any]:
+    """Fit a linear mixed model: value ~ condition + position, intercepts vary.
 
     Raises
     ------
     ValueError
-        If too few values count for it.
+        If too few values are included.
     """
     try:
         import statsmodels.formula.api as smf
@@ -209,27 +216,30 @@ def mixed(table: pd.DataFrame, measure: str, baseline: str) -> dict[str, Any]:
         ) from None
     import warnings
 
-    counts = table[(table["exclusion"] == "") & (table["measure"] == measure)]
-    participants, seen = counts["participant"].nunique(), counts["condition"].nunique()
+    included = table[(table["exclusion"] == "") & (table["outcome"] == outcome)]
+    participants, conditions = (
+        included["participant"].nunique(),
+        included["condition"].nunique(),
+    )
     if (
         participants < 3
-        or baseline not in set(counts["condition"])
-        or len(counts) <= seen + 2
+        or baseline not in set(included["condition"])
+        or len(included) <= conditions + 2
     ):
         raise ValueError(
-            f"a mixed model of {measure!r} needs three participants and {baseline!r}; there "
-            f"are {participants} with {seen} conditions"
+            f"a mixed model of {outcome!r} needs three participants and {baseline!r}; "
+            f"there are {participants} with {conditions} conditions"
         )
     formula = f"value ~ C(condition, Treatment({baseline!r})) + position"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # at the boundary: told by "converged"
-        fitted = smf.mixedlm(formula, counts, groups=counts["participant"]).fit()
+        warnings.simplefilter("ignore")  # at the boundary: see "converged"
+        fitted = smf.mixedlm(formula, included, groups=included["participant"]).fit()
         bounds = fitted.conf_int()
     return {
-        "measure": measure,
+        "outcome": outcome,
         "formula": formula,
         "participants": participants,
-        "values": len(counts),
+        "values": len(included),
         "converged": bool(fitted.converged),
         "effects": {
             name: {
@@ -243,7 +253,7 @@ def mixed(table: pd.DataFrame, measure: str, baseline: str) -> dict[str, Any]:
     }
 
 
-def write(table: pd.DataFrame, folder: Path) -> None:
+def write_table(table: pd.DataFrame, folder: Path) -> None:
     """Write the table as CSV and as Parquet."""
     table.to_csv(folder / "table.csv", index=False)
     table.to_parquet(folder / "table.parquet", index=False)

@@ -1,4 +1,4 @@
-"""The words and the picture that go with a study's table."""
+"""Codebook, methods text, results and plot of a study."""
 
 import json
 from collections.abc import Sequence
@@ -11,56 +11,60 @@ import numpy as np
 import pandas as pd
 
 from physio.study.design import Design
-from physio.study.outcomes import MEANT, UNITS
+from physio.study.outcomes import DESCRIPTIONS, UNITS
 from physio.study.questionnaires import load
-from physio.study.table import Difference
+from physio.study.table import ContrastEstimate
 
-_ACROSS: Final = 4  # panels in a row
+_PANELS_PER_ROW: Final = 4  # panels in a row
 LIBRARIES: Final = ("physio-affect", "numpy", "scipy", "pandas", "statsmodels")
 
 
 def codebook(table: pd.DataFrame) -> pd.DataFrame:
-    """Return what each measure of a table is: name, unit, meaning, source."""
+    """Return the codebook of a table: outcome, unit, definition, source."""
     rows = []
-    for name in sorted(set(table["measure"])):
+    for name in sorted(set(table["outcome"])):
         if name in UNITS:
-            rows.append((name, UNITS[name], MEANT[name], "physio-affect"))
+            rows.append((name, UNITS[name], DESCRIPTIONS[name], "physio-affect"))
             continue
-        asked = load(name.partition(".")[0])
-        scale = asked.scales[name.partition(".")[2]]
-        meaning = f"{asked.title}: sum of {', '.join(scale.items)}"
+        questionnaire = load(name.partition(".")[0])
+        scale = questionnaire.scales[name.partition(".")[2]]
+        meaning = f"{questionnaire.title}: sum of {', '.join(scale.items)}"
         if scale.reverse:
             meaning += f" ({', '.join(scale.reverse)} reversed)"
-        rows.append((name, "1", meaning, asked.citation))
-    return pd.DataFrame(rows, columns=["measure", "unit", "meaning", "source"])
+        rows.append((name, "1", meaning, questionnaire.citation))
+    return pd.DataFrame(rows, columns=["outcome", "unit", "definition", "source"])
 
 
-def methods(
+def methods_text(
     design: Design, flow: dict[str, int], deviations: Sequence[str], *, simulated: bool
 ) -> str:
     """Return a paragraph for the methods section."""
-    asked = sorted({q for c in design.conditions.values() for q in c.questionnaires})
-    named = "; ".join(f"{load(q).title} ({load(q).citation})" for q in asked)
-    lasting = ", ".join(f"{n} ({c.seconds:g} s)" for n, c in design.conditions.items())
+    questionnaires = sorted(
+        {q for c in design.conditions.values() for q in c.questionnaires}
+    )
+    named = "; ".join(f"{load(q).title} ({load(q).citation})" for q in questionnaires)
+    durations = ", ".join(
+        f"{n} ({c.seconds:g} s)" for n, c in design.conditions.items()
+    )
     balanced = ", ".join(design.placed("balanced")) or "none"
     used = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     rules = "; ".join(
-        f"{', '.join(r.outcomes) or 'all measures'} below a coverage of {r.coverage:g}"
+        f"{', '.join(r.outcomes) or 'all outcomes'} below a coverage of {r.coverage:g}"
         for r in design.exclusions
     )
     lines = [
         "SIMULATED participants: a rehearsal, not data." if simulated else "",
         f"{flow['enrolled']} of {flow['planned']} planned participants were enrolled; "
-        f"{flow['withdrew and were deleted']} withdrew and were deleted. Conditions "
-        f"were {lasting}; the order of {balanced} was balanced in a Williams design "
-        f"(Williams 1949) drawn from the seed {design.study.seed}.",
+        f"{flow['withdrew and were deleted']} withdrew and their data were deleted. "
+        f"Conditions were {durations}; the order of {balanced} was counterbalanced in "
+        f"a Williams design (Williams 1949) with the seed {design.study.seed}.",
         f"Self-reports: {named}." if named else "",
-        "Skin conductance responses are those of a convex decomposition (after Greco "
-        "et al. 2015) of at least 0.02 uS; beats were found after Elgendi et al. "
-        "(2013), and intervals accepted by their form and length.",
-        f"Excluded as planned: {rules}." if rules else "",
-        "Contrasts are differences within participants, with 95 % intervals of a "
-        "bootstrap over participants.",
+        "Skin conductance responses of at least 0.02 uS were detected by a convex "
+        "decomposition (after Greco et al. 2015); beats were detected after Elgendi et "
+        "al. (2013), and intervals accepted by beat form and length.",
+        f"Exclusion rules of the plan: {rules}." if rules else "",
+        "Contrasts are differences within participants, with 95 % bootstrap intervals "
+        "over participants.",
         f"The plan was frozen (SHA-256 {design.hash[:16]}...) before the first session"
         + (f"; deviations: {'; '.join(deviations)}." if deviations else "."),
         f"Computed with {used}.",
@@ -68,8 +72,8 @@ def methods(
     return " ".join(line for line in lines if line) + "\n"
 
 
-def results(differences: Sequence[Difference], **more: Any) -> str:
-    """Return contrasts and what else there is as JSON, without NaN."""
+def results_json(differences: Sequence[ContrastEstimate], **more: Any) -> str:
+    """Return contrasts and further results as JSON, with null for NaN."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -78,25 +82,25 @@ def results(differences: Sequence[Difference], **more: Any) -> str:
             return [plain(v) for v in value]
         return None if isinstance(value, float) and np.isnan(value) else value
 
-    told = {"contrasts": [asdict(d) for d in differences], **more}
-    return json.dumps(plain(told), indent=1) + "\n"
+    document = {"contrasts": [asdict(d) for d in differences], **more}
+    return json.dumps(plain(document), indent=1) + "\n"
 
 
-def draw(
+def plot_contrasts(
     table: pd.DataFrame,
-    differences: Sequence[Difference],
+    differences: Sequence[ContrastEstimate],
     path: Path,
     *,
     simulated: bool,
 ) -> None:
-    """Draw a panel for each contrast: a line for each participant, and the difference."""
+    """Plot the contrasts: a panel per contrast, a line per participant, the mean."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     shown = [d for d in differences if d.n] or list(differences)
-    across = min(len(shown), _ACROSS) or 1
+    across = min(len(shown), _PANELS_PER_ROW) or 1
     down = -(-len(shown) // across) or 1
     fig, axes = plt.subplots(
         down, across, figsize=(3.2 * across, 3.3 * down), layout="constrained",
@@ -104,21 +108,24 @@ def draw(
     )  # fmt: skip
     for ax in axes.flat[len(shown) :]:
         ax.set_visible(False)
-    counts = table[table["exclusion"] == ""]
-    for ax, one in zip(axes.flat, shown, strict=False):
-        own = counts[counts["measure"] == one.measure]
-        wide = own.pivot_table(index="participant", columns="condition", values="value")
-        pair = [one.against, one.of]
+    included = table[table["exclusion"] == ""]
+    for ax, contrast in zip(axes.flat, shown, strict=False):
+        values = included[included["outcome"] == contrast.outcome]
+        wide = values.pivot_table(
+            index="participant", columns="condition", values="value"
+        )
+        pair = [contrast.against, contrast.of]
         if set(pair) <= set(wide.columns):
             rows = wide[pair].dropna().to_numpy()
             ax.plot([0, 1], rows.T, color="0.6", lw=1, marker="o", ms=4)
             ax.plot([0, 1], rows.mean(axis=0), color="#0072B2", lw=2.5, marker="o")
-        unit = UNITS.get(one.measure, "points")
+        unit = UNITS.get(contrast.outcome, "points")
         ax.set_xticks([0, 1], pair)
         ax.set_xlim(-0.3, 1.3)
-        ax.set_ylabel(f"{one.measure} ({unit})")
+        ax.set_ylabel(f"{contrast.outcome} ({unit})")
         ax.set_title(
-            f"{one.mean:+.2f} [{one.low:+.2f}, {one.high:+.2f}], n = {one.n}",
+            f"{contrast.mean:+.2f} [{contrast.low:+.2f}, {contrast.high:+.2f}], "
+            f"n = {contrast.n}",
             fontsize=9,
         )
         ax.spines[["top", "right"]].set_visible(False)

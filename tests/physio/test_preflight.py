@@ -61,22 +61,22 @@ def test_a_clock_that_jumped_is_seen(tmp_path: Path) -> None:
     )  # fmt: skip
     good = recording()
     told = {**good.events, "session.status": status}
-    found = {c.what: c for c in checks(Recording(good.streams, told), tmp_path)}
+    found = {c.quantity: c for c in checks(Recording(good.streams, told), tmp_path)}
     assert found["clock"].ok is False
-    assert found["clock"].figure == 1
+    assert found["clock"].value == 1
 
 
 def test_who_does_what_is_asked_passes_and_what_is_not_there_is_not_told(
     tmp_path: Path,
 ) -> None:
-    found = {c.what: c for c in checks(recording(), tmp_path)}
-    assert found["blinks in front"].figure == 10
+    found = {c.quantity: c for c in checks(recording(), tmp_path)}
+    assert found["frontal blinks"].value == 10
     assert found["alpha, eyes closed"].ok
-    assert found["skin answers a breath"].ok
-    assert found["Cz usable"].figure > 0.95
-    assert found["Fp1.r resistance"].figure == pytest.approx(12.0)
-    assert found["marker there and back"].figure == pytest.approx(30.0, abs=1e-6)
-    for absent in ("pulse found", "sitting still"):
+    assert found["SCR to a breath"].ok
+    assert found["Cz usable"].value > 0.95
+    assert found["Fp1.r impedance"].value == pytest.approx(12.0)
+    assert found["marker round trip"].value == pytest.approx(30.0, abs=1e-6)
+    for absent in ("pulse valid", "sitting still"):
         assert found[absent].ok is None
         assert "not measured" in str(found[absent])
 
@@ -84,14 +84,14 @@ def test_who_does_what_is_asked_passes_and_what_is_not_there_is_not_told(
 @pytest.mark.parametrize(
     ("lacks", "what"),
     [
-        ({"blinks": False}, "blinks in front"),
+        ({"blinks": False}, "frontal blinks"),
         ({"alpha": 2.0}, "alpha, eyes closed"),
-        ({"resp": False}, "skin answers a breath"),
+        ({"breath": False}, "SCR to a breath"),
     ],
 )
 def test_what_does_not_happen_is_seen(
     lacks: dict[str, float], what: str, tmp_path: Path
 ) -> None:
-    found = {c.what: c.ok for c in checks(recording(**lacks), tmp_path)}  # type: ignore[arg-type]
+    found = {c.quantity: c.ok for c in checks(recording(**lacks), tmp_path)}  # type: ignore[arg-type]
     assert found[what] is False
     assert sum(ok is False for ok in found.values()) == 1

@@ -131,7 +131,7 @@ def test_a_changed_plan_is_refused_until_the_deviation_is_logged(begun: Study) -
     path = begun.root / "study.toml"
     path.write_text(path.read_text("utf-8").replace("120", "90"), "utf-8")
     changed = Study.open(begun.root)
-    with pytest.raises(ValueError, match=r"study\.toml is not as it was frozen"):
+    with pytest.raises(ValueError, match=r"study\.toml differs from the frozen plan"):
         changed.check()
     changed.check("the film was shorter than we thought")
     changed.check()
@@ -142,15 +142,15 @@ def test_bad_input_is_one_sentence_and_overwrites_nothing(begun: Study) -> None:
     root = str(begun.root)
     before = {p: p.read_bytes() for p in begun.root.rglob("*") if p.is_file()}
     assert "holds a study already" in refused("study", "init", root)
-    assert "no participant is called 'p9'; there is nobody yet" in refused(
+    assert "there is no participant 'p9'; enrolled: none yet" in refused(
         "delete", root, "--participant", "p9", "--yes"
     )
-    assert "is no code" in refused("study", "run", root, "--participant", "Ann Smith")
+    assert "is not a code" in refused("study", "run", root, "--participant", "Ann Smith")
     assert {p: p.read_bytes() for p in begun.root.rglob("*") if p.is_file()} == before
     begun.assign("p1", 2)
     with pytest.raises(ValueError, match="order 2 was used by p1"):
         begun.assign("p2", 2)
-    with pytest.raises(ValueError, match="an order is kept for life"):
+    with pytest.raises(ValueError, match="an assigned order is final"):
         begun.assign("p1", 3)
     assert begun.assign("p2") == begun.frozen["orders"][0]
 
@@ -222,16 +222,16 @@ def test_the_rehearsal_ends_in_a_table_that_is_true(rehearsed: Path) -> None:
             key = (table["participant"] == session.participant) & (
                 table["condition"] == span.condition
             )
-            own = table[key].set_index("measure")
+            own = table[key].set_index("outcome")
             inside = beats[(beats >= span.begin) & (beats < span.end)]
             if own.loc["heart.rate", "exclusion"] == "":
                 true = 60 / np.diff(inside).mean()
                 error = abs(own.loc["heart.rate", "value"] - true)
                 rates.append((error, own.loc["heart.rate", "coverage"]))
-            if own.loc["scr.rate", "exclusion"] == "":
+            if own.loc["eda.scr_rate", "exclusion"] == "":
                 here = (told.times >= span.begin) & (told.times < span.end)
                 true = 60 * (here & (sizes >= 0.02)).sum() / (span.end - span.begin)
-                responses.append((own.loc["scr.rate", "value"], true))
+                responses.append((own.loc["eda.scr_rate", "value"], true))
     assert len(rates) >= 14
     error, coverage = np.array(rates).T
     assert error[coverage >= 0.8].max() < 2.5
@@ -246,8 +246,8 @@ def test_mishaps_are_in_the_flow_and_not_in_the_figures(rehearsed: Path) -> None
     assert results["simulated"]
     assert results["flow"]["enrolled"] == 6
     assert results["flow"]["withdrew and were deleted"] == 1
-    assert results["flow"]["went through all conditions"] == 5
-    by = {c["measure"]: c for c in results["contrasts"]}
+    assert results["flow"]["completed all conditions"] == 5
+    by = {c["outcome"]: c for c in results["contrasts"]}
     assert by["sam.arousal"]["n"] == 5
     # The second lost the wristband half-way: their stress or their amusement is none.
     assert by["heart.rate"]["n"] <= 4
@@ -271,7 +271,7 @@ def test_each_recording_carries_the_frozen_plan(rehearsed: Path) -> None:
 def test_who_withdrew_is_nowhere_any_more(rehearsed: Path) -> None:
     assert find_code(rehearsed, "sim5") == []
     assert find_code(rehearsed, "sim4")
-    with pytest.raises(ValueError, match="order 4 was used by somebody who withdrew"):
+    with pytest.raises(ValueError, match="order 4 was used by a participant who withdrew"):
         Study.open(rehearsed).assign("new", 4)
 
 
@@ -294,7 +294,7 @@ def test_the_same_table_comes_out_of_bids(rehearsed: Path, tmp_path: Path) -> No
         ],
     )
     assert result.exit_code == 0, result.exception
-    key = ["participant", "condition", "measure"]
+    key = ["participant", "condition", "outcome"]
     one, two = (
         pd.read_parquet(folder / "table.parquet").set_index(key).sort_index()
         for folder in (rehearsed / "derived", out)
@@ -323,7 +323,9 @@ def test_events_have_amplitudes_over_responses_and_magnitudes_over_all() -> None
         ("film a", "film b", "film c"),
     )
     block = Block(info, 0, 0.0, level[:, None].copy())
-    frame = event_related_responses(Recording({"band.eda": (block,)}, {MARKERS: events}), "film")
+    frame = event_related_responses(
+        Recording({"band.eda": (block,)}, {MARKERS: events}), "film"
+    )
     assert frame["scr"].tolist() == [1.0, 1.0, 0.0]
     assert np.isnan(frame["amplitude"][2])
     assert frame["magnitude"][2] == 0.0
@@ -376,11 +378,14 @@ def test_no_sensor_is_no_value_and_no_error() -> None:
 
 
 def test_an_exclusion_says_why() -> None:
-    rules = (Exclusion(0.5, ("scr",)),)
-    assert exclusion_reason("scr.rate", 0.2, 3.0, rules) == "coverage 0.20 is below 0.5"
-    assert exclusion_reason("scr.rate", 0.9, 3.0, rules) == ""
+    rules = (Exclusion(0.5, ("eda",)),)
+    assert (
+        exclusion_reason("eda.scr_rate", 0.2, 3.0, rules)
+        == "coverage 0.20 is below 0.5"
+    )
+    assert exclusion_reason("eda.scr_rate", 0.9, 3.0, rules) == ""
     assert exclusion_reason("heart.rate", 0.2, 60.0, rules) == ""
-    assert exclusion_reason("heart.rate", 0.2, np.nan, rules) == "nothing to measure"
+    assert exclusion_reason("heart.rate", 0.2, np.nan, rules) == "no valid data"
 
 
 def test_a_contrast_is_within_participants_and_its_interval_holds_the_truth() -> None:
@@ -391,9 +396,9 @@ def test_a_contrast_is_within_participants_and_its_interval_holds_the_truth() ->
         for condition, shift in (("calm", 0.0), ("stress", 8.0)):
             value = level + shift + rng.normal(0, 3)
             rows.append((f"p{k}", condition, "heart.rate", value, ""))
-    columns = ["participant", "condition", "measure", "value", "exclusion"]
+    columns = ["participant", "condition", "outcome", "value", "exclusion"]
     table = pd.DataFrame(rows, columns=columns)
-    planned = (Contrast("stress", "calm", ("heart.rate", "scr.rate")),)
+    planned = (Contrast("stress", "calm", ("heart.rate", "eda.scr_rate")),)
     found, none = estimate_contrasts(table, planned)
     assert found.low < 8.0 < found.high
     assert found.high - found.low < 4.0

@@ -2,8 +2,8 @@
 An evaluation, participant by participant
 ===============================
 
-The result of ``physio evaluate experiments/eegmat/loso.toml``: each participant was left
-out once, and each has a bar for each model. One number a model hides that some
+The result of ``physio evaluate experiments/eegmat/loso.toml``: each participant was
+left out once, and each has a bar for each model. One number a model hides that some
 participants are told perfectly and some not at all.
 """
 

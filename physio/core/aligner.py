@@ -1,4 +1,4 @@
-"""Streams of their own clocks and rates, brought onto one grid of ticks."""
+"""Alignment of streams with different rates on one grid of ticks."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,16 +14,23 @@ _NOTHING = MissingReason.NO_SIGNAL.nan
 
 @dataclass(frozen=True)
 class TickGrid:
-    """The newest row of every stream, ``rate`` times a second.
+    """Settings of the alignment: the newest row of every stream at each tick.
 
-    Tick j is at ``begin + j / rate`` on the session clock, and is due once every stream
-    has come that far or has been declared silent up to there. A cell is NaN (why: no
-    signal) where the newest row is more than ``hold`` s old. Beside each stream's
-    values stand ``<stream>.window_start`` and ``<stream>.window_end``: from when to
-    when the samples came that they rest on (s, session clock).
+    Tick j is at ``begin + j / rate`` on the session clock. It is due once every stream
+    has data up to it or has been declared silent up to it. A cell is NaN (reason: no
+    signal) where the newest row is more than ``hold`` s old. The columns
+    ``<stream>.window_start`` and ``<stream>.window_end`` give the first and last time
+    of the samples that a stream's values are computed from (s, session clock).
 
-    The law: in whatever order the blocks of different streams arrive, what comes out
-    is the same.
+    The law: the output does not depend on the order in which blocks of different
+    streams arrive.
+
+    Parameters
+    ----------
+    rate
+        Ticks per second (Hz).
+    hold
+        Age up to which the newest row of a stream is used (s).
     """
 
     rate: Fraction = Fraction(4)
@@ -31,7 +38,7 @@ class TickGrid:
 
 
 class StreamAligner:
-    """A join running on the streams of one session.
+    """Alignment running on the streams of one session.
 
     Parameters
     ----------
@@ -40,7 +47,7 @@ class StreamAligner:
     sources
         The streams; each column is called ``<stream>.<channel>``.
     begin
-        When tick 0 is (s, session clock).
+        Time of tick 0 (s, session clock).
     """
 
     def __init__(
@@ -56,11 +63,11 @@ class StreamAligner:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every row."""
+        """Discard all rows."""
         self._tick = 0
         self._none = self._ticks(0, np.empty((0, len(self.info.channels))))
-        self._until = dict.fromkeys(self._sources, -np.inf)  # no row up to this to come
-        self._first = dict.fromkeys(self._sources, np.inf)  # when the first row was
+        self._until = dict.fromkeys(self._sources, -np.inf)  # complete until
+        self._first = dict.fromkeys(self._sources, np.inf)  # time of the first row
         self._times = {name: np.empty(0) for name in self._sources}
         self._rows = {
             name: np.empty((0, len(info.channels)))
@@ -68,15 +75,15 @@ class StreamAligner:
         }
 
     def push(self, block: Block, until: float | None = None) -> Block:
-        """Take in a block of any of the streams; return the ticks now due.
+        """Add a block of one of the streams; return the ticks now due.
 
         Parameters
         ----------
         block
-            Rows of one stream, perhaps none.
+            Rows of one stream, possibly none.
         until
-            A promise (s, session clock): all later rows are stamped after it; by
-            default the stamp of the block's last row.
+            Time up to which the stream is complete (s, session clock): all later rows
+            are after it; by default the time of the block's last row.
         """
         name = block.info.name
         if len(block):
@@ -87,7 +94,7 @@ class StreamAligner:
         return self.advance(name, until) if until is not None else self._emit()
 
     def advance(self, name: str, until: float) -> Block:
-        """Know that no row up to ``until`` (s) is to come; return the ticks now due."""
+        """Mark a stream as complete until ``until`` (s); return the ticks now due."""
         self._until[name] = max(self._until[name], until)
         return self._emit()
 
@@ -113,7 +120,7 @@ class StreamAligner:
         return Block(self.info, start, self.begin, data)
 
     def _fill(self, name: str, ticks: Array, cells: Array) -> None:
-        """Write the newest row at each tick, with its support; forget older rows."""
+        """Write the newest row at each tick, with its support; discard older rows."""
         times, rows = self._times[name], self._rows[name]
         if not len(ticks) or not len(times):
             return
@@ -136,6 +143,7 @@ def _named(stream: str, channel: Channel) -> Channel:
 
 
 def aligned_info(join: TickGrid, sources: tuple[StreamInfo, ...]) -> StreamInfo:
+    """Return the stream of ticks that `StreamAligner` makes of these streams."""
     channels = []
     for info in sources:
         channels += [_named(info.name, c) for c in info.channels]

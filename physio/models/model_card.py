@@ -166,7 +166,8 @@ def load(name: str) -> Weights:
     if not card.is_file():
         raise ValueError(
             f"there are no weights {name!r}: give the name of shipped weights "
-            f"({', '.join(shipped_names()) or 'none'}) or the path of a folder"
+            f"({', '.join(shipped_names()) or 'none'}) or the path of a "
+            f"folder, which needs a '/' in it: './{name}'"
         )
     return _load(folder, card.stat().st_mtime_ns)
 

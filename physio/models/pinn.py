@@ -125,8 +125,8 @@ def bridged(trace: Array) -> Array | float:
 def doubt(trace: Tensor) -> Tensor:
     """Return predictors of the forecast error, shape (B, 3).
 
-    A constant of 1, and the logs of the root mean square deviations of the minute (as in
-    `look_back`) and of its newest five seconds from the newest value (uS).
+    A constant of 1, and the logs of the root mean square deviations of the minute (as
+    in `look_back`) and of its newest five seconds from the newest value (uS).
     """
     now, spread = trace[:, -1:], look_back(trace)[2]
     least = _LEAST * now.clamp(min=0.05)
@@ -144,7 +144,8 @@ class PinnConfig:
     features
         Number of features of the last minute, relative to the participant's baseline.
     samples
-        Number of samples of skin conductance that are read: 4 a second, the last is now.
+        Number of samples of skin conductance that are read: 4 a second, the last is
+        now.
     classes
         Conditions; beta of the first is 0.
     dimensions

@@ -357,7 +357,7 @@ def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
         (
             lambda: Estimator((Expert("nowhere"),)).output_info(INFO),
             r"^there are no weights 'nowhere': give the name of shipped weights "
-            r"\(.*\) or the path of a folder$",
+            r"\(.*\) or the path of a folder, which needs a '/' in it: './nowhere'$",
         ),
     ],
 )

@@ -26,7 +26,7 @@ from physio.online.session_config import SessionConfig
 from physio.training.save_weights import minimal_card, store
 
 NAMES = ("eda.scr_rate", "heart.rate")
-ENDS = [f"{c}.{e}" for c in ("eda", "heart", "trace") for e in ("from", "to")]
+ENDS = [f"{c}.{e}" for c in ("eda", "heart", "trace") for e in ("window_start", "window_end")]
 COLUMNS = (*NAMES, "trace.eda", *ENDS)
 INFO = StreamInfo("features", Fraction(4), tuple(Channel(n) for n in COLUMNS))
 AHEAD = ("forecast.5s", "forecast.15s", "forecast.30s")
@@ -186,9 +186,9 @@ def test_a_session_that_names_it_remembers_skin_conductance() -> None:
 def test_a_session_that_does_not_name_it_loads_no_torch() -> None:
     code = (
         "import sys; from fractions import Fraction;"
-        "from physio.core.block import Channel, Info;"
+        "from physio.core.block import Channel, StreamInfo;"
         "from physio.online.session_config import SessionConfig;"
-        "eda = Info('e4.eda', Fraction(4), (Channel('eda', 'gsr', 'uS'),));"
+        "eda = StreamInfo('e4.eda', Fraction(4), (Channel('eda', 'gsr', 'uS'),));"
         "plan = SessionConfig().plan([eda]);"
         "assert [e.weights for e in plan.estimator.experts] == ['wrist'], plan;"
         "assert 'torch' not in sys.modules"

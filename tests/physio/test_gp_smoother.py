@@ -121,23 +121,23 @@ def test_edges_must_rise() -> None:
 
 
 def test_a_ring_gives_the_moments_that_were() -> None:
-    past = FeatureHistory.none(5, 4.0, 1.0, 2)
+    past = FeatureHistory.empty(5, 4.0, 1.0, 2)
     rows = np.arange(80.0).reshape(40, 2)
     for i, row in enumerate(rows):
-        past.see(row, np.array([False, i > 30]))
+        past.append(row, np.array([False, i > 30]))
     np.testing.assert_array_equal(past.moments(), rows[39:22:-4])
     without = past.moments(np.array([True, True]))
     assert np.isnan(without).tolist() == [[False, i > 30] for i in range(39, 22, -4)]
 
 
 def features(n: int, rate: int = 4, *, lost: bool = True) -> Block:
-    """Return what a session's features may look like, the skin lost on the way."""
+    """Return what a session's features may look like, skin conductance lost for a while."""
     card = model_card.load("published-track").card
     chains = tuple(dict.fromkeys(name.partition(".")[0] for name, _ in card.columns))
     names = [name for name, _ in card.columns]
     channels = [Channel(name, memory=30.0) for name in names]
     channels += [
-        Channel(f"{c}.{end}", unit="s") for c in chains for end in ("from", "to")
+        Channel(f"{c}.{end}", unit="s") for c in chains for end in ("window_start", "window_end")
     ]
     rng = np.random.default_rng(4)
     stored = model_card.load("published-track").arrays["rest.mean"]
@@ -146,8 +146,8 @@ def features(n: int, rate: int = 4, *, lost: bool = True) -> Block:
         y = stored[i] + 0.05 * rng.standard_normal(n)
         data[:, i] = {"raw": y, "log": np.exp(y), "sqrt": y**2}[how]
     data[:, len(names) :] = np.arange(n)[:, None] / rate
-    skin = [i for i, name in enumerate(names) if name.startswith("skin.")]
-    data[200:320, skin if lost else []] = MissingReason.NO_SIGNAL.nan
+    eda = [i for i, name in enumerate(names) if name.startswith("eda.")]
+    data[200:320, eda if lost else []] = MissingReason.NO_SIGNAL.nan
     info = StreamInfo("features", Fraction(rate), tuple(channels), "simulated")  # type: ignore[arg-type]
     return Block(info, 0, 0.0, np.ascontiguousarray(data))
 

@@ -56,20 +56,22 @@ def made(folder: Path, embedding: str = "place") -> model_card.Weights:
 def test_electrodes_that_there_are_and_that_have_a_place_are_read(
     tmp_path: Path,
 ) -> None:
-    card = made(tmp_path).card
+    stored = made(tmp_path)
+    card = stored.card
     # all that it learned with are there, and more: those alone
     more = names(*TRAINED, "Pz", "T7")
-    assert montage_adaptation.read(card, more) == card.columns
-    fewer = montage_adaptation.read(card, names("O1", "Fp2"))
+    assert montage_adaptation.read(stored, more) == card.columns
+    fewer = montage_adaptation.read(stored, names("O1", "Fp2"))
     assert [n for n, _ in fewer] == read_of("O1", "Fp2")
     others = montage_adaptation.read(
-        card, (*names("TP9", "AF7", "Aux1"), "eeg.de.theta.AF8")
+        stored, (*names("TP9", "AF7", "Aux1"), "eeg.de.theta.AF8")
     )
     # AF8 lacks a band, and nobody knows where Aux1 is
     assert [n for n, _ in others] == read_of("TP9", "AF7")
-    assert montage_adaptation.read(card, names("Aux1")) == card.columns
-    fixed = made(tmp_path, "learned").card
-    assert montage_adaptation.read(fixed, names("O1", "Fp2")) == fixed.columns
+    assert montage_adaptation.read(stored, names("Aux1")) == card.columns
+    fixed = made(tmp_path, "learned")
+    read = montage_adaptation.read(fixed, names("O1", "Fp2"))
+    assert read == fixed.card.columns
 
 
 def test_an_electrode_not_learned_with_rests_as_the_nearest_that_was(
@@ -77,8 +79,8 @@ def test_an_electrode_not_learned_with_rests_as_the_nearest_that_was(
 ) -> None:
     stored = made(tmp_path)
     on = montage_adaptation.adapt_to_montage(stored, names("O2", "FCz", "Fp1"))
-    assert on.rest.mean.tolist() == [7, 8, 5, 6, 1, 2]  # of O1, Cz, Fp1
-    assert on.rest.seconds.tolist() == [70, 80, 50, 60, 10, 20]
+    assert on.baseline.mean.tolist() == [7, 8, 5, 6, 1, 2]  # of O1, Cz, Fp1
+    assert on.baseline.seconds.tolist() == [70, 80, 50, 60, 10, 20]
     z = np.random.default_rng(0).standard_normal(6)
     whole = stored.model()
     assert isinstance(whole, RBTransformer)
@@ -99,9 +101,9 @@ def test_an_expert_says_what_it_reads_of_a_headset(tmp_path: Path) -> None:
     channels = tuple(
         Channel(n) for n in (*names("Fz", "Pz"), "eeg.window_start", "eeg.window_end")
     )
-    mind = BoundExpert.bind(expert, StreamInfo("features", Fraction(4), channels))
-    assert list(mind.columns) == read_of("Fz", "Pz")
-    assert mind.at.tolist() == [0, 2, 1, 3]
+    bound = BoundExpert.bind(expert, StreamInfo("features", Fraction(4), channels))
+    assert list(bound.features.names) == read_of("Fz", "Pz")
+    assert bound.features.index.tolist() == [0, 2, 1, 3]
     unknown = tuple(
         Channel(n) for n in (*names("E1"), "eeg.window_start", "eeg.window_end")
     )
@@ -112,9 +114,9 @@ def test_an_expert_says_what_it_reads_of_a_headset(tmp_path: Path) -> None:
 def test_electrodes_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     made(tmp_path)
     made(tmp_path, "learned")
-    both = [str(tmp_path / k) for k in ("place", "learned")]
+    both = [Expert(str(tmp_path / k)) for k in ("place", "learned")]
     (said,) = montage_adaptation.unplaced(both, names("Fz", "EXG1", "EXG2"))
-    assert said.startswith(f"{both[0]}: without EXG1, EXG2, whose positions are ")
+    assert said.startswith(f"{both[0].weights}: without EXG1, EXG2, whose positions are ")
     assert montage_adaptation.unplaced(both, names("Fz", "Cz")) == []
 
 
@@ -142,14 +144,14 @@ def test_the_shipped_weights_answer_on_any_headset(name: str) -> None:
     streams = tuple(b[0].info for b in recording.streams.values())
     (expert,) = SessionConfig().plan(streams).estimator.experts  # type: ignore[attr-defined]
     features = physio.compute_features(recording)
-    assert len(BoundExpert.bind(expert, features.info).columns) == 4 * len(electrodes)
+    assert len(BoundExpert.bind(expert, features.info).features.names) == 4 * len(electrodes)
 
 
 @pytest.mark.long
 def test_a_live_session_with_four_electrodes_and_its_replay(tmp_path: Path) -> None:
     electrodes = ", ".join(f'"{e}"' for e in HEADSETS["Muse"])
     (tmp_path / "muse.toml").write_text(
-        '[session]\nperson = "p1"\nconsent = "none: simulated participant"\n'
+        '[session]\nparticipant = "p1"\nconsent = "none: simulated participant"\n'
         '[devices.muse]\nuse = "devices.simulated:Headset"\npreset = "exaggerated"\n'
         f"cycle = 60.0\nchannels = [{electrodes}]\n"
         '[sinks.recording]\nuse = "physio.sinks.xdf:Xdf"\n'

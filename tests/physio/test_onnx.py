@@ -83,5 +83,6 @@ def test_without_the_packages_the_network_itself_answers(
 def test_a_file_is_a_whole_valid_graph(tmp_path: Path) -> None:
     import onnx as package
 
-    onnx.write(RBTransformer(RBTransformerConfig(4)), tmp_path / "net.onnx")
+    model = RBTransformer(RBTransformerConfig(4, head="affect"))
+    onnx.write(model, tmp_path / "net.onnx")
     package.checker.check_model(str(tmp_path / "net.onnx"), full_check=True)

@@ -57,7 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Calibration]:
                 running.rate(0.1, 0.1, label=self_report.CONTINUOUS)
     recording = xdf.read(folder / "recording.xdf")
     found, said = personal_calibration.calibrate(recording, running.plan, None, "p1")
-    assert said[-1].startswith("the sensors were worn for 1 min before the rest")
+    assert said[-1].startswith("the sensors were worn for 1 min before the baseline")
     return folder, found
 
 
@@ -107,9 +107,9 @@ def test_one_of_somebody_else_is_refused_and_the_session_goes_on(
 @pytest.mark.parametrize(
     ("rest", "message"),
     [
-        ((60.0, 100.0), "the rest of 40 s is too short: two to five minutes are asked "
-         "for"),
-        ((5000.0, 5300.0), "a rest from 5000 s on is not in this recording, which "
+        ((60.0, 100.0), "the baseline of 40 s is too short: record two to five "
+         "minutes"),
+        ((5000.0, 5300.0), "a baseline from 5000 s on is not in this recording, which "
          "lasts 330 s"),
     ],
 )  # fmt: skip
@@ -132,7 +132,7 @@ def test_a_rest_that_is_too_poor(data: Path) -> None:
 
     recording = physio.read(data / "empatica_e4" / "offwrist33s")
     plan = SessionConfig().plan(recording.inputs)
-    with pytest.raises(ValueError, match=r"^the rest of 3\d s is too short"):
+    with pytest.raises(ValueError, match=r"^the baseline of 3\d s is too short"):
         personal_calibration.calibrate(recording, plan, (0.0, 200.0))
 
 
@@ -143,6 +143,6 @@ def test_the_command_writes_a_small_file(made: tuple[Path, Calibration]) -> None
         app, ["calibrate", str(folder / "recording.xdf"), "--out", str(out)]
     )
     assert result.exit_code == 0, result.output
-    assert "1 rated moments" in result.output
+    assert "1 ratings" in result.output
     assert Calibration.read(out).experts == found.experts
     assert out.stat().st_size < 4000

@@ -12,13 +12,12 @@ import tomli_w
 from physio.core.block import Channel, Origin, StreamInfo
 from physio.core.recording import Recording
 from physio.inference.estimator import Estimator
+from physio.online.default_pipeline import default_chains, unused_chains
 from physio.online.session_config import (
     SessionConfig,
     SessionSettings,
-    default_chains,
     read,
     recorded,
-    unused_chains,
 )
 
 
@@ -58,7 +57,7 @@ def test_chains_by_the_kind_of_channel() -> None:
 
 def test_where_one_channel_is_read_the_first_is_picked() -> None:
     plan = SessionConfig().plan((PPG,))
-    assert "Pick(channels=('ir',))" in repr(plan.chains["heart"].stages[0])
+    assert "SelectChannels(channels=('ir',))" in repr(plan.chains["heart"].stages[0])
 
 
 def test_measured_weights_for_a_measured_wrist() -> None:
@@ -84,7 +83,7 @@ def test_demo_weights_where_nothing_else_reads_the_features() -> None:
 def test_what_nobody_reads_is_said() -> None:
     plan = SessionConfig().plan((NOWHERE, EDA))
     assert unused_chains(plan) == [
-        "eeg (box.eeg): no weights at hand read these features"
+        "eeg (box.eeg): no shipped or named weights read these features"
     ]
 
 
@@ -134,14 +133,14 @@ def test_only_a_word_of_its_own_leaves_the_recording_out() -> None:
     assert file.resolved(file.plan(()))["session"]["record"] is False
     with pytest.raises(ValueError, match=r"^f: session.record = false leaves no rec"):
         SessionConfig({**off, "sinks": OURS}, "f").with_sinks(OURS)
-    with pytest.raises(ValueError, match=r"^f: session.record = false, and nothing"):
+    with pytest.raises(ValueError, match=r"^f: session.record = false, but this only"):
         SessionConfig(off, "f").recording_only()
     with pytest.raises(ValueError, match=r"^f: session.record = 'no': "):
         SessionConfig({"session": {"record": "no"}}, "f").with_sinks(OURS)
 
 
 HOSTILE = {
-    "session": {"participant": "x", "rate": 8, "patience": 2.5, "realtime": True},
+    "session": {"participant": "x", "rate": 8, "stall_timeout": 2.5, "realtime": True},
     "devices": {"band": {"use": "devices.simulated:Wristband"}},
     "chains": {"eda": {"stream": "band.eda", "stages": []}},
     "sinks": {
@@ -214,8 +213,8 @@ def test_a_file_that_only_records_computes_nothing() -> None:
         ({"session": 3}, "f: session = 3 must be a table, [session]"),
         ({"devices": {"a": 1}}, "f: devices.a = 1 must be a table, [devices.a]"),
         (
-            {"session": {"patience": 0}},
-            "f: session: patience must be above 0 s, not 0.0",
+            {"session": {"stall_timeout": 0}},
+            "f: session: stall_timeout must be above 0 s, not 0.0",
         ),
     ],
 )

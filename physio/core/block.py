@@ -14,7 +14,10 @@ Array = npt.NDArray[np.float64]
 
 
 class Origin(StrEnum):
-    """Where numbers come from, the most trustworthy first."""
+    """Origin of data: measured, simulated, or estimated with demonstration weights.
+
+    The members are ordered from the most to the least trustworthy.
+    """
 
     MEASURED = "measured"
     SIMULATED = "simulated"
@@ -22,7 +25,7 @@ class Origin(StrEnum):
 
     @classmethod
     def worst(cls, *origins: "Origin") -> "Origin":
-        """Return what may be said of something computed from all of these."""
+        """Return the origin of a result computed from data of these origins."""
         order = list(cls)
         return max(origins, key=order.index, default=cls.MEASURED)
 
@@ -36,15 +39,16 @@ class Channel:
     name
         As the field writes it: ``"Fz"``, ``"eda"``, ``"de.alpha.Fz"``.
     kind
-        Channel type in MNE's words: ``eeg``, ``eog``, ``emg``, ``ecg``, ``resp``,
+        Channel type as MNE names it: ``eeg``, ``eog``, ``emg``, ``ecg``, ``resp``,
         ``gsr``, ``temperature``, ``bio`` (pulse), ``misc`` (movement, features),
-        ``stim``; and ``quality``: what a sensor is good for, which no model reads.
+        ``stim``; and ``quality``, a signal quality that no model reads.
     unit
         ``"uV"``, ``"uS"``, ``"degC"``, ``"g"``, ``"1/min"`` ...; ``"1"`` for none.
     delay
-        How far a value lies behind the sample that made it due (s).
-    span
-        How far back the samples reach that a value rests on (s); 0 for a raw sample.
+        Time from the moment that a value describes to the sample with which it is due
+        (s).
+    memory
+        Duration of the samples that a value is computed from (s); 0 for a raw sample.
     """
 
     name: str
@@ -56,24 +60,24 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What a stream is: known before its first sample, true of every block.
+    """Description of a stream, known before its first sample and equal for all blocks.
 
     Parameters
     ----------
     name
-        Which stream of a session this is: ``"<device>.<stream>"``, ``"headset.eeg"``.
+        Name in the session: ``"<device>.<stream>"``, as ``"headset.eeg"``.
     rate
         Samples per second (Hz), exact; 0 for events.
     channels
         The columns of the data.
     origin
-        Measured, simulated or demo; inherited by all that is computed from it.
+        Measured, simulated or demo; inherited by all data computed from it.
     participant
         Code of the participant who wears it, never a name.
     site, placement
-        Where on the body, ``"left wrist"``; and how, ``"dorsal, dry electrodes"``.
+        Body site, ``"left wrist"``, and placement, ``"dorsal, dry electrodes"``.
     reference
-        What electrodes are measured against, ``"A2"``; empty where it is unknown.
+        Reference electrode, ``"A2"``; empty where it is unknown.
     """
 
     name: str
@@ -102,11 +106,11 @@ class StreamInfo:
 
     @property
     def memory(self) -> float:
-        """The longest `Channel.span` (s)."""
+        """The longest `Channel.memory` (s)."""
         return max((c.memory for c in self.channels), default=0.0)
 
     def with_channels(self, rate: Fraction | None = None, *channels: Channel) -> Self:
-        """Return the stream that carries ``channels`` at ``rate``, all else as here."""
+        """Return this stream with other channels, and at another rate (Hz) if given."""
         return replace(
             self, rate=self.rate if rate is None else rate, channels=channels
         )
@@ -122,14 +126,14 @@ class Block:
         The stream.
     start
         Number of samples of the stream before this block, lost ones included.
-    epoch
-        When sample 0 of the stream was taken (s, session clock). Sample i was taken at
-        ``epoch + i / rate``, whichever block it is in; a device whose clock drifts
-        moves the epoch from block to block, so little that times still rise.
+    t0
+        Time of sample 0 of the stream (s, session clock). The time of sample i is
+        ``t0 + i / rate``, whichever block it is in. A device whose clock drifts changes
+        t0 from block to block, by so little that times still rise.
     data
-        Samples, shape (n, channels), float64, C order; read-only from here on.
+        Samples, shape (n, channels), float64, C order; made read-only.
     stamps
-        The device's own time of each sample as it gave it, shape (n,), if it did.
+        Time stamp of each sample on the device's clock, shape (n,), if it sends them.
     """
 
     info: StreamInfo
@@ -162,17 +166,17 @@ class Block:
 
     @property
     def stop(self) -> int:
-        """Number of samples of the stream before the block that comes next."""
+        """Number of samples of the stream before the next block."""
         return self.start + len(self)
 
     @property
     def times(self) -> Array:
-        """When each sample was taken (s, session clock), shape (n,)."""
+        """Time of each sample (s, session clock), shape (n,)."""
         return self.t0 + np.arange(self.start, self.stop) / float(self.info.rate)
 
     @property
     def complete_until(self) -> float:
-        """When the last sample was taken (s, session clock): all to come is later."""
+        """Time of the last sample (s, session clock); all later blocks are after it."""
         return self.t0 + (self.stop - 1) / float(self.info.rate)
 
     def column(self, name: str) -> Array:
@@ -185,13 +189,13 @@ class Block:
         return self.data[:, self.info.names.index(name)]
 
     def part(self, start: int, stop: int) -> "Block":
-        """Return the samples numbered ``start`` to ``stop`` that are in this block."""
+        """Return the samples numbered ``start`` to ``stop`` that the block holds."""
         a = min(max(start - self.start, 0), len(self))
         b = min(max(stop - self.start, a), len(self))
         stamps = None if self.stamps is None else self.stamps[a:b]
         return Block(self.info, self.start + a, self.t0, self.data[a:b], stamps)
 
     def split(self, rows: Sequence[int]) -> Iterator["Block"]:
-        """Yield this block in parts, cut before each of ``rows``."""
+        """Yield this block in parts, split before each of ``rows``."""
         for a, b in pairwise([0, *sorted(rows), len(self)]):
             yield self.part(self.start + a, self.start + b)

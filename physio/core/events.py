@@ -1,4 +1,4 @@
-"""What happens at times of its own: beats, markers, ratings, losses."""
+"""Events: beats, markers, ratings and losses, each with a time stamp."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +11,21 @@ from physio.core.block import Array, Block, Channel, StreamInfo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Events:
-    """Happenings of one stream that has no rate.
+    """Consecutive events of one stream that has no sampling rate.
 
     Parameters
     ----------
     info
         The stream; its rate is 0.
-    until
-        A promise (s, session clock): nothing that happened before is still to come.
+    complete_until
+        Time up to which the stream is complete (s, session clock): no earlier event
+        follows.
     times
-        When each happened (s, session clock), shape (n,), rising.
+        Time of each event (s, session clock), shape (n,), rising.
     data
-        What is known of each, shape (n, channels).
+        Values of each event, shape (n, channels).
     labels
-        A text for each, as a marker has it; n of them, or none at all.
+        Text of each event, as of a marker: n of them, or none.
     """
 
     info: StreamInfo
@@ -54,7 +55,7 @@ class Events:
         return len(self.times)
 
     def part(self, start: int, stop: int, until: float) -> "Events":
-        """Return events number ``start`` to ``stop``, with a promise of theirs."""
+        """Return events number ``start`` to ``stop``, complete until ``until`` (s)."""
         rows = slice(start, stop)
         labels = self.labels[rows] if self.labels else ()
         return Events(self.info, until, self.times[rows], self.data[rows], labels)
@@ -65,7 +66,7 @@ Item = Block | Events
 
 
 def concatenate(parts: Sequence[Events]) -> Events:
-    """Return events of one stream that came in parts, at least one, as a whole."""
+    """Return consecutive events of one stream, at least one part, as a whole."""
     times, data = (
         np.concatenate([getattr(p, k) for p in parts]) for k in ("times", "data")
     )
@@ -82,23 +83,23 @@ def single_event(
 
 
 def event_stream(name: str, *channels: Channel) -> StreamInfo:
-    """Return a stream of labelled events, with ``channels`` of numbers beside."""
+    """Return a stream of labelled events, with ``channels`` of values."""
     return StreamInfo(name, Fraction(0), channels)
 
 
 def is_point(info: StreamInfo) -> bool:
-    """Tell whether a stream on a grid stands for events: see `events_from_grid`."""
+    """Return whether a regular stream holds events: see `events_from_grid`."""
     return bool(info.channels) and info.channels[0].kind == "event"
 
 
 def events_from_grid(block: Block) -> Events:
     """Return the events that a regular stream carries on its grid.
 
-    Inside a chain, what a stage detects stays on the sample grid: one row a sample, all
-    NaN but where something happened. The first channel, of kind ``"event"``, is how far
-    the happening lies from the row's own time (s, at most 0 and no earlier than
-    ``-delay``); the others tell what it was. So one rule of cuts and gaps holds for
-    samples and events alike.
+    Inside a chain, detected events stay on the sample grid: one row a sample, NaN
+    except where an event was detected. The first channel, of kind ``"event"``, is the
+    time of the event relative to its row (s, at most 0 and no less than ``-delay``);
+    the others are its values. So one rule for blocks and gaps holds for samples and
+    events.
     """
     first = block.info.channels[0]
     rows = np.flatnonzero(~np.isnan(block.data[:, 0]))

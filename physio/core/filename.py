@@ -1,4 +1,4 @@
-"""Names that become names of files: what is refused, and what stands for it."""
+"""File names from other names: validation and replacement of characters."""
 
 import hashlib
 import unicodedata
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 LONGEST: Final = 100
-"""How long a name may be (bytes in UTF-8): what stands around it has room as well."""
+"""Longest name (bytes in UTF-8), which leaves room for prefixes and endings."""
 
 _PORTS = (
     f"{port}{n}" for port in ("com", "lpt") for n in "0123456789\u00b9\u00b2\u00b3"
@@ -16,7 +16,7 @@ _SPECIAL: Final = frozenset('<>:"|?*')
 
 
 def fault(name: str) -> str:
-    """Return why a name cannot be that of a file on every system; empty if it can."""
+    """Return the reason for which a name is no file name on every system, or ``""``."""
     if not name:
         return "it is empty"
     if len(name.encode("utf-8", "surrogatepass")) > LONGEST:
@@ -32,19 +32,19 @@ def fault(name: str) -> str:
 
 
 def plain(name: str, kind: str) -> str:
-    """Return a name that can be part of a file's name, or refuse it.
+    """Return a name that can be part of a file name, or refuse it.
 
     Parameters
     ----------
     name
         The name.
-    what
-        What is called so, for the message: ``"a sink"``.
+    kind
+        Kind of the named thing, for the message: ``"a sink"``.
 
     Raises
     ------
     ValueError
-        If it is none; the message says why in one sentence.
+        If it cannot; the message gives the reason.
     """
     if reason := fault(name):
         short = name if len(name) <= LONGEST else f"{name[:40]}..."
@@ -55,10 +55,11 @@ def plain(name: str, kind: str) -> str:
 
 
 def safe(name: str) -> str:
-    """Return the name of a file for any name at all.
+    """Return a file name for any name.
 
-    One that can be so is returned as it is. In another, each character that cannot be
-    becomes ``_``, and what tells it from all others follows: a part of its SHA-256.
+    A name that is a valid file name is returned unchanged. In any other, each invalid
+    character becomes ``_``, and part of the name's SHA-256 follows, so that file names
+    stay distinct.
     """
     if not fault(name):
         return name
@@ -71,10 +72,9 @@ def safe(name: str) -> str:
 
 
 class Files:
-    """File names by name: no two are alike, nor alike but for capitals.
+    """File names by name: no two are equal, also without regard to case.
 
-    Some systems make no difference between capitals and small letters, or between two
-    ways to write an accent.
+    Some systems do not distinguish case, or two Unicode forms of one accent.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Files:
         self._taken: set[str] = set()
 
     def __getitem__(self, name: str) -> str:
-        """Return the file name of any name, always the same one: see `safe`."""
+        """Return the file name of a name, the same at each call: see `safe`."""
         if name not in self._files:
             file, number = safe(name), 2
             while _key(file) in self._taken:
@@ -93,9 +93,9 @@ class Files:
 
 
 def distinct(names: Iterable[str]) -> dict[str, str]:
-    """Return a file name for each name, no two alike: see `Files`.
+    """Return a file name for each name, no two equal: see `Files`.
 
-    Names that can be a file's are served first, so that they stay as they are.
+    Valid file names are assigned first, so that they stay unchanged.
     """
     names, files = list(names), Files()
     for name in sorted(names, key=lambda n: bool(fault(n))):
@@ -104,7 +104,7 @@ def distinct(names: Iterable[str]) -> dict[str, str]:
 
 
 def _bad(character: str) -> str:
-    """Return why a character can be in no file's name; empty if it can."""
+    """Return the reason for which no file name holds a character, or ``""``."""
     if character in "/\\":
         return f"it holds the path separator {character!r}"
     if character in _SPECIAL:

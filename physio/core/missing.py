@@ -1,4 +1,4 @@
-"""Why a value is missing: NaN is missing, and which NaN it is says why."""
+"""Missing values: a NaN whose payload encodes the reason."""
 
 from enum import IntEnum
 from typing import Final
@@ -11,11 +11,11 @@ _SHIFT: Final = 44  # high in the payload, so that the reason survives float32
 
 
 class MissingReason(IntEnum):
-    """Why a value is not there.
+    """Reason for which a value is missing.
 
-    A reason travels inside the missing value itself, in the payload of the NaN, as R
-    keeps its ``NA`` apart from its ``NaN``; `missing_reason` reads it back. A NaN that
-    nobody gave a reason, a device's own for example, reads as `NO_SIGNAL`.
+    The reason is stored in the payload of the NaN, as R distinguishes its ``NA`` from
+    its ``NaN``; `missing_reason` reads it. A NaN without a reason, as a device may send
+    it, reads as `NO_SIGNAL`.
     """
 
     OK = 0
@@ -34,7 +34,7 @@ class MissingReason(IntEnum):
 
     @property
     def words(self) -> str:
-        """The reason as participants read it, as in ``"warming up"``."""
+        """The reason in words, as ``"warming up"``."""
         return self.name.lower().replace("_", " ")
 
 
@@ -47,7 +47,7 @@ _NANS: Final = tuple(_missing(reason) for reason in MissingReason)
 
 
 def missing_reason(values: npt.ArrayLike) -> npt.NDArray[np.int8]:
-    """Return the `MissingReason` of each value: 0 where it is a number, else why it is not.
+    """Return the `MissingReason` of each value, 0 where it is a number.
 
     Parameters
     ----------

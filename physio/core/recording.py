@@ -1,4 +1,4 @@
-"""Sessions that have ended."""
+"""Recordings: all streams and events of a session, and their order of arrival."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,13 +10,13 @@ from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, Item, event_stream
 
 STREAM_TIMEOUT = "session.stream_timeout"
-"""Name of the stream in which a session declares others silent: see `stream_timeout`."""
+"""Name of the stream of declared timeouts: see `stream_timeout`."""
 
 STREAM_REJECTED = "session.stream_rejected"
-"""Name of the stream in which a session gives others up: see `stream_rejected`."""
+"""Name of the stream of rejected streams: see `stream_rejected`."""
 
 MARKERS = "session.markers"
-"""Name of the stream of what a participant marked while the session ran."""
+"""Name of the stream of markers that were set while the session ran."""
 
 BASELINE_START = "baseline start"
 """Label of the marker that begins a participant's resting baseline."""
@@ -27,33 +27,32 @@ BASELINE_END = "baseline end"
 _BASELINE_0_1 = {"rest": BASELINE_START, "rest over": BASELINE_END}
 
 RATINGS = "session.ratings"
-"""Name of the stream of how participants rated themselves while the session ran.
+"""Name of the stream of self-reports that were given while the session ran.
 
-Of several participants, the code of the one follows: ``"session.ratings.p1"``.
+With several participants, the participant's code follows: ``"session.ratings.p1"``.
 """
 
 MUTES = "session.mutes"
-"""Name of the stream in which participants leave streams out: see `mute`."""
+"""Name of the stream in which streams are excluded: see `mute`."""
 
 CALIBRATION = "session.calibration"
-"""Name of the stream in which a session is told what is known of a participant."""
+"""Name of the stream of the calibrations that a session begins with."""
 
 USER_INPUT = (MARKERS, RATINGS, MUTES, CALIBRATION)
-"""Names of the streams of a session that are part of what arrived."""
+"""Names of the session's streams that are input, as those of the devices are."""
 
 COMPUTED = ("features", "estimates")
-"""Names of the streams that a session computes beside what its chains detect.
+"""Names of the streams that a session computes, besides the events of its chains.
 
-In a session of several participants, the code of the one that it is about follows:
-``"estimates.p1"``.
+With several participants, the participant's code follows: ``"estimates.p1"``.
 """
 
 
 class Arrival(NamedTuple):
-    """What came next in a session: ``n`` samples, or events, of a stream.
+    """Entry of the timeline: ``n`` samples or events of one stream that arrived.
 
-    ``start`` is the number of the first sample, or of the first event; ``epoch`` is
-    that of the block, or the ``until`` of the events.
+    ``start`` is the number of the first sample or event; ``t0`` is `Block.t0` or
+    `Events.complete_until` (s, session clock).
     """
 
     stream: str
@@ -70,14 +69,14 @@ class Recording:
     ----------
     streams
         The regular streams by name, each as one or more blocks in order, at least an
-        empty one; what lies between two blocks was lost.
+        empty one; samples between two blocks were lost.
     events
-        The event streams by name, each whole.
+        The event streams by name, each complete.
     timeline
-        In which order things arrived, if that was recorded: a computation on this
-        recording then repeats, bit for bit, what was computed live.
-    about
-        What is known of the recording: ``source``, ``citation``, ``licence``,
+        Order of arrival, if it was recorded: a computation on this recording then
+        repeats, bit for bit, the live computation.
+    metadata
+        Properties of the recording: ``source``, ``citation``, ``licence``,
         ``participant``, ``begin`` (s, session clock) ...
     """
 
@@ -88,41 +87,41 @@ class Recording:
 
     @property
     def infos(self) -> tuple[StreamInfo, ...]:
-        """What each stream is, the regular ones first."""
+        """Description of each stream, the regular ones first."""
         regular = tuple(blocks[0].info for blocks in self.streams.values())
         return regular + tuple(e.info for e in self.events.values())
 
     @property
     def inputs(self) -> tuple[StreamInfo, ...]:
-        """What flowed into the session, and not what it computed or told of itself.
+        """Input streams of the session, without its own and the computed ones.
 
-        `COMPUTED` streams and those of the session itself (``session.``) are left out,
-        but for what it was told (`USER_INPUT`). Where there is a timeline, so is what
-        the timeline does not name, unless it is a stream of which nothing ever came;
-        and the declarations of silence are kept, being part of the order.
+        `COMPUTED` streams and those of the session itself (``session.``) are excluded,
+        except for `USER_INPUT`. Where there is a timeline, streams that it does not
+        name are excluded too, unless they have no data at all, and declared timeouts
+        are included, because they are part of the order.
         """
         named = {arrival.stream for arrival in self.timeline}
         return tuple(i for i in self.infos if self._flowed(i.name, named))
 
     @property
     def begin(self) -> float:
-        """When the session began (s, session clock): as said, or the first sample."""
+        """Begin (s, session clock): from the metadata, or of the first sample."""
         if "begin" in self.metadata:
             return float(self.metadata["begin"])
         return min((float(b[0].times[0]) for b in self._filled()), default=0.0)
 
     @property
     def end(self) -> float:
-        """When the last sample was taken (s, session clock)."""
+        """Time of the last sample (s, session clock)."""
         return max((b[-1].complete_until for b in self._filled()), default=self.begin)
 
     @property
     def seconds(self) -> float:
-        """How long it lasted (s)."""
+        """Duration (s)."""
         return self.end - self.begin
 
     def arrivals(self, step: float = 1.0) -> Iterator[Item]:
-        """Yield what arrived, in order: as recorded, else by time, ``step`` s a go."""
+        """Yield the items in recorded order, else by time in steps of ``step`` s."""
         yield from self._recorded() if self.timeline else self._by_time(step)
 
     def _flowed(self, name: str, named: set[str]) -> bool:
@@ -160,7 +159,7 @@ class Recording:
 
 
 def computed(name: str) -> str:
-    """Return which of `COMPUTED` a stream is, whosever it is; ``""`` for another."""
+    """Return the name in `COMPUTED` of a stream of any participant, or ``""``."""
     base = name.partition(".")[0]
     return base if base in COMPUTED else ""
 
@@ -175,7 +174,7 @@ def baseline_marker(label: str) -> str:
 
 
 def base_name(name: str) -> str:
-    """Return what a stream of the session's own is called, whomever it is about."""
+    """Return the name of a session's stream without a participant's code."""
     return ".".join(name.split(".")[:2])
 
 
@@ -196,10 +195,9 @@ def several_participants(infos: Iterable[StreamInfo]) -> bool:
 
 
 def stream_timeout(stream: str, until: float) -> Events:
-    """Return the declaration that nothing of ``stream`` came up to ``until`` (s).
+    """Return the declaration that ``stream`` has no data up to ``until`` (s).
 
-    Samples that come for that time all the same are late: they are kept, and count
-    from the next tick on.
+    Samples of that time that arrive later are recorded and used from the next tick on.
     """
     return Events(
         event_stream(STREAM_TIMEOUT),
@@ -211,9 +209,10 @@ def stream_timeout(stream: str, until: float) -> Events:
 
 
 def stream_rejected(stream: str, at: float) -> Events:
-    """Return the declaration that nothing is to be computed of ``stream`` any more.
+    """Return the declaration that ``stream`` is no longer processed.
 
-    Its samples are kept. From ``at`` (s) on, all that rests on it counts as silent.
+    Its samples are recorded. From ``at`` (s) on, all values computed from it are
+    missing (reason: no signal).
     """
     return Events(
         event_stream(STREAM_REJECTED), at, np.array([at]), np.empty((1, 0)), (stream,)
@@ -221,10 +220,10 @@ def stream_rejected(stream: str, at: float) -> Events:
 
 
 def mute(stream: str, at: float, *, on: bool) -> Events:
-    """Return the wish that nothing be computed of ``stream`` from ``at`` (s) on.
+    """Return the event that excludes ``stream`` from processing from ``at`` (s) on.
 
-    Its samples are kept; until it is taken back (``on`` False), all that rests on the
-    stream counts as silent.
+    Its samples are recorded. Until it is included again (``on`` False), all values
+    computed from it are missing (reason: no signal).
     """
     info = event_stream(MUTES, Channel("on", "misc"))
     return Events(info, at, np.array([at]), np.array([[float(on)]]), (stream,))

@@ -1,4 +1,4 @@
-"""Causal operations on a stream: described once, run on blocks of any size."""
+"""Stages: causal operations on a stream that run on blocks of any size."""
 
 from abc import ABC, abstractmethod
 from copy import deepcopy
@@ -13,19 +13,19 @@ from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.missing import MissingReason
 
-State = Any  # a NamedTuple of arrays that `step` changes in place, or a tuple of such
+State = Any  # a NamedTuple of arrays that `process` changes in place, or a tuple
 
-_FILL: Final = 4096  # rows of a gap that are made at once
+_FILL: Final = 4096  # rows of a gap that are processed at once
 
 
 class OutputSchedule(NamedTuple):
-    """When outputs are due: output k with input sample ``ceil(first + k * hop)``."""
+    """Schedule of outputs: output k is due with sample ``ceil(first + k * step)``."""
 
     first: Fraction = Fraction(0)
     step: Fraction = Fraction(1)
 
     def count(self, n: int) -> int:
-        """Return how many outputs are due within the first ``n`` samples."""
+        """Return the number of outputs due within the first ``n`` samples."""
         return max(0, (n - 1 - self.first) // self.step + 1) if n > 0 else 0
 
     def due(self, k: int) -> int:
@@ -33,11 +33,11 @@ class OutputSchedule(NamedTuple):
         return ceil(self.first + k * self.step)
 
     def then(self, later: "OutputSchedule") -> "OutputSchedule":
-        """Return the grid of a stage on ``later``, fed by a stage on this one."""
+        """Return the schedule of a stage on ``later`` with input on this schedule."""
         if later.step.denominator != 1 and self != OutputSchedule():
             raise ValueError(
-                f"a stage that answers every {later.step} samples cannot follow "
-                f"one that answers every {self.step}: give one of them a whole number"
+                f"a stage with a step of {later.step} samples cannot follow one with a "
+                f"step of {self.step}: one of the two must be a whole number"
             )
         return OutputSchedule(
             self.first + self.step * later.first, self.step * later.step
@@ -47,21 +47,21 @@ class OutputSchedule(NamedTuple):
 class Stage(ABC):
     """A causal operation on one stream, as a value.
 
-    A subclass is a frozen dataclass of settings. It holds no samples: what it must
-    remember from one call to the next is its state, which a `StageRunner` keeps.
+    A subclass is a frozen dataclass of settings. It holds no samples: everything that
+    it keeps from one call to the next is its state, held by a `StageRunner`.
 
-    The laws: however a stream is cut into blocks, what comes out is the same. Lost
-    samples come in as rows of NaN; one NaN changes no output that lies further behind
-    it than the ``span`` of the output's channels. A NaN that goes out carries its
+    The laws: the output does not depend on how the stream is split into blocks. Lost
+    samples are rows of NaN; a NaN changes no output that is later than it by more than
+    the `Channel.memory` of that output. A NaN in the output carries its
     `MissingReason`.
     """
 
     @abstractmethod
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the stream that comes out, or raise why ``info`` cannot come in."""
+        """Return the output stream; raise ValueError if ``info`` is no valid input."""
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:  # noqa: ARG002
-        """Return when outputs are due: by default, one with every input sample."""
+        """Return the schedule of outputs: by default, one with every input sample."""
         return OutputSchedule()
 
     @abstractmethod
@@ -70,26 +70,26 @@ class Stage(ABC):
 
     @abstractmethod
     def process(self, state: State, x: Array) -> Array:
-        """Take in ``x``, shape (n, inputs); return all now due, shape (m, outputs)."""
+        """Process ``x``, shape (n, inputs); return the outputs, shape (m, outputs)."""
 
     def on_events(self, state: State, events: Events) -> None:  # noqa: B027
-        """Take in events, say a rating; they count from the next sample on."""
+        """Process events, such as a rating; they take effect with the next sample."""
 
 
 @dataclass(frozen=True)
 class Chain(Stage):
-    """Stages one after another."""
+    """Stages in series."""
 
     stages: tuple[Stage, ...] = ()
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Fold ``info`` through the stages."""
+        """Return the output stream of the last stage."""
         for stage in self.stages:
             info = stage.output_info(info)
         return info
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Compose the grids of the stages."""
+        """Compose the schedules of the stages."""
         grid = OutputSchedule()
         for stage in self.stages:
             grid = grid.then(stage.schedule(info))
@@ -105,25 +105,25 @@ class Chain(Stage):
         return tuple(states)
 
     def process(self, state: State, x: Array) -> Array:
-        """Pass ``x`` through the stages."""
+        """Process ``x`` with one stage after the other."""
         for stage, stage_state in zip(self.stages, state, strict=True):
             x = sealed(stage.process(stage_state, x))
         return x
 
     def on_events(self, state: State, events: Events) -> None:
-        """Tell every stage."""
+        """Pass the events to every stage."""
         for stage, stage_state in zip(self.stages, state, strict=True):
             stage.on_events(stage_state, events)
 
 
 @dataclass(frozen=True)
 class Fork(Stage):
-    """Several results of one input, side by side; all are due at the same times."""
+    """Stages in parallel on one input, with outputs due at the same times."""
 
     stages: tuple[Stage, ...] = ()
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Set the channels of all stages side by side."""
+        """Return a stream with the channels of all stages."""
         if not self.stages:
             return info.with_channels(None)
         parts = [stage.output_info(info) for stage in self.stages]
@@ -131,15 +131,15 @@ class Fork(Stage):
         if len(grids) != 1:
             hops = ", ".join(f"every {float(g.step)} samples" for g in sorted(grids))
             raise ValueError(
-                f"the branches of a fork on {info.name!r} answer at different times "
-                f"({hops}): give them one hop"
+                f"the branches of a fork on {info.name!r} have outputs at different "
+                f"times ({hops}): give them the same step"
             )
         return info.with_channels(
             parts[0].rate, *(c for part in parts for c in part.channels)
         )
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return the grid that all stages share."""
+        """Return the schedule that all stages share."""
         return self.stages[0].schedule(info) if self.stages else OutputSchedule()
 
     def initial_state(self, info: StreamInfo) -> State:
@@ -147,35 +147,35 @@ class Fork(Stage):
         return tuple(stage.initial_state(info) for stage in self.stages)
 
     def process(self, state: State, x: Array) -> Array:
-        """Pass ``x`` through each stage."""
+        """Process ``x`` with each stage."""
         pairs = zip(self.stages, state, strict=True)
         parts = [stage.process(stage_state, x) for stage, stage_state in pairs]
         return np.hstack(parts) if parts else np.empty((len(x), 0))
 
     def on_events(self, state: State, events: Events) -> None:
-        """Tell every stage."""
+        """Pass the events to every stage."""
         for stage, stage_state in zip(self.stages, state, strict=True):
             stage.on_events(stage_state, events)
 
 
 @dataclass(frozen=True)
 class MaskBadSamples(Stage):
-    """A signal with its bad samples missing: NaN (why: poor quality).
+    """A signal whose bad samples are NaN (reason: poor quality).
 
     Parameters
     ----------
     signal
-        What is masked; no stages at all for the input itself.
+        Stage whose output is masked; an empty chain for the input itself.
     quality
-        A stage that gives 1 for a good and 0 for a bad sample of each channel of its
-        input, or NaN where there is nothing to judge; one with every input sample.
+        Stage that returns, with every input sample, 1 for a good and 0 for a bad sample
+        of each channel, or NaN where the quality is unknown.
     """
 
     signal: Stage = Chain()
     quality: Stage = Chain()
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the signal's stream; its values also rest on the quality's span."""
+        """Return the signal's stream, with at least the memory of the quality stage."""
         out, mask = self.signal.output_info(info), self.quality.output_info(info)
         if out.rate != info.rate or mask.rate != info.rate:
             raise ValueError(
@@ -196,7 +196,7 @@ class MaskBadSamples(Stage):
         return self.signal.initial_state(info), self.quality.initial_state(info)
 
     def process(self, state: State, x: Array) -> Array:
-        """Pass ``x`` through both; leave out what is bad."""
+        """Process ``x`` with both stages; mask the bad samples."""
         y = self.signal.process(state[0], x)
         bad = self.quality.process(state[1], x) == 0
         if not bad.any():
@@ -205,10 +205,10 @@ class MaskBadSamples(Stage):
 
 
 class StageRunner:
-    """A stage running on one stream: the only thing in the signal chain that changes.
+    """A stage running on one stream; it alone holds state.
 
-    A jump in `Block.start` is a gap: the stage gets as many rows of NaN (why: no
-    signal) as there are samples missing.
+    A jump in `Block.start` is a gap: the stage gets as many rows of NaN (reason: no
+    signal) as samples are missing.
     """
 
     _state: State
@@ -224,18 +224,18 @@ class StageRunner:
         width = len(source.channels)
         self._lost = np.full((_FILL, width), MissingReason.NO_SIGNAL.nan)
         self._lost.flags.writeable = False
-        self._blank = stage.initial_state(source)  # designing filters again is dear
+        self._blank = stage.initial_state(source)  # designing filters again is slow
         self._compile()
         self.reset()
 
     def reset(self) -> None:
-        """Forget every sample."""
+        """Return to the state before the first sample."""
         self._state, self._next, self._due = deepcopy(self._blank), 0, 0
 
     def push(self, block: Block) -> Block:
-        """Take in the next block; return the outputs now due, perhaps none."""
+        """Process the next block; return the outputs now due, possibly none."""
         if block.info is not self.source and block.info != self.source:
-            raise ValueError(f"this flow reads {self.source}, not {block.info}")
+            raise ValueError(f"this stage runs on {self.source}, not on {block.info}")
         if block.start < self._next:
             raise ValueError(
                 f"{self.source.name!r} went back: sample {block.start} came after "
@@ -254,12 +254,12 @@ class StageRunner:
         return out
 
     def on_events(self, events: Events) -> None:
-        """Take in events; they count from the next sample on."""
+        """Process events; they take effect with the next sample."""
         self.stage.on_events(self._state, events)
 
     @property
     def state(self) -> State:
-        """All that a flow remembers; a copy, so also a checkpoint."""
+        """Copy of the state, also usable as a checkpoint."""
         return deepcopy((self._state, self._next, self._due))
 
     @state.setter
@@ -271,12 +271,12 @@ class StageRunner:
         return [self.stage.process(self._state, self._lost[:size]) for size in sizes]
 
     def _compile(self) -> None:
-        """Step over no samples, so that the first one does not wait for a compiler."""
+        """Process no samples, so that kernels are compiled before the first one."""
         y = self.stage.process(deepcopy(self._blank), self._lost[:0])
         if y.shape != (0, len(self.info.channels)):
             raise TypeError(
-                f"{self.stage} promised {len(self.info.channels)} channels, but a step "
-                f"over no samples returned shape {y.shape}"
+                f"{self.stage} announced {len(self.info.channels)} channels, but "
+                f"processing no samples returned shape {y.shape}"
             )
 
 
@@ -286,7 +286,7 @@ def apply(stage: Stage, block: Block) -> Block:
 
 
 def sealed(y: Array) -> Array:
-    """Return an array of the one layout that kernels are compiled for."""
+    """Return a read-only array in C order, for which kernels are compiled once."""
     y = np.ascontiguousarray(y)
     y.flags.writeable = False
     return y

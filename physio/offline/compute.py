@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from physio.core.block import Block
-from physio.core.events import Events
-from physio.core.recording import Item, Recording, stream_timeout
+from physio.core.events import Events, Item
+from physio.core.recording import Recording, stream_timeout
 from physio.online import session_config
 from physio.online.engine import STATUS, Engine, PipelineConfig, run
 from physio.online.session_config import SessionConfig

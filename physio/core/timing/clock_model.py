@@ -1,7 +1,8 @@
-"""When samples were taken and which were lost, from what a device gives away of it.
+"""Sample times and losses, estimated from counters and times of arrival.
 
-Times never run backwards here: an epoch is moved so little that the next sample is
-still later than the last one. All is arithmetic on numbers given; no clock is read.
+Times never run backwards: the start time is moved by so little that the next sample is
+still later than the last one. All functions compute with given numbers; none reads a
+clock.
 """
 
 from collections import deque
@@ -10,20 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-STEEPEST = 0.05  # how fast an epoch may move, in seconds a second
-SETTLE = 1.0  # in about how long an epoch comes to where it belongs (s)
-BACK = 8  # by how many counts a packet may be overtaken on its way
+STEEPEST = 0.05  # rate at which a start time may move (s per s)
+SETTLE = 1.0  # time constant with which it reaches its target (s)
+BACK = 8  # counts by which a packet may be overtaken
 
 
 def slewed(epoch: float, target: float, rows: int, rate: float) -> float:
-    """Return where an epoch may be, ``rows`` samples later, on its way to ``target``.
+    """Return the start time after ``rows`` samples, moved towards ``target``.
 
     Parameters
     ----------
     epoch, target
-        Where it was and where it should be (s).
+        Previous and desired start time (s).
     rows
-        Number of samples since it was there, lost ones included.
+        Number of samples since then, lost ones included.
     rate
         Samples a second (Hz).
     """
@@ -34,20 +35,20 @@ def slewed(epoch: float, target: float, rows: int, rate: float) -> float:
 
 
 class StartTimeEstimator:
-    """When sample 0 was taken, judged by when its successors arrived.
+    """Estimator of the time of sample 0, from the times of arrival of later samples.
 
-    No sample arrives before it was taken, and some arrive with little delay: of the
-    last ``window`` seconds the one that came earliest, for its number, counts.
+    No sample arrives before it was taken, and some arrive with little delay: the least
+    delayed sample of the last ``window`` s determines the estimate.
     """
 
     def __init__(self, rate: float, window: float = 5.0) -> None:
         self.rate, self.window = rate, window
-        self._least: deque[tuple[float, float]] = deque()  # (heard, epoch), rising
+        self._least: deque[tuple[float, float]] = deque()  # (arrival, start time), rising
         self._epoch = np.nan
         self._start = 0
 
     def update(self, now: float, newest: int) -> None:
-        """Take note that sample number ``newest`` was there at ``now`` (s)."""
+        """Add the arrival of sample number ``newest`` at ``now`` (s)."""
         epoch = now - newest / self.rate
         while self._least and self._least[-1][1] >= epoch:
             self._least.pop()
@@ -56,20 +57,20 @@ class StartTimeEstimator:
             self._least.popleft()
 
     def at(self, start: int) -> float:
-        """Return the epoch of a block that begins with sample ``start``."""
+        """Return the start time of a block that begins with sample ``start``."""
         target = self._least[0][1]
         if np.isnan(self._epoch):
             self._epoch = target
         rows = start - self._start
         moved = slewed(self._epoch, target, rows, self.rate)
-        if rows and target < moved:  # it came before it was taken: that is no drift
+        if rows and target < moved:  # it arrived before it was taken: no drift
             moved = max(target, self._epoch - 0.9 / self.rate)
         self._epoch = moved
         self._start = start
         return self._epoch
 
     def behind(self, now: float, newest: int) -> float:
-        """Return how many samples more than ``newest`` there should be at ``now``."""
+        """Return the number of samples expected after ``newest`` at ``now`` (s)."""
         if np.isnan(self._epoch):
             return 0.0
         return (now - self._epoch) * self.rate - newest
@@ -77,16 +78,16 @@ class StartTimeEstimator:
 
 @dataclass(frozen=True)
 class WrappingCounter:
-    """How a device counts what it sends.
+    """Sample counter of a device, which wraps around.
 
     Parameters
     ----------
     wrap
-        The counter goes back to 0 instead of reaching this.
+        Value at which the counter returns to 0.
     step
-        By how much it rises.
+        Increment of the counter.
     rows
-        How many samples share one count, as when they come in one packet.
+        Number of samples that share one count, as when they come in one packet.
     """
 
     wrap: int = 256
@@ -95,31 +96,30 @@ class WrappingCounter:
 
     @property
     def turn(self) -> int:
-        """The number of samples in which it comes round."""
+        """Number of samples in one turn of the counter."""
         return self.wrap // self.step * self.rows
 
 
 class SampleNumbering:
-    """Numbers samples by the counter that came with each.
+    """Numbering of samples from their wrapping counter.
 
-    The counter tells losses up to one turn of it. Of a loss of whole turns it says
-    nothing; that shows in the samples being that many too few for the time, and is
-    made good as soon as it has been so for ``patience`` s of arrivals: a stall whose
-    samples still come is none.
+    The counter determines losses of less than one turn. A loss of whole turns shows
+    only in too few samples for the time elapsed, and is counted once it has lasted for
+    ``patience`` s of arrivals: in a stall, the samples still arrive.
     """
 
     def __init__(self, counter: WrappingCounter, patience: float = 1.0) -> None:
         self.counter, self.patience = counter, patience
-        self._count, self._row = -1, 0  # the newest, and which row of it came last
+        self._count, self._row = -1, 0  # the newest, and its last row
         self._number = -1
-        self._short: float | None = None  # since when whole turns are missing
+        self._short: float | None = None  # time since which whole turns are missing
         self._recent: deque[int] = deque(maxlen=4 * BACK)
         self.repeated = self.late = 0
-        """How many samples came twice; how many too late to be put in their place."""
+        """Number of repeated samples; number of samples too late to be placed."""
 
     @property
     def count(self) -> int:
-        """What the device counted last; -1 before the first."""
+        """Last count of the device; -1 before the first."""
         return self._count
 
     @property
@@ -130,18 +130,18 @@ class SampleNumbering:
     def number(
         self, counts: npt.NDArray[np.int64], last: float = np.inf
     ) -> npt.NDArray[np.int64]:
-        """Return the number of each sample, from its count; -1 for a repeated one.
+        """Return the number of each sample from its count, -1 for a repeated one.
 
         Parameters
         ----------
         counts
             The device's counts, shape (n,).
         last
-            No sample beyond this number can have been taken yet: a count that says so
-            means that the device began anew, and nothing is known to be lost.
+            Number that no sample taken so far exceeds. A count beyond it means that the
+            device restarted, and no loss is known.
         """
         numbers = np.full(len(counts), -1, np.int64)
-        given = self._number  # what came up to here is given out
+        given = self._number  # numbers up to this one were returned
         for i, count in enumerate(counts.tolist()):
             gone = (count - self._count) % self.counter.wrap
             if not gone and self._row < self.counter.rows - 1:
@@ -149,7 +149,7 @@ class SampleNumbering:
                 self._number += 1
                 numbers[i] = self._number
                 continue
-            if not gone:  # a turn, or a repetition
+            if not gone:  # a whole turn, or a repetition
                 if self._number + self.counter.turn > last or last == np.inf:
                     self.repeated += 1
                     continue
@@ -169,22 +169,22 @@ class SampleNumbering:
         return numbers
 
     def lose(self, samples: int) -> None:
-        """Count so many as lost of which the counter says nothing."""
+        """Count samples as lost that the counter does not show."""
         self._number += max(0, samples)
 
     def begin_anew(self, count: int) -> None:
-        """Take ``count`` for that of the sample after the newest, whatever it is."""
+        """Restart: ``count`` belongs to the sample after the newest one."""
         self._count = (count - self.counter.step) % self.counter.wrap
         self._row = self.counter.rows - 1
         self._recent.clear()
 
     def _overtaken(self, back: int) -> bool:
-        """Tell whether a count so far back is that of a packet that came late."""
+        """Return whether a count ``back`` behind belongs to an overtaken packet."""
         single = self.counter.rows == 1 and not back % self.counter.step
         return single and 0 < back // self.counter.step <= BACK
 
     def _in_place(self, back: int, given: int) -> int:
-        """Return the number of a sample that was overtaken; -1 if it is of no use."""
+        """Return the number of an overtaken sample; -1 if it is repeated or too late."""
         number = self._number - back // self.counter.step
         if number in self._recent:
             self.repeated += 1
@@ -196,17 +196,16 @@ class SampleNumbering:
         return -1
 
     def missing(self, behind: float, now: float, *, full: bool = False) -> int:
-        """Return how many samples are missing in whole turns, and count them as lost.
+        """Return the number of samples missing in whole turns; count them as lost.
 
         Parameters
         ----------
         behind
-            How many samples there should be beyond the newest:
-            `StartTimeEstimator.behind`.
+            Number of samples expected after the newest: `StartTimeEstimator.behind`.
         now
             The time (s).
         full
-            Whether the device's own store has overflowed, so that there is no doubt.
+            Whether the device's buffer has overflowed, so that the loss is certain.
         """
         turns = int((behind + 0.1 * self.counter.turn) // self.counter.turn)
         if turns < 1:

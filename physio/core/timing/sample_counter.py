@@ -1,4 +1,4 @@
-"""Samples that a device counts, on the grid of their rate."""
+"""Alignment of samples with a counter on the grid of their rate."""
 
 from itertools import pairwise
 from typing import Final
@@ -15,31 +15,31 @@ from physio.core.timing.clock_model import (
 from physio.core.timing.timestamps import PlacedSamples
 
 PAUSE: Final = 0.5  # s without a sample after which a device may have slept
-BACK: Final = 1.0  # s by which stamps go back when a device begins anew
+BACK: Final = 1.0  # s by which stamps go back when a device restarts
 
 
 class CounterAligner:
-    """Puts samples that carry a count on the grid of their rate.
+    """Alignment of samples that carry a count on the grid of their rate.
 
-    The count says which were lost, to the sample; when they came says the rest. A
-    device that begins anew, its count and its clock, or that slept and counts on as if
-    nothing had been, lost what the time says.
+    The count determines lost samples exactly; times of arrival determine the start
+    time. For a device whose count and clock restart, or that paused without counting,
+    the time elapsed determines the loss.
 
     Parameters
     ----------
     rate
         Samples a second (Hz).
     counter
-        How the device counts.
+        Counter of the device.
     """
 
     def __init__(self, rate: float, counter: WrappingCounter) -> None:
         self.rate = rate
         self.counted = SampleNumbering(counter)
         self._epoch = StartTimeEstimator(rate)
-        self._last_arrival = np.inf  # when samples came last
+        self._last_arrival = np.inf  # time of the last arrival
         self._stamp = np.nan
-        self._slept: tuple[float, float] | None = None  # since when, how many are short
+        self._slept: tuple[float, float] | None = None  # since when, samples missing
 
     def push(
         self,
@@ -50,16 +50,16 @@ class CounterAligner:
         *,
         full: bool = False,
     ) -> list[PlacedSamples]:
-        """Take in samples; return those that are new, each run of them by itself.
+        """Add samples; return the new ones as runs of consecutive samples.
 
         Parameters
         ----------
         counts, stamps, rows
-            Of each sample: the device's count, its stamp (passed on), its values.
+            Count, time stamp (passed on) and values of each sample.
         now
-            When they were fetched (s, session clock).
+            Time at which they were read (s, session clock).
         full
-            Whether the device's own store was full, so that some may have been lost.
+            Whether the device's buffer was full, so that samples may have been lost.
         """
         paused = now - self._last_arrival > PAUSE
         if len(counts):
@@ -81,7 +81,7 @@ class CounterAligner:
     def _numbers(
         self, counts: npt.NDArray[np.int64], stamps: Array, now: float, *, full: bool
     ) -> npt.NDArray[np.int64]:
-        """Return the number of each sample, -1 where it is of no use."""
+        """Return the number of each sample, -1 where it is repeated or too late."""
         anew = self._anew(counts, stamps)
         parts = []
         edges = sorted({0, *anew, len(counts)}) if len(counts) else [0, 0]
@@ -98,7 +98,7 @@ class CounterAligner:
     ) -> npt.NDArray[np.int64]:
         numbering, slack = self.counted, 0.25 * self.rate
         room = self._epoch.behind(now, numbering.newest)
-        if numbering.newest < 0:  # no time to go by yet: less was lost than came
+        if numbering.newest < 0:  # no start time yet: fewer were lost than came
             room = 2.0 * len(counts)
         last = numbering.newest + room + slack
         numbers = numbering.number(counts, np.inf if full else last)
@@ -108,7 +108,7 @@ class CounterAligner:
         return numbers
 
     def _anew(self, counts: npt.NDArray[np.int64], stamps: Array) -> list[int]:
-        """Return where the device begins anew: neither count nor stamp go on."""
+        """Return the samples at which the device restarts: count and stamp both jump."""
         if not len(stamps):
             return []
         back = np.diff(stamps, prepend=self._stamp) < -BACK
@@ -124,10 +124,10 @@ class CounterAligner:
         return self.counted.newest >= 0
 
     def _sleep(self, now: float, *, paused: bool) -> None:
-        """Count as lost what a device did not count while it slept.
+        """Count as lost the samples that a device did not count while it slept.
 
-        What came late all the same, after a stall, is none: so it must be missing for
-        as long as whole turns are.
+        After a stall, samples still arrive: so they must be missing for as long as
+        whole turns must.
         """
         short = self._epoch.behind(now, self.counted.newest)
         if paused:

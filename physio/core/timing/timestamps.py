@@ -1,4 +1,4 @@
-"""Samples that carry times and no counter, on the grid of their rate."""
+"""Alignment of samples with time stamps and no counter on the grid of their rate."""
 
 from typing import Final, NamedTuple
 
@@ -9,11 +9,11 @@ from physio.core.block import Array
 from physio.core.timing.clock_model import STEEPEST, slewed
 
 OLDEST: Final = 360.0  # s: 60 s of a buffer, unread while its sender paused for 300 s
-_AHEAD: Final = 0.5  # s: by how much a stamp may be ahead of the present
+_AHEAD: Final = 0.5  # s by which a stamp may be ahead of the present
 
 
 class PlacedSamples(NamedTuple):
-    """Consecutive samples with their place: rows, their own stamps, start and epoch."""
+    """Consecutive samples with number and time of the first: see `Block`."""
 
     start: int
     t0: float
@@ -22,31 +22,31 @@ class PlacedSamples(NamedTuple):
 
 
 class TimestampAligner:
-    """Puts samples that carry times, and no counter, on the grid of their rate.
+    """Alignment of samples that carry times, and no counter, on the grid of their rate.
 
-    A sample that comes too late for its place is held until it is clear why, for
-    ``hold`` s or two samples: if another catches up, stamps had only strayed; if none
-    does, as many samples were lost as fit in between. So sample 0 lies where the least
-    delayed samples say, and a rate that is not quite what was announced is followed.
-    Where stamps jump back by a second or more, or beyond the present, their clock was
-    set, and the time of arrival says how far.
+    A sample that is late for its place is held for ``hold`` s or two samples: if a
+    later sample is on time, the stamps were only jittered; if none is, samples were
+    lost, as many as fit in between. The least delayed samples determine the start time,
+    and a rate that differs slightly from the nominal one is followed. Where stamps jump
+    back by 1 s or more, or beyond the present, their clock was set, and the time of
+    arrival determines by how much.
 
-    A first sample that is old has waited in a buffer, and its time is right. Only a
-    time that cannot be one of the session clock, ahead of the present or older than
-    any buffer, is that of another clock: arrival then says where the stream lies, and
-    `shift` by how much it was moved.
+    A first sample that is old has waited in a buffer, and its time is kept. Only a time
+    that cannot be of the session clock, ahead of the present or older than any buffer,
+    is of another clock: the time of arrival then places the stream, and `shift` is the
+    correction.
 
     Parameters
     ----------
     rate
         Samples a second (Hz).
     hold
-        For how long a later sample can show that an earlier one only strayed (s): at
-        least as long as the bursts in which samples arrive, where arrivals are all.
+        Time for which a later sample can show that an earlier one was only jittered
+        (s): at least the length of the bursts in which samples arrive.
     repeats
-        Whether a sample with stamp and values of the one before is that one again.
+        Whether a sample with the stamp and values of the one before is a repetition.
     oldest
-        How old the first sample can be (s) if its time is of the session clock.
+        Greatest age of a first sample whose time is of the session clock (s).
     """
 
     def __init__(
@@ -61,40 +61,40 @@ class TimestampAligner:
         self.hold = max(hold, 1.5 / rate)
         self._enough = min(4, 1 + int(self.hold * rate))
         self._next, self._start = 0, 0
-        self._set = 0.0  # by how much the clock of the stamps was set (s)
-        self._epoch = np.nan  # what the least delayed stamps say
-        self._slope = 0.0  # how it moves with each sample (s)
-        self._given = np.nan  # what was given out
-        self._stray = 0.02  # how far the least delayed are from it (s)
-        # Samples of which the least late is looked at: whole bursts of them.
+        self._set = 0.0  # correction of the clock of the stamps (s)
+        self._epoch = np.nan  # start time by the least delayed stamps (s)
+        self._slope = 0.0  # its change per sample (s)
+        self._given = np.nan  # start time of the last block (s)
+        self._stray = 0.02  # jitter of the least delayed stamps (s)
+        # Samples of which the least delayed counts: whole bursts.
         self._period = max(2, round(max(0.25, 1.5 * hold) * rate))
         self._late: list[float] = []  # of the samples of this period
         self._periods = 0
-        self._arrival = -np.inf  # when samples came last
+        self._arrival = -np.inf  # time of the last arrival
         self._times, self._stamps = np.empty(0), np.empty(0)
         self._rows: Array | None = None
         self._newest: tuple[float, Array] | None = None
         self.repeated = 0
-        """How many samples came twice."""
+        """Number of repeated samples."""
         self.shift = 0.0
-        """By how much the first times were moved to their arrival (s), 0 if not."""
+        """Correction of the first times to their arrival (s), 0 if none was needed."""
 
     @property
     def held(self) -> bool:
-        """Whether samples wait until it is clear where they belong."""
+        """Whether samples are held that have no place yet."""
         return bool(len(self._times))
 
     def push(
         self, times: Array, stamps: Array, rows: Array, now: float
     ) -> list[PlacedSamples]:
-        """Take in samples; return those that have a place.
+        """Add samples; return those that have a place.
 
         Parameters
         ----------
         times
-            Their times as far as they are known (s, session clock), shape (n,).
+            Their times (s, session clock), shape (n,).
         stamps
-            The same as the sender gave them, shape (n,); passed on.
+            Time stamps as the sender wrote them, shape (n,); passed on.
         rows
             The samples, shape (n, channels).
         now
@@ -115,7 +115,7 @@ class TimestampAligner:
         return placed
 
     def _new(self, stamps: Array, rows: Array) -> npt.NDArray[np.bool_]:
-        """Tell which samples are none that came twice: same stamp, same values."""
+        """Return a mask of the samples that are no repetition: same stamp, same values."""
         if not len(stamps) or not self.repeats:
             return np.ones(len(stamps), np.bool_)
         before = self._newest or (np.nan, np.full_like(rows[0], np.nan))
@@ -128,14 +128,14 @@ class TimestampAligner:
         return ~gone
 
     def _number(self, now: float) -> list[int]:
-        """Return the number of each sample whose place is clear."""
+        """Return the number of each sample that has a place."""
         if np.isnan(self._epoch) and len(self._times):
             first = float(self._times[0])
             if not now - self.oldest <= first <= now + _AHEAD:  # of another clock
                 self._set = self.shift = float(now - self._times[-1])
             self._epoch = first + self._set
         numbers: list[int] = []
-        trusted = 0  # the samples before this one were seen to be in their place
+        trusted = 0  # samples before this one have their place
         for i, time in enumerate(self._times.tolist()):
             late = time + self._set - self._epoch - self._next / self.rate
             most = 0.6 / self.rate + 2 * self._stray
@@ -158,22 +158,23 @@ class TimestampAligner:
         return numbers
 
     def _least(self, i: int, most: float) -> tuple[float, int]:
-        """Return how late the first sample after i is that is not, else the least so.
+        """Return the delay of the first sample from i on that is on time.
 
-        With it comes the number of the sample after that one.
+        If none is, it is the least delay. The second value is the index of the sample
+        after that one.
         """
         after = np.flatnonzero(self._times[i:] > self._times[i] + self.hold)
         stop = i + int(after[0]) if len(after) else len(self._times)
         places = self._next + np.arange(stop - i)
         late = self._times[i:stop] + self._set - self._epoch - places / self.rate
         if len(after) and len(late) < self._enough and late[0] <= self.hold:
-            return 0.0, i + 1  # next comes a gap: too few to tell what went before it
+            return 0.0, i + 1  # a gap follows: too few samples to decide
         caught = np.flatnonzero(late <= most)
         j = int(caught[0]) if len(caught) else int(np.argmin(late))
         return float(late[j]), i + j + 1
 
     def _follow(self, late: float) -> None:
-        """Learn from how late a sample is where the epoch is, and how sure that is."""
+        """Update the start time and its jitter from the delay of a sample."""
         self._next += 1
         self._epoch += self._slope
         self._late.append(late)

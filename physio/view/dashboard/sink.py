@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
+from physio.core.events import Item
 from physio.core.protocols import Clock, Command, Sink, WallClock
-from physio.core.recording import Item, computed
+from physio.core.recording import computed
 from physio.view.dashboard.codec import Encoder
 
 if TYPE_CHECKING:

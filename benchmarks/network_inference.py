@@ -31,11 +31,11 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
         {
             "work": "one window, 32 electrodes, to valence, arousal, dominance",
             "peer": name,
-            "p50_ms": _at(one, 50),
-            "p99_ms": _at(one, 99),
-            "ratio": _at(eager, 50) / _at(one, 50),
+            "p50_ms": _at(seconds_of, 50),
+            "p99_ms": _at(seconds_of, 99),
+            "ratio": _at(eager, 50) / _at(seconds_of, 50),
         }
-        for name, one in taken.items()
+        for name, seconds_of in taken.items()
     ]
 
 
@@ -46,14 +46,14 @@ def _call(predict: Callable[..., object], z: np.ndarray) -> Callable[[], object]
 def _latencies(ways: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
     """Return the times (s) of each way's calls, taken in turn by the hundred."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    for one in ways.values():
+    for run in ways.values():
         for _ in range(50):
-            one()
+            run()
     for _ in range(CALLS // 100):
-        for name, one in ways.items():
+        for name, run in ways.items():
             for _ in range(100):
                 begin = time.perf_counter()
-                one()
+                run()
                 taken[name].append(time.perf_counter() - begin)
     return taken
 

@@ -9,15 +9,15 @@ import numpy as np
 from scipy.stats import norm
 
 from experiments.simulated.cohort import SimulatedCohort, SimulatedParticipant
-from physio import config
 from physio.core.affect import DIMENSIONS, LEVELS
 from physio.core.block import Array, Block
 from physio.core.stage import Stage, StageRunner
 from physio.evaluation.statistics import summary
+from physio.inference.estimator import Estimator
+from physio.inference.expert import Expert
 from physio.models.fusion import fuse, nearest
 from physio.models.model_card import load
 
-ESTIMATOR: Final = "physio.inference.estimator:Estimator"
 LATER: Final = 120.0
 """From when on participants are judged (s)."""
 
@@ -161,9 +161,8 @@ def subsets() -> list[tuple[str, ...]]:
 
 def estimator(names: Sequence[str], out: Path | None = None) -> Stage:
     """Return an estimator of some weights, shipped or in a folder."""
-    experts = [{"weights": str(out / name) if out else name} for name in names]
-    stage: Stage = config.build({"use": ESTIMATOR, "experts": experts}, "estimator")
-    return stage
+    experts = (Expert(str(out / name) if out else name) for name in names)
+    return Estimator(tuple(experts))
 
 
 def _column(told: Block, front: str) -> Said:

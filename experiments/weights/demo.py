@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from experiments.weights import rating_error
+from experiments.weights.live_features import features, run
 from experiments.weights.split_audit import audited, settled
 from physio import config
 from physio.core.affect import DIMENSIONS
@@ -24,18 +25,18 @@ from physio.models.baseline import BaselinePrior
 from physio.models.rbtransformer import RBTransformerConfig
 from physio.training import trainer
 from physio.training.gaussian import GaussianRecipe, centred, learn, moments, rests
-from physio.training.participant_data import Participant, RatedSegment, features, run
+from physio.training.participant_data import Participant, RatedSegment
 from physio.training.save_weights import minimal_card, store, told
 
 _BANDS: Final = ("theta", "alpha", "beta", "gamma")
 
 _LIMITS: Final = (
-    "Trained on simulated participants: nothing here is evidence about anybody. On measured "
-    "input these weights do not answer unless demo weights are asked for.",
-    "The effects of the simulation are exaggerated several times over, so that a "
-    "minute shows something; real ones are much smaller.",
-    "A simulated participant rates at each moment what they feel, with a rater's noise; "
-    "real ratings are few and late.",
+    "Trained on simulated participants: no result holds for people. On measured "
+    "input these weights do not answer unless demo weights are allowed.",
+    "The effects of the simulation are exaggerated several times, so that they show"
+    " within a minute; real effects are much smaller.",
+    "A simulated participant's rating at each moment is the true affect with a "
+    "rater's noise; real ratings are few and delayed.",
 )
 
 Trained = tuple[Model, BaselinePrior, tuple[Array, Array]]
@@ -91,7 +92,7 @@ class TrainDemo:
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
         """Train both, judge both on participants left out, store both in ``out``."""
         began = time.monotonic()
-        found, stored, proved = [], {}, []
+        figures, stored, proved = [], {}, []
         for name in ("eeg-demo", "wrist-demo"):
             participants = [
                 self._participant(name, i)
@@ -102,35 +103,37 @@ class TrainDemo:
                 participants[self.participants :],
             )
             recipe = self._recipe(name)
-            seen = [moments(p, recipe) for p in participants]
-            proved.append(audited(participants, seen, recipe, [p.code for p in tested]))
+            samples = [moments(p, recipe) for p in participants]
+            proved.append(
+                audited(participants, samples, recipe, [p.code for p in tested])
+            )
             trained = self._eeg(taught) if name == "eeg-demo" else self._wrist(taught)
             card = self._card(name)
             store(out / name, card, *trained)
             over = [
                 settled(p, recipe, m.over)
-                for p, m in zip(participants, seen, strict=True)
+                for p, m in zip(participants, samples, strict=True)
             ]
             judged = [
                 self._judge(p, out / name, at)
                 for p, at in zip(tested, over[self.participants :], strict=True)
             ]
             rows = rating_error.rows(name, judged, self.seed)
-            found += rows
+            figures += rows
             full = replace(card, figures=told(rows))
             stored[name] = store(out / name, full, *trained).card.sha256
         return {
             "dataset": "simulated participants",
             "protocol": "leave-n-subjects-out",
             "participants": [f"seed {self.first + i}" for i in self._tested],
-            "rows": found,
-            "audit": proved[0].told(),
-            "audit_wrist": proved[1].told(),
+            "rows": figures,
+            "audit": proved[0].to_dict(),
+            "audit_wrist": proved[1].to_dict(),
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "torch")},
             "seconds": round(time.monotonic() - began, 1),
             "weights": stored,
-            "table": _table(found),
+            "table": _table(figures),
         }
 
     @property
@@ -171,23 +174,23 @@ class TrainDemo:
         units = []
         for k in range(int(self.seconds / self.every)):
             begin = recording.begin + k * self.every
-            here = (times >= begin) & (times < begin + self.every)
-            said = felt[here].mean(axis=0) + rng.normal(0, self.rater, 3)
-            ratings = np.round(np.clip(said, -1, 1) * 4) / 4  # nine steps
+            inside = (times >= begin) & (times < begin + self.every)
+            noisy = felt[inside].mean(axis=0) + rng.normal(0, self.rater, 3)
+            ratings = np.round(np.clip(noisy, -1, 1) * 4) / 4  # nine steps
             units.append(RatedSegment(f"{k}", begin, begin + self.every, ratings))
         return Participant(f"seed {seed}", rows, tuple(units))
 
     def _wrist(self, participants: Sequence[Participant]) -> Trained:
         recipe = self._recipe("wrist-demo")
-        made = learn([moments(p, recipe) for p in participants], recipe)
-        return made.model, made.rest, made.model.prior
+        fitted = learn([moments(p, recipe) for p in participants], recipe)
+        return fitted.model, fitted.rest, fitted.model.prior
 
     def _eeg(self, participants: Sequence[Participant]) -> Trained:
         recipe = self._recipe("eeg-demo")
-        seen = [moments(p, recipe) for p in participants]
-        rest = rests(seen, recipe.every)
-        z = np.concatenate([centred(p, rest)[0] for p in seen])
-        ratings = np.concatenate([p.ratings for p in seen])
+        samples = [moments(p, recipe) for p in participants]
+        rest = rests(samples, recipe.every)
+        z = np.concatenate([centred(p, rest)[0] for p in samples])
+        ratings = np.concatenate([p.ratings for p in samples])
         whole = ~np.isnan(z).any(axis=1)
         size = RBTransformerConfig(
             len(self.electrodes),
@@ -198,8 +201,8 @@ class TrainDemo:
         )
         tokens = z[whole].reshape(-1, size.electrodes, size.bands)
         schedule = trainer.TrainingConfig(self.epochs, (256,), clip=1.0, missing=0.8)
-        made = trainer.fit(size, tokens, ratings[whole], schedule, self.seed)
-        return made.model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
+        fitted = trainer.fit(size, tokens, ratings[whole], schedule, self.seed)
+        return fitted.model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
 
     def _judge(
         self, participant: Participant, folder: Path, over: float
@@ -221,9 +224,9 @@ class TrainDemo:
             f"{self.headset.preset}. DEMONSTRATION ONLY.",
             citation="none: a simulation, physio-affect",
             licence="BSD-3-Clause",
-            protocol=f"Figures: {self.tested} simulated participants left out, through the "
-            f"live estimator, the {self.rest:g} s of rest left out; mean over participants, "
-            "95 % bootstrap interval.",
+            protocol=f"Figures: {self.tested} held-out simulated participants, through "
+            f"the live estimator, without the {self.rest:g} s of the baseline; mean over "
+            "participants, 95 % bootstrap interval.",
             limits=_LIMITS,
             command="physio train experiments/weights/demo.toml",
         )
@@ -233,7 +236,7 @@ def record(device: Any, seconds: float, name: str = "participant") -> Recording:
     """Return what a device, a dataclass, sends in ``seconds`` s, as fast as it can."""
     clock = FastClock()
     streams: dict[str, list[Block]] = {}
-    told: dict[str, list[Events]] = {}
+    events_of: dict[str, list[Events]] = {}
     opened: Device
     with replace(device, name=name, clock=clock, seconds=seconds) as opened:
         for info in opened.streams:
@@ -246,8 +249,8 @@ def record(device: Any, seconds: float, name: str = "participant") -> Recording:
                 if isinstance(item, Block):
                     streams[item.info.name].append(item)
                 else:
-                    told.setdefault(item.info.name, []).append(item)
-    events = {k: concatenate(v) for k, v in told.items()}
+                    events_of.setdefault(item.info.name, []).append(item)
+    events = {k: concatenate(v) for k, v in events_of.items()}
     return Recording({k: tuple(v) for k, v in streams.items()}, events)
 
 

@@ -31,26 +31,26 @@ _ALARM: Final = (
     0.01  # of moments of participants left out that count as unlike all seen
 )
 _PAST: Final = (
-    " It answers from the last 400 s; a rest is not needed, and changes nothing."
+    " The estimate uses the last 400 s; a baseline is not needed and has no effect."
 )
 _LIMITS: Final = (
-    "Trained on simulated participants: nothing here is evidence about anybody. On measured "
-    "input these weights do not answer unless demo weights are asked for.",
-    "Effects are as small as the literature finds them: valence and dominance are "
-    "hardly told, and the estimates say so by their width.",
+    "Trained on simulated participants: no result holds for people. On measured "
+    "input these weights do not answer unless demo weights are allowed.",
+    "Effects are as small as in the literature: valence and dominance are hardly "
+    "predictable, and their intervals are accordingly wide.",
 )
 
 
 class Fitted(NamedTuple):
     """An expert as it was fitted, and what it says of participants it had not seen.
 
-    ``said``: of each training participant, left out, mean and standard deviation at
+    ``held_out``: of each training participant, left out, mean and standard deviation at
     each moment, shape (n, 2, 3); ``limit``: see `Gaussian.surprise`; ``widths``: halves
     of intervals in standard deviations, see `experiments.weights.error_model.widths`.
     """
 
     model: Gaussian | GaussianSmoother
-    said: list[Array]
+    held_out: list[Array]
     limit: float
     widths: Array
 
@@ -78,7 +78,8 @@ class TrainPublishedExperts:
         In how many parts participants are left out.
     personal
         In which ratings a participant's own offset is learned from labels: those where
-        it helps participants never seen (experiments/simulated/results/label-calibration.json).
+        it helps participants never seen
+        (experiments/simulated/results/label-calibration.json).
     rater
         Standard deviation of the rater's noise, on [-1, 1].
     seed
@@ -121,27 +122,27 @@ class TrainPublishedExperts:
         ratings = [self.rated(p)[0] for p in participants]
         felt = [self.rated(p)[1] for p in participants]
         marks = {}
-        own = np.isin(DIMENSIONS, self.personal).astype(np.float64)
+        offset = np.isin(DIMENSIONS, self.personal).astype(np.float64)
         for name, cols in sets.items():
             moved = [self.moments(p, cols) for p in participants]
-            made = rests(moved, self.every)
+            rest = rests(moved, self.every)
             card = self._card(cols, type(fitted[name].model))
             prior = fitted[name].model.prior
             more = {
                 "density.limit": np.array([fitted[name].limit]),
                 "interval.widths": fitted[name].widths,
-                "participant.cov": own[:, None, None]
-                * error_model.participants(ratings, fitted[name].said),
+                "participant.cov": offset[:, None, None]
+                * error_model.participants(ratings, fitted[name].held_out),
             }
             folder = out / name
             marks[name] = store(
-                folder, card, fitted[name].model, made, prior, more
+                folder, card, fitted[name].model, rest, prior, more
             ).card.sha256
-        said = {name: f.said for name, f in fitted.items()}
+        outputs = {name: f.held_out for name, f in fitted.items()}
         prior = fitted["published-all"].model.prior
         names = list(self.experts)
         errors = error_model.correlations(
-            felt, [said[n] for n in names], prior, self.rater
+            felt, [outputs[n] for n in names], prior, self.rater
         )
         error_model.keep(names, errors, marks)
         judged = held_out.judge(self, crowd, out, names, errors)
@@ -169,7 +170,7 @@ class TrainPublishedExperts:
     ) -> TrainingSamples:
         """Return the moments of a participant that can be learned from."""
         at = [participant.names.index(name) for name, _ in columns]
-        x = transform(participant.x[:, at], [how for _, how in columns])
+        x = transform(participant.x[:, at], [kinds for _, kinds in columns])
         step = round(self.every * 4)
         resting = BaselineAccumulator.empty(len(at))
         for row in x[: int(self.rest * 4) : step]:
@@ -185,38 +186,42 @@ class TrainPublishedExperts:
         """Return what a participant says at each moment, and what they feel, (n, 3) each."""
         rng = np.random.default_rng((self.seed, participant.seed))
         felt = participant.felt[int(self.rest * 4) :: round(self.every * 4)]
-        said = np.clip(felt + rng.normal(0, self.rater, felt.shape), -1, 1)
-        return np.round(said * 4) / 4, felt  # nine steps
+        noisy = np.clip(felt + rng.normal(0, self.rater, felt.shape), -1, 1)
+        return np.round(noisy * 4) / 4, felt  # nine steps
 
     def expert(
         self, participants: Sequence[SimulatedParticipant], columns: Columns
     ) -> Fitted:
         """Fit an expert; how far to trust each rating by leaving participants out."""
-        seen = [self.moments(p, columns) for p in participants]
-        said: list[Array] = [np.empty(0)] * len(seen)
+        samples = [self.moments(p, columns) for p in participants]
+        held_out_outputs: list[Array] = [np.empty(0)] * len(samples)
         odd: list[float] = []
         size = GaussianConfig(len(columns))
         for k in range(self.folds):
-            kept = [p for i, p in enumerate(seen) if i % self.folds != k]
-            rest = rests(kept, self.every)
-            model = shrunk(size, *_fit(size, kept, rest), _SHRINK, np.zeros(3))
-            for i in range(k, len(seen), self.folds):
-                z, extra = centred(seen[i], rest)
-                said[i] = np.array([np.stack(model.predict(row, extra)) for row in z])
+            others = [p for i, p in enumerate(samples) if i % self.folds != k]
+            rest = rests(others, self.every)
+            model = shrunk(size, *_fit(size, others, rest), _SHRINK, np.zeros(3))
+            for i in range(k, len(samples), self.folds):
+                z, extra = centred(samples[i], rest)
+                held_out_outputs[i] = np.array(
+                    [np.stack(model.predict(row, extra)) for row in z]
+                )
                 odd += [model.novelty(row, extra) for row in z[::10]]
-        rest = rests(seen, self.every)
-        model = shrunk(size, *_fit(size, seen, rest), _SHRINK, np.zeros(3))
-        share = error_model.slopes([p.ratings for p in seen], said, model.prior[0])
-        ratings = [p.ratings for p in seen]
-        drawn, told = error_model.drawn(model, share, ratings, said)
+        rest = rests(samples, self.every)
+        model = shrunk(size, *_fit(size, samples, rest), _SHRINK, np.zeros(3))
+        share = error_model.slopes(
+            [p.ratings for p in samples], held_out_outputs, model.prior[0]
+        )
+        ratings = [p.ratings for p in samples]
+        drawn, outputs = error_model.drawn(model, share, ratings, held_out_outputs)
         limit = float(np.nanquantile(odd, 1 - _ALARM))
-        return Fitted(drawn, told, limit, error_model.widths(ratings, told))
+        return Fitted(drawn, outputs, limit, error_model.widths(ratings, outputs))
 
     def tracker(self, participants: Sequence[SimulatedParticipant]) -> Fitted:
         """Fit what answers from the past; how far to trust it by leaving participants out."""
         names = [name for name, _ in self.joint]
         whole = [self.past(p) for p in participants]
-        seen = [
+        traces = [
             dynamics.PersonTraces(x[round(dynamics.START / dynamics.STEP) :], p.felt)
             for x, p in zip(whole, participants, strict=True)
         ]
@@ -224,44 +229,44 @@ class TrainPublishedExperts:
         size = GaussianSmootherConfig(
             len(names), len(dynamics.gather(names)), dynamics.STEP
         )
-        said: list[Array] = [np.empty(0)] * len(seen)
+        held_out_outputs: list[Array] = [np.empty(0)] * len(traces)
         odd: list[float] = []
         for k in range(self.folds):
-            kept = [p for i, p in enumerate(seen) if i % self.folds != k]
-            model = GaussianSmoother(size, dynamics.know(kept, names, size.moments))
-            for i in range(k, len(seen), self.folds):
-                said[i] = tracked(model, whole[i])[-len(ratings[i]) :]
+            others = [p for i, p in enumerate(traces) if i % self.folds != k]
+            model = GaussianSmoother(size, dynamics.know(others, names, size.moments))
+            for i in range(k, len(traces), self.folds):
+                held_out_outputs[i] = tracked(model, whole[i])[-len(ratings[i]) :]
                 odd += [model.novelty(row, row) for row in whole[i][15::10]]
-        knows = dynamics.know(seen, names, size.moments)
-        share = error_model.slopes(ratings, said, knows.mean)
-        told, rater = error_model.believed(said, share, knows, ratings)
-        made = GaussianSmoother(size, replace(knows, share=share, rater=rater))
+        knows = dynamics.know(traces, names, size.moments)
+        share = error_model.slopes(ratings, held_out_outputs, knows.mean)
+        outputs, rater = error_model.believed(held_out_outputs, share, knows, ratings)
+        tracker = GaussianSmoother(size, replace(knows, share=share, rater=rater))
         limit = float(np.nanquantile(odd, 1 - _ALARM))
-        return Fitted(made, told, limit, error_model.widths(ratings, told))
+        return Fitted(tracker, outputs, limit, error_model.widths(ratings, outputs))
 
     def past(self, participant: SimulatedParticipant) -> Array:
         """Return the features of all experts at moments `bodies.STEP` apart."""
         at = [participant.names.index(name) for name, _ in self.joint]
         rows = participant.x[:: round(4 * dynamics.STEP), at]
-        return transform(rows, [how for _, how in self.joint])
+        return transform(rows, [kinds for _, kinds in self.joint])
 
     def _card(self, columns: Columns, model: type) -> Any:
         use = f"{model.__module__}:{model.__name__}"
-        made = minimal_card(use, columns, self.rest, Origin.SIMULATED, DIMENSIONS)
+        card = minimal_card(use, columns, self.rest, Origin.SIMULATED, DIMENSIONS)
         return replace(
-            made,
+            card,
             data=f"{self.participants} simulated participants (seeds {self.first} to "
             f"{self.first + self.participants - 1}), {self.seconds:g} s each, effects as "
             "published. DEMONSTRATION ONLY.",
             citation="none: a simulation, physio-affect",
             licence="BSD-3-Clause",
-            protocol=f"{self.folds} folds of participants: how far each rating is trusted, "
-            "what is unlike all seen (1 moment in 100 of participants left out counts so), "
-            "what intervals hold, and how participants differ. Figures: "
+            protocol=f"{self.folds} folds of participants: noise of the ratings, "
+            "limit of novelty (exceeded by 1 % of moments of held-out participants), "
+            "widths of the intervals, and covariance between participants. Figures: "
             "experiments/weights/results/published.json."
             + (_PAST if model is GaussianSmoother else ""),
             figures={
-                "on 300 participants never seen": "experiments/weights/results/published.json"
+                "300 held-out participants": "experiments/weights/results/published.json"
             },
             limits=_LIMITS,
             command="physio train experiments/weights/published.toml",
@@ -270,8 +275,8 @@ class TrainPublishedExperts:
 
 def tracked(model: GaussianSmoother, rows: Array) -> Array:
     """Return what is said after each moment of a participant, (n, 2, 3)."""
-    made = (model.history(rows[i::-1]) for i in range(len(rows)))
-    return np.array([[mean, sd] for mean, sd, _ in made])
+    outputs = (model.history(rows[i::-1]) for i in range(len(rows)))
+    return np.array([[mean, sd] for mean, sd, _ in outputs])
 
 
 def _fit(

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from experiments.weights import rating_error
+from experiments.weights.live_features import features, rated, run
 from experiments.weights.split_audit import audited, settled
 from physio import config
 from physio.core.block import Array, Origin
@@ -27,37 +28,40 @@ from physio.training.gaussian import (
     mahalanobis,
     moments,
 )
-from physio.training.participant_data import Participant, features, rated, run
+from physio.training.participant_data import Participant
 from physio.training.save_weights import minimal_card, store, told
 
 _ALARM: Final = (
     0.01  # of moments of participants left out that count as unlike all seen
 )
 _PROTOCOL: Final = (
-    "Figures: leave one participant out; every participant is run whole through the live "
-    "estimator. The participant's rest at the beginning counts for nothing else, nor does "
-    "the beginning of a condition. Mean over participants, 95 % bootstrap interval. "
-    "Shrinkage and noise are chosen by leaving one participant out within the training "
-    "participants. 'responses' is the plain count of skin responses, 'movement' the plain "
-    "activity of the wrist; 'clock' a forest that sees the seconds since the start; "
-    "'prior' says of everybody what the others said of themselves; 'other order' is "
-    "trained on participants who had the conditions in the other order."
+    "Figures: leave-one-participant-out; every participant's whole session is run "
+    "through the live estimator. The participant's baseline at the beginning and "
+    "the first seconds of each condition are not evaluated. Mean over participants,"
+    " 95 % bootstrap interval. Shrinkage and noise are chosen by "
+    "leave-one-participant-out within the training participants. 'responses' is the"
+    " SCR rate alone, 'movement' the wrist's activity alone; 'clock' is a random "
+    "forest on the seconds since the start; 'prior' is the mean rating of the "
+    "training participants; 'other order' is trained on participants who had the "
+    "conditions in the other order."
 )
 
 _LIMITS: Final = (
-    "It estimates what a participant would say of themselves on a rating scale, not what "
-    "they feel. It is no medical device.",
-    "Twelve young, healthy participants in one laboratory, one brand of wristband, one "
-    "stress test (talking and reckoning before a jury, standing): movement and posture "
-    "go with stress in these data (see 'movement': it tells stress nearly as well), "
-    "and heart rate rises with both. Where participants move for other reasons, leave the "
-    "movement out: reads = ['eda', 'heart'].",
-    "The optical pulse is lost to movement in nearly all of the stress test, so that "
-    "the heart adds little.",
-    "Valence is hardly told from the wrist; see the figures.",
-    "Dominance was not asked in this study and is not estimated.",
-    "Condition and time are confounded in this study; nothing that tells the time is "
-    "read, and the row of the other order of conditions shows what is left without.",
+    "The estimate is the participant's rating on a scale, not a feeling. It is no "
+    "medical device.",
+    "Twelve young, healthy participants in one laboratory, one brand of wristband, "
+    "one stress test (speech and mental arithmetic before a panel, standing): "
+    "movement and posture are confounded with stress in these data (see 'movement',"
+    " which separates stress nearly as well), and heart rate rises with both. Where"
+    " participants move for other reasons, leave the movement out: features = "
+    "['eda', 'heart'].",
+    "The optical pulse is lost to movement in nearly all of the stress test, so the"
+    " heart rate contributes little.",
+    "Valence is hardly predictable from the wrist; see the figures.",
+    "Dominance was not rated in this study and is not estimated.",
+    "Condition and time are confounded in this study; no feature contains the time,"
+    " and the rows of the other order of conditions show the performance without "
+    "this confound.",
 )
 
 
@@ -121,33 +125,35 @@ class TrainWrist:
         """
         began = time.monotonic()
         data, participants, orders = self.participants(root)
-        seen = {p.code: moments(p, self.recipe) for p in participants}
+        samples = {p.code: moments(p, self.recipe) for p in participants}
         # Both splits are proved before either is used; one that leaks raises.
         proved = [
-            audited(participants, list(seen.values()), self.recipe, by)
+            audited(participants, list(samples.values()), self.recipe, by)
             for by in (Loso(), LeaveOrderOut())
         ]
         learned = {
-            code: learn([m for c, m in seen.items() if c != code], self.recipe)
-            for code in seen
+            code: learn([m for c, m in samples.items() if c != code], self.recipe)
+            for code in samples
         }
-        odd = {code: mahalanobis(seen[code], made) for code, made in learned.items()}
-        models = self._judged(participants, seen, orders, learned, odd)
-        found = [
+        odd = {
+            code: mahalanobis(samples[code], fitted) for code, fitted in learned.items()
+        }
+        models = self._judged(participants, samples, orders, learned, odd)
+        figures = [
             r for m, j in models.items() for r in rating_error.rows(m, j, self.seed)
         ]
         alarms = {c: float(np.mean(o > _limit(odd, (c,)))) for c, o in odd.items()}
-        found.append(summary("wrist", "moments unlike all seen", alarms, self.seed))
-        kept = [p for p in participants if p.code not in self.held_out]
-        made = learn([seen[p.code] for p in kept], self.recipe)
-        card = self._card(data, kept, told(found), made)
-        prior, more = made.model.prior, _density(odd, self.held_out)
-        stored = store(out / self.name, card, made.model, made.rest, prior, more)
+        figures.append(summary("wrist", "moments unlike all seen", alarms, self.seed))
+        trained = [p for p in participants if p.code not in self.held_out]
+        fitted = learn([samples[p.code] for p in trained], self.recipe)
+        card = self._card(data, trained, told(figures), fitted)
+        prior, more = fitted.model.prior, _density(odd, self.held_out)
+        stored = store(out / self.name, card, fitted.model, fitted.rest, prior, more)
         return {
             "dataset": data.name,
             "protocol": "loso",
             "participants": [p.code for p in participants],
-            "rows": found,
+            "rows": figures,
             "audit": proved[0].to_dict(),
             "audit_other_order": proved[1].to_dict(),
             "config": config.describe(self),
@@ -173,8 +179,8 @@ class TrainWrist:
                 f"the weights {self.name!r} are trained on {Wesad.name}: say where it "
                 "is, with --data"
             )
-        own = root / self.folder
-        data = Wesad(own if own.is_dir() else root)
+        folder = root / self.folder
+        data = Wesad(folder if folder.is_dir() else root)
         participants = [self.participant(data, code) for code in data.participants]
         return (
             data,
@@ -191,7 +197,7 @@ class TrainWrist:
     def _judged(
         self,
         participants: Sequence[Participant],
-        seen: Mapping[str, TrainingSamples],
+        samples: Mapping[str, TrainingSamples],
         orders: Mapping[str, str],
         learned: Mapping[str, FittedGaussian],
         odd: Mapping[str, Array],
@@ -200,29 +206,29 @@ class TrainWrist:
         judged: dict[str, list[rating_error.HeldOutRatings]] = {}
         byorder = {
             order: learn(
-                [seen[c] for c, o in orders.items() if o != order], self.recipe
+                [samples[c] for c, o in orders.items() if o != order], self.recipe
             )
             for order in sorted(set(orders.values()))
         }
         for participant in participants:
             rest = [p for p in participants if p is not participant]
             turned = [p for p in rest if orders[p.code] != orders[participant.code]]
-            made = learned[participant.code]
-            said = {
+            fitted = learned[participant.code]
+            outputs = {
                 "wrist": self.estimates(
-                    participant, made, _density(odd, (participant.code,))
+                    participant, fitted, _density(odd, (participant.code,))
                 ),
                 "responses": _plain(participant, "eda.scr_rate"),
                 "movement": _plain(participant, "motion.activity"),
                 "clock": self._clock(rest, participant),
-                "prior": _prior(made, participant),
+                "prior": _prior(fitted, participant),
                 "wrist, other order": self.estimates(
                     participant, byorder[orders[participant.code]]
                 ),
                 "clock, other order": self._clock(turned, participant),
             }
-            over = settled(participant, self.recipe, seen[participant.code].over)
-            for name, (mean, sd) in said.items():
+            over = settled(participant, self.recipe, samples[participant.code].over)
+            for name, (mean, sd) in outputs.items():
                 judged.setdefault(name, []).append(
                     rating_error.judge(participant, mean, sd, over, self.settle)
                 )
@@ -231,13 +237,15 @@ class TrainWrist:
     def estimates(
         self,
         participant: Participant,
-        made: FittedGaussian,
+        fitted: FittedGaussian,
         more: Mapping[str, Array] = MappingProxyType({}),
     ) -> tuple[Array, Array]:
         """Return what the live estimator tells of a participant with these weights."""
         with TemporaryDirectory() as folder:
             path = Path(folder) / self.name
-            store(path, self._blank(), made.model, made.rest, made.model.prior, more)
+            store(
+                path, self._blank(), fitted.model, fitted.rest, fitted.model.prior, more
+            )
             return rating_error.estimates(run(participant.rows, str(path)))
 
     def _clock(
@@ -253,23 +261,23 @@ class TrainWrist:
     def _card(
         self,
         data: Wesad,
-        kept: Sequence[Participant],
+        trained: Sequence[Participant],
         figures: dict[str, str],
-        made: FittedGaussian,
+        fitted: FittedGaussian,
     ) -> model_card.ModelCard:
-        codes, unseen = ", ".join(p.code for p in kept), ", ".join(self.held_out)
-        noise = ", ".join(f"{v:.3f}" for v in made.noise)
+        codes, unseen = ", ".join(p.code for p in trained), ", ".join(self.held_out)
+        noise = ", ".join(f"{v:.3f}" for v in fitted.noise)
         return replace(
             self._blank(),
-            data=f"The wristband of {data.name}: {len(kept)} participants ({codes}). "
-            f"{unseen} was never seen and is for demonstration.",
+            data=f"The wristband of {data.name}: {len(trained)} participants ({codes}). "
+            f"{unseen} was held out and is for demonstration.",
             citation=data.citation,
             licence=data.licence,
-            protocol=f"{_PROTOCOL} Here the rest takes {self.rest:g} s, the beginning "
-            f"of a condition {self.settle:g} s, correlations are shrunk by "
-            f"{made.shrink:g}, the noise added has the variances {noise}. A moment "
-            f"more unlike the training participants than all but {_ALARM:.0%} of those of "
-            "participants left out has no estimate.",
+            protocol=f"{_PROTOCOL} The baseline lasts {self.rest:g} s, the excluded start of a "
+            f"condition {self.settle:g} s, the shrinkage of correlations is "
+            f"{fitted.shrink:g}, the variances of the added noise are {noise}. A moment "
+            f"has no estimate where its novelty exceeds that of all but {_ALARM:.0%} of "
+            "the moments of held-out participants.",
             figures=figures,
             limits=_LIMITS,
             command="physio train experiments/weights/wrist.toml --data DATA",
@@ -278,8 +286,8 @@ class TrainWrist:
 
 def _limit(odd: Mapping[str, Array], without: Sequence[str]) -> float:
     """Return beyond which surprise a moment is unlike all that participants showed."""
-    kept = np.concatenate([o for code, o in odd.items() if code not in without])
-    return float(np.nanquantile(kept, 1 - _ALARM))
+    values = np.concatenate([o for code, o in odd.items() if code not in without])
+    return float(np.nanquantile(values, 1 - _ALARM))
 
 
 def _density(odd: Mapping[str, Array], without: Sequence[str]) -> dict[str, Array]:
@@ -293,9 +301,9 @@ def _plain(participant: Participant, column: str) -> tuple[Array, Array]:
     return mean, np.full_like(mean, np.nan)
 
 
-def _prior(made: FittedGaussian, participant: Participant) -> tuple[Array, Array]:
+def _prior(fitted: FittedGaussian, participant: Participant) -> tuple[Array, Array]:
     """Return what is said of anybody."""
-    mean, sd = made.model.prior
+    mean, sd = fitted.model.prior
     return np.tile(mean, (len(participant.rows), 1)), np.tile(
         sd, (len(participant.rows), 1)
     )

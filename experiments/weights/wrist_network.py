@@ -39,36 +39,38 @@ _BAND: Final = (0.1, 0.9)
 _BLUR: Final = 1e-3  # uS: what a wristband tells apart
 
 _PROTOCOL: Final = (
-    "Figures: leave one participant out, every 5 s in conditions, on the features and "
-    "the trace that a live session has. The participant's rest at the beginning counts for "
-    "nothing else, nor does the beginning of a condition. Mean over participants, 95 % "
-    "bootstrap interval. How wide the bands are, how far the odds are drawn to the "
-    "middle and how much the ratings' spread is widened is found on halves of the "
-    "training participants, each left out once. 'persistence' says that skin conductance "
-    "stays as it is; 'ridge' is linear in the last minute, 'autoregression' in the "
-    "last ten seconds; 'wrist' is the joint Gaussian of the same features; 'other "
-    "order' is trained on participants who had the conditions in the other order. Of four "
-    "classes chance is 0.25; of odds that know nothing the log loss is 1.39."
+    "Figures: leave-one-participant-out, every 5 s within conditions, on the "
+    "features and the trace of a live session. The participant's baseline at the "
+    "beginning and the first seconds of each condition are not evaluated. Mean over"
+    " participants, 95 % bootstrap interval. The width of the intervals, the "
+    "temperature of the class probabilities and the added variance of the ratings "
+    "are estimated on halves of the training participants, each held out once. "
+    "'persistence' forecasts the current skin conductance; 'ridge' is linear in the"
+    " last minute, 'autoregression' in the last ten seconds; 'wrist' is the joint "
+    "Gaussian of the same features; 'other order' is trained on participants who "
+    "had the conditions in the other order. Chance level of four classes is 0.25; "
+    "the log loss of equal probabilities is 1.39."
 )
 
 _LIMITS: Final = (
-    "The shipped default is not this network but the weights 'wrist', which widen with "
-    "what is missing and with what is not yet known of a rest. This network's errors "
-    "are smaller on participants left out, but neither its correlation nor its density is "
-    "shown to be better on twelve participants, and of single participants it is far too sure (see "
-    "the negative log density of valence). It is named where forecasts are wanted.",
-    "It is no medical device, and tells what a participant would say on a rating scale.",
+    "The shipped default is not this network but the weights 'wrist', whose "
+    "intervals widen with missing features and with an incomplete baseline. This "
+    "network's errors are smaller on held-out participants, but neither its "
+    "correlation nor its density is shown to be better on twelve participants, and "
+    "for some participants it is overconfident (see the negative log density of "
+    "valence). It is for sessions that need forecasts.",
+    "It is no medical device, and estimates a participant's rating on a scale.",
     "Forecasts are hardly better than a linear regression on the last minute.",
-    "The odds of a condition are those of this laboratory's four: they tell which of "
-    "them a moment is most like, not whether somebody is stressed.",
-    "Twelve young, healthy participants in one laboratory, one brand of wristband; movement "
-    "and posture go with stress in these data. A missing feature counts as at rest and "
-    "does not widen the answer.",
-    "Condition and time are confounded in this study; nothing that tells the time is "
-    "read (nor skin temperature, which drifts), and the rows of the other order "
-    "of conditions show what is left without.",
-    "alpha_0 and beta are those of participants on whom they are known, else 2 min and 0: on "
-    "WESAD hardly any are (see docs/wrist.md).",
+    "The condition probabilities are of this laboratory's four conditions: they "
+    "show which of them a moment resembles most, not whether somebody is stressed.",
+    "Twelve young, healthy participants in one laboratory, one brand of wristband; "
+    "movement and posture are confounded with stress in these data. A missing "
+    "feature counts as at its baseline and does not widen the interval.",
+    "Condition and time are confounded in this study; no feature contains the time "
+    "(nor skin temperature, which drifts), and the rows of the other order of "
+    "conditions show the performance without this confound.",
+    "alpha_0 and beta are estimates of the participants for whom they are "
+    "identifiable, else 2 min and 0: on WESAD hardly any are (see docs/wrist.md).",
 )
 
 
@@ -126,43 +128,49 @@ class TrainWristNetwork(TrainWrist):
         """Train and judge on the participants of a data set: see `TrainWrist.train`."""
         began = time.monotonic()
         data, participants, orders = self.participants(root)
-        seen = {p.code: self.seen(p) for p in participants}
+        samples = {p.code: self.samples(p) for p in participants}
         proved = [
-            audited(participants, [s.moments for s in seen.values()], self.recipe, by)
+            audited(
+                participants, [s.moments for s in samples.values()], self.recipe, by
+            )
             for by in (Loso(), LeaveOrderOut())
         ]
-        found = self._figures(participants, seen, orders, physics(data, CLASSES))
-        stored = self._stored(data, participants, seen, found, out)
+        figures = self._figures(participants, samples, orders, physics(data, CLASSES))
+        stored = self._stored(data, participants, samples, figures, out)
         return {
             "dataset": data.name,
             "protocol": "loso",
             "participants": [p.code for p in participants],
-            "rows": found,
+            "rows": figures,
             "audit": proved[0].to_dict(),
             "audit_other_order": proved[1].to_dict(),
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "scipy", "torch")},
             "seconds": round(time.monotonic() - began, 1),
             "weights": stored.card.sha256,
-            "table": "\n".join([forecast_calibration.table(found), *map(str, proved)]),
+            "table": "\n".join(
+                [forecast_calibration.table(figures), *map(str, proved)]
+            ),
         }
 
     def _stored(
         self,
         data: Wesad,
         participants: Sequence[Participant],
-        seen: Mapping[str, NetworkSamples],
-        found: list[dict[str, Any]],
+        samples: Mapping[str, NetworkSamples],
+        figures: list[dict[str, Any]],
         out: Path,
     ) -> model_card.Weights:
         """Learn from all who are not held out, and store that with its figures."""
-        kept = [p for p in participants if p.code not in self.held_out]
-        made = self.learn([seen[p.code] for p in kept], physics(data, CLASSES))
-        card = self._network_card(data, kept, told(found))
-        prior = _prior([seen[p.code].moments for p in kept], self.recipe)
-        return store(out / self.name, card, made.model, made.rest, prior)
+        trained_on = [p for p in participants if p.code not in self.held_out]
+        network = self.learn(
+            [samples[p.code] for p in trained_on], physics(data, CLASSES)
+        )
+        card = self._network_card(data, trained_on, told(figures))
+        prior = _prior([samples[p.code].moments for p in trained_on], self.recipe)
+        return store(out / self.name, card, network.model, network.rest, prior)
 
-    def seen(self, participant: Participant) -> NetworkSamples:
+    def samples(self, participant: Participant) -> NetworkSamples:
         """Return the moments of a participant that are learned from."""
         moments = gaussian.moments(participant, self.recipe)
         column = _conductance(participant.rows, self.size.trace)
@@ -185,7 +193,7 @@ class TrainWristNetwork(TrainWrist):
 
     def learn(self, participants: Sequence[NetworkSamples], of: Physics) -> Network:
         """Fit to participants; what is said of its errors is found on halves left out."""
-        made = self._fitted(participants, of)
+        network = self._fitted(participants, of)
         off: list[forecast_calibration.HeldOutErrors] = []
         for k in range(min(_GROUPS, len(participants))):
             others = [p for i, p in enumerate(participants) if i % _GROUPS != k]
@@ -196,8 +204,8 @@ class TrainWristNetwork(TrainWrist):
                 )
                 for p in participants[k::_GROUPS]
             ]
-        forecast_calibration.calibrate_uncertainty(made.model, off, _BAND, _BLUR)
-        return made
+        forecast_calibration.calibrate_uncertainty(network.model, off, _BAND, _BLUR)
+        return network
 
     def given(self, participant: NetworkSamples, rest: BaselinePrior) -> Moments:
         """Return what the network reads of a participant, and what is so."""
@@ -211,11 +219,11 @@ class TrainWristNetwork(TrainWrist):
 
     def _fitted(self, participants: Sequence[NetworkSamples], of: Physics) -> Network:
         rest = gaussian.rests([p.moments for p in participants], self.every)
-        each = [self.given(p, rest) for p in participants]
+        parts = [self.given(p, rest) for p in participants]
         whose = np.concatenate(
             [np.full(len(p.at), p.moments.code, object) for p in participants]
         )
-        moments = Moments(*(torch.cat(part) for part in zip(*each, strict=True)))
+        moments = Moments(*(torch.cat(part) for part in zip(*parts, strict=True)))
         whole = ~moments.trace.isnan().any(dim=1)
         moments = Moments(*(part[whole] for part in moments))
         z = moments.z.numpy()
@@ -241,59 +249,61 @@ class TrainWristNetwork(TrainWrist):
     def _figures(
         self,
         participants: Sequence[Participant],
-        seen: Mapping[str, NetworkSamples],
+        samples: Mapping[str, NetworkSamples],
         orders: Mapping[str, str],
         of: Physics,
     ) -> list[dict[str, Any]]:
         """Return rows on every participant, by models that never saw that participant."""
         turned = {
-            order: self.learn([seen[c] for c, o in orders.items() if o != order], of)
+            order: self.learn([samples[c] for c, o in orders.items() if o != order], of)
             for order in sorted(set(orders.values()))
         }
-        found = forecast_calibration.Figures(self.seed, self.size.horizons)
+        figures = forecast_calibration.Figures(self.seed, self.size.horizons)
         judged: dict[str, list[rating_error.HeldOutRatings]] = {}
         for participant in participants:
-            own = seen[participant.code]
-            others = [s for c, s in seen.items() if c != participant.code]
-            later = settled(participant, self.recipe, own.moments.over)
-            counts = participant.rows.times[own.at] >= later
+            sample = samples[participant.code]
+            others = [s for c, s in samples.items() if c != participant.code]
+            later = settled(participant, self.recipe, sample.moments.over)
+            counts = participant.rows.times[sample.at] >= later
             nets = {
                 "network": self.learn(others, of),
                 "network, other order": turned[orders[participant.code]],
             }
             plain = gaussian.learn([s.moments for s in others], self.recipe)
-            said = {"wrist": _gaussian(plain, own.moments)}
+            outputs = {"wrist": _gaussian(plain, sample.moments)}
             for name, net in nets.items():
-                given = self.given(own, net.rest)
-                found.add(name, participant.code, net.model, given, counts)
-                said[name] = _rated(net.model, given)
+                given = self.given(sample, net.rest)
+                figures.add(name, participant.code, net.model, given, counts)
+                outputs[name] = _rated(net.model, given)
             traces = np.concatenate([s.trace for s in others])
             aheads = np.concatenate([s.ahead for s in others])
-            found.add_plain(
-                participant.code, traces, aheads, own.trace, own.ahead, counts
+            figures.add_plain(
+                participant.code, traces, aheads, sample.trace, sample.ahead, counts
             )
-            for name, (mean, sd) in said.items():
-                every = [_spread(v, own.at, len(participant.rows)) for v in (mean, sd)]
-                one = rating_error.judge(
+            for name, (mean, sd) in outputs.items():
+                every = [
+                    _spread(v, sample.at, len(participant.rows)) for v in (mean, sd)
+                ]
+                ratings = rating_error.judge(
                     participant, every[0], every[1], later, self.settle
                 )
-                judged.setdefault(name, []).append(one)
+                judged.setdefault(name, []).append(ratings)
         affect = [
             r for m, j in judged.items() for r in rating_error.rows(m, j, self.seed)
         ]
-        return found.rows() + affect
+        return figures.rows() + affect
 
     def _network_card(
-        self, data: Wesad, kept: Sequence[Participant], figures: dict[str, str]
+        self, data: Wesad, trained_on: Sequence[Participant], figures: dict[str, str]
     ) -> model_card.ModelCard:
-        codes, unseen = ", ".join(p.code for p in kept), ", ".join(self.held_out)
+        codes, unseen = ", ".join(p.code for p in trained_on), ", ".join(self.held_out)
         card = minimal_card(
             _USE, self.columns, self.rest, Origin.MEASURED, self.dimensions
         )
         return replace(
             card,
-            data=f"The wristband of {data.name}: {len(kept)} participants ({codes}). "
-            f"{unseen} was never seen and is for demonstration.",
+            data=f"The wristband of {data.name}: {len(trained_on)} participants ({codes}). "
+            f"{unseen} was held out and is for demonstration.",
             citation=data.citation,
             licence=data.licence,
             protocol=_PROTOCOL,
@@ -305,7 +315,7 @@ class TrainWristNetwork(TrainWrist):
 
 def _conductance(rows: Block, chain: str) -> Array:
     """Return skin conductance at each tick (uS): the one column of a chain."""
-    ends = (f"{chain}.from", f"{chain}.to")
+    ends = (f"{chain}.window_start", f"{chain}.window_end")
     names = [n for n in rows.info.names if n.startswith(f"{chain}.") and n not in ends]
     if len(names) != 1:
         raise ValueError(
@@ -322,9 +332,9 @@ def _row(trace: Array) -> Array:
 
 def _spread(values: Array, at: npt.NDArray[np.intp], n: int) -> Array:
     """Return values of some ticks among all ticks, NaN between, (n, 3)."""
-    found = np.full((n, values.shape[1]), np.nan)
-    found[at] = values
-    return found
+    spread = np.full((n, values.shape[1]), np.nan)
+    spread[at] = values
+    return spread
 
 
 @torch.no_grad()
@@ -343,8 +353,8 @@ def _gaussian(
 ) -> tuple[Array, Array]:
     """Return what the joint Gaussian of the same features says of the same moments."""
     z, extra = gaussian.centred(moments, learned.rest)
-    said = np.array([learned.model.predict(row, extra) for row in z])
-    return said[:, 0], said[:, 1]
+    outputs = np.array([learned.model.predict(row, extra) for row in z])
+    return outputs[:, 0], outputs[:, 1]
 
 
 def _prior(

@@ -108,14 +108,14 @@ class SessionConfig:
             ("sinks", "sink"),
         ):
             for key, value in self.table(name).items():
-                filename.plain(key, f"{self.at}: a {entry}")
+                filename.valid_name(key, f"{self.at}: a {entry}")
                 if not isinstance(value, Mapping):
                     raise ValueError(
                         f"{self.at}: {name}.{key} = {value!r} must be a table, "
                         f"[{name}.{key}]"
                     )
                 for text in _names(name, value):
-                    filename.plain(text, f"{self.at}: {name}.{key}: a {entry}")
+                    filename.valid_name(text, f"{self.at}: {name}.{key}: a {entry}")
         for key in RESERVED:
             if key in self.table("devices"):
                 raise ValueError(

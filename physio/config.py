@@ -21,7 +21,7 @@ from typing import (
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from physio.core.filename import fault
+from physio.core.filename import invalid_reason
 
 TRUSTED: Final = ("physio", "devices")
 """Packages that a file may name without being asked."""
@@ -112,7 +112,7 @@ def _with_included(path: Path, including: tuple[str, ...]) -> dict[str, Any]:
     if "include" not in tables:
         return tables
     name = tables.pop("include")
-    if not isinstance(name, str) or not name.endswith(".toml") or fault(name):
+    if not isinstance(name, str) or not name.endswith(".toml") or invalid_reason(name):
         raise ValueError(
             f"{path.name}: include = {name!r} must be the name of a TOML file in the "
             'same folder, such as "defaults.toml"'

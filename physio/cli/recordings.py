@@ -136,11 +136,11 @@ def _to_bids(
 
 
 def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
-    from physio.core.filename import distinct
+    from physio.core.filename import distinct_filenames
     from physio.view import convert
 
     frames = convert.to_pandas(recording)
-    files = distinct(frames)
+    files = distinct_filenames(frames)
     for name, frame in frames.items():
         target = out / f"{files[name]}.{suffix}"
         if suffix == "csv":
@@ -154,13 +154,13 @@ def _to_edf(recording: "Recording", out: Path) -> None:
     import mne
     import numpy as np
 
-    from physio.core.filename import distinct
+    from physio.core.filename import distinct_filenames
     from physio.core.recording import computed
     from physio.view import convert
 
     if find_spec("edfio") is None:
         raise ValueError("EDF needs edfio: pip install 'physio-affect[bids]'")
-    files = distinct(recording.streams)
+    files = distinct_filenames(recording.streams)
     for name, blocks in recording.streams.items():
         if not any(map(len, blocks)) or computed(name):
             continue

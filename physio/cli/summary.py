@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from physio.core.block import Block
-from physio.core.filename import Files
+from physio.core.filename import UniqueFilenames
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording, computed, several_participants
 
@@ -44,7 +44,7 @@ def draw_overview(folder: Path) -> None:
     path = folder / "recording.xdf"
     if not path.is_file():
         return
-    recording, files = xdf.read(path), Files()
+    recording, files = xdf.read(path), UniqueFilenames()
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
     several = several_participants(recording.infos)
     for name, blocks in recording.streams.items():

@@ -15,7 +15,7 @@ _DEVICES: Final = frozenset(("con", "prn", "aux", "nul", "conin$", "conout$", *_
 _SPECIAL: Final = frozenset('<>:"|?*')
 
 
-def fault(name: str) -> str:
+def invalid_reason(name: str) -> str:
     """Return the reason for which a name is no file name on every system, or ``""``."""
     if not name:
         return "it is empty"
@@ -31,7 +31,7 @@ def fault(name: str) -> str:
     return ""
 
 
-def plain(name: str, kind: str) -> str:
+def valid_name(name: str, kind: str) -> str:
     """Return a name that can be part of a file name, or refuse it.
 
     Parameters
@@ -46,7 +46,7 @@ def plain(name: str, kind: str) -> str:
     ValueError
         If it cannot; the message gives the reason.
     """
-    if reason := fault(name):
+    if reason := invalid_reason(name):
         short = name if len(name) <= LONGEST else f"{name[:40]}..."
         raise ValueError(
             f"{kind} cannot be called {short!r}, as files are called after it: {reason}"
@@ -54,24 +54,24 @@ def plain(name: str, kind: str) -> str:
     return name
 
 
-def safe(name: str) -> str:
+def to_filename(name: str) -> str:
     """Return a file name for any name.
 
     A name that is a valid file name is returned unchanged. In any other, each invalid
     character becomes ``_``, and part of the name's SHA-256 follows, so that file names
     stay distinct.
     """
-    if not fault(name):
+    if not invalid_reason(name):
         return name
     raw = name.encode("utf-8", "surrogatepass")
     mark = hashlib.sha256(raw).hexdigest()[:12]
     text = "".join("_" if _bad(c) else c for c in name).strip(".- ")
     text = text.encode("utf-8")[: LONGEST - 20].decode("utf-8", "ignore")
     text = f"{text or 'unnamed'}-{mark}"
-    return f"_{text}" if fault(text) else text
+    return f"_{text}" if invalid_reason(text) else text
 
 
-class Files:
+class UniqueFilenames:
     """File names by name: no two are equal, also without regard to case.
 
     Some systems do not distinguish case, or two Unicode forms of one accent.
@@ -84,21 +84,21 @@ class Files:
     def __getitem__(self, name: str) -> str:
         """Return the file name of a name, the same at each call: see `safe`."""
         if name not in self._files:
-            file, number = safe(name), 2
+            file, number = to_filename(name), 2
             while _key(file) in self._taken:
-                file, number = f"{safe(name)}-{number}", number + 1
+                file, number = f"{to_filename(name)}-{number}", number + 1
             self._files[name] = file
             self._taken.add(_key(file))
         return self._files[name]
 
 
-def distinct(names: Iterable[str]) -> dict[str, str]:
+def distinct_filenames(names: Iterable[str]) -> dict[str, str]:
     """Return a file name for each name, no two equal: see `Files`.
 
     Valid file names are assigned first, so that they stay unchanged.
     """
-    names, files = list(names), Files()
-    for name in sorted(names, key=lambda n: bool(fault(n))):
+    names, files = list(names), UniqueFilenames()
+    for name in sorted(names, key=lambda n: bool(invalid_reason(n))):
         _ = files[name]
     return {name: files[name] for name in names}
 

@@ -107,7 +107,7 @@ class Chain(Stage):
     def process(self, state: State, x: Array) -> Array:
         """Process ``x`` with one stage after the other."""
         for stage, stage_state in zip(self.stages, state, strict=True):
-            x = sealed(stage.process(stage_state, x))
+            x = read_only(stage.process(stage_state, x))
         return x
 
     def on_events(self, state: State, events: Events) -> None:
@@ -285,7 +285,7 @@ def apply(stage: Stage, block: Block) -> Block:
     return StageRunner(stage, block.info).push(block)
 
 
-def sealed(y: Array) -> Array:
+def read_only(y: Array) -> Array:
     """Return a read-only array in C order, for which kernels are compiled once."""
     y = np.ascontiguousarray(y)
     y.flags.writeable = False

@@ -9,7 +9,7 @@ from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
-from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
 
@@ -216,7 +216,7 @@ class Temperature(Stage):
     def process(self, state: tuple[Panes, int, float], x: Array) -> Array:
         """Take in ``x``; return the outputs now due."""
         windows, pick, minute = state
-        y = slide(*windows, sealed(x[:, pick : pick + 1]))[..., 0]
+        y = slide(*windows, read_only(x[:, pick : pick + 1]))[..., 0]
         if not len(y):
             return np.empty((0, 2))
         return np.column_stack([y[:, 0, _MEAN], y[:, 1, _SLOPE] * minute])

@@ -7,9 +7,9 @@ import numpy as np
 from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
-from physio.core.events import is_point
-from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
+from physio.features.cardiac.heart_rate import check_beats
 from physio.features.event_gaps import missing_reasons
 
 _MEAN: Final = STATISTICS.index("mean")
@@ -19,9 +19,9 @@ _MEAN: Final = STATISTICS.index("mean")
 class BeatTemplateSQI(Stage):
     """Mean template correlation of recent beats, 0 to 1; follows `BeatDetection`.
 
-    ``template_sqi`` (1) is the mean of the beats' ``confidence``: the sum over the beats
-    detected in the last ``window`` s, divided by their number. It is 0 where there is
-    data without any beat.
+    ``template_sqi`` (1) is the mean of the beats' ``confidence``: the sum over the
+    beats detected in the last ``window`` s, divided by their number. It is 0 where
+    there is data without any beat.
 
     Parameters
     ----------
@@ -54,11 +54,8 @@ class BeatTemplateSQI(Stage):
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``template_sqi``."""
-        if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
-            raise ValueError(
-                f"the template SQI is read from beats, with their confidence: put "
-                f"BeatDetection before it; {info.name!r} has {', '.join(info.names)}"
-            )
+        purpose = "the template SQI is read from beats, with their confidence"
+        check_beats(info, purpose, "interval", "confidence")
         self.initial_state(info)
         source = info.channels[0]
         delay, span = source.delay + self.window / 2, source.memory + self.window
@@ -77,7 +74,7 @@ class BeatTemplateSQI(Stage):
 
     def process(self, state: Panes, x: Array) -> Array:
         """Take in rows of a point stream; return the outputs now due."""
-        means = slide(*state, sealed(_confidence_rows(x, missing_reasons(x))))[
+        means = slide(*state, read_only(_confidence_rows(x, missing_reasons(x))))[
             :, 0, _MEAN
         ]
         if not len(means):

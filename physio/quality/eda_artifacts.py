@@ -9,7 +9,7 @@ from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
-from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
 
@@ -52,11 +52,11 @@ def _is_stable(
 class EdaStability(Stage):
     """Proportion of recent samples of skin conductance without artifacts, 0 to 1.
 
-    ``stability`` (1) is the proportion of the samples of the last ``window`` s that are good: an
-    electrode that moves on the skin makes conductance jump, faster than sweat does. A
-    sample x(t) is bad where (x(t) - x(t - 1 s)) / x(t - 1 s) is above ``rise`` or below
-    minus ``fall``, and where it was masked before (poor quality). Lost samples are
-    neither.
+    ``stability`` (1) is the proportion of the samples of the last ``window`` s that are
+    good: an electrode that moves on the skin makes conductance jump, faster than sweat
+    does. A sample x(t) is bad where (x(t) - x(t - 1 s)) / x(t - 1 s) is above ``rise``
+    or below minus ``fall``, and where it was masked before (poor quality). Lost samples
+    are neither.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class EdaStability(Stage):
 
     def process(self, state: LastSecond, x: Array) -> Array:
         """Take in ``x``; return the outputs now due."""
-        signal = sealed(x[:, state.pick])
-        masked = sealed(np.where(missing_reason(signal) == _POOR, 1.0, 0.0))
+        signal = read_only(x[:, state.pick])
+        masked = read_only(np.where(missing_reason(signal) == _POOR, 1.0, 0.0))
         good = _is_stable(state.ring, state.clock, state.limits, signal, masked)
-        return np.ascontiguousarray(slide(*state.windows, sealed(good))[:, 0, _MEAN])
+        return np.ascontiguousarray(slide(*state.windows, read_only(good))[:, 0, _MEAN])

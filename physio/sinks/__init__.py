@@ -1,1 +1,1 @@
-"""Sinks: one output format a file."""
+"""Sinks: one module for each output format."""

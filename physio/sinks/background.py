@@ -16,8 +16,8 @@ from physio.core.protocols import Command, Sink
 class BackgroundSink(Sink):
     """Another sink, fed from a thread of its own.
 
-    If that sink is too slow, items that do not fit in the queue are dropped and counted:
-    a view or a table may have gaps, acquisition and the recording may not.
+    If that sink is too slow, items that do not fit in the queue are dropped and
+    counted: a view or a table may have gaps, acquisition and the recording may not.
 
     Parameters
     ----------

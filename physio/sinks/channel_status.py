@@ -1,4 +1,4 @@
-"""What each sensor looks like while a session runs, in a file that anyone may read."""
+"""Status of every channel while a session runs, in a JSON file."""
 
 import json
 from collections import deque
@@ -18,16 +18,16 @@ FILE: Final = "conditions.json"
 
 @dataclass
 class ChannelStatusFile(Sink):
-    """``conditions.json`` in the session's folder: the figures of every channel.
+    """Sink that writes ``conditions.json``, the status of every channel.
 
-    It is written anew once a second, as a whole, and stays when the session ends. What
-    changes for more than a moment is a sentence for the session's status, as
-    ``condition: headset.eeg: F3 is flat``.
+    The file is replaced once a second and stays when the session ends. A change that
+    lasts becomes a sentence in the session's status, as ``condition: headset.eeg: F3 is
+    flat``.
 
     Parameters
     ----------
     folder
-        Where to write; filled in by the session.
+        Folder to write to; set by the session.
     mains
         Frequency of the mains (Hz).
     """
@@ -52,14 +52,14 @@ class ChannelStatusFile(Sink):
         self._write()
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
-        """Look at these, and at nothing that is computed."""
+        """Monitor these streams, and none that is computed."""
         self.conditions.know(streams)
 
     def end(self, outcome: str) -> None:
-        """Need nothing of how it ended."""
+        """Ignore the outcome."""
 
     def write(self, item: Item) -> None:
-        """Look at a block of what came in; leave the rest."""
+        """Update the status from a block of an input stream; ignore other items."""
         if not isinstance(item, Block):
             return
         seconds, news = self.conditions.take(item)
@@ -69,11 +69,11 @@ class ChannelStatusFile(Sink):
             self._write()
 
     def notices(self) -> list[str]:
-        """Return what there is to say since the last call."""
+        """Return the changes of status since the last call."""
         return [self._messages.popleft() for _ in range(len(self._messages))]
 
     def _write(self) -> None:
-        """Put the figures where a reader never sees half of them."""
+        """Replace the file in one step, so that readers never see part of it."""
         text = json.dumps({"at": self._until, "streams": self.conditions.figures()})
         part = self.folder / f"{FILE}.part"
         try:

@@ -1,4 +1,4 @@
-"""How long the disk still has room for what is recorded."""
+"""Free disk space, in minutes of recording, and a buffer for a full disk."""
 
 import shutil
 from collections import deque
@@ -10,20 +10,20 @@ from physio.core.events import Item
 
 Buffered = Item | tuple[StreamInfo, ...]
 
-WARNINGS = (10.0, 2.0)  # minutes left
-_WINDOW = 60.0  # over how long the rate of writing is measured (s)
+WARNINGS = (10.0, 2.0)  # remaining minutes
+_WINDOW = 60.0  # s over which the rate of writing is measured
 
 
 @dataclass
 class DiskSpace:
-    """Watches the room left on the disk of a folder, in minutes of recording.
+    """Monitor of the free space on the disk of a folder, in minutes of recording.
 
     Parameters
     ----------
     folder
-        Where it is recorded.
+        Folder of the recording.
     reserve
-        Bytes that are to be left over: for closing files, and for other programs.
+        Bytes that stay free: for closing files, and for other programs.
     """
 
     folder: Path
@@ -33,11 +33,11 @@ class DiskSpace:
 
     @property
     def available(self) -> int:
-        """Bytes left before the reserve."""
+        """Free bytes above the reserve."""
         return shutil.disk_usage(self.folder).free - self.reserve
 
     def warning(self, now: float, written: int) -> str:
-        """Return a sentence when one is due, once each for 10 and for 2 minutes left.
+        """Return a warning, once at 10 and once at 2 remaining minutes, or ``""``.
 
         Parameters
         ----------
@@ -66,7 +66,7 @@ class DiskSpace:
 
 @dataclass
 class RetryBuffer:
-    """The newest of what could not be written, up to ``size`` bytes of memory."""
+    """Newest items that could not be written, up to ``size`` bytes of memory."""
 
     size: int
     _items: deque[tuple[Buffered, int]] = field(default_factory=deque, init=False)
@@ -74,7 +74,7 @@ class RetryBuffer:
     _lost: int = field(default=0, init=False)
 
     def add(self, item: Buffered) -> None:
-        """Keep an item, and let go of the oldest where there is no room."""
+        """Add an item; discard the oldest ones above ``size``."""
         self._items.append((item, _size(item)))
         self._held += self._items[-1][1]
         while self._held > self.size and len(self._items) > 1:
@@ -82,7 +82,7 @@ class RetryBuffer:
             self._lost += 1
 
     def take(self) -> tuple[list[Buffered], int]:
-        """Return what is kept, and how many items were let go; be empty again."""
+        """Return the items and the number of discarded ones; empty the buffer."""
         items, lost = [item for item, _ in self._items], self._lost
         self._items.clear()
         self._held = self._lost = 0

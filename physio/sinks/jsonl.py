@@ -1,4 +1,4 @@
-"""Estimates as lines of JSON, for whoever wants to follow them."""
+"""Estimates as lines of JSON, for other programs to follow."""
 
 import json
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from physio.core.recording import computed
 
 @dataclass
 class JsonLines(Sink):
-    """``estimates.jsonl`` in a session's folder: one object a tick, null for missing.
+    """Sink that writes ``estimates.jsonl``: one object a tick, null for missing.
 
     Parameters
     ----------
     folder
-        Where to write; filled in by the session.
+        Folder to write to; set by the session.
     streams
-        Which computed streams to write.
+        Names of the computed streams to write.
     """
 
     folder: Path
@@ -46,13 +46,13 @@ class JsonLines(Sink):
         self._file.close()
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
-        """Need nothing of the streams that come in."""
+        """Ignore the streams: blocks carry their description."""
 
     def end(self, outcome: str) -> None:
-        """Need nothing of how it ended."""
+        """Ignore the outcome."""
 
     def write(self, item: Item) -> None:
-        """Take a block of estimates; leave the rest."""
+        """Write the rows of a block of estimates; ignore other items."""
         if not isinstance(item, Block) or computed(item.info.name) not in self.streams:
             return
         whose = {"participant": item.info.participant} if item.info.participant else {}

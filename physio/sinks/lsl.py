@@ -22,23 +22,22 @@ _TYPES: Final = {"estimates": "Affect", "features": "Features"}
 class Lsl(Sink):
     """An LSL outlet of one computed stream; none exists until it has a first row.
 
-    Anybody on the network can read what LSL sends, and nothing keeps them out: so this
-    sink is off unless a session file names it, and the code of the participant is not
-    sent. In a session of several participants each has an outlet, and the codes must
-    tell them apart: they stand behind name and ``source_id``. A missing value goes out
-    as NaN, of which LSL keeps the reason.
+    Everybody on the network can read an LSL stream. This sink is therefore off unless a
+    session file names it, and the participant's code is not sent. In a session of
+    several participants each has an outlet, with the code at the end of name and
+    ``source_id``. A missing value is sent as NaN, whose payload keeps the reason.
 
     Parameters
     ----------
     stream
-        Which stream to send: ``"estimates"`` or ``"features"``.
+        Stream to send: ``"estimates"`` or ``"features"``.
     stream_name
-        What it is called on the network.
+        Name on the network.
     source_id
-        By which receivers find it again after a restart; by default
+        Identifier by which receivers find it after a restart; by default
         ``physio-affect-estimates`` or ``physio-affect-features``.
     clock
-        The session clock, filled in by the session; stamps are in LSL's own.
+        The session clock, set by the session; stamps are on LSL's clock.
     """
 
     stream: str = "estimates"
@@ -67,13 +66,13 @@ class Lsl(Sink):
         self._outlets.clear()
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
-        """Need nothing of the streams that come in."""
+        """Ignore the streams: blocks carry their description."""
 
     def end(self, outcome: str) -> None:
-        """Need nothing of how it ended."""
+        """Ignore the outcome."""
 
     def write(self, item: Item) -> None:
-        """Send the rows of a block of the stream; leave all else."""
+        """Send the rows of a block of the stream; ignore other items."""
         if not isinstance(item, Block) or computed(item.info.name) != self.stream:
             return
         name = item.info.name

@@ -11,7 +11,7 @@ import numpy as np
 
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
-from physio.core.filename import Files
+from physio.core.filename import UniqueFilenames
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.protocols import Sink
 from physio.core.recording import COMPUTED, computed
@@ -19,11 +19,11 @@ from physio.core.stream_codec import to_dict
 
 
 def columns(block: Block) -> dict[str, Any]:
-    """Return a block as columns: ``time``, each channel, and why it is missing.
+    """Return a block as columns: ``time``, each channel, and its missing reasons.
 
-    Beside each column of numbers stands ``<column>.missing``, the `MissingReason` as an
-    integer, except where a stage gives one itself, and except for ``.from`` and
-    ``.to``.
+    ``<column>.missing`` is the `MissingReason` of a column as an integer. A column of
+    that name that a stage computes is kept; ``.window_start`` and ``.window_end`` have
+    none.
     """
     names = block.info.names
     table: dict[str, Any] = {"time": block.times}
@@ -42,27 +42,27 @@ def columns(block: Block) -> dict[str, Any]:
 
 @dataclass
 class ParquetTables(Sink):
-    """``features.parquet`` and ``estimates.parquet`` in a session's folder.
+    """Sink that writes ``features.parquet`` and ``estimates.parquet``.
 
-    In a session of several participants each has their own, as
-    ``estimates.p1.parquet``; a code that can be no file's name is written otherwise:
-    see `physio.core.filename`. Each row has its ``time`` (s, session clock), the
-    values, why one is missing, and from when to when the samples came that it rests on.
+    With several participants each has a file, as ``estimates.p1.parquet``; characters
+    that no file name can hold are replaced (`physio.core.filename`). Each row has its
+    ``time`` (s, session clock), the values, their missing reasons, and the first and
+    last time of the samples that they are computed from.
     The file's metadata holds JSON texts: ``physio.stream``, the description of the
     stream with its origin (measured, simulated, demo) and units
     (`physio.core.stream_codec`); ``physio.missing``, the reason of each integer in the
-    ``.missing`` columns; ``physio.about``, what is known of the session.
+    ``.missing`` columns; ``physio.about``, the properties of the session.
 
     Parameters
     ----------
     folder
-        Where to write; filled in by the session.
+        Folder to write to; set by the session.
     about
-        What is known of the session; goes into the metadata.
+        Properties of the session, written to the metadata.
     streams
-        Which computed streams to keep.
+        Names of the computed streams to write.
     rows
-        How many rows are written at once.
+        Number of rows that are written at once.
     """
 
     folder: Path
@@ -71,7 +71,9 @@ class ParquetTables(Sink):
     rows: int = 2400
     _waiting: dict[str, list[Block]] = field(default_factory=dict, init=False)
     _files: dict[str, Any] = field(default_factory=dict, init=False)
-    _names: Files = field(default_factory=Files, init=False, repr=False, compare=False)
+    _names: UniqueFilenames = field(
+        default_factory=UniqueFilenames, init=False, repr=False, compare=False
+    )
 
     def __enter__(self) -> Self:
         return self
@@ -90,13 +92,13 @@ class ParquetTables(Sink):
             path.with_name(f"{path.name}.part").rename(path)
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
-        """Need nothing of the streams that come in."""
+        """Ignore the streams: blocks carry their description."""
 
     def end(self, outcome: str) -> None:
-        """Need nothing of how it ended."""
+        """Ignore the outcome."""
 
     def write(self, item: Item) -> None:
-        """Take a block of features or estimates; leave the rest."""
+        """Write a block of features or estimates; ignore other items."""
         if not isinstance(item, Block) or computed(item.info.name) not in self.streams:
             return
         waiting = self._waiting.setdefault(item.info.name, [])

@@ -1,4 +1,4 @@
-"""A recording of the session, written beside it."""
+"""Recording of a session in an XDF file."""
 
 import errno
 import time
@@ -13,54 +13,53 @@ from typing import Self
 
 from physio.core.block import StreamInfo
 from physio.core.events import Item
-from physio.core.filename import plain
+from physio.core.filename import valid_name
 from physio.core.protocols import Sink
 from physio.io.xdf import Writer, outcome
 from physio.sinks.disk_space import DiskSpace, RetryBuffer
 
-_SYNC = 1.0  # what a power cut may take (s)
+_SYNC = 1.0  # data that a power cut may lose (s)
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 @dataclass
 class Xdf(Sink):
-    """A sink that records what it is given into an XDF file.
+    """Sink that records all items into an XDF file.
 
-    A thread of its own writes, each item at once, and sees to it once a second that
-    the disk has it. When the disk does not keep up, so that ``capacity`` items wait,
-    the recording stops: all that waits is still written, and the file says why it
-    ends. Nothing in between is lost in silence.
+    A thread writes each item at once and flushes the file to the disk once a second.
+    When the disk is too slow, so that ``capacity`` items wait, the recording stops: the
+    waiting items are still written, and the file states the reason for its end.
 
     Parameters
     ----------
     folder
-        Where the file goes.
+        Folder of the file.
     about
-        What is known of the session: participant, consent, begin, config ...
+        Properties of the session: participant, consent, begin, config ...
     inputs
-        Names of the streams that come from outside, which the timeline is to tell from
-        those computed; by default those that were announced and the session's own
-        (``session.*``), or all where none were.
+        Names of the input streams, which the timeline distinguishes from computed ones;
+        by default the announced streams and the session's (``session.*``), or all where
+        none was announced.
     filename
-        Without a folder; one that is there already is kept as ``recording_old1.xdf``.
+        File name without a folder; an existing file becomes ``recording_old1.xdf``.
     capacity
-        How many items may wait to be written.
+        Number of items that may wait to be written.
     fallback
-        Another folder, in which the recording goes on when the disk is full.
+        Another folder, in which the recording continues when the disk is full.
     reserve_mb
-        When so little of the disk is left (MB) it counts as full, and the file is
-        closed while there is room for its end.
+        Free space below which the disk counts as full (MB), so that the file can still
+        be closed.
     ring_mb
-        How much of what comes then is kept in memory (MB), the newest, to be written
-        once there is room again.
+        Memory for the newest items of that time (MB), which are written once there is
+        space again.
     wait
-        Whether `write` may wait for the disk instead of stopping: for a recording that
-        is replayed as fast as possible.
+        Whether `write` may wait for the disk instead of stopping, as in a fast
+        replay.
 
     Notes
     -----
-    A recording that goes on does so in a file of its own, ``recording_part2.xdf``, of
-    which ``about["continues"]`` names the one before; samples keep their numbers.
+    A continued recording is a second file, ``recording_part2.xdf``, whose
+    ``about["continues"]`` names the first one; samples keep their numbers.
     """
 
     folder: Path
@@ -79,7 +78,7 @@ class Xdf(Sink):
     _ended: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
-        plain(self.filename, "a recording")
+        valid_name(self.filename, "a recording")
         if self.capacity < 1:
             raise ValueError(
                 f"a recording needs room for at least 1 item, not {self.capacity}"
@@ -115,20 +114,20 @@ class Xdf(Sink):
 
     @property
     def error(self) -> Exception | None:
-        """Why the recording stopped before the session did, if it has."""
+        """Error that stopped the recording before the session ended, or None."""
         return self._error
 
     @property
     def file(self) -> Path:
-        """Where the recording is."""
+        """Path of the recording."""
         return self._writer.path
 
     def open_streams(self, infos: Iterable[StreamInfo]) -> None:
-        """Name streams that belong into the file even if no sample of them comes."""
+        """Add streams to the file, also those that never have a sample."""
         self._enqueue(tuple(infos))
 
     def write(self, item: Item) -> None:
-        """Take a block or events.
+        """Record a block or events.
 
         Raises
         ------
@@ -138,7 +137,7 @@ class Xdf(Sink):
         self._enqueue(item)
 
     def end(self, outcome: str) -> None:
-        """Say how the session ended, where no error that leaves it tells."""
+        """Set the outcome of the session, unless an error ends it."""
         self._ended = outcome
 
     def faults(self) -> Sequence[str]:
@@ -146,7 +145,7 @@ class Xdf(Sink):
         return [self.fault] if self.fault else []
 
     def notices(self) -> list[str]:
-        """Return what there is to say of the disk since the last call."""
+        """Return the messages about the disk since the last call."""
         return [self._notices.popleft() for _ in range(len(self._notices))]
 
     def _enqueue(self, item: Item | tuple[StreamInfo, ...]) -> None:
@@ -165,7 +164,7 @@ class Xdf(Sink):
             raise self._error
 
     def _run(self) -> None:
-        """Write what comes until the end is said, or cannot be written."""
+        """Write items until the end, or until an error."""
         synced, failed = time.monotonic(), False
         while True:
             try:
@@ -180,7 +179,7 @@ class Xdf(Sink):
                     if time.monotonic() - synced >= _SYNC:
                         self._check_disk()
                         synced = time.monotonic()
-            except Exception as error:  # told by `write`, or in the end
+            except Exception as error:  # raised by `write`, or at the end
                 self._error, failed = error, True
             if item != ():
                 self._capacity.release()
@@ -208,7 +207,7 @@ class Xdf(Sink):
             self._writer.write(item, arrived=self._is_input(item.info.name))
 
     def _check_disk(self) -> None:
-        """See to it that the disk has what is written, and that there is room."""
+        """Flush the file to the disk, and check the free space."""
         if self._stopped:
             if self._disk.available > self._disk.reserve:
                 self._resume(self.folder)
@@ -220,7 +219,7 @@ class Xdf(Sink):
             self._notices.append(warning)
 
     def _stop(self) -> None:
-        """Close the file; go on in the other folder, or in memory."""
+        """Close the file; continue in the fallback folder, or in memory."""
         why = f"the recording {self.file} stopped: the disk is full"
         self.fault, self._stopped = why, True
         self._writer.close(why)
@@ -234,7 +233,7 @@ class Xdf(Sink):
         )
 
     def _resume(self, folder: Path) -> None:
-        """Begin another file, with what was kept in memory."""
+        """Continue in another file, with the items in memory."""
         self._parts += 1
         path = (folder / self.filename).with_stem(
             f"{Path(self.filename).stem}_part{self._parts}"
@@ -272,5 +271,5 @@ class Xdf(Sink):
 
 
 def _is_full(error: OSError) -> bool:
-    """Tell whether it is for want of room that something cannot be written."""
+    """Return whether an error means that the disk is full."""
     return getattr(error.__cause__, "errno", error.errno) in _FULL

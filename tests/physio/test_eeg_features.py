@@ -8,7 +8,7 @@ import scipy.signal
 
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
-from physio.core.stage import Chain, StageRunner, apply, sealed
+from physio.core.stage import Chain, StageRunner, apply, read_only
 from physio.dsp.iir import run, sections
 from physio.dsp.window import STATISTICS, panes, slide
 from physio.features.eeg.asymmetry import Asymmetry
@@ -108,9 +108,9 @@ def test_the_bank_is_plain_filters_and_windows(channels: int) -> None:
         scipy.signal.butter(4, edges, "bandpass", fs=250, output="sos")
         for _, *edges in BANDS
     ]
-    passed = run(*sections(info, sos, 0.05, channels), sealed(x.copy()))
+    passed = run(*sections(info, sos, 0.05, channels), read_only(x.copy()))
     windows = panes(info, (4.0,), 0.25, 0.5, 4 * channels)
-    plain = slide(*windows, sealed(passed))[:, 0, STATISTICS.index("deviation")]
+    plain = slide(*windows, read_only(passed))[:, 0, STATISTICS.index("deviation")]
     got = apply(DifferentialEntropy(), Block(info, 0, 0.0, x)).data
     bits = np.log2(plain * np.sqrt(2 * np.pi * np.e))
     # The zeros stand in other sections and operations are fused: each rounds to 2**-53

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from physio.core.filename import Files, distinct, fault, plain, safe
+from physio.core.filename import (
+    UniqueFilenames,
+    distinct_filenames,
+    invalid_reason,
+    to_filename,
+    valid_name,
+)
 from physio.online.session_config import SessionConfig
 from physio.sinks.xdf import Xdf
 
@@ -48,9 +54,9 @@ GOOD = ("headset.eeg", "band", "p1.skin2", "k\u00f6rper.temp", "a b", "x" * 100,
 def test_what_cannot_be_a_name_is_refused_with_the_reason(
     name: str, reason: str
 ) -> None:
-    assert fault(name) == reason
+    assert invalid_reason(name) == reason
     with pytest.raises(ValueError, match="as files are called after it: ") as caught:
-        plain(name, "f.toml: a sink")
+        valid_name(name, "f.toml: a sink")
     text = str(caught.value)
     assert text.startswith("f.toml: a sink cannot be called ")
     assert text.endswith(reason)
@@ -60,13 +66,13 @@ def test_what_cannot_be_a_name_is_refused_with_the_reason(
 
 @pytest.mark.parametrize("name", GOOD)
 def test_what_can_be_a_name_stays(name: str) -> None:
-    assert (plain(name, "a device"), safe(name)) == (name, name)
+    assert (valid_name(name, "a device"), to_filename(name)) == (name, name)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_any_name_has_a_file_in_the_folder(name: str, tmp_path: Path) -> None:
-    file = safe(name)
-    assert fault(file) == ""
+    file = to_filename(name)
+    assert invalid_reason(file) == ""
     path = tmp_path / f"{file}.parquet.part"
     path.write_bytes(b"")
     assert list(tmp_path.iterdir()) == [path]
@@ -74,7 +80,7 @@ def test_any_name_has_a_file_in_the_folder(name: str, tmp_path: Path) -> None:
 
 @given(st.lists(st.text(max_size=120) | st.sampled_from(list(HOSTILE)), unique=True))
 def test_files_are_distinct_whatever_the_names(names: list[str]) -> None:
-    files = distinct(names)
+    files = distinct_filenames(names)
     assert list(files) == names
     assert len({file.casefold() for file in files.values()}) == len(names)
     for file in files.values():
@@ -83,20 +89,20 @@ def test_files_are_distinct_whatever_the_names(names: list[str]) -> None:
 
 
 def test_none_takes_the_file_of_another() -> None:
-    clash = safe("../x")
+    clash = to_filename("../x")
     assert clash.startswith("_x-")
     for names in (["../x", clash], [clash, "../x"]):
-        files = distinct(names)
+        files = distinct_filenames(names)
         assert files == {clash: clash, "../x": f"{clash}-2"}
-    assert set(distinct(["a/b", "a\\b", "a_b"]).values()) == {
-        "a_b", safe("a/b"), safe("a\\b"),
+    assert set(distinct_filenames(["a/b", "a\\b", "a_b"]).values()) == {
+        "a_b", to_filename("a/b"), to_filename("a\\b"),
     }  # fmt: skip
-    assert distinct(["Eeg", "eeg", "EEG"]) == {
+    assert distinct_filenames(["Eeg", "eeg", "EEG"]) == {
         "Eeg": "Eeg", "eeg": "eeg-2", "EEG": "EEG-3",
     }  # fmt: skip
     composed, apart = "k\u00f6", "ko\u0308"
-    assert distinct([composed, apart])[apart] == f"{apart}-2"
-    files = Files()
+    assert distinct_filenames([composed, apart])[apart] == f"{apart}-2"
+    files = UniqueFilenames()
     assert files["../x"] == files["../x"] == clash
 
 

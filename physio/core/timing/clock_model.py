@@ -43,7 +43,9 @@ class StartTimeEstimator:
 
     def __init__(self, rate: float, window: float = 5.0) -> None:
         self.rate, self.window = rate, window
-        self._least: deque[tuple[float, float]] = deque()  # (arrival, start time), rising
+        self._least: deque[tuple[float, float]] = (
+            deque()
+        )  # (arrival, start time), rising
         self._epoch = np.nan
         self._start = 0
 
@@ -172,7 +174,7 @@ class SampleNumbering:
         """Count samples as lost that the counter does not show."""
         self._number += max(0, samples)
 
-    def begin_anew(self, count: int) -> None:
+    def restart(self, count: int) -> None:
         """Restart: ``count`` belongs to the sample after the newest one."""
         self._count = (count - self.counter.step) % self.counter.wrap
         self._row = self.counter.rows - 1
@@ -184,7 +186,7 @@ class SampleNumbering:
         return single and 0 < back // self.counter.step <= BACK
 
     def _in_place(self, back: int, given: int) -> int:
-        """Return the number of an overtaken sample; -1 if it is repeated or too late."""
+        """Return the number of an overtaken sample, -1 if repeated or too late."""
         number = self._number - back // self.counter.step
         if number in self._recent:
             self.repeated += 1

@@ -82,14 +82,14 @@ class CounterAligner:
         self, counts: npt.NDArray[np.int64], stamps: Array, now: float, *, full: bool
     ) -> npt.NDArray[np.int64]:
         """Return the number of each sample, -1 where it is repeated or too late."""
-        anew = self._anew(counts, stamps)
+        anew = self._restarts(counts, stamps)
         parts = []
         edges = sorted({0, *anew, len(counts)}) if len(counts) else [0, 0]
         for begin, stop in pairwise(edges):
             if begin in anew:
                 behind = self._epoch.behind(now, self.counted.newest)
                 self.counted.lose(int(behind) - (stop - begin))
-                self.counted.begin_anew(int(counts[begin]))
+                self.counted.restart(int(counts[begin]))
             parts.append(self._counted(counts[begin:stop], now, full=full))
         return np.concatenate(parts)
 
@@ -107,8 +107,8 @@ class CounterAligner:
         numbers[numbers >= 0] += missing if full else 0
         return numbers
 
-    def _anew(self, counts: npt.NDArray[np.int64], stamps: Array) -> list[int]:
-        """Return the samples at which the device restarts: count and stamp both jump."""
+    def _restarts(self, counts: npt.NDArray[np.int64], stamps: Array) -> list[int]:
+        """Return the samples at which the device restarts: count and stamp jump."""
         if not len(stamps):
             return []
         back = np.diff(stamps, prepend=self._stamp) < -BACK

@@ -61,11 +61,11 @@ class TimestampAligner:
         self.hold = max(hold, 1.5 / rate)
         self._enough = min(4, 1 + int(self.hold * rate))
         self._next, self._start = 0, 0
-        self._set = 0.0  # correction of the clock of the stamps (s)
-        self._epoch = np.nan  # start time by the least delayed stamps (s)
+        self._correction = 0.0  # correction of the clock of the stamps (s)
+        self._target_t0 = np.nan  # start time by the least delayed stamps (s)
         self._slope = 0.0  # its change per sample (s)
-        self._given = np.nan  # start time of the last block (s)
-        self._stray = 0.02  # jitter of the least delayed stamps (s)
+        self._current_t0 = np.nan  # start time of the last block (s)
+        self._jitter = 0.02  # jitter of the least delayed stamps (s)
         # Samples of which the least delayed counts: whole bursts.
         self._period = max(2, round(max(0.25, 1.5 * hold) * rate))
         self._late: list[float] = []  # of the samples of this period
@@ -102,7 +102,7 @@ class TimestampAligner:
         """
         if len(times):
             self._arrival = now
-        new = self._new(stamps, rows)
+        new = self._not_repeated(stamps, rows)
         times, stamps, rows = times[new], stamps[new], rows[new]
         self._times = np.concatenate([self._times, times])
         self._stamps = np.concatenate([self._stamps, stamps])
@@ -114,8 +114,8 @@ class TimestampAligner:
         self._rows = self._rows[n:]
         return placed
 
-    def _new(self, stamps: Array, rows: Array) -> npt.NDArray[np.bool_]:
-        """Return a mask of the samples that are no repetition: same stamp, same values."""
+    def _not_repeated(self, stamps: Array, rows: Array) -> npt.NDArray[np.bool_]:
+        """Return a mask of the samples that do not repeat stamp and values."""
         if not len(stamps) or not self.repeats:
             return np.ones(len(stamps), np.bool_)
         before = self._newest or (np.nan, np.full_like(rows[0], np.nan))
@@ -129,25 +129,25 @@ class TimestampAligner:
 
     def _number(self, now: float) -> list[int]:
         """Return the number of each sample that has a place."""
-        if np.isnan(self._epoch) and len(self._times):
+        if np.isnan(self._target_t0) and len(self._times):
             first = float(self._times[0])
             if not now - self.oldest <= first <= now + _AHEAD:  # of another clock
-                self._set = self.shift = float(now - self._times[-1])
-            self._epoch = first + self._set
+                self._correction = self.shift = float(now - self._times[-1])
+            self._target_t0 = first + self._correction
         numbers: list[int] = []
         trusted = 0  # samples before this one have their place
         for i, time in enumerate(self._times.tolist()):
-            late = time + self._set - self._epoch - self._next / self.rate
-            most = 0.6 / self.rate + 2 * self._stray
-            if late <= -1.0 or (late > most and time + self._set > now + _AHEAD):
-                was, self._set = self._set, float(now - self._times[-1])
-                late += self._set - was
+            late = time + self._correction - self._target_t0 - self._next / self.rate
+            most = 0.6 / self.rate + 2 * self._jitter
+            if late <= -1.0 or (late > most and time + self._correction > now + _AHEAD):
+                was, self._correction = self._correction, float(now - self._times[-1])
+                late += self._correction - was
                 trusted = i
             if late > most and i >= trusted:
                 least, trusted = self._least(i, most)
                 if least > most:
                     known = (self._times[i:] > time + self.hold).any()
-                    since = max(time + self._set, self._arrival)
+                    since = max(time + self._correction, self._arrival)
                     if not known and now - since <= self.hold + 0.2:
                         break
                     lost = max(1, round(least * self.rate))
@@ -166,7 +166,12 @@ class TimestampAligner:
         after = np.flatnonzero(self._times[i:] > self._times[i] + self.hold)
         stop = i + int(after[0]) if len(after) else len(self._times)
         places = self._next + np.arange(stop - i)
-        late = self._times[i:stop] + self._set - self._epoch - places / self.rate
+        late = (
+            self._times[i:stop]
+            + self._correction
+            - self._target_t0
+            - places / self.rate
+        )
         if len(after) and len(late) < self._enough and late[0] <= self.hold:
             return 0.0, i + 1  # a gap follows: too few samples to decide
         caught = np.flatnonzero(late <= most)
@@ -176,36 +181,38 @@ class TimestampAligner:
     def _follow(self, late: float) -> None:
         """Update the start time and its jitter from the delay of a sample."""
         self._next += 1
-        self._epoch += self._slope
+        self._target_t0 += self._slope
         self._late.append(late)
         if len(self._late) < self._period:
             return
         least = min(self._late)
         self._late.clear()
         self._periods += 1
-        self._epoch += least * max(0.5, 1 / self._periods)
+        self._target_t0 += least * max(0.5, 1 / self._periods)
         if self._periods > 4:
             steepest = STEEPEST / self.rate
             self._slope += 0.05 * least / self._period
             self._slope = min(max(self._slope, -steepest), steepest)
         early = -least if self._periods > 1 else 0.0
         fade = 1 - self._period / (30.0 * self.rate)
-        self._stray = max(self._stray * fade if self._periods != 4 else 0.0, early)
+        self._jitter = max(self._jitter * fade if self._periods != 4 else 0.0, early)
 
     def _cut(self, numbers: list[int]) -> list[PlacedSamples]:
         if not numbers or self._rows is None:
             return []
         jumps = np.flatnonzero(np.diff(numbers) > 1) + 1
-        if np.isnan(self._given):
-            self._given = self._epoch
+        if np.isnan(self._current_t0):
+            self._current_t0 = self._target_t0
         placed = []
         for part in np.split(np.arange(len(numbers)), jumps):
             a, b = int(part[0]), int(part[-1]) + 1
             moved = numbers[a] - self._start
             self._start = numbers[a]
-            self._given = slewed(self._given, self._epoch, moved, self.rate)
+            self._current_t0 = slewed(
+                self._current_t0, self._target_t0, moved, self.rate
+            )
             data = np.ascontiguousarray(self._rows[a:b])
             placed.append(
-                PlacedSamples(self._start, self._given, data, self._stamps[a:b])
+                PlacedSamples(self._start, self._current_t0, data, self._stamps[a:b])
             )
         return placed

@@ -11,7 +11,7 @@ from numba import njit
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import is_point
 from physio.core.missing import MissingReason
-from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.iir import run
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.cardiac.peak_detection import (
@@ -36,8 +36,9 @@ class BeatDetection(Stage):
 
     Each lies at the R peak or the systolic peak and has the ``interval`` since the beat
     before (s), missing (poor quality) unless it is accepted, a ``confidence``: the
-    correlation of its wave with those of the beats before it (0 to 1), and the ``height`` of its
-    wave, filtered, over the lowest value of the half second (ECG: 0.2 s) before.
+    correlation of its wave with those of the beats before it (0 to 1), and the
+    ``height`` of its wave, filtered, over the lowest value of the half second (ECG: 0.2
+    s) before.
 
     Parameters
     ----------
@@ -105,11 +106,11 @@ class BeatDetection(Stage):
         return detector_state(info, self.min_confidence)
 
     def process(self, state: BeatState, x: Array) -> Array:
-        """Take in ``x``; return a row for each sample, NaN where no beat is detected."""
+        """Take in ``x``; return a row for each sample, NaN where there is no beat."""
         signal = x[:, state.pick : state.pick + 1]
         lost = has_no_reason(signal)
-        signal = sealed(np.where(lost, MissingReason.NO_SIGNAL.nan, signal))
-        passed = sealed(run(*state.filters, signal))
+        signal = read_only(np.where(lost, MissingReason.NO_SIGNAL.nan, signal))
+        passed = read_only(run(*state.filters, signal))
         return np.asarray(detect_beats(*state.beats, state.tiles, signal, passed))
 
 
@@ -125,6 +126,15 @@ def has_no_reason(x: Array) -> npt.NDArray[np.bool_]:
 def mark_column(info: StreamInfo) -> int:
     """Return the column that marks corrected beats; -1 for none."""
     return info.names.index("mark") if "mark" in info.names else -1
+
+
+def check_beats(info: StreamInfo, purpose: str, *columns: str) -> None:
+    """Raise unless a stream is of beats with these columns after the event."""
+    if not is_point(info) or info.names[1 : 1 + len(columns)] != columns:
+        raise ValueError(
+            f"{purpose}: put BeatDetection before it; {info.name!r} has "
+            f"{', '.join(info.names)}"
+        )
 
 
 class BeatHistory(NamedTuple):
@@ -225,11 +235,8 @@ class HeartRate(Stage):
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``rate`` and ``rmssd``."""
-        if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
-            raise ValueError(
-                f"a heart rate is read from beats, with their interval and confidence: "
-                f"put BeatDetection before it; {info.name!r} has {', '.join(info.names)}"
-            )
+        purpose = "a heart rate is read from beats, with their interval and confidence"
+        check_beats(info, purpose, "interval", "confidence")
         if self.window < 10 or self.past < 60:
             raise ValueError(
                 f"heart rate needs at least 10 s and its variability 60 s: "
@@ -264,7 +271,7 @@ class HeartRate(Stage):
 
     def process(self, state: BeatHistory, x: Array) -> Array:
         """Take in rows of a point stream; return the outputs now due."""
-        coverage = slide(*state.coverage, sealed(missing_reasons(x)))[:, :, _MEAN, 0]
+        coverage = slide(*state.coverage, read_only(missing_reasons(x)))[:, :, _MEAN, 0]
         marks = np.zeros(len(x)) if state.mark < 0 else x[:, state.mark]
-        y = _rate_and_rmssd(*state[:4], sealed(np.column_stack([x[:, :2], marks])))
+        y = _rate_and_rmssd(*state[:4], read_only(np.column_stack([x[:, :2], marks])))
         return np.where(np.isnan(coverage), coverage, y)

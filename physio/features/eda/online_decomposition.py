@@ -13,7 +13,7 @@ from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
-from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
 from physio.features.eda.decomposition import Decomposition, check_setting, decompose
@@ -99,7 +99,7 @@ def lag(info: StreamInfo) -> float:
 
 def binned(memory: EdaWindow, x: Array) -> Array:
     """Take in samples; return the values now due, shape (m,)."""
-    signal = sealed(x[:, memory.pick : memory.pick + 1])
+    signal = read_only(x[:, memory.pick : memory.pick + 1])
     return np.asarray(slide(*memory.panes, signal)[:, 0, _MEAN, 0])
 
 
@@ -263,10 +263,10 @@ class EdaDecomposition(Stage):
     """Tonic, phasic and driver of skin conductance, at several ages, once a second.
 
     ``tonic@5s`` and ``phasic@5s`` (uS) are the estimates 5 s behind the newest value,
-    ``driver@5s`` (uS/s) is the mean over the second that ends there. Errors
-    decrease with age: ``tonic.error@5s`` and so on are the 90 % quantiles of errors
-    relative to the decomposition of the whole record, as measured on other participants
-    (see `physio.features.eda.decomposition.decompose`). ``power@5s`` (uS squared) is the
+    ``driver@5s`` (uS/s) is the mean over the second that ends there. Errors decrease
+    with age: ``tonic.error@5s`` and so on are the 90 % quantiles of errors relative to
+    the decomposition of the whole record, as measured on other participants (see
+    `physio.features.eda.decomposition.decompose`). ``power@5s`` (uS squared) is the
     mean square of the phasic part from 5 s back to two thirds of the window.
 
     Parameters
@@ -282,11 +282,12 @@ class EdaDecomposition(Stage):
     -----
     Samples are averaged over 0.25 s; every second the last ``window`` s are solved
     anew, with the knots where they were before. So each row is a function of its window
-    alone and of no earlier result. The setting ``cvxeda`` differs from the full
-    problem in its free line, which cannot be known before the record's end: a level
-    that forgets with 10 min stands for it, beyond the stated span, and its newest
-    values are corrected by the solution over twice the window: see `refine_phasic`. The delay is the
-    age and the average's, half of 0.25 s; of a driver 0.375 s more, half of its second.
+    alone and of no earlier result. The setting ``cvxeda`` differs from the full problem
+    in its free line, which cannot be known before the record's end: a level that
+    forgets with 10 min stands for it, beyond the stated span, and its newest values are
+    corrected by the solution over twice the window: see `refine_phasic`. The delay is
+    the age and the average's, half of 0.25 s; of a driver 0.375 s more, half of its
+    second.
 
     Shape (n, channels) to (m, 31). Its source is the solver's, and the deviations from
     it are those of `decompose`.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from physio.core.block import Array, Channel, StreamInfo
-from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.window import STATISTICS, Panes, panes, slide
 from physio.features.eda.online_decomposition import (
     STEP,
@@ -52,9 +52,9 @@ class EdaFeatures(Stage):
     -----
     Responses are those of `ScrDetection`, and count from the second in which their end
     is known; ``scr_rate`` and ``scr_amplitude`` are scaled to a minute from the seconds
-    in which responses could be detected. The least amplitude in use is 0.01 to 0.05 uS [1]_.
-    The delay of the first two is 5 s and the average over 0.25 s; the others lag as
-    far and look back over ``past`` from there.
+    in which responses could be detected. The least amplitude in use is 0.01 to 0.05 uS
+    [1]_. The delay of the first two is 5 s and the average over 0.25 s; the others lag
+    as far and look back over ``past`` from there.
 
     Shape (n, channels) to (m, 6). Deviation from [1]_: responses are those of the
     solver, and not from trough to peak.
@@ -111,7 +111,9 @@ class EdaFeatures(Stage):
         counts = np.array([_scr_counts(s) for s in seconds]).reshape(len(seconds), 2)
         level = parts[:, 0]
         square = np.where(np.isnan(parts[:, 1]), parts[:, 1], parts[:, 1] ** 2)
-        past = slide(*state.windows, sealed(np.column_stack([counts, square, level])))
+        past = slide(
+            *state.windows, read_only(np.column_stack([counts, square, level]))
+        )
         means, slope = past[:, 0, _MEAN], past[:, 0, _SLOPE, 3]
         return np.column_stack([parts, means[:, :2] * 60, means[:, 2], slope * 60])
 
@@ -126,7 +128,7 @@ def _tonic_phasic(second: SecondResult) -> tuple[float, float]:
 
 
 def _scr_counts(second: SecondResult) -> tuple[float, float]:
-    """Return the number of responses that ended in a second, and their amplitude (uS)."""
+    """Return the number of responses that ended in a second, and the amplitude (uS)."""
     if second.response is not None:
         return 1.0, second.response[1]
     return second.missing, second.missing

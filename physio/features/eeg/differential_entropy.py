@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
-from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.filterbank import Filterbank, filterbank, spread
 from physio.dsp.iir import butterworth
 from physio.dsp.window import every
@@ -34,7 +34,7 @@ _MODES: Final = ("continuous", "paper")
 
 
 class BandFilters(NamedTuple):
-    """Band-pass filters with windows on their outputs, and the columns that they read."""
+    """Band-pass filters with windows on their outputs, and their input columns."""
 
     bank: Filterbank
     picks: npt.NDArray[np.intp]
@@ -95,9 +95,9 @@ def electrodes(info: StreamInfo, kind: str = "eeg") -> tuple[int, ...]:
 
 
 def deviations(state: BandFilters, x: Array) -> Array:
-    """Take in ``x``; return the standard deviations now due, (m, bands * electrodes)."""
+    """Take in ``x``; return the deviations now due, shape (m, bands * electrodes)."""
     if len(state.picks) < x.shape[1]:
-        x = sealed(x[:, state.picks])
+        x = read_only(x[:, state.picks])
     return np.asarray(spread(*state.bank, x))
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
-from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.eeg.differential_entropy import SILENT, electrodes
 
@@ -99,7 +99,7 @@ class Hjorth(Stage):
         bend = _difference(slope)
         state.before[:] = samples[len(samples) - 2 :]
         rows = np.hstack([samples[2:], slope[1:], bend])
-        y = slide(*state.windows, sealed(rows))[:, 0, _DEVIATION]
+        y = slide(*state.windows, read_only(rows))[:, 0, _DEVIATION]
         signal, first, second = np.split(y, 3, axis=1)
         flat = (signal < SILENT) | (first < SILENT)
         safe = np.where(flat, 1.0, signal), np.where(flat, 1.0, first)
@@ -127,8 +127,8 @@ def _difference(x: Array) -> Array:
 class SpectralEntropy(Stage):
     """Spectral entropy: evenness of power over frequencies; follows `Spectrum`.
 
-    ``entropy.<electrode>``: ``-sum(p log p) / log n`` with ``p`` the proportion of the power
-    at each of the ``n`` frequencies [1]_: 0 for a sine, 1 for white noise.
+    ``entropy.<electrode>``: ``-sum(p log p) / log n`` with ``p`` the proportion of the
+    power at each of the ``n`` frequencies [1]_: 0 for a sine, 1 for white noise.
 
     Notes
     -----

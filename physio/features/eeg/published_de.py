@@ -11,7 +11,7 @@ from numba import njit
 
 from physio.core.block import Array, StreamInfo
 from physio.core.missing import MissingReason
-from physio.core.stage import sealed
+from physio.core.stage import read_only
 from physio.dsp.simd_codegen import LANES, strided_sums, variance
 from physio.dsp.window import every
 
@@ -131,14 +131,14 @@ def published_entropy(
     ba, order = np.array(designs), (0,) * (2 * _ORDER)
     out = np.empty((len(starts), len(EDGES), x.shape[1]))
     for y, a in zip(out, starts, strict=True):
-        _entropy(order, ba, sealed(x[a : a + WIDTH]), 0, y)
+        _entropy(order, ba, read_only(x[a : a + WIDTH]), 0, y)
     if rest is not None:
         whole = len(rest) // PIECE
         if not whole:
             raise ValueError(f"a baseline of {len(rest)} samples has no whole second")
         pieces = rest[: whole * PIECE].reshape(whole, PIECE, -1)
         less = np.empty(out.shape[1:])
-        _entropy(order, ba, sealed(pieces.mean(axis=0)), 0, less)
+        _entropy(order, ba, read_only(pieces.mean(axis=0)), 0, less)
         out -= less
     return np.ascontiguousarray(out.transpose(0, 2, 1))
 
@@ -306,7 +306,7 @@ def _update_baseline(state: WindowedFilters, x: Array) -> None:
 def entropies(state: WindowedFilters, x: Array) -> Array:
     """Take in ``x``; return the entropies now due, (m, bands * electrodes)."""
     if len(state.picks) < x.shape[1]:
-        x = sealed(x[:, state.picks])
+        x = read_only(x[:, state.picks])
     _update_baseline(state, x)
     y = _run(state.order, state.ba, state.ring, state.clock, state.rest, x)
     return np.asarray(y).reshape(len(y), state.rest.size)

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
-from physio.core.events import is_point
 from physio.core.missing import MissingReason
-from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
+from physio.features.cardiac.heart_rate import check_beats
 from physio.features.event_gaps import missing_reasons
 
 Counts = npt.NDArray[np.int64]
@@ -90,12 +90,8 @@ class EcgDerivedRespiration(Stage):
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``edr_rate``."""
-        names = ("interval", "confidence", "height")
-        if not is_point(info) or info.names[1:4] != names:
-            raise ValueError(
-                f"breathing is derived from beats, with their interval and height: put "
-                f"BeatDetection before it; {info.name!r} has {', '.join(info.names)}"
-            )
+        purpose = "breathing is derived from beats, with their interval and height"
+        check_beats(info, purpose, "interval", "confidence", "height")
         if self.window < 32:
             raise ValueError(
                 f"breathing is derived from 32 s of beats or more, not {self.window:g}"
@@ -127,7 +123,7 @@ class EcgDerivedRespiration(Stage):
 
     def process(self, state: BeatSeries, x: Array) -> Array:
         """Take in rows of a point stream; return the outputs now due."""
-        coverage = slide(*state.coverage, sealed(missing_reasons(x)))[:, 0, _MEAN, 0]
+        coverage = slide(*state.coverage, read_only(missing_reasons(x)))[:, 0, _MEAN, 0]
         if not len(coverage):
             _add_beats(*state[:3], x, np.flatnonzero(~np.isnan(x[:, 0])), state.rate)
             state.clock[0] += len(x)

@@ -9,7 +9,7 @@ from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
-from physio.core.stage import OutputSchedule, Stage, sealed
+from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
 from physio.features.respiration.breath_detection import detect_breaths, is_breathing
@@ -38,9 +38,9 @@ class RespirationBelt(Stage):
     """Respiration from a chest belt: rate, amplitude and phase.
 
     ``rate`` (1/min) is 60 over the mean breath of the last ``window`` s, from the
-    beginning of a breath in to that of the next; ``amplitude`` (in the unit of the belt)
-    the median height from there to the peak; ``phase`` (1) the present phase of the
-    breath: 0 at the onset of inspiration, 0.5 at the onset of expiration, below 1.
+    beginning of a breath in to that of the next; ``amplitude`` (in the unit of the
+    belt) the median height from there to the peak; ``phase`` (1) the present phase of
+    the breath: 0 at the onset of inspiration, 0.5 at the onset of expiration, below 1.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class RespirationBelt(Stage):
 
     Notes
     -----
-    Every 0.25 s the mean of the last 0.25 s comes in; every second the last ``window`` s
-    are analysed anew. A breath ends where the belt, smoothed over 0.75 s, has turned
+    Every 0.25 s the mean of the last 0.25 s comes in; every second the last ``window``
+    s are analysed anew. A breath ends where the belt, smoothed over 0.75 s, has turned
     by three tenths of the median depth; so neither drift nor scale matters. Until then
     a turn is not detected: the phase goes on as fast as the last breaths did.
 
@@ -100,7 +100,8 @@ class RespirationBelt(Stage):
         if not self.window >= 20 or self.window % 1 or not 0 < self.min_valid <= 1:
             raise ValueError(
                 f"breathing on {info.name!r} is read from whole seconds, 20 or more, "
-                f"with min_valid above 0 and at most 1: {self.window:g}, {self.min_valid:g}"
+                f"with min_valid above 0 and at most 1: {self.window:g}, "
+                f"{self.min_valid:g}"
             )
         return BeltState(
             panes(info, (_STEP,), _STEP, 0.5, columns=1),
@@ -112,7 +113,7 @@ class RespirationBelt(Stage):
 
     def process(self, state: BeltState, x: Array) -> Array:
         """Take in ``x``; return the rows now due."""
-        signal = sealed(x[:, state.pick : state.pick + 1])
+        signal = read_only(x[:, state.pick : state.pick + 1])
         values = np.ascontiguousarray(slide(*state.panes, signal)[:, 0, _MEAN, 0])
         return np.asarray(_rate_amplitude_phase(*state[1:4], self.min_valid, values))
 

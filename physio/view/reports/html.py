@@ -11,7 +11,7 @@ from typing import Any, Self
 import pandas as pd
 from matplotlib.figure import Figure
 
-from physio.core.filename import distinct
+from physio.core.filename import distinct_filenames
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;
@@ -84,7 +84,7 @@ class HtmlReport:
     def save_figures(self, folder: Path) -> list[Path]:
         """Write the named figures as PNG, SVG and PDF; return the files."""
         folder.mkdir(parents=True, exist_ok=True)
-        written, files = [], distinct(self.figures)
+        written, files = [], distinct_filenames(self.figures)
         for name, figure in self.figures.items():
             for kind in ("png", "svg", "pdf"):
                 path = folder / f"{files[name]}.{kind}"

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block, Origin, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
@@ -50,14 +52,35 @@ def origin_labels(infos: Iterable[StreamInfo | None]) -> list[OriginLabel]:
 
 
 def estimated_dimensions(info: StreamInfo) -> tuple[str, ...]:
-    """Return the estimated dimensions of a stream: columns with a ``<name>.sd``.
+    """Return the estimated dimensions of a stream.
 
-    `DIMENSIONS` come first, in their order. Estimates of single experts
-    (``<expert>.<name>``) are excluded.
+    These are the `DIMENSIONS` that it has, in their order, and further columns with a
+    ``<name>.sd``. Estimates of single experts (``<expert>.<name>``) are excluded.
     """
     names = [n for n in info.names if f"{n}.sd" in info.names and "." not in n]
-    known = [n for n in DIMENSIONS if n in names]
+    known = [n for n in DIMENSIONS if n in info.names]
     return (*known, *(n for n in names if n not in known))
+
+
+def standard_deviation(block: Block, name: str) -> Array:
+    """Return the standard deviation of each estimate, NaN if the estimator gives none.
+
+    Parameters
+    ----------
+    block
+        Estimates.
+    name
+        The dimension.
+
+    Returns
+    -------
+    Array
+        Shape (n,).
+    """
+    column = f"{name}.sd"
+    if column in block.info.names:
+        return block.column(column)
+    return np.full(len(block), np.nan)
 
 
 def joined(names: Sequence[str]) -> str:

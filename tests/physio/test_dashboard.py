@@ -229,7 +229,7 @@ def test_gaps_and_dead_streams_are_hatched_and_named() -> None:
 def test_before_the_baseline_is_over_nothing_is_said_of_affect() -> None:
     state = session_state()
     estimated(state, 30, rest=60.0)
-    assert withheld_reason(state) == "baseline: 30 s remaining, no estimates yet"
+    assert withheld_reason(state) == "baseline: 30 s remaining"
     assert "+0.20" not in html.estimates(state)
     plane, course = ValenceArousalPlane(LIGHT), VadHistory(LIGHT, "valence")
     plane.update(state)
@@ -240,7 +240,7 @@ def test_before_the_baseline_is_over_nothing_is_said_of_affect() -> None:
     assert withheld_reason(state) == ""
     assert "+0.20 ± 0.30" in html.estimates(state)
     state.take(single_event(event_stream(MARKERS), 99.0, "baseline start"), 99.0)
-    assert withheld_reason(state) == "baseline: 59 s remaining, no estimates yet"
+    assert withheld_reason(state) == "baseline: 59 s remaining"
     state.take(single_event(event_stream(MARKERS), 99.5, "baseline end"), 99.5)
     assert withheld_reason(state) == ""
 
@@ -267,13 +267,13 @@ def test_an_estimator_of_arousal_alone_is_shown_as_such() -> None:
     assert "+0.25 ± 0.30" in html.estimates(state)
     assert "valence" not in html.estimates(state)
     assert "ABSTAINING" not in html.badges(state)
-    assert missing_text(state, "valence") == "not estimated in this session"
+    assert missing_text(state, "valence") == "not estimated"
     plane, arousal = ValenceArousalPlane(LIGHT), VadHistory(LIGHT, "arousal")
     valence = VadHistory(LIGHT, "valence")
     for figure in (plane, arousal, valence):
         figure.update(state)
-    assert plane._message.text == "valence: not estimated in this session"
-    assert valence._message.text == "not estimated in this session"
+    assert plane._message.text == "valence: not estimated"
+    assert valence._message.text == "not estimated"
     assert not arousal._message.visible
     assert np.isfinite(arousal._line.data["y"]).any()
     page = ViewerPage(Document(), state)

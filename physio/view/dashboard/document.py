@@ -97,8 +97,9 @@ class FigureSet:
         figures = self.signals, self.other_signals
         parts = [figure.update(session, whole=whole) for figure in figures]
         self.frame += 1
+        live = not session.ended and session.at is None
         wall = time.time() - (session.now - self.signals.newest) / session.speed
-        frame = frame_message(self.frame, wall, parts, live=not session.ended)
+        frame = frame_message(self.frame, wall, parts, live=live)
         self.news.data = {"v": frame}
 
     @property

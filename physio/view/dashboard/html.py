@@ -360,13 +360,14 @@ def latency(session: SessionState, ages: Sequence[float]) -> str:
 
 def event_log(session: SessionState, most: int = 12) -> str:
     """Return the newest lines of the event log, newest first."""
+    past = [e for e in session.log.entries if e.time <= session.now + 1]
+    newest = sorted(past, key=lambda e: e.time)[-most:]
     lines = [
         f'<li class="{entry.style}"><time>{clock(entry.time - session.begin)}</time> '
         f"{escaped(entry.text, 90)}"
         + (f" <small>{entry.repetitions} times</small>" * (entry.repetitions > 1))
         + "</li>"
-        for entry in reversed(session.log.last(most))
-        if entry.time <= session.now + 1
+        for entry in reversed(newest)
     ]
     return f"<ul>{''.join(lines)}</ul>"
 

@@ -18,6 +18,7 @@ from physio.view.labels import (
     origin_labels,
     reason_codes,
     reason_words,
+    standard_deviation,
 )
 from physio.view.plots.envelope import code_runs, envelope, stitched
 from physio.view.plots.signals import signal_panels
@@ -142,8 +143,10 @@ def _draw_estimate(ax: Axes, block: Block, name: str) -> set[str]:
     step = max(1, len(block) // 4000)  # far more rows than there are pixels
     rows = slice(None, None, step)
     times, colour = block.times, COLOURS.get(name, INK)
-    mean, sd = block.column(name), block.column(f"{name}.sd")
-    prefix = "" if np.isfinite(mean).any() else "_"  # matplotlib omits labels "_..."
+    mean, sd = block.column(name), standard_deviation(block, name)
+    prefix = (
+        "" if np.isfinite(mean * sd).any() else "_"
+    )  # matplotlib omits labels "_..."
     for width, alpha, label in ((1.96, 0.15, "95 %"), (1.0, 0.28, "±1 SD")):
         low, high = ((mean + width * sd * sign)[rows] for sign in (-1, 1))
         ax.fill_between(

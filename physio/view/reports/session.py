@@ -20,13 +20,20 @@ from physio.core.recording import (
     base_name,
     computed,
 )
-from physio.view.labels import MEANING, estimated_dimensions, joined, origin_labels
+from physio.view.labels import (
+    MEANING,
+    estimated_dimensions,
+    joined,
+    origin_labels,
+    standard_deviation,
+)
 from physio.view.plots.coverage import feature_figure, quality_figure
 from physio.view.plots.envelope import stitched
 from physio.view.plots.session import session_figure
 from physio.view.plots.time_axes import ConditionSpan, condition_spans, display_unit
 from physio.view.reports.html import HtmlReport
 from physio.view.reports.methods import methods_paragraph
+from physio.view.terminal.sparklines import number
 
 _SHEET: Final = {
     "participant": "participant",
@@ -172,10 +179,10 @@ def _add_estimates(
         row: dict[str, Any] = {"from (s)": f"{part.begin - parts[0].begin:.0f}"}
         for name in names:
             mean = estimates.column(name)[inside]
-            sd = estimates.column(f"{name}.sd")[inside]
+            sd = standard_deviation(estimates, name)[inside]
             valid = np.isfinite(mean)
             row[name] = (
-                f"{mean[valid].mean():+.2f} ± {sd[valid].mean():.2f}"
+                number(float(mean[valid].mean()), float(sd[valid].mean()))
                 if valid.any()
                 else "missing"
             )

@@ -58,8 +58,8 @@ def _result_figures(
             yield (
                 "Calibration",
                 "Points below the diagonal are overconfident, points above "
-                "it underconfident. The number is the expected calibration error; the area "
-                "of a dot shows the number of windows.",
+                "it underconfident. The number is the expected calibration error; the "
+                "area of a dot shows the number of windows.",
                 results.calibration_figure(outputs, calibrated, classes),
             )
             yield (
@@ -99,7 +99,7 @@ def _network_figures(folder: Path) -> Iterator[tuple[str, str, Figure]]:
         "Permutation importance of bands and electrodes",
         "Change of the predicted probability, mean over folds. It does not show that "
         "the predictions are right, nor that a rhythm originates below the electrode; "
-        "high values at the rim of the head in beta and gamma are often muscle artifacts.",
+        "high beta and gamma values at the rim of the head are often muscle artifacts.",
         results.importance_figure(importance, electrodes, bands),
     )
     if explanations[0]["attention"]:

@@ -22,6 +22,7 @@ from physio.view.labels import (
     largest_contributions,
     reason_codes,
     reason_words,
+    standard_deviation,
 )
 from physio.view.stream_stats import LogEntry, StreamStats
 from physio.view.terminal.sparklines import bar, clock, number, spark
@@ -134,7 +135,7 @@ class TerminalLayout:
         for name in names:
             low, high = ENDS.get(name, ("-1", "+1"))
             mean = float(block.column(name)[-1])
-            sd = float(block.column(f"{name}.sd")[-1])
+            sd = float(standard_deviation(block, name)[-1])
             recent = list(panel.trend.get(name, ()))
             hue = HUES.get(name, "white")
             yield Text.assemble(
@@ -238,7 +239,8 @@ def status_line(screen: TerminalLayout) -> str:
         if e is None or not len(e):
             continue
         for name in estimated_dimensions(e.info):
-            mean, sd = float(e.column(name)[-1]), float(e.column(f"{name}.sd")[-1])
+            mean = float(e.column(name)[-1])
+            sd = float(standard_deviation(e, name)[-1])
             missing = f"missing ({reason_words(reason_codes(e, name)[-1])})"
             text = number(mean, sd) if np.isfinite(mean) else missing
             parts.append(f"{code} {name} {text}".lstrip())

@@ -42,7 +42,7 @@ def number(mean: float, sd: float) -> str:
     """Return an estimate as ``+0.12 ± 0.34``, a dash if it is missing."""
     if not np.isfinite(mean):
         return "—"
-    return f"{mean:+.2f} ± {sd:.2f}"
+    return f"{mean:+.2f} ± {sd:.2f}" if np.isfinite(sd) else f"{mean:+.2f}"
 
 
 def spark(values: Sequence[float], width: int) -> str:

@@ -86,6 +86,8 @@ class RingBuffer:
 
     def last(self, name: str, end: float = np.inf) -> float:
         """Return the newest value of a channel before ``end`` (s); NaN without any."""
+        if name not in self.info.names:
+            return float("nan")
         _, values = self.column(name, -np.inf, end)
         return float(values[-1]) if len(values) else float("nan")
 

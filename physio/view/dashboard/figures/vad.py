@@ -47,7 +47,7 @@ def withheld_reason(session: SessionState) -> str:
         return f"no estimate: {reason_words(code)}" if code else ""
     remaining = session.baseline_remaining
     if remaining > 0:
-        return f"baseline: {remaining:.0f} s remaining, no estimates yet"
+        return f"baseline: {remaining:.0f} s remaining"
     return ""
 
 
@@ -56,7 +56,7 @@ def missing_text(session: SessionState, name: str) -> str:
     reason = withheld_reason(session)
     buffer = session.estimates
     if buffer is not None and name not in session.dimensions:
-        return "not estimated in this session"
+        return "not estimated"
     if reason or buffer is None:
         return reason
     value = buffer.last(name, session.now)
@@ -135,7 +135,7 @@ class ValenceArousalPlane:
         )  # fmt: skip
         self._message = Label(
             x=0, y=0, text="", text_align="center", text_baseline="middle",
-            text_color=theme.ink, text_font_size="13px",
+            text_color=theme.ink, text_font_size="12px",
             background_fill_color=theme.card, background_fill_alpha=0.9, padding=6,
         )  # fmt: skip
         fig.add_layout(self._message)
@@ -268,7 +268,7 @@ class VadHistory:
         self._message.update(text=message, visible=bool(message))
         self._hatch.visible = _is_demo(session)
         marks = [m for m in session.marks if begin <= m.time <= now][-12:]
-        labels = spaced_labels(marks, 0.13 * (now - begin))
+        labels = spaced_labels(marks, 0.26 * (now - begin))
         _set_data(self._ticks, {"t": [m.time for m in marks], "label": labels})
         rated = [
             (r.time, r.values[self.name])
@@ -290,13 +290,18 @@ class VadHistory:
         times, rows = buffer.window(begin, now + 1e-6)
         names = buffer.info.names
         mean = rows[:, names.index(self.name)].copy()
-        sd = rows[:, names.index(f"{self.name}.sd")]
+        column = f"{self.name}.sd"
+        sd = np.full(len(rows), np.nan)
+        if column in names:
+            sd = rows[:, names.index(column)]
         baseline, length = session.baseline_period()
         mean[times < baseline + length] = np.nan
         if not np.isfinite(baseline):
             mean[:] = np.nan
         _set_data(self._line, {"t": times, "y": mean})
-        good = np.isfinite(mean) & np.isfinite(sd)
+        good = np.isfinite(mean)
+        if column in names:
+            good &= np.isfinite(sd)
         shares = (80, 50) if interval_coverage(session, self.name) else ()
         _set_data(self._bands, _bands(times, mean, sd, good, shares))
         step = 1 / float(buffer.info.rate)

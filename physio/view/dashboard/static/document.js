@@ -20,6 +20,14 @@ const updateTexts = () => {
 outbox.properties.data.change.connect(updateTexts)
 updateTexts()
 
+// A frame that came before the signals' view existed is drawn as soon as it does.
+let tries = 50
+const firstFrame = setInterval(() => {
+  const host = Bokeh.documents.map((doc) => doc.get_model_by_name("signals")).find((model) => model)
+  if (!host || host.panel || !--tries) return clearInterval(firstFrame)
+  beat.properties.data.change.emit()
+}, 200)
+
 let armed = null // the button that waits for a second click
 const press = (button) => {
   const { kind, label, confirm } = button.dataset

@@ -10,12 +10,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from experiments.weights import live_features
 from experiments.weights.demo import record
 from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
-from physio.training import participant_data
 
 CHAINS: Final[Mapping[str, str]] = {
     "eeg": "head.eeg",
@@ -44,7 +44,7 @@ class SimulatedParticipant(NamedTuple):
     names: tuple[str, ...]
     x: Array
     felt: Array
-    said: Array
+    ratings: Array
 
 
 @dataclass(frozen=True)
@@ -81,22 +81,22 @@ class SimulatedCohort:
         if lacking := [name for name, part in parts.items() if part is None]:
             recording = self.recording(seed, lacking)
             for name in lacking:
-                parts[name] = self._keep(name, seed, self._made(name, recording))
+                parts[name] = self._keep(name, seed, self._compute(name, recording))
         whole = {name: part for name, part in parts.items() if part is not None}
-        felt, said = whole[TRUTH]["felt"], whole[TRUTH]["said"]
-        each = [whole[chain] for chain in self.chains]
-        n = min(len(felt), *(len(part["x"]) for part in each))
-        names = tuple(str(name) for part in each for name in part["names"])
-        x = np.hstack([part["x"][:n] for part in each])
+        felt, ratings = whole[TRUTH]["felt"], whole[TRUTH]["said"]
+        parts_by_chain = [whole[chain] for chain in self.chains]
+        n = min(len(felt), *(len(part["x"]) for part in parts_by_chain))
+        names = tuple(str(name) for part in parts_by_chain for name in part["names"])
+        x = np.hstack([part["x"][:n] for part in parts_by_chain])
         return SimulatedParticipant(
-            seed, names, x.astype(np.float64), felt[:n].astype(np.float64), said
+            seed, names, x.astype(np.float64), felt[:n].astype(np.float64), ratings
         )
 
     @cached_property
     def info(self) -> StreamInfo:
         """The stream of features of a participant."""
         short = replace(self, seconds=8.0, store=None)
-        return participant_data.features(short.recording(0), self.chains).info
+        return live_features.features(short.recording(0), self.chains).info
 
     def block(
         self,
@@ -136,24 +136,24 @@ class SimulatedCohort:
             if used and name not in used:
                 continue
             worn = replace(device, seed=seed, cycle=self.cycle)
-            one = record(worn, self.seconds, name)
-            streams |= one.streams
-            events |= one.events
+            recorded = record(worn, self.seconds, name)
+            streams |= recorded.streams
+            events |= recorded.events
         return Recording(streams, events)
 
-    def _made(self, name: str, recording: Recording) -> dict[str, Any]:
+    def _compute(self, name: str, recording: Recording) -> dict[str, Any]:
         """Return a chain's features, or the truth, in the precision that is kept."""
         if name == TRUTH:
             return self._truth(recording)
-        found = participant_data.features(recording, {name: self.chains[name]})
-        kept = [
+        rows = live_features.features(recording, {name: self.chains[name]})
+        columns = [
             i
-            for i, c in enumerate(found.info.channels)
+            for i, c in enumerate(rows.info.channels)
             if not c.name.endswith((".window_start", ".window_end"))
             and c.kind != "quality"
         ]
-        names = np.array([found.info.names[i] for i in kept])
-        return {"names": names, "x": found.data[:, kept].astype(np.float32)}
+        names = np.array([rows.info.names[i] for i in columns])
+        return {"names": names, "x": rows.data[:, columns].astype(np.float32)}
 
     def _truth(self, recording: Recording) -> dict[str, Any]:
         """Return what was felt at each tick, and what was rated."""
@@ -164,17 +164,17 @@ class SimulatedCohort:
         ticks = recording.begin + np.arange(int(self.seconds * 4)) / 4
         nearest = np.minimum(np.searchsorted(at, ticks), len(at) - 1)
         rated = recording.events.get(f"{front}.ratings")
-        said = np.empty((0, 4))
+        ratings = np.empty((0, 4))
         if rated is not None:
-            said = np.column_stack([rated.times, rated.data])
-        return {"felt": felt[nearest].astype(np.float32), "said": said}
+            ratings = np.column_stack([rated.times, rated.data])
+        return {"felt": felt[nearest].astype(np.float32), "said": ratings}
 
     def _read(self, name: str, seed: int) -> dict[str, Any] | None:
         path = self._path(name, seed)
         if path is None or not path.is_file():
             return None
-        with np.load(path) as kept:
-            return {k: kept[k] for k in kept.files}
+        with np.load(path) as archive:
+            return {k: archive[k] for k in archive.files}
 
     def _keep(self, name: str, seed: int, part: dict[str, Any]) -> dict[str, Any]:
         path = self._path(name, seed)
@@ -190,10 +190,10 @@ class SimulatedCohort:
         stream = self.chains.get(name, f"{next(iter(self.devices))}.truth")
         device = self.devices[stream.partition(".")[0]]
         stages = (
-            participant_data.shipped_chain(name.rstrip("0123456789"))
+            live_features.shipped_chain(name.rstrip("0123456789"))
             if name != TRUTH
             else ()
         )
-        told = repr((stream, device, self.seconds, self.cycle, stages))
-        mark = hashlib.sha256(told.encode()).hexdigest()[:8]
+        settings = repr((stream, device, self.seconds, self.cycle, stages))
+        mark = hashlib.sha256(settings.encode()).hexdigest()[:8]
         return self.store / f"{name}-{mark}" / f"{seed}.npz"

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from experiments.weights import live_features
 from experiments.weights.demo import record
 from physio import config
 from physio.core.block import Array, Block
@@ -16,7 +17,6 @@ from physio.datasets.feature_table import LABEL, features
 from physio.evaluation import splits, statistics
 from physio.evaluation.evaluate import Evaluation, Task, evaluate
 from physio.evaluation.models.baselines import FoldData, MajorityClass, Model
-from physio.training import participant_data
 from physio.training.rbtransformer import RBTransformerClassifier, Trained
 
 _CLASSES: Final = {"calm": ("calm",), "aroused": ("aroused",)}
@@ -94,7 +94,7 @@ class ElectrodeTransfer:
         table: pd.DataFrame | None,
     ) -> Evaluation:
         """Train each model once a fold, and judge it on each set of electrodes."""
-        found = evaluate(
+        evaluation = evaluate(
             self.work(self.table() if table is None else table),
             splits.protocol(self.protocol, **self.settings),
             self._named(),
@@ -104,8 +104,10 @@ class ElectrodeTransfer:
         )
         preset = self.headset.preset
         return replace(
-            found,
-            paired=tuple(statistics.compared(found.rows, "", self.pairs, self.seed)),
+            evaluation,
+            paired=tuple(
+                statistics.compared(evaluation.rows, "", self.pairs, self.seed)
+            ),
             notes=tuple(
                 n.format(preset=preset, rest=self.baseline_seconds) for n in _NOTES
             ),
@@ -122,24 +124,27 @@ class ElectrodeTransfer:
         x = table[names].to_numpy(np.float64)
         whole = np.isfinite(x).all(axis=1)
         calibration = whole & (table["end_s"].to_numpy() <= self.baseline_seconds)
-        left = whole & (table["support_start_sample"].to_numpy() >= self.baseline_seconds * self._rate)
-        for own in table.groupby("subject", sort=False).indices.values():
-            resting = own[calibration[own]]
+        usable = whole & (
+            table["support_start_sample"].to_numpy()
+            >= self.baseline_seconds * self._rate
+        )
+        for rows in table.groupby("subject", sort=False).indices.values():
+            resting = rows[calibration[rows]]
             if not len(resting):
                 raise ValueError(
                     f"nobody has a window within the first {self.baseline_seconds:g} s of rest"
                 )
-            x[own] -= x[resting].mean(axis=0)
+            x[rows] -= x[resting].mean(axis=0)
         centred = pd.DataFrame(x, table.index, names)
-        made = pd.concat([table.drop(columns=names), centred], axis=1)
+        corrected = pd.concat([table.drop(columns=names), centred], axis=1)
         return Task(
-            made,
+            corrected,
             _CLASSES,
             None,
             None,
             names,
             calibration,
-            left,
+            usable,
             "simulated participants",
         )
 
@@ -149,24 +154,24 @@ class ElectrodeTransfer:
 
     def _named(self) -> dict[str, Model]:
         """Return each model on each of its sets; those of one share what it learns."""
-        found: dict[str, Model] = {}
+        by_name: dict[str, Model] = {}
         for name, model in self.models.items():
             once = _Once(model)
             for key in self.only.get(name, tuple(self.sets)):
-                found[f"{name}, {key}"] = once.on(self.sets[key])
-        return {**found, "majority class": MajorityClass()}
+                by_name[f"{name}, {key}"] = once.on(self.sets[key])
+        return {**by_name, "majority class": MajorityClass()}
 
     def _participant(self, i: int) -> pd.DataFrame:
         seed, cycle = self.first + i, self.cycles[i % len(self.cycles)]
         recording = record(replace(self.headset, seed=seed, cycle=cycle), self.seconds)
-        made = participant_data.features(recording, {_CHAIN: f"participant.{_CHAIN}"})
-        step = round(self.every * float(made.info.rate))
-        at = np.arange(step - 1, len(made), step)
-        ends = made.times[at]
-        names = [n for n in made.info.names if n.startswith(f"{_CHAIN}.de.")]
-        span = max(c.memory for c in made.info.channels if c.name in names)
+        rows = live_features.features(recording, {_CHAIN: f"participant.{_CHAIN}"})
+        step = round(self.every * float(rows.info.rate))
+        at = np.arange(step - 1, len(rows), step)
+        ends = rows.times[at]
+        names = [n for n in rows.info.names if n.startswith(f"{_CHAIN}.de.")]
+        span = max(c.memory for c in rows.info.channels if c.name in names)
         stop = np.round(ends * self._rate).astype(np.int64)
-        arousal = self._felt(recording, made, at)
+        arousal = self._felt(recording, rows, at)
         return pd.DataFrame(
             {
                 "dataset": "simulated participants",
@@ -177,21 +182,23 @@ class ElectrodeTransfer:
                 LABEL: np.where(arousal > 0, "aroused", "calm"),
                 "start_sample": np.maximum(stop - round(self.every * self._rate), 0),
                 "end_sample": stop,
-                "support_start_sample": np.maximum(stop - int(np.ceil(span * self._rate)), 0),
+                "support_start_sample": np.maximum(
+                    stop - int(np.ceil(span * self._rate)), 0
+                ),
                 "start_s": ends - self.every,
                 "end_s": ends,
-                **{n: made.column(n)[at] for n in names},
+                **{n: rows.column(n)[at] for n in names},
             }
         )
 
-    def _felt(self, recording: Recording, made: Block, at: Any) -> Array:
+    def _felt(self, recording: Recording, rows: Block, at: Any) -> Array:
         """Return the mean arousal over the time up to each row."""
         truth = recording.streams["participant.truth"]
         times = np.concatenate([b.times for b in truth])
         felt = np.concatenate([b.column("arousal") for b in truth])
         total = np.concatenate([[0.0], np.cumsum(felt)])
-        ends = np.searchsorted(times, made.times[at], side="right")
-        begins = np.searchsorted(times, made.times[at] - self.every, side="right")
+        ends = np.searchsorted(times, rows.times[at], side="right")
+        begins = np.searchsorted(times, rows.times[at] - self.every, side="right")
         return np.asarray((total[ends] - total[begins]) / np.maximum(ends - begins, 1))
 
 
@@ -200,16 +207,16 @@ class _Once:
 
     def __init__(self, model: RBTransformerClassifier) -> None:
         self._model = model
-        self._made: dict[str, Trained] = {}
+        self._trained: dict[str, Trained] = {}
 
     def on(self, present: tuple[str, ...]) -> Model:
         """Return the model with some electrodes in the test."""
         shown = replace(self._model, present=present)
 
-        def told(given: FoldData) -> Array:
+        def predict(given: FoldData) -> Array:
             key = given.fold.name
-            if key not in self._made:
-                self._made[key] = shown.trained(given)
-            return shown.answer(self._made[key], given)
+            if key not in self._trained:
+                self._trained[key] = shown.trained(given)
+            return shown.answer(self._trained[key], given)
 
-        return told
+        return predict

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.shared import open_wesad
+from experiments.weights.live_features import features
 from physio import config
 from physio.core.recording import Recording
 from physio.datasets.feature_table import LABEL
@@ -18,7 +19,6 @@ from physio.evaluation.evaluate import Evaluation, Task, evaluate, together
 from physio.evaluation.models.baselines import MajorityClass, TimeOnly
 from physio.evaluation.splits import CrossDataset
 from physio.models.baseline import transform
-from physio.training.participant_data import features
 
 LEFT_OUT: Final = ("S06",)
 """Whose labels do not follow the tags of the participant's own wristband."""
@@ -86,20 +86,24 @@ class WesadToStressPredict:
         return self._judged(pd.concat(parts, ignore_index=True), other.name)
 
     def _judged(self, table: pd.DataFrame, tested: str) -> Evaluation:
-        made = baseline_correct(
+        corrected = baseline_correct(
             table, self.features, rest=self.baseline_seconds, gap=self.embargo
         )
-        models = {**self.models, "majority class": MajorityClass(), "time only": TimeOnly()}
-        found = {}
-        for what in ("all", *TASKS):
-            rows = ~table[LABEL].isin([t for t in TASKS if what not in ("all", t)])
-            found[what] = evaluate(
+        models = {
+            **self.models,
+            "majority class": MajorityClass(),
+            "time only": TimeOnly(),
+        }
+        evaluations = {}
+        for task in ("all", *TASKS):
+            rows = ~table[LABEL].isin([t for t in TASKS if task not in ("all", t)])
+            evaluations[task] = evaluate(
                 Task(
-                    made.table,
+                    corrected.table,
                     CLASSES,
                     columns=self.features,
-                    calibration=made.calibration,
-                    left=made.left,
+                    calibration=corrected.calibration,
+                    left=corrected.left,
                     dataset=f"WESAD, then {tested}",
                     tested=rows.to_numpy(),
                 ),
@@ -110,7 +114,7 @@ class WesadToStressPredict:
                 every=self.test_spacing,
                 seed=self.seed,
             )
-        return together(found, config.describe(self))
+        return together(evaluations, config.describe(self))
 
     def _rows(
         self, recording: Recording, participant: str, dataset: str
@@ -129,8 +133,8 @@ class WesadToStressPredict:
                 columns[name] = x[first + width - 1]
             else:
                 columns[name] = _mean(x[first[:, None] + np.arange(width)])
-        how = [self.transforms.get(name, "raw") for name in self.features]
-        x = transform(np.stack(list(columns.values()), axis=1), how)
+        kinds = [self.transforms.get(name, "raw") for name in self.features]
+        x = transform(np.stack(list(columns.values()), axis=1), kinds)
         label, part = _parts(recording, begin, begin + _WIDTH)
         longest = max(c.memory for c in rows.info.channels if c.name in self.features)
         return pd.DataFrame(
@@ -168,20 +172,20 @@ def _parts(recording: Recording, begin: Any, end: Any) -> tuple[Any, Any]:
     for k, (name, start, stop) in enumerate(
         zip(events.labels, events.times, events.data[:, 0], strict=True)
     ):
-        told = name
+        assigned = name
         if several and name == "stress":
-            told = next(tasks, name)
+            assigned = next(tasks, name)
         elif name == "rest" and k == 0:
-            told = "baseline"
+            assigned = "baseline"
         inside = (begin >= start) & (end <= stop)
-        label[inside], part[inside] = told, k
+        label[inside], part[inside] = assigned, k
     return label, part
 
 
 def _mean(values: Any) -> Any:
     """Return means over rows of what is there; NaN below half."""
-    here = np.isfinite(values)
-    count = here.sum(axis=1)
-    total = np.where(here, values, 0).sum(axis=1)
+    present = np.isfinite(values)
+    count = present.sum(axis=1)
+    total = np.where(present, values, 0).sum(axis=1)
     enough = count >= _SHARE * values.shape[1]
     return np.where(enough, total / np.maximum(count, 1), np.nan)

@@ -19,11 +19,17 @@ from physio.core.recording import Recording, stream_timeout
 from physio.datasets import feature_table
 from physio.datasets.base import Dataset, Trial
 from physio.offline import parallel, windowing
-from physio.online.engine import STATUS, Engine, PipelineConfig, run
+from physio.offline.compute import feature_ticks
+from physio.online.engine import Engine, PipelineConfig
 from physio.online.session_config import SessionConfig
 
 _NONE: Final = {"use": "physio.core.stage:Chain"}
-_CODE: Final = ("core", "dsp", "features", "formats", "data", "online")
+_CODE: Final = (
+    *("core", "dsp", "features", "quality", "io", "datasets", "models"),
+    *("inference", "online", "offline"),
+)
+"""Packages of the library that a row of a table passes through."""
+
 _LIBRARIES: Final = ("numpy", "scipy", "numba", "pyarrow")
 
 
@@ -73,7 +79,7 @@ class Outcome(NamedTuple):
     """
 
     subject: str
-    how: str
+    status: str
     rows: int = 0
     seconds: float = 0.0
     error: str = ""
@@ -84,8 +90,8 @@ def extract(
     out: Path,
     settings: Windows,
     *,
-    engine: str = "serial",
-    heard: Callable[[Outcome], None] | None = None,
+    backend: str = "serial",
+    on_progress: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
     """Write the table of a data set: a file a participant, the same by any engine.
 
@@ -119,10 +125,10 @@ def extract(
         left.unlink()
     work = partial(_participant, dataset, tuple(trials), out, settings)
     outcomes = {}
-    for outcome in parallel.run_jobs(work, list(trials.items()), engine):
+    for outcome in parallel.run_jobs(work, list(trials.items()), backend):
         outcomes[outcome.subject] = outcome
-        if heard is not None:
-            heard(outcome)
+        if on_progress is not None:
+            on_progress(outcome)
     return [outcomes[subject] for subject in trials]
 
 
@@ -172,44 +178,11 @@ class Windowed:
         ------
         ValueError
             If there are none, or a chain fails.
-
-        Notes
-        -----
-        A recording without losses and without a timeline is given to the engine stream
-        by stream: that cuts and order of arrival change nothing is a law of the engine.
         """
         plan = self.plan(recording)
-        whole = all(len(blocks) == 1 for blocks in recording.streams.values())
-        if recording.timeline or not whole:
-            items = list(run(recording, plan))
-        else:
-            items = self._at_once(recording, plan)
-        for item in items:
-            if isinstance(item, Events) and item.info.name == STATUS.name:
-                raise ValueError("; ".join(item.labels))
-        blocks = [
-            i for i in items if isinstance(i, Block) and i.info.name == "features"
-        ]
-        if not blocks:
-            names = ", ".join(recording.streams) or "nothing"
-            raise ValueError(
-                f"no chain reads any of its streams ({names}), or too little"
-            )
-        data = np.concatenate([b.data for b in blocks])
-        return Block(blocks[0].info, blocks[0].start, blocks[0].t0, data)
-
-    def _at_once(self, recording: Recording, plan: PipelineConfig) -> list[Item]:
         if self._engine is None:
             self._engine = Engine(plan, recording.infos, recording.begin)
-        else:
-            self._engine.again(recording.begin)
-        engine = self._engine
-        items = [i for (b,) in recording.streams.values() for i in engine.push(b)]
-        until = recording.end - plan.stall_timeout
-        for name, (block,) in recording.streams.items():
-            if not len(block) or block.complete_until < until:
-                items += engine.push(stream_timeout(name, until))
-        return items
+        return feature_ticks(recording, plan, self._engine)
 
 
 def of(
@@ -322,10 +295,33 @@ def _hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 they are 
 
 @cache
 def _code() -> str:
-    """Return a hash of the code that rows depend on."""
-    root = Path(str(files("physio")))
-    code = [p for name in _CODE for p in sorted((root / name).rglob("*.py"))]
-    found = hashlib.sha256((root / "assets" / "chains.toml").read_bytes())
-    for path in code:
-        found.update(path.read_bytes())
-    return found.hexdigest()
+    """Return the fingerprint of the code that rows depend on."""
+    return code_fingerprint(Path(str(files("physio"))))
+
+
+def code_fingerprint(root: Path) -> str:
+    """Return a hash of all code that the rows of a table depend on.
+
+    Parameters
+    ----------
+    root
+        The folder of the library.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a package of `_CODE` is not there: its changes would go unseen.
+    """
+    paths = [root / "config.py", root / "assets" / "chains.toml"]
+    for name in _CODE:
+        if not (root / name).is_dir():
+            raise FileNotFoundError(
+                f"there is no package {root / name}, but the rows of a table depend on "
+                "it; correct the list of packages in physio.offline.extract"
+            )
+        paths += sorted((root / name).rglob("*.py"))
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,6 +1,7 @@
 """Tables of whole data sets: the live numbers, any engine, nothing half-written."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def test_a_row_a_window_with_its_place_labels_and_reasons(
     few: Few, tmp_path: Path
 ) -> None:
     done = extract(few, tmp_path / "out", SETTINGS)
-    assert [(o.subject, o.how, o.rows) for o in done] == [
+    assert [(o.subject, o.status, o.rows) for o in done] == [
         ("S1", "done", 34),
         ("S10", "done", 34),
         ("S2", "done", 34),
@@ -239,6 +240,45 @@ def test_windows_must_be_whole_ticks(few: Few) -> None:
         extraction.of(few.load(few.trials()[0]), Windows(1.1, 5.0))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *("io/xdf/reader.py", "quality/range_checks.py", "inference/estimator.py"),
+        *("core/aligner.py", "dsp/iir.py", "features/eda/scl_scr.py", "config.py"),
+        *("datasets/base.py", "models/fusion.py", "online/engine.py"),
+        *("offline/windowing.py", "assets/chains.toml"),
+    ],
+)
+def test_a_changed_line_of_code_refuses_what_is_there(
+    few: Few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    library = Path(extraction.__file__).parents[1]
+    copy = tmp_path / "physio"
+    ignored = shutil.ignore_patterns("__pycache__", "weights", "*.so")
+    shutil.copytree(library, copy, ignore=ignored)
+    assert extraction.code_fingerprint(copy) == extraction.code_fingerprint(library)
+    one = replace(few, root=few.root)
+    for participant in ("S2", "S3", "S10"):
+        (few.root / f"{participant}.txt").unlink()
+    monkeypatch.setattr(extraction, "_code", lambda: extraction.code_fingerprint(copy))
+    out = tmp_path / "out"
+    assert [o.status for o in extract(one, out, SETTINGS)] == ["done"]
+    assert [o.status for o in extract(one, out, SETTINGS)] == ["kept"]
+    path = copy / changed
+    assert path.is_file()
+    path.write_text(path.read_text("utf-8") + "# another line\n", "utf-8")
+    assert [o.status for o in extract(one, out, SETTINGS)] == ["done"]
+
+
+def test_a_package_that_moved_is_not_forgotten(tmp_path: Path) -> None:
+    library = Path(extraction.__file__).parents[1]
+    copy = tmp_path / "physio"
+    shutil.copytree(library, copy, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+    (copy / "quality").rename(copy / "signal_quality")
+    with pytest.raises(FileNotFoundError, match=r"^there is no package .*quality, but "):
+        extraction.code_fingerprint(copy)
+
+
 def test_what_is_there_and_unchanged_stays(few: Few, tmp_path: Path) -> None:
     out = tmp_path / "out"
     extract(few, out, SETTINGS)
@@ -246,18 +286,18 @@ def test_what_is_there_and_unchanged_stays(few: Few, tmp_path: Path) -> None:
     (few.root / "S2.txt").write_text("fine too")
     feature_table.path_of(out, "S3").write_bytes(b"PAR1 cut off")
     again = extract(few, out, SETTINGS)
-    assert [o.how for o in again] == ["kept", "kept", "done", "done"]
+    assert [o.status for o in again] == ["kept", "kept", "done", "done"]
     after = {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")}
     moved = {p.parent.name for p in after if after[p] != before[p]}
     assert moved == {"subject=S2", "subject=S3"}
     other = extract(few, out, replace(SETTINGS, step=10.0))
-    assert [o.how for o in other] == ["done"] * 4
+    assert [o.status for o in other] == ["done"] * 4
 
 
 def test_one_bad_participant_does_not_stop_the_others(few: Few, tmp_path: Path) -> None:
     (few.root / "S10.txt").write_text("broken")
     out = extract(few, tmp_path / "out", SETTINGS)
-    assert [(o.subject, o.how, o.error) for o in out] == [
+    assert [(o.subject, o.status, o.error) for o in out] == [
         ("S1", "done", ""),
         ("S10", "failed", "ValueError: S10.txt is broken"),
         ("S2", "done", ""),
@@ -279,7 +319,7 @@ def test_a_file_says_where_it_comes_from(few: Few, tmp_path: Path) -> None:
 
 def test_two_processes_give_the_same_bytes(few: Few, tmp_path: Path) -> None:
     extract(few, tmp_path / "serial", SETTINGS)
-    extract(few, tmp_path / "loky", SETTINGS, engine="loky:2")
+    extract(few, tmp_path / "loky", SETTINGS, backend="loky:2")
     assert hashes(tmp_path / "loky") == hashes(tmp_path / "serial")
     assert len(hashes(tmp_path / "serial")) == 4
 
@@ -318,11 +358,11 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(
         killer = threading.Thread(target=kill)
         killer.start()
         address = cluster.scheduler_address
-        done = extract(few, tmp_path / "dask", SETTINGS, engine=f"dask:{address}")
+        done = extract(few, tmp_path / "dask", SETTINGS, backend=f"dask:{address}")
         killer.join()
     assert killed
     assert killed[0] != os.getpid()
-    assert [o.how for o in done] == ["done"] * 4
+    assert [o.status for o in done] == ["done"] * 4
     pids = {p.name.rpartition("-")[2] for p in few.root.parent.glob("began-*")}
     assert len(pids) >= 2
     assert hashes(tmp_path / "dask") == hashes(tmp_path / "serial")
@@ -353,7 +393,7 @@ def test_killed_midway_it_goes_on(few: Few, tmp_path: Path) -> None:
         b"x"
     )
     again = extract(few, out, SETTINGS)
-    assert [o.how for o in again] == ["kept", "kept", "done", "done"]
+    assert [o.status for o in again] == ["kept", "kept", "done", "done"]
     extract(few, tmp_path / "whole", SETTINGS)
     assert hashes(out) == hashes(tmp_path / "whole")
 
@@ -361,7 +401,7 @@ def test_killed_midway_it_goes_on(few: Few, tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", ["loky", "loky:0", "dask:local:two", "spark:2"])
 def test_an_unknown_engine_is_refused(few: Few, tmp_path: Path, engine: str) -> None:
     with pytest.raises(ValueError, match=r"^(there is no engine|dask:local:two names)"):
-        extract(few, tmp_path / "out", SETTINGS, engine=engine)
+        extract(few, tmp_path / "out", SETTINGS, backend=engine)
 
 
 def test_no_table_is_no_table(tmp_path: Path) -> None:

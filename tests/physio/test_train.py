@@ -11,6 +11,7 @@ import pytest
 from devices.simulated import Headset, Wristband
 from experiments.weights import rating_error
 from experiments.weights.demo import TrainDemo, record
+from experiments.weights.live_features import features, rated, shipped_chain
 from experiments.weights.split_audit import audited
 from physio.core.aligner import TickGrid
 from physio.core.block import Block, Channel, StreamInfo
@@ -22,13 +23,7 @@ from physio.models import model_card
 from physio.online.engine import ChainConfig, PipelineConfig
 from physio.online.engine import run as live
 from physio.training.gaussian import GaussianRecipe, learn, moments, rests
-from physio.training.participant_data import (
-    Participant,
-    RatedSegment,
-    features,
-    rated,
-    shipped_chain,
-)
+from physio.training.participant_data import Participant, RatedSegment
 
 ROOT = Path(__file__).resolve().parents[2]
 INFO = StreamInfo(
@@ -62,9 +57,14 @@ def test_features_are_those_of_a_live_session() -> None:
         {name: ChainConfig(s, shipped_chain(name)) for name, s in chains.items()},
         TickGrid(),
     )
-    ticks = [b.data for b in live(recording, plan) if b.info.name == "features"]
+    ticks = [b for b in live(recording, plan) if b.info.name == "features"]
     rows = features(recording, chains)
-    np.testing.assert_array_equal(rows.data, np.concatenate(ticks))
+    names = ticks[0].info.names[: len(rows.info.names)]
+    assert rows.info.names == names
+    others = ticks[0].info.names[len(names) :]
+    assert all(name.startswith("wear.") for name in others)
+    expected = np.concatenate([b.data for b in ticks])[:, : len(names)]
+    np.testing.assert_array_equal(rows.data, expected)
     assert len(rows) > 300
 
 
@@ -72,7 +72,7 @@ def test_unknown_chains_and_streams_are_named() -> None:
     recording = record(Wristband(seed=5, ground_truth=False), 4.0)
     with pytest.raises(
         ValueError,
-        match=r"^chains.skin reads 'e4.eda'; the recording has participant.eda, "
+        match=r"^chains.eda reads 'e4.eda'; the recording has participant.eda, "
         r"participant.bvp, participant.acc, participant.temp$",
     ):
         features(recording, {"eda": "e4.eda"})

@@ -1,0 +1,113 @@
+"""Features, ratings and estimates of whole recordings, by the engine of live sessions."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from importlib.resources import files
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from physio import config
+from physio.core.aligner import TickGrid
+from physio.core.block import Block
+from physio.core.recording import Recording
+from physio.core.stage import StageRunner
+from physio.inference.estimator import Estimator
+from physio.inference.expert import Expert
+from physio.offline.compute import feature_ticks
+from physio.online.engine import ChainConfig, PipelineConfig
+from physio.training.participant_data import DIMENSIONS, RatedSegment
+
+
+def shipped_chain(name: str) -> tuple[Any, ...]:
+    """Return the stages that read a kind of signal where no session file says how."""
+    path = Path(str(files("physio.assets") / "chains.toml"))
+    tables = config.read(path)
+    if name not in tables:
+        raise ValueError(
+            f"there is no chain {name!r}; {path.name} has {', '.join(tables)}"
+        )
+    stages: tuple[Any, ...] = config.build(tables[name]["stages"], f"chains.{name}")
+    return stages
+
+
+def features(
+    recording: Recording, chains: Mapping[str, str], rate: Fraction = Fraction(4)
+) -> Block:
+    """Return the features of a recording as a live session computes them.
+
+    Parameters
+    ----------
+    recording
+        The signals.
+    chains
+        The stream that each shipped chain reads: ``{"eda": "e4.eda"}``; digits at the
+        end of a name count chains of one kind, ``heart2``.
+    rate
+        Ticks a second (Hz).
+
+    Returns
+    -------
+    Block
+        Columns ``<chain>.<feature>``, up to the last tick that all streams reach.
+
+    Raises
+    ------
+    ValueError
+        If a chain is none, its stream is missing, or it fails.
+    """
+    for name, stream in chains.items():
+        if stream not in recording.streams:
+            raise ValueError(
+                f"chains.{name} reads {stream!r}; the recording has "
+                f"{', '.join(recording.streams)}"
+            )
+    configs = {
+        name: ChainConfig(stream, shipped_chain(name.rstrip("0123456789")))
+        for name, stream in chains.items()
+    }
+    # A stream that ends early ends the rows: it is not counted as stalled.
+    plan = PipelineConfig(configs, TickGrid(rate), stall_timeout=inf)
+    ticks = feature_ticks(recording, plan)
+    wear = [n for n in ticks.info.names if n.startswith("wear.")]
+    columns = ticks.info.channels[: len(ticks.info.channels) - len(wear)]
+    info = ticks.info.with_channels(None, *columns)
+    data = np.ascontiguousarray(ticks.data[:, : len(columns)])
+    return Block(info, ticks.start, ticks.t0, data)
+
+
+def run(rows: Block, name: str) -> Block:
+    """Return the output of the live estimator, with stored weights, on features."""
+    estimator = Estimator((Expert(name),))
+    return StageRunner(estimator, rows.info).push(rows)
+
+
+def rated(recording: Recording, front: str) -> tuple[RatedSegment, ...]:
+    """Return the units of a recording: its conditions, each with what was rated.
+
+    Parameters
+    ----------
+    recording
+        With the events ``<front>.conditions`` (labelled, in their first column the end
+        or, called ``seconds``, the length) and ``<front>.ratings``.
+    front
+        Name of the device or the study.
+    """
+    parts, said = (recording.events[f"{front}.{k}"] for k in ("conditions", "ratings"))
+    lasting = parts.info.names[0] == "seconds"
+    columns = [
+        said.info.names.index(d) if d in said.info.names else -1 for d in DIMENSIONS
+    ]
+    units = []
+    for name, begin, value in zip(
+        parts.labels, parts.times, parts.data[:, 0], strict=True
+    ):
+        end = begin + value if lasting else value
+        near = np.flatnonzero(np.abs(said.times - end) < 1.0)
+        if len(near):
+            row = said.data[near[0]]
+            ratings = np.array([row[c] if c >= 0 else np.nan for c in columns])
+            units.append(RatedSegment(name, float(begin), float(end), ratings))
+    return tuple(units)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.timing import Row, told
+from benchmarks.timing import Row, untimed_row
 from physio.core.block import Array, Block
 from physio.core.events import Events
 from physio.core.stage import Chain, apply
@@ -20,7 +20,7 @@ from physio.io import empatica
 from physio.quality.beat_template import BeatTemplateSQI
 from physio.quality.eda_artifacts import EdaStability
 from physio.quality.range_checks import EdaQuality, TemperatureQuality
-from physio.quality.wristband import ALIKE, PULSE, STEADY
+from physio.quality.wristband import PULSE_STILL, PULSE, STABLE
 
 MAKER: Final = "the maker's intervals (IBI)"
 MOVES: Final = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 9.0)  # g
@@ -53,8 +53,8 @@ def rows(data: Path | None) -> list[Row]:
         return []
     wesad = [_read(p) for p in sorted(data.glob("wesad/S*/*_E4_Data.zip"))]
     other = [_read(p) for p in sorted(data.glob("stress_predict/raw/S*.zip"))]
-    found = [*_covered("WESAD", wesad), *_covered("Stress-Predict", other)]
-    return [*found, *_right(wesad), *_told(wesad, other), *_worn(wesad, other)]
+    results = [*_covered("WESAD", wesad), *_covered("Stress-Predict", other)]
+    return [*results, *_right(wesad), *_quality_auc(wesad, other), *_worn(wesad, other)]
 
 
 @cache
@@ -80,7 +80,7 @@ def _read(path: Path) -> Wrist:
         _neurokit(pulse, at),
         maker,
         near,
-        _at(apply(BeatTemplateSQI(), beats), "likeness", at),
+        _at(apply(BeatTemplateSQI(), beats), "template_sqi", at),
         _at(apply(Actigraphy(), axes), "activity", at),
         _at(apply(EdaStability(), skin), "steady", at),
         (float(np.nanmean(masked[0])), float(np.nanmean(masked[1]))),
@@ -109,15 +109,15 @@ def _neurokit(pulse: Block, at: Array) -> Array:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _, found = neurokit2.ppg_process(
+        _, signals = neurokit2.ppg_process(
             pulse.data[:, 0], sampling_rate=float(pulse.info.rate)
         )
-    peaks = pulse.times[np.asarray(found["PPG_Peaks"], np.int64)]
+    peaks = pulse.times[np.asarray(signals["PPG_Peaks"], np.int64)]
     rates = np.full(len(at), np.nan)
     for i, t in enumerate(at):
-        own = peaks[(peaks > t - _LATE - _WIDTH) & (peaks <= t - _LATE)]
-        if len(own) > 2:
-            rates[i] = 60 / float(np.diff(own).mean())
+        recent = peaks[(peaks > t - _LATE - _WIDTH) & (peaks <= t - _LATE)]
+        if len(recent) > 2:
+            rates[i] = 60 / float(np.diff(recent).mean())
     return rates
 
 
@@ -127,28 +127,28 @@ def _covered(name: str, participants: list[Wrist]) -> list[Row]:
         np.concatenate([getattr(p, k) for p in participants])
         for k in ("rate", "maker", "peer", "moves")
     )
-    here = np.isfinite(rate), np.isfinite(maker), np.isfinite(peer)
+    valid = np.isfinite(rate), np.isfinite(maker), np.isfinite(peer)
     work = f"pulse rate, {len(participants)} wrists of {name}: part of the time"
-    found = [
-        told(
+    rows = [
+        untimed_row(
             work,
             MAKER,
-            ours=_part(here[0]),
-            maker=_part(here[1]),
-            neurokit2=_part(here[2]),
+            ours=_part(valid[0]),
+            maker=_part(valid[1]),
+            neurokit2=_part(valid[2]),
             by_participant=[_part(np.isfinite(p.rate)) for p in participants],
         )
     ]
     for low, high in pairwise(MOVES):
-        own = (moves >= low) & (moves < high)
+        moving = (moves >= low) & (moves < high)
         limb = f"{work}, limb moves {1e3 * low:g} to {1e3 * high:g} mg"
-        figures = {"ours": _part(here[0][own]), "maker": _part(here[1][own])}
-        found.append(told(limb, MAKER, windows=int(own.sum()), **figures))
-    return found
+        figures = {"ours": _part(valid[0][moving]), "maker": _part(valid[1][moving])}
+        rows.append(untimed_row(limb, MAKER, windows=int(moving.sum()), **figures))
+    return rows
 
 
-def _part(here: Flags) -> float:
-    return float(here.mean()) if len(here) else float("nan")
+def _part(mask: Flags) -> float:
+    return float(mask.mean()) if len(mask) else float("nan")
 
 
 def _right(participants: list[Wrist]) -> list[Row]:
@@ -164,22 +164,22 @@ def _right(participants: list[Wrist]) -> list[Row]:
     )
     near = np.concatenate([p.loose - p.near for p in participants])[extra]
     return [
-        told(
+        untimed_row(
             f"{work}: where the maker's is, ours is too", MAKER, by_participant=shared
         ),
-        told(
+        untimed_row(
             f"{work}: ours less the maker's (1/min)",
             MAKER,
             median=float(np.median(off)),
             off_by_5=_far(off),
         ),
-        told(
+        untimed_row(
             f"{work}: neurokit2 less the maker's, off by more than 5/min",
             MAKER,
-            where_ours_is=[_far(o[here]) for o, here in peer],
-            where_ours_is_not=[_far(o[~here]) for o, here in peer],
+            where_ours_is=[_far(o[valid]) for o, valid in peer],
+            where_ours_is_not=[_far(o[~valid]) for o, valid in peer],
         ),
-        told(
+        untimed_row(
             f"{work}: confidence 0.5 for 0.7",
             MAKER,
             adds=_part(extra),
@@ -194,37 +194,38 @@ def _far(off: Array) -> float:
     return float((np.abs(there) > _FAR).mean())
 
 
-def _told(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
+def _quality_auc(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
     """Return areas under the curve: of participants left out, and of another laboratory."""
-    found = []
-    for what, names, shipped in (
+    rows = []
+    for target, names, shipped in (
         ("pulse, by likeness and movement", ("likeness", "moves"), PULSE),
-        ("pulse, by likeness alone", ("likeness",), ALIKE),
+        ("pulse, by likeness alone", ("likeness",), PULSE_STILL),
         ("pulse, by movement alone", ("moves",), None),
-        ("skin, by movement", ("moves",), STEADY),
+        ("skin, by movement", ("moves",), STABLE),
     ):
-        own, far = ([_pair(p, what, names) for p in g] for g in (wesad, other))
-        left_out = [
-            _area(_fitted(own[:i] + own[i + 1 :])(x), y) for i, (x, y) in enumerate(own)
+        pairs, far = ([_pair(p, target, names) for p in g] for g in (wesad, other))
+        held_out = [
+            _area(_fitted(pairs[:i] + pairs[i + 1 :])(x), y)
+            for i, (x, y) in enumerate(pairs)
         ]
-        whole = _fitted(own)
+        whole = _fitted(pairs)
         elsewhere = [_area(whole(x), y) for x, y in far]
         zero = np.zeros((1, len(names)))
         constant = float(whole(zero)[0])
         slopes = (whole(np.eye(len(names))) - constant).tolist()
-        found.append(
-            told(
-                f"quality of {what}: area under the curve",
+        rows.append(
+            untimed_row(
+                f"quality of {target}: area under the curve",
                 "what happened",
-                left_out=float(np.mean(left_out)),
+                left_out=float(np.mean(held_out)),
                 other_laboratory=float(np.nanmean(elsewhere)),
-                by_participant=left_out,
+                by_participant=held_out,
                 fitted=[constant, *slopes],
                 shipped=shipped,
                 said_seen_windows=_calibrated(whole, far),
             )
         )
-    return found
+    return rows
 
 
 def _fitted(pairs: list[tuple[Array, Flags]]) -> Callable[[Array], Array]:
@@ -232,18 +233,18 @@ def _fitted(pairs: list[tuple[Array, Flags]]) -> Callable[[Array], Array]:
     from sklearn.linear_model import LogisticRegression
 
     x, y = (np.concatenate(c) for c in zip(*pairs, strict=True))
-    found: Callable[[Array], Array] = (
+    score: Callable[[Array], Array] = (
         LogisticRegression(C=1e3).fit(x, y).decision_function
     )
-    return found
+    return score
 
 
-def _pair(wrist: Wrist, what: str, names: tuple[str, ...]) -> tuple[Array, Flags]:
+def _pair(wrist: Wrist, target: str, names: tuple[str, ...]) -> tuple[Array, Flags]:
     """Return what quality reads, shape (n, names), and whether it was good."""
     moves = np.log10(np.maximum(wrist.moves, 1e-3))
     read = {"likeness": wrist.likeness, "moves": moves}
     x = np.column_stack([read[n] for n in names])
-    good = np.isfinite(wrist.maker) if "pulse" in what else wrist.steady == 1
+    good = np.isfinite(wrist.maker) if "pulse" in target else wrist.steady == 1
     there = np.isfinite(x).all(axis=1) & np.isfinite(wrist.steady)
     return x[there], good[there]
 
@@ -261,14 +262,14 @@ def _calibrated(
     x, y = (np.concatenate(c) for c in zip(*pairs, strict=True))
     p = 1 / (1 + np.exp(-odds(x)))
     fifth = np.minimum((5 * p).astype(int), 4)
-    own = [(p[fifth == k], y[fifth == k]) for k in range(5)]
-    return [(float(a.mean()), float(b.mean()), len(a)) for a, b in own if len(a)]
+    fifths = [(p[fifth == k], y[fifth == k]) for k in range(5)]
+    return [(float(a.mean()), float(b.mean()), len(a)) for a, b in fifths if len(a)]
 
 
 def _worn(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
     """Return which part of worn time temperature, and skin, call worn; and masking."""
-    found = [
-        told(
+    rows = [
+        untimed_row(
             f"worn, {len(group)} wrists of {name}: part of samples called good",
             "they were worn",
             skin=[p.worn[0] for p in group],
@@ -282,11 +283,14 @@ def _worn(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
         for k in ("rate", "maker", "moves")
     )
     for limit in (np.inf, 0.1, 0.05, 0.02, 0.01):
-        kept = np.where(moves < limit, rate, np.nan)
+        accepted = np.where(moves < limit, rate, np.nan)
         work = f"pulse rate without windows in which the limb moves {limit:g} g or more"
-        found.append(
-            told(
-                work, MAKER, part=_part(np.isfinite(kept)), off_by_5=_far(kept - maker)
+        rows.append(
+            untimed_row(
+                work,
+                MAKER,
+                part=_part(np.isfinite(accepted)),
+                off_by_5=_far(accepted - maker),
             )
         )
-    return found
+    return rows

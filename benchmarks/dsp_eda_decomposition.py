@@ -12,7 +12,13 @@ import numpy as np
 from benchmarks.timing import Row, compiling, interleaved, row
 from physio.core.block import Array, Channel, StreamInfo
 from physio.features.eda.decomposition import decompose
-from physio.features.eda.online_decomposition import AGES, apart, read, recent, remember
+from physio.features.eda.online_decomposition import (
+    AGES,
+    append,
+    decompose_recent,
+    eda_window,
+    estimates,
+)
 
 PEER: Final = "neurokit2 eda_phasic(cvxeda)"
 WINDOWS: Final = (60, 180)  # s
@@ -26,11 +32,11 @@ _SKIN: Final = (
 
 def rows(data: Path | None) -> list[Row]:
     """Return the rows of the skin; those beside the peer need real wrists."""
-    found = (
+    results = (
         [] if data is None else _participants(sorted(data.glob("wesad/S*/*_wrist.npz")))
     )
     return [
-        *found,
+        *results,
         *_growth(),
         compiling("physio.features.eda.deconvolution_solver", _SKIN),
     ]
@@ -64,8 +70,8 @@ def _participants(files: list[Path]) -> list[Row]:
     work = (
         f"EDA decomposition cvxeda, {len(wrists)} participants of WESAD, 4 Hz, summed"
     )
-    found = [row(work, name, ours or 0.0, theirs, greatest_gap=gap)]
-    return [*found, *_updates(wrists[0]), *_consistent(participants)]
+    results = [row(work, name, ours or 0.0, theirs, greatest_gap=gap)]
+    return [*results, *_updates(wrists[0]), *_consistent(participants)]
 
 
 def _sum(times: object) -> float | None:
@@ -86,20 +92,20 @@ def _whole(y: Array) -> tuple[float, float | None, float]:
 
 def _updates(y: Array) -> list[Row]:
     """Return what a new second costs, beside the same problem solved again."""
-    memory, found = recent(_INFO, 30.0), []
+    memory, updates = eda_window(_INFO, 30.0), []
     for value in y[:4000]:
-        remember(memory, value)
+        append(memory, value)
     for width in WINDOWS:
         peer = _peer(y[4000 - width * 4 : 4000])
         work = f"EDA streaming cvxeda, a new second (peer: the last {width} s)"
 
         def update() -> None:
             for _ in range(10):
-                apart(memory, "cvxeda", 0.5)
+                decompose_recent(memory, "cvxeda", 0.5)
 
         ours, theirs = interleaved(update, peer or (lambda: 0), 10)
-        found.append(row(work, PEER, ours / 10, theirs if peer else None))
-    return found
+        updates.append(row(work, PEER, ours / 10, theirs if peer else None))
+    return updates
 
 
 def _consistent(wrists: dict[str, Array]) -> list[Row]:
@@ -131,20 +137,20 @@ def _off(y: Array, participant: str) -> Array:
 
     The windows are solved by our solver: the same solution to 1e-4 uS.
     """
-    truth, memory = decompose(y, 4, "cvxeda").phasic, recent(_INFO, 30.0)
+    truth, memory = decompose(y, 4, "cvxeda").phasic, eda_window(_INFO, 30.0)
     off: list[list[list[float]]] = []
     for i, value in enumerate(y):
-        if not remember(memory, value) or i < 720 or (i // 4) % _EVERY:
+        if not append(memory, value) or i < 720 or (i // 4) % _EVERY:
             continue
-        ours = apart(memory, "cvxeda", 0.5, participant)
+        ours = decompose_recent(memory, "cvxeda", 0.5, participant)
         again = [decompose(y[i + 1 - w * 4 : i + 1], 4, "cvxeda") for w in WINDOWS]
         ways = [ours, *again]
-        told = [
-            [read(w, a)[1] - truth[i - 4 * a] for a in AGES]
+        errors = [
+            [estimates(w, a)[1] - truth[i - 4 * a] for a in AGES]
             for w in ways
             if not isinstance(w, float)
         ]
-        off.append(told)
+        off.append(errors)
     return np.asarray(np.sqrt(np.mean(np.square(off), axis=0)) / truth.std())
 
 
@@ -152,13 +158,13 @@ def _growth() -> list[Row]:
     """Return what twice the time and twice the rate cost."""
     rng = np.random.default_rng(1)
     walk = np.abs(2 + 0.02 * np.cumsum(rng.standard_normal(24000)))
-    one, two = walk[:12000], walk
+    short, two = walk[:12000], walk
 
     def work(y: Array, rate: float) -> Callable[[], object]:
         return lambda: decompose(y, rate)
 
-    once, twice = interleaved(work(one, 4), work(two, 4), 3)
-    rate = interleaved(work(one, 4), work(np.repeat(one, 2), 8), 3)
+    once, twice = interleaved(work(short, 4), work(two, 4), 3)
+    rate = interleaved(work(short, 4), work(np.repeat(short, 2), 8), 3)
     return [
         row("EDA decomposition, 50 min", "100 min", once, twice),
         row("EDA decomposition, 4 Hz", "8 Hz", *rate),

@@ -18,35 +18,37 @@ from physio.core.block import Array, Channel, StreamInfo
 from physio.features.eda.decomposition import SETTINGS, decompose
 from physio.features.eda.online_decomposition import (
     AGES,
-    decompose_recent,
-    window_values,
-    estimates,
-    eda_window,
     append,
+    decompose_recent,
+    eda_window,
     error_unit,
+    estimates,
+    window_values,
 )
 
 QUANTILE = 0.9
 INFO = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 
 
-def relative(y: Array, setting: str, without: str, each: int = 4) -> Array:
+def relative(y: Array, setting: str, without: str, spacing: int = 4) -> Array:
     """Return absolute errors in units of the spread, shape (n, ages, 3).
 
     ``without`` is the participant, whom what was learned of others does not know.
     """
     whole, memory, rows = decompose(y, 4, setting), eda_window(INFO, 30.0), []
     for i, value in enumerate(y):
-        if not append(memory, value) or (i // 4) % each or i < 720:
+        if not append(memory, value) or (i // 4) % spacing or i < 720:
             continue
-        found = decompose_recent(memory, setting, 0.5, without)
+        decomposed = decompose_recent(memory, setting, 0.5, without)
         part = whole._replace(
             tonic=whole.tonic[: i + 1],
             phasic=whole.phasic[: i + 1],
             driver=whole.driver[: i + 1],
         )
         unit = error_unit(window_values(memory), setting, memory.far[0] / memory.far[1])
-        pairs = [np.subtract(estimates(found, a), estimates(part, a)) for a in AGES]
+        pairs = [
+            np.subtract(estimates(decomposed, a), estimates(part, a)) for a in AGES
+        ]
         rows.append(np.abs(pairs) / unit)
     return np.array(rows)
 
@@ -62,7 +64,7 @@ def main(folder: Path) -> None:
             relative(np.load(p)["eda"].astype(float).ravel(), setting, p.parent.name)
             for p in participants
         ]
-        own = np.array([np.quantile(o, QUANTILE, axis=0) for o in off])
+        per_participant = np.array([np.quantile(o, QUANTILE, axis=0) for o in off])
         table[setting] = np.round(pooled(off), 4).tolist()
         for i, participant in enumerate(participants):
             limit = pooled([o for j, o in enumerate(off) if j != i])
@@ -75,7 +77,12 @@ def main(folder: Path) -> None:
             ]
         )
         print(setting, "mean", np.round(cover.mean(axis=0), 3).tolist())
-        print(setting, "least", np.round(cover.min(axis=0), 3).tolist(), own.shape)
+        print(
+            setting,
+            "least",
+            np.round(cover.min(axis=0), 3).tolist(),
+            per_participant.shape,
+        )
     out["quantiles"] = table
     path = Path(physio.assets.__file__).parent / "skin_errors.json"
     path.write_text(json.dumps(out, indent=1) + "\n", "utf-8")

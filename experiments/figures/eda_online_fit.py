@@ -19,28 +19,35 @@ import physio.assets
 from physio.core.block import Array, Channel, StreamInfo
 from physio.features.eda import online_decomposition
 from physio.features.eda.decomposition import decompose
-from physio.features.eda.online_decomposition import AGES, decompose_recent, eda_window, append
+from physio.features.eda.online_decomposition import (
+    AGES,
+    append,
+    decompose_recent,
+    eda_window,
+)
 
 RIDGE = 0.03
 INFO = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 
 
-def learned(y: Array, each: int = 5) -> tuple[Array, Array, Array]:
+def learned(y: Array, spacing: int = 5) -> tuple[Array, Array, Array]:
     """Return terms, shape (n, ages, 24), the truth and what was said, (n, ages)."""
     whole, memory, rows = decompose(y, 4, "cvxeda"), eda_window(INFO, 30.0), []
-    kept: list[Array] = []
-    seen = online_decomposition.correction_inputs
-    online_decomposition.correction_inputs = lambda *a: kept.append(seen(*a)) or np.empty((0, 12))
+    inputs: list[Array] = []
+    original = online_decomposition.correction_inputs
+    online_decomposition.correction_inputs = lambda *a: (
+        inputs.append(original(*a)) or np.empty((0, 12))
+    )
     for i, value in enumerate(y):
-        if not append(memory, value) or (i // 4) % each or i < 720:
+        if not append(memory, value) or (i // 4) % spacing or i < 720:
             continue
-        found = decompose_recent(memory, "cvxeda", 0.5)
+        decomposed = decompose_recent(memory, "cvxeda", 0.5)
         scale = np.log(abs(memory.far[0] / memory.far[1]) + 1e-3)
-        terms = np.hstack([kept[-1], scale * kept[-1]])
+        terms = np.hstack([inputs[-1], scale * inputs[-1]])
         at = [i - 4 * age for age in AGES]
-        said = [found.phasic[-1 - 4 * age] for age in AGES]
-        rows.append((terms, whole.phasic[at], said))
-    online_decomposition.correction_inputs = seen
+        estimated = [decomposed.phasic[-1 - 4 * age] for age in AGES]
+        rows.append((terms, whole.phasic[at], estimated))
+    online_decomposition.correction_inputs = original
     x, t, s = (np.array(v) for v in zip(*rows, strict=True))
     return x / whole.phasic.std(), t / whole.phasic.std(), s / whole.phasic.std()
 
@@ -51,9 +58,9 @@ def weights(participants: list[tuple[Array, Array, Array]]) -> Array:
     for k in range(len(AGES)):
         a = sum(x[:, k].T @ x[:, k] / len(x) for x, _, _ in participants)
         b = sum(x[:, k].T @ (t[:, k] - x[:, k, 0]) / len(x) for x, t, _ in participants)
-        own = np.linalg.solve(a + RIDGE * np.diag(np.diag(a)), b)
-        own[0] += 1.0
-        out.append(own)
+        solution = np.linalg.solve(a + RIDGE * np.diag(np.diag(a)), b)
+        solution[0] += 1.0
+        out.append(solution)
     return np.array(out).reshape(len(AGES), 2, 12)
 
 
@@ -63,12 +70,14 @@ def main(folder: Path) -> None:
     participants = [learned(np.load(f)["eda"].astype(float).ravel()) for f in files]
     without = {}
     for i, name in enumerate(names):
-        own = weights(participants[:i] + participants[i + 1 :])
-        x, t, said = participants[i]
-        now = np.einsum("nak,ak->na", x, own.reshape(len(AGES), 24))
-        off = [np.sqrt(np.mean((v - t) ** 2, axis=0)).round(3) for v in (said, now)]
+        fitted = weights(participants[:i] + participants[i + 1 :])
+        x, t, estimated = participants[i]
+        now = np.einsum("nak,ak->na", x, fitted.reshape(len(AGES), 24))
+        off = [
+            np.sqrt(np.mean((v - t) ** 2, axis=0)).round(3) for v in (estimated, now)
+        ]
         print(name, *(v.tolist() for v in off))
-        without[name] = own.round(5).tolist()
+        without[name] = fitted.round(5).tolist()
     out = {
         "source": "12 participants of WESAD (Schmidt et al. 2018), wrist, 4 Hz",
         "command": "python -m experiments.figures.eda_online_fit <folder of WESAD>",

@@ -116,7 +116,8 @@ class Deap:
         path = self.root / f"{trial.subject}.dat"
         if not path.is_file():
             raise FileNotFoundError(
-                f"{self.root} has no participant {trial.subject!r} (no file {path.name})"
+                f"{self.root} has no participant {trial.subject!r} (no file "
+                f"{path.name})"
             )
         if trial.trial not in map(str, range(1, SHAPE[0] + 1)):
             raise ValueError(f"DEAP has videos 1 to {SHAPE[0]}, but no {trial.trial!r}")

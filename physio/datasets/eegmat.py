@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.input_file import existing_file
 from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, Trial, condition_events
 from physio.io import edf
@@ -166,8 +167,7 @@ class Eegmat:
 
 def _compact(path: Path, number: int) -> tuple[Array, Fraction]:
     """Return one part of a participant (uV), shape (n, 21), and its rate."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    existing_file(path)
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             data, scale, rate = file["data"], file["scale_uV"], int(file["sfreq"])

@@ -47,8 +47,8 @@ class Seed:
     Notes
     -----
     Participants gave no ratings: the label is the emotion for which the authors chose
-    the film, the same for all participants. Sessions count the dates of a participant from 1. The
-    authors do not state the unit; values are taken as uV. The first sample
+    the film, the same for all participants. Sessions count the dates of a participant
+    from 1. The authors do not state the unit; values are taken as uV. The first sample
     stays, though a public reader drops it.
     """
 

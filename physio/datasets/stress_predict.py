@@ -104,7 +104,7 @@ class StressPredict:
         return Recording(band.streams, {**events, **conditions}, (), about)
 
     def answers(self, subject: str) -> dict[str, tuple[float, ...]]:
-        """Return a participant's questionnaires before and after, from the study's table.
+        """Return a participant's questionnaires before and after the study.
 
         Returns
         -------
@@ -182,7 +182,5 @@ def _inside(events: Events, end: float) -> Events:
     labels = events.labels
     if labels:
         labels = tuple(name for name, keep in zip(labels, inside, strict=True) if keep)
-    return Events(
-        events.info, end, events.times[inside], np.ascontiguousarray(events.data[inside]),
-        labels,
-    )  # fmt: skip
+    data = np.ascontiguousarray(events.data[inside])
+    return Events(events.info, end, events.times[inside], data, labels)

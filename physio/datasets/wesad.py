@@ -12,7 +12,7 @@ from physio.core.block import Block, Channel
 from physio.core.events import Events, event_stream
 from physio.core.recording import Recording
 from physio.datasets.base import Trial, natural
-from physio.datasets.wesad_questionnaires import SAM, Condition, conditions
+from physio.datasets.wesad_questionnaires import SAM, QuestionnaireCondition, conditions
 from physio.io import empatica
 
 LABELS: Final = ("undefined", "baseline", "stress", "amusement", "meditation")
@@ -39,8 +39,8 @@ class Wesad:
     Notes
     -----
     Condition and time on the clock are confounded: five of the twelve participants at
-    hand had the stress test first, seven had it last. Compare with a model of time alone,
-    and hold out whole orders (`order`).
+    hand had the stress test first, seven had it last. Compare with a model of time
+    alone, and hold out whole orders (`order`).
     """
 
     root: Path
@@ -124,7 +124,7 @@ class Wesad:
         with np.load(path, allow_pickle=False) as file:
             return file["label"].astype(np.int8)
 
-    def conditions(self, subject: str) -> tuple[Condition, ...]:
+    def conditions(self, subject: str) -> tuple[QuestionnaireCondition, ...]:
         """Return the parts of the protocol as this participant had them, in order."""
         path = self.root / self._known(subject) / f"{subject}_quest.csv"
         begin = _number(self.root / OFFSETS, subject, "crop_s")

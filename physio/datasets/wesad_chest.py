@@ -59,8 +59,8 @@ class WesadChest:
     -----
     Times of conditions are those of the file's label, which leaves out some seconds at
     their ends; ratings are assigned to them in order. Label 0 is the time between
-    conditions, and 5 to 7 have no meaning, according to the authors. About time and condition being
-    confounded see `physio.datasets.wesad`.
+    conditions, and 5 to 7 have no meaning, according to the authors. About time and
+    condition being confounded see `physio.datasets.wesad`.
     """
 
     root: Path

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from physio.core.input_file import existing_file
 from physio.datasets.base import Affect
 
 CONDITIONS: Final = ("baseline", "stress", "amusement", "meditation 1", "meditation 2")
@@ -34,7 +35,7 @@ SAM: Final = ("valence", "arousal")
 _TIMES: Final = ("START", "END")
 
 
-class Condition(NamedTuple):
+class QuestionnaireCondition(NamedTuple):
     """A condition of the protocol, and the questionnaires after it.
 
     Parameters
@@ -69,7 +70,7 @@ class Condition(NamedTuple):
         return Affect.rated(1, 9, self.sam["valence"], self.sam["arousal"])
 
 
-def conditions(path: Path, begin: float) -> Iterator[Condition]:
+def conditions(path: Path, begin: float) -> Iterator[QuestionnaireCondition]:
     """Yield the conditions of a questionnaire file, in the order of this participant.
 
     Parameters
@@ -108,7 +109,7 @@ def conditions(path: Path, begin: float) -> Iterator[Condition]:
         start, stop = (_seconds(path, _at(path, rows[k][0], at)) for k in _TIMES)
         items = _PANAS_STRESS if short == "TSST" else _PANAS
         panas = _answers(path, "PANAS", rows["PANAS"][i], items)
-        yield Condition(
+        yield QuestionnaireCondition(
             _NAMES[short],
             start - begin,
             stop - begin,
@@ -131,8 +132,7 @@ def _stress(
 
 def _rows(path: Path) -> dict[str, list[list[str]]]:
     """Return the rows of each kind, without the empty fields at their ends."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    existing_file(path)
     rows: dict[str, list[list[str]]] = {}
     for line in path.read_text("utf-8", "replace").splitlines():
         kind, *fields = line.rstrip("; \t").split(";")

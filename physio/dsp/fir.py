@@ -1,7 +1,6 @@
 """Finite impulse response filters of linear phase, with their delay declared."""
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 from typing import Final, NamedTuple
@@ -14,6 +13,7 @@ from numba import njit
 from physio.core.block import Array, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import Stage
+from physio.dsp.iir import bridged_samples
 
 Counts = npt.NDArray[np.int64]
 
@@ -49,15 +49,10 @@ def taps(
     columns
         Number of channels.
     """
-    if bridge < 0:
-        raise ValueError(
-            f"a filter on {info.name!r} cannot bridge {bridge} s: it must not be "
-            f"below 0"
-        )
     up, down = ratio
     n = ceil(len(h) / up)
     phases = np.ascontiguousarray(np.pad(h, (0, n * up - len(h))).reshape(n, up).T)
-    across = int(info.rate * Fraction(str(bridge)))
+    across = bridged_samples(info, bridge)
     runs = np.zeros((2, columns), np.int64)
     runs[0] = across + 1
     clock = np.array([0, 0, up, down, across], np.int64)

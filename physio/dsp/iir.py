@@ -56,6 +56,16 @@ def _rest_and_settling(design: bytes, n: int) -> tuple[Array, int]:
     return rest, ceil(log(1e-3) / log(slowest)) if slowest > 1e-3 else 1
 
 
+def bridged_samples(info: StreamInfo, bridge: float) -> int:
+    """Return the longest gap that a filter runs through, in samples."""
+    if bridge < 0:
+        raise ValueError(
+            f"a filter on {info.name!r} cannot bridge {bridge} s: it must not be "
+            f"below 0"
+        )
+    return int(info.rate * Fraction(str(bridge)))
+
+
 def sections(
     info: StreamInfo, filters: list[Array], bridge: float, columns: int
 ) -> Sections:
@@ -72,12 +82,7 @@ def sections(
     columns
         Number of channels.
     """
-    if bridge < 0:
-        raise ValueError(
-            f"a filter on {info.name!r} cannot bridge {bridge} s: it must not be "
-            f"below 0"
-        )
-    across = int(info.rate * Fraction(str(bridge)))
+    across = bridged_samples(info, bridge)
     sos = np.array(filters)
     runs = np.zeros((2, columns), np.int64)
     runs[0] = across + 1
@@ -176,8 +181,8 @@ def butterworth(
     edges = (0.0, *cutoffs, float(info.rate) / 2)
     if any(a >= b for a, b in pairwise(edges)):
         raise ValueError(
-            f"cannot {purpose} of {info.name!r}: cutoffs must rise and lie between 0 and "
-            f"{float(info.rate) / 2:g} Hz"
+            f"cannot {purpose} of {info.name!r}: cutoffs must rise and lie between 0 "
+            f"and {float(info.rate) / 2:g} Hz"
         )
     if not 1 <= order <= 12:
         raise ValueError(

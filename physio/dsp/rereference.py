@@ -37,9 +37,9 @@ class Rereference(Stage):
     -----
     ``y = x - mean(reference)``. Named electrodes are not in the output; where one of
     them is missing everything is missing. The average leaves missing electrodes out
-    (mask bad ones before); with fewer than 20 there is none (poor quality): the sum over
-    the head is near 0 for dense and even coverage alone [1]_. Channels of other kinds
-    than ``eeg`` pass unchanged. No delay.
+    (mask bad ones before); with fewer than 20 there is none (poor quality): the sum
+    over the head is near 0 for dense and even coverage alone [1]_. Channels of other
+    kinds than ``eeg`` pass unchanged. No delay.
 
     Shape (n, channels) to (n, channels but those named), in the unit of the input (uV).
     There is no deviation from the formula.

@@ -36,8 +36,8 @@ class Resample(Stage):
     hides them. Until every tap has a sample, the output is missing (warming up).
 
     With ``taken``, the factor is ``rate / taken``, to within 1e-6: there are ``rate``
-    samples in a true second. The nominal rate of the output is wrong by the same factor as
-    that of the input.
+    samples in a true second. The nominal rate of the output is wrong by the same factor
+    as that of the input.
 
     y = every q-th of (taps * x with p - 1 zeros between samples), p / q the ratio.
     Shape (n, channels) to (m, channels), in the input's unit. Deviation: causal, so

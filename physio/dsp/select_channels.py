@@ -26,7 +26,7 @@ class SelectChannels(Stage):
     channels: tuple[str, ...] = ()
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the stream with these channels alone, or raise which one is missing."""
+        """Return the stream with these channels; raise if one is missing."""
         if missing := [name for name in self.channels if name not in info.names]:
             raise ValueError(
                 f"{info.name!r} has no channel {', '.join(map(repr, missing))}; it has "

@@ -36,7 +36,7 @@ class Panes(NamedTuple):
 
 
 def every(info: StreamInfo, hop: float) -> OutputSchedule:
-    """Return the schedule with an output every ``hop`` seconds from the first sample on.
+    """Return the schedule with an output every ``hop`` seconds, from the first sample.
 
     Raises
     ------
@@ -187,8 +187,8 @@ class Window(Stage):
     step
         Time from one output to the next (s).
     min_valid
-        Proportion of a window's samples that must be present; below it the output is missing,
-        for the reason of the newest missing sample.
+        Proportion of a window's samples that must be present; below it the output is
+        missing, for the reason of the newest missing sample.
 
     Notes
     -----

@@ -24,13 +24,13 @@ _KINDS = {
 def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
     """Return a recording without identity, place, date and name of the device.
 
-    Streams are named by what they measure (``device1.eeg``), participants
-    ``anon1``, ``anon2`` ... in the order of their streams. Time begins at 0. The metadata
-    of the recording, sites and placements, the devices' own stamps (they may be dates)
-    and the events of the session are removed. The texts of events
-    are numbered, as a marker may hold a name, unless ``keep_labels``. Names of
-    channels, values and intervals of time stay. Physiological signals identify a
-    participant by themselves: such data remain personal.
+    Streams are named by what they measure (``device1.eeg``), participants ``anon1``,
+    ``anon2`` ... in the order of their streams. Time begins at 0. The metadata of the
+    recording, sites and placements, the devices' own stamps (they may be dates) and the
+    events of the session are removed. The texts of events are numbered, as a marker may
+    hold a name, unless ``keep_labels``. Names of channels, values and intervals of time
+    stay. Physiological signals identify a participant by themselves: such data remain
+    personal.
     """
     begin = recording.begin
     participants: dict[str, str] = {}

@@ -155,9 +155,9 @@ def _wrap(value: Numbers, jumps: Numbers, step: int) -> int:
 def _missed_rounds(jumps: Numbers, stamps: Array, wrap: int, scale: float) -> Numbers:
     """Return the number of complete rounds of the counter that were lost in each jump.
 
-    A computer that stalls gives late stamps to the samples that it reads afterwards, and
-    catches up: so the *earliest* stamps relative to the counter are compared, before a
-    jump and after it.
+    A computer that stalls gives late stamps to the samples that it reads afterwards,
+    and catches up: so the *earliest* stamps relative to the counter are compared,
+    before a jump and after it.
     """
     behind = stamps * scale - np.concatenate([[0], np.cumsum(jumps)])
     missed = np.zeros(len(jumps), np.int64)

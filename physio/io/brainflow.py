@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from physio.core.block import Array, Channel
+from physio.core.input_file import existing_file
 from physio.core.recording import Recording
 from physio.io.board_files import BoardSamples
 
@@ -163,9 +164,7 @@ def _ids() -> dict[str, int]:
 
 def _numbers(path: Path, layout: Layout) -> tuple[Array, bool]:
     """Return all rows, shape (n, width), and whether the last line was torn."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    text = path.read_bytes()
+    text = existing_file(path).read_bytes()
     whole, end, last = text.rpartition(b"\n")
     torn = bool(last.strip()) and last.count(b"\t") + 1 < layout.width and bool(end)
     lines = (whole if torn else text).split(b"\n")

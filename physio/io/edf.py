@@ -9,6 +9,7 @@ import numpy as np
 
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream
+from physio.core.input_file import existing_file
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
 
@@ -67,9 +68,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     ``F1-1``. Channels of different rates are brought to the fastest by MNE. Samples
     under an annotation ``BAD_ACQ_SKIP`` are NaN.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    path = existing_file(path)
     most = LARGEST
     if path.suffix.lower() in (".edf", ".bdf"):
         _check(path)
@@ -111,10 +110,10 @@ def from_mne(
     Returns
     -------
     Recording
-        V become uV, and S become uS. Annotations are events
-        ``<device>.annotations`` (with a channel ``seconds``); those of `physio.to_mne` for
-        missing samples become NaN again. ``about["begin_unix"]`` is the date of
-        measurement, if there is one.
+        V become uV, and S become uS. Annotations are events ``<device>.annotations``
+        (with a channel ``seconds``); those of `physio.to_mne` for missing samples
+        become NaN again. ``about["begin_unix"]`` is the date of measurement, if there
+        is one.
     """
     rate = Fraction(raw.info["sfreq"]).limit_denominator(10_000)
     data = np.array(raw.get_data().T, order="C")
@@ -239,5 +238,6 @@ def _number(path: Path, field: bytes, quantity: str) -> int:
     except ValueError:
         shown = field.decode("latin-1").strip()
         raise ValueError(
-            f"{path} is no EDF or BDF file: {shown!r} stands where the {quantity} belongs"
+            f"{path} is no EDF or BDF file: {shown!r} stands where the {quantity} "
+            f"belongs"
         ) from None

@@ -277,7 +277,7 @@ def _check(path: Path, sizes: list[tuple[str, int]]) -> None:
 
 
 def _members(path: Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the members of a zip file that are read, by base name; refuse a hostile one.
+    """Return the members of a zip file to read, by base name; refuse a hostile one.
 
     Nothing is extracted, so no name leads outside; but a zip file with such names does
     not come from Empatica.

@@ -10,6 +10,7 @@ import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream
+from physio.core.input_file import existing_file
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
 
@@ -50,9 +51,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     samples are left out, and the spectrum is aliased. The mean that the headband adds
     (about 800 uV) stays; the app's own band powers are left out.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    path = existing_file(path)
     if path.stat().st_size > _LARGEST:
         raise ValueError(f"{path} is larger than 2 GB; no recording of Mind Monitor is")
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:

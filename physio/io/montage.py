@@ -11,7 +11,7 @@ from physio.core.block import Array
 MONTAGE: Final = "colin27_1005"
 
 _ALIKE: Final = {"cb1": "po9", "cb2": "po10"}
-"""Replacements of SEED's electrodes over the cerebellum, which the 10-05 system lacks."""
+"""Replacements of SEED's cerebellar electrodes, which the 10-05 system lacks."""
 
 
 def places(names: Sequence[str]) -> Array:
@@ -41,8 +41,8 @@ def places(names: Sequence[str]) -> Array:
     keys = [_ALIKE.get(name.lower(), name.lower()) for name in names]
     if lacking := [n for n, key in zip(names, keys, strict=True) if key not in known]:
         raise ValueError(
-            f"the position of the electrode {lacking[0]!r} is unknown: names are those of "
-            f"the 10-05 system, as in MNE's {MONTAGE}"
+            f"the position of the electrode {lacking[0]!r} is unknown: names are those "
+            f"of the 10-05 system, as in MNE's {MONTAGE}"
         )
     return np.array([known[key] for key in keys]).reshape(len(keys), 3)
 

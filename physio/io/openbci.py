@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from physio.core.block import Array, Channel
+from physio.core.input_file import existing_file
 from physio.core.recording import Recording
 from physio.io.board_files import BoardSamples
 
@@ -72,9 +73,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     Daisy; of any other board channels are called ``ch1``, ``ch2`` ... A last line
     without an end is left out; ``about`` then says so (``incomplete``).
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    path = existing_file(path)
     text = path.read_text("utf-8", "replace")
     lines = text.splitlines()
     header = _header(path, lines)

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.input_file import existing_file
 from physio.core.recording import Recording
 
 HEADER: Final = "# OpenSignals Text File Format"
@@ -44,9 +45,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     Counts are converted by the formulas of WESAD's authors: 16 bits, 3 V. At the ends
     of the thermistor's range, temperature is NaN.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    path = existing_file(path)
     if path.stat().st_size > _LARGEST:
         raise ValueError(f"{path} is larger than 4 GB; no session of a RespiBAN is")
     sensors, rate = _header(path)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from physio.core.input_file import existing_file
+
 LARGEST: Final = 64 * 2**20
 """The largest part of a file that is read (bytes, unpacked)."""
 
@@ -36,9 +38,7 @@ def read(path: str | Path, number: int = 1) -> dict[str, str]:
     ValueError
         If it is no such file, a damaged one, or too large.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    path = existing_file(path)
     try:
         with zipfile.ZipFile(path) as file:
             sheet = _part(file, f"xl/worksheets/sheet{number}.xml")

@@ -31,10 +31,10 @@ class ChannelSummary:
 
     unit: str
     seconds: Counter[str] = field(default_factory=Counter)
-    word: str = _WARMING
+    condition: str = _WARMING
     figures: tuple[float, ...] = ()
-    told: str = ""
-    lasted: int = 0
+    reported: str = ""
+    duration: int = 0
 
     @property
     def usual(self) -> str:
@@ -42,16 +42,16 @@ class ChannelSummary:
         told = Counter({k: n for k, n in self.seconds.items() if k != _WARMING})
         return told.most_common(1)[0][0] if told else "missing"
 
-    def take(self, word: str, figures: tuple[float, ...]) -> str:
+    def update(self, word: str, figures: tuple[float, ...]) -> str:
         """Count a second; return what is to be said of it, or nothing."""
         self.seconds[word] += 1
         fit = word in FIT
-        self.lasted = self.lasted + 1 if word == self.word else 1
-        self.word, self.figures = word, figures
-        if word == _WARMING or self.lasted != HELD:
+        self.duration = self.duration + 1 if word == self.condition else 1
+        self.condition, self.figures = word, figures
+        if word == _WARMING or self.duration != HELD:
             return ""
         now = "fit" if fit else word
-        was, self.told = self.told, now
+        was, self.reported = self.reported, now
         news = now != was and not (was == "" and fit)
         return ("is fit again" if fit else f"is {word}") if news else ""
 
@@ -72,9 +72,9 @@ class ChannelMonitor:
         self._stage = ChannelStatus(mains=mains)
         self._flows: dict[str, StageRunner] = {}
         self.seen: dict[str, dict[str, ChannelSummary]] = {}
-        self.know(streams)
+        self.add_streams(streams)
 
-    def know(self, streams: Iterable[StreamInfo]) -> None:
+    def add_streams(self, streams: Iterable[StreamInfo]) -> None:
         """Begin to look at more streams."""
         for info in streams:
             if info.rate >= 1 and not info.name.endswith(".truth"):
@@ -96,7 +96,7 @@ class ChannelMonitor:
 
     def _row(self, info: StreamInfo, row: Array) -> Iterable[str]:
         n = len(info.channels)
-        for i, (name, seen) in enumerate(self.seen[info.name].items()):
+        for i, (name, summaries) in enumerate(self.seen[info.name].items()):
             code, *figures = row[i::n].tolist()
             named = code == code
             word = (
@@ -104,12 +104,12 @@ class ChannelMonitor:
                 if named
                 else MissingReason(int(missing_reason([code])[0])).words
             )
-            if said := seen.take(word, tuple(figures)):
+            if said := summaries.update(word, tuple(figures)):
                 yield f"{info.name}: {name} {said}"
 
     def now(self, stream: str) -> dict[str, str]:
         """Return what each channel of a stream is at this moment."""
-        return {name: seen.word for name, seen in self.seen[stream].items()}
+        return {name: seen.condition for name, seen in self.seen[stream].items()}
 
     def figures(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return, by stream and channel, its seconds by condition and last figures.
@@ -139,4 +139,4 @@ def _told(seen: ChannelSummary) -> dict[str, Any]:
         f: v if v == v else None for f, v in zip(FIGURES[1:], values, strict=True)
     }
     first = {"unit": seen.unit, "seconds": dict(seen.seconds)}
-    return {**first, "condition": seen.usual, "now": seen.word, **numbers}
+    return {**first, "condition": seen.usual, "now": seen.condition, **numbers}

@@ -80,10 +80,10 @@ class SampleWindow(NamedTuple):
 class ChannelStatus(Stage):
     """Status of each channel over the last seconds, once a second.
 
-    For the check of all channels before a session, and for the same figures during
-    it. For each channel: ``condition`` (the number of one of
-    `CONDITIONS`), ``present`` (the proportion of its samples that are not missing, 1),
-    ``mean`` and ``range`` (unit of the channel), ``mains`` (root mean square within 1 Hz of the mains) and
+    For the check of all channels before a session, and for the same figures during it.
+    For each channel: ``condition`` (the number of one of `CONDITIONS`), ``present``
+    (the proportion of its samples that are not missing, 1), ``mean`` and ``range``
+    (unit of the channel), ``mains`` (root mean square within 1 Hz of the mains) and
     ``fast`` (root mean square from 20 to 45 Hz without it, same unit). Channels are
     called ``condition.<channel>`` and so on.
 
@@ -100,9 +100,10 @@ class ChannelStatus(Stage):
     -----
     The first that applies, in this order:
 
-    *missing*: fewer than ``min_valid`` of the samples. *Railed*: EEG within a thousandth of
-    187.5 mV (ADS1299 at gain 24, Texas Instruments SBAS499); any kind, more than 5 % of
-    the samples in runs at the very highest or lowest of 20 values or more (ours).
+    *missing*: fewer than ``min_valid`` of the samples. *Railed*: EEG within a
+    thousandth of 187.5 mV (ADS1299 at gain 24, Texas Instruments SBAS499); any kind,
+    more than 5 % of the samples in runs at the very highest or lowest of 20 values or
+    more (ours).
     *Electrode off*: mains above 100 uV (EEG) or 1 mV (ECG), which only an open input
     picks up (ours); skin conductance below 0.05 uS [1]_; skin below 27 degC (see
     `WearDetection`). *Flat*: EEG ranges over less than 0.5 uV (BrainVision Analyzer's

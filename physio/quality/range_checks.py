@@ -78,8 +78,8 @@ class EegQuality(Stage):
         default 0.5 uV, the lowest activity that BrainVision Analyzer's raw data
         inspection lets pass.
     wild
-        One whose range (uV) is more is loose, or the participant moves. By default 500 uV:
-        blinks, of 100 to 300 uV, stay.
+        One whose range (uV) is more is loose, or the participant moves. By default 500
+        uV: blinks, of 100 to 300 uV, stay.
     rail
         At this distance from 0 (uV) the amplifier ends: by default that of the ADS1299
         at a gain of 24, 187.5 mV, less one part in a thousand (Texas Instruments,
@@ -259,8 +259,8 @@ class TemperatureQuality(Stage):
     skin that is worn on. Deviation: 15 to 45 degC, from where skin is in pain to where
     it is burnt, as this is to find sensors that are dead and not hands that are cold:
     the wrists of 23 participants are between 26.3 and 36 degC (WESAD, Stress-Predict),
-    below their lower limit for minutes. Detecting whether a band is worn needs more than
-    temperature: see `physio.quality.wristband.WearDetection`. There is no delay.
+    below their lower limit for minutes. Detecting whether a band is worn needs more
+    than temperature: see `physio.quality.wristband.WearDetection`. There is no delay.
 
     Shape (n, channels) to (n, channels), unit 1. The two limits are ours.
     """

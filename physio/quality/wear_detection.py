@@ -1,4 +1,4 @@
-"""How a wristband is worn, from what its own sensors say."""
+"""Choice of the wear detection that suits the features of a session."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -7,39 +7,39 @@ from physio.core.block import StreamInfo
 from physio.core.stage import Fork, Stage
 from physio.quality.wristband import WearDetection
 
-_ENDS: Final = {
-    "likeness": ("template_sqi", "bio"),
-    "steady": ("stability", "gsr"),
-    "warmth": ("level", "temperature"),
-    "movement": ("activity", "misc"),
+_INPUTS: Final = {
+    "template_sqi": ("template_sqi", "bio"),
+    "stability": ("stability", "gsr"),
+    "temperature": ("level", "temperature"),
+    "activity": ("activity", "misc"),
 }
-"""What `WearDetection` reads, in the order of its settings: the end of the column's
-name, and the kind of its sensor.
-"""
+"""Inputs of `WearDetection` by setting: feature, and kind of the sensor's channel."""
 
 
-def wear(chains: Iterable[StreamInfo], sources: Mapping[str, StreamInfo]) -> Stage:
-    """Return what judges how the first wristband is worn; nothing where there is none.
+def wear_stage(
+    chains: Iterable[StreamInfo], sources: Mapping[str, StreamInfo]
+) -> Stage:
+    """Return the wear detection of the first wristband, an empty `Fork` without one.
 
-    A wristband is a device that measures a pulse, and skin conductance or temperature
-    beside. Its movement counts where it measures that too.
+    A wristband is a device that measures a pulse, and skin conductance or temperature.
+    Its activity is used where it is measured too.
 
     Parameters
     ----------
     chains
-        The streams of features that are joined, under the names of their chains.
+        Outputs of the chains, under the names of the chains.
     sources
-        What each chain reads.
+        Input stream of each chain.
     """
-    bands: dict[str, dict[str, str]] = {}
+    devices: dict[str, dict[str, str]] = {}
     for info in chains:
         source = sources[info.name]
-        own = bands.setdefault(source.name.partition(".")[0], {})
-        for setting, (end, kind) in _ENDS.items():
-            if end in info.names and any(c.kind == kind for c in source.channels):
-                own.setdefault(setting, f"{info.name}.{end}")
-    for own in bands.values():
-        if "likeness" in own and {"steady", "warmth"} & set(own):
-            likeness, steady, warmth, movement = (own.get(k, "") for k in _ENDS)
-            return WearDetection(likeness, steady, warmth, movement)
+        columns = devices.setdefault(source.name.partition(".")[0], {})
+        for setting, (feature, kind) in _INPUTS.items():
+            measured = any(c.kind == kind for c in source.channels)
+            if feature in info.names and measured:
+                columns.setdefault(setting, f"{info.name}.{feature}")
+    for columns in devices.values():
+        if "template_sqi" in columns and {"stability", "temperature"} & set(columns):
+            return WearDetection(**{k: columns.get(k, "") for k in _INPUTS})
     return Fork()

@@ -1,4 +1,4 @@
-"""Whether a wristband is worn, and what its pulse and skin sensors are good for now."""
+"""Wear detection of a wristband, and quality of its pulse and skin conductance."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -10,137 +10,144 @@ from numba import njit
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.stage import Stage
 
-_STILL: Final = 1e-3  # g, the noise of a sensor on a table: none is stiller
+_STILL: Final = 1e-3  # g, noise of a sensor on a table: the smallest activity
 
 PULSE: Final = (-23.64, 23.79, -0.866)
-"""Of the log-odds of a readable pulse: constant, likeness, log10 of movement (g)."""
+"""Log-odds of a readable pulse: constant, template SQI, log10 of activity (g)."""
 
-ALIKE: Final = (-24.57, 26.66)
-"""The same where no movement is measured: constant, likeness."""
+PULSE_STILL: Final = (-24.57, 26.66)
+"""The same where activity is not measured: constant, template SQI."""
 
-STEADY: Final = (-1.704, -2.893)
-"""Of the log-odds that 10 s of skin conductance have no jump: constant, movement."""
+STABLE: Final = (-1.704, -2.893)
+"""Log-odds of 10 s of skin conductance without a jump: constant, log10 of activity."""
 
 
 class Sources(NamedTuple):
-    """Where the columns are that are read; -1 where there is none."""
+    """Indices of the input columns; -1 where there is none."""
 
-    columns: npt.NDArray[np.int64]  # (4,): likeness, steadiness, warmth, movement
-    limits: Array  # (2,): coldest and warmest (degC)
+    columns: npt.NDArray[np.int64]  # (4,): as settings
+    limits: Array  # (2,): lowest and highest (degC)
 
 
 @dataclass(frozen=True)
 class WearDetection(Stage):
-    """Whether a wristband is on the wrist, and how good its pulse and skin are, 0 to 1.
+    """Detect whether a wristband is worn, and rate pulse and skin conductance, 0 to 1.
 
-    It reads features where they have been joined. ``on`` is 1 or 0: on where the skin
-    sensor conducts or the temperature is one of skin. ``pulse`` is the chance that the
-    pulse can be read beat by beat, 1 / (1 + exp(-z)) with z = a + b likeness + c log10
-    activity (g); ``skin`` is the lesser of ``steady`` and of the chance that 10 s in
-    which the limb moves so much have no jump in them, z = a + c log10 activity. Off the
-    wrist both are 0. Their unit is 1.
+    It reads aligned features. ``worn`` is 1 or 0: 1 where the skin sensor conducts or
+    the temperature is one of skin. ``pulse_sqi`` is the probability that the pulse can
+    be read beat by beat, 1 / (1 + exp(-z)) with z = a + b template SQI + c log10
+    activity (g); ``eda_sqi`` is the lesser of ``stability`` and of the probability that
+    10 s of skin conductance at this activity have no jump, z = a + c log10 activity.
+    Off the wrist both are 0. Their unit is 1.
 
     Parameters
     ----------
-    likeness, steady, warmth, movement
-        The columns that are read: `BeatTemplateSQI`, `EdaStability`, the level of
+    template_sqi, stability, temperature, activity
+        Input columns: of `BeatTemplateSQI`, `EdaStability`, the level of
         `Temperature`, the activity of `Actigraphy`. ``""`` for none.
     low, high
-        What skin of the wrist is (degC): the limits of Kleckner et al. (`EdaQuality`),
-        with the lower one at 27: participants at rest indoors have 29 (WESAD, S15).
+        Limits of skin temperature at the wrist (degC): those of Kleckner et al.
+        (`EdaQuality`), with the lower one at 27: participants at rest indoors have 29
+        (WESAD, S15).
 
     Notes
     -----
-    These are figures, and mask nothing: a wrist that moves already has no pulse rate,
-    as its beats are not alike, and what is left is wrong as often (2.9 % by more than
-    5/min, both data sets) with and without the windows in which the limb moves. Nor
-    does temperature alone tell that a band is off: the wrist of one participant of
+    The indices mask nothing: a moving wrist has no pulse rate already, as its beats do
+    not match the template, and the remaining rates have the same error (2.9 % by more
+    than 5/min, both data sets) with and without the windows with movement. Temperature
+    alone does not show that a band is off: the wrist of one participant of
     Stress-Predict (S06) is at 26.4 degC for minutes, and conducts.
 
-    The constants are of a logistic regression (ours) on the twelve wrists of WESAD: of
-    whether the maker's list of intervals fills half of the same 10 s, and of whether
-    conductance jumps in them. Left out in turn, participants have an area under the
-    curve of
-    0.93 and 0.85; the eleven of Stress-Predict, another laboratory's, 0.89 and 0.86
-    (`physio bench coverage`). The delay is the longest of what is read.
+    The constants are of a logistic regression on the twelve wrists of WESAD: of whether
+    the manufacturer's list of RR intervals fills half of the same 10 s, and of whether
+    conductance jumps in them. In leave-one-participant-out the area under the curve is
+    0.93 and 0.85; on the eleven participants of Stress-Predict, from another
+    laboratory, 0.89 and 0.86 (`physio bench coverage`). The delay is the longest of the
+    input columns.
 
     Shape (n, columns) to (n, 1 to 3).
     """
 
-    likeness: str = "heart.template_sqi"
-    steady: str = "eda.stability"
-    warmth: str = "temperature.level"
-    movement: str = "motion.activity"
+    template_sqi: str = "heart.template_sqi"
+    stability: str = "eda.stability"
+    temperature: str = "temperature.level"
+    activity: str = "motion.activity"
     low: float = 27.0
     high: float = 40.0
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return ``on``, ``pulse`` and ``skin``, as far as their sensors are there."""
+        """Return ``worn``, ``pulse_sqi`` and ``eda_sqi``, as far as their inputs exist."""
         self.initial_state(info)
-        read = [c for c in info.channels if c.name in self._names]
+        read = [c for c in info.channels if c.name in self._inputs]
         delay, span = (max(getattr(c, k) for c in read) for k in ("delay", "memory"))
         return info.with_channels(
-            None, *(Channel(n, "quality", "1", delay, span) for n in self._told)
+            None, *(Channel(n, "quality", "1", delay, span) for n in self._outputs)
         )
 
     @property
-    def _names(self) -> tuple[str, ...]:
-        return self.likeness, self.steady, self.warmth, self.movement
+    def _inputs(self) -> tuple[str, ...]:
+        return self.template_sqi, self.stability, self.temperature, self.activity
 
     @property
-    def _told(self) -> tuple[str, ...]:
-        pulse = ("pulse_sqi",) if self.likeness else ()
-        return ("worn", *pulse, *(("eda_sqi",) if self.steady else ()))
+    def _outputs(self) -> tuple[str, ...]:
+        pulse = ("pulse_sqi",) if self.template_sqi else ()
+        return ("worn", *pulse, *(("eda_sqi",) if self.stability else ()))
 
     def initial_state(self, info: StreamInfo) -> Sources:
-        """Return where the columns are."""
-        if not (self.low < self.high and (self.steady or self.warmth)):
+        """Return the indices of the input columns."""
+        if not (self.low < self.high and (self.stability or self.temperature)):
             raise ValueError(
-                f"whether a wristband is on is judged by skin or warmth, with low < "
-                f"high: {self.steady!r}, {self.warmth!r}, {self.low}, {self.high}"
+                f"wear detection needs a column of stability or of temperature, and low "
+                f"< high: {self.stability!r}, {self.temperature!r}, {self.low}, {self.high}"
             )
-        for name in self._names:
+        for name in self._inputs:
             if name and name not in info.names:
                 raise ValueError(
-                    f"the quality of a wristband reads {name!r}, but {info.name!r} has "
+                    f"wear detection reads {name!r}, but {info.name!r} has "
                     f"{', '.join(info.names)}"
                 )
-        places = [info.names.index(n) if n else -1 for n in self._names]
+        places = [info.names.index(n) if n else -1 for n in self._inputs]
         return Sources(np.array(places, np.int64), np.array([self.low, self.high]))
 
     def process(self, state: Sources, x: Array) -> Array:
-        """Judge rows of joined features."""
-        y = _judge(x, *state)
+        """Rate rows of aligned features."""
+        y = _rate(x, *state)
         every = ("worn", "pulse_sqi", "eda_sqi")
-        kept = [k for k, name in enumerate(every) if name in self._told]
-        return y if len(kept) == len(every) else np.ascontiguousarray(y[:, kept])
+        selected = [k for k, name in enumerate(every) if name in self._outputs]
+        if len(selected) == len(every):
+            return y
+        return np.ascontiguousarray(y[:, selected])
 
 
 @njit(cache=True)
-def _chance(z: float) -> float:
+def _logistic(z: float) -> float:
     return 1 / (1 + np.exp(-z))
 
 
 @njit(cache=True)
-def _judge(x: Array, columns: npt.NDArray[np.int64], limits: Array) -> Array:
-    """Return ``on``, ``pulse`` and ``skin`` of rows of joined features, (n, 3)."""
+def _rate(x: Array, columns: npt.NDArray[np.int64], limits: Array) -> Array:
+    """Return ``worn``, ``pulse_sqi`` and ``eda_sqi`` of rows of features, (n, 3)."""
     y, read = np.empty((len(x), 3)), np.empty(4)
     for i in range(len(x)):
         for k in range(4):
             read[k] = x[i, columns[k]] if columns[k] >= 0 else np.nan
-        alike, steady, warm, moves = read[0], read[1], read[2], read[3]
-        on = steady > 0 or limits[0] <= warm <= limits[1]  # false where missing
-        known = not (np.isnan(steady) and np.isnan(warm))
-        move = np.log10(max(moves, _STILL))
-        chance = _chance(ALIKE[0] + ALIKE[1] * alike)
-        calm = 1.0
-        if not np.isnan(moves):
-            chance = _chance(PULSE[0] + PULSE[1] * alike + PULSE[2] * move)
-            calm = _chance(STEADY[0] + STEADY[1] * move)
-        off = known and not on
-        y[i, 0] = 1.0 if on else 0.0
-        y[i, 1] = alike if np.isnan(alike) else 0.0 if off else chance
-        y[i, 2] = steady if np.isnan(steady) else 0.0 if off else min(steady, calm)
+        sqi, stability, temperature, activity = read[0], read[1], read[2], read[3]
+        worn = (
+            stability > 0 or limits[0] <= temperature <= limits[1]
+        )  # false where missing
+        known = not (np.isnan(stability) and np.isnan(temperature))
+        log_activity = np.log10(max(activity, _STILL))
+        readable = _logistic(PULSE_STILL[0] + PULSE_STILL[1] * sqi)
+        stable = 1.0
+        if not np.isnan(activity):
+            readable = _logistic(PULSE[0] + PULSE[1] * sqi + PULSE[2] * log_activity)
+            stable = _logistic(STABLE[0] + STABLE[1] * log_activity)
+        off = known and not worn
+        y[i, 0] = 1.0 if worn else 0.0
+        y[i, 1] = sqi if np.isnan(sqi) else 0.0 if off else readable
+        y[i, 2] = (
+            stability if np.isnan(stability) else 0.0 if off else min(stability, stable)
+        )
         if not known:
-            y[i, 0] = warm if columns[1] < 0 else steady
+            y[i, 0] = temperature if columns[1] < 0 else stability
     return y

@@ -20,9 +20,9 @@ from physio.features.eda.decomposition import decompose, noise_at_rest
 from physio.features.eda.deconvolution_solver import response, splines
 from physio.features.eda.online_decomposition import (
     EdaDecomposition,
-    apart,
-    recent,
-    remember,
+    append,
+    decompose_recent,
+    eda_window,
 )
 from physio.features.eda.scr_detection import responses
 
@@ -202,10 +202,10 @@ def test_finds_responses_of_another_shape_at_age_5_better_than_all_of_cvxeda() -
 def streamed(seed: int) -> tuple[float, float]:
     """Return the score of the driver as it stood when it was 5 s old."""
     y = participant(seed)[0]
-    driver, memory = np.zeros(len(y)), recent(EDA, 30.0)
+    driver, memory = np.zeros(len(y)), eda_window(EDA, 30.0)
     for i, value in enumerate(y):
-        if remember(memory, value) and i >= 120:
-            found = apart(memory, "default", 0.5)
+        if append(memory, value) and i >= 120:
+            found = decompose_recent(memory, "default", 0.5)
             assert not isinstance(found, float)
             driver[i - 23 : i - 19] = found.driver[-24:-20]
     return burst_score(driver, seed)
@@ -273,11 +273,12 @@ def test_refuses_what_it_cannot_take_apart() -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         decompose(np.ones(400), 4, "ledalab")
     assert str(caught.value) == (
-        "skin conductance is taken apart by one of default, cvxeda, not by 'ledalab'"
+        "there is no decomposition 'ledalab' of skin conductance: there are "
+        "default, cvxeda"
     )
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         decompose(np.ones(39), 4)
     assert str(caught.value) == (
-        "skin conductance is taken apart from 2 samples a second and 10 s on: these "
+        "skin conductance is decomposed from 2 samples a second and 10 s on: these "
         "are 39 samples at 4 Hz"
     )

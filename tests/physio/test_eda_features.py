@@ -46,9 +46,9 @@ def test_rate_and_amplitude_are_those_of_the_last_minute() -> None:
     assert len(events_from_grid(found)) == len(told) >= len(ONSETS)
     for k in range(90, len(y)):  # a minute after the first window is full
         mine = told[(told > k - 60) & (told <= k)]
-        assert y.column("rate")[k] == pytest.approx(len(mine), abs=1e-9)
+        assert y.column("scr_rate")[k] == pytest.approx(len(mine), abs=1e-9)
         total = found.data[mine, 1].sum()
-        assert y.column("amplitude")[k] == pytest.approx(total, abs=1e-9)
+        assert y.column("scr_amplitude")[k] == pytest.approx(total, abs=1e-9)
 
 
 def test_rate_is_scaled_to_a_minute() -> None:
@@ -57,8 +57,8 @@ def test_rate_is_scaled_to_a_minute() -> None:
     told = np.flatnonzero(~np.isnan(of(ScrDetection(), x).data[:, 0]))
     k = 110
     mine = ((told > k - 30) & (told <= k)).sum()
-    assert half.column("rate")[k] == pytest.approx(2 * mine)
-    assert minute.column("rate")[k] >= mine
+    assert half.column("scr_rate")[k] == pytest.approx(2 * mine)
+    assert minute.column("scr_rate")[k] >= mine
 
 
 def test_tonic_is_the_level_without_responses_and_phasic_the_rest() -> None:
@@ -68,7 +68,7 @@ def test_tonic_is_the_level_without_responses_and_phasic_the_rest() -> None:
     np.testing.assert_allclose(tonic, 2.0, atol=0.15)
     assert np.all(phasic >= 0)
     assert phasic.max() == pytest.approx(1.0, rel=0.25)
-    square = y.column("power")
+    square = y.column("phasic_power")
     assert square[95] == pytest.approx(np.mean(phasic[6:66] ** 2), rel=1e-9)
     t = np.arange(240 * 4) / 4
     slope = of(EdaFeatures(), 2 + 0.6 * t / 60).column("slope")[120:]
@@ -95,12 +95,12 @@ def test_one_percent_of_loss_changes_little_and_a_gap_has_its_reason() -> None:
     a, b = of(EdaFeatures(), x), of(EdaFeatures(), lossy)
     assert np.isnan(b.column("tonic")[30:]).mean() < 0.02
     # A burst with a lost sample is not told of: a few fewer in a minute.
-    assert np.max(np.abs(b.column("rate") - a.column("rate"))[90:]) <= 3.01
+    assert np.max(np.abs(b.column("scr_rate") - a.column("scr_rate"))[90:]) <= 3.01
     gap = x.copy()
     gap[1200:1400] = MissingReason.NO_SIGNAL.nan  # 50 s from 300 s on
     c = of(EdaFeatures(), gap)
     assert np.all(missing_reason(c.column("tonic")[306:350]) == MissingReason.NO_SIGNAL)
-    assert np.all(missing_reason(c.column("rate")[345:350]) == MissingReason.NO_SIGNAL)
+    assert np.all(missing_reason(c.column("scr_rate")[345:350]) == MissingReason.NO_SIGNAL)
     memory = int(EdaFeatures().output_info(eda()).memory) + 1
     np.testing.assert_array_equal(c.data[350 + memory :], a.data[350 + memory :])
     assert len(a) > 350 + memory
@@ -121,7 +121,7 @@ def test_stress_has_the_highest_rate_in_each_of_twelve_participants(data: Path) 
         rate = of(EdaFeatures(), np.asarray(file["eda"], np.float64).ravel())
         label = file["label"][::4][: len(rate)]
         rates = [
-            np.nanmean(rate.column("rate")[: len(label)][label == c])
+            np.nanmean(rate.column("scr_rate")[: len(label)][label == c])
             for c in (1, 2, 3, 4)
         ]
         assert np.argmax(rates) == 1, (participant, rates)
@@ -144,20 +144,20 @@ def test_stress_has_the_highest_rate_in_each_of_twelve_participants(data: Path) 
         (
             EdaFeatures(window=5.0),
             eda(),
-            "skin conductance of 'band.eda' is taken apart over whole seconds, 20 or "
+            "skin conductance of 'band.eda' is decomposed over whole seconds, 20 or "
             "more: 5",
         ),
         (
             EdaFeatures(past=0.5),
             eda(),
-            "a window of 0.5 s on 'band.eda' is no whole number of hops of 1.0 s",
+            "a window of 0.5 s on 'band.eda' is no whole number of steps of 1.0 s",
         ),
         (
             EdaFeatures(),
             StreamInfo(
                 "a", Fraction(4), (Channel("l", "gsr", "uS"), Channel("r", "gsr", "uS"))
             ),
-            "'a' has 2 channels of kind gsr (l, r): pick the one to read",
+            "'a' has 2 channels of kind gsr (l, r): select the one to read",
         ),
     ],
 )

@@ -216,7 +216,7 @@ def test_agrees_loosely_with_the_wristbands_own_heart_rate(
             HeartRate(),
             StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
             "a heart rate is read from beats, with their interval and confidence: put "
-            "Beats before it; 'band.bio' has bvp",
+            "BeatDetection before it; 'band.bio' has bvp",
         ),
         (
             Chain((BeatDetection(), HeartRate(window=5.0))),
@@ -230,9 +230,9 @@ def test_agrees_loosely_with_the_wristbands_own_heart_rate(
             "lie between 0 and 8 Hz",
         ),
         (
-            BeatDetection(likeness=1.5),
+            BeatDetection(min_confidence=1.5),
             StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
-            "the likeness of beats on 'band.bio' must be above 0 and below 1: 1.5",
+            "min_confidence of beats on 'band.bio' must be above 0 and below 1: 1.5",
         ),
     ],
 )

@@ -129,7 +129,7 @@ def test_the_span_is_what_is_bridged_and_what_settles() -> None:
         ),
         (
             Notch(150.0),
-            "cannot take 150 Hz out of 'headset.eeg': a notch must lie between 0 and "
+            "cannot remove 150 Hz from 'headset.eeg': a notch must lie between 0 and "
             "125 Hz",
         ),
         (

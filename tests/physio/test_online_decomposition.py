@@ -192,7 +192,7 @@ def test_what_follows_a_marker() -> None:
         (
             EdaDecomposition(window=15.0),
             eda(),
-            "skin conductance of 'band.eda' is taken apart over whole seconds, 20 or "
+            "skin conductance of 'band.eda' is decomposed over whole seconds, 20 or "
             "more: 15",
         ),
         (
@@ -203,8 +203,8 @@ def test_what_follows_a_marker() -> None:
         (
             EdaDecomposition("ledalab"),
             eda(),
-            "skin conductance is taken apart by one of default, cvxeda, not by "
-            "'ledalab'",
+            "there is no decomposition 'ledalab' of skin conductance: there are "
+            "default, cvxeda",
         ),
     ],
 )

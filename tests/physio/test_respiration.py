@@ -40,7 +40,7 @@ def test_rate_depth_and_phase_of_even_breathing(rate: int, a_minute: float) -> N
     # A mean of 0.25 s and one of 0.75 s take sinc(0.25 f) sinc(0.75 f) of the swing.
     f = a_minute / 60
     left = np.sinc(0.25 * f) * np.sinc(0.75 * f)
-    np.testing.assert_allclose(y.column("depth")[told], 2 * left, rtol=0.08)
+    np.testing.assert_allclose(y.column("amplitude")[told], 2 * left, rtol=0.08)
     true = (y.times - y.info.channels[2].delay) * f % 1
     off = (y.column("phase")[told] - true[told] + 0.5) % 1 - 0.5
     # Turns lie on values 0.25 s apart, a ninth of the fastest breath here.
@@ -57,7 +57,7 @@ def test_neither_drift_nor_scale_matters() -> None:
         drifting.column("rate")[told], plain.column("rate")[told], rtol=0.03
     )
     np.testing.assert_allclose(
-        drifting.column("depth")[told], 200 * plain.column("depth")[told], rtol=0.05
+        drifting.column("amplitude")[told], 200 * plain.column("amplitude")[told], rtol=0.05
     )
 
 
@@ -140,14 +140,14 @@ def test_beats_give_the_rate_of_the_belt_away(
         (
             RespirationBelt(window=10.0),
             belt(),
-            "breathing on 'chest.resp' is read from whole seconds, 20 or more, of "
-            "which a share above 0 is there: 10, 0.8",
+            "breathing on 'chest.resp' is read from whole seconds, 20 or more, with "
+            "min_valid above 0 and at most 1: 10, 0.8",
         ),
         (
             EcgDerivedRespiration(),
             StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
             "breathing is derived from beats, with their interval and height: put "
-            "Beats before it; 'band.bio' has bvp",
+            "BeatDetection before it; 'band.bio' has bvp",
         ),
         (
             Chain((BeatDetection(), EcgDerivedRespiration(window=20.0))),

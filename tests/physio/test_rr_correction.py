@@ -127,8 +127,8 @@ def test_a_corrected_train_has_the_power_of_the_true_one() -> None:
         (
             RRCorrection(),
             StreamInfo("band.bio", Fraction(64), (Channel("bvp", "bio"),)),
-            "beats are put right from their intervals and confidence: put Beats before "
-            "it; 'band.bio' has bvp",
+            "beats are corrected by their intervals and confidence: put "
+            "BeatDetection before it; 'band.bio' has bvp",
         ),
         (
             RRCorrection(near=0.6),

@@ -83,7 +83,7 @@ def test_says_what_comes_out() -> None:
     [
         (
             Window(window=1.1),
-            "a window of 1.1 s on 'band.eda' is no whole number of hops of 0.25 s",
+            "a window of 1.1 s on 'band.eda' is no whole number of steps of 0.25 s",
         ),
         (
             Window(step=0.1),
@@ -92,12 +92,12 @@ def test_says_what_comes_out() -> None:
         ),
         (
             Window(("median",)),
-            "no statistic of a window is called 'median': there are mean, power, "
+            "there is no statistic 'median' of a window: there are mean, power, "
             "deviation, slope",
         ),
         (
             Window(min_valid=0.0),
-            "the share of samples that a window of 'band.eda' needs must be above 0 "
+            "the proportion of samples that a window of 'band.eda' needs must be above 0 "
             "and at most 1: 0.0",
         ),
     ],

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from physio.core.block import Array, Channel, StreamInfo
-from physio.core.events import is_point
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.window import every
-from physio.features.cardiac.heart_rate import mark_column
+from physio.features.cardiac.heart_rate import check_beats, mark_column
 
 Counts = npt.NDArray[np.int64]
 
@@ -83,11 +82,8 @@ class HRV(Stage):
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return a channel for each index."""
-        if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
-            raise ValueError(
-                f"variability is read from beats, with their interval and confidence: "
-                f"put BeatDetection before it; {info.name!r} has {', '.join(info.names)}"
-            )
+        purpose = "variability is read from beats, with their interval and confidence"
+        check_beats(info, purpose, "interval", "confidence")
         if self.ratio and "wrist" in info.site:
             raise ValueError(
                 f"LF/HF is not given from {info.name!r}, worn on the {info.site}: "

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
-from physio.core.events import is_point
 from physio.core.missing import MissingReason
 from physio.core.stage import Stage
+from physio.features.cardiac.heart_rate import check_beats
 from physio.features.cardiac.peak_detection import RECENT_INTERVALS, RR_RANGE
 
 Counts = npt.NDArray[np.int64]
@@ -170,11 +170,8 @@ class RRCorrection(Stage):
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return the point stream, with marks."""
-        if not is_point(info) or info.names[1:3] != ("interval", "confidence"):
-            raise ValueError(
-                f"beats are corrected by their intervals and confidence: put BeatDetection "
-                f"before it; {info.name!r} has {', '.join(info.names)}"
-            )
+        purpose = "beats are corrected by their intervals and confidence"
+        check_beats(info, purpose, "interval", "confidence")
         if not 0 < self.near < 0.5:
             raise ValueError(
                 f"an interval near the usual one of {info.name!r} may be off by above "

@@ -51,8 +51,8 @@ def noise_at_rest(y: Array, rate: float) -> float:
     The standard deviation, over 5 s, of second differences of values 0.25 s apart,
     divided by the square root of 6 that white noise has there; of all stretches the
     lower quartile. Above 8 Hz samples are averaged to about that first. At least
-    0.02 % of the median level: no sensor is assumed to have less. So it is as many times
-    larger as the signal is, and the same for a signal that is only sampled more often.
+    0.02 % of the median level: no sensor is assumed to have less. So it scales with the
+    signal, and is the same for a signal that is only sampled more often.
     """
     many = max(int(rate / 8), 1)
     apart = max(round(rate / many * _BIN), 1)
@@ -144,8 +144,8 @@ def decompose(
     check_setting(setting)
     if rate < 2 or len(x) < _MIN_SECONDS * rate:
         raise ValueError(
-            f"skin conductance is decomposed from 2 samples a second and {_MIN_SECONDS:g} s "
-            f"on: these are {len(x)} samples at {rate:g} Hz"
+            f"skin conductance is decomposed from 2 samples a second and "
+            f"{_MIN_SECONDS:g} s on: these are {len(x)} samples at {rate:g} Hz"
         )
     there = np.isfinite(x) if setting == "cvxeda" else np.isfinite(x) & (x >= 0)
     if not there.any():

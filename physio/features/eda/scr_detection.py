@@ -65,9 +65,9 @@ class ScrState(NamedTuple):
 class SecondResult(NamedTuple):
     """Result for a second of driver once it is 5 s old.
 
-    ``decomposition`` is that of the newest window, or the NaN that says why there is none;
-    ``response`` is the one that ended: onset (s from now), amplitude (uS), rise and
-    half recovery (s); ``missing`` is the NaN of driver that is missing, else 0.
+    ``decomposition`` is that of the newest window, or the NaN that says why there is
+    none; ``response`` is the one that ended: onset (s from now), amplitude (uS), rise
+    and half recovery (s); ``missing`` is the NaN of driver that is missing, else 0.
     """
 
     decomposition: Decomposition | float

@@ -25,8 +25,8 @@ _POOR: Final = MissingReason.POOR_QUALITY.nan
 class BandPower(Stage):
     """Power of each electrode in each band: the variance of the filtered signal.
 
-    ``power.<band>.<electrode>`` (uV^2), or ``relative.<band>.<electrode>``: its proportion
-    of the sum over all bands.
+    ``power.<band>.<electrode>`` (uV^2), or ``relative.<band>.<electrode>``: its
+    proportion of the sum over all bands.
 
     Parameters
     ----------

@@ -27,10 +27,10 @@ class Breaths(NamedTuple):
     """The breaths in a segment; times are in its values.
 
     ``begins`` and ``peaks`` alternate; there is no breath where there are fewer than
-    two of the former. ``inward`` and ``outward`` are the median durations of inspiration
-    and expiration, ``depth`` the median amplitude from begin to peak, ``correlation``
-    the mean correlation of a breath with the mean breath, ``roughness`` the size of
-    differences of neighbouring values, 1 for white noise.
+    two of the former. ``inward`` and ``outward`` are the median durations of
+    inspiration and expiration, ``depth`` the median amplitude from begin to peak,
+    ``correlation`` the mean correlation of a breath with the mean breath, ``roughness``
+    the size of differences of neighbouring values, 1 for white noise.
     """
 
     begins: Array

@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from physio.core.input_file import existing_file
+
 SECONDS: Final = 300.0
 """Time limit of parsing (s)."""
 
@@ -55,14 +57,12 @@ def load(
 
     Notes
     -----
-    SciPy's parser is not safe for untrusted files: a crafted file crashes it. It runs in
-    another process, which the operating system keeps within its limits, and returns
+    SciPy's parser is not safe for untrusted files: a crafted file crashes it. It runs
+    in another process, which the operating system keeps within its limits, and returns
     plain arrays only. Where the system has no limits of memory (Windows) only the time
     is limited.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    path = existing_file(path)
     with path.open("rb") as file:
         head = file.read(128)
     if not head.startswith(b"MATLAB 5.0"):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from physio.core.input_file import existing_file
 from physio.io.safe_pickle.allowed_globals import Token, construct
 from physio.io.safe_pickle.build_values import ValueBuilder
 from physio.io.safe_pickle.ndarray_parts import Array, Dtype, Raw, UnfitError
@@ -55,12 +56,11 @@ def load(path: str | Path) -> Any:
     Notes
     -----
     No name in the file is looked up or called. Names are compared with the few that
-    numpy writes and become tokens, whose functions are implemented here. The state of an array is checked and its bytes are viewed, instead of giving
-    it to numpy, which trusts it.
+    numpy writes and become tokens, whose functions are implemented here. The state of
+    an array is checked and its bytes are viewed, instead of giving it to numpy, which
+    trusts it.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    path = existing_file(path)
     return loads(path.read_bytes(), str(path))
 
 

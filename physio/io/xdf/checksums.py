@@ -1,9 +1,9 @@
 """Checksums in a recording, so that damage is detected and limited to one record.
 
-A record is a unit that `Writer` appends at once: a header, a block, the footers. Behind each
-stands a sample of the stream ``session.checks``: where the record begins in the file,
-how many bytes it has, and the CRC32 of them, these two numbers and the sample's time.
-Other programs see a stream of three numbers without a rate.
+A record is a unit that `Writer` appends at once: a header, a block, the footers. Behind
+each stands a sample of the stream ``session.checks``: where the record begins in the
+file, how many bytes it has, and the CRC32 of them, these two numbers and the sample's
+time. Other programs see a stream of three numbers without a rate.
 """
 
 import struct

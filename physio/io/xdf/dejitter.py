@@ -13,7 +13,7 @@ _REACH: Final = 1.0  # time on either side of a jump in which stamps are compare
 _ERROR: Final = 1e-3  # error of time at which a grid starts to follow the drift (s)
 
 
-class Run(NamedTuple):
+class SampleRun(NamedTuple):
     """Samples number ``first`` to ``last`` of a file, none lost between them.
 
     ``start`` and ``epoch`` are the first sample number and the ``t0`` of their block.
@@ -26,10 +26,10 @@ class Run(NamedTuple):
 
 
 class SampleGrid(NamedTuple):
-    """Rate of a stream (Hz), its samples in runs, and samples at which its clock went back."""
+    """Rate of a stream (Hz), its runs, and samples at which its clock went back."""
 
     rate: Fraction
-    runs: tuple[Run, ...]
+    runs: tuple[SampleRun, ...]
     back: tuple[int, ...]
 
 
@@ -64,7 +64,7 @@ def fit(stamps: Array, nominal: Fraction) -> SampleGrid:
     period = _period(stamps, 1 / float(nominal))
     cuts = _jumps(stamps, period)
     rate = _rate(stamps, cuts, nominal)
-    runs: list[Run] = []
+    runs: list[SampleRun] = []
     back = []
     start, free = 0, -np.inf  # of the next stretch: its first number, its earliest time
     f = float(rate)
@@ -150,11 +150,11 @@ def _line(stamps: Array, period: float) -> tuple[float, float]:
 
 def _follow(
     a: int, b: int, start: int, first: float, slope: float, rate: float
-) -> Iterator[Run]:
+) -> Iterator[SampleRun]:
     """Yield runs short enough that time is off by at most half a sample."""
     wrong = abs(slope * rate - 1)
     size = b - a if wrong < 1e-12 else max(1, min(int(rate), int(0.5 / wrong)))
     for i in range(a, b, size):
         time = first + (i - a) * slope
         number = start + i - a
-        yield Run(i, min(i + size, b), number, time - number / rate)
+        yield SampleRun(i, min(i + size, b), number, time - number / rate)

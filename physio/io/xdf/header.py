@@ -71,7 +71,7 @@ class Part(StrEnum):
 
 
 class Header(NamedTuple):
-    """Header of a stream written by `Writer`: its role, and the stream it belongs to."""
+    """Header of a stream written by `Writer`: its role, and the related stream."""
 
     part: Part
     info: StreamInfo

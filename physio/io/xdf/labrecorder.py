@@ -19,6 +19,7 @@ from physio.core.events import Events
 from physio.core.recording import Recording
 from physio.io.xdf.chunks import Chunk, Tag, UnreadableError, measure
 from physio.io.xdf.dejitter import fit
+from physio.io.xdf.valid_chunks import WIDTHS
 
 _STREAMS: Final = {  # of the types that LSL knows, and that programs write
     "accelerometer": "acc",
@@ -56,27 +57,19 @@ _UNITS: Final = {
     "c": "degC",
     "": "1",
 }
-_WIDTHS: Final = {  # bytes of a value; a text has at least its length
-    "double64": 8,
-    "int64": 8,
-    "float32": 4,
-    "int32": 4,
-    "int16": 2,
-    "int8": 1,
-    "string": 2,
-}
+_WIDTHS: Final = {**WIDTHS, "string": 2}  # a text has at least its length
 
 
 def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     """Return the recording in a file of another program.
 
     Clocks are synchronized by pyxdf, but its dejittering is not used: it draws straight
-    lines through losses. Instead each regular stream is put on its own grid (`physio.io.xdf.dejitter.fit`), cut where samples are missing, with
-    the file's own stamps kept. No sample is left out, also where a footer counts
-    fewer. Texts and irregular numbers become events, in the order of their times;
-    several texts at once are joined by tabs. A stream of type T from a device called
-    "Name" is ``"name.t"``, and ``"name.t2"`` if there is another. A stream without
-    samples is there, empty.
+    lines through losses. Instead each regular stream is put on its own grid
+    (`physio.io.xdf.dejitter.fit`), cut where samples are missing, with the file's own
+    stamps kept. No sample is left out, also where a footer counts fewer. Texts and
+    irregular numbers become events, in the order of their times; several texts at once
+    are joined by tabs. A stream of type T from a device called "Name" is ``"name.t"``,
+    and ``"name.t2"`` if there is another. A stream without samples is there, empty.
 
     Raises
     ------
@@ -256,7 +249,7 @@ def _channels(header: Mapping[str, Any], stream: str) -> Iterator[Channel]:
 
 
 def _described(header: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the header's description of each channel, where it follows the convention."""
+    """Yield the header's description of each channel, if it follows the convention."""
     for desc in header.get("desc", []):
         for channels in desc.get("channels", []) if isinstance(desc, Mapping) else []:
             entries = (

@@ -9,6 +9,7 @@ import numpy as np
 
 from physio.core.block import Array, Block
 from physio.core.events import Events
+from physio.core.input_file import read_bytes
 from physio.core.missing import MissingReason
 from physio.core.recording import Arrival, Recording
 from physio.io.xdf.checksums import NUMBER
@@ -56,12 +57,7 @@ def read(path: Path | str) -> Recording:
         part must not pass for the whole; `repair` writes it to a new file.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {path}") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder, not an XDF file") from None
+    raw = read_bytes(path, "XDF")
     try:
         saved = recover(raw) or _walk_chunks(raw)
         about = recording_metadata(saved.chunks)
@@ -69,7 +65,8 @@ def read(path: Path | str) -> Recording:
             remaining = "" if about is None else _extent(assemble(about, saved.chunks))
             raise UnreadableError(
                 f"{CutOffError(saved.cut)} and has {len(raw)} bytes; before that, "
-                f"{len(saved.chunks)} chunks are whole{remaining}: physio repair keeps them"
+                f"{len(saved.chunks)} chunks are whole{remaining}: physio repair keeps "
+                f"them"
             )
         if about is None:
             return convert(path, raw, saved.chunks)

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from physio.core.input_file import read_bytes
 from physio.core.recording import Recording
 from physio.io.xdf.chunks import BOUNDARY, MAGIC, Tag, UnreadableError, chunk
 from physio.io.xdf.create_file import create
@@ -66,12 +67,7 @@ def repair(path: Path | str, out: Path | str | None = None) -> Repaired:
     """
     path = Path(path)
     out = path.with_stem(f"{path.stem}_repaired") if out is None else Path(out)
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {path}") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder, not an XDF file") from None
+    raw = read_bytes(path, "XDF")
     if out.resolve() == path.resolve():
         raise ValueError(f"the repaired file must be another one than {path}")
     if not MAGIC.startswith(raw[:4]) and BOUNDARY not in raw:

@@ -26,6 +26,7 @@ WIDTHS: Final = {
     "int16": 2,
     "int8": 1,
 }
+"""Size of a value (bytes) by channel format."""
 
 
 @dataclass

@@ -73,13 +73,12 @@ class Writer:
     """An XDF file that grows by whole items, for `read` to give back bit for bit.
 
     Each block or events go to the file in one write, ending with their entry in the
-    stream ``session.timeline``: items without an entry were not completely written. A checksum
-    follows in the stream ``session.checks``. Samples are
-    stamped with their times on the session clock, each with its own; the device's own
-    stamps are the stream ``<name>.stamps``. Of events, the labels are the marker
-    stream ``<name>`` (an empty text where there is none), the numbers the stream
-    ``<name>.data``. The footer of the timeline states how the recording ended; a file
-    without it was interrupted.
+    stream ``session.timeline``: items without an entry were not completely written. A
+    checksum follows in the stream ``session.checks``. Samples are stamped with their
+    times on the session clock, each with its own; the device's own stamps are the
+    stream ``<name>.stamps``. Of events, the labels are the marker stream ``<name>`` (an
+    empty text where there is none), the numbers the stream ``<name>.data``. The footer
+    of the timeline states how the recording ended; a file without it was interrupted.
 
     Parameters
     ----------
@@ -180,7 +179,8 @@ class Writer:
         """Write the footers, which state how the recording ended, and close the file.
 
         The footer of the timeline states it, and is written before that of the checks.
-        After a failed write the footers are tried all the same: space may be free again.
+        After a failed write the footers are tried all the same: space may be free
+        again.
         """
         if self._file is None:
             return

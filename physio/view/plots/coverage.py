@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from physio.core.block import Array, Block
 from physio.view.plots.envelope import stitched
-from physio.view.plots.time_axes import ConditionSpan, display_unit
+from physio.view.plots.time_axes import ConditionInterval, display_unit
 from physio.view.stream_stats import ALWAYS_VARYING
 
 BINS: Final = 400
@@ -89,7 +89,9 @@ def quality_figure(
     return figure
 
 
-def feature_figure(features: Block, parts: Sequence[ConditionSpan]) -> Figure | None:
+def feature_figure(
+    features: Block, parts: Sequence[ConditionInterval]
+) -> Figure | None:
     """Draw SCRs, heart rate, HRV and respiration over time, with the conditions.
 
     Returns

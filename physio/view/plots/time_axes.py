@@ -25,7 +25,7 @@ _MICRO: Final = "\N{MICRO SIGN}"
 _UNITS: Final = {"uV": f"{_MICRO}V", "uS": f"{_MICRO}S", "degC": "°C", "1": ""}
 
 
-class ConditionSpan(NamedTuple):
+class ConditionInterval(NamedTuple):
     """A condition with its begin and end (s, session clock)."""
 
     name: str
@@ -38,7 +38,7 @@ def display_unit(unit: str) -> str:
     return _UNITS.get(unit, unit)
 
 
-def condition_spans(conditions: Events, end: float) -> list[ConditionSpan]:
+def condition_spans(conditions: Events, end: float) -> list[ConditionInterval]:
     """Return the conditions of a study from their events.
 
     They last until the channel ``end`` (s, session clock) or for the channel
@@ -54,7 +54,7 @@ def condition_spans(conditions: Events, end: float) -> list[ConditionSpan]:
         ends = np.append(begins[1:], end)
     named = conditions.labels or ("",) * len(begins)
     rows = zip(named, begins.tolist(), ends.tolist(), strict=True)
-    return [ConditionSpan(*row) for row in rows]
+    return [ConditionInterval(*row) for row in rows]
 
 
 class TimeAxes:
@@ -107,7 +107,7 @@ class TimeAxes:
         middle = (box.y0 + box.y1) / 2
         self.figure.text(0.012, middle, text, fontsize=9, va="center", linespacing=1.4)
 
-    def draw_conditions(self, parts: Sequence[ConditionSpan]) -> None:
+    def draw_conditions(self, parts: Sequence[ConditionInterval]) -> None:
         """Draw the conditions as bands, with their names above the panels."""
         if not parts or not self.axes:
             return

@@ -30,7 +30,7 @@ from physio.view.labels import (
 from physio.view.plots.coverage import feature_figure, quality_figure
 from physio.view.plots.envelope import stitched
 from physio.view.plots.session import session_figure
-from physio.view.plots.time_axes import ConditionSpan, condition_spans, display_unit
+from physio.view.plots.time_axes import ConditionInterval, condition_spans, display_unit
 from physio.view.reports.html import HtmlReport
 from physio.view.reports.methods import methods_paragraph
 from physio.view.terminal.sparklines import number
@@ -108,11 +108,7 @@ def session_report(
                 "interrupted where values are missing.",
                 "body",
             )
-    if (spectrum := _spectrum(recording)) is not None:
-        page.heading("Spectrum of the EEG")
-        page.figure(
-            spectrum, "Power by frequency, a line for each channel.", "spectrum"
-        )
+    _add_spectrum(page, recording)
     _add_events(page, recording)
     _add_data_sheet(page, recording, timing or {})
     return page
@@ -168,7 +164,7 @@ def _channel_list(block: Block) -> str:
 
 
 def _add_estimates(
-    page: HtmlReport, estimates: Block, parts: list[ConditionSpan]
+    page: HtmlReport, estimates: Block, parts: list[ConditionInterval]
 ) -> None:
     names = estimated_dimensions(estimates.info)
     page.heading(joined(names).capitalize() or "Estimates")
@@ -198,7 +194,7 @@ def _add_estimates(
 
 
 def _add_features(
-    page: HtmlReport, features: Block, parts: list[ConditionSpan]
+    page: HtmlReport, features: Block, parts: list[ConditionInterval]
 ) -> None:
     names = [
         n
@@ -227,8 +223,16 @@ def _add_features(
     )
 
 
-def _whole_session(recording: Recording) -> list[ConditionSpan]:
-    return [ConditionSpan("whole session", recording.begin, recording.end + 1e-6)]
+def _whole_session(recording: Recording) -> list[ConditionInterval]:
+    return [ConditionInterval("whole session", recording.begin, recording.end + 1e-6)]
+
+
+def _add_spectrum(page: HtmlReport, recording: Recording) -> None:
+    spectrum = _spectrum(recording)
+    if spectrum is not None:
+        page.heading("Spectrum of the EEG")
+        caption = "Power by frequency, a line for each channel."
+        page.figure(spectrum, caption, "spectrum")
 
 
 def _spectrum(recording: Recording) -> Figure | None:

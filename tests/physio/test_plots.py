@@ -16,7 +16,7 @@ from physio.core.recording import Recording
 from physio.view.labels import LABELS, MEANING
 from physio.view.plots.envelope import code_runs, envelope, stitched
 from physio.view.plots.session import plot, session_figure
-from physio.view.plots.time_axes import ConditionSpan, condition_spans
+from physio.view.plots.time_axes import ConditionInterval, condition_spans
 
 EEG = StreamInfo(
     "headset.eeg",
@@ -170,8 +170,8 @@ def test_conditions_last_as_they_say_or_until_the_next(
     events = Events(info, 120.0, times, np.array(data), ("calm", "stress"))
     (a, b), (c, d) = wanted
     assert condition_spans(events, 120.0) == [
-        ConditionSpan("calm", a, b),
-        ConditionSpan("stress", c, d),
+        ConditionInterval("calm", a, b),
+        ConditionInterval("stress", c, d),
     ]
 
 

@@ -26,7 +26,7 @@ from physio.core.missing import MissingReason
 from physio.core.recording import MARKERS, Recording
 from physio.core.stage import Stage
 from physio.view.plots.coverage import feature_figure, quality_figure, valid_fraction
-from physio.view.plots.time_axes import ConditionSpan
+from physio.view.plots.time_axes import ConditionInterval
 from physio.view.reports.evaluation import audit_report, evaluation_report, forest_plot
 from physio.view.reports.methods import _CLAUSES, methods_paragraph
 from physio.view.reports.session import session_report
@@ -281,7 +281,7 @@ def test_responses_and_the_heart_are_drawn_where_there_are_any() -> None:
     info = StreamInfo("features", Fraction(4), columns)
     data = np.tile([3.0, 62.0, 1.0], (40, 1))
     figure = feature_figure(
-        Block(info, 0, 0.0, data), [ConditionSpan("rest", 0.0, 5.0)]
+        Block(info, 0, 0.0, data), [ConditionInterval("rest", 0.0, 5.0)]
     )
     assert figure is not None
     labels = [ax.get_ylabel().partition("\n")[0] for ax in figure.axes]

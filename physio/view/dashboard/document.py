@@ -366,4 +366,4 @@ def page_template(name: str = "static/document.html") -> Jinja:
     from bokeh.core.templates import get_env
 
     env: Environment = get_env()
-    return env.from_string(asset(name))
+    return env.from_string(asset("static/head.html") + asset(name))

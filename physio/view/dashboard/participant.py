@@ -26,7 +26,7 @@ class RatingRequest(Protocol):
 
 
 @dataclass
-class Participant:
+class ParticipantPage:
     """The page of the participant: the state of the recording, and rating scales.
 
     Parameters

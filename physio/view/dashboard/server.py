@@ -33,7 +33,7 @@ from physio.view.dashboard.access import (
 from physio.view.dashboard.codec import Decoder
 from physio.view.dashboard.document import ViewerPage
 from physio.view.dashboard.figures.theme import THEMES
-from physio.view.dashboard.participant import Participant
+from physio.view.dashboard.participant import ParticipantPage
 from physio.view.dashboard.session_state import SessionState
 
 VIEWERS: Final = 8
@@ -125,7 +125,7 @@ class DashboardServer:
         theme = THEMES.get(_argument(document, "theme"), THEMES["light"])
         if role == "participant":
             code = _argument(document, "participant")
-            page = Participant(
+            page = ParticipantPage(
                 document, self.session, self.submit_command, theme, self, code
             )
             page.open()

@@ -65,8 +65,7 @@ def session_figure(
 
     Notes
     -----
-    Signals of more than 6000 samples are drawn as the minimum and maximum of each of
-    1500 intervals.
+    More than 6000 samples are drawn as minimum and maximum of 1500 intervals.
     """
     panels = signal_panels(recording, features)
     names = estimated_dimensions(estimates.info) if estimates is not None else ()
@@ -90,11 +89,10 @@ def session_figure(
         _draw_truth(ax, truth, name)
         _draw_ratings(ax, recording, name)
         page.label_panel(ax, name.capitalize())
-    if axes[len(panels) :]:
+    if names:
         _legend(axes[len(panels)])
-    page.draw_conditions(
-        condition_spans(conditions, recording.end) if conditions is not None else []
-    )
+    if conditions is not None:
+        page.draw_conditions(condition_spans(conditions, recording.end))
     page.draw_markers(_marker_labels(recording))
     hatched = f"Hatched: no estimate ({', '.join(sorted(reasons))})" if reasons else ""
     page.draw_footer(recording.metadata.get("citation", ""), hatched)

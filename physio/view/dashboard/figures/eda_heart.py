@@ -13,8 +13,7 @@ from physio.view.dashboard.figures.theme import (
     FONT,
     Theme,
     new_time_figure,
-    set_time_range,
-    view_begin,
+    show_last,
 )
 from physio.view.dashboard.session_state import SessionState
 from physio.view.labels import reason_words
@@ -107,8 +106,7 @@ class EdaFigure:
     def update(self, session: SessionState) -> None:
         """Draw the present state."""
         now = session.now
-        begin = view_begin(now, self.seconds, session.begin)
-        set_time_range(self.root, begin, now, session.begin)
+        begin = show_last(self.root, self.seconds, now, session.begin)
         raw = np.empty(0)
         for source in session.sources.values():
             kinds = [c.kind for c in source.buffer.info.channels]
@@ -192,8 +190,7 @@ class HeartFigure:
     def update(self, session: SessionState) -> None:
         """Draw the present state."""
         now = session.now
-        begin = view_begin(now, self.seconds, session.begin)
-        set_time_range(self.root, begin, now, session.begin)
+        begin = show_last(self.root, self.seconds, now, session.begin)
         buffer = session.features
         chain = first_chain_with(buffer, "rate", "rmssd")
         message = _missing_message(buffer, f"{chain}.rate", now)

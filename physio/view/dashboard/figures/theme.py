@@ -116,16 +116,19 @@ def new_time_figure(theme: Theme, title: str, **settings: Any) -> figure:
     return fig
 
 
-def set_time_range(fig: figure, begin: float, end: float, zero: float) -> None:
-    """Set the limits of the time axis (s, session clock); ticks count from ``zero``."""
+def show_last(fig: figure, seconds: float, now: float, zero: float) -> float:
+    """Show the time from ``seconds`` before ``now``; return where the axis begins (s).
+
+    The axis begins at most 20 s before ``now`` while the session, begun at ``zero``
+    (s, session clock), is younger; its ticks count from ``zero``.
+    """
+    begin = now - 20.0
+    if zero == zero:
+        begin = max(now - seconds, min(zero, begin))
     if fig.xaxis.formatter.args.get("begin") != zero:
         fig.xaxis.formatter.args = {"begin": zero}
-    fig.x_range.update(start=begin, end=end)
-
-
-def view_begin(now: float, seconds: float, begin: float) -> float:
-    """Return the begin of a view of the last ``seconds``, at most 20 s too early."""
-    return max(now - seconds, min(begin, now - 20.0)) if begin == begin else now - 20.0
+    fig.x_range.update(start=begin, end=now)
+    return begin
 
 
 def add_hatching(theme: Theme, fig: figure) -> BoxAnnotation:

@@ -22,8 +22,7 @@ from physio.view.dashboard.figures.theme import (
     new_figure,
     new_time_figure,
     plain_text,
-    set_time_range,
-    view_begin,
+    show_last,
 )
 from physio.view.dashboard.session_state import Marker, SessionState
 from physio.view.labels import ENDS, reason_words
@@ -262,8 +261,7 @@ class VadHistory:
     def update(self, session: SessionState) -> None:
         """Draw the present state."""
         now = session.now
-        begin = view_begin(now, self.seconds, session.begin)
-        set_time_range(self.root, begin, now, session.begin)
+        begin = show_last(self.root, self.seconds, now, session.begin)
         message = missing_text(session, self.name)
         self._message.update(text=message, visible=bool(message))
         self._hatch.visible = _is_demo(session)

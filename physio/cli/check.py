@@ -88,10 +88,10 @@ def _recorded(conditions: "ChannelMonitor", source: Path) -> None:
     import physio
 
     recording = physio.read(source)
-    conditions.know(b[0].info for b in recording.streams.values() if b)
+    conditions.add_streams(b[0].info for b in recording.streams.values() if b)
     for blocks in recording.streams.values():
         for block in blocks:
-            conditions.take(block)
+            conditions.push(block)
 
 
 def _watch(
@@ -107,13 +107,13 @@ def _watch(
         devices = session_config.read(file, trust).devices(clock)
         connected = [stack.enter_context(device) for device in devices]
         for device in connected:
-            conditions.know(device.streams)
+            conditions.add_streams(device.streams)
         end = clock.now() + seconds
         while clock.now() < end:
             clock.wait(0.1)
             for item in (i for device in connected for i in device.read()):
-                if isinstance(item, Block) and conditions.take(item)[0]:
-                    now = conditions.now(item.info.name).items()
+                if isinstance(item, Block) and conditions.push(item)[0]:
+                    now = conditions.conditions(item.info.name).items()
                     status = ", ".join(f"{name} {word}" for name, word in now)
                     typer.echo(f"{item.info.name}: {status}")
 

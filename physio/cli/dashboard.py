@@ -100,7 +100,7 @@ def _state(path: Path, config: Path | None, board: str | None) -> "SessionState"
 
 def session_or_computed(path: Path) -> "tuple[Recording, Block | None, Block | None]":
     """Return a recording, its features and its estimates, computed where missing."""
-    from physio.cli.summary import as_one_block
+    from physio.cli.summary import merge_blocks
 
     recording, items = _computed(path, None, None)
     kinds: dict[str, list[Block]] = {"features": [], "estimates": []}
@@ -108,7 +108,7 @@ def session_or_computed(path: Path) -> "tuple[Recording, Block | None, Block | N
         if item.info.name in kinds:
             kinds[item.info.name].append(item)  # type: ignore[arg-type]
     features, estimates = (
-        as_one_block(recording.streams.get(name, blocks))
+        merge_blocks(recording.streams.get(name, blocks))
         for name, blocks in kinds.items()
     )
     return recording, features, estimates

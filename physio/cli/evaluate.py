@@ -120,8 +120,8 @@ def _extract(
     settings = replace(settings, tables=tables)
     participants = len({trial.subject for trial in dataset.trials()})
     with progress(participants) as report:
-        outcomes = extract(dataset, into, settings, engine=backend, heard=report)
-    failed = [o for o in outcomes if o.how == "failed"]
+        outcomes = extract(dataset, into, settings, backend=backend, on_progress=report)
+    failed = [o for o in outcomes if o.status == "failed"]
     for outcome in failed:
         typer.echo(f"{outcome.subject} is excluded: {outcome.error}", err=True)
     if len(failed) == len(outcomes):

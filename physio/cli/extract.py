@@ -89,9 +89,9 @@ def extract(
     settings = Windows(window, step, min_valid, tables)
     participants = len({trial.subject for trial in source.trials()})
     with progress(participants) as report:
-        outcomes = run(source, out, settings, engine=backend, heard=report)
+        outcomes = run(source, out, settings, backend=backend, on_progress=report)
     _summarize(outcomes)
-    whole = [o for o in outcomes if o.how != "failed"]
+    whole = [o for o in outcomes if o.status != "failed"]
     shares = feature_table.usable(feature_table.read(out)) if whole else None
     if shares is not None:
         typer.echo("fraction of windows in which a sensor was usable:")
@@ -238,19 +238,19 @@ def progress(participants: int) -> "Iterator[Callable[[Outcome], None]]":
         task = bar.add_task("participants", total=participants, rate="")
         rows = 0
 
-        def heard(outcome: "Outcome") -> None:
+        def report(outcome: "Outcome") -> None:
             nonlocal rows
             rows += outcome.rows
             spent = bar.tasks[0].elapsed or 1e-9
             bar.update(task, advance=1, rate=f"{rows / spent:.0f} windows/s")
 
-        yield heard
+        yield report
 
 
 def _line(outcome: "Outcome") -> str:
-    if outcome.how == "failed":
+    if outcome.status == "failed":
         return f"{outcome.subject}: failed: {outcome.error}"
-    if outcome.how == "kept":
+    if outcome.status == "kept":
         return f"{outcome.subject}: there and unchanged"
     return f"{outcome.subject}: {outcome.rows} windows in {outcome.seconds:.1f} s"
 
@@ -258,11 +258,11 @@ def _line(outcome: "Outcome") -> str:
 def _summarize(outcomes: "list[Outcome]") -> None:
     count: dict[str, Any] = dict.fromkeys(("done", "kept", "failed"), 0)
     for outcome in outcomes:
-        count[outcome.how] += 1
+        count[outcome.status] += 1
     typer.echo(
         f"{count['done']} participants computed, {count['kept']} there and unchanged, "
         f"{count['failed']} failed"
     )
     for outcome in outcomes:
-        if outcome.how == "failed":
+        if outcome.status == "failed":
             typer.echo(_line(outcome))

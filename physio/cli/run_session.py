@@ -183,7 +183,7 @@ class _Run:
 
     def _realtime(self) -> AbstractContextManager[list[str]]:
         asked = self.config.session.realtime and not self.fast
-        return realtime_priority(asked=asked)
+        return realtime_priority(enabled=asked)
 
     def _describe(self, **figures: Any) -> None:
         """Write the description of the session into its folder."""

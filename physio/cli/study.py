@@ -237,13 +237,13 @@ def _answer(code: str) -> Any:
     def answer(condition: str, asked: "Questionnaire") -> Mapping[str, float]:
         middle, half = (asked.high + asked.low) / 2, (asked.high - asked.low) / 2
         affect = dict(zip(DIMENSIONS, CONDITION_AFFECT[condition], strict=True))
-        said = {
+        answers = {
             item: middle + half * (affect.get(item, 0.0) + rng.normal(0, 0.2))
             for item in asked.items
         }
         return {
             item: float(np.clip(np.round(value), asked.low, asked.high))
-            for item, value in said.items()
+            for item, value in answers.items()
         }
 
     return answer

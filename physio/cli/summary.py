@@ -52,8 +52,8 @@ def draw_overview(folder: Path) -> None:
             continue
         code = blocks[0].info.participant if several else ""
         selected = _of(recording, code) if several else recording
-        features = as_one_block(_computed(selected, "features"))
-        estimates = as_one_block(blocks)
+        features = merge_blocks(_computed(selected, "features"))
+        estimates = merge_blocks(blocks)
         if features is None or estimates is None:
             continue
         truth = (s for n, s in selected.streams.items() if n.endswith(".truth"))
@@ -61,7 +61,7 @@ def draw_overview(folder: Path) -> None:
             selected,
             features,
             estimates,
-            truth=as_one_block(next(truth, None)),
+            truth=merge_blocks(next(truth, None)),
             conditions=named[0] if named else None,
             title=code or recording.metadata.get("participant", ""),
         )
@@ -82,7 +82,7 @@ def _of(recording: Recording, participant: str) -> Recording:
     return replace(recording, streams=selected)
 
 
-def as_one_block(blocks: Sequence[Block] | None) -> Block | None:
+def merge_blocks(blocks: Sequence[Block] | None) -> Block | None:
     """Return the blocks of a stream as one, with lost samples as NaN."""
     filled = [b for b in blocks or () if len(b)]
     if not filled:

@@ -62,8 +62,8 @@ def test_the_published_protocol_is_counted_from_an_epoch_of_each_batch(
 def test_a_bench_that_is_not_there() -> None:
     result = CliRunner().invoke(app, ["bench", "nothing"])
     assert isinstance(result.exception, ValueError)
-    assert str(result.exception).startswith("no bench is called 'nothing': there are ")
-    assert "chain" in str(result.exception)
+    assert str(result.exception).startswith("there is no benchmark 'nothing': choose one of ")
+    assert "dsp" in str(result.exception)
 
 
 def test_peers_are_pinned() -> None:

@@ -26,7 +26,7 @@ from physio.core.recording import (
     stream_timeout,
 )
 from physio.core.stage import Chain, Stage, StageRunner
-from physio.quality.wear_detection import wear
+from physio.quality.wear_detection import wear_stage
 
 STATUS = event_stream("session.status")
 """Incidents of the session: losses, late samples, failures, how it ended."""
@@ -198,7 +198,7 @@ class PersonPipeline:
         self._join, self._inputs = plan.join, inputs
         self.aligner = StreamAligner(plan.join, inputs, begin)
         sources = {c: known[plan.chains[c].stream] for c in self._chains}
-        self._wear = StageRunner(wear(inputs, sources), self.aligner.info)
+        self._wear = StageRunner(wear_stage(inputs, sources), self.aligner.info)
         self._wear_failed = False
         features = _with_wear(self.aligner.info, self._wear.info)
         self._features = addressed(features, participant)

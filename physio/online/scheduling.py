@@ -1,4 +1,4 @@
-"""Being run on time among all that a machine runs."""
+"""Real-time scheduling of the session loop."""
 
 import os
 from collections.abc import Iterator
@@ -6,22 +6,22 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def realtime_priority(*, asked: bool = True) -> Iterator[list[str]]:
-    """Have this thread run as soon as it has something to do; yield why it cannot.
+def realtime_priority(*, enabled: bool = True) -> Iterator[list[str]]:
+    """Give this thread real-time priority; yield the reasons if that is refused.
 
-    With every core busy, a thread that was asleep waits for its turn some ten
-    milliseconds, several times over while it computes. Real-time scheduling (the least
-    of its priorities) spares it that. Linux grants it to the administrator, and to
-    whom a limit allows it (``rtprio`` in ``/etc/security/limits.d``, as for audio).
-    Threads and processes begun meanwhile are scheduled as ever, and so is this one
-    afterwards. Elsewhere than on Linux nothing is asked for.
+    With every core busy, a thread that slept waits some ten milliseconds for its turn,
+    several times over while it computes. Real-time scheduling (the lowest of its
+    priorities) avoids that. Linux grants it to the administrator, and to users whom a
+    limit allows it (``rtprio`` in ``/etc/security/limits.d``, as for audio). Threads
+    and processes started meanwhile keep ordinary scheduling, and so does this thread
+    afterwards. On other systems nothing is requested.
 
     Parameters
     ----------
-    asked
-        Whether to ask at all.
+    enabled
+        Whether to request it at all.
     """
-    if not asked:
+    if not enabled:
         yield []
         return
     if not hasattr(os, "SCHED_RR") or not hasattr(os, "SCHED_RESET_ON_FORK"):

@@ -28,7 +28,7 @@ from physio.online.reconnect import ReconnectingDevice
 from physio.online.stream_health import SleepDetector, StreamHealth
 
 MARKERS = event_stream(recording.MARKERS)
-"""What a participant marked while the session ran."""
+"""Markers of a session, from whichever door."""
 
 
 class Session:
@@ -247,7 +247,7 @@ class Session:
 
     def _push(self, item: Item) -> Iterator[Item]:
         if isinstance(item, Block):
-            self._report(self.health[item.info.name].take(item))
+            self._report(self.health[item.info.name].update(item))
             self._refuse(self.health[item.info.name])
             if self._watch.update(item):
                 late = f"late: {len(item)} samples of {item.info.name}"
@@ -287,7 +287,7 @@ class Session:
     def _refuse(self, health: StreamHealth) -> None:
         """Declare a stream unfit whose rate is not what it says."""
         name = health.info.name
-        if health.refused and name not in self._refused and not self._repeats:
+        if health.rejected and name not in self._refused and not self._repeats:
             self._refused.add(name)
             self._pending.append(stream_rejected(name, self.clock.now()))
 

@@ -1,8 +1,8 @@
-"""What each sensor looks like now: the same figures before, during and after a session.
+"""Channel monitor: condition and figures of every channel of a session.
 
-`ChannelMonitor` runs `physio.quality.channel_status.ChannelStatus` on every stream that
-comes in and keeps, of each channel, its newest figures and how many seconds it was in
-which condition. `physio check` looks at it before a session or at a recording; while a
+`ChannelMonitor` runs `physio.quality.channel_status.ChannelStatus` on every incoming
+stream and keeps, for each channel, its newest figures and the seconds that it spent in
+each condition. ``physio check`` uses it before a session or on a recording; while a
 session runs, the sink `physio.sinks.channel_status.ChannelStatusFile` does.
 """
 
@@ -17,43 +17,43 @@ from physio.core.stage import StageRunner
 from physio.quality.channel_status import BAD, CONDITIONS, FIGURES, ChannelStatus
 
 FIT: Final = frozenset(CONDITIONS) - BAD
-"""What a channel may be, to be fit for a session."""
+"""Conditions in which a channel is fit for a session."""
 
-HELD: Final = 3
-"""For how many seconds in a row a condition lasts before it is said."""
+PERSISTENCE: Final = 3
+"""Seconds in a row that a condition lasts before it is reported."""
 
-_WARMING: Final = MissingReason.WARMING_UP.words
+_WARMING_UP: Final = MissingReason.WARMING_UP.words
 
 
 @dataclass
 class ChannelSummary:
-    """What became of one channel."""
+    """Condition of one channel, now and over the session."""
 
     unit: str
     seconds: Counter[str] = field(default_factory=Counter)
-    condition: str = _WARMING
+    condition: str = _WARMING_UP
     figures: tuple[float, ...] = ()
     reported: str = ""
     duration: int = 0
 
     @property
     def usual(self) -> str:
-        """What it was most of the time, once windows were full."""
-        told = Counter({k: n for k, n in self.seconds.items() if k != _WARMING})
-        return told.most_common(1)[0][0] if told else "missing"
+        """The most frequent condition, warming up excluded."""
+        counts = Counter({k: n for k, n in self.seconds.items() if k != _WARMING_UP})
+        return counts.most_common(1)[0][0] if counts else "missing"
 
-    def update(self, word: str, figures: tuple[float, ...]) -> str:
-        """Count a second; return what is to be said of it, or nothing."""
-        self.seconds[word] += 1
-        fit = word in FIT
-        self.duration = self.duration + 1 if word == self.condition else 1
-        self.condition, self.figures = word, figures
-        if word == _WARMING or self.duration != HELD:
+    def update(self, condition: str, figures: tuple[float, ...]) -> str:
+        """Count a second; return a report on it, empty if there is no news."""
+        self.seconds[condition] += 1
+        fit = condition in FIT
+        self.duration = self.duration + 1 if condition == self.condition else 1
+        self.condition, self.figures = condition, figures
+        if condition == _WARMING_UP or self.duration != PERSISTENCE:
             return ""
-        now = "fit" if fit else word
-        was, self.reported = self.reported, now
-        news = now != was and not (was == "" and fit)
-        return ("is fit again" if fit else f"is {word}") if news else ""
+        before, self.reported = self.reported, "fit" if fit else condition
+        if self.reported == before or (fit and not before):
+            return ""
+        return "is fit again" if fit else f"is {condition}"
 
 
 class ChannelMonitor:
@@ -62,81 +62,90 @@ class ChannelMonitor:
     Parameters
     ----------
     streams
-        What flows; the truth of simulations, and what has less than a sample a second,
-        are not looked at.
+        The streams; the ground truth of simulations, and streams below 1 Hz, are left
+        out.
     mains
         Frequency of the mains (Hz).
     """
 
     def __init__(self, streams: Iterable[StreamInfo] = (), mains: float = 50.0) -> None:
         self._stage = ChannelStatus(mains=mains)
-        self._flows: dict[str, StageRunner] = {}
-        self.seen: dict[str, dict[str, ChannelSummary]] = {}
+        self._runners: dict[str, StageRunner] = {}
+        self.summaries: dict[str, dict[str, ChannelSummary]] = {}
         self.add_streams(streams)
 
     def add_streams(self, streams: Iterable[StreamInfo]) -> None:
-        """Begin to look at more streams."""
+        """Begin to monitor further streams."""
         for info in streams:
             if info.rate >= 1 and not info.name.endswith(".truth"):
-                self._flows[info.name] = StageRunner(self._stage, info)
-                self.seen[info.name] = {
+                self._runners[info.name] = StageRunner(self._stage, info)
+                self.summaries[info.name] = {
                     c.name: ChannelSummary(c.unit) for c in info.channels
                 }
 
-    def take(self, block: Block) -> tuple[int, list[str]]:
-        """Take in a block; return the seconds it completes, and what is news in them.
+    def push(self, block: Block) -> tuple[int, list[str]]:
+        """Take in a block; return the number of seconds it completes, and reports.
 
-        News is a channel that has been unfit for `HELD` s, or is fit again.
+        A report names a channel that has been unfit for `PERSISTENCE` s, or is fit
+        again.
         """
-        flow = self._flows.get(block.info.name)
-        if flow is None:
+        runner = self._runners.get(block.info.name)
+        if runner is None:
             return 0, []
-        rows = flow.push(block).data
-        return len(rows), [said for row in rows for said in self._row(flow.source, row)]
+        rows = runner.push(block).data
+        return len(rows), [
+            report for row in rows for report in self._reports(runner.source, row)
+        ]
 
-    def _row(self, info: StreamInfo, row: Array) -> Iterable[str]:
+    def _reports(self, info: StreamInfo, row: Array) -> Iterable[str]:
         n = len(info.channels)
-        for i, (name, summaries) in enumerate(self.seen[info.name].items()):
+        for i, (name, summary) in enumerate(self.summaries[info.name].items()):
             code, *figures = row[i::n].tolist()
-            named = code == code
-            word = (
+            is_present = code == code
+            condition = (
                 CONDITIONS[int(code)]
-                if named
+                if is_present
                 else MissingReason(int(missing_reason([code])[0])).words
             )
-            if said := summaries.update(word, tuple(figures)):
-                yield f"{info.name}: {name} {said}"
+            if report := summary.update(condition, tuple(figures)):
+                yield f"{info.name}: {name} {report}"
 
-    def now(self, stream: str) -> dict[str, str]:
-        """Return what each channel of a stream is at this moment."""
-        return {name: seen.condition for name, seen in self.seen[stream].items()}
+    def conditions(self, stream: str) -> dict[str, str]:
+        """Return the present condition of each channel of a stream."""
+        channels = self.summaries[stream].items()
+        return {name: summary.condition for name, summary in channels}
 
     def figures(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return, by stream and channel, its seconds by condition and last figures.
+        """Return, by stream and channel, the seconds by condition and newest figures.
 
-        ``condition`` is what it was most of the time, ``now`` what it is; the others
-        are `FIGURES`, None where they are not known.
+        ``condition`` is the most frequent one, ``now`` the present one; the others are
+        `FIGURES`, None where they are missing.
         """
         return {
-            stream: {name: _told(seen) for name, seen in channels.items()}
-            for stream, channels in self.seen.items()
+            stream: {name: _to_dict(summary) for name, summary in channels.items()}
+            for stream, channels in self.summaries.items()
         }
 
 
 def unfit(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]:
-    """Return the channels that are not fit, and why: by ``condition`` or by ``now``."""
+    """Return the channels that are not fit, by ``condition`` or by ``now``."""
     return [
-        f"{stream} {name} ({told[key]})"
+        f"{stream} {name} ({channel[key]})"
         for stream, channels in figures.items()
-        for name, told in channels.items()
-        if told[key] not in FIT
+        for name, channel in channels.items()
+        if channel[key] not in FIT
     ]
 
 
-def _told(seen: ChannelSummary) -> dict[str, Any]:
-    values = seen.figures or (float("nan"),) * (len(FIGURES) - 1)
+def _to_dict(summary: ChannelSummary) -> dict[str, Any]:
+    values = summary.figures or (float("nan"),) * (len(FIGURES) - 1)
     numbers = {
         f: v if v == v else None for f, v in zip(FIGURES[1:], values, strict=True)
     }
-    first = {"unit": seen.unit, "seconds": dict(seen.seconds)}
-    return {**first, "condition": seen.usual, "now": seen.condition, **numbers}
+    first = {"unit": summary.unit, "seconds": dict(summary.seconds)}
+    return {
+        **first,
+        "condition": summary.usual,
+        "now": summary.condition,
+        **numbers,
+    }

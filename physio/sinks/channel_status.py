@@ -53,7 +53,7 @@ class ChannelStatusFile(Sink):
 
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Monitor these streams, and none that is computed."""
-        self.conditions.know(streams)
+        self.conditions.add_streams(streams)
 
     def end(self, outcome: str) -> None:
         """Ignore the outcome."""
@@ -62,7 +62,7 @@ class ChannelStatusFile(Sink):
         """Update the status from a block of an input stream; ignore other items."""
         if not isinstance(item, Block):
             return
-        seconds, news = self.conditions.take(item)
+        seconds, news = self.conditions.push(item)
         self._messages += [f"condition: {text}" for text in news]
         if seconds and item.complete_until >= self._until + 1.0:
             self._until = float(item.complete_until)

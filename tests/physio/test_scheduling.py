@@ -34,7 +34,7 @@ def test_it_is_given_back_and_not_handed_on() -> None:
 
 def test_who_does_not_ask_is_left_alone() -> None:
     before = os.sched_getscheduler(0)
-    with realtime_priority(asked=False) as said:
+    with realtime_priority(enabled=False) as said:
         assert os.sched_getscheduler(0) == before
     assert said == []
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.timing import Row, told
+from benchmarks.timing import Row, untimed_row
 from experiments.weights.demo import record
 from physio import config
 from physio.core.block import Array, Block, Channel, StreamInfo
@@ -22,9 +22,9 @@ _DERIVED: Final = Chain((BeatDetection(), EcgDerivedRespiration()))
 
 def rows(data: Path | None) -> list[Row]:
     """Return rates beside the truth of simulated participants, and a real one's two."""
-    found = _simulated()
+    results = _simulated()
     file = None if data is None else data / "biosignals/neurokit_resting_5min_100hz.csv"
-    return [*found, *_rest(file)] if file is not None and file.is_file() else found
+    return [*results, *_rest(file)] if file is not None and file.is_file() else results
 
 
 def _simulated() -> list[Row]:
@@ -43,14 +43,14 @@ def _simulated() -> list[Row]:
     work = f"breathing, {len(PEOPLE)} simulated participants (1/min)"
     off, far = np.concatenate(belts), np.concatenate(beats)
     return [
-        told(
+        untimed_row(
             f"{work}: the belt's rate",
             peer,
             median=float(np.median(off)),
             at_most=float(off.max()),
             by_participant=[float(np.median(b)) for b in belts],
         ),
-        told(
+        untimed_row(
             f"{work}: derived from an ECG",
             peer,
             median=float(np.median(far)),
@@ -79,9 +79,9 @@ def _off(block: Block, name: str, peaks: Array, width: float) -> Array:
     """Return how far a rate is from that of the breaths in the same window (1/min)."""
     off = []
     for t, rate in zip(block.times, block.column(name), strict=True):
-        own = peaks[(peaks > t - width) & (peaks <= t)]
-        if np.isfinite(rate) and len(own) > 2:
-            off.append(abs(rate - 60 / float(np.diff(own).mean())))
+        recent = peaks[(peaks > t - width) & (peaks <= t)]
+        if np.isfinite(rate) and len(recent) > 2:
+            off.append(abs(rate - 60 / float(np.diff(recent).mean())))
     return np.array(off)
 
 
@@ -98,23 +98,23 @@ def _rest(file: Path) -> list[Row]:
         )
         for i, kind in enumerate(kinds)
     }
-    seen = apply(RespirationBelt(), blocks["resp"]).column("rate")
-    found = [
-        told(
+    estimated = apply(RespirationBelt(), blocks["resp"]).column("rate")
+    results = [
+        untimed_row(
             "breathing, a participant at rest (1/min): the belt's rate",
             "none",
-            part_of_time=float(np.isfinite(seen).mean()),
+            part_of_time=float(np.isfinite(estimated).mean()),
         )
     ]
     for kind in kinds[:2]:
         derived = apply(_DERIVED, blocks[kind]).data[:, 0]
-        off = np.abs(derived - seen[: len(derived)])
-        found.append(
-            told(
+        off = np.abs(derived - estimated[: len(derived)])
+        results.append(
+            untimed_row(
                 f"breathing, a participant at rest (1/min): derived from {kind}",
                 "the belt's rate",
                 median=float(np.nanmedian(off)),
                 part_of_time=float(np.isfinite(derived).mean()),
             )
         )
-    return found
+    return results

@@ -96,7 +96,7 @@ class Wearer(Device):
     def read(self) -> Sequence[Item]:
         """Return what is due."""
         now = self.clock.now() - self._begin
-        found: list[Item] = []
+        items: list[Item] = []
         for info in self._infos:
             start, stop = self._given[info.name], int(now * float(info.rate))
             if stop > start:
@@ -104,8 +104,8 @@ class Wearer(Device):
                 rows = past[np.arange(start, stop) % len(past)]
                 self._given[info.name] = stop
                 if self.on or info.name == "head.eeg":
-                    found.append(Block(info, start, self._begin, rows))
-        return found
+                    items.append(Block(info, start, self._begin, rows))
+        return items
 
 
 @dataclass
@@ -129,7 +129,7 @@ class Lateness(Sink):
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Need nothing."""
 
-    def end(self, how: str) -> None:
+    def end(self, outcome: str) -> None:
         """Need nothing."""
 
     def write(self, item: Item) -> None:
@@ -204,7 +204,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
     """Return frames a second, ages of the newest point, and what delays acquisition."""
     with shown() as live:
         live.page.wait_for_timeout(8_000)
-        seen = _seen(live)
+        shown_figures = _frame_rate(live)
         watched = live.lates(5.0)
         lost = _lost(live)
         hidden = _hidden(live)
@@ -218,7 +218,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
     work = "dashboard in Chromium, 32 channels x 512 Hz and a wristband"
     more = {"peer": ""}
     return [
-        {"work": work, **more, **seen},
+        {"work": work, **more, **shown_figures},
         {"work": "acquisition while the page is watched", **more, **watched},
         {"work": "acquisition while the page is hidden", **more, **hidden},
         {
@@ -246,7 +246,7 @@ def _run(session: Session) -> None:
             pass
 
 
-def _seen(live: Shown) -> dict[str, float]:
+def _frame_rate(live: Shown) -> dict[str, float]:
     """Return what a page shows, and what that takes of processors."""
     page = live.page
     look = "({f: physio.frames, c: physio.count, t: performance.now()})"
@@ -271,7 +271,7 @@ def _seen(live: Shown) -> dict[str, float]:
 
 def _spent(server: int) -> tuple[float, float]:
     """Return the processor time (s) of the server, and of the browser, so far."""
-    found = [0.0, 0.0]
+    seconds = [0.0, 0.0]
     for entry in Path("/proc").iterdir():
         try:
             if not entry.name.isdecimal() or not _ancestor(
@@ -283,30 +283,30 @@ def _spent(server: int) -> tuple[float, float]:
             continue
         spent = sum(map(int, rest.split()[11:13])) / os.sysconf("SC_CLK_TCK")
         if int(entry.name) == server:
-            found[0] += spent
+            seconds[0] += spent
         elif "chrom" in name:
-            found[1] += spent
-    return found[0], found[1]
+            seconds[1] += spent
+    return seconds[0], seconds[1]
 
 
 def _percentiles(
-    seconds: Sequence[float], what: str, most: int = 99
+    seconds: Sequence[float], quantity: str, most: int = 99
 ) -> dict[str, float]:
     half, high = 1e3 * np.percentile(seconds, [50, most])
-    return {f"{what}_p50_ms": float(half), f"{what}_p{most}_ms": float(high)}
+    return {f"{quantity}_p50_ms": float(half), f"{quantity}_p{most}_ms": float(high)}
 
 
 def _lost(live: Shown) -> dict[str, float]:
     """Switch the wristband off, and on again, and watch for the words."""
-    told = "document.querySelector('#badges').innerText.includes('LOST: band')"
+    condition = "document.querySelector('#badges').innerText.includes('LOST: band')"
     began = time.monotonic()
     live.wearer.on = False
-    live.page.wait_for_function(told, polling="raf")
+    live.page.wait_for_function(condition, polling="raf")
     away = time.monotonic() - began
     live.page.wait_for_timeout(1_000)
     began = time.monotonic()
     live.wearer.on = True
-    live.page.wait_for_function(f"!({told})", polling="raf")
+    live.page.wait_for_function(f"!({condition})", polling="raf")
     return {"lost_after_s": away, "back_after_s": time.monotonic() - began}
 
 
@@ -314,10 +314,10 @@ def _hidden(live: Shown) -> dict[str, float]:
     """Put another page before this one."""
     other = live.page.context.new_page()
     other.bring_to_front()
-    found = live.lates(5.0)
+    lates = live.lates(5.0)
     other.close()
     live.page.bring_to_front()
-    return found
+    return lates
 
 
 def _renderer() -> int:

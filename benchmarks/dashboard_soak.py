@@ -21,19 +21,19 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
             live.page.wait_for_timeout(3600e3 / SPEED / (LOOKS - 1))
             looks.append(_look(live))
     minutes = np.linspace(0, 60, LOOKS)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "work": f"an hour at {SPEED:g} times the speed, 32 channels x {RATE} Hz",
         "peer": "",
     }
     for i, who in enumerate(("browser", "server")):
         sizes = np.array([look[i] for look in looks])
         slope = float(np.polyfit(minutes, sizes, 1)[0])
-        found |= {
+        result |= {
             f"{who}_begin_mb": float(np.median(sizes[:3])),
             f"{who}_end_mb": float(np.median(sizes[-3:])),
             f"{who}_growth_mb_per_hour": 60 * slope,
         }
-    return [found]
+    return [result]
 
 
 def _look(live: Shown) -> tuple[float, float]:

@@ -19,8 +19,8 @@ POLL: Final = 0.001
 SENDER: Final = """
 import sys, time, numpy, pylsl
 rate, n = float(sys.argv[1]), int(sys.argv[2])
-told = pylsl.StreamInfo("bench", "EEG", 32, rate, pylsl.cf_float32, sys.argv[3])
-out, begin, k = pylsl.StreamOutlet(told), pylsl.local_clock(), 0
+info = pylsl.StreamInfo("bench", "EEG", 32, rate, pylsl.cf_float32, sys.argv[3])
+out, begin, k = pylsl.StreamOutlet(info), pylsl.local_clock(), 0
 while True:
     k += n
     time.sleep(max(0.0, begin + k / rate - pylsl.local_clock()))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.timing import Row, interleaved, row, told
+from benchmarks.timing import Row, interleaved, row, untimed_row
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import events_from_grid
 from physio.core.stage import StageRunner
@@ -45,11 +45,13 @@ def _on_waves(x: Array) -> Row:
     import neurokit2
     import scipy.signal
 
-    peaks, found = scipy.signal.find_peaks(x, distance=25, prominence=0.05 * np.ptp(x))
-    high = found["prominences"]
+    peaks, properties = scipy.signal.find_peaks(
+        x, distance=25, prominence=0.05 * np.ptp(x)
+    )
+    high = properties["prominences"]
     usual = np.median(np.sort(high)[-int(len(x) / 100) :])
     waves = peaks[high >= 0.5 * usual] / 100
-    events = events_from_grid(_found("ecg", x))
+    events = events_from_grid(_detect("ecg", x))
     sure = events.times[events.data[:, 1] >= 0.7]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -66,38 +68,42 @@ def _on_waves(x: Array) -> Row:
         off = np.abs(beats[:, None] - waves).min(axis=1)
         figures[name] = float((off <= 0.02).mean())
         figures[f"{name}_off_it"] = int((off > 0.02).sum())
-    what = "beats of the same ECG that lie on a maximum of the raw trace, to 20 ms"
-    return told(what, "raw maxima", **figures)
+    work = "beats of the same ECG that lie on a maximum of the raw trace, to 20 ms"
+    return untimed_row(work, "raw maxima", **figures)
 
 
 def _growth() -> list[Row]:
     """Return twice the time and the rate beside once: 2 is linear."""
 
-    def made(rate: int, length: int) -> Callable[[], object]:
+    def beat_task(rate: int, length: int) -> Callable[[], object]:
         t = np.arange(rate * length) / rate
         noise = np.random.default_rng(1).standard_normal(len(t))
         x = 50 * np.sin(2 * np.pi * 1.2 * t) ** 3 + noise
-        return lambda: _found("bio", x, rate)
+        return lambda: _detect("bio", x, rate)
 
     return [
-        row(f"beats once; the peer has twice the {what}: 2 is linear", "twice", *both)
-        for what, both in (
-            ("rate", interleaved(made(64, 1200), made(128, 1200))),
-            ("time", interleaved(made(64, 1200), made(64, 2400))),
+        row(
+            f"beats once; the peer has twice the {quantity}: 2 is linear",
+            "twice",
+            *both,
+        )
+        for quantity, both in (
+            ("rate", interleaved(beat_task(64, 1200), beat_task(128, 1200))),
+            ("time", interleaved(beat_task(64, 1200), beat_task(64, 2400))),
         )
     ]
 
 
-def _found(kind: str, x: Array, rate: int = 100) -> Block:
+def _detect(kind: str, x: Array, rate: int = 100) -> Block:
     info = StreamInfo(f"bench.{kind}", Fraction(rate), (Channel(kind, kind, "1"),))
     return StageRunner(BeatDetection(), info).push(
         Block(info, 0, 0.0, np.ascontiguousarray(x[:, None]))
     )
 
 
-def f1(found: Array, true: Array) -> float:
+def f1(estimated: Array, true: Array) -> float:
     """Return the harmonic mean of precision and recall, a beat within 50 ms."""
-    near = np.abs(found[:, None] - true) <= CLOSE
+    near = np.abs(estimated[:, None] - true) <= CLOSE
     precision, recall = near.any(1).mean(), near.any(0).mean()
     return float(2 * precision * recall / (precision + recall))
 
@@ -115,8 +121,8 @@ def _row(kind: str, x: Array, process: Callable[..., Any], key: str) -> Row:
     def peer() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _, said = process(x, sampling_rate=100)
-        known.append(np.asarray(said[key], np.float64) / 100)
+            _, info = process(x, sampling_rate=100)
+        known.append(np.asarray(info[key], np.float64) / 100)
 
     fast, slow = interleaved(ours, peer, 3)
     mine = events_from_grid(ours()).times

@@ -74,9 +74,9 @@ def _work(stage: Stage, info: StreamInfo, x: Array) -> Callable[[], Array]:
     return work
 
 
-def _flops(samples: int, each: float) -> float:
+def _flops(samples: int, per_sample: float) -> float:
     """Return the operations on all samples in all bands, of ``each`` that many."""
-    return samples * len(BANDS) * each
+    return samples * len(BANDS) * per_sample
 
 
 def _scipy() -> list[Row]:
@@ -98,14 +98,14 @@ def _scipy() -> list[Row]:
     stage = DifferentialEntropy(window=1.0, step=1.0)
     ours, theirs = interleaved(_work(stage, info, x), peer)
     work = "DE continuous, 32 ch x 10 min, 128 Hz, 1 s windows, 4 bands"
-    found = row(
+    result = row(
         work,
         "scipy sosfilt + var, vectorised",
         ours,
         theirs,
         _flops(x.size, CONTINUOUS),
     )
-    return [{**found, "peak_gflops": peak() / 1e9}]
+    return [{**result, "peak_gflops": peak() / 1e9}]
 
 
 def _torcheeg() -> list[Row]:
@@ -126,11 +126,11 @@ def _torcheeg() -> list[Row]:
     cut = x[1 : 1 + WINDOWS * 128].reshape(WINDOWS, 128, 32).transpose(0, 2, 1).copy()
     flat = cut.reshape(WINDOWS, -1)
     cut = (cut - flat.mean(1)[:, None, None]) / flat.std(1)[:, None, None]
-    found = []
+    results = []
     with tempfile.TemporaryDirectory() as folder:
-        one, two = Path(folder) / "x.npy", Path(folder) / "y.npy"
-        np.save(one, cut)
-        command = [str(PEERS), "-W", "ignore", "-c", _TORCHEEG, str(one), str(two)]
+        source, two = Path(folder) / "x.npy", Path(folder) / "y.npy"
+        np.save(source, cut)
+        command = [str(PEERS), "-W", "ignore", "-c", _TORCHEEG, str(source), str(two)]
         with subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -157,32 +157,32 @@ def _torcheeg() -> list[Row]:
     for mode, ours in times.items():
         flops = _flops(x.size, PAPER if mode == "paper" else CONTINUOUS)
         more = {"greatest_difference_bit": off} if mode == "paper" else {}
-        found.append(row(works[mode], name, ours, min(theirs) * 10, flops, **more))
-    return found
+        results.append(row(works[mode], name, ours, min(theirs) * 10, flops, **more))
+    return results
 
 
 def _growth() -> list[Row]:
     """Return twice the channels, the rate and the time beside once: 2 is linear."""
     stage = DifferentialEntropy()
-    one = _work(stage, _info(128, 32), _signal(128, 32, 600))
-    found = []
-    for what, (rate, channels, length) in {
+    reference = _work(stage, _info(128, 32), _signal(128, 32, 600))
+    results = []
+    for quantity, (rate, channels, length) in {
         "channels": (128, 64, 600),
         "rate": (256, 32, 600),
         "time": (128, 32, 1200),
     }.items():
         two = _work(stage, _info(rate, channels), _signal(rate, channels, length))
         two()
-        base, twice = interleaved(one, two)
-        found.append(
+        base, twice = interleaved(reference, two)
+        results.append(
             row(
-                f"DE once; the peer has twice the {what}: 2 is linear",
+                f"DE once; the peer has twice the {quantity}: 2 is linear",
                 "twice",
                 base,
                 twice,
             )
         )
-    return found
+    return results
 
 
 def _compile() -> Row:

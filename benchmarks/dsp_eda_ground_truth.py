@@ -33,29 +33,29 @@ _INFO: Final = StreamInfo("bench.eda", Fraction(4), (Channel("eda", "gsr", "uS")
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
     """Return how well driver and responses are found, 5 s behind, default setting."""
-    told = np.array([_participant(seed) for seed in range(1, PEOPLE + 1)])
-    found: list[Row] = []
-    for what, mine, theirs in (
+    scores = np.array([_participant(seed) for seed in range(1, PEOPLE + 1)])
+    results: list[Row] = []
+    for quantity, mine, theirs in (
         ("driver, correlation with the truth", 0, (1,)),
         ("responses, F1 within 2 s", 2, (3, 4)),
     ):
-        peer = told[:, theirs].max(axis=1)
-        found.append(
+        peer = scores[:, theirs].max(axis=1)
+        results.append(
             {
                 "work": f"EDA streaming default, {PEOPLE} simulated participants, at 5 s: "
-                f"{what}",
+                f"{quantity}",
                 "peer": PEER,
                 "ours_s": None,
                 "peer_s": None,
                 "ratio": None,
                 "share_of_peak": None,
-                "ours": float(np.median(told[:, mine])),
+                "ours": float(np.median(scores[:, mine])),
                 "theirs": float(np.median(peer)),
-                "participants_as_good": int((told[:, mine] >= peer).sum()),
+                "participants_as_good": int((scores[:, mine] >= peer).sum()),
                 "participants": PEOPLE,
             }
         )
-    return found
+    return results
 
 
 def _participant(seed: int) -> tuple[float, float, float, float, float]:
@@ -68,20 +68,20 @@ def _participant(seed: int) -> tuple[float, float, float, float, float]:
     recording = record(config.build(band, "bench"), LENGTH)
     blocks = [b for b in recording.streams["participant.eda"] if len(b)]
     y = np.concatenate([b.data for b in blocks])
-    said = next(e for n, e in recording.events.items() if n.endswith(".responses"))
-    onsets = said.times - float(blocks[0].times[0])
+    scr = next(e for n, e in recording.events.items() if n.endswith(".responses"))
+    onsets = scr.times - float(blocks[0].times[0])
     length = len(y) // 4
-    truth = np.histogram(onsets, np.arange(length + 1.0), weights=said.data[:, 0])[0]
+    truth = np.histogram(onsets, np.arange(length + 1.0), weights=scr.data[:, 0])[0]
     block = Block(_INFO, 0, 0.0, np.ascontiguousarray(y))
-    told = apply(EdaDecomposition(), block).column(f"driver@{_AGE}s")
+    driver = apply(EdaDecomposition(), block).column(f"driver@{_AGE}s")
     ours = np.zeros(length)
-    ours[: length - _AGE - 1] = told[_AGE + 1 : length]  # row k: the second to k - 5
+    ours[: length - _AGE - 1] = driver[_AGE + 1 : length]  # row k: the second to k - 5
     whole = decompose(y[:, 0], 4, "cvxeda")
     peer = whole.driver[: 4 * length].reshape(length, 4).mean(axis=1)
-    true = _inside(onsets[said.data[:, 0] >= LEAST], length)
+    true = _inside(onsets[scr.data[:, 0] >= LEAST], length)
     mine = events_from_grid(apply(ScrDetection(), block)).times
     ways = mine, _peaks(whole.phasic), responses(whole.driver)[:, 0]
-    scores = [_f1(_inside(found, length), true) for found in ways]
+    scores = [_f1(_inside(detected, length), true) for detected in ways]
     return _alike(ours, truth), _alike(peer, truth), scores[0], scores[1], scores[2]
 
 
@@ -90,10 +90,10 @@ def _peaks(phasic: Array) -> Array:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _, told = neurokit2.eda_peaks(
+        _, peaks = neurokit2.eda_peaks(
             phasic, sampling_rate=4, amplitude_min=LEAST / float(phasic.max())
         )
-    onsets = np.asarray(told["SCR_Onsets"], np.float64) / 4
+    onsets = np.asarray(peaks["SCR_Onsets"], np.float64) / 4
     return onsets[np.isfinite(onsets)]
 
 
@@ -105,19 +105,21 @@ def _alike(driver: Array, truth: Array) -> float:
     """Return the correlation of two drivers, blurred, at the best lag up to 2 s."""
     t = np.arange(-8.0, 9.0)
     bell = np.exp(-0.5 * (t / _BLUR) ** 2)
-    one, two = (np.convolve(np.nan_to_num(v), bell, "same") for v in (driver, truth))
-    inside = slice(_EDGES[0], len(one) - _EDGES[1])
+    estimated, two = (
+        np.convolve(np.nan_to_num(v), bell, "same") for v in (driver, truth)
+    )
+    inside = slice(_EDGES[0], len(estimated) - _EDGES[1])
     lags = (np.roll(two, lag)[inside] for lag in range(3))
-    return max(float(np.corrcoef(one[inside], lagged)[0, 1]) for lagged in lags)
+    return max(float(np.corrcoef(estimated[inside], lagged)[0, 1]) for lagged in lags)
 
 
-def _f1(found: Array, true: Array) -> float:
+def _f1(detected: Array, true: Array) -> float:
     """Return the harmonic mean of precision and recall, each true one found once."""
-    left = list(true)
+    remaining = list(true)
     hits = 0
-    for t in np.sort(found):
-        near = [v for v in left if abs(v - t) <= CLOSE]
+    for t in np.sort(detected):
+        near = [v for v in remaining if abs(v - t) <= CLOSE]
         if near:
-            left.remove(min(near, key=lambda v: abs(v - t)))
+            remaining.remove(min(near, key=lambda v: abs(v - t)))
             hits += 1
-    return 2 * hits / max(len(found) + len(true), 1)
+    return 2 * hits / max(len(detected) + len(true), 1)

@@ -24,16 +24,16 @@ NAMES: Final = (
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
     """Return real time beside ours, and how long a push takes."""
-    found = signals()
-    made = SessionConfig().plan(tuple(found))
+    streams = signals()
+    plan = SessionConfig().plan(tuple(streams))
     blocks = sorted(
-        (b for info, x in found.items() for b in _cut(info, x)),
+        (b for info, x in streams.items() for b in _cut(info, x)),
         key=lambda b: b.complete_until,
     )
     work = f"whole participant, 32 ch at 512 Hz and wristband, {LENGTH} s, 4 Hz: "
     return [
-        _row(work + "features", replace(made, estimator=Chain()), blocks),
-        _row(work + "features and estimates", made, blocks),
+        _row(work + "features", replace(plan, estimator=Chain()), blocks),
+        _row(work + "features and estimates", plan, blocks),
     ]
 
 

@@ -27,8 +27,8 @@ _PEAK: Final = (
     "from physio.offline.extract import Windows, extract\n"
     "with TemporaryDirectory() as out:\n"
     "    extract(Some(Path(sys.argv[1]), int(sys.argv[2])), Path(out), Windows())\n"
-    "told = Path('/proc/self/status').read_text()\n"
-    "print(told.split('VmHWM:')[1].split()[0])\n"  # getrusage tells the parent's too
+    "status = Path('/proc/self/status').read_text()\n"
+    "print(status.split('VmHWM:')[1].split()[0])\n"  # getrusage tells the parent's too
 )
 
 _PAIRS: Final = {"eda.tonic": "eda_process", "heart.rate": "ppg_process"}
@@ -78,54 +78,54 @@ def _windows(root: Path) -> list[dict[str, Any]]:
     of(wesad.load(wesad.trials()[0]), settings)  # compiles
     ours, theirs, n = 0.0, 0.0, 0
     known: dict[str, list[Array]] = {}
-    told: dict[str, list[bool]] = {"eda_process": [], "ppg_process": []}
+    answered: dict[str, list[bool]] = {"eda_process": [], "ppg_process": []}
     worn: list[Any] = []
     rates: list[tuple[float, float, float]] = []
     for trial in wesad.trials():
         recording = wesad.load(trial)
         began = time.perf_counter()
-        made = of(recording, settings)
+        table = of(recording, settings)
         ours += time.perf_counter() - began
-        count = len(made["start_sample"])
+        count = len(table["start_sample"])
         n += count
         for name in _PAIRS:
-            known.setdefault(name, []).append(np.isfinite(made[name]))
+            known.setdefault(name, []).append(np.isfinite(table[name]))
         eda, bvp = (recording.streams[s][0].data[:, 0] for s in ("e4.eda", "e4.bvp"))
-        covered, beats = _worn(root, trial.subject, made["start_s"])
+        covered, beats = _worn(root, trial.subject, table["start_s"])
         worn.append(covered >= 0.5)
         picked = range(0, count, 100)
         began = time.perf_counter()
         for k in picked:
-            told["eda_process"].append(_skin(eda[20 * k : 20 * k + 240]))
+            answered["eda_process"].append(_skin(eda[20 * k : 20 * k + 240]))
             rate = _heart(bvp[320 * k : 320 * k + 3840])
-            told["ppg_process"].append(bool(np.isfinite(rate)))
+            answered["ppg_process"].append(bool(np.isfinite(rate)))
             band = beats[k] if covered[k] >= 0.5 else np.nan
-            rates.append((made["heart.rate"][k], rate, band))
+            rates.append((table["heart.rate"][k], rate, band))
         theirs += (time.perf_counter() - began) * count / len(picked)
     participants = len(wesad.trials())
-    made = {
+    table = {
         "work": f"WESAD wrist, {participants} participants, {n} windows of 60 s every 5 s",
         "peer": "neurokit2 eda_process + ppg_process",
         "ours_s": ours,
         "peer_s": theirs,
         "ratio": theirs / ours,
     }
-    pairs = [(k, f"neurokit2 {v}", known[k], told[v]) for k, v in _PAIRS.items()]
+    pairs = [(k, f"neurokit2 {v}", known[k], answered[v]) for k, v in _PAIRS.items()]
     band = "the wristband's own intervals, for half of the window"
     pairs.append(("heart.rate", band, known["heart.rate"], list(np.concatenate(worn))))
-    return [made, *(_coverage(*pair) for pair in pairs), _off(np.array(rates))]
+    return [table, *(_coverage(*pair) for pair in pairs), _off(np.array(rates))]
 
 
 def _off(rates: Array) -> dict[str, Any]:
     """Compare rates of ours and neurokit2's, in windows timed, with the wristband's."""
-    own, theirs, band = rates.T
-    both = np.isfinite(own) & np.isfinite(band)
-    nobody = np.isnan(own) & np.isnan(band)
+    ours, theirs, band = rates.T
+    both = np.isfinite(ours) & np.isfinite(band)
+    nobody = np.isnan(ours) & np.isnan(band)
     return {
         "work": "pulse rate, off the wristband's own where that and ours are there "
         f"(1/min, median of {both.sum()} windows)",
         "peer": "neurokit2 ppg_process in the same windows",
-        "ours_off": float(np.median(np.abs(own - band)[both])),
+        "ours_off": float(np.median(np.abs(ours - band)[both])),
         "peer_off": float(np.median(np.abs(theirs - band)[both])),
         "peer_where_neither_tells": f"{theirs[nobody].mean():.0f} with a deviation of "
         f"{theirs[nobody].std():.0f} in {nobody.sum()} windows",
@@ -153,15 +153,15 @@ def _worn(root: Path, participant: str, begins: Array) -> tuple[Array, Array]:
 
 
 def _coverage(
-    feature: str, peer: str, known: list[Array], told: list[bool]
+    feature: str, peer: str, known: list[Array], answered: list[bool]
 ) -> dict[str, Any]:
-    own, theirs = float(np.concatenate(known).mean()), float(np.mean(told))
+    ours, theirs = float(np.concatenate(known).mean()), float(np.mean(answered))
     return {
         "work": f"coverage: share of these windows with {feature}",
         "peer": peer,
-        "ours_share": own,
+        "ours_share": ours,
         "peer_share": theirs,
-        "ratio": own / theirs,
+        "ratio": ours / theirs,
     }
 
 
@@ -232,8 +232,8 @@ def _memory(root: Path) -> dict[str, Any]:
     peaks = []
     for n in (3, participants):
         code = [sys.executable, "-c", _PEAK, str(root), str(n)]
-        said = subprocess.run(code, capture_output=True, text=True, check=True)
-        peaks.append(float(said.stdout) / 1024)
+        result = subprocess.run(code, capture_output=True, text=True, check=True)
+        peaks.append(float(result.stdout) / 1024)
     return {
         "work": f"memory of {participants} participants (MiB)",
         "peer": "of 3 participants",
@@ -252,13 +252,13 @@ def _two(root: Path) -> dict[str, Any]:
             some = wesad if turn else Some(root, 2)  # the first starts the processes
             with TemporaryDirectory() as out:
                 began = time.perf_counter()
-                extract(some, Path(out), Windows(), engine=f"loky:{n}")
+                extract(some, Path(out), Windows(), backend=f"loky:{n}")
                 spent[n] += [time.perf_counter() - began] if turn else []
-    one, two = (min(spent[n]) for n in (1, 2))
+    single, two = (min(spent[n]) for n in (1, 2))
     return {
         "work": "WESAD wrist, two worker processes",
         "peer": "one",
         "ours_s": two,
-        "peer_s": one,
-        "ratio": one / two,
+        "peer_s": single,
+        "ratio": single / two,
     }

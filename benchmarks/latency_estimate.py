@@ -37,23 +37,23 @@ PEOPLE: Final = (1, 2, 4, 8)
 
 def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no data
     """Return the latency alone and with every core busy, the budget, and capacity."""
-    heard, plan, begin = _session()
-    alone = _times(heard, plan, begin)
+    streams, plan, begin = _session()
+    alone = _times(streams, plan, begin)
     busy = f"{cpu_count()} cores busy"
     with _busy():
-        loaded = _times(heard, plan, begin)
+        loaded = _times(streams, plan, begin)
         with realtime_priority() as refused:
-            urgent = [] if refused else _times(heard, plan, begin)
-    found = [_row("alone", alone), _row(busy, loaded)]
+            urgent = [] if refused else _times(streams, plan, begin)
+    results = [_row("alone", alone), _row(busy, loaded)]
     if "published-track" in model_card.shipped_names():
         reads = ("eeg", "eda", "heart", "motion", "temperature")
         whole = Estimator((Expert("published-track", reads),))
-        past = _times(heard, replace(plan, estimator=whole), begin)
-        found.append(_row("alone, from the last minutes", past))
+        past = _times(streams, replace(plan, estimator=whole), begin)
+        results.append(_row("alone, from the last minutes", past))
     if urgent:
-        found.append(_row(f"{busy}, realtime = true", urgent))
-    found += _budget(plan, heard, float(np.percentile(alone, 99)))
-    return found + _capacity(heard, plan, begin)
+        results.append(_row(f"{busy}, realtime = true", urgent))
+    results += _budget(plan, streams, float(np.percentile(alone, 99)))
+    return results + _capacity(streams, plan, begin)
 
 
 def _session() -> tuple[list[list[Item]], PipelineConfig, float]:
@@ -95,10 +95,10 @@ def _times(
     first = time.perf_counter()
     for k, look in enumerate(looks):
         due = first + k * POLL
-        while (left := due - time.perf_counter()) > 0:
-            time.sleep(left)
-        said = [out.info.name for item in look for out in engine.push(item)]
-        if "estimates" in said:  # from when it was due: waking up late counts too
+        while (remaining := due - time.perf_counter()) > 0:
+            time.sleep(remaining)
+        names = [out.info.name for item in look for out in engine.push(item)]
+        if "estimates" in names:  # from when it was due: waking up late counts too
             taken.append(1e3 * (time.perf_counter() - due))
     return taken
 
@@ -131,14 +131,14 @@ def _budget(
     infos = {
         i.info.name: i.info for look in looks for i in look if isinstance(i, Block)
     }
-    found = []
+    results = []
     for name, reader in plan.chains.items():
         info, before = infos[reader.stream], 0.0
         whole = Chain(reader.stages).output_info(info)
         for stage in reader.stages:
             info = stage.output_info(info)
             delay = max((c.delay for c in info.channels), default=0.0)
-            found.append(
+            results.append(
                 {
                     "work": f"delay, {name}: {type(stage).__name__}",
                     "peer": "",
@@ -148,7 +148,7 @@ def _budget(
             )
             before = delay
         every = 1e3 / float(whole.rate)
-        found.append(
+        results.append(
             {
                 "work": f"delay, {name}: until its next row",
                 "peer": "",
@@ -156,15 +156,15 @@ def _budget(
             }
         )
     tick = 1e3 / float(plan.join.rate)
-    for what, delay in (
+    for part, delay in (
         ("the join: until the next tick", tick),
         ("between two looks at the devices", 1e3 * POLL),
         ("computing, 99 of 100", p99),
     ):
-        found.append(
-            {"work": f"delay, {what}", "peer": "", "delay_ms": round(delay, 1)}
+        results.append(
+            {"work": f"delay, {part}", "peer": "", "delay_ms": round(delay, 1)}
         )
-    return found
+    return results
 
 
 def _capacity(
@@ -172,7 +172,7 @@ def _capacity(
 ) -> list[dict[str, Any]]:
     """Return how time and memory grow with participants, and how many one core serves."""
     some = looks[: int(20 / POLL)]
-    found = []
+    results = []
     for n in PEOPLE:
         before = _resident()
         engines = [_engine(looks, plan, begin) for _ in range(n)]
@@ -182,7 +182,7 @@ def _capacity(
                 for item in look:
                     engine.push(item)
         share = (time.process_time() - started) / (len(some) * POLL)
-        found.append(
+        results.append(
             {
                 "work": f"capacity: {n} participants on one core",
                 "peer": "",
@@ -191,7 +191,7 @@ def _capacity(
                 "memory_mb": round(_resident() - before, 1),
             }
         )
-    return found
+    return results
 
 
 def _resident() -> float:
@@ -214,6 +214,6 @@ def _busy() -> Iterator[None]:
         time.sleep(0.5)
         yield
     finally:
-        for one in running:
-            one.kill()
-            one.wait()
+        for process in running:
+            process.kill()
+            process.wait()

@@ -65,8 +65,8 @@ class Plain(nn.Module):
             mixed = (maps @ v).transpose(1, 2).flatten(2)
             x = x + parts["out"](mixed)
             x = x + parts["mlp"](parts["norm2"](x))
-        found: Tensor = self.head(x.mean(dim=1))
-        return found
+        logits: Tensor = self.head(x.mean(dim=1))
+        return logits
 
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
@@ -89,14 +89,16 @@ def _rows() -> list[Row]:
         "ours, compiled": _ours(x, y, compile=True),
         "ours, bfloat16": _ours(x, y, precision="bfloat16"),
     }
-    losses: dict[str, list[float]] = {name: [one()] for name, one in ways.items()}
+    losses: dict[str, list[float]] = {
+        name: [epoch_of()] for name, epoch_of in ways.items()
+    }
     taken: dict[str, list[float]] = {name: [] for name in ways}
     peaks = []
     for _ in range(ROUNDS):
         peaks.append(_peak())
-        for name, one in ways.items():
+        for name, epoch_of in ways.items():
             begin = time.perf_counter()
-            losses[name].append(one())
+            losses[name].append(epoch_of())
             taken[name].append((time.perf_counter() - begin) / STEPS)
     best = {name: min(times) for name, times in taken.items()}
     flops, peak = _flops(x[:BATCH]), max(peaks)
@@ -105,17 +107,17 @@ def _rows() -> list[Row]:
         {
             "work": f"training step, {BATCH} x 32 x 4, {name}",
             "peer": "plain eager, DataLoader",
-            "ours_s": own,
+            "ours_s": figures,
             "peer_s": plain,
-            "ratio": plain / own,
-            "share_of_peak": flops / own / peak,
+            "ratio": plain / figures,
+            "share_of_peak": flops / figures / peak,
             "gflop": flops / 1e9,
             "peak_gflop_s": peak / 1e9,
             "products_alone_s": _products(),
             "losses": " ".join(f"{loss:.3f}" for loss in losses[name]),
             **_spent(ways[name]),
         }
-        for name, own in best.items()
+        for name, figures in best.items()
     ]
 
 
@@ -127,9 +129,9 @@ def _plain(x: Tensor, y: Tensor) -> Callable[[], float]:
 
     def epoch() -> float:
         total = 0.0
-        for windows, told in loader:
+        for windows, labels in loader:
             optimizer.zero_grad()
-            loss = judge(model(windows), told)
+            loss = judge(model(windows), labels)
             loss.backward()
             optimizer.step()
             total += loss.item()
@@ -167,14 +169,16 @@ def _spent(epoch: Callable[[], float]) -> dict[str, float]:
     """
     from torch.profiler import ProfilerActivity, profile
 
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         epoch()
-    each = {e.key: e.self_cpu_time_total / 1e3 / STEPS for e in seen.key_averages()}
-    found = {
-        f"{kind}_ms": sum(each.get(name, 0.0) for name in names)
+    times = {
+        e.key: e.self_cpu_time_total / 1e3 / STEPS for e in profiler.key_averages()
+    }
+    by_kind = {
+        f"{kind}_ms": sum(times.get(name, 0.0) for name in names)
         for kind, names in _KINDS.items()
     }
-    return {**found, "else_ms": sum(each.values()) - sum(found.values())}
+    return {**by_kind, "else_ms": sum(times.values()) - sum(by_kind.values())}
 
 
 def _peak() -> float:
@@ -208,8 +212,8 @@ def _products() -> float:
     """Return what the products of a step take alone (s), nothing between them."""
     total = 0.0
     for a, b, times in _shapes():
-        one, other = torch.randn(a), torch.randn(b)
-        work = _product(one, other)
+        first, other = torch.randn(a), torch.randn(b)
+        work = _product(first, other)
         work()
         total += times * min(seconds(work) for _ in range(5))
     return total

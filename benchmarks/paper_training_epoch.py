@@ -8,7 +8,7 @@ from typing import Final
 import torch
 
 from benchmarks.timing import Row
-from physio.models.rbtransformer import RBTransformer, one_thread
+from physio.models.rbtransformer import RBTransformer, single_thread
 from physio.training.trainer import Run, TrainingConfig
 
 WINDOWS: Final = 79_360  # 32 participants, 40 videos, 62 windows each
@@ -29,9 +29,9 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
     n = 2 * round(train * HIGH)  # SMOTE makes as many of the rarer class
     torch.manual_seed(23)
     tensors = torch.randn(n, 32, 4), torch.randint(2, (n,))
-    with one_thread():
+    with single_thread():
         steps = {b: _step(tensors, b) for b in TrainingConfig().batches}
-    taken = {b: one * -(-n // b) for b, one in steps.items()}
+    taken = {b: step_seconds * -(-n // b) for b, step_seconds in steps.items()}
     whole = TrainingConfig().epochs
     share = whole // len(taken)
     hours = FOLDS * share * sum(taken.values()) / 3600
@@ -39,7 +39,7 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
         {
             "work": f"an epoch of {n} x 32 x 4, batches of {batch}",
             "peer": "",
-            "ours_s": one,
+            "ours_s": step_seconds,
             "peer_s": None,
             "ratio": None,
             "share_of_peak": None,
@@ -48,7 +48,7 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
             "hours_of_the_protocol": hours,
             "threads": 1,
         }
-        for batch, one in taken.items()
+        for batch, step_seconds in taken.items()
     ]
 
 
@@ -62,8 +62,8 @@ def _step(tensors: tuple[torch.Tensor, torch.Tensor], batch: int) -> float:
     parts = torch.split(order, batch)
     run.step(parts[0])
     taken = []
-    for one in parts:
+    for part in parts:
         begin = time.process_time()
-        run.step(one)
+        run.step(part)
         taken.append(time.process_time() - begin)
     return statistics.median(taken)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.ndimage
 import scipy.signal
 
-from benchmarks.timing import Row, told
+from benchmarks.timing import Row, untimed_row
 from experiments.weights.demo import record
 from physio import config
 from physio.core.block import Array, Block
@@ -40,7 +40,7 @@ _EDGES: Final = 45.0, 20.0  # s left out: windows fill, and what comes last is n
 class Trial:
     """One kind of event: the stream, how it is found, how near is the same (s)."""
 
-    what: str
+    work: str
     device: str
     stream: str
     find: Callable[[Block], Array]
@@ -58,15 +58,15 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
 
 def _row(trial: Trial, level: float) -> Row:
     scores = [_score(trial, level, seed) for seed in PEOPLE]
-    true, found, hits = (sum(len(s[k]) for s in scores) for k in range(3))
+    true, detected, hits = (sum(len(s[k]) for s in scores) for k in range(3))
     late = np.concatenate([s[2] for s in scores])
     off = np.concatenate([s[3] for s in scores])
-    return told(
-        f"{trial.what}, {len(PEOPLE)} simulated participants, noise {level:g} {trial.unit}",
+    return untimed_row(
+        f"{trial.work}, {len(PEOPLE)} simulated participants, noise {level:g} {trial.unit}",
         PEER,
         noise=level,
         true=true,
-        precision=hits / found if found else None,
+        precision=hits / detected if detected else None,
         recall=hits / true,
         late_ms=1e3 * float(np.median(late)) if hits else None,
         timing_ms=1e3 * float(off.std()) if hits else None,
@@ -82,27 +82,27 @@ def _score(trial: Trial, level: float, seed: int) -> tuple[Array, Array, Array, 
     noisy = Block(block.info, 0, block.t0, np.ascontiguousarray(data))
     inside = block.t0 + _EDGES[0], block.t0 + LENGTH - _EDGES[1]
     true = _between(trial.true(_lived(trial.device, seed)), inside)
-    found = _between(trial.find(noisy), inside)
-    late = matched(found, true, trial.close)
+    detected = _between(trial.find(noisy), inside)
+    late = matched(detected, true, trial.close)
     usual = scipy.ndimage.median_filter(late, trial.steady, mode="nearest")
     middle = np.median(late) if len(late) else 0.0
-    return true, found, late, late - (usual if trial.steady > 1 else middle)
+    return true, detected, late, late - (usual if trial.steady > 1 else middle)
 
 
 def _between(times: Array, limits: tuple[float, float]) -> Array:
     return times[(times > limits[0]) & (times < limits[1])]
 
 
-def matched(found: Array, true: Array, close: float) -> Array:
+def matched(detected: Array, true: Array, close: float) -> Array:
     """Return how late each one found is (s), of those with a true one of its own.
 
     What is late by the same for all, as a pulse is on its way, counts as not late: the
     usual distance to the nearest is taken off before they are matched.
     """
-    if not len(found) or not len(true):
+    if not len(detected) or not len(true):
         return np.empty(0)
-    apart = found[:, None] - true
-    nearest = apart[np.arange(len(found)), np.abs(apart).argmin(axis=1)]
+    apart = detected[:, None] - true
+    nearest = apart[np.arange(len(detected)), np.abs(apart).argmin(axis=1)]
     shift = float(np.median(nearest))
     late, taken = [], np.zeros(len(true), bool)
     for row in apart:
@@ -116,8 +116,8 @@ def matched(found: Array, true: Array, close: float) -> Array:
 
 @cache
 def _lived(device: str, seed: int) -> Recording:
-    made: dict[str, Any] = {"use": f"devices.simulated:{device}", "seed": seed}
-    return record(config.build(made, "bench"), LENGTH)
+    table: dict[str, Any] = {"use": f"devices.simulated:{device}", "seed": seed}
+    return record(config.build(table, "bench"), LENGTH)
 
 
 def whole(recording: Recording, stream: str) -> Block:
@@ -128,8 +128,8 @@ def whole(recording: Recording, stream: str) -> Block:
 
 
 def _beats(block: Block) -> Array:
-    found = events_from_grid(apply(BeatDetection(), block))
-    return found.times[found.data[:, 1] >= _SURE]
+    beats = events_from_grid(apply(BeatDetection(), block))
+    return beats.times[beats.data[:, 1] >= _SURE]
 
 
 def _heart(recording: Recording) -> Array:
@@ -141,18 +141,18 @@ def _bursts(block: Block) -> Array:
 
 
 def _answers(recording: Recording) -> Array:
-    said = recording.events["participant.responses"]
-    return said.times[said.data[:, 0] >= _LEAST]
+    responses = recording.events["participant.responses"]
+    return responses.times[responses.data[:, 0] >= _LEAST]
 
 
 def _breaths(block: Block) -> Array:
     """Return when the phase passed the peak of a breath (s)."""
-    told = apply(RespirationBelt(), block)
-    phase = told.column("phase")
+    belt = apply(RespirationBelt(), block)
+    phase = belt.column("phase")
     rise = np.flatnonzero((phase[:-1] < 0.5) & (phase[1:] >= 0.5))
     part = (0.5 - phase[rise]) / (phase[rise + 1] - phase[rise])
-    step = 1 / float(told.info.rate)
-    return told.times[rise] + part * step - told.info.channels[2].delay
+    step = 1 / float(belt.info.rate)
+    return belt.times[rise] + part * step - belt.info.channels[2].delay
 
 
 def _peaks(recording: Recording) -> Array:

@@ -59,8 +59,8 @@ def row(
     }
 
 
-def told(work: str, peer: str, **figures: object) -> Row:
-    """Return a row that tells figures, and no times."""
+def untimed_row(work: str, peer: str, **figures: object) -> Row:
+    """Return a row with figures and without times."""
     times = dict.fromkeys(("ours_s", "peer_s", "ratio", "share_of_peak"))
     return {"work": work, "peer": peer, **times, **figures}
 
@@ -77,13 +77,15 @@ def _multiply_add(_: Any, x: Any, rounds: Any) -> Any:
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         w = KernelBuilder(builder)
         base = data(context, builder, signature.args[0], args[0])
-        v = [w.place(w.load(base, number(LANES * k))) for k in range(_VECTORS)]
+        v = [w.register(w.load(base, number(LANES * k))) for k in range(_VECTORS)]
         factor, more = (w.load(base, number(LANES * (_VECTORS + k))) for k in range(2))
         with cgutils.for_range(builder, args[1]):
-            for one in v:
-                builder.store(w.fused(builder.load(one), factor, more), one)
-        for k, one in enumerate(v):
-            w.store(builder.load(one), base, number(LANES * k))
+            for vector in v:
+                builder.store(
+                    w.fused_multiply_add(builder.load(vector), factor, more), vector
+                )
+        for k, vector in enumerate(v):
+            w.store(builder.load(vector), base, number(LANES * k))
         return context.get_dummy_value()
 
     return sig, write

@@ -132,10 +132,10 @@ class RBTransformerBenchmark:
         if out == model_card.STORE:
             raise ValueError("a run keeps its networks: say where, with --out RUN")
         table = self._table(root, out / "windows.parquet")
-        found = self._judged(table, out / "networks")
-        results.save(found, out)
-        plain: dict[str, Any] = json.loads(results.dumped(found.to_dict()))
-        return {**plain, "table": results.summary(found)}
+        evaluation = self._judged(table, out / "networks")
+        results.save(evaluation, out)
+        plain: dict[str, Any] = json.loads(results.dumped(evaluation.to_dict()))
+        return {**plain, "table": results.summary(evaluation)}
 
     def _table(self, root: Path | None, keep: Path | None) -> pd.DataFrame:
         if root is None:
@@ -143,7 +143,7 @@ class RBTransformerBenchmark:
         data: Dataset = config.build({"use": self.dataset, "root": root}, "dataset")
         settings = {
             k: getattr(self, k)
-            for k in ("dataset", "recipe", "baseline", "rate", "every")
+            for k in ("dataset", "recipe", "baseline", "rate", "test_spacing")
         }
         files = [
             [str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns]
@@ -167,16 +167,16 @@ class RBTransformerBenchmark:
             **self.comparisons,
             "majority class": MajorityClass(),
         }
-        made = evaluate(
+        evaluation = evaluate(
             self.work(table),
             splits.protocol(self.protocol, **self.settings),
             models,
-            measured=self.metrics,
+            metric_names=self.metrics,
             clock=False,
             seed=self.seed,
             config=config.describe(self),
         )
-        return replace(made, notes=tuple(self._notes(models)))
+        return replace(evaluation, notes=tuple(self._notes(models)))
 
     def _network(self, folder: Path | None) -> RBTransformerClassifier | NestedCV:
         """Return the network, or what chooses how it is trained."""
@@ -190,18 +190,18 @@ class RBTransformerBenchmark:
         """Return what is to be told of which rows."""
         labels, classes = self._labels(table)
         names = features(table)
-        left = np.isfinite(table[names].to_numpy(np.float64)).any(axis=1)
-        left &= labels != ""
+        usable = np.isfinite(table[names].to_numpy(np.float64)).any(axis=1)
+        usable &= labels != ""
         calibration = None
         if self.recipe == "honest":
             table, calibration = _centred(table, names)
-            left &= ~calibration
+            usable &= ~calibration
         rng = np.random.default_rng(self.seed)
-        left &= rng.random(len(table)) >= self.drop_fraction
+        usable &= rng.random(len(table)) >= self.drop_fraction
         named = table.assign(**{LABEL: labels})
-        columns = {c: (c,) for c in classes if (labels[left] == c).any()}
+        columns = {c: (c,) for c in classes if (labels[usable] == c).any()}
         return Task(
-            named, columns, None, None, names, calibration, left,
+            named, columns, None, None, names, calibration, usable,
             str(table["dataset"].iloc[0]),
         )  # fmt: skip
 
@@ -219,11 +219,11 @@ class RBTransformerBenchmark:
         scores = table[column].to_numpy(np.float64)
         if self.classes == 2:
             names = ["low", "high"]
-            said = np.where(scores >= self.threshold, "high", "low")
+            assigned = np.where(scores >= self.threshold, "high", "low")
         else:
             names = [str(k + 1) for k in range(self.classes)]
-            said = np.floor(np.nan_to_num(scores)).astype(int).astype(str)
-        return np.where(np.isfinite(scores), said, ""), names
+            assigned = np.floor(np.nan_to_num(scores)).astype(int).astype(str)
+        return np.where(np.isfinite(scores), assigned, ""), names
 
     def _notes(self, models: Mapping[str, Any]) -> Iterator[str]:
         """Yield what a reader must know; of each model how many settings it had."""
@@ -256,5 +256,5 @@ def _centred(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, Any]:
             raise ValueError("a participant's first trial has no whole window")
         calibration[first] = True
         x[rows] -= x[rest].mean(axis=0)
-    made = pd.DataFrame(x, table.index, names)
-    return pd.concat([table.drop(columns=names), made], axis=1), calibration
+    relative = pd.DataFrame(x, table.index, names)
+    return pd.concat([table.drop(columns=names), relative], axis=1), calibration

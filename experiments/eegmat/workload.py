@@ -118,20 +118,20 @@ class EegmatWorkload:
         if self.raw:
             signal = self._signal(root, work)
             models |= {k: _reading(m, signal) for k, m in self.raw.items()}
-        found = self._judged(work, models)
-        rows = list(found.rows)
+        evaluation = self._judged(work, models)
+        rows = list(evaluation.rows)
         paired = statistics.compared(rows, self.reference, self.pairs, self.seed)
         if self.swapped:
             rows += self._swapped(work).rows
         if self.within:
-            own = {f"{k}{WITHIN}": self.models[k] for k in self.within}
-            rows += self._judged(self._within(work), own).rows
+            controls = {f"{k}{WITHIN}": self.models[k] for k in self.within}
+            rows += self._judged(self._within(work), controls).rows
         notes = [
             n.format(rest=self.baseline_seconds)
             for n in _NOTES[: 3 if self.swapped else 2]
         ]
         return replace(
-            found,
+            evaluation,
             rows=tuple(rows),
             paired=tuple(paired),
             notes=(*notes, *self._chosen()),
@@ -147,20 +147,20 @@ class EegmatWorkload:
         whole = np.isfinite(x).all(axis=1)
         over = self.baseline_seconds * _rate(table)
         calibration = whole & resting & (table["end_sample"].to_numpy() <= over)
-        left = whole & (~resting | (table["support_start_sample"].to_numpy() >= over))
+        usable = whole & (~resting | (table["support_start_sample"].to_numpy() >= over))
         for participant in np.unique(subjects):
-            own = subjects == participant
-            if not (own & calibration).any():
+            mask = subjects == participant
+            if not (mask & calibration).any():
                 raise ValueError(
                     f"{participant} has no window within the first {self.baseline_seconds:g} s of rest"
                 )
-            x[own] -= x[own & calibration].mean(axis=0)
+            x[mask] -= x[mask & calibration].mean(axis=0)
         centred = pd.concat(
             [table.drop(columns=names), pd.DataFrame(x, table.index, names)], axis=1
         )
         return Task(
             centred, _CLASSES, None, None, [n for n in names if n.startswith("eeg.")],
-            calibration, left, Eegmat.name,
+            calibration, usable, Eegmat.name,
         )  # fmt: skip
 
     def _judged(self, work: Task, models: Mapping[str, Model]) -> Evaluation:
@@ -168,7 +168,7 @@ class EegmatWorkload:
             work,
             splits.protocol(self.protocol, **self.settings),
             models,
-            measured=self.metrics,
+            metric_names=self.metrics,
             seed=self.seed,
         )
 
@@ -179,30 +179,32 @@ class EegmatWorkload:
         training participants of each fold: one throw for all would lean the same way in
         everybody.
         """
-        own = {f"{k}{SWAPPED}": self.models[k] for k in self.swapped}
+        models = {f"{k}{SWAPPED}": self.models[k] for k in self.swapped}
         by = splits.protocol(self.protocol, **self.settings)
         if by.promise in ("subjects", "orders", "data sets"):
-            return self._judged(work, {k: PermutedLabels(m) for k, m in own.items()})
+            return self._judged(work, {k: PermutedLabels(m) for k, m in models.items()})
         subjects = work.table["subject"].astype(str).to_numpy()
         every = np.unique(subjects)
         coins = np.random.default_rng(self.seed).random(len(every)) < 0.5
-        here = np.isin(subjects, every[coins])
+        flipped = np.isin(subjects, every[coins])
         labels = work.table[LABEL].astype(str).to_numpy()
         other = np.where(labels == "rest", "arithmetic", "rest")
-        told = work.table.assign(**{LABEL: np.where(here, other, labels)})
-        return self._judged(replace(work, table=told), own)
+        relabelled = work.table.assign(**{LABEL: np.where(flipped, other, labels)})
+        return self._judged(replace(work, table=relabelled), models)
 
     def _within(self, work: Task) -> Task:
         """Return the telling of the late from the early half of the rest left."""
         table = work.table
-        resting = (table[LABEL].astype(str) == "rest").to_numpy() & work.left
+        resting = (table[LABEL].astype(str) == "rest").to_numpy() & work.included
         begin = table["start_s"].to_numpy(np.float64)
         middle = table["start_s"][resting].groupby(table["subject"][resting]).median()
         late = begin > table["subject"].map(middle).to_numpy(np.float64)
         labels = np.where(resting, np.where(late, "late", "early"), "")
         classes = {"early": ("early",), "late": ("late",)}
-        told = table.assign(**{LABEL: labels})
-        return replace(work, table=told, classes=classes, left=work.left & resting)
+        relabelled = table.assign(**{LABEL: labels})
+        return replace(
+            work, table=relabelled, classes=classes, left=work.included & resting
+        )
 
     def _signal(self, root: Path | None, work: Task) -> Array:
         """Return 4 s of signal up to each row's end, (n, electrodes, samples).
@@ -212,10 +214,10 @@ class EegmatWorkload:
         """
         if root is None:
             raise ValueError("models on the signal need it: say where, with --data")
-        own = root / Eegmat.name
-        data = Eegmat(own if own.is_dir() else root)
+        folder = root / Eegmat.name
+        data = Eegmat(folder if folder.is_dir() else root)
         table, width = work.table, round(_SECONDS * _rate(work.table))
-        found: Array | None = None
+        signal: Array | None = None
         for subject in np.unique(table["subject"]):
             mine = table["subject"] == subject
             (block,) = data.load(Trial(subject, "", "rest")).streams[_STREAM]
@@ -224,20 +226,24 @@ class EegmatWorkload:
             )
             for trial in np.unique(table["trial"][mine]):
                 (block,) = data.load(Trial(subject, "", trial)).streams[_STREAM]
-                if found is None:
-                    found = np.zeros((len(table), block.data.shape[1], width), "f4")
+                if signal is None:
+                    signal = np.zeros((len(table), block.data.shape[1], width), "f4")
                 for row in np.flatnonzero(mine & (table["trial"] == trial)):
                     stop = int(table["end_sample"].iloc[row])
                     if stop >= width:
                         part = block.data[stop - width : stop] / spread
-                        found[row] = (part - part.mean(axis=0)).T
-        if found is None:
+                        signal[row] = (part - part.mean(axis=0)).T
+        if signal is None:
             raise ValueError("the table has no rows")
-        return found
+        return signal
 
     def _chosen(self) -> list[str]:
         """Tell of each model that was chosen how it was."""
-        return [m.describe_choices(k) for k, m in self.models.items() if isinstance(m, NestedCV)]
+        return [
+            m.describe_choices(k)
+            for k, m in self.models.items()
+            if isinstance(m, NestedCV)
+        ]
 
 
 def _reading(model: Model, x: Array) -> Callable[[FoldData], Any]:
@@ -247,7 +253,7 @@ def _reading(model: Model, x: Array) -> Callable[[FoldData], Any]:
 
 def _rate(table: pd.DataFrame) -> float:
     """Return how many samples of the source there are in a second (Hz)."""
-    row: npt.NDArray[np.float64] = table[["start_sample", "end_sample", "start_s", "end_s"]].to_numpy()[
-        0
-    ]
+    row: npt.NDArray[np.float64] = table[
+        ["start_sample", "end_sample", "start_s", "end_s"]
+    ].to_numpy()[0]
     return float((row[1] - row[0]) / (row[3] - row[2]))

@@ -1,6 +1,7 @@
 """How far skin responses follow the wrist's movement, counted in two ways.
 
-python -m experiments.figures.eda_motion WESAD TABLE experiments/figures/results/eda-motion.json
+python -m experiments.figures.eda_motion WESAD TABLE
+experiments/figures/results/eda-motion.json
 
 where TABLE is what `physio extract wesad WESAD TABLE` made: windows of 60 s.
 """
@@ -36,8 +37,8 @@ def counts(folder: Path, begins: np.ndarray) -> np.ndarray:
         phasic = neurokit2.eda_phasic(y, sampling_rate=4, method="highpass")
         phasic = np.asarray(phasic["EDA_Phasic"])
         least = LEAST / float(phasic.max())
-        _, told = neurokit2.eda_peaks(phasic, sampling_rate=4, amplitude_min=least)
-    theirs = float(block.times[0]) + np.asarray(told["SCR_Onsets"], float) / 4
+        _, peaks = neurokit2.eda_peaks(phasic, sampling_rate=4, amplitude_min=least)
+    theirs = float(block.times[0]) + np.asarray(peaks["SCR_Onsets"], float) / 4
     ours = events_from_grid(apply(ScrDetection(LEAST), block)).times
     ways = [np.sort(t[np.isfinite(t)]) for t in (theirs, ours)]
     return np.column_stack(
@@ -78,9 +79,9 @@ def main() -> None:
         }
         for kind, names in kinds.items()
     }
-    found = {"what": __doc__.splitlines()[0], "least_uS": LEAST, "mean": mean}
+    summary = {"what": __doc__.splitlines()[0], "least_uS": LEAST, "mean": mean}
     out.write_text(
-        json.dumps({**found, "participants": participants}, indent=1) + "\n", "utf-8"
+        json.dumps({**summary, "participants": participants}, indent=1) + "\n", "utf-8"
     )
     print(json.dumps(mean, indent=1))
 

@@ -27,14 +27,14 @@ SWAPPED = ", labels swapped"
 
 def rows(folder: Path, protocol: str) -> dict[str, dict]:
     """Return the AUC of each model by one protocol."""
-    found = {}
+    by_model = {}
     # The shortest name first: its settings were chosen in inner folds.
     paths = folder.glob(f"{protocol}*.json")
     for path in sorted(paths, key=lambda p: (len(p.name), p.name)):
         for row in json.loads(path.read_text("utf-8"))["rows"]:
             if row["metric"] == "AUC":
-                found.setdefault(row["model"], row)
-    return found
+                by_model.setdefault(row["model"], row)
+    return by_model
 
 
 def main() -> None:
@@ -47,15 +47,17 @@ def main() -> None:
     ):
         ax.axhline(0.5, color="#444", linewidth=1, linestyle=":")
         for i, (protocol, _) in enumerate(PROTOCOLS):
-            found = rows(folder, protocol)
-            there = [(m, c) for m, c in MODELS if m + end in found]
+            by_model = rows(folder, protocol)
+            there = [(m, c) for m, c in MODELS if m + end in by_model]
             for k, (model, colour) in enumerate(there):
-                row = found[model + end]
+                row = by_model[model + end]
                 at = i + (k - (len(there) - 1) / 2) * 0.15
-                own = np.array(
+                values = np.array(
                     [v for v in row["per_participant"].values() if v is not None]
                 )
-                ax.scatter(np.full(len(own), at), own, 8, color=colour, alpha=0.25)
+                ax.scatter(
+                    np.full(len(values), at), values, 8, color=colour, alpha=0.25
+                )
                 ax.plot([at, at], [row["low"], row["high"]], color=colour, linewidth=2)
                 ax.plot(
                     at, row["mean"], "o", color=colour, label=model if not i else ""

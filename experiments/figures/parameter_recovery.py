@@ -37,7 +37,10 @@ def recovered(
         truth = {"time": simulated.time, **simulated.sizes}
         for level in levels:
             estimate = fit(data, level)
-            estimates = {"time": estimate.time, **{k: estimate.size[k] for k in simulated.sizes}}
+            estimates = {
+                "time": estimate.time,
+                **{k: estimate.size[k] for k in simulated.sizes},
+            }
             for name, value in truth.items():
                 inside = estimates[name].low <= value <= estimates[name].high
                 covered[str(level)].setdefault(name, []).append(bool(inside))
@@ -72,7 +75,9 @@ def main() -> None:
     shapes = {}
     for rise, fall in SHAPES:
         settings = replace(usual, rises=(rise, rise), falls=(fall, fall))
-        shapes[f"{rise} and {fall} s"] = recovered(settings, range(given.shaped), (0.95,))
+        shapes[f"{rise} and {fall} s"] = recovered(
+            settings, range(given.shaped), (0.95,)
+        )
     result = {
         "recovery": recovered(usual, range(1000, 1000 + given.participants), LEVELS),
         "shapes": shapes,

@@ -55,10 +55,10 @@ def fans(ax: Axes, y: Array, at: list[int], model: Pinn) -> None:
     ahead = np.array([0.0, *model.config.horizons])
     nothing = np.zeros(model.config.features)  # as at rest
     for now in at:
-        said = model.forecast(nothing, y[now - 239 : now + 1])
+        quantiles = model.forecast(nothing, y[now - 239 : now + 1])
         low, middle, high = (
             np.concatenate([[y[now]], part])
-            for part in (said.low, said.middle, said.high)
+            for part in (quantiles.low, quantiles.middle, quantiles.high)
         )
         t = (now / 4 + ahead) / 60
         ax.fill_between(t, low, high, color=FAN, alpha=0.25, lw=0)
@@ -66,7 +66,7 @@ def fans(ax: Axes, y: Array, at: list[int], model: Pinn) -> None:
         ax.plot(t[0], middle[0], "o", color=FAN, ms=3)
 
 
-def one_session(data: Wesad, participant: str, out: Path) -> None:
+def plot_session(data: Wesad, participant: str, out: Path) -> None:
     recording = data.participant(participant)
     (block,) = recording.streams["e4.eda"]
     y = block.data[:, 0]
@@ -105,12 +105,12 @@ def one_session(data: Wesad, participant: str, out: Path) -> None:
 
 def parameters(data: Wesad, out: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(11, 4.6), constrained_layout=True)
-    truth, said = [], []
+    truth, estimates = [], []
     for seed in range(24):
-        made = simulate(SkinSimulation(), seed)
-        one = fit(session(made.eda, 4.0, made.conditions))
-        truth.append([made.time, *made.sizes.values()])
-        said.append([one.time, *(one.size[k] for k in made.sizes)])
+        simulated = simulate(SkinSimulation(), seed)
+        relaxed = fit(session(simulated.eda, 4.0, simulated.conditions))
+        truth.append([simulated.time, *simulated.sizes.values()])
+        estimates.append([relaxed.time, *(relaxed.size[k] for k in simulated.sizes)])
     for k, (name, color) in enumerate(
         (
             ("time constant (min)", INK),
@@ -119,9 +119,9 @@ def parameters(data: Wesad, out: Path) -> None:
         )
     ):
         x = np.array([row[k] for row in truth])
-        each = [row[k] for row in said]
-        y = np.array([e.value for e in each])
-        off = np.array([[e.value - e.low, e.high - e.value] for e in each]).T
+        intervals = [row[k] for row in estimates]
+        y = np.array([e.value for e in intervals])
+        off = np.array([[e.value - e.low, e.high - e.value] for e in intervals]).T
         axes[0].errorbar(
             x, y, off, fmt="o", ms=3, lw=0.8, color=color, label=name, alpha=0.8
         )
@@ -130,25 +130,25 @@ def parameters(data: Wesad, out: Path) -> None:
     axes[0].set_ylabel("estimated, 95 % interval")
     axes[0].set_title("24 simulated participants")
     axes[0].legend(frameon=False)
-    found = {p: relaxation(data, p) for p in data.participants}
-    rows = range(len(found))
-    for i, one in zip(rows, found.values(), strict=True):
-        high = min(one.time.high, 60.0)
-        told = np.isfinite(one.time.known.value)
-        axes[1].plot([max(one.time.low, 0.1), high], [i, i], color=INK, lw=1.2)
-        face = INK if told else "white"  # hollow: the interval is too wide to tell
-        axes[1].plot(one.time.value, i, "o", color=INK, mfc=face, ms=5)
+    relaxations = {p: relaxation(data, p) for p in data.participants}
+    rows = range(len(relaxations))
+    for i, relaxed in zip(rows, relaxations.values(), strict=True):
+        high = min(relaxed.time.high, 60.0)
+        known = np.isfinite(relaxed.time.known.value)
+        axes[1].plot([max(relaxed.time.low, 0.1), high], [i, i], color=INK, lw=1.2)
+        face = INK if known else "white"  # hollow: the interval is too wide to tell
+        axes[1].plot(relaxed.time.value, i, "o", color=INK, mfc=face, ms=5)
         for k, (name, color) in enumerate(
             (("stress", DRIVER), ("amusement", "#b38a1d"), ("meditation", "#4f8f4a"))
         ):
-            size = one.size[name]
+            size = relaxed.size[name]
             y = i + 0.22 * (k - 1)
             axes[2].plot([size.low, size.high], [y, y], color=color, lw=1.4)
             face = color if np.isfinite(size.known.value) else "white"
             label = name if i == 0 else None
             axes[2].plot(size.value, y, "o", ms=4, color=color, mfc=face, label=label)
     for ax in axes[1:]:
-        ax.set_yticks(list(rows), list(found))
+        ax.set_yticks(list(rows), list(relaxations))
         ax.invert_yaxis()
     axes[1].set_xscale("log")
     axes[1].set_xlabel("time constant (min): interval")
@@ -163,26 +163,26 @@ def parameters(data: Wesad, out: Path) -> None:
 
 def participants(results: Path, out: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), constrained_layout=True)
-    told = json.loads((results / "primary.json").read_text("utf-8"))
+    result = json.loads((results / "primary.json").read_text("utf-8"))
     picks = {
         "placed": (TONIC, "o"),
         "discriminant": (INK, "s"),
         "motion alone": ("#b38a1d", "^"),
         "clock": ("0.6", "x"),
     }
-    rows = {r["model"]: r for r in told["rows"] if r["metric"] == "macro-F1"}
+    rows = {r["model"]: r for r in result["rows"] if r["metric"] == "macro-F1"}
     for j, (name, (color, mark)) in enumerate(picks.items()):
-        each = rows[name]["per_participant"]
-        at = np.arange(len(each)) + 0.14 * (j - 1.5)
-        axes[0].plot(at, list(each.values()), mark, color=color, label=name, ms=6)
+        values = rows[name]["per_participant"]
+        at = np.arange(len(values)) + 0.14 * (j - 1.5)
+        axes[0].plot(at, list(values.values()), mark, color=color, label=name, ms=6)
         axes[0].axhline(rows[name]["mean"], color=color, lw=0.8, ls=":")
-    axes[0].set_xticks(range(len(each)), list(each))
+    axes[0].set_xticks(range(len(values)), list(values))
     axes[0].set_ylim(-0.03, 1.05)
     axes[0].set_ylabel("macro-F1, stress against amusement")
     axes[0].set_title("The other order of conditions trains (dotted: means)")
     axes[0].legend(frameon=False, loc="lower left", ncols=2)
-    told = json.loads((results / "forecast.json").read_text("utf-8"))
-    rows = {(r["model"], r["metric"]): r["per_participant"] for r in told["rows"]}
+    result = json.loads((results / "forecast.json").read_text("utf-8"))
+    rows = {(r["model"], r["metric"]): r["per_participant"] for r in result["rows"]}
     names = ("network", "autoregression", "ridge")
     for j, horizon in enumerate(("5", "15", "30")):
         metric = f"{horizon} s ahead: RMSE"
@@ -211,7 +211,7 @@ def main() -> None:
     asked.add_argument("--participant", default="S10")
     given = asked.parse_args()
     data, images = open_wesad(given.data), ROOT / "docs" / "images"
-    one_session(data, given.participant, images / "wrist-session.png")
+    plot_session(data, given.participant, images / "wrist-session.png")
     parameters(data, images / "wrist-parameters.png")
     participants(
         ROOT / "experiments" / "wesad" / "results", images / "wrist-participants.png"

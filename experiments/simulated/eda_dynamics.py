@@ -74,16 +74,20 @@ def simulate(settings: SkinSimulation, seed: int) -> SimulatedEda:
     n = int(settings.minutes * 60 * settings.rate)
     time = float(np.exp(rng.uniform(*np.log(settings.times))))
     sizes = {k: float(rng.uniform(*v)) for k, v in settings.sizes.items()}
-    each, names = settings.minutes * 60 / settings.parts, list(sizes)
+    duration, names = settings.minutes * 60 / settings.parts, list(sizes)
     conditions = tuple(
-        ("baseline" if k % 2 == 0 else names[k // 2 % 2], k * each, (k + 1) * each)
+        (
+            "baseline" if k % 2 == 0 else names[k // 2 % 2],
+            k * duration,
+            (k + 1) * duration,
+        )
         for k in range(settings.parts)
     )
     seconds = np.arange(n) / settings.rate
     moved, often = np.zeros(n), np.zeros(n)
     for name, begin, end in conditions:
-        here = (seconds >= begin) & (seconds < end)
-        moved[here], often[here] = sizes.get(name, 0.0), settings.responses[name]
+        inside = (seconds >= begin) & (seconds < end)
+        moved[inside], often[inside] = sizes.get(name, 0.0), settings.responses[name]
     tonic = _tonic(settings, rng, moved, time)
     eda = tonic + _phasic(settings, rng, often) + rng.normal(0, settings.noise, n)
     for begin in rng.integers(n, size=settings.gaps):

@@ -98,7 +98,7 @@ class ElectrodeTransfer:
             self.work(self.table() if table is None else table),
             splits.protocol(self.protocol, **self.settings),
             self._named(),
-            measured=self.metrics,
+            metric_names=self.metrics,
             seed=self.seed,
             config=config.describe(self),
         )

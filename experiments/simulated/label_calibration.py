@@ -64,28 +64,35 @@ class LabelCalibration:
         began = time.monotonic()
         a = self.affect
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
-        seen = [self._seen(crowd, a.first_tested + i) for i in range(self.participants)]
+        estimates = [
+            self._estimates(crowd, a.first_tested + i) for i in range(self.participants)
+        ]
         stored = load(self.weights)
         prior = stored.arrays["prior.mean"]
         cov = stored.arrays["participant.cov"]
-        found: dict[int, list[tuple[Array, Array]]] = {}
+        by_count: dict[int, list[tuple[Array, Array]]] = {}
         for k in (0, 1, 3, 5):
-            found[k] = [self._judged(s, prior, cov, k) for s in seen]
+            by_count[k] = [self._judged(s, prior, cov, k) for s in estimates]
         rows = []
-        for k, judged in found.items():
+        for k, judged in by_count.items():
             for d, name in enumerate(DIMENSIONS):
                 for m, metric in enumerate(("squared error", "negative log density")):
-                    each = {
+                    per_participant = {
                         str(s.seed): float(j[m][d])
-                        for s, j in zip(seen, judged, strict=True)
+                        for s, j in zip(estimates, judged, strict=True)
                     }
                     rows.append(
-                        summary(f"{k} labels", f"{name} {metric}", each, self.seed)
+                        summary(
+                            f"{k} labels",
+                            f"{name} {metric}",
+                            per_participant,
+                            self.seed,
+                        )
                     )
-                    base = found[0]
+                    base = by_count[0]
                     less = {
                         str(s.seed): float(j[m][d] - b[m][d])
-                        for s, j, b in zip(seen, judged, base, strict=True)
+                        for s, j, b in zip(estimates, judged, base, strict=True)
                     }
                     if k:
                         title = f"{k} labels less none"
@@ -103,15 +110,15 @@ class LabelCalibration:
             "table": _printed(rows),
         }
 
-    def _seen(self, crowd: SimulatedCohort, seed: int) -> PersonEstimates:
+    def _estimates(self, crowd: SimulatedCohort, seed: int) -> PersonEstimates:
         participant = crowd.participant(seed)
         stored = load(self.weights)
         columns = stored.card.columns
         rest, model = BaselinePrior.restore(stored.part("rest")), stored.model()
         z, extra = centred(self.affect.moments(participant, columns), rest)
-        said = np.array([np.stack(model.predict(r, extra)) for r in z])
+        predicted = np.array([np.stack(model.predict(r, extra)) for r in z])
         ratings, felt = self.affect.rated(participant)
-        return PersonEstimates(seed, said[:, 0], said[:, 1], felt, ratings)
+        return PersonEstimates(seed, predicted[:, 0], predicted[:, 1], felt, ratings)
 
     def _judged(
         self, s: PersonEstimates, prior: Array, cov: Array, k: int
@@ -124,7 +131,9 @@ class LabelCalibration:
             noisy = s.felt[recalled].mean(axis=0) + rng.normal(0, self.affect.rater, 3)
             rated = np.round(np.clip(noisy, -1, 1) * 4) / 4
             labels.append(
-                RatedMoment(s.mean[recalled].mean(axis=0), s.sd[recalled].mean(axis=0), rated)
+                RatedMoment(
+                    s.mean[recalled].mean(axis=0), s.sd[recalled].mean(axis=0), rated
+                )
             )
         later = np.flatnonzero(at > _LATER)
         both = [personalize(s.mean[i], s.sd[i], prior, cov, labels) for i in later]

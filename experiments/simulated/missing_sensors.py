@@ -99,10 +99,10 @@ class MissingSensors:
     ) -> tuple[int, Array, Array, Array]:
         """Return seed, centred features, ratings and what was felt at each moment."""
         participant = crowd.participant(seed)
-        made = self.affect.moments(participant, self.affect.joint)
+        samples = self.affect.moments(participant, self.affect.joint)
         rest = BaselinePrior.restore(load("published-all").part("rest"))
         ratings, felt = self.affect.rated(participant)
-        return seed, centred(made, rest)[0], ratings, felt
+        return seed, centred(samples, rest)[0], ratings, felt
 
     def _gaussians(self) -> dict[str, Says]:
         joint = load("published-all").model()
@@ -120,13 +120,15 @@ class MissingSensors:
         models = [e.model() for e in experts]
 
         def together(z: Array) -> Array:
-            said = np.array(
+            predicted = np.array(
                 [
                     np.stack(m.predict(z[s], none[s]))
                     for m, s in zip(models, at, strict=True)
                 ]
             )
-            return fuse(said[:, 0], said[:, 1], prior[0], prior[1], errors).mean
+            return fuse(
+                predicted[:, 0], predicted[:, 1], prior[0], prior[1], errors
+            ).mean
 
         return {
             "joint Gaussian": lambda z: np.asarray(joint.predict(z, none)[0]),
@@ -139,15 +141,15 @@ class MissingSensors:
         z = np.concatenate([t[1] for t in taught])
         y = torch.tensor(np.concatenate([t[2] for t in taught]), dtype=torch.float32)
         mean, sd = np.nanmean(z, axis=0), np.nanstd(z, axis=0)
-        found: dict[str, Says] = {}
+        by_name: dict[str, Says] = {}
         for name, masks, teaches in (
             ("network", False, False),
             ("network, masked", True, False),
             ("network, masked and taught", True, True),
         ):
             net = self._taught((z - mean) / sd, y, masks=masks, teaches=teaches)
-            found[name] = _says(net, mean, sd)
-        return found
+            by_name[name] = _says(net, mean, sd)
+        return by_name
 
     def _taught(self, z: Array, y: Tensor, *, masks: bool, teaches: bool) -> nn.Module:
         torch.manual_seed(self.seed)
@@ -202,18 +204,18 @@ class MissingSensors:
         """Return arousal's skill at each rate, and each participant's area under theirs."""
         prior = load("published-all").arrays["prior.mean"]
         curve = []
-        each: dict[str, list[float]] = {str(t[0]): [] for t in tested}
+        per_participant: dict[str, list[float]] = {str(t[0]): [] for t in tested}
         for rate in RATES:
             total = np.zeros(2)
             for seed, z, _, felt in tested:
                 rng = np.random.default_rng((self.seed, seed, int(10 * rate)))
                 rows = self._cut(z, rate, mode, rng)[::2]
-                said = np.array([_safe(way, r) for r in rows])
-                errors = np.array(skill(said, felt[::2], prior))[:, 1]
+                predicted = np.array([_safe(way, r) for r in rows])
+                errors = np.array(skill(predicted, felt[::2], prior))[:, 1]
                 total += errors
-                each[str(seed)].append(float(1 - errors[0] / errors[1]))
+                per_participant[str(seed)].append(float(1 - errors[0] / errors[1]))
             curve.append(round(float(1 - total[0] / total[1]), 4))
-        areas = {k: float(np.trapezoid(v, RATES)) for k, v in each.items()}
+        areas = {k: float(np.trapezoid(v, RATES)) for k, v in per_participant.items()}
         return curve, areas
 
     def _cut(self, z: Array, rate: float, mode: str, rng: np.random.Generator) -> Array:
@@ -239,8 +241,8 @@ def _says(net: nn.Module, mean: Array, sd: Array) -> Says:
 
 
 def _input(z: Array) -> Tensor:
-    here = np.isfinite(z)
-    both = np.concatenate([np.where(here, z, 0.0), here], axis=1)
+    present = np.isfinite(z)
+    both = np.concatenate([np.where(present, z, 0.0), present], axis=1)
     return torch.tensor(both, dtype=torch.float32)
 
 

@@ -75,7 +75,7 @@ class OptimalSmoother:
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
         names = [name for name, _ in a.joint]
         first = round(START / STEP)
-        seen = {
+        traces = {
             s: PersonTraces(a.past(p)[first:], p.felt)
             for s in (
                 *range(a.first, a.first + a.participants),
@@ -83,17 +83,19 @@ class OptimalSmoother:
             )
             for p in (crowd.participant(s),)
         }
-        taught = [seen[a.first + i] for i in range(a.participants)]
+        taught = [traces[a.first + i] for i in range(a.participants)]
         n = len(taught[0].x)
         knows = know(taught, names, n)
-        tested = {s: seen[s] for s in range(a.first_tested, a.first_tested + a.tested)}
-        told = _linear(knows, tested, n)
-        told |= _tracked(taught, tested, names)
+        tested = {
+            s: traces[s] for s in range(a.first_tested, a.first_tested + a.tested)
+        }
+        by_smoother = _linear(knows, tested, n)
+        by_smoother |= _tracked(taught, tested, names)
         some = dict(list(tested.items())[: self.sampled])
-        told |= _sampled(knows, some, n, self.seed)
+        by_smoother |= _sampled(knows, some, n, self.seed)
         rows: list[dict[str, Any]] = []
-        for name, said in told.items():
-            rows += _rows(name, said, knows.mean, self.seed)
+        for name, estimates in by_smoother.items():
+            rows += _rows(name, estimates, knows.mean, self.seed)
         return {
             "dataset": "simulated participants, effects as published",
             "protocol": f"{a.tested} participants never seen, from {LATER:g} s on; the "
@@ -111,21 +113,28 @@ class OptimalSmoother:
         }
 
 
-Told = Mapping[str, tuple[Array, Array]]
+Estimates = Mapping[str, tuple[Array, Array]]
 """Of each participant what was said and what was felt, at the same moments, (n, 3) each."""
 
 
-def _rows(name: str, said: Told, mean: Array, seed: int) -> list[dict[str, Any]]:
+def _rows(
+    name: str, estimates: Estimates, mean: Array, seed: int
+) -> list[dict[str, Any]]:
     """Return skill in each dimension, and the correlation within participants."""
     errors = np.array(
-        [[((m - y) ** 2).sum(0), ((mean - y) ** 2).sum(0)] for m, y in said.values()]
+        [
+            [((m - y) ** 2).sum(0), ((mean - y) ** 2).sum(0)]
+            for m, y in estimates.values()
+        ]
     )
     rows = []
     for d, dimension in enumerate(DIMENSIONS):
-        own = ratio(errors[:, :, d], seed)
-        rows.append({"model": name, "metric": f"{dimension} skill", **own})
+        figure = ratio(errors[:, :, d], seed)
+        rows.append({"model": name, "metric": f"{dimension} skill", **figure})
         if name in {"sampled", "linear then"}:  # few moments of each
-            whole = [np.concatenate(v)[:, d] for v in zip(*said.values(), strict=True)]
+            whole = [
+                np.concatenate(v)[:, d] for v in zip(*estimates.values(), strict=True)
+            ]
             r = round(_correlation(*whole), 4)
             rows.append(
                 {
@@ -135,9 +144,9 @@ def _rows(name: str, said: Told, mean: Array, seed: int) -> list[dict[str, Any]]
                 }
             )
             continue
-        corr = {s: _correlation(m[:, d], y[:, d]) for s, (m, y) in said.items()}
-        one = summary(name, f"{dimension} correlation", corr, seed)
-        rows.append({k: v for k, v in one.items() if k != "per_participant"})
+        corr = {s: _correlation(m[:, d], y[:, d]) for s, (m, y) in estimates.items()}
+        row = summary(name, f"{dimension} correlation", corr, seed)
+        rows.append({k: v for k, v in row.items() if k != "per_participant"})
     return rows
 
 
@@ -152,7 +161,7 @@ def _mixed(knows: DynamicsParameters, x: Array) -> Array:
 
 def _linear(
     knows: DynamicsParameters, participants: Mapping[int, PersonTraces], n: int
-) -> dict[str, Told]:
+) -> dict[str, Estimates]:
     """Return what the best linear smoothers say from the past, and from the whole."""
     at = np.arange(round((LATER - START) / STEP), n, 2)
     gains = [gain(knows, int(k) + 1)[[k, 2 * k + 1, 3 * k + 2]] for k in at]
@@ -170,17 +179,17 @@ def _tracked(
     taught: Sequence[PersonTraces],
     participants: Mapping[int, PersonTraces],
     names: Sequence[str],
-) -> dict[str, Told]:
+) -> dict[str, Estimates]:
     """Return what a tracker says that sees and knows the same."""
     size = GaussianSmootherConfig(len(names), len(gather(names)), STEP)
     model = GaussianSmoother(size, know(taught, names, size.moments))
-    said = {}
+    by_participant = {}
     for s, participant in participants.items():
         n = len(participant.x)
         at = np.arange(round((LATER - START) / STEP), n, 2)
-        made = np.array([model.history(participant.x[k::-1])[0] for k in at])
-        said[str(s)] = made, _felt(participant, n)[at]
-    return {"tracker": said}
+        estimated = np.array([model.history(participant.x[k::-1])[0] for k in at])
+        by_participant[str(s)] = estimated, _felt(participant, n)[at]
+    return {"tracker": by_participant}
 
 
 def gain(known: DynamicsParameters, n: int) -> Array:
@@ -193,9 +202,9 @@ def gain(known: DynamicsParameters, n: int) -> Array:
     inverse = np.kron(np.linalg.inv(known.cov), np.linalg.inv(prior))
     parts = []
     for j, mu in enumerate(known.effects):
-        after, own = _channel(known, j, n, known.spread[j], prior)
-        inverse += np.kron(np.outer(mu, mu), own @ after)
-        parts.append(np.kron(mu[:, None], own))
+        after, weights = _channel(known, j, n, known.spread[j], prior)
+        inverse += np.kron(np.outer(mu, mu), weights @ after)
+        parts.append(np.kron(mu[:, None], weights))
     return np.asarray(np.linalg.solve(inverse, np.hstack(parts)))
 
 
@@ -214,7 +223,7 @@ def _sampled(
     participants: Mapping[int, PersonTraces],
     n: int,
     seed: int,
-) -> dict[str, Told]:
+) -> dict[str, Estimates]:
     """Return what is said by one who draws each participant's own answer to arousal."""
     ends = [end for t in _ENDS if (end := round((t - START) / STEP) + 1) <= n]
     rng = np.random.default_rng(seed)
@@ -247,17 +256,17 @@ def _sampler(
     others = known.spread.copy()
     others[:, 1, :] = others[:, :, 1] = 0.0
     pairs = [_channel(known, j, n, others[j], prior) for j in range(len(known.lag))]
-    own = np.stack([w for _, w in pairs])  # (k, n, n)
+    gains = np.stack([w for _, w in pairs])  # (k, n, n)
     both = np.stack([w @ f for f, w in pairs])
     sure = 1 / known.spread[:, 1, 1]
 
     def sample(z: Array) -> Array:
-        told = np.einsum("jtu,uj->jt", own, z)
+        weighted = np.einsum("jtu,uj->jt", gains, z)
         effects, total = known.effects.copy(), np.zeros(3)
         for k in range(_ROUNDS):
             joint = np.einsum("ja,jb,jtu->atbu", effects, effects, both, optimize=True)
             lower = np.linalg.cholesky(base + joint.reshape(3 * n, 3 * n))
-            right = np.einsum("ja,jt->at", effects, told).ravel()
+            right = np.einsum("ja,jt->at", effects, weighted).ravel()
             half = solve_triangular(lower, right, lower=True, check_finite=False)
             chance = rng.standard_normal(3 * n)
             ends = solve_triangular(
@@ -269,7 +278,7 @@ def _sampler(
             near = both @ felt.T  # (k, n, 3)
             worth = sure + np.einsum("t,jt->j", felt[1], near[:, :, 1])
             rest = known.effects[:, [0, 2]]
-            off = told @ felt[1] - np.einsum(
+            off = weighted @ felt[1] - np.einsum(
                 "jta,t,ja->j", near[:, :, [0, 2]], felt[1], rest
             )
             mean = (sure * known.effects[:, 1] + off) / worth

@@ -57,25 +57,29 @@ class RatingLag:
         began = time.monotonic()
         a = self.affect
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
-        taught = [self._told(crowd, a.first + i) for i in range(self.participants)]
-        tested = [self._told(crowd, a.first_tested + i) for i in range(self.tested)]
+        taught = [
+            self._arousal_traces(crowd, a.first + i) for i in range(self.participants)
+        ]
+        tested = [
+            self._arousal_traces(crowd, a.first_tested + i) for i in range(self.tested)
+        ]
         late = behind([t[:2] for t in taught])  # estimates, behind what is felt
         apart = behind([(t[2], t[0]) for t in taught])  # reports, behind estimates
         lag = late + apart
         true = float(np.mean([t[3] for t in taught]))
-        found: dict[str, dict[str, dict[str, float]]] = {"r": {}, "ccc": {}}
-        for i, (said, _, reports, _) in enumerate(tested):
+        figures: dict[str, dict[str, dict[str, float]]] = {"r": {}, "ccc": {}}
+        for i, (estimated, _, reports, _) in enumerate(tested):
             code = str(a.first_tested + i)
             for way, by in (("as reported", 0.0), ("lag taken off", lag)):
                 ahead = _ahead(reports, by)
-                here = np.isfinite(said) & np.isfinite(ahead)
+                both = np.isfinite(estimated) & np.isfinite(ahead)
                 for kind, measure in (("r", correlation), ("ccc", concordance)):
-                    figure = measure(ahead[here], said[here, None])
-                    found[kind].setdefault(way, {})[code] = figure
+                    figure = measure(ahead[both], estimated[both, None])
+                    figures[kind].setdefault(way, {})[code] = figure
         rows = [
-            summary(way, f"arousal {metric} with reports", each, self.seed)
-            for metric, ways in found.items()
-            for way, each in ways.items()
+            summary(way, f"arousal {metric} with reports", per_participant, self.seed)
+            for metric, ways in figures.items()
+            for way, per_participant in ways.items()
         ]
         more = paired_differences(rows, "lag taken off", self.seed)
         short = [
@@ -107,14 +111,14 @@ class RatingLag:
             ),
         }
 
-    def _told(
+    def _arousal_traces(
         self, crowd: SimulatedCohort, seed: int
     ) -> tuple[Array, Array, Array, float]:
         """Return estimated, felt and reported arousal each second, and the lag."""
         participant = crowd.participant(seed)
         block = crowd.block(participant, _EVERY, without=())
         stage = estimator([TRACKER])
-        said = StageRunner(stage, block.info).push(block).column("arousal")
+        estimated = StageRunner(stage, block.info).push(block).column("arousal")
         rng = np.random.default_rng((self.seed, seed))
         lag = float(rng.uniform(*self.lags))
         felt = participant.felt[:, _AROUSAL]
@@ -123,8 +127,8 @@ class RatingLag:
         reports = felt[then][::step]
         noise = rng.normal(0, self.affect.rater, len(reports))
         reports = np.clip(reports + noise, -1, 1)
-        n, first = min(len(said), len(reports)), int(LATER / _EVERY)
-        return said[first:n], felt[::step][first:n], reports[first:n], lag
+        n, first = min(len(estimated), len(reports)), int(LATER / _EVERY)
+        return estimated[first:n], felt[::step][first:n], reports[first:n], lag
 
 
 def behind(pairs: Sequence[tuple[Array, Array]]) -> float:
@@ -138,8 +142,8 @@ def behind(pairs: Sequence[tuple[Array, Array]]) -> float:
         for i, k in enumerate(steps.tolist()):
             x = a[k:] if k >= 0 else a[:k]
             y = b[: len(b) - k] if k >= 0 else b[-k:]
-            here = np.isfinite(x) & np.isfinite(y)
-            u, v = x[here] - x[here].mean(), y[here] - y[here].mean()
+            both = np.isfinite(x) & np.isfinite(y)
+            u, v = x[both] - x[both].mean(), y[both] - y[both].mean()
             sums[i] += u @ v, u @ u, v @ v
     r = sums[:, 0] / np.sqrt(sums[:, 1] * sums[:, 2])
     return float(steps[int(np.argmax(r))] * _EVERY)

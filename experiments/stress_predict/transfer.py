@@ -87,7 +87,7 @@ class WesadToStressPredict:
 
     def _judged(self, table: pd.DataFrame, tested: str) -> Evaluation:
         corrected = baseline_correct(
-            table, self.features, rest=self.baseline_seconds, gap=self.embargo
+            table, self.features, baseline_seconds=self.baseline_seconds, embargo=self.embargo
         )
         models = {
             **self.models,
@@ -103,15 +103,15 @@ class WesadToStressPredict:
                     CLASSES,
                     columns=self.features,
                     calibration=corrected.calibration,
-                    left=corrected.left,
+                    included=corrected.included,
                     dataset=f"WESAD, then {tested}",
-                    tested=rows.to_numpy(),
+                    testable=rows.to_numpy(),
                 ),
                 CrossDataset(tested),
                 models,
-                measured=("AUC", "macro-F1"),
+                metric_names=("AUC", "macro-F1"),
                 reference=self.reference,
-                every=self.test_spacing,
+                test_spacing=self.test_spacing,
                 seed=self.seed,
             )
         return together(evaluations, config.describe(self))

@@ -41,16 +41,18 @@ def gather(columns: Sequence[str]) -> Array:
     The electrodes of a place together, band by band; alpha of the right side less that
     of the left; of the other features each by itself.
     """
-    made: list[dict[str, float]] = [
+    channels: list[dict[str, float]] = [
         {f"eeg.de.{band}.{e}": 1.0 for e in place}
         for band in _BANDS
         for place in _PLACES
     ]
     sides = {f"eeg.de.alpha.{e}": 1.0 for e in _RIGHT}
-    made.append(sides | {f"eeg.de.alpha.{e}": -1.0 for e in _LEFT})
+    channels.append(sides | {f"eeg.de.alpha.{e}": -1.0 for e in _LEFT})
     others = (n for n in columns if not n.startswith("eeg.") and n not in _RARE)
-    made += [{name: 1.0} for name in others]
-    rows = np.array([[own.get(name, 0.0) for name in columns] for own in made])
+    channels += [{name: 1.0} for name in others]
+    rows = np.array(
+        [[weights.get(name, 0.0) for name in columns] for weights in channels]
+    )
     return np.asarray(rows[rows.any(axis=1)])
 
 
@@ -73,10 +75,10 @@ def know(
     What a participant lacks counts as usual here. Effects that chance alone would give
     are drawn to 0, each by its own error (the positive part of James and Stein's).
     """
-    made = gather(columns)
+    channels = gather(columns)
     n = len(participants[0].x)
     level = np.nanmean(np.concatenate([p.x for p in participants]), axis=0)
-    x = np.nan_to_num(np.stack([gathered(p.x, level, made) for p in participants]))
+    x = np.nan_to_num(np.stack([gathered(p.x, level, channels) for p in participants]))
     picked = slice(int(4 * START), None, int(4 * STEP))
     y = np.stack([p.felt[picked][:n] for p in participants])
     mean = y.mean(axis=(0, 1))
@@ -86,20 +88,20 @@ def know(
     }
     head = [i for i, c in enumerate(columns) if c.startswith("eeg.")]
     scale = _apart(
-        _left(x, after, _lags(x, after)), np.asarray(made[:, head].any(axis=1))
+        _residual(x, after, _lags(x, after)), np.asarray(channels[:, head].any(axis=1))
     )
     x = x @ scale.T
     lag = _lags(x, after)
-    left = _left(x, after, lag)
-    noise = np.stack([_autocovariance(left[:, :, j]) for j in range(x.shape[2])])
+    residual = _residual(x, after, lag)
+    noise = np.stack([_autocovariance(residual[:, :, j]) for j in range(x.shape[2])])
     effects, spread = np.empty((len(lag), 3)), np.empty((len(lag), 3, 3))
-    for j, own in enumerate(lag.tolist()):
-        effects[j], spread[j] = _among(x[:, :, j], after[own], noise[j])
+    for j, seconds in enumerate(lag.tolist()):
+        effects[j], spread[j] = _among(x[:, :, j], after[seconds], noise[j])
     cov = np.cov((y - mean).reshape(-1, 3).T)
     if (short := moments - noise.shape[1]) > 0:  # what lasts so long is not known
         noise = np.pad(noise, ((0, 0), (0, short)), mode="edge")
     return DynamicsParameters(
-        level, made, scale, lag, effects, spread, noise[:, :moments], mean, cov,
+        level, channels, scale, lag, effects, spread, noise[:, :moments], mean, cov,
         np.array([_wander(y - mean)]), np.ones(3), np.full(3, _RATER),
     )  # fmt: skip
 
@@ -112,7 +114,7 @@ def follow(x: Array, lag: float) -> Array:
 
 def _lags(x: Array, after: dict[float, Array]) -> npt.NDArray[np.float64]:
     """Return for each channel the lag with which it goes with arousal most closely."""
-    found = []
+    lags = []
     for j in range(x.shape[2]):
         z = x[:, :, j] - x[:, :, j].mean(axis=1, keepdims=True)
         size = np.maximum((z**2).sum(axis=1), 1e-12)
@@ -122,28 +124,30 @@ def _lags(x: Array, after: dict[float, Array]) -> npt.NDArray[np.float64]:
             fits.append(
                 np.mean((z * a).sum(1) ** 2 / size / np.maximum((a**2).sum(1), 1e-12))
             )
-        found.append(list(after)[int(np.argmax(fits))])
-    return np.array(found)
+        lags.append(list(after)[int(np.argmax(fits))])
+    return np.array(lags)
 
 
-def _left(x: Array, after: dict[float, Array], lag: npt.NDArray[np.float64]) -> Array:
+def _residual(
+    x: Array, after: dict[float, Array], lag: npt.NDArray[np.float64]
+) -> Array:
     """Return what each participant's own effects leave of each channel, like ``x``."""
-    left = np.empty_like(x)
-    for j, own in enumerate(lag.tolist()):
-        f = after[own]
+    residual = np.empty_like(x)
+    for j, seconds in enumerate(lag.tolist()):
+        f = after[seconds]
         off = f - f.mean(axis=1, keepdims=True)
         gram = np.einsum("pta,ptb->pab", off, off) + 1e-9 * np.eye(3)
         slope = np.linalg.solve(
             gram, np.einsum("pta,pt->pa", off, x[:, :, j])[..., None]
         )
-        left[:, :, j] = x[:, :, j] - (f @ slope)[..., 0]
-    return left
+        residual[:, :, j] = x[:, :, j] - (f @ slope)[..., 0]
+    return residual
 
 
-def _apart(left: Array, head: npt.NDArray[np.bool_]) -> Array:
+def _apart(residual: Array, head: npt.NDArray[np.bool_]) -> Array:
     """Return mixtures, on the head and elsewhere, whose noises go their own ways."""
-    within = left - left.mean(axis=1, keepdims=True)
-    scale = np.eye(left.shape[2])
+    within = residual - residual.mean(axis=1, keepdims=True)
+    scale = np.eye(residual.shape[2])
     for group in (np.flatnonzero(head), np.flatnonzero(~head)):
         if not len(group):
             continue
@@ -162,14 +166,14 @@ def _among(x: Array, felt: Array, noise: Array) -> tuple[Array, Array]:
     chance = np.linalg.inv(
         np.einsum("pta,ts,psb->pab", felt, inner, felt, optimize=True)
     )
-    own = np.einsum("pab,ptb,ts,ps->pa", chance, felt, inner, x, optimize=True)
-    spread = np.cov(own.T) - chance.mean(axis=0)
+    estimates = np.einsum("pab,ptb,ts,ps->pa", chance, felt, inner, x, optimize=True)
+    spread = np.cov(estimates.T) - chance.mean(axis=0)
     values, vectors = np.linalg.eigh(spread)
     least = 1e-6 * np.trace(chance.mean(axis=0))
     spread = (vectors * np.maximum(values, least)) @ vectors.T
     worth = np.linalg.inv(spread + chance)
     total = np.linalg.inv(worth.sum(axis=0))
-    mean = total @ np.einsum("pab,pb->a", worth, own)
+    mean = total @ np.einsum("pab,pb->a", worth, estimates)
     sure = np.maximum(1 - np.diag(total) / np.maximum(mean**2, 1e-12), 0.0)
     return mean * sure, spread
 

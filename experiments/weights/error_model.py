@@ -18,19 +18,19 @@ ERRORS: Final = Path(physio.assets.__file__).parent / "errors.json"
 _LONGEST: Final = 60  # steps over which errors are followed
 
 
-def slopes(ratings: Sequence[Array], said: Sequence[Array], prior: Array) -> Array:
+def slopes(ratings: Sequence[Array], estimates: Sequence[Array], prior: Array) -> Array:
     """Return the share of what is said about participants left out that is to be believed.
 
     The slope of their ratings on the estimates, from 0 to 1, in each dimension, (3,).
     """
     y = np.concatenate(ratings) - prior
-    m = np.concatenate([s[:, 0] for s in said]) - prior
+    m = np.concatenate([s[:, 0] for s in estimates]) - prior
     top, bottom = np.nansum(m * y, axis=0), np.nansum(m * m, axis=0)
     return np.asarray(np.clip(top / np.maximum(bottom, 1e-12), 0.02, 1.0))
 
 
 def drawn(
-    model: Gaussian, share: Array, ratings: Sequence[Array], said: Sequence[Array]
+    model: Gaussian, share: Array, ratings: Sequence[Array], estimates: Sequence[Array]
 ) -> tuple[Gaussian, list[Array]]:
     """Return a model whose estimates are drawn to the prior, and what it then says.
 
@@ -48,39 +48,39 @@ def drawn(
     cov = model.cov.copy()
     cov[:f, f:] *= share
     cov[f:, :f] *= share[:, None]
-    made = Gaussian(model.config, model.mean, cov)
+    narrowed = Gaussian(model.config, model.mean, cov)
     prior, sd = model.prior
-    told = []
-    for s in said:
+    shrunk = []
+    for s in estimates:
         mean = prior + share * (s[:, 0] - prior)
         # With a share b of the covariances, b squared of what was explained is.
-        left = sd**2 - share**2 * (sd**2 - s[:, 1] ** 2)
-        told.append(np.stack([mean, np.sqrt(left)], axis=1))
-    missed = np.nanmean((np.concatenate(ratings) - _means(told)) ** 2, axis=0)
-    meant = np.nanmean(np.concatenate([t[:, 1] for t in told]) ** 2, axis=0)
+        unexplained = sd**2 - share**2 * (sd**2 - s[:, 1] ** 2)
+        shrunk.append(np.stack([mean, np.sqrt(unexplained)], axis=1))
+    missed = np.nanmean((np.concatenate(ratings) - _means(shrunk)) ** 2, axis=0)
+    meant = np.nanmean(np.concatenate([t[:, 1] for t in shrunk]) ** 2, axis=0)
     noise = np.maximum(missed - meant, 0.0)
     full = cov.copy()
     full[range(f, f + 3), range(f, f + 3)] += noise
-    for t in told:
+    for t in shrunk:
         t[:, 1] = np.sqrt(t[:, 1] ** 2 + noise)
-    return Gaussian(made.config, made.mean, full), told
+    return Gaussian(narrowed.config, narrowed.mean, full), shrunk
 
 
 def measured(
-    said: Array, prior: tuple[Array, Array], rater: float
+    estimates: Array, prior: tuple[Array, Array], rater: float
 ) -> tuple[Array, Array]:
     """Return estimates as measurements of what is felt: where, and how precise.
 
     Shape (n, 3) each; the step from the prior's mean, NaN where nothing is said.
     """
     felt = np.maximum(prior[1] ** 2 - rater**2, 1e-4)
-    var = np.maximum(said[:, 1] ** 2 - rater**2, 1e-3)
+    var = np.maximum(estimates[:, 1] ** 2 - rater**2, 1e-3)
     gained = np.maximum(1 / var - 1 / felt, 1e-4 / felt)
-    return (said[:, 0] - prior[0]) * (1 / felt + gained) / gained, gained
+    return (estimates[:, 0] - prior[0]) * (1 / felt + gained) / gained, gained
 
 
 def believed(
-    said: Sequence[Array],
+    estimates: Sequence[Array],
     share: Array,
     knows: DynamicsParameters,
     ratings: Sequence[Array],
@@ -104,49 +104,51 @@ def believed(
         What it then says, and the variance by which ratings miss it, (3,).
     """
     felt = np.diag(knows.cov)
-    explained = [felt + knows.rater - s[:, 1] ** 2 for s in said]
-    mean = [knows.mean + share * (s[:, 0] - knows.mean) for s in said]
-    left = [felt - share**2 * e for e in explained]
+    explained = [felt + knows.rater - s[:, 1] ** 2 for s in estimates]
+    mean = [knows.mean + share * (s[:, 0] - knows.mean) for s in estimates]
+    unexplained = [felt - share**2 * e for e in explained]
     off = np.concatenate(ratings) - np.concatenate(mean)
-    missed = np.nanmean(off**2, axis=0) - np.nanmean(np.concatenate(left), axis=0)
+    missed = np.nanmean(off**2, axis=0) - np.nanmean(
+        np.concatenate(unexplained), axis=0
+    )
     rater = np.maximum(missed, 0.01)
-    pairs = zip(mean, left, strict=True)
+    pairs = zip(mean, unexplained, strict=True)
     return [np.stack([m, np.sqrt(v + rater)], axis=1) for m, v in pairs], rater
 
 
-def widths(ratings: Sequence[Array], said: Sequence[Array]) -> Array:
+def widths(ratings: Sequence[Array], estimates: Sequence[Array]) -> Array:
     """Return halves of intervals that hold ratings of participants left out, (3, levels).
 
     In standard deviations about the mean: what a normal distribution has at 1.28 for 80
     in 100, ratings that pile up at the ends of a scale have elsewhere.
     """
-    off = np.concatenate(ratings) - _means(said)
-    size = np.abs(off) / np.concatenate([s[:, 1] for s in said])
+    off = np.concatenate(ratings) - _means(estimates)
+    size = np.abs(off) / np.concatenate([s[:, 1] for s in estimates])
     return np.nanquantile(size, LEVELS, axis=0).T
 
 
 def correlations(
     felt: Sequence[Array],
-    said: Sequence[Sequence[Array]],
+    estimates: Sequence[Sequence[Array]],
     prior: tuple[Array, Array],
     rater: float,
 ) -> Array:
     """Return how the errors of experts on participants left out go together, (3, k, k)."""
     errors = []
-    for parts in said:
+    for parts in estimates:
         rows = []
-        for own, y in zip(parts, felt, strict=True):
-            x, gained = measured(own, prior, rater)
+        for estimate, y in zip(parts, felt, strict=True):
+            x, gained = measured(estimate, prior, rater)
             rows.append((x - (y - prior[0])) * np.sqrt(gained))
         errors.append(np.concatenate(rows))
-    each = np.stack(errors)  # (k, n, 3)
-    found = np.empty((3, len(each), len(each)))
+    stacked = np.stack(errors)  # (k, n, 3)
+    matrix = np.empty((3, len(stacked), len(stacked)))
     for d in range(3):
-        whole = each[:, np.isfinite(each[:, :, d]).all(axis=0), d]
+        whole = stacked[:, np.isfinite(stacked[:, :, d]).all(axis=0), d]
         second = whole @ whole.T / whole.shape[1]
         scale = np.sqrt(np.diag(second))
-        found[d] = second / np.outer(scale, scale)
-    return found
+        matrix[d] = second / np.outer(scale, scale)
+    return matrix
 
 
 def keep(names: Sequence[str], errors: Array, marks: Mapping[str, str]) -> None:
@@ -164,22 +166,22 @@ def keep(names: Sequence[str], errors: Array, marks: Mapping[str, str]) -> None:
 def known(names: Sequence[str]) -> Array:
     """Return what `keep` stored of some experts, (3, k, k)."""
     pairs = json.loads(ERRORS.read_text("utf-8"))["pairs"]
-    found = np.tile(np.eye(len(names)), (3, 1, 1))
+    matrix = np.tile(np.eye(len(names)), (3, 1, 1))
     for i, a in enumerate(names):
         for j, b in enumerate(names[:i]):
             corr = pairs["|".join(sorted((a, b)))]["correlation"]
-            found[:, i, j] = found[:, j, i] = corr
-    return found
+            matrix[:, i, j] = matrix[:, j, i] = corr
+    return matrix
 
 
-def participants(ratings: Sequence[Array], said: Sequence[Array]) -> Array:
+def participants(ratings: Sequence[Array], estimates: Sequence[Array]) -> Array:
     """Return how participants differ in what estimates miss of them for good, (3, 1, 1).
 
     The variance of participants's mean errors, less what a participant's few
     independent moments leave of it by chance.
     """
-    errors = [r - s[:, 0] for r, s in zip(ratings, said, strict=True)]
-    found = np.zeros((3, 1, 1))
+    errors = [r - s[:, 0] for r, s in zip(ratings, estimates, strict=True)]
+    variance = np.zeros((3, 1, 1))
     for d in range(3):
         rows = [e[np.isfinite(e[:, d]), d] for e in errors]
         rows = [e for e in rows if len(e) > 2 * _LONGEST]
@@ -190,12 +192,12 @@ def participants(ratings: Sequence[Array], said: Sequence[Array]) -> Array:
         alive = np.logical_and.accumulate(corr > 0)
         worth = 2 * np.sum(corr * alive) - 1  # moments for one look
         chance = np.mean([np.var(e) * worth / len(e) for e in rows])
-        found[d] = max(np.var([e.mean() for e in rows], ddof=1) - chance, 0.0)
-    return found
+        variance[d] = max(np.var([e.mean() for e in rows], ddof=1) - chance, 0.0)
+    return variance
 
 
-def _means(told: Sequence[Array]) -> Array:
-    return np.concatenate([t[:, 0] for t in told])
+def _means(estimates: Sequence[Array]) -> Array:
+    return np.concatenate([t[:, 0] for t in estimates])
 
 
 def _autocorrelation(rows: Sequence[Array]) -> Array:
@@ -206,5 +208,5 @@ def _autocorrelation(rows: Sequence[Array]) -> Array:
             product = row[: len(row) - lag] * row[lag:]
             total[lag] += np.nansum(product)
             count[lag] += np.isfinite(product).sum()
-    found = total / np.maximum(count, 1)
-    return np.asarray(found / max(found[0], 1e-12))
+    corr = total / np.maximum(count, 1)
+    return np.asarray(corr / max(corr[0], 1e-12))

@@ -37,19 +37,21 @@ class PersonRatings(NamedTuple):
 def say(
     participant: TrainingSamples,
     rest: BaselinePrior,
-    made: FittedGaussian,
+    fitted_model: FittedGaussian,
     recipe: GaussianRecipe,
 ) -> PersonRatings:
     """Return what an expert says of each condition of a participant: the mean of moments."""
     z, extra = centred(participant, rest)
-    said = np.array([np.stack(made.model.predict(r, e)) for r, e in pairs_of(z, extra)])
+    predicted = np.array(
+        [np.stack(fitted_model.model.predict(r, e)) for r, e in pairs_of(z, extra)]
+    )
     parts = []
     for k in np.unique(participant.unit):
-        here = participant.unit == k
+        rows = participant.unit == k
         with np.errstate(invalid="ignore"):
-            mean = mean_of(said[here, 0])
-            sd = np.sqrt(mean_of(said[here, 1] ** 2))
-        parts.append((mean, sd, participant.ratings[here][0], mean_of(z[here])))
+            mean = mean_of(predicted[rows, 0])
+            sd = np.sqrt(mean_of(predicted[rows, 1] ** 2))
+        parts.append((mean, sd, participant.ratings[rows][0], mean_of(z[rows])))
     ratings = np.full((len(parts), len(DIMENSIONS)), np.nan)
     ratings[:, recipe.picks] = np.array([p[2] for p in parts])[:, recipe.picks]
     return PersonRatings(
@@ -60,19 +62,24 @@ def say(
     )
 
 
-def left_out(
-    participants: list[TrainingSamples], recipe: GaussianRecipe, made: FittedGaussian
+def held_out_ratings(
+    participants: list[TrainingSamples],
+    recipe: GaussianRecipe,
+    fitted_model: FittedGaussian,
 ) -> list[PersonRatings]:
     """Return what is said of training participants, each left out of the fit."""
-    found = []
+    ratings = []
     for held in participants:
-        kept = [p for p in participants if p is not held]
-        rest = rests(kept, recipe.every)
+        others = [p for p in participants if p is not held]
+        rest = rests(others, recipe.every)
         model = shrunk(
-            recipe.size, *fitted(kept, rest, recipe), made.shrink, made.noise
+            recipe.size,
+            *fitted(others, rest, recipe),
+            fitted_model.shrink,
+            fitted_model.noise,
         )
-        found.append(say(held, rest, made._replace(model=model), recipe))
-    return found
+        ratings.append(say(held, rest, fitted_model._replace(model=model), recipe))
+    return ratings
 
 
 def participants(away: Sequence[PersonRatings], prior: Array, p: int) -> Array:
@@ -81,7 +88,7 @@ def participants(away: Sequence[PersonRatings], prior: Array, p: int) -> Array:
     The variances of a participant's offset and, with ``p`` of 2, of their gain that
     make what was rated most likely, given what was said when they were left out.
     """
-    found = np.zeros((len(DIMENSIONS), p, p))
+    cov = np.zeros((len(DIMENSIONS), p, p))
     for d in range(len(DIMENSIONS)):
         best = (-np.inf, np.zeros(p))
         for offset in GRID:
@@ -94,18 +101,20 @@ def participants(away: Sequence[PersonRatings], prior: Array, p: int) -> Array:
                     )
                     score += likely(t, d, phi[:, :p], var)
                 best = max(best, (score, var), key=lambda b: b[0])
-        found[d] = np.diag(best[1])
-    return found
+        cov[d] = np.diag(best[1])
+    return cov
 
 
 def likely(t: PersonRatings, d: int, phi: Array, var: Array) -> float:
     """Return the log density of a participant's ratings, up to what is the same for all."""
-    here = np.isfinite(t.ratings[:, d]) & np.isfinite(t.mean[:, d])
-    if not here.any():
+    known = np.isfinite(t.ratings[:, d]) & np.isfinite(t.mean[:, d])
+    if not known.any():
         return 0.0
-    off, own = (t.ratings - t.mean)[here, d], phi[here]
-    left = t.sd[here, d] ** 2 - np.einsum("ij,j,ij->i", own, var, own)
-    cov = (own * var) @ own.T + np.diag(np.maximum(left, 0.1 * t.sd[here, d] ** 2))
+    off, design = (t.ratings - t.mean)[known, d], phi[known]
+    residual = t.sd[known, d] ** 2 - np.einsum("ij,j,ij->i", design, var, design)
+    cov = (design * var) @ design.T + np.diag(
+        np.maximum(residual, 0.1 * t.sd[known, d] ** 2)
+    )
     _, det = np.linalg.slogdet(cov)
     return float(-0.5 * (det + off @ np.linalg.solve(cov, off)))
 

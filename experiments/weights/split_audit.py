@@ -26,7 +26,7 @@ def settled(participant: Participant, recipe: GaussianRecipe, over: int) -> floa
 
 def audited(
     participants: Sequence[Participant],
-    seen: Sequence[TrainingSamples],
+    samples: Sequence[TrainingSamples],
     recipe: GaussianRecipe,
     by: Protocol | Collection[str],
 ) -> Audit:
@@ -55,21 +55,21 @@ def audited(
     columns are not held against it.
     """
     table = pd.concat(
-        [_rows(p, m, recipe) for p, m in zip(participants, seen, strict=True)],
+        [_rows(p, m, recipe) for p, m in zip(participants, samples, strict=True)],
         ignore_index=True,
     )
     rest = table["segment"].to_numpy() < 0
-    kept = np.flatnonzero(~rest)
+    judged = np.flatnonzero(~rest)
     if isinstance(by, Protocol):
         folds = divide(table, by)
     else:
         tested = np.isin(table["subject"], list(by))
-        one = Fold("+".join(by), np.flatnonzero(~tested), np.flatnonzero(tested))
+        fold = Fold("+".join(by), np.flatnonzero(~tested), np.flatnonzero(tested))
         folds = Folds(
-            "leave-n-subjects-out", (one,), {}, fingerprint(table), len(table)
+            "leave-n-subjects-out", (fold,), {}, fingerprint(table), len(table)
         )
     folds = baseline_correction.restrict(folds, table, ~rest, rest)
-    named = bool((table[LABEL].iloc[kept] != "").all())
+    named = bool((table[LABEL].iloc[judged] != "").all())
     return audit(table, folds, recipe.names, clock=named).check()
 
 

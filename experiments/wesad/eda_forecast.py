@@ -41,8 +41,8 @@ class RidgePast:
     def __call__(self, given: FoldData) -> Array:
         past, now = given.x[:, :-1] - given.x[:, -1:], given.x[:, -1]
         train, test = given.fold.train, given.fold.test
-        made = Ridge(self.shrink).fit(past[train], given.y[train] - now[train])
-        return np.asarray(now[test] + made.predict(past[test]), np.float64)
+        model = Ridge(self.shrink).fit(past[train], given.y[train] - now[train])
+        return np.asarray(now[test] + model.predict(past[test]), np.float64)
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def autoregression(traces: Array) -> Array:
     x = np.concatenate([steps[:, j - _ORDER : j][:, ::-1] for j in at])
     y = np.concatenate([steps[:, j] for j in at])
     gram = x.T @ x + 1e-3 * np.eye(_ORDER)
-    found: Array = np.linalg.solve(gram, x.T @ y)
-    return found
+    weights: Array = np.linalg.solve(gram, x.T @ y)
+    return weights
 
 
 def iterated(weights: Array, horizon: float) -> Array:
@@ -155,8 +155,8 @@ class EdaForecast:
         )
         asked = self._moments(given, test)
         with torch.no_grad():
-            said: Array = model.predict_eda(asked.z, asked.trace).double().numpy()
-        return said
+            predicted: Array = model.predict_eda(asked.z, asked.trace).double().numpy()
+        return predicted
 
     def _moments(self, given: FoldData, rows: Any) -> Moments:
         n, d = len(rows), len(self.config.dimensions)
@@ -206,8 +206,8 @@ def trained(
         if config.eda > 0:
             begin(model, moments, participants)
             with torch.no_grad():
-                said = model.predict_eda(moments.z, moments.trace)
-            moments = moments._replace(ahead=torch.lerp(moments.ahead, said, _BELIEF))
+                fitted = model.predict_eda(moments.z, moments.trace)
+            moments = moments._replace(ahead=torch.lerp(moments.ahead, fitted, _BELIEF))
         optimizer = torch.optim.AdamW(
             _paces(model, rate, quick), lr=rate, weight_decay=0.01
         )
@@ -227,8 +227,8 @@ def _paces(model: Pinn, rate: float, quick: float) -> list[dict[str, Any]]:
     feeling = [
         p for m in (model.feel, model.classify, model.rate) for p in m.parameters()
     ]
-    own = {id(p) for p in feeling}
-    skin = [p for p in model.parameters() if id(p) not in own]
+    identities = {id(p) for p in feeling}
+    skin = [p for p in model.parameters() if id(p) not in identities]
     return [{"params": skin}, {"params": feeling, "lr": quick * rate}]
 
 
@@ -246,8 +246,8 @@ def begin(model: Pinn, moments: Moments, participants: Any) -> None:
     y = np.where(known[:, None], y, 0.0)
     weight = np.empty(len(s))
     for participant in np.unique(participants):
-        own = participants == participant
-        weight[own] = (s[own] / np.sqrt(np.mean(s[own] ** 2))) ** _ABSOLUTE
+        rows = participants == participant
+        weight[rows] = (s[rows] / np.sqrt(np.mean(s[rows] ** 2))) ** _ABSOLUTE
     weight = np.where(known, weight, 0.0)
     gram = (x * weight[:, None]).T @ x + _SHRINK * np.eye(x.shape[1])
     ridge = np.linalg.solve(gram, (x * weight[:, None]).T @ y)  # (shape, horizons)

@@ -73,10 +73,10 @@ def calibrate_uncertainty(
         What is added to each absolute error before its log is taken (uS).
     """
     for k in range(len(model.config.horizons)):
-        own = [(m.off[:, k], m.doubts) for m in off]
-        kept = [np.isfinite(e) & np.isfinite(d).all(axis=1) for e, d in own]
-        errors = [e[here] for (e, _), here in zip(own, kept, strict=True)]
-        doubts = [d[here] for (_, d), here in zip(own, kept, strict=True)]
+        pairs = [(m.off[:, k], m.doubts) for m in off]
+        masks = [np.isfinite(e) & np.isfinite(d).all(axis=1) for e, d in pairs]
+        errors = [e[mask] for (e, _), mask in zip(pairs, masks, strict=True)]
+        doubts = [d[mask] for (_, d), mask in zip(pairs, masks, strict=True)]
         share = np.concatenate([np.full(len(e), 1 / max(len(e), 1)) for e in errors])
         e, x = np.concatenate(errors), np.concatenate(doubts)
         root = np.sqrt(share)[:, None]
@@ -86,8 +86,8 @@ def calibrate_uncertainty(
         model.stretch[k] = torch.from_numpy(by)
         model.reach[k] = torch.tensor(ends)
     square = np.concatenate([m.errors for m in off])
-    said = np.concatenate([m.variances for m in off])
-    more = np.maximum(square.mean(axis=0) - said.mean(axis=0), 0)
+    variances = np.concatenate([m.variances for m in off])
+    more = np.maximum(square.mean(axis=0) - variances.mean(axis=0), 0)
     model.noise.copy_(torch.from_numpy(more))
     losses = [
         np.mean([_loss(t * m.logits, m.label) for m in off]) for t in _TEMPERS.tolist()
@@ -108,7 +108,7 @@ class Figures:
 
     def __init__(self, seed: int, horizons: tuple[float, ...]) -> None:
         self._seed, self._horizons = seed, horizons
-        self._found: dict[tuple[str, str], dict[str, float]] = {}
+        self._figures: dict[tuple[str, str], dict[str, float]] = {}
 
     @torch.no_grad()
     def add(
@@ -132,8 +132,8 @@ class Figures:
         odds, label = model.odds(given.z).double().numpy(), given.label.numpy()
         self._put(name, "condition: log loss", code, _loss(np.log(odds), label))
         right = odds.argmax(axis=1) == label
-        each = [right[label == c].mean() for c in np.unique(label[label >= 0])]
-        self._put(name, "condition: balanced accuracy", code, float(np.mean(each)))
+        recalls = [right[label == c].mean() for c in np.unique(label[label >= 0])]
+        self._put(name, "condition: balanced accuracy", code, float(np.mean(recalls)))
         classes = model.config.classes
         first, other = (classes.index(c) for c in ("stress", "amusement"))
         two = np.isin(label, [first, other])
@@ -147,35 +147,40 @@ class Figures:
         code: str,
         past: Array,
         ahead: Array,
-        own: Array,
+        traces: Array,
         truth: Array,
         counts: npt.NDArray[np.bool_],
     ) -> None:
         """Add what plain forecasts say, learned from traces of other participants."""
         train = np.isfinite(past).all(axis=1)
-        past, ahead, own, truth = past[train], ahead[train], own[counts], truth[counts]
-        now, steps = own[:, -1], autoregression(past)
-        lags = own[:, [-1 - round(4 * lag) for lag in LAGS[:_ORDER]]] - now[:, None]
-        said: dict[str, list[Array]] = {"persistence": [], "ridge": []}
-        said["autoregression"] = []
-        whole = np.isfinite(own).all(axis=1)
+        past, ahead, traces, truth = (
+            past[train],
+            ahead[train],
+            traces[counts],
+            truth[counts],
+        )
+        now, steps = traces[:, -1], autoregression(past)
+        lags = traces[:, [-1 - round(4 * lag) for lag in LAGS[:_ORDER]]] - now[:, None]
+        forecasts: dict[str, list[Array]] = {"persistence": [], "ridge": []}
+        forecasts["autoregression"] = []
+        whole = np.isfinite(traces).all(axis=1)
         for k, horizon in enumerate(self._horizons):
             known = np.isfinite(ahead[:, k])
             x, y = past[known], ahead[known, k]
             ridge = Ridge(_SHRINK).fit(x[:, :-1] - x[:, -1:], y - x[:, -1])
-            moved = np.full(len(own), np.nan)
-            moved[whole] = ridge.predict(own[whole, :-1] - own[whole, -1:])
-            said["persistence"].append(now)
-            said["ridge"].append(now + moved)
-            said["autoregression"].append(now + lags @ iterated(steps, horizon))
-        for name, parts in said.items():
+            moved = np.full(len(traces), np.nan)
+            moved[whole] = ridge.predict(traces[whole, :-1] - traces[whole, -1:])
+            forecasts["persistence"].append(now)
+            forecasts["ridge"].append(now + moved)
+            forecasts["autoregression"].append(now + lags @ iterated(steps, horizon))
+        for name, parts in forecasts.items():
             self._errors(name, code, truth - np.stack(parts, axis=1))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return rows of results."""
         return [
-            summary(model, metric, each, self._seed)
-            for (model, metric), each in self._found.items()
+            summary(model, metric, per_participant, self._seed)
+            for (model, metric), per_participant in self._figures.items()
         ]
 
     def _errors(self, name: str, code: str, off: Array) -> None:
@@ -185,7 +190,7 @@ class Figures:
             self._put(name, f"{horizon:g} s ahead: RMSE (uS)", code, rms)
 
     def _put(self, model: str, metric: str, code: str, value: float) -> None:
-        self._found.setdefault((model, metric), {})[code] = value
+        self._figures.setdefault((model, metric), {})[code] = value
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -208,5 +213,5 @@ def _loss(logits: Array, label: npt.NDArray[np.int_]) -> float:
     """Return the log loss (nats), each class that there is counting the same."""
     logs = logits - logits.max(axis=1, keepdims=True)
     logs = logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
-    each = [-logs[label == c, c].mean() for c in np.unique(label[label >= 0])]
-    return float(np.mean(each))
+    losses = [-logs[label == c, c].mean() for c in np.unique(label[label >= 0])]
+    return float(np.mean(losses))

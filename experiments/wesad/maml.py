@@ -50,27 +50,29 @@ class FirstOrderMAML:
             for x, y in (tasks[i] for i in rng.choice(len(tasks), 4, replace=False)):
                 order = rng.permutation(len(x))
                 k = int(rng.integers(1, 3))
-                own = _adapt(net, x[order[:k]], y[order[:k]])
-                loss = _loss(own(x[order[k:]]), y[order[k:]])
-                grads = torch.autograd.grad(loss, list(own.parameters()))
-                for kept, grad in zip(net.parameters(), grads, strict=True):
-                    kept.grad = grad if kept.grad is None else kept.grad + grad
+                adapted = _adapt(net, x[order[:k]], y[order[:k]])
+                loss = _loss(adapted(x[order[k:]]), y[order[k:]])
+                grads = torch.autograd.grad(loss, list(adapted.parameters()))
+                for parameter, grad in zip(net.parameters(), grads, strict=True):
+                    parameter.grad = (
+                        grad if parameter.grad is None else parameter.grad + grad
+                    )
             outer.step()
         off = []
         for x, y in tasks:
             for i in range(len(x)):
                 others = [j for j in range(len(x)) if j != i]
-                left = y[others] - _adapt(net, x[[i]], y[[i]])(x[others]).detach()
-                off.append(left.numpy())
+                error = y[others] - _adapt(net, x[[i]], y[[i]])(x[others]).detach()
+                off.append(error.numpy())
         sd = np.sqrt(np.nanmean(np.concatenate(off) ** 2, axis=0))
         return cls(net, scale, sd)
 
     def adapted(self, participant: Any, labelled: list[int]) -> tuple[Array, Array]:
         """Return means and deviations of a participant's conditions, (units, 3) each."""
         x, y = _task(participant, self.scale)
-        own = _adapt(self.net, x[labelled], y[labelled]) if labelled else self.net
+        net = _adapt(self.net, x[labelled], y[labelled]) if labelled else self.net
         mean, sd = participant.mean.copy(), participant.sd.copy()
-        mean[:, :2] += own(x).detach().double().numpy()
+        mean[:, :2] += net(x).detach().double().numpy()
         sd[:, :2] = self.sd
         return mean, sd
 
@@ -91,17 +93,17 @@ def _task(participant: Any, scale: Array) -> tuple[Tensor, Tensor]:
 
 def _adapt(net: Any, x: Tensor, y: Tensor) -> nn.Module:
     """Return the network after a few steps on a participant's labels; the start stays."""
-    own = _network(x.shape[1])
-    own.load_state_dict(net.state_dict())
-    inner = torch.optim.SGD(own.parameters(), lr=_RATE)
+    adapted = _network(x.shape[1])
+    adapted.load_state_dict(net.state_dict())
+    inner = torch.optim.SGD(adapted.parameters(), lr=_RATE)
     for _ in range(_STEPS):
         inner.zero_grad()
-        _loss(own(x), y).backward()  # type: ignore[no-untyped-call]
+        _loss(adapted(x), y).backward()  # type: ignore[no-untyped-call]
         inner.step()
-    return own
+    return adapted
 
 
-def _loss(said: Tensor, rated: Tensor) -> Tensor:
+def _loss(predicted: Tensor, rated: Tensor) -> Tensor:
     known = ~rated.isnan()
-    off = torch.where(known, rated, said) - said
+    off = torch.where(known, rated, predicted) - predicted
     return (off**2).sum() / known.sum().clamp(min=1)

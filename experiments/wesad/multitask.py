@@ -92,15 +92,15 @@ def physics(data: Wesad, classes: Sequence[str]) -> Physics:
     """
 
     def of(participants: Sequence[str]) -> tuple[float, Array]:
-        found = [relaxation(data, str(p)) for p in participants]
-        times = [f.time.known.value for f in found]
+        relaxations = [relaxation(data, str(p)) for p in participants]
+        times = [f.time.known.value for f in relaxations]
         known = np.isfinite(times).any()
         alpha = 1 / (float(np.nanmedian(times)) if known else _TIME)
         sizes = np.zeros(len(classes))
         for k, name in enumerate(classes):
-            each = [f.size[name].known.value for f in found if name in f.size]
-            if np.isfinite(each).any():
-                sizes[k] = np.nanmedian(each)
+            values = [f.size[name].known.value for f in relaxations if name in f.size]
+            if np.isfinite(values).any():
+                sizes[k] = np.nanmedian(values)
         return alpha, alpha * sizes
 
     return of
@@ -139,20 +139,20 @@ class Multitask:
         x = x / scale
         settings = replace(self.settings, features=x.shape[1], classes=given.classes)
         participants = given.rows.ids("subject")
-        kept = train[np.isfinite(self.past[train]).all(axis=1)]
+        usable = train[np.isfinite(self.past[train]).all(axis=1)]
         moments = Moments(
-            torch.from_numpy(x[kept]).float(),
-            torch.from_numpy(self.past[kept]).float(),
-            torch.from_numpy(self.ahead[kept]).float(),
-            torch.from_numpy(np.asarray(given.y[kept], np.int64)),
-            torch.full((len(kept), len(settings.dimensions)), torch.nan),
+            torch.from_numpy(x[usable]).float(),
+            torch.from_numpy(self.past[usable]).float(),
+            torch.from_numpy(self.ahead[usable]).float(),
+            torch.from_numpy(np.asarray(given.y[usable], np.int64)),
+            torch.full((len(usable), len(settings.dimensions)), torch.nan),
         )
-        found = self.physics(given.classes)(sorted(set(participants[kept])))
+        parameters = self.physics(given.classes)(sorted(set(participants[usable])))
         model = trained(
             settings,
             moments,
-            participants[kept],
-            found,
+            participants[usable],
+            parameters,
             self.epochs,
             self.rate,
             given.seed,
@@ -160,7 +160,7 @@ class Multitask:
         with torch.no_grad():
             logits = model(torch.from_numpy(x[test]).float())[0].double().numpy()
         # Each class as likely as any: in training they were as common as they were.
-        common = np.bincount(given.y[kept], minlength=len(given.classes))
+        common = np.bincount(given.y[usable], minlength=len(given.classes))
         odds = np.exp(logits - logits.max(axis=1, keepdims=True)) / common
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
@@ -200,8 +200,8 @@ class Wristband(FeatureBenchmark):
             return physics(data, [named_as.get(c, c) for c in classes])
 
         return models | {
-            name: Picked(Multitask(past, ahead, skins, one), self.networks)
-            for name, one in parts.items()
+            name: Picked(Multitask(past, ahead, skins, config), self.networks)
+            for name, config in parts.items()
         }
 
 
@@ -214,8 +214,8 @@ class Picked:
 
     def __call__(self, given: FoldData) -> Array:
         x = given.table[list(self.features)].to_numpy(np.float64)
-        said: Array = self.model(given._replace(x=x))
-        return said
+        predicted: Array = self.model(given._replace(x=x))
+        return predicted
 
 
 @dataclass(frozen=True)
@@ -280,36 +280,36 @@ class Forecasts:
                 for c in table[feature_table.LABEL].str.split().str[0].fillna("")
             ]
         )
-        found: dict[str, Evaluation] = {}
+        evaluations: dict[str, Evaluation] = {}
         memory: dict[str, dict[str, Array]] = {}
         for k, horizon in enumerate(self.horizons):
             models = self._models(horizon, (ahead, z, labels), data, memory)
-            found[f"{horizon:g} s ahead"] = evaluate(
+            evaluations[f"{horizon:g} s ahead"] = evaluate(
                 Task(
                     work.table,
                     y=ahead[:, k],
                     x=past,
                     calibration=work.calibration,
-                    left=work.left & whole,
+                    included=work.included & whole,
                     dataset=data.name,
                 ),
                 splits.protocol(self.protocol, **(self.settings or {})),
                 models,
-                measured=("RMSE", "r"),
+                metric_names=("RMSE", "r"),
                 reference="network",
-                every=self.test_spacing,
+                test_spacing=self.test_spacing,
                 seed=self.seed,
             )
-        return together(found, config.describe(self))
+        return together(evaluations, config.describe(self))
 
     def _models(
         self,
         horizon: float,
-        seen: tuple[Array, Array, Any],
+        inputs: tuple[Array, Array, Any],
         data: Wesad,
         memory: dict[str, dict[str, Array]],
     ) -> dict[str, Any]:
-        whole = PinnConfig(features=seen[1].shape[1], horizons=self.horizons)
+        whole = PinnConfig(features=inputs[1].shape[1], horizons=self.horizons)
         parts = {
             "network": (whole, self.epochs),
             "network without physics": (replace(whole, physics=0.0), self.epochs),
@@ -319,7 +319,7 @@ class Forecasts:
         learned = {
             name: EdaForecast(
                 horizon,
-                *seen,
+                *inputs,
                 physics(data, CLASSES),
                 config,
                 epochs,

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.weights.participant_effects import (
     GRID,
     PersonRatings,
-    left_out,
+    held_out_ratings,
     likely,
     mean_of,
     pairs_of,
@@ -58,24 +58,26 @@ class Personalization:
         began = time.monotonic()
         if root is None:
             raise ValueError("say where WESAD is, with --data")
-        own = root / self.wrist.folder
-        data = Wesad(own if own.is_dir() else root)
+        folder = root / self.wrist.folder
+        data = Wesad(folder if folder.is_dir() else root)
         participants = [
             self.wrist.participant(data, code) for code in data.participants
         ]
-        seen = [moments(p, self.wrist.recipe) for p in participants]
-        found: dict[str, dict[str, dict[str, float]]] = {}
-        for i, held in enumerate(seen):
-            others = [p for j, p in enumerate(seen) if j != i]
+        samples = [moments(p, self.wrist.recipe) for p in participants]
+        figures: dict[str, dict[str, dict[str, float]]] = {}
+        for i, held in enumerate(samples):
+            others = [p for j, p in enumerate(samples) if j != i]
             for way, metrics in self._participant(held, others).items():
                 for metric, value in metrics.items():
-                    found.setdefault(way, {}).setdefault(metric, {})[held.code] = value
+                    figures.setdefault(way, {}).setdefault(metric, {})[held.code] = (
+                        value
+                    )
         rows = [
-            summary(way, metric, each, self.seed)
-            for way, metrics in found.items()
-            for metric, each in metrics.items()
+            summary(way, metric, per_participant, self.seed)
+            for way, metrics in figures.items()
+            for metric, per_participant in metrics.items()
         ]
-        rows += _paired(found, self.seed)
+        rows += _paired(figures, self.seed)
         return {
             "dataset": data.name,
             "protocol": "leave one participant out; labelled conditions leave the test",
@@ -92,12 +94,12 @@ class Personalization:
     ) -> dict[str, dict[str, float]]:
         """Return each way's metrics on one participant who was left out."""
         recipe = self.wrist.recipe
-        made = learn(others, recipe)
-        away = left_out(others, recipe, made)
-        told = say(held, made.rest, made, recipe)
+        fitted = learn(others, recipe)
+        away = held_out_ratings(others, recipe, fitted)
+        ratings = say(held, fitted.rest, fitted, recipe)
         nobody = held._replace(resting=BaselineAccumulator.empty(held.x.shape[1]))
-        stranger = say(nobody, made.rest, made, recipe)
-        prior = made.model.prior[0]
+        stranger = say(nobody, fitted.rest, fitted, recipe)
+        prior = fitted.model.prior[0]
         start = maml.FirstOrderMAML.learn(away, self.seed)
         ways: dict[str, Callable[[PersonRatings, list[int]], tuple[Array, Array]]] = {
             "rest alone": lambda t, _: (t.mean, t.sd),
@@ -108,17 +110,17 @@ class Personalization:
             "meta-learned start": start.adapted,
             "the same, not adapted": lambda t, _: start.adapted(t, []),
         }
-        found: dict[str, dict[str, float]] = {}
+        figures: dict[str, dict[str, float]] = {}
         for k in (0, 1, 2):
             for name, way in ways.items():
                 if k or name == "rest alone":
-                    found[f"{name}, {k} labels"] = _judged(told, way, k)
-        found["nothing known, 0 labels"] = _judged(
+                    figures[f"{name}, {k} labels"] = _judged(ratings, way, k)
+        figures["nothing known, 0 labels"] = _judged(
             stranger, lambda t, _: (t.mean, t.sd), 0
         )
-        found["rest alone, 1 labels"] = _judged(told, ways["rest alone"], 1)
-        found["rest alone, 2 labels"] = _judged(told, ways["rest alone"], 2)
-        return found
+        figures["rest alone, 1 labels"] = _judged(ratings, ways["rest alone"], 1)
+        figures["rest alone, 2 labels"] = _judged(ratings, ways["rest alone"], 2)
+        return figures
 
 
 def _layer(away: Sequence[PersonRatings], prior: Array, p: int) -> Any:
@@ -140,8 +142,8 @@ def _features(away: Sequence[PersonRatings]) -> Any:
     scale = np.nanstd(np.concatenate([t.z for t in away]), axis=0)
 
     def phi(t: PersonRatings) -> Array:
-        own = np.where(np.isfinite(t.z), t.z, 0.0) / scale
-        return np.column_stack([np.ones(len(own)), own])
+        scaled = np.where(np.isfinite(t.z), t.z, 0.0) / scale
+        return np.column_stack([np.ones(len(scaled)), scaled])
 
     width = phi(away[0]).shape[1]
     chosen = np.zeros((len(DIMENSIONS), width))
@@ -155,14 +157,14 @@ def _features(away: Sequence[PersonRatings]) -> Any:
         chosen[d] = tried[int(np.argmax(scores))]
 
     def way(t: PersonRatings, labelled: list[int]) -> tuple[Array, Array]:
-        mean, sd, own = t.mean.copy(), t.sd.copy(), phi(t)
+        mean, sd, x = t.mean.copy(), t.sd.copy(), phi(t)
         for d in range(len(DIMENSIONS)):
             rows = [i for i in labelled if np.isfinite((t.ratings - t.mean)[i, d])]
             if not rows:
                 continue
-            cov = (own * chosen[d]) @ own.T
-            left = np.maximum(t.sd[:, d] ** 2 - np.diag(cov), 0.1 * t.sd[:, d] ** 2)
-            within = cov[np.ix_(rows, rows)] + np.diag(left[rows])
+            cov = (x * chosen[d]) @ x.T
+            residual = np.maximum(t.sd[:, d] ** 2 - np.diag(cov), 0.1 * t.sd[:, d] ** 2)
+            within = cov[np.ix_(rows, rows)] + np.diag(residual[rows])
             gain = np.linalg.solve(within, cov[rows]).T
             mean[:, d] += gain @ (t.ratings - t.mean)[rows, d]
             var = t.sd[:, d] ** 2 - np.einsum("ij,ij->i", gain, cov[:, rows])
@@ -195,7 +197,7 @@ def _labels_alone(others: Sequence[TrainingSamples]) -> Any:
 
 def _judged(t: PersonRatings, way: Any, k: int) -> dict[str, float]:
     """Return the mean over all choices of ``k`` labelled conditions."""
-    found: dict[str, list[float]] = {}
+    values_by_metric: dict[str, list[float]] = {}
     for labelled in combinations(range(len(t.mean)), k):
         mean, sd = way(t, list(labelled))
         rest = [i for i in range(len(t.mean)) if i not in labelled]
@@ -209,24 +211,29 @@ def _judged(t: PersonRatings, way: Any, k: int) -> dict[str, float]:
                 ("negative log density", dens),
                 ("coverage of 95%", np.where(np.isfinite(off), held, np.nan)),
             ):
-                found.setdefault(f"{name} {metric}", []).append(
+                values_by_metric.setdefault(f"{name} {metric}", []).append(
                     float(np.nanmean(value))
                 )
-    return {metric: float(np.nanmean(values)) for metric, values in found.items()}
+    return {
+        metric: float(np.nanmean(values)) for metric, values in values_by_metric.items()
+    }
 
 
 def _paired(
-    found: Mapping[str, Mapping[str, Mapping[str, float]]], seed: int
+    figures: Mapping[str, Mapping[str, Mapping[str, float]]], seed: int
 ) -> list[dict[str, Any]]:
     """Return what each way adds to the rest alone, participant by participant."""
     rows = []
-    for way, metrics in found.items():
+    for way, metrics in figures.items():
         name, _, k = way.rpartition(", ")
         if name == "rest alone":
             continue
-        base = found[f"rest alone, {k}"]
-        for metric, each in metrics.items():
-            less = {code: each[code] - base[metric][code] for code in each}
+        base = figures[f"rest alone, {k}"]
+        for metric, per_participant in metrics.items():
+            less = {
+                code: per_participant[code] - base[metric][code]
+                for code in per_participant
+            }
             rows.append(summary(f"{way} less rest alone", metric, less, seed))
     return rows
 

@@ -45,12 +45,12 @@ class PaperRowsData:
     scale: tuple[float, float]
 
 
-def scaled(x: Array, left: npt.NDArray[np.bool_]) -> Array:
+def scaled(x: Array, usable: npt.NDArray[np.bool_]) -> Array:
     """Return features less their mean over all rows that are left, over their spread.
 
     A missing one counts as the mean.
     """
-    mean, spread = np.nanmean(x[left], axis=0), np.nanstd(x[left], axis=0)
+    mean, spread = np.nanmean(x[usable], axis=0), np.nanstd(x[usable], axis=0)
     return np.asarray(np.nan_to_num((x - mean) / np.maximum(spread, 1e-9)))
 
 
@@ -78,9 +78,9 @@ def networks(
     epochs, rate
         How long and how fast they learn.
     """
-    found: dict[str, Any] = {}
-    for k, (said, columns) in enumerate(parts.items()):
-        if tells == "eda" and "signals" not in said:
+    models: dict[str, Any] = {}
+    for k, (inputs, columns) in enumerate(parts.items()):
+        if tells == "eda" and "signals" not in inputs:
             continue  # a forecaster always reads the trace
         for name, weight in (("network", 0.02), ("network without physics", 0.0)):
             if k and not weight:
@@ -92,8 +92,8 @@ def networks(
                 model: Any = Seeing(learner, rows.x[:, columns])
             else:
                 model = _skin(rows, columns, config, epochs, rate)
-            found[f"{name}, {said}"] = model
-    return found
+            models[f"{name}, {inputs}"] = model
+    return models
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +104,8 @@ class Seeing:
     x: Array
 
     def __call__(self, given: FoldData) -> Array:
-        said: Array = self.model(given._replace(x=self.x))
-        return said
+        predicted: Array = self.model(given._replace(x=self.x))
+        return predicted
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +130,10 @@ def _skin(
     x = rows.x[:, columns]
     names = np.array([str(v).split(" ")[0] for v in rows.labels])
     labels = np.array([CLASSES.index(c) if c in CLASSES else -1 for c in names])
-    found = physics(rows.data, CLASSES)
+    parameters = physics(rows.data, CLASSES)
     sized = replace(config, features=x.shape[1])
     (horizon,) = config.horizons
-    model = EdaForecast(horizon, rows.ahead, x, labels, found, sized, epochs, rate)
+    model = EdaForecast(horizon, rows.ahead, x, labels, parameters, sized, epochs, rate)
     return Between(Seeing(model, rows.past), *rows.scale)
 
 

@@ -38,17 +38,17 @@ def answers(data: Wesad, table: pd.DataFrame) -> Array:
     Two manikins (valence, arousal, 1 to 9) and 24 items of PANAS (1 to 5); NaN outside
     of all parts and where no answer was given.
     """
-    found = np.full((len(table), 26), np.nan)
+    scores_by_row = np.full((len(table), 26), np.nan)
     participants = table["subject"].to_numpy()
     labels = table[feature_table.LABEL].to_numpy()
     for participant in np.unique(participants):
         parts = data.conditions(str(participant))
         items = list(parts[0].panas)  # baseline's: asked of every part
         for part in parts:
-            here = (participants == participant) & (labels == part.name)
-            own = [*part.sam.values(), *(part.panas[i] for i in items)]
-            found[here] = own
-    return found
+            mask = (participants == participant) & (labels == part.name)
+            scores = [*part.sam.values(), *(part.panas[i] for i in items)]
+            scores_by_row[mask] = scores
+    return scores_by_row
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ class PaperRows:
         names = plain.work(table).names
         past, ahead = traces(data, table, [_LATER])
         known = table[feature_table.LABEL].isin(
-            [c for own in CLASSES.values() for c in own]
+            [c for labels_of_class in CLASSES.values() for c in labels_of_class]
         )
-        left = known.to_numpy() & np.isfinite(past).all(axis=1)
-        left &= np.isfinite(ahead[:, 0])
-        low, high = ahead[left].min(), ahead[left].max()
+        usable = known.to_numpy() & np.isfinite(past).all(axis=1)
+        usable &= np.isfinite(ahead[:, 0])
+        low, high = ahead[usable].min(), ahead[usable].max()
         now = (past[:, -1:] - low) / (high - low)
         signals = table[names].to_numpy(np.float64)
         x = np.hstack([signals, answers(data, table), now])
@@ -110,15 +110,15 @@ class PaperRows:
             asked = {"y": (ahead[:, 0] - low) / (high - low)}
             measured = ("RMSE", "r")
             models["persistence"] = Columns(Persistence(), slice(n + 26, n + 27))
-        z, ends = scaled(x, left), (float(low), float(high))
+        z, ends = scaled(x, usable), (float(low), float(high))
         rows = PaperRowsData(data, z, past, ahead, labels(table), ends)
         asked_of = (self.target, rows, parts, _LATER, self.epochs, self.rate)
         models |= networks(*asked_of)
         return evaluate(
-            Task(table, x=x, left=left, dataset=data.name, **asked),
+            Task(table, x=x, included=usable, dataset=data.name, **asked),
             splits.PaperRowKFold(self.k, self.seed),
             models,
-            measured=measured,
+            metric_names=measured,
             seed=self.seed,
             config=config.describe(self),
         )
@@ -132,8 +132,8 @@ class Columns:
     columns: slice
 
     def __call__(self, given: FoldData) -> Array:
-        said: Array = self.model(given._replace(x=given.x[:, self.columns]))
-        return said
+        predicted: Array = self.model(given._replace(x=given.x[:, self.columns]))
+        return predicted
 
 
 def _peers(*, classes: bool) -> tuple[SklearnModel, SklearnModel]:

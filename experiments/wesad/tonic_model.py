@@ -142,7 +142,7 @@ def session(
         held = _held(np.asarray(warmth[: n * width], np.float64))
         signals.append(held - held.mean())
         names = (*names, WARMTH)
-    each = np.stack(signals, axis=1).reshape(n, width, len(signals))
+    stacked = np.stack(signals, axis=1).reshape(n, width, len(signals))
     off = (at[:width] - _STEP / 2) / 60
     end = round(_END * rate)
     y = np.asarray(eda[: n * width], np.float64)
@@ -150,14 +150,14 @@ def session(
     return ParticipantFit(
         _means(y.reshape(n, width)[:, -end:]),
         _held(phasic),
-        each.mean(axis=1),
-        (each * off[:, None]).mean(axis=1),
+        stacked.mean(axis=1),
+        (stacked * off[:, None]).mean(axis=1),
         names,
         changes,
     )
 
 
-def fit(found: ParticipantFit, confidence: float = 0.95) -> TonicRelaxation:
+def fit(data: ParticipantFit, confidence: float = 0.95) -> TonicRelaxation:
     """Return the parameters that are likeliest given a whole session.
 
     Parameters
@@ -182,9 +182,9 @@ def fit(found: ParticipantFit, confidence: float = 0.95) -> TonicRelaxation:
     are changes of condition less what is estimated from them: a session with few
     changes tells less than its many samples pretend.
     """
-    scale = float(np.nanstd(found.level)) or 1.0
-    best = _highest(found, scale)
-    spread = _error(found, scale, best)
+    scale = float(np.nanstd(data.level)) or 1.0
+    best = _highest(data, scale)
+    spread = _error(data, scale, best)
     shortest, longest = np.log(_TIMES)
     best[0] = np.clip(best[0], shortest, longest)
     at = np.linspace(
@@ -192,12 +192,12 @@ def fit(found: ParticipantFit, confidence: float = 0.95) -> TonicRelaxation:
         min(best[0] + _REACH * spread, longest),
         _POINTS,
     )
-    traced = _traced(found, scale, at, best)
+    traced = _traced(data, scale, at, best)
     fine = np.linspace(at[0], at[-1], 801)
     height, sizes, errors = (CubicSpline(at, part)(fine) for part in traced)
-    conditions = [n for n in found.names if n not in (BETWEEN, WARMTH)]
-    left = max(found.changes - len(conditions) - 1, 1)
-    drop = float(fisher.ppf(confidence, 1, left)) / 2
+    conditions = [n for n in data.names if n not in (BETWEEN, WARMTH)]
+    freedom = max(data.changes - len(conditions) - 1, 1)
+    drop = float(fisher.ppf(confidence, 1, freedom)) / 2
     inside = np.flatnonzero(height >= height.max() - drop)
     low, high = inside[0], inside[-1]
     time = Estimate(
@@ -207,38 +207,38 @@ def fit(found: ParticipantFit, confidence: float = 0.95) -> TonicRelaxation:
     )
     size = {
         name: _size(sizes[:, i] * scale, errors[:, i] * scale, height, drop)
-        for i, name in enumerate(found.names)
+        for i, name in enumerate(data.names)
         if name in conditions
     }
     wander, noise = np.exp(best[1:]) * scale
     return TonicRelaxation(time, size, float(wander), float(noise))
 
 
-def _highest(found: ParticipantFit, scale: float) -> Array:
+def _highest(data: ParticipantFit, scale: float) -> Array:
     """Return the logs of the time constant and of the two noises."""
-    made = [
+    optima = [
         minimize(
-            lambda p: -_likely(found, scale, p)[0],
+            lambda p: -_likely(data, scale, p)[0],
             np.log([start, 0.05, 0.02]),
             method="Nelder-Mead",
             options={"maxiter": 400, "xatol": 0.003, "fatol": 1e-4},
         )
         for start in _STARTS
     ]
-    best: Array = min(made, key=lambda m: float(m.fun)).x
+    best: Array = min(optima, key=lambda m: float(m.fun)).x
     return best
 
 
-def _error(found: ParticipantFit, scale: float, best: Array) -> float:
+def _error(data: ParticipantFit, scale: float, best: Array) -> float:
     """Return the standard error of the log of the time constant."""
     step = np.array([0.05, 0.0, 0.0])
-    around = [_likely(found, scale, best + k * step)[0] for k in (-1, 0, 1)]
+    around = [_likely(data, scale, best + k * step)[0] for k in (-1, 0, 1)]
     bend = -(around[0] + around[2] - 2 * around[1]) / 0.05**2
     return float(1 / np.sqrt(max(bend, 1.0)))
 
 
 def _traced(
-    found: ParticipantFit, scale: float, at: Array, best: Array
+    data: ParticipantFit, scale: float, at: Array, best: Array
 ) -> tuple[Array, Array, Array]:
     """Return for each time constant the likelihood with the noises that suit it best.
 
@@ -249,8 +249,8 @@ def _traced(
     noises = {middle: best[1:]}
     for k in sorted(range(len(at)), key=lambda k: abs(k - middle)):
         start = noises[min(noises, key=lambda j: abs(j - k))]
-        made = minimize(
-            lambda p, k=k: -_likely(found, scale, np.array([at[k], *p]))[0],
+        optimum = minimize(
+            lambda p, k=k: -_likely(data, scale, np.array([at[k], *p]))[0],
             start,
             method="Nelder-Mead",
             options={
@@ -260,28 +260,28 @@ def _traced(
                 "initial_simplex": start + 0.1 * np.eye(3, 2, -1),
             },
         )
-        noises[k] = made.x
-    parts = [_likely(found, scale, np.array([v, *noises[k]])) for k, v in enumerate(at)]
+        noises[k] = optimum.x
+    parts = [_likely(data, scale, np.array([v, *noises[k]])) for k, v in enumerate(at)]
     height, sizes, errors = (np.array(p) for p in zip(*parts, strict=True))
     return height, sizes, errors
 
 
 def _likely(
-    found: ParticipantFit, scale: float, logs: Array
+    data: ParticipantFit, scale: float, logs: Array
 ) -> tuple[float, Array, Array]:
     """Return the log likelihood, and each coefficient with its standard error."""
     minutes = float(np.exp(np.clip(logs[0], *np.log(_TIMES))))
     wander, noise = np.exp(2 * np.clip(logs[1:], -12, 6))
-    moves = np.ascontiguousarray(found.moves + found.centre / minutes)
-    phasic = found.phasic / scale
+    moves = np.ascontiguousarray(data.moves + data.centre / minutes)
+    phasic = data.phasic / scale
     white, volume = _whitened(
-        found.level / scale, moves, phasic, _STEP / 60, minutes, wander, noise
+        data.level / scale, moves, phasic, _STEP / 60, minutes, wander, noise
     )
     x, y = white[:, 1:], white[:, 0]
     cov = np.linalg.inv(x.T @ x + 1e-9 * np.eye(x.shape[1]))
-    found_at = cov @ (x.T @ y)
-    off = y - x @ found_at
-    return -0.5 * float(off @ off + volume), found_at, np.sqrt(np.diag(cov))
+    coefficients = cov @ (x.T @ y)
+    off = y - x @ coefficients
+    return -0.5 * float(off @ off + volume), coefficients, np.sqrt(np.diag(cov))
 
 
 @njit(cache=True)
@@ -324,8 +324,8 @@ def _whitened(
         var = p + noise
         gain, gain_aim = p / var, both / var
         for j in range(k + 2):
-            seen = y[i] if j == 0 else (-phasic[i] if j == k + 1 else 0.0)
-            miss = seen - level[j]
+            observed = y[i] if j == 0 else (-phasic[i] if j == k + 1 else 0.0)
+            miss = observed - level[j]
             out[i, j] = (miss if j == 0 else -miss) / np.sqrt(var)
             level[j] += gain * miss
             aim[j] += gain_aim * miss
@@ -353,16 +353,16 @@ def _size(sizes: Array, errors: Array, height: Array, drop: float) -> Estimate:
 
 def _means(values: Array) -> Array:
     """Return the mean of each row over what is there; NaN where nothing is."""
-    here = np.isfinite(values)
-    total = np.where(here, values, 0.0).sum(axis=1)
-    count = here.sum(axis=1)
-    found: Array = np.full(len(values), np.nan)
-    return np.divide(total, count, out=found, where=count > 0)
+    present = np.isfinite(values)
+    total = np.where(present, values, 0.0).sum(axis=1)
+    count = present.sum(axis=1)
+    mean: Array = np.full(len(values), np.nan)
+    return np.divide(total, count, out=mean, where=count > 0)
 
 
 def _held(values: Array) -> Array:
     """Return values, a line between its neighbours where one is missing."""
-    here = np.isfinite(values)
-    if not here.any():
+    present = np.isfinite(values)
+    if not present.any():
         return np.zeros_like(values)
-    return np.interp(np.arange(len(values)), np.flatnonzero(here), values[here])
+    return np.interp(np.arange(len(values)), np.flatnonzero(present), values[present])

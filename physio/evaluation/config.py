@@ -98,8 +98,7 @@ def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:
     config.allow(tables, (TRAINING, EVALUATION, TABLE), path.name, what)
     if "use" not in tables.get(name, {}):
         raise ValueError(f"{path.name}: {what} has a table [{name}] with use")
-    adapters = ADAPTERS if name == EVALUATION else {}
-    found = config.build(tables[name], f"{path.name}: {name}", trust, adapters=adapters)
+    found = config.build(tables[name], f"{path.name}: {name}", trust, adapters=ADAPTERS)
     if not callable(getattr(found, verb, None)):
         raise ValueError(f"{path.name}: {tables[name]['use']} cannot {verb} anything")
     return found

@@ -17,12 +17,12 @@ LEAST = {
 }
 
 
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda t: t.what)
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda t: t.work)
 def test_it_is_found_again(
     trial: recovery_in_noise.Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery_in_noise, "PEOPLE", (31,))
-    for level, least in zip((0.0, trial.levels[2]), LEAST[trial.what], strict=True):
+    for level, least in zip((0.0, trial.levels[2]), LEAST[trial.work], strict=True):
         row = recovery_in_noise._row(trial, level)
         assert row["true"] > 10
         assert row["precision"] >= least[0]

@@ -143,12 +143,14 @@ def _merge(included: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, 
     merged = dict(included)
     for key, value in tables.items():
         below = merged.get(key)
-        tables_of_same_class = (
+        if (
             isinstance(below, Mapping)
             and isinstance(value, Mapping)
             and ("use" not in value or value["use"] == below.get("use", value["use"]))
-        )
-        merged[key] = _merge(below, value) if tables_of_same_class else value
+        ):
+            merged[key] = _merge(below, value)
+        else:
+            merged[key] = value
     return merged
 
 

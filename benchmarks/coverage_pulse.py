@@ -1,4 +1,4 @@
-"""How much of real wrists has a pulse, and how well quality tells which."""
+"""Proportion of wristband recordings with a usable pulse, and accuracy of its quality."""
 
 import warnings
 from collections.abc import Callable
@@ -195,7 +195,7 @@ def _far(off: Array) -> float:
 
 
 def _quality_auc(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
-    """Return areas under the curve: of participants left out, and of another laboratory."""
+    """Return AUC in held-out participants and in another laboratory."""
     rows = []
     for target, names, shipped in (
         ("pulse, by likeness and movement", ("likeness", "moves"), PULSE),

@@ -1,4 +1,4 @@
-"""How long it takes to compile the chain's kernels, with no cache at all."""
+"""Compile time of the kernels of each module, without a cache."""
 
 import json
 import os

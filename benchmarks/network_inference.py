@@ -1,4 +1,4 @@
-"""One window through RBTransformer: how long until there is an estimate."""
+"""Inference time of one window through RBTransformer."""
 
 import time
 from collections.abc import Callable

@@ -2,9 +2,9 @@
 Gaps are gaps
 =============
 
-The same wristband on a bad line: it is unplugged for eight seconds, and one block in
-thirty is lost on the way. Lost samples keep their numbers, so a picture, a filter and a
-window all know that something is missing, and how much.
+A wristband with transmission faults: it is unplugged for eight seconds, and 3 % of its
+blocks are lost. Lost samples keep their numbers, so figures, filters and windows know
+how much is missing.
 """
 
 from devices.fault_injection import Fault, FaultInjector
@@ -25,6 +25,6 @@ with FaultInjector(band, faults, clock=clock) as line:
                 streams.setdefault(item.info.name, []).append(item)
 
 # %%
-# Each row is a stream; what never came is red, what came in part is pale.
+# Each row is a stream; missing samples are red, partly missing ones are yellow.
 
 figure = quality_figure(streams, 0.0, 60.0)

@@ -1,10 +1,10 @@
 """
-Beats, and what is withheld
-===========================
+Heart rate with missing beats
+==============================
 
-A chest strap's ECG, and heart rate over the last ten seconds below it. Half-way the
-strap comes off for six seconds: as soon as the window holds too little the rate is
-missing, not held, until enough beats are there again.
+ECG of a chest strap, and below it the heart rate over the last ten seconds. The strap
+comes off for six seconds: as soon as the window contains too few beats the rate is
+missing, not held, until there are enough beats again.
 """
 
 import matplotlib.pyplot as plt
@@ -31,10 +31,10 @@ heart = apply(Chain((BeatDetection(), HeartRate())), ecg)
 # %%
 
 figure, (above, below) = plt.subplots(2, 1, figsize=(9, 4), layout="constrained")
-seen = slice(int(26 * rate), int(40 * rate))
-above.plot(ecg.times[seen], ecg.data[seen, 0], "#34495e", lw=0.7)
+shown = slice(int(26 * rate), int(40 * rate))
+above.plot(ecg.times[shown], ecg.data[shown, 0], "#34495e", lw=0.7)
 above.set(ylabel=info.channels[0].unit)
 below.plot(heart.times, heart.column("rate"), "#d55e00")
-below.set(xlabel="s", ylabel="heart rate (1/min)")
+below.set(xlabel="time (s)", ylabel="heart rate (1/min)")
 for ax in (above, below):
     ax.spines[["top", "right"]].set_visible(False)

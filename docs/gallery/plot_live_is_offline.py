@@ -1,10 +1,10 @@
 """
-However it is cut
-=================
+Online equals offline
+=====================
 
-A live stream comes in pieces of any size. A stage that gave other numbers for other
-pieces would compute one thing live and another from the file. Here one EEG goes through
-a chain whole, and in four hundred pieces cut at random.
+A live stream comes in blocks of any size. Every stage gives the same numbers for any
+division into blocks, so that live and offline features agree. Here one EEG is processed
+whole, and in four hundred blocks cut at random.
 """
 
 import matplotlib.pyplot as plt
@@ -30,11 +30,11 @@ flow = StageRunner(chain, raw.info)
 live = np.concatenate([flow.push(piece).data for piece in raw.split(cuts)])
 
 # %%
-# Not nearly equal: equal, to the last bit, and missing where the other is missing.
+# The results are equal to the last bit, and missing at the same times.
 
 print("equal:", np.array_equal(live, offline.data, equal_nan=True))
 figure, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
 ax.plot(offline.times, offline.data[:, 0], "#56b4e9", lw=4, label="whole")
-ax.plot(offline.times, live[:, 0], "#1a2029", lw=1, label="in 400 pieces")
-ax.set(xlabel="s", ylabel=f"{offline.info.names[0]} (bit)")
+ax.plot(offline.times, live[:, 0], "#1a2029", lw=1, label="in 400 blocks")
+ax.set(xlabel="time (s)", ylabel=f"{offline.info.names[0]} (bit)")
 ax.legend(frameon=False)

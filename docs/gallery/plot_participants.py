@@ -1,10 +1,10 @@
 """
-An evaluation, participant by participant
-===============================
+Results by participant
+======================
 
-The result of ``physio evaluate experiments/eegmat/loso.toml``: each participant was
-left out once, and each has a bar for each model. One number a model hides that some
-participants are told perfectly and some not at all.
+The result of ``physio evaluate experiments/eegmat/loso.toml`` (leave-one-subject-out):
+a bar for each held-out participant and model. A single mean per model would hide that
+classification is perfect in some participants and at chance in others.
 """
 
 import json

@@ -1,10 +1,10 @@
 """
-Differential entropy over the scalp
-===================================
+Topographic maps of differential entropy
+========================================
 
-What RBTransformer and the field's other models read of an EEG: half the binary
-logarithm of 2πe times the variance in a band, here over four seconds, seen from above.
-MNE draws the heads.
+Differential entropy, the input of RBTransformer and related models: half the binary
+logarithm of 2πe times the variance in a band, here over four seconds. MNE draws the
+maps.
 """
 
 import matplotlib.pyplot as plt
@@ -27,7 +27,8 @@ info = recording.streams["participant.eeg"][0].info
 chain = Chain((Notch(freq=50.0), DifferentialEntropy(window=4.0, step=0.25)))
 entropy = apply(chain, Block(info, 0, times[0], samples))
 
-# %% Columns are called ``de.<band>.<electrode>``; the last row rests on the newest four
+# %%
+# Columns are called ``de.<band>.<electrode>``; the last row is based on the newest four
 # seconds.
 
 bands = ("theta", "alpha", "beta", "gamma")

@@ -4,7 +4,7 @@ A session at a glance
 
 A simulated participant wears a wristband for three minutes. Signals are drawn above;
 below, valence, arousal and dominance with bands of one standard deviation and of 95 %.
-Where there is no estimate it is hatched, and the reason stands there.
+Panels are hatched, with the reason, where there is no estimate.
 """
 
 import physio
@@ -17,6 +17,6 @@ features = physio.compute_features(recording)
 estimates = physio.estimate(recording)
 
 # %%
-# With a file of yours: ``recording = physio.read("my_e4_export.zip")``.
+# For a file of your own: ``recording = physio.read("my_e4_export.zip")``.
 
 figure = session_figure(recording, features, estimates)

@@ -1,10 +1,10 @@
 """
-Skin conductance, taken apart
-=============================
+Decomposition of skin conductance
+=================================
 
-A level that moves within minutes, responses that rise within a second, and what drives
-them: one convex problem, solved anew each second while a session runs (here over the
-whole recording).
+The skin conductance level (SCL, tonic), the responses (SCR, phasic) and their driver
+are the solution of one convex problem, solved each second while a session runs (here
+for the whole recording at once).
 """
 
 import matplotlib.pyplot as plt
@@ -26,7 +26,7 @@ figure, axes = plt.subplots(
 )
 t = times - times[0]
 axes[0].plot(t, samples[:, 0], "0.6", label="measured")
-axes[0].plot(t, parts.tonic, "#0072b2", label="tonic")
+axes[0].plot(t, parts.tonic, "#0072b2", label="tonic (SCL)")
 axes[0].plot(t, parts.tonic + parts.phasic, "#d55e00", lw=0.8, label="tonic + phasic")
 axes[0].legend(frameon=False, ncols=3)
 axes[1].fill_between(t, parts.phasic, color="#cc6699", alpha=0.5)
@@ -34,4 +34,4 @@ axes[2].plot(t, parts.driver, "#1a2029", lw=0.8)
 for ax, name in zip(axes, ("uS", "phasic (uS)", "driver (uS/s)"), strict=True):
     ax.set_ylabel(name)
     ax.spines[["top", "right"]].set_visible(False)
-axes[-1].set_xlabel("s")
+axes[-1].set_xlabel("time (s)")

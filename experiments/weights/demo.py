@@ -1,4 +1,4 @@
-"""Demonstration weights, from simulated participants: they show the way and prove nothing."""
+"""Demonstration weights, trained on simulated participants."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from physio.models.rbtransformer import RBTransformerConfig
 from physio.training import trainer
 from physio.training.gaussian import GaussianRecipe, centred, learn, moments, rests
 from physio.training.participant_data import Participant, RatedSegment
-from physio.training.save_weights import minimal_card, store, told
+from physio.training.save_weights import minimal_card, store, results_text
 
 _BANDS: Final = ("theta", "alpha", "beta", "gamma")
 
@@ -44,7 +44,7 @@ Trained = tuple[Model, BaselinePrior, tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class TrainDemo:
-    """How demonstration weights are trained, for a headset and for a wristband.
+    """Training run of the demonstration weights for a headset and a wristband.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class TrainDemo:
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Train both, judge both on participants left out, store both in ``out``."""
+        """Train both, evaluate both on held-out participants, store both in ``out``."""
         began = time.monotonic()
         figures, stored, proved = [], {}, []
         for name in ("eeg-demo", "wrist-demo"):
@@ -120,7 +120,7 @@ class TrainDemo:
             ]
             rows = rating_error.rows(name, judged, self.seed)
             figures += rows
-            full = replace(card, figures=told(rows))
+            full = replace(card, figures=results_text(rows))
             stored[name] = store(out / name, full, *trained).card.sha256
         return {
             "dataset": "simulated participants",
@@ -207,7 +207,7 @@ class TrainDemo:
     def _judge(
         self, participant: Participant, folder: Path, over: float
     ) -> rating_error.HeldOutRatings:
-        """Judge what the live estimator tells of a participant from ``over`` (s) on."""
+        """Evaluate the live estimator on a participant from ``over`` (s) on."""
         out = run(participant.rows, str(folder))
         return rating_error.judge(participant, *rating_error.estimates(out), over, 0.0)
 

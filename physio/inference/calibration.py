@@ -48,7 +48,7 @@ class ExpertBaseline:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration of a participant: a small file that the participant may keep or delete.
+    """Calibration of a participant, a small file that they may keep or delete.
 
     It holds sums over a baseline and the ratings of a few moments; no signal, no name.
 
@@ -149,8 +149,8 @@ class Calibration:
                 )
             elif self.labels and stored.sha256 != expert.sha256:
                 messages.append(
-                    f"the weights {expert.name!r} are not those of the calibration: its "
-                    "baseline is used, its ratings are not"
+                    f"the weights {expert.name!r} are not those of the calibration: "
+                    "its baseline is used, its ratings are not"
                 )
         return messages
 

@@ -33,7 +33,7 @@ _PRIORITY: Final = (  # of several reasons, the one that passes soonest is repor
 )
 
 GAUSSIAN: Final = np.array([0.67449, 1.28155, 1.95996])
-"""Half-widths of a normal distribution's intervals at `LEVELS` (standard deviations)."""
+"""Half-widths of a normal distribution's intervals (standard deviations)."""
 
 _NOTHING: Final = MissingReason.NO_SIGNAL.nan
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan

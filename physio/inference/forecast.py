@@ -165,7 +165,7 @@ def trace_column(weights: str, chain: str, info: StreamInfo) -> int:
     ]
     if len(columns) != 1:
         raise ValueError(
-            f"the weights {weights!r} want a chain {chain!r} that gives skin conductance "
-            f"itself in one column, not in {len(columns)}"
+            f"the weights {weights!r} want a chain {chain!r} that gives skin "
+            f"conductance itself in one column, not in {len(columns)}"
         )
     return columns[0]

@@ -121,8 +121,8 @@ def unplaced(experts: Sequence["Expert"], names: Sequence[str]) -> list[str]:
         unknown = [e for e in present if e not in known(present)]
         if unknown:
             messages.append(
-                f"{expert.weights}: without {', '.join(unknown)}, whose positions are unknown; "
-                "names are those of the 10-05 system"
+                f"{expert.weights}: without {', '.join(unknown)}, whose positions are "
+                "unknown; names are those of the 10-05 system"
             )
     return messages
 

@@ -56,7 +56,7 @@ class OnnxModel(Model):
         return self._model.arrays()
 
     @classmethod
-    def restore(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
+    def restore(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:  # noqa: ARG003
         """Refuse: the model is restored, and then run by ONNX Runtime."""
         raise TypeError("restore the model itself, then call to_onnx_model on it")
 

@@ -1,4 +1,4 @@
-"""A participant's own rest: what their features are measured against."""
+"""Baseline of a participant, which features are measured against."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -11,24 +11,24 @@ from physio.core.block import Array
 
 @dataclass(frozen=True, eq=False)
 class BaselinePrior:
-    """How participants's rests differ, and how well a stretch of rest shows one's own.
+    """Prior of participants' baselines, and its update by a recorded baseline.
 
-    A feature of a participant at rest is their own level plus what fluctuates. The
-    level is Gaussian among participants; the mean of a stretch of rest shows it the
-    better the longer the stretch. So before any rest a participant counts as anybody,
-    and the uncertainty about their level widens what is estimated from it.
+    A feature of a participant at rest is a level plus fluctuations. The level is
+    Gaussian among participants, and the mean over a baseline is the better an estimate
+    of it the longer the baseline. Before any baseline a participant has the mean level,
+    and the uncertainty of the level widens the estimates.
 
     Parameters
     ----------
     mean, between
-        Mean and variance of the level among participants, shape (f,) each.
+        Mean and variance of the level between participants, shape (f,) each.
     within
-        Variance of what fluctuates, shape (f,).
+        Variance of the fluctuations, shape (f,).
     memory
-        How long (s) a fluctuation lasts: a stretch of T s is worth ``T / memory``
-        independent looks, shape (f,).
+        Correlation time of the fluctuations (s): a baseline of T s counts as
+        ``T / memory`` independent samples, shape (f,).
     seconds
-        How long a rest participants had in training, shape (f,).
+        Duration of the participants' baselines in training (s), shape (f,).
     """
 
     mean: Array
@@ -38,41 +38,43 @@ class BaselinePrior:
     seconds: Array
 
     def level(self, total: Array, seconds: Array) -> tuple[Array, Array]:
-        """Return what is known of a participant's own level: mean and variance.
+        """Return the posterior of a participant's level: mean and variance.
 
         Parameters
         ----------
         total
-            Sum over the seconds of rest of each feature, shape (f,).
+            Sum of each feature over the seconds of the baseline, shape (f,).
         seconds
-            How many seconds of rest there are of each, shape (f,).
+            Seconds of the baseline with a value of each, shape (f,).
         """
         looks = seconds / self.memory / self.within
-        seen = np.divide(total, seconds, out=np.zeros_like(total), where=seconds > 0)
+        observed = np.divide(
+            total, seconds, out=np.zeros_like(total), where=seconds > 0
+        )
         spread = 1 / (1 / self.between + looks)
-        return spread * (self.mean / self.between + looks * seen), spread
+        return spread * (self.mean / self.between + looks * observed), spread
 
     def arrays(self) -> dict[str, Array]:
-        """Return the numbers by name."""
+        """Return the arrays by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
     def restore(cls, arrays: Mapping[str, Array]) -> Self:
-        """Return the rest that `arrays` came from."""
+        """Return the prior that `arrays` came from."""
         return cls(**{f.name: arrays[f.name] for f in fields(cls)})
 
 
 class BaselineAccumulator(NamedTuple):
-    """What was seen of a participant's rest.
+    """Sums over a participant's baseline; changed in place.
 
     Parameters
     ----------
     total
-        Sum over the seconds of rest of each feature, shape (f,).
+        Sum of each feature over the seconds of the baseline, shape (f,).
     seconds
-        How many seconds of rest each was there, shape (f,).
+        Seconds of the baseline with a value of each, shape (f,).
     past
-        How many seconds of rest are over, shape (1,).
+        Seconds of the baseline that are over, shape (1,).
     """
 
     total: Array
@@ -81,41 +83,41 @@ class BaselineAccumulator(NamedTuple):
 
     @classmethod
     def empty(cls, features: int) -> Self:
-        """Return what is seen before any rest."""
+        """Return the sums before any baseline."""
         return cls(np.zeros(features), np.zeros(features), np.zeros(1))
 
     def reset(self) -> None:
-        """Begin a new rest."""
+        """Begin a new baseline."""
         for part in self:
             part[:] = 0
 
     def add(self, x: Array, tick: float) -> None:
-        """Take in the features of one tick of ``tick`` s."""
-        here = ~np.isnan(x)
-        if here.any() or self.past[0] > 0:  # it begins with the first feature there is
+        """Add the features of a tick of ``tick`` s."""
+        present = ~np.isnan(x)
+        if present.any() or self.past[0] > 0:  # it begins with the first value
             self.past[0] += tick
-        self.total[here] += x[here] * tick
-        self.seconds[here] += tick
+        self.total[present] += x[present] * tick
+        self.seconds[present] += tick
 
 
-def transform(x: Array, how: Sequence[str]) -> Array:
-    """Return features on the scales on which participants vary alike.
+def transform(x: Array, scales: Sequence[str]) -> Array:
+    """Return features on scales with a similar variance in all participants.
 
     Parameters
     ----------
     x
         Features, shape (..., f).
-    how
-        Of each: ``raw``; ``sqrt``, for rates of events; or ``log``, for what is
-        positive and skewed (below 1e-6 it counts as 1e-6).
+    scales
+        Transform of each: ``raw``; ``sqrt``, for rates of events; or ``log``, for
+        positive, skewed values (raised to 1e-6 at least).
     """
     y = x.copy()
-    for i, kind in enumerate(how):
+    for i, kind in enumerate(scales):
         v = x[..., i]
         if kind == "sqrt":
             y[..., i] = np.where(np.isnan(v), v, np.sqrt(np.maximum(v, 0)))
         elif kind == "log":
             y[..., i] = np.where(np.isnan(v), v, np.log(np.maximum(v, 1e-6)))
         elif kind != "raw":
-            raise ValueError(f"features are read raw, sqrt or log, not {kind!r}")
+            raise ValueError(f"a transform is raw, sqrt or log, not {kind!r}")
     return y

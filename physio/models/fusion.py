@@ -1,4 +1,4 @@
-"""Several estimates of one thing made into one."""
+"""Fusion of several estimates of the same ratings."""
 
 from typing import Final, NamedTuple
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from physio.core.block import Array
 
-_ROUNDS: Final = 40  # of covariance intersection: shares then rest to 1e-3
-_LEAST: Final = 1e-6  # of precision gained, below which an expert says nothing
+_ROUNDS: Final = 40  # iterations of covariance intersection: converged to 1e-3
+_LEAST: Final = 1e-6  # relative gain of precision below which an expert is left out
 
 
 class Fused(NamedTuple):
-    """What experts say together.
+    """Fused estimate.
 
-    ``mean`` and ``sd``, shape (d,), NaN where none says anything; ``prior``, what they
-    knew before, shape (d,); ``weight``, by how much each expert's step away from its
-    own prior moves the mean, shape (k, d).
+    ``mean`` and ``sd``, shape (d,), NaN where all experts are missing; ``prior``, the
+    fused prior's mean, shape (d,); ``weight``, by how much each expert's step away from
+    its own prior moves the mean, shape (k, d).
     """
 
     mean: Array
@@ -31,45 +31,42 @@ def fuse(
     prior_sd: Array,
     errors: Array | None = None,
 ) -> Fused:
-    """Combine what experts say, with the prior they share counted but once.
+    """Fuse the estimates of experts, counting their common prior once.
 
-    What an expert adds to its prior is a measurement of the rating with an error.
-    Errors of one participant's sensors go together; with their correlations, the
-    measurements are weighted as generalised least squares does. Where these are not
-    known, covariance intersection assumes the worst: no more is believed than what
-    holds for any correlation.
+    The step of an expert from its prior is a measurement of the rating with an error.
+    Errors of one participant's sensors are correlated; with known correlations, the
+    measurements are weighted by generalized least squares. Where they are not known,
+    covariance intersection gives a result that is consistent for any correlation.
 
     Parameters
     ----------
     mean, sd
-        What each expert says of each dimension, shape (k, d); NaN where it says
-        nothing: a mask of what is present.
+        Estimate of each expert in each dimension, shape (k, d); NaN where missing.
     prior_mean, prior_sd
-        What each knew before, shape (k, d); where experts differ in it, the fused
-        prior is the mean of the precisions, and of precision times mean, of those
-        present.
+        Prior of each, shape (k, d); where experts differ in it, the fused prior is the
+        mean of the precisions, and of precision times mean, of those present.
     errors
-        Correlation of the errors of each two experts in each dimension, shape
-        (d, k, k); the identity takes them as independent. None where not known.
+        Correlations of the errors of the experts in each dimension, shape (d, k, k);
+        the identity for independent errors. None where not known.
 
     Notes
     -----
-    An expert less certain than its own prior adds nothing. A single one is passed on
-    as it is. Covariance intersection (Julier and Uhlmann 1997) takes the shares that
-    leave the least sum of logarithms of variances over the dimensions; for one
-    dimension alone that is the surest expert.
+    An expert less certain than its own prior adds nothing. A single one is returned
+    as it is. Covariance intersection (Julier and Uhlmann 1997) takes the weights that
+    minimize the sum of the logarithms of the variances over the dimensions; for one
+    dimension alone that is the expert with the smallest variance.
     """
     k, d = mean.shape
-    here = ~np.isnan(mean) & ~np.isnan(sd)
+    present = ~np.isnan(mean) & ~np.isnan(sd)
     nothing = np.full((3, d), np.nan)
     out = Fused(nothing[0], nothing[1], nothing[2], np.zeros((k, d)))
     zero = prior_sd**-2.0
-    gained = np.where(here, np.maximum(sd**-2.0 - zero, 0.0), 0.0)
+    gained = np.where(present, np.maximum(sd**-2.0 - zero, 0.0), 0.0)
     shares = np.ones((k, d))
     if errors is None:
-        shares[:] = intersection(gained, np.where(here, zero, np.nan))[:, None]
+        shares[:] = intersection(gained, np.where(present, zero, np.nan))[:, None]
     for j in range(d):
-        rows = np.flatnonzero(here[:, j])
+        rows = np.flatnonzero(present[:, j])
         if not len(rows):
             continue
         base = zero[rows, j].mean()
@@ -94,19 +91,19 @@ def fuse(
 
 
 def intersection(gained: Array, zero: Array) -> Array:
-    """Return the share of each expert by covariance intersection, shape (k,).
+    """Return the weight of each expert by covariance intersection, shape (k,).
 
     Parameters
     ----------
     gained
         Precision that each adds to its prior in each dimension, shape (k, d).
     zero
-        That of the prior, shape (k, d); NaN where an expert says nothing.
+        Precision of the prior, shape (k, d); NaN where an expert is missing.
 
     Notes
     -----
-    The gain in information is concave in the shares; they are found as the proportions
-    of a mixture are, each step multiplying a share by what it is worth.
+    The information gain is concave in the weights; they are iterated as the proportions
+    of a mixture are in expectation maximization.
     """
     some = ~np.isnan(zero).all(axis=0)
     share = np.full(len(gained), 1 / max(len(gained), 1))
@@ -122,19 +119,19 @@ def intersection(gained: Array, zero: Array) -> Array:
 def shrink_to_prior(
     mean: Array, sd: Array, prior_mean: Array, prior_sd: Array, share: float
 ) -> tuple[Array, Array]:
-    """Take ``share`` (0 to 1) of what an expert adds to its prior.
+    """Return ``share`` (0 to 1) of the step from the prior to an expert.
 
-    At 0 the prior comes out, at 1 the expert; between them, the prior times the
-    ``share``-th power of what the expert divided by the prior says.
+    At 0 it is the prior, at 1 the expert; between them, the prior density times the
+    ``share``-th power of the ratio of the expert's density to the prior's.
     """
-    zero, own = prior_sd**-2.0, sd**-2.0
-    total = (1 - share) * zero + share * own
-    shift = (1 - share) * zero * prior_mean + share * own * mean
+    zero, expert = prior_sd**-2.0, sd**-2.0
+    total = (1 - share) * zero + share * expert
+    shift = (1 - share) * zero * prior_mean + share * expert * mean
     return shift / total, total**-0.5
 
 
 def nearest(corr: Array, least: float = 0.05) -> Array:
-    """Return the correlations with no eigenvalue below ``least``, diagonal 1."""
+    """Return correlations with eigenvalues of at least ``least`` and diagonal 1."""
     values, vectors = np.linalg.eigh(corr)
     fixed = (vectors * np.maximum(values, least)) @ vectors.T
     scale = 1 / np.sqrt(np.diag(fixed))

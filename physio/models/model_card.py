@@ -143,7 +143,7 @@ class Weights:
         return cls
 
     def model(self, trust: tuple[str, ...] = ()) -> Model:
-        """Return the model, ready to predict; parameters and errors as `model_class`."""
+        """Return the model; parameters and errors as of `model_class`."""
         return self.model_class(trust).restore(self.card.config, self.part("model"))
 
 

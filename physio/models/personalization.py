@@ -1,4 +1,4 @@
-"""Learning from what one participant rated: how they differ from others."""
+"""Personalization: offset and slope of a participant, learned from ratings."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -7,11 +7,11 @@ import numpy as np
 
 from physio.core.block import Array
 
-_FLOOR: Final = 0.1  # of a variance: what no label takes away
+_FLOOR: Final = 0.1  # smallest remaining proportion of a variance
 
 
 class RatedMoment(NamedTuple):
-    """A moment that was rated: what was estimated, and what was said, (3,) each."""
+    """Rated moment: mean and sd of the estimate, and the rating, shape (3,) each."""
 
     mean: Array
     sd: Array
@@ -21,26 +21,25 @@ class RatedMoment(NamedTuple):
 def personalize(
     mean: Array, sd: Array, prior: Array, cov: Array, labels: Sequence[RatedMoment]
 ) -> tuple[Array, Array]:
-    """Return an estimate as it is for the participant who gave ``labels``.
+    """Return an estimate adapted to the participant who gave ``labels``.
 
     Parameters
     ----------
     mean, sd
-        The estimate for anybody, shape (3,) each.
+        Estimate without ratings, shape (3,) each.
     prior
-        What is said of anybody before looking, shape (3,).
+        Mean of the prior, shape (3,).
     cov
-        How participants differ: covariance, in each dimension, of a participant's own
-        offset and, where ``p`` is 2, of how much more or less than others an estimate
-        means for them; shape (3, p, p). Part of ``sd`` already.
+        Covariance between participants: in each dimension of the offset and, where
+        ``p`` is 2, of the slope; shape (3, p, p). Part of ``sd`` already.
     labels
-        What the participant rated.
+        Rated moments of the participant.
 
     Notes
     -----
-    A Bayesian last layer: what the participant's ratings miss the estimates by is a
-    draw from ``cov`` plus what is left of each estimate's variance. With ``p`` of 1 it
-    moves every estimate by one shrunk offset. Without labels nothing changes.
+    A Bayesian last layer: the difference between a rating and its estimate is a draw
+    from ``cov`` plus the remaining variance of the estimate. With ``p`` of 1 every
+    estimate moves by the same shrunk offset. Without labels nothing changes.
     """
     mean, sd = mean.copy(), sd.copy()
     p = cov.shape[1]
@@ -53,11 +52,11 @@ def personalize(
         phi = np.array([[1.0, x.mean[d] - prior[d]][:p] for x in rows])
         off = np.array([x.rating[d] - x.mean[d] for x in rows])
         var = np.array([x.sd[d] ** 2 for x in rows])
-        own = np.einsum("ij,jk,ik->i", phi, cov[d], phi)
-        left = np.maximum(var - own, _FLOOR * var)
-        here = np.array([1.0, mean[d] - prior[d]][:p])
-        cross = phi @ cov[d] @ here
-        gain = np.linalg.solve(phi @ cov[d] @ phi.T + np.diag(left), cross)
+        between = np.einsum("ij,jk,ik->i", phi, cov[d], phi)
+        residual = np.maximum(var - between, _FLOOR * var)
+        now = np.array([1.0, mean[d] - prior[d]][:p])
+        cross = phi @ cov[d] @ now
+        gain = np.linalg.solve(phi @ cov[d] @ phi.T + np.diag(residual), cross)
         known = sd[d] ** 2 - gain @ cross
         mean[d] += gain @ off
         sd[d] = np.sqrt(max(known, _FLOOR * sd[d] ** 2))

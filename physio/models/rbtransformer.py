@@ -143,7 +143,7 @@ class Dropout(nn.Module):
         self.bits: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x``, in training with some values set to 0 and the rest scaled up."""
+        """Return ``x``, in training with some values set to 0, the rest scaled up."""
         if not self.training or not self.steps:
             return x
         if x.device.type != "cpu":

@@ -41,5 +41,8 @@ def wear_stage(
                 columns.setdefault(setting, f"{info.name}.{feature}")
     for columns in devices.values():
         if "template_sqi" in columns and {"stability", "temperature"} & set(columns):
-            return WearDetection(**{k: columns.get(k, "") for k in _INPUTS})
+            sqi, stability, temperature, activity = (
+                columns.get(k, "") for k in _INPUTS
+            )
+            return WearDetection(sqi, stability, temperature, activity)
     return Fork()

@@ -76,7 +76,7 @@ class WearDetection(Stage):
     high: float = 40.0
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return ``worn``, ``pulse_sqi`` and ``eda_sqi``, as far as their inputs exist."""
+        """Return ``worn``, and ``pulse_sqi`` and ``eda_sqi`` where they have inputs."""
         self.initial_state(info)
         read = [c for c in info.channels if c.name in self._inputs]
         delay, span = (max(getattr(c, k) for c in read) for k in ("delay", "memory"))
@@ -97,8 +97,9 @@ class WearDetection(Stage):
         """Return the indices of the input columns."""
         if not (self.low < self.high and (self.stability or self.temperature)):
             raise ValueError(
-                f"wear detection needs a column of stability or of temperature, and low "
-                f"< high: {self.stability!r}, {self.temperature!r}, {self.low}, {self.high}"
+                "wear detection needs a column of stability or of temperature, and "
+                f"low < high: {self.stability!r}, {self.temperature!r}, {self.low}, "
+                f"{self.high}"
             )
         for name in self._inputs:
             if name and name not in info.names:

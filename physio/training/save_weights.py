@@ -67,7 +67,7 @@ def store(
     return model_card.save(folder, replace(card, config=asdict(model.config)), arrays)
 
 
-def told(rows: list[dict[str, Any]]) -> dict[str, str]:
+def results_text(rows: list[dict[str, Any]]) -> dict[str, str]:
     """Return rows of results as a card has them."""
     return {
         f"{r['model']}: {r['metric']}": f"{r['mean']:.2f} "

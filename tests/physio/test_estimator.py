@@ -100,7 +100,11 @@ def estimator(*names: str, demo: bool = False) -> Estimator:
 def test_nobody_asked_nothing_told() -> None:
     out = run(Estimator(), rows(8))
     assert out.info.names[:3] == ("valence", "valence.sd", "valence.missing")
-    assert out.info.names[9:] == ("support.window_start", "support.window_end", *INTERVALS)
+    assert out.info.names[9:] == (
+        "support.window_start",
+        "support.window_end",
+        *INTERVALS,
+    )
     codes = missing_reason(out.data[:, [0, 1, 3, 4, 6, 7]])
     assert set(codes.ravel()) == {MissingReason.UNTRAINED}
     assert set(out.column("arousal.missing")) == {MissingReason.UNTRAINED}
@@ -182,7 +186,9 @@ def test_an_event_begins_a_new_rest(tmp_path: Path) -> None:
     flow.on_events(single_event(event_stream("session.markers"), 75.0, "stress"))
     assert flow.push(b).column("arousal")[-1] == high
     flow.state = kept
-    flow.on_events(single_event(event_stream("session.markers"), 75.0, "baseline start"))
+    flow.on_events(
+        single_event(event_stream("session.markers"), 75.0, "baseline start")
+    )
     again = flow.push(b)
     assert again.column("arousal")[-1] < high - 0.2
     fresh = run(stage, x[300:])
@@ -318,7 +324,8 @@ def test_a_channel_set_that_does_not_suit_is_refused(tmp_path: Path) -> None:
     poor = INFO.with_channels(None, *INFO.channels[:4])
     with pytest.raises(
         ValueError,
-        match=r"^the weights 'wrist' want eda.scr_rate, eda.tonic, heart.rate; given are "
+        match=r"^the weights 'wrist' want eda.scr_rate, eda.tonic, heart.rate; given "
+        r"are "
         r"eda.tonic, eda.scr_rate$",
     ):
         estimator(name).output_info(poor)
@@ -349,7 +356,10 @@ def test_it_can_be_written_in_a_session_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
-        (lambda: Estimator(baseline_seconds=0.0), r"^baseline_seconds must be above 0 s, not 0.0$"),
+        (
+            lambda: Estimator(baseline_seconds=0.0),
+            r"^baseline_seconds must be above 0 s, not 0.0$",
+        ),
         (
             lambda: Estimator((Expert("a/x"), Expert("x"))),
             r"^two experts have the same name: x, x$",

@@ -26,7 +26,11 @@ from physio.online.session_config import SessionConfig
 from physio.training.save_weights import minimal_card, store
 
 NAMES = ("eda.scr_rate", "heart.rate")
-ENDS = [f"{c}.{e}" for c in ("eda", "heart", "trace") for e in ("window_start", "window_end")]
+ENDS = [
+    f"{c}.{e}"
+    for c in ("eda", "heart", "trace")
+    for e in ("window_start", "window_end")
+]
 COLUMNS = (*NAMES, "trace.eda", *ENDS)
 INFO = StreamInfo("features", Fraction(4), tuple(Channel(n) for n in COLUMNS))
 AHEAD = ("forecast.5s", "forecast.15s", "forecast.30s")

@@ -191,6 +191,6 @@ def test_preparing_keeps_the_reason_and_the_scale() -> None:
     np.testing.assert_allclose(got[:3], [2, 1, -1], rtol=1e-15)
     assert missing_reason(got)[3] == MissingReason.TOO_SHORT
     with pytest.raises(
-        ValueError, match=r"^features are read raw, sqrt or log, not 'cube'$"
+        ValueError, match=r"^a transform is raw, sqrt or log, not 'cube'$"
     ):
         transform(x[:1], ("cube",))

@@ -49,7 +49,7 @@ def knows(n: int) -> DynamicsParameters:
 def participants(
     k: DynamicsParameters, count: int, n: int, seed: int
 ) -> tuple[Array, Array]:
-    """Return features of participants, newest last, (count, n, 4), what they feel last."""
+    """Return features of participants, newest last, (count, n, 4), and their affect."""
     rng = np.random.default_rng(seed)
     far = n + 100
     size = np.linalg.cholesky(wandering(float(k.tau[0]), far, 4.0) + 1e-9 * np.eye(far))
@@ -105,7 +105,9 @@ def test_parts_add_up_and_nothing_says_nothing() -> None:
     mean, _, parts = model.history(x)
     np.testing.assert_allclose(parts.sum(axis=1) + model.knows.mean, mean)
     nothing = np.full((12, 4), MissingReason.POOR_QUALITY.nan)
-    assert set(missing_reason(model.history(nothing)[0])) == {MissingReason.POOR_QUALITY}
+    assert set(missing_reason(model.history(nothing)[0])) == {
+        MissingReason.POOR_QUALITY
+    }
 
 
 def test_two_sides_are_a_difference_and_half_a_place_counts() -> None:
@@ -131,13 +133,15 @@ def test_a_ring_gives_the_moments_that_were() -> None:
 
 
 def features(n: int, rate: int = 4, *, lost: bool = True) -> Block:
-    """Return what a session's features may look like, skin conductance lost for a while."""
+    """Return features as of a session, skin conductance lost for a while."""
     card = model_card.load("published-track").card
     chains = tuple(dict.fromkeys(name.partition(".")[0] for name, _ in card.columns))
     names = [name for name, _ in card.columns]
     channels = [Channel(name, memory=30.0) for name in names]
     channels += [
-        Channel(f"{c}.{end}", unit="s") for c in chains for end in ("window_start", "window_end")
+        Channel(f"{c}.{end}", unit="s")
+        for c in chains
+        for end in ("window_start", "window_end")
     ]
     rng = np.random.default_rng(4)
     stored = model_card.load("published-track").arrays["rest.mean"]

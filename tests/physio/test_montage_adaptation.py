@@ -116,7 +116,9 @@ def test_electrodes_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     made(tmp_path, "learned")
     both = [Expert(str(tmp_path / k)) for k in ("place", "learned")]
     (said,) = montage_adaptation.unplaced(both, names("Fz", "EXG1", "EXG2"))
-    assert said.startswith(f"{both[0].weights}: without EXG1, EXG2, whose positions are ")
+    assert said.startswith(
+        f"{both[0].weights}: without EXG1, EXG2, whose positions are "
+    )
     assert montage_adaptation.unplaced(both, names("Fz", "Cz")) == []
 
 
@@ -144,7 +146,9 @@ def test_the_shipped_weights_answer_on_any_headset(name: str) -> None:
     streams = tuple(b[0].info for b in recording.streams.values())
     (expert,) = SessionConfig().plan(streams).estimator.experts  # type: ignore[attr-defined]
     features = physio.compute_features(recording)
-    assert len(BoundExpert.bind(expert, features.info).features.names) == 4 * len(electrodes)
+    assert len(BoundExpert.bind(expert, features.info).features.names) == 4 * len(
+        electrodes
+    )
 
 
 @pytest.mark.long

@@ -36,7 +36,9 @@ def session(folder: Path | None, seconds: float = SECONDS) -> Session:
     )
     sinks = [Xdf(folder, about={"begin": "50.0"}, wait=True)] if folder else []
     guide = PromptSequence(
-        (Step(60.0, "baseline start", "x"), Step(250.0, "baseline end", "y")), clock, len
+        (Step(60.0, "baseline start", "x"), Step(250.0, "baseline end", "y")),
+        clock,
+        len,
     )
     return Session(SessionConfig().plan, [band, guide], sinks, clock, poll=0.5)
 

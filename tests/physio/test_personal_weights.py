@@ -1,4 +1,4 @@
-"""What an estimator remembers of its participant: losses, ratings, calibrations; and why."""
+"""Estimator state of a participant: losses, ratings and calibrations."""
 
 import json
 from dataclasses import replace
@@ -147,8 +147,8 @@ def test_a_participants_offset_is_the_posterior_of_a_gaussian() -> None:
     post = 1 / (1 / cov + 3 / noise)
     np.testing.assert_allclose(got[0], post * 3 / noise * offs)
     np.testing.assert_allclose(got[1] ** 2, noise + post)
-    for a, b in zip(personalize(mean, sd, mean, np.zeros((3, 1, 1)), labels), (mean, sd),
-                    strict=True):  # fmt: skip
+    same = personalize(mean, sd, mean, np.zeros((3, 1, 1)), labels)
+    for a, b in zip(same, (mean, sd), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -15,7 +15,7 @@ from physio.features.cardiac.heart_rate import BeatDetection
 from physio.quality.beat_template import BeatTemplateSQI
 from physio.quality.eda_artifacts import EdaStability
 from physio.quality.range_checks import EdaQuality
-from physio.quality.wear_detection import wear
+from physio.quality.wear_detection import wear_stage
 from physio.quality.wristband import WearDetection
 
 NAMES = ("heart.template_sqi", "eda.stability", "temperature.level", "motion.activity")
@@ -86,7 +86,7 @@ def test_resistance_is_refused() -> None:
     info = StreamInfo("band.x", Fraction(4), (Channel("x", "gsr", "kOhm"),))
     with pytest.raises(
         ValueError,
-        match=r"^whether skin conductance is steady is judged in uS, but 'x' of "
+        match=r"^the stability of skin conductance is judged in uS, but 'x' of "
         r"'band.x' is in kOhm$",
     ):
         EdaStability().output_info(info)
@@ -120,7 +120,7 @@ def test_what_is_missing_keeps_its_reason() -> None:
     warm = MissingReason.WARMING_UP.nan
     on, beats, skin = judged(warm, LOST, LOST, 0.01)
     assert list(missing_reason([on, beats, skin])) == [1, 2, 1]
-    alone = WearDetection(steady="", movement="")
+    alone = WearDetection(stability="", activity="")
     assert judged(0.97, LOST, 33.0, LOST, stage=alone)[0] == 1
     # Without movement z = -24.57 + 26.66 * 0.97 = 1.290.
     still = judged(0.97, LOST, 33.0, LOST, stage=alone)[1]
@@ -134,21 +134,21 @@ def test_only_a_wristband_is_judged() -> None:
             c: StreamInfo(s, Fraction(4), (Channel("x", kind),))
             for c, _, s, kind in chains
         }
-        return wear(infos, known)
+        return wear_stage(infos, known)
 
-    heart = ("heart", "likeness", "band.bvp", "bio")
-    skin = ("eda", "steady", "band.eda", "gsr")
+    heart = ("heart", "template_sqi", "band.bvp", "bio")
+    skin = ("eda", "stability", "band.eda", "gsr")
     motion = ("motion", "activity", "band.acc", "misc")
-    assert made(heart, skin, motion) == WearDetection(warmth="")
+    assert made(heart, skin, motion) == WearDetection(temperature="")
     head = ("motion", "activity", "headset.acc", "misc")
-    assert made(heart, skin, head) == WearDetection(warmth="", movement="")
-    chest = ("heart", "likeness", "belt.ecg", "ecg")
+    assert made(heart, skin, head) == WearDetection(temperature="", activity="")
+    chest = ("heart", "template_sqi", "belt.ecg", "ecg")
     assert not made(chest, skin).output_info(JOINED).channels
     assert not made(heart).output_info(JOINED).channels
 
 
 def test_a_band_on_a_table_and_on_a_cold_wrist(data: Path) -> None:
-    off = physio.features(physio.read(data / "empatica_e4" / "offwrist33s"))
+    off = physio.compute_features(physio.read(data / "empatica_e4" / "offwrist33s"))
     told = off.column("wear.worn")
     assert np.all(told[np.isfinite(told)] == 0)
     assert np.isfinite(told).mean() > 0.5
@@ -159,7 +159,7 @@ def test_a_band_on_a_table_and_on_a_cold_wrist(data: Path) -> None:
     for name, (block,) in cold.streams.items():
         begin, end = (int(t * block.info.rate) for t in (2900, 3100))
         late[name] = (Block(block.info, 0, 2900.0, block.data[begin:end].copy()),)
-    worn = physio.features(replace(cold, streams=late, events={}, metadata={}))
+    worn = physio.compute_features(replace(cold, streams=late, events={}, metadata={}))
     assert np.nanmedian(worn.column("temperature.level")) < 27
     assert np.all(worn.column("wear.worn")[60:-4] == 1)
     assert np.nanmedian(worn.column("wear.eda_sqi")) > 0.9

@@ -76,31 +76,31 @@ for (at += 5; at < stop;) {
 }
 for (let turn = Math.floor(first / ring); turn <= Math.floor(latest / ring); turn++) {
   pen.setTransform(1, 0, 0, 1, -turn * ring, 0)
-  for (const [state, path] of Object.entries(strokes)) { pen.strokeStyle = look[state] ?? look.good; pen.stroke(path) }
+  for (const [state, path] of Object.entries(strokes)) { pen.strokeStyle = theme[state] ?? theme.good; pen.stroke(path) }
 }
 
 // Labels, only when they change: sign and colour both show a channel's state.
-ink.font = `${10 * scale}px ${look.font}`
+ink.font = `${10 * scale}px ${theme.font}`
 ink.textBaseline = "middle"
 if (s.named !== names || s.count !== count) {
   Object.assign(s, { named: names, count })
-  ink.fillStyle = look.card
+  ink.fillStyle = theme.card
   ink.fillRect(0, 0, canvas.width, canvas.height)
   ink.textAlign = "right"
   const crowded = row < 11 * scale // two columns of labels
   names.forEach((name, i) => {
-    ink.fillStyle = states[i] === "good" ? look.dim : look[states[i]]
+    ink.fillStyle = states[i] === "good" ? theme.dim : theme[states[i]]
     ink.fillText(name, left - (crowded && i % 2 ? 40 : 6) * scale, y(-i), left / (crowded ? 2 : 1) - 6 * scale)
   })
   canvas.setAttribute("aria-label", `${names.length} signals: ${names.join(", ")}`)
 }
 
 // The window: rows, gaps, strip, clock.
-ink.fillStyle = look.card
+ink.fillStyle = theme.card
 ink.fillRect(left, 0, canvas.width - left, canvas.height)
-ink.fillStyle = look.grid
+ink.fillStyle = theme.grid
 for (let i = 0; i < count; i++) ink.fillRect(left, Math.round(y(-i)), wide, 1)
-s.hatch ??= (() => { const c = document.createElement("canvas"), p = c.getContext("2d"); c.width = c.height = 8; p.strokeStyle = look.lost; p.globalAlpha = 0.45; p.beginPath(); p.moveTo(-2, 10); p.lineTo(10, -2); p.moveTo(-2, 2); p.lineTo(2, -2); p.moveTo(6, 10); p.lineTo(10, 6); p.stroke(); return ink.createPattern(c, "repeat") })()
+s.hatch ??= (() => { const c = document.createElement("canvas"), p = c.getContext("2d"); c.width = c.height = 8; p.strokeStyle = theme.lost; p.globalAlpha = 0.45; p.beginPath(); p.moveTo(-2, 10); p.lineTo(10, -2); p.moveTo(-2, 2); p.lineTo(2, -2); p.moveTo(6, 10); p.lineTo(10, 6); p.stroke(); return ink.createPattern(c, "repeat") })()
 ink.fillStyle = s.hatch
 gaps.data.row.forEach((i, k) => {
   const from = Math.max(left, left + wide + x(gaps.data.l[k] - now)), to = left + wide + x(Math.min(gaps.data.r[k], now) - now)
@@ -110,7 +110,7 @@ const end = Math.floor(x(now)), begin = (((end - wide) % ring) + ring) % ring, s
 ink.drawImage(strip, begin, 0, some, high, left, 0, some, high)
 if (some < wide) ink.drawImage(strip, 0, 0, wide - some, high, left + some, 0, wide - some, high)
 const step = [1, 2, 5, 10, 20].find((n) => seconds / n <= 10) ?? 30
-ink.fillStyle = look.dim
+ink.fillStyle = theme.dim
 ink.textAlign = "center"
 for (let t = Math.ceil((now - seconds) / step) * step; t <= now; t += step) {
   const px = left + wide + x(t - now), a = Math.abs(t)

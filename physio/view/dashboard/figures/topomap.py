@@ -185,7 +185,7 @@ class TopomapFigure:
 def _range_text(values: Array) -> str:
     if not len(values):
         return "missing"
-    return f"{values.min():.1f} to {values.max():.1f} nats"
+    return f"{values.min():.1f} to {values.max():.1f} bit"
 
 
 def _entropy_by_band(session: SessionState) -> dict[str, tuple[Array, Array]]:

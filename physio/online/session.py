@@ -1,4 +1,4 @@
-"""The loop of a live session: devices, engine, sinks."""
+"""Live session: the loop over devices, engine and sinks."""
 
 import time
 from collections import deque
@@ -34,25 +34,25 @@ MARKERS = event_stream(recording.MARKERS)
 class Session:
     """A live session, open inside a ``with`` block; iterating runs it.
 
-    Each step of the iteration yields what came next, raw or computed: blocks and
-    events of the devices in the order of their arrival, and behind each what could be
-    computed from it. Nothing is awaited: a device that stays silent is declared
-    silent, a sink that cannot keep up drops what it must, and neither stops the loop.
+    Each step of the iteration yields the next item, raw or computed: blocks and events
+    of the devices in the order of their arrival, and after each what could be computed
+    from it. The loop never waits for a part of it: a device without data is declared
+    silent, a sink that cannot keep up drops items, and neither stops the loop.
 
     Parameters
     ----------
     plan
-        What to compute; or what tells it, once the streams are known.
+        The computation, or a function that returns it for the streams of the devices.
     devices
-        Where streams come from; opened and closed by the session.
+        The devices; opened and closed by the session.
     sinks
-        Where everything goes.
+        The sinks, which get every item; opened and closed by the session.
     clock
         The session clock; the devices must have the same.
     poll
-        How long the loop lets pass between two looks at its devices (s).
+        Time between two looks at the devices (s).
     seconds
-        When to stop (s after the beginning); never by default.
+        Duration after which the session ends (s); without end by default.
     """
 
     def __init__(
@@ -71,12 +71,13 @@ class Session:
         self._plan = plan
         self._devices = [_reconnecting(d, self.clock) for d in devices]
         self._sinks = [_checked(sink) for sink in sinks]
-        self._wake = SleepDetector() if isinstance(self.clock, WallClock) else None
-        self._looked = -np.inf
+        is_live = isinstance(self.clock, WallClock)
+        self._sleep_detector = SleepDetector() if is_live else None
+        self._checked_clocks = -np.inf
         self.faults: list[str] = []
         self._pending: deque[Events] = deque()
-        self._newest: dict[str, float] = {}  # time of the last event by stream (s)
-        self._refused: set[str] = set()
+        self._newest: dict[str, float] = {}  # time of each last event (s)
+        self._rejected: set[str] = set()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -105,7 +106,7 @@ class Session:
     ) -> None:
         if error is not None:
             self.ended = f"failed: {type(error).__name__}: {error}"
-        self._keep(single_event(STATUS, self.clock.now(), f"ended: {self.ended}"))
+        self._write(single_event(STATUS, self.clock.now(), f"ended: {self.ended}"))
         for sink in self._sinks:
             sink.end(self.ended)
         self._stack.__exit__(kind, error, trace)
@@ -235,20 +236,20 @@ class Session:
         for sink in tuple(self._sinks):
             try:
                 self.serve(sink)
-            except Exception as error:  # as in `_keep`
+            except Exception as error:  # as in `_write`
                 self._drop(sink, f"{type(sink).__name__} stopped: {error}")
         while self._pending:
             yield self._pending.popleft()
-        if self._wake is not None and now >= self._looked + 1.0:
-            self._looked = now
-            self._report(self._wake.check())
-        if not self._repeats:
+        if self._sleep_detector is not None and now >= self._checked_clocks + 1.0:
+            self._checked_clocks = now
+            self._report(self._sleep_detector.check())
+        if not self._is_replay:
             yield from self._watch.check(now, 1 / float(self.plan.join.rate))
 
     def _push(self, item: Item) -> Iterator[Item]:
         if isinstance(item, Block):
             self._report(self.health[item.info.name].update(item))
-            self._refuse(self.health[item.info.name])
+            self._reject(self.health[item.info.name])
             if self._watch.update(item):
                 late = f"late: {len(item)} samples of {item.info.name}"
                 self.health[item.info.name].late += len(item)
@@ -256,7 +257,7 @@ class Session:
         elif item.info.name == STREAM_TIMEOUT:
             for label in item.labels:
                 self._report(self.health[label].set_silent(self.clock.now()))
-        self._keep(item)
+        self._write(item)
         yield item
         began = time.perf_counter()
         computed = self.engine.push(item)
@@ -264,7 +265,7 @@ class Session:
         if any(recording.computed(c.info.name) == "estimates" for c in computed):
             self.compute.append(time.perf_counter() - began)
         for out in computed:
-            self._keep(out)
+            self._write(out)
             yield out
 
     def _time(self, at: float | None) -> float:
@@ -280,23 +281,23 @@ class Session:
         self._pending.append(single_event(info, time, command.label, *command.values))
 
     def _report(self, notices: Sequence[str]) -> None:
-        """Put sentences into the status."""
+        """Enter sentences into the status."""
         now = self.clock.now() if notices else 0.0
         self._pending += [single_event(STATUS, now, text) for text in notices]
 
-    def _refuse(self, health: StreamHealth) -> None:
-        """Declare a stream unfit whose rate is not what it says."""
+    def _reject(self, health: StreamHealth) -> None:
+        """Reject a stream whose measured rate deviates too much from the nominal."""
         name = health.info.name
-        if health.rejected and name not in self._refused and not self._repeats:
-            self._refused.add(name)
+        if health.rejected and name not in self._rejected and not self._is_replay:
+            self._rejected.add(name)
             self._pending.append(stream_rejected(name, self.clock.now()))
 
     @property
-    def _repeats(self) -> bool:
-        """Whether what is declared is part of what comes, as in a replay."""
+    def _is_replay(self) -> bool:
+        """Whether the items include the declarations of silence, as in a replay."""
         return any(device.declares_silence for device in self._devices)
 
-    def _keep(self, item: Item) -> None:
+    def _write(self, item: Item) -> None:
         for sink in tuple(self._sinks):
             try:
                 sink.write(item)

@@ -1,4 +1,4 @@
-"""Proportion of wristband recordings with a usable pulse, and accuracy of its quality."""
+"""Proportion of wristband recordings with a usable pulse; accuracy of its quality."""
 
 import warnings
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from physio.io import empatica
 from physio.quality.beat_template import BeatTemplateSQI
 from physio.quality.eda_artifacts import EdaStability
 from physio.quality.range_checks import EdaQuality, TemperatureQuality
-from physio.quality.wristband import PULSE_STILL, PULSE, STABLE
+from physio.quality.wristband import PULSE, PULSE_STILL, STABLE
 
 MAKER: Final = "the maker's intervals (IBI)"
 MOVES: Final = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 9.0)  # g

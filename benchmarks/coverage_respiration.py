@@ -1,4 +1,4 @@
-"""How right the rate of breathing is, and how much of the time it is there."""
+"""Accuracy and availability of respiration rate."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How smooth and how late the dashboard is in a real browser, and whom it delays."""
+"""Frame rate and delay of the dashboard in a browser, and its effect on the session."""
 
 import os
 import signal
@@ -85,7 +85,7 @@ class Wearer(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether it is closed."""
+        """True once it is closed."""
         return self._closed
 
     @property
@@ -247,7 +247,7 @@ def _run(session: Session) -> None:
 
 
 def _frame_rate(live: Shown) -> dict[str, float]:
-    """Return what a page shows, and what that takes of processors."""
+    """Return frames and delays of a page, and its processor time."""
     page = live.page
     look = "({f: physio.frames, c: physio.count, t: performance.now()})"
     page.evaluate("physio.ages.length = 0")
@@ -321,7 +321,7 @@ def _hidden(live: Shown) -> dict[str, float]:
 
 
 def _renderer() -> int:
-    """Return the process that draws the page; 0 if it cannot be told."""
+    """Return the process that draws the page; 0 if it is unknown."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue

@@ -1,4 +1,4 @@
-"""Whether an hour of a dashboard grows, in the browser or where it is served."""
+"""Memory growth of the dashboard over an hour, in the browser and in the server."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ LOOKS: Final = 19
 
 
 def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no data
-    """Return how memory went over an hour, told at 20 times the speed."""
+    """Return memory over an hour, simulated at 20 times the speed."""
     with shown(SPEED, RATE) as live:
         live.page.wait_for_timeout(15_000)  # caches and windows fill
         looks = [_look(live)]

@@ -1,4 +1,4 @@
-"""What it costs to record many channels beside a wristband."""
+"""Processor time of recording many channels beside a wristband."""
 
 import resource
 import tempfile
@@ -49,7 +49,7 @@ class Wide(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether it is closed."""
+        """True once it is closed."""
         return self._ended
 
     def read(self) -> list[Block]:

@@ -1,4 +1,4 @@
-"""How late a sample is when it has come by LSL, and has been through a filter."""
+"""Age of samples received through LSL and filtered."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Beats beside neurokit2: the same ones, and how much faster."""
+"""Beat detection beside NeuroKit2: agreement and speed."""
 
 import warnings
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Differential entropy beside TorchEEG and SciPy; what cost grows with."""
+"""Differential entropy beside TorchEEG and SciPy, and growth of its cost."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Skin conductance taken apart, beside neurokit2's cvxeda: real wrists, known truth."""
+"""EDA decomposition beside cvxEDA of NeuroKit2, on wristbands and known truth."""
 
 import importlib.util
 import warnings

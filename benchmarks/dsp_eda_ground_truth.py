@@ -1,4 +1,4 @@
-"""Skin conductance taken apart, on simulated participants whose responses are known.
+"""EDA decomposition on simulated participants with known responses.
 
 Their responses are no Bateman functions, and each has a shape of its own.
 """
@@ -42,8 +42,8 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
         peer = scores[:, theirs].max(axis=1)
         results.append(
             {
-                "work": f"EDA streaming default, {PEOPLE} simulated participants, at 5 s: "
-                f"{quantity}",
+                "work": f"EDA streaming default, {PEOPLE} simulated participants, "
+                f"at 5 s: {quantity}",
                 "peer": PEER,
                 "ours_s": None,
                 "peer_s": None,
@@ -114,7 +114,7 @@ def _alike(driver: Array, truth: Array) -> float:
 
 
 def _f1(detected: Array, true: Array) -> float:
-    """Return the harmonic mean of precision and recall, each true one found once."""
+    """Return the F1 score, with each true response detected once."""
     remaining = list(true)
     hits = 0
     for t in np.sort(detected):

@@ -1,4 +1,4 @@
-"""A whole participant with the shipped chains: 32 electrodes at 512 Hz and a wristband."""
+"""One participant with the shipped chains: 32 electrodes at 512 Hz, a wristband."""
 
 from dataclasses import replace
 from fractions import Fraction

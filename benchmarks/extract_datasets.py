@@ -1,4 +1,4 @@
-"""Features of whole data sets: beside neurokit2, beside reading, by one and two."""
+"""Feature extraction of data sets beside NeuroKit2 and reading, on 1 and 2 cores."""
 
 import json
 import pickle
@@ -64,7 +64,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:
     pulse rate of any signal, as of a hand in motion; ours is missing where beats are
     not like each other.
     """
-    with parallel.one_thread(), warnings.catch_warnings():
+    with parallel.single_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # neurokit2 warns of short windows, each time
         if data is None or not (data / "wesad").is_dir():
             return [_participant()]
@@ -104,7 +104,8 @@ def _windows(root: Path) -> list[dict[str, Any]]:
         theirs += (time.perf_counter() - began) * count / len(picked)
     participants = len(wesad.trials())
     table = {
-        "work": f"WESAD wrist, {participants} participants, {n} windows of 60 s every 5 s",
+        "work": f"WESAD wrist, {participants} participants, {n} windows of 60 s "
+        "every 5 s",
         "peer": "neurokit2 eda_process + ppg_process",
         "ours_s": ours,
         "peer_s": theirs,
@@ -227,7 +228,7 @@ def _simulated() -> bytes:
 
 
 def _memory(root: Path) -> dict[str, Any]:
-    """Compare the memory that three participants and all take, in processes of their own."""
+    """Compare peak memory for three participants and for all, in own processes."""
     participants = len(Wesad(root).trials())
     peaks = []
     for n in (3, participants):

@@ -1,4 +1,4 @@
-"""How late an estimate is: what it takes to compute, and the delay of each stage."""
+"""Latency of an estimate: computing time, and the delay of each stage."""
 
 import resource
 import subprocess
@@ -170,7 +170,7 @@ def _budget(
 def _capacity(
     looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float
 ) -> list[dict[str, Any]]:
-    """Return how time and memory grow with participants, and how many one core serves."""
+    """Return growth of time and memory with participants, and participants per core."""
     some = looks[: int(20 / POLL)]
     results = []
     for n in PEOPLE:

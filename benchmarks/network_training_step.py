@@ -1,4 +1,4 @@
-"""A training step of RBTransformer: ours, and as a textbook writes it."""
+"""Time of a training step of RBTransformer beside a plain implementation."""
 
 import time
 from collections.abc import Callable, Iterator

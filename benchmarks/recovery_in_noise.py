@@ -1,4 +1,4 @@
-"""Beats, skin responses and breaths of simulated participants, found again in more noise."""
+"""Detection of beats, SCRs and breaths of simulated participants in added noise."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,7 +62,8 @@ def _row(trial: Trial, level: float) -> Row:
     late = np.concatenate([s[2] for s in scores])
     off = np.concatenate([s[3] for s in scores])
     return untimed_row(
-        f"{trial.work}, {len(PEOPLE)} simulated participants, noise {level:g} {trial.unit}",
+        f"{trial.work}, {len(PEOPLE)} simulated participants, noise {level:g} "
+        f"{trial.unit}",
         PEER,
         noise=level,
         true=true,

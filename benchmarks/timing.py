@@ -1,4 +1,4 @@
-"""Times of two ways to the same thing, taken in turn, and what the machine can do."""
+"""Interleaved timing of two implementations, and peak speed of the machine."""
 
 import subprocess
 import sys

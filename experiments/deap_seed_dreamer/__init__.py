@@ -1,1 +1,1 @@
-"""RBTransformer on DEAP, SEED and DREAMER under published and leakage-free protocols."""
+"""RBTransformer on DEAP, SEED and DREAMER, as published and without leakage."""

@@ -1,4 +1,4 @@
-"""Ratings told from the EEG of participants who watched: as published, and honestly."""
+"""RBTransformer on EEG of film viewers: as published, and in held-out participants."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ _FILM: Final = ("positive", "neutral", "negative")
 
 @dataclass(frozen=True)
 class RBTransformerBenchmark:
-    """RBTransformer on a data set of films and videos, and how it is judged.
+    """RBTransformer on a data set of films or videos, and its evaluation.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ class RBTransformerBenchmark:
         authors have them. ``honest``: features as a live session has them, relative to
         the participant's first rest.
     dimension
-        Which rating is told: valence, arousal, dominance. Empty: what the film was
-        chosen for.
+        Rating to predict: valence, arousal or dominance. Empty: the emotion that the
+        film was chosen for.
     classes
         2: high or low, from ``threshold`` on; more: each whole number of the scale.
     threshold
@@ -50,20 +50,20 @@ class RBTransformerBenchmark:
         baseline.
     rate
         In the recipe ``paper``: what filters are designed for (Hz).
-    dropped
-        Share of windows that are left out at random before all else.
-    every
+    drop_fraction
+        Proportion of windows that are dropped at random at the beginning.
+    test_spacing
         In the recipe ``honest``: from one window to the next (s).
     model
         How the network is trained.
     choices
         Other ways to train it, by name: the best of all in inner folds of the training
         participants is run on each outer fold. Not in the recipe ``paper``.
-    beside
+    comparisons
         Other models, by name.
     protocol, settings
         See `physio.evaluation.splits.PROTOCOLS`.
-    measures
+    metrics
         By name.
     seed
         Of all chance.
@@ -96,7 +96,8 @@ class RBTransformerBenchmark:
     def __post_init__(self) -> None:
         if not 0 <= self.drop_fraction < 1:
             raise ValueError(
-                f"dropped must be from 0 to below 1, not {self.drop_fraction}"
+                "drop_fraction must be at least 0 and below 1, not "
+                f"{self.drop_fraction}"
             )
         if self.classes < 2:
             raise ValueError(f"classes must be 2 at least, not {self.classes}")
@@ -110,11 +111,11 @@ class RBTransformerBenchmark:
             raise ValueError("the paper's recipe has one setting: it chooses nothing")
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
-        """Train and judge, and keep nothing on the way."""
+        """Train and evaluate without storing networks."""
         return self._judged(self._table(root, None) if table is None else table, None)
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
-        """Train and judge, and keep all in a folder; what is there is gone on from.
+        """Train and evaluate, and store all in a folder; continue a stopped run.
 
         Parameters
         ----------
@@ -151,7 +152,7 @@ class RBTransformerBenchmark:
             if p.is_file()
         ]
         mark = json.dumps([settings, files, version("physio-affect")])
-        return eeg_tokens.kept(
+        return eeg_tokens.cached_table(
             keep, mark, lambda: eeg_tokens.table(data, self._maker())
         )
 
@@ -179,7 +180,7 @@ class RBTransformerBenchmark:
         return replace(evaluation, notes=tuple(self._notes(models)))
 
     def _network(self, folder: Path | None) -> RBTransformerClassifier | NestedCV:
-        """Return the network, or what chooses how it is trained."""
+        """Return the network, or the choice among its training settings."""
         first = replace(self.model, folder=folder)
         if not self.choices:
             return first
@@ -187,7 +188,7 @@ class RBTransformerBenchmark:
         return NestedCV({"model": first, **others}, metric=self.metrics[0])
 
     def work(self, table: pd.DataFrame) -> Task:
-        """Return what is to be told of which rows."""
+        """Return the prediction task: rows, classes and features."""
         labels, classes = self._labels(table)
         names = features(table)
         usable = np.isfinite(table[names].to_numpy(np.float64)).any(axis=1)
@@ -226,7 +227,7 @@ class RBTransformerBenchmark:
         return np.where(np.isfinite(scores), assigned, ""), names
 
     def _notes(self, models: Mapping[str, Any]) -> Iterator[str]:
-        """Yield what a reader must know; of each model how many settings it had."""
+        """Yield notes on the protocol and on the number of settings of each model."""
         if self.recipe == "paper":
             yield (
                 "The recipe of RBTransformer's authors (arXiv 2511.13954): windows of "
@@ -241,7 +242,7 @@ class RBTransformerBenchmark:
 
 
 def _centred(table: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, Any]:
-    """Return features relative to each participant's first rest, and which rows that is."""
+    """Return features relative to each participant's first rest, and rows of rest."""
     x = table[names].to_numpy(np.float64)
     whole = np.isfinite(x).all(axis=1)
     before = (table[LABEL] == eeg_tokens.BEFORE).to_numpy()

@@ -1,4 +1,4 @@
-"""Rest or mental arithmetic, told from eegmat: what a protocol is worth.
+"""Classification of rest and mental arithmetic (eegmat) under several protocols.
 
 Workload, not emotion; and as everybody rested first, it is confounded with time.
 """
@@ -36,8 +36,8 @@ WITHIN: Final = ", rest against rest"
 _NOTES: Final = (
     "This is mental workload, not emotion, and it is confounded with time: everybody "
     "rested first. Whatever drifts within minutes tells the two apart as well.",
-    "Features are relative to the mean of the participant's own first {rest:g} s of rest; "
-    "every window that rests on them is left out.",
+    "Features are relative to the mean of the participant's own first {rest:g} s of "
+    "rest; every window that rests on them is left out.",
     "'labels swapped': in participants drawn by a coin, rest was called arithmetic and "
     "arithmetic rest. What is still told then is not workload but which recording a "
     "window is of.",
@@ -57,18 +57,16 @@ class EegmatWorkload:
     raw
         Models on 4 s of signal, by name.
     swapped
-        Which of ``models`` are judged once more with labels swapped in half of the
-        participants.
+        Models to evaluate once more with labels swapped in half of the participants.
     within
-        Which of ``models`` are judged on telling the early from the late part of the
-        rest that is left.
-    rest
-        How much of the participant's rest features are measured against (s).
+        Models to evaluate on the early against the late part of the remaining rest.
+    baseline_seconds
+        Length of the participant's rest that features are relative to (s).
     reference
         The model that is compared with each other one.
     pairs
         Other models that are compared: the first less the second.
-    measures
+    metrics
         By name.
     seed
         Of all chance.
@@ -139,7 +137,7 @@ class EegmatWorkload:
         )
 
     def work(self, table: pd.DataFrame) -> Task:
-        """Return what is to be told of which rows, relative to each participant's rest."""
+        """Return the prediction task, features relative to each participant's rest."""
         names = features(table)
         x = table[names].to_numpy(np.float64)
         subjects = table["subject"].astype(str).to_numpy()
@@ -152,7 +150,8 @@ class EegmatWorkload:
             mask = subjects == participant
             if not (mask & calibration).any():
                 raise ValueError(
-                    f"{participant} has no window within the first {self.baseline_seconds:g} s of rest"
+                    f"{participant} has no window within the first "
+                    f"{self.baseline_seconds:g} s of rest"
                 )
             x[mask] -= x[mask & calibration].mean(axis=0)
         centred = pd.concat(
@@ -193,7 +192,7 @@ class EegmatWorkload:
         return self._judged(replace(work, table=relabelled), models)
 
     def _within(self, work: Task) -> Task:
-        """Return the telling of the late from the early half of the rest left."""
+        """Return the task of the late against the early half of the remaining rest."""
         table = work.table
         resting = (table[LABEL].astype(str) == "rest").to_numpy() & work.included
         begin = table["start_s"].to_numpy(np.float64)
@@ -203,7 +202,7 @@ class EegmatWorkload:
         classes = {"early": ("early",), "late": ("late",)}
         relabelled = table.assign(**{LABEL: labels})
         return replace(
-            work, table=relabelled, classes=classes, left=work.included & resting
+            work, table=relabelled, classes=classes, included=work.included & resting
         )
 
     def _signal(self, root: Path | None, work: Task) -> Array:
@@ -238,7 +237,7 @@ class EegmatWorkload:
         return signal
 
     def _chosen(self) -> list[str]:
-        """Tell of each model that was chosen how it was."""
+        """Return a note on the choice of settings of each nested model."""
         return [
             m.describe_choices(k)
             for k, m in self.models.items()
@@ -252,7 +251,7 @@ def _reading(model: Model, x: Array) -> Callable[[FoldData], Any]:
 
 
 def _rate(table: pd.DataFrame) -> float:
-    """Return how many samples of the source there are in a second (Hz)."""
+    """Return the sampling rate of the source (Hz)."""
     row: npt.NDArray[np.float64] = table[
         ["start_sample", "end_sample", "start_s", "end_s"]
     ].to_numpy()[0]

@@ -1,4 +1,6 @@
-"""Write physio/assets/skin_errors.json: python -m experiments.figures.eda_error_tables WESAD_FOLDER.
+"""Errors of streaming EDA decomposition: writes physio/assets/skin_errors.json.
+
+python -m experiments.figures.eda_error_tables WESAD_FOLDER
 
 For each setting, age and part the 90 % quantile, over participants, of how far the
 streaming estimates are from the whole record's, in units of

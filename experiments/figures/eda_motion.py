@@ -1,4 +1,4 @@
-"""How far skin responses follow the wrist's movement, counted in two ways.
+"""Correlation of skin conductance responses with wrist motion, for two counts.
 
 python -m experiments.figures.eda_motion WESAD TABLE
 experiments/figures/results/eda-motion.json
@@ -28,7 +28,7 @@ COUNTS = ("trough to peak", "bursts of the driver", "the former more than the la
 
 
 def counts(folder: Path, begins: np.ndarray) -> np.ndarray:
-    """Return how many responses begin in each minute, in both ways, shape (n, 2)."""
+    """Return the number of responses that begin in each minute, both ways, (n, 2)."""
     recording = wesad.read(folder)
     (block,) = next(b for n, b in recording.streams.items() if "eda" in n)
     y = block.data[:, 0]

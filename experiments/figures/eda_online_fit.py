@@ -1,4 +1,6 @@
-"""Write physio/assets/skin_nearer.json: python -m experiments.figures.eda_online_fit WESAD_FOLDER.
+"""Correction of streaming EDA decomposition: writes physio/assets/skin_nearer.json.
+
+python -m experiments.figures.eda_online_fit WESAD_FOLDER
 
 For each age the weights with which `physio.features.eda.online_decomposition.nearer`
 brings streaming phasic values of the published problem nearer to the whole record's:
@@ -31,7 +33,7 @@ INFO = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 
 
 def learned(y: Array, spacing: int = 5) -> tuple[Array, Array, Array]:
-    """Return terms, shape (n, ages, 24), the truth and what was said, (n, ages)."""
+    """Return terms, shape (n, ages, 24), truth and streaming estimates, (n, ages)."""
     whole, memory, rows = decompose(y, 4, "cvxeda"), eda_window(INFO, 30.0), []
     inputs: list[Array] = []
     original = online_decomposition.correction_inputs

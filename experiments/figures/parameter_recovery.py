@@ -1,4 +1,4 @@
-"""Whether parameters of the skin are recovered, on simulated participants: two minutes.
+"""Recovery of the parameters of the tonic model on simulated participants.
 
 python -m experiments.figures.parameter_recovery \
     --json experiments/figures/results/parameter-recovery.json
@@ -24,7 +24,7 @@ SHAPES = ((0.5, 1.8), (0.5, 3.0), (0.7, 2.0), (0.9, 1.8), (0.9, 3.0))
 def recovered(
     settings: SkinSimulation, seeds: range, levels: tuple[float, ...]
 ) -> dict[str, Any]:
-    """Return median errors, and how often intervals held the truth at each level.
+    """Return median errors, and the coverage of the intervals at each level.
 
     With binomial limits of what a nominal rate allows (three deviations).
     """
@@ -51,8 +51,8 @@ def recovered(
     return {
         "participants": len(seeds),
         "median_error": {k: round(float(np.median(v)), 4) for k, v in errors.items()},
-        "told": round(float(np.mean(known)), 4),
-        "held": {
+        "known": round(float(np.mean(known)), 4),
+        "covered": {
             level: {
                 **{k: round(float(np.mean(v)), 4) for k, v in by.items()},
                 "all": round(float(np.mean([x for v in by.values() for x in v])), 4),

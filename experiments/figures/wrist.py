@@ -168,7 +168,7 @@ def participants(results: Path, out: Path) -> None:
         "placed": (TONIC, "o"),
         "discriminant": (INK, "s"),
         "motion alone": ("#b38a1d", "^"),
-        "clock": ("0.6", "x"),
+        "time only": ("0.6", "x"),
     }
     rows = {r["model"]: r for r in result["rows"] if r["metric"] == "macro-F1"}
     for j, (name, (color, mark)) in enumerate(picks.items()):

@@ -1,4 +1,4 @@
-"""Simulated participants who wear everything: made once, kept, read again."""
+"""Simulated participants with all devices, stored once they are computed."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -33,11 +33,11 @@ TRUTH: Final = "truth"
 
 
 class SimulatedParticipant(NamedTuple):
-    """A simulated participant: features at each tick and what was felt, at 4 Hz.
+    """Features and true affect of a simulated participant, at 4 Hz.
 
     ``x``: features, prepared nowhere, shape (n, f), in the order of ``names``;
-    ``felt``: valence, arousal and dominance, shape (n, 3); ``said``: of each condition
-    when it ended (s) and what was rated of it, shape (k, 4).
+    ``felt``: valence, arousal and dominance, shape (n, 3); ``ratings``: for each
+    condition its end (s) and its three ratings, shape (k, 4).
     """
 
     seed: int
@@ -76,14 +76,14 @@ class SimulatedCohort:
     store: Path | None = None
 
     def participant(self, seed: int) -> SimulatedParticipant:
-        """Return the participant of a seed, made now or read."""
+        """Return the participant of a seed, computed or read."""
         parts = {name: self._read(name, seed) for name in (*self.chains, TRUTH)}
         if lacking := [name for name, part in parts.items() if part is None]:
             recording = self.recording(seed, lacking)
             for name in lacking:
                 parts[name] = self._keep(name, seed, self._compute(name, recording))
         whole = {name: part for name, part in parts.items() if part is not None}
-        felt, ratings = whole[TRUTH]["felt"], whole[TRUTH]["said"]
+        felt, ratings = whole[TRUTH]["felt"], whole[TRUTH]["ratings"]
         parts_by_chain = [whole[chain] for chain in self.chains]
         n = min(len(felt), *(len(part["x"]) for part in parts_by_chain))
         names = tuple(str(name) for part in parts_by_chain for name in part["names"])
@@ -105,7 +105,7 @@ class SimulatedCohort:
         *,
         without: tuple[str, ...],
     ) -> Block:
-        """Return a participant's features as a session would have them, each ``every`` s.
+        """Return a participant's features as in a session, one row each ``every`` s.
 
         Those of the chains named in ``without`` are missing, as from devices that are
         not there.
@@ -127,7 +127,7 @@ class SimulatedCohort:
         return Block(info, 0, 0.0, data)
 
     def recording(self, seed: int, chains: Sequence[str] = ()) -> Recording:
-        """Return what the devices on a participant send that some chains read; or all."""
+        """Return the streams of the devices that some chains read, or all."""
         front = next(iter(self.devices))
         used = {self.chains.get(c, front).partition(".")[0] for c in chains}
         streams: dict[str, tuple[Block, ...]] = {}
@@ -156,7 +156,7 @@ class SimulatedCohort:
         return {"names": names, "x": rows.data[:, columns].astype(np.float32)}
 
     def _truth(self, recording: Recording) -> dict[str, Any]:
-        """Return what was felt at each tick, and what was rated."""
+        """Return true affect at each tick, and the ratings."""
         front = next(iter(self.devices))
         truth = recording.streams[f"{front}.truth"]
         felt = np.concatenate([b.data for b in truth])
@@ -167,7 +167,7 @@ class SimulatedCohort:
         ratings = np.empty((0, 4))
         if rated is not None:
             ratings = np.column_stack([rated.times, rated.data])
-        return {"felt": felt[nearest].astype(np.float32), "said": ratings}
+        return {"felt": felt[nearest].astype(np.float32), "ratings": ratings}
 
     def _read(self, name: str, seed: int) -> dict[str, Any] | None:
         path = self._path(name, seed)
@@ -184,7 +184,7 @@ class SimulatedCohort:
         return part
 
     def _path(self, name: str, seed: int) -> Path | None:
-        """Return where a part of a participant is kept: each chain by its own settings."""
+        """Return the file of a part of a participant, by the settings of its chain."""
         if self.store is None:
             return None
         stream = self.chains.get(name, f"{next(iter(self.devices))}.truth")

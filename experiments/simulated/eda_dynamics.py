@@ -10,7 +10,7 @@ from physio.core.block import Array
 
 @dataclass(frozen=True)
 class SkinSimulation:
-    """How sessions are simulated: not with the shapes that `decompose` assumes.
+    """Settings of simulated sessions, with other SCR shapes than `decompose` assumes.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class SkinSimulation:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedEda:
-    """A simulated session: what is measured, and what is so.
+    """A simulated session: measured signal and true parameters.
 
     ``eda`` and ``tonic`` (uS) have shape (n,); ``time`` is ``1 / alpha_0`` (min) and
     ``sizes`` ``beta / alpha_0`` (uS) of each condition; ``conditions`` are name, begin
@@ -69,7 +69,7 @@ class SimulatedEda:
 
 
 def simulate(settings: SkinSimulation, seed: int) -> SimulatedEda:
-    """Return a session of somebody new."""
+    """Return the session of a new participant."""
     rng = np.random.default_rng(seed)
     n = int(settings.minutes * 60 * settings.rate)
     time = float(np.exp(rng.uniform(*np.log(settings.times))))
@@ -110,7 +110,7 @@ def _tonic(
 
 
 def _phasic(settings: SkinSimulation, rng: np.random.Generator, often: Array) -> Array:
-    """Return responses of random size, of a shape that is each participant's own."""
+    """Return responses of random size, with a shape specific to the participant."""
     rate = settings.rate
     hit = rng.random(len(often)) < often / 60 / rate
     driver = np.where(hit, rng.lognormal(np.log(0.2), 0.7, len(often)), 0.0)

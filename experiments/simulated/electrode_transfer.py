@@ -1,4 +1,4 @@
-"""Networks on simulated participants: trained with some electrodes, tested with others."""
+"""Transfer of networks to other electrodes, on simulated participants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,10 +22,11 @@ from physio.training.rbtransformer import RBTransformerClassifier, Trained
 _CLASSES: Final = {"calm": ("calm",), "aroused": ("aroused",)}
 _CHAIN: Final = "eeg"
 _NOTES: Final = (
-    "Simulated participants, effects {preset}: nothing here is evidence about anybody. What "
-    "is compared is how networks do with other electrodes than they learned with.",
-    "Whether a participant's true arousal is above 0. Features are relative to the mean of "
-    "the participant's own first {rest:g} s; every window that rests on them is left out.",
+    "Simulated participants, effects {preset}: nothing here is evidence about anybody. "
+    "What is compared is how networks do with other electrodes than they learned with.",
+    "Whether a participant's true arousal is above 0. Features are relative to the "
+    "mean of the participant's own first {rest:g} s; every window that rests on them "
+    "is left out.",
 )
 
 
@@ -53,15 +54,15 @@ class ElectrodeTransfer:
         How long the protocol takes (s): each participant has the next of these.
     seconds
         How long each participant is recorded (s).
-    rest
-        How much of the beginning features are measured against (s).
+    baseline_seconds
+        Length of the beginning that features are relative to (s).
     every
         From one row to the next (s).
     protocol, settings
         See `physio.evaluation.splits.PROTOCOLS`.
     pairs
         Models, and sets, that are compared: ``"place, 4"`` less ``"learned, 4"``.
-    measures
+    metrics
         By name.
     seed
         Of all chance.
@@ -93,7 +94,7 @@ class ElectrodeTransfer:
         root: Path | None,  # noqa: ARG002  nothing is read
         table: pd.DataFrame | None,
     ) -> Evaluation:
-        """Train each model once a fold, and judge it on each set of electrodes."""
+        """Train each model once a fold; evaluate it on each set of electrodes."""
         evaluation = evaluate(
             self.work(self.table() if table is None else table),
             splits.protocol(self.protocol, **self.settings),
@@ -119,7 +120,7 @@ class ElectrodeTransfer:
         return pd.concat(parts, ignore_index=True)
 
     def work(self, table: pd.DataFrame) -> Task:
-        """Return what is to be told of which rows, relative to each participant's rest."""
+        """Return the prediction task, features relative to each participant's rest."""
         names = features(table)
         x = table[names].to_numpy(np.float64)
         whole = np.isfinite(x).all(axis=1)
@@ -132,7 +133,8 @@ class ElectrodeTransfer:
             resting = rows[calibration[rows]]
             if not len(resting):
                 raise ValueError(
-                    f"nobody has a window within the first {self.baseline_seconds:g} s of rest"
+                    "a participant has no window within the first "
+                    f"{self.baseline_seconds:g} s of rest"
                 )
             x[rows] -= x[resting].mean(axis=0)
         centred = pd.DataFrame(x, table.index, names)

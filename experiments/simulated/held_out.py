@@ -1,4 +1,4 @@
-"""How good estimates of simulated participants never seen are, against what they felt."""
+"""Skill of estimates in held-out simulated participants, against true affect."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations

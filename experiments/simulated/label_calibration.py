@@ -1,4 +1,4 @@
-"""Whether a simulated participant's own ratings help, where what they felt is known."""
+"""Calibration by a participant's own ratings, on simulated participants."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _LATER: Final = 340.0  # s, from when on estimates are judged
 
 
 class PersonEstimates(NamedTuple):
-    """What is said of a participant at each moment, and what they felt and would say."""
+    """Estimates, true affect and ratings of a participant at each moment."""
 
     seed: int
     mean: Array
@@ -37,7 +37,7 @@ class PersonEstimates(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelCalibration:
-    """How a participant's own ratings are judged on simulated participants never seen.
+    """Effect of a participant's own ratings on held-out simulated participants.
 
     Ratings of the last half minute are given at some moments; estimates are judged
     afterwards, each participant against themselves without ratings.
@@ -99,7 +99,8 @@ class LabelCalibration:
                         rows.append(summary(title, f"{name} {metric}", less, self.seed))
         return {
             "dataset": "simulated participants, effects as published",
-            "protocol": f"{self.participants} participants never seen; judged from {_LATER:g} s on",
+            "protocol": f"{self.participants} held-out participants; evaluated from "
+            f"{_LATER:g} s on",
             "rows": [
                 {k: v for k, v in r.items() if k != "per_participant"} for r in rows
             ],

@@ -1,4 +1,4 @@
-"""How estimates bear what is missing: at random, in blocks, whole devices."""
+"""Robustness to missing features, blocks of a sensor, and whole devices."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ Says = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class MissingSensors:
-    """How what is missing is judged, on simulated participants never seen.
+    """Evaluation of missing sensors on held-out simulated participants.
 
     Each mode hides a share of what there is: single features at single moments, a
     stretch of the session of each sensor, or whole devices. Judged are the joint
@@ -78,7 +78,8 @@ class MissingSensors:
                 )
         return {
             "dataset": "simulated participants, effects as published",
-            "protocol": f"{self.participants[1]} participants never seen; missing rate 0 to 1",
+            "protocol": f"{self.participants[1]} held-out participants; missing rate "
+            "0 to 1",
             "rates": RATES,
             "curves": curves,
             "rows": [
@@ -201,7 +202,7 @@ class MissingSensors:
     def _curve(
         self, tested: Sequence[tuple[int, Array, Array, Array]], way: Says, mode: str
     ) -> tuple[list[float], dict[str, float]]:
-        """Return arousal's skill at each rate, and each participant's area under theirs."""
+        """Return the skill of arousal at each rate, and the area per participant."""
         prior = load("published-all").arrays["prior.mean"]
         curve = []
         per_participant: dict[str, list[float]] = {str(t[0]): [] for t in tested}
@@ -247,5 +248,5 @@ def _input(z: Array) -> Tensor:
 
 
 def _safe(way: Says, z: Array) -> Array:
-    """Return what is said of a row; NaN where nothing is there."""
+    """Return the estimate of a row; NaN where all features are missing."""
     return np.full(3, np.nan) if np.isnan(z).all() else way(z)

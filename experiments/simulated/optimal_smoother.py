@@ -1,4 +1,4 @@
-"""What can be reached: the best linear smoother, and one that learns the participant."""
+"""Upper bounds of skill: the best linear smoother, and a participant-specific one."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ _ENDS: Final = (200.0, 400.0, 596.0)  # s, when the sampler is asked
 
 @dataclass(frozen=True)
 class OptimalSmoother:
-    """What a smoother reaches that knows the generator but not the participant.
+    """Skill of smoothers that know the generator but not the participant.
 
     It sees the features themselves, of all devices, from `START` on, knows how affect
     wanders, with what lag each feature follows it, how effects differ among
@@ -114,7 +114,7 @@ class OptimalSmoother:
 
 
 Estimates = Mapping[str, tuple[Array, Array]]
-"""Of each participant what was said and what was felt, at the same moments, (n, 3) each."""
+"""For each participant estimates and true affect at the same moments, (n, 3) each."""
 
 
 def _rows(
@@ -162,7 +162,7 @@ def _mixed(knows: DynamicsParameters, x: Array) -> Array:
 def _linear(
     knows: DynamicsParameters, participants: Mapping[int, PersonTraces], n: int
 ) -> dict[str, Estimates]:
-    """Return what the best linear smoothers say from the past, and from the whole."""
+    """Return estimates of the best linear smoothers, causal and non-causal."""
     at = np.arange(round((LATER - START) / STEP), n, 2)
     gains = [gain(knows, int(k) + 1)[[k, 2 * k + 1, 3 * k + 2]] for k in at]
     full = gain(knows, n)
@@ -180,7 +180,7 @@ def _tracked(
     participants: Mapping[int, PersonTraces],
     names: Sequence[str],
 ) -> dict[str, Estimates]:
-    """Return what a tracker says that sees and knows the same."""
+    """Return estimates of the shipped smoother with the same knowledge."""
     size = GaussianSmootherConfig(len(names), len(gather(names)), STEP)
     model = GaussianSmoother(size, know(taught, names, size.moments))
     by_participant = {}
@@ -224,7 +224,7 @@ def _sampled(
     n: int,
     seed: int,
 ) -> dict[str, Estimates]:
-    """Return what is said by one who draws each participant's own answer to arousal."""
+    """Return estimates that sample each participant's own effect of arousal."""
     ends = [end for t in _ENDS if (end := round((t - START) / STEP) + 1) <= n]
     rng = np.random.default_rng(seed)
     drawn: dict[str, list[Array]] = {str(s): [] for s in participants}

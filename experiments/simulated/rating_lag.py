@@ -1,4 +1,4 @@
-"""How far behind what is felt participants report it, and what knowing that is worth."""
+"""Lag of continuous ratings behind affect, and the value of removing it."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _AROUSAL: Final = DIMENSIONS.index("arousal")
 
 @dataclass(frozen=True)
 class RatingLag:
-    """How the lag of reports is found on training participants, and used on others.
+    """Estimation of the rating lag on training participants, and its use on others.
 
     Each participant turns a dial once a second: what they felt some seconds ago, with a
     rater's noise. By how much an estimate lies behind what is felt is known of
@@ -88,8 +88,8 @@ class RatingLag:
         ]
         return {
             "dataset": "simulated participants, effects as published",
-            "protocol": f"lag from {self.participants} participants, judged on {self.tested} "
-            "others",
+            "protocol": f"lag from {self.participants} participants, evaluated on "
+            f"{self.tested} others",
             "lag_s": {
                 "estimates behind what is felt": late,
                 "reports behind estimates": apart,

@@ -1,4 +1,4 @@
-"""From one laboratory's wristbands to another's: WESAD trains, Stress-Predict tests."""
+"""Transfer of stress models between laboratories: from WESAD to Stress-Predict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,9 +44,9 @@ _SHARE: Final = 0.5
 
 @dataclass(frozen=True)
 class WesadToStressPredict:
-    """Stress of participants of another study, by models that never saw that study.
+    """Stress in participants of another study, by models trained without that study.
 
-    Figures are told of all windows, and of each task's windows against those of rest.
+    Results are for all windows, and for each task's windows against those of rest.
 
     Parameters
     ----------
@@ -87,7 +87,10 @@ class WesadToStressPredict:
 
     def _judged(self, table: pd.DataFrame, tested: str) -> Evaluation:
         corrected = baseline_correct(
-            table, self.features, baseline_seconds=self.baseline_seconds, embargo=self.embargo
+            table,
+            self.features,
+            baseline_seconds=self.baseline_seconds,
+            embargo=self.embargo,
         )
         models = {
             **self.models,
@@ -119,7 +122,7 @@ class WesadToStressPredict:
     def _rows(
         self, recording: Recording, participant: str, dataset: str
     ) -> pd.DataFrame:
-        """Return windows of a whole recording, as `physio.datasets.feature_table` has them."""
+        """Return windows of a recording, as rows of `physio.datasets.feature_table`."""
         rows = features(recording, _CHAINS)
         rate = float(rows.info.rate or 1)
         width, hop = round(_WIDTH * rate), round(_HOP * rate)

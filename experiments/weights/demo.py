@@ -26,7 +26,7 @@ from physio.models.rbtransformer import RBTransformerConfig
 from physio.training import trainer
 from physio.training.gaussian import GaussianRecipe, centred, learn, moments, rests
 from physio.training.participant_data import Participant, RatedSegment
-from physio.training.save_weights import minimal_card, store, results_text
+from physio.training.save_weights import minimal_card, results_text, store
 
 _BANDS: Final = ("theta", "alpha", "beta", "gamma")
 
@@ -225,8 +225,8 @@ class TrainDemo:
             citation="none: a simulation, physio-affect",
             licence="BSD-3-Clause",
             protocol=f"Figures: {self.tested} held-out simulated participants, through "
-            f"the live estimator, without the {self.rest:g} s of the baseline; mean over "
-            "participants, 95 % bootstrap interval.",
+            f"the live estimator, without the {self.rest:g} s of the baseline; mean "
+            "over participants, 95 % bootstrap interval.",
             limits=_LIMITS,
             command="physio train experiments/weights/demo.toml",
         )

@@ -1,4 +1,4 @@
-"""What is learned of bodies by participants whose truth is known: lags, effects, noise."""
+"""Lags, effects and noise of features, fitted on participants with known truth."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -36,7 +36,7 @@ class PersonTraces(NamedTuple):
 
 
 def gather(columns: Sequence[str]) -> Array:
-    """Return how channels are made of features, (channels, features).
+    """Return the weights of features in each channel, (channels, features).
 
     The electrodes of a place together, band by band; alpha of the right side less that
     of the left; of the other features each by itself.
@@ -59,7 +59,7 @@ def gather(columns: Sequence[str]) -> Array:
 def know(
     participants: Sequence[PersonTraces], columns: Sequence[str], moments: int
 ) -> DynamicsParameters:
-    """Return what participants whose truth is known tell of bodies.
+    """Fit the dynamics on participants with known truth.
 
     Parameters
     ----------

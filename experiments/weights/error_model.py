@@ -1,4 +1,4 @@
-"""How the errors of experts last, go together, and belong to participants."""
+"""Autocorrelation, cross-correlation and participant effects of experts' errors."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _LONGEST: Final = 60  # steps over which errors are followed
 
 
 def slopes(ratings: Sequence[Array], estimates: Sequence[Array], prior: Array) -> Array:
-    """Return the share of what is said about participants left out that is to be believed.
+    """Return the shrinkage of estimates in held-out participants.
 
     The slope of their ratings on the estimates, from 0 to 1, in each dimension, (3,).
     """
@@ -32,7 +32,7 @@ def slopes(ratings: Sequence[Array], estimates: Sequence[Array], prior: Array) -
 def drawn(
     model: Gaussian, share: Array, ratings: Sequence[Array], estimates: Sequence[Array]
 ) -> tuple[Gaussian, list[Array]]:
-    """Return a model whose estimates are drawn to the prior, and what it then says.
+    """Return a model with estimates shrunk to the prior, and its outputs.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def believed(
     knows: DynamicsParameters,
     ratings: Sequence[Array],
 ) -> tuple[list[Array], Array]:
-    """Return what a tracker says once it is believed as far as it is right.
+    """Return the outputs of a smoother after shrinkage to its own accuracy.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def believed(
 
 
 def widths(ratings: Sequence[Array], estimates: Sequence[Array]) -> Array:
-    """Return halves of intervals that hold ratings of participants left out, (3, levels).
+    """Return half-widths of intervals of held-out ratings, (3, levels).
 
     In standard deviations about the mean: what a normal distribution has at 1.28 for 80
     in 100, ratings that pile up at the ends of a scale have elsewhere.
@@ -133,7 +133,7 @@ def correlations(
     prior: tuple[Array, Array],
     rater: float,
 ) -> Array:
-    """Return how the errors of experts on participants left out go together, (3, k, k)."""
+    """Return correlations of experts' errors in held-out participants, (3, k, k)."""
     errors = []
     for parts in estimates:
         rows = []
@@ -175,7 +175,7 @@ def known(names: Sequence[str]) -> Array:
 
 
 def participants(ratings: Sequence[Array], estimates: Sequence[Array]) -> Array:
-    """Return how participants differ in what estimates miss of them for good, (3, 1, 1).
+    """Return variances of the constant errors of participants, (3, 1, 1).
 
     The variance of participants's mean errors, less what a participant's few
     independent moments leave of it by chance.

@@ -1,4 +1,4 @@
-"""Features, ratings and estimates of whole recordings, by the engine of live sessions."""
+"""Features, ratings and estimates of recordings, computed by the live engine."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -11,6 +11,7 @@ import numpy as np
 
 from physio import config
 from physio.core.aligner import TickGrid
+from physio.core.affect import DIMENSIONS
 from physio.core.block import Block
 from physio.core.recording import Recording
 from physio.core.stage import StageRunner
@@ -18,7 +19,7 @@ from physio.inference.estimator import Estimator
 from physio.inference.expert import Expert
 from physio.offline.compute import feature_ticks
 from physio.online.engine import ChainConfig, PipelineConfig
-from physio.training.participant_data import DIMENSIONS, RatedSegment
+from physio.training.participant_data import RatedSegment
 
 
 def shipped_chain(name: str) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""How participants differ from what an expert says of them when they are left out."""
+"""Participant effects: differences from the estimates of a held-out expert."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -19,11 +19,11 @@ from physio.training.gaussian import (
 )
 
 GRID: Final = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
-"""Variances tried for how participants differ, by the likelihood of training participants."""
+"""Candidate variances of participant effects, chosen by likelihood."""
 
 
 class PersonRatings(NamedTuple):
-    """What is said of a participant's conditions by one way; shapes (units, 3) each.
+    """Estimates and ratings of a participant's conditions, (units, 3) each.
 
     ``z``: mean of the centred features of each condition, (units, f).
     """
@@ -40,7 +40,7 @@ def say(
     fitted_model: FittedGaussian,
     recipe: GaussianRecipe,
 ) -> PersonRatings:
-    """Return what an expert says of each condition of a participant: the mean of moments."""
+    """Return the mean estimate of each condition of a participant."""
     z, extra = centred(participant, rest)
     predicted = np.array(
         [np.stack(fitted_model.model.predict(r, e)) for r, e in pairs_of(z, extra)]
@@ -67,7 +67,7 @@ def held_out_ratings(
     recipe: GaussianRecipe,
     fitted_model: FittedGaussian,
 ) -> list[PersonRatings]:
-    """Return what is said of training participants, each left out of the fit."""
+    """Return estimates of training participants, each held out of the fit."""
     ratings = []
     for held in participants:
         others = [p for p in participants if p is not held]
@@ -83,7 +83,7 @@ def held_out_ratings(
 
 
 def participants(away: Sequence[PersonRatings], prior: Array, p: int) -> Array:
-    """Return how participants differ from what is said of them, (3, p, p).
+    """Return covariances of participant effects, (3, p, p).
 
     The variances of a participant's offset and, with ``p`` of 2, of their gain that
     make what was rated most likely, given what was said when they were left out.
@@ -106,7 +106,7 @@ def participants(away: Sequence[PersonRatings], prior: Array, p: int) -> Array:
 
 
 def likely(t: PersonRatings, d: int, phi: Array, var: Array) -> float:
-    """Return the log density of a participant's ratings, up to what is the same for all."""
+    """Return the log density of a participant's ratings, up to a constant."""
     known = np.isfinite(t.ratings[:, d]) & np.isfinite(t.mean[:, d])
     if not known.any():
         return 0.0

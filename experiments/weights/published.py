@@ -1,4 +1,4 @@
-"""Experts on each kind of sensor, from simulated participants: how they fuse and last."""
+"""Training run of the published-* experts on simulated participants."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -26,6 +26,7 @@ Columns = tuple[tuple[str, str], ...]
 TRACKER: Final = "published-track"
 """What the weights are called that answer from the last minutes."""
 
+_RESULTS: Final = "experiments/weights/results/published.json"
 _SHRINK: Final = 0.05
 _ALARM: Final = (
     0.01  # of moments of participants left out that count as unlike all seen
@@ -42,7 +43,7 @@ _LIMITS: Final = (
 
 
 class Fitted(NamedTuple):
-    """An expert as it was fitted, and what it says of participants it had not seen.
+    """A fitted expert, and its outputs for held-out participants.
 
     ``held_out``: of each training participant, left out, mean and standard deviation at
     each moment, shape (n, 2, 3); ``limit``: see `Gaussian.surprise`; ``widths``: halves
@@ -57,7 +58,7 @@ class Fitted(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainPublishedExperts:
-    """How experts on each kind of sensor are trained and judged on simulated participants.
+    """Training and evaluation of experts on each kind of sensor.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ class TrainPublishedExperts:
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
-        """Train and judge the experts, the joint model beside them, and store all.
+        """Train, evaluate and store the experts and the joint models.
 
         Parameters
         ----------
@@ -148,7 +149,7 @@ class TrainPublishedExperts:
         judged = held_out.judge(self, crowd, out, names, errors)
         return {
             "dataset": "simulated participants, effects as published",
-            "protocol": f"{self.tested} participants never seen, against what they felt",
+            "protocol": f"{self.tested} held-out participants, against true affect",
             "participants": [
                 f"seed {self.first_tested + i}" for i in range(self.tested)
             ],
@@ -183,7 +184,7 @@ class TrainPublishedExperts:
         )
 
     def rated(self, participant: SimulatedParticipant) -> tuple[Array, Array]:
-        """Return what a participant says at each moment, and what they feel, (n, 3) each."""
+        """Return ratings and true affect at each moment, (n, 3) each."""
         rng = np.random.default_rng((self.seed, participant.seed))
         felt = participant.felt[int(self.rest * 4) :: round(self.every * 4)]
         noisy = np.clip(felt + rng.normal(0, self.rater, felt.shape), -1, 1)
@@ -192,7 +193,7 @@ class TrainPublishedExperts:
     def expert(
         self, participants: Sequence[SimulatedParticipant], columns: Columns
     ) -> Fitted:
-        """Fit an expert; how far to trust each rating by leaving participants out."""
+        """Fit an expert, with its shrinkage from held-out participants."""
         samples = [self.moments(p, columns) for p in participants]
         held_out_outputs: list[Array] = [np.empty(0)] * len(samples)
         odd: list[float] = []
@@ -218,7 +219,7 @@ class TrainPublishedExperts:
         return Fitted(drawn, outputs, limit, error_model.widths(ratings, outputs))
 
     def tracker(self, participants: Sequence[SimulatedParticipant]) -> Fitted:
-        """Fit what answers from the past; how far to trust it by leaving participants out."""
+        """Fit the smoother, with its shrinkage from held-out participants."""
         names = [name for name, _ in self.joint]
         whole = [self.past(p) for p in participants]
         traces = [
@@ -256,25 +257,22 @@ class TrainPublishedExperts:
         return replace(
             card,
             data=f"{self.participants} simulated participants (seeds {self.first} to "
-            f"{self.first + self.participants - 1}), {self.seconds:g} s each, effects as "
-            "published. DEMONSTRATION ONLY.",
+            f"{self.first + self.participants - 1}), {self.seconds:g} s each, effects "
+            "as published. DEMONSTRATION ONLY.",
             citation="none: a simulation, physio-affect",
             licence="BSD-3-Clause",
             protocol=f"{self.folds} folds of participants: noise of the ratings, "
             "limit of novelty (exceeded by 1 % of moments of held-out participants), "
             "widths of the intervals, and covariance between participants. Figures: "
-            "experiments/weights/results/published.json."
-            + (_PAST if model is GaussianSmoother else ""),
-            figures={
-                "300 held-out participants": "experiments/weights/results/published.json"
-            },
+            f"{_RESULTS}." + (_PAST if model is GaussianSmoother else ""),
+            figures={"300 held-out participants": _RESULTS},
             limits=_LIMITS,
             command="physio train experiments/weights/published.toml",
         )
 
 
 def tracked(model: GaussianSmoother, rows: Array) -> Array:
-    """Return what is said after each moment of a participant, (n, 2, 3)."""
+    """Return the outputs after each moment of a participant, (n, 2, 3)."""
     outputs = (model.history(rows[i::-1]) for i in range(len(rows)))
     return np.array([[mean, sd] for mean, sd, _ in outputs])
 

@@ -1,4 +1,4 @@
-"""How good estimates are on participants left out, beside what is simpler than a model."""
+"""Errors of estimated ratings in held-out participants, beside simple baselines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple

@@ -1,4 +1,4 @@
-"""The audit of a training run: of the very moments that are learned from and judged."""
+"""Leakage audit of the moments that a training run learns from and is evaluated on."""
 
 from collections.abc import Collection, Sequence
 from math import ceil

@@ -1,4 +1,4 @@
-"""The wrist expert: a joint Gaussian of features and ratings, from real participants."""
+"""Training run of the weights wrist: a joint Gaussian of features and ratings."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from physio.training.gaussian import (
     moments,
 )
 from physio.training.participant_data import Participant
-from physio.training.save_weights import minimal_card, store, told
+from physio.training.save_weights import minimal_card, results_text, store
 
 _ALARM: Final = (
     0.01  # of moments of participants left out that count as unlike all seen
@@ -67,7 +67,7 @@ _LIMITS: Final = (
 
 @dataclass(frozen=True)
 class TrainWrist:
-    """How the wrist expert is trained and judged.
+    """Training and evaluation of the wrist expert.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class TrainWrist:
 
     @property
     def recipe(self) -> GaussianRecipe:
-        """How a Gaussian is fitted."""
+        """Settings of the Gaussian fit."""
         return GaussianRecipe(
             self.columns, self.dimensions, self.rest, self.settle, self.every
         )
@@ -146,7 +146,7 @@ class TrainWrist:
         figures.append(summary("wrist", "moments unlike all seen", alarms, self.seed))
         trained = [p for p in participants if p.code not in self.held_out]
         fitted = learn([samples[p.code] for p in trained], self.recipe)
-        card = self._card(data, trained, told(figures), fitted)
+        card = self._card(data, trained, results_text(figures), fitted)
         prior, more = fitted.model.prior, _density(odd, self.held_out)
         stored = store(out / self.name, card, fitted.model, fitted.rest, prior, more)
         return {
@@ -189,7 +189,7 @@ class TrainWrist:
         )
 
     def participant(self, data: Wesad, code: str) -> Participant:
-        """Return what is known of a participant of the data set."""
+        """Return features and ratings of a participant of the data set."""
         recording = data.participant(code)
         rows = features(recording, self.chains)
         return Participant(code, rows, rated(recording, "study"))
@@ -202,7 +202,7 @@ class TrainWrist:
         learned: Mapping[str, FittedGaussian],
         odd: Mapping[str, Array],
     ) -> dict[str, list[rating_error.HeldOutRatings]]:
-        """Judge each model on every participant with models that never saw that participant."""
+        """Evaluate each model on every participant, held out of its training."""
         judged: dict[str, list[rating_error.HeldOutRatings]] = {}
         byorder = {
             order: learn(
@@ -240,7 +240,7 @@ class TrainWrist:
         fitted: FittedGaussian,
         more: Mapping[str, Array] = MappingProxyType({}),
     ) -> tuple[Array, Array]:
-        """Return what the live estimator tells of a participant with these weights."""
+        """Return the live estimates of a participant with these weights."""
         with TemporaryDirectory() as folder:
             path = Path(folder) / self.name
             store(
@@ -269,15 +269,15 @@ class TrainWrist:
         noise = ", ".join(f"{v:.3f}" for v in fitted.noise)
         return replace(
             self._blank(),
-            data=f"The wristband of {data.name}: {len(trained)} participants ({codes}). "
-            f"{unseen} was held out and is for demonstration.",
+            data=f"The wristband of {data.name}: {len(trained)} participants "
+            f"({codes}). {unseen} was held out and is for demonstration.",
             citation=data.citation,
             licence=data.licence,
-            protocol=f"{_PROTOCOL} The baseline lasts {self.rest:g} s, the excluded start of a "
-            f"condition {self.settle:g} s, the shrinkage of correlations is "
-            f"{fitted.shrink:g}, the variances of the added noise are {noise}. A moment "
-            f"has no estimate where its novelty exceeds that of all but {_ALARM:.0%} of "
-            "the moments of held-out participants.",
+            protocol=f"{_PROTOCOL} The baseline lasts {self.rest:g} s, the excluded "
+            f"start of a condition {self.settle:g} s, the shrinkage of correlations is "
+            f"{fitted.shrink:g}, the variances of the added noise are {noise}. A "
+            "moment has no estimate where its novelty exceeds that of all but "
+            f"{_ALARM:.0%} of the moments of held-out participants.",
             figures=figures,
             limits=_LIMITS,
             command="physio train experiments/weights/wrist.toml --data DATA",

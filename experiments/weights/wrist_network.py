@@ -1,4 +1,4 @@
-"""The network of the wrist: condition, ratings and forecasts, from real participants."""
+"""Training run of the weights wrist-network: condition, ratings and EDA forecasts."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from physio.models.baseline import BaselinePrior
 from physio.models.pinn import Moments, Pinn, PinnConfig, bridged
 from physio.training import gaussian
 from physio.training.participant_data import Participant
-from physio.training.save_weights import minimal_card, store, told
+from physio.training.save_weights import minimal_card, results_text, store
 
 _USE: Final = "physio.models.pinn:Pinn"
 _RATE: Final = 4  # ticks a second
@@ -90,7 +90,7 @@ class NetworkSamples(NamedTuple):
 
 
 class Network(NamedTuple):
-    """What was learned: the network, and how participants rest."""
+    """A trained network, and the distribution of baselines."""
 
     model: Pinn
     rest: BaselinePrior
@@ -98,7 +98,7 @@ class Network(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainWristNetwork(TrainWrist):
-    """How the network of the wrist is trained and judged.
+    """Training and evaluation of the network of the wrist.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class TrainWristNetwork(TrainWrist):
         network = self.learn(
             [samples[p.code] for p in trained_on], physics(data, CLASSES)
         )
-        card = self._network_card(data, trained_on, told(figures))
+        card = self._network_card(data, trained_on, results_text(figures))
         prior = _prior([samples[p.code].moments for p in trained_on], self.recipe)
         return store(out / self.name, card, network.model, network.rest, prior)
 
@@ -192,7 +192,7 @@ class TrainWristNetwork(TrainWrist):
         return NetworkSamples(moments, at, trace, ahead, label)
 
     def learn(self, participants: Sequence[NetworkSamples], of: Physics) -> Network:
-        """Fit to participants; what is said of its errors is found on halves left out."""
+        """Fit to participants, with uncertainty from held-out halves."""
         network = self._fitted(participants, of)
         off: list[forecast_calibration.HeldOutErrors] = []
         for k in range(min(_GROUPS, len(participants))):
@@ -253,7 +253,7 @@ class TrainWristNetwork(TrainWrist):
         orders: Mapping[str, str],
         of: Physics,
     ) -> list[dict[str, Any]]:
-        """Return rows on every participant, by models that never saw that participant."""
+        """Return result rows for every participant, held out of the training."""
         turned = {
             order: self.learn([samples[c] for c, o in orders.items() if o != order], of)
             for order in sorted(set(orders.values()))
@@ -302,8 +302,8 @@ class TrainWristNetwork(TrainWrist):
         )
         return replace(
             card,
-            data=f"The wristband of {data.name}: {len(trained_on)} participants ({codes}). "
-            f"{unseen} was held out and is for demonstration.",
+            data=f"The wristband of {data.name}: {len(trained_on)} participants "
+            f"({codes}). {unseen} was held out and is for demonstration.",
             citation=data.citation,
             licence=data.licence,
             protocol=_PROTOCOL,

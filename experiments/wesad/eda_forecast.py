@@ -1,4 +1,4 @@
-"""Forecasts of skin conductance: the network, and what it has to beat."""
+"""EDA forecasts: the network and its baselines."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -66,7 +66,7 @@ class Autoregression:
 
 
 def autoregression(traces: Array) -> Array:
-    """Return by what the newest steps of half a second foretell the next, newest first.
+    """Return autoregression weights of steps of half a second, newest first.
 
     Shape (20,). ``traces`` has shape (n, samples), 4 a second.
     """
@@ -80,7 +80,7 @@ def autoregression(traces: Array) -> Array:
 
 
 def iterated(weights: Array, horizon: float) -> Array:
-    """Return the same, of the way to ``horizon`` s ahead, by the values at `LAGS`.
+    """Return the autoregression iterated to ``horizon`` s, as weights of past values.
 
     Of values relative to the newest one, half a second to ten seconds ago, shape (20,).
     """

@@ -1,4 +1,4 @@
-"""How far off forecasts and odds are: to say so, and to judge them."""
+"""Calibration and evaluation of forecast bands and condition probabilities."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -20,7 +20,7 @@ _ORDER: Final = 20  # of the autoregression's lags, the first of `LAGS`
 
 
 class HeldOutErrors(NamedTuple):
-    """What a network said of a participant left out, and what was so.
+    """Errors of a network in a held-out participant.
 
     ``off`` (uS), (n, horizons), and what doubts it, (n, 3); logits and class, (n, C)
     and (n,); of each unit the mean square error of the ratings and the mean variance
@@ -59,7 +59,7 @@ def held_out_errors(
 def calibrate_uncertainty(
     model: Pinn, off: Sequence[HeldOutErrors], band: tuple[float, float], blur: float
 ) -> None:
-    """Make a network say how far off it is, from what others missed.
+    """Calibrate the uncertainty of a network on held-out errors.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Figures:
         given: Moments,
         counts: npt.NDArray[np.bool_],
     ) -> None:
-        """Add what a network says of a participant at the moments that count."""
+        """Add the results of a network for a participant at selected moments."""
         given = Moments(*(part[torch.from_numpy(counts)] for part in given))
         middle = model.predict_eda(given.z, given.trace)
         low, high = model.ends(middle, given.trace)
@@ -151,7 +151,7 @@ class Figures:
         truth: Array,
         counts: npt.NDArray[np.bool_],
     ) -> None:
-        """Add what plain forecasts say, learned from traces of other participants."""
+        """Add baseline forecasts, trained on traces of other participants."""
         train = np.isfinite(past).all(axis=1)
         past, ahead, traces, truth = (
             past[train],

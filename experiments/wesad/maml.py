@@ -1,4 +1,4 @@
-"""A start for quick learning, found over participants: first-order MAML, after DSAML."""
+"""First-order MAML over participants, after DSAML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ _WIDTH: Final = 16
 
 @dataclass(frozen=True)
 class FirstOrderMAML:
-    """A small network from whose weights a participant is learned in a few steps.
+    """A small network that adapts to a participant in a few gradient steps.
 
-    It reads the features of a condition and what the expert said of it, and tells what
-    to add to that: valence and arousal.
+    Its inputs are the features of a condition and the estimate of the expert; its
+    output is a correction of valence and arousal.
 
     Notes
     -----
@@ -38,7 +38,7 @@ class FirstOrderMAML:
 
     @classmethod
     def learn(cls, participants: Sequence[Any], seed: int) -> Self:
-        """Find a start over participants: what was said of each when left out, and rated."""
+        """Learn initial weights from held-out estimates and ratings of participants."""
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
         scale = np.nanstd(np.concatenate([p.z for p in participants]), axis=0)
@@ -68,7 +68,7 @@ class FirstOrderMAML:
         return cls(net, scale, sd)
 
     def adapted(self, participant: Any, labelled: list[int]) -> tuple[Array, Array]:
-        """Return means and deviations of a participant's conditions, (units, 3) each."""
+        """Return means and SDs of a participant's conditions, (units, 3) each."""
         x, y = _task(participant, self.scale)
         net = _adapt(self.net, x[labelled], y[labelled]) if labelled else self.net
         mean, sd = participant.mean.copy(), participant.sd.copy()
@@ -92,7 +92,7 @@ def _task(participant: Any, scale: Array) -> tuple[Tensor, Tensor]:
 
 
 def _adapt(net: Any, x: Tensor, y: Tensor) -> nn.Module:
-    """Return the network after a few steps on a participant's labels; the start stays."""
+    """Return a copy of the network after a few steps on a participant's labels."""
     adapted = _network(x.shape[1])
     adapted.load_state_dict(net.state_dict())
     inner = torch.optim.SGD(adapted.parameters(), lr=_RATE)

@@ -1,4 +1,4 @@
-"""Evaluations on WESAD's wristbands: the network beside the plain models."""
+"""Evaluations on the wristbands of WESAD: the network beside small models."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ _RATE: Final = 4
 _TIME: Final = 2.0  # min, a time constant where nobody's is known
 
 Physics = Callable[[Sequence[str]], tuple[float, Array]]
-"""Parameters of some participants's skin: ``alpha_0`` (1/min), ``beta`` (uS/min) a class."""
+"""EDA parameters of participants: ``alpha_0`` (1/min), ``beta`` (uS/min) per class."""
 
 
 def traces(
@@ -86,7 +86,7 @@ def relaxation(data: Wesad, participant: str) -> TonicRelaxation:
 
 
 def physics(data: Wesad, classes: Sequence[str]) -> Physics:
-    """Return what tells the median parameters of some participants: of those that are known.
+    """Return a function of participants that gives the medians of known parameters.
 
     Where nobody's are, the time constant is 2 min and the sizes are 0.
     """
@@ -119,8 +119,6 @@ class Multitask:
         See `Physics`.
     settings
         Of the network: classes and features are filled in.
-    reads
-        Columns that are its features.
     epochs, rate
         How long and how fast it learns.
     """
@@ -179,9 +177,9 @@ class Wristband(FeatureBenchmark):
 
     networks: tuple[str, ...] = ()
 
-    def contenders(self, root: Path | None, table: pd.DataFrame) -> dict[str, Any]:
+    def candidates(self, root: Path | None, table: pd.DataFrame) -> dict[str, Any]:
         """Return the models that are compared, by name."""
-        models = super().contenders(root, table)
+        models = super().candidates(root, table)
         if not self.networks:
             return models
         data = open_wesad(root)
@@ -220,7 +218,7 @@ class Picked:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Skin conductance some seconds ahead, of participants left out, inside of conditions.
+    """Evaluation of EDA forecasts in held-out participants, inside conditions.
 
     Parameters
     ----------
@@ -228,12 +226,12 @@ class Forecasts:
         See `physio.evaluation.splits.PROTOCOLS`.
     horizons
         How far ahead (s).
-    reads
-        Columns that tell the network the emotion, relative to rest.
-    scales, rest, gap
+    features
+        Columns from which the network estimates the emotion, relative to baseline.
+    transforms, baseline_seconds, embargo
         As in `FeatureBenchmark`.
-    every
-        Windows that test begin at least so far apart (s).
+    test_spacing
+        Least time between the beginnings of test windows (s).
     epochs, rate
         How long and how fast the network learns.
     seed
@@ -267,7 +265,7 @@ class Forecasts:
             embargo=self.embargo,
             controls=False,
         )
-        work = plain.work(table)
+        work = plain.task(table)
         past, ahead = traces(data, table, self.horizons)
         ahead = np.where(_same_part(table, self.horizons), ahead, np.nan)
         whole = np.isfinite(past).all(axis=1) & np.isfinite(ahead).all(axis=1)

@@ -1,4 +1,4 @@
-"""Whether knowing a participant helps: their rest, and one or two conditions they rated."""
+"""Value of personal calibration: baseline, and ratings of one or two conditions."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ from physio.training.gaussian import TrainingSamples, learn, moments
 
 @dataclass(frozen=True)
 class Personalization:
-    """How personal calibration is judged, on the participants that the wrist is trained on.
+    """Evaluation of personal calibration on the participants of WESAD.
 
     Each participant is left out; the expert, and how participants differ, are learned
     from the others. The rest is the beginning of the first condition and counts for
@@ -124,7 +124,7 @@ class Personalization:
 
 
 def _layer(away: Sequence[PersonRatings], prior: Array, p: int) -> Any:
-    """Return the way of an offset, or of an offset and a gain."""
+    """Return the method of an offset, or of an offset and a gain."""
     cov = participants(away, prior, p)
 
     def way(t: PersonRatings, labelled: list[int]) -> tuple[Array, Array]:
@@ -138,7 +138,7 @@ def _layer(away: Sequence[PersonRatings], prior: Array, p: int) -> Any:
 
 
 def _features(away: Sequence[PersonRatings]) -> Any:
-    """Return the way of a participant's own weights on the features, Bayesian."""
+    """Return the method of Bayesian participant-specific weights of the features."""
     scale = np.nanstd(np.concatenate([t.z for t in away]), axis=0)
 
     def phi(t: PersonRatings) -> Array:
@@ -175,7 +175,7 @@ def _features(away: Sequence[PersonRatings]) -> Any:
 
 
 def _labels_alone(others: Sequence[TrainingSamples]) -> Any:
-    """Return the way that hears labels and no sensor: the participant's own mean, shrunk."""
+    """Return the method without sensors: the participant's own mean rating, shrunk."""
     rated = [
         np.array([p.ratings[p.unit == k][0] for k in np.unique(p.unit)]) for p in others
     ]

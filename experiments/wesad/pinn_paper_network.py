@@ -1,4 +1,4 @@
-"""The physics-informed network on rows of everybody, shuffled: for reproduction alone.
+"""Physics-informed network on shuffled rows of all participants (it leaks).
 
 See `experiments.wesad.pinn_paper_protocol`: these rows leak, and so do its figures.
 """
@@ -34,7 +34,7 @@ class PaperRowsData:
     labels
         Of the rows' conditions, shape (n,).
     scale
-        Lowest and highest conductance (uS): told is where between them it lies.
+        Lowest and highest conductance (uS); the target is the position between them.
     """
 
     data: Any
@@ -55,7 +55,7 @@ def scaled(x: Array, usable: npt.NDArray[np.bool_]) -> Array:
 
 
 def networks(
-    tells: str,
+    target: str,
     rows: PaperRowsData,
     parts: Mapping[str, slice],
     horizon: float,
@@ -66,7 +66,7 @@ def networks(
 
     Parameters
     ----------
-    tells
+    target
         ``"condition"`` or ``"eda"``, as in
         `experiments.wesad.pinn_paper_protocol.PaperRows`.
     rows
@@ -80,13 +80,13 @@ def networks(
     """
     models: dict[str, Any] = {}
     for k, (inputs, columns) in enumerate(parts.items()):
-        if tells == "eda" and "signals" not in inputs:
+        if target == "eda" and "signals" not in inputs:
             continue  # a forecaster always reads the trace
         for name, weight in (("network", 0.02), ("network without physics", 0.0)):
             if k and not weight:
                 continue  # once is enough
             config = PinnConfig(horizons=(horizon,), width=64, physics=weight)
-            if tells == "condition":
+            if target == "condition":
                 of = _physics(rows.data)
                 learner = Multitask(rows.past, rows.ahead, of, config, epochs, rate)
                 model: Any = Seeing(learner, rows.x[:, columns])
@@ -110,7 +110,7 @@ class Seeing:
 
 @dataclass(frozen=True, eq=False)
 class Between:
-    """A forecaster in uS that tells where between two values conductance will lie."""
+    """A forecaster whose output (uS) is rescaled from between two values to 0 to 1."""
 
     model: Any
     low: float

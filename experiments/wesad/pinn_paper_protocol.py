@@ -1,4 +1,4 @@
-"""What the PINN's paper is taken to have done: rows of everybody, shuffled.
+"""Protocol that the PINN's paper is assumed to have used: shuffled rows (it leaks).
 
 For reproduction alone: every participant and condition comes to both sides, and answers
 given about a condition are inputs.
@@ -33,7 +33,7 @@ _LATER: Final = 5.0  # s
 
 
 def answers(data: Wesad, table: pd.DataFrame) -> Array:
-    """Return what was answered about the part that each row is of, shape (n, 26).
+    """Return the self-reports on the condition of each row, shape (n, 26).
 
     Two manikins (valence, arousal, 1 to 9) and 24 items of PANAS (1 to 5); NaN outside
     of all parts and where no answer was given.
@@ -53,11 +53,11 @@ def answers(data: Wesad, table: pd.DataFrame) -> Array:
 
 @dataclass(frozen=True)
 class PaperRows:
-    """Condition, or skin conductance, of rows that others of the same minute train for.
+    """Condition or EDA of rows whose neighbours of the same minute train.
 
     Parameters
     ----------
-    tells
+    target
         ``"condition"`` (F1) or ``"eda"``: conductance 5 s after the window's end, on a
         scale on which that of all rows goes from 0 to 1.
     k, seed
@@ -74,7 +74,9 @@ class PaperRows:
 
     def __post_init__(self) -> None:
         if self.target not in ("condition", "eda"):
-            raise ValueError(f"tells is condition or skin, not {self.target!r}")
+            raise ValueError(
+                f"target must be 'condition' or 'eda', not {self.target!r}"
+            )
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
         """Train and judge on a table."""
@@ -82,7 +84,7 @@ class PaperRows:
             raise ValueError("rows of a table are shuffled: give [table] or --table")
         data = open_wesad(root)
         plain = FeatureBenchmark({}, splits.PaperRowKFold.name, classes=CLASSES)
-        names = plain.work(table).names
+        names = plain.task(table).names
         past, ahead = traces(data, table, [_LATER])
         known = table[feature_table.LABEL].isin(
             [c for labels_of_class in CLASSES.values() for c in labels_of_class]

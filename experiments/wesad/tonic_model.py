@@ -1,4 +1,4 @@
-"""How fast a participant's skin relaxes, and how far each condition moves it."""
+"""Tonic EDA model: time constant of the level, and effect size of each condition."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _POINTS: Final = 11
 
 
 class Estimate(NamedTuple):
-    """A parameter, and from where to where its profile-likelihood interval goes."""
+    """A parameter with its profile-likelihood interval."""
 
     value: float
     low: float
@@ -49,7 +49,7 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TonicRelaxation:
-    """What was found in a session.
+    """Fitted parameters of a session.
 
     Parameters
     ----------
@@ -294,7 +294,7 @@ def _whitened(
     wander: float,
     noise: float,
 ) -> tuple[Array, float]:
-    """Return what a Kalman filter did not foresee, over its deviation; and their logs.
+    """Return standardized innovations of a Kalman filter, and their log variances.
 
     The filter is linear: what is measured, each move of the set point, and the phasic
     part go through it by themselves, to be put together by least squares. The state is

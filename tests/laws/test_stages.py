@@ -1,4 +1,4 @@
-"""The laws of a stage, on every stage there is."""
+"""Laws of a stage, tested on every stage."""
 
 import importlib
 import inspect

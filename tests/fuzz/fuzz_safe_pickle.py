@@ -1,6 +1,6 @@
-"""Feed the reader of pickles what coverage leads to; see test_fuzz.py.
+"""Coverage-guided fuzzing of the reader of pickles; see test_fuzz.py.
 
-Run as ``python tests/fuzz/fuzz_inert.py FOLDER -max_total_time=600``.
+Run as ``python tests/fuzz/fuzz_safe_pickle.py FOLDER -max_total_time=600``.
 """
 
 import pickle

@@ -1,5 +1,6 @@
 """Missing values: a NaN whose payload encodes the reason."""
 
+from collections.abc import Collection
 from enum import IntEnum
 from typing import Final
 
@@ -62,3 +63,23 @@ def missing_reason(values: npt.ArrayLike) -> npt.NDArray[np.int8]:
     code = (x.view(np.uint64) >> np.uint64(_SHIFT)) & np.uint64(0x7F)
     code = np.where(code == 0, int(MissingReason.NO_SIGNAL), code)
     return np.where(np.isnan(x), code, 0).astype(np.int8)
+
+
+def has_reason(name: str, names: Collection[str]) -> bool:
+    """Return whether a table has a ``.missing`` column beside the column ``name``.
+
+    The reason of an estimate holds for what belongs to it: ``arousal.missing`` for
+    ``arousal.sd``, ``arousal.ci80`` and ``arousal.contribution.heart.rate`` too. The
+    columns ``.window_start`` and ``.window_end`` have none.
+
+    Parameters
+    ----------
+    name
+        A column.
+    names
+        All columns of its table.
+    """
+    if name.endswith((".missing", ".window_start", ".window_end")):
+        return False
+    parts = name.split(".")
+    return not any(".".join(parts[:k]) in names for k in range(1, len(parts)))

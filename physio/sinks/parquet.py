@@ -12,7 +12,7 @@ import numpy as np
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
 from physio.core.filename import UniqueFilenames
-from physio.core.missing import MissingReason, missing_reason
+from physio.core.missing import MissingReason, has_reason, missing_reason
 from physio.core.protocols import Sink
 from physio.core.recording import COMPUTED, computed
 from physio.core.stream_codec import to_dict
@@ -22,8 +22,8 @@ def columns(block: Block) -> dict[str, Any]:
     """Return a block as columns: ``time``, each channel, and its missing reasons.
 
     ``<column>.missing`` is the `MissingReason` of a column as an integer. A column of
-    that name that a stage computes is kept; ``.window_start`` and ``.window_end`` have
-    none.
+    that name that a stage computes stays as it is. Which columns have one:
+    `physio.core.missing.has_reason`.
     """
     names = block.info.names
     table: dict[str, Any] = {"time": block.times}
@@ -33,9 +33,7 @@ def columns(block: Block) -> dict[str, Any]:
             table[name] = np.nan_to_num(values).astype(np.int8)
             continue
         table[name] = values
-        if f"{name}.missing" not in names and not name.endswith(
-            (".window_start", ".window_end")
-        ):
+        if f"{name}.missing" not in names and has_reason(name, names):
             table[f"{name}.missing"] = missing_reason(values)
     return table
 

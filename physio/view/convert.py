@@ -7,7 +7,7 @@ import numpy as np
 
 from physio.core.block import Array, Block, Channel
 from physio.core.events import Events
-from physio.core.missing import MissingReason, missing_reason
+from physio.core.missing import MissingReason, has_reason, missing_reason
 from physio.core.recording import STREAM_TIMEOUT, Recording
 from physio.view.plots.envelope import code_runs, stitched
 
@@ -150,7 +150,7 @@ def _frame_with_reasons(times: Array, data: Array, block: Block) -> "pd.DataFram
             continue
         values = np.ascontiguousarray(data[:, i])
         columns[name] = values
-        if name.endswith((".window_start", ".window_end")):
+        if not has_reason(name, block.info.names):
             continue
         codes = missing_reason(values)
         if f"{name}.missing" in block.info.names:

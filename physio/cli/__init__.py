@@ -1,4 +1,7 @@
-"""The ``physio`` command line, the top layer of the package."""
+"""The ``physio`` command line, the top layer of the package.
+
+The function of a command has a parameter per option, hence some have more than eight.
+"""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What ``physio doctor`` looks at in the machine."""
+"""Checks of the computer for ``physio doctor``."""
 
 import os
 import socket

@@ -12,6 +12,8 @@ from physio.cli.output import JsonPath, Trust, config_path, write_json
 from physio.cli.plugins import installed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from physio.datasets.base import Dataset
     from physio.offline.extract import Outcome
 
@@ -25,6 +27,29 @@ def _list_datasets(value: bool) -> None:
     for plugin in installed("physio.datasets"):
         typer.echo(str(plugin))
     raise typer.Exit
+
+
+Chains = Annotated[
+    Path | None,
+    typer.Option(
+        help="Session file (TOML) whose chains are used.", callback=config_path
+    ),
+]
+Backend = Annotated[
+    str,
+    typer.Option(
+        help="Parallel backend: serial, loky:N, dask:local:N or dask:tcp://HOST:PORT."
+    ),
+]
+ListDatasets = Annotated[
+    bool,
+    typer.Option(
+        "--list",
+        callback=_list_datasets,
+        is_eager=True,
+        help="List data sets, those of installed packages too, and exit.",
+    ),
+]
 
 
 def extract(
@@ -43,34 +68,15 @@ def extract(
         float,
         typer.Option(help="Smallest valid fraction of a window that gives a feature."),
     ] = 0.5,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="Session file (TOML) whose chains are used.", callback=config_path
-        ),
-    ] = None,
-    backend: Annotated[
-        str,
-        typer.Option(
-            help="Parallel backend: serial, loky:N, dask:local:N or "
-            "dask:tcp://HOST:PORT."
-        ),
-    ] = "serial",
+    config: Chains = None,
+    backend: Backend = "serial",
     plot: Annotated[
         Path | None,
         typer.Option(help="File for a plot of the usable data per participant."),
     ] = None,
     json_path: JsonPath = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
-    _list: Annotated[
-        bool,
-        typer.Option(
-            "--list",
-            callback=_list_datasets,
-            is_eager=True,
-            help="List data sets, those of installed packages too, and exit.",
-        ),
-    ] = False,
+    _list: ListDatasets = False,
 ) -> None:
     """Compute the features of a whole data set by the stages that run live.
 
@@ -94,13 +100,7 @@ def extract(
     whole = [o for o in outcomes if o.status != "failed"]
     shares = feature_table.usable(feature_table.read(out)) if whole else None
     if shares is not None:
-        typer.echo("fraction of windows in which a sensor was usable:")
-        typer.echo(shares.round(2).to_string())
-        if plot is not None:
-            from physio.view.plots.data_availability import valid_figure
-
-            valid_figure(shares, source.name).savefig(plot)
-            typer.echo(f"plot: {plot}")
+        _show_usable(shares, source.name, plot)
     if json_path is not None:
         figures = {
             "dataset": source.name,
@@ -110,6 +110,18 @@ def extract(
         write_json(json_path, figures)
     if len(whole) < len(outcomes):
         raise typer.Exit(1)
+
+
+def _show_usable(shares: "pd.DataFrame", name: str, plot: Path | None) -> None:
+    """Print, and plot if asked, the fraction of usable windows per participant."""
+    typer.echo("fraction of windows in which a sensor was usable:")
+    typer.echo(shares.round(2).to_string())
+    if plot is None:
+        return
+    from physio.view.plots.data_availability import valid_figure
+
+    valid_figure(shares, name).savefig(plot)
+    typer.echo(f"plot: {plot}")
 
 
 def audit(

@@ -8,14 +8,16 @@ import typer
 from physio.cli.output import Trust, config_path
 from physio.cli.sessions import Consent, DemoWeights
 
+Source = Annotated[
+    Path,
+    typer.Argument(
+        help="Session file (TOML) to run, or a recording.", callback=config_path
+    ),
+]
+
 
 def calibrate(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="Session file (TOML) to run, or a recording.", callback=config_path
-        ),
-    ],
+    source: Source,
     out: Annotated[Path, typer.Option(help="The new calibration file (JSON).")],
     baseline: Annotated[
         tuple[float, float] | None,
@@ -121,7 +123,7 @@ def _guided(
     trust: list[str],
 ) -> Path:
     """Run the devices with prompts for the baseline; return the session's folder."""
-    from physio.cli.sessions import run_devices
+    from physio.cli.sessions import DeviceSession, run_devices
     from physio.core.recording import BASELINE_END, BASELINE_START
     from physio.online.prompts import PromptSequence, Step
 
@@ -138,14 +140,13 @@ def _guided(
             "Thank you. Rate moments now, or end with q.",
         ),
     )
-    details = {"participant": participant, "consent": consent}
     return run_devices(
-        config,
-        None,
-        None,
-        None,
-        details,
-        demo_weights,
-        trust,
-        guide=lambda clock: PromptSequence(steps, clock, typer.echo),
+        DeviceSession(
+            config,
+            participant=participant,
+            consent=consent,
+            trust=tuple(trust),
+            demo_weights=demo_weights,
+            guide=lambda clock: PromptSequence(steps, clock, typer.echo),
+        )
     )

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,7 +14,10 @@ from physio.cli.output import JsonPath, Trust, config_path, write_json
 
 if TYPE_CHECKING:
     from physio.cli.run_session import Outcome
+    from physio.core.protocols import Clock, Device
+    from physio.core.recording import Recording
     from physio.online.session import Session
+    from physio.online.session_config import SessionConfig
 
 REPLAYED_METADATA: Final = (
     "source", "citation", "licence", "participant", "begin_unix", "consent",
@@ -61,6 +65,18 @@ Dashboard = Annotated[
 ]
 Open = Annotated[
     bool, typer.Option("--open", help="Open the dashboard in the browser.")
+]
+
+
+Recorded = Annotated[
+    Path,
+    typer.Argument(
+        help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, BrainFlow "
+        "or OpenBCI text."
+    ),
+]
+BrainFlowBoard = Annotated[
+    str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
 ]
 
 
@@ -135,16 +151,19 @@ def live(
     Example: `physio live configs/synthetic-board.toml --seconds 60 --open`
     """
     run_devices(
-        config,
-        out,
-        json_path,
-        seconds,
-        {"participant": participant, "consent": consent},
-        demo_weights,
-        trust,
-        calibrations=calibration,
-        dashboard=bool(dashboard) or open_it,
-        open_it=open_it,
+        DeviceSession(
+            config,
+            out,
+            json_path,
+            seconds,
+            participant,
+            consent,
+            tuple(trust),
+            demo_weights=demo_weights,
+            calibrations=tuple(calibration),
+            dashboard=bool(dashboard) or open_it,
+            open_it=open_it,
+        )
     )
 
 
@@ -164,25 +183,21 @@ def record(
     Example: `physio record configs/synthetic-board.toml --seconds 60`
     """
     run_devices(
-        config,
-        out,
-        json_path,
-        seconds,
-        {"participant": participant, "consent": consent},
-        False,
-        trust,
-        only_record=True,
+        DeviceSession(
+            config,
+            out,
+            json_path,
+            seconds,
+            participant,
+            consent,
+            tuple(trust),
+            only_record=True,
+        )
     )
 
 
 def replay(
-    path: Annotated[
-        Path,
-        typer.Argument(
-            help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, "
-            "BrainFlow or OpenBCI text."
-        ),
-    ],
+    path: Recorded,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -198,9 +213,7 @@ def replay(
     ] = 1.0,
     out: Out = None,
     json_path: JsonPath = None,
-    board: Annotated[
-        str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
-    ] = None,
+    board: BrainFlowBoard = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
@@ -216,23 +229,9 @@ def replay(
     from physio.cli.run_session import RunOptions, run_session
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
-    from physio.online import session_config
 
     recording = read(path, board=board)
-    if config is None:
-        file = session_config.recorded(recording) or session_config.SessionConfig(
-            at=path.name
-        )
-        file = file.with_session(
-            **{
-                k: recording.metadata[k]
-                for k in ("participant", "consent")
-                if k in recording.metadata
-            }
-        )
-    else:
-        file = session_config.read(config, tuple(trust))
-    file = file.with_sinks(_defaults())
+    file = _replay_file(recording, path, config, tuple(trust))
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.metadata.items() if k in REPLAYED_METADATA}
     with _folder(out, recording.metadata.get("participant", "")) as folder:
@@ -307,68 +306,91 @@ def delete(
     typer.echo(f"{session}: {session_folder.delete(session)} files deleted")
 
 
-def run_devices(
-    config: Path,
-    out: Path | None,
-    json_path: Path | None,
-    seconds: float | None,
-    details: dict[str, str | None],
-    demo_weights: bool,
-    trust: list[str],
-    *,
-    only_record: bool = False,
-    calibrations: list[Path] | None = None,
-    guide: Callable[[Any], Any] | None = None,
-    dashboard: bool = False,
-    open_it: bool = False,
-) -> Path:
-    """Run the devices of a session file; return the folder of the session.
+def _replay_file(
+    recording: "Recording", path: Path, config: Path | None, trust: tuple[str, ...]
+) -> "SessionConfig":
+    """Return the session file of a replay: a given one, or that of the recording."""
+    from physio.online import session_config
 
-    The parameters are the options of `live` and `record`; ``details`` holds participant
-    and consent, ``guide`` makes a device that prompts the participant.
+    if config is not None:
+        return session_config.read(config, trust).with_sinks(_defaults())
+    file = session_config.recorded(recording, trust)
+    file = file or session_config.SessionConfig(at=path.name, trust=trust)
+    metadata = recording.metadata
+    known = {k: metadata[k] for k in ("participant", "consent") if k in metadata}
+    return file.with_session(**known).with_sinks(_defaults())
+
+
+@dataclass(frozen=True)
+class DeviceSession:
+    """Options of a session with devices, as of `live` and `record`.
+
+    ``guide`` makes a device that prompts the participant; it needs a recording.
     """
+
+    config: Path
+    out: Path | None = None
+    json_path: Path | None = None
+    seconds: float | None = None
+    participant: str | None = None
+    consent: str | None = None
+    trust: tuple[str, ...] = ()
+    demo_weights: bool = False
+    only_record: bool = False
+    calibrations: tuple[Path, ...] = ()
+    guide: "Callable[[Clock], Device] | None" = None
+    dashboard: bool = False
+    open_it: bool = False
+
+    def file(self) -> "SessionConfig":
+        """Return the session file with these options in place."""
+        from physio.online import session_config
+
+        file = session_config.read(self.config, self.trust)
+        consent = self.consent or file.session.consent or _ask_for_consent()
+        participant = (
+            {} if self.participant is None else {"participant": self.participant}
+        )
+        file = file.with_session(consent=consent, **participant)
+        if not file.table("devices"):
+            raise ValueError(f"{file.at} names no device: add a table [devices.NAME]")
+        if self.guide is not None and not file.session.record:
+            raise ValueError(
+                f"{file.at}: session.record = false, but a calibration needs the "
+                "recording: remove that line"
+            )
+        if self.only_record:
+            file = file.recording_only()
+        else:
+            file = file.with_sinks(_defaults())
+        return dashboards.with_dashboard(file) if self.dashboard else file
+
+
+def run_devices(session: DeviceSession) -> Path:
+    """Run the devices of a session file; return the folder of the session."""
     from physio.cli.run_session import RunOptions, run_session
     from physio.core.protocols import WallClock
-    from physio.online import session_config
     from physio.online.remote_control import ControlSocket
 
-    file = session_config.read(config, tuple(trust))
-    details = {"consent": file.session.consent or None, **_given(details)}
-    if not details["consent"]:
-        details["consent"] = _ask_for_consent()
-    file = file.with_session(**_given(details))
-    if not file.table("devices"):
-        raise ValueError(f"{file.at} names no device: add a table [devices.NAME]")
-    if guide is not None and not file.session.record:
-        raise ValueError(
-            f"{file.at}: session.record = false, but a calibration needs the "
-            "recording: remove that line"
-        )
-    file = file.recording_only() if only_record else file.with_sinks(_defaults())
-    file = dashboards.with_dashboard(file) if dashboard else file
-    clock = WallClock()
-    guides = [guide(clock)] if guide else []
-    with _folder(out, file.session.participant) as folder:
+    file, clock = session.file(), WallClock()
+    guides = [session.guide(clock)] if session.guide else []
+    with _folder(session.out, file.session.participant) as folder:
         if not file.session.record:
             _say(f"Nothing is recorded: {file.at} has session.record = false.")
-        if seconds is None:
+        if session.seconds is None:
             _say("Ctrl-C or q ends the session.")
         _say(f"Markers from elsewhere: physio mark TEXT --session {folder}")
         devices = [*file.devices(clock), ControlSocket(folder, clock), *guides]
         options = RunOptions(
-            demo_weights=demo_weights,
-            seconds=float("inf") if seconds is None else seconds,
+            demo_weights=session.demo_weights,
+            seconds=float("inf") if session.seconds is None else session.seconds,
             view=_view,
-            calibrations=calibrations or (),
-            pages=dashboards.announcer(open_it=open_it),
+            calibrations=session.calibrations,
+            pages=dashboards.announcer(open_it=session.open_it),
         )
         outcome = run_session(file, devices, clock, folder, options)
-    _finish(outcome, json_path)
+    _finish(outcome, session.json_path)
     return folder
-
-
-def _given(values: dict[str, str | None]) -> dict[str, str | None]:
-    return {k: v for k, v in values.items() if v is not None}
 
 
 def _ask_for_consent() -> str:

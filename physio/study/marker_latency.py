@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from physio.core.block import Array
 from physio.core.recording import Recording
 from physio.study.outcomes import iter_markers
 from physio.view.plots.envelope import stitched
@@ -52,16 +53,7 @@ def marker_latency(
     ValueError
         If there is no such channel or marker, or no marker has an edge.
     """
-    for blocks in recording.streams.values():
-        if channel in blocks[0].info.names and any(map(len, blocks)):
-            times, data = stitched(blocks)
-            x = data[:, blocks[0].info.names.index(channel)]
-            break
-    else:
-        names = [n for b in recording.streams.values() for n in b[0].info.names]
-        raise ValueError(
-            f"there is no channel {channel!r}; there is {', '.join(names[:12])}"
-        )
+    times, x = _channel(recording, channel)
     low, high = np.nanpercentile(x, [1, 99])
     level = (low + high) / 2 if threshold is None else threshold
     up = np.flatnonzero((x[:-1] < level) & (x[1:] >= level))
@@ -85,3 +77,13 @@ def marker_latency(
     worst = float(np.abs(delays - median).max())
     spread = float(delays.std(ddof=1)) if len(delays) > 1 else 0.0
     return MarkerLatency(median, spread, worst, len(delays), len(marks))
+
+
+def _channel(recording: Recording, name: str) -> tuple[Array, Array]:
+    """Return times and values of the first channel of a name."""
+    for blocks in recording.streams.values():
+        if name in blocks[0].info.names and any(map(len, blocks)):
+            times, data = stitched(blocks)
+            return times, data[:, blocks[0].info.names.index(name)]
+    names = [n for b in recording.streams.values() for n in b[0].info.names]
+    raise ValueError(f"there is no channel {name!r}; there is {', '.join(names[:12])}")

@@ -1,4 +1,4 @@
-"""Any device, with what befalls devices: lost, repeated, late, broken samples."""
+"""Fault injection: any device with lost, repeated, late or broken samples."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -24,25 +24,25 @@ RAIL = 187_500.0
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that befalls a device.
+    """One fault of a device.
 
     Parameters
     ----------
     kind
-        ``unplug``: nothing is sent. ``drop``, ``duplicate``, ``reorder``: a share
+        ``unplug``: nothing is sent. ``drop``, ``duplicate``, ``reorder``: a proportion
         ``amount`` of the samples is lost, sent twice, overtaken by the next.
-        ``stall``: all comes at the end. ``burst``: all comes every ``amount`` s.
-        ``jump``: stamps are ``amount`` s ahead. ``nan``, ``rail``, ``flat``: what the
-        first channel says. ``fail``: reading raises an error, once. ``restart``: it is
+        ``stall``: all samples come at the end. ``burst``: they come every ``amount`` s.
+        ``jump``: stamps are ``amount`` s ahead. ``nan``, ``rail``, ``flat``: value of
+        the first channel. ``fail``: reading raises an error, once. ``restart``: it is
         off, and then its count and its stamps begin at 0. ``freeze``: it sleeps, and
-        counts on as if nothing had been. ``rate``: it is slow, a share ``amount`` of
-        what it says, from then on.
+        then continues its count without a gap. ``rate``: its actual rate is a
+        proportion ``amount`` of the nominal one, from then on.
     at, seconds
-        When it begins (s since the beginning), and how long it lasts.
+        Start (s since the beginning) and duration (s).
     amount
-        See there.
+        Parameter of the kind.
     stream
-        The own name of the stream that it befalls, as ``"eda"``; each by default.
+        Name of the affected stream without the device, as ``"eda"``; all by default.
     """
 
     kind: Kind
@@ -59,11 +59,11 @@ class Fault:
             )
         if self.kind == "rate" and not 0 < self.amount <= 1:
             raise ValueError(
-                f"a device can be slow, 0 to 1 of its rate, and not {self.amount}"
+                f"the amount of 'rate' must be above 0 and at most 1, not {self.amount}"
             )
 
     def applies(self, name: str, passed: float) -> bool:
-        """Tell whether it befalls a stream's sample of ``passed`` s."""
+        """Return whether it applies to a stream's sample at ``passed`` s."""
         suffix = name.rpartition(".")[2]
         meant = self.stream in {"", suffix}
         return meant and self.at <= passed < self.at + self.seconds
@@ -71,7 +71,7 @@ class Fault:
 
 @dataclass
 class SampleAccounting:
-    """What became of the samples of one stream.
+    """Counts of the samples of one stream.
 
     The law of conservation: ``produced + duplicated == recorded + repeated + lost``.
     """
@@ -84,32 +84,32 @@ class SampleAccounting:
 
     @property
     def balance(self) -> int:
-        """By how much the law is broken (samples)."""
+        """Deviation from the law of conservation (samples); 0 if it holds."""
         came = self.produced + self.duplicated
         return came - self.recorded - self.repeated - self.lost
 
 
 @dataclass
 class FaultInjector(Device):
-    """A device whose samples go through a line that can be told to be bad.
+    """A device whose samples pass through an unreliable transmission.
 
-    Each sample gets a count or at least a stamp, as devices have them, undergoes the
-    faults, and is put on its grid again by the arithmetic that drivers use. So what
-    a session makes of faults can be seen with any device, without hardware.
+    Each sample gets a count or at least a time stamp, as in real devices, undergoes the
+    faults, and is placed on its grid again by the code that drivers use. The response
+    of a session to faults can so be tested with any device, without hardware.
 
     Parameters
     ----------
     device
-        What senses.
+        Device that provides the samples.
     faults
-        What befalls it.
+        Faults to inject.
     seed
-        Of the chance in them.
+        Seed of their random numbers.
     wrap
-        At what the line's counter begins anew; at 0 there is none, and losses are
-        judged by stamps.
+        Value at which the sample counter returns to 0; with 0 there is no counter, and
+        losses are estimated from stamps.
     name, participant, clock
-        Filled in by the session; passed on to the device.
+        Set by the session; passed on to the device.
     """
 
     device: Device
@@ -160,34 +160,34 @@ class FaultInjector(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """What the device streams."""
+        """Streams of the device."""
         return self.device.streams
 
     @property
     def ended(self) -> bool:
-        """Whether the device has ended and all that was late has come."""
+        """Whether the device has ended and all delayed samples have come."""
         waiting = any(wire.waiting for wire in self._wires.values())
         return self.device.ended and not waiting
 
     @property
     def accounting(self) -> dict[str, SampleAccounting]:
-        """What became of the samples of each stream that is not under way."""
+        """Counts of the samples of each stream, without those in transmission."""
         return {name: wire.accounting for name, wire in self._wires.items()}
 
     def read(self) -> list[Item]:
-        """Return what has come since the last call.
+        """Return the items since the last call.
 
         Raises
         ------
         OSError
-            If the script says so.
+            If a fault of kind ``fail`` is due.
         """
         now = self.clock.now()
         passed = now - self._begin if self._wires else 0.0
         fails = sum(f.kind == "fail" and f.at <= passed for f in self.faults)
         if fails > self._failed and self._wires:
             self._failed = fails
-            raise OSError(f"{self.name!r} failed as it was told to")
+            raise OSError(f"{self.name!r} failed: a fault of kind 'fail' was due")
         items: list[Item] = []
         for item in self.device.read():
             if isinstance(item, Block) and item.info.name in self._wires:
@@ -208,7 +208,7 @@ class _Packet(NamedTuple):
 
 
 class _Wire:
-    """The line of one stream."""
+    """Transmission of one stream."""
 
     def __init__(self, info: StreamInfo, faulty: FaultInjector, begin: float) -> None:
         self.info, self.begin = info, begin
@@ -216,10 +216,10 @@ class _Wire:
         self.waiting: deque[_Packet] = deque()
         faults = (f for f in faulty.faults if f.kind not in {"fail", "rate"})
         self._slow = [f for f in faulty.faults if f.kind == "rate"]
-        # What is taken off the device's count, and off its stamps (s).
+        # Offsets of the device's count, and of its stamps (s).
         self._off, self._zero = 0, 0.0
-        self._ahead: float | None = None  # the session clock less the device's (s)
-        # Overtaking is last: it is what is on the line already that is overtaken.
+        self._ahead: float | None = None  # session clock minus device clock (s)
+        # Reordering is last: it changes packets that are in transmission already.
         self._faults = sorted(faults, key=lambda f: f.kind == "reorder")
         self._rng = np.random.default_rng([faulty.seed, *info.name.encode()])
         self._wrap = faulty.wrap
@@ -230,7 +230,7 @@ class _Wire:
         self._stamped = TimestampAligner(rate)
 
     def send(self, block: Block) -> None:
-        """Put the samples of a block on the line."""
+        """Send the samples of a block."""
         self.accounting.produced = block.stop
         times = block.times.tolist()
         stamps = times if block.stamps is None else block.stamps.tolist()
@@ -244,7 +244,7 @@ class _Wire:
             self.waiting.extend(self._apply_faults(packet, passed))
 
     def _slowed(self, time: float) -> float:
-        """Return when a slow device has a sample."""
+        """Return the time at which a slow device has a sample."""
         for f in self._slow:
             passed = time - self.begin
             if f.applies(self.info.name, passed):
@@ -252,7 +252,7 @@ class _Wire:
         return time
 
     def due(self, now: float) -> Iterator[Block]:
-        """Yield what has come by ``now`` and has its place."""
+        """Yield the samples that arrived by ``now`` (s) and have a place."""
         packets: list[_Packet] = []
         while self.waiting and self.waiting[0].due <= now:
             packets.append(self.waiting.popleft())
@@ -282,7 +282,7 @@ class _Wire:
         return placed
 
     def _apply_faults(self, packet: _Packet, passed: float) -> list[_Packet]:
-        """Return what arrives of a sample: nothing, itself, twice, changed, late."""
+        """Return the packets that arrive of a sample: none, one or two."""
         copies = [packet]
         for fault in self._faults:
             if not copies or not fault.applies(self.info.name, passed):
@@ -294,7 +294,7 @@ class _Wire:
         return copies
 
     def _as_sent(self, packet: _Packet) -> _Packet:
-        """Return a packet with the count and the stamp that the device has for it."""
+        """Return a packet with the count and time stamp of the device."""
         return packet._replace(
             counted=packet.number - self._off, stamp=packet.stamp - self._zero
         )

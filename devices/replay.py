@@ -1,4 +1,4 @@
-"""A recording as a device: what was sensed then arrives again now."""
+"""Replay of a recording as a device."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,22 +15,22 @@ from physio.core.recording import Recording
 
 @dataclass
 class Replay(Device):
-    """Any recording, at the pace of a clock.
+    """Replay of any recording, at the pace of a clock.
 
     An item is due once the clock has passed the time of its last sample. A recording
-    that keeps its timeline is repeated item by item, in the order and with the
-    declarations of silence that it has. Of any other, each `read` gives the samples
-    taken since the last one. What a session computed is not replayed but computed
-    again: `Recording.arrived` says which streams those are.
+    with a timeline is repeated item by item, in the recorded order and with the
+    declared timeouts. Of any other, each `read` returns the samples since the last
+    call. Computed streams are not replayed but computed again: `Recording.inputs` has
+    the streams that are replayed.
 
     Parameters
     ----------
     recording
-        What to replay; its streams keep their names.
+        The recording; its streams keep their names.
     clock
-        Sets the pace. If it does not stand at the recording's beginning when the
-        replay begins, all times are moved so that it does; if it does, as with
-        ``FastClock(recording.begin)``, every number stays what it is.
+        Sets the pace. All times are shifted so that the recording begins at the clock's
+        time of opening; with ``FastClock(recording.begin)`` the shift is 0 and every
+        number stays the same.
     """
 
     recording: Recording
@@ -55,21 +55,21 @@ class Replay(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """What flowed when this was recorded."""
+        """Input streams of the recording."""
         return self.recording.inputs
 
     @property
     def declares_silence(self) -> bool:
-        """Whether the recording itself says which streams were silent, and when."""
+        """Whether the recording holds the declared timeouts."""
         return bool(self.recording.timeline)
 
     @property
     def ended(self) -> bool:
-        """Whether all of it was replayed, or the replay was closed."""
+        """Whether all items were returned, or the replay was closed."""
         return self._waiting is None or self._waiting.ended
 
     def read(self) -> list[Item]:
-        """Return what has become due since the last call."""
+        """Return the items due since the last call."""
         if self._waiting is None:
             return []
         return list(self._waiting.due(self.clock.now()))
@@ -98,7 +98,7 @@ class _Recorded:
 
 
 class _Merged:
-    """Streams of which nobody knows in what order their samples came."""
+    """Streams without a recorded order of arrival, merged by time."""
 
     def __init__(self, recording: Recording, shift: float) -> None:
         names = [info.name for info in recording.inputs]
@@ -120,7 +120,7 @@ class _Merged:
 
 
 class _SampleStream:
-    """A regular stream that is still to be replayed; ``next`` is when it goes on."""
+    """Remaining samples of a regular stream; ``next`` is the time of the next one."""
 
     def __init__(self, blocks: tuple[Block, ...], shift: float) -> None:
         self._turn = (_moved_block(b, shift) for b in blocks if len(b))
@@ -145,7 +145,7 @@ class _SampleStream:
 
 
 class _EventStream:
-    """Events that are still to be replayed; ``next`` is when they go on."""
+    """Remaining events of a stream; ``next`` is the time of the next one."""
 
     def __init__(self, events: Events, shift: float) -> None:
         self._events = _moved_events(events, shift)
@@ -164,12 +164,12 @@ class _EventStream:
 
 
 def _time(block: Block, row: int) -> float:
-    """Return when a row was taken, to the bit as `Block.times` has it."""
+    """Return the time of a row, bit-identical to `Block.times`."""
     return block.t0 + (block.start + row) / float(block.info.rate)
 
 
 def _passed(block: Block, now: float) -> int:
-    """Return how many rows of a block were taken up to ``now`` (s)."""
+    """Return the number of rows of a block up to ``now`` (s)."""
     n = int((now - block.t0) * float(block.info.rate)) + 1 - block.start
     n = min(max(n, 0), len(block))
     while n < len(block) and _time(block, n) <= now:
@@ -180,7 +180,7 @@ def _passed(block: Block, now: float) -> int:
 
 
 def _newest(item: Item) -> float:
-    """Return the time of an item's last sample or event; at once for a bare promise."""
+    """Return the time of an item's last sample or event; -inf for an empty item."""
     if not len(item):
         return -np.inf
     return item.complete_until if isinstance(item, Block) else float(item.times[-1])

@@ -1,4 +1,4 @@
-"""Boards that BrainFlow knows: OpenBCI, Muse, EmotiBit, Unicorn and many others."""
+"""Boards that BrainFlow supports: OpenBCI, Muse, EmotiBit, Unicorn and many others."""
 
 import time
 from collections.abc import Mapping
@@ -34,49 +34,50 @@ _REASONS = {
 
 
 _PULSE = {"muse_2": "p50", "muse_s": "p61"}
-"""What a board must be told before it sends the pulse that it describes."""
+"""Command with which a board starts to send its pulse channel."""
 
 
 @dataclass
 class Board(Device):
-    """A board that BrainFlow can read, or a file that one of them wrote.
+    """A board that BrainFlow supports, or a file that such a board wrote.
 
-    Its streams are ``<name>.eeg``, ``<name>.acc``, ``<name>.eda`` and so on, as the
-    board describes itself, and the events ``<name>.markers``. Losses show in the
-    board's own counter, or where that is not known, in its time stamps.
+    Its streams are ``<name>.eeg``, ``<name>.acc``, ``<name>.eda`` and so on, from
+    BrainFlow's description of the board, and the events ``<name>.markers``. Losses are
+    counted by the board's sample counter, or where none is known, by its time stamps.
 
     Parameters
     ----------
     board
-        BrainFlow's name of it in small letters: ``"synthetic"``, ``"cyton"``,
+        BrainFlow's name of the board in small letters: ``"synthetic"``, ``"cyton"``,
         ``"muse_2"`` ...; ``"playback"`` replays ``file``.
     serial_port, mac_address, serial_number, ip_address, ip_port, other_info, timeout
-        As BrainFlow wants them for that board; the timeout in s, 0 for its own.
+        Connection settings that BrainFlow needs for the board; timeout in s, 0 for its
+        default.
     file
-        A recording in BrainFlow's layout, for playback.
+        A recording in BrainFlow's format, for playback.
     master
-        Which board wrote ``file``.
+        Board that wrote ``file``.
     board_commands
-        What to send to the board before it streams; a Muse is told by itself to send
-        the pulse, if that is wanted and nothing else is said.
+        Commands sent to the board before it streams; by default, a Muse gets the
+        command to send its pulse channel if that stream is used.
     rates
-        What a stream's rate is (Hz), where firmware differs from what BrainFlow says of
-        the board: ``{ eda = 16 }``, as an EmotiBit's may.
-    only
-        Which streams to give, as ``("eeg", "acc")``; all by default.
-    reopen
-        After how long a silence the session opens it anew (s); never at 0.
-    ring
-        How much BrainFlow keeps until it is read (s); what is older is lost.
+        Sampling rates of streams (Hz), where the firmware differs from BrainFlow's
+        description of the board: ``{ eda = 16 }``, as an EmotiBit's may.
+    streams_used
+        Streams to read, as ``("eeg", "acc")``; all by default.
+    buffer_seconds
+        Length of BrainFlow's buffer (s); older samples are lost.
+    reconnect_after
+        Silence after which the session opens the board again (s); 0 for never.
     name, participant, clock
-        Filled in by the session.
+        Set by the session.
 
     Notes
     -----
-    A sample is taken to have come without delay if none for five seconds came sooner:
-    a constant delay on the way to this computer remains in its time. An EmotiBit sends
-    packets of several rows with one arrival time: they are spread at the nominal rate.
-    BrainFlow gives its temperature, of half the rate, held for two rows.
+    The least delayed sample of five seconds counts as undelayed: a constant delay of
+    transmission remains in the time stamps. An EmotiBit sends packets of several rows
+    with one time of arrival: they are spread at the nominal rate. BrainFlow repeats
+    each row of its temperature, which has half the rate.
     """
 
     board: str = "synthetic"
@@ -116,7 +117,7 @@ class Board(Device):
 
     @property
     def _source(self) -> str:
-        """The board that speaks: for a playback, the one that wrote the file."""
+        """Board that sampled the data: for a playback, the one that wrote the file."""
         return self.master if self.board == "playback" else self.board
 
     def __enter__(self) -> Self:
@@ -149,13 +150,13 @@ class Board(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """What the board sends, its markers last."""
+        """Streams of the board, its markers last."""
         regular = [info for lane in self._lanes for info in lane.streams]
         return (*regular, *(lane.markers for lane in self._lanes[:1]))
 
     @property
     def startup_commands(self) -> tuple[str, ...]:
-        """What is sent to the board before it streams."""
+        """Commands sent to the board before it streams."""
         pulse = _PULSE.get(self.board, "")
         wanted = not self.streams_used or "ppg" in self.streams_used
         return self.board_commands or ((pulse,) if pulse and wanted else ())
@@ -166,7 +167,7 @@ class Board(Device):
         return self._shim is None or (self.board == "playback" and self._remaining <= 0)
 
     def read(self) -> list[Item]:
-        """Return what has come since the last call."""
+        """Return the items since the last call."""
         items: list[Item] = []
         room = max((self._room(lane) for lane in self._lanes), default=0)
         for lane in self._lanes if self._shim is not None else []:
@@ -177,12 +178,12 @@ class Board(Device):
                 raise OSError(f"board {self.board!r} stopped: {error}") from None
             now = self.clock.now()
             self._remaining -= rows.shape[1]
-            ahead = now - time.time()  # BrainFlow stamps with the computer's date
+            ahead = now - time.time()  # BrainFlow's stamps are in Unix time
             items += lane.take(np.ascontiguousarray(rows.T), now, ahead, full=full)
         return items
 
     def mark(self, value: float) -> None:
-        """Have the board mark its next sample with a number other than 0."""
+        """Mark the board's next sample with a number other than 0."""
         self._shim.insert_marker(value, self._lanes[0].preset)
 
     def _room(self, lane: BoardPreset) -> int:

@@ -1,4 +1,4 @@
-"""Rows that come in packets with a number and a time of arrival, as an EmotiBit's."""
+"""Alignment of rows that come in numbered packets, as an EmotiBit sends them."""
 
 from collections import deque
 from typing import Final
@@ -9,28 +9,28 @@ import numpy.typing as npt
 from physio.core.block import Array
 from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
 
-_BURST: Final = 1.2  # s: in which three packets come, of which one is hardly late
-_BACK: Final = 512  # by how much a packet's number is behind that was overtaken
-_FEW: Final = 16  # packets of which one is hardly late
-_AT_ONCE: Final = 0.005  # s: rows of one packet are stamped one right after the other
+_BURST: Final = 1.2  # s with three packets, of which one is hardly delayed
+_BACK: Final = 512  # numbers by which an overtaken packet may be behind
+_FEW: Final = 16  # packets of which one is hardly delayed
+_AT_ONCE: Final = 0.005  # s between the stamps of the rows of one packet, at most
 
 
 class Packets:
-    """Puts rows that came in packets on the grid of their rate.
+    """Alignment of rows that came in packets on the grid of their rate.
 
-    The number of a packet counts all that the device sends, of whatever kind, so it
-    does not tell how many rows were lost; it tells which rows came together, which
-    packets came twice or were overtaken, and whether any can have been lost: where the
-    number rises by no more than usual, none was, however late a packet is. All rows of
-    one have the time of its arrival: they are spread at the nominal rate before it, and
-    the packets that came with the least delay say where the grid is.
+    The number of a packet counts packets of all kinds, so it does not determine how
+    many rows were lost. It determines which rows came together, which packets were
+    repeated or overtaken, and whether a loss is possible: where the number rises by no
+    more than usual, none occurred, however late a packet is. All rows of a packet have
+    its time of arrival: they are spread at the nominal rate before it, and the least
+    delayed packets determine the grid.
 
     Parameters
     ----------
     rate
         Rows a second (Hz).
     wrap
-        The number goes back to 0 instead of reaching this.
+        Value at which the packet number returns to 0.
     """
 
     def __init__(self, rate: float, wrap: int = 65_536) -> None:
@@ -42,7 +42,7 @@ class Packets:
         self._before, self._time = -1, 0.0  # number and time of the row before
         self._lateness: deque[float] = deque(maxlen=_FEW)  # of packets (s)
         self.repeated = self.late = 0
-        """How many rows came twice; how many after those that follow them."""
+        """Number of repeated rows; number of rows that came after their successors."""
 
     def push(
         self,
@@ -52,13 +52,13 @@ class Packets:
         rows: Array,
         now: float,
     ) -> list[PlacedSamples]:
-        """Take in rows; return those that have a place.
+        """Add rows; return those that have a place.
 
         Parameters
         ----------
         counts, times, stamps, rows
-            Of each row: the number of its packet, when that came (s, session clock),
-            the same as the board gave it, its values.
+            Packet number, time of arrival (s, session clock), the board's time stamp
+            and values of each row.
         now
             The time (s, session clock).
         """
@@ -74,7 +74,7 @@ class Packets:
         return self._stamped.push(spread[order], stamps[order], rows[order], now)
 
     def _follow(self, spread: Array, part: npt.NDArray[np.int64], number: int) -> None:
-        """Let rows be no later than they can be where no packet was lost."""
+        """Limit the delay of rows where no packet can have been lost."""
         rise = (number - self._before) % self.wrap
         usual = float(np.median(self._rises)) if self._rises else 0.0
         if self._before >= 0 and rise <= 1.5 * usual + 3:
@@ -95,7 +95,7 @@ class Packets:
     def _in_order(
         self, parts: list[npt.NDArray[np.int64]], counts: npt.NDArray[np.int64]
     ) -> list[npt.NDArray[np.int64]]:
-        """Return packets that came at once in the order in which they were sent."""
+        """Return packets that came at once in the order of sending."""
         if not parts:
             return []
         first = int(counts[parts[0][0]])
@@ -107,7 +107,7 @@ class Packets:
     def _new(
         self, part: npt.NDArray[np.int64], number: int, stamps: Array
     ) -> list[npt.NDArray[np.int64]]:
-        """Return the rows of a packet that did not come before."""
+        """Return the rows of a packet that are not repeated."""
         again = np.flatnonzero(
             np.diff(stamps[part], prepend=stamps[part[0]]) > _AT_ONCE
         )

@@ -1,4 +1,4 @@
-"""What boards have to send, and how their rows become blocks."""
+"""Streams of boards by BrainFlow preset, and blocks from BrainFlow's rows."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from physio.core.timing.clock_model import WrappingCounter
 from physio.core.timing.sample_counter import CounterAligner
 from physio.core.timing.timestamps import PlacedSamples, TimestampAligner
 
-# BrainFlow's groups of rows: what we call the stream, its kind and unit, and the names
+# BrainFlow's groups of rows: name of the stream, kind and unit, and names of axes
 # of its channels. Many boards list their electrodes as EEG, ECG, EMG and EOG at once:
 # a row belongs to the first group that has it.
 _GROUPS: tuple[tuple[str, str, str, str, str], ...] = (
@@ -34,9 +34,9 @@ _GROUPS: tuple[tuple[str, str, str, str, str], ...] = (
     ("temperature_channels", "temp", "temperature", "degC", ""),
 )
 
-# How boards count, by preset, where that is known: measured on the synthetic board, in
-# a recording of a Cyton, and read in BrainFlow's drivers for Daisy and Muse, where one
-# packet brings several samples. Other boards are placed by their time stamps.
+# Sample counters by preset, where known: measured on the synthetic board and in a
+# recording of a Cyton, and read in BrainFlow's drivers for Daisy and Muse, where one
+# packet has several samples. Samples of other boards are placed by time stamps.
 _MUSE = (
     WrappingCounter(65536, rows=12),
     WrappingCounter(65536, rows=3),
@@ -53,22 +53,22 @@ _COUNTERS: Mapping[str, tuple[WrappingCounter, ...]] = {
 
 
 class BoardPreset:
-    """The streams of one of a board's presets: they share a rate, a counter, stamps.
+    """Streams of one of a board's presets, with a common rate, counter and stamps.
 
     Parameters
     ----------
     name, participant
-        Of the device, and of who wears it.
+        Name of the device, and code of the participant who wears it.
     source
         The board.
     preset
         BrainFlow's number of the preset.
     about
-        The board's description of it.
+        BrainFlow's description of it.
     taken
         Names of streams that other presets have.
     rate
-        Samples a second (Hz), where the board's description is known to be wrong.
+        Sampling rate (Hz), where BrainFlow's description is wrong.
     """
 
     def __init__(
@@ -116,11 +116,11 @@ class BoardPreset:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the streams are called, without the device's name."""
+        """Names of the streams, without the device's name."""
         return tuple(info.name.rpartition(".")[2] for info in self.streams)
 
     def keep(self, only: Sequence[str]) -> None:
-        """Leave out streams that are not among these."""
+        """Drop streams that are not among these."""
         pairs = zip(self.names, self._rows, strict=True)
         self._rows = [row for name, row in pairs if name in only]
 
@@ -132,13 +132,13 @@ class BoardPreset:
         Parameters
         ----------
         rows
-            As BrainFlow has them, turned: shape (n, width).
+            BrainFlow's rows, transposed: shape (n, width).
         now
-            When they were fetched (s, session clock).
+            Time at which they were read (s, session clock).
         ahead
-            The session clock, less the computer's date (s).
+            Session clock minus Unix time (s).
         full
-            Whether BrainFlow's store was full, so that some may have been lost.
+            Whether BrainFlow's buffer was full, so that samples may have been lost.
         """
         if not len(rows):
             return []
@@ -170,7 +170,7 @@ class BoardPreset:
 
 
 def available_boards() -> list[str]:
-    """Return the names of the boards that `Board` knows, the simulated one first."""
+    """Return the names of the boards that `Board` supports, the simulated one first."""
     names = [_name(board) for board in BoardIds if board.value >= 0]
     return ["synthetic", *sorted(names)]
 
@@ -181,7 +181,7 @@ def board_id(name: str) -> int:
     Raises
     ------
     ValueError
-        If there is no such board; the message says which names are near.
+        If there is no such board; the message lists similar names.
     """
     if name not in available_boards():
         near = get_close_matches(name, available_boards(), 3, 0.5)
@@ -191,9 +191,7 @@ def board_id(name: str) -> int:
             "muse_2",
             f"{len(available_boards()) - 3} others",
         ]
-        raise ValueError(
-            f"BrainFlow knows no board {name!r}; it knows {', '.join(near)}"
-        )
+        raise ValueError(f"BrainFlow has no board {name!r}; it has {', '.join(near)}")
     return number(name)
 
 
@@ -204,12 +202,12 @@ def board_presets(
     only: Sequence[str] = (),
     rates: Mapping[str, int] | None = None,
 ) -> list[BoardPreset]:
-    """Return what a board has to send, one lane for each of its presets.
+    """Return the presets of a board that have streams.
 
     Raises
     ------
     ValueError
-        If there is no such board, or it has no such stream as one of ``only``.
+        If there is no such board, or if it has no such stream.
     """
     presets: list[BoardPreset] = []
     taken: list[str] = []
@@ -237,7 +235,7 @@ def board_presets(
 
 @cache
 def _descriptions(board: int) -> tuple[tuple[int, Mapping[str, Any]], ...]:
-    """Return the board's own description of each of its presets."""
+    """Return BrainFlow's description of each preset of a board."""
     with warnings.catch_warnings():  # BrainFlow finds its library by pkg_resources
         warnings.simplefilter("ignore")
         BoardShim.disable_board_logger()

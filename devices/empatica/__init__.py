@@ -1,4 +1,4 @@
-"""Empatica's E4 wristband, through its maker's streaming server."""
+"""Empatica E4 wristband, through the manufacturer's streaming server."""
 
 import selectors
 import socket
@@ -22,39 +22,38 @@ LONGEST_PAUSE: Final = 30.0  # s between two tries to reconnect
 
 @dataclass
 class E4(Device):
-    """A wristband of Empatica's, through the E4 streaming server (TCP).
+    """Empatica E4 wristband, through the E4 streaming server (TCP).
 
     Its streams are ``<name>.eda`` (4 Hz, uS), ``.bvp`` (64 Hz), ``.acc`` (32 Hz, g) and
     ``.temp`` (4 Hz), the events ``.ibi``, ``.hr``, ``.battery``, ``.tags``, each with
-    the server's own stamp beside, and ``.status``: what the server or the connection
-    went through.
+    the server's time stamp as a channel, and ``.status``, messages about the connection
+    and the server.
 
-    The server runs on Windows beside the maker's dongle. One connection serves one
-    wristband; for two, name two devices with their ``serial``. When the connection
-    breaks it is sought anew, after 1 s, 2 s, 4 s up to 30 s; the streams go on with a
-    gap as long as it was.
+    The server runs on Windows with the manufacturer's dongle. One connection serves one
+    wristband; for two, name two devices with their ``serial``. A lost connection is
+    retried after 1 s, 2 s, 4 s up to 30 s; the streams then continue after a gap.
 
     Parameters
     ----------
     serial
-        Which wristband, as ``"9ff167"``; the only one there is by default.
+        Serial of the wristband, as ``"9ff167"``; by default the only one connected.
     host, port
-        Where the server listens.
+        Address of the server.
     btle
-        Whether this program has the server connect to the wristband over Bluetooth, for
-        a server set to manual; the wristband needs a ``serial`` then.
+        Whether this program requests the Bluetooth connection to the wristband, for a
+        server in manual mode; needs a ``serial``.
     timeout
-        How long to wait for an answer (s).
+        Time to wait for an answer (s).
     simulated
-        Whether the twin is at the other end: what it sends is labelled so.
+        Whether the server is a `MockServer`: its data are labelled as simulated.
     name, participant, clock
-        Filled in by the session.
+        Set by the session.
 
     Notes
     -----
-    Losses show in arrivals alone: the server's stamps go on at the nominal rate from
-    when the wristband connected, whatever came. What it keeps back for a second it may
-    still send; what comes later than that counts as lost.
+    Losses show only in times of arrival: the server's stamps continue at the nominal
+    rate from the time of connection, whatever arrived. Samples that the server delays
+    by up to one second are kept; later ones count as lost.
     """
 
     serial: str = ""
@@ -76,7 +75,7 @@ class E4(Device):
         if not 0 < self.port < 65_536:
             raise ValueError(f"port must be from 1 to 65535, not {self.port}")
         if self.btle and not self.serial:
-            raise ValueError("to connect over Bluetooth, say the wristband's serial")
+            raise ValueError("btle = true needs the wristband's serial")
 
     def __enter__(self) -> Self:
         origin = Origin.SIMULATED if self.simulated else Origin.MEASURED
@@ -104,16 +103,16 @@ class E4(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """What flows."""
+        """Streams of the wristband."""
         return () if self._wrist is None else self._wrist.streams
 
     @property
     def ended(self) -> bool:
-        """Whether this is closed: a wristband that is lost is waited for."""
+        """Whether this is closed; a lost wristband is waited for."""
         return self._wrist is None
 
     def read(self) -> list[Item]:
-        """Return what has come since the last call."""
+        """Return the items since the last call."""
         if self._wrist is None:
             return []
         now = self.clock.now()
@@ -132,7 +131,7 @@ class E4(Device):
         return self._wrist.due(now)
 
     def _follow(self, line: "_Line", wrist: Wrist) -> None:
-        """Take in what the server sent, and answer it."""
+        """Process the lines of the server, and send the next command."""
         for text in line.received():
             now = self.clock.now()
             if not text:
@@ -166,7 +165,7 @@ class E4(Device):
 
 
 class _Line:
-    """One connection: what was asked, what is to be asked next."""
+    """One connection to the server, with its queue of commands."""
 
     def __init__(
         self, host: str, port: int, serial: str, timeout: float, *, btle: bool
@@ -181,7 +180,7 @@ class _Line:
             self._questions.appendleft(f"device_connect_btle {serial}")
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.settimeout(0)
-        try:  # a name is looked up here; an address connects without waiting
+        try:  # a host name is resolved here; an address connects without waiting
             self._socket.connect((host, port))
         except BlockingIOError:
             pass
@@ -195,7 +194,7 @@ class _Line:
         return f"the E4 server at {self.where} {asked}"
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something can be received, or asked; tell whether it can."""
+        """Wait until data can be received or sent; return whether they can."""
         if seconds <= 0:
             return False
         wanted = selectors.EVENT_READ
@@ -206,14 +205,16 @@ class _Line:
             return bool(selector.select(seconds))
 
     def received(self) -> list[str]:
-        """Return the whole lines that came; ask the first question once connected."""
+        """Return the complete lines received; send the first command."""
         raw = b""
         try:
             if not self._asked:
                 self._ask()
             while part := self._socket.recv(65_536):
                 raw += part
-            raise ConnectionError(f"the E4 server at {self.where} closed it")
+            raise ConnectionError(
+                f"the E4 server at {self.where} closed the connection"
+            )
         except BlockingIOError:
             pass
         except (ConnectionRefusedError, TimeoutError) as error:
@@ -223,7 +224,7 @@ class _Line:
         return self._splitter.push(raw)
 
     def on_reply(self, words: list[str]) -> None:
-        """Take in a reply, and ask what comes next."""
+        """Process a reply, and send the next command."""
         asked = self._asked.split()
         if not asked or words[:1] not in ([asked[0]], ["device_list"]):
             return
@@ -239,12 +240,12 @@ class _Line:
         self._ask()
 
     def leave(self) -> None:
-        """Say goodbye, and close."""
+        """Disconnect from the wristband, and close."""
         try:
             if self.ready:
                 self._socket.send(b"device_disconnect\r\n")
         except OSError:
-            pass  # it is gone already
+            pass  # the connection is closed already
         self.close()
 
     def close(self) -> None:
@@ -261,7 +262,7 @@ class _Line:
         self._asked = self._questions.popleft()
 
     def _chosen(self, text: str) -> None:
-        """Take the wristband from the list of those there are."""
+        """Select the wristband from the server's list."""
         there = [part.split()[0] for part in text.split("|")[1:] if part.split()]
         which = self.serial or (there[0] if len(there) == 1 else "")
         if which not in there or not which:
@@ -289,7 +290,7 @@ class _Line:
 def discover(
     host: str = "127.0.0.1", port: int = 28000, timeout: float = 1.0
 ) -> list[str]:
-    """Return the serial of each wristband that a server has; none without a server."""
+    """Return the serials of a server's wristbands; none without a server."""
     try:
         with socket.create_connection((host, port), timeout) as link:
             link.sendall(b"device_list\r\n")
@@ -306,7 +307,7 @@ def discover(
 
 
 def wristband_status(text: str) -> str:
-    """Return what the server says of a wristband unasked, or nothing."""
+    """Return a status message that the server sends unprompted, or ``""``."""
     words = text.removeprefix("R ")
     known = ("connection lost to", "connection re-established to")
     button = words.startswith("device ") and words.endswith("via button")

@@ -1,4 +1,4 @@
-"""The lines of Empatica's streaming server, and what they carry."""
+"""Parser of the lines of Empatica's streaming server."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -10,13 +10,13 @@ from physio.core.block import Block, Channel, Origin, StreamInfo
 from physio.core.events import Events, Item, single_event
 from physio.core.timing.timestamps import TimestampAligner
 
-LONGEST: Final = 65_536  # bytes without an end of line that no such server sends
-BURST: Final = 1.0  # for how long the wristband may keep samples before it sends (s)
+LONGEST: Final = 65_536  # bytes of a line, above which it is no E4 server
+BURST: Final = 1.0  # s for which the wristband may hold samples back
 
 
 @dataclass(frozen=True)
 class Signal:
-    """A regular signal: its own name, rate, channels, and how a line becomes a row."""
+    """A regular signal: name of its stream, rate, channels, factor of its values."""
 
     name: str
     rate: Fraction
@@ -24,7 +24,7 @@ class Signal:
     factor: float = 1.0
 
 
-# By the first word of a line; the server's pages have two words for some.
+# By the first word of a line; the server's documentation has two words for some.
 SIGNALS: Final = {
     "E4_Gsr": Signal("eda", Fraction(4), (Channel("eda", "gsr", "uS"),)),
     "E4_Bvp": Signal("bvp", Fraction(64), (Channel("bvp", "bio", "1"),)),
@@ -49,18 +49,18 @@ STAMP: Final = Channel("stamp", "misc", "s")
 
 
 class Splitter:
-    """Bytes as they come, cut into whole lines."""
+    """Splitter of received bytes into complete lines."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def push(self, raw: bytes) -> list[str]:
-        """Take in bytes; return the lines that are now whole.
+        """Add bytes; return the lines that are now complete.
 
         Raises
         ------
         OSError
-            If no line ends: this is no such server.
+            If a line is too long: this is no E4 server.
         """
         *whole, self._rest = (self._rest + raw).split(b"\n")
         if len(self._rest) > LONGEST:
@@ -72,10 +72,10 @@ class Splitter:
 
 
 class Stream:
-    """A regular signal on its way: rows without a counter, placed by their arrival.
+    """Alignment of a regular signal without a counter, by times of arrival.
 
-    The server counts its stamps on from the first sample at the nominal rate, so they
-    show neither drift nor what was lost. They only spread what arrived at once.
+    The server counts its stamps from the first sample at the nominal rate, so they show
+    neither drift nor losses. They only spread samples that arrived together.
     """
 
     def __init__(self, signal: Signal, info: StreamInfo) -> None:
@@ -86,12 +86,12 @@ class Stream:
         self._last_arrival = -np.inf
 
     def add(self, stamp: float, values: list[float]) -> None:
-        """Take in one line."""
+        """Add one line."""
         self._stamps.append(stamp)
         self._rows.append(values)
 
     def due(self, now: float) -> list[Block]:
-        """Return what has a place by ``now`` (s, session clock)."""
+        """Return the samples that have a place by ``now`` (s, session clock)."""
         n = len(self._stamps)
         if not n and not self._stamped.held:
             return []
@@ -111,14 +111,14 @@ class Stream:
 
 
 class Wrist:
-    """One wristband's lines, as blocks and events.
+    """Blocks and events from the lines of one wristband.
 
     Parameters
     ----------
     name, participant
-        Of the device, and of who wears it.
+        Name of the device, and code of the participant who wears it.
     origin
-        Whether a real wristband or the twin speaks.
+        Measured, or simulated for a `MockServer`.
     """
 
     def __init__(
@@ -145,16 +145,16 @@ class Wrist:
         }
         self._waiting: list[Events] = []
         self._last: dict[str, float] = {}
-        self._ahead = np.inf  # session clock less the server's: the least delay seen
+        self._ahead = np.inf  # session clock minus the server's: least delay so far
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """What flows."""
+        """Streams of the wristband."""
         regular = tuple(s.info for s in self._streams.values())
         return (*regular, *self._events.values(), self.status)
 
     def take(self, line: str, now: float) -> bool:
-        """Take in a line of data; tell whether it was one."""
+        """Process a line; return whether it was a line of data."""
         word, *fields = line.split()
         word = _ALSO.get(word, word)
         try:
@@ -172,11 +172,11 @@ class Wrist:
         return False
 
     def say(self, text: str, now: float) -> None:
-        """Put a line into the status."""
+        """Add a message to the status events."""
         self._waiting.append(single_event(self.status, now, text))
 
     def due(self, now: float) -> list[Item]:
-        """Return all that can be said by ``now`` (s, session clock)."""
+        """Return the items that are complete by ``now`` (s, session clock)."""
         events, self._waiting = self._waiting, []
         return [*(b for s in self._streams.values() for b in s.due(now)), *events]
 

@@ -1,4 +1,4 @@
-"""A server that behaves like Empatica's, for wristbands that are not there."""
+"""Mock of Empatica's streaming server, for tests without hardware."""
 
 import socket
 from collections.abc import Mapping
@@ -13,40 +13,40 @@ from physio.core.block import Block
 from physio.core.events import Events
 from physio.core.protocols import Clock, Device, WallClock
 
-STEP: Final = 0.01  # s between two looks at devices and connections
-OFFSET: Final = 1.7e9  # of its stamps, which count from 1970, to the session clock (s)
+STEP: Final = 0.01  # s between two polls of devices and connections
+OFFSET: Final = 1.7e9  # Unix time of its stamps minus the session clock (s)
 WORDS: Final = {"bvp": "E4_Bvp", "eda": "E4_Gsr", "acc": "E4_Acc", "temp": ""}
 KEYS: Final = {"bvp": "bvp", "eda": "gsr", "acc": "acc", "temp": "tmp"}
 
 
 @dataclass
 class MockServer:
-    """An E4 streaming server on this machine alone, in a thread of its own.
+    """E4 streaming server on this machine alone, in a thread.
 
-    It speaks the whole protocol: lists, connects, subscribes, pauses, loses a wristband
-    and finds it again, tells of the button. What its wristbands sense comes from other
-    devices, simulated ones say, with streams ``.eda``, ``.bvp``, ``.acc``, ``.temp``.
+    It implements the whole protocol: listing, connection, subscription, pause, loss and
+    return of a wristband, button presses. The data come from other devices, such as
+    simulated ones, with streams ``.eda``, ``.bvp``, ``.acc``, ``.temp``.
 
     Parameters
     ----------
     wristbands
-        A device for each serial.
+        Device for each serial.
     port
-        Where to listen on 127.0.0.1; 0 for any free port.
+        Port on 127.0.0.1; 0 for any free port.
     comma
-        Whether numbers have a decimal comma, as on many a Windows.
+        Whether numbers have a decimal comma, as in some Windows locales.
     temperature
-        Which of the two words begins a line of temperature.
+        First word of a line of temperature, one of two.
     piece
-        How many bytes are sent at once, so that lines are split; 0 for no limit.
+        Number of bytes sent at once, so that lines are split; 0 for no limit.
     lost
-        From when to when the wristbands are out of reach (s since the start).
+        Intervals in which the wristbands are out of reach (s since the start).
     tags
-        When the button is pressed (s since the start).
+        Times at which the button is pressed (s since the start).
     off
-        When the wristbands are turned off by their button (s since the start).
+        Time at which the wristbands are turned off by their button (s since the start).
     clock
-        Of the wristbands and the stamps.
+        Clock of the wristbands and the stamps.
     """
 
     wristbands: Mapping[str, Device]
@@ -89,7 +89,7 @@ class MockServer:
         self._stack.close()
 
     def hang_up(self) -> None:
-        """Break every connection, as when the server's program is closed."""
+        """Close every connection, as when the server is closed."""
         for client in self._clients:
             client.open = False
 
@@ -112,7 +112,7 @@ class MockServer:
             self._clients = [c for c in self._clients if c.open]
 
     def _sense(self, passed: float) -> None:
-        """Send what the wristbands sensed, and what befell them."""
+        """Send the data of the wristbands, and their changes of state."""
         away = any(a <= passed < b for a, b in self.lost) or passed >= self.off
         if away != self._away:
             self._away = away
@@ -171,7 +171,7 @@ class MockServer:
         return self._asked(client, name, arguments)
 
     def _asked(self, client: "_Client", name: str, arguments: list[str]) -> list[str]:
-        """Answer what only a client with a wristband may ask."""
+        """Answer commands that only a client with a wristband may send."""
         on = arguments[-1:] == ["ON"]
         if name == "device_subscribe" and len(arguments) == 2:
             if arguments[0] not in {"acc", "bvp", "gsr", "ibi", "tmp", "bat", "tag"}:
@@ -188,7 +188,7 @@ class MockServer:
 
 
 class _Client:
-    """A program that is connected."""
+    """A connected program."""
 
     def __init__(self, link: socket.socket) -> None:
         self.socket = link
@@ -197,7 +197,7 @@ class _Client:
         self._splitter, self._out = Splitter(), b""
 
     def received(self) -> list[str]:
-        """Return the whole lines that came."""
+        """Return the complete lines received."""
         raw = b""
         try:
             while part := self.socket.recv(4096):
@@ -210,11 +210,11 @@ class _Client:
         return self._splitter.push(raw)
 
     def say(self, *lines: str) -> None:
-        """Put lines into what is to be sent."""
+        """Add lines to the output."""
         self._out += "".join(f"{line}\r\n" for line in lines).encode()
 
     def flush(self, piece: int) -> None:
-        """Send as much as goes, in pieces of so many bytes."""
+        """Send as much as possible, in pieces of ``piece`` bytes."""
         try:
             while self._out:
                 size = piece or len(self._out)

@@ -19,9 +19,9 @@ from physio.online.commands import rating_commands
 
 __all__ = ["DiscoveredStream", "Inlet", "discover"]
 
-_MOST = 4096  # samples taken at once, if no more wait
-_SILENT = 3.0  # after how long without a sample it is asked who has the source_id (s)
-_CORRECT = 1.0  # how often the sender's clock is compared with ours (s)
+_MOST = 4096  # samples read at once, if no more wait
+_SILENT = 3.0  # s without a sample before the source_id is looked up again
+_CORRECT = 1.0  # s between two comparisons with the sender's clock
 
 
 class DiscoveredStream(NamedTuple):
@@ -44,31 +44,30 @@ class DiscoveredStream(NamedTuple):
 class Inlet(Device):
     """One stream of the lab streaming layer.
 
-    What it carries is ``<name>.<kind>``, the kind following from the stream's type:
+    It is called ``<name>.<kind>``, where the kind follows from the stream's LSL type:
     ``band.eda``, ``headset.eeg``, ``stimuli.markers``. A stream without a rate, or of
-    texts, is one of events. A stream is found by any of the first three settings,
-    which must leave no doubt; one that has a ``source_id`` is waited for when its
-    sender fails, and goes on when that comes back.
+    texts, is an event stream. The stream is selected by one or more of the first three
+    settings, which must match exactly one stream. A stream with a ``source_id`` is
+    waited for when its sender fails, and continues when the sender is back.
 
     Parameters
     ----------
     source_id, stream_name, stream_type
         Identifier, name and type that the stream must have; empty for any.
     timeout
-        How long to look for it (s).
+        Time to search for the stream (s).
     buffer
-        How much LSL keeps until it is read (s); what is older is lost.
+        Length of LSL's buffer (s); older samples are lost.
     name, participant, clock
-        Filled in by the session.
+        Set by the session.
 
     Notes
     -----
-    LSL sends time stamps and no counter, so losses are judged by the stamps: see
-    `physio.core.timing.timestamps.TimestampAligner`. `Block.stamps` are the sender's
-    own, in its clock; LSL's estimate of how the two clocks differ brings them onto the
-    session clock, also where a stream is first read long after it began: what waited
-    keeps its time. Only stamps that cannot be of LSL's clock, as of Unix time, are
-    placed by when they arrived, and a notice says so.
+    LSL sends time stamps and no counter, so losses are estimated from the stamps: see
+    `physio.core.timing.timestamps.TimestampAligner`. `Block.stamps` are on the sender's
+    clock; LSL's estimate of the clock offset converts them to the session clock, also
+    for samples that waited in a buffer. Only stamps that cannot be on LSL's clock, such
+    as Unix time, are replaced by times of arrival, and a notice reports it.
     """
 
     source_id: str = ""
@@ -141,15 +140,15 @@ class Inlet(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether the sender is gone and cannot be waited for, or this is closed."""
+        """Whether this is closed, or the sender is gone and has no ``source_id``."""
         return self._inlet is None
 
     def read(self) -> list[Item]:
-        """Return what has come since the last call."""
+        """Return the items since the last call."""
         items: list[Item] = []
         while self._inlet is not None and self._description is not None:
             try:
-                # All that waits, so that the last is the one that has just arrived.
+                # All waiting samples, so that the last one has just arrived.
                 waiting = max(_MOST, self._inlet.samples_available())
                 rows, stamps = self._inlet.pull_chunk(max_samples=waiting)
             except LostError:  # it has no source_id by which it could be found again
@@ -169,7 +168,7 @@ class Inlet(Device):
         return items
 
     def notices(self) -> list[str]:
-        """Return what there is to say of the stream since the last call."""
+        """Return the messages about the stream since the last call."""
         notices, self._notices = self._notices, []
         return notices
 
@@ -179,7 +178,7 @@ class Inlet(Device):
         return commands
 
     def _check_rivals(self, now: float) -> None:
-        """Say it once where two senders have the source_id: LSL then takes neither."""
+        """Report once that two senders have the source_id: LSL then reads neither."""
         if now < self._last_arrival + _SILENT:
             return
         if self._rivals is None:
@@ -193,11 +192,11 @@ class Inlet(Device):
                 named = "; ".join(str(_discovered(info)) for info in there.values())
                 self._notices.append(
                     f"{len(there)} LSL streams have source_id {self.source_id!r}: "
-                    f"{named}; end all but one, for which is meant cannot be told"
+                    f"{named}; stop all but one, as LSL cannot choose between them"
                 )
 
     def _placed(self, about: StreamDescription, rows: Any, stamps: Array) -> list[Item]:
-        """Return samples, with their times on the session clock."""
+        """Return blocks or events, with times on the session clock."""
         now = self.clock.now()
         if now >= self._compared + _CORRECT:
             self._compared = now
@@ -238,11 +237,11 @@ class Inlet(Device):
         return ", ".join(f"{k} {v!r}" for k, v in self._wanted.items() if v)
 
     def _resolve(self) -> pylsl.StreamInfo:
-        """Return the one stream that fits."""
+        """Return the only stream that matches."""
         terms = ((k.removeprefix("stream_"), v) for k, v in self._wanted.items() if v)
         asked = " and ".join(f"{key}='{value}'" for key, value in terms)
         fitting = pylsl.resolve_bypred(asked, 1, self.timeout)
-        if fitting:  # a second one may answer a little later
+        if fitting:  # a second one may answer later
             fitting = pylsl.resolve_bypred(asked, 2, 1.0) or fitting
         candidates = {info.uid(): info for info in fitting}
         if not candidates:
@@ -254,8 +253,8 @@ class Inlet(Device):
         if len(candidates) > 1:
             several = "; ".join(str(_discovered(info)) for info in candidates.values())
             raise OSError(
-                f"{len(candidates)} LSL streams have {self._which}: {several}; say which by "
-                f"its {' or '.join(k for k, v in self._wanted.items() if not v)}"
+                f"{len(candidates)} LSL streams have {self._which}: {several}; add "
+                f"{' or '.join(k for k, v in self._wanted.items() if not v)}"
             )
         return fitting[0]
 
@@ -266,9 +265,9 @@ def discover(seconds: float = 1.0) -> list[DiscoveredStream]:
 
 
 def _offset(clock: Clock) -> float:
-    """Return the session clock less LSL's (s), 0 on Linux: the closest of 3 readings.
+    """Return the session clock minus LSL's (s), 0 on Linux: the closest of 3 readings.
 
-    On a busy machine any moment may pass between one clock and the other.
+    On a busy machine, time may pass between the readings of the two clocks.
     """
     readings = []
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What an LSL stream says of itself, in our words."""
+"""Parser of the XML description of an LSL stream."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from physio.core.block import Channel, Origin, StreamInfo
 from physio.core.stream_codec import from_dict
 
-# LSL's types of streams and channels: what we call the stream, its kind and unit.
+# LSL's types of streams and channels: name of the stream, kind and unit.
 _TYPES: dict[str, tuple[str, str, str]] = {
     "eeg": ("eeg", "eeg", "uV"),
     "ecg": ("ecg", "ecg", "uV"),
@@ -41,8 +41,8 @@ _TYPES: dict[str, tuple[str, str, str]] = {
     "events": ("markers", "stim", "1"),
 }
 
-# Spellings of units: ours, and what a value is to be multiplied with. A bare power of
-# ten, as "-6", is that of the SI unit of the channel's kind.
+# Spellings of units: unit and factor of values. A bare power of ten, as "-6", refers to
+# the SI unit of the channel's kind.
 _UNITS: dict[str, tuple[str, float]] = {
     "uv": ("uV", 1.0),
     "microvolt": ("uV", 1.0),
@@ -60,21 +60,21 @@ _UNITS: dict[str, tuple[str, float]] = {
     "g": ("g", 1.0),
     "none": ("1", 1.0),
 }
-_SI = {"eeg", "ecg", "emg", "eog", "gsr"}  # kinds of which our unit is 1e-6 of SI's
+_SI = {"eeg", "ecg", "emg", "eog", "gsr"}  # kinds whose unit is 1e-6 of the SI unit
 
 
 @dataclass(frozen=True)
 class StreamDescription:
-    """A stream of the network, described.
+    """Description of a stream on the network.
 
     Parameters
     ----------
     info
-        The stream as a session sees it; events have rate 0.
+        The stream in the session; events have rate 0.
     factors
-        What each channel is to be multiplied with to have our unit; empty for texts.
+        Factor that converts each channel to its unit; empty for texts.
     text
-        Whether it carries texts, as marker streams do.
+        Whether the samples are texts, as in marker streams.
     """
 
     info: StreamInfo
@@ -83,17 +83,17 @@ class StreamDescription:
 
 
 def read_description(xml: str, name: str, participant: str = "") -> StreamDescription:
-    """Return what a stream is, from the XML that describes it.
+    """Return the description of a stream, from its XML.
 
-    Channels take their names from ``label``, and kind and unit from ``type`` and
-    ``unit``, where they say one; what they leave open follows from the stream's type.
+    Names of channels come from ``label``, kind and unit from ``type`` and ``unit``, if
+    present; otherwise from the stream's type.
 
     Parameters
     ----------
     xml
-        As ``StreamInfo.as_xml`` gives it.
+        Text of pylsl's ``StreamInfo.as_xml``.
     name, participant
-        Of the device, and of who wears it.
+        Name of the device, and code of the participant who wears it.
     """
     root = ElementTree.fromstring(xml)
     stream_type = _text(root, "type")
@@ -155,7 +155,7 @@ def _channel(
 
 
 def _unit(text: str, kind: str, usual: str) -> tuple[str, float]:
-    """Return our unit of a channel and the factor to it; what is unknown stays."""
+    """Return unit and factor of a channel; an unknown unit stays."""
     if not text:
         return usual, 1.0
     if re.fullmatch(r"[+-]?\d+", text):
@@ -175,7 +175,7 @@ def _default_names(part: str, n: int) -> Sequence[str]:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Return names of which no two are alike."""
+    """Return distinct names."""
     counts: Counter[str] = Counter()
     unique = []
     for name in names:

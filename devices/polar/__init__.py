@@ -1,4 +1,4 @@
-"""Polar's H10 chest strap, over Bluetooth Low Energy."""
+"""Polar H10 chest strap, over Bluetooth Low Energy."""
 
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -23,12 +23,11 @@ class H10(Device):
 
     Its streams are ``<name>.ecg`` (130 Hz, uV), if wanted ``<name>.acc`` (200 Hz, g),
     and the events ``.hr`` (with skin contact), ``.ibi`` (s, at the beat that ends each)
-    and ``.status``: what the connection went through. When it breaks, the strap is
-    sought anew, after 1 s, 2 s, 4 s up to 30 s; the streams go on with a gap as long as
-    it was.
+    and ``.status``, messages about the connection. A lost connection is retried after
+    1 s, 2 s, 4 s up to 30 s; the streams then continue after a gap.
 
-    Untested on the device: it is written by the strap's published bytes and held to its
-    twin.
+    Not tested on hardware: it follows the published protocol and is tested with
+    `MockStrap`.
 
     Parameters
     ----------
@@ -36,21 +35,21 @@ class H10(Device):
         The strap's address, or the eight characters on it, as ``"8B3F2A1C"``; the first
         H10 that answers by default.
     acc
-        Whether it sends its acceleration too.
+        Whether to read its acceleration too.
     timeout
-        How long to look for it (s).
+        Time to search for the strap (s).
     twin
-        A device on whom the twin is worn in place of a strap: what comes is labelled
+        Data source of a mock strap that replaces the hardware; its data are labelled as
         simulated. ``{ use = "devices.simulated:Chest", rate = 130 }`` in a session
         file, or a `MockStrap`.
     name, participant, clock
-        Filled in by the session.
+        Set by the session.
 
     Notes
     -----
-    The strap's own clock is in each frame: it tells to the sample what was lost. It is
-    laid on the session clock by the frames that came with the least delay, so that a
-    constant delay remains, of a frame's way and not of its length.
+    Each frame carries the time of the strap's clock, which determines losses exactly.
+    The least delayed frames determine its offset to the session clock, so that a
+    constant delay of transmission remains, but not the duration of a frame.
     """
 
     address: str = ""
@@ -94,16 +93,16 @@ class H10(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """What flows."""
+        """Streams of the strap."""
         return () if self._strap is None else self._strap.streams
 
     @property
     def ended(self) -> bool:
-        """Whether this is closed: a strap that is lost is waited for."""
+        """Whether this is closed; a lost strap is waited for."""
         return self._link is None
 
     def read(self) -> list[Item]:
-        """Return what has come since the last call."""
+        """Return the items since the last call."""
         if self._link is None or self._strap is None:
             return []
         items: list[Item] = []

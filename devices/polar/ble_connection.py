@@ -1,4 +1,4 @@
-"""A thread that keeps a Bluetooth connection, and passes on what it hears."""
+"""Bluetooth connection in a thread, with reconnection and a queue of notifications."""
 
 import asyncio
 from collections import deque
@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from devices.polar.messages import CONTROL, DATA, HEART_RATE, START, STOP
 
-LONGEST: Final = 30.0  # s between two tries to connect
+LONGEST: Final = 30.0  # s between two attempts to connect
 STATUS: Final = ""
-"""The characteristic under which the link itself says what befell it."""
+"""Characteristic of the connection's own status messages."""
 
 
 class Gatt(Protocol):
@@ -30,11 +30,11 @@ class Gatt(Protocol):
 
 
 FindPeripheral = Callable[[Callable[[Any], None]], Awaitable[Gatt]]
-"""Finds the peripheral; is given what to call when the connection is gone."""
+"""Function that finds the peripheral, given a callback for a lost connection."""
 
 
 class Notification(NamedTuple):
-    """A notification: from which characteristic, what, when (s, the given clock)."""
+    """A notification: characteristic, bytes, and time of arrival (s, session clock)."""
 
     characteristic: str
     raw: bytes
@@ -42,16 +42,16 @@ class Notification(NamedTuple):
 
 
 class BleConnection:
-    """Connects, asks for measurements, and connects again when the strap is gone.
+    """Connection that starts measurements, and reconnects when the strap is lost.
 
-    After a loss it is sought after 1 s, 2 s, 4 s up to 30 s.
+    Attempts follow after 1 s, 2 s, 4 s up to 30 s.
 
     Parameters
     ----------
-    found
-        Finds the strap.
+    find
+        Function that finds the strap.
     kinds
-        Which measurements to ask for.
+        Measurements to start.
     now
         The session clock.
     """
@@ -73,7 +73,7 @@ class BleConnection:
         Raises
         ------
         OSError
-            If it is not in time.
+            If it takes too long.
         """
         end = monotonic() + timeout
         while not self._ready.wait(0.02):
@@ -83,11 +83,11 @@ class BleConnection:
                 raise OSError(why)
 
     def notifications(self) -> list[Notification]:
-        """Return what came since the last call."""
+        """Return the notifications since the last call."""
         return [self._notifications.popleft() for _ in range(len(self._notifications))]
 
     def close(self) -> None:
-        """Stop the measurements, disconnect, end the thread."""
+        """Stop the measurements, disconnect, and end the thread."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._end)
             self._thread.join()
@@ -101,7 +101,7 @@ class BleConnection:
             runner.run(self._keep())
 
     async def _keep(self) -> None:
-        """Keep it connected until the end is said."""
+        """Keep it connected until `close`."""
         self._done = asyncio.Event()
         pause, tries = 1.0, 0
         while not self._done.is_set():
@@ -109,7 +109,7 @@ class BleConnection:
                 if await self._once(tries):
                     pause, tries = 1.0, 0
                 why = "the strap is out of reach"
-            except Exception as error:  # bleak raises what each system's stack does
+            except Exception as error:  # bleak raises the errors of each system's stack
                 self._failed = why = str(error) or type(error).__name__
             if self._done.is_set():
                 return
@@ -118,7 +118,7 @@ class BleConnection:
             pause, tries = min(2 * pause, LONGEST), tries + 1
 
     async def _once(self, tries: int) -> bool:
-        """Find the strap, and serve until it is gone; tell whether it was there."""
+        """Find the strap and serve it until it is lost; return whether it was found."""
         gone = asyncio.Event()
         client = await self._until_done(self._find(lambda _: gone.set()))
         if client is not None:
@@ -126,7 +126,7 @@ class BleConnection:
         return client is not None
 
     async def _serve(self, client: Gatt, gone: asyncio.Event, tries: int) -> None:
-        """Ask for everything, then wait until the strap is gone or the end is said."""
+        """Start the measurements, then wait until the strap is lost or `close`."""
         await client.connect()
         try:
             for characteristic in (HEART_RATE, CONTROL, DATA):
@@ -152,7 +152,7 @@ class BleConnection:
         await client.start_notify(characteristic, hear)
 
     async def _until_done(self, work: Awaitable[Any]) -> Any:
-        """Return what ``work`` gives, or None where the end is said before."""
+        """Return the result of ``work``, or None if `close` comes first."""
         if self._done is None:
             return await work
         tasks = [asyncio.ensure_future(work), asyncio.ensure_future(self._done.wait())]

@@ -1,4 +1,4 @@
-"""The computer's own Bluetooth, through bleak."""
+"""The computer's Bluetooth adapter, through bleak."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from devices.polar.ble_connection import Gatt
 
 
 def bleak() -> Any:
-    """Return the package, or say how to get it."""
+    """Return the package bleak, or raise ValueError with its installation command."""
     try:
         import bleak as package
     except ImportError:
@@ -24,12 +24,12 @@ async def strap(address: str, timeout: float, gone: Callable[[Any], None]) -> Ga
     Parameters
     ----------
     address
-        Its address, or what its name ends with, as ``"8B3F2A1C"``; the first H10 that
-        answers, if nothing is said.
+        Its address, or the end of its name, as ``"8B3F2A1C"``; by default the first H10
+        that answers.
     timeout
-        How long to look for it (s).
+        Time to search for it (s).
     gone
-        Is called when the connection is lost.
+        Function that is called when the connection is lost.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def discover(seconds: float = 2.0) -> list[str]:
     try:
         scanner = bleak().BleakScanner
         there = asyncio.run(scanner.discover(seconds))
-    except Exception:  # each system's stack says in its own way that it has none
+    except Exception:  # each system's stack raises its own errors without Bluetooth
         return []
     names = ((device.name or "", device.address) for device in there)
     return sorted(

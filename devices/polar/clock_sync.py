@@ -1,34 +1,35 @@
-"""Where a device's own clock lies on ours, from when its frames came."""
+"""Synchronization of a device's clock with the session clock, by frame delays."""
 
 from typing import Final
 
-_PERIOD: Final = 2.0  # s, of which the frame counts that came with the least delay
+_PERIOD: Final = 2.0  # s, of which the least delayed frame counts
 _PERIODS: Final = 60
-_ENOUGH: Final = 5  # periods before a drift is told from chance
-_STRAY: Final = 0.005  # by how much the least delay of a period varies (s)
-_DRIFT: Final = 5e-5  # how much crystals usually differ (s a second)
-_SET: Final = 10.0  # by how much delays leap when the device's clock was set (s)
+_ENOUGH: Final = 5  # periods before a drift is estimated
+_STRAY: Final = 0.005  # variation of the least delay of a period (s)
+_DRIFT: Final = 5e-5  # usual difference of crystals (s per s)
+_SET: Final = 10.0  # jump of the delay that means a clock was set (s)
 
 
 class DelayEstimator:
-    """The line under the delays of frames: offset and drift of the device's clock.
+    """Estimator of offset and drift of the device's clock, from delays of frames.
 
-    No frame comes before it was sent, and some come with little delay. So of all lines
-    that no delay lies below, the one counts that the delays lie least above: the edge
-    of their lower hull above their middle. It holds across a gap of any length, as a
-    running minimum does not.
+    No frame arrives before it was sent, and some arrive with little delay. The estimate
+    is the line below all delays that is closest to them: the edge of their lower convex
+    hull at their mean time. Unlike a running minimum, it holds across gaps of any
+    length.
 
     Notes
     -----
-    As Moon, Skelly and Towsley (1999) estimate the skew of clocks in a network; but as
-    crystals differ by little, a drift counts in full only once it was seen for minutes.
+    Moon, Skelly and Towsley (1999) estimate the skew of network clocks in this way.
+    Here, as crystals differ by little, the drift is shrunk to 0 until it has been
+    observed for minutes.
     """
 
     def __init__(self) -> None:
-        self._least: list[tuple[float, float]] = []  # stamp, delay; one a period
+        self._least: list[tuple[float, float]] = []  # stamp and delay, one per period
 
     def update(self, stamp: float, now: float) -> None:
-        """Take note that what was stamped ``stamp`` (s) came at ``now`` (s)."""
+        """Add a frame with time stamp ``stamp`` (s) that arrived at ``now`` (s)."""
         delay = now - stamp
         if self._least and abs(delay - self._least[-1][1]) > _SET:
             self._least.clear()
@@ -40,7 +41,7 @@ class DelayEstimator:
         del least[:-_PERIODS]
 
     def line(self) -> tuple[float, float]:
-        """Return the delay at stamp 0 (s), and by how much it grows (s a second)."""
+        """Return the delay at stamp 0 (s), and its drift (s per s)."""
         points = self._least
         if len(points) < _ENOUGH:
             return min((delay for _, delay in points), default=0.0), 0.0
@@ -68,7 +69,7 @@ def _hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def _edge(
     hull: list[tuple[float, float]], middle: float
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return the two corners of the hull between which ``middle`` lies."""
+    """Return the two corners of the hull on either side of ``middle``."""
     i = next(
         (i for i, (x, _) in enumerate(hull[1:-1], 1) if x >= middle), len(hull) - 1
     )

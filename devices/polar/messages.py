@@ -1,7 +1,7 @@
-"""The bytes of a Polar H10, and what they carry.
+"""Parser of the messages of a Polar H10.
 
-By the Bluetooth heart rate profile (characteristic 0x2A37) and Polar's measurement data
-(PMD), little-endian throughout.
+Sources: the Bluetooth heart rate profile (characteristic 0x2A37) and Polar's
+measurement data protocol (PMD). All integers are little-endian.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ START: Final = {
     ACC: bytes.fromhex("02 02 00 01 C8 00 01 01 10 00 02 01 08 00"),  # 200 Hz, 8 g
 }
 STOP: Final = {ECG: bytes.fromhex("03 00"), ACC: bytes.fromhex("03 02")}
-ANSWER: Final = 0xF0  # begins what the control point says
+ANSWER: Final = 0xF0  # first byte of a response of the control point
 REFUSALS: Final = {
     1: "it does not know the command",
     2: "it does not have this measurement",
@@ -37,19 +37,20 @@ REFUSALS: Final = {
     7: "it cannot do so now",
     10: "the strap must be on the skin",
 }
-_GOES_ON: Final = 6  # it measures already, which is what was wanted
+_GOES_ON: Final = 6  # it measures already: no error
 
 SIGNALS: Final = {
     ECG: ("ecg", Fraction(130), (Channel("ecg", "ecg", "uV"),)),
     ACC: ("acc", Fraction(200), tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")),
 }
-_BURST: Final = 0.7  # s: what comes in one frame, 73 samples of 130 a second
+_BURST: Final = 0.7  # s of one frame, 73 samples at 130 Hz
 
 
 class Beats(NamedTuple):
-    """What the heart rate characteristic says: rate (1/min), skin contact, intervals.
+    """Values of the heart rate characteristic: rate (1/min), contact, RR intervals.
 
-    ``contact`` is None where the strap cannot tell; intervals are in s, oldest first.
+    ``contact`` (of the skin) is None where the strap does not measure it; intervals are
+    in s, oldest first.
     """
 
     rate: float
@@ -58,7 +59,7 @@ class Beats(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Samples of one kind: the sensor's time of the last one (ns), and rows."""
+    """Samples of one measurement: sensor time of the last one (ns), and rows."""
 
     kind: int
     stamp: int
@@ -66,12 +67,12 @@ class Frame(NamedTuple):
 
 
 def read_heart_rate(raw: bytes) -> Beats:
-    """Return what a heart rate measurement says.
+    """Return the values of a heart rate measurement.
 
     Raises
     ------
     ValueError
-        If it is too short for what its flags promise.
+        If it is shorter than its flags require.
     """
     if len(raw) < 2:
         raise ValueError(f"a heart rate of {len(raw)} bytes: {raw.hex(' ')}")
@@ -93,7 +94,7 @@ def read_frame(raw: bytes) -> Frame:
     Raises
     ------
     ValueError
-        If it is of a kind that is not asked for, or its samples are not whole.
+        If its kind is unknown, or its last sample is incomplete.
     """
     kind, form = (raw[0], raw[9]) if len(raw) >= 10 else (-1, -1)
     body = raw[10:]
@@ -109,17 +110,17 @@ def read_frame(raw: bytes) -> Frame:
 
 
 def refusal(raw: bytes) -> str:
-    """Return why the control point refuses a command; nothing if it does not."""
+    """Return the reason for which a command was refused, or ``""``."""
     if len(raw) < 4 or raw[0] != ANSWER or raw[3] in {0, _GOES_ON}:
         return ""
     return REFUSALS.get(raw[3], f"error {raw[3]}")
 
 
 class _Signal:
-    """One regular signal: frames with the sensor's own time, put on the grid.
+    """Alignment of one regular signal, from frames with time stamps of the sensor.
 
-    The sensor's clock tells to the sample what was lost; where it lies on the session
-    clock is told by the frames that came with the least delay.
+    The sensor's clock determines losses exactly; the least delayed frames determine its
+    offset to the session clock.
     """
 
     def __init__(self, info: StreamInfo) -> None:
@@ -129,7 +130,7 @@ class _Signal:
         self._delays = DelayEstimator()
 
     def take(self, frame: Frame, now: float) -> list[Block]:
-        """Take in a frame that came at ``now`` (s, session clock)."""
+        """Add a frame that arrived at ``now`` (s, session clock)."""
         n = len(frame.rows)
         back = np.arange(n - 1, -1, -1) / self.rate
         stamps = frame.stamp / 1e9 - back
@@ -137,7 +138,7 @@ class _Signal:
         return self._blocks(stamps, frame.rows, now)
 
     def due(self, now: float) -> list[Block]:
-        """Return what was held and has its place now."""
+        """Return the held samples that have a place now."""
         if not self._stamped.held:
             return []
         return self._blocks(np.empty(0), np.empty((0, len(self.info.channels))), now)
@@ -153,16 +154,16 @@ class _Signal:
 
 @dataclass
 class Strap:
-    """One strap's notifications, as blocks and events.
+    """Blocks and events from the notifications of one strap.
 
     Parameters
     ----------
     name, participant
-        Of the device, and of who wears it.
+        Name of the device, and code of the participant who wears it.
     kinds
-        Which signals are asked for.
+        Measurements that were started.
     origin
-        Whether a real strap or the twin speaks.
+        Measured, or simulated for a `MockStrap`.
     """
 
     name: str
@@ -196,12 +197,12 @@ class Strap:
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """What flows."""
+        """Streams of the strap."""
         regular = tuple(s.info for s in self._signals.values())
         return (*regular, self._hr, self._ibi, self.status)
 
     def take(self, characteristic: str, raw: bytes, now: float) -> list[Item]:
-        """Return what a notification that came at ``now`` (s) says."""
+        """Return the items of a notification that arrived at ``now`` (s)."""
         try:
             if characteristic == HEART_RATE:
                 return list(self._beats(read_heart_rate(raw), now))
@@ -218,15 +219,15 @@ class Strap:
             return [self.say(f"not understood: {error}", now)]
 
     def due(self, now: float) -> list[Item]:
-        """Return what was held and has its place by ``now`` (s, session clock)."""
+        """Return the held samples with a place by ``now`` (s, session clock)."""
         return [block for s in self._signals.values() for block in s.due(now)]
 
     def say(self, text: str, now: float) -> Events:
-        """Return a line of the status."""
+        """Return a status message as an event."""
         return single_event(self.status, self._after(self.status, now), text)
 
     def _beats(self, beats: Beats, now: float) -> list[Events]:
-        """Return rate and intervals; the last beat was just before it was told."""
+        """Return rate and RR intervals; the last beat was just before the message."""
         contact = np.nan if beats.contact is None else float(beats.contact)
         at = self._after(self._hr, now)
         items = [single_event(self._hr, at, "", beats.rate, contact)]
@@ -237,6 +238,6 @@ class Strap:
         return items
 
     def _after(self, info: StreamInfo, time: float) -> float:
-        """Return a time that is none before the last one of an event stream."""
+        """Return the time, or that of the stream's last event if it is later."""
         self._last[info.name] = max(time, self._last.get(info.name, -np.inf))
         return self._last[info.name]

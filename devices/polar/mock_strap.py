@@ -1,4 +1,4 @@
-"""A strap that is not there: it answers over a connection that is none."""
+"""Mock of a Polar H10, for tests without hardware."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,31 +20,31 @@ from devices.polar.messages import (
 from physio.core.block import Array, Block
 from physio.core.protocols import Clock, Device, WallClock
 
-STEP: Final = 0.01  # s between two looks at the participant
-ZERO: Final = 8.2e8  # of the sensor's clock, which counts from 2000 (s)
+STEP: Final = 0.01  # s between two polls of the data source
+ZERO: Final = 8.2e8  # start of the sensor's clock, which counts from 2000 (s)
 ROWS: Final = {ECG: 73, ACC: 36}  # samples in a frame
 ECG_FORM, ACC_FORM = 0, 1
 
 
 @dataclass
 class MockStrap:
-    """A Polar H10 without hardware, as `devices.polar.ble_connection.Gatt` sees one.
+    """Mock of a Polar H10 behind `devices.polar.ble_connection.Gatt`.
 
-    It notes what is written to it, answers commands as the strap does, sends frames of
-    73 samples and a heart rate each second, and can be out of reach. What it senses
-    comes from another device, with streams ``.ecg`` (mV or uV, 130 Hz), ``.acc`` (g,
-    200 Hz) or events ``.beats``, as far as it has them.
+    It records the commands written to it, answers them as the strap does, sends frames
+    of 73 samples and a heart rate each second, and can be out of reach. Its data come
+    from another device, with streams ``.ecg`` (mV or uV, 130 Hz), ``.acc`` (g, 200 Hz)
+    or events ``.beats``, if present.
 
     Parameters
     ----------
     participant
-        What senses.
+        Device that provides the data.
     lost
-        From when to when it is out of reach (s since the first connection).
+        Intervals in which it is out of reach (s since the first connection).
     refuses
-        What the control point answers to each command; 0 for yes.
+        Error code with which the control point answers; 0 for success.
     fast
-        By how much of itself the sensor's clock is fast.
+        Relative error of the rate of the sensor's clock.
     clock
         The session clock.
     """
@@ -61,7 +61,7 @@ class MockStrap:
         self._open = self._begun = False
 
     async def find(self, gone: Callable[[Any], None]) -> "Connection":
-        """Return a connection, as a scan does that finds the strap.
+        """Return a connection, as a successful scan does.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class MockStrap:
         return any(a <= passed < b for a, b in self.lost)
 
     def begin(self) -> None:
-        """Put the strap on, the first time that it is connected."""
+        """Start the data source at the first connection."""
         if not self._begun:
             self._begun, self._begin = True, self.clock.now()
             self.participant.__enter__()
@@ -91,17 +91,17 @@ class MockStrap:
             self._last_heart_rate = self._begin
 
     def end(self) -> None:
-        """Take it off."""
+        """Stop the data source."""
         if self._begun:
             self._begun = False
             self.participant.__exit__(None, None, None)
 
     def forget(self) -> None:
-        """Measure nothing any more, as a strap that lost its connection."""
+        """Stop all measurements, as a strap does that lost its connection."""
         self._measures.clear()
 
     def answer(self, raw: bytes) -> bytes:
-        """Return what the control point says to a command."""
+        """Return the response of the control point to a command."""
         self.written.append((CONTROL, raw))
         kinds = [k for k in START if raw in (START[k], STOP[k])]
         code = self.refuses if kinds else 1
@@ -112,7 +112,7 @@ class MockStrap:
         return bytes([ANSWER, raw[0], kind, code, 0])
 
     def sensed(self) -> list[tuple[str, bytes]]:
-        """Return the notifications that are due: whole frames, and the heart rate."""
+        """Return the notifications due: complete frames, and the heart rate."""
         for item in self.participant.read():
             suffix = item.info.name.rpartition(".")[2]
             if suffix == "beats":
@@ -143,7 +143,7 @@ class MockStrap:
         return frames
 
     def _heart(self) -> bytes:
-        """Return a heart rate with the intervals between beats of the last second."""
+        """Return a heart rate message with the RR intervals of the last second."""
         intervals = np.diff(self._beats)
         self._beats = self._beats[-1:]
         ticks = np.round(1024 * intervals).astype("<u2")
@@ -153,7 +153,7 @@ class MockStrap:
 
 @dataclass
 class Connection:
-    """A connection to the twin, as bleak's client is one to a strap."""
+    """Connection to the mock strap, with the interface of bleak's client."""
 
     twin: MockStrap
     gone: Callable[[Any], None]
@@ -168,9 +168,9 @@ class Connection:
         return self._task is not None and not self._task.done()
 
     async def connect(self) -> None:
-        """Connect; from now on the strap's notifications come."""
+        """Connect and start the notifications."""
         self.twin.begin()
-        self.twin.sensed()  # what was sensed out of reach is lost
+        self.twin.sensed()  # data of the time out of reach are lost
         self._task = asyncio.create_task(self._send())
 
     async def disconnect(self) -> None:
@@ -182,7 +182,7 @@ class Connection:
     async def start_notify(
         self, characteristic: str, callback: Callable[[Any, bytearray], None]
     ) -> None:
-        """Have notifications of a characteristic go to ``callback``."""
+        """Register ``callback`` for the notifications of a characteristic."""
         self._hears[characteristic] = callback
 
     async def write_gatt_char(
@@ -211,7 +211,7 @@ class Connection:
 
 
 def write_frame(kind: int, stamp: int, rows: Array) -> bytes:
-    """Return a data frame: rows in whole uV or thousandths of g, stamp in ns."""
+    """Return a data frame: rows in uV or 1e-3 g, rounded; stamp in ns."""
     head = bytes([kind]) + stamp.to_bytes(8, "little")
     if kind == ACC:
         return head + bytes([ACC_FORM]) + rows.astype("<i2").tobytes()

@@ -1,20 +1,22 @@
-"""A participant with known truth, wearing what we can read: a simulation, never a recording.
+"""Simulated participants with known ground truth, and the devices that they wear.
 
-Valence, arousal and dominance, each on [-1, 1], drive a body; `Headset`, `Wristband`
-and `Chest` measure it. The hidden course and all that the sensors did comes beside the
-signals as truth. Every stream's origin is ``simulated``.
+Valence, arousal and dominance, each on [-1, 1], drive a simulated physiology;
+`Headset`, `Wristband` and `Chest` measure it. The hidden trajectory of affect and the
+events of the sensors are streamed as ground truth. Every stream's origin is
+``simulated``.
 
-What one unit of affect (from the middle of a scale to its end) does to the body in the
-preset ``published``; ``exaggerated`` multiplies the mean by 3.5, for trying things out.
-``mean`` is that over participants, and each participant's own effect is drawn about it
-with ``sd``, which is often the larger of the two: many participants answer the other
-way round. The directions are the literature's; sizes are set so that, against the noise
-and the differences between participants simulated here, effects are as small as it
-finds them, and are our reading, not a table copied from anywhere. No effect not listed
-here exists: posture, for example, does not give the condition away.
+The table gives the effect of one unit of affect (from the middle of a scale to its end)
+on the physiology in the preset ``published``; ``exaggerated`` multiplies the mean by
+3.5, for demonstrations. ``mean`` is the mean over participants. Each participant's
+effect is drawn about it with ``sd``, which is often the larger of the two: many
+participants respond in the opposite direction. The directions are from the literature.
+The sizes are this package's reading of it, not a published table: they are set so that
+effects are as small, relative to the simulated noise and differences between
+participants, as published ones. No other effects exist: posture, for example, carries
+no information on the condition.
 
 ===================  =====  ====  =======  =========================================
-effect               mean   sd    unit     how certain, after whom
+effect               mean   sd    unit     evidence and source
 ===================  =====  ====  =======  =========================================
 heart.arousal         8.00  4.00  1/min    certain under stress (Kreibig 2010)
 heart.valence         1.00  1.50  1/min    disputed (Lang et al. 1993)
@@ -34,10 +36,10 @@ alpha.arousal        -0.15  0.15  ln       fair (Barry et al. 2007)
 asymmetry.valence     0.04  0.10  ln       disputed: right minus left frontal alpha
                                            (Davidson 1992; Smith et al. 2017)
 beta.arousal          0.05  0.12  ln       weak (Alarcao and Fonseca 2019)
-beta.dominance        0.02  0.08  ln       hardly any (Reuderink et al. 2013)
+beta.dominance        0.02  0.08  ln       very weak (Reuderink et al. 2013)
 gamma.arousal         0.00  0.12  ln       no agreed sign; participants differ
 gamma.valence         0.03  0.12  ln       weak (Koelstra et al. 2012)
-muscle.arousal        0.15  0.20  ln       fair; it looks like beta and gamma
+muscle.arousal        0.15  0.20  ln       fair; overlaps with beta and gamma
                                            (Goncharova et al. 2003; Whitham et al.
                                            2007)
 muscle.valence       -0.10  0.15  ln       fair: the frown (Larsen et al. 2003)
@@ -45,8 +47,8 @@ blink.arousal         0.10  0.15  ln rate  fair (Stern et al. 1984)
 ===================  =====  ====  =======  =========================================
 
 ``ln`` is the logarithm of an amplitude for rsa, pulse, level and size, of a power for
-what the headset sees, of a rate for ``ln rate``. Nerves follow affect within 3 s, the
-level of skin conductance within 25 s, the skin's temperature within 80 s.
+EEG and muscles, of a rate for ``ln rate``. Autonomic effects follow affect with a time
+constant of 3 s, the skin conductance level with 25 s, skin temperature with 80 s.
 
 References
 ----------

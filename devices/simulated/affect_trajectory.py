@@ -1,4 +1,4 @@
-"""What the participant feels: the hidden course of valence, arousal and dominance."""
+"""Hidden trajectory of a participant's valence, arousal and dominance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -12,10 +12,10 @@ from physio.core.block import Array
 Protocol = Literal["wesad", "wesad-stress-last", "wesad-stress-first", "random", "rest"]
 
 GRID: Final = 4
-"""Samples of the hidden course a second (Hz)."""
+"""Sampling rate of the hidden trajectory (Hz)."""
 
 # Mean SAM rating after each condition over WESAD's participants, (rating - 5) / 4. The
-# study asked for no dominance: those are guesses.
+# study did not ask for dominance: those values are assumed.
 CONDITION_AFFECT: Final[Mapping[str, tuple[float, float, float]]] = {
     "baseline": (0.4, -0.6, 0.2),
     "amusement": (0.6, -0.5, 0.3),
@@ -48,7 +48,7 @@ _FIRST: Final = (
 
 
 class TrajectorySegment(NamedTuple):
-    """A segment of the course.
+    """A segment of the trajectory.
 
     ``rows``: valence, arousal, dominance at 4 Hz, shape (16, 3). ``conditions``: onset
     (s), name and duration (s). ``ratings``: time (s) and the rating of all three.
@@ -60,7 +60,7 @@ class TrajectorySegment(NamedTuple):
 
 
 class AffectTrajectory:
-    """The course of one participant through one protocol, which begins again at its end.
+    """Trajectory of one participant through a protocol, which repeats without end.
 
     A condition pulls the three towards what this participant feels in it, within some
     seconds; about that they wander smoothly.
@@ -68,16 +68,15 @@ class AffectTrajectory:
     Parameters
     ----------
     participant
-        Who.
+        The simulated participant.
     protocol
-        ``"wesad"``: in the order that the seed draws, stress first or last, five to
-        seven as in the study. ``"random"``: nothing but wandering, wide and slow, with
-        a rating each tenth of the cycle. ``"rest"``: resting all the time.
+        ``"wesad"``: stress first or last, drawn by the seed with odds of five to seven
+        as in the study. ``"random"``: a wide, slow random process, with a rating each
+        tenth of the cycle. ``"rest"``: rest throughout.
     cycle
-        How long the protocol takes (s).
+        Duration of the protocol (s).
     steps
-        What the participant goes through instead of a protocol: conditions, and how
-        long each lasts (s).
+        Conditions that replace the protocol, each with its duration (s).
     """
 
     def __init__(
@@ -132,13 +131,13 @@ class AffectTrajectory:
         return TrajectorySegment(rows, conditions, ratings)
 
     def _end(self) -> float:
-        """Return when the present condition ends (s)."""
+        """Return the end of the current condition (s)."""
         return self._cycle * (self._round + float(self._edges[self._part]))
 
     def _pass(
         self, at: Array, rows: Array
     ) -> tuple[list[tuple[float, str, float]], list[tuple[float, Array]]]:
-        """Go through the conditions that end in this segment."""
+        """Return the conditions that begin, and the ratings, within this segment."""
         conditions, ratings = [], []
         if self._row == 0:
             conditions.append((0.0, self._parts[0][0], self._end()))
@@ -156,7 +155,7 @@ class AffectTrajectory:
         return conditions, ratings
 
     def _rated(self, rows: Array) -> Array:
-        """Return the rating of a condition: its mean, a rater's noise, nine steps."""
+        """Return the rating of a condition: its mean plus noise, on nine steps."""
         mean = (self._sum + rows.sum(axis=0)) / max(self._count + len(rows), 1)
         self._sum, self._count = np.zeros(3), 0
         rating = np.clip(mean + self._noise.normal(0.0, 0.2, 3), -1.0, 1.0)

@@ -1,6 +1,6 @@
-"""A device on the simulated participant: what came by now, less what was lost."""
+"""Base class of simulated devices, with losses, gaps and ground truth."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -42,43 +42,41 @@ class SimulatedDevice(Device):
     """A device on a simulated participant whose true affect is known.
 
     Devices of one ``seed``, ``preset``, ``protocol`` and ``cycle`` (or, without one,
-    ``seconds``) are on the same participant: one course of affect, one train of beats,
-    one breath, each counted from the moment when the device was opened.
+    ``seconds``) are on the same participant: one trajectory of affect, one train of
+    beats, one respiration, each counted from the opening of the device.
 
     Parameters
     ----------
     name, participant, clock
-        The device's name in front of its streams', the participant's code and the
-        session clock: the session fills them in.
+        Name of the device, which its streams' names begin with, code of the participant
+        and session clock: set by the session.
     seed
-        Which participant, at least 0.
+        Seed of the participant, at least 0.
     preset
         ``"published"`` or ``"exaggerated"``: see `devices.simulated`.
     protocol
-        What the participant goes through: ``"wesad"``, ``"random"`` ...: see
-        `AffectTrajectory`.
+        Protocol, ``"wesad"``, ``"random"`` ...: see `AffectTrajectory`.
     seconds
-        How long the device sends; without end by default.
+        Duration (s); without end by default.
     cycle
-        How long the protocol takes before it begins again (s); at 0 as long as
-        ``seconds``, so that a short demonstration has every condition, and 600 where
-        that has no end.
+        Duration of the protocol before it repeats (s); with 0 it is ``seconds``, so
+        that a short demonstration has every condition, and 600 if that has no end.
     steps
-        What the participant goes through instead of a protocol: the names of conditions
-        (``baseline``, ``stress``, ``amusement``, ``meditation``, ``rest``), and how
-        long each lasts (s).
+        Conditions that replace the protocol (``baseline``, ``stress``, ``amusement``,
+        ``meditation``, ``rest``), each with its duration (s).
     loss
-        Share of samples lost one by one at random, 0 to 1.
+        Proportion of single samples lost at random, 0 to 1.
     gaps
-        From when to when nothing comes from any sensor (s since the beginning).
+        Intervals without data from any sensor (s since the beginning).
     dies
-        When a sensor ends for good (s), by its stream's own name: ``{"eda": 30.0}``; at
-        0 it never starts.
-    truth
-        Whether the truth goes beside, never lost: the stream ``<name>.truth`` (valence,
-        arousal, dominance) and the events ``<name>.conditions`` (name and duration),
-        ``<name>.ratings`` (what the participant said of a condition at its end),
-        ``<name>.beats``, and what the device's own sensors tell.
+        Time at which a sensor fails for good (s), by the name of its stream without the
+        device: ``{"eda": 30.0}``; with 0 it never starts.
+    ground_truth
+        Whether the ground truth is streamed, without losses: the stream
+        ``<name>.truth`` (valence, arousal, dominance) and the events
+        ``<name>.conditions`` (name and duration), ``<name>.ratings`` (self-report of a
+        condition at its end), ``<name>.beats``, and the events of the device's
+        sensors.
     """
 
     name: str = "simulated"
@@ -96,7 +94,7 @@ class SimulatedDevice(Device):
     ground_truth: bool = True
 
     signals: ClassVar[tuple[str, ...]] = ()
-    """The own names of the streams that can be lost."""
+    """Names of the streams that can have losses, without the device's name."""
 
     def __post_init__(self) -> None:
         self._feeds: tuple[SampleFeed, ...] = ()
@@ -108,7 +106,8 @@ class SimulatedDevice(Device):
             )
         if not 0 <= self.loss <= 1:
             raise ValueError(
-                f"the loss of {self.name!r} is a share from 0 to 1, not {self.loss}"
+                f"the loss of {self.name!r} is a proportion from 0 to 1, not "
+                f"{self.loss}"
             )
         if not (self.seconds > 0 and 0 <= self.cycle < inf):
             raise ValueError(
@@ -119,8 +118,8 @@ class SimulatedDevice(Device):
             n for n, seconds in self.steps if n not in CONDITION_AFFECT or seconds <= 0
         ]:
             raise ValueError(
-                f"{self.name!r} cannot go through {unknown[0]!r}: a simulated participant "
-                f"knows {', '.join(CONDITION_AFFECT)}, each for more than 0 s"
+                f"{self.name!r} cannot go through {unknown[0]!r}: the conditions are "
+                f"{', '.join(CONDITION_AFFECT)}, each for more than 0 s"
             )
         if bad := [gap for gap in self.gaps if not gap[0] < gap[1]]:
             raise ValueError(
@@ -133,15 +132,15 @@ class SimulatedDevice(Device):
             )
 
     @abstractmethod
-    def _sensors(self, who: Participant) -> tuple[Sensor, ...]:
-        """Return the sensors on ``who``, new."""
+    def _sensors(self, participant: Participant) -> tuple[Sensor, ...]:
+        """Return new sensors on a participant."""
 
     def __enter__(self) -> Self:
-        who = Participant.draw(self.seed, self.preset)
-        sensors = self._sensors(who)
+        participant = Participant.draw(self.seed, self.preset)
+        sensors = self._sensors(participant)
         cycle = self.cycle or (self.seconds if self.seconds < inf else 600.0)
         self._body = Physiology(
-            who, AffectTrajectory(who, self.protocol, cycle, self.steps)
+            participant, AffectTrajectory(participant, self.protocol, cycle, self.steps)
         )
         sensor_events = {
             s.event_name: s.event_channels for s in sensors if s.event_name
@@ -172,26 +171,26 @@ class SimulatedDevice(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """What flows, the truth included."""
+        """Streams of the device, ground truth included."""
         return (*(feed.info for feed in self._feeds), *self._event_infos.values())
 
     @property
     def ended(self) -> bool:
-        """Whether the last of ``seconds`` has been read."""
+        """Whether all of ``seconds`` has been read."""
         return self._ended
 
     @property
     def produced(self) -> dict[str, int]:
-        """How many samples of each stream were taken up to the last read."""
+        """Number of samples of each stream that were taken up to the last read."""
         return {feed.info.name: feed.produced for feed in self._feeds}
 
     @property
     def delivered(self) -> dict[str, int]:
-        """How many of them were read; the others are lost."""
+        """Number of them that were read; the others are lost."""
         return {feed.info.name: feed.delivered for feed in self._feeds}
 
     def read(self) -> Sequence[Item]:
-        """Return what was taken since the last call, each stream in order."""
+        """Return the items since the last call, each stream in order."""
         if not self._open:
             return ()
         now = self.clock.now()
@@ -204,7 +203,7 @@ class SimulatedDevice(Device):
         return items
 
     def _grow(self) -> None:
-        """Live through another segment."""
+        """Generate another segment."""
         span = self._body.advance()
         self._grown += SEGMENT
         for feed in self._feeds:
@@ -224,7 +223,7 @@ class SimulatedDevice(Device):
             ]
 
     def _happened(self, passed: float) -> Iterator[Events]:
-        """Yield what happened by ``passed`` (s) and has not been told."""
+        """Yield the events up to ``passed`` (s) that were not returned yet."""
         for name, waiting in self._waiting.items():
             n = sum(t <= passed for t, _, _ in waiting)
             if not n:
@@ -241,7 +240,7 @@ class SimulatedDevice(Device):
             )
 
     def _feed(self, sensor: Sensor) -> SampleFeed:
-        """Return the stream of a sensor, with the losses asked for."""
+        """Return the stream of a sensor, with its losses."""
         rng = random_stream(self.seed, f"loss {sensor.name}")
         asked = (self.loss, self.gaps, self.dies.get(sensor.name, inf))
         losses = SampleLoss(
@@ -260,7 +259,7 @@ class SimulatedDevice(Device):
         return SampleFeed(info, sensor, self._epoch, self.seconds, losses)
 
     def _events(self, name: str, channels: tuple[Channel, ...]) -> StreamInfo:
-        """Return a stream of events about the participant."""
+        """Return an event stream of the participant."""
         full = f"{self.name}.{name}"
         return StreamInfo(
             full, Fraction(0), channels, Origin.SIMULATED, self.participant
@@ -268,6 +267,6 @@ class SimulatedDevice(Device):
 
 
 def _beats_within(span: PhysiologySegment) -> list[float]:
-    """Return when the heart beat within the span itself."""
+    """Return the times of the heartbeats within the segment itself."""
     beats = span.beats[:, 0]
     return beats[(beats > span.begin) & (beats <= span.begin + SEGMENT)].tolist()

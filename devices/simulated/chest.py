@@ -1,4 +1,4 @@
-"""A chest strap on the simulated participant: electrocardiogram and breath."""
+"""Simulated chest strap: electrocardiogram and respiration."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,8 +13,8 @@ from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.sampling import Sensor
 from physio.core.block import Array, Channel
 
-# Wave: height (mV; of the participant's R or T wave), middle after the R wave (s; of
-# the square root of the beat's length for T), widths before and after the middle (s).
+# Wave: amplitude (mV; relative to the participant's R or T wave), center after the R
+# wave (s; relative to the root of the RR interval for T), widths on both sides (s).
 _P: Final = (0.11, -0.165, 0.022, 0.026)
 _Q: Final = (-0.12, -0.026, 0.009, 0.008)
 _R: Final = (1.0, 0.0, 0.0105, 0.0095)
@@ -23,19 +23,21 @@ _T: Final = (1.0, 0.285, 0.052, 0.034)
 
 
 class Ecg(Sensor):
-    """Lead II: five waves a beat, as wide before as after nowhere; breath, noise."""
+    """Lead II: five asymmetric waves per beat, with respiration and noise."""
 
     name = "ecg"
     site, placement = "chest", "lead II"
 
-    def __init__(self, who: Participant, rate: Fraction) -> None:
+    def __init__(self, participant: Participant, rate: Fraction) -> None:
         super().__init__()
         self.rate = rate
         self.channels = (Channel("ecg", "ecg", "mV"),)
-        self._r, self._t = who.traits["r.wave"], who.traits["t.wave"]
+        self._r, self._t = participant.traits["r.wave"], participant.traits["t.wave"]
         hz = float(rate)
-        self._muscle = band(random_stream(who.seed, "ecg muscle"), 15.0, 90.0, hz)
-        self._base = wander(random_stream(who.seed, "ecg baseline"), 3.0, hz)
+        self._muscle = band(
+            random_stream(participant.seed, "ecg muscle"), 15.0, 90.0, hz
+        )
+        self._base = wander(random_stream(participant.seed, "ecg baseline"), 3.0, hz)
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the voltage (mV), in steps of 1 uV."""
@@ -53,20 +55,20 @@ class Ecg(Sensor):
 
 
 class BreathingBelt(Sensor):
-    """A belt about the chest: its girth, in units of a usual breath's half."""
+    """Chest belt: circumference, in half-amplitudes of a usual breath."""
 
     name = "resp"
     site, placement = "chest", "belt"
 
-    def __init__(self, who: Participant) -> None:
+    def __init__(self, participant: Participant) -> None:
         super().__init__()
         self.rate = Fraction(25)
         self.channels = (Channel("resp", "resp", "1"),)
-        self._slow = wander(random_stream(who.seed, "belt"), 20.0, 25.0)
-        self._noise = random_stream(who.seed, "belt noise")
+        self._slow = wander(random_stream(participant.seed, "belt"), 20.0, 25.0)
+        self._noise = random_stream(participant.seed, "belt noise")
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
-        """Return the girth, in steps of 0.001."""
+        """Return the circumference, in steps of 0.001."""
         y = np.interp(t, span.fine, span.breath) + 0.1 * self._slow.take(len(t))[:, 0]
         y += 0.01 * self._noise.standard_normal(len(t))
         return rounded(y[:, None], 0.001)
@@ -79,7 +81,7 @@ class Chest(SimulatedDevice):
     Parameters
     ----------
     rate
-        Samples of the electrocardiogram a second (Hz), at least 50.
+        Sampling rate of the electrocardiogram (Hz), at least 50.
     """
 
     rate: Fraction = Fraction(250)
@@ -93,12 +95,12 @@ class Chest(SimulatedDevice):
                 f"the rate of {self.name!r} must be 50 Hz or more, not {self.rate}"
             )
 
-    def _sensors(self, who: Participant) -> tuple[Sensor, ...]:
-        return Ecg(who, self.rate), BreathingBelt(who)
+    def _sensors(self, participant: Participant) -> tuple[Sensor, ...]:
+        return Ecg(participant, self.rate), BreathingBelt(participant)
 
 
 def _wave(u: Array, height: float, middle: float, before: float, after: float) -> Array:
-    """Return the sum over beats of a bell with two widths, at ``u`` (n, beats)."""
+    """Return the sum over beats of a two-sided Gaussian, at ``u`` (n, beats)."""
     d = u - middle
     return np.asarray(
         height * np.exp(-((d / np.where(d < 0, before, after)) ** 2) / 2).sum(axis=1)

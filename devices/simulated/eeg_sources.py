@@ -1,4 +1,4 @@
-"""What the electrodes of a headset see: a few dozen sources under the scalp."""
+"""Sources of simulated EEG: background, rhythms, muscles and blinks."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -22,13 +22,13 @@ from physio.core.block import Array
 _BACKGROUND: Final = 48  # sources of 1/f noise, all over the head
 
 Effects = tuple[tuple[str, float], ...]
-"""Names of effects on the logarithm of a power, each with its share."""
+"""Effects on the logarithm of a power, each with its weight."""
 
 
 class _Rhythm(NamedTuple):
-    """Where it is, about which frequency (Hz), how wide, how strong (of a trait).
+    """Rhythm: place, frequency and bandwidth (Hz), amplitude relative to a trait.
 
-    The frequency of alpha rhythms is counted from the participant's own alpha peak.
+    The frequency of alpha rhythms is relative to the participant's alpha peak.
     """
 
     place: str
@@ -85,14 +85,14 @@ _PLACES: Final[Mapping[str, tuple[float, float, float]]] = {
 
 
 def electrodes(names: tuple[str, ...], montage: str) -> Array:
-    """Return where electrodes sit, as directions from the middle of the head.
+    """Return the directions of electrodes from the center of the head.
 
     Parameters
     ----------
     names
-        As the montage spells them.
+        Names of the montage.
     montage
-        One of MNE's, ``"colin27_1005"``.
+        A montage of MNE, ``"colin27_1005"``.
 
     Returns
     -------
@@ -126,57 +126,67 @@ def electrodes(names: tuple[str, ...], montage: str) -> Array:
 
 
 class EegSources:
-    """Background and rhythms, mixed onto electrodes ``at`` some directions."""
+    """Background and rhythms, mixed onto electrodes in the directions ``at``."""
 
-    def __init__(self, who: Participant, at: Array, rate: float) -> None:
-        self._who = who
-        slope = float(np.clip(who.traits["slope"], 0.8, 1.9))
+    def __init__(self, participant: Participant, at: Array, rate: float) -> None:
+        self._participant = participant
+        slope = float(np.clip(participant.traits["slope"], 0.8, 1.9))
         self._background = scale_free(
-            random_stream(who.seed, "background"), slope, rate, _BACKGROUND
+            random_stream(participant.seed, "background"), slope, rate, _BACKGROUND
         )
-        peak = who.traits["alpha.freq"]
+        peak = participant.traits["alpha.freq"]
         self._rhythms = []
         for i, source in enumerate(_RHYTHMS):
             freq = source.freq + (peak if source.trait == "alpha" else 0.0)
-            if freq + source.band < rate / 2:  # the others a slow headset cannot see
-                chance = random_stream(who.seed, f"rhythm {i}")
+            if freq + source.band < rate / 2:  # others are above the Nyquist frequency
+                chance = random_stream(participant.seed, f"rhythm {i}")
                 self._rhythms.append((source, rhythm(chance, freq, source.band, rate)))
-        self._wax = wander(random_stream(who.seed, "waxing"), 2.5, GRID, len(_RHYTHMS))
+        self._wax = wander(
+            random_stream(participant.seed, "waxing"), 2.5, GRID, len(_RHYTHMS)
+        )
         self._waxed = self._wax.take(1)
         everywhere = _lead_field(at, _sphere(_BACKGROUND), 0.55)
         everywhere /= np.linalg.norm(everywhere, axis=1, keepdims=True)
         rhythms = _lead_field(
             at, _directions(*(source.place for source, _ in self._rhythms)), 0.5
         )
-        self._mixing = np.hstack([who.traits["background"] * everywhere, rhythms]).T
+        self._mixing = np.hstack(
+            [participant.traits["background"] * everywhere, rhythms]
+        ).T
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
-        """Return what each electrode sees of it (uV), shape (n, electrodes)."""
-        n, effects = len(t), self._who.effects
+        """Return the potential at each electrode (uV), shape (n, electrodes)."""
+        n, effects = len(t), self._participant.effects
         waxing = np.vstack([self._waxed, self._wax.take(len(span.times) - 1)])
         self._waxed = waxing[-1:]
         columns = [self._background.take(n)]
         for i, (source, process) in enumerate(self._rhythms):
             power = total_effect(span, effects, source.effects) + 0.7 * waxing[:, i]
-            size = self._who.traits[source.trait] * source.share * np.exp(power / 2)
+            size = (
+                self._participant.traits[source.trait]
+                * source.share
+                * np.exp(power / 2)
+            )
             columns.append(process.take(n) * span.at(t, size)[:, None])
         return np.asarray(np.hstack(columns) @ self._mixing)
 
 
 class Muscles:
-    """Muscles of temples and forehead: always a little, now and then a burst."""
+    """Muscles of temples and forehead: tonic activity and bursts."""
 
-    def __init__(self, who: Participant, at: Array, rate: float) -> None:
-        self._who, width = who, len(_MUSCLES)
-        self._noise = band(random_stream(who.seed, "muscles"), 20.0, 100.0, rate, width)
-        self._rng = random_stream(who.seed, "bursts")
+    def __init__(self, participant: Participant, at: Array, rate: float) -> None:
+        self._participant, width = participant, len(_MUSCLES)
+        self._noise = band(
+            random_stream(participant.seed, "muscles"), 20.0, 100.0, rate, width
+        )
+        self._rng = random_stream(participant.seed, "bursts")
         self._arrivals = Arrivals(self._rng, apart=2.0)
         self._bursts = np.empty((0, 2 + width))  # begin (s), length (s), strengths
         self._mixing = _lead_field(at, _directions(*_MUSCLES), 0.4).T
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
-        """Return what each electrode sees of them (uV), shape (n, electrodes)."""
-        effects, width = self._who.effects, len(_MUSCLES)
+        """Return the potential at each electrode (uV), shape (n, electrodes)."""
+        effects, width = self._participant.effects, len(_MUSCLES)
 
         def rate(at: Array) -> Array:
             power = total_effect(span, effects, (("muscle.arousal", 1.0),))
@@ -192,23 +202,23 @@ class Muscles:
         burst = np.sin(np.pi * np.clip(u, 0.0, 1.0)) ** 2 @ self._bursts[:, 2:]
         steady = [np.exp(total_effect(span, effects, e) / 2) for e in _MUSCLES.values()]
         tone = np.column_stack([span.at(t, power) for power in steady]) + burst
-        work = self._who.traits["muscle"] * tone * self._noise.take(len(t))
+        work = self._participant.traits["muscle"] * tone * self._noise.take(len(t))
         return np.asarray(work @ self._mixing)
 
 
 class Blinks:
-    """Lids that shut fast and open slowly, seen by the electrodes in front."""
+    """Blinks with fast closing and slow opening, largest at frontal electrodes."""
 
-    def __init__(self, who: Participant, at: Array) -> None:
-        self._who = who
-        self._rng = random_stream(who.seed, "blinks")
+    def __init__(self, participant: Participant, at: Array) -> None:
+        self._participant = participant
+        self._rng = random_stream(participant.seed, "blinks")
         self._arrivals = Arrivals(self._rng, apart=0.5, most=2.0)
         self._active = np.empty((0, 3))  # begin (s), size (uV), length (s)
         self._mixing = _lead_field(at, _directions("eyes"), 0.45).T
 
     def advance(self, span: PhysiologySegment) -> Array:
         """Draw the blinks of a span; return begin (s), size (uV) and length (s)."""
-        traits, effects = self._who.traits, self._who.effects
+        traits, effects = self._participant.traits, self._participant.effects
 
         def rate(at: Array) -> Array:
             power = total_effect(span, effects, (("blink.arousal", 1.0),))
@@ -223,7 +233,7 @@ class Blinks:
         return new
 
     def sense(self, t: Array) -> Array:
-        """Return what each electrode sees of them (uV), shape (n, electrodes)."""
+        """Return the potential at each electrode (uV), shape (n, electrodes)."""
         begin, size, length = self._active.T
         u = np.clip((t[:, None] - begin) / length, 0.0, 1.0)
         lids = np.sin(np.pi * u**0.6) ** 2 @ size
@@ -233,7 +243,7 @@ class Blinks:
 def total_effect(
     span: PhysiologySegment, gains: Mapping[str, float], effects: Effects
 ) -> Array:
-    """Return the sum of effects (logarithm) at the times of a span."""
+    """Return the sum of effects (logarithm) at the times of a segment."""
     terms = [
         share * gains[name] * span.quick[:, DIMENSIONS.index(name.partition(".")[2])]
         for name, share in effects
@@ -242,13 +252,13 @@ def total_effect(
 
 
 def _directions(*places: str) -> Array:
-    """Return where places are, of length 1, shape (n, 3)."""
+    """Return the directions of places, of length 1, shape (n, 3)."""
     at = np.array([_PLACES[place] for place in places])
     return np.asarray(at / np.linalg.norm(at, axis=1, keepdims=True))
 
 
 def _sphere(n: int) -> Array:
-    """Return ``n`` directions spread evenly over the head but its underside."""
+    """Return ``n`` directions spread evenly over the head without its underside."""
     up = 1 - 1.4 * (np.arange(n) + 0.5) / n
     turn = np.pi * (1 + np.sqrt(5)) * np.arange(n)
     wide = np.sqrt(1 - up**2)
@@ -256,6 +266,6 @@ def _sphere(n: int) -> Array:
 
 
 def _lead_field(at: Array, sources: Array, width: float) -> Array:
-    """Return how much electrodes see of sources, by the angle between (rad)."""
+    """Return the gain from sources to electrodes, by the angle between them."""
     angle = np.arccos(np.clip(at @ sources.T, -1.0, 1.0))
     return np.asarray(np.exp(-((angle / width) ** 2) / 2))

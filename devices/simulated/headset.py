@@ -1,4 +1,4 @@
-"""A headset on the simulated participant: the voltage between scalp and ears."""
+"""Simulated EEG headset, referenced to the ears."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,27 +21,27 @@ STEP: Final = 0.0223517
 
 
 class Eeg(Sensor):
-    """Brain, muscles, blinks, mains hum, the electrodes' own drift and noise."""
+    """Brain, muscles, blinks, mains hum, electrode drift and noise."""
 
     name, event_name = "eeg", "blinks"
     site, placement, reference = "scalp", "dry electrodes", "ears"
     event_channels = (Channel("size", "misc", "uV"), Channel("seconds", "misc", "s"))
 
-    def __init__(self, who: Participant, headset: "Headset") -> None:
+    def __init__(self, participant: Participant, headset: "Headset") -> None:
         super().__init__()
         names, self.rate = headset.channels, headset.rate
         self.channels = tuple(Channel(name, "eeg", "uV") for name in names)
         at, rate = electrodes(names, headset.montage), float(headset.rate)
-        self._brain = EegSources(who, at, rate)
-        self._muscles = Muscles(who, at, rate)
-        self._blinks = Blinks(who, at)
-        hum = random_stream(who.seed, "hum")
+        self._brain = EegSources(participant, at, rate)
+        self._muscles = Muscles(participant, at, rate)
+        self._blinks = Blinks(participant, at)
+        hum = random_stream(participant.seed, "hum")
         self._mains = headset.mains
         self._hum = 0.3 * np.exp(0.4 * hum.standard_normal(len(names)))
         self._drift = wander(
-            random_stream(who.seed, "electrodes"), 6.0, rate, len(names)
+            random_stream(participant.seed, "electrodes"), 6.0, rate, len(names)
         )
-        self._noise = random_stream(who.seed, "electrode noise")
+        self._noise = random_stream(participant.seed, "electrode noise")
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the voltage of each electrode (uV), in steps of `STEP`."""
@@ -59,17 +59,17 @@ class Eeg(Sensor):
 class Headset(SimulatedDevice):
     """A headset: ``<name>.eeg`` (uV).
 
-    With the truth come the events ``<name>.blinks``: when the lids begin to shut, how
-    large it looks in front (uV), how long it takes (s).
+    With the ground truth come the events ``<name>.blinks``: onset, amplitude at the
+    frontal electrodes (uV) and duration (s).
 
     Parameters
     ----------
     channels
-        Electrodes, any of the montage's; by default those of an OpenBCI Cyton.
+        Electrodes of the montage; by default those of an OpenBCI Cyton.
     rate
-        Samples a second (Hz), at least 64.
+        Sampling rate (Hz), at least 64.
     montage
-        One of MNE's.
+        A montage of MNE.
     mains
         Frequency of the mains hum (Hz); 0 for none.
     """
@@ -91,5 +91,5 @@ class Headset(SimulatedDevice):
             raise ValueError(f"{self.name!r} needs at least one channel")
         electrodes(self.channels, self.montage)
 
-    def _sensors(self, who: Participant) -> tuple[Sensor, ...]:
-        return (Eeg(who, self),)
+    def _sensors(self, participant: Participant) -> tuple[Sensor, ...]:
+        return (Eeg(participant, self),)

@@ -1,4 +1,4 @@
-"""Random processes without end, made piece by piece and always the same."""
+"""Reproducible random processes without end, generated segment by segment."""
 
 from collections.abc import Callable
 from typing import Final
@@ -10,11 +10,11 @@ from scipy.signal import bilinear_zpk, butter, sosfilt, zpk2sos
 from physio.core.block import Array
 
 SEGMENT: Final = 4
-"""Everything is made in whole pieces of so many seconds, however it is then read."""
+"""Length of a generated segment (s), whatever the times of reading."""
 
 
 def random_stream(seed: int, purpose: str) -> np.random.Generator:
-    """Return the chance that belongs to one thing of one participant."""
+    """Return the random generator of one purpose for one participant."""
     return np.random.default_rng([seed, crc32(purpose.encode())])
 
 
@@ -24,13 +24,13 @@ class Noise:
     Parameters
     ----------
     rng
-        Its chance.
+        Random generator.
     sos
-        The filter in second-order sections, as SciPy has them.
+        Filter in second-order sections, in SciPy's format.
     settle
-        Samples after which the filter has forgotten how it began; it begins settled.
+        Length of the filter's transient in samples; it begins settled.
     width
-        How many independent noises.
+        Number of independent processes.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Noise:
 
 
 def wander(rng: np.random.Generator, tau: float, rate: float, width: int = 1) -> Noise:
-    """Return an Ornstein-Uhlenbeck process that forgets within ``tau`` s."""
+    """Return an Ornstein-Uhlenbeck process with time constant ``tau`` (s)."""
     pole = np.exp(-1 / (tau * rate))
     sos = np.array([[1.0, 0.0, 0.0, 1.0, -pole, 0.0]])
     return Noise(rng, sos, int(8 * tau * rate) + 1, width)
 
 
 def drift(rng: np.random.Generator, tau: float, rate: float, width: int = 1) -> Noise:
-    """Return a smooth process: an Ornstein-Uhlenbeck process, smoothed once more."""
+    """Return an Ornstein-Uhlenbeck process, low-pass filtered once more."""
     pole = np.exp(-1 / (tau * rate))
     sos = np.array([[1.0, 0.0, 0.0, 1.0, -2 * pole, pole**2]])
     return Noise(rng, sos, int(12 * tau * rate) + 1, width)
@@ -67,7 +67,7 @@ def drift(rng: np.random.Generator, tau: float, rate: float, width: int = 1) -> 
 def rhythm(
     rng: np.random.Generator, freq: float, band: float, rate: float, width: int = 1
 ) -> Noise:
-    """Return a rhythm about ``freq`` Hz, ``band`` Hz wide: a resonating filter."""
+    """Return a rhythm at ``freq`` Hz, ``band`` Hz wide, from a resonant filter."""
     pole = np.exp(-np.pi * band / rate)
     turn = 2 * np.pi * freq / rate
     sos = np.array([[1.0, 0.0, -1.0, 1.0, -2 * pole * np.cos(turn), pole**2]])
@@ -101,7 +101,7 @@ def band(
 
 
 class Lag:
-    """What follows something else within ``tau`` s; at rest to begin with."""
+    """First-order lag with time constant ``tau`` (s), settled at the beginning."""
 
     def __init__(self, tau: float, rate: float) -> None:
         pole = np.exp(-1 / (tau * rate)) if tau > 0 else 0.0
@@ -110,7 +110,7 @@ class Lag:
         self._zi: Array | None = None
 
     def follow(self, x: Array) -> Array:
-        """Return what follows ``x``, shape (n, width)."""
+        """Return the lagged ``x``, shape (n, width)."""
         if self._zi is None:
             self._zi = np.zeros((1, 2, x.shape[1]))
             self._zi[0, 0] = self._pole * x[0]
@@ -119,7 +119,7 @@ class Lag:
 
 
 class Arrivals:
-    """Happenings at random, at a rate that changes, never closer than ``apart`` s."""
+    """Random events at a varying rate, at least ``apart`` s apart."""
 
     def __init__(
         self, rng: np.random.Generator, apart: float = 0.0, most: float = 1.0
@@ -128,7 +128,7 @@ class Arrivals:
         self._last = -np.inf
 
     def take(self, begin: float, rate: Callable[[Array], Array]) -> Array:
-        """Return the times in the segment from ``begin`` on, ``rate(t)`` a second."""
+        """Return the event times of the segment at ``begin``, at ``rate(t)`` (Hz)."""
         n = self._rng.poisson(self._most * SEGMENT)
         times = begin + SEGMENT * np.sort(self._rng.random(n))
         chance = self._rng.random(n) * self._most
@@ -141,5 +141,5 @@ class Arrivals:
 
 
 def rounded(x: Array, step: float) -> Array:
-    """Return what a converter with steps of ``step`` makes of ``x``."""
+    """Return ``x`` quantized in steps of ``step``."""
     return np.ascontiguousarray(np.round(x / step) * step)

@@ -1,4 +1,4 @@
-"""Who is simulated: what one participant's body is like, and how strongly it answers."""
+"""Simulated participants: physiological traits and effects of affect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ EXAGGERATION: Final = 3.5
 
 
 class Effect(NamedTuple):
-    """What one unit of affect does: over participants, and how participants differ."""
+    """Effect of one unit of affect: mean and standard deviation over participants."""
 
     mean: float
     sd: float
@@ -45,7 +45,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
 }
 """The table of `devices.simulated`, as numbers."""
 
-# Median over participants and spread: of the logarithm where the second is under "ln".
+# Median and standard deviation over participants; with "ln", of the logarithm.
 _TRAITS: Final[Mapping[str, tuple[float, float, str]]] = {
     "heart": (70.0, 8.0, ""),  # 1/min
     "rsa": (3.0, 0.45, "ln"),  # 1/min, half the swing
@@ -81,13 +81,13 @@ class Participant:
     Parameters
     ----------
     seed
-        Which participant.
+        Seed of the participant.
     preset
-        How strongly bodies answer: as published, or exaggerated for trying things out.
+        Size of the effects: as published, or exaggerated for demonstrations.
     traits
-        What the body is like at rest, as the comments beside the code say.
+        Physiological values at rest; units as in the comments of the code.
     effects
-        What one unit of affect does to this participant; see `devices.simulated`.
+        Effects of one unit of affect on this participant: see `devices.simulated`.
     """
 
     seed: int
@@ -97,7 +97,7 @@ class Participant:
 
     @classmethod
     def draw(cls, seed: int, preset: Preset) -> "Participant":
-        """Draw the participant whom a seed stands for."""
+        """Draw the participant of a seed."""
         rng = random_stream(seed, "traits")
         traits = {
             name: float(mid * np.exp(sd * z) if kind else mid + sd * z)

@@ -1,4 +1,4 @@
-"""What all sensors of one participant share: breath, one train of beats, slow answers."""
+"""Physiology of a simulated participant: heartbeats, respiration, slow responses."""
 
 from typing import Final, NamedTuple
 
@@ -14,20 +14,20 @@ from devices.simulated.participant import Participant
 from physio.core.block import Array
 
 FINE: Final = 25
-"""Samples of breath and heart rate a second (Hz)."""
+"""Sampling rate of respiration and heart rate (Hz)."""
 
 _ROWS: Final = SEGMENT * GRID
 
 
 class PhysiologySegment(NamedTuple):
-    """A segment of the participant's life; times in seconds since the beginning.
+    """A segment of the physiology; times in seconds since the beginning.
 
     ``latent``: valence, arousal, dominance, shape (17, 3), at ``times``, 4 Hz, the last
-    row being the next segment's first. ``quick``: the same as the nerves follow, within
-    3 s. ``slow``: arousal as the sweat glands' level follows, within 25 s;
-    ``thermal``: as the skin's temperature follows, within 80 s. ``breath``: the chest's
-    girth at ``fine``, 25 Hz, shape (101,). ``beats``: every beat from a segment earlier
-    to a segment later, columns R wave (s), transit time (s), size of the pulse.
+    row being the next segment's first. ``quick``: the same with the autonomic lag of
+    3 s. ``slow``: arousal with the lag of the skin conductance level, 25 s;
+    ``thermal``: with the lag of skin temperature, 80 s. ``breath``: chest circumference
+    at ``fine``, 25 Hz, shape (101,). ``beats``: every beat from the previous to the
+    next segment, columns R wave (s), transit time (s), amplitude of the pulse.
     """
 
     begin: float
@@ -47,17 +47,17 @@ class PhysiologySegment(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """What is known of a segment before the next one."""
+    """Values of a segment at 4 Hz, before those at finer times."""
 
     piece: TrajectorySegment
     table: Array
 
 
 class Physiology:
-    """One participant's autonomic self, a segment at a time.
+    """Autonomic physiology of one participant, generated segment by segment.
 
     Heart rate (integral pulse frequency modulation): its level, affect, respiratory
-    sinus arrhythmia, Mayer waves about 0.1 Hz, and a slow 1/f-like wandering made of
+    sinus arrhythmia, Mayer waves at about 0.1 Hz, and slow 1/f-like variation from
     three time constants.
     """
 
@@ -115,7 +115,7 @@ class Physiology:
         return _Part(piece, np.column_stack(columns))
 
     def _live(self) -> PhysiologySegment:
-        """Return the next segment, with none but its own beats."""
+        """Return the next segment, with only its own beats."""
         part, self._ahead = self._ahead, self._part()
         self._number += 1
         begin = float(self._number * SEGMENT)
@@ -145,14 +145,14 @@ class Physiology:
         )
 
     def _breathe(self, rate: Array) -> Array:
-        """Return the breath at each fine time: in faster than out."""
+        """Return the respiration at each fine time, with inspiration faster."""
         steps = np.concatenate([[0.0], np.cumsum((rate[1:] + rate[:-1]) / 2 / FINE)])
         phase = 2 * np.pi * (self._phase + steps)
         self._phase = (self._phase + steps[-1]) % 1.0
         return np.asarray(-np.cos(phase + 0.5 * np.sin(phase)))
 
     def _beat(self, fine: Array, heart: Array) -> Array:
-        """Return when the heart, at so many beats a minute, has beaten once more."""
+        """Return the times of heartbeats at a heart rate (1/min)."""
         heart = np.clip(heart, 38.0, 190.0) / 60
         steps = np.concatenate([[0.0], np.cumsum((heart[1:] + heart[:-1]) / 2 / FINE)])
         turns = self._cycle + steps

@@ -1,4 +1,4 @@
-"""A wristband on the simulated participant: skin conductance, pulse, movement, warmth."""
+"""Simulated wristband: EDA, blood volume pulse, acceleration, skin temperature."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,22 +21,22 @@ from devices.simulated.physiology import PhysiologySegment
 from devices.simulated.sampling import Sensor
 from physio.core.block import Array, Channel
 
-_FORGOTTEN: Final = 240.0  # s after which nothing of a skin response is left
+_FORGOTTEN: Final = 240.0  # s after which a skin conductance response has decayed
 
 
 class Motion:
-    """Bouts of moving the arm: how strongly (g) at any time of a span."""
+    """Bouts of arm movement: their strength (g) at any time of a segment."""
 
-    def __init__(self, who: Participant) -> None:
-        self._rng = random_stream(who.seed, "motion")
+    def __init__(self, participant: Participant) -> None:
+        self._rng = random_stream(participant.seed, "motion")
         self._arrivals = Arrivals(self._rng, apart=1.0)
-        self._rate = who.traits["motion"] / 60
-        self._effect = who.effects["motion.arousal"]
+        self._rate = participant.traits["motion"] / 60
+        self._effect = participant.effects["motion.arousal"]
         self._bouts = np.empty((0, 3))  # begin (s), length (s), strength (g)
         self._begin = -1.0
 
     def strength(self, span: PhysiologySegment, t: Array) -> Array:
-        """Return the strength at times ``t`` of a span, shape (n,)."""
+        """Return the strength at times ``t`` of a segment, shape (n,)."""
         if span.begin != self._begin:
             self._advance(span)
         begin, length, strong = self._bouts.T
@@ -44,7 +44,7 @@ class Motion:
         return np.asarray((strong * np.sin(np.pi * u) ** 2).sum(axis=1))
 
     def _advance(self, span: PhysiologySegment) -> None:
-        """Draw the bouts that begin in a span."""
+        """Draw the bouts that begin in a segment."""
         self._begin = span.begin
 
         def rate(t: Array) -> Array:
@@ -59,12 +59,12 @@ class Motion:
         self._bouts = np.vstack([self._bouts[ends > span.begin], new])
 
 
-class Skin(Sensor):
-    """Conductance of the skin: a slow level, and responses of many shapes.
+class SkinConductance(Sensor):
+    """Skin conductance: a slow level (SCL), and responses (SCR) of many shapes.
 
     A response rises along a quarter of a squared sine and falls as
-    ``exp(-u / 40) / (1 + (u / h) ** p)``: not the Bateman function that solvers assume,
-    and its rise, half recovery ``h`` and exponent ``p`` are its own.
+    ``exp(-u / 40) / (1 + (u / h) ** p)``: not the Bateman function that solvers assume.
+    Rise time, half recovery time ``h`` and exponent ``p`` differ between responses.
     """
 
     name, event_name = "eda", "responses"
@@ -75,29 +75,33 @@ class Skin(Sensor):
         Channel("recovery", "misc", "s"),
     )
 
-    def __init__(self, who: Participant, motion: Motion) -> None:
+    def __init__(self, participant: Participant, motion: Motion) -> None:
         super().__init__()
         self.rate = Fraction(4)
         self.channels = (Channel("eda", "gsr", "uS"),)
-        self._who, self._motion = who, motion
-        self._rng = random_stream(who.seed, "skin responses")
+        self._participant, self._motion = participant, motion
+        self._rng = random_stream(participant.seed, "skin responses")
         self._arrivals = Arrivals(self._rng, apart=0.8)
-        self._level = drift(random_stream(who.seed, "skin level"), 45.0, 4.0)
-        self._contact = wander(random_stream(who.seed, "skin contact"), 0.4, 4.0)
-        self._noise = random_stream(who.seed, "skin noise")
-        rate = who.traits["responses"]
-        # one in ten hardly responds at all
+        self._level = drift(random_stream(participant.seed, "skin level"), 45.0, 4.0)
+        self._contact = wander(
+            random_stream(participant.seed, "skin contact"), 0.4, 4.0
+        )
+        self._noise = random_stream(participant.seed, "skin noise")
+        rate = participant.traits["responses"]
+        # one participant in ten hardly responds
         self._rest = (
-            rate * (0.2 if random_stream(who.seed, "skin").random() < 0.1 else 1) / 60
+            rate
+            * (0.2 if random_stream(participant.seed, "skin").random() < 0.1 else 1)
+            / 60
         )
         self._active = np.empty((0, 5))  # onset, amplitude, rise, half recovery, p
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the conductance (uS), in steps of 0.001."""
         self._respond(span)
-        level = self._who.effects["level.arousal"] * span.at(t, span.slow)
+        level = self._participant.effects["level.arousal"] * span.at(t, span.slow)
         level += 0.08 * self._level.take(len(t))[:, 0]
-        tonic = self._who.traits["skin"] * np.exp(level)
+        tonic = self._participant.traits["skin"] * np.exp(level)
         y = tonic + _responses(t, self._active)
         shaken = self._motion.strength(span, t) * self._contact.take(len(t))[:, 0]
         y += 0.15 * np.minimum(tonic, 3.0) * shaken
@@ -105,8 +109,8 @@ class Skin(Sensor):
         return rounded(np.maximum(y, 0.0)[:, None], 0.001)
 
     def _respond(self, span: PhysiologySegment) -> None:
-        """Draw the responses that begin in a span."""
-        effects, rng = self._who.effects, self._rng
+        """Draw the responses that begin in a segment."""
+        effects, rng = self._participant.effects, self._rng
 
         def rate(t: Array) -> Array:
             felt = effects["responses.arousal"] * span.at(t, span.quick[:, 1])
@@ -119,7 +123,7 @@ class Skin(Sensor):
             [
                 at,
                 np.minimum(
-                    self._who.traits["size"] * np.exp(size + 0.6 * z[:, 0]), 2.0
+                    self._participant.traits["size"] * np.exp(size + 0.6 * z[:, 0]), 2.0
                 ),
                 1.6 * np.exp(0.25 * z[:, 1]),
                 3.5 * np.exp(0.35 * z[:, 2]),
@@ -137,23 +141,23 @@ class Pulse(Sensor):
     name = "bvp"
     site, placement = "left wrist", "dorsal, optical"
 
-    def __init__(self, who: Participant, motion: Motion) -> None:
+    def __init__(self, participant: Participant, motion: Motion) -> None:
         super().__init__()
         self.rate = Fraction(64)
         self.channels = (Channel("bvp", "bio", "1"),)
-        self._who, self._motion = who, motion
+        self._participant, self._motion = participant, motion
         self._mean = Lag(0.6, 64.0)
-        self._light = wander(random_stream(who.seed, "bvp light"), 1.0, 64.0)
-        self._shake = band(random_stream(who.seed, "bvp shake"), 0.7, 6.0, 64.0)
-        self._noise = random_stream(who.seed, "bvp noise")
+        self._light = wander(random_stream(participant.seed, "bvp light"), 1.0, 64.0)
+        self._shake = band(random_stream(participant.seed, "bvp shake"), 0.7, 6.0, 64.0)
+        self._noise = random_stream(participant.seed, "bvp noise")
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
-        """Return the pulse as a wristband counts it, its mean taken off."""
+        """Return the pulse in a wristband's units, without its mean."""
         foot = span.beats[:, 0] + span.beats[:, 1]
         u = t[:, None] - foot
         first = _bump(u, 0.13, 2.2)
-        again = self._who.traits["reflection"] * _bump(u, 0.38, 11.0)
-        y = self._who.traits["pulse"] * (first + again) @ span.beats[:, 2]
+        again = self._participant.traits["reflection"] * _bump(u, 0.38, 11.0)
+        y = self._participant.traits["pulse"] * (first + again) @ span.beats[:, 2]
         shaken = self._motion.strength(span, t) * self._shake.take(len(t))[:, 0]
         y += 250 * shaken + 2.0 * self._light.take(len(t))[:, 0]
         y += 0.8 * self._noise.standard_normal(len(t))
@@ -162,22 +166,24 @@ class Pulse(Sensor):
 
 
 class Acceleration(Sensor):
-    """Three axes of acceleration: how the arm lies, tremor, bouts of moving."""
+    """Three axes of acceleration: posture, tremor, bouts of movement."""
 
     name = "acc"
     site, placement = "left wrist", "dorsal"
 
-    def __init__(self, who: Participant, motion: Motion) -> None:
+    def __init__(self, participant: Participant, motion: Motion) -> None:
         super().__init__()
         self.rate = Fraction(32)
         self.channels = tuple(Channel(f"acc.{axis}", "misc", "g") for axis in "xyz")
         self._motion = motion
-        self._rng = random_stream(who.seed, "posture")
+        self._rng = random_stream(participant.seed, "posture")
         self._arrivals = Arrivals(self._rng, apart=5.0)
         self._turn = Lag(0.5, 32.0)
         self._pose = self._draw()
-        self._shake = band(random_stream(who.seed, "shake"), 0.6, 6.0, 32.0, 3)
-        self._tremor = band(random_stream(who.seed, "tremor"), 4.0, 12.0, 32.0, 3)
+        self._shake = band(random_stream(participant.seed, "shake"), 0.6, 6.0, 32.0, 3)
+        self._tremor = band(
+            random_stream(participant.seed, "tremor"), 4.0, 12.0, 32.0, 3
+        )
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the acceleration (g), in steps of 1/64 and at most 2."""
@@ -193,29 +199,29 @@ class Acceleration(Sensor):
         return rounded(np.clip(y, -2.0, 2.0), 1 / 64)
 
     def _draw(self) -> Array:
-        """Return which way is up for an arm on a table or a lap."""
+        """Return the direction of gravity for an arm on a table or a lap."""
         pose = np.array([-0.5, 0.2, 0.8]) + 0.35 * self._rng.standard_normal(3)
         return np.asarray(pose / np.linalg.norm(pose))
 
 
-class Warmth(Sensor):
-    """Temperature of the skin, which a cool band takes minutes to reach."""
+class SkinTemperature(Sensor):
+    """Skin temperature, which a cool wristband takes minutes to reach."""
 
     name = "temp"
     site, placement = "left wrist", "ventral"
 
-    def __init__(self, who: Participant) -> None:
+    def __init__(self, participant: Participant) -> None:
         super().__init__()
         self.rate = Fraction(4)
         self.channels = (Channel("temp", "temperature", "degC"),)
-        self._who = who
-        self._slow = wander(random_stream(who.seed, "warmth"), 200.0, 4.0)
-        self._noise = random_stream(who.seed, "warmth noise")
+        self._participant = participant
+        self._slow = wander(random_stream(participant.seed, "warmth"), 200.0, 4.0)
+        self._noise = random_stream(participant.seed, "warmth noise")
 
     def sense(self, span: PhysiologySegment, t: Array) -> Array:
         """Return the temperature (degC), in steps of 0.02."""
-        y = self._who.traits["temperature"] - 0.6 * np.exp(-t / 150)
-        y += self._who.effects["temperature.arousal"] * span.at(t, span.thermal)
+        y = self._participant.traits["temperature"] - 0.6 * np.exp(-t / 150)
+        y += self._participant.effects["temperature.arousal"] * span.at(t, span.thermal)
         y += 0.15 * self._slow.take(len(t))[:, 0]
         y += 0.01 * self._noise.standard_normal(len(t))
         return rounded(y[:, None], 0.02)
@@ -225,19 +231,19 @@ class Warmth(Sensor):
 class Wristband(SimulatedDevice):
     """A wristband: ``<name>.eda`` (4 Hz, uS), ``.bvp`` (64), ``.acc`` (32), ``.temp``.
 
-    With the truth come the events ``<name>.responses``: onset of each response of the
-    skin, its amplitude (uS), rise time and time from its peak to half of it (s).
+    With the ground truth come the events ``<name>.responses``: onset of each SCR, its
+    amplitude (uS), rise time and half recovery time (s).
     """
 
     signals: ClassVar[tuple[str, ...]] = ("eda", "bvp", "acc", "temp")
 
-    def _sensors(self, who: Participant) -> tuple[Sensor, ...]:
-        motion = Motion(who)
+    def _sensors(self, participant: Participant) -> tuple[Sensor, ...]:
+        motion = Motion(participant)
         return (
-            Skin(who, motion),
-            Pulse(who, motion),
-            Acceleration(who, motion),
-            Warmth(who),
+            SkinConductance(participant, motion),
+            Pulse(participant, motion),
+            Acceleration(participant, motion),
+            SkinTemperature(participant),
         )
 
 

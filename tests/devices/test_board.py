@@ -116,7 +116,7 @@ def test_origin_and_participant() -> None:
         (
             {"board": "cytonn"},
             ValueError,
-            "BrainFlow knows no board 'cytonn'; it knows cyton, cyton_wifi, "
+            "BrainFlow has no board 'cytonn'; it has cyton, cyton_wifi, "
             "cyton_daisy",
         ),
         (

@@ -239,7 +239,7 @@ def test_a_session_file_describes_it() -> None:
     ("make", "settings", "message"),
     [
         (Chest, {"seed": -1}, "the seed of 'x' must be 0 or more: -1"),
-        (Chest, {"loss": 1.5}, "the loss of 'x' is a share from 0 to 1, not 1.5"),
+        (Chest, {"loss": 1.5}, "the loss of 'x' is a proportion from 0 to 1, not 1.5"),
         (
             Chest,
             {"seconds": 0.0},

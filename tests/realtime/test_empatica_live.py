@@ -111,7 +111,7 @@ def test_a_server_that_goes_is_sought_until_it_is_back() -> None:
             items = gather([band], lambda i: len(column(i, "a.bvp")) > 10)
             told = labels(items, "a.status")
             assert "the E4 server at" in told[0]
-            assert told[0].endswith("closed it; next try in 1 s")
+            assert told[0].endswith("closed the connection; next try in 1 s")
             assert told[1:] == ["reconnecting (try 1)", "connection re-established"]
             rest = gather([band], lambda i: bool(labels(i, "a.status")))
             assert labels(rest, "a.status") == ["device 9ff167 turned off via button"]

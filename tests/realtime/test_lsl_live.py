@@ -268,7 +268,7 @@ def test_two_streams_that_fit_are_one_too_many() -> None:
     with sending("twin"), sending("twain"), Inlet(source_id="twain-EEG"):
         either = Inlet(stream_type="EEG", timeout=5.0)
         message = (
-            "2 LSL streams have stream_type 'EEG': .*; say which by its source_id or "
+            "2 LSL streams have stream_type 'EEG': .*; add source_id or "
             "stream_name"
         )
         with (
@@ -295,7 +295,7 @@ def test_two_senders_with_one_source_id_are_told_and_neither_is_taken() -> None:
                 pass
     assert len(told) == 1
     assert told[0].startswith("2 LSL streams have source_id 'pair-EEG': ")
-    assert told[0].endswith("; end all but one, for which is meant cannot be told")
+    assert told[0].endswith("; stop all but one, as LSL cannot choose between them")
 
 
 def test_a_frozen_sender_is_told_within_a_second_and_loses_nothing() -> None:

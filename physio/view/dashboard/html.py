@@ -350,7 +350,7 @@ def latency(session: SessionState, ages: Sequence[float]) -> str:
         median, p95 = np.percentile(ages, [50, 95])
         rows.append(("to this page", f"{median:.0f} ms", f"p95 {p95:.0f}"))
     if session.dropped:
-        rows.append(("items not shown", str(session.dropped), ""))
+        rows.append(("not shown", str(session.dropped), ""))
     text = "".join(
         f'<tr><th scope="row">{a}</th><td>{b}</td><td><small>{c}</small></td></tr>'
         for a, b, c in rows

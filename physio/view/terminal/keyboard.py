@@ -104,7 +104,7 @@ class Keyboard:
 
     @property
     def listening(self) -> bool:
-        """Whether keys are read."""
+        """True while keys are read."""
         return self._file is not None
 
     def commands(self, now: float) -> list[Command]:

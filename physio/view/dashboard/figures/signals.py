@@ -98,9 +98,19 @@ class SignalFigure:
         self.root = Spacer(sizing_mode="stretch_both")
         theme = self.theme
         states = {state: theme.colour(state) for state in SIGNS}
-        colours = {"card": theme.card, "dim": theme.dim, "grid": theme.grid, "font": FONT}
+        colours = {
+            "card": theme.card,
+            "dim": theme.dim,
+            "grid": theme.grid,
+            "font": FONT,
+        }
         models = {n: getattr(self, n) for n in ("news", "row_labels", "gaps", "width")}
-        args = {"host": self.root, "theme": colours | states, "part": self.part, **models}
+        args = {
+            "host": self.root,
+            "theme": colours | states,
+            "part": self.part,
+            **models,
+        }
         draw = CustomJS(args=args, code=asset("figures/scroll.js"))
         self.news.js_on_change("data", draw)
         # Models without a root are not part of the document and would not be updated.

@@ -120,7 +120,7 @@ class TopomapFigure:
     def update(self, session: SessionState) -> None:
         """Draw the present state."""
         table = _entropy_by_band(session)
-        message = "" if table else "EEG entropy is not computed in this session"
+        message = "" if table else "EEG entropy: no current values"
         self._message.update(text=message, visible=bool(message))
         if not table:
             return

@@ -168,12 +168,12 @@ class Device(CommandSource, ABC):
 
     @property
     def ended(self) -> bool:
-        """Whether no more data will come, as at the end of a file."""
+        """True once no more data will come, as at the end of a file."""
         return False
 
     @property
     def declares_silence(self) -> bool:
-        """Whether its items include the declarations of silence, as in a replay."""
+        """True if its items include the declarations of silence, as in a replay."""
         return False
 
     @abstractmethod
@@ -188,7 +188,7 @@ class Sink(CommandSource, ABC):
     """
 
     threaded: bool = False
-    """Whether `write` hands over to a thread of its own, so that nothing waits."""
+    """True if `write` hands over to a thread of its own, so that nothing waits."""
 
     def __enter__(self) -> Self:
         return self

@@ -71,7 +71,7 @@ class ReconnectingDevice(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether the device has ended by itself."""
+        """True once the device has ended by itself."""
         return self._open and self._opening is None and self.device.ended
 
     @property

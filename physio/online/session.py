@@ -294,7 +294,7 @@ class Session:
 
     @property
     def _is_replay(self) -> bool:
-        """Whether the items include the declarations of silence, as in a replay."""
+        """True if the items include the declarations of silence, as in a replay."""
         return any(device.declares_silence for device in self._devices)
 
     def _write(self, item: Item) -> None:

@@ -61,7 +61,7 @@ class ProtocolRunner(Device):
         self.questionnaires: list[str] = []  # still to be answered
         self.answers: dict[str, float] = {}  # to the first of them
         self._since = 0.0
-        self._time_left = 0.0  # s that a paused condition still has
+        self._seconds_remaining = 0.0  # s that a paused condition still has
         self._pending: list[Command] = []
 
     def __enter__(self) -> Self:
@@ -96,8 +96,8 @@ class ProtocolRunner(Device):
     def remaining(self) -> float:
         """Time left of the present condition (s)."""
         if self.state != "condition":
-            return self._time_left
-        return max(0.0, self._since + self._time_left - self.clock.now())
+            return self._seconds_remaining
+        return max(0.0, self._since + self._seconds_remaining - self.clock.now())
 
     @property
     def question(self) -> tuple[Questionnaire, str] | None:
@@ -114,7 +114,7 @@ class ProtocolRunner(Device):
         last = self.index + 1 >= len(self.conditions) and self.index >= 0
         if self.state == "waiting" and now >= self._since + (TAIL if last else PAUSE):
             self._begin(now)
-        elif self.state == "condition" and now >= self._since + self._time_left:
+        elif self.state == "condition" and now >= self._since + self._seconds_remaining:
             self._end(now)
         if self.state == "asking" and self.answer is not None:
             while self.state == "asking":
@@ -130,7 +130,7 @@ class ProtocolRunner(Device):
         """Pause the condition, or continue it."""
         now = self.clock.now()
         if self.state == "condition":
-            self._time_left = self.remaining
+            self._seconds_remaining = self.remaining
             self.state = "paused"
             self._mark(now, f"pause {self.condition}")
         elif self.state == "paused":
@@ -165,13 +165,13 @@ class ProtocolRunner(Device):
             self.state = "over"
             return
         self.state, self._since = "condition", now
-        self._time_left = self.design.conditions[self.condition].seconds
+        self._seconds_remaining = self.design.conditions[self.condition].seconds
         self._mark(now, f"{BEGIN}{self.condition}")
         self.on_progress("begin", condition=self.condition)
 
     def _end(self, now: float) -> None:
         self._mark(now, f"{END}{self.condition}")
-        self._time_left = 0.0
+        self._seconds_remaining = 0.0
         condition = self.design.conditions[self.condition]
         self.questionnaires = list(condition.questionnaires)
         if self.questionnaires:

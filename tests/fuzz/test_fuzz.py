@@ -11,7 +11,11 @@ import pytest
 def fuzzed(folder: Path, seconds: int) -> int:
     """Run the fuzzer; return how many inputs it tried."""
     command = [
-        *(sys.executable, str(Path(__file__).with_name("fuzz_safe_pickle.py")), str(folder)),
+        *(
+            sys.executable,
+            str(Path(__file__).with_name("fuzz_safe_pickle.py")),
+            str(folder),
+        ),
         # Not by its peak memory: a process begins with the peak of the one that
         # started it. The fuzzer limits its own address space instead.
         *(f"-max_total_time={seconds}", "-rss_limit_mb=0", "-malloc_limit_mb=512"),

@@ -98,8 +98,8 @@ def test_without_a_board_the_layout_is_not_known(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(rows(np.arange(5)))
     says = (
-        f"{path} does not say which columns are what: give the board that it was "
-        "recorded with, as in --board cyton"
+        f"{path} does not state the meaning of its columns: give the board that it "
+        "was recorded with, as in --board cyton"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
         read(path)

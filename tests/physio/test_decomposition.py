@@ -1,4 +1,4 @@
-"""Skin conductance taken apart: the solver, both settings, against the truth."""
+"""Decomposition of skin conductance: the solver, both settings, against the truth."""
 
 from fractions import Fraction
 from functools import cache

@@ -28,7 +28,7 @@ def test_right_front_and_up_are_where_they_should_be() -> None:
 
 def test_a_name_that_is_no_place_is_told() -> None:
     with pytest.raises(
-        ValueError, match=r"^nobody knows where the electrode 'E7' is: "
+        ValueError, match=r"^the position of the electrode 'E7' is unknown: "
     ):
         places(("Cz", "E7"))
 

@@ -1,4 +1,4 @@
-"""Skin conductance taken apart while it comes in: ages, errors, responses, markers."""
+"""Online decomposition of skin conductance: ages, errors, responses, markers."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -96,8 +96,8 @@ def test_brainflow_without_its_board(data: Path) -> None:
     path = data / "openbci" / "brainflow_cyton_playback_30s.csv"
     fails(
         path,
-        f"{path} does not say which columns are what: give the board that it was "
-        "recorded with, as in --board cyton",
+        f"{path} does not state the meaning of its columns: give the board that it "
+        "was recorded with, as in --board cyton",
     )
 
 

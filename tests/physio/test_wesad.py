@@ -164,8 +164,8 @@ def test_offsets_that_are_not_there_or_of_somebody_else(
     (tmp_path / "S10").symlink_to(wesad.root / "S10")
     path = tmp_path / "e4_to_sync_offsets.json"
     says = (
-        f"there is no file {path}: it tells where in each wristband session the "
-        "synchronised span begins"
+        f"there is no file {path}: it holds the start of the synchronised span "
+        "in each wristband session"
     )
     with pytest.raises(FileNotFoundError, match=f"^{re.escape(says)}$"):
         Wesad(tmp_path).participant("S10")

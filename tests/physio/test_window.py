@@ -87,8 +87,8 @@ def test_says_what_comes_out() -> None:
         ),
         (
             Window(step=0.1),
-            "cannot answer every 0.1 s on 'band.eda': a hop must hold at least one "
-            "sample, and it has 4 a second",
+            "cannot give an output every 0.1 s on 'band.eda': a step must hold at "
+            "least one sample, and its rate is 4 Hz",
         ),
         (
             Window(("median",)),
@@ -97,8 +97,8 @@ def test_says_what_comes_out() -> None:
         ),
         (
             Window(min_valid=0.0),
-            "the proportion of samples that a window of 'band.eda' needs must be above 0 "
-            "and at most 1: 0.0",
+            "the proportion of samples that a window of 'band.eda' needs must be above "
+            "0 and at most 1: 0.0",
         ),
     ],
 )

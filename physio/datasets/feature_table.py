@@ -73,11 +73,11 @@ def path_of(out: Path, subject: str) -> Path:
 
 def features(table: pd.DataFrame) -> list[str]:
     """Return the names of the columns that a model may read."""
-    own = {*PLACE, *TIME, LABEL, "dataset"}
+    reserved = {*PLACE, *TIME, LABEL, "dataset"}
     return [
         str(c)
         for c in table.columns
-        if c not in own
+        if c not in reserved
         and not str(c).startswith((RATING, QUALITY, VALID_FRACTION))
         and not str(c).endswith(WHY)
         and pd.api.types.is_numeric_dtype(table[c])
@@ -100,9 +100,9 @@ def about(path: Path) -> dict[str, Any]:
         raw = parquet.read_schema(path).metadata or {}
     except (ArrowInvalid, OSError) as error:
         raise ValueError(f"{path} is no whole Parquet file: {error}") from None
-    told = {k.decode(): v.decode() for k, v in raw.items()}
+    metadata = {k.decode(): v.decode() for k, v in raw.items()}
     front = len(_FRONT)
-    return {k[front:]: json.loads(v) for k, v in told.items() if k.startswith(_FRONT)}
+    return {k[front:]: json.loads(v) for k, v in metadata.items() if k.startswith(_FRONT)}
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -129,19 +129,19 @@ def read(path: str | Path) -> pd.DataFrame:
             f"{path} has no subject=*/windows.parquet: it is no table of features, as "
             "`physio extract` makes them"
         )
-    parts = {_subject(file): _one(file) for file in files}
+    parts = {_subject(file): _read_file(file) for file in files}
     names = sorted(parts, key=natural)
     table = pd.concat([parts[name] for name in names], ignore_index=True)
-    told = {_subject(file): about(file) for file in files}
-    origins = {one.get("dataset", "") for one in told.values()} - {""}
+    metadata = {_subject(file): about(file) for file in files}
+    origins = {file_metadata.get("dataset", "") for file_metadata in metadata.values()} - {""}
     if origins and "dataset" not in table.columns:
         table = _before(table, "dataset", " + ".join(sorted(origins)))
-    table.attrs["files"] = told
+    table.attrs["files"] = metadata
     return table
 
 
 def write(
-    path: Path, tables: Iterable[Mapping[str, Any]], told: Mapping[str, Any]
+    path: Path, tables: Iterable[Mapping[str, Any]], metadata: Mapping[str, Any]
 ) -> int:
     """Write the rows of a participant, all or nothing; return how many there are.
 
@@ -166,8 +166,8 @@ def write(
         for columns in tables:
             if file is None:
                 table = pa.table(dict(columns))
-                kept = {f"{_FRONT}{k}": json.dumps(v) for k, v in told.items()}
-                schema = table.schema.with_metadata(kept)
+                encoded = {f"{_FRONT}{k}": json.dumps(v) for k, v in metadata.items()}
+                schema = table.schema.with_metadata(encoded)
                 file = parquet.ParquetWriter(part, schema)
             else:
                 table = pa.table(_like(columns, schema.names, path))
@@ -217,7 +217,7 @@ def _subject(file: Path) -> str:
     return file.parent.name.removeprefix("subject=")
 
 
-def _one(file: Path) -> pd.DataFrame:
+def _read_file(file: Path) -> pd.DataFrame:
     from pyarrow import ArrowInvalid, parquet
 
     try:

@@ -30,15 +30,15 @@ class BaselineCorrected(NamedTuple):
 
     table: pd.DataFrame
     calibration: Flags
-    left: Flags
+    included: Flags
 
 
 def baseline_correct(
     table: pd.DataFrame,
     columns: Sequence[str],
     *,
-    rest: float = 300.0,
-    gap: float = 60.0,
+    baseline_seconds: float = 300.0,
+    embargo: float = 60.0,
     label: str = "baseline",
 ) -> BaselineCorrected:
     """Take from each feature its mean over the first minutes of a participant's rest.
@@ -71,34 +71,34 @@ def baseline_correct(
     begin, end = numbers(table, "start_s"), numbers(table, "end_s")
     labels = named(table, LABEL)
     x = table[list(columns)].to_numpy(np.float64)
-    found = np.array(x)
+    corrected = np.array(x)
     calibration = np.zeros(len(table), np.bool_)
-    left = np.zeros(len(table), np.bool_)
-    for one in np.unique(recordings):
-        own = recordings == one
-        there = own & (labels == label) if label else own
+    included = np.zeros(len(table), np.bool_)
+    for recording in np.unique(recordings):
+        rows = recordings == recording
+        there = rows & (labels == label) if label else rows
         if not there.any():
             raise ValueError(
-                f"{' '.join(one.split(chr(31))).strip()} has no window labelled "
+                f"{' '.join(recording.split(chr(31))).strip()} has no window labelled "
                 f"{label!r} to be measured against"
             )
-        over = begin[there].min() + rest
+        over = begin[there].min() + baseline_seconds
         at = there & (end <= over)
         if not at.any():
-            raise ValueError(f"no window ends within the first {rest:g} s of rest")
+            raise ValueError(f"no window ends within the first {baseline_seconds:g} s of rest")
         known = np.isfinite(x[at])
         total = np.where(known, x[at], 0).sum(axis=0)
         count = known.sum(axis=0)
         mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        found[own] = x[own] - mean
+        corrected[rows] = x[rows] - mean
         calibration |= at
-        left |= own & (begin >= end[at].max() + gap)
-    made = table.copy()
-    made[list(columns)] = found
-    return BaselineCorrected(made, calibration, left)
+        included |= rows & (begin >= end[at].max() + embargo)
+    result = table.copy()
+    result[list(columns)] = corrected
+    return BaselineCorrected(result, calibration, included)
 
 
-def restrict(folds: Folds, table: Table, left: Flags, calibration: Flags) -> Folds:
+def restrict(folds: Folds, table: Table, included: Flags, calibration: Flags) -> Folds:
     """Return folds of the rows that are left, each with its participants's calibration.
 
     Those in which nothing is left to test, or to train on, are left out.
@@ -107,18 +107,18 @@ def restrict(folds: Folds, table: Table, left: Flags, calibration: Flags) -> Fol
     at = np.flatnonzero(calibration)
 
     def of(fold: Fold) -> Fold:
-        test = fold.test[left[fold.test]]
-        own = at[np.isin(participants[at], np.unique(participants[test]))]
+        test = fold.test[included[fold.test]]
+        calibration_rows = at[np.isin(participants[at], np.unique(participants[test]))]
         return Fold(
             fold.name,
-            fold.train[left[fold.train]],
+            fold.train[included[fold.train]],
             test,
             tuple(f for f in map(of, fold.inner) if len(f.train) and len(f.test)),
-            own,
+            calibration_rows,
         )
 
-    made = (of(f) for f in folds.folds)
-    return replace(folds, folds=tuple(f for f in made if len(f.train) and len(f.test)))
+    restricted = (of(f) for f in folds.folds)
+    return replace(folds, folds=tuple(f for f in restricted if len(f.train) and len(f.test)))
 
 
 def restrict_test(folds: Folds, tested: Flags) -> Folds:
@@ -155,9 +155,9 @@ def thin_test(folds: Folds, table: Table, every: float) -> Folds:
 def _apart(
     rows: npt.NDArray[np.intp], begin: npt.NDArray[np.float64], every: float
 ) -> list[int]:
-    found: list[int] = []
+    selected: list[int] = []
     for row in rows[np.argsort(begin[rows], kind="stable")].tolist():
         # Windows are laid on the grid of the fastest stream: a ms is no difference.
-        if not found or begin[row] - begin[found[-1]] >= every - 1e-3:
-            found.append(row)
-    return found
+        if not selected or begin[row] - begin[selected[-1]] >= every - 1e-3:
+            selected.append(row)
+    return selected

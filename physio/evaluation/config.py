@@ -38,8 +38,8 @@ def read(path: Path, trust: tuple[str, ...] = ()) -> TrainingRecipe:
     ValueError
         If it describes none; the message says what is wrong and what would be right.
     """
-    found: TrainingRecipe = _built(path, TRAINING, "train", trust)
-    return found
+    recipe: TrainingRecipe = _built(path, TRAINING, "train", trust)
+    return recipe
 
 
 def read_evaluation(path: Path, trust: tuple[str, ...] = ()) -> EvaluationConfig:
@@ -50,8 +50,8 @@ def read_evaluation(path: Path, trust: tuple[str, ...] = ()) -> EvaluationConfig
     ValueError
         If it describes none; the message says what is wrong and what would be right.
     """
-    found: EvaluationConfig = _built(path, EVALUATION, "evaluate", trust)
-    return found
+    evaluation: EvaluationConfig = _built(path, EVALUATION, "evaluate", trust)
+    return evaluation
 
 
 def train(
@@ -94,11 +94,11 @@ def train(
 def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:
     """Return what the table of that name describes, if it has such a method."""
     tables = config.read(path)
-    what = {TRAINING: "a training file", EVALUATION: "an evaluation file"}[name]
-    config.allow(tables, (TRAINING, EVALUATION, TABLE), path.name, what)
+    kind = {TRAINING: "a training file", EVALUATION: "an evaluation file"}[name]
+    config.allow(tables, (TRAINING, EVALUATION, TABLE), path.name, kind)
     if "use" not in tables.get(name, {}):
-        raise ValueError(f"{path.name}: {what} has a table [{name}] with use")
-    found = config.build(tables[name], f"{path.name}: {name}", trust, adapters=ADAPTERS)
-    if not callable(getattr(found, verb, None)):
+        raise ValueError(f"{path.name}: {kind} has a table [{name}] with use")
+    settings = config.build(tables[name], f"{path.name}: {name}", trust, adapters=ADAPTERS)
+    if not callable(getattr(settings, verb, None)):
         raise ValueError(f"{path.name}: {tables[name]['use']} cannot {verb} anything")
-    return found
+    return settings

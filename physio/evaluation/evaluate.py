@@ -69,10 +69,10 @@ class Task:
     x: Any = None
     columns: Sequence[str] | None = None
     calibration: Any = None
-    left: Any = None
+    included: Any = None
     dataset: str = ""
-    tested: Any = None
-    orders: Any = None
+    testable: Any = None
+    order_labels: Any = None
 
     def __post_init__(self) -> None:
         if bool(self.classes) == (self.y is not None):
@@ -174,18 +174,18 @@ class Evaluation:
 
 
 def evaluate(
-    work: Task,
+    task: Task,
     by: Protocol | Folds,
     models: Mapping[str, Model],
     *,
-    measured: Sequence[str] = (),
+    metric_names: Sequence[str] = (),
     reference: str = "",
-    every: float = 0.0,
-    by_part: bool = False,
+    test_spacing: float = 0.0,
+    per_segment: bool = False,
     clock: bool = True,
     seed: int = 23,
     config: Any = None,
-    heard: Callable[[str, str], None] | None = None,
+    on_progress: Callable[[str, str], None] | None = None,
 ) -> Evaluation:
     """Train and test each model on each fold, and tell how good it was for each participant.
 
@@ -224,60 +224,60 @@ def evaluate(
         fits not together.
     """
     began = time.monotonic()
-    table, y, classes = _asked(work)
+    table, y, classes = _targets(task)
     rows = RowIndex(table)
     folds: Folds = by if isinstance(by, Folds) else divide(rows, by)
-    left = _left(work, y, classes)
+    included = _included(task, y, classes)
     calibration = np.zeros(len(table), np.bool_)
-    if work.calibration is not None:
-        calibration = np.asarray(work.calibration, np.bool_)
-    folds = baseline_correction.restrict(folds.of(table), rows, left, calibration)
+    if task.calibration is not None:
+        calibration = np.asarray(task.calibration, np.bool_)
+    folds = baseline_correction.restrict(folds.of(table), rows, included, calibration)
     if not folds.folds:
         raise ValueError(
             f"{folds.protocol} leaves nothing to train on and to test: of "
-            f"{len(table)} rows, {int(left.sum())} have an answer and are not "
+            f"{len(table)} rows, {int(included.sum())} have an answer and are not "
             "calibration"
         )
-    if work.tested is not None:
+    if task.testable is not None:
         folds = baseline_correction.restrict_test(
-            folds, np.asarray(work.tested, np.bool_)
+            folds, np.asarray(task.testable, np.bool_)
         )
-    if every > 0:
-        folds = baseline_correction.thin_test(folds, rows, every)
-    proved = audit(rows, folds, work.names, clock=clock and bool(classes)).check()
-    x = work.x if work.x is not None else table[work.names].to_numpy(np.float64)
+    if test_spacing > 0:
+        folds = baseline_correction.thin_test(folds, rows, test_spacing)
+    proved = audit(rows, folds, task.names, clock=clock and bool(classes)).check()
+    x = task.x if task.x is not None else table[task.names].to_numpy(np.float64)
     known = rows.without(_answers(table))
     outputs = {
-        name: _outputs(model, name, (x, y, known, classes), folds, seed, heard)
+        name: _outputs(model, name, (x, y, known, classes), folds, seed, on_progress)
         for name, model in models.items()
     }
     at = np.sort(np.concatenate([f.test for f in folds.folds]))
     codes = _participants(rows)
-    found, said = _rows(
+    results, selected_outputs = _rows(
         {k: o[at] for k, o in outputs.items()},
         (y[at], codes[at], rows.segments[at]),
         [
             (name, metrics.measure(name, classes=bool(classes)))
-            for name in _measured(measured, classes)
+            for name in _measured(metric_names, classes)
         ],
         seed,
-        by_part=by_part,
+        by_part=per_segment,
     )
     place = [
         c for c in ("dataset", *feature_table.PLACE, "start_s") if c in table.columns
     ]
     return Evaluation(
-        work.dataset,
+        task.dataset,
         folds.protocol,
         tuple(dict.fromkeys(codes[at].tolist())),
-        tuple(found),
-        tuple(statistics.paired_differences(found, reference, seed))
+        tuple(results),
+        tuple(statistics.paired_differences(results, reference, seed))
         if reference
         else (),
         proved,
         folds,
         {c: int((y[at] == k).sum()) for k, c in enumerate(classes)},
-        said,
+        selected_outputs,
         table.iloc[at][place].assign(y=y[at]).reset_index(drop=True),
         classes,
         config,
@@ -285,35 +285,35 @@ def evaluate(
     )
 
 
-def _asked(work: Task) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
+def _targets(work: Task) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
     """Return the table with the classes as labels, what is told, and the classes."""
     table = work.table
-    if work.orders is not None:
-        table = table.assign(**{ORDER: work.orders})
+    if work.order_labels is not None:
+        table = table.assign(**{ORDER: work.order_labels})
     if not work.classes:
         return table, np.asarray(work.y, np.float64), ()
     labels = table[LABEL].astype(str).to_numpy()
     y = np.full(len(labels), -1, np.intp)
-    for k, (name, own) in enumerate(work.classes.items()):
-        here = np.isin(labels, list(own))
-        if not here.any():
+    for k, (name, class_labels) in enumerate(work.classes.items()):
+        members = np.isin(labels, list(class_labels))
+        if not members.any():
             raise ValueError(
-                f"no row is labelled {' or '.join(own)}, for the class {name!r}; there "
+                f"no row is labelled {' or '.join(class_labels)}, for the class {name!r}; there "
                 f"is {', '.join(sorted(set(labels) - {''}))}"
             )
-        y[here] = k
+        y[members] = k
     names = tuple(work.classes)
-    said = np.array([*names, ""], object)[y]
-    return table.assign(**{LABEL: said}), y, names
+    class_names = np.array([*names, ""], object)[y]
+    return table.assign(**{LABEL: class_names}), y, names
 
 
-def _left(work: Task, y: Any, classes: tuple[str, ...]) -> Any:
-    left = y >= 0 if classes else np.isfinite(y)
-    if work.left is not None:
-        return left & np.asarray(work.left, np.bool_)
+def _included(work: Task, y: Any, classes: tuple[str, ...]) -> Any:
+    included = y >= 0 if classes else np.isfinite(y)
+    if work.included is not None:
+        return included & np.asarray(work.included, np.bool_)
     if work.calibration is not None:
-        return left & ~np.asarray(work.calibration, np.bool_)
-    return left
+        return included & ~np.asarray(work.calibration, np.bool_)
+    return included
 
 
 def _answers(table: pd.DataFrame) -> list[str]:
@@ -339,43 +339,43 @@ def _outputs(
     known: tuple[Any, Any, RowIndex, tuple[str, ...]],
     folds: Folds,
     seed: int,
-    heard: Callable[[str, str], None] | None,
+    on_progress: Callable[[str, str], None] | None,
 ) -> Array:
     """Return what a model says of each row, trained anew in each fold; else NaN."""
     x, y, rows, classes = known
     width = len(classes)
-    found = np.full((len(y), max(width, 2)), np.nan)
-    seen = np.zeros(len(y), np.bool_)
+    output = np.full((len(y), max(width, 2)), np.nan)
+    tested = np.zeros(len(y), np.bool_)
     for fold in folds.folds:
-        if heard is not None:
-            heard(name, fold.name)
-        if seen[fold.test].any():
+        if on_progress is not None:
+            on_progress(name, fold.name)
+        if tested[fold.test].any():
             raise ValueError(f"fold {fold.name!r} tests rows that another one tests")
-        seen[fold.test] = True
-        own = np.full(len(y), UNKNOWN[bool(classes)], y.dtype)
-        own[fold.train] = y[fold.train]
-        said = _said(
-            model, FoldData(x, own, rows.table, fold, classes, seed, rows), name
+        tested[fold.test] = True
+        training_y = np.full(len(y), UNKNOWN[bool(classes)], y.dtype)
+        training_y[fold.train] = y[fold.train]
+        predicted = _predict(
+            model, FoldData(x, training_y, rows.table, fold, classes, seed, rows), name
         )
-        found[fold.test, : said.shape[1]] = said
-    return found
+        output[fold.test, : predicted.shape[1]] = predicted
+    return output
 
 
-def _said(model: Model, given: FoldData, name: str) -> Array:
+def _predict(model: Model, given: FoldData, name: str) -> Array:
     fold: Fold = given.fold
     try:
-        said = np.asarray(model(given), np.float64)
+        predicted = np.asarray(model(given), np.float64)
     except ValueError as error:
         raise ValueError(f"model {name!r}, fold {fold.name!r}: {error}") from error
-    said = said[:, None] if said.ndim == 1 else said
+    predicted = predicted[:, None] if predicted.ndim == 1 else predicted
     rows = len(fold.test)
     widths = (len(given.classes),) if given.classes else (1, 2)
-    if said.ndim != 2 or len(said) != rows or said.shape[1] not in widths:
+    if predicted.ndim != 2 or len(predicted) != rows or predicted.shape[1] not in widths:
         raise ValueError(
-            f"model {name!r} said shape {said.shape} of {rows} rows of fold "
+            f"model {name!r} said shape {predicted.shape} of {rows} rows of fold "
             f"{fold.name!r}; it should be {rows} by {' or '.join(map(str, widths))}"
         )
-    return said
+    return predicted
 
 
 def _measured(wanted: Sequence[str], classes: tuple[str, ...]) -> Sequence[str]:
@@ -396,36 +396,36 @@ def _rows(
 ) -> tuple[list[dict[str, Any]], dict[str, Array]]:
     """Return the rows of results, and the outputs that they are of."""
     y, codes, units = of
-    found = []
+    results = []
     for model, output in outputs.items():
-        told, who, said = y, codes, output
+        truth, who, predicted = y, codes, output
         if by_part:
-            told, who, said = _averaged(y, codes, units, output)
-        answers = np.isfinite(said[:, 0])
+            truth, who, predicted = _averaged(y, codes, units, output)
+        answers = np.isfinite(predicted[:, 0])
         for name, measure in judged:
             figures = {
-                str(p): _figure(measure, told, said, answers & (who == p))
+                str(p): _figure(measure, truth, predicted, answers & (who == p))
                 for p in dict.fromkeys(codes.tolist())
             }
             row = statistics.summary(model, name, figures, seed)
-            row["pooled"] = round(_figure(measure, told, said, answers), 4)
-            found.append(row)
+            row["pooled"] = round(_figure(measure, truth, predicted, answers), 4)
+            results.append(row)
         if not answers.all():
             shares = {
                 str(p): float(answers[who == p].mean())
                 for p in dict.fromkeys(codes.tolist())
             }
-            found.append(statistics.summary(model, ANSWER_RATE, shares, seed))
-    return found, dict(outputs)
+            results.append(statistics.summary(model, ANSWER_RATE, shares, seed))
+    return results, dict(outputs)
 
 
 def _figure(measure: metrics.Measure, y: Any, output: Array, rows: Any) -> float:
     if not rows.any():
         return float("nan")
-    said = output[rows]
-    if not np.isfinite(said).all():
-        said = said[:, :1]  # numbers without a spread
-    return measure(y[rows], said)
+    predicted = output[rows]
+    if not np.isfinite(predicted).all():
+        predicted = predicted[:, :1]  # numbers without a spread
+    return measure(y[rows], predicted)
 
 
 def _averaged(
@@ -439,10 +439,10 @@ def _averaged(
         np.bincount(at[answers], column[answers], len(first)) / np.maximum(count, 1)
         for column in output.T
     ]
-    said = np.where((count > 0)[:, None], np.stack(columns, axis=1), np.nan)
+    averaged = np.where((count > 0)[:, None], np.stack(columns, axis=1), np.nan)
     if np.issubdtype(y.dtype, np.floating):
         y = (np.bincount(at, y) / np.bincount(at))[at]
-    return y[first], codes[first], said
+    return y[first], codes[first], averaged
 
 
 def together(evaluations: Mapping[str, Evaluation], config: Any = None) -> Evaluation:
@@ -459,11 +459,11 @@ def together(evaluations: Mapping[str, Evaluation], config: Any = None) -> Evalu
     """
     first = next(iter(evaluations.values()))
     rows, paired, outputs = [], [], {}
-    for name, one in evaluations.items():
-        rows += [{**r, "metric": f"{name}: {r['metric']}"} for r in one.rows]
-        paired += [{**r, "metric": f"{name}: {r['metric']}"} for r in one.paired]
-        if len(one.tested) == len(first.tested):
-            outputs.update({f"{k} ({name})": o for k, o in one.outputs.items()})
+    for name, evaluation in evaluations.items():
+        rows += [{**r, "metric": f"{name}: {r['metric']}"} for r in evaluation.rows]
+        paired += [{**r, "metric": f"{name}: {r['metric']}"} for r in evaluation.paired]
+        if len(evaluation.tested) == len(first.tested):
+            outputs.update({f"{k} ({name})": o for k, o in evaluation.outputs.items()})
     return replace(
         first,
         rows=tuple(rows),

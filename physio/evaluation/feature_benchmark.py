@@ -112,20 +112,20 @@ class FeatureBenchmark:
         """
         if table is None:
             raise ValueError("plain models need a table: give [table] or --table")
-        models = self.contenders(root, table)
+        models = self.candidates(root, table)
         return evaluate(
-            self.work(table),
+            self.task(table),
             splits.protocol(self.protocol, **self.settings),
             models,
-            measured=self.metrics,
+            metric_names=self.metrics,
             reference=self.reference,
-            every=self.test_spacing,
-            by_part=self.per_segment,
+            test_spacing=self.test_spacing,
+            per_segment=self.per_segment,
             seed=self.seed,
             config=config.describe(self),
         )
 
-    def contenders(self, root: Path | None, table: pd.DataFrame) -> dict[str, Any]:
+    def candidates(self, root: Path | None, table: pd.DataFrame) -> dict[str, Any]:
         """Return the models that are compared, by name."""
         del root
         models = dict(self.models)
@@ -138,20 +138,20 @@ class FeatureBenchmark:
             models[name] = ConditionMeanRating(model, labels.to_numpy())
         return models
 
-    def work(self, table: pd.DataFrame) -> Task:
+    def task(self, table: pd.DataFrame) -> Task:
         """Return what is to be told of which rows of a table."""
         names = self._columns(table)
         table = self._scaled(table, names)
-        calibration = left = y = None
+        calibration = included = y = None
         if self.baseline_seconds > 0:
-            made = baseline_correction.baseline_correct(
+            corrected = baseline_correction.baseline_correct(
                 table,
                 names,
-                rest=self.baseline_seconds,
-                gap=self.embargo,
+                baseline_seconds=self.baseline_seconds,
+                embargo=self.embargo,
                 label=self.baseline_label,
             )
-            table, calibration, left = made
+            table, calibration, included = corrected
         if self.target:
             if self.target not in table.columns:
                 raise ValueError(
@@ -176,7 +176,7 @@ class FeatureBenchmark:
             None,
             names,
             calibration,
-            left,
+            included,
             dataset,
             tested,
             order,
@@ -189,23 +189,23 @@ class FeatureBenchmark:
                 f"{', '.join(names)}"
             )
         x = table[names].to_numpy(float)
-        how = [self.transforms.get(name, "raw") for name in names]
-        made = table.copy()
-        made[names] = transform(x, how)
-        return made
+        transforms = [self.transforms.get(name, "raw") for name in names]
+        transformed = table.copy()
+        transformed[names] = transform(x, transforms)
+        return transformed
 
     def _columns(self, table: pd.DataFrame) -> list[str]:
         every = feature_table.features(table)
         if not self.features:
             return every
-        kept = [
+        selected = [
             c
             for c in every
             if any(c == r or c.startswith(f"{r}.") for r in self.features)
         ]
-        if not kept:
+        if not selected:
             raise ValueError(
                 f"the table has no feature of {', '.join(self.features)}; it has "
                 f"{', '.join(every)}"
             )
-        return kept
+        return selected

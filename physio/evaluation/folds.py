@@ -54,13 +54,13 @@ class Fold:
         }
 
     @classmethod
-    def read(cls, told: Mapping[str, Any], at: str) -> Self:
+    def read(cls, table: Mapping[str, Any], at: str) -> Self:
         """Return the fold that `told` told of."""
         try:
-            parts = {k: _rows(told.get(k, [])) for k in ("train", "test")}
-            calibration = _rows(told.get("calibration", []))
-            inner = tuple(cls.read(f, at) for f in told.get("inner", []))
-            return cls(str(told["name"]), **parts, inner=inner, calibration=calibration)
+            parts = {k: _rows(table.get(k, [])) for k in ("train", "test")}
+            calibration = _rows(table.get("calibration", []))
+            inner = tuple(cls.read(f, at) for f in table.get("inner", []))
+            return cls(str(table["name"]), **parts, inner=inner, calibration=calibration)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{at}: a fold has a name, and as train and test pairs of row numbers, "
@@ -156,23 +156,23 @@ def read(path: Path) -> Folds:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        told = json.loads(path.read_text("utf-8"))
+        tables = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
-    if not isinstance(told, dict) or not {"protocol", "folds"} <= set(told):
+    if not isinstance(tables, dict) or not {"protocol", "folds"} <= set(tables):
         raise ValueError(f"{path} holds no folds: it has {', '.join(_KEYS)}")
-    folds = tuple(Fold.read(f, str(path)) for f in told["folds"])
-    rest = {k: told[k] for k in ("settings", "table", "rows") if k in told}
-    return Folds(str(told["protocol"]), folds, **rest)
+    folds = tuple(Fold.read(f, str(path)) for f in tables["folds"])
+    rest = {k: tables[k] for k in ("settings", "table", "rows") if k in tables}
+    return Folds(str(tables["protocol"]), folds, **rest)
 
 
 def fingerprint(table: pd.DataFrame) -> str:
     """Return a hash of which windows a table has, in which order, with which labels."""
     columns = [c for c in (*PLACE, LABEL, "dataset") if c in table.columns]
-    found = hashlib.sha256(repr((columns, len(table))).encode())
+    digest = hashlib.sha256(repr((columns, len(table))).encode())
     for column in columns:
-        found.update("\n".join(map(str, table[column].tolist())).encode())
-    return found.hexdigest()
+        digest.update("\n".join(map(str, table[column].tolist())).encode())
+    return digest.hexdigest()
 
 
 def _spans(rows: Rows) -> list[list[int]]:

@@ -1,7 +1,7 @@
 """Metrics of classification and regression by name, from scikit-learn and SciPy.
 
-Written here are only those that neither has: Lin's concordance, the negative log density
-and the coverage of intervals.
+Written here are only those that neither has: Lin's concordance, the negative log
+density and the coverage of intervals.
 """
 
 import warnings

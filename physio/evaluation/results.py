@@ -35,9 +35,9 @@ def save(evaluation: Evaluation, out: Path) -> None:
     table.assign(**columns).to_parquet(out / OUTPUTS, index=False)
 
 
-def dumped(told: Any) -> str:
+def dumped(value: Any) -> str:
     """Return results as JSON; what is not known is null."""
-    return json.dumps(_known(told), indent=1, allow_nan=False) + "\n"
+    return json.dumps(_known(value), indent=1, allow_nan=False) + "\n"
 
 
 def to_markdown(evaluation: Evaluation) -> str:
@@ -51,7 +51,7 @@ def to_markdown(evaluation: Evaluation) -> str:
         )
     parts += [f"{n} " for n in evaluation.notes]
     parts += [
-        _said(evaluation),
+        _overview(evaluation),
         summary(evaluation),
         "## Participant by participant",
         _participants(evaluation),
@@ -72,7 +72,7 @@ def summary(evaluation: Evaluation) -> str:
     return _table(lines)
 
 
-def _said(evaluation: Evaluation) -> str:
+def _overview(evaluation: Evaluation) -> str:
     n = len(evaluation.tested)
     classes = ", ".join(f"{c} {k}" for c, k in evaluation.balance.items())
     return (

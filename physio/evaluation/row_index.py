@@ -88,15 +88,15 @@ def orders(table: pd.DataFrame) -> Codes:
     subjects = named(table, "subject")
     labels = named(table, ORDER if ORDER in table.columns else LABEL)
     times = numbers(table, "start_s")
-    found = np.empty(len(table), object)
+    order = np.empty(len(table), object)
     for participant in np.unique(subjects):
-        here = subjects == participant
-        own = labels[here]
+        rows = subjects == participant
+        row_labels = labels[rows]
         first = {
-            name: times[here][own == name].min() for name in np.unique(own) if name
+            name: times[rows][row_labels == name].min() for name in np.unique(row_labels) if name
         }
-        found[here] = " > ".join(sorted(first, key=lambda name: first[name]))
-    return found.astype(np.str_)
+        order[rows] = " > ".join(sorted(first, key=lambda name: first[name]))
+    return order.astype(np.str_)
 
 
 def as_table(groups: Any, y: Any) -> pd.DataFrame:
@@ -127,14 +127,14 @@ def numbers(table: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
     return table[column].to_numpy(np.float64)
 
 
-def several(codes: Codes, least: int, what: str, name: str) -> list[str]:
+def several(codes: Codes, least: int, noun: str, name: str) -> list[str]:
     """Return the different codes in natural order; refuse fewer than ``least``."""
-    found = sorted(set(codes.tolist()), key=natural)
-    if len(found) < least:
+    different = sorted(set(codes.tolist()), key=natural)
+    if len(different) < least:
         raise ValueError(
-            f"{name} needs at least {least} {what}; the table has {len(found)}"
+            f"{name} needs at least {least} {noun}; the table has {len(different)}"
         )
-    return found
+    return different
 
 
 def overlap(

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.model_selection import BaseCrossValidator, KFold
 
 from physio.datasets.base import natural
@@ -158,8 +157,8 @@ class TrialBlocked(Protocol):
         rng = np.random.default_rng(self.seed)
         for participant in sorted(set(subjects), key=natural):
             for label in sorted(set(labels[subjects == participant]) - {""}):
-                own = (subjects == participant) & (labels == label)
-                trials = sorted(set(units[own]), key=natural)
+                rows = (subjects == participant) & (labels == label)
+                trials = sorted(set(units[rows]), key=natural)
                 if len(trials) < self.k:
                     raise ValueError(
                         f"{self.name} with k = {self.k} needs as many trials of each "
@@ -200,9 +199,9 @@ class TimeBlocked(Protocol):
             late[rows[int(np.ceil(self.share * len(rows))) :]] = True
         fold = purged(index, _fold("late", late))
         if not len(fold.train) or not len(fold.test):
-            what = "test" if len(fold.train) else "train"
+            verb = "test" if len(fold.train) else "train"
             raise ValueError(
-                f"{self.name} leaves nothing to {what} on: the parts of the "
+                f"{self.name} leaves nothing to {verb} on: the parts of the "
                 "recordings are shorter than what a window rests on; take shorter "
                 "windows, or chains that remember less"
             )
@@ -245,8 +244,8 @@ class CrossDataset(Protocol):
                 f"{self.name} would test {self.test!r}; the table has "
                 f"{', '.join(there)}"
             )
-        for one in [self.test] if self.test else there:
-            yield _fold(one, codes == one)
+        for dataset in [self.test] if self.test else there:
+            yield _fold(dataset, codes == dataset)
 
     def inner(self) -> Protocol:
         """Leave participants out."""

@@ -81,17 +81,17 @@ def paired_differences(
             f"there is no model {reference!r} to compare with: {', '.join(names)}"
         )
     by = {(r["metric"], r["model"]): r["per_participant"] for r in rows}
-    found = []
+    differences = []
     for metric in dict.fromkeys(str(r["metric"]) for r in rows):
         if (metric, reference) not in by:
             continue
-        own = by[metric, reference]
+        reference_values = by[metric, reference]
         of_metric: list[dict[str, Any]] = []
         for other in names:
             if other == reference or (metric, other) not in by:
                 continue
             theirs = by[metric, other]
-            off = _known([own[p] - theirs[p] for p in own if p in theirs])
+            off = _known([reference_values[p] - theirs[p] for p in reference_values if p in theirs])
             low, high = bootstrap_ci(off, seed)
             of_metric.append(
                 {
@@ -109,10 +109,10 @@ def paired_differences(
                 }
             )
         values = [float(m["p"]) for m in of_metric]
-        for one, p in zip(of_metric, holm(values), strict=True):
-            one["holm"] = p
-        found += of_metric
-    return found
+        for row, p in zip(of_metric, holm(values), strict=True):
+            row["holm"] = p
+        differences += of_metric
+    return differences
 
 
 def compared(
@@ -125,11 +125,11 @@ def compared(
 
     A pair is the first less the second, for itself: see `paired_differences`.
     """
-    found = paired_differences(rows, reference, seed) if reference else []
-    for one, other in pairs:
-        own = [r for r in rows if r["model"] in (one, other)]
-        found += paired_differences(own, one, seed)
-    return found
+    differences = paired_differences(rows, reference, seed) if reference else []
+    for first, other in pairs:
+        selected = [r for r in rows if r["model"] in (first, other)]
+        differences += paired_differences(selected, first, seed)
+    return differences
 
 
 def sign_flip_test(differences: Array, seed: int) -> float:
@@ -153,17 +153,17 @@ def sign_flip_test(differences: Array, seed: int) -> float:
 
 def holm(p: Sequence[float]) -> list[float]:
     """Return p values stepped down after Holm (1979); NaN stays and is not counted."""
-    known = [i for i, one in enumerate(p) if np.isfinite(one)]
-    found, worst = [float("nan")] * len(p), 0.0
+    known = [i for i, value in enumerate(p) if np.isfinite(value)]
+    adjusted, worst = [float("nan")] * len(p), 0.0
     for k, i in enumerate(sorted(known, key=lambda i: p[i])):
         worst = max(worst, min(1.0, (len(known) - k) * p[i]))
-        found[i] = _round(worst)
-    return found
+        adjusted[i] = _round(worst)
+    return adjusted
 
 
 def _known(values: Sequence[float]) -> Array:
-    found = np.array(values, np.float64)
-    return found[~np.isnan(found)]
+    array = np.array(values, np.float64)
+    return array[~np.isnan(array)]
 
 
 def _round(value: float) -> float:

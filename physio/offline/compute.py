@@ -13,19 +13,25 @@ from physio.online.session_config import SessionConfig
 
 
 def compute_features(
-    recording: Recording, config: Path | str | None = None, *, participant: str = ""
+    recording: Recording,
+    config: Path | str | None = None,
+    *,
+    participant: str = "",
+    trust: tuple[str, ...] = (),
 ) -> Block:
     """Return the features of a recording, a row each tick.
 
     Parameters
     ----------
     recording
-        What to read.
+        The recording.
     config
         A session file (TOML) whose chains are taken; by default those that the
         recording itself carries, or else those that suit its streams.
     participant
-        Whose, in a recording of several participants.
+        Code of the participant, in a recording of several.
+    trust
+        Packages, beside this library, that the configuration may name.
 
     Returns
     -------
@@ -39,7 +45,8 @@ def compute_features(
         If the recording has nothing that a chain reads, or too little of it; or if it
         is of several participants and ``participant`` is none of them.
     """
-    return _computed(recording, config, "features", participant, demo_weights=False)
+    plan = _config(recording, config, trust).plan(recording.inputs)
+    return _computed(recording, plan, "features", participant)
 
 
 def estimate(
@@ -48,20 +55,23 @@ def estimate(
     *,
     demo_weights: bool = False,
     participant: str = "",
+    trust: tuple[str, ...] = (),
 ) -> Block:
     """Return the estimates of a recording, a row each tick.
 
     Parameters
     ----------
     recording
-        What to read.
+        The recording.
     config
         A session file (TOML) whose chains and estimator are taken; by default those
         that the recording itself carries, or else those that suit its streams.
     demo_weights
         Whether weights trained on simulated participants may answer on measured input.
     participant
-        Whose, in a recording of several participants.
+        Code of the participant, in a recording of several.
+    trust
+        Packages, beside this library, that the configuration may name.
 
     Returns
     -------
@@ -72,11 +82,11 @@ def estimate(
     Raises
     ------
     ValueError
-        As `features`.
+        As of `compute_features`.
     """
-    return _computed(
-        recording, config, "estimates", participant, demo_weights=demo_weights
-    )
+    file = _config(recording, config, trust)
+    plan = file.plan(recording.inputs, demo_weights=demo_weights)
+    return _computed(recording, plan, "estimates", participant)
 
 
 def feature_ticks(
@@ -136,32 +146,36 @@ def _stream_by_stream(recording: Recording, engine: Engine) -> list[Item]:
     return items
 
 
-def _computed(
-    recording: Recording,
-    config: Path | str | None,
-    what: str,
-    participant: str,
-    *,
-    demo_weights: bool,
-) -> Block:
+def _config(
+    recording: Recording, config: Path | str | None, trust: tuple[str, ...]
+) -> SessionConfig:
+    """Return the session file, that of the recording, or one of defaults."""
     if config is not None:
-        file = session_config.read(Path(config))
-    else:
-        file = session_config.recorded(recording) or SessionConfig()
-    made = file.plan(recording.inputs, demo_weights=demo_weights)
-    if made.participants != ("",) and participant not in made.participants:
-        codes = ", ".join(made.participants)
+        return session_config.read(Path(config), trust)
+    file = session_config.recorded(recording, trust)
+    return SessionConfig(trust=trust) if file is None else file
+
+
+def _computed(
+    recording: Recording, plan: PipelineConfig, kind: str, participant: str
+) -> Block:
+    """Return the features or the estimates of a participant as one block."""
+    if plan.participants != ("",) and participant not in plan.participants:
+        codes = ", ".join(plan.participants)
         raise ValueError(
             f"this recording is of several participants: say whose, of {codes}"
         )
-    name = f"{what}.{participant}" if made.participants != ("",) else what
-    items = run(recording, made)
+    name = f"{kind}.{participant}" if plan.participants != ("",) else kind
+    engine = Engine(plan, recording.infos, recording.begin)
+    items = run(recording, plan, engine=engine)
     blocks = [i for i in items if isinstance(i, Block) and i.info.name == name]
+    if not blocks and engine.notices:
+        raise ValueError("; ".join(engine.notices))
     if not blocks:
         names = ", ".join(info.name for info in recording.inputs) or "nothing"
         raise ValueError(
-            f"no {what} can be had of this recording of {recording.seconds:.1f} s: no "
-            f"chain reads any of its streams ({names}) or they are empty"
+            f"this recording of {recording.seconds:.1f} s gives no {kind}: no chain "
+            f"reads any of its streams ({names}), or they are empty"
         )
     data = np.concatenate([b.data for b in blocks])
     return Block(blocks[0].info, blocks[0].start, blocks[0].t0, data)

@@ -14,8 +14,7 @@ import numpy as np
 
 from physio import config
 from physio.core.block import Block
-from physio.core.events import Events, Item
-from physio.core.recording import Recording, stream_timeout
+from physio.core.recording import Recording
 from physio.datasets import feature_table
 from physio.datasets.base import Dataset, Trial
 from physio.offline import parallel, windowing
@@ -67,8 +66,8 @@ class Windows:
     @property
     def file(self) -> SessionConfig:
         """The session file that computes features alone."""
-        kept = {k: v for k, v in self.tables.items() if k in ("session", "chains")}
-        return SessionConfig({**kept, "estimator": _NONE}, "extract")
+        tables = {k: v for k, v in self.tables.items() if k in ("session", "chains")}
+        return SessionConfig({**tables, "estimator": _NONE}, "extract")
 
 
 class Outcome(NamedTuple):
@@ -121,8 +120,8 @@ def extract(
         trials.setdefault(trial.subject, []).append(trial)
     settings.file  # noqa: B018 its faults are the user's, not a participant's
     out.mkdir(parents=True, exist_ok=True)
-    for left in out.glob(f"subject=*/*{feature_table.PART}"):
-        left.unlink()
+    for unfinished in out.glob(f"subject=*/*{feature_table.PART}"):
+        unfinished.unlink()
     work = partial(_participant, dataset, tuple(trials), out, settings)
     outcomes = {}
     for outcome in parallel.run_jobs(work, list(trials.items()), backend):
@@ -159,16 +158,16 @@ class Windowed:
         """Return the rows of a recording, as columns: see `physio.datasets.feature_table`."""
         plan = self.plan(recording)
         source = windowing.source(recording, {r.stream for r in plan.chains.values()})
-        made = self.ticks(recording)
-        grid = windowing.WindowGrid.of(made, self.settings.window, self.settings.step)
-        named = trial or Trial(made.info.participant)
+        ticks = self.ticks(recording)
+        grid = windowing.WindowGrid.of(ticks, self.settings.window, self.settings.step)
+        named = trial or Trial(ticks.info.participant)
         n = grid.n
         return {
             "session": np.full(n, named.session, object),
             "trial": np.full(n, named.trial, object),
             **windowing.labels(recording, grid),
             **windowing.place(source, grid),
-            **windowing.values(made, grid, self.settings.min_valid),
+            **windowing.values(ticks, grid, self.settings.min_valid),
         }
 
     def ticks(self, recording: Recording) -> Block:
@@ -204,21 +203,21 @@ def _participant(
     began = time.monotonic()
     try:
         path = feature_table.path_of(out, subject)
-        told = _told(dataset, participants, subject, settings)
-        if _fingerprint(path) == told["fingerprint"]:
+        metadata = _metadata(dataset, participants, subject, settings)
+        if _fingerprint(path) == metadata["fingerprint"]:
             return Outcome(subject, "kept")
         first, windowed = dataset.load(trials[0]), Windowed(settings)
         plan = windowed.plan(first)
         source = windowing.source(first, {r.stream for r in plan.chains.values()}).info
-        told = {
-            **told,
+        metadata = {
+            **metadata,
             "config": settings.file.resolved(plan),
             feature_table.SOURCE: {"stream": source.name, "rate": str(source.rate)},
             "origin": source.origin.value,
         }
-        with parallel.one_thread():
-            made = _rows(dataset, trials, first, windowed)
-            n = feature_table.write(path, made, told)
+        with parallel.single_thread():
+            rows = _rows(dataset, trials, first, windowed)
+            n = feature_table.write(path, rows, metadata)
     except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
         # A file may be broken in any way; the other participants's are not.
         text = f"{type(error).__name__}: {error}"
@@ -233,7 +232,7 @@ def _rows(
         yield windowed.of(dataset.load(trial) if i else first, trial)
 
 
-def _told(
+def _metadata(
     dataset: Dataset, participants: Sequence[str], subject: str, settings: Windows
 ) -> dict[str, Any]:
     """Return where a participant's rows come from; the same each time, on any engine."""
@@ -271,14 +270,14 @@ def _sources(
         return {}
     root = Path(root)
     others = {p for p in participants if p != subject}
-    found = {}
+    hashes = {}
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
         parts = path.relative_to(root).parts
         if not any(_code_of(part) & others for part in parts):
             stat = path.stat()
             known = _hash(path, stat.st_size, stat.st_mtime_ns)
-            found["/".join(parts)] = known
-    return found
+            hashes["/".join(parts)] = known
+    return hashes
 
 
 def _code_of(name: str) -> set[str]:

@@ -45,7 +45,7 @@ def run_jobs(
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def single_thread() -> Iterator[None]:
     """Keep numeric libraries to one thread: there are as many workers as cores."""
     import sys
 

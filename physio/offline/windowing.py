@@ -95,7 +95,7 @@ def labels(recording: Recording, grid: WindowGrid) -> dict[str, Any]:
     of the end of a part, they are about it. A recording without parts is one part.
     """
     parts = _events(recording, ".conditions")
-    said = _events(recording, ".ratings")
+    ratings_stream = _events(recording, ".ratings")
     spans = [(recording.begin, np.inf, "")]
     if parts is not None and len(parts):
         long = parts.data[:, 0]
@@ -104,16 +104,16 @@ def labels(recording: Recording, grid: WindowGrid) -> dict[str, Any]:
         spans = list(zip(parts.times.tolist(), ends.tolist(), names, strict=True))
     part = np.full(grid.n, -1, np.int16)
     label = np.full(grid.n, "", object)
-    kinds = said.info.names if said is not None else ()
+    kinds = ratings_stream.info.names if ratings_stream is not None else ()
     ratings = {name: np.full(grid.n, np.nan) for name in kinds}
     for k, (begin, end, name) in enumerate(spans):
-        here = (grid.begins >= begin) & (grid.ends <= end)
-        part[here], label[here] = k, name
-        answer = _answer(said, end)
+        inside = (grid.begins >= begin) & (grid.ends <= end)
+        part[inside], label[inside] = k, name
+        answer = _answer(ratings_stream, end)
         for i, kind in enumerate(kinds):
-            ratings[kind][here] = np.nan if answer is None else answer[i]
-    told = {f"{RATING}{kind}": values for kind, values in ratings.items()}
-    return {"segment": part, "label": label, **told}
+            ratings[kind][inside] = np.nan if answer is None else answer[i]
+    columns = {f"{RATING}{kind}": values for kind, values in ratings.items()}
+    return {"segment": part, "label": label, **columns}
 
 
 def values(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
@@ -125,39 +125,39 @@ def values(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
     stage says of a sensor's quality is averaged over the whole window.
     """
     names = ticks.info.names
-    kept = [
+    selected = [
         i
         for i, c in enumerate(ticks.info.channels)
         if not (c.name.endswith(_ENDS) and f"{c.name}{WHY}" not in names)
         and c.kind != "quality"
     ]
-    cells = _cells(ticks.data[:, kept], grid)
-    spans = [ticks.info.channels[i].memory for i in kept]
+    cells = _cells(ticks.data[:, selected], grid)
+    spans = [ticks.info.channels[i].memory for i in selected]
     first = [min(ceil(span * grid.rate), grid.window - 1) for span in spans]
-    means = np.empty((grid.n, len(kept)))
+    means = np.empty((grid.n, len(selected)))
     for begin in sorted(set(first)):
         at = [k for k, f in enumerate(first) if f == begin]
         means[:, at] = _mean(cells[:, at, begin:], share)
     reasons, known = missing_reason(means), np.isfinite(cells).mean(axis=2)
-    found: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     chains: dict[str, list[int]] = {}
-    for k, i in enumerate(kept):
-        found[names[i]] = np.ascontiguousarray(means[:, k])
-        found[f"{names[i]}{WHY}"] = np.ascontiguousarray(reasons[:, k])
+    for k, i in enumerate(selected):
+        columns[names[i]] = np.ascontiguousarray(means[:, k])
+        columns[f"{names[i]}{WHY}"] = np.ascontiguousarray(reasons[:, k])
         chains.setdefault(names[i].partition(".")[0], []).append(k)
     for chain, at in chains.items():
-        found[f"{VALID_FRACTION}{chain}"] = known[:, at].mean(axis=1)
-    return {**found, **_told(ticks, grid, share)}
+        columns[f"{VALID_FRACTION}{chain}"] = known[:, at].mean(axis=1)
+    return {**columns, **_quality(ticks, grid, share)}
 
 
-def _told(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
+def _quality(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
     """Return what was said of the quality of sensors, the mean of each window."""
     channels = enumerate(ticks.info.channels)
-    said = {c.name: i for i, c in channels if c.kind == "quality"}
-    means = _mean(_cells(ticks.data[:, list(said.values())], grid), share)
+    indices = {c.name: i for i, c in channels if c.kind == "quality"}
+    means = _mean(_cells(ticks.data[:, list(indices.values())], grid), share)
     return {
         f"{QUALITY}{name}": np.ascontiguousarray(means[:, k])
-        for k, name in enumerate(said)
+        for k, name in enumerate(indices)
     }
 
 
@@ -185,15 +185,15 @@ def _mean(cells: Array, share: float) -> Array:
 
 
 def _events(recording: Recording, end: str) -> Events | None:
-    found = [e for name, e in recording.events.items() if name.endswith(end)]
-    return found[0] if found else None
+    matching = [e for name, e in recording.events.items() if name.endswith(end)]
+    return matching[0] if matching else None
 
 
-def _answer(said: Events | None, end: float) -> npt.NDArray[np.float64] | None:
+def _answer(ratings: Events | None, end: float) -> npt.NDArray[np.float64] | None:
     """Return the answers given at the end of a part, or about a whole recording."""
-    if said is None or not len(said):
+    if ratings is None or not len(ratings):
         return None
     if end == np.inf:
-        return said.data[-1]
-    near = np.flatnonzero(np.abs(said.times - end) < _NEAR)
-    return said.data[near[0]] if len(near) else None
+        return ratings.data[-1]
+    near = np.flatnonzero(np.abs(ratings.times - end) < _NEAR)
+    return ratings.data[near[0]] if len(near) else None

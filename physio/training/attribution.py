@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from physio.core.block import Array
-from physio.models.rbtransformer import RBTransformer, one_thread
+from physio.models.rbtransformer import RBTransformer, single_thread
 
 NAME: Final = "explained.json"
 _MOST: Final = 96  # windows that are looked at
@@ -46,23 +46,23 @@ def attribution(model: RBTransformer, x: Array, seed: int) -> dict[str, Any]:
     e, bands = whole.shape[1:]
     windows = torch.as_tensor(whole, dtype=torch.float32)
     importance = np.zeros((e, bands))
-    with torch.no_grad(), one_thread():
+    with torch.no_grad(), single_thread():
         out, maps = model.attend(windows)
-        said = out.softmax(dim=1)
+        output = out.softmax(dim=1)
         for i in range(e):
             for b in range(bands):
                 other = windows.clone()
                 other[:, i, b] = windows[rng.permutation(len(windows)), i, b]
-                moved = (model(other).softmax(dim=1) - said).abs().sum(dim=1) / 2
+                moved = (model(other).softmax(dim=1) - output).abs().sum(dim=1) / 2
                 importance[i, b] = float(moved.mean())
-    seen = maps.mean(dim=(0, 1, 2)).numpy() if maps.shape[2] else np.empty((0, 0))
+    inputs = maps.mean(dim=(0, 1, 2)).numpy() if maps.shape[2] else np.empty((0, 0))
     return {
         "importance": importance.round(6).tolist(),
-        "attention": seen.astype(np.float64).round(6).tolist(),
+        "attention": inputs.astype(np.float64).round(6).tolist(),
         "windows": len(whole),
     }
 
 
-def write(folder: Path, told: dict[str, Any]) -> None:
+def write(folder: Path, attributions: dict[str, Any]) -> None:
     """Write it beside the network it is of."""
-    (folder / NAME).write_text(json.dumps(told) + "\n", "utf-8")
+    (folder / NAME).write_text(json.dumps(attributions) + "\n", "utf-8")

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812  as everybody calls it
 
 from physio.core.block import Array
 from physio.evaluation.models.baselines import FoldData
-from physio.models.rbtransformer import one_thread
+from physio.models.rbtransformer import single_thread
 
 _SHOWN = 256  # windows that are told at once
 
@@ -46,9 +46,9 @@ class BraindecodeModel:
                 f"rows of shape {np.shape(given.x)[1:]}"
             )
         train, test = given.fold.train, given.fold.test
-        with one_thread(), torch.random.fork_rng(devices=[]):
+        with single_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(given.seed)
-            model = self._made(given.x.shape[1], len(given.classes), given.x.shape[2])
+            model = self._network(given.x.shape[1], len(given.classes), given.x.shape[2])
             self._fit(model.train(), given.x[train], given.y[train])
             model.eval()
             with torch.no_grad():
@@ -58,7 +58,7 @@ class BraindecodeModel:
                 ]
         return torch.cat(parts).softmax(dim=1).double().numpy()
 
-    def _made(self, channels: int, classes: int, samples: int) -> Any:
+    def _network(self, channels: int, classes: int, samples: int) -> Any:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of its own dependencies
@@ -69,14 +69,14 @@ class BraindecodeModel:
             ) from None
         make = getattr(models, self.network)
         # Its last layer spans 30 steps of a longer window; here all that there are.
-        own = {"final_conv_length": "auto"} if make is models.ShallowFBCSPNet else {}
+        settings = {"final_conv_length": "auto"} if make is models.ShallowFBCSPNet else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return make(n_chans=channels, n_outputs=classes, n_times=samples, **own)
+            return make(n_chans=channels, n_outputs=classes, n_times=samples, **settings)
 
     def _fit(self, model: Any, x: Array, y: Any) -> None:
         windows = torch.as_tensor(x, dtype=torch.float32)
-        told = torch.as_tensor(y, dtype=torch.int64)
+        targets = torch.as_tensor(y, dtype=torch.int64)
         steps = self.epochs * -(-len(windows) // self.batch)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=self.rate, weight_decay=self.decay, fused=True
@@ -86,7 +86,7 @@ class BraindecodeModel:
             order = torch.randperm(len(windows))
             for rows in torch.split(order, self.batch):
                 optimizer.zero_grad()
-                loss = F.cross_entropy(model(windows[rows]), told[rows])
+                loss = F.cross_entropy(model(windows[rows]), targets[rows])
                 torch.autograd.backward(loss)
                 optimizer.step()
                 cosine.step()

@@ -16,13 +16,13 @@ NAME: Final = "checkpoint.safetensors"
 
 def mark(*parts: Any) -> str:
     """Return a hash of settings and tensors, by which a run knows its checkpoint."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
-            found.update(part.detach().cpu().numpy().tobytes())
+            digest.update(part.detach().cpu().numpy().tobytes())
         else:
-            found.update(json.dumps(part, sort_keys=True).encode())
-    return found.hexdigest()
+            digest.update(json.dumps(part, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def write(
@@ -43,9 +43,9 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{NAME}.{os.getpid()}.part"
-    kept = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    told = {"mark": mark, "losses": json.dumps([v.hex() for v in losses])}
-    save_file(kept, part, told)
+    state = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    metadata = {"mark": mark, "losses": json.dumps([v.hex() for v in losses])}
+    save_file(state, part, metadata)
     part.replace(folder / NAME)
 
 
@@ -62,14 +62,14 @@ def read(folder: Path, mark: str) -> tuple[dict[str, Tensor], list[float]] | Non
         return None
     try:
         with safe_open(path, "pt") as file:
-            told = file.metadata() or {}
+            metadata = file.metadata() or {}
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is no checkpoint: {error}") from None
-    if told.get("mark") != mark:
+    if metadata.get("mark") != mark:
         raise ValueError(
             f"{path} is of a run with other settings, data or seed: give another "
             "folder, or remove it"
         )
-    losses = [float.fromhex(v) for v in json.loads(told["losses"])]
+    losses = [float.fromhex(v) for v in json.loads(metadata["losses"])]
     return tensors, losses

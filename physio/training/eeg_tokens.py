@@ -38,7 +38,7 @@ def table(dataset: Dataset, make: Maker) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def kept(
+def cached_table(
     path: Path | None, mark: str, make: Callable[[], pd.DataFrame]
 ) -> pd.DataFrame:
     """Return a table that is made once, and kept in a file with a mark of what it is.
@@ -55,14 +55,14 @@ def kept(
     if path is None:
         return make()
     if path.is_file():
-        found = pd.read_parquet(path)
-        if found.attrs.get("mark") == mark:
-            return found
-    made = make()
-    made.attrs["mark"] = mark
+        table = pd.read_parquet(path)
+        if table.attrs.get("mark") == mark:
+            return table
+    parts = make()
+    parts.attrs["mark"] = mark
     path.parent.mkdir(parents=True, exist_ok=True)
-    made.to_parquet(path, index=False)
-    return made
+    parts.to_parquet(path, index=False)
+    return parts
 
 
 def published(
@@ -85,20 +85,20 @@ def published(
         for all data sets.
     """
     blocks = _eeg(recording)
-    own = float(blocks[0].info.rate)
+    rate_hz = float(blocks[0].info.rate)
     x = np.concatenate([b.data for b in blocks])
     zero = len(x) - sum(int((b.times >= 0).sum()) for b in blocks)
     rest = None
     if baseline:
         rest = x[: min(zero, int(baseline) * published_de.PIECE)]
     starts = np.arange(zero, len(x) - published_de.WIDTH + 1, published_de.STRIDE)
-    made = published_de.published_entropy(x, starts.tolist(), rate or own, rest)
-    return made, {
+    tokens = published_de.published_entropy(x, starts.tolist(), rate or rate_hz, rest)
+    return tokens, {
         "start_sample": starts,
         "end_sample": starts + published_de.WIDTH,
         "support_start_sample": np.zeros_like(starts) if baseline else starts,
-        "start_s": (starts - zero) / own,
-        "end_s": (starts - zero + published_de.WIDTH) / own,
+        "start_s": (starts - zero) / rate_hz,
+        "end_s": (starts - zero + published_de.WIDTH) / rate_hz,
         "before": np.zeros(len(starts), np.bool_),
     }
 
@@ -119,18 +119,18 @@ def continuous(
     """
     first = _eeg(recording)[0]
     flow = StageRunner(stage, first.info)
-    made = [flow.push(block) for block in _eeg(recording)]
-    own, step = float(first.info.rate), round(every / stage.step)
-    rows = np.concatenate([b.data for b in made])[step - 1 :: step]
-    ends = np.concatenate([b.times for b in made])[step - 1 :: step] + 1 / own
-    stops = np.round((ends - first.t0) * own).astype(np.int64)
+    blocks = [flow.push(block) for block in _eeg(recording)]
+    rate, step = float(first.info.rate), round(every / stage.step)
+    rows = np.concatenate([b.data for b in blocks])[step - 1 :: step]
+    ends = np.concatenate([b.times for b in blocks])[step - 1 :: step] + 1 / rate
+    stops = np.round((ends - first.t0) * rate).astype(np.int64)
     spans = max(c.memory for c in flow.info.channels)
     bands = len(stage.bands)
     tokens = rows.reshape(len(rows), bands, -1).transpose(0, 2, 1)
     return np.ascontiguousarray(tokens), {
-        "start_sample": np.maximum(stops - round(stage.window * own), 0),
+        "start_sample": np.maximum(stops - round(stage.window * rate), 0),
         "end_sample": stops,
-        "support_start_sample": np.maximum(stops - int(np.ceil(spans * own)), 0),
+        "support_start_sample": np.maximum(stops - int(np.ceil(spans * rate)), 0),
         "start_s": ends - stage.window,
         "end_s": ends,
         "before": ends <= 0,
@@ -177,11 +177,11 @@ def _label(recording: Recording) -> str:
 
 def _ratings(recording: Recording) -> dict[str, float]:
     """Return the answers of a trial, as they were given: on the study's scale."""
-    told = recording.events.get("study.ratings")
-    if told is None:
+    ratings = recording.events.get("study.ratings")
+    if ratings is None:
         return {}
     return {
-        name.removesuffix(".sam"): float(told.data[0, i])
-        for i, name in enumerate(told.info.names)
+        name.removesuffix(".sam"): float(ratings.data[0, i])
+        for i, name in enumerate(ratings.info.names)
         if name.endswith(".sam")
     }

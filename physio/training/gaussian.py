@@ -82,7 +82,7 @@ def moments(participant: Participant, recipe: GaussianRecipe) -> TrainingSamples
     """Return the moments of a participant: in units with ratings, after the rest."""
     rate = float(participant.rows.info.rate)
     x = transform(
-        participant.features(recipe.names), [how for _, how in recipe.columns]
+        participant.features(recipe.names), [transforms for _, transforms in recipe.columns]
     )
     resting, over = BaselineAccumulator.empty(x.shape[1]), len(x) - 1
     for i, row in enumerate(x):
@@ -122,16 +122,16 @@ def learn(
     best = -np.inf, 0.0, np.zeros(len(recipe.dimensions))
     for shrink in recipe.shrinks:
         answers = [
-            _answers(held, rest, shrunk(recipe.size, *found, shrink, 0.0), recipe)
-            for held, rest, found in folds
+            _answers(held, rest, shrunk(recipe.size, *model, shrink, 0.0), recipe)
+            for held, rest, model in folds
         ]
         noise = _noise(answers)
         best = max(best, (_score(answers, noise), shrink, noise), key=lambda b: b[0])
     _, shrink, noise = best
     rest = rests(participants, recipe.every)
-    found = fitted(participants, rest, recipe)
+    model = fitted(participants, rest, recipe)
     return FittedGaussian(
-        shrunk(recipe.size, *found, shrink, noise), rest, shrink, noise
+        shrunk(recipe.size, *model, shrink, noise), rest, shrink, noise
     )
 
 
@@ -149,19 +149,19 @@ def rests(participants: list[TrainingSamples], every: float) -> BaselinePrior:
     """
     total = np.stack([p.resting.total for p in participants])
     seconds = np.stack([p.resting.seconds for p in participants])
-    seen = seconds > 0
-    own = np.divide(total, seconds, out=np.full_like(total, np.nan), where=seen)
-    rare = seen.sum(axis=0) < 2
-    own[:, rare] = np.stack([_mean(p.x) for p in participants])[:, rare]
-    if (few := np.isfinite(own).sum(axis=0) < 2).any():
+    levels = seconds > 0
+    values = np.divide(total, seconds, out=np.full_like(total, np.nan), where=levels)
+    rare = levels.sum(axis=0) < 2
+    values[:, rare] = np.stack([_mean(p.x) for p in participants])[:, rare]
+    if (few := np.isfinite(values).sum(axis=0) < 2).any():
         raise ValueError(
             f"feature number {np.flatnonzero(few)[0]} is missing in all of "
             f"{len(participants)} participants but one, or in all"
         )
     within, memory = _fluctuation(participants, every)
-    between = np.maximum(np.nanvar(own, axis=0, ddof=1), 1e-9)
+    between = np.maximum(np.nanvar(values, axis=0, ddof=1), 1e-9)
     usual = np.median(seconds, axis=0)
-    return BaselinePrior(np.nanmean(own, axis=0), between, within, memory, usual)
+    return BaselinePrior(np.nanmean(values, axis=0), between, within, memory, usual)
 
 
 def centred(participant: TrainingSamples, rest: BaselinePrior) -> tuple[Array, Array]:
@@ -171,10 +171,10 @@ def centred(participant: TrainingSamples, rest: BaselinePrior) -> tuple[Array, A
     return participant.x - level, np.maximum(spread - usual, 0)
 
 
-def mahalanobis(participant: TrainingSamples, made: FittedGaussian) -> Array:
+def mahalanobis(participant: TrainingSamples, fitted: FittedGaussian) -> Array:
     """Return how unlike a model's participants each moment of a participant is, (n,)."""
-    z, extra = centred(participant, made.rest)
-    return np.array([made.model.novelty(row, extra) for row in z])
+    z, extra = centred(participant, fitted.rest)
+    return np.array([fitted.model.novelty(row, extra) for row in z])
 
 
 def _known(unit: RatedSegment, recipe: GaussianRecipe) -> bool:
@@ -227,12 +227,12 @@ def _answers(
     Shape (2, d) a unit: mean square error and mean variance.
     """
     z, extra = centred(participant, rest)
-    said = np.array([model.predict(row, extra) for row in z])[:, :, recipe.picks]
-    off = (participant.ratings[:, recipe.picks] - said[:, 0]) ** 2
+    ratings = np.array([model.predict(row, extra) for row in z])[:, :, recipe.picks]
+    off = (participant.ratings[:, recipe.picks] - ratings[:, 0]) ** 2
     parts = [
-        (np.nanmean(off[here], axis=0), np.nanmean(said[here, 1] ** 2, axis=0))
+        (np.nanmean(off[rated], axis=0), np.nanmean(ratings[rated, 1] ** 2, axis=0))
         for k in np.unique(participant.unit)
-        if np.isfinite(said[here := participant.unit == k]).any()
+        if np.isfinite(ratings[rated := participant.unit == k]).any()
     ]
     errors, variances = zip(*parts, strict=True)
     return np.array(errors), np.array(variances)

@@ -4,7 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from physio.core.block import Array
-from physio.models.rbtransformer import RBTransformer, RBTransformerConfig, one_thread
+from physio.models.rbtransformer import (
+    RBTransformer,
+    RBTransformerConfig,
+    single_thread,
+)
 from physio.training.trainer import TrainingConfig
 
 _HIDDEN = 0.5
@@ -30,8 +34,8 @@ class MaskedPretrainer(nn.Module):
         tokens = self.model.embed(torch.where(hidden[..., None], self.hidden, x))
         for block in self.model.blocks:
             tokens, _ = block(tokens, None)
-        told: Tensor = self.tell(tokens)
-        return told
+        predicted: Tensor = self.tell(tokens)
+        return predicted
 
 
 def fit(
@@ -53,7 +57,7 @@ def fit(
     seed
         Of all chance.
     """
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with single_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         guesser = MaskedPretrainer(RBTransformer(config)).train()
         optimizer = torch.optim.AdamW(

@@ -1,12 +1,11 @@
 """Participants of a training run: features at each tick, and ratings of segments."""
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Block
 
 

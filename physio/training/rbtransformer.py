@@ -15,7 +15,11 @@ from physio.datasets.feature_table import WHY
 from physio.evaluation.models.baselines import FoldData
 from physio.evaluation.models.nested_cv import INNER
 from physio.io.montage import nearest, places
-from physio.models.rbtransformer import RBTransformer, RBTransformerConfig, one_thread
+from physio.models.rbtransformer import (
+    RBTransformer,
+    RBTransformerConfig,
+    single_thread,
+)
 from physio.training import attribution, masked_pretraining, trainer
 from physio.training.trainer import TrainingConfig
 
@@ -83,9 +87,9 @@ def tokens(table: pd.DataFrame, front: str) -> Tokens:
     electrodes = tuple(dict.fromkeys(n[-1] for n in names))
     columns = [f"{front}.{b}.{e}" for e in electrodes for b in bands]
     if not names or (lacking := [c for c in columns if c not in table.columns]):
-        what = f"no column {lacking[0]!r}" if names else f"no feature of {front}"
+        inputs = f"no column {lacking[0]!r}" if names else f"no feature of {front}"
         raise ValueError(
-            f"the table has {what}: tokens are columns {front}.<band>.<electrode>, "
+            f"the table has {inputs}: tokens are columns {front}.<band>.<electrode>, "
             "every band of every electrode"
         )
     x = table[columns].to_numpy(np.float64)
@@ -145,62 +149,62 @@ class RBTransformerClassifier:
         """Return what is learned from the training rows of a fold."""
         if not given.classes:
             raise ValueError("this network tells classes; its affect head is for live")
-        found = tokens(given.table, self.front).of(self.learns)
+        trained = tokens(given.table, self.front).of(self.learns)
         train = given.fold.train
-        size = self.size(found, len(given.classes))
-        scale = np.ones(found.x.shape[1:])
+        size = self.size(trained, len(given.classes))
+        scale = np.ones(trained.x.shape[1:])
         if self.scale:
-            scale = np.nanstd(found.x[train], axis=0)
+            scale = np.nanstd(trained.x[train], axis=0)
             scale = np.where(scale > 0, scale, 1.0)
-        x, y = found.x[train] / scale, given.y[train]
+        x, y = trained.x[train] / scale, given.y[train]
         networks = [
             self._fitted(size, x, y, given.seed + k, self._into(given, k))
             for k in range(self.seeds)
         ]
-        return Trained(tuple(networks), found.electrodes, scale)
+        return Trained(tuple(networks), trained.electrodes, scale)
 
-    def answer(self, made: Trained, given: FoldData) -> Array:
+    def answer(self, trained: Trained, given: FoldData) -> Array:
         """Return what networks say of the rows of a fold that test."""
-        made, shown = self._shown(made, tokens(given.table, self.front))
-        x = shown.x[given.fold.test] / made.scale
+        trained, shown = self._shown(trained, tokens(given.table, self.front))
+        x = shown.x[given.fold.test] / trained.scale
         total: Any = 0.0
-        for k, one in enumerate(made.networks):
-            total = total + probabilities(one, x)
+        for k, network in enumerate(trained.networks):
+            total = total + probabilities(network, x)
             into = self._into(given, k)
             if into is not None:
-                told = attribution.attribution(one, x, given.seed)
+                outputs = attribution.attribution(network, x, given.seed)
                 names = {"electrodes": shown.electrodes, "bands": shown.bands}
-                attribution.write(into, {"fold": given.fold.name, **names, **told})
+                attribution.write(into, {"fold": given.fold.name, **names, **outputs})
         return np.asarray(total / self.seeds)
 
-    def size(self, found: Tokens, classes: int) -> RBTransformerConfig:
+    def size(self, shape: Tokens, classes: int) -> RBTransformerConfig:
         """Return the network's settings for some electrodes."""
         at: Any = ()
         if self.embedding == "place":
-            at = tuple(tuple(p) for p in places(found.electrodes).tolist())
+            at = tuple(tuple(p) for p in places(shape.electrodes).tolist())
         return replace(
             self.network,
-            electrodes=len(found.electrodes),
-            bands=len(found.bands),
+            electrodes=len(shape.electrodes),
+            bands=len(shape.bands),
             classes=classes,
             embedding=self.embedding,
             places=at,
         )
 
-    def _shown(self, made: Trained, found: Tokens) -> tuple[Trained, Tokens]:
+    def _shown(self, trained: Trained, tokens: Tokens) -> tuple[Trained, Tokens]:
         """Return networks for the electrodes of the test, and what these show.
 
         An electrode that was not trained with is scaled as the nearest one that was.
         """
-        present = self.present or made.electrodes
-        shown = found.of(present)
-        if set(present) <= set(made.electrodes):
-            own = found.of(made.electrodes)
-            here = np.isin(made.electrodes, present)
-            return made, own._replace(x=np.where(here[:, None], own.x, np.nan))
+        present = self.present or trained.electrodes
+        shown = tokens.of(present)
+        if set(present) <= set(trained.electrodes):
+            columns = tokens.of(trained.electrodes)
+            usable = np.isin(trained.electrodes, present)
+            return trained, columns._replace(x=np.where(usable[:, None], columns.x, np.nan))
         at = places(present).tolist()
-        networks = tuple(one.on(at) for one in made.networks)
-        scale = made.scale[nearest(present, made.electrodes)]
+        networks = tuple(network.for_montage(at) for network in trained.networks)
+        scale = trained.scale[nearest(present, trained.electrodes)]
         return Trained(networks, shown.electrodes, scale), shown
 
     def _into(self, given: FoldData, k: int) -> Path | None:
@@ -217,11 +221,11 @@ class RBTransformerClassifier:
             begin = masked_pretraining.fit(size, x, quiet, seed)
         if self.oversample:
             x, y = oversampled(x, y, seed)
-        made = trainer.fit(size, x, y, self.schedule, seed, begin=begin, folder=into)
+        network = trainer.fit(size, x, y, self.schedule, seed, begin=begin, folder=into)
         if into is not None:
-            text = json.dumps({"seed": seed, "losses": made.losses})
+            text = json.dumps({"seed": seed, "losses": network.losses})
             (into / CURVE).write_text(text + "\n", "utf-8")
-        return made.model
+        return network.model
 
 
 def probabilities(model: RBTransformer, x: Array) -> Array:
@@ -229,20 +233,20 @@ def probabilities(model: RBTransformer, x: Array) -> Array:
 
     Electrodes with a band missing are left out; a row without any is NaN.
     """
-    here: Any = np.isfinite(x).all(axis=2)
-    some = here.any(axis=1)
-    found = np.full((len(x), model.config.classes), np.nan)
-    filled = torch.as_tensor(np.where(here[..., None], x, 0), dtype=torch.float32)
-    mask = None if here.all() else torch.as_tensor(here)
-    with torch.no_grad(), one_thread():
+    batch: Any = np.isfinite(x).all(axis=2)
+    some = batch.any(axis=1)
+    output = np.full((len(x), model.config.classes), np.nan)
+    filled = torch.as_tensor(np.where(batch[..., None], x, 0), dtype=torch.float32)
+    mask = None if batch.all() else torch.as_tensor(batch)
+    with torch.no_grad(), single_thread():
         parts = [
             model(
                 filled[i : i + _ROWS], None if mask is None else mask[i : i + _ROWS]
             ).softmax(dim=1)
             for i in range(0, len(x), _ROWS)
         ]
-    found[some] = torch.cat(parts).double().numpy()[some]
-    return found
+    output[some] = torch.cat(parts).double().numpy()[some]
+    return output
 
 
 def oversampled(x: Array, y: Any, seed: int) -> tuple[Array, Any]:
@@ -271,5 +275,5 @@ def oversampled(x: Array, y: Any, seed: int) -> tuple[Array, Any]:
             "SMOTE needs six windows of each class; here a class has "
             f"{np.bincount(y)[np.bincount(y) > 0].min()}"
         )
-    flat, told = SMOTE(random_state=seed).fit_resample(x.reshape(len(x), -1), y)
-    return flat.reshape(-1, *x.shape[1:]), told
+    flat, sampled = SMOTE(random_state=seed).fit_resample(x.reshape(len(x), -1), y)
+    return flat.reshape(-1, *x.shape[1:]), sampled

@@ -19,11 +19,11 @@ from physio.models.rbtransformer import (
     Dropout,
     RBTransformer,
     RBTransformerConfig,
-    one_thread,
+    single_thread,
 )
 from physio.training import checkpoint
 
-Heard = Callable[[int, float], None]
+ProgressCallback = Callable[[int, float], None]
 """Is told each epoch's number, and the mean loss of its steps."""
 
 
@@ -110,7 +110,7 @@ def fit(
     begin: RBTransformer | None = None,
     folder: Path | None = None,
     every: int = 10,
-    heard: Heard | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Fit:
     """Fit an RBTransformer.
 
@@ -138,7 +138,7 @@ def fit(
     ValueError
         If ``folder`` has a checkpoint of other settings or data.
     """
-    threads = one_thread() if schedule.threads == 1 else nullcontext()
+    threads = single_thread() if schedule.threads == 1 else nullcontext()
     with threads, torch.random.fork_rng(_cards(schedule)):
         torch.manual_seed(seed)
         model = RBTransformer(config)
@@ -160,8 +160,8 @@ def fit(
                 (epoch + 1) % every == 0 or epoch + 1 == schedule.epochs
             ):
                 run.store(folder, mark, losses)
-            if heard is not None:
-                heard(epoch, losses[-1])
+            if on_progress is not None:
+                on_progress(epoch, losses[-1])
     for layer in model.modules():
         if isinstance(layer, Dropout):
             layer.bits = None
@@ -189,10 +189,10 @@ class Run:
     ) -> None:
         self.schedule = schedule
         self.model = model.to(schedule.device).train()
-        here = tensors[0].isfinite().all(dim=2)
-        x = torch.where(here[..., None], tensors[0], 0.0)
+        device = tensors[0].isfinite().all(dim=2)
+        x = torch.where(device[..., None], tensors[0], 0.0)
         self.x, self.y = x.to(schedule.device), tensors[1].to(schedule.device)
-        self.here = None if here.all() else here.to(schedule.device)
+        self.here = None if device.all() else device.to(schedule.device)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=schedule.rate,
@@ -251,14 +251,14 @@ class Run:
             x = x + jitter * both.to(x.device)
         if not missing:
             return x, mask
-        kept = (torch.rand(b, e) >= missing * torch.rand(b, 1)).to(x.device)
+        selected = (torch.rand(b, e) >= missing * torch.rand(b, 1)).to(x.device)
         if mask is not None:
-            kept &= mask
-        none = ~kept.any(dim=1, keepdim=True)
-        first = torch.zeros_like(kept)
+            selected &= mask
+        none = ~selected.any(dim=1, keepdim=True)
+        first = torch.zeros_like(selected)
         at = 0 if mask is None else mask.int().argmax(dim=1)
         first[torch.arange(b, device=x.device), at] = True
-        return x, kept | (none & first)
+        return x, selected | (none & first)
 
     def store(self, folder: Path, mark: str, losses: Sequence[float]) -> None:
         """Write all that the next epoch depends on."""
@@ -273,10 +273,10 @@ class Run:
 
     def resumed(self, folder: Path | None, mark: str) -> list[float]:
         """Go on from what is stored, if it is; return the losses so far."""
-        found = None if folder is None else checkpoint.read(folder, mark)
-        if found is None:
+        stored = None if folder is None else checkpoint.read(folder, mark)
+        if stored is None:
             return []
-        tensors, losses = found
+        tensors, losses = stored
         self.model.load_state_dict(_part(tensors, "model"))
         states = self.optimizer.state_dict()
         count = len(list(self.model.parameters()))

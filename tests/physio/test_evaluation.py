@@ -58,7 +58,7 @@ def test_what_follows_the_label_is_told_and_chance_is_not() -> None:
             "time only": TimeOnly(),
         },
         reference="logistic",
-        every=60,
+        test_spacing=60,
         clock=False,
     )
     assert found.participants == tuple(f"S{i}" for i in range(1, 9))
@@ -107,8 +107,8 @@ def test_a_number_is_told_with_its_spread() -> None:
         Task(rows, y=y, columns=FEATURES),
         protocol("loso"),
         {"knows": knows, "ridge": SklearnModel(linear_model.Ridge(1e-6)), "mean": MajorityClass()},
-        measured=("RMSE", "CCC", "coverage of 95 %"),
-        by_part=True,
+        metric_names=("RMSE", "CCC", "coverage of 95 %"),
+        per_segment=True,
     )
     assert found.figure("knows", "RMSE")["mean"] < 1e-9
     assert found.figure("knows", "coverage of 95 %")["mean"] == 1
@@ -190,13 +190,13 @@ def test_a_model_that_does_not_fit_is_told_of(model: object, message: str) -> No
 def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
     rows = table(participants=4)
     rows[FEATURES] += 100 * rows["subject"].str[1:].astype(float).to_numpy()[:, None]
-    made = baseline_correct(rows, FEATURES, rest=300, gap=60, label="")
+    made = baseline_correct(rows, FEATURES, baseline_seconds=300, embargo=60, label="")
     assert made.table[FEATURES].abs().max().max() < 20
     for participant in ("S1", "S4"):
         own = ((rows["subject"] == participant) & (rows["session"] == "1")).to_numpy()
         rest = own & made.calibration
         assert rows["end_s"][rest].max() <= 300
-        assert rows["start_s"][own & made.left].min() >= rows["end_s"][rest].max() + 60
+        assert rows["start_s"][own & made.included].min() >= rows["end_s"][rest].max() + 60
         # Sums of 49 numbers of 800 at most are off by 49 * 800 * 2**-53.
         np.testing.assert_allclose(made.table.loc[rest, FEATURES].mean(), 0, atol=1e-11)
     given = Task(
@@ -204,7 +204,7 @@ def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
         STRESS,
         columns=FEATURES,
         calibration=made.calibration,
-        left=made.left,
+        included=made.included,
     )
     found = evaluate(given, protocol("loso"), {"l": logistic()}, clock=False)
     fold = found.folds.folds[0]

@@ -65,11 +65,11 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        fit(SIZE, *windows(), SCHEDULE, 1, folder=tmp_path, every=2, heard=stop)
+        fit(SIZE, *windows(), SCHEDULE, 1, folder=tmp_path, every=2, on_progress=stop)
     seen: list[int] = []
     again = fit(
         SIZE, *windows(), SCHEDULE, 1, folder=tmp_path, every=2,
-        heard=lambda epoch, _: seen.append(epoch),
+        on_progress=lambda epoch, _: seen.append(epoch),
     )  # fmt: skip
     assert seen == list(range(2 * ((last + 1) // 2), 6))
     assert again.losses == whole.losses

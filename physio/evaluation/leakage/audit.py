@@ -90,8 +90,8 @@ class Audit:
         ]
         if self.clock is not None:
             lines.append(str(self.clock))
-        said = "nothing leaks" if self.ok else "this split leaks"
-        return "\n".join([*lines, f"{self.protocol}: {said}"])
+        verdict = "nothing leaks" if self.ok else "this split leaks"
+        return "\n".join([*lines, f"{self.protocol}: {verdict}"])
 
     def check(self) -> "Audit":
         """Refuse a split that leaks, unless it is for reproduction; else return this.
@@ -148,30 +148,30 @@ def audit(
         raise ValueError(
             f"the table has no column {lacking[0]!r}; it has {', '.join(table.columns)}"
         )
-    found: list[LeakageFinding] = []
+    findings: list[LeakageFinding] = []
     for fold in folds.folds:
-        found += _fold(index, fold, promise)
+        findings += _fold(index, fold, promise)
     labelled = index.take(np.flatnonzero(table[LABEL].astype(str) != ""))
-    found += [
+    findings += [
         LeakageFinding(kind, "", leak=True, text=text)
         for kind, text in suspects.leaky_columns(labelled, names)
     ]
-    found += [
+    findings += [
         LeakageFinding("made-up rows", fold.name, leak=True, text=text)
         for fold in folds.folds
         if (text := suspects.duplicated_rows(table, names, fold))
     ]
     if text := suspects.interpolated_rows(labelled.table, names):
-        found.append(LeakageFinding("made-up rows", "", leak=True, text=text))
+        findings.append(LeakageFinding("made-up rows", "", leak=True, text=text))
     timed = (
         time_confound.time_confound(index, folds)
         if clock and "start_s" in table
         else None
     )
     if timed is not None and timed.confounds:
-        found.append(LeakageFinding("clock", "", leak=False, text=timed.text))
-    found.sort(key=lambda f: not f.leak)
-    return Audit(folds.protocol, tuple(found), timed)
+        findings.append(LeakageFinding("clock", "", leak=False, text=timed.text))
+    findings.sort(key=lambda f: not f.leak)
+    return Audit(folds.protocol, tuple(findings), timed)
 
 
 def _promise(folds: Folds) -> str:
@@ -199,7 +199,7 @@ def _fold(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]
         yield from _shared(index, fold, promise)
         yield from _calibrated(index, fold)
     yield from _inside(index, fold)
-    yield from _one_sided(index.table, fold)
+    yield from _single_class(index.table, fold)
 
 
 def _shared(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
@@ -211,25 +211,25 @@ def _shared(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFindin
             f"rows rest on too, as {_where(index.table, both[0])}"
         )
         yield LeakageFinding("shared samples", fold.name, leak=True, text=text)
-    kept = [promise] if promise in _KEPT else []
+    promised = [promise] if promise in _KEPT else []
     if promise == "orders":
-        kept = ["subjects"]
+        promised = ["subjects"]
         codes = orders(index.table)
         if same := sorted(set(codes[fold.train]) & set(codes[fold.test])):
             text = f"participants with the order {same[0]} both train and test"
             yield LeakageFinding("shared orders", fold.name, leak=True, text=text)
     if promise == "nothing":
-        kept = ["trials", "subjects"]
-    for what in kept:
-        name, columns = _KEPT[what]
+        promised = ["trials", "subjects"]
+    for unit in promised:
+        name, columns = _KEPT[unit]
         codes = index.ids(*columns)
         same = sorted(set(codes[fold.train]) & set(codes[fold.test]))
         if same:
             text = (
                 f"{len(same)} of {len(set(codes[fold.test]))} {name} that are tested "
-                f"train too, as {_said(same[0])}"
+                f"train too, as {_plain_code(same[0])}"
             )
-            yield LeakageFinding(f"shared {what}", fold.name, leak=True, text=text)
+            yield LeakageFinding(f"shared {unit}", fold.name, leak=True, text=text)
 
 
 def _calibrated(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
@@ -245,18 +245,18 @@ def _calibrated(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
 def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
     """Yield where settings would be chosen by rows that test."""
     proved = set(_NEEDED) <= set(index.table.columns)
-    for one in fold.inner:
-        used = np.concatenate([one.train, one.test])
+    for inner in fold.inner:
+        used = np.concatenate([inner.train, inner.test])
         outside = len(np.setdiff1d(used, fold.train))
         if outside:
             text = (
-                f"the inner fold {one.name!r} uses {outside} rows that do not train: "
+                f"the inner fold {inner.name!r} uses {outside} rows that do not train: "
                 "settings would be chosen by what is tested"
             )
             yield LeakageFinding("chosen by the test", fold.name, leak=True, text=text)
-        elif proved and (both := overlapping(index, one.test, one.train)):
+        elif proved and (both := overlapping(index, inner.test, inner.train)):
             text = (
-                f"in the inner fold {one.name!r}, {len(both)} rows share samples with "
+                f"in the inner fold {inner.name!r}, {len(both)} rows share samples with "
                 "rows they are compared with"
             )
             yield LeakageFinding(
@@ -265,7 +265,7 @@ def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
             return  # the others are made alike
 
 
-def _one_sided(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
+def _single_class(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
     labels = table[LABEL].astype(str).to_numpy()
     every = _classes(labels, np.concatenate([fold.train, fold.test]))
     if not every:  # numbers are told, not classes
@@ -277,14 +277,14 @@ def _one_sided(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
     if "subject" not in table.columns:
         return
     participants = table["subject"].astype(str).to_numpy()
-    one = [
+    single = [
         participant
         for participant in sorted(set(participants[fold.test]))
         if len(_classes(labels, fold.test[participants[fold.test] == participant])) < 2
     ]
-    if one:
+    if single:
         text = (
-            f"of {', '.join(one)} only one class is tested: who it is tells the class, "
+            f"of {', '.join(single)} only one class is tested: who it is tells the class, "
             "and a figure for that participant means nothing"
         )
         yield LeakageFinding("one-sided classes", fold.name, leak=False, text=text)
@@ -295,10 +295,10 @@ def _classes(labels: Any, rows: Rows) -> set[str]:
 
 
 def _where(table: pd.DataFrame, row: int) -> str:
-    one = table.iloc[row]
-    name = " ".join(str(one[c]) for c in ("subject", "session", "trial") if one[c])
-    return f"row {row} ({name}, samples {one['support_start_sample']} to {one['end_sample']})"
+    place = table.iloc[row]
+    name = " ".join(str(place[c]) for c in ("subject", "session", "trial") if place[c])
+    return f"row {row} ({name}, samples {place['support_start_sample']} to {place['end_sample']})"
 
 
-def _said(code: str) -> str:
+def _plain_code(code: str) -> str:
     return " ".join(part for part in code.split("\x1f") if part)

@@ -107,13 +107,13 @@ def interpolated_rows(table: pd.DataFrame, names: Sequence[str], seed: int = 23)
     rows = np.random.default_rng(seed).permutation(len(z))[:_SAMPLED]
     near = NearestNeighbors(n_neighbors=min(13, len(z))).fit(z)
     others = near.kneighbors(z[rows], return_distance=False)
-    made = sum(
+    count = sum(
         _lies_between(z[i], z[o[o != i]]) for i, o in zip(rows, others, strict=True)
     )
-    if made < 0.02 * len(rows):
+    if count < 0.02 * len(rows):
         return ""
     return (
-        f"{made} of {len(rows)} rows looked at lie exactly between two others: "
+        f"{count} of {len(rows)} rows looked at lie exactly between two others: "
         "oversampled before the split (SMOTE?)"
     )
 
@@ -174,8 +174,8 @@ def _gives(name: str, x: Array, labels: Any, participants: Any) -> str:
         return ""
     tree = DecisionTreeClassifier(max_leaf_nodes=16, min_samples_leaf=5, random_state=0)
     z = np.where(np.isnan(x), np.nanmin(x) - 1, x)[:, None]
-    said = cross_val_predict(tree, z, labels, groups=participants, cv=GroupKFold(k))
-    reached = f1_score(labels, said, average="macro", zero_division=0.0)
+    predicted = cross_val_predict(tree, z, labels, groups=participants, cv=GroupKFold(k))
+    reached = f1_score(labels, predicted, average="macro", zero_division=0.0)
     if reached < _GIVES:
         return ""
     return (
@@ -199,15 +199,15 @@ def _simulated(name: str, x: Array, labels: Any, participants: Any, parts: Any) 
     frame = frame[known]
     total = frame["x"].var()
     means = frame.groupby("label")["x"].transform("mean")
-    left = frame["x"] - means
-    if total == 0 or 1 - left.var() / total < 0.1:
+    residual = frame["x"] - means
+    if total == 0 or 1 - residual.var() / total < 0.1:
         return ""
-    own = left.groupby([frame["label"], frame["participant"]]).transform("mean")
-    after = left.groupby(frame["segment"]).shift(1)
+    offset = residual.groupby([frame["label"], frame["participant"]]).transform("mean")
+    after = residual.groupby(frame["segment"]).shift(1)
     both = after.notna()
-    follows = float(np.corrcoef(left[both], after[both])[0, 1])
+    follows = float(np.corrcoef(residual[both], after[both])[0, 1])
     chance = frame.groupby(["label", "participant"]).ngroups / len(frame)
-    if own.var() / left.var() > 0.02 + 3 * chance or abs(follows) > 0.1:
+    if offset.var() / residual.var() > 0.02 + 3 * chance or abs(follows) > 0.1:
         return ""
     return (
         f"{name} follows the label, but differs neither from participant to participant nor less "
@@ -222,11 +222,11 @@ def _standardised(name: str, x: Array, participants: Any) -> str:
             f"{name} has mean 0 and standard deviation 1 over all rows: it was "
             "standardised before the split, by the rows that test too"
         )
-    each = [
+    per_participant = [
         x[known & (participants == participant)]
         for participant in np.unique(participants)
     ]
-    if len(each) > 1 and all(_is_standard(own) for own in each if len(own) > 2):
+    if len(per_participant) > 1 and all(_is_standard(values) for values in per_participant if len(values) > 2):
         return (
             f"{name} has mean 0 and standard deviation 1 in each participant: it was "
             "standardised over whole recordings, by what is tested too"

@@ -72,7 +72,7 @@ def time_confound(table: Table, folds: Folds, seed: int = 23) -> TimeConfound | 
     begins = table["start_s"].to_numpy(np.float64)
     first = pd.Series(begins).groupby(recordings).transform("min").to_numpy()
     seconds = (begins - first)[:, None]
-    told = np.full((2, len(table)), "", object)
+    predicted = np.full((2, len(table)), "", object)
     for fold in folds.folds:
         train = fold.train[labels[fold.train] != ""]
         if not len(train) or not len(fold.test):
@@ -82,21 +82,21 @@ def time_confound(table: Table, folds: Folds, seed: int = 23) -> TimeConfound | 
             100, min_samples_leaf=20, random_state=seed, n_jobs=1
         )
         forest.fit(seconds[train], labels[train])
-        told[0, fold.test] = forest.predict(seconds[fold.test])
-        told[1, fold.test] = names[np.argmax(counts)]
-    tested = (told[0] != "") & (labels != "")
+        predicted[0, fold.test] = forest.predict(seconds[fold.test])
+        predicted[1, fold.test] = names[np.argmax(counts)]
+    tested = (predicted[0] != "") & (labels != "")
     classes = sorted(set(labels[tested]))
     if len(classes) < 2:
         return None
     scores: list[dict[str, float]] = [{}, {}]
     for participant in sorted(set(participants[tested])):
-        here = tested & (participants == participant)
+        selected = tested & (participants == participant)
         for k in range(2):
             scores[k][participant.replace("\x1f", " ")] = float(
                 f1_score(
-                    labels[here],
-                    told[k, here].astype(str),
-                    labels=sorted(set(labels[here])),
+                    labels[selected],
+                    predicted[k, selected].astype(str),
+                    labels=sorted(set(labels[selected])),
                     average="macro",
                     zero_division=0.0,
                 )

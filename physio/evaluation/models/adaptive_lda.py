@@ -40,8 +40,8 @@ class AdaptiveThresholdLDA:
     Parameters
     ----------
     reads
-        Columns, as in `physio.evaluation.models.baselines.select_features`; relative to the participant's rest. What is
-        missing counts as at rest.
+        Columns, as in `physio.evaluation.models.baselines.select_features`; relative to
+        the participant's rest. What is missing counts as at rest.
     rest
         The class that a participant's calibration is of; empty: not known.
     lasts
@@ -81,17 +81,17 @@ class AdaptiveThresholdLDA:
             if self.baseline_label in given.classes
             else -1
         )
-        found = np.full((len(scores), len(given.classes)), np.nan)
-        for one in np.unique(recordings[given.fold.test]):
-            rows = np.flatnonzero(recordings == one)
+        output = np.full((len(scores), len(given.classes)), np.nan)
+        for recording in np.unique(recordings[given.fold.test]):
+            rows = np.flatnonzero(recordings == recording)
             rows = rows[np.argsort(begin[rows], kind="stable")]
             width = float(np.median(end[rows] - begin[rows]))
             gaps = np.diff(begin[rows], prepend=begin[rows[0]] - width)
             known = np.where(calm[rows], rest, -1)
-            found[rows] = follow(
+            output[rows] = follow(
                 scores[rows], gaps, known, learned, width, self.state_duration
             )
-        return found[given.fold.test]
+        return output[given.fold.test]
 
 
 def follow(
@@ -118,7 +118,7 @@ def follow(
     k, d = means.shape
     p = np.full(k, 1 / k)
     offset, spread = np.zeros(d), between.copy()
-    found = np.empty((len(scores), k))
+    output = np.empty((len(scores), k))
     for i, score in enumerate(scores):
         stay = np.exp(-gaps[i] / lasts) if i else 1.0
         p = stay * p + (1 - stay) * (1 - p) / max(k - 1, 1)
@@ -131,12 +131,12 @@ def follow(
         if known[i] >= 0:
             p = np.where(np.arange(k) == known[i], p + _LEAST, 0.0)
         p = p / p.sum()
-        each = offset + misses @ gain.T  # where the offset would be, were it class k
-        offset = p @ each
-        off = each - offset
+        offsets = offset + misses @ gain.T  # where the offset would be, were it class k
+        offset = p @ offsets
+        off = offsets - offset
         spread = spread - gain @ spread + (off * p[:, None]).T @ off
-        found[i] = p
-    return found
+        output[i] = p
+    return output
 
 
 def _scores(x: Array, participants: Any, given: FoldData) -> tuple[Array, Learned]:
@@ -150,24 +150,24 @@ def _scores(x: Array, participants: Any, given: FoldData) -> tuple[Array, Learne
         )
     out = np.full_like(scores, np.nan)
     for code in codes:
-        own = train[participants[train] == code]
-        others = np.setdiff1d(train, own)
-        out[own] = _discriminant(x, given.y, others)(x[own])
+        rows = train[participants[train] == code]
+        others = np.setdiff1d(train, rows)
+        out[rows] = _discriminant(x, given.y, others)(x[rows])
     k = len(given.classes)
     cells = np.full((len(codes), k, scores.shape[1]), np.nan)
     within = []
     for i, code in enumerate(codes):
         for c in range(k):
-            own = train[(participants[train] == code) & (given.y[train] == c)]
-            if len(own):
-                cells[i, c] = out[own].mean(axis=0)
-                within.append(out[own] - cells[i, c])
+            rows = train[(participants[train] == code) & (given.y[train] == c)]
+            if len(rows):
+                cells[i, c] = out[rows].mean(axis=0)
+                within.append(out[rows] - cells[i, c])
     means = np.nanmean(cells, axis=0)
     offsets = np.nanmean(cells - means, axis=1)
-    own = np.concatenate(within)
+    rows = np.concatenate(within)
     floor = _LEAST * np.eye(scores.shape[1])
     cov = np.atleast_2d(np.cov(offsets.T)) + floor
-    return scores, Learned(means, own.T @ own / len(own) + floor, cov)
+    return scores, Learned(means, rows.T @ rows / len(rows) + floor, cov)
 
 
 def _discriminant(x: Array, y: Any, rows: Any) -> Any:
@@ -181,8 +181,8 @@ def _discriminant(x: Array, y: Any, rows: Any) -> Any:
 
     def scored(values: Array) -> Array:
         logs = model.decision_function(values / scale)
-        found: Array = logs[:, None] if logs.ndim == 1 else logs[:, 1:] - logs[:, :1]
-        return found
+        scores: Array = logs[:, None] if logs.ndim == 1 else logs[:, 1:] - logs[:, :1]
+        return scores
 
     return scored
 
@@ -205,15 +205,15 @@ class ConditionOracle:
     def __call__(self, given: FoldData) -> Array:
         train, test = given.fold.train, given.fold.test
         participants = named(given.table, "subject")
-        told = {}
+        means = {}
         for label in np.unique(self.labels[train]):
-            own = train[self.labels[train] == label]
-            each = [
-                given.y[own][participants[own] == p].mean()
-                for p in np.unique(participants[own])
+            rows = train[self.labels[train] == label]
+            per_participant = [
+                given.y[rows][participants[rows] == p].mean()
+                for p in np.unique(participants[rows])
             ]
-            told[label] = float(np.mean(each))
-        return np.array([told.get(label, np.nan) for label in self.labels[test]])
+            means[label] = float(np.mean(per_participant))
+        return np.array([means.get(label, np.nan) for label in self.labels[test]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,13 +273,13 @@ class MatchedOnCovariate:
             ]
         )
         inside = (values >= ends[:, 0].max()) & (values <= ends[:, 1].min())
-        kept, asked = train[inside[train]], test[inside[test]]
-        found = np.full((len(test), len(given.classes)), np.nan)
-        told = set(given.y[kept].tolist())
-        if not len(asked) or len(told) < len(given.classes):
-            return found
+        selected, asked = train[inside[train]], test[inside[test]]
+        output = np.full((len(test), len(given.classes)), np.nan)
+        present = set(given.y[selected].tolist())
+        if not len(asked) or len(present) < len(given.classes):
+            return output
         y = np.full_like(given.y, UNKNOWN[True])
-        y[kept] = given.y[kept]
-        fold = replace(given.fold, train=kept, test=asked, inner=())
-        found[inside[test]] = self.model(given._replace(y=y, fold=fold))
-        return found
+        y[selected] = given.y[selected]
+        fold = replace(given.fold, train=selected, test=asked, inner=())
+        output[inside[test]] = self.model(given._replace(y=y, fold=fold))
+        return output

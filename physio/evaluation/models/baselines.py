@@ -80,8 +80,8 @@ class SklearnModel:
     estimator
         Any classifier or regressor with scikit-learn's interface. Missing values are
         replaced by the median of the training rows and features are scaled by their
-        mean and standard deviation before it. A `sklearn.pipeline.Pipeline` is fitted as
-        it stands: that is the way to other preprocessing, or to none.
+        mean and standard deviation before it. A `sklearn.pipeline.Pipeline` is fitted
+        as it stands: that is the way to other preprocessing, or to none.
     features
         Columns of the table, or what their names begin with before a dot: ``eda`` is
         all of ``eda.tonic``, ``eda.scr_rate`` ...; by default ``x``.
@@ -188,10 +188,10 @@ class MajorityClass:
     def __call__(self, given: FoldData) -> Array:
         y = given.y[given.fold.train]
         if given.classes:
-            said = np.bincount(y, minlength=len(given.classes)) / len(y)
+            output = np.bincount(y, minlength=len(given.classes)) / len(y)
         else:
-            said = np.array([np.mean(y), np.std(y)])
-        return np.tile(said, (len(given.fold.test), 1))
+            output = np.array([np.mean(y), np.std(y)])
+        return np.tile(output, (len(given.fold.test), 1))
 
 
 @dataclass(frozen=True)
@@ -229,26 +229,26 @@ class PermutedLabels:
         rng = np.random.default_rng([given.seed, crc32(given.fold.name.encode())])
         y, train = given.y.copy(), given.fold.train
         for participant in np.unique(participants[train]):
-            own = train[participants[train] == participant]
+            rows = train[participants[train] == participant]
             # Parts have one label each; where they have not, rows are dealt.
-            units = segments[own]
-            if any(len(np.unique(y[own][units == u])) > 1 for u in np.unique(units)):
-                units = np.arange(len(own)).astype(np.str_)
+            units = segments[rows]
+            if any(len(np.unique(y[rows][units == u])) > 1 for u in np.unique(units)):
+                units = np.arange(len(rows)).astype(np.str_)
             names, first = np.unique(units, return_index=True)
-            dealt = dict(zip(names, rng.permutation(y[own][first]), strict=True))
-            y[own] = [dealt[u] for u in units]
+            dealt = dict(zip(names, rng.permutation(y[rows][first]), strict=True))
+            y[rows] = [dealt[u] for u in units]
         return model(given._replace(y=y))
 
 
-def _probabilities(made: Any, x: Array) -> Array:
+def _probabilities(model: Any, x: Array) -> Array:
     """Return probabilities; of a machine that has none, its distances squashed."""
-    if hasattr(made, "predict_proba"):
-        return np.asarray(made.predict_proba(x), np.float64)
-    far = np.asarray(made.decision_function(x), np.float64)
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(x), np.float64)
+    far = np.asarray(model.decision_function(x), np.float64)
     if far.ndim == 1:
         return np.stack([expit(-far), expit(far)], axis=1)
-    found: Array = softmax(far, axis=1)
-    return found
+    output: Array = softmax(far, axis=1)
+    return output
 
 
 def _to_config(estimator: Any) -> dict[str, Any]:

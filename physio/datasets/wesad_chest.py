@@ -142,8 +142,8 @@ class WesadChest:
             names = [c.name.split(" ")[0] for c in asked]
             if names != [part.name for part in parts]:
                 raise ValueError(
-                    f"{path}: 'label' tells of {', '.join(p.name for p in parts)}, but "
-                    f"{quest.name} of {', '.join(names)}"
+                    f"{path}: 'label' has {', '.join(p.name for p in parts)}, but "
+                    f"{quest.name} has {', '.join(names)}"
                 )
             parts = [
                 ConditionSpan(c.name, part.begin, part.end, c.sam)

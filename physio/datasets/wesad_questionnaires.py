@@ -83,7 +83,7 @@ def conditions(path: Path, begin: float) -> Iterator[QuestionnaireCondition]:
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is missing, or damaged; the message says what would be right.
+        If it is missing, or damaged; the message names what would be right.
 
     Notes
     -----

@@ -72,7 +72,7 @@ def read(
     Notes
     -----
     A last line without an end, of a program that was killed, is left out; ``about``
-    then says so (``incomplete``). Other columns (analog, battery, EMG of boards that
+    then has ``incomplete``. Other columns (analog, battery, EMG of boards that
     also have EEG ...) are left out. Where a board sends a slow sensor beside a
     fast one, as the Cyton its accelerometer, rows repeat its last value.
     """

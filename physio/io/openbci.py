@@ -71,7 +71,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     -----
     Electrode names are those of OpenBCI's standard montage for the Cyton and its
     Daisy; of any other board channels are called ``ch1``, ``ch2`` ... A last line
-    without an end is left out; ``about`` then says so (``incomplete``).
+    without an end is left out; ``about`` then has ``incomplete``.
     """
     path = existing_file(path)
     text = path.read_text("utf-8", "replace")

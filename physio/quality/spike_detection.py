@@ -86,7 +86,7 @@ class SpikeDetection(Stage):
     Predict), 34 hours with all that their arms did, no sample changes five times faster
     than those of the two seconds before, and on a participant at rest (ECG and pulse)
     none 1.4 times. Changes are taken over the present tenth of ``window`` and the nine
-    before it; until these are full, and half of them have seen any change, all is good.
+    before it; until these are full, and half of them hold a change, all is good.
     There is no delay.
 
     y(i) = 0 where abs(x(i) - x(g)) > ``times`` max abs(x(j) - x(j - 1)), else 1. Shape

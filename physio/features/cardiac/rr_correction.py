@@ -31,7 +31,7 @@ class RecentBeats(NamedTuple):
     usual: Array  # (intervals,): the newest accepted (s), else NaN; k in k % size
     last: Array  # (3,): the last beat given out; one that waits, and its confidence
     queue: Array  # (queue, 4): beats to be given out: time, interval, confidence, mark
-    clock: Counts  # (4,): samples, intervals seen, queue's first, queue's last
+    clock: Counts  # (4,): samples, intervals, queue's first, queue's last
     rate: float
     near: float
 

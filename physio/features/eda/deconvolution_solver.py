@@ -25,7 +25,7 @@ class Shape(NamedTuple):
     values of the four splines over a sample, shape (4, w), for each place between two
     knots. From sample ``first`` on there is a response. ``ridge`` pulls the splines'
     weights to 0, ``stiff`` to a straight line; ``line`` is 2 where there is a free line
-    and else 0; ``nonnegative`` says whether the level may not be below 0.
+    and else 0; ``nonnegative`` keeps the level at 0 or above.
     """
 
     ar: Array

@@ -51,7 +51,7 @@ class EdaWindow(NamedTuple):
     panes: Panes
     values: Array  # (2 * window,): the newest last
     far: Array  # (2,): sums of the far level, and of its weights
-    clock: npt.NDArray[np.int64]  # (1,): values seen
+    clock: npt.NDArray[np.int64]  # (1,): number of values
     pick: int
     window: int  # values that are solved
 

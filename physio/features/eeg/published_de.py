@@ -39,7 +39,7 @@ class WindowedFilters(NamedTuple):
     order: tuple[int, ...]  # as many as a filter has poles
     ba: Array  # (bands, 2, poles + 1): numerator, denominator
     ring: Array  # (width, electrodes): sample i in row i % width
-    clock: Counts  # (5,): seen, outputs given, hop as p / q samples, baseline's samples
+    clock: Counts  # (5,): samples, outputs, step as p / q samples, baseline's samples
     mean: Array  # (2, piece, electrodes): sum and count of the baseline's pieces
     rest: Array  # (bands, electrodes): the baseline's entropy
     known: Counts  # (1,): 1 once it is computed

@@ -67,12 +67,12 @@ class EcgDerivedRespiration(Stage):
     Notes
     -----
     That modulations must agree is the fusion of [1]_. Deviations: two of them, as
-    wristbands remove the baseline, of which the intervals must be clear and the
-    heights must agree where they are; 3/min apart at most, where [1]_ has a standard
-    deviation of 4; a Hann window over 60 s, a line between beats at 4 Hz. Below 9/min
-    waves of blood pressure, about 6/min, look the same; a rate above half the heart's
-    cannot be seen. Where participants move, speak, or have little sinus arrhythmia it
-    is missing (poor quality). The delay is that of the beats and half the window.
+    wristbands remove the baseline, of which the intervals must be clear and the heights
+    must agree where they are; 3/min apart at most, where [1]_ has a standard deviation
+    of 4; a Hann window over 60 s, a line between beats at 4 Hz. Below 9/min waves of
+    blood pressure, about 6/min, look the same; a rate above half the heart's cannot be
+    detected. Where participants move, speak, or have little sinus arrhythmia it is
+    missing (poor quality). The delay is that of the beats and half the window.
 
     Shape (n, 4 or more) to (m, 1).
 

@@ -53,7 +53,7 @@ def load(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it cannot be read within the limits; the message says why.
+        If it cannot be read within the limits; the message gives the reason.
 
     Notes
     -----

@@ -38,10 +38,10 @@ def fit(stamps: Array, nominal: Fraction) -> SampleGrid:
 
     No sample is left out or moved to another's place. A jump is a gap if, beyond the
     jitter of the second before and after it, at least half a sample is missing; losses
-    smaller than the jitter cannot be told from it, and bend the drift instead. In each
-    stretch without a gap time is a straight line through the stamps, which the epochs
-    of its runs follow. Where a stretch begins before the last one ends, as after the
-    clock of a device went back, it is put right behind it.
+    smaller than the jitter cannot be distinguished from it, and bend the drift instead.
+    In each stretch without a gap time is a straight line through the stamps, which the
+    epochs of its runs follow. Where a stretch begins before the last one ends, as after
+    the clock of a device went back, it is put right behind it.
 
     Parameters
     ----------

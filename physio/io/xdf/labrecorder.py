@@ -74,7 +74,7 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     Raises
     ------
     UnreadableError
-        If a chunk does not hold what it says.
+        If the content of a chunk does not match its header.
     """
     count = _check(chunks)
     streams, raws = _load(raw, count)

@@ -78,6 +78,9 @@ class Board(Device):
     transmission remains in the time stamps. An EmotiBit sends packets of several rows
     with one time of arrival: they are spread at the nominal rate. BrainFlow repeats
     each row of its temperature, which has half the rate.
+
+    The number of settings follows BrainFlow, whose boards differ in the connection
+    settings that they need.
     """
 
     board: str = "synthetic"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import permutation_test
 from sklearn import linear_model
 from sklearn.metrics import (
     balanced_accuracy_score,
@@ -257,12 +258,62 @@ def test_differences_are_paired_and_stepped_down() -> None:
     assert statistics.sign_flip_test(np.array([1.0, 2, 3, 4, 5]), 1) == pytest.approx(
         2 / 32
     )
+    for n in range(2, 12):
+        off = np.random.default_rng(n).normal(0.3, 1, n)
+        exact = permutation_test(
+            (off,), np.mean, permutation_type="samples", n_resamples=2**n
+        )
+        ours = statistics.sign_flip_test(off, 1)
+        assert ours == pytest.approx(exact.pvalue, abs=1e-4)
     many = statistics.sign_flip_test(np.random.default_rng(0).normal(0, 1, 40), 1)
     assert 0.01 < many <= 1
     with pytest.raises(ValueError, match=r"^there is no model 'x' to compare with: a"):
         statistics.paired_differences(
             [statistics.summary("a", "m", {"S1": 1.0}, 1)], "x", 1
         )
+
+
+def test_the_interval_is_that_of_participants_drawn_by_hand() -> None:
+    """The percentile bootstrap as written out, to the last printed digit."""
+    for n in (1, 2, 5, 15):
+        values = np.random.default_rng(n).normal(size=n)
+        rows = np.random.default_rng(23).integers(n, size=(4000, n))
+        ends = np.percentile(values[rows].mean(axis=1), [2.5, 97.5])
+        assert statistics.bootstrap_ci(values, 23) == tuple(np.round(ends, 4))
+
+
+def test_metrics_are_those_of_their_formulas() -> None:
+    rng = np.random.default_rng(8)
+    for classes in (2, 3):
+        y = rng.integers(classes, size=90)
+        p = np.round(rng.dirichlet(np.ones(classes), 90), 2)
+        p[:, 0] += 1 - p.sum(axis=1)
+        predicted = p.argmax(axis=1)
+        recalls = [np.mean(predicted[y == c] == c) for c in np.unique(y)]
+        true = p[np.arange(90), y]
+        expected = {
+            "accuracy": np.mean(predicted == y),
+            "balanced accuracy": np.mean(recalls),
+            "log loss": -np.mean(np.log(np.maximum(true, 1e-12))),
+            "Brier score": np.mean(((p - np.eye(classes)[y]) ** 2).sum(axis=1)),
+        }
+        pairs = []
+        for c in np.unique(y) if classes > 2 else [1]:
+            off = p[y == c, c][:, None] - p[y != c, c][None, :]
+            pairs.append(np.mean((off > 0) + 0.5 * (off == 0)))
+        expected["AUC"] = np.mean(pairs)
+        for name, value in expected.items():
+            result = metrics.measure(name, classes=True)(y, p)
+            assert round(result, 4) == pytest.approx(round(float(value), 4)), name
+    y, output = rng.normal(size=50), rng.normal(size=(50, 1))
+    off = y - output[:, 0]
+    for name, value in {
+        "RMSE": np.sqrt(np.mean(off**2)),
+        "mean absolute error": np.mean(np.abs(off)),
+        "r": np.corrcoef(y, output[:, 0])[0, 1],
+    }.items():
+        result = metrics.measure(name, classes=False)(y, output)
+        assert result == pytest.approx(value, rel=1e-12), name
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:

@@ -208,7 +208,7 @@ def test_a_chain_that_fails_fails_its_participant(
         return step(self, state, x)
 
     step = Actigraphy.process
-    monkeypatch.setattr(Actigraphy, "step", broken)
+    monkeypatch.setattr(Actigraphy, "process", broken)
     with pytest.raises(
         ValueError, match=r"^chain motion stopped: ZeroDivisionError: a bug$"
     ):

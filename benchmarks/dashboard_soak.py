@@ -42,6 +42,6 @@ def _look(live: Shown) -> tuple[float, float]:
     client.send("HeapProfiler.collectGarbage")
     client.detach()
     heap = live.page.evaluate("performance.memory.usedJSHeapSize")
-    status = Path(f"/proc/{live.board.process}/status").read_text("utf-8")
+    status = Path(f"/proc/{live.board.process_id}/status").read_text("utf-8")
     size = next(line for line in status.splitlines() if line.startswith("VmRSS"))
     return heap / 1e6, int(size.split()[1]) / 1e3

@@ -42,6 +42,8 @@ def relative(y: Array, setting: str, without: str, spacing: int = 4) -> Array:
         if not append(memory, value) or (i // 4) % spacing or i < 720:
             continue
         decomposed = decompose_recent(memory, setting, 0.5, without)
+        if isinstance(decomposed, float):  # no value, and the reason why
+            continue
         part = whole._replace(
             tonic=whole.tonic[: i + 1],
             phasic=whole.phasic[: i + 1],

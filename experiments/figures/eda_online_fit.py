@@ -14,6 +14,7 @@ import json
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,13 +38,18 @@ def learned(y: Array, spacing: int = 5) -> tuple[Array, Array, Array]:
     whole, memory, rows = decompose(y, 4, "cvxeda"), eda_window(INFO, 30.0), []
     inputs: list[Array] = []
     original = online_decomposition.correction_inputs
-    online_decomposition.correction_inputs = lambda *a: (
-        inputs.append(original(*a)) or np.empty((0, 12))
-    )
+
+    def keep_inputs(x: Array, decomposition: Any, phasic: Array, tonic: Array) -> Array:
+        inputs.append(original(x, decomposition, phasic, tonic))
+        return np.empty((0, 12))
+
+    online_decomposition.correction_inputs = keep_inputs
     for i, value in enumerate(y):
         if not append(memory, value) or (i // 4) % spacing or i < 720:
             continue
         decomposed = decompose_recent(memory, "cvxeda", 0.5)
+        if isinstance(decomposed, float):  # no value, and the reason why
+            continue
         scale = np.log(abs(memory.far[0] / memory.far[1]) + 1e-3)
         terms = np.hstack([inputs[-1], scale * inputs[-1]])
         at = [i - 4 * age for age in AGES]

@@ -6,6 +6,7 @@ python -m experiments.figures.leakage experiments/eegmat/results docs/images/lea
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -25,9 +26,9 @@ MODELS = (
 SWAPPED = ", labels swapped"
 
 
-def rows(folder: Path, protocol: str) -> dict[str, dict]:
+def rows(folder: Path, protocol: str) -> dict[str, dict[str, Any]]:
     """Return the AUC of each model by one protocol."""
-    by_model = {}
+    by_model: dict[str, dict[str, Any]] = {}
     # The shortest name first: its settings were chosen in inner folds.
     paths = folder.glob(f"{protocol}*.json")
     for path in sorted(paths, key=lambda p: (len(p.name), p.name)):

@@ -142,11 +142,13 @@ def parameters(data: Wesad, out: Path) -> None:
             (("stress", DRIVER), ("amusement", "#b38a1d"), ("meditation", "#4f8f4a"))
         ):
             size = relaxed.size[name]
-            y = i + 0.22 * (k - 1)
-            axes[2].plot([size.low, size.high], [y, y], color=color, lw=1.4)
+            height = i + 0.22 * (k - 1)
+            axes[2].plot([size.low, size.high], [height, height], color=color, lw=1.4)
             face = color if np.isfinite(size.known.value) else "white"
             label = name if i == 0 else None
-            axes[2].plot(size.value, y, "o", ms=4, color=color, mfc=face, label=label)
+            axes[2].plot(
+                size.value, height, "o", ms=4, color=color, mfc=face, label=label
+            )
     for ax in axes[1:]:
         ax.set_yticks(list(rows), list(relaxations))
         ax.invert_yaxis()

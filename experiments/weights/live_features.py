@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from physio import config
-from physio.core.aligner import TickGrid
 from physio.core.affect import DIMENSIONS
+from physio.core.aligner import TickGrid
 from physio.core.block import Block
 from physio.core.recording import Recording
 from physio.core.stage import StageRunner

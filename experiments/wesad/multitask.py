@@ -190,7 +190,7 @@ class Wristband(FeatureBenchmark):
         parts = {
             "network": whole,
             "network without physics": replace(whole, physics=0.0),
-            "network, emotion only": replace(whole, skin=0.0),
+            "network, emotion only": replace(whole, eda=0.0),
         }
 
         def skins(classes: Sequence[str]) -> Physics:

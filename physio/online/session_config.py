@@ -301,13 +301,20 @@ def read(path: Path, trust: tuple[str, ...] = ()) -> SessionConfig:
     return SessionConfig(config.read(path), path.name, trust)
 
 
-def recorded(recording: Recording) -> SessionConfig | None:
+def recorded(recording: Recording, trust: tuple[str, ...] = ()) -> SessionConfig | None:
     """Return the chains and the estimator in a recording's configuration, or None.
 
     With them come the rate of ticks and the stall timeout, without which the numbers
     would differ; nothing else, as a recording may come from anybody: its devices and
     sinks are ignored, and ``use`` may name `COMPUTING` modules alone. A session that
     only recorded leaves chains and estimator open.
+
+    Parameters
+    ----------
+    recording
+        The recording.
+    trust
+        Packages that ``use`` may name too.
 
     Raises
     ------
@@ -338,25 +345,28 @@ def recorded(recording: Recording) -> SessionConfig | None:
         parts = ("chains", "estimator")
         computed |= {k: tables[k] for k in parts if k in tables}
         for part in parts:
-            _only_computing(computed.get(part, {}), f"{at}: {part}")
-    return SessionConfig(computed, at)
+            _only_computing(computed.get(part, {}), f"{at}: {part}", trust)
+    return SessionConfig(computed, at, trust)
 
 
-def _only_computing(value: Any, at: str, depth: int = 0) -> None:
-    """Refuse tables of a recording that name a class outside `COMPUTING`."""
+def _only_computing(
+    value: Any, at: str, trust: tuple[str, ...], depth: int = 0
+) -> None:
+    """Refuse tables that name a class outside `COMPUTING` and the trusted packages."""
     if depth > _DEEPEST:
         raise ValueError(f"{at.partition('.')[0]} is nested too deep; {_INSTEAD}")
     if isinstance(value, list):
         for i, part in enumerate(value):
-            _only_computing(part, f"{at}[{i}]", depth + 1)
+            _only_computing(part, f"{at}[{i}]", trust, depth + 1)
     if not isinstance(value, Mapping):
         return
     for key, part in value.items():
-        _only_computing(part, f"{at}.{key}", depth + 1)
+        _only_computing(part, f"{at}.{key}", trust, depth + 1)
     if "use" not in value:
         return
     module = str(value["use"]).partition(":")[0]
-    if not any(module == m or module.startswith(f"{m}.") for m in COMPUTING):
+    allowed = (*COMPUTING, *trust)
+    if not any(module == m or module.startswith(f"{m}.") for m in allowed):
         raise ValueError(
             f"{at}: use = {value['use']!r} is no stage, and a recording may name "
             f"nothing else; {_INSTEAD}"

@@ -50,7 +50,9 @@ def test_features_of_a_participant(data: Path) -> None:
     assert np.isfinite(rate).mean() > 0.9
     # A row rests on nothing that came after it, and on nothing before the recording.
     for chain in ("eda", "heart", "motion", "temperature"):
-        begins, ends = got.column(f"{chain}.from"), got.column(f"{chain}.to")
+        begins, ends = (
+            got.column(f"{chain}.{end}") for end in ("window_start", "window_end")
+        )
         there = ~np.isnan(ends)
         assert (ends[there] <= got.times[there]).all()
         assert (begins[there] <= ends[there]).all()
@@ -92,6 +94,6 @@ def test_a_recording_of_nothing_that_is_read() -> None:
     with pytest.raises(ValueError, match=r".*") as caught:
         physio.compute_features(recording)
     assert str(caught.value) == (
-        "no features can be had of this recording of 1.9 s: no chain reads any of its "
-        "streams (x.y) or they are empty"
+        "this recording of 1.9 s gives no features: no chain reads any of its "
+        "streams (x.y), or they are empty"
     )

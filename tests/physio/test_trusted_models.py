@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import physio
 from devices.replay import Replay
 from devices.simulated import Wristband
 from experiments.weights.demo import record
@@ -165,3 +166,14 @@ def test_an_estimator_with_arousal_alone_is_planned_without_false_notes(
     out = estimates(list(run(recording, plan)))
     assert out.info.names == ("arousal", "arousal.sd")
     assert np.isfinite(out.column("arousal")).any()
+
+
+def test_of_a_file_it_is_computed_where_it_is_trusted(
+    folder: Path, recording: Recording
+) -> None:
+    weights(folder)
+    path = session_file(folder, EXPERT)
+    out = physio.estimate(recording, path, trust=("mymodel",))
+    assert np.isfinite(out.column("arousal")).any()
+    with pytest.raises(ValueError, match="--trust mymodel would allow it"):
+        physio.estimate(recording, path)

@@ -208,13 +208,6 @@ use = "devices.simulated:Wristband"
             + 'board = "cyton"\nserial_port = "/dev/nothing"\n',
             "no board 'cyton' answers",
         ),
-        (
-            CONFIG.replace("devices.simulated:Wristband", "devices.simulated:Headset")
-            + 'channels = ["Fz", "Cz"]\n[estimator]\n'
-            'use = "physio.inference.estimator:Estimator"\n'
-            'experts = [{ weights = "wrist" }]\n',
-            "the weights 'wrist' want skin.",
-        ),
     ],
 )  # fmt: skip
 def test_a_session_file_that_is_wrong(tmp_path: Path, text: str, sentence: str) -> None:
@@ -227,6 +220,25 @@ def test_a_session_file_that_is_wrong(tmp_path: Path, text: str, sentence: str) 
     assert sentence in told[0]
     left = list((tmp_path / "sessions").glob("*/recording.xdf"))
     assert left == []
+
+
+def test_an_estimator_that_cannot_start_is_given_up_alone(tmp_path: Path) -> None:
+    device = CONFIG.replace("devices.simulated:Wristband", "devices.simulated:Headset")
+    text = (
+        'channels = ["Fz", "Cz"]\n[estimator]\n'
+        'use = "physio.inference.estimator:Estimator"\n'
+        'experts = [{ weights = "wrist" }]\n'
+    )
+    (tmp_path / "s.toml").write_text(device + text, "utf-8")
+    args = ("live", "s.toml", "--seconds", 1, "--out", "s")
+    done = physio(*args, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "fault: the estimator did not start: ValueError: the weights" in done.stdout
+    assert (tmp_path / "s" / "recording.xdf").is_file()
+    (tmp_path / "s.toml").write_text(device + text.replace("wrist", "wirst"), "utf-8")
+    done = physio(*args, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "there are no weights 'wirst': give the name of shipped" in done.stderr
 
 
 def test_files_that_are_wrong(tmp_path: Path, demo: Path) -> None:

@@ -35,7 +35,7 @@ class Sound(Stage):
 class Chunky(Sound):
     """Takes the mean of each block away, as many a filter's first window does."""
 
-    def step(self, state: State, x: Array) -> Array:  # noqa: ARG002
+    def process(self, state: State, x: Array) -> Array:  # noqa: ARG002
         return x - (x.mean(axis=0) if len(x) else 0)
 
 
@@ -54,7 +54,7 @@ class Eager(Sound):
 class Poisoned(Sound):
     """Never recovers from one NaN, as a plain recursive filter does not."""
 
-    def step(self, state: State, x: Array) -> Array:
+    def process(self, state: State, x: Array) -> Array:
         y = np.empty_like(x)
         for i, row in enumerate(x):
             state[:] = 0.5 * state + row
@@ -66,10 +66,10 @@ class Poisoned(Sound):
 class Stained(Sound):
     """Turns its sign with every NaN, for good."""
 
-    def begin(self, info: StreamInfo) -> State:  # noqa: ARG002
+    def initial_state(self, info: StreamInfo) -> State:  # noqa: ARG002
         return np.ones(1)
 
-    def step(self, state: State, x: Array) -> Array:
+    def process(self, state: State, x: Array) -> Array:
         y = np.empty_like(x)
         for i, row in enumerate(x):
             state *= -1 if np.isnan(row).any() else 1
@@ -81,7 +81,7 @@ class Stained(Sound):
 class Inventive(Sound):
     """Fills what is missing with zeros."""
 
-    def step(self, state: State, x: Array) -> Array:  # noqa: ARG002
+    def process(self, state: State, x: Array) -> Array:  # noqa: ARG002
         return np.nan_to_num(x)
 
 
@@ -91,7 +91,7 @@ class Leaky(Sound):
 
     past: Array = field(default_factory=lambda: np.zeros(8), compare=False)
 
-    def step(self, state: State, x: Array) -> Array:  # noqa: ARG002
+    def process(self, state: State, x: Array) -> Array:  # noqa: ARG002
         y = x + self.past[0]
         self.past[0] += len(x)
         return y

@@ -89,7 +89,7 @@ def test_one_file_of_an_export(data: Path) -> None:
 def test_a_table_with_a_header_is_not_taken_for_brainflow(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("time\tvalue\n1\t2\n", "utf-8")
-    fails(path, f"{path} is no recording that can be read; ")
+    fails(path, f"{path} is no recording that can be read; that would be {KINDS}")
 
 
 def test_brainflow_without_its_board(data: Path) -> None:

@@ -242,16 +242,7 @@ def fit(
     groups = [np.flatnonzero(which == i) for i in range(len(patterns))]
     mean, cov = np.nanmean(both, axis=0), np.diag(np.nanvar(both, axis=0) + _FLOOR)
     for _ in range(_ROUNDS):
-        full, extra = both.copy(), np.zeros_like(cov)
-        for lost, rows in zip(patterns, groups, strict=True):
-            if lost.any():
-                gain = np.linalg.solve(
-                    cov[np.ix_(~lost, ~lost)], cov[np.ix_(~lost, lost)]
-                )
-                known = both[np.ix_(rows, ~lost)] - mean[~lost]
-                full[np.ix_(rows, lost)] = mean[lost] + known @ gain
-                residual = cov[np.ix_(lost, lost)] - cov[np.ix_(lost, ~lost)] @ gain
-                extra[np.ix_(lost, lost)] += weight[rows].sum() * residual
+        full, extra = _expect(both, patterns, groups, weight, mean, cov)
         mean = weight @ full
         off = full - mean
         old, cov = cov, (off * weight[:, None]).T @ off + extra
@@ -259,6 +250,29 @@ def fit(
         if np.abs(cov - old).max() < 1e-7 * np.abs(cov).max():
             break
     return mean, cov
+
+
+def _expect(
+    both: Array,
+    patterns: npt.NDArray[np.bool_],
+    groups: list[npt.NDArray[np.intp]],
+    weight: Array,
+    mean: Array,
+    cov: Array,
+) -> tuple[Array, Array]:
+    """Return moments with missing values filled in, and the covariance that adds.
+
+    ``patterns`` of missing values, shape (p, f + d), and the rows of each, ``groups``.
+    """
+    full, extra = both.copy(), np.zeros_like(cov)
+    for lost, rows in zip(patterns, groups, strict=True):
+        if lost.any():
+            gain = np.linalg.solve(cov[np.ix_(~lost, ~lost)], cov[np.ix_(~lost, lost)])
+            known = both[np.ix_(rows, ~lost)] - mean[~lost]
+            full[np.ix_(rows, lost)] = mean[lost] + known @ gain
+            residual = cov[np.ix_(lost, lost)] - cov[np.ix_(lost, ~lost)] @ gain
+            extra[np.ix_(lost, lost)] += weight[rows].sum() * residual
+    return full, extra
 
 
 def shrunk(

@@ -83,17 +83,10 @@ def graph(model: Any, *, complete: bool = False) -> Any:
         x = _block(net, model, part, x, masking)
     x = _head(net, model, w, x, complete=complete)
     net.nodes[-1].output[0] = "out"
-    sizes = [
-        ("windows", config.electrodes, config.bands),
-        ("windows", config.electrodes),
-    ]
-    kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.BOOL)
-    inputs = [
-        make.make_tensor_value_info(name, kind, size)
-        for name, kind, size in zip(("x", "mask"), kinds, sizes, strict=True)
-    ]
-    inputs = inputs[:1] if complete else inputs
-    out = make.make_tensor_value_info("out", kinds[0], ("windows", config.outputs))
+    inputs = _inputs(onnx, config, complete=complete)
+    out = make.make_tensor_value_info(
+        "out", onnx.TensorProto.FLOAT, ("windows", config.outputs)
+    )
     onnx_graph = make.make_graph(
         net.nodes, "rbtransformer", inputs, [out], list(net.constants.values())
     )
@@ -103,6 +96,18 @@ def graph(model: Any, *, complete: bool = False) -> Any:
         ir_version=_IR,
         producer_name="physio-affect",
     )
+
+
+def _inputs(onnx: Any, config: Any, *, complete: bool) -> list[Any]:
+    """Return the inputs ``x`` and ``mask``; for complete windows ``x`` alone."""
+    sizes = {
+        "x": ("windows", config.electrodes, config.bands),
+        "mask": ("windows", config.electrodes),
+    }
+    kinds = {"x": onnx.TensorProto.FLOAT, "mask": onnx.TensorProto.BOOL}
+    names = ("x",) if complete else ("x", "mask")
+    make = onnx.helper.make_tensor_value_info
+    return [make(name, kinds[name], sizes[name]) for name in names]
 
 
 def _identity(model: Any) -> Any:

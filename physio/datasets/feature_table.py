@@ -59,7 +59,7 @@ _FRONT: Final = "physio."
 
 
 def path_of(out: Path, subject: str) -> Path:
-    """Return the file of a participant in a table's folder: ``subject=S2/windows.parquet``.
+    """Return the file of a participant in a table: ``subject=S2/windows.parquet``.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def features(table: pd.DataFrame) -> list[str]:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """Return what the file of a participant says of itself: source, config, versions ...
+    """Return the metadata of a participant's file: source, config, versions ...
 
     Raises
     ------
@@ -102,7 +102,9 @@ def about(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is no whole Parquet file: {error}") from None
     metadata = {k.decode(): v.decode() for k, v in raw.items()}
     front = len(_FRONT)
-    return {k[front:]: json.loads(v) for k, v in metadata.items() if k.startswith(_FRONT)}
+    return {
+        k[front:]: json.loads(v) for k, v in metadata.items() if k.startswith(_FRONT)
+    }
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -133,7 +135,9 @@ def read(path: str | Path) -> pd.DataFrame:
     names = sorted(parts, key=natural)
     table = pd.concat([parts[name] for name in names], ignore_index=True)
     metadata = {_subject(file): about(file) for file in files}
-    origins = {file_metadata.get("dataset", "") for file_metadata in metadata.values()} - {""}
+    origins = {
+        file_metadata.get("dataset", "") for file_metadata in metadata.values()
+    } - {""}
     if origins and "dataset" not in table.columns:
         table = _before(table, "dataset", " + ".join(sorted(origins)))
     table.attrs["files"] = metadata

@@ -85,7 +85,9 @@ def baseline_correct(
         over = begin[there].min() + baseline_seconds
         at = there & (end <= over)
         if not at.any():
-            raise ValueError(f"no window ends within the first {baseline_seconds:g} s of rest")
+            raise ValueError(
+                f"no window ends within the first {baseline_seconds:g} s of rest"
+            )
         known = np.isfinite(x[at])
         total = np.where(known, x[at], 0).sum(axis=0)
         count = known.sum(axis=0)
@@ -118,7 +120,9 @@ def restrict(folds: Folds, table: Table, included: Flags, calibration: Flags) ->
         )
 
     restricted = (of(f) for f in folds.folds)
-    return replace(folds, folds=tuple(f for f in restricted if len(f.train) and len(f.test)))
+    return replace(
+        folds, folds=tuple(f for f in restricted if len(f.train) and len(f.test))
+    )
 
 
 def restrict_test(folds: Folds, tested: Flags) -> Folds:

@@ -98,7 +98,9 @@ def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:
     config.allow(tables, (TRAINING, EVALUATION, TABLE), path.name, kind)
     if "use" not in tables.get(name, {}):
         raise ValueError(f"{path.name}: {kind} has a table [{name}] with use")
-    settings = config.build(tables[name], f"{path.name}: {name}", trust, adapters=ADAPTERS)
+    settings = config.build(
+        tables[name], f"{path.name}: {name}", trust, adapters=ADAPTERS
+    )
     if not callable(getattr(settings, verb, None)):
         raise ValueError(f"{path.name}: {tables[name]['use']} cannot {verb} anything")
     return settings

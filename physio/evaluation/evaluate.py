@@ -1,4 +1,4 @@
-"""Models on participants they never saw: one protocol, all alike, audited, participant by participant.
+"""Evaluation of models on held-out participants, with an audit for leakage.
 
 Any model that `physio.evaluation.models.baselines.Model` describes can be judged: plain
 estimators, networks on windows, controls that see no physiology. The answers of the
@@ -30,7 +30,7 @@ ANSWER_RATE: Final = "answer rate"
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is to be told of the rows of a table.
+    """Target, features and rows of an evaluation.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What came out, participant by participant.
+    """Results of an evaluation, participant by participant.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Evaluation:
 
     @property
     def leaks(self) -> bool:
-        """Whether the figures say too much, as a paper's did."""
+        """True if the split leaks: the scores are too high."""
         return not self.audit.ok
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def evaluate(
     config: Any = None,
     on_progress: Callable[[str, str], None] | None = None,
 ) -> Evaluation:
-    """Train and test each model on each fold, and tell how good it was for each participant.
+    """Train and test each model on each fold; return scores of each participant.
 
     Parameters
     ----------
@@ -370,7 +370,11 @@ def _predict(model: Model, given: FoldData, name: str) -> Array:
     predicted = predicted[:, None] if predicted.ndim == 1 else predicted
     rows = len(fold.test)
     widths = (len(given.classes),) if given.classes else (1, 2)
-    if predicted.ndim != 2 or len(predicted) != rows or predicted.shape[1] not in widths:
+    if (
+        predicted.ndim != 2
+        or len(predicted) != rows
+        or predicted.shape[1] not in widths
+    ):
         raise ValueError(
             f"model {name!r} said shape {predicted.shape} of {rows} rows of fold "
             f"{fold.name!r}; it should be {rows} by {' or '.join(map(str, widths))}"

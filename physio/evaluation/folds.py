@@ -60,7 +60,9 @@ class Fold:
             parts = {k: _rows(table.get(k, [])) for k in ("train", "test")}
             calibration = _rows(table.get("calibration", []))
             inner = tuple(cls.read(f, at) for f in table.get("inner", []))
-            return cls(str(table["name"]), **parts, inner=inner, calibration=calibration)
+            return cls(
+                str(table["name"]), **parts, inner=inner, calibration=calibration
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{at}: a fold has a name, and as train and test pairs of row numbers, "
@@ -92,7 +94,7 @@ class Folds:
 
     @property
     def paper(self) -> bool:
-        """Whether it is for the reproduction of a paper, and leaks as the paper did."""
+        """True for a protocol that leaks and is for reproducing a paper only."""
         return self.protocol.startswith(PAPER)
 
     def to_dict(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def to_markdown(evaluation: Evaluation) -> str:
 
 
 def summary(evaluation: Evaluation) -> str:
-    """Return the table of models and measures: mean over participants and 95 % interval."""
+    """Return the table of models and metrics: mean and 95 % interval."""
     models = list(dict.fromkeys(r["model"] for r in evaluation.rows))
     metrics = list(dict.fromkeys(r["metric"] for r in evaluation.rows))
     cells = {(r["model"], r["metric"]): _cell(r) for r in evaluation.rows}

@@ -75,7 +75,7 @@ class RowIndex:
 
     def _derived(self, table: pd.DataFrame, ids: dict[tuple[str, ...], Codes]) -> Self:
         derived = type(self)(table)
-        derived._ids = ids
+        derived._ids.update(ids)  # noqa: SLF001 an object of this class
         return derived
 
 
@@ -93,7 +93,9 @@ def orders(table: pd.DataFrame) -> Codes:
         rows = subjects == participant
         row_labels = labels[rows]
         first = {
-            name: times[rows][row_labels == name].min() for name in np.unique(row_labels) if name
+            name: times[rows][row_labels == name].min()
+            for name in np.unique(row_labels)
+            if name
         }
         order[rows] = " > ".join(sorted(first, key=lambda name: first[name]))
     return order.astype(np.str_)

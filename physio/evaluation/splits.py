@@ -109,7 +109,7 @@ class Loso(LeaveSubjectsOut):
 
 @dataclass(frozen=True)
 class LeaveOrderOut(Protocol):
-    """Train on participants who had one order of conditions, test on the others, both ways.
+    """Train on participants with one order of conditions, test on the others, and back.
 
     A participant's order is that in which the labels of the table first came to them.
     With three orders or more, each is tested once by the participants of all others.

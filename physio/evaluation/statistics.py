@@ -17,7 +17,7 @@ _EXACT: Final = 12  # up to so many participants all signs are tried: 4096 of th
 def summary(
     model: str, metric: str, per_participant: Mapping[str, float], seed: int
 ) -> dict[str, Any]:
-    """Return a row of results: mean over participants and its 95 % bootstrap interval."""
+    """Return a row of results: mean over participants, 95 % bootstrap interval."""
     values = _known(list(per_participant.values()))
     low, high = bootstrap_ci(values, seed)
     return {
@@ -91,7 +91,13 @@ def paired_differences(
             if other == reference or (metric, other) not in by:
                 continue
             theirs = by[metric, other]
-            off = _known([reference_values[p] - theirs[p] for p in reference_values if p in theirs])
+            off = _known(
+                [
+                    reference_values[p] - theirs[p]
+                    for p in reference_values
+                    if p in theirs
+                ]
+            )
             low, high = bootstrap_ci(off, seed)
             of_metric.append(
                 {

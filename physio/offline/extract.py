@@ -34,14 +34,14 @@ _LIBRARIES: Final = ("numpy", "scipy", "numba", "pyarrow")
 
 @dataclass(frozen=True)
 class Windows:
-    """What is computed.
+    """Windows and chains of a table of features.
 
     Parameters
     ----------
-    width, hop
+    window, step
         How long a window is, and from where one begins to where the next does (s).
-    share
-        A feature of a window is missing below this share of answers.
+    min_valid
+        A feature of a window is missing below this fraction of valid values.
     tables
         A session file's tables, of which ``chains`` and ``session`` count; by default
         the chains that suit each recording.
@@ -71,9 +71,9 @@ class Windows:
 
 
 class Outcome(NamedTuple):
-    """What became of a participant: ``rows`` in ``seconds``; ``how`` is done or kept.
+    """Outcome for a participant: ``rows`` in ``seconds``, by ``status``.
 
-    ``how`` is ``"done"``, ``"kept"`` (it was there, unchanged), or ``"failed"``, and
+    ``status`` is ``"done"``, ``"kept"`` (it was there, unchanged), or ``"failed"``, and
     then ``error`` says why.
     """
 

@@ -1,4 +1,4 @@
-"""Who computes: this process, others on this machine, or a cluster."""
+"""Parallel jobs: in this process, in others on this machine, or on a cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

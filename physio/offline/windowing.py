@@ -1,4 +1,4 @@
-"""From ticks to windows: which samples, which labels, which numbers."""
+"""Windows of ticks: their samples, labels and features."""
 
 from collections.abc import Collection
 from math import ceil
@@ -47,12 +47,12 @@ class WindowGrid(NamedTuple):
 
     @property
     def begins(self) -> Array:
-        """When each window begins (s, session clock), shape (n,)."""
+        """Start of each window (s, session clock), shape (n,)."""
         return self.begin + np.arange(self.n) * self.step / self.rate
 
     @property
     def ends(self) -> Array:
-        """When each window is over (s, session clock), shape (n,)."""
+        """End of each window (s, session clock), shape (n,)."""
         return self.begins + self.window / self.rate
 
     @property
@@ -170,7 +170,7 @@ def _cells(columns: Array, grid: WindowGrid) -> Array:
 
 
 def _mean(cells: Array, share: float) -> Array:
-    """Return the mean of the answers along the last axis, or the commonest reason."""
+    """Return the mean of the answers along the last axis, or the most frequent reason."""
     known = np.isfinite(cells)
     count = known.sum(axis=-1)
     total = np.where(known, cells, 0).sum(axis=-1)

@@ -1,4 +1,4 @@
-"""What a network reads: which band of which electrode, and who looks at whom."""
+"""Attribution of a network's output to bands and electrodes, and its attention."""
 
 import json
 from pathlib import Path

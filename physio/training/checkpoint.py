@@ -1,4 +1,4 @@
-"""Where a training run stood: what the next epoch depends on, on disk."""
+"""Checkpoints of a training run: all that the next epoch depends on."""
 
 import hashlib
 import json

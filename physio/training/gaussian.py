@@ -16,7 +16,7 @@ from physio.training.participant_data import Participant, RatedSegment
 
 @dataclass(frozen=True)
 class GaussianRecipe:
-    """How a Gaussian expert is fitted.
+    """Settings of the fit of a Gaussian expert.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class GaussianRecipe:
 
     @property
     def picks(self) -> list[int]:
-        """Where the learned ratings are among all three."""
+        """Indices of the learned ratings among all three."""
         return [DIMENSIONS.index(d) for d in self.dimensions]
 
 
@@ -70,7 +70,7 @@ class TrainingSamples(NamedTuple):
 
 
 class FittedGaussian(NamedTuple):
-    """What was learned, and how."""
+    """Fitted Gaussian expert."""
 
     model: Gaussian
     rest: BaselinePrior

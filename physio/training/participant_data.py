@@ -24,7 +24,7 @@ class RatedSegment(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Participant:
-    """What is known of one participant: features at each tick, and what they rated."""
+    """Features of one participant at each tick, and their ratings."""
 
     code: str
     rows: Block

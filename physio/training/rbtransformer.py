@@ -59,7 +59,7 @@ class Tokens(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What a fold's training participants taught.
+    """Networks and scaling fitted to a fold's training participants.
 
     ``networks``: one for each seed; ``electrodes``: those they were trained with;
     ``scale``: what features are divided by, shape (electrodes, bands).

@@ -29,7 +29,7 @@ ProgressCallback = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a network is trained; the defaults are RBTransformer's published ones.
+    """Training settings of a network; the defaults are RBTransformer's published ones.
 
     AdamW, a cosine from ``rate`` down to ``floor`` over the epochs, and no early
     stopping: the last epoch counts.
@@ -189,10 +189,10 @@ class Run:
     ) -> None:
         self.schedule = schedule
         self.model = model.to(schedule.device).train()
-        device = tensors[0].isfinite().all(dim=2)
-        x = torch.where(device[..., None], tensors[0], 0.0)
+        present = tensors[0].isfinite().all(dim=2)
+        x = torch.where(present[..., None], tensors[0], 0.0)
         self.x, self.y = x.to(schedule.device), tensors[1].to(schedule.device)
-        self.here = None if device.all() else device.to(schedule.device)
+        self.present = None if present.all() else present.to(schedule.device)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=schedule.rate,
@@ -244,7 +244,7 @@ class Run:
     def _varied(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return windows with what is varied in training, and which electrodes stay."""
         jitter, missing = self.schedule.jitter, self.schedule.missing
-        x, mask = self.x[rows], None if self.here is None else self.here[rows]
+        x, mask = self.x[rows], None if self.present is None else self.present[rows]
         b, e, _ = x.shape
         if jitter:
             both = torch.randn(b, 1, x.shape[2]) + torch.randn(x.shape)

@@ -1,4 +1,4 @@
-"""Does a split leak? Proved from which samples, trials and participants are on both sides."""
+"""Audit of a split for leakage, by samples, trials and participants on both sides."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _NEEDED: Final = ("subject", "session", "trial", "support_start_sample", "end_sa
 
 
 class LeakageFinding(NamedTuple):
-    """What an audit found.
+    """Finding of an audit.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class LeakageFinding(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What was found of one split of one table.
+    """Findings on one split of one table.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Audit:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing leaks."""
+        """True if nothing leaks."""
         return not any(f.leak for f in self.findings)
 
     def to_dict(self) -> dict[str, Any]:

@@ -174,7 +174,9 @@ def _gives(name: str, x: Array, labels: Any, participants: Any) -> str:
         return ""
     tree = DecisionTreeClassifier(max_leaf_nodes=16, min_samples_leaf=5, random_state=0)
     z = np.where(np.isnan(x), np.nanmin(x) - 1, x)[:, None]
-    predicted = cross_val_predict(tree, z, labels, groups=participants, cv=GroupKFold(k))
+    predicted = cross_val_predict(
+        tree, z, labels, groups=participants, cv=GroupKFold(k)
+    )
     reached = f1_score(labels, predicted, average="macro", zero_division=0.0)
     if reached < _GIVES:
         return ""
@@ -226,7 +228,9 @@ def _standardised(name: str, x: Array, participants: Any) -> str:
         x[known & (participants == participant)]
         for participant in np.unique(participants)
     ]
-    if len(per_participant) > 1 and all(_is_standard(values) for values in per_participant if len(values) > 2):
+    if len(per_participant) > 1 and all(
+        _is_standard(values) for values in per_participant if len(values) > 2
+    ):
         return (
             f"{name} has mean 0 and standard deviation 1 in each participant: it was "
             "standardised over whole recordings, by what is tested too"

@@ -1,4 +1,4 @@
-"""What can be told from the time alone, without any physiology."""
+"""Classification from elapsed time alone, without any physiology."""
 
 from typing import NamedTuple
 
@@ -13,14 +13,14 @@ from physio.evaluation.row_index import RowIndex, Table
 
 
 class TimeConfound(NamedTuple):
-    """What a forest reaches that sees the seconds since the start, and nothing else.
+    """Score of a random forest on the seconds since the start alone.
 
     Parameters
     ----------
     reached
         Macro-F1 over the classes, the mean over the participants tested.
     guess
-        The same for saying the commonest class of the training rows.
+        The same for always predicting the majority class of the training rows.
     classes
         How many classes there are.
     per_participant
@@ -34,23 +34,23 @@ class TimeConfound(NamedTuple):
 
     @property
     def confounds(self) -> bool:
-        """Whether it gets more than half of the way from chance to all."""
+        """True above half of the way from chance to a perfect score."""
         chance = 1 / self.classes
         return self.reached > chance + 0.5 * (1 - chance)
 
     @property
     def text(self) -> str:
-        """What that means, in a sentence."""
+        """Interpretation, in a sentence."""
         return (
             f"the label goes with the time: a forest on the seconds since the start, "
             f"without any physiology, reaches macro-F1 {self.reached:.2f} (always the "
-            f"commonest class: {self.guess:.2f}); compare with leave-order-out"
+            f"majority class: {self.guess:.2f}); compare with leave-order-out"
         )
 
     def __str__(self) -> str:
         return (
             f"clock alone: macro-F1 {self.reached:.2f} over {len(self.per_participant)} "
-            f"participants (always the commonest class: {self.guess:.2f})"
+            f"participants (majority class: {self.guess:.2f})"
         )
 
 

@@ -1,4 +1,4 @@
-"""A discriminant whose threshold follows the participant, by what they did so far."""
+"""Discriminant analysis whose threshold adapts to the participant."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ _LEAST: Final = 1e-3
 
 
 class Learned(NamedTuple):
-    """What is learned of scores from participants who did not train the discriminant.
+    """Scores' distribution over participants who did not train the discriminant.
 
     ``means`` of the classes, shape (k, d); ``within`` the covariance of a participant's
     scores in a class, ``between`` that of participants's own offsets, shape (d, d)
@@ -28,7 +28,7 @@ class Learned(NamedTuple):
 
 @dataclass(frozen=True)
 class AdaptiveThresholdLDA:
-    """Discriminant analysis, and a filter that finds where the participant's threshold is.
+    """Discriminant analysis with a filter that tracks the participant's threshold.
 
     The order in which a discriminant puts the windows of somebody new is nearly right,
     where it cuts them is not: participants differ by an offset. The offset is Gaussian
@@ -140,7 +140,7 @@ def follow(
 
 
 def _scores(x: Array, participants: Any, given: FoldData) -> tuple[Array, Learned]:
-    """Return the scores of all rows, and what scores are like on participants left out."""
+    """Return the scores of all rows, and their distribution on held-out participants."""
     train = given.fold.train
     scores = _discriminant(x, given.y, train)(x)
     codes = np.unique(participants[train])
@@ -218,7 +218,7 @@ class ConditionOracle:
 
 @dataclass(frozen=True, eq=False)
 class ConditionMeanRating:
-    """What participants rate in the condition that a participant seems to be in.
+    """Mean rating of the conditions, weighted by a classifier's probabilities.
 
     A classifier tells how likely each condition is; the answer is the mean of the other
     participants's ratings in each, weighted so.

@@ -1,4 +1,4 @@
-"""Models that are compared: plain ones, and those that see no physiology at all."""
+"""Baselines and controls: plain models, and models without any physiology."""
 
 import inspect
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from physio.evaluation.row_index import RowIndex
 
 
 class FoldData(NamedTuple):
-    """What a model gets of one fold: everything but the answers of the test.
+    """Data of one fold for a model: all but the target of the test rows.
 
     Parameters
     ----------

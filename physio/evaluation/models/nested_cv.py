@@ -1,4 +1,4 @@
-"""Model selection in inner folds of the training participants (nested cross-validation)."""
+"""Model selection in inner folds of training participants: nested cross-validation."""
 
 import hashlib
 from collections.abc import Mapping

@@ -40,7 +40,7 @@ _PROTOCOL: Final = (
     "the first seconds of each condition are not evaluated. Mean over participants,"
     " 95 % bootstrap interval. Shrinkage and noise are chosen by "
     "leave-one-participant-out within the training participants. 'responses' is the"
-    " SCR rate alone, 'movement' the wrist's activity alone; 'clock' is a random "
+    " SCR rate alone, 'movement' the wrist's activity alone; 'time only' is a random "
     "forest on the seconds since the start; 'prior' is the mean rating of the "
     "training participants; 'other order' is trained on participants who had the "
     "conditions in the other order."
@@ -220,12 +220,12 @@ class TrainWrist:
                 ),
                 "responses": _plain(participant, "eda.scr_rate"),
                 "movement": _plain(participant, "motion.activity"),
-                "clock": self._clock(rest, participant),
+                "time only": self._clock(rest, participant),
                 "prior": _prior(fitted, participant),
                 "wrist, other order": self.estimates(
                     participant, byorder[orders[participant.code]]
                 ),
-                "clock, other order": self._clock(turned, participant),
+                "time only, other order": self._clock(turned, participant),
             }
             over = settled(participant, self.recipe, samples[participant.code].over)
             for name, (mean, sd) in outputs.items():

@@ -33,7 +33,7 @@ HALVES: Final = tuple(
 )
 GAUSSIAN: Final = norm.ppf(0.5 + np.array(LEVELS) / 2)
 
-Said = tuple[Array, Array, Array]
+Outputs = tuple[Array, Array, Array]
 """Mean and sd of each moment, (n, 3) each, and halves of intervals, (n, 3, levels)."""
 
 
@@ -69,48 +69,53 @@ def judge(
         "joint": estimator(["published-all"], out),
         "tracker": estimator(["published-track"], out),
     }
-    models: dict[str, list[Said]] = {}
-    sets: dict[str, dict[str, list[Said]]] = {}
+    models: dict[str, list[Outputs]] = {}
+    sets: dict[str, dict[str, list[Outputs]]] = {}
     fixed = np.stack([nearest(e) for e in errors])
     for off in subsets():
         chains = tuple(c for device in off for c in DEVICES[device])
-        here = " + ".join(d for d in DEVICES if d not in off)
-        own: dict[str, list[Said]] = {}
+        worn = " + ".join(d for d in DEVICES if d not in off)
+        by_model: dict[str, list[Outputs]] = {}
         some = participants[: affect.fewer] if off else participants
         for participant in some:
             block = crowd.block(participant, affect.every, without=chains)
-            told = StageRunner(experts, block.info).push(block)
+            estimates = StageRunner(experts, block.info).push(block)
             for name in names:
-                own.setdefault(name, []).append(_column(told, f"{name}."))
-            own.setdefault("fused", []).append(_column(told, ""))
+                by_model.setdefault(name, []).append(_column(estimates, f"{name}."))
+            by_model.setdefault("fused", []).append(_column(estimates, ""))
             for name, stage in wholes.items():
-                told = StageRunner(stage, block.info).push(block)
-                own.setdefault(name, []).append(_column(told, ""))
-        sets[here] = own
+                estimates = StageRunner(stage, block.info).push(block)
+                by_model.setdefault(name, []).append(_column(estimates, ""))
+        sets[worn] = by_model
         if not off:
-            models = {**own, **_rivals(own, names, prior, fixed)}
+            models = {**by_model, **_rivals(by_model, names, prior, fixed)}
     felt = {p.seed: p.felt[:: round(affect.every * 4)] for p in participants}
     later = int(LATER / affect.every) + 1
-    found: list[dict[str, Any]] = []
-    for name, said in models.items():
-        found += _rows(name, said, participants, felt, prior, later, affect)
+    rows: list[dict[str, Any]] = []
+    for name, outputs in models.items():
+        rows += _rows(name, outputs, participants, felt, prior, later, affect)
     return {
-        "rows": found,
+        "rows": rows,
         "subsets": {
-            here: _table(
-                own, participants[: len(own["joint"])], felt, prior, later, affect.seed
+            worn: _table(
+                by_model,
+                participants[: len(by_model["joint"])],
+                felt,
+                prior,
+                later,
+                affect.seed,
             )
-            for here, own in sets.items()
+            for worn, by_model in sets.items()
         },
         "less the others": _less(
             models, participants, felt, prior[0], later, affect.seed
         ),
-        "table": _printed(found),
+        "table": _printed(rows),
     }
 
 
 def _less(
-    models: Mapping[str, Sequence[Said]],
+    models: Mapping[str, Sequence[Outputs]],
     participants: Sequence[SimulatedParticipant],
     felt: Mapping[int, Array],
     prior: Array,
@@ -122,26 +127,26 @@ def _less(
         name: np.array(
             [
                 skill(m[later:], felt[p.seed][later:], prior)
-                for (m, *_), p in zip(said, participants, strict=True)
+                for (m, *_), p in zip(outputs, participants, strict=True)
             ]
         )
-        for name, said in models.items()
+        for name, outputs in models.items()
     }
     others = [n for n in errors if n.startswith("fused without")]
     pairs = [("fused by errors", n) for n in others]
     pairs += [("joint", "fused by errors"), ("tracker", "joint")]
     rng = np.random.default_rng(seed)
     picked = rng.integers(len(participants), size=(2000, len(participants)))
-    found = {}
+    gains = {}
     for a, b in pairs:
         gain, base = errors[b][:, 0] - errors[a][:, 0], errors[a][:, 1]
         drawn = gain[picked].sum(axis=1) / base[picked].sum(axis=1)
         ends = np.percentile(drawn, [2.5, 97.5], axis=0)
         rows = np.vstack([gain.sum(axis=0) / base.sum(axis=0), ends])
-        found[f"{a} less {b}"] = dict(
+        gains[f"{a} less {b}"] = dict(
             zip(("mean", "low", "high"), np.round(rows, 4).tolist(), strict=True)
         )
-    return found
+    return gains
 
 
 def skill(mean: Array, felt: Array, prior: Array) -> tuple[Array, Array]:
@@ -165,20 +170,23 @@ def estimator(names: Sequence[str], out: Path | None = None) -> Stage:
     return Estimator(tuple(experts))
 
 
-def _column(told: Block, front: str) -> Said:
+def _column(block: Block, front: str) -> Outputs:
     mean, sd = (
-        np.stack([told.column(f"{front}{d}{end}") for d in DIMENSIONS], axis=1)
+        np.stack([block.column(f"{front}{d}{end}") for d in DIMENSIONS], axis=1)
         for end in ("", ".sd")
     )
     if front:
         return mean, sd, sd[..., None] * GAUSSIAN
-    half = np.stack([told.column(name) for name in HALVES], axis=1)
+    half = np.stack([block.column(name) for name in HALVES], axis=1)
     return mean, sd, half.reshape(*mean.shape, len(LEVELS))
 
 
 def _rivals(
-    own: Mapping[str, Sequence[Said]], names: Sequence[str], prior: Any, fixed: Array
-) -> dict[str, list[Said]]:
+    outputs: Mapping[str, Sequence[Outputs]],
+    names: Sequence[str],
+    prior: Any,
+    fixed: Array,
+) -> dict[str, list[Outputs]]:
     """Return what other ways of fusing the same experts say."""
     k = len(names)
     zero = np.tile(prior[0], (k, 1)), np.tile(prior[1], (k, 1))
@@ -188,28 +196,32 @@ def _rivals(
         "covariance intersection": None,
     }
     for j, name in enumerate(names):  # what each expert is worth among the others
-        kept = [i for i in range(k) if i != j]
-        ways[f"fused without {name}"] = fixed[:, kept][:, :, kept], kept
-    found: dict[str, list[Said]] = {}
-    for i in range(len(own[names[0]])):
-        mean = np.stack([own[n][i][0] for n in names], axis=1)
-        sd = np.stack([own[n][i][1] for n in names], axis=1)
+        selected = [i for i in range(k) if i != j]
+        ways[f"fused without {name}"] = fixed[:, selected][:, :, selected], selected
+    fused: dict[str, list[Outputs]] = {}
+    for i in range(len(outputs[names[0]])):
+        mean = np.stack([outputs[n][i][0] for n in names], axis=1)
+        sd = np.stack([outputs[n][i][1] for n in names], axis=1)
         for way, errors in ways.items():
-            some, kept = errors if isinstance(errors, tuple) else (errors, range(k))
-            at = list(kept)
-            made = [
+            some, selected = errors if isinstance(errors, tuple) else (errors, range(k))
+            at = list(selected)
+            results = [
                 fuse(m[at], s[at], zero[0][at], zero[1][at], some)
                 for m, s in zip(mean, sd, strict=True)
             ]
-            wide = np.array([x.sd for x in made])
-            one = np.array([x.mean for x in made]), wide, wide[..., None] * GAUSSIAN
-            found.setdefault(way, []).append(one)
-    return found
+            wide = np.array([x.sd for x in results])
+            output = (
+                np.array([x.mean for x in results]),
+                wide,
+                wide[..., None] * GAUSSIAN,
+            )
+            fused.setdefault(way, []).append(output)
+    return fused
 
 
 def _rows(
     name: str,
-    said: Sequence[Said],
+    outputs: Sequence[Outputs],
     participants: Sequence[SimulatedParticipant],
     felt: Mapping[int, Array],
     prior: Any,
@@ -217,18 +229,18 @@ def _rows(
     affect: Any,
 ) -> list[dict[str, Any]]:
     """Return a model's rows: skill, correlation, and coverage of felt and rated."""
-    found = []
+    rows = []
     errors = np.array(
         [
             skill(m[later:], felt[p.seed][later:], prior[0])
-            for (m, *_), p in zip(said, participants, strict=True)
+            for (m, *_), p in zip(outputs, participants, strict=True)
         ]
     )
     for d, dimension in enumerate(DIMENSIONS):
-        told = ratio(errors[:, :, d], affect.seed)
-        found.append({"model": name, "metric": f"{dimension} skill", **told})
+        figure = ratio(errors[:, :, d], affect.seed)
+        rows.append({"model": name, "metric": f"{dimension} skill", **figure})
         corr, held = {}, {level: {} for level in LEVELS}  # type: ignore[var-annotated]
-        for (mean, _, half), p in zip(said, participants, strict=True):
+        for (mean, _, half), p in zip(outputs, participants, strict=True):
             y, m = (v[later:, d] for v in (felt[p.seed], mean))
             rng = np.random.default_rng((affect.seed, p.seed, 1))
             rated = np.clip(y + rng.normal(0, affect.rater, y.shape), -1, 1)
@@ -236,22 +248,22 @@ def _rows(
             corr[str(p.seed)] = _correlation(m, y)
             for k, level in enumerate(LEVELS):
                 inside = np.abs(rated - m) <= half[later:, d, k]
-                here = np.isfinite(m)
+                known = np.isfinite(m)
                 held[level][str(p.seed)] = (
-                    float(inside[here].mean()) if here.any() else np.nan
+                    float(inside[known].mean()) if known.any() else np.nan
                 )
-        found.append(
+        rows.append(
             _short(summary(name, f"{dimension} correlation", corr, affect.seed))
         )
         for level in LEVELS:
             metric = f"{dimension} coverage of {level:.0%}"
-            found.append(_short(summary(name, metric, held[level], affect.seed)))
-    return found
+            rows.append(_short(summary(name, metric, held[level], affect.seed)))
+    return rows
 
 
-def _short(one: dict[str, Any]) -> dict[str, Any]:
+def _short(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row without its 300 participants."""
-    return {k: v for k, v in one.items() if k != "per_participant"}
+    return {k: v for k, v in row.items() if k != "per_participant"}
 
 
 def ratio(errors: Array, seed: int) -> dict[str, float]:
@@ -269,7 +281,7 @@ def ratio(errors: Array, seed: int) -> dict[str, float]:
 
 
 def _table(
-    own: Mapping[str, Sequence[Said]],
+    by_model: Mapping[str, Sequence[Outputs]],
     participants: Sequence[SimulatedParticipant],
     felt: Mapping[int, Array],
     prior: Any,
@@ -281,12 +293,12 @@ def _table(
         name: np.array(
             [
                 skill(m[later:], felt[p.seed][later:], prior[0])
-                for (m, *_), p in zip(said, participants, strict=True)
+                for (m, *_), p in zip(outputs, participants, strict=True)
             ]
         )
-        for name, said in own.items()
+        for name, outputs in by_model.items()
     }
-    found: dict[str, Any] = {
+    skills: dict[str, Any] = {
         name: [ratio(s[:, :, d], seed) for d in range(3)] for name, s in sums.items()
     }
     together = ("fused", "joint", "tracker")
@@ -309,20 +321,20 @@ def _table(
                     "high": round(float(high), 4),
                 }
             )
-        found[f"{name} less the best single"] = beside
-    return found
+        skills[f"{name} less the best single"] = beside
+    return skills
 
 
 def _correlation(a: Array, b: Array) -> float:
-    here = np.isfinite(a)
-    if here.sum() < 3 or np.std(a[here]) < 1e-9 or np.std(b[here]) < 1e-9:
+    known = np.isfinite(a)
+    if known.sum() < 3 or np.std(a[known]) < 1e-9 or np.std(b[known]) < 1e-9:
         return float("nan")
-    return float(np.corrcoef(a[here], b[here])[0, 1])
+    return float(np.corrcoef(a[known], b[known])[0, 1])
 
 
-def _printed(found: Sequence[Mapping[str, Any]]) -> str:
+def _printed(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(
         f"{r['model']:24}  {r['metric']:28}  {r['mean']:7.4f}  "
         f"({r['low']:.4f} to {r['high']:.4f})"
-        for r in found
+        for r in rows
     )

@@ -53,13 +53,13 @@ def judge(
     later = participant.rows.times >= over
     parts = []
     for unit in participant.units:
-        here = later & participant.within(unit, settle)
-        off = (unit.ratings - mean[here]) / sd[here]
+        inside = later & participant.within(unit, settle)
+        off = (unit.ratings - mean[inside]) / sd[inside]
         missing = np.isnan(off)
         held = [np.where(missing, np.nan, np.abs(off) <= _width(p)) for p in LEVELS]
-        nll = 0.5 * off**2 + np.log(sd[here]) + 0.5 * np.log(2 * np.pi)
+        nll = 0.5 * off**2 + np.log(sd[inside]) + 0.5 * np.log(2 * np.pi)
         parts.append(
-            (_mean(mean[here]), np.stack([_mean(h) for h in held], 1), _mean(nll))
+            (_mean(mean[inside]), np.stack([_mean(h) for h in held], 1), _mean(nll))
         )
     means, within, nlls = (np.array(p) for p in zip(*parts, strict=True))
     names = tuple(u.name for u in participant.units)
@@ -113,25 +113,29 @@ def rows(
     model: str, judged: Sequence[HeldOutRatings], seed: int
 ) -> list[dict[str, Any]]:
     """Return all rows of results of a model."""
-    found = []
+    results = []
     if all(STRESS in j.units for j in judged):
-        found = [summary(model, "stress highest", _each(judged, _stress_highest), seed)]
+        results = [
+            summary(
+                model, "stress highest", _per_participant(judged, _stress_highest), seed
+            )
+        ]
     for d, name in enumerate(DIMENSIONS):
         if any(np.isfinite(j.nll[:, d]).any() for j in judged):  # on a rating's scale
             off = {
                 j.code: float(_mean(np.abs(j.mean - j.ratings)[:, d])) for j in judged
             }
-            found.append(summary(model, f"{name} mean absolute error", off, seed))
+            results.append(summary(model, f"{name} mean absolute error", off, seed))
         corr = {j.code: _correlation(j.mean[:, d], j.ratings[:, d]) for j in judged}
-        found.append(
+        results.append(
             summary(model, f"{name} correlation within the participant", corr, seed)
         )
         nll = {j.code: float(_mean(j.nll[:, d])) for j in judged}
-        found.append(summary(model, f"{name} negative log density", nll, seed))
+        results.append(summary(model, f"{name} negative log density", nll, seed))
         for k, p in enumerate(LEVELS):
             held = {j.code: float(_mean(j.within[:, d, k])) for j in judged}
-            found.append(summary(model, f"{name} coverage of {p:.0%}", held, seed))
-    return [r for r in found if np.isfinite(r["mean"])]
+            results.append(summary(model, f"{name} coverage of {p:.0%}", held, seed))
+    return [r for r in results if np.isfinite(r["mean"])]
 
 
 def highest(judged: HeldOutRatings) -> str:
@@ -157,7 +161,7 @@ def table(models: Mapping[str, Sequence[HeldOutRatings]]) -> str:
     return "\n".join("  ".join(r).rstrip() for r in padded)
 
 
-def _each(
+def _per_participant(
     judged: Sequence[HeldOutRatings], measure: Callable[[HeldOutRatings], float]
 ) -> dict[str, float]:
     return {j.code: float(measure(j)) for j in judged}
@@ -168,17 +172,17 @@ def _stress_highest(judged: HeldOutRatings) -> float:
 
 
 def _correlation(a: Array, b: Array) -> float:
-    here = np.isfinite(a) & np.isfinite(b)
-    if here.sum() < 3 or np.std(a[here]) < 1e-9 or np.std(b[here]) < 1e-9:
+    known = np.isfinite(a) & np.isfinite(b)
+    if known.sum() < 3 or np.std(a[known]) < 1e-9 or np.std(b[known]) < 1e-9:
         return float("nan")
-    return float(np.corrcoef(a[here], b[here])[0, 1])
+    return float(np.corrcoef(a[known], b[known])[0, 1])
 
 
 def _mean(values: Array) -> Any:
     """Return the mean over the first axis of what is there."""
-    here = np.isfinite(values)
-    total = np.where(here, values, 0).sum(axis=0)
-    return np.where(here.any(axis=0), total / np.maximum(here.sum(axis=0), 1), np.nan)
+    known = np.isfinite(values)
+    total = np.where(known, values, 0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
 def _width(share: float) -> float:

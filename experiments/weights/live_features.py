@@ -96,19 +96,22 @@ def rated(recording: Recording, front: str) -> tuple[RatedSegment, ...]:
     front
         Name of the device or the study.
     """
-    parts, said = (recording.events[f"{front}.{k}"] for k in ("conditions", "ratings"))
+    parts, reported = (
+        recording.events[f"{front}.{k}"] for k in ("conditions", "ratings")
+    )
     lasting = parts.info.names[0] == "seconds"
     columns = [
-        said.info.names.index(d) if d in said.info.names else -1 for d in DIMENSIONS
+        reported.info.names.index(d) if d in reported.info.names else -1
+        for d in DIMENSIONS
     ]
     units = []
     for name, begin, value in zip(
         parts.labels, parts.times, parts.data[:, 0], strict=True
     ):
         end = begin + value if lasting else value
-        near = np.flatnonzero(np.abs(said.times - end) < 1.0)
+        near = np.flatnonzero(np.abs(reported.times - end) < 1.0)
         if len(near):
-            row = said.data[near[0]]
+            row = reported.data[near[0]]
             ratings = np.array([row[c] if c >= 0 else np.nan for c in columns])
             units.append(RatedSegment(name, float(begin), float(end), ratings))
     return tuple(units)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, NamedTuple, Self, get_args
+from typing import Final, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 
@@ -20,6 +20,9 @@ Kind = Literal[
     "jump", "nan", "rail", "flat", "fail", "restart", "freeze", "rate",
 ]  # fmt: skip
 RAIL = 187_500.0
+
+TESTED_WITH: Final = "the law that every sample is accounted for"
+"""Tests behind this device, for the page of supported devices."""
 
 
 @dataclass(frozen=True)

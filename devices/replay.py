@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from physio.core.block import Block, StreamInfo
 from physio.core.events import Events, Item
 from physio.core.protocols import Clock, Device, WallClock
 from physio.core.recording import Recording
+
+TESTED_WITH: Final = "recordings of sessions and of other programs"
+"""Tests behind this device, for the page of supported devices."""
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from brainflow.board_shim import BoardShim, BrainFlowError, BrainFlowInputParams
@@ -22,6 +22,12 @@ from physio.core.events import Item
 from physio.core.protocols import Clock, Device, WallClock
 
 __all__ = ["Board", "available_boards"]
+
+TESTED_WITH: Final = (
+    "BrainFlow's synthetic and playback boards, and a recorded file of a Cyton; "
+    "no hardware"
+)
+"""Tests behind this device, for the page of supported devices."""
 
 _REASONS = {
     1: "its port is in use",

@@ -16,6 +16,9 @@ from physio.core.protocols import Clock, Device, WallClock
 
 __all__ = ["E4", "MockServer", "discover"]
 
+TESTED_WITH: Final = "a mock of the manufacturer's server; no hardware"
+"""Tests behind this device, for the page of supported devices."""
+
 SUBSCRIPTIONS: Final = ("acc", "bvp", "gsr", "ibi", "tmp", "bat", "tag")
 LONGEST_PAUSE: Final = 30.0  # s between two tries to reconnect
 

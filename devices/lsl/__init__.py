@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import pylsl
@@ -18,6 +18,9 @@ from physio.core.timing.timestamps import OLDEST, TimestampAligner
 from physio.online.commands import rating_commands
 
 __all__ = ["DiscoveredStream", "Inlet", "discover"]
+
+TESTED_WITH: Final = "LSL outlets in other processes"
+"""Tests behind this device, for the page of supported devices."""
 
 _MOST = 4096  # samples read at once, if no more wait
 _SILENT = 3.0  # s without a sample before the source_id is looked up again

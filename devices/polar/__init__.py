@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from devices.polar import bleak_adapter
 from devices.polar.ble_connection import STATUS, BleConnection, Gatt
@@ -13,6 +13,9 @@ from physio.core.events import Item
 from physio.core.protocols import Clock, Device, WallClock
 
 __all__ = ["H10", "MockStrap", "discover"]
+
+TESTED_WITH: Final = "a mock of the strap; no hardware"
+"""Tests behind this device, for the page of supported devices."""
 
 discover = bleak_adapter.discover
 

@@ -65,8 +65,13 @@ Stern et al. 1984, Psychophysiology 21:22. Vinkers et al. 2013, Stress 16:520. W
 et al. 2007, Clin. Neurophysiol. 118:1877.
 """
 
+from typing import Final
+
 from devices.simulated.chest import Chest
 from devices.simulated.headset import Headset
 from devices.simulated.wristband import Wristband
 
 __all__ = ["Chest", "Headset", "Wristband"]
+
+TESTED_WITH: Final = "the published effects and its own ground truth"
+"""Tests behind this device, for the page of supported devices."""

@@ -4,11 +4,14 @@ import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from physio.core.recording import Recording
 from physio.datasets.base import Trial
 from physio.io import edf
+
+TESTED_WITH: Final = "a folder that mne-bids wrote"
+"""Tests behind this reader, for the page of supported formats."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, Trial, condition_events, natural
 from physio.io import safe_pickle
 
+TESTED_WITH: Final = "a file assembled for the tests after the published format"
+"""Tests behind this reader, for the page of supported formats."""
+
 EEG: Final = (
     *("Fp1", "AF3", "F3", "F7", "FC5", "FC1", "C3", "T7", "CP5", "CP1", "P3", "P7"),
     *("PO3", "O1", "Oz", "Pz", "Fp2", "AF4", "Fz", "F4", "F8", "FC6", "FC2", "Cz"),

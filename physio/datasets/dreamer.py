@@ -16,6 +16,9 @@ from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, Trial, condition_events
 from physio.io import matlab
 
+TESTED_WITH: Final = "a file assembled for the tests after the published format"
+"""Tests behind this reader, for the page of supported formats."""
+
 EEG: Final = (
     *("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4"),
     *("F8", "AF4"),

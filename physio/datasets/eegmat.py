@@ -15,6 +15,9 @@ from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, Trial, condition_events
 from physio.io import edf
 
+TESTED_WITH: Final = "2 and 24 real participants"
+"""Tests behind this reader, for the page of supported formats."""
+
 EEG: Final = (
     *("Fp1", "Fp2", "F3", "F4", "F7", "F8", "T3", "T4", "C3", "C4", "T5", "T6"),
     *("P3", "P4", "O1", "O2", "Fz", "Cz", "Pz"),

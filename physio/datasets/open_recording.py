@@ -2,18 +2,94 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from physio.core.recording import Recording
 from physio.datasets import bids, wesad
 from physio.io import empatica
 
-KINDS: Final = (
-    "an Empatica E4 export (folder or .zip), a WESAD participant's folder, an XDF file "
-    "(.xdf, .xdfz), EEG that MNE reads (.edf, .bdf, .vhdr, .fif), a BrainFlow file "
-    "(.csv or .tsv, with its board named), a recording of the OpenBCI GUI or of a "
-    "RespiBAN (.txt) or of Mind Monitor (.csv), or a BIDS folder with one EEG"
+
+class FileFormat(NamedTuple):
+    """A kind of recording that `read` accepts.
+
+    Parameters
+    ----------
+    name
+        Name, with its article.
+    files
+        Suffixes of its files, or its folder, with any condition.
+    reader
+        Module that reads it.
+    tested_with
+        Tests behind it, for the page of supported formats.
+    """
+
+    name: str
+    files: str
+    reader: str
+    tested_with: str
+
+
+FORMATS: Final = (
+    FileFormat(
+        "an Empatica E4 export",
+        "folder or .zip",
+        "physio.io.empatica",
+        "published exports of wristbands",
+    ),
+    FileFormat(
+        "a WESAD participant",
+        "folder",
+        "physio.datasets.wesad",
+        "the 12 participants at hand",
+    ),
+    FileFormat(
+        "an XDF file",
+        ".xdf, .xdfz",
+        "physio.io.xdf",
+        "recordings of this package and of LabRecorder",
+    ),
+    FileFormat(
+        "EEG that MNE reads",
+        ".edf, .bdf, .vhdr, .fif",
+        "physio.io.edf",
+        "published EDF and BDF files; BrainVision and FIF written by MNE",
+    ),
+    FileFormat(
+        "a BrainFlow file",
+        ".csv or .tsv, with its board named",
+        "physio.io.brainflow",
+        "a published recording of a Cyton",
+    ),
+    FileFormat(
+        "a recording of the OpenBCI GUI",
+        ".txt",
+        "physio.io.openbci",
+        "a published recording of the GUI",
+    ),
+    FileFormat(
+        "a recording of a RespiBAN",
+        ".txt",
+        "physio.io.opensignals",
+        "files assembled for the tests after the published format",
+    ),
+    FileFormat(
+        "a recording of Mind Monitor",
+        ".csv",
+        "physio.io.mind_monitor",
+        "a published recording of a Muse",
+    ),
+    FileFormat(
+        "a BIDS folder with one EEG",
+        "folder",
+        "physio.datasets.bids",
+        "a folder that mne-bids wrote",
+    ),
 )
+"""The formats that `read` recognizes, in the order of the documentation."""
+
+KINDS: Final = "; ".join(f"{f.name} ({f.files})" for f in FORMATS)
+"""The formats, as error messages list them."""
 
 EEG: Final = (".edf", ".bdf", ".vhdr", ".fif", ".fif.gz")
 """Suffixes of files that are read through MNE."""
@@ -30,8 +106,8 @@ def read(
     Parameters
     ----------
     path
-        A file or a folder: see `KINDS`. The folder of a session stands for the XDF file
-        in it.
+        A file or a folder: see `FORMATS`. The folder of a session stands for the
+        XDF file in it.
     board
         Board with which a BrainFlow file was recorded, such as ``"cyton"``.
     participant
@@ -73,7 +149,7 @@ def read(
         from physio.io import brainflow
 
         return brainflow.read(path, board, participant=participant)
-    raise ValueError(f"{path} is no recording that can be read; that would be {KINDS}")
+    raise ValueError(f"the format of {path} is not recognized; it can be {KINDS}")
 
 
 def _text(path: Path, head: bytes, participant: str) -> Recording | None:
@@ -116,5 +192,5 @@ def _folder(path: Path, participant: str) -> Recording:
         )
     raise ValueError(
         f"{path} is no Empatica E4 export (no EDA.csv, BVP.csv, ACC.csv or TEMP.csv) "
-        "and no WESAD participant's folder; what can be read is " + KINDS
+        f"and no WESAD participant's folder; a recording can be {KINDS}"
     )

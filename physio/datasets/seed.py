@@ -15,6 +15,9 @@ from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, Trial, condition_events
 from physio.io import matlab
 
+TESTED_WITH: Final = "a file assembled for the tests after the published format"
+"""Tests behind this reader, for the page of supported formats."""
+
 EEG: Final = (
     *("FP1", "FPZ", "FP2", "AF3", "AF4", "F7", "F5", "F3", "F1", "FZ", "F2", "F4"),
     *("F6", "F8", "FT7", "FC5", "FC3", "FC1", "FCZ", "FC2", "FC4", "FC6", "FT8"),

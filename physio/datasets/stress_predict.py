@@ -13,6 +13,9 @@ from physio.core.recording import Recording
 from physio.datasets.base import ConditionSpan, Trial, condition_events, natural
 from physio.io import empatica, xlsx
 
+TESTED_WITH: Final = "11 real participants"
+"""Tests behind this reader, for the page of supported formats."""
+
 LABELS: Final = "labels_per_second.csv"
 """The authors' own label of each second, from their processed table."""
 

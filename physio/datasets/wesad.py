@@ -15,6 +15,9 @@ from physio.datasets.base import Trial, natural
 from physio.datasets.wesad_questionnaires import SAM, QuestionnaireCondition, conditions
 from physio.io import empatica
 
+TESTED_WITH: Final = "12 real participants"
+"""Tests behind this reader, for the page of supported formats."""
+
 LABELS: Final = ("undefined", "baseline", "stress", "amusement", "meditation")
 """Meanings of the first codes of `Wesad.labels`; 5 to 7 are to be ignored."""
 

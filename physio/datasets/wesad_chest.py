@@ -17,6 +17,9 @@ from physio.datasets.base import ConditionSpan, Trial, condition_events, natural
 from physio.datasets.wesad_questionnaires import conditions
 from physio.io import safe_pickle
 
+TESTED_WITH: Final = "a file assembled for the tests after the published format"
+"""Tests behind this reader, for the page of supported formats."""
+
 CHEST: Final = 700
 """Samples a second of the chest strap, and of the label (Hz)."""
 

@@ -67,7 +67,7 @@ def test_a_folder_that_is_no_recording(tmp_path: Path) -> None:
     fails(
         tmp_path,
         f"{tmp_path} is no Empatica E4 export (no EDA.csv, BVP.csv, ACC.csv or "
-        f"TEMP.csv) and no WESAD participant's folder; what can be read is {KINDS}",
+        f"TEMP.csv) and no WESAD participant's folder; a recording can be {KINDS}",
     )
 
 
@@ -89,7 +89,7 @@ def test_one_file_of_an_export(data: Path) -> None:
 def test_a_table_with_a_header_is_not_taken_for_brainflow(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("time\tvalue\n1\t2\n", "utf-8")
-    fails(path, f"{path} is no recording that can be read; that would be {KINDS}")
+    fails(path, f"the format of {path} is not recognized; it can be {KINDS}")
 
 
 def test_brainflow_without_its_board(data: Path) -> None:
@@ -105,7 +105,7 @@ def test_brainflow_without_its_board(data: Path) -> None:
 def test_a_file_of_another_kind(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("" if name == "empty" else "a, b\n1, 2\n")
-    fails(path, f"{path} is no recording that can be read; that would be {KINDS}")
+    fails(path, f"the format of {path} is not recognized; it can be {KINDS}")
 
 
 def test_a_zip_that_is_no_zip(tmp_path: Path) -> None:

@@ -62,14 +62,14 @@ SAID = {
     "1": ("arousal.missing", "<picture>", "wrist-demo - simulated"),
     "2": (
         "channels",
-        "'completed: the reader had seen enough'",
+        "'completed: end of the notebook'",
         "'session.markers': 1.0",
     ),
     "3": ("poor quality", "True", "<picture>"),
     "4": ("duality gap", "solution:", "<picture>"),
     "5": ("(32, 4)", "(0.0, ", "<picture>"),
-    "6": ("windows shuffled: leaks: True", "new participants: leaks: False"),
-    "7": ("neuroscan.eeg", "'shrinkage'"),
+    "6": ("windows shuffled: leaks: True", "held-out participants: leaks: False"),
+    "7": ("neuroscan.eeg", "'shrinkage LDA'"),
     "8": ("resp.amplitude", "True", "'clock': 1.0"),
 }
 """What a reader must have seen, by notebook."""

@@ -1,37 +1,24 @@
-"""The law of a data set, on every data set there is."""
+"""The laws of a data set, in `physio.testing`, on every data set there is."""
 
 import importlib
 import inspect
+import itertools
 import pkgutil
 import random
-import sys
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 import physio.datasets
 from miniatures import MINIATURES
+from physio.core.block import Channel
 from physio.core.recording import Recording
 from physio.datasets.base import Affect, Dataset, Trial, natural
-
-PLAUSIBLE = {
-    "uS": (0, 100),
-    "degC": (10, 45),
-    "g": (-16, 16),
-    "uV": (-4e5, 4e5),
-    "mV": (-400, 400),
-    "%": (-50, 50),
-    "1/min": (0, 300),
-    "s": (-np.inf, np.inf),
-    "1": (-np.inf, np.inf),
-}
-"""Between which numbers a sensor's values can lie in each unit that is in use."""
-
-SMALL = 2**16  # bytes; what says which trials there are is smaller, a signal is larger
+from physio.testing import FakeDataset, check_dataset
+from physio.testing.dataset_laws import SMALL, DatasetLaws, signal_files
 
 
 def classes() -> Iterator[type[Dataset]]:
@@ -67,45 +54,13 @@ def test_the_data_sets_are_found() -> None:
 
 
 def test_trials_are_the_same_each_time_and_sorted(dataset: Dataset) -> None:
-    trials = dataset.trials()
-    assert trials
-    assert trials == dataset.trials()
-    assert list(trials) == sorted(set(trials))
-    assert all(isinstance(trial, Trial) for trial in trials)
-
-
-_opened: list[Path] | None = None
-
-
-@cache
-def listen() -> None:
-    """Note what files are opened; for good, as Python cannot take a hook away."""
-
-    def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event == "open" and _opened is not None and isinstance(args[0], str | Path):
-            _opened.append(Path(args[0]))
-
-    sys.addaudithook(hook)
-
-
-def opened(work: Any) -> list[Path]:
-    """Return which files ``work()`` opens."""
-    global _opened
-    listen()
-    _opened = []
-    try:
-        work()
-        return _opened
-    finally:
-        _opened = None
+    DatasetLaws(dataset).trials()
 
 
 def test_trials_read_no_signal(dataset: Dataset) -> None:
-    read = [p for p in opened(dataset.trials) if p.is_file()]
-    assert not [p for p in read if p.stat().st_size > SMALL]
-    # That the hook hears at all: loading does read a signal.
-    heard = opened(lambda: dataset.load(dataset.trials()[0]))
-    assert [p for p in heard if p.is_file() and p.stat().st_size > SMALL]
+    DatasetLaws(dataset).listing()
+    # That opened files are noted at all: loading does read a signal.
+    assert signal_files(lambda: dataset.load(dataset.trials()[0]))
 
 
 @lru_cache(maxsize=4)
@@ -119,55 +74,90 @@ def recording(request: pytest.FixtureRequest, dataset: Dataset) -> Recording:
     return loaded(type(dataset), root, dataset.trials()[request.param])
 
 
-def test_values_are_in_the_units_they_declare(recording: Recording) -> None:
-    for blocks in recording.streams.values():
-        for i, channel in enumerate(blocks[0].info.channels):
-            low, high = PLAUSIBLE[channel.unit]
-            values = np.concatenate([block.data[:, i] for block in blocks])
-            assert np.nanmin(values) >= low
-            assert np.nanmax(values) <= high
-
-
-def test_a_wrist_at_rest_feels_about_1_g(recording: Recording) -> None:
-    for blocks in recording.streams.values():
-        if [c.unit for c in blocks[0].info.channels] == ["g"] * 3:
-            size = np.linalg.norm(np.vstack([b.data for b in blocks]), axis=1)
-            # An accelerometer's own error is below a tenth; another unit would be
-            # off by 9.81 or 64 times.
-            assert 0.9 < np.median(size) < 1.1
+def test_values_are_in_the_units_they_declare(
+    dataset: Dataset, recording: Recording
+) -> None:
+    DatasetLaws(dataset).units(recording)
 
 
 def test_loading_twice_gives_the_same(dataset: Dataset) -> None:
     root: Path = dataset.root  # type: ignore[attr-defined]
     trial = dataset.trials()[0]
-    one, two = loaded(type(dataset), root, trial), dataset.load(trial)
-    assert (one.metadata, one.infos) == (two.metadata, two.infos)
-    for name, blocks in one.streams.items():
-        for a, b in zip(blocks, two.streams[name], strict=True):
-            assert (a.start, a.t0) == (b.start, b.t0)
-            assert np.array_equal(a.data, b.data, equal_nan=True)
-    for name, events in one.events.items():
-        assert np.array_equal(events.times, two.events[name].times)
-        assert events.labels == two.events[name].labels
+    DatasetLaws(dataset).repeatable(loaded(type(dataset), root, trial), trial)
 
 
 def test_a_data_set_says_whom_to_cite_and_under_which_licence(
     dataset: Dataset, recording: Recording
 ) -> None:
-    assert dataset.name
-    for key in ("citation", "licence"):
-        said = getattr(dataset, key)
-        assert said
-        assert recording.metadata[key] == said
-    assert recording.metadata["source"]
+    DatasetLaws(dataset).source(recording)
 
 
-def test_ratings_lie_between_their_ends(recording: Recording) -> None:
-    for events in recording.events.values():
-        for name in {"valence", "arousal", "dominance"} & set(events.info.names):
-            values = events.data[:, events.info.names.index(name)]
-            assert np.nanmin(values) >= -1
-            assert np.nanmax(values) <= 1
+def test_ratings_lie_between_their_ends(dataset: Dataset, recording: Recording) -> None:
+    DatasetLaws(dataset).ratings(recording)
+
+
+class Careless(FakeDataset):
+    """A data set with a fault of each kind in its recordings."""
+
+    def trials(self) -> tuple[Trial, ...]:
+        return super().trials()[::-1]
+
+    def load(self, trial: Trial) -> Recording:
+        recording = super().load(trial)
+        streams = {
+            name: tuple(replace(block, data=1000 * block.data) for block in blocks)
+            for name, blocks in recording.streams.items()
+        }
+        events = {
+            name: replace(events, data=3 * events.data + 1, times=events.times.copy())
+            for name, events in recording.events.items()
+        }
+        count = str(next(COUNTER))
+        return replace(
+            recording, streams=streams, events=events, metadata={"source": count}
+        )
+
+
+COUNTER = itertools.count()
+
+
+def test_the_laws_bite(tmp_path: Path) -> None:
+    laws = DatasetLaws(Careless(seconds=10.0))
+    trial = laws.dataset.trials()[0]
+    recording = laws.dataset.load(trial)
+    with pytest.raises(AssertionError, match=r"Careless breaks law 9 \(trials are"):
+        laws.trials()
+    with pytest.raises(AssertionError, match="plausible are 0 to 100"):
+        laws.units(recording)
+    with pytest.raises(AssertionError, match="metadata or streams of"):
+        laws.repeatable(recording, trial)
+    with pytest.raises(AssertionError, match="have citation = ''"):
+        laws.source(recording)
+    with pytest.raises(AssertionError, match="ratings lie between -1 and 1"):
+        laws.ratings(recording)
+    large = tmp_path / "signal"
+    large.write_bytes(bytes(SMALL + 1))
+
+    class Greedy(FakeDataset):
+        def trials(self) -> tuple[Trial, ...]:
+            large.read_bytes()
+            return super().trials()
+
+    with pytest.raises(AssertionError, match="it opened signal, each larger than"):
+        DatasetLaws(Greedy()).listing()
+    with pytest.raises(AssertionError, match="must be one of uS"):
+        check_dataset(Unknown())
+    check_dataset(Unknown(), plausible={"mmHg": (0.0, 100.0)})
+
+
+class Unknown(FakeDataset):
+    """A data set with a unit that the library does not know."""
+
+    def load(self, trial: Trial) -> Recording:
+        recording = super().load(trial)
+        (block,) = recording.streams["band.eda"]
+        info = block.info.with_channels(None, Channel("pressure", unit="mmHg"))
+        return replace(recording, streams={"band.eda": (replace(block, info=info),)})
 
 
 def test_s2_comes_before_s10() -> None:

@@ -1,14 +1,13 @@
-"""The laws of a device, on every device there is."""
+"""The laws of a device, in `physio.testing`, on every device there is."""
 
 import importlib
 import inspect
 import pkgutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,11 +20,9 @@ from devices.replay import Replay
 from devices.simulated import Wristband
 from physio.core.block import Block, Channel, StreamInfo
 from physio.core.events import Events, Item, event_stream
-from physio.core.protocols import Clock, Device, FastClock
+from physio.core.protocols import Clock, Device
 from physio.core.recording import Arrival, Recording
-
-BEGIN = 1000.0
-SECONDS = 20.0
+from physio.testing.device_laws import BEGIN, Builder, DeviceLaws, GuardedClock
 
 WIRED = {
     "Board": "test_board_live.py",
@@ -119,41 +116,7 @@ def made() -> Iterator[Any]:
             yield pytest.param(build, id=name)
 
 
-Builder = Callable[[Clock], Device]
 each = pytest.mark.parametrize("build", list(made()))
-
-
-class Guarded(FastClock):
-    """A clock that only the test moves."""
-
-    def wait(self, seconds: float) -> None:
-        raise AssertionError(f"a device waited for {seconds} s")
-
-
-def run(device: Device, clock: FastClock, seconds: float = SECONDS) -> list[Item]:
-    """Read at uneven times; check every item against what a device may give."""
-    rng = np.random.default_rng(5)
-    items: list[Item] = []
-    known = {info.name: info for info in device.streams}
-    until = dict.fromkeys(known, -np.inf)
-    stop = dict.fromkeys(known, 0)
-    while clock.time < BEGIN + seconds:
-        clock.time += rng.choice([0.0, 0.004, 0.02, 0.1, 0.7])
-        for item in device.read():
-            name = item.info.name
-            assert item.info == known[name]
-            if isinstance(item, Block):
-                assert item.start >= stop[name], "it went back"
-                stop[name] = item.stop
-            if not len(item):
-                continue
-            assert item.times[0] >= until[name], "times fell, or a promise was broken"
-            if isinstance(item, Block):
-                assert item.times[0] > until[name], "two samples at one time"
-            assert item.times[-1] <= clock.time, "it came from the future"
-            until[name] = max(until[name], float(item.complete_until))
-            items.append(item)
-    return items
 
 
 def test_devices_are_found() -> None:
@@ -169,65 +132,27 @@ def test_what_is_wired_is_tested_in_real_time() -> None:
 
 @each
 def test_order_times_and_promises(build: Builder) -> None:
-    clock = Guarded(BEGIN)
-    with build(clock) as device:
-        items = run(device, clock)
-    regular = {i.info.name for i in items if isinstance(i, Block)}
-    assert regular == {i.name for i in device.streams if i.rate}
+    DeviceLaws(build).order()
 
 
 @each
 def test_lost_samples_are_counted(build: Builder) -> None:
-    """What was lost leaves a hole in the numbers, and none of the times is moved."""
-    clock = Guarded(BEGIN)
-    with build(clock) as device:
-        items = run(device, clock)
-    for info in (i for i in device.streams if i.rate):
-        blocks = [i for i in items if isinstance(i, Block) and i.info == info]
-        newest = blocks[-1]
-        # Numbers and time agree to the last: 2 s for the longest poll and, where a
-        # recording has blocks of 1 s, for one that is not yet due.
-        expected = (clock.time - BEGIN) * float(info.rate)
-        assert newest.stop > expected - 2 * float(info.rate)
-        assert newest.stop <= expected + 1
-        stepwise = [b.start - a.stop for a, b in pairwise(blocks)]
-        assert min(stepwise) >= 0
+    DeviceLaws(build).losses()
 
 
 @each
-def test_reading_waits_for_nothing(
-    build: Builder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Guarded(BEGIN)
-    with build(clock) as device, monkeypatch.context() as patch:
-        patch.setattr(time, "sleep", clock.wait)
-        before = clock.time
-        for _ in range(3):
-            device.read()
-        assert clock.time == before
-        clock.time += 2.0
-        assert any(len(item) for item in device.read())
+def test_reading_waits_for_nothing(build: Builder) -> None:
+    DeviceLaws(build).waiting()
 
 
 @each
 def test_what_was_read_does_not_come_again(build: Builder) -> None:
-    clock = Guarded(BEGIN)
-    with build(clock) as device:
-        clock.time += 3.0
-        device.read()
-        assert not any(len(item) for item in device.read())
+    DeviceLaws(build).repeats()
 
 
 @each
 def test_nothing_runs_once_it_is_closed(build: Builder) -> None:
-    threads = threading.active_count()
-    clock = Guarded(BEGIN)
-    with build(clock) as device:
-        clock.time += 1.0
-        device.read()
-    clock.time += 5.0
-    assert list(device.read()) == []
-    assert threading.active_count() == threads
+    DeviceLaws(build).closing()
 
 
 class Forgetful(Replay):
@@ -260,13 +185,48 @@ class Hasty(Replay):
         return list(self._waiting.due(self.clock.now() + 5.0))
 
 
+class Repeating(Replay):
+    """A device that gives at every read all that it has given so far."""
+
+    def read(self) -> list[Item]:
+        items: list[Item] = self.__dict__.setdefault("items", [])
+        items += super().read()
+        return items
+
+
+class Sleepy(Replay):
+    """A device that waits for its data."""
+
+    def read(self) -> list[Item]:
+        time.sleep(0.01)
+        return list(super().read())
+
+
+class Restless(Replay):
+    """A device whose thread outlives it."""
+
+    def __enter__(self) -> "Restless":
+        self._stop = threading.Event()
+        threading.Thread(target=self._stop.wait, args=(5.0,), daemon=True).start()
+        super().__enter__()
+        return self
+
+
 def test_the_laws_bite() -> None:
-    clock = Guarded(BEGIN)
-    with pytest.raises(AssertionError, match="it went back"):
-        test_order_times_and_promises(lambda c: Rewinding(recording(True), c))
+    def law(cls: type[Replay]) -> DeviceLaws:
+        return DeviceLaws(lambda clock: cls(recording(True), clock))
+
+    with pytest.raises(AssertionError, match=r"Rewinding breaks law 8.*it went back"):
+        law(Rewinding).order()
     with pytest.raises(AssertionError, match="it came from the future"):
-        test_order_times_and_promises(lambda c: Hasty(recording(True), c))
-    with pytest.raises(AssertionError):
-        test_lost_samples_are_counted(lambda c: Forgetful(recording(True), c))
+        law(Hasty).order()
+    with pytest.raises(AssertionError, match="are numbered up to"):
+        law(Forgetful).losses()
+    with pytest.raises(AssertionError, match=r"it called time\.sleep"):
+        law(Sleepy).waiting()
+    with pytest.raises(AssertionError, match="a second read at the same time gave"):
+        law(Repeating).repeats()
+    with pytest.raises(AssertionError, match="1 of its threads still run"):
+        law(Restless).closing()
     with pytest.raises(AssertionError, match=r"a device waited for 0.1 s"):
-        clock.wait(0.1)
+        GuardedClock(BEGIN).wait(0.1)

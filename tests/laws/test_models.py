@@ -1,25 +1,36 @@
-"""The laws of a model, on every model there is and on all weights that are shipped."""
+"""The laws of a model, in `physio.testing`, on all models and all shipped weights."""
 
 import importlib
 import inspect
 import json
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
 
 import physio.models
 from physio.core.block import Array, Origin
-from physio.core.missing import MissingReason, missing_reason
+from physio.core.missing import MissingReason
+from physio.evaluation.models.baselines import (
+    FoldData,
+    MajorityClass,
+    PermutedLabels,
+    SklearnModel,
+    TimeOnly,
+)
 from physio.models import model_card
 from physio.models.base import Model
 from physio.models.baseline import BaselineAccumulator, BaselinePrior
 from physio.models.pinn import Moments, Pinn
+from physio.testing import check_model
+from physio.testing.model_laws import LiveModelLaws, check_loss
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "weights"
 
@@ -44,12 +55,6 @@ def variants(cls: type) -> Iterator[Any]:
             yield cls(config(head=head))
 
 
-def width(model: Any) -> int:
-    """Return how many features a model reads."""
-    config = asdict(model.config)
-    return int(config.get("features") or config["electrodes"] * config["bands"])
-
-
 ALL = [m for cls in models() for m in variants(cls)]
 each = pytest.mark.parametrize("model", ALL, ids=lambda m: type(m).__name__)
 predicting = pytest.mark.parametrize(
@@ -71,39 +76,22 @@ def test_there_is_something_under_the_laws() -> None:
 
 @each
 def test_10_a_config_is_a_value_that_json_keeps(model: Any) -> None:
-    config = model.config
-    assert is_dataclass(config)
-    assert hash(config) == hash(replace(config))
-    again = type(model).restore(json.loads(json.dumps(asdict(config))), model.arrays())
-    assert again.config == config
+    LiveModelLaws(model).config()
 
 
 @predicting
 def test_10_a_restored_model_says_the_same(model: Any) -> None:
-    if hasattr(model, "eval"):
-        model.eval()
-    again = type(model).restore(asdict(model.config), model.arrays())
-    z, none = np.linspace(-1, 1, width(model)), np.zeros(width(model))
-    for a, b in zip(model.predict(z, none), again.predict(z, none), strict=True):
-        np.testing.assert_array_equal(a, b)
+    LiveModelLaws(model).restored()
 
 
 @predicting
 def test_10_a_prediction_is_three_means_and_three_deviations(model: Any) -> None:
-    if hasattr(model, "eval"):
-        model.eval()
-    mean, sd = model.predict(np.zeros(width(model)), np.zeros(width(model)))
-    assert mean.shape == sd.shape == (3,)
-    assert mean.dtype == sd.dtype == np.float64
-    assert np.isfinite(mean).all()
-    assert (sd > 0).all()
+    LiveModelLaws(model).prediction()
 
 
 @predicting
 def test_10_nothing_in_nothing_out_for_the_same_reason(model: Any) -> None:
-    z = np.full(width(model), MissingReason.POOR_QUALITY.nan)
-    for part in model.predict(z, np.zeros(len(z))):
-        assert set(missing_reason(part)) == {MissingReason.POOR_QUALITY}
+    LiveModelLaws(model).missing()
 
 
 def losses(model: Any) -> dict[str, torch.Tensor]:
@@ -127,24 +115,9 @@ def losses(model: Any) -> dict[str, torch.Tensor]:
     return terms
 
 
-def check_loss(model: Any) -> None:
-    names = list(losses(model))
-    assert names
-    for name in names:
-        model.zero_grad()
-        term = losses(model)[name]
-        assert term.shape == ()
-        assert torch.isfinite(term), name
-        term.backward()
-        grads = [p.grad for p in model.parameters() if p.grad is not None]
-        assert grads, f"{name} has no gradient"
-        assert all(torch.isfinite(g).all() for g in grads), name
-        assert any(g.abs().max() > 0 for g in grads), name
-
-
 @losing
 def test_11_a_loss_is_named_finite_terms_with_gradients(model: Any) -> None:
-    check_loss(model)
+    check_loss(model, lambda: losses(model))
 
 
 class Dull(torch.nn.Module):
@@ -170,8 +143,141 @@ class Broken(Dull):
 @losing
 @pytest.mark.parametrize("bug", [Dull, Broken])
 def test_the_law_of_losses_breaks(model: Any, bug: Any) -> None:
+    broken = bug(model)
     with pytest.raises(AssertionError):
-        check_loss(bug(model))
+        check_loss(broken, lambda: losses(broken))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Number of features."""
+
+    features: int = 2
+
+
+class Lawful(Model):
+    """The mean of its features, for all three dimensions."""
+
+    def __init__(self, config: Settings | None = None, shift: float = 0.25) -> None:
+        self.config, self.shift = config or Settings(), shift
+
+    def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:  # noqa: ARG002
+        mean = np.mean(z) + self.shift if np.isfinite(z).all() else z[0]
+        return np.full(3, mean), np.full(3, np.where(np.isnan(mean), mean, 0.5))
+
+    def arrays(self) -> Any:
+        return {"shift": np.array([self.shift])}
+
+    @classmethod
+    def restore(cls, config: Any, arrays: Any) -> "Lawful":
+        return cls(Settings(**config), float(arrays["shift"][0]))
+
+
+class Forgetful(Lawful):
+    @classmethod
+    def restore(cls, config: Any, arrays: Any) -> "Lawful":  # noqa: ARG003
+        return cls(Settings(**config), 0.0)
+
+
+class Unsettled(Lawful):
+    @classmethod
+    def restore(cls, config: Any, arrays: Any) -> "Lawful":  # noqa: ARG003
+        return cls(Settings(config["features"] + 1))
+
+
+class Certain(Lawful):
+    def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:
+        mean, sd = super().predict(z, spread)
+        return mean, 0 * sd
+
+
+class Inventive(Lawful):
+    def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:
+        return super().predict(np.nan_to_num(z), spread)
+
+
+@pytest.mark.parametrize(
+    ("model", "law"),
+    [
+        (Forgetful(), "a restored model predicts the same"),
+        (Unsettled(), "restore gave the settings"),
+        (Certain(), "three means and three deviations"),
+        (Inventive(), "features of poor quality give"),
+    ],
+    ids=lambda v: type(v).__name__,
+)
+def test_10_bites(model: Model, law: str) -> None:
+    check_model(Lawful())
+    with pytest.raises(AssertionError, match=law):
+        check_model(model)
+
+
+EVALUATED = (
+    MajorityClass(),
+    TimeOnly(),
+    SklearnModel(LogisticRegression()),
+    SklearnModel(RandomForestClassifier(20), features=("eda",)),
+    PermutedLabels(SklearnModel(LogisticRegression())),
+)
+EVALUATED_NUMBERS = (MajorityClass(), TimeOnly(), SklearnModel(Ridge()))
+
+
+@pytest.mark.parametrize("model", EVALUATED, ids=lambda m: type(m).__name__)
+def test_10_a_model_of_classes_in_an_evaluation(model: Any) -> None:
+    check_model(model)
+    check_model(model, classes=("a", "b", "c"))
+
+
+@pytest.mark.parametrize("model", EVALUATED_NUMBERS, ids=lambda m: type(m).__name__)
+def test_10_a_model_of_numbers_in_an_evaluation(model: Any) -> None:
+    check_model(model, classes=())
+
+
+def _half(data: FoldData) -> Array:
+    return np.full((len(data.fold.test), 2), 0.5)
+
+
+def _spoil(data: FoldData) -> Array:
+    data.table["eda.tonic"] = 0.0
+    return _half(data)
+
+
+@pytest.mark.parametrize(
+    ("model", "law"),
+    [
+        (lambda data: _half(data)[1:], "for 20 test rows the shape is"),
+        (lambda data: 2 * _half(data), "do not add up to 1"),
+        (lambda data: np.inf * _half(data), "an output is infinite"),
+        (
+            lambda _: np.random.default_rng().dirichlet((1, 1), 20),
+            "for one fold and one seed differ",
+        ),
+        (_spoil, "x, y or table differ afterwards"),
+    ],
+    ids=["short", "sum", "infinite", "chance", "spoil"],
+)
+def test_10_bites_in_an_evaluation(model: Any, law: str) -> None:
+    check_model(_half)
+    with pytest.raises(AssertionError, match=law):
+        check_model(model)
+
+
+def test_what_is_no_model_is_refused() -> None:
+    with pytest.raises(TypeError, match="is no model: neither an instance of a class"):
+        check_model(Lawful)
+    with pytest.raises(ValueError, match="name them, check_model"):
+        LiveModelLaws(Nameless()).missing()
+
+
+class Nameless(Lawful):
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = Empty()
+
+
+@dataclass(frozen=True)
+class Empty:
+    """No setting."""
 
 
 def example(name: str) -> tuple[Array, Array]:
@@ -213,7 +319,7 @@ def test_weights_are_small_and_their_card_is_whole(name: str) -> None:
     told = (model_card.STORE / name / "CARD.md").read_text("utf-8")
     assert all(limit in told for limit in card.limits)
     assert f"**{card.origin} participants**" in told
-    assert len(card.columns) == width(stored.model())
+    assert len(card.columns) == LiveModelLaws(stored.model()).width
 
 
 def test_the_wrist_weights_never_saw_the_participant_of_the_demonstration() -> None:

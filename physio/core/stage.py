@@ -78,7 +78,13 @@ class Stage(ABC):
 
 @dataclass(frozen=True)
 class Chain(Stage):
-    """Stages in series."""
+    """Stages in series.
+
+    Parameters
+    ----------
+    stages
+        The stages; none for a chain that returns its input.
+    """
 
     stages: tuple[Stage, ...] = ()
 
@@ -118,7 +124,13 @@ class Chain(Stage):
 
 @dataclass(frozen=True)
 class Fork(Stage):
-    """Stages in parallel on one input, with outputs due at the same times."""
+    """Stages in parallel on one input, with outputs due at the same times.
+
+    Parameters
+    ----------
+    stages
+        The stages; their output channels follow one another.
+    """
 
     stages: tuple[Stage, ...] = ()
 

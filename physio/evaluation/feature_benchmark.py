@@ -23,50 +23,52 @@ class FeatureBenchmark:
     Parameters
     ----------
     models
-        By name, each of `physio.evaluation.models.baselines` or any frozen dataclass
-        that can be called like one.
+        Models by name: classes of scikit-learn, of
+        `physio.evaluation.models.baselines`, or any frozen dataclass that can be called
+        like one of these.
     protocol
-        By name: see `physio.evaluation.splits.PROTOCOLS`.
+        Name of the split: see `physio.evaluation.splits.PROTOCOLS`.
     settings
-        Of the protocol.
+        Settings of the protocol.
     classes
-        Name of each class, and the labels that are of it.
+        Name of each class, and the labels that belong to it.
     target
         In place of classes: a column of numbers, as ``rating.arousal``.
-    reads
-        Features that may be read: columns, or what they begin with before a dot
-        (``skin``); by default all.
-    rest, gap, rest_label
-        How much rest (s) participants's features are measured against, how long after
-        it windows begin to count (s), and what it is called: see
-        `physio.evaluation.baseline_correction.baseline_correct`. With ``rest`` 0,
-        features stay as they are.
-    scales
-        How a feature is read before it is measured against rest: ``raw``, ``sqrt`` or
-        ``log``, by its name; raw where it does not say.
-    tests
-        Labels that test; the others only train. By default all of the classes'.
-    order
-        Labels by whose order participants are told apart; by default the classes.
+    features
+        Features that models may read: columns, or their prefixes before a dot
+        (``eda``); by default all.
+    baseline_seconds, embargo, baseline_label
+        Duration of the baseline that features are measured against (s), time after it
+        before windows count (s), and its label: see
+        `physio.evaluation.baseline_correction.baseline_correct`. With
+        ``baseline_seconds`` 0, features stay as they are.
+    transforms
+        Transform of each feature before baseline correction, by its name: ``raw``,
+        ``sqrt`` or ``log``; by default raw.
+    test_labels
+        Labels of test rows; rows of the others only train. By default those of all
+        classes.
+    order_labels
+        Labels whose order in time groups the participants; by default the classes.
     oracle
-        Whether a model that knows the condition is among them: see
+        Whether a model that knows the condition is added: see
         `physio.evaluation.models.adaptive_lda.ConditionOracle`.
     expected
-        Classifiers of the condition, by name, each of which answers what participants
-        rate in it: see `physio.evaluation.models.adaptive_lda.ConditionMeanRating`.
-    every
-        Windows that test begin at least so far apart (s).
-    by_part
-        Whether outputs are averaged over each part of a recording.
-    measures
-        By name: see `physio.evaluation.metrics`.
+        Classifiers of the condition, by name, each of which predicts the mean rating of
+        the condition: see `physio.evaluation.models.adaptive_lda.ConditionMeanRating`.
+    test_spacing
+        Least time between the starts of test windows (s).
+    per_segment
+        Whether outputs are averaged over each segment of a recording.
+    metrics
+        Names of metrics: see `physio.evaluation.metrics`.
     reference
-        The model that is compared with each other one.
+        Name of the model that all others are compared with.
     controls
-        Whether two models that see no physiology are among them, under the names
-        ``majority class`` and ``time only``.
+        Whether two models without physiology are added, under the names ``majority
+        class`` and ``time only``.
     seed
-        Of all chance.
+        Seed of all random numbers.
     """
 
     models: Mapping[str, Any]
@@ -103,7 +105,7 @@ class FeatureBenchmark:
                 raise ValueError(f"models.{name} is no model: it cannot be called")
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
-        """Train and judge the models on a table.
+        """Train and evaluate the models on a table.
 
         Raises
         ------

@@ -1,8 +1,15 @@
-"""Links lead somewhere, code runs, and commands are those that there are."""
+"""Links exist, code runs, commands are real, generated pages are complete."""
 
+import importlib
+import importlib.util
+import pkgutil
 import re
 import shlex
 import sys
+import threading
+import tomllib
+from dataclasses import fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +28,7 @@ PAGES = (
     *sorted((ROOT / "experiments").rglob("README.md")),
     ROOT / "benchmarks" / "README.md",
 )
+GENERATED = ("columns", "commands", "settings", "supported")
 each = pytest.mark.parametrize(
     "page", PAGES, ids=lambda page: str(page.relative_to(ROOT))
 )
@@ -52,6 +60,8 @@ def broken(page: Path) -> list[str]:
             continue
         path, _, anchor = target.partition("#")
         place = (page.parent / path).resolve() if path else page
+        if place.parent == ROOT / "docs" / "generated" and place.stem in GENERATED:
+            continue
         if not place.exists() or (anchor and anchor not in anchors(place)):
             found.append(target)
     return found
@@ -97,6 +107,12 @@ def test_code_is_python(page: Path) -> None:
         compile(code, str(page), "exec")
 
 
+@each
+def test_settings_are_toml(page: Path) -> None:
+    for text in blocks(page, "toml"):
+        tomllib.loads(text)
+
+
 @pytest.mark.parametrize(
     "line",
     [pytest.param(x, id=f"{p.name}: {x[:60]}") for p in PAGES for x in commands(p)],
@@ -124,6 +140,7 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     index = (ROOT / "docs" / "index.md").read_text("utf-8").splitlines()
     pages = {p.stem for p in (ROOT / "docs").glob("*.md")} - {"index"}
     assert sorted(pages - set(index)) == []
+    assert [n for n in GENERATED if f"generated/{n}" not in index] == []
 
 
 def test_a_wrong_command_is_found() -> None:
@@ -228,3 +245,233 @@ def test_a_model_of_ones_own_is_evaluated(tmp_path: Path) -> None:
     (code,) = blocks(ROOT / "docs" / "evaluate.md", "python")
     exec(code, {"table": table, "tokens": tokens, "net": net, "out": tmp_path})
     assert (tmp_path / "evaluation.md").read_text("utf-8").count("net") > 0
+
+
+@pytest.fixture(scope="module")
+def docs() -> Any:
+    """Return the module that generates pages."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        yield importlib.import_module("pages")
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+
+
+@pytest.fixture(scope="module")
+def generated(docs: Any) -> dict[str, str]:
+    return {name: page() for name, page in docs.GENERATED.items()}
+
+
+def test_generated_pages_are_those_that_links_may_name(docs: Any) -> None:
+    assert sorted(docs.GENERATED) == sorted(GENERATED)
+
+
+def test_every_column_of_a_session_is_on_the_page(generated: dict[str, str]) -> None:
+    from devices.simulated import Chest, Headset, Wristband
+    from physio.core.protocols import FastClock
+    from physio.online.default_pipeline import feature_info
+    from physio.online.session_config import SessionConfig
+
+    clock = FastClock()
+    worn = [d(name=d.__name__, clock=clock) for d in (Chest, Headset, Wristband)]
+    for device in worn:
+        device.__enter__()
+    streams = [info for device in worn for info in device.streams]
+    plan = SessionConfig({}).plan(streams)
+    electrodes = {c.name for i in streams for c in i.channels if c.kind == "eeg"}
+    names = set()
+    for name in feature_info(plan, streams).names:
+        chain, _, feature = name.partition(".")
+        stem, _, last = feature.rpartition(".")
+        feature = f"{stem}.<electrode>" if last in electrodes else feature
+        names.add(f"{chain.rstrip('0123456789')}.{feature}")
+    names = {n for n in names if ".window_" not in n}
+    assert len(names) > 15
+    page = generated["columns"]
+    assert [name for name in sorted(names) if f"| `{name}` |" not in page] == []
+
+
+def test_every_estimate_and_reason_is_on_the_page(
+    docs: Any, generated: dict[str, str]
+) -> None:
+    from physio.core.missing import MissingReason
+    from physio.inference.estimator import INTERVALS
+
+    page = generated["columns"]
+    names = {*docs.reference.estimate_columns(), *INTERVALS}
+    names = {n for n in names if "valence" not in n and "dominance" not in n}
+    shown = {n.replace("arousal", "<dimension>") for n in names}
+    assert [n for n in sorted(shown) if f"| `{n}` |" not in page] == []
+    reasons = [r for r in MissingReason if r]
+    assert [r for r in reasons if f"{int(r)} {r.words}" not in page] == []
+
+
+def test_every_chain_and_stage_has_unit_delay_and_window(
+    docs: Any, generated: dict[str, str]
+) -> None:
+    shipped = tomllib.loads((ROOT / "physio/assets/chains.toml").read_text("utf-8"))
+    page = generated["columns"]
+    assert [name for name in shipped if f"## Chain `{name}`" not in page] == []
+    stages = docs.reference.settings_classes("stages")
+    features = [c for c in stages if c.__module__.startswith("physio.features")]
+    assert [c for c in features if f"**`{docs.reference.path(c)}`**" not in page] == []
+    for row in re.findall(r"^\| `\w+\.[^`]+` \|(.*)\|$", page, re.M):
+        assert all(cell.strip() for cell in row.split("|")[:2]), row
+
+
+def test_every_setting_is_on_the_page(docs: Any, generated: dict[str, str]) -> None:
+    session = {"clock", "folder", "about", "inputs"}  # which no file sets
+    parts = re.split(r"^### `(.+)`$", generated["settings"], flags=re.M)
+    text = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert len(text) > 50
+    for _, section in docs.reference.SECTIONS:
+        for cls in docs.reference.settings_classes(section):
+            hidden = session | ({"name"} if section == "devices" else set())
+            for f in fields(cls):
+                if f.init and not f.name.startswith("_") and f.name not in hidden:
+                    where = f"{docs.reference.path(cls)}.{f.name}"
+                    row = re.search(
+                        rf"^\| `{f.name}` \| (.+) \| (.*) \|$",
+                        text[docs.reference.path(cls)],
+                        re.M,
+                    )
+                    assert row is not None, where
+                    assert row[2].strip(), f"{where} has no description"
+
+
+def test_every_class_of_a_configuration_file_is_on_the_page(
+    generated: dict[str, str],
+) -> None:
+    files = [*(ROOT / "configs").glob("*.toml"), ROOT / "physio/assets/chains.toml"]
+    uses = {u for f in files for u in re.findall(r'use = "(.+?)"', f.read_text())}
+    for use in sorted(u for u in uses if not u.startswith("sklearn.")):
+        module, _, name = use.partition(":")
+        cls = getattr(importlib.import_module(module), name)
+        assert f"### `{cls.__module__}:{name}`" in generated["settings"], use
+
+
+def test_every_command_and_option_is_on_the_page(
+    docs: Any, generated: dict[str, str]
+) -> None:
+    page = generated["commands"]
+    commands = docs.all_commands("physio", get_command(app))
+    assert len(commands) > 20
+    for name, command, panel in commands:
+        assert f"## {panel}\n" in page
+        part = page.partition(f"### {name}\n")[2].partition("\n### ")[0]
+        assert part, name
+        for parameter in command.params:
+            for option in parameter.opts:
+                shown = option.upper() if not option.startswith("-") else option
+                assert shown == "--help" or f"`{shown}`" in part, (name, option)
+
+
+def test_every_device_format_and_data_set_is_on_the_page(
+    generated: dict[str, str],
+) -> None:
+    import devices
+    from devices.board import available_boards
+    from physio.datasets.open_recording import FORMATS
+
+    page = generated["supported"]
+    for module in pkgutil.iter_modules(devices.__path__):
+        found = importlib.import_module(f"devices.{module.name}")
+        assert f"| `devices.{module.name}" in page
+        assert f"| {found.TESTED_WITH} |" in page
+    assert [b for b in available_boards() if f"`{b}`" not in page] == []
+    for entry in FORMATS:
+        assert f"| `{entry.reader}` | {entry.tested_with} |" in page
+        assert importlib.util.find_spec(entry.reader) is not None
+    for name in ("bids", "deap", "dreamer", "eegmat", "seed", "stress_predict"):
+        assert f"| `physio.datasets.{name}:" in page
+
+
+def test_messages_of_the_page_on_troubles_are_in_the_code() -> None:
+    files = [
+        f
+        for root in ("physio", "devices")
+        for f in (ROOT / root).rglob("*.py")
+    ]  # fmt: skip
+    code = "\n".join(f.read_text("utf-8") for f in (*files, ROOT / "Makefile"))
+    code = re.sub(r'"\s*\n?\s*f?"', "", code)
+    page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.+?) \| [^|]+\|$", page, re.M)
+    assert len(rows) > 25
+    for message in (m for row in rows for m in re.findall(r"`([^`]+)`", row)):
+        for part in re.split(r"\s*\.\.\.\s*", message):
+            assert part.strip("; ,:") in code, message
+
+
+def send(*needs: str) -> str:
+    """Return the one Python block of the page on sending that has these words."""
+    page = blocks(ROOT / "docs" / "send.md", "python")
+    (code,) = (c for c in page if all(n in c for n in needs))
+    return code
+
+
+def test_a_program_receives_estimates_by_lsl(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from physio.core.block import Block, Channel, StreamInfo
+    from physio.sinks.lsl import Lsl
+
+    names = ("arousal", "arousal.sd", "arousal.missing")
+    info = StreamInfo("estimates", Fraction(4), tuple(map(Channel, names)))
+    ended = threading.Event()
+
+    def run() -> None:
+        with Lsl() as sink:
+            for i in range(400):
+                sink.write(Block(info, i, 0.0, np.array([[0.25, 0.5, 0.0]])))
+                if ended.wait(0.05):
+                    break
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        exec(send("resolve_byprop"), {})
+    finally:
+        ended.set()
+        thread.join()
+    assert capsys.readouterr().out == "0.25 0.5 0.0\n"
+
+
+def test_a_program_runs_a_session(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from physio.core import protocols
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(protocols, "WallClock", protocols.FastClock)
+    code = send("session_config").replace("seconds=60", "seconds=5")
+    exec(code, {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 15
+    assert all(re.fullmatch(r"[\d.]+ s: arousal [-\d.na]+", line) for line in lines)
+
+
+def test_a_program_reads_what_a_session_wrote(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from physio.core.block import Block, Channel, StreamInfo
+    from physio.core.missing import MissingReason
+    from physio.sinks.jsonl import JsonLines
+    from physio.sinks.parquet import ParquetTables
+
+    folder = tmp_path / "sessions" / "p07"
+    folder.mkdir(parents=True)
+    names = ("arousal", "arousal.sd", "arousal.missing")
+    info = StreamInfo("estimates", Fraction(4), tuple(map(Channel, names)))
+    nan = MissingReason.WARMING_UP.nan
+    rows = np.array([[nan, nan, 2.0], [0.25, 0.5, 0.0]])
+    with JsonLines(folder) as lines, ParquetTables(folder) as table:
+        for sink in (lines, table):
+            sink.write(Block(info, 0, 0.0, rows))
+    monkeypatch.chdir(tmp_path)
+    exec(send("json"), {})
+    assert capsys.readouterr().out == "0.25 0.25 0.5\n"
+    room: dict[str, Any] = {}
+    exec(send("read_parquet"), room)
+    assert room["valid"]["arousal"].tolist() == [0.25]

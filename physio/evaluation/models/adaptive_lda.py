@@ -39,13 +39,13 @@ class AdaptiveThresholdLDA:
 
     Parameters
     ----------
-    reads
+    features
         Columns, as in `physio.evaluation.models.baselines.select_features`; relative to
-        the participant's rest. What is missing counts as at rest.
-    rest
-        The class that a participant's calibration is of; empty: not known.
-    lasts
-        How long a state lasts on average (s).
+        the participant's baseline. A missing value counts as 0, that of the baseline.
+    baseline_label
+        Class of the windows that calibrate a participant; empty if it is unknown.
+    state_duration
+        Mean duration of a state (s).
 
     Notes
     -----

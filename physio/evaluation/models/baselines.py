@@ -61,7 +61,7 @@ class FoldData(NamedTuple):
 
 
 UNKNOWN: Final = {True: -1, False: np.nan}
-"""What stands in `FoldData.y` for an answer that is not told: of classes, of numbers."""
+"""Placeholder in `FoldData.y` for targets of test rows: of classes, of numbers."""
 
 Model = Callable[[FoldData], Array]
 """Trains on `FoldData.fold.train` and returns what it says of each row of ``fold.test``.
@@ -196,7 +196,13 @@ class MajorityClass:
 
 @dataclass(frozen=True)
 class TimeOnly:
-    """A forest on the seconds since the recording began, without any physiology."""
+    """Random forest on the time since the start of the recording, without physiology.
+
+    Parameters
+    ----------
+    leaf
+        Least number of training rows in a leaf of a tree.
+    """
 
     leaf: int = 20
 
@@ -215,9 +221,14 @@ class TimeOnly:
 
 @dataclass(frozen=True)
 class PermutedLabels:
-    """A model whose training labels were dealt anew among each participant's parts.
+    """A model whose training labels are permuted among the participant's segments.
 
-    The control that must come out at chance: what it reaches above that is a leak.
+    A control with an expected result at chance level: a result above it is leakage.
+
+    Parameters
+    ----------
+    model
+        Model that is trained with the permuted labels.
     """
 
     model: Any

@@ -175,6 +175,17 @@ def test_the_readme_reads_a_wristband(
     assert (room["low"].dropna() < room["high"].dropna()).all()
 
 
+def test_the_session_file_of_the_readme_is_valid() -> None:
+    from physio.core.protocols import FastClock
+    from physio.online.session_config import SessionConfig
+
+    (text,) = blocks(ROOT / "README.md", "toml")
+    config = SessionConfig(tomllib.loads(text), "README.md")
+    devices = [type(d).__name__ for d in config.devices(FastClock())]
+    assert devices == ["Board", "Inlet", "E4", "H10"]
+    assert config.session.participant == "p07"
+
+
 def test_splits_are_divided_and_audited(monkeypatch: pytest.MonkeyPatch) -> None:
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import cross_val_score

@@ -70,7 +70,7 @@ class Windows:
         return SessionConfig({**tables, "estimator": _NONE}, "extract")
 
 
-class Outcome(NamedTuple):
+class ExtractionResult(NamedTuple):
     """Outcome for a participant: ``rows`` in ``seconds``, by ``status``.
 
     ``status`` is ``"done"``, ``"kept"`` (it was there, unchanged), or ``"failed"``, and
@@ -90,8 +90,8 @@ def extract(
     settings: Windows,
     *,
     backend: str = "serial",
-    on_progress: Callable[[Outcome], None] | None = None,
-) -> list[Outcome]:
+    on_progress: Callable[[ExtractionResult], None] | None = None,
+) -> list[ExtractionResult]:
     """Write the table of a data set: a file a participant, the same by any engine.
 
     What is there and unchanged (sources, settings, code) stays. A participant that
@@ -197,7 +197,7 @@ def _participant(
     out: Path,
     settings: Windows,
     job: tuple[str, Sequence[Trial]],
-) -> Outcome:
+) -> ExtractionResult:
     """Write the file of a participant, unless it is there and unchanged."""
     subject, trials = job
     began = time.monotonic()
@@ -205,7 +205,7 @@ def _participant(
         path = feature_table.path_of(out, subject)
         metadata = _metadata(dataset, participants, subject, settings)
         if _fingerprint(path) == metadata["fingerprint"]:
-            return Outcome(subject, "kept")
+            return ExtractionResult(subject, "kept")
         first, windowed = dataset.load(trials[0]), Windowed(settings)
         plan = windowed.plan(first)
         source = windowing.source(first, {r.stream for r in plan.chains.values()}).info
@@ -221,8 +221,8 @@ def _participant(
     except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
         # A file may be broken in any way; the other participants's are not.
         text = f"{type(error).__name__}: {error}"
-        return Outcome(subject, "failed", error=" ".join(text.split()))
-    return Outcome(subject, "done", n, time.monotonic() - began)
+        return ExtractionResult(subject, "failed", error=" ".join(text.split()))
+    return ExtractionResult(subject, "done", n, time.monotonic() - began)
 
 
 def _rows(

@@ -16,7 +16,7 @@ from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
 
 FRONT: Final = "eeg.de"
 BEFORE: Final = "before"
-"""What is called what lies before second 0 of a trial: rest, a neutral clip."""
+"""Label of the time before second 0 of a trial: rest, a neutral clip."""
 
 Maker = Callable[[Recording], tuple[Array, dict[str, Any]]]
 """Tokens of a recording, (n, E, bands), and what places them: columns of n rows."""

@@ -11,7 +11,7 @@ from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
 from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
-from physio.training.participant_data import Participant, RatedSegment
+from physio.training.participant_data import ParticipantData, RatedSegment
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class FittedGaussian(NamedTuple):
     noise: Array
 
 
-def moments(participant: Participant, recipe: GaussianRecipe) -> TrainingSamples:
+def moments(participant: ParticipantData, recipe: GaussianRecipe) -> TrainingSamples:
     """Return the moments of a participant: in units with ratings, after the rest."""
     rate = float(participant.rows.info.rate)
     x = transform(
@@ -99,7 +99,7 @@ def moments(participant: Participant, recipe: GaussianRecipe) -> TrainingSamples
 
 
 def learned(
-    participant: Participant, recipe: GaussianRecipe, over: int
+    participant: ParticipantData, recipe: GaussianRecipe, over: int
 ) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
     """Yield each unit that is learned from, and its ticks: those from ``over`` on."""
     ticks = np.arange(len(participant.rows))

@@ -107,12 +107,12 @@ class HtmlReport:
         ]
         if rows:
             self._add(f"<table><tbody>{''.join(rows)}</tbody></table>")
-        if clock := audit.get("clock"):
+        if control := audit.get("time_only"):
             self.text(
                 "A random forest with the time since the start as its only feature "
-                f"reaches macro-F1 {clock['reached']:.2f}, mean over "
-                f"{len(clock['per_participant'])} participants (majority class: "
-                f"{clock['guess']:.2f})."
+                f"reaches macro-F1 {control['reached']:.2f}, mean over "
+                f"{len(control['per_participant'])} participants (majority class: "
+                f"{control['guess']:.2f})."
             )
         return self
 

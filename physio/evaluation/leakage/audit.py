@@ -10,8 +10,7 @@ import pandas as pd
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import PAPER, Fold, Folds, Rows
-from physio.evaluation.leakage import columns as suspects
-from physio.evaluation.leakage import time_confound
+from physio.evaluation.leakage import table_checks, time_confound
 from physio.evaluation.row_index import RowIndex, Table, orders, overlapping
 from physio.evaluation.splits import PROTOCOLS
 
@@ -22,7 +21,7 @@ _KEPT: Final = {
     "data sets": ("data sets", ("dataset",)),
     "trials": ("trials", _TRIAL),
 }
-"""What a promise is about, and by which columns it is proved."""
+"""Groups that a protocol keeps apart: their name, and the columns that identify them."""
 
 _NEEDED: Final = ("subject", "session", "trial", "support_start_sample", "end_sample")
 
@@ -33,7 +32,7 @@ class LeakageFinding(NamedTuple):
     Parameters
     ----------
     kind
-        ``shared samples``, ``clock`` ...: the list is in ``docs/splits.md``.
+        ``shared samples``, ``time only`` ...: the list is in ``docs/splits.md``.
     fold
         Where; empty if it is about the table.
     leak
@@ -59,14 +58,14 @@ class Audit:
         The split's name.
     findings
         All that was found, leaks first.
-    clock
-        What a model reaches that sees nothing but the time, None if it could not be
-        tried: see `physio.evaluation.leakage.time_confound.TimeConfound`.
+    time_only
+        Score of a control that reads the elapsed time only, None if it cannot be
+        trained: see `physio.evaluation.leakage.time_confound.TimeConfound`.
     """
 
     protocol: str
     findings: tuple[LeakageFinding, ...]
-    clock: time_confound.TimeConfound | None = None
+    time_only: time_confound.TimeConfound | None = None
 
     @property
     def ok(self) -> bool:
@@ -79,7 +78,7 @@ class Audit:
             "ok": self.ok,
             "protocol": self.protocol,
             "findings": [f._asdict() for f in self.findings],
-            "clock": None if self.clock is None else self.clock._asdict(),
+            "time_only": None if self.time_only is None else self.time_only._asdict(),
         }
 
     def __str__(self) -> str:
@@ -88,8 +87,8 @@ class Audit:
             f"{f' ({f.fold})' if f.fold else ''}: {f.text}"
             for f in self.findings
         ]
-        if self.clock is not None:
-            lines.append(str(self.clock))
+        if self.time_only is not None:
+            lines.append(str(self.time_only))
         verdict = "nothing leaks" if self.ok else "this split leaks"
         return "\n".join([*lines, f"{self.protocol}: {verdict}"])
 
@@ -117,7 +116,7 @@ def audit(
     folds: Folds,
     columns: Sequence[str] | None = None,
     *,
-    clock: bool = True,
+    time_only: bool = True,
 ) -> Audit:
     """Audit a split before it is used.
 
@@ -130,8 +129,8 @@ def audit(
         The split.
     columns
         What the model is to read; by default all features of the table.
-    clock
-        Whether to train the clock-only model (some seconds).
+    time_only
+        Whether to train the time-only model (some seconds).
 
     Raises
     ------
@@ -154,22 +153,22 @@ def audit(
     labelled = index.take(np.flatnonzero(table[LABEL].astype(str) != ""))
     findings += [
         LeakageFinding(kind, "", leak=True, text=text)
-        for kind, text in suspects.leaky_columns(labelled, names)
+        for kind, text in table_checks.leaky_columns(labelled, names)
     ]
     findings += [
         LeakageFinding("made-up rows", fold.name, leak=True, text=text)
         for fold in folds.folds
-        if (text := suspects.duplicated_rows(table, names, fold))
+        if (text := table_checks.duplicated_rows(table, names, fold))
     ]
-    if text := suspects.interpolated_rows(labelled.table, names):
+    if text := table_checks.interpolated_rows(labelled.table, names):
         findings.append(LeakageFinding("made-up rows", "", leak=True, text=text))
     timed = (
         time_confound.time_confound(index, folds)
-        if clock and "start_s" in table
+        if time_only and "start_s" in table
         else None
     )
     if timed is not None and timed.confounds:
-        findings.append(LeakageFinding("clock", "", leak=False, text=timed.text))
+        findings.append(LeakageFinding("time only", "", leak=False, text=timed.text))
     findings.sort(key=lambda f: not f.leak)
     return Audit(folds.protocol, tuple(findings), timed)
 

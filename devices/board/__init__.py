@@ -172,7 +172,7 @@ class Board(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether a playback is at the end of its file, or the board is closed."""
+        """True if a playback is at the end of its file, or the board is closed."""
         return self._shim is None or (self.board == "playback" and self._remaining <= 0)
 
     def read(self) -> list[Item]:

@@ -53,7 +53,7 @@ VALID_FRACTION: Final = "valid_fraction."
 WHY: Final = ".missing"
 SOURCE: Final = "source"
 PART: Final = ".part"
-"""What the name of an unfinished file ends in."""
+"""Suffix of an unfinished file."""
 
 _FRONT: Final = "physio."
 

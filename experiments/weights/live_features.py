@@ -79,13 +79,13 @@ def features(
     return Block(info, ticks.start, ticks.t0, data)
 
 
-def run(rows: Block, name: str) -> Block:
+def run_estimator(rows: Block, name: str) -> Block:
     """Return the output of the live estimator, with stored weights, on features."""
     estimator = Estimator((Expert(name),))
     return StageRunner(estimator, rows.info).push(rows)
 
 
-def rated(recording: Recording, front: str) -> tuple[RatedSegment, ...]:
+def rated_segments(recording: Recording, front: str) -> tuple[RatedSegment, ...]:
     """Return the units of a recording: its conditions, each with what was rated.
 
     Parameters

@@ -13,10 +13,10 @@ from physio.evaluation.folds import Fold, Folds, fingerprint
 from physio.evaluation.leakage.audit import Audit, audit
 from physio.evaluation.splits import Protocol, divide
 from physio.training.gaussian import GaussianRecipe, TrainingSamples, learned
-from physio.training.participant_data import Participant
+from physio.training.participant_data import ParticipantData
 
 
-def settled(participant: Participant, recipe: GaussianRecipe, over: int) -> float:
+def settled(participant: ParticipantData, recipe: GaussianRecipe, over: int) -> float:
     """Return from when on (s) nothing that is judged rests on a participant's rest.
 
     A feature remembers: the first moments after the rest still rest on samples of it.
@@ -25,7 +25,7 @@ def settled(participant: Participant, recipe: GaussianRecipe, over: int) -> floa
 
 
 def audited(
-    participants: Sequence[Participant],
+    participants: Sequence[ParticipantData],
     samples: Sequence[TrainingSamples],
     recipe: GaussianRecipe,
     by: Protocol | Collection[str],
@@ -70,11 +70,11 @@ def audited(
         )
     folds = baseline_correction.restrict(folds, table, ~rest, rest)
     named = bool((table[LABEL].iloc[judged] != "").all())
-    return audit(table, folds, recipe.names, clock=named).check()
+    return audit(table, folds, recipe.names, time_only=named).check()
 
 
 def _rows(
-    participant: Participant, moments: TrainingSamples, recipe: GaussianRecipe
+    participant: ParticipantData, moments: TrainingSamples, recipe: GaussianRecipe
 ) -> pd.DataFrame:
     """Return a row for each moment that is judged, and those of the rest."""
     rate = float(participant.rows.info.rate)
@@ -102,7 +102,7 @@ def _rows(
     return pd.DataFrame(x, columns=list(recipe.names)).assign(**place)
 
 
-def _memory(participant: Participant, recipe: GaussianRecipe) -> float:
+def _memory(participant: ParticipantData, recipe: GaussianRecipe) -> float:
     """Return how far back (s) the features reach that an expert reads."""
     info = participant.rows.info
     return max(c.memory for c in info.channels if c.name in recipe.names)

@@ -50,6 +50,7 @@ class Board(Device):
     Its streams are ``<name>.eeg``, ``<name>.acc``, ``<name>.eda`` and so on, from
     BrainFlow's description of the board, and the events ``<name>.markers``. Losses are
     counted by the board's sample counter, or where none is known, by its time stamps.
+    A field for each setting of any board, hence more than 14 fields.
 
     Parameters
     ----------

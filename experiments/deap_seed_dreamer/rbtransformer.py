@@ -30,6 +30,8 @@ _FILM: Final = ("positive", "neutral", "negative")
 class RBTransformerBenchmark:
     """RBTransformer on a data set of films or videos, and its evaluation.
 
+    A field for each key of an evaluation file, hence more than 14 fields.
+
     Parameters
     ----------
     dataset

@@ -34,6 +34,8 @@ _NOTES: Final = (
 class ElectrodeTransfer:
     """Networks compared on headsets that they were or were not trained with.
 
+    A field for each key of an evaluation file, hence more than 14 fields.
+
     Parameters
     ----------
     headset

@@ -63,6 +63,8 @@ class Fitted(NamedTuple):
 class TrainPublishedExperts:
     """Training and evaluation of experts on each kind of sensor.
 
+    A field for each key of a training file, hence more than 14 fields.
+
     Parameters
     ----------
     devices

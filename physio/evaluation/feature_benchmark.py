@@ -20,6 +20,8 @@ from physio.models.baseline import transform
 class FeatureBenchmark:
     """Models compared on a table that `physio extract` makes.
 
+    A field for each key of an evaluation file, hence more than 14 fields.
+
     Parameters
     ----------
     models

@@ -102,10 +102,11 @@ def orders(table: pd.DataFrame) -> Codes:
 
 
 def as_table(groups: Any, y: Any) -> pd.DataFrame:
-    """Return groups as a table: they are one, or the participants's codes."""
+    """Return groups as a table: a table, or the participant's code of each row."""
     if groups is None:
         raise ValueError(
-            "groups must say whose each row is: give the table, or the participants's codes"
+            "groups must name the participant of each row: give the table, or "
+            "participant codes"
         )
     if not isinstance(groups, pd.DataFrame):
         groups = pd.DataFrame({"subject": np.asarray(groups).astype(np.str_)})

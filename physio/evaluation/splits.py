@@ -162,8 +162,8 @@ class TrialBlocked(Protocol):
                 if len(trials) < self.k:
                     raise ValueError(
                         f"{self.name} with k = {self.k} needs as many trials of each "
-                        f"class, but {participant} has {len(trials)} of {str(label)!r}; "
-                        "time-blocked divides within trials"
+                        f"class, but {participant} has {len(trials)} of "
+                        f"{str(label)!r}; time-blocked divides within trials"
                     )
                 for i, trial in enumerate(rng.permutation(trials)):
                     dealt[units == trial] = i % self.k
@@ -254,9 +254,9 @@ class CrossDataset(Protocol):
 
 @dataclass(frozen=True)
 class PaperWindowKFold(Protocol):
-    """Windows of all participants and trials, shuffled: what RBTransformer's authors did.
+    """Shuffled windows of all participants and trials, as RBTransformer's authors used.
 
-    Windows that share most of their samples come to both sides. For reproduction only.
+    Windows that share most of their samples are on both sides. For reproduction only.
     """
 
     k: int = 5

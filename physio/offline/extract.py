@@ -45,12 +45,15 @@ class Windows:
     tables
         A session file's tables, of which ``chains`` and ``session`` count; by default
         the chains that suit each recording.
+    trust
+        Packages, beside this library, whose stages the chains may name.
     """
 
     window: float = 60.0
     step: float = 5.0
     min_valid: float = 0.5
     tables: Mapping[str, Any] = field(default_factory=dict)
+    trust: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.window <= 0 or self.step <= 0:
@@ -67,7 +70,7 @@ class Windows:
     def file(self) -> SessionConfig:
         """The session file that computes features alone."""
         tables = {k: v for k, v in self.tables.items() if k in ("session", "chains")}
-        return SessionConfig({**tables, "estimator": _NONE}, "extract")
+        return SessionConfig({**tables, "estimator": _NONE}, "extract", self.trust)
 
 
 class ExtractionResult(NamedTuple):
@@ -155,7 +158,7 @@ class Windowed:
         return self._plan
 
     def of(self, recording: Recording, trial: Trial | None = None) -> dict[str, Any]:
-        """Return the rows of a recording, as columns: see `physio.datasets.feature_table`."""
+        """Return the rows of a recording: see `physio.datasets.feature_table`."""
         plan = self.plan(recording)
         source = windowing.source(recording, {r.stream for r in plan.chains.values()})
         ticks = self.ticks(recording)
@@ -187,7 +190,7 @@ class Windowed:
 def of(
     recording: Recording, settings: Windows, trial: Trial | None = None
 ) -> dict[str, Any]:
-    """Return the rows of one recording, as columns: see `physio.datasets.feature_table`."""
+    """Return the rows of a recording: see `physio.datasets.feature_table`."""
     return Windowed(settings).of(recording, trial)
 
 
@@ -235,7 +238,7 @@ def _rows(
 def _metadata(
     dataset: Dataset, participants: Sequence[str], subject: str, settings: Windows
 ) -> dict[str, Any]:
-    """Return where a participant's rows come from; the same each time, on any engine."""
+    """Return the provenance of a participant's rows; equal for any engine."""
     about = {
         "dataset": dataset.name,
         "citation": dataset.citation,
@@ -246,6 +249,8 @@ def _metadata(
         "code": _code(),
         "sources": _sources(dataset, participants, subject),
     }
+    if extensions := _extension_code(dataset, settings.trust):
+        about["extensions"] = extensions
     mark = hashlib.sha256(repr(sorted(about.items())).encode()).hexdigest()
     return {**about, "fingerprint": mark}
 
@@ -290,6 +295,23 @@ def _code_of(name: str) -> set[str]:
 def _hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 they are the key
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _extension_code(dataset: Dataset, trust: tuple[str, ...]) -> dict[str, str]:
+    """Return the hash of each package outside this library that rows depend on."""
+    packages = {type(dataset).__module__.partition(".")[0], *trust}
+    hashes = {}
+    for package in sorted(packages - {"physio", "__main__"}):
+        module = config.load_module(package, "extract", (package,))
+        if module.__file__ is None:
+            continue
+        path = Path(module.__file__)
+        whole = path.name == "__init__.py"
+        digest = hashlib.sha256()
+        for part in sorted(path.parent.rglob("*.py")) if whole else [path]:
+            digest.update(part.read_bytes())
+        hashes[package] = digest.hexdigest()
+    return hashes
 
 
 @cache

@@ -23,12 +23,12 @@ Maker = Callable[[Recording], tuple[Array, dict[str, Any]]]
 
 
 def table(dataset: Dataset, make: Maker) -> pd.DataFrame:
-    """Return the tokens of a whole data set, as `physio.datasets.feature_table` has tables.
+    """Return the tokens of a data set as a table: see `physio.datasets.feature_table`.
 
     Parameters
     ----------
     dataset
-        Whose trials have one film or video each, that begins at second 0.
+        Data set of trials with one film or video each, which begins at second 0.
     make
         `published` or `continuous`, with their settings.
     """

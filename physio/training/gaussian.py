@@ -81,9 +81,8 @@ class FittedGaussian(NamedTuple):
 def moments(participant: ParticipantData, recipe: GaussianRecipe) -> TrainingSamples:
     """Return the moments of a participant: in units with ratings, after the rest."""
     rate = float(participant.rows.info.rate)
-    x = transform(
-        participant.features(recipe.names), [transforms for _, transforms in recipe.columns]
-    )
+    transforms = [transform_name for _, transform_name in recipe.columns]
+    x = transform(participant.features(recipe.names), transforms)
     resting, over = BaselineAccumulator.empty(x.shape[1]), len(x) - 1
     for i, row in enumerate(x):
         if resting.past[0] >= recipe.rest:
@@ -165,14 +164,14 @@ def rests(participants: list[TrainingSamples], every: float) -> BaselinePrior:
 
 
 def centred(participant: TrainingSamples, rest: BaselinePrior) -> tuple[Array, Array]:
-    """Return features against the participant's own rest, (n, f), and the extra spread."""
+    """Return baseline-corrected features, (n, f), and the excess variance."""
     level, spread = rest.level(participant.resting.total, participant.resting.seconds)
     usual = rest.level(np.zeros(len(level)), rest.seconds)[1]
     return participant.x - level, np.maximum(spread - usual, 0)
 
 
 def mahalanobis(participant: TrainingSamples, fitted: FittedGaussian) -> Array:
-    """Return how unlike a model's participants each moment of a participant is, (n,)."""
+    """Return the novelty of each moment of a participant to a model, (n,)."""
     z, extra = centred(participant, fitted.rest)
     return np.array([fitted.model.novelty(row, extra) for row in z])
 

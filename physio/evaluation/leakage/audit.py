@@ -21,7 +21,7 @@ _KEPT: Final = {
     "data sets": ("data sets", ("dataset",)),
     "trials": ("trials", _TRIAL),
 }
-"""Groups that a protocol keeps apart: their name, and the columns that identify them."""
+"""Groups that a protocol keeps apart: name, and columns that identify them."""
 
 _NEEDED: Final = ("subject", "session", "trial", "support_start_sample", "end_sample")
 
@@ -34,12 +34,12 @@ class LeakageFinding(NamedTuple):
     kind
         ``shared samples``, ``time only`` ...: the list is in ``docs/splits.md``.
     fold
-        Where; empty if it is about the table.
+        Name of the fold; empty if the finding is about the table.
     leak
-        Whether figures from this split would say too much; else it is to be known
+        True if scores from this split are too high; otherwise a remark to be reported
         beside them.
     text
-        What it is, in a sentence.
+        Description, in a sentence.
     """
 
     kind: str
@@ -55,9 +55,9 @@ class Audit:
     Parameters
     ----------
     protocol
-        The split's name.
+        Name of the split.
     findings
-        All that was found, leaks first.
+        All findings, leaks first.
     time_only
         Score of a control that reads the elapsed time only, None if it cannot be
         trained: see `physio.evaluation.leakage.time_confound.TimeConfound`.
@@ -73,7 +73,7 @@ class Audit:
         return not any(f.leak for f in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as results and JSON have it."""
+        """Return the audit as a JSON object."""
         return {
             "ok": self.ok,
             "protocol": self.protocol,
@@ -123,12 +123,12 @@ def audit(
     Parameters
     ----------
     table
-        The rows, as `physio.datasets.feature_table` describes them; those without a
-        label are never judged, but whatever a fold names is proved.
+        The rows, as `physio.datasets.feature_table` describes them. Rows without a
+        label are never scored; all rows of a fold are audited.
     folds
         The split.
     columns
-        What the model is to read; by default all features of the table.
+        Features that the model reads; by default all of the table.
     time_only
         Whether to train the time-only model (some seconds).
 
@@ -202,7 +202,7 @@ def _fold(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]
 
 
 def _shared(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
-    """Yield what is on both sides of a fold and must not be."""
+    """Yield samples and groups that are wrongly on both sides of a fold."""
     both = overlapping(index, fold.test, fold.train)
     if both:
         text = (
@@ -235,14 +235,14 @@ def _calibrated(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
     both = overlapping(index, fold.test, fold.calibration)
     if both:
         text = (
-            f"{len(both)} test rows rest on samples by which the participant's features "
-            f"were calibrated, as {_where(index.table, both[0])}"
+            f"{len(both)} test rows rest on samples by which the participant's "
+            f"features were calibrated, as {_where(index.table, both[0])}"
         )
         yield LeakageFinding("calibration in the test", fold.name, leak=True, text=text)
 
 
 def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
-    """Yield where settings would be chosen by rows that test."""
+    """Yield inner folds that would choose settings by test rows."""
     proved = set(_NEEDED) <= set(index.table.columns)
     for inner in fold.inner:
         used = np.concatenate([inner.train, inner.test])
@@ -250,13 +250,13 @@ def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
         if outside:
             text = (
                 f"the inner fold {inner.name!r} uses {outside} rows that do not train: "
-                "settings would be chosen by what is tested"
+                "settings would be chosen by test rows"
             )
             yield LeakageFinding("chosen by the test", fold.name, leak=True, text=text)
         elif proved and (both := overlapping(index, inner.test, inner.train)):
             text = (
-                f"in the inner fold {inner.name!r}, {len(both)} rows share samples with "
-                "rows they are compared with"
+                f"in the inner fold {inner.name!r}, {len(both)} test rows share "
+                "samples with training rows"
             )
             yield LeakageFinding(
                 "shared samples inside", fold.name, leak=True, text=text
@@ -267,7 +267,7 @@ def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
 def _single_class(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
     labels = table[LABEL].astype(str).to_numpy()
     every = _classes(labels, np.concatenate([fold.train, fold.test]))
-    if not every:  # numbers are told, not classes
+    if not every:  # the target is numeric
         return
     missing = sorted(every - _classes(labels, fold.train))
     if missing:
@@ -283,8 +283,8 @@ def _single_class(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
     ]
     if single:
         text = (
-            f"of {', '.join(single)} only one class is tested: who it is tells the class, "
-            "and a figure for that participant means nothing"
+            f"of {', '.join(single)} only one class is tested: the participant's code "
+            "determines the class, and scores of that participant mean nothing"
         )
         yield LeakageFinding("one-sided classes", fold.name, leak=False, text=text)
 
@@ -296,7 +296,8 @@ def _classes(labels: Any, rows: Rows) -> set[str]:
 def _where(table: pd.DataFrame, row: int) -> str:
     place = table.iloc[row]
     name = " ".join(str(place[c]) for c in ("subject", "session", "trial") if place[c])
-    return f"row {row} ({name}, samples {place['support_start_sample']} to {place['end_sample']})"
+    begin, end = place["support_start_sample"], place["end_sample"]
+    return f"row {row} ({name}, samples {begin} to {end})"
 
 
 def _plain_code(code: str) -> str:

@@ -1,4 +1,4 @@
-"""Columns and rows that know more than a sensor can."""
+"""Tests for columns and rows with more information than a sensor can give."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -212,8 +212,9 @@ def _simulated(name: str, x: Array, labels: Any, participants: Any, parts: Any) 
     if offset.var() / residual.var() > 0.02 + 3 * chance or abs(follows) > 0.1:
         return ""
     return (
-        f"{name} follows the label, but differs neither from participant to participant nor less "
-        "from one window to the next than to any other: it was drawn from the label"
+        f"{name} follows the label, but differs neither from participant to "
+        "participant nor less from one window to the next than to any other: it was "
+        "drawn from the label"
     )
 
 

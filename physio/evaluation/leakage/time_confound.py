@@ -56,7 +56,7 @@ class TimeConfound(NamedTuple):
 
 
 def time_confound(table: Table, folds: Folds, seed: int = 23) -> TimeConfound | None:
-    """Train and test a time-only control on each fold; None with fewer than two classes.
+    """Train and test a time-only control; None with fewer than two classes.
 
     Parameters
     ----------

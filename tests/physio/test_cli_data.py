@@ -37,7 +37,7 @@ def wesad(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_twelve_participants_come_to_a_table(wesad: Path) -> None:
     told = json.loads(wesad.with_suffix(".json").read_text())
-    assert [p["how"] for p in told["participants"]] == ["done"] * 12
+    assert [p["status"] for p in told["participants"]] == ["done"] * 12
     rows = feature_table.read(wesad)
     assert rows["subject"].unique().tolist()[:3] == ["S2", "S3", "S4"]
     assert sum(p["rows"] for p in told["participants"]) == len(rows)

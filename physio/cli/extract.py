@@ -92,7 +92,7 @@ def extract(
 
     source = open_dataset(dataset, root, tuple(trust))
     tables = files.read(config) if config is not None else {}
-    settings = Windows(window, step, min_valid, tables)
+    settings = Windows(window, step, min_valid, tables, tuple(trust))
     participants = len({trial.subject for trial in source.trials()})
     with progress(participants) as report:
         outcomes = run(source, out, settings, backend=backend, on_progress=report)

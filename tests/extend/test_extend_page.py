@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from physio.cli import app
 from physio.core.block import Block
 from physio.core.missing import missing_reason
 from physio.core.protocols import FastClock
@@ -76,6 +78,24 @@ def environment() -> dict[str, str]:
 def physio(folder: Path, *arguments: str) -> str:
     code = "from physio.cli import main; main()"
     return python(folder, "-c", code, *arguments)
+
+
+@pytest.fixture
+def command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., str]]:
+    """Return a function that runs a command in the folder, in this process."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    yield run
+    for name in MODULES:
+        sys.modules.pop(name, None)
 
 
 def trusted(*modules: str) -> list[str]:
@@ -203,18 +223,42 @@ def received(receiver: socket.socket) -> list[Any]:
             return messages
 
 
-def test_a_data_set_is_extracted_and_a_model_evaluated(folder: Path) -> None:
-    command = re.search(r"^physio (extract my_dataset.*)$", PAGE, re.MULTILINE)
-    assert command is not None
-    physio(folder, *command[1].split())
-    physio(
-        folder, "evaluate", "evaluation.toml", "--table", "table", "--out", "results",
-        "--trust", "my_model",
-    )  # fmt: skip
+def test_a_data_set_is_extracted_and_a_model_evaluated(
+    folder: Path, command: Callable[..., str]
+) -> None:
+    extract, evaluate = line("extract .*"), line("evaluate .*")
+    command(*extract)
+    command(*evaluate)
     page = (folder / "results" / "evaluation.md").read_text("utf-8")
     assert "nearest" in page
     results = json.loads((folder / "results" / "evaluation.json").read_text("utf-8"))
     assert "nearest" in json.dumps(results)
+
+
+def line(pattern: str) -> list[str]:
+    """Return the arguments of a command of the page."""
+    match = re.search(rf"(?:^|`)physio ({pattern}?)(?:$|`)", PAGE, re.MULTILINE)
+    assert match is not None
+    return match[1].split()
+
+
+def test_a_stage_computes_a_table_and_its_code_counts(
+    folder: Path, command: Callable[..., str]
+) -> None:
+    arguments = line("extract .*my_stage")
+    (folder / "chains.toml").write_text(
+        (folder / "session.toml").read_text("utf-8").replace("sensor.eda", "band.eda")
+    )
+    command(*arguments)
+    table = pd.read_parquet(folder / "features")
+    assert table["eda.rms.eda"].notna().all()
+    module = folder / "my_stage.py"
+    before = module.read_text("utf-8")
+    try:
+        module.write_text(before + "# changed\n", "utf-8")
+        assert "4 participants computed" in command(*arguments)
+    finally:
+        module.write_text(before, "utf-8")
 
 
 def test_the_same_is_computed_live_and_from_the_recording(

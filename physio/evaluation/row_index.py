@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from physio.datasets.base import natural
+from physio.datasets.base import natural_sorted
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Rows
 
@@ -132,7 +132,7 @@ def numbers(table: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
 
 def several(codes: Codes, least: int, noun: str, name: str) -> list[str]:
     """Return the different codes in natural order; refuse fewer than ``least``."""
-    different = sorted(set(codes.tolist()), key=natural)
+    different = natural_sorted(set(codes.tolist()))
     if len(different) < least:
         raise ValueError(
             f"{name} needs at least {least} {noun}; the table has {len(different)}"

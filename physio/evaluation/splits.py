@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import BaseCrossValidator, KFold
 
-from physio.datasets.base import natural
+from physio.datasets.base import natural_sorted
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Fold, Folds, Rows, fingerprint
 from physio.evaluation.row_index import (
@@ -92,7 +92,7 @@ class LeaveSubjectsOut(Protocol):
                 np.random.default_rng(self.seed).permutation(participants).tolist()
             )
         for i in range(0, len(participants), self.n):
-            out = sorted(participants[i : i + self.n], key=natural)
+            out = natural_sorted(participants[i : i + self.n])
             yield _fold("+".join(out), np.isin(codes, out))
 
 
@@ -155,10 +155,10 @@ class TrialBlocked(Protocol):
         subjects = named(index.table, "subject")
         dealt = np.zeros(len(units), np.intp)
         rng = np.random.default_rng(self.seed)
-        for participant in sorted(set(subjects), key=natural):
+        for participant in natural_sorted(set(subjects)):
             for label in sorted(set(labels[subjects == participant]) - {""}):
                 rows = (subjects == participant) & (labels == label)
-                trials = sorted(set(units[rows]), key=natural)
+                trials = natural_sorted(set(units[rows]))
                 if len(trials) < self.k:
                     raise ValueError(
                         f"{self.name} with k = {self.k} needs as many trials of each "

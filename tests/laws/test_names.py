@@ -35,7 +35,7 @@ SHARED_STEMS = {
     "results": "results of an evaluation, and their plot",
     "session": "a session, its plot and its report",
     "signals": "plots of signals",
-    "wristband": "a wristband, simulated and judged",
+    "wristband": "a wristband, simulated, and the quality of its signals",
 }
 """Module stems that may stand for several modules, and the meaning they share."""
 

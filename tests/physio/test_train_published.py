@@ -1,4 +1,4 @@
-"""Experts on each kind of sensor, trained and judged on a handful of participants."""
+"""Experts on each kind of sensor, trained and tested on a few participants."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -87,12 +87,11 @@ class LeaveSubjectsOut(Protocol):
         """Yield a fold for each participant, or each ``n`` of them."""
         codes = named(RowIndex.of(table).table, "subject")
         participants = several(codes, self.n + 1, "participants", self.name)
+        drawn = participants
         if self.n > 1:
-            participants = (
-                np.random.default_rng(self.seed).permutation(participants).tolist()
-            )
-        for i in range(0, len(participants), self.n):
-            out = natural_sorted(participants[i : i + self.n])
+            drawn = np.random.default_rng(self.seed).permutation(participants).tolist()
+        for i in range(0, len(drawn), self.n):
+            out = sorted(drawn[i : i + self.n], key=participants.index)
             yield _fold("+".join(out), np.isin(codes, out))
 
 

@@ -12,5 +12,7 @@ from pathlib import Path
 
 from physio.view.plots.results import participants_figure
 
-result = json.loads(Path("../../experiments/eegmat/results/loso.json").read_text("utf-8"))
+result = json.loads(
+    Path("../../experiments/eegmat/results/loso.json").read_text("utf-8")
+)
 figure = participants_figure(result["rows"], "AUC")

@@ -86,9 +86,7 @@ class Deap:
         """Return one trial for each participant and video."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
-        participants = natural_sorted(
-            p.stem for p in self.root.glob("s[0-9][0-9].dat")
-        )
+        participants = natural_sorted(p.stem for p in self.root.glob("s[0-9][0-9].dat"))
         if not participants:
             raise ValueError(
                 f"{self.root} is no DEAP folder: it has no file s01.dat or alike"

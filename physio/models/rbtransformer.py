@@ -265,7 +265,9 @@ class RBTransformer(nn.Module, Model):
             places = torch.tensor(config.places)
             self.register_buffer("places", places, persistent=False)
         self.drop = Dropout(drop)
-        self.blocks = nn.ModuleList(AttentionBlock(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(
+            AttentionBlock(config) for _ in range(config.blocks)
+        )
         flat = config.electrodes if config.pooling == "flat" else 1
         self.head = nn.Sequential(
             nn.LayerNorm(flat * width),

@@ -116,8 +116,7 @@ def test_origin_and_participant() -> None:
         (
             {"board": "cytonn"},
             ValueError,
-            "BrainFlow has no board 'cytonn'; it has cyton, cyton_wifi, "
-            "cyton_daisy",
+            "BrainFlow has no board 'cytonn'; it has cyton, cyton_wifi, cyton_daisy",
         ),
         (
             {"board": "playback"},

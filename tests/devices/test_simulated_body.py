@@ -1,4 +1,4 @@
-"""What drives a simulated participant's signals shows in them, and participants differ."""
+"""The simulated physiology shows in the signals, and participants differ."""
 
 from fractions import Fraction
 from functools import cache

@@ -78,7 +78,8 @@ def test_a_tick_has_the_newest_row_and_what_it_rests_on() -> None:
     eda = stream(EDA, 50, BEGIN + 0.05, 1)
     out = junction.push(eda)
     assert out.info.names == (
-        "eeg.a", "eeg.b", "eeg.window_start", "eeg.window_end", "eda.tonic", "eda.window_start", "eda.window_end",
+        "eeg.a", "eeg.b", "eeg.window_start", "eeg.window_end", "eda.tonic",
+        "eda.window_start", "eda.window_end",
     )  # fmt: skip
     assert (out.info.origin, out.info.participant) == (Origin.SIMULATED, "p1")
     assert out.t0 == BEGIN

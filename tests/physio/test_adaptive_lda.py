@@ -40,7 +40,7 @@ ONE = Learned(np.array([[-2.0], [2.0]]), np.array([[1.0]]), np.array([[4.0]]))
 
 
 def table(participants: int = 8, seed: int = 3) -> pd.DataFrame:
-    """Return participants whose own offset is as large as the difference of conditions."""
+    """Return participants whose offset is as large as the difference of conditions."""
     rng = np.random.default_rng(seed)
     parts = []
     for p in range(participants):
@@ -56,8 +56,9 @@ def table(participants: int = 8, seed: int = 3) -> pd.DataFrame:
                 {
                     "dataset": "made", "subject": f"P{p}", "session": "", "trial": "",
                     "segment": np.repeat([0, 1, 2], 60), "label": labels,
-                    "start_sample": np.arange(n) * 10, "end_sample": np.arange(n) * 10 + 10,
-                    "support_start_sample": np.arange(n) * 10, "start_s": begin, "end_s": begin + 10,
+                    "start_sample": np.arange(n) * 10, "start_s": begin,
+                    "end_sample": np.arange(n) * 10 + 10, "end_s": begin + 10,
+                    "support_start_sample": np.arange(n) * 10,
                     "skin.x": x, "skin.noise": rng.normal(0, 1, n),
                 }
             )

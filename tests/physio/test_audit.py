@@ -157,7 +157,9 @@ def test_rows_scaled_together_are_found() -> None:
     rows = table()
     x = rows[FEATURES]
     rows[FEATURES] = (x - x.min()) / (x.max() - x.min())
-    assert kinds(audit(rows, loso(rows), time_only=False)) == {"fitted outside the fold"}
+    assert kinds(audit(rows, loso(rows), time_only=False)) == {
+        "fitted outside the fold"
+    }
 
 
 def test_copied_rows_are_found() -> None:

@@ -62,7 +62,9 @@ def test_the_published_protocol_is_counted_from_an_epoch_of_each_batch(
 def test_a_bench_that_is_not_there() -> None:
     result = CliRunner().invoke(app, ["bench", "nothing"])
     assert isinstance(result.exception, ValueError)
-    assert str(result.exception).startswith("there is no benchmark 'nothing': choose one of ")
+    assert str(result.exception).startswith(
+        "there is no benchmark 'nothing': choose one of "
+    )
     assert "dsp" in str(result.exception)
 
 

@@ -151,7 +151,7 @@ def test_the_condition_refuses_what_it_cannot_judge() -> None:
     info = StreamInfo("a.b", Fraction(4), (Channel("x"),))
     with pytest.raises(
         ValueError,
-        match=r"^the status of 'a.b' needs a window of 4 samples or more, min_valid above "
-        r"0 and mains above 0 Hz: 0.5 s, 0.9, 50 Hz$",
+        match=r"^the status of 'a.b' needs a window of 4 samples or more, min_valid "
+        r"above 0 and mains above 0 Hz: 0.5 s, 0.9, 50 Hz$",
     ):
         ChannelStatus(window=0.5).output_info(info)

@@ -28,7 +28,7 @@ from physio.online.session import Session
 from physio.sinks.xdf import Xdf
 from physio.view.dashboard.commands import is_forbidden, parse_command
 from physio.view.dashboard.figures.theme import THEMES
-from physio.view.dashboard.participant import Participant
+from physio.view.dashboard.participant import ParticipantPage
 from physio.view.dashboard.session_state import SessionState
 from physio.view.terminal.keyboard import Keys, command
 
@@ -336,7 +336,7 @@ def test_the_participant_sees_that_a_rating_was_refused() -> None:
         rating_requests: int = 0
 
     asked = Asked()
-    page = Participant(Document(), state, sent.append, THEMES["light"], asked, "p2")
+    page = ParticipantPage(Document(), state, sent.append, THEMES["light"], asked, "p2")
     page.open()
     asked.rating_requests = 1
     message = {"kind": "rate", "values": {"valence": "0.5"}}
@@ -359,7 +359,7 @@ def test_the_participant_sees_that_a_rating_was_refused() -> None:
 
 
 def test_a_page_sends_what_the_session_checks() -> None:
-    """Values and streams are the session's to check: the page sends them as they are."""
+    """The page sends values and streams as they are: the session checks them."""
     state = SessionState()
     for message in (
         {"kind": "rate", "values": {"valence": 2}},

@@ -37,7 +37,7 @@ def wrist(data: Path, participant: str) -> Signal:
 
 @cache
 def participant(seed: int, seconds: float = 900.0) -> tuple[Signal, Signal, Signal]:
-    """Return a simulated participant's conductance; onsets and amplitudes of responses."""
+    """Return a simulated participant's EDA, and onsets and amplitudes of SCRs."""
     clock = FastClock()
     parts: dict[str, list[object]] = {}
     with Wristband(clock=clock, seed=seed, seconds=seconds) as device:

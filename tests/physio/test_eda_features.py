@@ -100,7 +100,9 @@ def test_one_percent_of_loss_changes_little_and_a_gap_has_its_reason() -> None:
     gap[1200:1400] = MissingReason.NO_SIGNAL.nan  # 50 s from 300 s on
     c = of(EdaFeatures(), gap)
     assert np.all(missing_reason(c.column("tonic")[306:350]) == MissingReason.NO_SIGNAL)
-    assert np.all(missing_reason(c.column("scr_rate")[345:350]) == MissingReason.NO_SIGNAL)
+    assert np.all(
+        missing_reason(c.column("scr_rate")[345:350]) == MissingReason.NO_SIGNAL
+    )
     memory = int(EdaFeatures().output_info(eda()).memory) + 1
     np.testing.assert_array_equal(c.data[350 + memory :], a.data[350 + memory :])
     assert len(a) > 350 + memory

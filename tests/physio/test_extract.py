@@ -129,7 +129,9 @@ def test_a_row_a_window_with_its_place_labels_and_reasons(
     names = feature_table.features(table)
     assert "eda.tonic" in names
     assert "motion.activity" in names
-    assert not [n for n in names if n.startswith(("rating.", "valid_fraction.", "start_s"))]
+    assert not [
+        n for n in names if n.startswith(("rating.", "valid_fraction.", "start_s"))
+    ]
 
 
 def test_features_are_those_of_a_live_session(few: Few, tmp_path: Path) -> None:
@@ -273,9 +275,13 @@ def test_a_changed_line_of_code_refuses_what_is_there(
 def test_a_package_that_moved_is_not_forgotten(tmp_path: Path) -> None:
     library = Path(extraction.__file__).parents[1]
     copy = tmp_path / "physio"
-    shutil.copytree(library, copy, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+    shutil.copytree(
+        library, copy, ignore=shutil.ignore_patterns("__pycache__", "weights")
+    )
     (copy / "quality").rename(copy / "signal_quality")
-    with pytest.raises(FileNotFoundError, match=r"^there is no package .*quality, but "):
+    with pytest.raises(
+        FileNotFoundError, match=r"^there is no package .*quality, but "
+    ):
         extraction.code_fingerprint(copy)
 
 

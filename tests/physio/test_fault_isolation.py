@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from devices.simulated import Wristband
 from physio.cli import app
-from physio.cli.run_session import SessionOutcome, RunOptions, run_session
+from physio.cli.run_session import RunOptions, SessionOutcome, run_session
 from physio.cli.summary import draw_overview, session_lines
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.protocols import FastClock

@@ -47,7 +47,7 @@ def settled() -> Pinn:
 def test_a_band_holds_four_of_five_of_somebody_new() -> None:
     model, new = settled(), participant(9)
     with torch.no_grad():
-        low, high = model.ends(model.forecast(new.z, new.trace), new.trace)
+        low, high = model.ends(model.predict_eda(new.z, new.trace), new.trace)
     held = ((new.ahead >= low) & (new.ahead <= high)).double().mean(dim=0).numpy()
     # Three deviations of 400 moments at 80 % are 6 %.
     assert np.abs(held - 0.8).max() < 0.06

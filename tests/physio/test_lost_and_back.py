@@ -1,4 +1,4 @@
-"""A sensor that is lost in mid-session and comes back: on simulated and real participants."""
+"""A sensor lost in mid-session that comes back, on simulated and real participants."""
 
 from dataclasses import replace
 from pathlib import Path

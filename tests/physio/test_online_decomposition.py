@@ -85,7 +85,7 @@ def test_is_warming_up_and_then_nears_the_whole_record_with_age(
     [("S4", "default"), ("S15", "default"), ("S13", "cvxeda")],
 )
 def test_errors_cover_nine_in_ten(data: Path, participant: str, setting: str) -> None:
-    """Where quantiles come from the other eleven participants, it is as below to 0.02."""
+    """Quantiles from the other eleven participants hold to 0.02."""
     y = wrist(data, participant)
     told, whole = out(EdaDecomposition(setting), y), decompose(y, 4, setting)
     rows = np.arange(200, len(told))

@@ -1,4 +1,4 @@
-"""Several participants in one session: whose everything is, from the sensor to the file."""
+"""Several participants in one session, from the sensor to the file."""
 
 import json
 from dataclasses import dataclass, replace
@@ -48,8 +48,8 @@ def live(folder: Path) -> tuple[list[Item], PipelineConfig]:
         )
         for i in (1, 2)
     ]
-    away = FaultInjector(bands[1], (Fault("unplug", 8.0, 3.0),), name="band2", participant="p2",
-                  clock=clock)  # fmt: skip
+    away = FaultInjector(bands[1], (Fault("unplug", 8.0, 3.0),), name="band2",
+                  participant="p2",                  clock=clock)  # fmt: skip
     head = Headset(
         name="head", participant="p1", clock=clock, seconds=20.0, ground_truth=False
     )

@@ -188,7 +188,9 @@ def test_honestly_participants_never_seen_are_told_by_what_they_share(
         "RBTransformer: 2 settings were compared in inner folds of"
     )
     assert plain.startswith("logistic regression: 3 settings were compared in inner ")
-    assert majority == "majority class: one setting, which touched each outer fold once."
+    assert (
+        majority == "majority class: one setting, which touched each outer fold once."
+    )
     kept = sorted(p.name for p in (tmp_path / "out" / "networks").iterdir())
     assert kept == ["s01 0", "s02 0", "s03 0"]  # and none that only chose
     table = pd.read_parquet(tmp_path / "out" / "windows.parquet")

@@ -1,4 +1,4 @@
-"""Networks among other models: they learn in the fold, and settings by inner participants."""
+"""Networks in an evaluation: trained in the fold, settings by inner participants."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ FAST = TrainingConfig(12, (32,), rate=5e-3)
 
 
 def table(participants: int = 6, effect: float = 3.0) -> pd.DataFrame:
-    """Two recordings a participant, 30 rows of 2 s each: alpha at O2 falls in arithmetic."""
+    """Return two recordings a participant, 30 rows of 2 s: alpha at O2 falls."""
     rng = np.random.default_rng(3)
     parts = []
     for participant in range(participants):
@@ -43,8 +43,9 @@ def table(participants: int = 6, effect: float = 3.0) -> pd.DataFrame:
                 x[:, 5] -= effect * strength
             stop = 256 * np.arange(1, 31)
             place = {
-                "dataset": "eegmat", "subject": f"Subject{participant:02d}", "session": "",
-                "trial": trial, "segment": 0, "label": trial, "start_sample": stop - 256,
+                "dataset": "eegmat", "subject": f"Subject{participant:02d}",
+                "session": "", "trial": trial, "segment": 0, "label": trial,
+                "start_sample": stop - 256,
                 "end_sample": stop, "support_start_sample": np.maximum(stop - 512, 0),
                 "start_s": (stop - 256) / 128, "end_s": stop / 128,
             }  # fmt: skip

@@ -57,14 +57,16 @@ def test_no_session(tmp_path: Path, to: Callable[[Path, str], None]) -> None:
 
 def test_a_rating_reaches_the_session_as_it_was_sent(tmp_path: Path) -> None:
     values = [0.5, float("nan"), -0.25]
-    with ControlSocket(tmp_path, FastClock(5.0)) as entrance:
-        with ThreadPoolExecutor() as pool:
-            sent = pool.submit(rate, tmp_path, values, self_report.CONTINUOUS, "p2")
-            while not (commands := entrance.commands()):
-                pass
-            (command,) = commands
-            entrance.reply(command, "")
-            sent.result(5)
+    with (
+        ControlSocket(tmp_path, FastClock(5.0)) as entrance,
+        ThreadPoolExecutor() as pool,
+    ):
+        sent = pool.submit(rate, tmp_path, values, self_report.CONTINUOUS, "p2")
+        while not (commands := entrance.commands()):
+            pass
+        (command,) = commands
+        entrance.reply(command, "")
+        sent.result(5)
     assert (command.kind, command.label, command.time) == ("rate", "rating", 5.0)
     assert command.participant == "p2"
     np.testing.assert_array_equal(command.values, values)
@@ -83,7 +85,7 @@ def test_a_session_that_does_not_answer_is_named(tmp_path: Path) -> None:
     with ControlSocket(tmp_path) as entrance:
         from physio.core.protocols import Command
 
-        with pytest.raises(OSError, match="did not answer within 0.05 s"):
+        with pytest.raises(OSError, match=r"did not answer within 0\.05 s"):
             request(tmp_path, Command("mark", 0.0, "x"), timeout=0.05)
         (command,) = entrance.commands()
         entrance.reply(command, "the sender is gone already")

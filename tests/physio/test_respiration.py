@@ -57,7 +57,9 @@ def test_neither_drift_nor_scale_matters() -> None:
         drifting.column("rate")[told], plain.column("rate")[told], rtol=0.03
     )
     np.testing.assert_allclose(
-        drifting.column("amplitude")[told], 200 * plain.column("amplitude")[told], rtol=0.05
+        drifting.column("amplitude")[told],
+        200 * plain.column("amplitude")[told],
+        rtol=0.05,
     )
 
 

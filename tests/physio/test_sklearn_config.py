@@ -1,4 +1,4 @@
-"""Evaluation files name scikit-learn classes; results are those of the plain classes."""
+"""Evaluation files name scikit-learn classes, with the results of these."""
 
 import json
 import re
@@ -71,15 +71,20 @@ def formula(
 CLASSIFIERS = [
     (
         {
-            **{"use": "sklearn.linear_model:LogisticRegression", "C": 0.1},
-            **{"class_weight": "balanced", "max_iter": 5000, "tol": 1e-4},
+            "use": "sklearn.linear_model:LogisticRegression",
+            "C": 0.1,
+            "class_weight": "balanced",
+            "max_iter": 5000,
+            "tol": 1e-4,
         },
         LogisticRegression(C=0.1, class_weight="balanced", max_iter=5000, tol=1e-4),
     ),
     (
         {
             "use": "sklearn.discriminant_analysis:LinearDiscriminantAnalysis",
-            **{"solver": "lsqr", "shrinkage": "auto", "priors": [0.5, 0.5]},
+            "solver": "lsqr",
+            "shrinkage": "auto",
+            "priors": [0.5, 0.5],
         },
         LinearDiscriminantAnalysis(
             solver="lsqr", shrinkage="auto", priors=np.full(2, 1 / 2)
@@ -87,8 +92,10 @@ CLASSIFIERS = [
     ),
     (
         {
-            **{"use": "sklearn.ensemble:RandomForestClassifier", "n_estimators": 40},
-            **{"min_samples_leaf": 5, "class_weight": "balanced"},
+            "use": "sklearn.ensemble:RandomForestClassifier",
+            "n_estimators": 40,
+            "min_samples_leaf": 5,
+            "class_weight": "balanced",
         },
         RandomForestClassifier(
             40, min_samples_leaf=5, class_weight="balanced", random_state=23, n_jobs=1
@@ -121,8 +128,9 @@ def test_a_classifier_gives_the_output_of_the_class_itself(
         ({"use": "sklearn.linear_model:Ridge", "alpha": 100.0}, Ridge(1 / 0.01)),
         (
             {
-                **{"use": "sklearn.ensemble:RandomForestRegressor"},
-                **{"n_estimators": 40, "min_samples_leaf": 5},
+                "use": "sklearn.ensemble:RandomForestRegressor",
+                "n_estimators": 40,
+                "min_samples_leaf": 5,
             },
             RandomForestRegressor(40, min_samples_leaf=5, random_state=23, n_jobs=1),
         ),
@@ -141,7 +149,8 @@ def test_boosted_trees_weight_rows_and_see_missing_values() -> None:
     step = {"use": "xgboost:XGBClassifier", "n_estimators": 20, **TREES}
     model = built(
         {
-            **{"use": "sklearn.pipeline:Pipeline", "steps": [step]},
+            "use": "sklearn.pipeline:Pipeline",
+            "steps": [step],
             "sample_weight": "balanced",
         }
     )

@@ -61,7 +61,10 @@ def test_no_sample_is_on_both_sides(name: str) -> None:
             used = set()
             for _, r in rows.iloc[side].iterrows():
                 key = (r.get("dataset"), r["subject"], r["session"])
-                used |= {(*key, i) for i in range(r["support_start_sample"], r["end_sample"], 5)}
+                used |= {
+                    (*key, i)
+                    for i in range(r["support_start_sample"], r["end_sample"], 5)
+                }
             sides.append(used)
         # Spans begin and end at multiples of 5 samples, so every fifth tells.
         assert not sides[0] & sides[1]

@@ -145,7 +145,9 @@ def test_bad_input_is_one_sentence_and_overwrites_nothing(begun: Study) -> None:
     assert "there is no participant 'p9'; enrolled: none yet" in refused(
         "delete", root, "--participant", "p9", "--yes"
     )
-    assert "is not a code" in refused("study", "run", root, "--participant", "Ann Smith")
+    assert "is not a code" in refused(
+        "study", "run", root, "--participant", "Ann Smith"
+    )
     assert {p: p.read_bytes() for p in begun.root.rglob("*") if p.is_file()} == before
     begun.assign("p1", 2)
     with pytest.raises(ValueError, match="order 2 was used by p1"):
@@ -271,7 +273,9 @@ def test_each_recording_carries_the_frozen_plan(rehearsed: Path) -> None:
 def test_who_withdrew_is_nowhere_any_more(rehearsed: Path) -> None:
     assert find_code(rehearsed, "sim5") == []
     assert find_code(rehearsed, "sim4")
-    with pytest.raises(ValueError, match="order 4 was used by a participant who withdrew"):
+    with pytest.raises(
+        ValueError, match="order 4 was used by a participant who withdrew"
+    ):
         Study.open(rehearsed).assign("new", 4)
 
 

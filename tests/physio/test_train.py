@@ -153,7 +153,9 @@ def test_what_trains_and_tests_is_audited() -> None:
         audited(leaky, seen, RECIPE, Loso())
 
 
-def scored(made, participants: list[ParticipantData]) -> list[rating_error.HeldOutRatings]:  # type: ignore[no-untyped-def]
+def scored(
+    made, participants: list[ParticipantData]
+) -> list[rating_error.HeldOutRatings]:  # type: ignore[no-untyped-def]
     found = []
     for someone in participants:
         x = someone.features(RECIPE.names)
@@ -200,7 +202,9 @@ def test_what_does_not_differ_has_no_highest() -> None:
     someone = participant(1)
     flat = np.zeros((len(someone.rows), 3))
     assert (
-        rating_error.highest_arousal(rating_error.score(someone, flat, flat + 1, 0.0, 0.0))
+        rating_error.highest_arousal(
+            rating_error.score(someone, flat, flat + 1, 0.0, 0.0)
+        )
         == "-"
     )
 
@@ -271,7 +275,9 @@ def test_without_data_it_says_where_they_are_asked_for(tmp_path: Path) -> None:
 def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
     data: Path, tmp_path: Path
 ) -> None:
-    result = config.train(ROOT / "experiments" / "weights" / "wrist.toml", data, tmp_path)
+    result = config.train(
+        ROOT / "experiments" / "weights" / "wrist.toml", data, tmp_path
+    )
     assert result["weights"] == model_card.load("wrist").card.sha256
     stress = {
         r["model"]: sum(r["per_participant"].values())
@@ -293,7 +299,9 @@ def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
 def test_the_shipped_network_of_the_wrist_comes_out_again(
     data: Path, tmp_path: Path
 ) -> None:
-    result = config.train(ROOT / "experiments" / "weights" / "wrist-network.toml", data, tmp_path)
+    result = config.train(
+        ROOT / "experiments" / "weights" / "wrist-network.toml", data, tmp_path
+    )
     assert result["weights"] == model_card.load("wrist-network").card.sha256
     assert result["audit_other_order"]["findings"] == []
     rmse = {

@@ -268,8 +268,7 @@ def test_two_streams_that_fit_are_one_too_many() -> None:
     with sending("twin"), sending("twain"), Inlet(source_id="twain-EEG"):
         either = Inlet(stream_type="EEG", timeout=5.0)
         message = (
-            "2 LSL streams have stream_type 'EEG': .*; add source_id or "
-            "stream_name"
+            "2 LSL streams have stream_type 'EEG': .*; add source_id or stream_name"
         )
         with (
             Inlet(source_id="twin-EEG"),

@@ -25,7 +25,8 @@ from physio.cli import (
     study,
     system,
 )
-from physio.cli.output import routed
+from physio.cli.output import routed, say
+from physio.core.printable import printable
 
 app = typer.Typer(
     name="physio",
@@ -72,7 +73,7 @@ for command in (system.devices, system.doctor, bench.bench):
 
 def _print_version(value: bool) -> None:
     if value:
-        typer.echo(f"physio-affect {version('physio-affect')}")
+        say(f"physio-affect {version('physio-affect')}")
         raise typer.Exit
 
 
@@ -100,7 +101,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         page = help_links.page(error)
         hint = f" (see {page})" if page else ""
-        typer.echo(f"physio: {_sentence(error)}{hint}", err=True)
+        say(f"physio: {printable(_sentence(error), keep='')}{hint}", err=True)
         sys.exit(2)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli.output import JsonPath, Trust, config_path, write_json
+from physio.cli.output import JsonPath, Trust, config_path, say, write_json
 
 if TYPE_CHECKING:
     from physio.quality.channel_monitor import ChannelMonitor
@@ -55,11 +55,11 @@ def check(
         else:
             _recorded(conditions, source)
         figures = conditions.figures()
-    typer.echo("")
+    say("")
     for line in _table(figures, key):
-        typer.echo(line)
+        say(line)
     bad = unfit(figures, key)
-    typer.echo(f"not fit: {', '.join(bad)}" if bad else "every channel is fit")
+    say(f"not fit: {', '.join(bad)}" if bad else "every channel is fit")
     write_json(json_path, figures)
     if bad:
         raise typer.Exit(1)
@@ -115,7 +115,7 @@ def _watch(
                 if isinstance(item, Block) and conditions.push(item)[0]:
                     now = conditions.conditions(item.info.name).items()
                     status = ", ".join(f"{name} {word}" for name, word in now)
-                    typer.echo(f"{item.info.name}: {status}")
+                    say(f"{item.info.name}: {status}")
 
 
 def _short(value: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from physio.cli.output import config_path
+from physio.cli.output import config_path, say
 
 if TYPE_CHECKING:
     from physio.core.block import Block
@@ -84,7 +84,7 @@ def view(
     state = _state(path, config, board)
 
     def announce(url: str) -> None:
-        typer.echo(f"{path}: {url}  (Ctrl-C ends it)")
+        say(f"{path}: {url}  (Ctrl-C ends it)")
         if open_it:
             _open(url)
 

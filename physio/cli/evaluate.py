@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli.output import JsonPath, Trust, config_path, write_text
+from physio.cli.output import JsonPath, Trust, config_path, say, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +54,12 @@ def evaluate(
     with Console(stderr=True).status("training and evaluating models"):
         evaluation = settings.evaluate(data, rows)
     if evaluation.leaks:
-        typer.echo("this split LEAKS: use it only to reproduce a published result")
-    typer.echo(results.summary(evaluation))
-    typer.echo(str(evaluation.audit))
+        say("this split LEAKS: use it only to reproduce a published result")
+    say(results.summary(evaluation))
+    say(str(evaluation.audit))
     if out is not None:
         results.save(evaluation, out)
-        typer.echo(f"results: {out / results.PAGE}")
+        say(f"results: {out / results.PAGE}")
     write_text(json_path, results.dumped(evaluation.to_dict()))
 
 
@@ -135,7 +135,7 @@ def _extract(
         outcomes = extract(dataset, into, settings, backend=backend, on_progress=report)
     failed = [o for o in outcomes if o.status == "failed"]
     for outcome in failed:
-        typer.echo(f"{outcome.subject} is excluded: {outcome.error}", err=True)
+        say(f"{outcome.subject} is excluded: {outcome.error}", err=True)
     if len(failed) == len(outcomes):
-        typer.echo("features could be computed of no participant", err=True)
+        say("features could be computed of no participant", err=True)
         sys.exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from physio.cli.output import JsonPath, Trust, config_path, write_json
+from physio.cli.output import JsonPath, Trust, config_path, say, write_json
 from physio.cli.plugins import installed
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ def _list_datasets(value: bool) -> None:
     if not value:
         return
     for name in _library():
-        typer.echo(name)
+        say(name)
     for plugin in installed("physio.datasets"):
-        typer.echo(str(plugin))
+        say(str(plugin))
     raise typer.Exit
 
 
@@ -114,14 +114,14 @@ def extract(
 
 def _show_usable(shares: "pd.DataFrame", name: str, plot: Path | None) -> None:
     """Print, and plot if asked, the fraction of usable windows per participant."""
-    typer.echo("fraction of windows in which a sensor was usable:")
-    typer.echo(shares.round(2).to_string())
+    say("fraction of windows in which a sensor was usable:")
+    say(shares.round(2).to_string())
     if plot is None:
         return
     from physio.view.plots.data_availability import valid_figure
 
     valid_figure(shares, name).savefig(plot)
-    typer.echo(f"plot: {plot}")
+    say(f"plot: {plot}")
 
 
 def audit(
@@ -180,7 +180,7 @@ def audit(
         if save is not None:
             split.write(save)
     result = run(rows, split, columns.split(",") if columns else None)
-    typer.echo(str(result))
+    say(str(result))
     write_json(json_path, result.to_dict())
     if not result.ok:
         raise typer.Exit(1)
@@ -227,7 +227,7 @@ def _library() -> "dict[str, Callable[[Path], Dataset]]":
 def progress(participants: int) -> "Iterator[Callable[[ExtractionResult], None]]":
     """Show progress over participants, the rate and the time that remains."""
     if not sys.stderr.isatty():
-        yield lambda o: typer.echo(_line(o), err=True)
+        yield lambda o: say(_line(o), err=True)
         return
     from rich.console import Console
     from rich.progress import (
@@ -271,10 +271,10 @@ def _summarize(outcomes: "list[ExtractionResult]") -> None:
     count: dict[str, Any] = dict.fromkeys(("done", "kept", "failed"), 0)
     for outcome in outcomes:
         count[outcome.status] += 1
-    typer.echo(
+    say(
         f"{count['done']} participants computed, {count['kept']} there and unchanged, "
         f"{count['failed']} failed"
     )
     for outcome in outcomes:
         if outcome.status == "failed":
-            typer.echo(_line(outcome))
+            say(_line(outcome))

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, TextIO
 
 import typer
 
+from physio.core.printable import printable
+
 STANDARD_OUTPUT: Final = "-"
 """The path that stands for standard output, as in ``--json -``."""
 
@@ -59,6 +61,11 @@ def routed(command: Callable[..., None]) -> Callable[..., None]:
     run.__annotations__ = {**command.__annotations__, "quiet": option}
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return run
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print text for the operator; what would steer the terminal is escaped."""
+    typer.echo(printable(text), err=err)
 
 
 def write_json(path: Path | None, results: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from physio.cli.output import Trust, config_path
+from physio.cli.output import Trust, config_path, say
 from physio.cli.sessions import Consent, DemoWeights
 
 Source = Annotated[
@@ -71,9 +71,9 @@ def calibrate(
     )
     calibration.write(out)
     for text in poor:
-        typer.echo(text)
+        say(text)
     baselines = ", ".join(f"{e.weights} {e.past:.0f} s" for e in calibration.experts)
-    typer.echo(f"{out}: baseline ({baselines}), {len(calibration.labels)} ratings")
+    say(f"{out}: baseline ({baselines}), {len(calibration.labels)} ratings")
 
 
 def rate(
@@ -147,6 +147,6 @@ def _guided(
             consent=consent,
             trust=tuple(trust),
             demo_weights=demo_weights,
-            guide=lambda clock: PromptSequence(steps, clock, typer.echo),
+            guide=lambda clock: PromptSequence(steps, clock, say),
         )
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from physio.cli.output import JsonPath, write_json
+from physio.cli.output import JsonPath, say, write_json
 
 if TYPE_CHECKING:
     from physio.core.recording import Recording
@@ -34,15 +34,15 @@ def repair(
 
     done = xdf.repair(path, out)
     for text in done.damage:
-        typer.echo(f"dropped: {text}")
+        say(f"dropped: {text}")
     if done.cut:
-        typer.echo(f"dropped: {done.cut} bytes at the end, of an incomplete chunk")
+        say(f"dropped: {done.cut} bytes at the end, of an incomplete chunk")
     if done.samples is not None:
-        typer.echo(
+        say(
             f"recovered: {done.samples} samples and {done.events} events over "
             f"{done.seconds:.1f} s; the session: {done.ended}"
         )
-    typer.echo(f"{done.path} is written; {path} is unchanged")
+    say(f"{done.path} is written; {path} is unchanged")
     write_json(json_path, {**asdict(done), "path": str(done.path)})
 
 
@@ -98,7 +98,7 @@ def export(
         _WRITERS[kind](recording, out)
     written = sorted(p for p in out.rglob("*") if p.is_file())
     for file in written:
-        typer.echo(str(file))
+        say(str(file))
     write_json(json_path, {"files": [str(file.relative_to(out)) for file in written]})
 
 

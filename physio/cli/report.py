@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli.output import say
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -48,9 +50,9 @@ def report(
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
     into = out or beside
     into.write_text(str(page), "utf-8")
-    typer.echo(f"report: {into}")
+    say(f"report: {into}")
     for file in page.save_figures(figures) if figures else ():
-        typer.echo(f"  {file}")
+        say(f"  {file}")
 
 
 _STIMULUS_CHANNELS: Final = ("photodiode", "microphone")
@@ -153,6 +155,6 @@ def _audits(table: "pd.DataFrame", protocol: str) -> list[dict[str, Any]]:
     try:
         folds = splits.divide(rows, by, inner=False)
     except ValueError as error:
-        typer.echo(f"no audit: {error}", err=True)
+        say(f"no audit: {error}", err=True)
         return []
     return [audit(rows, folds).to_dict()]

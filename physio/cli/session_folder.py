@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-import typer
+
+from physio.cli.output import say
 
 ABOUT = "session.json"
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
@@ -33,7 +34,7 @@ def fresh(out: Path | None, participant: str) -> Iterator[Path]:
         out = Path("sessions") / f"{participant or 'session'}-{stamp}"
     previous = _moved_aside(out)
     if previous is not None:
-        typer.echo(f"{out} holds a session: it was moved to {previous}")
+        say(f"{out} holds a session: it was moved to {previous}")
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         yield out

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli import dashboard as dashboards
-from physio.cli.output import JsonPath, Trust, config_path, write_json
+from physio.cli.output import JsonPath, Trust, config_path, say, write_json
 
 if TYPE_CHECKING:
     from physio.cli.run_session import SessionOutcome
@@ -112,7 +112,7 @@ def demo(
     ):
         file = dashboards.with_dashboard(file)
     clock = FastClock() if fast else WallClock()
-    _say("Simulated participant with headset and wristband; no measured signal.")
+    say("Simulated participant with headset and wristband; no measured signal.")
     with _folder(out, file.session.participant) as folder:
         options = RunOptions(
             seconds=seconds,
@@ -122,8 +122,8 @@ def demo(
         )
         outcome = run_session(file, file.devices(clock), clock, folder, options)
     _finish(outcome, json_path)
-    _say("Next: physio replay FILE --fast replays a recording;")
-    _say("      physio live CONFIG.toml runs your devices: see configs/.")
+    say("Next: physio replay FILE --fast replays a recording;")
+    say("      physio live CONFIG.toml runs your devices: see configs/.")
 
 
 def live(
@@ -296,14 +296,14 @@ def delete(
         if not (yes or typer.confirm(f"Delete all data of {participant}?", err=True)):
             raise typer.Exit(1)
         gone = delete_participant(study, participant)
-        typer.echo(gone.sentence)
+        say(gone.sentence)
         if gone.remaining:
             raise typer.Exit(1)
         return
     session_folder.check(session)
     if not (yes or typer.confirm(f"Delete {session}?", err=True)):
         raise typer.Exit(1)
-    typer.echo(f"{session}: {session_folder.delete(session)} files deleted")
+    say(f"{session}: {session_folder.delete(session)} files deleted")
 
 
 def _replay_file(
@@ -376,10 +376,10 @@ def run_devices(session: DeviceSession) -> Path:
     guides = [session.guide(clock)] if session.guide else []
     with _folder(session.out, file.session.participant) as folder:
         if not file.session.record:
-            _say(f"Nothing is recorded: {file.at} has session.record = false.")
+            say(f"Nothing is recorded: {file.at} has session.record = false.")
         if session.seconds is None:
-            _say("Ctrl-C or q ends the session.")
-        _say(f"Markers from elsewhere: physio mark TEXT --session {folder}")
+            say("Ctrl-C or q ends the session.")
+        say(f"Markers from elsewhere: physio mark TEXT --session {folder}")
         devices = [*file.devices(clock), ControlSocket(folder, clock), *guides]
         options = RunOptions(
             demo_weights=session.demo_weights,
@@ -395,7 +395,7 @@ def run_devices(session: DeviceSession) -> Path:
 
 def _ask_for_consent() -> str:
     if not sys.stdin.isatty():
-        _say("No consent text is named: name it with --consent.")
+        say("No consent text is named: name it with --consent.")
         return "not stated"
     text: str = typer.prompt(
         "Which consent text did the participant agree to (name and version)?",
@@ -447,11 +447,14 @@ def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:
 
     figures = outcome.figures
     for line in session_lines(figures):
-        _say(line)
-    draw_overview(outcome.folder)
-    _say(f"{outcome.folder}: {outcome.ended}")
+        say(line)
+    try:
+        draw_overview(outcome.folder)
+    except Exception as error:  # a plot decides nothing about the session
+        say(f"no plot of the session: {type(error).__name__}: {error}")
+    say(f"{outcome.folder}: {outcome.ended}")
     for path in sorted(outcome.folder.iterdir()):
-        _say(f"  {path.name} ({_size(path)})")
+        say(f"  {path.name} ({_size(path)})")
     write_json(json_path, figures)
     if outcome.status:
         raise typer.Exit(outcome.status)
@@ -460,7 +463,3 @@ def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:
 def _size(path: Path) -> str:
     size = path.stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
-
-
-def _say(line: str) -> None:
-    typer.echo(line)

@@ -12,7 +12,8 @@ from zlib import crc32
 
 import typer
 
-from physio.cli.output import JsonPath, config_path, routed, write_text
+from physio.cli.output import JsonPath, config_path, routed, say, write_text
+from physio.core.printable import printable
 
 if TYPE_CHECKING:
     from physio.core.protocols import Clock, Device
@@ -55,7 +56,7 @@ def init(
 
     created = Study.begin(root, plan)
     orders = len(created.frozen["orders"])
-    typer.echo(
+    say(
         f"{root}: {created.design.study.name}, {orders} orders drawn, "
         f"frozen as {created.design.hash[:12]}"
     )
@@ -99,9 +100,7 @@ def run(
     if not remaining:
         raise ValueError(f"{code!r} has completed all conditions: see the log")
     _preflight(opened, code, skip_preflight, rehearsed=rehearse)
-    typer.echo(
-        f"{code}: {', '.join(remaining)}" + (f" ({len(done)} done)" if done else "")
-    )
+    say(f"{code}: {', '.join(remaining)}" + (f" ({len(done)} done)" if done else ""))
     _run_session(opened, code, remaining, rehearse=rehearse, lose=lose)
 
 
@@ -130,7 +129,7 @@ def rehearse(root: Root) -> None:
             lose=band if k == 1 else "",
         )
         if k == 4:
-            typer.echo(delete_participant(opened, code).sentence)
+            say(delete_participant(opened, code).sentence)
 
 
 def _run_session(
@@ -181,7 +180,7 @@ def _run_session(
         )
         outcome = run_session(file, devices, clock, folder, options)
     write_log("ended", how=outcome.ended, faults=outcome.figures["faults"])
-    typer.echo(f"{outcome.folder}: {outcome.ended}")
+    say(f"{outcome.folder}: {outcome.ended}")
 
 
 def _session(
@@ -270,7 +269,7 @@ def _kill_and_resume(root: Path, code: str, opened: "Study") -> None:
         if sum(line["event"] == "begin" for line in lines) >= 3:
             child.send_signal(signal.SIGKILL)
         time.sleep(0.01)
-    typer.echo(f"{code}: killed in the third condition, then resumed")
+    say(f"{code}: killed in the third condition, then resumed")
 
 
 def _preflight(opened: "Study", code: str, why: str, *, rehearsed: bool) -> None:
@@ -300,7 +299,7 @@ def _run_preflight(opened: "Study", code: str) -> None:
     file, clock = _session(opened, code), WallClock()
     out = opened.next_session_folder(f"{code}-check")
     with session_folder.fresh(out, code) as folder:
-        guide = PromptSequence(preflight.STEPS, clock, typer.echo)
+        guide = PromptSequence(preflight.STEPS, clock, say)
         helpers: list[Device] = [
             ControlSocket(folder, clock),
             preflight.MarkerEcho(folder, clock),
@@ -311,7 +310,7 @@ def _run_preflight(opened: "Study", code: str) -> None:
         run_session(file, devices, clock, folder, options)
     results = preflight.checks(read(out / "recording.xdf"), opened.root)
     for check in results:
-        typer.echo(str(check))
+        say(str(check))
     bad = [check.quantity for check in results if check.ok is False]
     opened.write_log(
         "preflight",
@@ -324,8 +323,11 @@ def _run_preflight(opened: "Study", code: str) -> None:
     )
     if not bad:
         return
-    why = typer.prompt(f"{', '.join(bad)}: go on all the same? Type why, or nothing",
-                       default="", show_default=False)  # fmt: skip
+    why = typer.prompt(
+        printable(f"{', '.join(bad)}: go on all the same? Type why, or nothing"),
+        default="",
+        show_default=False,
+    )
     if not why.strip():
         raise typer.Exit(1)
     opened.write_log("override", participant=code, check=", ".join(bad), why=why)
@@ -369,7 +371,7 @@ def epochs(
             raise ValueError(f"no marker of any session begins with {event!r}")
         summary = pd.DataFrame(rows)
         summary.to_csv(folder / "summary.csv", index=False)
-    typer.echo(summary.to_string(index=False))
+    say(summary.to_string(index=False))
 
 
 def export(
@@ -383,7 +385,7 @@ def export(
     from physio.study import bids
     from physio.study.study_folder import Study
 
-    typer.echo(f"{out}: {bids.export(Study.open(root), out)} sessions")
+    say(f"{out}: {bids.export(Study.open(root), out)} sessions")
 
 
 def marker_latency(
@@ -401,7 +403,7 @@ def marker_latency(
     from physio.study.marker_latency import marker_latency as measure
 
     latency = measure(read(recording), channel, label)
-    typer.echo(
+    say(
         f"{channel}: {1e3 * latency.median:+.2f} ms behind the marker, jitter "
         f"{1e3 * latency.jitter:.2f} ms, worst {1e3 * latency.worst:.2f} ms "
         f"({latency.n} of {latency.markers} markers)"
@@ -440,9 +442,9 @@ def table(
             root, plan, out
         )
     excluded = int((rows["exclusion"] != "").sum())
-    typer.echo(f"{folder}: {len(rows)} values, {excluded} excluded")
+    say(f"{folder}: {len(rows)} values, {excluded} excluded")
     for contrast in differences:
-        typer.echo(
+        say(
             f"{contrast.of} - {contrast.against}, {contrast.outcome}: "
             f"{contrast.mean:+.3f} [{contrast.low:+.3f}, {contrast.high:+.3f}], "
             f"n = {contrast.n}"

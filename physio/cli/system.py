@@ -12,7 +12,7 @@ import typer
 
 from physio.cli import doctor_checks
 from physio.cli.doctor_checks import Finding
-from physio.cli.output import JsonPath, Trust, config_path, write_json
+from physio.cli.output import JsonPath, Trust, config_path, say, write_json
 from physio.cli.plugins import installed
 
 REQUIRED: Final = (
@@ -51,19 +51,19 @@ def devices(
         return
     from devices import board, empatica, lsl, polar
 
-    typer.echo("LSL streams on this network:")
+    say("LSL streams on this network:")
     for line in [str(stream) for stream in lsl.discover(seconds)] or ["none"]:
-        typer.echo(f"  {line}")
+        say(f"  {line}")
     wrists = ", ".join(empatica.discover(port=port)) or "none"
-    typer.echo(f"E4 wristbands of the server at 127.0.0.1:{port}: {wrists}")
+    say(f"E4 wristbands of the server at 127.0.0.1:{port}: {wrists}")
     straps = ", ".join(polar.discover(seconds)) or "none"
-    typer.echo(f"Polar H10 straps in reach of this computer's Bluetooth: {straps}")
-    typer.echo("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
-    typer.echo("  " + ", ".join(board.available_boards()))
-    typer.echo("simulated: devices.simulated:Headset, :Wristband, :Chest")
-    typer.echo("extensions of installed packages:")
+    say(f"Polar H10 straps in reach of this computer's Bluetooth: {straps}")
+    say("boards, as [devices.NAME] use = 'devices.board:Board', board = ...:")
+    say("  " + ", ".join(board.available_boards()))
+    say("simulated: devices.simulated:Headset, :Wristband, :Chest")
+    say("extensions of installed packages:")
     for line in [str(plugin) for plugin in installed()] or ["none"]:
-        typer.echo(f"  {line}")
+        say(f"  {line}")
 
 
 def _simulate(kind: str, port: int) -> None:
@@ -77,7 +77,7 @@ def _simulate(kind: str, port: int) -> None:
         raise ValueError(f"cannot simulate {kind!r}: choose e4")
     band = Wristband(name="simulated", ground_truth=False)
     with MockServer({"51a7ed": band}, port) as server:
-        typer.echo(
+        say(
             f"an E4 streaming server with a simulated wristband, 51a7ed, on "
             f"127.0.0.1:{server.port}; Ctrl-C ends it"
         )
@@ -85,7 +85,7 @@ def _simulate(kind: str, port: int) -> None:
             while True:
                 sleep(1)
         except KeyboardInterrupt:
-            typer.echo("ended")
+            say("ended")
 
 
 def doctor() -> None:
@@ -105,9 +105,9 @@ def doctor() -> None:
         _board(),
     ]
     for finding in findings:
-        typer.echo(f"{'ok  ' if finding.ok else 'BAD '} {finding.text}")
+        say(f"{'ok  ' if finding.ok else 'BAD '} {finding.text}")
         if not finding.ok:
-            typer.echo(f"     {finding.help}")
+            say(f"     {finding.help}")
     if not all(f.ok for f in findings):
         raise typer.Exit(1)
 
@@ -133,7 +133,7 @@ def train(
     from physio.evaluation.config import train as run
 
     result = run(config, data, out, tuple(trust))
-    typer.echo(result.pop("table"))
+    say(result.pop("table"))
     write_json(json_path, result)
 
 

@@ -94,18 +94,13 @@ def plot_contrasts(
     simulated: bool,
 ) -> None:
     """Plot the contrasts: a panel per contrast, a line per participant, the mean."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from physio.view.plots.plain_text import PlainTextFigure
 
     shown = [d for d in differences if d.n] or list(differences)
     across = min(len(shown), _PANELS_PER_ROW) or 1
     down = -(-len(shown) // across) or 1
-    fig, axes = plt.subplots(
-        down, across, figsize=(3.2 * across, 3.3 * down), layout="constrained",
-        squeeze=False,
-    )  # fmt: skip
+    fig = PlainTextFigure((3.2 * across, 3.3 * down), layout="constrained")
+    axes: Any = fig.subplots(down, across, squeeze=False)
     for ax in axes.flat[len(shown) :]:
         ax.set_visible(False)
     included = table[table["exclusion"] == ""]
@@ -134,4 +129,3 @@ def plot_contrasts(
             "Simulated participants: a rehearsal", color="#D55E00", fontsize=10
         )
     fig.savefig(path, dpi=150)
-    plt.close(fig)

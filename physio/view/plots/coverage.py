@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from physio.core.block import Array, Block
+from physio.core.printable import printable
 from physio.view.plots.envelope import stitched
+from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.plots.time_axes import ConditionInterval, display_unit
 from physio.view.stream_stats import ALWAYS_VARYING
 
@@ -70,7 +72,7 @@ def quality_figure(
     )
     code = np.where(shares >= 0.95, 2.0, np.where(shares > 0, 1.0, 0.0))
     code[np.isnan(shares)] = 0.0
-    figure = Figure((11, 1.3 + 0.3 * len(filled)), layout="constrained")
+    figure = PlainTextFigure((11, 1.3 + 0.3 * len(filled)), layout="constrained")
     ax: Any = figure.subplots()
     unit, name = (60.0, "minutes") if end - begin > 180 else (1.0, "s")
     ax.imshow(
@@ -78,7 +80,7 @@ def quality_figure(
         cmap=ListedColormap(_COLOURS), norm=BoundaryNorm([-0.5, 0.5, 1.5, 2.5], 3),
         extent=(0, (end - begin) / unit, len(filled) - 0.5, -0.5),
     )  # fmt: skip
-    ax.set_yticks(range(len(filled)), list(filled))
+    ax.set_yticks(range(len(filled)), [printable(n) for n in filled])
     ax.set_xlabel(f"time ({name})")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -108,7 +110,7 @@ def feature_figure(
         return None
     unit = {c.name: display_unit(c.unit) for c in features.info.channels}
     begin = float(features.times[0])
-    figure = Figure((11, 0.6 + 1.15 * len(names)), layout="constrained")
+    figure = PlainTextFigure((11, 0.6 + 1.15 * len(names)), layout="constrained")
     axes: Any = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for ax, name in zip(axes, names, strict=True):
         for k, part in enumerate(parts):

@@ -10,8 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from physio.core.printable import printable
 from physio.datasets.base import natural_sorted
 from physio.datasets.feature_table import LABEL, VALID_FRACTION
+from physio.view.plots.plain_text import PlainTextFigure
 
 _SHADES: Final = "cividis"
 _HUES: Final = "Set2"
@@ -30,7 +32,7 @@ def valid_figure(fractions: pd.DataFrame, title: str = "") -> Figure:
     """
     sensors = [c for c in fractions.columns if c != "windows"]
     height = 1.2 + 0.3 * len(fractions)
-    figure = Figure((2.5 + 1.1 * len(sensors), height), layout="constrained")
+    figure = PlainTextFigure((2.5 + 1.1 * len(sensors), height), layout="constrained")
     ax = figure.subplots()
     image = _draw_fractions(ax, fractions, sensors)
     ax.set_title(f"{title}: proportion of valid windows".lstrip(": "))
@@ -54,7 +56,7 @@ def valid_over_time(
     """
     sensors = [c for c in fractions.columns if c != "windows"]
     height = 1.6 + max(0.34, 0.11 * (len(sensors) + 1)) * len(fractions)
-    figure = Figure((12.0, height), layout="constrained")
+    figure = PlainTextFigure((12.0, height), layout="constrained")
     totals_ax, windows_ax = figure.subplots(
         1, 2, width_ratios=[0.9 + 0.62 * len(sensors), 7], sharey=True
     )
@@ -92,7 +94,7 @@ def _draw_fractions(ax: Axes, fractions: pd.DataFrame, sensors: Sequence[str]) -
         counts = fractions["windows"].astype(int)
         names = [f"{p} ({n})" for p, n in zip(names, counts, strict=True)]
     ax.set_xticks(range(len(sensors)), list(sensors))
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), [printable(n) for n in names])
     ax.tick_params(length=0)
     for i, row in enumerate(values):
         for j, share in enumerate(row):

@@ -10,6 +10,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from physio.core.block import Array
+from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.plots.time_axes import INK, PALE
 
 MIN_MAP_ELECTRODES: Final = 16
@@ -34,7 +35,7 @@ def curves_figure(curves: Mapping[str, Sequence[float]], floor: float = 0.0) -> 
     floor
         Minimum of the loss under label smoothing (nats), if known.
     """
-    figure = Figure((7, 4), layout="constrained")
+    figure = PlainTextFigure((7, 4), layout="constrained")
     ax = figure.subplots()
     for losses in curves.values():
         ax.plot(range(1, len(losses) + 1), losses, color=PALE, linewidth=1)
@@ -80,7 +81,9 @@ def participants_figure(
     participants = sorted(
         first, key=lambda p: -np.inf if first[p] is None else first[p]
     )
-    figure = Figure((max(7.0, 0.33 * len(participants) + 3), 4.4), layout="constrained")
+    figure = PlainTextFigure(
+        (max(7.0, 0.33 * len(participants) + 3), 4.4), layout="constrained"
+    )
     ax = figure.subplots()
     width = 0.8 / len(names)
     chance = _chance_level(by_model, metric)
@@ -126,7 +129,7 @@ def calibration_figure(
     models, classes
         Their names.
     """
-    figure = Figure((5.6, 5.6), layout="constrained")
+    figure = PlainTextFigure((5.6, 5.6), layout="constrained")
     ax = figure.subplots()
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
     ax.annotate("perfect calibration", (0.62, 0.6), ha="left", va="top", rotation=45)
@@ -172,7 +175,7 @@ def confusion_figure(
     counts = np.zeros((n, n))
     np.add.at(counts, (y, probabilities[known].argmax(axis=1)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = Figure((2.6 + 0.9 * n, 2.2 + 0.8 * n), layout="constrained")
+    figure = PlainTextFigure((2.6 + 0.9 * n, 2.2 + 0.8 * n), layout="constrained")
     ax = figure.subplots()
     ax.imshow(shares, vmin=0, vmax=1, cmap="cividis")
     for i in range(n):
@@ -209,7 +212,7 @@ def importance_figure(
         return _importance_bars(values, electrodes, bands)
     import mne
 
-    figure = Figure((2.6 * len(bands) + 0.8, 3.6), layout="constrained")
+    figure = PlainTextFigure((2.6 * len(bands) + 0.8, 3.6), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(bands)))
     top = float(values.max())
     for ax, name, column in zip(axes, bands, values.T, strict=True):
@@ -243,7 +246,7 @@ def attention_figure(attention: Array, electrodes: Sequence[str]) -> Figure:
     """
     values = np.asarray(attention, np.float64)
     n = len(electrodes)
-    figure = Figure((2.5 + 0.24 * n, 2.6 + 0.24 * n), layout="constrained")
+    figure = PlainTextFigure((2.5 + 0.24 * n, 2.6 + 0.24 * n), layout="constrained")
     ax = figure.subplots()
     least, most = float(values.min()) * n, float(values.max()) * n
     # Values within a fifth of uniform attention are pale: they are negligible.
@@ -268,7 +271,9 @@ def attention_figure(attention: Array, electrodes: Sequence[str]) -> Figure:
 def _importance_bars(
     values: Array, electrodes: Sequence[str], bands: Sequence[str]
 ) -> Figure:
-    figure = Figure((max(5.0, 1.1 * len(electrodes) + 2), 3.8), layout="constrained")
+    figure = PlainTextFigure(
+        (max(5.0, 1.1 * len(electrodes) + 2), 3.8), layout="constrained"
+    )
     ax = figure.subplots()
     width = 0.8 / len(bands)
     for k, name in enumerate(bands):

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from physio.core.block import Array, Block, Channel
 from physio.core.events import Events
+from physio.core.printable import printable
 from physio.core.recording import Recording
 from physio.view.labels import (
     COLOURS,
@@ -251,7 +252,7 @@ def _draw_stacked(
             x, y = envelope(times, (values - middle) / size)
             ax.plot(x, y - i, color=INK, lw=0.5)
     names = [c.name for c in channels[:count]]
-    ax.set_yticks(-np.arange(count), names, fontsize=7)
+    ax.set_yticks(-np.arange(count), [printable(n) for n in names], fontsize=7)
     ax.set_ylim(-count + 0.3, 0.7)
 
 

@@ -5,11 +5,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from physio.core.events import Events
 from physio.view.labels import OriginLabel
+from physio.view.plots.plain_text import PlainTextFigure
 
 INK: Final = "#333333"
 PALE: Final = "#BBBBBB"
@@ -89,7 +89,7 @@ class TimeAxes:
         top = 0.75 + 0.19 * len(lines)  # inches that the title and the strip take
         height = top + 0.75 + 0.95 * sum(heights)
         self._inch = 1 / height
-        self.figure = Figure(figsize=(12, height), dpi=100, facecolor="white")
+        self.figure = PlainTextFigure(figsize=(12, height), dpi=100, facecolor="white")
         grid = self.figure.add_gridspec(
             max(1, len(heights)), 1, height_ratios=list(heights) or [1], hspace=0.12,
             left=0.118, right=0.985, top=1 - top / height, bottom=0.7 / height,

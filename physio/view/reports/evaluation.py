@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.reports.html_report import HtmlReport
 
 _INK, _DOT = "#0072b2", "#9aa7b6"
@@ -72,7 +73,7 @@ def audit_report(audit: Mapping[str, Any]) -> HtmlReport:
 
 def forest_plot(rows: Sequence[Mapping[str, Any]], metric: str) -> Figure:
     """Draw one metric: a line per model, each participant as a dot."""
-    figure = Figure((9, 1.1 + 0.34 * len(rows)), layout="constrained")
+    figure = PlainTextFigure((9, 1.1 + 0.34 * len(rows)), layout="constrained")
     ax: Any = figure.subplots()
     for i, row in enumerate(rows):
         values = [v for v in row.get("per_participant", {}).values() if v is not None]

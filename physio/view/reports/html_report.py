@@ -70,10 +70,15 @@ class HtmlReport:
 
     def figure(self, figure: Figure, caption: str, name: str = "") -> Self:
         """Add a figure with a caption, which is also its alternative text."""
+        content = BytesIO()
+        try:
+            figure.savefig(content, format="png", dpi=140)
+        except Exception as error:  # the rest of the report is sound
+            return self.notice(
+                f"no figure: {caption} ({type(error).__name__}: {error})"
+            )
         if name:
             self.figures[name] = figure
-        content = BytesIO()
-        figure.savefig(content, format="png", dpi=140)
         data = base64.b64encode(content.getvalue()).decode("ascii")
         text = escape(caption)
         return self._add(

@@ -29,6 +29,7 @@ from physio.view.labels import (
 )
 from physio.view.plots.coverage import feature_figure, quality_figure
 from physio.view.plots.envelope import stitched
+from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.plots.session import session_figure
 from physio.view.plots.time_axes import ConditionInterval, condition_spans, display_unit
 from physio.view.reports.html_report import HtmlReport
@@ -253,7 +254,7 @@ def _spectrum(recording: Recording) -> Figure | None:
         power, freqs = psd_array_welch(
             data.T, rate, 0.5, min(80.0, 0.45 * rate), n_fft=n, verbose="error"
         )
-        figure = Figure((9, 3.4), layout="constrained")
+        figure = PlainTextFigure((9, 3.4), layout="constrained")
         ax: Any = figure.subplots()
         with np.errstate(divide="ignore"):
             ax.plot(freqs, 10 * np.log10(power.T), lw=0.8, alpha=0.8)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from physio.core.block import Block
 from physio.core.missing import missing_reason
+from physio.core.printable import printable
 from physio.view.labels import (
     ENDS,
     MEANING,
@@ -85,10 +86,10 @@ class TerminalLayout:
         width, height = options.max_width, self.height or options.height
         top: list[RenderableType] = [self._head(width), *self._labels()]
         if self.notice:
-            top.append(Text(f" {self.notice}", "bold", overflow="fold"))
+            top.append(Text(f" {printable(self.notice)}", "bold", overflow="fold"))
         for code, panel in self.participants.items():
             if panel.estimates is not None and len(panel.estimates):
-                top += [_rule(f"estimates {code}".rstrip())]
+                top += [_rule(f"estimates {_line(code)}".rstrip())]
                 top += self._estimates(panel.estimates, panel, width)
         top += [_rule("streams"), self._streams(width), *self._features()]
         free = options.reset_height()
@@ -111,7 +112,7 @@ class TerminalLayout:
     def _head(self, width: int) -> Text:
         title = Text.assemble(
             (" physio ", "bold"),
-            (f" {self.participant} " if self.participant else "", "dim"),
+            (f" {_line(self.participant)} " if self.participant else "", "dim"),
             (f" {clock(self.now - self.begin)} ", "bold"),
         )
         badges = Text(" ").join(
@@ -150,7 +151,7 @@ class TerminalLayout:
             )
         explained = "arousal" if "arousal" in names else next(iter(names), "")
         if contributions := largest_contributions(block, explained):
-            text = f" contributions to {explained}: {contributions}"
+            text = _line(f" contributions to {explained}: {contributions}")
             yield Text(text, "dim", no_wrap=True, overflow="crop")
         late = self.now - float(block.complete_until)
         if late > 2:
@@ -172,7 +173,7 @@ class TerminalLayout:
             row = _row(stats, self.now)
             table.add_row(*(row if wide else row[:4] + row[5:]))
         for name in self.missing_streams:
-            never = (Text(name, "bold red"), "", Text("never", "yellow"), "")
+            never = (Text(_line(name), "bold red"), "", Text("never", "yellow"), "")
             table.add_row(*never, *([""] if wide else []), _SILENT)
         return table
 
@@ -187,7 +188,7 @@ class TerminalLayout:
         return [
             Text.assemble(
                 (f" {clock(e.time - self.begin)}  ", "dim"),
-                (e.text, e.style),
+                (_line(e.text), e.style),
                 (f"  {e.repetitions} times" if e.repetitions > 1 else "", "dim"),
                 no_wrap=True,
                 overflow="ellipsis",
@@ -199,7 +200,7 @@ class TerminalLayout:
         if self.entry is not None:
             return Text.assemble(
                 (" marker: ", "bold cyan"),
-                self.entry,
+                _line(self.entry),
                 ("▏", "bold cyan blink"),
                 ("   Enter: set, Escape: cancel", "dim"),
             )
@@ -243,13 +244,13 @@ def status_line(screen: TerminalLayout) -> str:
             sd = float(standard_deviation(e, name)[-1])
             missing = f"missing ({reason_words(reason_codes(e, name)[-1])})"
             text = number(mean, sd) if np.isfinite(mean) else missing
-            parts.append(f"{code} {name} {text}".lstrip())
+            parts.append(_line(f"{code} {name} {text}").lstrip())
     for stats in screen.stats:
         rate, lost = stats.rate(screen.now), f"{stats.lost} lost"
         text = "silent" if stats.silent else f"{rate:.1f} Hz, {lost}"
         if not stats.silent and np.isnan(rate):
             text = lost if stats.samples else "no samples yet"
-        parts.append(f"{stats.info.name} {text}")
+        parts.append(_line(f"{stats.info.name} {text}"))
     if screen.latency_ms is not None:
         median, p99 = screen.latency_ms
         parts.append(f"computation {median:.1f} ms, p99 {p99:.1f} ms")
@@ -261,8 +262,8 @@ def _feature_line(code: str, features: Block) -> Padding:
     for chain, good, n, reason in feature_counts(features):
         style = "green" if good == n else "yellow" if good else "bold yellow"
         text = f" ({reason})" if good < n else ""
-        parts.append(Text(f"{chain} {good} of {n}{text}", style))
-    line = Text.assemble((f"features {code} ", "dim"), Text(", ").join(parts))
+        parts.append(Text(_line(f"{chain} {good} of {n}{text}"), style))
+    line = Text.assemble((_line(f"features {code} "), "dim"), Text(", ").join(parts))
     return Padding(line, (0, 1))
 
 
@@ -277,6 +278,11 @@ def _bar(
     caption = f" missing: {reason} "
     caption = caption if len(caption) <= width else reason[:width]
     return Text(caption.center(width, "╌"), "bold yellow")
+
+
+def _line(text: str) -> str:
+    """Return foreign text as one line that steers nothing."""
+    return printable(text, keep="")
 
 
 def _rule(title: str) -> Rule:
@@ -298,7 +304,7 @@ def _row(stats: StreamStats, now: float) -> tuple[Text, ...]:
     loss = Text(f"{lost} = {100 * fraction:.1f} %" if lost else "0")
     loss.stylize("bold red" if fraction > 0.05 else "yellow" if lost else "dim")
     return (
-        Text(stats.info.name, "bold red" if stats.silent else ""),
+        Text(_line(stats.info.name), "bold red" if stats.silent else ""),
         measured,
         Text(newest, "yellow" if not age <= 1.5 else ""),
         loss,
@@ -317,4 +323,4 @@ def _quality_text(stats: StreamStats) -> Text:
     )
     text.stylize(style)
     names = " ".join(flat[:3]) + (f" +{len(flat) - 3}" if len(flat) > 3 else "")
-    return text.append(f" flat: {names}", "bold yellow") if flat else text
+    return text.append(_line(f" flat: {names}"), "bold yellow") if flat else text

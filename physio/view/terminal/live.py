@@ -13,6 +13,7 @@ from rich.live import Live
 
 from physio.core.block import StreamInfo
 from physio.core.events import Item
+from physio.core.printable import printable
 from physio.core.protocols import Command, View
 from physio.view.terminal.keyboard import Keyboard
 from physio.view.terminal.layout import TerminalLayout, status_line
@@ -72,6 +73,7 @@ class Screen:
 
     def print_line(self, text: str) -> None:
         """Print a plain line."""
+        text = printable(text)
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -153,7 +155,8 @@ class Terminal(View):
         if now is not None:
             self.state.now = now
         for text in self.state.take(item):
-            self._print(f"{clock(self.state.elapsed)}  {text}")
+            line = printable(text, keep="")
+            self._print(f"{clock(self.state.elapsed)}  {line}")
 
     def due(self) -> bool:
         """Return whether `show` would draw now."""

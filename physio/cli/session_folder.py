@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import tomli_w
 
 from physio.cli.output import say
+from physio.cli.session_lock import ABOUT, FolderLock, unfinished
 
-ABOUT = "session.json"
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 
 
@@ -21,21 +22,29 @@ CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 def fresh(out: Path | None, participant: str) -> Iterator[Path]:
     """Create a new, empty session folder, readable by its owner alone.
 
-    A session that is already at ``out`` moves to ``<out>_old1`` and so on. If no
-    session starts, because a device is absent, the folders are as before.
+    The folder is locked until the session ends. A session that is already at ``out``
+    moves to ``<out>_old1`` and so on. If no session starts, because a device is absent,
+    the folders are as before. Sessions beside it that ended without their record are
+    announced.
 
     Raises
     ------
     ValueError
         If ``out`` holds other files.
+    OSError
+        If a session runs in ``out``.
     """
     if out is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         out = Path("sessions") / f"{participant or 'session'}-{stamp}"
-    previous = _moved_aside(out)
+    previous, lock = _locked(out)
     if previous is not None:
         say(f"{out} holds a session: it was moved to {previous}")
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for recording in unfinished(out.parent):
+        say(
+            f"{recording.parent}: the session ended without its record; save what it "
+            f"holds with: physio repair {quote(str(recording))}"
+        )
     try:
         yield out
     except BaseException:
@@ -44,13 +53,34 @@ def fresh(out: Path | None, participant: str) -> Iterator[Path]:
             if previous is not None:
                 previous.rename(out)
         raise
+    finally:
+        lock.release()
+
+
+def _locked(out: Path) -> tuple[Path | None, FolderLock]:
+    """Create a locked folder; return the new path of a session that was there."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: give a folder to --out")
+    if not out.exists():
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return None, FolderLock(out)
+    lock = FolderLock(out)
+    try:
+        previous = _moved_aside(out)
+        if previous is None:
+            return None, lock
+        out.mkdir(mode=0o700)
+        new = FolderLock(out)
+    except BaseException:
+        lock.release()
+        raise
+    lock.release()
+    return previous, new
 
 
 def _moved_aside(out: Path) -> Path | None:
     """Move a session to a free name; return its new path, None if there was none."""
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: give a folder to --out")
-    if not out.is_dir() or not any(out.iterdir()):
+    if not any(out.iterdir()):
         return None
     if not (out / ABOUT).is_file():
         raise ValueError(f"{out} holds other files: give a new folder to --out")
@@ -82,10 +112,13 @@ def check(folder: Path) -> Path:
 
 
 def delete(folder: Path) -> int:
-    """Delete a session; return its number of files. Errors as of `check`."""
-    check(folder)
-    files = sum(1 for p in folder.rglob("*") if p.is_file())
-    shutil.rmtree(folder)
+    """Delete a session; return its number of files.
+
+    Errors as of `check`, and OSError if the session runs.
+    """
+    with FolderLock(check(folder)):
+        files = sum(1 for p in folder.rglob("*") if p.is_file())
+        shutil.rmtree(folder)
     return files
 
 

@@ -41,6 +41,18 @@ def _place() -> Path:
     return Path(os.environ.get("XDG_RUNTIME_DIR") or gettempdir())
 
 
+def _remove_stale(place: Path) -> None:
+    """Remove sockets of this user that no process listens on: it was killed."""
+    for path in place.glob(f"physio-{os.getuid()}-*.sock"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+            except OSError:  # it has gone meanwhile, or cannot be reached
+                continue
+
+
 @dataclass
 class ControlSocket(Device):
     """Receives commands that other programs of the same user send.
@@ -59,6 +71,7 @@ class ControlSocket(Device):
 
     def __enter__(self) -> Self:
         path = socket_address(self.folder)
+        _remove_stale(path.parent)
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.settimeout(0)

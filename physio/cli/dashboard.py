@@ -7,12 +7,12 @@ import webbrowser
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from physio.cli.output import config_path, say
+from physio.core.private_file import write_private
 
 if TYPE_CHECKING:
     from physio.core.block import Block
@@ -139,11 +139,10 @@ def _computed(
 
 def _open(url: str) -> None:
     """Open a page so that the list of processes does not show its token."""
-    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or gettempdir())
-    path = folder / f"physio-dashboard-{os.getpid()}.html"
-    path.unlink(missing_ok=True)
-    path.touch(0o600)
-    path.write_text(
-        f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={url}">', "utf-8"
+    from physio.online.remote_control import runtime_folder
+
+    path = runtime_folder() / f"dashboard-{os.getpid()}.html"
+    write_private(
+        path, f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={url}">\n'
     )
     webbrowser.open(path.as_uri())

@@ -14,6 +14,7 @@ import tomli_w
 
 from physio.cli.output import say
 from physio.cli.session_lock import ABOUT, FolderLock, unfinished
+from physio.core.private_file import write_private
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 
@@ -90,8 +91,8 @@ def _moved_aside(out: Path) -> Path | None:
 
 def describe(folder: Path, tables: dict[str, Any], **about: Any) -> None:
     """Write the resolved settings and the state of a session."""
-    (folder / "session.toml").write_text(tomli_w.dumps(tables), "utf-8")
-    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+    write_private(folder / "session.toml", tomli_w.dumps(tables))
+    write_private(folder / ABOUT, json.dumps(about, indent=1) + "\n")
 
 
 def check(folder: Path) -> Path:

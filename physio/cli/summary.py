@@ -10,6 +10,7 @@ import numpy as np
 from physio.core.block import Block
 from physio.core.filename import UniqueFilenames
 from physio.core.missing import MissingReason
+from physio.core.private_file import open_private
 from physio.core.recording import Recording, computed, several_participants
 
 
@@ -66,7 +67,8 @@ def draw_overview(folder: Path) -> None:
             title=code or recording.metadata.get("participant", ""),
         )
         stem = files[f"overview.{code}" if code else "overview"]
-        figure.savefig(folder / f"{stem}.png", dpi=110)
+        with open_private(folder / f"{stem}.png", "wb") as file:
+            figure.savefig(file, format="png", dpi=110)
 
 
 def _computed(recording: Recording, kind: str) -> Sequence[Block] | None:

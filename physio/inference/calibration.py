@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from physio.core.events import Events, event_stream
+from physio.core.private_file import write_private
 from physio.core.recording import CALIBRATION as NAME
 from physio.models.personalization import RatedMoment
 
@@ -76,8 +77,7 @@ class Calibration:
 
     def write(self, path: Path) -> None:
         """Write the calibration to a file that only its owner can read."""
-        path.write_text(self.text() + "\n", "utf-8")
-        path.chmod(0o600)
+        write_private(path, self.text() + "\n")
 
     @classmethod
     def parse(cls, text: str, at: str = "the calibration") -> Self:

@@ -8,6 +8,7 @@ it was refused.
 
 import os
 import socket
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,19 +32,49 @@ TIMEOUT: Final = 5.0
 def socket_address(folder: Path) -> Path:
     """Return the path of the socket of the session in ``folder``.
 
-    It lies in the user's runtime folder: a socket's path may have 100 characters.
+    It lies in `runtime_folder`: a socket's path may have 100 characters.
+
+    Raises
+    ------
+    OSError
+        As of `runtime_folder`.
     """
     inode = folder.stat()
-    return _place() / f"physio-{os.getuid()}-{inode.st_dev:x}-{inode.st_ino:x}.sock"
+    return runtime_folder() / f"{inode.st_dev:x}-{inode.st_ino:x}.sock"
 
 
-def _place() -> Path:
-    return Path(os.environ.get("XDG_RUNTIME_DIR") or gettempdir())
+def runtime_folder() -> Path:
+    """Return the folder of this user's sockets, which no other user can enter.
+
+    It is created if need be: in the runtime folder of the user
+    (``XDG_RUNTIME_DIR``), else in the system's folder of temporary files.
+
+    Raises
+    ------
+    OSError
+        If it cannot be created, or if another user may have created it.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime and Path(runtime).is_dir():
+        folder = Path(runtime) / "physio"
+    else:
+        folder = Path(gettempdir()) / f"physio-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
+        raise OSError(
+            f"{folder} is not a folder of yours, but sockets of sessions belong there: "
+            "remove it, or set XDG_RUNTIME_DIR to a folder of yours"
+        )
+    if stat.S_IMODE(about.st_mode) != 0o700:
+        folder.chmod(0o700)
+    return folder
 
 
 def _remove_stale(place: Path) -> None:
-    """Remove sockets of this user that no process listens on: it was killed."""
-    for path in place.glob(f"physio-{os.getuid()}-*.sock"):
+    """Remove sockets that no process listens on: it was killed."""
+    for path in place.glob("*.sock"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect(str(path))
@@ -177,7 +208,7 @@ def request(folder: Path, command: Command, timeout: float = TIMEOUT) -> None:
     ValueError
         If the session refuses it.
     """
-    answers = _place() / f"physio-{os.getuid()}-{token_hex(8)}.sock"
+    answers = runtime_folder() / f"{token_hex(8)}.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
         out.bind(str(answers))
         try:

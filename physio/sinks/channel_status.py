@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
+from physio.core.private_file import write_private
 from physio.core.protocols import Sink
 from physio.quality.channel_monitor import ChannelMonitor
 
@@ -77,7 +78,7 @@ class ChannelStatusFile(Sink):
         text = json.dumps({"at": self._until, "streams": self.conditions.figures()})
         part = self.folder / f"{FILE}.part"
         try:
-            part.write_text(text + "\n", "utf-8")
+            write_private(part, text + "\n")
             part.replace(self.folder / FILE)
         except OSError as error:  # the disk may have room again in a second
             if not self._failed:

@@ -12,6 +12,7 @@ import numpy as np
 
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
+from physio.core.private_file import open_private
 from physio.core.protocols import Sink
 from physio.core.recording import computed
 
@@ -34,7 +35,7 @@ class JsonLines(Sink):
 
     def __enter__(self) -> Self:
         path = self.folder / "estimates.jsonl"
-        self._file = path.open("x", encoding="utf-8")
+        self._file = open_private(path, "x")
         return self
 
     def __exit__(

@@ -13,6 +13,7 @@ from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
 from physio.core.filename import UniqueFilenames
 from physio.core.missing import MissingReason, has_reason, missing_reason
+from physio.core.private_file import open_private
 from physio.core.protocols import Sink
 from physio.core.recording import COMPUTED, computed
 from physio.core.stream_codec import to_dict
@@ -69,6 +70,7 @@ class ParquetTables(Sink):
     rows: int = 2400
     _waiting: dict[str, list[Block]] = field(default_factory=dict, init=False)
     _files: dict[str, Any] = field(default_factory=dict, init=False)
+    _targets: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _names: UniqueFilenames = field(
         default_factory=UniqueFilenames, init=False, repr=False, compare=False
     )
@@ -86,6 +88,7 @@ class ParquetTables(Sink):
             self._flush(name)
         for name, file in self._files.items():
             file.close()
+            self._targets[name].close()
             path = self.folder / f"{self._names[name]}.parquet"
             path.with_name(f"{path.name}.part").rename(path)
 
@@ -116,7 +119,8 @@ class ParquetTables(Sink):
         if name not in self._files:
             schema = table.schema.with_metadata(_metadata(waiting[0].info, self.about))
             path = self.folder / f"{self._names[name]}.parquet.part"
-            self._files[name] = parquet.ParquetWriter(path, schema)
+            target = self._targets[name] = open_private(path, "wb")
+            self._files[name] = parquet.ParquetWriter(target, schema)
         self._files[name].write_table(table.cast(self._files[name].schema))
 
 

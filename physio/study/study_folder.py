@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import physio.assets
+from physio.core.private_file import open_private
 from physio.study.counterbalancing import draw_orders
 from physio.study.design import Design
 
@@ -265,6 +266,8 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     new.mkdir(mode=0o700, parents=True)
     try:
         yield new
+        for path in new.iterdir():
+            path.chmod(0o600)
         shutil.rmtree(folder, ignore_errors=True)
         new.rename(folder)
     finally:
@@ -272,5 +275,5 @@ def replace_folder(folder: Path) -> Iterator[Path]:
 
 
 def _write(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
+    with open_private(path, "x") as file:
         file.write(text)

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from physio.core.private_file import restrict
+
 
 def create(path: Path) -> int:
     """Create a new file for the recording; rename an existing one."""
@@ -14,9 +16,11 @@ def create(path: Path) -> int:
     try:
         if path.exists():
             path.rename(_free(path))
-        return os.open(path, flags, 0o600)
+        file = os.open(path, flags, 0o600)
     except OSError as error:
         raise OSError(f"cannot record into {path}: {error.strerror}") from error
+    restrict(file)
+    return file
 
 
 def _free(path: Path) -> Path:

@@ -1,0 +1,39 @@
+"""Files and folders that only their owner can read."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def open_private(path: Path, mode: str = "w") -> Any:
+    """Open a file that only its owner can read, whatever the umask is.
+
+    Parameters
+    ----------
+    path
+        The file. One that exists gets these permissions as well.
+    mode
+        ``"w"`` or ``"x"``, with ``"b"`` for bytes; text is in UTF-8.
+    """
+    encoding = None if "b" in mode else "utf-8"
+    return open(path, mode, encoding=encoding, opener=_create)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write text to a file that only its owner can read."""
+    with open_private(path) as file:
+        file.write(text)
+
+
+def restrict(file: int) -> None:
+    """Let only the owner read and write an open file, where the system can."""
+    if hasattr(os, "fchmod"):
+        with suppress(OSError):  # a file system without permissions
+            os.fchmod(file, 0o600)
+
+
+def _create(path: str, flags: int) -> int:
+    file = os.open(path, flags, 0o600)
+    restrict(file)
+    return file

@@ -1,6 +1,6 @@
 """``python -m physio.cli``."""
 
-from physio.cli import main
+from physio.__main__ import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,7 @@
 """Run of one session: its devices, sinks, view and figures, from start to end."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -384,18 +385,34 @@ def _metadata(config: SessionConfig) -> dict[str, str]:
 
 
 class _StopOnSignal:
-    """Ends the session with its present step on Ctrl-C and SIGTERM."""
+    """Ends the session with its present step on Ctrl-C, SIGTERM and SIGHUP.
+
+    SIGHUP means that the terminal is gone: what is printed from then on is dropped. One
+    that is ignored, as under ``nohup``, stays ignored.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._before: dict[signal.Signals, Any] = {}
+        self._terminals: list[int] = []
 
     def __enter__(self) -> None:
         for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")):
             self._before[number] = signal.signal(number, self._stop(name))
+        hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+        if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+            self._terminals = [file for file in range(3) if os.isatty(file)]
+            self._before[hangup] = signal.signal(hangup, self._hang_up)
 
     def _stop(self, name: str) -> Callable[[int, FrameType | None], None]:
         return lambda _number, _frame: self._session.stop(f"interrupted by {name}")
+
+    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for file in self._terminals:
+            os.dup2(nowhere, file)
+        os.close(nowhere)
+        self._session.stop("interrupted by SIGHUP")
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():

@@ -3,6 +3,7 @@
 import os
 import select
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
@@ -99,7 +100,8 @@ class Keyboard:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
+            with suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
             self._file = None
 
     @property

@@ -22,12 +22,19 @@ from typing import (
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from physio.core.filename import invalid_reason
+from physio.core.input_file import refuse_endless
+from physio.core.json_table import DEEPEST, is_nested_too_deep
 
 TRUSTED: Final = ("physio", "devices")
 """Packages that a file may name without being asked."""
 
 RESEARCH: Final = ("experiments", "benchmarks")
 """Packages of the source repository that are not installed with the library."""
+
+LARGEST: Final = 4_000_000
+"""Largest file of settings that is read (bytes)."""
+
+_LONGEST_NUMBER: Final = 400  # characters of a fraction
 
 RENAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "asked": ("on_demand",),
@@ -129,13 +136,27 @@ def _with_included(path: Path, including: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    refuse_endless(path)
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            raw = file.read(LARGEST + 1)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    if len(raw) > LARGEST:
+        raise ValueError(
+            f"{path} is no file of settings: it is larger than {LARGEST / 1e6:.0f} MB"
+        )
+    try:
+        tables = tomllib.loads(raw.decode("utf-8"))
+    except ValueError as error:
         raise ValueError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        tables = None
+    if tables is None or is_nested_too_deep(tables):
+        raise ValueError(
+            f"{path}: tables and lists are nested deeper than {DEEPEST} levels"
+        )
+    return tables
 
 
 def _merge(included: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,7 +247,7 @@ def make(
     values = {k: _checked(v, hints[k], f"{at}.{k}") for k, v in parts.items()}
     try:
         return cls(**values, **given)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ArithmeticError) as error:
         raise ValueError(f"{at}: {error}") from error
 
 
@@ -415,10 +436,7 @@ def _checked(value: Any, hint: Any, at: str) -> Any:
         checked = (_checked(v, inner[0], f"{at}[{i}]") for i, v in enumerate(value))
         return tuple(checked)
     if hint is Fraction and not isinstance(value, Fraction | bool):
-        try:
-            return Fraction(str(value))
-        except ValueError:
-            raise ValueError(f"{at} = {value!r}: input should be a number") from None
+        return _fraction(value, at)
     rules = ConfigDict(strict=True, arbitrary_types_allowed=True)
     try:
         return TypeAdapter(hint, config=rules).validate_python(value)
@@ -427,3 +445,16 @@ def _checked(value: Any, hint: Any, at: str) -> Any:
         where = "".join(f"[{p}]" for p in first["loc"] if isinstance(p, int))
         message = first["msg"][0].lower() + first["msg"][1:]
         raise ValueError(f"{at}{where} = {first['input']!r}: {message}") from None
+
+
+def _fraction(value: Any, at: str) -> Fraction:
+    """Return the number that a setting holds: 250, 0.5 or ``"1000/3"``."""
+    text = str(value) if isinstance(value, int | float | str) else ""
+    exponent = text.lower().partition("e")[2]
+    is_short = len(text) <= _LONGEST_NUMBER and len(exponent.lstrip("+-")) <= 3
+    try:
+        if is_short:  # else it could take the whole memory
+            return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        pass
+    raise ValueError(f"{at} = {value!r}: input should be a number")

@@ -39,6 +39,9 @@ app = typer.Typer(
     replays a recording. `physio live CONFIG.toml` runs devices.""",
 )
 
+LONGEST: Final = 2000
+"""Longest message of an error (characters)."""
+
 PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Live": (
         sessions.demo,
@@ -98,7 +101,7 @@ def main() -> None:
         refuse_namesake()
         doctor_checks.configure_lsl()
         app()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, OverflowError, MemoryError, RecursionError) as error:
         page = help_links.page(error)
         hint = f" (see {page})" if page else ""
         say(f"physio: {printable(_sentence(error), keep='')}{hint}", err=True)
@@ -127,4 +130,9 @@ def refuse_namesake() -> None:
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror.lower()}"
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        text = f"the memory of this computer is too small for this input ({text})"
+    elif isinstance(error, RecursionError):
+        text = f"the input is nested too deep ({text})"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

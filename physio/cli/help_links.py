@@ -10,6 +10,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.cli.extract": "extract",
     "physio.cli.recordings": "recording",
     "physio.cli.session_folder": "session",
+    "physio.cli.session_lock": "session",
     "physio.cli.evaluate": "evaluate",
     "physio.cli.personal": "affect",
     "physio.cli.report": "dashboard",

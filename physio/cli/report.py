@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli.output import say
+from physio.core.input_file import refuse_endless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,9 +85,10 @@ def _of_result(path: Path) -> "HtmlReport":
     """Return the report of an evaluation or an audit."""
     from physio.view.reports.evaluation import audit_report, evaluation_report
 
+    refuse_endless(path)
     try:
         result = json.loads(path.read_text("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         result = None
     if isinstance(result, dict) and isinstance(result.get("rows"), list):
         if all({"model", "metric"} <= row.keys() for row in result["rows"]):

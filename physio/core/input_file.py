@@ -10,11 +10,30 @@ def existing_file(path: str | Path) -> Path:
     ------
     FileNotFoundError
         If there is no such file.
+    ValueError
+        If it is a pipe or a device.
     """
     path = Path(path)
+    refuse_endless(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     return path
+
+
+def refuse_endless(path: Path) -> None:
+    """Refuse a pipe, a socket or a device, of which a reader may find no end.
+
+    A path that does not exist, or is a folder, passes.
+
+    Raises
+    ------
+    ValueError
+        If it is one.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError(
+            f"{path} is a pipe or a device and no file: save its content in a file"
+        )
 
 
 def read_bytes(path: str | Path, file_format: str) -> bytes:
@@ -25,8 +44,9 @@ def read_bytes(path: str | Path, file_format: str) -> bytes:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is a folder.
+        If it is a folder, a pipe or a device.
     """
+    refuse_endless(Path(path))
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:

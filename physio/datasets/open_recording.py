@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from physio.core.input_file import refuse_endless
 from physio.core.recording import Recording
 from physio.datasets import bids, wesad
 from physio.io import empatica
@@ -126,6 +127,7 @@ def read(
         return _folder(path, participant)
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
+    refuse_endless(path)
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith(b"PK"):

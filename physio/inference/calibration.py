@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from physio.core.events import Events, event_stream
+from physio.core.input_file import refuse_endless
 from physio.core.private_file import write_private
 from physio.core.recording import CALIBRATION as NAME
 from physio.models.personalization import RatedMoment
@@ -91,7 +92,7 @@ class Calibration:
         try:
             parts = json.loads(text)
             version = int(parts["version"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise ValueError(f"{at} is no calibration file") from None
         if version != VERSION:
             raise ValueError(
@@ -112,6 +113,7 @@ class Calibration:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Return the calibration in a file; raise ValueError as `parse`."""
+        refuse_endless(path)
         try:
             text = path.read_text("utf-8")
         except UnicodeDecodeError:

@@ -14,6 +14,7 @@ import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
+from physio.core.input_file import refuse_endless
 from physio.core.recording import Recording
 
 MEMBER: Final = 512 * 2**20
@@ -242,9 +243,12 @@ def _files(path: Path) -> dict[str, bytes]:
         paths = sorted(p for p in path.iterdir() if _READ.fullmatch(p.name))
         sizes = [(p.name, p.stat().st_size) for p in paths]
         _check(path, sizes)
+        for file in paths:
+            refuse_endless(file)
         return {p.name: p.read_bytes().removeprefix(b"\xef\xbb\xbf") for p in paths}
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
+    refuse_endless(path)
     with path.open("rb") as raw:
         try:
             file = zipfile.ZipFile(raw)

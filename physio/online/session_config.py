@@ -1,6 +1,5 @@
 """Session file: devices, chains, estimator and sinks."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -11,6 +10,7 @@ from physio import config
 from physio.core import filename
 from physio.core.aligner import TickGrid
 from physio.core.block import StreamInfo
+from physio.core.json_table import json_table
 from physio.core.protocols import Clock, Device, Sink
 from physio.core.recording import Recording
 from physio.core.stage import Chain, Stage
@@ -39,6 +39,9 @@ COMPUTING: Final = (
 _INSTEAD: Final = "name the chains and the estimator in a session file with --config"
 _DEEPEST: Final = 24  # tables within tables, of what a recording carries
 
+MAX_RATE: Final = 100
+"""Largest rate of ticks and estimates (Hz): each tick is a row of every table."""
+
 RESERVED: Final = ("features", "estimates", "session")
 """Names that no device may have: the session's own streams begin with them."""
 
@@ -52,7 +55,7 @@ class SessionSettings:
     participant
         Code of the participant, never a name.
     rate
-        Rate of ticks and estimates (Hz).
+        Rate of ticks and estimates (Hz), at most `MAX_RATE`.
     stall_timeout
         Time without a sample after which a stream is declared silent (s).
     consent
@@ -71,8 +74,11 @@ class SessionSettings:
     record: bool = True
 
     def __post_init__(self) -> None:
-        if self.rate <= 0:
-            raise ValueError(f"rate must be above 0 Hz, not {self.rate}")
+        if not 0 < self.rate <= MAX_RATE:
+            raise ValueError(
+                f"rate must be above 0 Hz and at most {MAX_RATE} Hz, "
+                f"not {float(self.rate):g}"
+            )
         if self.stall_timeout <= 0:
             raise ValueError(
                 f"stall_timeout must be above 0 s, not {self.stall_timeout}"
@@ -324,12 +330,11 @@ def recorded(recording: Recording, trust: tuple[str, ...] = ()) -> SessionConfig
     if "config" not in recording.metadata:
         return None
     at = "the recording's config"
-    try:
-        tables = json.loads(recording.metadata["config"])
-    except (TypeError, ValueError, RecursionError):
-        tables = None
-    if not isinstance(tables, dict):
-        raise ValueError(f"{at} holds no tables of settings; {_INSTEAD}")
+    tables = json_table(recording.metadata["config"])
+    if tables is None:
+        raise ValueError(
+            f"{at} holds no tables of settings, or they are nested too deep; {_INSTEAD}"
+        )
     session = tables.get("session", {})
     if not isinstance(session, dict):
         raise ValueError(f"{at}: session must be a table; {_INSTEAD}")

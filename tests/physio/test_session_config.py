@@ -209,7 +209,14 @@ def test_a_file_that_only_records_computes_nothing() -> None:
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"session": {"rate": 0}}, "f: session: rate must be above 0 Hz, not 0"),
+        (
+            {"session": {"rate": 0}},
+            "f: session: rate must be above 0 Hz and at most 100 Hz, not 0",
+        ),
+        (
+            {"session": {"rate": 1e9}},
+            "f: session: rate must be above 0 Hz and at most 100 Hz, not 1e+09",
+        ),
         ({"session": 3}, "f: session = 3 must be a table, [session]"),
         ({"devices": {"a": 1}}, "f: devices.a = 1 must be a table, [devices.a]"),
         (

@@ -1,6 +1,5 @@
 """State of a session, live or recorded, that the dashboard's figures and texts show."""
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Events, Item
+from physio.core.json_table import stored_config
 from physio.core.missing import missing_reason
 from physio.core.recording import (
     BASELINE_START,
@@ -443,7 +443,7 @@ def state_of_recording(
     session = SessionState(recording.seconds + 60, recording.seconds + 60)
     session.begin = recording.begin
     session.participant = recording.metadata.get("participant", "")
-    session.update({"config": json.loads(recording.metadata.get("config", "{}"))})
+    session.update({"config": stored_config(recording.metadata)})
     for name, blocks in recording.streams.items():
         if not any(map(len, blocks)):
             session.add_stream(blocks[0].info)

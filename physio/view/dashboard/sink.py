@@ -20,6 +20,7 @@ import numpy as np
 
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
+from physio.core.json_table import stored_config
 from physio.core.protocols import Clock, Command, Sink, WallClock
 from physio.core.recording import computed
 from physio.view.dashboard.codec import Encoder
@@ -241,7 +242,7 @@ class Dashboard(Sink):
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Announce the streams of the devices to the server."""
         about = session_about(self.about, self.clock.now())
-        path = self._recording_path(json.loads(self.about.get("config", "{}")))
+        path = self._recording_path(stored_config(self.about))
         self._outbox.put({**about, "recorded_at": path, "streams": list(streams)})
 
     def write(self, item: Item) -> None:
@@ -324,7 +325,7 @@ class Dashboard(Sink):
 
 def session_about(about: Mapping[str, str], now: float) -> dict[str, Any]:
     """Return the description of a session that `SessionState.update` takes."""
-    config = json.loads(about.get("config", "{}"))
+    config = stored_config(about)
     return {
         "begin": float(about.get("begin", now)),
         "participant": about.get("participant", ""),

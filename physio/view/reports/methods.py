@@ -70,9 +70,7 @@ def methods_paragraph(config: Mapping[str, Any], version: str) -> tuple[str, lis
         "processing and offline processing of the recording give identical results."
     ]
     for name, chain in config.get("chains", {}).items():
-        clauses = [
-            s for stage in chain.get("stages", ()) for s in _stage_clauses(stage)
-        ]
+        clauses = list(_stage_clauses(chain.get("stages", ())))
         if clauses:
             text = "; ".join(clauses)
             sentences.append(f"{name}: {text[0].upper()}{text[1:]}.")
@@ -123,10 +121,10 @@ def _stage_clauses(stage: Any) -> Iterator[str]:
         for value in stage.values():
             yield from _stage_clauses(value)
         if name in _CLAUSES:
-            settings = {k: _formatted(v) for k, v in stage.items()}
             try:
+                settings = {k: _formatted(v) for k, v in stage.items()}
                 yield _CLAUSES[name].format(**settings)
-            except (KeyError, ValueError):  # settings of another version
+            except (KeyError, ValueError, TypeError):  # settings of another version
                 yield f"{name} was applied"
     elif isinstance(stage, list | tuple):
         for part in stage:

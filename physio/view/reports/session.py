@@ -1,6 +1,5 @@
 """Report on one session: streams, signal quality, estimates, features, events."""
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from itertools import pairwise
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Block
 from physio.core.events import Events
+from physio.core.json_table import stored_config
 from physio.core.recording import (
     MARKERS,
     STREAM_TIMEOUT,
@@ -310,7 +310,7 @@ def _add_data_sheet(
         f"delay of {channel} behind its marker": d for channel, d in timing.items()
     }
     page.table(pd.DataFrame({"": rows}))
-    config = json.loads(about.get("config", "{}"))
+    config = stored_config(about)
     text, references = methods_paragraph(config, version("physio-affect"))
     page.heading("Methods")
     page.text(text)

@@ -45,6 +45,22 @@ def clocks() -> Finding:
     return Finding(not coarse, text, "Stamps will be coarse here.")
 
 
+def kernels() -> Finding:
+    """See whether compiled kernels can be stored."""
+    from physio.dsp import iir
+    from physio.dsp.jit import cache_folder
+
+    folder = cache_folder(iir.run)
+    if folder is None:
+        return Finding(
+            False,
+            "no folder for compiled kernels can be written: they are compiled in "
+            "memory, so every session starts minutes later",
+            "Set NUMBA_CACHE_DIR to a folder that you can write.",
+        )
+    return Finding(True, f"compiled kernels are stored in {folder}")
+
+
 def ports() -> Finding:
     """See whether LSL has ports left."""
     free = sum(map(_is_free, LSL_PORTS))

@@ -100,6 +100,7 @@ def doctor() -> None:
         doctor_checks.clocks(),
         _disk(),
         *doctor_checks.permissions(),
+        doctor_checks.kernels(),
         doctor_checks.ports(),
         _lsl(),
         _board(),

@@ -4,11 +4,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array, StreamInfo
 from physio.core.missing import MissingReason
 from physio.dsp.iir import sections
+from physio.dsp.jit import njit
 from physio.dsp.simd_codegen import LANES, resonate
 from physio.dsp.window import panes
 

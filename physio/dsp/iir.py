@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.signal
-from numba import njit
 
 from physio.core.block import Array, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import Stage
+from physio.dsp.jit import njit
 
 Counts = npt.NDArray[np.int64]
 

@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage
+from physio.dsp.jit import njit
 
 Counts = npt.NDArray[np.int64]
 

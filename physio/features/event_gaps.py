@@ -3,9 +3,9 @@
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from physio.core.block import Array
+from physio.dsp.jit import njit
 
 _PLAIN: Final = np.array(np.nan).view(np.uint64) << np.uint64(1)
 _SHIFT: Final = np.uint64(1)

@@ -243,8 +243,8 @@ def _files(path: Path) -> dict[str, bytes]:
         paths = sorted(p for p in path.iterdir() if _READ.fullmatch(p.name))
         sizes = [(p.name, p.stat().st_size) for p in paths]
         _check(path, sizes)
-        for file in paths:
-            refuse_endless(file)
+        for part in paths:
+            refuse_endless(part)
         return {p.name: p.read_bytes().removeprefix(b"\xef\xbb\xbf") for p in paths}
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.stage import OutputSchedule, Stage, read_only
+from physio.dsp.jit import njit
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.cardiac.heart_rate import check_beats
 from physio.features.event_gaps import missing_reasons

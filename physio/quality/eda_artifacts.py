@@ -5,11 +5,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.stage import OutputSchedule, Stage, read_only
+from physio.dsp.jit import njit
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.columns import column
 

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array, StreamInfo
 from physio.core.stage import Stage
+from physio.dsp.jit import njit
 from physio.quality.range_checks import masks
 
 Counts = npt.NDArray[np.int64]

@@ -5,10 +5,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.stage import Stage
+from physio.dsp.jit import njit
 
 _STILL: Final = 1e-3  # g, noise of a sensor on a table: the smallest activity
 

@@ -6,13 +6,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import is_point
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage, read_only
 from physio.dsp.iir import run
+from physio.dsp.jit import njit
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.cardiac.peak_detection import (
     RECENT_INTERVALS,

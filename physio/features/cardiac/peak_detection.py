@@ -4,12 +4,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array, StreamInfo
 from physio.core.events import is_point
 from physio.core.missing import MissingReason
 from physio.dsp.iir import Sections, butterworth, sections
+from physio.dsp.jit import njit
 from physio.features.columns import column
 
 Counts = npt.NDArray[np.int64]

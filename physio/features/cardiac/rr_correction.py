@@ -5,11 +5,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import Stage
+from physio.dsp.jit import njit
 from physio.features.cardiac.heart_rate import check_beats
 from physio.features.cardiac.peak_detection import RECENT_INTERVALS, RR_RANGE
 

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array
+from physio.dsp.jit import njit
 
 KNOTS: Final = 4
 """Number of splines that contribute to a sample."""

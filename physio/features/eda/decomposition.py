@@ -5,10 +5,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array
 from physio.core.missing import MissingReason
+from physio.dsp.jit import njit
 from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
 
 SETTINGS: Final = ("default", "cvxeda")

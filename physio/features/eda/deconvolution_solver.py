@@ -7,9 +7,9 @@ see `physio.features.eda.block_cholesky`.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from physio.core.block import Array
+from physio.dsp.jit import njit
 from physio.features.eda.block_cholesky import (
     KNOTS,
     backsolve,

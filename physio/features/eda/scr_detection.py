@@ -6,12 +6,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage
+from physio.dsp.jit import njit
 from physio.dsp.window import every
 from physio.features.eda.decomposition import Decomposition, check_setting
 from physio.features.eda.online_decomposition import (

@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import scipy.signal
-from numba import njit
 
 from physio.core.block import Array, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import read_only
+from physio.dsp.jit import njit
 from physio.dsp.simd_codegen import LANES, strided_sums, variance
 from physio.dsp.window import every
 

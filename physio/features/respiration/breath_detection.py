@@ -4,9 +4,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array
+from physio.dsp.jit import njit
 
 Counts = npt.NDArray[np.int64]
 

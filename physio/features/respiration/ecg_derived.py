@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.stage import OutputSchedule, Stage, read_only
+from physio.dsp.jit import njit
 from physio.dsp.window import STATISTICS, Panes, every, panes, slide
 from physio.features.cardiac.heart_rate import check_beats
 from physio.features.event_gaps import missing_reasons

@@ -12,12 +12,12 @@ from physio.core.events import Events, event_stream
 from physio.core.input_file import existing_file
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
+from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
+from physio.io.edf_header import LARGEST, Signal, check_size, read_signals
+from physio.io.units import read_unit, unit_note
 
 if TYPE_CHECKING:
     import mne
-
-LARGEST: Final = 2**30
-"""The most samples, of all channels together, that are read at once."""
 
 _UNITS: Final = {
     "eeg": ("uV", 1e6),
@@ -65,13 +65,16 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     The sizes in an EDF or BDF header are compared with the file before anything is
     read. Labels as ``EEG Fp1`` and ``ECG ECG`` give the kind where MNE takes all for
     EEG, and become ``Fp1`` and ``ECG``; the same label twice becomes ``F1-0`` and
-    ``F1-1``. Channels of different rates are brought to the fastest by MNE. Samples
-    under an annotation ``BAD_ACQ_SKIP`` are NaN.
+    ``F1-1``. Labels and units of EDF and BDF also tell skin conductance, pulse,
+    breathing, temperature and helper columns from electrodes; the unit of each channel
+    is that of the header, and a unit that is missing or unknown scales nothing:
+    ``metadata["warnings"]`` names the channels. Channels of different rates are brought
+    to the fastest by MNE. Samples under an annotation ``BAD_ACQ_SKIP`` are NaN.
     """
     path = existing_file(path)
     most = LARGEST
     if path.suffix.lower() in (".edf", ".bdf"):
-        _check(path)
+        check_size(path)
         # Slow channels are brought to the rate of the fastest: 64 samples for a byte
         # are more than any recording asks for.
         most = min(most, 64 * path.stat().st_size)
@@ -119,19 +122,15 @@ def from_mne(
     data = np.array(raw.get_data().T, order="C")
     missing = _missing(raw, data.shape)
     kinds: dict[str, list[int]] = {}
-    channels = []
-    for i, (name, kind) in enumerate(
-        zip(raw.ch_names, raw.get_channel_types(), strict=True)
-    ):
-        label, kind = _named(name, kind)
-        unit, scale = _UNITS.get(kind, ("1", 1.0))
-        channels.append(Channel(label, kind if kind in _UNITS else "misc", unit))
+    channels, notes = _channels(raw, device)
+    for i, (channel, scale) in enumerate(channels):
         data[:, i] *= scale
-        kinds.setdefault(channels[-1].kind, []).append(i)
+        if channel is not None:
+            kinds.setdefault(channel.kind, []).append(i)
     data[missing & ~np.isnan(data)] = MissingReason.NO_SIGNAL.nan
     streams: dict[str, tuple[Block, ...]] = {}
     for kind, columns in kinds.items():
-        selected = tuple(channels[i] for i in columns)
+        selected = tuple(c for i in columns if (c := channels[i][0]) is not None)
         if len({c.name for c in selected}) < len(
             selected
         ):  # "EEG A" and "A": as they were
@@ -147,12 +146,91 @@ def from_mne(
         "source": "MNE",
         "begin": "0.0",
         **({"participant": participant} if participant else {}),
+        **({"warnings": "; ".join(notes)} if notes else {}),
     }
     if raw.info["meas_date"] is not None:
         begin = raw.info["meas_date"].timestamp() + raw.first_time
         about["begin_unix"] = repr(begin)
     events = _events(raw, f"{device}.annotations", participant)
     return Recording(streams, {events.info.name: events}, (), about)
+
+
+def _channels(
+    raw: "mne.io.BaseRaw", device: str
+) -> tuple[list[tuple[Channel | None, float]], list[str]]:
+    """Return each channel with the factor of MNE's values, and notes on units.
+
+    A signal of EDF with an empty range, as ``-`` in CHB-MIT, is None.
+    """
+    stated = _stated(raw)
+    channels: list[tuple[Channel | None, float]] = []
+    units: dict[tuple[str, str, str], list[str]] = {}
+    unused = []
+    for name, mne_kind in zip(raw.ch_names, raw.get_channel_types(), strict=True):
+        label, declared = _named(name.replace("\0", " ").strip() or name, mne_kind)
+        if name not in stated:
+            kind = declared if declared in _UNITS else "misc"
+            unit, factor = _UNITS[kind]
+            channels.append((Channel(label, kind, unit), factor))
+            continue
+        signal, scale = stated[name]
+        if signal.empty and mne_kind != "stim":
+            channels.append((None, 1.0))
+            unused.append(name)
+            continue
+        kind, usual = _kind(label, signal.unit, declared, mne_kind)
+        unit, factor, assumed = read_unit(signal.unit, usual)
+        unit = "1" if assumed or kind == "stim" else unit
+        channels.append((Channel(label, kind, unit), scale * factor))
+        units.setdefault((kind, signal.unit, usual), []).append(label)
+    notes = []
+    for (kind, text, usual), names in units.items():
+        if read_unit(text, usual).assumed:
+            notes.append(
+                f"{device}.{kind} states no unit for {', '.join(names[:8])}: values "
+                f"stay as they are; if they are {usual}, state it in the header"
+            )
+        elif note := unit_note(f"{device}.{kind}", text, usual, names):
+            notes.append(note)
+    if unused:
+        notes.append(
+            f"left out, as the header gives them an empty range: {', '.join(unused)}"
+        )
+    return channels, notes
+
+
+def _kind(label: str, unit: str, declared: str, mne_kind: str) -> ChannelKind:
+    """Return kind and usual unit of a signal; MNE's kind is a default if it is EEG."""
+    if mne_kind != "eeg":
+        kind = declared if declared in _UNITS else "misc"
+        return ChannelKind(kind, UNITS.get(kind, "1"))
+    return channel_kind(
+        label, unit, "" if declared == "eeg" else declared, ChannelKind("eeg", "uV")
+    )
+
+
+def _stated(raw: "mne.io.BaseRaw") -> dict[str, tuple[Signal, float]]:
+    """Return header and factor to the header's unit of each channel of EDF and BDF.
+
+    MNE takes values whose unit it does not know for volts.
+    """
+    if type(raw).__name__ not in ("RawEDF", "RawBDF") or raw.filenames[0] is None:
+        return {}
+    path = Path(raw.filenames[0])
+    extras = raw._raw_extras[0]  # noqa: SLF001 - what MNE's values were multiplied by
+    if path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
+        return {}
+    signals = read_signals(path)
+    names, units = list(extras["ch_names"]), np.asarray(extras["units"], float)
+    if not len(signals) == len(names) == len(units):
+        return {}
+    if len(raw.ch_names) == len(names):  # also if some were renamed
+        names = list(raw.ch_names)
+    back = {1e-6: 1e6, 1e-3: 1e3}
+    return {
+        name: (signal, back.get(float(unit), 1.0))
+        for name, signal, unit in zip(names, signals, units, strict=True)
+    }
 
 
 def _named(name: str, kind: str) -> tuple[str, str]:
@@ -195,49 +273,3 @@ def _missing(raw: "mne.io.BaseRaw", shape: tuple[int, int]) -> Any:
         if a["description"] == "BAD_ACQ_SKIP":
             missing[rows] = True
     return missing
-
-
-def _check(path: Path) -> None:
-    """Refuse an EDF or BDF file whose header does not match its size."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(256)
-        fields = {
-            "bytes of the header": (184, 192),
-            "number of records": (236, 244),
-            "number of signals": (252, 256),
-        }
-        sizes = {
-            quantity: _number(path, head[a:b], quantity)
-            for quantity, (a, b) in fields.items()
-        }
-        length, records, signals = sizes.values()
-        if not 0 < signals < 10_000 or length != 256 * (signals + 1):
-            raise ValueError(
-                f"{path}: a header of {length} bytes for {signals} signals; it must "
-                "have 256 for itself and for each"
-            )
-        more = file.read(length - 256)
-    places = range(signals * 216, signals * 224, 8)
-    samples = [_number(path, more[p : p + 8], "samples of a record") for p in places]
-    width = 3 if head[:1] == b"\xff" else 2
-    record = sum(samples) * width
-    if min(samples) < 0 or record == 0 or record > LARGEST:
-        raise ValueError(f"{path}: records of {record} bytes")
-    there = (size - length) // record
-    if records != -1 and there < records:  # -1: a recording that was never closed
-        raise ValueError(
-            f"{path} is truncated: its header declares {records} records, but it has "
-            f"{there}"
-        )
-
-
-def _number(path: Path, field: bytes, quantity: str) -> int:
-    try:
-        return int(field.decode("ascii").strip())
-    except ValueError:
-        shown = field.decode("latin-1").strip()
-        raise ValueError(
-            f"{path} is no EDF or BDF file: {shown!r} stands where the {quantity} "
-            f"belongs"
-        ) from None

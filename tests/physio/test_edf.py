@@ -98,7 +98,7 @@ def test_labels_twice_uneven_rates_and_stim_channels(data: Path) -> None:
     (both,) = uneven.streams["eeg.eeg"]
     assert (both.info.rate, len(both)) == (100, 11000)
     bdf = edf.read(data / "edf" / "test.bdf")
-    assert set(bdf.streams) == {"eeg.eeg", "eeg.stim"}
+    assert set(bdf.streams) == {"eeg.eeg", "eeg.eog", "eeg.stim"}
     marked = edf.read(data / "edf" / "test.edf").events["eeg.annotations"]
     assert marked.labels[:2] == ("start", "type A")
 
@@ -165,6 +165,105 @@ def test_the_smallest_file_is_read(tmp_path: Path) -> None:
     assert block.info.names == ("Fz",)
     # One step of 16 bits over 200 uV.
     assert np.allclose(block.data[:, 0], [-100, 0, 100, 0], atol=200 / 65535)
+
+
+def several(path: Path, signals: list[tuple[str, bytes, float, float]]) -> Path:
+    """Write an EDF file with one ramp a signal: label, unit and physical range."""
+    rows = [(label.encode("latin-1"), unit, low, high)
+            for label, unit, low, high in signals]  # fmt: skip
+    n = len(rows)
+    head = b"0".ljust(8) + b"X X X X".ljust(80) + b"Startdate X X X X".ljust(80)
+    head += b"01.01.20" + b"00.00.00" + str(256 * (n + 1)).encode().ljust(8)
+    head += bytes(44) + b"1".ljust(8) + b"1".ljust(8) + str(n).encode().ljust(4)
+    for width, texts in (
+        (16, [r[0] for r in rows]), (80, [b""] * n), (8, [r[1] for r in rows]),
+        (8, [f"{r[2]:g}".encode() for r in rows]),
+        (8, [f"{r[3]:g}".encode() for r in rows]),
+        (8, [b"-32768"] * n), (8, [b"32767"] * n), (80, [b""] * n), (8, [b"4"] * n),
+        (32, [b""] * n),
+    ):  # fmt: skip
+        head += b"".join(text.ljust(width) for text in texts)
+    ramp = np.array([-32768, -10923, 10922, 32767], "<i2").tobytes()
+    path.write_bytes(head + ramp * n)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected", "largest"),
+    [
+        (b"uV", "uV", 90.0),
+        (b"UV", "uV", 90.0),
+        (b"microV", "uV", 90.0),
+        (b"\xb5V", "uV", 90.0),
+        (b"\xc2\xb5V", "uV", 90.0),
+        (b"\xce\xbcV", "uV", 90.0),
+        (b"\x83\xcaV", "uV", 90.0),
+        (b"uV\0\0", "uV", 90.0),
+        (b"nV", "uV", 0.09),
+        (b"mV", "uV", 90e3),
+        (b"V", "uV", 90e6),
+        (b"", "1", 90.0),
+        (b".V", ".V", 90.0),
+        (b"counts", "counts", 90.0),
+    ],
+)
+def test_the_unit_is_that_of_the_header(
+    unit: bytes, expected: str, largest: float, tmp_path: Path
+) -> None:
+    """Physical values of -90 to 90 in a unit; one that is unknown scales nothing."""
+    recording = read(several(tmp_path / "a.edf", [("EEG Fp1", unit, -90, 90)]))
+    (block,) = recording.streams["eeg.eeg"]
+    assert block.info.channels == (Channel("Fp1", "eeg", expected),)
+    np.testing.assert_allclose(block.data[[0, 3], 0], [-largest, largest], rtol=1e-9)
+    warnings = recording.metadata.get("warnings", "")
+    assert ("Fp1" in warnings) == (expected != "uV")
+
+
+def test_polysomnography_has_signals_of_many_kinds(tmp_path: Path) -> None:
+    rows = [
+        ("EEG C3-M2", b"uV", "C3-M2", "eeg", "uV", 1.0),
+        ("GSR", b"uS", "GSR", "gsr", "uS", 1.0),
+        ("SCL", b"uMho", "SCL", "gsr", "uS", 1.0),
+        ("Pleth", b"", "Pleth", "bio", "1", 1.0),
+        ("SpO2", b"%", "SpO2", "misc", "%", 1.0),
+        ("ECG I", b"mV", "I", "ecg", "uV", 1e3),
+        ("EKG1", b"uV", "EKG1", "ecg", "uV", 1.0),
+        ("Resp Thorax", b"", "Thorax", "resp", "1", 1.0),
+        ("Temp", b"degC", "Temp", "temperature", "degC", 1.0),
+        ("HR", b"bpm", "HR", "misc", "1/min", 1.0),
+        ("DC1", b"V", "DC1", "misc", "V", 1.0),
+        ("LEOG", b"uV", "LEOG", "eog", "uV", 1.0),
+        ("CHIN1", b"uV", "CHIN1", "emg", "uV", 1.0),
+        ("EEG EKG1-REF", b"uV", "EKG1-REF", "ecg", "uV", 1.0),
+        ("COUNTER", b"", "COUNTER", "misc", "1", 1.0),
+        ("MARKER", b"", "MARKER", "stim", "1", 1.0),
+        ("A1", b"uV", "A1", "eeg", "uV", 1.0),
+    ]
+    signals = [(label, unit, -50.0, 50.0) for label, unit, *_ in rows]
+    recording = read(several(tmp_path / "a.edf", signals))
+    got = {
+        c.name: (c, name, block.data[-1, i])
+        for name, (block,) in recording.streams.items()
+        for i, c in enumerate(block.info.channels)
+    }
+    for _, _, name, kind, unit, factor in rows:
+        channel, stream, largest = got[name]
+        assert channel == Channel(name, kind, unit)
+        assert stream == f"eeg.{kind}"
+        assert largest == pytest.approx(50 * factor, rel=1e-9)
+    assert "warnings" not in recording.metadata
+
+
+def test_signals_with_an_empty_range_are_left_out_by_name(tmp_path: Path) -> None:
+    signals = [("FP1-F7", b"uV", -9.0, 9.0), ("-", b"", 0.0, 0.0), ("-", b"", 0.0, 0.0),
+               ("T8-P8", b"uV", -9.0, 9.0), ("T8-P8", b"uV", -9.0, 9.0)]  # fmt: skip
+    recording = read(several(tmp_path / "a.edf", signals))
+    (block,) = recording.streams["eeg.eeg"]
+    assert block.info.names == ("FP1-F7", "T8-P8-0", "T8-P8-1")
+    assert np.allclose(block.data[[0, 3]], [[-9.0] * 3, [9.0] * 3])
+    assert recording.metadata["warnings"] == (
+        "left out, as the header gives them an empty range: --0, --1"
+    )
 
 
 @settings(

@@ -117,8 +117,11 @@ _LABELS: Final = (
     ("bio", r"pleth.*|ppg.*|bvp.*|blood volume.*|pulse( wave.*)?"),
     ("ecg", r"(.* )?e[ck]g.*"),
     ("eog", r"(.* )?[lrvh]?eog.*|[lr]oc( .*)?|e[12] [ma][12]"),
-    ("emg", r"(.* )?[lr]?emg.*|chin.*|sub ?ment.*|[lr]at|((left|right|[lr]) )?leg( .*)?"),
-    ("emg", r"tib.*|masseter.*|corrug.*|zygo.*|trapez.*"),
+    ("emg", r"(.* )?[lr]?emg.*|chin.*|sub ?ment.*|[lr]at"),
+    (
+        "emg",
+        r"((left|right|[lr]) )?leg( .*)?|tib.*|masseter.*|corrug.*|zygo.*|trapez.*",
+    ),
     ("temperature", r"temp(erature)?( ?\d+| .*)?|skt.*|skin ?temp.*|t ?skin"),
     ("resp", r"resp.*|rsp.*|rip( .*)?|thor.*|abd.*|chest|air ?flow.*|flow.*|nasal.*"),
     ("resp", r"cannula.*|breath.*|effort.*|rib ?cage"),

@@ -1,9 +1,11 @@
 """EDF, BDF, BrainVision and FIF files, through MNE."""
 
 import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -12,8 +14,9 @@ from physio.core.events import Events, event_stream
 from physio.core.input_file import existing_file
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
+from physio.io.brainvision import read_channels, readable_header
 from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
-from physio.io.edf_header import LARGEST, Signal, check_size, read_signals
+from physio.io.edf_header import LARGEST, check_size, read_signals
 from physio.io.units import read_unit, unit_note
 
 if TYPE_CHECKING:
@@ -32,6 +35,13 @@ _UNITS: Final = {
     "misc": ("1", 1.0),
 }
 """Unit of each of MNE's types here, and the factor from SI units."""
+
+_BRAINVISION: Final = {"mV": 1e-3, "nV": 1e-9, **dict.fromkeys(
+    ("uV", "\N{MICRO SIGN}V", "uS", "\N{MICRO SIGN}S"), 1e-6
+)}  # fmt: skip
+"""Factors by which MNE multiplies values of BrainVision, where not 1."""
+
+_INVERSE: Final = {1e-3: 1e3, 1e-6: 1e6, 1e-9: 1e9}
 
 _PREFIXES: Final = {"EEG": "eeg", "ECG": "ecg", "EKG": "ecg", "EOG": "eog",
                     "EMG": "emg", "RESP": "resp", "TEMP": "temperature"}  # fmt: skip
@@ -80,19 +90,24 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
         most = min(most, 64 * path.stat().st_size)
     import mne
 
+    brainvision = path.suffix.lower() == ".vhdr"
     try:
-        with warnings.catch_warnings():
+        with (
+            readable_header(path) if brainvision else nullcontext((path, [])) as opened,
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")  # on headers; what matters is checked here
-            raw = mne.io.read_raw(path, preload=False, verbose="error")
+            raw = mne.io.read_raw(opened[0], preload=False, verbose="error")
             if raw.n_times * len(raw.ch_names) > most:
                 raise ValueError(f"it makes more than {most} samples; cut it first")
-            recording = from_mne(
-                raw.load_data(verbose="error"), participant=participant
-            )
+            raw.load_data(verbose="error")
+            recording = _recording(raw, "eeg", participant, path)
     except Exception as error:  # MNE raises whatever its parsers run into
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
     about = {**recording.metadata, "source": f"{path.suffix.lstrip('.').upper()} file"}
+    if messages := [*opened[1], *filter(None, [about.get("warnings")])]:
+        about["warnings"] = "; ".join(messages)
     return Recording(recording.streams, recording.events, (), about)
 
 
@@ -118,11 +133,19 @@ def from_mne(
         become NaN again. ``about["begin_unix"]`` is the date of measurement, if there
         is one.
     """
+    file = raw.filenames[0] if raw.filenames else None
+    return _recording(raw, device, participant, Path(file) if file else None)
+
+
+def _recording(
+    raw: "mne.io.BaseRaw", device: str, participant: str, path: Path | None
+) -> Recording:
+    """Return MNE's raw data; the header of the file, if given, states the units."""
     rate = Fraction(raw.info["sfreq"]).limit_denominator(10_000)
     data = np.array(raw.get_data().T, order="C")
     missing = _missing(raw, data.shape)
     kinds: dict[str, list[int]] = {}
-    channels, notes = _channels(raw, device)
+    channels, notes = _channels(raw, device, path)
     for i, (channel, scale) in enumerate(channels):
         data[:, i] *= scale
         if channel is not None:
@@ -155,16 +178,28 @@ def from_mne(
     return Recording(streams, {events.info.name: events}, (), about)
 
 
+class _Stated(NamedTuple):
+    """Header of a channel, and the factor from MNE's values to its unit.
+
+    ``microvolts`` is True if the format means them where the unit is left out.
+    """
+
+    unit: str
+    scale: float
+    empty: bool = False
+    microvolts: bool = False
+
+
 def _channels(
-    raw: "mne.io.BaseRaw", device: str
+    raw: "mne.io.BaseRaw", device: str, path: Path | None
 ) -> tuple[list[tuple[Channel | None, float]], list[str]]:
     """Return each channel with the factor of MNE's values, and notes on units.
 
     A signal of EDF with an empty range, as ``-`` in CHB-MIT, is None.
     """
-    stated = _stated(raw)
+    stated = _stated(raw, path)
     channels: list[tuple[Channel | None, float]] = []
-    units: dict[tuple[str, str, str], list[str]] = {}
+    units: dict[tuple[str, str, str, bool], list[str]] = {}
     unused = []
     for name, mne_kind in zip(raw.ch_names, raw.get_channel_types(), strict=True):
         label, declared = _named(name.replace("\0", " ").strip() or name, mne_kind)
@@ -173,25 +208,19 @@ def _channels(
             unit, factor = _UNITS[kind]
             channels.append((Channel(label, kind, unit), factor))
             continue
-        signal, scale = stated[name]
-        if signal.empty and mne_kind != "stim":
+        header = stated[name]
+        if header.empty and mne_kind != "stim":
             channels.append((None, 1.0))
             unused.append(name)
             continue
-        kind, usual = _kind(label, signal.unit, declared, mne_kind)
-        unit, factor, assumed = read_unit(signal.unit, usual)
-        unit = "1" if assumed or kind == "stim" else unit
-        channels.append((Channel(label, kind, unit), scale * factor))
-        units.setdefault((kind, signal.unit, usual), []).append(label)
-    notes = []
-    for (kind, text, usual), names in units.items():
-        if read_unit(text, usual).assumed:
-            notes.append(
-                f"{device}.{kind} states no unit for {', '.join(names[:8])}: values "
-                f"stay as they are; if they are {usual}, state it in the header"
-            )
-        elif note := unit_note(f"{device}.{kind}", text, usual, names):
-            notes.append(note)
+        kind, usual = _kind(label, header.unit, declared, mne_kind)
+        unit, factor, assumed = read_unit(header.unit, usual)
+        if (assumed and not header.microvolts) or kind == "stim":
+            unit = "1"
+        channels.append((Channel(label, kind, unit), header.scale * factor))
+        key = (kind, header.unit, usual, header.microvolts)
+        units.setdefault(key, []).append(label)
+    notes = list(filter(None, (_unit_note(device, k, n) for k, n in units.items())))
     if unused:
         notes.append(
             f"left out, as the header gives them an empty range: {', '.join(unused)}"
@@ -199,38 +228,67 @@ def _channels(
     return channels, notes
 
 
+def _unit_note(
+    device: str, key: tuple[str, str, str, bool], names: Sequence[str]
+) -> str:
+    """Return a sentence on a unit that is missing or unknown, else an empty text."""
+    kind, text, usual, microvolts = key
+    if read_unit(text, usual).assumed and not microvolts:
+        return (
+            f"{device}.{kind} states no unit for {', '.join(names[:8])}: values stay "
+            f"as they are; if they are {usual}, state it in the header"
+        )
+    return unit_note(f"{device}.{kind}", text, usual, names)
+
+
 def _kind(label: str, unit: str, declared: str, mne_kind: str) -> ChannelKind:
-    """Return kind and usual unit of a signal; MNE's kind is a default if it is EEG."""
-    if mne_kind != "eeg":
-        kind = declared if declared in _UNITS else "misc"
-        return ChannelKind(kind, UNITS.get(kind, "1"))
-    return channel_kind(
-        label, unit, "" if declared == "eeg" else declared, ChannelKind("eeg", "uV")
-    )
+    """Return kind and usual unit of a channel; MNE's kind is a default if it is EEG.
+
+    MNE calls channels of BrainVision ``misc`` whose unit is no voltage.
+    """
+    if mne_kind in ("eeg", "misc"):
+        default = ChannelKind(mne_kind, UNITS.get(mne_kind, "1"))
+        return channel_kind(
+            label, unit, "" if declared == mne_kind else declared, default
+        )
+    kind = declared if declared in _UNITS else "misc"
+    return ChannelKind(kind, UNITS.get(kind, "1"))
 
 
-def _stated(raw: "mne.io.BaseRaw") -> dict[str, tuple[Signal, float]]:
-    """Return header and factor to the header's unit of each channel of EDF and BDF.
+def _stated(raw: "mne.io.BaseRaw", path: Path | None) -> dict[str, _Stated]:
+    """Return what the header of EDF, BDF or BrainVision states of each channel.
 
     MNE takes values whose unit it does not know for volts.
     """
-    if type(raw).__name__ not in ("RawEDF", "RawBDF") or raw.filenames[0] is None:
+    if path is None or not path.is_file():
         return {}
-    path = Path(raw.filenames[0])
-    extras = raw._raw_extras[0]  # noqa: SLF001 - what MNE's values were multiplied by
-    if path.suffix.lower() not in (".edf", ".bdf") or not path.is_file():
+    kind, suffix = type(raw).__name__, path.suffix.lower()
+    if kind in ("RawEDF", "RawBDF") and suffix in (".edf", ".bdf"):
+        extras = raw._raw_extras[0]  # noqa: SLF001 - the factors of MNE's values
+        names = [str(name) for name in extras["ch_names"]]
+        headers = [
+            _Stated(signal.unit, _INVERSE.get(float(factor), 1.0), signal.empty)
+            for signal, factor in zip(read_signals(path), extras["units"], strict=False)
+        ]
+    elif kind == "RawBrainVision":
+        path = path.with_suffix(".vhdr")
+        infos = read_channels(path) if path.is_file() else ()
+        names = [info.name for info in infos]
+        headers = [
+            _Stated(
+                info.unit,
+                _INVERSE.get(_BRAINVISION.get(info.unit or "uV", 1.0), 1.0),
+                microvolts=bool(info.resolution),
+            )
+            for info in infos
+        ]
+    else:
         return {}
-    signals = read_signals(path)
-    names, units = list(extras["ch_names"]), np.asarray(extras["units"], float)
-    if not len(signals) == len(names) == len(units):
+    if len(headers) != len(names):
         return {}
     if len(raw.ch_names) == len(names):  # also if some were renamed
         names = list(raw.ch_names)
-    back = {1e-6: 1e6, 1e-3: 1e3}
-    return {
-        name: (signal, back.get(float(unit), 1.0))
-        for name, signal, unit in zip(names, signals, units, strict=True)
-    }
+    return dict(zip(names, headers, strict=True))
 
 
 def _named(name: str, kind: str) -> tuple[str, str]:

@@ -167,6 +167,70 @@ def test_the_smallest_file_is_read(tmp_path: Path) -> None:
     assert np.allclose(block.data[:, 0], [-100, 0, 100, 0], atol=200 / 65535)
 
 
+def brainvision(path: Path, channels: list[str], more: str = "") -> Path:
+    """Write BrainVision files of floats: 3 samples of 10, 20, 30 in each channel."""
+    rows = "".join(f"Ch{i + 1}={text}\n" for i, text in enumerate(channels))
+    path.write_text(
+        "Brain Vision Data Exchange Header File Version 1.0\n\n[Common Infos]\n"
+        f"Codepage=UTF-8\nDataFile={path.stem}.eeg\nDataFormat=BINARY\n"
+        f"DataOrientation=MULTIPLEXED\nNumberOfChannels={len(channels)}\n{more}"
+        "SamplingInterval=4000\n\n[Binary Infos]\nBinaryFormat=IEEE_FLOAT_32\n\n"
+        f"[Channel Infos]\n{rows}",
+        "utf-8",
+    )
+    data = np.repeat(np.array([[10.0], [20.0], [30.0]], "<f4"), len(channels), axis=1)
+    path.with_suffix(".eeg").write_bytes(data.tobytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "channel", "first", "word"),
+    [
+        ("Fp1,,1,\N{MICRO SIGN}V", Channel("Fp1", "eeg", "uV"), 10.0, ""),
+        ("Fp1,,0.1,mV", Channel("Fp1", "eeg", "uV"), 1e3, ""),
+        ("Fp1,,1,nV", Channel("Fp1", "eeg", "uV"), 0.01, ""),
+        ("Fp1,,1,V", Channel("Fp1", "eeg", "uV"), 1e7, ""),
+        ("Fp1,,0.5", Channel("Fp1", "eeg", "uV"), 5.0, "states no unit for Fp1"),
+        ("Fp1,,1,", Channel("Fp1", "eeg", "uV"), 10.0, "states no unit for Fp1"),
+        ("Fp1,,,", Channel("Fp1", "eeg", "1"), 10.0, "states no unit for Fp1"),
+        ("ECG,,1,mV", Channel("ECG", "ecg", "uV"), 1e4, ""),
+        ("GSR,,1,\N{MICRO SIGN}S", Channel("GSR", "gsr", "uS"), 10.0, ""),
+        ("GSR,,1,uS", Channel("GSR", "gsr", "uS"), 10.0, ""),
+        ("Temp,,1,C", Channel("Temp", "temperature", "degC"), 10.0, ""),
+        ("Resp,,1,ARU", Channel("Resp", "resp", "ARU"), 10.0, ""),
+    ],
+)
+def test_the_unit_of_brainvision_is_that_of_the_header(
+    text: str, channel: Channel, first: float, word: str, tmp_path: Path
+) -> None:
+    recording = read(brainvision(tmp_path / "a.vhdr", [text]))
+    (block,) = recording.streams[f"eeg.{channel.kind}"]
+    assert block.info.channels == (channel,)
+    np.testing.assert_allclose(block.data[:, 0], first * np.array([1, 2, 3]), rtol=1e-9)
+    assert ("warnings" in recording.metadata) == bool(word)
+    assert word in recording.metadata.get("warnings", "")
+
+
+def test_brainvision_files_that_were_renamed_are_read(tmp_path: Path) -> None:
+    path = brainvision(tmp_path / "old.vhdr", ["Fp1,,1,uV"])
+    for suffix in (".vhdr", ".eeg"):
+        path.with_suffix(suffix).rename(tmp_path / f"new{suffix}")
+    recording = read(tmp_path / "new.vhdr")
+    assert len(recording.streams["eeg.eeg"][0]) == 3
+    assert recording.metadata["warnings"] == (
+        "the header names a DataFile that is not there; new.eeg is read in its place"
+    )
+
+
+def test_brainvision_data_shorter_than_the_header_are_named(tmp_path: Path) -> None:
+    path = brainvision(tmp_path / "a.vhdr", ["Fp1,,1,uV"], "DataPoints=1000\n")
+    recording = read(path)
+    assert len(recording.streams["eeg.eeg"][0]) == 3
+    assert recording.metadata["warnings"] == (
+        "the header declares 1000 samples, but the file has 3"
+    )
+
+
 def several(path: Path, signals: list[tuple[str, bytes, float, float]]) -> Path:
     """Write an EDF file with one ramp a signal: label, unit and physical range."""
     rows = [(label.encode("latin-1"), unit, low, high)

@@ -114,6 +114,8 @@ def test_eeg_eda_and_markers_for_eight_seconds() -> None:
 def outlet(name: str, rate: float = 250.0) -> Iterator[pylsl.StreamOutlet]:
     """An outlet of this process, whose samples have one channel: their number."""
     info = pylsl.StreamInfo(name, "EEG", 1, rate, pylsl.cf_double64, name)
+    channels = info.desc().append_child("channels")
+    channels.append_child("channel").append_child_value("unit", "microvolts")
     yield pylsl.StreamOutlet(info)
 
 
@@ -268,8 +270,7 @@ def test_two_streams_that_fit_are_one_too_many() -> None:
     with sending("twin"), sending("twain"), Inlet(source_id="twain-EEG"):
         either = Inlet(stream_type="EEG", timeout=5.0)
         message = (
-            "2 LSL streams have stream_type 'EEG': .*; add source_id or "
-            "stream_name"
+            "2 LSL streams have stream_type 'EEG': .*; add source_id or stream_name"
         )
         with (
             Inlet(source_id="twin-EEG"),

@@ -1,8 +1,9 @@
 """EDF, BDF, BrainVision and FIF files, through MNE."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,7 +17,7 @@ from physio.core.missing import MissingReason
 from physio.core.recording import Recording
 from physio.io.brainvision import read_channels, readable_header
 from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
-from physio.io.edf_header import LARGEST, check_size, read_signals
+from physio.io.edf_header import LARGEST, Signal, check_size, read_signals
 from physio.io.units import read_unit, unit_note
 
 if TYPE_CHECKING:
@@ -78,16 +79,13 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     ``F1-1``. Labels and units of EDF and BDF also tell skin conductance, pulse,
     breathing, temperature and helper columns from electrodes; the unit of each channel
     is that of the header, and a unit that is missing or unknown scales nothing:
-    ``metadata["warnings"]`` names the channels. Channels of different rates are brought
-    to the fastest by MNE. Samples under an annotation ``BAD_ACQ_SKIP`` are NaN.
+    ``metadata["warnings"]`` names the channels. Channels of one kind and different
+    rates are streams of their own, ``eeg.misc`` and ``eeg.misc2``. Samples under an
+    annotation ``BAD_ACQ_SKIP`` are NaN.
     """
     path = existing_file(path)
-    most = LARGEST
     if path.suffix.lower() in (".edf", ".bdf"):
         check_size(path)
-        # Slow channels are brought to the rate of the fastest: 64 samples for a byte
-        # are more than any recording asks for.
-        most = min(most, 64 * path.stat().st_size)
     import mne
 
     brainvision = path.suffix.lower() == ".vhdr"
@@ -98,10 +96,12 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
         ):
             warnings.simplefilter("ignore")  # on headers; what matters is checked here
             raw = mne.io.read_raw(opened[0], preload=False, verbose="error")
-            if raw.n_times * len(raw.ch_names) > most:
-                raise ValueError(f"it makes more than {most} samples; cut it first")
-            raw.load_data(verbose="error")
-            recording = _recording(raw, "eeg", participant, path)
+            recording = _merged(
+                [
+                    _recording(part, "eeg", participant, path, signals)
+                    for part, signals in _by_rate(raw, path)
+                ]
+            )
     except Exception as error:  # MNE raises whatever its parsers run into
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
@@ -109,6 +109,61 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     if messages := [*opened[1], *filter(None, [about.get("warnings")])]:
         about["warnings"] = "; ".join(messages)
     return Recording(recording.streams, recording.events, (), about)
+
+
+def _by_rate(
+    raw: "mne.io.BaseRaw", path: Path
+) -> Iterator[tuple["mne.io.BaseRaw", Sequence[Signal]]]:
+    """Yield the channels of each rate, fastest first, with their headers in EDF.
+
+    Of channels read together, MNE brings all to the rate of the fastest.
+    """
+    import mne
+
+    signals = read_signals(path) if type(raw).__name__ in ("RawEDF", "RawBDF") else ()
+    names = list(raw.ch_names)
+    rates = {s.samples for s in signals if not s.empty} or {0}
+    if len(rates) == 1 or len(signals) != len(names):
+        yield _loaded(raw), signals
+        return
+    pairs = list(zip(names, signals, strict=True))
+    for rate in sorted(rates, reverse=True):
+        part = [(n, s) for n, s in pairs if s.samples == rate]
+        read_raw = mne.io.read_raw_bdf if "BDF" in type(raw).__name__ else None
+        chosen = (read_raw or mne.io.read_raw_edf)(
+            path,
+            include=[name for name, _ in part],
+            exclude_after_unique=True,
+            verbose="error",
+        )
+        if chosen.ch_names != [name for name, _ in part]:
+            raise ValueError("its signals of different rates cannot be told apart")
+        yield _loaded(chosen), [signal for _, signal in part]
+
+
+def _loaded(raw: "mne.io.BaseRaw") -> "mne.io.BaseRaw":
+    if raw.n_times * len(raw.ch_names) > LARGEST:
+        raise ValueError(f"it makes more than {LARGEST} samples; cut it first")
+    return raw.load_data(verbose="error")
+
+
+def _merged(recordings: Sequence[Recording]) -> Recording:
+    """Return recordings of the same time as one, with the events of the first."""
+    streams: dict[str, tuple[Block, ...]] = {}
+    for recording in recordings:
+        for name, blocks in recording.streams.items():
+            free, number = name, 1
+            while free in streams:
+                number += 1
+                free = f"{name}{number}"
+            streams[free] = tuple(
+                replace(block, info=replace(block.info, name=free)) for block in blocks
+            )
+    notes = [r.metadata["warnings"] for r in recordings if "warnings" in r.metadata]
+    about = {**recordings[0].metadata}
+    if notes:
+        about["warnings"] = "; ".join(notes)
+    return Recording(streams, recordings[0].events, (), about)
 
 
 def from_mne(
@@ -138,14 +193,18 @@ def from_mne(
 
 
 def _recording(
-    raw: "mne.io.BaseRaw", device: str, participant: str, path: Path | None
+    raw: "mne.io.BaseRaw",
+    device: str,
+    participant: str,
+    path: Path | None,
+    signals: Sequence[Signal] = (),
 ) -> Recording:
     """Return MNE's raw data; the header of the file, if given, states the units."""
     rate = Fraction(raw.info["sfreq"]).limit_denominator(10_000)
     data = np.array(raw.get_data().T, order="C")
     missing = _missing(raw, data.shape)
     kinds: dict[str, list[int]] = {}
-    channels, notes = _channels(raw, device, path)
+    channels, notes = _channels(raw, device, _stated(raw, path, signals))
     for i, (channel, scale) in enumerate(channels):
         data[:, i] *= scale
         if channel is not None:
@@ -191,13 +250,12 @@ class _Stated(NamedTuple):
 
 
 def _channels(
-    raw: "mne.io.BaseRaw", device: str, path: Path | None
+    raw: "mne.io.BaseRaw", device: str, stated: Mapping[str, _Stated]
 ) -> tuple[list[tuple[Channel | None, float]], list[str]]:
     """Return each channel with the factor of MNE's values, and notes on units.
 
     A signal of EDF with an empty range, as ``-`` in CHB-MIT, is None.
     """
-    stated = _stated(raw, path)
     channels: list[tuple[Channel | None, float]] = []
     units: dict[tuple[str, str, str, bool], list[str]] = {}
     unused = []
@@ -255,7 +313,9 @@ def _kind(label: str, unit: str, declared: str, mne_kind: str) -> ChannelKind:
     return ChannelKind(kind, UNITS.get(kind, "1"))
 
 
-def _stated(raw: "mne.io.BaseRaw", path: Path | None) -> dict[str, _Stated]:
+def _stated(
+    raw: "mne.io.BaseRaw", path: Path | None, signals: Sequence[Signal]
+) -> dict[str, _Stated]:
     """Return what the header of EDF, BDF or BrainVision states of each channel.
 
     MNE takes values whose unit it does not know for volts.
@@ -268,7 +328,9 @@ def _stated(raw: "mne.io.BaseRaw", path: Path | None) -> dict[str, _Stated]:
         names = [str(name) for name in extras["ch_names"]]
         headers = [
             _Stated(signal.unit, _INVERSE.get(float(factor), 1.0), signal.empty)
-            for signal, factor in zip(read_signals(path), extras["units"], strict=False)
+            for signal, factor in zip(
+                signals or read_signals(path), extras["units"], strict=False
+            )
         ]
     elif kind == "RawBrainVision":
         path = path.with_suffix(".vhdr")

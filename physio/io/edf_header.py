@@ -12,15 +12,16 @@ _ANNOTATIONS: Final = ("EDF Annotations", "BDF Annotations")
 
 
 class Signal(NamedTuple):
-    """Label and unit of a signal, and whether one of its ranges is empty."""
+    """Label, unit and samples in a record, and whether one of its ranges is empty."""
 
     label: str
     unit: str
     empty: bool
+    samples: int
 
 
 def read_signals(path: Path) -> tuple[Signal, ...]:
-    """Return label and unit of each signal but annotations, as the header has them."""
+    """Return what the header states of each signal but annotations."""
     with path.open("rb") as file:
         head = file.read(256)
         n = int(head[252:256])
@@ -32,12 +33,15 @@ def read_signals(path: Path) -> tuple[Signal, ...]:
 
     signals = []
     ranges = (fields(begin, 8) for begin in (104, 112, 120, 128))
-    for label, unit, *limits in zip(fields(0, 16), fields(96, 8), *ranges, strict=True):
+    for label, unit, samples, *limits in zip(
+        *(fields(0, 16), fields(96, 8), fields(216, 8), *ranges), strict=True
+    ):
         text = label.decode("latin-1").replace("\0", " ").strip()
         low, high, digital_low, digital_high = map(_limit, limits)
         if text not in _ANNOTATIONS:
             empty = low == high or digital_low == digital_high
-            signals.append(Signal(text, decode_unit(unit.strip(b" \0")), empty))
+            stated = decode_unit(unit.strip(b" \0"))
+            signals.append(Signal(text, stated, empty, int(samples)))
     return tuple(signals)
 
 

@@ -95,8 +95,10 @@ def test_labels_twice_uneven_rates_and_stim_channels(data: Path) -> None:
     (eeg,) = twice.streams["eeg.eeg"]
     assert eeg.info.names == ("F1-Ref-0", "F2-Ref", "F1-Ref-1")
     uneven = edf.read(data / "edf" / "test_uneven_samp.edf")
-    (both,) = uneven.streams["eeg.eeg"]
-    assert (both.info.rate, len(both)) == (100, 11000)
+    assert {n: (b.info.rate, len(b)) for n, (b,) in uneven.streams.items()} == {
+        "eeg.eeg": (100, 11000),
+        "eeg.eeg2": (Fraction("12.8"), 1408),
+    }
     bdf = edf.read(data / "edf" / "test.bdf")
     assert set(bdf.streams) == {"eeg.eeg", "eeg.eog", "eeg.stim"}
     marked = edf.read(data / "edf" / "test.edf").events["eeg.annotations"]
@@ -165,6 +167,37 @@ def test_the_smallest_file_is_read(tmp_path: Path) -> None:
     assert block.info.names == ("Fz",)
     # One step of 16 bits over 200 uV.
     assert np.allclose(block.data[:, 0], [-100, 0, 100, 0], atol=200 / 65535)
+
+
+def test_each_rate_has_its_own_samples(tmp_path: Path) -> None:
+    signals = [("EEG Cz", b"uV", 8), ("GSR", b"uS", 4), ("Temp", b"degC", 1),
+               ("GSR", b"uS", 1)]  # fmt: skip
+    n, records = len(signals), 3
+    path = several(tmp_path / "a.edf", [(s, u, -32768, 32767) for s, u, _ in signals])
+    head = bytearray(path.read_bytes()[: 256 * (n + 1)])
+    head[236:244] = str(records).encode().ljust(8)
+    for i, (*_, samples) in enumerate(signals):
+        at = 256 + 216 * n + 8 * i
+        head[at : at + 8] = str(samples).encode().ljust(8)
+    data = [np.arange(s * records) * 10 for *_, s in signals]
+    body = b"".join(
+        d.reshape(records, -1)[r].astype("<i2").tobytes()
+        for r in range(records)
+        for d in data
+    )
+    path.write_bytes(head + body)
+    streams = read(path).streams
+    got = {name: (b.info.rate, b.info.names) for name, (b,) in streams.items()}
+    assert got == {
+        "eeg.eeg": (8, ("Cz",)),
+        "eeg.gsr": (4, ("GSR-0",)),
+        "eeg.temperature": (1, ("Temp",)),
+        "eeg.gsr2": (1, ("GSR-1",)),
+    }
+    for name, column in zip(("eeg.eeg", "eeg.gsr", "eeg.temperature", "eeg.gsr2"), data,
+                            strict=True):  # fmt: skip
+        (block,) = streams[name]
+        np.testing.assert_allclose(block.data[:, 0], column, atol=1e-6)
 
 
 def brainvision(path: Path, channels: list[str], more: str = "") -> Path:

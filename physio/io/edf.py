@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -88,14 +88,13 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
         check_size(path)
     import mne
 
-    brainvision = path.suffix.lower() == ".vhdr"
+    usable: AbstractContextManager[tuple[Path, list[str]]] = nullcontext((path, []))
+    if path.suffix.lower() == ".vhdr":
+        usable = readable_header(path)
     try:
-        with (
-            readable_header(path) if brainvision else nullcontext((path, [])) as opened,
-            warnings.catch_warnings(),
-        ):
+        with usable as (header, notes), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on headers; what matters is checked here
-            raw = mne.io.read_raw(opened[0], preload=False, verbose="error")
+            raw = mne.io.read_raw(header, preload=False, verbose="error")
             recording = _merged(
                 [
                     _recording(part, "eeg", participant, path, signals)
@@ -106,7 +105,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
     about = {**recording.metadata, "source": f"{path.suffix.lstrip('.').upper()} file"}
-    if messages := [*opened[1], *filter(None, [about.get("warnings")])]:
+    if messages := [*notes, *filter(None, [about.get("warnings")])]:
         about["warnings"] = "; ".join(messages)
     return Recording(recording.streams, recording.events, (), about)
 
@@ -355,6 +354,8 @@ def _stated(
 
 def _named(name: str, kind: str) -> tuple[str, str]:
     """Return name and kind of a channel, from its EDF+ label."""
+    if kind == "eeg":  # PhysioNet pads names with dots: "Fp1."
+        name = name.rstrip(". ") or name
     prefix, _, rest = name.partition(" ")
     if kind == "eeg" and rest.strip() and prefix.upper() in _PREFIXES:
         return rest.strip(), _PREFIXES[prefix.upper()]

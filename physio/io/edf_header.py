@@ -80,6 +80,14 @@ def check_size(path: Path) -> None:
     record = sum(samples) * width
     if min(samples) < 0 or record == 0 or record > LARGEST:
         raise ValueError(f"{path}: records of {record} bytes")
+    labels = {more[16 * i : 16 * (i + 1)].decode("latin-1") for i in range(signals)}
+    if _limit(head[244:252]) == 0 and {s.strip(" \0") for s in labels} - {
+        *_ANNOTATIONS
+    }:
+        raise ValueError(
+            f"{path}: its records last 0 s, so that its signals have no rate; state "
+            "the duration of a record in the header (bytes 244 to 251)"
+        )
     there = (size - length) // record
     if records != -1 and there < records:  # -1: a recording that was never closed
         raise ValueError(

@@ -119,13 +119,13 @@ def test_kinds_come_from_the_labels_where_all_is_called_eeg(data: Path) -> None:
 
 def header(
     path: Path, *, records: bytes = b"1", signals: int = 1, length: int | None = None,
-    samples: bytes = b"4", data: bytes = bytes(8),
+    samples: bytes = b"4", data: bytes = bytes(8), seconds: bytes = b"1",
 ) -> None:  # fmt: skip
     """Write an EDF file by its specification, field for field."""
     size = 256 * (signals + 1) if length is None else length
     head = b"0".ljust(8) + b"X X X X".ljust(80) + b"Startdate X X X X".ljust(80)
     head += b"01.01.20" + b"00.00.00" + str(size).encode().ljust(8) + bytes(44)
-    head += records.ljust(8) + b"1".ljust(8) + str(signals).encode().ljust(4)
+    head += records.ljust(8) + seconds.ljust(8) + str(signals).encode().ljust(4)
     each = [(b"EEG Fz", 16), (b"", 80), (b"uV", 8), (b"-100", 8), (b"100", 8),
             (b"-32768", 8), (b"32767", 8), (b"", 80), (samples, 8),
             (b"", 32)]  # fmt: skip
@@ -146,6 +146,8 @@ def header(
         ({"samples": b"-1"}, ": records of -2 bytes"),
         ({"records": b"many"},
          " is no EDF or BDF file: 'many' stands where the number of records belongs"),
+        ({"seconds": b"0"}, ": its records last 0 s, so that its signals have no rate; "
+         "state the duration of a record in the header (bytes 244 to 251)"),
         ({"length": 999}, ": a header of 999 bytes for 1 signals; it must have 256 for "
          "itself and for each"),
     ],

@@ -17,11 +17,15 @@ from physio.core.missing import MissingReason
 from physio.core.recording import Recording
 from physio.io.brainvision import read_channels, readable_header
 from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
+from physio.io.edf_annotations import EdfTimes, is_discontinuous, read_times
 from physio.io.edf_header import LARGEST, Signal, check_size, read_signals
 from physio.io.units import read_unit, unit_note
 
 if TYPE_CHECKING:
     import mne
+
+LONGEST_SPAN: Final = 60 * 86_400.0
+"""The longest time from the first record of EDF+D to the last that is read (s)."""
 
 _UNITS: Final = {
     "eeg": ("uV", 1e6),
@@ -84,7 +88,8 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     annotation ``BAD_ACQ_SKIP`` are NaN.
     """
     path = existing_file(path)
-    if path.suffix.lower() in (".edf", ".bdf"):
+    is_edf = path.suffix.lower() in (".edf", ".bdf")
+    if is_edf:
         check_size(path)
     import mne
 
@@ -94,6 +99,8 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     try:
         with usable as (header, notes), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on headers; what matters is checked here
+            if is_edf and not read_signals(path):
+                return _annotations_only(path, participant)
             raw = mne.io.read_raw(header, preload=False, verbose="error")
             recording = _merged(
                 [
@@ -101,6 +108,8 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
                     for part, signals in _by_rate(raw, path)
                 ]
             )
+            if is_edf and is_discontinuous(path):
+                recording = _with_gaps(recording, read_times(path), participant)
     except Exception as error:  # MNE raises whatever its parsers run into
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
@@ -163,6 +172,51 @@ def _merged(recordings: Sequence[Recording]) -> Recording:
     if notes:
         about["warnings"] = "; ".join(notes)
     return Recording(streams, recordings[0].events, (), about)
+
+
+def _annotations_only(path: Path, participant: str) -> Recording:
+    """Return the events of a file without signals, such as a scored night."""
+    events = _annotations(read_times(path), "eeg.annotations", participant, 0.0)
+    about = {"source": f"{path.suffix.lstrip('.').upper()} file"}
+    return Recording({}, {events.info.name: events}, (), about)
+
+
+def _with_gaps(recording: Recording, times: EdfTimes, participant: str) -> Recording:
+    """Return the samples of EDF+D where its records lie in time.
+
+    Second 0 is the first sample, as in files without gaps.
+    """
+    onsets = np.array(times.onsets) - (times.onsets[0] if times.onsets else 0.0)
+    if (np.diff(onsets) < times.seconds - 1e-6).any():
+        raise ValueError("its records go back in time")
+    if len(onsets) and not onsets[-1] < LONGEST_SPAN:
+        raise ValueError(f"its last record begins {onsets[-1]:g} s after the first")
+    breaks = np.flatnonzero(np.diff(onsets) > times.seconds + 1e-6) + 1
+    streams = {}
+    for name, (block,) in recording.streams.items():
+        rate = float(block.info.rate)
+        edges = [0, *(round(int(r) * times.seconds * rate) for r in breaks), len(block)]
+        starts = [0, *(round(float(onsets[r]) * rate) for r in breaks)]
+        streams[name] = tuple(
+            Block(block.info, start, 0.0, np.ascontiguousarray(block.data[a:b]))
+            for start, a, b in zip(starts, edges[:-1], edges[1:], strict=True)
+        )
+    end = float(onsets[-1]) + times.seconds if len(onsets) else 0.0
+    events = _annotations(times, "eeg.annotations", participant, end)
+    return Recording(streams, {events.info.name: events}, (), recording.metadata)
+
+
+def _annotations(times: EdfTimes, name: str, participant: str, until: float) -> Events:
+    """Return the annotations of EDF+; second 0 is the begin of the first record."""
+    first = times.onsets[0] if times.onsets else 0.0
+    info = event_stream(name, Channel("seconds", "misc", "s"))
+    info = replace(info, participant=participant)
+    onsets = np.array([a.onset - first for a in times.annotations])
+    lengths = np.array([[a.seconds] for a in times.annotations]).reshape(-1, 1)
+    until = max([until, *onsets.tolist()])
+    return Events(
+        info, until, onsets, lengths, tuple(a.text for a in times.annotations)
+    )
 
 
 def from_mne(

@@ -202,6 +202,63 @@ def test_each_rate_has_its_own_samples(tmp_path: Path) -> None:
         np.testing.assert_allclose(block.data[:, 0], column, atol=1e-6)
 
 
+def with_annotations(
+    path: Path, kind: str, lists: list[bytes], signals: int = 1
+) -> Path:
+    """Write EDF+ with records of 1 s: annotations, and a signal of 4 Hz or none."""
+    n, size = signals + 1, 32
+    head = b"0".ljust(8) + b"X X X X".ljust(80) + b"Startdate X X X X".ljust(80)
+    head += b"01.01.20" + b"00.00.00" + str(256 * (n + 1)).encode().ljust(8)
+    head += kind.encode().ljust(44) + str(len(lists)).encode().ljust(8)
+    head += b"1".ljust(8) + str(n).encode().ljust(4)
+    for width, signal, annotations in (
+        (16, b"EEG Fz", b"EDF Annotations"), (80, b"", b""), (8, b"uV", b""),
+        (8, b"-32768", b"-1"), (8, b"32767", b"1"), (8, b"-32768", b"-32768"),
+        (8, b"32767", b"32767"), (80, b"", b""), (8, b"4", b"16"), (32, b"", b""),
+    ):  # fmt: skip
+        head += signal.ljust(width) * signals + annotations.ljust(width)
+    body = b""
+    for i, text in enumerate(lists):
+        body += np.full(4 * signals, i, "<i2").tobytes() + text.ljust(size, b"\0")
+    path.write_bytes(head + body)
+    return path
+
+
+def test_gaps_between_records_are_gaps(tmp_path: Path) -> None:
+    lists = [b"+0\x14\x14\0+0.5\x14a\x14", b"+1\x14\x14",
+             b"+60\x14\x14\0+60.25\x152\x14b\x14"]  # fmt: skip
+    recording = read(with_annotations(tmp_path / "a.edf", "EDF+D", lists))
+    first, second = recording.streams["eeg.eeg"]
+    assert [(b.start, len(b)) for b in (first, second)] == [(0, 8), (240, 4)]
+    np.testing.assert_allclose(second.data[:, 0], 2.0, atol=1e-6)
+    assert second.complete_until == 60.75
+    events = recording.events["eeg.annotations"]
+    assert events.labels == ("a", "b")
+    assert events.times.tolist() == [0.5, 60.25]
+    assert events.data[:, 0].tolist() == [0.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("onset", "message"),
+    [(b"+0.5", "its records go back in time"), (b"+" + b"9" * 20, "its last record ")],
+)
+def test_records_out_of_time_are_refused(
+    onset: bytes, message: str, tmp_path: Path
+) -> None:
+    lists = [b"+0\x14\x14", onset + b"\x14\x14"]
+    path = with_annotations(tmp_path / "a.edf", "EDF+D", lists)
+    with pytest.raises(ValueError, match=message):
+        read(path)
+
+
+def test_a_file_of_annotations_alone_is_events(tmp_path: Path) -> None:
+    lists = [b"+0\x14\x14\0+0\x1530\x14Sleep W\x14", b"+1\x14\x14\0+30\x14N1\x14"]
+    recording = read(with_annotations(tmp_path / "a.edf", "EDF+C", lists, 0))
+    assert not recording.streams
+    events = recording.events["eeg.annotations"]
+    assert (events.labels, events.times.tolist()) == (("Sleep W", "N1"), [0.0, 30.0])
+
+
 def brainvision(path: Path, channels: list[str], more: str = "") -> Path:
     """Write BrainVision files of floats: 3 samples of 10, 20, 30 in each channel."""
     rows = "".join(f"Ch{i + 1}={text}\n" for i, text in enumerate(channels))

@@ -1,11 +1,11 @@
-# Everything runs in .venv, which these commands make by themselves.
+# Everything runs in .venv, which these commands create.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
 .PHONY: demo test lint long docs peers clean
 
-demo: $(READY)  ## a simulated person for a minute, through the whole product
+demo: $(READY)  ## a simulated participant for a minute, from signals to estimates
 	$(BIN)/physio demo
 
 test: $(READY)  ## all tests but the long ones
@@ -18,13 +18,13 @@ lint: $(READY)  ## style, types, who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-long: $(READY)  ## what takes minutes: every cut of a file, soaks
+long: $(READY)  ## tests that take minutes: every cut of a file, soaks
 	$(BIN)/pytest -q -m long
 
-docs: $(READY)  ## these pages and the reference, as HTML in build/docs
+docs: $(READY)  ## the documentation as HTML in build/docs
 	$(BIN)/sphinx-build -W -q --keep-going docs build/docs
 
-peers:  ## what benches compare with, in an environment of its own: old pins
+peers:  ## packages that benchmarks compare with, in an environment of their own
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install -q --disable-pip-version-check -r benchmarks/peers.txt
 

@@ -125,13 +125,13 @@ def _plain(x: Tensor, y: Tensor) -> Callable[[], float]:
     model = Plain().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-3)
     loader = DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True)
-    judge = nn.CrossEntropyLoss(label_smoothing=0.12)
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.12)
 
     def epoch() -> float:
         total = 0.0
         for windows, labels in loader:
             optimizer.zero_grad()
-            loss = judge(model(windows), labels)
+            loss = criterion(model(windows), labels)
             loss.backward()
             optimizer.step()
             total += loss.item()

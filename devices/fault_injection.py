@@ -168,7 +168,7 @@ class FaultInjector(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether the device has ended and all delayed samples have come."""
+        """True if the device has ended and all delayed samples have arrived."""
         waiting = any(wire.waiting for wire in self._wires.values())
         return self.device.ended and not waiting
 

@@ -63,12 +63,12 @@ class Replay(Device):
 
     @property
     def declares_silence(self) -> bool:
-        """Whether the recording holds the declared timeouts."""
+        """True if the recording holds the declared timeouts."""
         return bool(self.recording.timeline)
 
     @property
     def ended(self) -> bool:
-        """Whether all items were returned, or the replay was closed."""
+        """True if all items were returned, or the replay was closed."""
         return self._waiting is None or self._waiting.ended
 
     def read(self) -> list[Item]:

@@ -1,4 +1,4 @@
-"""How the documentation is built: `make docs`."""
+"""Sphinx configuration of the documentation: `make docs`."""
 
 import os
 import sys
@@ -10,9 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 os.environ |= {"PHYSIO_QUICK": "1", "MPLBACKEND": "Agg"}  # notebooks and gallery
 paths = (str(Path(__file__).parents[1] / "tests"), os.environ.get("PYTHONPATH", ""))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))  # miniatures
-os.environ.pop(
-    "PHYSIO_DATA", None
-)  # simulated participants, whose pictures anybody can make
+os.environ.pop("PHYSIO_DATA", None)  # pictures of simulated data, which all can make
 
 project = "physio-affect"
 author = "The physio-affect maintainers"
@@ -30,17 +28,17 @@ source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-n
 exclude_patterns = ["results", "gallery", "auto_gallery/*.ipynb", "auto_gallery/*.md5"]
 templates_path = ["_templates"]
 myst_heading_anchors = 3
-# Pages link to files of the repository that are not pages, as they do on a forge.
-# That these exist is tested in tests/docs/test_pages.py.
+# Pages link to files of the repository that are not pages.
+# tests/docs/test_pages.py tests that these exist.
 suppress_warnings = ["myst.xref_missing", "myst.header"]
 
-# Notebooks run as their tests run them, once: what has not changed is kept.
+# Notebooks run as in their tests; unchanged ones come from the cache.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "notebooks")
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
-# Panel's own outputs need a kernel behind them; a page shows what else there is.
+# Outputs of Panel need a running kernel; a page shows the other outputs.
 suppress_warnings += ["mystnb.unknown_mime_type"]
 
 sphinx_gallery_conf = {
@@ -66,14 +64,14 @@ html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
 html_show_sourcelink = False
 
 
-def skip(app, what, name, obj, skipped, options):
-    """Leave out names of ``tuple[X, ...]``: autodoc takes them for classes."""
-    del app, what, name, options
+def skip(app, kind, name, obj, skipped, options):
+    """Omit names of ``tuple[X, ...]``: autodoc takes them for classes."""
+    del app, kind, name, options
     return True if isinstance(obj, GenericAlias) else skipped
 
 
 def setup(app):
-    """Bring notebooks and help texts here, and have Sphinx ask `skip` of members."""
+    """Connect the generation of pages, and `skip` for members of modules."""
     import pages
 
     app.connect("builder-inited", pages.bring)

@@ -50,6 +50,7 @@ class Board(Device):
     Its streams are ``<name>.eeg``, ``<name>.acc``, ``<name>.eda`` and so on, from
     BrainFlow's description of the board, and the events ``<name>.markers``. Losses are
     counted by the board's sample counter, or where none is known, by its time stamps.
+    A field for each setting of any board, hence more than 14 fields.
 
     Parameters
     ----------
@@ -172,7 +173,7 @@ class Board(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether a playback is at the end of its file, or the board is closed."""
+        """True if a playback is at the end of its file, or the board is closed."""
         return self._shim is None or (self.board == "playback" and self._remaining <= 0)
 
     def read(self) -> list[Item]:

@@ -111,7 +111,7 @@ class E4(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether this is closed; a lost wristband is waited for."""
+        """True once closed; a lost wristband is waited for."""
         return self._wrist is None
 
     def read(self) -> list[Item]:

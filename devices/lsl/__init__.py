@@ -143,7 +143,7 @@ class Inlet(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether this is closed, or the sender is gone and has no ``source_id``."""
+        """True if closed, or if the sender is gone and has no ``source_id``."""
         return self._inlet is None
 
     def read(self) -> list[Item]:

@@ -101,7 +101,7 @@ class H10(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether this is closed; a lost strap is waited for."""
+        """True once closed; a lost strap is waited for."""
         return self._link is None
 
     def read(self) -> list[Item]:

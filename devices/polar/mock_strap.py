@@ -74,7 +74,7 @@ class MockStrap:
 
     @property
     def away(self) -> bool:
-        """Whether it is out of reach."""
+        """True while the strap is out of range."""
         passed = self.clock.now() - self._begin
         return any(a <= passed < b for a, b in self.lost)
 
@@ -164,7 +164,7 @@ class Connection:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the strap is in reach."""
+        """True while the strap is connected."""
         return self._task is not None and not self._task.done()
 
     async def connect(self) -> None:

@@ -176,7 +176,7 @@ class SimulatedDevice(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether all of ``seconds`` has been read."""
+        """True once all of ``seconds`` has been read."""
         return self._ended
 
     @property

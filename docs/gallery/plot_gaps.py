@@ -1,6 +1,6 @@
 """
-Gaps are gaps
-=============
+Gaps in a recording
+===================
 
 A wristband with transmission faults: it is unplugged for eight seconds, and 3 % of its
 blocks are lost. Lost samples keep their numbers, so figures, filters and windows know

@@ -26,8 +26,8 @@ offline = apply(chain, raw)
 
 rng = np.random.default_rng(1)
 cuts = np.sort(rng.choice(len(raw), 400, replace=False)).tolist()
-flow = StageRunner(chain, raw.info)
-live = np.concatenate([flow.push(piece).data for piece in raw.split(cuts)])
+runner = StageRunner(chain, raw.info)
+live = np.concatenate([runner.push(piece).data for piece in raw.split(cuts)])
 
 # %%
 # The results are equal to the last bit, and missing at the same times.

@@ -19,7 +19,7 @@ times, samples = stitched(recording.streams["participant.eda"])
 parts = decompose(samples[:, 0], rate=4.0)
 
 # %%
-# The driver is never negative and mostly zero: that is what makes the parts unique.
+# The driver is non-negative and mostly zero, which makes the decomposition unique.
 
 figure, axes = plt.subplots(
     3, 1, figsize=(9, 5.5), sharex=True, layout="constrained", height_ratios=(2, 1, 1)

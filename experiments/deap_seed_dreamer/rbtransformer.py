@@ -14,7 +14,7 @@ from physio import config
 from physio.datasets.base import Dataset
 from physio.datasets.feature_table import LABEL, RATING, features
 from physio.evaluation import results, splits
-from physio.evaluation.evaluate import Evaluation, Task, evaluate
+from physio.evaluation.evaluate import Evaluation, EvaluationOptions, Task, evaluate
 from physio.evaluation.models.baselines import MajorityClass
 from physio.evaluation.models.nested_cv import NestedCV
 from physio.features.eeg.differential_entropy import DifferentialEntropy
@@ -29,6 +29,8 @@ _FILM: Final = ("positive", "neutral", "negative")
 @dataclass(frozen=True)
 class RBTransformerBenchmark:
     """RBTransformer on a data set of films or videos, and its evaluation.
+
+    A field for each key of an evaluation file, hence more than 14 fields.
 
     Parameters
     ----------
@@ -172,9 +174,9 @@ class RBTransformerBenchmark:
             self.work(table),
             splits.protocol(self.protocol, **self.settings),
             models,
-            metric_names=self.metrics,
-            clock=False,
-            seed=self.seed,
+            EvaluationOptions(
+                metric_names=self.metrics, time_only=False, seed=self.seed
+            ),
             config=config.describe(self),
         )
         return replace(evaluation, notes=tuple(self._notes(models)))

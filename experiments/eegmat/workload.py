@@ -18,7 +18,7 @@ from physio.datasets.base import Trial
 from physio.datasets.eegmat import Eegmat
 from physio.datasets.feature_table import LABEL, features
 from physio.evaluation import splits, statistics
-from physio.evaluation.evaluate import Evaluation, Task, evaluate
+from physio.evaluation.evaluate import Evaluation, EvaluationOptions, Task, evaluate
 from physio.evaluation.models.baselines import (
     FoldData,
     MajorityClass,
@@ -94,7 +94,7 @@ class EegmatWorkload:
                 )
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
-        """Train and judge the models.
+        """Train and evaluate the models.
 
         Parameters
         ----------
@@ -167,8 +167,7 @@ class EegmatWorkload:
             work,
             splits.protocol(self.protocol, **self.settings),
             models,
-            metric_names=self.metrics,
-            seed=self.seed,
+            EvaluationOptions(metric_names=self.metrics, seed=self.seed),
         )
 
     def _swapped(self, work: Task) -> Evaluation:

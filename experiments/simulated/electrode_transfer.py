@@ -15,7 +15,7 @@ from physio.core.block import Array, Block
 from physio.core.recording import Recording
 from physio.datasets.feature_table import LABEL, features
 from physio.evaluation import splits, statistics
-from physio.evaluation.evaluate import Evaluation, Task, evaluate
+from physio.evaluation.evaluate import Evaluation, EvaluationOptions, Task, evaluate
 from physio.evaluation.models.baselines import FoldData, MajorityClass, Model
 from physio.training.rbtransformer import RBTransformerClassifier, Trained
 
@@ -33,6 +33,8 @@ _NOTES: Final = (
 @dataclass(frozen=True)
 class ElectrodeTransfer:
     """Networks compared on headsets that they were or were not trained with.
+
+    A field for each key of an evaluation file, hence more than 14 fields.
 
     Parameters
     ----------
@@ -99,8 +101,7 @@ class ElectrodeTransfer:
             self.work(self.table() if table is None else table),
             splits.protocol(self.protocol, **self.settings),
             self._named(),
-            metric_names=self.metrics,
-            seed=self.seed,
+            EvaluationOptions(metric_names=self.metrics, seed=self.seed),
             config=config.describe(self),
         )
         preset = self.headset.preset

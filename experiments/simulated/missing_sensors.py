@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from experiments.simulated.cohort import SimulatedCohort
-from experiments.simulated.held_out import DEVICES, skill
+from experiments.simulated.device_subsets import DEVICES
 from experiments.weights import error_model
 from experiments.weights.published import TrainPublishedExperts
+from experiments.weights.rating_error import squared_errors
 from physio import config
 from physio.core.block import Array
 from physio.evaluation.statistics import summary
@@ -48,7 +49,7 @@ class MissingSensors:
     affect
         The training run of the experts, whose weights are in the package.
     participants
-        How many to teach the networks on, and to judge on.
+        Number of participants to train the networks on, and to test on.
     seed
         Of masks, networks and the bootstrap.
     """
@@ -212,7 +213,7 @@ class MissingSensors:
                 rng = np.random.default_rng((self.seed, seed, int(10 * rate)))
                 rows = self._cut(z, rate, mode, rng)[::2]
                 predicted = np.array([_safe(way, r) for r in rows])
-                errors = np.array(skill(predicted, felt[::2], prior))[:, 1]
+                errors = np.array(squared_errors(predicted, felt[::2], prior))[:, 1]
                 total += errors
                 per_participant[str(seed)].append(float(1 - errors[0] / errors[1]))
             curve.append(round(float(1 - total[0] / total[1]), 4))

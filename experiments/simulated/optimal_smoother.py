@@ -11,9 +11,10 @@ import numpy as np
 from scipy.linalg import solve_triangular, toeplitz
 
 from experiments.simulated.cohort import SimulatedCohort
-from experiments.simulated.held_out import LATER, ratio
+from experiments.simulated.device_subsets import LATER
 from experiments.weights.dynamics import START, STEP, PersonTraces, gather, know
 from experiments.weights.published import TrainPublishedExperts
+from experiments.weights.rating_error import skill
 from physio import config
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
@@ -129,7 +130,7 @@ def _rows(
     )
     rows = []
     for d, dimension in enumerate(DIMENSIONS):
-        figure = ratio(errors[:, :, d], seed)
+        figure = skill(errors[:, :, d], seed)
         rows.append({"model": name, "metric": f"{dimension} skill", **figure})
         if name in {"sampled", "linear then"}:  # few moments of each
             whole = [

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from experiments.simulated.cohort import SimulatedCohort
-from experiments.simulated.held_out import LATER, estimator
+from experiments.simulated.device_subsets import LATER, estimator
 from experiments.weights.published import TRACKER, TrainPublishedExperts
 from physio import config
 from physio.core.affect import DIMENSIONS
@@ -39,7 +39,7 @@ class RatingLag:
     affect
         The training run, whose weights are in the package.
     participants, tested
-        How many to learn the lag from, and to judge on.
+        Number of participants to learn the lag from, and to test on.
     lags
         Between what lags (s) each participant's own is drawn.
     seed

@@ -15,7 +15,13 @@ from physio.core.recording import Recording
 from physio.datasets.feature_table import LABEL
 from physio.datasets.stress_predict import StressPredict
 from physio.evaluation.baseline_correction import baseline_correct
-from physio.evaluation.evaluate import Evaluation, Task, evaluate, together
+from physio.evaluation.evaluate import (
+    Evaluation,
+    EvaluationOptions,
+    Task,
+    evaluate,
+    together,
+)
 from physio.evaluation.models.baselines import MajorityClass, TimeOnly
 from physio.evaluation.splits import CrossDataset
 from physio.models.baseline import transform
@@ -71,7 +77,7 @@ class WesadToStressPredict:
     seed: int = 23
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
-        """Train on the one and judge on the other; whole, and task by task."""
+        """Train on the one and test on the other; whole, and task by task."""
         del table  # both data sets are read here
         data = open_wesad(root)
         other = StressPredict((root or Path()) / "stress_predict")
@@ -112,10 +118,12 @@ class WesadToStressPredict:
                 ),
                 CrossDataset(tested),
                 models,
-                metric_names=("AUC", "macro-F1"),
-                reference=self.reference,
-                test_spacing=self.test_spacing,
-                seed=self.seed,
+                EvaluationOptions(
+                    metric_names=("AUC", "macro-F1"),
+                    reference=self.reference,
+                    test_spacing=self.test_spacing,
+                    seed=self.seed,
+                ),
             )
         return together(evaluations, config.describe(self))
 

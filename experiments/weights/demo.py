@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from experiments.weights import rating_error
-from experiments.weights.live_features import features, run
+from experiments.weights.live_features import features, run_estimator
 from experiments.weights.split_audit import audited, settled
 from physio import config
 from physio.core.affect import DIMENSIONS
@@ -25,7 +25,7 @@ from physio.models.baseline import BaselinePrior
 from physio.models.rbtransformer import RBTransformerConfig
 from physio.training import trainer
 from physio.training.gaussian import GaussianRecipe, centred, learn, moments, rests
-from physio.training.participant_data import Participant, RatedSegment
+from physio.training.participant_data import ParticipantData, RatedSegment
 from physio.training.save_weights import minimal_card, results_text, store
 
 _BANDS: Final = ("theta", "alpha", "beta", "gamma")
@@ -57,7 +57,7 @@ class TrainDemo:
     columns
         Features of the wristband, and how each is read.
     participants, tested
-        How many participants to train on, and how many more to judge on.
+        Number of participants to train on, and of further ones to test on.
     first
         The first participant's seed; the others' follow.
     cycles
@@ -114,11 +114,11 @@ class TrainDemo:
                 settled(p, recipe, m.over)
                 for p, m in zip(participants, samples, strict=True)
             ]
-            judged = [
-                self._judge(p, out / name, at)
+            scored = [
+                self._score(p, out / name, at)
                 for p, at in zip(tested, over[self.participants :], strict=True)
             ]
-            rows = rating_error.rows(name, judged, self.seed)
+            rows = rating_error.result_rows(name, scored, self.seed)
             figures += rows
             full = replace(card, figures=results_text(rows))
             stored[name] = store(out / name, full, *trained).card.sha256
@@ -154,7 +154,7 @@ class TrainDemo:
             self._columns(name), DIMENSIONS, self.rest, 0.0, self.every
         )
 
-    def _participant(self, name: str, i: int) -> Participant:
+    def _participant(self, name: str, i: int) -> ParticipantData:
         """Return a simulated participant, who rates each second."""
         device = self.band
         if name == "eeg-demo":
@@ -178,14 +178,14 @@ class TrainDemo:
             noisy = felt[inside].mean(axis=0) + rng.normal(0, self.rater, 3)
             ratings = np.round(np.clip(noisy, -1, 1) * 4) / 4  # nine steps
             units.append(RatedSegment(f"{k}", begin, begin + self.every, ratings))
-        return Participant(f"seed {seed}", rows, tuple(units))
+        return ParticipantData(f"seed {seed}", rows, tuple(units))
 
-    def _wrist(self, participants: Sequence[Participant]) -> Trained:
+    def _wrist(self, participants: Sequence[ParticipantData]) -> Trained:
         recipe = self._recipe("wrist-demo")
         fitted = learn([moments(p, recipe) for p in participants], recipe)
         return fitted.model, fitted.rest, fitted.model.prior
 
-    def _eeg(self, participants: Sequence[Participant]) -> Trained:
+    def _eeg(self, participants: Sequence[ParticipantData]) -> Trained:
         recipe = self._recipe("eeg-demo")
         samples = [moments(p, recipe) for p in participants]
         rest = rests(samples, recipe.every)
@@ -204,12 +204,12 @@ class TrainDemo:
         fitted = trainer.fit(size, tokens, ratings[whole], schedule, self.seed)
         return fitted.model, rest, (ratings.mean(axis=0), ratings.std(axis=0))
 
-    def _judge(
-        self, participant: Participant, folder: Path, over: float
+    def _score(
+        self, participant: ParticipantData, folder: Path, over: float
     ) -> rating_error.HeldOutRatings:
         """Evaluate the live estimator on a participant from ``over`` (s) on."""
-        out = run(participant.rows, str(folder))
-        return rating_error.judge(participant, *rating_error.estimates(out), over, 0.0)
+        out = run_estimator(participant.rows, str(folder))
+        return rating_error.score(participant, *rating_error.estimates(out), over, 0.0)
 
     def _card(self, name: str) -> model_card.ModelCard:
         model = "rbtransformer:RBTransformer"

@@ -23,7 +23,7 @@ from physio.training.participant_data import RatedSegment
 
 
 def shipped_chain(name: str) -> tuple[Any, ...]:
-    """Return the stages that read a kind of signal where no session file says how."""
+    """Return the stages of a shipped chain, the default without a session file."""
     path = Path(str(files("physio.assets") / "chains.toml"))
     tables = config.read(path)
     if name not in tables:
@@ -44,8 +44,8 @@ def features(
     recording
         The signals.
     chains
-        The stream that each shipped chain reads: ``{"eda": "e4.eda"}``; digits at the
-        end of a name count chains of one kind, ``heart2``.
+        Stream of each shipped chain: ``{"eda": "e4.eda"}``; digits at the end of a
+        name number chains of one kind, ``heart2``.
     rate
         Ticks a second (Hz).
 
@@ -57,7 +57,7 @@ def features(
     Raises
     ------
     ValueError
-        If a chain is none, its stream is missing, or it fails.
+        If a chain does not exist, its stream is missing, or it fails.
     """
     for name, stream in chains.items():
         if stream not in recording.streams:
@@ -79,25 +79,25 @@ def features(
     return Block(info, ticks.start, ticks.t0, data)
 
 
-def run(rows: Block, name: str) -> Block:
+def run_estimator(rows: Block, name: str) -> Block:
     """Return the output of the live estimator, with stored weights, on features."""
     estimator = Estimator((Expert(name),))
     return StageRunner(estimator, rows.info).push(rows)
 
 
-def rated(recording: Recording, front: str) -> tuple[RatedSegment, ...]:
-    """Return the units of a recording: its conditions, each with what was rated.
+def rated_segments(recording: Recording, prefix: str) -> tuple[RatedSegment, ...]:
+    """Return the conditions of a recording that have ratings.
 
     Parameters
     ----------
     recording
-        With the events ``<front>.conditions`` (labelled, in their first column the end
-        or, called ``seconds``, the length) and ``<front>.ratings``.
-    front
-        Name of the device or the study.
+        Recording with the events ``<prefix>.conditions`` (labelled; their first column
+        is the end or, if called ``seconds``, the duration) and ``<prefix>.ratings``.
+    prefix
+        Name of the device or of the study.
     """
     parts, reported = (
-        recording.events[f"{front}.{k}"] for k in ("conditions", "ratings")
+        recording.events[f"{prefix}.{k}"] for k in ("conditions", "ratings")
     )
     lasting = parts.info.names[0] == "seconds"
     columns = [

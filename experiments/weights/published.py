@@ -9,15 +9,18 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from experiments.simulated import held_out
+from experiments.simulated import device_subsets
 from experiments.simulated.cohort import CHAINS, SimulatedCohort, SimulatedParticipant
 from experiments.weights import dynamics, error_model
 from physio import config
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Origin
+from physio.core.stage import Stage, StageRunner
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
+from physio.models.fusion import nearest
 from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
 from physio.models.gp_smoother import GaussianSmoother, GaussianSmootherConfig
+from physio.models.model_card import load
 from physio.training.gaussian import TrainingSamples, centred, rests
 from physio.training.save_weights import minimal_card, store
 
@@ -60,6 +63,8 @@ class Fitted(NamedTuple):
 class TrainPublishedExperts:
     """Training and evaluation of experts on each kind of sensor.
 
+    A field for each key of a training file, hence more than 14 fields.
+
     Parameters
     ----------
     devices
@@ -67,14 +72,14 @@ class TrainPublishedExperts:
     experts
         The features of each expert, and how each is read.
     participants, first
-        How many participants to train on, and the first one's seed.
+        Number of participants to train on, and the seed of the first.
     tested, first_tested, fewer
-        How many to judge on, and the first one's seed; and on how many of these with
-        devices off.
+        Number of participants to test on, and the seed of the first; number of these
+        tested with fewer devices.
     seconds, rest
         How long each is recorded, and how long the rest is (s).
     every
-        Time between the moments that are learned from and judged (s).
+        Time between the moments of training and test (s).
     folds
         In how many parts participants are left out.
     personal
@@ -146,20 +151,104 @@ class TrainPublishedExperts:
             felt, [outputs[n] for n in names], prior, self.rater
         )
         error_model.keep(names, errors, marks)
-        judged = held_out.judge(self, crowd, out, names, errors)
+        scores = self.scores(crowd, out, names, errors)
         return {
             "dataset": "simulated participants, effects as published",
             "protocol": f"{self.tested} held-out participants, against true affect",
             "participants": [
                 f"seed {self.first_tested + i}" for i in range(self.tested)
             ],
-            **judged,
+            **scores,
             "errors": {"experts": names, "correlation": np.round(errors, 3).tolist()},
             "config": config.describe(self),
             "versions": {k: version(k) for k in ("numpy", "scipy")},
             "weights": marks,
             "seconds": round(time.monotonic() - began, 1),
         }
+
+    def scores(
+        self, crowd: SimulatedCohort, out: Path, names: Sequence[str], errors: Array
+    ) -> dict[str, Any]:
+        """Return scores in held-out participants, with all devices and with fewer.
+
+        Parameters
+        ----------
+        crowd
+            Simulated participants.
+        out
+            Folder of the weights.
+        names
+            Experts that are fused.
+        errors
+            Correlations of their errors, (3, k, k).
+        """
+        participants = [
+            crowd.participant(self.first_tested + i) for i in range(self.tested)
+        ]
+        truth = [
+            device_subsets.true_affect(p, self.every, self.rater, self.seed)
+            for p in participants
+        ]
+        arrays = load(str(out / names[0])).arrays
+        prior = arrays["prior.mean"], arrays["prior.sd"]
+        stages = {
+            "fused": device_subsets.estimator(names, out),
+            "joint": device_subsets.estimator(["published-all"], out),
+            "tracker": device_subsets.estimator([TRACKER], out),
+        }
+        positive = np.stack([nearest(e) for e in errors])
+        subsets = {}
+        for off in device_subsets.subsets():
+            tested = participants[: self.fewer] if off else participants
+            models = self._subset_outputs(crowd, tested, stages, names, off)
+            squared = device_subsets.squared_errors(
+                models, truth[: len(tested)], prior[0]
+            )
+            worn = " + ".join(d for d in device_subsets.DEVICES if d not in off)
+            subsets[worn] = device_subsets.subset_skills(squared, self.seed)
+            if not off:
+                complete = models
+        for i in range(len(participants)):
+            experts = [complete[name][i] for name in names]
+            fused = device_subsets.alternative_fusions(experts, names, prior, positive)
+            for name, output in fused.items():
+                complete.setdefault(name, []).append(output)
+        squared = device_subsets.squared_errors(complete, truth, prior[0])
+        rows = [
+            row
+            for name, outputs in complete.items()
+            for row in device_subsets.result_rows(
+                name, outputs, truth, squared[name], self.seed
+            )
+        ]
+        return {
+            "rows": rows,
+            "subsets": subsets,
+            "less the others": device_subsets.skill_differences(squared, self.seed),
+            "table": device_subsets.printed(rows),
+        }
+
+    def _subset_outputs(
+        self,
+        crowd: SimulatedCohort,
+        participants: Sequence[SimulatedParticipant],
+        stages: Mapping[str, Stage],
+        names: Sequence[str],
+        off: Sequence[str],
+    ) -> dict[str, list[device_subsets.Outputs]]:
+        """Return the outputs of experts and stages with some devices off."""
+        chains = tuple(c for d in off for c in device_subsets.DEVICES[d])
+        begin = device_subsets.first_scored(self.every)
+        models: dict[str, list[device_subsets.Outputs]] = {}
+        for participant in participants:
+            block = crowd.block(participant, self.every, without=chains)
+            for name, stage in stages.items():
+                estimates = StageRunner(stage, block.info).push(block)
+                for expert in (*names, "") if name == "fused" else ("",):
+                    models.setdefault(expert or name, []).append(
+                        device_subsets.outputs(estimates, expert, begin)
+                    )
+        return models
 
     @property
     def joint(self) -> Columns:

@@ -1,74 +1,86 @@
-"""Errors of estimated ratings in held-out participants, beside simple baselines."""
+"""Scores of estimates in held-out participants: error, correlation, coverage, skill.
 
-from collections.abc import Callable, Mapping, Sequence
+Every experiment that compares estimates with ratings or with simulated affect scores
+them here, by `physio.evaluation.metrics` and `physio.evaluation.statistics`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+import numpy.typing as npt
 from sklearn.ensemble import RandomForestRegressor
 
 from physio.core.affect import DIMENSIONS, LEVELS
 from physio.core.block import Array, Block
+from physio.evaluation import metrics
 from physio.evaluation.statistics import summary
-from physio.training.participant_data import Participant
-
-"""How often central intervals should hold what was rated."""
+from physio.training.participant_data import ParticipantData
 
 STRESS: Final = "stress"
+_DRAWS: Final = 2000
 
 
 class HeldOutRatings(NamedTuple):
-    """What was estimated for a participant in each unit, beside what they rated.
+    """Ratings and estimates of a held-out participant in each unit.
 
-    ``mean`` is the mean of the estimates, ``within`` the share of moments whose central
-    interval of each of `LEVELS` held the rating, ``nll`` the mean negative log density
-    (nats) of the rating; shapes (units, 3), (units, 3, levels), (units, 3).
+    ``mean`` is the mean of the estimates, ``coverage`` the proportion of ticks whose
+    central interval of each of `LEVELS` contains the rating, ``log_density`` the mean
+    negative log density (nats) of the rating; shapes (units, 3), (units, 3, levels),
+    (units, 3).
     """
 
     code: str
     units: tuple[str, ...]
     ratings: Array
     mean: Array
-    within: Array
-    nll: Array
+    coverage: Array
+    log_density: Array
 
 
-def judge(
-    participant: Participant, mean: Array, sd: Array, over: float, settle: float
+def score(
+    participant: ParticipantData, mean: Array, sd: Array, begin: float, settle: float
 ) -> HeldOutRatings:
-    """Compare estimates at each tick with the ratings.
+    """Compare estimates at each tick with the ratings of a participant.
 
     Parameters
     ----------
     participant
-        Whose they are.
+        Ratings and ticks.
     mean, sd
-        The estimates, shape (n, 3) each, NaN where there is none.
-    over
-        When the participant's rest was over (s, session clock): what was before is left
-        out.
+        Estimates, shape (n, 3) each, NaN where there is none.
+    begin
+        End of the participant's baseline (s, session clock); earlier ticks are not
+        scored.
     settle
-        How long (s) after its beginning a condition is left out.
+        Excluded start of each unit (s).
     """
-    later = participant.rows.times >= over
-    parts = []
-    for unit in participant.units:
-        inside = later & participant.within(unit, settle)
-        off = (unit.ratings - mean[inside]) / sd[inside]
-        missing = np.isnan(off)
-        held = [np.where(missing, np.nan, np.abs(off) <= _width(p)) for p in LEVELS]
-        nll = 0.5 * off**2 + np.log(sd[inside]) + 0.5 * np.log(2 * np.pi)
-        parts.append(
-            (_mean(mean[inside]), np.stack([_mean(h) for h in held], 1), _mean(nll))
-        )
-    means, within, nlls = (np.array(p) for p in zip(*parts, strict=True))
+    scored = participant.rows.times >= begin
+    coverage = np.full((len(participant.units), 3, len(LEVELS)), np.nan)
+    density = np.full((len(participant.units), 3), np.nan)
+    means = np.full_like(density, np.nan)
+    for u, unit in enumerate(participant.units):
+        inside = scored & participant.within(unit, settle)
+        for d, rating in enumerate(unit.ratings):
+            output = np.stack([mean[inside, d], sd[inside, d]], axis=1)
+            output = output[np.isfinite(output[:, 0])]
+            if not len(output):
+                continue
+            means[u, d] = output[:, 0].mean()
+            output = output[np.isfinite(output[:, 1])]
+            if not len(output) or np.isnan(rating):
+                continue
+            y = np.full(len(output), rating)
+            density[u, d] = metrics.log_density(y, output)
+            coverage[u, d] = [metrics.coverage(y, output, level) for level in LEVELS]
     names = tuple(u.name for u in participant.units)
     ratings = np.array([u.ratings for u in participant.units])
-    return HeldOutRatings(participant.code, names, ratings, means, within, nlls)
+    return HeldOutRatings(participant.code, names, ratings, means, coverage, density)
 
 
 def estimates(out: Block) -> tuple[Array, Array]:
-    """Return mean and standard deviation of what an estimator told, (n, 3) each."""
+    """Return mean and standard deviation of the estimates of a run, (n, 3) each."""
     parts = [
         np.stack([out.column(f"{d}{end}") for d in DIMENSIONS], axis=1)
         for end in ("", ".sd")
@@ -77,14 +89,13 @@ def estimates(out: Block) -> tuple[Array, Array]:
 
 
 class TimeOnlyRegression:
-    """Ratings guessed from the seconds since the beginning alone: no physiology.
+    """Control that regresses ratings on elapsed time alone, without physiology.
 
-    A forest, as flexible as the clock can be used; in its spread the error it made in
-    training is counted as that of its leaves.
+    A random forest; its standard deviation is that of the training residuals.
     """
 
     def __init__(
-        self, participants: Sequence[Participant], settle: float, seed: int
+        self, participants: Sequence[ParticipantData], settle: float, seed: int
     ) -> None:
         t, y, weight = [], [], []
         for participant in participants:
@@ -109,82 +120,131 @@ class TimeOnlyRegression:
         return mean, sd
 
 
-def rows(
-    model: str, judged: Sequence[HeldOutRatings], seed: int
+def result_rows(
+    model: str, scored: Sequence[HeldOutRatings], seed: int
 ) -> list[dict[str, Any]]:
-    """Return all rows of results of a model."""
-    results = []
-    if all(STRESS in j.units for j in judged):
-        results = [
-            summary(
-                model, "stress highest", _per_participant(judged, _stress_highest), seed
-            )
-        ]
+    """Return the rows of results of a model: see `physio.evaluation.statistics`.
+
+    Only estimates with a density, and so on the scale of the ratings, have an error.
+    """
+    scores = {s.code: participant_scores(s) for s in scored}
+    shared = [
+        m for m in next(iter(scores.values())) if all(m in s for s in scores.values())
+    ]
+    rows = [
+        summary(model, metric, {code: s[metric] for code, s in scores.items()}, seed)
+        for metric in shared
+    ]
+    return [r for r in rows if np.isfinite(r["mean"])]
+
+
+def participant_scores(scored: HeldOutRatings) -> dict[str, float]:
+    """Return the scores of a participant by name; NaN where there is none."""
+    scores: dict[str, float] = {}
+    if STRESS in scored.units:
+        scores["stress highest"] = float(highest_arousal(scored) == STRESS)
     for d, name in enumerate(DIMENSIONS):
-        if any(np.isfinite(j.nll[:, d]).any() for j in judged):  # on a rating's scale
-            off = {
-                j.code: float(_mean(np.abs(j.mean - j.ratings)[:, d])) for j in judged
-            }
-            results.append(summary(model, f"{name} mean absolute error", off, seed))
-        corr = {j.code: _correlation(j.mean[:, d], j.ratings[:, d]) for j in judged}
-        results.append(
-            summary(model, f"{name} correlation within the participant", corr, seed)
+        ratings, mean = scored.ratings[:, d], scored.mean[:, d]
+        density = _mean(scored.log_density[:, d])
+        error = math.nan if math.isnan(density) else known(metrics.mae, ratings, mean)
+        scores[f"{name} mean absolute error"] = error
+        scores[f"{name} correlation within the participant"] = known(
+            metrics.correlation, ratings, mean
         )
-        nll = {j.code: float(_mean(j.nll[:, d])) for j in judged}
-        results.append(summary(model, f"{name} negative log density", nll, seed))
-        for k, p in enumerate(LEVELS):
-            held = {j.code: float(_mean(j.within[:, d, k])) for j in judged}
-            results.append(summary(model, f"{name} coverage of {p:.0%}", held, seed))
-    return [r for r in results if np.isfinite(r["mean"])]
+        scores[f"{name} negative log density"] = density
+        for k, level in enumerate(LEVELS):
+            scores[f"{name} coverage of {level:.0%}"] = _mean(scored.coverage[:, d, k])
+    return scores
 
 
-def highest(judged: HeldOutRatings) -> str:
-    """Return in which condition the mean estimated arousal is highest; "-" for none."""
-    arousal = judged.mean[:, 1]
-    known = arousal[np.isfinite(arousal)]
-    if not len(known) or np.ptp(known) < 1e-9:
+def known(metric: metrics.Measure, y: Array, predicted: Array) -> float:
+    """Return a metric over the rows that have a target and an output; NaN of none."""
+    rows = np.isfinite(y) & np.isfinite(predicted)
+    return metric(y[rows], predicted[rows, None]) if rows.any() else math.nan
+
+
+def squared_errors(mean: Array, truth: Array, prior: Array) -> tuple[Array, Array]:
+    """Return summed squared errors of estimates, and of the prior's mean, (3,) each.
+
+    The prior's mean replaces missing estimates.
+    """
+    full = np.where(np.isfinite(mean), mean, prior)
+    return ((full - truth) ** 2).sum(axis=0), ((prior - truth) ** 2).sum(axis=0)
+
+
+def skill(errors: Array, seed: int) -> dict[str, float]:
+    """Return the skill, 1 less the ratio of summed errors, with its interval.
+
+    Parameters
+    ----------
+    errors
+        Squared errors of the model and of the prior, shape (participants, 2).
+    seed
+        Seed of the bootstrap over participants.
+    """
+    drawn = errors[_resampled(len(errors), seed)].sum(axis=1)
+    low, high = np.percentile(1 - drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
+    total = errors.sum(axis=0)
+    return {
+        "mean": round(float(1 - total[0] / total[1]), 4),
+        "low": round(float(low), 4),
+        "high": round(float(high), 4),
+    }
+
+
+def skill_difference(
+    errors: Array, reference: Array, seed: int
+) -> tuple[float, float, float]:
+    """Return the skill of a model less that of another one, and its paired interval.
+
+    Parameters
+    ----------
+    errors, reference
+        Squared errors of each model and of the prior, shape (participants, 2) each.
+    seed
+        Seed of the bootstrap over participants.
+    """
+    gain, base = reference[:, 0] - errors[:, 0], errors[:, 1]
+    draws = _resampled(len(errors), seed)
+    drawn = gain[draws].sum(axis=1) / base[draws].sum(axis=1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    mean = float(gain.sum() / base.sum())
+    return round(mean, 4), round(float(low), 4), round(float(high), 4)
+
+
+def _resampled(participants: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the rows of each bootstrap sample, shape (draws, participants)."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(participants, size=(_DRAWS, participants))
+
+
+def highest_arousal(scored: HeldOutRatings) -> str:
+    """Return the unit with the highest mean estimate of arousal; "-" for none."""
+    arousal = scored.mean[:, 1]
+    finite = arousal[np.isfinite(arousal)]
+    if not len(finite) or np.ptp(finite) < 1e-9:
         return "-"
-    return judged.units[int(np.nanargmax(arousal))]
+    return scored.units[int(np.nanargmax(arousal))]
 
 
-def table(models: Mapping[str, Sequence[HeldOutRatings]]) -> str:
-    """Return a table: for each participant, where arousal was highest by each model."""
-    names = list(models)
-    codes = [j.code for j in models[names[0]]]
-    lines = [["participant", *names]]
-    for i, code in enumerate(codes):
-        lines.append([code, *(highest(models[name][i]) for name in names)])
-    counts = [sum(highest(j) == STRESS for j in models[name]) for name in names]
+def highest_arousal_table(models: Mapping[str, Sequence[HeldOutRatings]]) -> str:
+    """Return a table of the unit with the highest arousal, by participant and model."""
+    highest = {
+        name: [highest_arousal(s) for s in scored] for name, scored in models.items()
+    }
+    codes = [s.code for s in next(iter(models.values()))]
+    lines = [["participant", *models]]
+    lines += [
+        [code, *units] for code, *units in zip(codes, *highest.values(), strict=True)
+    ]
+    counts = [units.count(STRESS) for units in highest.values()]
     lines.append(["stress", *(f"{n} of {len(codes)}" for n in counts)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = [[c.ljust(w) for c, w in zip(r, widths, strict=True)] for r in lines]
     return "\n".join("  ".join(r).rstrip() for r in padded)
 
 
-def _per_participant(
-    judged: Sequence[HeldOutRatings], measure: Callable[[HeldOutRatings], float]
-) -> dict[str, float]:
-    return {j.code: float(measure(j)) for j in judged}
-
-
-def _stress_highest(judged: HeldOutRatings) -> float:
-    return float(highest(judged) == STRESS)
-
-
-def _correlation(a: Array, b: Array) -> float:
-    known = np.isfinite(a) & np.isfinite(b)
-    if known.sum() < 3 or np.std(a[known]) < 1e-9 or np.std(b[known]) < 1e-9:
-        return float("nan")
-    return float(np.corrcoef(a[known], b[known])[0, 1])
-
-
-def _mean(values: Array) -> Any:
-    """Return the mean over the first axis of what is there."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0).sum(axis=0)
-    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
-
-
-def _width(share: float) -> float:
-    """Return how many standard deviations a central interval reaches."""
-    return float(norm.ppf(0.5 + share / 2))
+def _mean(values: Array) -> float:
+    """Return the mean of the finite values; NaN without any."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else math.nan

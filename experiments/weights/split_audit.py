@@ -13,11 +13,11 @@ from physio.evaluation.folds import Fold, Folds, fingerprint
 from physio.evaluation.leakage.audit import Audit, audit
 from physio.evaluation.splits import Protocol, divide
 from physio.training.gaussian import GaussianRecipe, TrainingSamples, learned
-from physio.training.participant_data import Participant
+from physio.training.participant_data import ParticipantData
 
 
-def settled(participant: Participant, recipe: GaussianRecipe, over: int) -> float:
-    """Return from when on (s) nothing that is judged rests on a participant's rest.
+def settled(participant: ParticipantData, recipe: GaussianRecipe, over: int) -> float:
+    """Return the time (s) from which scored moments share no sample with the baseline.
 
     A feature remembers: the first moments after the rest still rest on samples of it.
     """
@@ -25,7 +25,7 @@ def settled(participant: Participant, recipe: GaussianRecipe, over: int) -> floa
 
 
 def audited(
-    participants: Sequence[Participant],
+    participants: Sequence[ParticipantData],
     samples: Sequence[TrainingSamples],
     recipe: GaussianRecipe,
     by: Protocol | Collection[str],
@@ -59,7 +59,7 @@ def audited(
         ignore_index=True,
     )
     rest = table["segment"].to_numpy() < 0
-    judged = np.flatnonzero(~rest)
+    scored = np.flatnonzero(~rest)
     if isinstance(by, Protocol):
         folds = divide(table, by)
     else:
@@ -69,21 +69,21 @@ def audited(
             "leave-n-subjects-out", (fold,), {}, fingerprint(table), len(table)
         )
     folds = baseline_correction.restrict(folds, table, ~rest, rest)
-    named = bool((table[LABEL].iloc[judged] != "").all())
-    return audit(table, folds, recipe.names, clock=named).check()
+    named = bool((table[LABEL].iloc[scored] != "").all())
+    return audit(table, folds, recipe.names, time_only=named).check()
 
 
 def _rows(
-    participant: Participant, moments: TrainingSamples, recipe: GaussianRecipe
+    participant: ParticipantData, moments: TrainingSamples, recipe: GaussianRecipe
 ) -> pd.DataFrame:
-    """Return a row for each moment that is judged, and those of the rest."""
+    """Return a row for each scored moment, and for each moment of the baseline."""
     rate = float(participant.rows.info.rate)
     back = ceil(_memory(participant, recipe) * rate)
-    judged = settled(participant, recipe, moments.over)
+    begin = settled(participant, recipe, moments.over)
     parts = [(-1, "", np.arange(0, moments.over, max(back, 1)))]
     for k, at in learned(participant, recipe, moments.over):
         name = participant.units[k].name
-        later = at[participant.rows.times[at] >= judged]
+        later = at[participant.rows.times[at] >= begin]
         parts.append((k, "" if name.isdecimal() else name, later))
     at = np.concatenate([p[2] for p in parts])
     x = participant.features(recipe.names)[at]
@@ -102,7 +102,7 @@ def _rows(
     return pd.DataFrame(x, columns=list(recipe.names)).assign(**place)
 
 
-def _memory(participant: Participant, recipe: GaussianRecipe) -> float:
+def _memory(participant: ParticipantData, recipe: GaussianRecipe) -> float:
     """Return how far back (s) the features reach that an expert reads."""
     info = participant.rows.info
     return max(c.memory for c in info.channels if c.name in recipe.names)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from experiments.weights import rating_error
-from experiments.weights.live_features import features, rated, run
+from experiments.weights.live_features import features, rated_segments, run_estimator
 from experiments.weights.split_audit import audited, settled
 from physio import config
 from physio.core.block import Array, Origin
@@ -28,7 +28,7 @@ from physio.training.gaussian import (
     mahalanobis,
     moments,
 )
-from physio.training.participant_data import Participant
+from physio.training.participant_data import ParticipantData
 from physio.training.save_weights import minimal_card, results_text, store
 
 _ALARM: Final = (
@@ -87,7 +87,7 @@ class TrainWrist:
     rest, settle, every
         See `physio.training.gaussian.GaussianRecipe`.
     seed
-        Of the bootstrap and the clock's forest; the weights need no chance.
+        Seed of bootstrap and time-only forest; the weights are deterministic.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -109,7 +109,7 @@ class TrainWrist:
         )
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
-        """Train and judge on the participants of a data set; store weights in ``out``.
+        """Train and evaluate on a data set; store the weights in ``out``.
 
         Parameters
         ----------
@@ -138,9 +138,11 @@ class TrainWrist:
         odd = {
             code: mahalanobis(samples[code], fitted) for code, fitted in learned.items()
         }
-        models = self._judged(participants, samples, orders, learned, odd)
+        models = self._scored(participants, samples, orders, learned, odd)
         figures = [
-            r for m, j in models.items() for r in rating_error.rows(m, j, self.seed)
+            r
+            for m, j in models.items()
+            for r in rating_error.result_rows(m, j, self.seed)
         ]
         alarms = {c: float(np.mean(o > _limit(odd, (c,)))) for c, o in odd.items()}
         figures.append(summary("wrist", "moments unlike all seen", alarms, self.seed))
@@ -161,12 +163,14 @@ class TrainWrist:
             "seconds": round(time.monotonic() - began, 1),
             "weights": stored.card.sha256,
             "shrink": {code: m.shrink for code, m in learned.items()},
-            "table": "\n".join([rating_error.table(models), *map(str, proved)]),
+            "table": "\n".join(
+                [rating_error.highest_arousal_table(models), *map(str, proved)]
+            ),
         }
 
     def participants(
         self, root: Path | None
-    ) -> tuple[Wesad, list[Participant], dict[str, str]]:
+    ) -> tuple[Wesad, list[ParticipantData], dict[str, str]]:
         """Return the data set, its participants, and who had which order of conditions.
 
         Raises
@@ -188,23 +192,23 @@ class TrainWrist:
             {code: data.order(code) for code in data.participants},
         )
 
-    def participant(self, data: Wesad, code: str) -> Participant:
+    def participant(self, data: Wesad, code: str) -> ParticipantData:
         """Return features and ratings of a participant of the data set."""
         recording = data.participant(code)
         rows = features(recording, self.chains)
-        return Participant(code, rows, rated(recording, "study"))
+        return ParticipantData(code, rows, rated_segments(recording, "study"))
 
-    def _judged(
+    def _scored(
         self,
-        participants: Sequence[Participant],
+        participants: Sequence[ParticipantData],
         samples: Mapping[str, TrainingSamples],
         orders: Mapping[str, str],
         learned: Mapping[str, FittedGaussian],
         odd: Mapping[str, Array],
     ) -> dict[str, list[rating_error.HeldOutRatings]]:
         """Evaluate each model on every participant, held out of its training."""
-        judged: dict[str, list[rating_error.HeldOutRatings]] = {}
-        byorder = {
+        scored: dict[str, list[rating_error.HeldOutRatings]] = {}
+        by_order = {
             order: learn(
                 [samples[c] for c, o in orders.items() if o != order], self.recipe
             )
@@ -220,23 +224,23 @@ class TrainWrist:
                 ),
                 "responses": _plain(participant, "eda.scr_rate"),
                 "movement": _plain(participant, "motion.activity"),
-                "time only": self._clock(rest, participant),
+                "time only": self._time_only(rest, participant),
                 "prior": _prior(fitted, participant),
                 "wrist, other order": self.estimates(
-                    participant, byorder[orders[participant.code]]
+                    participant, by_order[orders[participant.code]]
                 ),
-                "time only, other order": self._clock(turned, participant),
+                "time only, other order": self._time_only(turned, participant),
             }
             over = settled(participant, self.recipe, samples[participant.code].over)
             for name, (mean, sd) in outputs.items():
-                judged.setdefault(name, []).append(
-                    rating_error.judge(participant, mean, sd, over, self.settle)
+                scored.setdefault(name, []).append(
+                    rating_error.score(participant, mean, sd, over, self.settle)
                 )
-        return judged
+        return scored
 
     def estimates(
         self,
-        participant: Participant,
+        participant: ParticipantData,
         fitted: FittedGaussian,
         more: Mapping[str, Array] = MappingProxyType({}),
     ) -> tuple[Array, Array]:
@@ -246,13 +250,13 @@ class TrainWrist:
             store(
                 path, self._blank(), fitted.model, fitted.rest, fitted.model.prior, more
             )
-            return rating_error.estimates(run(participant.rows, str(path)))
+            return rating_error.estimates(run_estimator(participant.rows, str(path)))
 
-    def _clock(
-        self, participants: Sequence[Participant], participant: Participant
+    def _time_only(
+        self, participants: Sequence[ParticipantData], participant: ParticipantData
     ) -> tuple[Array, Array]:
-        clock = rating_error.TimeOnlyRegression(participants, self.settle, self.seed)
-        return clock.estimate(participant.rows)
+        control = rating_error.TimeOnlyRegression(participants, self.settle, self.seed)
+        return control.estimate(participant.rows)
 
     def _blank(self) -> model_card.ModelCard:
         use, origin = "physio.models.gaussian:Gaussian", Origin.MEASURED
@@ -261,16 +265,16 @@ class TrainWrist:
     def _card(
         self,
         data: Wesad,
-        trained: Sequence[Participant],
+        trained: Sequence[ParticipantData],
         figures: dict[str, str],
         fitted: FittedGaussian,
     ) -> model_card.ModelCard:
-        codes, unseen = ", ".join(p.code for p in trained), ", ".join(self.held_out)
+        codes, test_codes = ", ".join(p.code for p in trained), ", ".join(self.held_out)
         noise = ", ".join(f"{v:.3f}" for v in fitted.noise)
         return replace(
             self._blank(),
             data=f"The wristband of {data.name}: {len(trained)} participants "
-            f"({codes}). {unseen} was held out and is for demonstration.",
+            f"({codes}). {test_codes} was held out and is for demonstration.",
             citation=data.citation,
             licence=data.licence,
             protocol=f"{_PROTOCOL} The baseline lasts {self.rest:g} s, the excluded "
@@ -285,7 +289,7 @@ class TrainWrist:
 
 
 def _limit(odd: Mapping[str, Array], without: Sequence[str]) -> float:
-    """Return beyond which surprise a moment is unlike all that participants showed."""
+    """Return the novelty that few moments of held-out participants exceed."""
     values = np.concatenate([o for code, o in odd.items() if code not in without])
     return float(np.nanquantile(values, 1 - _ALARM))
 
@@ -294,15 +298,15 @@ def _density(odd: Mapping[str, Array], without: Sequence[str]) -> dict[str, Arra
     return {"density.limit": np.array([_limit(odd, without)])}
 
 
-def _plain(participant: Participant, column: str) -> tuple[Array, Array]:
-    """Return a feature as it is in place of arousal; it knows no spread."""
+def _plain(participant: ParticipantData, column: str) -> tuple[Array, Array]:
+    """Return a feature in place of arousal, without a standard deviation."""
     mean = np.full((len(participant.rows), 3), np.nan)
     mean[:, 1] = participant.rows.column(column)
     return mean, np.full_like(mean, np.nan)
 
 
-def _prior(fitted: FittedGaussian, participant: Participant) -> tuple[Array, Array]:
-    """Return what is said of anybody."""
+def _prior(fitted: FittedGaussian, participant: ParticipantData) -> tuple[Array, Array]:
+    """Return the mean and spread of the training ratings for every tick."""
     mean, sd = fitted.model.prior
     return np.tile(mean, (len(participant.rows), 1)), np.tile(
         sd, (len(participant.rows), 1)

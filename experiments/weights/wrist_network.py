@@ -27,7 +27,7 @@ from physio.models import model_card
 from physio.models.baseline import BaselinePrior
 from physio.models.pinn import Moments, Pinn, PinnConfig, bridged
 from physio.training import gaussian
-from physio.training.participant_data import Participant
+from physio.training.participant_data import ParticipantData
 from physio.training.save_weights import minimal_card, results_text, store
 
 _USE: Final = "physio.models.pinn:Pinn"
@@ -125,7 +125,7 @@ class TrainWristNetwork(TrainWrist):
         )
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
-        """Train and judge on the participants of a data set: see `TrainWrist.train`."""
+        """Train and evaluate on a data set: see `TrainWrist.train`."""
         began = time.monotonic()
         data, participants, orders = self.participants(root)
         samples = {p.code: self.samples(p) for p in participants}
@@ -156,7 +156,7 @@ class TrainWristNetwork(TrainWrist):
     def _stored(
         self,
         data: Wesad,
-        participants: Sequence[Participant],
+        participants: Sequence[ParticipantData],
         samples: Mapping[str, NetworkSamples],
         figures: list[dict[str, Any]],
         out: Path,
@@ -170,7 +170,7 @@ class TrainWristNetwork(TrainWrist):
         prior = _prior([samples[p.code].moments for p in trained_on], self.recipe)
         return store(out / self.name, card, network.model, network.rest, prior)
 
-    def samples(self, participant: Participant) -> NetworkSamples:
+    def samples(self, participant: ParticipantData) -> NetworkSamples:
         """Return the moments of a participant that are learned from."""
         moments = gaussian.moments(participant, self.recipe)
         column = _conductance(participant.rows, self.size.trace)
@@ -248,7 +248,7 @@ class TrainWristNetwork(TrainWrist):
 
     def _figures(
         self,
-        participants: Sequence[Participant],
+        participants: Sequence[ParticipantData],
         samples: Mapping[str, NetworkSamples],
         orders: Mapping[str, str],
         of: Physics,
@@ -259,7 +259,7 @@ class TrainWristNetwork(TrainWrist):
             for order in sorted(set(orders.values()))
         }
         figures = forecast_calibration.Figures(self.seed, self.size.horizons)
-        judged: dict[str, list[rating_error.HeldOutRatings]] = {}
+        scored: dict[str, list[rating_error.HeldOutRatings]] = {}
         for participant in participants:
             sample = samples[participant.code]
             others = [s for c, s in samples.items() if c != participant.code]
@@ -284,17 +284,22 @@ class TrainWristNetwork(TrainWrist):
                 every = [
                     _spread(v, sample.at, len(participant.rows)) for v in (mean, sd)
                 ]
-                ratings = rating_error.judge(
+                ratings = rating_error.score(
                     participant, every[0], every[1], later, self.settle
                 )
-                judged.setdefault(name, []).append(ratings)
+                scored.setdefault(name, []).append(ratings)
         affect = [
-            r for m, j in judged.items() for r in rating_error.rows(m, j, self.seed)
+            r
+            for m, s in scored.items()
+            for r in rating_error.result_rows(m, s, self.seed)
         ]
         return figures.rows() + affect
 
     def _network_card(
-        self, data: Wesad, trained_on: Sequence[Participant], figures: dict[str, str]
+        self,
+        data: Wesad,
+        trained_on: Sequence[ParticipantData],
+        figures: dict[str, str],
     ) -> model_card.ModelCard:
         codes, unseen = ", ".join(p.code for p in trained_on), ", ".join(self.held_out)
         card = minimal_card(

@@ -24,7 +24,13 @@ from physio.core.block import Array
 from physio.datasets import feature_table
 from physio.datasets.wesad import Wesad
 from physio.evaluation import splits
-from physio.evaluation.evaluate import Evaluation, Task, evaluate, together
+from physio.evaluation.evaluate import (
+    Evaluation,
+    EvaluationOptions,
+    Task,
+    evaluate,
+    together,
+)
 from physio.evaluation.feature_benchmark import FeatureBenchmark
 from physio.evaluation.models.baselines import FoldData
 from physio.evaluation.row_index import RowIndex, named, numbers
@@ -251,7 +257,7 @@ class Forecasts:
     seed: int = 23
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
-        """Train and judge the forecasters on a table."""
+        """Train and evaluate the forecasters on a table."""
         if table is None:
             raise ValueError("forecasts need a table: give [table] or --table")
         data = open_wesad(root)
@@ -293,10 +299,12 @@ class Forecasts:
                 ),
                 splits.protocol(self.protocol, **(self.settings or {})),
                 models,
-                metric_names=("RMSE", "r"),
-                reference="network",
-                test_spacing=self.test_spacing,
-                seed=self.seed,
+                EvaluationOptions(
+                    metric_names=("RMSE", "r"),
+                    reference="network",
+                    test_spacing=self.test_spacing,
+                    seed=self.seed,
+                ),
             )
         return together(evaluations, config.describe(self))
 

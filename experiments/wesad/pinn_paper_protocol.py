@@ -20,7 +20,7 @@ from physio.core.block import Array
 from physio.datasets import feature_table
 from physio.datasets.wesad import Wesad
 from physio.evaluation import splits
-from physio.evaluation.evaluate import Evaluation, Task, evaluate
+from physio.evaluation.evaluate import Evaluation, EvaluationOptions, Task, evaluate
 from physio.evaluation.feature_benchmark import FeatureBenchmark
 from physio.evaluation.models.baselines import (
     FoldData,
@@ -79,7 +79,7 @@ class PaperRows:
             )
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
-        """Train and judge on a table."""
+        """Train and evaluate on a table."""
         if table is None:
             raise ValueError("rows of a table are shuffled: give [table] or --table")
         data = open_wesad(root)
@@ -120,8 +120,7 @@ class PaperRows:
             Task(table, x=x, included=usable, dataset=data.name, **asked),
             splits.PaperRowKFold(self.k, self.seed),
             models,
-            metric_names=measured,
-            seed=self.seed,
+            EvaluationOptions(metric_names=measured, seed=self.seed),
             config=config.describe(self),
         )
 

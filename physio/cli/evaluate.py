@@ -50,7 +50,7 @@ def evaluate(
     from physio.evaluation.config import read_evaluation
 
     settings = read_evaluation(config, tuple(trust))
-    rows = _table(config, data, out, table, backend)
+    rows = _table(config, data, out, table, (backend, tuple(trust)))
     with Console(stderr=True).status("training and evaluating models"):
         evaluation = settings.evaluate(data, rows)
     if evaluation.leaks:
@@ -69,9 +69,16 @@ _KNOWN: Final = (
 
 
 def _table(
-    path: Path, data: Path | None, out: Path | None, existing: Path | None, backend: str
+    path: Path,
+    data: Path | None,
+    out: Path | None,
+    existing: Path | None,
+    execution: tuple[str, tuple[str, ...]],
 ) -> "pd.DataFrame | None":
-    """Return the table of features that a file asks for, computed if need be."""
+    """Return the table of features that a file asks for, computed if need be.
+
+    ``execution``: the backend that computes it, and the packages that are trusted.
+    """
     from tempfile import TemporaryDirectory
 
     from physio import config
@@ -93,12 +100,16 @@ def _table(
         )
     with TemporaryDirectory() as folder:
         into = (out if out is not None else Path(folder)) / "table"
-        _extract(asked, path, data, into, backend)
+        _extract(asked, path, data, into, execution)
         return feature_table.read(into)
 
 
 def _extract(
-    asked: Mapping[str, Any], path: Path, data: Path, into: Path, backend: str
+    asked: Mapping[str, Any],
+    path: Path,
+    data: Path,
+    into: Path,
+    execution: tuple[str, tuple[str, ...]],
 ) -> None:
     from dataclasses import replace
 
@@ -106,9 +117,10 @@ def _extract(
     from physio.cli.extract import open_dataset, progress
     from physio.offline.extract import Windows, extract
 
+    backend, trust = execution
     subfolder = data / str(asked.get("folder", asked["dataset"]))
     dataset = open_dataset(
-        str(asked["dataset"]), subfolder if subfolder.is_dir() else data, ()
+        str(asked["dataset"]), subfolder if subfolder.is_dir() else data, trust
     )
     tables = {k: v for k, v in asked.items() if k == "chains"}
     if "session" in asked:
@@ -117,7 +129,7 @@ def _extract(
     settings = config.make(
         Windows, {k: float(v) for k, v in lengths.items()}, f"{path.name}: table"
     )
-    settings = replace(settings, tables=tables)
+    settings = replace(settings, tables=tables, trust=trust)
     participants = len({trial.subject for trial in dataset.trials()})
     with progress(participants) as report:
         outcomes = extract(dataset, into, settings, backend=backend, on_progress=report)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from physio.datasets.base import Dataset
-    from physio.offline.extract import Outcome
+    from physio.offline.extract import ExtractionResult
 
 
 def _list_datasets(value: bool) -> None:
@@ -92,7 +92,7 @@ def extract(
 
     source = open_dataset(dataset, root, tuple(trust))
     tables = files.read(config) if config is not None else {}
-    settings = Windows(window, step, min_valid, tables)
+    settings = Windows(window, step, min_valid, tables, tuple(trust))
     participants = len({trial.subject for trial in source.trials()})
     with progress(participants) as report:
         outcomes = run(source, out, settings, backend=backend, on_progress=report)
@@ -224,7 +224,7 @@ def _library() -> "dict[str, Callable[[Path], Dataset]]":
 
 
 @contextmanager
-def progress(participants: int) -> "Iterator[Callable[[Outcome], None]]":
+def progress(participants: int) -> "Iterator[Callable[[ExtractionResult], None]]":
     """Show progress over participants, the rate and the time that remains."""
     if not sys.stderr.isatty():
         yield lambda o: typer.echo(_line(o), err=True)
@@ -250,7 +250,7 @@ def progress(participants: int) -> "Iterator[Callable[[Outcome], None]]":
         task = bar.add_task("participants", total=participants, rate="")
         rows = 0
 
-        def report(outcome: "Outcome") -> None:
+        def report(outcome: "ExtractionResult") -> None:
             nonlocal rows
             rows += outcome.rows
             spent = bar.tasks[0].elapsed or 1e-9
@@ -259,7 +259,7 @@ def progress(participants: int) -> "Iterator[Callable[[Outcome], None]]":
         yield report
 
 
-def _line(outcome: "Outcome") -> str:
+def _line(outcome: "ExtractionResult") -> str:
     if outcome.status == "failed":
         return f"{outcome.subject}: failed: {outcome.error}"
     if outcome.status == "kept":
@@ -267,7 +267,7 @@ def _line(outcome: "Outcome") -> str:
     return f"{outcome.subject}: {outcome.rows} windows in {outcome.seconds:.1f} s"
 
 
-def _summarize(outcomes: "list[Outcome]") -> None:
+def _summarize(outcomes: "list[ExtractionResult]") -> None:
     count: dict[str, Any] = dict.fromkeys(("done", "kept", "failed"), 0)
     for outcome in outcomes:
         count[outcome.status] += 1

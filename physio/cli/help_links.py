@@ -21,6 +21,7 @@ PAGES: Final[Mapping[str, str]] = {
     "physio.datasets.feature_table": "extract",
     "physio.dsp": "signal-chain",
     "physio.features": "signal-chain",
+    "physio.features.eda": "eda",
     "physio.io": "data",
     "physio.io.bids_export": "recording",
     "physio.io.xdf": "recording",

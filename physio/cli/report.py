@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from physio.core.recording import Recording
-    from physio.view.reports.html import HtmlReport
+    from physio.view.reports.html_report import HtmlReport
 
 
 def report(

@@ -77,7 +77,7 @@ class RunOptions:
 
 
 @dataclass
-class Outcome:
+class SessionOutcome:
     """Result of a session: its folder, how it ended, and its figures."""
 
     folder: Path
@@ -96,7 +96,7 @@ def run_session(
     clock: Clock,
     folder: Path,
     options: RunOptions = RunOptions(),
-) -> Outcome:
+) -> SessionOutcome:
     """Run a session, and complete its folder however the session ends.
 
     Parameters
@@ -129,7 +129,7 @@ class _Run:
         self.calibrations, self.notes = _calibrations(options.calibrations)
         self.sinks: list[Sink] = []
 
-    def run(self, devices: Sequence[Device]) -> Outcome:
+    def run(self, devices: Sequence[Device]) -> SessionOutcome:
         """Run the session on these devices."""
         self.sinks = self._sinks()
         options = self.options
@@ -158,7 +158,7 @@ class _Run:
                 observers.take(item)
         figures = self._figures(summary, time.perf_counter() - began)
         self._describe(**figures)
-        return Outcome(self.folder, session.ended, figures)
+        return SessionOutcome(self.folder, session.ended, figures)
 
     def _plan(self, streams: Sequence[StreamInfo]) -> PipelineConfig:
         """Return the computation on these streams, and take note of it."""

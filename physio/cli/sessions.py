@@ -13,7 +13,7 @@ from physio.cli import dashboard as dashboards
 from physio.cli.output import JsonPath, Trust, config_path, write_json
 
 if TYPE_CHECKING:
-    from physio.cli.run_session import Outcome
+    from physio.cli.run_session import SessionOutcome
     from physio.core.protocols import Clock, Device
     from physio.core.recording import Recording
     from physio.online.session import Session
@@ -441,7 +441,7 @@ def _view(session: "Session") -> Any:
     return Terminal(streams, session.begin, ", ".join(sorted(participants - {""})))
 
 
-def _finish(outcome: "Outcome", json_path: Path | None) -> None:
+def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:
     """Print and plot the session, write its figures, exit with its status."""
     from physio.cli.summary import draw_overview, session_lines
 

@@ -1,7 +1,7 @@
 """Protocol of data sets: trials, listed without reading a signal, and their loading."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol, Self
 
@@ -159,8 +159,13 @@ def condition_events(
     return events
 
 
+def natural_sorted(names: Iterable[str]) -> list[str]:
+    """Return names sorted in natural order: S2 before S10."""
+    return sorted(names, key=natural)
+
+
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a key by which numbers inside of names count as numbers."""
+    """Return a sort key by which numbers inside names count as numbers."""
     parts = re.findall(r"[0-9]+|[^0-9]+", text)
     return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
-from physio.datasets.base import ConditionSpan, Trial, condition_events, natural
+from physio.datasets.base import ConditionSpan, Trial, condition_events, natural_sorted
 from physio.io import safe_pickle
 
 TESTED_WITH: Final = "a file assembled for the tests after the published format"
@@ -86,8 +86,8 @@ class Deap:
         """Return one trial for each participant and video."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
-        participants = sorted(
-            (p.stem for p in self.root.glob("s[0-9][0-9].dat")), key=natural
+        participants = natural_sorted(
+            p.stem for p in self.root.glob("s[0-9][0-9].dat")
         )
         if not participants:
             raise ValueError(

@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 
 from physio.core.missing import MissingReason
-from physio.datasets.base import natural
+from physio.datasets.base import natural_sorted
 
 PLACE: Final = (
     *("subject", "session", "trial", "segment"),
@@ -53,7 +53,7 @@ VALID_FRACTION: Final = "valid_fraction."
 WHY: Final = ".missing"
 SOURCE: Final = "source"
 PART: Final = ".part"
-"""What the name of an unfinished file ends in."""
+"""Suffix of an unfinished file."""
 
 _FRONT: Final = "physio."
 
@@ -132,7 +132,7 @@ def read(path: str | Path) -> pd.DataFrame:
             "`physio extract` makes them"
         )
     parts = {_subject(file): _read_file(file) for file in files}
-    names = sorted(parts, key=natural)
+    names = natural_sorted(parts)
     table = pd.concat([parts[name] for name in names], ignore_index=True)
     metadata = {_subject(file): about(file) for file in files}
     origins = {
@@ -195,7 +195,7 @@ def usable(table: pd.DataFrame) -> pd.DataFrame:
     and the number of ``windows``.
     """
     chains = [c for c in map(str, table.columns) if c.startswith(VALID_FRACTION)]
-    participants = sorted(table["subject"].unique(), key=natural)
+    participants = natural_sorted(table["subject"].unique())
     groups = table.groupby("subject")
     shares = groups[chains].mean().reindex(participants)
     shares.columns = [c[len(VALID_FRACTION) :] for c in chains]
@@ -207,8 +207,8 @@ def _like(
 ) -> dict[str, Any]:
     if new := [c for c in columns if c not in names]:
         raise ValueError(
-            f"{path}: one recording of this participant has the column {new[0]!r}, and an "
-            "earlier one has not; name the chains in a session file to fix what is "
+            f"{path}: one recording of this participant has the column {new[0]!r}, and "
+            "an earlier one has not; name the chains in a session file to fix what is "
             "computed"
         )
     n = len(next(iter(columns.values())))

@@ -10,7 +10,7 @@ import numpy as np
 
 from physio.core.events import Events
 from physio.core.recording import Recording
-from physio.datasets.base import ConditionSpan, Trial, condition_events, natural
+from physio.datasets.base import ConditionSpan, Trial, condition_events, natural_sorted
 from physio.io import empatica, xlsx
 
 TESTED_WITH: Final = "11 real participants"
@@ -66,7 +66,7 @@ class StressPredict:
             raise ValueError(
                 f"{self.root} is no Stress-Predict folder: it has no raw/S01.zip"
             )
-        return tuple(Trial(name) for name in sorted(participants, key=natural))
+        return tuple(Trial(name) for name in natural_sorted(participants))
 
     def load(self, trial: Trial) -> Recording:
         """Return the signals of a wristband, with rest and stress as events.

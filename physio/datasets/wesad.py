@@ -11,7 +11,7 @@ import numpy.typing as npt
 from physio.core.block import Block, Channel
 from physio.core.events import Events, event_stream
 from physio.core.recording import Recording
-from physio.datasets.base import Trial, natural
+from physio.datasets.base import Trial, natural_sorted
 from physio.datasets.wesad_questionnaires import SAM, QuestionnaireCondition, conditions
 from physio.io import empatica
 
@@ -73,7 +73,7 @@ class Wesad:
             raise ValueError(
                 f"{self.root} is no WESAD folder: it has no S2/S2_E4_Data.zip or alike"
             )
-        return tuple(Trial(name) for name in sorted(participants, key=natural))
+        return tuple(Trial(name) for name in natural_sorted(participants))
 
     def load(self, trial: Trial) -> Recording:
         """Return the recorded signals of a participant, cut to the synchronised span.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
-from physio.datasets.base import ConditionSpan, Trial, condition_events, natural
+from physio.datasets.base import ConditionSpan, Trial, condition_events, natural_sorted
 from physio.datasets.wesad_questionnaires import conditions
 from physio.io import safe_pickle
 
@@ -91,7 +91,7 @@ class WesadChest:
                 f"{self.root} is no folder of WESAD's synchronised files: it has no "
                 "S2/S2.pkl or alike"
             )
-        return tuple(Trial(name) for name in sorted(participants, key=natural))
+        return tuple(Trial(name) for name in natural_sorted(participants))
 
     def load(self, trial: Trial) -> Recording:
         """Return the signals of a participant, with conditions and ratings.

@@ -253,8 +253,9 @@ def spread(
     Parameters
     ----------
     order, poles, memory, gains, held, runs, limits, sums, lost, clock, share
-        A state of `Filterbank`, changed in place. It comes in its parts: Numba takes
-        1 us longer to unpack a named tuple, a quarter of the time of a live block.
+        A state of `Filterbank`, changed in place. Its parts are separate parameters
+        because Numba takes 1 us longer to unpack a named tuple, a quarter of the time
+        of a live block.
     x
         Samples, shape (n, channels).
 

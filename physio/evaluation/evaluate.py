@@ -1,8 +1,8 @@
 """Evaluation of models on held-out participants, with an audit for leakage.
 
-Any model that `physio.evaluation.models.baselines.Model` describes can be judged: plain
-estimators, networks on windows, controls that see no physiology. The answers of the
-rows that test are never given to a model.
+Any model that `physio.evaluation.models.baselines.Model` describes can be evaluated:
+scikit-learn estimators, networks on windows, controls without physiology. A model never
+receives the targets of test rows.
 """
 
 import time
@@ -44,22 +44,24 @@ class Task:
     y
         For numbers: their values, shape (n,), NaN where there is none.
     x
-        What models read, shape (n, ...): windows, tokens; by default ``columns``.
+        Inputs of models, shape (n, ...): windows, tokens; by default ``columns``.
     columns
         Features of the table that models may read, and that are audited; by default
         all, or none if ``x`` is given.
     calibration
-        Which rows participants's features were measured against, shape (n,): see
+        Mask of the baseline rows by which features were corrected, shape (n,): see
         `physio.evaluation.baseline_correction`.
-    left
-        Which rows may train and test, shape (n,); by default all but calibration.
+    included
+        Mask of the rows that may train and test, shape (n,); by default all but
+        calibration.
     dataset
-        What to cite.
-    tested
-        Which rows may test, shape (n,); the others only train. By default all.
-    orders
-        Labels by whose order participants are told apart, shape (n,), empty where it
-        does not count; by default the classes. See
+        Name of the data set, to cite.
+    testable
+        Mask of the rows that may test, shape (n,); the others only train. By default
+        all.
+    order_labels
+        Labels whose order in time groups the participants, shape (n,), empty where a
+        row does not count; by default the classes. See
         `physio.evaluation.splits.LeaveOrderOut`.
     """
 
@@ -76,7 +78,9 @@ class Task:
 
     def __post_init__(self) -> None:
         if bool(self.classes) == (self.y is not None):
-            raise ValueError("either classes are told or numbers (y), not both")
+            raise ValueError(
+                "a task has either classes or numbers (y), not both or none"
+            )
         for name, part in (("y", self.y), ("x", self.x)):
             if part is not None and len(part) != len(self.table):
                 raise ValueError(
@@ -85,7 +89,7 @@ class Task:
 
     @property
     def names(self) -> list[str]:
-        """The columns that models read."""
+        """Columns that models read."""
         if self.columns is not None:
             return list(self.columns)
         return [] if self.x is not None else feature_table.features(self.table)
@@ -98,31 +102,31 @@ class Evaluation:
     Parameters
     ----------
     dataset, protocol
-        On what, and how it was divided.
+        Names of the data set and of the split.
     participants
-        Who was tested.
+        Codes of the tested participants.
     rows
-        For each model and measure: see `physio.evaluation.statistics.summary`;
-        ``pooled`` is the figure over all rows of everybody.
+        Results for each model and metric: see `physio.evaluation.statistics.summary`;
+        ``pooled`` is the metric over the rows of all participants.
     paired
-        How the model of interest differs from each other one: see
+        Differences between the reference model and each other one: see
         `physio.evaluation.statistics.paired_differences`.
     audit, folds
-        What was proved of the split, and the split itself.
+        Audit of the split, and the split.
     balance
-        How many rows of each class were tested.
+        Number of tested rows of each class.
     outputs
-        What each model said of each row that was tested, shape (m, k).
+        Output of each model for each tested row, shape (m, k).
     tested
-        Those rows: subject, session, trial, part, begin, and ``y``.
+        Those rows: subject, session, trial, segment, start, and ``y``.
     classes
-        The columns of ``outputs``; empty for numbers.
+        Columns of ``outputs``; empty for numbers.
     config
-        What made it.
+        Configuration of the evaluation, for the report.
     seconds
-        How long that took.
+        Duration of the evaluation (s).
     notes
-        What a reader must know beside the figures: a sentence each.
+        Remarks for the reader of the figures, a sentence each.
     """
 
     dataset: str
@@ -146,7 +150,7 @@ class Evaluation:
         return not self.audit.ok
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the evaluation as a JSON object."""
         return {
             "dataset": self.dataset,
             "protocol": self.protocol,
@@ -173,17 +177,47 @@ class Evaluation:
         raise ValueError(f"there is no {metric!r} of {model!r} in this evaluation")
 
 
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """Options of an evaluation.
+
+    Parameters
+    ----------
+    metric_names
+        Names of metrics (`physio.evaluation.metrics`); by default macro-F1, AUC and
+        accuracy, or RMSE, mean absolute error, r and CCC.
+    reference
+        Model that is compared with each other one, participant by participant; empty
+        for none.
+    test_spacing
+        Least time between the starts of test windows (s); 0: all windows test.
+    per_segment
+        True to average outputs over each segment of a recording before they are
+        scored: where there is one rating for it.
+    time_only
+        True to train the audit's time-only control (see
+        `physio.evaluation.leakage.time_confound`).
+    seed
+        Seed of models and bootstrap.
+    """
+
+    metric_names: Sequence[str] = ()
+    reference: str = ""
+    test_spacing: float = 0.0
+    per_segment: bool = False
+    time_only: bool = True
+    seed: int = 23
+
+
+_DEFAULTS: Final = EvaluationOptions()
+
+
 def evaluate(
     task: Task,
-    by: Protocol | Folds,
+    split: Protocol | Folds,
     models: Mapping[str, Model],
+    options: EvaluationOptions = _DEFAULTS,
     *,
-    metric_names: Sequence[str] = (),
-    reference: str = "",
-    test_spacing: float = 0.0,
-    per_segment: bool = False,
-    clock: bool = True,
-    seed: int = 23,
     config: Any = None,
     on_progress: Callable[[str, str], None] | None = None,
 ) -> Evaluation:
@@ -191,51 +225,94 @@ def evaluate(
 
     Parameters
     ----------
-    work
-        What is to be told of which rows.
-    by
-        The protocol, or the folds themselves (of the very ``work.table``).
+    task
+        Target, features and rows.
+    split
+        The protocol, or the folds themselves (of the same ``task.table``).
     models
-        By name; baselines among them (`contenders.Commonest`, `contenders.Clock`).
-    measured
-        Names of measures (`physio.evaluation.metrics`); by default macro-F1, AUC and
-        accuracy, or RMSE, mean absolute error, r and CCC.
-    reference
-        The model that is compared with each other one, participant by participant.
-    every
-        Windows that test begin at least so far apart (s); 0: all.
-    by_part
-        Whether outputs are averaged over each part of a recording before they are
-        compared: where there is one rating for it.
-    clock
-        Whether the audit trains its clock (see
-        `physio.evaluation.leakage.time_confound`).
-    seed
-        Of all chance.
+        Models by name; baselines among them
+        (`physio.evaluation.models.baselines.MajorityClass`, `TimeOnly`).
+    options
+        Metrics, comparisons and test rows.
     config
-        What made this, to be told beside the figures.
-    heard
-        Is told the model and the fold that are begun.
+        Configuration to store with the results.
+    on_progress
+        Called with the names of the model and the fold that begin.
 
     Raises
     ------
     ValueError
-        If the split leaks and is not for the reproduction of a paper, or something
-        fits not together.
+        If the split leaks and is not for the reproduction of a paper, or arguments do
+        not match.
     """
     began = time.monotonic()
     table, y, classes = _targets(task)
     rows = RowIndex(table)
-    folds: Folds = by if isinstance(by, Folds) else divide(rows, by)
-    included = _included(task, y, classes)
-    calibration = np.zeros(len(table), np.bool_)
+    folds = _folds(task, split, rows, _included(task, y, classes), options.test_spacing)
+    control = options.time_only and bool(classes)
+    proved = audit(rows, folds, task.names, time_only=control).check()
+    x = task.x if task.x is not None else table[task.names].to_numpy(np.float64)
+    known = rows.without(_answers(table))
+    outputs = {
+        name: _outputs(
+            model, name, (x, y, known, classes), folds, options.seed, on_progress
+        )
+        for name, model in models.items()
+    }
+    at = np.sort(np.concatenate([f.test for f in folds.folds]))
+    codes = _participants(rows)[at]
+    results, selected_outputs = _rows(
+        {k: o[at] for k, o in outputs.items()},
+        (y[at], codes, rows.segments[at]),
+        [
+            (name, metrics.measure(name, classes=bool(classes)))
+            for name in _metric_names(options.metric_names, classes)
+        ],
+        options.seed,
+        per_segment=options.per_segment,
+    )
+    paired: list[dict[str, Any]] = []
+    if options.reference:
+        paired = statistics.paired_differences(results, options.reference, options.seed)
+    place = [
+        c for c in ("dataset", *feature_table.PLACE, "start_s") if c in table.columns
+    ]
+    return Evaluation(
+        dataset=task.dataset,
+        protocol=folds.protocol,
+        participants=tuple(dict.fromkeys(codes.tolist())),
+        rows=tuple(results),
+        paired=tuple(paired),
+        audit=proved,
+        folds=folds,
+        balance={c: int((y[at] == k).sum()) for k, c in enumerate(classes)},
+        outputs=selected_outputs,
+        tested=table.iloc[at][place].assign(y=y[at]).reset_index(drop=True),
+        classes=classes,
+        config=config,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _folds(
+    task: Task,
+    split: Protocol | Folds,
+    rows: RowIndex,
+    included: Any,
+    test_spacing: float,
+) -> Folds:
+    """Return the folds, restricted to rows that may train and test."""
+    folds: Folds = split if isinstance(split, Folds) else divide(rows, split)
+    calibration = np.zeros(len(rows.table), np.bool_)
     if task.calibration is not None:
         calibration = np.asarray(task.calibration, np.bool_)
-    folds = baseline_correction.restrict(folds.of(table), rows, included, calibration)
+    folds = baseline_correction.restrict(
+        folds.of(rows.table), rows, included, calibration
+    )
     if not folds.folds:
         raise ValueError(
             f"{folds.protocol} leaves nothing to train on and to test: of "
-            f"{len(table)} rows, {int(included.sum())} have an answer and are not "
+            f"{len(rows.table)} rows, {int(included.sum())} have a target and are not "
             "calibration"
         )
     if task.testable is not None:
@@ -244,80 +321,42 @@ def evaluate(
         )
     if test_spacing > 0:
         folds = baseline_correction.thin_test(folds, rows, test_spacing)
-    proved = audit(rows, folds, task.names, clock=clock and bool(classes)).check()
-    x = task.x if task.x is not None else table[task.names].to_numpy(np.float64)
-    known = rows.without(_answers(table))
-    outputs = {
-        name: _outputs(model, name, (x, y, known, classes), folds, seed, on_progress)
-        for name, model in models.items()
-    }
-    at = np.sort(np.concatenate([f.test for f in folds.folds]))
-    codes = _participants(rows)
-    results, selected_outputs = _rows(
-        {k: o[at] for k, o in outputs.items()},
-        (y[at], codes[at], rows.segments[at]),
-        [
-            (name, metrics.measure(name, classes=bool(classes)))
-            for name in _measured(metric_names, classes)
-        ],
-        seed,
-        by_part=per_segment,
-    )
-    place = [
-        c for c in ("dataset", *feature_table.PLACE, "start_s") if c in table.columns
-    ]
-    return Evaluation(
-        task.dataset,
-        folds.protocol,
-        tuple(dict.fromkeys(codes[at].tolist())),
-        tuple(results),
-        tuple(statistics.paired_differences(results, reference, seed))
-        if reference
-        else (),
-        proved,
-        folds,
-        {c: int((y[at] == k).sum()) for k, c in enumerate(classes)},
-        selected_outputs,
-        table.iloc[at][place].assign(y=y[at]).reset_index(drop=True),
-        classes,
-        config,
-        time.monotonic() - began,
-    )
+    return folds
 
 
-def _targets(work: Task) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
-    """Return the table with the classes as labels, what is told, and the classes."""
-    table = work.table
-    if work.order_labels is not None:
-        table = table.assign(**{ORDER: work.order_labels})
-    if not work.classes:
-        return table, np.asarray(work.y, np.float64), ()
+def _targets(task: Task) -> tuple[pd.DataFrame, Any, tuple[str, ...]]:
+    """Return the table with the classes as labels, the target, and the classes."""
+    table = task.table
+    if task.order_labels is not None:
+        table = table.assign(**{ORDER: task.order_labels})
+    if not task.classes:
+        return table, np.asarray(task.y, np.float64), ()
     labels = table[LABEL].astype(str).to_numpy()
     y = np.full(len(labels), -1, np.intp)
-    for k, (name, class_labels) in enumerate(work.classes.items()):
+    for k, (name, class_labels) in enumerate(task.classes.items()):
         members = np.isin(labels, list(class_labels))
         if not members.any():
             raise ValueError(
-                f"no row is labelled {' or '.join(class_labels)}, for the class {name!r}; there "
-                f"is {', '.join(sorted(set(labels) - {''}))}"
+                f"no row is labelled {' or '.join(class_labels)}, for the class "
+                f"{name!r}; there is {', '.join(sorted(set(labels) - {''}))}"
             )
         y[members] = k
-    names = tuple(work.classes)
+    names = tuple(task.classes)
     class_names = np.array([*names, ""], object)[y]
     return table.assign(**{LABEL: class_names}), y, names
 
 
-def _included(work: Task, y: Any, classes: tuple[str, ...]) -> Any:
+def _included(task: Task, y: Any, classes: tuple[str, ...]) -> Any:
     included = y >= 0 if classes else np.isfinite(y)
-    if work.included is not None:
-        return included & np.asarray(work.included, np.bool_)
-    if work.calibration is not None:
-        return included & ~np.asarray(work.calibration, np.bool_)
+    if task.included is not None:
+        return included & np.asarray(task.included, np.bool_)
+    if task.calibration is not None:
+        return included & ~np.asarray(task.calibration, np.bool_)
     return included
 
 
 def _answers(table: pd.DataFrame) -> list[str]:
-    """Return the columns that no model may read."""
+    """Return the columns that are withheld from models."""
     return [
         str(c)
         for c in table.columns
@@ -326,7 +365,7 @@ def _answers(table: pd.DataFrame) -> list[str]:
 
 
 def _participants(rows: RowIndex) -> Codes:
-    """Return who each row is of; with the data set, where there are several."""
+    """Return the participant of each row; with the data set, if there are several."""
     table = rows.table
     if "dataset" in table.columns and table["dataset"].nunique() > 1:
         return np.array([c.replace("\x1f", " ") for c in rows.participants], np.str_)
@@ -341,7 +380,7 @@ def _outputs(
     seed: int,
     on_progress: Callable[[str, str], None] | None,
 ) -> Array:
-    """Return what a model says of each row, trained anew in each fold; else NaN."""
+    """Return a model's output for each test row, trained in each fold; else NaN."""
     x, y, rows, classes = known
     width = len(classes)
     output = np.full((len(y), max(width, 2)), np.nan)
@@ -376,13 +415,13 @@ def _predict(model: Model, given: FoldData, name: str) -> Array:
         or predicted.shape[1] not in widths
     ):
         raise ValueError(
-            f"model {name!r} said shape {predicted.shape} of {rows} rows of fold "
+            f"model {name!r} returned shape {predicted.shape} for {rows} rows of fold "
             f"{fold.name!r}; it should be {rows} by {' or '.join(map(str, widths))}"
         )
     return predicted
 
 
-def _measured(wanted: Sequence[str], classes: tuple[str, ...]) -> Sequence[str]:
+def _metric_names(wanted: Sequence[str], classes: tuple[str, ...]) -> Sequence[str]:
     if wanted:
         return wanted
     if classes:
@@ -393,20 +432,20 @@ def _measured(wanted: Sequence[str], classes: tuple[str, ...]) -> Sequence[str]:
 def _rows(
     outputs: Mapping[str, Array],
     of: tuple[Any, Codes, Codes],
-    judged: Sequence[tuple[str, metrics.Measure]],
+    measures: Sequence[tuple[str, metrics.Measure]],
     seed: int,
     *,
-    by_part: bool,
+    per_segment: bool,
 ) -> tuple[list[dict[str, Any]], dict[str, Array]]:
-    """Return the rows of results, and the outputs that they are of."""
+    """Return the rows of results, and the outputs behind them."""
     y, codes, units = of
     results = []
     for model, output in outputs.items():
         truth, who, predicted = y, codes, output
-        if by_part:
+        if per_segment:
             truth, who, predicted = _averaged(y, codes, units, output)
         answers = np.isfinite(predicted[:, 0])
-        for name, measure in judged:
+        for name, measure in measures:
             figures = {
                 str(p): _figure(measure, truth, predicted, answers & (who == p))
                 for p in dict.fromkeys(codes.tolist())
@@ -435,7 +474,7 @@ def _figure(measure: metrics.Measure, y: Any, output: Array, rows: Any) -> float
 def _averaged(
     y: Any, codes: Codes, units: Codes, output: Array
 ) -> tuple[Any, Codes, Array]:
-    """Return means over each part of what was said of it, spread and all."""
+    """Return the mean target and output of each segment."""
     _, first, at = np.unique(units, return_index=True, return_inverse=True)
     answers = np.isfinite(output[:, 0])
     count = np.bincount(at[answers], minlength=len(first))
@@ -450,16 +489,16 @@ def _averaged(
 
 
 def together(evaluations: Mapping[str, Evaluation], config: Any = None) -> Evaluation:
-    """Return several evaluations of the same participants as one, measures named apart.
+    """Combine evaluations of the same participants; metrics get a prefix each.
 
-    What was said of each row is kept of those that tested as many as the first.
+    Outputs are combined from evaluations that test as many rows as the first.
 
     Parameters
     ----------
     evaluations
-        By what their measures begin with: ``{"5 s ahead": ..., "15 s ahead": ...}``.
+        Evaluations by prefix: ``{"5 s ahead": ..., "15 s ahead": ...}``.
     config
-        What made them.
+        Configuration to store with the results.
     """
     first = next(iter(evaluations.values()))
     rows, paired, outputs = [], [], {}

@@ -10,7 +10,7 @@ import pandas as pd
 from physio import config
 from physio.datasets import feature_table
 from physio.evaluation import baseline_correction, splits
-from physio.evaluation.evaluate import Evaluation, Task, evaluate
+from physio.evaluation.evaluate import Evaluation, EvaluationOptions, Task, evaluate
 from physio.evaluation.models.adaptive_lda import ConditionMeanRating, ConditionOracle
 from physio.evaluation.models.baselines import MajorityClass, TimeOnly
 from physio.models.baseline import transform
@@ -19,6 +19,8 @@ from physio.models.baseline import transform
 @dataclass(frozen=True)
 class FeatureBenchmark:
     """Models compared on a table that `physio extract` makes.
+
+    A field for each key of an evaluation file, hence more than 14 fields.
 
     Parameters
     ----------
@@ -119,11 +121,13 @@ class FeatureBenchmark:
             self.task(table),
             splits.protocol(self.protocol, **self.settings),
             models,
-            metric_names=self.metrics,
-            reference=self.reference,
-            test_spacing=self.test_spacing,
-            per_segment=self.per_segment,
-            seed=self.seed,
+            EvaluationOptions(
+                metric_names=self.metrics,
+                reference=self.reference,
+                test_spacing=self.test_spacing,
+                per_segment=self.per_segment,
+                seed=self.seed,
+            ),
             config=config.describe(self),
         )
 

@@ -15,7 +15,7 @@ from physio.datasets.feature_table import LABEL, PLACE
 
 Rows = npt.NDArray[np.intp]
 PAPER: Final = "paper-"
-"""What the names of protocols begin with that are for reproduction only: they leak."""
+"""Prefix of protocols that leak and serve the reproduction of papers only."""
 
 _KEYS: Final = ("protocol", "settings", "table", "rows", "folds")
 

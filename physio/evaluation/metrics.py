@@ -132,8 +132,15 @@ def coverage(y: Any, output: Array, level: float = 0.95) -> float:
     """Return the proportion of rows in the central interval; NaN without an sd."""
     if output.shape[1] < 2:
         return float("nan")
-    reach = norm.ppf(0.5 + level / 2) * output[:, 1]
-    return float(np.mean(np.abs(y - output[:, 0]) <= reach))
+    half_width = norm.ppf(0.5 + level / 2) * output[:, 1]
+    return interval_coverage(y, output[:, 0], half_width)
+
+
+def interval_coverage(y: Any, center: Array, half_width: Array) -> float:
+    """Return the proportion of rows in an interval; NaN without finite centers."""
+    rows = np.isfinite(center)
+    inside = np.abs(y - center) <= half_width
+    return float(np.mean(inside[rows])) if rows.any() else float("nan")
 
 
 OF_CLASSES: Final[dict[str, Measure]] = {

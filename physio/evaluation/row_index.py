@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from physio.datasets.base import natural
+from physio.datasets.base import natural_sorted
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Rows
 
@@ -102,10 +102,11 @@ def orders(table: pd.DataFrame) -> Codes:
 
 
 def as_table(groups: Any, y: Any) -> pd.DataFrame:
-    """Return groups as a table: they are one, or the participants's codes."""
+    """Return groups as a table: a table, or the participant's code of each row."""
     if groups is None:
         raise ValueError(
-            "groups must say whose each row is: give the table, or the participants's codes"
+            "groups must name the participant of each row: give the table, or "
+            "participant codes"
         )
     if not isinstance(groups, pd.DataFrame):
         groups = pd.DataFrame({"subject": np.asarray(groups).astype(np.str_)})
@@ -131,7 +132,7 @@ def numbers(table: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
 
 def several(codes: Codes, least: int, noun: str, name: str) -> list[str]:
     """Return the different codes in natural order; refuse fewer than ``least``."""
-    different = sorted(set(codes.tolist()), key=natural)
+    different = natural_sorted(set(codes.tolist()))
     if len(different) < least:
         raise ValueError(
             f"{name} needs at least {least} {noun}; the table has {len(different)}"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import BaseCrossValidator, KFold
 
-from physio.datasets.base import natural
+from physio.datasets.base import natural_sorted
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import Fold, Folds, Rows, fingerprint
 from physio.evaluation.row_index import (
@@ -87,12 +87,11 @@ class LeaveSubjectsOut(Protocol):
         """Yield a fold for each participant, or each ``n`` of them."""
         codes = named(RowIndex.of(table).table, "subject")
         participants = several(codes, self.n + 1, "participants", self.name)
+        drawn = participants
         if self.n > 1:
-            participants = (
-                np.random.default_rng(self.seed).permutation(participants).tolist()
-            )
-        for i in range(0, len(participants), self.n):
-            out = sorted(participants[i : i + self.n], key=natural)
+            drawn = np.random.default_rng(self.seed).permutation(participants).tolist()
+        for i in range(0, len(drawn), self.n):
+            out = sorted(drawn[i : i + self.n], key=participants.index)
             yield _fold("+".join(out), np.isin(codes, out))
 
 
@@ -155,15 +154,15 @@ class TrialBlocked(Protocol):
         subjects = named(index.table, "subject")
         dealt = np.zeros(len(units), np.intp)
         rng = np.random.default_rng(self.seed)
-        for participant in sorted(set(subjects), key=natural):
+        for participant in natural_sorted(set(subjects)):
             for label in sorted(set(labels[subjects == participant]) - {""}):
                 rows = (subjects == participant) & (labels == label)
-                trials = sorted(set(units[rows]), key=natural)
+                trials = natural_sorted(set(units[rows]))
                 if len(trials) < self.k:
                     raise ValueError(
                         f"{self.name} with k = {self.k} needs as many trials of each "
-                        f"class, but {participant} has {len(trials)} of {str(label)!r}; "
-                        "time-blocked divides within trials"
+                        f"class, but {participant} has {len(trials)} of "
+                        f"{str(label)!r}; time-blocked divides within trials"
                     )
                 for i, trial in enumerate(rng.permutation(trials)):
                     dealt[units == trial] = i % self.k
@@ -254,9 +253,9 @@ class CrossDataset(Protocol):
 
 @dataclass(frozen=True)
 class PaperWindowKFold(Protocol):
-    """Windows of all participants and trials, shuffled: what RBTransformer's authors did.
+    """Shuffled windows of all participants and trials, as RBTransformer's authors used.
 
-    Windows that share most of their samples come to both sides. For reproduction only.
+    Windows that share most of their samples are on both sides. For reproduction only.
     """
 
     k: int = 5

@@ -18,7 +18,7 @@ from physio.core.recording import Recording
 from physio.io.brainvision import read_channels, readable_header
 from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
 from physio.io.edf_annotations import EdfTimes, is_discontinuous, read_times
-from physio.io.edf_header import LARGEST, Signal, check_size, read_signals
+from physio.io.edf_header import LARGEST, EdfSignal, check_size, read_signals
 from physio.io.units import read_unit, unit_note
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
 
 def _by_rate(
     raw: "mne.io.BaseRaw", path: Path
-) -> Iterator[tuple["mne.io.BaseRaw", Sequence[Signal]]]:
+) -> Iterator[tuple["mne.io.BaseRaw", Sequence[EdfSignal]]]:
     """Yield the channels of each rate, fastest first, with their headers in EDF.
 
     Of channels read together, MNE brings all to the rate of the fastest.
@@ -250,7 +250,7 @@ def _recording(
     device: str,
     participant: str,
     path: Path | None,
-    signals: Sequence[Signal] = (),
+    signals: Sequence[EdfSignal] = (),
 ) -> Recording:
     """Return MNE's raw data; the header of the file, if given, states the units."""
     rate = Fraction(raw.info["sfreq"]).limit_denominator(10_000)
@@ -367,7 +367,7 @@ def _kind(label: str, unit: str, declared: str, mne_kind: str) -> ChannelKind:
 
 
 def _stated(
-    raw: "mne.io.BaseRaw", path: Path | None, signals: Sequence[Signal]
+    raw: "mne.io.BaseRaw", path: Path | None, signals: Sequence[EdfSignal]
 ) -> dict[str, _Stated]:
     """Return what the header of EDF, BDF or BrainVision states of each channel.
 

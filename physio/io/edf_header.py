@@ -11,7 +11,7 @@ LARGEST: Final = 2**30
 _ANNOTATIONS: Final = ("EDF Annotations", "BDF Annotations")
 
 
-class Signal(NamedTuple):
+class EdfSignal(NamedTuple):
     """Label, unit and samples in a record, and whether one of its ranges is empty."""
 
     label: str
@@ -20,7 +20,7 @@ class Signal(NamedTuple):
     samples: int
 
 
-def read_signals(path: Path) -> tuple[Signal, ...]:
+def read_signals(path: Path) -> tuple[EdfSignal, ...]:
     """Return what the header states of each signal but annotations."""
     with path.open("rb") as file:
         head = file.read(256)
@@ -41,7 +41,7 @@ def read_signals(path: Path) -> tuple[Signal, ...]:
         if text not in _ANNOTATIONS:
             empty = low == high or digital_low == digital_high
             stated = decode_unit(unit.strip(b" \0"))
-            signals.append(Signal(text, stated, empty, int(samples)))
+            signals.append(EdfSignal(text, stated, empty, int(samples)))
     return tuple(signals)
 
 

@@ -86,11 +86,11 @@ class Model(ABC):
     config: Any
 
     uses_baseline_uncertainty: bool = False
-    """Whether `predict` widens with ``spread``. Where it does not, the estimate is
-    drawn to the prior until the baseline is over."""
+    """True if `predict` widens with ``spread``. Otherwise the estimate is drawn to the
+    prior until the baseline is complete."""
 
     shared: bool = False
-    """Whether sessions share one instance: for a model that is slow to make."""
+    """True if sessions share one instance, for a model that is slow to build."""
 
     @abstractmethod
     def predict(self, z: Array, spread: Array) -> tuple[Array, Array]:

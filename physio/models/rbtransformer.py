@@ -205,7 +205,7 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).reshape(b, e, -1)), maps
 
 
-class Block(nn.Module):
+class AttentionBlock(nn.Module):
     """Attention between electrodes, then a feed-forward network on each."""
 
     def __init__(self, config: RBTransformerConfig) -> None:
@@ -265,7 +265,7 @@ class RBTransformer(nn.Module, Model):
             places = torch.tensor(config.places)
             self.register_buffer("places", places, persistent=False)
         self.drop = Dropout(drop)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(AttentionBlock(config) for _ in range(config.blocks))
         flat = config.electrodes if config.pooling == "flat" else 1
         self.head = nn.Sequential(
             nn.LayerNorm(flat * width),

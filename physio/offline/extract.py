@@ -45,12 +45,15 @@ class Windows:
     tables
         A session file's tables, of which ``chains`` and ``session`` count; by default
         the chains that suit each recording.
+    trust
+        Packages, beside this library, whose stages the chains may name.
     """
 
     window: float = 60.0
     step: float = 5.0
     min_valid: float = 0.5
     tables: Mapping[str, Any] = field(default_factory=dict)
+    trust: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.window <= 0 or self.step <= 0:
@@ -67,10 +70,10 @@ class Windows:
     def file(self) -> SessionConfig:
         """The session file that computes features alone."""
         tables = {k: v for k, v in self.tables.items() if k in ("session", "chains")}
-        return SessionConfig({**tables, "estimator": _NONE}, "extract")
+        return SessionConfig({**tables, "estimator": _NONE}, "extract", self.trust)
 
 
-class Outcome(NamedTuple):
+class ExtractionResult(NamedTuple):
     """Outcome for a participant: ``rows`` in ``seconds``, by ``status``.
 
     ``status`` is ``"done"``, ``"kept"`` (it was there, unchanged), or ``"failed"``, and
@@ -90,8 +93,8 @@ def extract(
     settings: Windows,
     *,
     backend: str = "serial",
-    on_progress: Callable[[Outcome], None] | None = None,
-) -> list[Outcome]:
+    on_progress: Callable[[ExtractionResult], None] | None = None,
+) -> list[ExtractionResult]:
     """Write the table of a data set: a file a participant, the same by any engine.
 
     What is there and unchanged (sources, settings, code) stays. A participant that
@@ -155,7 +158,7 @@ class Windowed:
         return self._plan
 
     def of(self, recording: Recording, trial: Trial | None = None) -> dict[str, Any]:
-        """Return the rows of a recording, as columns: see `physio.datasets.feature_table`."""
+        """Return the rows of a recording: see `physio.datasets.feature_table`."""
         plan = self.plan(recording)
         source = windowing.source(recording, {r.stream for r in plan.chains.values()})
         ticks = self.ticks(recording)
@@ -187,7 +190,7 @@ class Windowed:
 def of(
     recording: Recording, settings: Windows, trial: Trial | None = None
 ) -> dict[str, Any]:
-    """Return the rows of one recording, as columns: see `physio.datasets.feature_table`."""
+    """Return the rows of a recording: see `physio.datasets.feature_table`."""
     return Windowed(settings).of(recording, trial)
 
 
@@ -197,7 +200,7 @@ def _participant(
     out: Path,
     settings: Windows,
     job: tuple[str, Sequence[Trial]],
-) -> Outcome:
+) -> ExtractionResult:
     """Write the file of a participant, unless it is there and unchanged."""
     subject, trials = job
     began = time.monotonic()
@@ -205,7 +208,7 @@ def _participant(
         path = feature_table.path_of(out, subject)
         metadata = _metadata(dataset, participants, subject, settings)
         if _fingerprint(path) == metadata["fingerprint"]:
-            return Outcome(subject, "kept")
+            return ExtractionResult(subject, "kept")
         first, windowed = dataset.load(trials[0]), Windowed(settings)
         plan = windowed.plan(first)
         source = windowing.source(first, {r.stream for r in plan.chains.values()}).info
@@ -221,8 +224,8 @@ def _participant(
     except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
         # A file may be broken in any way; the other participants's are not.
         text = f"{type(error).__name__}: {error}"
-        return Outcome(subject, "failed", error=" ".join(text.split()))
-    return Outcome(subject, "done", n, time.monotonic() - began)
+        return ExtractionResult(subject, "failed", error=" ".join(text.split()))
+    return ExtractionResult(subject, "done", n, time.monotonic() - began)
 
 
 def _rows(
@@ -235,7 +238,7 @@ def _rows(
 def _metadata(
     dataset: Dataset, participants: Sequence[str], subject: str, settings: Windows
 ) -> dict[str, Any]:
-    """Return where a participant's rows come from; the same each time, on any engine."""
+    """Return the provenance of a participant's rows; equal for any engine."""
     about = {
         "dataset": dataset.name,
         "citation": dataset.citation,
@@ -246,6 +249,8 @@ def _metadata(
         "code": _code(),
         "sources": _sources(dataset, participants, subject),
     }
+    if extensions := _extension_code(dataset, settings.trust):
+        about["extensions"] = extensions
     mark = hashlib.sha256(repr(sorted(about.items())).encode()).hexdigest()
     return {**about, "fingerprint": mark}
 
@@ -290,6 +295,23 @@ def _code_of(name: str) -> set[str]:
 def _hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 they are the key
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _extension_code(dataset: Dataset, trust: tuple[str, ...]) -> dict[str, str]:
+    """Return the hash of each package outside this library that rows depend on."""
+    packages = {type(dataset).__module__.partition(".")[0], *trust}
+    hashes = {}
+    for package in sorted(packages - {"physio", "__main__"}):
+        module = config.load_module(package, "extract", (package,))
+        if module.__file__ is None:
+            continue
+        path = Path(module.__file__)
+        whole = path.name == "__init__.py"
+        digest = hashlib.sha256()
+        for part in sorted(path.parent.rglob("*.py")) if whole else [path]:
+            digest.update(part.read_bytes())
+        hashes[package] = digest.hexdigest()
+    return hashes
 
 
 @cache

@@ -170,7 +170,7 @@ def _cells(columns: Array, grid: WindowGrid) -> Array:
 
 
 def _mean(cells: Array, share: float) -> Array:
-    """Return the mean of the answers along the last axis, or the most frequent reason."""
+    """Return the mean of valid values on the last axis, or the most frequent reason."""
     known = np.isfinite(cells)
     count = known.sum(axis=-1)
     total = np.where(known, cells, 0).sum(axis=-1)

@@ -48,11 +48,11 @@ def default_chains(
     streams = tuple(streams)
     codes = dict.fromkeys(i.participant for i in streams if i.rate and i.participant)
     if len(codes) < 2:
-        return _chains_of_one(streams, on_demand)
+        return _participant_chains(streams, on_demand)
     chains: dict[str, Any] = {}
     for code in codes:
         worn = [info for info in streams if info.participant == code]
-        for chain, table in _chains_of_one(worn, on_demand).items():
+        for chain, table in _participant_chains(worn, on_demand).items():
             key = PipelineConfig.key(code, chain)
             chains[key] = {**table, "participant": code}
     return chains
@@ -139,7 +139,7 @@ def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> lis
     ]
 
 
-def _chains_of_one(
+def _participant_chains(
     streams: Sequence[StreamInfo], on_demand: Collection[str]
 ) -> dict[str, Any]:
     """Return the tables of the chains for the streams of one participant."""

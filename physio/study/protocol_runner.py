@@ -83,7 +83,7 @@ class ProtocolRunner(Device):
 
     @property
     def ended(self) -> bool:
-        """Whether all conditions are completed."""
+        """True once all conditions are completed."""
         return self.state == "over" and not self._pending
 
     @property

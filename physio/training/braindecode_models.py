@@ -48,7 +48,8 @@ class BraindecodeModel:
         train, test = given.fold.train, given.fold.test
         with single_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(given.seed)
-            model = self._network(given.x.shape[1], len(given.classes), given.x.shape[2])
+            channels, samples = given.x.shape[1:]
+            model = self._network(channels, len(given.classes), samples)
             self._fit(model.train(), given.x[train], given.y[train])
             model.eval()
             with torch.no_grad():
@@ -68,11 +69,17 @@ class BraindecodeModel:
                 f"{self.network} needs braindecode: pip install 'physio-affect[train]'"
             ) from None
         make = getattr(models, self.network)
-        # Its last layer spans 30 steps of a longer window; here all that there are.
-        settings = {"final_conv_length": "auto"} if make is models.ShallowFBCSPNet else {}
+        settings: dict[str, Any] = {
+            "n_chans": channels,
+            "n_outputs": classes,
+            "n_times": samples,
+        }
+        if make is models.ShallowFBCSPNet:
+            # By default its last layer spans 30 steps of a longer window.
+            settings["final_conv_length"] = "auto"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return make(n_chans=channels, n_outputs=classes, n_times=samples, **settings)
+            return make(**settings)
 
     def _fit(self, model: Any, x: Array, y: Any) -> None:
         windows = torch.as_tensor(x, dtype=torch.float32)

@@ -5,13 +5,23 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 NAME: Final = "checkpoint.safetensors"
+
+
+class Checkpoints(NamedTuple):
+    """Folder of the checkpoints of a run, written after every ``every`` epochs.
+
+    A run resumes from the checkpoint of the folder, if there is one.
+    """
+
+    folder: Path
+    every: int = 10
 
 
 def mark(*parts: Any) -> str:

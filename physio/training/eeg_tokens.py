@@ -16,19 +16,19 @@ from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
 
 FRONT: Final = "eeg.de"
 BEFORE: Final = "before"
-"""What is called what lies before second 0 of a trial: rest, a neutral clip."""
+"""Label of the time before second 0 of a trial: rest, a neutral clip."""
 
 Maker = Callable[[Recording], tuple[Array, dict[str, Any]]]
 """Tokens of a recording, (n, E, bands), and what places them: columns of n rows."""
 
 
 def table(dataset: Dataset, make: Maker) -> pd.DataFrame:
-    """Return the tokens of a whole data set, as `physio.datasets.feature_table` has tables.
+    """Return the tokens of a data set as a table: see `physio.datasets.feature_table`.
 
     Parameters
     ----------
     dataset
-        Whose trials have one film or video each, that begins at second 0.
+        Data set of trials with one film or video each, which begins at second 0.
     make
         `published` or `continuous`, with their settings.
     """

@@ -11,7 +11,7 @@ from physio.core.affect import DIMENSIONS
 from physio.core.block import Array
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
 from physio.models.gaussian import Gaussian, GaussianConfig, fit, shrunk
-from physio.training.participant_data import Participant, RatedSegment
+from physio.training.participant_data import ParticipantData, RatedSegment
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,11 @@ class FittedGaussian(NamedTuple):
     noise: Array
 
 
-def moments(participant: Participant, recipe: GaussianRecipe) -> TrainingSamples:
+def moments(participant: ParticipantData, recipe: GaussianRecipe) -> TrainingSamples:
     """Return the moments of a participant: in units with ratings, after the rest."""
     rate = float(participant.rows.info.rate)
-    x = transform(
-        participant.features(recipe.names), [transforms for _, transforms in recipe.columns]
-    )
+    transforms = [transform_name for _, transform_name in recipe.columns]
+    x = transform(participant.features(recipe.names), transforms)
     resting, over = BaselineAccumulator.empty(x.shape[1]), len(x) - 1
     for i, row in enumerate(x):
         if resting.past[0] >= recipe.rest:
@@ -99,7 +98,7 @@ def moments(participant: Participant, recipe: GaussianRecipe) -> TrainingSamples
 
 
 def learned(
-    participant: Participant, recipe: GaussianRecipe, over: int
+    participant: ParticipantData, recipe: GaussianRecipe, over: int
 ) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
     """Yield each unit that is learned from, and its ticks: those from ``over`` on."""
     ticks = np.arange(len(participant.rows))
@@ -165,14 +164,14 @@ def rests(participants: list[TrainingSamples], every: float) -> BaselinePrior:
 
 
 def centred(participant: TrainingSamples, rest: BaselinePrior) -> tuple[Array, Array]:
-    """Return features against the participant's own rest, (n, f), and the extra spread."""
+    """Return baseline-corrected features, (n, f), and the excess variance."""
     level, spread = rest.level(participant.resting.total, participant.resting.seconds)
     usual = rest.level(np.zeros(len(level)), rest.seconds)[1]
     return participant.x - level, np.maximum(spread - usual, 0)
 
 
 def mahalanobis(participant: TrainingSamples, fitted: FittedGaussian) -> Array:
-    """Return how unlike a model's participants each moment of a participant is, (n,)."""
+    """Return the novelty of each moment of a participant to a model, (n,)."""
     z, extra = centred(participant, fitted.rest)
     return np.array([fitted.model.novelty(row, extra) for row in z])
 

@@ -23,7 +23,7 @@ class RatedSegment(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Participant:
+class ParticipantData:
     """Features of one participant at each tick, and their ratings."""
 
     code: str

@@ -21,6 +21,7 @@ from physio.models.rbtransformer import (
     single_thread,
 )
 from physio.training import attribution, masked_pretraining, trainer
+from physio.training.checkpoint import Checkpoints
 from physio.training.trainer import TrainingConfig
 
 CURVE: Final = "curve.json"
@@ -201,7 +202,8 @@ class RBTransformerClassifier:
         if set(present) <= set(trained.electrodes):
             columns = tokens.of(trained.electrodes)
             usable = np.isin(trained.electrodes, present)
-            return trained, columns._replace(x=np.where(usable[:, None], columns.x, np.nan))
+            x = np.where(usable[:, None], columns.x, np.nan)
+            return trained, columns._replace(x=x)
         at = places(present).tolist()
         networks = tuple(network.for_montage(at) for network in trained.networks)
         scale = trained.scale[nearest(present, trained.electrodes)]
@@ -221,7 +223,10 @@ class RBTransformerClassifier:
             begin = masked_pretraining.fit(size, x, quiet, seed)
         if self.oversample:
             x, y = oversampled(x, y, seed)
-        network = trainer.fit(size, x, y, self.schedule, seed, begin=begin, folder=into)
+        checkpoints = None if into is None else Checkpoints(into)
+        network = trainer.fit(
+            size, x, y, self.schedule, seed, begin=begin, checkpoints=checkpoints
+        )
         if into is not None:
             text = json.dumps({"seed": seed, "losses": network.losses})
             (into / CURVE).write_text(text + "\n", "utf-8")

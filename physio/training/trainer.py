@@ -1,7 +1,7 @@
 """Fitting a network by gradient descent: the same seed gives the same weights.
 
 All windows lie in memory as one tensor; a step takes rows of it. A run that is stopped
-goes on from its last checkpoint, and ends with the same bits.
+resumes from its last checkpoint, and ends with the same bits.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,10 @@ from physio.models.rbtransformer import (
     single_thread,
 )
 from physio.training import checkpoint
+from physio.training.checkpoint import Checkpoints
 
 ProgressCallback = Callable[[int, float], None]
-"""Is told each epoch's number, and the mean loss of its steps."""
+"""Callback after each epoch: its number, and the mean loss of its steps."""
 
 
 @dataclass(frozen=True)
@@ -37,28 +38,28 @@ class TrainingConfig:
     Parameters
     ----------
     epochs
-        How often each window is seen.
+        Passes over all windows.
     batches
-        Windows in a step; each of these for an equal part of the epochs.
+        Batch sizes; each for an equal part of the epochs.
     rate, decay, floor
         Of AdamW: first learning rate, weight decay, last learning rate.
     clip
-        Longest gradient; 0 for any.
+        Greatest norm of the gradient; 0 for no clipping.
     missing
-        Up to which share of electrodes is left out at random: in each window another
-        share, so that the network learns to do without. It keeps one at least.
+        Greatest proportion of electrodes that is dropped at random, drawn for each
+        window, so that the network tolerates missing electrodes. At least one stays.
     jitter
-        Standard deviation of what is added to the features, the same for a band of all
-        electrodes of a window and as much again for each alone: participants's rests
-        are known only so well.
+        Standard deviation of the noise added to the features: one part common to a band
+        of all electrodes of a window, one of equal size for each electrode. It stands
+        for the uncertainty of participants' baselines.
     precision
         ``bfloat16`` computes products in 16 bits.
     compile
-        Whether to compile the network first: takes half a minute and a C++ compiler.
+        True to compile the network first: takes half a minute and a C++ compiler.
     device
-        As torch names it: ``cpu``, ``cuda``.
+        Device of torch: ``cpu``, ``cuda``.
     threads
-        1, so that sums are in the same order on any machine; 0: torch's own.
+        1, so that sums are in the same order on any machine; 0: the default of torch.
     """
 
     epochs: int = 300
@@ -108,8 +109,7 @@ def fit(
     seed: int,
     *,
     begin: RBTransformer | None = None,
-    folder: Path | None = None,
-    every: int = 10,
+    checkpoints: Checkpoints | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Fit:
     """Fit an RBTransformer.
@@ -117,26 +117,26 @@ def fit(
     Parameters
     ----------
     config
-        Size and kind.
+        Size and kind of the network.
     x
         Features, shape (n, E, bands); an electrode with a NaN is left out.
     y
         Class numbers, shape (n,); or ratings, shape (n, 3), NaN where there is none.
     schedule
-        How.
+        Training settings.
     seed
-        Of the first weights, the order, dropout and all that is random.
+        Seed of the initial weights, the order, dropout and all other random numbers.
     begin
-        A network of the same config to go on from.
-    folder
-        Where checkpoints go, each ``every`` epochs; what is there is gone on from.
-    heard
-        Is told of each epoch.
+        A network of the same config whose weights are the initial ones.
+    checkpoints
+        Folder and interval of checkpoints; by default none are written.
+    on_progress
+        Called after each epoch.
 
     Raises
     ------
     ValueError
-        If ``folder`` has a checkpoint of other settings or data.
+        If the folder has a checkpoint of other settings or data.
     """
     threads = single_thread() if schedule.threads == 1 else nullcontext()
     with threads, torch.random.fork_rng(_cards(schedule)):
@@ -153,13 +153,13 @@ def fit(
         mark = checkpoint.mark(
             asdict(config), asdict(schedule), seed, *tensors, *model.parameters()
         )
-        losses = run.resumed(folder, mark)
+        losses = [] if checkpoints is None else run.resumed(checkpoints.folder, mark)
         for epoch in range(len(losses), schedule.epochs):
             losses.append(run.epoch(epoch))
-            if folder is not None and (
-                (epoch + 1) % every == 0 or epoch + 1 == schedule.epochs
+            if checkpoints is not None and (
+                (epoch + 1) % checkpoints.every == 0 or epoch + 1 == schedule.epochs
             ):
-                run.store(folder, mark, losses)
+                run.store(checkpoints.folder, mark, losses)
             if on_progress is not None:
                 on_progress(epoch, losses[-1])
     for layer in model.modules():
@@ -174,11 +174,11 @@ class Run:
     Parameters
     ----------
     model
-        What is trained; it is moved to the schedule's device.
+        Network, which is moved to the schedule's device.
     tensors
         Features, (n, E, bands), and targets, (n,) or (n, 3).
     schedule
-        How.
+        Training settings.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class Run:
             self.compiled = torch.compile(self._terms, dynamic=False)
 
     def epoch(self, epoch: int) -> float:
-        """See each window once; return the mean loss of the steps."""
+        """Train on each window once; return the mean loss of the steps."""
         n, batch = len(self.x), self.schedule.batch(epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate_of(epoch)
@@ -242,7 +242,7 @@ class Run:
         return torch.stack(list(terms.values())).sum()
 
     def _varied(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return windows with what is varied in training, and which electrodes stay."""
+        """Return windows with noise, and the mask of electrodes that stay."""
         jitter, missing = self.schedule.jitter, self.schedule.missing
         x, mask = self.x[rows], None if self.present is None else self.present[rows]
         b, e, _ = x.shape
@@ -271,9 +271,9 @@ class Run:
             tensors["random.cuda"] = torch.cuda.get_rng_state()
         checkpoint.write(folder, mark, tensors, losses)
 
-    def resumed(self, folder: Path | None, mark: str) -> list[float]:
-        """Go on from what is stored, if it is; return the losses so far."""
-        stored = None if folder is None else checkpoint.read(folder, mark)
+    def resumed(self, folder: Path, mark: str) -> list[float]:
+        """Load the checkpoint of the folder, if any; return the losses so far."""
+        stored = checkpoint.read(folder, mark)
         if stored is None:
             return []
         tensors, losses = stored
@@ -319,6 +319,6 @@ def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def _cards(schedule: TrainingConfig) -> list[torch.device]:
-    """Return whose random state is to be given back as it was."""
+    """Return the devices whose random state is restored afterwards."""
     device = torch.device(schedule.device)
     return [] if device.type == "cpu" else [device]

@@ -137,10 +137,12 @@ def test_every_command_teaches_by_an_example_that_can_be_given() -> None:
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
-    index = (ROOT / "docs" / "index.md").read_text("utf-8").splitlines()
-    pages = {p.stem for p in (ROOT / "docs").glob("*.md")} - {"index"}
-    assert sorted(pages - set(index)) == []
-    assert [n for n in GENERATED if f"generated/{n}" not in index] == []
+    pages = sorted((ROOT / "docs").glob("*.md"))
+    trees = [text for p in pages for text in blocks(p, "{toctree}")]
+    listed = {line for text in trees for line in text.splitlines()}
+    names = {p.stem for p in pages} - {"index"}
+    assert sorted(names - listed) == []
+    assert [n for n in GENERATED if f"generated/{n}" not in listed] == []
 
 
 def test_a_wrong_command_is_found() -> None:
@@ -173,6 +175,17 @@ def test_the_readme_reads_a_wristband(
     exec(code, room)
     assert room["table"]["arousal"].notna().any()
     assert (room["low"].dropna() < room["high"].dropna()).all()
+
+
+def test_the_session_file_of_the_readme_is_valid() -> None:
+    from physio.core.protocols import FastClock
+    from physio.online.session_config import SessionConfig
+
+    (text,) = blocks(ROOT / "README.md", "toml")
+    config = SessionConfig(tomllib.loads(text), "README.md")
+    devices = [type(d).__name__ for d in config.devices(FastClock())]
+    assert devices == ["Board", "Inlet", "E4", "H10"]
+    assert config.session.participant == "p07"
 
 
 def test_splits_are_divided_and_audited(monkeypatch: pytest.MonkeyPatch) -> None:

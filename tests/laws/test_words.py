@@ -1,7 +1,9 @@
-"""Every stage documents its settings, units, source and delay."""
+"""Docstrings begin in the field's words; a stage states units, source and delay."""
 
+import ast
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 from test_stages import CASES, classes
@@ -9,7 +11,23 @@ from test_stages import CASES, classes
 from physio.core.block import StreamInfo
 from physio.core.stage import Chain, Fork, MaskBadSamples, Stage
 
+ROOT = Path(__file__).parents[2]
+QUESTIONS = re.compile("(What|How|Whether|Who|Whom|Whose|Which|Where|Why|When)\\b")
 STAGES = [c for c in classes() if c not in (Chain, Fork, MaskBadSamples)]
+
+
+@pytest.mark.parametrize("package", ["physio", "devices"])
+def test_no_docstring_begins_with_a_question_word(package: str) -> None:
+    """The first line is a noun phrase or an imperative, also below a constant."""
+    vague = []
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                text = node.value.value
+                if isinstance(text, str) and QUESTIONS.match(text.lstrip()):
+                    first = text.strip().splitlines()[0]
+                    vague.append(f"{path.relative_to(ROOT)}:{node.lineno}: {first}")
+    assert not vague, "\n".join(vague)
 
 
 @pytest.mark.parametrize("cls", STAGES, ids=lambda c: c.__name__)

@@ -70,7 +70,7 @@ SAID = {
     "5": ("(32, 4)", "(0.0, ", "<picture>"),
     "6": ("windows shuffled: leaks: True", "held-out participants: leaks: False"),
     "7": ("neuroscan.eeg", "'shrinkage LDA'"),
-    "8": ("resp.amplitude", "True", "'clock': 1.0"),
+    "8": ("resp.amplitude", "breaks law 1", "'time only': 1.0"),
 }
 """What a reader must have seen, by notebook."""
 

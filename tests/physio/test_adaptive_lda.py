@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
-import torch
 
 from experiments.wesad.eda_forecast import (
     Autoregression,
@@ -20,7 +20,7 @@ from experiments.wesad.eda_forecast import (
 from physio import config
 from physio.core.block import Array
 from physio.evaluation.config import read_evaluation
-from physio.evaluation.evaluate import Task, evaluate
+from physio.evaluation.evaluate import EvaluationOptions, Task, evaluate
 from physio.evaluation.folds import Fold
 from physio.evaluation.models.adaptive_lda import (
     AdaptiveThresholdLDA,
@@ -73,8 +73,8 @@ def work(rows: pd.DataFrame) -> Task:
         classes,
         columns=["skin.x", "skin.noise"],
         calibration=calibration,
-        tested=rows["label"].isin(["calm", "stress"]).to_numpy(),
-        orders=rows["label"].where(rows["label"] != "rest", "").to_numpy(),
+        testable=rows["label"].isin(["calm", "stress"]).to_numpy(),
+        order_labels=rows["label"].where(rows["label"] != "rest", "").to_numpy(),
     )
 
 
@@ -90,7 +90,7 @@ def test_a_threshold_that_follows_beats_one_that_stays() -> None:
                 )
             ),
         },
-        clock=False,
+        EvaluationOptions(time_only=False),
     )
     ours, plain = (found.figure(m, "macro-F1")["mean"] for m in ("placed", "plain"))
     assert ours > plain + 0.03
@@ -136,9 +136,7 @@ def test_alike_answers_where_every_class_has_such_a_value() -> None:
     motion = rng.uniform(0, 1, 400) + 0.5 * y
     rows = pd.DataFrame({"subject": "P", "motion": motion})
     x = rng.normal(0, 1, (400, 1)) + y[:, None]
-    said = MatchedOnCovariate(LOGISTIC, "motion")(
-        given(x, y, rows, ("a", "b"))
-    )
+    said = MatchedOnCovariate(LOGISTIC, "motion")(given(x, y, rows, ("a", "b")))
     answered = np.isfinite(said[:, 0])
     asked = motion[200:]
     assert 0.2 < answered.mean() < 0.8
@@ -255,5 +253,5 @@ def test_labels_alone_do_not_reach_a_model() -> None:
         seen.extend(map(str, asked.table.columns))
         return np.full((len(asked.fold.test), 2), 0.5)
 
-    evaluate(work(table(4)), Loso(), {"spy": spy}, clock=False)
+    evaluate(work(table(4)), Loso(), {"spy": spy}, EvaluationOptions(time_only=False))
     assert not {"label", "order"} & set(seen)

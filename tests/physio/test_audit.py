@@ -12,7 +12,7 @@ from tables import table
 
 from physio.evaluation.folds import Fold, Folds
 from physio.evaluation.leakage.audit import Audit, audit
-from physio.evaluation.leakage.columns import fitted_outside
+from physio.evaluation.leakage.table_checks import fitted_outside
 from physio.evaluation.splits import divide, protocol
 
 FEATURES = ["eda.scr_rate", "heart.rate", "motion.activity"]
@@ -31,14 +31,14 @@ def kinds(found: Audit) -> set[str]:
 )
 def test_an_honest_split_is_clean(name: str) -> None:
     rows = table()
-    found = audit(rows, divide(rows, protocol(name)), clock=False).check()
+    found = audit(rows, divide(rows, protocol(name)), time_only=False).check()
     assert found.ok
     assert found.findings == ()
     assert found.to_dict() == {
         "ok": True,
         "protocol": name,
         "findings": [],
-        "clock": None,
+        "time_only": None,
     }
 
 
@@ -75,7 +75,7 @@ def test_what_is_on_both_sides_is_found(
     leak: Callable[[Folds], Folds], kind: set[str]
 ) -> None:
     rows = table()
-    found = audit(rows, leak(loso(rows)), clock=False)
+    found = audit(rows, leak(loso(rows)), time_only=False)
     assert kinds(found) == kind
     with pytest.raises(ValueError, match=r"^the split 'loso' leaks and is refused: "):
         found.check()
@@ -86,15 +86,15 @@ def test_a_purge_that_forgets_the_memory_of_a_stage_is_found() -> None:
     # Windows do not overlap, but what they rest on does.
     blind = rows.assign(support_start_sample=rows["start_sample"])
     folds = replace(divide(blind, protocol("time-blocked")), table="")
-    assert audit(blind, folds, clock=False).ok
-    found = audit(rows, folds, clock=False)
+    assert audit(blind, folds, time_only=False).ok
+    found = audit(rows, folds, time_only=False)
     assert kinds(found) == {"shared samples", "shared samples inside"}
 
 
 @pytest.mark.parametrize("name", ["paper-window-kfold", "paper-row-kfold"])
 def test_a_paper_may_leak_but_it_is_said(name: str) -> None:
     rows = table()
-    found = audit(rows, divide(rows, protocol(name)), clock=False).check()
+    found = audit(rows, divide(rows, protocol(name)), time_only=False).check()
     assert not found.ok
     assert {"shared samples", "shared trials", "shared subjects"} <= kinds(found)
     first = next(f for f in found.findings if f.kind == "shared subjects")
@@ -140,14 +140,14 @@ def test_columns_that_know_too_much_are_found(
 ) -> None:
     rows = table()
     rows[name] = values(rows)
-    found = audit(rows, loso(rows), [*FEATURES, name], clock=False)
+    found = audit(rows, loso(rows), [*FEATURES, name], time_only=False)
     assert kinds(found) == {kind}
     assert [f.text.startswith(name) for f in found.findings] == [True]
 
 
 def test_time_is_no_feature() -> None:
     rows = table()
-    found = audit(rows, loso(rows), [*FEATURES, "start_s"], clock=False)
+    found = audit(rows, loso(rows), [*FEATURES, "start_s"], time_only=False)
     assert [f.text for f in found.findings] == [
         "start_s names the row or its time; it is no feature"
     ]
@@ -157,7 +157,7 @@ def test_rows_scaled_together_are_found() -> None:
     rows = table()
     x = rows[FEATURES]
     rows[FEATURES] = (x - x.min()) / (x.max() - x.min())
-    assert kinds(audit(rows, loso(rows), clock=False)) == {"fitted outside the fold"}
+    assert kinds(audit(rows, loso(rows), time_only=False)) == {"fitted outside the fold"}
 
 
 def test_copied_rows_are_found() -> None:
@@ -165,7 +165,7 @@ def test_copied_rows_are_found() -> None:
     more = rows.iloc[np.random.default_rng(2).integers(0, len(rows), 100)]
     rows = pd.concat([rows, more], ignore_index=True)
     folds = divide(rows, protocol("paper-row-kfold"))
-    assert "made-up rows" in kinds(audit(rows, folds, clock=False))
+    assert "made-up rows" in kinds(audit(rows, folds, time_only=False))
 
 
 def test_rows_between_others_are_found() -> None:
@@ -180,7 +180,7 @@ def test_rows_between_others_are_found() -> None:
     made = calm.iloc[picks[:, 0]].copy()
     made[FEATURES] = x[picks[:, 0]] + share * (x[near] - x[picks[:, 0]])
     rows = pd.concat([rows, made], ignore_index=True)
-    found = audit(rows, loso(rows), clock=False)
+    found = audit(rows, loso(rows), time_only=False)
     assert kinds(found) == {"made-up rows"}
     assert found.findings[0].text.endswith("oversampled before the split (SMOTE?)")
 
@@ -209,7 +209,7 @@ def test_classes_on_one_side_are_told_and_not_refused() -> None:
     rows = table()
     rows = rows[(rows["subject"] != "S2") | (rows["label"] == "calm")]
     rows = rows.reset_index(drop=True)
-    found = audit(rows, loso(rows), clock=False).check()
+    found = audit(rows, loso(rows), time_only=False).check()
     assert [(f.kind, f.fold, f.leak) for f in found.findings] == [
         ("one-sided classes", "S2", False)
     ]
@@ -217,7 +217,7 @@ def test_classes_on_one_side_are_told_and_not_refused() -> None:
 
 def test_a_table_without_samples_proves_nothing() -> None:
     rows = table().drop(columns=["support_start_sample"])
-    found = audit(rows, loso(rows), clock=False)
+    found = audit(rows, loso(rows), time_only=False)
     assert kinds(found) == {"unproved"}
 
 
@@ -226,15 +226,15 @@ def test_the_clock_is_told_where_all_had_one_order() -> None:
     told = audit(rows, loso(rows))
     # Half of the participants had the conditions the other way round, so that time
     # tells nothing: chance is 0.5, and less where it is misleading.
-    assert told.clock is not None
-    assert told.clock.reached < 0.6
+    assert told.time_only is not None
+    assert told.time_only.reached < 0.6
     same = rows[rows["subject"].isin(["S2", "S4", "S6"])].reset_index(drop=True)
     same = same[same["session"] == "1"].reset_index(drop=True)
     told = audit(same, loso(same)).check()
-    assert told.clock is not None
+    assert told.time_only is not None
     # Only the windows at the border of the two conditions can be mistaken.
-    assert told.clock.reached > 0.95
-    assert [f.kind for f in told.findings] == ["clock"]
+    assert told.time_only.reached > 0.95
+    assert [f.kind for f in told.findings] == ["time only"]
 
 
 def test_an_unknown_protocol_promises_nothing_that_can_be_held() -> None:

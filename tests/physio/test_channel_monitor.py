@@ -16,7 +16,7 @@ from physio.core.events import Events
 from physio.core.protocols import FastClock
 from physio.online.engine import STATUS, PipelineConfig
 from physio.online.session import Session
-from physio.quality.channel_monitor import HELD, ChannelMonitor, unfit
+from physio.quality.channel_monitor import PERSISTENCE, ChannelMonitor, unfit
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import FILE, ChannelStatusFile
 
@@ -42,14 +42,14 @@ def test_a_channel_that_dies_and_comes_back_is_told_once_each() -> None:
     conditions = ChannelMonitor([EEG])
     said = []
     for block in cut(x):
-        _, news = conditions.take(block)
+        _, news = conditions.push(block)
         said += [(block.complete_until, text) for text in news]
     assert [text for _, text in said] == [
         "headset.eeg: F3 is flat",
         "headset.eeg: F3 is fit again",
     ]
     # Flat once all of the last 4 s are, and told when that has lasted.
-    assert said[0][0] == pytest.approx(14 + HELD - 1, abs=1.2)
+    assert said[0][0] == pytest.approx(14 + PERSISTENCE - 1, abs=1.2)
     figures = conditions.figures()["headset.eeg"]
     assert figures["F3"]["seconds"]["flat"] == pytest.approx(9, abs=1)
     assert figures["Cz"]["seconds"] == {"warming up": 4, "good": 36}
@@ -61,10 +61,10 @@ def test_what_is_bad_from_the_start_is_told_and_what_is_good_is_not() -> None:
     x = rhythm(10)
     x[:, 1] = -187_500.0
     conditions = ChannelMonitor([EEG])
-    said = [text for block in cut(x) for text in conditions.take(block)[1]]
+    said = [text for block in cut(x) for text in conditions.push(block)[1]]
     assert said == ["headset.eeg: Cz is railed"]
     assert unfit(conditions.figures(), "now") == ["headset.eeg Cz (railed)"]
-    assert conditions.now("headset.eeg") == {"F3": "good", "Cz": "railed"}
+    assert conditions.conditions("headset.eeg") == {"F3": "good", "Cz": "railed"}
 
 
 def test_a_session_has_the_figures_that_a_check_has_afterwards(tmp_path: Path) -> None:
@@ -73,10 +73,10 @@ def test_a_session_has_the_figures_that_a_check_has_afterwards(tmp_path: Path) -
     sink = BackgroundSink(ChannelStatusFile(tmp_path), wait=True)
     afterwards = ChannelMonitor()
     with Session(PipelineConfig(), [device], [sink], clock) as session:
-        afterwards.know(h.info for h in session.health.values())
+        afterwards.add_streams(h.info for h in session.health.values())
         for item in session:
             if isinstance(item, Block):
-                afterwards.take(item)
+                afterwards.push(item)
     found = json.loads((tmp_path / FILE).read_text("utf-8"))
     assert found["streams"] == json.loads(json.dumps(afterwards.figures()))
     assert found["at"] > 9

@@ -21,14 +21,14 @@ from physio.io import xdf
 from physio.models import model_card
 from physio.view.dashboard import Dashboard, html
 from physio.view.dashboard.access import ServerAddress
-from physio.view.dashboard.attribution import (
+from physio.view.dashboard.codec import Decoder, Encoder
+from physio.view.dashboard.commands import is_forbidden, parse_command
+from physio.view.dashboard.document import ViewerPage
+from physio.view.dashboard.evidence import (
     contributions,
     interval_coverage,
     support_seconds,
 )
-from physio.view.dashboard.codec import Decoder, Encoder
-from physio.view.dashboard.commands import is_forbidden, parse_command
-from physio.view.dashboard.document import ViewerPage
 from physio.view.dashboard.figures.ring_buffer import RingBuffer, envelopes
 from physio.view.dashboard.figures.signals import SignalFigure
 from physio.view.dashboard.figures.theme import DARK, LIGHT, plain_text

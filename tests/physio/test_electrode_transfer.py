@@ -42,7 +42,7 @@ def test_rows_are_measured_against_the_participants_own_rest() -> None:
     assert set(table["label"]) == {"calm", "aroused"}
     work = WORK.work(table)
     rests = table["support_start_sample"].to_numpy()
-    assert (rests[work.left] >= 10 * 250).all()
+    assert (rests[work.included] >= 10 * 250).all()
     means = work.table[work.calibration].groupby("subject")[work.names].mean()
     np.testing.assert_allclose(means, 0, rtol=0, atol=1e-12)
     assert len(work.names) == 4 * 5

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from physio.cli import app
 from physio.evaluation import metrics, results, statistics
 from physio.evaluation.baseline_correction import baseline_correct
-from physio.evaluation.evaluate import Task, evaluate, together
+from physio.evaluation.evaluate import EvaluationOptions, Task, evaluate, together
 from physio.evaluation.models.baselines import (
     FoldData,
     MajorityClass,
@@ -58,9 +58,7 @@ def test_what_follows_the_label_is_told_and_chance_is_not() -> None:
             "majority class": MajorityClass(),
             "time only": TimeOnly(),
         },
-        reference="logistic",
-        test_spacing=60,
-        clock=False,
+        EvaluationOptions(reference="logistic", test_spacing=60, time_only=False),
     )
     assert found.participants == tuple(f"S{i}" for i in range(1, 9))
     assert found.figure("logistic", "AUC")["mean"] > 0.8
@@ -92,7 +90,9 @@ def test_the_answers_of_the_test_are_told_to_no_model() -> None:
         )
         return np.full((len(fold.test), 2), 0.5)
 
-    evaluate(work(rows), protocol("loso"), {"spy": spy}, clock=False)
+    evaluate(
+        work(rows), protocol("loso"), {"spy": spy}, EvaluationOptions(time_only=False)
+    )
     assert seen == [({-1}, set(), {-1})] * 4
 
 
@@ -107,9 +107,14 @@ def test_a_number_is_told_with_its_spread() -> None:
     found = evaluate(
         Task(rows, y=y, columns=FEATURES),
         protocol("loso"),
-        {"knows": knows, "ridge": SklearnModel(linear_model.Ridge(1e-6)), "mean": MajorityClass()},
-        metric_names=("RMSE", "CCC", "coverage of 95 %"),
-        per_segment=True,
+        {
+            "knows": knows,
+            "ridge": SklearnModel(linear_model.Ridge(1e-6)),
+            "mean": MajorityClass(),
+        },
+        EvaluationOptions(
+            metric_names=("RMSE", "CCC", "coverage of 95 %"), per_segment=True
+        ),
     )
     assert found.figure("knows", "RMSE")["mean"] < 1e-9
     assert found.figure("knows", "coverage of 95 %")["mean"] == 1
@@ -131,10 +136,10 @@ def test_a_model_that_says_nothing_is_shown_to() -> None:
         said[::2] = np.nan
         return said
 
-    found = evaluate(work(rows), protocol("loso"), {"half": half}, clock=False)
-    assert found.figure("half", "answer rate")["mean"] == pytest.approx(
-        0.5, abs=0.01
+    found = evaluate(
+        work(rows), protocol("loso"), {"half": half}, EvaluationOptions(time_only=False)
     )
+    assert found.figure("half", "answer rate")["mean"] == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_best_is_chosen_by_inner_folds_alone() -> None:
@@ -155,7 +160,12 @@ def test_the_best_is_chosen_by_inner_folds_alone() -> None:
         names.clear()
         models = {"wrong": says("wrong", False), "right": says("right", True)}
         best = NestedCV(models, groups=0, metric=measure)
-        evaluate(work(rows), protocol("loso"), {"best": best}, clock=False)
+        evaluate(
+            work(rows),
+            protocol("loso"),
+            {"best": best},
+            EvaluationOptions(time_only=False),
+        )
         outer = [name for name, inner in names if not inner]
         assert outer == ["right"] * 6
 
@@ -163,19 +173,27 @@ def test_the_best_is_chosen_by_inner_folds_alone() -> None:
 def test_a_split_that_leaks_is_refused_or_said_to() -> None:
     rows = table(participants=3)
     models = {"logistic": logistic()}
-    found = evaluate(work(rows), protocol("paper-window-kfold"), models, clock=False)
+    found = evaluate(
+        work(rows),
+        protocol("paper-window-kfold"),
+        models,
+        EvaluationOptions(time_only=False),
+    )
     assert found.leaks
     assert found.to_dict()["leaks"] is True
     assert "**This split leaks" in results.to_markdown(found)
     leaky = Task(rows.assign(panas=1.0 * (rows["label"] == "stress")), STRESS)
     with pytest.raises(ValueError, match=r"^the split 'loso' leaks and is refused: "):
-        evaluate(leaky, protocol("loso"), models, clock=False)
+        evaluate(leaky, protocol("loso"), models, EvaluationOptions(time_only=False))
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda _: np.zeros(3), "model 'm' said shape (3, 1) of 216 rows of fold 'S1'"),
+        (
+            lambda _: np.zeros(3),
+            "model 'm' returned shape (3, 1) for 216 rows of fold 'S1'",
+        ),
         (
             logistic(("eeg",)),
             "model 'm', fold 'S1': a model reads 'eeg', and the table",
@@ -185,7 +203,12 @@ def test_a_split_that_leaks_is_refused_or_said_to() -> None:
 def test_a_model_that_does_not_fit_is_told_of(model: object, message: str) -> None:
     rows = table(participants=3, hop=40)
     with pytest.raises(ValueError, match=re.escape(message)):
-        evaluate(work(rows), protocol("loso"), {"m": model}, clock=False)
+        evaluate(
+            work(rows),
+            protocol("loso"),
+            {"m": model},
+            EvaluationOptions(time_only=False),
+        )
 
 
 def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
@@ -197,7 +220,9 @@ def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
         own = ((rows["subject"] == participant) & (rows["session"] == "1")).to_numpy()
         rest = own & made.calibration
         assert rows["end_s"][rest].max() <= 300
-        assert rows["start_s"][own & made.included].min() >= rows["end_s"][rest].max() + 60
+        assert (
+            rows["start_s"][own & made.included].min() >= rows["end_s"][rest].max() + 60
+        )
         # Sums of 49 numbers of 800 at most are off by 49 * 800 * 2**-53.
         np.testing.assert_allclose(made.table.loc[rest, FEATURES].mean(), 0, atol=1e-11)
     given = Task(
@@ -207,7 +232,9 @@ def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
         calibration=made.calibration,
         included=made.included,
     )
-    found = evaluate(given, protocol("loso"), {"l": logistic()}, clock=False)
+    found = evaluate(
+        given, protocol("loso"), {"l": logistic()}, EvaluationOptions(time_only=False)
+    )
     fold = found.folds.folds[0]
     assert made.calibration[fold.calibration].all()
     assert len(fold.calibration) == made.calibration[rows["subject"] == "S1"].sum()
@@ -217,12 +244,22 @@ def test_rest_is_taken_away_and_neither_trains_nor_tests() -> None:
 def test_who_has_no_answer_is_left_out() -> None:
     rows = table(participants=4)
     rows.loc[rows["subject"] == "S2", "label"] = "other"
-    found = evaluate(work(rows), protocol("loso"), {"m": MajorityClass()}, clock=False)
+    found = evaluate(
+        work(rows),
+        protocol("loso"),
+        {"m": MajorityClass()},
+        EvaluationOptions(time_only=False),
+    )
     assert found.participants == ("S1", "S3", "S4")
     assert [f.name for f in found.folds.folds] == ["S1", "S3", "S4"]
     lone = rows.assign(label=np.where(rows["subject"] == "S1", rows["label"], ""))
     with pytest.raises(ValueError, match=r"^loso leaves nothing to train on and to "):
-        evaluate(work(lone), protocol("loso"), {"m": MajorityClass()}, clock=False)
+        evaluate(
+            work(lone),
+            protocol("loso"),
+            {"m": MajorityClass()},
+            EvaluationOptions(time_only=False),
+        )
 
 
 def test_measures_are_those_of_scikit_learn() -> None:
@@ -325,7 +362,9 @@ def test_the_same_seed_gives_the_same_figures() -> None:
         "shuffled": PermutedLabels(logistic()),
     }
     one, two = (
-        evaluate(work(rows), protocol("loso"), models, clock=False).to_dict()
+        evaluate(
+            work(rows), protocol("loso"), models, EvaluationOptions(time_only=False)
+        ).to_dict()
         for _ in range(2)
     )
     one.pop("seconds"), two.pop("seconds")

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from devices.simulated import Wristband
 from physio.cli import app
-from physio.cli.run_session import Outcome, RunOptions, run_session
+from physio.cli.run_session import SessionOutcome, RunOptions, run_session
 from physio.cli.summary import draw_overview, session_lines
 from physio.core.block import Array, Channel, StreamInfo
 from physio.core.protocols import FastClock
@@ -178,7 +178,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def conducted(
     folder: Path, trust: str, estimator: Mapping[str, Any], ratings: int = 0
-) -> tuple[Outcome, str]:
+) -> tuple[SessionOutcome, str]:
     """Run a session in a folder; return its outcome, and what the terminal showed."""
     clock = FastClock(1000.0)
     band = Wristband(name="band", clock=clock, seconds=20.0, ground_truth=False)

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.eegmat.workload import SWAPPED, WITHIN, EegmatWorkload
 from physio.core.block import Array
-from physio.evaluation.evaluate import evaluate
+from physio.evaluation.evaluate import EvaluationOptions, evaluate
 from physio.evaluation.folds import Fold
 from physio.evaluation.metrics import measure
 from physio.evaluation.models.baselines import FoldData
@@ -206,13 +206,15 @@ def test_the_best_inside_is_picked_and_inner_networks_are_shared() -> None:
         EegmatWorkload({"any": None}).work(found),
         Loso(),
         {"chosen": chosen},
-        clock=False,
+        EvaluationOptions(time_only=False),
     )
     assert made.figure("chosen", "AUC")["mean"] == 1.0
     assert {v["picked"] for v in chosen.choices.values()} == {"good"}
     assert bad.calls == 6  # pairs of four groups
     assert good.calls == 6 + 8
-    with pytest.raises(ValueError, match=r"^groups must be 3 at least, or 0 for the inner folds of "):
+    with pytest.raises(
+        ValueError, match=r"^groups must be 3 at least, or 0 for the inner folds of "
+    ):
         NestedCV({"good": good}, groups=2)
 
 
@@ -260,7 +262,9 @@ def test_workload_is_judged_with_its_controls() -> None:
     resting = (found["label"] == "rest").to_numpy()
     assert rows.calibration.sum() == 6 * 10  # 20 s of rest, two seconds a row
     assert not (rows.calibration & ~resting).any()
-    assert not (rows.left & (found["support_start_sample"] < 20 * 128) & resting).any()
+    assert not (
+        rows.included & (found["support_start_sample"] < 20 * 128) & resting
+    ).any()
     means = rows.table[rows.calibration].groupby("subject")[rows.names].mean()
     np.testing.assert_allclose(means, 0, rtol=0, atol=1e-12)
     from sklearn.linear_model import LogisticRegression

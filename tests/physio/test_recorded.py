@@ -35,5 +35,5 @@ def test_what_only_records_refuses_to_record_nothing(tmp_path: Path) -> None:
     config.write_text(f'[session]\nconsent = "none"\nrecord = false\n{DEVICE}')
     out = tmp_path / "out"
     done = CliRunner().invoke(app, ["record", str(config), "--out", str(out)])
-    assert str(done.exception).startswith("s.toml: session.record = false, and nothing")
+    assert str(done.exception).startswith("s.toml: session.record = false, but this only records")
     assert not out.exists()

@@ -8,7 +8,7 @@ from benchmarks.recovery_in_noise import TRIALS, matched
 
 # Least precision and recall, and most error of time (ms), of one participant: without
 # noise, and with the third level of the table. The table's own figures, of four
-# participants, are in docs/signal-chain.md.
+# participants, are in benchmarks/README.md.
 LEAST = {
     "beats in ECG": ((0.99, 0.99, 5.0), (0.99, 0.99, 5.0)),
     "beats in PPG": ((0.95, 0.85, 10.0), (0.95, 0.80, 15.0)),

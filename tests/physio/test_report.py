@@ -14,7 +14,7 @@ from physio.core.missing import MissingReason
 from physio.datasets import feature_table
 from physio.view.plots.data_availability import missing_reasons, windows_per_condition
 from physio.view.reports.dataset import dataset_report
-from physio.view.reports.html import HtmlReport
+from physio.view.reports.html_report import HtmlReport
 
 
 def rows() -> pd.DataFrame:
@@ -89,7 +89,7 @@ def test_a_leak_stands_out() -> None:
                 "text": "3 rows & <b>",
             }
         ],
-        "clock": None,
+        "time_only": None,
     }
     page = str(dataset_report(rows(), [told]))
     assert (

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from physio.datasets.eegmat import EEG
 from physio.view.plots import results
-from physio.view.reports.html import HtmlReport
+from physio.view.reports.html_report import HtmlReport
 from physio.view.reports.training_run import add_run_figures
 
 BANDS = ("theta", "alpha", "beta", "gamma")

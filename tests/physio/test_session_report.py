@@ -219,7 +219,7 @@ def result(**more: Any) -> dict[str, Any]:
 
 
 def test_a_report_on_an_evaluation_has_the_audit_on_top() -> None:
-    finding = {"kind": "clock", "fold": "", "leak": True, "text": "the label goes on"}
+    finding = {"kind": "time only", "fold": "", "leak": True, "text": "the label goes on"}
     audit = {"ok": False, "protocol": "loso", "findings": [finding]}
     read = Reader(str(evaluation_report(result(audit=audit))))
     assert "script" not in read.tags

@@ -1,4 +1,4 @@
-"""Training: the same features as live, honest fits, judged on participants left out."""
+"""Training: live features, fits without leakage, scores in held-out participants."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ import pytest
 from devices.simulated import Headset, Wristband
 from experiments.weights import rating_error
 from experiments.weights.demo import TrainDemo, record
-from experiments.weights.live_features import features, rated, shipped_chain
+from experiments.weights.live_features import features, rated_segments, shipped_chain
 from experiments.weights.split_audit import audited
 from physio.core.aligner import TickGrid
 from physio.core.block import Block, Channel, StreamInfo
@@ -23,7 +23,7 @@ from physio.models import model_card
 from physio.online.engine import ChainConfig, PipelineConfig
 from physio.online.engine import run as live
 from physio.training.gaussian import GaussianRecipe, learn, moments, rests
-from physio.training.participant_data import Participant, RatedSegment
+from physio.training.participant_data import ParticipantData, RatedSegment
 
 ROOT = Path(__file__).resolve().parents[2]
 INFO = StreamInfo(
@@ -34,7 +34,7 @@ RECIPE = GaussianRecipe(
 )
 
 
-def participant(seed: int, tells: float = 0.7) -> Participant:
+def participant(seed: int, tells: float = 0.7) -> ParticipantData:
     """Return someone whose ratings are in the features, beside a level of their own."""
     rng = np.random.default_rng(seed)
     n = 4 * 60
@@ -47,7 +47,7 @@ def participant(seed: int, tells: float = 0.7) -> Participant:
         ratings = np.array([-felt, felt, np.nan])
         units.append(RatedSegment(f"{k}", 60.0 * (k + 1), 60.0 * (k + 2), ratings))
     rows = Block(INFO, 0, 0.0, np.ascontiguousarray(level + np.concatenate(parts)))
-    return Participant(f"P{seed}", rows, tuple(units))
+    return ParticipantData(f"P{seed}", rows, tuple(units))
 
 
 def test_features_are_those_of_a_live_session() -> None:
@@ -94,7 +94,7 @@ def test_units_are_conditions_with_their_ratings(column: str, value: float) -> N
             said, 500.0, np.array([50.0, 130.0]), np.array([[0.0, 0.0], [0.5, -0.25]])
         ),
     }
-    (unit,) = rated(Recording({}, events), "study")
+    (unit,) = rated_segments(Recording({}, events), "study")
     assert unit[:3] == ("stress", 100.0, 130.0)
     np.testing.assert_array_equal(unit.ratings, [-0.25, 0.5, np.nan])
 
@@ -114,7 +114,7 @@ def test_moments_leave_out_the_rest_and_the_unrated() -> None:
     someone = participant(0)
     unrated = RatedSegment("x", 120.0, 180.0, np.full(3, np.nan))
     early = RatedSegment("y", 0.0, 120.0, np.zeros(3))
-    odd = Participant("odd", someone.rows, (early, unrated, *someone.units[2:]))
+    odd = ParticipantData("odd", someone.rows, (early, unrated, *someone.units[2:]))
     seen = moments(odd, replace(RECIPE, settle=10.0))
     times = np.flatnonzero(seen.unit == 0)
     assert (
@@ -124,7 +124,7 @@ def test_moments_leave_out_the_rest_and_the_unrated() -> None:
     assert seen.over == 4 * 60
 
 
-def named(seed: int, *, leaks: bool = False) -> Participant:
+def named(seed: int, *, leaks: bool = False) -> ParticipantData:
     """Return someone whose units are called calm and stress by turns."""
     someone = participant(seed)
     units = tuple(
@@ -136,7 +136,7 @@ def named(seed: int, *, leaks: bool = False) -> Participant:
         x = rows.data.copy()
         x[:, 1] = np.arange(len(x)) // 240 % 2 + 0.01 * x[:, 0]
         rows = Block(rows.info, 0, 0.0, x)
-    return Participant(someone.code, rows, units)
+    return ParticipantData(someone.code, rows, units)
 
 
 def test_what_trains_and_tests_is_audited() -> None:
@@ -144,8 +144,8 @@ def test_what_trains_and_tests_is_audited() -> None:
     seen = [moments(p, RECIPE) for p in participants]
     found = audited(participants, seen, RECIPE, Loso())
     assert found.ok
-    assert found.clock is not None  # all have one order, so the time tells
-    assert found.clock.reached > 0.9
+    assert found.time_only is not None  # all have one order, so the time tells
+    assert found.time_only.reached > 0.9
     unnamed = [participant(s) for s in range(5)]
     assert audited(unnamed, seen, RECIPE, ["P3", "P4"]).findings == ()
     leaky = [named(s, leaks=True) for s in range(5)]
@@ -153,20 +153,20 @@ def test_what_trains_and_tests_is_audited() -> None:
         audited(leaky, seen, RECIPE, Loso())
 
 
-def judged(made, participants: list[Participant]) -> list[rating_error.HeldOutRatings]:  # type: ignore[no-untyped-def]
+def scored(made, participants: list[ParticipantData]) -> list[rating_error.HeldOutRatings]:  # type: ignore[no-untyped-def]
     found = []
     for someone in participants:
         x = someone.features(RECIPE.names)
         level, _ = made.rest.level(x[:240].mean(axis=0) * 60, np.full(2, 60.0))
         said = np.array([made.model.predict(row - level, np.zeros(2)) for row in x])
-        found.append(rating_error.judge(someone, said[:, 0], said[:, 1], 60.0, 0.0))
+        found.append(rating_error.score(someone, said[:, 0], said[:, 1], 60.0, 0.0))
     return found
 
 
 def test_learning_tells_participants_never_seen_and_how_sure_it_is() -> None:
     made = learn([moments(participant(s), RECIPE) for s in range(16)], RECIPE)
-    rows = rating_error.rows(
-        "m", judged(made, [participant(s) for s in range(100, 140)]), 0
+    rows = rating_error.result_rows(
+        "m", scored(made, [participant(s) for s in range(100, 140)]), 0
     )
     told = {r["metric"]: r["mean"] for r in rows}
     assert told["arousal correlation within the participant"] > 0.7
@@ -183,24 +183,24 @@ def test_where_there_is_nothing_to_learn_shrinkage_is_strong() -> None:
     assert mute.shrink > 2 * speaks.shrink
 
 
-def test_judging_counts_what_intervals_hold() -> None:
+def test_coverage_counts_ratings_in_intervals() -> None:
     someone = participant(1)
     n = len(someone.rows)
     truth = np.zeros((n, 3))
     for unit in someone.units:
         truth[someone.within(unit, 0.0)] = np.nan_to_num(unit.ratings)
     off = truth + np.where(np.arange(n) % 4 == 0, 3.0, 0.1)[:, None]
-    got = rating_error.judge(someone, off, np.ones((n, 3)), 60.0, 0.0)
-    np.testing.assert_allclose(got.within[:, 1], 0.75)
+    got = rating_error.score(someone, off, np.ones((n, 3)), 60.0, 0.0)
+    np.testing.assert_allclose(got.coverage[:, 1], 0.75)
     np.testing.assert_allclose(got.mean[:, 1], got.ratings[:, 1] + 0.825)
-    assert np.isnan(got.within[:, 2]).all()
+    assert np.isnan(got.coverage[:, 2]).all()
 
 
 def test_what_does_not_differ_has_no_highest() -> None:
     someone = participant(1)
     flat = np.zeros((len(someone.rows), 3))
     assert (
-        rating_error.highest(rating_error.judge(someone, flat, flat + 1, 0.0, 0.0))
+        rating_error.highest_arousal(rating_error.score(someone, flat, flat + 1, 0.0, 0.0))
         == "-"
     )
 
@@ -279,8 +279,8 @@ def test_the_shipped_wrist_comes_out_again_and_stress_stands_out(
         if r["metric"] == "stress highest"
     }
     assert result["audit"]["ok"] is True
-    # The clock tells the condition where participants had the same order.
-    same, other = (result[k]["clock"] for k in ("audit", "audit_other_order"))
+    # Time alone predicts the condition where all participants had the same order.
+    same, other = (result[k]["time_only"] for k in ("audit", "audit_other_order"))
     assert same["reached"] > 5 * same["guess"]
     assert other["reached"] < 0.6 * same["reached"]
     assert result["audit_other_order"]["findings"] == []

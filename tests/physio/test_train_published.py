@@ -1,4 +1,4 @@
-"""Experts on each kind of sensor, trained and judged on a handful of participants."""
+"""Experts on each kind of sensor, trained and tested on a few participants."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_what_devices_off_take_away_says_so() -> None:
     block = crowd.block(participant, 2.0, without=("eda",))
     assert len(block) == 20
     assert float(block.info.rate) == 0.5
-    skin = [n for n in block.info.names if n.startswith("skin.")]
+    skin = [n for n in block.info.names if n.startswith("eda.")]
     assert all(
         set(missing_reason(block.column(n))) == {MissingReason.NO_SIGNAL} for n in skin
     )

@@ -10,6 +10,7 @@ import torch
 from physio.core.block import Array
 from physio.models.rbtransformer import Dropout, RBTransformer, RBTransformerConfig
 from physio.training import checkpoint
+from physio.training.checkpoint import Checkpoints
 from physio.training.trainer import RandomBits, Run, TrainingConfig, fit
 
 SIZE = RBTransformerConfig(3, width=16, blocks=2, heads=2, head_width=8)
@@ -59,16 +60,17 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(
     tmp_path: Path, last: int
 ) -> None:
     whole = fit(SIZE, *windows(), SCHEDULE, 1)
+    stored = Checkpoints(tmp_path, every=2)
 
     def stop(epoch: int, loss: float) -> None:  # noqa: ARG001
         if epoch == last:
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        fit(SIZE, *windows(), SCHEDULE, 1, folder=tmp_path, every=2, on_progress=stop)
+        fit(SIZE, *windows(), SCHEDULE, 1, checkpoints=stored, on_progress=stop)
     seen: list[int] = []
     again = fit(
-        SIZE, *windows(), SCHEDULE, 1, folder=tmp_path, every=2,
+        SIZE, *windows(), SCHEDULE, 1, checkpoints=stored,
         on_progress=lambda epoch, _: seen.append(epoch),
     )  # fmt: skip
     assert seen == list(range(2 * ((last + 1) // 2), 6))
@@ -77,14 +79,15 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
-    fit(SIZE, *windows(), SCHEDULE, 1, folder=tmp_path)
+    stored = Checkpoints(tmp_path)
+    fit(SIZE, *windows(), SCHEDULE, 1, checkpoints=stored)
     with pytest.raises(ValueError, match=r"is of a run with other settings, data or"):
-        fit(SIZE, *windows(), replace(SCHEDULE, rate=2e-3), 1, folder=tmp_path)
+        fit(SIZE, *windows(), replace(SCHEDULE, rate=2e-3), 1, checkpoints=stored)
     with pytest.raises(ValueError, match=r"is of a run with other settings, data or"):
-        fit(SIZE, *windows(149), SCHEDULE, 1, folder=tmp_path)
+        fit(SIZE, *windows(149), SCHEDULE, 1, checkpoints=stored)
     (tmp_path / checkpoint.NAME).write_bytes(b"no")
     with pytest.raises(ValueError, match=r"is no checkpoint: "):
-        fit(SIZE, *windows(), SCHEDULE, 1, folder=tmp_path)
+        fit(SIZE, *windows(), SCHEDULE, 1, checkpoints=stored)
 
 
 def test_the_schedule_is_the_published_one() -> None:

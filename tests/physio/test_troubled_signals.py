@@ -216,9 +216,10 @@ def test_hum_on_a_head_is_told_and_spares_what_is_below_it() -> None:
 # another window: what is left of it. In standard deviations of the clean feature, or
 # its unit where that is named.
 NEAR: Final[dict[str, float]] = {
-    "tonic": 0.05, "phasic": 0.05, "rate": 3.0, "amplitude": 0.4, "power": 0.01,
+    "tonic": 0.05, "phasic": 0.05, "rate": 3.0, "scr_rate": 3.0,
+    "scr_amplitude": 0.4, "phasic_power": 0.01,
     "slope": 0.3, "rmssd": 12.0, "edr_rate": 3.0, "sdnn": 15.0, "hf": 250.0,
-    "lf": 600.0, "depth": 0.5, "phase": 0.35, "activity": 0.02, "posture": 6.0,
+    "lf": 600.0, "amplitude": 0.5, "phase": 0.35, "activity": 0.02, "posture": 6.0,
     "level": 0.1,
 }  # fmt: skip
 EEG_NEAR: Final[dict[str, float]] = {
@@ -238,7 +239,7 @@ def test_what_is_said_in_trouble_is_what_is_said_without(
     if name == "paper" and trouble == "steps":
         pytest.skip("the published normalisation is over all electrodes' offsets")
     got, expected = troubled(name, HURT[trouble]), clean(name)
-    steady = [c.name for c in got.info.channels if c.name == "steady"]
+    steady = [c.name for c in got.info.channels if c.name == "stability"]
     known = NEAR if FEATURES[name].stream != "eeg" else EEG_NEAR
     for i in np.flatnonzero(told(got, "corrected")):
         what = got.info.channels[i].name
@@ -247,7 +248,7 @@ def test_what_is_said_in_trouble_is_what_is_said_without(
         both = np.isfinite(a) & np.isfinite(b)
         if steady:  # an electrode that jumped in what a value rests on says so
             reach = int(got.info.channels[i].memory)
-            bad = np.nan_to_num(got.column("steady"), nan=1.0) < 1
+            bad = np.nan_to_num(got.column("stability"), nan=1.0) < 1
             both &= np.convolve(bad, np.ones(reach + 1))[: len(bad)] == 0
         off = np.abs(a - b)[both]
         if what == "phase":

@@ -81,7 +81,7 @@ class TimestampAligner:
 
     @property
     def held(self) -> bool:
-        """Whether samples are held that have no place yet."""
+        """True while samples without a place are held."""
         return bool(len(self._times))
 
     def push(

@@ -10,8 +10,7 @@ import pandas as pd
 from physio.datasets import feature_table
 from physio.datasets.feature_table import LABEL
 from physio.evaluation.folds import PAPER, Fold, Folds, Rows
-from physio.evaluation.leakage import columns as suspects
-from physio.evaluation.leakage import time_confound
+from physio.evaluation.leakage import table_checks, time_confound
 from physio.evaluation.row_index import RowIndex, Table, orders, overlapping
 from physio.evaluation.splits import PROTOCOLS
 
@@ -22,7 +21,7 @@ _KEPT: Final = {
     "data sets": ("data sets", ("dataset",)),
     "trials": ("trials", _TRIAL),
 }
-"""What a promise is about, and by which columns it is proved."""
+"""Groups that a protocol keeps apart: name, and columns that identify them."""
 
 _NEEDED: Final = ("subject", "session", "trial", "support_start_sample", "end_sample")
 
@@ -33,14 +32,14 @@ class LeakageFinding(NamedTuple):
     Parameters
     ----------
     kind
-        ``shared samples``, ``clock`` ...: the list is in ``docs/splits.md``.
+        ``shared samples``, ``time only`` ...: the list is in ``docs/splits.md``.
     fold
-        Where; empty if it is about the table.
+        Name of the fold; empty if the finding is about the table.
     leak
-        Whether figures from this split would say too much; else it is to be known
+        True if scores from this split are too high; otherwise a remark to be reported
         beside them.
     text
-        What it is, in a sentence.
+        Description, in a sentence.
     """
 
     kind: str
@@ -56,17 +55,17 @@ class Audit:
     Parameters
     ----------
     protocol
-        The split's name.
+        Name of the split.
     findings
-        All that was found, leaks first.
-    clock
-        What a model reaches that sees nothing but the time, None if it could not be
-        tried: see `physio.evaluation.leakage.time_confound.TimeConfound`.
+        All findings, leaks first.
+    time_only
+        Score of a control that reads the elapsed time only, None if it cannot be
+        trained: see `physio.evaluation.leakage.time_confound.TimeConfound`.
     """
 
     protocol: str
     findings: tuple[LeakageFinding, ...]
-    clock: time_confound.TimeConfound | None = None
+    time_only: time_confound.TimeConfound | None = None
 
     @property
     def ok(self) -> bool:
@@ -74,12 +73,12 @@ class Audit:
         return not any(f.leak for f in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as results and JSON have it."""
+        """Return the audit as a JSON object."""
         return {
             "ok": self.ok,
             "protocol": self.protocol,
             "findings": [f._asdict() for f in self.findings],
-            "clock": None if self.clock is None else self.clock._asdict(),
+            "time_only": None if self.time_only is None else self.time_only._asdict(),
         }
 
     def __str__(self) -> str:
@@ -88,8 +87,8 @@ class Audit:
             f"{f' ({f.fold})' if f.fold else ''}: {f.text}"
             for f in self.findings
         ]
-        if self.clock is not None:
-            lines.append(str(self.clock))
+        if self.time_only is not None:
+            lines.append(str(self.time_only))
         verdict = "nothing leaks" if self.ok else "this split leaks"
         return "\n".join([*lines, f"{self.protocol}: {verdict}"])
 
@@ -117,21 +116,21 @@ def audit(
     folds: Folds,
     columns: Sequence[str] | None = None,
     *,
-    clock: bool = True,
+    time_only: bool = True,
 ) -> Audit:
     """Audit a split before it is used.
 
     Parameters
     ----------
     table
-        The rows, as `physio.datasets.feature_table` describes them; those without a
-        label are never judged, but whatever a fold names is proved.
+        The rows, as `physio.datasets.feature_table` describes them. Rows without a
+        label are never scored; all rows of a fold are audited.
     folds
         The split.
     columns
-        What the model is to read; by default all features of the table.
-    clock
-        Whether to train the clock-only model (some seconds).
+        Features that the model reads; by default all of the table.
+    time_only
+        Whether to train the time-only model (some seconds).
 
     Raises
     ------
@@ -154,22 +153,22 @@ def audit(
     labelled = index.take(np.flatnonzero(table[LABEL].astype(str) != ""))
     findings += [
         LeakageFinding(kind, "", leak=True, text=text)
-        for kind, text in suspects.leaky_columns(labelled, names)
+        for kind, text in table_checks.leaky_columns(labelled, names)
     ]
     findings += [
         LeakageFinding("made-up rows", fold.name, leak=True, text=text)
         for fold in folds.folds
-        if (text := suspects.duplicated_rows(table, names, fold))
+        if (text := table_checks.duplicated_rows(table, names, fold))
     ]
-    if text := suspects.interpolated_rows(labelled.table, names):
+    if text := table_checks.interpolated_rows(labelled.table, names):
         findings.append(LeakageFinding("made-up rows", "", leak=True, text=text))
     timed = (
         time_confound.time_confound(index, folds)
-        if clock and "start_s" in table
+        if time_only and "start_s" in table
         else None
     )
     if timed is not None and timed.confounds:
-        findings.append(LeakageFinding("clock", "", leak=False, text=timed.text))
+        findings.append(LeakageFinding("time only", "", leak=False, text=timed.text))
     findings.sort(key=lambda f: not f.leak)
     return Audit(folds.protocol, tuple(findings), timed)
 
@@ -203,7 +202,7 @@ def _fold(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]
 
 
 def _shared(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
-    """Yield what is on both sides of a fold and must not be."""
+    """Yield samples and groups that are wrongly on both sides of a fold."""
     both = overlapping(index, fold.test, fold.train)
     if both:
         text = (
@@ -236,14 +235,14 @@ def _calibrated(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
     both = overlapping(index, fold.test, fold.calibration)
     if both:
         text = (
-            f"{len(both)} test rows rest on samples by which the participant's features "
-            f"were calibrated, as {_where(index.table, both[0])}"
+            f"{len(both)} test rows rest on samples by which the participant's "
+            f"features were calibrated, as {_where(index.table, both[0])}"
         )
         yield LeakageFinding("calibration in the test", fold.name, leak=True, text=text)
 
 
 def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
-    """Yield where settings would be chosen by rows that test."""
+    """Yield inner folds that would choose settings by test rows."""
     proved = set(_NEEDED) <= set(index.table.columns)
     for inner in fold.inner:
         used = np.concatenate([inner.train, inner.test])
@@ -251,13 +250,13 @@ def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
         if outside:
             text = (
                 f"the inner fold {inner.name!r} uses {outside} rows that do not train: "
-                "settings would be chosen by what is tested"
+                "settings would be chosen by test rows"
             )
             yield LeakageFinding("chosen by the test", fold.name, leak=True, text=text)
         elif proved and (both := overlapping(index, inner.test, inner.train)):
             text = (
-                f"in the inner fold {inner.name!r}, {len(both)} rows share samples with "
-                "rows they are compared with"
+                f"in the inner fold {inner.name!r}, {len(both)} test rows share "
+                "samples with training rows"
             )
             yield LeakageFinding(
                 "shared samples inside", fold.name, leak=True, text=text
@@ -268,7 +267,7 @@ def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
 def _single_class(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
     labels = table[LABEL].astype(str).to_numpy()
     every = _classes(labels, np.concatenate([fold.train, fold.test]))
-    if not every:  # numbers are told, not classes
+    if not every:  # the target is numeric
         return
     missing = sorted(every - _classes(labels, fold.train))
     if missing:
@@ -284,8 +283,8 @@ def _single_class(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:
     ]
     if single:
         text = (
-            f"of {', '.join(single)} only one class is tested: who it is tells the class, "
-            "and a figure for that participant means nothing"
+            f"of {', '.join(single)} only one class is tested: the participant's code "
+            "determines the class, and scores of that participant mean nothing"
         )
         yield LeakageFinding("one-sided classes", fold.name, leak=False, text=text)
 
@@ -297,7 +296,8 @@ def _classes(labels: Any, rows: Rows) -> set[str]:
 def _where(table: pd.DataFrame, row: int) -> str:
     place = table.iloc[row]
     name = " ".join(str(place[c]) for c in ("subject", "session", "trial") if place[c])
-    return f"row {row} ({name}, samples {place['support_start_sample']} to {place['end_sample']})"
+    begin, end = place["support_start_sample"], place["end_sample"]
+    return f"row {row} ({name}, samples {begin} to {end})"
 
 
 def _plain_code(code: str) -> str:

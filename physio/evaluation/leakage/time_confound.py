@@ -49,13 +49,14 @@ class TimeConfound(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"clock alone: macro-F1 {self.reached:.2f} over {len(self.per_participant)} "
-            f"participants (majority class: {self.guess:.2f})"
+            f"time only: macro-F1 {self.reached:.2f} over "
+            f"{len(self.per_participant)} participants "
+            f"(majority class: {self.guess:.2f})"
         )
 
 
 def time_confound(table: Table, folds: Folds, seed: int = 23) -> TimeConfound | None:
-    """Train and test the clock on each fold; None where there are not two classes.
+    """Train and test a time-only control; None with fewer than two classes.
 
     Parameters
     ----------

@@ -140,7 +140,7 @@ def follow(
 
 
 def _scores(x: Array, participants: Any, given: FoldData) -> tuple[Array, Learned]:
-    """Return the scores of all rows, and their distribution on held-out participants."""
+    """Return the scores of all rows, and their held-out distribution."""
     train = given.fold.train
     scores = _discriminant(x, given.y, train)(x)
     codes = np.unique(participants[train])

@@ -64,10 +64,10 @@ UNKNOWN: Final = {True: -1, False: np.nan}
 """Placeholder in `FoldData.y` for targets of test rows: of classes, of numbers."""
 
 Model = Callable[[FoldData], Array]
-"""Trains on `FoldData.fold.train` and returns what it says of each row of ``fold.test``.
+"""Train on `FoldData.fold.train` and return an output for each row of ``fold.test``.
 
 Probabilities of the classes, shape (m, classes); or values, shape (m,) or (m, 1), or
-(m, 2) with a standard deviation beside. NaN where it says nothing.
+(m, 2) with a standard deviation. NaN where there is no output.
 """
 
 
@@ -139,7 +139,8 @@ class SklearnModel:
         name = type(model).__name__
         if given.classes and is_regressor(model):
             raise ValueError(
-                f"{name} is a regressor, and the target has classes; choose a classifier"
+                f"{name} is a regressor, and the target has classes; "
+                "choose a classifier"
             )
         if not given.classes and is_classifier(model):
             raise ValueError(

@@ -129,7 +129,7 @@ class NestedCV:
         return self._sign * float(np.mean(known))
 
     def _output(self, name: str, given: FoldData, train: Rows) -> Array:
-        """Return a model's output for all other rows, trained on some: computed once."""
+        """Return a model's output, trained on some rows, for all others: cached."""
         content = train.tobytes() + given.y[train].tobytes()
         key = hashlib.sha256(name.encode() + content).hexdigest()
         if key not in self._known:

@@ -255,8 +255,8 @@ def detect_beats(
     Parameters
     ----------
     rings, known, steady, past, clock, spans, limits
-        The parts of `BeatMemory`, changed in place. They come one by one: Numba takes 1
-        us longer to unpack a named tuple.
+        The parts of `BeatMemory`, changed in place. They are separate parameters
+        because Numba takes 1 us longer to unpack a named tuple.
     tiles
         Energy of each whole 32 samples, changed in place.
     x, passed

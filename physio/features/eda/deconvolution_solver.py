@@ -282,6 +282,31 @@ def _advance(x: Array, dx: Array, length: float, first: int) -> None:
         x[i] += length * dx[i]
 
 
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _fixed_knots(knots: int, n: int, width: int, line: int) -> Array:
+    """Return the extra weight of knots that a line fixes outside of the record."""
+    fixed = np.zeros(knots)
+    for k in range(knots):
+        if line and (k == 0 or (k - 1) * width >= n):
+            fixed[k] = 1e12
+    return fixed
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _driver_cost(alpha: float, z: Array, v: Array) -> None:
+    """Write the cost of driver less its multipliers to ``v``."""
+    for i in range(len(v)):
+        v[i] = alpha - z[i]
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _converged(figures: Array, tolerance: float, n: int) -> bool:
+    """Return True if the duality gap and both residuals are small enough."""
+    cost, gap, dual_norm, primal_norm = figures[0], figures[1], figures[2], figures[3]
+    closed = gap <= tolerance * abs(cost) + 1e-13 * n
+    return closed and primal_norm <= 1e-6 and dual_norm <= 1e-7
+
+
 @njit(cache=True, error_model="numpy")
 def solve(
     y: Array,
@@ -335,17 +360,14 @@ def solve(
     ds, dz, primal = np.zeros(bounds), np.zeros(bounds), np.zeros(bounds)
     u, v, nothing = np.zeros(n), np.zeros(n), np.zeros(n)
     gradient, rhs = np.zeros(len(steps)), np.zeros(len(steps))
-    curvature, diagonal, fixed = np.zeros(n), np.empty(knots), np.zeros(knots)
-    for k in range(knots):
-        if line and (k == 0 or (k - 1) * width >= n):
-            fixed[k] = 1e12
+    curvature, diagonal = np.zeros(n), np.empty(knots)
+    fixed = _fixed_knots(knots, n, width, line)
     level, slope = x[n : n + knots], gradient[n : n + knots]
     figures = np.zeros(5)
     for iteration in range(max_steps):
         _evaluate(x, width, begin, shape, p, r, t)
         cost = _misfit(y, weights, alpha, p, r, t, u)
-        for i in range(n):
-            v[i] = alpha - z[i]
+        _driver_cost(alpha, z, v)
         _adjoint(u, v, width, begin, shape, gradient)
         cost += _add_stiffness(level, stiff, slope)
         cost = _add_ridge(level, z[n:], ridge, fixed, slope, cost)
@@ -353,8 +375,7 @@ def solve(
         dual_norm = _greatest(gradient)
         figures[0], figures[1], figures[2] = cost, gap, dual_norm
         figures[3], figures[4] = primal_norm, iteration
-        closed = gap <= tolerance * abs(cost) + 1e-13 * n
-        if closed and primal_norm <= 1e-6 and dual_norm <= 1e-7:
+        if _converged(figures, tolerance, n):
             break
         _barrier(s, z, first, ridge, fixed, curvature, diagonal)
         factor(weights, curvature, diagonal, width, begin, shape, steps, factors)

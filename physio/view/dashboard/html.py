@@ -8,7 +8,7 @@ import numpy as np
 
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Origin
-from physio.view.dashboard import attribution
+from physio.view.dashboard import evidence
 from physio.view.dashboard.figures.theme import plain_text
 from physio.view.dashboard.figures.vad import missing_text, withheld_reason
 from physio.view.dashboard.session_state import SessionState, StreamView
@@ -98,7 +98,7 @@ def estimates(session: SessionState) -> str:
 
 def _contribution_bars(session: SessionState, name: str) -> str:
     """Return the contribution of each modality to an estimate."""
-    totals = attribution.contributions(session, name)
+    totals = evidence.contributions(session, name)
     total = sum(map(abs, totals.values()))
     bars = "".join(
         f'<i class="share s{k % 4}" style="width:{100 * abs(v) / total:.0f}%" '
@@ -114,7 +114,7 @@ def _contribution_bars(session: SessionState, name: str) -> str:
 
 def estimate_basis(session: SessionState) -> str:
     """Return the basis of the estimates: window, valid input, movement, weights."""
-    window = attribution.support_seconds(session)
+    window = evidence.support_seconds(session)
     basis = (
         f"<p>Based on the last <b>{window:.0f} s</b>; shown twice a second.</p>"
         if np.isfinite(window)
@@ -123,12 +123,12 @@ def estimate_basis(session: SessionState) -> str:
     parts = [p for p in (_valid_input(session), _movement(session)) if p]
     basis += f"<p>{' '.join(parts)}</p>" if parts else ""
     return basis + "".join(
-        _expert(session, e) for e in attribution.experts(session.config)
+        _expert(session, e) for e in evidence.experts(session.config)
     )
 
 
 def _valid_input(session: SessionState) -> str:
-    fraction = attribution.valid_fraction(session)
+    fraction = evidence.valid_fraction(session)
     if not np.isfinite(fraction):
         return ""
     warning = ' class="warn"' if fraction < _MIN_VALID else ""
@@ -137,18 +137,18 @@ def _valid_input(session: SessionState) -> str:
 
 
 def _movement(session: SessionState) -> str:
-    name, value = attribution.strongest_movement(session)
+    name, value = evidence.strongest_movement(session)
     if not np.isfinite(value):
         return ""
     text = (
         f'<b class="warn">▲ MOVEMENT</b> {value:.2f} g'
-        if attribution.is_moving(value)
+        if evidence.is_moving(value)
         else f"no movement ({value:.2f} g)"
     )
     return f"{escaped(name.partition('.')[0])}: {text}."
 
 
-def _expert(session: SessionState, expert: attribution.ExpertCard) -> str:
+def _expert(session: SessionState, expert: evidence.ExpertCard) -> str:
     card, name = expert.card, expert.name
     kind = "" if card.origin is Origin.MEASURED else " demo"
     lacking = [d for d in DIMENSIONS if d not in card.supports]
@@ -170,7 +170,7 @@ def _expert(session: SessionState, expert: attribution.ExpertCard) -> str:
 
 def _coverage(session: SessionState, dimension: str, level: int) -> str:
     """Return the measured coverage of an interval with its 95 % interval."""
-    figure = attribution.interval_coverage(session, dimension).get(level, "")
+    figure = evidence.interval_coverage(session, dimension).get(level, "")
     mean, _, limits = figure.partition(" (")
     try:
         low, high = (round(100 * float(v)) for v in limits.rstrip(")").split(" to "))
@@ -181,7 +181,7 @@ def _coverage(session: SessionState, dimension: str, level: int) -> str:
 
 def feature_sparklines(session: SessionState) -> str:
     """Return sparklines of the raw features that the experts read."""
-    buffer, names = session.features, attribution.expert_columns(session)
+    buffer, names = session.features, evidence.expert_columns(session)
     if buffer is None or not names:
         return ""
     single = [n for n in names if ".de." not in n][:_MAX_FEATURES]
@@ -335,7 +335,7 @@ def latency(session: SessionState, ages: Sequence[float]) -> str:
         for n, s in session.sources.items()
         if len(s.delays) and live
     ]
-    columns = set(attribution.expert_columns(session))
+    columns = set(evidence.expert_columns(session))
     channels = session.features.info.channels if session.features else ()
     delays = [c.delay for c in channels if c.name in columns]
     if delays:

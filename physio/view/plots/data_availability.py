@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from physio.datasets.base import natural
+from physio.datasets.base import natural_sorted
 from physio.datasets.feature_table import LABEL, VALID_FRACTION
 
 _SHADES: Final = "cividis"
@@ -161,4 +161,4 @@ def windows_per_condition(table: pd.DataFrame) -> pd.DataFrame:
     """Return the number of windows of each participant and condition."""
     labelled = table[table[LABEL] != ""]
     counts = pd.crosstab(labelled["subject"].astype(str), labelled[LABEL])
-    return counts.reindex(sorted(counts.index, key=natural))
+    return counts.reindex(natural_sorted(counts.index))

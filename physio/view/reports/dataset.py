@@ -12,7 +12,7 @@ from physio.view.plots.data_availability import (
     valid_over_time,
     windows_per_condition,
 )
-from physio.view.reports.html import HtmlReport
+from physio.view.reports.html_report import HtmlReport
 
 
 def dataset_report(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from physio.view.reports.html import HtmlReport
+from physio.view.reports.html_report import HtmlReport
 
 _INK, _DOT = "#0072b2", "#9aa7b6"
 _MAX_FIGURES: Final = 8  # metrics that are drawn

@@ -31,7 +31,7 @@ from physio.view.plots.coverage import feature_figure, quality_figure
 from physio.view.plots.envelope import stitched
 from physio.view.plots.session import session_figure
 from physio.view.plots.time_axes import ConditionInterval, condition_spans, display_unit
-from physio.view.reports.html import HtmlReport
+from physio.view.reports.html_report import HtmlReport
 from physio.view.reports.methods import methods_paragraph
 from physio.view.terminal.sparklines import number
 

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from physio.view.plots import results
-from physio.view.reports.html import HtmlReport
+from physio.view.reports.html_report import HtmlReport
 
 RESULT: Final = "evaluation.json"
 _OUTPUTS: Final = "outputs.parquet"

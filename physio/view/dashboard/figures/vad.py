@@ -15,7 +15,7 @@ from bokeh.models import (
 
 from physio.core.block import Array, Origin
 from physio.core.missing import missing_reason
-from physio.view.dashboard.attribution import interval_coverage
+from physio.view.dashboard.evidence import interval_coverage
 from physio.view.dashboard.figures.theme import (
     Theme,
     add_hatching,

@@ -18,7 +18,13 @@ from physio.core.recording import Recording
 from physio.io.brainvision import read_channels, readable_header
 from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
 from physio.io.edf_annotations import EdfTimes, is_discontinuous, read_times
-from physio.io.edf_header import LARGEST, EdfSignal, check_size, read_signals
+from physio.io.edf_header import (
+    LARGEST,
+    EdfSignal,
+    check_size,
+    read_signals,
+    readable_file,
+)
 from physio.io.units import read_unit, unit_note
 
 if TYPE_CHECKING:
@@ -88,12 +94,13 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     annotation ``BAD_ACQ_SKIP`` are NaN.
     """
     path = existing_file(path)
+    usable: AbstractContextManager[tuple[Path, list[str]]] = nullcontext((path, []))
     is_edf = path.suffix.lower() in (".edf", ".bdf")
     if is_edf:
         check_size(path)
+        usable = readable_file(path)
     import mne
 
-    usable: AbstractContextManager[tuple[Path, list[str]]] = nullcontext((path, []))
     if path.suffix.lower() == ".vhdr":
         usable = readable_header(path)
     try:
@@ -105,7 +112,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
             recording = _merged(
                 [
                     _recording(part, "eeg", participant, path, signals)
-                    for part, signals in _by_rate(raw, path)
+                    for part, signals in _by_rate(raw, header)
                 ]
             )
             if is_edf and is_discontinuous(path):

@@ -1,6 +1,10 @@
 """Headers of EDF and BDF files."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 from physio.io.units import decode_unit
@@ -51,6 +55,28 @@ def _limit(field: bytes) -> float | bytes:
         return float(field.strip(b" \0").replace(b",", b"."))
     except ValueError:
         return field
+
+
+@contextmanager
+def readable_file(path: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a file that MNE reads, and sentences on what differs from ``path``.
+
+    Programs under a German or French Windows write the duration of a record with a
+    comma; a copy with a point is read then.
+    """
+    with path.open("rb") as file:
+        duration = file.read(256)[244:252]
+    if b"," not in duration:
+        yield path, []
+        return
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        copyfile(path, copy)
+        with copy.open("r+b") as file:
+            file.seek(244)
+            file.write(duration.replace(b",", b"."))
+        text = duration.decode("latin-1").strip()
+        yield copy, [f"the duration of a record, {text!r}, has a comma for a point"]
 
 
 def check_size(path: Path) -> None:

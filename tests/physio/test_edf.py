@@ -259,6 +259,16 @@ def test_a_file_of_annotations_alone_is_events(tmp_path: Path) -> None:
     assert (events.labels, events.times.tolist()) == (("Sleep W", "N1"), [0.0, 30.0])
 
 
+def test_a_comma_in_the_duration_of_a_record_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.edf"
+    header(path, seconds=b"0,5")
+    recording = read(path)
+    assert recording.streams["eeg.eeg"][0].info.rate == 8
+    assert recording.metadata["warnings"] == (
+        "the duration of a record, '0,5', has a comma for a point"
+    )
+
+
 def brainvision(path: Path, channels: list[str], more: str = "") -> Path:
     """Write BrainVision files of floats: 3 samples of 10, 20, 30 in each channel."""
     rows = "".join(f"Ch{i + 1}={text}\n" for i, text in enumerate(channels))

@@ -122,7 +122,7 @@ class Inlet(Device):
             oldest=max(OLDEST, 2 * self.buffer),
         )
         self._last_arrival, self._rivals = self.clock.now(), None
-        self._notices: list[str] = []
+        self._notices: list[str] = list(self._description.notes)
         self._commands: list[Command] = []
         return self
 

@@ -1,9 +1,12 @@
 """EDF, BDF, BrainVision and FIF files, through MNE."""
 
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -12,12 +15,23 @@ from physio.core.events import Events, event_stream
 from physio.core.input_file import existing_file
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
+from physio.io.brainvision import read_channels, readable_header
+from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
+from physio.io.edf_annotations import EdfTimes, is_discontinuous, read_times
+from physio.io.edf_header import (
+    LARGEST,
+    EdfSignal,
+    check_size,
+    read_signals,
+    readable_file,
+)
+from physio.io.units import read_unit, unit_note
 
 if TYPE_CHECKING:
     import mne
 
-LARGEST: Final = 2**30
-"""The most samples, of all channels together, that are read at once."""
+LONGEST_SPAN: Final = 60 * 86_400.0
+"""The longest time from the first record of EDF+D to the last that is read (s)."""
 
 _UNITS: Final = {
     "eeg": ("uV", 1e6),
@@ -32,6 +46,13 @@ _UNITS: Final = {
     "misc": ("1", 1.0),
 }
 """Unit of each of MNE's types here, and the factor from SI units."""
+
+_BRAINVISION: Final = {"mV": 1e-3, "nV": 1e-9, **dict.fromkeys(
+    ("uV", "\N{MICRO SIGN}V", "uS", "\N{MICRO SIGN}S"), 1e-6
+)}  # fmt: skip
+"""Factors by which MNE multiplies values of BrainVision, where not 1."""
+
+_INVERSE: Final = {1e-3: 1e3, 1e-6: 1e6, 1e-9: 1e9}
 
 _PREFIXES: Final = {"EEG": "eeg", "ECG": "ecg", "EKG": "ecg", "EOG": "eog",
                     "EMG": "emg", "RESP": "resp", "TEMP": "temperature"}  # fmt: skip
@@ -65,32 +86,144 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     The sizes in an EDF or BDF header are compared with the file before anything is
     read. Labels as ``EEG Fp1`` and ``ECG ECG`` give the kind where MNE takes all for
     EEG, and become ``Fp1`` and ``ECG``; the same label twice becomes ``F1-0`` and
-    ``F1-1``. Channels of different rates are brought to the fastest by MNE. Samples
-    under an annotation ``BAD_ACQ_SKIP`` are NaN.
+    ``F1-1``. Labels and units of EDF and BDF also tell skin conductance, pulse,
+    breathing, temperature and helper columns from electrodes; the unit of each channel
+    is that of the header, and a unit that is missing or unknown scales nothing:
+    ``metadata["warnings"]`` names the channels. Channels of one kind and different
+    rates are streams of their own, ``eeg.misc`` and ``eeg.misc2``. Samples under an
+    annotation ``BAD_ACQ_SKIP`` are NaN.
     """
     path = existing_file(path)
-    most = LARGEST
-    if path.suffix.lower() in (".edf", ".bdf"):
-        _check(path)
-        # Slow channels are brought to the rate of the fastest: 64 samples for a byte
-        # are more than any recording asks for.
-        most = min(most, 64 * path.stat().st_size)
+    usable: AbstractContextManager[tuple[Path, list[str]]] = nullcontext((path, []))
+    is_edf = path.suffix.lower() in (".edf", ".bdf")
+    if is_edf:
+        check_size(path)
+        usable = readable_file(path)
     import mne
 
+    if path.suffix.lower() == ".vhdr":
+        usable = readable_header(path)
     try:
-        with warnings.catch_warnings():
+        with usable as (header, notes), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on headers; what matters is checked here
-            raw = mne.io.read_raw(path, preload=False, verbose="error")
-            if raw.n_times * len(raw.ch_names) > most:
-                raise ValueError(f"it makes more than {most} samples; cut it first")
-            recording = from_mne(
-                raw.load_data(verbose="error"), participant=participant
+            if is_edf and not read_signals(path):
+                return _annotations_only(path, participant)
+            raw = mne.io.read_raw(header, preload=False, verbose="error")
+            recording = _merged(
+                [
+                    _recording(part, "eeg", participant, path, signals)
+                    for part, signals in _by_rate(raw, header)
+                ]
             )
+            if is_edf and is_discontinuous(path):
+                recording = _with_gaps(recording, read_times(path), participant)
     except Exception as error:  # MNE raises whatever its parsers run into
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
     about = {**recording.metadata, "source": f"{path.suffix.lstrip('.').upper()} file"}
+    if messages := [*notes, *filter(None, [about.get("warnings")])]:
+        about["warnings"] = "; ".join(messages)
     return Recording(recording.streams, recording.events, (), about)
+
+
+def _by_rate(
+    raw: "mne.io.BaseRaw", path: Path
+) -> Iterator[tuple["mne.io.BaseRaw", Sequence[EdfSignal]]]:
+    """Yield the channels of each rate, fastest first, with their headers in EDF.
+
+    Of channels read together, MNE brings all to the rate of the fastest.
+    """
+    import mne
+
+    signals = read_signals(path) if type(raw).__name__ in ("RawEDF", "RawBDF") else ()
+    names = list(raw.ch_names)
+    rates = {s.samples for s in signals if not s.empty} or {0}
+    if len(rates) == 1 or len(signals) != len(names):
+        yield _loaded(raw), signals
+        return
+    pairs = list(zip(names, signals, strict=True))
+    for rate in sorted(rates, reverse=True):
+        part = [(n, s) for n, s in pairs if s.samples == rate]
+        read_raw = mne.io.read_raw_bdf if "BDF" in type(raw).__name__ else None
+        chosen = (read_raw or mne.io.read_raw_edf)(
+            path,
+            include=[name for name, _ in part],
+            exclude_after_unique=True,
+            verbose="error",
+        )
+        if chosen.ch_names != [name for name, _ in part]:
+            raise ValueError("its signals of different rates cannot be told apart")
+        yield _loaded(chosen), [signal for _, signal in part]
+
+
+def _loaded(raw: "mne.io.BaseRaw") -> "mne.io.BaseRaw":
+    if raw.n_times * len(raw.ch_names) > LARGEST:
+        raise ValueError(f"it makes more than {LARGEST} samples; cut it first")
+    return raw.load_data(verbose="error")
+
+
+def _merged(recordings: Sequence[Recording]) -> Recording:
+    """Return recordings of the same time as one, with the events of the first."""
+    streams: dict[str, tuple[Block, ...]] = {}
+    for recording in recordings:
+        for name, blocks in recording.streams.items():
+            free, number = name, 1
+            while free in streams:
+                number += 1
+                free = f"{name}{number}"
+            streams[free] = tuple(
+                replace(block, info=replace(block.info, name=free)) for block in blocks
+            )
+    notes = [r.metadata["warnings"] for r in recordings if "warnings" in r.metadata]
+    about = {**recordings[0].metadata}
+    if notes:
+        about["warnings"] = "; ".join(notes)
+    return Recording(streams, recordings[0].events, (), about)
+
+
+def _annotations_only(path: Path, participant: str) -> Recording:
+    """Return the events of a file without signals, such as a scored night."""
+    events = _annotations(read_times(path), "eeg.annotations", participant, 0.0)
+    about = {"source": f"{path.suffix.lstrip('.').upper()} file"}
+    return Recording({}, {events.info.name: events}, (), about)
+
+
+def _with_gaps(recording: Recording, times: EdfTimes, participant: str) -> Recording:
+    """Return the samples of EDF+D where its records lie in time.
+
+    Second 0 is the first sample, as in files without gaps.
+    """
+    onsets = np.array(times.onsets) - (times.onsets[0] if times.onsets else 0.0)
+    if (np.diff(onsets) < times.seconds - 1e-6).any():
+        raise ValueError("its records go back in time")
+    if len(onsets) and not onsets[-1] < LONGEST_SPAN:
+        raise ValueError(f"its last record begins {onsets[-1]:g} s after the first")
+    breaks = np.flatnonzero(np.diff(onsets) > times.seconds + 1e-6) + 1
+    streams = {}
+    for name, (block,) in recording.streams.items():
+        rate = float(block.info.rate)
+        edges = [0, *(round(int(r) * times.seconds * rate) for r in breaks), len(block)]
+        starts = [0, *(round(float(onsets[r]) * rate) for r in breaks)]
+        streams[name] = tuple(
+            Block(block.info, start, 0.0, np.ascontiguousarray(block.data[a:b]))
+            for start, a, b in zip(starts, edges[:-1], edges[1:], strict=True)
+        )
+    end = float(onsets[-1]) + times.seconds if len(onsets) else 0.0
+    events = _annotations(times, "eeg.annotations", participant, end)
+    return Recording(streams, {events.info.name: events}, (), recording.metadata)
+
+
+def _annotations(times: EdfTimes, name: str, participant: str, until: float) -> Events:
+    """Return the annotations of EDF+; second 0 is the begin of the first record."""
+    first = times.onsets[0] if times.onsets else 0.0
+    info = event_stream(name, Channel("seconds", "misc", "s"))
+    info = replace(info, participant=participant)
+    onsets = np.array([a.onset - first for a in times.annotations])
+    lengths = np.array([[a.seconds] for a in times.annotations]).reshape(-1, 1)
+    until = max([until, *onsets.tolist()])
+    return Events(
+        info, until, onsets, lengths, tuple(a.text for a in times.annotations)
+    )
 
 
 def from_mne(
@@ -115,23 +248,31 @@ def from_mne(
         become NaN again. ``about["begin_unix"]`` is the date of measurement, if there
         is one.
     """
+    file = raw.filenames[0] if raw.filenames else None
+    return _recording(raw, device, participant, Path(file) if file else None)
+
+
+def _recording(
+    raw: "mne.io.BaseRaw",
+    device: str,
+    participant: str,
+    path: Path | None,
+    signals: Sequence[EdfSignal] = (),
+) -> Recording:
+    """Return MNE's raw data; the header of the file, if given, states the units."""
     rate = Fraction(raw.info["sfreq"]).limit_denominator(10_000)
     data = np.array(raw.get_data().T, order="C")
     missing = _missing(raw, data.shape)
     kinds: dict[str, list[int]] = {}
-    channels = []
-    for i, (name, kind) in enumerate(
-        zip(raw.ch_names, raw.get_channel_types(), strict=True)
-    ):
-        label, kind = _named(name, kind)
-        unit, scale = _UNITS.get(kind, ("1", 1.0))
-        channels.append(Channel(label, kind if kind in _UNITS else "misc", unit))
+    channels, notes = _channels(raw, device, _stated(raw, path, signals))
+    for i, (channel, scale) in enumerate(channels):
         data[:, i] *= scale
-        kinds.setdefault(channels[-1].kind, []).append(i)
+        if channel is not None:
+            kinds.setdefault(channel.kind, []).append(i)
     data[missing & ~np.isnan(data)] = MissingReason.NO_SIGNAL.nan
     streams: dict[str, tuple[Block, ...]] = {}
     for kind, columns in kinds.items():
-        selected = tuple(channels[i] for i in columns)
+        selected = tuple(c for i in columns if (c := channels[i][0]) is not None)
         if len({c.name for c in selected}) < len(
             selected
         ):  # "EEG A" and "A": as they were
@@ -147,6 +288,7 @@ def from_mne(
         "source": "MNE",
         "begin": "0.0",
         **({"participant": participant} if participant else {}),
+        **({"warnings": "; ".join(notes)} if notes else {}),
     }
     if raw.info["meas_date"] is not None:
         begin = raw.info["meas_date"].timestamp() + raw.first_time
@@ -155,8 +297,126 @@ def from_mne(
     return Recording(streams, {events.info.name: events}, (), about)
 
 
+class _Stated(NamedTuple):
+    """Header of a channel, and the factor from MNE's values to its unit.
+
+    ``microvolts`` is True if the format means them where the unit is left out.
+    """
+
+    unit: str
+    scale: float
+    empty: bool = False
+    microvolts: bool = False
+
+
+def _channels(
+    raw: "mne.io.BaseRaw", device: str, stated: Mapping[str, _Stated]
+) -> tuple[list[tuple[Channel | None, float]], list[str]]:
+    """Return each channel with the factor of MNE's values, and notes on units.
+
+    A signal of EDF with an empty range, as ``-`` in CHB-MIT, is None.
+    """
+    channels: list[tuple[Channel | None, float]] = []
+    units: dict[tuple[str, str, str, bool], list[str]] = {}
+    unused = []
+    for name, mne_kind in zip(raw.ch_names, raw.get_channel_types(), strict=True):
+        label, declared = _named(name.replace("\0", " ").strip() or name, mne_kind)
+        if name not in stated:
+            kind = declared if declared in _UNITS else "misc"
+            unit, factor = _UNITS[kind]
+            channels.append((Channel(label, kind, unit), factor))
+            continue
+        header = stated[name]
+        if header.empty and mne_kind != "stim":
+            channels.append((None, 1.0))
+            unused.append(name)
+            continue
+        kind, usual = _kind(label, header.unit, declared, mne_kind)
+        unit, factor, assumed = read_unit(header.unit, usual)
+        if (assumed and not header.microvolts) or kind == "stim":
+            unit = "1"
+        channels.append((Channel(label, kind, unit), header.scale * factor))
+        key = (kind, header.unit, usual, header.microvolts)
+        units.setdefault(key, []).append(label)
+    notes = list(filter(None, (_unit_note(device, k, n) for k, n in units.items())))
+    if unused:
+        notes.append(
+            f"left out, as the header gives them an empty range: {', '.join(unused)}"
+        )
+    return channels, notes
+
+
+def _unit_note(
+    device: str, key: tuple[str, str, str, bool], names: Sequence[str]
+) -> str:
+    """Return a sentence on a unit that is missing or unknown, else an empty text."""
+    kind, text, usual, microvolts = key
+    if read_unit(text, usual).assumed and not microvolts:
+        return (
+            f"{device}.{kind} states no unit for {', '.join(names[:8])}: values stay "
+            f"as they are; if they are {usual}, state it in the header"
+        )
+    return unit_note(f"{device}.{kind}", text, usual, names)
+
+
+def _kind(label: str, unit: str, declared: str, mne_kind: str) -> ChannelKind:
+    """Return kind and usual unit of a channel; MNE's kind is a default if it is EEG.
+
+    MNE calls channels of BrainVision ``misc`` whose unit is no voltage.
+    """
+    if mne_kind in ("eeg", "misc"):
+        default = ChannelKind(mne_kind, UNITS.get(mne_kind, "1"))
+        return channel_kind(
+            label, unit, "" if declared == mne_kind else declared, default
+        )
+    kind = declared if declared in _UNITS else "misc"
+    return ChannelKind(kind, UNITS.get(kind, "1"))
+
+
+def _stated(
+    raw: "mne.io.BaseRaw", path: Path | None, signals: Sequence[EdfSignal]
+) -> dict[str, _Stated]:
+    """Return what the header of EDF, BDF or BrainVision states of each channel.
+
+    MNE takes values whose unit it does not know for volts.
+    """
+    if path is None or not path.is_file():
+        return {}
+    kind, suffix = type(raw).__name__, path.suffix.lower()
+    if kind in ("RawEDF", "RawBDF") and suffix in (".edf", ".bdf"):
+        extras = raw._raw_extras[0]  # noqa: SLF001 - the factors of MNE's values
+        names = [str(name) for name in extras["ch_names"]]
+        headers = [
+            _Stated(signal.unit, _INVERSE.get(float(factor), 1.0), signal.empty)
+            for signal, factor in zip(
+                signals or read_signals(path), extras["units"], strict=False
+            )
+        ]
+    elif kind == "RawBrainVision":
+        path = path.with_suffix(".vhdr")
+        infos = read_channels(path) if path.is_file() else ()
+        names = [info.name for info in infos]
+        headers = [
+            _Stated(
+                info.unit,
+                _INVERSE.get(_BRAINVISION.get(info.unit or "uV", 1.0), 1.0),
+                microvolts=bool(info.resolution),
+            )
+            for info in infos
+        ]
+    else:
+        return {}
+    if len(headers) != len(names):
+        return {}
+    if len(raw.ch_names) == len(names):  # also if some were renamed
+        names = list(raw.ch_names)
+    return dict(zip(names, headers, strict=True))
+
+
 def _named(name: str, kind: str) -> tuple[str, str]:
     """Return name and kind of a channel, from its EDF+ label."""
+    if kind == "eeg":  # PhysioNet pads names with dots: "Fp1."
+        name = name.rstrip(". ") or name
     prefix, _, rest = name.partition(" ")
     if kind == "eeg" and rest.strip() and prefix.upper() in _PREFIXES:
         return rest.strip(), _PREFIXES[prefix.upper()]
@@ -195,49 +455,3 @@ def _missing(raw: "mne.io.BaseRaw", shape: tuple[int, int]) -> Any:
         if a["description"] == "BAD_ACQ_SKIP":
             missing[rows] = True
     return missing
-
-
-def _check(path: Path) -> None:
-    """Refuse an EDF or BDF file whose header does not match its size."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(256)
-        fields = {
-            "bytes of the header": (184, 192),
-            "number of records": (236, 244),
-            "number of signals": (252, 256),
-        }
-        sizes = {
-            quantity: _number(path, head[a:b], quantity)
-            for quantity, (a, b) in fields.items()
-        }
-        length, records, signals = sizes.values()
-        if not 0 < signals < 10_000 or length != 256 * (signals + 1):
-            raise ValueError(
-                f"{path}: a header of {length} bytes for {signals} signals; it must "
-                "have 256 for itself and for each"
-            )
-        more = file.read(length - 256)
-    places = range(signals * 216, signals * 224, 8)
-    samples = [_number(path, more[p : p + 8], "samples of a record") for p in places]
-    width = 3 if head[:1] == b"\xff" else 2
-    record = sum(samples) * width
-    if min(samples) < 0 or record == 0 or record > LARGEST:
-        raise ValueError(f"{path}: records of {record} bytes")
-    there = (size - length) // record
-    if records != -1 and there < records:  # -1: a recording that was never closed
-        raise ValueError(
-            f"{path} is truncated: its header declares {records} records, but it has "
-            f"{there}"
-        )
-
-
-def _number(path: Path, field: bytes, quantity: str) -> int:
-    try:
-        return int(field.decode("ascii").strip())
-    except ValueError:
-        shown = field.decode("latin-1").strip()
-        raise ValueError(
-            f"{path} is no EDF or BDF file: {shown!r} stands where the {quantity} "
-            f"belongs"
-        ) from None

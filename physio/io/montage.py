@@ -1,5 +1,6 @@
 """Positions of electrodes by their names in the 10-05 system."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Final
@@ -12,6 +13,13 @@ MONTAGE: Final = "colin27_1005"
 
 _ALIKE: Final = {"cb1": "po9", "cb2": "po10"}
 """Replacements of SEED's cerebellar electrodes, which the 10-05 system lacks."""
+
+_REFERENCES: Final = (
+    r"(?:ref|le|ar|avg?|car|common|nose|linked|[am][12]|a1\+?a2|m1\+?m2|cpz|fcz|afz)"
+)
+_LOBES: Final = frozenset(("a1", "a2", "m1", "m2"))
+_BIOSEMI: Final = re.compile(r"a([3-9]|[12]\d|3[0-2])|b([1-9]|[12]\d|3[0-2])")
+"""Names of BioSemi's caps only, whose ``A1`` and ``C3`` are other places."""
 
 
 def places(names: Sequence[str]) -> Array:
@@ -35,10 +43,13 @@ def places(names: Sequence[str]) -> Array:
     Notes
     -----
     MNE's template head; the sphere's centre is that which fits all its electrodes best.
-    ``CB1`` and ``CB2`` of SEED's cap are taken for ``PO9`` and ``PO10``.
+    ``CB1`` and ``CB2`` of SEED's cap are taken for ``PO9`` and ``PO10``. A prefix
+    ``EEG``, trailing dots, and a reference as in ``Fp1-REF``, ``Fp1-A1`` or ``Fp1:M1``
+    do not change the place; bipolar channels such as ``Fp1-F7`` have none. In BioSemi's
+    own numbering, ``A1`` to ``H32``, no name is of the 10-05 system.
     """
     known = _known()
-    keys = [_ALIKE.get(name.lower(), name.lower()) for name in names]
+    keys = _keys(names)
     if lacking := [n for n, key in zip(names, keys, strict=True) if key not in known]:
         raise ValueError(
             f"the position of the electrode {lacking[0]!r} is unknown: names are those "
@@ -50,7 +61,7 @@ def places(names: Sequence[str]) -> Array:
 def known(names: Sequence[str]) -> tuple[str, ...]:
     """Return the electrodes whose position is known, in their order."""
     at = _known()
-    return tuple(n for n in names if _ALIKE.get(n.lower(), n.lower()) in at)
+    return tuple(n for n, key in zip(names, _keys(names), strict=True) if key in at)
 
 
 def nearest(names: Sequence[str], among: Sequence[str]) -> list[int]:
@@ -63,6 +74,23 @@ def nearest(names: Sequence[str], among: Sequence[str]) -> list[int]:
     """
     close = places(names) @ places(among).T  # cosines of the angles between
     return [int(i) for i in close.argmax(axis=1)]
+
+
+def electrode(label: str) -> str:
+    """Return the electrode of a label, in small letters, without its reference."""
+    key = re.sub(r"^eeg[ _]+", "", label.strip().lower()).rstrip(". ")
+    match = re.fullmatch(rf"([a-z]+\d*[a-z]?) ?[-:/_ ] ?{_REFERENCES}", key)
+    if match and match[1] not in _LOBES:
+        key = match[1]
+    return _ALIKE.get(key, key)
+
+
+def _keys(names: Sequence[str]) -> list[str]:
+    """Return the names by which positions are looked up; empty for BioSemi's."""
+    keys = [electrode(name) for name in names]
+    if any(_BIOSEMI.fullmatch(key) for key in keys):
+        return ["" if re.fullmatch(r"[a-h]\d{1,2}", key) else key for key in keys]
+    return keys
 
 
 @cache

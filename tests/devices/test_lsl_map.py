@@ -59,7 +59,7 @@ def test_an_eeg_stream() -> None:
         ("EEG", "-6", "uV", 1.0),
         ("EEG", "0", "uV", 1e6),
         ("EEG", "", "uV", 1.0),
-        ("EEG", "nV", "nV", 1.0),
+        ("EEG", "nV", "uV", 1e-3),
         ("GSR", "-6", "uS", 1.0),
         ("GSR", "microsiemens", "uS", 1.0),
         ("EDA", "\N{GREEK SMALL LETTER MU}S", "uS", 1.0),

@@ -95,10 +95,12 @@ def test_labels_twice_uneven_rates_and_stim_channels(data: Path) -> None:
     (eeg,) = twice.streams["eeg.eeg"]
     assert eeg.info.names == ("F1-Ref-0", "F2-Ref", "F1-Ref-1")
     uneven = edf.read(data / "edf" / "test_uneven_samp.edf")
-    (both,) = uneven.streams["eeg.eeg"]
-    assert (both.info.rate, len(both)) == (100, 11000)
+    assert {n: (b.info.rate, len(b)) for n, (b,) in uneven.streams.items()} == {
+        "eeg.eeg": (100, 11000),
+        "eeg.eeg2": (Fraction("12.8"), 1408),
+    }
     bdf = edf.read(data / "edf" / "test.bdf")
-    assert set(bdf.streams) == {"eeg.eeg", "eeg.stim"}
+    assert set(bdf.streams) == {"eeg.eeg", "eeg.eog", "eeg.stim"}
     marked = edf.read(data / "edf" / "test.edf").events["eeg.annotations"]
     assert marked.labels[:2] == ("start", "type A")
 
@@ -117,13 +119,13 @@ def test_kinds_come_from_the_labels_where_all_is_called_eeg(data: Path) -> None:
 
 def header(
     path: Path, *, records: bytes = b"1", signals: int = 1, length: int | None = None,
-    samples: bytes = b"4", data: bytes = bytes(8),
+    samples: bytes = b"4", data: bytes = bytes(8), seconds: bytes = b"1",
 ) -> None:  # fmt: skip
     """Write an EDF file by its specification, field for field."""
     size = 256 * (signals + 1) if length is None else length
     head = b"0".ljust(8) + b"X X X X".ljust(80) + b"Startdate X X X X".ljust(80)
     head += b"01.01.20" + b"00.00.00" + str(size).encode().ljust(8) + bytes(44)
-    head += records.ljust(8) + b"1".ljust(8) + str(signals).encode().ljust(4)
+    head += records.ljust(8) + seconds.ljust(8) + str(signals).encode().ljust(4)
     each = [(b"EEG Fz", 16), (b"", 80), (b"uV", 8), (b"-100", 8), (b"100", 8),
             (b"-32768", 8), (b"32767", 8), (b"", 80), (samples, 8),
             (b"", 32)]  # fmt: skip
@@ -144,6 +146,8 @@ def header(
         ({"samples": b"-1"}, ": records of -2 bytes"),
         ({"records": b"many"},
          " is no EDF or BDF file: 'many' stands where the number of records belongs"),
+        ({"seconds": b"0"}, ": its records last 0 s, so that its signals have no rate; "
+         "state the duration of a record in the header (bytes 244 to 251)"),
         ({"length": 999}, ": a header of 999 bytes for 1 signals; it must have 256 for "
          "itself and for each"),
     ],
@@ -165,6 +169,267 @@ def test_the_smallest_file_is_read(tmp_path: Path) -> None:
     assert block.info.names == ("Fz",)
     # One step of 16 bits over 200 uV.
     assert np.allclose(block.data[:, 0], [-100, 0, 100, 0], atol=200 / 65535)
+
+
+def test_each_rate_has_its_own_samples(tmp_path: Path) -> None:
+    signals = [("EEG Cz", b"uV", 8), ("GSR", b"uS", 4), ("Temp", b"degC", 1),
+               ("GSR", b"uS", 1)]  # fmt: skip
+    n, records = len(signals), 3
+    path = several(tmp_path / "a.edf", [(s, u, -32768, 32767) for s, u, _ in signals])
+    head = bytearray(path.read_bytes()[: 256 * (n + 1)])
+    head[236:244] = str(records).encode().ljust(8)
+    for i, (*_, samples) in enumerate(signals):
+        at = 256 + 216 * n + 8 * i
+        head[at : at + 8] = str(samples).encode().ljust(8)
+    data = [np.arange(s * records) * 10 for *_, s in signals]
+    body = b"".join(
+        d.reshape(records, -1)[r].astype("<i2").tobytes()
+        for r in range(records)
+        for d in data
+    )
+    path.write_bytes(head + body)
+    streams = read(path).streams
+    got = {name: (b.info.rate, b.info.names) for name, (b,) in streams.items()}
+    assert got == {
+        "eeg.eeg": (8, ("Cz",)),
+        "eeg.gsr": (4, ("GSR-0",)),
+        "eeg.temperature": (1, ("Temp",)),
+        "eeg.gsr2": (1, ("GSR-1",)),
+    }
+    for name, column in zip(("eeg.eeg", "eeg.gsr", "eeg.temperature", "eeg.gsr2"), data,
+                            strict=True):  # fmt: skip
+        (block,) = streams[name]
+        np.testing.assert_allclose(block.data[:, 0], column, atol=1e-6)
+
+
+def with_annotations(
+    path: Path, kind: str, lists: list[bytes], signals: int = 1
+) -> Path:
+    """Write EDF+ with records of 1 s: annotations, and a signal of 4 Hz or none."""
+    n, size = signals + 1, 32
+    head = b"0".ljust(8) + b"X X X X".ljust(80) + b"Startdate X X X X".ljust(80)
+    head += b"01.01.20" + b"00.00.00" + str(256 * (n + 1)).encode().ljust(8)
+    head += kind.encode().ljust(44) + str(len(lists)).encode().ljust(8)
+    head += b"1".ljust(8) + str(n).encode().ljust(4)
+    for width, signal, annotations in (
+        (16, b"EEG Fz", b"EDF Annotations"), (80, b"", b""), (8, b"uV", b""),
+        (8, b"-32768", b"-1"), (8, b"32767", b"1"), (8, b"-32768", b"-32768"),
+        (8, b"32767", b"32767"), (80, b"", b""), (8, b"4", b"16"), (32, b"", b""),
+    ):  # fmt: skip
+        head += signal.ljust(width) * signals + annotations.ljust(width)
+    body = b""
+    for i, text in enumerate(lists):
+        body += np.full(4 * signals, i, "<i2").tobytes() + text.ljust(size, b"\0")
+    path.write_bytes(head + body)
+    return path
+
+
+def test_gaps_between_records_are_gaps(tmp_path: Path) -> None:
+    lists = [b"+0\x14\x14\0+0.5\x14a\x14", b"+1\x14\x14",
+             b"+60\x14\x14\0+60.25\x152\x14b\x14"]  # fmt: skip
+    recording = read(with_annotations(tmp_path / "a.edf", "EDF+D", lists))
+    first, second = recording.streams["eeg.eeg"]
+    assert [(b.start, len(b)) for b in (first, second)] == [(0, 8), (240, 4)]
+    np.testing.assert_allclose(second.data[:, 0], 2.0, atol=1e-6)
+    assert second.complete_until == 60.75
+    events = recording.events["eeg.annotations"]
+    assert events.labels == ("a", "b")
+    assert events.times.tolist() == [0.5, 60.25]
+    assert events.data[:, 0].tolist() == [0.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("onset", "message"),
+    [(b"+0.5", "its records go back in time"), (b"+" + b"9" * 20, "its last record ")],
+)
+def test_records_out_of_time_are_refused(
+    onset: bytes, message: str, tmp_path: Path
+) -> None:
+    lists = [b"+0\x14\x14", onset + b"\x14\x14"]
+    path = with_annotations(tmp_path / "a.edf", "EDF+D", lists)
+    with pytest.raises(ValueError, match=message):
+        read(path)
+
+
+def test_a_file_of_annotations_alone_is_events(tmp_path: Path) -> None:
+    lists = [b"+0\x14\x14\0+0\x1530\x14Sleep W\x14", b"+1\x14\x14\0+30\x14N1\x14"]
+    recording = read(with_annotations(tmp_path / "a.edf", "EDF+C", lists, 0))
+    assert not recording.streams
+    events = recording.events["eeg.annotations"]
+    assert (events.labels, events.times.tolist()) == (("Sleep W", "N1"), [0.0, 30.0])
+
+
+def test_a_comma_in_the_duration_of_a_record_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.edf"
+    header(path, seconds=b"0,5")
+    recording = read(path)
+    assert recording.streams["eeg.eeg"][0].info.rate == 8
+    assert recording.metadata["warnings"] == (
+        "the duration of a record, '0,5', has a comma for a point"
+    )
+
+
+def brainvision(path: Path, channels: list[str], more: str = "") -> Path:
+    """Write BrainVision files of floats: 3 samples of 10, 20, 30 in each channel."""
+    rows = "".join(f"Ch{i + 1}={text}\n" for i, text in enumerate(channels))
+    path.write_text(
+        "Brain Vision Data Exchange Header File Version 1.0\n\n[Common Infos]\n"
+        f"Codepage=UTF-8\nDataFile={path.stem}.eeg\nDataFormat=BINARY\n"
+        f"DataOrientation=MULTIPLEXED\nNumberOfChannels={len(channels)}\n{more}"
+        "SamplingInterval=4000\n\n[Binary Infos]\nBinaryFormat=IEEE_FLOAT_32\n\n"
+        f"[Channel Infos]\n{rows}",
+        "utf-8",
+    )
+    data = np.repeat(np.array([[10.0], [20.0], [30.0]], "<f4"), len(channels), axis=1)
+    path.with_suffix(".eeg").write_bytes(data.tobytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "channel", "first", "word"),
+    [
+        ("Fp1,,1,\N{MICRO SIGN}V", Channel("Fp1", "eeg", "uV"), 10.0, ""),
+        ("Fp1,,0.1,mV", Channel("Fp1", "eeg", "uV"), 1e3, ""),
+        ("Fp1,,1,nV", Channel("Fp1", "eeg", "uV"), 0.01, ""),
+        ("Fp1,,1,V", Channel("Fp1", "eeg", "uV"), 1e7, ""),
+        ("Fp1,,0.5", Channel("Fp1", "eeg", "uV"), 5.0, "states no unit for Fp1"),
+        ("Fp1,,1,", Channel("Fp1", "eeg", "uV"), 10.0, "states no unit for Fp1"),
+        ("Fp1,,,", Channel("Fp1", "eeg", "1"), 10.0, "states no unit for Fp1"),
+        ("ECG,,1,mV", Channel("ECG", "ecg", "uV"), 1e4, ""),
+        ("GSR,,1,\N{MICRO SIGN}S", Channel("GSR", "gsr", "uS"), 10.0, ""),
+        ("GSR,,1,uS", Channel("GSR", "gsr", "uS"), 10.0, ""),
+        ("Temp,,1,C", Channel("Temp", "temperature", "degC"), 10.0, ""),
+        ("Resp,,1,ARU", Channel("Resp", "resp", "ARU"), 10.0, ""),
+    ],
+)
+def test_the_unit_of_brainvision_is_that_of_the_header(
+    text: str, channel: Channel, first: float, word: str, tmp_path: Path
+) -> None:
+    recording = read(brainvision(tmp_path / "a.vhdr", [text]))
+    (block,) = recording.streams[f"eeg.{channel.kind}"]
+    assert block.info.channels == (channel,)
+    np.testing.assert_allclose(block.data[:, 0], first * np.array([1, 2, 3]), rtol=1e-9)
+    assert ("warnings" in recording.metadata) == bool(word)
+    assert word in recording.metadata.get("warnings", "")
+
+
+def test_brainvision_files_that_were_renamed_are_read(tmp_path: Path) -> None:
+    path = brainvision(tmp_path / "old.vhdr", ["Fp1,,1,uV"])
+    for suffix in (".vhdr", ".eeg"):
+        path.with_suffix(suffix).rename(tmp_path / f"new{suffix}")
+    recording = read(tmp_path / "new.vhdr")
+    assert len(recording.streams["eeg.eeg"][0]) == 3
+    assert recording.metadata["warnings"] == (
+        "the header names a DataFile that is not there; new.eeg is read in its place"
+    )
+
+
+def test_brainvision_data_shorter_than_the_header_are_named(tmp_path: Path) -> None:
+    path = brainvision(tmp_path / "a.vhdr", ["Fp1,,1,uV"], "DataPoints=1000\n")
+    recording = read(path)
+    assert len(recording.streams["eeg.eeg"][0]) == 3
+    assert recording.metadata["warnings"] == (
+        "the header declares 1000 samples, but the file has 3"
+    )
+
+
+def several(path: Path, signals: list[tuple[str, bytes, float, float]]) -> Path:
+    """Write an EDF file with one ramp a signal: label, unit and physical range."""
+    rows = [(label.encode("latin-1"), unit, low, high)
+            for label, unit, low, high in signals]  # fmt: skip
+    n = len(rows)
+    head = b"0".ljust(8) + b"X X X X".ljust(80) + b"Startdate X X X X".ljust(80)
+    head += b"01.01.20" + b"00.00.00" + str(256 * (n + 1)).encode().ljust(8)
+    head += bytes(44) + b"1".ljust(8) + b"1".ljust(8) + str(n).encode().ljust(4)
+    for width, texts in (
+        (16, [r[0] for r in rows]), (80, [b""] * n), (8, [r[1] for r in rows]),
+        (8, [f"{r[2]:g}".encode() for r in rows]),
+        (8, [f"{r[3]:g}".encode() for r in rows]),
+        (8, [b"-32768"] * n), (8, [b"32767"] * n), (80, [b""] * n), (8, [b"4"] * n),
+        (32, [b""] * n),
+    ):  # fmt: skip
+        head += b"".join(text.ljust(width) for text in texts)
+    ramp = np.array([-32768, -10923, 10922, 32767], "<i2").tobytes()
+    path.write_bytes(head + ramp * n)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected", "largest"),
+    [
+        (b"uV", "uV", 90.0),
+        (b"UV", "uV", 90.0),
+        (b"microV", "uV", 90.0),
+        (b"\xb5V", "uV", 90.0),
+        (b"\xc2\xb5V", "uV", 90.0),
+        (b"\xce\xbcV", "uV", 90.0),
+        (b"\x83\xcaV", "uV", 90.0),
+        (b"uV\0\0", "uV", 90.0),
+        (b"nV", "uV", 0.09),
+        (b"mV", "uV", 90e3),
+        (b"V", "uV", 90e6),
+        (b"", "1", 90.0),
+        (b".V", ".V", 90.0),
+        (b"counts", "counts", 90.0),
+    ],
+)
+def test_the_unit_is_that_of_the_header(
+    unit: bytes, expected: str, largest: float, tmp_path: Path
+) -> None:
+    """Physical values of -90 to 90 in a unit; one that is unknown scales nothing."""
+    recording = read(several(tmp_path / "a.edf", [("EEG Fp1", unit, -90, 90)]))
+    (block,) = recording.streams["eeg.eeg"]
+    assert block.info.channels == (Channel("Fp1", "eeg", expected),)
+    np.testing.assert_allclose(block.data[[0, 3], 0], [-largest, largest], rtol=1e-9)
+    warnings = recording.metadata.get("warnings", "")
+    assert ("Fp1" in warnings) == (expected != "uV")
+
+
+def test_polysomnography_has_signals_of_many_kinds(tmp_path: Path) -> None:
+    rows = [
+        ("EEG C3-M2", b"uV", "C3-M2", "eeg", "uV", 1.0),
+        ("GSR", b"uS", "GSR", "gsr", "uS", 1.0),
+        ("SCL", b"uMho", "SCL", "gsr", "uS", 1.0),
+        ("Pleth", b"", "Pleth", "bio", "1", 1.0),
+        ("SpO2", b"%", "SpO2", "misc", "%", 1.0),
+        ("ECG I", b"mV", "I", "ecg", "uV", 1e3),
+        ("EKG1", b"uV", "EKG1", "ecg", "uV", 1.0),
+        ("Resp Thorax", b"", "Thorax", "resp", "1", 1.0),
+        ("Temp", b"degC", "Temp", "temperature", "degC", 1.0),
+        ("HR", b"bpm", "HR", "misc", "1/min", 1.0),
+        ("DC1", b"V", "DC1", "misc", "V", 1.0),
+        ("LEOG", b"uV", "LEOG", "eog", "uV", 1.0),
+        ("CHIN1", b"uV", "CHIN1", "emg", "uV", 1.0),
+        ("EEG EKG1-REF", b"uV", "EKG1-REF", "ecg", "uV", 1.0),
+        ("COUNTER", b"", "COUNTER", "misc", "1", 1.0),
+        ("MARKER", b"", "MARKER", "stim", "1", 1.0),
+        ("A1", b"uV", "A1", "eeg", "uV", 1.0),
+    ]
+    signals = [(label, unit, -50.0, 50.0) for label, unit, *_ in rows]
+    recording = read(several(tmp_path / "a.edf", signals))
+    got = {
+        c.name: (c, name, block.data[-1, i])
+        for name, (block,) in recording.streams.items()
+        for i, c in enumerate(block.info.channels)
+    }
+    for _, _, name, kind, unit, factor in rows:
+        channel, stream, largest = got[name]
+        assert channel == Channel(name, kind, unit)
+        assert stream == f"eeg.{kind}"
+        assert largest == pytest.approx(50 * factor, rel=1e-9)
+    assert "warnings" not in recording.metadata
+
+
+def test_signals_with_an_empty_range_are_left_out_by_name(tmp_path: Path) -> None:
+    signals = [("FP1-F7", b"uV", -9.0, 9.0), ("-", b"", 0.0, 0.0), ("-", b"", 0.0, 0.0),
+               ("T8-P8", b"uV", -9.0, 9.0), ("T8-P8", b"uV", -9.0, 9.0)]  # fmt: skip
+    recording = read(several(tmp_path / "a.edf", signals))
+    (block,) = recording.streams["eeg.eeg"]
+    assert block.info.names == ("FP1-F7", "T8-P8-0", "T8-P8-1")
+    assert np.allclose(block.data[[0, 3]], [[-9.0] * 3, [9.0] * 3])
+    assert recording.metadata["warnings"] == (
+        "left out, as the header gives them an empty range: --0, --1"
+    )
 
 
 @settings(

@@ -40,3 +40,24 @@ def test_the_nearest_electrode_and_those_that_are_known() -> None:
     assert known(("TP9", "EXG1", "t3", "CB1", "A1", "Trigger")) == (
         "TP9", "t3", "CB1", "A1",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["EEG Fp1", "FP1-LE", "Fp1.", "EEG FP1-REF", "EEG Fp1-Ref", "Fp1-A1", "EEG Fp1-A2",
+     "FP1", "EEG Fp1-CPz", "Fp1:M1", "Fp1-A1A2", "Fp1-AVG", "fp1-ref"],
+)  # fmt: skip
+def test_the_conventions_of_labels_name_the_same_place(label: str) -> None:
+    assert known((label,)) == (label,)
+    assert np.array_equal(places((label,)), places(("Fp1",)))
+
+
+def test_bipolar_channels_and_ear_lobes_have_no_place() -> None:
+    assert known(("FP1-F7", "T8-P8", "A2-A1", "C3-C4", "Cz-REF")) == ("Cz-REF",)
+
+
+def test_names_of_biosemi_are_no_ear_lobes() -> None:
+    names = tuple(f"{block}{i + 1}" for block in "AB" for i in range(32))
+    assert known(names) == ()
+    assert known((*names, "C3", "Fz")) == ("Fz",)
+    assert known(("A1", "A2", "C3")) == ("A1", "A2", "C3")

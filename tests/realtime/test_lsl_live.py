@@ -114,6 +114,8 @@ def test_eeg_eda_and_markers_for_eight_seconds() -> None:
 def outlet(name: str, rate: float = 250.0) -> Iterator[pylsl.StreamOutlet]:
     """An outlet of this process, whose samples have one channel: their number."""
     info = pylsl.StreamInfo(name, "EEG", 1, rate, pylsl.cf_double64, name)
+    channels = info.desc().append_child("channels")
+    channels.append_child("channel").append_child_value("unit", "microvolts")
     yield pylsl.StreamOutlet(info)
 
 

@@ -3,60 +3,30 @@
 import io
 import logging
 import re
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from xml.etree import ElementTree as ET
 
 import numpy as np
 import pyxdf
 
-from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
+from physio.io.channel_kinds import slug
+from physio.io.stream_header import (
+    StreamHeader,
+    clean_xml,
+    parse_xml,
+    read_header,
+    stream_type,
+)
 from physio.io.xdf.chunks import Chunk, Tag, UnreadableError, measure
+from physio.io.xdf.chunks import chunk as encode
 from physio.io.xdf.dejitter import fit
 from physio.io.xdf.valid_chunks import WIDTHS
 
-_STREAMS: Final = {  # of the types that LSL knows, and that programs write
-    "accelerometer": "acc",
-    "eda": "eda",
-    "gsr": "eda",
-    "respiration": "resp",
-    "temperature": "temp",
-    "gyroscope": "gyro",
-}
-_KINDS: Final = {
-    "eeg": "eeg",
-    "eog": "eog",
-    "emg": "emg",
-    "ecg": "ecg",
-    "eda": "gsr",
-    "gsr": "gsr",
-    "ppg": "bio",
-    "bvp": "bio",
-    "bio": "bio",
-    "resp": "resp",
-    "respiration": "resp",
-    "temp": "temperature",
-    "temperature": "temperature",
-    "stim": "stim",
-}
-_UNITS: Final = {
-    "microvolts": "uV",
-    "microvolt": "uV",
-    "uv": "uV",
-    "millivolts": "mV",
-    "volts": "V",
-    "microsiemens": "uS",
-    "us": "uS",
-    "celsius": "degC",
-    "c": "degC",
-    "": "1",
-}
 _WIDTHS: Final = {**WIDTHS, "string": 2}  # a text has at least its length
 
 
@@ -77,20 +47,22 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
         If the content of a chunk does not match its header.
     """
     count = _check(chunks)
-    streams, raws = _load(raw, count)
+    participant = _participant(path)
+    headers = _headers(chunks, participant, set())
+    streams, raws = _load(_with_clean_headers(raw, chunks), count)
     streams_out: dict[str, tuple[Block, ...]] = {}
     events: dict[str, Events] = {}
-    participant = _participant(path)
-    warnings = []
-    taken: set[str] = set()
+    warnings: list[str] = []
     for stream in streams:
-        info = _info(stream["info"], participant, taken)
+        header = headers[stream["info"]["stream_id"]]
+        info = header.info
+        warnings += header.notes
         stamps, values = stream["time_stamps"], stream["time_series"]
-        if _is_text(stream) or not info.rate:
-            events[info.name] = _events(info, stamps, values, text=_is_text(stream))
+        if not info.rate:
+            events[info.name] = _events(header, stamps, values)
             continue
         original = np.concatenate([np.empty(0), *raws[stream["info"]["stream_id"]]])
-        streams_out[info.name], messages = _blocks(info, stamps, original, values)
+        streams_out[info.name], messages = _blocks(header, stamps, original, values)
         warnings += messages
     about = {
         "source": path.name,
@@ -112,7 +84,7 @@ def _check(chunks: Sequence[Chunk]) -> int:
     count = 0
     for chunk in chunks:
         if chunk.tag == Tag.STREAM_HEADER:
-            xml = ET.fromstring(bytes(chunk.content).decode("utf-8", "replace"))
+            xml = parse_xml(bytes(chunk.content))
             channels = int(xml.findtext("channel_count", ""))
             kind = xml.findtext("channel_format", "")
             if channels < 0 or kind not in _WIDTHS:
@@ -176,11 +148,12 @@ def _pyxdf(
 
 
 def _blocks(
-    info: StreamInfo, stamps: Array, original: Array, values: Array
+    header: StreamHeader, stamps: Array, original: Array, values: Array
 ) -> tuple[tuple[Block, ...], list[str]]:
     """Return the blocks of a stream, and warnings about its time."""
+    info = header.info
     grid = fit(stamps, info.rate)
-    rows = np.ascontiguousarray(values, np.float64).reshape(-1, len(info.channels))
+    rows = _scaled(header, values)
     on_grid = info.with_channels(grid.rate, *info.channels)
     blocks = tuple(
         Block(on_grid, run.start, run.epoch, rows[a:b], original[a:b])
@@ -194,74 +167,60 @@ def _blocks(
     return blocks or (empty_block(info),), messages
 
 
-def _events(info: StreamInfo, stamps: Array, values: Any, *, text: bool) -> Events:
+def _scaled(header: StreamHeader, values: Any) -> Array:
+    """Return samples in the units of their channels, shape (n, channels)."""
+    rows = np.asarray(values, np.float64).reshape(-1, len(header.info.channels))
+    return np.ascontiguousarray(rows * np.array(header.factors))
+
+
+def _events(header: StreamHeader, stamps: Array, values: Any) -> Events:
+    info = header.info
     order = np.argsort(stamps, kind="stable")
     times = np.ascontiguousarray(stamps[order], np.float64)
     labels: tuple[str, ...] = ()
     data = np.empty((len(times), 0))
-    if text:
+    if header.text:
         labels = tuple("\t".join(values[i]) for i in order)
     elif info.channels:
-        rows = np.asarray(values, np.float64).reshape(-1, len(info.channels))
-        data = np.ascontiguousarray(rows[order])
+        data = np.ascontiguousarray(_scaled(header, values)[order])
     until = float(times[-1]) if len(times) else -np.inf
     return Events(info, until, times, data, labels)
 
 
-def _is_text(stream: Mapping[str, Any]) -> bool:
-    return bool(stream["info"]["channel_format"][0] == "string")
+def _headers(
+    chunks: Sequence[Chunk], participant: str, taken: set[str]
+) -> dict[int, StreamHeader]:
+    """Return the description of each stream; add its name to ``taken``."""
+    headers: dict[int, StreamHeader] = {}
+    for chunk in chunks:
+        if chunk.tag != Tag.STREAM_HEADER or chunk.stream in headers:
+            continue
+        try:
+            root = parse_xml(bytes(chunk.content))
+            device = slug(root.findtext("name") or "") or "device"
+            name = _unique(f"{device}.{stream_type(root)}", taken)
+            headers[chunk.stream] = read_header(root, name, participant)
+        except UnreadableError:
+            raise
+        except ValueError as error:
+            raise UnreadableError(str(error)) from None
+    return headers
 
 
-def _info(header: Mapping[str, Any], participant: str, taken: set[str]) -> StreamInfo:
-    """Return the description of a stream from its header; add its name to ``taken``."""
-    kind = _first(header, "type").lower()
-    device = _slug(_first(header, "name")) or "device"
-    stream = _STREAMS.get(kind, _slug(kind)) or "stream"
-    name = _unique(f"{device}.{stream}", taken)
-    text = header["channel_format"][0] == "string"
-    try:
-        rate = Fraction(_first(header, "nominal_srate") or "0")
-    except ValueError:
-        raise UnreadableError(f"the rate of {name} is no number") from None
-    if text or rate < 0:
-        rate = Fraction(0)
-    channels = () if text else tuple(_channels(header, stream))
-    return StreamInfo(name, rate, channels, participant=participant)
-
-
-def _channels(header: Mapping[str, Any], stream: str) -> Iterator[Channel]:
-    described = list(_described(header))
-    usual = _KINDS.get(_first(header, "type").lower(), "misc")
-    taken: set[str] = set()
-    for i in range(int(header["channel_count"][0])):
-        description = described[i] if i < len(described) else {}
-        label = _first(description, "label") or f"{stream}{i + 1}"
-        if stream == "acc":  # "ACC_X", "x", "AccelX": one way of writing it
-            label = re.sub(r"^.*([xyz])$", r"acc.\1", label.lower())
-        unit = _first(description, "unit").replace("\N{MICRO SIGN}", "u").strip()
-        unit = unit.replace("\N{GREEK SMALL LETTER MU}", "u")
-        channel_type = _first(description, "type").lower()
-        yield Channel(
-            _unique(label, taken),
-            _KINDS.get(channel_type, usual if not channel_type else "misc"),
-            _UNITS.get(unit.lower(), unit),
-        )
-
-
-def _described(header: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the header's description of each channel, if it follows the convention."""
-    for desc in header.get("desc", []):
-        for channels in desc.get("channels", []) if isinstance(desc, Mapping) else []:
-            entries = (
-                channels.get("channel", []) if isinstance(channels, Mapping) else []
-            )
-            yield from (c if isinstance(c, Mapping) else {} for c in entries)
-
-
-def _first(table: Mapping[str, Any], key: str) -> str:
-    """Return the text of the first element of a name, or no text at all."""
-    values = table.get(key) or [""]
-    return values[0] if isinstance(values[0], str) else ""
+def _with_clean_headers(raw: bytes, chunks: Sequence[Chunk]) -> bytes:
+    """Return the file with descriptions that pyxdf's parser of XML accepts."""
+    parts, done = [], 0
+    for current, following in zip(chunks, [*chunks[1:], None], strict=True):
+        if current.tag != Tag.STREAM_HEADER:
+            continue
+        text = bytes(current.content).decode("utf-8", "replace")
+        if (cleaned := clean_xml(text)) != text:
+            parts += [
+                raw[done : current.at],
+                encode(Tag.STREAM_HEADER, cleaned.encode(), current.stream),
+            ]
+            done = following.at if following else len(raw)
+    return b"".join([*parts, raw[done:]]) if parts else raw
 
 
 def _unique(name: str, taken: set[str]) -> str:
@@ -272,12 +231,6 @@ def _unique(name: str, taken: set[str]) -> str:
         candidate = f"{name}{number}"
     taken.add(candidate)
     return candidate
-
-
-def _slug(text: str) -> str:
-    """Return a text in small ASCII letters and digits, joined by ``_``."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return "_".join(re.findall("[a-z0-9]+", plain.lower()))
 
 
 def _participant(path: Path) -> str:

@@ -1,0 +1,200 @@
+"""Kinds of channels and streams, by declared type, label and unit."""
+
+import re
+import unicodedata
+from typing import Final, NamedTuple
+
+from physio.io.units import NEUTRAL, quantity
+
+
+class StreamKind(NamedTuple):
+    """Name of a stream of a type, and the kind and usual unit of its channels."""
+
+    name: str
+    kind: str
+    unit: str
+
+
+class ChannelKind(NamedTuple):
+    """Kind of a channel as in `physio.core.block.Channel`, and its usual unit."""
+
+    kind: str
+    unit: str
+
+
+_EEG: Final = StreamKind("eeg", "eeg", "uV")
+_ECG: Final = StreamKind("ecg", "ecg", "uV")
+_EDA: Final = StreamKind("eda", "gsr", "uS")
+_ACC: Final = StreamKind("acc", "misc", "g")
+_GYRO: Final = StreamKind("gyro", "misc", "deg/s")
+_RESP: Final = StreamKind("resp", "resp", "1")
+_TEMP: Final = StreamKind("temp", "temperature", "degC")
+_MARKERS: Final = StreamKind("markers", "stim", "1")
+
+STREAM_TYPES: Final = {
+    "eeg": _EEG,
+    "exg": _EEG,
+    "ecg": _ECG,
+    "ekg": _ECG,
+    "emg": StreamKind("emg", "emg", "uV"),
+    "eog": StreamKind("eog", "eog", "uV"),
+    "gsr": _EDA,
+    "eda": _EDA,
+    "ppg": StreamKind("ppg", "bio", "1"),
+    "bvp": StreamKind("bvp", "bio", "1"),
+    "bio": StreamKind("bio", "bio", "1"),
+    "acc": _ACC,
+    "accel": _ACC,
+    "accelerometer": _ACC,
+    "gyr": _GYRO,
+    "gyro": _GYRO,
+    "gyroscope": _GYRO,
+    "resp": _RESP,
+    "respiration": _RESP,
+    "rsp": _RESP,
+    "temp": _TEMP,
+    "temperature": _TEMP,
+    "skt": _TEMP,
+    "markers": _MARKERS,
+    "stim": _MARKERS,
+    "event": _MARKERS,
+    "events": _MARKERS,
+}
+"""Types of streams and channels that LSL's documentation and devices use."""
+
+UNITS: Final = {
+    "eeg": "uV",
+    "ecg": "uV",
+    "emg": "uV",
+    "eog": "uV",
+    "gsr": "uS",
+    "temperature": "degC",
+}
+"""Usual unit of a kind, where there is one."""
+
+_CHANNEL_TYPES: Final = {
+    **{key: ChannelKind(*kind[1:]) for key, kind in STREAM_TYPES.items()},
+    **dict.fromkeys(("trigger", "trig", "marker", "status"), ChannelKind("stim", "1")),
+    **dict.fromkeys(
+        ("misc", "ref", "reference", "gnd", "ground", "aux", "counter", "battery"),
+        ChannelKind("misc", "1"),
+    ),
+    **dict.fromkeys(
+        ("timestamp", "time", "quality", "validation", "other", "syst"),
+        ChannelKind("misc", "1"),
+    ),
+    "heog": ChannelKind("eog", "uV"),
+    "veog": ChannelKind("eog", "uV"),
+    "pulse": ChannelKind("bio", "1"),
+}
+"""Types that a description declares for single channels."""
+
+_HELPERS: Final = (
+    ("stim", r"status|trig(ger)?s?( ?\d+)?|trg|sti ?\d+|stim(ulus)?|markers?|events?"),
+    (
+        "misc",
+        r"counter|cnt|(sample|packet) ?(counter|count|number|index|id)|interpolated"
+        r"|(raw |chan )?cq( .*)?|(eq|pow) .*"
+        r"|(gyro?|acc|accel|mag)(eleration|erometer|netometer|scope)? ?[xyz1-3]"
+        r"|.*time ?stamp.*|bat(t|tery)?( .*)?|val(idation)?( .*)?|sync|q[0-3]|mot .*"
+        r"|annotations?",
+    ),
+)
+"""Labels of columns that no sensor measures, or of movement, also among electrodes."""
+
+_LABELS: Final = (
+    (
+        "misc",
+        r"s[pa] ?o ?2.*|o(x )?(sat|stat)|hr|heart ?rate.*|pr|pulse ?rate.*|et ?co2.*"
+        r"|co2|pos(ition)?|body( ?pos.*)?|lights?( .*)?|snor.*|mic(rophone)?|dc ?\d+"
+        r"|[cb]i?pap.*|ibi|rr",
+    ),
+    (
+        "gsr",
+        r"gsr.*|eda( ?\d| .*)?|sc[lr]?( ?\d| .*)?|skin ?(cond|res|pot).*"
+        r"|electrodermal.*",
+    ),
+    ("bio", r"pleth.*|ppg.*|bvp.*|blood volume.*|pulse( wave.*)?"),
+    ("ecg", r"(.* )?e[ck]g.*"),
+    ("eog", r"(.* )?[lrvh]?eog.*|[lr]oc( .*)?|e[12] [ma][12]"),
+    ("emg", r"(.* )?[lr]?emg.*|chin.*|sub ?ment.*|[lr]at"),
+    (
+        "emg",
+        r"((left|right|[lr]) )?leg( .*)?|tib.*|masseter.*|corrug.*|zygo.*|trapez.*",
+    ),
+    ("temperature", r"temp(erature)?( ?\d+| .*)?|skt.*|skin ?temp.*|t ?skin"),
+    ("resp", r"resp.*|rsp.*|rip( .*)?|thor.*|abd.*|chest|air ?flow.*|flow.*|nasal.*"),
+    ("resp", r"cannula.*|breath.*|effort.*|rib ?cage"),
+)
+"""Labels by which polysomnographs and biofeedback devices name signals but EEG."""
+
+_BY_QUANTITY: Final = {
+    "S": "gsr",
+    "degC": "temperature",
+    "degF": "temperature",
+    "K": "temperature",
+}
+_VOLTAGES: Final = frozenset({"eeg", "ecg", "emg", "eog"})
+
+
+def stream_kind(stream_type: str) -> StreamKind:
+    """Return name, kind and usual unit of a stream by its LSL type."""
+    known = STREAM_TYPES.get(stream_type.strip().lower())
+    return known or StreamKind(slug(stream_type) or "signal", "misc", "1")
+
+
+def channel_kind(
+    label: str, unit: str, declared: str = "", default: ChannelKind | None = None
+) -> ChannelKind:
+    """Return kind and usual unit of a channel.
+
+    Parameters
+    ----------
+    label, unit
+        As in the description.
+    declared
+        Type that the description declares for this channel, if it does.
+    default
+        Kind by the type of the stream; EEG where a format takes all for EEG.
+
+    Notes
+    -----
+    Columns of counters, times, triggers and batteries are never electrodes, though
+    devices declare them so, nor are channels whose unit is no voltage. A declared type
+    comes next. Otherwise labels, and then units, name other signals among EEG.
+    """
+    default = default or ChannelKind("misc", "1")
+    key = _key(label)
+    type_kind = _CHANNEL_TYPES.get(declared.strip().lower())
+    if (type_kind or default).kind in ("eeg", "misc"):
+        stated = type_kind or default
+        for kind, pattern in _HELPERS:
+            if re.fullmatch(pattern, key):
+                return stated if kind == stated.kind else ChannelKind(kind, "1")
+    measured = quantity(unit)
+    contradicted = measured not in ("", "V", *NEUTRAL)
+    if type_kind is not None:
+        if type_kind.kind != "eeg" or not contradicted:
+            return type_kind
+        kind = _BY_QUANTITY.get(measured, "misc")
+        return ChannelKind(kind, UNITS.get(kind, "1"))
+    kind = default.kind
+    if kind == "eeg" or default == ChannelKind("misc", "1"):
+        kind = next((k for k, p in _LABELS if re.fullmatch(p, key)), kind)
+    if kind in _VOLTAGES and contradicted:
+        kind = _BY_QUANTITY.get(measured, "misc") if kind == "eeg" else "misc"
+    if kind == default.kind:
+        return default
+    return ChannelKind(kind, UNITS.get(kind, "1"))
+
+
+def slug(text: str) -> str:
+    """Return a text in small ASCII letters and digits, joined by ``_``."""
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return "_".join(re.findall("[a-z0-9]+", ascii_text.lower()))[:64]
+
+
+def _key(label: str) -> str:
+    """Return a label for comparison: small, one blank between words, no reference."""
+    key = " ".join(re.split(r"[\s_.\-/:]+", label[:200].lower())).strip()
+    return re.sub(r" (ref|le|ar|avg)$", "", key)

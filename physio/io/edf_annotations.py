@@ -1,0 +1,61 @@
+"""Annotations and times of records of EDF+ and BDF+ files."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+_LIST = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\0]*)")
+
+
+class Annotation(NamedTuple):
+    """Onset and duration (s), and text."""
+
+    onset: float
+    seconds: float
+    text: str
+
+
+class EdfTimes(NamedTuple):
+    """Onset of each record (s), duration of a record (s), and all annotations."""
+
+    onsets: tuple[float, ...]
+    seconds: float
+    annotations: tuple[Annotation, ...]
+
+
+def is_discontinuous(path: Path) -> bool:
+    """Return whether a header declares gaps between records (EDF+D, BDF+D)."""
+    with path.open("rb") as file:
+        return file.read(256)[192:197].upper() in (b"EDF+D", b"BDF+D")
+
+
+def read_times(path: Path) -> EdfTimes:
+    """Return times and annotations of a file whose header is sound."""
+    raw = path.read_bytes()
+    n = int(raw[252:256])
+    names = [raw[256 + 16 * i : 272 + 16 * i].strip(b" \0") for i in range(n)]
+    at = 256 + 216 * n
+    width = 3 if raw[:1] == b"\xff" else 2
+    sizes = [int(raw[at + 8 * i : at + 8 * i + 8]) * width for i in range(n)]
+    spans, begin = [], 0
+    for name, size in zip(names, sizes, strict=True):
+        if name in (b"EDF Annotations", b"BDF Annotations"):
+            spans.append((begin, begin + size))
+        begin += size
+    onsets, annotations = [], []
+    first = 256 * (n + 1)
+    for start in range(first, len(raw) - begin + 1, begin):
+        lists = [
+            match
+            for a, b in spans
+            for match in _LIST.finditer(raw[start + a : start + b])
+        ]
+        if lists:
+            onsets.append(float(lists[0][1]))
+        for match in lists:
+            for text in match[3].split(b"\x14"):
+                if label := text.decode("utf-8", "replace").strip():
+                    row = (float(match[1]), float(match[2] or 0), label)
+                    annotations.append(Annotation(*row))
+    seconds = float(raw[244:252].strip(b" \0").replace(b",", b"."))
+    return EdfTimes(tuple(onsets), seconds, tuple(sorted(annotations)))

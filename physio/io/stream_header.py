@@ -1,0 +1,241 @@
+"""Descriptions of LSL streams, as a network or an XDF file has them."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+from xml.etree import ElementTree
+
+from physio.core.block import Channel, Origin, StreamInfo
+from physio.core.stream_codec import from_dict
+from physio.io.channel_kinds import ChannelKind, channel_kind, stream_kind
+from physio.io.units import LONGEST, read_unit, unit_note
+
+MOST_CHANNELS: Final = 100_000
+"""The most channels of a stream that are read."""
+
+_NO_XML: Final = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # XML 1.0, section 2.2
+)
+_REFERENCE: Final = re.compile(r"&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
+_AMPERSAND: Final = re.compile(
+    r"&(?!(?:amp|lt|gt|quot|apos|#x[0-9a-fA-F]{1,6}|#[0-9]{1,7});)"
+)
+_AXIS: Final = r"(?:{0})?[ _.\-]*([xyz])"
+_AXES: Final = {
+    "acc": _AXIS.format("acc(?:el(?:erometer|eration)?)?"),
+    "gyro": _AXIS.format("gyro?(?:scope)?"),
+}
+
+
+@dataclass(frozen=True)
+class StreamHeader:
+    """Description of a stream.
+
+    Parameters
+    ----------
+    info
+        The stream in the session; events have rate 0.
+    factors
+        Factor that converts each channel to its unit; empty for texts.
+    text
+        Whether the samples are texts, as in marker streams.
+    notes
+        Sentences on what the description does not state.
+    """
+
+    info: StreamInfo
+    factors: tuple[float, ...]
+    text: bool
+    notes: tuple[str, ...] = ()
+
+
+def clean_xml(text: str) -> str:
+    """Return XML without what a parser refuses.
+
+    Programs write labels as they are: control characters are left out, and an ``&``
+    that begins no reference stands for itself.
+    """
+    text = _REFERENCE.sub(_resolved, text[max(text.find("<"), 0) :])
+    return _AMPERSAND.sub("&amp;", _NO_XML.sub("", text))
+
+
+def parse_xml(xml: str | bytes) -> ElementTree.Element:
+    """Return the root of a description.
+
+    Raises
+    ------
+    ValueError
+        If it is no XML.
+    """
+    text = xml if isinstance(xml, str) else xml.decode("utf-8", "replace")
+    try:
+        return ElementTree.fromstring(clean_xml(text))
+    except ElementTree.ParseError as error:
+        raise ValueError(f"the description of a stream is no XML: {error}") from None
+
+
+def stream_type(root: ElementTree.Element) -> str:
+    """Return the last part of a stream's name, by its type: ``eeg``, ``acc``."""
+    return stream_kind(_text(root, "type")).name
+
+
+def read_header(
+    root: ElementTree.Element, name: str, participant: str = ""
+) -> StreamHeader:
+    """Return the description of a stream, live and from a file alike.
+
+    Names of channels come from ``label`` or ``name``, kind and unit from ``type``,
+    label and ``unit``, if present; otherwise from the stream's type. Without a unit,
+    the usual one of the kind is assumed, and `StreamHeader.notes` says so. A unit that
+    is unknown stays as it is, and nothing is scaled.
+
+    Parameters
+    ----------
+    root
+        Root of the XML: see `parse_xml`.
+    name, participant
+        Name of the stream in the session, and code of the participant who wears it.
+
+    Raises
+    ------
+    ValueError
+        If its rate or its number of channels is no number that a stream can have.
+    """
+    text = _text(root, "channel_format") == "string"
+    rate = _rate(_text(root, "nominal_srate"), name)
+    n = _count(_text(root, "channel_count"), name)
+    part, *usual = stream_kind(_text(root, "type"))
+    default = ChannelKind(*usual)
+    elements = [*root.findall("desc/channels/channel"), *root.findall("desc/channel")]
+    labels = _names(elements, part, n)
+    channels, factors = [], []
+    stated: dict[tuple[str, str], list[str]] = {}
+    for i, label in enumerate(labels):
+        element = elements[i] if i < len(elements) else ElementTree.Element("channel")
+        unit_text = _text(element, "unit")
+        kind = channel_kind(label, unit_text, _text(element, "type"), default)
+        unit, factor, _ = read_unit(unit_text, kind.unit)
+        if kind.kind == "stim":
+            unit, factor = "1", 1.0
+        channels.append(Channel(label, kind.kind, unit))
+        factors.append(factor)
+        stated.setdefault((unit_text, kind.unit), []).append(label)
+    info = StreamInfo(
+        name,
+        Fraction(0) if text else rate,
+        () if text else tuple(channels),
+        _origin(_text(root, "desc/origin")),
+        participant,
+        reference=_label(_text(root, "desc/reference/label")),
+    )
+    if (exact := _exact(root, info)) is not None:
+        return StreamHeader(exact, (1.0,) * len(exact.channels), text)
+    if text:
+        return StreamHeader(info, (), text)
+    notes = (unit_note(name, *key, names) for key, names in stated.items())
+    return StreamHeader(info, tuple(factors), text, tuple(filter(None, notes)))
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """Return distinct names: a second ``Fz`` is ``Fz#2``."""
+    taken: set[str] = set()
+    last: dict[str, int] = {}
+    result = []
+    for name in names:
+        candidate, number = name, last.get(name, 1)
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}#{number}"
+        last[name] = number
+        taken.add(candidate)
+        result.append(candidate)
+    return result
+
+
+def _exact(root: ElementTree.Element, info: StreamInfo) -> StreamInfo | None:
+    """Return the description that an outlet of this package sends, or None.
+
+    Name, participant and rate are the receiver's: the sender's name of the stream and
+    its participant's code stay with the sender, and its ticks can come late.
+    """
+    try:
+        table = json.loads(_text(root, "desc/physio/stream"))
+        table |= {"name": info.name, "rate": str(info.rate)}
+        exact = from_dict(table | {"participant": info.participant})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return exact if len(exact.channels) == len(info.channels) else None
+
+
+def _names(elements: Sequence[ElementTree.Element], part: str, n: int) -> list[str]:
+    """Return the name of each channel; generic where the description has none."""
+    labels = [_label(_text(e, "label") or _text(e, "name")) for e in elements[:n]]
+    labels += [""] * (n - len(labels))
+    names = [
+        label or d for label, d in zip(labels, _default_names(part, n), strict=True)
+    ]
+    if (pattern := _AXES.get(part)) is not None:  # "ACC_X", "x", "AccelX"
+        names = [
+            f"{part}.{match[1]}" if (match := re.fullmatch(pattern, x.lower())) else x
+            for x in names
+        ]
+    return unique(names)
+
+
+def _default_names(part: str, n: int) -> Sequence[str]:
+    if n == 1:
+        return [part]
+    if part in _AXES and n == 3:
+        return [f"{part}.{axis}" for axis in "xyz"]
+    return [f"{part}{i + 1}" for i in range(n)]
+
+
+def _rate(text: str, name: str) -> Fraction:
+    """Return a nominal rate (Hz), 0 for none."""
+    try:
+        value = float(text or "0")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"the rate of {name} is no number: {text[:LONGEST]!r}")
+    return max(Fraction(0), Fraction(value).limit_denominator(10**6))
+
+
+def _count(text: str, name: str) -> int:
+    """Return the number of channels."""
+    number = int(text) if re.fullmatch(r"\d{1,9}", text) else 1 if not text else -1
+    if not 0 <= number <= MOST_CHANNELS:
+        raise ValueError(
+            f"{name} declares {text[:LONGEST]!r} channels; a stream has at most "
+            f"{MOST_CHANNELS}"
+        )
+    return number
+
+
+def _origin(text: str) -> Origin:
+    return Origin(text) if text in set(Origin) else Origin.MEASURED
+
+
+def _label(text: str) -> str:
+    """Return a label on one line, and of a length that a table can hold."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return (
+        text
+        if len(text) <= LONGEST
+        else f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+    )
+
+
+def _resolved(reference: re.Match[str]) -> str:
+    """Return a numeric reference, or nothing if XML forbids its character."""
+    code = int(reference[1], 16) if reference[1] else int(reference[2])
+    allowed = code <= 0x10FFFF and not _NO_XML.fullmatch(chr(code))
+    return reference[0] if allowed else ""
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    return (element.findtext(path) or "").strip()

@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import test_stages as laws
 
+import test_stages as laws
 from physio.core.block import Array, StreamInfo
 from physio.core.stage import OutputSchedule, Stage, State
 

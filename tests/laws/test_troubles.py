@@ -1,12 +1,12 @@
 """Every stage on everything that sensors give when something is wrong with them."""
 
 import pytest
-from test_stages import CASES
 
 from physio.core.block import StreamInfo
 from physio.core.stage import Stage
 from physio.testing.example_streams import DISTURBANCES
 from physio.testing.stage_laws import StageLaws
+from test_stages import CASES
 
 
 @pytest.mark.parametrize(

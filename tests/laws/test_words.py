@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from test_stages import CASES, classes
 
 from physio.core.block import StreamInfo
 from physio.core.stage import Chain, Fork, MaskBadSamples, Stage
+from test_stages import CASES, classes
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = re.compile("(What|How|Whether|Who|Whom|Whose|Which|Where|Why|When)\\b")

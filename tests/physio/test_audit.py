@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.preprocessing import StandardScaler
-from tables import table
 
 from physio.evaluation.folds import Fold, Folds
 from physio.evaluation.leakage.audit import Audit, audit
 from physio.evaluation.leakage.table_checks import fitted_outside
 from physio.evaluation.splits import divide, protocol
+from tables import table
 
 FEATURES = ["eda.scr_rate", "heart.rate", "motion.activity"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tables import table
 
 from physio.io import xdf
+from tables import table
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tables import table
 
 from physio import cli
 from physio.datasets import feature_table
 from physio.evaluation.leakage.audit import audit
 from physio.evaluation.splits import divide, protocol
+from tables import table
 
 Capture = pytest.CaptureFixture[str]
 

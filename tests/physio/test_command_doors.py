@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from bokeh.document import Document
-from test_engine import Script, block
 from typer.testing import CliRunner
 
 from physio.cli import app, session_folder
@@ -31,6 +30,7 @@ from physio.view.dashboard.figures.theme import THEMES
 from physio.view.dashboard.participant import ParticipantPage
 from physio.view.dashboard.session_state import SessionState
 from physio.view.terminal.keyboard import Keys, command
+from test_engine import Script, block
 
 INFO = StreamInfo("a.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 STREAMS = tuple(

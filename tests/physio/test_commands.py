@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from test_engine import EDA, EEG, PLAN, Script, columns, go, session, steady
 
 from physio.core.block import StreamInfo
 from physio.core.events import Item
@@ -15,6 +14,7 @@ from physio.io import xdf
 from physio.online.engine import run
 from physio.online.session import Session
 from physio.sinks.xdf import Xdf
+from test_engine import EDA, EEG, PLAN, Script, columns, go, session, steady
 
 
 @dataclass

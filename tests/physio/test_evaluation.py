@@ -17,7 +17,6 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 from statsmodels.stats.multitest import multipletests
-from tables import table
 from typer.testing import CliRunner
 
 from physio.cli import app
@@ -33,6 +32,7 @@ from physio.evaluation.models.baselines import (
 )
 from physio.evaluation.models.nested_cv import NestedCV
 from physio.evaluation.splits import protocol
+from tables import table
 
 STRESS = {"calm": ("calm",), "stress": ("stress",)}
 FEATURES = ["eda.scr_rate", "heart.rate", "motion.activity"]

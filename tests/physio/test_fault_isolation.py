@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 from bokeh.document import Document
 from rich.console import Console
-from test_engine import EDA, EEG, PLAN, go, session, steady
 from typer.testing import CliRunner
 
 from devices.simulated import Wristband
@@ -32,6 +31,7 @@ from physio.view.dashboard import html
 from physio.view.dashboard.document import ViewerPage
 from physio.view.dashboard.session_state import state_of_recording
 from physio.view.terminal.live import Terminal
+from test_engine import EDA, EEG, PLAN, go, session, steady
 
 PARTS = ("output_info", "initial_state", "schedule", "process", "on_events")
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import tomli_w
-from test_printable import recording
 from typer.testing import CliRunner
 
 from physio.cli import app
 from physio.core.json_table import is_nested_too_deep, json_table, stored_config
 from physio.core.recording import Recording
 from physio.io import xdf
+from test_printable import recording
 
 LIMITED = """
 import resource, sys

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_engine import EDA, PLAN, Script, steady
 
 from physio.core.protocols import FastClock
 from physio.inference import self_report
@@ -21,6 +20,7 @@ from physio.online.remote_control import (
     socket_address,
 )
 from physio.online.session import Session
+from test_engine import EDA, PLAN, Script, steady
 
 
 def answered(entrance: ControlSocket, refusal: str, ask: Callable[[], None]) -> Future:

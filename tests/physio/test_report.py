@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tables import table
 from typer.testing import CliRunner
 
 from physio.cli import app
@@ -15,6 +14,7 @@ from physio.datasets import feature_table
 from physio.view.plots.data_availability import missing_reasons, windows_per_condition
 from physio.view.reports.dataset import dataset_report
 from physio.view.reports.html_report import HtmlReport
+from tables import table
 
 
 def rows() -> pd.DataFrame:

@@ -15,7 +15,6 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
-from tables import table
 from xgboost import XGBClassifier, XGBRegressor
 
 from physio import config
@@ -23,6 +22,7 @@ from physio.core.block import Array
 from physio.evaluation.models.baselines import FoldData, SklearnModel
 from physio.evaluation.models.sklearn_config import ADAPTERS
 from physio.evaluation.splits import Loso, divide
+from tables import table
 
 TREES = {"max_depth": 3, "learning_rate": 0.05, "subsample": 0.8, "n_jobs": 1}
 FEATURES = ["eda.scr_rate", "heart.rate", "motion.activity"]

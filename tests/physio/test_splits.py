@@ -8,12 +8,12 @@ import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from tables import table
 
 from physio.evaluation import folds as stored
 from physio.evaluation.folds import Folds
 from physio.evaluation.row_index import overlapping
 from physio.evaluation.splits import PROTOCOLS, divide, protocol
+from tables import table
 
 
 def exact(message: str) -> str:

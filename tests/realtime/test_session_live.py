@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyxdf
-from test_lsl_live import sending
 
 from devices.board import Board
 from devices.lsl import Inlet
@@ -16,6 +15,7 @@ from physio.core.protocols import WallClock
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig
 from physio.sinks.xdf import Xdf
+from test_lsl_live import sending
 
 RATES = {"headset.eeg": 250, "band.eda": 4, "board.eeg": 250}
 

@@ -158,7 +158,7 @@ _KINDS: Final = {
         "aten::_softmax_backward_data", "aten::gelu", "aten::gelu_backward",
     ),
 }  # fmt: skip
-"""What a step spends its time on, by torch's names of it."""
+"""Parts of a training step, by torch's names."""
 
 
 def _spent(epoch: Callable[[], float]) -> dict[str, float]:

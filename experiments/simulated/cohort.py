@@ -26,10 +26,10 @@ CHAINS: Final[Mapping[str, str]] = {
     "heart2": "chest.ecg",
     "resp": "chest.resp",
 }
-"""Which stream each chain reads, by the names that a session gives them."""
+"""Stream that each chain reads, by the names that a session gives them."""
 
 TRUTH: Final = "truth"
-"""What is kept of a participant beside the features of each chain."""
+"""Columns stored for a participant beside the features of each chain."""
 
 
 class SimulatedParticipant(NamedTuple):

@@ -27,7 +27,7 @@ from physio.training.save_weights import minimal_card, store
 Columns = tuple[tuple[str, str], ...]
 
 TRACKER: Final = "published-track"
-"""What the weights are called that answer from the last minutes."""
+"""Name of the weights that estimate from the last minutes."""
 
 _RESULTS: Final = "experiments/weights/results/published.json"
 _SHRINK: Final = 0.05

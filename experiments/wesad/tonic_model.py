@@ -17,10 +17,10 @@ WIDEST: Final = 4.0
 """An estimate is told where its interval is no wider than this factor."""
 
 WARMTH: Final = "temperature"
-"""What the skin's temperature is called among what moves the set point."""
+"""Name of skin temperature among the terms that move the set point."""
 
 BETWEEN: Final = ""
-"""What the time in no condition is called."""
+"""Name of the time outside all conditions."""
 
 _STEP: Final = 10.0  # s
 _END: Final = 2.0  # s, at the end of each step, over which conductance is averaged

@@ -95,10 +95,11 @@ def extract(
     backend: str = "serial",
     on_progress: Callable[[ExtractionResult], None] | None = None,
 ) -> list[ExtractionResult]:
-    """Write the table of a data set: a file a participant, the same by any engine.
+    """Write the feature table of a data set, one file a participant.
 
-    What is there and unchanged (sources, settings, code) stays. A participant that
-    fails is told of in the end, and does not stop the others.
+    Every backend gives the same table. A participant whose sources, settings and code
+    are unchanged is not computed again. A participant that fails does not stop the
+    others; its result holds the error.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def extract(
     engine
         Who computes: see `physio.offline.parallel.run_jobs`.
     heard
-        Is told what became of each participant, as soon as it is known.
+        Receives the result of each participant as soon as it is known.
 
     Raises
     ------

@@ -20,12 +20,12 @@ def attribution(model: RBTransformer, x: Array, seed: int) -> dict[str, Any]:
     Parameters
     ----------
     model
-        Which tells classes.
+        The classifier.
     x
-        Windows it never saw, shape (n, E, bands); those with a NaN are left out, and of
-        the rest at most 96 are looked at.
+        Held-out windows, shape (n, E, bands); those with a NaN are excluded, and at
+        most 96 of the rest are used.
     seed
-        Of which windows, and of whom a feature is taken from.
+        Seed of the drawn windows and of the windows that replace a feature.
 
     Returns
     -------

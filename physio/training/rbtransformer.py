@@ -255,7 +255,7 @@ def probabilities(model: RBTransformer, x: Array) -> Array:
 
 
 def oversampled(x: Array, y: Any, seed: int) -> tuple[Array, Any]:
-    """Return windows with all classes as common as the commonest one, by SMOTE.
+    """Return windows with all classes oversampled to the majority class by SMOTE.
 
     Parameters
     ----------

@@ -30,12 +30,12 @@ class Learned(NamedTuple):
 class AdaptiveThresholdLDA:
     """Discriminant analysis with a filter that tracks the participant's threshold.
 
-    The order in which a discriminant puts the windows of somebody new is nearly right,
-    where it cuts them is not: participants differ by an offset. The offset is Gaussian
-    among participants, as seen on training participants left out; of somebody new it is
-    inferred window by window, together with the class, from the windows so far. No
-    label of that participant is used but that the calibration is rest, and no window of
-    the future; nothing is told of the time but that states last.
+    A discriminant ranks the windows of a new participant nearly rightly, but its
+    threshold does not fit: participants differ by an offset. The offset is assumed
+    Gaussian among participants, estimated on held-out training participants. For a new
+    participant, offset and class are inferred together, window by window, from the past
+    windows. The only label used is that the calibration is a baseline; time enters only
+    through the persistence of states.
 
     Parameters
     ----------

@@ -1,28 +1,29 @@
-"""Tables of features: one row a window, on disk as Parquet, a file a participant.
+"""Feature tables: one row per window, stored as one Parquet file per participant.
 
-What every table has, beside its features:
+Columns of every table, including its features:
 
 ``dataset``, ``subject``, ``session``, ``trial``
-    Which recording the window is of, as the data set names it.
+    Identifiers of the window's recording, as in the data set.
 ``segment``
-    Which segment of the protocol of that recording it lies in, from 0; -1 for none.
+    Number of the protocol segment that contains the window, from 0; -1 for none.
 ``label``
-    What the study calls that segment; empty where the window lies in none.
+    Label of that segment in the study; empty if no segment contains the window.
 ``start_sample``, ``end_sample``
-    The window, in samples of the source (`SOURCE` in the metadata); the end excluded.
+    Start and end of the window in samples of the source (`SOURCE` in the metadata); the
+    end is excluded.
 ``support_start_sample``
-    The first sample of the source that any of its features depends on: at or before
-    ``start_sample``, as a stage may remember longer than a window lasts.
+    First sample of the source on which any feature of the window depends. It is at or
+    before ``start_sample``, as the memory of a stage may exceed the window.
 ``start_s``, ``end_s``
-    The window on the session clock (s).
+    Start and end of the window on the session clock (s).
 ``rating.<name>``
-    What the participant answered about that segment; an answer, never a feature.
+    The participant's rating of that segment. It is a label, never a feature.
 ``<feature>``, ``<feature>.missing``
-    The value, and the `MissingReason` for which it is missing (0 where it is not).
+    Value of the feature, and the `MissingReason` of a missing value (0 if present).
 ``valid_fraction.<chain>``
-    The fraction of the window for which a chain had a valid value.
+    Fraction of the window in which the output of a chain was valid.
 ``quality.<chain>.<index>``
-    A signal quality index, its mean over the window; no feature either.
+    Mean of a signal quality index over the window. It is not a feature either.
 """
 
 import json
@@ -41,10 +42,10 @@ PLACE: Final = (
     *("subject", "session", "trial", "segment"),
     *("start_sample", "end_sample", "support_start_sample"),
 )
-"""The columns that say which samples of which recording a row is of."""
+"""Columns that identify the recording of a row and its samples."""
 
 TIME: Final = ("start_s", "end_s")
-"""The columns that tell the time, and so often the label."""
+"""Columns that contain time, from which the label can often be inferred."""
 
 LABEL: Final = "label"
 RATING: Final = "rating."
@@ -90,7 +91,7 @@ def about(path: Path) -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is not there, or not a whole Parquet file.
+        If the file is absent, or is not a complete Parquet file.
     """
     from pyarrow import ArrowInvalid, parquet
 
@@ -113,14 +114,13 @@ def read(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The rows of one participant after those of another, in natural order, as they
-        were recorded; ``attrs["files"]`` holds what each participant's file says of
-        itself.
+        Rows of all participants in natural order, each participant's rows in the order
+        of recording; ``attrs["files"]`` holds the metadata of each participant's file.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If nothing is there, or no table.
+        If the path does not exist, or holds no table.
     """
     path = Path(path)
     if not path.exists():
@@ -147,18 +147,18 @@ def read(path: str | Path) -> pd.DataFrame:
 def write(
     path: Path, tables: Iterable[Mapping[str, Any]], metadata: Mapping[str, Any]
 ) -> int:
-    """Write the rows of a participant, all or nothing; return how many there are.
+    """Write the rows of a participant, all or nothing; return their number.
 
     Parameters
     ----------
     path
-        The file. It appears whole, or stays as it was.
+        The file. It is replaced completely, or remains unchanged.
     tables
-        Columns of some rows each, as those of a trial: written as they come, so that
-        only one of them is in memory. All have the columns of the first one; what
-        another lacks is missing (why: no signal).
+        Tables of some rows each, such as those of a trial. They are written one after
+        another, so that only one of them is in memory. All have the columns of the
+        first table; a column that a later table lacks is missing (reason: no signal).
     told
-        What the file says of itself.
+        Metadata of the file.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -189,10 +189,10 @@ def write(
 
 
 def usable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the valid fraction of each sensor's windows, participant by participant.
+    """Return the valid fraction of each sensor's windows for each participant.
 
-    One row a participant, one column a chain (the mean of ``valid_fraction.<chain>``),
-    and the number of ``windows``.
+    One row per participant and one column per chain (the mean of
+    ``valid_fraction.<chain>``), and the number of ``windows``.
     """
     chains = [c for c in map(str, table.columns) if c.startswith(VALID_FRACTION)]
     participants = natural_sorted(table["subject"].unique())

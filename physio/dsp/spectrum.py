@@ -66,28 +66,29 @@ class Spectrum(Stage):
     ----------
     method
         ``welch``: Hann windows on segments that overlap by half [1]_. ``multitaper``:
-        the whole window under each of the sine-like tapers that keep a band of
-        ``bandwidth`` together best [2]_, weighted alike.
+        the whole window under each of the sine-like tapers that best concentrate power
+        in a band of ``bandwidth`` [2]_, with equal weights.
     window
-        How long a window is (s).
+        Length of a window (s).
     step
         Time from one output to the next (s).
     segment
-        How long a segment is (s), for ``welch``.
+        Length of a segment (s), for ``welch``.
     bandwidth
-        How wide the band is that a frequency is smeared over (Hz), for ``multitaper``.
+        Bandwidth over which a frequency is smeared (Hz), for ``multitaper``.
     low, high
-        The first and the last frequency (Hz).
+        Lowest and highest frequency (Hz).
     min_valid
-        Which part of the segments must be whole.
+        Proportion of the segments that must be complete.
 
     Notes
     -----
-    The mean of each segment is taken out. A segment with a missing sample is left out:
-    where too few are whole, the output is missing for the newest missing sample's
-    reason; a multitaper window is a single segment. Equal to `scipy.signal.welch` and
-    to a mean of `scipy.signal.periodogram` over `scipy.signal.windows.dpss` to
-    rounding. Deviation from [2]_: no adaptive weights. No delay beyond the window.
+    The mean of each segment is subtracted. A segment with a missing sample is excluded.
+    If too few segments are complete, the output is missing, for the reason of the
+    newest missing sample. A multitaper window is a single segment. Equal to
+    `scipy.signal.welch` and to a mean of `scipy.signal.periodogram` over
+    `scipy.signal.windows.dpss` to rounding. Deviation from [2]_: no adaptive weights.
+    No delay beyond the window.
 
     Shape (n, channels) to (m, frequencies times channels).
 

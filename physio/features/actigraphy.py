@@ -31,12 +31,12 @@ class AxisWindows(NamedTuple):
 
 @dataclass(frozen=True)
 class Actigraphy(Stage):
-    """Movement of a limb, and its change of posture.
+    """Movement and change of posture of a limb.
 
     ``activity`` is the standard deviation (g) of the magnitude of acceleration in the
-    last ``window`` s, which removes gravity without a filter. ``posture`` is the
-    angle (deg) between the mean acceleration of the last ``window`` s and that of the
-    last ``past`` s: 0 for a limb held as before.
+    last ``window`` s, which removes gravity without a filter. ``posture`` is the angle
+    (deg) between the mean acceleration of the last ``window`` s and that of the last
+    ``past`` s: 0 if the posture has not changed.
 
     Parameters
     ----------

@@ -34,11 +34,11 @@ _MEAN: Final = STATISTICS.index("mean")
 class BeatDetection(Stage):
     """Heart beats in an ECG or a pulse wave, as events.
 
-    Each lies at the R peak or the systolic peak and has the ``interval`` since the beat
-    before (s), missing (poor quality) unless it is accepted, a ``confidence``: the
-    correlation of its wave with those of the beats before it (0 to 1), and the
-    ``height`` of its wave, filtered, over the lowest value of the half second (ECG: 0.2
-    s) before.
+    Each event lies at the R peak or the systolic peak. Its ``interval`` is the time
+    since the previous beat (s), missing (poor quality) unless it is accepted. Its
+    ``confidence`` is the correlation of its wave with those of the previous beats (0 to
+    1). Its ``height`` is that of the filtered wave above the lowest value of the
+    preceding half second (ECG: 0.2 s).
 
     Parameters
     ----------
@@ -51,21 +51,22 @@ class BeatDetection(Stage):
     where the energy of the band-passed signal, averaged over the time of a peak,
     exceeds that averaged over the time of a beat. Deviations: filters are causal; the
     offset rests on the last 4 s instead of the whole record; a block longer than a beat
-    is none; a parabola through its neighbours places a peak between samples. The filter
-    delays the energy of an ECG by 36 ms: the beat is at the highest raw sample within
-    50 ms of there. Most of a pulse wave it does not delay, so that the beat is at the
-    filtered peak itself: on wrists, the highest raw sample wanders between the systolic
-    and the diastolic peak.
+    is rejected; a parabola through its neighbours places a peak between samples. The
+    filter delays the energy of an ECG by 36 ms: the beat is placed at the highest raw
+    sample within 50 ms of that point. The filter does not delay most of a pulse wave,
+    so the beat is placed at the filtered peak itself: on wrists, the highest raw sample
+    varies between the systolic and the diastolic peak.
 
     Confidence is the correlation with the mean of the last five beats' waves, after
-    [3]_, each wave laid at its beat. An interval is accepted when both its beats are
-    confident, it lasts 0.3 to 2 s, is 0.6 to 1.67 times the median of the sure ones
-    among the last 20 (three at least) and times the one before, if that was accepted.
-    Of a pulse wave the interval between the points half way up the two rises, which
-    are as good a place for a beat [4]_, must also agree to 50 ms: where a movement has
-    bent a wave, they do not. The delay is that of the longest wave and its averages.
+    [3]_, each wave aligned at its beat. An interval is accepted if both its beats are
+    confident, if it lasts 0.3 to 2 s, and if it is 0.6 to 1.67 times the median of the
+    reliable intervals among the last 20 (at least three) and 0.6 to 1.67 times the
+    previous interval, if that was accepted. For a pulse wave, the interval between the
+    half-rise points of the two waves, which locate a beat equally well [4]_, must also
+    agree to 50 ms; it does not agree where a movement has distorted a wave. The delay
+    is that of the longest wave and its averages.
 
-    Shape (n, channels) to (n, 4): a point stream, a row a sample.
+    Shape (n, channels) to (n, 4): a point stream, one row per sample.
 
     References
     ----------
@@ -115,7 +116,7 @@ class BeatDetection(Stage):
 
 
 def has_no_reason(x: Array) -> npt.NDArray[np.bool_]:
-    """Return which values are the NaN that has no reason.
+    """Return a mask of the values that are NaN without a reason.
 
     In a point stream such a row has no event, while a NaN with a reason is a gap.
     """
@@ -129,7 +130,7 @@ def mark_column(info: StreamInfo) -> int:
 
 
 def check_beats(info: StreamInfo, purpose: str, *columns: str) -> None:
-    """Raise unless a stream is of beats with these columns after the event."""
+    """Raise an error unless a stream holds beats with these columns after the event."""
     if not is_point(info) or info.names[1 : 1 + len(columns)] != columns:
         raise ValueError(
             f"{purpose}: put BeatDetection before it; {info.name!r} has "

@@ -16,7 +16,7 @@ from physio.features.cardiac.heart_rate import check_beats, mark_column
 Counts = npt.NDArray[np.int64]
 
 MIN_WINDOW: Final = {"sdnn": 120.0, "hf": 60.0, "lf": 120.0, "lf/hf": 300.0}
-"""The shortest window (s) that each index may rest on."""
+"""Shortest permitted window (s) of each index."""
 
 BANDS: Final = {"lf": (0.04, 0.15), "hf": (0.15, 0.40)}
 """Frequency bands (Hz) of the Task Force."""
@@ -42,8 +42,9 @@ class HRV(Stage):
     ``sdnn`` (ms): standard deviation of accepted intervals, 120 s; ``hf`` and ``lf``
     (ms^2): power of the intervals from 0.15 to 0.40 Hz, 60 s, and from 0.04 to 0.15 Hz,
     120 s; ``corrected``: the proportion of intervals of the last 60 s that were not
-    accepted as measured: corrected by `RRCorrection`, if it comes before, or left out
-    of ``sdnn`` and interpolated in the spectra. With ``ratio`` also ``lf/hf``, 300 s.
+    accepted as measured: they were corrected by `RRCorrection`, if it precedes this
+    stage, or else excluded from ``sdnn`` and interpolated in the spectra. With
+    ``ratio`` also ``lf/hf``, 300 s.
 
     Parameters
     ----------
@@ -52,19 +53,19 @@ class HRV(Stage):
     accepted
         Proportion of the beats in a window that must have an accepted interval.
     ratio
-        Give LF over HF as well. It is no measure of a balance of the nervous system
-        [2]_, and is refused from a wrist.
+        Compute LF/HF as well. It is not a measure of autonomic balance [2]_, and is
+        refused for wrist sensors.
 
     Notes
     -----
     From a pulse wave these are indices of *pulse-rate* variability, which movement and
-    the pulse's travel time change too. Spectra: intervals at their beats, a line from
-    one to the next sampled at 4 Hz, its mean subtracted, a Hann window, one-sided
-    periodogram, summed over the band. Deviation from [1]_: windows of 60 and 120 s in
-    place of 5 minutes. Each index is missing (warming up) until its own window has
-    passed, and (poor quality) where fewer than ``accepted`` of its beats are accepted,
-    they span less than four fifths of it, or fill less than 0.64: four fifths of that.
-    The delay is that of the beats.
+    pulse transit time affect too. Spectra: intervals at their beats, linearly
+    interpolated at 4 Hz, mean subtracted, Hann window, one-sided periodogram, summed
+    over the band. Deviation from [1]_: windows of 60 and 120 s in place of 5 minutes.
+    Each index is missing (warming up) until its own window has passed, and (poor
+    quality) where the proportion of accepted beats is below ``accepted``, where they
+    span less than four fifths of the window, or where their intervals fill less than
+    0.64 of it (four fifths of four fifths). The delay is that of the beats.
 
     Shape (n, 4 or more) to (m, 4 or 5).
 
@@ -164,7 +165,7 @@ class HRV(Stage):
 
 
 def _accepted(rows: Array) -> npt.NDArray[np.bool_]:
-    """Return which beats have an accepted interval, as it was measured."""
+    """Return a mask of the beats whose interval was accepted as measured."""
     return ~np.isnan(rows[:, 1]) & (rows[:, 2] == 0)
 
 

@@ -127,14 +127,14 @@ def _correct(
 
 @dataclass(frozen=True)
 class RRCorrection(Stage):
-    """Beats with clear errors corrected and marked; follows `BeatDetection`.
+    """Correction and marking of beats with clear errors; follows `BeatDetection`.
 
-    A beat whose interval was not accepted is compared with the beats before it. One
-    that came too early, so that the next lies where a single interval would have put
-    it, is left out (``mark`` 1); where a gap is two or three usual intervals long, the
-    missing beats are inserted at equal distances (2); one early with the next
-    late in return, as after an extrasystole, is moved half way (3). A beat as it was
-    measured has the mark 0, and an interval that cannot be explained stays missing.
+    A beat whose interval was not accepted is compared with the previous beats. An extra
+    beat, which is too early while the next beat lies one usual interval after the
+    previous one, is removed (``mark`` 1). In a gap of two or three usual intervals the
+    missed beats are inserted at equal distances (2). An ectopic beat, which is early
+    while the next beat is late by compensation, is moved half way (3). An uncorrected
+    beat has the mark 0, and an interval that cannot be explained remains missing.
 
     Parameters
     ----------
@@ -145,16 +145,15 @@ class RRCorrection(Stage):
     Notes
     -----
     The usual interval is the median of those accepted among the last 20; with fewer
-    than five nothing is corrected. The kinds are those of [1]_; the thresholds are
-    not: theirs follow the quartiles of 91 intervals around a beat, which are not
-    available yet when a beat is detected. Units and shape are those of `BeatDetection`:
-    a row for each sample, with the additional channel ``mark``. Corrected beats have
-    the confidence 0. The
-    delay is that of the beats, 2 s in which an early beat waits for the next, and the
-    length of a gap that is filled.
+    than five nothing is corrected. The kinds of error are those of [1]_, but the
+    thresholds differ: those of [1]_ follow the quartiles of 91 intervals around a beat,
+    which are not yet available when a beat is detected. Units and shape are those of
+    `BeatDetection`: a row for each sample, with the additional channel ``mark``.
+    Corrected beats have the confidence 0. The delay is that of the beats, 2 s in which
+    an early beat waits for the next, and the length of a gap that is filled.
 
-    Corrected intervals count as not accepted in `HeartRate` and `HRV`; only spectra and
-    ``sdnn`` read them, where a gap would bias more.
+    Corrected intervals count as not accepted in `HeartRate` and `HRV`; only the spectra
+    and ``sdnn`` use them, because a gap would bias these more.
 
     Shape (n, 4 or more) to (n, 5): rows of a point stream; the unit of intervals is s.
     Deviation from [1]_: the thresholds, as above.

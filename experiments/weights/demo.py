@@ -50,28 +50,29 @@ class TrainDemo:
     ----------
     headset, band
         The two devices: dataclasses with ``seed``, ``cycle``, ``seconds``, ``clock``,
-        whose stream ``.truth`` is what the participant feels.
+        whose stream ``.truth`` is the participant's true affect.
     electrodes
-        Of the headset. The network knows them by their place on the head, and learns to
-        do without any of them, so that it runs on other headsets.
+        Electrodes of the headset. The network identifies them by their position on the
+        head and is trained with some of them missing, so that it runs on other
+        headsets.
     columns
-        Features of the wristband, and how each is read.
+        Features of the wristband, and their transforms.
     participants, tested
         Number of participants to train on, and of further ones to test on.
     first
         The first participant's seed; the others' follow.
     cycles
-        How long the protocol takes (s): each participant has the next of these.
+        Durations of the protocol (s); participants take these values in turn.
     seconds
-        How long each participant is recorded (s).
+        Duration of each recording (s).
     rest
-        How long a participant's rest is (s).
+        Duration of a participant's rest (s).
     every
-        Time between the moments that are learned from (s).
+        Time between training moments (s).
     rater
         Standard deviation of the rater's noise, on [-1, 1].
     epochs, seed
-        Of the network's training.
+        Number of epochs and random seed of the network's training.
     """
 
     headset: Any
@@ -233,7 +234,7 @@ class TrainDemo:
 
 
 def record(device: Any, seconds: float, name: str = "participant") -> Recording:
-    """Return what a device, a dataclass, sends in ``seconds`` s, as fast as it can."""
+    """Return the recording of ``seconds`` s of a device (a dataclass), at full speed."""
     clock = FastClock()
     streams: dict[str, list[Block]] = {}
     events_of: dict[str, list[Events]] = {}

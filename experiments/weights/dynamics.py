@@ -15,21 +15,21 @@ STEP: Final = 4.0
 """Time between moments (s)."""
 
 START: Final = 60.0
-"""From when on most windows are full (s)."""
+"""Time from which most windows are full (s)."""
 
 LAGS: Final = (0.5, 4.0, 8.0, 16.0, 30.0, 60.0, 100.0)
-"""Within what times features may follow what is felt (s)."""
+"""Candidate lags of features behind affect (s)."""
 
 _PLACES: Final = (("Fp1", "Fp2"), ("C3", "C4"), ("P7", "P8", "O1", "O2"))
 _RIGHT: Final = ("Fp2", "C4", "P8", "O2")
 _LEFT: Final = ("Fp1", "C3", "P7", "O1")
 _BANDS: Final = ("theta", "alpha", "beta", "gamma")
-_RARE: Final = ("eda.scr_amplitude",)  # only there while there are responses
+_RARE: Final = ("eda.scr_amplitude",)  # missing without SCRs
 _RATER: Final = 0.2**2
 
 
 class PersonTraces(NamedTuple):
-    """A participant's moments, prepared, (n, features), and what was felt, at 4 Hz."""
+    """A participant's prepared features, (n, features), and true affect, at 4 Hz."""
 
     x: Array
     felt: Array
@@ -38,8 +38,8 @@ class PersonTraces(NamedTuple):
 def gather(columns: Sequence[str]) -> Array:
     """Return the weights of features in each channel, (channels, features).
 
-    The electrodes of a place together, band by band; alpha of the right side less that
-    of the left; of the other features each by itself.
+    EEG channels are means over the electrodes of a region, for each band, and the alpha
+    asymmetry, right less left. Each other feature is a channel of its own.
     """
     channels: list[dict[str, float]] = [
         {f"eeg.de.{band}.{e}": 1.0 for e in place}
@@ -64,16 +64,16 @@ def know(
     Parameters
     ----------
     participants
-        They; their moments `STEP` apart, from `START` on.
+        Training participants; moments `STEP` apart, from `START` on.
     columns
         The features.
     moments
-        How far back noise is to be known.
+        Number of lags of the noise autocovariance.
 
     Notes
     -----
-    What a participant lacks counts as usual here. Effects that chance alone would give
-    are drawn to 0, each by its own error (the positive part of James and Stein's).
+    A missing value counts as the mean. Effects are shrunk to 0 according to their
+    standard error (positive-part James-Stein estimator).
     """
     channels = gather(columns)
     n = len(participants[0].x)
@@ -98,7 +98,7 @@ def know(
     for j, seconds in enumerate(lag.tolist()):
         effects[j], spread[j] = _among(x[:, :, j], after[seconds], noise[j])
     cov = np.cov((y - mean).reshape(-1, 3).T)
-    if (short := moments - noise.shape[1]) > 0:  # what lasts so long is not known
+    if (short := moments - noise.shape[1]) > 0:  # no estimate of such long lags
         noise = np.pad(noise, ((0, 0), (0, short)), mode="edge")
     return DynamicsParameters(
         level, channels, scale, lag, effects, spread, noise[:, :moments], mean, cov,
@@ -107,13 +107,13 @@ def know(
 
 
 def follow(x: Array, lag: float) -> Array:
-    """Return what follows within ``lag`` s, at 4 Hz; at rest to begin with."""
+    """Return a response that lags by ``lag`` s, at 4 Hz; it begins at rest."""
     a = 1 - np.exp(-0.25 / lag)
     return np.asarray(lfilter([a], [1, a - 1], x, axis=0, zi=(1 - a) * x[:1])[0])
 
 
 def _lags(x: Array, after: dict[float, Array]) -> npt.NDArray[np.float64]:
-    """Return for each channel the lag with which it goes with arousal most closely."""
+    """Return the lag of each channel with the highest correlation with arousal."""
     lags = []
     for j in range(x.shape[2]):
         z = x[:, :, j] - x[:, :, j].mean(axis=1, keepdims=True)
@@ -131,7 +131,7 @@ def _lags(x: Array, after: dict[float, Array]) -> npt.NDArray[np.float64]:
 def _residual(
     x: Array, after: dict[float, Array], lag: npt.NDArray[np.float64]
 ) -> Array:
-    """Return what each participant's own effects leave of each channel, like ``x``."""
+    """Return each channel less the participant's own effects, shaped like ``x``."""
     residual = np.empty_like(x)
     for j, seconds in enumerate(lag.tolist()):
         f = after[seconds]
@@ -145,7 +145,7 @@ def _residual(
 
 
 def _apart(residual: Array, head: npt.NDArray[np.bool_]) -> Array:
-    """Return mixtures, on the head and elsewhere, whose noises go their own ways."""
+    """Return mixtures with uncorrelated noise, for EEG and other channels apart."""
     within = residual - residual.mean(axis=1, keepdims=True)
     scale = np.eye(residual.shape[2])
     for group in (np.flatnonzero(head), np.flatnonzero(~head)):
@@ -161,7 +161,7 @@ def _apart(residual: Array, head: npt.NDArray[np.bool_]) -> Array:
 
 
 def _among(x: Array, felt: Array, noise: Array) -> tuple[Array, Array]:
-    """Return mean and covariance of effects among participants, chance taken off."""
+    """Return mean and covariance of effects over participants, less chance."""
     inner = np.linalg.inv(definite(toeplitz(noise)))
     chance = np.linalg.inv(
         np.einsum("pta,ts,psb->pab", felt, inner, felt, optimize=True)
@@ -184,7 +184,7 @@ def _autocovariance(rows: Array) -> Array:
 
 
 def _wander(off: Array) -> float:
-    """Return how fast what is felt wanders (s): as a smooth process does."""
+    """Return the time constant of affect (s), taken as a smooth process."""
     corr = np.mean([_autocovariance(off[:, :, d]) for d in range(3)], axis=0)
     corr, t = corr / corr[0], np.arange(len(corr)) * STEP
     taus = np.arange(10.0, 91.0)

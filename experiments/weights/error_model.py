@@ -39,10 +39,10 @@ def drawn(
     model
         A joint Gaussian of features and all three ratings.
     share
-        Of each rating's covariances with the features that is kept, (3,).
-    ratings, said
-        Of each participant what they rated, and what was said of them when left out;
-        its standard deviations are set to what was missed by.
+        Proportion of each rating's covariances with the features to retain, (3,).
+    ratings, estimates
+        Ratings of each participant, and the held-out estimates of them. The standard
+        deviations of the outputs are set to the size of the errors.
     """
     f = model.config.features
     cov = model.cov.copy()
@@ -53,7 +53,7 @@ def drawn(
     shrunk = []
     for s in estimates:
         mean = prior + share * (s[:, 0] - prior)
-        # With a share b of the covariances, b squared of what was explained is.
+        # A share b of the covariances explains b squared of the explained variance.
         unexplained = sd**2 - share**2 * (sd**2 - s[:, 1] ** 2)
         shrunk.append(np.stack([mean, np.sqrt(unexplained)], axis=1))
     missed = np.nanmean((np.concatenate(ratings) - _means(shrunk)) ** 2, axis=0)
@@ -69,9 +69,10 @@ def drawn(
 def measured(
     estimates: Array, prior: tuple[Array, Array], rater: float
 ) -> tuple[Array, Array]:
-    """Return estimates as measurements of what is felt: where, and how precise.
+    """Return estimates as measurements of affect, and their precision.
 
-    Shape (n, 3) each; the step from the prior's mean, NaN where nothing is said.
+    Shape (n, 3) each. A measurement is the step from the prior's mean, NaN where there
+    is no estimate.
     """
     felt = np.maximum(prior[1] ** 2 - rater**2, 1e-4)
     var = np.maximum(estimates[:, 1] ** 2 - rater**2, 1e-3)
@@ -89,19 +90,19 @@ def believed(
 
     Parameters
     ----------
-    said
-        What it says of participants left out, its ``share`` being 1.
+    estimates
+        Its estimates of held-out participants, with a ``share`` of 1.
     share
-        How much of each step is to be believed, (3,).
+        Proportion of each step from the prior's mean to retain, (3,).
     knows
-        What it knows.
+        Parameters of the smoother.
     ratings
-        What these participants rated.
+        Ratings of these participants.
 
     Returns
     -------
-    told, rater
-        What it then says, and the variance by which ratings miss it, (3,).
+    estimates, rater
+        Outputs after shrinkage, and the variance of the ratings about them, (3,).
     """
     felt = np.diag(knows.cov)
     explained = [felt + knows.rater - s[:, 1] ** 2 for s in estimates]
@@ -119,8 +120,8 @@ def believed(
 def widths(ratings: Sequence[Array], estimates: Sequence[Array]) -> Array:
     """Return half-widths of intervals of held-out ratings, (3, levels).
 
-    In standard deviations about the mean: what a normal distribution has at 1.28 for 80
-    in 100, ratings that pile up at the ends of a scale have elsewhere.
+    The unit is the standard deviation. The 80 % interval of a normal distribution ends
+    at 1.28; that of ratings that pile up at the ends of a scale ends elsewhere.
     """
     off = np.concatenate(ratings) - _means(estimates)
     size = np.abs(off) / np.concatenate([s[:, 1] for s in estimates])
@@ -152,7 +153,7 @@ def correlations(
 
 
 def keep(names: Sequence[str], errors: Array, marks: Mapping[str, str]) -> None:
-    """Store how the errors of shipped experts go together, pair by pair."""
+    """Store the correlation of the errors of each pair of shipped experts."""
     known = json.loads(ERRORS.read_text("utf-8")) if ERRORS.is_file() else {"pairs": {}}
     for i, a in enumerate(names):
         for j, b in enumerate(names[:i]):
@@ -164,7 +165,7 @@ def keep(names: Sequence[str], errors: Array, marks: Mapping[str, str]) -> None:
 
 
 def known(names: Sequence[str]) -> Array:
-    """Return what `keep` stored of some experts, (3, k, k)."""
+    """Return the error correlations of some experts stored by `keep`, (3, k, k)."""
     pairs = json.loads(ERRORS.read_text("utf-8"))["pairs"]
     matrix = np.tile(np.eye(len(names)), (3, 1, 1))
     for i, a in enumerate(names):
@@ -177,8 +178,8 @@ def known(names: Sequence[str]) -> Array:
 def participants(ratings: Sequence[Array], estimates: Sequence[Array]) -> Array:
     """Return variances of the constant errors of participants, (3, 1, 1).
 
-    The variance of participants's mean errors, less what a participant's few
-    independent moments leave of it by chance.
+    The variance of the participants' mean errors, less the part that is due to chance
+    because each participant has few independent moments.
     """
     errors = [r - s[:, 0] for r, s in zip(ratings, estimates, strict=True)]
     variance = np.zeros((3, 1, 1))
@@ -190,7 +191,7 @@ def participants(ratings: Sequence[Array], estimates: Sequence[Array]) -> Array:
         inside = [e - e.mean() for e in rows]
         corr = _autocorrelation(inside)
         alive = np.logical_and.accumulate(corr > 0)
-        worth = 2 * np.sum(corr * alive) - 1  # moments for one look
+        worth = 2 * np.sum(corr * alive) - 1  # moments per independent one
         chance = np.mean([np.var(e) * worth / len(e) for e in rows])
         variance[d] = max(np.var([e.mean() for e in rows], ddof=1) - chance, 0.0)
     return variance

@@ -85,8 +85,8 @@ def held_out_ratings(
 def participants(away: Sequence[PersonRatings], prior: Array, p: int) -> Array:
     """Return covariances of participant effects, (3, p, p).
 
-    The variances of a participant's offset and, with ``p`` of 2, of their gain that
-    make what was rated most likely, given what was said when they were left out.
+    The variances of a participant's offset and, if ``p`` is 2, of the gain. They
+    maximise the likelihood of the ratings given the held-out estimates.
     """
     cov = np.zeros((len(DIMENSIONS), p, p))
     for d in range(len(DIMENSIONS)):
@@ -120,13 +120,13 @@ def likely(t: PersonRatings, d: int, phi: Array, var: Array) -> float:
 
 
 def pairs_of(a: Array, b: Array) -> Any:
-    """Return rows of both side by side."""
+    """Return pairs of rows of both arrays."""
     rows = np.broadcast_to(b, a.shape) if b.ndim < a.ndim else b
     return zip(a, rows, strict=True)
 
 
 def mean_of(x: Array) -> Array:
-    """Return the mean over the first axis of what is there; NaN where nothing is."""
+    """Return the mean of the finite values over the first axis; NaN without any."""
     count = np.isfinite(x).sum(axis=0)
     total = np.where(np.isfinite(x), x, 0.0).sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -32,7 +32,7 @@ TRACKER: Final = "published-track"
 _RESULTS: Final = "experiments/weights/results/published.json"
 _SHRINK: Final = 0.05
 _ALARM: Final = (
-    0.01  # of moments of participants left out that count as unlike all seen
+    0.01  # proportion of held-out moments that count as novel
 )
 _PAST: Final = (
     " The estimate uses the last 400 s; a baseline is not needed and has no effect."
@@ -48,9 +48,10 @@ _LIMITS: Final = (
 class Fitted(NamedTuple):
     """A fitted expert, and its outputs for held-out participants.
 
-    ``held_out``: of each training participant, left out, mean and standard deviation at
-    each moment, shape (n, 2, 3); ``limit``: see `Gaussian.surprise`; ``widths``: halves
-    of intervals in standard deviations, see `experiments.weights.error_model.widths`.
+    ``held_out``: mean and standard deviation at each moment of each training
+    participant, held out of the fit, shape (n, 2, 3); ``limit``: see
+    `Gaussian.surprise`; ``widths``: half-widths of intervals in standard deviations,
+    see `experiments.weights.error_model.widths`.
     """
 
     model: Gaussian | GaussianSmoother
@@ -68,23 +69,23 @@ class TrainPublishedExperts:
     Parameters
     ----------
     devices
-        What each participant wears: see `experiments.simulated.cohort.SimulatedCohort`.
+        Devices of each participant: see `experiments.simulated.cohort.SimulatedCohort`.
     experts
-        The features of each expert, and how each is read.
+        Features of each expert, and their transforms.
     participants, first
         Number of participants to train on, and the seed of the first.
     tested, first_tested, fewer
         Number of participants to test on, and the seed of the first; number of these
         tested with fewer devices.
     seconds, rest
-        How long each is recorded, and how long the rest is (s).
+        Duration of each recording, and of the rest (s).
     every
         Time between the moments of training and test (s).
     folds
-        In how many parts participants are left out.
+        Number of folds of participants.
     personal
-        In which ratings a participant's own offset is learned from labels: those where
-        it helps participants never seen
+        Ratings with an offset per participant that is learned from labels: those where
+        the offset improves estimates of held-out participants
         (experiments/simulated/results/label-calibration.json).
     rater
         Standard deviation of the rater's noise, on [-1, 1].
@@ -114,9 +115,9 @@ class TrainPublishedExperts:
         Parameters
         ----------
         root
-            Folder in which simulated participants are kept once they are made, if any.
+            Folder that stores simulated participants once they are computed, if any.
         out
-            Where the weights go.
+            Folder for the weights.
         """
         began = time.monotonic()
         crowd = SimulatedCohort(self.devices, self.chains, self.seconds, 0.0, root)
@@ -178,7 +179,7 @@ class TrainPublishedExperts:
         out
             Folder of the weights.
         names
-            Experts that are fused.
+            Names of the fused experts.
         errors
             Correlations of their errors, (3, k, k).
         """

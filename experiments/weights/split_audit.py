@@ -19,7 +19,8 @@ from physio.training.participant_data import ParticipantData
 def settled(participant: ParticipantData, recipe: GaussianRecipe, over: int) -> float:
     """Return the time (s) from which scored moments share no sample with the baseline.
 
-    A feature remembers: the first moments after the rest still rest on samples of it.
+    The first moments after the baseline still depend on its samples, because features
+    have memory.
     """
     return float(participant.rows.times[over]) + _memory(participant, recipe)
 
@@ -30,17 +31,17 @@ def audited(
     recipe: GaussianRecipe,
     by: Protocol | Collection[str],
 ) -> Audit:
-    """Audit a training run, or refuse it.
+    """Audit the split of a training run; raise an error if it leaks.
 
     Parameters
     ----------
     participants, seen
-        Everybody, and the moments that are learned from.
+        All participants, and the moments used for training.
     recipe
-        How an expert is fitted.
+        Settings of the fit of an expert.
     by
-        How participants are divided: a protocol, or the codes of those who are tested,
-        where all others train.
+        Split of participants: a protocol, or the codes of the test participants; all
+        others are then training participants.
 
     Raises
     ------
@@ -49,10 +50,10 @@ def audited(
 
     Notes
     -----
-    A row is a moment that is learned from; it rests on the ticks that its features
-    remember. A participant's rest is that participant's calibration. Where units have
-    no name but their number, as in simulated participants, there is no label, and
-    columns are not held against it.
+    A row is a moment used for training; it depends on the ticks within the memory of
+    its features. A participant's rest is that participant's calibration. If units have
+    only a number and no name, as in simulated participants, there is no label, and the
+    columns are not compared with it.
     """
     table = pd.concat(
         [_rows(p, m, recipe) for p, m in zip(participants, samples, strict=True)],
@@ -103,6 +104,6 @@ def _rows(
 
 
 def _memory(participant: ParticipantData, recipe: GaussianRecipe) -> float:
-    """Return how far back (s) the features reach that an expert reads."""
+    """Return the longest memory (s) of the features that an expert reads."""
     info = participant.rows.info
     return max(c.memory for c in info.channels if c.name in recipe.names)

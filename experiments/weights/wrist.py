@@ -32,7 +32,7 @@ from physio.training.participant_data import ParticipantData
 from physio.training.save_weights import minimal_card, results_text, store
 
 _ALARM: Final = (
-    0.01  # of moments of participants left out that count as unlike all seen
+    0.01  # proportion of held-out moments that count as novel
 )
 _PROTOCOL: Final = (
     "Figures: leave-one-participant-out; every participant's whole session is run "
@@ -72,18 +72,18 @@ class TrainWrist:
     Parameters
     ----------
     columns
-        The features, ``"<chain>.<channel>"``, and how each is read: ``raw``, ``sqrt``
+        The features, ``"<chain>.<channel>"``, and their transforms: ``raw``, ``sqrt``
         or ``log``.
     chains
-        Which stream each shipped chain reads.
+        Input stream of each shipped chain.
     name
-        What the weights are called.
+        Name of the weights.
     folder
-        Of the data set, in the folder of data.
+        Folder of the data set inside the folder of data.
     held_out
-        Participants whom the stored weights never see.
+        Participants held out of the training of the stored weights.
     dimensions
-        Which ratings are learned.
+        Ratings to learn.
     rest, settle, every
         See `physio.training.gaussian.GaussianRecipe`.
     seed
@@ -114,9 +114,9 @@ class TrainWrist:
         Parameters
         ----------
         root
-            The data set's folder, or the one that `folder` is in.
+            The data set's folder, or the folder that contains `folder`.
         out
-            Where a folder for the weights goes.
+            Parent of the folder for the weights.
 
         Returns
         -------
@@ -126,7 +126,7 @@ class TrainWrist:
         began = time.monotonic()
         data, participants, orders = self.participants(root)
         samples = {p.code: moments(p, self.recipe) for p in participants}
-        # Both splits are proved before either is used; one that leaks raises.
+        # Both splits are audited before use; a leak raises an error.
         proved = [
             audited(participants, list(samples.values()), self.recipe, by)
             for by in (Loso(), LeaveOrderOut())
@@ -171,12 +171,12 @@ class TrainWrist:
     def participants(
         self, root: Path | None
     ) -> tuple[Wesad, list[ParticipantData], dict[str, str]]:
-        """Return the data set, its participants, and who had which order of conditions.
+        """Return the data set, its participants, and each one's order of conditions.
 
         Raises
         ------
         ValueError
-            Where no folder is given.
+            If no folder is given.
         """
         if root is None:
             raise ValueError(

@@ -33,10 +33,10 @@ from physio.training.save_weights import minimal_card, results_text, store
 _USE: Final = "physio.models.pinn:Pinn"
 _RATE: Final = 4  # ticks a second
 _GROUPS: Final = (
-    2  # of training participants, each left out once to see how far off it is
+    2  # folds of training participants, to measure errors on held-out ones
 )
 _BAND: Final = (0.1, 0.9)
-_BLUR: Final = 1e-3  # uS: what a wristband tells apart
+_BLUR: Final = 1e-3  # uS: resolution of a wristband
 
 _PROTOCOL: Final = (
     "Figures: leave-one-participant-out, every 5 s within conditions, on the "
@@ -103,12 +103,12 @@ class TrainWristNetwork(TrainWrist):
     Parameters
     ----------
     epochs, rate
-        How long and how fast its forecasts learn on from where regression ends.
+        Number of epochs, and learning rate, of the forecasts; training starts from the
+        regression solution.
     quick
-        How many times as fast condition and ratings are learned, which begin at
-        nothing.
+        Factor on the learning rate of condition and ratings, which start at zero.
     width
-        Of its hidden layers.
+        Width of the hidden layers.
     """
 
     name: str = "wrist-network"
@@ -161,7 +161,7 @@ class TrainWristNetwork(TrainWrist):
         figures: list[dict[str, Any]],
         out: Path,
     ) -> model_card.Weights:
-        """Learn from all who are not held out, and store that with its figures."""
+        """Fit all participants but those held out; store the network and its scores."""
         trained_on = [p for p in participants if p.code not in self.held_out]
         network = self.learn(
             [samples[p.code] for p in trained_on], physics(data, CLASSES)
@@ -171,7 +171,7 @@ class TrainWristNetwork(TrainWrist):
         return store(out / self.name, card, network.model, network.rest, prior)
 
     def samples(self, participant: ParticipantData) -> NetworkSamples:
-        """Return the moments of a participant that are learned from."""
+        """Return a participant's moments for training."""
         moments = gaussian.moments(participant, self.recipe)
         column = _conductance(participant.rows, self.size.trace)
         times, samples = participant.rows.times, self.size.samples
@@ -208,7 +208,7 @@ class TrainWristNetwork(TrainWrist):
         return network
 
     def given(self, participant: NetworkSamples, rest: BaselinePrior) -> Moments:
-        """Return what the network reads of a participant, and what is so."""
+        """Return the network's inputs for a participant, and the targets."""
         z, _ = gaussian.centred(participant.moments, rest)
         ratings = participant.moments.ratings[:, self.recipe.picks]
         label = torch.from_numpy(np.asarray(participant.label, np.int64))
@@ -356,7 +356,7 @@ def _rated(model: Pinn, given: Moments) -> tuple[Array, Array]:
 def _gaussian(
     learned: gaussian.FittedGaussian, moments: gaussian.TrainingSamples
 ) -> tuple[Array, Array]:
-    """Return what the joint Gaussian of the same features says of the same moments."""
+    """Return estimates of the joint Gaussian on the same features and moments."""
     z, extra = gaussian.centred(moments, learned.rest)
     outputs = np.array([learned.model.predict(row, extra) for row in z])
     return outputs[:, 0], outputs[:, 1]
@@ -365,7 +365,7 @@ def _gaussian(
 def _prior(
     participants: Sequence[gaussian.TrainingSamples], recipe: gaussian.GaussianRecipe
 ) -> tuple[Array, Array]:
-    """Return mean and deviation of what was rated, a unit counting once, (3,) each."""
+    """Return mean and SD of the ratings, each unit weighted equally, (3,) each."""
     rated = np.concatenate(
         [[p.ratings[p.unit == k][0] for k in np.unique(p.unit)] for p in participants]
     )

@@ -15,18 +15,18 @@ _RATE: Final = 4  # samples a second of what is forecast
 _ORDER: Final = 20  # of the autoregression, at 2 values a second
 _SHRINK: Final = 500.0
 _BELIEF: Final = 0.8
-"""Share of what is learned on that is the regression's answer, not what came.
+"""Weight of the regression's forecast in the training target; the rest is the data.
 
-Descent on what came alone follows the participants who train: of participants left out
-its forecasts were worse than those that it began from.
+Gradient descent on the data alone overfits the training participants: in held-out
+participants the forecasts were worse than those of the initial regression.
 """
 
-_ABSOLUTE: Final = 1.5  # how much more a minute counts that moves more
+_ABSOLUTE: Final = 1.5  # extra weight of minutes with more change
 
 
 @dataclass(frozen=True)
 class Persistence:
-    """Skin conductance stays where it is: the newest value of ``x``."""
+    """Persistence forecast: the newest value of ``x``."""
 
     def __call__(self, given: FoldData) -> Array:
         return np.asarray(given.x[given.fold.test, -1], np.float64)
@@ -47,12 +47,12 @@ class RidgePast:
 
 @dataclass(frozen=True)
 class Autoregression:
-    """The next half second from the ten seconds before it, again and again.
+    """Iterated autoregression: the next half second from the ten seconds before it.
 
     Parameters
     ----------
     horizon
-        How far ahead the answer is (s).
+        Forecast horizon (s).
     """
 
     horizon: float
@@ -82,7 +82,8 @@ def autoregression(traces: Array) -> Array:
 def iterated(weights: Array, horizon: float) -> Array:
     """Return the autoregression iterated to ``horizon`` s, as weights of past values.
 
-    Of values relative to the newest one, half a second to ten seconds ago, shape (20,).
+    Shape (20,). The past values, half a second to ten seconds ago, are relative to the
+    newest one.
     """
     ahead = np.zeros(_ORDER)  # the sum of steps, by the newest steps
     moving = np.eye(_ORDER)  # row i: the step i ago, by the steps known
@@ -104,24 +105,24 @@ class EdaForecast:
     Parameters
     ----------
     horizon
-        Which of its horizons is answered (s).
+        Horizon of the forecast (s), one of the network's.
     ahead
-        Skin conductance at all horizons (uS), shape (n, horizons); of rows that train
-        alone it is looked at.
+        Skin conductance at all horizons (uS), shape (n, horizons); only training rows
+        are read.
     z
         Features relative to rest, scaled, shape (n, f).
     labels
-        Number of each row's class, shape (n,); of rows that train alone.
+        Class index of each row, shape (n,); only training rows are read.
     alpha, beta
-        Of each participant (1/min; uS/min of each class), by code; those of the
-        training participants count.
+        Parameters of each participant (1/min; uS/min of each class), by code; only
+        training participants are read.
     config
-        Of the network.
+        Settings of the network.
     epochs, rate
-        How long and how fast it learns on from where linear regression ends.
+        Number of epochs, and learning rate; training starts from linear regression.
     memory
-        Forecasts by the name of the fold: shared, the network is trained once for all
-        horizons.
+        Forecasts by the name of the fold; if shared, the network is trained once for
+        all horizons.
     """
 
     horizon: float
@@ -141,7 +142,7 @@ class EdaForecast:
         return self.memory[given.fold.name][:, at]
 
     def _forecasts(self, given: FoldData) -> Array:
-        """Return what is forecast at all horizons, shape (m, horizons)."""
+        """Return the forecasts at all horizons, shape (m, horizons)."""
         train, test = given.fold.train, given.fold.test
         participants = given.rows.ids("subject")
         model = trained(
@@ -179,24 +180,24 @@ def trained(
     seed: int,
     quick: float = 1.0,
 ) -> Pinn:
-    """Return a network that begins as linear regression and learns on from there.
+    """Return a network initialised as linear regression and then trained.
 
     Parameters
     ----------
     config
-        Of the network.
+        Settings of the network.
     moments
-        What trains.
+        Training moments.
     participants
-        Whose each moment is, shape (n,).
+        Participant of each moment, shape (n,).
     physics
         ``alpha_0`` (1/min) and ``beta`` (uS/min) of each class.
     epochs, rate
-        How long and how fast.
+        Number of epochs, and learning rate.
     seed
-        Of all chance.
+        Random seed.
     quick
-        How many times as fast emotion is learned, which begins at nothing.
+        Factor on the learning rate of the emotion part, which starts at zero.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -223,7 +224,7 @@ def trained(
 
 
 def _paces(model: Pinn, rate: float, quick: float) -> list[dict[str, Any]]:
-    """Return the parameters of the skin, and of emotion at a pace of their own."""
+    """Return the EDA and emotion parameters, each group with its learning rate."""
     feeling = [
         p for m in (model.feel, model.classify, model.rate) for p in m.parameters()
     ]
@@ -234,10 +235,10 @@ def _paces(model: Pinn, rate: float, quick: float) -> list[dict[str, Any]]:
 
 @torch.no_grad()
 def begin(model: Pinn, moments: Moments, participants: Any) -> None:
-    """Set the linear part to what is known without descent, and split it in two.
+    """Initialise the linear part as the mean of two regressions.
 
-    Half of it is an autoregression, half a ridge regression in which minutes that move
-    more count more: each alone errs elsewhere.
+    One half is an autoregression, the other a ridge regression that weights minutes
+    with more change more strongly: the two have different errors.
     """
     shape, now, spread = look_back(moments.trace)
     x, s = shape.double().numpy(), spread[:, 0].double().numpy()

@@ -14,7 +14,7 @@ from physio.core.block import Array
 from physio.features.eda.decomposition import decompose
 
 WIDEST: Final = 4.0
-"""An estimate is told where its interval is no wider than this factor."""
+"""Largest ratio of the interval's ends for which an estimate is reported."""
 
 WARMTH: Final = "temperature"
 """Name of skin temperature among the terms that move the set point."""
@@ -40,7 +40,7 @@ class Estimate(NamedTuple):
 
     @property
     def known(self) -> "Estimate":
-        """The same; its value NaN where the interval is wider than `WIDEST`."""
+        """This estimate, with NaN as value if the interval is wider than `WIDEST`."""
         near, far = sorted((abs(self.low), abs(self.high)))
         if self.low * self.high > 0 and far <= WIDEST * near:
             return self
@@ -56,7 +56,7 @@ class TonicRelaxation:
     time
         The time constant ``1 / alpha_0`` (min).
     size
-        Of each condition ``beta / alpha_0``: how far it moves the level at last (uS).
+        ``beta / alpha_0`` of each condition: its asymptotic effect on the level (uS).
     wander, noise
         Standard deviations: of the walk of the set point in a minute, and of each value
         (uS).
@@ -77,14 +77,14 @@ class ParticipantFit:
     level
         Skin conductance at the end of each step (uS, NaN where missing), shape (n,).
     phasic
-        What of it is phasic (uS), shape (n,).
+        Phasic part of the level (uS), shape (n,).
     moves, centre
-        What moves the set point: its mean over each step, and its mean times how far
-        after the middle of the step (min) it is; shape (n, k) each.
+        Inputs that move the set point: the mean of each input over each step, and its
+        mean weighted by the time after the middle of the step (min); shape (n, k) each.
     names
-        What these are: the conditions, `BETWEEN`, `WARMTH`.
+        Names of the inputs: the conditions, `BETWEEN`, `WARMTH`.
     changes
-        How often the condition changes.
+        Number of changes of condition.
     """
 
     level: Array
@@ -112,8 +112,8 @@ def session(
     rate
         Its samples a second (Hz).
     conditions
-        Name, begin and end (s after the first sample) of each part; a name may come
-        again. The time in none of them counts as a condition of its own.
+        Name, begin and end (s after the first sample) of each part; names may repeat.
+        The time outside all parts counts as a condition of its own.
     rest
         The condition whose ``beta`` is 0.
     warmth
@@ -158,29 +158,29 @@ def session(
 
 
 def fit(data: ParticipantFit, confidence: float = 0.95) -> TonicRelaxation:
-    """Return the parameters that are likeliest given a whole session.
+    """Return the maximum-likelihood parameters of a whole session.
 
     Parameters
     ----------
-    found
+    data
         The session.
     confidence
-        Of the intervals.
+        Level of the intervals.
 
     Notes
     -----
     The tonic level T obeys ``dT/dt = gamma * (-alpha_0 * (T - T0) + beta * e(t))`` with
-    gamma = 1/min and e(t) the labels; T0 is a random walk plus a multiple of the skin's
-    temperature; what is measured is T, a multiple of the phasic part, and white noise.
-    So the residual of the equation is white noise with a spread that is learned. As all
-    is linear but for ``alpha_0``, no network is needed to solve it: a Kalman filter
-    gives the likelihood, the sizes follow by least squares.
+    gamma = 1/min and e(t) the labels. T0 is a random walk plus a multiple of the skin's
+    temperature. The measured signal is the sum of T, a multiple of the phasic part, and
+    white noise. The residual of the equation is therefore white noise, whose spread is
+    estimated. As the model is linear in all but ``alpha_0``, no network is needed: a
+    Kalman filter gives the likelihood, and least squares give the sizes.
 
-    The interval of ``1 / alpha_0`` holds the values whose best likelihood is within a
-    drop of the highest one; that of a size alike, whatever ``alpha_0`` and the noises.
-    The drop is half a quantile of Fisher's F, with as many degrees of freedom as there
-    are changes of condition less what is estimated from them: a session with few
-    changes tells less than its many samples pretend.
+    The interval of ``1 / alpha_0`` contains the values whose profile likelihood is
+    within a drop of the maximum; the interval of a size is likewise profiled over
+    ``alpha_0`` and the noises. The drop is half a quantile of Fisher's F. Its degrees
+    of freedom are the changes of condition less the parameters estimated from them:
+    a session with few changes has less information than its number of samples suggests.
     """
     scale = float(np.nanstd(data.level)) or 1.0
     best = _highest(data, scale)
@@ -240,10 +240,10 @@ def _error(data: ParticipantFit, scale: float, best: Array) -> float:
 def _traced(
     data: ParticipantFit, scale: float, at: Array, best: Array
 ) -> tuple[Array, Array, Array]:
-    """Return for each time constant the likelihood with the noises that suit it best.
+    """Return the profile likelihood over time constants, with sizes and their errors.
 
-    From the middle outwards, each from where its neighbour ended; and the sizes and
-    their standard errors there.
+    The noises are optimised at each time constant, from the middle outwards; each
+    search starts from the solution of its neighbour.
     """
     middle = int(np.argmin(np.abs(at - best[0])))
     noises = {middle: best[1:]}
@@ -296,9 +296,9 @@ def _whitened(
 ) -> tuple[Array, float]:
     """Return standardized innovations of a Kalman filter, and their log variances.
 
-    The filter is linear: what is measured, each move of the set point, and the phasic
-    part go through it by themselves, to be put together by least squares. The state is
-    the level and its set point. Moves begin with the second step.
+    The filter is linear: the measured signal, each input of the set point and the
+    phasic part are filtered separately and combined by least squares. The state is the
+    level and its set point. Inputs begin with the second step.
     """
     n, k = moves.shape
     a = 1.0 / minutes
@@ -337,9 +337,10 @@ def _whitened(
 
 
 def _size(sizes: Array, errors: Array, height: Array, drop: float) -> Estimate:
-    """Return a size: at each time constant its profile is a parabola; the best of all.
+    """Return the size with the highest likelihood, and its interval.
 
-    The ends are where the parabola that reaches farthest is ``drop`` below the highest.
+    At each time constant the profile of a size is a parabola. The interval ends where
+    the widest parabola is ``drop`` below the maximum.
     """
     room = 2 * (height - (height.max() - drop))
     inside = room >= 0
@@ -352,7 +353,7 @@ def _size(sizes: Array, errors: Array, height: Array, drop: float) -> Estimate:
 
 
 def _means(values: Array) -> Array:
-    """Return the mean of each row over what is there; NaN where nothing is."""
+    """Return the mean of the finite values of each row; NaN without any."""
     present = np.isfinite(values)
     total = np.where(present, values, 0.0).sum(axis=1)
     count = present.sum(axis=1)
@@ -361,7 +362,7 @@ def _means(values: Array) -> Array:
 
 
 def _held(values: Array) -> Array:
-    """Return values, a line between its neighbours where one is missing."""
+    """Return values, with missing ones interpolated linearly."""
     present = np.isfinite(values)
     if not present.any():
         return np.zeros_like(values)

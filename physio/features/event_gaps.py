@@ -1,4 +1,4 @@
-"""Gaps in a stream of events, told apart from stretches without events."""
+"""Gaps in a stream of events, distinguished from stretches without events."""
 
 from typing import Final
 
@@ -13,10 +13,10 @@ _SHIFT: Final = np.uint64(1)
 
 @njit(cache=True)
 def missing_reasons(x: Array) -> Array:
-    """Return 0 for a row with data, else the NaN that says why not, shape (n, 1).
+    """Return 0 for a row with data, else a NaN with the reason, shape (n, 1).
 
-    Rows of a point stream, shape (n, channels), have the NaN without a reason where
-    there was no event: such a row has data. A NaN with a reason stays.
+    A row of a point stream, shape (n, channels), without an event is NaN without a
+    reason, and counts as data. A NaN with a reason stays.
     """
     y = np.empty((len(x), 1))
     for i in range(len(x)):

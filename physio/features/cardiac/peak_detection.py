@@ -18,13 +18,13 @@ RR_RANGE: Final = 0.3, 2.0
 """The shortest and the longest interval between beats (s)."""
 
 TEMPLATE_BEATS: Final = 5
-"""Number of beats with which a new one is compared."""
+"""Number of previous beats with which a new beat is compared."""
 
 RECENT_INTERVALS: Final = 20
-"""Number of intervals with which a new one is compared."""
+"""Number of previous intervals with which a new interval is compared."""
 
 RATIO_RANGE: Final = 0.6, 1 / 0.6
-"""Accepted range of an interval relative to the median, and to the one before."""
+"""Accepted range of an interval relative to the median and the previous interval."""
 
 _POOR: Final = MissingReason.POOR_QUALITY.nan
 _BRIDGE: Final = 0.05  # s
@@ -41,7 +41,7 @@ class Wave(NamedTuple):
     peak: float  # s, length of its peak
     beat: float  # s, length of the whole wave
     offset: float  # of the mean energy, that a peak must exceed
-    sign: int  # 1 where only what is above the mean counts
+    sign: int  # 1 where only energy above the mean counts
     around: float  # s on either side of its peak that are compared
     lag: float  # s, delay of the filtered peak behind the true one
     search: float  # s, distance from there to the raw peak; 0 for the filtered one
@@ -133,10 +133,10 @@ def _long_mean(energy: Array, tiles: Array, first: int, last: int) -> float:
 
 @njit(cache=True)
 def _template_correlation(known: Array, beats: int, wave: Array) -> float:
-    """Return the correlation of a wave with the mean of the last ones; add it to them.
+    """Return the correlation of a wave with the mean of the last waves; store the wave.
 
-    The wave is brought to mean 0 and length 1. With fewer than two to compare it with,
-    the correlation is 0.
+    The wave is normalized to mean 0 and norm 1. With fewer than two stored waves, the
+    correlation is 0.
     """
     middle, size = 0.0, 0.0
     for v in wave:
@@ -194,7 +194,7 @@ def _half_rise(ring: Array, peak: int, back: int) -> float:
 
 @njit(cache=True)
 def _median_interval(steady: Array) -> float:
-    """Return the median of the reliable intervals; NaN of fewer than three."""
+    """Return the median of the reliable intervals; NaN for fewer than three."""
     sure = steady[~np.isnan(steady)]
     return float(np.median(sure)) if len(sure) > 2 else np.nan
 

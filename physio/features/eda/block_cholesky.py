@@ -1,8 +1,8 @@
 """Cholesky factorization of a matrix that is a chain in time.
 
 Sample ``i`` couples three values of the filtered driver ``q``, four splines of the
-level and, in one setting, a line; so unknowns are eliminated in the order of time, and
-the front never holds more than nine.
+level and, in one setting, a line. Unknowns are therefore eliminated in the order of
+time, and the front never holds more than nine unknowns.
 """
 
 from typing import Final
@@ -78,7 +78,7 @@ def elimination_order(
 
 @njit(cache=True, error_model="numpy")
 def _add_spline(g: Array, k: int, weight: float, stiff: float) -> None:
-    """Add spline ``k`` and its coupling to the two before to the front."""
+    """Add spline ``k`` and its coupling to the two previous splines to the front."""
     g[k % KNOTS, k % KNOTS] += weight
     if k < 2 or stiff == 0.0:
         return

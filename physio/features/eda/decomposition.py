@@ -15,7 +15,7 @@ SETTINGS: Final = ("default", "cvxeda")
 """Names of the problems that `decompose` solves."""
 
 _KNOT: Final = 10.0  # s from knot to knot
-_BIN: Final = 0.25  # s over which noise is looked at
+_BIN: Final = 0.25  # s over which noise is measured
 _NOISE_GAIN: Final = (
     0.28  # sqrt(bin * energy of a response): gain of noise into the driver
 )
@@ -25,15 +25,15 @@ _MIN_NOISE: Final = 2e-4  # of the level: the lowest noise assumed of a sensor
 _POOR: Final = MissingReason.POOR_QUALITY.nan
 _LEAD: Final = 3.0  # s before the record in which responses may begin
 _MIN_SECONDS: Final = 10.0  # s
-_CVXEDA: Final = 8e-4, 1e-2  # what driver costs there, and the splines' weights
+_CVXEDA: Final = 8e-4, 1e-2  # costs of the driver there and of the splines' weights
 
 
 class Decomposition(NamedTuple):
     """Tonic level, phasic part and driver of skin conductance.
 
     ``tonic`` and ``phasic`` (uS) and ``driver`` (uS/s) have shape (n,); ``objective``
-    is in uS squared, ``gap`` the duality gap relative to it, ``steps`` those of the
-    solver.
+    is in uS squared, ``gap`` is the duality gap relative to it, and ``steps`` is the
+    number of solver steps.
     """
 
     tonic: Array
@@ -48,11 +48,12 @@ class Decomposition(NamedTuple):
 def noise_at_rest(y: Array, rate: float) -> float:
     """Return the noise (uS) in 0.25 s of the quietest quarter of a record.
 
-    The standard deviation, over 5 s, of second differences of values 0.25 s apart,
-    divided by the square root of 6 that white noise has there; of all stretches the
-    lower quartile. Above 8 Hz samples are averaged to about that first. At least
-    0.02 % of the median level: no sensor is assumed to have less. So it scales with the
-    signal, and is the same for a signal that is only sampled more often.
+    The standard deviation, over 5 s, of second differences of values 0.25 s apart is
+    divided by the square root of 6, its value for white noise; the result is the lower
+    quartile over all stretches. Signals sampled above 8 Hz are first averaged to about
+    that rate. The result is at least 0.02 % of the median level, as no sensor is
+    assumed to have less noise. It therefore scales with the signal and does not depend
+    on the sampling rate.
     """
     many = max(int(rate / 8), 1)
     apart = max(round(rate / many * _BIN), 1)
@@ -75,7 +76,7 @@ def noise_at_rest(y: Array, rate: float) -> float:
 
 
 def check_setting(setting: str) -> str:
-    """Return the setting, or raise which settings there are."""
+    """Return the setting, or raise an error that lists the valid settings."""
     if setting not in SETTINGS:
         raise ValueError(
             f"there is no decomposition {setting!r} of skin conductance: there are "
@@ -104,7 +105,7 @@ def decompose(
     ----------
     y
         Conductance (uS), shape (n,), 10 s or more. Missing samples (NaN) have no
-        weight, and neither have negative ones by default.
+        weight; in the default setting, negative samples have none either.
     rate
         Samples a second (Hz), at least 2.
     setting
@@ -112,9 +113,9 @@ def decompose(
         0.01 on the splines' weights, a free line); ``"default"`` corrects its
         errors on real wrists.
     enough
-        The duality gap to reach, relative to the objective.
+        Duality gap at which the solver stops, relative to the objective.
     begin
-        How many samples after a knot the record begins (the default alone).
+        Number of samples from a knot to the begin of the record (default setting only).
 
     Returns
     -------
@@ -124,16 +125,16 @@ def decompose(
     Raises
     ------
     ValueError
-        For an unknown setting, a slower rate, a shorter record.
+        If the setting is unknown, the rate too low, or the record too short.
 
     Notes
     -----
     Deviations of the default from [1]_: the splines' weights are not below 0, so that
     ``tonic >= 0``; there is no free line; responses may have begun up to 3 s before the
     record, and none falls below 0; ``phasic`` is cut to ``0 <= phasic <= y``; alpha is
-    ten times the noise that a response meets at rest (`noise_at_rest`), and the level's
-    second differences are penalised, at any rate alike, instead of its weights. So the
-    decomposition of ``c * y`` is ``c`` times that of ``y``.
+    ten times the noise at rest (`noise_at_rest`), and the second differences of the
+    level are penalised instead of its weights, equally at any sampling rate. The
+    decomposition of ``c * y`` is therefore ``c`` times that of ``y``.
 
     References
     ----------

@@ -23,9 +23,9 @@ class Shape(NamedTuple):
 
     ``ar`` are the coefficients of the driver on ``q`` (see `response`), ``splines`` the
     values of the four splines over a sample, shape (4, w), for each place between two
-    knots. From sample ``first`` on there is a response. ``ridge`` pulls the splines'
-    weights to 0, ``stiff`` to a straight line; ``line`` is 2 where there is a free line
-    and else 0; ``nonnegative`` keeps the level at 0 or above.
+    knots. Responses are possible from sample ``first`` on. ``ridge`` pulls the splines'
+    weights to 0, ``stiff`` to a straight line; ``line`` is 2 with a free line, else 0;
+    ``nonnegative`` keeps the level at 0 or above.
     """
 
     ar: Array
@@ -206,7 +206,7 @@ def _barrier(
     curvature: Array,
     diagonal: Array,
 ) -> None:
-    """Write what bounds and ridge add to the normal equations."""
+    """Write the terms of bounds and ridge in the normal equations."""
     n = len(curvature)
     for i in range(first, n):
         curvature[i] = z[i] / s[i]
@@ -327,21 +327,21 @@ def solve(
     weights
         1 where a sample is present, else 0, shape (n,).
     alpha
-        The price of driver, for each sample.
+        Cost of the driver, for each sample.
     width
-        Samples from knot to knot.
+        Number of samples from knot to knot.
     begin
         Place between two knots at which the first sample lies.
     shape
-        All else: `Shape`.
+        The other constants of the problem: see `Shape`.
     tolerance, max_steps
-        The relative duality gap to reach, and the most steps.
+        Relative duality gap at which the solver stops, and maximum number of steps.
 
     Returns
     -------
     tuple of ndarray
-        Driver (per second), phasic part and level, each of shape (n,), and figures:
-        objective, duality gap, greatest dual and primal residual, steps.
+        Driver (per second), phasic part and level, each of shape (n,), and figures of
+        the solution: objective, duality gap, greatest dual and primal residual, steps.
 
     Notes
     -----

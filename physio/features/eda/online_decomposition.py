@@ -20,11 +20,11 @@ from physio.features.eda.decomposition import Decomposition, check_setting, deco
 from physio.features.eda.deconvolution_solver import Shape, response, solve, splines
 
 AGES: Final = (0, 1, 2, 5, 10)
-"""Ages of the estimates behind the newest value (s)."""
+"""Ages of the estimates, relative to the newest value (s)."""
 
 PARTS: Final = ("tonic", "phasic", "driver")
 STEP: Final = 0.25
-"""Time from value to value (s), over which samples are averaged."""
+"""Time between two values (s), over which samples are averaged."""
 
 VALUES_PER_SECOND: Final = 4
 """Number of values in a second."""
@@ -146,9 +146,9 @@ def window_values(memory: EdaWindow) -> Array:
 def decompose_recent(
     memory: EdaWindow, setting: str, share: float, without: str = ""
 ) -> Decomposition | float:
-    """Decompose the newest values, or return the NaN that says why not.
+    """Decompose the newest values, or return a NaN with the reason for missing.
 
-    ``without`` names a participant of WESAD who is held out of the weights of
+    ``without`` is the code of a WESAD participant who is held out from the weights of
     `refine_phasic`.
     """
     x = window_values(memory)
@@ -180,12 +180,12 @@ def decompose_recent(
 def refine_phasic(
     memory: EdaWindow, decomposition: Decomposition, without: str = ""
 ) -> Decomposition:
-    """Correct phasic values of the cvxEDA problem towards those of the whole record.
+    """Correct phasic values of the cvxEDA problem towards the whole-record solution.
 
-    The correction at each of `AGES` is a linear function, fitted on participants, of
-    the solutions of two windows: this one, on a slow level, and one of twice the length
-    and half the resolution, on a line of its own. The change of the phasic part is
-    subtracted from the level.
+    The correction at each of `AGES` is a linear function, fitted on data of
+    participants, of the solutions of two windows: this window, with a slow level, and a
+    window of twice the length and half the resolution, with a line of its own. The
+    change of the phasic part is subtracted from the level.
     """
     x = memory.values
     if memory.clock[0] < len(x):
@@ -249,8 +249,8 @@ def estimates(decomposition: Decomposition, age: int) -> tuple[float, float, flo
 def error_unit(x: Array, setting: str, far: float) -> float:
     """Return the unit of errors (uS), from the spread of the newest values.
 
-    In the setting ``cvxeda`` the distance from the far level counts too, as the price
-    of splines pulls them towards it.
+    In the setting ``cvxeda`` the distance from the far level counts too, because the
+    cost of the splines pulls them towards it.
     """
     values = x[np.isfinite(x)]
     distance = float(values.mean()) - far if setting == "cvxeda" else 0.0
@@ -272,7 +272,7 @@ class EdaDecomposition(Stage):
     Parameters
     ----------
     setting
-        ``"default"`` or ``"cvxeda"``, as of `decompose`.
+        ``"default"`` or ``"cvxeda"``, as for `decompose`.
     window
         Length of the window of each solution (s): whole seconds, at least 20.
     min_valid
@@ -281,13 +281,13 @@ class EdaDecomposition(Stage):
     Notes
     -----
     Samples are averaged over 0.25 s; every second the last ``window`` s are solved
-    anew, with the knots where they were before. So each row is a function of its window
-    alone and of no earlier result. The setting ``cvxeda`` differs from the full problem
-    in its free line, which cannot be known before the record's end: a level that
-    forgets with 10 min stands for it, beyond the stated span, and its newest values are
-    corrected by the solution over twice the window: see `refine_phasic`. The delay is
-    the age and the average's, half of 0.25 s; of a driver 0.375 s more, half of its
-    second.
+    anew, with unchanged knots. Each row therefore depends on its window alone and on no
+    earlier result. The setting ``cvxeda`` differs from the full problem in its free
+    line, which cannot be known before the end of the record. A level with a time
+    constant of 10 min, which reaches beyond the stated span, replaces it, and the
+    newest values are corrected by the solution over twice the window: see
+    `refine_phasic`. The delay is the age plus half of 0.25 s for the average; for the
+    driver it is 0.375 s longer, half of its second.
 
     Shape (n, channels) to (m, 31). Its source is the solver's, and the deviations from
     it are those of `decompose`.

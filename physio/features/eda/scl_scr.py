@@ -30,12 +30,11 @@ class EdaState(NamedTuple):
 class EdaFeatures(Stage):
     """Skin conductance level (SCL) and responses (SCRs), once a second.
 
-    ``tonic`` and ``phasic`` (uS) are the two parts of the signal 5 s ago: the samples
-    since then are needed to separate them. ``scr_rate`` (1/min) is the number of
-    responses in the last minute and ``scr_amplitude`` (uS/min) the sum of their
-    amplitudes; ``phasic_power`` (uS squared) is the mean square of the phasic part and
-    ``slope`` (uS/min) that of the least-squares line of the tonic level, both over that
-    minute.
+    ``tonic`` and ``phasic`` (uS) are the two parts of the signal 5 s ago; the later
+    samples are needed to separate them. ``scr_rate`` (1/min) is the number of responses
+    in the last minute and ``scr_amplitude`` (uS/min) the sum of their amplitudes;
+    ``phasic_power`` (uS squared) is the mean square of the phasic part and ``slope``
+    (uS/min) that of the least-squares line of the tonic level, both over that minute.
 
     Parameters
     ----------
@@ -44,17 +43,17 @@ class EdaFeatures(Stage):
     past
         Time over which responses are counted (s): whole seconds.
     setting, window
-        As of `ScrDetection`.
+        As for `ScrDetection`.
     min_valid
         Proportion of a window that must be present.
 
     Notes
     -----
-    Responses are those of `ScrDetection`, and count from the second in which their end
-    is known; ``scr_rate`` and ``scr_amplitude`` are scaled to a minute from the seconds
-    in which responses could be detected. The least amplitude in use is 0.01 to 0.05 uS
-    [1]_. The delay of the first two is 5 s and the average over 0.25 s; the others lag
-    as far and look back over ``past`` from there.
+    Responses are those of `ScrDetection`, and are counted from the second in which
+    their end is known; ``scr_rate`` and ``scr_amplitude`` are scaled to a minute from
+    the seconds in which responses could be detected. The least amplitude in use is 0.01
+    to 0.05 uS [1]_. The delay of the first two is 5 s plus that of the average over
+    0.25 s; the other features have the same delay and cover the ``past`` s before it.
 
     Shape (n, channels) to (m, 6). Deviation from [1]_: responses are those of the
     solver, and not from trough to peak.

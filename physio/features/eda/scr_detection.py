@@ -50,7 +50,7 @@ class BurstState(NamedTuple):
     driver: Array  # (longest,)
     size: npt.NDArray[
         np.int64
-    ]  # (2,): number of values, and of those since the driver is at rest
+    ]  # (2,): number of values, and of values since the driver is at rest
     last: Array  # (2,): time since the last response began (s), its amplitude (uS)
 
 
@@ -65,9 +65,10 @@ class ScrState(NamedTuple):
 class SecondResult(NamedTuple):
     """Result for a second of driver once it is 5 s old.
 
-    ``decomposition`` is that of the newest window, or the NaN that says why there is
-    none; ``response`` is the one that ended: onset (s from now), amplitude (uS), rise
-    and half recovery (s); ``missing`` is the NaN of driver that is missing, else 0.
+    ``decomposition`` is that of the newest window, or a NaN with the reason for
+    missing. ``response`` is the response that ended: onset (s from now), amplitude
+    (uS), rise and half recovery (s). ``missing`` is the NaN of a missing driver value,
+    else 0.
     """
 
     decomposition: Decomposition | float
@@ -100,7 +101,7 @@ def _take_value(burst: BurstState, p: float, threshold: float, response: Array) 
     """Take in a value of the driver; return whether it completes a response.
 
     Writes to ``response``: time since its onset (s), amplitude, rise, recovery. A
-    missing value discards the burst, as its end is unknown.
+    missing value discards the burst, because its end is unknown.
     """
     driver, size, last = burst
     last[0] += STEP
@@ -133,8 +134,9 @@ def _take_second(
 ) -> tuple[bool, float]:
     """Take in the second of driver that has become 5 s old; see `_take_value`.
 
-    Returns whether a response ended in it, and the NaN of driver that is missing, else
-    0. ``response`` then begins with its onset before the newest value (s).
+    Returns True if a response ended in it, and the NaN of a missing driver value, else
+    0. The first entry of ``response`` is then its onset relative to the newest value
+    (s).
     """
     complete, lost = False, 0.0
     candidate = np.empty(4)
@@ -197,8 +199,8 @@ def event_related(
     -------
     ndarray, shape (n, 3)
         Number of responses that began in the window, latency of the first (s), sum of
-        their amplitudes (uS). All missing (too short) where ``events`` end before the
-        window; the latency missing (no signal) where there was no response.
+        their amplitudes (uS). All are missing (too short) if ``events`` end before the
+        window; the latency is missing (no signal) if there was no response.
     """
     if not 0 <= after[0] < after[1]:
         raise ValueError(
@@ -225,17 +227,17 @@ def event_related(
 class ScrDetection(Stage):
     """Skin conductance responses as events: bursts of the driver 5 s behind.
 
-    Each lies at its onset and has its ``amplitude`` (uS), the time from onset to peak
-    ``rise`` (s) and the time from the peak to half of it ``recovery`` (s): those of the
-    response that the burst alone makes, so that responses on top of each other do not
-    change each other's. Its peak is at onset + rise.
+    Each event lies at the onset of a response. Its channels are ``amplitude`` (uS),
+    ``rise`` (s), the time from onset to peak, and ``recovery`` (s), the time from the
+    peak to half of it. They describe the response to this burst alone, so that
+    overlapping responses do not affect each other. The peak is at onset + rise.
 
     Parameters
     ----------
     threshold
         Least amplitude (uS).
     setting
-        As of `physio.features.eda.decomposition.decompose`.
+        As for `physio.features.eda.decomposition.decompose`.
     window
         Length of the window of each solution (s): whole seconds, at least 20.
     min_valid
@@ -243,17 +245,18 @@ class ScrDetection(Stage):
 
     Notes
     -----
-    Every second, a second of driver becomes 5 s old and is evaluated once. Driver
-    below a tenth of the threshold a second counts as none; 0.75 s without any end a
-    burst, and so do 8 s. A burst within 4 s of a response's onset that makes less than
-    0.35 of it counts as its tail: the skin's responses last longer than the solver's,
-    and their falling limb produces a second, smaller one. Rise and recovery are in the
-    Bateman shape that the solver assumes: with a burst's length they grow, with the
-    skin's own shape they do not. A burst with missing values is left out. The delay is
-    at most 14 s: the age, a second, and the longest burst.
+    Every second, a second of driver becomes 5 s old and is evaluated once. A driver
+    below a tenth of the threshold per second counts as none. A burst ends after 0.75 s
+    without driver, and at the latest after 8 s. A burst within 4 s of the onset of a
+    response counts as the tail of that response if its amplitude is below 0.35 of it:
+    measured responses last longer than the solver's, and their falling limb produces a
+    second, smaller burst. Rise and recovery are in the Bateman shape that the solver
+    assumes: they increase with the length of a burst, but do not depend on the measured
+    shape of the response. A burst with missing values is excluded. The delay is at most
+    14 s: the age, a second, and the longest burst.
 
     amplitude = max of the burst convolved with the Bateman shape. Shape (n, channels)
-    to (m, 4): a point stream, a row a second. Its source is the solver's (see
+    to (m, 4): a point stream, one row per second. Its source is the solver's (see
     `decompose`); the definition of a burst is ours.
     """
 

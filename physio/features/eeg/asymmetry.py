@@ -28,7 +28,7 @@ PAIRS: Final = (
     ("PO3", "PO4"),
     ("O1", "O2"),
 )
-"""Left and right electrodes that mirror each other, of the 32 of DEAP."""
+"""Symmetric pairs of left and right electrodes among the 32 of DEAP."""
 
 FRONT_BACK: Final = (
     ("Fp1", "O1"),
@@ -37,17 +37,17 @@ FRONT_BACK: Final = (
     ("Fz", "Pz"),
     ("F4", "P4"),
 )
-"""Frontal and posterior electrodes of one line from front to back."""
+"""Pairs of frontal and posterior electrodes on one line from front to back."""
 
 FRONTAL: Final = (("F3", "F4"), ("AF3", "AF4"), ("F7", "F8"))
-"""Pairs for the frontal asymmetry: the first that is present is used."""
+"""Pairs for the frontal asymmetry; the first pair that is present is used."""
 
 _POOR: Final = MissingReason.POOR_QUALITY.nan
 _MIN_ENTROPY: Final = 0.1  # bit; a ratio to less is missing
 
 
 class Comparisons(NamedTuple):
-    """Columns that are compared, shape (2, n) for each kind."""
+    """Columns to compare, shape (2, n) for each kind."""
 
     differences: Rows
     ratios: Rows
@@ -60,24 +60,24 @@ class Asymmetry(Stage):
     """Left-right asymmetry and front-back differences; follows `DifferentialEntropy`.
 
     ``dasm.<band>.<left>-<right>``: difference of entropies (bit);
-    ``rasm.<band>.<left>-<right>``: their ratio;
-    ``dcau.<band>.<front>-<back>``: front less back (bit);
-    ``frontal.<right>-<left>``: ln of the alpha power at the right less that at the left
-    one, of the first of `FRONTAL` that is present.
+    ``rasm.<band>.<left>-<right>``: their ratio; ``dcau.<band>.<front>-<back>``: front
+    less back (bit); ``frontal.<right>-<left>``: ln alpha power at the right electrode
+    minus that at the left one, for the first pair of `FRONTAL` that is present.
 
     Parameters
     ----------
     pairs, courses
-        Electrodes that are compared; those that are not present are left out.
+        Pairs of electrodes to compare; pairs that are not present are left out.
     ratios
-        Whether to give ratios.
+        Compute ratios as well.
 
     Notes
     -----
     After [1]_. A ratio to an entropy below 0.1 bit is missing (poor quality): in bits
-    of uV^2, 0 is no absence of signal. Entropy being half the binary logarithm of
-    power, the frontal index is ``2 ln 2`` times a difference of entropies. It is one of
-    many proposed indices and its relation to valence is weak [2]_. No delay.
+    of uV^2, an entropy of 0 does not mean the absence of a signal. Entropy being half
+    the binary logarithm of power, the frontal index is ``2 ln 2`` times a difference of
+    entropies. It is one of many proposed indices and its relation to valence is weak
+    [2]_. No delay.
 
     dasm = DE(left) - DE(right), rasm = DE(left) / DE(right), dcau = DE(front) -
     DE(back). Shape (n, entropies) to (n, pairs and bands). Deviation from [1]_:
@@ -159,11 +159,11 @@ class Asymmetry(Stage):
 
 
 def _difference(x: Array, rows: Rows) -> Array:
-    """Return one column less another, missing where either is."""
+    """Return the difference of two columns, missing where either is missing."""
     a, b = x[:, rows[0]], x[:, rows[1]]
     return _missing(_missing(a - b, b), a)
 
 
 def _missing(y: Array, source: Array) -> Array:
-    """Return ``y``, missing wherever its source is, for that one's reason."""
+    """Return ``y``, missing wherever its source is missing, for the same reason."""
     return np.where(np.isnan(source), source, y)

@@ -31,10 +31,10 @@ class BandPower(Stage):
     Parameters
     ----------
     window, step, bands, order, min_valid, bridge, highest
-        As in `physio.features.eeg.differential_entropy.DifferentialEntropy`, whose
-        filters these are: the entropy is ``0.5 log2(2 pi e power)``.
+        As in `physio.features.eeg.differential_entropy.DifferentialEntropy`, with the
+        same filters: the entropy is ``0.5 log2(2 pi e power)``.
     relative
-        Give proportions of the sum.
+        Compute proportions of the sum over all bands.
 
     Notes
     -----

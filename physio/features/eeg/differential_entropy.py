@@ -28,7 +28,7 @@ BANDS: Final = (
 """Name, lower and upper edge (Hz) of the bands, as in RBTransformer."""
 
 SILENT: Final = 1e-6
-"""A standard deviation (uV) below it is no signal: no amplifier has less noise."""
+"""Least standard deviation (uV) of a signal: no amplifier has less noise."""
 
 _MODES: Final = ("continuous", "paper")
 
@@ -43,7 +43,7 @@ class BandFilters(NamedTuple):
 def limit_bands(
     bands: tuple[tuple[str, float, float], ...], highest: float
 ) -> tuple[tuple[str, float, float], ...]:
-    """Return bands cut off at ``highest`` Hz, without those above; 0 for no limit."""
+    """Return the bands, limited to frequencies up to ``highest`` Hz; 0 for no limit."""
     if not highest:
         return bands
     return tuple((b, lo, min(hi, highest)) for b, lo, hi in bands if lo < highest)
@@ -83,7 +83,7 @@ def band_filters(
 
 
 def electrodes(info: StreamInfo, kind: str = "eeg") -> tuple[int, ...]:
-    """Return the columns of the electrodes, or raise if one is not in uV."""
+    """Return the columns of the electrodes; raise an error if one is not in uV."""
     picks = columns(info, kind)
     for i in picks:
         if info.channels[i].unit != "uV":
@@ -126,26 +126,27 @@ class DifferentialEntropy(Stage):
         ``continuous``: filters run on from window to window, live and offline.
         ``paper``: each window is z-scored as a whole, all electrodes together, and
         filtered from rest, order 5, in the arithmetic of `scipy.signal.lfilter`: the
-        numbers that RBTransformer and TorchEEG have; a window with a sample missing
-        is missing.
+        values equal those of RBTransformer and TorchEEG. The output is missing for a
+        window with a missing sample.
     baseline
         In the paper mode: length of the baseline (s) at the start of the stream. It is
-        cut into pieces of 1 s that are averaged, and whose entropy, after z-scoring,
-        is subtracted from all outputs; 0 for none.
+        cut into pieces of 1 s, which are averaged and z-scored; the entropy of the
+        result is subtracted from all outputs. 0 for none.
     published_rate
-        In the paper mode: the rate (Hz) that filters are designed for, whatever the
-        stream's own; 0 for the stream's own. RBTransformer's code says 128 for all its
-        data sets: on SEED's 200 Hz its theta is 6.25 to 12.5 Hz.
+        In the paper mode: sampling rate (Hz) for which the filters are designed,
+        regardless of the stream's; 0 for that of the stream. RBTransformer's code uses
+        128 for all its data sets, so that at SEED's 200 Hz its theta band is 6.25 to
+        12.5 Hz.
     highest
         Highest frequency (Hz): above 20 Hz it is largely muscle [2]_; 0 for no limit.
     kind
-        Of the channels that are read: ``ecg`` gives a control without EEG.
+        Kind of the channels that are read; ``ecg`` gives a control without EEG.
 
     Notes
     -----
     Output channels are ``de.<band>.<electrode>``, in bits; channels of other kinds are
-    skipped. An electrode without any signal in a band has no entropy:
-    poor quality.
+    skipped. The entropy of an electrode without signal in a band is missing (poor
+    quality).
 
     Deviations from [1]_: the filters are causal and run on from window to window,
     instead of a Fourier transform of each; the logarithm is binary, as in most code

@@ -31,10 +31,10 @@ class HjorthState(NamedTuple):
 class Hjorth(Stage):
     """Activity, mobility and complexity of each electrode.
 
-    ``activity.<electrode>`` (uV^2): variance; ``mobility.<electrode>`` (1/s): deviation
-    of the slope over that of the signal, ``2 pi`` times its mean frequency;
-    ``complexity.<electrode>``: mobility of the slope over that of the signal, 1 for a
-    sine [1]_.
+    ``activity.<electrode>`` (uV^2): variance; ``mobility.<electrode>`` (1/s): standard
+    deviation of the slope divided by that of the signal, ``2 pi`` times its mean
+    frequency; ``complexity.<electrode>``: mobility of the slope divided by that of the
+    signal, 1 for a sine [1]_.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class Hjorth(Stage):
     Notes
     -----
     Slopes are differences of neighbours, as in [1]_: at 10 Hz sampled with 128,
-    mobility is 1 % below the true slope's. Band-pass the signal before, up to 20 Hz to
-    exclude muscle. No delay beyond the window.
+    mobility is 1 % below the true slope's. Band-pass the signal first, up to 20 Hz to
+    exclude muscle activity. No delay beyond the window.
 
     Shape (n, channels) to (m, 3 electrodes).
 
@@ -110,7 +110,7 @@ class Hjorth(Stage):
 
 
 def _first_nan(y: Array, *sources: Array) -> Array:
-    """Return ``y``, missing wherever a source is, for that one's reason."""
+    """Return ``y``, missing wherever a source is missing, for the same reason."""
     for source in reversed(sources):
         y = np.where(np.isnan(source), source, y)
     return y
@@ -132,10 +132,11 @@ class SpectralEntropy(Stage):
 
     Notes
     -----
-    The spectrum's own ``high`` leaves out what is above. No delay beyond its window.
+    The setting ``high`` of the spectrum excludes higher frequencies. No delay beyond
+    its window.
 
-    Shape (n, frequencies times electrodes) to (n, electrodes); the unit is 1. There is
-    no deviation from [1]_ but the spectrum.
+    Shape (n, frequencies times electrodes) to (n, electrodes); the unit is 1. The only
+    deviation from [1]_ is the spectrum.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Differential entropy as published code computes it, for each window alone."""
+"""Differential entropy as in published code, computed for each window separately."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -117,7 +117,7 @@ def published_entropy(
         Sampling rate that the filters are designed for (Hz).
     rest
         The baseline, shape (samples, electrodes): its seconds of ``PIECE`` samples are
-        averaged, and the entropy of that is subtracted.
+        averaged, and the entropy of the average is subtracted.
 
     Raises
     ------
@@ -156,13 +156,13 @@ def _leaf(x: Array, start: int, n: int, r: Array) -> float:
 
 @njit(cache=True)
 def pairwise(x: Array, n: int) -> float:
-    """Return the sum of the first ``n`` numbers, added up in the order of NumPy's.
+    """Return the sum of the first ``n`` numbers, in NumPy's order of summation.
 
-    More than 128 are halved, at a multiple of 8, and so on; each half's sum is added to
-    the other's.
+    More than 128 numbers are halved recursively, at a multiple of 8, and the sums of
+    the two halves are added.
     """
     strands = np.empty(8)
-    sizes = np.empty(64, np.int64)  # of the parts that the present one lies in
+    sizes = np.empty(64, np.int64)  # of the parts that contain the present part
     turns = np.zeros(64, np.int64)  # halves of each that are summed
     first_halves = np.empty(64)
     deep, start, total = 0, 0, 0.0
@@ -193,8 +193,9 @@ def _entropy(order: tuple[int, ...], ba: Array, x: Array, first: int, y: Array) 
     """Write the entropy (bit) of each electrode in each band: (bands, electrodes).
 
     The mean is taken over electrodes by samples, in the layout of published code and in
-    NumPy's order: the filters' direct form turns another order of this sum (1e-16) into
-    1e-8 of the entropy. ``first`` is the row of ``x`` with the oldest sample.
+    NumPy's order: because of the filters' direct form, another order of this sum (a
+    difference of 1e-16) would change the entropy by 1e-8. ``first`` is the row of ``x``
+    with the oldest sample.
     """
     n, electrodes = x.shape
     flat = np.empty(n * electrodes)

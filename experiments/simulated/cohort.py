@@ -26,7 +26,7 @@ CHAINS: Final[Mapping[str, str]] = {
     "heart2": "chest.ecg",
     "resp": "chest.resp",
 }
-"""Stream that each chain reads, by the names that a session gives them."""
+"""Input stream of each chain, named as in a session."""
 
 TRUTH: Final = "truth"
 """Columns stored for a participant beside the features of each chain."""
@@ -35,9 +35,9 @@ TRUTH: Final = "truth"
 class SimulatedParticipant(NamedTuple):
     """Features and true affect of a simulated participant, at 4 Hz.
 
-    ``x``: features, prepared nowhere, shape (n, f), in the order of ``names``;
-    ``felt``: valence, arousal and dominance, shape (n, 3); ``ratings``: for each
-    condition its end (s) and its three ratings, shape (k, 4).
+    ``x``: raw features, shape (n, f), in the order of ``names``; ``felt``: true
+    valence, arousal and dominance, shape (n, 3); ``ratings``: for each condition its
+    end (s) and its three ratings, shape (k, 4).
     """
 
     seed: int
@@ -54,19 +54,19 @@ class SimulatedCohort:
     Parameters
     ----------
     devices
-        What each wears, by name: dataclasses with ``seed``, ``seconds``, ``protocol``,
-        ``clock``; the first has the truth.
+        Devices of each participant, by name: dataclasses with ``seed``, ``seconds``,
+        ``protocol``, ``clock``; the first one has the true affect.
     chains
-        Which stream each chain reads; digits at the end of a chain's name count those
-        of one kind.
+        Input stream of each chain; digits at the end of a chain's name number the
+        chains of one kind.
     seconds
-        How long each is recorded (s).
+        Duration of each recording (s).
     cycle
-        How long the protocol takes (s); at 0 all of the time.
+        Duration of the protocol (s); 0 for the whole recording.
     store
-        Folder in which participants are kept once they are made, chain by chain, each
-        under a mark of its device and its stages' settings; none by default. After a
-        change of a stage's code its chain's folder must go.
+        Folder that stores the computed features of each participant and chain, under a
+        hash of the settings of the device and the stages; none by default. After a
+        change of a stage's code, delete the folder of its chain.
     """
 
     devices: Mapping[str, Any]
@@ -107,8 +107,7 @@ class SimulatedCohort:
     ) -> Block:
         """Return a participant's features as in a session, one row each ``every`` s.
 
-        Those of the chains named in ``without`` are missing, as from devices that are
-        not there.
+        Features of the chains named in ``without`` are missing, as from absent devices.
         """
         step = round(every * 4)
         info = replace(self.info, rate=Fraction(4, step))
@@ -127,7 +126,7 @@ class SimulatedCohort:
         return Block(info, 0, 0.0, data)
 
     def recording(self, seed: int, chains: Sequence[str] = ()) -> Recording:
-        """Return the streams of the devices that some chains read, or all."""
+        """Return the input streams of some chains, or of all devices."""
         front = next(iter(self.devices))
         used = {self.chains.get(c, front).partition(".")[0] for c in chains}
         streams: dict[str, tuple[Block, ...]] = {}
@@ -142,7 +141,7 @@ class SimulatedCohort:
         return Recording(streams, events)
 
     def _compute(self, name: str, recording: Recording) -> dict[str, Any]:
-        """Return a chain's features, or the truth, in the precision that is kept."""
+        """Return a chain's features, or true affect, in the stored precision."""
         if name == TRUTH:
             return self._truth(recording)
         rows = live_features.features(recording, {name: self.chains[name]})

@@ -84,7 +84,7 @@ def first_scored(every: float) -> int:
 
 
 def subsets() -> list[tuple[str, ...]]:
-    """Return the devices that are off, for all subsets with one on; none off first."""
+    """Return the sets of devices to turn off, the empty set first; one stays on."""
     names = list(DEVICES)
     return [c for n in range(len(names)) for c in combinations(names, n)]
 
@@ -178,7 +178,7 @@ def result_rows(
 ) -> list[dict[str, Any]]:
     """Return a model's skill, correlation with affect, and coverage of ratings.
 
-    The figures of each participant are left out: there are hundreds.
+    Figures of single participants are omitted: there are hundreds.
     """
     rows = []
     for d, dimension in enumerate(DIMENSIONS):

@@ -1,4 +1,4 @@
-"""Skin conductance of simulated participants whose parameters are known."""
+"""Skin conductance of simulated participants with known parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,24 +15,24 @@ class SkinSimulation:
     Parameters
     ----------
     minutes, parts
-        How long a session is (min), and of how many conditions, each as long: rest,
-        and between two rests stress and amusement in turn.
+        Duration of a session (min), and its number of conditions of equal duration:
+        rest, alternating with stress and amusement in turn.
     rate
-        Samples a second (Hz).
+        Sampling rate (Hz).
     times
         Shortest and longest time constant ``1 / alpha_0`` (min).
     sizes
-        Of each condition, least and most ``beta / alpha_0`` (uS).
+        Smallest and largest ``beta / alpha_0`` of each condition (uS).
     responses
-        Phasic responses a minute in each condition.
+        SCRs per minute in each condition.
     wander, noise
-        Standard deviation of the walk of the set point in a minute, and of a sample
-        (uS).
+        Standard deviation of the random walk of the set point in a minute, and of the
+        noise of a sample (uS).
     gaps
-        How many stretches of 5 s to a minute are lost.
+        Number of lost stretches, of 5 s to a minute each.
     rises, falls
-        Shortest and longest time constants of a response (s): each participant has
-        theirs.
+        Shortest and longest time constants of an SCR (s); they are drawn for each
+        participant.
     """
 
     minutes: float = 100.0

@@ -22,9 +22,9 @@ _ORDER: Final = 20  # of the autoregression's lags, the first of `LAGS`
 class HeldOutErrors(NamedTuple):
     """Errors of a network in a held-out participant.
 
-    ``off`` (uS), (n, horizons), and what doubts it, (n, 3); logits and class, (n, C)
-    and (n,); of each unit the mean square error of the ratings and the mean variance
-    that was said, (units, d) each.
+    ``off``: forecast errors (uS), (n, horizons), and the inputs of their predicted
+    size, (n, 3); logits and class, (n, C) and (n,); for each unit the mean squared
+    error of the ratings and the mean predicted variance, (units, d) each.
     """
 
     off: Array
@@ -39,7 +39,7 @@ class HeldOutErrors(NamedTuple):
 def held_out_errors(
     model: Pinn, given: Moments, unit: npt.NDArray[np.int_]
 ) -> HeldOutErrors:
-    """Return how far off a network is; NaN where nothing can be said."""
+    """Return the errors of a network; NaN where there is no target or output."""
     logits, mean, log_sd = model(given.z)
     square = (mean - given.ratings).square().double().numpy()
     variance = (2 * log_sd).exp().double().numpy()
@@ -64,13 +64,13 @@ def calibrate_uncertainty(
     Parameters
     ----------
     model
-        Changed in place.
+        Network to calibrate; changed in place.
     off
-        What networks of other participants missed; each participant counts the same.
+        Errors of networks in held-out participants, who are weighted equally.
     band
-        Which quantiles the ends of a forecast are.
+        Quantiles at the ends of a forecast interval.
     blur
-        What is added to each absolute error before its log is taken (uS).
+        Constant added to each absolute error before its logarithm is taken (uS).
     """
     for k in range(len(model.config.horizons)):
         pairs = [(m.off[:, k], m.doubts) for m in off]
@@ -96,14 +96,14 @@ def calibrate_uncertainty(
 
 
 class Figures:
-    """Forecasts and odds of participants left out, row by row.
+    """Scores of forecasts and class probabilities in held-out participants.
 
     Parameters
     ----------
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
     horizons
-        How far ahead forecasts are (s).
+        Forecast horizons (s).
     """
 
     def __init__(self, seed: int, horizons: tuple[float, ...]) -> None:
@@ -203,14 +203,14 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _quantile(values: Array, share: Array, q: float) -> float:
-    """Return the value below which a share of the weight lies."""
+    """Return the weighted quantile ``q`` of values."""
     order = np.argsort(values, kind="stable")
     below = np.cumsum(share[order]) / share.sum()
     return float(values[order][min(int(np.searchsorted(below, q)), len(values) - 1)])
 
 
 def _loss(logits: Array, label: npt.NDArray[np.int_]) -> float:
-    """Return the log loss (nats), each class that there is counting the same."""
+    """Return the log loss (nats), averaged equally over the classes present."""
     logs = logits - logits.max(axis=1, keepdims=True)
     logs = logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
     losses = [-logs[label == c, c].mean() for c in np.unique(label[label >= 0])]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from physio.core.block import Array
 
-_STEPS: Final = 16  # of learning from a participant's labels
-_RATE: Final = 0.02  # of it
+_STEPS: Final = 16  # gradient steps on a participant's labels
+_RATE: Final = 0.02  # learning rate of these steps
 _ROUNDS: Final = 300
 _WIDTH: Final = 16
 
@@ -27,9 +27,9 @@ class FirstOrderMAML:
     -----
     After Zhang et al. 2025 (DSAML, arXiv 2412.19200): tasks are participants, the
     support is one or two of their conditions, the query the others; gradients of the
-    query are taken at the adapted weights and applied to the start (first order).
-    Theirs is a network on music with another loss; this one has a hundred weights and a
-    squared error, as fits a dozen participants.
+    query are taken at the adapted weights and applied to the initial weights (first
+    order). Deviations: their network reads music and has another loss; this one has a
+    hundred weights and a squared error, to suit a dozen participants.
     """
 
     net: Any
@@ -79,7 +79,7 @@ class FirstOrderMAML:
 
 def _network(width: int) -> nn.Module:
     last = nn.Linear(_WIDTH, 2)
-    nn.init.zeros_(last.weight)  # it begins by adding nothing
+    nn.init.zeros_(last.weight)  # the initial correction is 0
     nn.init.zeros_(last.bias)
     return nn.Sequential(nn.Linear(width, _WIDTH), nn.Tanh(), last)
 

@@ -39,7 +39,7 @@ from physio.models.pinn import Moments, PinnConfig
 CLASSES: Final = ("baseline", "stress", "amusement", "meditation")
 _SAMPLES: Final = 240
 _RATE: Final = 4
-_TIME: Final = 2.0  # min, a time constant where nobody's is known
+_TIME: Final = 2.0  # min, the time constant if no participant's is known
 
 Physics = Callable[[Sequence[str]], tuple[float, Array]]
 """EDA parameters of participants: ``alpha_0`` (1/min), ``beta`` (uS/min) per class."""
@@ -48,7 +48,7 @@ Physics = Callable[[Sequence[str]], tuple[float, Array]]
 def traces(
     data: Wesad, table: pd.DataFrame, horizons: Sequence[float]
 ) -> tuple[Array, Array]:
-    """Return skin conductance of each row's last minute, and what it was after that.
+    """Return skin conductance in each row's last minute and at later horizons.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def traces(
 
 @cache
 def relaxation(data: Wesad, participant: str) -> TonicRelaxation:
-    """Return the parameters of a participant's skin, from the whole session."""
+    """Return the tonic EDA parameters of a participant, from the whole session."""
     recording = data.participant(participant)
     (block,) = recording.streams["e4.eda"]
     parts = recording.events["study.conditions"]
@@ -94,7 +94,8 @@ def relaxation(data: Wesad, participant: str) -> TonicRelaxation:
 def physics(data: Wesad, classes: Sequence[str]) -> Physics:
     """Return a function of participants that gives the medians of known parameters.
 
-    Where nobody's are, the time constant is 2 min and the sizes are 0.
+    If no participant's parameters are known, the time constant is 2 min and the sizes
+    are 0.
     """
 
     def of(participants: Sequence[str]) -> tuple[float, Array]:
@@ -119,14 +120,14 @@ class Multitask:
     Parameters
     ----------
     past, ahead
-        Skin conductance of all rows, see `traces`; of rows that train alone ``ahead``
-        is looked at.
+        Skin conductance of all rows, see `traces`; ``ahead`` is read in training rows
+        only.
     physics
         See `Physics`.
     settings
-        Of the network: classes and features are filled in.
+        Settings of the network, in which classes and features are filled in.
     epochs, rate
-        How long and how fast it learns.
+        Number of epochs, and learning rate.
     """
 
     past: Array
@@ -163,7 +164,7 @@ class Multitask:
         )
         with torch.no_grad():
             logits = model(torch.from_numpy(x[test]).float())[0].double().numpy()
-        # Each class as likely as any: in training they were as common as they were.
+        # Equal priors for all classes, whatever their frequencies in training.
         common = np.bincount(given.y[usable], minlength=len(given.classes))
         odds = np.exp(logits - logits.max(axis=1, keepdims=True)) / common
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
@@ -176,9 +177,9 @@ class Wristband(FeatureBenchmark):
     Parameters
     ----------
     networks
-        Columns that the network reads, beside the trace of skin conductance; then it
-        is compared as ``network``, ``network without physics`` and ``network, emotion
-        only``.
+        Columns that the network reads beside the trace of skin conductance. If given,
+        the network is compared as ``network``, ``network without physics`` and
+        ``network, emotion only``.
     """
 
     networks: tuple[str, ...] = ()
@@ -191,7 +192,7 @@ class Wristband(FeatureBenchmark):
         data = open_wesad(root)
         whole = PinnConfig()
         past, ahead = traces(data, table, whole.horizons)
-        # Never beyond the part of the recording that the window is of.
+        # Never beyond the window's part of the recording.
         ahead = np.where(_same_part(table, whole.horizons), ahead, np.nan)
         parts = {
             "network": whole,
@@ -211,7 +212,7 @@ class Wristband(FeatureBenchmark):
 
 @dataclass(frozen=True)
 class Picked:
-    """A model that reads some columns of the table alone."""
+    """A model that reads only some columns of the table."""
 
     model: Any
     features: tuple[str, ...]
@@ -231,7 +232,7 @@ class Forecasts:
     protocol, settings
         See `physio.evaluation.splits.PROTOCOLS`.
     horizons
-        How far ahead (s).
+        Forecast horizons (s).
     features
         Columns from which the network estimates the emotion, relative to baseline.
     transforms, baseline_seconds, embargo
@@ -239,9 +240,9 @@ class Forecasts:
     test_spacing
         Least time between the beginnings of test windows (s).
     epochs, rate
-        How long and how fast the network learns.
+        Number of epochs, and learning rate, of the network.
     seed
-        Of all chance.
+        Random seed.
     """
 
     protocol: str = "loso"
@@ -342,9 +343,9 @@ class Forecasts:
 
 
 def _same_part(table: pd.DataFrame, horizons: Sequence[float]) -> Any:
-    """Tell where what is ahead lies in the same part of the recording, (n, horizons).
+    """Return a mask of targets in the window's part of the recording, (n, horizons).
 
-    A part goes as far as its last window does.
+    A part ends with its last window.
     """
     parts = RowIndex(table).ids("subject", "session", "trial", "segment")
     end = numbers(table, "end_s")

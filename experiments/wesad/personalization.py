@@ -36,25 +36,25 @@ from physio.training.gaussian import TrainingSamples, learn, moments
 class Personalization:
     """Evaluation of personal calibration on the participants of WESAD.
 
-    Each participant is left out; the expert, and how participants differ, are learned
-    from the others. The rest is the beginning of the first condition and counts for
-    nothing else. Conditions that were used as labels leave the test, all choices of one
-    and of two are averaged, and each way is compared with what the rest alone gives on
-    the very same conditions.
+    Each participant is held out in turn; the expert and the distribution of participant
+    effects are learned from the others. The baseline is the beginning of the first
+    condition and is used for nothing else. Conditions used as labels are excluded from
+    the test. Results are averages over all choices of one and of two labelled
+    conditions. Each method is compared with the baseline alone on the same conditions.
 
     Parameters
     ----------
     wrist
         The training run of the expert.
     seed
-        Of the bootstrap and of the meta-learned start.
+        Seed of the bootstrap and of the meta-learned initial weights.
     """
 
     wrist: TrainWrist
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Judge on the participants of the data set; nothing is stored."""
+        """Evaluate on the participants of the data set; nothing is stored."""
         began = time.monotonic()
         if root is None:
             raise ValueError("say where WESAD is, with --data")
@@ -92,7 +92,7 @@ class Personalization:
     def _participant(
         self, held: TrainingSamples, others: list[TrainingSamples]
     ) -> dict[str, dict[str, float]]:
-        """Return each way's metrics on one participant who was left out."""
+        """Return the metrics of each method for one held-out participant."""
         recipe = self.wrist.recipe
         fitted = learn(others, recipe)
         away = held_out_ratings(others, recipe, fitted)
@@ -222,7 +222,7 @@ def _judged(t: PersonRatings, way: Any, k: int) -> dict[str, float]:
 def _paired(
     figures: Mapping[str, Mapping[str, Mapping[str, float]]], seed: int
 ) -> list[dict[str, Any]]:
-    """Return what each way adds to the rest alone, participant by participant."""
+    """Return paired differences of each method from the baseline alone."""
     rows = []
     for way, metrics in figures.items():
         name, _, k = way.rpartition(", ")

@@ -25,14 +25,14 @@ class PaperRowsData:
     Parameters
     ----------
     data
-        Whose they are.
+        The data set.
     x
         Features, scaled over all rows, shape (n, f).
     past, ahead
         Skin conductance of the last minute (uS), shape (n, samples), and 5 s later,
         shape (n, 1).
     labels
-        Of the rows' conditions, shape (n,).
+        Labels of the rows' conditions, shape (n,).
     scale
         Lowest and highest conductance (uS); the target is the position between them.
     """
@@ -46,9 +46,9 @@ class PaperRowsData:
 
 
 def scaled(x: Array, usable: npt.NDArray[np.bool_]) -> Array:
-    """Return features less their mean over all rows that are left, over their spread.
+    """Return features standardized by mean and spread over all usable rows.
 
-    A missing one counts as the mean.
+    A missing value counts as the mean.
     """
     mean, spread = np.nanmean(x[usable], axis=0), np.nanstd(x[usable], axis=0)
     return np.asarray(np.nan_to_num((x - mean) / np.maximum(spread, 1e-9)))
@@ -62,7 +62,7 @@ def networks(
     epochs: int,
     rate: float,
 ) -> dict[str, Any]:
-    """Return networks by name, each reading a part of the features.
+    """Return networks by name, each with a subset of the features.
 
     Parameters
     ----------
@@ -72,11 +72,11 @@ def networks(
     rows
         See `PaperRowsData`.
     parts
-        Which features each reads, by what is said of them.
+        Features that each network reads, by the description of the subset.
     horizon
-        How far ahead ``rows.ahead`` is (s).
+        Horizon of ``rows.ahead`` (s).
     epochs, rate
-        How long and how fast they learn.
+        Number of epochs, and learning rate.
     """
     models: dict[str, Any] = {}
     for k, (inputs, columns) in enumerate(parts.items()):
@@ -98,7 +98,7 @@ def networks(
 
 @dataclass(frozen=True, eq=False)
 class Seeing:
-    """A model that reads ``x``, whatever the others read."""
+    """A model that reads ``x`` in place of the table's features."""
 
     model: Any
     x: Array
@@ -110,7 +110,7 @@ class Seeing:
 
 @dataclass(frozen=True, eq=False)
 class Between:
-    """A forecaster whose output (uS) is rescaled from between two values to 0 to 1."""
+    """A forecaster whose output (uS) is rescaled from a range to 0 to 1."""
 
     model: Any
     low: float

@@ -1,7 +1,7 @@
 """Protocol that the PINN's paper is assumed to have used: shuffled rows (it leaks).
 
-For reproduction alone: every participant and condition comes to both sides, and answers
-given about a condition are inputs.
+For reproduction only: every participant and condition is in both training and test
+rows, and the self-reports on a condition are inputs.
 """
 
 from dataclasses import dataclass
@@ -53,17 +53,17 @@ def answers(data: Wesad, table: pd.DataFrame) -> Array:
 
 @dataclass(frozen=True)
 class PaperRows:
-    """Condition or EDA of rows whose neighbours of the same minute train.
+    """Prediction of condition or EDA with training rows from the same minutes.
 
     Parameters
     ----------
     target
         ``"condition"`` (F1) or ``"eda"``: conductance 5 s after the window's end, on a
-        scale on which that of all rows goes from 0 to 1.
+        scale on which all rows range from 0 to 1.
     k, seed
         See `physio.evaluation.splits.PaperRowKFold`.
     epochs, rate
-        How long and how fast the network learns (`physio.models.pinn`).
+        Number of epochs, and learning rate, of the network (`physio.models.pinn`).
     """
 
     target: str = "condition"
@@ -127,7 +127,7 @@ class PaperRows:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """A model that reads some columns of ``x`` alone."""
+    """A model that reads only some columns of ``x``."""
 
     model: Any
     columns: slice

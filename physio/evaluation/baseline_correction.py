@@ -1,4 +1,4 @@
-"""Features relative to a participant's own rest, as a live session could have them."""
+"""Features relative to a participant's resting baseline, as in a live session."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,16 +16,17 @@ Flags = npt.NDArray[np.bool_]
 
 
 class BaselineCorrected(NamedTuple):
-    """A table relative to rest, and which of its rows that leaves.
+    """Baseline-corrected table, with masks of the baseline rows and the other rows.
 
     Parameters
     ----------
     table
-        With the features less their mean over the rest.
+        The table; from each feature its mean over the baseline is subtracted.
     calibration
-        The rows that are the rest, shape (n,).
+        Mask of the baseline rows, shape (n,).
     left
-        The rows that may train and test: later than the rest by a gap, shape (n,).
+        Mask of the rows that may train and test, shape (n,): later than the baseline
+        by a gap.
     """
 
     table: pd.DataFrame
@@ -41,14 +42,14 @@ def baseline_correct(
     embargo: float = 60.0,
     label: str = "baseline",
 ) -> BaselineCorrected:
-    """Take from each feature its mean over the first minutes of a participant's rest.
+    """Subtract from each feature its mean over the first minutes of rest.
 
     Parameters
     ----------
     table
         Windows of whole recordings.
     columns
-        The features.
+        Names of the features.
     rest
         How much of the rest is used at most (s), from its beginning.
     gap
@@ -64,8 +65,9 @@ def baseline_correct(
 
     Notes
     -----
-    The median would be robuster, and a participant's spread at rest would scale: five
-    minutes are about five independent windows of a minute, too few for a spread.
+    The median would be more robust, and features could be scaled by a participant's
+    standard deviation at rest. Five minutes contain about five independent windows of a
+    minute, which are too few to estimate a standard deviation.
     """
     recordings = RowIndex(table).recordings
     begin, end = numbers(table, "start_s"), numbers(table, "end_s")
@@ -101,9 +103,9 @@ def baseline_correct(
 
 
 def restrict(folds: Folds, table: Table, included: Flags, calibration: Flags) -> Folds:
-    """Return folds of the rows that are left, each with its participants's calibration.
+    """Restrict folds to included rows, and add the calibration rows of participants.
 
-    Those in which nothing is left to test, or to train on, are left out.
+    Folds without any remaining test rows or training rows are omitted.
     """
     participants = RowIndex.of(table).participants
     at = np.flatnonzero(calibration)
@@ -126,7 +128,7 @@ def restrict(folds: Folds, table: Table, included: Flags, calibration: Flags) ->
 
 
 def restrict_test(folds: Folds, tested: Flags) -> Folds:
-    """Return folds that test some rows alone; what trains stays."""
+    """Restrict the test rows of folds; the training rows do not change."""
 
     def of(fold: Fold) -> Fold:
         inner = tuple(of(f) for f in fold.inner)
@@ -136,10 +138,10 @@ def restrict_test(folds: Folds, tested: Flags) -> Folds:
 
 
 def thin_test(folds: Folds, table: Table, every: float) -> Folds:
-    """Return folds that test windows at least ``every`` s apart in each part.
+    """Thin the test rows of folds to windows at least ``every`` s apart in a segment.
 
-    Windows that overlap are one window told several times: they train, but a figure
-    should not count them.
+    Overlapping windows share samples and are not independent observations. They can
+    train a model, but a score should not count them as separate observations.
     """
     index = RowIndex.of(table)
     parts, begin = index.segments, numbers(index.table, "start_s")
@@ -161,7 +163,7 @@ def _apart(
 ) -> list[int]:
     selected: list[int] = []
     for row in rows[np.argsort(begin[rows], kind="stable")].tolist():
-        # Windows are laid on the grid of the fastest stream: a ms is no difference.
+        # Windows lie on the sample grid of the fastest stream: tolerate 1 ms.
         if not selected or begin[row] - begin[selected[-1]] >= every - 1e-3:
             selected.append(row)
     return selected

@@ -1,4 +1,4 @@
-"""Training runs and evaluations as their TOML files describe them."""
+"""Training runs and evaluations, read from TOML files."""
 
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -13,42 +13,43 @@ from physio.models import model_card
 TRAINING: Final = "training"
 EVALUATION: Final = "evaluation"
 TABLE: Final = "table"
-"""The table of a file that says of which data set a table of features is made."""
+"""Name of the file's table that describes the data set of the feature table."""
 
 
 class TrainingRecipe(Protocol):
     """A training run: a frozen dataclass of settings."""
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
-        """Train on what is under ``root``, store weights in ``out``; return results."""
+        """Train on the data in ``root``, store weights in ``out``; return results."""
 
 
 class EvaluationConfig(Protocol):
     """An evaluation: a frozen dataclass of settings."""
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
-        """Judge models on what is under ``root``, or on a table of features."""
+        """Evaluate models on the data in ``root``, or on a table of features."""
 
 
 def read(path: Path, trust: tuple[str, ...] = ()) -> TrainingRecipe:
-    """Return the training run that a TOML file describes: its table ``[training]``.
+    """Return the training run in the table ``[training]`` of a TOML file.
 
     Raises
     ------
     ValueError
-        If it describes none; the message says what is wrong and what would be right.
+        If the file has no valid training run; the message names the problem and the
+        fix.
     """
     recipe: TrainingRecipe = _built(path, TRAINING, "train", trust)
     return recipe
 
 
 def read_evaluation(path: Path, trust: tuple[str, ...] = ()) -> EvaluationConfig:
-    """Return the evaluation that a TOML file describes: its table ``[evaluation]``.
+    """Return the evaluation in the table ``[evaluation]`` of a TOML file.
 
     Raises
     ------
     ValueError
-        If it describes none; the message says what is wrong and what would be right.
+        If the file has no valid evaluation; the message names the problem and the fix.
     """
     evaluation: EvaluationConfig = _built(path, EVALUATION, "evaluate", trust)
     return evaluation
@@ -60,31 +61,31 @@ def train(
     out: Path | None = None,
     trust: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Train as a file says.
+    """Run the training that a TOML file describes.
 
     Parameters
     ----------
     config_path
-        The training file.
+        Path of the training file.
     data_root
-        The folder of the data set, or the one that it is in under its own name; not
-        needed for simulated participants.
+        Folder of the data set, or the parent folder that contains it under the name of
+        the data set; not needed for simulated participants.
     out
-        Where a folder for each of the weights goes; by default where the shipped ones
-        are.
+        Parent of the folders that the weights are written to; by default the folder of
+        the shipped weights.
     trust
-        Packages that the file may name beside the library.
+        Packages, beside this library, that the file may name.
 
     Returns
     -------
     dict
-        The results: see `experiments.weights.wrist.TrainWrist.train`; ``table`` is for
-        printing.
+        Results: see `experiments.weights.wrist.TrainWrist.train`. The entry ``table``
+        is text for printing.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If the training file or the data are not what they must be.
+        If the training file or the data are missing or invalid.
     """
     return read(config_path, trust).train(
         data_root, model_card.STORE if out is None else out
@@ -92,7 +93,7 @@ def train(
 
 
 def _built(path: Path, name: str, verb: str, trust: tuple[str, ...]) -> Any:
-    """Return what the table of that name describes, if it has such a method."""
+    """Build the object in the table ``name`` and require its method ``verb``."""
     tables = config.read(path)
     kind = {TRAINING: "a training file", EVALUATION: "an evaluation file"}[name]
     config.allow(tables, (TRAINING, EVALUATION, TABLE), path.name, kind)

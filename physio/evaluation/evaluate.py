@@ -35,9 +35,9 @@ class Task:
     Parameters
     ----------
     table
-        The rows, as `physio.datasets.feature_table` describes them. Rows whose label is
-        of no class (or whose ``y`` is NaN) neither train nor test, but can be a
-        participant's calibration.
+        The rows, as `physio.datasets.feature_table` describes them. Rows whose label
+        belongs to no class (or whose ``y`` is NaN) neither train nor test, but can be
+        calibration rows of a participant.
     classes
         Name and labels of each class, ``{"stress": ("stress",), "calm": ("baseline",
         "amusement")}``, in order; empty for numbers.
@@ -55,13 +55,13 @@ class Task:
         Mask of the rows that may train and test, shape (n,); by default all but
         calibration.
     dataset
-        Name of the data set, to cite.
+        Name of the data set, for citation.
     testable
         Mask of the rows that may test, shape (n,); the others only train. By default
         all.
     order_labels
-        Labels whose order in time groups the participants, shape (n,), empty where a
-        row does not count; by default the classes. See
+        Labels, shape (n,), whose order in time groups the participants; an empty label
+        excludes the row from the order; by default the classes. See
         `physio.evaluation.splits.LeaveOrderOut`.
     """
 
@@ -118,9 +118,9 @@ class Evaluation:
     outputs
         Output of each model for each tested row, shape (m, k).
     tested
-        Those rows: subject, session, trial, segment, start, and ``y``.
+        The tested rows: subject, session, trial, segment, start, and ``y``.
     classes
-        Columns of ``outputs``; empty for numbers.
+        Names of the columns of ``outputs``; empty for regression.
     config
         Configuration of the evaluation, for the report.
     seconds
@@ -146,7 +146,7 @@ class Evaluation:
 
     @property
     def leaks(self) -> bool:
-        """True if the split leaks: the scores are too high."""
+        """True if the split leaks, so that the scores are biased upwards."""
         return not self.audit.ok
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,7 +170,7 @@ class Evaluation:
         }
 
     def figure(self, model: str, metric: str) -> dict[str, Any]:
-        """Return one row of the results."""
+        """Return the row of the results for a model and a metric."""
         for row in self.rows:
             if (row["model"], row["metric"]) == (model, metric):
                 return row
@@ -192,8 +192,8 @@ class EvaluationOptions:
     test_spacing
         Least time between the starts of test windows (s); 0: all windows test.
     per_segment
-        True to average outputs over each segment of a recording before they are
-        scored: where there is one rating for it.
+        True to average outputs over each segment of a recording before scoring, for
+        data sets with one rating per segment.
     time_only
         True to train the audit's time-only control (see
         `physio.evaluation.leakage.time_confound`).
@@ -228,16 +228,16 @@ def evaluate(
     task
         Target, features and rows.
     split
-        The protocol, or the folds themselves (of the same ``task.table``).
+        The protocol, or folds of the same ``task.table``.
     models
-        Models by name; baselines among them
+        Models by name, including baselines
         (`physio.evaluation.models.baselines.MajorityClass`, `TimeOnly`).
     options
         Metrics, comparisons and test rows.
     config
         Configuration to store with the results.
     on_progress
-        Called with the names of the model and the fold that begin.
+        Callback at the start of each fold, with the names of the model and the fold.
 
     Raises
     ------
@@ -365,7 +365,7 @@ def _answers(table: pd.DataFrame) -> list[str]:
 
 
 def _participants(rows: RowIndex) -> Codes:
-    """Return the participant of each row; with the data set, if there are several."""
+    """Return the participant code of each row, prefixed by the data set if several."""
     table = rows.table
     if "dataset" in table.columns and table["dataset"].nunique() > 1:
         return np.array([c.replace("\x1f", " ") for c in rows.participants], np.str_)
@@ -380,7 +380,7 @@ def _outputs(
     seed: int,
     on_progress: Callable[[str, str], None] | None,
 ) -> Array:
-    """Return a model's output for each test row, trained in each fold; else NaN."""
+    """Train a model in each fold; return its outputs of test rows, NaN elsewhere."""
     x, y, rows, classes = known
     width = len(classes)
     output = np.full((len(y), max(width, 2)), np.nan)
@@ -437,7 +437,7 @@ def _rows(
     *,
     per_segment: bool,
 ) -> tuple[list[dict[str, Any]], dict[str, Array]]:
-    """Return the rows of results, and the outputs behind them."""
+    """Return the rows of results, and the outputs that they are computed from."""
     y, codes, units = of
     results = []
     for model, output in outputs.items():
@@ -489,9 +489,9 @@ def _averaged(
 
 
 def together(evaluations: Mapping[str, Evaluation], config: Any = None) -> Evaluation:
-    """Combine evaluations of the same participants; metrics get a prefix each.
+    """Combine evaluations of the same participants; prefix the metrics of each.
 
-    Outputs are combined from evaluations that test as many rows as the first.
+    Outputs are combined from the evaluations with as many test rows as the first.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Plain models on a table of features, as an evaluation file describes them."""
+"""Benchmark of models on a table of features, configured by an evaluation file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,16 +18,16 @@ from physio.models.baseline import transform
 
 @dataclass(frozen=True)
 class FeatureBenchmark:
-    """Models compared on a table that `physio extract` makes.
+    """Comparison of models on a feature table written by `physio extract`.
 
-    A field for each key of an evaluation file, hence more than 14 fields.
+    Each field is a key of the evaluation file, hence more than 14 fields.
 
     Parameters
     ----------
     models
         Models by name: classes of scikit-learn, of
-        `physio.evaluation.models.baselines`, or any frozen dataclass that can be called
-        like one of these.
+        `physio.evaluation.models.baselines`, or any callable frozen dataclass with the
+        same signature.
     protocol
         Name of the split: see `physio.evaluation.splits.PROTOCOLS`.
     settings
@@ -35,40 +35,42 @@ class FeatureBenchmark:
     classes
         Name of each class, and the labels that belong to it.
     target
-        In place of classes: a column of numbers, as ``rating.arousal``.
+        Numeric target column of a regression, as ``rating.arousal``, in place of
+        classes.
     features
-        Features that models may read: columns, or their prefixes before a dot
-        (``eda``); by default all.
+        Features that models may read: names of columns, or prefixes of the names before
+        a dot (``eda``); by default all.
     baseline_seconds, embargo, baseline_label
         Duration of the baseline that features are measured against (s), time after it
         before windows count (s), and its label: see
         `physio.evaluation.baseline_correction.baseline_correct`. With
         ``baseline_seconds`` 0, features stay as they are.
     transforms
-        Transform of each feature before baseline correction, by its name: ``raw``,
+        Transform of each feature before baseline correction, by feature name: ``raw``,
         ``sqrt`` or ``log``; by default raw.
     test_labels
-        Labels of test rows; rows of the others only train. By default those of all
-        classes.
+        Labels of test rows; rows with other labels only train. By default the labels of
+        all classes.
     order_labels
         Labels whose order in time groups the participants; by default the classes.
     oracle
-        Whether a model that knows the condition is added: see
+        Whether to add a model that knows the condition: see
         `physio.evaluation.models.adaptive_lda.ConditionOracle`.
     expected
-        Classifiers of the condition, by name, each of which predicts the mean rating of
-        the condition: see `physio.evaluation.models.adaptive_lda.ConditionMeanRating`.
+        Classifiers of the condition, by name. From each, a model is made that predicts
+        the mean rating of the condition: see
+        `physio.evaluation.models.adaptive_lda.ConditionMeanRating`.
     test_spacing
         Least time between the starts of test windows (s).
     per_segment
-        Whether outputs are averaged over each segment of a recording.
+        Whether to average outputs over each segment of a recording.
     metrics
         Names of metrics: see `physio.evaluation.metrics`.
     reference
         Name of the model that all others are compared with.
     controls
-        Whether two models without physiology are added, under the names ``majority
-        class`` and ``time only``.
+        Whether to add two models without physiology, named ``majority class`` and
+        ``time only``.
     seed
         Seed of all random numbers.
     """
@@ -112,7 +114,7 @@ class FeatureBenchmark:
         Raises
         ------
         ValueError
-            If there is no table, or it has not what is asked.
+            If there is no table, or it lacks a required column.
         """
         if table is None:
             raise ValueError("plain models need a table: give [table] or --table")
@@ -145,7 +147,7 @@ class FeatureBenchmark:
         return models
 
     def task(self, table: pd.DataFrame) -> Task:
-        """Return what is to be told of which rows of a table."""
+        """Return the target, features and rows of the evaluation of a table."""
         names = self._columns(table)
         table = self._scaled(table, names)
         calibration = included = y = None

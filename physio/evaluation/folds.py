@@ -1,4 +1,4 @@
-"""Folds as data: which rows of a table train, which test, and which choose between."""
+"""Folds as data: training rows, test rows and inner folds of a table."""
 
 import hashlib
 import json
@@ -15,26 +15,26 @@ from physio.datasets.feature_table import LABEL, PLACE
 
 Rows = npt.NDArray[np.intp]
 PAPER: Final = "paper-"
-"""Prefix of protocols that leak and serve the reproduction of papers only."""
+"""Prefix of protocols with leakage, for the reproduction of papers only."""
 
 _KEYS: Final = ("protocol", "settings", "table", "rows", "folds")
 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One way to divide a table.
+    """Division of the rows of a table into training and test rows.
 
     Parameters
     ----------
     name
-        Who or what is tested: ``"S2"``.
+        Name of the test set, as the participant's code ``"S2"``.
     train, test
-        Numbers of rows, rising.
+        Indices of the rows, in ascending order.
     inner
-        Divisions of ``train`` alone, for every choice of settings.
+        Divisions of ``train`` alone, for model selection.
     calibration
-        Rows of the tested participants by which their features are measured, if there
-        are any: they are neither trained on nor tested.
+        Baseline rows of the tested participants, if any, by which their features are
+        corrected. These rows neither train nor test.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Fold:
     calibration: Rows = field(default_factory=lambda: np.empty(0, np.intp))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it: rows as pairs of first and last but one."""
+        """Return the fold as a JSON object; rows as pairs of first and last + 1."""
         return {
             "name": self.name,
             "train": _spans(self.train),
@@ -55,7 +55,7 @@ class Fold:
 
     @classmethod
     def read(cls, table: Mapping[str, Any], at: str) -> Self:
-        """Return the fold that `told` told of."""
+        """Return the fold that `to_dict` describes."""
         try:
             parts = {k: _rows(table.get(k, [])) for k in ("train", "test")}
             calibration = _rows(table.get("calibration", []))
@@ -72,18 +72,18 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """All divisions of one table by one protocol; the same each time they are made.
+    """All folds of one table by one protocol; their construction is deterministic.
 
     Parameters
     ----------
     protocol
-        Its name: see `physio.evaluation.splits.PROTOCOLS`.
+        Name of the protocol: see `physio.evaluation.splits.PROTOCOLS`.
     folds
-        The divisions.
+        The folds.
     settings
-        Of the protocol.
+        Settings of the protocol.
     table, rows
-        What identifies the table (see `fingerprint`), and how many rows it has.
+        Hash of the table (see `fingerprint`), and its number of rows.
     """
 
     protocol: str
@@ -94,11 +94,11 @@ class Folds:
 
     @property
     def paper(self) -> bool:
-        """True for a protocol that leaks and is for reproducing a paper only."""
+        """True for a protocol with leakage, which only reproduces a paper."""
         return self.protocol.startswith(PAPER)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return them as JSON has them: see `read`."""
+        """Return the folds as a JSON object: see `read`."""
         return {
             "protocol": self.protocol,
             "settings": dict(self.settings),
@@ -108,10 +108,10 @@ class Folds:
         }
 
     def summary(self) -> dict[str, Any]:
-        """Return what identifies them, without row numbers.
+        """Return a summary of the folds, without row numbers.
 
-        ``folds`` is their number, and ``fingerprint`` the SHA-256 of all row numbers:
-        folds that are made again from the same table have the same one.
+        ``folds`` is the number of folds. ``fingerprint`` is the SHA-256 of all row
+        numbers; folds that are computed again from the same table have the same value.
         """
         numbers = json.dumps([fold.to_dict() for fold in self.folds])
         return {
@@ -121,16 +121,16 @@ class Folds:
         }
 
     def write(self, path: Path) -> None:
-        """Write them as JSON."""
+        """Write the folds as JSON."""
         path.write_text(json.dumps(self.to_dict()) + "\n", "utf-8")
 
     def of(self, table: pd.DataFrame) -> Self:
-        """Return these folds, if they are of this very table.
+        """Return these folds after a check that they belong to ``table``.
 
         Raises
         ------
         ValueError
-            If they are of another one, or name rows that it has not.
+            If the folds belong to another table, or contain rows that it lacks.
         """
         if self.table and self.table != fingerprint(table):
             raise ValueError(
@@ -153,7 +153,7 @@ def read(path: Path) -> Folds:
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is not there, or holds no folds.
+        If the file does not exist, or contains no folds.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
@@ -169,7 +169,7 @@ def read(path: Path) -> Folds:
 
 
 def fingerprint(table: pd.DataFrame) -> str:
-    """Return a hash of which windows a table has, in which order, with which labels."""
+    """Return a hash of the windows of a table, their order and their labels."""
     columns = [c for c in (*PLACE, LABEL, "dataset") if c in table.columns]
     digest = hashlib.sha256(repr((columns, len(table))).encode())
     for column in columns:
@@ -178,7 +178,7 @@ def fingerprint(table: pd.DataFrame) -> str:
 
 
 def _spans(rows: Rows) -> list[list[int]]:
-    """Return rising numbers as pairs: first, and one after the last, of each run."""
+    """Return ascending numbers as runs, pairs of the first and the last + 1."""
     if not len(rows):
         return []
     cuts = np.flatnonzero(np.diff(rows) != 1) + 1

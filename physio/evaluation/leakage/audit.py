@@ -36,8 +36,8 @@ class LeakageFinding(NamedTuple):
     fold
         Name of the fold; empty if the finding is about the table.
     leak
-        True if scores from this split are too high; otherwise a remark to be reported
-        beside them.
+        True if the finding biases scores upwards; otherwise it is a remark to report
+        with the scores.
     text
         Description, in a sentence.
     """
@@ -59,8 +59,8 @@ class Audit:
     findings
         All findings, leaks first.
     time_only
-        Score of a control that reads the elapsed time only, None if it cannot be
-        trained: see `physio.evaluation.leakage.time_confound.TimeConfound`.
+        Score of a control model on elapsed time alone, None if it cannot be trained:
+        see `physio.evaluation.leakage.time_confound.TimeConfound`.
     """
 
     protocol: str
@@ -69,7 +69,7 @@ class Audit:
 
     @property
     def ok(self) -> bool:
-        """True if nothing leaks."""
+        """True if the audit reports no leak."""
         return not any(f.leak for f in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,12 +93,12 @@ class Audit:
         return "\n".join([*lines, f"{self.protocol}: {verdict}"])
 
     def check(self) -> "Audit":
-        """Refuse a split that leaks, unless it is for reproduction; else return this.
+        """Return this audit, or raise an error if the split leaks.
 
         Raises
         ------
         ValueError
-            If something leaks and the protocol's name does not begin with ``paper-``.
+            If there is a leak and the protocol's name does not begin with ``paper-``.
         """
         leaks = [f for f in self.findings if f.leak]
         if leaks and not self.protocol.startswith(PAPER):
@@ -135,8 +135,8 @@ def audit(
     Raises
     ------
     ValueError
-        If the folds are of another table, their protocol is unknown, or the table has
-        no such columns.
+        If the folds belong to another table, their protocol is unknown, or the table
+        lacks a column of ``columns``.
     """
     promise = _promise(folds)
     index = RowIndex.of(table)
@@ -185,7 +185,7 @@ def _promise(folds: Folds) -> str:
 
 
 def _fold(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
-    """Yield what is wrong with a fold, and with the folds inside of it."""
+    """Yield the findings on a fold and on its inner folds."""
     if lacking := [c for c in _NEEDED if c not in index.table.columns]:
         yield LeakageFinding(
             "unproved",
@@ -202,7 +202,7 @@ def _fold(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]
 
 
 def _shared(index: RowIndex, fold: Fold, promise: str) -> Iterator[LeakageFinding]:
-    """Yield samples and groups that are wrongly on both sides of a fold."""
+    """Yield findings on samples and groups in both training and test rows."""
     both = overlapping(index, fold.test, fold.train)
     if both:
         text = (
@@ -242,7 +242,7 @@ def _calibrated(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
 
 
 def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
-    """Yield inner folds that would choose settings by test rows."""
+    """Yield findings on inner folds that contain test rows of the outer fold."""
     proved = set(_NEEDED) <= set(index.table.columns)
     for inner in fold.inner:
         used = np.concatenate([inner.train, inner.test])

@@ -1,4 +1,4 @@
-"""Tests for columns and rows with more information than a sensor can give."""
+"""Checks for columns and rows with information that no sensor provides."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -20,7 +20,7 @@ _ANSWERS: Final = (
     *("panas", "stai", "sssq", "sam", "rating", "valence", "arousal", "dominance"),
     *("liking", "familiarity", "label", "condition", "class", "target", "emotion"),
 )
-"""Words that name an answer or a label; physiology has none of them."""
+"""Words in column names that indicate a rating or a label, not physiology."""
 
 _GIVES: Final = (
     0.98  # macro-F1 of one column across participants: no sensor is that good
@@ -31,14 +31,14 @@ Prepare = Callable[[Array, Any, npt.NDArray[np.intp], npt.NDArray[np.intp]], Arr
 
 
 def leaky_columns(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield kind and text of what is wrong with each column.
+    """Yield kind and text of the findings on columns.
 
     Parameters
     ----------
     table
         Labelled rows.
     names
-        The columns that a model is to read.
+        Names of the columns that a model reads.
     """
     index = RowIndex.of(table)
     table = index.table
@@ -79,7 +79,7 @@ def leaky_columns(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str
 
 
 def duplicated_rows(table: pd.DataFrame, names: Sequence[str], fold: Fold) -> str:
-    """Return what is to be said of test rows whose very features train too."""
+    """Describe test rows whose features are identical to those of training rows."""
     x = table[list(names)].to_numpy(np.float64)
     whole = np.isfinite(x).sum(axis=1) >= min(2, x.shape[1])
     train = {r.tobytes() for r in x[fold.train[whole[fold.train]]]}
@@ -93,9 +93,10 @@ def duplicated_rows(table: pd.DataFrame, names: Sequence[str], fold: Fold) -> st
 
 
 def interpolated_rows(table: pd.DataFrame, names: Sequence[str], seed: int = 23) -> str:
-    """Return what is to be said of rows that lie exactly between two others.
+    """Describe rows that lie exactly on the line between two other rows.
 
-    SMOTE makes such rows. With at least three continuous features, none does by chance.
+    SMOTE creates such rows. With at least three continuous features, such rows do not
+    occur by chance.
     """
     x = table[list(names)].to_numpy(np.float64)
     x = x[:, np.isfinite(x).mean(axis=0) > 0.5] if len(x) else x
@@ -121,24 +122,24 @@ def interpolated_rows(table: pd.DataFrame, names: Sequence[str], seed: int = 23)
 def fitted_outside(
     prepare: Prepare, x: Array, y: Any, fold: Fold, seed: int = 23
 ) -> bool:
-    """Tell whether a preparation of features learns from the rows that test.
+    """Return whether preprocessing is fitted to test rows.
 
-    It is run again and again, each time with other values in the test rows: once for
-    each column (at most 16), which then tells the label of the test rows. If that ever
-    changes anything for the rows that train, the preparation (scaling, selection,
+    The preprocessing is repeated for each column (at most 16), with random values in
+    the test rows and with the test labels encoded in that column. If the training
+    features change in any repetition, the preprocessing (scaling, selection,
     oversampling) was fitted outside the fold.
 
     Parameters
     ----------
     prepare
-        ``prepare(x, y, train, test)`` returns the features of the training rows as the
-        model gets them, shape (any, any).
+        Preprocessing: ``prepare(x, y, train, test)`` returns the features of the
+        training rows as the model receives them, shape (any, any).
     x, y
         Features, shape (n, f), and labels, shape (n,).
     fold
-        The rows.
+        Training and test rows.
     seed
-        Of the other values.
+        Seed of the random values.
     """
     rng = np.random.default_rng(seed)
     first = prepare(np.array(x, np.float64), np.array(y), fold.train, fold.test)
@@ -155,7 +156,7 @@ def fitted_outside(
 
 
 def _constant(name: str, x: Array, parts: Any) -> str:
-    """Tell of a column with one value for each part: an answer, or the part's name."""
+    """Describe a column that is constant in each segment, as a rating or an ID is."""
     groups = pd.Series(x).groupby(parts)
     if len(groups) < 4 or groups.size().median() < 3:
         return ""
@@ -168,7 +169,7 @@ def _constant(name: str, x: Array, parts: Any) -> str:
 
 
 def _gives(name: str, x: Array, labels: Any, participants: Any) -> str:
-    """Tell of a column that by itself gives the label of participants never seen."""
+    """Describe a column that alone predicts the labels of held-out participants."""
     k = min(5, len(set(participants)))
     if k < 2 or len(set(labels)) < 2:
         return ""
@@ -187,10 +188,11 @@ def _gives(name: str, x: Array, labels: Any, participants: Any) -> str:
 
 
 def _simulated(name: str, x: Array, labels: Any, participants: Any, parts: Any) -> str:
-    """Tell of a column that follows the label and nothing else.
+    """Describe a column that depends on the label alone, as simulated data do.
 
-    Participants differ in whatever is measured, and a window resembles the next. A
-    column drawn anew for each row around a mean for each label has neither.
+    Physiological measurements differ between participants and are autocorrelated
+    between successive windows. A column that is drawn independently for each row around
+    the mean of its label has neither property.
     """
     known = np.isfinite(x)
     if known.sum() < 100 or len(set(participants)) < 3 or len(set(labels)) < 2:
@@ -240,7 +242,7 @@ def _standardised(name: str, x: Array, participants: Any) -> str:
 
 
 def _is_standard(x: Array) -> bool:
-    """Tell whether values were standardised; three digits are those of a float32."""
+    """Return whether values were standardised, to the precision of a float32."""
     if len(x) < 3:
         return False
     spreads = (np.std(x), np.std(x, ddof=1))
@@ -252,6 +254,6 @@ def _lies_between(row: Array, others: Array) -> bool:
     far = np.linalg.norm(there, axis=1)
     unit = there[far > 0] / far[far > 0, None]
     cosines = unit @ unit.T
-    # Rounding turns a direction by 1e-8 rad at most here; the cosine is then off by
-    # the square of it. Directions that are not opposite are off by far more.
+    # Rounding rotates a direction by at most 1e-8 rad here, and the error of the
+    # cosine is the square of that. Directions that are not opposite differ far more.
     return bool(cosines.min(initial=0.0) < -1 + 1e-12)

@@ -13,18 +13,18 @@ from physio.evaluation.row_index import RowIndex, Table
 
 
 class TimeConfound(NamedTuple):
-    """Score of a random forest on the seconds since the start alone.
+    """Score of a random forest whose only feature is the elapsed time (s).
 
     Parameters
     ----------
     reached
-        Macro-F1 over the classes, the mean over the participants tested.
+        Macro-F1 over the classes, averaged over the tested participants.
     guess
-        The same for always predicting the majority class of the training rows.
+        Macro-F1 of the majority class of the training rows, averaged likewise.
     classes
-        How many classes there are.
+        Number of classes.
     per_participant
-        Macro-F1 of each.
+        Macro-F1 of each participant.
     """
 
     reached: float
@@ -34,7 +34,7 @@ class TimeConfound(NamedTuple):
 
     @property
     def confounds(self) -> bool:
-        """True above half of the way from chance to a perfect score."""
+        """True if the score is above the midpoint of chance and a perfect score."""
         chance = 1 / self.classes
         return self.reached > chance + 0.5 * (1 - chance)
 
@@ -56,16 +56,16 @@ class TimeConfound(NamedTuple):
 
 
 def time_confound(table: Table, folds: Folds, seed: int = 23) -> TimeConfound | None:
-    """Train and test a time-only control; None with fewer than two classes.
+    """Train and test a time-only control; return None with fewer than two classes.
 
     Parameters
     ----------
     table
-        With ``label``, ``begin`` (s) and the recordings' names.
+        Table with ``label``, ``begin`` (s) and the names of the recordings.
     folds
         The split.
     seed
-        Of the forest.
+        Seed of the forest.
     """
     index = RowIndex.of(table)
     table, participants, recordings = index.table, index.participants, index.recordings

@@ -40,11 +40,11 @@ class Task:
         calibration rows of a participant.
     classes
         Name and labels of each class, ``{"stress": ("stress",), "calm": ("baseline",
-        "amusement")}``, in order; empty for numbers.
+        "amusement")}``, in order; empty for regression.
     y
-        For numbers: their values, shape (n,), NaN where there is none.
+        Target of a regression, shape (n,), NaN where missing.
     x
-        Inputs of models, shape (n, ...): windows, tokens; by default ``columns``.
+        Inputs of models, shape (n, ...), as windows or tokens; by default ``columns``.
     columns
         Features of the table that models may read, and that are audited; by default
         all, or none if ``x`` is given.

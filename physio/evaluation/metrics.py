@@ -1,7 +1,7 @@
 """Metrics of classification and regression by name, from scikit-learn and SciPy.
 
-Written here are only those that neither has: Lin's concordance, the negative log
-density and the coverage of intervals.
+This module implements only the metrics that both libraries lack: Lin's concordance, the
+negative log density and the coverage of intervals.
 """
 
 import warnings
@@ -18,18 +18,19 @@ from physio.core.block import Array
 Measure = Callable[[Any, Array], float]
 """``measure(y, output)``: true values, shape (n,), and the model's output.
 
-Classes are numbers from 0 and outputs their probabilities, shape (n, classes); numbers
-have outputs of shape (n, 1), or (n, 2) with a standard deviation beside.
+In classification, ``y`` are class numbers from 0 and outputs are class probabilities,
+shape (n, classes). In regression, outputs have the shape (n, 1), or (n, 2) with the
+mean and its standard deviation.
 """
 
 
 def accuracy(y: Any, output: Array) -> float:
-    """Return the proportion of rows whose most probable class is right."""
+    """Return the proportion of rows whose most probable class is the true class."""
     return float(sklearn.metrics.accuracy_score(y, output.argmax(axis=1)))
 
 
 def balanced_accuracy(y: Any, output: Array) -> float:
-    """Return the mean recall over the classes that these rows have."""
+    """Return the mean recall over the classes that are present in the rows."""
     predicted = output.argmax(axis=1)
     return float(
         sklearn.metrics.recall_score(
@@ -39,7 +40,7 @@ def balanced_accuracy(y: Any, output: Array) -> float:
 
 
 def macro_f1(y: Any, output: Array) -> float:
-    """Return F1, the mean over the classes that these rows have."""
+    """Return the mean F1 over the classes that are present in the rows."""
     predicted = output.argmax(axis=1)
     return float(
         sklearn.metrics.f1_score(
@@ -51,8 +52,8 @@ def macro_f1(y: Any, output: Array) -> float:
 def auc(y: Any, output: Array) -> float:
     """Return the area under the ROC curve; NaN where all rows are of one class.
 
-    With more than two classes: one against the rest, the mean over the classes that
-    these rows have.
+    With more than two classes, it is the mean of one-versus-rest areas over the classes
+    that are present in the rows.
     """
     classes = np.unique(y)
     if len(classes) < 2:
@@ -165,7 +166,7 @@ LESS_IS_BETTER: Final = (
     *("log loss", "Brier score", "RMSE", "mean absolute error"),
     "negative log density",
 )
-"""Metrics of which a smaller value is better."""
+"""Names of metrics for which a smaller value is better."""
 
 
 def measure(name: str, *, classes: bool) -> Measure:
@@ -174,7 +175,7 @@ def measure(name: str, *, classes: bool) -> Measure:
     Raises
     ------
     ValueError
-        If there is none of that name for classes, or for numbers.
+        If there is no metric of that name for this task (classification or regression).
     """
     known = OF_CLASSES if classes else OF_NUMBERS
     if name not in known:

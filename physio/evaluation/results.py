@@ -1,4 +1,4 @@
-"""Evaluations as a page of Markdown and as files."""
+"""Output of evaluations as a Markdown page and as files."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ FOLDS: Final = "folds.json"
 def save(evaluation: Evaluation, out: Path) -> None:
     """Write an evaluation into a folder: JSON, Markdown, folds, output for each row.
 
-    ``outputs.parquet`` has the rows that were tested, ``y``, and a column
+    ``outputs.parquet`` contains the tested rows, ``y``, and a column
     ``<model>.<class>`` (or ``<model>.mean`` and ``<model>.sd``) for each output.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def save(evaluation: Evaluation, out: Path) -> None:
 
 
 def dumped(value: Any) -> str:
-    """Return results as JSON; what is not known is null."""
+    """Return results as JSON; missing values become null."""
     return json.dumps(_known(value), indent=1, allow_nan=False) + "\n"
 
 

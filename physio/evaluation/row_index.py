@@ -15,13 +15,13 @@ Codes = npt.NDArray[np.str_]
 
 
 ORDER: Final = "order"
-"""A column of labels whose order divides participants, in place of ``label``."""
+"""Optional column of labels whose order groups participants, instead of ``label``."""
 
 _RECORDING: Final = ("dataset", "subject", "session", "trial")
 
 
 class RowIndex:
-    """A table with the identities of its rows, each computed once and handed on.
+    """Table with the identities of its rows, each computed once and cached.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class RowIndex:
 
     @classmethod
     def of(cls, table: "Table") -> "RowIndex":
-        """Return the index of a table; an index as it is."""
+        """Return the index of a table; return an index unchanged."""
         return table if isinstance(table, RowIndex) else cls(table)
 
     @property
@@ -55,7 +55,7 @@ class RowIndex:
         return self.ids(*_RECORDING, "segment")
 
     def ids(self, *columns: str) -> Codes:
-        """Return the code of each row by those of ``columns`` that the table has."""
+        """Return a code of each row from the columns that the table has."""
         key = tuple(c for c in columns if c in self.table.columns)
         if key not in self._ids:
             texts = (named(self.table, c) for c in key)
@@ -70,7 +70,7 @@ class RowIndex:
         )
 
     def without(self, columns: Sequence[str]) -> Self:
-        """Return the index of the same rows without some columns, none of identity."""
+        """Return the index without some columns, which must not identify rows."""
         return self._derived(self.table.drop(columns=list(columns)), dict(self._ids))
 
     def _derived(self, table: pd.DataFrame, ids: dict[tuple[str, ...], Codes]) -> Self:
@@ -84,7 +84,7 @@ Table = pd.DataFrame | RowIndex
 
 
 def orders(table: pd.DataFrame) -> Codes:
-    """Return for each row the order in which its participant's labels first came."""
+    """Return for each row the order of first occurrence of the participant's labels."""
     subjects = named(table, "subject")
     labels = named(table, ORDER if ORDER in table.columns else LABEL)
     times = numbers(table, "start_s")
@@ -102,7 +102,7 @@ def orders(table: pd.DataFrame) -> Codes:
 
 
 def as_table(groups: Any, y: Any) -> pd.DataFrame:
-    """Return groups as a table: a table, or the participant's code of each row."""
+    """Return groups, a table or the participant code of each row, as a table."""
     if groups is None:
         raise ValueError(
             "groups must name the participant of each row: give the table, or "
@@ -116,7 +116,7 @@ def as_table(groups: Any, y: Any) -> pd.DataFrame:
 
 
 def named(table: pd.DataFrame, column: str) -> Codes:
-    """Return a column of texts, or say what there is instead."""
+    """Return a column of strings; raise an error that lists the columns if missing."""
     if column not in table.columns:
         raise ValueError(
             f"the table has no column {column!r}; it has {', '.join(table.columns)}"
@@ -125,13 +125,13 @@ def named(table: pd.DataFrame, column: str) -> Codes:
 
 
 def numbers(table: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
-    """Return a column of numbers, or say what there is instead."""
+    """Return a column of numbers; raise an error that lists the columns if missing."""
     named(table.iloc[:0], column)
     return table[column].to_numpy(np.float64)
 
 
 def several(codes: Codes, least: int, noun: str, name: str) -> list[str]:
-    """Return the different codes in natural order; refuse fewer than ``least``."""
+    """Return the unique codes in natural order; raise if fewer than ``least``."""
     different = natural_sorted(set(codes.tolist()))
     if len(different) < least:
         raise ValueError(
@@ -146,7 +146,7 @@ def overlap(
     others: npt.NDArray[np.float64],
     stops: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.bool_]:
-    """Tell which spans of samples have one in common with any of the others."""
+    """Return the mask of sample spans that overlap any of the other spans."""
     begun = np.searchsorted(np.sort(others), stop, side="left")
     over = np.searchsorted(np.sort(stops), first, side="right")
     touched: npt.NDArray[np.bool_] = begun > over
@@ -154,10 +154,10 @@ def overlap(
 
 
 def overlapping(table: Table, rows: Rows, others: Rows) -> list[int]:
-    """Return those of ``rows`` that share a raw sample with any of the others.
+    """Return those of ``rows`` that share a raw sample with any of ``others``.
 
-    Compared are the spans ``support_start_sample`` to ``end_sample`` within each
-    recording.
+    The comparison uses the spans from ``support_start_sample`` to ``end_sample`` within
+    each recording.
     """
     index = RowIndex.of(table)
     recordings = index.recordings

@@ -1,8 +1,8 @@
-"""Ways to divide participants, trials and time, by name; scikit-learn's splitters.
+"""Protocols that split participants, trials and time, as scikit-learn splitters.
 
-Each splitter's ``groups`` is the table itself, or its columns `PLACE` and ``label``:
+The ``groups`` of a splitter are the table itself, or its columns `PLACE` and ``label``:
 ``cross_val_score(model, X, y, groups=table, cv=LeaveSubjectsOut())``. The protocols
-that divide participants also take a plain list of participants's codes.
+that divide participants also accept a list of participant codes.
 """
 
 from abc import abstractmethod
@@ -30,10 +30,10 @@ from physio.evaluation.row_index import (
 
 
 class Protocol(BaseCrossValidator):
-    """A way to divide a table; a frozen dataclass of settings.
+    """Protocol of a split; a frozen dataclass of settings.
 
-    ``promise`` is what is never on both sides: subjects, trials, sessions, data sets,
-    orders, or at the least samples.
+    ``promise`` names the units that are never in both training and test rows: subjects,
+    trials, sessions, data sets, orders, or at least samples.
     """
 
     name: ClassVar[str]
@@ -44,7 +44,7 @@ class Protocol(BaseCrossValidator):
         """Yield the divisions of a table, without inner ones."""
 
     def inner(self) -> "Protocol":
-        """Return by which protocol the training rows are divided again."""
+        """Return the protocol of the inner folds of the training rows."""
         return self
 
     def split(
@@ -53,7 +53,7 @@ class Protocol(BaseCrossValidator):
         y: Any = None,
         groups: Any = None,
     ) -> Iterator[tuple[Rows, Rows]]:
-        """Yield the numbers of the rows that train and of those that test."""
+        """Yield the indices of training rows and of test rows."""
         for fold in self.folds(as_table(groups, y)):
             yield fold.train, fold.test
 
@@ -63,15 +63,15 @@ class Protocol(BaseCrossValidator):
         y: Any = None,
         groups: Any = None,
     ) -> int:
-        """Return how many divisions there are."""
+        """Return the number of folds."""
         return sum(1 for _ in self.folds(as_table(groups, y)))
 
 
 @dataclass(frozen=True)
 class LeaveSubjectsOut(Protocol):
-    """Train on some participants, test on ``n`` others; everybody is tested once.
+    """Train on some participants, test on ``n`` others; each is tested once.
 
-    With more than one, who is left out together is drawn with ``seed``.
+    With ``n`` above 1, ``seed`` determines the random groups of held-out participants.
     """
 
     n: int = 1
@@ -97,7 +97,7 @@ class LeaveSubjectsOut(Protocol):
 
 @dataclass(frozen=True)
 class Loso(LeaveSubjectsOut):
-    """Train on all participants but one, test on that one; everybody once."""
+    """Leave-one-subject-out: test on each participant once, train on the others."""
 
     name: ClassVar[str] = "loso"
 
@@ -108,10 +108,11 @@ class Loso(LeaveSubjectsOut):
 
 @dataclass(frozen=True)
 class LeaveOrderOut(Protocol):
-    """Train on participants with one order of conditions, test on the others, and back.
+    """Test on participants with one order of conditions, train on the other orders.
 
-    A participant's order is that in which the labels of the table first came to them.
-    With three orders or more, each is tested once by the participants of all others.
+    A participant's order is the order of first occurrence of the labels in the table.
+    Each order is tested once, with the participants of all other orders as the training
+    set.
     """
 
     name: ClassVar[str] = "leave-order-out"
@@ -124,18 +125,18 @@ class LeaveOrderOut(Protocol):
             yield _fold(order, codes == order)
 
     def inner(self) -> Protocol:
-        """Leave participants out: those who train all had one order."""
+        """Leave participants out, because training participants may share one order."""
         return Loso()
 
 
 @dataclass(frozen=True)
 class TrialBlocked(Protocol):
-    """Within a participant: whole trials train, others test.
+    """Split within participants by whole trials.
 
-    Only where a participant has at least ``k`` trials of each class; each fold tests
-    one in ``k`` of each class's trials, of every participant, as dealt with ``seed``.
-    Where trials are parts of one recording, windows that rest on samples of both sides
-    are left out.
+    Each participant needs at least ``k`` trials of each class. Each fold tests one in
+    ``k`` trials of each class, of every participant, assigned at random with ``seed``.
+    Where trials are segments of one recording, training windows that share samples with
+    test windows are excluded.
     """
 
     k: int = 5
@@ -172,10 +173,10 @@ class TrialBlocked(Protocol):
 
 @dataclass(frozen=True)
 class TimeBlocked(Protocol):
-    """Within a participant and each part of a recording: what is early trains.
+    """Split within segments of a recording: early windows train, late windows test.
 
-    The last of each part tests, from ``share`` of its windows on; windows that rest on
-    samples of both sides are left out.
+    The first ``share`` of the windows of each segment train and the others test.
+    Training windows that share samples with test windows are excluded.
     """
 
     share: float = 0.5
@@ -209,7 +210,7 @@ class TimeBlocked(Protocol):
 
 @dataclass(frozen=True)
 class CrossSession(Protocol):
-    """Train on a participant's other sessions, test on one: each session once."""
+    """Test on each session once, train on the participants' other sessions."""
 
     name: ClassVar[str] = "cross-session"
     promise: ClassVar[str] = "sessions"
@@ -221,13 +222,13 @@ class CrossSession(Protocol):
             yield _fold(session, codes == session)
 
     def inner(self) -> Protocol:
-        """Leave participants out: those who train may have one session left."""
+        """Leave participants out, because they may have only one training session."""
         return Loso()
 
 
 @dataclass(frozen=True)
 class CrossDataset(Protocol):
-    """Train on other data sets, test on one: each once, or ``test`` alone."""
+    """Test on each data set once, or on ``test`` alone; train on the others."""
 
     test: str = ""
 
@@ -253,9 +254,10 @@ class CrossDataset(Protocol):
 
 @dataclass(frozen=True)
 class PaperWindowKFold(Protocol):
-    """Shuffled windows of all participants and trials, as RBTransformer's authors used.
+    """K-fold split of shuffled windows, as used by RBTransformer's authors.
 
-    Windows that share most of their samples are on both sides. For reproduction only.
+    The split leaks: overlapping windows, which share most of their samples, occur in
+    both training and test rows. It is for reproduction only.
     """
 
     k: int = 5
@@ -278,9 +280,10 @@ class PaperWindowKFold(Protocol):
 
 @dataclass(frozen=True)
 class PaperRowKFold(PaperWindowKFold):
-    """Rows of a feature table, shuffled: what the PINN's paper is taken to have done.
+    """K-fold split of shuffled rows, the presumed protocol of the PINN's paper.
 
-    Every participant and condition comes to both sides. For reproduction only.
+    The split leaks: every participant and condition occurs in both training and test
+    rows. It is for reproduction only.
     """
 
     name: ClassVar[str] = "paper-row-kfold"
@@ -308,7 +311,7 @@ def protocol(name: str, **settings: Any) -> Protocol:
     Raises
     ------
     ValueError
-        If there is none of that name, or it has not such a setting.
+        If there is no protocol of that name, or it lacks one of the settings.
     """
     if name not in PROTOCOLS:
         raise ValueError(f"there is no protocol {name!r}; it is {', '.join(PROTOCOLS)}")
@@ -319,9 +322,9 @@ def protocol(name: str, **settings: Any) -> Protocol:
 
 
 def divide(table: Table, by: Protocol, *, inner: bool = True) -> Folds:
-    """Return all divisions of a table; the same for the same table each time.
+    """Return all folds of a table, deterministically.
 
-    Where the rows that train are too few to be divided again, there are no inner folds.
+    If the training rows are too few for another split, there are no inner folds.
     """
     index = RowIndex.of(table)
     folds = []
@@ -335,7 +338,7 @@ def divide(table: Table, by: Protocol, *, inner: bool = True) -> Folds:
 
 
 def purged(table: Table, fold: Fold) -> Fold:
-    """Return a fold without the training rows that rest on samples of test rows."""
+    """Remove training rows that share samples with test rows from a fold."""
     both = overlapping(table, fold.train, fold.test)
     return replace(fold, train=np.setdiff1d(fold.train, both))
 

@@ -1,4 +1,4 @@
-"""Figures over participants: means with intervals, and differences between models."""
+"""Statistics over participants: means with intervals, differences between models."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -49,31 +49,31 @@ def bootstrap_ci(values: Array, seed: int) -> tuple[float, float]:
 def paired_differences(
     rows: Sequence[Mapping[str, Any]], reference: str, seed: int
 ) -> list[dict[str, Any]]:
-    """Return how each model differs from one of them, participant by participant.
+    """Return paired differences between a reference model and each other model.
 
     Parameters
     ----------
     rows
-        Rows of results, as `summary` makes them.
+        Rows of results, as `summary` returns them.
     reference
-        The model that the others are taken from: differences are ``reference`` less
-        the other.
+        Name of the reference model; differences are ``reference`` minus the other
+        model.
     seed
-        Of the bootstrap and, with more than 12 participants, of the signs tried.
+        Seed of the bootstrap and, with more than 12 participants, of the sign flips.
 
     Returns
     -------
     list of dict
         For each metric and other model: ``metric``, ``model`` (the reference),
         ``than``, ``mean``, ``low``, ``high`` (95 % bootstrap over participants),
-        ``better`` (participants in whom the reference did better), ``participants``,
-        ``p`` (signs of the differences flipped) and ``holm`` (p after Holm, over the
-        models of a metric).
+        ``better`` (number of participants with a better score of the reference),
+        ``participants``, ``p`` (sign-flip permutation test) and ``holm`` (p after
+        Holm's correction over the models of a metric).
 
     Raises
     ------
     ValueError
-        If there is no row of the reference.
+        If ``rows`` has no row of the reference.
     """
     names = list(dict.fromkeys(str(r["model"]) for r in rows))
     if reference not in names:
@@ -127,9 +127,10 @@ def compared(
     pairs: Sequence[tuple[str, str]],
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Return how one model differs from all others, if one is named; then of pairs.
+    """Return differences of the reference model, if any, and of pairs of models.
 
-    A pair is the first less the second, for itself: see `paired_differences`.
+    The difference of a pair is the first minus the second, without correction for other
+    pairs: see `paired_differences`.
     """
     differences = paired_differences(rows, reference, seed) if reference else []
     for first, other in pairs:
@@ -139,10 +140,10 @@ def compared(
 
 
 def sign_flip_test(differences: Array, seed: int) -> float:
-    """Return how often a mean is as far from 0 if each sign were a matter of chance.
+    """Return the two-sided p value of a mean difference under random sign flips.
 
-    Exact for up to 12 participants; else from 20,000 draws, the observed one among
-    them.
+    The test is exact for up to 12 participants. For more, it uses 20,000 draws, which
+    include the observed signs.
     """
     n = len(differences)
     if not n:
@@ -153,12 +154,12 @@ def sign_flip_test(differences: Array, seed: int) -> float:
         signs = np.random.default_rng(seed).choice((1.0, -1.0), size=(20_000, n))
         signs[0] = 1.0
     means = np.abs(signs @ differences)
-    # Sums of the same numbers in another order differ in their last digits.
+    # Tolerance: sums of the same numbers in another order differ by rounding.
     return _round(np.mean(means >= means[0] * (1 - 1e-9)))
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Return p values stepped down after Holm (1979); NaN stays and is not counted."""
+    """Return p values after Holm's (1979) step-down; NaN values are not counted."""
     known = [i for i, value in enumerate(p) if np.isfinite(value)]
     adjusted, worst = [float("nan")] * len(p), 0.0
     for k, i in enumerate(sorted(known, key=lambda i: p[i])):

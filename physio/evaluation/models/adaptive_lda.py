@@ -14,11 +14,11 @@ _LEAST: Final = 1e-3
 
 
 class Learned(NamedTuple):
-    """Scores' distribution over participants who did not train the discriminant.
+    """Distribution of discriminant scores of held-out training participants.
 
-    ``means`` of the classes, shape (k, d); ``within`` the covariance of a participant's
-    scores in a class, ``between`` that of participants's own offsets, shape (d, d)
-    each.
+    ``means`` are the class means, shape (k, d); ``within`` is the covariance of a
+    participant's scores in a class, ``between`` the covariance of participants'
+    offsets, shape (d, d) each.
     """
 
     means: Array
@@ -30,18 +30,19 @@ class Learned(NamedTuple):
 class AdaptiveThresholdLDA:
     """Discriminant analysis with a filter that tracks the participant's threshold.
 
-    A discriminant ranks the windows of a new participant nearly rightly, but its
-    threshold does not fit: participants differ by an offset. The offset is assumed
-    Gaussian among participants, estimated on held-out training participants. For a new
-    participant, offset and class are inferred together, window by window, from the past
-    windows. The only label used is that the calibration is a baseline; time enters only
-    through the persistence of states.
+    A discriminant ranks the windows of a new participant almost correctly, but its
+    threshold does not fit, because participants differ by an offset. The offset is
+    assumed to be Gaussian among participants, and its distribution is estimated on
+    held-out training participants. For a new participant, offset and class are inferred
+    jointly, window by window, from the past windows. The only label used is the label
+    of the calibration windows as baseline; time enters only through the persistence of
+    states.
 
     Parameters
     ----------
     features
         Columns, as in `physio.evaluation.models.baselines.select_features`; relative to
-        the participant's baseline. A missing value counts as 0, that of the baseline.
+        the participant's baseline. A missing value counts as 0, the baseline value.
     baseline_label
         Class of the windows that calibrate a participant; empty if it is unknown.
     state_duration
@@ -49,11 +50,11 @@ class AdaptiveThresholdLDA:
 
     Notes
     -----
-    Windows that overlap are not independent: each counts for as much as is new in it.
-    The posterior of the offset is kept as one Gaussian over all classes (a generalised
-    pseudo-Bayesian filter of first order). The calibration counts as windows of rest
-    that were seen; features are relative to it, so that it promises a little too much
-    about the offset.
+    Overlapping windows are not independent: each window is weighted by the proportion
+    of its samples that are new. The posterior of the offset is approximated by one
+    Gaussian over all classes (a generalised pseudo-Bayesian filter of first order). The
+    calibration windows are treated as observed rest windows. As features are relative
+    to these windows, the filter slightly underestimates the uncertainty of the offset.
     """
 
     features: tuple[str, ...] = ()
@@ -71,7 +72,7 @@ class AdaptiveThresholdLDA:
         return self._followed(scores, learned, given)
 
     def _followed(self, scores: Array, learned: Learned, given: FoldData) -> Array:
-        """Return the classes' probabilities of the rows that test, so far each."""
+        """Return class probabilities of test rows, each from the windows so far."""
         begin, end = (numbers(given.table, k) for k in ("start_s", "end_s"))
         recordings = given.rows.recordings
         calm = np.zeros(len(scores), np.bool_)
@@ -102,17 +103,17 @@ def follow(
     Parameters
     ----------
     scores
-        In order of time, shape (n, d).
+        Discriminant scores in order of time, shape (n, d).
     gaps
-        How long after the window before each one begins (s), shape (n,).
+        Time between the starts of a window and its predecessor (s), shape (n,).
     known
-        The class of a window, -1 where it is not known, shape (n,).
+        Class of a window, -1 where unknown, shape (n,).
     learned
-        What is known of scores.
+        Distribution of the scores.
     width
-        How long a window is (s).
+        Duration of a window (s).
     lasts
-        How long a state lasts on average (s).
+        Mean duration of a state (s).
     """
     means, within, between = learned
     k, d = means.shape
@@ -171,7 +172,7 @@ def _scores(x: Array, participants: Any, given: FoldData) -> tuple[Array, Learne
 
 
 def _discriminant(x: Array, y: Any, rows: Any) -> Any:
-    """Return what gives log odds of each class against the first, shape (n, k - 1)."""
+    """Return a function of log odds of classes versus the first, shape (n, k - 1)."""
     scale = x[rows].std(axis=0) + 1e-12
     k = int(y[rows].max()) + 1
     model = LinearDiscriminantAnalysis(
@@ -189,15 +190,15 @@ def _discriminant(x: Array, y: Any, rows: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class ConditionOracle:
-    """Knows the condition, and answers with what the other participants rated in it.
+    """Oracle of the condition: predicts the mean rating of the training participants.
 
-    The most that anything can reach that tells the condition and nothing of the
-    participant.
+    Its score is the upper limit for models that identify the condition but do not model
+    differences between participants.
 
     Parameters
     ----------
     labels
-        The condition of each row of the table, shape (n,).
+        Condition of each row of the table, shape (n,).
     """
 
     labels: Any
@@ -220,15 +221,17 @@ class ConditionOracle:
 class ConditionMeanRating:
     """Mean rating of the conditions, weighted by a classifier's probabilities.
 
-    A classifier tells how likely each condition is; the answer is the mean of the other
-    participants's ratings in each, weighted so.
+    A classifier estimates the probability of each condition. The prediction is the sum
+    of the training participants' mean ratings of the conditions, weighted by these
+    probabilities.
 
     Parameters
     ----------
     model
-        The classifier, of `physio.evaluation.models.baselines`.
+        Classifier of `physio.evaluation.models.baselines`.
     labels
-        The condition of each row of the table, shape (n,); of rows that train alone.
+        Condition of each row of the table, shape (n,); only those of training rows are
+        read.
     """
 
     model: Any
@@ -246,18 +249,18 @@ class ConditionMeanRating:
 
 @dataclass(frozen=True)
 class MatchedOnCovariate:
-    """A model on windows alone in which a column takes values that each class has.
+    """Model restricted to windows whose covariate lies in the range of all classes.
 
-    Windows of everybody that lie between the 10 % quantile of each class and its 90 %
-    quantile, as the training participants have them, train and are answered: what is
-    told then is not told by that column.
+    Windows train and test only where the covariate lies between the 10 % and the 90 %
+    quantile of every class, as estimated on the training participants. The covariate
+    then contributes little to the classification.
 
     Parameters
     ----------
     model
         The model.
     column
-        Say ``motion.activity``.
+        Column of the covariate, as ``motion.activity``.
     """
 
     model: Any

@@ -23,25 +23,24 @@ from physio.evaluation.row_index import RowIndex
 
 
 class FoldData(NamedTuple):
-    """Data of one fold for a model: all but the target of the test rows.
+    """Data of one fold for a model, without the targets of the test rows.
 
     Parameters
     ----------
     x
         Features or windows of all rows, shape (n, ...).
     y
-        Shape (n,): of rows that train, the number of the class, or the value; of all
-        others -1, or NaN.
+        Target of each row, shape (n,): the class number or the value of training rows;
+        -1 (classification) or NaN (regression) for all other rows.
     table
-        What is known of all rows: subject, times, features; neither labels nor
-        ratings.
+        Subject, times and features of all rows, without labels and ratings.
     fold
-        Which rows train, which test, which choose between settings (`Fold.inner`), by
-        which the tested participants were calibrated.
+        Training rows, test rows, inner folds for model selection (`Fold.inner`), and
+        calibration rows of the tested participants.
     classes
-        Their names; empty for numbers.
+        Names of the classes; empty for regression.
     seed
-        Of all chance.
+        Seed of all random numbers.
     row_index
         Identities of the rows of ``table``: see `rows`.
     """
@@ -61,13 +60,13 @@ class FoldData(NamedTuple):
 
 
 UNKNOWN: Final = {True: -1, False: np.nan}
-"""Placeholder in `FoldData.y` for targets of test rows: of classes, of numbers."""
+"""Placeholder for targets of test rows, by whether the task is classification."""
 
 Model = Callable[[FoldData], Array]
 """Train on `FoldData.fold.train` and return an output for each row of ``fold.test``.
 
-Probabilities of the classes, shape (m, classes); or values, shape (m,) or (m, 1), or
-(m, 2) with a standard deviation. NaN where there is no output.
+Outputs are class probabilities, shape (m, classes), or values, shape (m,) or (m, 1), or
+(m, 2) with the mean and its standard deviation; NaN where there is no output.
 """
 
 
@@ -80,20 +79,21 @@ class SklearnModel:
     estimator
         Any classifier or regressor with scikit-learn's interface. Missing values are
         replaced by the median of the training rows and features are scaled by their
-        mean and standard deviation before it. A `sklearn.pipeline.Pipeline` is fitted
-        as it stands: that is the way to other preprocessing, or to none.
+        mean and standard deviation first. A `sklearn.pipeline.Pipeline` is fitted
+        without this preprocessing; use one for other preprocessing, or for none.
     features
-        Columns of the table, or what their names begin with before a dot: ``eda`` is
-        all of ``eda.tonic``, ``eda.scr_rate`` ...; by default ``x``.
+        Columns of the table, or prefixes of their names before a dot: ``eda`` selects
+        ``eda.tonic``, ``eda.scr_rate`` ...; by default ``x``.
     sample_weight
-        ``"balanced"`` weights training rows so that all classes count alike, for
-        classifiers without a parameter ``class_weight``; empty: rows count alike.
+        ``"balanced"`` weights training rows so that all classes have the same weight,
+        for classifiers without a parameter ``class_weight``; empty: all rows have the
+        same weight.
 
     Notes
     -----
-    Every ``random_state`` that is not set becomes the seed of the fold: equal settings
-    give equal results. Probabilities of a classifier that has none (`sklearn.svm.SVC`)
-    are its decision function through a logistic function.
+    Every unset ``random_state`` is set to the seed of the fold: equal settings give
+    equal results. For a classifier without probabilities (`sklearn.svm.SVC`), a
+    logistic function maps its decision function to probabilities.
     """
 
     estimator: Any
@@ -161,7 +161,7 @@ def select_features(given: FoldData, selectors: tuple[str, ...]) -> Array:
     Raises
     ------
     ValueError
-        If a name is of no column.
+        If a selector matches no column.
     """
     if not selectors:
         return np.asarray(given.x, np.float64)
@@ -184,7 +184,7 @@ def select_features(given: FoldData, selectors: tuple[str, ...]) -> Array:
 
 @dataclass(frozen=True)
 class MajorityClass:
-    """The same of everybody: how common each class was, or mean and spread."""
+    """Constant baseline: class frequencies, or mean and standard deviation."""
 
     def __call__(self, given: FoldData) -> Array:
         y = given.y[given.fold.train]
@@ -224,7 +224,7 @@ class TimeOnly:
 class PermutedLabels:
     """A model whose training labels are permuted among the participant's segments.
 
-    A control with an expected result at chance level: a result above it is leakage.
+    This control is expected to score at chance level; a higher score indicates leakage.
 
     Parameters
     ----------
@@ -237,12 +237,12 @@ class PermutedLabels:
     def __call__(self, given: FoldData) -> Array:
         model: Model = self.model
         participants, segments = given.rows.participants, given.rows.segments
-        # Anew in each fold: one deal for all would lean the same way in everybody.
+        # Permuted anew in each fold: one permutation would bias all folds alike.
         rng = np.random.default_rng([given.seed, crc32(given.fold.name.encode())])
         y, train = given.y.copy(), given.fold.train
         for participant in np.unique(participants[train]):
             rows = train[participants[train] == participant]
-            # Parts have one label each; where they have not, rows are dealt.
+            # Permute the labels of segments; of rows, if a segment has several labels.
             units = segments[rows]
             if any(len(np.unique(y[rows][units == u])) > 1 for u in np.unique(units)):
                 units = np.arange(len(rows)).astype(np.str_)
@@ -253,7 +253,7 @@ class PermutedLabels:
 
 
 def _probabilities(model: Any, x: Array) -> Array:
-    """Return probabilities; of a machine that has none, its distances squashed."""
+    """Return class probabilities, or logistic or softmax of decision values."""
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(x), np.float64)
     far = np.asarray(model.decision_function(x), np.float64)
@@ -264,7 +264,7 @@ def _probabilities(model: Any, x: Array) -> Array:
 
 
 def _to_config(estimator: Any) -> dict[str, Any]:
-    """Return the table of an estimator: import path and parameters not at default."""
+    """Return the table of an estimator: import path and non-default parameters."""
     cls = type(estimator)
     public = [p for p in cls.__module__.split(".") if not p.startswith("_")]
     package = public[0]
@@ -281,7 +281,7 @@ def _to_config(estimator: Any) -> dict[str, Any]:
 
 
 def _parameter(value: Any) -> Any:
-    """Return a parameter of an estimator as a file writes it."""
+    """Return a parameter of an estimator in the format of an evaluation file."""
     if isinstance(value, BaseEstimator):
         return _to_config(value)
     if isinstance(value, np.ndarray | np.generic):

@@ -22,25 +22,26 @@ INNER: Final = "inner "
 class NestedCV:
     """The model that scores best in inner folds of the training participants.
 
-    Participants are divided into groups once. For a fold that tests participants of one
-    group, the inner folds are the other groups: trained on all participants of neither
-    the tested participants' group nor the inner one. So a network trained for one
-    outer fold serves all that test the same group, and the one where the two groups
-    change places.
+    Participants are divided into groups once. In an outer fold that tests participants
+    of one group, each other group is the validation set of one inner fold. The inner
+    fold trains on the participants of all remaining groups. A network trained for one
+    outer fold is therefore reused in all outer folds that test the same group, and in
+    the inner fold in which the two groups are exchanged.
 
     Parameters
     ----------
     models
         The candidates, by name.
     groups
-        Number of groups, three at least. Where the tested participants are of several
-        groups, or train too, the training participants' groups are the inner folds.
-        0: the inner folds of the protocol (`physio.evaluation.folds.Fold.inner`);
-        without any, the first candidate is taken.
+        Number of groups, at least three. If the tested participants belong to several
+        groups, or also train, the groups of the training participants form the inner
+        folds. With 0, the inner folds are those of the protocol
+        (`physio.evaluation.folds.Fold.inner`); if it has none, the first candidate is
+        selected.
     metric
-        The score: its mean over participants and inner folds decides.
+        Metric whose mean over participants and inner folds selects the model.
     choices
-        By fold the selected candidate and the scores of all: filled as folds are run.
+        Selected candidate and scores of all candidates by fold; filled during the run.
     """
 
     models: Mapping[str, Any]
@@ -77,7 +78,7 @@ class NestedCV:
         return model(given)
 
     def describe_choices(self, name: str) -> str:
-        """Return how many candidates were compared and which the outer folds took."""
+        """Describe the number of candidates and the selections of the outer folds."""
         picked = [choice[PICKED] for choice in self.choices.values()]
         counts = {k: picked.count(k) for k in self.models if k in picked}
         folds = ", ".join(f"{k} in {n}" for k, n in counts.items())
@@ -129,7 +130,7 @@ class NestedCV:
         return self._sign * float(np.mean(known))
 
     def _output(self, name: str, given: FoldData, train: Rows) -> Array:
-        """Return a model's output, trained on some rows, for all others: cached."""
+        """Train a model on some rows; return its cached output for all other rows."""
         content = train.tobytes() + given.y[train].tobytes()
         key = hashlib.sha256(name.encode() + content).hexdigest()
         if key not in self._known:

@@ -1,9 +1,9 @@
-"""scikit-learn estimators as evaluation files name them, with their own parameters.
+"""Construction of scikit-learn estimators from tables of evaluation files.
 
 ``model = { use = "sklearn.linear_model:LogisticRegression", C = 0.1 }`` becomes a
 `physio.evaluation.models.baselines.SklearnModel`; a list of such tables becomes a
-pipeline. Beside the estimator's parameters a table may have ``features`` and
-``sample_weight``: see there.
+pipeline. Besides the estimator's parameters, a table may have ``features`` and
+``sample_weight``, which are parameters of that class.
 """
 
 import inspect
@@ -18,7 +18,7 @@ from physio.evaluation.models.baselines import SklearnModel
 
 _SETTINGS: Final = ("features", "sample_weight")
 _FORBIDDEN: Final = "memory"
-"""A folder of pickles that scikit-learn would load: no file may name one."""
+"""Parameter for a folder of pickles that scikit-learn loads; refused in files."""
 
 
 class SklearnAdapter:
@@ -30,7 +30,7 @@ class SklearnAdapter:
         Raises
         ------
         ValueError
-            If it names no estimator, or a parameter that the estimator does not have.
+            If the table names no estimator, or a parameter that the estimator lacks.
         """
         if not (isinstance(cls, type) and issubclass(cls, BaseEstimator)):
             raise ValueError(
@@ -58,7 +58,8 @@ class SklearnAdapter:
         Raises
         ------
         ValueError
-            If a step has settings of its own: they belong to the pipeline.
+            If a step has ``features``, or a step before the last ``sample_weight``:
+            they belong to the pipeline.
         """
         for i, step in enumerate(parts):
             if step.features or (step.sample_weight and i < len(parts) - 1):
@@ -72,7 +73,7 @@ class SklearnAdapter:
 
 
 def _estimator(value: Any) -> Any:
-    """Return a parameter, estimators among it bare."""
+    """Return a parameter, with nested models unwrapped to their estimators."""
     if isinstance(value, SklearnModel):
         return value.estimator
     if isinstance(value, list | tuple):
@@ -90,4 +91,4 @@ def _parameters(cls: type) -> tuple[str, ...]:
 
 
 ADAPTERS: Final = dict.fromkeys(("sklearn", "xgboost"), SklearnAdapter())
-"""The packages whose estimators an evaluation file may name without ``--trust``."""
+"""Packages whose estimators an evaluation file may name without ``--trust``."""

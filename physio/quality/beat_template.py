@@ -20,8 +20,8 @@ class BeatTemplateSQI(Stage):
     """Mean template correlation of recent beats, 0 to 1; follows `BeatDetection`.
 
     ``template_sqi`` (1) is the mean of the beats' ``confidence``: the sum over the
-    beats detected in the last ``window`` s, divided by their number. It is 0 where
-    there is data without any beat.
+    beats detected in the last ``window`` s, divided by their number. It is 0 for data
+    without any beat.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ class BeatTemplateSQI(Stage):
     Notes
     -----
     The quality index of [1]_, which averages the correlation of each wave with the mean
-    wave over 10 s and calls a pulse good from 0.86 on, an ECG from 0.66. Deviations:
+    wave over 10 s and accepts a pulse wave from 0.86 on, an ECG from 0.66. Deviations:
     the mean wave is that of the last five beats, heart rates and gaps are not tested,
-    and the index is given, not a decision. The delay is that of the beats and half of
-    ``window``.
+    and the output is the index, not a decision. The delay is that of the beats and half
+    of ``window``.
 
     Shape (n, 4 or more) to (m, 1).
 

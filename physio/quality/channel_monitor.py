@@ -2,8 +2,8 @@
 
 `ChannelMonitor` runs `physio.quality.channel_status.ChannelStatus` on every incoming
 stream and keeps, for each channel, its newest figures and the seconds that it spent in
-each condition. ``physio check`` uses it before a session or on a recording; while a
-session runs, the sink `physio.sinks.channel_status.ChannelStatusFile` does.
+each condition. ``physio check`` uses it before a session or on a recording; during a
+session, the sink `physio.sinks.channel_status.ChannelStatusFile` uses it.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ FIT: Final = frozenset(CONDITIONS) - BAD
 """Conditions in which a channel is fit for a session."""
 
 PERSISTENCE: Final = 3
-"""Seconds in a row that a condition lasts before it is reported."""
+"""Number of successive seconds after which a condition is reported."""
 
 _WARMING_UP: Final = MissingReason.WARMING_UP.words
 
@@ -38,12 +38,12 @@ class ChannelSummary:
 
     @property
     def usual(self) -> str:
-        """The most frequent condition, warming up excluded."""
+        """Most frequent condition, warming up excluded."""
         counts = Counter({k: n for k, n in self.seconds.items() if k != _WARMING_UP})
         return counts.most_common(1)[0][0] if counts else "missing"
 
     def update(self, condition: str, figures: tuple[float, ...]) -> str:
-        """Count a second; return a report on it, empty if there is no news."""
+        """Count a second; return a report, empty if the condition is unchanged."""
         self.seconds[condition] += 1
         fit = condition in FIT
         self.duration = self.duration + 1 if condition == self.condition else 1
@@ -62,8 +62,8 @@ class ChannelMonitor:
     Parameters
     ----------
     streams
-        The streams; the ground truth of simulations, and streams below 1 Hz, are left
-        out.
+        The streams to monitor; the ground truth of simulations and streams below 1 Hz
+        are left out.
     mains
         Frequency of the mains (Hz).
     """
@@ -118,8 +118,8 @@ class ChannelMonitor:
     def figures(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return, by stream and channel, the seconds by condition and newest figures.
 
-        ``condition`` is the most frequent one, ``now`` the present one; the others are
-        `FIGURES`, None where they are missing.
+        ``condition`` is the most frequent condition and ``now`` the present one; the
+        other entries are `FIGURES`, None if missing.
         """
         return {
             stream: {name: _to_dict(summary) for name, summary in channels.items()}

@@ -37,12 +37,12 @@ _FRONTAL: Final = ("Fp", "AF")
 
 
 class StatusLimits(NamedTuple):
-    """Limits of one kind of channel, in uV, uS, degC; infinite where there is none.
+    """Limits of one kind of channel, in uV, uS, degC; infinite without a limit.
 
-    ``flat`` is the least range (0: it must change at all, below: it need not), ``wild``
-    the greatest; ``low`` and ``high`` bound the mean, ``rail`` any sample, ``hum`` the
-    mains (an open input), ``fast`` what is between 20 and 45 Hz, ``blink`` the range
-    of frontal electrodes.
+    ``flat`` is the least range (0: the signal must change; negative: it may be
+    constant), ``wild`` the greatest range; ``low`` and ``high`` bound the mean,
+    ``rail`` any sample, ``hum`` the amplitude of the mains (an open input), ``fast``
+    the amplitude between 20 and 45 Hz, ``blink`` the range of frontal electrodes.
     """
 
     flat: float = 0.0
@@ -80,12 +80,12 @@ class SampleWindow(NamedTuple):
 class ChannelStatus(Stage):
     """Status of each channel over the last seconds, once a second.
 
-    For the check of all channels before a session, and for the same figures during it.
-    For each channel: ``condition`` (the number of one of `CONDITIONS`), ``present``
-    (the proportion of its samples that are not missing, 1), ``mean`` and ``range``
-    (unit of the channel), ``mains`` (root mean square within 1 Hz of the mains) and
-    ``fast`` (root mean square from 20 to 45 Hz without it, same unit). Channels are
-    called ``condition.<channel>`` and so on.
+    It serves the check of all channels before a session and their monitoring during the
+    session. Output for each channel: ``condition`` (the number of one of `CONDITIONS`),
+    ``present`` (the proportion of its samples that are not missing, 1), ``mean`` and
+    ``range`` (unit of the channel), ``mains`` (root mean square within 1 Hz of the
+    mains) and ``fast`` (root mean square from 20 to 45 Hz without it, same unit).
+    Output channels are named ``condition.<channel>`` and so on.
 
     Parameters
     ----------
@@ -98,26 +98,26 @@ class ChannelStatus(Stage):
 
     Notes
     -----
-    The first that applies, in this order:
+    The condition is the first of these that applies:
 
     *missing*: fewer than ``min_valid`` of the samples. *Railed*: EEG within a
-    thousandth of 187.5 mV (ADS1299 at gain 24, Texas Instruments SBAS499); any kind,
-    more than 5 % of the samples in runs at the very highest or lowest of 20 values or
-    more (ours).
-    *Electrode off*: mains above 100 uV (EEG) or 1 mV (ECG), which only an open input
-    picks up (ours); skin conductance below 0.05 uS [1]_; skin below 27 degC (see
-    `WearDetection`). *Flat*: EEG ranges over less than 0.5 uV (BrainVision Analyzer's
-    raw data inspection), an ECG over less than 50 uV (ours); skin, pulse and belt do
-    not change at all; temperature may stay. *Out of range*: EEG ranges over more than
-    500 uV, an ECG over more than 10 mV (IEC 60601-2-27: plus and minus 5 mV); skin
-    above 60 uS [1]_, temperature above 40 degC [1]_. *Line noise*: the mains exceed
-    all else from 1 to 45 Hz (ours). *Muscle*: more than 10 uV from 20 to 45
-    Hz, which 99.9 % of 13,680 stretches of 4 s of 24 participants at rest and at
-    arithmetic stay below (eegmat); muscle fills that band [2]_. *Blink*: a frontal
-    electrode ranges over more than 100 uV; it is no fault.
+    thousandth of 187.5 mV (ADS1299 at gain 24, Texas Instruments SBAS499); any kind of
+    channel: more than 5 % of the samples in runs at the highest or lowest of at least
+    20 distinct values (ours). *Electrode off*: mains above 100 uV (EEG) or 1 mV (ECG),
+    which only an open input picks up (ours); skin conductance below 0.05 uS [1]_; skin
+    below 27 degC (see `WearDetection`). *Flat*: EEG ranges over less than 0.5 uV
+    (BrainVision Analyzer's raw data inspection), an ECG over less than 50 uV (ours);
+    skin conductance, pulse and belt do not change at all; temperature may be constant.
+    *Out of range*: EEG ranges over more than 500 uV, an ECG over more than 10 mV (IEC
+    60601-2-27: plus and minus 5 mV); skin above 60 uS [1]_, temperature above 40 degC
+    [1]_. *Line noise*: the mains exceed all other frequencies from 1 to 45 Hz (ours).
+    *Muscle*: more than 10 uV from 20 to 45 Hz, the band of muscle activity [2]_; 99.9 %
+    of 13,680 stretches of 4 s of 24 participants at rest and during arithmetic are
+    below this limit (eegmat). *Blink*: a frontal electrode ranges over more than 100
+    uV; this is not a fault.
 
-    Spectra: mean taken out, Hann window, lost samples as the mean. Bands that the rate
-    does not reach are 0. The delay is half of ``window``.
+    Spectra: mean subtracted, Hann window, lost samples replaced by the mean. Bands
+    above half the sampling rate are 0. The delay is half of ``window``.
 
     Shape (n, channels) to (m, 6 channels). Deviations are those marked as ours.
 
@@ -223,7 +223,7 @@ def _append(state: SampleWindow, x: Array) -> None:
 
 
 def _spectrum(values: Array, rate: float) -> tuple[Array, Array]:
-    """Return power (unit squared) at each frequency, shape (f, channels), and those."""
+    """Return power (unit squared), shape (f, channels), and its frequencies."""
     there = np.isfinite(values)
     count = np.maximum(there.sum(axis=0), 1)
     mean = np.where(there, values, 0.0).sum(axis=0) / count

@@ -20,7 +20,7 @@ _POOR: Final = int(MissingReason.POOR_QUALITY)
 
 
 class LastSecond(NamedTuple):
-    """The samples of the last second, and the window on their judgements."""
+    """The samples of the last second, and the window on their validity."""
 
     ring: Array  # (samples in a second,): sample i in place i % samples
     clock: Counts  # (1,): samples
@@ -53,17 +53,17 @@ class EdaStability(Stage):
     """Proportion of recent samples of skin conductance without artifacts, 0 to 1.
 
     ``stability`` (1) is the proportion of the samples of the last ``window`` s that are
-    good: an electrode that moves on the skin makes conductance jump, faster than sweat
-    does. A sample x(t) is bad where (x(t) - x(t - 1 s)) / x(t - 1 s) is above ``rise``
-    or below minus ``fall``, and where it was masked before (poor quality). Lost samples
-    are neither.
+    good: an electrode that moves on the skin changes the conductance faster than sweat
+    does. A sample x(t) is bad if (x(t) - x(t - 1 s)) / x(t - 1 s) is above ``rise`` or
+    below minus ``fall``, or if it was already masked (poor quality). Lost samples are
+    neither good nor bad.
 
     Parameters
     ----------
     rise, fall
-        The greatest rise and fall within a second, relative to the level.
+        Greatest rise and fall within a second, relative to the level.
     least
-        The least level (uS) that changes are divided by.
+        Least level (uS) by which changes are divided.
     window
         Length of the window (s): whole seconds.
     min_valid
@@ -71,11 +71,11 @@ class EdaStability(Stage):
 
     Notes
     -----
-    The limits are those of [1]_. Deviations: the change is over a second instead of
-    from sample to sample, and no level below ``least``, that of electrodes off the skin
-    (see `EdaQuality`), makes it large. On the wrists of WESAD 0.01 % of samples
-    are bad on a limb that moves less than 5 mg, and 7 % above 200 mg. The delay is half
-    of ``window``.
+    The limits are those of [1]_. Deviations: the change is taken over a second instead
+    of from sample to sample, and divided by at least ``least``, the level of electrodes
+    off the skin (see `EdaQuality`). On the wrists of WESAD 0.01 % of samples are bad
+    for movement below 5 mg, and 7 % for movement above 200 mg. The delay is half of
+    ``window``.
 
     stability = mean(good). Shape (n, channels) to (m, 1).
 

@@ -1,4 +1,4 @@
-"""Masks of valid samples by range, slope and level: 1 for a good one, 0 for a bad."""
+"""Masks of valid samples by range, slope and level: 1 is good, 0 is bad."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,7 +31,7 @@ class Ranges(NamedTuple):
 def _check_range(
     low: Array, high: Array, counts: Counts, clock: Counts, limits: Array, x: Array
 ) -> Array:
-    """Judge each sample, shape (n, channels), by the range of those before it."""
+    """Check each sample, shape (n, channels), by the range of the previous samples."""
     panes, channels = low.shape
     width = clock[1]
     y = np.empty_like(x)
@@ -69,21 +69,21 @@ def _check_range(
 
 @dataclass(frozen=True)
 class EegQuality(Stage):
-    """Mask of EEG samples whose electrode is neither flat, railed nor loose.
+    """Mask of EEG samples from electrodes that are not flat, railed or loose.
 
     Parameters
     ----------
     flat
-        An electrode whose range (uV) over the last ``window`` s is less is dead. By
-        default 0.5 uV, the lowest activity that BrainVision Analyzer's raw data
-        inspection lets pass.
+        Least range (uV) over the last ``window`` s; below it an electrode is dead. The
+        default, 0.5 uV, is the lowest activity that BrainVision Analyzer's raw data
+        inspection accepts.
     wild
-        One whose range (uV) is more is loose, or the participant moves. By default 500
-        uV: blinks, of 100 to 300 uV, stay.
+        Greatest range (uV); above it an electrode is loose, or the participant moves.
+        The default, 500 uV, accepts blinks of 100 to 300 uV.
     rail
-        At this distance from 0 (uV) the amplifier ends: by default that of the ADS1299
-        at a gain of 24, 187.5 mV, less one part in a thousand (Texas Instruments,
-        SBAS499).
+        Limit of the amplifier, as a distance from 0 (uV): by default that of the
+        ADS1299 at a gain of 24, 187.5 mV, less one part in a thousand (Texas
+        Instruments, SBAS499).
     window
         Length of the window of a range (s).
 
@@ -96,7 +96,7 @@ class EegQuality(Stage):
 
     y(t) = 1 where flat <= max - min <= wild over the window and abs(x(t)) < rail, else
     0; NaN where x is. Shape (n, channels) to (n, channels), unit 1. The rule is ours;
-    deviations from its sources are none but the window.
+    the window is its only deviation from its sources.
     """
 
     flat: float = 0.5
@@ -140,7 +140,7 @@ class EegQuality(Stage):
 class LimitState(NamedTuple):
     """State of the check by limits for each channel."""
 
-    newest: Array  # (channels,): the sample before
+    newest: Array  # (channels,): the previous sample
     since: Counts  # (channels,): samples since the last bad one
     hold: int
     limits: Array  # (3,): low, high, greatest step
@@ -150,7 +150,7 @@ class LimitState(NamedTuple):
 def _check_limits(
     newest: Array, since: Counts, hold: int, limits: Array, x: Array
 ) -> Array:
-    """Judge each sample, shape (n, channels), by its value and its step."""
+    """Check each sample, shape (n, channels), by its value and its step."""
     y = np.empty_like(x)
     for i in range(len(x)):
         for c in range(x.shape[1]):
@@ -180,7 +180,7 @@ def _limit_state(
 
 
 def masks(info: StreamInfo, seconds: float) -> StreamInfo:
-    """Return a mask for each channel, with ``seconds`` added to its memory."""
+    """Return a mask for each channel, whose memory is longer by ``seconds``."""
     channels = (
         Channel(c.name, "misc", "1", c.delay, c.memory + seconds) for c in info.channels
     )
@@ -196,15 +196,15 @@ class EdaQuality(Stage):
     low, high
         Range of skin conductance (uS); below it the electrodes are off the skin.
     rise
-        The fastest change (uS/s).
+        Fastest permitted change (uS/s).
     hold
         Time after a bad sample in which the next ones are bad too (s).
 
     Notes
     -----
-    Limits and method are those of [1]_; ours is causal, so that the ``hold`` comes only
-    after a bad sample, and skin temperature, if any, is judged on its own stream. There
-    is no delay.
+    Limits and method are those of [1]_; ours is causal, so that ``hold`` applies only
+    after a bad sample, and skin temperature, if measured, is checked on its own stream.
+    There is no delay.
 
     y(t) = 1 where low <= x <= high and abs(x(t) - x(t - 1)) <= rise / rate, and so for
     ``hold`` s, else 0. Shape (n, channels) to (n, channels), unit 1.
@@ -255,12 +255,13 @@ class TemperatureQuality(Stage):
 
     Notes
     -----
-    The method is that of Kleckner et al. (see `EdaQuality`), who take 30 to 40 degC for
-    skin that is worn on. Deviation: 15 to 45 degC, from where skin is in pain to where
-    it is burnt, as this is to find sensors that are dead and not hands that are cold:
-    the wrists of 23 participants are between 26.3 and 36 degC (WESAD, Stress-Predict),
-    below their lower limit for minutes. Detecting whether a band is worn needs more
-    than temperature: see `physio.quality.wristband.WearDetection`. There is no delay.
+    The method is that of Kleckner et al. (see `EdaQuality`), who take 30 to 40 degC as
+    the temperature under a worn sensor. Deviation: 15 to 45 degC, from the pain
+    threshold of cold to that of burns, because this mask detects dead sensors and not
+    cold hands: the wrists of 23 participants are between 26.3 and 36 degC (WESAD,
+    Stress-Predict), below the lower limit of Kleckner et al. for minutes. Detecting
+    whether a band is worn needs more than temperature: see
+    `physio.quality.wristband.WearDetection`. There is no delay.
 
     Shape (n, channels) to (n, channels), unit 1. The two limits are ours.
     """

@@ -32,7 +32,7 @@ class ChangeHistory(NamedTuple):
 def _find_jumps(
     most: Array, last: Array, away: Counts, clock: Counts, times: float, x: Array
 ) -> Array:
-    """Judge samples, shape (n, channels), by their distance from the last good one."""
+    """Check samples, shape (n, channels), by their distance from the last good one."""
     panes, channels = most.shape
     y = np.empty_like(x)
     for i in range(len(x)):
@@ -65,11 +65,11 @@ def _find_jumps(
 class SpikeDetection(Stage):
     """Mask of a pulse wave or an ECG without spikes and steps.
 
-    A sample x(i) is bad (0, else 1; no unit) where abs(x(i) - x(g)), g being the last
-    good sample, is more than ``times`` the greatest change from sample to sample of the
-    last ``window`` s, which hold two heart beats of the slowest heart. So a spike is
-    masked and the samples after it are not, and after ``hold`` s a step is the new
-    level.
+    A sample x(i) is bad (0, else 1; no unit) if abs(x(i) - x(g)), with g the last good
+    sample, exceeds ``times`` times the greatest change between successive samples of
+    the last ``window`` s, which contain two beats even at the lowest heart rate. A
+    spike is thus masked without the samples after it, and a step becomes the new level
+    after ``hold`` s.
 
     Parameters
     ----------
@@ -83,11 +83,11 @@ class SpikeDetection(Stage):
     Notes
     -----
     The method and its limit are ours: on the wrists of 23 participants (WESAD, Stress-
-    Predict), 34 hours with all that their arms did, no sample changes five times faster
-    than those of the two seconds before, and on a participant at rest (ECG and pulse)
-    none 1.4 times. Changes are taken over the present tenth of ``window`` and the nine
-    before it; until these are full, and half of them hold a change, all is good.
-    There is no delay.
+    Predict), 34 hours with all arm movements, no sample changes five times faster than
+    the samples of the two seconds before, and on a participant at rest (ECG and pulse)
+    none changes 1.4 times faster. Changes are taken over the present tenth of
+    ``window`` and the nine before it; until these are full, and half of them contain a
+    change, all samples are good. There is no delay.
 
     y(i) = 0 where abs(x(i) - x(g)) > ``times`` max abs(x(j) - x(j - 1)), else 1. Shape
     (n, channels) to (n, channels).

@@ -1,4 +1,4 @@
-"""Choice of the wear detection that suits the features of a session."""
+"""Choice of the wear detection for the features of a session."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -22,7 +22,7 @@ def wear_stage(
     """Return the wear detection of the first wristband, an empty `Fork` without one.
 
     A wristband is a device that measures a pulse, and skin conductance or temperature.
-    Its activity is used where it is measured too.
+    Its activity is used if it is measured too.
 
     Parameters
     ----------

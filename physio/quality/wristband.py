@@ -16,14 +16,14 @@ PULSE: Final = (-23.64, 23.79, -0.866)
 """Log-odds of a readable pulse: constant, template SQI, log10 of activity (g)."""
 
 PULSE_STILL: Final = (-24.57, 26.66)
-"""The same where activity is not measured: constant, template SQI."""
+"""Log-odds of a readable pulse without activity: constant, template SQI."""
 
 STABLE: Final = (-1.704, -2.893)
 """Log-odds of 10 s of skin conductance without a jump: constant, log10 of activity."""
 
 
 class Sources(NamedTuple):
-    """Indices of the input columns; -1 where there is none."""
+    """Indices of the input columns; -1 for an absent one."""
 
     columns: npt.NDArray[np.int64]  # (4,): as settings
     limits: Array  # (2,): lowest and highest (degC)
@@ -33,12 +33,12 @@ class Sources(NamedTuple):
 class WearDetection(Stage):
     """Detect whether a wristband is worn, and rate pulse and skin conductance, 0 to 1.
 
-    It reads aligned features. ``worn`` is 1 or 0: 1 where the skin sensor conducts or
-    the temperature is one of skin. ``pulse_sqi`` is the probability that the pulse can
-    be read beat by beat, 1 / (1 + exp(-z)) with z = a + b template SQI + c log10
+    The inputs are aligned features. ``worn`` is 1 if the skin sensor conducts or the
+    temperature is that of skin, else 0. ``pulse_sqi`` is the probability that the pulse
+    can be read beat by beat, 1 / (1 + exp(-z)) with z = a + b template SQI + c log10
     activity (g); ``eda_sqi`` is the lesser of ``stability`` and of the probability that
     10 s of skin conductance at this activity have no jump, z = a + c log10 activity.
-    Off the wrist both are 0. Their unit is 1.
+    Both are 0 off the wrist. Their unit is 1.
 
     Parameters
     ----------
@@ -47,23 +47,23 @@ class WearDetection(Stage):
         `Temperature`, the activity of `Actigraphy`. ``""`` for none.
     low, high
         Limits of skin temperature at the wrist (degC): those of Kleckner et al.
-        (`EdaQuality`), with the lower one at 27: participants at rest indoors have 29
-        (WESAD, S15).
+        (`EdaQuality`), but with 27 as the lower limit, because 29 occurs in
+        participants at rest indoors (WESAD, S15).
 
     Notes
     -----
-    The indices mask nothing: a moving wrist has no pulse rate already, as its beats do
-    not match the template, and the remaining rates have the same error (2.9 % by more
-    than 5/min, both data sets) with and without the windows with movement. Temperature
-    alone does not show that a band is off: the wrist of one participant of
-    Stress-Predict (S06) is at 26.4 degC for minutes, and conducts.
+    The indices mask no samples: during movement the pulse rate is already missing,
+    because the beats do not match the template, and the remaining rates have the same
+    error (2.9 % by more than 5/min, both data sets) with and without the windows with
+    movement. Temperature alone does not show that a band is off: the wrist of one
+    participant of Stress-Predict (S06) is at 26.4 degC for minutes, and conducts.
 
-    The constants are of a logistic regression on the twelve wrists of WESAD: of whether
-    the manufacturer's list of RR intervals fills half of the same 10 s, and of whether
-    conductance jumps in them. In leave-one-participant-out the area under the curve is
-    0.93 and 0.85; on the eleven participants of Stress-Predict, from another
-    laboratory, 0.89 and 0.86 (`physio bench coverage`). The delay is the longest of the
-    input columns.
+    The constants come from logistic regressions on the twelve wrists of WESAD. Their
+    targets are that the manufacturer's list of RR intervals fills half of the same 10
+    s, and that conductance jumps within them. The area under the curve is 0.93 and 0.85
+    in leave-one-participant-out validation, and 0.89 and 0.86 on the eleven
+    participants of Stress-Predict, from another laboratory (`physio bench coverage`).
+    The delay is the longest of the input columns.
 
     Shape (n, columns) to (n, 1 to 3).
     """

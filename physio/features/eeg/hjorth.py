@@ -117,7 +117,7 @@ def _first_nan(y: Array, *sources: Array) -> Array:
 
 
 def _difference(x: Array) -> Array:
-    """Return each row less the one before, missing where either is."""
+    """Return the difference of successive rows, missing where either row is missing."""
     y = x[1:] - x[:-1]
     y = np.where(np.isnan(x[:-1]), x[:-1], y)
     return np.where(np.isnan(x[1:]), x[1:], y)

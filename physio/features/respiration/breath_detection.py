@@ -24,13 +24,13 @@ _ALIKE: Final = 0.75
 
 
 class Breaths(NamedTuple):
-    """The breaths in a segment; times are in its values.
+    """The breaths in a segment; times are indices of its values.
 
-    ``begins`` and ``peaks`` alternate; there is no breath where there are fewer than
-    two of the former. ``inward`` and ``outward`` are the median durations of
-    inspiration and expiration, ``depth`` the median amplitude from begin to peak,
-    ``correlation`` the mean correlation of a breath with the mean breath, ``roughness``
-    the size of differences of neighbouring values, 1 for white noise.
+    ``begins`` and ``peaks`` alternate; with fewer than two ``begins`` there is no
+    breath. ``inward`` and ``outward`` are the median durations of inspiration and
+    expiration, ``depth`` the median amplitude from begin to peak, ``correlation`` the
+    mean correlation of a breath with the mean breath, ``roughness`` the size of
+    differences of neighbouring values, 1 for white noise.
     """
 
     begins: Array
@@ -112,7 +112,7 @@ def _template_correlation(y: Array, begins: Counts) -> float:
     for k in range(len(shapes)):
         mean += shapes[k] / len(shapes)
     size = np.sqrt((mean**2).sum())
-    return size if size > 0 else 0.0  # as shapes have length 1
+    return size if size > 0 else 0.0  # because shapes have length 1
 
 
 @njit(cache=True)
@@ -137,7 +137,7 @@ def _amplitudes(y: Array, turns: Counts) -> Array:
 
 @njit(cache=True)
 def detect_breaths(x: Array, rate: float) -> Breaths:
-    """Return the breaths in a segment of a belt, shape (n,), ``rate`` values a second.
+    """Return the breaths in a belt segment, shape (n,), sampled at ``rate`` Hz.
 
     No value may be missing.
     """

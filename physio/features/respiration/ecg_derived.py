@@ -45,9 +45,9 @@ class BeatSeries(NamedTuple):
 class EcgDerivedRespiration(Stage):
     """Respiratory rate derived from heart beats at rest; follows `BeatDetection`.
 
-    ``edr_rate`` (1/min) is the frequency at which RR intervals vary most, 9 to 30
-    times a minute (respiratory sinus arrhythmia), if the modulation of the height of
-    their waves does not contradict it. It is *derived*: no breath is measured. Depth
+    ``edr_rate`` (1/min) is the frequency of the largest variation of RR intervals from
+    9 to 30 per minute (respiratory sinus arrhythmia), if the modulation of the wave
+    heights does not contradict it. The rate is *derived*: no breath is measured. Depth
     and phase cannot be derived in this way.
 
     Parameters
@@ -62,17 +62,18 @@ class EcgDerivedRespiration(Stage):
         Proportion of the power from 0.15 to 0.5 Hz that must lie within 0.04 Hz of a
         peak.
     agree
-        Largest difference of the rates of intervals and heights (1/min).
+        Largest difference between the rates from intervals and from heights (1/min).
 
     Notes
     -----
-    That modulations must agree is the fusion of [1]_. Deviations: two of them, as
-    wristbands remove the baseline, of which the intervals must be clear and the heights
-    must agree where they are; 3/min apart at most, where [1]_ has a standard deviation
-    of 4; a Hann window over 60 s, a line between beats at 4 Hz. Below 9/min waves of
-    blood pressure, about 6/min, look the same; a rate above half the heart's cannot be
-    detected. Where participants move, speak, or have little sinus arrhythmia it is
-    missing (poor quality). The delay is that of the beats and half the window.
+    The required agreement of modulations is the fusion of [1]_. Deviations: there are
+    two modulations, as wristbands remove the baseline; that of the intervals must be
+    clear, and that of the heights must agree if it is clear; they may differ by at most
+    3/min, where [1]_ has a standard deviation of 4; a Hann window over 60 s, linear
+    interpolation between beats at 4 Hz. Below 9/min, blood pressure waves (about 6/min)
+    cannot be distinguished from breathing; a rate above half the heart rate cannot be
+    detected. The rate is missing (poor quality) where participants move, speak, or have
+    little sinus arrhythmia. The delay is that of the beats and half the window.
 
     Shape (n, 4 or more) to (m, 1).
 
@@ -135,7 +136,7 @@ class EcgDerivedRespiration(Stage):
         known = np.searchsorted(beats, due - begin, side="right")
         y, done = np.empty((len(coverage), 1)), 0
         runs = np.flatnonzero(np.diff(known, prepend=-1, append=-1)).tolist()
-        for first, last in pairwise(runs):  # outputs that know the same beats
+        for first, last in pairwise(runs):  # outputs that depend on the same beats
             _add_beats(*state[:3], x, beats[done : known[first]], state.rate)
             done = int(known[first])
             y[first:last, 0] = self._read(state, due[first:last] / state.rate)
@@ -177,7 +178,7 @@ class EcgDerivedRespiration(Stage):
 def _add_beats(
     beats: Array, rate_now: Array, clock: Counts, x: Array, rows: Counts, rate: float
 ) -> None:
-    """Add the beats in those rows of a point stream; those before do not change."""
+    """Add the beats in these rows of a point stream; earlier beats do not change."""
     for i in rows:
         row = beats[clock[1] % len(beats)]
         row[0], row[1], row[2] = (clock[0] + i) / rate + x[i, 0], x[i, 1], x[i, 3]
@@ -193,7 +194,7 @@ def _compile() -> None:
 
 @njit(cache=True)
 def _accepted_beats(beats: Array, last: int, width: float, accepted: float) -> Array:
-    """Return those of the newest beats whose interval is accepted, in order.
+    """Return the newest beats with an accepted interval, in order.
 
     Empty if they are too few.
     """
@@ -218,7 +219,7 @@ def _basis(n: int) -> tuple[Array, Array]:
 
 
 def _peak(swing: Array, fastest: float, clear: float) -> float:
-    """Return the spectral peak (Hz) of a series, four values a second; NaN if none."""
+    """Return the spectral peak (Hz) of a series sampled at 4 Hz; NaN without a peak."""
     bends, window = _basis(len(swing))
     level = bends.T @ (bends @ swing)
     n = 1024

@@ -37,33 +37,34 @@ class BeltState(NamedTuple):
 class RespirationBelt(Stage):
     """Respiration from a chest belt: rate, amplitude and phase.
 
-    ``rate`` (1/min) is 60 over the mean breath of the last ``window`` s, from the
-    beginning of a breath in to that of the next; ``amplitude`` (in the unit of the
-    belt) the median height from there to the peak; ``phase`` (1) the present phase of
-    the breath: 0 at the onset of inspiration, 0.5 at the onset of expiration, below 1.
+    ``rate`` (1/min) is 60 over the mean duration (s) of the breaths in the last
+    ``window`` s, each from one onset of inspiration to the next; ``amplitude`` (in the
+    unit of the belt) is the median height from that onset to the peak; ``phase`` (1) is
+    the present phase of the breath: 0 at the onset of inspiration, 0.5 at the onset of
+    expiration, below 1.
 
     Parameters
     ----------
     window
         Length of the window (s): whole seconds, at least 20.
     min_valid
-        Proportion of it that must be present.
+        Proportion of the window that must be present.
 
     Notes
     -----
-    Every 0.25 s the mean of the last 0.25 s comes in; every second the last ``window``
+    Every 0.25 s the mean of the last 0.25 s is added; every second the last ``window``
     s are analysed anew. A breath ends where the belt, smoothed over 0.75 s, has turned
-    by three tenths of the median depth; so neither drift nor scale matters. Until then
-    a turn is not detected: the phase goes on as fast as the last breaths did.
+    by three tenths of the median depth, so that neither drift nor scale matters. Until
+    a turn is detected, the phase advances at the speed of the last breaths.
 
-    A rate is given where the signal is breathing by the criteria of [1]_: of the
-    durations of breaths, standard deviation below a quarter of the mean, and no more
-    than 15 % below half or above one and a half of their median; breaths fill 60 % of
-    the window; each is like the mean of all (correlation 0.75). Deviations: breaths
-    are detected by turning points, not by crossings of a mean; and the roughness, of
-    differences of 0.25 s relative to white noise, must be at most 0.65.
-    Speech, laughter and sighs violate these criteria, and the output is missing (poor
-    quality). The delay is half of 0.25 s.
+    A rate is computed if the signal meets the criteria of [1]_ for breathing: the
+    standard deviation of the durations of breaths is below a quarter of their mean; at
+    most 15 % of the durations are below half or above one and a half of their median;
+    breaths fill 60 % of the window; and breaths resemble the mean breath (correlation
+    0.75). Deviations: breaths are detected by turning points, not by crossings of a
+    mean; and the roughness, from differences over 0.25 s relative to white noise, must
+    be at most 0.65. Speech, laughter and sighs violate these criteria, and the output
+    is missing (poor quality). The delay is half of 0.25 s.
 
     Shape (n, channels) to (m, 3).
 
@@ -146,7 +147,7 @@ def _rate_amplitude_phase(
 
 @njit(cache=True)
 def _update_breathing(window: Array, now: int, share: float, breathing: Array) -> None:
-    """Write the breathing in the window, or the reason why it is missing."""
+    """Write the features of the breathing in the window, or the reason for missing."""
     n = len(window)
     if now < n:
         breathing[:] = _WARMING

@@ -234,7 +234,7 @@ class TrainDemo:
 
 
 def record(device: Any, seconds: float, name: str = "participant") -> Recording:
-    """Return the recording of ``seconds`` s of a device (a dataclass), at full speed."""
+    """Return ``seconds`` s of the data of a device (a dataclass), at full speed."""
     clock = FastClock()
     streams: dict[str, list[Block]] = {}
     events_of: dict[str, list[Events]] = {}

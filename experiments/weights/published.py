@@ -31,9 +31,7 @@ TRACKER: Final = "published-track"
 
 _RESULTS: Final = "experiments/weights/results/published.json"
 _SHRINK: Final = 0.05
-_ALARM: Final = (
-    0.01  # proportion of held-out moments that count as novel
-)
+_ALARM: Final = 0.01  # proportion of held-out moments that count as novel
 _PAST: Final = (
     " The estimate uses the last 400 s; a baseline is not needed and has no effect."
 )

@@ -31,9 +31,7 @@ from physio.training.gaussian import (
 from physio.training.participant_data import ParticipantData
 from physio.training.save_weights import minimal_card, results_text, store
 
-_ALARM: Final = (
-    0.01  # proportion of held-out moments that count as novel
-)
+_ALARM: Final = 0.01  # proportion of held-out moments that count as novel
 _PROTOCOL: Final = (
     "Figures: leave-one-participant-out; every participant's whole session is run "
     "through the live estimator. The participant's baseline at the beginning and "

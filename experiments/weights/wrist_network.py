@@ -32,9 +32,7 @@ from physio.training.save_weights import minimal_card, results_text, store
 
 _USE: Final = "physio.models.pinn:Pinn"
 _RATE: Final = 4  # ticks a second
-_GROUPS: Final = (
-    2  # folds of training participants, to measure errors on held-out ones
-)
+_GROUPS: Final = 2  # folds of training participants, to measure errors on held-out ones
 _BAND: Final = (0.1, 0.9)
 _BLUR: Final = 1e-3  # uS: resolution of a wristband
 

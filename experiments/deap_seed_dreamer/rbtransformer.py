@@ -37,45 +37,45 @@ class RBTransformerBenchmark:
     dataset
         Import path of the data set: ``physio.datasets.deap:Deap``.
     recipe
-        ``paper``: windows, features, dropped windows, oversampling and protocol as the
-        authors have them. ``honest``: features as a live session has them, relative to
-        the participant's first rest.
+        ``paper``: windows, features, dropped windows, oversampling and protocol as
+        published. ``honest``: features as in a live session, relative to the
+        participant's first rest.
     dimension
-        Rating to predict: valence, arousal or dominance. Empty: the emotion that the
-        film was chosen for.
+        Rating to predict: valence, arousal or dominance; if empty, the target emotion
+        of the film.
     classes
-        2: high or low, from ``threshold`` on; more: each whole number of the scale.
+        2 for low and high ratings, divided at ``threshold``; more for one class per
+        whole number of the scale.
     threshold
-        From which rating on it is high.
+        Lowest rating of the class high.
     baseline
-        In the recipe ``paper``: how much (s) of what lies before the film is the
-        baseline.
+        Duration of the baseline before the film (s), in the recipe ``paper``.
     rate
-        In the recipe ``paper``: what filters are designed for (Hz).
+        Sampling rate for which filters are designed (Hz), in the recipe ``paper``.
     drop_fraction
         Proportion of windows that are dropped at random at the beginning.
     test_spacing
-        In the recipe ``honest``: from one window to the next (s).
+        Time from one window to the next (s), in the recipe ``honest``.
     model
-        How the network is trained.
+        Training settings of the network.
     choices
-        Other ways to train it, by name: the best of all in inner folds of the training
-        participants is run on each outer fold. Not in the recipe ``paper``.
+        Alternative training settings, by name. On each outer fold, the best settings in
+        inner folds of the training participants are used. Not in the recipe ``paper``.
     comparisons
         Other models, by name.
     protocol, settings
         See `physio.evaluation.splits.PROTOCOLS`.
     metrics
-        By name.
+        Metrics by name.
     seed
-        Of all chance.
+        Random seed.
 
     Notes
     -----
-    In the recipe ``honest`` the rest is what lies before second 0 of a participant's
-    first trial of a session; where that is shorter than a window, as in DEAP, or
-    nothing, as in SEED, the whole first trial stands for it. It neither trains nor
-    tests.
+    In the recipe ``honest`` the rest is the signal before second 0 of a participant's
+    first trial of a session. If that is shorter than a window, as in DEAP, or absent,
+    as in SEED, the whole first trial replaces it. The rest is in neither training nor
+    test rows.
     """
 
     dataset: str
@@ -124,13 +124,13 @@ class RBTransformerBenchmark:
         root
             The data set's folder.
         out
-            Gets the windows (``windows.parquet``), a folder for each network that is
-            trained, with its last checkpoint and its ``curve.json``, and the results.
+            Folder for the windows (``windows.parquet``), the results, and a folder per
+            trained network with its last checkpoint and its ``curve.json``.
 
         Raises
         ------
         ValueError
-            If no folder for the run is named, or the data are not what they must be.
+            If no folder for the run is named, or the data are invalid.
         """
         if out == model_card.STORE:
             raise ValueError("a run keeps its networks: say where, with --out RUN")

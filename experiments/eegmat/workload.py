@@ -1,6 +1,7 @@
 """Classification of rest and mental arithmetic (eegmat) under several protocols.
 
-Workload, not emotion; and as everybody rested first, it is confounded with time.
+The contrast is of workload, not emotion. As all participants rested first, condition is
+confounded with time.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ from physio.evaluation.models.nested_cv import NestedCV
 
 _CLASSES: Final = {"rest": ("rest",), "arithmetic": ("arithmetic",)}
 _STREAM: Final = "neurocom.eeg"
-_SECONDS: Final = 4.0  # of signal that a network on the signal sees, up to a row's end
+_SECONDS: Final = 4.0  # of signal before a row's end, for raw-signal networks
 SWAPPED: Final = ", labels swapped"
 WITHIN: Final = ", rest against rest"
 
@@ -46,30 +47,30 @@ _NOTES: Final = (
 
 @dataclass(frozen=True)
 class EegmatWorkload:
-    """Models compared on eegmat by one protocol, with controls.
+    """Comparison of models on eegmat by one protocol, with controls.
 
     Parameters
     ----------
     models
-        On the features of the table, by name.
+        Models of the features of the table, by name.
     protocol, settings
         See `physio.evaluation.splits.PROTOCOLS`.
     raw
-        Models on 4 s of signal, by name.
+        Models of 4 s of signal, by name.
     swapped
         Models to evaluate once more with labels swapped in half of the participants.
     within
         Models to evaluate on the early against the late part of the remaining rest.
     baseline_seconds
-        Length of the participant's rest that features are relative to (s).
+        Duration of the baseline within the participant's rest (s).
     reference
-        The model that is compared with each other one.
+        Name of the model with which each other model is compared.
     pairs
-        Other models that are compared: the first less the second.
+        Other pairs of models to compare: the first less the second.
     metrics
-        By name.
+        Metrics by name.
     seed
-        Of all chance.
+        Random seed.
     """
 
     models: Mapping[str, Any]
@@ -99,15 +100,15 @@ class EegmatWorkload:
         Parameters
         ----------
         root
-            The folder of data; for models on the signal.
+            The folder of data; needed by models of the signal.
         table
-            Features of eegmat, as `physio extract` makes them with
+            Features of eegmat, as computed by `physio extract` with
             ``experiments/eegmat/features.toml``.
 
         Raises
         ------
         ValueError
-            If there is no table, or the signal is wanted and not there.
+            If there is no table, or a signal that is needed is missing.
         """
         if table is None:
             raise ValueError("features of eegmat are needed: give [table] or --table")
@@ -171,11 +172,11 @@ class EegmatWorkload:
         )
 
     def _swapped(self, work: Task) -> Evaluation:
-        """Judge with labels swapped in participants drawn by a coin.
+        """Evaluate with labels swapped in a random half of the participants.
 
-        Where participants who are tested never train, coins are thrown anew for the
-        training participants of each fold: one throw for all would lean the same way in
-        everybody.
+        If test participants are held out, the draw is repeated for the training
+        participants of each fold: a single draw would bias all folds in the same
+        direction.
         """
         models = {f"{k}{SWAPPED}": self.models[k] for k in self.swapped}
         by = splits.protocol(self.protocol, **self.settings)
@@ -207,8 +208,8 @@ class EegmatWorkload:
     def _signal(self, root: Path | None, work: Task) -> Array:
         """Return 4 s of signal up to each row's end, (n, electrodes, samples).
 
-        In units of the electrode's spread in the rest that features are measured
-        against; 0 where the recording had not begun.
+        The unit is the electrode's spread in the baseline; values before the begin of
+        the recording are 0.
         """
         if root is None:
             raise ValueError("models on the signal need it: say where, with --data")
@@ -245,7 +246,7 @@ class EegmatWorkload:
 
 
 def _reading(model: Model, x: Array) -> Callable[[FoldData], Any]:
-    """Return a model that reads something else than the table's features."""
+    """Return a model that reads ``x`` in place of the table's features."""
     return lambda given: model(given._replace(x=x))
 
 

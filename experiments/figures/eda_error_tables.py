@@ -2,10 +2,10 @@
 
 python -m experiments.figures.eda_error_tables WESAD_FOLDER
 
-For each setting, age and part the 90 % quantile, over participants, of how far the
-streaming estimates are from the whole record's, in units of
-`physio.features.eda.online_decomposition.spread`; each participant counts alike. Prints
-the coverage of each participant by all others' quantile.
+The table holds, for each setting, age and component, the 90 % quantile of the error of
+streaming estimates relative to those from the whole record, in units of
+`physio.features.eda.online_decomposition.spread`. All participants have equal weight.
+The script prints the coverage of each participant by the quantile of all others.
 """
 
 import json
@@ -35,7 +35,7 @@ INFO = StreamInfo("band.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 def relative(y: Array, setting: str, without: str, spacing: int = 4) -> Array:
     """Return absolute errors in units of the spread, shape (n, ages, 3).
 
-    ``without`` is the participant, whom what was learned of others does not know.
+    ``without`` is the participant, who is held out of the fitted correction.
     """
     whole, memory, rows = decompose(y, 4, setting), eda_window(INFO, 30.0), []
     for i, value in enumerate(y):
@@ -93,7 +93,7 @@ def main(folder: Path) -> None:
 
 
 def pooled(off: list[Array]) -> Array:
-    """Return the quantile over all participants, each as often."""
+    """Return the quantile over all participants, weighted equally."""
     n = min(len(o) for o in off)
     return np.quantile(
         np.concatenate([o[:: len(o) // n][:n] for o in off]), QUANTILE, 0

@@ -3,7 +3,7 @@
 python -m experiments.figures.eda_motion WESAD TABLE
 experiments/figures/results/eda-motion.json
 
-where TABLE is what `physio extract wesad WESAD TABLE` made: windows of 60 s.
+where TABLE is the output of `physio extract wesad WESAD TABLE`: windows of 60 s.
 """
 
 import json
@@ -28,7 +28,7 @@ COUNTS = ("trough to peak", "bursts of the driver", "the former more than the la
 
 
 def counts(folder: Path, begins: np.ndarray) -> np.ndarray:
-    """Return the number of responses that begin in each minute, both ways, (n, 2)."""
+    """Return the number of SCR onsets in each minute, by both counts, (n, 2)."""
     recording = wesad.read(folder)
     (block,) = next(b for n, b in recording.streams.items() if "eda" in n)
     y = block.data[:, 0]

@@ -2,12 +2,13 @@
 
 python -m experiments.figures.eda_online_fit WESAD_FOLDER
 
-For each age the weights with which `physio.features.eda.online_decomposition.nearer`
-brings streaming phasic values of the published problem nearer to the whole record's:
-least squares, every 5 s of all participants, each weighing alike in units of their own
-spread; what is added to the uncorrected value has a ridge of 3 % of each term's power.
-Beside them, for each participant, those of all others. Prints each participant's error
-without any, and with those.
+The file holds, for each age, the weights with which
+`physio.features.eda.online_decomposition.nearer` corrects streaming phasic values of
+the published problem towards those from the whole record. They are fitted by least
+squares, every 5 s of all participants, who have equal weight in units of their own
+spread. The correction has a ridge penalty of 3 % of each term's power. The file also
+holds, for each participant, the weights fitted on all others. The script prints each
+participant's error without correction, and with these held-out weights.
 """
 
 import json

@@ -18,7 +18,7 @@ from experiments.wesad.tonic_model import fit, session
 from physio.core.affect import LEVELS
 
 SHAPES = ((0.5, 1.8), (0.5, 3.0), (0.7, 2.0), (0.9, 1.8), (0.9, 3.0))
-"""Rise and decay (s) that are so, where 0.7 and 2.0 s are assumed."""
+"""True rise and decay (s) of the SCR; the model assumes 0.7 and 2.0 s."""
 
 
 def recovered(
@@ -26,7 +26,7 @@ def recovered(
 ) -> dict[str, Any]:
     """Return median errors, and the coverage of the intervals at each level.
 
-    With binomial limits of what a nominal rate allows (three deviations).
+    The binomial limits of a nominal coverage are three standard deviations wide.
     """
     errors: dict[str, list[float]] = {}
     covered: dict[str, dict[str, list[bool]]] = {str(level): {} for level in levels}
@@ -44,7 +44,7 @@ def recovered(
             for name, value in truth.items():
                 inside = estimates[name].low <= value <= estimates[name].high
                 covered[str(level)].setdefault(name, []).append(bool(inside))
-        for name, value in truth.items():  # of the widest interval's fit: the last
+        for name, value in truth.items():  # point estimate of the last fit
             errors.setdefault(name, []).append(abs(estimates[name].value / value - 1))
             known.append(bool(np.isfinite(estimates[name].known.value)))
     count = 3 * len(seeds)

@@ -42,7 +42,7 @@ def shade(ax: Axes, data: Wesad, participant: str, *, named: bool) -> None:
 
 
 def forecaster(participant: str) -> Pinn:
-    """Return the shipped network, if it never saw a participant."""
+    """Return the shipped network, if a participant is held out of its training."""
     stored = model_card.load("wrist-network")
     if participant in stored.card.data.partition(")")[0]:
         raise ValueError(

@@ -84,7 +84,7 @@ def first_scored(every: float) -> int:
 
 
 def subsets() -> list[tuple[str, ...]]:
-    """Return the sets of devices to turn off, the empty set first; one stays on."""
+    """Return the sets of devices to turn off, none first; at least one stays on."""
     names = list(DEVICES)
     return [c for n in range(len(names)) for c in combinations(names, n)]
 
@@ -96,7 +96,7 @@ def estimator(names: Sequence[str], out: Path | None = None) -> Stage:
 
 
 def outputs(block: Block, expert: str, begin: int) -> Outputs:
-    """Return the output of one expert from a moment on, or of all fused (``""``)."""
+    """Return the output of an expert, or of all fused (``""``), from a moment on."""
     prefix = f"{expert}." if expert else ""
     mean, sd = (
         np.stack([block.column(f"{prefix}{d}{end}") for d in DIMENSIONS], axis=1)

@@ -32,42 +32,42 @@ _NOTES: Final = (
 
 @dataclass(frozen=True)
 class ElectrodeTransfer:
-    """Networks compared on headsets that they were or were not trained with.
+    """Comparison of networks on headsets within and outside their training.
 
     A field for each key of an evaluation file, hence more than 14 fields.
 
     Parameters
     ----------
     headset
-        Of the simulated participants: a dataclass with ``seed``, ``cycle``,
+        Headset of the simulated participants: a dataclass with ``seed``, ``cycle``,
         ``seconds``, ``clock`` and all electrodes of ``sets``, whose stream ``.truth``
-        is what the participant feels.
+        is the participant's true affect.
     models
-        By name.
+        Models by name.
     sets
-        Electrodes there are in the test, by name.
+        Sets of electrodes present in the test, by name.
     only
-        Of each model the sets it is tested on; by default all.
+        Sets on which each model is tested; by default all.
     participants
-        How many participants.
+        Number of participants.
     first
-        The first participant's seed; the others' follow.
+        Seed of the first participant; the others' seeds follow.
     cycles
-        How long the protocol takes (s): each participant has the next of these.
+        Durations of the protocol (s); participants take these values in turn.
     seconds
-        How long each participant is recorded (s).
+        Duration of each recording (s).
     baseline_seconds
-        Length of the beginning that features are relative to (s).
+        Duration of the baseline at the beginning (s).
     every
-        From one row to the next (s).
+        Time between rows (s).
     protocol, settings
         See `physio.evaluation.splits.PROTOCOLS`.
     pairs
-        Models, and sets, that are compared: ``"place, 4"`` less ``"learned, 4"``.
+        Pairs of models and sets to compare: ``"place, 4"`` less ``"learned, 4"``.
     metrics
-        By name.
+        Metrics by name.
     seed
-        Of all chance.
+        Random seed.
     """
 
     headset: Any
@@ -156,7 +156,7 @@ class ElectrodeTransfer:
         return float(self.headset.rate)
 
     def _named(self) -> dict[str, Model]:
-        """Return each model on each of its sets; those of one share what it learns."""
+        """Return each model on each of its sets, trained once for all sets of a fold."""
         by_name: dict[str, Model] = {}
         for name, model in self.models.items():
             once = _Once(model)
@@ -206,7 +206,7 @@ class ElectrodeTransfer:
 
 
 class _Once:
-    """A model that is trained once a fold, whatever it is tested on."""
+    """A model that is trained once per fold for all sets of test electrodes."""
 
     def __init__(self, model: RBTransformerClassifier) -> None:
         self._model = model

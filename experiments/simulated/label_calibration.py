@@ -20,9 +20,9 @@ from physio.models.model_card import load
 from physio.models.personalization import RatedMoment, personalize
 from physio.training.gaussian import centred
 
-_RECALL: Final = 30.0  # s that a rating tells of
-_TIMES: Final = (90.0, 150.0, 210.0, 270.0, 330.0)  # s, when ratings are given
-_LATER: Final = 340.0  # s, from when on estimates are judged
+_RECALL: Final = 30.0  # s before a rating that it is about
+_TIMES: Final = (90.0, 150.0, 210.0, 270.0, 330.0)  # s, times of the ratings
+_LATER: Final = 340.0  # s, time from which estimates are scored
 
 
 class PersonEstimates(NamedTuple):
@@ -39,19 +39,19 @@ class PersonEstimates(NamedTuple):
 class LabelCalibration:
     """Effect of a participant's own ratings on held-out simulated participants.
 
-    Ratings of the last half minute are given at some moments; estimates are judged
-    afterwards, each participant against themselves without ratings.
+    Participants rate the last half minute at some moments. Later estimates are scored
+    and compared with those of the same participant without ratings.
 
     Parameters
     ----------
     affect
         The training run of the experts, whose weights are in the package.
     weights
-        Which of them speak.
+        Names of the weights in use.
     participants
-        How many are judged.
+        Number of test participants.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
     """
 
     affect: TrainPublishedExperts
@@ -60,7 +60,7 @@ class LabelCalibration:
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Judge; nothing is stored."""
+        """Evaluate; nothing is stored."""
         began = time.monotonic()
         a = self.affect
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)

@@ -37,21 +37,22 @@ Says = Callable[[Array], Array]
 class MissingSensors:
     """Evaluation of missing sensors on held-out simulated participants.
 
-    Each mode hides a share of what there is: single features at single moments, a
-    stretch of the session of each sensor, or whole devices. Judged are the joint
-    Gaussian and the fused experts, which marginalise what is missing, and three small
-    networks: taught on whole rows; with random masks; and with random masks and the
-    whole view as the teacher of the masked one (after CIDer, arXiv 2506.10452, 3.2:
-    self-distillation of the output, the loss of both views in one step).
+    Each mode hides a proportion of the input: single features at single moments, a
+    stretch of the session of each sensor, or whole devices. The joint Gaussian and the
+    fused experts, which marginalise over missing input, are compared with three small
+    networks. These are trained on complete rows; on rows with random masks; and on
+    masked rows with the output on the complete row as the teacher (after CIDer,
+    arXiv 2506.10452, 3.2: self-distillation of the output, the loss of both views in
+    one step).
 
     Parameters
     ----------
     affect
         The training run of the experts, whose weights are in the package.
     participants
-        Number of participants to train the networks on, and to test on.
+        Number of training participants of the networks, and of test participants.
     seed
-        Of masks, networks and the bootstrap.
+        Seed of masks, networks and the bootstrap.
     """
 
     affect: TrainPublishedExperts
@@ -59,7 +60,7 @@ class MissingSensors:
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Judge; nothing is stored."""
+        """Evaluate; nothing is stored."""
         began = time.monotonic()
         a = self.affect
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
@@ -99,7 +100,7 @@ class MissingSensors:
     def _view(
         self, crowd: SimulatedCohort, seed: int
     ) -> tuple[int, Array, Array, Array]:
-        """Return seed, centred features, ratings and what was felt at each moment."""
+        """Return seed, centred features, ratings and true affect at each moment."""
         participant = crowd.participant(seed)
         samples = self.affect.moments(participant, self.affect.joint)
         rest = BaselinePrior.restore(load("published-all").part("rest"))
@@ -191,7 +192,7 @@ class MissingSensors:
         return np.where(lost, np.nan, z)
 
     def _groups(self, mode: str) -> list[list[int]]:
-        """Return which features go missing together."""
+        """Return groups of features that are missing together."""
         chains = [name.partition(".")[0] for name, _ in self.affect.joint]
         sets = (
             DEVICES.values()

@@ -29,40 +29,40 @@ from physio.models.gp_smoother import (
     wandering,
 )
 
-_ROUNDS: Final = 150  # of the sampler, the first third of which counts for nothing
-_ENDS: Final = (200.0, 400.0, 596.0)  # s, when the sampler is asked
+_ROUNDS: Final = 150  # sampler iterations; the first third is burn-in
+_ENDS: Final = (200.0, 400.0, 596.0)  # s, times at which the sampler is run
 
 
 @dataclass(frozen=True)
 class OptimalSmoother:
     """Skill of smoothers that know the generator but not the participant.
 
-    It sees the features themselves, of all devices, from `START` on, knows how affect
-    wanders, with what lag each feature follows it, how effects differ among
-    participants, and how noise lasts. ``linear`` is, of all linear ways, the best there
-    is: Bayes by first and second moments, from the past alone as anything live must,
-    ``whole`` with the future as well. ``sampled`` is not linear: a participant's own
-    answer to arousal is drawn, again and again, together with what they felt (Gibbs),
-    from the past alone; ``linear then`` is the linear one at the same moments.
-    ``tracker`` is what is shipped, at every moment.
+    The smoothers read the features of all devices from `START` on. They know the
+    dynamics of affect, the lag of each feature, the variance of effects over
+    participants, and the autocorrelation of the noise. ``linear`` is the best linear
+    estimator (Bayes by first and second moments) from past data alone, as in a live
+    session; ``whole`` also uses future data. ``sampled`` is nonlinear: it draws the
+    participant's own effects of arousal and their affect in turn (Gibbs sampling), from
+    past data alone; ``linear then`` is the linear estimator at the same moments.
+    ``tracker`` is the shipped smoother, at every moment.
 
     Notes
     -----
-    The generator is not linear and Gaussian: effects are a participant's own and
-    multiply what is felt, which is bounded. What is known comes from training
-    participants whose truth is known, not from the generator's code. Drawing a
-    participant's effects of valence and dominance too was tried: what lasts in the
-    noises of several features is then taken for them, and the mean is worse than the
-    prior's.
+    The generator is not linear and Gaussian: effects are specific to the participant
+    and multiply affect, which is bounded. The parameters are estimated from training
+    participants with known affect, not taken from the generator's code. Sampling a
+    participant's effects of valence and dominance was tried as well: persistent noise
+    shared by several features is then mistaken for these effects, and the mean is worse
+    than the prior's.
 
     Parameters
     ----------
     affect
-        The training run whose participants these are.
+        The training run that defines the participants.
     sampled
-        How many of the participants the sampler is tried on.
+        Number of participants for the sampler.
     seed
-        Of the bootstrap and the sampler.
+        Seed of the bootstrap and the sampler.
     """
 
     affect: TrainPublishedExperts
@@ -70,7 +70,7 @@ class OptimalSmoother:
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Judge; nothing is stored."""
+        """Evaluate; nothing is stored."""
         began = time.monotonic()
         a = self.affect
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
@@ -115,7 +115,7 @@ class OptimalSmoother:
 
 
 Estimates = Mapping[str, tuple[Array, Array]]
-"""For each participant estimates and true affect at the same moments, (n, 3) each."""
+"""Estimates and true affect of each participant at the same moments, (n, 3) each."""
 
 
 def _rows(
@@ -132,7 +132,7 @@ def _rows(
     for d, dimension in enumerate(DIMENSIONS):
         figure = skill(errors[:, :, d], seed)
         rows.append({"model": name, "metric": f"{dimension} skill", **figure})
-        if name in {"sampled", "linear then"}:  # few moments of each
+        if name in {"sampled", "linear then"}:  # few moments per participant
             whole = [
                 np.concatenate(v)[:, d] for v in zip(*estimates.values(), strict=True)
             ]
@@ -156,7 +156,7 @@ def _felt(participant: PersonTraces, n: int) -> Array:
 
 
 def _mixed(knows: DynamicsParameters, x: Array) -> Array:
-    """Return the mixtures of channels at moments, what is missing as usual, (n, k)."""
+    """Return mixtures of channels at moments, missing values as the mean, (n, k)."""
     return np.nan_to_num(gathered(x, knows.level, knows.gather)) @ knows.scale.T
 
 
@@ -196,8 +196,8 @@ def _tracked(
 def gain(known: DynamicsParameters, n: int) -> Array:
     """Return the weights of the first ``n`` moments of all channels, (3 n, k n).
 
-    The posterior mean of what is felt at each of these moments, by first and second
-    moments: a participant's own effects are noise whose size goes with affect.
+    They give the posterior mean of affect at each of these moments, by first and second
+    moments. Participant effects are treated as noise proportional to affect.
     """
     prior = wandering(float(known.tau[0]), n, STEP) + 1e-4 * np.eye(n)
     inverse = np.kron(np.linalg.inv(known.cov), np.linalg.inv(prior))
@@ -212,7 +212,7 @@ def gain(known: DynamicsParameters, n: int) -> Array:
 def _channel(
     known: DynamicsParameters, j: int, n: int, spread: Array, prior: Array
 ) -> tuple[Array, Array]:
-    """Return how a channel follows, and that weighted by its noise, (n, n) each."""
+    """Return a channel's lag matrix, and its noise-weighted form, (n, n) each."""
     after = followed(float(known.lag[j]), n, STEP)
     cov = definite(toeplitz(known.noise[j][:n]))
     cov += np.sum(spread * known.cov) * (after @ prior @ after.T)
@@ -247,10 +247,10 @@ def _sampled(
 def _sampler(
     known: DynamicsParameters, n: int, rng: np.random.Generator
 ) -> Callable[[Array], Array]:
-    """Return what gives the mean of what is felt last, of the first ``n`` moments.
+    """Return a function that gives the mean affect at the last of ``n`` moments.
 
-    A participant's own effects of arousal are drawn given what is felt, what is felt
-    given these, in turn; their effects of valence and dominance stay noise.
+    It draws the participant's own effects of arousal given affect, and affect given
+    these effects, in turn. Their effects of valence and dominance remain noise.
     """
     prior = wandering(float(known.tau[0]), n, STEP) + 1e-4 * np.eye(n)
     base = np.kron(np.linalg.inv(known.cov), np.linalg.inv(prior))

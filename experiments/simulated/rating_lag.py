@@ -20,7 +20,7 @@ from physio.evaluation.metrics import concordance, correlation
 from physio.evaluation.statistics import paired_differences, summary
 
 _EVERY: Final = 1.0  # s between reports
-_MOST: Final = 40.0  # s by which one may lie behind the other
+_MOST: Final = 40.0  # s, largest lag between two traces
 _AROUSAL: Final = DIMENSIONS.index("arousal")
 
 
@@ -28,22 +28,23 @@ _AROUSAL: Final = DIMENSIONS.index("arousal")
 class RatingLag:
     """Estimation of the rating lag on training participants, and its use on others.
 
-    Each participant turns a dial once a second: what they felt some seconds ago, with a
-    rater's noise. By how much an estimate lies behind what is felt is known of
-    simulated participants; by how much reports lie behind the estimate is measured; the
-    sum of both is the reports' own lag. Participants never seen are then judged with
-    reports as they are, and drawn forward by what the training participants showed.
+    Each participant reports once a second, by a dial, their affect of some seconds ago,
+    with a rater's noise. The lag of estimates behind affect is known for simulated
+    participants; the lag of reports behind estimates is measured; their sum is the lag
+    of reports behind affect. Estimates for held-out participants are then scored
+    against reports as given, and against reports moved forward by the lag measured in
+    the training participants.
 
     Parameters
     ----------
     affect
         The training run, whose weights are in the package.
     participants, tested
-        Number of participants to learn the lag from, and to test on.
+        Number of training participants, for the lag, and of test participants.
     lags
-        Between what lags (s) each participant's own is drawn.
+        Range of the lags (s), from which each participant's lag is drawn.
     seed
-        Of lags, noise and the bootstrap.
+        Seed of lags, noise and the bootstrap.
     """
 
     affect: TrainPublishedExperts
@@ -53,7 +54,7 @@ class RatingLag:
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Judge; nothing is stored."""
+        """Evaluate; nothing is stored."""
         began = time.monotonic()
         a = self.affect
         crowd = SimulatedCohort(a.devices, a.chains, a.seconds, 0.0, root)
@@ -63,8 +64,8 @@ class RatingLag:
         tested = [
             self._arousal_traces(crowd, a.first_tested + i) for i in range(self.tested)
         ]
-        late = behind([t[:2] for t in taught])  # estimates, behind what is felt
-        apart = behind([(t[2], t[0]) for t in taught])  # reports, behind estimates
+        late = behind([t[:2] for t in taught])  # estimates behind affect
+        apart = behind([(t[2], t[0]) for t in taught])  # reports behind estimates
         lag = late + apart
         true = float(np.mean([t[3] for t in taught]))
         figures: dict[str, dict[str, dict[str, float]]] = {"r": {}, "ccc": {}}
@@ -114,7 +115,7 @@ class RatingLag:
     def _arousal_traces(
         self, crowd: SimulatedCohort, seed: int
     ) -> tuple[Array, Array, Array, float]:
-        """Return estimated, felt and reported arousal each second, and the lag."""
+        """Return estimated, true and reported arousal each second, and the lag."""
         participant = crowd.participant(seed)
         block = crowd.block(participant, _EVERY, without=())
         stage = estimator([TRACKER])
@@ -132,9 +133,9 @@ class RatingLag:
 
 
 def behind(pairs: Sequence[tuple[Array, Array]]) -> float:
-    """Return by how much the first of each pair lies behind the second (s).
+    """Return the lag of the first trace of each pair behind the second (s).
 
-    Where they go together best, over all pairs, each about its own mean.
+    It is the lag of the highest correlation over all pairs, each trace centred.
     """
     steps = np.arange(-round(_MOST / _EVERY), round(_MOST / _EVERY) + 1)
     sums = np.zeros((len(steps), 3))
@@ -150,7 +151,7 @@ def behind(pairs: Sequence[tuple[Array, Array]]) -> float:
 
 
 def _ahead(reports: Array, by: float) -> Array:
-    """Return what was reported ``by`` s later, NaN where nothing was."""
+    """Return the reports made ``by`` s later, NaN where there is none."""
     k = round(by / _EVERY)
     moved = np.full(len(reports), np.nan)
     if k >= 0:

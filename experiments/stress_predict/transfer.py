@@ -27,10 +27,10 @@ from physio.evaluation.splits import CrossDataset
 from physio.models.baseline import transform
 
 LEFT_OUT: Final = ("S06",)
-"""Whose labels do not follow the tags of the participant's own wristband."""
+"""Excluded participants: labels disagree with the tags of their own wristband."""
 
 TASKS: Final = ("Stroop", "interview", "hyperventilation")
-"""The stressors of Stress-Predict, in the order in which everybody had them."""
+"""Stressors of Stress-Predict, in their order, which all participants share."""
 
 CLASSES: Final = {
     "calm": ("baseline", "rest", "amusement", "meditation 1", "meditation 2"),
@@ -50,21 +50,21 @@ _SHARE: Final = 0.5
 
 @dataclass(frozen=True)
 class WesadToStressPredict:
-    """Stress in participants of another study, by models trained without that study.
+    """Stress detection in participants of a study that is held out of the training.
 
-    Results are for all windows, and for each task's windows against those of rest.
+    Results are for all windows, and for the windows of each task against those of rest.
 
     Parameters
     ----------
     models
-        By name; see `physio.evaluation.models.baselines`.
+        Models by name; see `physio.evaluation.models.baselines`.
     reads
         Features, ``"<chain>.<channel>"``.
     scales, rest, gap, every, seed
         As in `physio.evaluation.feature_benchmark.FeatureBenchmark`; the gap is as long
         as the stages remember.
     reference
-        The model that is compared with each other one.
+        Name of the model with which each other model is compared.
     """
 
     models: Mapping[str, Any]
@@ -77,7 +77,7 @@ class WesadToStressPredict:
     seed: int = 23
 
     def evaluate(self, root: Path | None, table: pd.DataFrame | None) -> Evaluation:
-        """Train on the one and test on the other; whole, and task by task."""
+        """Train on WESAD and test on Stress-Predict, as a whole and by task."""
         del table  # both data sets are read here
         data = open_wesad(root)
         other = StressPredict((root or Path()) / "stress_predict")
@@ -140,7 +140,7 @@ class WesadToStressPredict:
         for name in self.features:
             x = rows.column(name)
             span = rows.info.channels[rows.info.names.index(name)].memory
-            if span >= _WIDTH:  # rests on more than the window: its newest value
+            if span >= _WIDTH:  # memory longer than the window: its newest value
                 columns[name] = x[first + width - 1]
             else:
                 columns[name] = _mean(x[first[:, None] + np.arange(width)])
@@ -194,7 +194,7 @@ def _parts(recording: Recording, begin: Any, end: Any) -> tuple[Any, Any]:
 
 
 def _mean(values: Any) -> Any:
-    """Return means over rows of what is there; NaN below half."""
+    """Return means of finite values over rows; NaN if less than half are finite."""
     present = np.isfinite(values)
     count = present.sum(axis=1)
     total = np.where(present, values, 0).sum(axis=1)

@@ -16,7 +16,7 @@ class Comb(Recursive):
     Parameters
     ----------
     freq
-        The lowest frequency that is removed (Hz).
+        Lowest frequency to remove (Hz).
     quality
         ``freq`` over the width of a notch at -3 dB; all notches have this width.
     bridge
@@ -25,13 +25,13 @@ class Comb(Recursive):
     Notes
     -----
     A notch of `scipy.signal.iirnotch` for each harmonic below half the rate, one after
-    another. `scipy.signal.iircomb` needs a rate that ``freq`` divides, which 250 Hz and
-    60 Hz are not, and removes 0 Hz or half the rate as well.
+    another. `scipy.signal.iircomb` requires that ``freq`` divide the sampling rate, as
+    60 Hz does not divide 250 Hz, and removes 0 Hz or half the rate as well.
 
-    H(z) = H1(z) H2(z) ..., those of the notches (see `Notch`): a deviation from a comb
-    proper, whose notches share one equation. Shape (n, channels) to (n, channels), in
-    the input's unit. The delay is that of the filter at each frequency, and not in the
-    channels.
+    H(z) = H1(z) H2(z) ..., the product of the notches (see `Notch`). Deviation: the
+    notches of a true comb share one equation. Shape (n, channels) to (n, channels), in
+    the input's unit. The delay is that of the filter at each frequency; it is not
+    declared in the channels.
     """
 
     freq: float = 50.0

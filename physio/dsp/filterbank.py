@@ -15,7 +15,7 @@ from physio.dsp.window import panes
 Counts = npt.NDArray[np.int64]
 
 _PIECE: Final = 64  # samples taken at a time: they stay in the nearest cache
-_FAINT: Final = 1e-200  # below it a filter is at rest: subnormal numbers are slow
+_FAINT: Final = 1e-200  # below it a filter is at rest: subnormals are slow
 _HUGE: Final = 1e200  # above it there was no signal
 _WARMING: Final = MissingReason.WARMING_UP.nan
 _LOST: Final = MissingReason.NO_SIGNAL.nan
@@ -26,14 +26,14 @@ _EXPONENT: Final = 0x7FF0000000000000  # of NaN and of the infinite
 class Filterbank(NamedTuple):
     """Filters on the same channels, and a sliding window on the output of each.
 
-    Column ``filter * channels + channel`` is a lane; lanes are filled up to blocks of
-    eight, that go through the filters abreast.
+    Column ``filter * channels + channel`` is a lane; lanes are padded to blocks of
+    eight, which are filtered in parallel.
     """
 
     order: tuple[int, ...]  # as many as a filter has sections
     poles: Array  # (blocks, sections, 2, 8)
     memory: Array  # (blocks, sections, 2, 8)
-    gains: Array  # (columns,): what a deviation is multiplied by
+    gains: Array  # (columns,): factor of a deviation
     held: Array  # (channels,): the last valid input
     runs: Counts  # (2, channels): NaN in a row, samples since the restart
     limits: Counts  # (1 + filters,): samples to bridge, samples each needs to settle
@@ -59,7 +59,7 @@ def filterbank(
     filters
         Butterworth band-pass filters as second-order sections, shape (sections, 6), all
         of one order. Their zeros, half at 0 Hz and half at the highest frequency, are
-        shared out anew, one of each to a section.
+        redistributed, one of each per section.
     columns
         Number of channels.
     times
@@ -94,7 +94,7 @@ def filterbank(
 
 @njit(cache=True)
 def _clean(runs: Counts, limits: Counts, x: Array) -> bool:
-    """Tell whether every channel has settled and no sample of ``x`` is missing."""
+    """Return True if every channel has settled and no sample of ``x`` is missing."""
     unsettled = 0
     slowest = limits[1:].max()
     for c in range(runs.shape[1]):
@@ -128,7 +128,7 @@ def _fill(
     newest
         The newest NaN of each lane, shape (lanes,).
     restarts
-        Where a channel begins again, shape (rows, channels).
+        True where a channel restarts, shape (rows, channels).
     """
     channels = x.shape[1]
     for i in range(len(x)):
@@ -158,10 +158,10 @@ def _fill(
 
 @njit(cache=True)
 def _restart(memory: Array, filled: Array, restarts: npt.NDArray[np.bool_]) -> None:
-    """Bring the filters of channels that begin again to rest at their first sample.
+    """Bring the filters of restarting channels to rest at their first sample.
 
-    A constant input stops at the first section, whose zero at 0 Hz compares it with
-    the samples that follow.
+    The first section stops a constant input: its zero at 0 Hz compares it with the
+    following samples.
     """
     channels = len(restarts)
     for lane in range(len(filled)):
@@ -219,7 +219,7 @@ def _filter_with_gaps(
     restarts: npt.NDArray[np.bool_],
     rows: int,
 ) -> None:
-    """Filter ``rows`` samples, with channels at rest wherever they begin again."""
+    """Filter ``rows`` samples, with channels at rest wherever they restart."""
     lanes = filled.shape[1]
     a = 0
     while a < rows:
@@ -265,8 +265,9 @@ def spread(
 
     Notes
     -----
-    Missing samples are replaced by the last valid ones, with weight 0 in the sums; so
-    one kernel filters all samples, and a sum does not depend on gaps in other channels.
+    Missing samples are replaced by the last valid ones, with weight 0 in the sums. One
+    kernel therefore filters all samples, and a sum does not depend on gaps in other
+    channels.
     """
     n, channels = x.shape
     count, _, lanes = sums.shape

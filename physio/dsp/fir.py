@@ -41,11 +41,11 @@ def taps(
     info
         The stream.
     h
-        Its taps at ``up`` times the rate of the stream, shape (n,).
+        Taps of the filter at ``up`` times the rate of the stream, shape (n,).
     ratio
-        ``up`` and ``down``: the rate is multiplied by one and divided by the other.
+        ``up`` and ``down``: the rate is multiplied by ``up`` and divided by ``down``.
     bridge
-        Longest gap (s) that it runs through, with the last valid sample held.
+        Longest gap (s) that the filter runs through, with the last valid sample held.
     columns
         Number of channels.
     """
@@ -90,7 +90,7 @@ def polyphase(
                 v = v if np.isnan(v) else _LOST
             runs[1, c] += 1
         while -((-clock[1] * down) // up) == clock[0]:
-            j = clock[1] * down // up  # the newest sample that this output rests on
+            j = clock[1] * down // up  # newest sample on which this output depends
             phase = phases[clock[1] * down - j * up]
             late = clock[0] - j  # 1 where an output lies between two samples
             for c in range(channels):
@@ -121,8 +121,8 @@ def polyphase(
 class Fir(Stage):
     """Low-pass, high-pass or band-pass filter of linear phase.
 
-    The output lags half the filter's length behind the input: the ``delay`` of its
-    channels. The delay is the same at all frequencies.
+    The output lags behind the input by half the length of the filter, which is the
+    ``delay`` of its channels. The delay is the same at all frequencies.
 
     Parameters
     ----------
@@ -136,11 +136,11 @@ class Fir(Stage):
     Notes
     -----
     `scipy.signal.firwin` with a Hamming window, ``3.3 * rate / transition`` taps (odd):
-    ripple 0.02, stop band -53 dB [1]_. Once as many samples have come, it is
-    `scipy.signal.lfilter` to rounding; until then, and for as long after a gap longer
-    than ``bridge``, the output is missing (warming up).
+    ripple 0.02, stop band -53 dB [1]_. After as many samples as taps, the output equals
+    that of `scipy.signal.lfilter` to rounding; until then, and equally long after a gap
+    longer than ``bridge``, it is missing (warming up).
 
-    y(t) = sum of taps(k) x(t - k). Deviation: missing samples at the beginning are not
+    y(t) = sum of taps(k) x(t - k). Deviation: samples before the beginning are not
     taken as 0. Shape (n, channels) to (n, channels), in the input's unit.
 
     References
@@ -155,7 +155,7 @@ class Fir(Stage):
     bridge: float = 0.05
 
     def design(self, info: StreamInfo) -> Array:
-        """Return the taps, shape (n,), or raise the reason why there are none."""
+        """Return the taps, shape (n,); raise an error if the settings allow none."""
         rate = float(info.rate)
         cutoffs = [f for f in (self.low, self.high) if f]
         edges = [0.0, *cutoffs, rate / 2]
@@ -174,7 +174,7 @@ class Fir(Stage):
         return np.asarray(h, np.float64)
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the same stream, later; its values rest on as many samples as taps."""
+        """Return the delayed stream; its values depend on as many samples as taps."""
         state, rate = self.initial_state(info), float(info.rate)
         n = state.phases.shape[1]
         span, delay = (n + int(state.clock[4]) + 1) / rate, (n - 1) / 2 / rate

@@ -32,7 +32,7 @@ class Sections(NamedTuple):
     memory: Array  # (filters, sections, 2, channels)
     held: Array  # (channels,): the last valid input
     runs: Counts  # (2, channels): NaN in a row, samples since the restart
-    limits: Counts  # (1 + filters,): samples to bridge, samples each needs to settle
+    limits: Counts  # (1 + filters,): samples to bridge, samples of settling per filter
 
 
 def settling_samples(sos: Array) -> int:
@@ -45,7 +45,7 @@ def steady_state(sos: Array) -> Array:
     return _rest_and_settling(sos.tobytes(), len(sos))[0]
 
 
-@lru_cache(maxsize=1024)  # the forty trials of a participant have the same filters
+@lru_cache(maxsize=1024)  # the forty trials of a participant use the same filters
 def _rest_and_settling(design: bytes, n: int) -> tuple[Array, int]:
     """Return the steady state and the settling time of second-order sections."""
     sos = np.frombuffer(design).reshape(n, 6)
@@ -69,7 +69,7 @@ def bridged_samples(info: StreamInfo, bridge: float) -> int:
 def sections(
     info: StreamInfo, filters: list[Array], bridge: float, columns: int
 ) -> Sections:
-    """Return filters at rest, for `run`; all with as many sections.
+    """Return filters at rest, for `run`; all have the same number of sections.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def butterworth(
     order
         Order of the low-pass prototype.
     cutoffs
-        Frequencies at which it passes half the power (Hz), rising.
+        Frequencies at which the filter passes half the power (Hz), in rising order.
     what
         Text for the error message: ``"pass 4 to 8 Hz"``.
     """
@@ -201,15 +201,16 @@ def _designed(
 
 
 class Recursive(Stage):
-    """Filter of second-order sections: the base of all those below.
+    """Filter of second-order sections: base class of the filters below.
 
     Gaps of up to ``bridge`` seconds are bridged: the filter runs on with the last valid
     sample held, and its output is the incoming NaN. After a longer gap, and at the
-    start of a stream, it begins again at the next valid sample, from the steady state
-    for that sample, and its output is missing (warming up) until it has settled.
-    An infinite sample is a lost one. Without gaps, and once settled, it is
-    `scipy.signal.sosfilt` with ``zi = sosfilt_zi(sos) * x[0]``, bit for bit where the
-    compiler fuses no multiplication with an addition (x86-64), else to rounding.
+    start of a stream, it restarts at the next valid sample, from the steady state for
+    that sample, and its output is missing (warming up) until it has settled. An
+    infinite sample counts as lost. Without gaps, and once settled, the output equals
+    that of `scipy.signal.sosfilt` with ``zi = sosfilt_zi(sos) * x[0]``, bit for bit
+    where the compiler fuses no multiplication with an addition (x86-64), else to
+    rounding.
     """
 
     bridge: float
@@ -221,8 +222,8 @@ class Recursive(Stage):
     def settle(self, info: StreamInfo) -> float:
         """Return the time for which the output is missing after a restart (s).
 
-        The slowest pole then has decayed to a thousandth; this depends on the settings
-        and the rate alone.
+        After this time the slowest pole has decayed to a thousandth; the time depends
+        only on the settings and the sampling rate.
         """
         return settling_samples(self.design(info)) / float(info.rate)
 
@@ -347,7 +348,7 @@ class Notch(Recursive):
     Parameters
     ----------
     freq
-        The frequency that is removed (Hz).
+        Frequency to remove (Hz).
     quality
         ``freq`` over the width of the notch at -3 dB.
     bridge

@@ -1,4 +1,4 @@
-"""Compilation of kernels, stored where a folder for that can be written."""
+"""Compilation of kernels, which are stored if a folder for them is writable."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 import numba
 
 IN_MEMORY: Final[set[str]] = set()
-"""Modules whose kernels no folder can store: each process compiles them anew."""
+"""Modules whose kernels cannot be stored: each process compiles them anew."""
 
 
 def njit(*, cache: bool = True, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -18,7 +18,7 @@ def njit(*, cache: bool = True, **options: Any) -> Callable[[Callable[..., Any]]
     Parameters
     ----------
     cache
-        Whether the compiled kernel is stored.
+        Store the compiled kernel.
     options
         Further options of `numba.njit`.
     """
@@ -36,6 +36,6 @@ def njit(*, cache: bool = True, **options: Any) -> Callable[[Callable[..., Any]]
 
 
 def cache_folder(kernel: Any) -> str | None:
-    """Return the folder in which a kernel is stored; None if it is in memory only."""
+    """Return the folder of a stored kernel; None if it is in memory only."""
     path: str | None = kernel.stats.cache_path
     return path

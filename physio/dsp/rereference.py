@@ -30,16 +30,16 @@ class Rereference(Stage):
     Parameters
     ----------
     electrodes
-        One name, or several whose mean is the reference (as linked mastoids: A1, A2);
-        none at all for the average of all electrodes that are good at the time.
+        One name, or several whose mean is the reference (such as linked mastoids: A1,
+        A2); empty for the average of all electrodes that are valid at the time.
 
     Notes
     -----
     ``y = x - mean(reference)``. Named electrodes are not in the output; where one of
-    them is missing everything is missing. The average leaves missing electrodes out
-    (mask bad ones before); with fewer than 20 there is none (poor quality): the sum
-    over the head is near 0 for dense and even coverage alone [1]_. Channels of other
-    kinds than ``eeg`` pass unchanged. No delay.
+    them is missing, all output is missing. The average excludes missing electrodes
+    (mask bad ones first); with fewer than 20 electrodes the output is missing (poor
+    quality), because the sum over the head is near 0 only for dense and even coverage
+    [1]_. Channels of other kinds than ``eeg`` pass unchanged. No delay.
 
     Shape (n, channels) to (n, channels but those named), in the unit of the input (uV).
     There is no deviation from the formula.
@@ -94,7 +94,7 @@ class Rereference(Stage):
         """Subtract the reference from each electrode."""
         total, n = np.zeros(len(x)), np.zeros(len(x))
         lost = np.full(len(x), MissingReason.POOR_QUALITY.nan)
-        # One electrode after another, so that the sum does not depend on the cuts.
+        # One electrode after another, so that the sum does not depend on the blocks.
         for v in x[:, state.reference].T:
             gone = np.isnan(v)
             total += np.where(gone, 0.0, v)

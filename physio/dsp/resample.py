@@ -11,7 +11,7 @@ from physio.core.block import Array, StreamInfo
 from physio.core.stage import OutputSchedule, Stage
 from physio.dsp.fir import Taps, polyphase, taps
 
-_FINEST: Final = 1000  # the greatest denominator of a factor
+_FINEST: Final = 1000  # greatest denominator of a factor
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,18 @@ class Resample(Stage):
     rate
         Sampling rate of the output (Hz).
     taken
-        True sampling rate of the device (Hz), where that is not its nominal rate; 0 for
-        the nominal one.
+        True sampling rate of the device (Hz), if it differs from the nominal rate; 0
+        for the nominal rate.
     bridge
         Longest gap (s) that the filter runs through, with the last valid sample held.
 
     Notes
     -----
-    Raised and lowered by whole factors, as `scipy.signal.upfirdn` does, with the filter
-    of `scipy.signal.resample_poly`: a Kaiser window (beta 5), ten periods of the lower
-    rate on either side. They are the ``delay`` of the channels; a non-causal resampler
-    hides them. Until every tap has a sample, the output is missing (warming up).
+    The rate is raised and lowered by integer factors, as in `scipy.signal.upfirdn`,
+    with the filter of `scipy.signal.resample_poly`: a Kaiser window (beta 5), ten
+    periods of the lower rate on either side. These ten periods are the ``delay`` of the
+    channels; a non-causal resampler hides them. Until every tap has a sample, the
+    output is missing (warming up).
 
     With ``taken``, the factor is ``rate / taken``, to within 1e-6: there are ``rate``
     samples in a true second. The nominal rate of the output is wrong by the same factor
@@ -76,7 +77,7 @@ class Resample(Stage):
         return np.asarray(h, np.float64)
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the stream at its new rate, later by half the filter."""
+        """Return the stream at its new rate, delayed by half the filter."""
         state, up = self.initial_state(info), int(self.factor(info).numerator)
         rate = float(info.rate)
         span = (len(state.ring) + int(state.clock[4]) + 2) / rate
@@ -88,7 +89,7 @@ class Resample(Stage):
         return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return an output every so many samples, or several with one."""
+        """Return the ratio of input to output samples."""
         return OutputSchedule(Fraction(0), 1 / self.factor(info))
 
     def initial_state(self, info: StreamInfo) -> Taps:

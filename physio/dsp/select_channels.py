@@ -10,17 +10,17 @@ from physio.core.stage import Stage, State
 
 @dataclass(frozen=True)
 class SelectChannels(Stage):
-    """The channels named, in the order in which they are named.
+    """Selection of channels by name, in the given order.
 
     Parameters
     ----------
     channels
-        Names of channels; none at all for every channel.
+        Names of the channels; empty for all channels.
 
     Notes
     -----
-    y(t, k) = x(t, channels[k]); ours, with no deviation, no unit of its own and no
-    delay. Shape (n, channels) to (n, selected).
+    y(t, k) = x(t, channels[k]); ours, without deviation or delay, in the input's unit.
+    Shape (n, channels) to (n, selected).
     """
 
     channels: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class SelectChannels(Stage):
         return np.array(self._rows(info), np.int64)
 
     def process(self, state: State, x: Array) -> Array:
-        """Leave out the others."""
+        """Return the selected columns."""
         return np.ascontiguousarray(x[:, state])
 
     def _rows(self, info: StreamInfo) -> list[int]:

@@ -1,9 +1,9 @@
 """SIMD kernels of recursive filters, eight channels at a time.
 
-A compiler vectorizes loops over channels by itself, but then keeps the state of a
-filter in memory and moves it at every sample. So these loops over samples are written
-in LLVM's intermediate representation, for a machine of any width: they work on vectors
-of eight numbers, in one register or in several.
+A compiler vectorizes loops over channels automatically, but then keeps the state of a
+filter in memory and moves it at every sample. These loops over samples are therefore
+written in LLVM's intermediate representation, for a machine of any vector width: they
+work on vectors of eight numbers, in one register or in several.
 
 A fused multiplication and addition rounds once on every machine.
 """
@@ -90,19 +90,19 @@ def resonate(
     Parameters
     ----------
     order
-        A tuple with as many members as there are sections.
+        A tuple whose length is the number of sections.
     poles
-        Of each section ``-a1`` and ``-a2`` of eight lanes, shape (blocks, s, 2, 8).
+        ``-a1`` and ``-a2`` of each section for eight lanes, shape (blocks, s, 2, 8).
     memory
         State of each section, shape (blocks, s, 2, 8); changed.
     sums
         Array of shape (3, lanes): the second row is the sum and the third the sum of
         squares; changed.
     x, weights
-        Samples, and 1 where the output counts, else 0: flat, from the first on.
+        Samples, and weights (1 where the output counts, else 0), as flat arrays.
     steps
-        Number of lanes after which ``x`` begins again; distance from sample to sample
-        in ``x`` and in ``weights``; number of samples.
+        Number of lanes after which ``x`` repeats; distance between samples in ``x`` and
+        in ``weights``; number of samples.
     """
     four = types.UniTuple(types.int64, 4)
     del steps
@@ -157,13 +157,13 @@ def variance(
     """Filter samples of eight channels from rest; write the variance of the output.
 
     The transposed direct form II, in the order and the roundings of
-    `scipy.signal.lfilter` on machines that fuse nothing; then the mean, and the mean
-    square of the distances from it, each summed in the order of time.
+    `scipy.signal.lfilter` on machines without fused operations; then the mean, and the
+    mean square of the distances from it, each summed in the order of time.
 
     Parameters
     ----------
     order
-        A tuple with as many members as the filter's order.
+        A tuple whose length is the order of the filter.
     ba
         Numerator and denominator, shape (2, order + 1); ``a[0]`` is 1 and every other
         member of ``b``, from the second on, is 0, as in a Butterworth band-pass filter.
@@ -172,9 +172,9 @@ def variance(
     steps
         Distance from sample to sample in ``x``, and number of samples.
     room
-        Scratch, 8 numbers for each sample.
+        Scratch memory, 8 numbers for each sample.
     out
-        The eight variances are written here.
+        Output: the eight variances.
     """
     del steps
     pair = types.UniTuple(types.int64, 2)
@@ -223,14 +223,14 @@ def variance(
 
 @intrinsic
 def strided_sums(_: Any, x: Any, n: Any, out: Any) -> Any:
-    """Write eight sums: of every eighth of ``n`` numbers, from each of the first eight.
+    """Write eight sums, each of every eighth number from one of the first eight on.
 
     Parameters
     ----------
     x
         The numbers, flat; ``n`` of them, a multiple of 8.
     out
-        The eight sums are written here.
+        Output: the eight sums.
     """
     del n
     sig = types.void(x, types.int64, out)

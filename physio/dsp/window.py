@@ -24,8 +24,9 @@ _TOO_SHORT: Final = MissingReason.TOO_SHORT.nan
 class Panes(NamedTuple):
     """Sums from which sliding windows are assembled.
 
-    A window is a whole number of steps wide, so it is a row of panes, each one step
-    wide and summed anew: no rounding error accumulates when a sample leaves.
+    The width of a window is a whole number of steps. It consists of panes, each one
+    step wide and summed anew, so that no rounding error accumulates when a sample
+    leaves.
     """
 
     sums: Array  # (panes, 6, channels): n, and the sums of j, jj, x, jx, xx
@@ -134,9 +135,9 @@ def slide(
     -------
     ndarray, shape (m, windows, 4, channels)
         `STATISTICS`: mean, mean square, standard deviation (divided by n), and the
-        slope a sample of the least-squares line. Windows that are not full yet are
-        missing (warming up), and so are those with too few samples (for the reason of
-        the newest missing sample).
+        slope per sample of the least-squares line. The statistics of windows that are
+        not yet full are missing (warming up), and so are those of windows with too few
+        samples (for the reason of the newest missing sample).
     """
     count, _, channels = sums.shape
     p, q = clock[2], clock[3]
@@ -162,7 +163,7 @@ def slide(
                 _read(sums, lost, widths[w], clock, share, y[m, w])
             m += 1
             clock[1] += 1
-            k += 1  # divisions are dear: once a pane
+            k += 1  # divisions are slow: once per pane
             before, due, slot = -due, -((-k * p) // q), k % count
             for c in range(channels):
                 lost[slot, c] = 0.0
@@ -180,8 +181,8 @@ class Window(Stage):
     ----------
     statistics
         Any of ``mean``, ``power`` (mean square), ``deviation`` (standard deviation,
-        divided by n) and ``slope`` (of the least-squares line, a minute). Channels are
-        called ``<statistic>.<channel>``.
+        divided by n) and ``slope`` (of the least-squares line, per minute). Output
+        channels are named ``<statistic>.<channel>``.
     window
         Length of a window (s): a whole number of steps.
     step
@@ -194,12 +195,13 @@ class Window(Stage):
     -----
     The first output is due with the first sample; outputs are missing (warming up)
     until a whole window has passed. Sums are of plain samples and squares in float64:
-    the deviation of a signal whose mean is ``r`` times its deviation is good to
-    ``r * r * 1e-16`` of its variance. A window ends with its output: no delay is added.
+    if the mean of a signal is ``r`` times its standard deviation, the variance has a
+    relative error of ``r * r * 1e-16``. A window ends with its output: no delay is
+    added.
 
     The four statistics are those of `numpy.mean`, `numpy.std` and `numpy.polyfit`,
     without deviation but for rounding. Shape (n, channels) to (m, statistics times
-    channels); the unit that of the channel, its square for a power, a minute for a
+    channels); the unit is that of the channel, squared for a power, per minute for a
     slope.
     """
 

@@ -11,7 +11,7 @@ from physio.core.missing import MissingReason
 from physio.core.stage import Stage
 
 MIN_AVERAGE: Final = 20
-"""Fewest electrodes for an average reference: with fewer the mean is not near 0."""
+"""Least number of electrodes for an average reference, whose mean is near 0."""
 
 
 class ReferenceColumns(NamedTuple):

@@ -89,7 +89,7 @@ class Resample(Stage):
         return info.with_channels(info.rate / self.schedule(info).step, *channels)
 
     def schedule(self, info: StreamInfo) -> OutputSchedule:
-        """Return the ratio of input to output samples."""
+        """Return the output schedule, whose step is the inverse of the rate factor."""
         return OutputSchedule(Fraction(0), 1 / self.factor(info))
 
     def initial_state(self, info: StreamInfo) -> Taps:

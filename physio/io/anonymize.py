@@ -24,13 +24,13 @@ _KINDS = {
 def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
     """Return a recording without identity, place, date and name of the device.
 
-    Streams are named by what they measure (``device1.eeg``), participants ``anon1``,
+    Streams are named by their signal (``device1.eeg``), participants ``anon1``,
     ``anon2`` ... in the order of their streams. Time begins at 0. The metadata of the
     recording, sites and placements, the devices' own stamps (they may be dates) and the
-    events of the session are removed. The texts of events are numbered, as a marker may
-    hold a name, unless ``keep_labels``. Names of channels, values and intervals of time
-    stay. Physiological signals identify a participant by themselves: such data remain
-    personal.
+    events of the session are removed. The texts of events are replaced by numbers,
+    because a marker may hold a name, unless ``keep_labels`` is True. Names of channels,
+    values and intervals of time are unchanged. Physiological signals can identify a
+    participant by themselves: such data remain personal.
     """
     begin = recording.begin
     participants: dict[str, str] = {}
@@ -92,7 +92,7 @@ def _name(
 ) -> str:
     base = computed(info.name) or base_name(info.name)
     if computed(base) or base in (MARKERS, RATINGS):
-        # With several participants, the name ends in the participant's.
+        # With several participants, the name ends in the participant's code.
         return base if info.name == base else f"{base}.{participants[info.participant]}"
     device, _, _ = info.name.rpartition(".")
     device = devices.setdefault(device, f"device{len(devices) + 1}")

@@ -55,7 +55,7 @@ def label(text: str) -> str:
 
 
 def labels(names: Iterable[str], default: str) -> dict[str, str]:
-    """Return a label for each name, no two alike, and none too long for a file."""
+    """Return a distinct label for each name, short enough for a file name."""
     chosen: dict[str, str] = {}
     for name in names:
         text, number = label(name)[:40] or default, 1
@@ -78,9 +78,10 @@ def export(
     """Write a recording into a new or existing BIDS dataset.
 
     Each participant is a subject. A stream with EEG channels goes through mne-bids,
-    with the labelled events as its ``events.tsv``; every other measured stream is a
-    ``physio.tsv.gz`` of its own with its rate, start and units; features and estimates
-    are a derivative. Lost samples are ``n/a``, and NaN in the EEG (BrainVision).
+    with the labelled events as its ``events.tsv``; every other measured stream is
+    written to a separate ``physio.tsv.gz`` with its rate, start and units; features and
+    estimates are written as a derivative. Lost samples are ``n/a``, or NaN in the EEG
+    (BrainVision).
 
     Parameters
     ----------
@@ -89,7 +90,8 @@ def export(
     root
         The dataset's folder.
     to_raw
-        Makes MNE's raw object of a stream: `physio.view.convert.to_mne`.
+        Function that converts a stream to MNE's raw object:
+        `physio.view.convert.to_mne`.
     session, task
         BIDS entities.
     eeg_format
@@ -104,7 +106,7 @@ def export(
     Raises
     ------
     ValueError
-        If the recording has no samples, or a format is none of these.
+        If the recording has no samples, or a format is unknown.
     """
     if eeg_format not in FORMATS:
         raise ValueError(f"EEG goes into BIDS as {' or '.join(FORMATS)}")
@@ -178,7 +180,7 @@ def _write_eeg(
         raise ValueError(
             "EEG goes into BIDS through mne-bids: pip install 'physio-affect[bids]'"
         ) from None
-    if eeg_format == "EDF":  # which has no number for what is missing
+    if eeg_format == "EDF":  # which has no value for missing samples
         raw.apply_function(lambda x: np.nan_to_num(x), picks="all", verbose="error")
     path = mne_bids.BIDSPath(
         root=root,
@@ -189,7 +191,7 @@ def _write_eeg(
         datatype="eeg",
     )
     with warnings.catch_warnings():
-        # It warns that it converts, and of events that it finds in annotations.
+        # It warns of conversions, and of events in annotations.
         warnings.simplefilter("ignore")
         mne_bids.write_raw_bids(
             raw,
@@ -223,14 +225,14 @@ def _write_physio(blocks: Sequence[Block], stem: Path, zero: float) -> None:
         text.write("\t".join("n/a" if v != v else repr(v) for v in row) + "\n")
     with (
         Path(f"{stem}.tsv.gz").open("wb") as file,
-        # No name and no time of writing in the file.
+        # Neither a name nor the time of writing is stored in the file.
         gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
     ):
         packed.write(text.getvalue().encode())
 
 
 def _whole(blocks: Sequence[Block]) -> tuple[Array, Array]:
-    """Return the times (s) and rows of a stream, rows of NaN where some were lost."""
+    """Return the times (s) and rows of a stream, with NaN for lost rows."""
     filled = [b for b in blocks if len(b)]
     first, last = filled[0], filled[-1]
     data = np.full(

@@ -16,22 +16,22 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class BoardSamples:
-    """A board's samples as they stand in a file, n of them.
+    """The n samples of a board, as stored in a file.
 
     Parameters
     ----------
     board
-        Its name, with which the names of its streams begin.
+        Name of the board, with which the names of its streams begin.
     rate
         Samples per second (Hz).
     counter
-        The package number of each sample, shape (n,).
+        Package number of each sample, shape (n,).
     stamps
-        Time stamp of each in the file (Unix s), shape (n,), 0 where there is none.
+        Time stamp of each sample in the file (Unix s), shape (n,); 0 for none.
     markers
-        The marker of each, shape (n,); 0 for none.
+        Marker of each sample, shape (n,); 0 for none.
     signals
-        Channels and samples, shape (n, channels), by stream: ``eeg``, ``acc``.
+        Channels and samples, shape (n, channels), of each stream: ``eeg``, ``acc``.
     """
 
     board: str
@@ -45,8 +45,8 @@ class BoardSamples:
         """Return the streams ``<board>.<signal>`` and the events ``<board>.markers``.
 
         Sample i of a stream was taken i / rate s after the first one, lost ones
-        included; the file's own stamps, which bunch and at times go back, are kept as
-        the stamps of the blocks.
+        included; the file's own stamps, which are bunched and sometimes decrease,
+        become the stamps of the blocks.
         """
         at = positions(self.counter, self.stamps, float(self.rate))
         rows, at = _rising(at)
@@ -91,24 +91,25 @@ class BoardSamples:
 
 
 def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
-    """Return the number of each sample, from 0, with the lost ones counted.
+    """Return the number of each sample, from 0, counting lost samples.
 
     Parameters
     ----------
     counter
-        Package numbers, shape (n,). They wrap at 256 or at 100; they may rise by 2, and
-        be shared by the samples of a package: all this is inferred from the numbers.
+        Package numbers, shape (n,). They wrap at 256 or at 100, may rise by 2, and may
+        be shared by the samples of a package; these properties are inferred from the
+        numbers.
     stamps
-        Time of each sample (s), shape (n,), however rough: they show how often the
-        counter wrapped during a loss. Without them (0) the shortest loss is assumed.
+        Approximate time of each sample (s), shape (n,), from which the number of wraps
+        during a loss is derived. Without stamps (0) the shortest loss is assumed.
     rate
         Samples per second (Hz).
 
     Returns
     -------
     ndarray of int64, shape (n,)
-        Samples that came late have a number below that of the one before them, and
-        repeated ones that of the first.
+        A late sample has a number below that of the previous sample, and a repeated
+        sample has that of its first occurrence.
     """
     if not len(counter):
         return np.empty(0, np.int64)
@@ -121,7 +122,7 @@ def positions(counter: Array, stamps: Array, rate: float) -> Numbers:
     stamped = wrap and bool(np.all(stamps > 0))
     scale = rate / share * step  # package numbers a second
     if stamped:
-        # Whole rounds may be lost: then the same number is another package's.
+        # Whole rounds may be lost: the same number is then that of another package.
         new |= np.diff(stamps, prepend=stamps[0]) * scale > wrap / 2
     first = np.flatnonzero(new)
     jumps = np.diff(value[first])
@@ -155,9 +156,9 @@ def _wrap(value: Numbers, jumps: Numbers, step: int) -> int:
 def _missed_rounds(jumps: Numbers, stamps: Array, wrap: int, scale: float) -> Numbers:
     """Return the number of complete rounds of the counter that were lost in each jump.
 
-    A computer that stalls gives late stamps to the samples that it reads afterwards,
-    and catches up: so the *earliest* stamps relative to the counter are compared,
-    before a jump and after it.
+    A computer that stalls gives late stamps to the samples that it reads next, and then
+    catches up. Therefore the *earliest* stamps relative to the counter, before and
+    after a jump, are compared.
     """
     behind = stamps * scale - np.concatenate([[0], np.cumsum(jumps)])
     missed = np.zeros(len(jumps), np.int64)
@@ -171,6 +172,6 @@ def _missed_rounds(jumps: Numbers, stamps: Array, wrap: int, scale: float) -> Nu
 
 
 def _rising(at: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the rows that give each number once, in rising order, and the numbers."""
+    """Return rows with each number once, in rising order, and these numbers."""
     number, rows = np.unique(at, return_index=True)
     return rows.astype(np.int64), number - (number[0] if len(number) else 0)

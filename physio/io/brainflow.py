@@ -1,4 +1,4 @@
-"""BrainFlow files: tab-separated numbers without a header, as its streamer writes."""
+"""BrainFlow files: tab-separated numbers without a header, written by its streamer."""
 
 import warnings
 from collections.abc import Mapping
@@ -29,9 +29,9 @@ class Layout(NamedTuple):
     width
         Number of columns.
     counter, stamp, marker
-        Their columns.
+        Columns of the package counter, the time stamp and the marker.
     signals
-        By stream, its channels and their columns.
+        Channels and columns of each stream.
     """
 
     board: str
@@ -48,16 +48,18 @@ def read(
 ) -> Recording:
     """Read the file of a board's default preset that BrainFlow has written.
 
-    Streams ``<board>.eeg`` (uV) and ``<board>.acc`` (g), as far as the board has them;
-    events ``<board>.markers``. Times and losses come from the package counter: the
-    computer's stamps bunch and do not always rise, and are kept with the samples.
+    Streams ``<board>.eeg`` (uV) and ``<board>.acc`` (g), if the board has them; events
+    ``<board>.markers``. Times and losses come from the package counter, because the
+    computer's stamps are bunched and do not always rise; they are kept with the
+    samples.
 
     Parameters
     ----------
     path
         The file.
     board
-        The board, ``"cyton"`` or another of `boards`: it is not in the file.
+        Name of the board, ``"cyton"`` or another of `boards`; the file does not contain
+        it.
     participant
         Code of the participant.
 
@@ -66,15 +68,15 @@ def read(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the board is missing or unknown, or the file is not one of that board; the
+        If the board is missing or unknown, or the file is not from that board; the
         message names the line.
 
     Notes
     -----
-    A last line without an end, of a program that was killed, is left out; ``about``
-    then has ``incomplete``. Other columns (analog, battery, EMG of boards that
-    also have EEG ...) are left out. Where a board sends a slow sensor beside a
-    fast one, as the Cyton its accelerometer, rows repeat its last value.
+    An incomplete last line, left by a program that was killed, is omitted; ``about``
+    then has ``incomplete``. Other columns (analog, battery, EMG of boards that also
+    have EEG ...) are left out. If a board sends a slow sensor together with a fast one,
+    such as the Cyton's accelerometer, rows repeat the last value of the slow sensor.
     """
     path = Path(path)
     if board is None:
@@ -149,7 +151,7 @@ def describe(board: str) -> Layout:
 @cache
 def _shim() -> Any:
     with warnings.catch_warnings():
-        # BrainFlow imports pkg_resources as it loads its library, which warns of it.
+        # BrainFlow imports pkg_resources to load its library, which causes a warning.
         warnings.simplefilter("ignore")
         from brainflow import board_shim
 
@@ -163,7 +165,7 @@ def _ids() -> dict[str, int]:
 
 
 def _numbers(path: Path, layout: Layout) -> tuple[Array, bool]:
-    """Return all rows, shape (n, width), and whether the last line was torn."""
+    """Return all rows, shape (n, width), and True if the last line is incomplete."""
     text = existing_file(path).read_bytes()
     whole, end, last = text.rpartition(b"\n")
     torn = bool(last.strip()) and last.count(b"\t") + 1 < layout.width and bool(end)

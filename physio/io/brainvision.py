@@ -12,7 +12,7 @@ _FILES: Final = {"DataFile": (".eeg", ".dat"), "MarkerFile": (".vmrk",)}
 
 
 class ChannelInfo(NamedTuple):
-    """Name, resolution and unit of a channel, as the header has them."""
+    """Name, resolution and unit of a channel, as stated in the header."""
 
     name: str
     resolution: str
@@ -20,7 +20,7 @@ class ChannelInfo(NamedTuple):
 
 
 def read_channels(path: Path) -> tuple[ChannelInfo, ...]:
-    """Return the channels of a header; empty where it states nothing."""
+    """Return the channels of a header; empty if it states none."""
     channels = []
     for _, text in sorted(_entries(path, "Channel Infos", r"Ch(\d+)")):
         fields = [*text.split(","), "", "", ""]
@@ -31,10 +31,10 @@ def read_channels(path: Path) -> tuple[ChannelInfo, ...]:
 
 @contextmanager
 def readable_header(path: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a header whose files exist, and sentences on what differs from ``path``.
+    """Yield a header whose files exist, and notes on its differences from ``path``.
 
-    Files that were renamed together keep the old names in the header; those beside the
-    header, with its name, are taken then.
+    If files were renamed together, the header still contains the old names; the files
+    beside the header with its name are then used.
     """
     notes = []
     text = _text(path)

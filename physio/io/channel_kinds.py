@@ -70,7 +70,7 @@ UNITS: Final = {
     "gsr": "uS",
     "temperature": "degC",
 }
-"""Usual unit of a kind, where there is one."""
+"""Usual unit of a kind, if any."""
 
 _CHANNEL_TYPES: Final = {
     **{key: ChannelKind(*kind[1:]) for key, kind in STREAM_TYPES.items()},
@@ -100,7 +100,7 @@ _HELPERS: Final = (
         r"|annotations?",
     ),
 )
-"""Labels of columns that no sensor measures, or of movement, also among electrodes."""
+"""Labels of helper columns and of movement channels, also among electrodes."""
 
 _LABELS: Final = (
     (
@@ -126,7 +126,7 @@ _LABELS: Final = (
     ("resp", r"resp.*|rsp.*|rip( .*)?|thor.*|abd.*|chest|air ?flow.*|flow.*|nasal.*"),
     ("resp", r"cannula.*|breath.*|effort.*|rib ?cage"),
 )
-"""Labels by which polysomnographs and biofeedback devices name signals but EEG."""
+"""Labels of signals other than EEG on polysomnographs and biofeedback devices."""
 
 _BY_QUANTITY: Final = {
     "S": "gsr",
@@ -153,15 +153,16 @@ def channel_kind(
     label, unit
         As in the description.
     declared
-        Type that the description declares for this channel, if it does.
+        Type that the description declares for this channel, if any.
     default
-        Kind by the type of the stream; EEG where a format takes all for EEG.
+        Kind from the type of the stream; EEG for formats that declare all channels EEG.
 
     Notes
     -----
-    Columns of counters, times, triggers and batteries are never electrodes, though
-    devices declare them so, nor are channels whose unit is no voltage. A declared type
-    comes next. Otherwise labels, and then units, name other signals among EEG.
+    Columns of counters, times, triggers and batteries are never electrodes, even if a
+    device declares them as such, nor are channels whose unit is not a voltage. A
+    declared type has the next priority. Otherwise labels, and then units, identify
+    other signals among EEG channels.
     """
     default = default or ChannelKind("misc", "1")
     key = _key(label)
@@ -189,12 +190,12 @@ def channel_kind(
 
 
 def slug(text: str) -> str:
-    """Return a text in small ASCII letters and digits, joined by ``_``."""
+    """Return a text in lower-case ASCII letters and digits, joined by ``_``."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return "_".join(re.findall("[a-z0-9]+", ascii_text.lower()))[:64]
 
 
 def _key(label: str) -> str:
-    """Return a label for comparison: small, one blank between words, no reference."""
+    """Return a label for comparison: lower case, single blanks, no reference."""
     key = " ".join(re.split(r"[\s_.\-/:]+", label[:200].lower())).strip()
     return re.sub(r" (ref|le|ar|avg)$", "", key)

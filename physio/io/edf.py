@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import mne
 
 LONGEST_SPAN: Final = 60 * 86_400.0
-"""The longest time from the first record of EDF+D to the last that is read (s)."""
+"""Longest time span of the records of an EDF+D file that is read (s)."""
 
 _UNITS: Final = {
     "eeg": ("uV", 1e6),
@@ -45,7 +45,7 @@ _UNITS: Final = {
     "stim": ("1", 1.0),
     "misc": ("1", 1.0),
 }
-"""Unit of each of MNE's types here, and the factor from SI units."""
+"""Unit in this package for each of MNE's types, and the factor from SI units."""
 
 _BRAINVISION: Final = {"mV": 1e-3, "nV": 1e-9, **dict.fromkeys(
     ("uV", "\N{MICRO SIGN}V", "uS", "\N{MICRO SIGN}S"), 1e-6
@@ -79,19 +79,19 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, or its header declares more than it has.
+        If the file is damaged, or its header declares more than it contains.
 
     Notes
     -----
     The sizes in an EDF or BDF header are compared with the file before anything is
-    read. Labels as ``EEG Fp1`` and ``ECG ECG`` give the kind where MNE takes all for
-    EEG, and become ``Fp1`` and ``ECG``; the same label twice becomes ``F1-0`` and
-    ``F1-1``. Labels and units of EDF and BDF also tell skin conductance, pulse,
-    breathing, temperature and helper columns from electrodes; the unit of each channel
-    is that of the header, and a unit that is missing or unknown scales nothing:
-    ``metadata["warnings"]`` names the channels. Channels of one kind and different
-    rates are streams of their own, ``eeg.misc`` and ``eeg.misc2``. Samples under an
-    annotation ``BAD_ACQ_SKIP`` are NaN.
+    read. Labels such as ``EEG Fp1`` and ``ECG ECG`` determine the kind if MNE declares
+    all channels EEG, and become ``Fp1`` and ``ECG``; a repeated label becomes ``F1-0``
+    and ``F1-1``. Labels and units of EDF and BDF also distinguish skin conductance,
+    pulse, breathing, temperature and helper columns from electrodes. The unit of each
+    channel is that of the header. If the unit is missing or unknown, the values are not
+    scaled and ``metadata["warnings"]`` names the channels. Channels of one kind with
+    different rates form separate streams, ``eeg.misc`` and ``eeg.misc2``. Samples under
+    an annotation ``BAD_ACQ_SKIP`` are NaN.
     """
     path = existing_file(path)
     usable: AbstractContextManager[tuple[Path, list[str]]] = nullcontext((path, []))
@@ -117,7 +117,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
             )
             if is_edf and is_discontinuous(path):
                 recording = _with_gaps(recording, read_times(path), participant)
-    except Exception as error:  # MNE raises whatever its parsers run into
+    except Exception as error:  # MNE raises the errors of its parsers unchanged
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
     about = {**recording.metadata, "source": f"{path.suffix.lstrip('.').upper()} file"}
@@ -129,9 +129,9 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
 def _by_rate(
     raw: "mne.io.BaseRaw", path: Path
 ) -> Iterator[tuple["mne.io.BaseRaw", Sequence[EdfSignal]]]:
-    """Yield the channels of each rate, fastest first, with their headers in EDF.
+    """Yield the channels of each rate, highest rate first, with their EDF headers.
 
-    Of channels read together, MNE brings all to the rate of the fastest.
+    MNE resamples channels that are read together to the highest rate.
     """
     import mne
 
@@ -163,7 +163,7 @@ def _loaded(raw: "mne.io.BaseRaw") -> "mne.io.BaseRaw":
 
 
 def _merged(recordings: Sequence[Recording]) -> Recording:
-    """Return recordings of the same time as one, with the events of the first."""
+    """Return simultaneous recordings as one, with the events of the first."""
     streams: dict[str, tuple[Block, ...]] = {}
     for recording in recordings:
         for name, blocks in recording.streams.items():
@@ -182,14 +182,14 @@ def _merged(recordings: Sequence[Recording]) -> Recording:
 
 
 def _annotations_only(path: Path, participant: str) -> Recording:
-    """Return the events of a file without signals, such as a scored night."""
+    """Return the events of a file without signals, such as a sleep scoring."""
     events = _annotations(read_times(path), "eeg.annotations", participant, 0.0)
     about = {"source": f"{path.suffix.lstrip('.').upper()} file"}
     return Recording({}, {events.info.name: events}, (), about)
 
 
 def _with_gaps(recording: Recording, times: EdfTimes, participant: str) -> Recording:
-    """Return the samples of EDF+D where its records lie in time.
+    """Return the samples of EDF+D, placed at the times of their records.
 
     Second 0 is the first sample, as in files without gaps.
     """
@@ -243,8 +243,8 @@ def from_mne(
     Returns
     -------
     Recording
-        V become uV, and S become uS. Annotations are events ``<device>.annotations``
-        (with a channel ``seconds``); those of `physio.to_mne` for missing samples
+        V become uV, and S become uS. Annotations become events ``<device>.annotations``
+        (with a channel ``seconds``); samples that `physio.to_mne` annotated as missing
         become NaN again. ``about["begin_unix"]`` is the date of measurement, if there
         is one.
     """
@@ -300,7 +300,7 @@ def _recording(
 class _Stated(NamedTuple):
     """Header of a channel, and the factor from MNE's values to its unit.
 
-    ``microvolts`` is True if the format means them where the unit is left out.
+    ``microvolts`` is True if the format implies microvolts for an omitted unit.
     """
 
     unit: str
@@ -314,7 +314,7 @@ def _channels(
 ) -> tuple[list[tuple[Channel | None, float]], list[str]]:
     """Return each channel with the factor of MNE's values, and notes on units.
 
-    A signal of EDF with an empty range, as ``-`` in CHB-MIT, is None.
+    An EDF signal with an empty range, such as ``-`` in CHB-MIT, is None.
     """
     channels: list[tuple[Channel | None, float]] = []
     units: dict[tuple[str, str, str, bool], list[str]] = {}
@@ -362,7 +362,7 @@ def _unit_note(
 def _kind(label: str, unit: str, declared: str, mne_kind: str) -> ChannelKind:
     """Return kind and usual unit of a channel; MNE's kind is a default if it is EEG.
 
-    MNE calls channels of BrainVision ``misc`` whose unit is no voltage.
+    MNE assigns ``misc`` to BrainVision channels whose unit is not a voltage.
     """
     if mne_kind in ("eeg", "misc"):
         default = ChannelKind(mne_kind, UNITS.get(mne_kind, "1"))
@@ -376,9 +376,9 @@ def _kind(label: str, unit: str, declared: str, mne_kind: str) -> ChannelKind:
 def _stated(
     raw: "mne.io.BaseRaw", path: Path | None, signals: Sequence[EdfSignal]
 ) -> dict[str, _Stated]:
-    """Return what the header of EDF, BDF or BrainVision states of each channel.
+    """Return the description of each channel in an EDF, BDF or BrainVision header.
 
-    MNE takes values whose unit it does not know for volts.
+    MNE interprets values with an unknown unit as volts.
     """
     if path is None or not path.is_file():
         return {}
@@ -424,7 +424,7 @@ def _named(name: str, kind: str) -> tuple[str, str]:
 
 
 def _events(raw: "mne.io.BaseRaw", name: str, participant: str) -> Events:
-    """Return all annotations but those for missing samples, on the session clock."""
+    """Return all annotations except those for missing samples, on the session clock."""
     rows = [
         (float(a["onset"]) - _first(raw), float(a["duration"]), str(a["description"]))
         for a in raw.annotations

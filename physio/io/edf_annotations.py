@@ -30,7 +30,7 @@ def is_discontinuous(path: Path) -> bool:
 
 
 def read_times(path: Path) -> EdfTimes:
-    """Return times and annotations of a file whose header is sound."""
+    """Return times and annotations of a file with a valid header."""
     raw = path.read_bytes()
     n = int(raw[252:256])
     names = [raw[256 + 16 * i : 272 + 16 * i].strip(b" \0") for i in range(n)]

@@ -10,13 +10,13 @@ from typing import Final, NamedTuple
 from physio.io.units import decode_unit
 
 LARGEST: Final = 2**30
-"""The most samples, of all channels together, that are read at once."""
+"""Maximum number of samples, over all channels, that are read at once."""
 
 _ANNOTATIONS: Final = ("EDF Annotations", "BDF Annotations")
 
 
 class EdfSignal(NamedTuple):
-    """Label, unit and samples in a record, and whether one of its ranges is empty."""
+    """Label, unit, samples in a record, and True if one of its ranges is empty."""
 
     label: str
     unit: str
@@ -25,7 +25,7 @@ class EdfSignal(NamedTuple):
 
 
 def read_signals(path: Path) -> tuple[EdfSignal, ...]:
-    """Return what the header states of each signal but annotations."""
+    """Return the header entries of each signal except annotations."""
     with path.open("rb") as file:
         head = file.read(256)
         n = int(head[252:256])
@@ -50,7 +50,7 @@ def read_signals(path: Path) -> tuple[EdfSignal, ...]:
 
 
 def _limit(field: bytes) -> float | bytes:
-    """Return a limit of a range; as it stands if it is no number."""
+    """Return a limit of a range; the text itself if it is not a number."""
     try:
         return float(field.strip(b" \0").replace(b",", b"."))
     except ValueError:
@@ -59,10 +59,10 @@ def _limit(field: bytes) -> float | bytes:
 
 @contextmanager
 def readable_file(path: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a file that MNE reads, and sentences on what differs from ``path``.
+    """Yield a file that MNE reads, and notes on its differences from ``path``.
 
     Programs under a German or French Windows write the duration of a record with a
-    comma; a copy with a point is read then.
+    decimal comma; in that case a copy with a decimal point is read.
     """
     with path.open("rb") as file:
         duration = file.read(256)[244:252]

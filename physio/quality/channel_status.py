@@ -32,7 +32,7 @@ FIGURES: Final = ("condition", "present", "mean", "range", "mains", "fast")
 _WARMING: Final = MissingReason.WARMING_UP.nan
 _UNITS: Final = {"uV": 1.0, "mV": 1e3, "V": 1e6}
 _RAILED: Final = 0.05  # of the samples, at the very end of the range
-_DISTINCT: Final = 20  # values; fewer are a converter's steps, and no rail is reported
+_DISTINCT: Final = 20  # values; fewer are a converter's steps, not a rail
 _FRONTAL: Final = ("Fp", "AF")
 
 

@@ -24,10 +24,10 @@ from physio.quality.wristband import PULSE, PULSE_STILL, STABLE
 
 MAKER: Final = "the maker's intervals (IBI)"
 MOVES: Final = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 9.0)  # g
-_EVERY: Final = 5.0  # s from one compared moment to the next
+_EVERY: Final = 5.0  # s between compared moments
 _WIDTH: Final = 10.0  # s of the windows
-_LATE: Final = 1.0  # s that beats usually lie behind
-_FAR: Final = 5.0  # 1/min by which a rate is off
+_LATE: Final = 1.0  # s, usual delay of beats
+_FAR: Final = 5.0  # 1/min, a large error of a rate
 _LOOSE: Final = 0.5  # confidence
 
 Flags = npt.NDArray[np.bool_]
@@ -48,7 +48,7 @@ class Wrist(NamedTuple):
 
 
 def rows(data: Path | None) -> list[Row]:
-    """Return what is covered, how right it is, and how well quality tells."""
+    """Return coverage and accuracy of the pulse rate, and AUC of its quality."""
     if data is None:
         return []
     wesad = [_read(p) for p in sorted(data.glob("wesad/S*/*_E4_Data.zip"))]
@@ -94,7 +94,7 @@ def _at(block: Block, name: str, at: Array) -> Array:
 
 
 def _maker(ibi: Events, at: Array) -> Array:
-    """Return the rate (1/min) of windows that the maker's intervals fill by half."""
+    """Return the maker's rate (1/min) in windows at least half covered by intervals."""
     total = np.concatenate([[0.0], np.cumsum(ibi.data[:, 0])])
     begin, end = at - _LATE - _WIDTH, at - _LATE
     a, z = (np.searchsorted(ibi.times, t) for t in (begin, end))
@@ -122,7 +122,7 @@ def _neurokit(pulse: Block, at: Array) -> Array:
 
 
 def _covered(name: str, participants: list[Wrist]) -> list[Row]:
-    """Return which part of the time has a rate: all of it, and by movement."""
+    """Return the proportion of time with a rate: in total, and by movement."""
     rate, maker, peer, moves = (
         np.concatenate([getattr(p, k) for p in participants])
         for k in ("rate", "maker", "peer", "moves")
@@ -152,7 +152,7 @@ def _part(mask: Flags) -> float:
 
 
 def _right(participants: list[Wrist]) -> list[Row]:
-    """Return how far we and the peer are from the maker, and what loosening adds."""
+    """Return differences of both rates from the maker's, and the looser variant."""
     work = f"pulse rate, {len(participants)} wrists of WESAD"
     both = [np.isfinite(p.rate) & np.isfinite(p.maker) for p in participants]
     pairs = list(zip(participants, both, strict=True))
@@ -189,7 +189,7 @@ def _right(participants: list[Wrist]) -> list[Row]:
 
 
 def _far(off: Array) -> float:
-    """Return the part of differences, of those there are, above 5 /min."""
+    """Return the proportion of finite differences above 5 /min."""
     there = off[np.isfinite(off)]
     return float((np.abs(there) > _FAR).mean())
 
@@ -229,7 +229,7 @@ def _quality_auc(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
 
 
 def _fitted(pairs: list[tuple[Array, Flags]]) -> Callable[[Array], Array]:
-    """Return what gives log-odds, as a logistic regression has learned them."""
+    """Return the log-odds function of a fitted logistic regression."""
     from sklearn.linear_model import LogisticRegression
 
     x, y = (np.concatenate(c) for c in zip(*pairs, strict=True))
@@ -240,7 +240,7 @@ def _fitted(pairs: list[tuple[Array, Flags]]) -> Callable[[Array], Array]:
 
 
 def _pair(wrist: Wrist, target: str, names: tuple[str, ...]) -> tuple[Array, Flags]:
-    """Return what quality reads, shape (n, names), and whether it was good."""
+    """Return inputs of the quality, shape (n, names), and its binary target."""
     moves = np.log10(np.maximum(wrist.moves, 1e-3))
     read = {"likeness": wrist.likeness, "moves": moves}
     x = np.column_stack([read[n] for n in names])
@@ -258,7 +258,7 @@ def _area(score: Array, good: Flags) -> float:
 def _calibrated(
     odds: Callable[[Array], Array], pairs: list[tuple[Array, Flags]]
 ) -> list[tuple[float, float, int]]:
-    """Return the chance said and seen, and in how many windows, by fifth."""
+    """Return predicted and observed probability, and window counts, by fifth."""
     x, y = (np.concatenate(c) for c in zip(*pairs, strict=True))
     p = 1 / (1 + np.exp(-odds(x)))
     fifth = np.minimum((5 * p).astype(int), 4)
@@ -267,7 +267,7 @@ def _calibrated(
 
 
 def _worn(wesad: list[Wrist], other: list[Wrist]) -> list[Row]:
-    """Return which part of worn time temperature, and skin, call worn; and masking."""
+    """Return the proportion of worn time detected by temperature and EDA; masking."""
     rows = [
         untimed_row(
             f"worn, {len(group)} wrists of {name}: part of samples called good",

@@ -21,7 +21,7 @@ _DERIVED: Final = Chain((BeatDetection(), EcgDerivedRespiration()))
 
 
 def rows(data: Path | None) -> list[Row]:
-    """Return rates beside the truth of simulated participants, and a real one's two."""
+    """Return rate errors on simulated participants, and two rates of a real one."""
     results = _simulated()
     file = None if data is None else data / "biosignals/neurokit_resting_5min_100hz.csv"
     return [*results, *_rest(file)] if file is not None and file.is_file() else results
@@ -67,7 +67,7 @@ def _whole(blocks: tuple[Block, ...]) -> Block:
 
 
 def _peaks(belt: Block) -> Array:
-    """Return when the girth was at its peaks (s): the device's own noise is 1 %."""
+    """Return the times of the girth's peaks (s); the device's own noise is 1 %."""
     import scipy.ndimage
     import scipy.signal
 
@@ -76,7 +76,7 @@ def _peaks(belt: Block) -> Array:
 
 
 def _off(block: Block, name: str, peaks: Array, width: float) -> Array:
-    """Return how far a rate is from that of the breaths in the same window (1/min)."""
+    """Return the errors of a rate against the breaths in the same window (1/min)."""
     off = []
     for t, rate in zip(block.times, block.column(name), strict=True):
         recent = peaks[(peaks > t - width) & (peaks <= t)]
@@ -86,7 +86,7 @@ def _off(block: Block, name: str, peaks: Array, width: float) -> Array:
 
 
 def _rest(file: Path) -> list[Row]:
-    """Return what a belt and beats say of a participant at rest."""
+    """Return the rates from belt and from beats of a participant at rest."""
     table = np.loadtxt(file, delimiter=",", skiprows=1)
     kinds = ("ecg", "bio", "resp")
     blocks = {

@@ -38,14 +38,14 @@ _WRIST: Final[Sequence[tuple[str, int, tuple[str, ...], str, str]]] = (
 
 @dataclass
 class Wearer(Device):
-    """Noise shaped like a headset and a wristband, as late as the loop that reads it.
+    """Noise in the format of a headset and a wristband, delayed only by the reader.
 
     Parameters
     ----------
     clock
         The session clock.
     rate
-        Of the 32 channels of EEG (Hz).
+        Sampling rate of the 32 EEG channels (Hz).
     """
 
     clock: Clock
@@ -90,11 +90,11 @@ class Wearer(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """Of a headset and a wristband."""
+        """Streams of a headset and a wristband."""
         return tuple(self._infos)
 
     def read(self) -> Sequence[Item]:
-        """Return what is due."""
+        """Return the samples that are due."""
         now = self.clock.now() - self._begin
         items: list[Item] = []
         for info in self._infos:
@@ -110,7 +110,7 @@ class Wearer(Device):
 
 @dataclass
 class Lateness(Sink):
-    """A sink that notes how old the newest sample of EEG is when it is recorded."""
+    """A sink that measures the age of the newest EEG sample when it is recorded."""
 
     clock: Clock
     late: list[float] = field(default_factory=list)
@@ -133,14 +133,14 @@ class Lateness(Sink):
         """Need nothing."""
 
     def write(self, item: Item) -> None:
-        """Look at the clock."""
+        """Measure the age of the newest EEG sample."""
         if isinstance(item, Block) and item.info.name == "head.eeg":
             self.late.append(self.clock.now() - item.complete_until)
 
 
 @dataclass
 class Shown:
-    """A session with a dashboard that runs, and a browser that shows it."""
+    """A running session with a dashboard, and a browser that shows it."""
 
     session: Session
     board: Dashboard
@@ -150,7 +150,7 @@ class Shown:
     browser: Any
 
     def lates(self, seconds: float) -> dict[str, float]:
-        """Return how late acquisition was in the next seconds (ms)."""
+        """Return the delay of acquisition in the next seconds (ms)."""
         self.lateness.late.clear()
         self.page.wait_for_timeout(1e3 * seconds)
         return _percentiles(self.lateness.late, "acquired")
@@ -201,7 +201,7 @@ def shown(speed: float = 1.0, rate: int = 512) -> Iterator[Shown]:
 
 
 def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no data
-    """Return frames a second, ages of the newest point, and what delays acquisition."""
+    """Return frame rate, age of the newest point, and delays of acquisition."""
     with shown() as live:
         live.page.wait_for_timeout(8_000)
         shown_figures = _frame_rate(live)
@@ -297,7 +297,7 @@ def _percentiles(
 
 
 def _lost(live: Shown) -> dict[str, float]:
-    """Switch the wristband off, and on again, and watch for the words."""
+    """Switch the wristband off and on again; time the messages on the page."""
     condition = "document.querySelector('#badges').innerText.includes('LOST: band')"
     began = time.monotonic()
     live.wearer.on = False
@@ -311,7 +311,7 @@ def _lost(live: Shown) -> dict[str, float]:
 
 
 def _hidden(live: Shown) -> dict[str, float]:
-    """Put another page before this one."""
+    """Hide the page behind another one."""
     other = live.page.context.new_page()
     other.bring_to_front()
     lates = live.lates(5.0)

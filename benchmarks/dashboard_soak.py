@@ -37,7 +37,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
 
 
 def _look(live: Shown) -> tuple[float, float]:
-    """Return the sizes of the page's heap, swept, and of the server (MB)."""
+    """Return the memory of the page's heap, after collection, and the server (MB)."""
     client = live.page.context.new_cdp_session(live.page)
     client.send("HeapProfiler.collectGarbage")
     client.detach()

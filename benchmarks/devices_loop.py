@@ -21,7 +21,7 @@ SECONDS: Final = 20.0
 POLL: Final = 0.02
 RATE: Final = 2000
 CHANNELS: Final = 64
-SETTLED: Final = 1.0  # s: what is loaded for the first time belongs to no second
+SETTLED: Final = 1.0  # s at the start, excluded: modules are loaded for the first time
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Wide(Device):
         return self._ended
 
     def read(self) -> list[Block]:
-        """Return what is due."""
+        """Return the samples that are due."""
         stop = int((self.clock.now() - self._begin) * RATE)
         start, self._sent = self._sent, max(stop, self._sent)
         if self._ended or start == self._sent:
@@ -66,7 +66,7 @@ class Wide(Device):
 
 @dataclass
 class Timed(WallClock):
-    """A clock that notes how long a loop takes from one wait to the next."""
+    """A clock that records the duration of each loop, from one wait to the next."""
 
     def __post_init__(self) -> None:
         self.took: list[float] = []
@@ -77,13 +77,13 @@ class Timed(WallClock):
         began = time.monotonic()
         super().wait(seconds)
         woke = time.monotonic()
-        # The work, and by how much later than wanted it goes on.
+        # The duration of the work, plus the delay of waking up.
         self.took.append(began - self._woke + woke - began - seconds)
         self._woke = woke
 
 
 def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no data
-    """Return what a session takes that records both: of a core, and of each loop."""
+    """Return the cost of a session that records both: share of a core, loop times."""
     with tempfile.TemporaryDirectory() as folder:
         clock = Timed()
         devices: list[Device] = [
@@ -122,6 +122,6 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
 
 
 def _used() -> float:
-    """Return how long this process, all its threads, has computed (s)."""
+    """Return the processor time of this process with all its threads (s)."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime

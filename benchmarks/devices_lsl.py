@@ -29,12 +29,12 @@ while True:
 
 
 def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no data
-    """Return the latency beyond a chunk's time, and what was lost."""
+    """Return the latency in excess of a chunk's duration, and the lost samples."""
     return [_through(512, 8), _through(2048, 32)]
 
 
 def _through(rate: int, chunk: int) -> dict[str, Any]:
-    """Send 32 channels from another process; read, filter, and look at the clock."""
+    """Send 32 channels from another process; read and filter them; measure their age."""
     which = f"physio-bench-{rate}"
     line = [sys.executable, "-c", SENDER, str(rate), str(chunk), which]
     late: list[float] = []

@@ -15,11 +15,11 @@ from physio.core.stage import StageRunner
 from physio.features.cardiac.heart_rate import BeatDetection
 
 CLOSE: Final = 0.05
-"""Two beats as close (s) are the same."""
+"""Largest distance of two beats that match (s)."""
 
 
 def rows(data: Path | None) -> list[Row]:
-    """Return a row for ECG and one for PPG: real, at rest, 5 minutes, 100 Hz."""
+    """Return a row for ECG and one for PPG: real data at rest, 5 minutes, 100 Hz."""
     import neurokit2
 
     file = None if data is None else data / "biosignals/neurokit_resting_5min_100hz.csv"
@@ -37,10 +37,10 @@ def rows(data: Path | None) -> list[Row]:
 
 
 def _on_waves(x: Array) -> Row:
-    """Return which part of each method's beats lie on an R wave of the raw trace.
+    """Return the proportion of each method's beats on an R wave of the raw trace.
 
-    An R wave is a maximum of the raw trace at least half as high over its surroundings
-    as is usual among the highest of each second: nothing is filtered.
+    An R wave is a maximum of the unfiltered trace whose height over its surroundings is
+    at least half the usual height of the highest maximum of each second.
     """
     import neurokit2
     import scipy.signal
@@ -73,7 +73,7 @@ def _on_waves(x: Array) -> Row:
 
 
 def _growth() -> list[Row]:
-    """Return twice the time and the rate beside once: 2 is linear."""
+    """Return the growth of time with twice the duration and rate; 2 is linear."""
 
     def beat_task(rate: int, length: int) -> Callable[[], object]:
         t = np.arange(rate * length) / rate
@@ -102,7 +102,7 @@ def _detect(kind: str, x: Array, rate: int = 100) -> Block:
 
 
 def f1(estimated: Array, true: Array) -> float:
-    """Return the harmonic mean of precision and recall, a beat within 50 ms."""
+    """Return the F1 score of beats, which match within 50 ms."""
     near = np.abs(estimated[:, None] - true) <= CLOSE
     precision, recall = near.any(1).mean(), near.any(0).mean()
     return float(2 * precision * recall / (precision + recall))
@@ -127,7 +127,9 @@ def _row(kind: str, x: Array, process: Callable[..., Any], key: str) -> Row:
     fast, slow = interleaved(ours, peer, 3)
     mine = events_from_grid(ours()).times
     true = known[0]
-    inside = (true > 5) & (true < len(x) / 100 - 2)  # warm, and told
+    inside = (true > 5) & (
+        true < len(x) / 100 - 2
+    )  # after warm-up and before the delay
     mine = mine[(mine > 5) & (mine < len(x) / 100 - 2)]
     name = f"neurokit2 {'ecg' if kind == 'ecg' else 'ppg'}_process"
     work = f"beats, 5 min of {'ECG' if kind == 'ecg' else 'PPG'} at 100 Hz"

@@ -76,13 +76,13 @@ print(json.dumps(watch.took))
 
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
-    """Return a row for all chains of a headset and a wristband, and one a module."""
+    """Return a row for all chains of headset and wristband, and a row per module."""
     whole = compiling("the shipped chains of a headset and a wristband", _ALL)
     return [whole, *_modules()]
 
 
 def _modules() -> list[Row]:
-    """Return the compiler's own time in the kernels of each module, callees apart."""
+    """Return the compile time of each module's kernels, without their callees."""
     with tempfile.TemporaryDirectory() as cache:
         env = {**os.environ, "NUMBA_CACHE_DIR": cache, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(

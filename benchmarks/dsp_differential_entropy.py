@@ -17,13 +17,13 @@ from physio.core.stage import Stage, StageRunner
 from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
 
 CONTINUOUS: Final = 4 * 5 + 4.0
-"""Operations on a sample: in each of four sections an addition and two multiplications
-with addition; what is weighed and added to two sums. Textbook sections have nine each.
+"""Operations per sample: an addition and two fused multiply-adds in each of four
+sections, and the weighted updates of two sums. A textbook section has nine operations.
 """
 
 PAPER: Final = 6 + 5 + 2 * 10 + 2 + 3.0
-"""Operations on a sample: six factors of the numerator that are not 0, ten of the
-denominator, the mean, and the square of the distance from it.
+"""Operations per sample: six nonzero coefficients of the numerator, ten of the
+denominator, the mean, and the squared deviation from it.
 """
 
 WINDOWS: Final = 60  # of 1 s that TorchEEG is timed on, and again each round
@@ -109,7 +109,7 @@ def _scipy() -> list[Row]:
 
 
 def _torcheeg() -> list[Row]:
-    """Return both modes beside TorchEEG's windows, the latter in its own process."""
+    """Return times of both modes and of TorchEEG, which runs in its own process."""
     info, x = _info(128, 32), _signal(128, 32, 600)
     modes = {
         "paper": _work(
@@ -122,7 +122,7 @@ def _torcheeg() -> list[Row]:
     if not PEERS.exists():
         name += f" (not measured: no {PEERS}, run `make peers`)"
         return [row(works[m], name, seconds(w), None) for m, w in modes.items()]
-    # Windows as the stage cuts them, with the sample that an output is due with.
+    # The stage's windows: each ends with the sample with which its output is due.
     cut = x[1 : 1 + WINDOWS * 128].reshape(WINDOWS, 128, 32).transpose(0, 2, 1).copy()
     flat = cut.reshape(WINDOWS, -1)
     cut = (cut - flat.mean(1)[:, None, None]) / flat.std(1)[:, None, None]
@@ -162,7 +162,7 @@ def _torcheeg() -> list[Row]:
 
 
 def _growth() -> list[Row]:
-    """Return twice the channels, the rate and the time beside once: 2 is linear."""
+    """Return the growth with twice the channels, rate and duration; 2 is linear."""
     stage = DifferentialEntropy()
     reference = _work(stage, _info(128, 32), _signal(128, 32, 600))
     results = []

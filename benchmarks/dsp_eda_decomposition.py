@@ -22,7 +22,7 @@ from physio.features.eda.online_decomposition import (
 
 PEER: Final = "neurokit2 eda_phasic(cvxeda)"
 WINDOWS: Final = (60, 180)  # s
-_EVERY: Final = 15  # s from one compared update to the next
+_EVERY: Final = 15  # s between compared updates
 _INFO: Final = StreamInfo("bench.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 _SKIN: Final = (
     "import numpy as np; from physio.features.eda.decomposition import decompose; "
@@ -31,7 +31,7 @@ _SKIN: Final = (
 
 
 def rows(data: Path | None) -> list[Row]:
-    """Return the rows of the skin; those beside the peer need real wrists."""
+    """Return the rows of EDA; rows with a peer need real recordings."""
     results = (
         [] if data is None else _participants(sorted(data.glob("wesad/S*/*_wrist.npz")))
     )
@@ -91,7 +91,7 @@ def _whole(y: Array) -> tuple[float, float | None, float]:
 
 
 def _updates(y: Array) -> list[Row]:
-    """Return what a new second costs, beside the same problem solved again."""
+    """Return the cost of an update by a second, and of solving the problem anew."""
     memory, updates = eda_window(_INFO, 30.0), []
     for value in y[:4000]:
         append(memory, value)
@@ -109,9 +109,9 @@ def _updates(y: Array) -> list[Row]:
 
 
 def _consistent(wrists: dict[str, Array]) -> list[Row]:
-    """Return how far phasic estimates are from the whole record's, by age.
+    """Return errors of phasic estimates against the whole record's, by age.
 
-    Each participant's by what was learned from the others alone.
+    The correction of each participant is fitted on the others only.
     """
     off = np.array(
         [_off(y, name) for name, y in wrists.items()]
@@ -133,9 +133,9 @@ def _consistent(wrists: dict[str, Array]) -> list[Row]:
 
 
 def _off(y: Array, participant: str) -> Array:
-    """Return root mean squares in units of the phasic spread, (ours, 60, 180) x ages.
+    """Return RMS errors in units of the phasic spread, (ours, 60, 180) x ages.
 
-    The windows are solved by our solver: the same solution to 1e-4 uS.
+    Windows are solved by this package's solver, which agrees to 1e-4 uS.
     """
     truth, memory = decompose(y, 4, "cvxeda").phasic, eda_window(_INFO, 30.0)
     off: list[list[list[float]]] = []
@@ -155,7 +155,7 @@ def _off(y: Array, participant: str) -> Array:
 
 
 def _growth() -> list[Row]:
-    """Return what twice the time and twice the rate cost."""
+    """Return the growth of cost with twice the duration and twice the rate."""
     rng = np.random.default_rng(1)
     walk = np.abs(2 + 0.02 * np.cumsum(rng.standard_normal(24000)))
     short, two = walk[:12000], walk

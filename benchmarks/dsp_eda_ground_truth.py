@@ -1,6 +1,6 @@
 """EDA decomposition on simulated participants with known responses.
 
-Their responses are no Bateman functions, and each has a shape of its own.
+Their SCRs are no Bateman functions, and the shape differs between SCRs.
 """
 
 import warnings
@@ -23,16 +23,16 @@ from physio.features.eda.scr_detection import ScrDetection, responses
 PEER: Final = "the whole record by neurokit2's cvxeda problem"
 PEOPLE: Final = 12
 LENGTH: Final = 900.0  # s of each
-LEAST: Final = 0.02  # uS, of a response that should be found
-CLOSE: Final = 2.0  # s from a true onset to one found
+LEAST: Final = 0.02  # uS, smallest SCR to detect
+CLOSE: Final = 2.0  # s between a true and a detected onset
 _AGE: Final = 5  # s
-_EDGES: Final = 40, 20  # s left out at the beginning, and at the end
+_EDGES: Final = 40, 20  # s excluded at the beginning and at the end
 _BLUR: Final = 2.0  # s, over which drivers are compared
 _INFO: Final = StreamInfo("bench.eda", Fraction(4), (Channel("eda", "gsr", "uS"),))
 
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
-    """Return how well driver and responses are found, 5 s behind, default setting."""
+    """Return accuracy of driver and SCRs at a delay of 5 s, with default settings."""
     scores = np.array([_participant(seed) for seed in range(1, PEOPLE + 1)])
     results: list[Row] = []
     for quantity, mine, theirs in (
@@ -59,10 +59,10 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
 
 
 def _participant(seed: int) -> tuple[float, float, float, float, float]:
-    """Return a participant's figures: ours and the peer's driver, and responses' F1.
+    """Return a participant's figures: driver correlations of both, and F1 of SCRs.
 
-    The peer's responses are those of neurokit2's ``eda_peaks`` on its phasic part, and
-    those that we find in its driver.
+    The peer's SCRs are those of neurokit2's ``eda_peaks`` on its phasic part, and those
+    that this package detects in its driver.
     """
     band = {"use": "devices.simulated:Wristband", "seed": seed}
     recording = record(config.build(band, "bench"), LENGTH)

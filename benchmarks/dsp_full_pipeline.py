@@ -15,7 +15,7 @@ from physio.online.engine import Engine, PipelineConfig
 from physio.online.session_config import SessionConfig
 
 LENGTH: Final = 120  # s
-EVERY: Final = Fraction(1, 16)  # s, in which samples come
+EVERY: Final = Fraction(1, 16)  # s, length of a block
 NAMES: Final = (
     "Fp1 AF3 F3 F7 FC5 FC1 C3 T7 CP5 CP1 P3 P7 PO3 O1 Oz Pz "
     "Fp2 AF4 Fz F4 F8 FC6 FC2 Cz C4 T8 CP6 CP2 P4 P8 PO4 O2"
@@ -23,7 +23,7 @@ NAMES: Final = (
 
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
-    """Return real time beside ours, and how long a push takes."""
+    """Return speed relative to real time, and the duration of a push."""
     streams = signals()
     plan = SessionConfig().plan(tuple(streams))
     blocks = sorted(
@@ -38,14 +38,14 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
 
 
 def signals() -> dict[StreamInfo, Array]:
-    """Return what a whole participant sends."""
+    """Return the signals of all devices of a participant."""
     return {info: _signal(info) for info in _streams()}
 
 
 def _row(work: str, plan: PipelineConfig, blocks: list[Block]) -> Row:
     engine = Engine(plan, dict.fromkeys(b.info for b in blocks), 0.0)
     pushes = np.array([seconds(partial(engine.push, b)) for b in blocks])
-    late = pushes[len(pushes) // 10 :]  # the first ones find cold caches
+    late = pushes[len(pushes) // 10 :]  # caches are cold at first
     total = float(late.sum()) / 0.9
     return {
         "work": work,

@@ -53,16 +53,16 @@ def rows(data: Path | None) -> list[dict[str, Any]]:
     Parameters
     ----------
     data
-        The folder with the real recordings, of which ``wesad`` is used; None for what
-        needs none.
+        The folder of real recordings, with the folder ``wesad``; None for the rows that
+        need no recording.
 
     Notes
     -----
-    Each participant's windows are computed by us and, right after, by neurokit2, of
-    which only every 100th window is timed, and that time taken as often as there are
-    windows. Coverage is the share of windows with a finite number. neurokit2 gives a
-    pulse rate of any signal, as of a hand in motion; ours is missing where beats are
-    not like each other.
+    Each participant's windows are computed by this package and, right after, by
+    neurokit2. Only every 100th window of neurokit2 is timed; the time is scaled to all
+    windows. Coverage is the proportion of windows with a finite number. neurokit2 gives
+    a pulse rate for any signal, such as motion artifacts; the rate of this package is
+    missing where beats differ in shape.
     """
     with parallel.single_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # neurokit2 warns of short windows, each time
@@ -118,7 +118,7 @@ def _windows(root: Path) -> list[dict[str, Any]]:
 
 
 def _off(rates: Array) -> dict[str, Any]:
-    """Compare rates of ours and neurokit2's, in windows timed, with the wristband's."""
+    """Compare both rates in the timed windows with the rate of the wristband."""
     ours, theirs, band = rates.T
     both = np.isfinite(ours) & np.isfinite(band)
     nobody = np.isnan(ours) & np.isnan(band)
@@ -134,10 +134,9 @@ def _off(rates: Array) -> dict[str, Any]:
 
 
 def _worn(root: Path, participant: str, begins: Array) -> tuple[Array, Array]:
-    """Return for which share of each window the wristband tells intervals, and a rate.
+    """Return the proportion of each window covered by the maker's intervals, and rate.
 
-    From the ``IBI.csv`` that the maker's software wrote: it is silent where it finds no
-    beats that it would vouch for.
+    The source is the maker's ``IBI.csv``, which omits beats of low confidence.
     """
     offsets = json.loads((root / "e4_to_sync_offsets.json").read_text("utf-8"))
     with zipfile.ZipFile(root / participant / f"{participant}_E4_Data.zip") as file:
@@ -216,7 +215,7 @@ def _participant() -> dict[str, Any]:
 
 
 def _simulated() -> bytes:
-    """Return a file of DEAP's shape; its numbers mean nothing."""
+    """Return a file of DEAP's shape with random numbers."""
     rng = np.random.default_rng(1)
     data = rng.normal(0, 10, SHAPE)
     steps = rng.normal(0, 0.001, (SHAPE[0], SHAPE[2]))
@@ -228,7 +227,7 @@ def _simulated() -> bytes:
 
 
 def _memory(root: Path) -> dict[str, Any]:
-    """Compare peak memory for three participants and for all, in own processes."""
+    """Compare peak memory for three and for all participants, each in a process."""
     participants = len(Wesad(root).trials())
     peaks = []
     for n in (3, participants):

@@ -26,7 +26,7 @@ from physio.online.scheduling import realtime_priority
 from physio.online.session_config import SessionConfig
 
 SECONDS: Final = 45.0
-POLL: Final = 1 / 32  # s between two looks at the devices
+POLL: Final = 1 / 32  # s between polls of the devices
 CHANNELS: Final = (
     *("Fp1", "Fp2", "AF3", "AF4", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2"),
     *("FC6", "T7", "C3", "Cz", "C4", "T8", "CP5", "CP1", "CP2", "CP6", "P7", "P3"),
@@ -57,7 +57,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
 
 
 def _session() -> tuple[list[list[Item]], PipelineConfig, float]:
-    """Return what arrives at each look, and what is computed of it."""
+    """Return the items of each poll, the pipeline, and the duration."""
     clock = FastClock()
     headset = Headset(
         name="head", clock=clock, channels=CHANNELS, rate=Fraction(512),
@@ -72,7 +72,7 @@ def _session() -> tuple[list[list[Item]], PipelineConfig, float]:
             clock.wait(POLL)
             looks.append([*headset.read(), *band.read()])
     if names := [n for n in model_card.shipped_names() if n.startswith("published-")]:
-        kinds = ("eeg", "eda", "motion")  # what these devices have whole
+        kinds = ("eeg", "eda", "motion")  # kinds with all their channels
         experts = tuple(Expert(n) for n in names if n.rpartition("-")[2] in kinds)
         heart = Expert("published-heart", ("heart",))
         whole = (*experts, heart) if "published-heart" in names else experts
@@ -85,10 +85,10 @@ def _session() -> tuple[list[list[Item]], PipelineConfig, float]:
 def _times(
     looks: Sequence[Sequence[Item]], plan: PipelineConfig, begin: float
 ) -> list[float]:
-    """Return how long it takes from what came last to the estimate (ms).
+    """Return the time from the newest sample to the estimate (ms).
 
-    In real time: between two looks the process sleeps, as a session does, and has to
-    be woken among all that runs.
+    In real time, the process sleeps between polls, as a session does, and competes with
+    other processes when it wakes up.
     """
     engine = _engine(looks, plan, begin)
     taken = []
@@ -98,7 +98,7 @@ def _times(
         while (remaining := due - time.perf_counter()) > 0:
             time.sleep(remaining)
         names = [out.info.name for item in look for out in engine.push(item)]
-        if "estimates" in names:  # from when it was due: waking up late counts too
+        if "estimates" in names:  # since the due time: a late wake-up counts
             taken.append(1e3 * (time.perf_counter() - due))
     return taken
 
@@ -127,7 +127,7 @@ def _row(work: str, taken: Sequence[float]) -> dict[str, Any]:
 def _budget(
     plan: PipelineConfig, looks: Sequence[Sequence[Item]], p99: float
 ) -> list[dict[str, Any]]:
-    """Return what each stage declares: how far behind, and how far it looks back."""
+    """Return the declared delay and memory of each stage."""
     infos = {
         i.info.name: i.info for look in looks for i in look if isinstance(i, Block)
     }
@@ -195,10 +195,10 @@ def _capacity(
 
 
 def _resident() -> float:
-    """Return how much memory this process has (MB)."""
+    """Return the resident memory of this process (MB)."""
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    except OSError:  # not Linux: the most it ever had
+    except OSError:  # not Linux: peak memory
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     return pages * resource.getpagesize() / 1e6
 

@@ -19,7 +19,7 @@ ROUNDS: Final = 4
 
 
 class Plain(nn.Module):
-    """The published network of stock modules: `torch.nn.Dropout`, and no tricks."""
+    """The published network from standard modules, as `torch.nn.Dropout`."""
 
     def __init__(self, width: int = 128, heads: int = 6, head: int = 32) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Plain(nn.Module):
 
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
-    """Return seconds a step, two threads, all ways taken in turn."""
+    """Return seconds per step on two threads, all variants in turn."""
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -162,10 +162,10 @@ _KINDS: Final = {
 
 
 def _spent(epoch: Callable[[], float]) -> dict[str, float]:
-    """Return what a step spends on each kind of work (ms), as torch's profiler sees it.
+    """Return the time of each kind of work in a step (ms), by torch's profiler.
 
-    ``norms_ms``: with softmax and GELU; ``else_ms``: all other work. Compiled kernels
-    are among it.
+    ``norms_ms`` includes softmax and GELU; ``else_ms`` is all other work, compiled
+    kernels included.
     """
     from torch.profiler import ProfilerActivity, profile
 
@@ -182,13 +182,13 @@ def _spent(epoch: Callable[[], float]) -> dict[str, float]:
 
 
 def _peak() -> float:
-    """Return the most that a large float32 product was seen to do (1/s)."""
+    """Return the highest measured speed of a large float32 product (1/s)."""
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     return 2 * 2048**3 / min(seconds(lambda: a @ b) for _ in range(3))
 
 
 def _flops(x: Tensor) -> float:
-    """Return what the products of a step take, counted by torch."""
+    """Return the operations of a step's matrix products, counted by torch."""
     from torch.utils.flop_counter import FlopCounterMode
 
     model = Plain()
@@ -198,7 +198,7 @@ def _flops(x: Tensor) -> float:
 
 
 def _shapes() -> Iterator[tuple[tuple[int, ...], tuple[int, ...], int]]:
-    """Yield the products of a step: both factors, and how many there are."""
+    """Yield the matrix products of a step: shapes of both factors, and their number."""
     rows = BATCH * 32
     for n, k, times in ((576, 128, 4), (128, 192, 4), (128, 128, 8)):
         yield (rows, k), (k, n), times
@@ -209,7 +209,7 @@ def _shapes() -> Iterator[tuple[tuple[int, ...], tuple[int, ...], int]]:
 
 
 def _products() -> float:
-    """Return what the products of a step take alone (s), nothing between them."""
+    """Return the time of a step's matrix products alone, in sequence (s)."""
     total = 0.0
     for a, b, times in _shapes():
         first, other = torch.randn(a), torch.randn(b)

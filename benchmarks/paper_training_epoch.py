@@ -14,19 +14,19 @@ from physio.training.trainer import Run, TrainingConfig
 WINDOWS: Final = 79_360  # 32 participants, 40 videos, 62 windows each
 KEPT: Final = 0.9
 FOLDS: Final = 5
-HIGH: Final = 0.566  # of the windows: what SMOTE makes even
+HIGH: Final = 0.566  # proportion of the class high, balanced by SMOTE
 TIMED: Final = 0.1
-"""Share of an epoch's steps that are timed: all are alike."""
+"""Proportion of an epoch's steps that are timed; all have the same size."""
 
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
-    """Return what an epoch takes at each batch size, and so five folds of 300 epochs.
+    """Return the time of an epoch at each batch size, and of five folds of 300 epochs.
 
-    The windows are noise: time depends on how many there are, not on what they say.
-    SMOTE itself, once a fold, is not counted.
+    The windows are noise: time depends on their number, not on their content. SMOTE
+    itself, once per fold, is not timed.
     """
     train = round(WINDOWS * KEPT * (1 - 1 / FOLDS))
-    n = 2 * round(train * HIGH)  # SMOTE makes as many of the rarer class
+    n = 2 * round(train * HIGH)  # SMOTE balances the classes
     torch.manual_seed(23)
     tensors = torch.randn(n, 32, 4), torch.randint(2, (n,))
     with single_thread():
@@ -53,9 +53,9 @@ def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called 
 
 
 def _step(tensors: tuple[torch.Tensor, torch.Tensor], batch: int) -> float:
-    """Return the median processor time (s) of a step, of a share of an epoch's.
+    """Return the median processor time of a step (s), over a part of an epoch.
 
-    With one thread it is what a step takes where nothing else runs.
+    With one thread it equals the duration of a step on an idle machine.
     """
     run = Run(RBTransformer(), tensors, TrainingConfig(batches=(batch,)))
     order = torch.randperm(len(tensors[0]))[: round(TIMED * len(tensors[0]))]

@@ -31,14 +31,14 @@ SKIN: Final = (0.0, 0.002, 0.005, 0.01, 0.02)
 """Noise of skin conductance (uS); a good sensor at rest has 0.001 or less."""
 
 _SURE: Final = 0.7  # confidence of a beat that counts
-_LEAST: Final = 0.02  # uS, of a response that should be found
-_BEATS: Final = 21  # over which a pulse's travel time is taken as steady
-_EDGES: Final = 45.0, 20.0  # s left out: windows fill, and what comes last is not told
+_LEAST: Final = 0.02  # uS, smallest SCR to detect
+_BEATS: Final = 21  # over which the pulse transit time is constant
+_EDGES: Final = 45.0, 20.0  # s excluded: windows fill; the last events are delayed
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One kind of event: the stream, how it is found, how near is the same (s)."""
+    """A kind of event: its stream, detector, and tolerance of a match (s)."""
 
     work: str
     device: str
@@ -52,7 +52,7 @@ class Trial:
 
 
 def rows(data: Path | None) -> list[Row]:  # noqa: ARG001 every bench is called alike
-    """Return precision, recall and error of time of each, by level of noise."""
+    """Return precision, recall and timing error of each kind, by level of noise."""
     return [_row(trial, level) for trial in TRIALS for level in trial.levels]
 
 
@@ -75,7 +75,7 @@ def _row(trial: Trial, level: float) -> Row:
 
 
 def _score(trial: Trial, level: float, seed: int) -> tuple[Array, Array, Array, Array]:
-    """Return what was true and found, how late each hit was, and how unevenly (s)."""
+    """Return true and detected events, delays of the hits, and their jitter (s)."""
     block = whole(_lived(trial.device, seed), trial.stream)
     rng = np.random.default_rng(seed)
     size = level * (block.data.std() if trial.levels is RELATIVE else 1.0)
@@ -95,10 +95,10 @@ def _between(times: Array, limits: tuple[float, float]) -> Array:
 
 
 def matched(detected: Array, true: Array, close: float) -> Array:
-    """Return how late each one found is (s), of those with a true one of its own.
+    """Return the delay of each detected event with a true event of its own (s).
 
-    What is late by the same for all, as a pulse is on its way, counts as not late: the
-    usual distance to the nearest is taken off before they are matched.
+    A common delay, such as the pulse transit time, is removed: the usual distance to
+    the nearest true event is subtracted before matching.
     """
     if not len(detected) or not len(true):
         return np.empty(0)
@@ -147,7 +147,7 @@ def _answers(recording: Recording) -> Array:
 
 
 def _breaths(block: Block) -> Array:
-    """Return when the phase passed the peak of a breath (s)."""
+    """Return the times at which the phase passes the peak of a breath (s)."""
     belt = apply(RespirationBelt(), block)
     phase = belt.column("phase")
     rise = np.flatnonzero((phase[:-1] < 0.5) & (phase[1:] >= 0.5))
@@ -157,7 +157,7 @@ def _breaths(block: Block) -> Array:
 
 
 def _peaks(recording: Recording) -> Array:
-    """Return when the noise-free girth was at its peaks (s)."""
+    """Return the times of the peaks of the noise-free girth (s)."""
     block = whole(recording, "resp")
     girth = scipy.ndimage.gaussian_filter1d(block.data[:, 0], 5)  # 0.2 s
     return block.times[scipy.signal.find_peaks(girth, prominence=0.6)[0]]

@@ -24,7 +24,7 @@ PEERS: Final = Path(".venv-peers/bin/python")
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long ``work()`` takes (s)."""
+    """Return the duration of ``work()`` (s)."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
@@ -47,7 +47,7 @@ def row(
     flops: float = 0.0,
     **more: object,
 ) -> Row:
-    """Return a row of the table; ``flops`` is what ours computes, where counted."""
+    """Return a row of the table; ``flops``: operations of this package, if counted."""
     return {
         "work": work,
         "peer": peer,
@@ -69,7 +69,7 @@ def untimed_row(work: str, peer: str, **figures: object) -> Row:
 def _multiply_add(_: Any, x: Any, rounds: Any) -> Any:
     """Multiply and add to 12 vectors of eight numbers, ``rounds`` times.
 
-    So many are in hand that none waits for another; they stay in registers.
+    With 12 independent vectors no operation waits for another; all stay in registers.
     """
     del rounds
     sig = types.void(x, types.int64)
@@ -100,9 +100,9 @@ _PEAK: list[float] = []
 
 
 def peak() -> float:
-    """Return the most fused multiply-adds that one core was seen to do, times 2 (1/s).
+    """Return the peak rate of one core: twice its fused multiply-adds (1/s).
 
-    On vectors of eight that never leave their registers; the best of ten.
+    Measured on vectors of eight that stay in registers; the best of ten.
     """
     if not _PEAK:
         x = np.full(LANES * (_VECTORS + 2), 0.5)
@@ -114,9 +114,10 @@ def peak() -> float:
 
 
 def compiling(module: str, code: str) -> Row:
-    """Return how long ``code`` takes in a new process that must compile everything.
+    """Return the compile time of ``code`` in a new process.
 
-    Less the time of the same process once all is compiled: the compiler's own share.
+    It is the duration with compilation less that of the same process with compiled
+    kernels.
     """
     with tempfile.TemporaryDirectory() as cache:
         env = {"NUMBA_CACHE_DIR": cache, "PATH": "", "OMP_NUM_THREADS": "1"}

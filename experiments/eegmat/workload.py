@@ -208,7 +208,7 @@ class EegmatWorkload:
     def _signal(self, root: Path | None, work: Task) -> Array:
         """Return 4 s of signal up to each row's end, (n, electrodes, samples).
 
-        The unit is the electrode's spread in the baseline; values before the begin of
+        The unit is the electrode's spread in the baseline. Rows that would begin before
         the recording are 0.
         """
         if root is None:

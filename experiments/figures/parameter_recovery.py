@@ -26,7 +26,7 @@ def recovered(
 ) -> dict[str, Any]:
     """Return median errors, and the coverage of the intervals at each level.
 
-    The binomial limits of a nominal coverage are three standard deviations wide.
+    ``three_deviations``: three binomial standard deviations of the nominal coverage.
     """
     errors: dict[str, list[float]] = {}
     covered: dict[str, dict[str, list[bool]]] = {str(level): {} for level in levels}
@@ -44,7 +44,7 @@ def recovered(
             for name, value in truth.items():
                 inside = estimates[name].low <= value <= estimates[name].high
                 covered[str(level)].setdefault(name, []).append(bool(inside))
-        for name, value in truth.items():  # point estimate of the last fit
+        for name, value in truth.items():  # last fit: the widest intervals
             errors.setdefault(name, []).append(abs(estimates[name].value / value - 1))
             known.append(bool(np.isfinite(estimates[name].known.value)))
     count = 3 * len(seeds)

@@ -156,7 +156,7 @@ class ElectrodeTransfer:
         return float(self.headset.rate)
 
     def _named(self) -> dict[str, Model]:
-        """Return each model on each of its sets, trained once for all sets of a fold."""
+        """Return each model on each of its sets; its sets share the training."""
         by_name: dict[str, Model] = {}
         for name, model in self.models.items():
             once = _Once(model)

@@ -1,4 +1,4 @@
-"""Features and estimates of a recording, by the engine of a live session."""
+"""Features and estimates of a recording, computed by the engine of live sessions."""
 
 from pathlib import Path
 
@@ -19,15 +19,15 @@ def compute_features(
     participant: str = "",
     trust: tuple[str, ...] = (),
 ) -> Block:
-    """Return the features of a recording, a row each tick.
+    """Return the features of a recording, one row per tick.
 
     Parameters
     ----------
     recording
         The recording.
     config
-        A session file (TOML) whose chains are taken; by default those that the
-        recording itself carries, or else those that suit its streams.
+        Session file (TOML) that defines the chains; by default the chains stored in the
+        recording, or else the default chains of its streams.
     participant
         Code of the participant, in a recording of several.
     trust
@@ -37,13 +37,13 @@ def compute_features(
     -------
     Block
         Columns ``<chain>.<feature>``, missing values NaN, and ``<chain>.window_start``,
-        ``<chain>.window_end``: from when to when the samples came that a row rests on.
+        ``<chain>.window_end``: times of the first and the last sample that a row uses.
 
     Raises
     ------
     ValueError
-        If the recording has nothing that a chain reads, or too little of it; or if it
-        is of several participants and ``participant`` is none of them.
+        If the recording has no data that a chain reads, or too little of it; or if it
+        has several participants and ``participant`` is none of them.
     """
     plan = _config(recording, config, trust).plan(recording.inputs)
     return _computed(recording, plan, "features", participant)
@@ -57,17 +57,17 @@ def estimate(
     participant: str = "",
     trust: tuple[str, ...] = (),
 ) -> Block:
-    """Return the estimates of a recording, a row each tick.
+    """Return the estimates of a recording, one row per tick.
 
     Parameters
     ----------
     recording
         The recording.
     config
-        A session file (TOML) whose chains and estimator are taken; by default those
-        that the recording itself carries, or else those that suit its streams.
+        Session file (TOML) that defines the chains and the estimator; by default those
+        stored in the recording, or else the default ones of its streams.
     demo_weights
-        Whether weights trained on simulated participants may answer on measured input.
+        Whether weights trained on simulated participants may be used on measured input.
     participant
         Code of the participant, in a recording of several.
     trust
@@ -101,7 +101,7 @@ def feature_ticks(
     plan
         The computation.
     engine
-        An engine of this very plan for recordings of the same streams, to be restarted;
+        Engine of the same plan for recordings of the same streams, which is restarted;
         by default a new one.
 
     Raises
@@ -111,8 +111,9 @@ def feature_ticks(
 
     Notes
     -----
-    A recording without losses and without a timeline is given to the engine stream by
-    stream: that cuts and order of arrival change nothing is a law of the engine.
+    A recording without losses and without a timeline is passed to the engine stream by
+    stream. The output of the engine depends neither on block boundaries nor on the
+    order of arrival of the streams.
     """
     if engine is None:
         engine = Engine(plan, recording.infos, recording.begin)
@@ -137,7 +138,7 @@ def feature_ticks(
 
 
 def _stream_by_stream(recording: Recording, engine: Engine) -> list[Item]:
-    """Return all output for a recording whose streams are one block each."""
+    """Return all output for a recording with one block per stream."""
     items = [i for (b,) in recording.streams.values() for i in engine.push(b)]
     until = recording.end - engine.plan.stall_timeout
     for name, (block,) in recording.streams.items():
@@ -149,7 +150,7 @@ def _stream_by_stream(recording: Recording, engine: Engine) -> list[Item]:
 def _config(
     recording: Recording, config: Path | str | None, trust: tuple[str, ...]
 ) -> SessionConfig:
-    """Return the session file, that of the recording, or one of defaults."""
+    """Return the given session file, or that of the recording, or the default one."""
     if config is not None:
         return session_config.read(Path(config), trust)
     file = session_config.recorded(recording, trust)

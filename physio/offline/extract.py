@@ -1,4 +1,4 @@
-"""Features of a whole data set, by the very stages that run live: a row a window."""
+"""Features of a data set, one row per window, with the stages of live sessions."""
 
 import hashlib
 import time
@@ -27,7 +27,7 @@ _CODE: Final = (
     *("core", "dsp", "features", "quality", "io", "datasets", "models"),
     *("inference", "online", "offline"),
 )
-"""Packages of the library that a row of a table passes through."""
+"""Packages of the library whose code affects the rows of a table."""
 
 _LIBRARIES: Final = ("numpy", "scipy", "numba", "pyarrow")
 
@@ -39,12 +39,12 @@ class Windows:
     Parameters
     ----------
     window, step
-        How long a window is, and from where one begins to where the next does (s).
+        Duration of a window, and time between the starts of two windows (s).
     min_valid
-        A feature of a window is missing below this fraction of valid values.
+        Minimum fraction of valid values in a window; below it a feature is missing.
     tables
-        A session file's tables, of which ``chains`` and ``session`` count; by default
-        the chains that suit each recording.
+        Tables of a session file, of which ``chains`` and ``session`` are used; by
+        default the default chains of each recording.
     trust
         Packages, beside this library, whose stages the chains may name.
     """
@@ -68,16 +68,17 @@ class Windows:
 
     @property
     def file(self) -> SessionConfig:
-        """The session file that computes features alone."""
+        """Session file that computes features without estimates."""
         tables = {k: v for k, v in self.tables.items() if k in ("session", "chains")}
         return SessionConfig({**tables, "estimator": _NONE}, "extract", self.trust)
 
 
 class ExtractionResult(NamedTuple):
-    """Outcome for a participant: ``rows`` in ``seconds``, by ``status``.
+    """Result of the extraction for one participant.
 
-    ``status`` is ``"done"``, ``"kept"`` (it was there, unchanged), or ``"failed"``, and
-    then ``error`` says why.
+    ``rows`` is the number of rows and ``seconds`` the computing time. ``status`` is
+    ``"done"``, ``"kept"`` (the file exists and is up to date), or ``"failed"``, with
+    the reason in ``error``.
     """
 
     subject: str
@@ -95,29 +96,29 @@ def extract(
     backend: str = "serial",
     on_progress: Callable[[ExtractionResult], None] | None = None,
 ) -> list[ExtractionResult]:
-    """Write the feature table of a data set, one file a participant.
+    """Write the feature table of a data set, one file per participant.
 
     Every backend gives the same table. A participant whose sources, settings and code
-    are unchanged is not computed again. A participant that fails does not stop the
-    others; its result holds the error.
+    are unchanged is not computed again. An error in one participant does not stop the
+    others; the result of that participant contains the error.
 
     Parameters
     ----------
     dataset
-        The data set, on a disk that every worker reads.
+        Data set, on a disk that every worker can read.
     out
-        The table's folder, on a disk that every worker writes.
+        Folder of the table, on a disk that every worker can write.
     settings
-        What is computed.
+        Windows and chains.
     engine
-        Who computes: see `physio.offline.parallel.run_jobs`.
+        Backend of the computation: see `physio.offline.parallel.run_jobs`.
     heard
-        Receives the result of each participant as soon as it is known.
+        Callback that receives the result of each participant as soon as it is known.
 
     Raises
     ------
     ValueError
-        If the settings fit no data set, or the engine is none.
+        If the settings fit no data set, or the engine is unknown.
     """
     trials: dict[str, list[Trial]] = {}
     for trial in dataset.trials():
@@ -136,12 +137,12 @@ def extract(
 
 
 class Windowed:
-    """Rows of recordings, one after another: what like streams need is made once.
+    """Rows of successive recordings; recordings of the same streams share an engine.
 
     Parameters
     ----------
     settings
-        What is computed.
+        Windows and chains.
     """
 
     def __init__(self, settings: Windows) -> None:
@@ -151,7 +152,7 @@ class Windowed:
         self._engine: Engine | None = None
 
     def plan(self, recording: Recording) -> PipelineConfig:
-        """Return what is computed from the streams of a recording."""
+        """Return the computation on the streams of a recording."""
         infos = (recording.infos, recording.inputs)
         if self._plan is None or infos != self._infos:
             self._plan = self.settings.file.plan(recording.inputs)
@@ -175,12 +176,12 @@ class Windowed:
         }
 
     def ticks(self, recording: Recording) -> Block:
-        """Return the features at each tick, as a session with this recording has them.
+        """Return the features at each tick, as in a live session.
 
         Raises
         ------
         ValueError
-            If there are none, or a chain fails.
+            If there are no features, or a chain fails.
         """
         plan = self.plan(recording)
         if self._engine is None:
@@ -202,7 +203,7 @@ def _participant(
     settings: Windows,
     job: tuple[str, Sequence[Trial]],
 ) -> ExtractionResult:
-    """Write the file of a participant, unless it is there and unchanged."""
+    """Write the file of a participant, unless an up-to-date file exists."""
     subject, trials = job
     began = time.monotonic()
     try:
@@ -223,7 +224,7 @@ def _participant(
             rows = _rows(dataset, trials, first, windowed)
             n = feature_table.write(path, rows, metadata)
     except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
-        # A file may be broken in any way; the other participants's are not.
+        # A damaged file may raise any error; the other participants are still read.
         text = f"{type(error).__name__}: {error}"
         return ExtractionResult(subject, "failed", error=" ".join(text.split()))
     return ExtractionResult(subject, "done", n, time.monotonic() - began)
@@ -239,7 +240,7 @@ def _rows(
 def _metadata(
     dataset: Dataset, participants: Sequence[str], subject: str, settings: Windows
 ) -> dict[str, Any]:
-    """Return the provenance of a participant's rows; equal for any engine."""
+    """Return the provenance of a participant's rows; the same for any engine."""
     about = {
         "dataset": dataset.name,
         "citation": dataset.citation,
@@ -266,10 +267,10 @@ def _fingerprint(path: Path) -> str:
 def _sources(
     dataset: Dataset, participants: Sequence[str], subject: str
 ) -> dict[str, str]:
-    """Return the hash of each file that a participant's signals can come from.
+    """Return the hash of each file that may contain a participant's signals.
 
-    These are all files in the data set's folder that do not carry another participant's
-    code: ``S2/...``, ``s02.dat``, ``S2_quest.csv``.
+    These are all files in the data set's folder except those named after another
+    participant's code, as ``S2/...``, ``s02.dat``, ``S2_quest.csv``.
     """
     root = getattr(dataset, "root", None)
     if root is None:
@@ -287,7 +288,7 @@ def _sources(
 
 
 def _code_of(name: str) -> set[str]:
-    """Return the codes that the name of a file or folder may begin with."""
+    """Return the participant codes that a file or folder name may begin with."""
     ends = [i for i, c in enumerate(name) if c in "_-. "]
     return {name, *(name[:i] for i in ends)}
 
@@ -332,7 +333,7 @@ def code_fingerprint(root: Path) -> str:
     Raises
     ------
     FileNotFoundError
-        If a package of `_CODE` is not there: its changes would go unseen.
+        If a package of `_CODE` does not exist: its changes would not be detected.
     """
     paths = [root / "config.py", root / "assets" / "chains.toml"]
     for name in _CODE:

@@ -1,4 +1,4 @@
-"""Parallel jobs: in this process, in others on this machine, or on a cluster."""
+"""Parallel jobs in this process, in local worker processes, or on a cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,24 +10,24 @@ ENGINES: Final = "serial, loky:N, dask:local:N or dask:tcp://HOST:PORT"
 def run_jobs(
     work: Callable[[Any], Any], jobs: Sequence[Any], engine: str
 ) -> Iterator[Any]:
-    """Yield ``work(job)`` of each job, in the order in which they are done.
+    """Yield ``work(job)`` for each job, in order of completion.
 
     Parameters
     ----------
     work
-        What to do; other processes must be able to import it.
+        Function of a job, which other processes must be able to import.
     jobs
-        What to do it to.
+        Arguments of ``work``.
     engine
-        ``serial``: here, one after another. ``loky:2``: in two processes.
-        ``dask:local:2``: in two processes of a Dask cluster of its own.
-        ``dask:tcp://host:8786``: by the workers of a Dask scheduler. A worker that is
-        lost on the way costs the job it was at, which another one then does.
+        Backend. ``serial``: in this process, one job after another. ``loky:2``: in two
+        processes. ``dask:local:2``: in two processes of a new local Dask cluster.
+        ``dask:tcp://host:8786``: on the workers of a Dask scheduler; if a worker is
+        lost, another worker repeats its job.
 
     Raises
     ------
     ValueError
-        If the engine is none of these, or its package is not installed.
+        If the engine is unknown, or its package is not installed.
     OSError
         If there is no scheduler at the address, or a ``loky`` process was killed.
     """
@@ -46,7 +46,7 @@ def run_jobs(
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Keep numeric libraries to one thread: there are as many workers as cores."""
+    """Limit numeric libraries to one thread, as there are as many workers as cores."""
     import sys
 
     import numba

@@ -18,10 +18,10 @@ _NEAR: Final = 1.0  # s: an answer at the end of a part is about that part
 
 
 class WindowGrid(NamedTuple):
-    """Windows on ticks: window k of n has ``width`` ticks, from tick ``k * hop`` on.
+    """Grid of ``n`` windows of ``window`` ticks; window k begins at tick ``k * step``.
 
-    ``begin`` (s, session clock) is that of tick 0, ``rate`` ticks a second (Hz), and
-    ``reach`` how far before a tick the samples lie that its values rest on (s).
+    ``begin`` is the time of tick 0 (s, session clock), ``rate`` the rate of ticks (Hz),
+    and ``reach`` the largest age of the samples that the values of a tick use (s).
     """
 
     n: int
@@ -33,7 +33,7 @@ class WindowGrid(NamedTuple):
 
     @classmethod
     def of(cls, ticks: Block, width: float, hop: float) -> Self:
-        """Return the windows of ``width`` s, one each ``hop`` s, that ticks fill."""
+        """Return the complete windows of ``width`` s, ``hop`` s apart, of ticks."""
         rate = float(ticks.info.rate)
         ticked, step = width * rate, hop * rate
         if ticked % 1 or step % 1:
@@ -57,13 +57,13 @@ class WindowGrid(NamedTuple):
 
     @property
     def supports(self) -> Array:
-        """From when the samples came that a window rests on (s), shape (n,)."""
+        """Time of the earliest sample that a window uses (s), shape (n,)."""
         last = self.ends - 1 / self.rate
         return np.minimum(self.begins, last - self.reach)
 
 
 def source(recording: Recording, streams: Collection[str]) -> Block:
-    """Return the first block of the fastest stream that is read: it counts samples."""
+    """Return the first block of the fastest stream, which defines sample numbers."""
     blocks = [recording.streams[name][0] for name in sorted(streams)]
     if not blocks:
         names = ", ".join(recording.streams) or "nothing"
@@ -72,10 +72,10 @@ def source(recording: Recording, streams: Collection[str]) -> Block:
 
 
 def place(first: Block, grid: WindowGrid) -> dict[str, Any]:
-    """Return which samples of the source each window has and rests on, and when."""
+    """Return the sample range, the support and the times of each window."""
     rate = float(first.info.rate)
     times = (grid.begins, grid.ends, grid.supports)
-    # A sample at the very edge must not move over it by the rounding of a product.
+    # Rounding of a product must not move a sample across the edge of a window.
     numbers = (np.ceil(np.round((t - first.t0) * rate, 6)) for t in times)
     start, stop, rests = (np.maximum(n, 0).astype(np.int64) for n in numbers)
     return {
@@ -88,11 +88,12 @@ def place(first: Block, grid: WindowGrid) -> dict[str, Any]:
 
 
 def labels(recording: Recording, grid: WindowGrid) -> dict[str, Any]:
-    """Return the part of the protocol that each window lies in, and the answers to it.
+    """Return segment, condition label and ratings of each window.
 
-    Parts are the events ``<name>.conditions`` (labelled; the column ``end`` or
-    ``seconds`` says how long) and answers those of ``<name>.ratings``: within a second
-    of the end of a part, they are about it. A recording without parts is one part.
+    Segments are the labelled events ``<name>.conditions``, with an end time in the
+    column ``end`` or a duration in ``seconds``. Ratings are the events
+    ``<name>.ratings``; a rating within a second of the end of a segment belongs to that
+    segment. A recording without conditions is one segment.
     """
     parts = _events(recording, ".conditions")
     ratings_stream = _events(recording, ".ratings")
@@ -117,12 +118,12 @@ def labels(recording: Recording, grid: WindowGrid) -> dict[str, Any]:
 
 
 def values(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
-    """Return the features of each window, why they are missing, and their quality.
+    """Return features, missing reasons and signal quality of each window.
 
-    A feature is the mean of its values at those ticks of the window that rest on
-    samples of the window alone; where a stage remembers longer than the window lasts,
-    it is the value at the last tick. It is missing below ``share`` of answers. What a
-    stage says of a sensor's quality is averaged over the whole window.
+    A feature is the mean of its values at the ticks of the window that use samples of
+    this window alone. If the memory of a stage is longer than the window, the feature
+    is the value at the last tick. It is missing if the proportion of valid values is
+    below ``share``. Signal quality is averaged over the whole window.
     """
     names = ticks.info.names
     selected = [
@@ -151,7 +152,7 @@ def values(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
 
 
 def _quality(ticks: Block, grid: WindowGrid, share: float) -> dict[str, Any]:
-    """Return what was said of the quality of sensors, the mean of each window."""
+    """Return the mean signal quality of the sensors in each window."""
     channels = enumerate(ticks.info.channels)
     indices = {c.name: i for i, c in channels if c.kind == "quality"}
     means = _mean(_cells(ticks.data[:, list(indices.values())], grid), share)
@@ -190,7 +191,7 @@ def _events(recording: Recording, end: str) -> Events | None:
 
 
 def _answer(ratings: Events | None, end: float) -> npt.NDArray[np.float64] | None:
-    """Return the answers given at the end of a part, or about a whole recording."""
+    """Return the ratings at the end of a segment, or those of a whole recording."""
     if ratings is None or not len(ratings):
         return None
     if end == np.inf:

@@ -1,4 +1,4 @@
-"""Attribution of a network's output to bands and electrodes, and its attention."""
+"""Attribution of a network's output to bands and electrodes, and attention maps."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ _MOST: Final = 96  # windows that are looked at
 
 
 def attribution(model: RBTransformer, x: Array, seed: int) -> dict[str, Any]:
-    """Return what moves a network's answers, and its attention.
+    """Return permutation importance of features, and mean attention weights.
 
     Parameters
     ----------
@@ -25,20 +25,20 @@ def attribution(model: RBTransformer, x: Array, seed: int) -> dict[str, Any]:
         Held-out windows, shape (n, E, bands); those with a NaN are excluded, and at
         most 96 of the rest are used.
     seed
-        Seed of the drawn windows and of the windows that replace a feature.
+        Seed of the window selection and of the permutation.
 
     Returns
     -------
     dict
-        ``importance``, (E, bands): by how much the probabilities change, in the mean,
-        when a feature is taken from another window. ``attention``, (E, E): the share of
-        a row's electrode that a column's has, mean over windows, blocks and heads;
-        empty without attention. ``windows``: how many were looked at.
+        ``importance``, (E, bands): mean change of the probabilities when a feature is
+        replaced by its value in another window. ``attention``, (E, E): attention weight
+        of the row's electrode on the column's electrode, mean over windows, blocks and
+        heads; empty without attention. ``windows``: number of windows used.
 
     Notes
     -----
-    A change of answers is no evidence that they are right, and attention is no
-    connectivity: it tells what the network reads, not what parts of a brain do.
+    A change of the output is no evidence that the output is correct. Attention weights
+    describe the inputs that the network uses; they do not measure brain connectivity.
     """
     rng = np.random.default_rng(seed)
     whole = x[np.isfinite(x).all(axis=(1, 2))]
@@ -64,5 +64,5 @@ def attribution(model: RBTransformer, x: Array, seed: int) -> dict[str, Any]:
 
 
 def write(folder: Path, attributions: dict[str, Any]) -> None:
-    """Write it beside the network it is of."""
+    """Write attributions into the folder of the network."""
     (folder / NAME).write_text(json.dumps(attributions) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""Published networks on the signal itself, from braindecode, as models among others."""
+"""Published networks on raw signal windows, from braindecode, for evaluations."""
 
 import warnings
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SHOWN = 256  # windows that are told at once
 
 @dataclass(frozen=True)
 class BraindecodeModel:
-    """A network of braindecode, on windows of the signal.
+    """Classifier with a network of braindecode on windows of the signal.
 
     Parameters
     ----------
@@ -25,7 +25,8 @@ class BraindecodeModel:
         ``EEGNetv4`` (Lawhern et al. 2018) or ``ShallowFBCSPNet`` (Schirrmeister et al.
         2017).
     epochs, batch, rate, decay
-        Of AdamW, with a cosine down to nothing.
+        Number of epochs, batch size, initial learning rate and weight decay of AdamW,
+        with a cosine schedule down to 0.
 
     Notes
     -----
@@ -75,7 +76,7 @@ class BraindecodeModel:
             "n_times": samples,
         }
         if make is models.ShallowFBCSPNet:
-            # By default its last layer spans 30 steps of a longer window.
+            # The default last layer spans 30 steps, as of longer windows.
             settings["final_conv_length"] = "auto"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

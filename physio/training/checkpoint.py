@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: all that the next epoch depends on."""
+"""Checkpoints of a training run: the complete state before the next epoch."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ NAME: Final = "checkpoint.safetensors"
 
 
 class Checkpoints(NamedTuple):
-    """Folder of the checkpoints of a run, written after every ``every`` epochs.
+    """Folder of the checkpoints of a run, and their interval ``every`` in epochs.
 
     A run resumes from the checkpoint of the folder, if there is one.
     """
@@ -25,7 +25,7 @@ class Checkpoints(NamedTuple):
 
 
 def mark(*parts: Any) -> str:
-    """Return a hash of settings and tensors, by which a run knows its checkpoint."""
+    """Return a hash of settings and tensors that identifies the run of a checkpoint."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
@@ -38,18 +38,18 @@ def mark(*parts: Any) -> str:
 def write(
     folder: Path, mark: str, tensors: dict[str, Tensor], losses: Sequence[float]
 ) -> None:
-    """Write a checkpoint, all or nothing: the last one stays until this one is whole.
+    """Write a checkpoint atomically: it replaces the previous one when complete.
 
     Parameters
     ----------
     folder
-        Where to; it is made.
+        Folder of the checkpoint, created if missing.
     mark
-        Of the run: see `mark`.
+        Hash of the run: see `mark`.
     tensors
-        Parameters, the optimiser's state, the random generators' states.
+        Parameters, state of the optimiser, states of the random generators.
     losses
-        Of the epochs so far, written so that they come back bit for bit.
+        Losses of the epochs so far, stored without loss of precision.
     """
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{NAME}.{os.getpid()}.part"
@@ -65,7 +65,7 @@ def read(folder: Path, mark: str) -> tuple[dict[str, Tensor], list[float]] | Non
     Raises
     ------
     ValueError
-        If it is of another run, or damaged.
+        If the checkpoint belongs to another run, or is damaged.
     """
     path = folder / NAME
     if not path.is_file():

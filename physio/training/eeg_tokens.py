@@ -1,4 +1,4 @@
-"""Tables of tokens from data sets of films and videos, in two ways."""
+"""EEG token tables of data sets with films or videos, by two methods."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +16,10 @@ from physio.features.eeg.differential_entropy import BANDS, DifferentialEntropy
 
 FRONT: Final = "eeg.de"
 BEFORE: Final = "before"
-"""Label of the time before second 0 of a trial: rest, a neutral clip."""
+"""Label of the time before second 0 of a trial, as rest or a neutral clip."""
 
 Maker = Callable[[Recording], tuple[Array, dict[str, Any]]]
-"""Tokens of a recording, (n, E, bands), and what places them: columns of n rows."""
+"""Function of a recording: tokens, (n, E, bands), and columns that locate them."""
 
 
 def table(dataset: Dataset, make: Maker) -> pd.DataFrame:
@@ -28,9 +28,9 @@ def table(dataset: Dataset, make: Maker) -> pd.DataFrame:
     Parameters
     ----------
     dataset
-        Data set of trials with one film or video each, which begins at second 0.
+        Data set whose trials have one film or video each, which begins at second 0.
     make
-        `published` or `continuous`, with their settings.
+        Method: `published` or `continuous`, with its settings.
     """
     parts = list(_parts(dataset, make))
     if not parts:
@@ -41,16 +41,17 @@ def table(dataset: Dataset, make: Maker) -> pd.DataFrame:
 def cached_table(
     path: Path | None, mark: str, make: Callable[[], pd.DataFrame]
 ) -> pd.DataFrame:
-    """Return a table that is made once, and kept in a file with a mark of what it is.
+    """Return a table from a cache file, or compute it and write the file.
 
     Parameters
     ----------
     path
-        A Parquet file; None to keep nothing.
+        Parquet file of the cache; None for no cache.
     mark
-        Of settings and data: with another one it is made anew.
+        Hash of settings and data; if it differs from the file's, the table is computed
+        again.
     make
-        Makes it.
+        Function that computes the table.
     """
     if path is None:
         return make()
@@ -68,21 +69,21 @@ def cached_table(
 def published(
     recording: Recording, baseline: float = 0.0, rate: float = 128.0
 ) -> tuple[Array, dict[str, Any]]:
-    """Return a trial's windows as RBTransformer's authors make them.
+    """Return the windows of a trial by the method of RBTransformer's authors.
 
-    512 samples each, 117 from one to the next, from second 0 on, each z-scored as a
-    whole and filtered from rest.
+    Windows have 512 samples with a step of 117 samples, from second 0 on. Each window
+    is z-scored as a whole, and filtered from a zero initial state.
 
     Parameters
     ----------
     recording
-        A trial.
+        Recording of a trial.
     baseline
-        How much (s) of what lies before second 0, from its beginning, is the baseline:
-        as many whole seconds as there are, at most. 0 for none.
+        Duration of the baseline (s), from the beginning of the signal before second 0;
+        limited to the whole seconds available. 0 for no baseline.
     rate
-        What filters are designed for (Hz); 0 for the signal's own. The authors say 128
-        for all data sets.
+        Sampling rate that filters are designed for (Hz); 0 for that of the signal. The
+        authors state 128 for all data sets.
     """
     blocks = _eeg(recording)
     rate_hz = float(blocks[0].info.rate)
@@ -106,16 +107,16 @@ def published(
 def continuous(
     recording: Recording, stage: DifferentialEntropy, every: float
 ) -> tuple[Array, dict[str, Any]]:
-    """Return a trial's windows as a live session has them.
+    """Return the windows of a trial as a live session computes them.
 
     Parameters
     ----------
     recording
-        A trial.
+        Recording of a trial.
     stage
-        Makes the features.
+        Stage that computes the features.
     every
-        From one window to the next (s): a multiple of the stage's hop.
+        Step between windows (s), a multiple of the stage's hop.
     """
     first = _eeg(recording)[0]
     flow = StageRunner(stage, first.info)
@@ -164,7 +165,7 @@ def _named(trial: Trial) -> dict[str, str]:
 
 
 def _eeg(recording: Recording) -> tuple[Block, ...]:
-    """Return the blocks of the stream that has the electrodes."""
+    """Return the blocks of the EEG stream."""
     for blocks in recording.streams.values():
         if blocks and all(c.kind == "eeg" for c in blocks[0].info.channels):
             return blocks
@@ -176,7 +177,7 @@ def _label(recording: Recording) -> str:
 
 
 def _ratings(recording: Recording) -> dict[str, float]:
-    """Return the answers of a trial, as they were given: on the study's scale."""
+    """Return the ratings of a trial on the original scale of the study."""
     ratings = recording.events.get("study.ratings")
     if ratings is None:
         return {}

@@ -1,4 +1,4 @@
-"""Fitting the Gaussian expert: the participant's rest, shrinkage, honest noise."""
+"""Fit of the Gaussian expert: resting baseline, shrinkage, held-out noise."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ class GaussianRecipe:
     Parameters
     ----------
     columns
-        The features, and how each is read: ``raw``, ``sqrt`` or ``log``.
+        Features, each with its transform: ``raw``, ``sqrt`` or ``log``.
     dimensions
-        Which ratings it learns.
+        Ratings that the model is trained on.
     rest
-        How long a participant's rest is (s).
+        Duration of a participant's resting baseline (s).
     settle
-        How long (s) after its beginning a condition is left out.
+        Time excluded after the beginning of a condition (s).
     every
-        Time (s) between the moments that are learned from.
+        Time between the training samples (s).
     shrinks
-        Shrinkages to choose from, by leaving one participant out within the training
-        participants.
+        Candidates of the shrinkage, selected by leave-one-participant-out
+        cross-validation within the training participants.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -49,17 +49,17 @@ class GaussianRecipe:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The features."""
+        """Names of the features."""
         return tuple(name for name, _ in self.columns)
 
     @property
     def picks(self) -> list[int]:
-        """Indices of the learned ratings among all three."""
+        """Indices of the trained ratings among all three."""
         return [DIMENSIONS.index(d) for d in self.dimensions]
 
 
 class TrainingSamples(NamedTuple):
-    """A participant's moments that can be learned from, and how they rested."""
+    """Training samples of a participant, with sums over the resting baseline."""
 
     code: str
     x: Array  # features, prepared, (n, f)
@@ -79,7 +79,7 @@ class FittedGaussian(NamedTuple):
 
 
 def moments(participant: ParticipantData, recipe: GaussianRecipe) -> TrainingSamples:
-    """Return the moments of a participant: in units with ratings, after the rest."""
+    """Return training samples of a participant: rated units after the baseline."""
     rate = float(participant.rows.info.rate)
     transforms = [transform_name for _, transform_name in recipe.columns]
     x = transform(participant.features(recipe.names), transforms)
@@ -100,7 +100,7 @@ def moments(participant: ParticipantData, recipe: GaussianRecipe) -> TrainingSam
 def learned(
     participant: ParticipantData, recipe: GaussianRecipe, over: int
 ) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-    """Yield each unit that is learned from, and its ticks: those from ``over`` on."""
+    """Yield each training unit and its sampled ticks, from tick ``over`` on."""
     ticks = np.arange(len(participant.rows))
     step = max(round(recipe.every * float(participant.rows.info.rate)), 1)
     later = (ticks >= over) & (ticks % step == 0)
@@ -112,7 +112,7 @@ def learned(
 def learn(
     participants: list[TrainingSamples], recipe: GaussianRecipe
 ) -> FittedGaussian:
-    """Fit to participants; shrinkage and noise by leaving each of them out in turn."""
+    """Fit to participants; shrinkage and noise by leave-one-participant-out."""
     folds = []
     for held in participants:
         others = [p for p in participants if p is not held]
@@ -135,16 +135,16 @@ def learn(
 
 
 def rests(participants: list[TrainingSamples], every: float) -> BaselinePrior:
-    """Return how the rests of participants differ, and how features fluctuate in them.
+    """Return the prior of resting baselines, between and within participants.
 
-    A feature that fewer than two participants have at rest, as one that takes a minute
-    to warm up, is measured against participants's means instead. ``every`` is the time
-    (s) between moments.
+    If fewer than two participants have a value of a feature at rest, because it needs a
+    minute to warm up, the participants' means over all samples are used instead.
+    ``every`` is the time between samples (s).
 
     Raises
     ------
     ValueError
-        If fewer than two participants have a feature at all.
+        If fewer than two participants have any value of a feature.
     """
     total = np.stack([p.resting.total for p in participants])
     seconds = np.stack([p.resting.seconds for p in participants])
@@ -171,7 +171,7 @@ def centred(participant: TrainingSamples, rest: BaselinePrior) -> tuple[Array, A
 
 
 def mahalanobis(participant: TrainingSamples, fitted: FittedGaussian) -> Array:
-    """Return the novelty of each moment of a participant to a model, (n,)."""
+    """Return the novelty of each sample of a participant under a model, (n,)."""
     z, extra = centred(participant, fitted.rest)
     return np.array([fitted.model.novelty(row, extra) for row in z])
 
@@ -183,9 +183,10 @@ def _known(unit: RatedSegment, recipe: GaussianRecipe) -> bool:
 def _fluctuation(
     participants: list[TrainingSamples], every: float, longest: int = 24
 ) -> tuple[Array, Array]:
-    """Return variance within units, and for how long (s) a fluctuation lasts.
+    """Return the variance within units, and the correlation time of fluctuations (s).
 
-    Twice the sum of the autocorrelation, up to where it is first not positive.
+    The correlation time is the integral of the autocorrelation over positive and
+    negative lags, truncated at the first value that is not positive.
     """
     f = participants[0].x.shape[1]
     shares, count = np.zeros((longest + 1, f)), np.zeros((longest + 1, f))
@@ -207,7 +208,7 @@ def _fluctuation(
 def fitted(
     participants: list[TrainingSamples], rest: BaselinePrior, recipe: GaussianRecipe
 ) -> tuple[Array, Array]:
-    """Fit to the moments of all participants, against each one's own rest."""
+    """Fit to the baseline-corrected samples of all participants."""
     z = np.concatenate([centred(p, rest)[0] for p in participants])
     ratings = np.concatenate([p.ratings[:, recipe.picks] for p in participants])
     most = 1 + max(int(p.unit.max()) for p in participants)
@@ -221,9 +222,10 @@ def _answers(
     model: Gaussian,
     recipe: GaussianRecipe,
 ) -> tuple[Array, Array]:
-    """Return errors and variances of a model on a participant, units counting the same.
+    """Return squared errors and variances of a model on a participant, per unit.
 
-    Shape (2, d) a unit: mean square error and mean variance.
+    Both are means over the samples of a unit, shape (units, d), so that all units have
+    the same weight.
     """
     z, extra = centred(participant, rest)
     ratings = np.array([model.predict(row, extra) for row in z])[:, :, recipe.picks]
@@ -238,20 +240,20 @@ def _answers(
 
 
 def _noise(answers: list[tuple[Array, Array]]) -> Array:
-    """Return the variance by which participants left out miss more than was said."""
+    """Return the excess of held-out squared error over predicted variance, (d,)."""
     errors, variances = (np.concatenate(parts) for parts in zip(*answers, strict=True))
     return np.maximum(errors.mean(axis=0) - variances.mean(axis=0), 0)
 
 
 def _score(answers: list[tuple[Array, Array]], noise: Array) -> float:
-    """Return the mean log density (nats) of the ratings of participants left out."""
+    """Return the mean log density of the ratings of held-out participants (nats)."""
     errors, variances = (np.concatenate(parts) for parts in zip(*answers, strict=True))
     wide = variances + noise
     return float(np.mean(-0.5 * errors / wide - 0.5 * np.log(2 * np.pi * wide)))
 
 
 def _mean(x: Array) -> Array:
-    """Return the mean of what is there, (f,); NaN where nothing is."""
+    """Return the mean of the finite values, (f,); NaN where there are none."""
     count = np.isfinite(x).sum(axis=0).astype(np.float64)
     total: Array = np.nansum(x, axis=0)
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

@@ -1,4 +1,4 @@
-"""Learning from windows without labels: what hidden electrodes measure."""
+"""Self-supervised pretraining: reconstruction of the features of masked electrodes."""
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,12 @@ _HIDDEN = 0.5
 
 
 class MaskedPretrainer(nn.Module):
-    """A network without its head, and what tells the features of a token.
+    """Network without its head, with a layer that reconstructs features of tokens.
 
     Parameters
     ----------
     model
-        Whose blocks learn.
+        Network whose blocks are trained.
     """
 
     def __init__(self, model: RBTransformer) -> None:
@@ -30,7 +30,7 @@ class MaskedPretrainer(nn.Module):
         self.tell = nn.Linear(model.config.width, model.config.bands)
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """Return the features, (B, E, bands), guessed where ``hidden``, (B, E)."""
+        """Return the features, (B, E, bands), predicted for ``hidden``, (B, E)."""
         tokens = self.model.embed(torch.where(hidden[..., None], self.hidden, x))
         for block in self.model.blocks:
             tokens, _ = block(tokens, None)
@@ -41,21 +41,21 @@ class MaskedPretrainer(nn.Module):
 def fit(
     config: RBTransformerConfig, x: Array, schedule: TrainingConfig, seed: int
 ) -> RBTransformer:
-    """Return a network that has learned to tell the features of hidden electrodes.
+    """Return a network that was trained to predict the features of masked electrodes.
 
-    Half of each window's electrodes are hidden, drawn anew each time; the mean squared
-    error of their features is minimised. The head stays as it was drawn.
+    In each step, a random half of each window's electrodes is masked, and the mean
+    squared error of their features is minimised. The head keeps its initial weights.
 
     Parameters
     ----------
     config
-        Size and kind.
+        Size and kind of the network.
     x
         Features, shape (n, E, bands), none NaN.
     schedule
-        How: epochs, first batch, rates and decay.
+        Training settings: epochs, first batch size, learning rates and weight decay.
     seed
-        Of all chance.
+        Seed of all random numbers.
     """
     with single_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -10,10 +10,10 @@ from physio.core.block import Array, Block
 
 
 class RatedSegment(NamedTuple):
-    """A stretch of time for which a participant gave one set of ratings.
+    """Segment of time for which a participant gave one set of ratings.
 
-    ``begin`` and ``end`` in s on the session clock; ``ratings`` are valence, arousal
-    and dominance on [-1, 1], NaN where there is none, shape (3,).
+    ``begin`` and ``end`` are in s on the session clock; ``ratings`` are valence,
+    arousal and dominance on [-1, 1], NaN where missing, shape (3,).
     """
 
     name: str
@@ -35,6 +35,6 @@ class ParticipantData:
         return np.stack([self.rows.column(name) for name in names], axis=1)
 
     def within(self, unit: RatedSegment, settle: float) -> npt.NDArray[np.bool_]:
-        """Tell which ticks are in a unit, its first ``settle`` s left out."""
+        """Return the mask of the ticks in a unit, without its first ``settle`` s."""
         times = self.rows.times
         return (times >= unit.begin + settle) & (times < unit.end)

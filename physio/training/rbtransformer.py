@@ -1,4 +1,4 @@
-"""RBTransformer as a model among others: trained anew in each fold."""
+"""RBTransformer as a model for evaluations, trained in each fold."""
 
 import json
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ from physio.training.checkpoint import Checkpoints
 from physio.training.trainer import TrainingConfig
 
 CURVE: Final = "curve.json"
-"""In a network's folder: the seed, and the mean loss of each epoch."""
+"""File in a network's folder with the seed and the mean loss of each epoch."""
 
 _ROWS: Final = 1024  # windows that are told at once
 
 
 class Tokens(NamedTuple):
-    """Features of a table, electrode by electrode.
+    """Features of a table, arranged as one token per electrode.
 
     ``x`` has shape (n, electrodes, bands), NaN where a feature is missing.
     """
@@ -41,12 +41,12 @@ class Tokens(NamedTuple):
     bands: tuple[str, ...]
 
     def of(self, wanted: Sequence[str]) -> "Tokens":
-        """Return those of some electrodes, in their order; of all where none is named.
+        """Return the tokens of ``wanted`` electrodes, in order; of all if it is empty.
 
         Raises
         ------
         ValueError
-            If the table has not one of them.
+            If the table lacks one of the electrodes.
         """
         if not wanted:
             return self
@@ -62,8 +62,8 @@ class Tokens(NamedTuple):
 class Trained(NamedTuple):
     """Networks and scaling fitted to a fold's training participants.
 
-    ``networks``: one for each seed; ``electrodes``: those they were trained with;
-    ``scale``: what features are divided by, shape (electrodes, bands).
+    ``networks``: one network for each seed; ``electrodes``: the training electrodes;
+    ``scale``: the divisor of the features, shape (electrodes, bands).
     """
 
     networks: tuple[RBTransformer, ...]
@@ -77,7 +77,7 @@ def tokens(table: pd.DataFrame, front: str) -> Tokens:
     Raises
     ------
     ValueError
-        If there are none, or an electrode has not the bands of another.
+        If there are no such columns, or electrodes have different bands.
     """
     names = [
         c.removeprefix(f"{front}.").split(".")
@@ -99,35 +99,36 @@ def tokens(table: pd.DataFrame, front: str) -> Tokens:
 
 @dataclass(frozen=True)
 class RBTransformerClassifier:
-    """An RBTransformer on the tokens of a table.
+    """Classifier with an RBTransformer on the tokens of a table.
 
     Parameters
     ----------
     network
-        Its size; electrodes, bands, classes and places are those of the table.
+        Size of the network; electrodes, bands, classes and positions are taken from the
+        table.
     schedule
-        How it is trained.
+        Training settings.
     front
-        What the names of the tokens' columns begin with.
+        Prefix of the names of the token columns.
     embedding
-        How electrodes are told apart: see `RBTransformerConfig`.
+        Embedding that identifies electrodes: see `RBTransformerConfig`.
     seeds
-        How many networks are trained, each from another seed; they are averaged.
+        Number of networks, each trained with another seed; their outputs are averaged.
     scale
-        Whether features are divided by their spread in the training rows.
+        Whether to divide features by their standard deviation in the training rows.
     oversample
-        Whether classes are made equally common by SMOTE, in the training rows alone.
+        Whether to balance the classes by SMOTE, in the training rows alone.
     pretrain
-        Epochs in which it first learns, from the training participants's windows
-        without labels, to tell the features of electrodes that are hidden from it.
+        Number of epochs of self-supervised pretraining on the training participants'
+        windows, in which the features of masked electrodes are predicted.
     learns
-        Which electrodes it is trained with; by default all of the table.
+        Training electrodes; by default all of the table.
     present
-        Which electrodes there are in the test; by default those it was trained with.
-        Others than those need ``embedding = "place"``.
+        Electrodes that are present in the test; by default the training electrodes.
+        Other electrodes need ``embedding = "place"``.
     folder
-        Where checkpoints and curves go, a folder a fold; a run that is there goes on.
-        Networks that only choose are not kept.
+        Parent folder of checkpoints and loss curves, with one folder per fold; an
+        interrupted run is resumed. Networks of inner folds are not stored.
     """
 
     network: RBTransformerConfig = field(default_factory=RBTransformerConfig)
@@ -147,7 +148,7 @@ class RBTransformerClassifier:
         return self.answer(self.trained(given), given)
 
     def trained(self, given: FoldData) -> Trained:
-        """Return what is learned from the training rows of a fold."""
+        """Return the networks and scaling fitted to the training rows of a fold."""
         if not given.classes:
             raise ValueError("this network tells classes; its affect head is for live")
         trained = tokens(given.table, self.front).of(self.learns)
@@ -165,7 +166,7 @@ class RBTransformerClassifier:
         return Trained(tuple(networks), trained.electrodes, scale)
 
     def answer(self, trained: Trained, given: FoldData) -> Array:
-        """Return what networks say of the rows of a fold that test."""
+        """Return the mean output of the networks for the test rows of a fold."""
         trained, shown = self._shown(trained, tokens(given.table, self.front))
         x = shown.x[given.fold.test] / trained.scale
         total: Any = 0.0
@@ -179,7 +180,7 @@ class RBTransformerClassifier:
         return np.asarray(total / self.seeds)
 
     def size(self, shape: Tokens, classes: int) -> RBTransformerConfig:
-        """Return the network's settings for some electrodes."""
+        """Return the settings of a network for the given tokens and classes."""
         at: Any = ()
         if self.embedding == "place":
             at = tuple(tuple(p) for p in places(shape.electrodes).tolist())
@@ -193,9 +194,10 @@ class RBTransformerClassifier:
         )
 
     def _shown(self, trained: Trained, tokens: Tokens) -> tuple[Trained, Tokens]:
-        """Return networks for the electrodes of the test, and what these show.
+        """Return networks for the test electrodes, and the tokens of these electrodes.
 
-        An electrode that was not trained with is scaled as the nearest one that was.
+        An electrode outside the training montage has the scale of the nearest training
+        electrode.
         """
         present = self.present or trained.electrodes
         shown = tokens.of(present)
@@ -236,7 +238,7 @@ class RBTransformerClassifier:
 def probabilities(model: RBTransformer, x: Array) -> Array:
     """Return the probabilities of the classes, shape (n, classes).
 
-    Electrodes with a band missing are left out; a row without any is NaN.
+    Electrodes with a missing band are masked; a row without any electrode is NaN.
     """
     batch: Any = np.isfinite(x).all(axis=2)
     some = batch.any(axis=1)
@@ -260,9 +262,10 @@ def oversampled(x: Array, y: Any, seed: int) -> tuple[Array, Any]:
     Parameters
     ----------
     x, y
-        Of the training rows alone: what is made up lies between two of them.
+        Windows and classes of the training rows alone; each synthetic window lies
+        between two of them.
     seed
-        Which two, and where between.
+        Seed of the selection of the pairs and of the positions between them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Storing what was trained."""
+"""Storage of trained weights."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -19,7 +19,7 @@ def minimal_card(
     origin: Origin,
     supports: tuple[str, ...],
 ) -> model_card.ModelCard:
-    """Return a card on which only what is needed to run the weights is written."""
+    """Return a model card with only the fields that are needed to run the weights."""
     return model_card.ModelCard(
         use=use,
         config={},
@@ -45,20 +45,20 @@ def store(
     prior: tuple[Array, Array],
     more: Mapping[str, Array] = MappingProxyType({}),
 ) -> model_card.Weights:
-    """Store a model with its card, on which the model's settings are filled in.
+    """Store a model with its card, to which the model's settings are added.
 
     Parameters
     ----------
     folder
-        Where to; its last part is the name of the weights.
+        Folder of the weights; its last part is their name.
     card
-        What they are.
+        Model card of the weights.
     model, rest
-        What was trained.
+        Trained model, and prior of the resting baselines.
     prior
-        Mean and standard deviation of the ratings where nothing is known, (3,) each.
+        Mean and standard deviation of the ratings without any feature, (3,) each.
     more
-        Other arrays: ``density.limit``, ``participant.cov``.
+        Additional arrays: ``density.limit``, ``participant.cov``.
     """
     arrays = {f"model.{k}": v for k, v in model.arrays().items()}
     arrays |= {f"rest.{k}": v for k, v in rest.arrays().items()}
@@ -68,7 +68,7 @@ def store(
 
 
 def results_text(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """Return rows of results as a card has them."""
+    """Return rows of results as text for the figures of a card."""
     return {
         f"{r['model']}: {r['metric']}": f"{r['mean']:.2f} "
         f"({r['low']:.2f} to {r['high']:.2f})"

@@ -1,7 +1,7 @@
-"""Fitting a network by gradient descent: the same seed gives the same weights.
+"""Training of a network by gradient descent, deterministic for a given seed.
 
-All windows lie in memory as one tensor; a step takes rows of it. A run that is stopped
-resumes from its last checkpoint, and ends with the same bits.
+All windows are held in memory as one tensor; a step uses a subset of its rows. A run
+that is stopped resumes from its last checkpoint, and gives the same bits.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,22 +32,22 @@ ProgressCallback = Callable[[int, float], None]
 class TrainingConfig:
     """Training settings of a network; the defaults are RBTransformer's published ones.
 
-    AdamW, a cosine from ``rate`` down to ``floor`` over the epochs, and no early
-    stopping: the last epoch counts.
+    The optimiser is AdamW, with a cosine schedule from ``rate`` down to ``floor`` over
+    the epochs. There is no early stopping: the weights of the last epoch are used.
 
     Parameters
     ----------
     epochs
         Passes over all windows.
     batches
-        Batch sizes; each for an equal part of the epochs.
+        Batch sizes, each used for an equal part of the epochs.
     rate, decay, floor
-        Of AdamW: first learning rate, weight decay, last learning rate.
+        Initial learning rate, weight decay and final learning rate of AdamW.
     clip
-        Greatest norm of the gradient; 0 for no clipping.
+        Maximum norm of the gradient; 0 for no clipping.
     missing
-        Greatest proportion of electrodes that is dropped at random, drawn for each
-        window, so that the network tolerates missing electrodes. At least one stays.
+        Maximum proportion of electrodes that are dropped at random, drawn for each
+        window, so that the network tolerates missing electrodes. At least one remains.
     jitter
         Standard deviation of the noise added to the features: one part common to a band
         of all electrodes of a window, one of equal size for each electrode. It stands
@@ -55,7 +55,8 @@ class TrainingConfig:
     precision
         ``bfloat16`` computes products in 16 bits.
     compile
-        True to compile the network first: takes half a minute and a C++ compiler.
+        True to compile the network first, which takes half a minute and requires a C++
+        compiler.
     device
         Device of torch: ``cpu``, ``cuda``.
     threads
@@ -85,7 +86,7 @@ class TrainingConfig:
             raise ValueError(f"missing must be from 0 to below 1, not {self.missing}")
 
     def batch(self, epoch: int) -> int:
-        """Return how many windows a step of an epoch has."""
+        """Return the batch size of an epoch."""
         return self.batches[epoch * len(self.batches) // self.epochs]
 
     def rate_of(self, epoch: int) -> float:
@@ -95,7 +96,7 @@ class TrainingConfig:
 
 
 class Fit(NamedTuple):
-    """A network that was fitted, and the mean loss of each epoch's steps."""
+    """Trained network, and the mean loss over the steps of each epoch."""
 
     model: RBTransformer
     losses: tuple[float, ...]
@@ -121,13 +122,14 @@ def fit(
     x
         Features, shape (n, E, bands); an electrode with a NaN is left out.
     y
-        Class numbers, shape (n,); or ratings, shape (n, 3), NaN where there is none.
+        Class numbers, shape (n,); or ratings, shape (n, 3), NaN where missing.
     schedule
         Training settings.
     seed
-        Seed of the initial weights, the order, dropout and all other random numbers.
+        Seed of the initial weights, the order of windows, dropout and all other random
+        numbers.
     begin
-        A network of the same config whose weights are the initial ones.
+        Network of the same config that provides the initial weights.
     checkpoints
         Folder and interval of checkpoints; by default none are written.
     on_progress
@@ -136,7 +138,7 @@ def fit(
     Raises
     ------
     ValueError
-        If the folder has a checkpoint of other settings or data.
+        If the folder contains a checkpoint of other settings or data.
     """
     threads = single_thread() if schedule.threads == 1 else nullcontext()
     with threads, torch.random.fork_rng(_cards(schedule)):
@@ -169,7 +171,7 @@ def fit(
 
 
 class Run:
-    """A network in training: its optimiser, its windows, and its random bits.
+    """State of a training run: network, optimiser, windows and random bits.
 
     Parameters
     ----------
@@ -224,7 +226,7 @@ class Run:
         x, mask = self._varied(rows)
         if self.noise is not None:
             self.noise.draw()
-        # A last batch that is smaller would have to be compiled on its own.
+        # A smaller last batch would require a separate compilation.
         whole = len(rows) == self.schedule.batches[0]
         terms = self.compiled if self.compiled is not None and whole else self._terms
         self.optimizer.zero_grad()
@@ -242,7 +244,7 @@ class Run:
         return torch.stack(list(terms.values())).sum()
 
     def _varied(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return windows with noise, and the mask of electrodes that stay."""
+        """Return windows with added noise, and the mask of remaining electrodes."""
         jitter, missing = self.schedule.jitter, self.schedule.missing
         x, mask = self.x[rows], None if self.present is None else self.present[rows]
         b, e, _ = x.shape
@@ -261,7 +263,7 @@ class Run:
         return x, selected | (none & first)
 
     def store(self, folder: Path, mark: str, losses: Sequence[float]) -> None:
-        """Write all that the next epoch depends on."""
+        """Write a checkpoint with the complete state before the next epoch."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         states = self.optimizer.state_dict()["state"]
         for i, state in states.items():
@@ -289,14 +291,14 @@ class Run:
 
 
 class RandomBits:
-    """The random bits of all dropout layers, drawn at once, and so in place.
+    """Random bits of all dropout layers, drawn together and in place.
 
-    Drawn outside of the network, they are an input of it: compiled or not, the same
-    seed leaves out the same numbers.
+    The bits are drawn outside of the network and are an input to it. The same seed
+    therefore drops the same units in a compiled and in an uncompiled network.
     """
 
     def __init__(self, model: torch.nn.Module, like: Tensor) -> None:
-        """Give each layer its part of the bits; a pass of ``like`` shows how much."""
+        """Assign bits to each layer; a forward pass of ``like`` gives their numbers."""
         layers = [m for m in model.modules() if isinstance(m, Dropout)]
         state = torch.get_rng_state()
         with torch.no_grad():
@@ -309,7 +311,7 @@ class RandomBits:
             layer.bits = part.view(torch.int16)
 
     def draw(self) -> None:
-        """Draw anew, for the next step."""
+        """Draw new bits for the next step."""
         self._bits.random_(-(2**63), None)
 
 

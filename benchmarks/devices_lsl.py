@@ -34,7 +34,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
 
 
 def _through(rate: int, chunk: int) -> dict[str, Any]:
-    """Send 32 channels from another process; read and filter them; measure their age."""
+    """Send 32 channels from another process; read, filter, and measure their age."""
     which = f"physio-bench-{rate}"
     line = [sys.executable, "-c", SENDER, str(rate), str(chunk), which]
     late: list[float] = []

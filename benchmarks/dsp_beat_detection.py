@@ -127,9 +127,7 @@ def _row(kind: str, x: Array, process: Callable[..., Any], key: str) -> Row:
     fast, slow = interleaved(ours, peer, 3)
     mine = events_from_grid(ours()).times
     true = known[0]
-    inside = (true > 5) & (
-        true < len(x) / 100 - 2
-    )  # after warm-up and before the delay
+    inside = (true > 5) & (true < len(x) / 100 - 2)  # without both edges
     mine = mine[(mine > 5) & (mine < len(x) / 100 - 2)]
     name = f"neurokit2 {'ecg' if kind == 'ecg' else 'ppg'}_process"
     work = f"beats, 5 min of {'ECG' if kind == 'ecg' else 'PPG'} at 100 Hz"

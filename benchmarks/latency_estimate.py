@@ -57,7 +57,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
 
 
 def _session() -> tuple[list[list[Item]], PipelineConfig, float]:
-    """Return the items of each poll, the pipeline, and the duration."""
+    """Return the items of each poll, the pipeline on them, and the time of its begin."""
     clock = FastClock()
     headset = Headset(
         name="head", clock=clock, channels=CHANNELS, rate=Fraction(512),
@@ -72,7 +72,7 @@ def _session() -> tuple[list[list[Item]], PipelineConfig, float]:
             clock.wait(POLL)
             looks.append([*headset.read(), *band.read()])
     if names := [n for n in model_card.shipped_names() if n.startswith("published-")]:
-        kinds = ("eeg", "eda", "motion")  # kinds with all their channels
+        kinds = ("eeg", "eda", "motion")  # sensors that these devices have completely
         experts = tuple(Expert(n) for n in names if n.rpartition("-")[2] in kinds)
         heart = Expert("published-heart", ("heart",))
         whole = (*experts, heart) if "published-heart" in names else experts

@@ -19,7 +19,7 @@ ROUNDS: Final = 4
 
 
 class Plain(nn.Module):
-    """The published network from standard modules, as `torch.nn.Dropout`."""
+    """The published network from standard modules such as `torch.nn.Dropout`."""
 
     def __init__(self, width: int = 128, heads: int = 6, head: int = 32) -> None:
         super().__init__()

@@ -97,8 +97,8 @@ def _between(times: Array, limits: tuple[float, float]) -> Array:
 def matched(detected: Array, true: Array, close: float) -> Array:
     """Return the delay of each detected event with a true event of its own (s).
 
-    A common delay, such as the pulse transit time, is removed: the usual distance to
-    the nearest true event is subtracted before matching.
+    A common delay, such as the pulse transit time, does not prevent a match: the median
+    distance to the nearest true event is subtracted before matching.
     """
     if not len(detected) or not len(true):
         return np.empty(0)

@@ -201,7 +201,7 @@ def _designed(
 
 
 class Recursive(Stage):
-    """Filter of second-order sections: base class of the filters below.
+    """Filter of second-order sections: the base class of the filters below.
 
     Gaps of up to ``bridge`` seconds are bridged: the filter runs on with the last valid
     sample held, and its output is the incoming NaN. After a longer gap, and at the
@@ -262,7 +262,7 @@ class Lowpass(Recursive):
     `scipy.signal.sosfilt` on the sections of `scipy.signal.butter`, from the steady
     state of the first sample; there is no other deviation. Shape (n, channels) to (n,
     channels), in the input's unit. The delay is that of the filter at each frequency,
-    and not in the channels.
+    and the channels do not declare it.
     """
 
     high: float = 1.0
@@ -294,7 +294,7 @@ class Highpass(Recursive):
     `scipy.signal.sosfilt` on the sections of `scipy.signal.butter`, from the steady
     state of the first sample; there is no other deviation. Shape (n, channels) to (n,
     channels), in the input's unit. The delay is that of the filter at each frequency,
-    and not in the channels.
+    and the channels do not declare it.
     """
 
     low: float = 0.5
@@ -326,7 +326,7 @@ class Bandpass(Recursive):
     the bilinear transform. `scipy.signal.sosfilt` on the sections of
     `scipy.signal.butter`, from the steady state of the first sample; there is no other
     deviation. Shape (n, channels) to (n, channels), in the input's unit. The delay is
-    that of the filter at each frequency, and not in the channels.
+    that of the filter at each frequency; the channels do not declare it.
     """
 
     low: float = 0.5
@@ -361,7 +361,7 @@ class Notch(Recursive):
     H(z) = (z^2 - 2 z cos w + 1) / (z^2 - 2 r z cos w + r^2), scaled to 1 far from
     ``freq``. It begins in the steady state of the first sample; there is no other
     deviation. Shape (n, channels) to (n, channels), in the input's unit. The delay is
-    that of the filter at each frequency, and not in the channels.
+    that of the filter at each frequency; the channels do not declare it.
     """
 
     freq: float = 50.0

@@ -105,7 +105,7 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
         usable = readable_header(path)
     try:
         with usable as (header, notes), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on headers; what matters is checked here
+            warnings.simplefilter("ignore")  # on headers; they are checked here
             if is_edf and not read_signals(path):
                 return _annotations_only(path, participant)
             raw = mne.io.read_raw(header, preload=False, verbose="error")

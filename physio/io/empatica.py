@@ -18,13 +18,13 @@ from physio.core.input_file import refuse_endless
 from physio.core.recording import Recording
 
 MEMBER: Final = 512 * 2**20
-"""The largest file of an export that is read (bytes); a day of BVP has 40 MB."""
+"""Maximum size of a file in an export (bytes); a day of BVP has 40 MB."""
 
 RATIO: Final = 200
 """Largest ratio of a file's size to its packed size, above `SMALL` bytes."""
 
 SMALL: Final = 2**20
-"""Size (bytes) up to which any ratio is allowed: an idle sensor packs very well."""
+"""Size (bytes) up to which any ratio is allowed: a constant signal packs very well."""
 
 NAMES: Final = ("ACC.csv", "BVP.csv", "EDA.csv", "HR.csv", "IBI.csv", "TEMP.csv")
 """The tables of an export; ``HR.csv`` is not read."""
@@ -65,9 +65,9 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read an Empatica E4 export.
 
     Streams ``e4.eda`` (uS), ``e4.bvp`` (no unit), ``e4.acc`` (g) and ``e4.temp``
-    (degC), each where the export has it; events ``e4.ibi`` (s from beat to beat) and
+    (degC), if the export contains them; events ``e4.ibi`` (s from beat to beat) and
     ``e4.tags`` (the button). Second 0 of the session clock is the earliest start of a
-    stream; ``about["begin_unix"]`` is that moment in Unix seconds.
+    stream; ``about["begin_unix"]`` is that time in Unix seconds.
 
     Parameters
     ----------
@@ -82,13 +82,13 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     FileNotFoundError
         If there is no such file or folder.
     ValueError
-        If it is no E4 export, a damaged or a hostile one; the message names the file,
-        the line, the value and what would be right.
+        If it is not an E4 export, or a damaged or malicious one; the message names the
+        file, the line, the value and the expected value.
 
     Notes
     -----
-    ``HR.csv`` is left out: the manufacturer computes it from the whole session,
-    including later samples, so it cannot be the input of an online method.
+    ``HR.csv`` is not read: the manufacturer computes it from the whole session,
+    including later samples, so that it cannot be the input of an online method.
     """
     path = Path(path)
     files = _files(path)
@@ -172,7 +172,7 @@ def _sorted_events(
 
 
 def _table(at: str, text: bytes, width: int) -> _Table:
-    """Return one signal: a line with its start, one with its rate, then samples."""
+    """Return one signal: a line with the start, a line with the rate, then samples."""
     lines = text.split(b"\n", 2)
     begin = _header(at, 1, lines, width, "the start in Unix seconds")
     rate = _header(at, 2, lines, width, "the rate in Hz")
@@ -206,7 +206,7 @@ def _rows(at: str, text: bytes, width: int, *, skipped: int) -> Array:
         rows = np.empty((0, 0))
     if rows.shape[1] == width and np.isfinite(rows).all():
         return rows
-    # Line by line only to locate the fault: it is slow.
+    # Reading line by line is slow and serves only to locate the fault.
     for line, fields in enumerate(text.split(b"\n"), start=skipped + 1):
         values = fields.split(b",")
         if not fields.strip():
@@ -283,8 +283,8 @@ def _check(path: Path, sizes: list[tuple[str, int]]) -> None:
 def _members(path: Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Return the members of a zip file to read, by base name; refuse a hostile one.
 
-    Nothing is extracted, so no name leads outside; but a zip file with such names does
-    not come from Empatica.
+    Nothing is extracted, so that no name can refer to a place outside; but a zip file
+    with such names does not come from Empatica.
     """
     members: list[tuple[PurePosixPath, zipfile.ZipInfo]] = []
     for member in file.infolist():

@@ -25,9 +25,9 @@ _LARGEST: Final = 2**31  # bytes
 def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read a recording of Mind Monitor.
 
-    Streams ``muse.eeg`` (uV) and ``muse.acc`` (g), at the rate that the rows have by
-    their stamps; events ``muse.elements``, such as blinks and markers. Second 0 of the
-    session clock is the first row.
+    Streams ``muse.eeg`` (uV) and ``muse.acc`` (g), at the sampling rate derived from
+    the stamps of the rows; events ``muse.elements``, such as blinks and markers. Second
+    0 of the session clock is the first row.
 
     Parameters
     ----------
@@ -41,15 +41,16 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no such file, damaged, or too short to measure the rate.
+        If the file has another format, is damaged, or is too short to measure the rate.
 
     Notes
     -----
-    The app stamps to a millisecond and writes rows in bursts: rows count as evenly
-    spaced, at 256 Hz where they come within a tenth of that, else at the mean rate of
-    the file, to a tenth of a Hz. The rate depends on the app's settings; below 256 Hz
-    samples are left out, and the spectrum is aliased. The mean that the headband adds
-    (about 800 uV) stays; the app's own band powers are left out.
+    The app stamps to a millisecond and writes rows in bursts: rows are therefore taken
+    as evenly spaced, at 256 Hz if the mean rate is within a tenth of that, else at the
+    mean rate of the file, rounded to a tenth of a Hz. The rate depends on the app's
+    settings; below 256 Hz samples are left out, and the spectrum is aliased. The offset
+    of the headband (about 800 uV) is not removed; the app's own band powers are not
+    read.
     """
     path = existing_file(path)
     if path.stat().st_size > _LARGEST:
@@ -106,7 +107,7 @@ def _rows(
     for line, row in enumerate(table, start=2):
         stamp = row["TimeStamp"]
         try:
-            # Without a zone, as it is written; only differences are used.
+            # Without a time zone, as in the file; only differences are used.
             at = (datetime.fromisoformat(stamp) - datetime(1970, 1, 1)).total_seconds()
             if row["Elements"]:
                 elements.append((at, row["Elements"]))

@@ -19,7 +19,7 @@ _REFERENCES: Final = (
 )
 _LOBES: Final = frozenset(("a1", "a2", "m1", "m2"))
 _BIOSEMI: Final = re.compile(r"a([3-9]|[12]\d|3[0-2])|b([1-9]|[12]\d|3[0-2])")
-"""Names of BioSemi's caps only, whose ``A1`` and ``C3`` are other places."""
+"""Names found only on BioSemi's caps, where ``A1`` and ``C3`` are other positions."""
 
 
 def places(names: Sequence[str]) -> Array:
@@ -28,12 +28,13 @@ def places(names: Sequence[str]) -> Array:
     Parameters
     ----------
     names
-        Of the electrodes, upper or lower case: ``Fp1``, ``FPZ``, ``T3`` or ``T7``.
+        Names of the electrodes, in upper or lower case: ``Fp1``, ``FPZ``, ``T3`` or
+        ``T7``.
 
     Returns
     -------
     ndarray
-        To the right, to the front, and up.
+        Coordinates to the right, to the front, and upwards.
 
     Raises
     ------
@@ -42,11 +43,12 @@ def places(names: Sequence[str]) -> Array:
 
     Notes
     -----
-    MNE's template head; the sphere's centre is that which fits all its electrodes best.
-    ``CB1`` and ``CB2`` of SEED's cap are taken for ``PO9`` and ``PO10``. A prefix
-    ``EEG``, trailing dots, and a reference as in ``Fp1-REF``, ``Fp1-A1`` or ``Fp1:M1``
-    do not change the place; bipolar channels such as ``Fp1-F7`` have none. In BioSemi's
-    own numbering, ``A1`` to ``H32``, no name is of the 10-05 system.
+    Positions are from MNE's template head; the centre of the sphere is the best fit to
+    all its electrodes. ``CB1`` and ``CB2`` of SEED's cap are taken for ``PO9`` and
+    ``PO10``. A prefix ``EEG``, trailing dots, and a reference as in ``Fp1-REF``,
+    ``Fp1-A1`` or ``Fp1:M1`` do not change the position; bipolar channels such as
+    ``Fp1-F7`` have no position. The names of BioSemi's own numbering, ``A1`` to
+    ``H32``, are not of the 10-05 system.
     """
     known = _known()
     keys = _keys(names)
@@ -77,7 +79,7 @@ def nearest(names: Sequence[str], among: Sequence[str]) -> list[int]:
 
 
 def electrode(label: str) -> str:
-    """Return the electrode of a label, in small letters, without its reference."""
+    """Return the electrode of a label, in lower case, without its reference."""
     key = re.sub(r"^eeg[ _]+", "", label.strip().lower()).rstrip(". ")
     match = re.fullmatch(rf"([a-z]+\d*[a-z]?) ?[-:/_ ] ?{_REFERENCES}", key)
     if match and match[1] not in _LOBES:

@@ -50,8 +50,8 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read a recording of the OpenBCI GUI, version 5 or later.
 
     Streams ``<board>.eeg`` (uV) and ``<board>.acc`` (g), events ``<board>.markers``,
-    equal to those of `physio.io.brainflow` for the same session. Times and losses come
-    from the sample counter.
+    identical to those of `physio.io.brainflow` for the same session. Times and losses
+    come from the sample counter.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no such file or a damaged one; the message names the line.
+        If the file has another format or is damaged; the message names the line.
 
     Notes
     -----
-    Electrode names are those of OpenBCI's standard montage for the Cyton and its
-    Daisy; of any other board channels are called ``ch1``, ``ch2`` ... A last line
-    without an end is left out; ``about`` then has ``incomplete``.
+    Electrode names are those of OpenBCI's standard montage for the Cyton and its Daisy;
+    channels of any other board are named ``ch1``, ``ch2`` ... An incomplete last line
+    is omitted; ``about`` then has ``incomplete``.
     """
     path = existing_file(path)
     text = path.read_text("utf-8", "replace")

@@ -38,12 +38,12 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no such file or a damaged one.
+        If the file has another format or is damaged.
 
     Notes
     -----
-    Counts are converted by the formulas of WESAD's authors: 16 bits, 3 V. At the ends
-    of the thermistor's range, temperature is NaN.
+    Counts are converted by the formulas of WESAD's authors: 16 bits, 3 V. Temperature
+    is NaN at the ends of the thermistor's range.
     """
     path = existing_file(path)
     if path.stat().st_size > _LARGEST:

@@ -1,4 +1,4 @@
-"""Descriptions of LSL streams, as a network or an XDF file has them."""
+"""Descriptions of LSL streams from a network or an XDF file."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from physio.io.channel_kinds import ChannelKind, channel_kind, stream_kind
 from physio.io.units import LONGEST, read_unit, unit_note
 
 MOST_CHANNELS: Final = 100_000
-"""The most channels of a stream that are read."""
+"""Maximum number of channels of a stream."""
 
 _NO_XML: Final = re.compile(
     "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # XML 1.0, section 2.2
@@ -42,9 +42,9 @@ class StreamHeader:
     factors
         Factor that converts each channel to its unit; empty for texts.
     text
-        Whether the samples are texts, as in marker streams.
+        True if the samples are texts, as in marker streams.
     notes
-        Sentences on what the description does not state.
+        Notes on properties that the description does not state.
     """
 
     info: StreamInfo
@@ -54,10 +54,10 @@ class StreamHeader:
 
 
 def clean_xml(text: str) -> str:
-    """Return XML without what a parser refuses.
+    """Return XML without characters that a parser refuses.
 
-    Programs write labels as they are: control characters are left out, and an ``&``
-    that begins no reference stands for itself.
+    Some programs write labels without escaping them. Control characters are removed,
+    and an ``&`` that begins no reference is escaped.
     """
     text = _REFERENCE.sub(_resolved, text[max(text.find("<"), 0) :])
     return _AMPERSAND.sub("&amp;", _NO_XML.sub("", text))
@@ -69,7 +69,7 @@ def parse_xml(xml: str | bytes) -> ElementTree.Element:
     Raises
     ------
     ValueError
-        If it is no XML.
+        If the text is not XML.
     """
     text = xml if isinstance(xml, str) else xml.decode("utf-8", "replace")
     try:
@@ -90,20 +90,20 @@ def read_header(
 
     Names of channels come from ``label`` or ``name``, kind and unit from ``type``,
     label and ``unit``, if present; otherwise from the stream's type. Without a unit,
-    the usual one of the kind is assumed, and `StreamHeader.notes` says so. A unit that
-    is unknown stays as it is, and nothing is scaled.
+    the usual one of the kind is assumed, and `StreamHeader.notes` reports it. An
+    unknown unit is unchanged, and values are not scaled.
 
     Parameters
     ----------
     root
         Root of the XML: see `parse_xml`.
     name, participant
-        Name of the stream in the session, and code of the participant who wears it.
+        Name of the stream in the session, and code of the participant.
 
     Raises
     ------
     ValueError
-        If its rate or its number of channels is no number that a stream can have.
+        If the rate or the number of channels is invalid.
     """
     text = _text(root, "channel_format") == "string"
     rate = _rate(_text(root, "nominal_srate"), name)
@@ -159,8 +159,8 @@ def unique(names: Iterable[str]) -> list[str]:
 def _exact(root: ElementTree.Element, info: StreamInfo) -> StreamInfo | None:
     """Return the description that an outlet of this package sends, or None.
 
-    Name, participant and rate are the receiver's: the sender's name of the stream and
-    its participant's code stay with the sender, and its ticks can come late.
+    Name, participant and rate are set by the receiver: the sender's stream name and
+    participant code are not transmitted, and its ticks can be late.
     """
     try:
         table = json.loads(_text(root, "desc/physio/stream"))
@@ -221,7 +221,7 @@ def _origin(text: str) -> Origin:
 
 
 def _label(text: str) -> str:
-    """Return a label on one line, and of a length that a table can hold."""
+    """Return a label on one line, shortened for tables."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return (
         text
@@ -231,7 +231,7 @@ def _label(text: str) -> str:
 
 
 def _resolved(reference: re.Match[str]) -> str:
-    """Return a numeric reference, or nothing if XML forbids its character."""
+    """Return a numeric reference, or an empty text if XML forbids its character."""
     code = int(reference[1], 16) if reference[1] else int(reference[2])
     allowed = code <= 0x10FFFF and not _NO_XML.fullmatch(chr(code))
     return reference[0] if allowed else ""

@@ -1,4 +1,4 @@
-"""Units as devices and files write them."""
+"""Units in the spellings of devices and files."""
 
 import re
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from typing import Final, NamedTuple
 from unicodedata import normalize
 
 LONGEST: Final = 64
-"""The most characters of a unit or a label that are kept."""
+"""Maximum number of characters of a unit or a label."""
 
 
 class UnitReading(NamedTuple):
     """Unit of a channel, and the factor that converts its values to it.
 
-    ``assumed`` is True if the description states no unit, so that the usual unit of the
-    channel's kind stands in.
+    ``assumed`` is True if the description states no unit and the usual unit of the
+    channel's kind is used instead.
     """
 
     unit: str
@@ -37,7 +37,7 @@ def _multiples(quantity: str, symbols: str, names: str) -> dict[str, _Known]:
         known = _Known(quantity, exponent, f"{prefix}{quantity}")
         for symbol in symbols.split():
             table[f"{prefix}{symbol}"] = known
-            if symbol != "s":  # "millis" are a time
+            if symbol != "s":  # "millis" is a unit of time
                 table[f"{word}{symbol}"] = known
         for name in names.split():
             table |= {f"{prefix}{name}": known, f"{word}{name}": known}
@@ -85,7 +85,7 @@ _SI: Final = frozenset({"uV", "uS"})
 """Usual units that are 1e-6 of the SI unit, to which a bare power of ten refers."""
 
 _MU: Final = ("\x83\xca", "\xc2\xb5", "\xce\xbc", "\xb5", "\u03bc", "\ufffd")
-"""The micro sign, also if decoded by the wrong table, or replaced by a decoder."""
+"""The micro sign, including its forms after decoding errors."""
 
 
 def decode_unit(field: bytes) -> str:
@@ -114,28 +114,28 @@ def quantity(text: str) -> str:
 
 
 def read_unit(text: str, usual: str = "1") -> UnitReading:
-    """Return the unit that a description states, and the factor of values.
+    """Return the unit in a description, and the factor of its values.
 
     Parameters
     ----------
     text
-        As in the description: ``"microvolts"``, ``"\N{MICRO SIGN}V"``, ``"-6"``, or
-        nothing.
+        Unit in the description: ``"microvolts"``, ``"\N{MICRO SIGN}V"``, ``"-6"``, or
+        an empty text.
     usual
         Unit of this package for the channel's kind, as ``"uV"``.
 
     Returns
     -------
     UnitReading
-        Decimal multiples of the usual unit are converted to it. All others, also those
-        that are unknown, stay as they are, with factor 1. Without any unit the usual
+        Decimal multiples of the usual unit are converted to it. All other units,
+        including unknown ones, are unchanged, with factor 1. Without a unit the usual
         one is assumed.
 
     Notes
     -----
     A bare power of ten, as ``-6``, refers to the SI unit of the kind (volts, siemens),
-    as in MNE-LSL. Of ``S`` and ``s``, the former is siemens and the latter seconds,
-    unless conductance is usual.
+    as in MNE-LSL. ``S`` means siemens and ``s`` seconds; if the usual unit is a
+    conductance, both mean siemens.
     """
     text = plain(text)
     if text.lower() in _NO_UNIT:
@@ -155,19 +155,19 @@ def read_unit(text: str, usual: str = "1") -> UnitReading:
 
 
 def _find(text: str, usual: str) -> _Known | None:
-    """Return the entry of a spelling; the case tells siemens from seconds."""
+    """Return the entry of a spelling; the case distinguishes siemens from seconds."""
     key = text.lower().replace(" ", "").replace("_", "")
     siemens = text in ("S", "mS", "uS", "nS") or usual == "uS"
     return (_SIEMENS.get(key) if siemens else None) or _KNOWN.get(key)
 
 
 def unit_note(name: str, text: str, usual: str, channels: Sequence[str]) -> str:
-    """Return a sentence on a unit that is missing or unknown; empty if it is neither.
+    """Return a note on a missing or unknown unit; empty for a known one.
 
     Parameters
     ----------
     name, channels
-        The stream, and those of its channels that state ``text``.
+        Name of the stream, and its channels with the unit ``text``.
     text, usual
         As in `read_unit`.
     """

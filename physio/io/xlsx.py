@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from physio.core.input_file import existing_file
 
 LARGEST: Final = 64 * 2**20
-"""The largest part of a file that is read (bytes, unpacked)."""
+"""Maximum unpacked size of a part of a file (bytes)."""
 
 _MAIN: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _CELL: Final = re.compile(r"[A-Z]{1,3}[1-9][0-9]{0,6}")
@@ -36,7 +36,7 @@ def read(path: str | Path, number: int = 1) -> dict[str, str]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no such file, a damaged one, or too large.
+        If the file has another format, is damaged, or is too large.
     """
     path = existing_file(path)
     try:

@@ -35,32 +35,32 @@ def load(
     path
         The file.
     names
-        Variables, as a file pattern: ``"*_eeg7"``.
+        Names of the variables, as a file pattern: ``"*_eeg7"``.
     within
-        Path of the values to be read: ``"DREAMER/Data/0/"``.
+        Path of the values to read: ``"DREAMER/Data/0/"``.
     seconds, memory
         Limits of the parser (s, bytes).
 
     Returns
     -------
     dict of ndarray
-        Numbers and texts by their path: fields by name and, in cells and arrays of
-        structs, places from 0 in MATLAB's order, ``"DREAMER/Data/0/EEG/stimuli/17"``.
-        A text is an array of one text.
+        Numbers and texts by path. A path consists of the names of fields and, in cells
+        and arrays of structs, of indices from 0 in MATLAB's order,
+        ``"DREAMER/Data/0/EEG/stimuli/17"``. A text is an array with one element.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it cannot be read within the limits; the message gives the reason.
+        If the file cannot be read within the limits; the message gives the reason.
 
     Notes
     -----
-    SciPy's parser is not safe for untrusted files: a crafted file crashes it. It runs
-    in another process, which the operating system keeps within its limits, and returns
-    plain arrays only. Where the system has no limits of memory (Windows) only the time
-    is limited.
+    SciPy's parser is not safe for untrusted files: a crafted file crashes it. It
+    therefore runs in another process, whose limits the operating system enforces and
+    which returns plain arrays only. On systems without memory limits (Windows) only the
+    time is limited.
     """
     path = existing_file(path)
     with path.open("rb") as file:
@@ -77,7 +77,7 @@ def load(
         output = Path(folder) / "arrays.npz"
         _parse(path, [names, within, str(limit)], output, seconds)
         with np.load(output, allow_pickle=False) as arrays:
-            # A slash at the end would be lost in the zip; the names are kept apart.
+            # The zip would lose a slash at the end, so names are stored separately.
             return {
                 name: arrays[f"a{i}"] for i, name in enumerate(arrays["names"].tolist())
             }

@@ -34,7 +34,7 @@ def main(path: str, output: str, names: str, within: str, memory: str) -> int:
     except MemoryError:
         print(f"it needs more than {int(memory) / 2**30:.1f} GB")  # noqa: T201
         return 1
-    except Exception as error:  # whatever SciPy raises on damaged files
+    except Exception as error:  # any error of SciPy on damaged files
         text = " ".join(str(error).split())[:120]
         print(f"it is damaged or truncated ({text or type(error).__name__})")  # noqa: T201
         return 1

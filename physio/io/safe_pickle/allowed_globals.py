@@ -29,7 +29,7 @@ _NAMES: Final = {
 
 
 class Token:
-    """A global name of the file, without any object behind it."""
+    """A global name in the file, which refers to no object."""
 
     def __init__(self, module: str, name: str) -> None:
         known = _NAMES.get(f"{module} {name}")
@@ -42,7 +42,7 @@ class Token:
 
 
 def construct(token: Token, args: tuple[Any, ...]) -> Any:
-    """Return the result of the function of that name, computed here."""
+    """Return the result of the function of that name, as implemented here."""
     match token.name:
         case "reconstruct" if len(args) == 3 and _is_ndarray(args[0]):
             return Array()

@@ -6,14 +6,14 @@ from physio.io.safe_pickle.allowed_globals import Token
 from physio.io.safe_pickle.ndarray_parts import Array, Dtype, Raw, UnfitError
 
 VALUES: Final = 200_000
-"""Most values of a file, counting repeated ones; an array is one."""
+"""Maximum number of values of a file, including repeated ones; an array counts once."""
 
 DEPTH: Final = 32
 """Deepest nesting of a value."""
 
 
 class ValueBuilder:
-    """Builder of plain values, each built once, however often it is referred to."""
+    """Builder of plain values; a value with several references is built once."""
 
     def __init__(self) -> None:
         self._done: dict[int, tuple[Any, int]] = {}

@@ -16,7 +16,7 @@ _CODES: Final = frozenset(
      "c16")
 )  # fmt: skip
 _PLAIN: Final = (None, None, None, -1, -1, 0)
-"""The rest of a dtype's state: no subarray, names or fields; no flags."""
+"""Remaining state of a plain dtype: no subarray, names or fields; no flags."""
 
 _ORDERS: Final[dict[str, Literal["<", ">", "="]]] = {
     "<": "<",
@@ -39,7 +39,7 @@ class Raw:
     Parameters
     ----------
     data
-        As they are in the file.
+        Bytes as stored in the file.
     codec
         Encoding of the text; ``""`` for bytes.
     """
@@ -72,10 +72,10 @@ class Raw:
         return self.data
 
     def encoded(self) -> "Raw":
-        """Return the bytes that a text is in Latin-1, as ``_codecs.encode`` would.
+        """Return a text encoded in Latin-1, as by ``_codecs.encode``.
 
-        Piece by piece, as one character beyond Latin-1 makes a whole text four times
-        as large in memory.
+        The text is encoded piece by piece, because one character beyond Latin-1 makes a
+        whole text four times as large in memory.
         """
         if self.codec not in ("utf-8", "raw-unicode-escape"):
             raise UnfitError("asks to encode what is no text")
@@ -135,10 +135,10 @@ class Array:
 def filled(
     shape: object, dtype: object, raw: object, order: str
 ) -> npt.NDArray[np.generic]:
-    """Return the array of some bytes of the file, which it does not copy.
+    """Return an array that views bytes of the file, without a copy.
 
-    Its state is never given to numpy: a dtype made from a stranger's state lets numpy
-    take any bytes for pointers.
+    The state in the file is never passed to numpy: with a dtype from an untrusted
+    state, numpy could interpret any bytes as pointers.
     """
     if not isinstance(dtype, Dtype) or not isinstance(raw, Raw):
         raise UnfitError("a numpy array without a type of numbers, or without bytes")
@@ -156,7 +156,7 @@ def filled(
 
 
 def scalar(args: object) -> object:
-    """Return the number that a numpy scalar is."""
+    """Return the value of a numpy scalar."""
     if not isinstance(args, tuple) or len(args) != 2:
         raise UnfitError("a numpy number without its bytes")
     return filled((), *args, "C").item()
@@ -167,7 +167,7 @@ def _size(n: object) -> bool:
 
 
 def _same(a: tuple[object, ...], b: tuple[object, ...]) -> bool:
-    # By type as well, as True equals 1, and an array compares with numbers.
+    # Types are compared too: True equals 1, and arrays compare with numbers.
     return len(a) == len(b) and all(
         type(x) is type(y) and x == y for x, y in zip(a, b, strict=True)
     )

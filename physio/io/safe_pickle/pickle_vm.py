@@ -13,10 +13,10 @@ from physio.io.safe_pickle.build_values import ValueBuilder
 from physio.io.safe_pickle.ndarray_parts import Array, Dtype, Raw, UnfitError
 
 OPERATIONS: Final = 200_000
-"""Most operations of a file; DEAP's files need under a hundred."""
+"""Maximum number of operations; DEAP's files need fewer than a hundred."""
 
 _LINE: Final = 80
-"""The longest number that is written out (bytes)."""
+"""Maximum length of a number written as text (bytes)."""
 
 _KEY: Final = 256
 """The longest name of a value (bytes)."""
@@ -50,15 +50,15 @@ def load(path: str | Path) -> Any:
     FileNotFoundError
         If there is no such file.
     RefusedError
-        If it is damaged or asks for anything else; the message names the file, the
-        byte and what was asked for.
+        If the file is damaged or requires other operations; the message names the file,
+        the byte and the required operation.
 
     Notes
     -----
     No name in the file is looked up or called. Names are compared with the few that
     numpy writes and become tokens, whose functions are implemented here. The state of
-    an array is checked and its bytes are viewed, instead of giving it to numpy, which
-    trusts it.
+    an array is checked and its bytes are viewed; it is not passed to numpy, which does
+    not check it.
     """
     path = existing_file(path)
     return loads(path.read_bytes(), str(path))
@@ -80,7 +80,7 @@ class _Machine:
         self.data = memoryview(data)
         self.bytes = data
         self.place = 0
-        self.at = 0  # where the operation at hand begins
+        self.at = 0  # first byte of the present operation
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.encoded = 0

@@ -57,7 +57,7 @@ def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no da
 
 
 def _session() -> tuple[list[list[Item]], PipelineConfig, float]:
-    """Return the items of each poll, the pipeline on them, and the time of its begin."""
+    """Return the items of each poll, the pipeline on them, and its start time."""
     clock = FastClock()
     headset = Headset(
         name="head", clock=clock, channels=CHANNELS, rate=Fraction(512),

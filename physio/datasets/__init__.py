@@ -1,1 +1,1 @@
-"""Data sets, one a file."""
+"""Readers of published data sets, one per module."""

@@ -18,7 +18,7 @@ class Trial(NamedTuple):
     Parameters
     ----------
     subject, session, trial
-        As the data set names them; empty where it has only one.
+        Names in the data set; empty if it has only one.
     """
 
     subject: str
@@ -63,8 +63,8 @@ class Affect(NamedTuple):
 class Dataset(Protocol):
     """A published data set on disk.
 
-    The laws: `trials` gives the same each time, sorted, and reads no signal; `load`
-    gives the same each time, in the units that its channels declare.
+    Requirements: `trials` always returns the same sorted list and reads no signal;
+    `load` always returns the same signals, in the units that their channels declare.
     """
 
     @property
@@ -77,17 +77,17 @@ class Dataset(Protocol):
 
     @property
     def licence(self) -> str:
-        """The terms under which the data were published."""
+        """Terms under which the data were published."""
 
     def trials(self) -> tuple[Trial, ...]:
         """Return all trials, sorted."""
 
     def load(self, trial: Trial) -> Recording:
-        """Return the signals of a trial, with its ratings as events, if it has any."""
+        """Return the signals of a trial, with its ratings, if any, as events."""
 
 
 class ConditionSpan(NamedTuple):
-    """Named part of a recording: a video, a condition of a study.
+    """Named part of a recording, such as a video or a condition of a study.
 
     Parameters
     ----------
@@ -118,9 +118,9 @@ def condition_events(
     Parameters
     ----------
     spans
-        The parts, in order of time, each with answers to the same questions.
+        Parts in order of time, each with answers to the same questions.
     low, high
-        The ends of the scale that answers were given on.
+        Ends of the scale of the answers.
     participant
         Code of the participant.
     until
@@ -171,5 +171,5 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def _natural(names: tuple[str, ...]) -> tuple[object, ...]:
-    # The names themselves decide between "S2" and "S02", so that an order is total.
+    # The names themselves order "S2" and "S02", so that the order is total.
     return (*(natural(name) for name in names), *names)

@@ -1,4 +1,4 @@
-"""Studies in the Brain Imaging Data Structure: EEG of any of them, through mne-bids."""
+"""EEG of studies in the Brain Imaging Data Structure (BIDS), through mne-bids."""
 
 import json
 import warnings
@@ -29,8 +29,8 @@ class Bids:
     Notes
     -----
     Types, units and bad channels are those of ``channels.tsv``, and events those of
-    ``events.tsv``, as mne-bids reads them. Which events are ratings depends on the
-    study: none is scaled here.
+    ``events.tsv``, as mne-bids reads them. The events that are ratings depend on the
+    study, so none is scaled here.
     """
 
     root: Path
@@ -79,7 +79,7 @@ class Bids:
                 recording = edf.from_mne(
                     raw.load_data(verbose="error"), participant=trial.subject
                 )
-        except Exception as error:  # whatever MNE's and mne-bids' parsers run into
+        except Exception as error:  # any error of the parsers of MNE and mne-bids
             text = " ".join(str(error).split())[:120] or type(error).__name__
             raise ValueError(f"{paths[trial].fpath} cannot be read: {text}") from None
         about = {
@@ -122,7 +122,7 @@ class Bids:
 
 
 def is_bids(path: Path) -> bool:
-    """Tell whether a folder is a study in BIDS."""
+    """Return True if a folder is a study in BIDS."""
     return (path / "dataset_description.json").is_file()
 
 

@@ -36,7 +36,7 @@ BASELINE: Final = 3.0
 """Length of the recording before each video (s)."""
 
 _SKIN: Final = (1e4, 1e8)
-"""Range of resistances of skin (Ohm): 100 to 0.01 uS."""
+"""Range of skin resistance (Ohm), corresponding to 100 to 0.01 uS."""
 
 _BODY: Final = {
     "eog": (32, (Channel("hEOG", "eog", "uV"), Channel("vEOG", "eog", "uV"))),
@@ -53,8 +53,8 @@ class Deap:
     """The preprocessed signals of DEAP, ``data_preprocessed_python``.
 
     One trial for each participant and video. Second 0 of the session clock is where the
-    video begins; three seconds of rest come before. Trial 7 is the same video for
-    all participants, and not the seventh that a participant saw.
+    video begins; three seconds of rest come before. Trial 7 is the same video for all
+    participants, and not the seventh video in the participant's order.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ class Deap:
 
     Notes
     -----
-    The authors have filtered the EEG to 4-45 Hz, so there is no delta band, and took
-    the common average for reference. They give skin resistance in Ohm; it becomes uS
-    here, and is NaN outside of the range of skin. They state no unit of respiration,
-    pulse and temperature, which have none here either.
+    The authors have filtered the EEG to 4-45 Hz, so there is no delta band, and used
+    the common average as reference. Their skin resistance (Ohm) is converted to
+    conductance (uS); it is NaN outside of the range of skin. Respiration, pulse and
+    temperature have no unit, as the authors state none.
     """
 
     root: Path

@@ -40,7 +40,7 @@ _SIGNALS: Final = {
     "eeg": (128, tuple(Channel(name, "eeg", "uV") for name in EEG)),
     "ecg": (256, (Channel("ecg1", "ecg", "1"), Channel("ecg2", "ecg", "1"))),
 }
-"""Of each signal its rate (Hz) and channels."""
+"""Sampling rate (Hz) and channels of each signal."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ class Dreamer:
 
     @property
     def path(self) -> Path:
-        """The one file of the data set."""
+        """The only file of the data set."""
         return self.root / "DREAMER.mat"
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return one trial for each participant and film, as the study had them."""
+        """Return one trial for each participant and film of the study."""
         if not self.path.is_file():
             raise FileNotFoundError(f"there is no file {self.path}")
         participants, films = range(1, PARTICIPANTS + 1), range(1, FILMS + 1)

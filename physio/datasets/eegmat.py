@@ -25,7 +25,7 @@ EEG: Final = (
 """The electrodes, in the order of the files; ``A2-A1`` and the ECG come after."""
 
 CONDITIONS: Final = ("rest", "arithmetic")
-"""The parts, in the order of the experiment."""
+"""Parts, in the order of the experiment."""
 
 COMPACT: Final = "compact128"
 """The folder of the last minute of rest and the first of arithmetic, at 128 Hz."""
@@ -41,7 +41,7 @@ class Eegmat:
     """EEG before and during the serial subtraction of numbers: workload, not emotion.
 
     Two trials a participant, ``rest`` and ``arithmetic``, each a file of its own.
-    Second 0 of the session clock is where it begins.
+    Second 0 of the session clock is the begin of the file.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ class Eegmat:
         The folder with ``Subject00_1.edf`` (rest) and ``Subject00_2.edf``, or with the
         folder ``compact128``.
     compact
-        Read the latter; by default if it is present, as mixing the two would mix
-        sampling rates.
+        Read the folder ``compact128``; by default True if it is present, because mixing
+        the two would mix sampling rates.
 
     Notes
     -----
     Rest came first for all participants, so the condition is confounded with time. The
-    derivation ``A2-A1`` and the ECG are streams of their own, though the files call
-    the former EEG as well.
+    derivation ``A2-A1`` and the ECG are separate streams, although the files also label
+    the derivation as EEG.
     """
 
     root: Path

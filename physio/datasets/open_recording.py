@@ -18,7 +18,7 @@ class FileFormat(NamedTuple):
     name
         Name, with its article.
     files
-        Suffixes of its files, or its folder, with any condition.
+        Suffixes of its files, or its folder, with any restriction.
     reader
         Module that reads it.
     tested_with
@@ -96,7 +96,7 @@ EEG: Final = (".edf", ".bdf", ".vhdr", ".fif", ".fif.gz")
 """Suffixes of files that are read through MNE."""
 
 _NUMBERS: Final = re.compile(rb"[-+.\d]+\t[-+.\d]")
-"""Beginning of a BrainFlow file: numbers with tabs, without a header."""
+"""Beginning of a BrainFlow file: tab-separated numbers without a header."""
 
 
 def read(
@@ -112,15 +112,16 @@ def read(
     board
         Board with which a BrainFlow file was recorded, such as ``"cyton"``.
     participant
-        Code of the participant, for formats that do not store it; a WESAD
-        participant and the streams of an XDF file keep the codes that they have.
+        Code of the participant, for formats that do not store it; a WESAD participant
+        and the streams of an XDF file keep their own codes.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file or folder.
     ValueError
-        If it is of no supported format, or damaged; the message names the formats.
+        If the format is not supported, or the file is damaged; the message names the
+        formats.
     """
     path = Path(path)
     if path.is_dir():

@@ -45,14 +45,14 @@ class Seed:
     Parameters
     ----------
     root
-        The folder with ``1_20131027.mat`` and its kind, ``Preprocessed_EEG``.
+        The folder with ``1_20131027.mat`` and similar files, ``Preprocessed_EEG``.
 
     Notes
     -----
     Participants gave no ratings: the label is the emotion for which the authors chose
-    the film, the same for all participants. Sessions count the dates of a participant
-    from 1. The authors do not state the unit; values are taken as uV. The first sample
-    stays, though a public reader drops it.
+    the film, the same for all participants. Sessions are numbered from 1 by date. The
+    authors do not state the unit; values are taken as uV. The first sample is retained,
+    although a public reader drops it.
     """
 
     root: Path
@@ -141,12 +141,12 @@ class Seed:
         return np.ascontiguousarray(values.transpose(1, 0, 2), np.float64)
 
     def labels(self) -> npt.NDArray[np.int8]:
-        """Return the label of each film by the folder's own ``label.mat``.
+        """Return the label of each film from the folder's ``label.mat``.
 
         Raises
         ------
         ValueError
-            If they are not `LABELS`, as they are in the published data.
+            If the labels differ from `LABELS`, those of the published data.
         """
         path = self.root / "label.mat"
         values = matlab.load(path, "label")["label"].ravel()

@@ -17,7 +17,7 @@ TESTED_WITH: Final = "11 real participants"
 """Tests behind this reader, for the page of supported formats."""
 
 LABELS: Final = "labels_per_second.csv"
-"""The authors' own label of each second, from their processed table."""
+"""The authors' label of each second, from their processed table."""
 
 _FIRST: Final = re.compile(r"[A-Z]+1")
 WORDS: Final = {"0": "rest", "1": "stress"}
@@ -33,15 +33,15 @@ class StressPredict:
     Parameters
     ----------
     root
-        The folder with ``raw/S01.zip`` and its kind and, if conditions are wanted,
+        The folder with ``raw/S01.zip`` and similar files and, for conditions,
         ``labels_per_second.csv``.
 
     Notes
     -----
-    Conditions are the authors' labels in Unix time, and not the tags of the wristbands
-    (12 hours off in S30, and at odds with the labels in S06) nor the written logs
-    (whose clock has twelve hours and no a.m. or p.m.). Breathing fast on purpose is
-    labelled stress as well. There are no ratings of valence or arousal.
+    Conditions are the authors' labels in Unix time. The tags of the wristbands are not
+    used (12 hours off in S30, and inconsistent with the labels in S06), nor are the
+    written logs (on a 12-hour clock without a.m. or p.m.). Voluntary hyperventilation
+    is labelled stress as well. There are no ratings of valence or arousal.
     """
 
     root: Path
@@ -114,13 +114,14 @@ class StressPredict:
         dict of tuple
             ``stai.before`` and ``stai.after``, the 40 items of the State-Trait Anxiety
             Inventory in the table's order, 1 to 4; ``pss.before`` and ``pss.after``,
-            ten of perceived stress, 0 to 4. An item without an answer is NaN.
+            the ten items of the Perceived Stress Scale, 0 to 4. An item without an
+            answer is NaN.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is no ``Questionnaires_scores.xlsx``, a damaged one, or nothing of
-            that participant in it.
+            If ``Questionnaires_scores.xlsx`` is absent or damaged, or does not contain
+            that participant.
         """
         path = self.root / "Questionnaires_scores.xlsx"
         results: dict[str, tuple[float, ...]] = {}

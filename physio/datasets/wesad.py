@@ -19,7 +19,7 @@ TESTED_WITH: Final = "12 real participants"
 """Tests behind this reader, for the page of supported formats."""
 
 LABELS: Final = ("undefined", "baseline", "stress", "amusement", "meditation")
-"""Meanings of the first codes of `Wesad.labels`; 5 to 7 are to be ignored."""
+"""Meanings of the codes of `Wesad.labels`; codes 5 to 7 must be ignored."""
 
 OFFSETS: Final = "e4_to_sync_offsets.json"
 
@@ -28,22 +28,22 @@ OFFSETS: Final = "e4_to_sync_offsets.json"
 class Wesad:
     """The wristband side of WESAD.
 
-    One trial a participant: the whole span, about 100 minutes, in which the study's own
-    synchronised file has the wristband's signals. Second 0 of the session clock is
-    where that span begins.
+    One trial per participant: the whole span, about 100 minutes, for which the study's
+    synchronised file contains the wristband's signals. Second 0 of the session clock is
+    the begin of that span.
 
     Parameters
     ----------
     root
-        The folder with one folder a participant (``S2/S2_E4_Data.zip``,
-        ``S2/S2_quest.csv``) and ``e4_to_sync_offsets.json``: start of the
-        synchronised span within each wristband session.
+        The folder with one folder per participant (``S2/S2_E4_Data.zip``,
+        ``S2/S2_quest.csv``) and ``e4_to_sync_offsets.json``: start of the synchronised
+        span within each wristband session.
 
     Notes
     -----
-    Condition and time on the clock are confounded: five of the twelve participants at
-    hand had the stress test first, seven had it last. Compare with a model of time
-    alone, and hold out whole orders (`order`).
+    Condition and time are confounded: five of the twelve available participants had the
+    stress test first, seven had it last. Compare results with a model of time alone,
+    and hold out whole orders (`order`).
     """
 
     root: Path
@@ -90,7 +90,7 @@ class Wesad:
         FileNotFoundError
             If the participant's files are not there.
         ValueError
-            If one of them is damaged or of another format.
+            If a file is damaged or of another format.
         """
         subject = self._known(trial.subject)
         offset, n = _span(self.root / OFFSETS, subject)
@@ -116,10 +116,10 @@ class Wesad:
         return self.load(Trial(subject))
 
     def labels(self, subject: str) -> npt.NDArray[np.int8]:
-        """Return the study's own label 4 times a second, shape (n,): see `LABELS`.
+        """Return the study's label at 4 Hz, shape (n,): see `LABELS`.
 
-        Label i is for the time i / 4 s. It leaves out the first and the last 10 s of
-        each condition.
+        Label i is for the time i / 4 s. The labels exclude the first and the last 10 s
+        of each condition.
         """
         path = self.root / self._known(subject) / f"{subject}_wrist.npz"
         if not path.is_file():
@@ -128,7 +128,7 @@ class Wesad:
             return file["label"].astype(np.int8)
 
     def conditions(self, subject: str) -> tuple[QuestionnaireCondition, ...]:
-        """Return the parts of the protocol as this participant had them, in order."""
+        """Return the parts of the protocol in the order of this participant."""
         path = self.root / self._known(subject) / f"{subject}_quest.csv"
         begin = _number(self.root / OFFSETS, subject, "crop_s")
         return tuple(conditions(path, begin))
@@ -177,7 +177,7 @@ def read(path: str | Path) -> Recording:
 
 
 def _cut(block: Block, offset: float, n: int, subject: str) -> Block:
-    """Return the samples of a span of ``n / 4`` s that begins ``offset`` s in."""
+    """Return the samples of a span of ``n / 4`` s that begins at ``offset`` s."""
     rate = block.info.rate
     first = int((offset - block.t0) * float(rate))  # the sample at, or just before
     rows = int(n * rate / 4)

@@ -21,7 +21,7 @@ TESTED_WITH: Final = "a file assembled for the tests after the published format"
 """Tests behind this reader, for the page of supported formats."""
 
 CHEST: Final = 700
-"""Samples a second of the chest strap, and of the label (Hz)."""
+"""Sampling rate of the chest strap and of the label (Hz)."""
 
 _AXES: Final = tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")
 _SIGNALS: Final = {
@@ -50,20 +50,20 @@ _PARTS: Final = {1: "baseline", 2: "stress", 3: "amusement", 4: "meditation"}
 class WesadChest:
     """The synchronised signals of WESAD, chest strap and wristband.
 
-    One trial a participant: second 0 of the session clock is where the file begins.
+    One trial per participant. Second 0 of the session clock is the begin of the file.
 
     Parameters
     ----------
     root
-        The folder with one folder a participant: ``S2/S2.pkl`` and, if ratings are
-        wanted, ``S2/S2_quest.csv``.
+        The folder with one folder per participant: ``S2/S2.pkl`` and, for ratings,
+        ``S2/S2_quest.csv``.
 
     Notes
     -----
-    Times of conditions are those of the file's label, which leaves out some seconds at
-    their ends; ratings are assigned to them in order. Label 0 is the time between
-    conditions, and 5 to 7 have no meaning, according to the authors. About time and
-    condition being confounded see `physio.datasets.wesad`.
+    Times of conditions are those of the file's label, which excludes some seconds at
+    their ends; ratings are assigned to conditions in order. According to the authors,
+    label 0 is the time between conditions, and labels 5 to 7 have no meaning. For the
+    confounding of time and condition see `physio.datasets.wesad`.
     """
 
     root: Path
@@ -158,7 +158,7 @@ class WesadChest:
 
 
 def _streams(path: Path, signal: Mapping[str, Any]) -> dict[str, tuple[Block, ...]]:
-    """Return every signal that the chest and the wrist have."""
+    """Return all signals of the chest and the wrist."""
     streams: dict[str, tuple[Block, ...]] = {}
     for part, signals in _SIGNALS.items():
         given = _mapping(path, signal.get(part), f"'{part}'")
@@ -208,7 +208,7 @@ def _table(
 def _check_lengths(
     path: Path, streams: Mapping[str, tuple[Block, ...]], label: int
 ) -> None:
-    """Refuse signals that do not cover what the label does, to a second."""
+    """Refuse signals that differ in duration from the label by more than a second."""
     for name, (block,) in streams.items():
         seconds = len(block) / float(block.info.rate)
         if abs(seconds - label / CHEST) > 1:

@@ -50,7 +50,7 @@ class QuestionnaireCondition(NamedTuple):
         Positive and negative affect schedule by item, 1 to 5: 24 items, and after
         stress ``angry`` and ``irritated`` too; NaN where no answer was given.
     stai
-        State anxiety by item, 1 to 4.
+        State anxiety (STAI) by item, 1 to 4.
     sssq
         Short stress state questionnaire by item, 1 to 5, three of its nine items
         taken from ``panas``; after stress alone, else empty.
@@ -83,12 +83,12 @@ def conditions(path: Path, begin: float) -> Iterator[QuestionnaireCondition]:
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is missing, or damaged; the message names what would be right.
+        If the file is missing or damaged; the message states the expected content.
 
     Notes
     -----
-    Times are minutes.seconds without a last zero: ``50.3`` is 50:30, and ``61`` is
-    61:00. The three readings between conditions count for nothing.
+    Times are minutes.seconds without a trailing zero: ``50.3`` is 50:30, and ``61`` is
+    61:00. The three readings between conditions are ignored.
     """
     rows = _rows(path)
     order = rows["ORDER"][0]
@@ -123,7 +123,7 @@ def conditions(path: Path, begin: float) -> Iterator[QuestionnaireCondition]:
 def _stress(
     path: Path, rows: Mapping[str, list[list[str]]], panas: Mapping[str, float]
 ) -> dict[str, float]:
-    """Return the nine answers about stress, if there is a row of them."""
+    """Return the nine answers on stress (SSSQ), if the file has them."""
     if "SSSQ" not in rows:
         return {}
     asked = _answers(path, "SSSQ", rows["SSSQ"][0], _SSSQ)

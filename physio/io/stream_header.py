@@ -160,7 +160,7 @@ def _exact(root: ElementTree.Element, info: StreamInfo) -> StreamInfo | None:
     """Return the description that an outlet of this package sends, or None.
 
     Name, participant and rate are set by the receiver: the sender's stream name and
-    participant code are not transmitted, and its ticks can be late.
+    participant code are not used, and its ticks can be late.
     """
     try:
         table = json.loads(_text(root, "desc/physio/stream"))

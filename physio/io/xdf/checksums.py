@@ -1,9 +1,10 @@
 """Checksums in a recording, so that damage is detected and limited to one record.
 
-A record is a unit that `Writer` appends at once: a header, a block, the footers. Behind
-each stands a sample of the stream ``session.checks``: where the record begins in the
-file, how many bytes it has, and the CRC32 of them, these two numbers and the sample's
-time. Other programs see a stream of three numbers without a rate.
+A record is a unit that `Writer` appends at once: a header, a block, the footers. Each
+record is followed by a sample of the stream ``session.checks``: the first byte of the
+record in the file, its number of bytes, and the CRC32 of the bytes, these two numbers
+and the time of the sample. Other programs read it as a stream of three numbers without
+a rate.
 """
 
 import struct
@@ -16,13 +17,13 @@ import numpy as np
 from physio.io.xdf.chunks import numbers
 
 NUMBER: Final = 2
-"""Number of the stream in the file: the timeline's is 1."""
+"""Number of the stream in the file; that of the timeline is 1."""
 
 _BODY: Final = struct.Struct("<dddd")  # time, and the entry
 
 
 class Record(NamedTuple):
-    """A whole record: where its bytes begin and end, and where its check does."""
+    """A complete record: begin and end of its bytes and of its check."""
 
     begin: int
     end: int
@@ -36,10 +37,10 @@ def check(at: int, raw: bytes, time: float) -> bytes:
 
 
 def records(raw: bytes) -> Iterator[Record]:
-    """Yield the records of a file whose checksum is right, in order.
+    """Yield the records of a file with a valid checksum, in order.
 
-    They are located by their checksums alone, so neither damaged chunks nor lost or
-    inserted bytes hide the records after them.
+    Records are located by their checksums alone, so that neither damaged chunks nor
+    lost or inserted bytes affect later records.
     """
     done, at = 0, raw.find(_PREFIX)
     while at >= 0:

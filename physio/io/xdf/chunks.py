@@ -31,7 +31,7 @@ _OF_STREAM: Final = frozenset(Tag) - {Tag.FILE_HEADER, Tag.BOUNDARY}
 
 
 class Chunk(NamedTuple):
-    """A chunk: its first byte in the file, its kind, stream and content."""
+    """A chunk: first byte in the file, kind, stream and content."""
 
     at: int
     tag: Tag
@@ -40,11 +40,11 @@ class Chunk(NamedTuple):
 
 
 class UnreadableError(ValueError):
-    """A file that cannot be read; the message follows its name."""
+    """Error for a file that cannot be read; the message follows its name."""
 
 
 class CutOffError(UnreadableError):
-    """A file that ends inside a chunk, which begins at byte ``at``."""
+    """Error for a file that ends inside a chunk, which begins at byte ``at``."""
 
     def __init__(self, at: int) -> None:
         super().__init__(f"it is cut off inside the chunk at byte {at}")
@@ -52,7 +52,7 @@ class CutOffError(UnreadableError):
 
 
 def chunk(tag: Tag, content: bytes, stream: int | None = None) -> bytes:
-    """Return a chunk, as the file has it."""
+    """Return a chunk as bytes of the file."""
     head = struct.pack("<H", tag)
     if stream is not None:
         head += struct.pack("<I", stream)
@@ -60,16 +60,16 @@ def chunk(tag: Tag, content: bytes, stream: int | None = None) -> bytes:
 
 
 def numbers(stream: int, times: Array, rows: Array) -> bytes:
-    """Return samples of numbers, each with its own time; every bit is kept.
+    """Return a chunk of numeric samples with their times, without loss.
 
     Parameters
     ----------
     stream
         Number of the stream in the file.
     times
-        When each sample was taken (s), shape (n,).
+        Time of each sample (s), shape (n,).
     rows
-        The samples, shape (n, channels).
+        Samples, shape (n, channels).
     """
     samples = np.empty(len(rows), _sample(rows.shape[1]))
     samples["form"], samples["time"], samples["row"] = 8, times, rows
@@ -85,7 +85,7 @@ def same_clock(stream: int, time: float) -> bytes:
 
 
 def texts(stream: int, times: Array, labels: tuple[str, ...]) -> bytes:
-    """Return samples of one text each, as the file has them."""
+    """Return a chunk of samples with one text each."""
     parts = [_length(len(labels))]
     for time, label in zip(times, labels, strict=True):
         text = label.encode("utf-8", "surrogatepass")
@@ -99,7 +99,7 @@ def walk(raw: memoryview) -> Iterator[Chunk]:
     Raises
     ------
     CutOffError
-        If the file ends inside a chunk; all before it have been yielded.
+        If the file ends inside a chunk; all complete chunks have been yielded.
     UnreadableError
         If there is no chunk.
     """
@@ -135,7 +135,7 @@ def measure(raw: memoryview, at: int) -> tuple[int, int]:
     Raises
     ------
     struct.error
-        If the bytes end before it does.
+        If the bytes end within the field.
     UnreadableError
         If there is no length.
     """
@@ -146,7 +146,7 @@ def measure(raw: memoryview, at: int) -> tuple[int, int]:
 
 
 def read_numbers(content: memoryview, channels: int) -> tuple[Array, Array]:
-    """Return times (s), shape (n,), and rows, shape (n, channels), as `numbers` wrote.
+    """Return times (s), shape (n,), and rows, shape (n, channels), from `numbers`.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def read_numbers(content: memoryview, channels: int) -> tuple[Array, Array]:
 
 
 def read_texts(content: memoryview) -> tuple[list[float], list[str]]:
-    """Return the times (s) and the texts that `texts` wrote.
+    """Return the times (s) and the texts in a chunk from `texts`.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def read_texts(content: memoryview) -> tuple[list[float], list[str]]:
 
 
 def _length(n: int) -> bytes:
-    """Return a length in the fewest bytes that XDF has for it."""
+    """Return a length in the shortest XDF encoding."""
     if n < 1 << 8:
         return struct.pack("<BB", 1, n)
     return struct.pack("<BI", 4, n) if n < 1 << 32 else struct.pack("<BQ", 8, n)

@@ -14,7 +14,7 @@ _ERROR: Final = 1e-3  # error of time at which a grid starts to follow the drift
 
 
 class SampleRun(NamedTuple):
-    """Samples number ``first`` to ``last`` of a file, none lost between them.
+    """Samples number ``first`` to ``last`` of a file, without losses between them.
 
     ``start`` and ``epoch`` are the first sample number and the ``t0`` of their block.
     """
@@ -36,21 +36,22 @@ class SampleGrid(NamedTuple):
 def fit(stamps: Array, nominal: Fraction) -> SampleGrid:
     """Return the grid on which samples with these stamps lie.
 
-    No sample is left out or moved to another's place. A jump is a gap if, beyond the
-    jitter of the second before and after it, at least half a sample is missing; losses
-    smaller than the jitter cannot be distinguished from it, and bend the drift instead.
-    In each stretch without a gap time is a straight line through the stamps, which the
-    epochs of its runs follow. Where a stretch begins before the last one ends, as after
-    the clock of a device went back, it is put right behind it.
+    No sample is omitted or reordered. A jump is a gap if, beyond the jitter of the
+    second before and after it, at least half a sample is missing; losses smaller than
+    the jitter cannot be distinguished from it, and change the drift instead. In each
+    stretch without a gap, time is a straight line through the stamps, and the epochs of
+    its runs follow this line. If a stretch begins before the previous one ends, for
+    example after the clock of a device went back, it is placed directly after the
+    previous one.
 
     Parameters
     ----------
     stamps
-        When samples were taken as the file has it (s), shape (n,).
+        Time stamps of the samples in the file (s), shape (n,).
     nominal
-        The rate that the file states (Hz), above 0. The measured one takes its place
-        if it differs by more than 0.1 % and by three times its own standard error (a
-        Muse's 52 Hz movement sensor measures 51.84 Hz).
+        Nominal sampling rate in the file (Hz), above 0. The measured rate replaces it
+        if it differs by more than 0.1 % and by more than three times its own standard
+        error (the nominal 52 Hz of a Muse's movement sensor is measured as 51.84 Hz).
 
     Raises
     ------
@@ -83,10 +84,10 @@ def fit(stamps: Array, nominal: Fraction) -> SampleGrid:
 
 
 def _period(stamps: Array, nominal: float) -> float:
-    """Return the usual time between samples (s), whatever is lost.
+    """Return the usual time between samples (s), regardless of losses.
 
-    It is measured from smooth stamps. For others the nominal one is kept within 2 %, as
-    scattered losses seem to slow a stream down by as much.
+    It is measured from smooth stamps. For other stamps the nominal interval is retained
+    within 2 %, because scattered losses appear to slow a stream down by that much.
     """
     steps = np.diff(stamps)
     if len(steps) < 8:
@@ -102,7 +103,7 @@ def _period(stamps: Array, nominal: float) -> float:
 
 
 def _jumps(stamps: Array, period: float) -> list[int]:
-    """Return the samples before which time jumps, beyond jitter."""
+    """Return the samples preceded by a jump of time larger than the jitter."""
     lag = stamps - np.arange(len(stamps)) * period
     reach = max(8, int(_REACH / period))
     jumps = [0]
@@ -118,7 +119,7 @@ def _jumps(stamps: Array, period: float) -> list[int]:
 
 
 def _rate(stamps: Array, cuts: list[int], nominal: Fraction) -> Fraction:
-    """Return the nominal rate, or the measured one where it is clearly another."""
+    """Return the nominal rate, or the measured one if it differs clearly."""
     above = below = square = 0.0
     for a, b in zip([0, *cuts], [*cuts, len(stamps)], strict=True):
         k = np.arange(b - a) - (b - a - 1) / 2

@@ -14,7 +14,7 @@ from physio.core.stream_codec import from_dict, to_dict
 from physio.io.xdf.chunks import UnreadableError
 
 TIMELINE: Final = "session.timeline"
-"""Name of the stream that holds the order in which the others were written."""
+"""Name of the stream with the order in which the other streams were written."""
 
 ENTRY: Final = ("stream", "start", "n", "epoch", "arrived", "beside")
 """Its channels: number of the stream in the file; the first sample or event; how many;
@@ -42,13 +42,13 @@ _UNITS: Final = {
     "uV": "microvolts",
     "mV": "millivolts",
     "V": "volts",
-    "uS": "-6",  # a power of ten of the SI unit: MNE-LSL knows no word for it
+    "uS": "-6",  # a power of ten of the SI unit: MNE-LSL has no name for it
     "1": "none",  # which it would take for a factor of ten
     "degC": "celsius",
     "s": "seconds",
     "ms": "milliseconds",
 }
-# Names in files of version 0.1, which are still read.
+# Names in files of version 0.1, which can still be read.
 _FIELDS_0_1: Final = {"person": "participant", "span": "memory"}
 _STREAMS_0_1: Final = {
     "session.silence": STREAM_TIMEOUT,
@@ -136,12 +136,12 @@ def write_header(header: Header) -> bytes:
 
 
 def read_header(xml: bytes) -> Header:
-    """Return what `write_header` wrote.
+    """Return the content of a header from `write_header`.
 
     Raises
     ------
     ValueError, KeyError, TypeError, xml.etree.ElementTree.ParseError
-        If it is no such header.
+        If the text is not such a header.
     """
     root = ET.fromstring(xml)
     ours = root.find("desc/physio")
@@ -170,7 +170,7 @@ def write_footer(
 ) -> bytes:
     """Return the XML of a stream footer.
 
-    It repeats the header of the stream and that of the file, should those be damaged.
+    It repeats the headers of the stream and of the file, in case these are damaged.
     """
     root = ET.Element("info")
     _add(root, "first_timestamp", repr(first))
@@ -208,7 +208,7 @@ def _type(part: Part, info: StreamInfo) -> str:
 
 
 def _from_0_1(table: dict[str, Any]) -> dict[str, Any]:
-    """Return a stream's description under today's names of fields and streams."""
+    """Return a stream's description with the present names of fields and streams."""
     fields = {_FIELDS_0_1.get(key, key): value for key, value in table.items()}
     fields["name"] = _STREAMS_0_1.get(fields["name"], fields["name"])
     fields["channels"] = [

@@ -33,13 +33,14 @@ _WIDTHS: Final = {**WIDTHS, "string": 2}  # a text has at least its length
 def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     """Return the recording in a file of another program.
 
-    Clocks are synchronized by pyxdf, but its dejittering is not used: it draws straight
-    lines through losses. Instead each regular stream is put on its own grid
-    (`physio.io.xdf.dejitter.fit`), cut where samples are missing, with the file's own
-    stamps kept. No sample is left out, also where a footer counts fewer. Texts and
-    irregular numbers become events, in the order of their times; several texts at once
-    are joined by tabs. A stream of type T from a device called "Name" is ``"name.t"``,
-    and ``"name.t2"`` if there is another. A stream without samples is there, empty.
+    Clocks are synchronized by pyxdf, but its dejittering is not used: it fits straight
+    lines through losses. Instead, each regular stream is placed on its own grid
+    (`physio.io.xdf.dejitter.fit`), which is divided where samples are missing; the
+    file's own stamps are kept. No sample is omitted, even if a footer counts fewer.
+    Texts and irregular numbers become events, in the order of their times; several
+    texts at once are joined by tabs. A stream of type T from a device called "Name" is
+    ``"name.t"``, and ``"name.t2"`` if that name is taken. A stream without samples is
+    returned as an empty stream.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def empty_block(info: StreamInfo) -> Block:
 
 
 def _check(chunks: Sequence[Chunk]) -> int:
-    """Return how many chunks of samples there are, none claiming more than it holds."""
+    """Return the number of chunks of samples; check the declared size of each."""
     widths: dict[int, int] = {}
     count = 0
     for chunk in chunks:
@@ -132,7 +133,7 @@ def _pyxdf(
         raws[stream].append(stamps.copy())
         return values, stamps, info
 
-    # What it logs, we either mend or raise.
+    # Problems that pyxdf logs are corrected or raised here.
     logger = logging.getLogger(pyxdf.pyxdf.__name__)
     disabled, logger.disabled = logger.disabled, True
     try:
@@ -224,7 +225,7 @@ def _with_clean_headers(raw: bytes, chunks: Sequence[Chunk]) -> bytes:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    """Return ``name``, or it with the first number that is free."""
+    """Return ``name``, followed by the first free number if it is taken."""
     number, candidate = 1, name
     while candidate in taken:
         number += 1
@@ -234,6 +235,6 @@ def _unique(name: str, taken: set[str]) -> str:
 
 
 def _participant(path: Path) -> str:
-    """Return the participant's code, where the file is named as BIDS wants it."""
+    """Return the participant's code from a BIDS file name."""
     match = re.match("sub-([A-Za-z0-9]+)_", path.name)
     return match[1] if match else ""

@@ -1,4 +1,4 @@
-"""Reader of XDF files: those of `Writer`, bit for bit, and of other programs."""
+"""Reader of XDF files, from `Writer` (bit for bit) and from other programs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -41,20 +41,21 @@ from physio.io.xdf.writer import OWN
 def read(path: Path | str) -> Recording:
     """Return the recording in an XDF file.
 
-    A file that `Writer` wrote comes back bit for bit, and ``about["ended"]`` says how
-    the recording ended: ``"completed"``, ``"interrupted"`` where it was never closed,
-    or the text with which it was closed. Records with damaged bytes are left out, all
-    others are kept, and ``about["warnings"]`` names them. For files of other programs
-    see `physio.io.xdf.labrecorder`.
+    A file of `Writer` is restored bit for bit, and ``about["ended"]`` states the end of
+    the recording: ``"completed"``, ``"interrupted"`` if it was never closed, or the
+    text with which it was closed. Records with damaged bytes are omitted and named in
+    ``about["warnings"]``; all others are read. For files of other programs see
+    `physio.io.xdf.labrecorder`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is cut off, damaged beyond what its checksums can isolate, or no XDF
-        at all. The message states what can be recovered of a file that is cut off, as a
-        part must not pass for the whole; `repair` writes it to a new file.
+        If the file is cut off, damaged beyond what its checksums can isolate, or not an
+        XDF file. A part of a recording is never returned as the whole: for a file that
+        is cut off, the message states the recoverable part, and `repair` writes it to a
+        new file.
     """
     path = Path(path)
     raw = read_bytes(path, "XDF")
@@ -121,8 +122,8 @@ def assemble(
 ) -> Recording:
     """Return the recording in the chunks of a file of `Writer`.
 
-    Samples without an entry in the timeline were not completely written, and are left
-    out, unless ``tail`` is true; so are those of streams whose headers are lost.
+    Samples without an entry in the timeline were not completely written. They are
+    omitted unless ``tail`` is true, as are samples of streams whose headers are lost.
     """
     streams = {n: _Stream(header) for n, header in headers(chunks).items()}
     ended, warnings = "interrupted", [str(d) for d in damage]
@@ -147,7 +148,7 @@ def assemble(
             continue
         entries[number].append(row)
         info = streams[number].header.info
-        # Events are counted as they are here: some may have been lost to damage.
+        # Events are counted anew, because some may have been lost to damage.
         start = int(row[1]) if info.rate else counts[number]
         counts[number] += n
         if row[4]:
@@ -175,7 +176,7 @@ def _timeline(streams: dict[int, _Stream]) -> Array:
 def _without_entry(
     streams: dict[int, _Stream], numbers: dict[tuple[str, Part], int], entries: Array
 ) -> Iterator[Array]:
-    """Yield the entries of whole samples whose own entry was cut off."""
+    """Yield entries for complete samples whose own entry was cut off."""
     for number, stream in streams.items():
         header = stream.header
         if header.part not in {Part.BLOCKS, Part.EVENTS}:
@@ -233,7 +234,7 @@ def _events(stream: _Stream, beside: _Stream | None, entries: list[Array]) -> Ev
 def headers(chunks: Sequence[Chunk]) -> dict[int, Header]:
     """Return the header of each stream of a file of `Writer`, or that in its footer.
 
-    The timeline is always there.
+    The timeline is always included.
     """
     result = {1: OWN[0]}
     for tag in (Tag.STREAM_FOOTER, Tag.STREAM_HEADER):

@@ -19,7 +19,7 @@ from physio.io.xdf.chunks import (
 from physio.io.xdf.header import ENTRY
 
 _CHECK = 43  # bytes of the chunk of a check
-_HEAD = 11  # of what stands before the content of a footer of 256 bytes or more
+_HEAD = 11  # of the bytes before the content of a footer of 256 bytes or more
 
 
 class Damage(NamedTuple):
@@ -41,7 +41,7 @@ class RecoveredFile:
     """The complete chunks of a file of `Writer`, and its damaged bytes.
 
     ``cut`` is the first byte of an incomplete last chunk, or -1. ``checked`` is the end
-    of the last record whose checksum is right.
+    of the last record with a valid checksum.
     """
 
     chunks: list[Chunk] = field(default_factory=list)
@@ -73,8 +73,8 @@ def recover(raw: bytes) -> RecoveredFile | None:
 def _tail(recovered: RecoveredFile, raw: bytes, view: memoryview, time: float) -> None:
     """Add the bytes after the last good check: the end, a cut, or damage.
 
-    After the footers that state how the recording ended, only that of the checks
-    follows, which is not needed.
+    The footers that state the end of the recording are followed only by the footer of
+    the checks, which is not needed.
     """
     if any(c.tag == Tag.STREAM_FOOTER and c.stream == 1 for c in recovered.chunks):
         return
@@ -92,7 +92,7 @@ def _tail(recovered: RecoveredFile, raw: bytes, view: memoryview, time: float) -
         rest.clear()
         begin = len(raw)
     closed = [i for i, c in enumerate(rest) if c[1:3] == (Tag.STREAM_FOOTER, 1)]
-    if closed:  # behind which a check must follow that is right
+    if closed:  # which must be followed by a valid check
         end = rest[closed[0]].at + _HEAD + len(rest[closed[0]].content)
         if len(raw) - end >= _CHECK:
             recovered.damage.append(Damage(end, end + _CHECK, time))

@@ -43,25 +43,26 @@ class Repaired:
 
 
 def repair(path: Path | str, out: Path | str | None = None) -> Repaired:
-    """Write the complete chunks of a file into a new one, which can always be read.
+    """Write the complete chunks of a file into a new file, which is always readable.
 
-    Chunks after damage are kept too: those of a file of `Writer` by its checksums, of
-    another program's by its boundaries. The file itself stays as it is.
+    Chunks after the damage are included: they are located by checksums in a file of
+    `Writer`, and by boundaries in that of another program. The file itself is
+    unchanged.
 
     Parameters
     ----------
     path
         The file.
     out
-        The new one; by default ``<stem>_repaired.xdf`` beside it. One that is there
-        already is kept as ``_old1``.
+        The new file; by default ``<stem>_repaired.xdf`` beside the first. An existing
+        file of that name is renamed to ``_old1``.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no XDF file at all.
+        If the file is not an XDF file.
     OSError
         If the new file cannot be written.
     """

@@ -28,8 +28,8 @@ from physio.io.xdf.header import (
     write_header,
 )
 
-_SECONDS: Final = 10.0  # a boundary at least so often (s, session clock) ...
-_BYTES: Final = 1 << 20  # ... and after so many bytes
+_SECONDS: Final = 10.0  # longest time between two boundaries (s, session clock) ...
+_BYTES: Final = 1 << 20  # ... and largest number of bytes between them
 _ENTRIES: Final = 1  # number of the timeline in the file
 OWN: Final = (
     Header(Part.TIMELINE, StreamInfo(TIMELINE, Fraction(0), (Channel("entry"),)), 0),
@@ -70,21 +70,22 @@ _Parts = list[tuple[_Stream, Array, bytes]]  # samples that are to be written
 
 
 class Writer:
-    """An XDF file that grows by whole items, for `read` to give back bit for bit.
+    """An XDF file that grows by complete items, which `read` restores bit for bit.
 
-    Each block or events go to the file in one write, ending with their entry in the
-    stream ``session.timeline``: items without an entry were not completely written. A
+    Each item, a block or events, is written at once and ends with its entry in the
+    stream ``session.timeline``: an item without an entry was not completely written. A
     checksum follows in the stream ``session.checks``. Samples are stamped with their
     times on the session clock, each with its own; the device's own stamps are the
-    stream ``<name>.stamps``. Of events, the labels are the marker stream ``<name>`` (an
-    empty text where there is none), the numbers the stream ``<name>.data``. The footer
-    of the timeline states how the recording ended; a file without it was interrupted.
+    stream ``<name>.stamps``. The labels of events form the marker stream ``<name>``
+    (with an empty text for an event without a label), their numbers the stream
+    ``<name>.data``. The footer of the timeline states the end of the recording; a file
+    without it was interrupted.
 
     Parameters
     ----------
     path
-        The file; only its owner may read it. One that is there already is kept as
-        ``<stem>_old1.xdf``, as LabRecorder does.
+        The file; only its owner may read it. An existing file is renamed to
+        ``<stem>_old1.xdf``, as by LabRecorder.
     about
         Metadata of the recording: ``participant``, ``consent``, ``begin``,
         ``config``.
@@ -124,7 +125,7 @@ class Writer:
         self.close(outcome(error))
 
     def open_streams(self, infos: Iterable[StreamInfo]) -> None:
-        """Add streams to the file that may stay without samples."""
+        """Add streams to the file that may have no samples."""
         for info in infos:
             self._main(info)
 
@@ -141,9 +142,9 @@ class Writer:
         Raises
         ------
         OSError
-            If they cannot be written; the file then ends with the item before.
+            If the item cannot be written; the file then ends with the previous item.
         ValueError
-            If a stream of this name and another make is in the file.
+            If the file has a stream of this name with a different description.
         """
         main = self._main(item.info)
         start, epoch, beside, parts = (
@@ -167,7 +168,7 @@ class Writer:
             self._marked, self._next = self.size, self._latest + _SECONDS
 
     def sync(self) -> None:
-        """Flush all written data to the disk, safe from a power cut."""
+        """Flush all written data to the disk, so that they survive a power failure."""
         if self._file is None:
             return
         try:
@@ -178,9 +179,9 @@ class Writer:
     def close(self, ended: str = "completed") -> None:
         """Write the footers, which state how the recording ended, and close the file.
 
-        The footer of the timeline states it, and is written before that of the checks.
-        After a failed write the footers are tried all the same: space may be free
-        again.
+        The footer of the timeline states the end, and is written before that of the
+        checks. The footers are attempted even after a failed write, because space may
+        be free again.
         """
         if self._file is None:
             return
@@ -286,7 +287,7 @@ class Writer:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except BaseException as error:
-            # Take back what was written in part, so that whole chunks may follow.
+            # Remove the partly written chunk, so that complete chunks can follow.
             os.ftruncate(self._file, self.size)
             os.lseek(self._file, self.size, os.SEEK_SET)
             if isinstance(error, OSError):

@@ -19,14 +19,14 @@ TESTED_WITH: Final = "12 real participants"
 """Tests behind this reader, for the page of supported formats."""
 
 LABELS: Final = ("undefined", "baseline", "stress", "amusement", "meditation")
-"""Meanings of the codes of `Wesad.labels`; codes 5 to 7 must be ignored."""
+"""Meanings of the codes 0 to 4 of `Wesad.labels`; codes 5 to 7 must be ignored."""
 
 OFFSETS: Final = "e4_to_sync_offsets.json"
 
 
 @dataclass(frozen=True)
 class Wesad:
-    """The wristband side of WESAD.
+    """The wristband recordings of WESAD.
 
     One trial per participant: the whole span, about 100 minutes, for which the study's
     synchronised file contains the wristband's signals. Second 0 of the session clock is

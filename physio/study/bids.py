@@ -47,8 +47,8 @@ def export(study: Study, root: Path) -> int:
 def read_sessions(root: Path) -> Iterator[RecordedSession]:
     """Yield the sessions of a BIDS dataset.
 
-    The ``physio.tsv.gz`` files with their sidecars and ``events.tsv`` are read; the EEG
-    is not, since no outcome of the table needs it.
+    The ``physio.tsv.gz`` files with their sidecars and ``events.tsv`` are read. The EEG
+    is not read, because no outcome of the table needs it.
 
     Raises
     ------

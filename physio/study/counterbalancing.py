@@ -46,8 +46,8 @@ def draw_orders(
 ) -> list[list[str]]:
     """Return the orders of conditions of all participants.
 
-    Within a round of the Williams design the sequences are shuffled, so that the number
-    of a participant does not reveal the order; after a complete round the design is
+    The sequences are shuffled within a round of the Williams design, so that the number
+    of a participant does not reveal the order. After a complete round the design is
     balanced.
 
     Parameters
@@ -59,7 +59,7 @@ def draw_orders(
     participants
         Number of orders.
     seed
-        Seed of the shuffling.
+        Seed for the shuffling.
     """
     rng = np.random.default_rng(seed)
     design = williams_design(len(balanced))

@@ -1,4 +1,4 @@
-"""Results computed from the recordings of a study, in a folder that may be deleted."""
+"""Results of a study, computed from its recordings, in a folder that may be deleted."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ def compute_results_of_dataset(
     root
         Folder of the data set.
     plan
-        Study file: its contrasts and exclusions.
+        Study file with contrasts and exclusions.
     out
         New folder for the results.
 

@@ -32,7 +32,7 @@ class Settings:
     session
         Session file with the devices, beside the study file.
     preflight
-        Begin sessions with the checks of `physio.study.preflight`.
+        True to begin sessions with the checks of `physio.study.preflight`.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Exclusion:
     Parameters
     ----------
     outcomes
-        Prefixes of the names of outcomes, as ``"eda"``; empty for all.
+        Prefixes of the names of outcomes, such as ``"eda"``; empty for all.
     coverage
         Smallest valid fraction of a condition, 0 to 1.
     """
@@ -115,7 +115,7 @@ class Exclusion:
             raise ValueError(f"coverage must be from 0 to 1, not {self.coverage:g}")
 
     def applies_to(self, outcome: str) -> bool:
-        """Tell whether the rule concerns an outcome."""
+        """Return True if the rule applies to an outcome."""
         return not self.outcomes or outcome.startswith(self.outcomes)
 
 
@@ -156,7 +156,7 @@ class Design:
         Raises
         ------
         FileNotFoundError
-            If there is none.
+            If the file does not exist.
         ValueError
             If a key or a value is invalid.
         """
@@ -189,7 +189,7 @@ class Design:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the content; white space and comments do not count."""
+        """SHA-256 of the content, without white space and comments."""
         text = json.dumps(self.tables, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

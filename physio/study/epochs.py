@@ -17,7 +17,7 @@ WITHIN: Final = (1.0, 3.0)
 BEFORE: Final = (-5.0, 0.0)
 AFTER: Final = (0.0, 6.0)
 _ICA_ITERATIONS: Final = 500
-_EOG_CORRELATION: Final = 0.7  # with few electrodes no z-score stands out
+_EOG_CORRELATION: Final = 0.7  # with few electrodes no z-score is an outlier
 
 
 def event_related_responses(
@@ -38,7 +38,7 @@ def event_related_responses(
     within
         Window after an event for the onset of its SCR (s).
     signals
-        Result of `Signals.of`, if computed already.
+        Result of `Signals.of`, if already computed.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def event_related_responses(
 
 
 def summary(frame: pd.DataFrame) -> dict[str, float]:
-    """Return means over events; amplitude over responses, magnitude over all events."""
+    """Return means: amplitude over responses, magnitude over all events."""
     return {
         "events": float(len(frame)),
         "usable": float(frame["scr"].notna().sum()),
@@ -106,11 +106,13 @@ def eeg_epochs(
     label
         Prefix of the markers of the events.
     span
-        Begin and end of an epoch relative to the event (s); baseline: before it.
+        Begin and end of an epoch relative to the event (s); the baseline is the time
+        before the event.
     clean
         Remove components that correlate with frontal electrodes (MNE's ICA) and repair
-        or drop epochs (autoreject). This uses the whole recording: such epochs are for
-        offline analysis, and no live feature or estimate is computed from them.
+        or drop epochs (autoreject). This uses the whole recording, so that such epochs
+        are for offline analysis only; no live feature or estimate is computed from
+        them.
     seed
         Seed of ICA and autoreject.
 
@@ -208,7 +210,7 @@ def save(
 def _usable(
     skin: tuple[np.ndarray, np.ndarray], times: np.ndarray, within: tuple[float, float]
 ) -> np.ndarray:
-    """Tell for which events EDA is valid in the whole window."""
+    """Return a mask of the events with valid EDA in the whole window."""
     t, x = skin
     usable = np.zeros(len(times), np.bool_)
     for i, time in enumerate(times):

@@ -23,19 +23,19 @@ _EVERY = 0.25  # s between two redraws
 
 @dataclass
 class ExperimenterView(View):
-    """Shows the condition, its prompt, the time left and the question; takes keys.
+    """Terminal view of condition, prompt, remaining time and question, with keys.
 
-    Digits answer a question, ``p`` pauses and continues, ``m`` lets the label of a
-    marker be typed, ``q`` ends the session early.
+    Digits answer a question, ``p`` pauses and continues the condition, ``m`` begins the
+    input of a marker label, and ``q`` ends the session early.
 
     Parameters
     ----------
     runner
         The protocol of the session.
     session
-        The session; it is stopped when the protocol is over.
+        The session, which is stopped when the protocol is over.
     console
-        The terminal; elsewhere nothing is drawn.
+        The terminal. Nothing is drawn if the output is not a terminal.
     """
 
     runner: ProtocolRunner
@@ -73,7 +73,7 @@ class ExperimenterView(View):
             self._streams.take(item, now)
 
     def due(self) -> bool:
-        """Always true: the protocol may be over at any item."""
+        """Always True: the protocol may be over at any item."""
         return True
 
     def show(self, now: float, latency_ms: Sequence[float] = ()) -> None:  # noqa: ARG002
@@ -92,7 +92,7 @@ class ExperimenterView(View):
         return [c for c in commands if not (c.kind == "mark" and self._press(c.label))]
 
     def _press(self, key: str) -> bool:
-        """Pass a key on to the runner; return whether it is one of the runner's."""
+        """Pass a key to the runner; return True if the runner uses it."""
         if not (key.isdigit() or key == "p"):
             return False
         try:
@@ -110,7 +110,7 @@ class ExperimenterView(View):
         self.message = line
 
     def render(self) -> Group:
-        """Return the picture."""
+        """Return the content of the view."""
         runner = self.runner
         done = f"{runner.index + 1} of {len(runner.conditions)}"
         lines = [Text(f"{runner.condition or 'soon'}  ({done})", style="bold")]

@@ -14,7 +14,8 @@ class MarkerLatency(NamedTuple):
     """Delay of stimuli after their markers (s).
 
     ``median``; ``jitter``, the standard deviation; ``worst``, the largest deviation
-    from the median; ``n`` markers with a stimulus, of ``markers``.
+    from the median; ``n``, the number of markers with a stimulus; ``markers``, the
+    number of all markers.
     """
 
     median: float
@@ -43,7 +44,7 @@ def marker_latency(
     label
         Prefix of the markers.
     within
-        Window about a marker for the edge (s).
+        Window around a marker in which the edge is detected (s).
     threshold
         Level that the edge crosses; default: the middle between the 1st and the 99th
         percentile. The crossing is interpolated between samples.

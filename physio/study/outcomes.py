@@ -53,7 +53,7 @@ class Segment(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A value, its unit, and the valid fraction of the segment (0 to 1)."""
+    """Value, unit, and valid fraction of the segment (0 to 1)."""
 
     value: float
     unit: str
@@ -62,7 +62,7 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Signals:
-    """Signals of a recording, computed once, from which outcomes are taken.
+    """Signals of a recording, computed once, from which outcomes are derived.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Signals:
     skin
         Skin conductance, NaN where it is not usable.
     temperature
-        Of the skin (degC).
+        Skin temperature (degC).
     """
 
     beats: Events | None = None
@@ -160,7 +160,7 @@ class Signals:
 def completed_segments(recording: Recording) -> list[Segment]:
     """Return the completed conditions according to the markers.
 
-    Of a data set, these are its conditions with an end.
+    For a data set, these are the conditions with a stated end.
     """
     segments: list[Segment] = []
     began: dict[str, float] = {}
@@ -185,8 +185,8 @@ def completed_segments(recording: Recording) -> list[Segment]:
 def questionnaire_scores(recording: Recording) -> dict[str, dict[str, Outcome]]:
     """Return the scores of questionnaires: ``{"stress": {"sam.arousal": ...}}``.
 
-    They belong to the condition that ended last before them. Of a data set, they are
-    its ratings on the scale of the self-assessment manikin.
+    Scores are assigned to the last condition that ended before them. For a data set,
+    they are its ratings on the scale of the self-assessment manikin.
     """
     rated = recording.events.get(RATINGS)
     if rated is not None:
@@ -235,7 +235,7 @@ def iter_markers(recording: Recording) -> Iterator[tuple[float, str]]:
 
 
 def _is_marker_stream(name: str, events: Events) -> bool:
-    """Tell whether a stream holds markers, of the session or of other software."""
+    """Return True if a stream holds markers, of the session or of other software."""
     if name.startswith("session."):
         return name.startswith(MARKERS)
     return not events.info.channels
@@ -244,7 +244,7 @@ def _is_marker_stream(name: str, events: Events) -> bool:
 def _stream(
     recording: Recording, kinds: Sequence[str], units: Sequence[str]
 ) -> tuple[Block, ...] | None:
-    """Return the first stream with such a channel, reduced to that channel."""
+    """Return the first stream with a matching channel, reduced to that channel."""
     for kind in kinds:
         for blocks in recording.streams.values():
             info = blocks[0].info

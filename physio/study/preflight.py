@@ -41,7 +41,7 @@ BACK: Final = ("O1", "O2", "Oz", "PO7", "PO8", "PO3", "PO4", "Pz")
 class PreflightCheck:
     """A check: quantity, value and criterion.
 
-    ``ok`` is None where the sensor is absent.
+    ``ok`` is None if the sensor is absent.
     """
 
     quantity: str
@@ -59,7 +59,7 @@ class PreflightCheck:
 class MarkerEcho(Device):
     """A device that sends a marker to its own session every few seconds.
 
-    Its delay is that of markers of other software.
+    These markers have the same delay as markers of other software.
     """
 
     def __init__(self, folder: Path, clock: Clock, every: float = 5.0) -> None:
@@ -85,7 +85,7 @@ class MarkerEcho(Device):
 
     @property
     def ended(self) -> bool:
-        """Always true: it never keeps a session going."""
+        """Always True: this device never prolongs a session."""
         return True
 
     def read(self) -> Sequence[Events]:

@@ -1,4 +1,4 @@
-"""Protocol of a participant's session: conditions in turn, questionnaires between."""
+"""Protocol of a participant's session: conditions, each followed by questionnaires."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ BEGIN, END = "begin ", "end "
 
 State = Literal["waiting", "condition", "asking", "paused", "over"]
 PAUSE: Final = 2.0  # s between two conditions
-TAIL: Final = 20.0  # s after the last condition: SCRs are reported so late
+TAIL: Final = 20.0  # s after the last condition: delay of the last SCRs
 
 
 @dataclass
@@ -27,24 +27,24 @@ class ProtocolRunner(Device):
     """A device that runs through conditions, marks them, and asks questionnaires.
 
     It marks ``begin NAME`` and ``end NAME`` of each condition. Answers become markers
-    too, ``answer sam valence 7``, and those to the Self-Assessment Manikin a rating, so
-    that the recording alone documents the session. After the last condition it has
-    ended.
+    too, ``answer sam valence 7``, and those to the Self-Assessment Manikin also become
+    a rating, so that the recording alone documents the session. The device ends after
+    the last condition.
 
     Parameters
     ----------
     design
         The study's design.
     conditions
-        The conditions still to come, in order.
+        Remaining conditions, in order.
     clock
         The session clock.
     on_progress
-        Called with each kind of progress and its condition: ``"begin"``,
-        ``"condition"`` (it is completed), ``"answers"``.
+        Function called with the kind of progress and the condition: ``"begin"``,
+        ``"condition"`` (completed), ``"answers"``.
     answer
-        Returns the answers of a simulated participant, from the condition and the
-        questionnaire.
+        Function that returns the answers of a simulated participant to a condition and
+        a questionnaire.
     """
 
     design: Design
@@ -58,10 +58,10 @@ class ProtocolRunner(Device):
     def __post_init__(self) -> None:
         self.state: State = "waiting"
         self.index = -1  # of the present condition
-        self.questionnaires: list[str] = []  # still to be answered
+        self.questionnaires: list[str] = []  # not yet answered
         self.answers: dict[str, float] = {}  # to the first of them
         self._since = 0.0
-        self._seconds_remaining = 0.0  # s that a paused condition still has
+        self._seconds_remaining = 0.0  # remaining time of a paused condition (s)
         self._pending: list[Command] = []
 
     def __enter__(self) -> Self:
@@ -94,14 +94,14 @@ class ProtocolRunner(Device):
 
     @property
     def remaining(self) -> float:
-        """Time left of the present condition (s)."""
+        """Remaining time of the present condition (s)."""
         if self.state != "condition":
             return self._seconds_remaining
         return max(0.0, self._since + self._seconds_remaining - self.clock.now())
 
     @property
     def question(self) -> tuple[Questionnaire, str] | None:
-        """The questionnaire and the item that is asked now, if one is."""
+        """The questionnaire and the present item, if any."""
         if self.state != "asking":
             return None
         questionnaire = load(self.questionnaires[0])
@@ -109,7 +109,7 @@ class ProtocolRunner(Device):
         return questionnaire, item
 
     def read(self) -> Sequence[Item]:
-        """Go on as far as it is time; its markers and ratings are `commands`."""
+        """Advance the protocol to the present time; see `commands` for the output."""
         now = self.clock.now()
         last = self.index + 1 >= len(self.conditions) and self.index >= 0
         if self.state == "waiting" and now >= self._since + (TAIL if last else PAUSE):
@@ -143,7 +143,7 @@ class ProtocolRunner(Device):
         Raises
         ------
         ValueError
-            If it is not on the item's scale, or there is no question now.
+            If the answer is not on the item's scale, or there is no present question.
         """
         question = self.question
         if question is None:
@@ -180,7 +180,7 @@ class ProtocolRunner(Device):
             self._complete(now)
 
     def _answer_all(self, now: float) -> None:
-        """Answer a whole questionnaire in a simulated participant's place."""
+        """Answer a whole questionnaire for a simulated participant."""
         questionnaire = load(self.questionnaires[0])
         answers = self.answer(self.condition, questionnaire) if self.answer else {}
         questionnaire.check(answers)
@@ -195,7 +195,7 @@ class ProtocolRunner(Device):
         self._mark(now, f"answer {questionnaire.name} {item} {value:g}")
 
     def _submit(self, now: float, questionnaire: Questionnaire) -> None:
-        """Close a questionnaire that is answered; of a SAM, enter the rating."""
+        """Close an answered questionnaire; for a SAM, record the rating."""
         if questionnaire.name == SAM:
             values = from_sam([self.answers.get(d, float("nan")) for d in DIMENSIONS])
             self._pending.append(Command("rate", now, SAM, tuple(values)))

@@ -42,7 +42,7 @@ class Questionnaire:
     low, high
         Lowest and highest response of all items.
     anchors
-        Labels of both ends.
+        Labels of both ends of the response scale.
     items
         Wording of the items by name.
     scales
@@ -64,7 +64,8 @@ class Questionnaire:
         Raises
         ------
         ValueError
-            If not; the message names item, value and range.
+            If an answer is missing or out of range; the message names item, value and
+            range.
         """
         if missing := [item for item in self.items if item not in answers]:
             raise ValueError(
@@ -84,7 +85,7 @@ class Questionnaire:
                 )
 
     def scores(self, answers: Mapping[str, float]) -> dict[str, float]:
-        """Return the scores of all scales; errors as of `check`."""
+        """Return the scores of all scales; raises the errors of `check`."""
         self.check(answers)
         turned = self.low + self.high
         return {
@@ -104,7 +105,7 @@ def load(name: str) -> Questionnaire:
     Raises
     ------
     ValueError
-        If there is none of this name, or its file is incomplete.
+        If no questionnaire has this name, or its file is incomplete.
     """
     path = HOME / f"{name}.toml"
     if not path.is_file():

@@ -94,7 +94,7 @@ class Study:
         Raises
         ------
         FileNotFoundError
-            If it holds none.
+            If the folder holds no study.
         """
         if not (root / FROZEN).is_file():
             raise FileNotFoundError(
@@ -109,7 +109,7 @@ class Study:
         Parameters
         ----------
         deviation
-            Reason for the change: it is logged, and the new plan accepted.
+            Reason for the change, which is logged; the new plan is then accepted.
 
         Raises
         ------

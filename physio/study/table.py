@@ -28,7 +28,7 @@ COLUMNS = (
 class RecordedSession(NamedTuple):
     """A recording with its completed conditions.
 
-    ``scores``: of questionnaires by condition, as of `questionnaire_scores`.
+    ``scores``: questionnaire scores by condition, from `questionnaire_scores`.
     """
 
     participant: str
@@ -41,7 +41,7 @@ class RecordedSession(NamedTuple):
 def read_sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSession]:
     """Yield the recordings of participants one by one.
 
-    Of an interrupted session, all intact chunks are read.
+    All intact chunks of an interrupted session are read.
     """
     from physio.datasets.open_recording import read
 
@@ -57,8 +57,8 @@ def read_sessions(study: Study, codes: Iterable[str]) -> Iterator[RecordedSessio
 def completed_conditions(study: Study, code: str) -> list[str]:
     """Return the conditions that a participant completed, questionnaires included.
 
-    The log may list more: data that an interrupted session had not written are lost, so
-    that condition is repeated.
+    The log may list more conditions: if an interrupted session did not write its data,
+    the condition is lost and must be repeated.
     """
     completed = []
     for session in read_sessions(study, [code]):
@@ -81,7 +81,7 @@ def outcome_table(
     Parameters
     ----------
     found
-        Recorded sessions; of a condition completed twice, the last one counts.
+        Recorded sessions; if a condition was completed twice, the last one counts.
     exclusions
         Rules of exclusion: an excluded value stays in the table with its reason.
 
@@ -201,7 +201,7 @@ def participant_flow(study: Study, table: pd.DataFrame) -> dict[str, int]:
 
 
 def mixed_model(table: pd.DataFrame, outcome: str, baseline: str) -> dict[str, Any]:
-    """Fit a linear mixed model: value ~ condition + position, intercepts vary.
+    """Fit a linear mixed model: value ~ condition + position, random intercepts.
 
     Raises
     ------

@@ -34,8 +34,9 @@ class WithdrawalReport(NamedTuple):
 def delete_participant(study: Study, code: str) -> WithdrawalReport:
     """Delete a participant from sessions, log and results.
 
-    Results of all participants (tables, reports, exports) are deleted: they can be
-    computed again without this one. The log keeps the withdrawal and the used order.
+    Results of all participants (tables, reports, exports) are deleted, as they can be
+    recomputed without this participant. The log retains the withdrawal and the used
+    order.
 
     Raises
     ------
@@ -59,8 +60,8 @@ def delete_participant(study: Study, code: str) -> WithdrawalReport:
 def find_code(root: Path, code: str) -> list[Path]:
     """Return the files under a folder with a code in their name or content.
 
-    Compressed files and Parquet tables are read. The code matches without a letter or
-    digit beside it, so ``p1`` does not match ``p10``.
+    Compressed files and Parquet tables are read. A code matches only if no letter or
+    digit is adjacent to it, so that ``p1`` does not match ``p10``.
     """
     import pandas as pd
 

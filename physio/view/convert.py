@@ -49,12 +49,13 @@ def to_pandas(
     Returns
     -------
     DataFrame, or dict of DataFrame
-        Of a block: one column per channel, each followed by ``<channel>.missing``, the
-        reason for a missing value in words, ``ok`` where it is present (none for
-        ``.window_start`` and ``.window_end``). Of events: ``label`` and one column per
-        channel. Of a recording: one frame per stream, by name; samples as recorded, a
-        row of NaN for each lost sample; ``.missing`` for computed streams only. The
-        frame's ``attrs`` hold units, rate, origin, and the participant's code.
+        For a block: one column per channel, each followed by ``<channel>.missing``, the
+        reason for a missing value in words, or ``ok`` for a present value (not for
+        ``.window_start`` and ``.window_end``). For events: ``label`` and one column per
+        channel. For a recording: one frame per stream, by name, with the samples as
+        recorded, a row of NaN for each lost sample, and ``.missing`` for computed
+        streams only. The frame's ``attrs`` hold units, rate, origin, and the
+        participant's code.
     """
     if isinstance(source, Block):
         return _frame_with_reasons(source.times, source.data, source)

@@ -139,7 +139,7 @@ def _rate(stamps: Array, cuts: list[int], nominal: Fraction) -> Fraction:
 
 
 def _line(stamps: Array, period: float) -> tuple[float, float]:
-    """Return the time between samples and that of the first one, by least squares."""
+    """Return the sampling interval and the first sample's time, by least squares."""
     k = np.arange(len(stamps)) - (len(stamps) - 1) / 2
     lag = stamps - stamps[0] - np.arange(len(stamps)) * period
     mean = float(lag.mean())

@@ -1,4 +1,4 @@
-"""Blocks and events as bytes, between a session and the process that shows it."""
+"""Encoding of blocks and events for the process that displays a session."""
 
 import json
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events, Item
 from physio.core.stream_codec import from_dict, to_dict
 
-_SIZE: Final = 4  # bytes that say how long the head is
+_SIZE: Final = 4  # bytes of the length of the header
 
 
 class Encoder:
-    """Encodes the items of a session as messages; a stream is described once."""
+    """Encoder of a session's items as messages; each stream is described once."""
 
     def __init__(self) -> None:
         self._known: dict[StreamInfo, int] = {}
 
     def info(self, info: StreamInfo) -> list[bytes]:
-        """Return the message that describes a stream, if none did yet."""
+        """Return the message that describes a stream, unless it was already sent."""
         if info in self._known:
             return []
         number = self._known[info] = len(self._known)
@@ -28,9 +28,9 @@ class Encoder:
         return [_message(head)]
 
     def item(self, item: Item, at: float, skipped: int = 0) -> list[bytes]:
-        """Return the messages for an item that came at ``at`` (s, session clock).
+        """Return the messages for an item that arrived at ``at`` (s, session clock).
 
-        ``skipped`` items before it were left out of the view.
+        ``skipped`` is the number of previous items that the view omits.
         """
         first = self.info(item.info)
         if skipped:
@@ -48,7 +48,7 @@ class Encoder:
 
 
 class Decoder:
-    """Decodes the messages of an `Encoder`."""
+    """Decoder of the messages of an `Encoder`."""
 
     def __init__(self) -> None:
         self._infos: dict[int, StreamInfo] = {}
@@ -76,6 +76,6 @@ class Decoder:
 
 def _message(head: Mapping[str, Any], *arrays: Array) -> bytes:
     text = json.dumps(head).encode()
-    text += b" " * (-(len(text) + _SIZE) % 8)  # so that the numbers lie aligned
+    text += b" " * (-(len(text) + _SIZE) % 8)  # for alignment of the numbers
     parts = [len(text).to_bytes(_SIZE, "little"), text]
     return b"".join([*parts, *(a.tobytes() for a in arrays)])

@@ -1,7 +1,7 @@
-"""Commands of a dashboard page: reading what a viewer's browser sent.
+"""Commands of a dashboard page, parsed from the messages of a viewer's browser.
 
-Everything that comes from a browser is untrusted. This module checks its form alone;
-the session checks the command itself, see `physio.online.commands.validate`.
+All input from a browser is untrusted. This module checks only its form; the session
+checks the command itself, see `physio.online.commands.validate`.
 """
 
 import json
@@ -13,16 +13,16 @@ from physio.core.recording import baseline_marker
 from physio.view.dashboard.session_state import SessionState
 
 LONGEST: Final = 200
-"""Characters of a marker at most."""
+"""Maximum number of characters of a marker."""
 
 ALLOWED: Final = {
     "control": frozenset({"mark", "rate", "mute", "unmute", "stop", "ask"}),
     "participant": frozenset({"rate"}),
     "look": frozenset(),
 }
-"""Commands that each kind of viewer may send, beside changes of the view."""
+"""Commands that each kind of viewer may send, in addition to changes of the view."""
 
-_LATE: Final = 0.5  # s under way, beyond which a command's own time is not used
+_LATE: Final = 0.5  # s of transmission, above which a command's time is not used
 _SIZE: Final = 4096  # characters of a message
 
 
@@ -44,7 +44,7 @@ class ViewerCommand(NamedTuple):
 
 
 def is_forbidden(command: ViewerCommand, role: str) -> bool:
-    """Tell whether a kind of viewer may not send a command."""
+    """Return True if a kind of viewer may not send a command."""
     return command.kind not in ALLOWED.get(role, frozenset())
 
 
@@ -55,19 +55,19 @@ def parse_command(
     participant: str = "",
     sender: str = "",
 ) -> ViewerCommand | None:
-    """Return the command that a page sent, or None if it has not the form of one.
+    """Return the command of a page, or None if its form is invalid.
 
     Parameters
     ----------
     data
-        The data as the page sent it.
+        Data from the page.
     session
-        The session as it is shown.
+        State of the displayed session.
     wall
-        The computer's date (s): a command counts from when it was made, if the page's
-        clock agrees with this one to half a second.
+        Present date of the computer (s). A command has the time of the page if the
+        page's clock agrees with this one to half a second.
     participant
-        Code of the participant whom the page shows.
+        Code of the displayed participant.
     sender
         Identifier of the page.
     """

@@ -51,17 +51,17 @@ def baseline_correct(
     columns
         Names of the features.
     rest
-        How much of the rest is used at most (s), from its beginning.
+        Maximum duration of the baseline (s), from the beginning of the rest.
     gap
-        Windows that begin within ``gap`` s after it, or before its end, neither train
-        nor test.
+        Time after the baseline (s); windows that begin before the end of the baseline
+        or of this time neither train nor test.
     label
-        What the rest is called; empty: it is the beginning of each recording.
+        Label of the rest; if empty, the rest is the beginning of each recording.
 
     Raises
     ------
     ValueError
-        If a recording has no such rest.
+        If a recording has no rest of that label.
 
     Notes
     -----

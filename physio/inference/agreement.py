@@ -1,4 +1,4 @@
-"""Agreement of estimates with a participant's ratings, live and offline the same."""
+"""Agreement of estimates with a participant's ratings, both live and offline."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -21,15 +21,14 @@ _MARGIN: Final = 4.0  # s that estimates are kept beyond the longest delay
 class Agreement:
     """Concordance, correlation and delay between estimates and ratings.
 
-    Each rating is compared with the estimates of the moments before it, up to
-    ``longest`` s back, by running sums: the cost does not depend on the length of the
-    session. A dimension that an estimator does not give is left out.
+    Each rating is compared with the estimates of the preceding ``longest`` s by running
+    sums, so that the cost does not depend on the length of the session. Dimensions that
+    the estimator does not provide are omitted.
 
     Parameters
     ----------
     longest, step
-        The longest delay of a rating behind the estimate, and the step of the delays
-        (s).
+        Maximum delay of a rating behind the estimate, and step of the delays (s).
     participant
         Code of the participant, in a session of several.
     """
@@ -60,9 +59,9 @@ class Agreement:
     def summary(self) -> dict[str, dict[str, float | int]]:
         """Return the agreement for each dimension with at least `FEWEST` ratings.
 
-        ``n`` is their number; ``ccc`` (Lin 1989) and ``r`` are those at no delay;
-        ``delay_s`` is the delay of the rating behind the estimate at which they
-        correlate best, and ``r_at_delay`` the correlation there.
+        ``n`` is the number of ratings. ``ccc`` (Lin 1989) and ``r`` are concordance and
+        correlation without delay. ``delay_s`` is the delay of the rating behind the
+        estimate with the highest correlation, which is ``r_at_delay``.
         """
         summary: dict[str, dict[str, float | int]] = {}
         for d, name in enumerate(DIMENSIONS):
@@ -118,7 +117,7 @@ def agree(a: Array, b: Array) -> tuple[float, float]:
 
 
 def _agree(sums: Array) -> tuple[Any, Any]:
-    """Return both from sums of 1, x, y, xx, yy, xy, shape (..., 6)."""
+    """Return concordance and correlation from sums of 1, x, y, xx, yy, xy, (..., 6)."""
     n = np.maximum(sums[..., 0], 1.0)
     x, y, xx, yy, xy = np.moveaxis(sums[..., 1:] / n[..., None], -1, 0)
     vx, vy, cov = xx - x * x, yy - y * y, xy - x * y

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 CALIBRATION: Final = event_stream(NAME)
-"""Calibration that a session begins with; the label is its text."""
+"""Event with the calibration at the start of a session; the label is its text."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class ExpertBaseline:
     weights
         Name of the expert.
     sha256
-        Hash of its weights: the estimates at the labels hold for these alone.
+        Hash of the weights; the estimates at the labels are valid for these alone.
     columns
-        Features of the expert: those of another montage cannot be used.
+        Features of the expert; the baseline of another montage cannot be used.
     total, seconds
         See `physio.models.baseline.BaselineAccumulator`.
     past
@@ -52,7 +52,8 @@ class ExpertBaseline:
 class Calibration:
     """Calibration of a participant, a small file that they may keep or delete.
 
-    It holds sums over a baseline and the ratings of a few moments; no signal, no name.
+    It contains sums over a baseline and the ratings of a few moments, but no signal and
+    no name.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class Calibration:
     version: int = VERSION
 
     def text(self) -> str:
-        """Return the calibration as a file holds it."""
+        """Return the calibration as the text of a file."""
         return json.dumps(asdict(self))
 
     def write(self, path: Path) -> None:
@@ -87,7 +88,7 @@ class Calibration:
         Raises
         ------
         ValueError
-            If it is damaged, no calibration, or of another version.
+            If the text is damaged, is no calibration, or has another version.
         """
         try:
             parts = json.loads(text)
@@ -121,9 +122,9 @@ class Calibration:
         return cls.parse(text, str(path))
 
     def event(self, time: float, participant: str = "") -> Events:
-        """Return the event that gives the calibration to a session.
+        """Return the event that enters the calibration into a session.
 
-        ``participant`` is the code of its participant, in a session of several.
+        ``participant`` is the participant's code, in a session of several.
         """
         name = f"{NAME}.{participant}".rstrip(".")
         info = replace(CALIBRATION, name=name, participant=participant)
@@ -158,7 +159,7 @@ class Calibration:
 
 
 def packed(labels: Sequence[RatedMoment]) -> tuple[tuple[float | None, ...], ...]:
-    """Return rated moments as a calibration holds them."""
+    """Return rated moments in the format of a calibration."""
     rows = (np.concatenate(label).tolist() for label in labels)
     return tuple(tuple(None if np.isnan(v) else v for v in row) for row in rows)
 

@@ -17,7 +17,7 @@ ERRORS: Final = Path(physio.assets.__file__).parent / "errors.json"
 
 @lru_cache(maxsize=64)
 def known_errors(names: tuple[str, ...], hashes: tuple[str, ...]) -> Array | None:
-    """Return the correlations of the errors of experts, if they were measured.
+    """Return the error correlations of experts, if available.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def known_errors(names: tuple[str, ...], hashes: tuple[str, ...]) -> Array | Non
     Returns
     -------
     ndarray, shape (3, k, k), or None
-        None where two of them were not evaluated on the same participants, or are not
-        the weights that were.
+        None if two of the experts were not evaluated on the same participants, or if a
+        hash differs from that of the evaluated weights.
     """
     pairs = json.loads(ERRORS.read_text("utf-8"))["pairs"] if ERRORS.is_file() else {}
     matrices = np.tile(np.eye(len(names)), (3, 1, 1))

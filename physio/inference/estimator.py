@@ -43,7 +43,7 @@ PARTICIPANT: Final = "participant"
 """Contribution of the participant's own ratings."""
 
 OTHER: Final = "other"
-"""Contribution that no feature accounts for, as a network's output at the baseline."""
+"""Contribution of no feature, as a network's output at the baseline."""
 
 INTERVALS: Final = tuple(
     f"{d}.ci{round(100 * level)}" for d in DIMENSIONS for level in LEVELS
@@ -79,12 +79,12 @@ class Estimator(Stage):
     ``condition.stress``: see `physio.inference.forecast`.
 
     A participant's features are measured against their own baseline: the first
-    ``baseline_seconds`` s in which an expert has any feature, or those that follow the
-    marker ``baseline start``. Until it is over, the remaining uncertainty about the
-    participant widens the estimate. The baseline is state, as a calibration is: it is
-    not counted in the support. After a sensor was lost, its features gain weight as
-    their windows fill again. A moment unlike the training data has no estimate (reason:
-    out of distribution).
+    ``baseline_seconds`` s in which an expert has any feature, or the period after the
+    marker ``baseline start``. Until the baseline is complete, the remaining uncertainty
+    about the participant widens the estimate. The baseline is state, like a
+    calibration, and is not part of the support. After the loss of a sensor, its
+    features regain weight as their windows fill again. A moment unlike the training
+    data has no estimate (reason: out of distribution).
 
     The estimator reacts to events of the session: the markers ``baseline start`` and
     ``baseline end``; a rating of the last moments (`physio.inference.self_report`),
@@ -98,14 +98,14 @@ class Estimator(Stage):
     experts
         Experts; with several, see `physio.models.fusion.fuse`. An expert trained on
         simulated participants is never fused with one trained on measured participants:
-        it then has its own columns alone.
+        its estimates then appear only in its own columns.
     baseline_seconds
-        Duration of the participant's baseline (s); by default as long as in the
+        Duration of the participant's baseline (s); by default the duration in the
         training of each expert, which is 300 for the shipped ``wrist``.
     demo_weights
-        Whether weights trained on simulated participants may answer on measured input.
+        Whether weights trained on simulated participants may be used on measured input.
     rating_lookback
-        Duration of the past that a rating of the last moments is about (s).
+        Duration of the past that a rating of the last moments refers to (s).
     """
 
     experts: tuple[Expert, ...] = ()
@@ -127,12 +127,12 @@ class Estimator(Stage):
             raise ValueError(f"two experts have the same name: {', '.join(names)}")
 
     def trusting(self, packages: Sequence[str]) -> Self:
-        """Return this with ``packages`` from which its experts' models may come."""
+        """Return a copy that trusts ``packages`` for the models of its experts."""
         experts = tuple(e.trusting(packages) for e in self.experts)
         return replace(self, experts=experts)
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
-        """Return the columns; raise ValueError where an expert lacks one of its own."""
+        """Return the output columns; raise ValueError if an expert lacks an input."""
         experts = self._bind(info)
         channels = _estimate_channels(experts)
         channels += _expert_channels(experts)
@@ -145,7 +145,7 @@ class Estimator(Stage):
         return replace(info.with_channels(None, *channels), origin=origin)
 
     def initial_state(self, info: StreamInfo) -> State:
-        """Return the bound experts, and what is known of the participant."""
+        """Return the bound experts, and the initial state of the participant."""
         experts = self._bind(info)
         tick = 1 / float(info.rate) if info.rate else 0.0
         allowed = tuple(self._allows(e, info) for e in experts)
@@ -159,14 +159,14 @@ class Estimator(Stage):
         )
 
     def process(self, state: State, x: Array) -> Array:
-        """Estimate at each tick alone, so that cuts change nothing."""
+        """Estimate tick by tick; block boundaries do not change the result."""
         runtime, d = state.runtime, len(DIMENSIONS)
         by_expert = np.empty((len(x), len(runtime.experts), 2, d))
         fused = np.empty((len(x), 2, d))
         contributions = np.empty((len(x), d, len(runtime.groups)))
         width = len(runtime.forecaster.channels) if runtime.forecaster else 0
         forecast = np.empty((len(x), width))
-        # Transformed at once: the transform of a value depends on that value alone.
+        # All rows are transformed together, as the transform works element by element.
         features = [expert.features.read(x) for expert in runtime.experts]
         for i in range(len(x)):
             predictions = [
@@ -206,7 +206,7 @@ class Estimator(Stage):
             self._mark(state, events.labels)
 
     def calibration(self, state: State, participant: str = "") -> Calibration:
-        """Return what is known of the participant by now, as a file would hold it."""
+        """Return the present calibration of the participant, for storage in a file."""
         pairs = zip(state.runtime.experts, state.experts, strict=True)
         experts = tuple(s.expert_baseline(expert) for expert, s in pairs)
         return Calibration(participant, experts, packed(state.ratings.labels))
@@ -226,7 +226,7 @@ class Estimator(Stage):
         return tuple(BoundExpert.bind(e, info) for e in self.experts)
 
     def _allows(self, expert: BoundExpert, info: StreamInfo) -> bool:
-        """Return whether an expert may answer on the input's origin."""
+        """Return whether an expert may be used on input of this origin."""
         measured = expert.origin is Origin.MEASURED
         return measured or info.origin is not Origin.MEASURED or self.demo_weights
 
@@ -237,7 +237,7 @@ class Estimator(Stage):
     def _forecast(
         self, state: "_State", past: EdaHistory, row: Array, features: Array
     ) -> Array:
-        """Return the forecast at a tick, missing where its expert may not answer."""
+        """Return the forecast at a tick, missing if its expert may not be used."""
         runtime = state.runtime
         forecaster = runtime.forecaster
         if forecaster is None:
@@ -256,7 +256,7 @@ class Estimator(Stage):
                     s.begin() if edge == BASELINE_START else s.end()
 
     def _calibrate(self, state: "_State", text: str) -> None:
-        """Take over a calibration, as far as it is of these experts."""
+        """Apply the parts of a calibration that match these experts."""
         try:
             calibration = Calibration.parse(text)
         except ValueError:
@@ -273,7 +273,7 @@ class Estimator(Stage):
 
 
 class _RatingHistory(NamedTuple):
-    """Ratings of the participant, and the latest estimates without them."""
+    """Ratings of the participant, and the latest estimates without their effect."""
 
     labels: list[RatedMoment]
     recent: Array  # mean and sd at the last ticks, for anybody, (n, 2, 3)
@@ -346,7 +346,7 @@ class _Runtime(NamedTuple):
         return self
 
     def answers(self, predictions: list[Prediction]) -> Array:
-        """Return means and deviations, shape (k, 2, 3), of experts that may answer."""
+        """Return means and deviations, shape (k, 2, 3), of experts that may be used."""
         out = np.empty((len(predictions), 2, len(DIMENSIONS)))
         for k, (expert, prediction) in enumerate(
             zip(self.experts, predictions, strict=True)
@@ -466,7 +466,7 @@ def _groups(experts: tuple[BoundExpert, ...]) -> tuple[str, ...]:
 
 
 def _window_ends(info: StreamInfo) -> npt.NDArray[np.int_]:
-    """Return of each column those of its chain's window ends, -1 for none, (n, 2)."""
+    """Return indices of window start and end columns per column, -1 if none, (n, 2)."""
     at = {name: i for i, name in enumerate(info.names)}
     chains = [name.partition(".")[0] for name in info.names]
     ends = [

@@ -49,11 +49,11 @@ class Expert:
         Name of shipped weights, or the path of a folder; its last part is the name of
         the expert.
     features
-        Chains that are read, by the names on the weights' card; by default all of them.
-        The features of a chain left out count as missing.
+        Names of the chains that are read, as on the weights' card; by default all of
+        them. The features of other chains count as missing.
     in_fusion
-        Whether it contributes to the fused estimate; else it has its own columns alone,
-        and its forecast.
+        Whether the expert contributes to the fused estimate; otherwise it provides only
+        its own columns and its forecast.
     """
 
     weights: str
@@ -67,28 +67,28 @@ class Expert:
         return self.weights.rstrip("/").rpartition("/")[2]
 
     def trusting(self, packages: Sequence[str]) -> Self:
-        """Return this with ``packages`` from which the weights' model may come.
+        """Return a copy that trusts ``packages`` for the model of the weights.
 
-        It is no setting: a file cannot extend the trust that its reader gives it.
+        Trust is not a setting: a file cannot extend the trust given by the user.
         """
         return replace(self, _trust=tuple(packages))
 
     @property
     def trust(self) -> tuple[str, ...]:
-        """Packages, beside this library, from which the model may come."""
+        """Packages, beside this library, that may define the model."""
         return self._trust
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureBinding:
-    """Columns of a tick's row that an expert reads; never changes.
+    """Columns of a tick's row that an expert reads; immutable.
 
     Parameters
     ----------
     names, transforms
         Features, and the transform of each: see `physio.models.baseline.transform`.
     index
-        Column of each feature in the row, -1 where it is left out, shape (f,).
+        Column of each feature in the row, -1 for a feature not read, shape (f,).
     memory
         Window of each feature (s), shape (f,).
     chain
@@ -173,11 +173,11 @@ class FeatureBinding:
     def refill(self, debt: Array, x: Array, tick: float) -> Array:
         """Return the proportion of each feature's window that has data again, (f,).
 
-        After a loss, a window holds only what came since: the missing duration must
-        pass before it counts as full, and until then the estimate gains from the
-        feature no more than that proportion. Where a whole sensor was lost, that holds
-        for its longest window. A feature that was not there before has no debt: it is
-        missing until its window is full enough.
+        After a loss, a window contains only the samples since then. It counts as full
+        when the missing duration has passed; until then, the feature contributes to the
+        estimate by at most that proportion. After the loss of a whole sensor, the
+        longest window of its features determines the duration. A feature that was not
+        present before has no debt: it is missing until its window is full enough.
 
         Parameters
         ----------
@@ -207,9 +207,9 @@ class FeatureBinding:
     def only_motion(self, x: Array) -> bool:
         """Return whether only movement is present although the main sensor has signal.
 
-        Movement alone speaks for a participant whose other sensors are lost. It does
-        not while they warm up, or where they have no contact: the band may lie on a
-        table.
+        Movement alone is used if the other sensors of a participant are lost. It is not
+        used while they warm up, or if they have no contact, because the band may not be
+        worn.
         """
         if self.is_motion.all() or not np.isnan(x[~self.is_motion]).all():
             return False
@@ -219,7 +219,7 @@ class FeatureBinding:
 
 @dataclass(frozen=True, eq=False)
 class FeatureGroups:
-    """Features whose contributions are reported together; never changes.
+    """Features whose contributions are reported together; immutable.
 
     ``names`` of the groups; ``index``, the group of each feature, shape (f,).
     """
@@ -229,7 +229,7 @@ class FeatureGroups:
 
     @classmethod
     def of(cls, features: Sequence[str]) -> Self:
-        """Return a group per feature, the electrodes of a band together."""
+        """Return one group per feature; the electrodes of a band share one group."""
         groups = [_group(name) for name in features]
         names = tuple(dict.fromkeys(groups))
         return cls(names, np.array([names.index(g) for g in groups]))
@@ -243,7 +243,7 @@ class FeatureGroups:
 
 @dataclass(frozen=True, eq=False)
 class RatingModel:
-    """Distribution of ratings as the weights describe it; never changes.
+    """Distribution of ratings as described by the weights; immutable.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ class RatingModel:
 
     @classmethod
     def of(cls, stored: model_card.Weights) -> Self:
-        """Return what stored weights hold of it."""
+        """Return the rating model of stored weights."""
         arrays, d = stored.arrays, len(DIMENSIONS)
         return cls(
             prior=np.stack([arrays["prior.mean"], arrays["prior.sd"]]),
@@ -288,11 +288,11 @@ class ExpertState(NamedTuple):
     baseline
         Sums over the participant's baseline.
     debt
-        Seconds that are missing of the window of each feature after it was lost; then
-        of the longest window of each chain, after it was. -1 before any data. Shape
-        (f + chains,).
+        Missing duration (s) of the window of each feature after the loss of the
+        feature, followed by the missing duration of the longest window of each chain
+        after the loss of the chain. -1 before any data. Shape (f + chains,).
     over
-        Whether the baseline was ended before its time, shape (1,).
+        Whether the baseline was ended early, shape (1,).
     past
         Features of the last ticks, for a model with a `Model.lookback`.
     """
@@ -320,11 +320,11 @@ class ExpertState(NamedTuple):
         self.over[0] = False
 
     def end(self) -> None:
-        """End the baseline before its time."""
+        """End the baseline early."""
         self.over[0] = True
 
     def expert_baseline(self, expert: "BoundExpert") -> ExpertBaseline:
-        """Return the baseline as a calibration holds it."""
+        """Return the baseline in the format of a calibration."""
         total, seconds = (tuple(v.tolist()) for v in self.baseline[:2])
         past = float(self.baseline.past[0])
         return ExpertBaseline(
@@ -332,7 +332,7 @@ class ExpertState(NamedTuple):
         )
 
     def restore(self, stored: ExpertBaseline) -> None:
-        """Take over the baseline of a calibration."""
+        """Restore the baseline of a calibration."""
         self.baseline.total[:] = stored.total
         self.baseline.seconds[:] = stored.seconds
         self.baseline.past[:], self.over[:] = stored.past, True
@@ -352,7 +352,7 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class BoundExpert:
-    """An expert bound to the columns of a session's features; never changes.
+    """Expert bound to the columns of a session's features; immutable.
 
     Parameters
     ----------
@@ -361,13 +361,13 @@ class BoundExpert:
     in_fusion
         Whether it contributes to the fused estimate.
     model
-        The model, adapted to the headset that is worn.
+        Model, adapted to the electrodes of the headset.
     features, groups
         Columns that are read, and the groups of their contributions.
     ratings
         Prior, intervals and differences between participants.
     baseline
-        How the participants' baselines are distributed.
+        Distribution of the participants' baselines.
     baseline_seconds
         Duration of the baseline in training (s).
     residual
@@ -426,7 +426,7 @@ class BoundExpert:
         Parameters
         ----------
         state
-            The expert's state for the participant; ``x`` is added to it.
+            State of the expert for the participant, updated by ``x``.
         x
             Features of the tick, as `FeatureBinding.read` returns them, shape (f,).
         tick, length
@@ -442,7 +442,7 @@ class BoundExpert:
             motion = self.features.is_motion
             return self._missing(primary_reason(x if motion.all() else x[~motion]))
         level, spread = self.baseline.level(baseline.total, baseline.seconds)
-        # The uncertainty that a full baseline leaves was there in training too.
+        # Training data already include the uncertainty after a full baseline.
         extra = np.maximum(spread - self.residual, 0)
         z = x - level
         limit = self.ratings.novelty_limit
@@ -459,7 +459,7 @@ class BoundExpert:
 
     def _from_history(self, past: FeatureHistory, x: Array, fill: Array) -> Prediction:
         """Return the estimate of a model that reads the last minutes."""
-        # A moment out of distribution does not enter the history either.
+        # Moments out of distribution are also excluded from the history.
         limit = self.ratings.novelty_limit
         novel = limit < np.inf and self.model.novelty(x, x) > limit
         past.append(np.where(novel, _NOTHING, x), fill < 1)
@@ -514,7 +514,7 @@ class BoundExpert:
 
 
 def primary_reason(values: Array) -> float:
-    """Return, of missing values, the NaN whose reason passes soonest."""
+    """Return the NaN, among missing values, whose reason is the most temporary."""
     codes = set(missing_reason(values).tolist())
     reasons = (r.nan for r in _PRIORITY if int(r) in codes)
     return next(reasons, MissingReason.NO_SIGNAL.nan)

@@ -1,4 +1,4 @@
-"""Forecast of skin conductance, and the condition, from an expert that has them."""
+"""Forecast of skin conductance, and condition probabilities, from an expert."""
 
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
@@ -15,13 +15,13 @@ RATE: Final = 4
 """Rate of the ticks at which skin conductance is remembered (Hz)."""
 
 FORECAST: Final = "forecast."
-"""Beginning of the columns of skin conductance ahead: ``forecast.5s``."""
+"""Prefix of the columns of forecast skin conductance: ``forecast.5s``."""
 
 CONDITION: Final = "condition."
-"""Beginning of the columns of a condition's probability: ``condition.stress``."""
+"""Prefix of the columns of a condition's probability: ``condition.stress``."""
 
 ENDS: Final = ("", ".low", ".high")
-"""Ends of the columns of a horizon: expected value, and the 80 % interval."""
+"""Suffixes of the columns of a horizon: expected value, and the 80 % interval."""
 
 
 class EdaHistory(NamedTuple):
@@ -37,7 +37,7 @@ class EdaHistory(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Forecaster:
-    """Expert with a forecast, bound to the column of skin conductance; never changes.
+    """Expert with a forecast, bound to the column of skin conductance; immutable.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ class Forecaster:
 
     @classmethod
     def bind(cls, experts: tuple[BoundExpert, ...], info: StreamInfo) -> Self | None:
-        """Return the one expert that has a forecast, or None.
+        """Return the only expert with a forecast, or None.
 
         Raises
         ------
         ValueError
-            If two experts have one, or its input is missing.
+            If two experts have a forecast, or its input is missing.
         """
         able = [
             (k, expert, spec)
@@ -119,14 +119,14 @@ class Forecaster:
         Parameters
         ----------
         past
-            History; the tick is added to it.
+            History of skin conductance, to which the tick is added.
         row
             Row of the tick.
         features
             Features of the expert, as `FeatureBinding.read` returns them.
         baseline, share
-            The participant's baseline, and the proportion of it that is over. Until
-            then the conditions are shrunk to equal probabilities.
+            The participant's baseline, and the completed proportion of it. Until it is
+            complete, the conditions are shrunk to equal probabilities.
         """
         past.append(row[self.column])
         level, _ = self.expert.baseline.level(baseline.total, baseline.seconds)
@@ -142,15 +142,15 @@ def trace_column(weights: str, chain: str, info: StreamInfo) -> int:
     Parameters
     ----------
     weights, chain
-        Names of the weights, and of the chain whose one column it is.
+        Names of the weights, and of the chain whose only column is skin conductance.
     info
         The stream of features.
 
     Raises
     ------
     ValueError
-        If the ticks have another rate than `RATE`, or the chain has another number of
-        columns than one.
+        If the rate of ticks is not `RATE`, or the chain does not have exactly one
+        column.
     """
     if info.rate != RATE:
         raise ValueError(

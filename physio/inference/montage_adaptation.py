@@ -1,4 +1,4 @@
-"""Adaptation of a model to the headset that is worn."""
+"""Adaptation of a model to the electrodes of the headset in use."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -18,10 +18,11 @@ Columns = tuple[tuple[str, str], ...]
 
 
 class MontageAdaptation(NamedTuple):
-    """A model on the electrodes that are worn.
+    """Model adapted to the electrodes that are present.
 
-    ``columns``, the features that it reads; ``model``, in its fastest form;
-    ``baseline``, the distribution of the participants' baselines of those features.
+    ``columns``: the features that the model reads; ``model``: the model in its fastest
+    form; ``baseline``: the distribution of the participants' baselines in those
+    features.
     """
 
     columns: Columns
@@ -34,22 +35,22 @@ def adapt_to_montage(
 ) -> MontageAdaptation:
     """Return weights for the electrodes that are present.
 
-    A network that knows electrodes by their positions runs on any headset. An electrode
-    that it was not trained with has the baseline of the nearest one that it was.
+    A network with position embeddings of electrodes runs on any headset. An electrode
+    outside the training montage has the baseline of the nearest training electrode.
 
     Parameters
     ----------
     stored
         The weights.
     names
-        The features that are present.
+        Features that are present.
     trust
-        Packages, beside this library, from which the model may come.
+        Packages, beside this library, that may define the model.
 
     Raises
     ------
     ValueError
-        If the model is of no trusted package.
+        If no trusted package defines the model.
     """
     columns = read(stored, names, trust)
     baseline = BaselinePrior.restore(stored.part("rest"))
@@ -69,12 +70,12 @@ def adapt_to_montage(
 
 @lru_cache(maxsize=8)
 def _shared(stored: model_card.Weights, trust: tuple[str, ...]) -> Model:
-    """Return a model that all sessions share: it is large, and slow to make."""
+    """Return a model that all sessions share, because it is large and slow to build."""
     return stored.model(trust)
 
 
 def _restored(stored: model_card.Weights, trust: tuple[str, ...]) -> Model:
-    """Return the model of weights, a shared one where its class says so."""
+    """Return the model of weights, shared if its class requests that."""
     if stored.model_class(trust).shared:
         return _shared(stored, trust)
     return stored.model(trust)
@@ -83,11 +84,11 @@ def _restored(stored: model_card.Weights, trust: tuple[str, ...]) -> Model:
 def read(
     stored: model_card.Weights, names: Sequence[str], trust: tuple[str, ...] = ()
 ) -> Columns:
-    """Return the features that weights read where ``names`` are present.
+    """Return the features that weights read if ``names`` are present.
 
-    Those on their card; or, where the model knows electrodes by their positions, the
-    same features of the electrodes that are present. Electrodes of unknown position are
-    left out. Parameters and errors as of `adapt_to_montage`.
+    These are the features on the card. If the model embeds electrodes by position, they
+    are the same features of the electrodes that are present, without electrodes of
+    unknown position. Parameters and errors are those of `adapt_to_montage`.
     """
     card = stored.card
     trained = {name for name, _ in card.columns}
@@ -136,6 +137,6 @@ def _electrodes(columns: Columns) -> tuple[str, ...]:
 
 
 def _of(front: str, names: Sequence[str]) -> list[str]:
-    """Return the electrodes that have a feature."""
+    """Return the electrodes with a feature of this prefix."""
     rests = [n.removeprefix(f"{front}.") for n in names if n.startswith(f"{front}.")]
     return [e for e in rests if "." not in e]

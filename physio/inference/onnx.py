@@ -1,4 +1,4 @@
-"""Models run by ONNX Runtime, which takes half the time of torch."""
+"""Models run by ONNX Runtime, which needs half the computing time of torch."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -18,7 +18,7 @@ class OnnxModel(Model):
     model
         The model.
     network
-        Its graphs: see `Model.to_onnx`.
+        Graphs of the model: see `Model.to_onnx`.
     """
 
     def __init__(self, model: Model, network: OnnxNetwork) -> None:
@@ -38,7 +38,8 @@ class OnnxModel(Model):
     def outputs(self, x: Numbers, mask: Numbers) -> Numbers:
         """Return the outputs for tokens and a mask of the present ones.
 
-        Without missing tokens it runs the graph without a mask: a twentieth less time.
+        Without missing tokens it runs the graph without a mask, which is a twentieth
+        faster.
         """
         out: Numbers
         if mask.all():
@@ -57,15 +58,15 @@ class OnnxModel(Model):
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:  # noqa: ARG003
-        """Refuse: the model is restored, and then run by ONNX Runtime."""
+        """Raise an error: restore the original model, then convert it."""
         raise TypeError("restore the model itself, then call to_onnx_model on it")
 
 
 def to_onnx_model(model: Model) -> Model:
-    """Return a model as ONNX Runtime runs it, or itself where that is not possible.
+    """Return a model run by ONNX Runtime, or the same model if that is not possible.
 
-    It is not without the packages ``onnx`` and ``onnxruntime``, and for a model without
-    a graph.
+    The conversion needs the packages ``onnx`` and ``onnxruntime``, and a model with an
+    ONNX graph.
     """
     if find_spec("onnx") is None or find_spec("onnxruntime") is None:
         return model
@@ -90,8 +91,9 @@ def write(model: Model, path: Path) -> None:
 def _runtime() -> Any:
     """Return ONNX Runtime with its telemetry off.
 
-    ``ORT_DISABLE_TELEMETRY``, which `physio` sets, stops all of it where the library is
-    loaded after `physio`; the call stops the rest where it was loaded before.
+    `physio` sets ``ORT_DISABLE_TELEMETRY``, which disables all telemetry if ONNX
+    Runtime is loaded after `physio`. If it was loaded before, the call disables the
+    remaining telemetry.
     """
     try:
         runtime = import_module("onnxruntime")

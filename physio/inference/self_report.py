@@ -12,22 +12,22 @@ from physio.core.recording import RATINGS as NAME
 from physio.core.recording import addressed
 
 RATINGS: Final = event_stream(NAME, *(Channel(d) for d in DIMENSIONS))
-"""Ratings on [-1, 1], NaN for a value not given; the label is their kind."""
+"""Stream of ratings on [-1, 1], NaN for a missing value; the label is their kind."""
 
 SAM: Final = "sam"
-"""An answer to a prompt, about the last moments: the estimator learns from it."""
+"""Kind of a prompted rating of the last moments, which adapts the estimator."""
 
 CONTINUOUS: Final = "rating"
-"""A continuous rating, 0 to 4 a second: estimates are compared with it."""
+"""Kind of a continuous rating, 0 to 4 per second, for comparison with estimates."""
 
 
 def check(values: Sequence[float]) -> None:
-    """Check the values of a rating: the only place where their scale is written.
+    """Check the number and the range of the values of a rating.
 
     Raises
     ------
     ValueError
-        If they are not three, none is given, or one lies outside [-1, 1].
+        If there are not three values, all are missing, or a value lies outside [-1, 1].
     """
     row = np.array(values, np.float64)
     if row.shape != (len(DIMENSIONS),) or np.isnan(row).all():
@@ -47,9 +47,9 @@ def rating(
     Parameters
     ----------
     time
-        Time at which it was given (s, session clock).
+        Time of the rating (s, session clock).
     values
-        Valence, arousal and dominance on [-1, 1], NaN for one not given.
+        Valence, arousal and dominance on [-1, 1], NaN where missing.
     kind
         `SAM`, or another label for a continuous rating: see `CONTINUOUS`.
     participant
@@ -70,7 +70,7 @@ def from_sam(values: Sequence[float], steps: int = SAM_POINTS) -> list[float]:
     Raises
     ------
     ValueError
-        If an answer is outside the scale.
+        If a value lies outside the scale.
     """
     if bad := [v for v in values if not (np.isnan(v) or 1 <= v <= steps)]:
         raise ValueError(f"the scale goes from 1 to {steps}; {bad[0]:g} is not on it")

@@ -102,7 +102,7 @@ def _inside(times: Array, length: int) -> Array:
 
 
 def _alike(driver: Array, truth: Array) -> float:
-    """Return the correlation of two drivers, blurred, at the best lag up to 2 s."""
+    """Return the correlation of two smoothed drivers at the best lag up to 2 s."""
     t = np.arange(-8.0, 9.0)
     bell = np.exp(-0.5 * (t / _BLUR) ** 2)
     estimated, two = (

@@ -111,7 +111,7 @@ class E4(Device):
 
     @property
     def ended(self) -> bool:
-        """True once closed; a lost wristband is waited for."""
+        """True once closed; the driver waits for a lost wristband."""
         return self._wrist is None
 
     def read(self) -> list[Item]:

@@ -14,7 +14,7 @@ def read_description(xml: str, name: str, participant: str = "") -> StreamDescri
     """Return the description of a stream, from its XML.
 
     The stream is called ``<name>.<kind>``. See `physio.io.stream_header.read_header`,
-    which XDF files are read with as well.
+    which also reads the headers of XDF files.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ class H10(Device):
 
     @property
     def ended(self) -> bool:
-        """True once closed; a lost strap is waited for."""
+        """True once closed; the driver waits for a lost strap."""
         return self._link is None
 
     def read(self) -> list[Item]:

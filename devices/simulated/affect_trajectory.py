@@ -62,8 +62,8 @@ class TrajectorySegment(NamedTuple):
 class AffectTrajectory:
     """Trajectory of one participant through a protocol, which repeats without end.
 
-    A condition pulls the three towards what this participant feels in it, within some
-    seconds; about that they wander smoothly.
+    Within some seconds, a condition moves the three dimensions towards this
+    participant's values for it. They vary smoothly about these values.
 
     Parameters
     ----------

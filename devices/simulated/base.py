@@ -48,8 +48,8 @@ class SimulatedDevice(Device):
     Parameters
     ----------
     name, participant, clock
-        Name of the device, which its streams' names begin with, code of the participant
-        and session clock: set by the session.
+        Name of the device (the prefix of its streams' names), code of the participant,
+        and session clock; set by the session.
     seed
         Seed of the participant, at least 0.
     preset
@@ -186,7 +186,7 @@ class SimulatedDevice(Device):
 
     @property
     def delivered(self) -> dict[str, int]:
-        """Number of them that were read; the others are lost."""
+        """Number of samples of each stream that were read; the others are lost."""
         return {feed.info.name: feed.delivered for feed in self._feeds}
 
     def read(self) -> Sequence[Item]:

@@ -10,7 +10,7 @@ from scipy.signal import bilinear_zpk, butter, sosfilt, zpk2sos
 from physio.core.block import Array
 
 SEGMENT: Final = 4
-"""Length of a generated segment (s), whatever the times of reading."""
+"""Length of a generated segment (s), independent of the times of reading."""
 
 
 def random_stream(seed: int, purpose: str) -> np.random.Generator:

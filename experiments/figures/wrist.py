@@ -136,7 +136,7 @@ def parameters(data: Wesad, out: Path) -> None:
         high = min(relaxed.time.high, 60.0)
         known = np.isfinite(relaxed.time.known.value)
         axes[1].plot([max(relaxed.time.low, 0.1), high], [i, i], color=INK, lw=1.2)
-        face = INK if known else "white"  # hollow: the interval is too wide to tell
+        face = INK if known else "white"  # hollow: the interval is too wide
         axes[1].plot(relaxed.time.value, i, "o", color=INK, mfc=face, ms=5)
         for k, (name, color) in enumerate(
             (("stress", DRIVER), ("amusement", "#b38a1d"), ("meditation", "#4f8f4a"))

@@ -1,4 +1,4 @@
-"""Simulated participants with all devices, stored once they are computed."""
+"""Simulated participants with all devices, computed once and stored."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from physio.core.block import Array
 from physio.evaluation.models.baselines import FoldData
 from physio.models.pinn import Moments, Pinn, PinnConfig, look_back
 
-_RATE: Final = 4  # samples a second of what is forecast
+_RATE: Final = 4  # samples per second of the forecast signal
 _ORDER: Final = 20  # of the autoregression, at 2 values a second
 _SHRINK: Final = 500.0
 _BELIEF: Final = 0.8

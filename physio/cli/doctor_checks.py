@@ -23,7 +23,7 @@ class Finding:
 
 
 def configure_lsl(environ: MutableMapping[str, str] = os.environ) -> str:
-    """Have LSL use our settings, unless the user has any; return whose are used."""
+    """Set this package's LSL settings unless the user has any; return the source."""
     files = (
         str(Path(p).expanduser()) for p in OTHERS if Path(p).expanduser().is_file()
     )
@@ -36,7 +36,7 @@ def configure_lsl(environ: MutableMapping[str, str] = os.environ) -> str:
 
 
 def clocks() -> Finding:
-    """Compare the clocks: a date that is set shows in recordings as a jump."""
+    """Compare the clocks: setting the date causes a jump in recordings."""
     slept = max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())
     began = time.monotonic()
     steps = {time.monotonic() for _ in range(1000)}
@@ -46,7 +46,7 @@ def clocks() -> Finding:
 
 
 def kernels() -> Finding:
-    """See whether compiled kernels can be stored."""
+    """Check that compiled kernels can be stored."""
     from physio.dsp import iir
     from physio.dsp.jit import cache_folder
 
@@ -62,14 +62,14 @@ def kernels() -> Finding:
 
 
 def ports() -> Finding:
-    """See whether LSL has ports left."""
+    """Check that LSL has free ports."""
     free = sum(map(_is_free, LSL_PORTS))
     text = f"{free} of {len(LSL_PORTS)} LSL ports free (16572 to 16603)"
     return Finding(free > 4, text, "Close programs that send by LSL.")
 
 
 def permissions() -> Iterator[Finding]:
-    """See whether sessions can be written here, and serial ports opened."""
+    """Check that sessions can be written here, and serial ports opened."""
     folder = Path.cwd()
     writable = os.access(folder, os.W_OK)
     yield Finding(

@@ -60,7 +60,7 @@ _STIMULUS_CHANNELS: Final = ("photodiode", "microphone")
 
 
 def _page(path: Path, protocol: str) -> "HtmlReport":
-    """Return the report of what a path holds."""
+    """Return the report of the content of a path."""
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
     if any(path.glob("subject=*/windows.parquet")) or path.suffix == ".parquet":

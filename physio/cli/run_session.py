@@ -57,15 +57,16 @@ class RunOptions:
     seconds
         Duration after which the session ends (s).
     poll
-        Time between two looks at the devices (s).
+        Time between polls of the devices (s).
     view
-        Makes the display of the session, if there is to be one.
+        Function that creates the display of the session, if there is one.
     about
         Further metadata.
     calibrations
         Files of personal calibrations.
     pages
-        Is called with each dashboard; returns a line that the view keeps in sight.
+        Function called with each dashboard; returns a line that the view keeps in
+        sight.
     """
 
     demo_weights: bool = False
@@ -224,7 +225,7 @@ class _Run:
 
 
 class _Observers:
-    """Receivers of a session's items; one that raises an error is given up alone."""
+    """Receivers of a session's items; a receiver that raises an error is removed."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -246,7 +247,7 @@ class _Observers:
 
 
 class _Display:
-    """A view that is shown the items, and whose commands are carried out."""
+    """Display of the items in a view, and execution of the view's commands."""
 
     def __init__(self, session: Session, view: View) -> None:
         self._session, self._view = session, view
@@ -387,8 +388,8 @@ def _metadata(config: SessionConfig) -> dict[str, str]:
 class _StopOnSignal:
     """Ends the session with its present step on Ctrl-C, SIGTERM and SIGHUP.
 
-    SIGHUP means that the terminal is gone: what is printed from then on is dropped. One
-    that is ignored, as under ``nohup``, stays ignored.
+    After SIGHUP the terminal is gone, and all further output is dropped. A signal that
+    is ignored, as under ``nohup``, stays ignored.
     """
 
     def __init__(self, session: Session) -> None:

@@ -450,7 +450,7 @@ def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:
         say(line)
     try:
         draw_overview(outcome.folder)
-    except Exception as error:  # a plot decides nothing about the session
+    except Exception as error:  # a failed plot is no failed session
         say(f"no plot of the session: {type(error).__name__}: {error}")
     say(f"{outcome.folder}: {outcome.ended}")
     for path in sorted(outcome.folder.iterdir()):

@@ -16,7 +16,7 @@ _SPECIAL: Final = frozenset('<>:"|?*')
 
 
 def invalid_reason(name: str) -> str:
-    """Return the reason for which a name is no file name on every system, or ``""``."""
+    """Return the reason why a name is no valid file name on all systems, or ``""``."""
     if not name:
         return "it is empty"
     if len(name.encode("utf-8", "surrogatepass")) > LONGEST:
@@ -82,7 +82,7 @@ class UniqueFilenames:
         self._taken: set[str] = set()
 
     def __getitem__(self, name: str) -> str:
-        """Return the file name of a name, the same at each call: see `safe`."""
+        """Return the file name of a name, equal at each call: see `to_filename`."""
         if name not in self._files:
             file, number = to_filename(name), 2
             while _key(file) in self._taken:
@@ -93,7 +93,7 @@ class UniqueFilenames:
 
 
 def distinct_filenames(names: Iterable[str]) -> dict[str, str]:
-    """Return a file name for each name, no two equal: see `Files`.
+    """Return a file name for each name, no two equal: see `UniqueFilenames`.
 
     Valid file names are assigned first, so that they stay unchanged.
     """
@@ -104,7 +104,7 @@ def distinct_filenames(names: Iterable[str]) -> dict[str, str]:
 
 
 def _bad(character: str) -> str:
-    """Return the reason for which no file name holds a character, or ``""``."""
+    """Return the reason why a character is invalid in file names, or ``""``."""
     if character in "/\\":
         return f"it holds the path separator {character!r}"
     if character in _SPECIAL:

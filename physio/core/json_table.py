@@ -1,4 +1,4 @@
-"""JSON texts and tables from elsewhere: of limited depth, or none at all."""
+"""Untrusted JSON texts and tables, of limited depth."""
 
 import json
 from collections.abc import Mapping

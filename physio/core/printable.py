@@ -1,4 +1,4 @@
-"""Text from elsewhere, safe to print on a terminal."""
+"""Text of other sources, made safe to print on a terminal."""
 
 import unicodedata
 from typing import Final

@@ -1,4 +1,4 @@
-"""Edges of a session: the clock, devices, sinks, and commands from those who watch."""
+"""Interfaces of a session: clock, devices, sinks, views, and their commands."""
 
 import time
 from abc import ABC, abstractmethod
@@ -69,7 +69,7 @@ class FastClock:
 
 
 class Command(NamedTuple):
-    """A request to a running session, from whichever door it came.
+    """A request to a running session, from any source.
 
     The keyboard, the control socket, the dashboard, markers of other programs and
     Python code all send commands; the session alone checks them
@@ -215,10 +215,10 @@ class Sink(CommandSource, ABC):
         """
 
     def end(self, outcome: str) -> None:
-        """Take note, before it is closed, of how the session ended."""
+        """Take the outcome of the session, before the sink is closed."""
 
     def faults(self) -> Sequence[str]:
-        """Return sentences on what it failed to do, once the session has ended."""
+        """Return sentences on its failures, once the session has ended."""
         return ()
 
 
@@ -247,4 +247,4 @@ class View(CommandSource, ABC):
 
     @abstractmethod
     def tell(self, line: str) -> None:
-        """Keep a line in sight."""
+        """Show a line and keep it in sight."""

@@ -23,8 +23,8 @@ def columns(block: Block) -> dict[str, Any]:
     """Return a block as columns: ``time``, each channel, and its missing reasons.
 
     ``<column>.missing`` is the `MissingReason` of a column as an integer. A column of
-    that name that a stage computes stays as it is. Which columns have one:
-    `physio.core.missing.has_reason`.
+    that name that a stage computes is not changed. `physio.core.missing.has_reason`
+    states which columns have one.
     """
     names = block.info.names
     table: dict[str, Any] = {"time": block.times}

@@ -78,7 +78,7 @@ class ProtocolRunner(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """Markers and ratings, so that files hold them even where none comes."""
+        """Streams of markers and ratings, which files contain even if empty."""
         return (MARKERS, RATINGS)
 
     @property

@@ -1,4 +1,4 @@
-"""Labels, scale ends, colours and reasons that every view shows beside its numbers."""
+"""Labels, scale ends, colours and missing reasons, shared by all views."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
@@ -26,7 +26,7 @@ LABELS: Final = {
         "trained on simulated participants: not valid for real participants",
     ),
 }
-"""Badges of data that are not purely measured, by origin."""
+"""Badges of data that are not purely measured, by their origin."""
 
 ENDS: Final = {
     "valence": ("unpleasant", "pleasant"),
@@ -39,7 +39,7 @@ MEANING: Final = (
     "Estimated self-report of the participant on a scale from -1 to +1, ±1 SD; "
     "not a measurement of emotion."
 )
-"""Meaning of the estimates, shown wherever they are."""
+"""Meaning of the estimates, shown with them."""
 
 COLOURS: Final = {"valence": "#0072B2", "arousal": "#D55E00", "dominance": "#009E73"}
 """Colour of each dimension, for colour-vision deficiency too (Okabe, Ito)."""

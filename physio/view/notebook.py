@@ -21,7 +21,7 @@ from physio.view.dashboard.session_state import SessionState, state_of_recording
 from physio.view.dashboard.sink import session_about
 
 _INTERVAL: Final = 200  # ms between two updates
-_CAPACITY: Final = 20_000  # items that wait for the next update
+_CAPACITY: Final = 20_000  # maximum number of items waiting for the next update
 _START_SCRIPT: Final = """<script>
 let tries = 20
 const draw = setInterval(() => {
@@ -91,8 +91,8 @@ class NotebookSink(Sink):
     Parameters
     ----------
     about, clock
-        The session's; ``about["config"]``, the settings of the session file, gives
-        the weights and the baseline of the estimates.
+        Metadata and clock of the session. ``about["config"]``, the settings of the
+        session file, contains the weights and the baseline of the estimates.
     """
 
     about: Mapping[str, str] = field(default_factory=dict)

@@ -40,7 +40,7 @@ class BlockQuality(NamedTuple):
 
     @classmethod
     def of(cls, block: Block) -> Self:
-        """Return the summary of a block that has samples."""
+        """Return the summary of a block with samples."""
         finite = np.isfinite(block.data)
         low = np.where(finite, block.data, np.inf).min(axis=0)
         high = np.where(finite, block.data, -np.inf).max(axis=0)

@@ -191,7 +191,7 @@ class AccessControl(Router):
             "Set-Cookie": f"{self._cookie(role)}={token}; Path=/; HttpOnly; "
             f"SameSite=Strict{secure}"
         }
-        # A page that reloads itself: after an HTTP redirect, a strict cookie would not
+        # The page reloads itself: after an HTTP redirect, a strict cookie would not
         # be sent if the navigation began at another site.
         body = (
             '<!DOCTYPE html><meta charset="utf-8"><title>physio</title>'

@@ -36,14 +36,14 @@ _CYCLE: Final = 0.5  # s in which each figure of computed data is drawn once
 
 @dataclass
 class FigureSet:
-    """The figures of a session: signals each frame, computed data twice a second.
+    """The figures of a session: signals in each frame, computed data twice a second.
 
     Parameters
     ----------
     theme
         Colours.
     eeg, others
-        Names of the streams in each of the two figures of signals.
+        Names of the streams in the first and in the second figure of signals.
     """
 
     theme: Theme
@@ -126,8 +126,8 @@ class FigureSet:
 class ViewerPage:
     """Page of one viewer.
 
-    A frame is sent only while the page has acknowledged all but the last three, so
-    that a slow, hidden or closed page costs next to nothing.
+    A frame is sent only while the page has acknowledged all but the last three, so that
+    a slow, hidden or closed page needs almost no computation.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class ViewerPage:
     dropped
         Number of frames that were not sent.
     sender
-        Identifier of the page, by which replies find it.
+        Identifier of the page, to which replies are addressed.
     """
 
     document: Document
@@ -235,7 +235,7 @@ class ViewerPage:
                 self._draw_next(now)
 
     def _draw_next(self, now: float) -> None:
-        """Draw the next figures of computed data: only a few with each frame."""
+        """Draw the next figures of computed data, only a few per frame."""
         slow = self.figures.slow_updates
         parts = [*slow[:4], self._update_texts, *slow[4:], self._update_texts]
         step = int(now / _CYCLE * len(parts))
@@ -255,7 +255,7 @@ class ViewerPage:
             "log": html.event_log(session),
             "baseline": html.baseline(session),
         }
-        # A page that has shown nothing yet may receive only the last of these updates.
+        # A page without any frame yet may receive only the last of these updates.
         known = self._shown_texts if self._acknowledged_frame else {}
         new = {k: v for k, v in texts.items() if known.get(k) != v}
         self._shown_texts = texts
@@ -288,7 +288,7 @@ class ViewerPage:
             self._ages.append(age)
 
     def _on_command(self, _name: str, _old: Any, new: Any) -> None:
-        """Change the view or submit a command; ignore what is invalid or forbidden."""
+        """Change the view or submit a command; ignore invalid or forbidden input."""
         now = self.session.tick()
         self.session.selected = self.selected
         command = parse_command(

@@ -11,7 +11,7 @@ from physio.models import model_card
 from physio.models.model_card import ModelCard
 from physio.view.dashboard.session_state import SessionState
 
-_MOVEMENT_LIMIT = 0.08  # g: more movement disturbs sensors on that limb
+_MOVEMENT_LIMIT = 0.08  # g: stronger movement disturbs sensors on that limb
 
 
 class ExpertCard(NamedTuple):
@@ -39,7 +39,7 @@ def experts(config: Mapping[str, Any]) -> list[ExpertCard]:
 def interval_coverage(session: SessionState, dimension: str) -> dict[int, str]:
     """Return the measured coverage of an estimate's intervals by nominal level (%).
 
-    Empty if it was not measured: no interval is shown then.
+    Empty if it was not measured; in that case no interval is shown.
     """
     coverage: dict[int, str] = {}
     for expert in experts(session.config):
@@ -70,7 +70,7 @@ def expert_columns(session: SessionState) -> list[str]:
 
 
 def _card_columns(card: ModelCard, names: Sequence[str]) -> list[str]:
-    """Return the features that weights read; by position, those of any channel."""
+    """Return the features that weights read; by position if channels may differ."""
     columns = [name for name, _ in card.columns]
     if card.config.get("embedding") != "place" or set(columns) <= set(names):
         return columns
@@ -92,7 +92,7 @@ def contributions(session: SessionState, dimension: str) -> dict[str, float]:
     """Return the contribution of each modality to an estimate, relative to its prior.
 
     Sums over the features of each chain; ``participant`` is the contribution of the
-    participant's own ratings, ``other`` the part that no feature explains.
+    participant's ratings, and ``other`` the part that no feature explains.
     """
     buffer = session.estimates
     totals: dict[str, float] = {}

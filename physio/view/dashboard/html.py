@@ -1,4 +1,4 @@
-"""Texts and tables of the dashboard as HTML; all text of others is escaped."""
+"""Texts and tables of the dashboard as HTML; all external text is escaped."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -16,13 +16,13 @@ from physio.view.labels import MEANING, origin_labels
 from physio.view.stream_stats import StreamStats
 from physio.view.terminal.sparklines import clock, number
 
-_SPARK: Final = 60.0  # s of a feature that a sparkline shows
+_SPARK: Final = 60.0  # length of a sparkline (s)
 _MAX_FEATURES: Final = 8  # features with a sparkline
 _MIN_VALID: Final = 0.8  # fraction of valid input below which a warning is shown
 
 
 def escaped(text: str, longest: int = 60) -> str:
-    """Return a text of another source for a page: short, printable, without markup."""
+    """Return an external text for a page: short, printable, without markup."""
     return escape(plain_text(text, longest), quote=True)
 
 

@@ -20,7 +20,7 @@ from physio.view.dashboard.session_state import SessionState
 
 
 class RatingRequest(Protocol):
-    """Counts how often the participant was asked for a rating."""
+    """Counter of the ratings requested from the participant."""
 
     rating_requests: int
 
@@ -34,12 +34,12 @@ class ParticipantPage:
     document, session, submit, theme
         As for `physio.view.dashboard.document.ViewerPage`.
     requests
-        The number of ratings asked for: the scales appear with each, and go once the
-        rating was accepted.
+        Number of requested ratings. The scales appear with each request and disappear
+        once the rating is accepted.
     participant
         Code of the participant, in a session of several.
     sender
-        Identifier of the page, by which replies find it.
+        Identifier of the page, to which replies are addressed.
     """
 
     document: Document
@@ -55,7 +55,7 @@ class ParticipantPage:
     _command_times: deque[float] = field(default_factory=lambda: deque(maxlen=80))
 
     def open(self) -> None:
-        """Put everything into the document, and begin."""
+        """Fill the document, and start its updates."""
         self._answered = self.requests.rating_requests
         self.beat = ColumnDataSource({"v": [0.0, float("nan"), 1.0]})
         self.ack = ColumnDataSource({"v": [0.0, 0.0]})

@@ -267,7 +267,7 @@ def main(listening: int, pipe: int) -> None:
     warm_up()
     try:
         loop.start()
-    except KeyboardInterrupt:  # Ctrl-C reaches all processes: the session ends this
+    except KeyboardInterrupt:  # Ctrl-C reaches all processes; the session ends this one
         loop.start()
 
 

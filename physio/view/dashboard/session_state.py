@@ -106,7 +106,7 @@ class StreamView:
             filtered.take(block)
 
     def is_lost(self, now: float) -> bool:
-        """Return whether no sample came for longer than usual for this stream."""
+        """Return True if no sample arrived for longer than usual for this stream."""
         if not self.delays:  # recorded, or without any block
             times, _ = self.buffer.window(now - 2.0, now + 1e-6)
             return not len(times)
@@ -312,7 +312,7 @@ class SessionState:
     def baseline_period(self) -> tuple[float, float]:
         """Return begin (session clock; NaN without any) and length of the baseline (s).
 
-        Estimates before its end are not relative to the participant yet.
+        Estimates before its end are not yet relative to the participant.
         """
         length = self._baseline_length
         buffer = self.estimates
@@ -341,8 +341,8 @@ class SessionState:
     def reasons(self, stream: str) -> dict[str, int]:
         """Return for each channel of a stream the `MissingReason` of its features.
 
-        0 where all features are present. Features without a channel in their name count
-        for the channel of a stream that has only one.
+        0 where all features are present. In a stream with a single channel, features
+        without a channel name count for it.
         """
         names = self.sources[stream].buffer.info.names
         worst = dict.fromkeys(names, 0)
@@ -438,7 +438,7 @@ def state_of_recording(
     recording
         The recording.
     computed_too
-        Features and estimates, if the recording does not contain them.
+        Features and estimates, if they are not in the recording.
     """
     session = SessionState(recording.seconds + 60, recording.seconds + 60)
     session.begin = recording.begin

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from physio.view.dashboard.access import ServerAddress
 
 _CLOCK: Final = 0.5  # s between two comparisons of clocks
-_BUFFER: Final = 1 << 18  # bytes on the way to the server
+_BUFFER: Final = 1 << 18  # bytes in transit to the server
 _STALE: Final = 2.0  # s in the queue after which samples are not shown any more
 _GRACE: Final = 5.0  # s for the server to end by itself
 
@@ -59,7 +59,7 @@ class ServerProcess:
             [sys.executable, "-m", "physio.view.dashboard.server", *map(str, fds)],
             pass_fds=fds,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is the session's
+            start_new_session=True,  # only the session handles Ctrl-C
         )
         listening.close()
         theirs.close()
@@ -77,7 +77,7 @@ class ServerProcess:
         return self._pipe.recv_bytes()
 
     def stop(self) -> None:
-        """Close the link's traffic, and wait until the process has ended."""
+        """Close the link, and wait until the process has ended."""
         self._link.shutdown(socket.SHUT_RDWR)
         try:
             self.process.wait(_GRACE)
@@ -92,7 +92,7 @@ class ServerProcess:
 
 
 class Outbox:
-    """Bounded queue of messages to the server; what does not fit is dropped.
+    """Bounded queue of messages to the server; messages that do not fit are dropped.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class ComputeTimer:
         self._last_raw = 0.0
 
     def add(self, item: Item) -> None:
-        """Take note of an item that is written now."""
+        """Record the arrival of an item."""
         now = time.perf_counter()
         kind = computed(item.info.name)
         if kind == "estimates":
@@ -157,14 +157,14 @@ class ComputeTimer:
 class Dashboard(Sink):
     """A page in the browser: signals, estimates with their basis, and controls.
 
-    A separate process serves it. Items that this process cannot take in time are not
-    shown and are counted; nothing here waits, and the state of a browser has no effect
-    on acquisition, computation or recording.
+    A separate process serves the page. Items that this process cannot receive in time
+    are counted and not shown. The sink never waits, and the state of a browser has no
+    effect on acquisition, computation or recording.
 
     Parameters
     ----------
     folder, about, clock
-        The session's; set by the session.
+        Folder, metadata and clock of the session; set by the session.
     address, port, token, certificate, key
         Address and credentials: see `physio.view.dashboard.access.ServerAddress`.
     capacity
@@ -231,7 +231,7 @@ class Dashboard(Sink):
 
     @property
     def process_id(self) -> int:
-        """Number of the process that serves; 0 before it is started."""
+        """Identifier of the server process; 0 before it is started."""
         return self._server.process.pid if self._server is not None else 0
 
     @property
@@ -263,11 +263,11 @@ class Dashboard(Sink):
         return [self._commands.popleft() for _ in range(len(self._commands))]
 
     def reply(self, command: Command, refusal: str) -> None:
-        """Tell the viewer who sent a command of its result."""
+        """Report the result of a command to its sender."""
         self._outbox.put({"reply": [command.sender, refusal]})
 
     def _send(self, server: ServerProcess) -> None:
-        """Send what is queued and, every 0.5 s, the session clock."""
+        """Send the queued messages and, every 0.5 s, the session clock."""
         compared, stale = -np.inf, 0
         try:
             while (message := self._outbox.get(_CLOCK)) is not None:

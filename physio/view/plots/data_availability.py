@@ -78,7 +78,7 @@ def valid_over_time(
     )
     hues = colormaps[_HUES].resampled(8)
     patches = [Patch(color=hues(i % 8), label=name) for i, name in enumerate(names)]
-    if 0 < len(patches) <= 12:  # not a legend of forty videos
+    if 0 < len(patches) <= 12:  # no legend for many videos
         figure.legend(
             handles=patches, loc="outside lower right", ncols=6, frameon=False
         )
@@ -116,7 +116,7 @@ def _draw_lanes(
     shades, hues = colormaps[_SHADES], colormaps[_HUES].resampled(8)
     owners = table["subject"].astype(str).to_numpy()
     longest = max((owners == p).sum() for p in participants)
-    many = len(sensors) + 2  # the last is a gap
+    many = len(sensors) + 2  # the last step is a gap
     cells = np.ones((many * len(participants), longest, 4))
     for i, participant in enumerate(participants):
         windows = table[owners == participant]

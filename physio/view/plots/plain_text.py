@@ -1,4 +1,4 @@
-"""Figure that draws every text as it is written, without mathematics."""
+"""Figure that draws all text literally, without mathematical notation."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from physio.core.printable import printable
 class PlainTextFigure(Figure):
     r"""Matplotlib figure in which ``$`` is a dollar sign and controls are escaped.
 
-    Names of streams, markers, conditions and participants come from recordings. As
-    mathematics, ``$x_1$`` would be drawn as something else and an unknown command such
-    as ``$\foo$`` would be an error.
+    Names of streams, markers, conditions and participants come from recordings.
+    Interpreted as mathematics, ``$x_1$`` would be drawn differently, and an unknown
+    command such as ``$\foo$`` would raise an error.
     """
 
     def draw(self, renderer: Any) -> None:
@@ -22,5 +22,5 @@ class PlainTextFigure(Figure):
         for text in self.findobj(Text):
             text.set_parse_math(False)
             text.set_text(printable(text.get_text()))
-        with mpl.rc_context({"text.parse_math": False}):  # texts made while drawing
+        with mpl.rc_context({"text.parse_math": False}):  # texts created while drawing
             super().draw(renderer)

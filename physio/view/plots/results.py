@@ -14,7 +14,7 @@ from physio.view.plots.plain_text import PlainTextFigure
 from physio.view.plots.time_axes import INK, PALE
 
 MIN_MAP_ELECTRODES: Final = 16
-"""Minimum number of electrodes for a topographic map; fewer leave too much to guess."""
+"""Minimum number of electrodes for the interpolation of a topographic map."""
 
 NOT_CONNECTIVITY: Final = (
     "Attention weights between the electrodes' tokens. This is not connectivity: "
@@ -31,7 +31,7 @@ def curves_figure(curves: Mapping[str, Sequence[float]], floor: float = 0.0) -> 
     Parameters
     ----------
     curves
-        By fold: the mean loss of each epoch.
+        Mean loss of each epoch, by fold.
     floor
         Minimum of the loss under label smoothing (nats), if known.
     """
@@ -71,7 +71,7 @@ def participants_figure(
     metric
         Name of the metric.
     models
-        Models in order; by default all with this metric (at most six).
+        Models in order of display; by default all with this metric (at most six).
     """
     by_model = {str(r["model"]): r for r in rows if r["metric"] == metric}
     names = [m for m in (models or by_model) if m in by_model][: len(_COLOURS)]

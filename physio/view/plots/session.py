@@ -44,12 +44,12 @@ def session_figure(
     conditions: Events | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw the signals of a session and the estimates from them.
+    """Draw the signals of a session and its estimates.
 
     Signals are above, estimates below, each as a line with bands of ±1 standard
-    deviation and of 95 %. Where there is no estimate the panel is hatched and shows the
-    reason, or the line below the figure if it does not fit. Self-reports are dots; the
-    true affect of a simulated participant is a dashed line.
+    deviation and of 95 %. Without an estimate the panel is hatched and shows the
+    reason; if the reason does not fit, it is in the line below the figure. Self-reports
+    are dots; the true affect of a simulated participant is a dashed line.
 
     Parameters
     ----------
@@ -103,8 +103,8 @@ def session_figure(
 def plot(recording: Recording) -> Figure:
     """Draw all streams of a recording, one below the other.
 
-    Channels of one unit share a scale where there are up to three; more of them are
-    drawn one above the other, each to its own scale, up to sixteen.
+    Up to three channels of one unit share a scale. More channels, at most sixteen, are
+    drawn one above the other, each on its own scale.
     """
     streams = {n: b for n, b in recording.streams.items() if any(map(len, b))}
     if not streams:

@@ -13,7 +13,7 @@ from physio.view.plots.envelope import envelope, stitched
 from physio.view.plots.time_axes import INK, display_unit
 
 _CENTRAL: Final = ("Cz", "Fz", "Pz", "AFz", "FCz", "CPz")
-"""The EEG channel that is drawn: the first of these that is present."""
+"""Preferred EEG channels; the first one that is present is drawn."""
 
 
 @dataclass(frozen=True)

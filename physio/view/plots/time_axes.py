@@ -41,8 +41,9 @@ def display_unit(unit: str) -> str:
 def condition_spans(conditions: Events, end: float) -> list[ConditionInterval]:
     """Return the conditions of a study from their events.
 
-    They last until the channel ``end`` (s, session clock) or for the channel
-    ``seconds``; else until the next one begins, the last one until ``end``.
+    A condition lasts until its channel ``end`` (s, session clock) or for its channel
+    ``seconds``; without these it lasts until the next condition begins, and the last
+    one until ``end``.
     """
     begins = conditions.times
     names = conditions.info.names
@@ -86,7 +87,7 @@ class TimeAxes:
         self.begin, self.end = begin, max(end, begin + 1e-3)
         badges = [f"{label.badge}: {label.meaning}" for label in labels]
         lines = [*badges, *([about] if about else [])]
-        top = 0.75 + 0.19 * len(lines)  # inches that the title and the strip take
+        top = 0.75 + 0.19 * len(lines)  # height of the title and the strip (inches)
         height = top + 0.75 + 0.95 * sum(heights)
         self._inch = 1 / height
         self.figure = PlainTextFigure(figsize=(12, height), dpi=100, facecolor="white")

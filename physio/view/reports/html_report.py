@@ -55,7 +55,7 @@ class HtmlReport:
         return self._add(f"<p{kind}>{escape(text)}</p>")
 
     def notice(self, text: str) -> Self:
-        """Add a highlighted notice, as for simulated data or leakage."""
+        """Add a highlighted notice, such as for simulated data or leakage."""
         return self._add(f'<p class="notice" role="note">{escape(text)}</p>')
 
     def table(
@@ -73,7 +73,7 @@ class HtmlReport:
         content = BytesIO()
         try:
             figure.savefig(content, format="png", dpi=140)
-        except Exception as error:  # the rest of the report is sound
+        except Exception as error:  # the rest of the report is valid
             return self.notice(
                 f"no figure: {caption} ({type(error).__name__}: {error})"
             )

@@ -1,4 +1,4 @@
-"""Keyboard: keys pressed while a session runs, as commands."""
+"""Keyboard input during a session, converted to commands."""
 
 import os
 import select
@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TextIO
 
 from physio.core.protocols import Command
 
-try:  # where there is no termios, there are no keys: sessions run all the same
+try:  # without termios, sessions run without keys
     import termios
     import tty
 except ImportError:  # pragma: no cover
@@ -19,23 +19,23 @@ except ImportError:  # pragma: no cover
 QUIT: Final = "quit"
 """Text that `Keys.press` and `Keyboard.read` return for the key that ends a session.
 
-A label that is typed like this comes in quotation marks."""
+A typed label with the same text is returned in quotation marks."""
 
 LONGEST: Final = 200
-"""Characters of a typed label at most."""
+"""Maximum number of characters of a typed label."""
 
 
 @dataclass
 class Keys:
     """Meaning of keys: digits are markers, ``m`` begins a label, ``q`` quits.
 
-    While a label is typed, Enter sets it, Escape drops it and Backspace deletes one
-    character.
+    While a label is typed, Enter confirms it, Escape discards it and Backspace deletes
+    one character.
 
     Parameters
     ----------
     more
-        Further keys that are reported as they are.
+        Further keys that are reported unchanged.
     """
 
     more: str = ""
@@ -69,10 +69,10 @@ class Keys:
 
 @dataclass
 class Keyboard:
-    """Keys as they are pressed, without waiting, inside a ``with`` block.
+    """Non-blocking keyboard input inside a ``with`` block.
 
-    On a terminal, keys come at once and are not shown; on leaving, the terminal is as
-    it was. Where input is no terminal, nothing is ever read from it.
+    On a terminal, keys are read immediately and not echoed; its settings are restored
+    at the end of the block. If the input is not a terminal, nothing is read from it.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ class TerminalLayout:
     missing_streams
         Names of streams that timed out without any sample.
     participants
-        Computed data of each participant, by code; of the only one, by ``""``.
+        Computed data by participant code; for a single participant, the code is ``""``.
     log
         The newest lines of the event log.
     latency_ms
@@ -281,7 +281,7 @@ def _bar(
 
 
 def _line(text: str) -> str:
-    """Return foreign text as one line that steers nothing."""
+    """Return external text as one line without control characters."""
     return printable(text, keep="")
 
 

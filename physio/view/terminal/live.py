@@ -81,13 +81,13 @@ class Screen:
 class Terminal(View):
     """Live view of a session: streams, estimates with error bars, events.
 
-    A terminal is redrawn a few times a second and its keys are read; elsewhere a plain
-    line is printed from time to time.
+    A terminal is redrawn a few times a second and its keys are read; on other outputs a
+    plain line is printed at intervals.
 
     Parameters
     ----------
     streams
-        The streams of the session, so that one that never starts is shown as well.
+        Streams of the session, including streams that never start.
     begin
         Begin of the session (s, session clock); by default, that of the first item.
     participant
@@ -136,7 +136,7 @@ class Terminal(View):
         self._screen.close()
         if np.isnan(self.state.now):
             return
-        # The full screen has vanished: print the last state.
+        # The full screen is closed: print the last state.
         if drawn:
             self.console.print(self.screen())
         else:
@@ -159,7 +159,7 @@ class Terminal(View):
             self._print(f"{clock(self.state.elapsed)}  {line}")
 
     def due(self) -> bool:
-        """Return whether `show` would draw now."""
+        """Return True if `show` would draw now."""
         return self.tick() >= self._due
 
     def show(self, now: float, latency_ms: Sequence[float] = ()) -> None:
@@ -195,8 +195,8 @@ class Terminal(View):
     def commands(self) -> list[Command]:
         """Return the commands of the keys pressed since the last call; never wait.
 
-        The keys 1 to 9 set markers of these names at once; ``m`` lets a label be typed;
-        ``q`` ends the session.
+        The keys 1 to 9 set markers of these names at once; ``m`` begins the input of a
+        label; ``q`` ends the session.
         """
         if not self._screen.is_live:
             return []
@@ -206,7 +206,7 @@ class Terminal(View):
         """Return the layout of the present state."""
         state, keyboard = self.state, self._screen.keyboard
         panels = state.panels
-        if len(panels) == 1:  # a single participant needs no code
+        if len(panels) == 1:  # a single participant is shown without a code
             panels = {"": next(iter(panels.values()))}
         return TerminalLayout(
             now=state.now,
@@ -221,7 +221,7 @@ class Terminal(View):
             listening=keyboard.listening,
             entry=keyboard.keys.entry,
             notice=self.notice,
-            # Given here, because `rich` does not pass it on to a screen's content.
+            # Set here, because `rich` does not pass it to the content of a screen.
             height=self._screen.height,
         )
 

@@ -12,7 +12,7 @@ from physio.view.labels import OriginLabel, estimated_dimensions, origin_labels
 from physio.view.stream_stats import EventLog, StreamStats
 
 TRUTH: Final = ".truth"
-"""End of the name of the stream with a simulated participant's true affect."""
+"""Suffix of the stream with a simulated participant's true affect."""
 
 _TREND: Final = 60  # s of estimates in a sparkline
 
@@ -141,7 +141,7 @@ class TerminalState:
                 news += self._take_timeout(time, label)
             elif name == "session.status":
                 news += self._add(time, label, "bold yellow")
-            elif label:  # events without a label, as beats, are not listed
+            elif label:  # events without a label, such as beats, are not listed
                 text = label if base_name(name) == MARKERS else f"{name}: {label}"
                 self.log.mark(time, f"◆ {text}", "bold cyan")
                 news.append(f"◆ {text}")

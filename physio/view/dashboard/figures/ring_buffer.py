@@ -26,7 +26,7 @@ class RingBuffer:
     def __init__(self, info: StreamInfo, seconds: float) -> None:
         self.info, self.seconds = info, seconds
         self._capacity = max(_MIN_CAPACITY, int(seconds * float(info.rate)) + 1)
-        # Filled, so that all memory is allocated at once.
+        # Filled with values, so that all memory is allocated at once.
         self._times = np.full(2 * self._capacity, np.nan)
         self._data = np.full((2 * self._capacity, len(info.channels)), np.nan)
         self._begin = self._end = 0

@@ -8,7 +8,7 @@ from physio.core.affect import DIMENSIONS
 from physio.view.labels import ENDS
 
 LEVELS: Final = (-1.0, -0.5, 0.0, 0.5, 1.0)
-"""Values of the five figures of a scale; ratings lie on them and between."""
+"""Values of the five figures of a scale; ratings lie on or between them."""
 
 _BODY: Final = "M9 44V30q0-9 9-9h8q9 0 9 9V44M13 44V31M31 44V31"
 
@@ -34,8 +34,8 @@ def manikin(dimension: str, level: float) -> str:
 
     Notes
     -----
-    Five figures and nine points a scale are those of the self-assessment manikin
-    (Bradley and Lang, 1994, doi:10.1016/0005-7916(94)90063-9). The drawings are
+    The five figures and nine points of each scale are those of the self-assessment
+    manikin (Bradley and Lang, 1994, doi:10.1016/0005-7916(94)90063-9). The drawings are
     new; the licence of the original ones does not permit redistribution.
     """
     drawn = {"valence": _face, "arousal": _chest, "dominance": _size}
@@ -84,7 +84,7 @@ def _chest(level: float) -> str:
 def _size(level: float) -> str:
     scale = 0.32 + 0.34 * (level + 1)
     side = 22 - 22 * scale
-    # The line keeps its strength while the figure grows.
+    # The line width is constant while the figure grows.
     return (
         '<rect x="1" y="1" width="42" height="42" rx="3" stroke-width="0.8"/>'
         f'<g transform="translate({side:.2f} {43 - 43 * scale:.2f}) '

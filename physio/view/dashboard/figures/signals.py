@@ -45,7 +45,7 @@ class ChannelRow(NamedTuple):
     channel: int
     name: str
     middle: float
-    size: float  # height of one row, in the channel's unit
+    size: float  # height of a row, in the channel's unit
 
 
 @dataclass
@@ -269,7 +269,7 @@ class SignalFigure:
             at, y = self._points(times, data, rows, coarse=coarse)
             if (
                 np.isfinite(after) and after < begin - self._bin_width
-            ):  # no line to them
+            ):  # no line to these samples
                 at, y = (
                     np.append(at[0], at),
                     np.pad(y, ((1, 0), (0, 0)), constant_values=np.nan),

@@ -68,7 +68,7 @@ def asset(name: str) -> str:
 
 
 def plain_text(text: str, longest: int = 40) -> str:
-    """Return a text of another source for a figure: short, one line, without TeX."""
+    """Return an external text for a figure: short, one line, without TeX."""
     line = "".join(c if c.isprintable() else " " for c in text)
     line = _TEX.sub(lambda m: " ".join(m.group()), line)
     return line if len(line) <= longest else line[: longest - 1] + "…"
@@ -117,7 +117,7 @@ def new_time_figure(theme: Theme, title: str, **settings: Any) -> figure:
 
 
 def show_last(fig: figure, seconds: float, now: float, zero: float) -> float:
-    """Show the time from ``seconds`` before ``now``; return where the axis begins (s).
+    """Show the last ``seconds`` before ``now``; return the begin of the axis (s).
 
     The axis begins at most 20 s before ``now`` while the session, begun at ``zero``
     (s, session clock), is younger; its ticks count from ``zero``.

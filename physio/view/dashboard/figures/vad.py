@@ -36,7 +36,7 @@ _Z: Final = {50: 0.6745, 80: 1.2816, 95: 1.96}
 
 
 def withheld_reason(session: SessionState) -> str:
-    """Return the reason for which no dimension is shown yet; empty without any."""
+    """Return the reason for which no dimension is shown yet; empty if one is shown."""
     buffer = session.estimates
     if buffer is None or not len(buffer):
         return "no estimates are computed"
@@ -313,7 +313,7 @@ class VadHistory:
 
 
 def spaced_labels(marks: list[Marker], apart: float) -> list[str]:
-    """Return the labels of markers, empty where they would overlap the one before."""
+    """Return the labels of markers; empty if they would overlap the previous label."""
     labels, free = [], -np.inf
     for mark in marks:
         labels.append(plain_text(mark.label, 12) if mark.time >= free else "")

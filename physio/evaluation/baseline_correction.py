@@ -24,7 +24,7 @@ class BaselineCorrected(NamedTuple):
         The table; from each feature its mean over the baseline is subtracted.
     calibration
         Mask of the baseline rows, shape (n,).
-    left
+    included
         Mask of the rows that may train and test, shape (n,): later than the baseline
         by a gap.
     """
@@ -50,9 +50,9 @@ def baseline_correct(
         Windows of whole recordings.
     columns
         Names of the features.
-    rest
+    baseline_seconds
         Maximum duration of the baseline (s), from the beginning of the rest.
-    gap
+    embargo
         Time after the baseline (s); windows that begin before the end of the baseline
         or of this time neither train nor test.
     label

@@ -42,10 +42,10 @@ class ForecastSpec(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """Skin conductance ahead of one moment, and the condition at it.
+    """Forecast of skin conductance, and the probabilities of present conditions.
 
-    ``middle``, ``low`` and ``high`` of skin conductance at the horizons (uS), shape
-    (horizons,) each: 80 % of values lie between ``low`` and ``high``. ``odds``, the
+    ``middle``, ``low`` and ``high``: skin conductance at the horizons (uS), shape
+    (horizons,) each; 80 % of values lie between ``low`` and ``high``. ``odds``: the
     probability of each condition under equal priors, shape (conditions,).
     """
 
@@ -58,10 +58,10 @@ class Forecast(NamedTuple):
 class OnnxNetwork(NamedTuple):
     """A network as ONNX graphs, and the way from its outputs to a prediction.
 
-    ``masked``, an ONNX model with the inputs ``x`` and ``mask``; ``complete``, the same
-    network for moments without missing inputs, with the input ``x`` alone; ``predict``,
+    ``masked``: an ONNX model with the inputs ``x`` and ``mask``. ``complete``: the same
+    network for moments without missing inputs, with the input ``x`` alone. ``predict``:
     a function of the outputs for ``(x, mask)`` and of one moment's features that
-    returns what `Model.predict` does.
+    returns the results of `Model.predict`.
     """
 
     masked: Any
@@ -74,20 +74,20 @@ class OnnxNetwork(NamedTuple):
 class Model(ABC):
     """A trained model that estimates valence, arousal and dominance.
 
-    A model is made from a frozen dataclass of settings, ``config``, whose values JSON
-    can hold; `restore` undoes `arrays`. `predict`, `arrays` and `restore` must be
-    given, everything else has a default. A model is never changed while it runs: what
-    is known of a participant is state of the session.
+    A model is built from a frozen dataclass of settings, ``config``, whose values are
+    JSON values; `restore` is the inverse of `arrays`. A subclass must define `predict`,
+    `arrays` and `restore`; all other methods have a default. A model is immutable while
+    it runs: data of a participant are state of the session.
 
-    Its class is named on the card of its weights, ``use = "package.module:Name"``, and
-    must be of this library or of a package that ``--trust`` names.
+    The card of the weights names the class, ``use = "package.module:Name"``, which must
+    belong to this library or to a package that ``--trust`` names.
     """
 
     config: Any
 
     uses_baseline_uncertainty: bool = False
-    """True if `predict` widens with ``spread``. Otherwise the estimate is drawn to the
-    prior until the baseline is complete."""
+    """True if the sd of `predict` grows with ``spread``. Otherwise the estimate is
+    shrunk to the prior until the baseline is complete."""
 
     shared: bool = False
     """True if sessions share one instance, for a model that is slow to build."""
@@ -102,7 +102,7 @@ class Model(ABC):
             Features relative to the participant's baseline, shape (f,), NaN where
             missing.
         spread
-            Variance of each that the baseline leaves open, shape (f,).
+            Variance of each feature due to the uncertain baseline, shape (f,).
 
         Returns
         -------
@@ -117,18 +117,18 @@ class Model(ABC):
     @classmethod
     @abstractmethod
     def restore(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
-        """Return the model that ``arrays`` came from."""
+        """Return the model from its parameters ``arrays``, as `arrays` returns them."""
 
     def explain(self, z: Array, spread: Array) -> tuple[Array, Array, Array]:
-        """Return what `predict` does, and the contribution of each feature.
+        """Return the results of `predict`, and the contribution of each feature.
 
         Returns
         -------
         mean, sd
             As `predict`.
         contributions
-            By how much each feature moves the mean away from the prior's, shape (3, f);
-            0 by default.
+            Contribution of each feature to the difference between the mean and the
+            prior mean, shape (3, f); 0 by default.
         """
         mean, sd = self.predict(z, spread)
         return mean, sd, np.zeros((len(DIMENSIONS), len(z)))
@@ -136,9 +136,10 @@ class Model(ABC):
     def novelty(self, z: Array, spread: Array) -> float:  # noqa: ARG002
         """Return the distance of a moment from the training data.
 
-        About standard normal within the training data, larger outside it; compared with
-        the array ``density.limit`` of the weights. NaN, the default, where the model
-        cannot tell: then no moment counts as out of distribution.
+        The distance is about standard normal within the training data and larger
+        outside; it is compared with the array ``density.limit`` of the weights. If the
+        model has no such distance, it is NaN, the default, and no moment counts as out
+        of distribution.
         """
         return float("nan")
 
@@ -148,15 +149,15 @@ class Model(ABC):
         return None
 
     def history(self, past: Array) -> tuple[Array, Array, Array]:
-        """Return what `explain` does, from the last moments instead of one.
+        """Return the results of `explain`, from the last moments instead of one.
 
-        Called instead of `explain` where `lookback` is not None.
+        It is called instead of `explain` if `lookback` is not None.
 
         Parameters
         ----------
         past
-            Features as they are, not relative to a baseline, newest first, shape
-            (n, f); NaN where missing.
+            Features, not relative to a baseline, newest first, shape (n, f); NaN where
+            missing.
         """
         return self.explain(past[0], np.zeros(past.shape[1]))
 
@@ -169,7 +170,7 @@ class Model(ABC):
         return None
 
     def forecast(self, z: Array, trace: Array) -> Forecast:
-        """Return skin conductance ahead, and the probabilities of the conditions.
+        """Return forecast skin conductance, and the probabilities of the conditions.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Baseline of a participant, which features are measured against."""
+"""Baseline of a participant, by which features are corrected."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,9 +14,9 @@ class BaselinePrior:
     """Prior of participants' baselines, and its update by a recorded baseline.
 
     A feature of a participant at rest is a level plus fluctuations. The level is
-    Gaussian among participants, and the mean over a baseline is the better an estimate
-    of it the longer the baseline. Before any baseline a participant has the mean level,
-    and the uncertainty of the level widens the estimates.
+    Gaussian among participants. The mean over a baseline estimates the level, with an
+    error that decreases with the duration of the baseline. Without a baseline, the
+    level is the mean over participants, and its uncertainty widens the estimates.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class BaselinePrior:
         total
             Sum of each feature over the seconds of the baseline, shape (f,).
         seconds
-            Seconds of the baseline with a value of each, shape (f,).
+            Duration of the baseline with a value of each feature (s), shape (f,).
         """
         looks = seconds / self.memory / self.within
         observed = np.divide(
@@ -60,7 +60,7 @@ class BaselinePrior:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, Array]) -> Self:
-        """Return the prior that `arrays` came from."""
+        """Return the prior from the result of `arrays`."""
         return cls(**{f.name: arrays[f.name] for f in fields(cls)})
 
 
@@ -72,9 +72,9 @@ class BaselineAccumulator(NamedTuple):
     total
         Sum of each feature over the seconds of the baseline, shape (f,).
     seconds
-        Seconds of the baseline with a value of each, shape (f,).
+        Duration of the baseline with a value of each feature (s), shape (f,).
     past
-        Seconds of the baseline that are over, shape (1,).
+        Elapsed duration of the baseline (s), shape (1,).
     """
 
     total: Array
@@ -108,8 +108,8 @@ def transform(x: Array, scales: Sequence[str]) -> Array:
     x
         Features, shape (..., f).
     scales
-        Transform of each: ``raw``; ``sqrt``, for rates of events; or ``log``, for
-        positive, skewed values (raised to 1e-6 at least).
+        Transform of each feature: ``raw``; ``sqrt``, for rates of events; or ``log``,
+        for positive, skewed values (clipped at 1e-6).
     """
     y = x.copy()
     for i, kind in enumerate(scales):

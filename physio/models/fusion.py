@@ -13,9 +13,9 @@ _LEAST: Final = 1e-6  # relative gain of precision below which an expert is left
 class Fused(NamedTuple):
     """Fused estimate.
 
-    ``mean`` and ``sd``, shape (d,), NaN where all experts are missing; ``prior``, the
-    fused prior's mean, shape (d,); ``weight``, by how much each expert's step away from
-    its own prior moves the mean, shape (k, d).
+    ``mean`` and ``sd``: the estimate, shape (d,), NaN where all experts are missing.
+    ``prior``: the mean of the fused prior, shape (d,). ``weight``: the weight of each
+    expert's deviation from its own prior in the fused mean, shape (k, d).
     """
 
     mean: Array
@@ -33,28 +33,31 @@ def fuse(
 ) -> Fused:
     """Fuse the estimates of experts, counting their common prior once.
 
-    The step of an expert from its prior is a measurement of the rating with an error.
-    Errors of one participant's sensors are correlated; with known correlations, the
-    measurements are weighted by generalized least squares. Where they are not known,
-    covariance intersection gives a result that is consistent for any correlation.
+    The deviation of an expert from its prior is treated as a measurement of the rating
+    with an error. Errors of one participant's sensors are correlated. With known
+    correlations, the measurements are weighted by generalized least squares. With
+    unknown correlations, covariance intersection gives a result that is consistent for
+    any correlation.
 
     Parameters
     ----------
     mean, sd
         Estimate of each expert in each dimension, shape (k, d); NaN where missing.
     prior_mean, prior_sd
-        Prior of each, shape (k, d); where experts differ in it, the fused prior is the
-        mean of the precisions, and of precision times mean, of those present.
+        Prior of each expert, shape (k, d). If the priors differ, the precision of the
+        fused prior, and its precision times mean, are averages over the experts
+        present.
     errors
         Correlations of the errors of the experts in each dimension, shape (d, k, k);
-        the identity for independent errors. None where not known.
+        the identity for independent errors. None if unknown.
 
     Notes
     -----
-    An expert less certain than its own prior adds nothing. A single one is returned
-    as it is. Covariance intersection (Julier and Uhlmann 1997) takes the weights that
-    minimize the sum of the logarithms of the variances over the dimensions; for one
-    dimension alone that is the expert with the smallest variance.
+    An expert less certain than its own prior has no weight. The estimate of a single
+    expert is returned unchanged. Covariance intersection (Julier and Uhlmann 1997)
+    selects the weights that minimize the sum of the logarithms of the variances over
+    the dimensions; in a single dimension, it selects the expert with the smallest
+    variance.
     """
     k, d = mean.shape
     present = ~np.isnan(mean) & ~np.isnan(sd)
@@ -96,14 +99,14 @@ def intersection(gained: Array, zero: Array) -> Array:
     Parameters
     ----------
     gained
-        Precision that each adds to its prior in each dimension, shape (k, d).
+        Precision that each expert adds to its prior in each dimension, shape (k, d).
     zero
         Precision of the prior, shape (k, d); NaN where an expert is missing.
 
     Notes
     -----
-    The information gain is concave in the weights; they are iterated as the proportions
-    of a mixture are in expectation maximization.
+    The information gain is concave in the weights. The weights are updated like mixture
+    proportions in expectation maximization.
     """
     some = ~np.isnan(zero).all(axis=0)
     share = np.full(len(gained), 1 / max(len(gained), 1))
@@ -121,8 +124,9 @@ def shrink_to_prior(
 ) -> tuple[Array, Array]:
     """Return ``share`` (0 to 1) of the step from the prior to an expert.
 
-    At 0 it is the prior, at 1 the expert; between them, the prior density times the
-    ``share``-th power of the ratio of the expert's density to the prior's.
+    The result is the prior at 0 and the expert at 1. In between, it is the prior
+    density times the ``share``-th power of the ratio of the expert's density to the
+    prior's.
     """
     zero, expert = prior_sd**-2.0, sd**-2.0
     total = (1 - share) * zero + share * expert

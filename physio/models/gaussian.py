@@ -29,7 +29,7 @@ class GaussianConfig:
         Ratings that the model was trained on.
     reach
         Limit of the distance from the training mean (standard deviations): a feature
-        beyond it counts as missing, so that nothing is extrapolated.
+        beyond it counts as missing, which prevents extrapolation.
     """
 
     features: int = 4
@@ -50,8 +50,8 @@ class Gaussian(Model):
     mean
         Mean of the features, then of the ratings, shape (f + d,).
     cov
-        Their covariance, shape (f + d, f + d). The features are those of a moment, the
-        ratings those of a new participant: label noise is included.
+        Covariance of features and ratings, shape (f + d, f + d), for the features of
+        one moment and the ratings of a new participant, including label noise.
     """
 
     uses_baseline_uncertainty = True
@@ -94,20 +94,20 @@ class Gaussian(Model):
         z
             Features of one moment, shape (f,), NaN where missing.
         spread
-            Variance of each that is not in the covariance: the remaining uncertainty
-            about the participant's baseline, shape (f,).
+            Additional variance of each feature, not part of the covariance, due to the
+            remaining uncertainty about the participant's baseline, shape (f,).
 
         Returns
         -------
         mean, sd
             Shape (3,) each; NaN (reason: untrained) for a rating that the model was not
-            trained on, and the NaN of a feature where none is present.
+            trained on, and the NaN of a feature if no feature is present.
         """
         mean, sd, _ = self.explain(z, spread)
         return mean, sd
 
     def explain(self, z: Array, spread: Array) -> tuple[Array, Array, Array]:
-        """Return what `predict` does, and the contribution of each feature.
+        """Return the results of `predict`, and the contribution of each feature.
 
         Returns
         -------
@@ -138,9 +138,10 @@ class Gaussian(Model):
     def novelty(self, z: Array, spread: Array) -> float:
         """Return the distance of a moment from the training data.
 
-        About standard normal within the training data, whichever features are present:
-        the squared Mahalanobis distance of those present, its cube root scaled as
-        Wilson and Hilferty (1931) do for a chi square; NaN where none is present.
+        It is the cube root of the squared Mahalanobis distance of the features that are
+        present, scaled as by Wilson and Hilferty (1931) for a chi square. It is about
+        standard normal within the training data, whichever features are present, and
+        NaN if none is present.
         """
         f = self.config.features
         present = ~np.isnan(z)
@@ -174,7 +175,7 @@ class Gaussian(Model):
         return self._gains[key]
 
     def _among_all(self, values: Array) -> Array:
-        """Return values of the trained ratings as values of all three."""
+        """Expand values of the trained ratings to all three ratings."""
         full = np.full(len(DIMENSIONS), _UNTRAINED)
         full[self._at] = values
         return full
@@ -185,7 +186,7 @@ class Gaussian(Model):
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
-        """Return the model that `arrays` came from."""
+        """Return the model from the result of `arrays`."""
         named = GaussianConfig(**{**config, "dimensions": tuple(config["dimensions"])})
         return cls(named, arrays["mean"], arrays["cov"])
 
@@ -260,9 +261,10 @@ def _expect(
     mean: Array,
     cov: Array,
 ) -> tuple[Array, Array]:
-    """Return moments with missing values filled in, and the covariance that adds.
+    """Return moments with imputed values, and the covariance due to imputation.
 
-    ``patterns`` of missing values, shape (p, f + d), and the rows of each, ``groups``.
+    ``patterns`` are the patterns of missing values, shape (p, f + d), and ``groups``
+    the rows of each pattern.
     """
     full, extra = both.copy(), np.zeros_like(cov)
     for lost, rows in zip(patterns, groups, strict=True):

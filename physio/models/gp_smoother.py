@@ -1,6 +1,6 @@
-"""Gaussian smoother: estimates affect from the features of the last 400 s.
+"""Gaussian smoother: estimates of affect from the features of the last 400 s.
 
-Models lag, autocorrelated noise and differences between participants.
+It models lag, autocorrelated noise and differences between participants.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class GaussianSmootherConfig:
     features
         Number of features.
     channels
-        Number of channels made of them.
+        Number of channels that combine the features.
     every
         Time between two moments of the past (s).
     edges
@@ -65,11 +65,12 @@ class DynamicsParameters:
     level
         Mean of each feature, (features,).
     gather
-        Weights that make the channels: the mean of the present features with weights
-        above 0, less the mean of those below; (channels, features).
+        Weights of the channels, (channels, features): a channel is the mean of the
+        present features with weights above 0, minus the mean of those with weights
+        below 0.
     scale
-        Unmixing matrix: its rows make mixtures of channels whose noises are
-        independent, (channels, channels).
+        Unmixing matrix, (channels, channels): its rows are mixtures of channels with
+        independent noise.
     lag
         Time constant with which each mixture follows affect (s), (channels,).
     effects
@@ -85,7 +86,7 @@ class DynamicsParameters:
     share
         Shrinkage of the step away from the mean, (3,): 1 for none.
     rater
-        Variance of a rating about affect, and of other errors, (3,).
+        Variance of a rating around affect, and of other errors, (3,).
     """
 
     level: Array
@@ -103,20 +104,21 @@ class DynamicsParameters:
 
 
 class GaussianSmoother(Model):
-    """Rating given the features of the last minutes, by first and second moments.
+    """Best linear estimate of ratings from the features of the last minutes.
 
     Affect varies smoothly; features follow it with a lag, with effects that differ
-    between participants, and with autocorrelated noise. Affect now and the features of
-    the last minutes are taken as one joint Gaussian, with the past averaged over parts
-    that are shorter the nearer they are. The estimate is the best linear one; missing
-    values of any moment are marginalized.
+    between participants, and with autocorrelated noise. Present affect and the features
+    of the last minutes are modelled by their means and covariances, as one joint
+    Gaussian. The past is averaged over intervals whose length grows with their age.
+    Missing values of any moment are marginalized.
 
     Parameters
     ----------
     config
         Settings.
     knows
-        Parameters; by default of two features with a small effect of arousal.
+        Parameters of the dynamics; by default those of two features with a small effect
+        of arousal.
     """
 
     uses_baseline_uncertainty = True
@@ -180,7 +182,7 @@ class GaussianSmoother(Model):
         Returns
         -------
         mean, sd
-            Shape (3,) each; the NaN of the newest moment where all is missing.
+            Shape (3,) each; the NaN of the newest moment if all values are missing.
         parts
             Contribution of each feature, over all of the past, to the difference from
             the mean without any feature; exact, shape (3, f).
@@ -248,7 +250,7 @@ class GaussianSmoother(Model):
 
     @classmethod
     def restore(cls, config: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
-        """Return the model that `arrays` came from."""
+        """Return the model from the result of `arrays`."""
         settings = {**config, "edges": tuple(config["edges"])}
         return cls(GaussianSmootherConfig(**settings), DynamicsParameters(**arrays))
 

@@ -80,7 +80,7 @@ class ModelCard:
 
     @classmethod
     def parse(cls, text: str, at: Path) -> Self:
-        """Return the card that `json` wrote."""
+        """Return the card from the text of `json`."""
         try:
             parts = json.loads(text)
             parts["columns"] = tuple((name, scale) for name, scale in parts["columns"])
@@ -94,7 +94,7 @@ class ModelCard:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Weights as they are stored: a model card and arrays.
+    """Stored weights: a model card and arrays.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class Weights:
         Raises
         ------
         ValueError
-            If the card names a package that is not trusted, or something that is no
+            If the card names a package that is not trusted, or an object that is no
             `Model`.
         """
         at = f"the weights {self.name!r}"

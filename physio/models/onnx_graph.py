@@ -51,9 +51,10 @@ def graph(model: Any, *, complete: bool = False) -> Any:
     Parameters
     ----------
     model
-        The `physio.models.rbtransformer.RBTransformer`; dropout is left out.
+        The `physio.models.rbtransformer.RBTransformer`; dropout is omitted.
     complete
-        Make the graph for windows that have all electrodes: without the input ``mask``.
+        Whether to build the graph for windows with all electrodes, without the input
+        ``mask``.
 
     Raises
     ------

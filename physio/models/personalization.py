@@ -30,16 +30,17 @@ def personalize(
     prior
         Mean of the prior, shape (3,).
     cov
-        Covariance between participants: in each dimension of the offset and, where
-        ``p`` is 2, of the slope; shape (3, p, p). Part of ``sd`` already.
+        Covariance between participants of the offset and, if ``p`` is 2, of the slope
+        in each dimension; shape (3, p, p). It is already part of ``sd``.
     labels
         Rated moments of the participant.
 
     Notes
     -----
-    A Bayesian last layer: the difference between a rating and its estimate is a draw
-    from ``cov`` plus the remaining variance of the estimate. With ``p`` of 1 every
-    estimate moves by the same shrunk offset. Without labels nothing changes.
+    This is a Bayesian last layer: the difference between a rating and its estimate has
+    the covariance ``cov`` plus the remaining variance of the estimate. With ``p`` of 1,
+    all estimates are shifted by the same shrunk offset. Without labels, the estimate is
+    unchanged.
     """
     mean, sd = mean.copy(), sd.copy()
     p = cov.shape[1]

@@ -89,9 +89,10 @@ def _slope(value: Tensor, t: Tensor) -> Tensor:
 def look_back(trace: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the shape of the last minute, its newest value, and its spread.
 
-    The shape, (B, 33): values at `LAGS` and means of parts, relative to the newest
-    value (uS, (B, 1)) and to the spread (uS, (B, 1)): the root mean square deviation of
-    the minute from the newest value, at least 2 % of that value.
+    The shape, (B, 33), contains values at `LAGS` and means of intervals, relative to
+    the newest value (uS, (B, 1)) and divided by the spread (uS, (B, 1)). The spread is
+    the root mean square deviation of the minute from the newest value, at least 2 % of
+    that value.
     """
     now = trace[:, -1:]
     least = _LEAST * now.clamp(min=0.05)
@@ -105,8 +106,8 @@ def look_back(trace: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def bridged(trace: Array) -> Array | float:
     """Return a minute of skin conductance with its gaps interpolated, or a NaN.
 
-    90 % of its samples and the newest one must be present; else the NaN holds the
-    reason.
+    At least 90 % of the samples and the newest one must be present; otherwise the NaN
+    encodes the reason.
     """
     present = ~np.isnan(trace)
     if present[-1] and present.mean() >= _SHARE:
@@ -117,7 +118,7 @@ def bridged(trace: Array) -> Array | float:
     if not present[-1]:
         return float(trace[-1])
     gone = missing_reason(trace[~present])
-    # A trace that is not yet full is warming up, whatever else is missing.
+    # Warming up has priority over other reasons while the trace is not yet full.
     warming = bool((gone == MissingReason.WARMING_UP).any())
     return (MissingReason.WARMING_UP if warming else MissingReason.TOO_SHORT).nan
 
@@ -144,10 +145,9 @@ class PinnConfig:
     features
         Number of features of the last minute, relative to the participant's baseline.
     samples
-        Number of samples of skin conductance that are read: 4 a second, the last is
-        now.
+        Number of input samples of skin conductance, 4 per second up to the present.
     classes
-        Conditions; beta of the first is 0.
+        Names of the conditions; beta of the first is 0.
     dimensions
         Ratings that the network is trained on.
     horizons
@@ -157,17 +157,17 @@ class PinnConfig:
     waves
         Number of basis functions of time of each component of skin conductance.
     physics
-        Weight of the two residuals; 0 leaves the equations out.
+        Weight of the two residuals; 0 omits the equations.
     price
         Weight of the driver's l1 norm, in spreads of the trace.
     past
         Weight of the reconstruction of the last minute.
     emotion
-        Weight of classes and ratings; 0 leaves them out.
+        Weight of classes and ratings; 0 omits them.
     eda
-        Weight of forecast and reconstruction; 0 leaves them out.
+        Weight of forecast and reconstruction; 0 omits them.
     trace
-        Name of the chain whose one column is skin conductance, in sessions.
+        Name of the chain whose only column is skin conductance, in sessions.
     """
 
     features: int = 4
@@ -197,9 +197,9 @@ class Moments(NamedTuple):
     ahead
         Skin conductance at the horizons (uS), shape (B, horizons); NaN where missing.
     label
-        Index of the class, shape (B,); -1 where there is none.
+        Index of the class, shape (B,); -1 where missing.
     ratings
-        On [-1, 1], shape (B, dimensions); NaN where there is none.
+        Ratings on [-1, 1], shape (B, dimensions); NaN where missing.
     """
 
     z: Tensor
@@ -221,22 +221,22 @@ class Pinn(nn.Module, Model):
     -----
     After Mandal 2025, arXiv 2505.18169, of which only the abstract was available.
 
-    From there: skin conductance and emotion are learned together, the loss has a term
-    for the residual of an equation, and the equation has a decay rate (alpha_0), an
-    influence of emotion (beta), and a scaling of time (gamma).
+    Adopted from the paper: skin conductance and emotion are learned together, the loss
+    has a term for the residual of an equation, and the equation has a decay rate
+    (alpha_0), an influence of emotion (beta), and a scaling of time (gamma).
 
-    Differences: the equation itself (of the level, and Bateman's of the responses),
-    with the conventions that make its parameters identifiable: gamma is 1/min, beta of
-    the first class 0, the time constants of a response are fixed, and its driver has an
-    l1 penalty. ``alpha`` and ``beta`` are estimated on whole sessions with the emotion
-    clamped to the labels (`experiments.wesad.tonic_model`), and fixed here, where the
-    emotion is the network's own class probability, without a gradient. Also the
-    network: skin conductance around now is a sum of learned functions of time, so that
-    its derivatives come from autograd at any time; the heads; the inputs. Self-reports
-    are no inputs, nor is the time of day or of the session.
+    Differences: The equations are one of the level and Bateman's of the responses, with
+    conventions that make the parameters identifiable: gamma is 1/min, beta of the first
+    class is 0, the time constants of a response are fixed, and its driver has an l1
+    penalty. ``alpha`` and ``beta`` are estimated on whole sessions with the emotion
+    clamped to the labels (`experiments.wesad.tonic_model`). Here they are fixed, and
+    the emotion is the network's class probability, without a gradient. The network also
+    differs: skin conductance around the present is a sum of learned functions of time,
+    with derivatives by autograd at any time; the heads and the inputs differ as well.
+    Self-reports, the time of day and the time of the session are not inputs.
 
-    Forecasts pass through the value measured now: an untrained network forecasts
-    persistence.
+    Forecasts start from the present measured value, so that an untrained network
+    forecasts persistence.
     """
 
     uses_baseline_uncertainty = False
@@ -269,7 +269,7 @@ class Pinn(nn.Module, Model):
         self.rate = nn.Linear(width, 2 * len(config.dimensions))
         looks = len(LAGS) + len(_BINS) - 1
         self.look = nn.Sequential(nn.Linear(looks + 2 + width, width), nn.Tanh())
-        # Linear part: most of what can be forecast is linear in the past.
+        # Linear part: most of the predictable variance is linear in the past.
         self.follow = nn.Linear(looks, 2 * k, bias=False)
         self.parts = nn.Linear(width, 2 * k + 2)  # of tonic and phasic; T0, R now
         self.waves = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 3 * k))
@@ -285,7 +285,7 @@ class Pinn(nn.Module, Model):
         return self.classify(hidden), mean, log_sd
 
     def course(self, z: Tensor, trace: Tensor) -> "_Course":
-        """Return skin conductance around now as a function of time."""
+        """Return skin conductance around the present as a function of time."""
         shape, now, spread = look_back(trace)
         size = (spread / now.clamp(min=0.05)).log()
         level = now.clamp(min=0.05).log()
@@ -306,7 +306,7 @@ class Pinn(nn.Module, Model):
 
     @torch.no_grad()
     def forecast(self, z: Array, trace: Array) -> Forecast:
-        """Return skin conductance ahead of one moment, and the condition at it.
+        """Return forecast skin conductance, and probabilities of present conditions.
 
         Parameters
         ----------
@@ -318,8 +318,8 @@ class Pinn(nn.Module, Model):
         Returns
         -------
         Forecast
-            NaN, with the reason: the forecasts without the newest value or 90 % of the
-            minute, the odds without any feature.
+            NaN with the reason for missing values: the forecasts need the newest value
+            and 90 % of the minute, the odds at least one feature.
         """
         given = torch.from_numpy(z.astype(np.float32))[None]
         odds = np.full(len(self.config.classes), z[0])
@@ -368,7 +368,7 @@ class Pinn(nn.Module, Model):
         known = ~moments.ahead.isnan()
         target = torch.where(known, moments.ahead, trace[:, -1:])
         off = (course.skin(ahead) - target) / course.spread * known
-        # Between relative and absolute errors: quiet minutes are easy to forecast.
+        # Between relative and absolute errors, as quiet minutes are easy to forecast.
         weight = course.spread / course.spread.square().mean().sqrt()
         missed = (off.square() * weight).sum() / known.sum().clamp(min=1)
         past = torch.tensor(LAGS)
@@ -429,7 +429,7 @@ class Pinn(nn.Module, Model):
         Returns
         -------
         mean, sd
-            Shape (3,) each; the first NaN of ``z`` where all is missing.
+            Shape (3,) each; the first NaN of ``z`` if all values are missing.
         """
         if np.isnan(z).all():
             return np.full(len(DIMENSIONS), z[0]), np.full(len(DIMENSIONS), z[0])
@@ -459,7 +459,7 @@ class Pinn(nn.Module, Model):
 
 
 class _Course:
-    """Skin conductance of some moments as a function of time: 0 s is now."""
+    """Skin conductance of some moments as a function of time; 0 s is the present."""
 
     def __init__(
         self, net: Pinn, parts: Tensor, drive: Tensor, now: Tensor, spread: Tensor
@@ -472,11 +472,11 @@ class _Course:
         self.rest = now + spread * parts[:, 2 * k : 2 * k + 1]
 
     def skin(self, t: Tensor) -> Tensor:
-        """Return conductance (uS) at times (s), shape (B, n): at 0 what is measured."""
+        """Return conductance (uS) at times (s), (B, n); at 0 s the measured value."""
         return self.tonic(t) + self.phasic(t)
 
     def ahead(self, horizons: tuple[float, ...]) -> Tensor:
-        """Return conductance (uS), (B, horizons): as `skin`, the same for all rows."""
+        """Return conductance (uS) at horizons common to all rows, (B, horizons)."""
         t = self._now.new_tensor((0.0, *horizons))
         waves = self._waves((t / 10)[:, None])[:, : 2 * self._k]
         parts = torch.cat([self._level, self._response], dim=1)

@@ -1,4 +1,4 @@
-"""RBTransformer: attention between electrodes, on differential entropy."""
+"""RBTransformer: attention between electrodes on their differential entropy."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ class RBTransformerConfig:
     Parameters
     ----------
     electrodes
-        Number of electrodes: one token each.
+        Number of electrodes, with one token each.
     bands
         Number of features of an electrode, as theta, alpha, beta, gamma.
     width
@@ -42,7 +42,7 @@ class RBTransformerConfig:
     smoothing
         Label smoothing, with ``head = "classes"``.
     embedding
-        Electrode embedding: ``"learned"``, a vector for each as published;
+        Electrode embedding: ``"learned"``, a vector per electrode as published;
         ``"place"``, computed from the position on the head, so that the same weights
         run on other electrodes; or ``"none"``.
     places
@@ -132,8 +132,8 @@ class Dropout(nn.Module):
 
     Notes
     -----
-    `torch.nn.Dropout` draws a random number per value; here 64 random bits serve four
-    values. ``bits`` can hold them, drawn by a training loop for all layers at once;
+    `torch.nn.Dropout` draws a random number per value; here four values share 64 random
+    bits. ``bits`` can store bits that a training loop draws for all layers together;
     ``size`` is the number of values of the last input.
     """
 
@@ -143,7 +143,7 @@ class Dropout(nn.Module):
         self.bits: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x``, in training with some values set to 0, the rest scaled up."""
+        """Return ``x``; in training, set some values to 0 and scale up the others."""
         if not self.training or not self.steps:
             return x
         if x.device.type != "cpu":
@@ -159,8 +159,8 @@ class Place(nn.Module):
 
     Notes
     -----
-    Coordinates and their first two harmonics, then a small network: neighbouring
-    positions have similar embeddings, and new positions are interpolated.
+    A small network maps the coordinates and their first two harmonics to the embedding.
+    Neighbouring positions have similar embeddings, and new positions are interpolated.
     """
 
     def __init__(self, width: int) -> None:
@@ -198,7 +198,7 @@ class Attention(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, E, D)
         scores = (q * self.head_width**-0.5) @ k.transpose(-2, -1)  # (B, H, E, E)
         if mask is not None:
-            # A finite floor: a row without any electrode stays finite, and is not used.
+            # The finite floor keeps rows without any electrode finite; they are unused.
             scores = scores.masked_fill(~mask[:, None, None, :], -1e9)
         maps = scores.softmax(dim=-1)
         mixed = self.drop(maps) @ v  # (B, H, E, D)
@@ -301,7 +301,7 @@ class RBTransformer(nn.Module, Model):
         Parameters
         ----------
         x
-            Differential entropy, shape (B, E, bands); anything finite where ``mask``
+            Differential entropy, shape (B, E, bands); any finite value where ``mask``
             is false.
         mask
             Mask of the electrodes that are present, bool, shape (B, E); by default all.
@@ -348,7 +348,7 @@ class RBTransformer(nn.Module, Model):
         dict
             ``cross_entropy``; or the mean negative log likelihood (nats) of
             ``valence``, ``arousal`` and ``dominance`` over the ratings that are not
-            missing, 0 where all are.
+            missing, 0 if all are missing.
         """
         out = self(x, mask)
         if self.config.head == "classes":
@@ -384,7 +384,7 @@ class RBTransformer(nn.Module, Model):
     def predict_by(
         self, outputs: Callable[[Numbers, Numbers], Numbers], z: Array
     ) -> tuple[Array, Array]:
-        """Return what `predict` does, with the network run by ``outputs``."""
+        """Return the results of `predict`, with the network run by ``outputs``."""
         return predicted(outputs, self.config, z)
 
     @torch.no_grad()
@@ -404,7 +404,7 @@ class RBTransformer(nn.Module, Model):
         Raises
         ------
         ValueError
-            If the embedding is of the electrode's index, not of its position.
+            If the embedding depends on the electrode's index, not on its position.
         """
         if not self.fits_any_montage(vars(self.config)):
             raise ValueError(
@@ -421,7 +421,7 @@ class RBTransformer(nn.Module, Model):
 
     @classmethod
     def fits_any_montage(cls, config: Mapping[str, Any]) -> bool:
-        """Return whether the electrodes are known by their positions."""
+        """Return whether electrodes are embedded by their positions."""
         return config.get("embedding") == "place" and config.get("pooling") == "mean"
 
     def to_onnx(self) -> OnnxNetwork | None:
@@ -432,16 +432,16 @@ class RBTransformer(nn.Module, Model):
 
     @torch.no_grad()
     def explain(self, z: Array, spread: Array) -> tuple[Array, Array, Array]:
-        """Return what `predict` does, and the contribution of each band.
+        """Return the results of `predict`, and the contribution of each band.
 
         Returns
         -------
         mean, sd
             As `predict`.
         parts
-            Shape (3, E * bands): the Shapley value of each band, over all sets of
-            bands, against the participant's baseline, in equal parts on its electrodes;
-            they add up to the mean less that of the baseline.
+            Shapley value of each band, over all sets of bands, relative to the
+            participant's baseline, distributed equally over the electrodes; shape (3,
+            E * bands). The sum is the mean minus the mean at the baseline.
         """
         bands, size = self.config.bands, self.config.electrodes
         parts = np.zeros((len(DIMENSIONS), size, bands))

@@ -110,15 +110,15 @@ def extract(
         Folder of the table, on a disk that every worker can write.
     settings
         Windows and chains.
-    engine
+    backend
         Backend of the computation: see `physio.offline.parallel.run_jobs`.
-    heard
+    on_progress
         Callback that receives the result of each participant as soon as it is known.
 
     Raises
     ------
     ValueError
-        If the settings fit no data set, or the engine is unknown.
+        If the settings fit no data set, or the backend is unknown.
     """
     trials: dict[str, list[Trial]] = {}
     for trial in dataset.trials():

@@ -182,7 +182,7 @@ class EventLog:
         return True
 
     def mark(self, time: float, text: str, style: str = "") -> None:
-        """Add an event that is always a line of its own: a marker, a rating."""
+        """Add an event that is always listed separately, such as a marker."""
         self._append(LogEntry(time, text, style, ""))
 
     def lost(self, time: float, stream: str, n: int) -> bool:

@@ -107,7 +107,7 @@ class BeatDetection(Stage):
         return detector_state(info, self.min_confidence)
 
     def process(self, state: BeatState, x: Array) -> Array:
-        """Take in ``x``; return a row for each sample, NaN where there is no beat."""
+        """Take in ``x``; return a row for each sample, NaN without a beat."""
         signal = x[:, state.pick : state.pick + 1]
         lost = has_no_reason(signal)
         signal = read_only(np.where(lost, MissingReason.NO_SIGNAL.nan, signal))
@@ -220,7 +220,7 @@ class HeartRate(Stage):
     is that of the beats; a window ends with the newest of them.
 
     Shape (n, 4 or more) to (m, 2). Deviation from [1]_: intervals that are not accepted
-    are left out.
+    are excluded.
 
     References
     ----------

@@ -23,7 +23,7 @@ class EdaState(NamedTuple):
     """State of the features of skin conductance."""
 
     detection: ScrState
-    windows: Panes  # of a second's responses, their amplitude (uS), the level (uS)
+    windows: Panes  # responses of a second, their amplitude (uS), the level (uS)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Decoder:
         self._infos: dict[int, StreamInfo] = {}
 
     def read(self, message: bytes) -> tuple[Item | StreamInfo | dict[str, Any], float]:
-        """Return an item, a stream or a note, and when it came (s, session clock)."""
+        """Return an item, stream or note, and its arrival time (s, session clock)."""
         size = int.from_bytes(message[:_SIZE], "little")
         head = json.loads(message[_SIZE : _SIZE + size])
         rest = np.frombuffer(message, np.float64, offset=_SIZE + size)

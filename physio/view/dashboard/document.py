@@ -334,7 +334,7 @@ class ViewerPage:
 
 
 def _clamped_time(value: str, begin: float, end: float, otherwise: float) -> float:
-    """Return a time since the session began (s) on the session clock, within limits."""
+    """Return a time since the session's begin (s) on the session clock, limited."""
     try:
         at = float(value)
     except (ValueError, OverflowError):

@@ -79,7 +79,7 @@ class ParticipantPage:
         self.document.add_periodic_callback(self.tick, 250)
 
     def tick(self) -> None:
-        """Ask, thank, name a refusal, or say that the session is over."""
+        """Show a request, thanks, a refusal, or the end of the session."""
         self._take_replies()
         asked = self.requests.rating_requests > self._answered
         if self.session.ended:

@@ -116,7 +116,7 @@ class Outbox:
         return True
 
     def put_item(self, item: Item, at: float) -> None:
-        """Add an item that came at ``at`` (s), with the number dropped before it."""
+        """Add an item that arrived at ``at`` (s); send the number dropped before it."""
         skipped = self._skipped
         if self.put((item, at, skipped)):
             self._skipped -= skipped
@@ -137,7 +137,7 @@ class ComputeTimer:
         self._last_raw = 0.0
 
     def add(self, item: Item) -> None:
-        """Record the arrival of an item."""
+        """Record the present time for an item."""
         now = time.perf_counter()
         kind = computed(item.info.name)
         if kind == "estimates":

@@ -116,7 +116,7 @@ def _draw_lanes(
     shades, hues = colormaps[_SHADES], colormaps[_HUES].resampled(8)
     owners = table["subject"].astype(str).to_numpy()
     longest = max((owners == p).sum() for p in participants)
-    many = len(sensors) + 2  # the last step is a gap
+    many = len(sensors) + 2  # the last lane is a gap
     cells = np.ones((many * len(participants), longest, 4))
     for i, participant in enumerate(participants):
         windows = table[owners == participant]

@@ -16,7 +16,7 @@ from physio.features.respiration.ecg_derived import EcgDerivedRespiration
 from physio.features.respiration.respiration_belt import RespirationBelt
 
 PEOPLE: Final = range(31, 37)
-LENGTH: Final = 240.0  # s of each
+LENGTH: Final = 240.0  # s of each recording
 _DERIVED: Final = Chain((BeatDetection(), EcgDerivedRespiration()))
 
 

@@ -22,7 +22,7 @@ from physio.features.eda.scr_detection import ScrDetection, responses
 
 PEER: Final = "the whole record by neurokit2's cvxeda problem"
 PEOPLE: Final = 12
-LENGTH: Final = 900.0  # s of each
+LENGTH: Final = 900.0  # s of each recording
 LEAST: Final = 0.02  # uS, smallest SCR to detect
 CLOSE: Final = 2.0  # s between a true and a detected onset
 _AGE: Final = 5  # s

@@ -36,7 +36,7 @@ PEOPLE: Final = (1, 2, 4, 8)
 
 
 def rows(data: Path | None) -> list[dict[str, Any]]:  # noqa: ARG001 needs no data
-    """Return the latency alone and with every core busy, the budget, and capacity."""
+    """Return the latency on an idle and on a busy machine, the budget, and capacity."""
     streams, plan, begin = _session()
     alone = _times(streams, plan, begin)
     busy = f"{cpu_count()} cores busy"

@@ -44,7 +44,7 @@ def _call(predict: Callable[..., object], z: np.ndarray) -> Callable[[], object]
 
 
 def _latencies(ways: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Return the times (s) of each way's calls, taken in turn by the hundred."""
+    """Return the times of the calls of each variant (s), in turn by the hundred."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for run in ways.values():
         for _ in range(50):

@@ -23,7 +23,7 @@ from physio.features.respiration.respiration_belt import RespirationBelt
 
 PEER: Final = "the simulated truth"
 PEOPLE: Final = (31, 32, 33, 34)
-LENGTH: Final = 300.0  # s of each
+LENGTH: Final = 300.0  # s of each recording
 RELATIVE: Final = (0.0, 0.1, 0.2, 0.5, 1.0)
 """Noise, as standard deviations of the signal."""
 

@@ -33,7 +33,7 @@ def seconds(work: Callable[[], object]) -> float:
 def interleaved(
     ours: Callable[[], object], peer: Callable[[], object], rounds: int = ROUNDS
 ) -> tuple[float, float]:
-    """Return the shortest times (s) of both, taken in turn so that load hits both."""
+    """Return the shortest times of both (s), in turn so that load affects both."""
     ours()
     pairs = [(seconds(ours), seconds(peer)) for _ in range(rounds)]
     return min(a for a, _ in pairs), min(b for _, b in pairs)

@@ -75,9 +75,9 @@ _LIMITS: Final = (
 class NetworkSamples(NamedTuple):
     """A participant's moments as the network reads them.
 
-    ``at`` are ticks, (n,); ``trace`` the last minute (uS), (n, samples), NaN where
-    there is none; ``ahead`` (uS), (n, horizons), NaN beyond the condition; ``label``
-    (n,), -1 for none.
+    ``at``: ticks, (n,); ``trace``: skin conductance of the last minute (uS),
+    (n, samples), NaN if missing; ``ahead``: skin conductance at the horizons (uS),
+    (n, horizons), NaN beyond the condition; ``label``: class, (n,), -1 for none.
     """
 
     moments: gaussian.TrainingSamples

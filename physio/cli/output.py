@@ -64,17 +64,17 @@ def routed(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print text for the operator; what would steer the terminal is escaped."""
+    """Print text for the operator, with terminal control characters escaped."""
     typer.echo(printable(text), err=err)
 
 
 def write_json(path: Path | None, results: Any) -> None:
-    """Write results as JSON to a file or to standard output; to None, nothing."""
+    """Write results as JSON to a file or standard output; without a path, nothing."""
     write_text(path, json.dumps(results, indent=1) + "\n")
 
 
 def write_text(path: Path | None, text: str) -> None:
-    """Write text to a file or to standard output; to None, nothing."""
+    """Write text to a file or to standard output; without a path, do nothing."""
     if path is None:
         return
     if str(path) == STANDARD_OUTPUT:
@@ -87,7 +87,7 @@ def write_text(path: Path | None, text: str) -> None:
 
 
 def config_path(path: Path | None) -> Path | None:
-    """Return a configuration file's path: a shipped one where there is no such file."""
+    """Return a configuration file's path; if no such file exists, a shipped one's."""
     if path is None or path.exists():
         return path
     from physio.config import shipped
@@ -97,7 +97,7 @@ def config_path(path: Path | None) -> Path | None:
 
 @contextmanager
 def _redirected(*, quiet: bool, to_stdout: bool) -> Iterator[None]:
-    """Send text to nowhere, or to standard error where JSON takes standard output."""
+    """Discard text, or send it to standard error if JSON uses standard output."""
     with ExitStack() as stack:
         if to_stdout:
             token = _stdout.set(sys.stdout)

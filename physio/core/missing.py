@@ -68,7 +68,7 @@ def missing_reason(values: npt.ArrayLike) -> npt.NDArray[np.int8]:
 def has_reason(name: str, names: Collection[str]) -> bool:
     """Return whether a table has a ``.missing`` column beside the column ``name``.
 
-    The reason of an estimate holds for what belongs to it: ``arousal.missing`` for
+    The reason of an estimate holds for all its columns: ``arousal.missing`` for
     ``arousal.sd``, ``arousal.ci80`` and ``arousal.contribution.heart.rate`` too. The
     columns ``.window_start`` and ``.window_end`` have none.
 

@@ -4,11 +4,11 @@ import unicodedata
 from typing import Final
 
 _JOINERS: Final = frozenset("\u200c\u200d")
-"""Format characters that scripts and emoji need; they steer nothing."""
+"""Format characters that scripts and emoji need; they do not control the terminal."""
 
 
 def printable(text: str, keep: str = "\n\t") -> str:
-    r"""Return a text in which no character steers the terminal.
+    r"""Return a text in which no character controls the terminal.
 
     Control characters (escape codes among them), directional and other format
     characters, line separators and lone surrogates are written as in a Python string:

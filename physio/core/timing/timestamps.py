@@ -29,7 +29,7 @@ class TimestampAligner:
     lost, as many as fit in between. The least delayed samples determine the start time,
     and a rate that differs slightly from the nominal one is followed. Where stamps jump
     back by 1 s or more, or beyond the present, their clock was set, and the time of
-    arrival determines by how much.
+    arrival determines the size of the step.
 
     A first sample that is old has waited in a buffer, and its time is kept. Only a time
     that cannot be of the session clock, ahead of the present or older than any buffer,

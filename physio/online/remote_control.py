@@ -28,6 +28,9 @@ from physio.online.session import MARKERS
 TIMEOUT: Final = 5.0
 """Time that a sender waits for the session's answer (s)."""
 
+LONGEST_FOLDER: Final = 70
+"""Bytes of the path of the sockets' folder; with the name a path has 107 at most."""
+
 
 def socket_address(folder: Path) -> Path:
     """Return the path of the socket of the session in ``folder``.
@@ -47,7 +50,8 @@ def runtime_folder() -> Path:
     """Return the folder of this user's sockets, which no other user can enter.
 
     It is created if need be: in the runtime folder of the user
-    (``XDG_RUNTIME_DIR``), else in the system's folder of temporary files.
+    (``XDG_RUNTIME_DIR``), else in the system's folder of temporary files. A folder
+    whose path leaves no room for a socket's name is passed over.
 
     Raises
     ------
@@ -55,10 +59,12 @@ def runtime_folder() -> Path:
         If it cannot be created, or if another user may have created it.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    name = f"physio-{os.getuid()}"
+    places = [Path(gettempdir()) / name, Path("/tmp") / name]
     if runtime and Path(runtime).is_dir():
-        folder = Path(runtime) / "physio"
-    else:
-        folder = Path(gettempdir()) / f"physio-{os.getuid()}"
+        places.insert(0, Path(runtime) / "physio")
+    short = [p for p in places if len(os.fsencode(p)) <= LONGEST_FOLDER]
+    folder = short[0] if short else places[-1]
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     about = folder.lstat()

@@ -58,7 +58,7 @@ def test_the_faulty_band_of_the_page_is_a_session_file() -> None:
         plan = file.plan(
             [StreamInfo("band.eda", Fraction(4), (eda,), participant="p1")]
         )
-        assert list(plan.chains) == ["p1.skin"]
+        assert list(plan.chains) == ["p1.eda"]
         assert set(plan.estimators) == {"p1"}
 
 

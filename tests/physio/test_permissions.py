@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from typer.testing import CliRunner
@@ -66,17 +67,23 @@ def test_results_of_a_study_are_private(tmp_path: Path) -> None:
     assert mode(tmp_path / "r" / "table.csv") == 0o600
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """Return a folder whose path is short enough for a socket."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("has_runtime", [True, False])
 def test_sockets_lie_in_a_folder_of_the_user(
-    has_runtime: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    has_runtime: bool, tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "t").mkdir(mode=0o777)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "t") if has_runtime else "")
+    monkeypatch.setattr("tempfile.tempdir", str(short))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short) if has_runtime else "")
     with ControlSocket(tmp_path):
         path = socket_address(tmp_path)
         assert path.is_socket()
-        assert path.parent.parent == tmp_path / "t"
+        assert path.parent.parent == short
         assert (mode(path), mode(path.parent)) == (0o600, 0o700)
     runtime_folder().chmod(0o755)
     assert mode(runtime_folder()) == 0o700

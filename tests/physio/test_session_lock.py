@@ -1,7 +1,6 @@
 """One session a folder; what a killed session left is announced and cleared."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -119,7 +118,7 @@ def test_other_files_are_no_unfinished_session(tmp_path: Path, about: str) -> No
 def test_sockets_of_killed_sessions_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = Path(os.path.relpath(tmp_path / "run")).absolute()
+    place = tmp_path / "run"
     place.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
     for name in ("a", "b", "c"):
@@ -130,3 +129,14 @@ def test_sockets_of_killed_sessions_are_removed(
         with ControlSocket(tmp_path / "c"):
             assert not socket_address(tmp_path / "a").exists()
             assert socket_address(tmp_path / "b").exists()
+
+
+def test_a_long_runtime_folder_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / ("long" * 30)
+    place.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
+    with ControlSocket(tmp_path):
+        assert socket_address(tmp_path).exists()
+        assert place not in socket_address(tmp_path).parents

@@ -91,7 +91,7 @@ class TrainDemo:
     seed: int = 23
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:  # noqa: ARG002
-        """Train both weights, evaluate them on held-out participants, and store them."""
+        """Train both weights, evaluate them on held-out participants, store them."""
         began = time.monotonic()
         figures, stored, proved = [], {}, []
         for name in ("eeg-demo", "wrist-demo"):

@@ -168,7 +168,7 @@ def _conductance(ohm: Array) -> Array:
 
 @lru_cache(maxsize=1)  # all forty videos of a participant are in one file
 def _file(path: Path, changed: int, size: int) -> tuple[Array, Array]:  # noqa: ARG001
-    """Return signals and ratings of a participant, as they are in the file."""
+    """Return signals and ratings of a participant, unchanged from the file."""
     content = safe_pickle.load(path)
     if not isinstance(content, dict):
         content = {}

@@ -171,7 +171,7 @@ def _score(
 def _participant(
     path: Path, participant: int, changed: int, size: int  # noqa: ARG001
 ) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
-    """Return all arrays of a participant, by their paths below the participant."""
+    """Return all arrays of a participant by path, relative to the participant."""
     within = f"DREAMER/Data/{participant}/"
     arrays = matlab.load(path, "DREAMER", within=within)
     if not arrays:

@@ -28,7 +28,7 @@ CONDITIONS: Final = ("rest", "arithmetic")
 """Parts, in the order of the experiment."""
 
 COMPACT: Final = "compact128"
-"""The folder of the last minute of rest and the first of arithmetic, at 128 Hz."""
+"""Folder with the last minute of rest and the first of arithmetic, at 128 Hz."""
 
 _DAMAGE: Final = (
     *(ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile),
@@ -40,7 +40,7 @@ _DAMAGE: Final = (
 class Eegmat:
     """EEG before and during the serial subtraction of numbers: workload, not emotion.
 
-    Two trials a participant, ``rest`` and ``arithmetic``, each a file of its own.
+    Two trials per participant, ``rest`` and ``arithmetic``, each in its own file.
     Second 0 of the session clock is the begin of the file.
 
     Parameters
@@ -74,7 +74,7 @@ class Eegmat:
         object.__setattr__(self, "root", Path(self.root))
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return two trials a participant, ``arithmetic`` and ``rest``."""
+        """Return two trials per participant, ``arithmetic`` and ``rest``."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
         if self._compact:
@@ -185,7 +185,7 @@ def _compact(path: Path, number: int) -> tuple[Array, Fraction]:
 
 
 def _whole(path: Path) -> tuple[Array, Fraction]:
-    """Return a file as it was recorded (uV), shape (n, 21), and its rate."""
+    """Return the recorded signals of a file (uV), shape (n, 21), and its rate."""
     streams = edf.read(path).streams
     (eeg,) = streams.get("eeg.eeg", (None,))
     (ecg,) = streams.get("eeg.ecg", (None,))

@@ -27,7 +27,7 @@ WORDS: Final = {"0": "rest", "1": "stress"}
 class StressPredict:
     """The wristbands of Stress-Predict.
 
-    One trial a participant, of the whole wristband recording; second 0 of the session
+    One trial per participant, the whole wristband recording; second 0 of the session
     clock is the earliest start of a sensor.
 
     Parameters
@@ -58,7 +58,7 @@ class StressPredict:
         object.__setattr__(self, "root", Path(self.root))
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return one trial a participant."""
+        """Return one trial per participant."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
         participants = [p.stem for p in (self.root / "raw").glob("S[0-9][0-9].zip")]

@@ -65,7 +65,7 @@ class Wesad:
         return tuple(trial.subject for trial in self.trials())
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return one trial a participant."""
+        """Return one trial per participant."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
         participants = [p.name for p in self.root.iterdir() if is_participant(p)]

@@ -1,4 +1,4 @@
-"""WESAD as synchronised by its authors: chest and wrist of a participant in a file."""
+"""WESAD as synchronised by its authors: chest and wrist in one file per participant."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ class WesadChest:
         object.__setattr__(self, "root", Path(self.root))
 
     def trials(self) -> tuple[Trial, ...]:
-        """Return one trial a participant."""
+        """Return one trial per participant."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
         participants = [

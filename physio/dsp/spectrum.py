@@ -40,7 +40,7 @@ def fill_ring(ring: Array, clock: Counts, x: Array, done: int) -> tuple[int, boo
     int
         Number of rows of ``x`` that have been taken in.
     bool
-        Whether an output is due with the last of them.
+        True if an output is due with the last of these rows.
     """
     width, (p, q) = len(ring), clock[2:4]
     due = -((-int(clock[1]) * int(p)) // int(q))

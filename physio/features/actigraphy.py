@@ -19,7 +19,7 @@ _MEAN, _DEVIATION, _SLOPE = (
 
 
 _POOR = MissingReason.POOR_QUALITY.nan
-_GRAVITY = (0.5, 2.0)  # g, that a window's mean magnitude may be
+_GRAVITY = (0.5, 2.0)  # g, range of a window's mean magnitude
 
 
 class AxisWindows(NamedTuple):
@@ -49,10 +49,10 @@ class Actigraphy(Stage):
 
     Notes
     -----
-    Reads the three channels named ``acc.x``, ``acc.y`` and ``acc.z``, in g. Where the
-    mean magnitude over ``window`` s is not gravity, below 0.5 or above 2 g, the sensor
-    is dead or saturated and both are missing (poor quality; ours). After the
-    mean amplitude deviation of [1]_, with the root of the mean square deviation in
+    Reads the three channels named ``acc.x``, ``acc.y`` and ``acc.z``, in g. If the mean
+    magnitude over ``window`` s differs from gravity, below 0.5 or above 2 g, the sensor
+    is dead or saturated and both outputs are missing (poor quality; ours). The activity
+    follows the mean amplitude deviation of [1]_, with the root mean square deviation in
     place of the mean absolute one, and 10 s in place of 6. No delay is added.
 
     activity = sqrt(mean((abs(a) - mean(abs(a)))^2)). Shape (n, channels) to (m, 2).
@@ -175,10 +175,10 @@ class Temperature(Stage):
 
     Notes
     -----
-    Windows end with their output: no delay is added. Steps of a sensor, 0.02 degC on an
-    E4, are averaged away by ``window``.
+    Windows end with their output: no delay is added. The average over ``window``
+    smooths the quantization steps of a sensor, 0.02 degC on an E4.
 
-    level = mean(x), slope = 60 cov(t, x) / var(t), as `numpy.polyfit` has it, without
+    level = mean(x), slope = 60 cov(t, x) / var(t), as in `numpy.polyfit`, without
     deviation. Shape (n, channels) to (m, 2).
     """
 

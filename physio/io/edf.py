@@ -275,7 +275,7 @@ def _recording(
         selected = tuple(c for i in columns if (c := channels[i][0]) is not None)
         if len({c.name for c in selected}) < len(
             selected
-        ):  # "EEG A" and "A": as they were
+        ):  # "EEG A" and "A" keep their labels
             selected = tuple(
                 Channel(raw.ch_names[i], c.kind, c.unit)
                 for i, c in zip(columns, selected, strict=True)

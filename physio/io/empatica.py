@@ -72,8 +72,8 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     Parameters
     ----------
     path
-        The folder, or the zip file as it was downloaded; the files of a zip may lie in
-        one folder inside it.
+        The folder, or the downloaded zip file; the files of a zip may lie in one folder
+        inside it.
     participant
         Code of the participant.
 

@@ -51,11 +51,11 @@ class BeatDetection(Stage):
     where the energy of the band-passed signal, averaged over the time of a peak,
     exceeds that averaged over the time of a beat. Deviations: filters are causal; the
     offset rests on the last 4 s instead of the whole record; a block longer than a beat
-    is rejected; a parabola through its neighbours places a peak between samples. The
-    filter delays the energy of an ECG by 36 ms: the beat is placed at the highest raw
-    sample within 50 ms of that point. The filter does not delay most of a pulse wave,
-    so the beat is placed at the filtered peak itself: on wrists, the highest raw sample
-    varies between the systolic and the diastolic peak.
+    is rejected; peaks are interpolated between samples by a parabola through their
+    neighbours. The filter delays the energy of an ECG by 36 ms: the beat is placed at
+    the highest raw sample within 50 ms of that point. The filter does not delay most of
+    a pulse wave, so the beat is placed at the filtered peak itself: on wrists, the
+    highest raw sample varies between the systolic and the diastolic peak.
 
     Confidence is the correlation with the mean of the last five beats' waves, after
     [3]_, each wave aligned at its beat. An interval is accepted if both its beats are

@@ -46,7 +46,7 @@ _UNITS: Final = {"tonic": "uS", "phasic": "uS", "driver": "uS/s"}
 
 
 class EdaWindow(NamedTuple):
-    """The newest values of skin conductance, four a second."""
+    """The newest values of skin conductance, at 4 Hz."""
 
     panes: Panes
     values: Array  # (2 * window,): the newest last

@@ -156,7 +156,7 @@ def responses(driver: npt.ArrayLike, threshold: float = 0.02) -> Array:
     Parameters
     ----------
     driver
-        Driver (uS/s) four times a second, shape (n,): see `decompose`.
+        Driver (uS/s) at 4 Hz, shape (n,): see `decompose`.
     threshold
         Least amplitude (uS).
 
@@ -331,7 +331,7 @@ class ScrDetection(Stage):
 
 @cache
 def _compile() -> None:
-    """Take in a second, so that the first full window does not wait for compilation."""
+    """Compile the kernels, so that the first full window does not wait for it."""
     _take_second(_burst(), np.zeros(VALUES_PER_SECOND * (AGE + 2)), 1.0, np.empty(4))
 
 

@@ -66,7 +66,7 @@ def band_filters(
     settings
         Window and step (s), order, min_valid and bridge: see `DifferentialEntropy`.
     kind
-        Of the channels that are read.
+        Kind of the channels that are read.
     """
     width, hop, order, share, bridge = settings
     picks = electrodes(info, kind)

@@ -24,7 +24,7 @@ BAND: Final = 0.15, 0.5
 
 _MEAN: Final = STATISTICS.index("mean")
 _POOR: Final = MissingReason.POOR_QUALITY.nan
-_RATE: Final = 4  # values a second of the resampled beat series
+_RATE: Final = 4  # sampling rate of the resampled beat series (Hz)
 _NEAR: Final = 0.04  # Hz, about two bins of a minute's Hann window
 _FEWEST: Final = 20  # beats
 _SILENT: Final = 5.0  # s without a beat, after which the rate is missing

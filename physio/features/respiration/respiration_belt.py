@@ -22,7 +22,7 @@ _RATE: Final = 4  # values a second
 
 
 class BeltState(NamedTuple):
-    """The newest values of a belt, four a second."""
+    """The newest values of a belt, at 4 Hz."""
 
     panes: Panes
     values: Array  # (window,): the newest last

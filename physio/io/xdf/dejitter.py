@@ -110,8 +110,8 @@ def _jumps(stamps: Array, period: float) -> list[int]:
     for i in (np.flatnonzero(np.abs(np.diff(lag)) > period / 2) + 1).tolist():
         before = lag[max(jumps[-1], i - reach) : i]
         after = lag[i : i + reach]
-        # What comes in bursts is late and early by turns; a jump divides all that is
-        # before from all that is after, by more than either varies.
+        # Samples in bursts are late and early by turns; a jump divides all stamps
+        # before it from all after it, by more than either part varies.
         apart = max(after.min() - before.max(), before.min() - after.max())
         if apart > max(period / 2, min(np.ptp(before), np.ptp(after)) / 2):
             jumps.append(i)

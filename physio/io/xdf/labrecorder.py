@@ -111,7 +111,7 @@ def _check(chunks: Sequence[Chunk]) -> int:
 def _load(
     raw: bytes, count: int
 ) -> tuple[list[dict[str, Any]], Mapping[int, list[Array]]]:
-    """Return the streams, and the stamps of each as they are in the file."""
+    """Return the streams, and the stamps of each from the file."""
     streams, raws = _pyxdf(raw, synchronize=True)
     if sum(map(len, raws.values())) != count:
         raise UnreadableError("it is damaged: some samples cannot be read")

@@ -70,7 +70,7 @@ def expert_columns(session: SessionState) -> list[str]:
 
 
 def _card_columns(card: ModelCard, names: Sequence[str]) -> list[str]:
-    """Return the features that weights read; by position if channels may differ."""
+    """Return the features that weights read; of any channel, if they use positions."""
     columns = [name for name, _ in card.columns]
     if card.config.get("embedding") != "place" or set(columns) <= set(names):
         return columns

@@ -117,7 +117,7 @@ class Model(ABC):
     @classmethod
     @abstractmethod
     def restore(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
-        """Return the model from its parameters ``arrays``, as `arrays` returns them."""
+        """Return the model from the result of `arrays`."""
 
     def explain(self, z: Array, spread: Array) -> tuple[Array, Array, Array]:
         """Return the results of `predict`, and the contribution of each feature.

@@ -1,8 +1,8 @@
-"""Commands to a running session: reading and checking them, in one place.
+"""Parsing and validation of commands to a running session.
 
 Each source (keyboard, control socket, dashboard, markers of other programs, Python)
-makes a `Command`. `physio.online.session.Session.execute` checks it with `validate` and
-turns it into events.
+creates a `Command`. `physio.online.session.Session.execute` checks it with `validate`
+and converts it to events.
 """
 
 import json
@@ -19,7 +19,7 @@ from physio.inference.self_report import CONTINUOUS, SAM, check, from_sam
 
 KINDS: Final = get_args(CommandKind)
 LONGEST: Final = 4096
-"""Bytes of a command as text."""
+"""Maximum length of a command as text (bytes)."""
 
 _TYPED: Final = re.compile(r"\s*(sam|rate)\b[\s:=]*(.*)", re.IGNORECASE)
 
@@ -27,16 +27,16 @@ _TYPED: Final = re.compile(r"\s*(sam|rate)\b[\s:=]*(.*)", re.IGNORECASE)
 def validate(
     command: Command, participants: Collection[str], streams: Collection[str]
 ) -> Command:
-    """Return a command as it is to be carried out.
+    """Return the validated command to execute.
 
     A marker with a text like ``sam 7 3 5`` becomes a rating: see `typed_rating`.
 
     Parameters
     ----------
     command
-        The command as it was sent.
+        Command from its source.
     participants
-        Codes of the participants of the session, if they have any.
+        Codes of the participants of the session, if any.
     streams
         Names of the regular streams of the devices.
 
@@ -78,14 +78,14 @@ def validate(
 def typed_rating(text: str) -> tuple[str, list[float]] | None:
     """Return kind and values of a rating typed as text, or None for another text.
 
-    ``sam 7 3 5`` are valence, arousal and dominance from 1 to 9, about the last
-    moments; ``rate 0.5 -0.2`` is the affect at this moment, on [-1, 1]. A value that is
-    left out or written ``-`` is not given.
+    ``sam 7 3 5`` rates valence, arousal and dominance of the last moments on a scale
+    from 1 to 9; ``rate 0.5 -0.2`` rates the present affect on [-1, 1]. A value that is
+    omitted or written ``-`` is missing.
 
     Raises
     ------
     ValueError
-        If it has too many numbers, or one outside the scale from 1 to 9.
+        If the text has too many numbers, or a number outside the scale from 1 to 9.
     """
     match = _TYPED.fullmatch(text)
     parts = match[2].replace(",", " ").split() if match else []
@@ -114,7 +114,7 @@ def rating_commands(events: Events, participant: str = "") -> list[Command]:
     events
         Events of a device, with labels.
     participant
-        Code of the participant whom the device is about.
+        Code of the participant who uses the device.
     """
     markers = zip(events.times.tolist(), events.labels, strict=False)
     commands: list[Command] = []
@@ -129,23 +129,23 @@ def rating_commands(events: Events, participant: str = "") -> list[Command]:
 
 
 def encode(command: Command) -> str:
-    """Return a command as a line of JSON: see `decode`. Its time is left out."""
+    """Return a command as a line of JSON without its time: see `decode`."""
     values = [None if np.isnan(v) else float(v) for v in command.values]
     parts = {"values": values, "participant": command.participant}
     return json.dumps({"command": command.kind, "label": command.label, **parts})
 
 
 def decode(line: str, time: float, sender: str = "") -> Command:
-    """Return the command in a line: JSON as of `encode`; any other text is a marker.
+    """Return the command in a line of JSON as of `encode`; other text is a marker.
 
     Parameters
     ----------
     line
-        The line.
+        Line of text.
     time
-        Time at which it came (s, session clock).
+        Time of arrival (s, session clock).
     sender
-        Who sent it.
+        Address of the sender.
     """
     try:
         parts = json.loads(line)
@@ -160,7 +160,7 @@ def decode(line: str, time: float, sender: str = "") -> Command:
 
 
 def _numbers(values: Any) -> tuple[float, ...]:
-    """Return values with NaN for null, none at all if they are no list of numbers."""
+    """Return values with NaN for null; an empty tuple if not a list of numbers."""
     if not isinstance(values, Sequence):
         return ()
     try:
@@ -170,7 +170,7 @@ def _numbers(values: Any) -> tuple[float, ...]:
 
 
 def _marker(command: Command) -> Command:
-    """Return a marker, or the rating that its text stands for."""
+    """Return a marker, or the rating that its text encodes."""
     if not command.label.strip():
         raise ValueError("a marker needs a text, and this one has none")
     rating = typed_rating(command.label)

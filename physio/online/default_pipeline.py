@@ -19,10 +19,10 @@ from physio.models import model_card
 from physio.online.engine import ChainConfig, PipelineConfig
 
 CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
-"""The shipped chains: which kind of channel is read by which stages."""
+"""File of the shipped chains, with the stages for each kind of channel."""
 
 PUBLISHED: Final = "published-"
-"""Beginning of the names of weights that were trained on published effects."""
+"""Prefix of the names of weights that were trained on published effects."""
 
 
 def default_chains(
@@ -35,15 +35,15 @@ def default_chains(
     streams
         The streams of the devices.
     on_demand
-        Names of the chains to take that `CHAINS` marks as ``on_demand``.
+        Names of the chains to include among those marked ``on_demand`` in `CHAINS`.
 
     Returns
     -------
     dict
-        Chains by name. A second stream of a kind gets a number: ``eda``, ``eda2``;
-        those of a device that measures skin conductance come first. Where several
-        participants wear devices, each has chains of their own, ``p1.eda``,
-        ``p2.eda``, and streams of no participant are not read.
+        Chains by name. Further streams of a kind are numbered, ``eda``, ``eda2``, with
+        those of devices that measure skin conductance first. If several participants
+        wear devices, each has separate chains, ``p1.eda``, ``p2.eda``, and streams
+        without a participant are not read.
     """
     streams = tuple(streams)
     codes = dict.fromkeys(i.participant for i in streams if i.rate and i.participant)
@@ -72,7 +72,7 @@ def on_demand_chains(estimator: Any) -> set[str]:
 def feature_info(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> StreamInfo:
     """Return the stream of features of a plan for one participant.
 
-    Nothing is built or compiled. A chain that fails is left out, as the engine does.
+    Nothing is built or compiled. A chain that fails is omitted, as in the engine.
 
     Raises
     ------
@@ -87,10 +87,10 @@ def feature_info(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> StreamI
 def default_estimator(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> Estimator:
     """Return an estimator with the shipped weights that suit a plan's features.
 
-    On simulated input these are the weights trained on simulated participants, if any
-    suits; on measured input, of those only the ones that read chains that no other
-    weights read. Weights of `PUBLISHED` effects are for sessions that name them:
-    `configs/affect.toml`.
+    On simulated input, the weights trained on simulated participants are used, if any
+    suit the features. On measured input, weights trained on simulated participants are
+    used only for chains that no other weights read. Weights of `PUBLISHED` effects are
+    used only in sessions that name them, as `configs/affect.toml`.
     """
     info = feature_info(plan, streams)
     known = {i.name: i for i in streams}
@@ -108,8 +108,7 @@ def default_estimator(plan: PipelineConfig, streams: Sequence[StreamInfo]) -> Es
 def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> list[str]:
     """Return a sentence on each chain and each expert that does not enter the estimate.
 
-    Of an estimator that is not `Estimator` it is unknown what it reads: there is no
-    sentence.
+    The inputs of estimators other than `Estimator` are unknown: they give no sentence.
     """
     if plan.participants != ("",):
         return [
@@ -177,10 +176,10 @@ def _chain_outputs(
 def _default_expert(
     name: str, sources: Mapping[str, StreamInfo], info: StreamInfo
 ) -> Expert | None:
-    """Return shipped weights that can read the features ``info``, if they can.
+    """Return an expert with shipped weights for the features ``info``, or None.
 
-    The chain that their card names first must be there, and only chains on the same
-    device or the same site of the body are read with it: the movement of a headset is
+    The chain that the card names first must be present. Other chains are read only if
+    they are on the same device or the same body site, as the movement of a headset is
     not that of a wrist.
     """
     first, *others = _chains(name)
@@ -234,7 +233,7 @@ def _device(info: StreamInfo) -> str:
 
 
 def _stages(table: Mapping[str, Any], info: StreamInfo) -> list[Any]:
-    """Return a chain's stages; for a chain of one channel, the first that suits."""
+    """Return a chain's stages; for a chain of one channel, the first suitable one."""
     suiting = [c.name for c in info.channels if c.kind in table["kinds"]]
     if not table.get("single") or len(suiting) == 1:
         return list(table["stages"])

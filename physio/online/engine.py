@@ -1,4 +1,4 @@
-"""Engine: from the items that arrive to features and estimates, live and offline."""
+"""Engine: computation of features and estimates from items, live and offline."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,12 +29,12 @@ from physio.core.stage import Chain, Stage, StageRunner
 from physio.quality.wear_detection import wear_stage
 
 STATUS = event_stream("session.status")
-"""Incidents of the session: losses, late samples, failures, how it ended."""
+"""Status of the session: losses, late samples, failures, reason of the end."""
 
 
 @dataclass(frozen=True)
 class ChainConfig:
-    """A chain: the stages that read one stream.
+    """Chain of stages that process one stream.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class ChainConfig:
     stages
         The stages, in order.
     participant
-        Code of the participant whom it is about, in a session of several.
+        Code of the participant who is measured, in a session of several.
     """
 
     stream: str
@@ -58,17 +58,17 @@ class PipelineConfig:
     Parameters
     ----------
     chains
-        The chains by name; the name begins the columns. In a session of several
-        participants, the key of a chain is preceded by the participant's code, so that
+        Chains by name, which is the prefix of their columns. In a session of several
+        participants, the key of a chain begins with the participant's code, so that
         keys are unique: ``"p1.eda"``, ``"p2.eda"``; see `key`.
     join
-        The grid of ticks on which features meet.
+        Grid of ticks on which features are aligned.
     estimator
-        The stage that turns features into estimates.
+        Stage that computes estimates from features.
     stall_timeout
         Time without a sample after which a stream is declared silent (s).
     estimators
-        Estimators of participants who need another one, by their code.
+        Estimators by participant code, for participants with another estimator.
     """
 
     chains: Mapping[str, ChainConfig] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class PipelineConfig:
 
     @property
     def participants(self) -> tuple[str, ...]:
-        """Codes of the participants whom chains are about; ``("",)`` without codes."""
+        """Codes of the participants of the chains; ``("",)`` without codes."""
         codes = (chain.participant for chain in self.chains.values())
         return tuple(dict.fromkeys(codes)) or ("",)
 
@@ -89,7 +89,7 @@ class PipelineConfig:
         return f"{participant}.{chain}" if participant else chain
 
     def of(self, participant: str) -> "PipelineConfig":
-        """Return the computation for one participant, with keys without the code."""
+        """Return the computation for a participant; its keys omit the code."""
         chains = {
             key.removeprefix(self.key(participant, "")): replace(chain, participant="")
             for key, chain in self.chains.items()
@@ -100,13 +100,13 @@ class PipelineConfig:
 
 
 class Engine:
-    """The computation of a session on its streams, for each participant separately.
+    """Computation of a session on its streams, separately for each participant.
 
-    The output depends on the items and their order alone: on no clock, no thread and no
-    chance. So the same items, read from a file, give the same numbers.
+    The output depends only on the items and their order, not on clocks, threads or
+    random numbers. The same items, read from a file, therefore give the same numbers.
 
-    A chain or an estimator that raises an error is given up alone, and named in a
-    status event or, if it does not even start, in `notices`.
+    A chain or an estimator that raises an error is stopped, and all others continue.
+    The error is reported in a status event or, if it does not start, in `notices`.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ class PersonPipeline:
     def _start_chains(
         self, plan: PipelineConfig, known: Mapping[str, StreamInfo]
     ) -> dict[str, StageRunner]:
-        """Return the running chains by name, without those that do not start."""
+        """Return the running chains by name; omit chains that do not start."""
         runners: dict[str, StageRunner] = {}
         for name, chain in plan.chains.items():
             if chain.stream not in known:
@@ -315,7 +315,7 @@ class PersonPipeline:
         ]
 
     def _mute(self, events: Events) -> None:
-        """Leave streams out or take them in again: the gap is then as any other."""
+        """Exclude or include streams; an exclusion is treated like any other gap."""
         for stream, on in zip(events.labels, events.data[:, 0].tolist(), strict=True):
             (self._muted.add if on else self._muted.discard)(stream)
 
@@ -361,9 +361,9 @@ class PersonPipeline:
             yield Block(self._estimates, y.start, y.t0, y.data)
 
     def _push_events(self, events: Events) -> Iterator[Item]:
-        """Pass events of the session on to the estimator, if they concern it.
+        """Pass relevant events of the session to the estimator.
 
-        The labels of a device's own events may be any text, so they are left out.
+        Events of devices are excluded, because their labels may be any text.
         """
         about = events.info.participant
         concerned = not self.participant or about in {"", self.participant}
@@ -376,13 +376,13 @@ class PersonPipeline:
             yield self._stop_estimator(events.complete_until, error)
 
     def _stop_estimator(self, time: float, error: Exception) -> Events:
-        """Give the estimator up; return the event that says so."""
+        """Stop the estimator; return the event that reports it."""
         self._failed = True
         text = f"{self._estimator_label} stopped: {_description(error)}"
         return single_event(STATUS, time, text)
 
     def _stop_chain(self, chain: str, block: Block, error: Exception) -> Iterator[Item]:
-        """Give a chain up; yield the event that says so, and what can go on now."""
+        """Stop a chain; yield the event that reports it, and the items released."""
         del self._chains[chain]
         text = f"chain {self._label(chain)} stopped: {_description(error)}"
         yield single_event(STATUS, block.complete_until, text)
@@ -391,14 +391,14 @@ class PersonPipeline:
 
 
 class StallDetector:
-    """Declares a stream silent after ``timeout`` s without a sample.
+    """Detector that declares a stream silent after ``timeout`` s without a sample.
 
     Parameters
     ----------
     streams
-        The streams; event streams are left out.
+        The streams; event streams are ignored.
     timeout
-        The time (s); of a slow stream at least 1.5 sampling intervals.
+        Time without a sample (s); for slow streams at least 1.5 sampling intervals.
     begin
         Beginning of the session (s, session clock).
     """
@@ -414,7 +414,7 @@ class StallDetector:
         self._declared = dict.fromkeys(self._newest, -np.inf)
 
     def update(self, block: Block) -> bool:
-        """Take note of a block; return whether its time was already declared silent."""
+        """Register a block; return whether its time was already declared silent."""
         if not len(block):
             return False
         name = block.info.name
@@ -438,20 +438,20 @@ def run(
     events: Sequence[Events] = (),
     engine: Engine | None = None,
 ) -> Iterator[Item]:
-    """Yield all that a session with this recording computes, in order.
+    """Yield all items that a session with this recording computes, in order.
 
-    A recording that keeps its timeline is repeated bit for bit. For any other, all
-    samples count as having come in time, and a stream as silent where it has a gap.
+    A recording with a timeline is reproduced bit for bit. Without a timeline, all
+    samples are assumed to have arrived in time, and a stream to be silent in its gaps.
 
     Parameters
     ----------
     recording, plan
         The items, and the computation.
     events
-        Further events of the session, in order of time: each comes before the first
-        item that is later.
+        Further events of the session, in order of time; each is inserted before the
+        first later item.
     engine
-        The engine, for a caller who needs its state afterwards; by default a new one.
+        Engine, for callers that need its state afterwards; by default a new one.
     """
     engine = engine or Engine(plan, recording.infos, recording.begin)
     for notice in engine.notices:
@@ -470,7 +470,7 @@ def run(
 
 
 def _with_wear(info: StreamInfo, wear: StreamInfo) -> StreamInfo:
-    """Return the stream of features: those of the chains, and of wear detection."""
+    """Return the stream of features of the chains and of wear detection."""
     channels = (replace(c, name=f"wear.{c.name}") for c in wear.channels)
     return info.with_channels(None, *info.channels, *channels)
 

@@ -26,7 +26,7 @@ LONGEST: Final = 300.0
 """Longest baseline without a marker of its end (s)."""
 
 SETTLING: Final = 600.0
-"""Recommended time of wearing before the baseline (s)."""
+"""Recommended wearing time of the sensors before the baseline (s)."""
 
 _PROPORTION: Final = 0.5  # of a baseline in which a feature must be present
 
@@ -42,19 +42,19 @@ def calibrate(
     Parameters
     ----------
     recording
-        A recording with a resting baseline, and perhaps ratings (``session.ratings``).
+        Recording with a resting baseline and optional ratings (``session.ratings``).
     plan
         The computation, as in a session.
     baseline
         Start and end of the baseline (s after the beginning); by default from the
-        marker ``baseline start`` to ``baseline end``, or for five minutes.
+        marker ``baseline start`` to ``baseline end``, or five minutes without it.
     participant
         Code of the participant, in a recording of several.
 
     Raises
     ------
     ValueError
-        If there is no baseline, or it is too short or lacks all features.
+        If there is no baseline, or the baseline is too short or lacks all features.
     """
     begin, end = _baseline(recording, baseline)
     seconds = end - begin
@@ -62,7 +62,7 @@ def calibrate(
         raise ValueError(
             f"the baseline of {seconds:.0f} s is too short: record two to five minutes"
         )
-    # The whole baseline counts, whatever its length in the training of an expert.
+    # Use the whole baseline, whatever the duration in the training of an expert.
     plan = replace(
         plan,
         estimator=_with_baseline(plan.estimator, seconds),
@@ -98,8 +98,8 @@ def apply_calibrations(
     Returns
     -------
     list of str
-        A sentence on each calibration, or part of one, that cannot be used; the session
-        records it too, and goes on without.
+        A sentence on each calibration, or part of a calibration, that cannot be used.
+        The session also records the sentence, and continues without that part.
     """
     notices: list[str] = []
     worn = {health.info.participant for health in session.health.values()} - {""}

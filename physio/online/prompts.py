@@ -1,4 +1,4 @@
-"""Timed instructions to a participant, each with the marker of its moment."""
+"""Timed instructions to a participant, with markers at their onsets."""
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -11,7 +11,7 @@ from physio.online.session import MARKERS
 
 
 class Step(NamedTuple):
-    """An instruction ``at`` s after the beginning, and its marker, if it has one."""
+    """Instruction ``at`` s after the beginning, with an optional marker."""
 
     at: float
     label: str
@@ -19,7 +19,9 @@ class Step(NamedTuple):
 
 
 class PromptSequence(Device):
-    """Shows instructions in turn and marks them; it never keeps a session going.
+    """Device that shows timed instructions and sets markers at their onsets.
+
+    It does not keep a session running.
 
     Parameters
     ----------
@@ -28,7 +30,7 @@ class PromptSequence(Device):
     clock
         The session clock.
     say
-        Shows a sentence to the participant.
+        Function that shows a sentence to the participant.
     """
 
     def __init__(
@@ -50,12 +52,12 @@ class PromptSequence(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """Markers, so that files hold them even where none comes."""
+        """Marker stream, which files contain even without any marker."""
         return (MARKERS,)
 
     @property
     def ended(self) -> bool:
-        """Always true: it never keeps a session going."""
+        """Always true, as the device does not keep a session running."""
         return True
 
     def read(self) -> Sequence[Item]:

@@ -1,4 +1,4 @@
-"""Reconnection: a device that is opened again when it falls silent."""
+"""Reconnection of devices that fall silent."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,11 +18,11 @@ LONGEST: Final = 30.0
 
 
 class ReconnectingDevice(Device):
-    """A device that is closed and opened again after a silence or a read error.
+    """Device that is closed and reopened after a silence or a read error.
 
-    The first attempt follows at once, then after 1 s, 2 s, 4 s up to 30 s, in a thread
-    of its own, so that nothing waits. Its streams go on with a gap as long as the
-    interruption.
+    The first attempt is immediate; further ones follow after 1 s, 2 s, 4 s up to 30 s.
+    A separate thread makes the attempts, so that the session does not wait. The streams
+    continue with a gap as long as the interruption.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class ReconnectingDevice(Device):
     clock
         The session clock.
     after
-        Silence of all its streams after which it is opened again (s).
+        Duration of the silence of all streams before the device is reopened (s).
     """
 
     def __init__(self, device: Device, clock: Clock, after: float) -> None:
@@ -76,7 +76,7 @@ class ReconnectingDevice(Device):
 
     @property
     def declares_silence(self) -> bool:
-        """As the device says."""
+        """Value of the device's own `declares_silence`."""
         return self.device.declares_silence
 
     def notices(self) -> Sequence[str]:
@@ -115,7 +115,7 @@ class ReconnectingDevice(Device):
         return single_event(STATUS, now, f"device {self.device.name}: {text}")
 
     def _close(self, now: float, reason: str) -> Events:
-        """Close the device, and return the event that says so."""
+        """Close the device, and return the event that reports it."""
         self._open, self._shift = False, {}
         self._next = now + self._pause
         status = self._status(now, f"{reason}; next try in {self._pause:g} s")
@@ -123,7 +123,7 @@ class ReconnectingDevice(Device):
         return status
 
     def _reopened(self, now: float) -> bool:
-        """Go on with opening; return whether it is done."""
+        """Continue the opening; return whether it is complete."""
         if self._opening is None:
             if now < self._next:
                 return False

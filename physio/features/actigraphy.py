@@ -121,7 +121,7 @@ def _norm(a: float, b: float, c: float) -> float:
 
 @njit(cache=True)
 def _axes_and_magnitude(x: Array, picks: npt.NDArray[np.intp]) -> Array:
-    """Return the three axes and the magnitude, missing where one of them is, (n, 4)."""
+    """Return axes and magnitude, missing where any axis is missing, shape (n, 4)."""
     y = np.empty((len(x), 4))
     for i in range(len(x)):
         for k in range(3):

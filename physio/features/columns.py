@@ -1,4 +1,4 @@
-"""Lookup of the columns of a stream by kind of channel."""
+"""Lookup of a stream's columns by kind of channel."""
 
 from physio.core.block import StreamInfo
 
@@ -9,7 +9,7 @@ def columns(info: StreamInfo, *kinds: str) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        If there is none.
+        If there is no such channel.
     """
     matches = tuple(i for i, c in enumerate(info.channels) if c.kind in kinds)
     if not matches:
@@ -26,7 +26,7 @@ def column(info: StreamInfo, *kinds: str) -> int:
     Raises
     ------
     ValueError
-        If there is none, or more than one.
+        If there is no such channel, or more than one.
     """
     matches = columns(info, *kinds)
     if len(matches) > 1:

@@ -16,17 +16,17 @@ from physio.features.cardiac.peak_detection import RECENT_INTERVALS, RR_RANGE
 Counts = npt.NDArray[np.int64]
 
 MARKS: Final = ("measured", "one too many", "one missed", "out of turn")
-"""Meanings of a beat's ``mark``: measured, or the correction before it."""
+"""Meanings of a beat's ``mark``: measured, or the kind of correction."""
 
 _POOR: Final = MissingReason.POOR_QUALITY.nan
-_FEWEST: Final = 5  # accepted intervals, before anything is corrected
+_FEWEST: Final = 5  # accepted intervals required for a correction
 _MOST: Final = 3  # beats in a gap that can be filled
 _QUEUE: Final = 8
 _LONGEST: Final = 4.0  # s, between two beats; after it the history is discarded
 
 
 class RecentBeats(NamedTuple):
-    """The last beats. Times are in samples since the first one."""
+    """The last beats. Times are in samples since the first sample."""
 
     usual: Array  # (intervals,): the newest accepted (s), else NaN; k in k % size
     last: Array  # (3,): the last beat given out; one that waits, and its confidence
@@ -110,7 +110,7 @@ def _correct(
             _classify(beats, t, x[i, 1], x[i, 2])
             usual[clock[1] % len(usual)] = x[i, 1]
             clock[1] += 1
-        elif now - last[1] > RR_RANGE[1] * rate:  # nothing came after it
+        elif now - last[1] > RR_RANGE[1] * rate:  # no beat followed it
             _append(queue, clock, last[1], _POOR, last[2], 0.0)
             last[0], last[1] = last[1], np.nan
         if clock[2] < clock[3]:
@@ -139,8 +139,7 @@ class RRCorrection(Stage):
     Parameters
     ----------
     near
-        Largest relative distance of an interval from the usual one that still counts as
-        a usual one.
+        Largest relative deviation of a usual interval from the median.
 
     Notes
     -----
@@ -198,5 +197,5 @@ class RRCorrection(Stage):
         )
 
     def process(self, state: RecentBeats, x: Array) -> Array:
-        """Take in rows of a point stream; return as many."""
+        """Take in rows of a point stream; return the same number of rows."""
         return np.asarray(_correct(*state, x))

@@ -2,8 +2,8 @@
 
 A command is one datagram on a Unix socket: JSON as `physio.online.commands.encode`
 writes it, or any other text, which is a marker. A program that binds its own socket
-gets one datagram back: empty if the command was carried out, else the reason for which
-it was refused.
+receives one datagram as the reply: empty if the command was executed, otherwise the
+reason for the refusal.
 """
 
 import os
@@ -26,7 +26,7 @@ from physio.online.commands import LONGEST, decode, encode
 from physio.online.session import MARKERS
 
 TIMEOUT: Final = 5.0
-"""Time that a sender waits for the session's answer (s)."""
+"""Time that a sender waits for the reply of the session (s)."""
 
 LONGEST_FOLDER: Final = 70
 """Bytes of the path of the sockets' folder; with the name a path has 107 at most."""
@@ -35,7 +35,7 @@ LONGEST_FOLDER: Final = 70
 def socket_address(folder: Path) -> Path:
     """Return the path of the socket of the session in ``folder``.
 
-    It lies in `runtime_folder`: a socket's path may have 100 characters.
+    It is in `runtime_folder`, because a socket's path may have at most 100 characters.
 
     Raises
     ------
@@ -47,10 +47,10 @@ def socket_address(folder: Path) -> Path:
 
 
 def runtime_folder() -> Path:
-    """Return the folder of this user's sockets, which no other user can enter.
+    """Return the folder of this user's sockets, which no other user can access.
 
-    It is created if need be: in the runtime folder of the user
-    (``XDG_RUNTIME_DIR``), else in the system's folder of temporary files. A folder
+    It is created if missing: in the runtime folder of the user
+    (``XDG_RUNTIME_DIR``), otherwise in the system's folder of temporary files. A folder
     whose path leaves no room for a socket's name is passed over.
 
     Raises
@@ -79,7 +79,7 @@ def runtime_folder() -> Path:
 
 
 def _remove_stale(place: Path) -> None:
-    """Remove sockets that no process listens on: it was killed."""
+    """Remove sockets of killed processes, on which no process listens."""
     for path in place.glob("*.sock"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
             try:
@@ -92,14 +92,14 @@ def _remove_stale(place: Path) -> None:
 
 @dataclass
 class ControlSocket(Device):
-    """Receives commands that other programs of the same user send.
+    """Device that receives commands from other programs of the same user.
 
     Parameters
     ----------
     folder
         The session's folder.
     clock
-        The session clock; a command counts from the moment when it is read.
+        The session clock; the time of a command is the time at which it is read.
     """
 
     folder: Path
@@ -129,20 +129,20 @@ class ControlSocket(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """Markers and ratings, so that files hold them even where none comes."""
+        """Streams of markers and ratings, which files contain even without any."""
         return (MARKERS, RATINGS)
 
     @property
     def ended(self) -> bool:
-        """Always true: it never keeps a session going."""
+        """Always true, as the device does not keep a session running."""
         return True
 
     def read(self) -> Sequence[Item]:
-        """Return nothing: what comes are commands."""
+        """Return no items, as the device receives commands alone."""
         return ()
 
     def commands(self) -> Sequence[Command]:
-        """Return the commands that came since the last call."""
+        """Return the commands received since the last call."""
         commands: list[Command] = []
         while self._socket is not None:
             try:
@@ -154,7 +154,7 @@ class ControlSocket(Device):
         return commands
 
     def reply(self, command: Command, refusal: str) -> None:
-        """Answer a sender that waits for it."""
+        """Send the result of a command to a sender that waits for it."""
         if self._socket is not None and command.sender:
             with suppress(OSError):  # the sender is gone
                 self._socket.sendto(refusal.encode()[:LONGEST], command.sender)
@@ -163,7 +163,7 @@ class ControlSocket(Device):
 def rate(
     folder: Path, values: Sequence[float], kind: str = SAM, participant: str = ""
 ) -> None:
-    """Send a rating to the session that runs in ``folder``, and wait for its answer.
+    """Send a rating to the session that runs in ``folder``, and wait for its reply.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def rate(
 
 
 def mark(folder: Path, label: str, participant: str = "") -> None:
-    """Send a marker to the session that runs in ``folder``, and wait for its answer.
+    """Send a marker to the session that runs in ``folder``, and wait for its reply.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def mark(folder: Path, label: str, participant: str = "") -> None:
 
 
 def request(folder: Path, command: Command, timeout: float = TIMEOUT) -> None:
-    """Send a command to the session that runs in ``folder``, and wait for its answer.
+    """Send a command to the session that runs in ``folder``, and wait for its reply.
 
     Parameters
     ----------
@@ -234,9 +234,9 @@ def request(folder: Path, command: Command, timeout: float = TIMEOUT) -> None:
 
 
 def send(folder: Path, text: str) -> None:
-    """Send a marker to the session that runs in ``folder``, and do not wait.
+    """Send a marker to the session that runs in ``folder``, without waiting.
 
-    A refusal is then seen in the session's status alone.
+    A refusal appears only in the status of the session.
 
     Raises
     ------

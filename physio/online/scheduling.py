@@ -9,17 +9,17 @@ from contextlib import contextmanager
 def realtime_priority(*, enabled: bool = True) -> Iterator[list[str]]:
     """Give this thread real-time priority; yield the reasons if that is refused.
 
-    With every core busy, a thread that slept waits some ten milliseconds for its turn,
-    several times over while it computes. Real-time scheduling (the lowest of its
-    priorities) avoids that. Linux grants it to the administrator, and to users whom a
-    limit allows it (``rtprio`` in ``/etc/security/limits.d``, as for audio). Threads
-    and processes started meanwhile keep ordinary scheduling, and so does this thread
+    If all cores are busy, a thread that wakes up waits some ten milliseconds to be
+    scheduled, several times during its computation. Real-time scheduling, at its lowest
+    priority, avoids that. Linux grants it to the administrator, and to users with a
+    suitable limit (``rtprio`` in ``/etc/security/limits.d``, as for audio). Threads and
+    processes started meanwhile have ordinary scheduling, and this thread returns to it
     afterwards. On other systems nothing is requested.
 
     Parameters
     ----------
     enabled
-        Whether to request it at all.
+        Whether to request real-time scheduling.
     """
     if not enabled:
         yield []

@@ -28,16 +28,16 @@ from physio.online.reconnect import ReconnectingDevice
 from physio.online.stream_health import SleepDetector, StreamHealth
 
 MARKERS = event_stream(recording.MARKERS)
-"""Markers of a session, from whichever door."""
+"""Markers of a session, from any source of commands."""
 
 
 class Session:
-    """A live session, open inside a ``with`` block; iterating runs it.
+    """Live session, open inside a ``with`` block; iteration runs it.
 
     Each step of the iteration yields the next item, raw or computed: blocks and events
-    of the devices in the order of their arrival, and after each what could be computed
-    from it. The loop never waits for a part of it: a device without data is declared
-    silent, a sink that cannot keep up drops items, and neither stops the loop.
+    of the devices in the order of their arrival, each followed by the items computed
+    from it. The loop does not wait for any device or sink: a device without data is
+    declared silent, a sink that is too slow drops items, and the loop continues.
 
     Parameters
     ----------
@@ -46,11 +46,11 @@ class Session:
     devices
         The devices; opened and closed by the session.
     sinks
-        The sinks, which get every item; opened and closed by the session.
+        The sinks, which receive every item; opened and closed by the session.
     clock
-        The session clock; the devices must have the same.
+        The session clock; the devices must have the same clock.
     poll
-        Time between two looks at the devices (s).
+        Interval between reads of the devices (s).
     seconds
         Duration after which the session ends (s); without end by default.
     """
@@ -127,20 +127,20 @@ class Session:
 
     @property
     def participants(self) -> tuple[str, ...]:
-        """Codes of the participants, as commands may name them; none without codes."""
+        """Codes of the participants for use in commands; empty without codes."""
         if self.plan.participants != ("",):
             return self.plan.participants
         worn = (h.info.participant for h in self.health.values())
         return tuple(dict.fromkeys(code for code in worn if code))
 
     def execute(self, command: Command) -> None:
-        """Check a command and carry it out.
+        """Validate and execute a command.
 
         Raises
         ------
         ValueError
-            If it is refused: see `physio.online.commands.validate`. Nothing is recorded
-            then.
+            If the command is invalid: see `physio.online.commands.validate`. It is then
+            not recorded.
         """
         command = validate(command, self.participants, self.health)
         match command.kind:
@@ -155,7 +155,7 @@ class Session:
                 self.stop(f"completed: {command.label or 'stopped by a command'}")
 
     def serve(self, source: CommandSource) -> None:
-        """Take the notices and the commands of a source, and reply to each command."""
+        """Process the notices and the commands of a source; reply to each command."""
         self._report(source.notices())
         for command in source.commands():
             refusal = ""
@@ -171,8 +171,8 @@ class Session:
     ) -> None:
         """Set a marker, at this moment or at an earlier time (s, session clock).
 
-        Of several participants, it is about all of them, or about the one whose code is
-        given. A text like ``sam 7 3 5`` is a rating: see
+        With several participants, the marker applies to all of them, or to the
+        participant whose code is given. A text like ``sam 7 3 5`` is a rating: see
         `physio.online.commands.typed_rating`.
 
         Raises
@@ -192,26 +192,26 @@ class Session:
         at: float | None = None,
         participant: str = "",
     ) -> None:
-        """Enter a participant's rating of their own affect, on [-1, 1]; NaN: not given.
+        """Enter a participant's self-report on [-1, 1]; NaN marks a missing value.
 
-        With the label ``sam`` it is an answer about the last moments, from which the
-        estimator learns; with any other, estimates are compared with it.
+        A rating with the label ``sam`` refers to the last moments and adapts the
+        estimator; a rating with any other label is compared with the estimates.
 
         Raises
         ------
         ValueError
-            If a value is outside the scale, or none is given; or if the session has
+            If a value is outside the scale, or all are missing; or if the session has
             several participants and ``participant`` names none of them.
         """
         values = (valence, arousal, dominance)
         self.execute(Command("rate", self._time(at), label, values, participant))
 
     def inject(self, events: Events) -> None:
-        """Enter events of the session itself, as a calibration: they are recorded."""
+        """Enter and record events of the session itself, as a calibration."""
         self._pending.append(events)
 
     def mute(self, stream: str, *, on: bool = True) -> None:
-        """Leave a stream out of the computation, or take it in; it stays recorded.
+        """Exclude a stream from the computation, or include it; recording continues.
 
         Raises
         ------
@@ -221,7 +221,7 @@ class Session:
         self.execute(Command("mute" if on else "unmute", self.clock.now(), stream))
 
     def stop(self, reason: str = "completed") -> None:
-        """End the session with the present step."""
+        """End the session after the current step."""
         self.ended = self.ended or reason
 
     def _arrivals(self, now: float) -> Iterator[Item]:
@@ -281,12 +281,12 @@ class Session:
         self._pending.append(single_event(info, time, command.label, *command.values))
 
     def _report(self, notices: Sequence[str]) -> None:
-        """Enter sentences into the status."""
+        """Enter notices into the status stream."""
         now = self.clock.now() if notices else 0.0
         self._pending += [single_event(STATUS, now, text) for text in notices]
 
     def _reject(self, health: StreamHealth) -> None:
-        """Reject a stream whose measured rate deviates too much from the nominal."""
+        """Reject a stream whose measured rate deviates too much from nominal."""
         name = health.info.name
         if health.rejected and name not in self._rejected and not self._is_replay:
             self._rejected.add(name)
@@ -305,7 +305,7 @@ class Session:
                 self._drop(sink, str(error))
 
     def _drop(self, sink: Sink, fault: str) -> None:
-        """Go on without a sink, and report it."""
+        """Remove a failed sink, and report the fault."""
         self._sinks.remove(sink)
         self.faults.append(fault)
         self._report([fault])
@@ -316,7 +316,7 @@ def _labels(item: Item) -> tuple[str, ...]:
 
 
 def _reconnecting(device: Device, clock: Clock) -> Device:
-    """Return a device that is opened again after a silence, if it asks for that."""
+    """Return a device that reconnects after a silence, if the device requests it."""
     if not isinstance(device, Device):
         raise TypeError(
             f"{type(device).__name__} is no device: derive it from "

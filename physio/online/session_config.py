@@ -43,7 +43,7 @@ MAX_RATE: Final = 100
 """Largest rate of ticks and estimates (Hz): each tick is a row of every table."""
 
 RESERVED: Final = ("features", "estimates", "session")
-"""Names that no device may have: the session's own streams begin with them."""
+"""Names that devices must not have, as they are prefixes of the session's streams."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class SessionSettings:
     stall_timeout
         Time without a sample after which a stream is declared silent (s).
     consent
-        Name and version of the consent text that was given.
+        Name and version of the consent text.
     realtime
-        Whether the loop asks for real-time scheduling: see `physio.online.scheduling`.
+        Whether the loop requests real-time scheduling: see `physio.online.scheduling`.
     record
-        Whether the session is recorded: only False leaves the recording out.
+        Whether the session is recorded; only False disables the recording.
     """
 
     participant: str = ""
@@ -87,7 +87,7 @@ class SessionSettings:
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """A session as its file describes it.
+    """Configuration of a session, as in a session file.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class SessionConfig:
     trust
         Packages, beside this library, that ``use`` and the cards of weights may name.
     computes
-        Whether defaults stand for chains and an estimator that the file does not name.
+        Whether to use defaults for chains and an estimator missing from the file.
     """
 
     tables: Mapping[str, Any] = field(default_factory=dict)
@@ -130,23 +130,23 @@ class SessionConfig:
                 )
 
     def table(self, name: str) -> Mapping[str, Any]:
-        """Return one of the file's tables, empty if it is not there."""
+        """Return a table of the file, empty if missing."""
         table = self.tables.get(name, {})
         if not isinstance(table, Mapping):
             raise ValueError(f"{self.at}: {name} = {table!r} must be a table, [{name}]")
         return table
 
     def with_session(self, **settings: Any) -> Self:
-        """Return this with other values in its ``[session]`` table."""
+        """Return a copy with other values in its ``[session]`` table."""
         tables = dict(self.tables)
         tables["session"] = {**self.table("session"), **settings}
         return replace(self, tables=tables)
 
     def with_sinks(self, sinks: Mapping[str, Any]) -> Self:
-        """Return this with ``sinks`` added to its own.
+        """Return a copy with additional ``sinks``.
 
-        A sink whose class the file names itself stays as it is there. Whatever the file
-        names, the recording is among them, unless ``record = false``.
+        A sink whose class occurs in the file keeps the settings of the file. The
+        recording is always included, unless ``record = false``.
 
         Raises
         ------
@@ -171,7 +171,7 @@ class SessionConfig:
         return replace(self, tables={**self.tables, "sinks": every})
 
     def recording_only(self) -> Self:
-        """Return this without computation, and with a recording as its one sink.
+        """Return a copy without computation, and with a recording as the only sink.
 
         Raises
         ------
@@ -199,12 +199,12 @@ class SessionConfig:
         return settings
 
     def devices(self, clock: Clock) -> list[Device]:
-        """Return the devices, not open yet, on ``clock``."""
+        """Return the devices, not yet open, with the clock ``clock``."""
         given = {"clock": clock, "participant": self.session.participant}
         return self._built("devices", given)
 
     def sinks(self, given: Mapping[str, Any]) -> list[Sink]:
-        """Return the sinks, not open yet; ``given`` fills the fields that they have."""
+        """Return the sinks, not yet open; ``given`` sets the fields that they have."""
         return self._built("sinks", given)
 
     def plan(
@@ -212,17 +212,17 @@ class SessionConfig:
     ) -> PipelineConfig:
         """Return the computation on ``streams``.
 
-        Where the file has no chains, those that suit the streams are taken; where it
-        has no estimator, the shipped weights that suit the features. Of several
-        participants each has chains and an estimator of their own. Nothing is built or
-        compiled: the engine does.
+        Without chains in the file, the default chains of the streams are used; without
+        an estimator, the shipped weights that suit the features. With several
+        participants, each has separate chains and a separate estimator. Nothing is
+        built or compiled here; the engine does that.
 
         Parameters
         ----------
         streams
             The streams of the devices.
         demo_weights
-            Whether weights trained on simulated participants may answer on measured
+            Whether weights trained on simulated participants may be used on measured
             input.
         """
         tables = _flat(self.table("chains"))
@@ -263,7 +263,7 @@ class SessionConfig:
         return estimator
 
     def resolved(self, plan: PipelineConfig) -> dict[str, Any]:
-        """Return the tables of a session file with every default written out."""
+        """Return the tables of a session file with explicit default values."""
         chains: dict[str, Any] = {}
         for name, r in plan.chains.items():
             participant = r.participant
@@ -310,22 +310,22 @@ def read(path: Path, trust: tuple[str, ...] = ()) -> SessionConfig:
 def recorded(recording: Recording, trust: tuple[str, ...] = ()) -> SessionConfig | None:
     """Return the chains and the estimator in a recording's configuration, or None.
 
-    With them come the rate of ticks and the stall timeout, without which the numbers
-    would differ; nothing else, as a recording may come from anybody: its devices and
-    sinks are ignored, and ``use`` may name `COMPUTING` modules alone. A session that
-    only recorded leaves chains and estimator open.
+    The rate of ticks and the stall timeout are included, because they affect the
+    results. All other settings are ignored, as recordings are not trusted: devices and
+    sinks are not read, and ``use`` may name only `COMPUTING` modules. The configuration
+    of a session without computation leaves chains and estimator undefined.
 
     Parameters
     ----------
     recording
         The recording.
     trust
-        Packages that ``use`` may name too.
+        Additional packages that ``use`` may name.
 
     Raises
     ------
     ValueError
-        If the configuration holds no valid chains and estimator.
+        If the configuration has no valid chains and estimator.
     """
     if "config" not in recording.metadata:
         return None
@@ -379,14 +379,14 @@ def _only_computing(
 
 
 def _names(kind: str, table: Mapping[str, Any]) -> list[str]:
-    """Return names inside a table: its own, or those of a participant's chains."""
+    """Return the name of a table, or the names of a participant's chains in it."""
     if kind == "chains":
         return [k for k, v in table.items() if isinstance(v, Mapping)]
     return [v for k, v in table.items() if k == "name" and isinstance(v, str)]
 
 
 def _flat(chains: Mapping[str, Any]) -> dict[str, Any]:
-    """Return chains by key, those in a participant's table with the code."""
+    """Return chains by key; chains in a participant's table have the code as prefix."""
     flat: dict[str, Any] = {}
     for key, table in chains.items():
         if _is_participant(table):
@@ -399,7 +399,7 @@ def _flat(chains: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_participant(table: Mapping[str, Any]) -> bool:
-    """Return whether a table holds a participant's chains, and is no chain itself."""
+    """Return whether a table contains a participant's chains and is not a chain."""
     if not table or not {"stream", "stages"}.isdisjoint(table):
         return False
     return all(isinstance(part, Mapping) for part in table.values())

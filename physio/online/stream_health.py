@@ -14,7 +14,7 @@ WARN: Final = 0.005
 """Relative deviation of a sampling rate above which a notice is given."""
 
 REJECT: Final = 0.05
-"""Relative deviation above which nothing is computed from the stream any more."""
+"""Relative deviation above which the stream is excluded from the computation."""
 
 MEASURED: Final = 20.0
 """Shortest time over which a sampling rate is measured (s)."""
@@ -40,7 +40,7 @@ class StreamHealth:
     _stamp_offset: float = field(default=float("nan"), repr=False)
 
     def update(self, block: Block) -> list[str]:
-        """Count a block; return notices on the stream."""
+        """Update the counts by a block; return notices on the stream."""
         lost = block.start - (self.samples + self.lost)
         resumes = self.silent and len(block) > 0
         notices = self._resumed(block, lost) if resumes else []
@@ -58,7 +58,7 @@ class StreamHealth:
         return notices
 
     def set_silent(self, now: float) -> list[str]:
-        """Note that the stream was declared silent; return a notice of it."""
+        """Register that the stream was declared silent; return a notice."""
         if self.silent:
             return []
         self.silent = True
@@ -68,7 +68,7 @@ class StreamHealth:
 
     @property
     def measured(self) -> float:
-        """Sampling rate measured from samples (Hz), without losses; NaN at first."""
+        """Measured sampling rate without losses (Hz); NaN before enough samples."""
         if not self._counts or self._counts[-1][0] - self._counts[0][0] < MEASURED:
             return float("nan")
         (begin, first, lost_before), (end, last, lost) = (
@@ -80,7 +80,7 @@ class StreamHealth:
 
     @property
     def deviation(self) -> float:
-        """Relative deviation of the measured from the nominal rate; NaN at first."""
+        """Relative deviation of the measured from the nominal rate; NaN if unknown."""
         nominal = float(self.info.rate)
         return abs(self.measured - nominal) / nominal
 
@@ -114,23 +114,23 @@ class StreamHealth:
 
 
 def slept() -> float:
-    """Return the time that the computer was suspended since it started (s)."""
+    """Return the total time of suspension since the computer started (s)."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
 
 
 def date() -> float:
-    """Return the computer's date less its monotonic clock (s)."""
+    """Return the system time minus the monotonic clock (s)."""
     return time.time() - time.monotonic()
 
 
 @dataclass
 class SleepDetector:
-    """Detects that the computer slept, or that its clock was set.
+    """Detector of suspensions of the computer and of changes of its clock.
 
     Parameters
     ----------
     slept, date
-        Functions that return the same as those of this module.
+        Functions with the same results as those of this module.
     """
 
     slept: Callable[[], float] = slept
@@ -140,7 +140,7 @@ class SleepDetector:
         self._slept, self._date = self.slept(), self.date()
 
     def check(self) -> list[str]:
-        """Return notices of both since the last call."""
+        """Return notices of suspensions and clock changes since the last call."""
         slept, date = self.slept(), self.date()
         nap, step = slept - self._slept, date - self._date
         self._slept, self._date = slept, date

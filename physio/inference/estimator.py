@@ -302,7 +302,7 @@ class _Runtime(NamedTuple):
     in_fusion: tuple[int, ...]  # the experts that are fused
     ends: npt.NDArray[np.int_]  # of each column, its chain's window_start and _end
     tick: float  # s
-    errors: Array | None  # correlations of the errors of those fused, (3, k, k)
+    errors: Array | None  # error correlations of the fused experts, (3, k, k)
     participant: Array  # covariance between participants, (3, p, p)
     widths: Array  # half-widths of intervals in standard deviations, (3, levels)
     groups: tuple[str, ...]  # of contributions

@@ -272,7 +272,7 @@ class PersonPipeline:
                 )
             try:
                 runners[name] = StageRunner(Chain(chain.stages), info)
-            except Exception as error:  # the other chains go on without it
+            except Exception as error:  # the other chains continue without it
                 self.notices.append(
                     f"chain {self._label(name)} did not start: {_description(error)}"
                 )
@@ -282,7 +282,7 @@ class PersonPipeline:
         """Return the running estimator, or None if it does not start."""
         try:
             runner = StageRunner(stage, self.aligner.info)
-        except Exception as error:  # features and the recording go on without it
+        except Exception as error:  # features and the recording continue without it
             self.notices.append(
                 f"{self._estimator_label} did not start: {_description(error)}"
             )
@@ -345,7 +345,7 @@ class PersonPipeline:
         if not self._wear_failed:
             try:
                 worn = self._wear.push(ticks).data
-            except Exception as error:  # the features of the chains go on
+            except Exception as error:  # the features of the chains continue
                 self._wear_failed = True
                 text = f"wear detection stopped: {_description(error)}"
                 yield single_event(STATUS, ticks.complete_until, text)
@@ -355,7 +355,7 @@ class PersonPipeline:
             return
         try:
             y = self.estimator.push(ticks)
-        except Exception as error:  # features and the recording go on
+        except Exception as error:  # features and the recording continue
             yield self._stop_estimator(ticks.complete_until, error)
         else:
             yield Block(self._estimates, y.start, y.t0, y.data)

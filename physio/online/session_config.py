@@ -37,7 +37,7 @@ COMPUTING: Final = (
 """Modules whose classes a recording's configuration may name."""
 
 _INSTEAD: Final = "name the chains and the estimator in a session file with --config"
-_DEEPEST: Final = 24  # tables within tables, of what a recording carries
+_DEEPEST: Final = 24  # nesting of tables in a recording's configuration
 
 MAX_RATE: Final = 100
 """Largest rate of ticks and estimates (Hz): each tick is a row of every table."""

@@ -12,7 +12,7 @@ from physio.core.block import Array
 from physio.evaluation.models.baselines import FoldData
 from physio.models.rbtransformer import single_thread
 
-_SHOWN = 256  # windows that are told at once
+_SHOWN = 256  # windows in a batch of inference
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from physio.training.trainer import TrainingConfig
 CURVE: Final = "curve.json"
 """File in a network's folder with the seed and the mean loss of each epoch."""
 
-_ROWS: Final = 1024  # windows that are told at once
+_ROWS: Final = 1024  # windows in a batch of inference
 
 
 class Tokens(NamedTuple):

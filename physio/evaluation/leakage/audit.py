@@ -261,7 +261,7 @@ def _inside(index: RowIndex, fold: Fold) -> Iterator[LeakageFinding]:
             yield LeakageFinding(
                 "shared samples inside", fold.name, leak=True, text=text
             )
-            return  # the others are made alike
+            return  # one example is enough: other inner folds have the same protocol
 
 
 def _single_class(table: pd.DataFrame, fold: Fold) -> Iterator[LeakageFinding]:

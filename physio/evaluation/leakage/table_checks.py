@@ -25,7 +25,7 @@ _ANSWERS: Final = (
 _GIVES: Final = (
     0.98  # macro-F1 of one column across participants: no sensor is that good
 )
-_SAMPLED: Final = 400  # rows that are looked at for being made of two others
+_SAMPLED: Final = 400  # rows that are checked for interpolation between two others
 
 Prepare = Callable[[Array, Any, npt.NDArray[np.intp], npt.NDArray[np.intp]], Array]
 

@@ -467,7 +467,7 @@ def _figure(measure: metrics.Measure, y: Any, output: Array, rows: Any) -> float
         return float("nan")
     predicted = output[rows]
     if not np.isfinite(predicted).all():
-        predicted = predicted[:, :1]  # numbers without a spread
+        predicted = predicted[:, :1]  # regression without a standard deviation
     return measure(y[rows], predicted)
 
 

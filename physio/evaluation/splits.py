@@ -346,7 +346,7 @@ def purged(table: Table, fold: Fold) -> Fold:
 def _inner(table: RowIndex, rows: Rows, by: Protocol) -> tuple[Fold, ...]:
     try:
         folds = list(by.folds(table))
-    except ValueError:  # a single participant left, or a single trial
+    except ValueError:  # a single remaining participant or trial
         return ()
     return tuple(Fold(f.name, rows[f.train], rows[f.test]) for f in folds)
 

@@ -11,7 +11,7 @@ from physio.core.block import Array
 from physio.evaluation.metrics import LESS_IS_BETTER
 
 _DRAWS: Final = 4000
-_EXACT: Final = 12  # up to so many participants all signs are tried: 4096 of them
+_EXACT: Final = 12  # largest number of participants with all signs: 4096
 
 
 def summary(

@@ -14,7 +14,7 @@ from physio.core.recording import RATINGS, base_name, computed
 FEWEST: Final = 10
 """Number of ratings below which no agreement is reported."""
 
-_MARGIN: Final = 4.0  # s that estimates are kept beyond the longest delay
+_MARGIN: Final = 4.0  # s of estimates stored beyond the longest delay
 
 
 @dataclass

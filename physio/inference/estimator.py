@@ -52,7 +52,7 @@ INTERVALS: Final = tuple(
 
 _UNTRAINED: Final = MissingReason.UNTRAINED.nan
 _DEMO: Final = MissingReason.DEMO_WEIGHTS.nan
-_MOST: Final = 64  # ratings that are remembered
+_MOST: Final = 64  # stored ratings
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ class Estimator(Stage):
         try:
             calibration = Calibration.parse(text)
         except ValueError:
-            return  # refused where it was given; a recording repeats it
+            return  # already refused at its source; a recording repeats it
         known = {b.weights: b for b in calibration.experts}
         same = True
         for expert, s in zip(state.runtime.experts, state.experts, strict=True):
@@ -276,7 +276,7 @@ class _RatingHistory(NamedTuple):
     """Ratings of the participant, and the latest estimates without their effect."""
 
     labels: list[RatedMoment]
-    recent: Array  # mean and sd at the last ticks, for anybody, (n, 2, 3)
+    recent: Array  # mean and sd at the last ticks, without ratings, (n, 2, 3)
     at: npt.NDArray[np.int_]  # number of ticks so far, (1,)
 
     def append(self, fused: Array) -> None:
@@ -300,7 +300,7 @@ class _Runtime(NamedTuple):
     experts: tuple[BoundExpert, ...]
     allowed: tuple[bool, ...]
     in_fusion: tuple[int, ...]  # the experts that are fused
-    ends: npt.NDArray[np.int_]  # of each column, its chain's window_start and _end
+    ends: npt.NDArray[np.int_]  # window_start and _end of each column's chain
     tick: float  # s
     errors: Array | None  # error correlations of the fused experts, (3, k, k)
     participant: Array  # covariance between participants, (3, p, p)

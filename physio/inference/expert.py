@@ -22,7 +22,7 @@ __all__ = ["DIMENSIONS", "LEVELS", "BoundExpert", "Expert", "ExpertState"]
 
 _LISTED: Final = 4  # names of columns in a message
 
-_PRIORITY: Final = (  # of several reasons, the one that passes soonest is reported
+_PRIORITY: Final = (  # the most temporary of several reasons is reported
     MissingReason.WARMING_UP,
     MissingReason.TOO_SHORT,
     MissingReason.POOR_QUALITY,

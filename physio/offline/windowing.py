@@ -14,7 +14,7 @@ from physio.core.recording import Recording
 from physio.datasets.feature_table import QUALITY, RATING, VALID_FRACTION, WHY
 
 _ENDS: Final = (".window_start", ".window_end")
-_NEAR: Final = 1.0  # s: an answer at the end of a part is about that part
+_NEAR: Final = 1.0  # s between a rating and the end of its segment
 
 
 class WindowGrid(NamedTuple):

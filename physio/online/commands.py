@@ -122,7 +122,7 @@ def rating_commands(events: Events, participant: str = "") -> list[Command]:
         try:
             is_rating = typed_rating(label) is not None
         except ValueError:
-            is_rating = True  # the session refuses it, and says why
+            is_rating = True  # the session refuses it with a reason
         if is_rating:
             commands.append(Command("mark", time, label, (), participant))
     return commands

@@ -168,7 +168,7 @@ def _chain_outputs(
             )
         try:
             output = Chain(chain.stages).output_info(known[chain.stream])
-        except Exception:  # the engine gives the chain up, and names it
+        except Exception:  # the engine stops the chain and reports it
             continue
         yield replace(output, name=name)
 

@@ -206,7 +206,7 @@ class PersonPipeline:
         """The running estimator; None if it did not start."""
         self._rejected: set[str] = set()
         self._muted: set[str] = set()
-        self._failed = self.estimator is None  # the estimator was given up
+        self._failed = self.estimator is None  # the estimator was stopped
         self._readers = {
             name: [c for c in self._chains if plan.chains[c].stream == name]
             for name in known

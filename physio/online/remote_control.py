@@ -86,7 +86,7 @@ def _remove_stale(place: Path) -> None:
                 probe.connect(str(path))
             except ConnectionRefusedError:
                 path.unlink(missing_ok=True)
-            except OSError:  # it has gone meanwhile, or cannot be reached
+            except OSError:  # removed meanwhile, or not accessible
                 continue
 
 

@@ -11,7 +11,7 @@ from physio.core.block import Array
 from physio.models.rbtransformer import RBTransformer, single_thread
 
 NAME: Final = "explained.json"
-_MOST: Final = 96  # windows that are looked at
+_MOST: Final = 96  # windows used
 
 
 def attribution(model: RBTransformer, x: Array, seed: int) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class TrainingSamples(NamedTuple):
     ratings: Array  # (n, 3)
     unit: npt.NDArray[np.int_]  # (n,)
     resting: BaselineAccumulator
-    over: int  # the first tick after the rest
+    over: int  # first tick after the baseline
 
 
 class FittedGaussian(NamedTuple):

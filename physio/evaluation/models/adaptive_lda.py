@@ -132,7 +132,7 @@ def follow(
         if known[i] >= 0:
             p = np.where(np.arange(k) == known[i], p + _LEAST, 0.0)
         p = p / p.sum()
-        offsets = offset + misses @ gain.T  # where the offset would be, were it class k
+        offsets = offset + misses @ gain.T  # offset given class k
         offset = p @ offsets
         off = offsets - offset
         spread = spread - gain @ spread + (off * p[:, None]).T @ off

@@ -103,7 +103,7 @@ class NestedCV:
         tested = np.unique(participants[fold.test])
         out = set(dealt[np.isin(every, tested)].tolist())
         if len(out) > 1 or np.isin(tested, participants[fold.train]).any():
-            out = set()  # nobody's group can be spared: all who train are divided
+            out = set()  # no group can be held out: divide all training participants
         rows = fold.train[~np.isin(group[fold.train], list(out))]
         remaining = sorted(set(range(self.groups)) - out)
         return [(rows[group[rows] != g], rows[group[rows] == g]) for g in remaining]

@@ -85,7 +85,7 @@ def _parameters(cls: type) -> tuple[str, ...]:
     """Return the names of the parameters of an estimator class."""
     parameters = inspect.signature(cls).parameters.values()
     names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
-    if len(names) < len(parameters):  # as XGBoost has them
+    if len(names) < len(parameters):  # as in XGBoost
         names = list(cls().get_params())
     return tuple(names)
 

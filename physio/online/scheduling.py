@@ -40,5 +40,5 @@ def realtime_priority(*, enabled: bool = True) -> Iterator[list[str]]:
     finally:
         try:
             os.sched_setscheduler(0, policy, before)
-        except PermissionError:  # the thread keeps its present scheduling
+        except PermissionError:  # only an administrator clears this flag
             os.sched_setscheduler(0, policy | os.SCHED_RESET_ON_FORK, before)

@@ -109,7 +109,7 @@ class SampleFeed:
         The stream.
     sensor
         Source of the samples.
-    t0
+    epoch
         Time of sample 0 (s, session clock).
     seconds
         Duration of sampling (s).

@@ -58,9 +58,9 @@ class WesadToStressPredict:
     ----------
     models
         Models by name; see `physio.evaluation.models.baselines`.
-    reads
+    features
         Features, ``"<chain>.<channel>"``.
-    scales, rest, gap, every, seed
+    transforms, baseline_seconds, embargo, test_spacing, seed
         As in `physio.evaluation.feature_benchmark.FeatureBenchmark`; the gap is as long
         as the stages remember.
     reference

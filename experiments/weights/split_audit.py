@@ -35,7 +35,7 @@ def audited(
 
     Parameters
     ----------
-    participants, seen
+    participants, samples
         All participants, and the moments used for training.
     recipe
         Settings of the fit of an expert.

@@ -113,9 +113,9 @@ class EdaForecast:
         Features relative to rest, scaled, shape (n, f).
     labels
         Class index of each row, shape (n,); only training rows are read.
-    alpha, beta
-        Parameters of each participant (1/min; uS/min of each class), by code; only
-        training participants are read.
+    physics
+        Parameters alpha and beta of each participant (1/min; uS/min of each class), by
+        code; only training participants are read.
     config
         Settings of the network.
     epochs, rate

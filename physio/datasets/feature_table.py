@@ -157,7 +157,7 @@ def write(
         Tables of some rows each, such as those of a trial. They are written one after
         another, so that only one of them is in memory. All have the columns of the
         first table; a column that a later table lacks is missing (reason: no signal).
-    told
+    metadata
         Metadata of the file.
     """
     import pyarrow as pa

@@ -175,7 +175,7 @@ def butterworth(
         Order of the low-pass prototype.
     cutoffs
         Frequencies at which the filter passes half the power (Hz), in rising order.
-    what
+    purpose
         Text for the error message: ``"pass 4 to 8 Hz"``.
     """
     edges = (0.0, *cutoffs, float(info.rate) / 2)

@@ -80,7 +80,7 @@ def outcome_table(
 
     Parameters
     ----------
-    found
+    recorded
         Recorded sessions; if a condition was completed twice, the last one counts.
     exclusions
         Rules of exclusion: an excluded value stays in the table with its reason.

@@ -158,9 +158,9 @@ class EventLog:
 
     Parameters
     ----------
-    room
+    capacity
         Maximum number of lines.
-    within
+    merge_window
         Repetitions within this time (s) are counted instead of listed.
     """
 

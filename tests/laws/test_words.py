@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from numpydoc.docscrape import NumpyDocString
 
 from physio.core.block import StreamInfo
 from physio.core.stage import Chain, Fork, MaskBadSamples, Stage
@@ -16,7 +17,10 @@ QUESTIONS = re.compile("(What|How|Whether|Who|Whom|Whose|Which|Where|Why|When)\\
 STAGES = [c for c in classes() if c not in (Chain, Fork, MaskBadSamples)]
 
 
-@pytest.mark.parametrize("package", ["physio", "devices"])
+PACKAGES = ["physio", "devices", "experiments", "benchmarks"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_no_docstring_begins_with_a_question_word(package: str) -> None:
     """The first line is a noun phrase or an imperative, also below a constant."""
     vague = []
@@ -28,6 +32,43 @@ def test_no_docstring_begins_with_a_question_word(package: str) -> None:
                     first = text.strip().splitlines()[0]
                     vague.append(f"{path.relative_to(ROOT)}:{node.lineno}: {first}")
     assert not vague, "\n".join(vague)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_documented_parameter_exists(package: str) -> None:
+    """A renamed parameter is renamed in its description too."""
+    stale = []
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                unknown = documented(node) - parameters(node)
+                where = f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+                stale += [f"{where}: {name}" for name in sorted(unknown)]
+    assert not stale, "\n".join(stale)
+
+
+def documented(node: ast.FunctionDef | ast.ClassDef) -> set[str]:
+    """Return the parameters that a docstring describes."""
+    text = NumpyDocString(ast.get_docstring(node) or "")
+    names = [p.name or p.type for p in text["Parameters"]]
+    return {part.strip().lstrip("*") for name in names for part in name.split(",")}
+
+
+def parameters(node: ast.FunctionDef | ast.ClassDef) -> set[str]:
+    """Return the parameters of a function, or the fields of a class."""
+    if isinstance(node, ast.FunctionDef):
+        a = node.args
+        rest = [x for x in (a.vararg, a.kwarg) if x]
+        return {x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs, *rest)}
+    names = {
+        x.target.id
+        for x in node.body
+        if isinstance(x, ast.AnnAssign) and isinstance(x.target, ast.Name)
+    }
+    inits = [
+        x for x in node.body if isinstance(x, ast.FunctionDef) and x.name == "__init__"
+    ]
+    return names.union(*(parameters(x) for x in inits))
 
 
 @pytest.mark.parametrize("cls", STAGES, ids=lambda c: c.__name__)

@@ -107,9 +107,9 @@ def factor(
     ----------
     weights
         1 for each sample that is present and 0 for one that is missing, shape (n,).
-    curved
+    curvature
         Term of the barrier for each sample's driver, shape (n,).
-    pull
+    diagonal
         Diagonal term of each spline's weight, shape (knots,).
     """
     ar, bell, first, _, stiff, line, _ = shape

@@ -112,7 +112,7 @@ def decompose(
         ``"cvxeda"`` is the problem as neurokit2 poses it (alpha 0.0008, a penalty of
         0.01 on the splines' weights, a free line); ``"default"`` corrects its
         errors on real wrists.
-    enough
+    tolerance
         Duality gap at which the solver stops, relative to the objective.
     begin
         Number of samples from a knot to the begin of the record (default setting only).

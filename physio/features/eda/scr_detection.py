@@ -190,7 +190,7 @@ def event_related(
     ----------
     times
         Times of the markers (s), shape (n,).
-    found
+    events
         Responses with a channel ``amplitude``, as `ScrDetection` gives them.
     after
         Window after a marker in which the onset of its responses lies (s).

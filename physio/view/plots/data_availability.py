@@ -24,7 +24,7 @@ def valid_figure(fractions: pd.DataFrame, title: str = "") -> Figure:
 
     Parameters
     ----------
-    shares
+    fractions
         One row per participant, one column per sensor, on [0, 1]; a column ``windows``
         is shown beside the names: see `physio.datasets.feature_table.usable`.
     title
@@ -49,7 +49,7 @@ def valid_over_time(
     ----------
     table
         The windows: see `physio.datasets.feature_table`.
-    shares
+    fractions
         `physio.datasets.feature_table.usable` of them.
     step
         Time from one window to the next (s).

@@ -115,17 +115,6 @@ class Lateness(Sink):
     clock: Clock
     late: list[float] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Need nothing."""
-
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         """Need nothing."""
 

@@ -91,7 +91,7 @@ def _windows(root: Path) -> list[dict[str, Any]]:
         for name in _PAIRS:
             known.setdefault(name, []).append(np.isfinite(table[name]))
         eda, bvp = (recording.streams[s][0].data[:, 0] for s in ("e4.eda", "e4.bvp"))
-        covered, beats = _worn(root, trial.subject, table["start_s"])
+        covered, beats = _maker_coverage(root, trial.subject, table["start_s"])
         worn.append(covered >= 0.5)
         picked = range(0, count, 100)
         began = time.perf_counter()
@@ -133,7 +133,7 @@ def _off(rates: Array) -> dict[str, Any]:
     }
 
 
-def _worn(root: Path, participant: str, begins: Array) -> tuple[Array, Array]:
+def _maker_coverage(root: Path, participant: str, begins: Array) -> tuple[Array, Array]:
     """Return the proportion of each window covered by the maker's intervals, and rate.
 
     The source is the maker's ``IBI.csv``, which omits beats of low confidence.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pylsl
 
@@ -53,9 +53,6 @@ class Lsl(Sink):
             raise ValueError(
                 f"an LSL outlet sends {' or '.join(COMPUTED)}, not {self.stream!r}"
             )
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,

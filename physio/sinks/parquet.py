@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -74,9 +74,6 @@ class ParquetTables(Sink):
     _names: UniqueFilenames = field(
         default_factory=UniqueFilenames, init=False, repr=False, compare=False
     )
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,

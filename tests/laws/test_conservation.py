@@ -44,10 +44,6 @@ class Store(Sink):
 
     items: list[Item] = field(default_factory=list)
 
-    def __enter__(self) -> "Store":
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
     def open_streams(self, streams: object) -> None: ...
     def end(self, how: str) -> None: ...
     def write(self, item: Item) -> None:

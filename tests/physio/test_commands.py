@@ -25,12 +25,6 @@ class Watcher(Sink):
     wants: list[Command]
     taken: list[Item] = field(default_factory=list)
 
-    def __enter__(self) -> "Watcher":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
     def open_streams(self, streams: Sequence[StreamInfo]) -> None:
         pass
 

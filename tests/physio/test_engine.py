@@ -45,9 +45,6 @@ class Script(Device):
     clock: FastClock
     given: int = 0
 
-    def __enter__(self) -> "Script":
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.given = len(self.script)
 

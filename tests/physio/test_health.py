@@ -42,8 +42,6 @@ class Sender(Device):
         self.sent = dict.fromkeys(self.speeds, 0)
         return self
 
-    def __exit__(self, *_: object) -> None: ...
-
     @property
     def ended(self) -> bool:
         return self.clock.now() - self.begin > self.seconds

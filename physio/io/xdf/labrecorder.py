@@ -4,7 +4,9 @@ import io
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +16,8 @@ import pyxdf
 from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
-from physio.io.channel_kinds import slug
+from physio.core.timing.measured_rate import FEWEST, measured_rate
+from physio.io.channel_kinds import STREAM_TYPES, slug
 from physio.io.stream_header import (
     StreamHeader,
     clean_xml,
@@ -24,23 +27,39 @@ from physio.io.stream_header import (
 )
 from physio.io.xdf.chunks import Chunk, Tag, UnreadableError, measure
 from physio.io.xdf.chunks import chunk as encode
-from physio.io.xdf.dejitter import fit
+from physio.io.xdf.clock_offsets import (
+    ClockOffset,
+    clock_offsets,
+    implausible,
+    session_span,
+)
+from physio.io.xdf.common_clock import common_clock
+from physio.io.xdf.dejitter import SampleGrid, fit
 from physio.io.xdf.valid_chunks import WIDTHS
 
+_MARKERS: Final = STREAM_TYPES["markers"]
+_EXACT: Final = 2**53  # largest whole number below which each has its own float
+_NONE: Final[frozenset[int]] = frozenset()
+_NO_RATE: Final = "<nominal_srate>0</nominal_srate>"
+_RATE: Final = re.compile(r"<nominal_srate>([^<]*)</nominal_srate>|<nominal_srate ?/>")
 _WIDTHS: Final = {**WIDTHS, "string": 2}  # a text has at least its length
 
 
 def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     """Return the recording in a file of another program.
 
-    Clocks are synchronized by pyxdf, but its dejittering is not used: it fits straight
-    lines through losses. Instead, each regular stream is placed on its own grid
-    (`physio.io.xdf.dejitter.fit`), which is divided where samples are missing; the
-    file's own stamps are kept. No sample is omitted, even if a footer counts fewer.
-    Texts and irregular numbers become events, in the order of their times; several
-    texts at once are joined by tabs. A stream of type T from a device called "Name" is
-    ``"name.t"``, and ``"name.t2"`` if that name is taken. A stream without samples is
-    returned as an empty stream.
+    Clocks are synchronized by pyxdf, from those measurements that can be right
+    (`physio.io.xdf.clock_offsets`); a stream of a clock that no measurement relates to
+    the others is placed by the order of its chunks in the file. pyxdf's dejittering is
+    not used: it fits straight lines through losses. Instead, each regular stream is
+    placed on its own grid (`physio.io.xdf.dejitter.fit`), which is divided where
+    samples are missing; the file's own stamps are kept. No sample is omitted, even if a
+    footer counts fewer. Texts and irregular numbers become events, in the order of
+    their times; several texts at once are joined by tabs. Whether numbers are irregular
+    is measured: a nominal rate of 0 may belong to a signal, and one above 0 to a few
+    markers. A stream of type T from a device called "Name" is ``"name.t"``, and
+    ``"name.t2"`` if that name is taken. A stream without samples is returned as an
+    empty stream.
 
     Raises
     ------
@@ -50,20 +69,25 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     count = _check(chunks)
     participant = _participant(path)
     headers = _headers(chunks, participant, set())
-    streams, raws = _load(_with_clean_headers(raw, chunks), count)
+    file = _load(raw, chunks, headers, count)
+    warnings = file.notes
     streams_out: dict[str, tuple[Block, ...]] = {}
     events: dict[str, Events] = {}
-    warnings: list[str] = []
-    for stream in streams:
-        header = headers[stream["info"]["stream_id"]]
-        info = header.info
-        warnings += header.notes
-        stamps, values = stream["time_stamps"], stream["time_series"]
-        if not info.rate:
-            events[info.name] = _events(header, stamps, values)
+    for number, stream in file.streams.items():
+        header = headers[number]
+        rate = (
+            header.info.rate
+            if header.text
+            else measured_rate(stream.times, header.info)
+        )
+        warnings += [*header.notes, *_kind_note(header, rate)]
+        info = replace(header.info, rate=rate)
+        header = replace(header, info=info)
+        if not rate:
+            events[info.name] = _events(header, stream.times, stream.values)
             continue
-        original = np.concatenate([np.empty(0), *raws[stream["info"]["stream_id"]]])
-        streams_out[info.name], messages = _blocks(header, stamps, original, values)
+        session = session_span(file.offsets, file.regular(headers), number)
+        streams_out[info.name], messages = _blocks(header, stream, session)
         warnings += messages
     about = {
         "source": path.name,
@@ -108,25 +132,106 @@ def _check(chunks: Sequence[Chunk]) -> int:
     return count
 
 
+@dataclass
+class _Stream:
+    """Samples of a stream: their values, stamps in the file, and times (s)."""
+
+    values: Any
+    stamps: Array
+    times: Array
+
+
+@dataclass
+class _Streams:
+    """Streams of a file by number, their plausible clock offsets, and notes."""
+
+    streams: dict[int, _Stream]
+    offsets: Mapping[int, Sequence[ClockOffset]]
+    notes: list[str]
+
+    def regular(self, headers: Mapping[int, StreamHeader]) -> dict[int, Array]:
+        """Return the times of each stream with a nominal rate."""
+        return {i: s.times for i, s in self.streams.items() if headers[i].info.rate}
+
+
 def _load(
-    raw: bytes, count: int
-) -> tuple[list[dict[str, Any]], Mapping[int, list[Array]]]:
-    """Return the streams, and the stamps of each from the file."""
-    streams, raws = _pyxdf(raw, synchronize=True)
-    if sum(map(len, raws.values())) != count:
+    raw: bytes,
+    chunks: Sequence[Chunk],
+    headers: Mapping[int, StreamHeader],
+    count: int,
+) -> _Streams:
+    """Return the streams on one clock, as far as the file relates their clocks."""
+    offsets = clock_offsets(chunks)
+    not_finite = {
+        o.chunk
+        for measured in offsets.values()
+        for o in measured
+        if not np.isfinite(o.time + o.offset)
+    }
+    readable = _readable(raw, chunks, not_finite)
+    streams, parts = _pyxdf(readable, synchronize=True)
+    if sum(map(len, parts.values())) != count:
         raise UnreadableError("it is damaged: some samples cannot be read")
-    whole = {stream: sum(map(len, parts)) for stream, parts in raws.items()}
+    stamps = {i: np.concatenate([np.empty(0), *parts.get(i, [])]) for i in streams}
+    wrong = {
+        i: implausible(measured, stamps.get(i, np.empty(0)))
+        for i, measured in offsets.items()
+    }
+    notes = [
+        f"{len(wrong[i])} of {len(offsets[i])} measurements of the clock of "
+        f"{headers[i].info.name} cannot be right and are not used"
+        for i in wrong
+        if wrong[i]
+    ]
+    if any(wrong.values()):
+        readable = _readable(raw, chunks, set().union(*wrong.values()))
+        streams, _ = _pyxdf(readable, synchronize=True)
     # pyxdf takes samples away that a footer does not count, where the last measurement
     # of the clocks looks wrong. They are real: stay with the stamps as they are.
-    read = {s["info"]["stream_id"]: len(s["time_stamps"]) for s in streams}
-    if any(n != whole.get(stream, 0) for stream, n in read.items()):
-        streams, raws = _pyxdf(raw, synchronize=False)
-    return streams, raws
+    if any(len(s["time_stamps"]) != len(stamps[i]) for i, s in streams.items()):
+        streams, _ = _pyxdf(readable, synchronize=False)
+    usable = {
+        i: [o for o in measured if o.chunk not in wrong[i]]
+        for i, measured in offsets.items()
+    }
+    times = {i: np.asarray(s["time_stamps"], np.float64) for i, s in streams.items()}
+    for i, factor in _units(stamps, headers).items():
+        times[i] = stamps[i] / factor
+        notes.append(
+            f"the stamps of {headers[i].info.name} are in units of 1/{factor} s: they "
+            "are read so"
+        )
+    sizes = {i: [len(part) for part in parts.get(i, [])] for i in streams}
+    order = [chunk.stream for chunk in chunks if chunk.tag == Tag.SAMPLES]
+    times, moved = common_clock(order, sizes, times)
+    notes += [f"{headers[i].info.name} {text}" for i, text in moved.items()]
+    loaded = {
+        i: _Stream(s["time_series"], stamps[i], times[i]) for i, s in streams.items()
+    }
+    return _Streams(loaded, usable, notes)
+
+
+def _units(
+    stamps: Mapping[int, Array], headers: Mapping[int, StreamHeader]
+) -> dict[int, int]:
+    """Return the number of units in a second for streams not stamped in seconds."""
+    factors = {}
+    for i, own in stamps.items():
+        rate = float(headers[i].info.rate)
+        if not rate or len(own) < FEWEST:
+            continue
+        reach = len(own) // 4
+        seconds = float(np.median(own[reach:] - own[:-reach])) * rate / reach
+        close = [f for f in (10**3, 10**6, 10**9) if 0.8 < seconds / f < 1.25]
+        if close:
+            factors[i] = close[0]
+    return factors
 
 
 def _pyxdf(
     raw: bytes, *, synchronize: bool
-) -> tuple[list[dict[str, Any]], Mapping[int, list[Array]]]:
+) -> tuple[dict[int, dict[str, Any]], Mapping[int, list[Array]]]:
+    """Return the streams by number, and the stamps in each of their chunks."""
     raws: dict[int, list[Array]] = defaultdict(list)
 
     def keep(values: Any, stamps: Array, info: Any, stream: int) -> Any:
@@ -145,27 +250,72 @@ def _pyxdf(
         )
     finally:
         logger.disabled = disabled
-    return streams, raws
+    return {s["info"]["stream_id"]: s for s in streams}, raws
+
+
+def _kind_note(header: StreamHeader, rate: Fraction) -> list[str]:
+    """Return a sentence if a stream is regular or not against its nominal rate."""
+    nominal, name = header.info.rate, header.info.name
+    if rate and not nominal:
+        return [f"{name} states no rate; it measures {float(rate):g} Hz"]
+    if nominal and not rate:
+        return [
+            f"{name} states {float(nominal):g} Hz, but its markers come irregularly: "
+            "they are events"
+        ]
+    part = name.rpartition(".")[2]
+    if header.text and STREAM_TYPES.get(part, _MARKERS).kind != _MARKERS.kind:
+        return [f"{name} sends its values as texts: they are events, not samples"]
+    return []
 
 
 def _blocks(
-    header: StreamHeader, stamps: Array, original: Array, values: Array
+    header: StreamHeader, stream: _Stream, session: tuple[float, float] | None
 ) -> tuple[tuple[Block, ...], list[str]]:
     """Return the blocks of a stream, and warnings about its time."""
     info = header.info
-    grid = fit(stamps, info.rate)
-    rows = _scaled(header, values)
+    grid = fit(stream.times, info.rate, session)
+    rows, stamps = _scaled(header, stream.values), stream.stamps
+    if grid.order is not None:
+        rows, stamps = np.ascontiguousarray(rows[grid.order]), stamps[grid.order]
     on_grid = info.with_channels(grid.rate, *info.channels)
     blocks = tuple(
-        Block(on_grid, run.start, run.epoch, rows[a:b], original[a:b])
+        Block(on_grid, run.start, run.epoch, rows[a:b], stamps[a:b])
         for run in grid.runs
         for a, b in [run[:2]]
     )
-    messages = [f"time went back in {info.name} before sample {i}" for i in grid.back]
-    if grid.rate != info.rate:
-        measured = f"{float(grid.rate):.2f} Hz, not {float(info.rate):g} Hz"
-        messages.append(f"{info.name} measures {measured}")
+    messages = [*_clock_notes(info.name, grid), *_rate_notes(info, grid)]
+    if np.issubdtype(stream.values.dtype, np.integer) and len(stream.values):
+        largest = max(abs(int(stream.values.max())), abs(int(stream.values.min())))
+        if largest > _EXACT:
+            messages.append(
+                f"{info.name} has whole numbers up to {largest}, which are rounded: "
+                f"those above {_EXACT} have no exact value here"
+            )
     return blocks or (empty_block(info),), messages
+
+
+def _clock_notes(name: str, grid: SampleGrid) -> list[str]:
+    """Return sentences on a clock that was set, and on samples out of order."""
+    notes = []
+    if grid.order is not None:
+        n = int((np.diff(grid.order) < 0).sum())
+        notes.append(f"the samples of {name} are out of order in {n} places: sorted")
+    if grid.steps:
+        first = grid.steps[0]
+        several = f" ({len(grid.steps)} times)" if len(grid.steps) > 1 else ""
+        notes.append(
+            f"the clock of {name} was set by {first.seconds:+.3f} s before sample "
+            f"{first.sample}{several}: the samples after it follow directly"
+        )
+    return notes
+
+
+def _rate_notes(info: StreamInfo, grid: SampleGrid) -> list[str]:
+    if grid.rate == info.rate:
+        return []
+    measured = f"{float(grid.rate):.2f} Hz, not {float(info.rate):g} Hz"
+    return [f"{info.name} measures {measured}"]
 
 
 def _scaled(header: StreamHeader, values: Any) -> Array:
@@ -208,20 +358,36 @@ def _headers(
     return headers
 
 
-def _with_clean_headers(raw: bytes, chunks: Sequence[Chunk]) -> bytes:
-    """Return the file with descriptions that pyxdf's parser of XML accepts."""
+def _readable(raw: bytes, chunks: Sequence[Chunk], without: Set[int] = _NONE) -> bytes:
+    """Return the file as pyxdf accepts it, without some of its chunks.
+
+    Parameters
+    ----------
+    raw, chunks
+        The file, and all its chunks.
+    without
+        Indices of the chunks that are left out.
+    """
     parts, done = [], 0
-    for current, following in zip(chunks, [*chunks[1:], None], strict=True):
-        if current.tag != Tag.STREAM_HEADER:
+    for i, current in enumerate(chunks):
+        if current.tag != Tag.STREAM_HEADER and i not in without:
+            continue
+        parts.append(raw[done : current.at])
+        done = chunks[i + 1].at if i + 1 < len(chunks) else len(raw)
+        if i in without:
             continue
         text = bytes(current.content).decode("utf-8", "replace")
-        if (cleaned := clean_xml(text)) != text:
-            parts += [
-                raw[done : current.at],
-                encode(Tag.STREAM_HEADER, cleaned.encode(), current.stream),
-            ]
-            done = following.at if following else len(raw)
-    return b"".join([*parts, raw[done:]]) if parts else raw
+        cleaned = _RATE.sub(_rate, clean_xml(text))
+        if cleaned == text:
+            parts.append(raw[current.at : done])
+        else:
+            parts.append(encode(Tag.STREAM_HEADER, cleaned.encode(), current.stream))
+    return b"".join([*parts, raw[done:]])
+
+
+def _rate(element: re.Match[str]) -> str:
+    """Return a nominal rate that pyxdf can read: 0 for none."""
+    return element[0] if (element[1] or "").strip() else _NO_RATE
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -16,6 +16,7 @@ import pyxdf
 from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
+from physio.core.timing.dejitter import SampleGrid, fit
 from physio.core.timing.measured_rate import FEWEST, measured_rate
 from physio.io.channel_kinds import STREAM_TYPES, slug
 from physio.io.stream_header import (
@@ -34,7 +35,6 @@ from physio.io.xdf.clock_offsets import (
     session_span,
 )
 from physio.io.xdf.common_clock import common_clock
-from physio.io.xdf.dejitter import SampleGrid, fit
 from physio.io.xdf.valid_chunks import WIDTHS
 
 _MARKERS: Final = STREAM_TYPES["markers"]
@@ -52,7 +52,7 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     (`physio.io.xdf.clock_offsets`); a stream of a clock that no measurement relates to
     the others is placed by the order of its chunks in the file. pyxdf's dejittering is
     not used: it fits straight lines through losses. Instead, each regular stream is
-    placed on its own grid (`physio.io.xdf.dejitter.fit`), which is divided where
+    placed on its own grid (`physio.core.timing.dejitter.fit`), which is divided where
     samples are missing; the file's own stamps are kept. No sample is omitted, even if a
     footer counts fewer. Texts and irregular numbers become events, in the order of
     their times; several texts at once are joined by tabs. Whether numbers are irregular

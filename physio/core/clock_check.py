@@ -9,16 +9,15 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from physio.core.block import Block
+from physio.core.block import Array, Block
 from physio.core.events import Events
 from physio.core.recording import Arrival, Recording
+from physio.core.timing.dejitter import LONGEST_GAP
 
 APART: Final = 1800.0
 """Time by which streams of one session may lie apart (s)."""
-
-LONGEST_GAP: Final = 12 * 3600.0
-"""Longest time without samples of a stream (s)."""
 
 LONGEST: Final = 31 * 86_400.0
 """Longest session (s)."""
@@ -221,16 +220,16 @@ def _placed_by_arrival(recording: Recording, begin: float, end: float) -> Record
             f"{name}: {moved} of {len(e)} events lie {_where(e.times, begin, end)}; "
             "they are of another clock and placed by their arrival"
         )
-    moved = replace(recording, events=events, timeline=tuple(timeline))
-    return _with_notes(moved, notes)
+    placed = replace(recording, events=events, timeline=tuple(timeline))
+    return _with_notes(placed, notes)
 
 
-def _near(times: np.ndarray, begin: float, end: float) -> np.ndarray:
+def _near(times: Array, begin: float, end: float) -> npt.NDArray[np.bool_]:
     """Return a mask of the times within `APART` of a session."""
     return (times >= begin - APART) & (times <= end + APART)
 
 
-def _where(times: np.ndarray, begin: float, end: float) -> str:
+def _where(times: Array, begin: float, end: float) -> str:
     """Return the place of the farthest of these times beside a session."""
     after, before = float(np.max(times)) - end, begin - float(np.min(times))
     if not after < np.inf or not before < np.inf:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from physio.core.block import Array
+from physio.core.timing.timestamps import NEVER
 
 Numbers = npt.NDArray[np.int64]
 
@@ -95,10 +96,14 @@ def fit(
     Raises
     ------
     ValueError
-        If a stamp is not a finite number.
+        If a stamp is not a finite number, or no time.
     """
     if not np.all(np.isfinite(stamps)):
         raise ValueError("a time stamp is not a finite number")
+    if np.any(np.abs(stamps) > NEVER):
+        raise ValueError(
+            f"a time stamp is {np.abs(stamps).max():g} s, which is no time"
+        )
     if not len(stamps):
         return SampleGrid(nominal, (), ())
     period = usual_period(stamps, 1 / float(nominal))
@@ -154,10 +159,11 @@ class _Clock:
             self._offsets[-1] -= ahead
             self.steps += [(at - 1, ahead), (at, -ahead)]
             self._end = self._before + self._lengths[-1]
-        elif at and (step < -_STEP or not self._believed(first, step)):
+        elif at and (step < -_STEP or step > _STEP):
             known = [o for o in self._offsets if abs(first + o - self._end) < _STEP]
-            offset = known[-1] if known else self._end - first
-            self.steps.append((at, step))
+            if known or step < 0 or not self._believed(first, step):
+                offset = known[-1] if known else self._end - first
+                self.steps.append((at, step))
         elif at and step < -period / 2:
             self.steps.append((at, step))
         self._firsts.append(first)
@@ -240,9 +246,9 @@ def _order(stamps: Array, period: float) -> Numbers | None:
     first = np.concatenate([[0], np.flatnonzero(steps > period / 2) + 1])
     if len(first) < 4:
         return None
-    each = np.diff(stamps[order][first]) / (np.diff(first) * period)
-    regular = float(np.mean(np.abs(each - 1) < 0.4))
-    twice = float(np.mean(each < 0.7))  # stretches of two clocks, one in the other
+    spacing = np.diff(stamps[order][first]) / (np.diff(first) * period)
+    regular = float(np.mean(np.abs(spacing - 1) < 0.4))
+    twice = float(np.mean(spacing < 0.7))  # stretches of two clocks, one in the other
     is_grid = regular > 0.95 and twice < 0.005 and steps.max() < _STEP
     return order if is_grid else None
 

@@ -1,7 +1,8 @@
-"""Measurements of the clocks of an XDF file: those that can be right."""
+"""Clock offsets of an XDF file: those that can be right, and what they correct."""
 
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -11,8 +12,10 @@ from physio.io.xdf.chunks import Chunk, Tag
 
 _SAME: Final = 1.0  # difference of two offsets of one clock (s)
 _NEAR: Final = 60.0  # time between a measurement and the samples it is about (s)
-_LONGEST: Final = 12 * 3600.0  # time between two measurements (s)
+_PAUSE: Final = 600.0  # time between two measurements (s)
+_LONGEST: Final = 12 * 3600.0  # time between two samples of a stream (s)
 _FEWEST: Final = 2  # measurements that show how long a session lasted
+_LINE: Final = 8  # measurements that show the drift of a clock
 
 
 class ClockOffset(NamedTuple):
@@ -27,6 +30,11 @@ class ClockOffset(NamedTuple):
         """Time of the measurement on the recorder's clock (s)."""
         return self.time + self.offset
 
+    @property
+    def is_finite(self) -> bool:
+        """True if both numbers are finite."""
+        return bool(np.isfinite(self.time) and np.isfinite(self.offset))
+
 
 def clock_offsets(chunks: Sequence[Chunk]) -> dict[int, list[ClockOffset]]:
     """Return the measurements of each stream, with their indices among the chunks."""
@@ -38,13 +46,26 @@ def clock_offsets(chunks: Sequence[Chunk]) -> dict[int, list[ClockOffset]]:
     return offsets
 
 
-def implausible(offsets: Sequence[ClockOffset], stamps: Array) -> set[int]:
-    """Return the chunks of the measurements of a stream that cannot be right.
+def clocks(offsets: Sequence[ClockOffset]) -> list[list[ClockOffset]]:
+    """Return finite measurements, divided where the offset changes by over a second.
 
-    Offsets that differ by more than a second are of different clocks: after a restart
-    of the sender, for example. Most measurements are of one clock. Another one is real
-    if its measurements follow on the recorder's clock and samples were stamped by it;
-    a single -1e10, as from a sender that ended, has neither.
+    Offsets that differ by more are of different clocks: after a restart of the sender,
+    or after none.
+    """
+    groups: list[list[ClockOffset]] = []
+    for offset in (o for o in offsets if o.is_finite):
+        if not groups or abs(offset.offset - groups[-1][-1].offset) > _SAME:
+            groups.append([])
+        groups[-1].append(offset)
+    return groups
+
+
+def plausible(offsets: Sequence[ClockOffset], stamps: Array) -> list[list[ClockOffset]]:
+    """Return the measurements of a stream that can be right, by clock.
+
+    Most are of one clock. Another clock is real if its measurements follow on that of
+    the recorder and samples were stamped by it; a single -1e10, as from a sender that
+    ended, has neither.
 
     Parameters
     ----------
@@ -53,31 +74,38 @@ def implausible(offsets: Sequence[ClockOffset], stamps: Array) -> set[int]:
     stamps
         Stamps of its samples as in the file (s).
     """
-    finite = [o for o in offsets if np.isfinite(o.time) and np.isfinite(o.offset)]
-    wrong = {o.chunk for o in offsets} - {o.chunk for o in finite}
-    groups: list[list[ClockOffset]] = []
-    for offset in finite:
-        if not groups or abs(offset.offset - groups[-1][-1].offset) > _SAME:
-            groups.append([])
-        groups[-1].append(offset)
+    groups = clocks(offsets)
     if len(groups) < 2:
-        return wrong
-    main = max(groups, key=len)
-    last = main[0].recorded
-    for group in groups[groups.index(main) :]:
-        follows = group is main or group[0].recorded > last
-        if not (group is main or _is_real(group, stamps, follows=follows)):
-            wrong |= {o.chunk for o in group}
-        else:
-            last = group[-1].recorded
-    following = main[0].recorded
-    for group in reversed(groups[: groups.index(main)]):
-        follows = group[-1].recorded < following
-        if _is_real(group, stamps, follows=follows):
-            following = group[0].recorded
-        else:
-            wrong |= {o.chunk for o in group}
-    return wrong
+        return groups
+    i = groups.index(max(groups, key=len))
+    after, before = [groups[i]], [groups[i]]
+    for group in groups[i + 1 :]:
+        pause = group[0].recorded - after[-1][-1].recorded
+        if 0 < pause < _PAUSE and _has_samples(group, stamps):
+            after.append(group)
+    for group in reversed(groups[:i]):
+        pause = before[0][0].recorded - group[-1].recorded
+        if 0 < pause < _PAUSE and _has_samples(group, stamps):
+            before.insert(0, group)
+    return [*before, *after[1:]]
+
+
+def corrected(stamps: Array, groups: Sequence[Sequence[ClockOffset]]) -> Array:
+    """Return the times of samples by a clock that restarted (s).
+
+    The samples are divided at the restarts so that each is closest to the measurements
+    of its own clock.
+    """
+    distances = [_distance(stamps, group) for group in groups]
+    times, begin = stamps.copy(), 0
+    for i, group in enumerate(groups):
+        stop = len(stamps)
+        if i + 1 < len(groups):
+            gain = (distances[i] - distances[i + 1])[begin:]
+            stop = begin + int(np.argmin(np.concatenate([[0.0], np.cumsum(gain)])))
+        times[begin:stop] += _offset_at(stamps[begin:stop], group)
+        begin = stop
+    return times
 
 
 def session_span(
@@ -102,14 +130,28 @@ def session_span(
     for stream, measured in offsets.items():
         if stream != without and len(measured) >= _FEWEST:
             times += [o.recorded for o in measured]
-    for stream, own in stamps.items():
-        if stream != without and len(own) > 1 and np.ptp(own) < _LONGEST:
-            times += [float(own.min()), float(own.max())]
+    for stream, at in stamps.items():
+        if stream != without and len(at) > 1 and np.ptp(at) < _LONGEST:
+            times += [float(at.min()), float(at.max())]
     return (min(times), max(times)) if times else None
 
 
-def _is_real(group: Sequence[ClockOffset], stamps: Array, *, follows: bool) -> bool:
-    """Return whether offsets are of a clock with which samples were stamped."""
+def _has_samples(group: Sequence[ClockOffset], stamps: Array) -> bool:
+    """Return whether samples were stamped about the time of these measurements."""
+    return bool((_distance(stamps, group) < _NEAR).any())
+
+
+def _distance(stamps: Array, group: Sequence[ClockOffset]) -> Array:
+    """Return the time between each stamp and the measurements of a clock (s)."""
     first, last = group[0].time, group[-1].time
-    near = (stamps > first - _NEAR) & (stamps < last + _NEAR)
-    return follows and bool(near.any())
+    return np.maximum(np.maximum(first - stamps, stamps - last), 0.0)
+
+
+def _offset_at(stamps: Array, group: Sequence[ClockOffset]) -> Array:
+    """Return the offset of a clock at each stamp (s): a line, or a constant."""
+    at, by = np.array([(o.time, o.offset) for o in group]).T
+    steady = all(0 < b - a < _PAUSE for a, b in pairwise(at.tolist()))
+    if len(group) < _LINE or not steady:
+        return np.full(len(stamps), np.median(by))
+    slope, offset = np.polyfit(at - at[0], by, 1)
+    return offset + slope * (stamps - at[0])

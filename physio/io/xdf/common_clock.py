@@ -48,10 +48,10 @@ def common_clock(
     reference = [(at, last) for i in main for at, last in arrivals[i]]
     messages: dict[int, str] = {}
     for stream in (i for group in groups if group is not main for i in group):
-        found = _offset(arrivals[stream], sorted(reference))
-        if found is None:
+        estimate = _offset(arrivals[stream], sorted(reference))
+        if estimate is None:
             continue
-        by, spread = found
+        by, spread = estimate
         result[stream] = times[stream] + by
         messages[stream] = (
             f"has another clock, {duration_text(abs(by))} from that of the others: it "

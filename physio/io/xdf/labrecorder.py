@@ -17,7 +17,8 @@ from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
 from physio.core.timing.dejitter import SampleGrid, fit
-from physio.core.timing.measured_rate import FEWEST, measured_rate
+from physio.core.timing.measured_rate import measured_rate
+from physio.core.timing.timestamps import clock_unit
 from physio.io.channel_kinds import STREAM_TYPES, slug
 from physio.io.stream_header import (
     StreamHeader,
@@ -31,7 +32,9 @@ from physio.io.xdf.chunks import chunk as encode
 from physio.io.xdf.clock_offsets import (
     ClockOffset,
     clock_offsets,
-    implausible,
+    clocks,
+    corrected,
+    plausible,
     session_span,
 )
 from physio.io.xdf.common_clock import common_clock
@@ -162,70 +165,83 @@ def _load(
 ) -> _Streams:
     """Return the streams on one clock, as far as the file relates their clocks."""
     offsets = clock_offsets(chunks)
-    not_finite = {
-        o.chunk
-        for measured in offsets.values()
-        for o in measured
-        if not np.isfinite(o.time + o.offset)
-    }
-    readable = _readable(raw, chunks, not_finite)
-    streams, parts = _pyxdf(readable, synchronize=True)
+    streams, parts = _pyxdf(_readable(raw, chunks), synchronize=_are_steady(offsets))
     if sum(map(len, parts.values())) != count:
         raise UnreadableError("it is damaged: some samples cannot be read")
     stamps = {i: np.concatenate([np.empty(0), *parts.get(i, [])]) for i in streams}
-    wrong = {
-        i: implausible(measured, stamps.get(i, np.empty(0)))
-        for i, measured in offsets.items()
-    }
-    notes = [
-        f"{len(wrong[i])} of {len(offsets[i])} measurements of the clock of "
-        f"{headers[i].info.name} cannot be right and are not used"
-        for i in wrong
-        if wrong[i]
-    ]
-    if any(wrong.values()):
-        readable = _readable(raw, chunks, set().union(*wrong.values()))
-        streams, _ = _pyxdf(readable, synchronize=True)
+    groups = {i: plausible(o, stamps.get(i, np.empty(0))) for i, o in offsets.items()}
+    if not _are_steady(offsets):
+        # pyxdf is for a single clock of each stream, without outliers.
+        single = {o.chunk for g in groups.values() if len(g) == 1 for o in g[0]}
+        without = {o.chunk for measured in offsets.values() for o in measured} - single
+        streams, _ = _pyxdf(_readable(raw, chunks, without), synchronize=True)
     # pyxdf takes samples away that a footer does not count, where the last measurement
     # of the clocks looks wrong. They are real: stay with the stamps as they are.
     if any(len(s["time_stamps"]) != len(stamps[i]) for i, s in streams.items()):
-        streams, _ = _pyxdf(readable, synchronize=False)
-    usable = {
-        i: [o for o in measured if o.chunk not in wrong[i]]
-        for i, measured in offsets.items()
-    }
+        streams, _ = _pyxdf(_readable(raw, chunks), synchronize=False)
     times = {i: np.asarray(s["time_stamps"], np.float64) for i, s in streams.items()}
-    for i, factor in _units(stamps, headers).items():
-        times[i] = stamps[i] / factor
-        notes.append(
-            f"the stamps of {headers[i].info.name} are in units of 1/{factor} s: they "
-            "are read so"
-        )
+    times |= {i: corrected(stamps[i], g) for i, g in groups.items() if len(g) > 1}
+    units = _units(stamps, headers)
+    times |= {i: stamps[i] * unit for i, unit in units.items()}
     sizes = {i: [len(part) for part in parts.get(i, [])] for i in streams}
     order = [chunk.stream for chunk in chunks if chunk.tag == Tag.SAMPLES]
     times, moved = common_clock(order, sizes, times)
-    notes += [f"{headers[i].info.name} {text}" for i, text in moved.items()]
     loaded = {
         i: _Stream(s["time_series"], stamps[i], times[i]) for i, s in streams.items()
     }
+    usable = {i: [o for group in g for o in group] for i, g in groups.items()}
+    notes = _time_notes(headers, offsets, usable, units, moved)
     return _Streams(loaded, usable, notes)
+
+
+def _are_steady(offsets: Mapping[int, Sequence[ClockOffset]]) -> bool:
+    """Return whether all measurements are finite, and of a single clock each."""
+    measurements = (m for measured in offsets.values() for m in measured)
+    single = all(len(clocks(measured)) == 1 for measured in offsets.values())
+    return single and all(m.is_finite for m in measurements)
+
+
+def _time_notes(
+    headers: Mapping[int, StreamHeader],
+    offsets: Mapping[int, Sequence[ClockOffset]],
+    usable: Mapping[int, Sequence[ClockOffset]],
+    units: Mapping[int, float],
+    moved: Mapping[int, str],
+) -> list[str]:
+    """Return sentences on the corrections of the clocks."""
+    names = {i: header.info.name for i, header in headers.items()}
+    notes = [
+        *(_offsets_note(names[i], offsets[i], usable[i]) for i in offsets),
+        *(_unit_note(names[i], unit) for i, unit in units.items()),
+        *(f"{names[i]} {text}" for i, text in moved.items()),
+    ]
+    return [note for note in notes if note]
+
+
+def _offsets_note(
+    name: str, measured: Sequence[ClockOffset], usable: Sequence[ClockOffset]
+) -> str:
+    """Return a sentence on measurements that are not used, empty if all are."""
+    wrong = len(measured) - len(usable)
+    if not wrong:
+        return ""
+    return (
+        f"{wrong} of {len(measured)} measurements of the clock of {name} cannot be "
+        "right and are not used"
+    )
+
+
+def _unit_note(name: str, unit: float) -> str:
+    return f"the stamps of {name} are in units of {unit:g} s: they are read so"
 
 
 def _units(
     stamps: Mapping[int, Array], headers: Mapping[int, StreamHeader]
-) -> dict[int, int]:
-    """Return the number of units in a second for streams not stamped in seconds."""
-    factors = {}
-    for i, own in stamps.items():
-        rate = float(headers[i].info.rate)
-        if not rate or len(own) < FEWEST:
-            continue
-        reach = len(own) // 4
-        seconds = float(np.median(own[reach:] - own[:-reach])) * rate / reach
-        close = [f for f in (10**3, 10**6, 10**9) if 0.8 < seconds / f < 1.25]
-        if close:
-            factors[i] = close[0]
-    return factors
+) -> dict[int, float]:
+    """Return the unit (s) for streams that are not stamped in seconds."""
+    rates = {i: float(headers[i].info.rate) for i in stamps}
+    units = {i: clock_unit(t, rates[i]) for i, t in stamps.items() if rates[i]}
+    return {i: unit for i, unit in units.items() if unit != 1}
 
 
 def _pyxdf(

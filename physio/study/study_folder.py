@@ -67,7 +67,9 @@ class Study:
                 f"not in {source.parent}"
             )
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path, name in ((source, FILE), (session, design.study.session)):
+        copies = [(source, FILE), (session, design.study.session)]
+        copies += [(source.parent / f, f) for f in map("{}.toml".format, design.worded)]
+        for path, name in copies:
             if path.resolve() != (root / name).resolve():
                 _write(root / name, path.read_text("utf-8"))
         frozen = {

@@ -196,6 +196,22 @@ class Study:
         )
         return [*frozen, *now[len(frozen) :]]
 
+    def conditions(self, code: str) -> list[str]:
+        """Return the conditions of an enrolled participant in their order.
+
+        Raises
+        ------
+        ValueError
+            If the log assigns an order that is not planned.
+        """
+        number, plans = self.participants[code], self.orders
+        if number not in range(len(plans)):
+            raise ValueError(
+                f"{self.root / LOG} assigns order {number} to {code!r}, but the plan "
+                f"has {len(plans)} orders: restore the plan or the log"
+            )
+        return plans[number]
+
     def assign(self, code: str, order: int | None = None) -> list[str]:
         """Return the order of conditions of a participant, assigned at the first call.
 
@@ -223,7 +239,7 @@ class Study:
                     f"{code!r} has order {number}, not {order}: an assigned order is "
                     "final"
                 )
-            return plans[number]
+            return self.conditions(code)
         if order is None:
             order = next((n for n in range(len(plans)) if n not in used), len(plans))
         if order in used:
@@ -251,9 +267,11 @@ class Study:
     def sessions(self, code: str) -> list[Path]:
         """Return the folders of the sessions of a participant, in order."""
         folders = []
-        for path in (self.root / SESSIONS).glob(f"{code}-*"):
-            number = path.name.removeprefix(f"{code}-")
-            if number.isdigit() and (path / "recording.xdf").is_file():
+        home = self.root / SESSIONS
+        for path in home.iterdir() if home.is_dir() else ():
+            name, _, number = path.name.rpartition("-")
+            recorded = (path / "recording.xdf").is_file()
+            if name == code and number.isdigit() and recorded:
                 folders.append((int(number), path))
         return [path for _, path in sorted(folders)]
 

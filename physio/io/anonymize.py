@@ -245,9 +245,9 @@ def _numbers(events: Events, begin: float) -> Array:
         if channel.name in _TIMES:
             column -= begin
         elif np.any(np.abs(column[np.isfinite(column)]) > limit):
-            seen: dict[float, float] = {}
+            numbers: dict[float, float] = {}
             column[:] = [
-                v if np.isnan(v) else seen.setdefault(v, len(seen) + 1.0)
+                v if np.isnan(v) else numbers.setdefault(v, len(numbers) + 1.0)
                 for v in column.tolist()
             ]
     return data

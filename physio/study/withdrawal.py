@@ -46,10 +46,10 @@ def delete_participant(study: Study, code: str) -> WithdrawalReport:
     number = study.participants.get(code)
     lines = study.log_of(code)
     files = 0
-    own = re.compile(rf"{re.escape(code)}(-check)?-\d+")
+    pattern = re.compile(rf"{re.escape(code)}(-check)?-\d+")
     sessions = study.root / SESSIONS
     for folder in sorted(sessions.iterdir()) if sessions.is_dir() else ():
-        if own.fullmatch(folder.name):
+        if pattern.fullmatch(folder.name):
             files += _removed(folder)
     files += _removed(study.root / DERIVED)
     remaining = [line for line in study.log() if line.get("participant") != code]

@@ -35,6 +35,7 @@ from physio.online.engine import PipelineConfig
 from physio.online.scheduling import realtime_priority
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig
+from physio.online.shipped_chains import chain_notes
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import ChannelStatusFile
 from physio.view.dashboard.sink import Dashboard
@@ -204,6 +205,9 @@ class _Run:
         session = self.session
         faults = [*session.faults, *(f for s in self.sinks for f in s.faults())]
         unused = unused_chains(session.plan, session.engine.origin)
+        streams = [h.info for h in session.health.values()]
+        notes = chain_notes(streams).items() if self.config.computes else ()
+        omitted = [f"{name}: {note}" for name, parts in notes for note in parts]
         return {
             "streams": [
                 {
@@ -219,7 +223,7 @@ class _Run:
             "ended": session.ended,
             "state": session.ended.partition(":")[0].split()[0],
             "faults": faults,
-            "notes": [*unused, *_unplaced(session), *self.notes],
+            "notes": [*omitted, *unused, *_unplaced(session), *self.notes],
             "reports": summary.reports(),
         }
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from physio.core.block import Array
+from physio.core.timing.dejitter import SampleGrid, fit
 from physio.io.xdf import read
 from physio.io.xdf.chunks import MAGIC, Tag, chunk, numbers
-from physio.io.xdf.dejitter import SampleGrid, fit
 from sessions import cuts, survives, whole_or_told
 
 

@@ -14,6 +14,7 @@ import pyxdf
 from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
+from physio.core.timing.dejitter import fit
 from physio.io.channel_kinds import slug
 from physio.io.stream_header import (
     StreamHeader,
@@ -24,7 +25,6 @@ from physio.io.stream_header import (
 )
 from physio.io.xdf.chunks import Chunk, Tag, UnreadableError, measure
 from physio.io.xdf.chunks import chunk as encode
-from physio.io.xdf.dejitter import fit
 from physio.io.xdf.valid_chunks import WIDTHS
 
 _WIDTHS: Final = {**WIDTHS, "string": 2}  # a text has at least its length
@@ -35,7 +35,7 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
 
     Clocks are synchronized by pyxdf, but its dejittering is not used: it fits straight
     lines through losses. Instead, each regular stream is placed on its own grid
-    (`physio.io.xdf.dejitter.fit`), which is divided where samples are missing; the
+    (`physio.core.timing.dejitter.fit`), which is divided where samples are missing; the
     file's own stamps are kept. No sample is omitted, even if a footer counts fewer.
     Texts and irregular numbers become events, in the order of their times; several
     texts at once are joined by tabs. A stream of type T from a device called "Name" is

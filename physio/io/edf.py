@@ -31,7 +31,7 @@ from physio.io.edf_header import (
     read_start,
     readable_file,
 )
-from physio.io.triggers import read_triggers
+from physio.io.triggers import has_triggers, read_triggers
 from physio.io.units import read_unit, unit_note
 
 if TYPE_CHECKING:
@@ -183,12 +183,10 @@ def _channels_of(label: str) -> tuple[str, ...]:
 def _with_triggers(recording: Recording, device: str) -> Recording:
     """Return a recording with the codes of its trigger channels as events."""
     events, notes = dict(recording.events), [recording.metadata.get("warnings", "")]
-    for blocks in recording.streams.values():
-        taken = sum(name.startswith(f"{device}.triggers") for name in events)
-        name = f"{device}.triggers{taken + 1 if taken else ''}"
-        triggers, messages = read_triggers(blocks, name)
-        if triggers is not None:
-            events[name] = triggers
+    with_codes = [b for b in recording.streams.values() if has_triggers(b[0].info)]
+    for i, blocks in enumerate(with_codes):
+        name = f"{device}.triggers{i + 1 if i else ''}"
+        events[name], messages = read_triggers(blocks, name)
         notes += messages
     about = dict(recording.metadata)
     if text := "; ".join(filter(None, notes)):

@@ -132,7 +132,7 @@ def readable_file(path: Path) -> Iterator[tuple[Path, list[str]]]:
     for begin, valid in zip(_LIMITS, (b"-1", b"1", b"-32768", b"32767"), strict=True):
         for i in range(n):
             place = slice(256 + n * begin + 8 * i, 256 + n * begin + 8 * i + 8)
-            if _limit(head[place]) is None:
+            if _limit(bytes(head[place])) is None:
                 head[place] = valid.ljust(8)
     if bytes(head) == original:
         yield path, notes

@@ -1,6 +1,6 @@
 """Events from the trigger columns of regular streams, live and from files alike."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -58,22 +58,18 @@ class TriggerDecoder:
         self._columns = [
             _Column(i, channel.name)
             for i, channel in enumerate(self.info.channels)
-            if channel.kind == "stim" and self.info.rate
+            if channel.kind == "stim"
         ]
 
     @property
-    def events(self) -> StreamInfo | None:
-        """The stream of events; None if the stream has no trigger column."""
-        if not self._columns:
-            return None
+    def events(self) -> StreamInfo:
+        """The stream of events."""
         stream = event_stream(self.name, Channel("code"))
         origin, participant = self.info.origin, self.info.participant
         return replace(stream, origin=origin, participant=participant)
 
-    def decode(self, block: Block) -> Events | None:
-        """Return the triggers of the next block; None if the stream has none."""
-        if (stream := self.events) is None:
-            return None
+    def decode(self, block: Block) -> Events:
+        """Return the triggers of the next block."""
         triggers = sorted(
             (row, column.index, code)
             for column in self._columns
@@ -86,7 +82,7 @@ class TriggerDecoder:
         times = np.array([block.times[row] for row, *_ in triggers])
         codes = np.array([[float(code)] for *_, code in triggers]).reshape(-1, 1)
         until = block.complete_until if len(block) else -np.inf
-        return Events(stream, until, times, codes, labels)
+        return Events(self.events, until, times, codes, labels)
 
     def notices(self) -> list[str]:
         """Return the messages about the columns since the last call."""
@@ -129,10 +125,25 @@ def _whole_numbers(values: Array) -> npt.NDArray[np.intp]:
     return np.flatnonzero(near)
 
 
-def read_triggers(
-    blocks: Sequence[Block], name: str
-) -> tuple[Events | None, Iterable[str]]:
-    """Return the triggers in the blocks of a stream, and notes on its columns."""
+def has_triggers(info: StreamInfo) -> bool:
+    """Return whether a regular stream has a trigger column."""
+    return bool(info.rate) and any(c.kind == "stim" for c in info.channels)
+
+
+def trigger_stream(info: StreamInfo) -> str:
+    """Return the name of the triggers in a stream, ``"headset.triggers"``."""
+    return f"{info.name.partition('.')[0]}.triggers"
+
+
+def read_triggers(blocks: Sequence[Block], name: str) -> tuple[Events, list[str]]:
+    """Return the triggers in a stream with trigger columns, and notes on these.
+
+    Parameters
+    ----------
+    blocks
+        The stream.
+    name
+        Name of the stream of events.
+    """
     decoder = TriggerDecoder(blocks[0].info, name)
-    parts = [events for block in blocks if (events := decoder.decode(block))]
-    return (concatenate(parts) if parts else None), decoder.notices()
+    return concatenate([decoder.decode(block) for block in blocks]), decoder.notices()

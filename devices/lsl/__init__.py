@@ -88,7 +88,6 @@ class Inlet(Device):
         default=None, init=False, repr=False, compare=False
     )
     _stamped: TimestampAligner = field(init=False, repr=False, compare=False)
-    _triggers: TriggerDecoder = field(init=False, repr=False, compare=False)
     _clock_offset: float = field(default=0.0, init=False, repr=False, compare=False)
     _compared: float = field(default=0.0, init=False, repr=False, compare=False)
     _last: float = field(default=-np.inf, init=False, repr=False, compare=False)

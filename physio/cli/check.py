@@ -54,7 +54,9 @@ def check(
     from physio.quality.channel_monitor import ChannelMonitor, unfit
     from physio.sinks.channel_status import FILE
 
-    key, rows, notes = "condition", [], []
+    key = "condition"
+    rows: Rows = []
+    notes: list[str] = []
     if source.is_dir() and (source / FILE).is_file():
         figures, key = json.loads((source / FILE).read_text("utf-8"))["streams"], "now"
     else:

@@ -232,6 +232,7 @@ def replay(
     """
     from devices.replay import Replay
     from physio.cli.run_session import RunOptions, run_session
+    from physio.cli.summary import reader_notes
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
 
@@ -246,6 +247,7 @@ def replay(
             view=None if fast else _view,
             about={**about, "replayed": path.name},
             calibrations=calibration,
+            notes=reader_notes(recording),
         )
         outcome = run_session(file, [Replay(recording, clock)], clock, folder, options)
     _finish(outcome, json_path)

@@ -29,6 +29,7 @@ MISSING_RATIO: Final = 8
 """... and greatest ratio of missing to present values beyond it."""
 
 
+_BACK: Final = 1.0  # s by which blocks of a stream may overlap
 _MILLISECONDS: Final = 1e11  # Unix seconds in the year 5138; milliseconds in 1973
 
 
@@ -88,6 +89,11 @@ def _extents(blocks: Sequence[Block]) -> list[Extent]:
         begin, end = float(block.times[0]), block.complete_until
         if not np.isfinite(begin) or not np.isfinite(end):
             raise ValueError(f"a time of {name} is no finite number")
+        if parts and begin < parts[-1].end - _BACK:
+            raise ValueError(
+                f"the times of {name} go back by {duration_text(parts[-1].end - begin)}"
+                "; correct its clock"
+            )
         if parts and begin - parts[-1].end <= LONGEST_GAP:
             parts[-1] = parts[-1]._replace(end=max(end, parts[-1].end))
         else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
+from xml.etree import ElementTree
 
 import numpy as np
 import pyxdf
@@ -23,10 +24,12 @@ from physio.io.channel_kinds import STREAM_TYPES, slug
 from physio.io.stream_header import (
     StreamHeader,
     clean_xml,
+    decode_xml,
     parse_xml,
     read_header,
     stream_type,
 )
+from physio.io.triggers import has_triggers, read_triggers, trigger_stream
 from physio.io.xdf.chunks import Chunk, Tag, UnreadableError, measure
 from physio.io.xdf.chunks import chunk as encode
 from physio.io.xdf.clock_offsets import (
@@ -40,6 +43,7 @@ from physio.io.xdf.clock_offsets import (
 from physio.io.xdf.common_clock import common_clock
 from physio.io.xdf.valid_chunks import WIDTHS
 
+_FORMAT: Final = re.compile("<channel_format>[^<]*")
 _MARKERS: Final = STREAM_TYPES["markers"]
 _EXACT: Final = 2**53  # largest whole number below which each has its own float
 _NONE: Final[frozenset[int]] = frozenset()
@@ -71,7 +75,8 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     """
     count = _check(chunks)
     participant = _participant(path)
-    headers = _headers(chunks, participant, set())
+    taken: set[str] = set()
+    headers = _headers(chunks, participant, taken)
     file = _load(raw, chunks, headers, count)
     warnings = file.notes
     streams_out: dict[str, tuple[Block, ...]] = {}
@@ -92,6 +97,10 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
         session = session_span(file.offsets, file.regular(headers), number)
         streams_out[info.name], messages = _blocks(header, stream, session)
         warnings += messages
+        if has_triggers(info):
+            name = _unique(trigger_stream(info), taken)
+            events[name], messages = read_triggers(streams_out[info.name], name)
+            warnings += messages
     about = {
         "source": path.name,
         "participant": participant,
@@ -114,7 +123,7 @@ def _check(chunks: Sequence[Chunk]) -> int:
         if chunk.tag == Tag.STREAM_HEADER:
             xml = parse_xml(bytes(chunk.content))
             channels = int(xml.findtext("channel_count", ""))
-            kind = xml.findtext("channel_format", "")
+            kind = _format(xml)
             if channels < 0 or kind not in _WIDTHS:
                 raise UnreadableError(
                     f"the stream {xml.findtext('name')!r} has {channels} channels of "
@@ -177,9 +186,10 @@ def _load(
         streams, _ = _pyxdf(_readable(raw, chunks, without), synchronize=True)
     # pyxdf takes samples away that a footer does not count, where the last measurement
     # of the clocks looks wrong. They are real: stay with the stamps as they are.
-    if any(len(s["time_stamps"]) != len(stamps[i]) for i, s in streams.items()):
+    times = _times(streams)
+    if any(len(times[i]) != len(stamps[i]) for i in times):
         streams, _ = _pyxdf(_readable(raw, chunks), synchronize=False)
-    times = {i: np.asarray(s["time_stamps"], np.float64) for i, s in streams.items()}
+        times = _times(streams)
     times |= {i: corrected(stamps[i], g) for i, g in groups.items() if len(g) > 1}
     units = _units(stamps, headers)
     times |= {i: stamps[i] * unit for i, unit in units.items()}
@@ -192,6 +202,11 @@ def _load(
     usable = {i: [o for group in g for o in group] for i, g in groups.items()}
     notes = _time_notes(headers, offsets, usable, units, moved)
     return _Streams(loaded, usable, notes)
+
+
+def _times(streams: Mapping[int, dict[str, Any]]) -> dict[int, Array]:
+    """Return the stamps of pyxdf's streams."""
+    return {i: np.asarray(s["time_stamps"], np.float64) for i, s in streams.items()}
 
 
 def _are_steady(offsets: Mapping[int, Sequence[ClockOffset]]) -> bool:
@@ -392,9 +407,10 @@ def _readable(raw: bytes, chunks: Sequence[Chunk], without: Set[int] = _NONE) ->
         done = chunks[i + 1].at if i + 1 < len(chunks) else len(raw)
         if i in without:
             continue
-        text = bytes(current.content).decode("utf-8", "replace")
+        text = decode_xml(bytes(current.content))
         cleaned = _RATE.sub(_rate, clean_xml(text))
-        if cleaned == text:
+        cleaned = _FORMAT.sub(lambda match: match[0].lower(), cleaned)
+        if cleaned.encode() == bytes(current.content):
             parts.append(raw[current.at : done])
         else:
             parts.append(encode(Tag.STREAM_HEADER, cleaned.encode(), current.stream))
@@ -404,6 +420,11 @@ def _readable(raw: bytes, chunks: Sequence[Chunk], without: Set[int] = _NONE) ->
 def _rate(element: re.Match[str]) -> str:
     """Return a nominal rate that pyxdf can read: 0 for none."""
     return element[0] if (element[1] or "").strip() else _NO_RATE
+
+
+def _format(xml: ElementTree.Element) -> str:
+    """Return the format of the samples; some programs write ``Float32``."""
+    return xml.findtext("channel_format", "").strip().lower()
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -159,7 +159,10 @@ class _Run:
             for item in session:
                 observers.take(item)
         figures = self._figures(summary, time.perf_counter() - began)
-        self._describe(**figures)
+        try:
+            self._describe(**figures)
+        except OSError as error:
+            figures["faults"].append(f"the session is not described: {error}")
         return SessionOutcome(self.folder, session.ended, figures)
 
     def _plan(self, streams: Sequence[StreamInfo]) -> PipelineConfig:
@@ -190,6 +193,7 @@ class _Run:
     def _describe(self, **figures: Any) -> None:
         """Write the description of the session into its folder."""
         about = {**self.about, **figures}
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         session_folder.describe(self.folder, self.resolved, **about)
 
     def _announce_pages(self, view: View | None) -> None:
@@ -204,6 +208,9 @@ class _Run:
         session = self.session
         faults = [*session.faults, *(f for s in self.sinks for f in s.faults())]
         unused = unused_chains(session.plan, session.engine.origin)
+        unwritten = Counter[str]()
+        for sink in self.sinks:
+            unwritten.update(sink.unwritten())
         return {
             "streams": [
                 {
@@ -211,6 +218,7 @@ class _Run:
                     "rate": float(h.info.rate),
                     "samples": h.samples,
                     "lost": h.lost,
+                    "not_recorded": unwritten[name],
                 }
                 for name, h in session.health.items()
             ],

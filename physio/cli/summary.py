@@ -18,6 +18,7 @@ def session_lines(figures: Mapping[str, Any]) -> list[str]:
     """Return lines on samples, estimates and the reasons for missing ones."""
     lines = [
         f"{s['name']}: {s['samples']} samples at {s['rate']:g} Hz, {s['lost']} lost"
+        + (f", {s['not_recorded']} not recorded" if s.get("not_recorded") else "")
         for s in figures["streams"]
     ]
     for participant, estimates in figures.get(

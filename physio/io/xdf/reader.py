@@ -59,6 +59,8 @@ def read(path: Path | str) -> Recording:
     """
     path = Path(path)
     raw = read_bytes(path, "XDF")
+    if not raw:
+        raise ValueError(f"{path} is empty (0 bytes): nothing was recorded in it")
     try:
         saved = recover(raw) or _walk_chunks(raw)
         about = recording_metadata(saved.chunks)

@@ -71,6 +71,8 @@ def repair(path: Path | str, out: Path | str | None = None) -> Repaired:
     raw = read_bytes(path, "XDF")
     if out.resolve() == path.resolve():
         raise ValueError(f"the repaired file must be another one than {path}")
+    if not raw:
+        raise ValueError(f"{path} is empty (0 bytes): nothing was recorded in it")
     if not MAGIC.startswith(raw[:4]) and BOUNDARY not in raw:
         raise ValueError(f"cannot repair {path}: it does not begin with 'XDF:'")
     saved = recover(raw)

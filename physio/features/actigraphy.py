@@ -46,14 +46,16 @@ class Actigraphy(Stage):
         Time from one output to the next (s).
     min_valid
         Proportion of a window's samples that must be present.
+    axes
+        Names of the three channels, in g; their order does not matter.
 
     Notes
     -----
-    Reads the three channels named ``acc.x``, ``acc.y`` and ``acc.z``, in g. If the mean
-    magnitude over ``window`` s differs from gravity, below 0.5 or above 2 g, the sensor
-    is dead or saturated and both outputs are missing (poor quality; ours). The activity
-    follows the mean amplitude deviation of [1]_, with the root mean square deviation in
-    place of the mean absolute one, and 10 s in place of 6. No delay is added.
+    If the mean magnitude over ``window`` s differs from gravity, below 0.5 or above 2
+    g, the sensor is dead or saturated and both outputs are missing (poor quality;
+    ours). The activity follows the mean amplitude deviation of [1]_, with the root mean
+    square deviation in place of the mean absolute one, and 10 s in place of 6. No delay
+    is added.
 
     activity = sqrt(mean((abs(a) - mean(abs(a)))^2)). Shape (n, channels) to (m, 2).
     These are the deviations from [1]_.
@@ -69,6 +71,7 @@ class Actigraphy(Stage):
     past: float = 60.0
     step: float = 0.25
     min_valid: float = 0.5
+    axes: tuple[str, ...] = ("acc.x", "acc.y", "acc.z")
 
     def output_info(self, info: StreamInfo) -> StreamInfo:
         """Return ``activity`` and ``posture``."""
@@ -90,10 +93,15 @@ class Actigraphy(Stage):
     def initial_state(self, info: StreamInfo) -> AxisWindows:
         """Return empty windows."""
         picks = []
-        for name in ("acc.x", "acc.y", "acc.z"):
+        if len(set(self.axes)) != 3:
+            raise ValueError(
+                f"movement of {info.name!r} needs three axes, not "
+                f"{self._axes or 'none'}"
+            )
+        for name in self.axes:
             if name not in info.names:
                 raise ValueError(
-                    f"movement needs acc.x, acc.y and acc.z, but {info.name!r} has no "
+                    f"movement needs {self._axes}, but {info.name!r} has no "
                     f"{name!r}; it has {', '.join(info.names)}"
                 )
             picks.append(info.names.index(name))
@@ -104,6 +112,10 @@ class Actigraphy(Stage):
         widths = (self.window, self.past)
         windows = panes(info, widths, self.step, self.min_valid, columns=4)
         return AxisWindows(windows, np.array(picks))
+
+    @property
+    def _axes(self) -> str:
+        return " and ".join(filter(None, (", ".join(self.axes[:-1]), *self.axes[-1:])))
 
     def process(self, state: AxisWindows, x: Array) -> Array:
         """Take in ``x``; return the outputs now due."""

@@ -1,12 +1,9 @@
-"""Default pipeline: the chains and the experts that suit the streams of a session."""
+"""Default pipeline: the experts that suit the chains of a session."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
-import physio.assets
-from physio import config
 from physio.core.aligner import aligned_info
 from physio.core.block import Origin, StreamInfo
 from physio.core.events import is_point
@@ -17,45 +14,10 @@ from physio.inference.forecast import trace_column
 from physio.inference.montage_adaptation import read
 from physio.models import model_card
 from physio.online.engine import ChainConfig, PipelineConfig
-
-CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
-"""File of the shipped chains, with the stages for each kind of channel."""
+from physio.online.shipped_chains import device_name
 
 PUBLISHED: Final = "published-"
 """Prefix of the names of weights that were trained on published effects."""
-
-
-def default_chains(
-    streams: Iterable[StreamInfo], on_demand: Collection[str] = ()
-) -> dict[str, Any]:
-    """Return the tables of the chains that suit ``streams``.
-
-    Parameters
-    ----------
-    streams
-        The streams of the devices.
-    on_demand
-        Names of the chains to include among those marked ``on_demand`` in `CHAINS`.
-
-    Returns
-    -------
-    dict
-        Chains by name. Further streams of a kind are numbered, ``eda``, ``eda2``, with
-        those of devices that measure skin conductance first. If several participants
-        wear devices, each has separate chains, ``p1.eda``, ``p2.eda``, and streams
-        without a participant are not read.
-    """
-    streams = tuple(streams)
-    codes = dict.fromkeys(i.participant for i in streams if i.rate and i.participant)
-    if len(codes) < 2:
-        return _participant_chains(streams, on_demand)
-    chains: dict[str, Any] = {}
-    for code in codes:
-        worn = [info for info in streams if info.participant == code]
-        for chain, table in _participant_chains(worn, on_demand).items():
-            key = PipelineConfig.key(code, chain)
-            chains[key] = {**table, "participant": code}
-    return chains
 
 
 def on_demand_chains(estimator: Any) -> set[str]:
@@ -122,7 +84,7 @@ def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> lis
     experts = [expert for estimator in estimators for expert in estimator.experts]
     read_chains = {c for e in experts for c in e.features or _chains(e.weights)}
     sentences = [
-        f"{name} ({chain.stream}): no shipped or named weights read these features"
+        f"{name} ({chain.stream}): {_not_read(name)}"
         for name, chain in plan.chains.items()
         if name not in read_chains
     ]
@@ -136,24 +98,6 @@ def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> lis
         for expert in estimator.experts
         if _is_demo(expert)
     ]
-
-
-def _participant_chains(
-    streams: Sequence[StreamInfo], on_demand: Collection[str]
-) -> dict[str, Any]:
-    """Return the tables of the chains for the streams of one participant."""
-    shipped = config.read(CHAINS)
-    with_eda = {_device(i) for i in streams if any(c.kind == "gsr" for c in i.channels)}
-    chains: dict[str, Any] = {}
-    for info in sorted(streams, key=lambda i: _device(i) not in with_eda):
-        for name, table in shipped.items():
-            if table.get("on_demand") and name not in on_demand:
-                continue
-            if info.rate and _reads(table, info):
-                numbered = (f"{name}{i or ''}" for i in (0, *range(2, 100)))
-                key = next(n for n in numbered if n not in chains)
-                chains[key] = {"stream": info.name, "stages": _stages(table, info)}
-    return chains
 
 
 def _chain_outputs(
@@ -199,6 +143,18 @@ def _default_expert(
     return expert
 
 
+def _not_read(chain: str) -> str:
+    """Return the reason for which no weights read a chain."""
+    for name in model_card.shipped_names():
+        if name.startswith(PUBLISHED) or chain not in _chains(name)[:1]:
+            continue
+        try:
+            model_card.load(name).model_class()
+        except ValueError as error:  # a package of an extra is not installed
+            return f"no estimate, as {error}"
+    return "no shipped or named weights read these features"
+
+
 def _estimators(stage: Stage) -> list[Estimator]:
     """Return the estimators in a stage: itself, or those of a chain."""
     if isinstance(stage, Estimator):
@@ -225,26 +181,4 @@ def _trace(name: str) -> str:
 
 
 def _on_same_body_part(a: StreamInfo, b: StreamInfo) -> bool:
-    return _device(a) == _device(b) or bool(a.site and a.site == b.site)
-
-
-def _device(info: StreamInfo) -> str:
-    return info.name.partition(".")[0]
-
-
-def _stages(table: Mapping[str, Any], info: StreamInfo) -> list[Any]:
-    """Return a chain's stages; for a chain of one channel, the first suitable one."""
-    suiting = [c.name for c in info.channels if c.kind in table["kinds"]]
-    if not table.get("single") or len(suiting) == 1:
-        return list(table["stages"])
-    select = {
-        "use": "physio.dsp.select_channels:SelectChannels",
-        "channels": suiting[:1],
-    }
-    return [select, *table["stages"]]
-
-
-def _reads(table: Mapping[str, Any], info: StreamInfo) -> bool:
-    return not info.name.endswith(".truth") and any(
-        c.kind in table["kinds"] and c.unit in table["units"] for c in info.channels
-    )
+    return device_name(a) == device_name(b) or bool(a.site and a.site == b.site)

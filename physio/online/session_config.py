@@ -15,12 +15,9 @@ from physio.core.protocols import Clock, Device, Sink
 from physio.core.recording import Recording
 from physio.core.stage import Chain, Stage
 from physio.inference.estimator import Estimator
-from physio.online.default_pipeline import (
-    default_chains,
-    default_estimator,
-    on_demand_chains,
-)
+from physio.online.default_pipeline import default_estimator, on_demand_chains
 from physio.online.engine import ChainConfig, PipelineConfig
+from physio.online.shipped_chains import default_chains
 
 XDF: Final = "physio.sinks.xdf:Xdf"
 EXAMPLE: Final = {"devices": "devices.board:Board", "sinks": XDF}

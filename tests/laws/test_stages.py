@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import physio
 from physio.core.block import Array, StreamInfo
 from physio.core.stage import Chain, Fork, MaskBadSamples, OutputSchedule, Stage, State
+from physio.dsp.interpolate import Interpolate
 from physio.testing.example_streams import EXAMPLES
 from physio.testing.stage_laws import StageLaws, check_value
 
@@ -94,7 +95,8 @@ def cases() -> list[tuple[Stage, StreamInfo]]:
         if not pairs:
             raise ValueError(f"no example stream suits {stage}")
         found += pairs
-    return found
+    slow = replace(EXAMPLES[2], name="example.slow_eda", rate=Fraction("3.99"))
+    return [*found, (Interpolate(), slow)]
 
 
 CASES = cases()

@@ -21,10 +21,11 @@ from physio.core.recording import computed
 from physio.core.stage import Chain, Stage, State
 from physio.io import xdf
 from physio.io.anonymize import anonymize
-from physio.online.default_pipeline import default_chains, unused_chains
+from physio.online.default_pipeline import unused_chains
 from physio.online.engine import ChainConfig, Engine, PipelineConfig, run
 from physio.online.session import MARKERS, Session
 from physio.online.session_config import SessionConfig
+from physio.online.shipped_chains import default_chains
 from physio.sinks.jsonl import JsonLines
 from physio.sinks.parquet import ParquetTables
 from physio.sinks.xdf import Xdf

@@ -12,13 +12,14 @@ import tomli_w
 from physio.core.block import Channel, Origin, StreamInfo
 from physio.core.recording import Recording
 from physio.inference.estimator import Estimator
-from physio.online.default_pipeline import default_chains, unused_chains
+from physio.online.default_pipeline import unused_chains
 from physio.online.session_config import (
     SessionConfig,
     SessionSettings,
     read,
     recorded,
 )
+from physio.online.shipped_chains import default_chains
 
 
 def info(name: str, rate: int, *channels: Channel, site: str = "") -> StreamInfo:

@@ -175,7 +175,7 @@ class Writer:
 
     @property
     def has_name(self) -> bool:
-        """Whether the file still has its name: see `physio.core.output_file`."""
+        """True while the file has its name: see `physio.core.output_file`."""
         return self._file is not None and has_name(self._file, self.path)
 
     def move(self, path: Path) -> None:

@@ -1,0 +1,262 @@
+"""Shipped chains: stages by kind of channel, fitted to the streams of a session."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import physio.assets
+from physio import config
+from physio.core.block import Channel, StreamInfo
+from physio.core.stage import Chain
+from physio.features.eeg.differential_entropy import BANDS
+from physio.online.engine import PipelineConfig
+
+CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
+"""File of the shipped chains, with the stages for each kind of channel."""
+
+_ACTIGRAPHY: Final = "physio.features.actigraphy:Actigraphy"
+_ENTROPY: Final = "physio.features.eeg.differential_entropy:DifferentialEntropy"
+_AXES: Final = ("acc.x", "acc.y", "acc.z")
+_STEPS: Final = (0.25, 0.5, 1.0)  # s, from one movement to the next
+
+Table = Mapping[str, Any]
+
+
+class FittedChain(NamedTuple):
+    """A shipped chain for one stream: its stages, or none with the reason in `note`.
+
+    ``note`` is a sentence on what of the stream is not computed; empty if all is.
+    """
+
+    name: str
+    stream: StreamInfo
+    stages: list[Any]
+    note: str
+
+
+def default_chains(
+    streams: Iterable[StreamInfo], on_demand: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the tables of the chains that suit ``streams``.
+
+    A chain that cannot run on a stream is omitted, and all others remain: see
+    `chain_notes`.
+
+    Parameters
+    ----------
+    streams
+        The streams of the devices.
+    on_demand
+        Names of the chains to include among those marked ``on_demand`` in `CHAINS`.
+
+    Returns
+    -------
+    dict
+        Chains by name. Further streams of a kind are numbered, ``eda``, ``eda2``, with
+        those of devices that measure skin conductance first. If several participants
+        wear devices, each has separate chains, ``p1.eda``, ``p2.eda``, and streams
+        without a participant are not read.
+    """
+    chains: dict[str, Any] = {}
+    for code, worn in _by_participant(tuple(streams)).items():
+        for fitted in _numbered(fitted_chains(worn, on_demand)):
+            table = {"stream": fitted.stream.name, "stages": fitted.stages}
+            key = PipelineConfig.key(code, fitted.name)
+            chains[key] = {**table, "participant": code} if code else table
+    return chains
+
+
+def chain_notes(streams: Iterable[StreamInfo]) -> dict[str, list[str]]:
+    """Return, by stream, a sentence on each part that no default chain computes."""
+    streams = tuple(streams)
+    notes: dict[str, list[str]] = defaultdict(list)
+    groups = _by_participant(streams)
+    worn = {info.name for infos in groups.values() for info in infos}
+    for info in streams:
+        if info.rate and info.name not in worn:
+            notes[info.name].append(
+                "it has no participant, and the session has several: set the "
+                "participant of its device"
+            )
+    for infos in groups.values():
+        for fitted in fitted_chains(infos):
+            if fitted.note:
+                notes[fitted.stream.name].append(f"{fitted.name}: {fitted.note}")
+        for info in infos:
+            if reason := _unread(info):
+                notes[info.name].append(reason)
+    return dict(notes)
+
+
+def fitted_chains(
+    streams: Sequence[StreamInfo], on_demand: Collection[str] = ()
+) -> Iterator[FittedChain]:
+    """Yield each shipped chain for each stream whose kind and unit it reads."""
+    shipped = config.read(CHAINS)
+    with_eda = {
+        device_name(i) for i in streams if any(c.kind == "gsr" for c in i.channels)
+    }
+    for info in sorted(streams, key=lambda i: device_name(i) not in with_eda):
+        for name, table in shipped.items():
+            if table.get("on_demand") and name not in on_demand:
+                continue
+            if info.rate and not _is_truth(info) and _suitable(table, info):
+                yield _fitted(name, table, info)
+
+
+def device_name(info: StreamInfo) -> str:
+    """Return the name of the device that sends a stream."""
+    return info.name.partition(".")[0]
+
+
+def _by_participant(
+    streams: tuple[StreamInfo, ...],
+) -> dict[str, tuple[StreamInfo, ...]]:
+    """Return the streams of each participant; all under ``""`` with fewer than two."""
+    codes = dict.fromkeys(i.participant for i in streams if i.rate and i.participant)
+    if len(codes) < 2:
+        return {"": streams}
+    return {c: tuple(i for i in streams if i.participant == c) for c in codes}
+
+
+def _numbered(chains: Iterable[FittedChain]) -> Iterator[FittedChain]:
+    """Yield the chains that can run, each with a name of its own."""
+    names: set[str] = set()
+    for chain in chains:
+        if chain.stages:
+            numbers = (f"{chain.name}{i}" for i in count(2))
+            name = chain.name if chain.name not in names else next(
+                n for n in numbers if n not in names
+            )  # fmt: skip
+            names.add(name)
+            yield chain._replace(name=name)
+
+
+def _fitted(name: str, table: Table, info: StreamInfo) -> FittedChain:
+    """Return a chain with the stages that suit the rate and channels of a stream."""
+    channels = _suitable(table, info)
+    if table.get("single"):
+        channels = channels[:1]
+    lowest = table.get("above", {}).get(channels[0].kind, 0.0)
+    if info.rate <= lowest:
+        return FittedChain(
+            name,
+            info,
+            [],
+            f"{info.name} has {float(info.rate):g} samples/s, and more than "
+            f"{lowest:g} are needed: send it at a higher rate",
+        )
+    stages, note = [dict(stage) for stage in table["stages"]], ""
+    if (slow := table.get("interpolated", 0.0)) > info.rate:
+        # A mask of bad samples belongs before it, at the rate of the sensor.
+        first = int("MaskBadSamples" in stages[0]["use"])
+        use = "physio.dsp.interpolate:Interpolate"
+        stages.insert(first, {"use": use, "rate": slow})
+    for i, stage in enumerate(stages):
+        if stage["use"] == _ENTROPY:
+            stages[i], note = _with_bands(stage, info)
+        elif stage["use"] == _ACTIGRAPHY:
+            stages[i], note = _with_axes(stage, info, channels)
+    others = [c.name for c in info.channels if c not in channels]
+    if others and name != "motion":
+        names = [c.name for c in channels]
+        use = "physio.dsp.select_channels:SelectChannels"
+        stages.insert(0, {"use": use, "channels": names})
+    if reason := _refusal(stages, info):
+        return FittedChain(name, info, [], reason)
+    alike = [c.name for c in _suitable(table, info) if c not in channels]
+    if alike:
+        note = f"{', '.join(alike)} not read: one channel is, {channels[0].name}"
+    return FittedChain(name, info, stages, note)
+
+
+def _with_bands(stage: Table, info: StreamInfo) -> tuple[dict[str, Any], str]:
+    """Return the entropy of the bands that lie below half the sampling rate."""
+    bands = [band for band in BANDS if 2 * band[2] < info.rate]
+    if len(bands) == len(BANDS):
+        return dict(stage), ""
+    lost = ", ".join(f"{n} ({lo:g}-{hi:g} Hz)" for n, lo, hi in BANDS[len(bands) :])
+    note = (
+        f"without {lost}, as {info.name} has {float(info.rate):g} samples/s: more than "
+        f"{2 * BANDS[-1][2]:g} are needed for all bands"
+    )
+    return {**stage, "bands": [list(band) for band in bands]}, note
+
+
+def _with_axes(
+    stage: Table, info: StreamInfo, channels: Sequence[Channel]
+) -> tuple[dict[str, Any], str]:
+    """Return the movement of three axes, or the deviation of each of fewer."""
+    step = next((s for s in _STEPS if info.rate * s >= 1), _STEPS[-1])
+    pace = {"step": step} if step != _STEPS[0] else {}
+    axes = _axes([c.name for c in channels])
+    if axes == _AXES:
+        return {**stage, **pace}, ""
+    if axes:
+        return {**stage, **pace, "axes": list(axes)}, ""
+    names = ", ".join(c.name for c in channels)
+    use = "physio.dsp.window:Window"
+    note = (
+        f"the standard deviation of {names} over 10 s; activity and posture need "
+        f"three axes in g: name them {', '.join(_AXES)}"
+    )
+    return {"use": use, "statistics": ["deviation"], **pace}, note
+
+
+def _axes(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the three axes of one accelerometer; none if uncertain."""
+    if set(_AXES) <= set(names):
+        return _AXES
+    if len(names) == 3:
+        return tuple(names)
+    ends = [[n for n in names if n.lower().endswith(axis)] for axis in "xyz"]
+    return tuple(n[0] for n in ends) if all(len(n) == 1 for n in ends) else ()
+
+
+def _refusal(stages: Sequence[Any], info: StreamInfo) -> str:
+    """Return the reason why the stages cannot run on a stream; empty if they can."""
+    try:
+        built = [config.build(stage, "chains.toml") for stage in stages]
+        chain = Chain(tuple(built))
+        chain.output_info(info)
+        chain.schedule(info)
+    except Exception as error:  # the other chains of the session are independent
+        return f"{error}" or type(error).__name__
+    return ""
+
+
+def _suitable(table: Table, info: StreamInfo) -> list[Channel]:
+    """Return the channels of a stream that a chain reads."""
+    kinds, units = table["kinds"], table["units"]
+    return [c for c in info.channels if c.kind in kinds and c.unit in units]
+
+
+def _is_truth(info: StreamInfo) -> bool:
+    return info.name.endswith(".truth")
+
+
+def _unread(info: StreamInfo) -> str:
+    """Return the reason why channels of a stream suit no chain; empty if all do."""
+    if not info.rate:
+        return ""
+    if _is_truth(info):
+        return "the ground truth of a simulation is not an input"
+    shipped = [t for t in config.read(CHAINS).values() if not t.get("on_demand")]
+    reasons = []
+    for channel in info.channels:
+        if any(_suitable(t, info.with_channels(None, channel)) for t in shipped):
+            continue
+        units = [u for t in shipped if channel.kind in t["kinds"] for u in t["units"]]
+        unit = "no unit" if channel.unit in {"", "1"} else channel.unit
+        reasons.append(
+            f"{channel.name} ({channel.kind}, {unit}) not read: "
+            + (
+                f"{channel.kind} is read in {' or '.join(dict.fromkeys(units))}"
+                if units
+                else "no chain reads this kind"
+            )
+        )
+    more = f"; and {len(reasons) - 4} more channels" if len(reasons) > 5 else ""
+    return "; ".join(reasons[: 4 if more else 5]) + more

@@ -167,7 +167,10 @@ class _Run:
             for item in session:
                 observers.take(item)
         figures = self._figures(summary, table, time.perf_counter() - began)
-        self._describe(**figures)
+        try:
+            self._describe(**figures)
+        except OSError as error:
+            figures["faults"].append(f"the session is not described: {error}")
         return SessionOutcome(self.folder, session.ended, figures)
 
     def _plan(self, streams: Sequence[StreamInfo]) -> PipelineConfig:
@@ -198,6 +201,7 @@ class _Run:
     def _describe(self, **figures: Any) -> None:
         """Write the description of the session into its folder."""
         about = {**self.about, **figures}
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         session_folder.describe(self.folder, self.resolved, **about)
 
     def _announce_pages(self, view: View | None) -> None:
@@ -216,8 +220,10 @@ class _Run:
         unused = unused_chains(session.plan, session.engine.origin)
         notes = chain_notes(session.streams) if self.config.computes else {}
         chains = {key: chain.stream for key, chain in session.plan.chains.items()}
+        streams = table.rows(chains, notes)
+        self._add_losses(streams)
         return {
-            "streams": table.rows(chains, notes),
+            "streams": streams,
             **_durations(session, taken),
             **summary.estimates(),
             "ended": session.ended,
@@ -226,6 +232,19 @@ class _Run:
             "notes": [*unused, *_unplaced(session), *self.notes],
             "reports": summary.reports(),
         }
+
+    def _add_losses(self, streams: list[dict[str, Any]]) -> None:
+        """Add the number of samples that are not in the recording to each stream."""
+        lost = Counter[str]()
+        for sink in self.sinks:
+            lost.update(sink.unwritten())
+        for row in streams:
+            row["not_recorded"] = n = lost[row["name"]]
+            if n:
+                row["faults"] = [
+                    *row["faults"],
+                    f"{n} of {row['samples']} samples are not in the recording",
+                ]
 
 
 class _Observers:

@@ -12,6 +12,8 @@ from physio.core.block import Array, Block, StreamInfo
 ALWAYS_VARYING: Final = ("eeg", "ecg", "eog", "emg", "bio", "resp")
 """Kinds of channel that are never constant on a body: a constant one is flat."""
 
+_BURST: Final = 1.0  # s of samples that may arrive at once in normal operation
+
 
 class BlockArrival(NamedTuple):
     """Arrival of a block: time (s), samples in it, samples lost before it."""
@@ -68,6 +70,8 @@ class StreamStats:
     lost: int = field(default=0, init=False)
     newest_time: float = field(default=float("nan"), init=False)
     silent: bool = field(default=False, init=False)
+    skipped: bool = field(default=False, init=False)
+    """True if the samples before the next block were not shown, and not lost."""
     _arrivals: deque[BlockArrival] = field(
         default_factory=deque, init=False, repr=False
     )
@@ -77,6 +81,8 @@ class StreamStats:
 
     def take(self, block: Block, now: float) -> int:
         """Add a block that arrived at ``now`` (s); return samples lost before it."""
+        if self.skipped:
+            self.samples, self.skipped = block.start - self.lost, False
         lost = block.start - (self.samples + self.lost)
         if len(block):
             self.newest_time, self.silent = block.complete_until, False
@@ -104,9 +110,16 @@ class StreamStats:
         """Return the measured sampling rate (Hz); NaN with too few blocks.
 
         Computed from arrival times: samples after the first block, divided by the time
-        since that block, so that large blocks do not make the rate jump.
+        since that block, so that large blocks do not make the rate jump. Samples that
+        were waiting, as at the start, are no rate: the blocks up to the last one that
+        is longer than the time since the previous block allows are left out.
         """
         arrivals = [c for c in self._arrivals if c.n and c.time > now - self.recent]
+        for i in range(len(arrivals) - 1, 0, -1):
+            since = arrivals[i].time - arrivals[i - 1].time
+            if arrivals[i].n / float(self.info.rate) > 2 * since + _BURST:
+                arrivals = arrivals[i:]
+                break
         if self.silent or (self.samples and not arrivals):
             return 0.0
         if len(arrivals) < 2 or arrivals[-1].time <= arrivals[0].time:

@@ -100,6 +100,8 @@ class Terminal(View):
         Time between two redraws (s).
     plainly
         Time between two plain lines (s).
+    session_time
+        Session clock (s), for the times of keys; by default the time of the last item.
     """
 
     streams: Iterable[StreamInfo] = ()
@@ -109,9 +111,12 @@ class Terminal(View):
     tick: Callable[[], float] = time.monotonic
     every: float = 0.2
     plainly: float = 10.0
+    session_time: Callable[[], float] | None = None
     state: TerminalState = field(init=False)
     notice: str = field(default="", init=False)
     """A line that stays visible."""
+    progress: str = field(default="", init=False)
+    """State of a computation that is behind."""
     _screen: Screen = field(init=False)
     _due: float = field(default=-np.inf, init=False)
     _latency: Sequence[float] = field(default=(), init=False, repr=False)
@@ -200,7 +205,19 @@ class Terminal(View):
         """
         if not self._screen.is_live:
             return []
-        return self._screen.keyboard.commands(self.state.now)
+        now = self.state.now if self.session_time is None else self.session_time()
+        return self._screen.keyboard.commands(now)
+
+    def report_progress(self, line: str) -> None:
+        """Show the state of the computation; without a full screen, print it."""
+        self.progress = line
+        if line and not self._screen.is_live:
+            self._print(line)
+
+    def skip(self) -> None:
+        """Count no losses before the next block of each stream."""
+        for stats in self.state.stats.values():
+            stats.skipped = True
 
     def screen(self) -> TerminalLayout:
         """Return the layout of the present state."""
@@ -220,7 +237,7 @@ class Terminal(View):
             latency_ms=_percentiles(self._latency),
             listening=keyboard.listening,
             entry=keyboard.keys.entry,
-            notice=self.notice,
+            notice="  ".join(filter(None, (self.progress, self.notice))),
             # Set here, because `rich` does not pass it to the content of a screen.
             height=self._screen.height,
         )

@@ -38,8 +38,8 @@ from physio.online.session_config import SessionConfig
 from physio.online.shipped_chains import chain_notes
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import ChannelStatusFile
-from physio.view.background import BackgroundView
 from physio.view.dashboard.sink import Dashboard
+from physio.view.threaded_view import ThreadedView
 
 OWN_METADATA: Final = ("begin", "config", "ended", "warnings")
 """Metadata that each session writes anew."""
@@ -195,7 +195,7 @@ class _Run:
             if self.fast:
                 yield _Display(session, view)
                 return
-            with BackgroundView(
+            with ThreadedView(
                 view,
                 session.clock,
                 lambda: _latencies(session),
@@ -298,7 +298,7 @@ class _Display:
         self._view.tell(line)
 
 
-_Shown = BackgroundView | _Display
+_Shown = ThreadedView | _Display
 
 
 def _latencies(session: Session) -> list[float]:

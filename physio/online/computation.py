@@ -39,6 +39,8 @@ class Computation:
         See `physio.online.engine.Engine`.
     clock
         The session clock.
+    faults
+        List to which sentences on failures are added.
     """
 
     def __init__(
@@ -47,13 +49,13 @@ class Computation:
         streams: Sequence[StreamInfo],
         begin: float,
         clock: Clock,
+        faults: list[str],
     ) -> None:
         self.engine: Engine | None = None
         """The engine, once it is ready."""
-        self.faults: list[str] = []
-        """Sentences on failures of the computation."""
         self.times: deque[float] = deque(maxlen=100_000)
         """Time from an item to the estimates computed from it (s)."""
+        self._faults = faults
         self._clock, self._is_live = clock, isinstance(clock, WallClock)
         self._queue: deque[tuple[float, Item]] = deque()
         self._bytes, self._stopped, self._budget = 0, False, SLICE
@@ -128,7 +130,7 @@ class Computation:
             items = self.engine.push(item)
             taken = time.perf_counter() - began
             self._budget -= taken
-            self.faults += [x for i in items if i.info == STATUS for x in _labels(i)]
+            self._faults += [x for i in items if i.info == STATUS for x in _labels(i)]
             if any(recording.computed(i.info.name) == "estimates" for i in items):
                 self.times.append(taken)
             yield from items
@@ -169,14 +171,14 @@ class Computation:
 
     def _take_engine(self, engine: Engine) -> None:
         self.engine = engine
-        self.faults += engine.notices
+        self._faults += engine.notices
         self._notices += engine.notices
 
     def _stop(self, fault: str) -> None:
         self._stopped = True
         self._queue.clear()
         self._bytes = 0
-        self.faults.append(fault)
+        self._faults.append(fault)
         self._notices.append(fault)
 
 

@@ -246,7 +246,7 @@ def send(folder: Path, text: str) -> None:
         If no session runs there.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-        _send(out, folder, encode(Command("mark", 0.0, text)))
+        _send(out, folder, encode(decode(text, 0.0)))
 
 
 def _send(out: socket.socket, folder: Path, text: str) -> None:

@@ -117,7 +117,9 @@ class Session:
             for sink in self._sinks:
                 stack.enter_context(sink)
                 sink.open_streams(streams)
-            self.computation = Computation(self.plan, streams, self.begin, self.clock)
+            self.computation = Computation(
+                self.plan, streams, self.begin, self.clock, self.faults
+            )
             stack.callback(self.computation.close)
             self._report(self.computation.notices())
             self._stack = stack.pop_all()

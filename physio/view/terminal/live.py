@@ -115,8 +115,6 @@ class Terminal(View):
     state: TerminalState = field(init=False)
     notice: str = field(default="", init=False)
     """A line that stays visible."""
-    progress: str = field(default="", init=False)
-    """State of a computation that is behind."""
     _screen: Screen = field(init=False)
     _due: float = field(default=-np.inf, init=False)
     _latency: Sequence[float] = field(default=(), init=False, repr=False)
@@ -210,7 +208,7 @@ class Terminal(View):
 
     def report_progress(self, line: str) -> None:
         """Show the state of the computation; without a full screen, print it."""
-        self.progress = line
+        self.state.progress = line
         if line and not self._screen.is_live:
             self._print(line)
 
@@ -237,7 +235,7 @@ class Terminal(View):
             latency_ms=_percentiles(self._latency),
             listening=keyboard.listening,
             entry=keyboard.keys.entry,
-            notice="  ".join(filter(None, (self.progress, self.notice))),
+            notice="  ".join(filter(None, (self.state.progress, self.notice))),
             # Set here, because `rich` does not pass it to the content of a screen.
             height=self._screen.height,
         )

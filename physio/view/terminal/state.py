@@ -60,6 +60,8 @@ class TerminalState:
     begin: float | None = None
     now: float = field(default=float("nan"), init=False)
     """Present time (s, session clock)."""
+    progress: str = field(default="", init=False)
+    """State of a computation that is behind; empty if it is not."""
     stats: dict[str, StreamStats] = field(default_factory=dict, init=False)
     panels: dict[str, ParticipantPanel] = field(default_factory=dict, init=False)
     """Computed data by participant code."""

@@ -1,4 +1,4 @@
-"""Background view: another view, drawn in a thread of its own."""
+"""Threaded view: another view, drawn in a thread of its own."""
 
 from collections.abc import Callable, Sequence
 from queue import Empty, Full, Queue
@@ -16,7 +16,7 @@ _WAIT: Final = 0.05  # s between two looks at the display without items
 _CLOSE: Final = 5.0  # s for the display to end
 
 
-class BackgroundView(View):
+class ThreadedView(View):
     """Another view, drawn in a thread of its own, so that no drawing delays a session.
 
     Keys are read and commands are executed in the session's thread.

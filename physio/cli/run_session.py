@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from physio.cli import session_folder
+from physio.cli.output import say
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Block, Origin, StreamInfo
 from physio.core.events import Item
@@ -140,6 +141,8 @@ class _Run:
         self.session = session = Session(
             self._plan, devices, self.sinks, self.clock, options.poll, options.seconds
         )
+        session.prepare = self.config.validate
+        session.on_waiting = _announce_waiting
         began = time.perf_counter()
         with (
             _StopOnSignal(session),
@@ -382,6 +385,10 @@ class _Summary:
         """Return the agreement with ratings: see `Agreement.summary`."""
         parts = {code: a.summary() for code, a in self._agreements.items()}
         return parts if self._several else parts[""]
+
+
+def _announce_waiting(names: Sequence[str]) -> None:
+    say(f"waiting for {', '.join(names)}")
 
 
 def _durations(session: Session, taken: float) -> dict[str, Any]:

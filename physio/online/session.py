@@ -2,10 +2,10 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from physio.online.stream_health import SleepDetector, StreamHealth
 MARKERS = event_stream(recording.MARKERS)
 """Markers of a session, from any source of commands."""
 
+_T = TypeVar("_T")
 _PATIENCE = 1.5  # s after which devices that are still searched for are named
 
 
@@ -86,6 +87,8 @@ class Session:
         """Sentences on the session that are no faults."""
         self.on_waiting: Callable[[Sequence[str]], object] = lambda _: None
         """Function called with the names of the devices that are still searched for."""
+        self.prepare: Callable[[], object] = lambda: None
+        """Function called while the devices open; its error ends the opening."""
         self._plan = plan
         self._devices = [_reconnecting(d, self.clock) for d in devices]
         self._sinks = [_checked(sink) for sink in sinks]
@@ -283,27 +286,43 @@ class Session:
         """Wait until all devices are open; read those that are meanwhile."""
         announced: list[str] = []
         began = self.clock.now()
-        while not opened.is_complete:
-            self._hold(opened.opened)
-            waiting = opened.waiting
-            if self.clock.now() - began > _PATIENCE and waiting != announced:
-                announced = waiting
-                self.on_waiting(waiting)
-            self.clock.wait(self.poll)
+        with self._in_background(self.prepare) as prepared:
+            while not opened.is_complete:
+                self._hold(opened.opened)
+                waiting = opened.waiting
+                if self.clock.now() - began > _PATIENCE and waiting != announced:
+                    announced = waiting
+                    self.on_waiting(waiting)
+                if prepared.done():
+                    prepared.result()
+                self.clock.wait(self.poll)
+            self._wait_for(prepared)
 
     def _planned(self, streams: Sequence[StreamInfo]) -> PipelineConfig:
         """Return the plan for the streams; read the devices while it is made."""
         plan = self._plan
         if not callable(plan):
             return plan
+        with self._in_background(lambda: plan(streams)) as planned:
+            return self._wait_for(planned)
+
+    @contextmanager
+    def _in_background(self, work: Callable[[], _T]) -> Iterator[Future[_T]]:
+        """Begin work in a thread; without a `WallClock`, do it at once."""
         if not self._is_live:
-            return plan(streams)
-        with ThreadPoolExecutor(1, "plan") as pool:
-            future = pool.submit(plan, streams)
-            while not future.done():
-                self._hold(self._devices)
-                self.clock.wait(self.poll)
-            return future.result()
+            future: Future[_T] = Future()
+            future.set_result(work())
+            yield future
+            return
+        with ThreadPoolExecutor(1, "prepare") as pool:
+            yield pool.submit(work)
+
+    def _wait_for(self, future: Future[_T]) -> _T:
+        """Return the result of a thread's work; read the open devices meanwhile."""
+        while not future.done():
+            self._hold(self._devices)
+            self.clock.wait(self.poll)
+        return future.result()
 
     def _hold(self, devices: Sequence[Device]) -> None:
         """Read devices before the session is complete, and hold their items."""
@@ -363,6 +382,8 @@ class Session:
         while self.computation.is_waiting and not self._abandoned:
             self.computation.begin_step()
             yield from self._compute()
+            for device in self._devices:
+                self.serve(device)
             self._serve_all()
             while self._pending:
                 yield from self._push(self._pending.popleft())

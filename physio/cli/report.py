@@ -104,13 +104,19 @@ def _of_result(path: Path) -> "HtmlReport":
 def _of_session(path: Path) -> "HtmlReport":
     """Return the report of a session, or of a recording, which is computed now."""
     from physio.cli.dashboard import session_or_computed
+    from physio.online.session_table import recording_rows
     from physio.view.reports.session import session_report
+    from physio.view.stream_table import stream_lines
 
     recording, features, estimates = session_or_computed(path)
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
     conditions = named[0] if named else None
-    timing = _timing(recording)
-    return session_report(recording, features, estimates, conditions, timing)
+    rows = recording_rows(recording, features)
+    for line in stream_lines(rows):
+        say(line)
+    return session_report(
+        recording, features, estimates, conditions, _timing(recording), rows
+    )
 
 
 def _timing(recording: "Recording") -> dict[str, str]:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,6 +12,7 @@ import typer
 
 from physio.cli import dashboard as dashboards
 from physio.cli.output import JsonPath, Trust, config_path, say, write_json
+from physio.core.installation import install_hint
 
 if TYPE_CHECKING:
     from physio.cli.run_session import SessionOutcome
@@ -104,6 +106,9 @@ def demo(
     from physio.online.session_config import SessionConfig
 
     tables = config.read(ASSETS / "demo.toml")
+    if find_spec("torch") is None:
+        tables["estimator"]["experts"] = [{"weights": "wrist-demo"}]
+        say(f"No estimate from EEG without torch{install_hint('torch')}")
     for device in tables["devices"].values():
         device.update(seed=seed, seconds=float(seconds))
     file = SessionConfig(tables, "demo.toml")
@@ -227,6 +232,7 @@ def replay(
     """
     from devices.replay import Replay
     from physio.cli.run_session import RunOptions, run_session
+    from physio.cli.summary import reader_notes
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
 
@@ -241,6 +247,7 @@ def replay(
             view=None if fast else _view,
             about={**about, "replayed": path.name},
             calibrations=calibration,
+            notes=reader_notes(recording),
         )
         outcome = run_session(file, [Replay(recording, clock)], clock, folder, options)
     _finish(outcome, json_path)

@@ -46,7 +46,7 @@ FORMATS: Final = (
     ),
     FileFormat(
         "an XDF file",
-        ".xdf, .xdfz",
+        ".xdf, .xdfz, .xdf.gz",
         "physio.io.xdf",
         "recordings of this package and of LabRecorder",
     ),
@@ -92,6 +92,9 @@ FORMATS: Final = (
 KINDS: Final = "; ".join(f"{f.name} ({f.files})" for f in FORMATS)
 """The formats, as error messages list them."""
 
+XDF: Final = (".xdf", ".xdfz", ".xdf.gz")
+"""Suffixes of XDF files."""
+
 EEG: Final = (".edf", ".bdf", ".vhdr", ".fif", ".fif.gz")
 """Suffixes of files that are read through MNE."""
 
@@ -133,7 +136,7 @@ def read(
         head = file.read(64)
     if head.startswith(b"PK"):
         return empatica.read(path, participant=participant)
-    if head.startswith(b"XDF:") or path.suffix in (".xdf", ".xdfz"):
+    if head.startswith(b"XDF:") or path.name.lower().endswith(XDF):
         from physio.io import xdf
 
         return xdf.read(path)

@@ -110,6 +110,7 @@ class Session:
             self._wait_for_devices(opened)
             self._started = self.clock.now()
             streams = [info for d in self._devices for info in d.streams]
+            self.streams = tuple(streams)
             begins = opened.begins
             self.begin = min(begins.values(), default=self._started)
             self.plan = self._planned(streams)

@@ -119,7 +119,6 @@ class Terminal(View):
     _screen: Screen = field(init=False)
     _limit: MessageLimit = field(init=False, repr=False)
     _due: float = field(default=-np.inf, init=False)
-    _latency: Sequence[float] = field(default=(), init=False, repr=False)
     _printed_badges: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
@@ -181,7 +180,7 @@ class Terminal(View):
             Computation times of the newest estimates (ms).
         """
         self.state.advance(now)
-        self._latency = latency_ms
+        self.state.latency_ms = latency_ms
         if not self.due():
             return
         first = not np.isfinite(self._due)
@@ -237,7 +236,7 @@ class Terminal(View):
             participants=panels,
             log=state.log.last(50),
             missing_streams=sorted(state.missing - set(state.stats)),
-            latency_ms=_percentiles(self._latency),
+            latency_ms=_percentiles(self.state.latency_ms),
             listening=keyboard.listening,
             entry=keyboard.keys.entry,
             notice="  ".join(filter(None, (self.state.progress, self.notice))),

@@ -31,6 +31,7 @@ from physio.io.edf_header import (
     read_start,
     readable_file,
 )
+from physio.io.montage import with_references
 from physio.io.triggers import has_triggers, read_triggers
 from physio.io.units import read_unit, unit_note
 
@@ -348,10 +349,11 @@ def _recording(
             selected
         ):  # "EEG A" and "A" keep their labels
             selected = tuple(
-                Channel(raw.ch_names[i], c.kind, c.unit)
+                replace(c, name=raw.ch_names[i])
                 for i, c in zip(columns, selected, strict=True)
             )
         info = StreamInfo(f"{device}.{kind}", rate, selected, participant=participant)
+        info = with_references(info)
         streams[info.name] = (
             Block(info, 0, 0.0, np.ascontiguousarray(data[:, columns])),
         )
@@ -378,6 +380,7 @@ class _Stated(NamedTuple):
     scale: float
     empty: bool = False
     microvolts: bool = False
+    reference: str = ""
 
 
 def _channels(
@@ -405,7 +408,10 @@ def _channels(
         unit, factor, assumed = read_unit(header.unit, usual)
         if (assumed and not header.microvolts) or kind == "stim":
             unit = "1"
-        channels.append((Channel(label, kind, unit), header.scale * factor))
+        channel = Channel(label, kind, unit)
+        if kind == "eeg":
+            channel = replace(channel, reference=header.reference)
+        channels.append((channel, header.scale * factor))
         key = (kind, header.unit, usual, header.microvolts)
         units.setdefault(key, []).append(label)
     notes = list(filter(None, (_unit_note(device, k, n) for k, n in units.items())))
@@ -486,6 +492,7 @@ def _stated(
                 info.unit,
                 _INVERSE.get(_BRAINVISION.get(info.unit or "uV", 1.0), 1.0),
                 microvolts=bool(info.resolution),
+                reference=info.reference,
             )
             for info in infos
         ]

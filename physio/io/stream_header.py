@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from physio.core.block import Channel, Origin, StreamInfo
 from physio.core.stream_codec import from_dict
 from physio.io.channel_kinds import ChannelKind, channel_kind, stream_kind
+from physio.io.montage import with_references
 from physio.io.units import LONGEST, read_unit, unit_note
 
 MOST_CHANNELS: Final = 100_000
@@ -157,6 +158,7 @@ def read_header(
         participant,
         reference=_label(_text(root, "desc/reference/label")),
     )
+    info = with_references(info)
     if (exact := _exact(root, info)) is not None:
         return StreamHeader(exact, (1.0,) * len(exact.channels), text)
     if text:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from physio.cli.channel_option import Channels, corrected
 from physio.cli.output import JsonPath, say, write_json
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def export(
     board: Annotated[
         str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
     ] = None,
+    channels: Channels = None,
     json_path: JsonPath = None,
 ) -> None:
     """Export a recording as BIDS, or as tables or EDF with a file per stream.
@@ -92,7 +94,7 @@ def export(
         raise ValueError(
             f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
         )
-    recording = read(path, board=board)
+    recording = corrected(read(path, board=board), channels)
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)

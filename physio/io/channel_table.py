@@ -12,8 +12,12 @@ from physio.core.json_table import json_table
 from physio.core.recording import Recording, computed
 from physio.io.channel_kinds import UNITS
 from physio.io.montage import cap, cap_numbers, with_references
-from physio.io.triggers import TriggerDecoder, has_triggers, read_triggers
-from physio.io.triggers import trigger_stream
+from physio.io.triggers import (
+    TriggerDecoder,
+    has_triggers,
+    read_triggers,
+    trigger_stream,
+)
 from physio.io.units import NEUTRAL, quantity, read_unit
 
 KINDS: Final = ("eeg", "eog", "emg", "ecg", "resp", "gsr", "temperature", "bio", "misc",
@@ -66,7 +70,8 @@ class StreamCorrection:
             for name in getattr(self, key):
                 if name not in info.names:
                     raise ValueError(
-                        f"{at}.{key}: {info.name} has no channel {name!r}; it has {known}"
+                        f"{at}.{key}: {info.name} has no channel {name!r}; it has "
+                        f"{known}"
                     )
         columns = [i for i, name in enumerate(info.names) if name not in self.drop]
         if not columns:
@@ -194,20 +199,23 @@ class ChannelTable:
         streams = {name: _correction(t, f"{at}.{name}") for name, t in flat.items()}
         return cls(streams, at)
 
-    def corrected(
-        self, infos: Sequence[StreamInfo], *, partial: bool = False
-    ) -> dict[str, CorrectedStream]:
+    def of(self, device: str) -> Self:
+        """Return the corrections of the streams of a device."""
+        parts = {n: c for n, c in self.streams.items() if n.startswith(f"{device}.")}
+        return replace(self, streams=parts)
+
+    def corrected(self, infos: Sequence[StreamInfo]) -> dict[str, CorrectedStream]:
         """Return the corrected streams by name.
 
         Raises
         ------
         ValueError
-            If a stream is not among the regular ones of ``infos`` (unless ``partial``),
-            or a correction is not valid for it.
+            If a stream is not among the regular ones of ``infos``, or a correction is
+            not valid for it.
         """
         regular = {info.name: info for info in infos if info.rate}
         for name in self.streams:
-            if name not in regular and not partial:
+            if name not in regular:
                 raise ValueError(
                     f"{self.at}: there is no stream {name!r}; there is "
                     f"{', '.join(regular) or 'none'}"
@@ -215,7 +223,6 @@ class ChannelTable:
         return {
             name: correction.corrected(regular[name], f"{self.at}.{name}")
             for name, correction in self.streams.items()
-            if name in regular
         }
 
     def correct(self, recording: Recording) -> Recording:

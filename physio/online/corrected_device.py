@@ -6,7 +6,7 @@ from typing import Self
 
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
-from physio.core.protocols import Command, Device
+from physio.core.protocols import Clock, Command, Device
 from physio.io.channel_table import ChannelTable, CorrectedStream, trigger_decoder
 from physio.io.triggers import TriggerDecoder
 
@@ -20,12 +20,14 @@ class CorrectedDevice(Device):
         The device.
     table
         The corrections; each must be of a stream of the device.
+    clock
+        The session clock.
     """
 
-    def __init__(self, device: Device, table: ChannelTable) -> None:
-        self.device, self.table = device, table
+    def __init__(self, device: Device, table: ChannelTable, clock: Clock) -> None:
+        self.device, self.table, self.clock = device, table, clock
         self.name, self.participant = device.name, device.participant
-        self.clock, self.reconnect_after = device.clock, device.reconnect_after
+        self.reconnect_after = device.reconnect_after
         self._corrected: dict[str, CorrectedStream] = {}
         self._decoders: dict[str, TriggerDecoder] = {}
 
@@ -98,3 +100,25 @@ class CorrectedDevice(Device):
     def reply(self, command: Command, refusal: str) -> None:
         """Pass the result of a command on to the device."""
         self.device.reply(command, refusal)
+
+
+def corrected_devices(
+    devices: Sequence[Device], table: ChannelTable, clock: Clock
+) -> list[Device]:
+    """Return devices whose streams the table corrects.
+
+    Raises
+    ------
+    ValueError
+        If the table names a stream of no device.
+    """
+    names = [device.name for device in devices]
+    for stream in table.streams:
+        if stream.partition(".")[0] not in names:
+            raise ValueError(
+                f"{table.at}: the stream {stream!r} is of no device; there is "
+                f"{', '.join(names) or 'none'}: a table is called "
+                "[channels.DEVICE.STREAM]"
+            )
+    parts = [(device, table.of(device.name)) for device in devices]
+    return [CorrectedDevice(d, part, clock) if part else d for d, part in parts]

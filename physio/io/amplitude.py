@@ -49,9 +49,9 @@ def unit_note_by_amplitude(
     if not units or units == [read_as]:
         return ""
     (unit,) = units
+    listed = ", ".join(names[:4])
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return (
-        f"the amplitude of {', '.join(names[:4])}{more} in {stream} (sd {sd:.3g} within "
-        f"a second) is that of EEG in {unit}: if so, state unit = {unit!r} in a table "
-        "[channels]"
+        f"the amplitude of {listed}{more} in {stream} (sd {sd:.3g} within a second) is "
+        f"that of EEG in {unit}: if so, state this unit in a table [channels]"
     )

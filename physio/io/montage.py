@@ -55,7 +55,7 @@ def places(names: Sequence[str]) -> Array:
     ``H32``, are not of the 10-05 system.
     """
     known = _known()
-    keys = _keys(names)
+    keys = electrodes(names)
     if lacking := [n for n, key in zip(names, keys, strict=True) if key not in known]:
         raise ValueError(
             f"the position of the electrode {lacking[0]!r} is unknown: names are those "
@@ -67,7 +67,9 @@ def places(names: Sequence[str]) -> Array:
 def known(names: Sequence[str]) -> tuple[str, ...]:
     """Return the electrodes whose position is known, in their order."""
     at = _known()
-    return tuple(n for n, key in zip(names, _keys(names), strict=True) if key in at)
+    return tuple(
+        n for n, key in zip(names, electrodes(names), strict=True) if key in at
+    )
 
 
 def nearest(names: Sequence[str], among: Sequence[str]) -> list[int]:
@@ -164,8 +166,8 @@ def _common(names: Sequence[str]) -> str:
     return next(iter(second.values()))
 
 
-def _keys(names: Sequence[str]) -> list[str]:
-    """Return the names by which positions are looked up; empty for BioSemi's."""
+def electrodes(names: Sequence[str]) -> list[str]:
+    """Return the electrode of each label, in lower case; empty for BioSemi's names."""
     if common := _common(names):
         names = [name.strip().removesuffix(f"-{common}") for name in names]
     keys = [electrode(name) for name in names]

@@ -110,7 +110,7 @@ def test_a_stream_that_is_not_there_is_named() -> None:
 
 def test_biosemi_names_become_those_of_the_cap() -> None:
     names = ("A1", "A32", "B1", "B32", "EXG1", "Status")
-    kinds = {name: "eeg" for name in names[:4]}
+    kinds = dict.fromkeys(names[:4], "eeg")
     table = {"amp": {"data": {"type": kinds, "montage": "biosemi64"}}}
     (block,) = (
         ChannelTable.parse(table, "c").correct(recording(names)).streams["amp.data"]

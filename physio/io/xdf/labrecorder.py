@@ -16,6 +16,7 @@ from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import Recording
 from physio.core.timing.dejitter import fit
+from physio.io.amplitude import unit_note_by_amplitude
 from physio.io.channel_kinds import slug
 from physio.io.stream_header import (
     StreamHeader,
@@ -70,6 +71,8 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
         original = np.concatenate([np.empty(0), *raws[stream["info"]["stream_id"]]])
         streams_out[info.name], messages = _blocks(header, stamps, original, values)
         warnings += messages
+        if text := _amplitude_note(header, streams_out[info.name]):
+            warnings.append(text)
         if has_triggers(info):
             name = _unique(trigger_stream(info), taken)
             events[name], messages = read_triggers(streams_out[info.name], name)
@@ -175,6 +178,14 @@ def _blocks(
         measured = f"{float(grid.rate):.2f} Hz, not {float(info.rate):g} Hz"
         messages.append(f"{info.name} measures {measured}")
     return blocks or (empty_block(info),), messages
+
+
+def _amplitude_note(header: StreamHeader, blocks: Sequence[Block]) -> str:
+    """Return a sentence on the unit of EEG without one, by its amplitude."""
+    names, info = header.unitless, blocks[0].info
+    columns = [i for i, name in enumerate(info.names) if name in set(names)]
+    data = np.vstack([block.data[:, columns] for block in blocks])
+    return unit_note_by_amplitude(info.name, names, data, float(info.rate), "uV")
 
 
 def _scaled(header: StreamHeader, values: Any) -> Array:

@@ -29,9 +29,7 @@ def test_a_folder_of_seed_iv_is_refused_by_name(tmp_path: Path) -> None:
     films = {f"cz_eeg{i}": np.zeros((62, 400)) for i in range(1, 25)}
     path = tmp_path / "seed" / "1_20131027.mat"
     scipy.io.savemat(path, films, do_compression=True)
-    with pytest.raises(
-        ValueError, match=r"1_20131027\.mat: it has 24 films; its films"
-    ):
+    with pytest.raises(ValueError, match=r"1_20131027\.mat: it has 24 films; its"):
         Seed(tmp_path / "seed").load(Trial("1", "1", "3"))
     assert Seed(tmp_path / "seed").load(Trial("1", "2", "3")).streams
 

@@ -48,7 +48,10 @@ _FILE: Final = re.compile(r"(\d+)_(\d{8})\.mat")
 @lru_cache(maxsize=64)
 def _has_24_films(path: Path, _changed: int) -> bool:
     """Return whether a file has the films of SEED-IV; SEED has 15."""
-    return bool(matlab.load(path, "*_eeg24"))
+    try:
+        return bool(matlab.load(path, "*_eeg24"))
+    except ValueError:  # it has no such variable
+        return False
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,10 @@ class CorrectedDevice(Device):
             if stream is None or not isinstance(item, Block):
                 items.append(item)
                 continue
-            items.append(stream.block(item))
+            block = stream.block(item)
+            items.append(block)
             decoder = self._decoders.get(item.info.name)
-            if decoder is not None and len(codes := decoder.decode(items[-1])):
+            if decoder is not None and len(codes := decoder.decode(block)):
                 items.append(codes)
         return items
 

@@ -329,6 +329,8 @@ def _add_data_sheet(
 ) -> None:
     about: Mapping[str, str] = recording.metadata
     page.heading("Data sheet")
+    if "began" not in about and (date := recording.date) is not None:
+        about = {**about, "began": date.isoformat(timespec="seconds")}
     rows = {name: about[key] for key, name in _SHEET.items() if about.get(key)}
     rows |= {
         f"delay of {channel} behind its marker": d for channel, d in timing.items()

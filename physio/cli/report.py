@@ -8,6 +8,7 @@ import typer
 
 from physio.cli.output import say
 from physio.core.input_file import refuse_endless
+from physio.core.private_file import write_private
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ def report(
     page = _page(path, protocol)
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
     into = out or beside
-    into.write_text(str(page), "utf-8")
+    write_private(into, str(page))
     say(f"report: {into}")
     for file in page.save_figures(figures) if figures else ():
         say(f"  {file}")

@@ -1,5 +1,6 @@
 """Files and folders that only their owner can read."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,8 @@ def open_private(path: Path, mode: str = "w") -> Any:
     Parameters
     ----------
     path
-        The file. One that exists gets these permissions as well.
+        The file. One that exists gets these permissions as well; a symbolic link is
+        refused.
     mode
         ``"w"`` or ``"x"``, with ``"b"`` for bytes; text is in UTF-8.
     """
@@ -34,6 +36,12 @@ def restrict(file: int) -> None:
 
 
 def _create(path: str, flags: int) -> int:
-    file = os.open(path, flags, 0o600)
+    """Open a file that is no symbolic link, which could lead out of the folder."""
+    try:
+        file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(f"{path} is a symbolic link: remove it first") from None
     restrict(file)
     return file

@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 
 from physio.core.block import Array, Block, Origin, StreamInfo
+from physio.core.event_durations import RULE, event_ends
 from physio.core.events import Events
 from physio.core.missing import MissingReason
 from physio.core.recording import STREAM_TIMEOUT, Recording, computed
-from physio.io.event_durations import RULE, event_ends
 
 FORMATS: Final = ("BrainVision", "EDF")
 _PIPELINE: Final = "physio-affect"

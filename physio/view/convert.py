@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, overload
 import numpy as np
 
 from physio.core.block import Array, Block, Channel
+from physio.core.event_durations import event_ends
 from physio.core.events import Events
 from physio.core.missing import MissingReason, has_reason, missing_reason
 from physio.core.recording import STREAM_TIMEOUT, Recording
-from physio.io.event_durations import event_ends
 from physio.view.plots.envelope import code_runs, stitched
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def to_mne(recording: Recording, stream: str | None = None) -> "mne.io.RawArray"
 
     Labelled events become annotations at the sample of that time, also under clock
     drift; events outside the stream's time and stream timeouts are excluded. For their
-    durations see `physio.io.event_durations.RULE`.
+    durations see `physio.core.event_durations.RULE`.
     """
     import mne
 

@@ -66,7 +66,7 @@ _CLAUSES: Final[Mapping[str, str]] = {
 
 
 class SessionFacts(NamedTuple):
-    """What happened in a session, for the sentences of its methods.
+    """Facts of a session, for the sentences of its methods.
 
     ``version``: that of this package that recorded the session; empty if another
     program did. ``chains``: names of the chains that gave values. ``dimensions``: those
@@ -134,7 +134,7 @@ def session_facts(
     estimates: Block | None,
     streams: Iterable[Mapping[str, Any]] = (),
 ) -> SessionFacts:
-    """Return what happened in a session.
+    """Return the facts of a session, from its recording and its results.
 
     Parameters
     ----------
@@ -146,14 +146,14 @@ def session_facts(
         Entries of `physio.online.session_table.SessionTable.rows`.
     """
     about = recording.metadata
-    own = "" if "replayed" in about else about.get("physio-affect", "")
+    recorder = "" if "replayed" in about else about.get("physio-affect", "")
     chains = [p["chain"] for row in streams for p in row["computed"] if p["share"]]
     names = estimated_dimensions(estimates.info) if estimates is not None else ()
     finite = [
         n for n in names
         if estimates is not None and np.isfinite(estimates.column(n)).any()
     ]  # fmt: skip
-    return SessionFacts(own, chains, finite, _baseline(recording))
+    return SessionFacts(recorder, chains, finite, _baseline(recording))
 
 
 def _baseline(recording: Recording) -> str:

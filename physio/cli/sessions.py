@@ -445,7 +445,12 @@ def _view(session: "Session") -> Any:
 
     streams = [health.info for health in session.health.values()]
     participants = {info.participant for info in streams}
-    return Terminal(streams, session.begin, ", ".join(sorted(participants - {""})))
+    return Terminal(
+        streams,
+        session.begin,
+        ", ".join(sorted(participants - {""})),
+        session_time=session.clock.now,
+    )
 
 
 def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:
@@ -460,7 +465,7 @@ def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:
     except Exception as error:  # a failed plot is no failed session
         say(f"no plot of the session: {type(error).__name__}: {error}")
     say(f"{outcome.folder}: {outcome.ended}")
-    for path in sorted(outcome.folder.iterdir()):
+    for path in sorted(outcome.folder.glob("*")):
         say(f"  {path.name} ({_size(path)})")
     write_json(json_path, figures)
     if outcome.status:

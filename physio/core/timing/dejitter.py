@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from physio.core.block import Array
 from physio.core.timing.timestamps import NEVER
@@ -267,8 +266,7 @@ def _jumps(stamps: Array, period: float) -> list[int]:
     lag = stamps - np.arange(len(stamps)) * period
     reach = max(8, int(_REACH / period))
     size = min(reach, _BURST)
-    least = minimum_filter1d(lag, size, origin=-(size // 2), mode="nearest")[1:]
-    most = maximum_filter1d(lag, size, origin=-(size // 2), mode="nearest")[1:]
+    least, most = _minimum_ahead(lag, size)[1:], -_minimum_ahead(-lag, size)[1:]
     possible = np.maximum(least - lag[:-1], lag[:-1] - most) > period / 2
     jumps = [0]
     for i in (np.flatnonzero(possible) + 1).tolist():
@@ -280,6 +278,15 @@ def _jumps(stamps: Array, period: float) -> list[int]:
         if apart > max(period / 2, min(np.ptp(before), np.ptp(after)) / 2):
             jumps.append(i)
     return jumps[1:]
+
+
+def _minimum_ahead(x: Array, size: int) -> Array:
+    """Return the least of each value and the ``size - 1`` values after it."""
+    y, width = np.append(x, np.full(size - 1, x[-1])), 1
+    while 2 * width <= size:
+        y, width = np.minimum(y[:-width], y[width:]), 2 * width
+    shift = size - width
+    return np.asarray(np.minimum(y[: len(x)], y[shift : shift + len(x)]))
 
 
 def _rate(stamps: Array, cuts: list[int], nominal: Fraction) -> Fraction:

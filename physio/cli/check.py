@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli.channel_option import Channels, corrected, with_channels
 from physio.cli.output import JsonPath, Trust, config_path, say, write_json
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def check(
     line_freq: Annotated[
         float, typer.Option(min=1.0, help="Power line frequency (Hz).")
     ] = 50.0,
+    channels: Channels = None,
     json_path: JsonPath = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
 ) -> None:
@@ -51,6 +53,7 @@ def check(
 
     Example: `physio check configs/synthetic-board.toml --seconds 20`
     """
+    from physio.online import session_config
     from physio.quality.channel_monitor import ChannelMonitor, unfit
     from physio.sinks.channel_status import FILE
 
@@ -62,9 +65,10 @@ def check(
     else:
         conditions = ChannelMonitor(mains=line_freq)
         if source.suffix == ".toml":
-            rows = _watch(conditions, source, tuple(trust), seconds)
+            file = with_channels(session_config.read(source, tuple(trust)), channels)
+            rows = _watch(conditions, file, seconds)
         else:
-            rows, notes = _recorded(conditions, source, tuple(trust))
+            rows, notes = _recorded(conditions, source, channels, tuple(trust))
         figures = conditions.figures()
     say("")
     for line in _table(figures, key):
@@ -121,7 +125,10 @@ def _table(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]
 
 
 def _recorded(
-    conditions: "ChannelMonitor", source: Path, trust: tuple[str, ...]
+    conditions: "ChannelMonitor",
+    source: Path,
+    channels: Path | None,
+    trust: tuple[str, ...],
 ) -> "tuple[Rows, list[str]]":
     """Check a recording; return the table of its streams, and the reader's notes."""
     from physio.cli.summary import reader_notes
@@ -129,6 +136,7 @@ def _recorded(
     from physio.online import session_config
 
     recording = read(source / "recording.xdf" if _is_session(source) else source)
+    recording = corrected(recording, channels)
     inputs = recording.inputs
     conditions.add_streams(i for i in inputs if i.rate)
     for info in inputs:
@@ -177,18 +185,16 @@ def _computed(
 
 
 def _watch(
-    conditions: "ChannelMonitor", file: Path, trust: tuple[str, ...], seconds: float
+    conditions: "ChannelMonitor", file: "SessionConfig", seconds: float
 ) -> "Rows":
     """Check devices for some seconds; print the status of their channels."""
     from physio.core.block import Block
     from physio.core.protocols import WallClock
-    from physio.online import session_config
 
     clock = WallClock()
-    settings = session_config.read(file, trust)
     items: list[Item] = []
     with ExitStack() as stack:
-        devices = settings.devices(clock)
+        devices = file.devices(clock)
         connected = [stack.enter_context(device) for device in devices]
         streams = [info for device in connected for info in device.streams]
         conditions.add_streams(streams)
@@ -201,7 +207,7 @@ def _watch(
                     now = conditions.conditions(item.info.name).items()
                     status = ", ".join(f"{name} {word}" for name, word in now)
                     say(f"{item.info.name}: {status}")
-    return _computed(settings, streams, items, begin)
+    return _computed(file, streams, items, begin)
 
 
 def _short(value: float | None) -> str:

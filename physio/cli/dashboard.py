@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from physio.cli.channel_option import Channels, with_channels
 from physio.cli.output import config_path, say
 from physio.core.private_file import write_private
 
@@ -75,6 +76,7 @@ def view(
     board: Annotated[
         str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
     ] = None,
+    channels: Channels = None,
     open_it: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
@@ -88,7 +90,7 @@ def view(
     """
     from physio.view.dashboard import playback
 
-    state = _state(path, config, board)
+    state = _state(path, config, board, channels)
 
     def announce(url: str) -> None:
         at = url if sys.stdout.isatty() else f"open {_page(url)} in a browser"
@@ -99,18 +101,22 @@ def view(
     playback.serve(state, announce)
 
 
-def _state(path: Path, config: Path | None, board: str | None) -> "SessionState":
+def _state(
+    path: Path, config: Path | None, board: str | None, channels: Path | None = None
+) -> "SessionState":
     """Return the state of a recording with its features and estimates."""
     from physio.view.dashboard.session_state import state_of_recording
 
-    return state_of_recording(*_computed(path, config, board))
+    return state_of_recording(*_computed(path, config, board, channels))
 
 
-def session_or_computed(path: Path) -> "tuple[Recording, Block | None, Block | None]":
+def session_or_computed(
+    path: Path, channels: Path | None = None
+) -> "tuple[Recording, Block | None, Block | None]":
     """Return a recording, its features and its estimates, computed where missing."""
     from physio.cli.summary import merge_blocks
 
-    recording, items = _computed(path, None, None)
+    recording, items = _computed(path, None, None, channels)
     kinds: dict[str, list[Block]] = {"features": [], "estimates": []}
     for item in items:
         if item.info.name in kinds:
@@ -123,7 +129,7 @@ def session_or_computed(path: Path) -> "tuple[Recording, Block | None, Block | N
 
 
 def _computed(
-    path: Path, config: Path | None, board: str | None
+    path: Path, config: Path | None, board: str | None, channels: Path | None = None
 ) -> "tuple[Recording, Iterable[Item]]":
     """Return a recording and, where it lacks them, computed features and estimates."""
     from physio.core.recording import computed
@@ -133,10 +139,12 @@ def _computed(
 
     at = path / "recording.xdf"
     recording = read(at if at.is_file() else path, board=board)
-    if config is None and any(computed(name) for name in recording.streams):
+    is_stored = any(computed(name) for name in recording.streams)
+    if config is None and channels is None and is_stored:
         return recording, ()
     file = session_config.read(config) if config else session_config.recorded(recording)
-    file = file or session_config.SessionConfig(at=path.name)
+    file = with_channels(file or session_config.SessionConfig(at=path.name), channels)
+    recording = file.channels.correct(recording)
     pipeline = file.plan(recording.inputs)
     measured = {n: b for n, b in recording.streams.items() if not computed(n)}
     about = {**recording.metadata, "config": json.dumps(file.resolved(pipeline))}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli import dashboard as dashboards
+from physio.cli.channel_option import Channels, with_channels
 from physio.cli.output import JsonPath, Trust, config_path, say, write_json
 from physio.core.installation import install_hint
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from physio.online.session_config import SessionConfig
 
 REPLAYED_METADATA: Final = (
-    "source", "citation", "licence", "participant", "begin_unix", "consent",
+    "source", "citation", "licence", "participant", "begin_unix", "consent", "channels",
 )  # fmt: skip
 """Metadata of a recording that also hold for its replay."""
 
@@ -219,6 +220,7 @@ def replay(
     out: Out = None,
     json_path: JsonPath = None,
     board: BrainFlowBoard = None,
+    channels: Channels = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
@@ -237,15 +239,18 @@ def replay(
     from physio.datasets.open_recording import read
 
     recording = read(path, board=board)
-    file = _replay_file(recording, path, config, tuple(trust))
+    file = with_channels(_replay_file(recording, path, config, tuple(trust)), channels)
+    recording = file.channels.correct(recording)
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.metadata.items() if k in REPLAYED_METADATA}
+    date = recording.date  # of the recording, not of today
+    began = "" if date is None else date.isoformat(timespec="milliseconds")
     with _folder(out, recording.metadata.get("participant", "")) as folder:
         options = RunOptions(
             demo_weights=demo_weights,
             poll=1.0 if fast else 0.02,
             view=None if fast else _view,
-            about={**about, "replayed": path.name},
+            about={**about, "began": began, "replayed": path.name},
             calibrations=calibration,
             notes=reader_notes(recording),
         )

@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli.output import JsonPath, Trust, config_path, say, write_json
+from physio.cli.output import (
+    Board,
+    Columns,
+    ExportSession,
+    JsonPath,
+    Trust,
+    config_path,
+    say,
+    write_json,
+)
 
 if TYPE_CHECKING:
+    from physio.core.recording import Recording
     from physio.quality.channel_monitor import ChannelMonitor
 
 _COLUMNS: Final = ("stream", "channel", "condition", "there", "range", "mains", "fast")
@@ -32,6 +42,9 @@ def check(
     ] = 50.0,
     json_path: JsonPath = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
 ) -> None:
     """Check every channel: flat, railed, off, noisy or good.
 
@@ -42,6 +55,7 @@ def check(
 
     Example: `physio check configs/synthetic-board.toml --seconds 10`
     """
+    from physio.datasets.open_recording import read
     from physio.quality.channel_monitor import ChannelMonitor, unfit
     from physio.sinks.channel_status import FILE
 
@@ -53,7 +67,8 @@ def check(
         if source.suffix == ".toml":
             _watch(conditions, source, tuple(trust), seconds)
         else:
-            _recorded(conditions, source)
+            recording = read(source, board=board, columns=columns, session=session)
+            _recorded(conditions, recording)
         figures = conditions.figures()
     say("")
     for line in _table(figures, key):
@@ -83,11 +98,8 @@ def _table(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]
     ]
 
 
-def _recorded(conditions: "ChannelMonitor", source: Path) -> None:
+def _recorded(conditions: "ChannelMonitor", recording: "Recording") -> None:
     """Check a recording, stream by stream."""
-    import physio
-
-    recording = physio.read(source)
     conditions.add_streams(b[0].info for b in recording.streams.values() if b)
     for blocks in recording.streams.values():
         for block in blocks:

@@ -4,14 +4,14 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli.output import config_path, say
+from physio.cli.output import Board, Columns, ExportSession, config_path, say
 from physio.core.private_file import write_private
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def view(
             callback=config_path,
         ),
     ] = None,
-    board: Annotated[
-        str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
-    ] = None,
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
     open_it: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
@@ -81,7 +81,8 @@ def view(
     """
     from physio.view.dashboard import playback
 
-    state = _state(path, config, board)
+    options = {"board": board, "columns": columns, "session": session}
+    state = _state(path, config, options)
 
     def announce(url: str) -> None:
         say(f"{path}: {url}  (Ctrl-C ends it)")
@@ -91,18 +92,22 @@ def view(
     playback.serve(state, announce)
 
 
-def _state(path: Path, config: Path | None, board: str | None) -> "SessionState":
+def _state(
+    path: Path, config: Path | None, options: Mapping[str, Any]
+) -> "SessionState":
     """Return the state of a recording with its features and estimates."""
     from physio.view.dashboard.session_state import state_of_recording
 
-    return state_of_recording(*_computed(path, config, board))
+    return state_of_recording(*_computed(path, config, options))
 
 
-def session_or_computed(path: Path) -> "tuple[Recording, Block | None, Block | None]":
+def session_or_computed(
+    path: Path, **options: Any
+) -> "tuple[Recording, Block | None, Block | None]":
     """Return a recording, its features and its estimates, computed where missing."""
     from physio.cli.summary import merge_blocks
 
-    recording, items = _computed(path, None, None)
+    recording, items = _computed(path, None, options)
     kinds: dict[str, list[Block]] = {"features": [], "estimates": []}
     for item in items:
         if item.info.name in kinds:
@@ -115,7 +120,7 @@ def session_or_computed(path: Path) -> "tuple[Recording, Block | None, Block | N
 
 
 def _computed(
-    path: Path, config: Path | None, board: str | None
+    path: Path, config: Path | None, options: Mapping[str, Any]
 ) -> "tuple[Recording, Iterable[Item]]":
     """Return a recording and, where it lacks them, computed features and estimates."""
     from physio.core.recording import computed
@@ -124,7 +129,7 @@ def _computed(
     from physio.online.engine import run
 
     at = path / "recording.xdf"
-    recording = read(at if at.is_file() else path, board=board)
+    recording = read(at if at.is_file() else path, **options)
     if config is None and any(computed(name) for name in recording.streams):
         return recording, ()
     file = session_config.read(config) if config else session_config.recorded(recording)

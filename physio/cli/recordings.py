@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from physio.cli.output import JsonPath, say, write_json
+from physio.cli.output import Board, Columns, JsonPath, say, write_json
 
 if TYPE_CHECKING:
     from physio.core.recording import Recording
@@ -72,9 +72,8 @@ def export(
     eeg_format: Annotated[
         str, typer.Option(help="EEG in BIDS: BrainVision or EDF.")
     ] = "BrainVision",
-    board: Annotated[
-        str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
-    ] = None,
+    board: Board = None,
+    columns: Columns = None,
     json_path: JsonPath = None,
 ) -> None:
     """Export a recording as BIDS, or as tables or EDF with a file per stream.
@@ -88,7 +87,7 @@ def export(
         raise ValueError(
             f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
         )
-    recording = read(path, board=board)
+    recording = read(path, board=board, columns=columns)
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     out.mkdir(parents=True, exist_ok=True)
@@ -137,6 +136,7 @@ def _to_bids(
 
 def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
     from physio.core.filename import distinct_filenames
+    from physio.io import recording_tables
     from physio.view import convert
 
     frames = convert.to_pandas(recording)
@@ -147,6 +147,7 @@ def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
             frame.to_csv(target)
         else:
             frame.to_parquet(target)
+    recording_tables.describe(out, recording, files, suffix)
 
 
 def _to_edf(recording: "Recording", out: Path) -> None:

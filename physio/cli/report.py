@@ -1,12 +1,13 @@
 """The command that writes HTML reports."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from physio.cli.output import say
+from physio.cli.output import Board, Columns, ExportSession, say
 from physio.core.input_file import refuse_endless
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def report(
         Path | None,
         typer.Option(help="Folder for the figures as PNG, SVG and PDF."),
     ] = None,
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
 ) -> None:
     """Write a self-contained HTML report.
 
@@ -47,7 +51,8 @@ def report(
 
     Example: `physio report sessions/p07-20260412-101500 --figures figures`
     """
-    page = _page(path, protocol)
+    options = {"board": board, "columns": columns, "session": session}
+    page = _page(path, protocol, options)
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
     into = out or beside
     into.write_text(str(page), "utf-8")
@@ -59,7 +64,7 @@ def report(
 _STIMULUS_CHANNELS: Final = ("photodiode", "microphone")
 
 
-def _page(path: Path, protocol: str) -> "HtmlReport":
+def _page(path: Path, protocol: str, options: Mapping[str, Any]) -> "HtmlReport":
     """Return the report of the content of a path."""
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
@@ -71,7 +76,7 @@ def _page(path: Path, protocol: str) -> "HtmlReport":
         return _of_run(page, path) if path.is_dir() else page
     if path.is_dir() and not any(path.iterdir()):
         raise ValueError(f"{path} is empty: there is nothing to report")
-    return _of_session(path)
+    return _of_session(path, options)
 
 
 def _of_run(page: "HtmlReport", run: Path) -> "HtmlReport":
@@ -101,12 +106,12 @@ def _of_result(path: Path) -> "HtmlReport":
     )
 
 
-def _of_session(path: Path) -> "HtmlReport":
+def _of_session(path: Path, options: Mapping[str, Any]) -> "HtmlReport":
     """Return the report of a session, or of a recording, which is computed now."""
     from physio.cli.dashboard import session_or_computed
     from physio.view.reports.session import session_report
 
-    recording, features, estimates = session_or_computed(path)
+    recording, features, estimates = session_or_computed(path, **options)
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
     conditions = named[0] if named else None
     timing = _timing(recording)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli import dashboard as dashboards
-from physio.cli.output import JsonPath, Trust, config_path, say, write_json
+from physio.cli.output import (
+    Board,
+    Columns,
+    ExportSession,
+    JsonPath,
+    Trust,
+    config_path,
+    say,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from physio.cli.run_session import SessionOutcome
@@ -71,12 +80,9 @@ Open = Annotated[
 Recorded = Annotated[
     Path,
     typer.Argument(
-        help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, BrainFlow "
-        "or OpenBCI text."
+        help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, EDF, "
+        "BrainFlow, OpenBCI, OpenSignals, a table ..."
     ),
-]
-BrainFlowBoard = Annotated[
-    str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
 ]
 
 
@@ -213,7 +219,9 @@ def replay(
     ] = 1.0,
     out: Out = None,
     json_path: JsonPath = None,
-    board: BrainFlowBoard = None,
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
@@ -230,7 +238,7 @@ def replay(
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
 
-    recording = read(path, board=board)
+    recording = read(path, board=board, columns=columns, session=session)
     file = _replay_file(recording, path, config, tuple(trust))
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.metadata.items() if k in REPLAYED_METADATA}

@@ -30,11 +30,13 @@ peers:  ## packages that benchmarks compare with, in an environment of their own
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit('physio-affect needs Python 3.11 or newer') if sys.version_info < (3, 11) else None"
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	@# Compiled kernels are kept beside the modules: the first session need not wait.
-	$(BIN)/physio demo --seconds 5 --fast --out .venv/first >/dev/null && rm -rf .venv/first
-	touch $(READY)
+	@echo "1 of 3: an environment of Python in .venv (seconds)"
+	@$(PYTHON) -m venv .venv
+	@echo "2 of 3: about 200 packages, 3 GB, into .venv (about five minutes)"
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@echo "3 of 3: compilation of kernels, kept beside the modules (one to two minutes)"
+	@$(BIN)/physio doctor --warm
+	@touch $(READY)
 
 clean:
 	rm -rf .venv .venv-peers build dist docs/generated

@@ -23,6 +23,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from physio.core.filename import invalid_reason
 from physio.core.input_file import refuse_endless
+from physio.core.installation import install_hint, other_devices
 from physio.core.json_table import DEEPEST, is_nested_too_deep
 
 TRUSTED: Final = ("physio", "devices")
@@ -327,10 +328,13 @@ def load_module(name: str, at: str, trust: tuple[str, ...] = ()) -> ModuleType:
         missing = error.name or ""
         if name != missing and not name.startswith(f"{missing}."):
             problem = f"{name!r} needs {missing!r}, which is not installed"
+            problem += install_hint(missing)
         elif package in trust:
             problem = f"no module {name!r} is installed or in {Path.cwd()}"
         else:
             problem = f"there is no module {name!r}"
+            if package == "devices" and (other := other_devices()) is not None:
+                problem += f": {other}"
         raise ValueError(f"{at}: {problem}") from None
     except ImportError as error:
         raise ValueError(f"{at}: {name!r} cannot be imported: {error}") from None

@@ -27,6 +27,7 @@ from physio.cli import (
     system,
 )
 from physio.cli.output import routed, say
+from physio.core.installation import install_hint, other_devices
 from physio.core.printable import printable
 
 app = typer.Typer(
@@ -108,16 +109,25 @@ def main() -> None:
         hint = f" (see {page})" if page else ""
         say(f"physio: {printable(_sentence(error), keep='')}{hint}", err=True)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        hint = install_hint(error.name or "")
+        if not hint:
+            raise
+        say(f"physio: the package {error.name!r} is not installed{hint}", err=True)
+        sys.exit(2)
 
 
 def refuse_namesake() -> None:
-    """Refuse to run beside another distribution named ``physio``.
+    """Refuse to run beside another package named ``physio`` or ``devices``.
 
     Raises
     ------
     OSError
-        If there is one: its modules may have overwritten ours.
+        If there is another distribution ``physio``, whose modules may have overwritten
+        ours, or another package ``devices`` that hides ours.
     """
+    if (hidden := other_devices()) is not None:
+        raise OSError(hidden)
     try:
         other = distribution("physio")
     except PackageNotFoundError:

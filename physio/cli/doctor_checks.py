@@ -5,8 +5,11 @@ import socket
 import time
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
+
+from physio.core.installation import other_devices
 
 LSL_PORTS: Final = range(16572, 16604)
 CONFIG: Final = Path(__file__).parents[1] / "assets" / "lsl_api.cfg"
@@ -43,6 +46,22 @@ def clocks() -> Finding:
     text = f"clocks: {len(steps)} of 1000 readings differ, slept {slept:.0f} s so far"
     coarse = len(steps) < 10 and time.monotonic() - began > 0
     return Finding(not coarse, text, "Stamps will be coarse here.")
+
+
+def namesakes() -> Finding:
+    """Check that no other package is, or has overwritten, our ``devices``."""
+    hidden = other_devices()
+    owners = sorted({*packages_distributions().get("devices", ())} - {"physio-affect"})
+    if hidden is None and owners:
+        hidden = (
+            f"another distribution installs a package 'devices': {', '.join(owners)}"
+        )
+    return Finding(
+        hidden is None,
+        hidden or "the package 'devices' is the one of physio-affect",
+        "Run `pip uninstall` on the other one, then `pip install --force-reinstall "
+        "--no-deps physio-affect`.",
+    )
 
 
 def kernels() -> Finding:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -20,6 +21,7 @@ from physio.cli.output import (
     say,
     write_json,
 )
+from physio.core.installation import install_hint
 
 if TYPE_CHECKING:
     from physio.cli.run_session import SessionOutcome
@@ -110,6 +112,9 @@ def demo(
     from physio.online.session_config import SessionConfig
 
     tables = config.read(ASSETS / "demo.toml")
+    if find_spec("torch") is None:
+        tables["estimator"]["experts"] = [{"weights": "wrist-demo"}]
+        say(f"No estimate from EEG without torch{install_hint('torch')}")
     for device in tables["devices"].values():
         device.update(seed=seed, seconds=float(seconds))
     file = SessionConfig(tables, "demo.toml")

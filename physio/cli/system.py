@@ -1,6 +1,7 @@
 """Commands about devices, the computer and the training of models."""
 
 import sys
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from os import environ
 from pathlib import Path
@@ -19,9 +20,7 @@ REQUIRED: Final = (
     "numpy",
     "scipy",
     "numba",
-    "torch",
     "mne",
-    "neurokit2",
     "pylsl",
     "pyxdf",
     "brainflow",
@@ -88,14 +87,29 @@ def _simulate(kind: str, port: int) -> None:
             say("ended")
 
 
-def doctor() -> None:
+def doctor(
+    warm: Annotated[
+        bool,
+        typer.Option(
+            "--warm",
+            help="Compile and store the kernels that sessions need, then end.",
+        ),
+    ] = False,
+) -> None:
     """Check Python, packages, clocks, disk and ports; suggest a fix for each fault.
 
-    Example: `physio doctor`
+    Kernels are compiled at their first use and stored; `--warm` compiles them all,
+    within one to two minutes, so that the first session need not wait.
+
+    Example: `physio doctor`, or `physio doctor --warm` after an installation
     """
+    if warm:
+        _compile_kernels()
+        return
     findings = [
         _python(),
         *map(_package, REQUIRED),
+        doctor_checks.namesakes(),
         _clock(),
         doctor_checks.clocks(),
         _disk(),
@@ -110,6 +124,32 @@ def doctor() -> None:
         if not finding.ok:
             say(f"     {finding.help}")
     if not all(f.ok for f in findings):
+        raise typer.Exit(1)
+
+
+def _compile_kernels() -> None:
+    """Compile the kernels of the default chains, with a line for each chain."""
+    from time import monotonic
+
+    from devices.simulated import Chest, Headset, Wristband
+    from physio.core.protocols import FastClock
+    from physio.online.kernels import compile_kernels
+    from physio.online.session_config import SessionConfig
+
+    began = monotonic()
+    say("compiling kernels, once for all sessions (up to two minutes)")
+    clock = FastClock()
+    worn = [d(name=d.__name__, clock=clock) for d in (Chest, Headset, Wristband)]
+    with ExitStack() as stack:
+        streams = [i for d in worn for i in stack.enter_context(d).streams]
+    plan = SessionConfig({}).plan(streams)
+    compile_kernels(
+        plan, streams, lambda part, number, of: say(f"  {number} of {of}: {part}")
+    )
+    finding = doctor_checks.kernels()
+    say(f"{monotonic() - began:.0f} s: {finding.text}")
+    if not finding.ok:
+        say(finding.help)
         raise typer.Exit(1)
 
 

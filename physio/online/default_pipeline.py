@@ -84,7 +84,7 @@ def unused_chains(plan: PipelineConfig, origin: Origin = Origin.MEASURED) -> lis
     experts = [expert for estimator in estimators for expert in estimator.experts]
     read_chains = {c for e in experts for c in e.features or _chains(e.weights)}
     sentences = [
-        f"{name} ({chain.stream}): no shipped or named weights read these features"
+        f"{name} ({chain.stream}): {_not_read(name)}"
         for name, chain in plan.chains.items()
         if name not in read_chains
     ]
@@ -141,6 +141,18 @@ def _default_expert(
     except ValueError:
         return None
     return expert
+
+
+def _not_read(chain: str) -> str:
+    """Return the reason for which no weights read a chain."""
+    for name in model_card.shipped_names():
+        if name.startswith(PUBLISHED) or chain not in _chains(name)[:1]:
+            continue
+        try:
+            model_card.load(name).model_class()
+        except ValueError as error:  # a package of an extra is not installed
+            return f"no estimate, as {error}"
+    return "no shipped or named weights read these features"
 
 
 def _estimators(stage: Stage) -> list[Estimator]:

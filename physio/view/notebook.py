@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final
 
-import panel as pn
+try:
+    import panel as pn
+except ModuleNotFoundError:
+    raise ImportError(
+        "views of a notebook need panel: pip install 'physio-affect[notebook]'"
+    ) from None
 
 from physio.core.affect import DIMENSIONS
 from physio.core.block import StreamInfo

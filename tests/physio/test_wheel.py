@@ -92,3 +92,37 @@ def test_the_demo_runs_outside_the_checkout(installed: Path) -> None:
     done = physio(installed, "demo", "--seconds", 5, "--fast", "--out", out)
     assert done.returncode == 0, done.stderr
     assert (out / "recording.xdf").is_file()
+
+
+@pytest.mark.long
+def test_the_core_alone_runs_replays_and_reports(wheel: Path, tmp_path: Path) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*pip, wheel], capture_output=True, text=True, check=False)
+    if done.returncode:
+        lost = ("Max retries", "NewConnectionError", "Could not fetch")
+        assert any(word in done.stderr for word in lost), done.stderr[-2000:]
+        pytest.skip("the package index is not reachable")
+    for missing in ("torch", "panel", "neurokit2", "onnxruntime"):
+        absent = subprocess.run(
+            [python, "-c", f"import {missing}"], check=False, stderr=subprocess.DEVNULL
+        )
+        assert absent.returncode == 1, missing
+    for words in (
+        ("demo", "--seconds", "10", "--fast", "--out", "d"),
+        ("replay", "d/recording.xdf", "--fast", "--out", "r"),
+        ("report", "d"),
+        ("doctor",),
+    ):
+        done = subprocess.run(
+            [python, "-m", "physio", *words],
+            cwd=tmp_path,
+            env={**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": ""},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+        assert done.returncode == 0, f"{words}: {done.stderr}"

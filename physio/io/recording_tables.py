@@ -170,9 +170,10 @@ def _frame(path: Path, name: str) -> "pd.DataFrame":
     file = existing_file(path / name)
     if file.suffix == ".parquet":
         return pd.read_parquet(file)
+    missing: Any = {column: {""} for column in _numeric(file)}
     return pd.read_csv(
         file, index_col=0, float_precision="round_trip", dtype={"label": str},
-        keep_default_na=False, na_values={c: {""} for c in _numeric(file)},
+        keep_default_na=False, na_values=missing,
     )  # fmt: skip
 
 

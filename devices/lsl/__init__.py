@@ -15,6 +15,7 @@ from physio.core.block import Array, Block, StreamInfo
 from physio.core.events import Events, Item
 from physio.core.protocols import Clock, Command, Device, WallClock
 from physio.core.timing.timestamps import OLDEST, TimestampAligner
+from physio.io.triggers import TriggerDecoder, has_triggers, trigger_stream
 from physio.online.commands import rating_commands
 
 __all__ = ["DiscoveredStream", "Inlet", "discover"]
@@ -49,7 +50,8 @@ class Inlet(Device):
 
     It is called ``<name>.<kind>``, where the kind follows from the stream's LSL type:
     ``band.eda``, ``headset.eeg``, ``stimuli.markers``. A stream without a rate, or of
-    texts, is an event stream. The stream is selected by one or more of the first three
+    texts, is an event stream. Codes in a trigger column are also events,
+    ``<name>.triggers``. The stream is selected by one or more of the first three
     settings, which must match exactly one stream. A stream with a ``source_id`` is
     waited for when its sender fails, and continues when the sender is back.
 
@@ -116,6 +118,8 @@ class Inlet(Device):
             inlet,
             read_description(xml, self.name, self.participant),
         )
+        info = self._description.info
+        self._triggers = TriggerDecoder(info, trigger_stream(info))
         self._compared, self._last = self.clock.now(), -np.inf
         self._stamped = TimestampAligner(
             float(self._description.info.rate) or 1.0,
@@ -138,8 +142,11 @@ class Inlet(Device):
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
-        """The stream."""
-        return () if self._description is None else (self._description.info,)
+        """The stream, and the events of its trigger columns, if it has any."""
+        if self._description is None:
+            return ()
+        info = self._description.info
+        return (info, self._triggers.events) if has_triggers(info) else (info,)
 
     @property
     def ended(self) -> bool:
@@ -217,7 +224,14 @@ class Inlet(Device):
                 f"which they differ by {abs(shift):.3g} s: its samples are placed by "
                 "when they arrived"
             )
-        return [Block(about.info, p.start, p.t0, p.rows, p.stamps) for p in placed]
+        items: list[Item] = []
+        for p in placed:
+            block = Block(about.info, p.start, p.t0, p.rows, p.stamps)
+            items.append(block)
+            if len(codes := self._triggers.decode(block)):
+                items.append(codes)
+        self._notices += self._triggers.notices()
+        return items
 
     def _events(self, about: StreamDescription, rows: Any, times: Array) -> Events:
         times = np.maximum.accumulate(np.maximum(times, self._last))

@@ -15,6 +15,7 @@ from experiments.weights import dynamics, error_model
 from physio import config
 from physio.core.affect import DIMENSIONS
 from physio.core.block import Array, Origin
+from physio.core.filename import valid_name
 from physio.core.stage import Stage, StageRunner
 from physio.models.baseline import BaselineAccumulator, BaselinePrior, transform
 from physio.models.fusion import nearest
@@ -106,6 +107,10 @@ class TrainPublishedExperts:
     personal: tuple[str, ...] = ("arousal",)
     rater: float = 0.2
     seed: int = 23
+
+    def __post_init__(self) -> None:
+        for name in self.experts:
+            valid_name(name, "a set of weights")
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
         """Train, evaluate and store the experts and the joint models.

@@ -16,6 +16,7 @@ from experiments.weights.live_features import features, rated_segments, run_esti
 from experiments.weights.split_audit import audited, settled
 from physio import config
 from physio.core.block import Array, Origin
+from physio.core.filename import valid_name
 from physio.datasets.wesad import Wesad
 from physio.evaluation.splits import LeaveOrderOut, Loso
 from physio.evaluation.statistics import summary
@@ -105,6 +106,9 @@ class TrainWrist:
         return GaussianRecipe(
             self.columns, self.dimensions, self.rest, self.settle, self.every
         )
+
+    def __post_init__(self) -> None:
+        valid_name(self.name, "a set of weights")
 
     def train(self, root: Path | None, out: Path) -> dict[str, Any]:
         """Train and evaluate on a data set; store the weights in ``out``.

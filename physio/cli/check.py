@@ -19,8 +19,15 @@ from physio.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from physio.core.block import StreamInfo
+    from physio.core.events import Item
     from physio.core.recording import Recording
+    from physio.online.session_config import SessionConfig
     from physio.quality.channel_monitor import ChannelMonitor
+
+    Rows = list[dict[str, Any]]
 
 _COLUMNS: Final = ("stream", "channel", "condition", "there", "range", "mains", "fast")
 
@@ -36,7 +43,7 @@ def check(
     ],
     seconds: Annotated[
         float, typer.Option(min=5.0, help="Duration of the check of devices (s).")
-    ] = 10.0,
+    ] = 20.0,
     line_freq: Annotated[
         float, typer.Option(min=1.0, help="Power line frequency (Hz).")
     ] = 50.0,
@@ -46,38 +53,73 @@ def check(
     columns: Columns = None,
     session: ExportSession = "",
 ) -> None:
-    """Check every channel: flat, railed, off, noisy or good.
+    """Check every channel, and what can be computed of every stream.
 
     Of a session file, the devices run for some seconds: the status of each channel is
     shown once a second and in a table at the end; nothing is recorded. Of a recording,
-    all of it is checked. Of the folder of a running session, the present status is
-    shown. The exit status is 1 if a channel is not fit for a session.
+    all of it is checked. The table of streams follows: typical values, the share of
+    time with a value for each chain, and the reasons for missing ones. Of the folder of
+    a running session, the present status is shown. The exit status is 1 if a channel is
+    not fit for a session, or a chain gives no value.
 
-    Example: `physio check configs/synthetic-board.toml --seconds 10`
+    Example: `physio check configs/synthetic-board.toml --seconds 20`
     """
     from physio.datasets.open_recording import read
     from physio.quality.channel_monitor import ChannelMonitor, unfit
     from physio.sinks.channel_status import FILE
 
     key = "condition"
+    rows: Rows = []
+    notes: list[str] = []
     if source.is_dir() and (source / FILE).is_file():
         figures, key = json.loads((source / FILE).read_text("utf-8"))["streams"], "now"
     else:
         conditions = ChannelMonitor(mains=line_freq)
         if source.suffix == ".toml":
-            _watch(conditions, source, tuple(trust), seconds)
+            rows = _watch(conditions, source, tuple(trust), seconds)
         else:
-            recording = read(source, board=board, columns=columns, session=session)
-            _recorded(conditions, recording)
+            recording = read(
+                source / "recording.xdf" if _is_session(source) else source,
+                board=board,
+                columns=columns,
+                session=session,
+            )
+            rows, notes = _recorded(conditions, recording, source.name, tuple(trust))
         figures = conditions.figures()
     say("")
     for line in _table(figures, key):
         say(line)
-    bad = unfit(figures, key)
-    say(f"not fit: {', '.join(bad)}" if bad else "every channel is fit")
-    write_json(json_path, figures)
+    bad = [*unfit(figures, key), *_report_streams(rows, notes)]
+    say(f"not fit: {'; '.join(bad)}" if bad else _verdict(rows))
+    write_json(json_path, {"channels": figures, "streams": rows, "notes": notes})
     if bad:
         raise typer.Exit(1)
+
+
+def _report_streams(rows: "Rows", notes: list[str]) -> list[str]:
+    """Print the table of streams; return what is wrong with them."""
+    from physio.online.session_table import without_values
+    from physio.view.stream_table import stream_lines
+
+    if not rows:
+        return []
+    say("")
+    for line in (*stream_lines(rows), *notes):
+        say(line)
+    faults = [f"{row['name']}: {text}" for row in rows for text in row["faults"]]
+    return [*faults, *without_values(rows)]
+
+
+def _verdict(rows: "Rows") -> str:
+    """Return the verdict on streams without a fault, and what it does not cover."""
+    from physio.online.session_table import not_judged
+
+    parts = ["every channel is fit"]
+    if unused := [row["name"] for row in rows if row["rate"] and not row["computed"]]:
+        parts.append(f"nothing is computed of {', '.join(unused)}")
+    if soon := not_judged(rows):
+        parts.append(f"too short to judge {', '.join(soon)}: check for longer")
+    return "; ".join(parts)
 
 
 def _table(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]:
@@ -98,36 +140,89 @@ def _table(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]
     ]
 
 
-def _recorded(conditions: "ChannelMonitor", recording: "Recording") -> None:
-    """Check a recording, stream by stream."""
-    conditions.add_streams(b[0].info for b in recording.streams.values() if b)
-    for blocks in recording.streams.values():
-        for block in blocks:
+def _recorded(
+    conditions: "ChannelMonitor",
+    recording: "Recording",
+    name: str,
+    trust: tuple[str, ...],
+) -> "tuple[Rows, list[str]]":
+    """Check a recording; return the table of its streams, and the reader's notes."""
+    from physio.cli.summary import reader_notes
+    from physio.online import session_config
+
+    inputs = recording.inputs
+    conditions.add_streams(i for i in inputs if i.rate)
+    for info in inputs:
+        for block in recording.streams.get(info.name, ()):
             conditions.push(block)
+    notes = reader_notes(recording)
+    try:
+        file = session_config.recorded(recording, trust)
+    except ValueError as error:
+        file = None
+        notes.append(f"checked with the default chains: {error}")
+    file = file or session_config.SessionConfig(at=name, trust=trust)
+    items = recording.arrivals()
+    return _computed(file, inputs, items, recording.begin), notes
+
+
+def _is_session(source: Path) -> bool:
+    return source.is_dir() and (source / "recording.xdf").is_file()
+
+
+def _computed(
+    file: "SessionConfig",
+    streams: "Iterable[StreamInfo]",
+    items: "Iterable[Item]",
+    begin: float,
+) -> "Rows":
+    """Compute features of the items; return the table of the streams."""
+    from dataclasses import replace
+
+    from physio.core.stage import Chain
+    from physio.online.engine import Engine
+    from physio.online.session_table import SessionTable
+    from physio.online.shipped_chains import chain_notes
+
+    streams = tuple(streams)
+    plan = replace(file.plan(streams), estimator=Chain(), estimators={})
+    engine, table = Engine(plan, streams, begin), SessionTable(streams)
+    for item in items:
+        table.take(item)
+        for result in engine.push(item):
+            table.take(result)
+    for notice in engine.notices:
+        say(notice)
+    chains = {key: chain.stream for key, chain in plan.chains.items()}
+    return table.rows(chains, chain_notes(streams))
 
 
 def _watch(
     conditions: "ChannelMonitor", file: Path, trust: tuple[str, ...], seconds: float
-) -> None:
+) -> "Rows":
     """Check devices for some seconds; print the status of their channels."""
     from physio.core.block import Block
     from physio.core.protocols import WallClock
     from physio.online import session_config
 
     clock = WallClock()
+    settings = session_config.read(file, trust)
+    items: list[Item] = []
     with ExitStack() as stack:
-        devices = session_config.read(file, trust).devices(clock)
+        devices = settings.devices(clock)
         connected = [stack.enter_context(device) for device in devices]
-        for device in connected:
-            conditions.add_streams(device.streams)
-        end = clock.now() + seconds
-        while clock.now() < end:
+        streams = [info for device in connected for info in device.streams]
+        conditions.add_streams(streams)
+        begin = clock.now()
+        while clock.now() < begin + seconds:
             clock.wait(0.1)
             for item in (i for device in connected for i in device.read()):
+                items.append(item)
                 if isinstance(item, Block) and conditions.push(item)[0]:
                     now = conditions.conditions(item.info.name).items()
                     status = ", ".join(f"{name} {word}" for name, word in now)
                     say(f"{item.info.name}: {status}")
+    return _computed(settings, streams, items, begin)
 
 
 def _short(value: float | None) -> str:

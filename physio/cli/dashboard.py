@@ -1,5 +1,6 @@
 """The dashboard of a session, and the command that plays a recording in it."""
 
+import atexit
 import json
 import os
 import sys
@@ -41,11 +42,17 @@ def with_dashboard(file: "SessionConfig") -> "SessionConfig":
 
 
 def announcer(*, open_it: bool) -> Callable[["Dashboard"], str]:
-    """Return a function that opens a dashboard and returns a line with its address."""
+    """Return a function that opens a dashboard and returns a line on its addresses.
+
+    The addresses hold tokens. Where the output is no terminal, they are written to a
+    file of the session instead.
+    """
 
     def announce(board: "Dashboard") -> str:
         if open_it:
-            _open(board.page)
+            webbrowser.open(_page(board.page).as_uri())
+        if not sys.stdout.isatty():  # a log must not hold the tokens
+            return f"dashboard: its addresses are in {board.write_addresses()}"
         viewer, participant = (board.urls[role] for role in ("look", "participant"))
         return (
             f"dashboard: {board.page}  read-only: {viewer}  participant: {participant}"
@@ -85,9 +92,10 @@ def view(
     state = _state(path, config, options)
 
     def announce(url: str) -> None:
-        say(f"{path}: {url}  (Ctrl-C ends it)")
+        at = url if sys.stdout.isatty() else f"open {_page(url)} in a browser"
+        say(f"{path}: {at}  (Ctrl-C ends it)")
         if open_it:
-            _open(url)
+            webbrowser.open(_page(url).as_uri())
 
     playback.serve(state, announce)
 
@@ -142,12 +150,13 @@ def _computed(
     )
 
 
-def _open(url: str) -> None:
-    """Open a page so that the list of processes does not show its token."""
+def _page(url: str) -> Path:
+    """Write a page that leads to an address; no list of processes shows its token."""
     from physio.online.remote_control import runtime_folder
 
     path = runtime_folder() / f"dashboard-{os.getpid()}.html"
     write_private(
         path, f'<!DOCTYPE html><meta http-equiv="refresh" content="0;url={url}">\n'
     )
-    webbrowser.open(path.as_uri())
+    atexit.register(path.unlink, missing_ok=True)
+    return path

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from physio.core.recording import Recording
 
 
+ANONYMISED: Final = ".anonymised"
+"""Empty file in the folder of an anonymised export."""
+
+
 def repair(
     path: Annotated[Path, typer.Argument(help="A truncated or damaged XDF file.")],
     out: Annotated[
@@ -90,15 +94,30 @@ def export(
     recording = read(path, board=board, columns=columns)
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
-    out.mkdir(parents=True, exist_ok=True)
+    _prepare(out, anonymise=anonymise)
     if kind == "bids":
         _to_bids(recording, path, out, session, task, eeg_format, whole=not anonymise)
     else:
         _WRITERS[kind](recording, out)
-    written = sorted(p for p in out.rglob("*") if p.is_file())
+    files = (p for p in out.rglob("*") if p.is_file())
+    written = sorted(p for p in files if p.name != ANONYMISED)
     for file in written:
         say(str(file))
     write_json(json_path, {"files": [str(file.relative_to(out)) for file in written]})
+
+
+def _prepare(out: Path, *, anonymise: bool) -> None:
+    """Create an output folder; refuse to mix anonymised and other exports in one."""
+    mark = out / ANONYMISED
+    if out.is_dir() and any(out.iterdir()) and mark.exists() != anonymise:
+        content = "files that are not anonymised" if anonymise else "anonymised files"
+        raise ValueError(
+            f"{out} holds {content}, which must not be mixed with this export: give a "
+            "new folder"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    if anonymise:
+        mark.touch()
 
 
 def _to_bids(

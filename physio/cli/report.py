@@ -9,6 +9,7 @@ import typer
 
 from physio.cli.output import Board, Columns, ExportSession, say
 from physio.core.input_file import refuse_endless
+from physio.core.private_file import write_private
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,7 @@ def report(
     page = _page(path, protocol, options)
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
     into = out or beside
-    into.write_text(str(page), "utf-8")
+    write_private(into, str(page))
     say(f"report: {into}")
     for file in page.save_figures(figures) if figures else ():
         say(f"  {file}")
@@ -109,13 +110,19 @@ def _of_result(path: Path) -> "HtmlReport":
 def _of_session(path: Path, options: Mapping[str, Any]) -> "HtmlReport":
     """Return the report of a session, or of a recording, which is computed now."""
     from physio.cli.dashboard import session_or_computed
+    from physio.online.session_table import recording_rows
     from physio.view.reports.session import session_report
+    from physio.view.stream_table import stream_lines
 
     recording, features, estimates = session_or_computed(path, **options)
     named = [e for n, e in recording.events.items() if n.endswith(".conditions")]
     conditions = named[0] if named else None
-    timing = _timing(recording)
-    return session_report(recording, features, estimates, conditions, timing)
+    rows = recording_rows(recording, features)
+    for line in stream_lines(rows):
+        say(line)
+    return session_report(
+        recording, features, estimates, conditions, _timing(recording), rows
+    )
 
 
 def _timing(recording: "Recording") -> dict[str, str]:

@@ -35,6 +35,7 @@ from physio.online.engine import PipelineConfig
 from physio.online.scheduling import realtime_priority
 from physio.online.session import Session
 from physio.online.session_config import SessionConfig
+from physio.online.session_table import SessionTable
 from physio.online.shipped_chains import chain_notes
 from physio.sinks.background import BackgroundSink
 from physio.sinks.channel_status import ChannelStatusFile
@@ -65,6 +66,8 @@ class RunOptions:
         Further metadata.
     calibrations
         Files of personal calibrations.
+    notes
+        Sentences of the reader of a recording, on what it does not read.
     pages
         Function called with each dashboard; returns a line that the view keeps in
         sight.
@@ -76,6 +79,7 @@ class RunOptions:
     view: Callable[[Session], AbstractContextManager[View]] | None = None
     about: Mapping[str, str] = field(default_factory=dict)
     calibrations: Sequence[Path] = ()
+    notes: Sequence[str] = ()
     pages: Callable[[Dashboard], str] | None = None
 
 
@@ -130,6 +134,7 @@ class _Run:
         about = {**_metadata(config), **options.about}
         self.about = {k: v for k, v in about.items() if k not in OWN_METADATA}
         self.calibrations, self.notes = _calibrations(options.calibrations)
+        self.notes = [*options.notes, *self.notes]
         self.sinks: list[Sink] = []
 
     def run(self, devices: Sequence[Device]) -> SessionOutcome:
@@ -152,6 +157,8 @@ class _Run:
                 session, self.calibrations
             )
             observers, summary = _Observers(session), _Summary(session)
+            table = SessionTable(session.streams)
+            observers.add("the table of streams", table.take)
             observers.add("the count of estimates", summary.count)
             observers.add("the agreement with ratings", summary.compare)
             if view is not None:
@@ -159,8 +166,11 @@ class _Run:
             self._announce_pages(view)
             for item in session:
                 observers.take(item)
-        figures = self._figures(summary, time.perf_counter() - began)
-        self._describe(**figures)
+        figures = self._figures(summary, table, time.perf_counter() - began)
+        try:
+            self._describe(**figures)
+        except OSError as error:
+            figures["faults"].append(f"the session is not described: {error}")
         return SessionOutcome(self.folder, session.ended, figures)
 
     def _plan(self, streams: Sequence[StreamInfo]) -> PipelineConfig:
@@ -191,6 +201,7 @@ class _Run:
     def _describe(self, **figures: Any) -> None:
         """Write the description of the session into its folder."""
         about = {**self.about, **figures}
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         session_folder.describe(self.folder, self.resolved, **about)
 
     def _announce_pages(self, view: View | None) -> None:
@@ -200,32 +211,40 @@ class _Run:
                 if view is not None:
                     view.tell(line)
 
-    def _figures(self, summary: "_Summary", taken: float) -> dict[str, Any]:
+    def _figures(
+        self, summary: "_Summary", table: SessionTable, taken: float
+    ) -> dict[str, Any]:
         """Return the figures of the session, as ``--json`` writes them."""
         session = self.session
         faults = [*session.faults, *(f for s in self.sinks for f in s.faults())]
         unused = unused_chains(session.plan, session.engine.origin)
-        streams = [h.info for h in session.health.values()]
-        notes = chain_notes(streams).items() if self.config.computes else ()
-        omitted = [f"{name}: {note}" for name, parts in notes for note in parts]
+        notes = chain_notes(session.streams) if self.config.computes else {}
+        chains = {key: chain.stream for key, chain in session.plan.chains.items()}
+        streams = table.rows(chains, notes)
+        self._add_losses(streams)
         return {
-            "streams": [
-                {
-                    "name": name,
-                    "rate": float(h.info.rate),
-                    "samples": h.samples,
-                    "lost": h.lost,
-                }
-                for name, h in session.health.items()
-            ],
+            "streams": streams,
             **_durations(session, taken),
             **summary.estimates(),
             "ended": session.ended,
             "state": session.ended.partition(":")[0].split()[0],
             "faults": faults,
-            "notes": [*omitted, *unused, *_unplaced(session), *self.notes],
+            "notes": [*unused, *_unplaced(session), *self.notes],
             "reports": summary.reports(),
         }
+
+    def _add_losses(self, streams: list[dict[str, Any]]) -> None:
+        """Add the number of samples that are not in the recording to each stream."""
+        lost = Counter[str]()
+        for sink in self.sinks:
+            lost.update(sink.unwritten())
+        for row in streams:
+            row["not_recorded"] = n = lost[row["name"]]
+            if n:
+                row["faults"] = [
+                    *row["faults"],
+                    f"{n} of {row['samples']} samples are not in the recording",
+                ]
 
 
 class _Observers:

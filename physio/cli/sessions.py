@@ -240,6 +240,7 @@ def replay(
     """
     from devices.replay import Replay
     from physio.cli.run_session import RunOptions, run_session
+    from physio.cli.summary import reader_notes
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
 
@@ -254,6 +255,7 @@ def replay(
             view=None if fast else _view,
             about={**about, "replayed": path.name},
             calibrations=calibration,
+            notes=reader_notes(recording),
         )
         outcome = run_session(file, [Replay(recording, clock)], clock, folder, options)
     _finish(outcome, json_path)
@@ -466,7 +468,7 @@ def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:
     except Exception as error:  # a failed plot is no failed session
         say(f"no plot of the session: {type(error).__name__}: {error}")
     say(f"{outcome.folder}: {outcome.ended}")
-    for path in sorted(outcome.folder.iterdir()):
+    for path in sorted(outcome.folder.glob("*")):
         say(f"  {path.name} ({_size(path)})")
     write_json(json_path, figures)
     if outcome.status:

@@ -353,7 +353,10 @@ def epochs(
 
     opened = Study.open(root)
     rows = []
-    (opened.root / DERIVED).mkdir(mode=0o700, exist_ok=True)
+    derived = opened.root / DERIVED
+    if derived.is_symlink():
+        raise ValueError(f"{derived} is a symbolic link: remove it first")
+    derived.mkdir(mode=0o700, exist_ok=True)
     with replace_folder(opened.root / DERIVED / "epochs") as folder:
         for recorded in read_sessions(opened, opened.participants):
             frame = events.event_related_responses(recorded.recording, event)

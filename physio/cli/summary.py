@@ -12,14 +12,12 @@ from physio.core.filename import UniqueFilenames
 from physio.core.missing import MissingReason
 from physio.core.private_file import open_private
 from physio.core.recording import Recording, computed, several_participants
+from physio.view.stream_table import stream_lines
 
 
 def session_lines(figures: Mapping[str, Any]) -> list[str]:
-    """Return lines on samples, estimates and the reasons for missing ones."""
-    lines = [
-        f"{s['name']}: {s['samples']} samples at {s['rate']:g} Hz, {s['lost']} lost"
-        for s in figures["streams"]
-    ]
+    """Return lines on streams, estimates and the reasons for missing ones."""
+    lines = stream_lines(figures["streams"])
     for participant, estimates in figures.get(
         "participants", {"": figures["estimates"]}
     ).items():
@@ -32,6 +30,12 @@ def session_lines(figures: Mapping[str, Any]) -> list[str]:
     seconds, taken = figures["seconds_of_data"], figures["seconds_taken"]
     lines.append(f"{seconds:.1f} s of data in {taken:.1f} s")
     return [*lines, *figures["notes"], *(f"fault: {f}" for f in figures["faults"])]
+
+
+def reader_notes(recording: Recording) -> list[str]:
+    """Return the sentences of a reader on what it did not read, or changed."""
+    text = recording.metadata.get("warnings", "")
+    return [part for part in text.split("; ") if part]
 
 
 def draw_overview(folder: Path) -> None:

@@ -27,6 +27,7 @@ class MissingReason(IntEnum):
     OUT_OF_DISTRIBUTION = 5
     UNTRAINED = 6
     DEMO_WEIGHTS = 7
+    MARKED_BAD = 8
 
     @property
     def nan(self) -> float:

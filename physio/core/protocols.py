@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
@@ -220,6 +220,13 @@ class Sink(CommandSource, ABC):
     def faults(self) -> Sequence[str]:
         """Return sentences on its failures, once the session has ended."""
         return ()
+
+    def unwritten(self) -> Mapping[str, int]:
+        """Return the number of lost samples or events of each stream, at the end.
+
+        Only a recording counts them; views and tables can be computed again from it.
+        """
+        return {}
 
 
 class View(CommandSource, ABC):

@@ -69,11 +69,11 @@ FORMATS: Final = (
     ),
     FileFormat(
         "an XDF file",
-        ".xdf, .xdfz",
+        ".xdf, .xdfz, .xdf.gz",
         "first bytes",
         "physio.io.xdf",
         "recordings of this package and of LabRecorder",
-        suffixes=(".xdf", ".xdfz"),
+        suffixes=(".xdf", ".xdfz", ".xdf.gz"),
         head=rb"XDF:",
         options=(),
     ),

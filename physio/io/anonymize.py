@@ -1,13 +1,50 @@
 """Anonymization of recordings: removal of identity, place and date."""
 
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events
 from physio.core.recording import MARKERS, RATINGS, Recording, base_name, computed
+from physio.io.channel_kinds import STREAM_TYPES
+from physio.io.units import quantity, read_unit
+
+LARGEST_CODE: Final = 255
+"""Largest number without a unit that an event keeps: that of a trigger of 8 bits."""
+
+LARGEST_VALUE: Final = 1e6
+"""Largest number with a unit that an event keeps; dates of clocks are larger."""
+
+_TIMES: Final = ("end", "from", "to")
+"""Columns of events that are times on the session clock."""
+
+_WORDS: Final = frozenset(STREAM_TYPES) | frozenset((
+    "a", "b", "c", "d", "q", "x", "y", "z", "red", "green", "infrared", "ir", "value",
+    "ref", "reference", "gnd", "ground", "aux", "dc", "ch", "chan", "channel",
+    "exg", "ekg", "heog", "veog", "pulse", "pleth", "spo2", "hr", "ibi", "rr",
+    "sc", "scl", "scr", "phasic", "tonic", "mag", "magnetometer", "ax", "ay", "az",
+    "gx", "gy", "gz", "status", "trigger", "trig", "battery", "counter", "quality",
+    "photodiode", "microphone", "mic", "light", "sound", "seconds", "duration",
+    "amplitude", "on", "code", "trial", "response",
+    "valence", "arousal", "dominance", "sam", *_TIMES,
+))  # fmt: skip
+"""Words, in lower case, of which names of channels may consist."""
+
+_MIDLINE: Final = frozenset((
+    "AF", "AFF", "AFP", "C", "CCP", "CP", "CPP", "F", "FC", "FCC", "FFC", "FP", "I",
+    "N", "O", "OI", "P", "PO", "POO", "PPO",
+))  # fmt: skip
+"""Electrodes of the midline, in upper case, without their ``Z``."""
+
+_KNOWN_KINDS: Final = frozenset((
+    "eeg", "eog", "emg", "ecg", "resp", "gsr", "temperature", "bio", "misc", "stim",
+    "quality",
+))  # fmt: skip
 
 _KINDS = {
     "eeg": "eeg",
@@ -28,60 +65,141 @@ def anonymize(recording: Recording, *, keep_labels: bool = False) -> Recording:
     ``anon2`` ... in the order of their streams. Time begins at 0. The metadata of the
     recording, sites and placements, the devices' own stamps (they may be dates) and the
     events of the session are removed. The texts of events are replaced by numbers,
-    because a marker may hold a name, unless ``keep_labels`` is True. Names of channels,
+    because a marker may hold a name, unless ``keep_labels`` is True. Units and names of
+    channels that are not of the field, as free text, are replaced; so are numbers of
+    events that may be dates or identifiers: those above 255 without a unit, and above
+    1e6 with one. Equal numbers stay equal. A channel of dates begins at 0. All other
     values and intervals of time are unchanged. Physiological signals can identify a
     participant by themselves: such data remain personal.
     """
     begin = recording.begin
-    participants: dict[str, str] = {}
-    names: dict[str, str] = {}
-    devices: dict[str, str] = {}
+    names = _Names()
+    for blocks in recording.streams.values():
+        names.add_channels(blocks[0].info)
     streams, events = {}, {}
     for blocks in recording.streams.values():
-        info = _anonymous_info(blocks[0].info, names, devices, participants)
+        info = names.info(blocks[0].info)
+        zeros = {} if computed(blocks[0].info.name) else _zeros(blocks)
         streams[info.name] = tuple(
-            Block(_like(info, b.info), b.start, b.t0 - begin, b.data) for b in blocks
+            Block(
+                info.with_channels(b.info.rate, *names.channels(b.info)),
+                b.start,
+                b.t0 - begin,
+                b.data - [zeros.get(name, 0.0) for name in b.info.names],
+            )
+            for b in blocks
         )
     for name, happened in recording.events.items():
         if name.startswith("session.") and base_name(name) not in (MARKERS, RATINGS):
             continue
-        info = _anonymous_info(happened.info, names, devices, participants)
+        names.add_channels(happened.info)
+        info = names.info(happened.info)
         labels = happened.labels if keep_labels else _numbered(happened.labels)
         events[info.name] = Events(
             info,
             happened.complete_until - begin,
             np.asarray(happened.times) - begin,
-            _shifted(happened, begin),
+            _numbers(happened, begin),
             labels,
         )
     return Recording(streams, events, (), {"begin": "0.0"})
 
 
-def _anonymous_info(
-    info: StreamInfo,
-    names: dict[str, str],
-    devices: dict[str, str],
-    participants: dict[str, str],
-) -> StreamInfo:
-    participant = participants.setdefault(
-        info.participant, f"anon{len(participants) + 1}"
-    )
-    if info.name not in names:
-        names[info.name] = _name(info, devices, participants, set(names.values()))
-    reference = info.reference if info.reference in info.names else ""
-    return replace(
-        info,
-        name=names[info.name],
-        participant=participant,
-        site="",
-        placement="",
-        reference=reference,
-    )
+@dataclass
+class _Names:
+    """Names in the place of those of streams, devices, participants and channels."""
+
+    streams: dict[str, str] = field(default_factory=dict)
+    devices: dict[str, str] = field(default_factory=dict)
+    participants: dict[str, str] = field(default_factory=dict)
+    replaced: dict[str, str] = field(default_factory=dict)
+    """Names of channels that are replaced."""
+
+    def add_channels(self, info: StreamInfo) -> None:
+        """Choose other names for the channels of a stream that are free text."""
+        if computed(info.name):
+            return
+        for channel in info.channels:
+            if channel.name in self.replaced or _is_usual(channel.name):
+                continue
+            taken = {*info.names, *self.replaced.values()}
+            kind = _KINDS.get(channel.kind, "channel")
+            self.replaced[channel.name] = _unused(kind, taken)
+
+    def channels(self, info: StreamInfo) -> Iterable[Channel]:
+        """Yield the channels of a stream under their new names."""
+        for channel in info.channels:
+            name = self.replaced.get(channel.name, channel.name)
+            if computed(info.name):
+                for old, new in self.replaced.items():
+                    name = re.sub(rf"(?<![^.]){re.escape(old)}(?![^.])", new, name)
+            kind = channel.kind if channel.kind in _KNOWN_KINDS else "misc"
+            unit = channel.unit
+            if not computed(info.name):
+                unit = read_unit(unit).unit if quantity(unit) else "1"
+            yield replace(channel, name=name, kind=kind, unit=unit)
+
+    def info(self, info: StreamInfo) -> StreamInfo:
+        """Return the description of a stream under its new names."""
+        participant = self.participants.setdefault(
+            info.participant, f"anon{len(self.participants) + 1}"
+        )
+        if info.name not in self.streams:
+            taken = set(self.streams.values())
+            self.streams[info.name] = _name(
+                info, self.devices, self.participants, taken
+            )
+        channels = tuple(self.channels(info))
+        reference = self.replaced.get(info.reference, info.reference)
+        return replace(
+            info,
+            name=self.streams[info.name],
+            channels=channels,
+            participant=participant,
+            site="",
+            placement="",
+            reference=reference if reference in [c.name for c in channels] else "",
+        )
 
 
-def _like(info: StreamInfo, block: StreamInfo) -> StreamInfo:
-    """Return ``info`` with the channels and the rate of one block."""
-    return info.with_channels(block.rate, *block.channels)
+def _is_usual(name: str) -> bool:
+    """Return whether a channel's name is an electrode, a signal, an axis or a number.
+
+    Such names are ``Fp1``, ``AFF5h``, ``B32``, ``acc.x``, ``EEG Fp1-Ref``, ``ch 12``.
+    """
+    parts = re.split(r"[ ._:/+-]+", name)
+    return len(parts) <= 4 and all(map(_is_usual_part, parts))
+
+
+def _is_usual_part(part: str) -> bool:
+    match = re.fullmatch(r"([A-Za-z]*?)(\d{0,3})(h?)", part)
+    if match is None:
+        return False
+    text, number, half = match.groups()
+    if text.lower() in _WORDS:
+        return True
+    if number:
+        return len(text) <= 3
+    return not half and text[-1:].upper() == "Z" and text[:-1].upper() in _MIDLINE
+
+
+def _unused(kind: str, taken: Iterable[str]) -> str:
+    numbers = (f"{kind}{n}" for n in range(1, 10_000))
+    return next(name for name in numbers if name not in taken)
+
+
+def _zeros(blocks: Sequence[Block]) -> dict[str, float]:
+    """Return the first number of each channel of dates, by its name."""
+    zeros: dict[str, float] = {}
+    for block in blocks:
+        for i, channel in enumerate(block.info.channels):
+            if channel.kind not in ("misc", "stim") or channel.name in zeros:
+                continue
+            column = block.data[:, i]
+            finite = column[np.isfinite(column)]
+            if len(finite):
+                zeros[channel.name] = float(finite[0])
+    return {name: x for name, x in zeros.items() if abs(x) > LARGEST_VALUE}
 
 
 def _name(
@@ -117,10 +235,19 @@ def _numbered(labels: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _shifted(events: Events, begin: float) -> Array:
-    """Return the numbers of events, with times moved to the new clock."""
+def _numbers(events: Events, begin: float) -> Array:
+    """Return the numbers of events without dates and identifiers."""
     data = np.array(events.data)
-    for i, name in enumerate(events.info.names):
-        if name in ("end", "from", "to"):
-            data[:, i] -= begin
+    for i, channel in enumerate(events.info.channels):
+        column = data[:, i]
+        measured = quantity(channel.unit) not in ("", "1", "counts")
+        limit = LARGEST_VALUE if measured else LARGEST_CODE
+        if channel.name in _TIMES:
+            column -= begin
+        elif np.any(np.abs(column[np.isfinite(column)]) > limit):
+            numbers: dict[float, float] = {}
+            column[:] = [
+                v if np.isnan(v) else numbers.setdefault(v, len(numbers) + 1.0)
+                for v in column.tolist()
+            ]
     return data

@@ -90,14 +90,20 @@ _CHANNEL_TYPES: Final = {
 """Types that a description declares for single channels."""
 
 _HELPERS: Final = (
-    ("stim", r"status|trig(ger)?s?( ?\d+)?|trg|sti ?\d+|stim(ulus)?|markers?|events?"),
+    (
+        "stim",
+        r"status|trig(ger)?s?( ?in)?( ?\d+)?|trg|sti ?\d+|stim(ulus)?( ?channel)?"
+        r"|(hardware|software)? ?markers?( ?(hardware|software|value( ?int)?))?"
+        r"|events?( ?codes?)?|ttl ?\d*|din ?\d+",
+    ),
     (
         "misc",
-        r"counter|cnt|(sample|packet) ?(counter|count|number|index|id)|interpolated"
-        r"|(raw |chan )?cq( .*)?|(eq|pow) .*"
+        r"counter|cnt|(sample|packet) ?(counter|count|number|index|id)|interpolated?"
+        r"|(raw ?|chan ?)?cq( .*)?|(eq|pow) .*|high ?bit ?flex|saturation ?flag"
+        r"|marker ?(index|type)"
         r"|(gyro?|acc|accel|mag)(eleration|erometer|netometer|scope)? ?[xyz1-3]"
-        r"|.*time ?stamp.*|bat(t|tery)?( .*)?|val(idation)?( .*)?|sync|q[0-3]|mot .*"
-        r"|annotations?",
+        r"|.*time ?stamp.*|bat(t|tery)?( ?percent| .*)?|val(idation)?( .*)?|sync"
+        r"|q[0-3]|mot .*|annotations?",
     ),
 )
 """Labels of helper columns and of movement channels, also among electrodes."""
@@ -196,6 +202,9 @@ def slug(text: str) -> str:
 
 
 def _key(label: str) -> str:
-    """Return a label for comparison: lower case, single blanks, no reference."""
+    """Return a label for comparison: lower case, single blanks, no reference.
+
+    A prefix ``EEG`` is removed, as of ``EEG.Counter``.
+    """
     key = " ".join(re.split(r"[\s_.\-/:]+", label[:200].lower())).strip()
-    return re.sub(r" (ref|le|ar|avg)$", "", key)
+    return re.sub(r"^eeg | (ref|le|ar|avg)$", "", key)

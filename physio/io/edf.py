@@ -6,25 +6,32 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from physio.core.block import Block, Channel, StreamInfo
+from physio.core.block import Array, Block, Channel, StreamInfo
 from physio.core.events import Events, event_stream
 from physio.core.input_file import existing_file
-from physio.core.missing import MissingReason
 from physio.core.recording import Recording
+from physio.io.bad_spans import BadSpan, bad_notes, is_bad, mark_blocks, mark_samples
 from physio.io.brainvision import read_channels, readable_header
 from physio.io.channel_kinds import UNITS, ChannelKind, channel_kind
-from physio.io.edf_annotations import EdfTimes, is_discontinuous, read_times
+from physio.io.edf_annotations import (
+    EdfTimes,
+    has_annotations,
+    is_discontinuous,
+    read_times,
+)
 from physio.io.edf_header import (
     LARGEST,
     EdfSignal,
     check_size,
     read_signals,
+    read_start,
     readable_file,
 )
+from physio.io.triggers import has_triggers, read_triggers
 from physio.io.units import read_unit, unit_note
 
 if TYPE_CHECKING:
@@ -47,6 +54,10 @@ _UNITS: Final = {
 }
 """Unit in this package for each of MNE's types, and the factor from SI units."""
 
+_FIF_UNITS: Final = {3: "s", 6: "mol", 7: "rad", 101: "Hz", 107: "V", 110: "S",
+                     112: "T", 114: "degC", 201: "T/m"}  # fmt: skip
+"""Units by their numbers in FIF, as in ``mne.io.constants.FIFF``."""
+
 _BRAINVISION: Final = {"mV": 1e-3, "nV": 1e-9, **dict.fromkeys(
     ("uV", "\N{MICRO SIGN}V", "uS", "\N{MICRO SIGN}S"), 1e-6
 )}  # fmt: skip
@@ -63,8 +74,9 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     """Read a file of EEG and other signals.
 
     One stream for each kind of channel: ``eeg.eeg``, ``eeg.ecg`` ... (uV), ``eeg.stim``
-    (no unit); events ``eeg.annotations`` with the ``seconds`` that each lasts. Second 0
-    of the session clock is the first sample.
+    (no unit); events ``eeg.annotations`` with the ``seconds`` that each lasts, and
+    ``eeg.triggers`` of trigger channels and status words. Second 0 of the session clock
+    is the first sample.
 
     Parameters
     ----------
@@ -90,8 +102,11 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     pulse, breathing, temperature and helper columns from electrodes. The unit of each
     channel is that of the header. If the unit is missing or unknown, the values are not
     scaled and ``metadata["warnings"]`` names the channels. Channels of one kind with
-    different rates form separate streams, ``eeg.misc`` and ``eeg.misc2``. Samples under
-    an annotation ``BAD_ACQ_SKIP`` are NaN.
+    different rates form separate streams, ``eeg.misc`` and ``eeg.misc2``.
+
+    Channels and spans that the file marks as bad are missing (reason: marked bad), as
+    are 0.1 s after a boundary between joined recordings, so that filters start again;
+    ``metadata["warnings"]`` lists them. Samples under ``BAD_ACQ_SKIP`` were lost.
     """
     path = existing_file(path)
     usable: AbstractContextManager[tuple[Path, list[str]]] = nullcontext((path, []))
@@ -109,14 +124,11 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
             if is_edf and not read_signals(path):
                 return _annotations_only(path, participant)
             raw = mne.io.read_raw(header, preload=False, verbose="error")
-            recording = _merged(
-                [
-                    _recording(part, "eeg", participant, path, signals)
-                    for part, signals in _by_rate(raw, header)
-                ]
-            )
-            if is_edf and is_discontinuous(path):
-                recording = _with_gaps(recording, read_times(path), participant)
+            if is_edf:
+                recording = _read_edf(raw, path, header, participant)
+            else:
+                recording = _recording(_loaded(raw), "eeg", participant, path)
+                recording = _with_triggers(recording, "eeg")
     except Exception as error:  # MNE raises the errors of its parsers unchanged
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise ValueError(f"{path} cannot be read: {text}") from None
@@ -126,16 +138,73 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
     return Recording(recording.streams, recording.events, (), about)
 
 
+def _read_edf(
+    raw: "mne.io.BaseRaw", path: Path, header: Path, participant: str
+) -> Recording:
+    """Return an EDF or BDF file: its signals through MNE, its times by its records."""
+    parts = [
+        _recording(part, "eeg", participant, path, signals)
+        for part, signals in _by_rate(raw, path, header)
+    ]
+    recording = _merged(parts)
+    start, note = read_start(path)
+    about = dict(recording.metadata)
+    about.pop("begin_unix", None)
+    notes = [about.pop("warnings", ""), note]
+    streams, events = recording.streams, dict(recording.events)
+    if has_annotations(path):
+        times = read_times(path)
+        if is_discontinuous(path):
+            streams = _with_gaps(streams, times)
+        begin = times.onsets[0] if times.onsets else 0.0
+        start = None if start is None else start + begin
+        until = max((b[-1].complete_until for b in streams.values()), default=0.0)
+        annotations = _annotations(times, "eeg.annotations", participant, until)
+        events[annotations.info.name] = annotations
+        spans = [
+            BadSpan(a.onset - begin, a.seconds, a.text, _channels_of(a.channel))
+            for a in times.annotations
+            if is_bad(a.text, a.onset - begin)
+        ]
+        streams = mark_blocks(streams, spans)
+        notes += bad_notes(spans, (), "eeg")
+    if start is not None:
+        about["begin_unix"] = repr(start)
+    if text := "; ".join(filter(None, notes)):
+        about["warnings"] = text
+    return _with_triggers(Recording(streams, events, (), about), "eeg")
+
+
+def _channels_of(label: str) -> tuple[str, ...]:
+    """Return the names that the channel of an EDF label may have."""
+    return tuple({label, _named(label, "eeg")[0]}) if label else ()
+
+
+def _with_triggers(recording: Recording, device: str) -> Recording:
+    """Return a recording with the codes of its trigger channels as events."""
+    events, notes = dict(recording.events), [recording.metadata.get("warnings", "")]
+    with_codes = [b for b in recording.streams.values() if has_triggers(b[0].info)]
+    for i, blocks in enumerate(with_codes):
+        name = f"{device}.triggers{i + 1 if i else ''}"
+        events[name], messages = read_triggers(blocks, name)
+        notes += messages
+    about = dict(recording.metadata)
+    if text := "; ".join(filter(None, notes)):
+        about["warnings"] = text
+    return Recording(recording.streams, events, (), about)
+
+
 def _by_rate(
-    raw: "mne.io.BaseRaw", path: Path
+    raw: "mne.io.BaseRaw", path: Path, header: Path
 ) -> Iterator[tuple["mne.io.BaseRaw", Sequence[EdfSignal]]]:
     """Yield the channels of each rate, highest rate first, with their EDF headers.
 
-    MNE resamples channels that are read together to the highest rate.
+    MNE resamples channels that are read together to the highest rate. ``header`` is
+    the file that MNE reads: see `readable_file`.
     """
     import mne
 
-    signals = read_signals(path) if type(raw).__name__ in ("RawEDF", "RawBDF") else ()
+    signals = read_signals(path)
     names = list(raw.ch_names)
     rates = {s.samples for s in signals if not s.empty} or {0}
     if len(rates) == 1 or len(signals) != len(names):
@@ -146,7 +215,7 @@ def _by_rate(
         part = [(n, s) for n, s in pairs if s.samples == rate]
         read_raw = mne.io.read_raw_bdf if "BDF" in type(raw).__name__ else None
         chosen = (read_raw or mne.io.read_raw_edf)(
-            path,
+            header,
             include=[name for name, _ in part],
             exclude_after_unique=True,
             verbose="error",
@@ -188,7 +257,9 @@ def _annotations_only(path: Path, participant: str) -> Recording:
     return Recording({}, {events.info.name: events}, (), about)
 
 
-def _with_gaps(recording: Recording, times: EdfTimes, participant: str) -> Recording:
+def _with_gaps(
+    streams: Mapping[str, tuple[Block, ...]], times: EdfTimes
+) -> dict[str, tuple[Block, ...]]:
     """Return the samples of EDF+D, placed at the times of their records.
 
     Second 0 is the first sample, as in files without gaps.
@@ -199,18 +270,16 @@ def _with_gaps(recording: Recording, times: EdfTimes, participant: str) -> Recor
     if len(onsets) and not onsets[-1] < LONGEST_SPAN:
         raise ValueError(f"its last record begins {onsets[-1]:g} s after the first")
     breaks = np.flatnonzero(np.diff(onsets) > times.seconds + 1e-6) + 1
-    streams = {}
-    for name, (block,) in recording.streams.items():
+    placed = {}
+    for name, (block,) in streams.items():
         rate = float(block.info.rate)
         edges = [0, *(round(int(r) * times.seconds * rate) for r in breaks), len(block)]
         starts = [0, *(round(float(onsets[r]) * rate) for r in breaks)]
-        streams[name] = tuple(
+        placed[name] = tuple(
             Block(block.info, start, 0.0, np.ascontiguousarray(block.data[a:b]))
             for start, a, b in zip(starts, edges[:-1], edges[1:], strict=True)
         )
-    end = float(onsets[-1]) + times.seconds if len(onsets) else 0.0
-    events = _annotations(times, "eeg.annotations", participant, end)
-    return Recording(streams, {events.info.name: events}, (), recording.metadata)
+    return placed
 
 
 def _annotations(times: EdfTimes, name: str, participant: str, until: float) -> Events:
@@ -244,12 +313,14 @@ def from_mne(
     -------
     Recording
         V become uV, and S become uS. Annotations become events ``<device>.annotations``
-        (with a channel ``seconds``); samples that `physio.to_mne` annotated as missing
-        become NaN again. ``about["begin_unix"]`` is the date of measurement, if there
-        is one.
+        (with a channel ``seconds``), and codes of trigger channels events
+        ``<device>.triggers``. Samples that `physio.to_mne` annotated as missing become
+        NaN again; bad channels and spans are missing (reason: marked bad).
+        ``about["begin_unix"]`` is the date of measurement, if there is one.
     """
     file = raw.filenames[0] if raw.filenames else None
-    return _recording(raw, device, participant, Path(file) if file else None)
+    recording = _recording(raw, device, participant, Path(file) if file else None)
+    return _with_triggers(recording, device)
 
 
 def _recording(
@@ -262,14 +333,14 @@ def _recording(
     """Return MNE's raw data; the header of the file, if given, states the units."""
     rate = Fraction(raw.info["sfreq"]).limit_denominator(10_000)
     data = np.array(raw.get_data().T, order="C")
-    missing = _missing(raw, data.shape)
     kinds: dict[str, list[int]] = {}
     channels, notes = _channels(raw, device, _stated(raw, path, signals))
     for i, (channel, scale) in enumerate(channels):
         data[:, i] *= scale
         if channel is not None:
             kinds.setdefault(channel.kind, []).append(i)
-    data[missing & ~np.isnan(data)] = MissingReason.NO_SIGNAL.nan
+    if not signals:  # else the records of the file have their own times
+        notes += _mark(raw, data, [channel for channel, _ in channels], device)
     streams: dict[str, tuple[Block, ...]] = {}
     for kind, columns in kinds.items():
         selected = tuple(c for i in columns if (c := channels[i][0]) is not None)
@@ -322,9 +393,8 @@ def _channels(
     for name, mne_kind in zip(raw.ch_names, raw.get_channel_types(), strict=True):
         label, declared = _named(name.replace("\0", " ").strip() or name, mne_kind)
         if name not in stated:
-            kind = declared if declared in _UNITS else "misc"
-            unit, factor = _UNITS[kind]
-            channels.append((Channel(label, kind, unit), factor))
+            code = int(raw.info["chs"][raw.ch_names.index(name)]["unit"])
+            channels.append(_fif_channel(label, declared, _FIF_UNITS.get(code, "1")))
             continue
         header = stated[name]
         if header.empty and mne_kind != "stim":
@@ -344,6 +414,21 @@ def _channels(
             f"left out, as the header gives them an empty range: {', '.join(unused)}"
         )
     return channels, notes
+
+
+def _fif_channel(label: str, declared: str, unit: str) -> tuple[Channel, float]:
+    """Return a channel of MNE's types and units, and the factor of its values.
+
+    Types other than EEG are declared in FIF; MNE gives EEG to channels of other files
+    without a type, so that labels also tell.
+    """
+    kind = declared if declared in _UNITS else "misc"
+    if kind == "eeg":
+        kind = channel_kind(label, "V", default=ChannelKind("eeg", "uV")).kind
+    usual, factor = _UNITS[kind]
+    if kind == "misc" or (declared == "eeg" and usual not in ("uV", "1")):
+        usual, factor = unit, 1.0
+    return Channel(label, kind, usual), factor
 
 
 def _unit_note(
@@ -445,13 +530,20 @@ def _first(raw: "mne.io.BaseRaw") -> float:
     return 0.0 if raw.annotations.orig_time is None else float(raw.first_time)
 
 
-def _missing(raw: "mne.io.BaseRaw", shape: tuple[int, int]) -> Any:
-    """Return the mask of samples annotated as missing, shape (n, channels)."""
-    missing = np.zeros(shape, bool)
-    rate = float(raw.info["sfreq"])
+def _mark(
+    raw: "mne.io.BaseRaw", data: Array, channels: Sequence[Channel | None], device: str
+) -> list[str]:
+    """Mark bad channels and spans as missing, in place; return notes on them."""
+    names = dict(zip(raw.ch_names, channels, strict=True))
+    spans = []
     for a in raw.annotations:
-        begin = float(a["onset"]) - _first(raw)
-        rows = slice(round(begin * rate), round((begin + a["duration"]) * rate))
-        if a["description"] == "BAD_ACQ_SKIP":
-            missing[rows] = True
-    return missing
+        onset, text = float(a["onset"]) - _first(raw), str(a["description"])
+        if is_bad(text, onset):
+            about = tuple(c.name for n in a.get("ch_names", ()) if (c := names.get(n)))
+            spans.append(BadSpan(onset, float(a["duration"]), text, about))
+    mark_samples(data, channels, spans, float(raw.info["sfreq"]))
+    bad = tuple(c.name for n in raw.info["bads"] if (c := names.get(n)))
+    whole = BadSpan(0.0, len(data) / float(raw.info["sfreq"]), "bads", bad)
+    if bad:
+        mark_samples(data, channels, [whole], float(raw.info["sfreq"]))
+    return bad_notes(spans, bad, device)

@@ -1,7 +1,10 @@
 """Headers of EDF and BDF files."""
 
+import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
@@ -13,10 +16,15 @@ LARGEST: Final = 2**30
 """Maximum number of samples, over all channels, that are read at once."""
 
 _ANNOTATIONS: Final = ("EDF Annotations", "BDF Annotations")
+_LIMITS: Final = (104, 112, 120, 128)
+"""Place of the physical and digital limits among the fields of a signal (bytes)."""
 
 
 class EdfSignal(NamedTuple):
-    """Label, unit, samples in a record, and True if one of its ranges is empty."""
+    """Label, unit, samples in a record, and True if its values have no scale.
+
+    One of its ranges is then empty, or a limit is no number.
+    """
 
     label: str
     unit: str
@@ -36,25 +44,71 @@ def read_signals(path: Path) -> tuple[EdfSignal, ...]:
         return [area[i * width : (i + 1) * width] for i in range(n)]
 
     signals = []
-    ranges = (fields(begin, 8) for begin in (104, 112, 120, 128))
+    ranges = (fields(begin, 8) for begin in _LIMITS)
     for label, unit, samples, *limits in zip(
         *(fields(0, 16), fields(96, 8), fields(216, 8), *ranges), strict=True
     ):
         text = label.decode("latin-1").replace("\0", " ").strip()
         low, high, digital_low, digital_high = map(_limit, limits)
         if text not in _ANNOTATIONS:
-            empty = low == high or digital_low == digital_high
+            empty = low is None or high is None or low == high
+            empty |= digital_low is None or digital_low == digital_high
+            empty |= digital_high is None
             stated = decode_unit(unit.strip(b" \0"))
             signals.append(EdfSignal(text, stated, empty, int(samples)))
     return tuple(signals)
 
 
-def _limit(field: bytes) -> float | bytes:
-    """Return a limit of a range; the text itself if it is not a number."""
+def read_start(path: Path) -> tuple[float | None, str]:
+    """Return the start of a recording (s, Unix time), and a note on its date.
+
+    The start is None where date or time are invalid or unknown. In EDF+ a date of four
+    digits in the field of the recording takes precedence over that of two digits, and
+    01.01.85 beside ``Startdate X`` stands for an unknown date. Years of two digits lie
+    between 1985 and 2084. The time zone is unknown; UTC is assumed.
+    """
+    with path.open("rb") as file:
+        head = file.read(256).decode("latin-1")
+    is_plus = head[192:196].strip().upper() in ("EDF+", "BDF+")
+    short, stated = (
+        head[168:176].strip(" \0"),
+        re.match(r"Startdate (\S+)", head[88:168]),
+    )
+    date = _date(short, "%d.%m.%y")
+    if date is not None and date.year < 1985:
+        date = date.replace(year=date.year + 100)
+    note = ""
+    if is_plus and stated is not None:
+        if (full := _date(stated[1], "%d-%b-%Y")) is not None:
+            if date is not None and full != date:
+                note = (
+                    f"the header states two dates, {short} and {stated[1]}; the second "
+                    "is used"
+                )
+            date = full
+        elif stated[1] == "X" and short == "01.01.85":
+            date = None
+    time = _date(head[176:184].strip(" \0").replace(":", "."), "%H.%M.%S")
+    if date is None or time is None:
+        return None, note
+    moment = datetime.combine(date.date(), time.time(), UTC)
+    return moment.timestamp(), note
+
+
+def _date(text: str, pattern: str) -> datetime | None:
     try:
-        return float(field.strip(b" \0").replace(b",", b"."))
+        return datetime.strptime(text, pattern).replace(tzinfo=UTC)
     except ValueError:
-        return field
+        return None
+
+
+def _limit(field: bytes) -> float | None:
+    """Return a limit of a range; None if it is not a number."""
+    try:
+        value = float(field.strip(b" \0").replace(b",", b"."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 @contextmanager
@@ -62,21 +116,33 @@ def readable_file(path: Path) -> Iterator[tuple[Path, list[str]]]:
     """Yield a file that MNE reads, and notes on its differences from ``path``.
 
     Programs under a German or French Windows write the duration of a record with a
-    decimal comma; in that case a copy with a decimal point is read.
+    decimal comma, and some leave the limits of unused signals empty. In that case a
+    copy with a decimal point and valid limits is read.
     """
     with path.open("rb") as file:
-        duration = file.read(256)[244:252]
-    if b"," not in duration:
-        yield path, []
+        head = bytearray(file.read(256))
+        n = int(head[252:256])
+        head += file.read(256 * n)
+    original, notes = bytes(head), []
+    duration = bytes(head[244:252])
+    if b"," in duration:
+        head[244:252] = duration.replace(b",", b".")
+        text = duration.decode("latin-1").strip()
+        notes.append(f"the duration of a record, {text!r}, has a comma for a point")
+    for begin, valid in zip(_LIMITS, (b"-1", b"1", b"-32768", b"32767"), strict=True):
+        for i in range(n):
+            place = slice(256 + n * begin + 8 * i, 256 + n * begin + 8 * i + 8)
+            if _limit(bytes(head[place])) is None:
+                head[place] = valid.ljust(8)
+    if bytes(head) == original:
+        yield path, notes
         return
     with TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         copyfile(path, copy)
         with copy.open("r+b") as file:
-            file.seek(244)
-            file.write(duration.replace(b",", b"."))
-        text = duration.decode("latin-1").strip()
-        yield copy, [f"the duration of a record, {text!r}, has a comma for a point"]
+            file.write(head)
+        yield copy, notes
 
 
 def check_size(path: Path) -> None:

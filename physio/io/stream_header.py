@@ -30,6 +30,15 @@ _AXES: Final = {
     "gyro": _AXIS.format("gyro?(?:scope)?"),
 }
 
+_UNICORN_CAP: Final = ("Fz", "C3", "Cz", "C4", "Pz", "PO7", "Oz", "PO8")
+_UNICORN: Final = (
+    *((name, "uV", "EEG") for name in _UNICORN_CAP),
+    *((f"ACC {axis}", "g", "ACC") for axis in "XYZ"),
+    *((f"GYR {axis}", "deg/s", "GYRO") for axis in "XYZ"),
+    *(("Battery", "%", "MISC"), ("Counter", "", "MISC"), ("Validation", "", "MISC")),
+)
+"""Label, unit and type of the columns of a Unicorn, as g.tec's manual lists them."""
+
 
 @dataclass(frozen=True)
 class StreamHeader:
@@ -63,6 +72,14 @@ def clean_xml(text: str) -> str:
     return _AMPERSAND.sub("&amp;", _NO_XML.sub("", text))
 
 
+def decode_xml(xml: bytes) -> str:
+    """Return the text of a description in UTF-8 or, from some programs, Latin-1."""
+    try:
+        return xml.decode("utf-8")
+    except UnicodeDecodeError:
+        return xml.decode("latin-1")
+
+
 def parse_xml(xml: str | bytes) -> ElementTree.Element:
     """Return the root of a description.
 
@@ -71,7 +88,7 @@ def parse_xml(xml: str | bytes) -> ElementTree.Element:
     ValueError
         If the text is not XML.
     """
-    text = xml if isinstance(xml, str) else xml.decode("utf-8", "replace")
+    text = xml if isinstance(xml, str) else decode_xml(xml)
     try:
         return ElementTree.fromstring(clean_xml(text))
     except ElementTree.ParseError as error:
@@ -105,12 +122,20 @@ def read_header(
     ValueError
         If the rate or the number of channels is invalid.
     """
-    text = _text(root, "channel_format") == "string"
+    text = _text(root, "channel_format").lower() == "string"
     rate = _rate(_text(root, "nominal_srate"), name)
     n = _count(_text(root, "channel_count"), name)
     part, *usual = stream_kind(_text(root, "type"))
     default = ChannelKind(*usual)
     elements = [*root.findall("desc/channels/channel"), *root.findall("desc/channel")]
+    layout_note = ""
+    if not elements and _is_unicorn(root, n):
+        elements = [_described(*row) for row in _UNICORN]
+        layout_note = (
+            f"{name} describes no channels; as its sender is a Unicorn, they are taken "
+            f"as {', '.join(label for label, *_ in _UNICORN)}: if electrodes are "
+            "elsewhere, rename them in a table of channels"
+        )
     labels = _names(elements, part, n)
     channels, factors = [], []
     stated: dict[tuple[str, str], list[str]] = {}
@@ -136,7 +161,10 @@ def read_header(
         return StreamHeader(exact, (1.0,) * len(exact.channels), text)
     if text:
         return StreamHeader(info, (), text)
-    notes = (unit_note(name, *key, names) for key, names in stated.items())
+    notes = (
+        layout_note,
+        *(unit_note(name, *key, names) for key, names in stated.items()),
+    )
     return StreamHeader(info, tuple(factors), text, tuple(filter(None, notes)))
 
 
@@ -169,6 +197,19 @@ def _exact(root: ElementTree.Element, info: StreamInfo) -> StreamInfo | None:
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
     return exact if len(exact.channels) == len(info.channels) else None
+
+
+def _is_unicorn(root: ElementTree.Element, n: int) -> bool:
+    """Return whether a stream without a description is that of g.tec's Unicorn."""
+    text = _text(root, "channel_format").lower() == "string"
+    return "unicorn" in _text(root, "name").lower() and n == len(_UNICORN) and not text
+
+
+def _described(label: str, unit: str, kind: str) -> ElementTree.Element:
+    element = ElementTree.Element("channel")
+    for key, text in (("label", label), ("unit", unit), ("type", kind)):
+        ElementTree.SubElement(element, key).text = text
+    return element
 
 
 def _names(elements: Sequence[ElementTree.Element], part: str, n: int) -> list[str]:

@@ -86,6 +86,7 @@ class Session:
                 stack.enter_context(device)
             self.begin = self.clock.now()
             streams = [info for d in self._devices for info in d.streams]
+            self.streams = tuple(streams)
             self.plan = self._plan(streams) if callable(self._plan) else self._plan
             self.engine = Engine(self.plan, streams, self.begin)
             self.faults += self.engine.notices

@@ -21,6 +21,7 @@ from physio.online.shipped_chains import default_chains
 
 XDF: Final = "physio.sinks.xdf:Xdf"
 EXAMPLE: Final = {"devices": "devices.board:Board", "sinks": XDF}
+_SECRET: Final = "token"  # setting of a sink that is stored nowhere
 TABLES: Final = ("session", "devices", "chains", "estimator", "sinks")
 COMPUTING: Final = (
     "physio.core.aligner",
@@ -260,7 +261,7 @@ class SessionConfig:
         return estimator
 
     def resolved(self, plan: PipelineConfig) -> dict[str, Any]:
-        """Return the tables of a session file with explicit default values."""
+        """Return the tables with explicit default values, without tokens of sinks."""
         chains: dict[str, Any] = {}
         for name, r in plan.chains.items():
             participant = r.participant
@@ -275,7 +276,10 @@ class SessionConfig:
             "devices": dict(self.table("devices")),
             "chains": chains,
             "estimator": estimators or config.describe(plan.estimator),
-            "sinks": dict(self.table("sinks")),
+            "sinks": {
+                name: {k: v for k, v in sink.items() if k != _SECRET}
+                for name, sink in self.table("sinks").items()
+            },
         }
 
     def _reader(self, name: str, table: Mapping[str, Any]) -> ChainConfig:

@@ -76,10 +76,8 @@ class ChannelStatusFile(Sink):
     def _write(self) -> None:
         """Replace the file in one step, so that readers never see part of it."""
         text = json.dumps({"at": self._until, "streams": self.conditions.figures()})
-        part = self.folder / f"{FILE}.part"
         try:
-            write_private(part, text + "\n")
-            part.replace(self.folder / FILE)
+            write_private(self.folder / FILE, text + "\n")
         except OSError as error:  # the disk may have room again in a second
             if not self._failed:
                 self._messages.append(f"condition: {FILE} is not written: {error}")

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from physio import config
+from physio.core.filename import valid_name
 from physio.study import questionnaires
+from physio.study.questionnaires import Questionnaire
 
 TABLES: Final = ("study", "conditions", "contrasts", "exclusions")
 
@@ -50,6 +52,12 @@ class Settings:
             )
         if not self.name or not self.consent:
             raise ValueError("a study has a name and a consent text, not empty ones")
+        valid_name(self.session, "a session file")
+        if not self.session.endswith(".toml") or self.session == "study.toml":
+            raise ValueError(
+                f"session = {self.session!r} must be another TOML file beside the "
+                "study file"
+            )
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,10 @@ class Design:
     ----------
     study, conditions, contrasts, exclusions
         The tables of the study file.
+    tables
+        The content of the study file.
+    folder
+        Folder of the study file, with the wording of questionnaires that others own.
     """
 
     study: Settings
@@ -134,6 +146,7 @@ class Design:
     contrasts: tuple[Contrast, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
     tables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    folder: Path = Path()
 
     def __post_init__(self) -> None:
         if not self.conditions:
@@ -147,7 +160,7 @@ class Design:
                     )
         for condition in self.conditions.values():
             for name in condition.questionnaires:
-                questionnaires.load(name)
+                self.questionnaire(name)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -183,14 +196,30 @@ class Design:
             )
         settings = _from_table(Settings, tables["study"], f"{at}: study")
         try:
-            return cls(settings, conditions, several[0], several[1], tables)
+            return cls(
+                settings, conditions, several[0], several[1], tables, path.parent
+            )
         except ValueError as error:
             raise ValueError(f"{at}: {error}") from None
 
+    def questionnaire(self, name: str) -> Questionnaire:
+        """Return a questionnaire with its wording; errors as of `with_wording`."""
+        return questionnaires.with_wording(name, self.folder)
+
+    @property
+    def worded(self) -> tuple[str, ...]:
+        """Names of the questionnaires whose wording lies beside the study file."""
+        asked = {n for c in self.conditions.values() for n in c.questionnaires}
+        return tuple(n for n in sorted(asked) if questionnaires.load(n).rights)
+
     @property
     def hash(self) -> str:
-        """SHA-256 of the content, without white space and comments."""
-        text = json.dumps(self.tables, sort_keys=True, separators=(",", ":"))
+        """SHA-256 of the content and wording, without white space and comments."""
+        content = dict(self.tables)
+        for name in self.worded:
+            asked = self.questionnaire(name)
+            content[f"{name}.toml"] = [*asked.anchors, *asked.items.values()]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def placed(self, place: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from physio.features.cardiac.heart_rate import BeatDetection
 from physio.features.eda.scr_detection import ScrDetection
 from physio.quality.range_checks import EdaQuality
 from physio.study.protocol_runner import BEGIN, END
-from physio.study.questionnaires import load
+from physio.study.questionnaires import load, questionnaire_names
 
 UNITS: Final = {
     "eda.mean": "uS",
@@ -204,10 +204,11 @@ def questionnaire_scores(recording: Recording) -> dict[str, dict[str, Outcome]]:
     for _, label in iter_markers(recording):
         if label.startswith(END):
             condition = label.removeprefix(END)
-        parts = label.split(" ")
-        if parts[0] == "answer" and len(parts) == 4 and condition:
-            responses = answered.setdefault(condition, {}).setdefault(parts[1], {})
-            responses[parts[2]] = float(parts[3])
+        answer = _answer(label)
+        if answer is not None and condition:
+            name, item, value = answer
+            responses = answered.setdefault(condition, {}).setdefault(name, {})
+            responses[item] = value
     return {
         condition: {
             f"{name}.{scale}": Outcome(score, "1", 1.0)
@@ -217,6 +218,18 @@ def questionnaire_scores(recording: Recording) -> dict[str, dict[str, Outcome]]:
         }
         for condition, questionnaires in answered.items()
     }
+
+
+def _answer(label: str) -> tuple[str, str, float] | None:
+    """Return questionnaire, item and value of an answer; None for another marker."""
+    parts = label.split(" ")
+    if parts[0] != "answer" or len(parts) != 4 or parts[1] not in questionnaire_names():
+        return None
+    try:
+        value = float(parts[3])
+    except ValueError:
+        return None
+    return (parts[1], parts[2], value) if parts[2] in load(parts[1]).items else None
 
 
 def iter_markers(recording: Recording) -> Iterator[tuple[float, str]]:

@@ -12,7 +12,7 @@ from physio.core.protocols import Clock, Command, Device
 from physio.inference.self_report import RATINGS, SAM, from_sam
 from physio.online.session import MARKERS
 from physio.study.design import Design
-from physio.study.questionnaires import Questionnaire, load
+from physio.study.questionnaires import Questionnaire
 
 BEGIN, END = "begin ", "end "
 """Beginning of the markers of a condition; its name follows."""
@@ -104,7 +104,7 @@ class ProtocolRunner(Device):
         """The questionnaire and the present item, if any."""
         if self.state != "asking":
             return None
-        questionnaire = load(self.questionnaires[0])
+        questionnaire = self.design.questionnaire(self.questionnaires[0])
         item = next(i for i in questionnaire.items if i not in self.answers)
         return questionnaire, item
 
@@ -181,7 +181,7 @@ class ProtocolRunner(Device):
 
     def _answer_all(self, now: float) -> None:
         """Answer a whole questionnaire for a simulated participant."""
-        questionnaire = load(self.questionnaires[0])
+        questionnaire = self.design.questionnaire(self.questionnaires[0])
         answers = self.answer(self.condition, questionnaire) if self.answer else {}
         questionnaire.check(answers)
         for item in questionnaire.items:

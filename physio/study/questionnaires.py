@@ -1,7 +1,7 @@
 """Questionnaires as data: items, scales, scores."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +47,8 @@ class Questionnaire:
         Wording of the items by name.
     scales
         Scales by name.
+    rights
+        Owner of the wording if it is not shipped: see `with_wording`.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Questionnaire:
     anchors: tuple[str, str]
     items: Mapping[str, str]
     scales: Mapping[str, Scale]
+    rights: str = ""
 
     def check(self, answers: Mapping[str, float]) -> None:
         """Check that answers are complete and within the response range.
@@ -100,19 +103,21 @@ class Questionnaire:
 
 @cache
 def load(name: str) -> Questionnaire:
-    """Return a shipped questionnaire.
+    """Return a questionnaire; its wording is empty if others have the rights to it.
 
     Raises
     ------
     ValueError
         If no questionnaire has this name, or its file is incomplete.
     """
-    path = HOME / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in HOME.glob("*.toml")))
+    if name not in questionnaire_names():
+        known = ", ".join(questionnaire_names())
         raise ValueError(f"there is no questionnaire {name!r}; there is {known}")
+    path = HOME / f"{name}.toml"
     tables: dict[str, Any] = config.read(path)
-    items = tables["items"]
+    head = tables["questionnaire"]
+    numbered = [str(i + 1) for i in range(head.get("items", 0))]
+    items = tables.get("items") or dict.fromkeys(numbered, "")
     scales = {
         key: config.make(
             Scale, config.build(parts, path.name), f"{path.name}: scales.{key}"
@@ -122,14 +127,72 @@ def load(name: str) -> Questionnaire:
     for key, scale in scales.items():
         if unknown := [i for i in (*scale.items, *scale.reverse) if i not in items]:
             raise ValueError(f"{path.name}: scales.{key} names no item {unknown[0]!r}")
-    head = tables["questionnaire"]
+    low, high = head.get("anchors", ("", ""))
     return Questionnaire(
         name,
         head["title"],
         head["citation"],
         head["low"],
         head["high"],
-        (head["anchors"][0], head["anchors"][1]),
+        (low, high),
         items,
         scales,
+        head.get("rights", ""),
     )
+
+
+@cache
+def questionnaire_names() -> tuple[str, ...]:
+    """Return the names of all questionnaires."""
+    return tuple(sorted(path.stem for path in HOME.glob("*.toml")))
+
+
+def with_wording(name: str, folder: Path) -> Questionnaire:
+    """Return a questionnaire with its wording, which others' rights may keep out.
+
+    Parameters
+    ----------
+    name
+        Name of the questionnaire.
+    folder
+        Folder with the file ``NAME.toml``: ``anchors``, the labels of both ends of the
+        response scale, and the table ``[items]``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If no questionnaire has this name, or the file is incomplete.
+    """
+    questionnaire, path = load(name), folder / f"{name}.toml"
+    if not questionnaire.rights:
+        return questionnaire
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"the items of {name!r} are not shipped, because {questionnaire.rights} "
+            f"has the rights to them: write your licensed wording to {path}, as "
+            "docs/study.md shows"
+        )
+    tables = config.read(path)
+    config.allow(tables, ("anchors", "items"), path.name, "a file of wording")
+    anchors, items = tables.get("anchors"), tables.get("items")
+    if not (isinstance(anchors, list) and len(anchors) == 2 and _texts(anchors)):
+        raise ValueError(f"{path}: anchors must be two texts, not {anchors!r}")
+    if not (isinstance(items, dict) and _texts(items.values())):
+        raise ValueError(f"{path} needs a table [items] of texts")
+    wanted = list(questionnaire.items)
+    if set(items) != set(wanted):
+        raise ValueError(
+            f"{path} must word the items {', '.join(wanted)} and no others; it has "
+            f"{', '.join(items) or 'none'}"
+        )
+    return replace(
+        questionnaire,
+        anchors=(anchors[0], anchors[1]),
+        items={item: items[item] for item in wanted},
+    )
+
+
+def _texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) and value.strip() for value in values)

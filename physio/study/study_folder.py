@@ -67,7 +67,9 @@ class Study:
                 f"not in {source.parent}"
             )
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path, name in ((source, FILE), (session, design.study.session)):
+        copies = [(source, FILE), (session, design.study.session)]
+        copies += [(source.parent / f, f) for f in map("{}.toml".format, design.worded)]
+        for path, name in copies:
             if path.resolve() != (root / name).resolve():
                 _write(root / name, path.read_text("utf-8"))
         frozen = {
@@ -194,6 +196,22 @@ class Study:
         )
         return [*frozen, *now[len(frozen) :]]
 
+    def conditions(self, code: str) -> list[str]:
+        """Return the conditions of an enrolled participant in their order.
+
+        Raises
+        ------
+        ValueError
+            If the log assigns an order that is not planned.
+        """
+        number, plans = self.participants[code], self.orders
+        if number not in range(len(plans)):
+            raise ValueError(
+                f"{self.root / LOG} assigns order {number} to {code!r}, but the plan "
+                f"has {len(plans)} orders: restore the plan or the log"
+            )
+        return plans[number]
+
     def assign(self, code: str, order: int | None = None) -> list[str]:
         """Return the order of conditions of a participant, assigned at the first call.
 
@@ -221,7 +239,7 @@ class Study:
                     f"{code!r} has order {number}, not {order}: an assigned order is "
                     "final"
                 )
-            return plans[number]
+            return self.conditions(code)
         if order is None:
             order = next((n for n in range(len(plans)) if n not in used), len(plans))
         if order in used:
@@ -249,9 +267,11 @@ class Study:
     def sessions(self, code: str) -> list[Path]:
         """Return the folders of the sessions of a participant, in order."""
         folders = []
-        for path in (self.root / SESSIONS).glob(f"{code}-*"):
-            number = path.name.removeprefix(f"{code}-")
-            if number.isdigit() and (path / "recording.xdf").is_file():
+        home = self.root / SESSIONS
+        for path in home.iterdir() if home.is_dir() else ():
+            name, _, number = path.name.rpartition("-")
+            recorded = (path / "recording.xdf").is_file()
+            if name == code and number.isdigit() and recorded:
                 folders.append((int(number), path))
         return [path for _, path in sorted(folders)]
 

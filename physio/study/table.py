@@ -185,7 +185,7 @@ def participant_flow(study: Study, table: pd.DataFrame) -> dict[str, int]:
     orders = study.participants
     completed = table.groupby("participant")["condition"].agg(set).to_dict()
     complete = [
-        c for c in orders if set(study.orders[orders[c]]) <= completed.get(c, set())
+        c for c in orders if set(study.conditions(c)) <= completed.get(c, set())
     ]
     included = table[table["exclusion"] == ""]
     return {

@@ -46,8 +46,10 @@ def delete_participant(study: Study, code: str) -> WithdrawalReport:
     number = study.participants.get(code)
     lines = study.log_of(code)
     files = 0
-    for folder in (study.root / SESSIONS).glob(f"{code}-*"):
-        if folder.name.removeprefix(f"{code}-").split("-")[-1].isdigit():
+    pattern = re.compile(rf"{re.escape(code)}(-check)?-\d+")
+    sessions = study.root / SESSIONS
+    for folder in sorted(sessions.iterdir()) if sessions.is_dir() else ():
+        if pattern.fullmatch(folder.name):
             files += _removed(folder)
     files += _removed(study.root / DERIVED)
     remaining = [line for line in study.log() if line.get("participant") != code]

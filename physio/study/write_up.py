@@ -28,7 +28,7 @@ def codebook(table: pd.DataFrame) -> pd.DataFrame:
             continue
         questionnaire = load(name.partition(".")[0])
         scale = questionnaire.scales[name.partition(".")[2]]
-        meaning = f"{questionnaire.title}: sum of {', '.join(scale.items)}"
+        meaning = f"{questionnaire.title}: sum of the items {', '.join(scale.items)}"
         if scale.reverse:
             meaning += f" ({', '.join(scale.reverse)} reversed)"
         rows.append((name, "1", meaning, questionnaire.citation))

@@ -142,9 +142,12 @@ def test_the_check_says_which_channels_are_not_fit(data: Path, tmp_path: Path) -
     assert done.exit_code == 1
     assert "not fit: " in done.output
     assert "e4.eda eda (electrode off)" in done.output
-    found = json.loads(path.read_text("utf-8"))
+    figures = json.loads(path.read_text("utf-8"))
+    found = figures["channels"]
     assert found["e4.eda"]["eda"]["condition"] == "electrode off"
     assert found["e4.eda"]["eda"]["unit"] == "uS"
+    rows = {row["name"]: row for row in figures["streams"]}
+    assert rows["e4.bvp"]["computed"][0]["share"] < 0.5
 
 
 def test_the_condition_refuses_what_it_cannot_judge() -> None:

@@ -1,5 +1,6 @@
 """EDF and its kin through MNE, and the way from MNE and back."""
 
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -257,6 +258,128 @@ def test_a_file_of_annotations_alone_is_events(tmp_path: Path) -> None:
     assert not recording.streams
     events = recording.events["eeg.annotations"]
     assert (events.labels, events.times.tolist()) == (("Sleep W", "N1"), [0.0, 30.0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "date", "text", "year"),
+    [
+        (b"", b"01.01.85", b"Startdate 01-JAN-2020", 1985),
+        (b"", b"31.12.84", b"X", 2084),
+        (b"", b"00.00.00", b"Startdate 01-JAN-2020", None),
+        (b"", b"XX.XX.XX", b"X", None),
+        (b"", b"", b"", None),
+        (b"EDF+C", b"01.01.85", b"Startdate 01-JAN-2020 X", 2020),
+        (b"EDF+C", b"01.01.85", b"Startdate X X X X", None),
+        (b"EDF+C", b"02.03.21", b"Startdate X X X X", 2021),
+    ],
+)
+def test_a_date_is_used_where_it_is_one(
+    kind: bytes, date: bytes, text: bytes, year: int | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.edf"
+    header(path)
+    raw = bytearray(path.read_bytes())
+    raw[88:168], raw[168:176] = text.ljust(80), date.ljust(8)
+    raw[192:236] = kind.ljust(44)
+    path.write_bytes(raw)
+    about = read(path).metadata
+    assert ("begin_unix" in about) == (year is not None)
+    if year is not None:
+        begin = datetime.fromtimestamp(float(about["begin_unix"]), UTC)
+        assert begin.year == year
+    two_dates = year == 2020
+    assert ("two dates" in about.get("warnings", "")) == two_dates
+
+
+def test_a_start_between_two_seconds_is_the_first_sample(tmp_path: Path) -> None:
+    lists = [b"+0.3945\x14\x14\0+2\x14go\x14", b"+1.3945\x14\x14"]
+    recording = read(with_annotations(tmp_path / "a.edf", "EDF+C", lists))
+    begin = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
+    assert float(recording.metadata["begin_unix"]) == pytest.approx(begin + 0.3945)
+    assert recording.events["eeg.annotations"].times == pytest.approx([1.6055])
+
+
+@pytest.mark.parametrize("kind", ["EDF+C", "EDF+D"])
+def test_bad_spans_are_missing_at_their_time(kind: str, tmp_path: Path) -> None:
+    gap = 0 if kind == "EDF+C" else 60
+    lists = [b"+0\x14\x14\0+0.5\x150.5\x14BAD_muscle\x14",
+             f"+{gap + 1}\x14\x14".encode(),
+             f"+{gap + 2}\x14\x14\0+{gap + 2}\x14boundary\x14".encode()]  # fmt: skip
+    recording = read(with_annotations(tmp_path / "a.edf", kind, lists))
+    reasons = np.concatenate([missing_reason(b.data[:, 0])
+                              for b in recording.streams["eeg.eeg"]])  # fmt: skip
+    bad = int(MissingReason.MARKED_BAD)
+    assert reasons.tolist() == [0, 0, bad, bad, 0, 0, 0, 0, bad, 0, 0, 0]
+    assert recording.metadata["warnings"] == (
+        "2 annotations of eeg (BAD_muscle, boundary) mark 0.6 s as bad: missing "
+        "(marked bad)"
+    )
+
+
+def test_bad_spans_of_one_channel_leave_the_others(tmp_path: Path) -> None:
+    lists = [b"+0\x14\x14\0+0\x150.5\x14BAD@@EEG Fz\x14", b"+1\x14\x14"]
+    path = with_annotations(tmp_path / "a.edf", "EDF+C", lists, 2)
+    raw = bytearray(path.read_bytes())
+    raw[272:288] = b"EEG Cz".ljust(16)
+    path.write_bytes(raw)
+    (block,) = read(path).streams["eeg.eeg"]
+    gone = np.isnan(block.data)
+    assert block.info.names == ("Fz", "Cz")
+    assert gone.sum(axis=0).tolist() == [2, 0]
+
+
+def bad_raw() -> mne.io.RawArray:
+    """Return MNE data with a bad channel, bad spans, and a trigger channel."""
+    types = ["eeg", "eeg", "stim", "mag"]
+    info = mne.create_info(["Fz", "Cz", "STI 014", "MEG1"], 100.0, types)
+    data = np.ones((4, 400)) * 1e-5
+    data[2] = 0
+    data[2, 50:60], data[2, 70:80] = 5, 6
+    raw = mne.io.RawArray(data, info, verbose="error")
+    raw.info["bads"] = ["Cz"]
+    texts = ["bad drift", "EDGE boundary", "BAD one", "film"]
+    about = [(), (), ("Fz",), ()]
+    raw.set_annotations(
+        mne.Annotations([0.5, 2.0, 3.0, 1.5], [0.4, 0, 0.5, 1], texts, ch_names=about)
+    )
+    return raw
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_what_mne_marks_as_bad_is_missing(from_file: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a_raw.fif"
+    if from_file:
+        bad_raw().save(path, verbose="error")
+    recording = read(path) if from_file else edf.from_mne(bad_raw())
+    (block,) = recording.streams["eeg.eeg"]
+    bad = missing_reason(block.data) == MissingReason.MARKED_BAD
+    assert bad[:, 1].all()
+    assert np.flatnonzero(bad[:, 0]).tolist() == [
+        *range(50, 90), *range(200, 210), *range(300, 350)
+    ]  # fmt: skip
+    (field,) = recording.streams["eeg.misc"]
+    assert field.info.channels == (Channel("MEG1", "misc", "T"),)
+    assert np.isnan(field.data).sum() == 50  # the last one is about Fz alone
+    codes = recording.events["eeg.triggers"]
+    assert codes.labels == ("5", "6")
+    assert codes.times == pytest.approx([0.5, 0.7])
+    assert "eeg marks Cz as bad: missing (marked bad)" in recording.metadata["warnings"]
+    assert "film" in recording.events["eeg.annotations"].labels
+
+
+def test_a_limit_that_is_no_number_leaves_its_signal_out(tmp_path: Path) -> None:
+    signals = [("EEG Fp1", b"uV", -9.0, 9.0), ("EEG Fp2", b"uV", -9.0, 9.0)]
+    path = several(tmp_path / "a.edf", signals)
+    raw = bytearray(path.read_bytes())
+    at = 256 + 2 * 104 + 8
+    raw[at : at + 8] = b" " * 8
+    path.write_bytes(raw)
+    recording = read(path)
+    (block,) = recording.streams["eeg.eeg"]
+    assert block.info.names == ("Fp1",)
+    assert np.allclose(block.data[[0, 3], 0], [-9, 9])
+    assert "left out" in recording.metadata["warnings"]
+    assert "EEG Fp2" in recording.metadata["warnings"]
 
 
 def test_a_comma_in_the_duration_of_a_record_is_read(tmp_path: Path) -> None:

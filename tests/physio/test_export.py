@@ -31,6 +31,7 @@ SECRETS = (
     "20260314",
     "14.03.26",
     "1773480000",
+    "19871224",
 )
 UNIX = 1773480000.0  # 2026-03-14
 
@@ -53,13 +54,24 @@ def recording() -> Recording:
     made = StreamInfo(
         "estimates", Fraction(1), (Channel("arousal"),), participant="Erika"
     )
+    wrist = StreamInfo(
+        "labhost3.status",
+        Fraction(4),
+        (
+            Channel("Erika's wrist", "bio", "Erika's own unit"),
+            Channel("clock", "misc", "1"),
+        ),
+        participant="Erika",
+    )
     stamps = UNIX + np.arange(1000) / 250
+    dates = np.column_stack((np.arange(36.0), UNIX + np.arange(36.0)))
     streams = {
         "sn_8841.eeg": (
             Block(eeg, 0, UNIX, rng.normal(0, 20, (1000, 3)), stamps),
             Block(eeg, 1250, UNIX, rng.normal(0, 20, (1000, 3)), stamps + 5.0),
         ),
         "labhost3.eda": (Block(eda, 0, UNIX + 0.1, rng.normal(3, 0.1, (36, 1))),),
+        "labhost3.status": (Block(wrist, 0, UNIX, dates),),
         "estimates": (Block(made, 0, UNIX, rng.normal(0, 0.1, (9, 1))),),
     }
     markers = event_stream("session.markers")
@@ -69,6 +81,19 @@ def recording() -> Recording:
         UNIX + np.array([1.0, 2.0, 3.0]),
         np.empty((3, 0)),
         ("film", "Erika coughs", "film"),
+    )
+    born = event_stream(
+        "jdoe.answers",
+        Channel("born jdoe", "misc", "1"),
+        Channel("code", "misc", "SN-8841"),
+        Channel("rr", "misc", "ms"),
+    )
+    answers = Events(
+        born,
+        UNIX + 3.0,
+        UNIX + np.array([1.0, 2.0, 3.0]),
+        np.array([[19871224.0, 7, 812.5], [19871225, 255, 799], [19871224, 8, 1e9]]),
+        ("Erika", "b", "c"),
     )
     status = single_event(
         event_stream("session.status"), UNIX, "labhost3 on /home/jdoe/study"
@@ -81,9 +106,8 @@ def recording() -> Recording:
         "config": json.dumps({"serial": "SN-8841", "mac": "00:07:80:ab:cd:ef"}),
         "source": "/home/jdoe/study/20260314",
     }
-    return Recording(
-        streams, {"session.markers": told, "session.status": status}, (), about
-    )
+    events = {"session.markers": told, "session.status": status}
+    return Recording(streams, {**events, "jdoe.answers": answers}, (), about)
 
 
 def source(tmp_path: Path) -> Path:
@@ -138,7 +162,9 @@ def test_nothing_says_who_where_or_when(tmp_path: Path, kind: str) -> None:
 def test_no_number_is_a_date_after_anonymising() -> None:
     got = anonymize(recording())
     assert got.metadata == {"begin": "0.0"}
-    assert set(got.streams) == {"device1.eeg", "device2.eda", "estimates"}
+    assert set(got.streams) == {
+        "device1.eeg", "device2.eda", "device2.pulse", "estimates",
+    }  # fmt: skip
     assert got.events["session.markers"].labels == ("event 1", "event 2", "event 1")
     for blocks in got.streams.values():
         for block in blocks:
@@ -148,6 +174,60 @@ def test_no_number_is_a_date_after_anonymising() -> None:
             assert (block.info.participant, block.info.site) == ("anon1", "")
     before = recording().streams["sn_8841.eeg"][1]
     assert got.streams["device1.eeg"][1].data.tobytes() == before.data.tobytes()
+
+
+def test_free_text_and_numbers_that_identify_are_replaced() -> None:
+    got = anonymize(recording())
+    (status,) = got.streams["device2.pulse"]
+    assert status.info.names == ("pulse1", "channel1")
+    assert [c.unit for c in status.info.channels] == ["1", "1"]
+    np.testing.assert_array_equal(status.data, np.arange(36.0)[:, None] + [0, 0])
+    answers = got.events["device3.events"]
+    assert answers.info.names == ("channel2", "code", "rr")
+    assert [c.unit for c in answers.info.channels] == ["1", "1", "ms"]
+    np.testing.assert_array_equal(answers.data, [[1, 7, 1], [2, 255, 2], [1, 8, 3]])
+
+
+USUAL = ("Fp1", "AFF5h", "TPP10h", "Cz", "FCCz", "B32", "E128", "acc.x", "ppg.green",
+         "EEG Fp1-Ref", "ch 12", "GYRO_Z", "EXG 0", "eda", "valence.sam",
+         "resp2")  # fmt: skip
+UNUSUAL = ("Erika", "Liz", "Fritz", "jdoe", "eeg 20260314", "SN8841", "EEG of Erika",
+           "a b c d x", "Cz (Erika)", "", "x" * 300, "\N{EYE}")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*USUAL, *UNUSUAL])
+def test_names_of_the_field_stay(name: str) -> None:
+    info = StreamInfo("d.eeg", Fraction(4), (Channel(name, "eeg", "uV"),))
+    features = StreamInfo("features", Fraction(1), (Channel(f"eeg.de.alpha.{name}"),))
+    streams = {
+        "features": (Block(features, 0, 0.0, np.ones((9, 1))),),
+        "d.eeg": (Block(info, 0, 0.0, np.ones((9, 1))),),
+    }
+    got = anonymize(Recording(streams))
+    want = name if name in USUAL else "eeg1"
+    features_name, device = got.streams
+    assert features_name == "features"
+    assert got.streams[device][0].info.names == (want,)
+    if name:
+        assert got.streams["features"][0].info.names == (f"eeg.de.alpha.{want}",)
+
+
+@pytest.mark.parametrize("kind", ["bids", "csv"])
+@pytest.mark.parametrize("second", ["plain", "anonymous"])
+def test_plain_and_anonymous_exports_do_not_mix(
+    kind: str, second: str, tmp_path: Path
+) -> None:
+    path, out = source(tmp_path), tmp_path / "out"
+    anonymise = {"plain": [], "anonymous": ["--anonymise"]}
+    first = "plain" if second == "anonymous" else "anonymous"
+    command = ["export", path, out, "--format", kind]
+    run(*command, *anonymise[first])
+    before = all_bytes(out)
+    with pytest.raises(ValueError, match=r"give a new folder$") as error:
+        run(*command, *anonymise[second])
+    held = "files that are not" if second == "anonymous" else "anonymised files"
+    assert str(error.value).startswith(f"{out} holds {held}")
+    assert all_bytes(out) == before
 
 
 def test_labels_may_be_kept() -> None:

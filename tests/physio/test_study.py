@@ -21,7 +21,7 @@ from physio.study.counterbalancing import draw_orders, williams_design
 from physio.study.design import Contrast, Design, Exclusion
 from physio.study.epochs import event_related_responses, summary
 from physio.study.marker_latency import marker_latency
-from physio.study.outcomes import Signals
+from physio.study.outcomes import Signals, questionnaire_scores
 from physio.study.protocol_runner import ProtocolRunner
 from physio.study.study_folder import Study
 from physio.study.table import estimate_contrasts, exclusion_reason, read_sessions
@@ -86,7 +86,7 @@ def test_orders_come_from_the_seed_and_more_participants_change_none_of_them() -
 
 def test_scores_are_those_of_the_manuals() -> None:
     stai = questionnaires.load("stai6")
-    calm = {"calm": 4, "tense": 1, "upset": 1, "relaxed": 4, "content": 4, "worried": 1}
+    calm = dict(zip("123456", (4, 1, 1, 4, 4, 1), strict=True))
     assert stai.scores(calm)["anxiety"] == pytest.approx(20.0)
     assert stai.scores({k: 5 - v for k, v in calm.items()})["anxiety"] == pytest.approx(
         80.0
@@ -97,6 +97,91 @@ def test_scores_are_those_of_the_manuals() -> None:
         "positive": 10,
         "negative": 10,
     }
+    parts = [set(scale.items) for scale in panas.scales.values()]
+    assert parts[0] | parts[1] == set(panas.items)
+    assert not parts[0] & parts[1]
+
+
+def test_wording_that_others_own_is_not_shipped() -> None:
+    for name in questionnaires.questionnaire_names():
+        questionnaire = questionnaires.load(name)
+        worded = [*questionnaire.items.values(), *questionnaire.anchors]
+        assert any(worded) == (not questionnaire.rights), name
+    assert questionnaires.load("sam").rights == ""
+
+
+WORDING = {
+    "": "the items of 'stai6' are not shipped, because Mind Garden, Inc. has the",
+    "anchors = 3": "stai6.toml: anchors must be two texts, not 3",
+    'anchors = ["a", "b"]': r"stai6.toml needs a table \[items\] of texts",
+    'anchors = ["a", "b"]\n[items]\n1 = "x"': "must word the items 1, 2, 3, 4, 5, 6",
+    'anchors = ["a", "b"]\nextra = 1': "has no setting 'extra'",
+}
+
+
+@pytest.mark.parametrize("text", WORDING)
+def test_a_study_asks_for_the_wording(text: str, tmp_path: Path) -> None:
+    plan = worded_plan(tmp_path, text)
+    with pytest.raises((ValueError, FileNotFoundError), match=WORDING[text]):
+        Study.begin(tmp_path / "study", plan)
+    assert not (tmp_path / "study").exists()
+
+
+def worded_plan(folder: Path, wording: str) -> Path:
+    for path in EXAMPLE.iterdir():
+        text = path.read_text("utf-8").replace('["sam"]', '["sam", "stai6"]')
+        (folder / path.name).write_text(text, "utf-8")
+    if wording:
+        (folder / "stai6.toml").write_text(wording, "utf-8")
+    return folder / "study.toml"
+
+
+def test_the_wording_belongs_to_the_frozen_plan(tmp_path: Path) -> None:
+    items = "\n".join(f'{i} = "item {i}"' for i in range(1, 7))
+    wording = f'anchors = ["low", "high"]\n[items]\n{items}\n'
+    study = Study.begin(tmp_path / "study", worded_plan(tmp_path, wording))
+    copy = study.root / "stai6.toml"
+    assert copy.read_text("utf-8") == wording
+    clock = FastClock()
+    runner = ProtocolRunner(study.design, ["baseline"], clock)
+    with runner:
+        while runner.state != "asking":
+            clock.wait(1.0)
+            runner.read()
+        for value in (5, 5, 5):
+            runner.take(value)
+        asked, item = runner.question or (None, "")
+        assert asked is not None
+        assert (asked.items[item], asked.anchors) == ("item 1", ("low", "high"))
+    copy.write_text(wording.replace("item 3", "another"), "utf-8")
+    with pytest.raises(ValueError, match=r"study\.toml differs from the frozen plan"):
+        Study.open(study.root).check()
+
+
+@pytest.mark.parametrize("name", ["../session.toml", "/tmp/s.toml", "study.toml", "s"])
+def test_a_study_names_a_session_file_beside_it(name: str, tmp_path: Path) -> None:
+    text = (EXAMPLE / "study.toml").read_text("utf-8")
+    path = tmp_path / "plan" / "study.toml"
+    path.parent.mkdir()
+    path.write_text(text.replace('"session.toml"', json.dumps(name)), "utf-8")
+    (tmp_path / "session.toml").write_text("", "utf-8")
+    with pytest.raises(ValueError, match=r"study\.toml: .*session"):
+        Study.begin(tmp_path / "study", path)
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["answer ../../x a 1", "answer sam valence x", "answer sam joy 3", "answer"],
+)
+def test_a_marker_of_others_is_no_answer(label: str) -> None:
+    markers = Events(
+        event_stream(MARKERS), 9.0, np.arange(3.0), np.empty((3, 0)),
+        ("begin rest", "end rest", label),
+    )  # fmt: skip
+    assert questionnaire_scores(Recording({}, {MARKERS: markers})) in (
+        {}, {"rest": {}},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Others' XDF files are read without loss, whatever their time stamps do."""
 
+import gzip
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from physio.core.block import Array
 from physio.core.timing.dejitter import SampleGrid, fit
+from physio.datasets.open_recording import read as open_recording
 from physio.io.xdf import read
 from physio.io.xdf.chunks import MAGIC, Tag, chunk, numbers
 from sessions import cuts, survives, whole_or_told
@@ -271,3 +273,30 @@ def test_a_stamp_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="not a finite number") as error:
         fit(np.array([1.0, np.nan]), Fraction(4))
     assert str(error.value) == "a time stamp is not a finite number"
+
+
+@pytest.mark.parametrize("name", ["a.xdfz", "a.xdf.gz", "a.xdf"])
+def test_a_compressed_file_is_read(data: Path, name: str, tmp_path: Path) -> None:
+    source = data / "xdf" / "minimal.xdf"
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(source.read_bytes()))
+    one, other = open_recording(path), open_recording(source)
+    assert list(one.streams) == list(other.streams)
+    for stream, blocks in one.streams.items():
+        for a, b in zip(blocks, other.streams[stream], strict=True):
+            np.testing.assert_array_equal(a.data, b.data)
+
+
+def test_a_compressed_file_is_bounded_and_whole(data: Path, tmp_path: Path) -> None:
+    raw = (data / "xdf" / "minimal.xdf").read_bytes()
+    path = tmp_path / "a.xdfz"
+    path.write_bytes(gzip.compress(bytes(2**28 + 1)))
+    with pytest.raises(ValueError, match=r"a\.xdfz grows from \d+ to more than"):
+        read(path)
+    packed = gzip.compress(raw)
+    path.write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(ValueError, match=r"a\.xdfz as XDF: .* physio repair"):
+        read(path)
+    path.write_bytes(packed[:40] + bytes(20) + packed[60:])
+    with pytest.raises(ValueError, match=r"a\.xdfz"):
+        read(path)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+from xml.etree import ElementTree
 
 import numpy as np
 import pyxdf
@@ -19,14 +20,17 @@ from physio.io.channel_kinds import slug
 from physio.io.stream_header import (
     StreamHeader,
     clean_xml,
+    decode_xml,
     parse_xml,
     read_header,
     stream_type,
 )
+from physio.io.triggers import has_triggers, read_triggers, trigger_stream
 from physio.io.xdf.chunks import Chunk, Tag, UnreadableError, measure
 from physio.io.xdf.chunks import chunk as encode
 from physio.io.xdf.valid_chunks import WIDTHS
 
+_FORMAT: Final = re.compile("<channel_format>[^<]*")
 _WIDTHS: Final = {**WIDTHS, "string": 2}  # a text has at least its length
 
 
@@ -49,7 +53,8 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     """
     count = _check(chunks)
     participant = _participant(path)
-    headers = _headers(chunks, participant, set())
+    taken: set[str] = set()
+    headers = _headers(chunks, participant, taken)
     streams, raws = _load(_with_clean_headers(raw, chunks), count)
     streams_out: dict[str, tuple[Block, ...]] = {}
     events: dict[str, Events] = {}
@@ -65,6 +70,10 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
         original = np.concatenate([np.empty(0), *raws[stream["info"]["stream_id"]]])
         streams_out[info.name], messages = _blocks(header, stamps, original, values)
         warnings += messages
+        if has_triggers(info):
+            name = _unique(trigger_stream(info), taken)
+            events[name], messages = read_triggers(streams_out[info.name], name)
+            warnings += messages
     about = {
         "source": path.name,
         "participant": participant,
@@ -87,7 +96,7 @@ def _check(chunks: Sequence[Chunk]) -> int:
         if chunk.tag == Tag.STREAM_HEADER:
             xml = parse_xml(bytes(chunk.content))
             channels = int(xml.findtext("channel_count", ""))
-            kind = xml.findtext("channel_format", "")
+            kind = _format(xml)
             if channels < 0 or kind not in _WIDTHS:
                 raise UnreadableError(
                     f"the stream {xml.findtext('name')!r} has {channels} channels of "
@@ -214,14 +223,20 @@ def _with_clean_headers(raw: bytes, chunks: Sequence[Chunk]) -> bytes:
     for current, following in zip(chunks, [*chunks[1:], None], strict=True):
         if current.tag != Tag.STREAM_HEADER:
             continue
-        text = bytes(current.content).decode("utf-8", "replace")
-        if (cleaned := clean_xml(text)) != text:
+        text = decode_xml(bytes(current.content))
+        cleaned = _FORMAT.sub(lambda match: match[0].lower(), clean_xml(text))
+        if cleaned.encode() != bytes(current.content):
             parts += [
                 raw[done : current.at],
                 encode(Tag.STREAM_HEADER, cleaned.encode(), current.stream),
             ]
             done = following.at if following else len(raw)
     return b"".join([*parts, raw[done:]]) if parts else raw
+
+
+def _format(xml: ElementTree.Element) -> str:
+    """Return the format of the samples; some programs write ``Float32``."""
+    return xml.findtext("channel_format", "").strip().lower()
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 
 from physio.core.block import Array, Block
 from physio.core.events import Events
-from physio.core.input_file import read_bytes
 from physio.core.missing import MissingReason
 from physio.core.recording import Arrival, Recording
 from physio.io.xdf.checksums import NUMBER
@@ -24,6 +23,7 @@ from physio.io.xdf.chunks import (
     walk,
     within,
 )
+from physio.io.xdf.compressed import read_xdf_bytes
 from physio.io.xdf.header import (
     CHECK,
     ENTRY,
@@ -58,7 +58,7 @@ def read(path: Path | str) -> Recording:
         new file.
     """
     path = Path(path)
-    raw = read_bytes(path, "XDF")
+    raw = read_xdf_bytes(path)
     try:
         saved = recover(raw) or _walk_chunks(raw)
         about = recording_metadata(saved.chunks)

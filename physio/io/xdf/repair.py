@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from physio.core.input_file import read_bytes
 from physio.core.recording import Recording
 from physio.io.xdf.chunks import BOUNDARY, MAGIC, Tag, UnreadableError, chunk
+from physio.io.xdf.compressed import read_xdf_bytes
 from physio.io.xdf.create_file import create
 from physio.io.xdf.header import read_file_header
 from physio.io.xdf.reader import assemble, recording_metadata
@@ -68,7 +68,7 @@ def repair(path: Path | str, out: Path | str | None = None) -> Repaired:
     """
     path = Path(path)
     out = path.with_stem(f"{path.stem}_repaired") if out is None else Path(out)
-    raw = read_bytes(path, "XDF")
+    raw = read_xdf_bytes(path)
     if out.resolve() == path.resolve():
         raise ValueError(f"the repaired file must be another one than {path}")
     if not MAGIC.startswith(raw[:4]) and BOUNDARY not in raw:

@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ PAGES_BY_ROLE: Final[Mapping[str, frozenset[str]]] = {
 MIN_TOKEN_LENGTH: Final = 32
 """Minimum length of a token that a user chooses (characters)."""
 
+_PATH: Final = re.compile(r"[A-Za-z0-9._/-]+")
 _CROSS_SITE: Final = ("cross-site", "same-site")
 
 
@@ -150,7 +152,7 @@ class AccessControl(Router):
         if path == "/":
             return self._exchange_token(request, query)
         roles = {r for r in ROLES if self._has_cookie(request, r)}
-        if not roles or ".." in path:
+        if not roles or ".." in path or not _PATH.fullmatch(path):
             return _PlainResponse(request, 403)
         first = path.split("/")[1]
         opened = {page for role in roles for page in PAGES_BY_ROLE[role]}

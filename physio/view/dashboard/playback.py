@@ -9,6 +9,7 @@ from tornado.ioloop import IOLoop
 from physio.view.dashboard.access import ServerAddress, new_tokens
 from physio.view.dashboard.server import DashboardServer, create_server, warm_up
 from physio.view.dashboard.session_state import SessionState
+from physio.view.message_limit import limit_logs
 
 
 def serve(
@@ -27,6 +28,7 @@ def serve(
     address
         Address to serve at; by default a free port of the loopback.
     """
+    limit_logs("dashboard")
     address = address or ServerAddress()
     asyncio.set_event_loop(asyncio.new_event_loop())
     listening = socket.create_server((address.address, address.port))

@@ -35,11 +35,13 @@ from physio.view.dashboard.document import ViewerPage
 from physio.view.dashboard.figures.theme import THEMES
 from physio.view.dashboard.participant import ParticipantPage
 from physio.view.dashboard.session_state import SessionState
+from physio.view.message_limit import limit_logs
 
 VIEWERS: Final = 8
 """Maximum number of simultaneous viewers of a session."""
 
 _MAX_MESSAGE: Final = 64 * 1024  # bytes of one message of a page
+_BODY: Final = 3.0  # s for the body of a request
 _IDLE: Final = 5_000  # ms after which an unused browser session is removed
 _SLICE: Final = 200  # messages read before other tasks of the loop run
 
@@ -205,6 +207,7 @@ def create_server(
         max_header_size=16 * 1024,
         max_body_size=_MAX_MESSAGE,
         idle_connection_timeout=60,
+        body_timeout=_BODY,
     )
     # Frames of several small parts must not wait for acknowledgements.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -246,6 +249,7 @@ class SessionFeed:
 
 def main(listening: int, pipe: int) -> None:
     """Serve until the session has ended."""
+    limit_logs("dashboard")
     asyncio.set_event_loop(asyncio.new_event_loop())
     loop = IOLoop.current()
     link = Connection(pipe)

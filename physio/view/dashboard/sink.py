@@ -21,12 +21,16 @@ import numpy as np
 from physio.core.block import Block, StreamInfo
 from physio.core.events import Item
 from physio.core.json_table import stored_config
+from physio.core.private_file import write_private
 from physio.core.protocols import Clock, Command, Sink, WallClock
 from physio.core.recording import computed
 from physio.view.dashboard.codec import Encoder
 
 if TYPE_CHECKING:
     from physio.view.dashboard.access import ServerAddress
+
+ADDRESSES: Final = "dashboard.txt"
+"""File in the session folder with the addresses, while the session runs."""
 
 _CLOCK: Final = 0.5  # s between two comparisons of clocks
 _BUFFER: Final = 1 << 18  # bytes in transit to the server
@@ -213,6 +217,7 @@ class Dashboard(Sink):
     ) -> None:
         if self._server is None:
             return
+        (self.folder / ADDRESSES).unlink(missing_ok=True)
         self._outbox.put(None, insist=True)
         self._threads[0].join(_GRACE)
         self._server.stop()
@@ -228,6 +233,12 @@ class Dashboard(Sink):
     def page(self) -> str:
         """Address of the page with controls."""
         return self.urls["control"]
+
+    def write_addresses(self) -> Path:
+        """Write the addresses, which hold the tokens, to a file for the owner alone."""
+        path = self.folder / ADDRESSES
+        write_private(path, "".join(f"{r}: {url}\n" for r, url in self.urls.items()))
+        return path
 
     @property
     def process_id(self) -> int:

@@ -1,6 +1,6 @@
 """Report on one session: streams, signal quality, estimates, features, events."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import pairwise
 from typing import Any, Final
@@ -34,6 +34,7 @@ from physio.view.plots.session import session_figure
 from physio.view.plots.time_axes import ConditionInterval, condition_spans, display_unit
 from physio.view.reports.html_report import HtmlReport
 from physio.view.reports.methods import methods_paragraph
+from physio.view.stream_table import COLUMNS, stream_cells, stream_sentences
 from physio.view.terminal.sparklines import number
 
 _SHEET: Final = {
@@ -62,6 +63,7 @@ def session_report(
     estimates: Block | None,
     conditions: Events | None = None,
     timing: Mapping[str, str] | None = None,
+    streams: Sequence[Mapping[str, Any]] = (),
 ) -> HtmlReport:
     """Return the report on a session, with embedded figures.
 
@@ -76,6 +78,9 @@ def session_report(
         `physio.view.plots.time_axes.bands`.
     timing
         Delay of each channel behind its markers, as text, by channel.
+    streams
+        Entries of `physio.online.session_table.SessionTable.rows`, for the table of
+        streams.
     """
     about = recording.metadata
     page = HtmlReport(f"Session {about.get('participant', '')}".strip())
@@ -83,7 +88,7 @@ def session_report(
     for label in origin_labels(infos):
         page.notice(f"{label.badge}: {label.meaning}.")
     parts = condition_spans(conditions, recording.end) if conditions is not None else []
-    _add_streams(page, recording)
+    _add_streams(page, recording, streams)
     page.heading("Signals and estimates")
     truth = [s for n, s in recording.streams.items() if n.endswith(".truth")]
     figure = session_figure(
@@ -125,7 +130,9 @@ def _overview_caption(estimates: Block | None) -> str:
     )
 
 
-def _add_streams(page: HtmlReport, recording: Recording) -> None:
+def _add_streams(
+    page: HtmlReport, recording: Recording, table: Sequence[Mapping[str, Any]]
+) -> None:
     page.heading("Recorded streams")
     streams = {
         n: b
@@ -156,6 +163,23 @@ def _add_streams(page: HtmlReport, recording: Recording) -> None:
             "body site": blocks[0].info.site or "",
         }
     page.table(pd.DataFrame(rows).T)
+    if table:
+        _add_computed(page, table)
+    for note in filter(None, recording.metadata.get("warnings", "").split("; ")):
+        page.text(note)
+
+
+def _add_computed(page: HtmlReport, table: Sequence[Mapping[str, Any]]) -> None:
+    page.heading("Computed from each stream")
+    cells = pd.DataFrame(stream_cells(table), columns=list(COLUMNS))
+    page.table(cells.set_index("stream"))
+    page.text(
+        "Typical: median of the channels, or median standard deviation within a second "
+        "(sd). Available: share of time with a value. Missing: reasons for the rest.",
+        small=True,
+    )
+    for sentence in stream_sentences(table):
+        page.text(sentence)
 
 
 def _channel_list(block: Block) -> str:

@@ -15,6 +15,7 @@ from physio.core.block import StreamInfo
 from physio.core.events import Item
 from physio.core.printable import printable
 from physio.core.protocols import Command, View
+from physio.view.message_limit import MessageLimit
 from physio.view.terminal.keyboard import Keyboard
 from physio.view.terminal.layout import TerminalLayout, status_line
 from physio.view.terminal.sparklines import clock
@@ -113,6 +114,7 @@ class Terminal(View):
     notice: str = field(default="", init=False)
     """A line that stays visible."""
     _screen: Screen = field(init=False)
+    _limit: MessageLimit = field(init=False, repr=False)
     _due: float = field(default=-np.inf, init=False)
     _latency: Sequence[float] = field(default=(), init=False, repr=False)
     _printed_badges: set[str] = field(default_factory=set, init=False)
@@ -121,6 +123,7 @@ class Terminal(View):
         self.state = TerminalState(self.begin)
         self.state.add_streams(self.streams)
         self._screen = Screen(self.console)
+        self._limit = MessageLimit(tick=self.tick)
 
     def __enter__(self) -> Self:
         self._screen.open()
@@ -140,7 +143,8 @@ class Terminal(View):
         if drawn:
             self.console.print(self.screen())
         else:
-            self._print(status_line(self.screen()))
+            for line in (*self._limit.summary(), status_line(self.screen())):
+                self._print(line)
 
     def take(self, item: Item, now: float | None = None) -> None:
         """Add an item of the session, raw or computed; items come in order.
@@ -156,7 +160,8 @@ class Terminal(View):
             self.state.now = now
         for text in self.state.take(item):
             line = printable(text, keep="")
-            self._print(f"{clock(self.state.elapsed)}  {line}")
+            for part in self._limit.admit(line):
+                self._print(f"{clock(self.state.elapsed)}  {part}")
 
     def due(self) -> bool:
         """Return True if `show` would draw now."""

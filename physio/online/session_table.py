@@ -1,0 +1,234 @@
+"""Table at the end of a session: streams, computed values, reasons for missing ones."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from physio.core.block import Array, Block, StreamInfo
+from physio.core.events import Item
+from physio.core.json_table import stored_config
+from physio.core.missing import MissingReason, missing_reason
+from physio.core.recording import Recording, computed
+from physio.online.engine import PipelineConfig
+from physio.online.shipped_chains import chain_notes
+from physio.quality.stream_summary import StreamSummary
+
+_PENDING: Final = 64  # ticks that are summarized at once
+_SUPPORT: Final = (".window_start", ".window_end")
+_TOO_SOON: Final = frozenset({MissingReason.WARMING_UP.words})
+
+
+class SessionTable:
+    """Summary of every stream of a session and of every chain that reads one.
+
+    Parameters
+    ----------
+    streams
+        The streams of the devices, or of a recording.
+    """
+
+    def __init__(self, streams: Iterable[StreamInfo] = ()) -> None:
+        self._streams: dict[str, StreamSummary] = {}
+        self._chains: dict[str, _ChainValues] = {}
+        self._pending: dict[str, list[Block]] = {}
+        for info in streams:
+            if not info.name.startswith("session.") and not computed(info.name):
+                self._streams[info.name] = StreamSummary(info)
+
+    def take(self, item: Item) -> None:
+        """Take in an item of the session, raw or computed."""
+        name = item.info.name
+        if name in self._streams:
+            self._streams[name].push(item)
+        elif computed(name) == "features" and isinstance(item, Block) and len(item):
+            blocks = self._pending.setdefault(name, [])
+            blocks.append(item)
+            if len(blocks) >= _PENDING:
+                self._take_features(self._pending.pop(name))
+
+    def rows(
+        self,
+        chains: Mapping[str, str],
+        notes: Mapping[str, Iterable[str]] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return an entry for each stream.
+
+        Parameters
+        ----------
+        chains
+            Stream of each chain, by the key of the chain.
+        notes
+            Sentences by stream on what is not computed of it: see
+            `physio.online.shipped_chains.chain_notes`.
+
+        Returns
+        -------
+        list of dict
+            ``name``, ``rate``, ``samples``, ``lost`` and ``channels`` (see
+            `StreamSummary.to_dict`); ``computed``: chain, column, unit, share of time
+            with a value, median, and the reasons for missing values with their shares;
+            ``faults``: sentences on values that no sensor on a body gives; ``notes``:
+            sentences on what is not computed.
+        """
+        while self._pending:
+            self._take_features(self._pending.popitem()[1])
+        ends = [s.end for s in self._streams.values() if s.samples and s.info.rate]
+        end = max(ends, default=float("nan"))
+        rows = []
+        for name, summary in self._streams.items():
+            reads = [key for key, stream in chains.items() if stream == name]
+            parts = [self._computed(key) for key in reads]
+            given = list((notes or {}).get(name, ()))
+            if summary.info.rate and not reads and not given:
+                given = ["no chain of the session reads it"]
+            rows.append(
+                {
+                    **summary.to_dict(),
+                    "computed": parts,
+                    "faults": summary.faults(end),
+                    "notes": given,
+                }
+            )
+        return rows
+
+    def _take_features(self, blocks: list[Block]) -> None:
+        info = blocks[0].info
+        ticks = np.vstack([block.data for block in blocks])
+        participant = info.name.partition(".")[2]
+        for chain in dict.fromkeys(n.partition(".")[0] for n in info.names):
+            key = PipelineConfig.key(participant, chain)
+            values = self._chains.get(key)
+            if values is None:
+                values = self._chains[key] = _ChainValues(info, chain)
+            values.push(ticks)
+
+    def _computed(self, key: str) -> dict[str, Any]:
+        values = self._chains.get(key)
+        if values is None:
+            return {"chain": key, "column": "", "unit": "", "ticks": 0, "share": 0.0,
+                    "median": None, "missing": {}}  # fmt: skip
+        return {"chain": key, **values.to_dict()}
+
+
+class _ChainValues:
+    """Values of the leading column of a chain, or of its group, as `de.*`."""
+
+    def __init__(self, info: StreamInfo, chain: str) -> None:
+        prefix = f"{chain}."
+        columns = [
+            i for i, n in enumerate(info.names)
+            if n.startswith(prefix) and not n.endswith(_SUPPORT)
+        ]  # fmt: skip
+        first = info.names[columns[0]].removeprefix(prefix) if columns else ""
+        group = first.partition(".")[0]
+        self._columns = [
+            i for i in columns
+            if info.names[i].removeprefix(prefix).partition(".")[0] == group
+        ]  # fmt: skip
+        self.column = group
+        self.unit = info.channels[columns[0]].unit if columns else ""
+        info = info.with_channels(None, *(info.channels[i] for i in self._columns))
+        self._values = StreamSummary(info)
+        self._reasons: Counter[int] = Counter()
+        self._ticks = 0
+
+    def push(self, ticks: Array) -> None:
+        """Take in rows of features, shape (n, columns of all chains)."""
+        x = np.ascontiguousarray(ticks[:, self._columns])
+        codes, counts = np.unique(missing_reason(x), return_counts=True)
+        self._reasons.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
+        self._values.push(Block(self._values.info, self._ticks, 0.0, x))
+        self._ticks += len(x)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the share of values, their median, and the reasons for the others."""
+        total = max(sum(self._reasons.values()), 1)
+        medians = self._values.medians()
+        medians = medians[np.isfinite(medians)]
+        shares = {
+            MissingReason(code).words: round(n / total, 4)
+            for code, n in self._reasons.most_common()
+            if code
+        }
+        return {
+            "column": self.column,
+            "unit": self.unit,
+            "ticks": self._ticks,
+            "share": round(self._reasons[0] / total, 4),
+            "median": float(f"{np.median(medians):.4g}") if len(medians) else None,
+            "missing": shares,
+        }
+
+
+def recording_rows(
+    recording: Recording, features: Block | None = None
+) -> list[dict[str, Any]]:
+    """Return the entries of `SessionTable.rows` for a recording.
+
+    Parameters
+    ----------
+    recording
+        The recording, with the configuration that its features were computed with.
+    features
+        Features computed from it, if it holds none.
+    """
+    streams = recording.inputs
+    table = SessionTable(streams)
+    for info in streams:
+        for block in recording.streams.get(info.name, ()):
+            table.take(block)
+        if info.name in recording.events:
+            table.take(recording.events[info.name])
+    stored = [b for n, b in recording.streams.items() if computed(n) == "features"]
+    for blocks in stored or ([(features,)] if features is not None else []):
+        for block in blocks:
+            table.take(block)
+    chains = _stored_chains(stored_config(recording.metadata).get("chains", {}))
+    return table.rows(chains, chain_notes(streams))
+
+
+def _stored_chains(tables: Any, participant: str = "") -> dict[str, str]:
+    """Return the stream of each chain in a stored configuration, by key."""
+    chains: dict[str, str] = {}
+    for name, table in tables.items() if isinstance(tables, Mapping) else ():
+        if not isinstance(table, Mapping):
+            continue
+        if "stream" in table:
+            chains[PipelineConfig.key(participant, name)] = str(table["stream"])
+        elif not participant:
+            chains |= _stored_chains(table, name)
+    return chains
+
+
+def without_values(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence on each chain that never gave a value, but should have."""
+    return [
+        f"{row['name']}: {part['chain']} has no value: {reasons_text(part)}"
+        for row in rows
+        for part in row["computed"]
+        if not part["share"] and not _is_too_soon(part)
+    ]
+
+
+def not_judged(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the chains that had not enough signal yet for a first value."""
+    return [
+        part["chain"]
+        for row in rows
+        for part in row["computed"]
+        if not part["share"] and _is_too_soon(part)
+    ]
+
+
+def reasons_text(part: Mapping[str, Any]) -> str:
+    """Return the reasons for missing values with their shares, in words."""
+    if not part["ticks"]:
+        return "nothing was computed"
+    reasons = part["missing"].items()
+    return ", ".join(f"{share:.0%} {words}" for words, share in reasons)
+
+
+def _is_too_soon(part: Mapping[str, Any]) -> bool:
+    return not part["ticks"] or set(part["missing"]) <= _TOO_SOON

@@ -25,9 +25,9 @@ _HELPERS: Final = frozenset(("nSeq", "DI", "CI", "I1", "I2", "O1", "O2", "Timest
 
 
 class SensorColumn(NamedTuple):
-    """Column of a sensor: its number in the file, its label and its resolution."""
+    """Column of a sensor: its place in the file, its label and its resolution."""
 
-    index: int
+    place: int
     label: str
     sensor: str
     bits: int
@@ -129,11 +129,11 @@ def _recording(
     participant: str,
 ) -> Recording:
     counts = _counts(path, device)
-    number = np.arange(len(counts))
+    number = np.arange(len(counts), dtype=np.float64)
     if device.counter[0] >= 0 and len(counts):
         number = _numbers(counts[:, 0], device.counter[1])
     cuts = np.flatnonzero(np.diff(number) != 1) + 1
-    place = {c.index: i + 1 for i, c in enumerate(device.columns)}
+    at = {c.place: i + 1 for i, c in enumerate(device.columns)}
     streams: dict[str, tuple[Block, ...]] = {}
     for name, parts in signals.items():
         labels = unique(channel.name for _, channel, _ in parts)
@@ -150,7 +150,7 @@ def _recording(
         )
         data = np.column_stack(
             [
-                convert(counts[:, place[c.index]], float(2**c.bits))
+                convert(counts[:, at[c.place]], float(2**c.bits))
                 for c, _, convert in parts
             ]
         )
@@ -223,7 +223,7 @@ def _device(table: Mapping[str, Any]) -> OpenSignalsDevice:
 
 def _counts(path: Path, device: OpenSignalsDevice) -> Array:
     """Return the counter, or 0, and the counts of all sensors, shape (n, 1 + width)."""
-    used = [max(device.counter[0], 0), *(c.index for c in device.columns)]
+    used = [max(device.counter[0], 0), *(c.place for c in device.columns)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # without samples

@@ -277,7 +277,7 @@ def test_a_wrong_map_is_refused(tmp_path: Path, text: str, message: str) -> None
     assert str(error.value).startswith(f"{path}: ")
 
 
-def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_column_that_is_not_there_is_named() -> None:
     columns = {"time": "t", "signals": {"GSR": "eda"}}
     with pytest.raises(
         ValueError, match="there is no column 'GSR'; the table has t, x"

@@ -453,7 +453,12 @@ def _view(session: "Session") -> Any:
 
     streams = [health.info for health in session.health.values()]
     participants = {info.participant for info in streams}
-    return Terminal(streams, session.begin, ", ".join(sorted(participants - {""})))
+    return Terminal(
+        streams,
+        session.begin,
+        ", ".join(sorted(participants - {""})),
+        session_time=session.clock.now,
+    )
 
 
 def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from physio.core.clock_check import check_clocks
 from physio.core.input_file import refuse_endless
 from physio.core.recording import Recording
 from physio.datasets import bids, wesad
@@ -188,15 +189,21 @@ def read(
         If there is no such file or folder.
     ValueError
         If the format is not supported, or the file is damaged; the message names the
-        formats.
+        formats. If its streams do not belong to one session: see
+        `physio.core.clock_check`.
     """
+    path = Path(path)
     options = {
         "board": board,
         "columns": columns,
         "session": session,
         "participant": participant,
     }
-    return _read(Path(path), options)
+    recording = _read(path, options)
+    try:
+        return check_clocks(recording)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _read(path: Path, options: dict[str, Any]) -> Recording:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.clock_check import check_starts, unix_seconds
 from physio.core.events import Events
 from physio.core.missing import MissingReason
 from physio.core.recording import Recording
@@ -17,6 +18,9 @@ from physio.io.empatica.export_files import ExportFile, read_session, table_name
 
 NAMES: Final = ("ACC", "BVP", "EDA", "HR", "IBI", "TEMP")
 """The tables of an export."""
+
+TOGETHER: Final = 300.0
+"""Longest time between the starts of two signals of an export (s)."""
 
 
 _START: Final = re.compile(rb'"?\s*\d{9,13}([.,]\d*)?"?\s*[,;\r\n]')
@@ -43,6 +47,7 @@ class _Table(NamedTuple):
     begin: float  # Unix seconds
     rate: Fraction
     values: Array  # (n, columns)
+    scaled: bool = False  # the start was in milliseconds
 
 
 def read(path: str | Path, *, session: str = "", participant: str = "") -> Recording:
@@ -97,6 +102,10 @@ def read(path: str | Path, *, session: str = "", participant: str = "") -> Recor
             f"{path} is no Empatica E4 export: it has none of "
             f"{', '.join(f'{n}.csv' for n in NAMES)}{_with_reason(notes)}"
         )
+    try:
+        check_starts({f"{n}.csv": t.begin for n, t in tables.items()}, TOGETHER)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     zero = min([t.begin for t in tables.values()] or [_start(path, files["IBI"])])
     streams = {}
     for name, table in tables.items():
@@ -107,6 +116,10 @@ def read(path: str | Path, *, session: str = "", participant: str = "") -> Recor
     about = {"source": "Empatica E4", "begin": "0.0", "begin_unix": repr(zero)}
     if participant:
         about["participant"] = participant
+    if scaled := [f"{name}.csv" for name, table in tables.items() if table.scaled]:
+        notes.append(
+            f"{', '.join(scaled)} state the start in milliseconds: read as seconds"
+        )
     events = _events(path, files, (zero, end, participant), notes)
     if notes:
         about["warnings"] = "; ".join(notes)
@@ -146,7 +159,7 @@ def _start(path: Path, file: ExportFile) -> float:
     """Return the start of a table of events (Unix s)."""
     at = f"{path}: {file.name}"
     first = _plain(file.content, 2).partition(b"\n")[0].split(b",")[0]
-    return _number(at, 1, first, "the start in Unix seconds")
+    return unix_seconds(_number(at, 1, first, "the start in Unix seconds"))
 
 
 def _info(name: str, rate: Fraction, participant: str) -> StreamInfo:
@@ -214,12 +227,14 @@ def _table(path: Path, file: ExportFile, width: int, notes: list[str]) -> _Table
     """Return one signal: a line with the start, a line with the rate, then samples."""
     at = f"{path}: {file.name}"
     lines = _plain(file.content, width).split(b"\n", 2)
-    begin = _header(at, 1, lines, width, "the start in Unix seconds")
+    start = float(_header(at, 1, lines, width, "the start in Unix seconds"))
+    begin = unix_seconds(start)
     rate = _header(at, 2, lines, width, "the rate in Hz")
     if not 0 < float(rate) <= 1e4:
         raise ValueError(f"{at}, line 2: a rate of {rate} Hz; it must be above 0")
     rows = lines[2] if len(lines) > 2 else b""
-    return _Table(float(begin), Fraction(rate), _rows(at, rows, width, 2, notes))
+    values = _rows(at, rows, width, 2, notes)
+    return _Table(begin, Fraction(rate), values, begin != start)
 
 
 def _plain(text: bytes, width: int) -> bytes:

@@ -49,7 +49,7 @@ def test_streams_have_their_units_rates_and_places(tmp_path: Path) -> None:
     assert bvp.info.channels == (Channel("bvp", "bio", "1"),)
     assert acc.info.channels == tuple(Channel(f"acc.{a}", "misc", "g") for a in "xyz")
     assert temp.info.channels == (Channel("temp", "temperature", "degC"),)
-    assert [b.info.rate for b in (eda, bvp, acc, temp)] == [4, 64, 32, 4, 1]
+    assert [b.info.rate for b in (eda, bvp, acc, temp)] == [4, 64, 32, 4]
     assert eda.data.tolist() == [[0.5], [0.25], [1.0]]
     assert bvp.data.tolist() == [[0.0], [-1.5], [3.25], [100.0]]
     assert acc.data.tolist() == [[-1 / 64, 65 / 64, 5 / 64], [1.0, -1.0, 0.5]]

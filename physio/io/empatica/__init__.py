@@ -103,7 +103,9 @@ def read(path: str | Path, *, session: str = "", participant: str = "") -> Recor
             f"{', '.join(f'{n}.csv' for n in NAMES)}{_with_reason(notes)}"
         )
     try:
-        check_starts({f"{n}.csv": t.begin for n, t in tables.items()}, TOGETHER)
+        if tables:
+            starts = {f"{name}.csv": table.begin for name, table in tables.items()}
+            check_starts(starts, TOGETHER)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     zero = min([t.begin for t in tables.values()] or [_start(path, files["IBI"])])

@@ -104,10 +104,20 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
     about = {
         "source": path.name,
         "participant": participant,
+        "began": _date(chunks),
         "warnings": "; ".join(warnings),
     }
     known = {key: text for key, text in about.items() if text}
     return Recording(streams_out, events, (), known)
+
+
+def _date(chunks: Sequence[Chunk]) -> str:
+    """Return the date in the header of the file, or an empty text."""
+    for chunk in chunks:
+        if chunk.tag is Tag.FILE_HEADER:
+            match = re.search(rb"<datetime>([^<]{1,40})</datetime>", chunk.content)
+            return match[1].decode("utf-8", "replace").strip() if match else ""
+    return ""
 
 
 def empty_block(info: StreamInfo) -> Block:

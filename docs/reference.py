@@ -220,6 +220,7 @@ def estimate_columns():
 SECTIONS = (
     ("[session]", "session"),
     ("[devices.NAME]", "devices"),
+    ("[channels.DEVICE.STREAM]", "channels"),
     ("[chains.NAME] stages", "stages"),
     ("[estimator]", "estimator"),
     ("[sinks.NAME]", "sinks"),
@@ -232,6 +233,7 @@ SECTIONS = (
 
 NAMED = {
     "session": ("physio.online.session_config:SessionSettings",),
+    "channels": ("physio.io.channel_table:StreamCorrection",),
     "estimator": (
         "physio.inference.estimator:Estimator",
         "physio.inference.expert:Expert",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli.channel_option import Channels, corrected, with_channels
 from physio.cli.output import (
     Board,
     Columns,
@@ -47,6 +48,7 @@ def check(
     line_freq: Annotated[
         float, typer.Option(min=1.0, help="Power line frequency (Hz).")
     ] = 50.0,
+    channels: Channels = None,
     json_path: JsonPath = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
     board: Board = None,
@@ -65,6 +67,7 @@ def check(
     Example: `physio check configs/synthetic-board.toml --seconds 20`
     """
     from physio.datasets.open_recording import read
+    from physio.online import session_config
     from physio.quality.channel_monitor import ChannelMonitor, unfit
     from physio.sinks.channel_status import FILE
 
@@ -76,7 +79,8 @@ def check(
     else:
         conditions = ChannelMonitor(mains=line_freq)
         if source.suffix == ".toml":
-            rows = _watch(conditions, source, tuple(trust), seconds)
+            file = with_channels(session_config.read(source, tuple(trust)), channels)
+            rows = _watch(conditions, file, seconds)
         else:
             recording = read(
                 source / "recording.xdf" if _is_session(source) else source,
@@ -84,6 +88,7 @@ def check(
                 columns=columns,
                 session=session,
             )
+            recording = corrected(recording, channels)
             rows, notes = _recorded(conditions, recording, source.name, tuple(trust))
         figures = conditions.figures()
     say("")
@@ -198,18 +203,16 @@ def _computed(
 
 
 def _watch(
-    conditions: "ChannelMonitor", file: Path, trust: tuple[str, ...], seconds: float
+    conditions: "ChannelMonitor", file: "SessionConfig", seconds: float
 ) -> "Rows":
     """Check devices for some seconds; print the status of their channels."""
     from physio.core.block import Block
     from physio.core.protocols import WallClock
-    from physio.online import session_config
 
     clock = WallClock()
-    settings = session_config.read(file, trust)
     items: list[Item] = []
     with ExitStack() as stack:
-        devices = settings.devices(clock)
+        devices = file.devices(clock)
         connected = [stack.enter_context(device) for device in devices]
         streams = [info for device in connected for info in device.streams]
         conditions.add_streams(streams)
@@ -222,7 +225,7 @@ def _watch(
                     now = conditions.conditions(item.info.name).items()
                     status = ", ".join(f"{name} {word}" for name, word in now)
                     say(f"{item.info.name}: {status}")
-    return _computed(settings, streams, items, begin)
+    return _computed(file, streams, items, begin)
 
 
 def _short(value: float | None) -> str:

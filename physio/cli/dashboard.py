@@ -5,13 +5,14 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli.channel_option import Channels, with_channels
 from physio.cli.output import Board, Columns, ExportSession, config_path, say
 from physio.core.private_file import write_private
 
@@ -75,6 +76,7 @@ def view(
     board: Board = None,
     columns: Columns = None,
     session: ExportSession = "",
+    channels: Channels = None,
     open_it: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
@@ -89,7 +91,7 @@ def view(
     from physio.view.dashboard import playback
 
     options = {"board": board, "columns": columns, "session": session}
-    state = _state(path, config, options)
+    state = _state(path, config, channels, **options)
 
     def announce(url: str) -> None:
         at = url if sys.stdout.isatty() else f"open {_page(url)} in a browser"
@@ -101,21 +103,21 @@ def view(
 
 
 def _state(
-    path: Path, config: Path | None, options: Mapping[str, Any]
+    path: Path, config: Path | None, channels: Path | None, **options: Any
 ) -> "SessionState":
     """Return the state of a recording with its features and estimates."""
     from physio.view.dashboard.session_state import state_of_recording
 
-    return state_of_recording(*_computed(path, config, options))
+    return state_of_recording(*_computed(path, config, channels, **options))
 
 
 def session_or_computed(
-    path: Path, **options: Any
+    path: Path, channels: Path | None = None, **options: Any
 ) -> "tuple[Recording, Block | None, Block | None]":
     """Return a recording, its features and its estimates, computed where missing."""
     from physio.cli.summary import merge_blocks
 
-    recording, items = _computed(path, None, options)
+    recording, items = _computed(path, None, channels, **options)
     kinds: dict[str, list[Block]] = {"features": [], "estimates": []}
     for item in items:
         if item.info.name in kinds:
@@ -128,7 +130,7 @@ def session_or_computed(
 
 
 def _computed(
-    path: Path, config: Path | None, options: Mapping[str, Any]
+    path: Path, config: Path | None, channels: Path | None, **options: Any
 ) -> "tuple[Recording, Iterable[Item]]":
     """Return a recording and, where it lacks them, computed features and estimates."""
     from physio.core.recording import computed
@@ -138,10 +140,12 @@ def _computed(
 
     at = path / "recording.xdf"
     recording = read(at if at.is_file() else path, **options)
-    if config is None and any(computed(name) for name in recording.streams):
+    is_stored = any(computed(name) for name in recording.streams)
+    if config is None and channels is None and is_stored:
         return recording, ()
     file = session_config.read(config) if config else session_config.recorded(recording)
-    file = file or session_config.SessionConfig(at=path.name)
+    file = with_channels(file or session_config.SessionConfig(at=path.name), channels)
+    recording = file.channels.correct(recording)
     pipeline = file.plan(recording.inputs)
     measured = {n: b for n, b in recording.streams.items() if not computed(n)}
     about = {**recording.metadata, "config": json.dumps(file.resolved(pipeline))}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from physio.cli.channel_option import Channels, corrected
 from physio.cli.output import Board, Columns, JsonPath, say, write_json
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def export(
     ] = "BrainVision",
     board: Board = None,
     columns: Columns = None,
+    channels: Channels = None,
     json_path: JsonPath = None,
 ) -> None:
     """Export a recording as BIDS, or as tables or EDF with a file per stream.
@@ -97,7 +99,7 @@ def export(
         raise ValueError(
             f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
         )
-    recording = read(path, board=board, columns=columns)
+    recording = corrected(read(path, board=board, columns=columns), channels)
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from physio.cli.channel_option import Channels
 from physio.cli.output import Board, Columns, ExportSession, say
 from physio.core.input_file import refuse_endless
 from physio.core.private_file import write_private
@@ -43,6 +44,7 @@ def report(
     board: Board = None,
     columns: Columns = None,
     session: ExportSession = "",
+    channels: Channels = None,
 ) -> None:
     """Write a self-contained HTML report.
 
@@ -52,7 +54,9 @@ def report(
 
     Example: `physio report sessions/p07-20260412-101500 --figures figures`
     """
-    options = {"board": board, "columns": columns, "session": session}
+    options = {
+        "board": board, "columns": columns, "session": session, "channels": channels
+    }  # fmt: skip
     page = _page(path, protocol, options)
     beside = path / "report.html" if path.is_dir() else path.with_suffix(".html")
     into = out or beside

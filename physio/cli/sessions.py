@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli import dashboard as dashboards
+from physio.cli.channel_option import Channels, with_channels
 from physio.cli.output import (
     Board,
     Columns,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from physio.online.session_config import SessionConfig
 
 REPLAYED_METADATA: Final = (
-    "source", "citation", "licence", "participant", "begin_unix", "consent",
+    "source", "citation", "licence", "participant", "begin_unix", "consent", "channels",
 )  # fmt: skip
 """Metadata of a recording that also hold for its replay."""
 
@@ -227,6 +228,7 @@ def replay(
     board: Board = None,
     columns: Columns = None,
     session: ExportSession = "",
+    channels: Channels = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
     trust: Trust = [],  # noqa: B006 typer wants a list
@@ -245,7 +247,8 @@ def replay(
     from physio.datasets.open_recording import read
 
     recording = read(path, board=board, columns=columns, session=session)
-    file = _replay_file(recording, path, config, tuple(trust))
+    file = with_channels(_replay_file(recording, path, config, tuple(trust)), channels)
+    recording = file.channels.correct(recording)
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.metadata.items() if k in REPLAYED_METADATA}
     date = recording.date  # of the recording, not of today

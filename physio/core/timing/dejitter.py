@@ -261,12 +261,27 @@ def _cuts(stamps: Array, period: float) -> list[int]:
     return sorted([*certain, *inside])
 
 
+def _windowed(extreme: np.ufunc, values: Array, size: int) -> Array:
+    """Return the extreme of each value and the ``size - 1`` after it.
+
+    By van Herk's method, in two passes.
+    """
+    pad = -len(values) % size + size
+    blocks = np.pad(values, (0, pad), mode="edge").reshape(-1, size)
+    before = extreme.accumulate(blocks, axis=1).ravel()
+    after = extreme.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
+    n = len(values)
+    result: Array = extreme(after[:n], before[size - 1 : size - 1 + n])
+    return result
+
+
 def _jumps(stamps: Array, period: float) -> list[int]:
     """Return the samples preceded by a jump of time larger than the jitter."""
     lag = stamps - np.arange(len(stamps)) * period
     reach = max(8, int(_REACH / period))
     size = min(reach, _BURST)
-    least, most = _minimum_ahead(lag, size)[1:], -_minimum_ahead(-lag, size)[1:]
+    least = _windowed(np.minimum, lag, size)[1:]
+    most = _windowed(np.maximum, lag, size)[1:]
     possible = np.maximum(least - lag[:-1], lag[:-1] - most) > period / 2
     jumps = [0]
     for i in (np.flatnonzero(possible) + 1).tolist():
@@ -278,15 +293,6 @@ def _jumps(stamps: Array, period: float) -> list[int]:
         if apart > max(period / 2, min(np.ptp(before), np.ptp(after)) / 2):
             jumps.append(i)
     return jumps[1:]
-
-
-def _minimum_ahead(x: Array, size: int) -> Array:
-    """Return the least of each value and the ``size - 1`` values after it."""
-    y, width = np.append(x, np.full(size - 1, x[-1])), 1
-    while 2 * width <= size:
-        y, width = np.minimum(y[:-width], y[width:]), 2 * width
-    shift = size - width
-    return np.asarray(np.minimum(y[: len(x)], y[shift : shift + len(x)]))
 
 
 def _rate(stamps: Array, cuts: list[int], nominal: Fraction) -> Fraction:

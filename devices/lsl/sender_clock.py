@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from physio.core.block import Array
 
@@ -88,7 +89,7 @@ class SenderClock:
         """Report that samples are placed by their arrival, ``shift`` s from stamps."""
         self._notices.append(self._notice(np.array([shift]), 0.0, _ARRIVALS))
 
-    def _near(self, times: Array, now: float) -> Array:
+    def _near(self, times: Array, now: float) -> npt.NDArray[np.bool_]:
         return (times >= now - self.oldest) & (times <= now + _AHEAD)
 
     def _date_unit(self, stamps: Array) -> float:

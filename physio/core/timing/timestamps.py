@@ -199,6 +199,8 @@ class TimestampAligner:
                 continues = abs(late) < _CONTINUES
                 if continues:
                     self._correction, late = self._correction - late, 0.0
+                elif late < -1.0:  # its stamp shows nothing
+                    late = 0.0
                 self._by_arrival = not continues
                 self._offsets.clear()
                 trusted = i

@@ -81,7 +81,7 @@ class SessionTable:
             reads = [key for key, stream in chains.items() if stream == name]
             parts = [self._computed(key) for key in reads]
             given = list((notes or {}).get(name, ()))
-            if summary.info.rate and not reads and not given:
+            if summary.info.rate and chains and not reads and not given:
                 given = ["no chain of the session reads it"]
             rows.append(
                 {

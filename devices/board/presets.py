@@ -91,6 +91,9 @@ class BoardPreset:
         known = dict(enumerate(_COUNTERS.get(source, ())))
         counter = known.get(preset)
         self._numbered = CounterAligner(self.rate, counter) if counter else None
+        self._distrusted = False
+        self.notices: list[str] = []
+        """Messages on the preset that were not fetched yet."""
         self._stamped = TimestampAligner(self.rate)
         self._packets = Packets(self.rate) if source == "emotibit" else None
 
@@ -134,7 +137,15 @@ class BoardPreset:
         elif self._numbered is None:
             placed = self._stamped.push(stamps + ahead, stamps, rows, now)
         else:
-            placed = self._numbered.push(counts, stamps, rows, now, full=full)
+            placed = self._numbered.push(
+                counts, stamps, rows, now, full=full, ahead=ahead
+            )
+            if self._numbered.stamped is not None and not self._distrusted:
+                self._distrusted = True
+                self.notices.append(
+                    f"the sample counter of {', '.join(i.name for i in self.streams)} "
+                    "does not count its samples: losses are counted by their stamps"
+                )
         return [item for part in placed for item in self._items(part)]
 
     def _items(self, part: PlacedSamples) -> list[Item]:

@@ -106,14 +106,6 @@ FORMATS: Final = (
         options=("columns", "participant"),
     ),
     FileFormat(
-        "a recording of Mind Monitor",
-        ".csv",
-        "its header",
-        "physio.io.mind_monitor",
-        "a published recording of a Muse",
-        head=rb"TimeStamp,Delta_TP9,",
-    ),
-    FileFormat(
         "a BrainFlow file",
         ".csv or .tsv, with its board named",
         "tab-separated numbers, or a header that counts the columns",

@@ -17,7 +17,7 @@ from physio.io.units import plain, quantity
 
 _TIME: Final = re.compile(
     r"(?:[a-z]+ ){0,3}?(?:time ?stamps?|date ?time|time|zeit|uhrzeit|zeitstempel|temps"
-    r"|tiempo|elapsed|seconds|secs?|millis|micros|millisecs?|milliseconds|unix|epoch"
+    r"|tiempo|timer|elapsed|seconds|secs?|millis|micros|millisecs?|milliseconds|unix|epoch"
     r"|unix ?time|local ?time|t|ms)(?: .*)?"
 )
 _COUNTER: Final = re.compile(
@@ -92,6 +92,7 @@ _SUFFIXES: Final = {
 _PLAUSIBLE: Final[Mapping[str, tuple[tuple[str, float, float], ...]]] = {
     "eda": (("uS", 0.05, 60.0), ("S", 5e-8, 6e-5)),
     "temp": (("degC", 15.0, 43.0), ("degF", 60.0, 109.0), ("K", 288.0, 316.0)),
+    "hr": (("1/min", 25.0, 250.0),),
     "acc": (("g", 0.7, 1.4), ("m/s^2", 7.0, 14.0), ("mg", 700.0, 1400.0)),
 }
 """Units that fit a median, by kind; of acceleration, the median of its magnitude."""

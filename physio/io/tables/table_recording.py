@@ -198,8 +198,8 @@ def _parts(
     parts = []
     sampled = np.arange(len(frame))
     if columns.time and filled:  # a row of events alone is no sample
-        present = [~np.isnan(data) for data in filled.values()]
-        sampled = np.flatnonzero(np.logical_or.reduce(present))
+        with_values = [~np.isnan(data) for data in filled.values()]
+        sampled = np.flatnonzero(np.logical_or.reduce(with_values))
     for (_, rate, _, pattern), signals in groups.items():
         values = np.column_stack([filled[s.column] for s in signals])
         rows = sampled
@@ -245,7 +245,7 @@ def _stream(
         at = info.with_channels(Fraction(str(rate)), *channels)
         return (Block(at, 0, 0.0, np.ascontiguousarray(values)),)
     times = clock.seconds[part.rows]
-    keep = _usable(name, times, notes)
+    keep = _usable(name, times, values, notes)
     times, values = times[keep], values[keep]
     nominal = estimate_rate(times)
     if rate and abs(float(nominal) / rate - 1) < _OTHER:
@@ -366,11 +366,14 @@ def _channels(
     return tuple(channels), np.column_stack(columns)
 
 
-def _usable(name: str, times: Array, notes: list[str]) -> npt.NDArray[np.int64]:
+def _usable(
+    name: str, times: Array, values: Array, notes: list[str]
+) -> npt.NDArray[np.int64]:
     """Return the rows that have a time, in order of time."""
     rows = np.flatnonzero(np.isfinite(times))
-    if len(rows) < len(times):
-        notes.append(f"{len(times) - len(rows)} rows of {name} have no time")
+    filled = ~np.isnan(values).all(axis=1)
+    if n := int((filled & ~np.isfinite(times)).sum()):
+        notes.append(f"{n} rows of {name} have no time")
     steps = np.diff(times[rows])
     if len(steps) and -_BACK <= steps.min() < 0:
         notes.append(f"{int((steps < 0).sum())} rows of {name} are out of order")

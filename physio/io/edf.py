@@ -470,8 +470,8 @@ def _unit_note(
     if read_unit(text, usual).assumed and not microvolts:
         return (
             f"{device}.{kind} states no unit for {', '.join(names[:8])}: values stay "
-            f"as they are; if they are {usual}, state it in the header or in a table "
-            "[channels]"
+            f"as they are (if they are {usual}, state it in the header or in a table "
+            "[channels])"
         )
     return unit_note(f"{device}.{kind}", text, usual, names)
 

@@ -444,7 +444,7 @@ def test_brainvision_files_that_were_renamed_are_read(tmp_path: Path) -> None:
     recording = read(tmp_path / "new.vhdr")
     assert len(recording.streams["eeg.eeg"][0]) == 3
     assert recording.metadata["warnings"] == (
-        "the header names a DataFile that is not there; new.eeg is read in its place"
+        "the header names a DataFile that is not there: new.eeg is read in its place"
     )
 
 

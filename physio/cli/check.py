@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from physio.cli.channel_option import Channels, corrected, with_channels
-from physio.cli.output import JsonPath, Trust, config_path, say, write_json
+from physio.cli.output import (
+    Board,
+    Columns,
+    ExportSession,
+    JsonPath,
+    Trust,
+    config_path,
+    say,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from physio.core.block import StreamInfo
     from physio.core.events import Item
+    from physio.core.recording import Recording
     from physio.online.session_config import SessionConfig
     from physio.quality.channel_monitor import ChannelMonitor
 
@@ -41,6 +51,9 @@ def check(
     channels: Channels = None,
     json_path: JsonPath = None,
     trust: Trust = [],  # noqa: B006 typer wants a list
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
 ) -> None:
     """Check every channel, and what can be computed of every stream.
 
@@ -53,6 +66,7 @@ def check(
 
     Example: `physio check configs/synthetic-board.toml --seconds 20`
     """
+    from physio.datasets.open_recording import read
     from physio.online import session_config
     from physio.quality.channel_monitor import ChannelMonitor, unfit
     from physio.sinks.channel_status import FILE
@@ -68,7 +82,14 @@ def check(
             file = with_channels(session_config.read(source, tuple(trust)), channels)
             rows = _watch(conditions, file, seconds)
         else:
-            rows, notes = _recorded(conditions, source, channels, tuple(trust))
+            recording = read(
+                source / "recording.xdf" if _is_session(source) else source,
+                board=board,
+                columns=columns,
+                session=session,
+            )
+            recording = corrected(recording, channels)
+            rows, notes = _recorded(conditions, recording, source.name, tuple(trust))
         figures = conditions.figures()
     say("")
     for line in _table(figures, key):
@@ -126,17 +147,14 @@ def _table(figures: dict[str, dict[str, dict[str, Any]]], key: str) -> list[str]
 
 def _recorded(
     conditions: "ChannelMonitor",
-    source: Path,
-    channels: Path | None,
+    recording: "Recording",
+    name: str,
     trust: tuple[str, ...],
 ) -> "tuple[Rows, list[str]]":
     """Check a recording; return the table of its streams, and the reader's notes."""
     from physio.cli.summary import reader_notes
-    from physio.datasets.open_recording import read
     from physio.online import session_config
 
-    recording = read(source / "recording.xdf" if _is_session(source) else source)
-    recording = corrected(recording, channels)
     inputs = recording.inputs
     conditions.add_streams(i for i in inputs if i.rate)
     for info in inputs:
@@ -148,7 +166,7 @@ def _recorded(
     except ValueError as error:
         file = None
         notes.append(f"checked with the default chains: {error}")
-    file = file or session_config.SessionConfig(at=source.name, trust=trust)
+    file = file or session_config.SessionConfig(at=name, trust=trust)
     items = recording.arrivals()
     return _computed(file, inputs, items, recording.begin), notes
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from physio.cli.channel_option import Channels, corrected
-from physio.cli.output import JsonPath, say, write_json
+from physio.cli.output import Board, Columns, JsonPath, say, write_json
 
 if TYPE_CHECKING:
     from physio.core.recording import Recording
@@ -80,9 +80,8 @@ def export(
     eeg_format: Annotated[
         str, typer.Option(help="EEG in BIDS: BrainVision or EDF.")
     ] = "BrainVision",
-    board: Annotated[
-        str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
-    ] = None,
+    board: Board = None,
+    columns: Columns = None,
     channels: Channels = None,
     json_path: JsonPath = None,
 ) -> None:
@@ -100,7 +99,7 @@ def export(
         raise ValueError(
             f"cannot export as {kind!r}: formats are bids, {', '.join(_WRITERS)}"
         )
-    recording = corrected(read(path, board=board), channels)
+    recording = corrected(read(path, board=board, columns=columns), channels)
     if anonymise:
         recording = without_identity(recording, keep_labels=keep_labels)
     _prepare(out, anonymise=anonymise)
@@ -170,6 +169,7 @@ def _refuse_overwriting(targets: Iterable[Path]) -> None:
 
 def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
     from physio.core.filename import distinct_filenames
+    from physio.io import recording_tables
     from physio.view import convert
 
     frames = convert.to_pandas(recording)
@@ -181,6 +181,7 @@ def _to_tables(recording: "Recording", out: Path, suffix: str) -> None:
             frame.to_csv(target)
         else:
             frame.to_parquet(target)
+    recording_tables.describe(out, recording, files, suffix)
 
 
 def _to_edf(recording: "Recording", out: Path) -> None:

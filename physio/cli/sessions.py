@@ -12,7 +12,16 @@ import typer
 
 from physio.cli import dashboard as dashboards
 from physio.cli.channel_option import Channels, with_channels
-from physio.cli.output import JsonPath, Trust, config_path, say, write_json
+from physio.cli.output import (
+    Board,
+    Columns,
+    ExportSession,
+    JsonPath,
+    Trust,
+    config_path,
+    say,
+    write_json,
+)
 from physio.core.installation import install_hint
 
 if TYPE_CHECKING:
@@ -74,12 +83,9 @@ Open = Annotated[
 Recorded = Annotated[
     Path,
     typer.Argument(
-        help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, BrainFlow "
-        "or OpenBCI text."
+        help="Recording: Empatica E4 folder or zip, WESAD participant, XDF, EDF, "
+        "BrainFlow, OpenBCI, OpenSignals, a table ..."
     ),
-]
-BrainFlowBoard = Annotated[
-    str | None, typer.Option(help="Board of a BrainFlow file, for example cyton.")
 ]
 
 
@@ -219,7 +225,9 @@ def replay(
     ] = 1.0,
     out: Out = None,
     json_path: JsonPath = None,
-    board: BrainFlowBoard = None,
+    board: Board = None,
+    columns: Columns = None,
+    session: ExportSession = "",
     channels: Channels = None,
     calibration: Calibrations = [],  # noqa: B006 typer wants a list
     demo_weights: DemoWeights = False,
@@ -238,7 +246,7 @@ def replay(
     from physio.core.protocols import FastClock, WallClock
     from physio.datasets.open_recording import read
 
-    recording = read(path, board=board)
+    recording = read(path, board=board, columns=columns, session=session)
     file = with_channels(_replay_file(recording, path, config, tuple(trust)), channels)
     recording = file.channels.correct(recording)
     clock = FastClock(recording.begin) if fast else WallClock(speed)

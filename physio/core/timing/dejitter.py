@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from physio.core.block import Array
 from physio.core.timing.timestamps import NEVER
@@ -264,6 +263,8 @@ def _cuts(stamps: Array, period: float) -> list[int]:
 
 def _jumps(stamps: Array, period: float) -> list[int]:
     """Return the samples preceded by a jump of time larger than the jitter."""
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
     lag = stamps - np.arange(len(stamps)) * period
     reach = max(8, int(_REACH / period))
     size = min(reach, _BURST)

@@ -277,8 +277,6 @@ def _windowed(extreme: np.ufunc, values: Array, size: int) -> Array:
 
 def _jumps(stamps: Array, period: float) -> list[int]:
     """Return the samples preceded by a jump of time larger than the jitter."""
-    from scipy.ndimage import maximum_filter1d, minimum_filter1d
-
     lag = stamps - np.arange(len(stamps)) * period
     reach = max(8, int(_REACH / period))
     size = min(reach, _BURST)

@@ -7,9 +7,9 @@ import neurokit2 as nk
 import numpy as np
 import pytest
 
+import cases
+from cases import Expected, inputs, run, samples, warned
 from physio.core.recording import Recording
-from tests.physio import cases
-from tests.physio.cases import Expected, inputs, run, samples, warned
 
 WEAR: dict[str, Expected] = {}
 """What is right, by input."""

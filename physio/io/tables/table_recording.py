@@ -83,6 +83,16 @@ def from_table(
         blocks = _stream(name, part, clock, columns, (participant, frame), notes)
         streams[name] = blocks
     events = _events(frame, columns, clocks, participant, streams, notes)
+    used = {*columns.time, columns.counter, *(s.time for s in columns.signals)}
+    unread = [
+        str(name)
+        for name in frame.columns
+        if name not in used | {s.column for s in columns.signals}
+        and not str(name).startswith(("column ", "Unnamed"))
+    ]
+    if unread:
+        more = f" and {len(unread) - 40} more" if len(unread) > 40 else ""
+        notes.append(f"columns that are not read: {', '.join(unread[:40])}{more}")
     first = [float(b[0].times[0]) for b in streams.values() if len(b[0])]
     about = {"source": columns.source, "begin": repr(min([0.0, *first]))}
     unix = [c.unix for c in clocks.values() if np.isfinite(c.unix)]

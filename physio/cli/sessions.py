@@ -240,12 +240,14 @@ def replay(
     file = _replay_file(recording, path, config, tuple(trust))
     clock = FastClock(recording.begin) if fast else WallClock(speed)
     about = {k: v for k, v in recording.metadata.items() if k in REPLAYED_METADATA}
+    date = recording.date  # of the recording, not of today
+    began = "" if date is None else date.isoformat(timespec="milliseconds")
     with _folder(out, recording.metadata.get("participant", "")) as folder:
         options = RunOptions(
             demo_weights=demo_weights,
             poll=1.0 if fast else 0.02,
             view=None if fast else _view,
-            about={**about, "replayed": path.name},
+            about={**about, "began": began, "replayed": path.name},
             calibrations=calibration,
             notes=reader_notes(recording),
         )
@@ -459,7 +461,12 @@ def _view(session: "Session") -> Any:
 
     streams = [health.info for health in session.health.values()]
     participants = {info.participant for info in streams}
-    return Terminal(streams, session.begin, ", ".join(sorted(participants - {""})))
+    return Terminal(
+        streams,
+        session.begin,
+        ", ".join(sorted(participants - {""})),
+        session_time=session.clock.now,
+    )
 
 
 def _finish(outcome: "SessionOutcome", json_path: Path | None) -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from physio.core.clock_check import check_clocks
 from physio.core.input_file import refuse_endless
 from physio.core.recording import Recording
 from physio.datasets import bids, wesad
@@ -124,9 +125,18 @@ def read(
         If there is no such file or folder.
     ValueError
         If the format is not supported, or the file is damaged; the message names the
-        formats.
+        formats. If its streams do not belong to one session: see
+        `physio.core.clock_check`.
     """
     path = Path(path)
+    recording = _read(path, board, participant)
+    try:
+        return check_clocks(recording)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _read(path: Path, board: str | None, participant: str) -> Recording:
     if path.is_dir():
         return _folder(path, participant)
     if not path.exists():

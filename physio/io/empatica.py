@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from physio.core.block import Array, Block, Channel, StreamInfo
+from physio.core.clock_check import check_starts, unix_seconds
 from physio.core.events import Events
 from physio.core.input_file import refuse_endless
 from physio.core.recording import Recording
@@ -28,6 +29,9 @@ SMALL: Final = 2**20
 
 NAMES: Final = ("ACC.csv", "BVP.csv", "EDA.csv", "HR.csv", "IBI.csv", "TEMP.csv")
 """The tables of an export; ``HR.csv`` is not read."""
+
+TOGETHER: Final = 300.0
+"""Longest time between the starts of two signals of an export (s)."""
 
 _READ: Final = re.compile(r"(ACC|BVP|EDA|IBI|TEMP)\.csv|tags.*\.csv")
 
@@ -59,6 +63,7 @@ class _Table(NamedTuple):
     begin: float  # Unix seconds
     rate: Fraction
     values: Array  # (n, columns)
+    scaled: bool = False  # the start was in milliseconds
 
 
 def read(path: str | Path, *, participant: str = "") -> Recording:
@@ -101,6 +106,10 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
         raise ValueError(
             f"{path} is no Empatica E4 export: it has none of {', '.join(_SENSORS)}"
         )
+    try:
+        check_starts({name: table.begin for name, table in tables.items()}, TOGETHER)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     zero = min(table.begin for table in tables.values())
     streams = {}
     for name, table in tables.items():
@@ -109,6 +118,11 @@ def read(path: str | Path, *, participant: str = "") -> Recording:
         streams[info.name] = (Block(info, 0, table.begin - zero, data),)
     end = max((b.complete_until for (b,) in streams.values() if len(b)), default=0.0)
     about = {"source": "Empatica E4", "begin": "0.0", "begin_unix": repr(zero)}
+    scaled = [name for name, table in tables.items() if table.scaled]
+    if scaled:
+        about["warnings"] = (
+            f"{', '.join(scaled)} state the start in milliseconds: read as seconds"
+        )
     if participant:
         about["participant"] = participant
     return Recording(streams, _events(path, files, zero, end, participant), (), about)
@@ -140,6 +154,7 @@ def _events(
     if ibi.strip():
         first, _, rows = ibi.partition(b"\n")
         begin = _number(at, 1, first.split(b",")[0], "the start in Unix seconds")
+        begin = unix_seconds(begin)
         beats = _rows(at, rows, 2, skipped=1)
         beats[:, 0] += begin - zero
     tags = np.empty((0, 1))
@@ -174,12 +189,14 @@ def _sorted_events(
 def _table(at: str, text: bytes, width: int) -> _Table:
     """Return one signal: a line with the start, a line with the rate, then samples."""
     lines = text.split(b"\n", 2)
-    begin = _header(at, 1, lines, width, "the start in Unix seconds")
+    start = float(_header(at, 1, lines, width, "the start in Unix seconds"))
+    begin = unix_seconds(start)
     rate = _header(at, 2, lines, width, "the rate in Hz")
     if not 0 < float(rate) <= 1e4:
         raise ValueError(f"{at}, line 2: a rate of {rate} Hz; it must be above 0")
     rows = lines[2] if len(lines) > 2 else b""
-    return _Table(float(begin), Fraction(rate), _rows(at, rows, width, skipped=2))
+    values = _rows(at, rows, width, skipped=2)
+    return _Table(begin, Fraction(rate), values, begin != start)
 
 
 def _header(at: str, line: int, lines: list[bytes], width: int, quantity: str) -> str:

@@ -240,6 +240,20 @@ class SessionConfig:
             return replace(plan, estimator=estimators[""])
         return replace(plan, estimators=estimators)
 
+    def validate(self) -> None:
+        """Build the chains and the estimator that the file names, without any stream.
+
+        Raises
+        ------
+        ValueError
+            If one of them is not valid.
+        """
+        for name, table in _flat(self.table("chains")).items():
+            self._reader(name, table)
+        table = self.table("estimator")
+        for part in (table,) if "use" in table else table.values():
+            config.build(part, f"{self.at}: estimator", self.trust)
+
     def _estimator(
         self,
         plan: PipelineConfig,

@@ -10,7 +10,6 @@ import physio.assets
 from physio import config
 from physio.core.block import Channel, StreamInfo
 from physio.core.stage import Chain
-from physio.features.eeg.differential_entropy import BANDS
 from physio.online.engine import PipelineConfig
 
 CHAINS: Final = Path(physio.assets.__file__).parent / "chains.toml"
@@ -174,6 +173,8 @@ def _fitted(name: str, table: Table, info: StreamInfo) -> FittedChain:
 
 def _with_bands(stage: Table, info: StreamInfo) -> tuple[dict[str, Any], str]:
     """Return the entropy of the bands that lie below half the sampling rate."""
+    from physio.features.eeg.differential_entropy import BANDS  # loads kernels
+
     bands = [band for band in BANDS if 2 * band[2] < info.rate]
     if len(bands) == len(BANDS):
         return dict(stage), ""

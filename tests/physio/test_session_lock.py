@@ -12,7 +12,8 @@ import pytest
 
 from physio.cli import session_folder
 from physio.cli.session_lock import FolderLock, unfinished
-from physio.online.remote_control import ControlSocket, socket_address
+from physio.online.remote_control import ControlSocket
+from physio.online.unix_control import socket_address
 
 pytest.importorskip("fcntl")
 

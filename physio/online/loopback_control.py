@@ -65,7 +65,7 @@ class LoopbackEntrance:
     def __init__(self, folder: Path) -> None:
         self._path, self._token = folder / ADDRESS, token_hex(16)
         self._listener = socket.create_server((_HOST, 0), backlog=_SENDERS)
-        self._listener.setblocking(False)
+        self._listener.settimeout(0)
         self._reading: list[_Connection] = []
         self._waiting: dict[str, _Connection] = {}
         self._count = 0
@@ -86,7 +86,7 @@ class LoopbackEntrance:
         with suppress(BlockingIOError):
             while True:
                 connected, _ = self._listener.accept()
-                connected.setblocking(False)
+                connected.settimeout(0)
                 self._reading.append(_Connection(connected))
         while len(self._reading) > _SENDERS:
             self._reading.pop(0).socket.close()

@@ -81,7 +81,7 @@ class ControlSocket(Device):
     def commands(self) -> Sequence[Command]:
         """Return the commands received since the last call."""
         if self._entrance is None:
-            return ()
+            return []
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + _ANNOUNCE
             self._entrance.announce()

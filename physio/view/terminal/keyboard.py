@@ -87,7 +87,7 @@ class Keyboard:
         source = self.source or sys.stdin
         if source is None or not source.isatty():
             return self
-        if termios is not None:
+        if termios is not None and tty is not None:
             self._file = source.fileno()
             self._before = termios.tcgetattr(self._file)
             tty.setcbreak(self._file)

@@ -58,6 +58,7 @@ _CAPACITY: Final = 4096
 _PENDING: Final = 20.0  # s of samples that are summarized at once
 _CONSTANT: Final = 5.0  # s
 _LOST: Final = 5.0  # s without a sample at the end
+_LOST_SHARE: Final = 0.005  # of the stream: sensors of a device end one by one
 
 
 class StreamSummary:
@@ -104,8 +105,9 @@ class StreamSummary:
         if not self.info.rate:
             return []
         faults = []
-        quiet = end - self.end
-        if quiet > max(_LOST, 3 / float(self.info.rate)):
+        quiet, rate = end - self.end, float(self.info.rate)
+        span = (self.samples + self.lost) / rate
+        if quiet > max(_LOST, 3 / rate, _LOST_SHARE * span):
             faults.append(f"no sample in the last {quiet:.0f} s")
         conditions: dict[str, list[str]] = {}
         for channel, text in self._conditions():

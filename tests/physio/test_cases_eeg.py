@@ -3,6 +3,7 @@
 Add a check with `reads` or `refuses`, in a section of its kind.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import chain
@@ -13,10 +14,10 @@ import pytest
 from cases import EXPECTED, inputs, reads, refuses, run, samples, warned
 from physio.core.missing import MissingReason, missing_reason
 from physio.core.recording import Recording
+from physio.io.montage import places
 
 OPEN = {
     *("29", "30", "34", "35", "40"),
-    "03",
 }
 """Numbers of the cases that have no check yet."""
 
@@ -67,6 +68,28 @@ def _(recording: Recording) -> None:
 def _(recording: Recording) -> None:
     assert channels(recording) == {"Fp1": ("eeg", "1")}
     assert warned(recording, "states no unit for Fp1")
+
+
+_REFERENCES = {"a1": "A1", "a1a2": "A1A2", "ant": "CPz", "avg": "AVG", "eegprefix": "",
+               "hyphenref": "ref", "le": "LE", "m1": "M1", "physionet": "", "plain": "",
+               "upper": ""}  # fmt: skip
+
+
+def _electrodes(reference: str) -> Callable[[Recording], None]:
+    """Return a check of eight electrodes with a reference, at their places."""
+
+    def check(recording: Recording) -> None:
+        info = recording.streams["eeg.eeg"][0].info
+        plain = ("Fp1", "Fp2", "C3", "C4", "T3", "T4", "O1", "O2")
+        assert np.array_equal(places(info.names), places(plain))
+        assert info.reference == reference
+        assert {c.reference for c in info.channels} == {reference}
+
+    return check
+
+
+for _name, _reference in _REFERENCES.items():
+    reads("eeg/03-electrode-names", f"{_name}.edf")(_electrodes(_reference))
 
 
 @reads("eeg/04-edf-emotiv-export", "emotiv.edf")

@@ -20,6 +20,7 @@ from physio.core.recording import Recording
 from physio.core.timing.dejitter import SampleGrid, fit
 from physio.core.timing.measured_rate import measured_rate
 from physio.core.timing.timestamps import clock_unit
+from physio.io.amplitude import unit_note_by_amplitude
 from physio.io.channel_kinds import STREAM_TYPES, slug
 from physio.io.stream_header import (
     StreamHeader,
@@ -97,6 +98,8 @@ def convert(path: Path, raw: bytes, chunks: Sequence[Chunk]) -> Recording:
         session = session_span(file.offsets, file.regular(headers), number)
         streams_out[info.name], messages = _blocks(header, stream, session)
         warnings += messages
+        if text := _amplitude_note(header, streams_out[info.name]):
+            warnings.append(text)
         if has_triggers(info):
             name = _unique(trigger_stream(info), taken)
             events[name], messages = read_triggers(streams_out[info.name], name)
@@ -334,6 +337,14 @@ def _blocks(
                 f"those above {_EXACT} have no exact value here"
             )
     return blocks or (empty_block(info),), messages
+
+
+def _amplitude_note(header: StreamHeader, blocks: Sequence[Block]) -> str:
+    """Return a sentence on the unit of EEG without one, by its amplitude."""
+    names, info = header.unitless, blocks[0].info
+    columns = [i for i, name in enumerate(info.names) if name in set(names)]
+    data = np.vstack([block.data[:, columns] for block in blocks])
+    return unit_note_by_amplitude(info.name, names, data, float(info.rate), "uV")
 
 
 def _clock_notes(name: str, grid: SampleGrid) -> list[str]:

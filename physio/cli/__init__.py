@@ -28,8 +28,8 @@ from physio.cli import (
 )
 from physio.cli.output import routed, say
 from physio.core.installation import install_hint, other_devices
+from physio.core.operating_system import tolerant_output
 from physio.core.printable import printable
-from physio.core.system import tolerant_output
 
 app = typer.Typer(
     name="physio",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from physio.core.installation import other_devices
-from physio.core.system import monotonic, suspended
+from physio.core.operating_system import monotonic, suspended
 
 LSL_PORTS: Final = range(16572, 16604)
 CONFIG: Final = Path(__file__).parents[1] / "assets" / "lsl_api.cfg"

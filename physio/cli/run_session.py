@@ -24,9 +24,9 @@ from physio.core.affect import DIMENSIONS
 from physio.core.block import Block, Origin, StreamInfo
 from physio.core.events import Item
 from physio.core.missing import MissingReason, missing_reason
+from physio.core.operating_system import fine_timer
 from physio.core.protocols import Clock, Device, FastClock, Sink, View
 from physio.core.recording import computed
-from physio.core.system import fine_timer
 from physio.inference.agreement import Agreement
 from physio.inference.calibration import Calibration
 from physio.inference.estimator import Estimator

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from physio.core.system import fcntl, msvcrt
+from physio.core.operating_system import fcntl, msvcrt
 
 ABOUT = "session.json"
 RECORDING = "recording.xdf"

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from physio.core.operating_system import IS_WINDOWS, fcntl
 from physio.core.private_file import restrict
-from physio.core.system import IS_WINDOWS, fcntl
 
 _PIECE: Final = 1 << 20  # bytes copied at once
 _INTERVAL: Final = 1.0  # s between two checks of a file's name

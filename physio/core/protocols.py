@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from physio.core.block import StreamInfo
 from physio.core.events import Item
-from physio.core.system import monotonic
+from physio.core.operating_system import monotonic
 
 CommandKind = Literal["mark", "rate", "mute", "unmute", "stop"]
 """The commands that a session takes: see `Command`."""

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from physio.core.block import Block, StreamInfo
-from physio.core.system import suspended
+from physio.core.operating_system import suspended
 
 WARN: Final = 0.005
 """Relative deviation of a sampling rate above which a notice is given."""

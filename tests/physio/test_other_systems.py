@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from physio.core import system
+from physio.core import operating_system as system
 from physio.io import xdf
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def test_what_is_taken_is_not_there() -> None:
 import os, signal, socket, time
 assert not hasattr(os, "getuid") and not hasattr(socket, "AF_UNIX")
 assert not hasattr(signal, "SIGHUP") and not hasattr(time, "CLOCK_BOOTTIME")
-from physio.core import system
+from physio.core import operating_system as system
 assert system.fcntl is system.termios is system.tty is None
 assert system.msvcrt is not None
 assert system.suspended() == 0.0

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
+from physio.core.operating_system import msvcrt, termios, tty
 from physio.core.protocols import Command
-from physio.core.system import msvcrt, termios, tty
 
 QUIT: Final = "quit"
 """Text that `Keys.press` and `Keyboard.read` return for the key that ends a session.

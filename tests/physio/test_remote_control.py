@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from physio.core.protocols import FastClock
+from physio.core.protocols import FastClock, WallClock
 from physio.inference import self_report
 from physio.online import loopback_control, remote_control, unix_control
+from physio.online.commands import decode
+from physio.online.engine import PipelineConfig
 from physio.online.remote_control import ControlSocket, mark, rate, request, send
 from physio.online.session import Session
 from physio.online.unix_control import socket_address
@@ -177,3 +179,30 @@ def test_strangers_on_the_port_are_turned_away(tmp_path: Path) -> None:
     (tmp_path / loopback_control.ADDRESS).write_text('{"port": "x"}')
     with pytest.raises(OSError, match="no session runs in"):
         loopback_control.call(tmp_path, "x", 1.0)
+
+
+def test_a_marker_has_the_time_at_which_it_was_sent(tmp_path: Path) -> None:
+    clock = WallClock()
+    with ControlSocket(tmp_path, clock) as device:
+        before = clock.now()
+        send(tmp_path, "film 1")
+        after = clock.now()
+        time.sleep(0.3)
+        send(tmp_path, json.dumps({"command": "mark", "label": "now"}))
+        first, second = device.commands()
+    assert before <= first.time <= after
+    assert second.time >= after + 0.3
+
+
+@pytest.mark.parametrize("sent", [1e12, -1e12, "x", None, True, float("nan")])
+def test_an_impossible_time_of_sending_is_ignored(sent: object) -> None:
+    line = json.dumps({"command": "mark", "label": "film", "sent": sent})
+    assert decode(line, 100.0, speed=1.0).time == 100.0
+
+
+def test_no_marker_precedes_its_session() -> None:
+    clock = WallClock()
+    with Session(PipelineConfig(), [], (), clock) as session:
+        session.mark("early", session.begin - 50.0)
+        events = [i for i in session if i.info.name == "session.markers"]
+    assert [e.times[0] for e in events] == [session.begin]
